@@ -1,0 +1,1 @@
+//! System suites; see tests/system.
