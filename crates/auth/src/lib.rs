@@ -1,0 +1,1 @@
+//! certadm-auth
