@@ -1,1 +1,8 @@
-//! certadm-proto
+//! Bytes and state machines of the certadm protocols: no I/O, no clock, no unsafe code.
+//!
+//! Whatever is here is decided by its arguments alone, so that the same code serves the client, the service and the
+//! fuzzer. Sockets, files and time belong to the crates above.
+//!
+//! * [`csra`]: what MS-CSRA and the C API of `certbcli.h` say: result codes, lists, names, flags, the order of calls.
+
+pub mod csra;

@@ -1,0 +1,18 @@
+//! Certificate Services backup and restore: the rules of MS-CSRA and `certbcli.h` (certbcli.md, wire.md 5).
+//!
+//! * [`hresult`]: the result codes, their names and a sentence for the user.
+//! * [`wide`]: UTF-16 strings from outside, checked once.
+//! * [`list`]: the string lists of the backup calls and of `certbkxp.dat`.
+//! * [`generation`]: log generations and log file names.
+//! * [`names`]: CA names in their sanitized forms, and which file names of a peer are safe.
+
+pub mod generation;
+pub mod hresult;
+mod hresult_table;
+pub mod list;
+pub mod names;
+pub mod wide;
+
+pub use generation::Generation;
+pub use hresult::Hresult;
+pub use list::{Entry, PlainList, Tag, TaggedList};
