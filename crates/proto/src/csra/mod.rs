@@ -3,9 +3,11 @@
 //! * [`hresult`]: the result codes, their names and a sentence for the user.
 //! * [`wide`]: UTF-16 strings from outside, checked once.
 //! * [`list`]: the string lists of the backup calls and of `certbkxp.dat`.
+//! * [`flags`]: backup and restore types, control values, interface flags, roles, the read buffer.
 //! * [`generation`]: log generations and log file names.
 //! * [`names`]: CA names in their sanitized forms, and which file names of a peer are safe.
 
+pub mod flags;
 pub mod generation;
 pub mod hresult;
 mod hresult_table;
@@ -13,6 +15,7 @@ pub mod list;
 pub mod names;
 pub mod wide;
 
+pub use flags::{BackupType, RestoreType};
 pub use generation::Generation;
 pub use hresult::Hresult;
 pub use list::{Entry, PlainList, Tag, TaggedList};

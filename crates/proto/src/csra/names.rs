@@ -66,6 +66,38 @@ pub fn names_a_log(unc: &str) -> bool {
     Generation::from_log_file_name(last_component(unc)).is_some()
 }
 
+/// Whether two names are the same but for case: Unicode simple case folding, as `OpenFile` and the comparison of CA and
+/// host names use it (certbcli.md D9).
+#[must_use]
+pub fn same_ignoring_case(left: &str, right: &str) -> bool {
+    left.chars().map(fold_case).eq(right.chars().map(fold_case))
+}
+
+/// One spelling for all the cases of a name: two names fold alike exactly if [`same_ignoring_case`] holds.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    name.chars().map(fold_case).collect()
+}
+
+/// Up and down again, where the mapping is to one character: `ς` and `σ` meet at `Σ`. The dotless `ı` would meet `i`
+/// there, which simple case folding keeps apart.
+fn fold_case(character: char) -> char {
+    fn single(mut mapped: impl ExactSizeIterator<Item = char>, otherwise: char) -> char {
+        match mapped.next() {
+            Some(only) if mapped.len() == 0 => only,
+            _ => otherwise,
+        }
+    }
+    if character.is_ascii() {
+        return character.to_ascii_lowercase();
+    }
+    if character == 'ı' {
+        return character;
+    }
+    let upper = single(character.to_uppercase(), character);
+    single(upper.to_lowercase(), upper)
+}
+
 /// Whether a name from a peer may become a file name on any system we run on (wire.md 5.5).
 ///
 /// Refused are: the empty name, `.` and `..`; separators `/` and `\`, the colon (drives, alternate streams) and the
@@ -205,6 +237,45 @@ mod tests {
         assert!(names_a_log(r"\\h\s\EDB0001A.LOG"));
         assert!(!names_a_log(r"\\h\s\edb.log"));
         assert!(!names_a_log(r"\\h\s\edb00001.log\"));
+    }
+
+    #[test]
+    fn case_is_folded_one_character_to_one() {
+        let same = [
+            (r"\\HOST\C$\Edb00001.LOG", r"\\host\c$\edb00001.log"),
+            ("MÜLLER", "müller"),
+            ("ΌΣΟΣ", "όσος"),
+            ("K", "k"),
+            ("ẞ", "ß"),
+            ("Ⴀ", "ⴀ"),
+        ];
+        for (left, right) in same {
+            assert!(same_ignoring_case(left, right), "{left} {right}");
+            assert_eq!(folded(left), folded(right));
+        }
+        for (left, right) in [
+            ("ß", "ss"),
+            ("ı", "i"),
+            ("ı", "I"),
+            ("İ", "i"),
+            ("a", "ab"),
+            ("a/b", r"a\b"),
+            ("e\u{301}", "é"),
+        ] {
+            assert!(!same_ignoring_case(left, right), "{left} {right}");
+            assert_ne!(folded(left), folded(right));
+        }
+    }
+
+    #[test]
+    fn folding_a_fold_changes_nothing() {
+        for character in '\0'..=char::MAX {
+            assert_eq!(
+                fold_case(fold_case(character)),
+                fold_case(character),
+                "{character:?}"
+            );
+        }
     }
 
     #[test]
