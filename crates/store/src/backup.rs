@@ -1,0 +1,319 @@
+//! Online backup: the image with its trailer, the logs that make it whole, truncation, marks (certbcli.md 8).
+//!
+//! The order of calls is not decided here: `certadm-session` puts the sequence machine in front. What is decided here
+//! is which generations a backup lists and deletes, and what its bytes are.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+use certadm_proto::csra::{Generation, Hresult};
+use rusqlite::TransactionBehavior;
+
+use crate::chain::Range;
+use crate::connect::DatabaseFile;
+use crate::error::{Error, IoContext, Result};
+use crate::folder::Folder;
+use crate::log_file::LogFile;
+use crate::marks::{Mark, MarkKind};
+use crate::owner::{Shared, Store, delete_logs_below};
+use crate::schema;
+use crate::time::FileTime;
+use crate::trailer::Trailer;
+
+/// A running backup. There is one at a time; dropping it frees the store for the next without writing a mark.
+#[derive(Debug)]
+pub struct Backup {
+    shared: Arc<Shared>,
+    full: bool,
+    /// The checkpoint generation at Prepare: the first log that the image needs.
+    pinned: Generation,
+    listed: Option<Listed>,
+}
+
+/// The log range of a backup, fixed at GetBackupLogs.
+#[derive(Clone, Debug)]
+struct Listed {
+    range: Range,
+    delete_below: Generation,
+}
+
+impl Store {
+    /// Begins a backup: full, or of the logs since the last truncation.
+    ///
+    /// # Errors
+    /// [`Error::Backup`]: 0xC80001F9 while another runs; logs only: 0xC800020E with circular logging, 0xC8000230
+    /// without a full backup as base, 0xC8000239 when logs since that base are gone.
+    pub fn begin_backup(&self, full: bool) -> Result<Backup> {
+        let shared = &self.shared;
+        let mut running = shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner);
+        if *running {
+            return Err(Error::Backup(Hresult::BACKUP_IN_PROGRESS));
+        }
+        let pinned = self.checkpoint_generation();
+        if !full {
+            self.check_base()?;
+        }
+        *running = true;
+        Ok(Backup { shared: Arc::clone(shared), full, pinned, listed: None })
+    }
+
+    fn check_base(&self) -> Result<()> {
+        if self.shared.options.circular_logging {
+            return Err(Error::Backup(Hresult::INVALID_BACKUP));
+        }
+        let base = self.mark(MarkKind::Full)?.ok_or(Error::Backup(Hresult::MISSING_FULL_BACKUP))?;
+        let latest = self
+            .mark(MarkKind::Incremental)?
+            .map_or(base.high, |incremental| incremental.high.max(base.high));
+        let archived = self.shared.folder.archived_logs()?;
+        let current = self.current_generation();
+        let first = archived.first().map_or(current, |(generation, _)| *generation);
+        let unbroken = archived
+            .iter()
+            .zip(first.number()..)
+            .all(|((generation, _), expected)| generation.number() == expected)
+            && archived.last().is_none_or(|(last, _)| last.next() == Some(current));
+        if !unbroken || latest.next().is_some_and(|next| first > next) {
+            return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
+        }
+        Ok(())
+    }
+}
+
+impl Backup {
+    /// The database file of a full backup.
+    pub fn database(&self) -> &Path {
+        &self.shared.database
+    }
+
+    /// The CA's folder.
+    pub fn folder(&self) -> &Folder {
+        &self.shared.folder
+    }
+
+    /// Opens the image: the database file at its present size and one trailer page.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Sqlite`].
+    pub fn open_image(&self) -> Result<ImageReader> {
+        let file = self.shared.database_file();
+        let page_size = crate::schema::PAGE_SIZE;
+        let mut first = [0; 100];
+        file.read_exact_at(&mut first, 0)?;
+        let page_size = crate::trailer::sqlite_page_size(&first).unwrap_or(page_size);
+        let image_pages = file.len()? / u64::from(page_size);
+        file.will_read_sequentially();
+        Ok(ImageReader {
+            file,
+            shared: Arc::clone(&self.shared),
+            low: self.pinned,
+            page_size,
+            image_pages,
+            offset: 0,
+            hasher: blake3::Hasher::new(),
+            trailer: Vec::new(),
+        })
+    }
+
+    /// The logs that belong to this backup. The first call rolls, so that all that was committed before it is in
+    /// them; later calls return the same list.
+    ///
+    /// # Errors
+    /// The store's errors; 0xC8000239 when a log of the range is gone.
+    pub fn logs(&mut self) -> Result<Vec<(Generation, PathBuf)>> {
+        let listed = match &self.listed {
+            Some(listed) => listed.clone(),
+            None => self.listed.insert(self.roll_and_list()?).clone(),
+        };
+        let folder = self.folder();
+        let generations =
+            (listed.range.low.number()..=listed.range.high.number()).filter_map(Generation::new);
+        Ok(generations.map(|generation| (generation, folder.log_path(generation))).collect())
+    }
+
+    fn roll_and_list(&self) -> Result<Listed> {
+        let rolled = self.shared.roll()?;
+        let Some(log) = rolled.log else {
+            // The chain was found broken: what has been read cannot be made whole.
+            return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
+        };
+        let archived = self.folder().archived_logs()?;
+        let first = archived.first().map_or(log.generation, |(generation, _)| *generation);
+        let low = if self.full { self.pinned } else { first };
+        let present =
+            archived.iter().filter(|(generation, _)| (low..=log.generation).contains(generation)).count();
+        if u32::try_from(present).ok() != Some(log.generation.number() - low.number() + 1) {
+            return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
+        }
+        Ok(Listed {
+            range: Range { low, high: log.generation },
+            delete_below: rolled.now.checkpoint.min(rolled.now.current),
+        })
+    }
+
+    /// The range of [`Backup::logs`], once it has been listed.
+    pub fn range(&self) -> Option<Range> {
+        self.listed.as_ref().map(|listed| listed.range)
+    }
+
+    /// Opens one listed log, after checking every byte of it.
+    ///
+    /// # Errors
+    /// [`Error::Backup`] with 0xC8000239 when the file is gone and 0xC8000264 when it is damaged, [`Error::Io`].
+    pub fn open_log(&self, generation: Generation) -> Result<LogReader> {
+        let path = self.folder().log_path(generation);
+        if !path.exists() {
+            return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
+        }
+        let log =
+            LogFile::open(&path).and_then(|log| log.check().map(|()| log)).map_err(|error| match error {
+                Error::Io { .. } => error,
+                _ => Error::Backup(Hresult::LOG_READ_VERIFY_FAILURE),
+            })?;
+        let file = File::open(&path).during("open", &path)?;
+        Ok(LogReader { file: file.take(log.header().file_len()), len: log.header().file_len(), path })
+    }
+
+    /// Deletes the logs that this backup makes redundant, lowest first. Returns generations and bytes freed.
+    ///
+    /// The caller answers for every listed byte being durable, read back and verified before (invariant 4).
+    ///
+    /// # Errors
+    /// 0xC8000209 before the list was fetched, [`Error::Io`] when a deletion fails; the logs above it then stay.
+    pub fn truncate(&self) -> Result<Vec<(Generation, u64)>> {
+        let listed = self.listed.as_ref().ok_or(Error::Backup(Hresult::INVALID_BACKUP_SEQUENCE))?;
+        delete_logs_below(self.folder(), listed.delete_below)
+    }
+
+    /// Ends the backup and writes its mark, if it left one, in one durable commit.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`] when the mark cannot be written; the backup has ended all the same.
+    pub fn end(self, mark: Option<MarkKind>) -> Result<()> {
+        let (Some(kind), Some(listed)) = (mark, &self.listed) else {
+            return Ok(());
+        };
+        let clears: &[MarkKind] = match kind {
+            MarkKind::Full => &[MarkKind::Incremental, MarkKind::Differential],
+            _ => &[],
+        };
+        let mark = Mark { low: listed.range.low, high: listed.range.high, taken: FileTime::now() };
+        self.shared.commit(|transaction| schema::write_mark(transaction, kind, &mark, clears))
+    }
+}
+
+impl Drop for Backup {
+    fn drop(&mut self) {
+        *self.shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+}
+
+impl Shared {
+    /// A commit of the owner's own.
+    fn commit(&self, work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<()>) -> Result<()> {
+        self.with_gate(|writer| {
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            work(&transaction)?;
+            Ok(transaction.commit()?)
+        })
+    }
+}
+
+/// Reads the image and its trailer, once, from beginning to end.
+#[derive(Debug)]
+pub struct ImageReader {
+    file: Arc<DatabaseFile>,
+    shared: Arc<Shared>,
+    low: Generation,
+    page_size: u32,
+    image_pages: u64,
+    offset: u64,
+    hasher: blake3::Hasher,
+    /// Made when the last page of the image has been read.
+    trailer: Vec<u8>,
+}
+
+impl ImageReader {
+    /// Bytes that will be delivered: the image and one page.
+    pub fn size(&self) -> u64 {
+        (self.image_pages + 1) * u64::from(self.page_size)
+    }
+
+    /// Fills `buffer` except at the end; 0 when everything has been delivered.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Sqlite`].
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let image_len = self.image_pages * u64::from(self.page_size);
+        let mut filled = 0;
+        if self.offset < image_len {
+            let len = usize::try_from(image_len - self.offset).unwrap_or(usize::MAX).min(buffer.len());
+            self.file.read_exact_at(&mut buffer[..len], self.offset)?;
+            self.hasher.update(&buffer[..len]);
+            self.offset += len as u64;
+            filled = len;
+        }
+        if self.offset >= image_len && filled < buffer.len() {
+            if self.trailer.is_empty() {
+                self.trailer = self.make_trailer()?;
+            }
+            let start =
+                usize::try_from(self.offset - image_len).unwrap_or(usize::MAX).min(self.trailer.len());
+            let rest = &self.trailer[start..];
+            let len = rest.len().min(buffer.len() - filled);
+            buffer[filled..filled + len].copy_from_slice(&rest[..len]);
+            self.offset += len as u64;
+            filled += len;
+        }
+        Ok(filled)
+    }
+
+    fn make_trailer(&self) -> Result<Vec<u8>> {
+        let (database, stream, high) = self.shared.identity()?;
+        let trailer = Trailer {
+            page_size: self.page_size,
+            image_pages: self.image_pages,
+            database,
+            stream,
+            low: self.low,
+            high,
+            finished: FileTime::now(),
+            image: *self.hasher.finalize().as_bytes(),
+        };
+        Ok(trailer.encode())
+    }
+}
+
+/// Reads one log, once, from beginning to end.
+#[derive(Debug)]
+pub struct LogReader {
+    file: std::io::Take<File>,
+    len: u64,
+    path: PathBuf,
+}
+
+impl LogReader {
+    /// The log's length in bytes.
+    pub fn size(&self) -> u64 {
+        self.len
+    }
+
+    /// Fills `buffer` except at the end; 0 when everything has been delivered.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.file.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(len) => filled += len,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).during("read", &self.path),
+            }
+        }
+        Ok(filled)
+    }
+}

@@ -1,0 +1,229 @@
+//! The chain of a backup: an image with its trailer and the logs that make it whole (certbcli.md 9.2).
+//!
+//! Everything is checked here before anybody writes a byte; `recover`, `verify` and `restore --dry-run` share it.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use certadm_proto::csra::{Generation, Hresult};
+
+use crate::error::{Error, IoContext, Result};
+use crate::log_file::{LogFile, LogHeader, Signature};
+use crate::trailer::{Trailer, sqlite_page_size};
+
+/// The inclusive range of generations that a restore must have in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first.
+    pub low: Generation,
+    /// The last.
+    pub high: Generation,
+}
+
+/// A chain that has been checked from end to end.
+#[derive(Debug)]
+pub struct Chain {
+    /// The image's trailer.
+    pub trailer: Trailer,
+    /// The logs to apply, ascending without a gap, from the trailer's low generation on.
+    pub logs: Vec<LogFile>,
+    /// Logs above the range that continued it and are applied as well.
+    pub rolled_forward: usize,
+    /// A log above the range where the replay ends because it is damaged, and what is wrong with it.
+    pub stopped_at: Option<String>,
+}
+
+impl Chain {
+    /// The last generation that will be applied.
+    pub fn last(&self) -> Generation {
+        self.logs.last().map_or(self.trailer.high, |log| log.header().generation)
+    }
+
+    /// The database's size in pages after the last log.
+    pub fn final_pages(&self) -> u32 {
+        self.logs.last().map_or(0, |log| log.header().database_pages)
+    }
+}
+
+/// Reads the trailer of the image at `path`.
+///
+/// # Errors
+/// [`Error::Image`]: 0xC80004B6 when it is no SQLite database, 0xC8000231 when its length is no multiple of the page
+/// size, 0xC8000267 without a trailer, 0xC8000228 when the trailer does not fit.
+pub fn read_trailer(path: &Path) -> Result<Trailer> {
+    let file = File::open(path).during("open", path)?;
+    let len = file.metadata().during("look at", path)?.len();
+    let mut first = Vec::with_capacity(100);
+    (&file).take(100).read_to_end(&mut first).during("read", path)?;
+    let Some(page_size) = sqlite_page_size(&first) else {
+        return Err(image(format!("{} is not a database", path.display()), Hresult::DATABASE_CORRUPTED));
+    };
+    if !len.is_multiple_of(u64::from(page_size)) {
+        let detail =
+            format!("{} has {len} bytes, which is no multiple of its page size {page_size}", path.display());
+        return Err(image(detail, Hresult::BAD_BACKUP_DATABASE_SIZE));
+    }
+    let mut page = vec![0; page_size as usize];
+    file.read_exact_at(&mut page, len - u64::from(page_size)).during("read", path)?;
+    let trailer = Trailer::decode(&page)?;
+    if (trailer.image_pages + 1).checked_mul(u64::from(page_size)) != Some(len) {
+        let detail = format!(
+            "{} has {len} bytes, its trailer counts {} pages before itself",
+            path.display(),
+            trailer.image_pages
+        );
+        return Err(image(detail, Hresult::DATABASE_PATCH_FILE_MISMATCH));
+    }
+    Ok(trailer)
+}
+
+/// Compares every page of the image with the hash in its trailer. `progress` gets the bytes read so far.
+///
+/// # Errors
+/// [`Error::Image`] with 0xC80003FA when they differ, [`Error::Io`].
+pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)) -> Result<()> {
+    let file = File::open(path).during("open", path)?;
+    let mut left = trailer.image_pages * u64::from(trailer.page_size);
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut offset = 0;
+    while left > 0 {
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        file.read_exact_at(&mut buffer[..len], offset).during("read", path)?;
+        hasher.update(&buffer[..len]);
+        offset += len as u64;
+        left -= len as u64;
+        progress(offset);
+    }
+    if *hasher.finalize().as_bytes() == trailer.image {
+        Ok(())
+    } else {
+        Err(image(
+            format!("{} differs from what its backup delivered", path.display()),
+            Hresult::READ_VERIFY_FAILURE,
+        ))
+    }
+}
+
+/// Checks that `logs` make the image of `trailer` whole over `range`, and reads every byte of them.
+///
+/// Logs below the range are passed over. Those above it are rolled forward while they continue the chain.
+///
+/// # Errors
+/// One code for each wrong chain, as certbcli.md 9.2 lists them, in [`Error::Chain`] and the log errors.
+pub fn check_chain(trailer: &Trailer, logs: &[(Generation, PathBuf)], range: Range) -> Result<Chain> {
+    if range.low > trailer.low {
+        let detail =
+            format!("the logs begin with {:x}, the image needs {:x} and later", range.low, trailer.low);
+        return Err(chain(detail, Hresult::STARTING_RESTORE_LOG_TOO_HIGH));
+    }
+    if range.high < trailer.high {
+        let detail =
+            format!("the logs end with {:x}, the image needs all up to {:x}", range.high, trailer.high);
+        return Err(chain(detail, Hresult::ENDING_RESTORE_LOG_TOO_LOW));
+    }
+    let within = required(logs, range)?;
+    check_identity(trailer, &within)?;
+    check_links(&within)?;
+    let mut chain = Chain { trailer: *trailer, logs: within, rolled_forward: 0, stopped_at: None };
+    chain.logs.retain(|log| log.header().generation >= trailer.low);
+    for log in &chain.logs {
+        log.check()?;
+    }
+    roll_forward(&mut chain, logs, range)?;
+    Ok(chain)
+}
+
+/// Opens every generation of the range.
+fn required(logs: &[(Generation, PathBuf)], range: Range) -> Result<Vec<LogFile>> {
+    let mut found = Vec::new();
+    let mut expected = Some(range.low);
+    for (generation, path) in
+        logs.iter().filter(|(generation, _)| (range.low..=range.high).contains(generation))
+    {
+        if Some(*generation) != expected {
+            break;
+        }
+        expected = generation.next();
+        found.push(path);
+    }
+    let present = u32::try_from(found.len()).unwrap_or(u32::MAX);
+    if present != range.high.number() - range.low.number() + 1 {
+        let missing = range.low.number().saturating_add(present);
+        let detail =
+            format!("log generation {missing:x} is missing from {:x} to {:x}", range.low, range.high);
+        return Err(chain(detail, Hresult::MISSING_RESTORE_LOG_FILES));
+    }
+    found.into_iter().map(|path| LogFile::open(path)).collect()
+}
+
+fn check_identity(trailer: &Trailer, logs: &[LogFile]) -> Result<()> {
+    let identity = |header: &LogHeader| (header.database, header.stream, header.page_size);
+    let expected: (Signature, Signature, u32) = (trailer.database, trailer.stream, trailer.page_size);
+    let Some(stranger) = logs.iter().find(|log| identity(log.header()) != expected) else {
+        return Ok(());
+    };
+    let first = identity(logs[0].header());
+    if logs.iter().all(|log| identity(log.header()) == first) {
+        let detail =
+            "the logs agree with each other but belong to another database than the image".to_owned();
+        return Err(chain(detail, Hresult::DATABASE_LOG_SET_MISMATCH));
+    }
+    let detail = format!("log {} belongs to another sequence", stranger.path().display());
+    Err(chain(detail, Hresult::GIVEN_LOG_FILE_HAS_BAD_SIGNATURE))
+}
+
+fn check_links(logs: &[LogFile]) -> Result<()> {
+    for pair in logs.windows(2) {
+        if pair[1].header().previous != pair[0].header().own {
+            let detail = format!("log {} does not continue the one before it", pair[1].path().display());
+            return Err(chain(detail, Hresult::GIVEN_LOG_FILE_IS_NOT_CONTIGUOUS));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the logs above the range that continue it (certbcli.md 9.2): a foreign or missing one is an error, a damaged
+/// one only ends the replay.
+fn roll_forward(chain_so_far: &mut Chain, logs: &[(Generation, PathBuf)], range: Range) -> Result<()> {
+    let mut expected = range.high.next();
+    for (generation, path) in logs.iter().filter(|(generation, _)| *generation > range.high) {
+        if Some(*generation) != expected {
+            let detail =
+                format!("log generations before {generation:x} are missing above the restored range");
+            return Err(chain(detail, Hresult::MISSING_CURRENT_LOG_FILES));
+        }
+        expected = generation.next();
+        let log = match LogFile::open(path).and_then(|log| log.check().map(|()| log)) {
+            Ok(log) => log,
+            Err(error @ Error::LogDamaged { .. }) => {
+                chain_so_far.stopped_at = Some(error.to_string());
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let header = log.header();
+        if (header.database, header.stream) != (chain_so_far.trailer.database, chain_so_far.trailer.stream) {
+            let detail =
+                format!("log {} above the restored range belongs to another sequence", path.display());
+            return Err(chain(detail, Hresult::EXISTING_LOG_FILE_HAS_BAD_SIGNATURE));
+        }
+        if chain_so_far.logs.last().is_some_and(|last| last.header().own != header.previous) {
+            let detail = format!("log {} above the restored range does not continue it", path.display());
+            return Err(chain(detail, Hresult::EXISTING_LOG_FILE_IS_NOT_CONTIGUOUS));
+        }
+        chain_so_far.logs.push(log);
+        chain_so_far.rolled_forward += 1;
+    }
+    Ok(())
+}
+
+fn chain(detail: String, code: Hresult) -> Error {
+    Error::Chain { detail, code }
+}
+
+fn image(detail: String, code: Hresult) -> Error {
+    Error::Image { detail, code }
+}

@@ -1,0 +1,135 @@
+//! Connections to the database, all opened the same way, and the one descriptor that reads its raw bytes.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{Error, IoContext, Result};
+use crate::schema;
+
+/// How long SQLite waits for a lock that somebody outside this program holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The database file, open for raw reads for as long as any connection of this process is.
+///
+/// POSIX record locks belong to the process and the file: closing *any* descriptor of the database drops the locks
+/// that SQLite holds on it (design.md, "Trap"). So there is one descriptor a file, shared through a registry, and
+/// every [`DatabaseConnection`] holds it beyond its own SQLite connection.
+#[derive(Debug)]
+pub(crate) struct DatabaseFile {
+    file: File,
+    path: PathBuf,
+}
+
+static OPEN_FILES: LazyLock<Mutex<HashMap<(u64, u64), Weak<DatabaseFile>>>> = LazyLock::new(Mutex::default);
+
+impl DatabaseFile {
+    /// The process's descriptor of the file at `path`, opened now if there is none.
+    pub(crate) fn open(path: &Path) -> Result<Arc<Self>> {
+        let mut open = OPEN_FILES.lock().unwrap_or_else(PoisonError::into_inner);
+        let metadata = std::fs::metadata(path).during("look at", path)?;
+        let identity = (metadata.dev(), metadata.ino());
+        if let Some(file) = open.get(&identity).and_then(Weak::upgrade) {
+            return Ok(file);
+        }
+        let file = Arc::new(Self { file: File::open(path).during("open", path)?, path: path.to_owned() });
+        open.retain(|_, file| file.strong_count() > 0);
+        open.insert(identity, Arc::downgrade(&file));
+        Ok(file)
+    }
+
+    /// The file's length in bytes.
+    pub(crate) fn len(&self) -> Result<u64> {
+        Ok(self.file.metadata().during("look at", &self.path)?.len())
+    }
+
+    /// Fills `buffer` from `offset`.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.file.read_exact_at(buffer, offset).during("read", &self.path)
+    }
+
+    /// Tells the system that the file will be read from beginning to end.
+    pub(crate) fn will_read_sequentially(&self) {
+        // A hint; where it is not taken, reading is only slower.
+        rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential).ok();
+    }
+}
+
+/// An SQLite connection set up as every writer and owner needs it.
+#[derive(Debug)]
+pub(crate) struct DatabaseConnection {
+    // Declared first, so dropped first: the descriptor below must outlive the connection.
+    connection: Connection,
+    file: Arc<DatabaseFile>,
+}
+
+impl DatabaseConnection {
+    /// Opens an existing CA database.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = DatabaseFile::open(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        prepare(&connection)?;
+        Ok(Self { connection, file })
+    }
+
+    /// Creates an empty database file in WAL mode, with no tables. Fails if the file exists.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        drop(File::create_new(path).during("create", path)?);
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "page_size", schema::PAGE_SIZE)?;
+        drop(connection);
+        let file = DatabaseFile::open(path)?;
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "page_size", schema::PAGE_SIZE)?;
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(Error::Image {
+                detail: format!("the file system of {} does not allow a write-ahead log", path.display()),
+                code: certadm_proto::csra::Hresult::ERROR_NOT_SUPPORTED,
+            });
+        }
+        prepare(&connection)?;
+        Ok(Self { connection, file })
+    }
+
+    pub(crate) fn file(&self) -> &Arc<DatabaseFile> {
+        &self.file
+    }
+}
+
+impl std::ops::Deref for DatabaseConnection {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl std::ops::DerefMut for DatabaseConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+/// The settings of every connection: commits are durable, and nobody checkpoints but the owner's roll.
+fn prepare(connection: &Connection) -> Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // A WAL that begins anew is cut to what it holds, so that its length tells how full it is.
+    connection.pragma_update(None, "journal_size_limit", 0)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}

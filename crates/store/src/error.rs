@@ -1,0 +1,278 @@
+//! What can go wrong in the store, whose fault it is, and the HRESULT that stands for it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use certadm_proto::csra::{Generation, Hresult};
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the store. [`Error::hresult`] gives the code of certbcli.md section 14, [`Error::remedy`] what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file operation failed.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// SQLite refused or failed.
+    #[error("the database engine failed")]
+    Sqlite(#[source] rusqlite::Error),
+    /// The folder holds no CA.
+    #[error("{folder} is not the folder of a CA: it has no database folder")]
+    NotACaFolder {
+        /// The folder looked at.
+        folder: PathBuf,
+    },
+    /// The CA's folder holds no database file.
+    #[error("the database of the CA in {folder} is missing")]
+    DatabaseMissing {
+        /// The CA's folder.
+        folder: PathBuf,
+    },
+    /// More than one database file lies in the database folder.
+    #[error("{folder} holds more than one database file")]
+    SeveralDatabases {
+        /// The database folder.
+        folder: PathBuf,
+    },
+    /// A CA is to be created where one is.
+    #[error("{folder} already holds a CA")]
+    AlreadyExists {
+        /// The CA's folder.
+        folder: PathBuf,
+    },
+    /// Another process owns the store.
+    #[error("the CA in {folder} is in use: another process owns its database")]
+    Owned {
+        /// The CA's folder.
+        folder: PathBuf,
+    },
+    /// Somebody has the database open while it has to be replaced.
+    #[error("the database in {folder} is open in another process")]
+    InUse {
+        /// The CA's folder.
+        folder: PathBuf,
+    },
+    /// A registered restore has not been carried out yet.
+    #[error("a restore is registered for the CA in {folder} and not finished")]
+    RestorePending {
+        /// The CA's folder.
+        folder: PathBuf,
+        /// The state of the registration: pending, failed, or complete and waiting for the owner's start.
+        state: Hresult,
+    },
+    /// The registration record cannot be read.
+    #[error("the restore record {path} is malformed: {detail}")]
+    BadRecord {
+        /// The record's path.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A registration was refused.
+    #[error("the restore registration was refused")]
+    Registration(#[source] Hresult),
+    /// Two names in one folder stand for one generation.
+    #[error("{path} is a second log of one generation")]
+    LogTwice {
+        /// The second file.
+        path: PathBuf,
+    },
+    /// A log file is damaged.
+    #[error("log {path} is damaged: {detail}")]
+    LogDamaged {
+        /// The log.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+        /// True when its end is missing, false when bytes differ.
+        torn: bool,
+    },
+    /// A log file was written by another version of the format.
+    #[error("log {path} has format version {version}, this program knows 1")]
+    LogVersion {
+        /// The log.
+        path: PathBuf,
+        /// The version it names.
+        version: u32,
+    },
+    /// A file's name and the generation in its header disagree.
+    #[error("log {path} holds generation {found}")]
+    LogMisnamed {
+        /// The log.
+        path: PathBuf,
+        /// The generation in its header.
+        found: Generation,
+    },
+    /// The chain of logs does not fit; the code says how.
+    #[error("{detail}")]
+    Chain {
+        /// What does not fit, in words.
+        detail: String,
+        /// The engine's code (certbcli.md 9.2).
+        code: Hresult,
+    },
+    /// The database image is damaged or not what it should be; the code says how.
+    #[error("{detail}")]
+    Image {
+        /// What is wrong, in words.
+        detail: String,
+        /// The engine's code (certbcli.md 9.2).
+        code: Hresult,
+    },
+    /// A backup call was refused or failed by the rules of the sequence or the ranges.
+    #[error("the backup call was refused")]
+    Backup(#[source] Hresult),
+    /// The committing thread has ended.
+    #[error("the store was closed")]
+    Closed,
+    /// A commit shared by several callers failed.
+    #[error("{detail}")]
+    SharedCommit {
+        /// The error of the shared commit, in words.
+        detail: String,
+        /// Its code.
+        code: Hresult,
+    },
+    /// A name cannot be used.
+    #[error("{name:?} cannot be the name of a database file")]
+    BadName {
+        /// The name given.
+        name: String,
+    },
+}
+
+impl Error {
+    /// The HRESULT of certbcli.md section 14 that stands for this error.
+    pub fn hresult(&self) -> Hresult {
+        match self {
+            Self::Io { source, .. } => io_hresult(source),
+            Self::Sqlite(error) => sqlite_hresult(error),
+            Self::NotACaFolder { .. } => Hresult::ERROR_SERVICE_DOES_NOT_EXIST,
+            Self::DatabaseMissing { .. } => Hresult::FILE_NOT_FOUND,
+            Self::SeveralDatabases { .. } | Self::BadName { .. } => Hresult::E_INVALIDARG,
+            Self::AlreadyExists { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
+            Self::Owned { .. } => Hresult::ERROR_SERVICE_ALREADY_RUNNING,
+            Self::InUse { .. } => Hresult::ERROR_SHARING_VIOLATION,
+            Self::RestorePending { .. } => Hresult::RESTORE_IN_PROGRESS,
+            Self::BadRecord { .. } => Hresult::ERROR_INVALID_DATA,
+            Self::LogTwice { .. } => Hresult::GIVEN_LOG_FILE_IS_NOT_CONTIGUOUS,
+            Self::LogDamaged { torn: true, .. } => Hresult::LOG_TORN_WRITE_DURING_HARD_RESTORE,
+            Self::LogDamaged { torn: false, .. } => Hresult::LOG_CORRUPT_DURING_HARD_RESTORE,
+            Self::LogVersion { .. } => Hresult::BAD_LOG_VERSION,
+            Self::LogMisnamed { .. } => Hresult::LOG_GENERATION_MISMATCH,
+            Self::Chain { code, .. } | Self::Image { code, .. } | Self::SharedCommit { code, .. } => *code,
+            Self::Backup(code) | Self::Registration(code) => *code,
+            Self::Closed => Hresult::TERM_IN_PROGRESS,
+        }
+    }
+
+    /// What whoever sees this error should do next, in one sentence.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "free some space and try again; nothing was lost"
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    "use an account that may write there, or another folder"
+                }
+                io::ErrorKind::NotFound => "check the path",
+                _ => "check the disk and the file's permissions",
+            },
+            Self::Sqlite(_) => {
+                "check free space and the disk; restore the latest verified set if the database is damaged"
+            }
+            Self::NotACaFolder { .. } => {
+                "name the folder that `certadm ca init` created, or restore a set into this one"
+            }
+            Self::DatabaseMissing { .. } => "restore the latest verified set with `certadm restore`",
+            Self::SeveralDatabases { .. } => "move all but the CA's own database file away",
+            Self::AlreadyExists { .. } => "choose an empty folder; an existing CA is never overwritten",
+            Self::Owned { .. } => "stop the service or the command that uses this CA, or wait for it to end",
+            Self::InUse { .. } => "wait until the other certadm commands on this CA have ended",
+            Self::RestorePending { state, .. } if state.is_success() => {
+                "start the CA's owner once; it carries the restore out first"
+            }
+            Self::RestorePending { .. } => "finish or repeat `certadm restore`; the CA does not start before",
+            Self::BadRecord { .. } => "repeat the restore, or remove the record after looking at it",
+            Self::Registration(_) => "restore the full set first, then the logs that continue it",
+            Self::LogTwice { .. } => "remove the copy that does not belong",
+            Self::LogDamaged { .. } => "take this log from another copy of the set, or restore an older set",
+            Self::LogVersion { .. } => "use the version of certadm that wrote it, or a newer one",
+            Self::LogMisnamed { .. } => {
+                "give the file its own name back, or take it from another copy of the set"
+            }
+            Self::Chain { .. } => "bring the logs of one unbroken sequence, starting with the full set's own",
+            Self::Image { .. } => "take the image from another copy of the set, or restore an older set",
+            Self::Backup(code) if *code == Hresult::MISSING_FULL_BACKUP => {
+                "take a full backup first, with truncation"
+            }
+            Self::Backup(code) if *code == Hresult::BACKUP_IN_PROGRESS => {
+                "wait until the running backup has ended"
+            }
+            Self::Backup(code) if *code == Hresult::INVALID_BACKUP => {
+                "take full backups, or turn circular logging off in ca.toml and take one full backup"
+            }
+            Self::Backup(_) => "end this backup and begin another",
+            Self::SharedCommit { .. } => {
+                "check free space and the disk, then submit the request again; it was not issued"
+            }
+            Self::Closed => "open the store again",
+            Self::BadName { .. } => "choose a name without path separators or control characters",
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// The HRESULT for an error of the operating system.
+pub fn io_hresult(error: &io::Error) -> Hresult {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Hresult::ERROR_DISK_FULL,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Hresult::E_ACCESSDENIED,
+        io::ErrorKind::NotFound => Hresult::ERROR_FILE_NOT_FOUND,
+        io::ErrorKind::DirectoryNotEmpty => Hresult::ERROR_DIR_NOT_EMPTY,
+        _ => Hresult::DISK_IO,
+    }
+}
+
+fn sqlite_hresult(error: &rusqlite::Error) -> Hresult {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Hresult::DISK_FULL,
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            Hresult::FILE_ACCESS_DENIED
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Hresult::DATABASE_CORRUPTED,
+        Some(ErrorCode::OutOfMemory) => Hresult::OUT_OF_MEMORY,
+        _ => Hresult::DISK_IO,
+    }
+}
+
+/// Says what was being done to which file when an operation failed.
+pub trait IoContext<T> {
+    /// Turns an [`io::Error`] into [`Error::Io`]; `action` is a verb such as `"read"`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when `self` is an error.
+    fn during(self, action: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> IoContext<T> for io::Result<T> {
+    fn during(self, action: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
+    }
+}

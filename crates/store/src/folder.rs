@@ -1,0 +1,166 @@
+//! Where everything of one CA lies: the service's folder (design.md, "The embedded store").
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use certadm_proto::csra::Generation;
+
+use crate::error::{Error, IoContext, Result};
+
+/// The folder of one CA and the names of what lies in it. Creating one touches no disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    dir: PathBuf,
+}
+
+impl Folder {
+    /// The folder at `dir`; nothing is opened or created.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// `ca.toml`: the CA's configuration.
+    pub fn config_path(&self) -> PathBuf {
+        self.dir.join("ca.toml")
+    }
+
+    /// `ca.crt`: the CA's certificate, PEM.
+    pub fn certificate_path(&self) -> PathBuf {
+        self.dir.join("ca.crt")
+    }
+
+    /// `ca.key`: the CA's private key, encrypted PKCS #8, mode 0600.
+    pub fn key_path(&self) -> PathBuf {
+        self.dir.join("ca.key")
+    }
+
+    /// `crl`: the dynamic files (certbcli.md 6.11).
+    pub fn crl_dir(&self) -> PathBuf {
+        self.dir.join("crl")
+    }
+
+    /// `database`: the folder of the database file.
+    pub fn database_dir(&self) -> PathBuf {
+        self.dir.join("database")
+    }
+
+    /// `log`: log files and the checkpoint file.
+    pub fn log_dir(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// `log/edb.chk`: the checkpoint file.
+    pub fn checkpoint_path(&self) -> PathBuf {
+        self.log_dir().join("edb.chk")
+    }
+
+    /// `log/edbXXXXX.log`: the archived log of one generation.
+    pub fn log_path(&self, generation: Generation) -> PathBuf {
+        self.log_dir().join(generation.log_file_name())
+    }
+
+    /// `restore.json`: the registration record (certbcli.md D20).
+    pub fn restore_record_path(&self) -> PathBuf {
+        self.dir.join("restore.json")
+    }
+
+    /// `restore.d`: requests of RegisterThroughFile (certbcli.md D17) and the saved trailer of a running recovery.
+    pub fn restore_requests_dir(&self) -> PathBuf {
+        self.dir.join("restore.d")
+    }
+
+    /// `lock`: held by the owner.
+    pub fn owner_lock_path(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+
+    /// `in-use.lock`: shared by everyone who has the database open, exclusive for who replaces it.
+    pub fn use_lock_path(&self) -> PathBuf {
+        self.dir.join("in-use.lock")
+    }
+
+    /// `commit.lock`: held for the length of one commit or one roll.
+    pub fn commit_lock_path(&self) -> PathBuf {
+        self.dir.join("commit.lock")
+    }
+
+    /// The database file for a CA of the given sanitized name: `database/<name>.db`.
+    pub fn database_path_for(&self, sanitized_name: &str) -> PathBuf {
+        self.database_dir().join(format!("{sanitized_name}.db"))
+    }
+
+    /// Finds the one database file, `database/*.db`.
+    ///
+    /// # Errors
+    /// [`Error::NotACaFolder`] when the folder has no `database` folder, [`Error::DatabaseMissing`]
+    /// (0xC8000713) when it is there and holds none, [`Error::SeveralDatabases`] when it holds more than one.
+    pub fn database_path(&self) -> Result<PathBuf> {
+        let dir = self.database_dir();
+        if !dir.is_dir() {
+            return Err(Error::NotACaFolder { folder: self.dir.clone() });
+        }
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&dir).during("list", &dir)? {
+            let path = entry.during("list", &dir)?.path();
+            if path.extension().is_some_and(|extension| extension == "db") {
+                found.push(path);
+            }
+        }
+        match found.len() {
+            0 => Err(Error::DatabaseMissing { folder: self.dir.clone() }),
+            1 => Ok(found.remove(0)),
+            _ => Err(Error::SeveralDatabases { folder: dir }),
+        }
+    }
+
+    /// The generations that have an archived log in `dir`, ascending. Names in other forms are passed over.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder cannot be listed; [`Error::LogTwice`] (0xC800022C) when two names,
+    /// differing in case, stand for one generation.
+    pub fn logs_in(dir: &Path) -> Result<Vec<(Generation, PathBuf)>> {
+        let mut logs = Vec::new();
+        for entry in fs::read_dir(dir).during("list", dir)? {
+            let entry = entry.during("list", dir)?;
+            let name: OsString = entry.file_name();
+            if let Some(generation) = name.to_str().and_then(Generation::from_log_file_name) {
+                logs.push((generation, entry.path()));
+            }
+        }
+        logs.sort();
+        if let Some(pair) = logs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(Error::LogTwice { path: pair[1].1.clone() });
+        }
+        Ok(logs)
+    }
+
+    /// The generations archived in this folder's `log`, ascending.
+    ///
+    /// # Errors
+    /// As [`Folder::logs_in`].
+    pub fn archived_logs(&self) -> Result<Vec<(Generation, PathBuf)>> {
+        Self::logs_in(&self.log_dir())
+    }
+}
+
+/// The `-wal` file that SQLite keeps beside a database.
+pub(crate) fn wal_path(database: &Path) -> PathBuf {
+    with_suffix(database, "-wal")
+}
+
+/// The `-shm` file that SQLite keeps beside a database.
+pub(crate) fn shm_path(database: &Path) -> PathBuf {
+    with_suffix(database, "-shm")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

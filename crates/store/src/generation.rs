@@ -1,0 +1,262 @@
+//! The life of a generation: settle what a crash left, roll the WAL into a log, notice a foreign checkpoint.
+//!
+//! Everything here runs under the commit lock. docs/store-format.md tells the protocol and why each order is as it is.
+
+use std::path::Path;
+
+use certadm_proto::csra::{Generation, Hresult};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::checkpoint::{Checkpoint, CheckpointFile, Phase};
+use crate::connect::DatabaseConnection;
+use crate::error::{Error, Result};
+use crate::folder::{Folder, wal_path};
+use crate::log_file::{self, Link, LogFile, LogHeader, NewLog, Signature};
+use crate::schema;
+use crate::wal::{Position, Salts, WalReader};
+
+/// Makes an interrupted roll whole before anything else is committed: if the current generation is archived already,
+/// the next one begins now. Any committer may do this; it checkpoints nothing.
+pub(crate) fn settle(
+    folder: &Folder,
+    database: &Path,
+    connection: &mut DatabaseConnection,
+    file: &CheckpointFile,
+) -> Result<Checkpoint> {
+    let before = file.read()?;
+    if let Some(steady) = before.filter(|checkpoint| checkpoint.phase == Phase::Steady) {
+        return Ok(steady);
+    }
+    let state = schema::state(connection)?;
+    let archived_log = folder.log_path(state.generation);
+    if archived_log.exists() {
+        let header = *LogFile::open(&archived_log)?.header();
+        begin_generation(connection, next(state.generation)?, header.own)?;
+    }
+    let state = schema::state(connection)?;
+    let last = state
+        .generation
+        .previous()
+        .map(|generation| folder.log_path(generation))
+        .filter(|path| path.exists());
+    let archived = match last {
+        Some(path) => LogFile::open(&path)?.header().wal_end,
+        None => before.map(|checkpoint| checkpoint.archived).unwrap_or_default(),
+    };
+    let settled = Checkpoint {
+        database: state.database,
+        stream: state.stream,
+        current: state.generation,
+        checkpoint: before.map_or(state.generation, |checkpoint| checkpoint.checkpoint),
+        phase: Phase::Steady,
+        archived: resume(database, archived)?,
+    };
+    file.write(&settled)?;
+    Ok(settled)
+}
+
+/// What a roll did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rolled {
+    /// The log that was written; `None` when the chain was found broken and a new stream begun instead.
+    pub(crate) log: Option<LogHeader>,
+    pub(crate) now: Checkpoint,
+}
+
+/// Archives the current generation, checkpoints it, and begins the next.
+pub(crate) fn roll(
+    folder: &Folder,
+    database: &Path,
+    writer: &mut DatabaseConnection,
+    checkpointer: &DatabaseConnection,
+    file: &CheckpointFile,
+) -> Result<Rolled> {
+    let before = settle(folder, database, writer, file)?;
+    let state = schema::state(writer)?;
+    let following = next(state.generation)?;
+
+    // The write lock keeps everybody out, also those who know nothing of the commit lock.
+    let exclusive = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (last, _) = checkpoint_pragma(checkpointer, "NOOP")?;
+    let wal = WalReader::open(&wal_path(database))?.filter(|wal| wal.salts() == before.archived.salts);
+    let Some(mut wal) = wal else {
+        drop(exclusive);
+        return Ok(Rolled { log: None, now: break_chain(database, writer, file, &before)? });
+    };
+    file.write(&Checkpoint { phase: Phase::Rolling, ..before })?;
+    let new = NewLog {
+        generation: state.generation,
+        database: state.database,
+        stream: state.stream,
+        previous: state.previous,
+    };
+    let from = wal.resume(before.archived);
+    let archived = log_file::archive(&mut wal, from, last, &new, &folder.log_path(state.generation));
+    let header = match archived {
+        Ok(header) => header,
+        Err(error) => {
+            drop(exclusive);
+            // If this fails too, the next committer settles it; the error to report is the first.
+            file.write(&before).ok();
+            return Err(error);
+        }
+    };
+    let (frames, copied) = checkpoint_pragma(checkpointer, "PASSIVE")?;
+    drop(exclusive);
+
+    begin_generation(writer, following, header.own)?;
+    let now = Checkpoint {
+        current: following,
+        // A long reader may hold pages back; then the log just written is still needed.
+        checkpoint: if frames == copied { following } else { before.checkpoint },
+        phase: Phase::Steady,
+        archived: resume(database, header.wal_end)?,
+        ..before
+    };
+    file.write(&now)?;
+    Ok(Rolled { log: Some(header), now })
+}
+
+/// At the owner's start: settles, then compares the WAL with the one expected. A WAL that vanished or was replaced
+/// held commits that are in no log (somebody checkpointed it): a new stream begins and no backup is a base any more.
+pub(crate) fn adopt(
+    folder: &Folder,
+    database: &Path,
+    connection: &mut DatabaseConnection,
+    file: &CheckpointFile,
+) -> Result<(Checkpoint, Adopted)> {
+    let before = file.read()?;
+    if let Some(steady) = before.filter(|checkpoint| checkpoint.phase == Phase::Steady) {
+        compare_identity(connection, &steady)?;
+        let expected =
+            WalReader::open(&wal_path(database))?.is_some_and(|wal| wal.salts() == steady.archived.salts);
+        return if expected {
+            Ok((steady, Adopted::Intact))
+        } else {
+            Ok((break_chain(database, connection, file, &steady)?, Adopted::ForeignCheckpoint))
+        };
+    }
+    let highest = folder.archived_logs()?.last().map_or(0, |(generation, _)| generation.number());
+    let in_file = generation_in_file(database)?;
+    if highest == 0 && in_file == 1 && before.is_none() {
+        // A new database: its WAL begins here.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        schema::set_created(&transaction)?;
+        transaction.commit()?;
+        return Ok((settle(folder, database, connection, file)?, Adopted::Intact));
+    }
+    let settled = settle(folder, database, connection, file)?;
+    // The database file may hold what is archived and nothing newer.
+    if in_file > highest {
+        return Ok((break_chain(database, connection, file, &settled)?, Adopted::ForeignCheckpoint));
+    }
+    Ok((settled, Adopted::Intact))
+}
+
+/// What the owner found when it opened the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopted {
+    /// Log chain and WAL are as they were left.
+    Intact,
+    /// Somebody else checkpointed the WAL: the log chain is broken, a full backup is needed before logs-only ones.
+    ForeignCheckpoint,
+}
+
+fn compare_identity(connection: &Connection, expected: &Checkpoint) -> Result<()> {
+    let state = schema::state(connection)?;
+    if state.database != expected.database {
+        return Err(Error::Chain {
+            detail: "the database is not the one that the checkpoint file and the logs speak of".to_owned(),
+            code: Hresult::BAD_DB_SIGNATURE,
+        });
+    }
+    // The checkpoint file is written after the generation's first commit: a database that does not know its
+    // generation lost its WAL.
+    if state.generation < expected.current {
+        return Err(Error::Chain {
+            detail: format!(
+                "the write-ahead log of generation {} is gone: its commits are lost",
+                expected.current
+            ),
+            code: Hresult::MISSING_LOG_FILE,
+        });
+    }
+    Ok(())
+}
+
+fn break_chain(
+    database: &Path,
+    connection: &mut DatabaseConnection,
+    file: &CheckpointFile,
+    before: &Checkpoint,
+) -> Result<Checkpoint> {
+    let stream = Signature::random()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    schema::begin_stream(&transaction, stream)?;
+    let generation = schema::state(&transaction)?.generation;
+    transaction.commit()?;
+    let now = Checkpoint {
+        stream,
+        current: generation,
+        checkpoint: generation,
+        phase: Phase::Steady,
+        archived: resume(database, Position::default())?,
+        ..*before
+    };
+    file.write(&now)?;
+    tracing::warn!(
+        generation = generation.number(),
+        "the write-ahead log was checkpointed by somebody else: take a full backup"
+    );
+    Ok(now)
+}
+
+/// The first commit of a generation.
+fn begin_generation(
+    connection: &mut DatabaseConnection,
+    generation: Generation,
+    previous: Link,
+) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    schema::set_generation(&transaction, generation, previous)?;
+    Ok(transaction.commit()?)
+}
+
+/// Where the WAL beside `database` is to be read on from.
+pub(crate) fn resume(database: &Path, archived: Position) -> Result<Position> {
+    let wal = WalReader::open(&wal_path(database))?;
+    Ok(wal.map_or(Position { salts: Salts::default(), ..Position::default() }, |wal| wal.resume(archived)))
+}
+
+/// The generation that the database file alone knows, without its WAL; 0 when it has no tables yet.
+fn generation_in_file(database: &Path) -> Result<u32> {
+    let path = database.to_str().unwrap_or_default();
+    let escaped: String = path
+        .bytes()
+        .map(|byte| match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02x}"),
+        })
+        .collect();
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?;
+    Ok(connection.query_row("SELECT generation FROM store_state", [], |row| row.get(0)).unwrap_or(0))
+}
+
+/// Runs a checkpoint of the given mode; returns frames in the WAL and frames copied into the database file.
+fn checkpoint_pragma(connection: &Connection, mode: &str) -> Result<(u32, u32)> {
+    let (frames, copied): (i64, i64) =
+        connection
+            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))?;
+    Ok((u32::try_from(frames).unwrap_or(0), u32::try_from(copied).unwrap_or(0)))
+}
+
+fn next(generation: Generation) -> Result<Generation> {
+    generation.next().ok_or(Error::Chain {
+        detail: "the log generations are used up".to_owned(),
+        code: Hresult::LOG_SEQUENCE_END,
+    })
+}

@@ -1,0 +1,76 @@
+//! The three lock files of a CA's folder. The system releases them when a process ends, however it ends.
+//!
+//! `lock` is held by the owner; `in-use.lock` is shared by whoever has the database open and exclusive for who puts
+//! another file in its place; `commit.lock` is held for one commit or one roll, so that committers of several
+//! processes queue instead of polling, and none of them commits in the middle of a roll.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+use crate::error::{Error, IoContext, Result};
+use crate::folder::Folder;
+
+/// A lock held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _file: File,
+}
+
+/// Takes the owner's lock.
+///
+/// # Errors
+/// [`Error::Owned`] (0x80070420) when another process or store holds it.
+pub(crate) fn own(folder: &Folder) -> Result<Held> {
+    try_exclusive(&folder.owner_lock_path(), || Error::Owned { folder: folder.path().to_owned() })
+}
+
+/// Says "I have the database open", unless somebody is replacing it.
+pub(crate) fn use_database(folder: &Folder) -> Result<Held> {
+    let path = folder.use_lock_path();
+    let file = open(&path)?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Held { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { folder: folder.path().to_owned() }),
+        Err(TryLockError::Error(error)) => Err(error).during("lock", &path),
+    }
+}
+
+/// Makes sure nobody has the database open, for as long as the lock is held.
+pub(crate) fn replace_database(folder: &Folder) -> Result<Held> {
+    try_exclusive(&folder.use_lock_path(), || Error::InUse { folder: folder.path().to_owned() })
+}
+
+/// The commit lock of one connection; each has its own open file, so threads queue like processes.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    file: File,
+    path: std::path::PathBuf,
+}
+
+impl Gate {
+    pub(crate) fn open(folder: &Folder) -> Result<Self> {
+        let path = folder.commit_lock_path();
+        Ok(Self { file: open(&path)?, path })
+    }
+
+    /// Runs `work` while holding the lock; waits for whoever holds it.
+    pub(crate) fn hold<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.file.lock().during("lock", &self.path)?;
+        let result = work();
+        self.file.unlock().during("unlock", &self.path)?;
+        result
+    }
+}
+
+fn try_exclusive(path: &Path, refused: impl FnOnce() -> Error) -> Result<Held> {
+    let file = open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Held { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(refused()),
+        Err(TryLockError::Error(error)) => Err(error).during("lock", path),
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).during("open", path)
+}

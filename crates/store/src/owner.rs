@@ -1,0 +1,409 @@
+//! The owner of a store: the one who checkpoints, rolls, backs up and recovers.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use certadm_proto::csra::{Generation, Hresult};
+use rusqlite::TransactionBehavior;
+
+use crate::checkpoint::{Checkpoint, CheckpointFile};
+use crate::connect::{DatabaseConnection, DatabaseFile};
+use crate::durable;
+use crate::error::{Error, IoContext, Result};
+use crate::folder::{Folder, wal_path};
+use crate::generation::{self, Adopted, Rolled};
+use crate::locks::{self, Gate, Held};
+use crate::log_file::Signature;
+use crate::marks::{Mark, MarkKind};
+use crate::recovery::Recovered;
+use crate::trailer::Trailer;
+use crate::writer::Writer;
+use crate::{record, recovery, schema};
+
+/// How often the owner looks whether committers of other processes have filled a log.
+const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How a store is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Roll when the WAL is longer than this, in bytes.
+    pub log_size: u64,
+    /// Delete logs as soon as the database file does not need them. Logs-only backups are then refused (0xC800020E).
+    pub circular_logging: bool,
+}
+
+impl Default for Options {
+    /// 1 MiB logs as a Windows CA has, no circular logging.
+    fn default() -> Self {
+        Self { log_size: 1 << 20, circular_logging: false }
+    }
+}
+
+/// What the owner found at its start.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// A registered restore that was carried out before anything else.
+    pub recovered: Option<Recovered>,
+    /// Whether log chain and WAL are as they were left.
+    pub adopted: Adopted,
+}
+
+/// The owner's hold on a store. Dropping it leaves everything consistent; [`Store::close`] also rolls and checkpoints.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+    watcher: Option<JoinHandle<()>>,
+    opened: Opened,
+    _owned: Held,
+}
+
+/// What owner, watcher, backups and nudging committers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) folder: Folder,
+    pub(crate) database: PathBuf,
+    pub(crate) options: Options,
+    core: Mutex<Core>,
+    /// One backup at a time (certbcli.md D25).
+    pub(crate) backup_running: Mutex<bool>,
+    stop: Mutex<bool>,
+    wake: Condvar,
+    /// The last roll that failed without a caller to tell.
+    roll_error: Mutex<Option<Error>>,
+}
+
+/// The owner's connections; whoever holds the mutex may roll.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) writer: DatabaseConnection,
+    checkpointer: DatabaseConnection,
+    gate: Gate,
+    checkpoint: CheckpointFile,
+    now: Checkpoint,
+    _in_use: Held,
+}
+
+impl Store {
+    /// Creates the database of a new CA in `folder`; `name` becomes the database file's name.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] (0x80070091) when the folder holds a database or logs, [`Error::BadName`],
+    /// [`Error::Io`].
+    pub fn create(folder: &Folder, name: &str, options: Options) -> Result<Self> {
+        if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
+            return Err(Error::BadName { name: name.to_owned() });
+        }
+        for dir in [folder.path().to_owned(), folder.database_dir(), folder.log_dir(), folder.crl_dir()] {
+            durable::create_dir(&dir)?;
+        }
+        let owned = locks::own(folder)?;
+        let already = folder.database_path().is_ok() || !folder.archived_logs()?.is_empty();
+        if already || folder.restore_record_path().exists() {
+            return Err(Error::AlreadyExists { folder: folder.path().to_owned() });
+        }
+        // Built under another name, so that a crash leaves no half-made database where a whole one is expected.
+        let database = folder.database_path_for(name);
+        let building = database.with_extension("new");
+        for path in [building.clone(), wal_path(&building), crate::folder::shm_path(&building)] {
+            durable::remove_if_present(&path)?;
+        }
+        let mut connection = DatabaseConnection::create(&building)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        schema::create(&transaction, Signature::random()?, Signature::random()?)?;
+        transaction.commit()?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        drop(connection);
+        for path in [wal_path(&building), crate::folder::shm_path(&building)] {
+            durable::remove_if_present(&path)?;
+        }
+        std::fs::rename(&building, &database).during("rename into place", &database)?;
+        durable::sync_dir(&folder.database_dir())?;
+        Self::open_owned(folder, options, owned)
+    }
+
+    /// Opens the CA's database as its owner. A completed restore registration is carried out first.
+    ///
+    /// # Errors
+    /// [`Error::Owned`] (0x80070420) when another process owns it, [`Error::RestorePending`] for a registration that
+    /// is not complete, the errors of [`recovery::recover`], and 0xC8000220 for a restored image that nobody
+    /// registered.
+    pub fn open(folder: &Folder, options: Options) -> Result<Self> {
+        if !folder.database_dir().is_dir() && !folder.restore_record_path().exists() {
+            return Err(Error::NotACaFolder { folder: folder.path().to_owned() });
+        }
+        let owned = locks::own(folder)?;
+        Self::open_owned(folder, options, owned)
+    }
+
+    fn open_owned(folder: &Folder, options: Options, owned: Held) -> Result<Self> {
+        let recovered = record::carry_out(folder, recovery::recover)?;
+        let in_use = locks::use_database(folder)?;
+        let database = folder.database_path()?;
+        refuse_unregistered_image(&database)?;
+        let mut writer = DatabaseConnection::open(&database)?;
+        let gate = Gate::open(folder)?;
+        let checkpoint = CheckpointFile::open(&folder.checkpoint_path())?;
+        let (now, adopted) = gate.hold(|| generation::adopt(folder, &database, &mut writer, &checkpoint))?;
+        recovery::check_required_logs(folder, &now)?;
+        let core = Core {
+            checkpointer: DatabaseConnection::open(&database)?,
+            writer,
+            gate,
+            checkpoint,
+            now,
+            _in_use: in_use,
+        };
+        let shared = Arc::new(Shared {
+            folder: folder.clone(),
+            database,
+            options,
+            core: Mutex::new(core),
+            backup_running: Mutex::new(false),
+            stop: Mutex::new(false),
+            wake: Condvar::new(),
+            roll_error: Mutex::new(None),
+        });
+        shared.roll_if_due()?;
+        let watched = Arc::downgrade(&shared);
+        let watcher = std::thread::spawn(move || watch(&watched));
+        Ok(Self { shared, watcher: Some(watcher), opened: Opened { recovered, adopted }, _owned: owned })
+    }
+
+    /// What was found and done when the store was opened.
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// A committing connection of this process; its commits also trigger rolls.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn writer(&self) -> Result<Writer> {
+        Writer::with_nudge(&self.shared.folder, Some(Nudge(Arc::downgrade(&self.shared))))
+    }
+
+    /// The CA's folder.
+    pub fn folder(&self) -> &Folder {
+        &self.shared.folder
+    }
+
+    /// The database file's path.
+    pub fn database(&self) -> &Path {
+        &self.shared.database
+    }
+
+    /// Rolls now, whatever the WAL's length. Returns the generation that is current afterwards.
+    ///
+    /// # Errors
+    /// The store's errors; the state before the roll then stands.
+    pub fn roll(&self) -> Result<Generation> {
+        Ok(self.shared.roll()?.now.current)
+    }
+
+    /// The generation being written.
+    pub fn current_generation(&self) -> Generation {
+        self.shared.core().now.current
+    }
+
+    /// The oldest generation that the database file alone may lack.
+    pub fn checkpoint_generation(&self) -> Generation {
+        self.shared.core().now.checkpoint
+    }
+
+    /// The backup mark in one slot.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn mark(&self, kind: MarkKind) -> Result<Option<Mark>> {
+        schema::mark(&self.shared.core().writer, kind)
+    }
+
+    /// The signatures of the database and of its present stream of logs.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn signatures(&self) -> Result<(Signature, Signature)> {
+        let state = schema::state(&self.shared.core().writer)?;
+        Ok((state.database, state.stream))
+    }
+
+    /// When the database was last recovered from a backup, if ever.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn recovered_when(&self) -> Result<Option<crate::time::FileTime>> {
+        Ok(schema::state(&self.shared.core().writer)?.recovered)
+    }
+
+    /// Rolls, checkpoints and lets go.
+    ///
+    /// # Errors
+    /// The roll's error, or the last one that a roll in the background met.
+    pub fn close(mut self) -> Result<()> {
+        self.stop_watcher();
+        if let Some(error) = self.shared.roll_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        self.shared.roll().map(|_| ())
+    }
+
+    fn stop_watcher(&mut self) {
+        *self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.wake.notify_all();
+        if let Some(watcher) = self.watcher.take() {
+            watcher.join().ok(); // a panic there was reported by its own thread
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.stop_watcher();
+    }
+}
+
+impl Shared {
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn database_file(&self) -> Arc<DatabaseFile> {
+        self.core().writer.file().clone()
+    }
+
+    pub(crate) fn roll(&self) -> Result<Rolled> {
+        self.roll_locked(&mut self.core())
+    }
+
+    fn roll_locked(&self, core: &mut Core) -> Result<Rolled> {
+        let Core { writer, checkpointer, gate, checkpoint, now, .. } = core;
+        let rolled =
+            gate.hold(|| generation::roll(&self.folder, &self.database, writer, checkpointer, checkpoint))?;
+        *now = rolled.now;
+        if self.options.circular_logging
+            && !*self.backup_running.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            delete_logs_below(&self.folder, rolled.now.checkpoint)?;
+        }
+        Ok(rolled)
+    }
+
+    /// Runs `work` on the owner's connection under the commit lock.
+    pub(crate) fn with_gate<T>(&self, work: impl FnOnce(&mut DatabaseConnection) -> Result<T>) -> Result<T> {
+        let mut core = self.core();
+        let Core { writer, gate, .. } = &mut *core;
+        gate.hold(|| work(writer))
+    }
+
+    /// Database, stream and current generation, as one consistent statement.
+    pub(crate) fn identity(&self) -> Result<(Signature, Signature, Generation)> {
+        let state = schema::state(&self.core().writer)?;
+        Ok((state.database, state.stream, state.generation))
+    }
+
+    /// Rolls if the WAL is longer than a log should be.
+    pub(crate) fn roll_if_due(&self) -> Result<()> {
+        if self.is_roll_due() {
+            let mut core = self.core();
+            // Another thread may have rolled while this one waited.
+            if self.is_roll_due() {
+                self.roll_locked(&mut core)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_roll_due(&self) -> bool {
+        std::fs::metadata(wal_path(&self.database)).is_ok_and(|wal| wal.len() > self.options.log_size)
+    }
+
+    fn roll_in_background(&self) {
+        if let Err(error) = self.roll_if_due() {
+            tracing::error!(error = %error, code = %error.hresult(), "the log could not be rolled");
+            *self.roll_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+    }
+}
+
+/// Lets a committer of the owner's process roll as soon as its commit has filled the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Nudge(Weak<Shared>);
+
+impl Nudge {
+    pub(crate) fn after_commit(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.roll_in_background();
+        }
+    }
+}
+
+fn watch(shared: &Weak<Shared>) {
+    while let Some(shared) = shared.upgrade() {
+        let stop = shared.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stop, _) = shared
+            .wake
+            .wait_timeout_while(stop, WATCH_INTERVAL, |stop| !*stop)
+            .unwrap_or_else(PoisonError::into_inner);
+        if *stop {
+            return;
+        }
+        drop(stop);
+        shared.roll_in_background();
+    }
+}
+
+/// Deletes archived logs below `limit`, lowest first, so that what stays has no hole. Returns what was deleted and
+/// the bytes it freed.
+///
+/// # Errors
+/// The first failure other than "not found"; the logs above it then stay.
+pub(crate) fn delete_logs_below(folder: &Folder, limit: Generation) -> Result<Vec<(Generation, u64)>> {
+    let mut deleted = Vec::new();
+    for (generation, path) in
+        folder.archived_logs()?.into_iter().filter(|(generation, _)| *generation < limit)
+    {
+        let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        match std::fs::remove_file(&path) {
+            Ok(()) => deleted.push((generation, bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).during("remove", &path),
+        }
+    }
+    durable::sync_dir(&folder.log_dir())?;
+    Ok(deleted)
+}
+
+/// A database file that ends with a trailer page is a backup's image, and nothing has made it whole yet.
+fn refuse_unregistered_image(database: &Path) -> Result<()> {
+    let file = DatabaseFile::open(database)?;
+    let mut first = [0; 100];
+    let len = file.len()?;
+    if len < first.len() as u64 {
+        return Err(not_a_database(database));
+    }
+    file.read_exact_at(&mut first, 0)?;
+    let page_size = crate::trailer::sqlite_page_size(&first).ok_or_else(|| not_a_database(database))?;
+    let mut last = [0; 8];
+    if len >= u64::from(page_size) {
+        file.read_exact_at(&mut last, len - u64::from(page_size))?;
+    }
+    if Trailer::is_trailer(&last) {
+        return Err(Error::Image {
+            detail: format!(
+                "{} was restored from a backup but no restore was registered",
+                database.display()
+            ),
+            code: Hresult::SOFT_RECOVERY_ON_BACKUP_DATABASE,
+        });
+    }
+    Ok(())
+}
+
+fn not_a_database(database: &Path) -> Error {
+    Error::Image {
+        detail: format!("{} is not a database", database.display()),
+        code: Hresult::DATABASE_CORRUPTED,
+    }
+}

@@ -1,0 +1,320 @@
+//! Commit, roll, back up while committing goes on, lose everything, recover.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use certadm_proto::csra::Hresult;
+use certadm_store::backup::Backup;
+use certadm_store::chain::{Range, check_chain, check_image, read_trailer};
+use certadm_store::{Adopted, Error, Folder, MarkKind, Options, Store, Writer, record};
+
+const SMALL_LOGS: Options = Options { log_size: 128 * 1024, circular_logging: false };
+
+fn insert(writer: &mut Writer, serial: u32) {
+    writer
+        .commit(|transaction| {
+            transaction
+                .execute("INSERT INTO Requests (Disposition, RequesterName) VALUES (20, 'test')", [])
+                .map_err(Error::from)?;
+            let id = transaction.last_insert_rowid();
+            transaction
+                .execute(
+                    "INSERT INTO Certificates (RequestID, SerialNumber, RawCertificate) VALUES (?1, ?2, randomblob(900))",
+                    rusqlite::params![id, format!("{:08x}{serial:08x}", serial.wrapping_mul(2_654_435_761))],
+                )
+                .map_err(Error::from)?;
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+}
+
+fn serials(folder: &Folder) -> Vec<u32> {
+    let writer = Writer::open(folder).unwrap();
+    let mut statement = writer.connection().prepare("SELECT SerialNumber FROM Certificates").unwrap();
+    let mut serials: Vec<u32> = statement
+        .query_map([], |row| row.get::<_, String>(0))
+        .unwrap()
+        .map(|serial| u32::from_str_radix(&serial.unwrap()[8..], 16).unwrap())
+        .collect();
+    serials.sort_unstable();
+    serials
+}
+
+fn copy_backup(backup: &mut Backup, to: &Path) {
+    let mut image = backup.open_image().unwrap();
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 40_000];
+    loop {
+        let len = image.read(&mut buffer).unwrap();
+        if len == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&buffer[..len]);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert_eq!(bytes.len() as u64, image.size());
+    fs::write(to.join("ca.db"), bytes).unwrap();
+    copy_logs(backup, to);
+}
+
+fn copy_logs(backup: &mut Backup, to: &Path) {
+    for (generation, path) in backup.logs().unwrap() {
+        let mut log = backup.open_log(generation).unwrap();
+        let mut bytes = vec![0; usize::try_from(log.size()).unwrap() + 1];
+        let len = log.read(&mut bytes).unwrap();
+        bytes.truncate(len);
+        fs::write(to.join(path.file_name().unwrap()), bytes).unwrap();
+    }
+}
+
+/// Puts a copied backup into a new CA folder and registers it by hand.
+fn restore(from: &Path, to: &Path, low: u32, high: u32) -> Folder {
+    let folder = Folder::new(to);
+    for dir in [folder.database_dir(), folder.log_dir(), folder.crl_dir()] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name();
+        let dir = if name == "ca.db" { folder.database_dir() } else { folder.log_dir() };
+        fs::copy(entry.path(), dir.join(name)).unwrap();
+    }
+    let database = folder.database_dir().join("ca.db").to_str().unwrap().to_owned();
+    record::write(
+        &folder,
+        &record::RestoreRecord {
+            backup_log_directory: None,
+            check_point_file: None,
+            log_path: None,
+            low_log_number: low,
+            high_log_number: high,
+            restore_map: vec![(database.clone(), database)],
+            restore_map_count: 1,
+            database_recovered: 0,
+            restore_status: 0,
+        },
+    )
+    .unwrap();
+    folder
+}
+
+#[test]
+fn everything_committed_before_the_logs_were_listed_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
+    assert_eq!(store.opened().adopted, Adopted::Intact);
+    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let next = Arc::new(AtomicU32::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..3)
+        .map(|number| {
+            let mut writer =
+                if number == 0 { Writer::open(&folder).unwrap() } else { store.writer().unwrap() };
+            let (acknowledged, next, stop) =
+                (Arc::clone(&acknowledged), Arc::clone(&next), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let serial = next.fetch_add(1, Ordering::Relaxed);
+                    insert(&mut writer, serial);
+                    acknowledged.lock().unwrap().push(serial);
+                }
+            })
+        })
+        .collect();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+
+    let set = dir.path().join("set");
+    fs::create_dir(&set).unwrap();
+    let mut backup = store.begin_backup(true).unwrap();
+    assert!(
+        matches!(store.begin_backup(true), Err(Error::Backup(code)) if code == Hresult::BACKUP_IN_PROGRESS)
+    );
+    let mut image_then_logs = backup.open_image().unwrap();
+    image_then_logs.read(&mut [0; 8192]).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    copy_backup_logs_checked(&mut backup, &set, &acknowledged);
+    let must_be_there: Vec<u32> = {
+        let mut list = fs::read_to_string(set.join("ledger"))
+            .unwrap()
+            .lines()
+            .map(|line| line.parse().unwrap())
+            .collect::<Vec<_>>();
+        list.sort_unstable();
+        list
+    };
+    fs::remove_file(set.join("ledger")).unwrap();
+    let range = backup.range().unwrap();
+    assert!(!backup.truncate().unwrap().is_empty());
+    backup.end(Some(MarkKind::Full)).unwrap();
+    assert!(
+        range.high.number() - range.low.number() > 3,
+        "the load should have rolled several logs: {range:?}"
+    );
+
+    // More commits, then logs only.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let mut incremental = store.begin_backup(false).unwrap();
+    let before: Vec<u32> = acknowledged.lock().unwrap().clone();
+    copy_logs(&mut incremental, &set);
+    let high = incremental.range().unwrap().high;
+    incremental.end(Some(MarkKind::Differential)).unwrap();
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    store.close().unwrap();
+    let original = serials(&folder);
+
+    let logs = Folder::logs_in(&set).unwrap();
+    let trailer = read_trailer(&set.join("ca.db")).unwrap();
+    check_image(&set.join("ca.db"), &trailer, |_| ()).unwrap();
+    check_chain(&trailer, &logs, Range { low: range.low, high }).unwrap();
+
+    let back = restore(&set, &dir.path().join("back"), range.low.number(), high.number());
+    assert!(matches!(Writer::open(&back), Err(Error::RestorePending { .. })));
+    let store = Store::open(&back, SMALL_LOGS).unwrap();
+    let recovered = store.opened().recovered.clone().unwrap();
+    assert_eq!((recovered.low, recovered.high), (trailer.low, high));
+    assert!(!back.restore_record_path().exists());
+    let restored = serials(&back);
+    for serial in must_be_there.iter().chain(&before) {
+        assert!(restored.binary_search(serial).is_ok(), "serial {serial} was acknowledged and is lost");
+    }
+    assert!(restored.iter().all(|serial| original.binary_search(serial).is_ok()));
+    let integrity: String = store
+        .writer()
+        .unwrap()
+        .connection()
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(integrity, "ok");
+    assert_eq!(store.mark(MarkKind::Full).unwrap(), None);
+    assert!(
+        matches!(store.begin_backup(false), Err(Error::Backup(code)) if code == Hresult::MISSING_FULL_BACKUP)
+    );
+    insert(&mut store.writer().unwrap(), 4_000_000_000);
+    store.close().unwrap();
+}
+
+/// Copies a whole backup; what had been acknowledged when the logs were asked for goes into `ledger`.
+fn copy_backup_logs_checked(backup: &mut Backup, set: &Path, acknowledged: &Mutex<Vec<u32>>) {
+    let mut image = backup.open_image().unwrap();
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 40_000];
+    loop {
+        let len = image.read(&mut buffer).unwrap();
+        if len == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&buffer[..len]);
+        std::thread::sleep(std::time::Duration::from_millis(3));
+    }
+    fs::write(set.join("ca.db"), bytes).unwrap();
+    let ledger: Vec<String> = acknowledged.lock().unwrap().iter().map(u32::to_string).collect();
+    fs::write(set.join("ledger"), ledger.join("\n")).unwrap();
+    copy_logs(backup, set);
+}
+
+#[test]
+fn a_foreign_checkpoint_is_noticed_and_ends_the_chain() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
+    let mut writer = store.writer().unwrap();
+    insert(&mut writer, 1);
+    let set = dir.path().join("set");
+    fs::create_dir(&set).unwrap();
+    let mut backup = store.begin_backup(true).unwrap();
+    copy_backup(&mut backup, &set);
+    backup.truncate().unwrap();
+    backup.end(Some(MarkKind::Full)).unwrap();
+    insert(&mut writer, 2);
+    drop(writer);
+    store.close().unwrap();
+    insert(&mut Writer::open(&folder).unwrap(), 3);
+
+    // What an administrator's sqlite3 does on leaving.
+    let stranger = rusqlite::Connection::open(folder.database_path().unwrap()).unwrap();
+    stranger.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(stranger);
+
+    let store = Store::open(&folder, SMALL_LOGS).unwrap();
+    assert_eq!(store.opened().adopted, Adopted::ForeignCheckpoint);
+    assert_eq!(serials(&folder), [1, 2, 3]);
+    assert!(
+        matches!(store.begin_backup(false), Err(Error::Backup(code)) if code == Hresult::MISSING_FULL_BACKUP)
+    );
+    store.close().unwrap();
+    let store = Store::open(&folder, SMALL_LOGS).unwrap();
+    assert_eq!(store.opened().adopted, Adopted::Intact);
+}
+
+#[test]
+fn a_deleted_write_ahead_log_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
+    insert(&mut store.writer().unwrap(), 1);
+    store.close().unwrap();
+    insert(&mut Writer::open(&folder).unwrap(), 2);
+    let database = folder.database_path().unwrap();
+    for suffix in ["-wal", "-shm"] {
+        let mut name = database.clone().into_os_string();
+        name.push(suffix);
+        fs::remove_file(name).unwrap();
+    }
+    let error = Store::open(&folder, SMALL_LOGS).unwrap_err();
+    assert_eq!(error.hresult(), Hresult::MISSING_LOG_FILE);
+}
+
+#[test]
+fn circular_logging_keeps_no_logs_and_refuses_logs_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let options = Options { circular_logging: true, ..SMALL_LOGS };
+    let store = Store::create(&folder, "ca", options).unwrap();
+    let mut writer = store.writer().unwrap();
+    for serial in 0..200 {
+        insert(&mut writer, serial);
+    }
+    assert!(store.current_generation().number() > 3);
+    assert!(folder.archived_logs().unwrap().is_empty());
+    assert!(matches!(store.begin_backup(false), Err(Error::Backup(code)) if code == Hresult::INVALID_BACKUP));
+    let set = dir.path().join("set");
+    fs::create_dir(&set).unwrap();
+    let mut backup = store.begin_backup(true).unwrap();
+    copy_backup(&mut backup, &set);
+    let range = backup.range().unwrap();
+    backup.end(Some(MarkKind::Copy)).unwrap();
+    let back = restore(&set, &dir.path().join("back"), range.low.number(), range.high.number());
+    drop(Store::open(&back, options).unwrap());
+    assert_eq!(serials(&back).len(), 200);
+}
+
+#[test]
+fn an_unregistered_image_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
+    let set = dir.path().join("set");
+    fs::create_dir(&set).unwrap();
+    let mut backup = store.begin_backup(true).unwrap();
+    copy_backup(&mut backup, &set);
+    let range = backup.range().unwrap();
+    let back = restore(&set, &dir.path().join("back"), range.low.number(), range.high.number());
+    fs::remove_file(back.restore_record_path()).unwrap();
+    let error = Store::open(&back, SMALL_LOGS).unwrap_err();
+    assert_eq!(error.hresult(), Hresult::SOFT_RECOVERY_ON_BACKUP_DATABASE);
+}
+
+#[test]
+fn a_second_owner_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let _store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
+    let error = Store::open(&folder, SMALL_LOGS).unwrap_err();
+    assert_eq!(error.hresult(), Hresult::ERROR_SERVICE_ALREADY_RUNNING);
+}
