@@ -8,15 +8,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use certadm_proto::csra::{Generation, Hresult};
+use certadm_proto::csra::ranges::{LogPosition, check_logs_only};
+use certadm_proto::csra::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
 use rusqlite::TransactionBehavior;
 
-use crate::chain::Range;
 use crate::connect::DatabaseFile;
 use crate::error::{Error, IoContext, Result};
 use crate::folder::Folder;
 use crate::log_file::LogFile;
-use crate::marks::{Mark, MarkKind};
+use crate::marks::Mark;
 use crate::owner::{Shared, Store, delete_logs_below};
 use crate::schema;
 use crate::time::FileTime;
@@ -26,7 +26,7 @@ use crate::trailer::Trailer;
 #[derive(Debug)]
 pub struct Backup {
     shared: Arc<Shared>,
-    full: bool,
+    kind: BackupType,
     /// The checkpoint generation at Prepare: the first log that the image needs.
     pinned: Generation,
     listed: Option<Listed>,
@@ -35,8 +35,8 @@ pub struct Backup {
 /// The log range of a backup, fixed at GetBackupLogs.
 #[derive(Clone, Debug)]
 struct Listed {
-    range: Range,
-    delete_below: Generation,
+    range: GenerationRange,
+    deletable: Option<GenerationRange>,
 }
 
 impl Store {
@@ -45,28 +45,24 @@ impl Store {
     /// # Errors
     /// [`Error::Backup`]: 0xC80001F9 while another runs; logs only: 0xC800020E with circular logging, 0xC8000230
     /// without a full backup as base, 0xC8000239 when logs since that base are gone.
-    pub fn begin_backup(&self, full: bool) -> Result<Backup> {
+    pub fn begin_backup(&self, kind: BackupType) -> Result<Backup> {
         let shared = &self.shared;
         let mut running = shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner);
         if *running {
             return Err(Error::Backup(Hresult::BACKUP_IN_PROGRESS));
         }
         let pinned = self.checkpoint_generation();
-        if !full {
+        if kind == BackupType::LogsOnly {
             self.check_base()?;
         }
         *running = true;
-        Ok(Backup { shared: Arc::clone(shared), full, pinned, listed: None })
+        Ok(Backup { shared: Arc::clone(shared), kind, pinned, listed: None })
     }
 
     fn check_base(&self) -> Result<()> {
         if self.shared.options.circular_logging {
             return Err(Error::Backup(Hresult::INVALID_BACKUP));
         }
-        let base = self.mark(MarkKind::Full)?.ok_or(Error::Backup(Hresult::MISSING_FULL_BACKUP))?;
-        let latest = self
-            .mark(MarkKind::Incremental)?
-            .map_or(base.high, |incremental| incremental.high.max(base.high));
         let archived = self.shared.folder.archived_logs()?;
         let current = self.current_generation();
         let first = archived.first().map_or(current, |(generation, _)| *generation);
@@ -75,7 +71,10 @@ impl Store {
             .zip(first.number()..)
             .all(|((generation, _), expected)| generation.number() == expected)
             && archived.last().is_none_or(|(last, _)| last.next() == Some(current));
-        if !unbroken || latest.next().is_some_and(|next| first > next) {
+        let marks = self.marks()?;
+        let high = |mark: Option<Mark>| mark.map(|mark| mark.range.high());
+        check_logs_only(first, high(marks.full), high(marks.incremental)).map_err(Error::Backup)?;
+        if !unbroken {
             return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
         }
         Ok(())
@@ -128,9 +127,7 @@ impl Backup {
             None => self.listed.insert(self.roll_and_list()?).clone(),
         };
         let folder = self.folder();
-        let generations =
-            (listed.range.low.number()..=listed.range.high.number()).filter_map(Generation::new);
-        Ok(generations.map(|generation| (generation, folder.log_path(generation))).collect())
+        Ok(listed.range.iter().map(|generation| (generation, folder.log_path(generation))).collect())
     }
 
     fn roll_and_list(&self) -> Result<Listed> {
@@ -141,20 +138,23 @@ impl Backup {
         };
         let archived = self.folder().archived_logs()?;
         let first = archived.first().map_or(log.generation, |(generation, _)| *generation);
-        let low = if self.full { self.pinned } else { first };
-        let present =
-            archived.iter().filter(|(generation, _)| (low..=log.generation).contains(generation)).count();
-        if u32::try_from(present).ok() != Some(log.generation.number() - low.number() + 1) {
-            return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
+        let position = LogPosition {
+            checkpoint_at_prepare: self.pinned,
+            checkpoint: rolled.now.checkpoint,
+            first_archived: first,
+            current: rolled.now.current,
+        };
+        let gone = || Error::Backup(Hresult::MISSING_FILE_TO_BACKUP);
+        let range = position.listed(self.kind).ok_or_else(gone)?;
+        let present = archived.iter().filter(|(generation, _)| range.contains(*generation)).count();
+        if u32::try_from(present).ok() != Some(range.count()) {
+            return Err(gone());
         }
-        Ok(Listed {
-            range: Range { low, high: log.generation },
-            delete_below: rolled.now.checkpoint.min(rolled.now.current),
-        })
+        Ok(Listed { range, deletable: position.deletable(None) })
     }
 
     /// The range of [`Backup::logs`], once it has been listed.
-    pub fn range(&self) -> Option<Range> {
+    pub fn range(&self) -> Option<GenerationRange> {
         self.listed.as_ref().map(|listed| listed.range)
     }
 
@@ -184,23 +184,26 @@ impl Backup {
     /// 0xC8000209 before the list was fetched, [`Error::Io`] when a deletion fails; the logs above it then stay.
     pub fn truncate(&self) -> Result<Vec<(Generation, u64)>> {
         let listed = self.listed.as_ref().ok_or(Error::Backup(Hresult::INVALID_BACKUP_SEQUENCE))?;
-        delete_logs_below(self.folder(), listed.delete_below)
+        match listed.deletable.and_then(|range| range.high().next()) {
+            Some(limit) => delete_logs_below(self.folder(), limit),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Ends the backup and writes its mark, if it left one, in one durable commit.
     ///
     /// # Errors
     /// [`Error::Sqlite`] when the mark cannot be written; the backup has ended all the same.
-    pub fn end(self, mark: Option<MarkKind>) -> Result<()> {
+    pub fn end(self, mark: Option<BackupKind>) -> Result<()> {
         let (Some(kind), Some(listed)) = (mark, &self.listed) else {
             return Ok(());
         };
-        let clears: &[MarkKind] = match kind {
-            MarkKind::Full => &[MarkKind::Incremental, MarkKind::Differential],
-            _ => &[],
-        };
-        let mark = Mark { low: listed.range.low, high: listed.range.high, taken: FileTime::now() };
-        self.shared.commit(|transaction| schema::write_mark(transaction, kind, &mark, clears))
+        let mark = Mark { range: listed.range, taken: FileTime::now() };
+        self.shared.commit(|transaction| {
+            let mut marks = schema::marks(transaction)?;
+            marks.record(kind, mark);
+            schema::write_marks(transaction, marks)
+        })
     }
 }
 

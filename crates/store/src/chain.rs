@@ -7,20 +7,11 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::{Generation, Hresult};
+use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 
 use crate::error::{Error, IoContext, Result};
 use crate::log_file::{LogFile, LogHeader, Signature};
 use crate::trailer::{Trailer, sqlite_page_size};
-
-/// The inclusive range of generations that a restore must have in full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// The first.
-    pub low: Generation,
-    /// The last.
-    pub high: Generation,
-}
 
 /// A chain that has been checked from end to end.
 #[derive(Debug)]
@@ -113,15 +104,19 @@ pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)
 ///
 /// # Errors
 /// One code for each wrong chain, as certbcli.md 9.2 lists them, in [`Error::Chain`] and the log errors.
-pub fn check_chain(trailer: &Trailer, logs: &[(Generation, PathBuf)], range: Range) -> Result<Chain> {
-    if range.low > trailer.low {
+pub fn check_chain(
+    trailer: &Trailer,
+    logs: &[(Generation, PathBuf)],
+    range: GenerationRange,
+) -> Result<Chain> {
+    if range.low() > trailer.low {
         let detail =
-            format!("the logs begin with {:x}, the image needs {:x} and later", range.low, trailer.low);
+            format!("the logs begin with {:x}, the image needs {:x} and later", range.low(), trailer.low);
         return Err(chain(detail, Hresult::STARTING_RESTORE_LOG_TOO_HIGH));
     }
-    if range.high < trailer.high {
+    if range.high() < trailer.high {
         let detail =
-            format!("the logs end with {:x}, the image needs all up to {:x}", range.high, trailer.high);
+            format!("the logs end with {:x}, the image needs all up to {:x}", range.high(), trailer.high);
         return Err(chain(detail, Hresult::ENDING_RESTORE_LOG_TOO_LOW));
     }
     let within = required(logs, range)?;
@@ -137,12 +132,10 @@ pub fn check_chain(trailer: &Trailer, logs: &[(Generation, PathBuf)], range: Ran
 }
 
 /// Opens every generation of the range.
-fn required(logs: &[(Generation, PathBuf)], range: Range) -> Result<Vec<LogFile>> {
+fn required(logs: &[(Generation, PathBuf)], range: GenerationRange) -> Result<Vec<LogFile>> {
     let mut found = Vec::new();
-    let mut expected = Some(range.low);
-    for (generation, path) in
-        logs.iter().filter(|(generation, _)| (range.low..=range.high).contains(generation))
-    {
+    let mut expected = Some(range.low());
+    for (generation, path) in logs.iter().filter(|(generation, _)| range.contains(*generation)) {
         if Some(*generation) != expected {
             break;
         }
@@ -150,10 +143,10 @@ fn required(logs: &[(Generation, PathBuf)], range: Range) -> Result<Vec<LogFile>
         found.push(path);
     }
     let present = u32::try_from(found.len()).unwrap_or(u32::MAX);
-    if present != range.high.number() - range.low.number() + 1 {
-        let missing = range.low.number().saturating_add(present);
+    if present != range.count() {
+        let missing = range.low().number().saturating_add(present);
         let detail =
-            format!("log generation {missing:x} is missing from {:x} to {:x}", range.low, range.high);
+            format!("log generation {missing:x} is missing from {:x} to {:x}", range.low(), range.high());
         return Err(chain(detail, Hresult::MISSING_RESTORE_LOG_FILES));
     }
     found.into_iter().map(|path| LogFile::open(path)).collect()
@@ -187,9 +180,13 @@ fn check_links(logs: &[LogFile]) -> Result<()> {
 
 /// Takes the logs above the range that continue it (certbcli.md 9.2): a foreign or missing one is an error, a damaged
 /// one only ends the replay.
-fn roll_forward(chain_so_far: &mut Chain, logs: &[(Generation, PathBuf)], range: Range) -> Result<()> {
-    let mut expected = range.high.next();
-    for (generation, path) in logs.iter().filter(|(generation, _)| *generation > range.high) {
+fn roll_forward(
+    chain_so_far: &mut Chain,
+    logs: &[(Generation, PathBuf)],
+    range: GenerationRange,
+) -> Result<()> {
+    let mut expected = range.high().next();
+    for (generation, path) in logs.iter().filter(|(generation, _)| *generation > range.high()) {
         if Some(*generation) != expected {
             let detail =
                 format!("log generations before {generation:x} are missing above the restored range");

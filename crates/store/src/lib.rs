@@ -29,7 +29,7 @@ mod writer;
 pub use error::{Error, Result};
 pub use folder::Folder;
 pub use generation::Adopted;
-pub use marks::{Mark, MarkKind};
+pub use marks::Mark;
 pub use owner::{Opened, Options, Store};
 pub use recovery::Recovered;
 pub use schema::PAGE_SIZE;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use certadm_proto::csra::{Generation, Hresult};
+use certadm_proto::csra::{BackupMarks, Generation, Hresult};
 use rusqlite::TransactionBehavior;
 
 use crate::checkpoint::{Checkpoint, CheckpointFile};
@@ -16,7 +16,7 @@ use crate::folder::{Folder, wal_path};
 use crate::generation::{self, Adopted, Rolled};
 use crate::locks::{self, Gate, Held};
 use crate::log_file::Signature;
-use crate::marks::{Mark, MarkKind};
+use crate::marks::Mark;
 use crate::recovery::Recovered;
 use crate::trailer::Trailer;
 use crate::writer::Writer;
@@ -212,12 +212,12 @@ impl Store {
         self.shared.core().now.checkpoint
     }
 
-    /// The backup mark in one slot.
+    /// The backups that the database remembers.
     ///
     /// # Errors
     /// [`Error::Sqlite`].
-    pub fn mark(&self, kind: MarkKind) -> Result<Option<Mark>> {
-        schema::mark(&self.shared.core().writer, kind)
+    pub fn marks(&self) -> Result<BackupMarks<Mark>> {
+        schema::marks(&self.shared.core().writer)
     }
 
     /// The signatures of the database and of its present stream of logs.

@@ -4,10 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::{Generation, Hresult};
+use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 use serde::{Deserialize, Serialize};
 
-use crate::chain::Range;
 use crate::durable;
 use crate::error::{Error, IoContext, Result};
 use crate::folder::Folder;
@@ -143,7 +142,7 @@ fn in_store_terms(folder: &Folder, record: &RestoreRecord) -> Result<Registered>
     };
     let range = Generation::new(record.low_log_number)
         .zip(Generation::new(record.high_log_number))
-        .map(|(low, high)| Range { low, high })
+        .and_then(|(low, high)| GenerationRange::new(low, high))
         .ok_or_else(|| malformed("its range of log generations is empty"))?;
     Ok(Registered { database, backup_logs, range })
 }

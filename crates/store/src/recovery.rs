@@ -4,10 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::{Generation, Hresult};
+use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 use rusqlite::TransactionBehavior;
 
-use crate::chain::{self, Chain, Range};
+use crate::chain::{self, Chain};
 use crate::checkpoint::{Checkpoint, CheckpointFile, Phase};
 use crate::connect::DatabaseConnection;
 use crate::durable;
@@ -27,7 +27,7 @@ pub struct Registered {
     /// The folder of the restored logs.
     pub backup_logs: PathBuf,
     /// The range that must be there in full.
-    pub range: Range,
+    pub range: GenerationRange,
 }
 
 /// What a recovery did.

@@ -1,11 +1,11 @@
 //! The database's tables: the CA's own (modelled on the Windows CA's, ese.md section 12) and the store's two.
 
-use certadm_proto::csra::Generation;
-use rusqlite::{Connection, OptionalExtension, params};
+use certadm_proto::csra::{BackupKind, BackupMarks, Generation, GenerationRange};
+use rusqlite::{Connection, params};
 
 use crate::error::{Error, Result};
 use crate::log_file::{Link, Signature};
-use crate::marks::{Mark, MarkKind};
+use crate::marks::Mark;
 use crate::time::FileTime;
 
 /// Page size of every database this crate creates, in bytes.
@@ -127,32 +127,49 @@ pub(crate) fn after_recovery(
     Ok(())
 }
 
-pub(crate) fn mark(connection: &Connection, kind: MarkKind) -> Result<Option<Mark>> {
-    let row = connection
-        .prepare_cached(
-            "SELECT generation_low, generation_high, taken_when FROM store_marks WHERE kind = ?1",
-        )?
-        .query_row([kind.name()], |row| {
-            Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, i64>(2)?))
-        })
-        .optional()?;
-    Ok(row.and_then(|(low, high, taken)| {
-        Some(Mark { low: Generation::new(low)?, high: Generation::new(high)?, taken: FileTime(taken) })
-    }))
+pub(crate) fn marks(connection: &Connection) -> Result<BackupMarks<Mark>> {
+    let mut statement = connection
+        .prepare_cached("SELECT kind, generation_low, generation_high, taken_when FROM store_marks")?;
+    let mut rows = statement.query([])?;
+    let mut marks = BackupMarks::NONE;
+    while let Some(row) = rows.next()? {
+        let kind: String = row.get(0)?;
+        let low = Generation::new(row.get(1)?);
+        let range =
+            low.zip(Generation::new(row.get(2)?)).and_then(|(low, high)| GenerationRange::new(low, high));
+        let mark =
+            range.map(|range| Ok::<_, Error>(Mark { range, taken: FileTime(row.get(3)?) })).transpose()?;
+        for (slot, place) in KINDS.into_iter().zip(slots(&mut marks)) {
+            if slot.to_string() == kind {
+                *place = mark;
+            }
+        }
+    }
+    Ok(marks)
 }
 
-pub(crate) fn write_mark(
-    connection: &Connection,
-    kind: MarkKind,
-    mark: &Mark,
-    clears: &[MarkKind],
-) -> Result<()> {
-    connection.execute(
-        "INSERT OR REPLACE INTO store_marks VALUES (?1, ?2, ?3, ?4)",
-        params![kind.name(), mark.low.number(), mark.high.number(), mark.taken.0],
-    )?;
-    for cleared in clears {
-        connection.execute("DELETE FROM store_marks WHERE kind = ?1", [cleared.name()])?;
+pub(crate) fn write_marks(connection: &Connection, mut marks: BackupMarks<Mark>) -> Result<()> {
+    connection.execute("DELETE FROM store_marks", [])?;
+    for (kind, place) in KINDS.into_iter().zip(slots(&mut marks)) {
+        if let Some(mark) = place {
+            connection.execute(
+                "INSERT INTO store_marks VALUES (?1, ?2, ?3, ?4)",
+                params![
+                    kind.to_string(),
+                    mark.range.low().number(),
+                    mark.range.high().number(),
+                    mark.taken.0
+                ],
+            )?;
+        }
     }
     Ok(())
+}
+
+const KINDS: [BackupKind; 4] =
+    [BackupKind::Full, BackupKind::Copy, BackupKind::Incremental, BackupKind::Differential];
+
+/// The slots in the order of [`KINDS`].
+fn slots(marks: &mut BackupMarks<Mark>) -> [&mut Option<Mark>; 4] {
+    [&mut marks.full, &mut marks.copy, &mut marks.incremental, &mut marks.differential]
 }

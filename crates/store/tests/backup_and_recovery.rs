@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use certadm_proto::csra::Hresult;
+use certadm_proto::csra::{BackupKind, BackupType, GenerationRange, Hresult};
 use certadm_store::backup::Backup;
-use certadm_store::chain::{Range, check_chain, check_image, read_trailer};
-use certadm_store::{Adopted, Error, Folder, MarkKind, Options, Store, Writer, record};
+use certadm_store::chain::{check_chain, check_image, read_trailer};
+use certadm_store::{Adopted, Error, Folder, Options, Store, Writer, record};
 
 const SMALL_LOGS: Options = Options { log_size: 128 * 1024, circular_logging: false };
 
@@ -128,9 +128,9 @@ fn everything_committed_before_the_logs_were_listed_comes_back() {
 
     let set = dir.path().join("set");
     fs::create_dir(&set).unwrap();
-    let mut backup = store.begin_backup(true).unwrap();
+    let mut backup = store.begin_backup(BackupType::Full).unwrap();
     assert!(
-        matches!(store.begin_backup(true), Err(Error::Backup(code)) if code == Hresult::BACKUP_IN_PROGRESS)
+        matches!(store.begin_backup(BackupType::Full), Err(Error::Backup(code)) if code == Hresult::BACKUP_IN_PROGRESS)
     );
     let mut image_then_logs = backup.open_image().unwrap();
     image_then_logs.read(&mut [0; 8192]).unwrap();
@@ -148,19 +148,19 @@ fn everything_committed_before_the_logs_were_listed_comes_back() {
     fs::remove_file(set.join("ledger")).unwrap();
     let range = backup.range().unwrap();
     assert!(!backup.truncate().unwrap().is_empty());
-    backup.end(Some(MarkKind::Full)).unwrap();
+    backup.end(Some(BackupKind::Full)).unwrap();
     assert!(
-        range.high.number() - range.low.number() > 3,
+        range.high().number() - range.low().number() > 3,
         "the load should have rolled several logs: {range:?}"
     );
 
     // More commits, then logs only.
     std::thread::sleep(std::time::Duration::from_millis(200));
-    let mut incremental = store.begin_backup(false).unwrap();
+    let mut incremental = store.begin_backup(BackupType::LogsOnly).unwrap();
     let before: Vec<u32> = acknowledged.lock().unwrap().clone();
     copy_logs(&mut incremental, &set);
-    let high = incremental.range().unwrap().high;
-    incremental.end(Some(MarkKind::Differential)).unwrap();
+    let high = incremental.range().unwrap().high();
+    incremental.end(Some(BackupKind::Differential)).unwrap();
     stop.store(true, Ordering::Relaxed);
     for writer in writers {
         writer.join().unwrap();
@@ -171,9 +171,9 @@ fn everything_committed_before_the_logs_were_listed_comes_back() {
     let logs = Folder::logs_in(&set).unwrap();
     let trailer = read_trailer(&set.join("ca.db")).unwrap();
     check_image(&set.join("ca.db"), &trailer, |_| ()).unwrap();
-    check_chain(&trailer, &logs, Range { low: range.low, high }).unwrap();
+    check_chain(&trailer, &logs, GenerationRange::new(range.low(), high).unwrap()).unwrap();
 
-    let back = restore(&set, &dir.path().join("back"), range.low.number(), high.number());
+    let back = restore(&set, &dir.path().join("back"), range.low().number(), high.number());
     assert!(matches!(Writer::open(&back), Err(Error::RestorePending { .. })));
     let store = Store::open(&back, SMALL_LOGS).unwrap();
     let recovered = store.opened().recovered.clone().unwrap();
@@ -191,9 +191,9 @@ fn everything_committed_before_the_logs_were_listed_comes_back() {
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
     assert_eq!(integrity, "ok");
-    assert_eq!(store.mark(MarkKind::Full).unwrap(), None);
+    assert_eq!(store.marks().unwrap().full, None);
     assert!(
-        matches!(store.begin_backup(false), Err(Error::Backup(code)) if code == Hresult::MISSING_FULL_BACKUP)
+        matches!(store.begin_backup(BackupType::LogsOnly), Err(Error::Backup(code)) if code == Hresult::MISSING_FULL_BACKUP)
     );
     insert(&mut store.writer().unwrap(), 4_000_000_000);
     store.close().unwrap();
@@ -227,10 +227,10 @@ fn a_foreign_checkpoint_is_noticed_and_ends_the_chain() {
     insert(&mut writer, 1);
     let set = dir.path().join("set");
     fs::create_dir(&set).unwrap();
-    let mut backup = store.begin_backup(true).unwrap();
+    let mut backup = store.begin_backup(BackupType::Full).unwrap();
     copy_backup(&mut backup, &set);
     backup.truncate().unwrap();
-    backup.end(Some(MarkKind::Full)).unwrap();
+    backup.end(Some(BackupKind::Full)).unwrap();
     insert(&mut writer, 2);
     drop(writer);
     store.close().unwrap();
@@ -245,7 +245,7 @@ fn a_foreign_checkpoint_is_noticed_and_ends_the_chain() {
     assert_eq!(store.opened().adopted, Adopted::ForeignCheckpoint);
     assert_eq!(serials(&folder), [1, 2, 3]);
     assert!(
-        matches!(store.begin_backup(false), Err(Error::Backup(code)) if code == Hresult::MISSING_FULL_BACKUP)
+        matches!(store.begin_backup(BackupType::LogsOnly), Err(Error::Backup(code)) if code == Hresult::MISSING_FULL_BACKUP)
     );
     store.close().unwrap();
     let store = Store::open(&folder, SMALL_LOGS).unwrap();
@@ -282,14 +282,16 @@ fn circular_logging_keeps_no_logs_and_refuses_logs_only() {
     }
     assert!(store.current_generation().number() > 3);
     assert!(folder.archived_logs().unwrap().is_empty());
-    assert!(matches!(store.begin_backup(false), Err(Error::Backup(code)) if code == Hresult::INVALID_BACKUP));
+    assert!(
+        matches!(store.begin_backup(BackupType::LogsOnly), Err(Error::Backup(code)) if code == Hresult::INVALID_BACKUP)
+    );
     let set = dir.path().join("set");
     fs::create_dir(&set).unwrap();
-    let mut backup = store.begin_backup(true).unwrap();
+    let mut backup = store.begin_backup(BackupType::Full).unwrap();
     copy_backup(&mut backup, &set);
     let range = backup.range().unwrap();
-    backup.end(Some(MarkKind::Copy)).unwrap();
-    let back = restore(&set, &dir.path().join("back"), range.low.number(), range.high.number());
+    backup.end(Some(BackupKind::Copy)).unwrap();
+    let back = restore(&set, &dir.path().join("back"), range.low().number(), range.high().number());
     drop(Store::open(&back, options).unwrap());
     assert_eq!(serials(&back).len(), 200);
 }
@@ -301,10 +303,10 @@ fn an_unregistered_image_does_not_start() {
     let store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
     let set = dir.path().join("set");
     fs::create_dir(&set).unwrap();
-    let mut backup = store.begin_backup(true).unwrap();
+    let mut backup = store.begin_backup(BackupType::Full).unwrap();
     copy_backup(&mut backup, &set);
     let range = backup.range().unwrap();
-    let back = restore(&set, &dir.path().join("back"), range.low.number(), range.high.number());
+    let back = restore(&set, &dir.path().join("back"), range.low().number(), range.high().number());
     fs::remove_file(back.restore_record_path()).unwrap();
     let error = Store::open(&back, SMALL_LOGS).unwrap_err();
     assert_eq!(error.hresult(), Hresult::SOFT_RECOVERY_ON_BACKUP_DATABASE);
