@@ -6,12 +6,7 @@ use certadm_proto::csra::{Entry, Hresult, PlainList, Tag, TaggedList};
 use proptest::prelude::*;
 
 fn list(entries: &[(Tag, &str)]) -> TaggedList {
-    TaggedList::new(
-        entries
-            .iter()
-            .map(|&(tag, path)| Entry::new(tag, path).unwrap())
-            .collect(),
-    )
+    TaggedList::new(entries.iter().map(|&(tag, path)| Entry::new(tag, path).unwrap()).collect())
 }
 
 fn units(text: &str) -> Vec<u16> {
@@ -25,18 +20,9 @@ fn bytes(text: &str) -> Vec<u8> {
 /// The restore map of certbcli.md 5.
 fn restore_map() -> TaggedList {
     list(&[
-        (
-            Tag::Database,
-            r"\\PKI-SRV01.corp.cvilab.local\C$\Windows\system32\CertLog\CVI Issuing CA 1.edb",
-        ),
-        (
-            Tag::LogDirectory,
-            r"\\PKI-SRV01.corp.cvilab.local\C$\Windows\system32\CertLog",
-        ),
-        (
-            Tag::CheckpointDirectory,
-            r"\\PKI-SRV01.corp.cvilab.local\C$\Windows\system32\CertLog",
-        ),
+        (Tag::Database, r"\\PKI-SRV01.corp.cvilab.local\C$\Windows\system32\CertLog\CVI Issuing CA 1.edb"),
+        (Tag::LogDirectory, r"\\PKI-SRV01.corp.cvilab.local\C$\Windows\system32\CertLog"),
+        (Tag::CheckpointDirectory, r"\\PKI-SRV01.corp.cvilab.local\C$\Windows\system32\CertLog"),
     ])
 }
 
@@ -69,8 +55,8 @@ fn every_unit_is_a_tag_except_nul_and_surrogates() {
 fn encodes_one_database_entry() {
     let database = list(&[(Tag::Database, r"\\H\S\d.edb")]);
     let expected = [
-        0x44, 0, 0x5C, 0, 0x5C, 0, 0x48, 0, 0x5C, 0, 0x53, 0, 0x5C, 0, 0x64, 0, 0x2E, 0, 0x65, 0,
-        0x64, 0, 0x62, 0, 0, 0, 0, 0,
+        0x44, 0, 0x5C, 0, 0x5C, 0, 0x48, 0, 0x5C, 0, 0x53, 0, 0x5C, 0, 0x64, 0, 0x2E, 0, 0x65, 0, 0x64, 0,
+        0x62, 0, 0, 0, 0, 0,
     ];
     assert_eq!(database.to_bytes(), expected);
     assert_eq!(TaggedList::decode_file(&expected), Ok(database));
@@ -80,10 +66,7 @@ fn encodes_one_database_entry() {
 fn encodes_the_restore_map_of_398_bytes() {
     let encoded = restore_map().to_bytes();
     assert_eq!(encoded.len(), 398);
-    assert_eq!(
-        encoded[..12],
-        [0x44, 0, 0x5C, 0, 0x5C, 0, 0x50, 0, 0x4B, 0, 0x49, 0]
-    );
+    assert_eq!(encoded[..12], [0x44, 0, 0x5C, 0, 0x5C, 0, 0x50, 0, 0x4B, 0, 0x49, 0]);
     assert_eq!(TaggedList::decode_file(&encoded), Ok(restore_map()));
 }
 
@@ -100,18 +83,11 @@ fn the_empty_list_has_no_units() {
 #[test]
 fn the_wire_may_leave_out_the_last_nuls() {
     let complete = units("D\\\\h\\s\\a.edb\0");
-    for wire in [
-        "D\\\\h\\s\\a.edb",
-        "D\\\\h\\s\\a.edb\0",
-        "D\\\\h\\s\\a.edb\0\0",
-        "\0\0D\\\\h\\s\\a.edb\0\0\0\0",
-    ] {
+    for wire in
+        ["D\\\\h\\s\\a.edb", "D\\\\h\\s\\a.edb\0", "D\\\\h\\s\\a.edb\0\0", "\0\0D\\\\h\\s\\a.edb\0\0\0\0"]
+    {
         let decoded = TaggedList::decode_wire(&units(wire)).unwrap();
-        assert_eq!(
-            decoded,
-            list(&[(Tag::Database, r"\\h\s\a.edb")]),
-            "{wire:?}"
-        );
+        assert_eq!(decoded, list(&[(Tag::Database, r"\\h\s\a.edb")]), "{wire:?}");
         assert_eq!(decoded.to_units(), [&complete[..], &[0]].concat());
     }
     let plain = PlainList::decode_wire(&units("\\\\h\\s\\a.crl\0\0\\\\h\\s\\b.crl")).unwrap();
@@ -120,10 +96,7 @@ fn the_wire_may_leave_out_the_last_nuls() {
 
 #[test]
 fn a_log_entry_stands_in_for_the_log_folder() {
-    let official = list(&[
-        (Tag::Log, r"\\h\s\other"),
-        (Tag::LogDirectory, r"\\h\s\log"),
-    ]);
+    let official = list(&[(Tag::Log, r"\\h\s\other"), (Tag::LogDirectory, r"\\h\s\log")]);
     assert_eq!(official.log_directory(), Some(r"\\h\s\log"));
     let other = list(&[
         (Tag::Database, r"\\h\s\d"),
@@ -148,10 +121,7 @@ fn unknown_tags_are_kept_and_ignored() {
 
 #[test]
 fn a_file_is_read_strictly() {
-    let no_path = |index| ListError::Entry {
-        index,
-        source: EntryError::Empty,
-    };
+    let no_path = |index| ListError::Entry { index, source: EntryError::Empty };
     let cases = [
         (vec![], ListError::Unterminated),
         (vec![0x44], ListError::OddLength { bytes: 1 }),
@@ -162,13 +132,7 @@ fn a_file_is_read_strictly() {
         (bytes("Da\0\0\0"), no_path(1)),
         (bytes("D\0\0"), no_path(0)),
         (bytes("\u{82}a\0\u{83}b\0\0"), ListError::NoDatabase),
-        (
-            bytes("\u{10000}a\0\0"),
-            ListError::Tag {
-                index: 0,
-                unit: 0xD800,
-            },
-        ),
+        (bytes("\u{10000}a\0\0"), ListError::Tag { index: 0, unit: 0xD800 }),
     ];
     for (file, expected) in cases {
         let error = TaggedList::decode_file(&file).unwrap_err();
@@ -181,32 +145,17 @@ fn a_file_is_read_strictly() {
 fn refuses_surrogate_halves_and_overlong_paths() {
     let half = [0x44, 0x61, 0xDC00, 0, 0];
     let source = EntryError::Path(WideError::UnpairedSurrogate { unit: 1 });
-    assert_eq!(
-        TaggedList::decode_wire(&half),
-        Err(ListError::Entry { index: 0, source })
-    );
-    assert_eq!(
-        PlainList::decode_wire(&half[1..]),
-        Err(ListError::Entry { index: 0, source })
-    );
+    assert_eq!(TaggedList::decode_wire(&half), Err(ListError::Entry { index: 0, source }));
+    assert_eq!(PlainList::decode_wire(&half[1..]), Err(ListError::Entry { index: 0, source }));
 
     let longest = "a".repeat(32_767);
     let entry = Entry::new(Tag::Log, longest.clone()).unwrap();
     let encoded = TaggedList::new(vec![entry.clone()]).to_units();
-    assert_eq!(
-        TaggedList::decode_wire(&encoded).unwrap().entries(),
-        [entry]
-    );
+    assert_eq!(TaggedList::decode_wire(&encoded).unwrap().entries(), [entry]);
     let too_long = EntryError::Path(WideError::TooLong { units: 32_768 });
     assert_eq!(Entry::new(Tag::Log, longest + "a"), Err(too_long));
     let wire = vec![0x21; 32_769];
-    assert_eq!(
-        TaggedList::decode_wire(&wire),
-        Err(ListError::Entry {
-            index: 0,
-            source: too_long
-        })
-    );
+    assert_eq!(TaggedList::decode_wire(&wire), Err(ListError::Entry { index: 0, source: too_long }));
 }
 
 #[test]
@@ -221,15 +170,10 @@ fn refuses_what_cannot_be_an_entry() {
 #[test]
 fn the_length_of_a_list_is_capped() {
     let longer = vec![0; MAX_LIST_UNITS + 1];
-    let error = ListError::TooLong {
-        units: MAX_LIST_UNITS + 1,
-    };
+    let error = ListError::TooLong { units: MAX_LIST_UNITS + 1 };
     assert_eq!(TaggedList::decode_wire(&longer), Err(error.clone()));
     assert_eq!(PlainList::decode_wire(&longer), Err(error));
-    assert_eq!(
-        TaggedList::decode_wire(&longer[1..]),
-        Ok(TaggedList::default())
-    );
+    assert_eq!(TaggedList::decode_wire(&longer[1..]), Ok(TaggedList::default()));
 }
 
 fn any_tag() -> impl Strategy<Value = Tag> {

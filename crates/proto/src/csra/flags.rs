@@ -163,11 +163,7 @@ pub const fn read_buffer_size(hint: u32) -> u32 {
         MAX_READ_BUFFER.. => MAX_READ_BUFFER,
         _ => {
             let lower = 1 << hint.ilog2();
-            if hint - lower < lower / 2 {
-                lower
-            } else {
-                lower * 2
-            }
+            if hint - lower < lower / 2 { lower } else { lower * 2 }
         }
     }
 }
@@ -266,11 +262,7 @@ impl InterfaceFlags {
     }
 
     const fn check(self, refusing: u32) -> Result<(), Hresult> {
-        if self.0 & refusing == 0 {
-            Ok(())
-        } else {
-            Err(Hresult::E_ACCESSDENIED)
-        }
+        if self.0 & refusing == 0 { Ok(()) } else { Err(Hresult::E_ACCESSDENIED) }
     }
 }
 
@@ -322,11 +314,7 @@ impl Roles {
     /// MS-CSRA; operator and auditor are defined as Read with a privilege, and off Windows the one role stands for both.
     #[must_use]
     pub const fn with_implied(self) -> Self {
-        if self.0 == 0 {
-            self
-        } else {
-            self.union(Self::READ)
-        }
+        if self.0 == 0 { self } else { self.union(Self::READ) }
     }
 }
 
@@ -354,22 +342,10 @@ mod tests {
     #[test]
     fn the_wire_has_the_type_in_grbit() {
         for backup_type in [BackupType::Full, BackupType::LogsOnly] {
-            assert_eq!(
-                BackupType::from_wire(backup_type.wire_grbit()),
-                Ok(backup_type)
-            );
-            assert_eq!(
-                BackupType::from_api(0, backup_type.api_flag()),
-                Ok(backup_type)
-            );
+            assert_eq!(BackupType::from_wire(backup_type.wire_grbit()), Ok(backup_type));
+            assert_eq!(BackupType::from_api(0, backup_type.api_flag()), Ok(backup_type));
         }
-        assert_eq!(
-            (
-                BackupType::Full.wire_grbit(),
-                BackupType::LogsOnly.wire_grbit()
-            ),
-            (0, 1)
-        );
+        assert_eq!((BackupType::Full.wire_grbit(), BackupType::LogsOnly.wire_grbit()), (0, 1));
     }
 
     #[test]
@@ -422,10 +398,7 @@ mod tests {
         let flags = InterfaceFlags::default();
         assert_eq!(flags.to_bits(), 0x641);
         assert_eq!(flags.check_admin(Origin::Remote), Ok(()));
-        assert_eq!(
-            flags.check_backup(Origin::Remote),
-            Err(Hresult::E_ACCESSDENIED)
-        );
+        assert_eq!(flags.check_backup(Origin::Remote), Err(Hresult::E_ACCESSDENIED));
         assert_eq!(flags.check_backup(Origin::Local), Ok(()));
         let opened = flags.without(InterfaceFlags::NO_REMOTE_BACKUP);
         assert_eq!(opened.to_bits(), 0x601);
@@ -434,37 +407,19 @@ mod tests {
 
     #[test]
     fn each_gate_shuts_its_own_callers() {
-        for (bit, admin, backup) in [
-            (0x10, true, true),
-            (0x20, false, false),
-            (0x40, false, true),
-            (0x80, false, false),
-        ] {
+        for (bit, admin, backup) in
+            [(0x10, true, true), (0x20, false, false), (0x40, false, true), (0x80, false, false)]
+        {
             let flags = InterfaceFlags::from_bits(bit);
-            assert_eq!(
-                flags.check_admin(Origin::Remote).is_err(),
-                admin,
-                "{bit:#x}"
-            );
-            assert_eq!(
-                flags.check_backup(Origin::Remote).is_err(),
-                backup,
-                "{bit:#x}"
-            );
+            assert_eq!(flags.check_admin(Origin::Remote).is_err(), admin, "{bit:#x}");
+            assert_eq!(flags.check_backup(Origin::Remote).is_err(), backup, "{bit:#x}");
         }
-        for (bit, admin, backup) in [
-            (0x10, false, false),
-            (0x20, true, true),
-            (0x40, false, false),
-            (0x80, false, true),
-        ] {
+        for (bit, admin, backup) in
+            [(0x10, false, false), (0x20, true, true), (0x40, false, false), (0x80, false, true)]
+        {
             let flags = InterfaceFlags::from_bits(bit);
             assert_eq!(flags.check_admin(Origin::Local).is_err(), admin, "{bit:#x}");
-            assert_eq!(
-                flags.check_backup(Origin::Local).is_err(),
-                backup,
-                "{bit:#x}"
-            );
+            assert_eq!(flags.check_backup(Origin::Local).is_err(), backup, "{bit:#x}");
         }
     }
 
@@ -483,10 +438,6 @@ mod tests {
         }
         assert_eq!(Roles::NONE.with_implied(), Roles::NONE);
         assert_eq!(Roles::OPERATOR.with_implied().to_bits(), 0x108);
-        assert!(
-            !Roles::OPERATOR
-                .with_implied()
-                .has_any(Roles::ADMINISTRATOR.union(Roles::OFFICER))
-        );
+        assert!(!Roles::OPERATOR.with_implied().has_any(Roles::ADMINISTRATOR.union(Roles::OFFICER)));
     }
 }

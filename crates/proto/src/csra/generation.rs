@@ -57,11 +57,7 @@ impl Generation {
     /// ```
     #[must_use]
     pub fn log_file_name(self) -> String {
-        let width = if self.number() < FIRST_OF_EIGHT_DIGITS {
-            5
-        } else {
-            8
-        };
+        let width = if self.number() < FIRST_OF_EIGHT_DIGITS { 5 } else { 8 };
         format!("{BASE_NAME}{self:0width$x}{EXTENSION}")
     }
 
@@ -74,8 +70,7 @@ impl Generation {
     #[must_use]
     pub fn from_log_file_name(name: &str) -> Option<Self> {
         let (base, rest) = name.split_at_checked(BASE_NAME.len())?;
-        let (digits, extension) =
-            rest.split_at_checked(rest.len().checked_sub(EXTENSION.len())?)?;
+        let (digits, extension) = rest.split_at_checked(rest.len().checked_sub(EXTENSION.len())?)?;
         let named_like_a_log = base.eq_ignore_ascii_case(BASE_NAME)
             && extension.eq_ignore_ascii_case(EXTENSION)
             && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -132,14 +127,8 @@ mod tests {
         ];
         for (number, name) in vectors {
             assert_eq!(generation(number).log_file_name(), name);
-            assert_eq!(
-                Generation::from_log_file_name(name),
-                Some(generation(number))
-            );
-            assert_eq!(
-                Generation::from_log_file_name(&name.to_uppercase()),
-                Some(generation(number))
-            );
+            assert_eq!(Generation::from_log_file_name(name), Some(generation(number)));
+            assert_eq!(Generation::from_log_file_name(&name.to_uppercase()), Some(generation(number)));
         }
     }
 

@@ -40,11 +40,7 @@ impl Hresult {
     /// The code of Win32 error `error`, by the rule of `HRESULT_FROM_WIN32`: zero stays success, a value whose top bit
     /// is set is already a code and stays as it is.
     pub const fn from_win32(error: u32) -> Self {
-        if error.cast_signed() <= 0 {
-            Self(error)
-        } else {
-            Self(error & 0xFFFF | WIN32_ERROR)
-        }
+        if error.cast_signed() <= 0 { Self(error) } else { Self(error & 0xFFFF | WIN32_ERROR) }
     }
 
     /// The code of engine error `-magnitude`: `from_jet(560)` is the code of -560 (certbcli.md 14.1).
@@ -78,21 +74,13 @@ impl Hresult {
     /// The engine error this code carries, a negative number, or nothing for another origin.
     #[must_use]
     pub const fn jet_error(self) -> Option<i32> {
-        if self.0 & ORIGIN_MASK == JET_ERROR {
-            Some(-(self.low_half().cast_signed()))
-        } else {
-            None
-        }
+        if self.0 & ORIGIN_MASK == JET_ERROR { Some(-(self.low_half().cast_signed())) } else { None }
     }
 
     /// The Win32 error this code carries, or nothing for another origin.
     #[must_use]
     pub const fn win32_error(self) -> Option<u32> {
-        if self.0 & ORIGIN_MASK == WIN32_ERROR {
-            Some(self.low_half())
-        } else {
-            None
-        }
+        if self.0 & ORIGIN_MASK == WIN32_ERROR { Some(self.low_half()) } else { None }
     }
 
     const fn low_half(self) -> u32 {
@@ -150,12 +138,7 @@ mod tests {
             assert_eq!(code.jet_error(), Some(-i32::from(magnitude)));
             assert_eq!(code.win32_error(), None);
         }
-        let win32 = [
-            (267, 0x8007_010B),
-            (145, 0x8007_0091),
-            (32, 0x8007_0020),
-            (1722, 0x8007_06BA),
-        ];
+        let win32 = [(267, 0x8007_010B), (145, 0x8007_0091), (32, 0x8007_0020), (1722, 0x8007_06BA)];
         for (error, bits) in win32 {
             let code = Hresult::from_win32(error);
             assert_eq!(code.to_bits(), bits);
@@ -183,19 +166,10 @@ mod tests {
     #[test]
     fn prints_each_form() {
         let printed = [
-            (
-                Hresult::from_bits(0xC800_0230),
-                "0xc8000230 (ESE: -560 JET_errMissingFullBackup)",
-            ),
-            (
-                Hresult::from_bits(0x8007_0091),
-                "0x80070091 (WIN32: 145 ERROR_DIR_NOT_EMPTY)",
-            ),
+            (Hresult::from_bits(0xC800_0230), "0xc8000230 (ESE: -560 JET_errMissingFullBackup)"),
+            (Hresult::from_bits(0x8007_0091), "0x80070091 (WIN32: 145 ERROR_DIR_NOT_EMPTY)"),
             (Hresult::from_bits(0x8000_FFFF), "0x8000ffff (E_UNEXPECTED)"),
-            (
-                Hresult::from_bits(0xC7FF_0004),
-                "0xc7ff0004 (hrRestoreInProgress)",
-            ),
+            (Hresult::from_bits(0xC7FF_0004), "0xc7ff0004 (hrRestoreInProgress)"),
             (Hresult::from_bits(0xC800_0FFF), "0xc8000fff (ESE: -4095)"),
             (Hresult::from_bits(0x8007_FFFE), "0x8007fffe (WIN32: 65534)"),
             (Hresult::from_bits(0x8123_4567), "0x81234567"),
@@ -218,15 +192,9 @@ mod tests {
     fn texts_are_one_line_in_our_style() {
         for code in Hresult::KNOWN {
             let text = code.text();
-            assert!(
-                !text.is_empty() && !text.contains('\n') && !text.ends_with('.'),
-                "{code}: {text}"
-            );
+            assert!(!text.is_empty() && !text.contains('\n') && !text.ends_with('.'), "{code}: {text}");
         }
-        assert_ne!(
-            Hresult::from_bits(0x8123_4567).text(),
-            Hresult::from_bits(0x0123_4567).text()
-        );
+        assert_ne!(Hresult::from_bits(0x8123_4567).text(), Hresult::from_bits(0x0123_4567).text());
     }
 
     /// Engine names carry the engine's prefix, Win32 ones never do: a value typed into the wrong row shows here.
@@ -236,10 +204,7 @@ mod tests {
             let name = code.name().unwrap();
             let engine = name.starts_with("JET_err") || name == "errBackupAbortByCaller";
             assert_eq!(code.jet_error().is_some(), engine, "{code}");
-            if ["ERROR_", "RPC_S_", "RPC_X_"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-            {
+            if ["ERROR_", "RPC_S_", "RPC_X_"].iter().any(|prefix| name.starts_with(prefix)) {
                 let overflow = *code == Hresult::ERROR_ARITHMETIC_OVERFLOW;
                 assert_eq!(code.win32_error().is_some(), !overflow, "{code}");
             }

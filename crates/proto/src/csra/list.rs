@@ -82,10 +82,7 @@ impl Entry {
     ///
     /// [`EntryError`] when the path is empty, holds a NUL, or is longer than [`wide::MAX_PATH_UNITS`].
     pub fn new(tag: Tag, path: impl Into<String>) -> Result<Self, EntryError> {
-        Ok(Self {
-            tag,
-            path: checked_path(path.into())?,
-        })
+        Ok(Self { tag, path: checked_path(path.into())? })
     }
 
     /// What the entry is.
@@ -128,10 +125,7 @@ impl TaggedList {
 
     /// The paths of all entries with this tag, in their order.
     pub fn paths(&self, tag: Tag) -> impl Iterator<Item = &str> {
-        self.entries
-            .iter()
-            .filter(move |entry| entry.tag == tag)
-            .map(Entry::path)
+        self.entries.iter().filter(move |entry| entry.tag == tag).map(Entry::path)
     }
 
     /// The database file of a restore map.
@@ -144,9 +138,7 @@ impl TaggedList {
     /// (wire.md 5.5). We send 0x82.
     #[must_use]
     pub fn log_directory(&self) -> Option<&str> {
-        self.paths(Tag::LogDirectory)
-            .chain(self.paths(Tag::Log))
-            .next()
+        self.paths(Tag::LogDirectory).chain(self.paths(Tag::Log)).next()
     }
 
     /// The checkpoint (system) folder of a restore map.
@@ -159,11 +151,7 @@ impl TaggedList {
     /// twice that is `pcbSize`.
     #[must_use]
     pub fn to_units(&self) -> Vec<u16> {
-        join(
-            self.entries
-                .iter()
-                .map(|entry| (Some(entry.tag), entry.path.as_str())),
-        )
+        join(self.entries.iter().map(|entry| (Some(entry.tag), entry.path.as_str())))
     }
 
     /// The list as little-endian bytes: what the C API hands out and `certbkxp.dat` holds. Empty for an empty list.
@@ -179,12 +167,8 @@ impl TaggedList {
     ///
     /// [`ListError`] when the list is longer than [`MAX_LIST_UNITS`] or an entry is not a tag with a path.
     pub fn decode_wire(units: &[u16]) -> Result<Self, ListError> {
-        let strings = check_length(units)?
-            .split(|&unit| unit == 0)
-            .filter(|string| !string.is_empty());
-        Ok(Self {
-            entries: decode_entries(strings)?,
-        })
+        let strings = check_length(units)?.split(|&unit| unit == 0).filter(|string| !string.is_empty());
+        Ok(Self { entries: decode_entries(strings)? })
     }
 
     /// Decodes a `certbkxp.dat`, strictly (certbcli.md D23): an even number of bytes, every entry a tag and a path, one
@@ -206,14 +190,8 @@ impl TaggedList {
         let Some(body) = units.strip_suffix(&[0, 0]) else {
             return Err(ListError::Unterminated);
         };
-        let list = Self {
-            entries: decode_entries(body.split(|&unit| unit == 0))?,
-        };
-        if list.database().is_none() {
-            Err(ListError::NoDatabase)
-        } else {
-            Ok(list)
-        }
+        let list = Self { entries: decode_entries(body.split(|&unit| unit == 0))? };
+        if list.database().is_none() { Err(ListError::NoDatabase) } else { Ok(list) }
     }
 }
 
@@ -230,12 +208,7 @@ impl PlainList {
     ///
     /// [`EntryError`] when a path is empty, holds a NUL, or is longer than [`wide::MAX_PATH_UNITS`].
     pub fn new(paths: Vec<String>) -> Result<Self, EntryError> {
-        Ok(Self {
-            paths: paths
-                .into_iter()
-                .map(checked_path)
-                .collect::<Result<_, _>>()?,
-        })
+        Ok(Self { paths: paths.into_iter().map(checked_path).collect::<Result<_, _>>()? })
     }
 
     /// The paths in their order.
@@ -302,9 +275,7 @@ impl EntryError {
 #[non_exhaustive]
 pub enum ListError {
     /// A file of UTF-16 units has an odd number of bytes.
-    #[error(
-        "the list has {bytes} bytes, which is not a whole number of UTF-16 units; the file is truncated"
-    )]
+    #[error("the list has {bytes} bytes, which is not a whole number of UTF-16 units; the file is truncated")]
     OddLength {
         /// Its length.
         bytes: usize,
@@ -347,11 +318,7 @@ impl ListError {
 }
 
 fn check_length(units: &[u16]) -> Result<&[u16], ListError> {
-    if units.len() > MAX_LIST_UNITS {
-        Err(ListError::TooLong { units: units.len() })
-    } else {
-        Ok(units)
-    }
+    if units.len() > MAX_LIST_UNITS { Err(ListError::TooLong { units: units.len() }) } else { Ok(units) }
 }
 
 fn decode_entries<'a>(strings: impl Iterator<Item = &'a [u16]>) -> Result<Vec<Entry>, ListError> {
@@ -359,31 +326,19 @@ fn decode_entries<'a>(strings: impl Iterator<Item = &'a [u16]>) -> Result<Vec<En
         .enumerate()
         .map(|(index, string)| {
             let Some((&unit, path)) = string.split_first() else {
-                return Err(ListError::Entry {
-                    index,
-                    source: EntryError::Empty,
-                });
+                return Err(ListError::Entry { index, source: EntryError::Empty });
             };
             let tag = Tag::from_unit(unit).ok_or(ListError::Tag { index, unit })?;
-            Ok(Entry {
-                tag,
-                path: decode_path(index, path)?,
-            })
+            Ok(Entry { tag, path: decode_path(index, path)? })
         })
         .collect()
 }
 
 fn decode_path(index: usize, units: &[u16]) -> Result<String, ListError> {
     if units.is_empty() {
-        return Err(ListError::Entry {
-            index,
-            source: EntryError::Empty,
-        });
+        return Err(ListError::Entry { index, source: EntryError::Empty });
     }
-    wide::decode(units).map_err(|error| ListError::Entry {
-        index,
-        source: error.into(),
-    })
+    wide::decode(units).map_err(|error| ListError::Entry { index, source: error.into() })
 }
 
 fn checked_path(path: String) -> Result<String, EntryError> {

@@ -5,17 +5,26 @@
 //! * [`list`]: the string lists of the backup calls and of `certbkxp.dat`.
 //! * [`flags`]: backup and restore types, control values, interface flags, roles, the read buffer.
 //! * [`generation`]: log generations and log file names.
+//! * [`ranges`]: which logs a backup lists and deletes.
+//! * [`kind`]: what kind of backup it was, and the marks it leaves.
+//! * [`sequence`]: the order of calls, one state machine for the service and the C API.
 //! * [`names`]: CA names in their sanitized forms, and which file names of a peer are safe.
 
 pub mod flags;
 pub mod generation;
 pub mod hresult;
 mod hresult_table;
+pub mod kind;
 pub mod list;
 pub mod names;
+pub mod ranges;
+pub mod sequence;
 pub mod wide;
 
 pub use flags::{BackupType, RestoreType};
 pub use generation::Generation;
 pub use hresult::Hresult;
+pub use kind::{BackupKind, BackupMarks};
 pub use list::{Entry, PlainList, Tag, TaggedList};
+pub use ranges::GenerationRange;
+pub use sequence::Sequence;

@@ -46,9 +46,7 @@ pub fn short_sanitized(common_name: &str) -> String {
         _ => SHORT_NAME_LIMIT,
     };
     let (kept, removed) = sanitized.split_at(cut);
-    let hash = removed.bytes().fold(0u16, |hash, byte| {
-        hash.rotate_left(1).wrapping_add(u16::from(byte))
-    });
+    let hash = removed.bytes().fold(0u16, |hash, byte| hash.rotate_left(1).wrapping_add(u16::from(byte)));
     format!("{kept}-{hash:05}")
 }
 
@@ -107,11 +105,7 @@ fn fold_case(character: char) -> char {
 #[must_use]
 pub fn is_safe_component(name: &str) -> bool {
     let forbidden = |character: char| {
-        character.is_control()
-            || matches!(
-                character,
-                '/' | '\\' | ':' | '<' | '>' | '"' | '|' | '?' | '*'
-            )
+        character.is_control() || matches!(character, '/' | '\\' | ':' | '<' | '>' | '"' | '|' | '?' | '*')
     };
     !name.is_empty()
         && name.len() <= MAX_COMPONENT_BYTES
@@ -134,9 +128,7 @@ fn is_device_name(name: &str) -> bool {
         return false;
     };
     let mut number = number.chars();
-    ["COM", "LPT"]
-        .iter()
-        .any(|device| port.eq_ignore_ascii_case(device))
+    ["COM", "LPT"].iter().any(|device| port.eq_ignore_ascii_case(device))
         && matches!(number.next(), Some('0'..='9' | '¹' | '²' | '³'))
         && number.next().is_none()
 }
@@ -161,8 +153,8 @@ mod tests {
         for (name, sanitized) in vectors {
             assert_eq!(sanitize(name), sanitized);
         }
-        let escaped = (0x20..0x7F)
-            .filter(|&byte| sanitize(&char::from(byte).to_string()).len() == ESCAPE_LENGTH);
+        let escaped =
+            (0x20..0x7F).filter(|&byte| sanitize(&char::from(byte).to_string()).len() == ESCAPE_LENGTH);
         assert!(escaped.eq(ESCAPED.iter().copied()));
     }
 
@@ -171,15 +163,9 @@ mod tests {
         let longest = "a".repeat(51);
         assert_eq!(short_sanitized(&longest), longest);
         // The rest is one `b`: 0x62 = 98.
-        assert_eq!(
-            short_sanitized(&format!("{longest}b")),
-            format!("{longest}-00098")
-        );
+        assert_eq!(short_sanitized(&format!("{longest}b")), format!("{longest}-00098"));
         // "bc": rotate-left(98, 1) + 99 = 295.
-        assert_eq!(
-            short_sanitized(&format!("{longest}bc")),
-            format!("{longest}-00295")
-        );
+        assert_eq!(short_sanitized(&format!("{longest}bc")), format!("{longest}-00295"));
         assert_eq!(short_sanitized("&").len(), ESCAPE_LENGTH);
     }
 
@@ -187,25 +173,14 @@ mod tests {
     fn a_cut_escape_goes_to_the_rest_whole() {
         // The escape stands at 46..51: it is kept whole.
         let name = format!("{}&x", "a".repeat(46));
-        assert_eq!(
-            short_sanitized(&name),
-            format!("{}!0026-00120", "a".repeat(46))
-        );
+        assert_eq!(short_sanitized(&name), format!("{}!0026-00120", "a".repeat(46)));
         // One character later it is cut, and all five characters are hashed: 21 30 30 32 36.
         let name = format!("{}&", "a".repeat(47));
-        let hash = b"!0026"
-            .iter()
-            .fold(0u32, |hash, &byte| hash * 2 + u32::from(byte));
-        assert_eq!(
-            short_sanitized(&name),
-            format!("{}-{hash:05}", "a".repeat(47))
-        );
+        let hash = b"!0026".iter().fold(0u32, |hash, &byte| hash * 2 + u32::from(byte));
+        assert_eq!(short_sanitized(&name), format!("{}-{hash:05}", "a".repeat(47)));
         // The last place where an escape is cut.
         let name = format!("{}&", "a".repeat(50));
-        assert_eq!(
-            short_sanitized(&name),
-            format!("{}-{hash:05}", "a".repeat(50))
-        );
+        assert_eq!(short_sanitized(&name), format!("{}-{hash:05}", "a".repeat(50)));
     }
 
     #[test]
@@ -216,10 +191,7 @@ mod tests {
             expected = ((((expected << 1) | (expected >> 15)) & 0xFFFF) + 0x7A) & 0xFFFF;
         }
         let name = "a".repeat(51) + &"z".repeat(13);
-        assert_eq!(
-            short_sanitized(&name),
-            format!("{}-{expected:05}", "a".repeat(51))
-        );
+        assert_eq!(short_sanitized(&name), format!("{}-{expected:05}", "a".repeat(51)));
     }
 
     #[test]
@@ -253,15 +225,9 @@ mod tests {
             assert!(same_ignoring_case(left, right), "{left} {right}");
             assert_eq!(folded(left), folded(right));
         }
-        for (left, right) in [
-            ("ß", "ss"),
-            ("ı", "i"),
-            ("ı", "I"),
-            ("İ", "i"),
-            ("a", "ab"),
-            ("a/b", r"a\b"),
-            ("e\u{301}", "é"),
-        ] {
+        for (left, right) in
+            [("ß", "ss"), ("ı", "i"), ("ı", "I"), ("İ", "i"), ("a", "ab"), ("a/b", r"a\b"), ("e\u{301}", "é")]
+        {
             assert!(!same_ignoring_case(left, right), "{left} {right}");
             assert_ne!(folded(left), folded(right));
         }
@@ -270,11 +236,7 @@ mod tests {
     #[test]
     fn folding_a_fold_changes_nothing() {
         for character in '\0'..=char::MAX {
-            assert_eq!(
-                fold_case(fold_case(character)),
-                fold_case(character),
-                "{character:?}"
-            );
+            assert_eq!(fold_case(fold_case(character)), fold_case(character), "{character:?}");
         }
     }
 

@@ -72,11 +72,7 @@ pub fn check(text: &str) -> Result<usize, WideError> {
         }
         units += character.len_utf16();
     }
-    if units > MAX_PATH_UNITS {
-        Err(WideError::TooLong { units })
-    } else {
-        Ok(units)
-    }
+    if units > MAX_PATH_UNITS { Err(WideError::TooLong { units }) } else { Ok(units) }
 }
 
 #[cfg(test)]
@@ -86,37 +82,19 @@ mod tests {
     #[test]
     fn decodes_pairs_and_refuses_halves() {
         assert_eq!(decode(&[0x41, 0xD83D, 0xDE00]), Ok("A😀".to_owned()));
-        assert_eq!(
-            decode(&[0x41, 0xD83D]),
-            Err(WideError::UnpairedSurrogate { unit: 1 })
-        );
-        assert_eq!(
-            decode(&[0xD83D, 0xDE00, 0xDE00]),
-            Err(WideError::UnpairedSurrogate { unit: 2 })
-        );
+        assert_eq!(decode(&[0x41, 0xD83D]), Err(WideError::UnpairedSurrogate { unit: 1 }));
+        assert_eq!(decode(&[0xD83D, 0xDE00, 0xDE00]), Err(WideError::UnpairedSurrogate { unit: 2 }));
         assert_eq!(decode(&[0x41, 0, 0x42]), Err(WideError::Nul { unit: 1 }));
         assert_eq!(decode(&[]), Ok(String::new()));
     }
 
     #[test]
     fn the_longest_path_has_32767_units() {
-        assert_eq!(
-            decode(&vec![0x41; 32_767]).map(|text| text.len()),
-            Ok(32_767)
-        );
-        assert_eq!(
-            decode(&vec![0x41; 32_768]),
-            Err(WideError::TooLong { units: 32_768 })
-        );
+        assert_eq!(decode(&vec![0x41; 32_767]).map(|text| text.len()), Ok(32_767));
+        assert_eq!(decode(&vec![0x41; 32_768]), Err(WideError::TooLong { units: 32_768 }));
         assert_eq!(check(&"a".repeat(32_767)), Ok(32_767));
-        assert_eq!(
-            check(&"a".repeat(32_768)),
-            Err(WideError::TooLong { units: 32_768 })
-        );
-        assert_eq!(
-            check(&"😀".repeat(16_384)),
-            Err(WideError::TooLong { units: 32_768 })
-        );
+        assert_eq!(check(&"a".repeat(32_768)), Err(WideError::TooLong { units: 32_768 }));
+        assert_eq!(check(&"😀".repeat(16_384)), Err(WideError::TooLong { units: 32_768 }));
         assert_eq!(check("a\0b"), Err(WideError::Nul { unit: 1 }));
         assert_eq!(WideError::Nul { unit: 1 }.hresult(), Hresult::E_INVALIDARG);
     }
