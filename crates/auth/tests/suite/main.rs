@@ -1,0 +1,11 @@
+//! The crate judged from outside: sspi against our acceptor, a client of our making that breaks the rules one by one, and
+//! (on request) impacket and pyspnego.
+
+mod client;
+mod handshake;
+mod hygiene;
+mod interop;
+mod refusals;
+mod sspi_peer;
+mod tamper;
+mod world;
