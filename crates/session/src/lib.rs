@@ -1,1 +1,14 @@
-//! certadm-session
+//! The one backup and restore API of certadm: sessions whose phase is their type, over any CA.
+//!
+//! A [`Source`] is a CA, local or remote, with the calls of certbcli.md 6; [`LocalSource`] is one whose folder is on
+//! this machine. [`Session`] drives a source in the only order that compiles. Restores are registered with
+//! [`restore`].
+
+mod local;
+pub mod restore;
+mod source;
+mod typed;
+
+pub use local::LocalSource;
+pub use source::{CallError, CallResult, Source};
+pub use typed::{Databases, Ends, FileOpen, Logs, LogsOnly, Opens, Session, Truncated};

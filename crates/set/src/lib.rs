@@ -1,1 +1,16 @@
-//! certadm-set
+//! A backup set: take it, verify it, show it, restore it.
+//!
+//! A set is the folder that `certutil -backupDB` would write, and a sealed manifest beside it (docs/set-format.md).
+
+mod copy;
+pub mod error;
+pub mod layout;
+pub mod manifest;
+pub mod progress;
+pub mod take;
+mod writer;
+
+pub use error::{Error, Result};
+pub use manifest::Manifest;
+pub use progress::{Progress, Silent, Stage};
+pub use take::{TakeOptions, Taken, take};

@@ -1,0 +1,247 @@
+//! A CA whose folder is on this machine, as a [`Source`]: the sequence machine in front of the store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use certadm_proto::csra::flags::BackupType;
+use certadm_proto::csra::sequence::{FileRef, LogsRequest, TruncateRequest};
+use certadm_proto::csra::unc::UncRoot;
+use certadm_proto::csra::{Entry, Generation, Hresult, PlainList, Sequence, Tag, TaggedList};
+use certadm_store::backup::{Backup, ImageReader, LogReader};
+use certadm_store::{Error, Folder, Store};
+
+use crate::source::{CallError, CallResult, Source};
+
+/// The server object of a local CA: one backup at a time, the calls in the order of certbcli.md 7.1.
+#[derive(Debug)]
+pub struct LocalSource {
+    store: Arc<Store>,
+    names: UncRoot,
+    sequence: Sequence,
+    backup: Option<Backup>,
+    open: Option<Reader>,
+    /// What the listed logs stand for, in the order of the list.
+    logs: Vec<Generation>,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Image(Box<ImageReader>),
+    Log(LogReader),
+}
+
+impl LocalSource {
+    /// An object on `store`, whose paths carry the host's name as `names` gives it (certbcli.md D29).
+    pub fn new(store: Arc<Store>, names: UncRoot) -> Self {
+        Self { store, names, sequence: Sequence::new(), backup: None, open: None, logs: Vec::new() }
+    }
+
+    /// Cancels the backup from this side: the service stops, or its client is lost (certbcli.md D14, D30).
+    pub fn fail(&mut self) {
+        self.sequence.fail();
+        self.open = None;
+        self.backup = None;
+    }
+
+    fn folder(&self) -> &Folder {
+        self.store.folder()
+    }
+
+    fn unc(&self, call: &'static str, path: &Path) -> CallResult<String> {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        absolute
+            .to_str()
+            .and_then(|path| self.names.to_unc(path).ok())
+            .ok_or_else(|| CallError::new(call, Hresult::INVALID_PATH))
+    }
+
+    fn entry(&self, call: &'static str, tag: Tag, path: &Path) -> CallResult<Entry> {
+        let unc = self.unc(call, path)?;
+        Entry::new(tag, unc).map_err(|error| CallError::because(call, Hresult::INVALID_PATH, error))
+    }
+
+    fn list(&self, call: &'static str, names: &[String], tag: Tag) -> CallResult<TaggedList> {
+        let entries: Result<Vec<_>, _> = names.iter().map(|name| Entry::new(tag, name.clone())).collect();
+        entries
+            .map(TaggedList::new)
+            .map_err(|error| CallError::because(call, Hresult::INVALID_PATH, error))
+    }
+
+    fn backup(&mut self, call: &'static str) -> CallResult<&mut Backup> {
+        self.backup.as_mut().ok_or_else(|| CallError::new(call, Hresult::BACKUP_ABORT_BY_SERVER))
+    }
+}
+
+impl Source for LocalSource {
+    fn is_online(&mut self) -> CallResult<bool> {
+        Ok(true)
+    }
+
+    fn prepare(&mut self, kind: BackupType) -> CallResult<()> {
+        const CALL: &str = "BackupPrepare";
+        self.sequence.check_prepare().map_err(refused(CALL))?;
+        let database = self.unc(CALL, self.store.database())?;
+        self.backup = Some(self.store.begin_backup(kind).map_err(failed(CALL))?);
+        self.logs.clear();
+        let databases = if kind == BackupType::Full { vec![database] } else { Vec::new() };
+        self.sequence.prepared(kind, databases).map_err(refused(CALL))
+    }
+
+    fn database_locations(&mut self) -> CallResult<TaggedList> {
+        const CALL: &str = "RestoreGetDatabaseLocations";
+        let logs = self.folder().log_dir();
+        Ok(TaggedList::new(vec![
+            self.entry(CALL, Tag::Database, self.store.database())?,
+            self.entry(CALL, Tag::LogDirectory, &logs)?,
+            self.entry(CALL, Tag::CheckpointDirectory, &logs)?,
+        ]))
+    }
+
+    fn database_names(&mut self) -> CallResult<TaggedList> {
+        const CALL: &str = "BackupGetDatabaseNames";
+        let names = self.sequence.database_names().map_err(refused(CALL))?;
+        self.list(CALL, names, Tag::Database)
+    }
+
+    fn open_file(&mut self, name: &str, _read_hint: u32) -> CallResult<u64> {
+        const CALL: &str = "BackupOpenFile";
+        let file = self.sequence.check_open(Some(name)).map_err(refused(CALL))?;
+        let log = match file {
+            FileRef::Database(_) => None,
+            FileRef::Log(place) => self.logs.get(place).copied(),
+        };
+        let backup = self.backup(CALL)?;
+        let reader = match (file, log) {
+            (FileRef::Database(_), _) => {
+                backup.open_image().map(|image| (image.size(), Reader::Image(Box::new(image))))
+            }
+            (FileRef::Log(_), Some(generation)) => {
+                backup.open_log(generation).map(|log| (log.size(), Reader::Log(log)))
+            }
+            (FileRef::Log(_), None) => Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP)),
+        };
+        let (size, reader) = match reader {
+            Ok(opened) => opened,
+            Err(error) => {
+                // A damaged log ends the whole backup (certbcli.md 6.5); a missing one is only refused.
+                if error.hresult() == Hresult::LOG_READ_VERIFY_FAILURE {
+                    self.fail();
+                }
+                return Err(failed(CALL)(error));
+            }
+        };
+        self.sequence.opened(file, size).map_err(refused(CALL))?;
+        tracing::debug!(event = 220, name, size, "backup of a file begins");
+        self.open = Some(reader);
+        Ok(size)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize> {
+        const CALL: &str = "BackupRead";
+        if buffer.is_empty() {
+            return Err(CallError::new(CALL, Hresult::E_INVALIDARG));
+        }
+        self.sequence.check_read().map_err(refused(CALL))?;
+        let read = match &mut self.open {
+            Some(Reader::Image(image)) => image.read(buffer),
+            Some(Reader::Log(log)) => log.read(buffer),
+            None => Err(Error::Backup(Hresult::E_UNEXPECTED)),
+        };
+        match read {
+            Ok(len) => {
+                self.sequence.delivered(len as u64).map_err(refused(CALL))?;
+                Ok(len)
+            }
+            Err(error) => {
+                self.open = None;
+                self.sequence.read_failed().map_err(refused(CALL))?;
+                Err(failed(CALL)(error))
+            }
+        }
+    }
+
+    fn close_file(&mut self) -> CallResult<()> {
+        let closed = self.sequence.close().map_err(refused("BackupClose"))?;
+        self.open = None;
+        if closed.remaining() > 0 {
+            let (read, size) = (closed.delivered(), closed.size());
+            tracing::warn!(event = 222, read, size, "a file was closed before all of it was read");
+        }
+        Ok(())
+    }
+
+    fn backup_logs(&mut self) -> CallResult<TaggedList> {
+        const CALL: &str = "BackupGetBackupLogs";
+        if let LogsRequest::Repeat(names) = self.sequence.check_backup_logs().map_err(refused(CALL))? {
+            return self.list(CALL, names, Tag::Log);
+        }
+        let logs = self.backup(CALL)?.logs().map_err(failed(CALL))?;
+        let names: Vec<String> = logs.iter().map(|(_, path)| self.unc(CALL, path)).collect::<CallResult<_>>()?;
+        self.logs = logs.into_iter().map(|(generation, _)| generation).collect();
+        let list = self.list(CALL, &names, Tag::Log)?;
+        self.sequence.logs_listed(names).map_err(refused(CALL))?;
+        Ok(list)
+    }
+
+    fn truncate_logs(&mut self) -> CallResult<()> {
+        const CALL: &str = "BackupTruncateLogs";
+        if self.sequence.check_truncate().map_err(refused(CALL))? == TruncateRequest::Nothing {
+            return Ok(());
+        }
+        let deleted = self.backup(CALL)?.truncate().map_err(failed(CALL))?;
+        match (deleted.first(), deleted.last()) {
+            (Some((first, _)), Some((last, _))) => {
+                tracing::info!(event = 224, first = first.number(), last = last.number(), "logs deleted");
+            }
+            _ => tracing::info!(event = 225, "no log can be truncated"),
+        }
+        self.sequence.truncated().map_err(refused(CALL))
+    }
+
+    fn dynamic_files(&mut self) -> CallResult<PlainList> {
+        const CALL: &str = "BackupGetDynamicFileList";
+        let dir = self.folder().crl_dir();
+        let mut paths = Vec::new();
+        match std::fs::read_dir(&dir) {
+            Ok(entries) => {
+                for entry in entries {
+                    let path = entry.map_err(|error| CallError::because(CALL, Hresult::DISK_IO, error))?.path();
+                    if path.is_file() {
+                        paths.push(self.unc(CALL, &path)?);
+                    }
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(CallError::because(CALL, Hresult::DISK_IO, error)),
+        }
+        paths.sort();
+        PlainList::new(paths).map_err(|error| CallError::because(CALL, Hresult::INVALID_PATH, error))
+    }
+
+    fn end(&mut self) -> CallResult<()> {
+        const CALL: &str = "BackupEnd";
+        let outcome = self.sequence.end().map_err(refused(CALL))?;
+        self.open = None;
+        let backup = self.backup.take();
+        if outcome.result.is_failure() {
+            tracing::warn!(event = 215, code = %outcome.result, "backup stopped");
+            return Err(CallError::new(CALL, outcome.result));
+        }
+        match backup {
+            Some(backup) => {
+                backup.end(outcome.mark).map_err(failed(CALL))?;
+                tracing::info!(event = 213, "backup completed");
+                Ok(())
+            }
+            None => Err(CallError::new(CALL, Hresult::BACKUP_ABORT_BY_SERVER)),
+        }
+    }
+}
+
+fn refused(call: &'static str) -> impl Fn(Hresult) -> CallError {
+    move |code| CallError::new(call, code)
+}
+
+fn failed(call: &'static str) -> impl Fn(Error) -> CallError {
+    move |error| CallError::because(call, error.hresult(), error)
+}

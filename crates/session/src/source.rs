@@ -1,0 +1,154 @@
+//! What a backup is read from: a CA, wherever it is.
+
+use certadm_proto::csra::flags::BackupType;
+use certadm_proto::csra::{Hresult, PlainList, TaggedList};
+
+/// A call on a CA that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{call} failed: {}", .code.text())]
+pub struct CallError {
+    /// The call, by its name in the C API without its prefix (`BackupPrepare`).
+    pub call: &'static str,
+    /// Its result (certbcli.md 14).
+    pub code: Hresult,
+    /// What lay behind the result, where it is known on this side.
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl CallError {
+    /// An error that is nothing but its code.
+    pub fn new(call: &'static str, code: Hresult) -> Self {
+        Self { call, code, source: None }
+    }
+
+    /// An error with what caused it.
+    pub fn because(
+        call: &'static str,
+        code: Hresult,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { call, code, source: Some(Box::new(source)) }
+    }
+}
+
+/// The result of a call on a CA.
+pub type CallResult<T> = Result<T, CallError>;
+
+/// One server object of a CA: the backup half of the API, call by call (certbcli.md 6, MS-CSRA 3.1.4.1).
+///
+/// The object *is* the session: there is at most one backup on it. It answers calls out of order with the codes of
+/// certbcli.md 7.1; [`crate::Session`] makes them impossible to write.
+pub trait Source {
+    /// Whether the CA serves requests and the caller may read it (certbcli.md 6.1, D7).
+    ///
+    /// # Errors
+    /// 0x800706BA when it does not run.
+    fn is_online(&mut self) -> CallResult<bool>;
+
+    /// Begins a backup (6.2).
+    ///
+    /// # Errors
+    /// 0xC80001F9 while another runs, 0xC8000230 and 0xC800020E for logs only, `E_ACCESSDENIED`.
+    fn prepare(&mut self, kind: BackupType) -> CallResult<()>;
+
+    /// The restore map: database file, log directory, system directory (6.17).
+    ///
+    /// # Errors
+    /// Access and transport only.
+    fn database_locations(&mut self) -> CallResult<TaggedList>;
+
+    /// The databases of a full backup (6.3).
+    ///
+    /// # Errors
+    /// 0xC8000209 in a logs-only backup.
+    fn database_names(&mut self) -> CallResult<TaggedList>;
+
+    /// Opens a listed file, its tag removed; returns the bytes that reads will deliver (6.4). `read_hint` is the size
+    /// of the reads to come in bytes, 0 for no idea.
+    ///
+    /// # Errors
+    /// As certbcli.md 7.1 and D9.
+    fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64>;
+
+    /// Reads on; fills `buffer` except at the end, 0 bytes after it (6.5, D10).
+    ///
+    /// # Errors
+    /// A failed read of a database closes it; of a log, it ends the backup.
+    fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize>;
+
+    /// Closes the open file (6.6).
+    ///
+    /// # Errors
+    /// `E_UNEXPECTED` when none is open.
+    fn close_file(&mut self) -> CallResult<()>;
+
+    /// The logs of this backup; the first call ends the database phase and the current log (6.7).
+    ///
+    /// # Errors
+    /// 0xC8000209 while a file is open.
+    fn backup_logs(&mut self) -> CallResult<TaggedList>;
+
+    /// Deletes the logs this backup makes redundant (6.8).
+    ///
+    /// # Errors
+    /// 0xC8000268 when anything listed is unread.
+    fn truncate_logs(&mut self) -> CallResult<()>;
+
+    /// Files outside the database to copy by other means (6.11).
+    ///
+    /// # Errors
+    /// Access and transport only.
+    fn dynamic_files(&mut self) -> CallResult<PlainList>;
+
+    /// Ends the backup; success is the CA's word that it is complete (6.9).
+    ///
+    /// # Errors
+    /// 0xC8000320 when a full backup ends before everything was read.
+    fn end(&mut self) -> CallResult<()>;
+}
+
+impl<S: Source + ?Sized> Source for &mut S {
+    fn is_online(&mut self) -> CallResult<bool> {
+        (**self).is_online()
+    }
+
+    fn prepare(&mut self, kind: BackupType) -> CallResult<()> {
+        (**self).prepare(kind)
+    }
+
+    fn database_locations(&mut self) -> CallResult<TaggedList> {
+        (**self).database_locations()
+    }
+
+    fn database_names(&mut self) -> CallResult<TaggedList> {
+        (**self).database_names()
+    }
+
+    fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64> {
+        (**self).open_file(name, read_hint)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize> {
+        (**self).read(buffer)
+    }
+
+    fn close_file(&mut self) -> CallResult<()> {
+        (**self).close_file()
+    }
+
+    fn backup_logs(&mut self) -> CallResult<TaggedList> {
+        (**self).backup_logs()
+    }
+
+    fn truncate_logs(&mut self) -> CallResult<()> {
+        (**self).truncate_logs()
+    }
+
+    fn dynamic_files(&mut self) -> CallResult<PlainList> {
+        (**self).dynamic_files()
+    }
+
+    fn end(&mut self) -> CallResult<()> {
+        (**self).end()
+    }
+}

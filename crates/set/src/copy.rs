@@ -1,0 +1,199 @@
+//! Storing a stream: reading, hashing, writing, flushing and reading back overlap, with a fixed number of buffers
+//! between them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+use certadm_proto::csra::Hresult;
+use sha2::{Digest, Sha256};
+
+use crate::error::{During, Error, Result};
+
+/// Length of one buffer in bytes; also the size of a read from the CA.
+pub(crate) const BUFFER_LEN: usize = 512 * 1024;
+/// Buffers in flight.
+const BUFFERS: usize = 8;
+/// How many bytes are written before they are flushed and read back.
+const WINDOW: u64 = 16 << 20;
+
+/// Both hashes of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hashes {
+    pub(crate) size: u64,
+    pub(crate) blake3: String,
+    pub(crate) sha256: String,
+}
+
+/// A buffer on its way, and how much of it is filled.
+struct Chunk {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+/// Stores what `read` delivers as a new file at `path`, flushes it, reads it back from the medium and compares.
+/// Returns size and hashes of what was delivered. `read` fills the buffer it gets and returns 0 at the end.
+///
+/// # Errors
+/// Whatever `read` returns, [`Error::Io`], [`Error::Damaged`] when what is read back differs; a file that was begun
+/// is left for the caller to remove with its folder.
+pub(crate) fn store(path: &Path, read: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<Hashes> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).during("create", path)?;
+    let file = &file;
+    std::thread::scope(|scope| {
+        let (to_hash, hash_from) = sync_channel(BUFFERS);
+        let (to_write, write_from) = sync_channel(BUFFERS);
+        let (to_pool, pool) = sync_channel(BUFFERS);
+        let (to_check, check_from) = channel();
+        for _ in 0..BUFFERS {
+            // The pool has room for all buffers and its other end is held below.
+            to_pool.send(vec![0; BUFFER_LEN]).ok();
+        }
+        let hasher = scope.spawn(move || hash(&hash_from, &to_write));
+        let writer = scope.spawn(move || write(file, path, &write_from, &to_pool, &to_check));
+        let checker = scope.spawn(move || flush_and_read_back(file, path, &check_from));
+        let produced = produce(read, &pool, &to_hash);
+        drop((to_hash, pool));
+        let hashes = hasher.join().map_err(|_| panicked(path))?;
+        let written = writer.join().map_err(|_| panicked(path))?;
+        let read_back = checker.join().map_err(|_| panicked(path))?;
+        // A failed write stops the stages before it, so it is the cause and comes first.
+        written?;
+        produced?;
+        if read_back? == hashes.blake3 {
+            Ok(hashes)
+        } else {
+            Err(Error::Damaged {
+                path: path.to_owned(),
+                detail: "what was read back is not what was written".to_owned(),
+                code: Hresult::DISK_IO,
+            })
+        }
+    })
+}
+
+fn produce(
+    mut read: impl FnMut(&mut [u8]) -> Result<usize>,
+    pool: &Receiver<Vec<u8>>,
+    to_hash: &SyncSender<Chunk>,
+) -> Result<()> {
+    // The pool or the hasher gone means that a later stage failed; it has the reason.
+    while let Ok(mut bytes) = pool.recv() {
+        let len = read(&mut bytes)?;
+        if len == 0 || to_hash.send(Chunk { bytes, len }).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn hash(from: &Receiver<Chunk>, to_write: &SyncSender<Chunk>) -> Hashes {
+    let mut blake3 = blake3::Hasher::new();
+    let mut sha256 = Sha256::new();
+    let mut size = 0;
+    while let Ok(chunk) = from.recv() {
+        let bytes = &chunk.bytes[..chunk.len];
+        blake3.update(bytes);
+        sha256.update(bytes);
+        size += chunk.len as u64;
+        if to_write.send(chunk).is_err() {
+            break;
+        }
+    }
+    finish(size, &blake3, sha256)
+}
+
+fn write(
+    file: &File,
+    path: &Path,
+    from: &Receiver<Chunk>,
+    to_pool: &SyncSender<Vec<u8>>,
+    to_check: &Sender<u64>,
+) -> Result<()> {
+    let mut out = file;
+    let (mut written, mut told) = (0, 0);
+    while let Ok(chunk) = from.recv() {
+        out.write_all(&chunk.bytes[..chunk.len]).during("write", path)?;
+        written += chunk.len as u64;
+        if written - told >= WINDOW {
+            told = written;
+            to_check.send(written).ok(); // a checker that stopped has its reason to tell
+        }
+        // The producer has stopped when nobody takes buffers any more.
+        to_pool.send(chunk.bytes).ok();
+    }
+    to_check.send(written).ok();
+    Ok(())
+}
+
+/// Flushes what has been written so far, forgets the system's copy of it, and reads it from the medium.
+fn flush_and_read_back(file: &File, path: &Path, written: &Receiver<u64>) -> Result<String> {
+    let mut blake3 = blake3::Hasher::new();
+    let mut buffer = vec![0; BUFFER_LEN];
+    let mut checked = 0;
+    while let Ok(mut end) = written.recv() {
+        // Several windows may have been written meanwhile: one flush serves them.
+        while let Ok(later) = written.try_recv() {
+            end = later;
+        }
+        file.sync_data().during("flush", path)?;
+        let window = std::num::NonZeroU64::new(end - checked);
+        // A hint; where it is not taken, the system's copy is compared.
+        rustix::fs::fadvise(file, checked, window, rustix::fs::Advice::DontNeed).ok();
+        while checked < end {
+            let len = usize::try_from(end - checked).unwrap_or(usize::MAX).min(buffer.len());
+            file.read_exact_at(&mut buffer[..len], checked).during("read back", path)?;
+            blake3.update(&buffer[..len]);
+            checked += len as u64;
+        }
+    }
+    file.sync_all().during("flush", path)?;
+    Ok(blake3.finalize().to_hex().to_string())
+}
+
+/// Reads a file as it lies on the medium and hashes it with both hashes. `progress` gets the bytes read so far.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn hash_file(path: &Path, mut progress: impl FnMut(u64)) -> Result<Hashes> {
+    let mut blake3 = blake3::Hasher::new();
+    let mut sha256 = Sha256::new();
+    let size = each_chunk(path, |chunk, done| {
+        blake3.update(chunk);
+        sha256.update(chunk);
+        progress(done);
+    })?;
+    Ok(finish(size, &blake3, sha256))
+}
+
+fn each_chunk(path: &Path, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
+    let mut file = File::open(path).during("open", path)?;
+    let mut buffer = vec![0; BUFFER_LEN];
+    let mut done = 0;
+    loop {
+        let len = match file.read(&mut buffer) {
+            Ok(0) => return Ok(done),
+            Ok(len) => len,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error).during("read", path),
+        };
+        done += len as u64;
+        visit(&buffer[..len], done);
+    }
+}
+
+fn finish(size: u64, blake3: &blake3::Hasher, sha256: Sha256) -> Hashes {
+    let sha256 = sha256.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        use std::fmt::Write;
+        // Writing to a string cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    });
+    Hashes { size, blake3: blake3.finalize().to_hex().to_string(), sha256 }
+}
+
+fn panicked(path: &Path) -> Error {
+    Error::Io { action: "store", path: path.to_owned(), source: std::io::Error::other("a worker thread failed") }
+}

@@ -1,0 +1,175 @@
+//! What can go wrong with a set, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use certadm_proto::csra::Hresult;
+use certadm_session::CallError;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error while a set is taken, read or restored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file operation failed.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The CA refused or failed a call.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] certadm_store::Error),
+    /// The target of a backup exists already.
+    #[error("{path} is not empty")]
+    TargetNotEmpty {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The target of a restore holds a CA's database already.
+    #[error("{path} already holds the database of a CA")]
+    TargetInUse {
+        /// The CA's folder.
+        path: PathBuf,
+    },
+    /// A path does not hold a set.
+    #[error("{path} is not a backup set: {detail}")]
+    NotASet {
+        /// The path.
+        path: PathBuf,
+        /// What is missing.
+        detail: String,
+    },
+    /// The manifest is damaged or of another version.
+    #[error("the manifest {path} is not to be trusted: {detail}")]
+    BadManifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A file of the set differs from its manifest, or from what the CA delivered.
+    #[error("{path} is damaged: {detail}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+        /// The code for it: 0xC80003FA for an image, 0xC800023D or 0xC800023A for a log, 0x8007000D for the rest.
+        code: Hresult,
+    },
+    /// The CA named a file in a way that cannot be stored.
+    #[error("the CA offered a file under a name that cannot be stored: {name:?}")]
+    BadName {
+        /// The name, as it came.
+        name: String,
+    },
+    /// The CA delivered more or fewer bytes than it announced.
+    #[error("the CA announced {announced} bytes for {name:?} and delivered {delivered}")]
+    SizeLied {
+        /// The file.
+        name: String,
+        /// Bytes announced at open.
+        announced: u64,
+        /// Bytes delivered.
+        delivered: u64,
+    },
+    /// The sets given do not go together.
+    #[error("{detail}")]
+    Combination {
+        /// What does not fit.
+        detail: String,
+        /// The code for it.
+        code: Hresult,
+    },
+    /// A registration was refused.
+    #[error("the restore registration was refused: {}", .0.text())]
+    Registration(Hresult),
+}
+
+impl Error {
+    /// The HRESULT that stands for this error (certbcli.md 14).
+    pub fn hresult(&self) -> Hresult {
+        match self {
+            Self::Io { source, .. } => certadm_store::error::io_hresult(source),
+            Self::Call(error) => error.code,
+            Self::Store(error) => error.hresult(),
+            Self::TargetNotEmpty { .. } | Self::TargetInUse { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
+            Self::NotASet { .. } => Hresult::ERROR_DIRECTORY,
+            Self::BadManifest { .. } | Self::BadName { .. } | Self::SizeLied { .. } => {
+                Hresult::ERROR_INVALID_DATA
+            }
+            Self::Damaged { code, .. } | Self::Combination { code, .. } => *code,
+            Self::Registration(code) => *code,
+        }
+    }
+
+    /// What to do next, in one sentence.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "free some space or choose another target; the CA's logs were not truncated".to_owned()
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    "use an account that may write there, or another folder".to_owned()
+                }
+                io::ErrorKind::NotFound => "check the path".to_owned(),
+                _ => "check the disk and the file's permissions".to_owned(),
+            },
+            Self::Store(error) => error.remedy().to_owned(),
+            Self::Call(error) => match source_remedy(error) {
+                Some(remedy) => remedy.to_owned(),
+                None => call_remedy(error.code).to_owned(),
+            },
+            Self::TargetNotEmpty { .. } => "name a folder that does not exist yet; a set is never overwritten".to_owned(),
+            Self::TargetInUse { .. } => {
+                "name an empty folder, or add --force to move what is there aside first".to_owned()
+            }
+            Self::NotASet { .. } => "name the folder that holds DataBase, as `certadm backup` or certutil wrote it".to_owned(),
+            Self::BadManifest { .. } => "take the set from another copy".to_owned(),
+            Self::Damaged { .. } => "take this file from another copy of the set, or use an older set".to_owned(),
+            Self::BadName { .. } | Self::SizeLied { .. } => "do not trust this server; nothing was stored".to_owned(),
+            Self::Combination { code, .. } if *code == Hresult::HR_NO_FULL_RESTORE => {
+                "name the full set first: --from FULL --from LOGS".to_owned()
+            }
+            Self::Combination { .. } => "bring the full set and every set of logs after it, of one CA".to_owned(),
+            Self::Registration(_) => "finish the other restore first".to_owned(),
+        }
+    }
+}
+
+fn source_remedy(error: &CallError) -> Option<&'static str> {
+    let source = error.source.as_deref()?;
+    source.downcast_ref::<certadm_store::Error>().map(certadm_store::Error::remedy)
+}
+
+fn call_remedy(code: Hresult) -> &'static str {
+    match code {
+        Hresult::MISSING_FULL_BACKUP => "take a full backup first, without --keep-logs",
+        Hresult::BACKUP_IN_PROGRESS => "wait until the running backup has ended",
+        Hresult::INVALID_BACKUP => "take full backups, or turn circular logging off",
+        Hresult::E_ACCESSDENIED => "ask the CA's administrator for the backup role",
+        _ => "try again; if it stays, look at the CA's own log",
+    }
+}
+
+/// Says what was being done to which file when an operation failed.
+pub(crate) trait During<T> {
+    fn during(self, action: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> During<T> for io::Result<T> {
+    fn during(self, action: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
+    }
+}

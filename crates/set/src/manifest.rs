@@ -1,0 +1,238 @@
+//! The manifest: what a set holds, sealed. A set exists only when its manifest does (invariant 5).
+//!
+//! The file is JSON in one canonical form and ends with a checksum of itself, so that any changed bit of it shows.
+//! docs/set-format.md describes every field.
+
+use std::path::{Component, Path};
+
+use serde::{Deserialize, Serialize};
+
+/// The manifest's file name.
+pub const FILE_NAME: &str = "manifest.json";
+const FORMAT: &str = "certadm-set";
+const VERSION: u32 = 1;
+/// No manifest is larger than this; a set has one entry a log.
+pub const MAX_LEN: u64 = 256 << 20;
+
+/// What a set says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Always `certadm-set`.
+    pub format: String,
+    /// Version of the format: 1.
+    pub version: u32,
+    /// What wrote it, such as `certadm 0.1.0`.
+    pub tool: String,
+    /// The CA.
+    pub ca: CaIdentity,
+    /// What the backup turned out to be.
+    pub kind: SetKind,
+    /// Lowest and highest log generation.
+    pub generations: Generations,
+    /// When the backup began, RFC 3339 UTC.
+    pub started: String,
+    /// When everything had been stored, RFC 3339 UTC.
+    pub finished: String,
+    /// Every file of the set.
+    pub files: Vec<FileEntry>,
+    /// The dynamic files that the CA listed; they are not in the set unless an entry of `files` has the role `dynamic`.
+    pub dynamic_files: Vec<String>,
+    /// What a restore needs and this set does not hold, one sentence each.
+    pub not_included: Vec<String>,
+    /// BLAKE3 of the manifest with this field empty, in hexadecimal.
+    pub checksum: String,
+}
+
+/// Whose set it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaIdentity {
+    /// The database's name: the sanitized name of the CA.
+    pub name: String,
+    /// Host of the CA as its own paths name it.
+    pub host: String,
+    /// Signature of the database, hexadecimal; empty when it is not known.
+    pub database_signature: String,
+    /// Signature of the stream of logs, hexadecimal; empty when it is not known.
+    pub stream_signature: String,
+}
+
+/// Full or logs only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SetKind {
+    /// Database and logs.
+    Full,
+    /// Logs only.
+    Logs,
+}
+
+impl std::fmt::Display for SetKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Logs => "logs",
+        })
+    }
+}
+
+/// An inclusive range of generations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Generations {
+    /// Lowest.
+    pub low: u32,
+    /// Highest.
+    pub high: u32,
+}
+
+/// What a file of the set is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The database image.
+    Database,
+    /// One log.
+    Log,
+    /// `certbkxp.dat`, the restore map.
+    Locations,
+    /// A dynamic file, such as a CRL.
+    Dynamic,
+}
+
+/// One file of the set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Path inside the set, with `/`.
+    pub path: String,
+    /// What it is.
+    pub role: Role,
+    /// The name under which the CA offered it.
+    pub source: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// BLAKE3, hexadecimal.
+    pub blake3: String,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// An unsealed manifest of the present format, with no files yet.
+    pub fn new(ca: CaIdentity, kind: SetKind, started: String) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            tool: concat!("certadm ", env!("CARGO_PKG_VERSION")).to_owned(),
+            ca,
+            kind,
+            generations: Generations { low: 0, high: 0 },
+            started,
+            finished: String::new(),
+            files: Vec::new(),
+            dynamic_files: Vec::new(),
+            not_included: Vec::new(),
+            checksum: String::new(),
+        }
+    }
+
+    /// Seals the manifest and gives its bytes.
+    ///
+    /// # Errors
+    /// A sentence, should the manifest not be expressible as JSON.
+    pub fn seal(&mut self) -> Result<Vec<u8>, String> {
+        self.checksum = String::new();
+        self.checksum = blake3::hash(&self.to_bytes()?).to_hex().to_string();
+        self.to_bytes()
+    }
+
+    /// Parses and checks a manifest.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong: no such JSON, another version, a checksum that does not fit, a path that
+    /// leaves the set.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() as u64 > MAX_LEN {
+            return Err("it is too large".to_owned());
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if manifest.format != FORMAT || manifest.version != VERSION {
+            return Err(format!("its format is {} {}", manifest.format, manifest.version));
+        }
+        if manifest.clone().seal()? != bytes {
+            return Err("its checksum does not fit".to_owned());
+        }
+        if manifest.generations.low > manifest.generations.high {
+            return Err("its range of generations is empty".to_owned());
+        }
+        if let Some(entry) = manifest.files.iter().find(|entry| !stays_inside(&entry.path)) {
+            return Err(format!("it names {:?}, which is outside the set", entry.path));
+        }
+        Ok(manifest)
+    }
+
+    /// The database image's entry, in a full set.
+    pub fn database(&self) -> Option<&FileEntry> {
+        self.files.iter().find(|entry| entry.role == Role::Database)
+    }
+
+    /// The logs' entries.
+    pub fn logs(&self) -> impl Iterator<Item = &FileEntry> {
+        self.files.iter().filter(|entry| entry.role == Role::Log)
+    }
+
+    /// Bytes of all files.
+    pub fn total_size(&self) -> u64 {
+        self.files.iter().map(|entry| entry.size).fold(0, u64::saturating_add)
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| error.to_string())?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+fn stays_inside(path: &str) -> bool {
+    !path.is_empty()
+        && !path.contains(['\\', '\0'])
+        && Path::new(path).components().all(|component| matches!(component, Component::Normal(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed() -> Vec<u8> {
+        let ca = CaIdentity {
+            name: "Test CA".to_owned(),
+            host: "host".to_owned(),
+            database_signature: "00".to_owned(),
+            stream_signature: "01".to_owned(),
+        };
+        let mut manifest = Manifest::new(ca, SetKind::Full, "2026-01-01T00:00:00Z".to_owned());
+        manifest.generations = Generations { low: 1, high: 2 };
+        manifest.seal().unwrap()
+    }
+
+    #[test]
+    fn every_flipped_bit_shows() {
+        let bytes = sealed();
+        assert!(Manifest::parse(&bytes).is_ok());
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Manifest::parse(&flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn paths_stay_inside() {
+        for bad in ["", "/etc/passwd", "../x", "a/../../x", "a\\b", "./x"] {
+            assert!(!stays_inside(bad) || bad == "./x", "{bad}");
+        }
+        assert!(stays_inside("DataBase/edb00001.log"));
+    }
+}

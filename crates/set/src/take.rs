@@ -1,0 +1,262 @@
+//! Taking a set: read everything the CA lists, store it, read it back, commit, and only then truncate.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use certadm_proto::csra::flags::BackupType;
+use certadm_proto::csra::names::{is_safe_component, last_component};
+use certadm_proto::csra::{BackupKind, Generation, TaggedList};
+use certadm_session::{CallResult, FileOpen, Logs, Session, Source, Truncated};
+use certadm_store::FileTime;
+use certadm_store::chain::read_trailer;
+use certadm_store::log_file::LogFile;
+use certadm_store::trailer::sqlite_page_size;
+
+use crate::copy::BUFFER_LEN;
+use crate::error::{During, Error, Result};
+use crate::layout::{DYNAMIC_DIR, database_entry, file_of, locations_entry, log_entry, log_generation};
+use crate::manifest::{CaIdentity, Generations, Manifest, Role, SetKind};
+use crate::progress::{Progress, Stage};
+use crate::writer::SetWriter;
+
+/// What a backup is asked to do.
+#[derive(Clone, Debug)]
+pub struct TakeOptions {
+    /// Full or logs only.
+    pub kind: BackupType,
+    /// Delete the logs at the CA that the committed set makes redundant.
+    pub truncate: bool,
+    /// Folder of this machine from which listed dynamic files may be copied into the set; `None` where they are out
+    /// of reach.
+    pub dynamic_dir: Option<PathBuf>,
+}
+
+/// What a backup did.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Where the committed set stands.
+    pub set: PathBuf,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// What kind of backup the CA counts it as.
+    pub kind: BackupKind,
+    /// Listed logs that were asked for again after truncation and are gone, with the bytes they had in the set.
+    pub truncated: Vec<(Generation, u64)>,
+    /// Listed logs that are still at the CA after truncation.
+    pub still_there: Vec<Generation>,
+    /// The CA's answer to BackupEnd, when it was not success: the set is whole, but the CA may not remember it.
+    pub end_error: Option<String>,
+    /// From Prepare to End.
+    pub duration: Duration,
+}
+
+/// Takes a backup of the CA behind `source` into a new folder `target`.
+///
+/// # Errors
+/// The CA's refusals, [`Error::TargetNotEmpty`], [`Error::BadName`], [`Error::SizeLied`], [`Error::Damaged`],
+/// [`Error::Io`]. Then no set exists, and the CA's logs are as they were.
+pub fn take(
+    source: &mut dyn Source,
+    target: &Path,
+    options: &TakeOptions,
+    progress: &mut dyn Progress,
+) -> Result<Taken> {
+    let begun = Instant::now();
+    let mut writer = SetWriter::create(target)?;
+    let started = FileTime::now().to_rfc3339();
+    let mut taking = Taking { writer: &mut writer, progress };
+    let (session, names, locations, dynamic, kind) = match options.kind {
+        BackupType::Full => {
+            let mut session = Session::prepare_full(source)?;
+            let locations = session.database_locations()?;
+            for name in session.database_names()? {
+                let file = session.open(&name, READ_HINT)?;
+                session = taking.store(file, database_entry(&name)?, Role::Database, &name)?;
+            }
+            let dynamic = session.dynamic_files()?;
+            let (session, names) = session.logs()?;
+            (session, names, locations, dynamic, SetKind::Full)
+        }
+        BackupType::LogsOnly => {
+            let mut session = Session::prepare_logs_only(source)?;
+            let locations = session.database_locations()?;
+            let dynamic = session.dynamic_files()?;
+            let (session, names) = session.logs()?;
+            (session, names, locations, dynamic, SetKind::Logs)
+        }
+    };
+    let (session, generations) = taking.store_logs(session, &names)?;
+    writer.add_bytes(locations_entry(), Role::Locations, "", &locations.to_bytes())?;
+    let copied = copy_dynamic(&mut writer, dynamic.paths(), options.dynamic_dir.as_deref())?;
+
+    let mut manifest = Manifest::new(identify(&locations, writer.building(), &names)?, kind, started);
+    manifest.generations = generations;
+    manifest.dynamic_files = dynamic.paths().to_vec();
+    manifest.not_included = not_included(copied);
+    manifest.finished = FileTime::now().to_rfc3339();
+    let (set, manifest) = writer.commit(manifest)?;
+
+    let mut truncated = Vec::new();
+    let mut still_there = Vec::new();
+    let ended = if options.truncate {
+        progress.at(Stage::Truncate, 0, 1);
+        let mut after = session.truncate()?;
+        (truncated, still_there) = ask_again(&mut after, &names, &manifest)?;
+        progress.at(Stage::Truncate, 1, 1);
+        after.end()
+    } else {
+        session.end()
+    };
+    Ok(Taken {
+        set,
+        manifest,
+        kind: BackupKind::of(options.kind, options.truncate),
+        truncated,
+        still_there,
+        end_error: ended.err().map(|error| format!("{error} ({})", error.code)),
+        duration: begun.elapsed(),
+    })
+}
+
+/// Reads of one buffer each.
+#[expect(clippy::cast_possible_truncation, reason = "half a megabyte")]
+const READ_HINT: u32 = BUFFER_LEN as u32;
+
+struct Taking<'a> {
+    writer: &'a mut SetWriter,
+    progress: &'a mut dyn Progress,
+}
+
+impl Taking<'_> {
+    /// Reads an open file to its announced end into the set and closes it.
+    fn store<S: Source, P>(
+        &mut self,
+        mut file: Session<S, FileOpen<P>>,
+        entry: String,
+        role: Role,
+        name: &str,
+    ) -> Result<Session<S, P>> {
+        let announced = file.size();
+        let stage = if role == Role::Database { Stage::Database } else { Stage::Logs };
+        let mut delivered = 0;
+        let stored = self.writer.add(entry, role, name, |buffer| {
+            let len = file.read(buffer)?;
+            delivered += len as u64;
+            if delivered > announced || len > buffer.len() {
+                return Err(Error::SizeLied { name: name.to_owned(), announced, delivered });
+            }
+            self.progress.at(stage, delivered, announced);
+            Ok(len)
+        })?;
+        if stored.size != announced {
+            return Err(Error::SizeLied { name: name.to_owned(), announced, delivered: stored.size });
+        }
+        Ok(file.close()?)
+    }
+
+    fn store_logs<S: Source>(
+        &mut self,
+        mut session: Session<S, Logs>,
+        names: &[String],
+    ) -> Result<(Session<S, Logs>, Generations)> {
+        let mut generations: Option<Generations> = None;
+        for name in names {
+            let generation = log_generation(name)?;
+            let file = session.open(name, READ_HINT)?;
+            session = self.store(file, log_entry(generation), Role::Log, name)?;
+            let number = generation.number();
+            generations = Some(generations.map_or(Generations { low: number, high: number }, |range| Generations {
+                low: range.low.min(number),
+                high: range.high.max(number),
+            }));
+        }
+        Ok((session, generations.unwrap_or(Generations { low: 0, high: 0 })))
+    }
+}
+
+/// Copies the dynamic files that lie in a folder of this machine. Returns whether all were copied.
+fn copy_dynamic(writer: &mut SetWriter, paths: &[String], dir: Option<&Path>) -> Result<bool> {
+    let Some(dir) = dir else {
+        return Ok(paths.is_empty());
+    };
+    let mut all = true;
+    for path in paths {
+        let name = last_component(path);
+        let local = dir.join(name);
+        if !is_safe_component(name) || !local.is_file() {
+            all = false;
+            continue;
+        }
+        let mut file = fs::File::open(&local).during("open", &local)?;
+        writer.add(format!("{DYNAMIC_DIR}/{name}"), Role::Dynamic, path, |buffer| {
+            file.read(buffer).during("read", &local)
+        })?;
+    }
+    Ok(all)
+}
+
+/// Whose set it is: the names from the restore map, the signatures from what was stored.
+fn identify(locations: &TaggedList, building: &Path, logs: &[String]) -> Result<CaIdentity> {
+    let database = locations.database().unwrap_or_default();
+    let name = last_component(database);
+    let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let host = database.trim_start_matches('\\').split('\\').next().unwrap_or_default();
+    let mut identity = CaIdentity {
+        name: name.to_owned(),
+        host: host.to_owned(),
+        database_signature: String::new(),
+        stream_signature: String::new(),
+    };
+    // Sets of other engines have no signatures of ours; every log of ours names both.
+    if let Some(first) = logs.first() {
+        let path = file_of(building, &log_entry(log_generation(first)?));
+        if let Ok(log) = LogFile::open(&path) {
+            identity.database_signature = log.header().database.to_string();
+            identity.stream_signature = log.header().stream.to_string();
+        }
+    }
+    if is_safe_component(last_component(database)) {
+        let image = file_of(building, &database_entry(database)?);
+        let mut first = [0; 100];
+        let is_ours = fs::File::open(&image).and_then(|mut file| file.read_exact(&mut first)).is_ok()
+            && sqlite_page_size(&first).is_some();
+        if is_ours {
+            // An image whose trailer does not fit must not become a set.
+            read_trailer(&image)?;
+        }
+    }
+    Ok(identity)
+}
+
+fn not_included(dynamic_copied: bool) -> Vec<String> {
+    let mut missing = vec![
+        "the CA's private key (ca.key): keep a copy of that file and its passphrase elsewhere".to_owned(),
+        "the CA's configuration (ca.toml)".to_owned(),
+    ];
+    if !dynamic_copied {
+        missing.push("the dynamic files listed here: copy them by other means".to_owned());
+    }
+    missing
+}
+
+/// After truncation the listed logs are asked for once more: which are really gone?
+fn ask_again<S: Source>(
+    session: &mut Session<S, Truncated>,
+    names: &[String],
+    manifest: &Manifest,
+) -> Result<(Vec<(Generation, u64)>, Vec<Generation>)> {
+    let (mut gone, mut there) = (Vec::new(), Vec::new());
+    for name in names {
+        let generation = log_generation(name)?;
+        let answer: CallResult<bool> = session.is_still_there(name);
+        if answer? {
+            there.push(generation);
+        } else {
+            let bytes = manifest.logs().find(|entry| entry.source == *name).map_or(0, |entry| entry.size);
+            gone.push((generation, bytes));
+        }
+    }
+    Ok((gone, there))
+}

@@ -1,0 +1,130 @@
+//! Writing a set aside under another name: files, then the manifest, then the folder gets its name (invariant 5).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use certadm_store::durable;
+
+use crate::copy::{self, Hashes};
+use crate::error::{During, Error, Result};
+use crate::layout::{DATABASE_DIR, DYNAMIC_DIR, file_of};
+use crate::manifest::{self, FileEntry, Manifest, Role};
+
+/// A set being written. Dropped before [`SetWriter::commit`], it takes everything it wrote away.
+#[derive(Debug)]
+pub(crate) struct SetWriter {
+    target: PathBuf,
+    /// Where the files are until the commit.
+    building: PathBuf,
+    files: Vec<FileEntry>,
+    committed: bool,
+}
+
+impl SetWriter {
+    /// Begins a set that will stand at `target`.
+    ///
+    /// # Errors
+    /// [`Error::TargetNotEmpty`] (0x80070091) when something is there, [`Error::Io`].
+    pub(crate) fn create(target: &Path) -> Result<Self> {
+        let target = std::path::absolute(target).during("resolve", target)?;
+        refuse_occupied(&target)?;
+        let name = target.file_name().ok_or_else(|| Error::TargetNotEmpty { path: target.clone() })?;
+        let parent = target.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(parent).during("create", parent)?;
+        let mut building = std::ffi::OsString::from(".");
+        building.push(name);
+        building.push(format!(".unfinished-{}", std::process::id()));
+        let building = parent.join(building);
+        fs::create_dir(&building).during("create", &building)?;
+        let writer = Self { target, building, files: Vec::new(), committed: false };
+        let dir = writer.building.join(DATABASE_DIR);
+        fs::create_dir(&dir).during("create", &dir)?;
+        Ok(writer)
+    }
+
+    /// Stores a stream as one file of the set, reads it back and adds it to the manifest.
+    ///
+    /// # Errors
+    /// As [`copy::store`].
+    pub(crate) fn add(
+        &mut self,
+        entry: String,
+        role: Role,
+        source: &str,
+        read: impl FnMut(&mut [u8]) -> Result<usize>,
+    ) -> Result<&FileEntry> {
+        if role == Role::Dynamic {
+            let dir = self.building.join(DYNAMIC_DIR);
+            fs::create_dir_all(&dir).during("create", &dir)?;
+        }
+        let Hashes { size, blake3, sha256 } = copy::store(&file_of(&self.building, &entry), read)?;
+        self.files.push(FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 });
+        Ok(&self.files[self.files.len() - 1])
+    }
+
+    /// Stores bytes as one file of the set.
+    ///
+    /// # Errors
+    /// As [`copy::store`].
+    pub(crate) fn add_bytes(&mut self, entry: String, role: Role, source: &str, bytes: &[u8]) -> Result<()> {
+        let mut rest = bytes;
+        self.add(entry, role, source, |buffer| {
+            let len = rest.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&rest[..len]);
+            rest = &rest[len..];
+            Ok(len)
+        })?;
+        Ok(())
+    }
+
+    /// Where the files are until the commit.
+    pub(crate) fn building(&self) -> &Path {
+        &self.building
+    }
+
+    /// Makes the set exist: every file is durable and read back, the manifest seals them, the folder gets its name.
+    ///
+    /// # Errors
+    /// [`Error::TargetNotEmpty`] when something took the target's place meanwhile, [`Error::Io`].
+    pub(crate) fn commit(mut self, mut manifest: Manifest) -> Result<(PathBuf, Manifest)> {
+        manifest.files = std::mem::take(&mut self.files);
+        let bytes = manifest.seal().map_err(|detail| Error::BadManifest { path: self.target.clone(), detail })?;
+        for dir in [DATABASE_DIR, DYNAMIC_DIR].map(|dir| self.building.join(dir)) {
+            if dir.is_dir() {
+                durable::sync_dir(&dir)?;
+            }
+        }
+        // The manifest seals the folder before the folder gets its name: no crash leaves one without the other.
+        durable::replace(&self.building.join(manifest::FILE_NAME), &bytes)?;
+        refuse_occupied(&self.target)?;
+        fs::rename(&self.building, &self.target).during("rename into place", &self.target)?;
+        self.committed = true;
+        durable::sync_parent(&self.target)?;
+        Ok((self.target.clone(), manifest))
+    }
+}
+
+impl Drop for SetWriter {
+    fn drop(&mut self) {
+        if !self.committed {
+            // Best effort: what stays is named as unfinished and no command takes it for a set.
+            fs::remove_dir_all(&self.building).ok();
+        }
+    }
+}
+
+/// A target must be absent or an empty folder.
+fn refuse_occupied(target: &Path) -> Result<()> {
+    match fs::read_dir(target) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(Error::TargetNotEmpty { path: target.to_owned() }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(Error::TargetNotEmpty { path: target.to_owned() })
+        }
+        Err(error) => Err(error).during("list", target),
+    }
+}
