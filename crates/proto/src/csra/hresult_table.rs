@@ -60,7 +60,7 @@ hresult_table! {
     E_ABORT = bits(0x8000_4004), "E_ABORT", "the operation was stopped by the local user";
     E_FAIL = bits(0x8000_4005), "E_FAIL", "the operation failed and gave no better reason";
     E_PENDING = bits(0x8000_000A), "E_PENDING",
-        "a restore is registered but not completed; complete the registration or register a new full restore";
+        "a restore is registered but not completed; complete the registration, with a failure code to give it up";
     E_UNEXPECTED = bits(0x8000_FFFF), "E_UNEXPECTED", "the call is not allowed at this point of the backup";
     ERROR_FILE_NOT_FOUND = win32(2), "ERROR_FILE_NOT_FOUND", "a file to restore is missing from the backup";
     ERROR_PATH_NOT_FOUND = win32(3), "ERROR_PATH_NOT_FOUND", "a folder on the path does not exist";

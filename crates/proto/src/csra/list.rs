@@ -195,6 +195,12 @@ impl TaggedList {
     }
 }
 
+impl FromIterator<Entry> for TaggedList {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        Self::new(entries.into_iter().collect())
+    }
+}
+
 /// Paths without tags: the list of dynamic files (certbcli.md 6.11).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlainList {

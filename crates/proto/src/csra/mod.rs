@@ -9,6 +9,8 @@
 //! * [`kind`]: what kind of backup it was, and the marks it leaves.
 //! * [`sequence`]: the order of calls, one state machine for the service and the C API.
 //! * [`names`]: CA names in their sanitized forms, and which file names of a peer are safe.
+//! * [`unc`]: this machine's paths in the UNC form of the lists.
+//! * [`registration`]: registering a restore, and what a starting service makes of it.
 
 pub mod flags;
 pub mod generation;
@@ -18,7 +20,9 @@ pub mod kind;
 pub mod list;
 pub mod names;
 pub mod ranges;
+pub mod registration;
 pub mod sequence;
+pub mod unc;
 pub mod wide;
 
 pub use flags::{BackupType, RestoreType};
