@@ -19,10 +19,7 @@ impl<'a> Fields<'a> {
         offset
             .checked_add(length)
             .and_then(|end| self.bytes.get(offset..end))
-            .ok_or(Error::Malformed {
-                what: self.what,
-                problem: "it ends before its fields do",
-            })
+            .ok_or(Error::Malformed { what: self.what, problem: "it ends before its fields do" })
     }
 
     fn array<const N: usize>(&self, offset: usize) -> Result<[u8; N], Error> {

@@ -21,9 +21,7 @@ const LARGEST_BLOCK_WORDS: usize = 8192 / 8;
 /// Bytes after the last whole u32 are not covered; every real block is a multiple of 8.
 pub fn xor_checksum(block: &[u8]) -> u32 {
     let total = xor_words(block);
-    let first = block
-        .first_chunk::<4>()
-        .map_or(0, |word| u32::from_le_bytes(*word));
+    let first = block.first_chunk::<4>().map_or(0, |word| u32::from_le_bytes(*word));
     XOR_SEED ^ total ^ first
 }
 
@@ -78,11 +76,7 @@ pub fn ecc_checksum(block: &[u8], number: u32, header_block: bool) -> u64 {
         column_bits ^= bit;
     }
     // An odd number of odd words makes the complement differ from the sum.
-    let odd = if column.count_ones() & 1 == 1 {
-        u32::MAX
-    } else {
-        0
-    };
+    let odd = if column.count_ones() & 1 == 1 { u32::MAX } else { 0 };
     let row_mask = crate::bytes::count32(words * 2 - 1);
     let ecc = ((row_bits ^ odd) & row_mask) << 21
         | ((column_bits ^ odd) & 31) << 16
@@ -110,12 +104,7 @@ pub(crate) enum BlockCheck {
     Damaged,
 }
 
-pub(crate) fn check_block(
-    block: &[u8],
-    number: u32,
-    header_block: bool,
-    stored: u64,
-) -> BlockCheck {
+pub(crate) fn check_block(block: &[u8], number: u32, header_block: bool, stored: u64) -> BlockCheck {
     let computed = ecc_checksum(block, number, header_block);
     let difference = stored ^ computed;
     if difference == 0 {
@@ -287,22 +276,14 @@ mod tests {
             })
             .collect();
         let flags = stored_u32(&bytes, 36) & !NEW_CHECKSUM_FLAG;
-        let flags = if new {
-            flags | NEW_CHECKSUM_FLAG
-        } else {
-            flags
-        };
+        let flags = if new { flags | NEW_CHECKSUM_FLAG } else { flags };
         put(&mut bytes, 36, &flags.to_le_bytes());
         bytes
     }
 
     #[test]
     fn legacy_vectors() {
-        for (length, expected) in [
-            (2048, 0x50dd_0823),
-            (4096, 0xac68_8037),
-            (8192, 0x79cd_7338),
-        ] {
+        for (length, expected) in [(2048, 0x50dd_0823), (4096, 0xac68_8037), (8192, 0x79cd_7338)] {
             assert_eq!(xor_checksum(&block(length, false)), expected, "{length}");
         }
         assert_eq!(xor_checksum(&[0; 4096]), XOR_SEED);
@@ -335,21 +316,11 @@ mod tests {
         let cases: [(usize, [u64; 4]); 2] = [
             (
                 16_384,
-                [
-                    0x78a2_78a2_b2fa_361a,
-                    0x3641_49be_d5a5_f308,
-                    0x00fb_00fb_6002_bf2c,
-                    0x52c3_2d3c_88b0_d3cf,
-                ],
+                [0x78a2_78a2_b2fa_361a, 0x3641_49be_d5a5_f308, 0x00fb_00fb_6002_bf2c, 0x52c3_2d3c_88b0_d3cf],
             ),
             (
                 32_768,
-                [
-                    0xb051_b051_8e76_3ac6,
-                    0x5238_adc7_e8b2_6ce4,
-                    0x66dd_66dd_ba21_b269,
-                    0x2a6e_2a6e_fc5f_3bb8,
-                ],
+                [0xb051_b051_8e76_3ac6, 0x5238_adc7_e8b2_6ce4, 0x66dd_66dd_ba21_b269, 0x2a6e_2a6e_fc5f_3bb8],
             ),
         ];
         for (length, expected) in cases {
@@ -367,10 +338,7 @@ mod tests {
         let mut page = block(4096, false);
         seal_page(&mut page, 77);
         assert_eq!(check_page(&page, 77), PageCheck::Valid);
-        assert_eq!(
-            check_page(&page, 78),
-            PageCheck::Misplaced { belongs_to: 77 }
-        );
+        assert_eq!(check_page(&page, 78), PageCheck::Misplaced { belongs_to: 77 });
         page[100] ^= 1;
         assert_eq!(check_page(&page, 77), PageCheck::Damaged);
     }

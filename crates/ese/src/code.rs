@@ -121,9 +121,6 @@ mod tests {
         assert_eq!(Code::BAD_LOG_SIGNATURE.hresult(), 0xC800_0212);
         assert_eq!(Code::PAGE_CHECKSUM.hresult(), 0xC800_03FA);
         assert_eq!(Code::ATTACHED_DATABASE_MISMATCH.hresult(), 0xC800_04C0);
-        assert_eq!(
-            Code::LOG_CORRUPT_IN_RESTORE.to_string(),
-            "0xc800023d (ESE: -573)"
-        );
+        assert_eq!(Code::LOG_CORRUPT_IN_RESTORE.to_string(), "0xc800023d (ESE: -573)");
     }
 }

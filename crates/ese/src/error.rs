@@ -78,9 +78,7 @@ pub enum Error {
         problem: String,
     },
     /// A log record of a type this version does not know; the log beyond it cannot be read.
-    #[error(
-        "unknown log record type {kind} at {position}: written by a newer engine, replay it on Windows"
-    )]
+    #[error("unknown log record type {kind} at {position}: written by a newer engine, replay it on Windows")]
     UnknownRecord {
         /// The type byte.
         kind: u8,
@@ -122,20 +120,14 @@ impl Error {
             Self::NoSuchTable { .. } => Code::OBJECT_NOT_FOUND,
             Self::NoSuchColumn { .. } => Code::COLUMN_NOT_FOUND,
             Self::UnknownRecord { .. } => Code::BAD_LOG_VERSION,
-            Self::Log { code, .. } | Self::Replay { code, .. } | Self::Refused { code, .. } => {
-                *code
-            }
+            Self::Log { code, .. } | Self::Replay { code, .. } | Self::Refused { code, .. } => *code,
         }
     }
 
     /// Names the page a malformed structure was found on.
     pub(crate) fn on_page(self, page: u32) -> Self {
         match self {
-            Self::Malformed { what, problem } => Self::MalformedPage {
-                page,
-                what,
-                problem,
-            },
+            Self::Malformed { what, problem } => Self::MalformedPage { page, what, problem },
             other => other,
         }
     }

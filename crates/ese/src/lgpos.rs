@@ -22,11 +22,7 @@ pub struct Lgpos {
 impl Lgpos {
     /// Reads the 8 bytes of the on-disk form.
     pub(crate) fn read(fields: &Fields<'_>, at: usize) -> Result<Self, Error> {
-        Ok(Self {
-            offset: fields.u16(at)?,
-            segment: fields.u16(at + 2)?,
-            generation: fields.u32(at + 4)?,
-        })
+        Ok(Self { offset: fields.u16(at)?, segment: fields.u16(at + 2)?, generation: fields.u32(at + 4)? })
     }
 
     /// The 8 bytes of the on-disk form.
@@ -46,11 +42,7 @@ impl Lgpos {
 
 impl fmt::Display for Lgpos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:#x}:{:x}:{:x}",
-            self.generation, self.segment, self.offset
-        )
+        write!(f, "{:#x}:{:x}:{:x}", self.generation, self.segment, self.offset)
     }
 }
 
@@ -191,19 +183,12 @@ mod tests {
 
     #[test]
     fn positions_order_by_generation_then_segment_then_offset() {
-        let at = |generation, segment, offset| Lgpos {
-            generation,
-            segment,
-            offset,
-        };
+        let at = |generation, segment, offset| Lgpos { generation, segment, offset };
         assert!(at(1, 9, 9) < at(2, 1, 0));
         assert!(at(2, 1, 9) < at(2, 2, 0));
         assert_eq!(at(2, 0x1f, 0).to_string(), "0x2:1f:0");
         let bytes = at(2, 0x1f, 7).to_bytes();
-        assert_eq!(
-            Lgpos::read(&Fields::new(&bytes, "position"), 0).unwrap(),
-            at(2, 0x1f, 7)
-        );
+        assert_eq!(Lgpos::read(&Fields::new(&bytes, "position"), 0).unwrap(), at(2, 0x1f, 7));
     }
 
     #[test]

@@ -38,10 +38,7 @@ pub trait PagerMut: Pager {
 }
 
 fn end_of_file() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        "the file is shorter than its structure says",
-    )
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than its structure says")
 }
 
 fn range(offset: u64, length: usize, size: usize) -> io::Result<core::ops::Range<usize>> {
@@ -163,8 +160,7 @@ impl PagerMut for FilePager {
         let mut written = 0;
         while written < bytes.len() {
             let at = offset + written as u64;
-            written +=
-                std::os::windows::fs::FileExt::seek_write(&self.file, &bytes[written..], at)?;
+            written += std::os::windows::fs::FileExt::seek_write(&self.file, &bytes[written..], at)?;
         }
         self.size = self.size.max(offset + bytes.len() as u64);
         Ok(())
@@ -200,13 +196,7 @@ impl<P: Pager> Overlay<P> {
     /// An overlay that refuses to hold more than `cap` bytes of changes.
     pub fn new(base: P, cap: usize) -> Self {
         let size = base.size();
-        Self {
-            base,
-            changed: HashMap::new(),
-            size,
-            base_visible: size,
-            cap,
-        }
+        Self { base, changed: HashMap::new(), size, base_visible: size, cap }
     }
 
     /// Bytes of changed blocks held in memory.
@@ -228,10 +218,7 @@ impl<P: Pager> Overlay<P> {
 }
 
 /// Splits a byte range at block boundaries: (block, offset in block, range in the caller's buffer).
-fn pieces(
-    offset: u64,
-    length: usize,
-) -> impl Iterator<Item = (u64, usize, core::ops::Range<usize>)> {
+fn pieces(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, core::ops::Range<usize>)> {
     let mut done = 0;
     core::iter::from_fn(move || {
         if done == length {
@@ -253,9 +240,7 @@ impl<P: Pager> Pager for Overlay<P> {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let end = offset
-            .checked_add(buffer.len() as u64)
-            .ok_or_else(end_of_file)?;
+        let end = offset.checked_add(buffer.len() as u64).ok_or_else(end_of_file)?;
         if self.size < end {
             return Err(end_of_file());
         }
@@ -264,8 +249,7 @@ impl<P: Pager> Pager for Overlay<P> {
             match self.changed.get(&block) {
                 Some(bytes) => buffer[part].copy_from_slice(&bytes[within..within + take]),
                 None => {
-                    buffer[part]
-                        .copy_from_slice(&self.block_from_base(block)?[within..within + take]);
+                    buffer[part].copy_from_slice(&self.block_from_base(block)?[within..within + take]);
                 }
             }
         }
@@ -275,9 +259,7 @@ impl<P: Pager> Pager for Overlay<P> {
 
 impl<P: Pager> PagerMut for Overlay<P> {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let end = offset
-            .checked_add(bytes.len() as u64)
-            .ok_or_else(end_of_file)?;
+        let end = offset.checked_add(bytes.len() as u64).ok_or_else(end_of_file)?;
         for (block, within, part) in pieces(offset, bytes.len()) {
             let take = part.len();
             if !self.changed.contains_key(&block) {
@@ -328,8 +310,7 @@ pub fn copy(from: &dyn Pager, to: &mut dyn PagerMut) -> io::Result<()> {
     to.set_size(size)?;
     let mut offset = 0;
     while offset < size {
-        let take =
-            usize::try_from((size - offset).min(buffer.len() as u64)).unwrap_or(buffer.len());
+        let take = usize::try_from((size - offset).min(buffer.len() as u64)).unwrap_or(buffer.len());
         from.read_at(offset, &mut buffer[..take])?;
         to.write_at(offset, &buffer[..take])?;
         offset += take as u64;
@@ -350,10 +331,7 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            (
-                0..20_000u64,
-                proptest::collection::vec(any::<u8>(), 0..9000)
-            )
+            (0..20_000u64, proptest::collection::vec(any::<u8>(), 0..9000))
                 .prop_map(|(at, bytes)| Step::Write(at, bytes)),
             (0..20_000u64).prop_map(Step::Size),
         ]

@@ -6,13 +6,7 @@ pub struct PageSize(usize);
 
 impl PageSize {
     /// Every valid size, smallest first.
-    pub const ALL: [Self; 5] = [
-        Self(2048),
-        Self(4096),
-        Self(8192),
-        Self(16_384),
-        Self(32_768),
-    ];
+    pub const ALL: [Self; 5] = [Self(2048), Self(4096), Self(8192), Self(16_384), Self(32_768)];
 
     /// Accepts a valid size in bytes only.
     pub fn new(bytes: usize) -> Option<Self> {

@@ -45,15 +45,7 @@ impl DateTime {
             && minute < 60
             && second < 60
             && nanosecond < 1_000_000_000;
-        let date = Self {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            second,
-            nanosecond,
-        };
+        let date = Self { year, month, day, hour, minute, second, nanosecond };
         (valid && civil_from_days(days_from_civil(date)) == (year, month, day)).then_some(date)
     }
 
@@ -141,18 +133,13 @@ fn civil_from_days(days: i64) -> (i32, u8, u8) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
     let month = (shifted + 2) % 12 + 1;
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (
-        i32::try_from(year).unwrap_or(0),
-        u8::try_from(month).unwrap_or(0),
-        u8::try_from(day).unwrap_or(0),
-    )
+    (i32::try_from(year).unwrap_or(0), u8::try_from(month).unwrap_or(0), u8::try_from(day).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -1,0 +1,162 @@
+//! An open database file: header, pages by number, trees.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::backup::PatchPage;
+use crate::bytes::{count32, index};
+use crate::catalog::Catalog;
+use crate::checksum::{PageCheck, check_page, flip};
+use crate::error::Error;
+use crate::header::{Copies, DatabaseHeader};
+use crate::page::Page;
+use crate::pager::Pager;
+use crate::pagesize::PageSize;
+use crate::table::Table;
+use crate::tree::Tree;
+
+const CACHED_PAGES: usize = 64;
+
+/// A database file opened for reading.
+///
+/// Pages are checked when they are read. Single flipped bits are corrected in memory only, and counted.
+/// Memory stays bounded: a cache of 64 pages.
+pub struct Database<P> {
+    file: P,
+    header: DatabaseHeader,
+    copies: Copies,
+    cache: RefCell<Vec<Option<Rc<Page>>>>,
+    corrected: Cell<u64>,
+}
+
+impl<P: Pager> Database<P> {
+    /// Reads the header. Clean or dirty makes no difference here; see [`DatabaseHeader::state`].
+    ///
+    /// # Errors
+    /// [`Error::NotADatabase`] (HRESULT 0xC80004B6), [`Error::Io`].
+    pub fn open(file: P) -> Result<Self, Error> {
+        let (header, copies) = DatabaseHeader::read(&file)?;
+        Ok(Self {
+            file,
+            header,
+            copies,
+            cache: RefCell::new(vec![None; CACHED_PAGES]),
+            corrected: Cell::new(0),
+        })
+    }
+
+    /// The header in use.
+    pub fn header(&self) -> &DatabaseHeader {
+        &self.header
+    }
+
+    /// How the two copies of the header looked.
+    pub fn header_copies(&self) -> Copies {
+        self.copies
+    }
+
+    /// The file.
+    pub fn file(&self) -> &P {
+        &self.file
+    }
+
+    /// Its page size.
+    pub fn page_size(&self) -> PageSize {
+        self.header.page_size()
+    }
+
+    /// Whole pages that the file has room for behind its two header pages, a patch page included.
+    pub fn page_slots(&self) -> u32 {
+        u32::try_from((self.file.size() / self.page_size().bytes64()).saturating_sub(2)).unwrap_or(u32::MAX)
+    }
+
+    /// Flipped bits corrected in memory so far.
+    pub fn corrected_bits(&self) -> u64 {
+        self.corrected.get()
+    }
+
+    /// The bytes of a page slot, unchecked.
+    ///
+    /// # Errors
+    /// [`Error::MalformedPage`] for a page outside the file, [`Error::Io`].
+    pub fn raw_page(&self, number: u32) -> Result<Vec<u8>, Error> {
+        if number == 0 || self.page_slots() < number {
+            return Err(Error::MalformedPage {
+                page: number,
+                what: "a page reference",
+                problem: "the page lies outside the file",
+            });
+        }
+        let mut bytes = vec![0; self.page_size().bytes()];
+        self.file.read_at(self.page_size().offset_of(number), &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A page, checked and if need be corrected.
+    ///
+    /// # Errors
+    /// [`Error::PageDamaged`] (HRESULT 0xC80003FA), [`Error::MalformedPage`] (0xC80004B6), [`Error::Io`].
+    pub fn page(&self, number: u32) -> Result<Rc<Page>, Error> {
+        let slot = index(number) % CACHED_PAGES;
+        if let Some(page) = &self.cache.borrow()[slot]
+            && page.number() == number
+        {
+            return Ok(Rc::clone(page));
+        }
+        let (bytes, corrected) = checked_page(number, self.raw_page(number)?)?;
+        self.corrected.set(self.corrected.get() + corrected);
+        let page = Rc::new(Page::parse(number, bytes)?);
+        self.cache.borrow_mut()[slot] = Some(Rc::clone(&page));
+        Ok(page)
+    }
+
+    /// The tree with this root page.
+    pub fn tree(&self, root: u32) -> Tree<'_, P> {
+        Tree::new(self, root)
+    }
+
+    /// Reads the catalog: every table, column and index.
+    ///
+    /// # Errors
+    /// As [`Database::page`], and [`Error::Malformed`] for rows that contradict each other.
+    pub fn catalog(&self) -> Result<Catalog, Error> {
+        Catalog::read(self)
+    }
+
+    /// Opens a table by name (ASCII case is ignored).
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTable`] (HRESULT 0xC8000519), and as [`Database::catalog`].
+    pub fn table(&self, name: &str) -> Result<Table<'_, P>, Error> {
+        Ok(Table::new(self, self.catalog()?.table(name)?.clone()))
+    }
+
+    /// The patch page of a backup copy: the last page slot of the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn patch_page(&self) -> Result<Option<PatchPage>, Error> {
+        match self.page_slots() {
+            0 => Ok(None),
+            last => Ok(PatchPage::parse(&self.raw_page(last)?)),
+        }
+    }
+}
+
+/// Judges a page's checksum and corrects single flipped bits; also returns how many.
+pub(crate) fn checked_page(number: u32, mut bytes: Vec<u8>) -> Result<(Vec<u8>, u64), Error> {
+    let damaged = |problem| Err(Error::PageDamaged { page: number, problem });
+    match check_page(&bytes, number) {
+        PageCheck::Valid => Ok((bytes, 0)),
+        PageCheck::Correctable(bits) => {
+            for bit in &bits {
+                flip(&mut bytes, *bit);
+            }
+            let corrected = u64::from(count32(bits.len()));
+            Ok((bytes, corrected))
+        }
+        PageCheck::Zero => damaged("it was never written although something refers to it"),
+        PageCheck::Misplaced { .. } => damaged("it belongs to another place"),
+        PageCheck::Damaged => damaged("the checksum is wrong"),
+    }
+}

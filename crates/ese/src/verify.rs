@@ -1,0 +1,414 @@
+//! Every page of a database file, judged (ese.md 13, points 1 to 3).
+
+use std::collections::HashSet;
+
+use crate::bytes::index;
+use crate::catalog::Catalog;
+use crate::checksum::{PageCheck, check_page, flip};
+use crate::code::Code;
+use crate::database::Database;
+use crate::error::Error;
+use crate::finding::{Finding, Kind, Place, Severity};
+use crate::header::{Copies, State};
+use crate::page::Page;
+use crate::pager::Pager;
+use crate::space::SpaceMap;
+
+/// Page findings kept; further ones are only counted.
+const MOST_PAGE_FINDINGS: usize = 1000;
+
+/// Bytes read at a time.
+const STRIDE: usize = 1 << 20;
+
+/// How the pages of a file were judged. Every page slot is counted once.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct PageCounts {
+    /// In use, checksum right.
+    pub valid: u32,
+    /// All zero: never written.
+    pub zero: u32,
+    /// Not in use by any tree, checksum right.
+    pub free: u32,
+    /// Not in use by any tree, content arbitrary: no damage.
+    pub free_garbage: u32,
+    /// Behind the last page the database owns, the patch page included: no damage.
+    pub beyond: u32,
+    /// In use, one flipped bit in a block, whole after correction.
+    pub correctable: u32,
+    /// In use and damaged or misplaced.
+    pub damaged: u32,
+}
+
+impl PageCounts {
+    /// All page slots looked at.
+    pub fn total(&self) -> u32 {
+        self.valid + self.zero + self.free + self.free_garbage + self.beyond + self.correctable + self.damaged
+    }
+}
+
+/// The result of a verification.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// What was found, in the order it was found.
+    pub findings: Vec<Finding>,
+    /// How the pages were judged.
+    pub pages: PageCounts,
+    /// Last page that the database owns.
+    pub last_owned: u32,
+}
+
+impl Report {
+    /// The worst finding; `None` when there is none.
+    pub fn severity(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).max()
+    }
+
+    /// True when nothing is lost or missing.
+    pub fn is_sound(&self) -> bool {
+        self.severity() < Some(Severity::Damage)
+    }
+}
+
+/// How far a verification has come, for a progress bar.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Pages judged.
+    pub done: u32,
+    /// Pages to judge.
+    pub total: u32,
+}
+
+impl<P: Pager> Database<P> {
+    /// Judges the header and every page of the file. `progress` is called about once a MiB.
+    ///
+    /// Whether the state fits the logs is not judged here; a dirty database is a finding (-550, HRESULT 0xC8000226)
+    /// unless it is a backup copy, which always is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] only: what the file contains becomes findings.
+    pub fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<Report, Error> {
+        let mut verifier = Verifier {
+            database: self,
+            objects: None,
+            page_findings: 0,
+            report: Report {
+                findings: Vec::new(),
+                pages: PageCounts::default(),
+                last_owned: self.page_slots(),
+            },
+        };
+        verifier.header();
+        let space = verifier.space()?;
+        verifier.file_size();
+        verifier.patch_page()?;
+        verifier.pages(space.as_ref(), progress)?;
+        Ok(verifier.report)
+    }
+}
+
+struct Verifier<'d, P> {
+    database: &'d Database<P>,
+    /// Object identifiers that the catalog knows; `None` when it cannot be read.
+    objects: Option<HashSet<u32>>,
+    page_findings: usize,
+    report: Report,
+}
+
+impl<P: Pager> Verifier<'_, P> {
+    fn add(&mut self, finding: Finding) {
+        self.report.findings.push(finding);
+    }
+
+    fn header(&mut self) {
+        let header = self.database.header();
+        let copies = match self.database.header_copies() {
+            Copies::Equal => None,
+            Copies::Differ => Some("the two copies of the header differ; the first one was used"),
+            Copies::ShadowDamaged => Some("the second copy of the header is damaged"),
+            Copies::PrimaryDamaged => {
+                Some("the first copy of the header is damaged; the second one was used")
+            }
+        };
+        if let Some(text) = copies {
+            self.add(Finding {
+                severity: Severity::Warning,
+                kind: Kind::HeaderCopies,
+                code: Some(Code::PAGE_CHECKSUM),
+                place: Place::File,
+                text: text.to_owned(),
+                advice: "recover to a new file, which writes both copies again",
+            });
+        }
+        let backup = header.current_full_backup().is_set();
+        match header.state() {
+            State::CleanShutdown => {}
+            State::DirtyShutdown | State::DirtyAndPatched if backup => self.add(Finding::note(
+                Kind::DirtyShutdown,
+                Place::File,
+                "a backup copy: needs its logs, as every one does".to_owned(),
+            )),
+            State::DirtyShutdown | State::DirtyAndPatched => self.add(Finding::damage(
+                Kind::DirtyShutdown,
+                Code::DIRTY_SHUTDOWN,
+                Place::File,
+                format!(
+                    "not closed cleanly: needs log generations {:#x} to {:#x}",
+                    header.required_low(),
+                    header.required_high().max(header.committed_high())
+                ),
+                "recover it together with these logs",
+            )),
+            state => self.add(Finding::damage(
+                Kind::UnusualState,
+                Code::DIRTY_SHUTDOWN,
+                Place::File,
+                format!("the header's state is: {state}"),
+                "let the engine on Windows finish what it was doing, or take a backup",
+            )),
+        }
+        let [fixed, unfixable, bad] = header.checksum_counters();
+        let repairs = header.repair_count();
+        if fixed | unfixable | bad | repairs != 0 {
+            self.add(Finding {
+                severity: Severity::Warning,
+                kind: Kind::EngineHistory,
+                code: None,
+                place: Place::File,
+                text: format!(
+                    "the engine noted {fixed} corrected bits, {unfixable} failed corrections, {bad} bad checksums \
+                     and {repairs} repairs"
+                ),
+                advice: "check the disk of the CA; after a repair, prefer an older backup",
+            });
+        }
+    }
+
+    fn space(&mut self) -> Result<Option<SpaceMap>, Error> {
+        let roots = match self.database.catalog() {
+            Ok(catalog) => {
+                self.objects = Some(known_objects(&catalog));
+                catalog.roots()
+            }
+            Err(error @ Error::Io(_)) => return Err(error),
+            Err(error) => {
+                self.add(Finding::from_error(
+                    Kind::Catalog,
+                    Place::File,
+                    &error,
+                    "tables cannot be listed: take another backup",
+                ));
+                Vec::new()
+            }
+        };
+        let roots = roots.into_iter().map(|(root, _)| root);
+        match SpaceMap::read(self.database, roots) {
+            Ok(mut space) => {
+                self.report.last_owned = space.last_owned;
+                for (root, error) in core::mem::take(&mut space.unreadable) {
+                    self.add_page(Finding::from_error(
+                        Kind::Space,
+                        Place::Page(root),
+                        &error,
+                        "free pages of this tree count as in use",
+                    ));
+                }
+                Ok(Some(space))
+            }
+            Err(error @ Error::Io(_)) => Err(error),
+            Err(error) => {
+                self.add(Finding::from_error(
+                    Kind::Space,
+                    Place::File,
+                    &error,
+                    "which pages are free is not known: every page counts as in use",
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    fn file_size(&mut self) {
+        let size = self.database.file().size();
+        let page = self.database.page_size().bytes64();
+        if size % page != 0 {
+            self.add(Finding::damage(
+                Kind::FileSize,
+                Code::BAD_BACKUP_SIZE,
+                Place::File,
+                format!("the size of {size} bytes is no multiple of the page size of {page}"),
+                "the copy was cut short: take it again",
+            ));
+        }
+    }
+
+    fn patch_page(&mut self) -> Result<(), Error> {
+        let header = self.database.header();
+        let current = header.current_full_backup();
+        let patch = self.database.patch_page()?;
+        let finding = match patch {
+            Some(patch) => match patch.check_against(header) {
+                Ok(()) => Finding::note(
+                    Kind::PatchPage,
+                    Place::Page(self.database.page_slots()),
+                    format!(
+                        "a complete backup copy: needs log generations {:#x} to {:#x}",
+                        patch.backup.low, patch.backup.high
+                    ),
+                ),
+                Err(error) => Finding::from_error(
+                    Kind::PatchPage,
+                    Place::Page(self.database.page_slots()),
+                    &error,
+                    "take the database and its logs from one backup",
+                ),
+            },
+            None if current.is_set() && current.high == 0 => Finding::damage(
+                Kind::PatchPage,
+                Code::NOT_A_BACKUP,
+                Place::File,
+                "the header is that of a backup copy, but the patch page at the end is missing".to_owned(),
+                "the copy was cut short: take it again",
+            ),
+            None => return Ok(()),
+        };
+        self.add(finding);
+        Ok(())
+    }
+
+    fn pages(&mut self, space: Option<&SpaceMap>, progress: &mut dyn FnMut(Progress)) -> Result<(), Error> {
+        let size = self.database.page_size();
+        let total = self.database.page_slots();
+        let per_stride = STRIDE / size.bytes();
+        let mut buffer = vec![0; STRIDE];
+        let mut number = 1u32;
+        while number <= total {
+            let take = per_stride.min(index(total - number) + 1);
+            let bytes = &mut buffer[..take * size.bytes()];
+            self.database.file().read_at(size.offset_of(number), bytes)?;
+            for page in bytes.chunks_exact(size.bytes()) {
+                self.page(number, page, space);
+                number = number.saturating_add(1);
+            }
+            progress(Progress { done: number - 1, total });
+        }
+        if total < self.report.last_owned {
+            self.add(Finding::damage(
+                Kind::FileSize,
+                Code::BAD_BACKUP_SIZE,
+                Place::File,
+                format!("the database owns {} pages but the file ends after {total}", self.report.last_owned),
+                "the copy was cut short: take it again",
+            ));
+        }
+        if MOST_PAGE_FINDINGS < self.page_findings {
+            let left_out = self.page_findings - MOST_PAGE_FINDINGS;
+            self.add(Finding::note(Kind::More, Place::File, format!("{left_out} further findings on pages")));
+        }
+        Ok(())
+    }
+
+    fn add_page(&mut self, finding: Finding) {
+        self.page_findings += 1;
+        if self.page_findings <= MOST_PAGE_FINDINGS {
+            self.add(finding);
+        }
+    }
+
+    fn page(&mut self, number: u32, bytes: &[u8], space: Option<&SpaceMap>) {
+        if self.report.last_owned < number {
+            self.report.pages.beyond += 1;
+            return;
+        }
+        let free = space.is_some_and(|space| space.free.contains(number));
+        let check = check_page(bytes, number);
+        let pages = &mut self.report.pages;
+        match check {
+            PageCheck::Zero => pages.zero += 1,
+            PageCheck::Valid if free => pages.free += 1,
+            _ if free => pages.free_garbage += 1,
+            PageCheck::Valid => {
+                pages.valid += 1;
+                self.structure(number, bytes.to_vec());
+            }
+            PageCheck::Correctable(bits) => {
+                pages.correctable += 1;
+                self.flipped(number, bytes, &bits);
+            }
+            PageCheck::Misplaced { belongs_to } if belongs_to <= self.database.page_slots() => {
+                pages.damaged += 1;
+                self.add_page(Finding::damage(
+                    Kind::MisplacedPage,
+                    Code::PAGE_CHECKSUM,
+                    Place::Page(number),
+                    format!("holds what belongs to page {belongs_to}"),
+                    "a write went to the wrong place: check the disk, take another backup",
+                ));
+            }
+            PageCheck::Misplaced { .. } | PageCheck::Damaged => {
+                pages.damaged += 1;
+                self.add_page(Finding::damage(
+                    Kind::PageChecksum,
+                    Code::PAGE_CHECKSUM,
+                    Place::Page(number),
+                    "the checksum is wrong".to_owned(),
+                    "check the disk, take another backup",
+                ));
+            }
+        }
+    }
+
+    fn flipped(&mut self, number: u32, bytes: &[u8], bits: &[u32]) {
+        let mut whole = bytes.to_vec();
+        for bit in bits {
+            flip(&mut whole, *bit);
+            self.add_page(Finding {
+                severity: Severity::Warning,
+                kind: Kind::FlippedBit,
+                code: Some(Code::PAGE_CHECKSUM),
+                place: Place::Page(number),
+                text: format!("bit {} of byte {} is flipped", bit % 8, bit / 8),
+                advice: "reading corrects it; check the disk, recover to a new file",
+            });
+        }
+        self.structure(number, whole);
+    }
+
+    /// A page whose checksum is right must also make sense.
+    fn structure(&mut self, number: u32, bytes: Vec<u8>) {
+        match Page::parse(number, bytes) {
+            Err(error) => self.add_page(Finding::from_error(
+                Kind::PageStructure,
+                Place::Page(number),
+                &error,
+                "the engine itself wrote it so: list what can be read, take another backup",
+            )),
+            Ok(page) => {
+                let known = self.objects.as_ref().is_none_or(|objects| objects.contains(&page.object_id()));
+                if !known {
+                    self.add_page(Finding {
+                        severity: Severity::Warning,
+                        kind: Kind::UnknownObject,
+                        code: None,
+                        place: Place::Page(number),
+                        text: format!(
+                            "belongs to object {}, which the catalog does not know",
+                            page.object_id()
+                        ),
+                        advice: "left over from a deleted table as a rule; harmless",
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Objects 1 to 5 are fixed (ese.md 3.4). Long-value trees carry an object identifier that only their page knows.
+fn known_objects(catalog: &Catalog) -> HashSet<u32> {
+    let mut objects: HashSet<u32> = (1..=5).collect();
+    for table in catalog.tables() {
+        objects.insert(table.object_id);
+        objects.extend(table.indexes.iter().map(|index| index.object_id));
+        objects.extend(table.long_values_object);
+    }
+    objects
+}
