@@ -24,6 +24,8 @@ pub mod time;
 pub mod tree;
 pub mod verify;
 
+pub mod log;
+
 mod bytes;
 mod longvalue;
 mod record;

@@ -1,0 +1,125 @@
+//! Whether logs follow each other (ese.md 7; codes: certbcli.md 9.2).
+
+use crate::code::Code;
+use crate::finding::{Finding, Kind, Place};
+use crate::log::file::{LogEnd, LogFile};
+use crate::log::header::LogHeader;
+
+/// The generation that a log's file name stands for: `edb` and 5 or 8 hexadecimal digits before `.log`
+/// (certbcli.md 8.5). `None` for `edb.log`, the current log, and for other names. Case is ignored.
+pub fn generation_of_name(name: &str) -> Option<u32> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let known = ["log", "jtx"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    // The base name has three characters.
+    let digits = stem.get(3..)?;
+    let is_number = matches!(digits.len(), 5 | 8) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    if !known || !is_number {
+        return None;
+    }
+    u32::from_str_radix(digits, 16).ok()
+}
+
+/// Judges a log against its name.
+pub(crate) fn check_name(name: &str, header: &LogHeader) -> Option<Finding> {
+    let named = generation_of_name(name)?;
+    (named != header.generation).then(|| {
+        Finding::damage(
+            Kind::LogName,
+            Code::LOG_GENERATION_MISMATCH,
+            Place::Log(header.generation),
+            format!("the file is called {name} but holds generation {:#x}", header.generation),
+            "give the file the name of its generation, or take it from the backup again",
+        )
+    })
+}
+
+/// Judges a log against its predecessor's header.
+pub(crate) fn check_link(previous: &LogHeader, next: &LogHeader) -> Option<Finding> {
+    if next.signature != previous.signature {
+        return Some(Finding::damage(
+            Kind::LogForeign,
+            Code::GIVEN_LOG_BAD_SIGNATURE,
+            Place::Log(next.generation),
+            "it belongs to another log sequence than its predecessor".to_owned(),
+            "take all logs from the backups of one CA, made after its last restore",
+        ));
+    }
+    if next.previous_created != previous.created {
+        return Some(Finding::damage(
+            Kind::LogChain,
+            Code::GIVEN_LOG_NOT_CONTIGUOUS,
+            Place::Log(next.generation),
+            format!(
+                "its predecessor was created {}, but the one given was created {}",
+                next.previous_created, previous.created
+            ),
+            "one of the two is an older copy of the same number: take both from one backup",
+        ));
+    }
+    None
+}
+
+/// Judges a log against the contents of its predecessor: the XOR of its segment checksums (version 8).
+pub(crate) fn check_contents(previous: &LogFile, next: &LogHeader) -> Option<Finding> {
+    (next.has_previous_xor() && next.previous_xor != previous.segments_xor()).then(|| {
+        Finding::damage(
+            Kind::LogChain,
+            Code::GIVEN_LOG_NOT_CONTIGUOUS,
+            Place::Log(previous.header().generation),
+            "its contents are not those that its successor was made after".to_owned(),
+            "the log was cut short or changed: take it from the backup again",
+        )
+    })
+}
+
+/// Judges size and inner state of one log. `closed`: a later generation exists, so its end must be clean.
+pub(crate) fn check_inside(log: &LogFile, closed: bool) -> Vec<Finding> {
+    let place = Place::Log(log.header().generation);
+    let mut findings = Vec::new();
+    if !log.has_stated_size() {
+        findings.push(Finding::damage(
+            Kind::LogSize,
+            Code::LOG_SIZE_MISMATCH,
+            place,
+            format!("the file should have {} bytes", log.header().file_size()),
+            "the copy was cut short or extended: take it from the backup again",
+        ));
+    }
+    let damaged = |kind, code, text: &str| {
+        Finding::damage(
+            kind,
+            code,
+            Place::Position(log.end_position()),
+            text.to_owned(),
+            "take the log from another backup; without it only what lies before can be recovered",
+        )
+    };
+    match log.end() {
+        LogEnd::Full | LogEnd::Reached => {}
+        LogEnd::Torn(text) if closed => {
+            findings.push(damaged(Kind::LogTorn, Code::LOG_TORN, text));
+        }
+        LogEnd::Torn(text) => {
+            findings.push(Finding::note(Kind::LogTorn, Place::Position(log.end_position()), text.to_owned()))
+        }
+        LogEnd::Damaged(text) => {
+            findings.push(damaged(Kind::LogDamaged, Code::LOG_CORRUPT_IN_RESTORE, text));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_both_lengths_and_any_case() {
+        assert_eq!(generation_of_name("edb0001a.log"), Some(0x1a));
+        assert_eq!(generation_of_name("EDB0001A.LOG"), Some(0x1a));
+        assert_eq!(generation_of_name("edb00100000.log"), Some(0x0010_0000));
+        for other in ["edb.log", "edbtmp.log", "edbres00001.jrs", "edb001.log", "", "é0001.log"] {
+            assert_eq!(generation_of_name(other), None, "{other}");
+        }
+    }
+}

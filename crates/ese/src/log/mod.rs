@@ -1,0 +1,15 @@
+//! Transaction logs: headers, framing, records, chains (ese.md 7, 8).
+
+pub mod chain;
+pub mod file;
+pub mod header;
+pub mod record;
+
+mod frames_v7;
+mod frames_v8;
+mod length;
+
+pub use file::{LogEnd, LogFile, RecordAt, Records};
+pub use header::{Attachment, LogHeader};
+pub use length::record_length;
+pub use record::Record;
