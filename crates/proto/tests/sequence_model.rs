@@ -210,7 +210,11 @@ fn call(sequence: &mut Sequence, call: Call, asked: bool) -> Result<Option<Backu
         Call::Truncate => sequence.truncated()?,
         Call::End => {
             let outcome = sequence.end()?;
-            return if outcome.result == Hresult::S_OK { Ok(outcome.mark) } else { Err(outcome.result) };
+            if outcome.result == Hresult::S_OK {
+                return Ok(outcome.mark);
+            }
+            assert_eq!(outcome.mark, None, "a mark without success");
+            return Err(outcome.result);
         }
         Call::Fail => sequence.fail(),
     }

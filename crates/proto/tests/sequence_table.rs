@@ -378,6 +378,21 @@ fn marks_follow_completeness_and_truncation() {
 }
 
 #[test]
+fn an_end_without_success_marks_nothing_however_much_was_read() {
+    for column in [5, 7, 13, 15] {
+        let outcome = with(state(column), Sequence::fail).end().unwrap();
+        assert_eq!(
+            (outcome.result, outcome.mark),
+            (Hresult::BACKUP_ABORT_BY_SERVER, None),
+            "column {column}"
+        );
+    }
+    let database_unread =
+        with(state(3), |sequence| LOGS.iter().for_each(|log| read(sequence, log))).end().unwrap();
+    assert_eq!((database_unread.result, database_unread.mark), (Hresult::BACKUP_ABORT_BY_CALLER, None));
+}
+
+#[test]
 fn end_hands_over_the_open_file() {
     for (column, file) in
         [(2, FileRef::Database(0)), (6, FileRef::Log(0)), (10, FileRef::Log(0)), (16, FileRef::Log(1))]
