@@ -62,9 +62,7 @@ impl LocalSource {
 
     fn list(&self, call: &'static str, names: &[String], tag: Tag) -> CallResult<TaggedList> {
         let entries: Result<Vec<_>, _> = names.iter().map(|name| Entry::new(tag, name.clone())).collect();
-        entries
-            .map(TaggedList::new)
-            .map_err(|error| CallError::because(call, Hresult::INVALID_PATH, error))
+        entries.map(TaggedList::new).map_err(|error| CallError::because(call, Hresult::INVALID_PATH, error))
     }
 
     fn backup(&mut self, call: &'static str) -> CallResult<&mut Backup> {
@@ -176,7 +174,8 @@ impl Source for LocalSource {
             return self.list(CALL, names, Tag::Log);
         }
         let logs = self.backup(CALL)?.logs().map_err(failed(CALL))?;
-        let names: Vec<String> = logs.iter().map(|(_, path)| self.unc(CALL, path)).collect::<CallResult<_>>()?;
+        let names: Vec<String> =
+            logs.iter().map(|(_, path)| self.unc(CALL, path)).collect::<CallResult<_>>()?;
         self.logs = logs.into_iter().map(|(generation, _)| generation).collect();
         let list = self.list(CALL, &names, Tag::Log)?;
         self.sequence.logs_listed(names).map_err(refused(CALL))?;
@@ -205,7 +204,8 @@ impl Source for LocalSource {
         match std::fs::read_dir(&dir) {
             Ok(entries) => {
                 for entry in entries {
-                    let path = entry.map_err(|error| CallError::because(CALL, Hresult::DISK_IO, error))?.path();
+                    let path =
+                        entry.map_err(|error| CallError::because(CALL, Hresult::DISK_IO, error))?.path();
                     if path.is_file() {
                         paths.push(self.unc(CALL, &path)?);
                     }

@@ -1,1 +1,118 @@
-//! Registering a restore.
+//! Registering a restore on this machine (certbcli.md 6.13 to 6.18, 7.2).
+
+use std::path::Path;
+
+use certadm_proto::csra::registration::{self, Circumstances, Registration, Target};
+use certadm_proto::csra::unc::UncRoot;
+use certadm_proto::csra::{Hresult, RestoreType};
+use certadm_store::locks::{self, Held};
+use certadm_store::{Error, Folder, record};
+
+/// An open restore context on the CA in one folder. From its first registration on it keeps the CA from starting, until
+/// it is dropped; a registration that was not completed keeps it from starting beyond that.
+///
+/// A registration is completed before the next one begins, or it does not compile:
+/// ```compile_fail,E0499
+/// # use certadm_session::restore::RestoreContext;
+/// # use certadm_proto::csra::registration::Registration;
+/// # fn wrong(context: &mut RestoreContext) -> Result<(), certadm_store::Error> {
+/// let full = context.register(Registration::default())?;
+/// let logs = context.register(Registration::default())?;
+/// full.complete(certadm_proto::csra::Hresult::S_OK)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct RestoreContext {
+    folder: Folder,
+    names: UncRoot,
+    restore_type: RestoreType,
+    map_registered: bool,
+    owned: Option<Held>,
+}
+
+/// A registration that waits for the outcome of the copying.
+#[derive(Debug)]
+#[must_use = "a registration that is not completed keeps the CA from starting"]
+pub struct Pending<'a> {
+    context: &'a RestoreContext,
+}
+
+impl RestoreContext {
+    /// RestorePrepare: makes no connection and touches no file.
+    pub fn prepare(folder: Folder, names: UncRoot, restore_type: RestoreType) -> Self {
+        Self { folder, names, restore_type, map_registered: false, owned: None }
+    }
+
+    /// RestoreRegister: records a restore to be carried out at the CA's next start.
+    ///
+    /// # Errors
+    /// [`Error::Owned`] (0x80070420) while the CA runs, [`Error::Registration`] with the code of certbcli.md D16,
+    /// [`Error::Io`].
+    pub fn register(&mut self, arguments: Registration) -> Result<Pending<'_>, Error> {
+        if self.owned.is_none() {
+            self.owned = Some(locks::own(&self.folder)?);
+        }
+        let with_map = arguments.map.is_some();
+        let (database, log) = (text(&self.folder.database_dir()), text(&self.folder.log_dir()));
+        let circumstances = Circumstances {
+            caller_allowed: true,
+            target_is_local: true,
+            ca_running: false,
+            restore_type: self.restore_type,
+            map_registered: self.map_registered,
+            target: Target {
+                names: &self.names,
+                database_directory: &database,
+                log_directory: &log,
+                checkpoint_directory: &log,
+            },
+        };
+        let existing = record::read(&self.folder)?;
+        let record = registration::register(existing.as_ref(), arguments, &circumstances)
+            .map_err(Error::Registration)?;
+        if with_map {
+            record::begin(&self.folder, &record)?;
+        } else {
+            record::write(&self.folder, &record)?;
+        }
+        self.map_registered |= with_map;
+        Ok(Pending { context: self })
+    }
+
+    /// Gives an earlier registration up that nobody completed, so that a new full one may replace it.
+    ///
+    /// # Errors
+    /// As [`RestoreContext::register`].
+    pub fn abandon_pending(&mut self) -> Result<(), Error> {
+        if self.owned.is_none() {
+            self.owned = Some(locks::own(&self.folder)?);
+        }
+        match record::read(&self.folder)? {
+            Some(record) if record.is_pending() => complete(&self.folder, Hresult::E_ABORT),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Pending<'_> {
+    /// RestoreRegisterComplete: the outcome of the copying. With a failure the CA does not start until a new full
+    /// registration succeeds.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Registration`].
+    pub fn complete(self, outcome: Hresult) -> Result<(), Error> {
+        complete(&self.context.folder, outcome)
+    }
+}
+
+fn complete(folder: &Folder, outcome: Hresult) -> Result<(), Error> {
+    let record = record::read(folder)?;
+    let completed = registration::complete(record.as_ref(), outcome).map_err(Error::Registration)?;
+    record::write(folder, &completed)
+}
+
+/// An absolute path as text; the record holds text.
+fn text(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}

@@ -40,7 +40,8 @@ struct Chunk {
 /// Whatever `read` returns, [`Error::Io`], [`Error::Damaged`] when what is read back differs; a file that was begun
 /// is left for the caller to remove with its folder.
 pub(crate) fn store(path: &Path, read: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<Hashes> {
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).during("create", path)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create_new(true).open(path).during("create", path)?;
     let file = &file;
     std::thread::scope(|scope| {
         let (to_hash, hash_from) = sync_channel(BUFFERS);
@@ -195,5 +196,9 @@ fn finish(size: u64, blake3: &blake3::Hasher, sha256: Sha256) -> Hashes {
 }
 
 fn panicked(path: &Path) -> Error {
-    Error::Io { action: "store", path: path.to_owned(), source: std::io::Error::other("a worker thread failed") }
+    Error::Io {
+        action: "store",
+        path: path.to_owned(),
+        source: std::io::Error::other("a worker thread failed"),
+    }
 }

@@ -131,18 +131,28 @@ impl Error {
                 Some(remedy) => remedy.to_owned(),
                 None => call_remedy(error.code).to_owned(),
             },
-            Self::TargetNotEmpty { .. } => "name a folder that does not exist yet; a set is never overwritten".to_owned(),
+            Self::TargetNotEmpty { .. } => {
+                "name a folder that does not exist yet; a set is never overwritten".to_owned()
+            }
             Self::TargetInUse { .. } => {
                 "name an empty folder, or add --force to move what is there aside first".to_owned()
             }
-            Self::NotASet { .. } => "name the folder that holds DataBase, as `certadm backup` or certutil wrote it".to_owned(),
+            Self::NotASet { .. } => {
+                "name the folder that holds DataBase, as `certadm backup` or certutil wrote it".to_owned()
+            }
             Self::BadManifest { .. } => "take the set from another copy".to_owned(),
-            Self::Damaged { .. } => "take this file from another copy of the set, or use an older set".to_owned(),
-            Self::BadName { .. } | Self::SizeLied { .. } => "do not trust this server; nothing was stored".to_owned(),
+            Self::Damaged { .. } => {
+                "take this file from another copy of the set, or use an older set".to_owned()
+            }
+            Self::BadName { .. } | Self::SizeLied { .. } => {
+                "do not trust this server; nothing was stored".to_owned()
+            }
             Self::Combination { code, .. } if *code == Hresult::HR_NO_FULL_RESTORE => {
                 "name the full set first: --from FULL --from LOGS".to_owned()
             }
-            Self::Combination { .. } => "bring the full set and every set of logs after it, of one CA".to_owned(),
+            Self::Combination { .. } => {
+                "bring the full set and every set of logs after it, of one CA".to_owned()
+            }
             Self::Registration(_) => "finish the other restore first".to_owned(),
         }
     }
@@ -172,4 +182,19 @@ impl<T> During<T> for io::Result<T> {
     fn during(self, action: &'static str, path: &Path) -> Result<T> {
         self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
     }
+}
+
+/// An error with its causes, in one line.
+pub fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let next = source.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = source.source();
+    }
+    text
 }

@@ -23,7 +23,8 @@ pub const DYNAMIC_DIR: &str = "DynamicFiles";
 /// [`Error::BadName`].
 pub(crate) fn database_entry(unc: &str) -> Result<String> {
     let name = last_component(unc);
-    let reserved = Generation::from_log_file_name(name).is_some() || name.eq_ignore_ascii_case(LOCATIONS_FILE);
+    let reserved =
+        Generation::from_log_file_name(name).is_some() || name.eq_ignore_ascii_case(LOCATIONS_FILE);
     if is_safe_component(name) && !reserved {
         Ok(format!("{DATABASE_DIR}/{name}"))
     } else {

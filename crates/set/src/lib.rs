@@ -2,15 +2,21 @@
 //!
 //! A set is the folder that `certutil -backupDB` would write, and a sealed manifest beside it (docs/set-format.md).
 
+pub mod chain;
 mod copy;
 pub mod error;
 pub mod layout;
 pub mod manifest;
 pub mod progress;
+pub mod reader;
+pub mod restore;
+pub mod scratch;
 pub mod take;
+pub mod verify;
 mod writer;
 
 pub use error::{Error, Result};
 pub use manifest::Manifest;
 pub use progress::{Progress, Silent, Stage};
+pub use reader::Set;
 pub use take::{TakeOptions, Taken, take};

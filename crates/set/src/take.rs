@@ -167,9 +167,8 @@ impl Taking<'_> {
             let file = session.open(name, READ_HINT)?;
             session = self.store(file, log_entry(generation), Role::Log, name)?;
             let number = generation.number();
-            generations = Some(generations.map_or(Generations { low: number, high: number }, |range| Generations {
-                low: range.low.min(number),
-                high: range.high.max(number),
+            generations = Some(generations.map_or(Generations { low: number, high: number }, |range| {
+                Generations { low: range.low.min(number), high: range.high.max(number) }
             }));
         }
         Ok((session, generations.unwrap_or(Generations { low: 0, high: 0 })))

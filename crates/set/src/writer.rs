@@ -89,7 +89,8 @@ impl SetWriter {
     /// [`Error::TargetNotEmpty`] when something took the target's place meanwhile, [`Error::Io`].
     pub(crate) fn commit(mut self, mut manifest: Manifest) -> Result<(PathBuf, Manifest)> {
         manifest.files = std::mem::take(&mut self.files);
-        let bytes = manifest.seal().map_err(|detail| Error::BadManifest { path: self.target.clone(), detail })?;
+        let bytes =
+            manifest.seal().map_err(|detail| Error::BadManifest { path: self.target.clone(), detail })?;
         for dir in [DATABASE_DIR, DYNAMIC_DIR].map(|dir| self.building.join(dir)) {
             if dir.is_dir() {
                 durable::sync_dir(&dir)?;

@@ -12,6 +12,7 @@ use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 use crate::error::{Error, IoContext, Result};
 use crate::log_file::{LogFile, LogHeader, Signature};
 use crate::trailer::{Trailer, sqlite_page_size};
+use crate::wal::{Salts, WalWriter};
 
 /// A chain that has been checked from end to end.
 #[derive(Debug)]
@@ -214,6 +215,26 @@ fn roll_forward(
         chain_so_far.logs.push(log);
         chain_so_far.rolled_forward += 1;
     }
+    Ok(())
+}
+
+/// Writes the chain's pages as a write-ahead log, so that SQLite sees the recovered database through it while the image
+/// stays as it is.
+///
+/// # Errors
+/// [`Error::Io`], and the log errors should a log have changed since it was checked.
+pub fn write_overlay(chain: &Chain, wal: &Path) -> Result<()> {
+    let file = File::create(wal).during("create", wal)?;
+    let out = std::io::BufWriter::with_capacity(1 << 20, file);
+    let mut writer = WalWriter::new(out, chain.trailer.page_size, Salts(1, 1)).during("write", wal)?;
+    for log in &chain.logs {
+        let (mut left, pages) = (log.header().page_count, log.header().database_pages);
+        log.pages(|number, page| {
+            left -= 1;
+            writer.frame(number, if left == 0 { pages } else { 0 }, page).during("write", wal)
+        })?;
+    }
+    writer.finish().during("write", wal)?;
     Ok(())
 }
 

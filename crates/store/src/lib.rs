@@ -14,7 +14,7 @@ pub mod error;
 mod fields;
 pub mod folder;
 mod generation;
-mod locks;
+pub mod locks;
 pub mod log_file;
 mod marks;
 mod owner;

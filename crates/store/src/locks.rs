@@ -12,7 +12,7 @@ use crate::folder::Folder;
 
 /// A lock held until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub struct Held {
     _file: File,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct Held {
 ///
 /// # Errors
 /// [`Error::Owned`] (0x80070420) when another process or store holds it.
-pub(crate) fn own(folder: &Folder) -> Result<Held> {
+pub fn own(folder: &Folder) -> Result<Held> {
     try_exclusive(&folder.owner_lock_path(), || Error::Owned { folder: folder.path().to_owned() })
 }
 

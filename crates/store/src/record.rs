@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use certadm_proto::csra::registration::{MapEntry, RestoreRecord, StartDecision, start_decision};
+use certadm_proto::csra::unc::{UncRoot, host_of};
 use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 use serde::{Deserialize, Serialize};
 
@@ -13,35 +15,19 @@ use crate::folder::Folder;
 use crate::locks;
 use crate::recovery::{self, Recovered, Registered};
 
-/// A registration as it lies on disk: one JSON object whose keys are the value names of certbcli.md 9.3.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The record as it lies on disk: one JSON object whose keys are the value names of certbcli.md 9.3.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct RestoreRecord {
-    /// The folder of the restored logs, as the caller gave it; `null` for the CA's own log folder.
-    pub backup_log_directory: Option<String>,
-    /// The folder of the checkpoint file, as the caller gave it; `null` for the CA's own log folder.
-    pub check_point_file: Option<String>,
-    /// The log folder, as the caller gave it; `null` for the CA's own.
-    pub log_path: Option<String>,
-    /// First generation of the full set.
-    pub low_log_number: u32,
-    /// Highest generation of all registrations.
-    pub high_log_number: u32,
-    /// Old path and new path of each database.
-    pub restore_map: Vec<(String, String)>,
-    /// How many pairs `restore_map` has.
-    pub restore_map_count: u32,
-    /// 1 once the recovery is done and the record only waits to be removed.
-    pub database_recovered: u8,
-    /// The HRESULT of RegisterComplete; 0x8000000A while pending.
-    pub restore_status: u32,
-}
-
-impl RestoreRecord {
-    /// The state of the registration as an HRESULT.
-    pub fn status(&self) -> Hresult {
-        Hresult::from_bits(self.restore_status)
-    }
+struct Stored {
+    backup_log_directory: Option<String>,
+    check_point_file: Option<String>,
+    log_path: Option<String>,
+    low_log_number: u32,
+    high_log_number: u32,
+    restore_map: Vec<(String, String)>,
+    restore_map_count: u32,
+    database_recovered: u8,
+    restore_status: u32,
 }
 
 /// Reads the record of a CA, `None` when there is none.
@@ -63,21 +49,33 @@ pub fn read(folder: &Folder) -> Result<Option<RestoreRecord>> {
 /// # Errors
 /// A sentence for [`Error::BadRecord`].
 pub fn parse(bytes: &[u8]) -> Result<RestoreRecord, String> {
-    let record: RestoreRecord = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if usize::try_from(record.restore_map_count).ok() != Some(record.restore_map.len()) {
-        return Err(format!(
-            "RestoreMapCount is {}, RestoreMap has {} pairs",
-            record.restore_map_count,
-            record.restore_map.len()
-        ));
+    let stored: Stored = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if usize::try_from(stored.restore_map_count) != Ok(stored.restore_map.len()) {
+        let (count, pairs) = (stored.restore_map_count, stored.restore_map.len());
+        return Err(format!("RestoreMapCount is {count}, RestoreMap has {pairs} pairs"));
     }
-    if record.low_log_number == 0 || record.low_log_number > record.high_log_number {
-        return Err("its range of log generations is empty".to_owned());
-    }
-    if record.database_recovered > 1 {
-        return Err("DatabaseRecovered is neither 0 nor 1".to_owned());
-    }
-    Ok(record)
+    let range = Generation::new(stored.low_log_number)
+        .zip(Generation::new(stored.high_log_number))
+        .and_then(|(low, high)| GenerationRange::new(low, high))
+        .ok_or("its range of log generations is empty")?;
+    let database_recovered = match stored.database_recovered {
+        0 => false,
+        1 => true,
+        _ => return Err("DatabaseRecovered is neither 0 nor 1".to_owned()),
+    };
+    Ok(RestoreRecord {
+        backup_log_directory: stored.backup_log_directory,
+        checkpoint_directory: stored.check_point_file,
+        log_directory: stored.log_path,
+        range,
+        map: stored
+            .restore_map
+            .into_iter()
+            .map(|(database, new_database)| MapEntry { database, new_database })
+            .collect(),
+        database_recovered,
+        status: Hresult::from_bits(stored.restore_status),
+    })
 }
 
 /// Writes the record so that a crash leaves the old one or the new one.
@@ -85,19 +83,39 @@ pub fn parse(bytes: &[u8]) -> Result<RestoreRecord, String> {
 /// # Errors
 /// [`Error::Io`].
 pub fn write(folder: &Folder, record: &RestoreRecord) -> Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(record).map_err(|error| Error::BadRecord {
-        path: folder.restore_record_path(),
-        detail: error.to_string(),
-    })?;
+    let path = folder.restore_record_path();
+    let pairs = record.map.iter().map(|entry| (entry.database.clone(), entry.new_database.clone()));
+    let stored = Stored {
+        backup_log_directory: record.backup_log_directory.clone(),
+        check_point_file: record.checkpoint_directory.clone(),
+        log_path: record.log_directory.clone(),
+        low_log_number: record.range.low().number(),
+        high_log_number: record.range.high().number(),
+        restore_map: pairs.collect(),
+        restore_map_count: u32::try_from(record.map.len()).unwrap_or(u32::MAX),
+        database_recovered: u8::from(record.database_recovered),
+        restore_status: record.status.to_bits(),
+    };
+    let mut bytes = serde_json::to_vec_pretty(&stored)
+        .map_err(|error| Error::BadRecord { path: path.clone(), detail: error.to_string() })?;
     bytes.push(b'\n');
-    durable::replace(&folder.restore_record_path(), &bytes)
+    durable::replace(&path, &bytes)
+}
+
+/// Begins a new registration: what an earlier, unfinished recovery left behind no longer counts.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn begin(folder: &Folder, record: &RestoreRecord) -> Result<()> {
+    recovery::forget(folder)?;
+    write(folder, record)
 }
 
 /// Refuses while any registration waits.
 pub(crate) fn refuse_while_registered(folder: &Folder) -> Result<()> {
     match read(folder)? {
-        Some(record) if record.database_recovered == 0 => {
-            Err(Error::RestorePending { folder: folder.path().to_owned(), state: record.status() })
+        Some(record) if !record.database_recovered => {
+            Err(Error::RestorePending { folder: folder.path().to_owned(), state: record.status })
         }
         _ => Ok(()),
     }
@@ -108,19 +126,20 @@ pub(crate) fn carry_out(
     folder: &Folder,
     recover: impl FnOnce(&Folder, &Registered) -> Result<Recovered>,
 ) -> Result<Option<Recovered>> {
-    let Some(mut record) = read(folder)? else {
-        return Ok(None);
-    };
-    let mut recovered = None;
-    if record.database_recovered == 0 {
-        if !record.status().is_success() {
-            return Err(Error::RestorePending { folder: folder.path().to_owned(), state: record.status() });
+    let record = read(folder)?;
+    let recovered = match (start_decision(record.as_ref()), record) {
+        (StartDecision::Recover, Some(record)) => {
+            let _alone = locks::replace_database(folder)?;
+            let recovered = recover(folder, &in_store_terms(folder, &record)?)?;
+            write(folder, &RestoreRecord { database_recovered: true, ..record })?;
+            Some(recovered)
         }
-        let _alone = locks::replace_database(folder)?;
-        recovered = Some(recover(folder, &in_store_terms(folder, &record)?)?);
-        record.database_recovered = 1;
-        write(folder, &record)?;
-    }
+        (StartDecision::Refuse(state), _) => {
+            return Err(Error::RestorePending { folder: folder.path().to_owned(), state });
+        }
+        (StartDecision::RemoveRecord, _) => None,
+        (StartDecision::Normal | StartDecision::Recover, _) => return Ok(None),
+    };
     recovery::forget(folder)?;
     durable::remove_if_present(&folder.restore_record_path())?;
     Ok(recovered)
@@ -130,9 +149,9 @@ pub(crate) fn carry_out(
 fn in_store_terms(folder: &Folder, record: &RestoreRecord) -> Result<Registered> {
     let malformed =
         |detail: &str| Error::BadRecord { path: folder.restore_record_path(), detail: detail.to_owned() };
-    let (_, new_name) = record.restore_map.first().ok_or_else(|| malformed("it names no database"))?;
-    let database =
-        local_path(new_name).ok_or_else(|| malformed("the database's new path is not on this machine"))?;
+    let entry = record.map.first().ok_or_else(|| malformed("it names no database"))?;
+    let database = local_path(&entry.new_database)
+        .ok_or_else(|| malformed("the database's new path is not on this machine"))?;
     if !same_dir(database.parent(), &folder.database_dir()) {
         return Err(malformed("the database's new path is not in the CA's database folder"));
     }
@@ -140,19 +159,16 @@ fn in_store_terms(folder: &Folder, record: &RestoreRecord) -> Result<Registered>
         Some(path) => local_path(path).ok_or_else(|| malformed("its log folder is not on this machine"))?,
         None => folder.log_dir(),
     };
-    let range = Generation::new(record.low_log_number)
-        .zip(Generation::new(record.high_log_number))
-        .and_then(|(low, high)| GenerationRange::new(low, high))
-        .ok_or_else(|| malformed("its range of log generations is empty"))?;
-    Ok(Registered { database, backup_logs, range })
+    Ok(Registered { database, backup_logs, range: record.range })
 }
 
-/// A path as a caller may give it: of this system, or in the UNC form of certbcli.md D29.
+/// A path as a caller may give it: of this system, or in the UNC form of certbcli.md D29. Whether the host in it means
+/// this machine was decided when it was registered.
 fn local_path(text: &str) -> Option<PathBuf> {
-    if text.starts_with(r"\\") {
-        return None; // UNC
+    match host_of(text) {
+        Some(host) => UncRoot::new(host).ok()?.to_path(text).ok().map(PathBuf::from),
+        None => Some(PathBuf::from(text)),
     }
-    Some(PathBuf::from(text))
 }
 
 fn same_dir(one: Option<&Path>, other: &Path) -> bool {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use certadm_proto::csra::{BackupKind, BackupType, GenerationRange, Hresult};
+use certadm_proto::csra::registration::{MapEntry, RestoreRecord};
+use certadm_proto::csra::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
 use certadm_store::backup::Backup;
 use certadm_store::chain::{check_chain, check_image, read_trailer};
 use certadm_store::{Adopted, Error, Folder, Options, Store, Writer, record};
@@ -84,16 +85,15 @@ fn restore(from: &Path, to: &Path, low: u32, high: u32) -> Folder {
     let database = folder.database_dir().join("ca.db").to_str().unwrap().to_owned();
     record::write(
         &folder,
-        &record::RestoreRecord {
+        &RestoreRecord {
             backup_log_directory: None,
-            check_point_file: None,
-            log_path: None,
-            low_log_number: low,
-            high_log_number: high,
-            restore_map: vec![(database.clone(), database)],
-            restore_map_count: 1,
-            database_recovered: 0,
-            restore_status: 0,
+            checkpoint_directory: None,
+            log_directory: None,
+            range: GenerationRange::new(Generation::new(low).unwrap(), Generation::new(high).unwrap())
+                .unwrap(),
+            map: vec![MapEntry { database: database.clone(), new_database: database }],
+            database_recovered: false,
+            status: Hresult::S_OK,
         },
     )
     .unwrap();

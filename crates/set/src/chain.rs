@@ -1,0 +1,82 @@
+//! The logs of several sets as one sequence (certbcli.md 9.2).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use certadm_proto::csra::{Generation, GenerationRange, Hresult};
+use certadm_store::chain::{Chain, check_chain, read_trailer};
+use certadm_store::log_file::LogFile;
+use certadm_store::trailer::Trailer;
+
+use crate::error::{Error, Result};
+use crate::reader::Set;
+
+/// A full set and the sets of logs that continue it.
+#[derive(Debug)]
+pub struct Combined {
+    /// The image.
+    pub image: PathBuf,
+    /// Its trailer.
+    pub trailer: Trailer,
+    /// Every log once, ascending.
+    pub logs: Vec<(Generation, PathBuf)>,
+    /// The generations that a restore registers: all of them, from the full set's first on.
+    pub range: GenerationRange,
+}
+
+/// Puts sets together. The first must be the full one, the others sets of logs, in any order; they may overlap.
+///
+/// # Errors
+/// [`Error::Combination`]: 0xC7FF000C without a full set first, 0xC800022C when two copies of one generation differ,
+/// 0xC800022D without any log; and what [`read_trailer`] finds.
+pub fn combine(sets: &[Set]) -> Result<Combined> {
+    let refuse = |detail: String, code| Err(Error::Combination { detail, code });
+    let Some((full, others)) = sets.split_first() else {
+        return refuse("no set was named".to_owned(), Hresult::HR_NO_FULL_RESTORE);
+    };
+    let Some(image) = full.image.clone() else {
+        let detail = format!("{} is a set of logs; the full set it continues comes first", full.path.display());
+        return refuse(detail, Hresult::HR_NO_FULL_RESTORE);
+    };
+    if let Some(second) = others.iter().find(|set| set.image.is_some()) {
+        let detail = format!("{} is a second full set", second.path.display());
+        return refuse(detail, Hresult::HR_RESTORE_MAP_EXISTS);
+    }
+    let trailer = read_trailer(&image)?;
+    let mut logs: BTreeMap<Generation, PathBuf> = BTreeMap::new();
+    for (generation, path) in sets.iter().flat_map(|set| &set.logs) {
+        match logs.get(generation) {
+            None => {
+                logs.insert(*generation, path.clone());
+            }
+            Some(other) if same_log(other, path)? => {}
+            Some(other) => {
+                let detail = format!("{} and {} are different logs of one generation", other.display(), path.display());
+                return refuse(detail, Hresult::GIVEN_LOG_FILE_IS_NOT_CONTIGUOUS);
+            }
+        }
+    }
+    let low = full.range().map_or(trailer.low, GenerationRange::low);
+    let Some(range) = logs.keys().last().and_then(|high| GenerationRange::new(low, *high)) else {
+        return refuse("the sets hold no log".to_owned(), Hresult::MISSING_RESTORE_LOG_FILES);
+    };
+    // A set of logs may reach back before the full set; what lies below is of no use.
+    let logs = logs.into_iter().filter(|(generation, _)| *generation >= low).collect();
+    Ok(Combined { image, trailer, logs, range })
+}
+
+impl Combined {
+    /// Checks the whole chain, every byte of every log.
+    ///
+    /// # Errors
+    /// As [`check_chain`].
+    pub fn check(&self) -> Result<Chain> {
+        Ok(check_chain(&self.trailer, &self.logs, self.range)?)
+    }
+}
+
+/// Two copies of a log are the same when both are whole and say the same of their content.
+fn same_log(one: &PathBuf, other: &PathBuf) -> Result<bool> {
+    let (one, other) = (LogFile::open(one)?, LogFile::open(other)?);
+    Ok(one.header() == other.header())
+}

@@ -1,0 +1,126 @@
+//! Opening a set that somebody wrote: sealed with a manifest, or the bare folder of a Windows tool.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use certadm_proto::csra::{Generation, GenerationRange, Hresult, TaggedList};
+use certadm_store::Folder;
+
+use crate::error::{During, Error, Result};
+use crate::layout::{DATABASE_DIR, LOCATIONS_FILE, file_of};
+use crate::manifest::{self, Manifest, SetKind};
+
+/// A set as it lies on disk. Opening it reads names and the manifest, not the files.
+#[derive(Clone, Debug)]
+pub struct Set {
+    /// The set's folder.
+    pub path: PathBuf,
+    /// The manifest, checked against its own checksum; `None` for an unsealed set.
+    pub manifest: Option<Manifest>,
+    /// The database image, in a full set.
+    pub image: Option<PathBuf>,
+    /// The logs, ascending.
+    pub logs: Vec<(Generation, PathBuf)>,
+}
+
+impl Set {
+    /// Opens the set at `path`: the set's own folder, or the `DataBase` folder in it.
+    ///
+    /// # Errors
+    /// [`Error::NotASet`] (0x8007010B), [`Error::BadManifest`], [`Error::Damaged`] when a file that the manifest names
+    /// is missing, [`Error::Io`].
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.is_dir() {
+            return Err(Error::NotASet { path: path.to_owned(), detail: "there is no such folder".to_owned() });
+        }
+        let manifest_path = path.join(manifest::FILE_NAME);
+        if manifest_path.exists() {
+            return Self::open_sealed(path, &manifest_path);
+        }
+        let inner = path.join(DATABASE_DIR);
+        Self::open_unsealed(path, if inner.is_dir() { &inner } else { path })
+    }
+
+    fn open_sealed(path: &Path, manifest_path: &Path) -> Result<Self> {
+        let bad = |detail: String| Error::BadManifest { path: manifest_path.to_owned(), detail };
+        if fs::metadata(manifest_path).during("look at", manifest_path)?.len() > manifest::MAX_LEN {
+            return Err(bad("it is too large".to_owned()));
+        }
+        let bytes = fs::read(manifest_path).during("read", manifest_path)?;
+        let manifest = Manifest::parse(&bytes).map_err(bad)?;
+        let mut logs = Vec::new();
+        for entry in manifest.logs() {
+            let log = file_of(path, &entry.path);
+            let named = log.file_name().and_then(|name| name.to_str()).and_then(Generation::from_log_file_name);
+            let generation = named.ok_or_else(|| bad(format!("it lists {:?} as a log", entry.path)))?;
+            logs.push((generation, log));
+        }
+        logs.sort();
+        let image = manifest.database().map(|entry| file_of(path, &entry.path));
+        if image.is_none() && manifest.kind == SetKind::Full {
+            return Err(bad("it is of a full set and lists no database".to_owned()));
+        }
+        Ok(Self { path: path.to_owned(), manifest: Some(manifest), image, logs })
+    }
+
+    fn open_unsealed(path: &Path, dir: &Path) -> Result<Self> {
+        let logs = Folder::logs_in(dir)?;
+        let mut image = None;
+        for entry in fs::read_dir(dir).during("list", dir)? {
+            let file = entry.during("list", dir)?.path();
+            match file.extension().and_then(|extension| extension.to_str()) {
+                Some("edb") => {
+                    return Err(Error::NotASet {
+                        path: path.to_owned(),
+                        detail: "it holds a Windows database, which this version cannot read yet".to_owned(),
+                    });
+                }
+                Some("db") if image.replace(file.clone()).is_some() => {
+                    return Err(Error::NotASet {
+                        path: path.to_owned(),
+                        detail: "it holds more than one database".to_owned(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        if image.is_none() && logs.is_empty() {
+            let detail = "it holds neither a manifest nor a database nor logs".to_owned();
+            return Err(Error::NotASet { path: path.to_owned(), detail });
+        }
+        Ok(Self { path: path.to_owned(), manifest: None, image, logs })
+    }
+
+    /// Full or logs only.
+    pub fn kind(&self) -> SetKind {
+        if self.image.is_some() { SetKind::Full } else { SetKind::Logs }
+    }
+
+    /// Lowest and highest generation of its logs, as their names tell.
+    pub fn range(&self) -> Option<GenerationRange> {
+        GenerationRange::new(self.logs.first()?.0, self.logs.last()?.0)
+    }
+
+    /// The folder that holds database and logs.
+    pub fn database_dir(&self) -> PathBuf {
+        let inner = self.path.join(DATABASE_DIR);
+        if inner.is_dir() { inner } else { self.path.clone() }
+    }
+
+    /// The restore map stored with the set, `None` where there is no such file.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] (0x8007000D) when it is no such list (certbcli.md D23), [`Error::Io`].
+    pub fn locations(&self) -> Result<Option<TaggedList>> {
+        let path = self.database_dir().join(LOCATIONS_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = fs::read(&path).during("read", &path)?;
+        TaggedList::decode_file(&bytes).map(Some).map_err(|error| Error::Damaged {
+            path,
+            detail: error.to_string(),
+            code: Hresult::ERROR_INVALID_DATA,
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! A scratch recovery: SQLite looks at the recovered database while the set stays as it is.
+//!
+//! The image gets a second name in a scratch folder, the logs are laid down beside it as a write-ahead log, and SQLite
+//! reads the two together, read-only. Nothing is copied but the logs; where a second name cannot be had, the image is.
+
+use std::fs;
+use std::path::Path;
+
+use certadm_proto::csra::Hresult;
+use certadm_store::chain::{Chain, write_overlay};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{During, Error, Result};
+
+/// What the scratch recovery found in the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Requests in the database.
+    pub requests: u64,
+    /// Certificates issued, revoked ones among them.
+    pub certificates: u64,
+    /// Certificates revoked.
+    pub revoked: u64,
+    /// CRLs published.
+    pub crls: u64,
+    /// What SQLite's integrity check complains about; empty when the database is sound.
+    pub complaints: Vec<String>,
+}
+
+/// Recovers in a scratch folder beside the image and lets SQLite check the result.
+///
+/// # Errors
+/// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read the result at all, [`Error::Io`].
+pub fn examine(image: &Path, chain: &Chain, check_integrity: bool) -> Result<Content> {
+    let scratch = Scratch::create(image)?;
+    write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
+    let database = scratch.dir.path().join("image.db");
+    let unreadable = |error: rusqlite::Error| Error::Damaged {
+        path: image.to_owned(),
+        detail: format!("with its logs applied it cannot be read: {error}"),
+        code: Hresult::DATABASE_CORRUPTED,
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&database, flags).map_err(unreadable)?;
+    connection.pragma_update(None, "cache_size", -8192).map_err(unreadable)?;
+    content(&connection, check_integrity).map_err(unreadable)
+}
+
+fn content(connection: &Connection, check_integrity: bool) -> rusqlite::Result<Content> {
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
+    let mut content = Content {
+        requests: count("SELECT count(*) FROM Requests")?,
+        certificates: count("SELECT count(*) FROM Requests WHERE Disposition IN (20, 21)")?,
+        revoked: count("SELECT count(*) FROM Requests WHERE Disposition = 21")?,
+        crls: count("SELECT count(*) FROM CRLs")?,
+        complaints: Vec::new(),
+    };
+    if check_integrity {
+        let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            content.complaints.push(row.get(0)?);
+        }
+        content.complaints.retain(|line| line != "ok");
+    }
+    Ok(content)
+}
+
+struct Scratch {
+    dir: tempfile::TempDir,
+}
+
+impl Scratch {
+    fn create(image: &Path) -> Result<Self> {
+        let beside = image.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+        let linked = tempfile::Builder::new().prefix(".certadm-scratch-").tempdir_in(beside).and_then(|dir| {
+            fs::hard_link(image, dir.path().join("image.db"))?;
+            Ok(dir)
+        });
+        if let Ok(dir) = linked {
+            return Ok(Self { dir });
+        }
+        // A set on a read-only medium, or on a file system without second names.
+        let dir = tempfile::tempdir().during("create", &std::env::temp_dir())?;
+        let copy = dir.path().join("image.db");
+        fs::copy(image, &copy).during("copy", image)?;
+        Ok(Self { dir })
+    }
+}
