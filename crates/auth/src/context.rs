@@ -82,6 +82,7 @@ pub enum LastLeg {
 
 /// What one step of a handshake yields.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Step {
     /// The token for the peer; empty when there is nothing to say (then a PDU that must be sent carries no verifier).
     pub token_out: Vec<u8>,
@@ -97,6 +98,7 @@ impl Step {
 
 /// A finished context: two independent halves, fit for two threads, and who the peer is.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Established {
     /// Protects what this end sends.
     pub sealer: Sealer,

@@ -124,15 +124,9 @@ impl Unsealer {
         Self(UnsealerKind::Ntlm(Box::new(unseal)))
     }
 
-    /// Bytes of the token that the peer must send at `level`.
-    #[must_use]
-    pub fn token_size(&self, _level: Level) -> usize {
-        match &self.0 {
-            UnsealerKind::Ntlm(_) => crate::ntlm::session::TOKEN_SIZE,
-        }
-    }
-
     /// Decrypts the body in place at [`Level::Privacy`] and checks signature and place in the sequence.
+    ///
+    /// `token` is what the PDU's auth_length says: some mechanisms let the peer choose the size within bounds.
     ///
     /// # Errors
     /// Any error breaks the context for good: later calls give [`SealError::Broken`], and a body that did not verify is

@@ -6,6 +6,7 @@ mod handshake;
 mod hygiene;
 mod interop;
 mod refusals;
+mod smoke;
 mod sspi_peer;
 mod tamper;
 mod world;

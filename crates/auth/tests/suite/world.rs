@@ -115,7 +115,7 @@ pub(crate) fn unseal(
     protection: Protection,
     pdu: &mut [u8],
 ) -> Result<Vec<u8>, certadm_auth::SealError> {
-    let size = unsealer.token_size(protection.level);
+    let size = 16;
     let range = Segments::body_range(pdu.len(), 24, size)?;
     let (segments, token) = Segments::split(pdu, 24, size)?;
     unsealer.unseal(protection, segments, token)?;
