@@ -1,1 +1,83 @@
-fn main(){}
+//! `cargo xtask`: the one test command, and the few other chores of this repository.
+//!
+//! [`test`] is the table of contents: every step of the test command in its order. The other modules hold one concern
+//! each. Nothing here knows how a test works; it only runs the tools, counts what they say, and stops at the first that
+//! fails.
+
+mod failure;
+mod fuzz;
+mod journal;
+mod licences;
+mod lockfiles;
+mod process;
+mod setup;
+mod spdx;
+mod suites;
+mod tally;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use failure::Result;
+use workspace::Workspace;
+
+const HELP: &str = "\
+usage: cargo xtask <verb>
+
+  test                     set-up, format, lint, every test, fuzz smoke, licences, documentation
+  fmt                      format everything in place
+  lint                     clippy, with warnings as errors
+  fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (5 s)
+  lock                     bring fuzz/Cargo.lock in line with Cargo.lock
+  bench [ARGUMENT]...      run the benchmarks (release build), with these arguments
+  help                     this text
+
+environment of `test`:
+
+  CERTADM_FUZZ_SECONDS=N   seconds for each fuzz target (5)
+  CERTADM_DENY=1           install cargo-deny if it is missing; when installed, it always runs
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<ExitCode> {
+    if matches!(words, [] | ["help" | "--help" | "-h"]) {
+        print!("{HELP}");
+        return Ok(if words.is_empty() { usage() } else { ExitCode::SUCCESS });
+    }
+    let workspace = Workspace::load()?;
+    match words {
+        ["test"] => return test::run(&workspace),
+        ["fmt"] => suites::format(&workspace, suites::Formatting::InPlace)?,
+        ["lint"] => suites::lint(&workspace)?,
+        ["lock"] => lockfiles::align(&workspace)?,
+        ["fuzz"] => fuzz::run(&workspace, fuzz::DEFAULT_SECONDS, None)?,
+        ["fuzz", seconds] => fuzz::run(&workspace, fuzz::seconds(seconds)?, None)?,
+        ["fuzz", seconds, target] => fuzz::run(&workspace, fuzz::seconds(seconds)?, Some(target))?,
+        ["bench", arguments @ ..] => {
+            let mut cargo = workspace.cargo(&["run", "--release", "--package", "certadm-bench", "--"]);
+            process::run(cargo.args(arguments))?;
+        }
+        _ => {
+            eprint!("error: `{}` is no verb of this command\n\n{HELP}", words.join(" "));
+            return Ok(usage());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The exit status for a command line that makes no sense.
+fn usage() -> ExitCode {
+    ExitCode::from(2)
+}

@@ -1,0 +1,164 @@
+//! The fuzzer: built with instrumentation by the pinned stable toolchain, run for a few seconds on each target.
+//!
+//! libFuzzer is driven directly. cargo-fuzz would do the same with the same flags, but takes a minute to build and
+//! prefers a nightly compiler. The sanitizer is the one unstable option, which `RUSTC_BOOTSTRAP` allows.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::{Context, Failure, Result};
+use crate::journal::Outcome;
+use crate::process;
+use crate::tally::Tally;
+use crate::workspace::Workspace;
+
+/// How long each target is fuzzed unless somebody says otherwise.
+pub(crate) const DEFAULT_SECONDS: u32 = 5;
+
+/// Compiler options: edge counters, and the operands of comparisons, so that the fuzzer finds magic numbers; the address
+/// sanitizer, which sees bad accesses of SQLite and lets libFuzzer see every allocation.
+const RUST_FLAGS: &[&str] = &[
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
+    "-Zsanitizer=address",
+];
+
+/// libFuzzer options: ten seconds for one input are a hang, and no input of a few kilobytes is worth an allocation of
+/// 64 MiB or a process of 1 GiB (design.md, invariant 7).
+const LIMITS: &[&str] = &["-timeout=10", "-malloc_limit_mb=64", "-rss_limit_mb=1024", "-detect_leaks=0"];
+
+/// Reads a number of seconds that somebody typed.
+pub(crate) fn seconds(text: &str) -> Result<u32> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(Failure::new(format!("`{text}` is no number of seconds"))),
+        Ok(seconds) => Ok(seconds),
+    }
+}
+
+/// Fuzzes every target, or the one named, for so many seconds each.
+pub(crate) fn run(workspace: &Workspace, seconds: u32, only: Option<&str>) -> Result<()> {
+    let mut targets = targets(workspace)?;
+    if let Some(name) = only {
+        targets.retain(|target| target == name);
+        if targets.is_empty() {
+            return Err(Failure::new(format!("`{name}` is no target: fuzz/seeds has no such folder")));
+        }
+    }
+    let fuzzer = build(workspace)?;
+    targets.iter().try_for_each(|target| fuzz(workspace, &fuzzer, target, seconds))
+}
+
+/// Fuzzes every target, each of which counts as one test.
+pub(crate) fn smoke(workspace: &Workspace, seconds: u32) -> Result<Outcome> {
+    let targets = targets(workspace)?;
+    let fuzzer = build(workspace)?;
+    let mut tally = Tally::default();
+    for target in &targets {
+        match fuzz(workspace, &fuzzer, target, seconds) {
+            Ok(()) => tally += Tally::ONE_PASSED,
+            Err(failure) => {
+                tally += Tally::ONE_FAILED;
+                return Ok((tally, Err(failure)));
+            }
+        }
+    }
+    Ok((tally, Ok(())))
+}
+
+/// The names of all targets: the folders of `fuzz/seeds`. A test of the oracles sees to it that they agree.
+fn targets(workspace: &Workspace) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(workspace.path("fuzz/seeds")).context("cannot list fuzz/seeds")? {
+        let entry = entry.context("cannot list fuzz/seeds")?;
+        if entry.path().is_dir() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Builds the fuzzer and gives its path.
+///
+/// It gets a target folder of its own, and `--target`, so that build scripts are not instrumented.
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.target().join("fuzz");
+    let host = host(workspace)?;
+    let mut cargo =
+        workspace.cargo(&["build", "--locked", "--release", "--manifest-path", "fuzz/Cargo.toml"]);
+    cargo
+        .args(["--target", &host, "--target-dir"])
+        .arg(&folder)
+        .env("RUSTFLAGS", RUST_FLAGS.join(" "))
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("RUSTC_BOOTSTRAP", "1");
+    process::run(&mut cargo)?;
+    Ok(folder.join(host).join("release/certadm-fuzz"))
+}
+
+/// The triple of this machine, such as `x86_64-unknown-linux-gnu`.
+fn host(workspace: &Workspace) -> Result<String> {
+    let version = process::output(&mut workspace.cargo(&["--version", "--verbose"]))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| Failure::new("`cargo --version --verbose` names no host"))
+}
+
+/// Fuzzes one target. What it finds interesting goes to `fuzz/corpus`, what breaks it to `fuzz/artifacts`.
+fn fuzz(workspace: &Workspace, fuzzer: &Path, target: &str, seconds: u32) -> Result<()> {
+    let folder = |kind: &str| workspace.path("fuzz").join(kind).join(target);
+    let (corpus, artifacts) = (folder("corpus"), folder("artifacts"));
+    for folder in [&corpus, &artifacts] {
+        std::fs::create_dir_all(folder).context(format_args!("cannot create {}", folder.display()))?;
+    }
+    let mut command = Command::new(fuzzer);
+    command
+        .args(LIMITS)
+        .args(["-verbosity=0", "-print_final_stats=1", &format!("-max_total_time={seconds}")])
+        .arg(format!("-artifact_prefix={}/", artifacts.display()))
+        .arg(&corpus)
+        .args(["seeds", "regressions"].map(folder).into_iter().filter(|folder| folder.is_dir()))
+        .env("CERTADM_FUZZ_TARGET", target)
+        .env("ASAN_OPTIONS", "detect_leaks=0");
+    let (output, ended) = process::capture(&mut command)?;
+    if ended.is_ok() {
+        println!("fuzz {target}: {} inputs in {seconds} s", executed(&output).unwrap_or("some"));
+        return Ok(());
+    }
+    eprint!("{output}");
+    Err(Failure::new(format!(
+        "fuzz target {target} broke a promise; the input is in {} (the last `Test unit written to` above names it): \
+         move it to fuzz/regressions/{target}/ under the name of the bug, so that `cargo test -p \
+         certadm-fuzz-oracles` replays it, then fix the bug",
+        artifacts.display()
+    )))
+}
+
+/// The number of inputs tried, from libFuzzer's closing statistics.
+fn executed(output: &str) -> Option<&str> {
+    output.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:")).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_a_positive_number() {
+        assert_eq!(seconds("7").unwrap(), 7);
+        for bad in ["0", "", "-1", "5s", "1.5"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn reads_the_statistics() {
+        let output =
+            "Done 12 runs\nstat::number_of_executed_units: 1234567\nstat::average_exec_per_sec:     5\n";
+        assert_eq!(executed(output), Some("1234567"));
+        assert_eq!(executed("INFO: nothing"), None);
+    }
+}

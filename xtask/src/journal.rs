@@ -1,0 +1,75 @@
+//! The record of a run: a heading and the time for each step, and the sum of what was counted.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::failure::Result;
+use crate::tally::Tally;
+
+/// What a step counted, and how it ended.
+pub(crate) type Outcome = (Tally, Result<()>);
+
+/// The steps so far.
+#[derive(Default)]
+pub(crate) struct Journal {
+    steps: Vec<(&'static str, Duration, Tally)>,
+    failed: bool,
+}
+
+impl Journal {
+    /// Runs a step that counts its own tests.
+    pub(crate) fn step(&mut self, name: &'static str, run: impl FnOnce() -> Result<Outcome>) {
+        if self.failed {
+            return;
+        }
+        println!("\n==== {name}");
+        let start = Instant::now();
+        let (tally, ended) = run().unwrap_or_else(|failure| (Tally::ONE_FAILED, Err(failure)));
+        let time = start.elapsed();
+        self.steps.push((name, time, tally));
+        match ended {
+            Ok(()) => println!("---- {name}: {tally}, {}", seconds(time)),
+            Err(failure) => {
+                self.failed = true;
+                println!("---- {name} FAILED after {}: {failure}", seconds(time));
+            }
+        }
+    }
+
+    /// Runs a step that is one check: it passes or it fails.
+    pub(crate) fn check(&mut self, name: &'static str, run: impl FnOnce() -> Result<()>) {
+        self.step(name, || run().map(|()| (Tally::ONE_PASSED, Ok(()))));
+    }
+
+    /// Runs a step that prepares others: it counts only when it fails.
+    pub(crate) fn prepare<T>(&mut self, name: &'static str, run: impl FnOnce() -> Result<T>) -> Option<T> {
+        let mut prepared = None;
+        self.step(name, || {
+            prepared = Some(run()?);
+            Ok((Tally::default(), Ok(())))
+        });
+        prepared
+    }
+
+    /// Prints how long each step took and, as the last line, what was counted.
+    ///
+    /// `ran_later` of the tests that an earlier step had skipped were run by a later one and are not called skipped.
+    pub(crate) fn close(self, ran_later: u64) -> ExitCode {
+        println!("\n==== summary");
+        let mut total = Tally::default();
+        let mut time = Duration::ZERO;
+        for (name, step_time, tally) in self.steps {
+            println!("{name:<24} {:>8}  {tally}", seconds(step_time));
+            total += tally;
+            time += step_time;
+        }
+        println!("{:<24} {:>8}", "all", seconds(time));
+        total.skipped = total.skipped.saturating_sub(ran_later);
+        println!("{total}");
+        if self.failed || 0 < total.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}

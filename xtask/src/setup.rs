@@ -1,0 +1,192 @@
+//! Set-up: what the suites need from Debian, PyPI and crates.io, installed if it is missing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::{Context, Failure, Result};
+use crate::workspace::Workspace;
+use crate::{lockfiles, process};
+
+/// A Debian package and what shows that it, or another's build of the same, is there.
+struct Need {
+    package: &'static str,
+    evidence: Evidence,
+    purpose: &'static str,
+}
+
+/// What shows that a package is installed.
+enum Evidence {
+    /// A program on the search path.
+    Program(&'static str),
+    /// A file.
+    File(&'static str),
+    /// Python can import these modules.
+    PythonModules(&'static str),
+}
+
+const NEEDS: &[Need] = &[
+    Need::new("gcc", Evidence::Program("gcc"), "SQLite, the fault shim and the C callers"),
+    Need::new("g++", Evidence::Program("g++"), "libFuzzer"),
+    Need::new("libc6-dev", Evidence::File("/usr/include/stdlib.h"), "everything in C"),
+    Need::new("openssl", Evidence::Program("openssl"), "the second opinion on certificates and CRLs"),
+    Need::new("sqlite3", Evidence::Program("sqlite3"), "the second opinion on databases"),
+    Need::new("libesedb-utils", Evidence::Program("esedbexport"), "the second opinion on ESE databases"),
+    Need::new("python3-venv", Evidence::PythonModules("ensurepip, venv"), "the Python peers"),
+    Need::new("valgrind", Evidence::Program("valgrind"), "leak checks and instruction counts"),
+    Need::new("restic", Evidence::Program("restic"), "a peer of the benchmarks"),
+    Need::new("borgbackup", Evidence::Program("borg"), "a peer of the benchmarks"),
+];
+
+/// The version of cargo-deny that CERTADM_DENY=1 installs.
+const CARGO_DENY: &str = "0.20.2";
+
+/// What the later steps learn from the set-up.
+pub(crate) struct Installed {
+    /// The interpreter with the Python peers; nothing when no suite asks for any.
+    pub(crate) python: Option<PathBuf>,
+    /// Whether cargo-nextest is there.
+    pub(crate) nextest: bool,
+    /// Whether cargo-deny is there.
+    pub(crate) deny: bool,
+}
+
+/// Looks for everything the steps need, installs what is missing, and says so.
+pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {
+    debian_packages()?;
+    lockfiles::fetch(workspace)?;
+    let python = python_environment(workspace)?;
+    let nextest = has_tool(workspace, "nextest");
+    println!(
+        "test runner: {}",
+        if nextest { "cargo nextest" } else { "cargo test (cargo-nextest is not installed; it need not be)" }
+    );
+    Ok(Installed { python, nextest, deny: cargo_deny(workspace)? })
+}
+
+impl Need {
+    const fn new(package: &'static str, evidence: Evidence, purpose: &'static str) -> Self {
+        Self { package, evidence, purpose }
+    }
+
+    fn is_met(&self) -> bool {
+        match self.evidence {
+            Evidence::Program(name) => on_path(name),
+            Evidence::File(path) => Path::new(path).exists(),
+            Evidence::PythonModules(names) => {
+                process::succeeds(Command::new("python3").args(["-c", &format!("import {names}")]))
+            }
+        }
+    }
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn debian_packages() -> Result<()> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !need.is_met()).collect();
+    if missing.is_empty() {
+        println!("Debian packages: all {} are there", NEEDS.len());
+        return Ok(());
+    }
+    for need in &missing {
+        println!("missing: {} ({})", need.package, need.purpose);
+    }
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    let by_hand = format!("install {} and run this again", packages.join(" "));
+    if !on_path("apt-get") {
+        return Err(Failure::new(format!("this system has no apt-get; {by_hand}")));
+    }
+    let Some(as_root) = root_prefix() else {
+        let command = format!("sudo apt-get install -y {}", packages.join(" "));
+        return Err(Failure::new(format!("only root can install Debian packages; run `{command}`")));
+    };
+    println!("installing {}", packages.join(" "));
+    let apt_get = |arguments: &[&str]| {
+        let mut words = as_root.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
+        let mut command = Command::new(words.next().unwrap_or(&"env"));
+        process::run(command.args(words).args(arguments))
+    };
+    apt_get(&["update"])?;
+    apt_get(&[&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat())?;
+    match missing.iter().find(|need| !need.is_met()) {
+        Some(need) => {
+            Err(Failure::new(format!("{} is installed, but what it should bring is not there", need.package)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What to put before a command so that it runs as root: nothing, `sudo`, or `None` when it cannot be done unasked.
+fn root_prefix() -> Option<&'static [&'static str]> {
+    let user = process::output(Command::new("id").arg("-u")).unwrap_or_default();
+    if user.trim() == "0" {
+        Some(&[])
+    } else if on_path("sudo") && process::succeeds(Command::new("sudo").args(["-n", "true"])) {
+        Some(&["sudo", "-n"])
+    } else {
+        None
+    }
+}
+
+/// A virtual environment with what the requirements files of the suites list. It is made anew when they change.
+fn python_environment(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    let files = requirements(workspace)?;
+    if files.is_empty() {
+        println!("Python peers: no suite asks for any");
+        return Ok(None);
+    }
+    let folder = workspace.target().join("interop-venv");
+    let python = folder.join("bin/python");
+    let stamp = folder.join("requirements.stamp");
+    let wanted = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).context(format_args!("cannot read {}", file.display())))
+        .collect::<Result<String>>()?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
+        && process::succeeds(Command::new(&python).arg("--version"))
+    {
+        println!("Python peers: already in {}", folder.display());
+        return Ok(Some(python));
+    }
+    println!("Python peers: installing into {}", folder.display());
+    process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    for file in &files {
+        pip.arg("--requirement").arg(file);
+    }
+    process::run(&mut pip)?;
+    std::fs::write(&stamp, wanted).context(format_args!("cannot write {}", stamp.display()))?;
+    Ok(Some(python))
+}
+
+/// Every `tests/interop/requirements.txt`: of the system suites, and of single crates.
+fn requirements(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let crates = workspace.path("crates");
+    let mut files = vec![workspace.path("tests/interop/requirements.txt")];
+    for entry in std::fs::read_dir(&crates).context("cannot list crates")? {
+        let folder = entry.context("cannot list crates")?.path();
+        files.push(folder.join("tests/interop/requirements.txt"));
+    }
+    files.retain(|file| file.is_file());
+    files.sort();
+    Ok(files)
+}
+
+fn cargo_deny(workspace: &Workspace) -> Result<bool> {
+    if has_tool(workspace, "deny") {
+        return Ok(true);
+    }
+    if std::env::var_os("CERTADM_DENY").is_none_or(|wish| wish != "1") {
+        return Ok(false);
+    }
+    println!("installing cargo-deny {CARGO_DENY}, which takes some minutes");
+    workspace.run_cargo(&["install", "cargo-deny", "--version", CARGO_DENY, "--locked"])?;
+    Ok(true)
+}
+
+fn has_tool(workspace: &Workspace, tool: &str) -> bool {
+    process::succeeds(&mut workspace.cargo(&[tool, "--version"]))
+}

@@ -1,0 +1,88 @@
+//! Format, lint, tests, documentation: what cargo itself runs.
+
+use std::path::Path;
+
+use crate::failure::Result;
+use crate::journal::Outcome;
+use crate::process;
+use crate::setup::Installed;
+use crate::tally::Tally;
+use crate::workspace::Workspace;
+
+/// Packages with tests that need the Python peers and are therefore `#[ignore]`d.
+const INTEROP: &[&str] = &["certadm-ese", "certadm-auth"];
+
+/// Where the interop tests find the interpreter with the Python peers.
+const PYTHON_VARIABLE: &str = "CERTADM_PYTHON";
+
+/// Whether to change badly formatted files or to object to them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Formatting {
+    InPlace,
+    Check,
+}
+
+/// rustfmt over both workspaces.
+pub(crate) fn format(workspace: &Workspace, how: Formatting) -> Result<()> {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let mut cargo = workspace.cargo(&["fmt", "--all", "--manifest-path", manifest]);
+        if how == Formatting::Check {
+            cargo.arg("--check");
+        }
+        process::run(&mut cargo)?;
+    }
+    Ok(())
+}
+
+/// clippy over every target of the workspace, with warnings as errors.
+pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
+    workspace.run_cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+/// Every test of the workspace that needs no peer: unit tests, integration tests, doc tests.
+pub(crate) fn test(workspace: &Workspace, installed: &Installed) -> Result<Outcome> {
+    let runs: &[&[&str]] = if installed.nextest {
+        &[
+            &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"],
+            &["test", "--locked", "--workspace", "--no-fail-fast", "--doc"],
+        ]
+    } else {
+        &[&["test", "--locked", "--workspace", "--no-fail-fast"]]
+    };
+    let mut total = Tally::default();
+    for arguments in runs {
+        let (tally, ended) = count(workspace, arguments, installed.python.as_deref())?;
+        total += tally;
+        if ended.is_err() {
+            return Ok((total, ended));
+        }
+    }
+    Ok((total, Ok(())))
+}
+
+/// The tests that [`test`] skipped because they need the Python peers.
+pub(crate) fn interop(workspace: &Workspace, installed: &Installed) -> Result<Outcome> {
+    let packages: Vec<&str> = INTEROP.iter().copied().filter(|package| workspace.has(package)).collect();
+    if packages.is_empty() {
+        println!("none of {} is here", INTEROP.join(", "));
+        return Ok((Tally::default(), Ok(())));
+    }
+    let mut arguments = vec!["test", "--locked", "--no-fail-fast", "--tests"];
+    arguments.extend(packages.iter().flat_map(|package| ["--package", package]));
+    arguments.extend(["--", "--ignored"]);
+    count(workspace, &arguments, installed.python.as_deref())
+}
+
+/// rustdoc over the workspace, with warnings, such as links that lead nowhere, as errors.
+pub(crate) fn documentation(workspace: &Workspace) -> Result<()> {
+    let mut cargo = workspace.cargo(&["doc", "--locked", "--workspace", "--no-deps"]);
+    process::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn count(workspace: &Workspace, arguments: &[&str], python: Option<&Path>) -> Result<Outcome> {
+    let mut cargo = workspace.cargo(arguments);
+    if let Some(python) = python {
+        cargo.env(PYTHON_VARIABLE, python);
+    }
+    process::count(&mut cargo)
+}

@@ -1,0 +1,33 @@
+//! The test command, step by step.
+
+use std::process::ExitCode;
+
+use crate::failure::Result;
+use crate::journal::Journal;
+use crate::workspace::Workspace;
+use crate::{fuzz, licences, setup, suites};
+
+/// Runs every step until one fails. The last line printed is `N passed, N failed`, and `, N skipped` when there are some;
+/// format, lint, licences, documentation and each fuzz target count as one test each.
+pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
+    let fuzz_seconds = match std::env::var("CERTADM_FUZZ_SECONDS") {
+        Ok(text) => fuzz::seconds(&text)?,
+        Err(_) => fuzz::DEFAULT_SECONDS,
+    };
+    let mut journal = Journal::default();
+    let mut interop = 0;
+    if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
+        journal.check("format", || suites::format(workspace, suites::Formatting::Check));
+        journal.check("lint", || suites::lint(workspace));
+        journal.check("licences", || licences::check(workspace, installed.deny));
+        journal.step("tests", || suites::test(workspace, &installed));
+        journal.step("interop tests", || {
+            let (tally, ended) = suites::interop(workspace, &installed)?;
+            interop = tally.run();
+            Ok((tally, ended))
+        });
+        journal.step("fuzz smoke", || fuzz::smoke(workspace, fuzz_seconds));
+        journal.check("documentation", || suites::documentation(workspace));
+    }
+    Ok(journal.close(interop))
+}

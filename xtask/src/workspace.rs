@@ -1,0 +1,87 @@
+//! Where things are: the folders of this repository and what cargo knows about its packages.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::failure::{Context, Failure, Result};
+use crate::process;
+
+/// This repository.
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+    members: Vec<String>,
+}
+
+/// What `cargo metadata` says, as far as it is used here.
+#[derive(Deserialize)]
+pub(crate) struct Metadata {
+    /// Every package that the lock file names, on any platform, or only the members with `--no-deps`.
+    pub(crate) packages: Vec<Package>,
+    target_directory: PathBuf,
+}
+
+/// One package.
+#[derive(Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The licence expression that it states.
+    pub(crate) license: Option<String>,
+}
+
+impl Workspace {
+    /// The repository that this program was built from.
+    pub(crate) fn load() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .ok_or_else(|| Failure::new("xtask does not lie in a workspace"))?
+            .to_owned();
+        let mut workspace = Self { root, target: PathBuf::new(), members: Vec::new() };
+        let metadata = workspace.metadata(&workspace.root.join("Cargo.toml"), &["--no-deps"])?;
+        workspace.target = metadata.target_directory;
+        workspace.members = metadata.packages.into_iter().map(|package| package.name).collect();
+        Ok(workspace)
+    }
+
+    /// A path of this repository, such as `fuzz/Cargo.toml`.
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// The folder of what is built.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Whether the workspace has a package of this name.
+    pub(crate) fn has(&self, package: &str) -> bool {
+        self.members.iter().any(|member| member == package)
+    }
+
+    /// The same cargo that runs this program, in the root folder.
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(&self.root).args(arguments);
+        command
+    }
+
+    /// Runs cargo with its output on ours.
+    pub(crate) fn run_cargo(&self, arguments: &[&str]) -> Result<()> {
+        process::run(&mut self.cargo(arguments))
+    }
+
+    /// What cargo knows of a manifest's workspace, without the network.
+    pub(crate) fn metadata(&self, manifest: &Path, arguments: &[&str]) -> Result<Metadata> {
+        let mut cargo = self.cargo(&["metadata", "--format-version", "1", "--offline", "--manifest-path"]);
+        let json = process::output(cargo.arg(manifest).args(arguments))?;
+        serde_json::from_str(&json).context("cannot understand what `cargo metadata` wrote")
+    }
+
+    /// The text of one of the repository's files.
+    pub(crate) fn read(&self, relative: &str) -> Result<String> {
+        std::fs::read_to_string(self.path(relative)).context(format_args!("cannot read {relative}"))
+    }
+}
