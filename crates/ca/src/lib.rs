@@ -1,1 +1,52 @@
-//! certadm-ca
+//! The certification authority of certadm: keys, requests, issue, revoke, CRL.
+//!
+//! * [`Authority`] signs. It holds the decrypted key, and nothing of the database: many threads may
+//!   prepare certificates with one `Authority` while one connection (or one group commit) makes
+//!   them durable.
+//! * Functions of the database take a plain [`rusqlite::Connection`]; a transaction dereferences to
+//!   one, so whoever commits decides what commits together.
+//! * The rows are those of a Windows CA ([`rows`]), so that one listing shows either.
+//!
+//! This crate knows the store, and nothing of backup.
+#![forbid(unsafe_code)]
+
+mod authority;
+mod certificate;
+mod config;
+mod crl;
+mod dates;
+mod error;
+mod files;
+mod init;
+mod issue;
+mod keys;
+mod list;
+mod name;
+mod passphrase;
+mod pem;
+mod policy;
+mod profile;
+mod public_key;
+mod request;
+mod revoke;
+pub mod rows;
+mod serial;
+
+pub use authority::Authority;
+pub use config::{Config, CrlConfig, DatabaseConfig, PublishConfig, ValidityConfig};
+pub use crl::{Publication, next_number};
+pub use error::{Error, Result};
+pub use init::{Initialized, Role};
+pub use issue::{Issued, PendingCertificate, Terms, record, record_denial};
+pub use keys::{CaKey, EncodedPublicKey, KeyType};
+pub use list::{
+    CertificateChoice, ExportedCertificate, attributes, certificates, crls, export_certificate, extensions,
+    requests, revoked,
+};
+pub use name::CaName;
+pub use passphrase::Passphrase;
+pub use policy::{Denial, DenialReason};
+pub use profile::{ExtendedUsage, Profile, SanKind, Usage};
+pub use request::Request;
+pub use revoke::{Reason, RevocationOrder, revoke};
+pub use serial::Serial;

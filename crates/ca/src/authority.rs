@@ -1,0 +1,352 @@
+//! A CA that is open for signing.
+
+use std::path::PathBuf;
+
+use certadm_store::{FileTime, Folder, GroupCommit, Writer};
+use der::asn1::{Ia5String, OctetString};
+use rusqlite::Connection;
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::ext::pkix::{
+    AccessDescription, AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, CrlDistributionPoints,
+    crl::dp::DistributionPoint,
+};
+use x509_cert::ext::{Extension, ToExtension};
+
+use crate::certificate::OwnCertificate;
+use crate::config::{Config, PublishConfig};
+use crate::crl::{Publication, Signer};
+use crate::dates;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::init::request_path;
+use crate::issue::{Issued, PendingCertificate, Terms, record, record_denial, sign_certificate};
+use crate::keys::CaKey;
+use crate::passphrase::Passphrase;
+use crate::pem;
+use crate::policy::{self, Denial, Issuer};
+use crate::profile::{DEFAULT, Profile};
+use crate::request::Request;
+use crate::serial::Serial;
+
+/// A CA that is open for signing: settings, certificate and decrypted key. It holds nothing of the
+/// database, so any number of threads may prepare certificates at the same time.
+pub struct Authority {
+    folder: Folder,
+    config: Config,
+    key: CaKey,
+    own: OwnCertificate,
+    issuer: Issuer,
+}
+
+/// Room for a chain of certificates.
+const MAX_CERTIFICATE_FILE: usize = 1024 * 1024;
+/// Two equal serial numbers of 126 random bits mean that the random source is broken; a few tries
+/// tell an accident from that.
+const SERIAL_ATTEMPTS: usize = 3;
+
+impl Authority {
+    /// Opens the CA in `folder`: reads `ca.toml` and `ca.crt`, decrypts `ca.key`, and checks that
+    /// key and certificate belong together.
+    ///
+    /// # Errors
+    /// [`Error::NotACa`], [`Error::Config`], [`Error::NotYetCertified`], [`Error::WrongPassphrase`]
+    /// and the others of [`CaKey::open`], [`Error::CertificateDamaged`], [`Error::KeyMismatch`],
+    /// [`Error::NotACaCertificate`], [`Error::Io`].
+    pub fn open(folder: &Folder, passphrase: &Passphrase) -> Result<Self> {
+        let config = Config::load(&folder.config_path())?;
+        let path = folder.certificate_path();
+        let request = request_path(folder);
+        if !path.exists() && request.exists() {
+            return Err(Error::NotYetCertified { request });
+        }
+        let text = files::read_small(&path, MAX_CERTIFICATE_FILE)?;
+        let key = CaKey::open(&folder.key_path(), passphrase)?;
+        let own = OwnCertificate::parse(&text, &key, &path.display().to_string())?;
+        Self::assemble(folder, config, key, own)
+    }
+
+    pub(crate) fn assemble(folder: &Folder, config: Config, key: CaKey, own: OwnCertificate) -> Result<Self> {
+        let issuer = Issuer {
+            name: own.name.clone(),
+            path_length: own.path_length,
+            common_extensions: common_extensions(&own, &config.publish)
+                .map_err(Error::encoding("certificate"))?,
+        };
+        Ok(Self { folder: folder.clone(), config, key, own, issuer })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The CA's own certificate in DER.
+    pub fn certificate_der(&self) -> &[u8] {
+        &self.own.der
+    }
+
+    /// The CA's own certificate in PEM.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`].
+    pub fn certificate_pem(&self) -> Result<String> {
+        pem::encode("CERTIFICATE", &self.own.der).map_err(Error::encoding("certificate"))
+    }
+
+    /// The serial number of the CA's own certificate.
+    pub fn serial(&self) -> &Serial {
+        &self.own.serial
+    }
+
+    /// From when until when the CA's own certificate is valid.
+    pub fn validity(&self) -> (FileTime, FileTime) {
+        (self.own.not_before, self.own.not_after)
+    }
+
+    /// The distinguished name as RFC 4514 text.
+    pub fn distinguished_name(&self) -> String {
+        self.own.name.to_string()
+    }
+
+    /// Where the CRL is published: `crl/<sanitized CA name>.crl`.
+    pub fn crl_path(&self) -> PathBuf {
+        let name = format!("{}.crl", self.config.name.sanitized());
+        self.folder.crl_dir().join(name)
+    }
+
+    /// Decides on a request and signs the certificate, without the database. The validity starts
+    /// a little before `now` (`validity.clock_skew_minutes`) and ends with the CA's own at the
+    /// latest.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], to be recorded with [`record_denial`]; [`Error::UnknownProfile`],
+    /// [`Error::CaProfileNotAllowed`], [`Error::ValidityTooLong`], [`Error::CaNotValid`],
+    /// [`Error::Random`], [`Error::Encoding`].
+    pub fn prepare_issue(
+        &self,
+        request: &Request,
+        terms: &Terms<'_>,
+        now: FileTime,
+    ) -> Result<PendingCertificate> {
+        self.prepare_with_serial(request, terms, now, Serial::random()?)
+    }
+
+    fn prepare_with_serial(
+        &self,
+        request: &Request,
+        terms: &Terms<'_>,
+        now: FileTime,
+        serial: Serial,
+    ) -> Result<PendingCertificate> {
+        let (profile_name, profile) = self.profile(terms)?;
+        let (not_before, not_after) = self.validity_for(profile_name, profile, terms, now)?;
+        let grant = policy::decide(request, profile, &self.issuer)?.map_err(|reason| {
+            Error::Denied(Box::new(Denial {
+                reason,
+                request_id: None,
+                request: request.clone(),
+                requester: terms.requester.into(),
+                profile: profile_name.into(),
+                when: now,
+            }))
+        })?;
+        let extensions = grant.extensions.iter();
+        let der = sign_certificate(
+            &self.key,
+            &self.issuer.name,
+            &request.subject,
+            request.public_key_info.clone(),
+            &serial,
+            (not_before, not_after),
+            extensions.map(|(_, extension)| extension.clone()).collect(),
+        )?;
+        Ok(PendingCertificate {
+            request: request.clone(),
+            requester: terms.requester.into(),
+            profile: profile_name.into(),
+            submitted: now,
+            serial,
+            not_before,
+            not_after,
+            keep_expired: profile.keep_expired_in_crl,
+            grant,
+            der,
+        })
+    }
+
+    fn profile<'a>(&'a self, terms: &Terms<'a>) -> Result<(&'a str, &'a Profile)> {
+        let name = terms.profile.unwrap_or(DEFAULT);
+        let profiles = &self.config.profiles;
+        let profile = profiles.get(name).ok_or_else(|| Error::UnknownProfile {
+            name: name.into(),
+            known: profiles.keys().cloned().collect::<Vec<_>>().join(", "),
+        })?;
+        if profile.ca && !terms.allow_ca {
+            return Err(Error::CaProfileNotAllowed { name: name.into() });
+        }
+        Ok((name, profile))
+    }
+
+    fn validity_for(
+        &self,
+        profile_name: &str,
+        profile: &Profile,
+        terms: &Terms<'_>,
+        now: FileTime,
+    ) -> Result<(FileTime, FileTime)> {
+        let days = terms.days.unwrap_or(profile.days);
+        if days == 0 || profile.max_days < days {
+            return Err(Error::ValidityTooLong { days, max: profile.max_days, profile: profile_name.into() });
+        }
+        let now = dates::whole_seconds(now);
+        if now < self.own.not_before || self.own.not_after <= now {
+            return Err(Error::CaNotValid {
+                not_before: self.own.not_before,
+                not_after: self.own.not_after,
+                now,
+            });
+        }
+        let skew = i64::from(self.config.validity.clock_skew_minutes);
+        let not_before = dates::plus_minutes(now, -skew).max(self.own.not_before);
+        let not_after = dates::plus_days(now, days).min(self.own.not_after);
+        Ok((not_before, not_after))
+    }
+
+    /// Issues a certificate; it is durable when this returns. A denied request leaves a row with
+    /// disposition 31, whose number the error has.
+    ///
+    /// # Errors
+    /// As [`Authority::prepare_issue`], and [`Error::Store`].
+    pub fn issue(
+        &self,
+        writer: &mut Writer,
+        request: &Request,
+        terms: &Terms<'_>,
+        now: FileTime,
+    ) -> Result<Issued> {
+        self.issue_through(request, terms, now, Serial::random, |decision| {
+            writer.commit(|transaction| decision.record(transaction))
+        })
+    }
+
+    /// Issues a certificate as [`Authority::issue`], its commit shared with those of other
+    /// threads.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn issue_grouped(
+        &self,
+        group: &GroupCommit,
+        request: &Request,
+        terms: &Terms<'_>,
+        now: FileTime,
+    ) -> Result<Issued> {
+        self.issue_through(request, terms, now, Serial::random, |decision| {
+            group.commit(move |transaction| decision.record(transaction))
+        })
+    }
+
+    fn issue_through(
+        &self,
+        request: &Request,
+        terms: &Terms<'_>,
+        now: FileTime,
+        mut serial: impl FnMut() -> Result<Serial>,
+        mut commit: impl FnMut(Decision) -> Result<Recorded>,
+    ) -> Result<Issued> {
+        let mut attempts = 1;
+        loop {
+            let decision = match self.prepare_with_serial(request, terms, now, serial()?) {
+                Ok(pending) => Decision::Grant(Box::new(pending)),
+                Err(Error::Denied(denial)) => Decision::Deny(denial),
+                Err(other) => return Err(other),
+            };
+            match commit(decision) {
+                Ok(Recorded::Issued(issued)) => return Ok(issued),
+                Ok(Recorded::Denied(denial)) => return Err(Error::Denied(denial)),
+                Err(Error::SerialTaken { .. }) if attempts < SERIAL_ATTEMPTS => attempts += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Publishes a new base CRL: file and row in one commit.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`], [`Error::DamagedRow`], [`Error::CrlNumbersExhausted`],
+    /// [`Error::Store`], [`Error::Io`].
+    pub fn publish_crl(&self, writer: &mut Writer, now: FileTime) -> Result<Publication> {
+        writer.commit(|transaction| self.publish_crl_in(transaction, now))
+    }
+
+    /// As [`Authority::publish_crl`], inside of a transaction of the caller.
+    ///
+    /// # Errors
+    /// As [`Authority::publish_crl`].
+    pub fn publish_crl_in(&self, connection: &Connection, now: FileTime) -> Result<Publication> {
+        let signer = Signer {
+            key: &self.key,
+            name: &self.own.name,
+            key_identifier: &self.own.key_identifier,
+            config: &self.config,
+        };
+        signer.publish(connection, &self.crl_path(), now)
+    }
+}
+
+/// What is to be recorded of a request.
+enum Decision {
+    Grant(Box<PendingCertificate>),
+    Deny(Box<Denial>),
+}
+
+/// What has been recorded.
+enum Recorded {
+    Issued(Issued),
+    Denied(Box<Denial>),
+}
+
+impl Decision {
+    fn record(self, connection: &Connection) -> Result<Recorded> {
+        Ok(match self {
+            Self::Grant(pending) => Recorded::Issued(record(connection, &pending)?),
+            Self::Deny(mut denial) => {
+                denial.request_id = Some(record_denial(connection, &denial)?);
+                Recorded::Denied(denial)
+            }
+        })
+    }
+}
+
+fn common_extensions(own: &OwnCertificate, publish: &PublishConfig) -> der::Result<Vec<Extension>> {
+    let authority = AuthorityKeyIdentifier {
+        key_identifier: Some(OctetString::new(own.key_identifier.as_slice())?),
+        ..Default::default()
+    };
+    let mut extensions = vec![authority.to_extension(&own.name, &[])?];
+    if !publish.crl_urls.is_empty() {
+        // One point with several names: the same CRL in several places.
+        let names = publish.crl_urls.iter().map(|url| uri(url));
+        let point = DistributionPoint {
+            distribution_point: Some(DistributionPointName::FullName(names.collect::<der::Result<_>>()?)),
+            reasons: None,
+            crl_issuer: None,
+        };
+        extensions.push(CrlDistributionPoints(vec![point]).to_extension(&own.name, &[])?);
+    }
+    let issuers = publish.issuer_urls.iter();
+    let responders = publish.ocsp_urls.iter();
+    let access = issuers
+        .map(|url| (const_oid::db::rfc5280::ID_AD_CA_ISSUERS, url))
+        .chain(responders.map(|url| (const_oid::db::rfc5280::ID_AD_OCSP, url)))
+        .map(|(access_method, url)| Ok(AccessDescription { access_method, access_location: uri(url)? }))
+        .collect::<der::Result<Vec<_>>>()?;
+    if !access.is_empty() {
+        extensions.push(AuthorityInfoAccessSyntax(access).to_extension(&own.name, &[])?);
+    }
+    Ok(extensions)
+}
+
+fn uri(url: &str) -> der::Result<GeneralName> {
+    Ok(GeneralName::UniformResourceIdentifier(Ia5String::new(url)?))
+}

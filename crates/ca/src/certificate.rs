@@ -1,0 +1,207 @@
+//! The CA's own certificate: made, imported, checked, recorded.
+
+use certadm_store::FileTime;
+use der::Decode;
+use der::asn1::OctetString;
+use rusqlite::{Connection, OptionalExtension};
+use x509_cert::certificate::Certificate;
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages, SubjectKeyIdentifier};
+use x509_cert::ext::{Extension, ToExtension};
+use x509_cert::name::Name;
+
+use crate::dates;
+use crate::error::{Error, Result};
+use crate::issue::{
+    CertificateFacts, NameRow, RequestFacts, insert_certificate, insert_extension, insert_request,
+    sign_certificate,
+};
+use crate::keys::{CaKey, key_identifier};
+use crate::pem;
+use crate::policy::Origin;
+use crate::public_key::{self, PublicKey};
+use crate::rows::Disposition;
+use crate::serial::Serial;
+
+/// The certificate of this CA, fit to issue others.
+#[derive(Clone)]
+pub(crate) struct OwnCertificate {
+    certificate: Certificate,
+    pub(crate) der: Vec<u8>,
+    pub(crate) name: Name,
+    pub(crate) serial: Serial,
+    pub(crate) key_identifier: Vec<u8>,
+    pub(crate) path_length: Option<u8>,
+    pub(crate) not_before: FileTime,
+    pub(crate) not_after: FileTime,
+}
+
+impl OwnCertificate {
+    /// Makes a self-signed certificate.
+    pub(crate) fn self_signed(key: &CaKey, name: &Name, validity: (FileTime, FileTime)) -> Result<Self> {
+        let encoding = Error::encoding("CA certificate");
+        let info = key.public_key_info();
+        let identifier = OctetString::new(key_identifier(info)).map_err(&encoding)?;
+        let mut extensions = ca_extensions(name)?;
+        extensions.push(SubjectKeyIdentifier(identifier).to_extension(name, &[]).map_err(&encoding)?);
+        let serial = Serial::random()?;
+        let der = sign_certificate(key, name, name, info.clone(), &serial, validity, extensions)?;
+        Self::parse(&der, key, "the new CA certificate")
+    }
+
+    /// Finds, among the certificates of `input` (PEM or DER), the one that belongs to `key`, and
+    /// checks that it is a CA's. `what` names the input in errors.
+    ///
+    /// # Errors
+    /// [`Error::CertificateDamaged`], [`Error::KeyMismatch`], [`Error::NotACaCertificate`].
+    pub(crate) fn parse(input: &[u8], key: &CaKey, what: &str) -> Result<Self> {
+        let damaged = |reason: String| Error::CertificateDamaged { what: what.into(), reason };
+        for der in certificates_of(input).map_err(damaged)? {
+            let certificate = Certificate::from_der(&der).map_err(|error| damaged(error.to_string()))?;
+            let info = certificate.tbs_certificate().subject_public_key_info();
+            if info == key.public_key_info() {
+                return Self::checked(certificate, der, what);
+            }
+        }
+        Err(Error::KeyMismatch { what: what.into() })
+    }
+
+    fn checked(certificate: Certificate, der: Vec<u8>, what: &str) -> Result<Self> {
+        let refuse = |reason: &str| Error::NotACaCertificate { what: what.into(), reason: reason.into() };
+        let damaged =
+            |error: der::Error| Error::CertificateDamaged { what: what.into(), reason: error.to_string() };
+        let content = certificate.tbs_certificate();
+        let constraints = content
+            .get_extension::<BasicConstraints>()
+            .map_err(damaged)?
+            .map(|(_, constraints)| constraints)
+            .filter(|constraints| constraints.ca)
+            .ok_or_else(|| refuse("its basic constraints do not say CA:TRUE"))?;
+        if let Some((_, usage)) = content.get_extension::<KeyUsage>().map_err(damaged)?
+            && !(usage.key_cert_sign() && usage.crl_sign())
+        {
+            return Err(refuse("its key usage lacks keyCertSign or cRLSign, and this CA signs both"));
+        }
+        if content.subject().is_empty() {
+            return Err(refuse("it has no subject"));
+        }
+        let identifier = content.get_extension::<SubjectKeyIdentifier>().map_err(damaged)?.map_or_else(
+            || key_identifier(content.subject_public_key_info()),
+            |(_, identifier)| identifier.0.as_bytes().to_vec(),
+        );
+        let validity = content.validity();
+        Ok(Self {
+            name: content.subject().clone(),
+            serial: Serial::from(content.serial_number()),
+            key_identifier: identifier,
+            path_length: constraints.path_len_constraint,
+            not_before: dates::from_x509(validity.not_before),
+            not_after: dates::from_x509(validity.not_after),
+            certificate,
+            der,
+        })
+    }
+
+    /// Records the certificate as a row with disposition 15. A row that is there already is left
+    /// alone, so that an interrupted import can be repeated.
+    pub(crate) fn record(
+        &self,
+        connection: &Connection,
+        raw_request: Option<&[u8]>,
+        now: FileTime,
+    ) -> Result<()> {
+        let present = connection
+            .prepare_cached(
+                "SELECT 1 FROM Certificates JOIN Requests USING (RequestID) \
+                 WHERE SerialNumber = ?1 AND Disposition = ?2",
+            )?
+            .query_row((&self.serial, Disposition::CA_CERTIFICATE.0), |_| Ok(()))
+            .optional()?;
+        if present.is_some() {
+            return Ok(());
+        }
+        let encoding = Error::encoding("CA certificate");
+        let content = self.certificate.tbs_certificate();
+        let info = content.subject_public_key_info();
+        let key_length =
+            PublicKey::from_info(info).map_err(|reason| Error::encoding("CA certificate")(reason))?.length();
+        let (algorithm, parameters, key) = public_key::columns(info).map_err(&encoding)?;
+        let name = NameRow::of(&self.name).map_err(&encoding)?;
+        let request_id = insert_request(
+            connection,
+            &RequestFacts {
+                requester: "",
+                submitted: now,
+                status_code: 0,
+                disposition: Disposition::CA_CERTIFICATE,
+                message: "CA certificate",
+                raw_request,
+                attributes: Vec::new(),
+            },
+            &name,
+        )?;
+        insert_certificate(
+            connection,
+            request_id,
+            &CertificateFacts {
+                not_before: self.not_before,
+                not_after: self.not_after,
+                key_length,
+                keep_expired: false,
+                profile: None,
+                serial: &self.serial,
+                key_identifier: &self.key_identifier,
+                algorithm,
+                parameters,
+                key,
+                der: &self.der,
+                upn: None,
+            },
+            &name,
+        )?;
+        for extension in content.extensions().into_iter().flatten() {
+            insert_extension(connection, request_id, Origin::CaCertificate, 0, extension)?;
+        }
+        Ok(())
+    }
+}
+
+/// The PEM text of `ca.crt` for an imported `own` certificate: it first, then what came with it.
+pub(crate) fn chain_text(own: &OwnCertificate, input: &[u8], what: &str) -> Result<String> {
+    let encoding = Error::encoding("CA certificate");
+    let mut text = pem::encode("CERTIFICATE", &own.der).map_err(&encoding)?;
+    let all =
+        certificates_of(input).map_err(|reason| Error::CertificateDamaged { what: what.into(), reason })?;
+    for der in all.iter().filter(|der| **der != own.der) {
+        // The rest is handed on as it is, but not if it is no certificate.
+        Certificate::from_der(der)
+            .map_err(|error| Error::CertificateDamaged { what: what.into(), reason: error.to_string() })?;
+        text.push_str(&pem::encode("CERTIFICATE", der).map_err(&encoding)?);
+    }
+    Ok(text)
+}
+
+/// Basic constraints and key usage of a CA, for its own certificate and for the request to a parent.
+pub(crate) fn ca_extensions(name: &Name) -> Result<Vec<Extension>> {
+    let encoding = Error::encoding("CA certificate");
+    let constraints = BasicConstraints { ca: true, path_len_constraint: None };
+    let usage = KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign);
+    Ok(vec![
+        constraints.to_extension(name, &[]).map_err(&encoding)?,
+        usage.to_extension(name, &[]).map_err(&encoding)?,
+    ])
+}
+
+fn certificates_of(input: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    if !pem::looks_like_pem(input) {
+        return Ok(vec![input.to_vec()]);
+    }
+    let blocks = pem::blocks(input)?.into_iter();
+    let certificates: Vec<Vec<u8>> = blocks
+        .filter(|block| matches!(block.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE"))
+        .map(|block| block.der)
+        .collect();
+    if certificates.is_empty() {
+        return Err("it has no block CERTIFICATE".into());
+    }
+    Ok(certificates)
+}

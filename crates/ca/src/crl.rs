@@ -1,0 +1,222 @@
+//! Certificate revocation lists.
+
+use std::path::{Path, PathBuf};
+
+use certadm_store::{FileTime, durable};
+use der::asn1::OctetString;
+use der::{Decode, Encode};
+use rusqlite::Connection;
+use x509_cert::Version;
+use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
+use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber};
+use x509_cert::ext::{Extension, ToExtension};
+use x509_cert::name::Name;
+
+use crate::config::Config;
+use crate::dates;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::keys::CaKey;
+use crate::public_key::PublicKey;
+use crate::revoke::Reason;
+use crate::rows::Disposition;
+use crate::serial::Serial;
+
+/// A CRL that was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// Its number, greater than that of every CRL before it.
+    pub number: i64,
+    /// How many certificates it lists.
+    pub entries: usize,
+    /// From when on it is valid.
+    pub this_update: FileTime,
+    /// Until when.
+    pub next_update: FileTime,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The CRL in DER, as it lies there.
+    pub der: Vec<u8>,
+}
+
+/// The size of the column `RawCRL` (spec/ese.md section 12).
+const MAX_CRL: usize = 536_870_912;
+
+/// CRLPublishFlags: base, complete.
+const PUBLISH_FLAGS: i64 = 1 | 4;
+
+/// The number of the next CRL: greater than that of every CRL in the table, than the floor that
+/// recovery has set (`store_state.crl_number_floor`), and than `published`, the number of the CRL
+/// that lies in the folder. A CA restored from an older backup so never repeats a number.
+///
+/// # Errors
+/// [`Error::CrlNumbersExhausted`], [`Error::Store`].
+pub fn next_number(connection: &Connection, published: Option<i64>) -> Result<i64> {
+    let used: i64 = connection
+        .prepare_cached(
+            "SELECT max((SELECT coalesce(max(Number), 0) FROM CRLs), \
+                        (SELECT coalesce(max(crl_number_floor), 0) FROM store_state))",
+        )?
+        .query_row([], |row| row.get(0))?;
+    used.max(published.unwrap_or(0)).checked_add(1).ok_or(Error::CrlNumbersExhausted)
+}
+
+/// What a CRL is made with.
+pub(crate) struct Signer<'a> {
+    pub(crate) key: &'a CaKey,
+    pub(crate) name: &'a Name,
+    pub(crate) key_identifier: &'a [u8],
+    pub(crate) config: &'a Config,
+}
+
+impl Signer<'_> {
+    /// Makes the next base CRL, puts it at `path` and records it in the table CRLs. The file is
+    /// replaced inside of the transaction, while nobody else can publish. Should the commit fail
+    /// after that, then the file is ahead of the table; its number is not used again, since
+    /// [`next_number`] looks at the file as well.
+    pub(crate) fn publish(&self, connection: &Connection, path: &Path, now: FileTime) -> Result<Publication> {
+        let number = next_number(connection, self.published_number(path)?)?;
+        let settings = &self.config.crl;
+        let skew = i64::from(self.config.validity.clock_skew_minutes);
+        let this_update = dates::whole_seconds(dates::plus_minutes(now, -skew));
+        let next_publish = dates::whole_seconds(dates::plus_days(now, settings.days));
+        let overlap = i64::from(settings.overlap_hours) * 60;
+        let next_update = dates::plus_minutes(next_publish, overlap);
+        let revoked = revoked(connection, now)?;
+        let entries = revoked.len();
+        let der = self.sign(number, this_update, next_update, revoked).map_err(Error::encoding("CRL"))?;
+        connection
+            .prepare_cached(
+                "INSERT INTO CRLs (Number, MinBase, NameId, Count, ThisUpdate, NextUpdate, \
+                 ThisPublish, NextPublish, Effective, PropgationComplete, CRLLastPublished, \
+                 CRLPublishAttempts, CRLPublishFlags, CRLPublishStatusCode, RawCRL) \
+                 VALUES (?1, 0, 0, ?2, ?3, ?4, ?5, ?6, ?5, ?5, ?5, 1, ?7, 0, ?8)",
+            )?
+            .execute((
+                number,
+                i64::try_from(entries).unwrap_or(i64::MAX),
+                this_update.0,
+                next_update.0,
+                now.0,
+                next_publish.0,
+                PUBLISH_FLAGS,
+                &der,
+            ))?;
+        if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
+            durable::create_dir(folder)?;
+        }
+        durable::replace(path, &der)?;
+        Ok(Publication { number, entries, this_update, next_update, path: path.into(), der })
+    }
+
+    /// The library's CRL builder is not used: it takes the authority key identifier from the CA
+    /// certificate, where a subordinate CA has that of its parent.
+    fn sign(
+        &self,
+        number: i64,
+        this_update: FileTime,
+        next_update: FileTime,
+        revoked: Vec<RevokedCert>,
+    ) -> Result<Vec<u8>, String> {
+        let text = |error: der::Error| error.to_string();
+        let number = CrlNumber::try_from(number.unsigned_abs()).map_err(text)?;
+        let authority = AuthorityKeyIdentifier {
+            key_identifier: Some(OctetString::new(self.key_identifier).map_err(text)?),
+            ..Default::default()
+        };
+        let content = TbsCertList {
+            version: Version::V2,
+            signature: self.key.algorithm().clone(),
+            issuer: self.name.clone(),
+            this_update: dates::to_x509(this_update).map_err(text)?,
+            next_update: Some(dates::to_x509(next_update).map_err(text)?),
+            // An empty list is left out (RFC 5280 5.1.2.6).
+            revoked_certificates: (!revoked.is_empty()).then_some(revoked),
+            crl_extensions: Some(vec![
+                number.to_extension(self.name, &[]).map_err(text)?,
+                authority.to_extension(self.name, &[]).map_err(text)?,
+            ]),
+        };
+        let signed = content.to_der().map_err(text)?;
+        let signature = self.key.sign(&signed).map_err(|error| error.to_string())?;
+        let list: CertificateList = CertificateList {
+            tbs_cert_list: content,
+            signature_algorithm: self.key.algorithm().clone(),
+            signature: signature.to_bit_string().map_err(text)?,
+        };
+        list.to_der().map_err(text)
+    }
+
+    /// The number of the CRL in the folder, if it is one of ours. Anything else there is about to
+    /// be replaced, and says nothing.
+    fn published_number(&self, path: &Path) -> Result<Option<i64>> {
+        let content = match files::read_small(path, MAX_CRL) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            other => other?,
+        };
+        let number = || {
+            let list: CertificateList = CertificateList::from_der(&content).ok()?;
+            let signed = list.tbs_cert_list.to_der().ok()?;
+            PublicKey::from_info(self.key.public_key_info())
+                .and_then(|key| key.verify(&list.signature_algorithm, &signed, &list.signature))
+                .ok()?;
+            let extensions = list.tbs_cert_list.crl_extensions?;
+            let number = extensions
+                .iter()
+                .find(|extension| extension.extn_id == const_oid::db::rfc5280::ID_CE_CRL_NUMBER)?;
+            number_of(number)
+        };
+        Ok(number())
+    }
+}
+
+fn number_of(extension: &Extension) -> Option<i64> {
+    let number = CrlNumber::from_der(extension.extn_value.as_bytes()).ok()?;
+    let octets = number.0.as_bytes();
+    let mut padded = [0u8; 8];
+    let start = padded.len().checked_sub(octets.len())?;
+    padded[start..].copy_from_slice(octets);
+    i64::try_from(u64::from_be_bytes(padded)).ok()
+}
+
+/// What the next CRL lists: certificates revoked with effect from now or earlier (or from the
+/// moment of the revocation, should the clock have been set back since). One that has expired stays until it was in a CRL made after its expiry (RFC 5280 3.3), or for good when its
+/// profile says so.
+fn revoked(connection: &Connection, now: FileTime) -> Result<Vec<RevokedCert>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT RequestID, SerialNumber, RevokedEffectiveWhen, RevokedReason \
+         FROM Requests JOIN Certificates USING (RequestID) \
+         WHERE Disposition <> 20 AND Disposition = ?1 AND RevokedEffectiveWhen <= max(?2, RevokedWhen) \
+           AND (PublishExpiredCertInCRL = 1 \
+                OR max(NotAfter, RevokedWhen, RevokedEffectiveWhen) >= \
+                   (SELECT coalesce(max(ThisUpdate), 0) FROM CRLs)) \
+         ORDER BY RequestID",
+    )?;
+    let mut rows = statement.query((Disposition::REVOKED.0, now.0))?;
+    let mut list = Vec::new();
+    while let Some(row) = rows.next()? {
+        let request_id = row.get(0)?;
+        let damaged = |reason: String| Error::DamagedRow { request_id, reason };
+        let serial: Serial =
+            row.get::<_, String>(1)?.parse().map_err(|error: Error| damaged(error.to_string()))?;
+        let effective = FileTime(row.get(2)?);
+        let reason = Reason::from_code(row.get::<_, Option<i32>>(3)?.unwrap_or_default());
+        let entry = entry(&serial, effective, reason);
+        list.push(entry.map_err(|error| damaged(error.to_string()))?);
+    }
+    Ok(list)
+}
+
+fn entry(serial: &Serial, effective: FileTime, reason: Reason) -> der::Result<RevokedCert> {
+    let extensions = match reason.to_x509() {
+        Some(reason) => Some(vec![reason.to_extension(&Name::default(), &[])?]),
+        None => None,
+    };
+    Ok(RevokedCert {
+        serial_number: serial.to_x509()?,
+        revocation_date: dates::to_x509(effective)?,
+        crl_entry_extensions: extensions,
+    })
+}

@@ -1,0 +1,378 @@
+//! What can go wrong, whose fault it is and what to do next: as the store, the text says what failed and
+//! [`Error::remedy`] what to do.
+
+use std::path::{Path, PathBuf};
+
+use certadm_proto::csra::Hresult;
+use certadm_store::FileTime;
+
+use crate::policy::Denial;
+use crate::revoke::Reason;
+use crate::serial::Serial;
+
+/// The result of every fallible function of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every error of the CA.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // The folder and its files.
+    /// `ca.toml` has a mistake.
+    #[error("{path} cannot be used: {reason}", path = path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column where there are any.
+        reason: String,
+    },
+    /// The name of a new CA cannot be used.
+    #[error("the CA name {name:?} cannot be used: {reason}")]
+    BadCaName {
+        /// The name as given.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A setting of a new CA cannot be used.
+    #[error("the {setting} {value:?} cannot be used: {reason}")]
+    BadSetting {
+        /// Which setting.
+        setting: &'static str,
+        /// The value as given.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The folder holds no `ca.toml`.
+    #[error("{dir} is not the folder of a CA: it has no ca.toml", dir = dir.display())]
+    NotACa {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A file that must be new exists.
+    #[error("{path} exists and is never overwritten", path = path.display())]
+    WouldOverwrite {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file operation failed.
+    #[error("cannot {what} {path}", path = path.display())]
+    Io {
+        /// The operation, as a verb.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's own error.
+        source: std::io::Error,
+    },
+
+    // The key.
+    /// The passphrase itself is of no use.
+    #[error("the passphrase cannot be used: {0}")]
+    PassphraseUnusable(&'static str),
+    /// The passphrase does not open the key.
+    #[error("the passphrase does not open {path}", path = path.display())]
+    WrongPassphrase {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The key file is not what `ca init` wrote.
+    #[error("the key file {path} is damaged: {reason}", path = path.display())]
+    KeyDamaged {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The key lies there in the clear.
+    #[error("the key file {path} is not encrypted", path = path.display())]
+    KeyNotEncrypted {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// Making or using a private key failed.
+    #[error("the private key cannot be {what}: {reason}")]
+    Key {
+        /// The operation, as a participle.
+        what: &'static str,
+        /// What the library said.
+        reason: String,
+    },
+    /// The operating system has no random numbers.
+    #[error("the operating system gives no random numbers")]
+    Random(#[source] getrandom::Error),
+
+    // The CA certificate.
+    /// The CA waits for the answer of its parent.
+    #[error("this CA has no certificate yet: its request {request} waits for its parent", request = request.display())]
+    NotYetCertified {
+        /// The request for the parent.
+        request: PathBuf,
+    },
+    /// The CA already has its certificate.
+    #[error("this CA already has a certificate ({path})", path = path.display())]
+    AlreadyCertified {
+        /// The certificate file.
+        path: PathBuf,
+    },
+    /// A certificate cannot be read.
+    #[error("the certificate in {what} cannot be read: {reason}")]
+    CertificateDamaged {
+        /// File or input.
+        what: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A certificate and the key of this CA do not belong together.
+    #[error("no certificate in {what} belongs to the key of this CA")]
+    KeyMismatch {
+        /// File or input.
+        what: String,
+    },
+    /// A certificate belongs to our key but does not make us a CA.
+    #[error("the certificate in {what} cannot be the certificate of a CA: {reason}")]
+    NotACaCertificate {
+        /// File or input.
+        what: String,
+        /// What is missing in it.
+        reason: String,
+    },
+    /// The CA certificate does not cover the present.
+    #[error("the certificate of this CA is valid from {} to {}, and now it is {}", not_before.to_rfc3339(), not_after.to_rfc3339(), now.to_rfc3339())]
+    CaNotValid {
+        /// Start of the CA certificate.
+        not_before: FileTime,
+        /// End of the CA certificate.
+        not_after: FileTime,
+        /// The date that was asked for.
+        now: FileTime,
+    },
+
+    // Requests.
+    /// Not a PKCS#10 request at all. Leaves no row.
+    #[error("this is not a PKCS#10 certificate request: {reason}")]
+    BadRequest {
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is no such profile.
+    #[error("there is no profile {name:?}; this CA has: {known}")]
+    UnknownProfile {
+        /// The profile asked for.
+        name: String,
+        /// Those that exist, separated by commas.
+        known: String,
+    },
+    /// A CA certificate was asked for without saying so twice.
+    #[error(
+        "the profile {name:?} makes a subordinate CA, which can issue certificates in this CA's name, and was not allowed explicitly"
+    )]
+    CaProfileNotAllowed {
+        /// The profile.
+        name: String,
+    },
+    /// A validity beyond the profile's.
+    #[error("{days} days are more than the {max} that the profile {profile:?} allows")]
+    ValidityTooLong {
+        /// Days asked for.
+        days: u32,
+        /// Days allowed.
+        max: u32,
+        /// The profile.
+        profile: String,
+    },
+    /// The request is one, but this CA does not grant it. [`crate::Authority`] records it as a
+    /// row with disposition 31.
+    #[error("the request{} was denied: {}", denied_as(.0), .0.reason)]
+    Denied(Box<Denial>),
+    /// The serial number exists. [`crate::Authority`] takes another one; only whoever calls
+    /// [`crate::record`] sees this.
+    #[error("the serial number {serial} has been issued already")]
+    SerialTaken {
+        /// The number.
+        serial: Serial,
+    },
+
+    // Certificates and their revocation.
+    /// The text is no serial number.
+    #[error("{text:?} is not a serial number of up to 21 octets in hexadecimal digits")]
+    BadSerial {
+        /// The text as given.
+        text: String,
+    },
+    /// The text is no revocation reason.
+    #[error("{text:?} is not a revocation reason")]
+    BadReason {
+        /// The text as given.
+        text: String,
+    },
+    /// No such certificate.
+    #[error("this CA has issued no certificate with the serial number {serial}")]
+    UnknownSerial {
+        /// The number.
+        serial: Serial,
+    },
+    /// No such request.
+    #[error("request {request_id} has no certificate in this database")]
+    UnknownRequest {
+        /// The number.
+        request_id: i64,
+    },
+    /// Revoked before.
+    #[error("the certificate {serial} was revoked already ({reason}) on {}", when.to_rfc3339())]
+    AlreadyRevoked {
+        /// The certificate.
+        serial: Serial,
+        /// The reason given then.
+        reason: Reason,
+        /// When.
+        when: FileTime,
+    },
+    /// Only a certificate on hold comes back.
+    #[error("the certificate {serial} is not on hold, and only certificateHold can be taken back")]
+    NotOnHold {
+        /// The certificate.
+        serial: Serial,
+    },
+    /// The CA's own certificate is not revoked by itself.
+    #[error("{serial} is the certificate of this CA itself, which does not revoke it")]
+    OwnCertificate {
+        /// The certificate.
+        serial: Serial,
+    },
+
+    // Below us.
+    /// A row of the database is not what this CA writes.
+    #[error("request {request_id} in the database is damaged: {reason}")]
+    DamagedRow {
+        /// Which row.
+        request_id: i64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// CRL numbers have run out: somebody set one near the end of the 64-bit range.
+    #[error("the last CRL number is the largest there is")]
+    CrlNumbersExhausted,
+    /// Building a certificate, request or CRL failed.
+    #[error("cannot encode the {what}: {reason}")]
+    Encoding {
+        /// What was being built.
+        what: &'static str,
+        /// What the library said.
+        reason: String,
+    },
+    /// The store, or SQLite below it, refused.
+    #[error(transparent)]
+    Store(#[from] certadm_store::Error),
+}
+
+impl Error {
+    /// What whoever sees this error should do next.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Config { .. } => "correct the file",
+            Self::BadCaName { .. } | Self::BadSetting { .. } => "give another value",
+            Self::NotACa { .. } => "give the folder that `certadm ca init` made",
+            Self::WouldOverwrite { .. } => {
+                "choose another folder, or move the file away if what it belongs to is given up"
+            }
+            Self::Io { .. } => "check the path, its permissions and the free space",
+            Self::PassphraseUnusable(_) => "give a passphrase of 1 to 1024 bytes",
+            Self::WrongPassphrase { .. } => {
+                "give the passphrase of this CA; if it is the right one, the key file is damaged: take it from a copy"
+            }
+            Self::KeyDamaged { .. } => "take the key file from a copy",
+            Self::KeyNotEncrypted { .. } => {
+                "encrypt it with `openssl pkcs8 -topk8 -v2 aes-256-cbc` and put that in its place"
+            }
+            Self::Key { .. } | Self::Encoding { .. } => "report this with the request that led to it",
+            Self::Random(_) => "try again; nothing was issued",
+            Self::NotYetCertified { .. } => "have the parent sign the request, then import its answer",
+            Self::AlreadyCertified { .. } => "nothing has to be imported",
+            Self::CertificateDamaged { .. } => "give a certificate in PEM or DER, whole and unchanged",
+            Self::KeyMismatch { .. } => "give the answer to this CA's own request",
+            Self::NotACaCertificate { .. } => "ask the parent for the certificate of a CA",
+            Self::CaNotValid { .. } => "check the clock, or set up a new CA",
+            Self::BadRequest { .. } => "make a PKCS#10 request with `openssl req -new` or certreq",
+            Self::UnknownProfile { .. } => "use one of these, or add it to ca.toml",
+            Self::CaProfileNotAllowed { .. } => "allow it explicitly if a subordinate CA is what you want",
+            Self::ValidityTooLong { .. } => "ask for fewer days, or raise max_days in ca.toml",
+            Self::Denied(_) => "change the request, or use a profile that allows it",
+            Self::SerialTaken { .. } => "sign again with another one",
+            Self::BadSerial { .. } | Self::UnknownSerial { .. } => {
+                "`certadm ca list certificates` shows the serial numbers"
+            }
+            Self::BadReason { .. } => {
+                "use a number or name of RFC 5280 5.3.1, such as keyCompromise or superseded"
+            }
+            Self::UnknownRequest { .. } => "`certadm ca list requests` shows what became of it",
+            Self::AlreadyRevoked { .. } => "nothing has to be done",
+            Self::NotOnHold { .. } => "a revocation for another reason is final; issue a new certificate",
+            Self::OwnCertificate { .. } => "have the parent revoke it; a self-signed CA is given up instead",
+            Self::DamagedRow { .. } => {
+                "verify the database, and restore the latest verified set if it is damaged"
+            }
+            Self::CrlNumbersExhausted => "correct the numbers in the table CRLs",
+            Self::Store(error) => error.remedy(),
+        }
+    }
+
+    /// The HRESULT that stands for this error: those of certbcli.md section 14 where one fits, otherwise the one that
+    /// winerror.h has for certificates.
+    pub fn hresult(&self) -> Hresult {
+        match self {
+            Self::NotACa { .. } => Hresult::ERROR_SERVICE_DOES_NOT_EXIST,
+            Self::WouldOverwrite { .. } | Self::AlreadyCertified { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::Io { source, .. } => certadm_store::error::io_hresult(source),
+            Self::PassphraseUnusable(_) | Self::WrongPassphrase { .. } => Hresult::from_win32(86), // ERROR_INVALID_PASSWORD
+            Self::KeyDamaged { .. } | Self::Key { .. } | Self::KeyNotEncrypted { .. } => {
+                Hresult::from_bits(0x8009_0003) // NTE_BAD_KEY
+            }
+            Self::NotYetCertified { .. } => Hresult::ERROR_SERVICE_NOT_ACTIVE,
+            Self::CertificateDamaged { .. } | Self::BadRequest { .. } | Self::DamagedRow { .. } => {
+                Hresult::ERROR_INVALID_DATA
+            }
+            Self::KeyMismatch { .. } => Hresult::from_bits(0x8009_0015), // NTE_BAD_PUBLIC_KEY
+            Self::NotACaCertificate { .. } => Hresult::from_bits(0x8009_6019), // TRUST_E_BASIC_CONSTRAINTS
+            Self::CaNotValid { .. } => Hresult::from_bits(0x800B_0101),  // CERT_E_EXPIRED
+            Self::UnknownProfile { .. } => Hresult::from_bits(0x8009_4800), // CERTSRV_E_UNSUPPORTED_CERT_TYPE
+            Self::CaProfileNotAllowed { .. } => Hresult::E_ACCESSDENIED,
+            Self::Denied(denial) => Hresult::from_bits(denial.reason.status_code()),
+            Self::SerialTaken { .. } => Hresult::ERROR_OBJECT_ALREADY_EXISTS,
+            Self::UnknownSerial { .. } | Self::UnknownRequest { .. } => {
+                Hresult::from_bits(0x8009_2004) // CRYPT_E_NOT_FOUND
+            }
+            Self::AlreadyRevoked { .. } => Hresult::from_bits(0x8009_2010), // CRYPT_E_REVOKED
+            Self::NotOnHold { .. } | Self::OwnCertificate { .. } => Hresult::ERROR_INVALID_STATE,
+            Self::Config { .. }
+            | Self::BadCaName { .. }
+            | Self::BadSetting { .. }
+            | Self::ValidityTooLong { .. }
+            | Self::BadSerial { .. }
+            | Self::BadReason { .. } => Hresult::E_INVALIDARG,
+            Self::Random(_) | Self::Encoding { .. } | Self::CrlNumbersExhausted => Hresult::E_FAIL,
+            Self::Store(error) => error.hresult(),
+        }
+    }
+
+    /// For `map_err` on file operations.
+    pub(crate) fn io<'a>(what: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> Self + 'a {
+        move |source| Self::Io { what, path: path.into(), source }
+    }
+
+    /// For `map_err` on builders and encoders.
+    pub(crate) fn encoding<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self::Encoding { what, reason: error.to_string() }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+fn denied_as(denial: &Denial) -> String {
+    denial.request_id.map_or_else(String::new, |id| format!(" (number {id})"))
+}

@@ -1,0 +1,181 @@
+//! A new CA: its folder, key, certificate or request, database and first CRL.
+
+use std::path::PathBuf;
+
+use certadm_store::{FileTime, Folder, Options, Store, Writer, durable};
+use der::Encode;
+use x509_cert::builder::Builder;
+use x509_cert::name::Name;
+use x509_cert::request::RequestBuilder;
+
+use crate::authority::Authority;
+use crate::certificate::{OwnCertificate, ca_extensions, chain_text};
+use crate::config::Config;
+use crate::dates;
+use crate::error::{Error, Result};
+use crate::files::{self, Access};
+use crate::keys::{CaKey, RawSignature};
+use crate::passphrase::Passphrase;
+use crate::pem;
+
+/// Who signs the certificate of a new CA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The CA itself.
+    Root,
+    /// Another CA: the new one writes a request and waits for the answer.
+    Subordinate,
+}
+
+/// A new CA.
+pub enum Initialized {
+    /// It can issue at once.
+    Root(Box<Authority>),
+    /// Its parent has to sign this request; then [`Authority::import_certificate`].
+    Subordinate {
+        /// The request in PEM.
+        request: PathBuf,
+    },
+}
+
+impl Authority {
+    /// Makes a new CA in `folder`: key, certificate (or request), database with the row of the CA
+    /// certificate, first CRL. `ca.toml` is written last, so that a folder without it is not a CA.
+    ///
+    /// # Errors
+    /// [`Error::WouldOverwrite`] when the folder holds anything of a CA already; nothing is
+    /// changed then. [`Error::Config`] for settings that do not fit, [`Error::Random`],
+    /// [`Error::Key`], [`Error::Io`], [`Error::Store`]; what was made until then stays in the folder,
+    /// which has to be removed before another try.
+    pub fn init(
+        folder: &Folder,
+        config: &Config,
+        role: Role,
+        passphrase: &Passphrase,
+        now: FileTime,
+    ) -> Result<Initialized> {
+        config.check().map_err(|reason| Error::Config { path: folder.config_path(), reason })?;
+        refuse_existing(folder)?;
+        let name = config.name.distinguished_name(config.subject_suffix.as_deref())?;
+        durable::create_dir(folder.path())?;
+        let key = CaKey::generate(config.key)?;
+        key.save(&folder.key_path(), passphrase)?;
+        let options = Options {
+            log_size: config.database.log_size,
+            circular_logging: config.database.circular_logging,
+        };
+        let store = Store::create(folder, &config.name.sanitized(), options)?;
+        let made = match role {
+            Role::Root => {
+                let mut writer = store.writer()?;
+                let authority = make_root(folder, config, key, &name, now, &mut writer)?;
+                Initialized::Root(Box::new(authority))
+            }
+            Role::Subordinate => {
+                let request = request_path(folder);
+                let text = request_for_parent(&key, &name)?;
+                files::create(&request, text.as_bytes(), Access::Public)?;
+                Initialized::Subordinate { request }
+            }
+        };
+        store.close()?;
+        config.create(&folder.config_path())?;
+        Ok(made)
+    }
+
+    /// Makes the CA in `folder` that waits for its parent complete: takes the parent's answer
+    /// (PEM or DER, alone or with its chain), checks that it belongs to the key and is a CA's,
+    /// records it, writes `ca.crt` and publishes the first CRL. An interrupted import can be
+    /// repeated.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyCertified`], [`Error::KeyMismatch`], [`Error::NotACaCertificate`],
+    /// [`Error::CertificateDamaged`], [`Error::CaNotValid`], and those of [`Authority::open`].
+    pub fn import_certificate(
+        folder: &Folder,
+        input: &[u8],
+        passphrase: &Passphrase,
+        now: FileTime,
+    ) -> Result<Self> {
+        const WHAT: &str = "the answer";
+        let config = Config::load(&folder.config_path())?;
+        let path = folder.certificate_path();
+        if path.exists() {
+            return Err(Error::AlreadyCertified { path });
+        }
+        let key = CaKey::open(&folder.key_path(), passphrase)?;
+        let own = OwnCertificate::parse(input, &key, WHAT)?;
+        if own.not_after <= now {
+            return Err(Error::CaNotValid { not_before: own.not_before, not_after: own.not_after, now });
+        }
+        let text = chain_text(&own, input, WHAT)?;
+        let request = read_request(folder)?;
+        let authority = Self::assemble(folder, config, key, own.clone())?;
+        let mut writer = Writer::open(folder)?;
+        writer.commit(|transaction| {
+            own.record(transaction, request.as_deref(), now)?;
+            authority.publish_crl_in(transaction, now)
+        })?;
+        files::create(&path, text.as_bytes(), Access::Public)?;
+        Ok(authority)
+    }
+}
+
+/// `ca.csr`: the request of a subordinate CA.
+pub(crate) fn request_path(folder: &Folder) -> PathBuf {
+    folder.path().join("ca.csr")
+}
+
+fn refuse_existing(folder: &Folder) -> Result<()> {
+    let files = [folder.config_path(), folder.certificate_path(), folder.key_path(), request_path(folder)];
+    match files.into_iter().find(|path| path.exists()) {
+        Some(path) => Err(Error::WouldOverwrite { path }),
+        None => Ok(()),
+    }
+}
+
+fn make_root(
+    folder: &Folder,
+    config: &Config,
+    key: CaKey,
+    name: &Name,
+    now: FileTime,
+    writer: &mut Writer,
+) -> Result<Authority> {
+    let now = dates::whole_seconds(now);
+    let skew = i64::from(config.validity.clock_skew_minutes);
+    let not_before = dates::plus_minutes(now, -skew);
+    let not_after = dates::plus_days(now, config.validity.ca_days);
+    let own = OwnCertificate::self_signed(&key, name, (not_before, not_after))?;
+    let authority = Authority::assemble(folder, config.clone(), key, own.clone())?;
+    writer.commit(|transaction| {
+        own.record(transaction, None, now)?;
+        authority.publish_crl_in(transaction, now)
+    })?;
+    files::create(&folder.certificate_path(), authority.certificate_pem()?.as_bytes(), Access::Public)?;
+    Ok(authority)
+}
+
+fn request_for_parent(key: &CaKey, name: &Name) -> Result<String> {
+    let encoding = Error::encoding("request");
+    let mut builder = RequestBuilder::new(name.clone()).map_err(Error::encoding("request"))?;
+    for extension in ca_extensions(name)? {
+        builder.add_extension(extension).map_err(Error::encoding("request"))?;
+    }
+    let request = builder.build::<_, RawSignature>(key).map_err(Error::encoding("request"))?;
+    let der = request.to_der().map_err(&encoding)?;
+    pem::encode("CERTIFICATE REQUEST", &der).map_err(&encoding)
+}
+
+fn read_request(folder: &Folder) -> Result<Option<Vec<u8>>> {
+    let path = request_path(folder);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = files::read_small(&path, 64 * 1024)?;
+    Ok(pem::blocks(&text)
+        .unwrap_or_default() // only for the record; the certificate speaks for itself
+        .into_iter()
+        .next()
+        .map(|block| block.der))
+}

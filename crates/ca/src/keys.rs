@@ -1,0 +1,336 @@
+//! The private key of a CA: made, encrypted, opened, used.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use der::asn1::BitString;
+use der::{Decode, Encode, SecretDocument};
+use getrandom::SysRng;
+use p256::elliptic_curve::Generate;
+use pkcs8::pkcs5::pbes2;
+use pkcs8::{DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
+use rand_core::UnwrapErr;
+use rsa::pkcs1v15;
+use rsa::traits::PublicKeyParts;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use signature::{Keypair, RandomizedSigner, SignatureEncoding, Signer};
+use spki::{
+    AlgorithmIdentifierOwned, Document, DynSignatureAlgorithmIdentifier, EncodePublicKey,
+    SignatureBitStringEncoding, SubjectPublicKeyInfoOwned,
+};
+
+use crate::error::{Error, Result};
+use crate::files::{self, Access};
+use crate::passphrase::Passphrase;
+
+/// The kinds of key a CA can have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyType {
+    /// ECDSA on P-256 with SHA-256.
+    #[default]
+    P256,
+    /// ECDSA on P-384 with SHA-384.
+    P384,
+    /// RSA with 3072 bits, PKCS#1 v1.5 with SHA-256.
+    Rsa3072,
+    /// RSA with 4096 bits, PKCS#1 v1.5 with SHA-256.
+    Rsa4096,
+}
+
+impl KeyType {
+    /// Every kind, in the order of `--help`.
+    pub const ALL: [Self; 4] = [Self::P256, Self::P384, Self::Rsa3072, Self::Rsa4096];
+
+    /// Its name in `ca.toml` and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P256 => "p256",
+            Self::P384 => "p384",
+            Self::Rsa3072 => "rsa3072",
+            Self::Rsa4096 => "rsa4096",
+        }
+    }
+}
+
+impl fmt::Display for KeyType {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+impl FromStr for KeyType {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        known.ok_or_else(|| Error::BadSetting {
+            setting: "key type",
+            value: text.into(),
+            reason: format!("it must be one of {}", Self::ALL.map(Self::as_str).join(", ")),
+        })
+    }
+}
+
+/// The decrypted private key of a CA. It is wiped when dropped and shows nothing when printed.
+/// Any number of threads may sign with one key.
+pub struct CaKey {
+    private: Private,
+    public_der: Document,
+    public_info: SubjectPublicKeyInfoOwned,
+    algorithm: AlgorithmIdentifierOwned,
+}
+
+enum Private {
+    P256(Box<p256::ecdsa::SigningKey>),
+    P384(Box<p384::ecdsa::SigningKey>),
+    Rsa(Box<pkcs1v15::SigningKey<Sha256>>),
+}
+
+/// PEM labels of key files.
+const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
+const MAX_KEY_FILE: usize = 64 * 1024;
+
+impl CaKey {
+    /// Makes a new key from the random numbers of the operating system. An RSA key takes seconds.
+    ///
+    /// # Errors
+    /// [`Error::Random`] or [`Error::Key`].
+    pub fn generate(kind: KeyType) -> Result<Self> {
+        let private = match kind {
+            KeyType::P256 => Private::P256(Box::new(
+                p256::ecdsa::SigningKey::try_generate_from_rng(&mut SysRng).map_err(Error::Random)?,
+            )),
+            KeyType::P384 => Private::P384(Box::new(
+                p384::ecdsa::SigningKey::try_generate_from_rng(&mut SysRng).map_err(Error::Random)?,
+            )),
+            KeyType::Rsa3072 => Private::Rsa(Box::new(generate_rsa(3072)?)),
+            KeyType::Rsa4096 => Private::Rsa(Box::new(generate_rsa(4096)?)),
+        };
+        Self::with_public_parts(private).map_err(|reason| Error::Key { what: "made", reason })
+    }
+
+    /// Opens an encrypted PKCS#8 file in PEM. Files of other tools are read as well, if they use
+    /// PBES2 and one of the key types.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassphrase`], [`Error::KeyNotEncrypted`], [`Error::KeyDamaged`], [`Error::Io`].
+    pub fn open(path: &Path, passphrase: &Passphrase) -> Result<Self> {
+        let damaged = |reason: &str| Error::KeyDamaged { path: path.into(), reason: reason.into() };
+        let content = zeroize::Zeroizing::new(files::read_small(path, MAX_KEY_FILE)?);
+        let text = std::str::from_utf8(&content).map_err(|_| damaged("it is not a PEM file"))?;
+        let (label, document) =
+            SecretDocument::from_pem(text.trim_start()).map_err(|_| damaged("it is not a PEM file"))?;
+        match label {
+            ENCRYPTED_KEY => {}
+            "PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY" => {
+                return Err(Error::KeyNotEncrypted { path: path.into() });
+            }
+            _ => return Err(damaged("it does not hold an encrypted private key")),
+        }
+        let encrypted = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
+            .map_err(|_| damaged("the encryption header cannot be read"))?;
+        // A wrong passphrase shows as bad padding or, once in 256 times, as nonsense behind it.
+        let wrong = || Error::WrongPassphrase { path: path.into() };
+        let clear = match encrypted.decrypt(passphrase.as_bytes()) {
+            Ok(clear) => clear,
+            Err(pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. })) => {
+                return Err(damaged("it is encrypted in a way this program does not know"));
+            }
+            Err(_) => return Err(wrong()),
+        };
+        let info = PrivateKeyInfoRef::from_der(clear.as_bytes()).map_err(|_| wrong())?;
+        Self::with_public_parts(private_of(info).map_err(|reason| damaged(&reason))?)
+            .map_err(|reason| damaged(&reason))
+    }
+
+    /// Writes the key as a new encrypted PKCS#8 file in PEM with mode 0600: PBES2 with
+    /// PBKDF2-HMAC-SHA256 (600,000 rounds) and AES-256-CBC, which every current tool reads.
+    ///
+    /// # Errors
+    /// [`Error::WouldOverwrite`], [`Error::Random`], [`Error::Key`], [`Error::Io`].
+    pub fn save(&self, path: &Path, passphrase: &Passphrase) -> Result<()> {
+        let pem = self.to_encrypted_pem(passphrase)?;
+        files::create(path, pem.as_bytes(), Access::Owner)
+    }
+
+    fn to_encrypted_pem(&self, passphrase: &Passphrase) -> Result<zeroize::Zeroizing<String>> {
+        let failed = |reason: String| Error::Key { what: "encrypted", reason };
+        let clear = match &self.private {
+            Private::P256(key) => key.to_pkcs8_der(),
+            Private::P384(key) => key.to_pkcs8_der(),
+            Private::Rsa(key) => key.to_pkcs8_der(),
+        }
+        .map_err(|error| failed(error.to_string()))?;
+        let parameters =
+            pbes2::Parameters::generate_pbkdf2(&mut SysRng).map_err(|error| failed(error.to_string()))?;
+        PrivateKeyInfoRef::from_der(clear.as_bytes())
+            .map_err(|error| failed(error.to_string()))?
+            .encrypt_with_params(parameters, passphrase.as_bytes())
+            .map_err(|error| failed(error.to_string()))?
+            .to_pem(ENCRYPTED_KEY, der::pem::LineEnding::LF)
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    /// Which kind of key it is. An RSA key of another tool counts as the smallest kind that is at
+    /// least as long, or as RSA-4096.
+    pub fn kind(&self) -> KeyType {
+        match &self.private {
+            Private::P256(_) => KeyType::P256,
+            Private::P384(_) => KeyType::P384,
+            Private::Rsa(key) => {
+                let key: &rsa::RsaPrivateKey = key.as_ref().as_ref();
+                match key.n().bits() {
+                    0..=3072 => KeyType::Rsa3072,
+                    _ => KeyType::Rsa4096,
+                }
+            }
+        }
+    }
+
+    /// The public half.
+    pub fn public_key_info(&self) -> &SubjectPublicKeyInfoOwned {
+        &self.public_info
+    }
+
+    pub(crate) fn algorithm(&self) -> &AlgorithmIdentifierOwned {
+        &self.algorithm
+    }
+
+    /// Signs what a certificate or CRL carries as its signature.
+    pub(crate) fn sign(&self, message: &[u8]) -> signature::Result<RawSignature> {
+        let octets = match &self.private {
+            Private::P256(key) => {
+                let signature: p256::ecdsa::DerSignature = key.try_sign(message)?;
+                signature.as_bytes().to_vec()
+            }
+            Private::P384(key) => {
+                let signature: p384::ecdsa::DerSignature = key.try_sign(message)?;
+                signature.as_bytes().to_vec()
+            }
+            Private::Rsa(key) => {
+                // With random numbers the private operation is blinded. They are asked for once
+                // before, so that the wrapper that cannot report an error does not meet one.
+                getrandom::fill(&mut [0u8; 1]).map_err(signature::Error::from_source)?;
+                key.try_sign_with_rng(&mut UnwrapErr(SysRng), message)?.to_vec()
+            }
+        };
+        Ok(RawSignature(octets))
+    }
+
+    fn with_public_parts(private: Private) -> Result<Self, String> {
+        let (document, algorithm) = match &private {
+            Private::P256(key) => {
+                (key.verifying_key().to_public_key_der(), key.signature_algorithm_identifier())
+            }
+            Private::P384(key) => {
+                (key.verifying_key().to_public_key_der(), key.signature_algorithm_identifier())
+            }
+            Private::Rsa(key) => {
+                (key.verifying_key().to_public_key_der(), key.signature_algorithm_identifier())
+            }
+        };
+        let public_der = document.map_err(|error| error.to_string())?;
+        Ok(Self {
+            public_info: SubjectPublicKeyInfoOwned::from_der(public_der.as_bytes())
+                .map_err(|error| error.to_string())?,
+            public_der,
+            algorithm: algorithm.map_err(|error| error.to_string())?,
+            private,
+        })
+    }
+}
+
+impl fmt::Debug for CaKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("CaKey").field("kind", &self.kind()).finish_non_exhaustive()
+    }
+}
+
+fn generate_rsa(bits: usize) -> Result<pkcs1v15::SigningKey<Sha256>> {
+    // The generator cannot report that the system has no random numbers: ask once before.
+    getrandom::fill(&mut [0u8; 1]).map_err(Error::Random)?;
+    let key = rsa::RsaPrivateKey::new(&mut UnwrapErr(SysRng), bits)
+        .map_err(|error| Error::Key { what: "made", reason: error.to_string() })?;
+    Ok(pkcs1v15::SigningKey::new(key))
+}
+
+fn private_of(info: PrivateKeyInfoRef<'_>) -> Result<Private, String> {
+    use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, RSA_ENCRYPTION, SECP_256_R_1, SECP_384_R_1};
+    let document = info.to_der().map(zeroize::Zeroizing::new);
+    let der = document.map_err(|error| error.to_string())?;
+    let text = |error: pkcs8::Error| error.to_string();
+    match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {
+        (ID_EC_PUBLIC_KEY, Some(SECP_256_R_1)) => {
+            let key = p256::ecdsa::SigningKey::from_pkcs8_der(&der).map_err(text)?;
+            Ok(Private::P256(Box::new(key)))
+        }
+        (ID_EC_PUBLIC_KEY, Some(SECP_384_R_1)) => {
+            let key = p384::ecdsa::SigningKey::from_pkcs8_der(&der).map_err(text)?;
+            Ok(Private::P384(Box::new(key)))
+        }
+        (RSA_ENCRYPTION, _) => {
+            let key = rsa::RsaPrivateKey::from_pkcs8_der(&der).map_err(text)?;
+            if key.n().bits() < 2048 {
+                return Err("the RSA key is shorter than 2048 bits".into());
+            }
+            Ok(Private::Rsa(Box::new(pkcs1v15::SigningKey::new(key))))
+        }
+        (other, _) => Err(format!("keys of the kind {other} are not supported")),
+    }
+}
+
+/// A signature in the form its algorithm puts into the bit string.
+#[derive(Clone)]
+pub(crate) struct RawSignature(Vec<u8>);
+
+impl RawSignature {
+    pub(crate) fn to_bit_string(&self) -> der::Result<BitString> {
+        BitString::from_bytes(&self.0)
+    }
+}
+
+impl SignatureBitStringEncoding for RawSignature {
+    fn to_bitstring(&self) -> der::Result<BitString> {
+        self.to_bit_string()
+    }
+}
+
+// What the builders of the library want from a signer.
+
+impl Signer<RawSignature> for CaKey {
+    fn try_sign(&self, message: &[u8]) -> signature::Result<RawSignature> {
+        self.sign(message)
+    }
+}
+
+impl DynSignatureAlgorithmIdentifier for CaKey {
+    fn signature_algorithm_identifier(&self) -> spki::Result<AlgorithmIdentifierOwned> {
+        Ok(self.algorithm.clone())
+    }
+}
+
+impl Keypair for CaKey {
+    type VerifyingKey = EncodedPublicKey;
+
+    fn verifying_key(&self) -> EncodedPublicKey {
+        EncodedPublicKey(self.public_der.clone())
+    }
+}
+
+/// A public key in DER.
+#[derive(Clone)]
+pub struct EncodedPublicKey(Document);
+
+impl EncodePublicKey for EncodedPublicKey {
+    fn to_public_key_der(&self) -> spki::Result<Document> {
+        Ok(self.0.clone())
+    }
+}
+
+/// The key identifier of RFC 5280 4.2.1.2 (1): SHA-1 over the content of the bit string.
+pub(crate) fn key_identifier(info: &SubjectPublicKeyInfoOwned) -> Vec<u8> {
+    sha1::Sha1::digest(info.subject_public_key.raw_bytes()).to_vec()
+}

@@ -1,0 +1,175 @@
+//! Public keys of requests and certificates, and the signatures they verify.
+
+use der::asn1::{BitString, ObjectIdentifier};
+use der::{Decode, Encode};
+use rsa::BoxedUint;
+use rsa::pkcs1v15;
+use rsa::traits::PublicKeyParts;
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use signature::hazmat::PrehashVerifier;
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+
+use crate::policy::DenialReason;
+
+/// A public key this CA certifies.
+pub(crate) enum PublicKey {
+    P256(p256::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
+    Rsa(rsa::RsaPublicKey),
+}
+
+/// The smallest RSA key this CA certifies, in bits.
+const MIN_RSA_BITS: u32 = 2048;
+/// The largest one: beyond this a single verification takes noticeable time.
+const MAX_RSA_BITS: usize = 8192;
+
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+impl PublicKey {
+    /// The key in a SubjectPublicKeyInfo, if it is one this CA knows and strong enough.
+    ///
+    /// # Errors
+    /// The reason to deny a request for it.
+    pub(crate) fn from_info(info: &SubjectPublicKeyInfoOwned) -> Result<Self, DenialReason> {
+        let unusable = |reason: &str| DenialReason::UnusableKey { reason: reason.into() };
+        let bits = info
+            .subject_public_key
+            .as_bytes()
+            .ok_or_else(|| unusable("its bit string is not made of whole octets"))?;
+        match info.algorithm.oid {
+            EC_PUBLIC_KEY => {
+                let curve = info
+                    .algorithm
+                    .parameters
+                    .as_ref()
+                    .and_then(|any| any.decode_as::<ObjectIdentifier>().ok())
+                    .ok_or_else(|| unusable("it does not name its curve"))?;
+                let off_curve = |_| unusable("it is not a point of its curve");
+                match curve {
+                    SECP256R1 => {
+                        p256::ecdsa::VerifyingKey::from_sec1_bytes(bits).map(Self::P256).map_err(off_curve)
+                    }
+                    SECP384R1 => {
+                        p384::ecdsa::VerifyingKey::from_sec1_bytes(bits).map(Self::P384).map_err(off_curve)
+                    }
+                    other => {
+                        Err(DenialReason::UnsupportedKey { algorithm: format!("elliptic curve {other}") })
+                    }
+                }
+            }
+            RSA_ENCRYPTION => rsa_key(bits),
+            other => Err(DenialReason::UnsupportedKey { algorithm: other.to_string() }),
+        }
+    }
+
+    /// The length of the key in bits, as the column `PublicKeyLength` has it.
+    pub(crate) fn length(&self) -> u32 {
+        match self {
+            Self::P256(_) => 256,
+            Self::P384(_) => 384,
+            Self::Rsa(key) => key.n().bits(),
+        }
+    }
+
+    pub(crate) fn is_rsa(&self) -> bool {
+        matches!(self, Self::Rsa(_))
+    }
+
+    /// Checks a signature over `message`: ECDSA or RSA PKCS#1 v1.5, with SHA-256, SHA-384 or
+    /// SHA-512.
+    ///
+    /// # Errors
+    /// The reason to deny a request that carries it.
+    pub(crate) fn verify(
+        &self,
+        algorithm: &AlgorithmIdentifierOwned,
+        message: &[u8],
+        signature: &BitString,
+    ) -> Result<(), DenialReason> {
+        let hash = Hash::of(self.is_rsa(), &algorithm.oid)
+            .ok_or_else(|| DenialReason::UnsupportedSignature { algorithm: algorithm.oid.to_string() })?;
+        let digest = hash.digest(message);
+        let octets = signature.as_bytes().ok_or(DenialReason::BadSignature)?;
+        let verified = match self {
+            Self::P256(key) => p256::ecdsa::DerSignature::from_bytes(octets)
+                .and_then(|signature| key.verify_prehash(&digest, &signature)),
+            Self::P384(key) => p384::ecdsa::DerSignature::from_bytes(octets)
+                .and_then(|signature| key.verify_prehash(&digest, &signature)),
+            Self::Rsa(key) => pkcs1v15::Signature::try_from(octets)
+                .and_then(|signature| hash.verify_rsa(key, &digest, &signature)),
+        };
+        verified.map_err(|_| DenialReason::BadSignature)
+    }
+}
+
+fn rsa_key(bits: &[u8]) -> Result<PublicKey, DenialReason> {
+    let unusable = |reason: &str| DenialReason::UnusableKey { reason: reason.into() };
+    let parts =
+        rsa::pkcs1::RsaPublicKey::from_der(bits).map_err(|_| unusable("it is not an RSA public key"))?;
+    let modulus = BoxedUint::from_be_slice_vartime(parts.modulus.as_bytes());
+    let length = modulus.bits();
+    if length < MIN_RSA_BITS {
+        return Err(DenialReason::WeakKey { bits: length });
+    }
+    let exponent = BoxedUint::from_be_slice_vartime(parts.public_exponent.as_bytes());
+    rsa::RsaPublicKey::new_with_max_size(modulus, exponent, MAX_RSA_BITS)
+        .map(PublicKey::Rsa)
+        .map_err(|error| DenialReason::UnusableKey { reason: error.to_string() })
+}
+
+#[derive(Clone, Copy)]
+enum Hash {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl Hash {
+    fn of(rsa: bool, algorithm: &ObjectIdentifier) -> Option<Self> {
+        use const_oid::db::rfc5912::{
+            ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ECDSA_WITH_SHA_512, SHA_256_WITH_RSA_ENCRYPTION,
+            SHA_384_WITH_RSA_ENCRYPTION, SHA_512_WITH_RSA_ENCRYPTION,
+        };
+        match (rsa, *algorithm) {
+            (true, SHA_256_WITH_RSA_ENCRYPTION) | (false, ECDSA_WITH_SHA_256) => Some(Self::Sha256),
+            (true, SHA_384_WITH_RSA_ENCRYPTION) | (false, ECDSA_WITH_SHA_384) => Some(Self::Sha384),
+            (true, SHA_512_WITH_RSA_ENCRYPTION) | (false, ECDSA_WITH_SHA_512) => Some(Self::Sha512),
+            _ => None,
+        }
+    }
+
+    fn digest(self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha256 => Sha256::digest(message).to_vec(),
+            Self::Sha384 => Sha384::digest(message).to_vec(),
+            Self::Sha512 => Sha512::digest(message).to_vec(),
+        }
+    }
+
+    fn verify_rsa(
+        self,
+        key: &rsa::RsaPublicKey,
+        digest: &[u8],
+        signature: &pkcs1v15::Signature,
+    ) -> signature::Result<()> {
+        let key = key.clone();
+        match self {
+            Self::Sha256 => pkcs1v15::VerifyingKey::<Sha256>::new(key).verify_prehash(digest, signature),
+            Self::Sha384 => pkcs1v15::VerifyingKey::<Sha384>::new(key).verify_prehash(digest, signature),
+            Self::Sha512 => pkcs1v15::VerifyingKey::<Sha512>::new(key).verify_prehash(digest, signature),
+        }
+    }
+}
+
+/// The columns of a public key: algorithm, parameters in DER, content of the bit string.
+pub(crate) fn columns(info: &SubjectPublicKeyInfoOwned) -> der::Result<(String, Option<Vec<u8>>, Vec<u8>)> {
+    let parameters = info.algorithm.parameters.as_ref();
+    Ok((
+        info.algorithm.oid.to_string(),
+        parameters.map(Encode::to_der).transpose()?,
+        info.subject_public_key.raw_bytes().to_vec(),
+    ))
+}

@@ -1,0 +1,158 @@
+//! Serial numbers of certificates.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use serde::Serialize;
+use x509_cert::serial_number::SerialNumber;
+
+use crate::error::{Error, Result};
+
+/// A serial number as the database holds it: pairs of lower-case hex digits without spaces
+/// (spec/ese.md section 12, `SerialNumber`), most significant first, no leading `00`.
+///
+/// Parsing is generous: upper case, `0x`, and `:` or spaces between the digits are accepted, so
+/// that a number can be pasted from `openssl x509 -serial` or from a browser.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Serial(String);
+
+/// Twenty octets are all RFC 5280 4.1.2.2 allows; one more was seen in the wild.
+const MAX_OCTETS: usize = 21;
+
+impl Serial {
+    /// A new number from the operating system's random source: 128 bits, 126 of them random. The
+    /// two top bits are `01`, so that the number is positive and always 16 octets long.
+    ///
+    /// # Errors
+    /// [`Error::Random`] when the system has no random numbers.
+    pub(crate) fn random() -> Result<Self> {
+        let mut octets = [0u8; 16];
+        getrandom::fill(&mut octets).map_err(Error::Random)?;
+        octets[0] = octets[0] & 0x7f | 0x40;
+        Ok(Self(hex(&octets)))
+    }
+
+    /// The hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn to_x509(&self) -> der::Result<SerialNumber> {
+        SerialNumber::new(&octets_of(&self.0))
+    }
+}
+
+impl From<&SerialNumber> for Serial {
+    fn from(number: &SerialNumber) -> Self {
+        Self(normal_form(&hex(number.as_bytes())))
+    }
+}
+
+impl FromStr for Serial {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = || Error::BadSerial { text: text.into() };
+        let trimmed = text.trim();
+        let digits: String = trimmed
+            .strip_prefix("0x")
+            .unwrap_or(trimmed)
+            .chars()
+            .filter(|c| !matches!(c, ':' | ' '))
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(refuse());
+        }
+        let normal = normal_form(&digits);
+        if 2 * MAX_OCTETS < normal.len() {
+            return Err(refuse());
+        }
+        Ok(Self(normal))
+    }
+}
+
+impl fmt::Display for Serial {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl ToSql for Serial {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for Serial {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map_err(|error: Error| FromSqlError::other(error))
+    }
+}
+
+/// Lower-case hex digits without separators.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 0x0f)]);
+    octets.iter().flat_map(|&octet| [digit(octet >> 4), digit(octet)]).collect()
+}
+
+/// Lower-case hex pairs with a space between them: how a Windows CA stores hashes.
+pub(crate) fn spaced_hex(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len() * 3);
+    for (index, octet) in octets.iter().enumerate() {
+        if 0 < index {
+            text.push(' ');
+        }
+        text.push_str(&hex(&[*octet]));
+    }
+    text
+}
+
+/// Whole pairs, no leading `00` (but zero itself is `00`).
+fn normal_form(digits: &str) -> String {
+    let significant = digits.trim_start_matches('0');
+    match significant.len() {
+        0 => "00".into(),
+        odd if odd % 2 == 1 => format!("0{significant}"),
+        _ => significant.into(),
+    }
+}
+
+/// `digits` are in normal form.
+fn octets_of(digits: &str) -> Vec<u8> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => digit.wrapping_sub(b'a').wrapping_add(10) & 0x0f,
+    };
+    digits.as_bytes().chunks_exact(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_numbers_are_positive_and_sixteen_octets() {
+        for _ in 0..100 {
+            let serial = Serial::random().unwrap();
+            assert_eq!(serial.as_str().len(), 32);
+            let x509 = serial.to_x509().unwrap();
+            assert_eq!(x509.as_bytes().len(), 16);
+            assert_eq!(Serial::from(&x509), serial);
+        }
+        assert_ne!(Serial::random().unwrap(), Serial::random().unwrap());
+    }
+
+    #[test]
+    fn parsing_is_generous_about_form() {
+        for text in ["0a1b", "A1B", "0x0A:1B", "00 0a 1b", " a1b "] {
+            assert_eq!(text.parse::<Serial>().unwrap().as_str(), "0a1b", "{text}");
+        }
+        assert_eq!("0".parse::<Serial>().unwrap().as_str(), "00");
+        for text in ["", "0x", "xyz", "12-34", &"f".repeat(43), "é"] {
+            assert!(text.parse::<Serial>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The folder of a CA: made once, opened with the right passphrase, never overwritten.
+
+use certadm_ca::{Authority, Config, Error, KeyType, Passphrase, Role};
+use certadm_store::{FileTime, Folder};
+
+use crate::support::{PASSPHRASE, TestCa, passphrase};
+
+#[test]
+fn what_was_made_opens_again() {
+    let ca = TestCa::new();
+    let again = Authority::open(&ca.folder, &passphrase()).unwrap();
+    assert_eq!(again.certificate_der(), ca.authority.certificate_der());
+    assert_eq!(again.distinguished_name(), "CN=Test CA");
+    assert_eq!(again.config().interface_flags, 0x641);
+    let wrong = Passphrase::new(b"wrong".to_vec()).unwrap();
+    let error = Authority::open(&ca.folder, &wrong).err().unwrap();
+    assert!(matches!(error, Error::WrongPassphrase { .. }), "{error}");
+    assert_eq!(error.hresult().to_bits(), 0x8007_0056);
+    assert!(!error.remedy().is_empty());
+}
+
+#[test]
+fn a_ca_is_never_made_over_another() {
+    let ca = TestCa::new();
+    let before = contents(&ca.folder);
+    let config = Config::new("Other CA".parse().unwrap(), KeyType::P256);
+    for role in [Role::Root, Role::Subordinate] {
+        let error = Authority::init(&ca.folder, &config, role, &passphrase(), FileTime::now()).err().unwrap();
+        assert!(matches!(error, Error::WouldOverwrite { .. }), "{error}");
+    }
+    assert_eq!(contents(&ca.folder), before);
+}
+
+fn contents(folder: &Folder) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = [folder.config_path(), folder.certificate_path(), folder.key_path()]
+        .into_iter()
+        .map(|path| (path.display().to_string(), std::fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn other_folders_are_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let nothing = Folder::new(scratch.path().join("nothing"));
+    let error = Authority::open(&nothing, &passphrase()).err().unwrap();
+    assert!(matches!(error, Error::NotACa { .. }), "{error}");
+    assert_eq!(error.hresult().to_bits(), 0x8007_0424);
+
+    let ca = TestCa::new();
+    let good = std::fs::read_to_string(ca.folder.config_path()).unwrap();
+    std::fs::write(ca.folder.config_path(), format!("nonsense = 1\n{good}")).unwrap();
+    let error = Authority::open(&ca.folder, &passphrase()).err().unwrap();
+    assert!(matches!(error, Error::Config { .. }), "{error}");
+    assert!(error.to_string().contains("nonsense"), "{error}");
+
+    std::fs::write(ca.folder.config_path(), good).unwrap();
+    std::fs::write(ca.folder.certificate_path(), "nonsense").unwrap();
+    let error = Authority::open(&ca.folder, &passphrase()).err().unwrap();
+    assert!(matches!(error, Error::CertificateDamaged { .. }), "{error}");
+}
+
+#[test]
+fn settings_that_do_not_fit_make_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = Folder::new(scratch.path().join("ca"));
+    let mut config = Config::new("Test CA".parse().unwrap(), KeyType::P256);
+    config.database.log_size = 1;
+    let made = Authority::init(&folder, &config, Role::Root, &passphrase(), FileTime::now());
+    assert!(matches!(made.err().unwrap(), Error::Config { .. }));
+    assert!(!folder.path().exists());
+}
+
+#[test]
+fn a_passphrase_stays_out_of_every_file() {
+    let ca = TestCa::new();
+    let mut pending = vec![ca.scratch.path().to_path_buf()];
+    let mut seen = 0;
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let content = std::fs::read(&path).unwrap();
+        let found = content.windows(PASSPHRASE.len()).any(|window| window == PASSPHRASE.as_bytes());
+        assert!(!found, "{}", path.display());
+        seen += 1;
+    }
+    assert!(5 < seen);
+    let shown = format!("{:?}", ca.authority.config());
+    assert!(!shown.contains(PASSPHRASE));
+}

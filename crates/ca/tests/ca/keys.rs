@@ -1,0 +1,121 @@
+//! Key files: `openssl` opens ours, we open those of `openssl`.
+
+use std::path::Path;
+
+use certadm_ca::{CaKey, Error, KeyType, Passphrase};
+
+use crate::support::{PASSPHRASE, openssl, passphrase, run_openssl, text};
+
+fn expected(kind: KeyType) -> &'static str {
+    match kind {
+        KeyType::P256 => "NIST CURVE: P-256",
+        KeyType::P384 => "NIST CURVE: P-384",
+        KeyType::Rsa3072 => "Private-Key: (3072 bit",
+        KeyType::Rsa4096 => "Private-Key: (4096 bit",
+    }
+}
+
+#[test]
+fn every_kind_opens_here_and_in_openssl() {
+    let scratch = tempfile::tempdir().unwrap();
+    for kind in KeyType::ALL {
+        let path = scratch.path().join(format!("{kind}.key"));
+        let key = CaKey::generate(kind).unwrap();
+        key.save(&path, &passphrase()).unwrap();
+        let password = format!("pass:{PASSPHRASE}");
+        let shown = openssl(&["pkey", "-check", "-text", "-noout", "-passin", &password, "-in", text(&path)]);
+        assert!(shown.contains(expected(kind)), "{shown}");
+        assert!(shown.contains("Key is valid"), "{shown}");
+        let again = CaKey::open(&path, &passphrase()).unwrap();
+        assert_eq!(again.kind(), kind);
+        assert_eq!(again.public_key_info(), key.public_key_info());
+        let parsed = openssl(&["asn1parse", "-in", text(&path)]);
+        for algorithm in ["PBES2", "PBKDF2", "hmacWithSHA256", "aes-256-cbc"] {
+            assert!(parsed.contains(algorithm), "{parsed}");
+        }
+    }
+}
+
+#[test]
+fn keys_of_openssl_open() {
+    let scratch = tempfile::tempdir().unwrap();
+    let password = format!("pass:{PASSPHRASE}");
+    for (name, algorithm, option) in [
+        ("p256", "EC", "ec_paramgen_curve:P-256"),
+        ("p384", "EC", "ec_paramgen_curve:P-384"),
+        ("rsa", "RSA", "rsa_keygen_bits:3072"),
+    ] {
+        let clear = scratch.path().join(format!("{name}.clear"));
+        openssl(&["genpkey", "-algorithm", algorithm, "-pkeyopt", option, "-out", text(&clear)]);
+        for encryption in
+            [&["-v2", "aes-256-cbc"][..], &["-v2", "aes-128-cbc", "-v2prf", "hmacWithSHA512"], &["-scrypt"]]
+        {
+            let path = scratch.path().join(format!("{name}.{}", encryption.join("")));
+            let mut arguments =
+                vec!["pkcs8", "-topk8", "-passout", &password, "-in", text(&clear), "-out", text(&path)];
+            arguments.extend(encryption);
+            openssl(&arguments);
+            CaKey::open(&path, &passphrase())
+                .unwrap_or_else(|error| panic!("{name} {encryption:?}: {error}"));
+        }
+        let refused = CaKey::open(&clear, &passphrase()).unwrap_err();
+        assert!(matches!(refused, Error::KeyNotEncrypted { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn a_wrong_passphrase_is_its_own_error() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("ca.key");
+    CaKey::generate(KeyType::P256).unwrap().save(&path, &passphrase()).unwrap();
+    for text in ["correct hors", "correct horse ", "x"] {
+        let wrong = Passphrase::new(text.into()).unwrap();
+        let error = CaKey::open(&path, &wrong).unwrap_err();
+        assert!(matches!(error, Error::WrongPassphrase { .. }), "{error}");
+        assert!(!error.to_string().contains(PASSPHRASE));
+    }
+}
+
+#[test]
+fn damaged_files_are_refused_and_none_is_overwritten() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("ca.key");
+    let key = CaKey::generate(KeyType::P256).unwrap();
+    key.save(&path, &passphrase()).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    let refused = key.save(&path, &passphrase()).unwrap_err();
+    assert!(matches!(refused, Error::WouldOverwrite { .. }));
+    assert_eq!(std::fs::read(&path).unwrap(), good);
+
+    let damaged = |content: &[u8]| {
+        let path = scratch.path().join("damaged.key");
+        std::fs::write(&path, content).unwrap();
+        CaKey::open(&path, &passphrase()).unwrap_err()
+    };
+    for content in [
+        &b""[..],
+        b"\xff\xfe",
+        &good[..good.len() / 2],
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        &vec![b'x'; 100_000],
+    ] {
+        let error = damaged(content);
+        assert!(matches!(error, Error::KeyDamaged { .. } | Error::Io { .. }), "{error}");
+    }
+    let missing = CaKey::open(Path::new("/nonexistent/ca.key"), &passphrase()).unwrap_err();
+    assert!(matches!(missing, Error::Io { .. }));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("ca.key");
+    CaKey::generate(KeyType::P384).unwrap().save(&path, &passphrase()).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    let wrong = run_openssl(&["pkey", "-noout", "-passin", "pass:wrong", "-in", text(&path)]);
+    assert!(!wrong.status.success());
+}

@@ -1,0 +1,12 @@
+//! The CA against real tools: whatever it makes, `openssl` has to read and verify; whatever
+//! `openssl` asks for, it has to judge rightly.
+
+mod concurrency;
+mod crl;
+mod denial;
+mod folder;
+mod issue;
+mod keys;
+mod rows;
+mod subordinate;
+mod support;

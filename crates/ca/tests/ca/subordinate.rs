@@ -1,0 +1,207 @@
+//! A CA below another one.
+
+use certadm_ca::{Authority, CaKey, Config, DenialReason, Error, Initialized, KeyType, Request, Role, Terms};
+use certadm_store::{FileTime, Folder, Writer};
+
+use crate::support::{TestCa, openssl, passphrase, run_openssl, server_request, text};
+
+const SUBCA: Terms<'static> =
+    Terms { profile: Some("subca"), days: None, requester: "tests", allow_ca: true };
+
+/// A folder with a CA that waits for its parent, and its request.
+fn waiting(root: &TestCa, name: &str, kind: KeyType) -> (Folder, Vec<u8>) {
+    let folder = Folder::new(root.scratch.path().join(name));
+    let config = Config::new(name.parse().unwrap(), kind);
+    let made = Authority::init(&folder, &config, Role::Subordinate, &passphrase(), FileTime::now());
+    let Initialized::Subordinate { request } = made.unwrap() else {
+        panic!("a subordinate CA has to wait");
+    };
+    openssl(&["req", "-verify", "-noout", "-in", text(&request)]);
+    let pem = std::fs::read(request).unwrap();
+    (folder, pem)
+}
+
+#[test]
+fn a_chain_of_two_verifies() {
+    for kind in [KeyType::P256, KeyType::Rsa3072] {
+        let mut root = TestCa::new();
+        let (folder, pem) = waiting(&root, "Issuing CA", kind);
+        let early = Authority::open(&folder, &passphrase()).err().unwrap();
+        assert!(matches!(early, Error::NotYetCertified { .. }), "{early}");
+
+        let answer = root.issue(&pem, &SUBCA).unwrap();
+        let shown = root.text(&answer);
+        for part in [
+            "X509v3 Basic Constraints: critical\n                CA:TRUE, pathlen:0",
+            "X509v3 Key Usage: critical\n                Certificate Sign, CRL Sign",
+        ] {
+            assert!(shown.contains(part), "no {part:?} in {shown}");
+        }
+        // PEM with the chain behind it, as a parent would hand it out
+        let chain = format!("{}{}", answer.to_pem().unwrap(), root.authority.certificate_pem().unwrap());
+        let now = FileTime::now();
+        Authority::import_certificate(&folder, chain.as_bytes(), &passphrase(), now).unwrap();
+        let again = Authority::import_certificate(&folder, chain.as_bytes(), &passphrase(), now);
+        assert!(matches!(again.err().unwrap(), Error::AlreadyCertified { .. }));
+        let written = std::fs::read_to_string(folder.certificate_path()).unwrap();
+        assert_eq!(written, chain);
+
+        let authority = Authority::open(&folder, &passphrase()).unwrap();
+        let mut writer = Writer::open(&folder).unwrap();
+        let request = Request::parse(&server_request("www.example.com")).unwrap();
+        let issued = authority.issue(&mut writer, &request, &Terms::new("tests"), FileTime::now()).unwrap();
+        let path = root.save(&issued);
+        let own = root.folder.certificate_path();
+        let sub = folder.certificate_path();
+        openssl(&[
+            "verify",
+            "-x509_strict",
+            "-CAfile",
+            text(&own),
+            "-untrusted",
+            text(&sub),
+            "-purpose",
+            "sslserver",
+            text(&path),
+        ]);
+        let crl = authority.crl_path();
+        let checked =
+            run_openssl(&["crl", "-inform", "DER", "-in", text(&crl), "-CAfile", text(&sub), "-noout"]);
+        assert!(String::from_utf8_lossy(&checked.stderr).contains("verify OK"));
+        // The CRL names the key of the CA that signed it, not that of its parent.
+        let identifier = |arguments: &[&str]| {
+            let shown = openssl(arguments);
+            shown.lines().last().unwrap().trim().replace("keyid:", "")
+        };
+        let of_ca = identifier(&["x509", "-noout", "-ext", "subjectKeyIdentifier", "-in", text(&sub)]);
+        let crl_text = openssl(&["crl", "-inform", "DER", "-in", text(&crl), "-noout", "-text"]);
+        assert!(crl_text.contains(&of_ca), "{of_ca} in {crl_text}");
+
+        let rows: Vec<(i64, i64)> = writer
+            .connection()
+            .prepare("SELECT Disposition, RawRequest IS NOT NULL FROM Requests ORDER BY RequestID")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(rows, [(15, 1), (20, 1)]);
+
+        // Path length 0: no third level.
+        let (_, third) = waiting(&root, "Third CA", KeyType::P256);
+        let third = Request::parse(&third).unwrap();
+        let refused = authority.issue(&mut writer, &third, &SUBCA, FileTime::now());
+        let Err(Error::Denied(denial)) = refused else {
+            panic!("a CA of path length 0 made another CA");
+        };
+        assert_eq!(denial.reason, DenialReason::PathLength);
+    }
+}
+
+#[test]
+fn only_the_right_answer_is_imported() {
+    let mut root = TestCa::new();
+    let (folder, pem) = waiting(&root, "Issuing CA", KeyType::P256);
+    let (_, other_pem) = waiting(&root, "Other CA", KeyType::P256);
+    let now = FileTime::now();
+    let import =
+        |input: &[u8]| Authority::import_certificate(&folder, input, &passphrase(), now).err().unwrap();
+    let foreign = root.issue(&other_pem, &SUBCA).unwrap();
+    assert!(matches!(import(&foreign.der), Error::KeyMismatch { .. }));
+    let own = root.authority.certificate_pem().unwrap();
+    assert!(matches!(import(own.as_bytes()), Error::KeyMismatch { .. }));
+    for damaged in [&b""[..], b"nonsense", &pem, b"-----BEGIN CERTIFICATE-----\n"] {
+        let error = import(damaged);
+        assert!(matches!(error, Error::CertificateDamaged { .. }), "{error}");
+    }
+
+    // The same key, certified by somebody who did not make it a CA.
+    let request = root.scratch.path().join("request.pem");
+    let leaf = root.scratch.path().join("leaf.pem");
+    let signer = root.scratch.path().join("signer");
+    let certificate = root.scratch.path().join("signer.crt");
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=signer",
+        "-keyout",
+        text(&signer),
+        "-out",
+        text(&certificate),
+    ]);
+    std::fs::write(&request, &pem).unwrap();
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        text(&request),
+        "-CA",
+        text(&certificate),
+        "-CAkey",
+        text(&signer),
+        "-CAcreateserial",
+        "-out",
+        text(&leaf),
+    ]);
+    let error = import(&std::fs::read(&leaf).unwrap());
+    assert!(matches!(error, Error::NotACaCertificate { .. }), "{error}");
+    assert!(!folder.certificate_path().exists());
+
+    // A CA of another make as the parent: openssl itself.
+    let extensions = root.scratch.path().join("extensions");
+    std::fs::write(
+        &extensions,
+        "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n\
+         subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
+    )
+    .unwrap();
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        text(&request),
+        "-CA",
+        text(&certificate),
+        "-CAkey",
+        text(&signer),
+        "-set_serial",
+        "1",
+        "-extfile",
+        text(&extensions),
+        "-out",
+        text(&leaf),
+    ]);
+    let answer = std::fs::read(&leaf).unwrap();
+    let authority = Authority::import_certificate(&folder, &answer, &passphrase(), now).unwrap();
+    assert_eq!(authority.serial().as_str(), "01");
+    let reopened = Authority::open(&folder, &passphrase()).unwrap();
+    assert_eq!(reopened.certificate_der(), authority.certificate_der());
+}
+
+#[test]
+fn an_interrupted_import_can_be_repeated() {
+    let mut root = TestCa::new();
+    let (folder, pem) = waiting(&root, "Issuing CA", KeyType::P256);
+    let answer = root.issue(&pem, &SUBCA).unwrap();
+    let now = FileTime::now();
+    Authority::import_certificate(&folder, &answer.der, &passphrase(), now).unwrap();
+    std::fs::remove_file(folder.certificate_path()).unwrap(); // as if it had been killed before
+    Authority::import_certificate(&folder, &answer.der, &passphrase(), now).unwrap();
+    let writer = Writer::open(&folder).unwrap();
+    let count: i64 =
+        writer.connection().query_row("SELECT count(*) FROM Requests", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn a_key_of_another_ca_is_noticed() {
+    let root = TestCa::new();
+    std::fs::remove_file(root.folder.key_path()).unwrap();
+    CaKey::generate(KeyType::P256).unwrap().save(&root.folder.key_path(), &passphrase()).unwrap();
+    let error = Authority::open(&root.folder, &passphrase()).err().unwrap();
+    assert!(matches!(error, Error::KeyMismatch { .. }), "{error}");
+}
