@@ -18,6 +18,7 @@ pub mod lgpos;
 pub mod page;
 pub mod pager;
 pub mod pagesize;
+pub mod redo;
 pub mod space;
 pub mod table;
 pub mod time;
@@ -27,6 +28,7 @@ pub mod verify;
 pub mod log;
 
 mod bytes;
+mod image;
 mod longvalue;
 mod record;
 

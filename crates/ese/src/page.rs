@@ -239,6 +239,15 @@ impl Page {
         self.tag(0).0
     }
 
+    /// Reserved tags behind tag 0; only the newest format has any.
+    pub(crate) fn further_reserved_tags(&self) -> Vec<Vec<u8>> {
+        let tags = self.reserved_tags().min(self.tag_count());
+        if self.flags() & flag::PRE_INITIALISED != 0 {
+            return Vec::new();
+        }
+        (1..tags).map(|tag| self.tag(tag).0.to_vec()).collect()
+    }
+
     /// The key prefix that the nodes share (ese.md 3.3, 4).
     pub fn prefix(&self) -> &[u8] {
         let header = self.external_header();

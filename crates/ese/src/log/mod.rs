@@ -11,5 +11,5 @@ mod length;
 
 pub use file::{LogEnd, LogFile, RecordAt, Records};
 pub use header::{Attachment, LogHeader};
-pub use length::record_length;
+pub use length::{record_length, record_name};
 pub use record::Record;

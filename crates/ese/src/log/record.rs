@@ -513,7 +513,7 @@ impl<'a> Record<'a> {
             },
             16 => Self::DetachDatabase {
                 database: fields.u8(3)?,
-                path: names_text(fields.slice(7, half(4)?)?, fields.u8(6)? & 8 != 0),
+                path: detached_path(fields.slice(7, half(4)?)?),
             },
             2 | 50 => Self::Term,
             18 | 52 | 80 => Self::RecoveryQuit,
@@ -654,6 +654,11 @@ impl<'a> Record<'a> {
             _ => Self::Other { kind },
         })
     }
+}
+
+/// The flags of a detach do not tell the width of its path's characters.
+fn detached_path(bytes: &[u8]) -> String {
+    names_text(bytes, bytes.get(1) == Some(&0))
 }
 
 fn split<'a>(fields: &Fields<'a>, with_image: bool) -> Result<Split<'a>, Error> {

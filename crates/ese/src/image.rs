@@ -1,0 +1,253 @@
+//! A page taken apart for changing, and put together again (ese.md 3.3).
+
+use crate::bytes::{len16, put};
+use crate::checksum::seal_page;
+use crate::error::Error;
+use crate::page::{Page, flag, node_flag};
+use crate::pagesize::PageSize;
+
+/// Shorter common prefixes are not worth their two bytes (ese.md 3.4).
+const SHORTEST_PREFIX: usize = 3;
+
+/// A node of a page that is being changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct NodeImage {
+    /// Without the bit for a compressed key, which follows from `prefix`.
+    pub(crate) flags: u8,
+    /// Key bytes shared with the page's prefix.
+    pub(crate) prefix: usize,
+    pub(crate) suffix: Vec<u8>,
+    pub(crate) data: Vec<u8>,
+}
+
+impl NodeImage {
+    /// A node without a key in the page's prefix.
+    pub(crate) fn plain(key: &[u8], data: &[u8]) -> Self {
+        Self { flags: 0, prefix: 0, suffix: key.to_vec(), data: data.to_vec() }
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.flags & node_flag::DELETED != 0
+    }
+
+    pub(crate) fn set_deleted(&mut self, deleted: bool) {
+        self.flags &= !node_flag::DELETED;
+        if deleted {
+            self.flags |= node_flag::DELETED;
+        }
+    }
+
+    fn length(&self) -> usize {
+        let prefix = if self.prefix == 0 { 0 } else { 2 };
+        prefix + 2 + self.suffix.len() + self.data.len()
+    }
+}
+
+/// A page that is being changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PageImage {
+    pub(crate) number: u32,
+    size: PageSize,
+    pub(crate) dbtime: u64,
+    pub(crate) previous: u32,
+    pub(crate) next: u32,
+    pub(crate) object: u32,
+    pub(crate) flags: u32,
+    /// Tag 0: space header or split buffer of a root page, key prefix of others.
+    pub(crate) external: Vec<u8>,
+    /// Further reserved tags of the newest format.
+    reserved: Vec<Vec<u8>>,
+    reserved_bits: u16,
+    pub(crate) nodes: Vec<NodeImage>,
+}
+
+impl PageImage {
+    /// An empty page.
+    pub(crate) fn new(size: PageSize, number: u32, object: u32, flags: u32) -> Self {
+        Self {
+            number,
+            size,
+            dbtime: 0,
+            previous: 0,
+            next: 0,
+            object,
+            flags: flags | flag::NEW_CHECKSUM,
+            external: Vec::new(),
+            reserved: Vec::new(),
+            reserved_bits: 0,
+            nodes: Vec::new(),
+        }
+    }
+
+    /// Takes a page apart.
+    ///
+    /// # Errors
+    /// As [`Page::node`].
+    pub(crate) fn from_page(page: &Page) -> Result<Self, Error> {
+        let mut nodes = Vec::with_capacity(page.node_count());
+        for line in 0..page.node_count() {
+            let node = page.node(line)?;
+            nodes.push(NodeImage {
+                flags: node.flags & !node_flag::COMPRESSED,
+                prefix: node.prefix.len(),
+                suffix: node.suffix.to_vec(),
+                data: node.data.to_vec(),
+            });
+        }
+        Ok(Self {
+            number: page.number(),
+            size: page.size(),
+            dbtime: page.dbtime(),
+            previous: page.previous(),
+            next: page.next(),
+            object: page.object_id(),
+            flags: page.flags(),
+            external: page.external_header().to_vec(),
+            reserved: page.further_reserved_tags(),
+            reserved_bits: page.reserved_tag_bits(),
+            nodes,
+        })
+    }
+
+    pub(crate) fn has(&self, flags: u32) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// The key prefix that the nodes share; as [`Page::prefix`].
+    pub(crate) fn prefix(&self) -> &[u8] {
+        match (self.has(flag::ROOT), self.has(flag::SPACE_TREE)) {
+            (false, _) => &self.external,
+            (true, true) => self.external.get(16..).unwrap_or_default(),
+            (true, false) => &[],
+        }
+    }
+
+    /// Both parts of a node's key in one.
+    pub(crate) fn key(&self, node: &NodeImage) -> Vec<u8> {
+        let prefix = self.prefix().get(..node.prefix).unwrap_or_default();
+        [prefix, &node.suffix].concat()
+    }
+
+    /// A node for a full key, sharing what it can with the page's prefix.
+    pub(crate) fn compressed(&self, flags: u8, key: &[u8], data: Vec<u8>) -> NodeImage {
+        let shared = self.prefix().iter().zip(key).take_while(|(a, b)| a == b).count();
+        let prefix = if shared < SHORTEST_PREFIX { 0 } else { shared };
+        NodeImage { flags, prefix, suffix: key[prefix..].to_vec(), data }
+    }
+
+    /// Nodes with their full keys, so that they can move to a page with another prefix.
+    pub(crate) fn full_nodes(&self) -> Vec<FullNode> {
+        self.nodes
+            .iter()
+            .map(|node| FullNode { flags: node.flags, key: self.key(node), data: node.data.clone() })
+            .collect()
+    }
+
+    /// Replaces all nodes, each compressed against the prefix in place.
+    pub(crate) fn set_nodes(&mut self, nodes: impl IntoIterator<Item = FullNode>) {
+        self.nodes =
+            nodes.into_iter().map(|node| self.compressed(node.flags, &node.key, node.data)).collect();
+    }
+
+    /// Drops nodes and prefix: the state of a page that left its tree.
+    pub(crate) fn empty(&mut self) {
+        self.nodes.clear();
+        self.external.clear();
+        self.flags |= flag::EMPTY;
+    }
+
+    /// Puts the page together, without gaps, checksum included.
+    ///
+    /// # Errors
+    /// [`Error::MalformedPage`] when it does not fit its size.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let too_large = || Error::MalformedPage {
+            page: self.number,
+            what: "the changed page",
+            problem: "its nodes do not fit",
+        };
+        let mut bytes = vec![0; self.size.bytes()];
+        let bare = self.has(flag::PRE_INITIALISED);
+        let tags = if bare { 0 } else { 1 + self.reserved.len() + self.nodes.len() };
+        let used: usize = self.external.len()
+            + self.reserved.iter().map(Vec::len).sum::<usize>()
+            + self.nodes.iter().map(NodeImage::length).sum::<usize>();
+        let free = self.size.body().checked_sub(used + 4 * tags).ok_or_else(too_large)?;
+        put(&mut bytes, 8, &self.dbtime.to_le_bytes());
+        put(&mut bytes, 16, &self.previous.to_le_bytes());
+        put(&mut bytes, 20, &self.next.to_le_bytes());
+        put(&mut bytes, 24, &self.object.to_le_bytes());
+        let half = |value| len16(value).ok_or_else(too_large);
+        put(&mut bytes, 28, &half(free)?.to_le_bytes());
+        put(&mut bytes, 32, &half(used)?.to_le_bytes());
+        let tag_field = half(tags)? | self.reserved_bits;
+        put(&mut bytes, 34, &tag_field.to_le_bytes());
+        put(&mut bytes, 36, &self.flags.to_le_bytes());
+        if self.size.is_large() {
+            put(&mut bytes, 64, &self.number.to_le_bytes());
+        }
+        if !bare {
+            self.write_tags(&mut bytes).ok_or_else(too_large)?;
+        }
+        seal_page(&mut bytes, self.number);
+        Ok(bytes)
+    }
+
+    fn write_tags(&self, bytes: &mut [u8]) -> Option<()> {
+        let mut writer = TagWriter { size: self.size, bytes, tag: 0, offset: 0 };
+        writer.write(0, &self.external)?;
+        for reserved in &self.reserved {
+            writer.write(0, reserved)?;
+        }
+        for node in &self.nodes {
+            let mut content = Vec::with_capacity(node.length());
+            let mut flags = node.flags;
+            if node.prefix != 0 {
+                flags |= node_flag::COMPRESSED;
+                content.extend_from_slice(&len16(node.prefix)?.to_le_bytes());
+            }
+            content.extend_from_slice(&len16(node.suffix.len())?.to_le_bytes());
+            content.extend_from_slice(&node.suffix);
+            content.extend_from_slice(&node.data);
+            writer.write(flags, &content)?;
+        }
+        Some(())
+    }
+}
+
+/// A node free of its page's prefix.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct FullNode {
+    pub(crate) flags: u8,
+    pub(crate) key: Vec<u8>,
+    pub(crate) data: Vec<u8>,
+}
+
+struct TagWriter<'a> {
+    size: PageSize,
+    bytes: &'a mut [u8],
+    tag: usize,
+    offset: usize,
+}
+
+impl TagWriter<'_> {
+    fn write(&mut self, flags: u8, content: &[u8]) -> Option<()> {
+        let start = self.size.page_header() + self.offset;
+        put(self.bytes, start, content);
+        let tag_flags = if self.size.is_large() {
+            // The flags lie in the top bits of the node's first u16.
+            if let (Some(byte), false) = (self.bytes.get_mut(start + 1), content.len() < 2) {
+                *byte |= flags << 5;
+            }
+            0
+        } else {
+            u16::from(flags) << 13
+        };
+        let at = self.size.bytes() - 4 * (self.tag + 1);
+        put(self.bytes, at, &len16(content.len())?.to_le_bytes());
+        put(self.bytes, at + 2, &(len16(self.offset)? | tag_flags).to_le_bytes());
+        self.tag += 1;
+        self.offset += content.len();
+        Some(())
+    }
+}

@@ -1,0 +1,502 @@
+//! Replay of log records onto the pages of one database (ese.md 9).
+//!
+//! Every record names the database time of its page before and after, so each page is judged by itself: already
+//! there, to be changed, or not fitting. A log that does not fit its database cannot be replayed by accident.
+
+mod merge;
+mod node;
+mod pages;
+mod split;
+mod transaction;
+mod tree;
+mod undo;
+
+use std::collections::HashMap;
+
+use crate::code::Code;
+use crate::error::Error;
+use crate::header::DatabaseHeader;
+use crate::lgpos::{Lgpos, LogTime, Signature};
+use crate::log::{LogHeader, Record};
+use crate::pager::PagerMut;
+use crate::pagesize::PageSize;
+
+use pages::{Pages, Slot};
+use transaction::{Change, Session};
+
+/// Largest page number a log may make a file grow to: 16 TiB of the largest pages.
+const LARGEST_PAGE: u32 = 1 << 29;
+
+/// What a replay did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    /// Records seen.
+    pub records: u64,
+    /// Page changes made.
+    pub applied: u64,
+    /// Page changes that were already there.
+    pub skipped: u64,
+    /// Transactions rolled back at the end.
+    pub rolled_back: u32,
+    /// Single changes undone for that.
+    pub undone: u64,
+}
+
+/// The state of a database in the middle of a replay.
+///
+/// Feed it the records of each generation in order ([`Replayer::begin_log`], [`Replayer::apply`]), then
+/// [`Replayer::finish`]. Memory: a cache of pages of at most about 32 MiB, and the changes of open transactions.
+#[derive(Clone, Debug)]
+pub struct Replayer<T> {
+    pages: Pages<T>,
+    header: Option<DatabaseHeader>,
+    /// Number of the database in the records while it is attached.
+    number: Option<u8>,
+    sessions: HashMap<u16, Session>,
+    /// What a split learned about the operation that follows it.
+    prepared: Option<Change>,
+    position: Lgpos,
+    log_signature: Signature,
+    dbtime: u64,
+    last_object: u32,
+    last_page: u32,
+    counts: Counts,
+    /// Time stamp for the clean header: that of the last log.
+    time: LogTime,
+}
+
+/// What to do with one page of a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Apply,
+    AlreadyThere,
+}
+
+impl<T: PagerMut> Replayer<T> {
+    /// Starts on `target`, which holds a database with this header or, with none, waits for the log to create one.
+    pub fn new(target: T, header: Option<DatabaseHeader>, page_size: PageSize) -> Self {
+        let slots = (target.size() / page_size.bytes64()).saturating_sub(2);
+        let last_page = header.as_ref().map_or(0, |_| u32::try_from(slots).unwrap_or(u32::MAX));
+        Self {
+            dbtime: header.as_ref().map_or(0, DatabaseHeader::dbtime),
+            last_object: header.as_ref().map_or(0, DatabaseHeader::last_object_id),
+            pages: Pages::new(target, page_size),
+            header,
+            number: None,
+            sessions: HashMap::new(),
+            prepared: None,
+            position: Lgpos::default(),
+            log_signature: Signature([0; 28]),
+            last_page,
+            counts: Counts::default(),
+            time: LogTime::default(),
+        }
+    }
+
+    /// Notes the header of the next generation: which number the database has in its records.
+    pub fn begin_log(&mut self, log: &LogHeader) {
+        self.log_signature = log.signature;
+        self.time = log.created;
+        let own = self.header.as_ref().map(DatabaseHeader::database_signature);
+        let attached = log.attachments.iter().find(|attachment| Some(attachment.signature) == own);
+        if let Some(attachment) = attached {
+            self.number = Some(attachment.database);
+        }
+    }
+
+    /// The header as it would be written now; `None` before the log created the database.
+    pub fn header(&self) -> Option<&DatabaseHeader> {
+        self.header.as_ref()
+    }
+
+    /// What was done so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Sessions with an open transaction.
+    pub fn open_transactions(&self) -> Vec<u16> {
+        let open = self.sessions.iter().filter(|(_, session)| session.is_open());
+        open.map(|(number, _)| *number).collect()
+    }
+
+    /// Replays one record.
+    ///
+    /// # Errors
+    /// [`Error::Replay`] naming the position: -566 or -567 (HRESULT 0xC8000236, 0xC8000237) when a page does not fit,
+    /// -501 (0xC80001F5) when the record contradicts its page, -514 (0xC8000202) for a record whose replay is not
+    /// supported. [`Error::Io`]. After an error the replay must not go on.
+    pub fn apply(&mut self, position: Lgpos, bytes: &[u8]) -> Result<(), Error> {
+        self.position = position;
+        self.counts.records += 1;
+        self.pages.trim()?;
+        let record = Record::parse(bytes)?;
+        if let Some(session) = self.collecting_session(&record) {
+            session.collect(position, bytes.to_vec());
+            return Ok(());
+        }
+        match record {
+            Record::MacroCommit { session } => self.apply_macro(session),
+            other => self.apply_parsed(&other),
+        }
+    }
+
+    /// Errors of records carry their position.
+    fn fault(&self, page: Option<u32>, code: Code, problem: impl Into<String>) -> Error {
+        let problem = match page {
+            Some(page) => format!("page {page}: {}", problem.into()),
+            None => problem.into(),
+        };
+        Error::Replay { position: self.position, page, code, problem }
+    }
+
+    fn contradiction(&self, page: u32, problem: &str) -> Error {
+        self.fault(
+            Some(page),
+            Code::LOG_CORRUPT,
+            format!("{problem}: database and log were not written together"),
+        )
+    }
+
+    /// A record of a session inside a macro is kept until the macro's end.
+    fn collecting_session(&mut self, record: &Record<'_>) -> Option<&mut Session> {
+        let number = session_of_page_record(record)?;
+        let session = self.sessions.get_mut(&number)?;
+        session.in_macro().then_some(session)
+    }
+
+    fn apply_parsed(&mut self, record: &Record<'_>) -> Result<(), Error> {
+        match record {
+            Record::Begin { session, from, levels } => self.session(*session).begin(*from, *levels),
+            Record::Commit { session, to } => self.session(*session).commit(*to),
+            Record::Rollback { session, levels } => self.session(*session).rollback(*levels),
+            Record::MacroBegin { session } => self.session(*session).macro_begin(),
+            Record::MacroAbort { session } => {
+                self.session(*session).macro_end();
+            }
+            Record::CreateDatabase { database, signature, .. } => {
+                self.create_database(*database, *signature)?
+            }
+            Record::AttachDatabase { database, signature, .. } => self.attach(*database, *signature),
+            Record::DetachDatabase { database, .. } => {
+                if self.number == Some(*database) {
+                    self.mark_clean()?;
+                    self.number = None;
+                }
+            }
+            Record::Term | Record::RecoveryQuit => {
+                if self.number.is_some() && self.open_transactions().is_empty() {
+                    self.mark_clean()?;
+                    self.number = None;
+                }
+                self.sessions.clear();
+            }
+            Record::ExtendDatabase { database, last_page } if self.is_ours(*database) => {
+                self.extend(*last_page)?
+            }
+            Record::ShrinkDatabase { database, last_page } if self.is_ours(*database) => {
+                self.shrink(*last_page)?
+            }
+            Record::SetVersion { database, version } if self.is_ours(*database) => {
+                if let Some(header) = &mut self.header {
+                    header.set_u32(232, version[1]);
+                    header.set_u32(644, version[2]);
+                    header.seal();
+                }
+            }
+            Record::NotReplayed { kind } => {
+                let name = crate::log::record_name(*kind);
+                return Err(self.fault(
+                    None,
+                    Code::BAD_LOG_VERSION,
+                    format!("replay of a {name} record is not supported: recover on Windows"),
+                ));
+            }
+            Record::Split(split) => self.apply_splits(&[(*split, self.position)], None)?,
+            Record::Merge(merge) => self.apply_merges(&[*merge])?,
+            other => self.apply_page_record(other)?,
+        }
+        Ok(())
+    }
+
+    fn session(&mut self, number: u16) -> &mut Session {
+        self.sessions.entry(number).or_default()
+    }
+
+    fn is_ours(&self, database: u8) -> bool {
+        self.number == Some(database) && self.header.is_some()
+    }
+
+    /// Applies what a session collected; splits and merges with all their levels at once.
+    fn apply_macro(&mut self, number: u16) -> Result<(), Error> {
+        let end = self.position;
+        let collected = self.session(number).macro_end();
+        let mut records = Vec::with_capacity(collected.len());
+        for (position, bytes) in &collected {
+            records.push((*position, Record::parse(bytes)?));
+        }
+        let mut next = 0;
+        while let Some((position, record)) = records.get(next) {
+            self.position = *position;
+            next += 1;
+            match record {
+                Record::Split(_) => {
+                    let rest = records[next..].iter();
+                    let further = rest.take_while(|(_, record)| matches!(record, Record::Split(_))).count();
+                    let group: Vec<_> = records[next - 1..next + further]
+                        .iter()
+                        .filter_map(|(position, record)| match record {
+                            Record::Split(split) => Some((*split, *position)),
+                            _ => None,
+                        })
+                        .collect();
+                    next += further;
+                    let operation = records.get(next).map(|(_, record)| record);
+                    self.apply_splits(&group, operation)?;
+                }
+                Record::Merge(_) => {
+                    let rest = records[next..].iter();
+                    let further = rest.take_while(|(_, record)| matches!(record, Record::Merge(_))).count();
+                    let group: Vec<_> = records[next - 1..next + further]
+                        .iter()
+                        .filter_map(|(_, record)| match record {
+                            Record::Merge(merge) => Some(*merge),
+                            _ => None,
+                        })
+                        .collect();
+                    next += further;
+                    self.apply_merges(&group)?;
+                }
+                other => self.apply_parsed(other)?,
+            }
+        }
+        self.position = end;
+        Ok(())
+    }
+
+    /// The rule of ese.md 9.1 for a page that exists.
+    fn judge(&mut self, page: u32, dbtime: u64, before: u64) -> Result<Verdict, Error> {
+        self.dbtime = self.dbtime.max(dbtime);
+        if page == 0 || LARGEST_PAGE < page {
+            return Err(self.contradiction(page, "the record names a page that cannot exist"));
+        }
+        let current = match self.pages.slot(page)? {
+            Slot::Present(image) => image.dbtime,
+            Slot::Blank => 0,
+            Slot::Unreadable => {
+                return Err(self.fault(
+                    Some(page),
+                    Code::PAGE_CHECKSUM,
+                    "damaged in the database, and the logs do not make it anew: take another backup",
+                ));
+            }
+        };
+        if dbtime <= current {
+            self.counts.skipped += 1;
+            return Ok(Verdict::AlreadyThere);
+        }
+        if current == before {
+            self.counts.applied += 1;
+            return Ok(Verdict::Apply);
+        }
+        let (code, why) = if current < before {
+            (Code::DBTIME_TOO_OLD, "an earlier log is missing, or a write to the database was lost")
+        } else {
+            (Code::DBTIME_TOO_NEW, "the database is not the one this log was written for")
+        };
+        Err(self.fault(
+            Some(page),
+            code,
+            format!("has database time {current}, the record expects {before}: {why}"),
+        ))
+    }
+
+    /// The rule for a page that the record makes anew.
+    fn judge_new(&mut self, page: u32, dbtime: u64) -> Result<Verdict, Error> {
+        self.dbtime = self.dbtime.max(dbtime);
+        if page == 0 || LARGEST_PAGE < page {
+            return Err(self.contradiction(page, "the record makes a page that cannot exist"));
+        }
+        match self.pages.slot(page)? {
+            Slot::Present(image) if dbtime <= image.dbtime => {
+                self.counts.skipped += 1;
+                Ok(Verdict::AlreadyThere)
+            }
+            _ => {
+                self.counts.applied += 1;
+                self.last_page = self.last_page.max(page);
+                Ok(Verdict::Apply)
+            }
+        }
+    }
+
+    fn create_database(&mut self, database: u8, signature: Signature) -> Result<(), Error> {
+        match &self.header {
+            // The copy at hand is of this database or younger: its creation is history.
+            Some(header) if header.database_signature() == signature => {
+                self.number = Some(database);
+            }
+            Some(_) => {}
+            None => {
+                // Format 0x620, update 20: what every engine creates unless a later record says otherwise.
+                let mut header =
+                    DatabaseHeader::create(self.pages.size, 0x620, 20, signature, self.log_signature);
+                header.set_u32(104, u32::from(database));
+                header.set_dirty(self.position, self.position.generation);
+                self.header = Some(header);
+                self.number = Some(database);
+                self.write_header()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, database: u8, signature: Signature) {
+        let position = self.position;
+        let Some(header) = &mut self.header else {
+            return;
+        };
+        if header.database_signature() == signature {
+            self.number = Some(database);
+            if header.state() == crate::header::State::CleanShutdown
+                && header.consistent_position() < position
+            {
+                header.set_dirty(position, position.generation);
+            }
+        }
+    }
+
+    /// The database was closed in good order at this record.
+    fn mark_clean(&mut self) -> Result<(), Error> {
+        self.pages.flush()?;
+        let (position, time) = (self.position, self.time);
+        if let Some(header) = &mut self.header {
+            header.set_clean(position, time, self.dbtime, self.last_object);
+        }
+        self.write_header()
+    }
+
+    fn write_header(&mut self) -> Result<(), Error> {
+        if let Some(header) = &self.header {
+            let target = &mut self.pages.target;
+            target.write_at(0, header.bytes())?;
+            target.write_at(self.pages.size.bytes64(), header.bytes())?;
+        }
+        Ok(())
+    }
+
+    fn extend(&mut self, last_page: u32) -> Result<(), Error> {
+        if LARGEST_PAGE < last_page {
+            return Err(self.contradiction(last_page, "the file would grow beyond all bounds"));
+        }
+        self.last_page = self.last_page.max(last_page);
+        Ok(())
+    }
+
+    fn shrink(&mut self, last_page: u32) -> Result<(), Error> {
+        if last_page < self.last_page {
+            self.pages.flush()?;
+            self.pages.cut(last_page);
+            self.last_page = last_page;
+            let end = self.pages.size.offset_of(last_page.saturating_add(1));
+            if end < self.pages.target.size() {
+                self.pages.target.set_size(end)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all changed pages to the target without ending the replay.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.pages.flush()?;
+        self.write_header()
+    }
+
+    /// Ends the replay: rolls back open transactions, writes the pages and a clean header, and gives the target back.
+    ///
+    /// # Errors
+    /// [`Error::Replay`] when an open transaction cannot be rolled back, [`Error::Refused`] with -1216
+    /// (HRESULT 0xC80004C0) when the logs never spoke of a database, [`Error::Io`].
+    pub fn finish(mut self) -> Result<(T, DatabaseHeader, Counts), Error> {
+        self.roll_back()?;
+        if self.header.is_none() {
+            return Err(Error::Refused {
+                code: Code::ATTACHED_DATABASE_MISMATCH,
+                problem: "there is no database, and the logs create none".to_owned(),
+            });
+        }
+        self.pages.flush()?;
+        self.set_file_size()?;
+        let clean =
+            self.header.as_ref().is_some_and(|header| header.state() == crate::header::State::CleanShutdown);
+        if !clean || self.counts.undone != 0 {
+            self.mark_clean()?;
+        } else {
+            self.write_header()?;
+        }
+        self.pages.target.sync()?;
+        let Self { pages, header, counts, .. } = self;
+        match header {
+            Some(header) => Ok((pages.target, header, counts)),
+            None => unreachable!("checked above"),
+        }
+    }
+
+    /// The file ends behind the last page the database owns: a patch page goes, missing zero pages come.
+    fn set_file_size(&mut self) -> Result<(), Error> {
+        let database = crate::Database::open(PagerRef(&self.pages.target))?;
+        let owned = crate::space::SpaceMap::read(&database, []).map(|space| space.last_owned);
+        drop(database);
+        let has_patch_page = self.header.as_ref().is_some_and(|header| header.current_full_backup().is_set());
+        let last = match owned {
+            Ok(owned) if has_patch_page => owned,
+            Ok(owned) => owned.max(self.last_page),
+            Err(_) => self.last_page,
+        };
+        let size = self.pages.size.offset_of(last.saturating_add(1));
+        if self.pages.target.size() != size {
+            self.pages.target.set_size(size)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a target without taking it.
+struct PagerRef<'a, T>(&'a T);
+
+impl<T: PagerMut> crate::pager::Pager for PagerRef<'_, T> {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_at(offset, buffer)
+    }
+}
+
+/// The session of a record that changes pages.
+fn session_of_page_record(record: &Record<'_>) -> Option<u16> {
+    match record {
+        Record::CreateMultipleExtentTree { page, .. }
+        | Record::CreateSingleExtentTree { page, .. }
+        | Record::ConvertTree { page, .. } => Some(page.session),
+        Record::Split(split) => Some(split.page.session),
+        Record::Merge(merge) => Some(merge.page.session),
+        Record::Insert { at, .. }
+        | Record::FlagInsert { at, .. }
+        | Record::FlagInsertAndReplace { at, .. }
+        | Record::FlagDelete { at }
+        | Record::Delete { at }
+        | Record::Replace { at, .. }
+        | Record::ReplaceDifference { at, .. }
+        | Record::UndoInfo { at, .. }
+        | Record::Delta { at, .. }
+        | Record::SetExternalHeader { at, .. }
+        | Record::Undo { at, .. }
+        | Record::EmptyTree { at, .. } => Some(at.page.session),
+        _ => None,
+    }
+}

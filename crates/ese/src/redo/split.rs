@@ -1,0 +1,301 @@
+//! Redo of splits (ese.md 9.4).
+
+use super::node::{inserted_flags, replaced};
+use super::pages::Slot;
+use super::{Replayer, Verdict};
+use crate::compress::xpress;
+use crate::error::Error;
+use crate::image::{FullNode, NodeImage, PageImage};
+use crate::lgpos::Lgpos;
+use crate::log::Record;
+use crate::log::record::{NodeChange, OtherPage, Split};
+use crate::page::{Page, flag};
+use crate::pager::PagerMut;
+use crate::pagesize::PageSize;
+
+const VERTICAL: u8 = 0;
+const APPEND: u8 = 2;
+
+const INSERT: u8 = 1;
+const REPLACE: u8 = 2;
+const FLAG_INSERT_AND_REPLACE: u8 = 3;
+
+impl<T: PagerMut> Replayer<T> {
+    /// Redoes the levels of one split, root first; `operation` is the record that caused it.
+    pub(super) fn apply_splits(
+        &mut self,
+        levels: &[(Split<'_>, Lgpos)],
+        operation: Option<&Record<'_>>,
+    ) -> Result<(), Error> {
+        for (level, (split, position)) in levels.iter().enumerate() {
+            self.position = *position;
+            // A level without a new page only announces the pointer that its child sets.
+            if split.new == 0 || !self.is_ours(split.page.database) {
+                continue;
+            }
+            let child = levels.get(level + 1).map(|(child, _)| child);
+            self.split_level(split, child, operation)?;
+            let parent_splits = levels[..level]
+                .iter()
+                .any(|(other, _)| other.new != 0 && other.page.page == split.parent.page);
+            if split.kind != VERTICAL && !parent_splits {
+                self.point_parent(split)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn split_level(
+        &mut self,
+        split: &Split<'_>,
+        child: Option<&Split<'_>>,
+        operation: Option<&Record<'_>>,
+    ) -> Result<(), Error> {
+        let old = split.page;
+        self.last_object = self.last_object.max(split.object);
+        let new_verdict = self.judge_new(split.new, old.dbtime)?;
+        let old_verdict = self.judge(old.page, old.dbtime, old.before)?;
+        let is_leaf = split.new_flags & flag::LEAF != 0;
+        let right_verdict = match split.right.page {
+            right if right != 0 && is_leaf && split.kind != VERTICAL => {
+                Some(self.judge(right, old.dbtime, split.right.before)?)
+            }
+            _ => None,
+        };
+        if (new_verdict, old_verdict) != (Verdict::AlreadyThere, Verdict::AlreadyThere) {
+            let source = self.split_source(split, old_verdict)?;
+            let (left, right) = self.divide(split, source, child, operation)?;
+            if new_verdict == Verdict::Apply {
+                self.pages.put(right);
+            }
+            if old_verdict == Verdict::Apply {
+                self.pages.put(left);
+            }
+        }
+        if right_verdict == Some(Verdict::Apply) {
+            let page = self.pages.change(split.right.page)?;
+            page.previous = split.new;
+            page.dbtime = old.dbtime;
+        }
+        Ok(())
+    }
+
+    /// The old page before the split: as it is, or from the record when it is already newer on disk.
+    fn split_source(&mut self, split: &Split<'_>, verdict: Verdict) -> Result<PageImage, Error> {
+        let number = split.page.page;
+        if verdict == Verdict::Apply
+            && let Slot::Present(image) = self.pages.slot(number)?
+        {
+            return Ok(image.clone());
+        }
+        self.image_before(number, split.page.before, split.image_flags, split.image)
+    }
+
+    /// A page as the record kept it.
+    pub(super) fn image_before(
+        &mut self,
+        number: u32,
+        before: u64,
+        flags: u32,
+        image: &[u8],
+    ) -> Result<PageImage, Error> {
+        if image.is_empty() {
+            return Err(self.contradiction(
+                number,
+                "newer than the page it was split or merged with, and the record keeps no copy",
+            ));
+        }
+        let decoded = decode_image(self.pages.size, flags, image)
+            .and_then(|bytes| Page::parse(number, bytes).ok())
+            .and_then(|page| PageImage::from_page(&page).ok())
+            .filter(|image| image.dbtime == before);
+        decoded
+            .ok_or_else(|| self.contradiction(number, "the copy of the page in the record is not readable"))
+    }
+
+    /// Divides the source page: what stays, what moves.
+    fn divide(
+        &mut self,
+        split: &Split<'_>,
+        source: PageImage,
+        child: Option<&Split<'_>>,
+        operation: Option<&Record<'_>>,
+    ) -> Result<(PageImage, PageImage), Error> {
+        let number = split.page.page;
+        let is_leaf = split.new_flags & flag::LEAF != 0;
+        let mut nodes = source.full_nodes();
+        let done = if is_leaf {
+            self.operate_on_leaf(split, &mut nodes, operation)
+        } else {
+            operate_on_branch(split, &mut nodes, child)
+        };
+        done.map_err(|problem| self.contradiction(number, problem))?;
+        let first_moved = usize::from(split.split_line);
+        if nodes.len() != usize::from(split.lines) || nodes.len() < first_moved {
+            return Err(self.contradiction(number, "a split expects another number of nodes"));
+        }
+        let moved = nodes.split_off(first_moved);
+
+        let mut right =
+            PageImage::new(self.pages.size, split.new, split.object, split.new_flags | flag::NEW_RECORD);
+        right.dbtime = split.page.dbtime;
+        if let Ok(line) = usize::try_from(split.new_prefix_line) {
+            let node = moved
+                .get(line)
+                .ok_or_else(|| self.contradiction(number, "a split takes its prefix from a missing node"))?;
+            right.external.clone_from(&node.key);
+        }
+        right.set_nodes(moved);
+
+        let mut left = source;
+        left.dbtime = split.page.dbtime;
+        if split.kind == VERTICAL {
+            left.flags = split.old_flags | left.flags & flag::FLUSH_COUNTER;
+            left.nodes = vec![NodeImage::plain(&[], &split.new.to_le_bytes())];
+            return Ok((left, right));
+        }
+        let appended = split.kind == APPEND && split.split_line <= split.operation_line;
+        if appended {
+            left.nodes.truncate(first_moved);
+        } else {
+            left.external = split.new_prefix.to_vec();
+            left.set_nodes(nodes);
+        }
+        left.flags = split.old_flags | left.flags & flag::FLUSH_COUNTER;
+        if is_leaf {
+            right.previous = number;
+            right.next = split.right.page;
+            left.next = split.new;
+        }
+        Ok((left, right))
+    }
+
+    /// Does on the list of nodes what the record that caused the split did, and remembers it for a rollback.
+    fn operate_on_leaf(
+        &mut self,
+        split: &Split<'_>,
+        nodes: &mut Vec<FullNode>,
+        operation: Option<&Record<'_>>,
+    ) -> Result<(), &'static str> {
+        const MISSING: &str = "a split is not followed by the operation that caused it";
+        let line = usize::from(split.operation_line);
+        match split.operation {
+            0 => return Ok(()),
+            INSERT => {
+                let Some(Record::Insert { at, prefix, suffix, data }) = operation else {
+                    return Err(MISSING);
+                };
+                if nodes.len() < line {
+                    return Err("a split inserts behind the last node");
+                }
+                nodes.insert(line, full_node(at, &[*prefix, *suffix].concat(), data));
+                return Ok(());
+            }
+            REPLACE | FLAG_INSERT_AND_REPLACE => {}
+            _ => return Err("a split names an unknown operation"),
+        }
+        let node = nodes.get_mut(line).ok_or("a split changes a node that does not exist")?;
+        let record = operation.ok_or(MISSING)?;
+        let (at, new) = match record {
+            Record::Replace { at, .. } | Record::ReplaceDifference { at, .. } => {
+                (at, replaced(&node.data, record)?)
+            }
+            Record::FlagInsertAndReplace { at, data, .. } => (at, data.to_vec()),
+            _ => return Err(MISSING),
+        };
+        if let Some(mut change) = self.new_change(at, record) {
+            change.key = Some(node.key.clone());
+            change.old = Some(node.data.clone());
+            self.prepared = Some(change);
+        }
+        node.data = new;
+        if split.operation == FLAG_INSERT_AND_REPLACE {
+            node.flags &= !crate::page::node_flag::DELETED;
+        }
+        Ok(())
+    }
+
+    /// Sets the pointer to the new page in a parent that is not split itself.
+    fn point_parent(&mut self, split: &Split<'_>) -> Result<(), Error> {
+        let OtherPage { page, before } = split.parent;
+        let dbtime = split.page.dbtime;
+        if page == 0 || self.judge(page, dbtime, before)? == Verdict::AlreadyThere {
+            return Ok(());
+        }
+        let parent = self.pages.change(page)?;
+        let old_pointer = split.page.page.to_le_bytes();
+        let Some(line) = parent.nodes.iter().position(|node| node.data == old_pointer) else {
+            return Err(self.contradiction(page, "the parent does not point to the split page"));
+        };
+        let node = parent.compressed(0, split.parent_key, old_pointer.to_vec());
+        parent.nodes.insert(line, node);
+        if let Some(following) = parent.nodes.get_mut(line + 1) {
+            following.data = split.new.to_le_bytes().to_vec();
+        }
+        parent.dbtime = dbtime;
+        Ok(())
+    }
+}
+
+fn full_node(at: &NodeChange, key: &[u8], data: &[u8]) -> FullNode {
+    FullNode { flags: inserted_flags(at), key: key.to_vec(), data: data.to_vec() }
+}
+
+/// Above the leaves the operation is the pointer to the child's new page.
+fn operate_on_branch(
+    split: &Split<'_>,
+    nodes: &mut Vec<FullNode>,
+    child: Option<&Split<'_>>,
+) -> Result<(), &'static str> {
+    if split.operation == 0 {
+        return Ok(());
+    }
+    let child = child.ok_or("a split above the leaves lacks its child's")?;
+    let line = usize::from(split.operation_line);
+    let following = nodes.get_mut(line).ok_or("a split above the leaves points behind the last node")?;
+    if following.data != child.page.page.to_le_bytes() {
+        return Err("a split above the leaves does not point to the split page");
+    }
+    following.data = child.new.to_le_bytes().to_vec();
+    nodes.insert(
+        line,
+        FullNode { flags: 0, key: child.parent_key.to_vec(), data: child.page.page.to_le_bytes().to_vec() },
+    );
+    Ok(())
+}
+
+/// Opens the copy of a page in a record: compressed, without the gap between nodes and tags, or plain.
+///
+/// `None` for bytes that are no such copy.
+pub fn decode_image(size: PageSize, flags: u32, image: &[u8]) -> Option<Vec<u8>> {
+    const WITHOUT_GAP: u32 = 1;
+    const COMPRESSED: u32 = 2;
+    let plain = if flags & COMPRESSED != 0 {
+        // The same form as a compressed column value: scheme byte, size, data.
+        let (head, rest) = image.split_at_checked(3)?;
+        if head[0] >> 3 != 3 {
+            return None;
+        }
+        let length = usize::from(u16::from_le_bytes([head[1], head[2]]));
+        xpress(rest, length).ok()?
+    } else {
+        image.to_vec()
+    };
+    if plain.len() == size.bytes() {
+        return Some(plain);
+    }
+    if flags & WITHOUT_GAP == 0 || size.bytes() < plain.len() || plain.len() < size.page_header() {
+        return None;
+    }
+    let used = usize::from(u16::from_le_bytes([plain[32], plain[33]]));
+    let tags = 4 * usize::from(u16::from_le_bytes([plain[34], plain[35]]) & 0xFFF);
+    let head = size.page_header() + used;
+    if head + tags != plain.len() {
+        return None;
+    }
+    let mut page = vec![0; size.bytes()];
+    page[..head].copy_from_slice(&plain[..head]);
+    let tag_start = size.bytes() - tags;
+    page[tag_start..].copy_from_slice(&plain[head..]);
+    Some(page)
+}
