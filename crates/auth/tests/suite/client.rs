@@ -16,6 +16,8 @@ pub(crate) struct Client {
     pub(crate) user: &'static str,
     pub(crate) domain: &'static str,
     pub(crate) password: &'static str,
+    /// A hash to use instead of the password's.
+    pub(crate) hash: Option<[u8; 16]>,
     pub(crate) negotiate_flags: u32,
     pub(crate) authenticate_flags: u32,
     pub(crate) mic: Mic,
@@ -56,6 +58,7 @@ impl Client {
             user: "alice",
             domain: "CORP",
             password: "Pa55-wörd",
+            hash: None,
             negotiate_flags: FLAGS,
             authenticate_flags: FLAGS,
             mic: Mic::Right,
@@ -95,7 +98,7 @@ impl Client {
         }
         temp.extend([0; 8]);
 
-        let hash: [u8; 16] = Md4::digest(utf16(self.password)).into();
+        let hash = self.hash.unwrap_or_else(|| Md4::digest(utf16(self.password)).into());
         let name = [utf16(&self.user.to_uppercase()), utf16(self.domain)].concat();
         let key = hmac_md5(&hash, &[&name]);
         let proof = hmac_md5(&key, &[server_challenge, &temp]);

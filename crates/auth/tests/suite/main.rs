@@ -3,6 +3,7 @@
 
 mod client;
 mod handshake;
+mod hostile_server;
 mod hygiene;
 mod interop;
 mod refusals;

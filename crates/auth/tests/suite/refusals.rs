@@ -43,6 +43,17 @@ fn a_wrong_password_is_refused_with_and_without_a_mic() {
     }
 }
 
+/// The acceptor works on for an account that does not exist; whatever secret it works with must not open that account.
+#[test]
+fn an_unknown_account_has_no_secret_at_all() {
+    for mic in [Mic::Right, Mic::Absent] {
+        for hash in [[0; 16], [0xff; 16]] {
+            let client = Client { user: "nobody", hash: Some(hash), mic, ..Client::alice() };
+            assert_eq!(log_on(&client).err(), refused("nobody"));
+        }
+    }
+}
+
 /// Defect 2, the raw half: no name opens a door by itself; an account without a password opens none either.
 #[test]
 fn guest_anonymous_and_empty_passwords_are_refused() {
