@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::header::DatabaseHeader;
 use crate::lgpos::{Lgpos, LogTime, Signature};
 use crate::log::{LogHeader, Record};
+use crate::page::flag;
 use crate::pager::PagerMut;
 use crate::pagesize::PageSize;
 
@@ -445,6 +446,32 @@ impl<T: PagerMut> Replayer<T> {
         }
     }
 
+    /// What readers would see in every tree: object identifier, key and data of all nodes that are not deleted,
+    /// sorted. Space trees are left out, because a rollback does not give space back.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn visible_nodes(&mut self) -> Result<Vec<VisibleNode>, Error> {
+        let mut visible = Vec::new();
+        for number in 1..=self.last_page {
+            let Slot::Present(page) = self.pages.slot(number)? else {
+                continue;
+            };
+            let is_leaf = page.has(flag::LEAF);
+            if !is_leaf || page.flags & (flag::SPACE_TREE | flag::EMPTY) != 0 {
+                continue;
+            }
+            let nodes = page.nodes.iter().filter(|node| !node.is_deleted());
+            visible.extend(nodes.map(|node| VisibleNode {
+                object: page.object,
+                key: page.key(node),
+                data: node.data.clone(),
+            }));
+        }
+        visible.sort_unstable();
+        Ok(visible)
+    }
+
     /// The file ends behind the last page the database owns: a patch page goes, missing zero pages come.
     fn set_file_size(&mut self) -> Result<(), Error> {
         let database = crate::Database::open(PagerRef(&self.pages.target))?;
@@ -462,6 +489,17 @@ impl<T: PagerMut> Replayer<T> {
         }
         Ok(())
     }
+}
+
+/// A node as readers see it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct VisibleNode {
+    /// Object identifier of its tree.
+    pub object: u32,
+    /// Its full key.
+    pub key: Vec<u8>,
+    /// Its data.
+    pub data: Vec<u8>,
 }
 
 /// Reads a target without taking it.

@@ -13,8 +13,11 @@ use crate::pager::PagerMut;
 const DEEPEST: usize = 32;
 
 impl<T: PagerMut> Replayer<T> {
-    /// Undoes the changes of all open transactions, newest first.
-    pub(super) fn roll_back(&mut self) -> Result<(), Error> {
+    /// Undoes the changes of all open transactions, newest first. [`Replayer::finish`] does this by itself.
+    ///
+    /// # Errors
+    /// [`Error::Replay`] when a change cannot be undone, [`Error::Io`].
+    pub fn roll_back(&mut self) -> Result<(), Error> {
         let mut changes = Vec::new();
         for session in self.sessions.values_mut() {
             if session.is_open() {
