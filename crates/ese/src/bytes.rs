@@ -36,10 +36,6 @@ impl<'a> Fields<'a> {
         Ok(u16::from_le_bytes(self.array(offset)?))
     }
 
-    pub(crate) fn i16(&self, offset: usize) -> Result<i16, Error> {
-        Ok(i16::from_le_bytes(self.array(offset)?))
-    }
-
     pub(crate) fn u32(&self, offset: usize) -> Result<u32, Error> {
         Ok(u32::from_le_bytes(self.array(offset)?))
     }

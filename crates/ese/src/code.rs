@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use certadm_proto::csra::hresult::Hresult;
+
 /// An error number of the database engine, without its minus sign.
 ///
 /// The engine calls its errors `-n`; every Windows interface shows them as the HRESULT `0xC8000000 | n`
@@ -95,14 +97,14 @@ impl Code {
     }
 
     /// The HRESULT that Windows tools show: `0xC8000000 | n`.
-    pub fn hresult(self) -> u32 {
-        0xC800_0000 | u32::from(self.0)
+    pub fn hresult(self) -> Hresult {
+        Hresult::from_jet(self.0)
     }
 }
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{:08x} (ESE: {})", self.hresult(), self.engine_error())
+        write!(f, "0x{:08x} (ESE: {})", self.hresult().to_bits(), self.engine_error())
     }
 }
 
@@ -118,9 +120,9 @@ mod tests {
 
     #[test]
     fn composition_follows_the_table() {
-        assert_eq!(Code::BAD_LOG_SIGNATURE.hresult(), 0xC800_0212);
-        assert_eq!(Code::PAGE_CHECKSUM.hresult(), 0xC800_03FA);
-        assert_eq!(Code::ATTACHED_DATABASE_MISMATCH.hresult(), 0xC800_04C0);
+        assert_eq!(Code::BAD_LOG_SIGNATURE.hresult().to_bits(), 0xC800_0212);
+        assert_eq!(Code::PAGE_CHECKSUM.hresult().to_bits(), 0xC800_03FA);
+        assert_eq!(Code::ATTACHED_DATABASE_MISMATCH.hresult().to_bits(), 0xC800_04C0);
         assert_eq!(Code::LOG_CORRUPT_IN_RESTORE.to_string(), "0xc800023d (ESE: -573)");
     }
 }

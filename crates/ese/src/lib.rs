@@ -18,6 +18,7 @@ pub mod lgpos;
 pub mod page;
 pub mod pager;
 pub mod pagesize;
+pub mod recovery;
 pub mod redo;
 pub mod space;
 pub mod table;

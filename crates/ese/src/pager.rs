@@ -105,6 +105,30 @@ impl<P: Pager + ?Sized> Pager for &P {
     }
 }
 
+impl<P: Pager + ?Sized> Pager for &mut P {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, buffer)
+    }
+}
+
+impl<P: PagerMut + ?Sized> PagerMut for &mut P {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        (**self).write_at(offset, bytes)
+    }
+
+    fn set_size(&mut self, size: u64) -> io::Result<()> {
+        (**self).set_size(size)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        (**self).sync()
+    }
+}
+
 /// A file, read and written by position; the cursor of the file is not used.
 #[derive(Debug)]
 pub struct FilePager {

@@ -35,6 +35,9 @@ pub(crate) enum Cell {
     Many(Vec<Part>),
 }
 
+/// Header byte, if there is one, and bytes of a tagged value.
+type Tagged<'a> = (Option<u8>, &'a [u8]);
+
 /// A record whose fixed part was found to fit.
 #[derive(Clone, Copy)]
 pub(crate) struct Record<'a> {
@@ -178,7 +181,7 @@ impl<'a> Record<'a> {
     }
 
     /// Header byte, if there is one, and bytes of a tagged column.
-    fn tagged_value(&self, column: &Column) -> Result<Option<(Option<u8>, &'a [u8])>, Error> {
+    fn tagged_value(&self, column: &Column) -> Result<Option<Tagged<'a>>, Error> {
         if self.tagged.is_empty() {
             return Ok(None);
         }

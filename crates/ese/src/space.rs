@@ -154,7 +154,7 @@ impl SpaceMap {
     ) -> Result<Self, Error> {
         let slots = database.page_slots();
         let mut map = Self { last_owned: 0, free: PageSet::new(slots), unreadable: Vec::new() };
-        map.last_owned = map.add_tree(database, DATABASE_ROOT)?.unwrap_or(slots).min(slots);
+        map.last_owned = map.add_tree(database, DATABASE_ROOT)?.unwrap_or(slots);
         for root in roots.into_iter().filter(|root| *root != DATABASE_ROOT) {
             if let Err(error) = map.add_tree(database, root) {
                 map.unreadable.push((root, error));

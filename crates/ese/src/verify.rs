@@ -205,6 +205,10 @@ impl<P: Pager> Verifier<'_, P> {
             Ok(mut space) => {
                 self.report.last_owned = space.last_owned;
                 for (root, error) in core::mem::take(&mut space.unreadable) {
+                    // The page itself is reported when its turn comes.
+                    if error.code() == Code::PAGE_CHECKSUM {
+                        continue;
+                    }
                     self.add_page(Finding::from_error(
                         Kind::Space,
                         Place::Page(root),
@@ -230,7 +234,7 @@ impl<P: Pager> Verifier<'_, P> {
     fn file_size(&mut self) {
         let size = self.database.file().size();
         let page = self.database.page_size().bytes64();
-        if size % page != 0 {
+        if !size.is_multiple_of(page) {
             self.add(Finding::damage(
                 Kind::FileSize,
                 Code::BAD_BACKUP_SIZE,

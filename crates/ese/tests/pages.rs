@@ -1,35 +1,252 @@
-//! Every page of every fixture, and what single flips, cuts and swaps do to the findings.
+//! Every page of every fixture, and what flips, cuts and swaps do to the findings.
 
 mod common;
 
 use certadm_ese::checkpoint::{Checkpoint, check_flush_map};
-use certadm_ese::finding::{Kind, Severity};
-use certadm_ese::header::State;
-use certadm_ese::verify::{PageCounts, Report};
+use certadm_ese::checksum::{flip, seal_page};
+use certadm_ese::finding::{Kind, Place, Severity};
+use certadm_ese::header::{Copies, State};
+use certadm_ese::space::SpaceMap;
+use certadm_ese::verify::Report;
 use certadm_ese::{Code, Database};
+
+const PAGE: usize = 4096;
 
 fn verify(bytes: Vec<u8>) -> Report {
     Database::open(bytes).unwrap().verify(&mut |_| {}).unwrap()
 }
 
-fn kinds(report: &Report) -> Vec<(Kind, Severity)> {
-    report.findings.iter().map(|finding| (finding.kind, finding.severity)).collect()
+fn ca_database() -> Vec<u8> {
+    common::fixture("certlog/CertLog.edb").unwrap()
+}
+
+/// The one finding of a report.
+fn only(report: &Report) -> (Kind, Severity, Option<Code>, Place) {
+    assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
+    let finding = &report.findings[0];
+    (finding.kind, finding.severity, finding.code, finding.place)
 }
 
 #[test]
-fn every_page_of_every_fixture_is_sound() {
-    for name in common::TABLE_FIXTURES.into_iter().chain([
-        "winmail-v7-sec4096/WindowsMail.MSMessageStore",
-        "winmail-v7-sec4096/Backup_new_WindowsMail.MSMessageStore",
-        "indexeddb-v8-scrubbed/IndexedDB.edb",
-    ]) {
+fn every_page_of_every_fixture_is_judged_right() {
+    // In use, zero, free, free with garbage, beyond the last owned page.
+    let expected = [
+        ("certlog/CertLog.edb", [91, 31, 1, 131, 0]),
+        ("generic/basic.edb", [23, 231, 0, 0, 0]),
+        ("generic/binary.edb", [25, 229, 0, 0, 0]),
+        ("generic/default.edb", [23, 231, 0, 0, 0]),
+        ("generic/text.edb", [32, 222, 0, 0, 0]),
+        ("generic/SRUDB.dat", [79, 63, 0, 0, 16]),
+        ("generic/large.edb", [381, 129, 0, 0, 256]),
+        ("winmail-v7-sec4096/WindowsMail.MSMessageStore", [28, 228, 0, 0, 0]),
+        ("winmail-v7-sec4096/Backup_new_WindowsMail.MSMessageStore", [19, 237, 0, 0, 1]),
+        ("indexeddb-v8-scrubbed/IndexedDB.edb", [47, 31, 0, 0, 16]),
+    ];
+    for (name, counts) in expected {
         let Some(bytes) = common::fixture(name) else {
             continue;
         };
-        let report = verify(bytes.clone());
-        println!("{name}: {:?} {:?}", report.pages, report.findings);
-        assert_eq!(report.pages.damaged + report.pages.correctable, 0, "{name}");
-        let slots = Database::open(bytes).unwrap().page_slots();
-        assert_eq!(report.pages.total(), slots, "{name}");
+        let database = Database::open(bytes).unwrap();
+        let report = database.verify(&mut |_| {}).unwrap();
+        let pages = report.pages;
+        let found = [pages.valid, pages.zero, pages.free, pages.free_garbage, pages.beyond];
+        assert_eq!(found, counts, "{name}");
+        assert_eq!(pages.total(), database.page_slots(), "{name}");
+        assert!(report.is_sound(), "{name}: {:?}", report.findings);
+        assert_eq!(database.header_copies(), Copies::Equal, "{name}");
+    }
+}
+
+#[test]
+fn the_header_of_a_real_ca_says_who_wrote_it() {
+    let database = Database::open(ca_database()).unwrap();
+    let header = database.header();
+    assert_eq!(header.state(), State::CleanShutdown);
+    assert_eq!(header.windows_version(), [10, 0, 17_763, 0]);
+    assert_eq!(header.format_version(), [0x620, 20, 0]);
+    assert_eq!(header.page_size().bytes(), PAGE);
+}
+
+#[test]
+fn random_flips_in_pages_in_use_are_each_named() {
+    let original = ca_database();
+    let mut random = common::Random::new(7);
+    let database = Database::open(original.clone()).unwrap();
+    let roots = database.catalog().unwrap().roots();
+    let space = SpaceMap::read(&database, roots.into_iter().map(|(root, _)| root)).unwrap();
+    let in_use: Vec<u32> = (1..=space.last_owned)
+        .filter(|page| !space.free.contains(*page) && database.page(*page).is_ok())
+        .collect();
+    assert_eq!(in_use.len(), 91);
+    for _ in 0..30 {
+        let page = in_use[usize::try_from(random.below(in_use.len() as u64)).unwrap()];
+        let bit = u32::try_from(64 + random.below(PAGE as u64 * 8 - 64)).unwrap();
+        if bit == 9 * 32 + 13 {
+            continue;
+        }
+        let mut bytes = original.clone();
+        let start = (page as usize + 1) * PAGE;
+        flip(&mut bytes[start..start + PAGE], bit);
+        let report = verify(bytes);
+        // The catalog and the space trees are read with the flip corrected.
+        let (kind, severity, code, place) = only(&report);
+        assert_eq!(kind, Kind::FlippedBit, "page {page} bit {bit}");
+        assert_eq!(severity, Severity::Warning);
+        assert_eq!(code, Some(Code::PAGE_CHECKSUM));
+        assert_eq!(place, Place::Page(page));
+        let expected = format!("bit {} of byte {} is flipped", bit % 8, bit / 8);
+        assert_eq!(report.findings[0].text, expected);
+        assert!(report.is_sound());
+    }
+}
+
+#[test]
+fn damage_to_pages_is_told_apart() {
+    let original = ca_database();
+    let start = |page: usize| (page + 1) * PAGE;
+
+    let mut bytes = original.clone();
+    bytes[start(60) + 1000..start(60) + 1100].fill(0xEE);
+    let found = only(&verify(bytes));
+    assert_eq!(found, (Kind::PageChecksum, Severity::Damage, Some(Code::PAGE_CHECKSUM), Place::Page(60)));
+
+    let mut bytes = original.clone();
+    let copy = bytes[start(60)..start(61)].to_vec();
+    bytes[start(62)..start(63)].copy_from_slice(&copy);
+    let report = verify(bytes);
+    assert_eq!(only(&report).0, Kind::MisplacedPage);
+    assert!(report.findings[0].text.contains("page 60"));
+
+    // A page whose checksum is right but whose tags point outside.
+    let mut bytes = original.clone();
+    bytes[start(60) + PAGE - 4..start(60) + PAGE].copy_from_slice(&[0xFF, 0x1F, 0xFF, 0x1F]);
+    seal_page(&mut bytes[start(60)..start(61)], 60);
+    assert_eq!(verify(bytes).findings.last().unwrap().kind, Kind::PageStructure);
+
+    // Garbage on a free page is no damage.
+    let mut bytes = original.clone();
+    bytes[start(200)..start(201)].fill(0x77);
+    assert!(verify(bytes).findings.is_empty());
+}
+
+#[test]
+fn damage_to_the_file_as_a_whole_is_told_apart() {
+    let original = ca_database();
+
+    let mut bytes = original.clone();
+    bytes[100] ^= 1;
+    let database = Database::open(bytes).unwrap();
+    assert_eq!(database.header_copies(), Copies::PrimaryDamaged);
+    assert_eq!(only(&database.verify(&mut |_| {}).unwrap()).0, Kind::HeaderCopies);
+
+    let mut bytes = original.clone();
+    bytes[PAGE + 100] ^= 1;
+    let database = Database::open(bytes).unwrap();
+    assert_eq!(database.header_copies(), Copies::ShadowDamaged);
+
+    let mut bytes = original.clone();
+    bytes[100] ^= 1;
+    bytes[PAGE + 100] ^= 1;
+    let error = Database::open(bytes).err().unwrap();
+    assert_eq!(error.code(), Code::DATABASE_CORRUPTED);
+
+    let mut bytes = original.clone();
+    bytes.truncate(bytes.len() - 10);
+    let report = verify(bytes);
+    assert!(report.findings.iter().all(|finding| finding.kind == Kind::FileSize));
+    assert!(!report.is_sound());
+
+    let mut bytes = original.clone();
+    bytes.truncate(40 * PAGE);
+    assert!(!verify(bytes).is_sound());
+
+    for length in [0, 1, 667, 4095] {
+        assert!(Database::open(original[..length].to_vec()).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn a_backup_copy_without_its_patch_page_is_noticed() {
+    let Some(bytes) = common::fixture("winmail-v7-sec4096/Backup_new_WindowsMail.MSMessageStore") else {
+        return;
+    };
+    let database = Database::open(bytes.clone()).unwrap();
+    let patch = database.patch_page().unwrap().unwrap();
+    assert_eq!((patch.backup.low, patch.backup.high), (1, 1));
+    patch.check_against(database.header()).unwrap();
+
+    let mut cut = bytes.clone();
+    cut.truncate(bytes.len() - 8192);
+    let report = verify(cut);
+    let codes: Vec<_> = report.findings.iter().filter_map(|finding| finding.code).collect();
+    assert_eq!(codes, [Code::NOT_A_BACKUP]);
+
+    let mut other = bytes.clone();
+    let patch_start = bytes.len() - 8192;
+    other[patch_start + 70] ^= 1;
+    let page = &mut other[patch_start..];
+    let checksum = certadm_ese::checksum::xor_checksum(page);
+    page[..4].copy_from_slice(&checksum.to_le_bytes());
+    let report = verify(other);
+    let codes: Vec<_> = report.findings.iter().filter_map(|finding| finding.code).collect();
+    assert_eq!(codes, [Code::PATCH_PAGE_MISMATCH]);
+}
+
+#[test]
+fn checkpoints_and_flush_maps() {
+    for name in [
+        "winmail-v7-sec4096/edb.chk",
+        "indexeddb-v8-scrubbed/edb.chk",
+        "secedit-v8/edb.chk",
+        "secedit-v8-small/edb.chk",
+    ] {
+        let Some(bytes) = common::fixture(name) else {
+            continue;
+        };
+        let checkpoint = Checkpoint::read(&bytes).unwrap();
+        assert!(!checkpoint.from_second_copy, "{name}");
+        assert!(0 < checkpoint.position.generation, "{name}");
+        let mut damaged = bytes.clone();
+        damaged[20] ^= 1;
+        assert!(Checkpoint::read(&damaged).unwrap().from_second_copy, "{name}");
+        damaged[4096 + 20] ^= 1;
+        let error = Checkpoint::read(&damaged).unwrap_err();
+        assert_eq!(error.code(), Code::CHECKPOINT_CORRUPT, "{name}");
+    }
+    if let Some(bytes) = common::fixture("secedit-v8-small/secedit.jfm") {
+        let check = check_flush_map(&bytes).unwrap();
+        assert!(check.header_valid);
+        assert_eq!((check.valid_pages + check.zero_pages, check.damaged_pages), (1, 0));
+    }
+}
+
+#[test]
+fn hostile_page_bytes_behind_right_checksums_end_in_findings() {
+    let original = ca_database();
+    let mut random = common::Random::new(11);
+    for _ in 0..12 {
+        let mut bytes = original.clone();
+        for page in [1usize, 2, 3, 4, 25, 26, 30, 31] {
+            let start = (page + 1) * PAGE;
+            for _ in 0..4 {
+                let at = 8 + usize::try_from(random.below(PAGE as u64 - 8)).unwrap();
+                bytes[start + at] = u8::try_from(random.below(256)).unwrap();
+            }
+            bytes[start + 37] |= 0x20;
+            seal_page(&mut bytes[start..start + PAGE], u32::try_from(page).unwrap());
+        }
+        let database = Database::open(bytes).unwrap();
+        let _ = database.verify(&mut |_| {}).unwrap();
+        let Ok(catalog) = database.catalog() else {
+            continue;
+        };
+        for definition in catalog.tables() {
+            let table = database.table(&definition.name).unwrap();
+            for row in table.rows().take(300).flatten() {
+                for column in &definition.columns {
+                    let _ = row.value(column);
+                }
+            }
+        }
     }
 }

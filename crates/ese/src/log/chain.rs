@@ -33,17 +33,9 @@ pub(crate) fn check_name(name: &str, header: &LogHeader) -> Option<Finding> {
     })
 }
 
-/// Judges a log against its predecessor's header.
+/// Judges a log against its predecessor's header: creation times must link. Signatures are judged over all logs at
+/// once, because a single foreign one is another fault than a foreign database.
 pub(crate) fn check_link(previous: &LogHeader, next: &LogHeader) -> Option<Finding> {
-    if next.signature != previous.signature {
-        return Some(Finding::damage(
-            Kind::LogForeign,
-            Code::GIVEN_LOG_BAD_SIGNATURE,
-            Place::Log(next.generation),
-            "it belongs to another log sequence than its predecessor".to_owned(),
-            "take all logs from the backups of one CA, made after its last restore",
-        ));
-    }
     if next.previous_created != previous.created {
         return Some(Finding::damage(
             Kind::LogChain,
@@ -100,7 +92,7 @@ pub(crate) fn check_inside(log: &LogFile, closed: bool) -> Vec<Finding> {
             findings.push(damaged(Kind::LogTorn, Code::LOG_TORN, text));
         }
         LogEnd::Torn(text) => {
-            findings.push(Finding::note(Kind::LogTorn, Place::Position(log.end_position()), text.to_owned()))
+            findings.push(Finding::note(Kind::LogTorn, Place::Position(log.end_position()), text.to_owned()));
         }
         LogEnd::Damaged(text) => {
             findings.push(damaged(Kind::LogDamaged, Code::LOG_CORRUPT_IN_RESTORE, text));

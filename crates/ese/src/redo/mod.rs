@@ -22,6 +22,9 @@ use crate::page::flag;
 use crate::pager::PagerMut;
 use crate::pagesize::PageSize;
 
+pub use node::apply_difference;
+pub use split::decode_image;
+
 use pages::{Pages, Slot};
 use transaction::{Change, Session};
 
@@ -74,7 +77,8 @@ enum Verdict {
 }
 
 impl<T: PagerMut> Replayer<T> {
-    /// Starts on `target`, which holds a database with this header or, with none, waits for the log to create one.
+    /// Starts on `target`, which holds a database with this header, without the patch page of a backup copy; with no
+    /// header it waits for the log to create one.
     pub fn new(target: T, header: Option<DatabaseHeader>, page_size: PageSize) -> Self {
         let slots = (target.size() / page_size.bytes64()).saturating_sub(2);
         let last_page = header.as_ref().map_or(0, |_| u32::try_from(slots).unwrap_or(u32::MAX));
@@ -176,7 +180,7 @@ impl<T: PagerMut> Replayer<T> {
                 self.session(*session).macro_end();
             }
             Record::CreateDatabase { database, signature, .. } => {
-                self.create_database(*database, *signature)?
+                self.create_database(*database, *signature)?;
             }
             Record::AttachDatabase { database, signature, .. } => self.attach(*database, *signature),
             Record::DetachDatabase { database, .. } => {
@@ -193,10 +197,10 @@ impl<T: PagerMut> Replayer<T> {
                 self.sessions.clear();
             }
             Record::ExtendDatabase { database, last_page } if self.is_ours(*database) => {
-                self.extend(*last_page)?
+                self.extend(*last_page)?;
             }
             Record::ShrinkDatabase { database, last_page } if self.is_ours(*database) => {
-                self.shrink(*last_page)?
+                self.shrink(*last_page)?;
             }
             Record::SetVersion { database, version } if self.is_ours(*database) => {
                 if let Some(header) = &mut self.header {
@@ -416,6 +420,15 @@ impl<T: PagerMut> Replayer<T> {
         self.write_header()
     }
 
+    /// Gives the target back as a crash at this point would leave it, everything changed so far written.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn into_crashed(mut self) -> Result<T, Error> {
+        self.flush()?;
+        Ok(self.pages.target)
+    }
+
     /// Ends the replay: rolls back open transactions, writes the pages and a clean header, and gives the target back.
     ///
     /// # Errors
@@ -472,17 +485,15 @@ impl<T: PagerMut> Replayer<T> {
         Ok(visible)
     }
 
-    /// The file ends behind the last page the database owns: a patch page goes, missing zero pages come.
+    /// The file ends behind the last page the database owns; pages that were never written are zero.
     fn set_file_size(&mut self) -> Result<(), Error> {
         let database = crate::Database::open(PagerRef(&self.pages.target))?;
-        let owned = crate::space::SpaceMap::read(&database, []).map(|space| space.last_owned);
+        let owned = crate::space::SpaceMap::read(&database, []);
+        let owned = owned.map_or(0, |space| space.last_owned);
         drop(database);
-        let has_patch_page = self.header.as_ref().is_some_and(|header| header.current_full_backup().is_set());
-        let last = match owned {
-            Ok(owned) if has_patch_page => owned,
-            Ok(owned) => owned.max(self.last_page),
-            Err(_) => self.last_page,
-        };
+        // What no page of a real database can be is left to a verification to report.
+        let owned = if LARGEST_PAGE < owned { 0 } else { owned };
+        let last = owned.max(self.last_page);
         let size = self.pages.size.offset_of(last.saturating_add(1));
         if self.pages.target.size() != size {
             self.pages.target.set_size(size)?;

@@ -145,7 +145,7 @@ pub(super) fn undo_change(node: &mut NodeImage, change: &Change) -> Result<(), &
         ChangeKind::Replace => node.data = change.old.clone().ok_or(NO_BEFORE_IMAGE)?,
         ChangeKind::Delete => node.set_deleted(false),
         ChangeKind::Delta { delta, offset, wide } => {
-            add(&mut node.data, *offset, delta.wrapping_neg(), *wide)?
+            add(&mut node.data, *offset, delta.wrapping_neg(), *wide)?;
         }
     }
     Ok(())

@@ -1,0 +1,490 @@
+//! Recovery of a database from its logs: planned from headers alone, rehearsed in memory, or done to a new file
+//! (ese.md 9.2, 11.5; codes: certbcli.md 9.2).
+
+use std::collections::BTreeMap;
+
+use crate::backup::PatchPage;
+use crate::code::Code;
+use crate::database::Database;
+use crate::error::Error;
+use crate::finding::{Finding, Kind, Place, Severity};
+use crate::header::{DatabaseHeader, State};
+use crate::lgpos::{Lgpos, Signature};
+use crate::log::chain::{check_contents, check_inside, check_link, check_name};
+use crate::log::{LogFile, LogHeader};
+use crate::pager::{Overlay, Pager, PagerMut, copy};
+use crate::pagesize::PageSize;
+use crate::redo::{Counts, Replayer};
+
+/// Missing generations listed one by one; more become one finding.
+const MOST_MISSING: u32 = 16;
+
+/// A log file given to a recovery.
+#[derive(Clone, Copy)]
+pub struct LogInput<'a> {
+    /// Its file name, which says the generation of a closed log.
+    pub name: &'a str,
+    /// Its bytes.
+    pub file: &'a dyn Pager,
+}
+
+/// The generations that a database needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Range {
+    /// First generation.
+    pub low: u32,
+    /// Last generation that it needs to be consistent and to lose nothing that was committed.
+    pub high: u32,
+}
+
+/// What a recovery would use and what stands in its way.
+pub struct Plan<'a> {
+    database: Option<&'a dyn Pager>,
+    header: Option<DatabaseHeader>,
+    patch: Option<PatchPage>,
+    page_size: Option<PageSize>,
+    logs: BTreeMap<u32, (LogHeader, LogInput<'a>)>,
+    required: Option<Range>,
+    /// What was found; damage means that [`Plan::recover`] refuses.
+    pub findings: Vec<Finding>,
+}
+
+/// How far a replay has come, for a progress bar.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// The generation being replayed.
+    pub generation: u32,
+    /// The last generation at hand.
+    pub last: u32,
+    /// Records replayed so far.
+    pub records: u64,
+}
+
+/// What a recovery did.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outcome {
+    /// The clean header that was written.
+    pub header: DatabaseHeader,
+    /// What was replayed.
+    pub counts: Counts,
+    /// Position of the last record.
+    pub reached: Lgpos,
+    /// What was noticed on the way without stopping it.
+    pub findings: Vec<Finding>,
+}
+
+impl Outcome {
+    /// The outcome in one sentence.
+    pub fn sentence(&self) -> String {
+        let transactions = match self.counts.rolled_back {
+            1 => "1 transaction".to_owned(),
+            number => format!("{number} transactions"),
+        };
+        if self.reached.is_none() {
+            return "restorable: the database is clean and needs no log".to_owned();
+        }
+        format!("restorable: replay reached {}, 0 mismatches, {transactions} rolled back", self.reached)
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// Reads the headers of the database and of all logs and judges whether they make one sequence.
+    ///
+    /// Without a database the logs must create it (version 8, from generation 1 on).
+    ///
+    /// # Errors
+    /// [`Error::NotADatabase`] (HRESULT 0xC80004B6) and [`Error::Io`]; everything else becomes findings.
+    pub fn new(database: Option<&'a dyn Pager>, logs: &[LogInput<'a>]) -> Result<Self, Error> {
+        let mut plan = Self {
+            database,
+            header: None,
+            patch: None,
+            page_size: None,
+            logs: BTreeMap::new(),
+            required: None,
+            findings: Vec::new(),
+        };
+        if let Some(file) = database {
+            plan.read_database(file)?;
+        }
+        for log in logs {
+            plan.read_log(*log)?;
+        }
+        plan.judge_signatures();
+        plan.judge_range();
+        plan.judge_links();
+        Ok(plan)
+    }
+
+    /// The generations that the database needs; `None` when it is clean or there is none.
+    pub fn required(&self) -> Option<Range> {
+        self.required
+    }
+
+    /// The first and the last generation given.
+    pub fn given(&self) -> Option<Range> {
+        let (low, high) = (self.logs.keys().next()?, self.logs.keys().next_back()?);
+        Some(Range { low: *low, high: *high })
+    }
+
+    /// Headers of the logs given, by generation.
+    pub fn logs(&self) -> impl Iterator<Item = &LogHeader> {
+        self.logs.values().map(|(header, _)| header)
+    }
+
+    /// True when nothing found so far forbids a recovery. Only a replay proves it: [`Plan::rehearse`].
+    pub fn is_promising(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity < Severity::Damage)
+    }
+
+    /// Replays in memory: the strongest check, without writing anything. `cap` bounds the bytes of changed pages.
+    ///
+    /// # Errors
+    /// As [`Plan::recover`]; [`Error::Io`] of kind `OutOfMemory` when the cap is reached.
+    pub fn rehearse(&self, cap: usize, progress: &mut dyn FnMut(Progress)) -> Result<Outcome, Error> {
+        self.check_promising()?;
+        match self.database {
+            Some(file) => self.replay(Overlay::new(file, cap), progress),
+            None => self.replay(Overlay::new(Vec::new(), cap), progress),
+        }
+    }
+
+    /// Copies the database to `output` and brings it to the state of the last log. The input is never changed.
+    ///
+    /// On an error `output` holds an unfinished database: throw it away.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the code of the first damage found by planning; [`Error::Log`] for damage inside a
+    /// required log (-573, -570; HRESULT 0xC800023D, 0xC800023A); [`Error::Replay`]; [`Error::UnknownRecord`];
+    /// [`Error::Io`].
+    pub fn recover(
+        &self,
+        output: &mut dyn PagerMut,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, Error> {
+        self.check_promising()?;
+        match self.database {
+            Some(file) => copy(file, output)?,
+            None => output.set_size(0)?,
+        }
+        self.replay(output, progress)
+    }
+
+    fn check_promising(&self) -> Result<(), Error> {
+        let worst = self.findings.iter().find(|finding| finding.severity == Severity::Damage);
+        match worst {
+            None => Ok(()),
+            Some(finding) => Err(Error::Refused {
+                code: finding.code.unwrap_or(Code::DATABASE_CORRUPTED),
+                problem: format!("{}: {}; {}", finding.place, finding.text, finding.advice),
+            }),
+        }
+    }
+
+    fn read_database(&mut self, file: &'a dyn Pager) -> Result<(), Error> {
+        let database = Database::open(file)?;
+        let header = database.header().clone();
+        let current = header.current_full_backup();
+        let is_copy = current.is_set() && header.state() != State::CleanShutdown;
+        let patch = if is_copy { database.patch_page()? } else { None };
+        if let Some(patch) = &patch
+            && let Err(error) = patch.check_against(&header)
+        {
+            self.findings.push(Finding::from_error(
+                Kind::PatchPage,
+                Place::Page(database.page_slots()),
+                &error,
+                "take the database and its logs from one backup",
+            ));
+        }
+        if is_copy && patch.is_none() && current.high == 0 {
+            self.findings.push(Finding::damage(
+                Kind::PatchPage,
+                Code::NOT_A_BACKUP,
+                Place::File,
+                "a backup copy without the patch page at its end".to_owned(),
+                "the copy was cut short: take it again",
+            ));
+        }
+        if !file.size().is_multiple_of(header.page_size().bytes64()) {
+            self.findings.push(Finding::damage(
+                Kind::FileSize,
+                Code::BAD_BACKUP_SIZE,
+                Place::File,
+                "the size of the database is no multiple of its page size".to_owned(),
+                "the copy was cut short: take it again",
+            ));
+        }
+        self.required = required_range(&header, patch.as_ref());
+        self.page_size = Some(header.page_size());
+        self.header = Some(header);
+        self.patch = patch;
+        Ok(())
+    }
+
+    fn read_log(&mut self, log: LogInput<'a>) -> Result<(), Error> {
+        let header = match LogFile::read_header(log.file) {
+            Ok(header) => header,
+            Err(error @ Error::Io(_)) => return Err(error),
+            Err(error) => {
+                let kind = match error.code() {
+                    Code::BAD_LOG_VERSION => Kind::LogVersion,
+                    _ => Kind::LogDamaged,
+                };
+                let code = match error.code() {
+                    Code::LOG_CORRUPT => Code::LOG_CORRUPT_IN_RESTORE,
+                    other => other,
+                };
+                let text = format!("{}: {error}", log.name);
+                let generation = crate::log::chain::generation_of_name(log.name).unwrap_or(0);
+                self.findings.push(Finding::damage(
+                    kind,
+                    code,
+                    Place::Log(generation),
+                    text,
+                    "take this log from the backup again",
+                ));
+                return Ok(());
+            }
+        };
+        self.findings.extend(check_name(log.name, &header));
+        let page_size = *self.page_size.get_or_insert(header.page_size);
+        if header.page_size != page_size {
+            self.findings.push(Finding::damage(
+                Kind::LogForeign,
+                Code::DATABASE_LOG_SET_MISMATCH,
+                Place::Log(header.generation),
+                "it was written for another page size".to_owned(),
+                "take the database and its logs from one CA",
+            ));
+        }
+        if let Some((_, other)) = self.logs.get(&header.generation) {
+            if !same_bytes(other.file, log.file)? {
+                self.findings.push(Finding::damage(
+                    Kind::LogChain,
+                    Code::GIVEN_LOG_NOT_CONTIGUOUS,
+                    Place::Log(header.generation),
+                    format!("{} and {} differ but hold the same generation", other.name, log.name),
+                    "keep the one that belongs to the neighbouring logs",
+                ));
+            }
+            return Ok(());
+        }
+        self.logs.insert(header.generation, (header, log));
+        Ok(())
+    }
+
+    fn judge_signatures(&mut self) {
+        let own = self.header.as_ref().map(DatabaseHeader::log_signature);
+        let all: Vec<(u32, Signature)> =
+            self.logs.iter().map(|(generation, (header, _))| (*generation, header.signature)).collect();
+        let Some((_, first)) = all.first().copied() else {
+            return;
+        };
+        let agree = all.iter().all(|(_, signature)| *signature == first);
+        if let Some(own) = own.filter(|own| agree && *own != first && !own.is_none()) {
+            self.findings.push(Finding::damage(
+                Kind::LogForeign,
+                Code::DATABASE_LOG_SET_MISMATCH,
+                Place::File,
+                format!("the logs are of the sequence {first}, the database of {own}"),
+                "take the database and its logs from one CA, made after its last restore",
+            ));
+            return;
+        }
+        let reference = own
+            .filter(|own| all.iter().any(|(_, signature)| signature == own))
+            .unwrap_or_else(|| most_common(&all).unwrap_or(first));
+        for (generation, signature) in all {
+            if signature != reference {
+                self.findings.push(Finding::damage(
+                    Kind::LogForeign,
+                    Code::GIVEN_LOG_BAD_SIGNATURE,
+                    Place::Log(generation),
+                    format!("it is of the sequence {signature}, the others of {reference}"),
+                    "take all logs from the backups of one CA, made after its last restore",
+                ));
+            }
+        }
+    }
+
+    fn judge_range(&mut self) {
+        let missing = |code, generation, text: String| {
+            Finding::damage(
+                Kind::LogMissing,
+                code,
+                Place::Log(generation),
+                text,
+                "add this log from the backup it belongs to",
+            )
+        };
+        let is_copy = self.header.as_ref().is_some_and(|header| header.current_full_backup().is_set());
+        let given = self.given();
+        if let Some(required) = self.required {
+            let low = given.map_or(u32::MAX, |given| given.low);
+            let high = given.map_or(0, |given| given.high);
+            if required.low < low {
+                let code = match given {
+                    None if is_copy => Code::MISSING_RESTORE_LOGS,
+                    Some(_) if is_copy => Code::STARTING_LOG_TOO_HIGH,
+                    _ => Code::REQUIRED_LOGS_MISSING,
+                };
+                let text = format!(
+                    "missing: the database needs generations {:#x} to {:#x}",
+                    required.low, required.high
+                );
+                self.findings.push(missing(code, required.low, text));
+            }
+            if given.is_some() && high < required.high {
+                let code = match (is_copy, required.high - high) {
+                    (true, _) => Code::ENDING_LOG_TOO_LOW,
+                    (false, 1) => Code::MISSING_LOG,
+                    (false, _) => Code::REQUIRED_LOGS_MISSING,
+                };
+                let text = format!("missing: the database needs it, the logs end with {high:#x}");
+                self.findings.push(missing(code, required.high, text));
+            }
+        }
+        let Some(given) = given else {
+            return;
+        };
+        let inner = if is_copy { Code::MISSING_RESTORE_LOGS } else { Code::REQUIRED_LOGS_MISSING };
+        let mut expected = given.low;
+        let mut listed = 0;
+        for generation in self.logs.keys() {
+            while expected < *generation && listed < MOST_MISSING {
+                listed += 1;
+                self.findings.push(missing(inner, expected, "missing between the others".to_owned()));
+                expected += 1;
+            }
+            expected = generation.saturating_add(1);
+        }
+    }
+
+    fn judge_links(&mut self) {
+        let mut previous: Option<&LogHeader> = None;
+        let mut found = Vec::new();
+        for (header, _) in self.logs.values() {
+            if let Some(previous) = previous
+                && previous.generation + 1 == header.generation
+                && previous.signature == header.signature
+            {
+                found.extend(check_link(previous, header));
+            }
+            previous = Some(header);
+        }
+        self.findings.extend(found);
+    }
+
+    fn replay<T: PagerMut>(
+        &self,
+        mut target: T,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, Error> {
+        let page_size = self.page_size.ok_or_else(|| Error::Refused {
+            code: Code::ATTACHED_DATABASE_MISMATCH,
+            problem: "neither a database nor a log was given".to_owned(),
+        })?;
+        let start = self.start();
+        if self.patch.is_some() {
+            // Its last page is the patch page, which is no page of the database.
+            target.set_size(target.size().saturating_sub(page_size.bytes64()))?;
+        }
+        let last = self.given().map_or(0, |given| given.high);
+        let needed = self.required.map_or(0, |required| required.high);
+        let mut replayer = Replayer::new(target, self.header.clone(), page_size);
+        let mut findings = Vec::new();
+        let mut reached = Lgpos::default();
+        let mut previous: Option<LogFile> = None;
+        for (generation, (_, input)) in self.logs.range(start..) {
+            let log = LogFile::open(input.file)?;
+            if let Some(previous) = &previous
+                && let Some(finding) = check_contents(previous, log.header())
+            {
+                return Err(fatal(*generation, &finding));
+            }
+            let inside = check_inside(&log, *generation < last);
+            let damage = inside.iter().find(|finding| finding.severity == Severity::Damage);
+            if let Some(finding) = damage
+                && *generation <= needed
+            {
+                return Err(fatal(*generation, finding));
+            }
+            let ends_here = damage.is_some();
+            findings.extend(inside);
+            replayer.begin_log(log.header());
+            for record in log.records() {
+                let record = record?;
+                replayer.apply(record.position, &record.bytes)?;
+                reached = record.position;
+            }
+            progress(Progress { generation: *generation, last, records: replayer.counts().records });
+            if ends_here {
+                break;
+            }
+            previous = Some(log);
+        }
+        let (_, header, counts) = replayer.finish()?;
+        Ok(Outcome { header, counts, reached, findings })
+    }
+
+    /// Generation to start with: replaying too much is safe, too little is not.
+    fn start(&self) -> u32 {
+        match (&self.required, &self.header) {
+            (Some(required), _) => required.low,
+            (None, Some(header)) => header.consistent_position().generation,
+            (None, None) => 0,
+        }
+    }
+}
+
+fn fatal(generation: u32, finding: &Finding) -> Error {
+    Error::Log {
+        generation,
+        code: finding.code.unwrap_or(Code::LOG_CORRUPT_IN_RESTORE),
+        problem: format!("{}: {}; {}", finding.place, finding.text, finding.advice),
+    }
+}
+
+fn required_range(header: &DatabaseHeader, patch: Option<&PatchPage>) -> Option<Range> {
+    if header.state() == State::CleanShutdown {
+        return None;
+    }
+    let current = header.current_full_backup();
+    let lows = [header.required_low(), current.low, patch.map_or(0, |patch| patch.required_low)];
+    let highs = [
+        header.required_high(),
+        header.committed_high(),
+        current.high,
+        patch.map_or(0, |patch| patch.backup.high),
+        patch.map_or(0, |patch| patch.required_high),
+        patch.map_or(0, |patch| patch.committed_high),
+    ];
+    let low = lows.into_iter().filter(|low| *low != 0).min()?;
+    let high = highs.into_iter().max().unwrap_or(low).max(low);
+    Some(Range { low, high })
+}
+
+fn most_common(all: &[(u32, Signature)]) -> Option<Signature> {
+    let count = |signature: &Signature| all.iter().filter(|(_, other)| other == signature).count();
+    let (_, signature) = all.iter().max_by_key(|(_, signature)| count(signature))?;
+    Some(*signature)
+}
+
+fn same_bytes(one: &dyn Pager, other: &dyn Pager) -> Result<bool, Error> {
+    if one.size() != other.size() {
+        return Ok(false);
+    }
+    let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut offset = 0;
+    while offset < one.size() {
+        let take = usize::try_from(one.size() - offset).unwrap_or(left.len()).min(left.len());
+        one.read_at(offset, &mut left[..take])?;
+        other.read_at(offset, &mut right[..take])?;
+        if left[..take] != right[..take] {
+            return Ok(false);
+        }
+        offset += take as u64;
+    }
+    Ok(true)
+}

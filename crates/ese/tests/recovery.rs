@@ -1,0 +1,306 @@
+//! Recovery as a whole: planned, rehearsed, done; and every way a set of logs can be wrong.
+
+mod common;
+
+use certadm_ese::checksum::xor_checksum;
+use certadm_ese::finding::Kind;
+use certadm_ese::header::{Copies, State};
+use certadm_ese::pager::Pager;
+use certadm_ese::recovery::{LogInput, Outcome, Plan};
+use certadm_ese::{Code, Database, Error};
+
+const CAP: usize = 64 << 20;
+
+struct Set {
+    database: Option<Vec<u8>>,
+    logs: Vec<(String, Vec<u8>)>,
+}
+
+impl Set {
+    /// A real streaming backup, and the log that was written after it.
+    fn mail() -> Option<Self> {
+        let backup = "winmail-v7-sec4096/Backup_new_";
+        Some(Self {
+            database: Some(common::fixture(&format!("{backup}WindowsMail.MSMessageStore"))?),
+            logs: vec![
+                ("edb00001.log".into(), common::fixture(&format!("{backup}edb00001.log"))?),
+                ("edb.log".into(), common::fixture("winmail-v7-sec4096/edb.log")?),
+            ],
+        })
+    }
+
+    /// A log that makes its database from nothing.
+    fn security() -> Option<Self> {
+        Some(Self { database: None, logs: vec![("edb.log".into(), common::fixture("secedit-v8/edb.log")?)] })
+    }
+
+    fn inputs(&self) -> Vec<LogInput<'_>> {
+        let inputs = self.logs.iter();
+        inputs.map(|(name, file)| LogInput { name, file }).collect()
+    }
+
+    fn with_plan<R>(&self, use_plan: impl FnOnce(&Plan<'_>) -> R) -> R {
+        let inputs = self.inputs();
+        let database = self.database.as_ref().map(|bytes| bytes as &dyn Pager);
+        use_plan(&Plan::new(database, &inputs).unwrap())
+    }
+
+    fn codes(&self) -> Vec<Code> {
+        self.with_plan(|plan| plan.findings.iter().filter_map(|finding| finding.code).collect())
+    }
+
+    fn rehearse(&self) -> Result<Outcome, Error> {
+        self.with_plan(|plan| plan.rehearse(CAP, &mut |_| {}))
+    }
+
+    fn recover(&self) -> (Vec<u8>, Outcome) {
+        self.with_plan(|plan| {
+            let mut output = Vec::new();
+            let outcome = plan.recover(&mut output, &mut |_| {}).unwrap();
+            (output, outcome)
+        })
+    }
+}
+
+/// Changes a field of a log header and makes its checksum right again.
+fn edit_header(log: &mut [u8], offset: usize, bytes: &[u8]) {
+    log[offset..offset + bytes.len()].copy_from_slice(bytes);
+    let checksum = xor_checksum(&log[..4096]);
+    log[..4].copy_from_slice(&checksum.to_le_bytes());
+}
+
+fn check_recovered(bytes: Vec<u8>) {
+    let database = Database::open(bytes).unwrap();
+    assert_eq!(database.header().state(), State::CleanShutdown);
+    assert_eq!(database.header_copies(), Copies::Equal);
+    assert_eq!(database.header().required_low(), 0);
+    assert!(!database.header().current_full_backup().is_set());
+    let report = database.verify(&mut |_| {}).unwrap();
+    assert_eq!(report.findings, []);
+    assert_eq!(report.pages.beyond, 0, "the patch page is gone");
+}
+
+#[test]
+fn a_backup_is_planned_rehearsed_and_recovered() {
+    let Some(set) = Set::mail() else { return };
+    set.with_plan(|plan| {
+        assert!(plan.is_promising(), "{:?}", plan.findings);
+        let required = plan.required().unwrap();
+        assert_eq!((required.low, required.high), (1, 1));
+    });
+    let before = set.database.clone();
+    let rehearsed = set.rehearse().unwrap();
+    assert_eq!(rehearsed.reached.to_string(), "0x2:9:644");
+    assert_eq!(
+        rehearsed.sentence(),
+        "restorable: replay reached 0x2:9:644, 0 mismatches, 0 transactions rolled back"
+    );
+    let (recovered, outcome) = set.recover();
+    assert_eq!(set.database, before, "the input is never changed");
+    assert_eq!(outcome.counts, rehearsed.counts);
+    check_recovered(recovered.clone());
+
+    // The result is clean and needs nothing; the same logs once more change no page.
+    let again = Set { database: Some(recovered.clone()), logs: set.logs };
+    assert_eq!(again.with_plan(|plan| plan.required()), None);
+    let (twice, outcome) = again.recover();
+    assert_eq!(outcome.counts.applied, 0);
+    assert!(twice[2 * 8192..] == recovered[2 * 8192..], "no page changes");
+}
+
+#[test]
+fn a_database_made_by_its_log_is_sound_and_stays_so() {
+    let Some(set) = Set::security() else { return };
+    let (recovered, outcome) = set.recover();
+    assert_eq!(outcome.counts.skipped, 0);
+    check_recovered(recovered.clone());
+    let again = Set { database: Some(recovered.clone()), logs: set.logs };
+    let (twice, outcome) = again.recover();
+    assert_eq!(outcome.counts.applied, 0);
+    assert!(twice[2 * 4096..] == recovered[2 * 4096..], "no page changes");
+}
+
+#[test]
+fn missing_logs_have_the_codes_of_the_table() {
+    let Some(mut set) = Set::mail() else { return };
+    let logs = core::mem::take(&mut set.logs);
+    assert_eq!(set.codes(), [Code::MISSING_RESTORE_LOGS]);
+    set.logs = vec![logs[1].clone()];
+    assert_eq!(set.codes(), [Code::STARTING_LOG_TOO_HIGH]);
+    let error = set.rehearse().unwrap_err();
+    assert_eq!(error.code(), Code::STARTING_LOG_TOO_HIGH);
+
+    // A database that was just not closed, without the log it had open.
+    let Some(live) = common::fixture("winmail-v7-sec4096/WindowsMail.MSMessageStore") else {
+        return;
+    };
+    let mut dirty = live;
+    for copy in [0, 8192] {
+        let header = &mut dirty[copy..copy + 8192];
+        header[52..56].copy_from_slice(&2u32.to_le_bytes());
+        header[296..300].copy_from_slice(&1u32.to_le_bytes());
+        header[300..304].copy_from_slice(&2u32.to_le_bytes());
+        header[416..420].copy_from_slice(&2u32.to_le_bytes());
+        let checksum = xor_checksum(header);
+        header[..4].copy_from_slice(&checksum.to_le_bytes());
+    }
+    let mut open = Set { database: Some(dirty), logs: Vec::new() };
+    assert_eq!(open.codes(), [Code::REQUIRED_LOGS_MISSING]);
+    open.logs = vec![logs[0].clone()];
+    assert_eq!(open.codes(), [Code::MISSING_LOG]);
+    open.logs = vec![logs[1].clone()];
+    assert_eq!(open.codes(), [Code::REQUIRED_LOGS_MISSING]);
+    open.logs = logs;
+    assert_eq!(open.codes(), []);
+    open.rehearse().unwrap();
+}
+
+#[test]
+fn wrong_logs_have_the_codes_of_the_table() {
+    let Some(set) = Set::mail() else { return };
+    let with = |change: &dyn Fn(&mut Set)| {
+        let mut changed = Set { database: set.database.clone(), logs: set.logs.clone() };
+        change(&mut changed);
+        let codes = changed.codes();
+        if let [first, ..] = codes.as_slice() {
+            assert_eq!(changed.rehearse().unwrap_err().code(), *first);
+        }
+        codes
+    };
+    // Name and header disagree.
+    let codes = with(&|set| set.logs[0].0 = "edb00003.log".into());
+    assert_eq!(codes, [Code::LOG_GENERATION_MISMATCH]);
+    // One log of another sequence.
+    let codes = with(&|set| edit_header(&mut set.logs[1].1, 44, &[1, 2, 3]));
+    assert_eq!(codes, [Code::GIVEN_LOG_BAD_SIGNATURE]);
+    // All logs of another sequence than the database.
+    let codes = with(&|set| {
+        for log in &mut set.logs {
+            edit_header(&mut log.1, 44, &[1, 2, 3]);
+        }
+    });
+    assert_eq!(codes, [Code::DATABASE_LOG_SET_MISMATCH]);
+    // An older copy of a predecessor.
+    let codes = with(&|set| edit_header(&mut set.logs[1].1, 24, &[9]));
+    assert_eq!(codes, [Code::GIVEN_LOG_NOT_CONTIGUOUS]);
+    // The same generation twice: equal copies are accepted, different ones are not.
+    assert_eq!(with(&|set| set.logs.push(set.logs[0].clone())), []);
+    let codes = with(&|set| {
+        let mut other = set.logs[0].clone();
+        other.1[5000] ^= 1;
+        set.logs.push(other);
+    });
+    assert_eq!(codes, [Code::GIVEN_LOG_NOT_CONTIGUOUS]);
+    // A gap.
+    let codes = with(&|set| {
+        edit_header(&mut set.logs[1].1, 4, &3u32.to_le_bytes());
+    });
+    assert_eq!(codes, [Code::MISSING_RESTORE_LOGS]);
+    // A damaged header, and another version.
+    let codes = with(&|set| set.logs[0].1[100] ^= 1);
+    assert_eq!(codes[0], Code::LOG_CORRUPT_IN_RESTORE);
+    let codes = with(&|set| edit_header(&mut set.logs[0].1, 32, &9u32.to_le_bytes()));
+    assert_eq!(codes[0], Code::BAD_LOG_VERSION);
+    // Another page size.
+    let codes = with(&|set| edit_header(&mut set.logs[1].1, 14, &4096u16.to_le_bytes()));
+    assert_eq!(codes, [Code::DATABASE_LOG_SET_MISMATCH]);
+}
+
+#[test]
+fn damage_inside_logs_stops_where_it_is_required_and_only_ends_the_replay_behind() {
+    let Some(set) = Set::mail() else { return };
+    let mut required = Set { database: set.database.clone(), logs: set.logs.clone() };
+    required.logs[0].1[4096 + 600] ^= 1;
+    let error = required.rehearse().unwrap_err();
+    assert_eq!(error.code(), Code::LOG_CORRUPT_IN_RESTORE);
+
+    let mut behind = Set { database: set.database.clone(), logs: set.logs.clone() };
+    behind.logs[1].1[7 * 4096 + 600] ^= 1;
+    let outcome = behind.rehearse().unwrap();
+    assert_eq!(outcome.findings[0].kind, Kind::LogDamaged);
+    assert!(outcome.reached.segment < 9);
+
+    let mut short = Set { database: set.database, logs: set.logs };
+    short.logs[0].1.truncate(3000 * 4);
+    assert!(short.rehearse().is_err());
+}
+
+#[test]
+fn a_database_of_another_time_is_refused_by_its_pages() {
+    let Some(set) = Set::mail() else { return };
+    // Only the second log on the state before the first: an earlier log is missing.
+    let mut set = set;
+    let database = set.database.as_mut().unwrap();
+    for copy in [0, 8192] {
+        let header = &mut database[copy..copy + 8192];
+        header[184..208].fill(0);
+        header[296..300].copy_from_slice(&2u32.to_le_bytes());
+        header[300..304].copy_from_slice(&2u32.to_le_bytes());
+        header[416..420].copy_from_slice(&2u32.to_le_bytes());
+        let checksum = xor_checksum(header);
+        header[..4].copy_from_slice(&checksum.to_le_bytes());
+    }
+    // A page thrown back to an older time: the state a lost write leaves.
+    let start = 3 * 8192 + 8192;
+    database[start + 8..start + 16].copy_from_slice(&1u64.to_le_bytes());
+    certadm_ese::checksum::seal_page(&mut database[start..start + 8192], 3);
+    set.logs.remove(0);
+    let error = set.rehearse().unwrap_err();
+    assert_eq!(error.code(), Code::DBTIME_TOO_OLD, "{error}");
+    assert!(matches!(error, Error::Replay { page: Some(3), .. }));
+}
+
+#[test]
+fn replay_from_every_intermediate_state_ends_the_same() {
+    use certadm_ese::header::DatabaseHeader;
+    use certadm_ese::log::LogFile;
+    use certadm_ese::redo::Replayer;
+
+    let Some(bytes) = common::fixture("secedit-v8/edb.log") else {
+        return;
+    };
+    let log = LogFile::open(&bytes).unwrap();
+    let records: Vec<_> = log.records().map(Result::unwrap).collect();
+    let run = |start: (Vec<u8>, Option<DatabaseHeader>), limit: usize| {
+        let mut replayer = Replayer::new(start.0, start.1, log.header().page_size);
+        replayer.begin_log(log.header());
+        for record in records.iter().take(limit) {
+            replayer.apply(record.position, &record.bytes).unwrap();
+        }
+        replayer
+    };
+    let (complete, _, _) = run((Vec::new(), None), usize::MAX).finish().unwrap();
+    // Every 97th state, spread over the log, pages written back as a crash would find them.
+    for limit in (50..records.len()).step_by(97) {
+        let state = run((Vec::new(), None), limit).into_crashed().unwrap();
+        let header = DatabaseHeader::read(&state).unwrap().0;
+        let (ended, _, counts) = run((state, Some(header)), usize::MAX).finish().unwrap();
+        assert!(0 < counts.skipped);
+        assert!(ended[2 * 4096..] == complete[2 * 4096..], "after {limit} records");
+    }
+}
+
+#[test]
+fn any_flip_in_a_log_ends_in_an_error_or_the_same_state() {
+    let Some(set) = Set::security() else { return };
+    let (expected, _) = set.recover();
+    let mut random = common::Random::new(3);
+    for _ in 0..60 {
+        let mut flipped = Set { database: None, logs: set.logs.clone() };
+        let log = &mut flipped.logs[0].1;
+        let used = 0x9F * 4096;
+        let at = usize::try_from(random.below(used)).unwrap();
+        log[at] ^= 1 << random.below(8);
+        let inputs = flipped.inputs();
+        let plan = Plan::new(None, &inputs).unwrap();
+        let mut output = Vec::new();
+        match plan.recover(&mut output, &mut |_| {}) {
+            Err(error) => assert!(0xC800_0000 <= error.code().hresult().to_bits()),
+            // Damage behind everything required ends the replay, and says so.
+            Ok(outcome) => assert!(
+                output[2 * 4096..] == expected[2 * 4096..] || !outcome.findings.is_empty(),
+                "byte {at}"
+            ),
+        }
+    }
+}
