@@ -1,1 +1,54 @@
-fn main(){}
+//! The `certadm` command: arguments in, one verb, an exit code out.
+
+mod args;
+mod failure;
+mod output;
+mod secrets;
+mod table;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use crate::output::{Done, Output};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    let output = Output { json: cli.json, quiet: cli.quiet };
+    let (name, outcome) = match cli.command {
+        Command::Ca(command) => (command.name(), verbs::ca::run(command, output)),
+        Command::Backup(args) => ("backup", verbs::backup::run(&args, output)),
+        Command::Restore(args) => ("restore", verbs::restore::run(&args, output)),
+        Command::Verify(args) => ("verify", verbs::verify::run(&args, output)),
+        Command::Show(args) => ("show", verbs::show::run(&args, output)),
+        Command::List(args) => ("list", verbs::list::run(&args, output)),
+        Command::Drill(args) => ("drill", verbs::drill::run(&args, output)),
+        Command::Completions { shell } => ("completions", completions(shell)),
+        Command::Man { dir } => ("man", man(&dir)),
+    };
+    ExitCode::from(output.finish(name, outcome) as u8)
+}
+
+/// Events go to standard error when CERTADM_LOG asks for them, such as `CERTADM_LOG=info`.
+fn log_to_stderr() {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("CERTADM_LOG") {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Done, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "certadm", &mut script);
+    std::io::Write::write_all(&mut std::io::stdout().lock(), &script)?;
+    Ok(Done::good(serde_json::Value::Null))
+}
+
+fn man(dir: &std::path::Path) -> Result<Done, Failure> {
+    std::fs::create_dir_all(dir)?;
+    clap_mangen::generate_to(Cli::command(), dir)?;
+    Ok(Done::good(serde_json::json!({ "dir": dir })))
+}

@@ -81,8 +81,8 @@ impl Source for LocalSource {
         let database = self.unc(CALL, self.store.database())?;
         self.backup = Some(self.store.begin_backup(kind).map_err(failed(CALL))?);
         self.logs.clear();
-        let databases = if kind == BackupType::Full { vec![database] } else { Vec::new() };
-        self.sequence.prepared(kind, databases).map_err(refused(CALL))
+        // A logs-only session knows the names too: opening one is out of sequence there, not unknown.
+        self.sequence.prepared(kind, vec![database]).map_err(refused(CALL))
     }
 
     fn database_locations(&mut self) -> CallResult<TaggedList> {

@@ -1,0 +1,114 @@
+//! The command line. Completions and manual pages come from here too.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Back up, verify, rehearse and restore a certification authority.
+#[derive(Debug, Parser)]
+#[command(name = "certadm", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 good, 1 finding, 2 usage, 3 refused, 4 unreachable, 5 damaged.\n\
+    Example: certadm backup --dir /srv/ca --to /backup/monday")]
+pub(crate) struct Cli {
+    /// Print one JSON object instead of text (docs/json.md)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a CA and let it work: issue, revoke, publish a CRL, list
+    #[command(subcommand)]
+    Ca(crate::verbs::ca::CaCommand),
+    /// Back a CA's database up while it goes on issuing
+    Backup(BackupArgs),
+    /// Restore a full set, and the sets of logs that continue it, into a CA's folder
+    Restore(RestoreArgs),
+    /// Check every byte, every link, and the database that a restore would give
+    Verify(VerifyArgs),
+    /// Say what is inside a set: identity, range, health
+    Show(crate::verbs::show::ShowArgs),
+    /// List what a CA's folder or a set holds: requests, certificates, extensions, attributes, CRLs
+    List(crate::verbs::list::ListArgs),
+    /// Create a CA, issue under load, back up, lose it, restore it, prove it
+    Drill(crate::verbs::drill::DrillArgs),
+    /// Write shell completions to standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder; it is created
+        dir: PathBuf,
+    },
+}
+
+/// Full or logs only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindArg {
+    /// Database and logs
+    Full,
+    /// The logs since the last truncation; needs a full set as base
+    Logs,
+}
+
+/// `certadm backup`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm backup --dir /srv/ca --to /backup/monday\n\
+    Then:    certadm backup --dir /srv/ca --to /backup/monday-noon --type logs")]
+pub(crate) struct BackupArgs {
+    /// The CA's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The new set's folder; it must not exist, or be empty
+    #[arg(long, value_name = "SET")]
+    pub(crate) to: PathBuf,
+    /// What to back up
+    #[arg(long = "type", value_enum, default_value = "full")]
+    pub(crate) kind: KindArg,
+    /// Leave the CA's logs in place; a full set taken so is no base for logs-only ones
+    #[arg(long)]
+    pub(crate) keep_logs: bool,
+    /// Also after a logs-only backup, delete the logs it holds; each such set is then needed for a restore
+    #[arg(long, conflicts_with = "keep_logs")]
+    pub(crate) truncate: bool,
+}
+
+/// `certadm restore`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: certadm restore --from /backup/monday --from /backup/monday-noon --dir /srv/ca"
+)]
+pub(crate) struct RestoreArgs {
+    /// A set: the full one first, then its sets of logs in any order
+    #[arg(long, value_name = "SET", required = true)]
+    pub(crate) from: Vec<PathBuf>,
+    /// The CA's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Check everything and say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Move a database that is there aside instead of refusing; nothing is deleted
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Register only; the CA's next start recovers
+    #[arg(long)]
+    pub(crate) no_recover: bool,
+}
+
+/// `certadm verify`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm verify /backup/monday /backup/monday-noon")]
+pub(crate) struct VerifyArgs {
+    /// A full set and the sets of logs that continue it, or sets of logs alone
+    #[arg(value_name = "SET", required = true)]
+    pub(crate) sets: Vec<PathBuf>,
+}

@@ -1,0 +1,150 @@
+//! What a command says: lines for a person, or one JSON object (docs/json.md).
+
+use std::io::{IsTerminal, Write};
+
+use certadm_set::progress::{Progress, Stage};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+
+/// Where and how a command speaks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+}
+
+/// A command that has done its work: its exit code, and its result as JSON.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) exit: Exit,
+    pub(crate) result: Value,
+}
+
+impl Done {
+    /// Success with a result.
+    pub(crate) fn good(result: Value) -> Self {
+        Self { exit: Exit::Good, result }
+    }
+}
+
+impl Output {
+    /// A line for a person; nothing with `--json` or `--quiet`.
+    pub(crate) fn line(self, text: impl AsRef<str>) {
+        if !self.json && !self.quiet {
+            self.print(text.as_ref());
+        }
+    }
+
+    /// A result that a person asked for, such as a table; not silenced by `--quiet`.
+    pub(crate) fn result(self, text: impl AsRef<str>) {
+        if !self.json {
+            self.print(text.as_ref());
+        }
+    }
+
+    /// The end of a command, good or bad. Returns the exit code.
+    pub(crate) fn finish(self, command: &str, outcome: Result<Done, Failure>) -> Exit {
+        match outcome {
+            Ok(done) => {
+                if self.json {
+                    self.object(command, done.exit, &done.result, None);
+                }
+                done.exit
+            }
+            Err(failure) => {
+                if self.json {
+                    self.object(command, failure.exit, &Value::Null, Some(&failure.to_json()));
+                } else {
+                    // With standard error gone there is nobody left to tell; the exit code still says it.
+                    let mut stderr = std::io::stderr().lock();
+                    writeln!(stderr, "certadm {command} FAILED: {failure}").ok();
+                    writeln!(stderr, "What to do: {}.", failure.remedy.trim_end_matches('.')).ok();
+                }
+                failure.exit
+            }
+        }
+    }
+
+    fn object(self, command: &str, exit: Exit, result: &Value, error: Option<&Value>) {
+        let object = json!({
+            "format": 1,
+            "command": command,
+            "ok": matches!(exit, Exit::Good | Exit::Finding),
+            "exit_code": exit as u8,
+            "result": result,
+            "error": error,
+        });
+        self.print(&object.to_string());
+    }
+
+    fn print(self, text: &str) {
+        // A reader that has gone away (a closed pipe) is no error of the command.
+        writeln!(std::io::stdout().lock(), "{text}").ok();
+    }
+
+    /// A progress bar on a terminal; elsewhere one line when a stage is through.
+    pub(crate) fn progress(self) -> Bar {
+        let silent = self.json || self.quiet;
+        Bar { output: self, silent, bar: None, stage: None, terminal: std::io::stderr().is_terminal() }
+    }
+}
+
+/// Progress in the wording of certutil: `Backing up Database files: 100%`.
+pub(crate) struct Bar {
+    output: Output,
+    silent: bool,
+    bar: Option<ProgressBar>,
+    stage: Option<(Stage, u64, u64)>,
+    terminal: bool,
+}
+
+impl Bar {
+    fn end_stage(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if let Some((stage, done, total)) = self.stage.take()
+            && done >= total
+        {
+            self.output.line(format!("{}: 100%", stage.label()));
+        }
+    }
+}
+
+impl Progress for Bar {
+    fn at(&mut self, stage: Stage, done: u64, total: u64) {
+        if self.silent {
+            return;
+        }
+        if self.stage.is_none_or(|(now, _, _)| now != stage) {
+            self.end_stage();
+            if self.terminal {
+                let bar = ProgressBar::new(total);
+                let template = "{prefix:18} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec}";
+                if let Ok(style) = ProgressStyle::with_template(template) {
+                    bar.set_style(style);
+                }
+                bar.set_prefix(stage.label());
+                self.bar = Some(bar);
+            }
+        }
+        self.stage = Some((stage, done, total));
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.end_stage();
+    }
+}
+
+/// Bytes for a person.
+pub(crate) fn human_bytes(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}

@@ -1,0 +1,59 @@
+//! Secrets come from a file, a descriptor or a prompt; never from the command line or the environment (invariant 10).
+
+use std::io::IsTerminal;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use certadm_ca::Passphrase;
+use clap::Args;
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// Where a passphrase comes from; a prompt on a terminal where neither is given.
+#[derive(Debug, Args)]
+pub(crate) struct PassphraseArgs {
+    /// File that holds the passphrase of the CA's key; a newline at its end does not count
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_fd")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Open descriptor to read the passphrase from
+    #[arg(long, value_name = "N")]
+    pub(crate) passphrase_fd: Option<RawFd>,
+}
+
+impl PassphraseArgs {
+    /// Reads the passphrase.
+    ///
+    /// # Errors
+    /// When the file or descriptor cannot be read, holds nothing usable, or when there is neither and no terminal to
+    /// ask on.
+    pub(crate) fn read(&self) -> Result<Passphrase, Failure> {
+        self.read_with_prompt(false)
+    }
+
+    /// Reads the passphrase of a new key: a prompt asks twice.
+    ///
+    /// # Errors
+    /// As [`PassphraseArgs::read`], and when the two answers differ.
+    pub(crate) fn read_new(&self) -> Result<Passphrase, Failure> {
+        self.read_with_prompt(true)
+    }
+
+    fn read_with_prompt(&self, twice: bool) -> Result<Passphrase, Failure> {
+        if let Some(path) = &self.passphrase_file {
+            return Ok(Passphrase::from_file(path)?);
+        }
+        if let Some(descriptor) = self.passphrase_fd {
+            // The descriptor by its name: it is the caller's, and stays open.
+            return Ok(Passphrase::from_reader(std::fs::File::open(format!("/dev/fd/{descriptor}"))?)?);
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::usage("no passphrase: give --passphrase-file or --passphrase-fd"));
+        }
+        let first = Zeroizing::new(rpassword::prompt_password("Passphrase of the CA's key: ")?);
+        if twice && *Zeroizing::new(rpassword::prompt_password("Once more: ")?) != *first {
+            return Err(Failure::usage("the two passphrases differ"));
+        }
+        Ok(Passphrase::new(first.as_bytes().to_vec())?)
+    }
+}

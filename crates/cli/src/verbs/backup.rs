@@ -1,0 +1,113 @@
+//! `certadm backup`: take a set, in certutil's words (certbcli.md 10.3).
+
+use std::sync::Arc;
+
+use certadm_proto::csra::flags::BackupType;
+use certadm_proto::csra::unc::UncRoot;
+use certadm_proto::csra::{BackupKind, Generation};
+use certadm_session::LocalSource;
+use certadm_set::{TakeOptions, Taken, take};
+use certadm_store::{Folder, Store};
+use serde_json::{Value, json};
+
+use crate::args::{BackupArgs, KindArg};
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output, human_bytes};
+use crate::verbs::{host_name, store_options};
+
+pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
+    let folder = Folder::new(&args.dir);
+    let store = Arc::new(Store::open(&folder, store_options(&folder)?)?);
+    let mut source = local_source(&store)?;
+    let kind = match args.kind {
+        KindArg::Full => BackupType::Full,
+        KindArg::Logs => BackupType::LogsOnly,
+    };
+    let options = TakeOptions {
+        kind,
+        truncate: !args.keep_logs && (kind == BackupType::Full || args.truncate),
+        dynamic_dir: Some(folder.crl_dir()),
+    };
+    let word = if kind == BackupType::Full { "Full" } else { "Incremental" };
+    output.line(format!("{word} database backup for {}.", store.database().display()));
+    let taken = {
+        let mut progress = output.progress();
+        take(&mut source, &args.to, &options, &mut progress)?
+    };
+    report(&taken, output);
+    drop(source);
+    let exit = if taken.end_error.is_some() { Exit::Finding } else { Exit::Good };
+    Ok(Done { exit, result: to_json(&taken) })
+}
+
+/// The server object of a CA on this machine.
+pub(crate) fn local_source(store: &Arc<Store>) -> Result<LocalSource, Failure> {
+    let host = host_name();
+    let names = UncRoot::new(host.clone())
+        .map_err(|_| Failure::usage(format!("the host name {host:?} cannot be used")))?;
+    Ok(LocalSource::new(Arc::clone(store), names))
+}
+
+fn report(taken: &Taken, output: Output) {
+    let manifest = &taken.manifest;
+    let seconds = taken.duration.as_secs_f64();
+    output.line(format!("Backed up database to {}.", taken.set.display()));
+    output.line(format!(
+        "{} set, generations {:x} to {:x}, {} in {seconds:.2} s, read back and compared.",
+        taken.kind,
+        manifest.generations.low,
+        manifest.generations.high,
+        human_bytes(manifest.total_size()),
+    ));
+    match (&taken.kind, taken.truncated.as_slice(), taken.still_there.as_slice()) {
+        (BackupKind::Copy, ..) => {
+            output.line("Database logs were kept: this set is no base for logs-only backups.")
+        }
+        (BackupKind::Differential, ..) => {
+            output.line("Database logs were kept: the next logs-only set will hold them again.")
+        }
+        (_, gone, []) => output.line(format!("Database logs successfully truncated: {}.", gone_text(gone))),
+        (_, gone, there) => {
+            output.line(format!("{} logs could not be truncated yet; {}.", there.len(), gone_text(gone)))
+        }
+    }
+    for missing in &manifest.not_included {
+        output.line(format!("Not included: {missing}."));
+    }
+    if let Some(error) = &taken.end_error {
+        output.line(format!(
+            "The set is whole, but the CA did not confirm its end: {error}. Take another full backup."
+        ));
+    }
+}
+
+fn gone_text(gone: &[(Generation, u64)]) -> String {
+    match (gone.first(), gone.last()) {
+        (Some((first, _)), Some((last, _))) => {
+            let bytes: u64 = gone.iter().map(|(_, bytes)| bytes).sum();
+            format!("generations {first:x} to {last:x} are gone, {} freed", human_bytes(bytes))
+        }
+        _ => "no log was deleted".to_owned(),
+    }
+}
+
+fn to_json(taken: &Taken) -> Value {
+    let manifest = &taken.manifest;
+    json!({
+        "set": taken.set,
+        "type": manifest.kind,
+        "kind": taken.kind.to_string(),
+        "is_base": taken.kind.is_base(),
+        "generations": manifest.generations,
+        "bytes": manifest.total_size(),
+        "files": manifest.files.len(),
+        "seconds": taken.duration.as_secs_f64(),
+        "truncated": {
+            "generations": taken.truncated.iter().map(|(generation, _)| generation.number()).collect::<Vec<_>>(),
+            "bytes": taken.truncated.iter().map(|(_, bytes)| bytes).sum::<u64>(),
+            "still_there": taken.still_there.iter().map(|generation| generation.number()).collect::<Vec<_>>(),
+        },
+        "not_included": manifest.not_included,
+        "end_error": taken.end_error,
+    })
+}

@@ -1,0 +1,136 @@
+//! `certadm ca init` and `certadm ca import`.
+
+use std::path::PathBuf;
+
+use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Role};
+use certadm_store::{FileTime, Folder};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::output::{Done, Output};
+use crate::secrets::PassphraseArgs;
+use crate::verbs::files::read_input;
+use crate::verbs::live;
+
+/// `certadm ca init`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm ca init --dir /srv/ca --name 'Example CA' --passphrase-file /root/ca.pass")]
+pub(crate) struct InitArgs {
+    /// The new CA's folder
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The CA's common name
+    #[arg(long)]
+    name: String,
+    /// The rest of its distinguished name, such as O=Example,C=DE
+    #[arg(long, value_name = "DN")]
+    subject_suffix: Option<String>,
+    /// The kind of its key
+    #[arg(long, value_enum, default_value = "p256")]
+    key: KeyArg,
+    /// Days its own certificate is valid; 3652 if left out
+    #[arg(long, value_name = "N", conflicts_with = "subordinate")]
+    days: Option<u32>,
+    /// Write a request for a parent instead of a self-signed certificate
+    #[arg(long)]
+    subordinate: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// Kinds of key, as [`KeyType`] has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum KeyArg {
+    /// ECDSA on P-256
+    P256,
+    /// ECDSA on P-384
+    P384,
+    /// RSA with 3072 bits
+    Rsa3072,
+    /// RSA with 4096 bits
+    Rsa4096,
+}
+
+impl From<KeyArg> for KeyType {
+    fn from(key: KeyArg) -> Self {
+        match key {
+            KeyArg::P256 => Self::P256,
+            KeyArg::P384 => Self::P384,
+            KeyArg::Rsa3072 => Self::Rsa3072,
+            KeyArg::Rsa4096 => Self::Rsa4096,
+        }
+    }
+}
+
+pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
+    let mut config = Config::new(args.name.parse::<CaName>()?, args.key.into());
+    config.subject_suffix.clone_from(&args.subject_suffix);
+    if let Some(days) = args.days {
+        config.validity.ca_days = days;
+    }
+    let folder = Folder::new(&args.dir);
+    let role = if args.subordinate { Role::Subordinate } else { Role::Root };
+    let made = Authority::init(&folder, &config, role, &args.passphrase.read_new()?, FileTime::now())?;
+    let mut result = json!({
+        "dir": folder.path(),
+        "name": config.name.as_str(),
+        "key": config.key.as_str(),
+        "configuration": folder.config_path(),
+        "certificate": null,
+        "request": null,
+        "not_after": null,
+    });
+    match &made {
+        Initialized::Root(authority) => {
+            output.line(format!("The CA {:?} is in {}.", config.name.as_str(), folder.path().display()));
+            describe(authority, &mut result, &folder, output);
+        }
+        Initialized::Subordinate { request } => {
+            output.line(format!("The CA {:?} waits for its parent.", config.name.as_str()));
+            output.line(format!("Have {} signed, then: certadm ca import --dir DIR CERT.", request.display()));
+            result["request"] = json!(request);
+        }
+    }
+    output.line(format!("Keep a copy of {} and its passphrase: no backup set holds them.", folder.key_path().display()));
+    Ok(Done::good(result))
+}
+
+/// `certadm ca import`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm ca import --dir /srv/subca --passphrase-file /root/subca.pass subca.crt")]
+pub(crate) struct ImportArgs {
+    /// The CA's folder
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The parent's answer, PEM or DER, alone or with its chain
+    #[arg(value_name = "CERT")]
+    certificate: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// Room for a chain of certificates.
+const MAX_CERTIFICATE: u64 = 1 << 20;
+
+pub(crate) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure> {
+    let folder = Folder::new(&args.dir);
+    let answer = read_input(&args.certificate, MAX_CERTIFICATE)?;
+    let authority = Authority::import_certificate(&folder, &answer, &args.passphrase.read()?, FileTime::now())?;
+    let mut result = json!({ "dir": folder.path() });
+    output.line(format!("The CA {:?} can issue now.", authority.config().name.as_str()));
+    describe(&authority, &mut result, &folder, output);
+    Ok(live::finish(&folder, Done::good(result), output))
+}
+
+fn describe(authority: &Authority, result: &mut Value, folder: &Folder, output: Output) {
+    let (_, not_after) = authority.validity();
+    let not_after = not_after.to_rfc3339();
+    let certificate = folder.certificate_path();
+    output.line(format!("Its certificate {} is valid until {not_after}.", certificate.display()));
+    result["certificate"] = json!(certificate);
+    result["serial_number"] = json!(authority.serial().as_str());
+    result["subject"] = json!(authority.distinguished_name());
+    result["not_after"] = json!(not_after);
+    result["crl"] = json!(authority.crl_path());
+}

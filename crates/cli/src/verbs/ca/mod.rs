@@ -1,0 +1,67 @@
+//! `certadm ca`: create a CA and let it work.
+
+mod export;
+mod init;
+mod issue;
+mod revoke;
+
+use certadm_ca::Authority;
+use certadm_store::Folder;
+use clap::Subcommand;
+
+use crate::failure::Failure;
+use crate::output::{Done, Output};
+use crate::secrets::PassphraseArgs;
+use crate::verbs::list;
+
+/// `certadm ca`
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaCommand {
+    /// Create a CA: key, certificate, database, first CRL
+    Init(init::InitArgs),
+    /// Take the certificate that a parent made for a subordinate CA
+    Import(init::ImportArgs),
+    /// Issue certificates from PKCS#10 requests; works while a service owns the CA
+    Issue(issue::IssueArgs),
+    /// Revoke a certificate, or end its hold
+    Revoke(revoke::RevokeArgs),
+    /// Publish a new CRL
+    Crl(revoke::CrlArgs),
+    /// List what the CA's database holds
+    List(list::CaListArgs),
+    /// Write one certificate in PEM
+    Export(export::ExportArgs),
+}
+
+impl CaCommand {
+    /// The command as the user typed it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "ca init",
+            Self::Import(_) => "ca import",
+            Self::Issue(_) => "ca issue",
+            Self::Revoke(_) => "ca revoke",
+            Self::Crl(_) => "ca crl",
+            Self::List(_) => "ca list",
+            Self::Export(_) => "ca export",
+        }
+    }
+}
+
+pub(crate) fn run(command: CaCommand, output: Output) -> Result<Done, Failure> {
+    match command {
+        CaCommand::Init(args) => init::run(&args, output),
+        CaCommand::Import(args) => init::import(&args, output),
+        CaCommand::Issue(args) => issue::run(&args, output),
+        CaCommand::Revoke(args) => revoke::run(&args, output),
+        CaCommand::Crl(args) => revoke::publish(&args, output),
+        CaCommand::List(args) => list::run_ca(&args, output),
+        CaCommand::Export(args) => export::run(&args, output),
+    }
+}
+
+/// Opens the CA for signing. A folder that is none is refused before anybody is asked for a passphrase.
+fn open_authority(folder: &Folder, passphrase: &PassphraseArgs) -> Result<Authority, Failure> {
+    certadm_ca::Config::load(&folder.config_path())?;
+    Ok(Authority::open(folder, &passphrase.read()?)?)
+}

@@ -1,0 +1,89 @@
+//! `certadm ca revoke` and `certadm ca crl`.
+
+use std::path::PathBuf;
+
+use certadm_ca::{Reason, RevocationOrder, Serial, revoke};
+use certadm_store::{FileTime, Folder};
+use clap::Args;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::output::{Done, Output};
+use crate::secrets::PassphraseArgs;
+use crate::verbs::files::account;
+use crate::verbs::live;
+
+/// `certadm ca revoke`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm ca revoke --dir /srv/ca --serial 4f3a... --reason keyCompromise\n\
+    Then:    certadm ca crl --dir /srv/ca --passphrase-file /root/ca.pass")]
+pub(crate) struct RevokeArgs {
+    /// The CA's folder
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The certificate's serial number, in hexadecimal
+    #[arg(long, value_name = "S")]
+    serial: String,
+    /// A name or number of RFC 5280 5.3.1, such as keyCompromise; removeFromCRL ends a hold
+    #[arg(long, value_name = "R", default_value = "unspecified")]
+    reason: String,
+}
+
+pub(crate) fn run(args: &RevokeArgs, output: Output) -> Result<Done, Failure> {
+    let folder = Folder::new(&args.dir);
+    let serial: Serial = args.serial.parse()?;
+    let reason: Reason = args.reason.parse()?;
+    let (mut writer, recovered) = live::open_writer(&folder, output)?;
+    let by = account();
+    let order = RevocationOrder { serial: &serial, reason, by: &by, now: FileTime::now(), effective: None };
+    let revocation = writer.commit(|transaction| revoke(transaction, &order))?;
+    drop(writer);
+    match &revocation {
+        Some(_) => output.line(format!("Certificate {} is revoked: {reason}.", serial.as_str())),
+        None => output.line(format!("The hold of certificate {} has ended.", serial.as_str())),
+    }
+    output.line("The next CRL says so: publish it with `certadm ca crl`.");
+    let result = json!({
+        "serial_number": serial.as_str(),
+        "revoked": revocation.is_some(),
+        "reason": reason.to_string(),
+        "revoked_when": revocation.and_then(|revocation| revocation.when).map(FileTime::to_rfc3339),
+        "recovered": recovered,
+    });
+    Ok(live::finish(&folder, Done::good(result), output))
+}
+
+/// `certadm ca crl`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm ca crl --dir /srv/ca --passphrase-file /root/ca.pass")]
+pub(crate) struct CrlArgs {
+    /// The CA's folder
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
+    let folder = Folder::new(&args.dir);
+    let authority = super::open_authority(&folder, &args.passphrase)?;
+    let (mut writer, recovered) = live::open_writer(&folder, output)?;
+    let published = authority.publish_crl(&mut writer, FileTime::now())?;
+    drop(writer);
+    let next_update = published.next_update.to_rfc3339();
+    output.line(format!(
+        "CRL {} with {} entries is in {}, valid until {next_update}.",
+        published.number,
+        published.entries,
+        published.path.display()
+    ));
+    let result = json!({
+        "number": published.number,
+        "entries": published.entries,
+        "file": published.path,
+        "this_update": published.this_update.to_rfc3339(),
+        "next_update": next_update,
+        "recovered": recovered,
+    });
+    Ok(live::finish(&folder, Done::good(result), output))
+}

@@ -1,0 +1,253 @@
+//! `certadm drill`: create a CA, issue under load, back up, lose it, restore it, prove it.
+
+mod load;
+mod prove;
+mod report;
+mod requests;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Role};
+use certadm_proto::csra::BackupType;
+use certadm_set::restore::plan;
+use certadm_set::verify::verify;
+use certadm_set::{TakeOptions, Taken, take};
+use certadm_store::{FileTime, Folder, Store};
+use clap::Args;
+use rusqlite::params;
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output, human_bytes};
+use crate::verbs::backup::local_source;
+use crate::verbs::{host_name, store_options};
+use load::{Load, Phase, Record};
+use report::Summary;
+
+/// `certadm drill`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm drill\nExample: certadm drill --size 1GiB --keep")]
+pub(crate) struct DrillArgs {
+    /// Size of the database before the backup, such as 32MiB or 1GiB
+    #[arg(long, value_parser = parse_size, default_value = "32MiB")]
+    size: u64,
+    /// Leave the folder of the drill behind
+    #[arg(long)]
+    keep: bool,
+    /// Where to make the folder of the drill; the system's folder for temporary files if left out
+    #[arg(long, value_name = "DIR")]
+    within: Option<PathBuf>,
+    /// Threads that issue at the same time
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: u16,
+    /// Seconds of issuing before the full backup, to compare with
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=600))]
+    seconds: u16,
+}
+
+/// Requests with keys of their own; the workers submit them over and over.
+const REQUESTS: usize = 64;
+/// Length of one row that brings the database to its size, in bytes.
+const FILLER_LEN: u32 = 32 * 1024;
+
+pub(crate) fn run(args: &DrillArgs, output: Output) -> Result<Done, Failure> {
+    let within = args.within.clone().unwrap_or_else(std::env::temp_dir);
+    let root = tempfile::Builder::new().prefix("certadm-drill-").tempdir_in(&within)?;
+    let summary = Drill::new(root.path(), args, output)?.run()?;
+    summary.print(output);
+    if args.keep {
+        let kept = root.keep();
+        output.line(format!("The folder of the drill is {}.", kept.display()));
+    }
+    let exit = if summary.is_proven() { Exit::Good } else { Exit::Finding };
+    Ok(Done { exit, result: summary.to_json() })
+}
+
+struct Drill<'a> {
+    args: &'a DrillArgs,
+    output: Output,
+    root: PathBuf,
+    ca: Folder,
+    authority: Arc<Authority>,
+    requests: Arc<Vec<certadm_ca::Request>>,
+    record: Arc<Record>,
+}
+
+impl<'a> Drill<'a> {
+    fn new(root: &Path, args: &'a DrillArgs, output: Output) -> Result<Self, Failure> {
+        let ca = Folder::new(root.join("ca"));
+        let name = CaName::from_str("Drill CA").map_err(|error| Failure::usage(error.to_string()))?;
+        let config = Config::new(name, KeyType::P256);
+        let mut secret = vec![0; 32];
+        getrandom::fill(&mut secret).map_err(|error| Failure::usage(error.to_string()))?;
+        let passphrase = Passphrase::new(secret)?;
+        let made = Authority::init(&ca, &config, Role::Root, &passphrase, FileTime::now())?;
+        let Initialized::Root(authority) = made else {
+            return Err(Failure::usage("the drill's CA is not a root"));
+        };
+        output.line(format!("Created a CA with a P-256 key in {}.", ca.path().display()));
+        Ok(Self {
+            args,
+            output,
+            root: root.to_owned(),
+            ca,
+            authority: Arc::from(authority),
+            requests: Arc::new(requests::make(REQUESTS)?),
+            record: Arc::default(),
+        })
+    }
+
+    fn run(self) -> Result<Summary, Failure> {
+        let sets: Vec<PathBuf> = ["full", "logs-1", "logs-2"].map(|name| self.root.join(name)).into();
+        let store = Arc::new(Store::open(&self.ca, store_options(&self.ca)?)?);
+        let filler = self.fill(&store)?;
+        let (full, logs) = self.back_up_under_load(&store, &sets)?;
+        let lost = self.issue_after_last(&store)?;
+        let kept = self.keep_what_no_set_holds()?;
+        Arc::into_inner(store).ok_or_else(|| Failure::usage("the store is still in use"))?.close()?;
+        fs::remove_dir_all(self.ca.path())?;
+        self.output.line("Destroyed the CA's folder.");
+
+        let verified = verify(&sets, &mut self.output.progress());
+        self.output.line(format!("Verified the sets: {}.", verified.verdict()));
+        let begun = Instant::now();
+        let plan = plan(&sets, self.ca.path(), false)?;
+        let restored = plan.execute(&host_name(), &mut self.output.progress())?;
+        for (path, bytes) in kept {
+            fs::write(path, bytes)?;
+        }
+        let store = Store::open(&self.ca, store_options(&self.ca)?)?;
+        let recovery = begun.elapsed();
+        let recovered = store.opened().recovered.clone();
+        self.output.line(format!("Restored and recovered in {:.2} s.", recovery.as_secs_f64()));
+
+        let proof = prove::compare(&store, &self.record, &lost)?;
+        let reissue = Load::start(&store, &self.authority, &self.requests, &self.record, 2)?;
+        self.record.during(Phase::Restored, || std::thread::sleep(Duration::from_millis(300)));
+        reissue.stop()?;
+        let crl_number = self.authority.publish_crl(&mut store.writer()?, FileTime::now())?.number;
+        store.close()?;
+        Ok(Summary {
+            size: self.args.size,
+            filler,
+            full,
+            logs,
+            verified,
+            restored_bytes: restored.bytes,
+            recovery,
+            recovered,
+            proof,
+            lost: lost.len(),
+            crl_number,
+            record: self.record,
+        })
+    }
+
+    /// Brings the database to its size with rows of failed requests. Returns how many.
+    fn fill(&self, store: &Store) -> Result<u64, Failure> {
+        let rows = self.args.size / u64::from(FILLER_LEN);
+        if rows == 0 {
+            return Ok(0);
+        }
+        let begun = Instant::now();
+        let mut writer = store.writer()?;
+        let mut left = rows;
+        while left > 0 {
+            let now = left.min(128);
+            writer.commit(|transaction| {
+                let mut insert = transaction.prepare_cached(
+                    "INSERT INTO Requests (RequestType, Disposition, SubmittedWhen, RequesterName, RawRequest)
+                     VALUES (256, 30, ?1, 'filler', randomblob(?2))",
+                )?;
+                for _ in 0..now {
+                    insert.execute(params![FileTime::now().0, FILLER_LEN])?;
+                }
+                Ok::<_, certadm_store::Error>(())
+            })?;
+            left -= now;
+        }
+        self.output.line(format!(
+            "Filled its database to {} with {rows} failed requests in {:.1} s.",
+            human_bytes(self.args.size),
+            begun.elapsed().as_secs_f64()
+        ));
+        Ok(rows)
+    }
+
+    /// Issues all the while: some seconds without a backup, a full backup, two of the logs alone. The workers rest
+    /// before the last one's logs are listed, so that it holds everything acknowledged.
+    fn back_up_under_load(
+        &self,
+        store: &Arc<Store>,
+        sets: &[PathBuf],
+    ) -> Result<(Taken, Vec<Taken>), Failure> {
+        let workers = usize::from(self.args.workers);
+        let load = Load::start(store, &self.authority, &self.requests, &self.record, workers)?;
+        let pause = Duration::from_secs(u64::from(self.args.seconds));
+        self.record.during(Phase::Idle, || std::thread::sleep(pause));
+        let full =
+            self.record.during(Phase::FullBackup, || self.back_up(store, &sets[0], BackupType::Full))?;
+        self.record.during(Phase::Idle, || std::thread::sleep(pause / 4));
+        let first =
+            self.record.during(Phase::LogsBackup, || self.back_up(store, &sets[1], BackupType::LogsOnly))?;
+        self.record.during(Phase::Idle, || std::thread::sleep(pause / 4));
+        load.stop()?;
+        let last = self.back_up(store, &sets[2], BackupType::LogsOnly)?;
+        Ok((full, vec![first, last]))
+    }
+
+    fn back_up(&self, store: &Arc<Store>, to: &Path, kind: BackupType) -> Result<Taken, Failure> {
+        let mut source = local_source(store)?;
+        let dynamic_dir = Some(store.folder().crl_dir());
+        let options = TakeOptions { kind, truncate: kind == BackupType::Full, dynamic_dir };
+        let taken = take(&mut source, to, &options, &mut self.output.progress())?;
+        let manifest = &taken.manifest;
+        self.output.line(format!(
+            "Took a {} backup: generations {:x} to {:x}, {} in {:.2} s.",
+            taken.kind,
+            manifest.generations.low,
+            manifest.generations.high,
+            human_bytes(manifest.total_size()),
+            taken.duration.as_secs_f64()
+        ));
+        Ok(taken)
+    }
+
+    /// What is issued after the last backup is lost with the CA. Returns those serials.
+    fn issue_after_last(&self, store: &Store) -> Result<Vec<String>, Failure> {
+        let before: Vec<String> = self.record.ledger().certificates.keys().cloned().collect();
+        let load = Load::start(store, &self.authority, &self.requests, &self.record, 1)?;
+        self.record.during(Phase::AfterLast, || std::thread::sleep(Duration::from_millis(50)));
+        load.stop()?;
+        let known: std::collections::HashSet<String> = before.into_iter().collect();
+        let ledger = self.record.ledger();
+        Ok(ledger.certificates.keys().filter(|serial| !known.contains(*serial)).cloned().collect())
+    }
+
+    /// Key, certificate and configuration are no part of a set: an administrator keeps them elsewhere.
+    fn keep_what_no_set_holds(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
+        let mut kept = Vec::new();
+        for path in [self.ca.key_path(), self.ca.certificate_path(), self.ca.config_path()] {
+            let bytes = fs::read(&path)?;
+            kept.push((path, bytes));
+        }
+        Ok(kept)
+    }
+}
+
+/// `32MiB`, `1GiB`, `65536`.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => return Err("give a size such as 32MiB or 1GiB".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "give a size such as 32MiB or 1GiB".to_owned())?;
+    number.checked_mul(unit).filter(|&size| size <= 1 << 40).ok_or_else(|| "at most 1 TiB".to_owned())
+}

@@ -1,0 +1,152 @@
+//! The report of a drill: short and honest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use certadm_set::Taken;
+use certadm_set::verify::Report;
+use certadm_store::Recovered;
+use serde_json::{Value, json};
+
+use crate::output::{Output, human_bytes};
+use crate::verbs::drill::load::{Phase, Record};
+use crate::verbs::drill::prove::Proof;
+
+/// Everything a drill measured.
+pub(crate) struct Summary {
+    pub(crate) size: u64,
+    pub(crate) filler: u64,
+    pub(crate) full: Taken,
+    pub(crate) logs: Vec<Taken>,
+    pub(crate) verified: Report,
+    pub(crate) restored_bytes: u64,
+    pub(crate) recovery: Duration,
+    pub(crate) recovered: Option<Recovered>,
+    pub(crate) proof: Proof,
+    pub(crate) lost: usize,
+    pub(crate) crl_number: i64,
+    pub(crate) record: Arc<Record>,
+}
+
+impl Summary {
+    /// Whether everything the drill promises was seen.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proof.expected > 0
+            && self.proof.equal == self.proof.expected
+            && self.verified.is_good()
+            && self.recovered.is_some()
+            && self.record.stats(Phase::Restored).count() > 0
+            && self.record.ledger().repeated.is_none()
+            && self.full.end_error.is_none()
+            && self.logs.iter().all(|taken| taken.end_error.is_none())
+    }
+
+    pub(crate) fn print(&self, output: Output) {
+        output.line("");
+        output.line(format!(
+            "{:28} {:>8} {:>9} {:>10} {:>10}",
+            "certificates issued", "count", "a second", "p50", "p99"
+        ));
+        for phase in Phase::ALL {
+            let mut stats = self.record.stats(phase);
+            output.line(format!(
+                "  {:26} {:>8} {:>9.0} {:>7.2} ms {:>7.2} ms",
+                phase.label(),
+                stats.count(),
+                stats.rate(),
+                stats.percentile(50),
+                stats.percentile(99)
+            ));
+        }
+        output.line("");
+        for taken in std::iter::once(&self.full).chain(&self.logs) {
+            let (bytes, seconds) = (taken.manifest.total_size(), taken.duration.as_secs_f64());
+            output.line(format!(
+                "{:13} backup  {:>12} in {seconds:6.2} s   {:>12}/s   {} logs deleted",
+                taken.kind.to_string(),
+                human_bytes(bytes),
+                human_bytes(rate(bytes, taken.duration)),
+                taken.truncated.len()
+            ));
+        }
+        output.line(format!(
+            "{:13} restore {:>12} in {:6.2} s   {:>12}/s",
+            "",
+            human_bytes(self.restored_bytes),
+            self.recovery.as_secs_f64(),
+            human_bytes(rate(self.restored_bytes, self.recovery))
+        ));
+        output.line("");
+        let proof = self.proof;
+        output.line(format!(
+            "Acknowledged before the last backup: {}; there byte for byte: {}; different: {}; missing: {}.",
+            proof.expected, proof.equal, proof.different, proof.missing
+        ));
+        output.line(format!(
+            "Issued after the last backup and lost with the CA: {}. A backup cannot save what it never saw.",
+            self.lost
+        ));
+        output.line(format!(
+            "Issued on the restored CA: {}; serial numbers repeated: {}; next CRL number: {}.",
+            self.record.stats(Phase::Restored).count(),
+            u8::from(self.record.ledger().repeated.is_some()),
+            self.crl_number
+        ));
+        output.result(if self.is_proven() {
+            "Drill PASSED: the CA was lost and is back, every acknowledged certificate known."
+        } else {
+            "Drill FAILED: see the figures above."
+        });
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let phases = Phase::ALL.map(|phase| {
+            let mut stats = self.record.stats(phase);
+            json!({
+                "phase": phase.label(),
+                "certificates": stats.count(),
+                "seconds": stats.duration.as_secs_f64(),
+                "per_second": stats.rate(),
+                "p50_ms": stats.percentile(50),
+                "p99_ms": stats.percentile(99),
+            })
+        });
+        let backups: Vec<Value> = std::iter::once(&self.full)
+            .chain(&self.logs)
+            .map(|taken| {
+                json!({
+                    "kind": taken.kind.to_string(),
+                    "generations": taken.manifest.generations,
+                    "bytes": taken.manifest.total_size(),
+                    "seconds": taken.duration.as_secs_f64(),
+                    "logs_deleted": taken.truncated.len(),
+                })
+            })
+            .collect();
+        json!({
+            "passed": self.is_proven(),
+            "size": self.size,
+            "filler_rows": self.filler,
+            "phases": phases,
+            "backups": backups,
+            "verify": self.verified.verdict(),
+            "restore": { "bytes": self.restored_bytes, "seconds": self.recovery.as_secs_f64() },
+            "proof": {
+                "expected": self.proof.expected,
+                "equal": self.proof.equal,
+                "different": self.proof.different,
+                "missing": self.proof.missing,
+                "unacknowledged": self.proof.unacknowledged,
+                "lost_but_there": self.proof.lost_but_there,
+            },
+            "lost_after_last_backup": self.lost,
+            "serials_repeated": self.record.ledger().repeated.is_some(),
+            "crl_number": self.crl_number,
+        })
+    }
+}
+
+fn rate(bytes: u64, duration: Duration) -> u64 {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1);
+    bytes.saturating_mul(1000) / millis
+}

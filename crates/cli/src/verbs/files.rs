@@ -1,0 +1,61 @@
+//! Files that a command reads for its user, or writes for them: bounded, whole, never overwriting.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use certadm_store::error::IoContext;
+
+use crate::failure::Failure;
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// When it cannot be read or is longer.
+pub(crate) fn read_input(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut content = Vec::new();
+    let file = File::open(path).during("open", path)?;
+    file.take(limit + 1).read_to_end(&mut content).during("read", path)?;
+    if content.len() as u64 > limit {
+        return Err(Failure::usage(format!("{} is longer than {limit} bytes", path.display())));
+    }
+    Ok(content)
+}
+
+/// Writes a new file; what could not be written completely does not stay.
+///
+/// # Errors
+/// When the file exists or cannot be written.
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(certadm_ca::Error::WouldOverwrite { path: path.to_owned() }.into());
+        }
+        other => other.during("create", path)?,
+    };
+    let written = file.write_all(content).and_then(|()| file.sync_all()).during("write", path);
+    if written.is_err() {
+        fs::remove_file(path).ok(); // best effort: the write's own error is the one to report
+    }
+    Ok(written?)
+}
+
+/// Creates a folder for output files, with its parents.
+///
+/// # Errors
+/// When it cannot be created.
+pub(crate) fn create_dir(dir: &Path) -> Result<(), Failure> {
+    Ok(fs::create_dir_all(dir).during("create", dir)?)
+}
+
+/// The name of the account that runs this command, as far as `/etc/passwd` knows it.
+pub(crate) fn account() -> String {
+    let id = rustix::process::getuid().as_raw();
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id.to_string()).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("uid {id}"))
+}

@@ -1,0 +1,33 @@
+//! One file per verb.
+
+pub(crate) mod backup;
+pub(crate) mod ca;
+pub(crate) mod drill;
+mod files;
+pub(crate) mod list;
+mod listing;
+mod live;
+pub(crate) mod restore;
+pub(crate) mod show;
+pub(crate) mod verify;
+
+use certadm_ca::Config;
+use certadm_store::{Folder, Options};
+
+use crate::failure::Failure;
+
+/// How the CA in `folder` wants its database run: as its `ca.toml` says, or the defaults where there is none yet.
+pub(crate) fn store_options(folder: &Folder) -> Result<Options, Failure> {
+    let path = folder.config_path();
+    if !path.exists() {
+        return Ok(Options::default());
+    }
+    let database = Config::load(&path)?.database;
+    Ok(Options { log_size: database.log_size, circular_logging: database.circular_logging })
+}
+
+/// The name under which this host's paths go into lists (certbcli.md D29).
+pub(crate) fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}

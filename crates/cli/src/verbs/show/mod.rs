@@ -1,0 +1,75 @@
+//! `certadm show`: what is inside a set or a CA's folder, and how it is, without changing anything.
+
+mod folder;
+mod set;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output};
+use crate::table::printable;
+
+/// `certadm show`
+#[derive(Debug, Args)]
+#[command(override_usage = "certadm show [OPTIONS] --dir <DIR>\n       certadm show [OPTIONS] <SET>")]
+#[command(after_help = "Example: certadm show /backup/monday\nExample: certadm show --dir /srv/ca")]
+pub(crate) struct ShowArgs {
+    /// The CA's folder
+    #[arg(long, value_name = "DIR", conflicts_with = "set", required_unless_present = "set")]
+    dir: Option<PathBuf>,
+    /// A set
+    #[arg(value_name = "SET")]
+    set: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
+    match (&args.dir, &args.set) {
+        (Some(dir), _) => folder::show(dir, output),
+        (None, Some(set)) => set::show(set, output),
+        (None, None) => Err(Failure::usage("nothing to show: name a set, or a CA's folder with --dir")),
+    }
+}
+
+/// What was found while looking: problems make the exit code 1, notes do not.
+#[derive(Default)]
+struct Health {
+    problems: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Health {
+    fn problem(&mut self, text: impl Into<String>) {
+        self.problems.push(text.into());
+    }
+
+    fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    /// Prints it and makes it part of the result.
+    fn finish(self, good: &str, mut result: Value, output: Output) -> Done {
+        let verdict = match self.problems.len() {
+            0 => good.to_owned(),
+            1 => "1 problem".to_owned(),
+            count => format!("{count} problems"),
+        };
+        fact(output, "Health", &verdict);
+        for problem in &self.problems {
+            output.result(format!("  problem: {}", printable(problem)));
+        }
+        for note in &self.notes {
+            output.result(format!("  note: {}", printable(note)));
+        }
+        let exit = if self.problems.is_empty() { Exit::Good } else { Exit::Finding };
+        result["health"] = json!({ "verdict": verdict, "problems": self.problems, "notes": self.notes });
+        Done { exit, result }
+    }
+}
+
+/// One line: a name and what there is to say about it.
+fn fact(output: Output, name: &str, value: &str) {
+    output.result(format!("{name:14} {}", printable(value)));
+}

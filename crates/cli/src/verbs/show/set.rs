@@ -1,0 +1,212 @@
+//! What is inside a set. Names, sizes, trailer and log headers are looked at; comparing bytes is `certadm verify`'s.
+
+use std::fs;
+use std::path::Path;
+
+use certadm_proto::csra::names::last_component;
+use certadm_set::{Manifest, Set};
+use certadm_store::chain::read_trailer;
+use certadm_store::log_file::LogFile;
+use certadm_store::trailer::Trailer;
+use serde_json::{Value, json};
+
+use super::{Health, fact};
+use crate::failure::Failure;
+use crate::output::{Done, Output, human_bytes};
+
+pub(crate) fn show(path: &Path, output: Output) -> Result<Done, Failure> {
+    let set = Set::open(path)?;
+    let mut health = Health::default();
+    let files = files(&set, &mut health);
+    let identity = Identity::of(&set, &mut health)?;
+    check_range(&set, &identity, &mut health);
+    let bytes: u64 = files.iter().filter_map(|file| file.found).sum();
+
+    let manifest = set.manifest.as_ref();
+    fact(output, "Set", &set.path.display().to_string());
+    let seal = manifest.map_or("unsealed: no manifest".to_owned(), |manifest| format!("sealed by {}", manifest.tool));
+    fact(output, "Kind", &format!("{}, {seal}", set.kind()));
+    fact(output, "CA", &identity.name);
+    fact(output, "Host", &identity.host);
+    fact(output, "Database", &identity.database);
+    fact(output, "Log stream", &identity.stream);
+    let generations = set.range().map_or_else(
+        || "none: the set holds no log".to_owned(),
+        |range| format!("{:x} to {:x}", range.low(), range.high()),
+    );
+    fact(output, "Generations", &generations);
+    if let Some(trailer) = &identity.trailer {
+        fact(output, "Image needs", &format!("{:x} to {:x}", trailer.low, trailer.high));
+        fact(output, "Image read", &trailer.finished.to_rfc3339());
+    }
+    if let Some(manifest) = manifest {
+        fact(output, "Started", &manifest.started);
+        fact(output, "Finished", &manifest.finished);
+    }
+    fact(output, "Size", &format!("{} in {} files", human_bytes(bytes), files.len()));
+    output.result("Files");
+    for file in &files {
+        let size = file.found.map_or_else(|| "missing".to_owned(), |bytes| human_bytes(bytes).to_string());
+        output.result(format!("  {:9} {size:>12}  {}", file.role, file.path));
+    }
+    if let Some(manifest) = manifest {
+        output.result("Not included");
+        for missing in &manifest.not_included {
+            output.result(format!("  {missing}"));
+        }
+    }
+    let result = to_json(&set, &identity, &files, bytes);
+    Ok(health.finish("complete by names and sizes; `certadm verify` compares every byte", result, output))
+}
+
+/// Whose set it is, as far as the set tells.
+struct Identity {
+    name: String,
+    host: String,
+    database: String,
+    stream: String,
+    trailer: Option<Trailer>,
+}
+
+impl Identity {
+    fn of(set: &Set, health: &mut Health) -> Result<Self, Failure> {
+        let trailer = match set.image.as_deref().map(read_trailer).transpose() {
+            Ok(trailer) => trailer,
+            Err(error) => {
+                health.problem(format!("{} [{}]", error, error.hresult()));
+                None
+            }
+        };
+        if let Some(manifest) = &set.manifest {
+            let ca = &manifest.ca;
+            return Ok(Self {
+                name: ca.name.clone(),
+                host: ca.host.clone(),
+                database: ca.database_signature.clone(),
+                stream: ca.stream_signature.clone(),
+                trailer,
+            });
+        }
+        // Without a manifest the restore map and the files themselves tell.
+        let locations = set.locations()?;
+        let original = locations.as_ref().and_then(|list| list.database()).unwrap_or_default();
+        let name = last_component(original);
+        let signatures = match (&trailer, set.logs.first()) {
+            (Some(trailer), _) => Some((trailer.database, trailer.stream)),
+            (None, Some((_, path))) => match LogFile::open(path) {
+                Ok(log) => Some((log.header().database, log.header().stream)),
+                Err(error) => {
+                    health.problem(format!("{} [{}]", error, error.hresult()));
+                    None
+                }
+            },
+            (None, None) => None,
+        };
+        let unknown = || "unknown".to_owned();
+        Ok(Self {
+            name: name.rsplit_once('.').map_or_else(unknown, |(stem, _)| stem.to_owned()),
+            host: certadm_proto::csra::unc::host_of(original).map_or_else(unknown, str::to_owned),
+            database: signatures.map_or_else(unknown, |(database, _)| database.to_string()),
+            stream: signatures.map_or_else(unknown, |(_, stream)| stream.to_string()),
+            trailer,
+        })
+    }
+}
+
+/// One file: what it should be, and its size as it lies there.
+struct File {
+    path: String,
+    role: String,
+    expected: Option<u64>,
+    found: Option<u64>,
+}
+
+fn files(set: &Set, health: &mut Health) -> Vec<File> {
+    let found = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.len());
+    let files: Vec<File> = match &set.manifest {
+        Some(manifest) => entries(manifest, &set.path),
+        None => {
+            health.note("the set is unsealed: nothing says which files it should have");
+            let image = set.image.iter().map(|path| ("database", path));
+            let logs = set.logs.iter().map(|(_, path)| ("log", path));
+            let describe = |(role, path): (&str, &std::path::PathBuf)| File {
+                path: path.strip_prefix(&set.path).unwrap_or(path).display().to_string(),
+                role: role.to_owned(),
+                expected: None,
+                found: found(path),
+            };
+            image.chain(logs).map(describe).collect()
+        }
+    };
+    for file in &files {
+        match (file.found, file.expected) {
+            (None, _) => health.problem(format!("{} is missing", file.path)),
+            (Some(found), Some(expected)) if found != expected => {
+                health.problem(format!("{} has {found} bytes where the manifest says {expected}", file.path));
+            }
+            _ => {}
+        }
+    }
+    files
+}
+
+fn entries(manifest: &Manifest, set: &Path) -> Vec<File> {
+    let entries = manifest.files.iter();
+    let describe = |entry: &certadm_set::manifest::FileEntry| File {
+        path: entry.path.clone(),
+        role: entry.role.to_string(),
+        expected: Some(entry.size),
+        found: fs::metadata(set.join(&entry.path)).ok().map(|metadata| metadata.len()),
+    };
+    entries.map(describe).collect()
+}
+
+/// Whether the names of the logs leave no hole, and cover what the image needs.
+fn check_range(set: &Set, identity: &Identity, health: &mut Health) {
+    for pair in set.logs.windows(2) {
+        if pair[0].0.next() != Some(pair[1].0) {
+            health.problem(format!("logs between {:x} and {:x} are missing", pair[0].0, pair[1].0));
+        }
+    }
+    let Some(trailer) = &identity.trailer else {
+        if set.image.is_none() {
+            health.note("a set of logs is restored together with the full set it continues");
+        }
+        return;
+    };
+    if !set.range().is_some_and(|range| range.low() <= trailer.low && trailer.high <= range.high()) {
+        health.problem(format!("the image needs the logs {:x} to {:x}", trailer.low, trailer.high));
+    }
+}
+
+fn to_json(set: &Set, identity: &Identity, files: &[File], bytes: u64) -> Value {
+    let manifest = set.manifest.as_ref();
+    let file = |file: &File| json!({ "path": file.path, "role": file.role, "bytes": file.found, "expected_bytes": file.expected });
+    json!({
+        "what": "set",
+        "path": set.path,
+        "type": set.kind().to_string(),
+        "sealed": manifest.is_some(),
+        "tool": manifest.map(|manifest| &manifest.tool),
+        "ca": {
+            "name": identity.name,
+            "host": identity.host,
+            "database_signature": identity.database,
+            "stream_signature": identity.stream,
+        },
+        "generations": set.range().map(|range| json!({ "low": range.low().number(), "high": range.high().number() })),
+        "image": identity.trailer.map(|trailer| json!({
+            "low": trailer.low.number(),
+            "high": trailer.high.number(),
+            "pages": trailer.image_pages,
+            "page_size": trailer.page_size,
+            "finished": trailer.finished.to_rfc3339(),
+        })),
+        "started": manifest.map(|manifest| &manifest.started),
+        "finished": manifest.map(|manifest| &manifest.finished),
+        "bytes": bytes,
+        "files": files.iter().map(file).collect::<Vec<_>>(),
+        "dynamic_files": manifest.map(|manifest| &manifest.dynamic_files),
+        "not_included": manifest.map(|manifest| &manifest.not_included),
+    })
+}
