@@ -4,6 +4,7 @@
 //! The formats are those of `spec/ese.md`; sections are cited where a fact comes from.
 
 pub mod backup;
+pub mod ca;
 pub mod catalog;
 pub mod checkpoint;
 pub mod checksum;
