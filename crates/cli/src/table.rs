@@ -149,7 +149,8 @@ impl<R> Printer<R> {
             }
             Form::Csv => self.csv_line(self.columns.iter().map(|column| (column.cell)(row).to_csv())),
             Form::Json => {
-                let members = self.columns.iter().map(|column| (column.key.to_owned(), (column.cell)(row).to_json()));
+                let members =
+                    self.columns.iter().map(|column| (column.key.to_owned(), (column.cell)(row).to_json()));
                 self.objects.push(Value::Object(members.collect::<Map<_, _>>()));
                 Ok(())
             }
@@ -173,7 +174,7 @@ impl<R> Printer<R> {
         lines.iter().try_for_each(|line| self.table_line(line))
     }
 
-    fn table_line(&mut self, line: &Vec<String>) -> io::Result<()> {
+    fn table_line(&mut self, line: &[String]) -> io::Result<()> {
         let widths = self.widths.as_deref().unwrap_or_default();
         let padded: Vec<String> =
             line.iter().zip(widths).map(|(text, width)| format!("{text:width$}", width = *width)).collect();

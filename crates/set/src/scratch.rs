@@ -4,7 +4,7 @@
 //! reads the two together, read-only. Nothing is copied but the logs; where a second name cannot be had, the image is.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use certadm_proto::csra::Hresult;
 use certadm_store::chain::{Chain, write_overlay};
@@ -27,23 +27,59 @@ pub struct Content {
     pub complaints: Vec<String>,
 }
 
-/// Recovers in a scratch folder beside the image and lets SQLite check the result.
+/// A recovered database, open for reading. The scratch folder goes away with it.
+#[derive(Debug)]
+pub struct Recovered {
+    // Declared first, so closed before the folder below is removed.
+    connection: Connection,
+    image: PathBuf,
+    _scratch: Scratch,
+}
+
+impl Recovered {
+    /// Recovers in a scratch folder beside the image; the image stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read the result at all, [`Error::Io`].
+    pub fn open(image: &Path, chain: &Chain) -> Result<Self> {
+        let scratch = Scratch::create(image)?;
+        write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
+        let database = scratch.dir.path().join("image.db");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(&database, flags).map_err(|error| unreadable(image, &error))?;
+        connection.pragma_update(None, "cache_size", -8192).map_err(|error| unreadable(image, &error))?;
+        Ok(Self { connection, image: image.to_owned(), _scratch: scratch })
+    }
+
+    /// The connection, for reading.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Counts what the database holds and, if asked, lets SQLite check it.
+    ///
+    /// # Errors
+    /// As [`Recovered::open`].
+    pub fn content(&self, check_integrity: bool) -> Result<Content> {
+        content(&self.connection, check_integrity).map_err(|error| unreadable(&self.image, &error))
+    }
+}
+
+/// Recovers in a scratch folder beside the image and looks at the result.
 ///
 /// # Errors
-/// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read the result at all, [`Error::Io`].
+/// As [`Recovered::open`].
 pub fn examine(image: &Path, chain: &Chain, check_integrity: bool) -> Result<Content> {
-    let scratch = Scratch::create(image)?;
-    write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
-    let database = scratch.dir.path().join("image.db");
-    let unreadable = |error: rusqlite::Error| Error::Damaged {
+    Recovered::open(image, chain)?.content(check_integrity)
+}
+
+fn unreadable(image: &Path, error: &rusqlite::Error) -> Error {
+    Error::Damaged {
         path: image.to_owned(),
         detail: format!("with its logs applied it cannot be read: {error}"),
         code: Hresult::DATABASE_CORRUPTED,
-    };
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&database, flags).map_err(unreadable)?;
-    connection.pragma_update(None, "cache_size", -8192).map_err(unreadable)?;
-    content(&connection, check_integrity).map_err(unreadable)
+    }
 }
 
 fn content(connection: &Connection, check_integrity: bool) -> rusqlite::Result<Content> {
@@ -66,6 +102,7 @@ fn content(connection: &Connection, check_integrity: bool) -> rusqlite::Result<C
     Ok(content)
 }
 
+#[derive(Debug)]
 struct Scratch {
     dir: tempfile::TempDir,
 }
@@ -73,10 +110,11 @@ struct Scratch {
 impl Scratch {
     fn create(image: &Path) -> Result<Self> {
         let beside = image.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-        let linked = tempfile::Builder::new().prefix(".certadm-scratch-").tempdir_in(beside).and_then(|dir| {
-            fs::hard_link(image, dir.path().join("image.db"))?;
-            Ok(dir)
-        });
+        let linked =
+            tempfile::Builder::new().prefix(".certadm-scratch-").tempdir_in(beside).and_then(|dir| {
+                fs::hard_link(image, dir.path().join("image.db"))?;
+                Ok(dir)
+            });
         if let Ok(dir) = linked {
             return Ok(Self { dir });
         }

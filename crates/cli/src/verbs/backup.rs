@@ -61,14 +61,14 @@ fn report(taken: &Taken, output: Output) {
     ));
     match (&taken.kind, taken.truncated.as_slice(), taken.still_there.as_slice()) {
         (BackupKind::Copy, ..) => {
-            output.line("Database logs were kept: this set is no base for logs-only backups.")
+            output.line("Database logs were kept: this set is no base for logs-only backups.");
         }
         (BackupKind::Differential, ..) => {
-            output.line("Database logs were kept: the next logs-only set will hold them again.")
+            output.line("Database logs were kept: the next logs-only set will hold them again.");
         }
         (_, gone, []) => output.line(format!("Database logs successfully truncated: {}.", gone_text(gone))),
         (_, gone, there) => {
-            output.line(format!("{} logs could not be truncated yet; {}.", there.len(), gone_text(gone)))
+            output.line(format!("{} logs could not be truncated yet; {}.", there.len(), gone_text(gone)));
         }
     }
     for missing in &manifest.not_included {

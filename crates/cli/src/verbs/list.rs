@@ -21,10 +21,14 @@ use crate::verbs::listing;
 
 /// `certadm list`
 #[derive(Debug, Args)]
-#[command(override_usage = "certadm list [OPTIONS] --dir <DIR> [TABLE]\n       certadm list [OPTIONS] <SET> [LOGSET]... [TABLE]")]
-#[command(after_help = "Tables: requests, certificates (if none is named), revoked, extensions, attributes, crls\n\
+#[command(
+    override_usage = "certadm list [OPTIONS] --dir <DIR> [TABLE]\n       certadm list [OPTIONS] <SET> [LOGSET]... [TABLE]"
+)]
+#[command(
+    after_help = "Tables: requests, certificates (if none is named), revoked, extensions, attributes, crls\n\
     Example: certadm list /backup/monday /backup/monday-noon revoked\n\
-    Example: certadm list --dir /srv/ca requests --csv")]
+    Example: certadm list --dir /srv/ca requests --csv"
+)]
 pub(crate) struct ListArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR")]
@@ -167,15 +171,18 @@ impl<'a> Lister<'a> {
     fn list(mut self, connection: &Connection, table: Table) -> Result<Done, Failure> {
         let (count, truncated, rows) = match table {
             Table::Requests => self.rows(listing::REQUESTS, |visit| certadm_ca::requests(connection, visit)),
-            Table::Extensions => self.rows(listing::EXTENSIONS, |visit| certadm_ca::extensions(connection, visit)),
-            Table::Attributes => self.rows(listing::ATTRIBUTES, |visit| certadm_ca::attributes(connection, visit)),
+            Table::Extensions => {
+                self.rows(listing::EXTENSIONS, |visit| certadm_ca::extensions(connection, visit))
+            }
+            Table::Attributes => {
+                self.rows(listing::ATTRIBUTES, |visit| certadm_ca::attributes(connection, visit))
+            }
             Table::Crls => self.rows(listing::CRLS, |visit| certadm_ca::crls(connection, visit)),
             Table::Certificates => self.certificates(connection, listing::CERTIFICATES, |visit| {
                 certadm_ca::certificates(connection, visit)
             }),
-            Table::Revoked => {
-                self.certificates(connection, listing::REVOKED, |visit| certadm_ca::revoked(connection, visit))
-            }
+            Table::Revoked => self
+                .certificates(connection, listing::REVOKED, |visit| certadm_ca::revoked(connection, visit)),
         }?;
         Ok(Done::good(json!({
             "table": table.to_possible_value().map(|value| value.get_name().to_owned()),

@@ -22,7 +22,11 @@ pub(crate) static REQUESTS: &[Column<RequestRow>] = &[
     Column { key: "caller_name", heading: None, cell: |row| (&row.caller_name).into() },
     Column { key: "serial_number", heading: Some("Serial number"), cell: |row| (&row.serial_number).into() },
     Column { key: "common_name", heading: None, cell: |row| (&row.common_name).into() },
-    Column { key: "distinguished_name", heading: Some("Subject"), cell: |row| (&row.distinguished_name).into() },
+    Column {
+        key: "distinguished_name",
+        heading: Some("Subject"),
+        cell: |row| (&row.distinguished_name).into(),
+    },
 ];
 
 pub(crate) static CERTIFICATES: &[Column<CertificateRow>] = &[
@@ -32,10 +36,18 @@ pub(crate) static CERTIFICATES: &[Column<CertificateRow>] = &[
     Column { key: "disposition_code", heading: None, cell: |row| code(row.disposition) },
     Column { key: "not_before", heading: None, cell: |row| date(row.not_before) },
     Column { key: "not_after", heading: Some("Valid until"), cell: |row| date(row.not_after) },
-    Column { key: "certificate_template", heading: Some("Profile"), cell: |row| (&row.certificate_template).into() },
+    Column {
+        key: "certificate_template",
+        heading: Some("Profile"),
+        cell: |row| (&row.certificate_template).into(),
+    },
     Column { key: "requester_name", heading: None, cell: |row| (&row.requester_name).into() },
     Column { key: "common_name", heading: None, cell: |row| (&row.common_name).into() },
-    Column { key: "distinguished_name", heading: Some("Subject"), cell: |row| (&row.distinguished_name).into() },
+    Column {
+        key: "distinguished_name",
+        heading: Some("Subject"),
+        cell: |row| (&row.distinguished_name).into(),
+    },
     Column { key: "upn", heading: None, cell: |row| (&row.upn).into() },
     Column { key: "public_key_algorithm", heading: None, cell: |row| (&row.public_key_algorithm).into() },
     Column { key: "public_key_length", heading: None, cell: |row| row.public_key_length.into() },
@@ -57,17 +69,29 @@ pub(crate) static REVOKED: &[Column<CertificateRow>] = &[
     Column { key: "revoked_reason_code", heading: None, cell: revoked_reason_code },
     Column { key: "not_after", heading: None, cell: |row| date(row.not_after) },
     Column { key: "common_name", heading: None, cell: |row| (&row.common_name).into() },
-    Column { key: "distinguished_name", heading: Some("Subject"), cell: |row| (&row.distinguished_name).into() },
+    Column {
+        key: "distinguished_name",
+        heading: Some("Subject"),
+        cell: |row| (&row.distinguished_name).into(),
+    },
 ];
 
 pub(crate) static EXTENSIONS: &[Column<ExtensionRow>] = &[
     Column { key: "request_id", heading: Some("Request"), cell: |row| row.request_id.into() },
     Column { key: "extension_name", heading: Some("Extension"), cell: |row| Cell::Text(row.name.clone()) },
-    Column { key: "in_certificate", heading: Some("In certificate"), cell: |row| Cell::Flag(!row.is_disabled()) },
+    Column {
+        key: "in_certificate",
+        heading: Some("In certificate"),
+        cell: |row| Cell::Flag(!row.is_disabled()),
+    },
     Column { key: "critical", heading: Some("Critical"), cell: |row| Cell::Flag(row.is_critical()) },
     Column { key: "origin", heading: Some("Origin"), cell: |row| Cell::Text(row.origin().to_owned()) },
     Column { key: "extension_flags", heading: None, cell: |row| i64::from(row.flags).into() },
-    Column { key: "extension_raw_value", heading: Some("Value"), cell: |row| row.value.as_deref().map(hex).into() },
+    Column {
+        key: "extension_raw_value",
+        heading: Some("Value"),
+        cell: |row| row.value.as_deref().map(hex).into(),
+    },
 ];
 
 pub(crate) static ATTRIBUTES: &[Column<AttributeRow>] = &[

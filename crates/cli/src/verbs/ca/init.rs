@@ -15,7 +15,9 @@ use crate::verbs::live;
 
 /// `certadm ca init`
 #[derive(Debug, Args)]
-#[command(after_help = "Example: certadm ca init --dir /srv/ca --name 'Example CA' --passphrase-file /root/ca.pass")]
+#[command(
+    after_help = "Example: certadm ca init --dir /srv/ca --name 'Example CA' --passphrase-file /root/ca.pass"
+)]
 pub(crate) struct InitArgs {
     /// The new CA's folder
     #[arg(long, value_name = "DIR")]
@@ -77,9 +79,12 @@ pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
         "name": config.name.as_str(),
         "key": config.key.as_str(),
         "configuration": folder.config_path(),
-        "certificate": null,
         "request": null,
+        "certificate": null,
+        "serial_number": null,
+        "subject": null,
         "not_after": null,
+        "crl": null,
     });
     match &made {
         Initialized::Root(authority) => {
@@ -88,17 +93,23 @@ pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
         }
         Initialized::Subordinate { request } => {
             output.line(format!("The CA {:?} waits for its parent.", config.name.as_str()));
-            output.line(format!("Have {} signed, then: certadm ca import --dir DIR CERT.", request.display()));
+            output
+                .line(format!("Have {} signed, then: certadm ca import --dir DIR CERT.", request.display()));
             result["request"] = json!(request);
         }
     }
-    output.line(format!("Keep a copy of {} and its passphrase: no backup set holds them.", folder.key_path().display()));
+    output.line(format!(
+        "Keep a copy of {} and its passphrase: no backup set holds them.",
+        folder.key_path().display()
+    ));
     Ok(Done::good(result))
 }
 
 /// `certadm ca import`
 #[derive(Debug, Args)]
-#[command(after_help = "Example: certadm ca import --dir /srv/subca --passphrase-file /root/subca.pass subca.crt")]
+#[command(
+    after_help = "Example: certadm ca import --dir /srv/subca --passphrase-file /root/subca.pass subca.crt"
+)]
 pub(crate) struct ImportArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR")]
@@ -116,7 +127,8 @@ const MAX_CERTIFICATE: u64 = 1 << 20;
 pub(crate) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(&args.dir);
     let answer = read_input(&args.certificate, MAX_CERTIFICATE)?;
-    let authority = Authority::import_certificate(&folder, &answer, &args.passphrase.read()?, FileTime::now())?;
+    let authority =
+        Authority::import_certificate(&folder, &answer, &args.passphrase.read()?, FileTime::now())?;
     let mut result = json!({ "dir": folder.path() });
     output.line(format!("The CA {:?} can issue now.", authority.config().name.as_str()));
     describe(&authority, &mut result, &folder, output);

@@ -15,7 +15,9 @@ use crate::verbs::live;
 
 /// `certadm ca issue`
 #[derive(Debug, Args)]
-#[command(after_help = "Example: certadm ca issue --dir /srv/ca --passphrase-file /root/ca.pass --out issued web1.csr web2.csr")]
+#[command(
+    after_help = "Example: certadm ca issue --dir /srv/ca --passphrase-file /root/ca.pass --out issued web1.csr web2.csr"
+)]
 pub(crate) struct IssueArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR")]

@@ -23,16 +23,33 @@ pub(crate) fn show(dir: &Path, output: Output) -> Result<Done, Failure> {
         return Err(certadm_store::Error::NotACaFolder { folder: folder.path().to_owned() }.into());
     }
     let mut health = Health::default();
-    let mut result = json!({ "what": "folder", "path": folder.path() });
+    let mut result = json!({
+        "what": "folder",
+        "path": folder.path(),
+        "restore": null,
+        "database": null,
+        "current_generation": null,
+        "database_signature": null,
+        "stream_signature": null,
+        "recovered_when": null,
+        "marks": [],
+        "requests": null,
+        "certificate_not_after": null,
+        "crl": null,
+    });
     fact(output, "Folder", &folder.path().display().to_string());
     show_files(&folder, &mut result, &mut health, output);
     show_restore(&folder, &mut result, &mut health, output);
     let owned = is_owned(&folder);
-    fact(output, "Owner", match owned {
-        Some(true) => "a service or command runs as the CA's owner",
-        Some(false) => "none runs",
-        None => "unknown: the lock file cannot be read",
-    });
+    fact(
+        output,
+        "Owner",
+        match owned {
+            Some(true) => "a service or command runs as the CA's owner",
+            Some(false) => "none runs",
+            None => "unknown: the lock file cannot be read",
+        },
+    );
     result["owned"] = json!(owned);
     show_logs(&folder, &mut result, &mut health, output)?;
     match folder.database_path().and_then(|database| Ok((Writer::open(&folder)?, database))) {
@@ -44,7 +61,11 @@ pub(crate) fn show(dir: &Path, output: Output) -> Result<Done, Failure> {
         }
         // What a waiting restore means has been said above.
         Err(certadm_store::Error::RestorePending { .. }) => {}
-        Err(error) => health.problem(format!("the database cannot be read: {error} [{}]; {}", error.hresult(), error.remedy())),
+        Err(error) => health.problem(format!(
+            "the database cannot be read: {error} [{}]; {}",
+            error.hresult(),
+            error.remedy()
+        )),
     }
     Ok(health.finish("in order", result, output))
 }
@@ -71,11 +92,14 @@ fn show_files(folder: &Folder, result: &mut Value, health: &mut Health, output: 
             health.problem(format!("{} can be read by others: chmod 600 it", key.display()));
         }
         Ok(_) => {}
-        Err(_) => health.problem(format!("{} is not there: the CA cannot issue without its key", key.display())),
+        Err(_) => {
+            health.problem(format!("{} is not there: the CA cannot issue without its key", key.display()))
+        }
     }
     if !folder.certificate_path().exists() {
         let path = folder.certificate_path();
-        health.problem(format!("{} is not there: the CA cannot issue without its certificate", path.display()));
+        health
+            .problem(format!("{} is not there: the CA cannot issue without its certificate", path.display()));
     }
     result["files"] = json!({
         "configuration": folder.config_path().exists(),
@@ -109,7 +133,10 @@ fn show_restore(folder: &Folder, result: &mut Value, health: &mut Health, output
 /// A word for the state of a registration, and what to do about it.
 fn restore_state(record: &RestoreRecord) -> (&'static str, String) {
     if record.database_recovered {
-        ("carried out", "a restore was carried out and its record not yet removed: the CA's next start does".to_owned())
+        (
+            "carried out",
+            "a restore was carried out and its record not yet removed: the CA's next start does".to_owned(),
+        )
     } else if record.is_complete() {
         ("complete", "a restore waits: the CA's next start carries it out".to_owned())
     } else if record.status == Hresult::E_PENDING {
@@ -132,9 +159,15 @@ fn is_owned(folder: &Folder) -> Option<bool> {
     }
 }
 
-fn show_logs(folder: &Folder, result: &mut Value, health: &mut Health, output: Output) -> Result<(), Failure> {
+fn show_logs(
+    folder: &Folder,
+    result: &mut Value,
+    health: &mut Health,
+    output: Output,
+) -> Result<(), Failure> {
     let logs = if folder.log_dir().is_dir() { folder.archived_logs()? } else { Vec::new() };
-    let bytes: u64 = logs.iter().map(|(_, path)| fs::metadata(path).map_or(0, |metadata| metadata.len())).sum();
+    let bytes: u64 =
+        logs.iter().map(|(_, path)| fs::metadata(path).map_or(0, |metadata| metadata.len())).sum();
     let range = logs.first().zip(logs.last()).map(|((low, _), (high, _))| (*low, *high));
     let text = range.map_or_else(
         || "none archived".to_owned(),
@@ -154,7 +187,11 @@ fn show_logs(folder: &Folder, result: &mut Value, health: &mut Health, output: O
     });
     let checkpoint = checkpoint(&folder.checkpoint_path());
     if let Some(checkpoint) = checkpoint {
-        fact(output, "Checkpoint", &format!("generation {checkpoint:x}: the database file needs no older log"));
+        fact(
+            output,
+            "Checkpoint",
+            &format!("generation {checkpoint:x}: the database file needs no older log"),
+        );
     }
     result["checkpoint_generation"] = json!(checkpoint.map(Generation::number));
     Ok(())
@@ -194,12 +231,16 @@ struct Content {
 impl Content {
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-        let state = "SELECT generation, lower(hex(database_signature)), lower(hex(stream_signature)), recovered_when
+        let state =
+            "SELECT generation, lower(hex(database_signature)), lower(hex(stream_signature)), recovered_when
                      FROM store_state";
-        let (generation, database_signature, stream_signature, recovered) = connection
-            .query_row(state, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, Option<i64>>(3)?)))?;
-        let mut marks = connection
-            .prepare("SELECT kind, generation_low, generation_high, taken_when FROM store_marks ORDER BY taken_when")?;
+        let (generation, database_signature, stream_signature, recovered) =
+            connection.query_row(state, [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, Option<i64>>(3)?))
+            })?;
+        let mut marks = connection.prepare(
+            "SELECT kind, generation_low, generation_high, taken_when FROM store_marks ORDER BY taken_when",
+        )?;
         let marks = marks
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, FileTime(row.get(3)?))))?
             .collect::<rusqlite::Result<_>>()?;
@@ -232,11 +273,19 @@ impl Content {
 
     fn show(&self, result: &mut Value, health: &mut Health, output: Output) {
         fact(output, "Generation", &format!("{:x} is being written", self.generation));
-        fact(output, "Signature", &format!("{}, log stream {}", self.database_signature, self.stream_signature));
+        fact(
+            output,
+            "Signature",
+            &format!("{}, log stream {}", self.database_signature, self.stream_signature),
+        );
         if let Some(recovered) = self.recovered {
             fact(output, "Recovered", &recovered.to_rfc3339());
         }
-        fact(output, "Requests", &format!("{}; {} issued and valid, {} revoked", self.requests, self.issued, self.revoked));
+        fact(
+            output,
+            "Requests",
+            &format!("{}; {} issued, {} revoked", self.requests, self.issued, self.revoked),
+        );
         if let Some(valid_until) = self.valid_until {
             fact(output, "Certificate", &format!("valid until {}", valid_until.to_rfc3339()));
             if valid_until <= FileTime::now() {
@@ -250,14 +299,16 @@ impl Content {
             }
         }
         for (kind, low, high, taken) in &self.marks {
-            fact(output, "Last backup", &format!("{kind}: {}, generations {low:x} to {high:x}", taken.to_rfc3339()));
+            fact(
+                output,
+                "Last backup",
+                &format!("{kind}: {}, generations {low:x} to {high:x}", taken.to_rfc3339()),
+            );
         }
         if !self.marks.iter().any(|(kind, ..)| kind == "full") {
             health.note("no full backup is on record: take one with `certadm backup`; logs-only backups need it as base");
         }
-        let mark = |(kind, low, high, taken): &(String, u32, u32, FileTime)| {
-            json!({ "kind": kind, "low": low, "high": high, "taken": taken.to_rfc3339() })
-        };
+        let mark = |(kind, low, high, taken): &(String, u32, u32, FileTime)| json!({ "kind": kind, "low": low, "high": high, "taken": taken.to_rfc3339() });
         result["current_generation"] = json!(self.generation);
         result["database_signature"] = json!(self.database_signature);
         result["stream_signature"] = json!(self.stream_signature);

@@ -1,10 +1,11 @@
 //! What is inside a set. Names, sizes, trailer and log headers are looked at; comparing bytes is `certadm verify`'s.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use certadm_proto::csra::names::last_component;
-use certadm_set::{Manifest, Set};
+use certadm_set::Set;
+use certadm_set::manifest::{FileEntry, Manifest, Role};
 use certadm_store::chain::read_trailer;
 use certadm_store::log_file::LogFile;
 use certadm_store::trailer::Trailer;
@@ -24,7 +25,8 @@ pub(crate) fn show(path: &Path, output: Output) -> Result<Done, Failure> {
 
     let manifest = set.manifest.as_ref();
     fact(output, "Set", &set.path.display().to_string());
-    let seal = manifest.map_or("unsealed: no manifest".to_owned(), |manifest| format!("sealed by {}", manifest.tool));
+    let seal = manifest
+        .map_or("unsealed: no manifest".to_owned(), |manifest| format!("sealed by {}", manifest.tool));
     fact(output, "Kind", &format!("{}, {seal}", set.kind()));
     fact(output, "CA", &identity.name);
     fact(output, "Host", &identity.host);
@@ -116,7 +118,7 @@ impl Identity {
 /// One file: what it should be, and its size as it lies there.
 struct File {
     path: String,
-    role: String,
+    role: &'static str,
     expected: Option<u64>,
     found: Option<u64>,
 }
@@ -129,9 +131,9 @@ fn files(set: &Set, health: &mut Health) -> Vec<File> {
             health.note("the set is unsealed: nothing says which files it should have");
             let image = set.image.iter().map(|path| ("database", path));
             let logs = set.logs.iter().map(|(_, path)| ("log", path));
-            let describe = |(role, path): (&str, &std::path::PathBuf)| File {
+            let describe = |(role, path): (&'static str, &PathBuf)| File {
                 path: path.strip_prefix(&set.path).unwrap_or(path).display().to_string(),
-                role: role.to_owned(),
+                role,
                 expected: None,
                 found: found(path),
             };
@@ -152,13 +154,23 @@ fn files(set: &Set, health: &mut Health) -> Vec<File> {
 
 fn entries(manifest: &Manifest, set: &Path) -> Vec<File> {
     let entries = manifest.files.iter();
-    let describe = |entry: &certadm_set::manifest::FileEntry| File {
+    let describe = |entry: &FileEntry| File {
         path: entry.path.clone(),
-        role: entry.role.to_string(),
+        role: role_word(entry.role),
         expected: Some(entry.size),
         found: fs::metadata(set.join(&entry.path)).ok().map(|metadata| metadata.len()),
     };
     entries.map(describe).collect()
+}
+
+/// The role as the manifest writes it.
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Database => "database",
+        Role::Log => "log",
+        Role::Locations => "locations",
+        Role::Dynamic => "dynamic",
+    }
 }
 
 /// Whether the names of the logs leave no hole, and cover what the image needs.
