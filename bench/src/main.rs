@@ -1,1 +1,240 @@
-fn main(){}
+//! `cargo xtask bench`: certadm beside its peers, A B A B on one machine, medians and ratios.
+//!
+//! Each round waits for an idle machine, empties nothing, and runs every side once. A ratio above 1 means certadm is
+//! faster. The numbers of a run belong together; quote no two from different runs.
+
+mod data;
+mod peers;
+mod process;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use crate::data::CaFolder;
+use crate::process::{Measured, run, wait_until_idle};
+use crate::table::{Row, Samples};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// What to run.
+struct Options {
+    size: u64,
+    rounds: usize,
+    within: PathBuf,
+    only: Vec<String>,
+}
+
+fn main() -> Result<()> {
+    let options = parse(std::env::args().skip(1))?;
+    let certadm = built_certadm()?;
+    let root = tempfile::Builder::new().prefix("certadm-bench-").tempdir_in(&options.within)?;
+    println!("machine: {}", process::machine());
+    println!("size: {} MiB, rounds: {}, {}", options.size >> 20, options.rounds, process::version(&certadm));
+    let mut bench = Bench { options, certadm, root: root.path().to_owned(), rows: Vec::new() };
+    bench.run()?;
+    table::print(&bench.rows);
+    Ok(())
+}
+
+fn parse(mut args: impl Iterator<Item = String>) -> Result<Options> {
+    let mut options = Options { size: 1 << 30, rounds: 5, within: std::env::temp_dir(), only: Vec::new() };
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} takes a value"));
+        match arg.as_str() {
+            "--size-mib" => options.size = value()?.parse::<u64>()? << 20,
+            "--rounds" => options.rounds = value()?.parse()?,
+            "--within" => options.within = value()?.into(),
+            "--only" => options.only.push(value()?.to_uppercase()),
+            _ => {
+                return Err(
+                    "usage: certadm-bench [--size-mib N] [--rounds N] [--within DIR] [--only NAME]...".into(),
+                );
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// The release binary, built now if it is not up to date.
+fn built_certadm() -> Result<PathBuf> {
+    let status = std::process::Command::new("cargo")
+        .args(["build", "--release", "--quiet", "--bin", "certadm"])
+        .status()?;
+    if !status.success() {
+        return Err("certadm does not build".into());
+    }
+    let beside = std::env::current_exe()?;
+    let folder = beside.parent().ok_or("no folder")?;
+    Ok(folder.join("certadm"))
+}
+
+struct Bench {
+    options: Options,
+    certadm: PathBuf,
+    root: PathBuf,
+    rows: Vec<Row>,
+}
+
+impl Bench {
+    fn wants(&self, name: &str) -> bool {
+        self.options.only.is_empty() || self.options.only.iter().any(|only| only == name)
+    }
+
+    fn run(&mut self) -> Result<()> {
+        if self.wants("START") {
+            self.start()?;
+        }
+        if self.wants("ONLINE") {
+            self.online()?;
+        }
+        let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR", "MEM"];
+        if transfers.iter().any(|name| self.wants(name)) {
+            let ca = CaFolder::create(&self.root.join("ca"), self.options.size)?;
+            self.transfers(&ca)?;
+        }
+        Ok(())
+    }
+
+    /// START: what a person waits for.
+    fn start(&mut self) -> Result<()> {
+        let (mut ours, mut borg) = (Samples::default(), Samples::default());
+        for _ in 0..self.options.rounds {
+            ours.add(run(&self.certadm, ["--help"])?);
+            borg.add(run("borg", ["--version"])?);
+        }
+        self.rows.push(Row::ratio("START --help", &ours, "borg --version", &borg).goal("<= 20 ms"));
+        Ok(())
+    }
+
+    /// ONLINE: issuing beside a full backup, from the drill's own figures.
+    fn online(&mut self) -> Result<()> {
+        let size = format!("{}MiB", self.options.size >> 20);
+        let (mut rate, mut p99, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..self.options.rounds.min(3) {
+            wait_until_idle();
+            let within = self.root.to_string_lossy().into_owned();
+            let args =
+                ["--json", "drill", "--size", &size, "--workers", "8", "--seconds", "4", "--within", &within];
+            let output = std::process::Command::new(&self.certadm).args(args).output()?;
+            let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+            let phase =
+                |place: usize, field: &str| report["result"]["phases"][place][field].as_f64().unwrap_or(0.0);
+            rate.push(phase(1, "per_second") / phase(0, "per_second"));
+            p99.push(phase(1, "p99_ms") / phase(0, "p99_ms"));
+            idle.push(phase(0, "per_second"));
+        }
+        self.rows.push(Row::plain("ONLINE rate during backup / idle", table::median(&rate)).goal(">= 0.8"));
+        self.rows.push(Row::plain("ONLINE p99 during backup / idle", table::median(&p99)).goal("<= 2"));
+        self.rows.push(Row::plain("ISSUE P-256 durable, a second", table::median(&idle)).goal(">= 2000"));
+        Ok(())
+    }
+
+    fn transfers(&mut self, ca: &CaFolder) -> Result<()> {
+        let set = self.root.join("set");
+        let peers = peers::Peers::create(&self.root)?;
+        let mut sides = Sides::default();
+        for round in 0..self.options.rounds {
+            println!("round {} of {}", round + 1, self.options.rounds);
+            remove(&set)?;
+            wait_until_idle();
+            sides.backup.add(self.backup(ca, &set, "full")?);
+            wait_until_idle();
+            sides.cp.add(peers.copy_and_sync(&ca.database()?)?);
+            wait_until_idle();
+            sides.sqlite.add(peers.sqlite_backup(&ca.database()?)?);
+
+            // One percent of the database changes; then the logs alone, and a second restic backup.
+            if round == 0 {
+                peers.restic_backup(&ca.database()?)?;
+                peers.borg_create(&ca.database()?)?;
+            }
+            ca.change_one_percent()?;
+            let logs = self.root.join("logs");
+            remove(&logs)?;
+            wait_until_idle();
+            sides.logs.add(self.backup(ca, &logs, "logs")?);
+            wait_until_idle();
+            sides.restic_again.add(peers.restic_backup(&ca.database()?)?);
+
+            wait_until_idle();
+            sides.verify.add(run(&self.certadm, ["verify".as_ref(), set.as_os_str()])?);
+            wait_until_idle();
+            sides.restic_check.add(peers.restic_check()?);
+            wait_until_idle();
+            sides.borg_check.add(peers.borg_check()?);
+
+            let back = self.root.join("back");
+            remove(&back)?;
+            let (from, dir) = (set.as_os_str(), back.as_os_str());
+            wait_until_idle();
+            sides.restore.add(run(
+                &self.certadm,
+                ["restore".as_ref(), "--from".as_ref(), from, "--dir".as_ref(), dir],
+            )?);
+            wait_until_idle();
+            sides.restic_restore.add(peers.restic_restore()?);
+        }
+        sides.report(&mut self.rows);
+        Ok(())
+    }
+
+    fn backup(&self, ca: &CaFolder, set: &Path, kind: &str) -> Result<Measured> {
+        let args: [&std::ffi::OsStr; 7] = [
+            "backup".as_ref(),
+            "--dir".as_ref(),
+            ca.path().as_os_str(),
+            "--to".as_ref(),
+            set.as_os_str(),
+            "--type".as_ref(),
+            kind.as_ref(),
+        ];
+        run(&self.certadm, args)
+    }
+}
+
+#[derive(Default)]
+struct Sides {
+    backup: Samples,
+    cp: Samples,
+    sqlite: Samples,
+    logs: Samples,
+    restic_again: Samples,
+    verify: Samples,
+    restic_check: Samples,
+    borg_check: Samples,
+    restore: Samples,
+    restic_restore: Samples,
+}
+
+impl Sides {
+    fn report(&self, rows: &mut Vec<Row>) {
+        rows.push(Row::ratio("LOCAL full backup", &self.backup, "cp + sync", &self.cp).goal(">= 0.75"));
+        rows.push(
+            Row::ratio("LOCAL full backup", &self.backup, "sqlite3 .backup + sync", &self.sqlite)
+                .goal(">= 1.0"),
+        );
+        rows.push(
+            Row::ratio("VERIFY", &self.verify, "restic check --read-data", &self.restic_check).goal(">= 1.5"),
+        );
+        rows.push(Row::ratio("VERIFY", &self.verify, "borg check --verify-data", &self.borg_check));
+        rows.push(
+            Row::ratio("RESTORE with recovery", &self.restore, "restic restore", &self.restic_restore)
+                .goal(">= 1.3"),
+        );
+        rows.push(Row::ratio("INCR logs after 1 %", &self.logs, "restic backup again", &self.restic_again));
+        let budget = 0.03 * self.backup.median() + 0.050;
+        rows.push(
+            Row::plain("INCR seconds / (0.03 x full + 50 ms)", self.logs.median() / budget).goal("<= 1"),
+        );
+        rows.push(Row::plain("MEM peak of the full backup, MiB", self.backup.peak_mib()).goal("<= 64"));
+        rows.push(Row::plain("MEM peak of the restore, MiB", self.restore.peak_mib()).goal("<= 64"));
+        rows.push(Row::plain("MEM peak of verify, MiB", self.verify.peak_mib()).goal("<= 64"));
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

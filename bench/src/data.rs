@@ -1,0 +1,98 @@
+//! A CA's folder of a given size, filled with rows like those of issued certificates.
+
+use std::path::{Path, PathBuf};
+
+use certadm_store::{Error, Folder, Options, Store, Writer};
+use rusqlite::params;
+
+use crate::Result;
+
+/// Bytes that one certificate's rows take in the database, about.
+const ROW_LEN: u64 = 2600;
+/// Rows a commit.
+const BATCH: u64 = 2000;
+
+/// The folder.
+pub(crate) struct CaFolder {
+    folder: Folder,
+}
+
+impl CaFolder {
+    /// Creates a CA's database of about `size` bytes.
+    pub(crate) fn create(path: &Path, size: u64) -> Result<Self> {
+        let folder = Folder::new(path);
+        let options = Options { log_size: 16 << 20, circular_logging: true };
+        let store = Store::create(&folder, "Bench", options)?;
+        let mut writer = store.writer()?;
+        let database = store.database().to_owned();
+        let mut next = 0;
+        while std::fs::metadata(&database)?.len() < size {
+            fill(&mut writer, next, BATCH)?;
+            next += BATCH;
+        }
+        drop(writer);
+        store.close()?;
+        Ok(Self { folder })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn database(&self) -> Result<PathBuf> {
+        Ok(self.folder.database_path()?)
+    }
+
+    /// New certificates for one percent of the database's size.
+    pub(crate) fn change_one_percent(&self) -> Result<()> {
+        let rows = std::fs::metadata(self.database()?)?.len() / 100 / ROW_LEN;
+        let store = Store::open(&self.folder, Options::default())?;
+        let mut writer = store.writer()?;
+        let first: u64 = writer
+            .connection()
+            .query_row("SELECT count(*) FROM Certificates", [], |row| row.get::<_, i64>(0))?
+            .unsigned_abs();
+        let mut done = 0;
+        while done < rows {
+            let now = (rows - done).min(BATCH);
+            fill(&mut writer, first + done, now)?;
+            done += now;
+        }
+        drop(writer);
+        drop(store);
+        Ok(())
+    }
+}
+
+/// Inserts `count` certificates; the blobs repeat themselves as DER does and differ where keys and signatures do.
+fn fill(writer: &mut Writer, first: u64, count: u64) -> Result<()> {
+    let mut random = vec![0; 384];
+    writer.commit(|transaction| {
+        let mut request = transaction.prepare_cached(
+            "INSERT INTO Requests (RequestType, Disposition, SubmittedWhen, RequesterName, CommonName, RawRequest)
+             VALUES (256, 20, ?1, 'bench', ?2, ?3)",
+        )?;
+        let mut certificate = transaction.prepare_cached(
+            "INSERT INTO Certificates (RequestID, SerialNumber, NotBefore, NotAfter, CommonName, RawCertificate)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        for number in first..first + count {
+            getrandom::fill(&mut random).map_err(|_| Error::Closed)?;
+            let name = format!("host{number:08}.bench.example");
+            let when = i64::try_from(number).unwrap_or(0) + 133_000_000_000_000_000;
+            request.execute(params![when, name, blob(&random[..192], 700)])?;
+            let serial: String = random[192..208].iter().map(|byte| format!("{byte:02x}")).collect();
+            let id = transaction.last_insert_rowid();
+            certificate.execute(params![id, serial, when, when + 1, name, blob(&random[208..], 900)])?;
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(())
+}
+
+/// A blob of `len` bytes: the random part, then structure that every blob shares.
+fn blob(random: &[u8], len: usize) -> Vec<u8> {
+    let mut bytes = random.to_vec();
+    bytes.extend((bytes.len()..len).map(|place| u8::try_from(place % 251).unwrap_or(0)));
+    bytes
+}

@@ -1,0 +1,81 @@
+//! The peers: what an administrator would use today, from Debian.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{Measured, measure};
+use crate::{Result, remove};
+
+/// Repositories and folders of the peers.
+pub(crate) struct Peers {
+    root: PathBuf,
+    restic: PathBuf,
+    borg: PathBuf,
+    /// The peers get their passwords as they want them: from a file, and from the environment.
+    password: PathBuf,
+}
+
+impl Peers {
+    pub(crate) fn create(root: &Path) -> Result<Self> {
+        let peers = Self {
+            root: root.to_owned(),
+            restic: root.join("restic"),
+            borg: root.join("borg"),
+            password: root.join("password"),
+        };
+        std::fs::write(&peers.password, "bench")?;
+        measure(peers.restic().arg("init"))?;
+        measure(peers.borg().args(["init", "--encryption", "repokey-blake2"]).arg(&peers.borg))?;
+        Ok(peers)
+    }
+
+    pub(crate) fn copy_and_sync(&self, database: &Path) -> Result<Measured> {
+        let copy = self.root.join("copy.db");
+        std::fs::remove_file(&copy).ok();
+        let script = "cp --reflink=never \"$1\" \"$2\" && sync \"$2\"";
+        measure(Command::new("sh").args(["-c", script, "sh"]).args([database, &copy]))
+    }
+
+    pub(crate) fn sqlite_backup(&self, database: &Path) -> Result<Measured> {
+        let copy = self.root.join("sqlite.db");
+        std::fs::remove_file(&copy).ok();
+        let script = "sqlite3 -readonly \"$1\" \".backup '$2'\" && sync \"$2\"";
+        measure(Command::new("sh").args(["-c", script, "sh"]).args([database, &copy]))
+    }
+
+    pub(crate) fn restic_backup(&self, database: &Path) -> Result<Measured> {
+        measure(self.restic().arg("backup").arg(database))
+    }
+
+    pub(crate) fn restic_check(&self) -> Result<Measured> {
+        measure(self.restic().args(["check", "--read-data"]))
+    }
+
+    pub(crate) fn restic_restore(&self) -> Result<Measured> {
+        let target = self.root.join("restic-back");
+        remove(&target)?;
+        measure(self.restic().args(["restore", "latest", "--target"]).arg(&target))
+    }
+
+    pub(crate) fn borg_create(&self, database: &Path) -> Result<Measured> {
+        let archive = format!("{}::one", self.borg.display());
+        measure(self.borg().args(["create", "-C", "lz4", &archive]).arg(database))
+    }
+
+    pub(crate) fn borg_check(&self) -> Result<Measured> {
+        measure(self.borg().args(["check", "--verify-data"]).arg(&self.borg))
+    }
+
+    fn restic(&self) -> Command {
+        let mut command = Command::new("restic");
+        command.arg("--repo").arg(&self.restic).arg("--password-file").arg(&self.password).arg("--no-cache");
+        command
+    }
+
+    fn borg(&self) -> Command {
+        let mut command = Command::new("borg");
+        command.env("BORG_PASSPHRASE", "bench").env("BORG_BASE_DIR", self.root.join("borg-base"));
+        command.env("BORG_RELOCATED_REPO_ACCESS_IS_OK", "yes");
+        command
+    }
+}

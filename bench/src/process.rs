@@ -1,0 +1,89 @@
+//! Running one side: wall time and peak memory of a whole process, on an idle machine.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Result;
+
+/// One run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    pub(crate) seconds: f64,
+    /// Peak resident memory in KiB; 0 where the process was too quick to look.
+    pub(crate) peak_kib: u64,
+}
+
+/// Runs a command to its end; it must succeed.
+pub(crate) fn run<S: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    args: impl IntoIterator<Item = S>,
+) -> Result<Measured> {
+    measure(Command::new(program).args(args))
+}
+
+/// As [`run`], for a prepared command.
+pub(crate) fn measure(command: &mut Command) -> Result<Measured> {
+    let begun = Instant::now();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let mut peak_kib = 0;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        peak_kib = peak_kib.max(peak_of(child.id()));
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    if !status.success() {
+        return Err(format!("{command:?} ended with {status}").into());
+    }
+    Ok(Measured { seconds, peak_kib })
+}
+
+fn peak_of(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Waits until the machine has been 95 % idle for a second; gives up after a minute and says so.
+pub(crate) fn wait_until_idle() {
+    for _ in 0..60 {
+        let (idle_before, total_before) = cpu_ticks();
+        std::thread::sleep(Duration::from_secs(1));
+        let (idle, total) = cpu_ticks();
+        if (idle - idle_before) * 100 >= (total - total_before) * 95 {
+            return;
+        }
+    }
+    println!("note: the machine was not idle");
+}
+
+fn cpu_ticks() -> (u64, u64) {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks: Vec<u64> = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|tick| tick.parse().ok())
+        .collect();
+    let idle = ticks.get(3).copied().unwrap_or(0) + ticks.get(4).copied().unwrap_or(0);
+    (idle, ticks.iter().sum())
+}
+
+/// Processor and cores, for the record.
+pub(crate) fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find(|line| line.starts_with("model name")).unwrap_or("model name : unknown");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{}, {cores} cores", model.split(':').nth(1).unwrap_or_default().trim())
+}
+
+pub(crate) fn version(certadm: &Path) -> String {
+    let output = Command::new(certadm).arg("--version").output();
+    output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
