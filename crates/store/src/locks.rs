@@ -13,7 +13,15 @@ use crate::folder::Folder;
 /// A lock held until it is dropped.
 #[derive(Debug)]
 pub struct Held {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Held {
+    /// Unlocks explicitly: closing alone does not while a child of this process, between fork and exec, has the
+    /// descriptor too.
+    fn drop(&mut self) {
+        self.file.unlock().ok(); // closing follows and releases it as well
+    }
 }
 
 /// Takes the owner's lock.
@@ -29,7 +37,7 @@ pub(crate) fn use_database(folder: &Folder) -> Result<Held> {
     let path = folder.use_lock_path();
     let file = open(&path)?;
     match file.try_lock_shared() {
-        Ok(()) => Ok(Held { _file: file }),
+        Ok(()) => Ok(Held { file }),
         Err(TryLockError::WouldBlock) => Err(Error::InUse { folder: folder.path().to_owned() }),
         Err(TryLockError::Error(error)) => Err(error).during("lock", &path),
     }
@@ -65,7 +73,7 @@ impl Gate {
 fn try_exclusive(path: &Path, refused: impl FnOnce() -> Error) -> Result<Held> {
     let file = open(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(Held { _file: file }),
+        Ok(()) => Ok(Held { file }),
         Err(TryLockError::WouldBlock) => Err(refused()),
         Err(TryLockError::Error(error)) => Err(error).during("lock", path),
     }
