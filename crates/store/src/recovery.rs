@@ -161,9 +161,10 @@ fn save_trailer(folder: &Folder, trailer: &Trailer) -> Result<()> {
     durable::replace(&saved_trailer_path(folder), &trailer.encode())
 }
 
-/// A damaged log above the range would stand where a new generation will be written: it gets another name.
+/// A damaged log above the range would stand where a new generation will be written: it gets another name, as do those
+/// above it. The highest goes first, so that a recovery interrupted here still finds the damaged one to stop at.
 fn set_damaged_aside(registered: &Registered, last: Generation) -> Result<()> {
-    for (generation, path) in Folder::logs_in(&registered.backup_logs)? {
+    for (generation, path) in Folder::logs_in(&registered.backup_logs)?.into_iter().rev() {
         if generation > last {
             let aside = path.with_extension("log.not-applied");
             fs::rename(&path, &aside).during("rename", &path)?;
