@@ -46,17 +46,21 @@ impl Store {
     /// [`Error::Backup`]: 0xC80001F9 while another runs; logs only: 0xC800020E with circular logging, 0xC8000230
     /// without a full backup as base, 0xC8000239 when logs since that base are gone.
     pub fn begin_backup(&self, kind: BackupType) -> Result<Backup> {
-        let shared = &self.shared;
-        let mut running = shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner);
-        if *running {
+        // Claimed before anything is looked at, and without holding on to this mutex: a roll takes it while it holds
+        // the core, and what it keeps from now on is kept for this backup.
+        let claimed = std::mem::replace(
+            &mut *self.shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner),
+            true,
+        );
+        if claimed {
             return Err(Error::Backup(Hresult::BACKUP_IN_PROGRESS));
         }
         let pinned = self.checkpoint_generation();
+        let backup = Backup { shared: Arc::clone(&self.shared), kind, pinned, listed: None };
         if kind == BackupType::LogsOnly {
-            self.check_base()?;
+            self.check_base()?; // dropping `backup` frees the claim
         }
-        *running = true;
-        Ok(Backup { shared: Arc::clone(shared), kind, pinned, listed: None })
+        Ok(backup)
     }
 
     fn check_base(&self) -> Result<()> {
