@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::folder::{Folder, wal_path};
 use crate::log_file::{self, Link, LogFile, LogHeader, NewLog, Signature};
 use crate::schema;
-use crate::wal::{Position, Salts, WalReader};
+use crate::wal::{Position, WalReader};
 
 /// Makes an interrupted roll whole before anything else is committed: if the current generation is archived already,
 /// the next one begins now. Any committer may do this; it checkpoints nothing.
@@ -47,12 +47,30 @@ pub(crate) fn settle(
         database: state.database,
         stream: state.stream,
         current: state.generation,
-        checkpoint: before.map_or(state.generation, |checkpoint| checkpoint.checkpoint),
+        checkpoint: match before {
+            Some(before) => before.checkpoint,
+            None => lowest_archived(folder, &state)?,
+        },
         phase: Phase::Steady,
         archived: resume(database, archived)?,
     };
     file.write(&settled)?;
     Ok(settled)
+}
+
+/// The lowest generation from which on every log of the stream up to the current generation is there. No log that the
+/// database file needs is ever deleted, so where the checkpoint is not known this one is not above it.
+fn lowest_archived(folder: &Folder, state: &schema::State) -> Result<Generation> {
+    let mut lowest = state.generation;
+    for (generation, path) in folder.archived_logs()?.into_iter().rev() {
+        if generation.next() == Some(lowest) {
+            if LogFile::open(&path)?.header().stream != state.stream {
+                break;
+            }
+            lowest = generation;
+        }
+    }
+    Ok(lowest)
 }
 
 /// What a roll did.
@@ -77,7 +95,7 @@ pub(crate) fn roll(
 
     // The write lock keeps everybody out, also those who know nothing of the commit lock.
     let exclusive = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (last, _) = checkpoint_pragma(checkpointer, "NOOP")?;
+    let (last, _) = checkpoint_pragma(checkpointer, "NOOP")?.ok_or_else(busy)?;
     let wal = WalReader::open(&wal_path(database))?.filter(|wal| wal.salts() == before.archived.salts);
     let Some(mut wal) = wal else {
         drop(exclusive);
@@ -90,8 +108,9 @@ pub(crate) fn roll(
         stream: state.stream,
         previous: state.previous,
     };
-    let from = wal.resume(before.archived);
-    let archived = log_file::archive(&mut wal, from, last, &new, &folder.log_path(state.generation));
+    let archived = wal
+        .resume(before.archived, Some(last))
+        .and_then(|from| log_file::archive(&mut wal, from, last, &new, &folder.log_path(state.generation)));
     let header = match archived {
         Ok(header) => header,
         Err(error) => {
@@ -101,14 +120,19 @@ pub(crate) fn roll(
             return Err(error);
         }
     };
-    let (frames, copied) = checkpoint_pragma(checkpointer, "PASSIVE")?;
+    let checkpointed = checkpoint_pragma(checkpointer, "PASSIVE")?;
     drop(exclusive);
 
     begin_generation(writer, following, header.own)?;
     let now = Checkpoint {
         current: following,
-        // A long reader may hold pages back; then the log just written is still needed.
-        checkpoint: if frames == copied { following } else { before.checkpoint },
+        // A long reader may hold pages back, or a stranger's checkpoint keeps ours out; then the log just written is
+        // still needed.
+        checkpoint: if checkpointed.is_some_and(|(frames, copied)| frames == copied) {
+            following
+        } else {
+            before.checkpoint
+        },
         phase: Phase::Steady,
         archived: resume(database, header.wal_end)?,
         ..before
@@ -136,9 +160,25 @@ pub(crate) fn adopt(
             Ok((break_chain(database, connection, file, &steady)?, Adopted::ForeignCheckpoint))
         };
     }
+    if let Some(rolling) = before {
+        compare_identity(connection, &rolling)?;
+        // Once the generation is archived, the WAL may have begun anew; the database file then holds what is archived
+        // and nothing newer. Before, it is the WAL that the roll found.
+        let intact = if folder.log_path(rolling.current).exists() {
+            generation_in_file(database)? <= rolling.current.number()
+        } else {
+            WalReader::open(&wal_path(database))?.is_some_and(|wal| wal.salts() == rolling.archived.salts)
+        };
+        let settled = settle(folder, database, connection, file)?;
+        return if intact {
+            Ok((settled, Adopted::Intact))
+        } else {
+            Ok((break_chain(database, connection, file, &settled)?, Adopted::ForeignCheckpoint))
+        };
+    }
     let highest = folder.archived_logs()?.last().map_or(0, |(generation, _)| generation.number());
     let in_file = generation_in_file(database)?;
-    if highest == 0 && in_file == 1 && before.is_none() {
+    if highest == 0 && in_file == 1 {
         // A new database: its WAL begins here.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         schema::set_created(&transaction)?;
@@ -146,7 +186,7 @@ pub(crate) fn adopt(
         return Ok((settle(folder, database, connection, file)?, Adopted::Intact));
     }
     let settled = settle(folder, database, connection, file)?;
-    // The database file may hold what is archived and nothing newer.
+    // No checkpoint file to go by: the database file may hold what is archived and nothing newer.
     if in_file > highest {
         return Ok((break_chain(database, connection, file, &settled)?, Adopted::ForeignCheckpoint));
     }
@@ -224,8 +264,16 @@ fn begin_generation(
 
 /// Where the WAL beside `database` is to be read on from.
 pub(crate) fn resume(database: &Path, archived: Position) -> Result<Position> {
-    let wal = WalReader::open(&wal_path(database))?;
-    Ok(wal.map_or(Position { salts: Salts::default(), ..Position::default() }, |wal| wal.resume(archived)))
+    match WalReader::open(&wal_path(database))? {
+        Some(wal) => wal.resume(archived, None),
+        None => Ok(Position::default()),
+    }
+}
+
+/// How many bytes the WAL holds that are in no log yet, its own header left out.
+pub(crate) fn unarchived_len(database: &Path, archived: Position) -> Result<u64> {
+    let Some(wal) = WalReader::open(&wal_path(database))? else { return Ok(0) };
+    wal.len_after(wal.resume(archived, None)?)
 }
 
 /// The generation that the database file alone knows, without its WAL; 0 when it has no tables yet.
@@ -246,12 +294,17 @@ fn generation_in_file(database: &Path) -> Result<u32> {
     Ok(connection.query_row("SELECT generation FROM store_state", [], |row| row.get(0)).unwrap_or(0))
 }
 
-/// Runs a checkpoint of the given mode; returns frames in the WAL and frames copied into the database file.
-fn checkpoint_pragma(connection: &Connection, mode: &str) -> Result<(u32, u32)> {
+/// Runs a checkpoint of the given mode; returns frames in the WAL and frames copied into the database file, `None` when
+/// somebody else is checkpointing and SQLite says neither.
+fn checkpoint_pragma(connection: &Connection, mode: &str) -> Result<Option<(u32, u32)>> {
     let (frames, copied): (i64, i64) =
         connection
             .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))?;
-    Ok((u32::try_from(frames).unwrap_or(0), u32::try_from(copied).unwrap_or(0)))
+    Ok(u32::try_from(frames).ok().zip(u32::try_from(copied).ok()))
+}
+
+fn busy() -> Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None).into()
 }
 
 fn next(generation: Generation) -> Result<Generation> {

@@ -145,7 +145,11 @@ impl Store {
         let mut writer = DatabaseConnection::open(&database)?;
         let gate = Gate::open(folder)?;
         let checkpoint = CheckpointFile::open(&folder.checkpoint_path())?;
-        let (now, adopted) = gate.hold(|| generation::adopt(folder, &database, &mut writer, &checkpoint))?;
+        let (now, adopted) = gate.hold(|| {
+            // SQLite goes on read-only where it cannot open its shared memory; an owner must not.
+            drop(writer.transaction_with_behavior(TransactionBehavior::Immediate)?);
+            generation::adopt(folder, &database, &mut writer, &checkpoint)
+        })?;
         recovery::check_required_logs(folder, &now)?;
         let core = Core {
             checkpointer: DatabaseConnection::open(&database)?,
@@ -303,19 +307,21 @@ impl Shared {
         Ok((state.database, state.stream, state.generation))
     }
 
-    /// Rolls if the WAL is longer than a log should be.
+    /// Rolls if the WAL holds more that is in no log yet than a log should hold.
     pub(crate) fn roll_if_due(&self) -> Result<()> {
-        if self.is_roll_due() {
-            let mut core = self.core();
-            // Another thread may have rolled while this one waited.
-            if self.is_roll_due() {
-                self.roll_locked(&mut core)?;
-            }
+        if !self.is_wal_long() {
+            return Ok(());
+        }
+        let mut core = self.core();
+        // Another thread may have rolled while this one waited; and while a long reader keeps the WAL from beginning
+        // anew, its length alone would make every look a roll.
+        if generation::unarchived_len(&self.database, core.now.archived)? > self.options.log_size {
+            self.roll_locked(&mut core)?;
         }
         Ok(())
     }
 
-    fn is_roll_due(&self) -> bool {
+    fn is_wal_long(&self) -> bool {
         std::fs::metadata(wal_path(&self.database)).is_ok_and(|wal| wal.len() > self.options.log_size)
     }
 

@@ -105,9 +105,42 @@ impl WalReader {
         self.page_size
     }
 
-    /// Where to read on from: `archived` if it is a place in this life of the WAL, else the beginning.
-    pub(crate) fn resume(&self, archived: Position) -> Position {
-        if archived.salts == self.start.salts && archived.frames > 0 { archived } else { self.start }
+    /// Where to read on from: `archived` if it is a place in this life of the WAL, whose `last` frame is the last one
+    /// committed, else the beginning.
+    ///
+    /// Salts alone do not tell: when a crash tears the header of a WAL that begins anew, SQLite recovers the old salts
+    /// from it and goes on with them. The frame that was archived last must still be there, too.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn resume(&self, archived: Position, last: Option<u32>) -> Result<Position> {
+        let here = archived.salts == self.start.salts
+            && archived.frames > 0
+            && last.is_none_or(|last| archived.frames <= last)
+            && self.frame_ends_in(archived)?;
+        Ok(if here { archived } else { self.start })
+    }
+
+    /// Whether the frame at a place is of this life and carries the place's checksum.
+    fn frame_ends_in(&self, place: Position) -> Result<bool> {
+        let frame_len = (FRAME_HEADER_LEN + self.page_size) as u64;
+        let offset = HEADER_LEN as u64 + u64::from(place.frames - 1) * frame_len;
+        let mut header = [0; FRAME_HEADER_LEN];
+        match std::os::unix::fs::FileExt::read_exact_at(&self.file, &mut header, offset) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            Err(error) => return Err(error).during("read", &self.path),
+        }
+        let salts = Salts(be32(&header[8..12]), be32(&header[12..16]));
+        let checksum = Checksum(be32(&header[16..20]), be32(&header[20..24]));
+        Ok(salts == place.salts && checksum == place.checksum)
+    }
+
+    /// How many bytes lie after a place.
+    pub(crate) fn len_after(&self, place: Position) -> Result<u64> {
+        let frame_len = (FRAME_HEADER_LEN + self.page_size) as u64;
+        let before = HEADER_LEN as u64 + u64::from(place.frames) * frame_len;
+        Ok(self.file.metadata().during("look at", &self.path)?.len().saturating_sub(before))
     }
 
     /// Reads frames after `from` up to frame `last` (1-based, inclusive), checks each, and hands it to `visit` with

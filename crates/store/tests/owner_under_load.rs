@@ -1,0 +1,72 @@
+//! The owner beside readers that stay long, strangers that checkpoint, and backups that begin while logs roll.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use certadm_proto::csra::{BackupType, Hresult};
+use certadm_store::{Error, Folder, Options, Store, Writer};
+
+const SMALL_LOGS: Options = Options { log_size: 64 * 1024, circular_logging: false };
+
+fn insert(writer: &mut Writer) {
+    writer
+        .commit(|transaction| {
+            let sql = "INSERT INTO Requests (Disposition, RawRequest) VALUES (20, randomblob(3000))";
+            transaction.execute(sql, []).map_err(Error::from)
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_reader_that_stays_does_not_make_an_idle_store_roll_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
+    let mut writer = store.writer().unwrap();
+    insert(&mut writer);
+    let reader = Writer::open(&folder).unwrap();
+    reader.connection().execute_batch("BEGIN; SELECT count(*) FROM Requests").unwrap();
+    for _ in 0..20 {
+        insert(&mut writer);
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let settled = store.current_generation();
+    std::thread::sleep(Duration::from_millis(400));
+    assert_eq!(store.current_generation(), settled, "nothing was committed, so there was nothing to archive");
+    assert!(settled.number() < 10, "21 small commits filled {settled} logs");
+    drop(reader);
+    store.roll().unwrap();
+    assert_eq!(store.checkpoint_generation(), store.current_generation());
+}
+
+#[test]
+fn backups_begin_while_a_circular_log_rolls() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let options = Options { circular_logging: true, ..SMALL_LOGS };
+    let store = Store::create(&folder, "ca", options).unwrap();
+    let stop = AtomicBool::new(false);
+    let (done, watched) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // A deadlock would hang this process for ever; it is to fail instead.
+        if watched.recv_timeout(Duration::from_secs(30)).is_err() {
+            eprintln!("the store hangs");
+            std::process::abort();
+        }
+    });
+    std::thread::scope(|scope| {
+        let roller = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                store.roll().unwrap();
+            }
+        });
+        while store.current_generation().number() < 60 {
+            drop(store.begin_backup(BackupType::Full).unwrap());
+            let refused = store.begin_backup(BackupType::LogsOnly).map(|_| ()).unwrap_err();
+            assert_eq!(refused.hresult(), Hresult::INVALID_BACKUP);
+        }
+        stop.store(true, Ordering::Relaxed);
+        roller.join().unwrap();
+    });
+    done.send(()).unwrap();
+}
