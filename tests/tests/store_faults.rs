@@ -1,0 +1,46 @@
+//! Every file operation of commit, roll, backup with truncation, and recovery fails once, in every way it can.
+
+use certadm_tests::case::{Template, every_fault, one_fault};
+use certadm_tests::fault::Kind;
+
+const DRIVER: &str = env!("CARGO_BIN_EXE_store_driver");
+
+/// One test for each scenario and kind of fault, so that they run side by side.
+macro_rules! faults {
+    ($($module:ident: $scenario:literal from $template:expr;)*) => {$(
+        mod $module {
+            use super::*;
+
+            faults!(@tests $scenario, $template;
+                eio Eio, enospc Enospc, short_write Short, failing_fsync Fsync, read_error Read, kill Kill,
+                kill_after KillAfter, torn_write Torn, full_disk Full, dead_disk Dead);
+        }
+    )*};
+    (@tests $scenario:literal, $template:expr; $($test:ident $kind:ident),*) => {$(
+        #[test]
+        fn $test() {
+            assert!(every_fault(DRIVER, $scenario, &$template, Kind::$kind) > 3);
+        }
+    )*};
+}
+
+faults! {
+    commit: "commit" from Template::running();
+    roll: "roll" from Template::running();
+    backup: "backup" from Template::running();
+    recover: "recover" from Template::restored();
+}
+
+/// Repeats one case: `CERTADM_CASE='roll Torn 61 FOLDER' cargo test -p certadm-tests --test store_faults one_case -- --ignored`.
+/// The folder must not exist; what the case leaves stays in it.
+#[test]
+#[ignore = "repeats the one case that CERTADM_CASE names"]
+fn one_case() {
+    let case = std::env::var("CERTADM_CASE").expect("CERTADM_CASE names the case");
+    let words: Vec<&str> = case.split(' ').collect();
+    let [scenario, kind, at, dir] = words[..] else { panic!("CERTADM_CASE is 'SCENARIO KIND K FOLDER'") };
+    let kind = Kind::ALL.into_iter().find(|known| format!("{known:?}") == kind).expect("a kind of fault");
+    let template = if scenario == "recover" { Template::restored() } else { Template::running() };
+    std::fs::create_dir(dir).expect("the folder can be created");
+    one_fault(DRIVER, scenario, &template, kind, at.parse().expect("a number"), std::path::Path::new(dir));
+}
