@@ -9,6 +9,12 @@ use crate::pagesize::PageSize;
 /// Shorter common prefixes are not worth their two bytes (ese.md 3.4).
 const SHORTEST_PREFIX: usize = 3;
 
+/// Tags that the 12 bits of their count can say.
+const MOST_TAGS: usize = 0xFFF;
+
+/// Key bytes that the 13 bits of a length can say.
+const LONGEST_KEY_PART: usize = 0x1FFF;
+
 /// A node of a page that is being changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct NodeImage {
@@ -172,6 +178,10 @@ impl PageImage {
         let used: usize = self.external.len()
             + self.reserved.iter().map(Vec::len).sum::<usize>()
             + self.nodes.iter().map(NodeImage::length).sum::<usize>();
+        let fits = self.nodes.iter().all(|node| self.is_writable(node));
+        if MOST_TAGS < tags || !fits {
+            return Err(too_large());
+        }
         let free = self.size.body().checked_sub(used + 4 * tags).ok_or_else(too_large)?;
         put(&mut bytes, 8, &self.dbtime.to_le_bytes());
         put(&mut bytes, 16, &self.previous.to_le_bytes());
@@ -191,6 +201,10 @@ impl PageImage {
         }
         seal_page(&mut bytes, self.number);
         Ok(bytes)
+    }
+
+    fn is_writable(&self, node: &NodeImage) -> bool {
+        node.prefix <= self.prefix().len().min(LONGEST_KEY_PART) && node.suffix.len() <= LONGEST_KEY_PART
     }
 
     fn write_tags(&self, bytes: &mut [u8]) -> Option<()> {
@@ -249,5 +263,54 @@ impl TagWriter<'_> {
         self.tag += 1;
         self.offset += content.len();
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn node() -> impl Strategy<Value = FullNode> {
+        let bytes = |most| proptest::collection::vec(any::<u8>(), 0..most);
+        (any::<bool>(), proptest::collection::vec(0u8..3, 0..12), bytes(40)).prop_map(
+            |(deleted, key, data)| FullNode {
+                flags: if deleted { node_flag::DELETED } else { 0 },
+                key,
+                data,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_taken_apart_and_put_together_is_the_same(
+            large in any::<bool>(),
+            prefix in proptest::collection::vec(0u8..3, 0..8),
+            nodes in proptest::collection::vec(node(), 0..30),
+        ) {
+            let size = PageSize::new(if large { 32_768 } else { 4096 }).unwrap();
+            let mut image = PageImage::new(size, 9, 77, flag::LEAF | flag::NEW_RECORD);
+            image.dbtime = 5;
+            image.external = prefix;
+            image.set_nodes(nodes.clone());
+            let bytes = image.to_bytes().unwrap();
+            prop_assert_eq!(crate::checksum::check_page(&bytes, 9), crate::checksum::PageCheck::Valid);
+            let page = Page::parse(9, bytes).unwrap();
+            let again = PageImage::from_page(&page).unwrap();
+            prop_assert_eq!(&again, &image);
+            prop_assert_eq!(again.full_nodes(), nodes);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let size = PageSize::new(2048).unwrap();
+        let mut image = PageImage::new(size, 1, 1, flag::LEAF);
+        image.nodes.push(NodeImage::plain(&[1; 30], &[2; 2000]));
+        assert!(image.to_bytes().is_err());
+        image.nodes[0].data.clear();
+        image.nodes[0].prefix = 4;
+        assert!(image.to_bytes().is_err(), "shares more than the prefix has");
     }
 }

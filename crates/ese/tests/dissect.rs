@@ -94,6 +94,10 @@ fn every_cell_equals_dissect() {
 #[test]
 #[ignore = "needs the Python peer, which takes a minute and a half for 4.7 million cells"]
 fn every_cell_of_the_large_file_equals_dissect() {
+    if std::env::var_os("CERTADM_LARGE").is_none() {
+        println!("CERTADM_LARGE is not set: 4.7 million cells are not compared");
+        return;
+    }
     compare_all(&common::TABLE_FIXTURES[6..]);
 }
 

@@ -5,6 +5,7 @@ pub mod file;
 pub mod header;
 pub mod record;
 
+mod change;
 mod frames_v7;
 mod frames_v8;
 mod length;

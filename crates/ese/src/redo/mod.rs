@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use crate::code::Code;
 use crate::error::Error;
-use crate::header::DatabaseHeader;
+use crate::header::{DatabaseHeader, State};
 use crate::lgpos::{Lgpos, LogTime, Signature};
 use crate::log::{LogHeader, Record};
 use crate::page::flag;
@@ -190,12 +190,14 @@ impl<T: PagerMut> Replayer<T> {
                 }
             }
             Record::Term | Record::RecoveryQuit => {
+                self.drop_macros();
                 if self.number.is_some() && self.open_transactions().is_empty() {
                     self.mark_clean()?;
                     self.number = None;
                 }
-                self.sessions.clear();
             }
+            // The engine started, or began to recover: a macro without an end never happened.
+            Record::RecoveryUndo | Record::Other { kind: 1 | 49 } => self.drop_macros(),
             Record::ExtendDatabase { database, last_page } if self.is_ours(*database) => {
                 self.extend(*last_page)?;
             }
@@ -226,6 +228,12 @@ impl<T: PagerMut> Replayer<T> {
 
     fn session(&mut self, number: u16) -> &mut Session {
         self.sessions.entry(number).or_default()
+    }
+
+    fn drop_macros(&mut self) {
+        for session in self.sessions.values_mut() {
+            session.macro_end();
+        }
     }
 
     fn is_ours(&self, database: u8) -> bool {
@@ -363,9 +371,7 @@ impl<T: PagerMut> Replayer<T> {
         };
         if header.database_signature() == signature {
             self.number = Some(database);
-            if header.state() == crate::header::State::CleanShutdown
-                && header.consistent_position() < position
-            {
+            if header.state() == State::CleanShutdown && header.consistent_position() < position {
                 header.set_dirty(position, position.generation);
             }
         }
@@ -436,26 +442,23 @@ impl<T: PagerMut> Replayer<T> {
     /// (HRESULT 0xC80004C0) when the logs never spoke of a database, [`Error::Io`].
     pub fn finish(mut self) -> Result<(T, DatabaseHeader, Counts), Error> {
         self.roll_back()?;
-        if self.header.is_none() {
-            return Err(Error::Refused {
-                code: Code::ATTACHED_DATABASE_MISMATCH,
-                problem: "there is no database, and the logs create none".to_owned(),
-            });
+        if self.header.is_some() {
+            self.pages.flush()?;
+            self.set_file_size()?;
         }
-        self.pages.flush()?;
-        self.set_file_size()?;
-        let clean =
-            self.header.as_ref().is_some_and(|header| header.state() == crate::header::State::CleanShutdown);
-        if !clean || self.counts.undone != 0 {
+        let state = self.header.as_ref().map(DatabaseHeader::state);
+        if state != Some(State::CleanShutdown) || self.counts.undone != 0 {
             self.mark_clean()?;
         } else {
             self.write_header()?;
         }
         self.pages.target.sync()?;
-        let Self { pages, header, counts, .. } = self;
-        match header {
-            Some(header) => Ok((pages.target, header, counts)),
-            None => unreachable!("checked above"),
+        match self.header {
+            Some(header) => Ok((self.pages.target, header, self.counts)),
+            None => Err(Error::Refused {
+                code: Code::ATTACHED_DATABASE_MISMATCH,
+                problem: "there is no database, and the logs create none".to_owned(),
+            }),
         }
     }
 

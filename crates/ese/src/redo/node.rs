@@ -22,7 +22,7 @@ impl<T: PagerMut> Replayer<T> {
                 self.note_undo_info(at, *operation, key, bookmark_data, before);
                 return Ok(());
             }
-            Record::Undo { .. } => return self.redo_undo(at),
+            Record::Undo { key, .. } => return self.redo_undo(at, key),
             _ => {}
         }
         let mut change = self.new_change(at, record);
@@ -113,9 +113,9 @@ impl<T: PagerMut> Replayer<T> {
     }
 
     /// A rollback that the engine logged itself.
-    fn redo_undo(&mut self, at: &NodeChange) -> Result<(), Error> {
+    fn redo_undo(&mut self, at: &NodeChange, key: &[u8]) -> Result<(), Error> {
         let verdict = self.judge(at.page.page, at.page.dbtime, at.page.before)?;
-        let change = self.session(at.page.session).take_change(at.version);
+        let change = self.session(at.page.session).take_change(at.version, at.root, key);
         if verdict == Verdict::AlreadyThere {
             return Ok(());
         }

@@ -103,9 +103,11 @@ impl Session {
         })
     }
 
-    /// Takes a change out because the log itself undid it.
-    pub(super) fn take_change(&mut self, version: u32) -> Option<Change> {
-        let index = self.changes.iter().rposition(|change| change.version == version)?;
+    /// Takes a change out because the log itself undid it: by its version number, else the newest of that node.
+    pub(super) fn take_change(&mut self, version: u32, root: u32, key: &[u8]) -> Option<Change> {
+        let by_version = self.changes.iter().rposition(|change| change.version == version);
+        let of_node = |change: &Change| change.root == root && change.key.as_deref() == Some(key);
+        let index = by_version.or_else(|| self.changes.iter().rposition(of_node))?;
         Some(self.changes.remove(index))
     }
 

@@ -48,7 +48,7 @@ impl<T: PagerMut> Replayer<T> {
                 self.contradiction(change.root, "a node that a rollback must change is not in this tree")
             );
         };
-        self.dbtime += 1;
+        self.dbtime = self.dbtime.saturating_add(1);
         let dbtime = self.dbtime;
         let image = self.pages.change(page)?;
         let done = match image.nodes.get_mut(line) {
