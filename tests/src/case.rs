@@ -84,6 +84,28 @@ impl Template {
         fs::remove_dir_all(path("base")).expect("the base of a restored CA is no base of its");
         Self { dir }
     }
+
+    /// Copies the CA into `dir`: `ca`, `ledger`, and `sets` with the base backup in `0-full`.
+    ///
+    /// # Panics
+    /// When something cannot be copied.
+    pub fn place(&self, dir: &Path) {
+        let from = |name: &str| self.dir.path().join(name);
+        plain_set::copy_folder(&from("ca"), &dir.join("ca"));
+        fs::create_dir(dir.join("sets")).expect("a folder for sets can be created");
+        if from("base").is_dir() {
+            plain_set::copy_folder(&from("base"), &dir.join("sets").join("0-full"));
+        }
+        fs::copy(from("ledger"), dir.join("ledger")).expect("the ledger can be copied");
+        let record = dir.join("ca").join("restore.json");
+        if record.exists() {
+            // The record names the database by its absolute path, which is another in every case.
+            let range =
+                certadm_store::record::read(&Folder::new(from("ca"))).expect("the record can be read");
+            let range = range.expect("it is there").range;
+            plain_set::register(&Folder::new(dir.join("ca")), range);
+        }
+    }
 }
 
 fn issue_some(store: &Store, count: usize, serials: &mut Serials, ledger: &mut Ledger) {
@@ -114,7 +136,7 @@ pub fn every_fault(driver: &str, scenario: &str, template: &Template, kind: Kind
 /// # Panics
 /// As [`every_fault`].
 pub fn one_fault(driver: &str, scenario: &str, template: &Template, kind: Kind, at: u64, dir: &Path) -> bool {
-    prepare(template, dir);
+    template.place(dir);
     let mut command = Command::new(driver);
     command.arg(scenario).args(["ca", "ledger", "sets"].map(|name| dir.join(name)));
     let run = fault::run(command, &dir.join("ca"), kind, at, dir);
@@ -137,23 +159,6 @@ pub fn one_fault(driver: &str, scenario: &str, template: &Template, kind: Kind, 
         std::panic::resume_unwind(panic);
     }
     true
-}
-
-fn prepare(template: &Template, dir: &Path) {
-    let from = |name: &str| template.dir.path().join(name);
-    plain_set::copy_folder(&from("ca"), &dir.join("ca"));
-    fs::create_dir(dir.join("sets")).expect("a folder for sets can be created");
-    if from("base").is_dir() {
-        plain_set::copy_folder(&from("base"), &dir.join("sets").join("0-full"));
-    }
-    fs::copy(from("ledger"), dir.join("ledger")).expect("the ledger can be copied");
-    let record = dir.join("ca").join("restore.json");
-    if record.exists() {
-        // The record names the database by its absolute path, which is another in every case.
-        let range = certadm_store::record::read(&Folder::new(from("ca"))).expect("the record can be read");
-        let range = range.expect("it is there").range;
-        plain_set::register(&Folder::new(dir.join("ca")), range);
-    }
 }
 
 /// The state after a fault: opens the CA as its next owner would and proves it whole; then loses it and proves that
@@ -228,9 +233,11 @@ pub fn restore_and_compare(sets: &Path, folder: &Folder, back: &Path, rows: &ins
     let found = inspect::rows(back);
     inspect::contains(&found, rows, "after the restore");
     assert_eq!(found.len(), rows.len(), "the restored CA has rows that the lost one had not");
-    let mut ledger = Ledger::open(&back.with_extension("ledger"));
-    issue_some(&store, 1, &mut Serials::new(), &mut ledger);
-    let request = *Entries::read(&back.with_extension("ledger")).acknowledged.values().next().expect("one");
+    let mut writer = store.writer().expect("a writer opens");
+    let serial = Serials::new().next().expect("serials do not end");
+    let mut ledger = Ledger::open(&back.join("ledger"));
+    let request = issue(&mut writer, serial, &mut ledger).expect("the restored CA issues");
+    drop(writer);
     assert!(rows.values().all(|used| *used < request), "request number {request} was used before the loss");
     store.close().expect("the restored store closes");
 }

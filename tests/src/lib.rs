@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod issue;
 pub mod ledger;
 pub mod plain_set;
+pub mod process;
 
 use std::path::Path;
 

@@ -1,7 +1,9 @@
 //! Every file operation of commit, roll, backup with truncation, and recovery fails once, in every way it can.
 
+use std::collections::BTreeSet;
+
 use certadm_tests::case::{Template, every_fault, one_fault};
-use certadm_tests::fault::Kind;
+use certadm_tests::fault::{self, Kind};
 
 const DRIVER: &str = env!("CARGO_BIN_EXE_store_driver");
 
@@ -29,6 +31,33 @@ faults! {
     roll: "roll" from Template::running();
     backup: "backup" from Template::running();
     recover: "recover" from Template::restored();
+}
+
+/// The suite proves nothing about calls that the shim does not see.
+#[test]
+fn the_shim_sees_the_calls_of_rust_and_of_sqlite() {
+    let dir = certadm_tests::scratch();
+    let mut seen = BTreeSet::new();
+    for (scenario, template) in [("backup", Template::running()), ("recover", Template::restored())] {
+        let dir = dir.path().join(scenario);
+        std::fs::create_dir(&dir).unwrap();
+        template.place(&dir);
+        let mut command = std::process::Command::new(DRIVER);
+        command.arg(scenario).args(["ca", "ledger", "sets"].map(|name| dir.join(name)));
+        for (name, path) in fault::operations(command, &dir.join("ca"), &dir) {
+            let name = name.trim_start_matches('p').trim_end_matches("64").to_owned();
+            let file = if path.contains(".db") { "SQLite" } else { "the store" };
+            seen.insert((file, name));
+        }
+    }
+    for name in ["open", "open-read", "read", "write", "fsync", "ftruncate"] {
+        assert!(seen.contains(&("SQLite", name.to_owned())), "{name} on SQLite's files: {seen:?}");
+    }
+    for name in
+        ["open", "open-read", "create", "read", "write", "fsync", "fdatasync", "rename", "unlink", "mkdir"]
+    {
+        assert!(seen.contains(&("the store", name.to_owned())), "{name} on the store's files: {seen:?}");
+    }
 }
 
 /// Repeats one case: `CERTADM_CASE='roll Torn 61 FOLDER' cargo test -p certadm-tests --test store_faults one_case -- --ignored`.

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         "recover" => driver.recover(),
         "issuer" => driver.issuer(),
         "owner" => driver.owner(),
+        "stranger" => driver.stranger(),
         _ => 64,
     };
     ExitCode::from(code)
@@ -171,6 +172,19 @@ impl Driver {
         }
         drop(writer);
         said("close", store.close()).map_or(3, |()| 0)
+    }
+
+    /// An administrator's `sqlite3`: opens, looks, and checkpoints and deletes the write-ahead log on leaving if it
+    /// believes to be the last.
+    fn stranger(&mut self) -> u8 {
+        let database = certadm_tests::inspect::database_of(self.folder.path());
+        let look = || -> rusqlite::Result<i64> {
+            let connection = rusqlite::Connection::open(&database)?;
+            let count = connection.query_row("SELECT count(*) FROM Certificates", [], |row| row.get(0))?;
+            connection.close().map_err(|(_, error)| error)?;
+            Ok(count)
+        };
+        said("stranger", look()).map_or(3, |_| 0)
     }
 
     fn open(&self, options: Options) -> Option<Store> {
