@@ -25,6 +25,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Create a CA and let it work: issue, revoke, publish a CRL, list
     #[command(subcommand)]
+    #[command(after_help = "Example: certadm ca init --dir /srv/ca --name 'Example CA'")]
     Ca(crate::verbs::ca::CaCommand),
     /// Back a CA's database up while it goes on issuing
     Backup(BackupArgs),
@@ -39,11 +40,13 @@ pub(crate) enum Command {
     /// Create a CA, issue under load, back up, lose it, restore it, prove it
     Drill(crate::verbs::drill::DrillArgs),
     /// Write shell completions to standard output
+    #[command(after_help = "Example: certadm completions bash > /etc/bash_completion.d/certadm")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a folder
+    #[command(after_help = "Example: certadm man /usr/local/share/man/man1")]
     Man {
         /// The folder; it is created
         dir: PathBuf,

@@ -17,6 +17,7 @@ use crate::output::{Done, Output};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    leave_no_core_dump();
     log_to_stderr();
     let output = Output { json: cli.json, quiet: cli.quiet };
     let (name, outcome) = match cli.command {
@@ -31,6 +32,13 @@ fn main() -> ExitCode {
         Command::Man { dir } => ("man", man(&dir)),
     };
     ExitCode::from(output.finish(name, outcome) as u8)
+}
+
+/// A core dump would hold passphrase and key (invariant 10).
+fn leave_no_core_dump() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    // Lowering a limit is always allowed; were it not, the command would still be of use.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
 }
 
 /// Events go to standard error when CERTADM_LOG asks for them, such as `CERTADM_LOG=info`.

@@ -140,7 +140,7 @@ impl<R> Printer<R> {
         match self.form {
             Form::Table => {
                 let shown = self.columns.iter().filter(|column| column.heading.is_some());
-                let line = shown.map(|column| (column.cell)(row).for_a_person()).collect();
+                let line: Vec<String> = shown.map(|column| (column.cell)(row).for_a_person()).collect();
                 if self.widths.is_some() {
                     return self.table_line(&line);
                 }

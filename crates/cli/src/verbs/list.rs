@@ -96,6 +96,7 @@ pub(crate) fn run(args: &ListArgs, output: Output) -> Result<Done, Failure> {
     if args.export_certs.is_some() && !matches!(table, Table::Certificates | Table::Revoked) {
         return Err(Failure::usage("--export-certs goes with the tables certificates and revoked"));
     }
+    let lister = Lister::new(args.how, args.export_certs.as_deref(), output)?;
     let source = match (&args.dir, sets) {
         (Some(dir), []) => Source::Live(Writer::open(&Folder::new(dir))?),
         (None, [_, ..]) => open_sets(sets)?,
@@ -105,13 +106,12 @@ pub(crate) fn run(args: &ListArgs, output: Output) -> Result<Done, Failure> {
         }
         (None, []) => return Err(Failure::usage("nothing to list: name a set, or a CA's folder with --dir")),
     };
-    let lister = Lister::new(args.how, args.export_certs.as_deref(), output)?;
     lister.list(source.connection(), table)
 }
 
 pub(crate) fn run_ca(args: &CaListArgs, output: Output) -> Result<Done, Failure> {
-    let writer = Writer::open(&Folder::new(&args.dir))?;
-    Lister::new(args.how, None, output)?.list(writer.connection(), args.table)
+    let lister = Lister::new(args.how, None, output)?;
+    lister.list(Writer::open(&Folder::new(&args.dir))?.connection(), args.table)
 }
 
 enum Source {
@@ -164,11 +164,14 @@ impl<'a> Lister<'a> {
             (false, true) => Form::Csv,
             (false, false) => Form::Table,
         };
-        let export = export.map(|dir| create_dir(dir).map(|()| Export { dir, written: 0 })).transpose()?;
+        let export = export.map(|dir| Export { dir, written: 0 });
         Ok(Self { form, limit: how.limit.unwrap_or(usize::MAX), export })
     }
 
     fn list(mut self, connection: &Connection, table: Table) -> Result<Done, Failure> {
+        if let Some(export) = &self.export {
+            create_dir(export.dir)?;
+        }
         let (count, truncated, rows) = match table {
             Table::Requests => self.rows(listing::REQUESTS, |visit| certadm_ca::requests(connection, visit)),
             Table::Extensions => {

@@ -1,0 +1,96 @@
+//! docs/json.md is the contract: what it shows for a command is what the command prints, key by key.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::Work;
+
+/// The example of every command: the JSON block under the heading that names it.
+fn examples() -> BTreeMap<String, Value> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/json.md");
+    let text = fs::read_to_string(path).expect("docs/json.md");
+    let mut examples = BTreeMap::new();
+    for section in text.split("\n## ").skip(1) {
+        let (heading, body) = section.split_once('\n').expect("a heading");
+        let Some((_, block)) = body.split_once("```json\n") else { continue };
+        let block = block.split_once("```").expect("the end of the block").0;
+        let value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{heading}: {error}"));
+        examples.insert(heading.trim_matches('`').to_owned(), value);
+    }
+    examples
+}
+
+/// Whether two values have the same shape: the same keys, and the same types but for null. Lists are compared by their
+/// first elements.
+fn same_shape(place: &str, documented: &Value, found: &Value) {
+    match (documented, found) {
+        (Value::Null, _) | (_, Value::Null) => {}
+        (Value::Object(documented), Value::Object(found)) => {
+            let keys = |object: &serde_json::Map<String, Value>| object.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(keys(documented), keys(found), "keys of {place}");
+            for (key, value) in documented {
+                same_shape(&format!("{place}.{key}"), value, &found[key]);
+            }
+        }
+        (Value::Array(documented), Value::Array(found)) => {
+            if let (Some(documented), Some(found)) = (documented.first(), found.first()) {
+                same_shape(&format!("{place}[]"), documented, found);
+            }
+        }
+        _ => assert_eq!(
+            std::mem::discriminant(documented),
+            std::mem::discriminant(found),
+            "type of {place}: {documented} in the document, {found} from the command"
+        ),
+    }
+}
+
+#[test]
+fn every_verb_prints_what_the_document_shows() {
+    let work = Work::with_ca();
+    let mut examples = examples();
+    let mut check = |heading: &str, line: &str| {
+        let example = examples.remove(heading).unwrap_or_else(|| panic!("docs/json.md shows no {heading:?}"));
+        let run = work.run(&format!("--json {line}"));
+        let found = run.json();
+        assert_eq!(found["exit_code"], run.code);
+        assert_eq!(found["format"], 1);
+        same_shape(heading, &example, &found);
+        assert_eq!(example["command"], found["command"], "{heading}");
+    };
+    let serial = work.issue("ca", "web");
+    check("ca init", "ca init --dir {other} --name Other --passphrase-file {pass}");
+    work.result("ca init --dir {sub} --name Sub --subordinate --passphrase-file {pass}");
+    let answer = work.result(
+        "ca issue --dir {ca} --passphrase-file {pass} --profile subca --allow-ca --out {issued} {sub/ca.csr}",
+    );
+    fs::copy(answer["results"][0]["file"].as_str().unwrap(), work.path("answer.pem")).unwrap();
+    check("ca import", "ca import --dir {sub} --passphrase-file {pass} {answer.pem}");
+    check("ca issue", "ca issue --dir {ca} --passphrase-file {pass} --out {issued} {web.csr}");
+    check("ca revoke", &format!("ca revoke --dir {{ca}} --serial {serial} --reason superseded"));
+    check("ca crl", "ca crl --dir {ca} --passphrase-file {pass}");
+    check("ca export", &format!("ca export --dir {{ca}} --serial {serial} --out {{one.pem}}"));
+    check("ca list", "ca list --dir {ca} crls");
+    check("list: requests", "list --dir {ca} requests");
+    check("list: certificates", "list --dir {ca} certificates --export-certs {certs}");
+    check("list: revoked", "list --dir {ca} revoked");
+    check("list: extensions", "list --dir {ca} extensions");
+    check("list: attributes", "list --dir {ca} attributes");
+    check("list: crls", "list --dir {ca} crls");
+    check("backup", "backup --dir {ca} --to {set}");
+    work.issue("ca", "two");
+    work.result("backup --dir {ca} --to {logs} --type logs");
+    check("verify", "verify {set} {logs}");
+    check("show: a set", "show {set}");
+    check("show: a folder", "show --dir {ca}");
+    check("restore", "restore --from {set} --from {logs} --dir {new}");
+    check("restore: dry run", "restore --from {set} --dir {new2} --dry-run");
+    check("drill", "drill --size 1MiB --seconds 1 --workers 2");
+    check("man", "man {man}");
+    check("An error", "backup --dir {ca} --to {set}");
+    work.flip("set/DataBase/edb00002.log");
+    check("verify: findings", "verify {set} {logs}");
+    assert!(examples.is_empty(), "docs/json.md shows what nothing prints: {:?}", examples.keys());
+}

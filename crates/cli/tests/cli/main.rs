@@ -1,0 +1,9 @@
+//! The real binary, run as its users run it: what it prints, what it leaves behind, how it ends.
+
+mod errors;
+mod help;
+mod json_contract;
+mod life;
+mod ownership;
+mod secrets;
+mod support;

@@ -1,0 +1,106 @@
+//! Invariant 10: a passphrase is nowhere but where its owner keeps it.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{Run, Work, command};
+
+const MARKER: &str = "x7Qmarker-never-to-be-seen";
+
+#[test]
+fn a_passphrase_shows_nowhere() {
+    let work = Work::new();
+    fs::write(work.path("pass"), MARKER).unwrap();
+    work.request("web");
+    let mut seen = String::new();
+    for line in [
+        "ca init --dir {ca} --name Marked --passphrase-file {pass}",
+        "--json ca issue --dir {ca} --passphrase-file {pass} --out {issued} {web.csr}",
+        "ca crl --dir {ca} --passphrase-file {pass}",
+        "backup --dir {ca} --to {set}",
+        "--json verify {set}",
+        "--json show {set}",
+        "--json show --dir {ca}",
+        "--json list --dir {ca} requests",
+        "--json list {set} attributes",
+        "--json restore --from {set} --dir {new}",
+    ] {
+        let run = Run::of(command(&work.path(""), line).env("CERTADM_LOG", "trace"));
+        assert!(run.code <= 1, "{line}: {run:?}");
+        seen.push_str(&run.stdout);
+        seen.push_str(&run.stderr);
+    }
+    fs::write(work.path("wrong"), format!("{MARKER}2")).unwrap();
+    for line in
+        ["--json ca crl --dir {ca} --passphrase-file {wrong}", "ca crl --dir {ca} --passphrase-file {wrong}"]
+    {
+        let run = Run::of(command(&work.path(""), line).env("CERTADM_LOG", "trace"));
+        assert_eq!(run.code, 3, "{run:?}");
+        seen.push_str(&run.stdout);
+        seen.push_str(&run.stderr);
+    }
+    assert!(!seen.contains(MARKER), "printed or logged");
+    for dir in ["ca", "set", "new", "issued"] {
+        scan(&work.path(dir));
+    }
+}
+
+/// No file below `dir` contains the marker.
+fn scan(dir: &Path) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            scan(&path);
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            assert!(
+                !bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes()),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_passphrase_comes_through_a_descriptor_and_leaves_no_core_dump() {
+    let work = Work::new();
+    let mut init = command(&work.path(""), "ca init --dir {ca} --name Marked --passphrase-fd 0");
+    let mut child = init.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let process = Path::new("/proc").join(child.id().to_string());
+    // It waits for the passphrase now, so there is time to look at it.
+    let started = Instant::now();
+    loop {
+        let limits = fs::read_to_string(process.join("limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        if core.split_whitespace().nth(4) == Some("0") {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "core dumps are allowed: {core}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(MARKER.as_bytes()).unwrap();
+    for file in ["cmdline", "environ"] {
+        let bytes = fs::read(process.join(file)).unwrap();
+        assert!(!bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes()), "{file}");
+    }
+    drop(stdin);
+    Run::from(child.wait_with_output().unwrap()).good();
+    fs::write(work.path("pass"), MARKER).unwrap();
+    work.result("ca crl --dir {ca} --passphrase-file {pass}");
+}
+
+#[test]
+fn there_is_no_way_to_put_a_secret_on_the_command_line() {
+    let work = Work::with_ca();
+    for line in ["ca crl --dir {ca} --passphrase geheim", "ca crl --dir {ca} --password geheim"] {
+        assert_eq!(work.run(line).code, 2, "{line}");
+    }
+    let run = work.run("ca crl --dir {ca}");
+    assert_eq!(run.code, 2, "without a terminal there is nobody to ask");
+    assert!(run.stderr.contains("--passphrase-file"), "{run:?}");
+}
