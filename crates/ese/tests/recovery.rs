@@ -280,6 +280,66 @@ fn replay_from_every_intermediate_state_ends_the_same() {
     }
 }
 
+/// Replays a log onto files in which every page has another age, as a crash or an online copy leaves them.
+fn replay_mixed_ages(start: Option<Vec<u8>>, logs: &[Vec<u8>], rounds: u64) {
+    use certadm_ese::header::DatabaseHeader;
+    use certadm_ese::log::LogFile;
+    use certadm_ese::redo::Replayer;
+
+    let logs: Vec<_> = logs.iter().map(|bytes| LogFile::open(bytes).unwrap()).collect();
+    let size = logs[0].header().page_size;
+    let page = size.bytes();
+    let records: Vec<Vec<_>> = logs.iter().map(|log| log.records().map(Result::unwrap).collect()).collect();
+    let total: usize = records.iter().map(Vec::len).sum();
+    let run = |start: Option<Vec<u8>>, limit: usize| {
+        let header = start.as_ref().map(|bytes| DatabaseHeader::read(bytes).unwrap().0);
+        let mut replayer = Replayer::new(start.unwrap_or_default(), header, size);
+        let mut left = limit;
+        for (log, records) in logs.iter().zip(&records) {
+            replayer.begin_log(log.header());
+            for record in records.iter().take(left) {
+                replayer.apply(record.position, &record.bytes).unwrap();
+            }
+            left = left.saturating_sub(records.len());
+        }
+        replayer
+    };
+    let (complete, _, _) = run(start.clone(), total).finish().unwrap();
+    // States spread over the log, the header of a database that is not closed in each.
+    let first = total / 40 + 30;
+    let states: Vec<Vec<u8>> = (first..total)
+        .step_by(total / 40)
+        .map(|limit| {
+            let mut state = run(start.clone(), limit).into_crashed().unwrap();
+            state.resize(complete.len(), 0);
+            state
+        })
+        .collect();
+    let mut random = common::Random::new(5);
+    for round in 0..rounds {
+        let mut mixed = states[0].clone();
+        for slot in 2..complete.len() / page {
+            let state = &states[usize::try_from(random.below(states.len() as u64)).unwrap()];
+            mixed[slot * page..(slot + 1) * page].copy_from_slice(&state[slot * page..(slot + 1) * page]);
+        }
+        let (ended, _, _) = run(Some(mixed), total).finish().unwrap();
+        assert!(ended[2 * page..] == complete[2 * page..], "round {round}");
+    }
+}
+
+#[test]
+fn pages_of_different_ages_end_the_same() {
+    if let Some(log) = common::fixture("secedit-v8/edb.log") {
+        replay_mixed_ages(None, &[log], 40);
+    }
+    if let Some(set) = Set::mail() {
+        let mut database = set.database.unwrap();
+        database.truncate(database.len() - 8192);
+        let logs: Vec<_> = set.logs.into_iter().map(|(_, bytes)| bytes).collect();
+        replay_mixed_ages(Some(database), &logs, 40);
+    }
+}
+
 #[test]
 fn any_flip_in_a_log_ends_in_an_error_or_the_same_state() {
     let Some(set) = Set::security() else { return };

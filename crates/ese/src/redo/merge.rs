@@ -126,7 +126,7 @@ impl<T: PagerMut> Replayer<T> {
         {
             return Ok(image.clone());
         }
-        self.image_before(page.page, page.before, merge.image_flags, merge.image)
+        self.image_before(&page, merge.image_flags, merge.image)
     }
 }
 

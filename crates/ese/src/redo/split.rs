@@ -8,13 +8,16 @@ use crate::error::Error;
 use crate::image::{FullNode, NodeImage, PageImage};
 use crate::lgpos::Lgpos;
 use crate::log::Record;
-use crate::log::record::{NodeChange, OtherPage, Split};
+use crate::log::record::{NodeChange, OtherPage, PageChange, Split};
 use crate::page::{Page, flag};
 use crate::pager::PagerMut;
 use crate::pagesize::PageSize;
 
 const VERTICAL: u8 = 0;
 const APPEND: u8 = 2;
+
+/// More nodes than fit on a page.
+const LONGEST_PAGE: u16 = 0xFFF;
 
 const INSERT: u8 = 1;
 const REPLACE: u8 = 2;
@@ -63,7 +66,7 @@ impl<T: PagerMut> Replayer<T> {
             _ => None,
         };
         if (new_verdict, old_verdict) != (Verdict::AlreadyThere, Verdict::AlreadyThere) {
-            let source = self.split_source(split, old_verdict)?;
+            let source = self.split_source(split, child, old_verdict)?;
             let (left, right) = self.divide(split, source, child, operation)?;
             if new_verdict == Verdict::Apply {
                 self.pages.put(right);
@@ -81,24 +84,54 @@ impl<T: PagerMut> Replayer<T> {
     }
 
     /// The old page before the split: as it is, or from the record when it is already newer on disk.
-    fn split_source(&mut self, split: &Split<'_>, verdict: Verdict) -> Result<PageImage, Error> {
+    fn split_source(
+        &mut self,
+        split: &Split<'_>,
+        child: Option<&Split<'_>>,
+        verdict: Verdict,
+    ) -> Result<PageImage, Error> {
         let number = split.page.page;
         if verdict == Verdict::Apply
             && let Slot::Present(image) = self.pages.slot(number)?
         {
             return Ok(image.clone());
         }
-        self.image_before(number, split.page.before, split.image_flags, split.image)
+        match self.append_source(split, child) {
+            Some(source) => Ok(source),
+            None => self.image_before(&split.page, split.image_flags, split.image),
+        }
     }
 
-    /// A page as the record kept it.
+    /// An append that moves nothing but what it inserts keeps no copy of the old page, because the new page follows
+    /// from the record alone. The nodes that stay are stood in for; the old page is not written.
+    fn append_source(&self, split: &Split<'_>, child: Option<&Split<'_>>) -> Option<PageImage> {
+        let inserted = split.operation_line;
+        let is_leaf = split.new_flags & flag::LEAF != 0;
+        let behind_inserted = split.lines.checked_sub(inserted)?;
+        let moves_only_inserted = split.kind == APPEND
+            && split.operation == INSERT
+            && inserted <= split.split_line
+            && split.image.is_empty();
+        let known = if is_leaf { 1 } else { 2 };
+        if !moves_only_inserted || behind_inserted != known || LONGEST_PAGE < split.lines {
+            return None;
+        }
+        let mut source = PageImage::new(self.pages.size, split.page.page, split.object, split.old_flags);
+        source.nodes = vec![NodeImage::plain(&[], &[]); usize::from(split.lines) - 1];
+        if let (false, Some(last)) = (is_leaf, source.nodes.last_mut()) {
+            last.data = child?.page.page.to_le_bytes().to_vec();
+        }
+        Some(source)
+    }
+
+    /// A page as the record kept it. The copy was taken when the page already carried its new time.
     pub(super) fn image_before(
         &mut self,
-        number: u32,
-        before: u64,
+        page: &PageChange,
         flags: u32,
         image: &[u8],
     ) -> Result<PageImage, Error> {
+        let number = page.page;
         if image.is_empty() {
             return Err(self.contradiction(
                 number,
@@ -107,8 +140,8 @@ impl<T: PagerMut> Replayer<T> {
         }
         let decoded = decode_image(self.pages.size, flags, image)
             .and_then(|bytes| Page::parse(number, bytes).ok())
-            .and_then(|page| PageImage::from_page(&page).ok())
-            .filter(|image| image.dbtime == before);
+            .and_then(|old| PageImage::from_page(&old).ok())
+            .filter(|image| [page.before, page.dbtime].contains(&image.dbtime));
         decoded
             .ok_or_else(|| self.contradiction(number, "the copy of the page in the record is not readable"))
     }
