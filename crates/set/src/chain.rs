@@ -35,7 +35,8 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
         return refuse("no set was named".to_owned(), Hresult::HR_NO_FULL_RESTORE);
     };
     let Some(image) = full.image.clone() else {
-        let detail = format!("{} is a set of logs; the full set it continues comes first", full.path.display());
+        let detail =
+            format!("{} is a set of logs; the full set it continues comes first", full.path.display());
         return refuse(detail, Hresult::HR_NO_FULL_RESTORE);
     };
     if let Some(second) = others.iter().find(|set| set.image.is_some()) {
@@ -51,7 +52,11 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
             }
             Some(other) if same_log(other, path)? => {}
             Some(other) => {
-                let detail = format!("{} and {} are different logs of one generation", other.display(), path.display());
+                let detail = format!(
+                    "{} and {} are different logs of one generation",
+                    other.display(),
+                    path.display()
+                );
                 return refuse(detail, Hresult::GIVEN_LOG_FILE_IS_NOT_CONTIGUOUS);
             }
         }

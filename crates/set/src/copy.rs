@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use certadm_proto::csra::Hresult;
 use sha2::{Digest, Sha256};
 
-use crate::error::{During, Error, Result};
+use crate::error::{Error, Result};
+use certadm_store::error::IoContext;
 
 /// Length of one buffer in bytes; also the size of a read from the CA.
 pub(crate) const BUFFER_LEN: usize = 512 * 1024;
@@ -37,7 +38,7 @@ struct Chunk {
 /// Returns size and hashes of what was delivered. `read` fills the buffer it gets and returns 0 at the end.
 ///
 /// # Errors
-/// Whatever `read` returns, [`Error::Io`], [`Error::Damaged`] when what is read back differs; a file that was begun
+/// Whatever `read` returns, [`Error::Store`], [`Error::Damaged`] when what is read back differs; a file that was begun
 /// is left for the caller to remove with its folder.
 pub(crate) fn store(path: &Path, read: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<Hashes> {
     let file =
@@ -157,7 +158,7 @@ fn flush_and_read_back(file: &File, path: &Path, written: &Receiver<u64>) -> Res
 /// Reads a file as it lies on the medium and hashes it with both hashes. `progress` gets the bytes read so far.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Store`].
 pub(crate) fn hash_file(path: &Path, mut progress: impl FnMut(u64)) -> Result<Hashes> {
     let mut blake3 = blake3::Hasher::new();
     let mut sha256 = Sha256::new();
@@ -178,7 +179,7 @@ fn each_chunk(path: &Path, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
             Ok(0) => return Ok(done),
             Ok(len) => len,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error).during("read", path),
+            Err(error) => return Err(error).during("read", path)?,
         };
         done += len as u64;
         visit(&buffer[..len], done);
@@ -196,9 +197,6 @@ fn finish(size: u64, blake3: &blake3::Hasher, sha256: Sha256) -> Hashes {
 }
 
 fn panicked(path: &Path) -> Error {
-    Error::Io {
-        action: "store",
-        path: path.to_owned(),
-        source: std::io::Error::other("a worker thread failed"),
-    }
+    let source = std::io::Error::other("a worker thread failed");
+    certadm_store::Error::Io { action: "store", path: path.to_owned(), source }.into()
 }

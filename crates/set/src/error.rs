@@ -1,7 +1,6 @@
 //! What can go wrong with a set, and what to do about it.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use certadm_proto::csra::Hresult;
 use certadm_session::CallError;
@@ -13,20 +12,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file operation failed.
-    #[error("cannot {action} {path}")]
-    Io {
-        /// What was being done, as a verb.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
     /// The CA refused or failed a call.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The store refused or failed.
+    /// The store refused or failed, or a file operation did.
     #[error(transparent)]
     Store(#[from] certadm_store::Error),
     /// The target of a backup exists already.
@@ -100,7 +89,6 @@ impl Error {
     /// The HRESULT that stands for this error (certbcli.md 14).
     pub fn hresult(&self) -> Hresult {
         match self {
-            Self::Io { source, .. } => certadm_store::error::io_hresult(source),
             Self::Call(error) => error.code,
             Self::Store(error) => error.hresult(),
             Self::TargetNotEmpty { .. } | Self::TargetInUse { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
@@ -116,16 +104,6 @@ impl Error {
     /// What to do next, in one sentence.
     pub fn remedy(&self) -> String {
         match self {
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    "free some space or choose another target; the CA's logs were not truncated".to_owned()
-                }
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    "use an account that may write there, or another folder".to_owned()
-                }
-                io::ErrorKind::NotFound => "check the path".to_owned(),
-                _ => "check the disk and the file's permissions".to_owned(),
-            },
             Self::Store(error) => error.remedy().to_owned(),
             Self::Call(error) => match source_remedy(error) {
                 Some(remedy) => remedy.to_owned(),
@@ -170,17 +148,6 @@ fn call_remedy(code: Hresult) -> &'static str {
         Hresult::INVALID_BACKUP => "take full backups, or turn circular logging off",
         Hresult::E_ACCESSDENIED => "ask the CA's administrator for the backup role",
         _ => "try again; if it stays, look at the CA's own log",
-    }
-}
-
-/// Says what was being done to which file when an operation failed.
-pub(crate) trait During<T> {
-    fn during(self, action: &'static str, path: &Path) -> Result<T>;
-}
-
-impl<T> During<T> for io::Result<T> {
-    fn during(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
     }
 }
 

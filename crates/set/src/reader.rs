@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use certadm_proto::csra::{Generation, GenerationRange, Hresult, TaggedList};
 use certadm_store::Folder;
 
-use crate::error::{During, Error, Result};
+use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, LOCATIONS_FILE, file_of};
 use crate::manifest::{self, Manifest, SetKind};
+use certadm_store::error::IoContext;
 
 /// A set as it lies on disk. Opening it reads names and the manifest, not the files.
 #[derive(Clone, Debug)]
@@ -28,10 +29,13 @@ impl Set {
     ///
     /// # Errors
     /// [`Error::NotASet`] (0x8007010B), [`Error::BadManifest`], [`Error::Damaged`] when a file that the manifest names
-    /// is missing, [`Error::Io`].
+    /// is missing, [`Error::Store`].
     pub fn open(path: &Path) -> Result<Self> {
         if !path.is_dir() {
-            return Err(Error::NotASet { path: path.to_owned(), detail: "there is no such folder".to_owned() });
+            return Err(Error::NotASet {
+                path: path.to_owned(),
+                detail: "there is no such folder".to_owned(),
+            });
         }
         let manifest_path = path.join(manifest::FILE_NAME);
         if manifest_path.exists() {
@@ -51,7 +55,8 @@ impl Set {
         let mut logs = Vec::new();
         for entry in manifest.logs() {
             let log = file_of(path, &entry.path);
-            let named = log.file_name().and_then(|name| name.to_str()).and_then(Generation::from_log_file_name);
+            let named =
+                log.file_name().and_then(|name| name.to_str()).and_then(Generation::from_log_file_name);
             let generation = named.ok_or_else(|| bad(format!("it lists {:?} as a log", entry.path)))?;
             logs.push((generation, log));
         }
@@ -110,7 +115,7 @@ impl Set {
     /// The restore map stored with the set, `None` where there is no such file.
     ///
     /// # Errors
-    /// [`Error::Damaged`] (0x8007000D) when it is no such list (certbcli.md D23), [`Error::Io`].
+    /// [`Error::Damaged`] (0x8007000D) when it is no such list (certbcli.md D23), [`Error::Store`].
     pub fn locations(&self) -> Result<Option<TaggedList>> {
         let path = self.database_dir().join(LOCATIONS_FILE);
         if !path.exists() {

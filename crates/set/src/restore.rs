@@ -13,11 +13,12 @@ use certadm_store::{FileTime, Folder, durable, record};
 
 use crate::chain::{Combined, combine};
 use crate::copy;
-use crate::error::{During, Error, Result};
+use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE, file_of};
 use crate::manifest::Role;
 use crate::progress::{Progress, Stage};
 use crate::reader::Set;
+use certadm_store::error::IoContext;
 
 /// Everything a restore will do, checked against the sets and the target, before anything is done.
 #[derive(Debug)]
@@ -71,7 +72,8 @@ pub fn plan(paths: &[PathBuf], target: &Path, force: bool) -> Result<Plan> {
     }
     let in_the_way = in_the_way(&folder)?;
     // What an unfinished restore left is not a CA's; it is moved aside all the same, never deleted.
-    let unfinished = record::read(&folder)?.is_some_and(|record| !record.database_recovered && !record.is_complete());
+    let unfinished =
+        record::read(&folder)?.is_some_and(|record| !record.database_recovered && !record.is_complete());
     if !in_the_way.is_empty() && !force && !unfinished {
         return Err(Error::TargetInUse { path: folder.path().to_owned() });
     }
@@ -81,7 +83,17 @@ pub fn plan(paths: &[PathBuf], target: &Path, force: bool) -> Result<Plan> {
         bytes += size(log)?;
     }
     let dynamic = dynamic_files(&sets);
-    Ok(Plan { database: folder.database_dir().join(name), folder, original, sets, combined, last, bytes, in_the_way, dynamic })
+    Ok(Plan {
+        database: folder.database_dir().join(name),
+        folder,
+        original,
+        sets,
+        combined,
+        last,
+        bytes,
+        in_the_way,
+        dynamic,
+    })
 }
 
 impl Plan {
@@ -90,17 +102,30 @@ impl Plan {
         let range = self.combined.range;
         let mut steps = Vec::new();
         if !self.in_the_way.is_empty() {
-            steps.push(format!("move {} files of {} aside", self.in_the_way.len(), self.folder.path().display()));
+            steps.push(format!(
+                "move {} files of {} aside",
+                self.in_the_way.len(),
+                self.folder.path().display()
+            ));
         }
         steps.push(format!("register a full restore of generations {:x} to {:x}", range.low(), range.high()));
         steps.push(format!("copy {} to {}", self.combined.image.display(), self.database.display()));
         steps.push(format!("copy {} logs to {}", self.combined.logs.len(), self.folder.log_dir().display()));
         steps.push("complete the registration".to_owned());
-        steps.push(format!("at the CA's next start: apply the logs up to generation {:x} and serve", self.last));
+        steps.push(format!(
+            "at the CA's next start: apply the logs up to generation {:x} and serve",
+            self.last
+        ));
         if !self.dynamic.is_empty() {
-            steps.push(format!("put {} dynamic files back into {}", self.dynamic.len(), self.folder.crl_dir().display()));
+            steps.push(format!(
+                "put {} dynamic files back into {}",
+                self.dynamic.len(),
+                self.folder.crl_dir().display()
+            ));
         }
-        steps.push("take a new full backup: sets made before and after a restore do not go together".to_owned());
+        steps.push(
+            "take a new full backup: sets made before and after a restore do not go together".to_owned(),
+        );
         steps
     }
 
@@ -108,7 +133,7 @@ impl Plan {
     /// completed one is carried out; the set is never touched.
     ///
     /// # Errors
-    /// 0x80070420 while the CA runs, [`Error::Damaged`] when a file changed since it was planned, [`Error::Io`]. The
+    /// 0x80070420 while the CA runs, [`Error::Damaged`] when a file changed since it was planned, [`Error::Store`]. The
     /// registration is then completed with the failure.
     pub fn execute(&self, host: &str, progress: &mut dyn Progress) -> Result<Restored> {
         let folder = &self.folder;

@@ -10,7 +10,8 @@ use certadm_proto::csra::Hresult;
 use certadm_store::chain::{Chain, write_overlay};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::{During, Error, Result};
+use crate::error::{Error, Result};
+use certadm_store::error::IoContext;
 
 /// What the scratch recovery found in the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Recovered {
     /// Recovers in a scratch folder beside the image; the image stays as it is.
     ///
     /// # Errors
-    /// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read the result at all, [`Error::Io`].
+    /// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read the result at all, [`Error::Store`].
     pub fn open(image: &Path, chain: &Chain) -> Result<Self> {
         let scratch = Scratch::create(image)?;
         write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;

@@ -15,11 +15,12 @@ use certadm_store::log_file::LogFile;
 use certadm_store::trailer::sqlite_page_size;
 
 use crate::copy::BUFFER_LEN;
-use crate::error::{During, Error, Result};
+use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, database_entry, file_of, locations_entry, log_entry, log_generation};
 use crate::manifest::{CaIdentity, Generations, Manifest, Role, SetKind};
 use crate::progress::{Progress, Stage};
 use crate::writer::SetWriter;
+use certadm_store::error::IoContext;
 
 /// What a backup is asked to do.
 #[derive(Clone, Debug)]
@@ -56,7 +57,7 @@ pub struct Taken {
 ///
 /// # Errors
 /// The CA's refusals, [`Error::TargetNotEmpty`], [`Error::BadName`], [`Error::SizeLied`], [`Error::Damaged`],
-/// [`Error::Io`]. Then no set exists, and the CA's logs are as they were.
+/// [`Error::Store`]. Then no set exists, and the CA's logs are as they were.
 pub fn take(
     source: &mut dyn Source,
     target: &Path,
@@ -190,7 +191,7 @@ fn copy_dynamic(writer: &mut SetWriter, paths: &[String], dir: Option<&Path>) ->
         }
         let mut file = fs::File::open(&local).during("open", &local)?;
         writer.add(format!("{DYNAMIC_DIR}/{name}"), Role::Dynamic, path, |buffer| {
-            file.read(buffer).during("read", &local)
+            Ok(file.read(buffer).during("read", &local)?)
         })?;
     }
     Ok(all)

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 use certadm_store::chain::check_image;
+use certadm_store::error::IoContext;
 use certadm_store::log_file::LogFile;
 
 use crate::chain::{Combined, combine};
@@ -173,7 +174,8 @@ fn note_strangers(set: &Set, report: &mut Report) {
         });
         return;
     };
-    let known: BTreeSet<PathBuf> = manifest.files.iter().map(|entry| file_of(&set.path, &entry.path)).collect();
+    let known: BTreeSet<PathBuf> =
+        manifest.files.iter().map(|entry| file_of(&set.path, &entry.path)).collect();
     let Ok(entries) = fs::read_dir(set.database_dir()) else {
         return; // the missing files are found by their hashes
     };
@@ -198,7 +200,8 @@ enum Hashed {
 fn hash_all(sets: &[Set], results: &Sender<Hashed>) {
     // The receiver goes away only when the verification is over.
     let send = |result| results.send(result).ok();
-    let total: u64 = sets.iter().filter_map(|set| set.manifest.as_ref()).map(|manifest| manifest.total_size()).sum();
+    let total: u64 =
+        sets.iter().filter_map(|set| set.manifest.as_ref()).map(|manifest| manifest.total_size()).sum();
     let mut done = 0;
     for set in sets {
         for entry in set.manifest.iter().flat_map(|manifest| &manifest.files) {
@@ -246,7 +249,7 @@ fn compare(path: &Path, entry: &FileEntry, progress: impl FnMut(u64)) -> Result<
             };
             return Err(Error::Damaged { path: path.to_owned(), detail: "it is missing".to_owned(), code });
         }
-        Err(source) => return Err(Error::Io { action: "look at", path: path.to_owned(), source }),
+        Err(error) => return Err(error).during("look at", path)?,
     };
     if len != entry.size {
         let detail = format!("it has {len} bytes, the manifest says {}", entry.size);
@@ -306,7 +309,9 @@ fn check_logs_alone(sets: &[Set]) -> Result<()> {
 }
 
 fn check_link(path: &Path, complete: bool, linked: bool) -> Result<()> {
-    let refuse = |detail: &str, code| Err(Error::Combination { detail: format!("{}: {detail}", path.display()), code });
+    let refuse = |detail: &str, code| {
+        Err(Error::Combination { detail: format!("{}: {detail}", path.display()), code })
+    };
     if !complete {
         return refuse("a log generation is missing before it", Hresult::MISSING_RESTORE_LOG_FILES);
     }

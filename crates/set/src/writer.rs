@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use certadm_store::durable;
 
 use crate::copy::{self, Hashes};
-use crate::error::{During, Error, Result};
+use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, DYNAMIC_DIR, file_of};
 use crate::manifest::{self, FileEntry, Manifest, Role};
+use certadm_store::error::IoContext;
 
 /// A set being written. Dropped before [`SetWriter::commit`], it takes everything it wrote away.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl SetWriter {
     /// Begins a set that will stand at `target`.
     ///
     /// # Errors
-    /// [`Error::TargetNotEmpty`] (0x80070091) when something is there, [`Error::Io`].
+    /// [`Error::TargetNotEmpty`] (0x80070091) when something is there, [`Error::Store`].
     pub(crate) fn create(target: &Path) -> Result<Self> {
         let target = std::path::absolute(target).during("resolve", target)?;
         refuse_occupied(&target)?;
@@ -86,7 +87,7 @@ impl SetWriter {
     /// Makes the set exist: every file is durable and read back, the manifest seals them, the folder gets its name.
     ///
     /// # Errors
-    /// [`Error::TargetNotEmpty`] when something took the target's place meanwhile, [`Error::Io`].
+    /// [`Error::TargetNotEmpty`] when something took the target's place meanwhile, [`Error::Store`].
     pub(crate) fn commit(mut self, mut manifest: Manifest) -> Result<(PathBuf, Manifest)> {
         manifest.files = std::mem::take(&mut self.files);
         let bytes =
@@ -126,6 +127,6 @@ fn refuse_occupied(target: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             Err(Error::TargetNotEmpty { path: target.to_owned() })
         }
-        Err(error) => Err(error).during("list", target),
+        Err(error) => Ok(Err(error).during("list", target)?),
     }
 }
