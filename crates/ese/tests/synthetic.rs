@@ -1,0 +1,410 @@
+//! What no real file shows, on logs and databases that a small writer makes.
+
+mod common;
+#[path = "common/writer.rs"]
+#[allow(unreachable_pub, dead_code)]
+mod writer;
+
+use certadm_ese::Code;
+use certadm_ese::lgpos::Lgpos;
+use certadm_ese::log::{LogEnd, LogFile};
+use certadm_ese::pagesize::PageSize;
+use certadm_ese::redo::Replayer;
+use proptest::prelude::*;
+use writer::{At, MergeLevel, SplitLevel};
+
+fn read_back(log: &LogFile) -> Vec<Vec<u8>> {
+    log.records().map(|record| record.unwrap().bytes.into_owned()).collect()
+}
+
+proptest! {
+    #[test]
+    fn both_framings_give_back_what_was_written(
+        lengths in proptest::collection::vec(prop_oneof![5usize..60, 3000usize..12_000], 1..20),
+        sector in prop_oneof![Just(512u16), Just(1024), Just(4096)],
+        generation in 1u32..0x0010_0000,
+    ) {
+        let records: Vec<_> = lengths.iter().map(|length| writer::filler(*length)).collect();
+        let bytes = writer::log_v8(generation, 70, &records);
+        let log = LogFile::open(&bytes).unwrap();
+        prop_assert_eq!(log.end(), LogEnd::Reached);
+        prop_assert_eq!(&read_back(&log), &records);
+
+        let bytes = writer::log_v7(generation, sector, &records);
+        let log = LogFile::open(&bytes).unwrap();
+        prop_assert_eq!(log.end(), LogEnd::Reached);
+        prop_assert_eq!(&read_back(&log), &records);
+        let first = log.records().next().unwrap().unwrap().position;
+        prop_assert_eq!(first, Lgpos { generation, segment: 4096 / sector, offset: 22 });
+    }
+
+    #[test]
+    fn flipped_or_cut_logs_never_give_a_false_record(
+        lengths in proptest::collection::vec(5usize..6000, 1..8),
+        at in 0usize..40_000,
+        bit in 0u8..8,
+        cut in any::<bool>(),
+        old in any::<bool>(),
+    ) {
+        let records: Vec<_> = lengths.iter().map(|length| writer::filler(*length)).collect();
+        let mut bytes = if old {
+            writer::log_v7(1, 512, &records)
+        } else {
+            writer::log_v8(1, 20, &records)
+        };
+        let at = at % bytes.len();
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] ^= 1 << bit;
+        }
+        if let Ok(log) = LogFile::open(&bytes) {
+            for (record, expected) in log.records().flatten().zip(&records) {
+                prop_assert_eq!(&record.bytes[..], &expected[..]);
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_bytes_behind_right_checksums_do_not_panic(
+        content in proptest::collection::vec(any::<u8>(), 0..4000),
+        first in 0u8..110,
+    ) {
+        let content = [&[first], content.as_slice()].concat();
+        let bytes = writer::log_v8(1, 3, &[content]);
+        let mut replayer = Replayer::new(Vec::new(), None, PageSize::new(4096).unwrap());
+        if let Ok(log) = LogFile::open(&bytes) {
+            replayer.begin_log(log.header());
+            for record in log.records().flatten() {
+                if replayer.apply(record.position, &record.bytes).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_torn_segment_is_read_from_its_shadow() {
+    let records: Vec<_> = (0..6).map(|_| writer::filler(1500)).collect();
+    let mut bytes = writer::log_v8(5, 10, &records);
+    let used = (1..10).take_while(|slot| bytes[slot * 4096..][..4096].iter().any(|b| *b != 0)).count();
+    // The shadow is a copy behind the segment, with its own position and checksum.
+    let last = used * 4096;
+    let shadow = bytes[last..last + 4096].to_vec();
+    bytes[last + 4096..last + 8192].copy_from_slice(&shadow);
+    let log = LogFile::open(&bytes).unwrap();
+    assert_eq!(log.end(), LogEnd::Reached, "a shadow behind a whole segment is its end");
+    assert_eq!(read_back(&log), records);
+
+    bytes[last + 100] ^= 0x15;
+    bytes[last + 201] ^= 0x37;
+    let log = LogFile::open(&bytes).unwrap();
+    assert!(matches!(log.end(), LogEnd::Torn(_)));
+    assert_eq!(read_back(&log), records);
+
+    // The same without a shadow, and with whole segments behind the damage.
+    bytes[last + 4096..last + 8192].fill(0);
+    assert!(matches!(LogFile::open(&bytes).unwrap().end(), LogEnd::Damaged(_)));
+    let mut gap = writer::log_v8(5, 10, &records);
+    gap[4096..8192].fill(0);
+    assert!(matches!(LogFile::open(&gap).unwrap().end(), LogEnd::Damaged(_)));
+}
+
+#[test]
+fn a_torn_end_of_the_old_framing_is_told_from_damage() {
+    let records: Vec<_> = (0..7).map(|_| writer::filler(100)).collect();
+    let bytes = writer::log_v7(5, 512, &records);
+    let place = (4096..bytes.len()).rev().find(|at| bytes[*at] == 42 && bytes[at + 21] == 0xD1).unwrap();
+    let checksum = u32::from_le_bytes(bytes[place + 13..place + 17].try_into().unwrap());
+    let mut torn = bytes.clone();
+    torn[place + 13..place + 17].copy_from_slice(&(checksum ^ 0x5AD0_5EC7).to_le_bytes());
+    let log = LogFile::open(&torn).unwrap();
+    assert!(matches!(log.end(), LogEnd::Torn(_)));
+    assert_eq!(read_back(&log), records[..6]);
+}
+
+/// A replay with a position that advances by itself.
+struct Run {
+    replayer: Replayer<Vec<u8>>,
+    position: Lgpos,
+}
+
+const ROOT: u32 = 10;
+
+impl Run {
+    fn new() -> Self {
+        let bytes = writer::log_v8(1, 3, &[]);
+        let log = LogFile::open(&bytes).unwrap();
+        let mut run = Self {
+            replayer: Replayer::new(Vec::new(), None, PageSize::new(4096).unwrap()),
+            position: Lgpos { generation: 1, segment: 1, offset: 40 },
+        };
+        run.replayer.begin_log(log.header());
+        run.apply(&writer::create_database());
+        run.apply(&writer::create_tree(at(ROOT, 0, 10)));
+        run
+    }
+
+    fn try_apply(&mut self, record: &[u8]) -> Result<(), certadm_ese::Error> {
+        self.position.offset += 1;
+        self.replayer.apply(self.position, record)
+    }
+
+    fn apply(&mut self, record: &[u8]) {
+        self.try_apply(record).unwrap();
+    }
+
+    /// Key and data of all visible nodes of leaves.
+    fn visible(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut replayer = self.replayer.clone();
+        let nodes = replayer.visible_nodes().unwrap();
+        nodes.into_iter().map(|node| (node.key, node.data)).collect()
+    }
+
+    fn visible_after_rollback(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut rolled_back = Self { replayer: self.replayer.clone(), position: self.position };
+        rolled_back.replayer.roll_back().unwrap();
+        rolled_back.visible()
+    }
+}
+
+/// Versioned changes of a unique tree by session 1.
+fn at(page: u32, before: u64, after: u64) -> At {
+    let version = u32::try_from(after).unwrap();
+    At { session: 1, page, before, after, line: 0, flags: 5, version, root: ROOT }
+}
+
+fn line(at: At, line: u16) -> At {
+    At { line, ..at }
+}
+
+fn nodes(expected: &[(&str, &str)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    expected.iter().map(|(key, data)| (key.as_bytes().to_vec(), data.as_bytes().to_vec())).collect()
+}
+
+/// A tree with two committed nodes; its page has time 12.
+fn two_nodes() -> Run {
+    let mut run = Run::new();
+    run.apply(&writer::begin(1, 0));
+    run.apply(&writer::insert(at(ROOT, 10, 11), b"key a", b"1111"));
+    run.apply(&writer::insert(line(at(ROOT, 11, 12), 1), b"key b", b"2222"));
+    run.apply(&writer::commit(1, 0));
+    run
+}
+
+#[test]
+fn every_kind_of_change_is_rolled_back() {
+    let before = nodes(&[("key a", "1111"), ("key b", "2222")]);
+    let mut run = two_nodes();
+    assert_eq!(run.visible(), before);
+    assert_eq!(run.visible_after_rollback(), before, "committed work stays");
+    run.apply(&writer::begin(1, 0));
+    run.apply(&writer::insert(line(at(ROOT, 12, 13), 2), b"key c", b"3"));
+    run.apply(&writer::replace(at(ROOT, 13, 14), b"1111", b"a longer value"));
+    run.apply(&writer::flag_delete(line(at(ROOT, 14, 15), 1)));
+    run.apply(&writer::flag_insert_and_replace(line(at(ROOT, 15, 16), 1), b"key b", b"back"));
+    run.apply(&writer::delta(line(at(ROOT, 16, 17), 1), b"key b", 1));
+    let during = nodes(&[("key a", "a longer value"), ("key b", "cack"), ("key c", "3")]);
+    assert_eq!(run.visible(), during);
+    assert_eq!(run.visible_after_rollback(), before);
+    // Nothing is undone behind a commit.
+    run.apply(&writer::commit(1, 0));
+    assert_eq!(run.visible_after_rollback(), during);
+}
+
+#[test]
+fn levels_commit_into_their_parent_and_roll_back_alone() {
+    let before = nodes(&[("key a", "1111"), ("key b", "2222")]);
+    let mut run = two_nodes();
+    run.apply(&writer::begin(1, 0));
+    run.apply(&writer::replace(at(ROOT, 12, 13), b"1111", b"2"));
+    run.apply(&writer::begin(1, 1));
+    let deeper = writer::replace(at(ROOT, 13, 14), b"2", b"3");
+    run.apply(&deeper);
+    run.apply(&writer::commit(1, 1));
+    assert_eq!(run.visible_after_rollback(), before, "a level committed to its parent is still open");
+    // A rollback that the engine logged itself: the change is gone, and not undone twice.
+    let undo = At { version: 14, ..at(ROOT, 14, 15) };
+    run.apply(&writer::undo(undo, b"key a", 2));
+    assert_eq!(run.visible(), nodes(&[("key a", "2"), ("key b", "2222")]));
+    assert_eq!(run.visible_after_rollback(), before);
+    let undo = At { version: 13, ..at(ROOT, 15, 16) };
+    run.apply(&writer::undo(undo, b"key a", 2));
+    run.apply(&writer::rollback(1, 1));
+    assert!(run.replayer.open_transactions().is_empty());
+    assert_eq!(run.visible(), before);
+}
+
+#[test]
+fn a_change_already_on_the_page_is_undone_from_its_undo_information() {
+    let before = nodes(&[("key a", "1111"), ("key b", "2222")]);
+    let mut run = two_nodes();
+    run.apply(&writer::begin(1, 0));
+    let records =
+        [writer::replace(at(ROOT, 12, 13), b"1111", b"new"), writer::flag_delete(line(at(ROOT, 13, 14), 1))];
+    records.iter().for_each(|record| run.apply(record));
+    // The page went to disk; the replay begins anew on it.
+    let target = run.replayer.into_crashed().unwrap();
+    let header = certadm_ese::header::DatabaseHeader::read(&target).unwrap().0;
+    let again = || {
+        let bytes = writer::log_v8(1, 3, &[]);
+        let log = LogFile::open(&bytes).unwrap();
+        let mut run = Run {
+            replayer: Replayer::new(target.clone(), Some(header.clone()), PageSize::new(4096).unwrap()),
+            position: run.position,
+        };
+        run.replayer.begin_log(log.header());
+        run.apply(&writer::create_database());
+        run.apply(&writer::begin(1, 0));
+        records.iter().for_each(|record| run.apply(record));
+        run
+    };
+    let mut lost = again();
+    let error = lost.replayer.roll_back().unwrap_err();
+    assert_eq!(error.code(), Code::LOG_CORRUPT, "without it the rollback says so: {error}");
+
+    let mut run = again();
+    run.apply(&writer::undo_info(At { version: 13, ..at(ROOT, 0, 0) }, b"key a", 2, b"1111"));
+    run.apply(&writer::undo_info(At { version: 14, ..at(ROOT, 0, 0) }, b"key b", 3, b""));
+    assert_eq!(run.visible_after_rollback(), before);
+}
+
+#[test]
+fn pages_that_do_not_fit_stop_the_replay() {
+    let mut run = two_nodes();
+    let error = run.try_apply(&writer::insert(at(ROOT, 13, 14), b"x", b"")).unwrap_err();
+    assert_eq!(error.code(), Code::DBTIME_TOO_OLD);
+    let error = run.try_apply(&writer::insert(at(ROOT, 11, 14), b"x", b"")).unwrap_err();
+    assert_eq!(error.code(), Code::DBTIME_TOO_NEW);
+    let error = run.try_apply(&writer::insert(line(at(ROOT, 12, 14), 9), b"x", b"")).unwrap_err();
+    assert_eq!(error.code(), Code::LOG_CORRUPT);
+    let error = two_nodes().try_apply(&writer::replace(at(ROOT, 12, 14), b"11", b"")).unwrap_err();
+    assert_eq!(error.code(), Code::LOG_CORRUPT);
+    let error = run.try_apply(&[65; 96]).unwrap_err();
+    assert_eq!(error.code(), Code::BAD_LOG_VERSION, "a page move is not replayed");
+    // What is already there is skipped without looking at it.
+    two_nodes().apply(&writer::replace(at(ROOT, 3, 4), b"never", b"was"));
+}
+
+const LEAF: u32 = 0x802;
+const NO_PAGE: (u32, u64) = (0, u64::MAX);
+
+/// Keys a to f under a root with two leaves, 20 (a, b, c) and 21 (d, e, f), made by a vertical split and a right one.
+/// Times: root and leaves 20.
+fn two_leaves() -> Run {
+    let mut run = Run::new();
+    run.apply(&writer::begin(1, 0));
+    for (index, key) in ["key a", "key b", "key c", "key e", "key f"].into_iter().enumerate() {
+        let index = u16::try_from(index).unwrap();
+        let time = 10 + u64::from(index);
+        run.apply(&writer::insert(line(at(ROOT, time, time + 1), index), key.as_bytes(), b"data"));
+    }
+    // Vertical: the root's nodes move to page 20, which is not split by it.
+    run.apply(&writer::macro_begin(1));
+    let vertical = SplitLevel {
+        new: 20,
+        right: NO_PAGE,
+        parent: NO_PAGE,
+        kind: 0,
+        operation: 0,
+        lines: [0, 0, 5],
+        flags: [LEAF, 0x805],
+        parent_key: b"",
+    };
+    run.apply(&writer::split(at(ROOT, 15, 19), &vertical));
+    run.apply(&writer::macro_commit(1));
+    // Right: d to f move to page 21; the insert of d causes it.
+    run.apply(&writer::macro_begin(1));
+    let right = SplitLevel {
+        new: 21,
+        right: NO_PAGE,
+        parent: (ROOT, 19),
+        kind: 1,
+        operation: 1,
+        lines: [3, 3, 6],
+        flags: [LEAF, LEAF],
+        parent_key: b"key d",
+    };
+    run.apply(&writer::split(at(20, 19, 20), &right));
+    run.apply(&writer::insert(line(at(20, u64::MAX, 20), 3), b"key d", b"data"));
+    run.apply(&writer::macro_commit(1));
+    run.apply(&writer::commit(1, 0));
+    run
+}
+
+fn all_keys() -> Vec<(Vec<u8>, Vec<u8>)> {
+    nodes(&["key a", "key b", "key c", "key d", "key e", "key f"].map(|key| (key, "data")))
+}
+
+#[test]
+fn vertical_and_right_splits_keep_every_node_and_find_them_again() {
+    let mut run = two_leaves();
+    assert_eq!(run.visible(), all_keys());
+    // A rollback finds a node that a split moved, by its key.
+    run.apply(&writer::begin(1, 0));
+    run.apply(&writer::replace(line(at(21, 20, 21), 1), b"data", b"else"));
+    assert_eq!(run.visible_after_rollback(), all_keys());
+}
+
+#[test]
+fn merges_to_both_sides_keep_every_node() {
+    const KEY_CHANGE: u8 = 1;
+    const DELETE: u8 = 2;
+    const EMPTY: u8 = 4;
+    let upper = |line_of_node: u16, flags: u8, separator: &'static [u8]| {
+        let level =
+            MergeLevel { right: NO_PAGE, left: NO_PAGE, parent: NO_PAGE, line: 0, flags, kind: 0, separator };
+        writer::merge(line(at(ROOT, 20, 30), line_of_node), &level)
+    };
+    let (left_page, right_page) = ((20, 20), (21, 20));
+    // Full right: 20 into 21. Full left: 21 into 20. Partial: some of one into the other.
+    let full_right = MergeLevel {
+        right: right_page,
+        left: NO_PAGE,
+        parent: (ROOT, 20),
+        line: 0,
+        flags: EMPTY,
+        kind: 2,
+        separator: b"",
+    };
+    let full_left = MergeLevel { right: NO_PAGE, left: left_page, line: 2, kind: 5, ..full_right };
+    let partial_right = MergeLevel { line: 2, flags: 0, kind: 3, ..full_right };
+    let partial_left = MergeLevel { line: 0, flags: 0, kind: 6, ..full_left };
+    let cases = [
+        (20, full_right, upper(0, DELETE, b"")),
+        (21, full_left, upper(1, KEY_CHANGE | DELETE, b"")),
+        (20, partial_right, upper(0, KEY_CHANGE, b"key c")),
+        (21, partial_left, upper(1, KEY_CHANGE, b"key e")),
+    ];
+    for (page, level, upper) in cases {
+        let mut run = two_leaves();
+        run.apply(&writer::macro_begin(1));
+        run.apply(&upper);
+        run.apply(&writer::merge(at(page, 20, 30), &level));
+        assert_eq!(run.visible(), all_keys(), "kind {}: nothing happens before the macro ends", level.kind);
+        run.apply(&writer::macro_commit(1));
+        assert_eq!(run.visible(), all_keys(), "kind {}", level.kind);
+        // Every node is still found by its key.
+        for (key, data) in all_keys() {
+            let mut search = Run { replayer: run.replayer.clone(), position: run.position };
+            search.apply(&writer::begin(1, 0));
+            let anywhere = At { version: 500, page: 99, before: u64::MAX, after: 31, ..at(99, 0, 31) };
+            search.apply(&writer::delta(anywhere, &key, 0));
+            search.replayer.roll_back().unwrap_or_else(|error| panic!("{key:?} {data:?}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn a_macro_without_an_end_never_happened() {
+    let mut run = two_nodes();
+    run.apply(&writer::begin(1, 0));
+    run.apply(&writer::macro_begin(1));
+    run.apply(&writer::delete(at(ROOT, 12, 13)));
+    assert_eq!(run.visible_after_rollback(), nodes(&[("key a", "1111"), ("key b", "2222")]));
+    // The recovery of the engine goes on with the same session.
+    run.apply(&[17]);
+    run.apply(&writer::flag_delete(at(ROOT, 12, 13)));
+    assert_eq!(run.visible(), nodes(&[("key b", "2222")]));
+}
