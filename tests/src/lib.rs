@@ -4,6 +4,7 @@
 //! The suites themselves are in `tests/`; the processes they kill and starve are in `src/bin/`.
 
 pub mod case;
+pub mod command;
 pub mod fault;
 pub mod inspect;
 pub mod issue;

@@ -1,0 +1,204 @@
+//! `certadm backup` and `certadm restore` with every file operation failing once: a set is whole or absent, nothing is
+//! truncated without one, nothing is overwritten, and a restore is done, completes, or can be repeated.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use certadm_proto::csra::Hresult;
+use certadm_store::{Adopted, Folder, Store};
+use certadm_tests::case::{OPTIONS, Template};
+use certadm_tests::command::{binary, outcome};
+use certadm_tests::fault::{self, Kind, Run};
+use certadm_tests::issue::{Serials, issue};
+use certadm_tests::ledger::{Entries, Ledger};
+use certadm_tests::{inspect, plain_set};
+
+fn certadm() -> Command {
+    Command::new(binary(env!("CARGO_BIN_EXE_store_driver")))
+}
+
+/// Makes one `command` in each new folder fail at every place, and lets `prove` look at what it left.
+fn every_fault(
+    name: &str,
+    kind: Kind,
+    prepare: impl Fn(&Path),
+    command: impl Fn(&Path) -> Command,
+    prove: impl Fn(&Path, &Run),
+) {
+    for at in 1.. {
+        let scratch = certadm_tests::scratch();
+        let work = scratch.path().join("work");
+        let dir = scratch.path().join("case");
+        fs::create_dir(&work).unwrap();
+        fs::create_dir(&dir).unwrap();
+        prepare(&dir);
+        let run = fault::run(command(&dir), &dir, kind, at, &work);
+        let Some(fired) = run.fired.clone() else {
+            assert!(run.status.success(), "{name} fails without a fault: {}", run.errors);
+            assert!(at > 3, "{name} makes too few operations to be true");
+            println!("{name}, {kind:?}: {} cases", at - 1);
+            return;
+        };
+        let context = format!("{name}, {kind:?} at {at} ({})\n{}\n{}", fired.trim(), run.status, run.errors);
+        assert!(
+            !kind.is_survived() || run.status.code().is_some_and(|code| code != 101),
+            "{context}\nit panicked"
+        );
+        if kind == Kind::Short {
+            assert!(run.status.success(), "{context}\na short write is no error");
+        }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| prove(&dir, &run))) {
+            eprintln!("FAILED: {context}");
+            resume_unwind(panic);
+        }
+    }
+}
+
+fn backup_to(dir: &Path) -> Command {
+    let mut command = certadm();
+    command.args(["backup", "--quiet", "--dir"]).arg(dir.join("ca")).arg("--to").arg(dir.join("sets/1-full"));
+    command
+}
+
+/// The state after `certadm backup` failed in some way.
+fn prove_backup(dir: &Path, run: &Run, kind: Kind, base: &Path) {
+    let set = dir.join("sets/1-full");
+    let logs = set.join("DataBase");
+    assert!(set.exists() || !run.status.success(), "the command reported a set and there is none");
+    if set.exists() {
+        let mut verify = certadm();
+        verify.arg("verify").arg(&set);
+        let (code, text) = outcome(verify);
+        assert_eq!(code, 0, "the set is there and not whole: {text}");
+    }
+    let unfinished = fs::read_dir(dir.join("sets"))
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("unfinished"))
+        .count();
+    assert!(unfinished == 0 || !kind.is_survived() || !kind.is_single(), "an unfinished set was left behind");
+    for name in [plain_set::IMAGE, "COMMITTED"] {
+        let of = |set: &Path| fs::read(set.join(name)).unwrap();
+        assert!(of(&dir.join("sets/0-full")) == of(base), "another set was changed");
+    }
+
+    let folder = Folder::new(dir.join("ca"));
+    let store = Store::open(&folder, OPTIONS).expect("the CA opens");
+    assert!(kind == Kind::Torn || store.opened().adopted == Adopted::Intact, "the chain goes on");
+    let intact = store.opened().adopted == Adopted::Intact;
+    let ledger_path = dir.join("ledger");
+    inspect::compare(&inspect::rows(folder.path()), &Entries::read(&ledger_path), "after the backup");
+    let serial = Serials::new().next().unwrap();
+    issue(&mut store.writer().unwrap(), serial, &mut Ledger::open(&ledger_path)).unwrap();
+    store.close().unwrap();
+    let rows = inspect::rows(folder.path());
+    if intact {
+        // Invariant 4: a log is gone only if a committed set makes it redundant. Without the new set the old base and
+        // the logs on the CA have no gap between them; with it, it is the base.
+        let (image, logs) = match logs.is_dir() {
+            true => (logs.join("ca.db"), logs),
+            false => (dir.join("sets/0-full").join(plain_set::IMAGE), dir.join("sets/0-full")),
+        };
+        let folders = [logs, folder.log_dir()];
+        let back = dir.join("back");
+        let restored = plain_set::restore(&image, &folders, &back);
+        Store::open(&restored, OPTIONS).expect("the restored CA opens").close().unwrap();
+        inspect::contains(&inspect::rows(&back), &rows, "after the restore");
+    }
+}
+
+fn faults_of_backup(kind: Kind) {
+    let template = Template::running();
+    let base = certadm_tests::scratch();
+    template.place(base.path());
+    let prove = |dir: &Path, run: &Run| prove_backup(dir, run, kind, &base.path().join("sets/0-full"));
+    every_fault("certadm backup", kind, |dir| template.place(dir), backup_to, prove);
+}
+
+fn restore_to(dir: &Path) -> Command {
+    let mut command = certadm();
+    command.args(["restore", "--quiet", "--from"]).arg(dir.join("set")).arg("--dir").arg(dir.join("new"));
+    command
+}
+
+/// The state after `certadm restore` failed in some way.
+fn prove_restore(dir: &Path, run: &Run, set: &Path) {
+    let new = dir.join("new");
+    let folder = Folder::new(&new);
+    let acknowledged = Entries::read(&dir.join("ledger"));
+    let opened = Store::open(&folder, OPTIONS);
+    let done = match opened {
+        Ok(store) => {
+            store.close().unwrap();
+            true
+        }
+        Err(error) => {
+            assert!(!run.status.success(), "the command reported success and the CA does not open: {error}");
+            let expected = [
+                Hresult::ERROR_SERVICE_DOES_NOT_EXIST, // no CA's folder yet
+                Hresult::FILE_NOT_FOUND,               // no database yet
+                Hresult::RESTORE_IN_PROGRESS,          // registered and not complete
+            ];
+            assert!(expected.contains(&error.hresult()), "{error}: {}", error.hresult());
+            false
+        }
+    };
+    if !done {
+        let mut again = restore_to(dir);
+        again.arg("--force");
+        let (code, text) = outcome(again);
+        assert_eq!(code, 0, "the restore cannot be repeated: {text}");
+    }
+    inspect::compare(&inspect::rows(&new), &acknowledged, "after the restore");
+    let store = Store::open(&folder, OPTIONS).expect("the restored CA opens again");
+    let serial = Serials::new().next().unwrap();
+    let request = issue(&mut store.writer().unwrap(), serial, &mut Ledger::open(&dir.join("after"))).unwrap();
+    assert!(acknowledged.acknowledged.values().all(|used| *used < request));
+    store.close().unwrap();
+    for file in ["manifest.json", "DataBase/ca.db"] {
+        assert!(
+            fs::read(set.join(file)).unwrap() == fs::read(dir.join("set").join(file)).unwrap(),
+            "{file} of the set"
+        );
+    }
+}
+
+fn faults_of_restore(kind: Kind) {
+    let scratch = certadm_tests::scratch();
+    let source: PathBuf = scratch.path().join("source");
+    fs::create_dir(&source).unwrap();
+    Template::running().place(&source);
+    let (code, text) = outcome(backup_to(&source));
+    assert_eq!(code, 0, "{text}");
+    let set = source.join("sets/1-full");
+    let prepare = |dir: &Path| {
+        plain_set::copy_folder(&set, &dir.join("set"));
+        fs::copy(source.join("ledger"), dir.join("ledger")).unwrap();
+    };
+    every_fault("certadm restore", kind, prepare, restore_to, |dir, run| prove_restore(dir, run, &set));
+}
+
+/// One test for each command and kind of fault.
+macro_rules! faults {
+    ($($module:ident $run:ident;)*) => {$(
+        mod $module {
+            use super::*;
+
+            faults!(@tests $run;
+                eio Eio, enospc Enospc, short_write Short, failing_fsync Fsync, read_error Read, kill Kill,
+                kill_after KillAfter, torn_write Torn, full_disk Full, dead_disk Dead);
+        }
+    )*};
+    (@tests $run:ident; $($test:ident $kind:ident),*) => {$(
+        #[test]
+        fn $test() {
+            $run(Kind::$kind);
+        }
+    )*};
+}
+
+faults! {
+    backup faults_of_backup;
+    restore faults_of_restore;
+}
