@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::finding::{Finding, Kind, Place, Severity};
 use crate::header::{DatabaseHeader, State};
 use crate::lgpos::{Lgpos, Signature};
-use crate::log::chain::{check_contents, check_inside, check_link, check_name};
+use crate::log::chain::{ChainCodes, check_contents, check_inside, check_link, check_name};
 use crate::log::{LogFile, LogHeader};
 use crate::pager::{Overlay, Pager, PagerMut, copy};
 use crate::pagesize::PageSize;
@@ -170,6 +170,48 @@ impl<'a> Plan<'a> {
         self.replay(output, progress)
     }
 
+    /// Reads every log given, not only those a recovery needs: size, framing to the end, records by their lengths,
+    /// and that each is the one its successor was made after. The strongest check of logs without their database.
+    ///
+    /// # Errors
+    /// [`Error::Io`] only: what the logs contain becomes findings.
+    pub fn inspect_logs(&self, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Finding>, Error> {
+        let last = self.given().map_or(0, |given| given.high);
+        let mut findings = Vec::new();
+        let mut records = 0;
+        let mut previous: Option<LogFile> = None;
+        for (generation, (_, input)) in &self.logs {
+            let log = LogFile::open(input.file)?;
+            if let Some(previous) = previous.as_ref().filter(|log| log.header().generation + 1 == *generation)
+            {
+                findings.extend(check_contents(previous, log.header(), self.codes()));
+            }
+            findings.extend(check_inside(&log, *generation < last, self.codes()));
+            for record in log.records() {
+                match record {
+                    Ok(_) => records += 1,
+                    Err(error) => findings.push(Finding::from_error(
+                        Kind::LogDamaged,
+                        Place::Log(*generation),
+                        &error,
+                        "take this log from the backup again",
+                    )),
+                }
+            }
+            progress(Progress { generation: *generation, last, records });
+            previous = Some(log);
+        }
+        Ok(findings)
+    }
+
+    /// Which column of the table of codes counts.
+    fn codes(&self) -> ChainCodes {
+        let in_use = |header: &DatabaseHeader| {
+            header.state() != State::CleanShutdown && !header.current_full_backup().is_set()
+        };
+        if self.header.as_ref().is_some_and(in_use) { ChainCodes::START } else { ChainCodes::RESTORE }
+    }
+
     fn check_promising(&self) -> Result<(), Error> {
         let worst = self.findings.iter().find(|finding| finding.severity == Severity::Damage);
         match worst {
@@ -232,7 +274,7 @@ impl<'a> Plan<'a> {
                     _ => Kind::LogDamaged,
                 };
                 let code = match error.code() {
-                    Code::LOG_CORRUPT => Code::LOG_CORRUPT_IN_RESTORE,
+                    Code::LOG_CORRUPT => self.codes().damaged,
                     other => other,
                 };
                 let text = format!("{}: {error}", log.name);
@@ -252,7 +294,7 @@ impl<'a> Plan<'a> {
         if header.page_size != page_size {
             self.findings.push(Finding::damage(
                 Kind::LogForeign,
-                Code::DATABASE_LOG_SET_MISMATCH,
+                self.codes().foreign_database,
                 Place::Log(header.generation),
                 "it was written for another page size".to_owned(),
                 "take the database and its logs from one CA",
@@ -262,7 +304,7 @@ impl<'a> Plan<'a> {
             if !same_bytes(other.file, log.file)? {
                 self.findings.push(Finding::damage(
                     Kind::LogChain,
-                    Code::GIVEN_LOG_NOT_CONTIGUOUS,
+                    self.codes().link,
                     Place::Log(header.generation),
                     format!("{} and {} differ but hold the same generation", other.name, log.name),
                     "keep the one that belongs to the neighbouring logs",
@@ -285,7 +327,7 @@ impl<'a> Plan<'a> {
         if let Some(own) = own.filter(|own| agree && *own != first && !own.is_none()) {
             self.findings.push(Finding::damage(
                 Kind::LogForeign,
-                Code::DATABASE_LOG_SET_MISMATCH,
+                self.codes().foreign_database,
                 Place::File,
                 format!("the logs are of the sequence {first}, the database of {own}"),
                 "take the database and its logs from one CA, made after its last restore",
@@ -299,7 +341,7 @@ impl<'a> Plan<'a> {
             if signature != reference {
                 self.findings.push(Finding::damage(
                     Kind::LogForeign,
-                    Code::GIVEN_LOG_BAD_SIGNATURE,
+                    self.codes().foreign_log,
                     Place::Log(generation),
                     format!("it is of the sequence {signature}, the others of {reference}"),
                     "take all logs from the backups of one CA, made after its last restore",
@@ -348,7 +390,7 @@ impl<'a> Plan<'a> {
         let Some(given) = given else {
             return;
         };
-        let inner = if is_copy { Code::MISSING_RESTORE_LOGS } else { Code::REQUIRED_LOGS_MISSING };
+        let inner = self.codes().missing;
         let mut expected = given.low;
         let mut listed = 0;
         for generation in self.logs.keys() {
@@ -369,7 +411,7 @@ impl<'a> Plan<'a> {
                 && previous.generation + 1 == header.generation
                 && previous.signature == header.signature
             {
-                found.extend(check_link(previous, header));
+                found.extend(check_link(previous, header, self.codes()));
             }
             previous = Some(header);
         }
@@ -399,11 +441,11 @@ impl<'a> Plan<'a> {
         for (generation, (_, input)) in self.logs.range(start..) {
             let log = LogFile::open(input.file)?;
             if let Some(previous) = &previous
-                && let Some(finding) = check_contents(previous, log.header())
+                && let Some(finding) = check_contents(previous, log.header(), self.codes())
             {
                 return Err(fatal(*generation, &finding));
             }
-            let inside = check_inside(&log, *generation < last);
+            let inside = check_inside(&log, *generation < last, self.codes());
             let damage = inside.iter().find(|finding| finding.severity == Severity::Damage);
             if let Some(finding) = damage
                 && *generation <= needed

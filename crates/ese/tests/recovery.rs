@@ -153,6 +153,25 @@ fn missing_logs_have_the_codes_of_the_table() {
     open.logs = logs;
     assert_eq!(open.codes(), []);
     open.rehearse().unwrap();
+    open.with_plan(|plan| assert_eq!(plan.inspect_logs(&mut |_| {}).unwrap(), []));
+
+    // Wrong logs of a database that was in use have codes of their own.
+    let good = open.logs.clone();
+    edit_header(&mut open.logs[1].1, 24, &[9]);
+    assert_eq!(open.codes(), [Code::INVALID_LOG_SEQUENCE]);
+    open.logs.clone_from(&good);
+    edit_header(&mut open.logs[1].1, 44, &[1, 2, 3]);
+    assert_eq!(open.codes(), [Code::BAD_LOG_SIGNATURE]);
+    edit_header(&mut open.logs[0].1, 44, &[1, 2, 3]);
+    assert_eq!(open.codes(), [Code::BAD_DATABASE_SIGNATURE]);
+    open.logs.clone_from(&good);
+    open.logs[0].1[4096 + 600] ^= 1;
+    assert_eq!(open.rehearse().unwrap_err().code(), Code::LOG_CORRUPT);
+    open.with_plan(|plan| {
+        let findings = plan.inspect_logs(&mut |_| {}).unwrap();
+        assert_eq!(findings[0].kind, Kind::LogDamaged);
+        assert_eq!(findings[0].code, Some(Code::LOG_CORRUPT));
+    });
 }
 
 #[test]

@@ -5,6 +5,39 @@ use crate::finding::{Finding, Kind, Place};
 use crate::log::file::{LogEnd, LogFile};
 use crate::log::header::LogHeader;
 
+/// The codes for a wrong log: the two columns of certbcli.md 9.2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ChainCodes {
+    pub(crate) missing: Code,
+    pub(crate) foreign_log: Code,
+    pub(crate) foreign_database: Code,
+    pub(crate) link: Code,
+    pub(crate) damaged: Code,
+    pub(crate) torn: Code,
+}
+
+impl ChainCodes {
+    /// For the logs of a backup copy, or logs without a database.
+    pub(crate) const RESTORE: Self = Self {
+        missing: Code::MISSING_RESTORE_LOGS,
+        foreign_log: Code::GIVEN_LOG_BAD_SIGNATURE,
+        foreign_database: Code::DATABASE_LOG_SET_MISMATCH,
+        link: Code::GIVEN_LOG_NOT_CONTIGUOUS,
+        damaged: Code::LOG_CORRUPT_IN_RESTORE,
+        torn: Code::LOG_TORN,
+    };
+
+    /// For the logs of a database that was in use.
+    pub(crate) const START: Self = Self {
+        missing: Code::REQUIRED_LOGS_MISSING,
+        foreign_log: Code::BAD_LOG_SIGNATURE,
+        foreign_database: Code::BAD_DATABASE_SIGNATURE,
+        link: Code::INVALID_LOG_SEQUENCE,
+        damaged: Code::LOG_CORRUPT,
+        torn: Code::LOG_CORRUPT,
+    };
+}
+
 /// The generation that a log's file name stands for: `edb` and 5 or 8 hexadecimal digits before `.log`
 /// (certbcli.md 8.5). `None` for `edb.log`, the current log, and for other names. Case is ignored.
 pub fn generation_of_name(name: &str) -> Option<u32> {
@@ -35,11 +68,11 @@ pub(crate) fn check_name(name: &str, header: &LogHeader) -> Option<Finding> {
 
 /// Judges a log against its predecessor's header: creation times must link. Signatures are judged over all logs at
 /// once, because a single foreign one is another fault than a foreign database.
-pub(crate) fn check_link(previous: &LogHeader, next: &LogHeader) -> Option<Finding> {
+pub(crate) fn check_link(previous: &LogHeader, next: &LogHeader, codes: ChainCodes) -> Option<Finding> {
     if next.previous_created != previous.created {
         return Some(Finding::damage(
             Kind::LogChain,
-            Code::GIVEN_LOG_NOT_CONTIGUOUS,
+            codes.link,
             Place::Log(next.generation),
             format!(
                 "its predecessor was created {}, but the one given was created {}",
@@ -52,11 +85,11 @@ pub(crate) fn check_link(previous: &LogHeader, next: &LogHeader) -> Option<Findi
 }
 
 /// Judges a log against the contents of its predecessor: the XOR of its segment checksums (version 8).
-pub(crate) fn check_contents(previous: &LogFile, next: &LogHeader) -> Option<Finding> {
+pub(crate) fn check_contents(previous: &LogFile, next: &LogHeader, codes: ChainCodes) -> Option<Finding> {
     (next.has_previous_xor() && next.previous_xor != previous.segments_xor()).then(|| {
         Finding::damage(
             Kind::LogChain,
-            Code::GIVEN_LOG_NOT_CONTIGUOUS,
+            codes.link,
             Place::Log(previous.header().generation),
             "its contents are not those that its successor was made after".to_owned(),
             "the log was cut short or changed: take it from the backup again",
@@ -65,7 +98,7 @@ pub(crate) fn check_contents(previous: &LogFile, next: &LogHeader) -> Option<Fin
 }
 
 /// Judges size and inner state of one log. `closed`: a later generation exists, so its end must be clean.
-pub(crate) fn check_inside(log: &LogFile, closed: bool) -> Vec<Finding> {
+pub(crate) fn check_inside(log: &LogFile, closed: bool, codes: ChainCodes) -> Vec<Finding> {
     let place = Place::Log(log.header().generation);
     let mut findings = Vec::new();
     if !log.has_stated_size() {
@@ -89,13 +122,13 @@ pub(crate) fn check_inside(log: &LogFile, closed: bool) -> Vec<Finding> {
     match log.end() {
         LogEnd::Full | LogEnd::Reached => {}
         LogEnd::Torn(text) if closed => {
-            findings.push(damaged(Kind::LogTorn, Code::LOG_TORN, text));
+            findings.push(damaged(Kind::LogTorn, codes.torn, text));
         }
         LogEnd::Torn(text) => {
             findings.push(Finding::note(Kind::LogTorn, Place::Position(log.end_position()), text.to_owned()));
         }
         LogEnd::Damaged(text) => {
-            findings.push(damaged(Kind::LogDamaged, Code::LOG_CORRUPT_IN_RESTORE, text));
+            findings.push(damaged(Kind::LogDamaged, codes.damaged, text));
         }
     }
     findings
