@@ -59,13 +59,11 @@ impl Driver {
         let mut own = said("writer", store.writer());
         let mut foreign = said("foreign writer", Writer::open(&self.folder));
         let group = said("group", store.writer()).map(GroupCommit::new);
-        for _ in 0..2 {
-            for writer in [&mut own, &mut foreign].into_iter().flatten() {
-                self.issue(writer);
-            }
-            if let Some(group) = &group {
-                self.issue_in_group(group);
-            }
+        for writer in [&mut own, &mut foreign].into_iter().flatten() {
+            self.issue(writer);
+        }
+        if let Some(group) = &group {
+            self.issue_in_group(group);
         }
         drop((own, foreign, group));
         self.finish(store)

@@ -1,0 +1,152 @@
+//! A disk that is really full: a small tmpfs, for the CA, for a set, for a restore. Mounting needs root; without it
+//! these tests say so and prove nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use certadm_proto::csra::Hresult;
+use certadm_store::{Error, Folder, Store};
+use certadm_tests::case::{OPTIONS, Template};
+use certadm_tests::command::{binary, outcome};
+use certadm_tests::inspect;
+use certadm_tests::issue::{Serials, issue};
+use certadm_tests::ledger::{Entries, Ledger};
+
+/// A mounted tmpfs; dropping it unmounts it.
+struct SmallDisk {
+    path: PathBuf,
+}
+
+impl SmallDisk {
+    /// `None`, with a line that says so, where this process may not mount.
+    fn mount(path: &Path, size: &str) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let options = format!("size={size}");
+        let output = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path).output();
+        match output {
+            Ok(output) if output.status.success() => Some(Self { path: path.to_owned() }),
+            other => {
+                eprintln!("SKIPPED: this process may not mount a tmpfs: {other:?}");
+                None
+            }
+        }
+    }
+
+    fn resize(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        let status = Command::new("mount").args(["-o", &options]).arg(&self.path).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily, so that a failed test's open files do not keep it; the folder above is removed next.
+        let status = Command::new("umount").arg("-l").arg(&self.path).status();
+        if !status.is_ok_and(|status| status.success()) {
+            eprintln!("{} could not be unmounted", self.path.display());
+        }
+    }
+}
+
+fn certadm(arguments: &[&str], paths: &[(&str, PathBuf)]) -> (i32, String) {
+    let mut command = Command::new(binary(env!("CARGO_BIN_EXE_store_driver")));
+    command.args(arguments);
+    for (option, path) in paths {
+        command.arg(option).arg(path);
+    }
+    outcome(command)
+}
+
+#[test]
+fn a_ca_on_a_full_disk_refuses_to_issue_and_goes_on_when_there_is_room() {
+    let scratch = certadm_tests::scratch();
+    let Some(disk) = SmallDisk::mount(&scratch.path().join("disk"), "1m") else { return };
+    let dir = disk.path.join("case");
+    fs::create_dir(&dir).unwrap();
+    Template::running().place(&dir);
+    let ledger_path = scratch.path().join("ledger");
+    fs::copy(dir.join("ledger"), &ledger_path).unwrap();
+    let folder = Folder::new(dir.join("ca"));
+    let mut ledger = Ledger::open(&ledger_path);
+    let mut serials = Serials::new();
+
+    let store = Store::open(&folder, OPTIONS).unwrap();
+    let mut writer = store.writer().unwrap();
+    let full = (0..10_000)
+        .find_map(|_| issue(&mut writer, serials.next().unwrap(), &mut ledger).err())
+        .expect("a megabyte does not hold ten thousand certificates");
+    assert!(
+        [Hresult::DISK_FULL, Hresult::ERROR_DISK_FULL].contains(&full.hresult()),
+        "{full}: {}",
+        full.hresult()
+    );
+    for _ in 0..5 {
+        issue(&mut writer, serials.next().unwrap(), &mut ledger).ok();
+    }
+    inspect::compare(&inspect::rows(folder.path()), &Entries::read(&ledger_path), "on the full disk");
+    drop(writer);
+    drop(store);
+    // Also a start on the full disk loses nothing, whether it succeeds or not.
+    if let Err(error) = Store::open(&folder, OPTIONS) {
+        assert!(matches!(error, Error::Io { .. } | Error::Sqlite(_)), "{error}");
+    }
+
+    disk.resize("16m");
+    let store = Store::open(&folder, OPTIONS).unwrap();
+    issue(&mut store.writer().unwrap(), serials.next().unwrap(), &mut ledger).unwrap();
+    store.close().unwrap();
+    inspect::compare(&inspect::rows(folder.path()), &Entries::read(&ledger_path), "with room again");
+}
+
+#[test]
+fn a_backup_to_a_full_disk_leaves_no_set_and_truncates_nothing() {
+    let scratch = certadm_tests::scratch();
+    let dir = scratch.path();
+    Template::running().place(dir);
+    let Some(disk) = SmallDisk::mount(&dir.join("target"), "100k") else { return };
+    let logs = |folder: &Folder| folder.archived_logs().unwrap().len();
+    let folder = Folder::new(dir.join("ca"));
+    let before = logs(&folder);
+    let set = disk.path.join("set");
+    let backup = || certadm(&["backup", "--quiet"], &[("--dir", dir.join("ca")), ("--to", set.clone())]);
+    let (code, text) = backup();
+    assert_ne!(code, 0, "{text}");
+    assert!(text.contains("0x80070070"), "the code of a full disk is named: {text}");
+    assert_eq!(fs::read_dir(&disk.path).unwrap().count(), 0, "nothing half-written stays");
+    assert!(logs(&folder) >= before, "no log is gone");
+
+    disk.resize("16m");
+    let (code, text) = backup();
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = certadm(&["verify"], &[("--", set.clone())]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_restore_to_a_full_disk_can_be_repeated() {
+    let scratch = certadm_tests::scratch();
+    let dir = scratch.path();
+    Template::running().place(dir);
+    let set = dir.join("set");
+    let (code, text) = certadm(&["backup", "--quiet"], &[("--dir", dir.join("ca")), ("--to", set.clone())]);
+    assert_eq!(code, 0, "{text}");
+    let Some(disk) = SmallDisk::mount(&dir.join("target"), "100k") else { return };
+    let new = disk.path.join("ca");
+    let restore = |more: &[&str]| {
+        let arguments = [&["restore", "--quiet"], more].concat();
+        certadm(&arguments, &[("--from", set.clone()), ("--dir", new.clone())])
+    };
+    let (code, text) = restore(&[]);
+    assert_ne!(code, 0, "{text}");
+    assert!(text.contains("0x80070070"), "the code of a full disk is named: {text}");
+    let opened = Store::open(&Folder::new(&new), OPTIONS).map(|_| ()).unwrap_err();
+    println!("after the refused restore the CA says: {opened}");
+
+    disk.resize("16m");
+    let (code, text) = restore(&["--force"]);
+    assert_eq!(code, 0, "{text}");
+    let acknowledged = Entries::read(&dir.join("ledger"));
+    inspect::compare(&inspect::rows(&new), &acknowledged, "after the repeated restore");
+}
