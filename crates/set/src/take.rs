@@ -47,7 +47,8 @@ pub struct Taken {
     pub truncated: Vec<(Generation, u64)>,
     /// Listed logs that are still at the CA after truncation.
     pub still_there: Vec<Generation>,
-    /// The CA's answer to BackupEnd, when it was not success: the set is whole, but the CA may not remember it.
+    /// The CA's answer to TruncateLogs or BackupEnd, when it was not success: the set is whole, but the CA may not
+    /// remember it.
     pub end_error: Option<String>,
     /// From Prepare to End.
     pub duration: Duration,
@@ -99,14 +100,16 @@ pub fn take(
     manifest.finished = FileTime::now().to_rfc3339();
     let (set, manifest) = writer.commit(manifest)?;
 
+    // From here on the set exists whatever the CA answers: a failure is told in the report.
     let mut truncated = Vec::new();
     let mut still_there = Vec::new();
     let ended = if options.truncate {
         progress.at(Stage::Truncate, 0, 1);
-        let mut after = session.truncate()?;
-        (truncated, still_there) = ask_again(&mut after, &names, &manifest)?;
-        progress.at(Stage::Truncate, 1, 1);
-        after.end()
+        session.truncate().and_then(|mut after| {
+            (truncated, still_there) = ask_again(&mut after, &manifest)?;
+            progress.at(Stage::Truncate, 1, 1);
+            after.end()
+        })
     } else {
         session.end()
     };
@@ -241,21 +244,19 @@ fn not_included(dynamic_copied: bool) -> Vec<String> {
     missing
 }
 
-/// After truncation the listed logs are asked for once more: which are really gone?
+/// After truncation the listed logs are asked for once more: which are really gone, and how many bytes had they?
 fn ask_again<S: Source>(
     session: &mut Session<S, Truncated>,
-    names: &[String],
     manifest: &Manifest,
-) -> Result<(Vec<(Generation, u64)>, Vec<Generation>)> {
+) -> CallResult<(Vec<(Generation, u64)>, Vec<Generation>)> {
     let (mut gone, mut there) = (Vec::new(), Vec::new());
-    for name in names {
-        let generation = log_generation(name)?;
-        let answer: CallResult<bool> = session.is_still_there(name);
-        if answer? {
+    for entry in manifest.logs() {
+        // Every log of the set was stored under the name of its generation.
+        let Ok(generation) = log_generation(&entry.source) else { continue };
+        if session.is_still_there(&entry.source)? {
             there.push(generation);
         } else {
-            let bytes = manifest.logs().find(|entry| entry.source == *name).map_or(0, |entry| entry.size);
-            gone.push((generation, bytes));
+            gone.push((generation, entry.size));
         }
     }
     Ok((gone, there))

@@ -1,0 +1,217 @@
+//! Every flipped bit of a set is found, and none of them leads to a wrong restore.
+//!
+//! What protects a file is asked directly, bit by bit: manifest, trailer page and the table of every log completely,
+//! pages with one bit of every byte. `CERTADM_EVERY_BIT=1` takes every bit of the pages too. Whole verifications and
+//! whole restores are sampled.
+
+mod common;
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use certadm_proto::csra::{BackupType, Hresult};
+use certadm_session::LocalSource;
+use certadm_set::restore::plan;
+use certadm_set::verify::verify;
+use certadm_set::{Set, Silent, TakeOptions, take};
+use certadm_store::Folder;
+use certadm_store::chain::{check_image, read_trailer};
+use certadm_store::log_file::{HEADER_LEN, LogFile};
+use common::{Ca, copy_dir, scratch, serials, start};
+
+/// Whole verifications, and whole restores, over bits chosen at random.
+const SAMPLES: u64 = 150;
+
+/// A sealed full set and a sealed set of logs after it.
+fn sealed_sets(dir: &Path) -> [PathBuf; 2] {
+    let mut ca = Ca::create(&dir.join("ca"));
+    fs::write(ca.folder.crl_dir().join("ca.crl"), "a CRL").unwrap();
+    let sets = ["full", "logs"].map(|name| dir.join(name));
+    for (set, kind) in sets.iter().zip([BackupType::Full, BackupType::LogsOnly]) {
+        ca.insert();
+        let names = certadm_proto::csra::unc::UncRoot::new("host".to_owned()).unwrap();
+        let mut source = LocalSource::new(std::sync::Arc::clone(&ca.store), names);
+        let options = TakeOptions { kind, truncate: true, dynamic_dir: Some(ca.folder.crl_dir()) };
+        take(&mut source, set, &options, &mut Silent).unwrap();
+    }
+    sets
+}
+
+/// Turns bits of a file over, one at a time.
+struct Flipper {
+    file: File,
+    len: u64,
+}
+
+impl Flipper {
+    fn open(path: &Path) -> Self {
+        let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let len = file.metadata().unwrap().len();
+        Self { file, len }
+    }
+
+    fn flip(&self, bit: u64) {
+        let mut byte = [0];
+        self.file.read_exact_at(&mut byte, bit / 8).unwrap();
+        byte[0] ^= 1 << (bit % 8);
+        self.file.write_all_at(&byte, bit / 8).unwrap();
+    }
+
+    /// Runs `found` with each of `bits` turned over; returns how many there were. Each must be found.
+    fn all(&self, bits: impl Iterator<Item = u64>, found: impl Fn() -> bool) -> u64 {
+        assert!(!found(), "undamaged, nothing is found");
+        let mut count = 0;
+        for bit in bits {
+            self.flip(bit);
+            assert!(found(), "bit {bit} is not found");
+            self.flip(bit);
+            count += 1;
+        }
+        assert!(!found(), "every bit is back");
+        count
+    }
+}
+
+/// One bit of every byte of a range, or every bit when asked for.
+fn bits_of(bytes: std::ops::Range<u64>) -> Box<dyn Iterator<Item = u64>> {
+    if std::env::var_os("CERTADM_EVERY_BIT").is_some() {
+        return Box::new(8 * bytes.start..8 * bytes.end);
+    }
+    // Neighbours get different bits, so that every place in a byte has its turn.
+    Box::new(bytes.map(|byte| 8 * byte + (byte ^ byte >> 3) % 8))
+}
+
+#[test]
+fn every_bit_of_every_file_is_protected() {
+    let dir = scratch();
+    let sets = sealed_sets(dir.path());
+    let mut count = 0;
+    for path in &sets {
+        let manifest = Flipper::open(&path.join("manifest.json"));
+        count += manifest.all(0..8 * manifest.len, || Set::open(path).is_err());
+        let set = Set::open(path).unwrap();
+        for (_, log) in &set.logs {
+            let flipper = Flipper::open(log);
+            let damaged = || LogFile::open(log).and_then(|log| log.check()).is_err();
+            let header = *LogFile::open(log).unwrap().header();
+            let table_end = HEADER_LEN as u64 + 4 * u64::from(header.page_count);
+            count += flipper.all(0..8 * table_end, damaged);
+            count += flipper.all(bits_of(table_end..flipper.len), damaged);
+        }
+        let Some(image) = &set.image else { continue };
+        let flipper = Flipper::open(image);
+        let trailer = flipper.len - 8192;
+        count += flipper.all(8 * trailer..8 * flipper.len, || read_trailer(image).is_err());
+        count += flipper.all(bits_of(0..trailer), || {
+            read_trailer(image).and_then(|trailer| check_image(image, &trailer, |_| ())).is_err()
+        });
+    }
+    println!("{count} flipped bits, all found");
+    assert!(count > 100_000, "{count}");
+}
+
+/// Random bits of all files, by a fixed sequence.
+fn samples(files: &[PathBuf]) -> impl Iterator<Item = (&PathBuf, u64)> {
+    let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
+    (0..SAMPLES).map(move |number| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let file = &files[usize::try_from(number).unwrap() % files.len()];
+        let bits = 8 * fs::metadata(file).unwrap().len();
+        (file, (state >> 16) % bits)
+    })
+}
+
+fn files_of(sets: &[PathBuf]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for set in sets {
+        for dir in [set.clone(), set.join("DataBase"), set.join("DynamicFiles")] {
+            let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+            files.extend(entries.filter(|path| path.is_file()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn whole_verifications_find_every_sampled_bit() {
+    let dir = scratch();
+    let sets = sealed_sets(dir.path());
+    let files = files_of(&sets);
+    assert!(verify(&sets, &mut Silent).is_good());
+    for (file, bit) in samples(&files) {
+        let flipper = Flipper::open(file);
+        flipper.flip(bit);
+        let report = verify(&sets, &mut Silent);
+        assert!(!report.is_good(), "bit {bit} of {} is not found: {report:?}", file.display());
+        flipper.flip(bit);
+    }
+    assert!(verify(&sets, &mut Silent).is_good());
+}
+
+#[test]
+fn no_sampled_bit_leads_to_a_wrong_restore() {
+    let dir = scratch();
+    let sets = sealed_sets(dir.path());
+    let files = files_of(&sets);
+    let right = restored(&sets, &dir.path().join("right")).unwrap();
+    let mut refused = 0;
+    for (number, (file, bit)) in samples(&files).enumerate() {
+        let flipper = Flipper::open(file);
+        flipper.flip(bit);
+        let target = dir.path().join(format!("new{number}"));
+        match restored(&sets, &target) {
+            Ok(found) => assert_eq!(found, right, "bit {bit} of {}", file.display()),
+            Err(_) => refused += 1,
+        }
+        flipper.flip(bit);
+        fs::remove_dir_all(&target).ok(); // a refused plan makes none
+    }
+    println!("{refused} of {SAMPLES} restores were refused, the others gave what was backed up");
+    assert!(refused > SAMPLES * 9 / 10, "{refused}");
+}
+
+/// The same without manifests, as from a Windows tool: trailer, headers and links are all there is.
+#[test]
+fn no_sampled_bit_leads_to_a_wrong_restore_of_an_unsealed_set() {
+    let dir = scratch();
+    let sealed = sealed_sets(dir.path());
+    let sets = ["full2", "logs2"].map(|name| dir.path().join(name));
+    for (from, to) in sealed.iter().zip(&sets) {
+        copy_dir(&from.join("DataBase"), &to.join("DataBase"));
+    }
+    let databases_and_logs: Vec<PathBuf> = sets
+        .iter()
+        .flat_map(|set| fs::read_dir(set.join("DataBase")).unwrap().map(|entry| entry.unwrap().path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension != "dat"))
+        .collect();
+    restored(&sets, &dir.path().join("right")).unwrap();
+    for (number, (file, bit)) in samples(&databases_and_logs).enumerate() {
+        let flipper = Flipper::open(file);
+        flipper.flip(bit);
+        let target = dir.path().join(format!("new{number}"));
+        assert!(restored(&sets, &target).is_err(), "bit {bit} of {} was restored", file.display());
+        flipper.flip(bit);
+        fs::remove_dir_all(&target).ok(); // a refused plan makes none
+    }
+}
+
+/// What a restored CA holds: its rows, and its dynamic files with their bytes.
+type Restored = (Vec<u32>, Vec<(PathBuf, Vec<u8>)>);
+
+/// Restores and starts; returns what the CA then holds.
+fn restored(sets: &[PathBuf], target: &Path) -> Result<Restored, Hresult> {
+    let plan = plan(sets, target, false).map_err(|error| error.hresult())?;
+    plan.execute("host", &mut Silent).map_err(|error| error.hresult())?;
+    let folder = Folder::new(target);
+    start(&folder)?;
+    assert_eq!(
+        folder.database_path().unwrap().file_name().unwrap(),
+        "ca.db",
+        "the database has its own name"
+    );
+    let dynamic = fs::read_dir(folder.crl_dir()).unwrap().map(|entry| entry.unwrap().path());
+    let dynamic = dynamic.map(|path| (path.file_name().unwrap().into(), fs::read(&path).unwrap())).collect();
+    Ok((serials(&folder), dynamic))
+}

@@ -1,0 +1,185 @@
+//! A CA that lies: nothing is written outside the target, no set comes to exist, no log is truncated.
+
+use std::path::Path;
+
+use certadm_proto::csra::{BackupType, Entry, Hresult, PlainList, Tag, TaggedList};
+use certadm_session::{CallError, CallResult, Source};
+use certadm_set::{Error, Silent, TakeOptions, take};
+
+/// Answers every call, with whatever it was told to.
+struct Hostile {
+    database: String,
+    log: String,
+    announced: u64,
+    delivered: u64,
+    open: u64,
+    read_error: bool,
+    truncated: bool,
+    ended: bool,
+}
+
+impl Hostile {
+    fn honest() -> Self {
+        Self {
+            database: r"\\h\root$\ca\database\CA.xyz".to_owned(),
+            log: r"\\h\root$\ca\log\edb00001.log".to_owned(),
+            announced: 1_000_000,
+            delivered: 1_000_000,
+            open: 0,
+            read_error: false,
+            truncated: false,
+            ended: false,
+        }
+    }
+}
+
+impl Source for Hostile {
+    fn is_online(&mut self) -> CallResult<bool> {
+        Ok(true)
+    }
+    fn prepare(&mut self, _kind: BackupType) -> CallResult<()> {
+        Ok(())
+    }
+    fn database_locations(&mut self) -> CallResult<TaggedList> {
+        self.database_names()
+    }
+    fn database_names(&mut self) -> CallResult<TaggedList> {
+        list(Tag::Database, &self.database)
+    }
+    fn open_file(&mut self, _name: &str, _read_hint: u32) -> CallResult<u64> {
+        if self.truncated {
+            return Err(CallError::new("BackupOpenFile", Hresult::MISSING_FILE_TO_BACKUP));
+        }
+        self.open = 0;
+        Ok(self.announced)
+    }
+    fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize> {
+        if self.read_error && self.open > 0 {
+            return Err(CallError::new("BackupRead", Hresult::DISK_IO));
+        }
+        let len = (self.delivered - self.open).min(buffer.len() as u64);
+        self.open += len;
+        Ok(usize::try_from(len).unwrap())
+    }
+    fn close_file(&mut self) -> CallResult<()> {
+        Ok(())
+    }
+    fn backup_logs(&mut self) -> CallResult<TaggedList> {
+        list(Tag::Log, &self.log)
+    }
+    fn truncate_logs(&mut self) -> CallResult<()> {
+        self.truncated = true;
+        Ok(())
+    }
+    fn dynamic_files(&mut self) -> CallResult<PlainList> {
+        Ok(PlainList::new(vec![r"\\h\root$\etc\..\..\passwd".to_owned()]).unwrap())
+    }
+    fn end(&mut self) -> CallResult<()> {
+        self.ended = true;
+        Ok(())
+    }
+}
+
+fn list(tag: Tag, path: &str) -> CallResult<TaggedList> {
+    Entry::new(tag, path)
+        .map(|entry| TaggedList::new(vec![entry]))
+        .map_err(|error| CallError::because("list", Hresult::INVALID_PATH, error))
+}
+
+fn take_from(ca: &mut Hostile, target: &Path) -> Result<certadm_set::Taken, Error> {
+    let options = TakeOptions { kind: BackupType::Full, truncate: true, dynamic_dir: None };
+    take(ca, target, &options, &mut Silent)
+}
+
+fn assert_nothing(ca: &Hostile, dir: &Path) {
+    assert!(!ca.truncated, "truncated without a set");
+    assert!(ca.ended, "the session was left open");
+    let left: Vec<_> = std::fs::read_dir(dir).unwrap().collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+#[test]
+fn an_honest_one_gives_a_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ca = Hostile::honest();
+    let taken = take_from(&mut ca, &dir.path().join("set")).unwrap();
+    assert!(ca.truncated && ca.ended);
+    assert_eq!(taken.truncated.len(), 1);
+    assert_eq!(taken.manifest.files.len(), 3);
+}
+
+#[test]
+fn names_are_never_paths() {
+    let long = "x".repeat(300);
+    let names = [
+        "..",
+        ".",
+        "",
+        "a/b",
+        "C:evil",
+        "a:b",
+        "CON",
+        "nul.db",
+        "COM1",
+        "LPT9.txt",
+        "trailing.",
+        "trailing ",
+        "edb00001.log",
+        "certbkxp.dat",
+        "CERTBKXP.DAT",
+        "new\nline",
+        "a\u{7f}b",
+        "q?",
+        "w*",
+        "lt<",
+        long.as_str(),
+    ];
+    for name in names {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ca = Hostile { database: format!(r"\\h\root$\ca\{name}"), ..Hostile::honest() };
+        let error = take_from(&mut ca, &dir.path().join("set")).err();
+        assert!(error.is_some(), "{name:?} was taken for a database name");
+        assert!(!ca.truncated, "{name:?}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{name:?}");
+    }
+    for name in ["edb.log", "edb0001.log", "../edb00001.log", "edb00000.log", "x.log", "edb00001.log.exe"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ca = Hostile { log: format!(r"\\h\root$\ca\{name}"), ..Hostile::honest() };
+        let taken = take_from(&mut ca, &dir.path().join("set"));
+        // The last component alone counts, and it is stored under a name of our own making.
+        assert!(taken.is_err() || name.ends_with("edb00001.log"), "{name:?} was taken for a log name");
+    }
+}
+
+#[test]
+fn sizes_are_held_against_it() {
+    for (announced, delivered) in
+        [(1_000_000, 999_999), (1_000_000, 0), (1_000_000, 1_000_001), (0, u64::MAX)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ca = Hostile { announced, delivered, ..Hostile::honest() };
+        let error = take_from(&mut ca, &dir.path().join("set")).unwrap_err();
+        assert!(matches!(error, Error::SizeLied { .. }), "{announced} {delivered}: {error}");
+        assert_nothing(&ca, dir.path());
+    }
+}
+
+#[test]
+fn a_failed_read_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ca = Hostile { read_error: true, ..Hostile::honest() };
+    let error = take_from(&mut ca, &dir.path().join("set")).unwrap_err();
+    assert_eq!(error.hresult(), Hresult::DISK_IO);
+    assert_nothing(&ca, dir.path());
+}
+
+#[test]
+fn an_occupied_target_is_refused_before_the_ca_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("precious"), "x").unwrap();
+    let mut ca = Hostile::honest();
+    let error = take_from(&mut ca, dir.path()).unwrap_err();
+    assert_eq!(error.hresult(), Hresult::ERROR_DIR_NOT_EMPTY);
+    assert!(!ca.ended && !ca.truncated);
+    assert_eq!(std::fs::read_to_string(dir.path().join("precious")).unwrap(), "x");
+}
