@@ -27,14 +27,21 @@ pub(crate) struct DatabaseFile {
     path: PathBuf,
 }
 
-static OPEN_FILES: LazyLock<Mutex<HashMap<(u64, u64), Weak<DatabaseFile>>>> = LazyLock::new(Mutex::default);
+/// What tells one file from another, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+static OPEN_FILES: LazyLock<Mutex<HashMap<Identity, Weak<DatabaseFile>>>> = LazyLock::new(Mutex::default);
 
 impl DatabaseFile {
     /// The process's descriptor of the file at `path`, opened now if there is none.
     pub(crate) fn open(path: &Path) -> Result<Arc<Self>> {
         let mut open = OPEN_FILES.lock().unwrap_or_else(PoisonError::into_inner);
         let metadata = std::fs::metadata(path).during("look at", path)?;
-        let identity = (metadata.dev(), metadata.ino());
+        let identity = Identity { device: metadata.dev(), inode: metadata.ino() };
         if let Some(file) = open.get(&identity).and_then(Weak::upgrade) {
             return Ok(file);
         }
