@@ -56,15 +56,22 @@ fn every_fault(
     }
 }
 
+fn backup_logs_to(dir: &Path) -> Command {
+    let mut command = certadm();
+    command.args(["backup", "--quiet", "--type", "logs", "--truncate", "--dir"]).arg(dir.join("ca"));
+    command.arg("--to").arg(dir.join("sets/1-logs"));
+    command
+}
+
 fn backup_to(dir: &Path) -> Command {
     let mut command = certadm();
     command.args(["backup", "--quiet", "--dir"]).arg(dir.join("ca")).arg("--to").arg(dir.join("sets/1-full"));
     command
 }
 
-/// The state after `certadm backup` failed in some way.
-fn prove_backup(dir: &Path, run: &Run, kind: Kind, base: &Path) {
-    let set = dir.join("sets/1-full");
+/// The state after `certadm backup` of the set `name` failed in some way.
+fn prove_backup(dir: &Path, run: &Run, kind: Kind, base: &Path, name: &str) {
+    let set = dir.join("sets").join(name);
     let logs = set.join("DataBase");
     assert!(set.exists() || !run.status.success(), "the command reported a set and there is none");
     if set.exists() {
@@ -96,11 +103,14 @@ fn prove_backup(dir: &Path, run: &Run, kind: Kind, base: &Path) {
     if intact {
         // Invariant 4: a log is gone only if a committed set makes it redundant. Without the new set the old base and
         // the logs on the CA have no gap between them; with it, it is the base.
-        let (image, logs) = match logs.is_dir() {
-            true => (logs.join("ca.db"), logs),
-            false => (dir.join("sets/0-full").join(plain_set::IMAGE), dir.join("sets/0-full")),
+        let base = dir.join("sets/0-full");
+        let image_of_set = logs.join("ca.db");
+        let (image, mut folders) = match image_of_set.exists() {
+            true => (image_of_set, Vec::new()),
+            false => (base.join(plain_set::IMAGE), vec![base]),
         };
-        let folders = [logs, folder.log_dir()];
+        folders.extend(logs.is_dir().then_some(logs));
+        folders.push(folder.log_dir());
         let back = dir.join("back");
         let restored = plain_set::restore(&image, &folders, &back);
         Store::open(&restored, OPTIONS).expect("the restored CA opens").close().unwrap();
@@ -108,17 +118,31 @@ fn prove_backup(dir: &Path, run: &Run, kind: Kind, base: &Path) {
     }
 }
 
-fn faults_of_backup(kind: Kind) {
+fn faults_of_full_backup(kind: Kind) {
+    faults_of_backup(kind, "1-full", backup_to);
+}
+
+fn faults_of_logs_backup(kind: Kind) {
+    faults_of_backup(kind, "1-logs", backup_logs_to);
+}
+
+fn faults_of_backup(kind: Kind, name: &str, command: impl Fn(&Path) -> Command) {
     let template = Template::running();
     let base = certadm_tests::scratch();
     template.place(base.path());
-    let prove = |dir: &Path, run: &Run| prove_backup(dir, run, kind, &base.path().join("sets/0-full"));
-    every_fault("certadm backup", kind, |dir| template.place(dir), backup_to, prove);
+    let prove = |dir: &Path, run: &Run| prove_backup(dir, run, kind, &base.path().join("sets/0-full"), name);
+    every_fault(&format!("certadm backup of {name}"), kind, |dir| template.place(dir), command, prove);
 }
 
 fn restore_to(dir: &Path) -> Command {
     let mut command = certadm();
     command.args(["restore", "--quiet", "--from"]).arg(dir.join("set")).arg("--dir").arg(dir.join("new"));
+    command
+}
+
+fn restore_over(dir: &Path) -> Command {
+    let mut command = restore_to(dir);
+    command.arg("--force");
     command
 }
 
@@ -165,6 +189,15 @@ fn prove_restore(dir: &Path, run: &Run, set: &Path) {
 }
 
 fn faults_of_restore(kind: Kind) {
+    faults_of_restoring(kind, None, restore_to);
+}
+
+/// Over another CA's database: that one is moved aside and stays what it was.
+fn faults_of_restore_over(kind: Kind) {
+    faults_of_restoring(kind, Some(&Template::running()), restore_over);
+}
+
+fn faults_of_restoring(kind: Kind, before: Option<&Template>, command: impl Fn(&Path) -> Command) {
     let scratch = certadm_tests::scratch();
     let source: PathBuf = scratch.path().join("source");
     fs::create_dir(&source).unwrap();
@@ -172,11 +205,38 @@ fn faults_of_restore(kind: Kind) {
     let (code, text) = outcome(backup_to(&source));
     assert_eq!(code, 0, "{text}");
     let set = source.join("sets/1-full");
+    let old = scratch.path().join("old");
+    if let Some(before) = before {
+        fs::create_dir(&old).unwrap();
+        before.place(&old);
+    }
     let prepare = |dir: &Path| {
         plain_set::copy_folder(&set, &dir.join("set"));
         fs::copy(source.join("ledger"), dir.join("ledger")).unwrap();
+        if before.is_some() {
+            plain_set::copy_folder(&old.join("ca"), &dir.join("new"));
+        }
     };
-    every_fault("certadm restore", kind, prepare, restore_to, |dir, run| prove_restore(dir, run, &set));
+    let prove = |dir: &Path, run: &Run| {
+        if before.is_some() {
+            let old_database = fs::read(inspect::database_of(&old.join("ca"))).unwrap();
+            assert!(holds(&dir.join("new"), &old_database), "the database that was there is gone");
+            // What opens may be the old CA, still in its place; the restore is then repeated all the same.
+            let (code, text) = outcome(restore_over(dir));
+            assert_eq!(code, 0, "the restore cannot be repeated: {text}");
+            assert!(holds(&dir.join("new"), &old_database), "the database that was there is gone");
+        }
+        prove_restore(dir, run, &set);
+    };
+    every_fault("certadm restore", kind, prepare, command, prove);
+}
+
+/// Whether a file below `dir` has these bytes.
+fn holds(dir: &Path, bytes: &[u8]) -> bool {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
+        true => holds(&path, bytes),
+        false => fs::read(&path).unwrap() == bytes,
+    })
 }
 
 /// One test for each command and kind of fault.
@@ -199,6 +259,8 @@ macro_rules! faults {
 }
 
 faults! {
-    backup faults_of_backup;
+    full_backup faults_of_full_backup;
+    logs_backup faults_of_logs_backup;
     restore faults_of_restore;
+    restore_over_another faults_of_restore_over;
 }
