@@ -350,3 +350,66 @@ fn common_extensions(own: &OwnCertificate, publish: &PublishConfig) -> der::Resu
 fn uri(url: &str) -> der::Result<GeneralName> {
     Ok(GeneralName::UniformResourceIdentifier(Ia5String::new(url)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::init::{Initialized, Role};
+    use crate::keys::KeyType;
+
+    /// A request of `openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=a.example`.
+    const REQUEST: &[u8] = include_bytes!("../tests/data/a.example.csr");
+
+    #[test]
+    fn a_serial_number_that_exists_is_replaced() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = Folder::new(scratch.path().join("ca"));
+        let passphrase = Passphrase::new(b"x".to_vec()).unwrap();
+        let config = Config::new("Test CA".parse().unwrap(), KeyType::P256);
+        let now = FileTime::now();
+        let made = Authority::init(&folder, &config, Role::Root, &passphrase, now);
+        let Ok(Initialized::Root(authority)) = made else { panic!("no root CA") };
+        let mut writer = Writer::open(&folder).unwrap();
+        let request = Request::parse(REQUEST).unwrap();
+        let mut issue = |serials: &[&str]| {
+            let mut left = serials.iter();
+            let issued = authority.issue_through(
+                &request,
+                &Terms::new("tests"),
+                now,
+                || left.next().map_or_else(Serial::random, |serial| serial.parse()),
+                |decision| writer.commit(|transaction| decision.record(transaction)),
+            );
+            (issued.map(|issued| issued.serial.to_string()), left.len())
+        };
+        assert_eq!(issue(&["51"]).0.unwrap(), "51");
+        let (result, left) = issue(&["51", "52", "53"]);
+        assert_eq!((result.unwrap().as_str(), left), ("52", 1));
+        let (result, left) = issue(&["51", "52", "53"]);
+        assert_eq!((result.unwrap().as_str(), left), ("53", 0));
+        let (result, left) = issue(&["51", "52", "53", "54"]);
+        assert!(matches!(result, Err(Error::SerialTaken { .. })));
+        assert_eq!(left, 1);
+        let own = authority.serial().to_string();
+        assert_ne!(issue(&[&own]).0.unwrap(), own);
+
+        // Nothing of an attempt that failed has stayed.
+        let rows = |sql| writer.connection().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(rows("SELECT count(*) FROM Requests"), 5);
+        assert_eq!(rows("SELECT count(*) FROM Certificates"), 5);
+    }
+
+    #[test]
+    fn the_index_itself_refuses_a_second_one() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = Folder::new(scratch.path().join("ca"));
+        let passphrase = Passphrase::new(b"x".to_vec()).unwrap();
+        let config = Config::new("Test CA".parse().unwrap(), KeyType::P256);
+        Authority::init(&folder, &config, Role::Root, &passphrase, FileTime::now()).unwrap();
+        let writer = Writer::open(&folder).unwrap();
+        let own = "INSERT INTO Certificates (RequestID, SerialNumber) \
+                   SELECT 77, SerialNumber FROM Certificates";
+        assert!(writer.connection().execute(own, []).is_err());
+    }
+}

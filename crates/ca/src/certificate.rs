@@ -81,6 +81,12 @@ impl OwnCertificate {
         {
             return Err(refuse("its key usage lacks keyCertSign or cRLSign, and this CA signs both"));
         }
+        let mut kinds: Vec<_> =
+            content.extensions().into_iter().flatten().map(|extension| extension.extn_id).collect();
+        kinds.sort_unstable();
+        if kinds.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(refuse("it has an extension twice"));
+        }
         if content.subject().is_empty() {
             return Err(refuse("it has no subject"));
         }

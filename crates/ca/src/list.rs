@@ -71,7 +71,7 @@ pub fn attributes<E: From<Error>>(
     visit: impl FnMut(AttributeRow) -> Result<(), E>,
 ) -> Result<(), E> {
     let sql = "SELECT RequestID, AttributeName, AttributeValue FROM RequestAttributes \
-               ORDER BY RequestID, rowid";
+               ORDER BY RequestID, AttributeName";
     let row =
         |row: &Row<'_>| Ok(AttributeRow { request_id: row.get(0)?, name: row.get(1)?, value: row.get(2)? });
     each(connection, sql, row, visit)
@@ -86,7 +86,7 @@ pub fn extensions<E: From<Error>>(
     visit: impl FnMut(ExtensionRow) -> Result<(), E>,
 ) -> Result<(), E> {
     let sql = "SELECT RequestID, ExtensionFlags, ExtensionName, ExtensionRawValue \
-               FROM CertificateExtensions ORDER BY RequestID, rowid";
+               FROM CertificateExtensions ORDER BY RequestID, ExtensionName";
     let row = |row: &Row<'_>| {
         Ok(ExtensionRow {
             request_id: row.get(0)?,

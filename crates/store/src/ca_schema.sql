@@ -104,20 +104,22 @@ CREATE UNIQUE INDEX CertificateSerialNumberIndex2 ON Certificates (SerialNumber)
 CREATE INDEX CertificateNotAfterIndex ON Certificates (NotAfter);
 CREATE INDEX CertificateCommonNameIndex ON Certificates (CommonName) WHERE CommonName IS NOT NULL;
 
+-- The rows of a request lie together, in the table itself: no index beside it that every issue
+-- would have to write as well.
 CREATE TABLE RequestAttributes (
     RequestID      INTEGER NOT NULL REFERENCES Requests (RequestID),
     AttributeName  TEXT NOT NULL,
-    AttributeValue TEXT
-) STRICT;
-CREATE INDEX AttributeReqIdIndex ON RequestAttributes (RequestID);
+    AttributeValue TEXT,
+    PRIMARY KEY (RequestID, AttributeName)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE CertificateExtensions (
     RequestID         INTEGER NOT NULL REFERENCES Requests (RequestID),
     ExtensionFlags    INTEGER, -- high 16 bits: 1 request, 2 policy, 3 admin, 4 server ...; low bits: 1 critical, 2 disabled
     ExtensionName     TEXT NOT NULL, -- object identifier
-    ExtensionRawValue BLOB           -- content of the extnValue octet string
-) STRICT;
-CREATE INDEX ExtensionReqIdIndex ON CertificateExtensions (RequestID);
+    ExtensionRawValue BLOB,          -- content of the extnValue octet string
+    PRIMARY KEY (RequestID, ExtensionName)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE CRLs (
     RowId                INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -334,7 +334,7 @@ fn a_request_as_windows_encodes_it_is_read() {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    assert_eq!(values, ["server", "6.1.7601.2", "Microsoft Software Key Storage Provider"]);
+    assert_eq!(values, ["server", "Microsoft Software Key Storage Provider", "6.1.7601.2"]);
 }
 
 #[test]

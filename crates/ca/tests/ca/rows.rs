@@ -169,11 +169,11 @@ fn extensions_attributes_and_crls() {
     assert_eq!(
         of_first,
         [
-            ("2.5.29.15", "policy", true, false),
-            ("2.5.29.37", "policy", false, false),
-            ("2.5.29.17", "request", false, false),
             ("2.5.29.14", "server", false, false),
+            ("2.5.29.15", "policy", true, false),
+            ("2.5.29.17", "request", false, false),
             ("2.5.29.35", "server", false, false),
+            ("2.5.29.37", "policy", false, false),
         ]
     );
     assert!(rows.iter().any(|row| row.request_id == 1 && row.origin() == "CA certificate"));
