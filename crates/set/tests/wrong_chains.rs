@@ -336,7 +336,8 @@ fn a_start_without_a_registration_checks_the_logs_it_needs() {
     drop((ca, reader));
     let (other, ..) = build("other");
 
-    let cases: [(&str, &dyn Fn(&Path), Hresult); 8] = [
+    type Damage<'a> = &'a dyn Fn(&Path);
+    let cases: [(&str, Damage<'_>, Hresult); 8] = [
         (
             "missing",
             &|ca| fs::remove_file(ca.join("log/edb00002.log")).unwrap(),

@@ -91,5 +91,7 @@ fn plan_json(plan: &Plan, dry_run: bool) -> Value {
         "bytes": plan.bytes,
         "logs": plan.combined.logs.len(),
         "steps": plan.steps(),
+        "moved_aside": null,
+        "recovered": null,
     })
 }
