@@ -4,5 +4,7 @@
 //! fuzzer. Sockets, files and time belong to the crates above.
 //!
 //! * [`csra`]: what MS-CSRA and the C API of `certbcli.h` say: result codes, lists, names, flags, the order of calls.
+//! * [`ndr`]: Network Data Representation 2.0, how parameters become bytes.
 
 pub mod csra;
+pub mod ndr;
