@@ -26,6 +26,7 @@ const HELP: &str = "\
 usage: cargo xtask <verb>
 
   test                     set-up, format, lint, every test, fuzz smoke, licences, documentation
+  setup                    only the set-up: look for what the suites need, install what is missing
   fmt                      format everything in place
   lint                     clippy, with warnings as errors
   fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (5 s)
@@ -59,6 +60,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     match words {
         ["test"] => return test::run(&workspace),
+        ["setup"] => drop(setup::run(&workspace)?),
         ["fmt"] => suites::format(&workspace, suites::Formatting::InPlace)?,
         ["lint"] => suites::lint(&workspace)?,
         ["lock"] => lockfiles::align(&workspace)?,

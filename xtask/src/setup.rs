@@ -37,6 +37,10 @@ const NEEDS: &[Need] = &[
     Need::new("borgbackup", Evidence::Program("borg"), "a peer of the benchmarks"),
 ];
 
+/// apt-get without questions; another apt that holds the lock is waited for.
+const APT_GET: &[&str] =
+    &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"];
+
 /// The version of cargo-deny that CERTADM_DENY=1 installs.
 const CARGO_DENY: &str = "0.20.2";
 
@@ -104,7 +108,7 @@ fn debian_packages() -> Result<()> {
     };
     println!("installing {}", packages.join(" "));
     let apt_get = |arguments: &[&str]| {
-        let mut words = as_root.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
+        let mut words = as_root.iter().chain(APT_GET);
         let mut command = Command::new(words.next().unwrap_or(&"env"));
         process::run(command.args(words).args(arguments))
     };
