@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_proto::csra::Hresult;
 use certadm_store::chain::{Chain, write_overlay};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, Result};
@@ -49,7 +50,7 @@ impl Recovered {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
             Connection::open_with_flags(&database, flags).map_err(|error| unreadable(image, &error))?;
-        connection.pragma_update(None, "cache_size", -8192).map_err(|error| unreadable(image, &error))?;
+        distrust(&connection).map_err(|error| unreadable(image, &error))?;
         Ok(Self { connection, image: image.to_owned(), _scratch: scratch })
     }
 
@@ -73,6 +74,14 @@ impl Recovered {
 /// As [`Recovered::open`].
 pub fn examine(image: &Path, chain: &Chain, check_integrity: bool) -> Result<Content> {
     Recovered::open(image, chain)?.content(check_integrity)
+}
+
+/// The database may be anybody's: its schema runs nothing, its cells are checked before they are believed.
+fn distrust(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "cache_size", -8192)
 }
 
 fn unreadable(image: &Path, error: &rusqlite::Error) -> Error {

@@ -391,7 +391,7 @@ fn a_start_without_a_registration_checks_the_logs_it_needs() {
 
 /// Makes a log's header name another predecessor, checksum and all.
 fn unlink(bytes: &mut [u8]) {
-    bytes[104] ^= 1; // the content hash in `previous`
+    bytes[104] ^= 1; // the creation time of the log before it
     let seal = blake3::hash(&bytes[..480]);
     bytes[480..512].copy_from_slice(seal.as_bytes());
 }
