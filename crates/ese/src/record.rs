@@ -188,10 +188,25 @@ impl<'a> Record<'a> {
         let fields = Fields::new(self.tagged, "the tagged columns of a record");
         let mask = self.page_size.mask();
         let count = usize::from(fields.u16(2)? & mask) / 4;
-        for entry in 0..count {
+        let id = |entry: usize| fields.u16(entry * 4).map(u32::from);
+        // Entries are sorted by identifier; inherited columns may repeat one, so look at all with it.
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = low.midpoint(high);
+            if id(middle)? < column.id {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let first = if column.derived { 0 } else { low };
+        for entry in first..count {
+            if !column.derived && id(entry)? != column.id {
+                break;
+            }
             let offset = fields.u16(entry * 4 + 2)?;
             let derived = offset & 0x8000 != 0;
-            if u32::from(fields.u16(entry * 4)?) != column.id || derived != column.derived {
+            if id(entry)? != column.id || derived != column.derived {
                 continue;
             }
             let start = usize::from(offset & mask);
