@@ -130,7 +130,11 @@ fn refuse_existing(folder: &Folder) -> Result<()> {
     let files = [folder.config_path(), folder.certificate_path(), folder.key_path(), request_path(folder)];
     match files.into_iter().find(|path| path.exists()) {
         Some(path) => Err(Error::WouldOverwrite { path }),
-        None => Ok(()),
+        // The store refuses this as well, but a key would have been made by then.
+        None => match folder.database_path() {
+            Ok(path) => Err(Error::WouldOverwrite { path }),
+            Err(_) => Ok(()),
+        },
     }
 }
 

@@ -147,23 +147,53 @@ fn a_tampered_request_leaves_its_row() {
 #[test]
 fn hostile_shapes_end_quickly() {
     use der::asn1::{Any, ObjectIdentifier};
-    use der::{Encode, Tag};
-    let attribute = |n: u32| {
-        let oid = ObjectIdentifier::new(&format!("1.3.6.1.4.1.{n}")).unwrap();
-        let mut content = oid.to_der().unwrap();
-        content.extend(Any::new(Tag::Set, &[5, 0][..]).unwrap().to_der().unwrap());
-        Any::new(Tag::Sequence, content).unwrap().to_der().unwrap()
+    use der::{Decode, Encode, Tag, TagNumber};
+    use x509_cert::request::CertReq;
+
+    let wrap = |tag: Tag, content: Vec<u8>| Any::new(tag, content).unwrap().to_der().unwrap();
+    let oid = |n: u32| ObjectIdentifier::new(&format!("1.3.6.1.4.1.{n}")).unwrap().to_der().unwrap();
+    let good = CertReq::from_der(&der_of(&server_request("a.example"))).unwrap();
+    // A request with the given subject and attributes; the library that reads sets sorts them, and so
+    // they come in the order that takes it longest.
+    let request = |subject: Vec<u8>, attributes: Vec<u8>| {
+        let first = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
+        let key = good.info.public_key.to_der().unwrap();
+        let info = [vec![2, 1, 0], subject, key, wrap(first, attributes)].concat();
+        let (algorithm, signature) = (good.algorithm.to_der().unwrap(), good.signature.to_der().unwrap());
+        wrap(Tag::Sequence, [wrap(Tag::Sequence, info), algorithm, signature].concat())
     };
-    let good = der_of(&server_request("a.example"));
-    // A request that is nothing but attributes: thousands, in descending order.
-    let flood: Vec<u8> = (0..4000).rev().flat_map(attribute).collect();
-    let constructed = Tag::ContextSpecific { constructed: true, number: der::TagNumber(0) };
-    let attributes = Any::new(constructed, flood).unwrap().to_der().unwrap();
-    let wrapped = Any::new(Tag::Sequence, [&good[..0], &attributes].concat()).unwrap().to_der().unwrap();
+    let subject = good.info.subject.to_der().unwrap();
+    let value = |n: u32| [oid(n), vec![0x0c, 1, b'x']].concat();
+    let rdn = |count: u32| {
+        let parts = (0..count).rev().flat_map(|n| wrap(Tag::Sequence, value(n))).collect();
+        wrap(Tag::Sequence, wrap(Tag::Set, parts))
+    };
+    let attributes = |count: u32| -> Vec<u8> {
+        let one = |n| wrap(Tag::Sequence, [oid(n), wrap(Tag::Set, vec![5, 0])].concat());
+        (0..count).rev().flat_map(one).collect()
+    };
+    let extensions = |count: u32| {
+        let one = |n| wrap(Tag::Sequence, [oid(n), vec![4, 0]].concat());
+        let list = wrap(Tag::Sequence, (0..count).flat_map(one).collect());
+        let kind = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14").to_der().unwrap();
+        wrap(Tag::Sequence, [kind, wrap(Tag::Set, list)].concat())
+    };
     let started = std::time::Instant::now();
-    assert!(Request::parse(&wrapped).is_err());
-    assert!(Request::parse(&[0x30; 60_000]).is_err());
-    assert!(Request::parse(b"-----BEGIN ".repeat(20_000).as_slice()).is_err());
-    assert!(Request::parse("-----BEGIN A-----\n-----END A-----\n".repeat(7_000).as_bytes()).is_err());
+    let parse = |der: Vec<u8>| Request::parse(&der).map(|_| ()).map_err(|error| error.to_string());
+    assert_eq!(parse(request(subject.clone(), attributes(64))), Ok(()));
+    assert_eq!(parse(request(rdn(200), Vec::new())), Ok(()));
+    assert_eq!(parse(request(subject.clone(), extensions(64))), Ok(()));
+    for (der, expected) in [
+        (request(subject.clone(), attributes(3500)), "more than 64 attributes"),
+        (request(rdn(3500), Vec::new()), "larger than 4 KiB"),
+        (request(subject.clone(), extensions(3500)), "more than 64 extensions"),
+        (request(subject, vec![0x30; 60_000]), ""),
+        (vec![0x30; 60_000], ""),
+        (b"-----BEGIN ".repeat(20_000), ""),
+        ("-----BEGIN A-----\n-----END A-----\n".repeat(7_000).into_bytes(), ""),
+    ] {
+        let error = parse(der).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
     assert!(started.elapsed().as_secs() < 5);
 }

@@ -29,6 +29,14 @@ fn a_ca_is_never_made_over_another() {
         assert!(matches!(error, Error::WouldOverwrite { .. }), "{error}");
     }
     assert_eq!(contents(&ca.folder), before);
+
+    // A database alone is refused too, and no key is left beside it.
+    for path in [ca.folder.config_path(), ca.folder.certificate_path(), ca.folder.key_path()] {
+        std::fs::remove_file(path).unwrap();
+    }
+    let made = Authority::init(&ca.folder, &config, Role::Root, &passphrase(), FileTime::now());
+    assert!(matches!(made.err().unwrap(), Error::WouldOverwrite { .. }));
+    assert!(!ca.folder.key_path().exists());
 }
 
 fn contents(folder: &Folder) -> Vec<(String, Vec<u8>)> {
