@@ -5,6 +5,8 @@
 //!
 //! * [`csra`]: what MS-CSRA and the C API of `certbcli.h` say: result codes, lists, names, flags, the order of calls.
 //! * [`ndr`]: Network Data Representation 2.0, how parameters become bytes.
+//! * [`rpc`]: connection-oriented DCE/RPC, its PDUs, fragments, authentication verifiers.
 
 pub mod csra;
 pub mod ndr;
+pub mod rpc;

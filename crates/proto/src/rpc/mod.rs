@@ -1,0 +1,28 @@
+//! The connection-oriented DCE/RPC protocol (wire.md 2; C706 chapter 12; RPCE 2.2.2).
+//!
+//! * [`Header`]: the 16 bytes every PDU begins with, and how a byte stream is cut into PDUs.
+//! * [`Pdu`]: all PDUs, decoded and encoded; fragments and tokens are borrowed, not copied.
+//! * [`Verifier`] and [`Layout`]: authentication, and which bytes of a PDU are signed, sealed or token.
+//! * [`bind`](self::BindBody): presentation contexts, their results, feature negotiation.
+//! * [`FaultStatus`]: why a call failed, and its code for the caller.
+//! * [`FragmentPlan`] and [`Assembly`]: a stub cut into fragments and put together again.
+//! * [`VerificationTrailer`]: what a client adds so that a stripped header shows.
+
+mod bind;
+mod fault;
+mod fragment;
+mod header;
+mod pdu;
+mod trailer;
+mod verifier;
+
+pub use bind::{
+    AckBody, BindBody, BindOutcome, ContextElement, Features, NakBody, NakReason, ProviderReason, SyntaxId,
+    negotiate,
+};
+pub use fault::{FaultBody, FaultStatus};
+pub use fragment::{Assembly, AssemblyError, Fragment, FragmentError, FragmentPlan, MAX_REQUEST_STUB};
+pub use header::{Flags, Header, MAX_FRAGMENT, MIN_FRAGMENT, PduKind};
+pub use pdu::{Body, EncodeError, Pdu, PduError, RequestBody, ResponseBody};
+pub use trailer::{Command, TrailerContext, TrailerEntry, TrailerError, VerificationTrailer};
+pub use verifier::{AuthLevel, AuthType, Layout, Verifier};
