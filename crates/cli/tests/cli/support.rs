@@ -65,7 +65,9 @@ pub(crate) struct Work {
 
 impl Work {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        // In memory where the system has such a place: dozens of CAs should not wait for a disk.
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         fs::write(dir.path().join("pass"), format!("{PASSPHRASE}\n")).unwrap();
         Self { dir }
     }

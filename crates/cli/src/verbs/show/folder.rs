@@ -93,7 +93,7 @@ fn show_files(folder: &Folder, result: &mut Value, health: &mut Health, output: 
         }
         Ok(_) => {}
         Err(_) => {
-            health.problem(format!("{} is not there: the CA cannot issue without its key", key.display()))
+            health.problem(format!("{} is not there: the CA cannot issue without its key", key.display()));
         }
     }
     if !folder.certificate_path().exists() {
