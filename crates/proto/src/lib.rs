@@ -4,9 +4,11 @@
 //! fuzzer. Sockets, files and time belong to the crates above.
 //!
 //! * [`csra`]: what MS-CSRA and the C API of `certbcli.h` say: result codes, lists, names, flags, the order of calls.
+//! * [`dcom`]: objects over RPC.
 //! * [`ndr`]: Network Data Representation 2.0, how parameters become bytes.
 //! * [`rpc`]: connection-oriented DCE/RPC, its PDUs, fragments, authentication verifiers.
 
 pub mod csra;
+pub mod dcom;
 pub mod ndr;
 pub mod rpc;

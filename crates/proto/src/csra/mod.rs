@@ -6,6 +6,7 @@
 //! * [`flags`]: backup and restore types, control values, interface flags, roles, the read buffer.
 //! * [`generation`]: log generations and log file names.
 //! * [`ranges`]: which logs a backup lists and deletes.
+//! * [`methods`]: the methods as stubs.
 //! * [`kind`]: what kind of backup it was, and the marks it leaves.
 //! * [`sequence`]: the order of calls, one state machine for the service and the C API.
 //! * [`names`]: CA names in their sanitized forms, and which file names of a peer are safe.
@@ -18,6 +19,7 @@ pub mod hresult;
 mod hresult_table;
 pub mod kind;
 pub mod list;
+pub mod methods;
 pub mod names;
 pub mod ranges;
 pub mod registration;
