@@ -7,12 +7,14 @@
 //! * [`FaultStatus`]: why a call failed, and its code for the caller.
 //! * [`FragmentPlan`] and [`Assembly`]: a stub cut into fragments and put together again.
 //! * [`VerificationTrailer`]: what a client adds so that a stripped header shows.
+//! * [`ServerConnection`]: the server's side of a connection as a state machine.
 
 mod bind;
 mod fault;
 mod fragment;
 mod header;
 mod pdu;
+mod server;
 mod trailer;
 mod verifier;
 
@@ -24,5 +26,8 @@ pub use fault::{FaultBody, FaultStatus};
 pub use fragment::{Assembly, AssemblyError, Fragment, FragmentError, FragmentPlan, MAX_REQUEST_STUB};
 pub use header::{Flags, Header, MAX_FRAGMENT, MIN_FRAGMENT, PduKind};
 pub use pdu::{Body, EncodeError, Pdu, PduError, RequestBody, ResponseBody};
+pub use server::{
+    AuthLeg, Call, LegResult, SecurityContext, SecurityState, ServerConnection, ServerEvent, ServerLimits,
+};
 pub use trailer::{Command, TrailerContext, TrailerEntry, TrailerError, VerificationTrailer};
 pub use verifier::{AuthLevel, AuthType, Layout, Verifier};
