@@ -206,7 +206,8 @@ impl Source for LocalSource {
                 for entry in entries {
                     let path =
                         entry.map_err(|error| CallError::because(CALL, Hresult::DISK_IO, error))?.path();
-                    if path.is_file() {
+                    // A file that is being replaced is written under this ending first.
+                    if path.is_file() && path.extension().is_none_or(|extension| extension != "new") {
                         paths.push(self.unc(CALL, &path)?);
                     }
                 }

@@ -19,8 +19,10 @@ fn issue(store: &Store, number: u32) {
     let mut writer = store.writer().unwrap();
     writer
         .commit(|transaction| {
-            transaction
-                .execute("INSERT INTO Requests (Disposition, RequesterName) VALUES (20, ?1)", [number.to_string()])?;
+            transaction.execute(
+                "INSERT INTO Requests (Disposition, RequesterName) VALUES (20, ?1)",
+                [number.to_string()],
+            )?;
             Ok::<_, Error>(())
         })
         .unwrap();

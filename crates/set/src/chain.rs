@@ -1,7 +1,7 @@
 //! The logs of several sets as one sequence (certbcli.md 9.2).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 use certadm_store::chain::{Chain, check_chain, read_trailer};
@@ -81,7 +81,7 @@ impl Combined {
 }
 
 /// Two copies of a log are the same when both are whole and say the same of their content.
-fn same_log(one: &PathBuf, other: &PathBuf) -> Result<bool> {
+fn same_log(one: &Path, other: &Path) -> Result<bool> {
     let (one, other) = (LogFile::open(one)?, LogFile::open(other)?);
     Ok(one.header() == other.header())
 }

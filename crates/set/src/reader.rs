@@ -8,7 +8,7 @@ use certadm_store::Folder;
 
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, LOCATIONS_FILE, file_of};
-use crate::manifest::{self, Manifest, SetKind};
+use crate::manifest::{self, Manifest, Role, SetKind};
 use certadm_store::error::IoContext;
 
 /// A set as it lies on disk. Opening it reads names and the manifest, not the files.
@@ -115,13 +115,25 @@ impl Set {
     /// The restore map stored with the set, `None` where there is no such file.
     ///
     /// # Errors
-    /// [`Error::Damaged`] (0x8007000D) when it is no such list (certbcli.md D23), [`Error::Store`].
+    /// [`Error::Damaged`] (0x8007000D) when it is not what the manifest says or no such list (certbcli.md D23), [`Error::Store`].
     pub fn locations(&self) -> Result<Option<TaggedList>> {
         let path = self.database_dir().join(LOCATIONS_FILE);
         if !path.exists() {
             return Ok(None);
         }
         let bytes = fs::read(&path).during("read", &path)?;
+        let expected = self
+            .manifest
+            .iter()
+            .flat_map(|manifest| &manifest.files)
+            .find(|entry| entry.role == Role::Locations);
+        if expected.is_some_and(|entry| entry.blake3 != blake3::hash(&bytes).to_hex().as_str()) {
+            return Err(Error::Damaged {
+                path,
+                detail: "its bytes differ from what was backed up".to_owned(),
+                code: Hresult::ERROR_INVALID_DATA,
+            });
+        }
         TaggedList::decode_file(&bytes).map(Some).map_err(|error| Error::Damaged {
             path,
             detail: error.to_string(),

@@ -244,11 +244,11 @@ fn not_included(dynamic_copied: bool) -> Vec<String> {
     missing
 }
 
+/// Logs that are gone, with their bytes, and logs that are still there.
+type Truncation = (Vec<(Generation, u64)>, Vec<Generation>);
+
 /// After truncation the listed logs are asked for once more: which are really gone, and how many bytes had they?
-fn ask_again<S: Source>(
-    session: &mut Session<S, Truncated>,
-    manifest: &Manifest,
-) -> CallResult<(Vec<(Generation, u64)>, Vec<Generation>)> {
+fn ask_again<S: Source>(session: &mut Session<S, Truncated>, manifest: &Manifest) -> CallResult<Truncation> {
     let (mut gone, mut there) = (Vec::new(), Vec::new());
     for entry in manifest.logs() {
         // Every log of the set was stored under the name of its generation.

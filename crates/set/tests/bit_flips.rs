@@ -174,7 +174,6 @@ fn no_sampled_bit_leads_to_a_wrong_restore() {
 
 /// The restore map says where the database goes: a damaged one must not send it elsewhere.
 #[test]
-#[ignore = "crates/set: a restore does not compare certbkxp.dat with the manifest yet"]
 fn no_bit_of_the_restore_map_leads_to_a_wrong_restore() {
     let dir = scratch();
     let sets = sealed_sets(dir.path());

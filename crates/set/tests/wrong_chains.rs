@@ -405,7 +405,6 @@ fn a_restored_image_that_nobody_registered_is_refused() {
 }
 
 #[test]
-#[ignore = "crates/store: Writer::open still accepts an image that the owner refuses"]
 fn a_commit_into_a_restored_image_that_nobody_registered_is_refused() {
     let world = World::new();
     let folder = lay_down(&world.path("good"), &world.path("new"), (2, 6));

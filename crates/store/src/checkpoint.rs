@@ -42,6 +42,19 @@ pub(crate) struct Checkpoint {
     pub(crate) archived: Position,
 }
 
+/// The checkpoint generation that the checkpoint file of a CA states, for a report; `None` when the file is absent,
+/// short or just being written. Nothing is locked or changed.
+///
+/// # Errors
+/// [`crate::Error::Io`].
+pub fn stated_checkpoint(path: &Path) -> Result<Option<Generation>> {
+    match std::fs::read(path) {
+        Ok(block) => Ok(block.get(..LEN).and_then(decode).map(|checkpoint| checkpoint.checkpoint)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).during("read", path),
+    }
+}
+
 /// The open checkpoint file.
 #[derive(Debug)]
 pub(crate) struct CheckpointFile {

@@ -26,6 +26,7 @@ pub mod trailer;
 mod wal;
 mod writer;
 
+pub use checkpoint::stated_checkpoint;
 pub use error::{Error, Result};
 pub use folder::Folder;
 pub use generation::Adopted;

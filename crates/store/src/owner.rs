@@ -382,7 +382,7 @@ pub(crate) fn delete_logs_below(folder: &Folder, limit: Generation) -> Result<Ve
 }
 
 /// A database file that ends with a trailer page is a backup's image, and nothing has made it whole yet.
-fn refuse_unregistered_image(database: &Path) -> Result<()> {
+pub(crate) fn refuse_unregistered_image(database: &Path) -> Result<()> {
     let file = DatabaseFile::open(database)?;
     let mut first = [0; 100];
     let len = file.len()?;

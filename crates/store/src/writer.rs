@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::generation;
 use crate::locks::{self, Gate, Held};
-use crate::owner::Nudge;
+use crate::owner::{Nudge, refuse_unregistered_image};
 use crate::record;
 
 /// How many commits one flush may serve.
@@ -36,7 +36,7 @@ impl Writer {
     /// Opens the database of the CA in `folder`.
     ///
     /// # Errors
-    /// [`Error::RestorePending`] while a registered restore waits to be carried out, [`Error::InUse`] while the
+    /// 0xC8000220 for a restored image that nobody registered, [`Error::RestorePending`] while a registered restore waits to be carried out, [`Error::InUse`] while the
     /// database is being replaced, and as [`Folder::database_path`].
     pub fn open(folder: &Folder) -> Result<Self> {
         Self::with_nudge(folder, None)
@@ -46,6 +46,7 @@ impl Writer {
         let database = folder.database_path()?;
         let in_use = locks::use_database(folder)?;
         record::refuse_while_registered(folder)?;
+        refuse_unregistered_image(&database)?;
         Ok(Self {
             connection: DatabaseConnection::open(&database)?,
             gate: Gate::open(folder)?,

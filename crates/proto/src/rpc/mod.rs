@@ -7,9 +7,11 @@
 //! * [`FaultStatus`]: why a call failed, and its code for the caller.
 //! * [`FragmentPlan`] and [`Assembly`]: a stub cut into fragments and put together again.
 //! * [`VerificationTrailer`]: what a client adds so that a stripped header shows.
+//! * [`ClientConnection`]: the client's side of a connection as a state machine.
 //! * [`ServerConnection`]: the server's side of a connection as a state machine.
 
 mod bind;
+mod client;
 mod fault;
 mod fragment;
 mod header;
@@ -22,6 +24,7 @@ pub use bind::{
     AckBody, BindBody, BindOutcome, ContextElement, Features, NakBody, NakReason, ProviderReason, SyntaxId,
     negotiate,
 };
+pub use client::{ClientConnection, ClientError, ClientEvent, ClientLimits, Outgoing};
 pub use fault::{FaultBody, FaultStatus};
 pub use fragment::{Assembly, AssemblyError, Fragment, FragmentError, FragmentPlan, MAX_REQUEST_STUB};
 pub use header::{Flags, Header, MAX_FRAGMENT, MIN_FRAGMENT, PduKind};

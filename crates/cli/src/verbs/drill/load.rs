@@ -125,7 +125,7 @@ impl Load {
                 let (group, authority) = (group.clone(), Arc::clone(authority));
                 let (requests, record) = (Arc::clone(requests), Arc::clone(record));
                 std::thread::spawn(move || {
-                    issue_until_stopped(&group, &authority, &requests, &record, number)
+                    issue_until_stopped(&group, &authority, &requests, &record, number);
                 })
             })
             .collect();

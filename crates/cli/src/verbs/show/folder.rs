@@ -185,7 +185,7 @@ fn show_logs(
         "low": range.map(|(low, _)| low.number()),
         "high": range.map(|(_, high)| high.number()),
     });
-    let checkpoint = checkpoint(&folder.checkpoint_path());
+    let checkpoint = certadm_store::stated_checkpoint(&folder.checkpoint_path())?;
     if let Some(checkpoint) = checkpoint {
         fact(
             output,
@@ -195,17 +195,6 @@ fn show_logs(
     }
     result["checkpoint_generation"] = json!(checkpoint.map(Generation::number));
     Ok(())
-}
-
-/// The oldest generation whose pages may not be in the database file yet: the u32 at offset 44 of the 256 bytes of
-/// `edb.chk`, which end with the BLAKE3 of what is before it (docs/store-format.md). `None` while it is being written.
-fn checkpoint(path: &Path) -> Option<Generation> {
-    let block = fs::read(path).ok().filter(|block| block.len() == 256)?;
-    let (body, seal) = block.split_at(224);
-    if blake3::hash(body).as_bytes() != seal {
-        return None;
-    }
-    Generation::new(u32::from_le_bytes(body.get(44..48)?.try_into().ok()?))
 }
 
 fn show_database(database: &Path, (size, wal): (u64, u64), result: &mut Value, output: Output) {
