@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    AckBody, Assembly, AssemblyError, BindBody, BindOutcome, Body, ContextElement, FaultStatus, Features,
-    Flags, Fragment, FragmentError, FragmentPlan, MAX_FRAGMENT, MIN_FRAGMENT, NakReason, Pdu, PduKind,
-    RequestBody, SyntaxId, Verifier,
+    AckBody, Assembly, AssemblyError, AuthLevel, BindBody, BindOutcome, Body, ContextElement, FaultStatus,
+    Features, Flags, Fragment, FragmentError, FragmentPlan, MAX_FRAGMENT, MIN_FRAGMENT, NakReason, Pdu,
+    PduKind, RequestBody, SyntaxId, Verifier,
 };
 use crate::ndr::Guid;
 
@@ -206,6 +206,7 @@ impl ClientConnection {
         features: Features,
         verifier: Option<Verifier<'a>>,
     ) -> Result<Pdu<'a>, ClientError> {
+        self.expect_idle()?;
         self.elements = self.propose(interfaces);
         if let (true, Some(first)) = (features != Features::default(), interfaces.first()) {
             let id = self.take_context();
@@ -225,6 +226,8 @@ impl ClientConnection {
         interfaces: &[SyntaxId],
         verifier: Option<Verifier<'a>>,
     ) -> Result<Pdu<'a>, ClientError> {
+        // Before the proposals change: the answer to those on their way is compared with them.
+        self.expect_idle()?;
         self.elements = self.propose(interfaces);
         self.proposing(false, verifier)
     }
@@ -324,9 +327,7 @@ impl ClientConnection {
         is_bind: bool,
         verifier: Option<Verifier<'a>>,
     ) -> Result<Pdu<'a>, ClientError> {
-        if self.proposal.is_some() || !self.calls.is_empty() {
-            return Err(ClientError::Busy);
-        }
+        self.expect_idle()?;
         let call_id = self.take_call()?;
         let flags =
             if is_bind && verifier.is_some() { Flags::ONLY.with(Flags::HEADER_SIGNING) } else { Flags::ONLY };
@@ -379,6 +380,10 @@ impl ClientConnection {
         self.proposal.take_if(|proposal| {
             proposal.call_id == call_id && is_bind.is_none_or(|is_bind| is_bind == proposal.is_bind)
         })
+    }
+
+    fn expect_idle(&self) -> Result<(), ClientError> {
+        if self.proposal.is_some() || !self.calls.is_empty() { Err(ClientError::Busy) } else { Ok(()) }
     }
 
     fn take_context(&mut self) -> u16 {
