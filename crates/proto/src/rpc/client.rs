@@ -329,8 +329,8 @@ impl ClientConnection {
     ) -> Result<Pdu<'a>, ClientError> {
         self.expect_idle()?;
         let call_id = self.take_call()?;
-        let flags =
-            if is_bind && verifier.is_some() { Flags::ONLY.with(Flags::HEADER_SIGNING) } else { Flags::ONLY };
+        let protects = verifier.is_some_and(|verifier| verifier.level >= AuthLevel::Integrity);
+        let flags = if is_bind && protects { Flags::ONLY.with(Flags::HEADER_SIGNING) } else { Flags::ONLY };
         if is_bind {
             self.bind_call = call_id;
         }
