@@ -129,3 +129,19 @@ fn calls_are_bounded_and_answered_in_order() {
         matches!(client.receive(&answer(second)), Ok(ClientEvent::Answer { call_id, .. }) if call_id == second)
     );
 }
+
+#[test]
+fn grants_of_what_was_not_proposed_are_refused() {
+    let mut client = ClientConnection::new(ClientLimits::default(), 0);
+    let bind = client.bind(&[interface()], Features::default(), None).unwrap();
+    let mut server = ServerConnection::new(ServerLimits::default(), b"135".to_vec(), 7, |_: &SyntaxId| true);
+    let ServerEvent::Send(mut ack) = server.receive(&bind) else { panic!("no ack") };
+    let Body::BindAck(body) = &mut ack.body else { panic!("no bind_ack") };
+    for result in [BindOutcome::NegotiateAck(Features::from_bits(3)), BindOutcome::Accepted(SyntaxId::NDR64)]
+    {
+        body.results = vec![result];
+        let ack =
+            Pdu { body: Body::BindAck(body.clone()), flags: ack.flags, call_id: ack.call_id, verifier: None };
+        assert_eq!(client.clone().receive(&ack), Err(ClientError::BadAck));
+    }
+}

@@ -368,7 +368,13 @@ impl ClientConnection {
                     self.bound.insert(element.id, element.abstract_syntax);
                 }
                 BindOutcome::Accepted(_) => return Some(Err(ClientError::BadAck)),
-                BindOutcome::NegotiateAck(features) => self.features = *features,
+                BindOutcome::NegotiateAck(granted) => {
+                    let Some(proposed) = element.transfer_syntaxes.first().and_then(Features::proposed_by)
+                    else {
+                        return Some(Err(ClientError::BadAck));
+                    };
+                    self.features = Features::from_bits(granted.to_bits() & proposed.to_bits());
+                }
                 BindOutcome::UserRejection { .. } | BindOutcome::ProviderRejection(_) => {}
             }
         }
