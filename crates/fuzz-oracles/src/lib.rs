@@ -53,6 +53,7 @@ targets! {
     manifest: "the manifest of a backup set",
     ntlm_message: "the messages of NTLM",
     restore_record: "the record of a registered restore",
+    rpc_pdu: "the PDUs of DCE/RPC, as they come off a connection",
     spnego_token: "the tokens of SPNEGO",
     tagged_list: "the string lists of the backup calls and of `certbkxp.dat`",
     trailer: "the trailer page of a backup image",
