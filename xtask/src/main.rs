@@ -1,6 +1,6 @@
 //! `cargo xtask`: the one test command, and the few other chores of this repository.
 //!
-//! [`test`] is the table of contents: every step of the test command in its order. The other modules hold one concern
+//! [`mod@test`] is the table of contents: every step of the test command in its order. The other modules hold one concern
 //! each. Nothing here knows how a test works; it only runs the tools, counts what they say, and stops at the first that
 //! fails.
 

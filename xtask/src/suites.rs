@@ -60,7 +60,7 @@ pub(crate) fn test(workspace: &Workspace, installed: &Installed) -> Result<Outco
     Ok((total, Ok(())))
 }
 
-/// The tests that [`test`] skipped because they need the Python peers.
+/// The tests that [`test()`] skipped because they need the Python peers.
 pub(crate) fn interop(workspace: &Workspace, installed: &Installed) -> Result<Outcome> {
     let packages: Vec<&str> = INTEROP.iter().copied().filter(|package| workspace.has(package)).collect();
     if packages.is_empty() {
