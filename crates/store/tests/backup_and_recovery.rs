@@ -43,7 +43,8 @@ fn serials(folder: &Folder) -> Vec<u32> {
     serials
 }
 
-fn copy_backup(backup: &mut Backup, to: &Path) {
+/// Reads the image slowly, so that commits and rolls go on meanwhile.
+fn copy_image(backup: &Backup, to: &Path) {
     let mut image = backup.open_image().unwrap();
     let mut bytes = Vec::new();
     let mut buffer = vec![0; 40_000];
@@ -53,10 +54,14 @@ fn copy_backup(backup: &mut Backup, to: &Path) {
             break;
         }
         bytes.extend_from_slice(&buffer[..len]);
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(std::time::Duration::from_millis(3));
     }
     assert_eq!(bytes.len() as u64, image.size());
     fs::write(to.join("ca.db"), bytes).unwrap();
+}
+
+fn copy_backup(backup: &mut Backup, to: &Path) {
+    copy_image(backup, to);
     copy_logs(backup, to);
 }
 
@@ -201,18 +206,7 @@ fn everything_committed_before_the_logs_were_listed_comes_back() {
 
 /// Copies a whole backup; what had been acknowledged when the logs were asked for goes into `ledger`.
 fn copy_backup_logs_checked(backup: &mut Backup, set: &Path, acknowledged: &Mutex<Vec<u32>>) {
-    let mut image = backup.open_image().unwrap();
-    let mut bytes = Vec::new();
-    let mut buffer = vec![0; 40_000];
-    loop {
-        let len = image.read(&mut buffer).unwrap();
-        if len == 0 {
-            break;
-        }
-        bytes.extend_from_slice(&buffer[..len]);
-        std::thread::sleep(std::time::Duration::from_millis(3));
-    }
-    fs::write(set.join("ca.db"), bytes).unwrap();
+    copy_image(backup, set);
     let ledger: Vec<String> = acknowledged.lock().unwrap().iter().map(u32::to_string).collect();
     fs::write(set.join("ledger"), ledger.join("\n")).unwrap();
     copy_logs(backup, set);
