@@ -1,5 +1,6 @@
 //! SQLite's own locks, and strangers who use the database beside the store: an administrator's `sqlite3`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -16,8 +17,23 @@ use certadm_tests::{inspect, plain_set};
 /// SQLite's checkpoint lock: the second byte of its lock range in the shared memory file.
 const CHECKPOINT_LOCK: u64 = 121;
 
-/// How many POSIX locks this process holds on a file.
+/// How many byte ranges of a file this process holds POSIX locks on.
+///
+/// `/proc/locks` comes in pieces: while other processes lock and unlock, an entry may be passed over or come twice. So
+/// ranges are counted, and only when two looks agree.
 fn posix_locks(path: &Path) -> usize {
+    let mut before = locked_ranges(path);
+    for _ in 0..1000 {
+        let now = locked_ranges(path);
+        if now == before {
+            return now.len();
+        }
+        before = now;
+    }
+    panic!("no two looks at /proc/locks agree");
+}
+
+fn locked_ranges(path: &Path) -> BTreeSet<(String, String)> {
     let inode = format!(":{}", std::fs::metadata(path).unwrap().ino());
     let process = std::process::id().to_string();
     std::fs::read_to_string("/proc/locks")
@@ -25,9 +41,10 @@ fn posix_locks(path: &Path) -> usize {
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
         .filter(|words| {
-            words.len() > 5 && words[1] == "POSIX" && words[4] == process && words[5].ends_with(&inode)
+            words.len() > 7 && words[1] == "POSIX" && words[4] == process && words[5].ends_with(&inode)
         })
-        .count()
+        .map(|words| (words[6].to_owned(), words[7].to_owned()))
+        .collect()
 }
 
 fn wal_of(database: &Path) -> std::path::PathBuf {
