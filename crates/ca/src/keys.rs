@@ -11,6 +11,10 @@ use p256::elliptic_curve::Generate;
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use rand_core::UnwrapErr;
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+};
 use rsa::pkcs1v15;
 use rsa::traits::PublicKeyParts;
 use serde::{Deserialize, Serialize};
@@ -74,8 +78,8 @@ impl FromStr for KeyType {
     }
 }
 
-/// The decrypted private key of a CA. It is wiped when dropped and shows nothing when printed.
-/// Any number of threads may sign with one key.
+/// The decrypted private key of a CA. It shows nothing when printed, and is wiped when dropped, but for the copy that
+/// ring signs with: that one goes with the process, whose core dumps the command turns off (SECURITY.md). Any number of threads may sign with one key.
 pub struct CaKey {
     private: Private,
     public_der: Document,
@@ -84,9 +88,29 @@ pub struct CaKey {
 }
 
 enum Private {
-    P256(Box<p256::ecdsa::SigningKey>),
-    P384(Box<p384::ecdsa::SigningKey>),
+    P256(Curve<p256::ecdsa::SigningKey>),
+    P384(Curve<p384::ecdsa::SigningKey>),
     Rsa(Box<pkcs1v15::SigningKey<Sha256>>),
+}
+
+/// A key on a curve: what knows its formats and is wiped, and ring's, which signs in a tenth of the time.
+struct Curve<K> {
+    key: Box<K>,
+    signer: EcdsaKeyPair,
+}
+
+impl<K: EncodePrivateKey> Curve<K> {
+    fn new(key: K, algorithm: &'static EcdsaSigningAlgorithm) -> std::result::Result<Self, String> {
+        let document = key.to_pkcs8_der().map_err(|error| error.to_string())?;
+        let signer = EcdsaKeyPair::from_pkcs8(algorithm, document.as_bytes(), &SystemRandom::new())
+            .map_err(|error| error.to_string())?;
+        Ok(Self { key: Box::new(key), signer })
+    }
+
+    fn sign(&self, message: &[u8]) -> signature::Result<Vec<u8>> {
+        let signature = self.signer.sign(&SystemRandom::new(), message);
+        Ok(signature.map_err(|_| signature::Error::new())?.as_ref().to_vec())
+    }
 }
 
 /// PEM labels of key files.
@@ -100,16 +124,18 @@ impl CaKey {
     /// [`Error::Random`] or [`Error::Key`].
     pub fn generate(kind: KeyType) -> Result<Self> {
         let private = match kind {
-            KeyType::P256 => Private::P256(Box::new(
-                p256::ecdsa::SigningKey::try_generate_from_rng(&mut SysRng).map_err(Error::Random)?,
-            )),
-            KeyType::P384 => Private::P384(Box::new(
-                p384::ecdsa::SigningKey::try_generate_from_rng(&mut SysRng).map_err(Error::Random)?,
-            )),
-            KeyType::Rsa3072 => Private::Rsa(Box::new(generate_rsa(3072)?)),
-            KeyType::Rsa4096 => Private::Rsa(Box::new(generate_rsa(4096)?)),
+            KeyType::P256 => {
+                p256_key(p256::ecdsa::SigningKey::try_generate_from_rng(&mut SysRng).map_err(Error::Random)?)
+            }
+            KeyType::P384 => {
+                p384_key(p384::ecdsa::SigningKey::try_generate_from_rng(&mut SysRng).map_err(Error::Random)?)
+            }
+            KeyType::Rsa3072 => Ok(Private::Rsa(Box::new(generate_rsa(3072)?))),
+            KeyType::Rsa4096 => Ok(Private::Rsa(Box::new(generate_rsa(4096)?))),
         };
-        Self::with_public_parts(private).map_err(|reason| Error::Key { what: "made", reason })
+        private
+            .and_then(Self::with_public_parts)
+            .map_err(|reason| Error::Key { what: "made", reason })
     }
 
     /// Opens an encrypted PKCS#8 file in PEM. Files of other tools are read as well, if they use
@@ -159,8 +185,8 @@ impl CaKey {
     fn to_encrypted_pem(&self, passphrase: &Passphrase) -> Result<zeroize::Zeroizing<String>> {
         let failed = |reason: String| Error::Key { what: "encrypted", reason };
         let clear = match &self.private {
-            Private::P256(key) => key.to_pkcs8_der(),
-            Private::P384(key) => key.to_pkcs8_der(),
+            Private::P256(curve) => curve.key.to_pkcs8_der(),
+            Private::P384(curve) => curve.key.to_pkcs8_der(),
             Private::Rsa(key) => key.to_pkcs8_der(),
         }
         .map_err(|error| failed(error.to_string()))?;
@@ -202,14 +228,8 @@ impl CaKey {
     /// Signs what a certificate or CRL carries as its signature.
     pub(crate) fn sign(&self, message: &[u8]) -> signature::Result<RawSignature> {
         let octets = match &self.private {
-            Private::P256(key) => {
-                let signature: p256::ecdsa::DerSignature = key.try_sign(message)?;
-                signature.as_bytes().to_vec()
-            }
-            Private::P384(key) => {
-                let signature: p384::ecdsa::DerSignature = key.try_sign(message)?;
-                signature.as_bytes().to_vec()
-            }
+            Private::P256(curve) => curve.sign(message)?,
+            Private::P384(curve) => curve.sign(message)?,
             Private::Rsa(key) => {
                 // With random numbers the private operation is blinded. They are asked for once
                 // before, so that the wrapper that cannot report an error does not meet one.
@@ -222,10 +242,10 @@ impl CaKey {
 
     fn with_public_parts(private: Private) -> Result<Self, String> {
         let (document, algorithm) = match &private {
-            Private::P256(key) => {
+            Private::P256(Curve { key, .. }) => {
                 (key.verifying_key().to_public_key_der(), key.signature_algorithm_identifier())
             }
-            Private::P384(key) => {
+            Private::P384(Curve { key, .. }) => {
                 (key.verifying_key().to_public_key_der(), key.signature_algorithm_identifier())
             }
             Private::Rsa(key) => {
@@ -249,6 +269,14 @@ impl fmt::Debug for CaKey {
     }
 }
 
+fn p256_key(key: p256::ecdsa::SigningKey) -> Result<Private, String> {
+    Curve::new(key, &ECDSA_P256_SHA256_ASN1_SIGNING).map(Private::P256)
+}
+
+fn p384_key(key: p384::ecdsa::SigningKey) -> Result<Private, String> {
+    Curve::new(key, &ECDSA_P384_SHA384_ASN1_SIGNING).map(Private::P384)
+}
+
 fn generate_rsa(bits: usize) -> Result<pkcs1v15::SigningKey<Sha256>> {
     // The generator cannot report that the system has no random numbers: ask once before.
     getrandom::fill(&mut [0u8; 1]).map_err(Error::Random)?;
@@ -264,12 +292,10 @@ fn private_of(info: PrivateKeyInfoRef<'_>) -> Result<Private, String> {
     let text = |error: pkcs8::Error| error.to_string();
     match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {
         (ID_EC_PUBLIC_KEY, Some(SECP_256_R_1)) => {
-            let key = p256::ecdsa::SigningKey::from_pkcs8_der(&der).map_err(text)?;
-            Ok(Private::P256(Box::new(key)))
+            p256_key(p256::ecdsa::SigningKey::from_pkcs8_der(&der).map_err(text)?)
         }
         (ID_EC_PUBLIC_KEY, Some(SECP_384_R_1)) => {
-            let key = p384::ecdsa::SigningKey::from_pkcs8_der(&der).map_err(text)?;
-            Ok(Private::P384(Box::new(key)))
+            p384_key(p384::ecdsa::SigningKey::from_pkcs8_der(&der).map_err(text)?)
         }
         (RSA_ENCRYPTION, _) => {
             let key = rsa::RsaPrivateKey::from_pkcs8_der(&der).map_err(text)?;

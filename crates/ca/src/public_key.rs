@@ -2,10 +2,14 @@
 
 use der::asn1::{BitString, ObjectIdentifier};
 use der::{Decode, Encode};
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RsaParameters,
+    RsaPublicKeyComponents, VerificationAlgorithm,
+};
 use rsa::BoxedUint;
-use rsa::pkcs1v15;
 use rsa::traits::PublicKeyParts;
-use sha2::{Digest, Sha256, Sha384, Sha512};
+use sha2::{Digest, Sha512};
 use signature::hazmat::PrehashVerifier;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
@@ -91,17 +95,26 @@ impl PublicKey {
     ) -> Result<(), DenialReason> {
         let hash = Hash::of(self.is_rsa(), &algorithm.oid)
             .ok_or_else(|| DenialReason::UnsupportedSignature { algorithm: algorithm.oid.to_string() })?;
-        let digest = hash.digest(message);
         let octets = signature.as_bytes().ok_or(DenialReason::BadSignature)?;
-        let verified = match self {
-            Self::P256(key) => p256::ecdsa::DerSignature::from_bytes(octets)
-                .and_then(|signature| key.verify_prehash(&digest, &signature)),
-            Self::P384(key) => p384::ecdsa::DerSignature::from_bytes(octets)
-                .and_then(|signature| key.verify_prehash(&digest, &signature)),
-            Self::Rsa(key) => pkcs1v15::Signature::try_from(octets)
-                .and_then(|signature| hash.verify_rsa(key, &digest, &signature)),
+        let verified = match (self, hash.of_curve()) {
+            (Self::P256(key), Some((p256, _))) => {
+                p256.verify(key.to_sec1_point(false).as_bytes().into(), message.into(), octets.into()).is_ok()
+            }
+            (Self::P384(key), Some((_, p384))) => {
+                p384.verify(key.to_sec1_point(false).as_bytes().into(), message.into(), octets.into()).is_ok()
+            }
+            // Pairs that ring does not know.
+            (Self::P256(key), None) => p256::ecdsa::DerSignature::from_bytes(octets)
+                .and_then(|signature| key.verify_prehash(&Sha512::digest(message), &signature))
+                .is_ok(),
+            (Self::P384(key), None) => p384::ecdsa::DerSignature::from_bytes(octets)
+                .and_then(|signature| key.verify_prehash(&Sha512::digest(message), &signature))
+                .is_ok(),
+            (Self::Rsa(key), _) => RsaPublicKeyComponents { n: key.n_bytes(), e: key.e_bytes() }
+                .verify(hash.of_rsa(), message, octets)
+                .is_ok(),
         };
-        verified.map_err(|_| DenialReason::BadSignature)
+        if verified { Ok(()) } else { Err(DenialReason::BadSignature) }
     }
 }
 
@@ -141,25 +154,20 @@ impl Hash {
         }
     }
 
-    fn digest(self, message: &[u8]) -> Vec<u8> {
+    /// ring's algorithms for a P-256 and a P-384 key.
+    fn of_curve(self) -> Option<(&'static dyn VerificationAlgorithm, &'static dyn VerificationAlgorithm)> {
         match self {
-            Self::Sha256 => Sha256::digest(message).to_vec(),
-            Self::Sha384 => Sha384::digest(message).to_vec(),
-            Self::Sha512 => Sha512::digest(message).to_vec(),
+            Self::Sha256 => Some((&ECDSA_P256_SHA256_ASN1, &ECDSA_P384_SHA256_ASN1)),
+            Self::Sha384 => Some((&ECDSA_P256_SHA384_ASN1, &ECDSA_P384_SHA384_ASN1)),
+            Self::Sha512 => None,
         }
     }
 
-    fn verify_rsa(
-        self,
-        key: &rsa::RsaPublicKey,
-        digest: &[u8],
-        signature: &pkcs1v15::Signature,
-    ) -> signature::Result<()> {
-        let key = key.clone();
+    fn of_rsa(self) -> &'static RsaParameters {
         match self {
-            Self::Sha256 => pkcs1v15::VerifyingKey::<Sha256>::new(key).verify_prehash(digest, signature),
-            Self::Sha384 => pkcs1v15::VerifyingKey::<Sha384>::new(key).verify_prehash(digest, signature),
-            Self::Sha512 => pkcs1v15::VerifyingKey::<Sha512>::new(key).verify_prehash(digest, signature),
+            Self::Sha256 => &RSA_PKCS1_2048_8192_SHA256,
+            Self::Sha384 => &RSA_PKCS1_2048_8192_SHA384,
+            Self::Sha512 => &RSA_PKCS1_2048_8192_SHA512,
         }
     }
 }
