@@ -68,6 +68,9 @@ impl DatabaseFile {
     }
 }
 
+/// Beyond this a WAL that begins anew is cut, in bytes.
+const WAL_SIZE_LIMIT: i64 = 16 << 20;
+
 /// An SQLite connection set up as every writer and owner needs it.
 #[derive(Debug)]
 pub(crate) struct DatabaseConnection {
@@ -132,8 +135,9 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    // A WAL that begins anew is cut to what it holds, so that its length tells how full it is.
-    connection.pragma_update(None, "journal_size_limit", 0)?;
+    // A WAL that begins anew is written over in place: a commit that does not lengthen the file is flushed without
+    // the file system's journal. Only one that a very large commit has blown up is cut.
+    connection.pragma_update(None, "journal_size_limit", WAL_SIZE_LIMIT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -8192)?;
     connection.pragma_update(None, "trusted_schema", false)?;

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::folder::{Folder, wal_path};
 use crate::log_file::{self, Link, LogFile, LogHeader, NewLog, Signature};
 use crate::schema;
-use crate::wal::{Position, WalReader};
+use crate::wal::{self, Position, WalReader};
 
 /// Makes an interrupted roll whole before anything else is committed: if the current generation is archived already,
 /// the next one begins now. Any committer may do this; it checkpoints nothing.
@@ -270,10 +270,19 @@ pub(crate) fn resume(database: &Path, archived: Position) -> Result<Position> {
     }
 }
 
-/// How many bytes the WAL holds that are in no log yet, its own header left out.
-pub(crate) fn unarchived_len(database: &Path, archived: Position) -> Result<u64> {
+/// How many bytes the WAL holds that are in no log yet, its own header left out. Any connection can tell.
+pub(crate) fn unarchived_len(database: &Path, connection: &Connection, archived: Position) -> Result<u64> {
+    let Some((last, _)) = checkpoint_pragma(connection, "NOOP")? else { return Ok(0) };
     let Some(wal) = WalReader::open(&wal_path(database))? else { return Ok(0) };
-    wal.len_after(wal.resume(archived, None)?)
+    let unarchived = last.saturating_sub(wal.resume(archived, Some(last))?.frames);
+    Ok(wal::frames_len(wal.page_size() as u64, unarchived))
+}
+
+/// How many bytes the WAL's present life takes: never less than [`unarchived_len`], and asked in microseconds.
+pub(crate) fn wal_len(connection: &Connection) -> Result<u64> {
+    let frames = checkpoint_pragma(connection, "NOOP")?.map_or(0, |(frames, _)| frames);
+    let page_size: u32 = connection.prepare_cached("PRAGMA page_size")?.query_row([], |row| row.get(0))?;
+    Ok(wal::frames_len(u64::from(page_size), frames))
 }
 
 /// The generation that the database file alone knows, without its WAL; 0 when it has no tables yet.
@@ -297,9 +306,9 @@ fn generation_in_file(database: &Path) -> Result<u32> {
 /// Runs a checkpoint of the given mode; returns frames in the WAL and frames copied into the database file, `None` when
 /// somebody else is checkpointing and SQLite says neither.
 fn checkpoint_pragma(connection: &Connection, mode: &str) -> Result<Option<(u32, u32)>> {
-    let (frames, copied): (i64, i64) =
-        connection
-            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))?;
+    let (frames, copied): (i64, i64) = connection
+        .prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?
+        .query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
     Ok(u32::try_from(frames).ok().zip(u32::try_from(copied).ok()))
 }
 

@@ -309,24 +309,19 @@ impl Shared {
 
     /// Rolls if the WAL holds more that is in no log yet than a log should hold.
     pub(crate) fn roll_if_due(&self) -> Result<()> {
-        if !self.is_wal_long() {
-            return Ok(());
-        }
         let mut core = self.core();
-        // Another thread may have rolled while this one waited; and while a long reader keeps the WAL from beginning
-        // anew, its length alone would make every look a roll.
-        if generation::unarchived_len(&self.database, core.now.archived)? > self.options.log_size {
+        let Core { checkpointer, now, .. } = &*core;
+        // While a long reader keeps the WAL from beginning anew, its length alone would make every look a roll.
+        if generation::wal_len(checkpointer)? > self.options.log_size
+            && generation::unarchived_len(&self.database, checkpointer, now.archived)? > self.options.log_size
+        {
             self.roll_locked(&mut core)?;
         }
         Ok(())
     }
 
-    fn is_wal_long(&self) -> bool {
-        std::fs::metadata(wal_path(&self.database)).is_ok_and(|wal| wal.len() > self.options.log_size)
-    }
-
-    fn roll_in_background(&self) {
-        if let Err(error) = self.roll_if_due() {
+    fn keep_roll_error(&self, rolled: Result<()>) {
+        if let Err(error) = rolled {
             tracing::error!(error = %error, code = %error.hresult(), "the log could not be rolled");
             *self.roll_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
@@ -338,9 +333,13 @@ impl Shared {
 pub(crate) struct Nudge(Weak<Shared>);
 
 impl Nudge {
-    pub(crate) fn after_commit(&self) {
+    /// `writer` is the connection that committed: it tells the WAL's length without waiting for the owner's.
+    pub(crate) fn after_commit(&self, writer: &DatabaseConnection) {
         if let Some(shared) = self.0.upgrade() {
-            shared.roll_in_background();
+            let rolled = generation::wal_len(writer).and_then(|len| {
+                if len > shared.options.log_size { shared.roll_if_due() } else { Ok(()) }
+            });
+            shared.keep_roll_error(rolled);
         }
     }
 }
@@ -356,7 +355,7 @@ fn watch(shared: &Weak<Shared>) {
             return;
         }
         drop(stop);
-        shared.roll_in_background();
+        shared.keep_roll_error(shared.roll_if_due());
     }
 }
 

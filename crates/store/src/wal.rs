@@ -47,6 +47,11 @@ pub(crate) struct Position {
     pub(crate) checksum: Checksum,
 }
 
+/// How many bytes a number of frames takes, with pages of `page_size` bytes.
+pub(crate) fn frames_len(page_size: u64, frames: u32) -> u64 {
+    u64::from(frames) * (FRAME_HEADER_LEN as u64 + page_size)
+}
+
 /// One frame's header: which page it holds, and the database's size in pages when it ends a transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
@@ -134,13 +139,6 @@ impl WalReader {
         let salts = Salts(be32(&header[8..12]), be32(&header[12..16]));
         let checksum = Checksum(be32(&header[16..20]), be32(&header[20..24]));
         Ok(salts == place.salts && checksum == place.checksum)
-    }
-
-    /// How many bytes lie after a place.
-    pub(crate) fn len_after(&self, place: Position) -> Result<u64> {
-        let frame_len = (FRAME_HEADER_LEN + self.page_size) as u64;
-        let before = HEADER_LEN as u64 + u64::from(place.frames) * frame_len;
-        Ok(self.file.metadata().during("look at", &self.path)?.len().saturating_sub(before))
     }
 
     /// Reads frames after `from` up to frame `last` (1-based, inclusive), checks each, and hands it to `visit` with

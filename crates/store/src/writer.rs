@@ -79,7 +79,7 @@ impl Writer {
             Ok(value)
         });
         if let Some(nudge) = &self.nudge {
-            nudge.after_commit();
+            nudge.after_commit(&self.connection);
         }
         result
     }
