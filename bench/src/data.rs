@@ -21,7 +21,7 @@ impl CaFolder {
     /// Creates a CA's database of about `size` bytes.
     pub(crate) fn create(path: &Path, size: u64) -> Result<Self> {
         let folder = Folder::new(path);
-        let options = Options { log_size: 16 << 20, circular_logging: true };
+        let options = Options { log_size: 16 << 20, circular_logging: true, backup_rate: 0 };
         let store = Store::create(&folder, "Bench", options)?;
         let mut writer = store.writer()?;
         let database = store.database().to_owned();

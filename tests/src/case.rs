@@ -17,7 +17,7 @@ use crate::ledger::{Entries, Ledger};
 use crate::plain_set;
 
 /// Small logs, so that few commits fill several.
-pub const OPTIONS: Options = Options { log_size: 64 * 1024, circular_logging: false };
+pub const OPTIONS: Options = Options { log_size: 64 * 1024, circular_logging: false, backup_rate: 0 };
 
 /// A CA from which every case of a scenario starts.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use certadm_store::Options;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -45,14 +46,22 @@ pub struct DatabaseConfig {
     pub log_size: u64,
     /// Whether old logs are dropped without a backup. Logs-only backups are then impossible.
     pub circular_logging: bool,
+    /// How many bytes a second a backup reads while certificates are being issued; 0 for as fast as it goes.
+    pub backup_rate: u64,
 }
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        Self {
-            log_size: 1024 * 1024, // as a Windows CA has it
-            circular_logging: false,
-        }
+        let Options { log_size, circular_logging, backup_rate } = Options::default();
+        Self { log_size, circular_logging, backup_rate }
+    }
+}
+
+impl DatabaseConfig {
+    /// The same as the store takes it.
+    pub fn store_options(&self) -> Options {
+        let Self { log_size, circular_logging, backup_rate } = *self;
+        Options { log_size, circular_logging, backup_rate }
     }
 }
 
@@ -197,6 +206,9 @@ impl Config {
         if !log_sizes.contains(&self.database.log_size) {
             return Err("database.log_size goes from 64 KiB to 1 GiB, in bytes".into());
         }
+        if (1..1 << 20).contains(&self.database.backup_rate) {
+            return Err("database.backup_rate is 0 or at least 1 MiB, in bytes a second".into());
+        }
         for (key, days) in [("validity.ca_days", self.validity.ca_days), ("crl.days", self.crl.days)] {
             if !(1..=MAX_DAYS).contains(&days) {
                 return Err(format!("{key} goes from 1 to {MAX_DAYS}"));
@@ -254,6 +266,7 @@ impl Config {
              [database]\n\
              log_size = {log_size} # bytes; a log is closed when it is larger\n\
              circular_logging = {circular} # true: old logs are dropped, only full backups remain possible\n\
+             backup_rate = {rate} # bytes a second that a backup reads while certificates are issued; 0: no limit\n\
              \n\
              [validity]\n\
              ca_days = {ca_days}\n\
@@ -275,6 +288,7 @@ impl Config {
             flags = self.interface_flags,
             log_size = self.database.log_size,
             circular = self.database.circular_logging,
+            rate = self.database.backup_rate,
             ca_days = self.validity.ca_days,
             skew = self.validity.clock_skew_minutes,
             crl_days = self.crl.days,
@@ -329,6 +343,7 @@ mod tests {
         config.publish.crl_urls = vec!["http://pki.example/ca.crl".into()];
         config.database.log_size = 65536;
         config.database.circular_logging = true;
+        config.database.backup_rate = 0;
         let read = Config::parse(&config.to_toml()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{config:?}"));
         assert_eq!(read.interface_flags, 0x641);

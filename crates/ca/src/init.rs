@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use certadm_store::{FileTime, Folder, Options, Store, Writer, durable};
+use certadm_store::{FileTime, Folder, Store, Writer, durable};
 use der::Encode;
 use x509_cert::builder::Builder;
 use x509_cert::name::Name;
@@ -60,11 +60,7 @@ impl Authority {
         durable::create_dir(folder.path())?;
         let key = CaKey::generate(config.key)?;
         key.save(&folder.key_path(), passphrase)?;
-        let options = Options {
-            log_size: config.database.log_size,
-            circular_logging: config.database.circular_logging,
-        };
-        let store = Store::create(folder, &config.name.sanitized(), options)?;
+        let store = Store::create(folder, &config.name.sanitized(), config.database.store_options())?;
         let made = match role {
             Role::Root => {
                 let mut writer = store.writer()?;

@@ -133,9 +133,7 @@ impl CaKey {
             KeyType::Rsa3072 => Ok(Private::Rsa(Box::new(generate_rsa(3072)?))),
             KeyType::Rsa4096 => Ok(Private::Rsa(Box::new(generate_rsa(4096)?))),
         };
-        private
-            .and_then(Self::with_public_parts)
-            .map_err(|reason| Error::Key { what: "made", reason })
+        private.and_then(Self::with_public_parts).map_err(|reason| Error::Key { what: "made", reason })
     }
 
     /// Opens an encrypted PKCS#8 file in PEM. Files of other tools are read as well, if they use

@@ -9,7 +9,7 @@ use certadm_store::{Error, Folder, Options, Store};
 
 fn store(dir: &tempfile::TempDir) -> Arc<Store> {
     let folder = Folder::new(dir.path().join("ca"));
-    let options = Options { log_size: 64 * 1024, circular_logging: false };
+    let options = Options { log_size: 64 * 1024, circular_logging: false, backup_rate: 0 };
     let store = Store::create(&folder, "Test CA", options).unwrap();
     issue(&store, 1);
     Arc::new(store)

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use certadm_proto::csra::Hresult;
 use sha2::{Digest, Sha256};
@@ -18,7 +18,12 @@ pub(crate) const BUFFER_LEN: usize = 512 * 1024;
 /// Buffers in flight.
 const BUFFERS: usize = 8;
 /// How many bytes are written before they are flushed and read back.
-const WINDOW: u64 = 16 << 20;
+const WINDOW: u64 = 4 << 20;
+/// How many windows may be written and not yet read back. What waits for the medium here stands in the way of the CA's own
+/// commits, if both share it.
+const WINDOWS: usize = 2;
+/// How much the threads of a backup yield to the CA that issues on the same machine, as in `nice`.
+const NICENESS: i32 = 10;
 
 /// Both hashes of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,14 +53,14 @@ pub(crate) fn store(path: &Path, read: impl FnMut(&mut [u8]) -> Result<usize>) -
         let (to_hash, hash_from) = sync_channel(BUFFERS);
         let (to_write, write_from) = sync_channel(BUFFERS);
         let (to_pool, pool) = sync_channel(BUFFERS);
-        let (to_check, check_from) = channel();
+        let (to_check, check_from) = sync_channel(WINDOWS - 1);
         for _ in 0..BUFFERS {
             // The pool has room for all buffers and its other end is held below.
             to_pool.send(vec![0; BUFFER_LEN]).ok();
         }
-        let hasher = scope.spawn(move || hash(&hash_from, &to_write));
-        let writer = scope.spawn(move || write(file, path, &write_from, &to_pool, &to_check));
-        let checker = scope.spawn(move || flush_and_read_back(file, path, &check_from));
+        let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write)));
+        let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_check)));
+        let checker = scope.spawn(move || yielding(|| flush_and_read_back(file, path, &check_from)));
         let produced = produce(read, &pool, &to_hash);
         drop((to_hash, pool));
         let hashes = hasher.join().map_err(|_| panicked(path))?;
@@ -74,6 +79,13 @@ pub(crate) fn store(path: &Path, read: impl FnMut(&mut [u8]) -> Result<usize>) -
             })
         }
     })
+}
+
+/// Runs `work` on a thread of its own that yields to others.
+fn yielding<T>(work: impl FnOnce() -> T) -> T {
+    // On Linux this is the calling thread alone. Where it is refused, the backup is only less polite.
+    rustix::process::setpriority_process(None, NICENESS).ok();
+    work()
 }
 
 fn produce(
@@ -112,7 +124,7 @@ fn write(
     path: &Path,
     from: &Receiver<Chunk>,
     to_pool: &SyncSender<Vec<u8>>,
-    to_check: &Sender<u64>,
+    to_check: &SyncSender<u64>,
 ) -> Result<()> {
     let mut out = file;
     let (mut written, mut told) = (0, 0);
@@ -136,7 +148,7 @@ fn flush_and_read_back(file: &File, path: &Path, written: &Receiver<u64>) -> Res
     let mut buffer = vec![0; BUFFER_LEN];
     let mut checked = 0;
     while let Ok(mut end) = written.recv() {
-        // Several windows may have been written meanwhile: one flush serves them.
+        // Another window may have been written meanwhile: one flush serves both.
         while let Ok(later) = written.try_recv() {
             end = later;
         }

@@ -15,9 +15,9 @@ use certadm_session::LocalSource;
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;
 use certadm_set::{Set, Silent, TakeOptions, take};
-use certadm_store::Folder;
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::{HEADER_LEN, LogFile};
+use certadm_store::{Folder, PAGE_SIZE};
 use common::{Ca, copy_dir, scratch, serials, start};
 
 /// Whole verifications, and whole restores, over bits chosen at random.
@@ -101,7 +101,7 @@ fn every_bit_of_every_file_is_protected() {
         }
         let Some(image) = &set.image else { continue };
         let flipper = Flipper::open(image);
-        let trailer = flipper.len - 8192;
+        let trailer = flipper.len - u64::from(PAGE_SIZE);
         count += flipper.all(8 * trailer..8 * flipper.len, || read_trailer(image).is_err());
         count += flipper.all(bits_of(0..trailer), || {
             read_trailer(image).and_then(|trailer| check_image(image, &trailer, |_| ())).is_err()

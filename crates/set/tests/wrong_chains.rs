@@ -10,8 +10,11 @@ use certadm_proto::csra::Hresult;
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;
 use certadm_set::{Set, Silent};
-use certadm_store::Writer;
+use certadm_store::{PAGE_SIZE, Writer};
 use common::{Ca, copy_dir, edit, image, insert, lay_down, log, scratch, serials, start};
+
+/// A page of the store, in bytes.
+const PAGE: usize = PAGE_SIZE as usize;
 
 /// A good chain, and what is mixed into it to make it wrong. Image: needs 2 to 4; logs: 2 to 6.
 struct World {
@@ -149,14 +152,14 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "the image has no trailer",
-        make: |_, set| edit(&image(set), |bytes| bytes.truncate(bytes.len() - 8192)),
+        make: |_, set| edit(&image(set), |bytes| bytes.truncate(bytes.len() - PAGE)),
         code: Hresult::RESTORE_OF_NON_BACKUP_DATABASE,
     },
     Case {
         name: "the image's trailer is damaged",
         make: |_, set| {
             edit(&image(set), |bytes| {
-                let trailer = bytes.len() - 8192;
+                let trailer = bytes.len() - PAGE;
                 bytes[trailer + 100] ^= 1;
             });
         },
@@ -166,8 +169,8 @@ const CASES: &[Case] = &[
         name: "a page before the trailer is missing",
         make: |_, set| {
             edit(&image(set), |bytes| {
-                let trailer = bytes.len() - 8192;
-                bytes.drain(trailer - 8192..trailer);
+                let trailer = bytes.len() - PAGE;
+                bytes.drain(trailer - PAGE..trailer);
             });
         },
         code: Hresult::DATABASE_PATCH_FILE_MISMATCH,
@@ -243,7 +246,7 @@ fn a_damaged_page_is_found_by_verify_and_by_the_start() {
     let world = World::new();
     let set = world.path("good");
     // Page 2 of the image: the plan reads names, trailer and logs, and leaves the pages to whoever reads them all.
-    edit(&image(&set), |bytes| bytes[8192 + 77] ^= 4);
+    edit(&image(&set), |bytes| bytes[PAGE + 77] ^= 4);
     let report = verify(std::slice::from_ref(&set), &mut Silent);
     assert!(report.findings.iter().any(|finding| finding.code == Hresult::READ_VERIFY_FAILURE), "{report:?}");
     let target = world.path("new");

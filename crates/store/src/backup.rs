@@ -177,7 +177,8 @@ impl Backup {
                 _ => Error::Backup(Hresult::LOG_READ_VERIFY_FAILURE),
             })?;
         let file = File::open(&path).during("open", &path)?;
-        Ok(LogReader { file: file.take(log.header().file_len()), len: log.header().file_len(), path })
+        let len = log.header().file_len();
+        Ok(LogReader { file: file.take(len), shared: Arc::clone(&self.shared), len, path })
     }
 
     /// Deletes the logs that this backup makes redundant, lowest first. Returns generations and bytes freed.
@@ -253,6 +254,7 @@ impl ImageReader {
     /// # Errors
     /// [`Error::Io`], [`Error::Sqlite`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.shared.wait_turn(buffer.len());
         let image_len = self.image_pages * u64::from(self.page_size);
         let mut filled = 0;
         if self.offset < image_len {
@@ -297,6 +299,7 @@ impl ImageReader {
 #[derive(Debug)]
 pub struct LogReader {
     file: std::io::Take<File>,
+    shared: Arc<Shared>,
     len: u64,
     path: PathBuf,
 }
@@ -312,6 +315,7 @@ impl LogReader {
     /// # Errors
     /// [`Error::Io`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.shared.wait_turn(buffer.len());
         let mut filled = 0;
         while filled < buffer.len() {
             match self.file.read(&mut buffer[filled..]) {

@@ -251,6 +251,11 @@ pub fn io_hresult(error: &io::Error) -> Hresult {
 
 fn sqlite_hresult(error: &rusqlite::Error) -> Hresult {
     use rusqlite::ErrorCode;
+    // SQLite lengthens its shared memory by writing: no room is what keeps it from that.
+    let no_room = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+    if error.sqlite_error().is_some_and(|cause| cause.extended_code == no_room) {
+        return Hresult::DISK_FULL;
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Hresult::DISK_FULL,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {

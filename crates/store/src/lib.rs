@@ -18,6 +18,7 @@ pub mod locks;
 pub mod log_file;
 mod marks;
 mod owner;
+mod pace;
 pub mod record;
 pub mod recovery;
 mod schema;

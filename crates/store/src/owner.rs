@@ -17,6 +17,7 @@ use crate::generation::{self, Adopted, Rolled};
 use crate::locks::{self, Gate, Held};
 use crate::log_file::Signature;
 use crate::marks::Mark;
+use crate::pace::{Commits, Pace};
 use crate::recovery::Recovered;
 use crate::trailer::Trailer;
 use crate::writer::Writer;
@@ -32,12 +33,16 @@ pub struct Options {
     pub log_size: u64,
     /// Delete logs as soon as the database file does not need them. Logs-only backups are then refused (0xC800020E).
     pub circular_logging: bool,
+    /// While certificates are being issued, a backup reads no more than this many bytes a second, so that issuing keeps
+    /// most of processor and disk; 0 for as fast as it goes. A CA that does not issue at the time is always read
+    /// as fast as it goes.
+    pub backup_rate: u64,
 }
 
 impl Default for Options {
-    /// 1 MiB logs as a Windows CA has, no circular logging.
+    /// 1 MiB logs as a Windows CA has, no circular logging, 64 MiB a second while the CA issues.
     fn default() -> Self {
-        Self { log_size: 1 << 20, circular_logging: false }
+        Self { log_size: 1 << 20, circular_logging: false, backup_rate: 64 << 20 }
     }
 }
 
@@ -66,6 +71,9 @@ pub(crate) struct Shared {
     pub(crate) database: PathBuf,
     pub(crate) options: Options,
     core: Mutex<Core>,
+    commits: Commits,
+    /// Of the one backup that runs.
+    pace: Mutex<Pace>,
     /// One backup at a time (certbcli.md D25).
     pub(crate) backup_running: Mutex<bool>,
     stop: Mutex<bool>,
@@ -164,6 +172,8 @@ impl Store {
             database,
             options,
             core: Mutex::new(core),
+            commits: Commits::new(),
+            pace: Mutex::new(Pace::new(options.backup_rate)),
             backup_running: Mutex::new(false),
             stop: Mutex::new(false),
             wake: Condvar::new(),
@@ -277,6 +287,11 @@ impl Shared {
         self.core().writer.file().clone()
     }
 
+    /// Holds a reader of the backup back while the CA issues.
+    pub(crate) fn wait_turn(&self, len: usize) {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).wait(len, &self.commits);
+    }
+
     pub(crate) fn roll(&self) -> Result<Rolled> {
         self.roll_locked(&mut self.core())
     }
@@ -336,9 +351,9 @@ impl Nudge {
     /// `writer` is the connection that committed: it tells the WAL's length without waiting for the owner's.
     pub(crate) fn after_commit(&self, writer: &DatabaseConnection) {
         if let Some(shared) = self.0.upgrade() {
-            let rolled = generation::wal_len(writer).and_then(|len| {
-                if len > shared.options.log_size { shared.roll_if_due() } else { Ok(()) }
-            });
+            shared.commits.happened();
+            let rolled = generation::wal_len(writer)
+                .and_then(|len| if len > shared.options.log_size { shared.roll_if_due() } else { Ok(()) });
             shared.keep_roll_error(rolled);
         }
     }

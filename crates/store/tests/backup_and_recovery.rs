@@ -11,7 +11,7 @@ use certadm_store::backup::Backup;
 use certadm_store::chain::{check_chain, check_image, read_trailer};
 use certadm_store::{Adopted, Error, Folder, Options, Store, Writer, record};
 
-const SMALL_LOGS: Options = Options { log_size: 128 * 1024, circular_logging: false };
+const SMALL_LOGS: Options = Options { log_size: 128 * 1024, circular_logging: false, backup_rate: 0 };
 
 fn insert(writer: &mut Writer, serial: u32) {
     writer

@@ -6,7 +6,7 @@ use std::time::Duration;
 use certadm_proto::csra::{BackupType, Hresult};
 use certadm_store::{Error, Folder, Options, Store, Writer};
 
-const SMALL_LOGS: Options = Options { log_size: 64 * 1024, circular_logging: false };
+const SMALL_LOGS: Options = Options { log_size: 64 * 1024, circular_logging: false, backup_rate: 0 };
 
 fn insert(writer: &mut Writer) {
     writer

@@ -22,8 +22,7 @@ pub(crate) fn store_options(folder: &Folder) -> Result<Options, Failure> {
     if !path.exists() {
         return Ok(Options::default());
     }
-    let database = Config::load(&path)?.database;
-    Ok(Options { log_size: database.log_size, circular_logging: database.circular_logging })
+    Ok(Config::load(&path)?.database.store_options())
 }
 
 /// The name under which this host's paths go into lists (certbcli.md D29).

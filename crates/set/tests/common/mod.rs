@@ -13,7 +13,7 @@ use certadm_store::backup::Backup;
 use certadm_store::{Error, Folder, Options, Store, Writer, record};
 
 /// Logs are rolled by the tests alone.
-const NEVER_ROLL: Options = Options { log_size: 1 << 30, circular_logging: false };
+const NEVER_ROLL: Options = Options { log_size: 1 << 30, circular_logging: false, backup_rate: 0 };
 
 /// A folder for one test.
 pub(crate) fn scratch() -> tempfile::TempDir {
