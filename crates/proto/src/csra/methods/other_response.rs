@@ -9,13 +9,13 @@ use crate::ndr::{NdrError, Reader, Writer};
 /// are there, zeroed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherResponse<'a> {
-    /// The [out] parameters.
+    /// The out parameters.
     pub out: OtherOut<'a>,
     /// The method's own code.
     pub code: Hresult,
 }
 
-/// The [out] parameters of a method before its code.
+/// The out parameters of a method before its code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OtherOut<'a> {

@@ -34,15 +34,15 @@ pub enum PackedError {
         /// The number.
         kind: i32,
     },
-    /// A string lies outside the blob or has no NUL.
-    #[error("the string at byte {offset} of the value does not end inside it")]
+    /// A part lies outside the blob, or a string has no NUL.
+    #[error("the part at byte {offset} of the value does not end inside it")]
     Unterminated {
         /// Where it begins.
         offset: usize,
     },
-    /// The names are longer in all than twice the blob could hold.
-    #[error("the names in the value are longer than the value itself; the server laid them over one another")]
-    Names,
+    /// The parts are longer in all than the blob could hold.
+    #[error("the parts of the value are longer than the value itself; the server laid them over one another")]
+    Overlaid,
     /// A string is malformed.
     #[error(transparent)]
     Text(#[from] wide::WideError),
@@ -112,19 +112,16 @@ impl CaProperty {
     ///
     /// # Errors
     ///
-    /// [`PackedError`], the server's fault: among others [`PackedError::Names`].
+    /// [`PackedError`], the server's fault: among others [`PackedError::Overlaid`].
     pub fn decode_all(count: u32, blob: &[u8]) -> Result<Vec<Self>, PackedError> {
         let mut reader = Reader::new(blob, ByteOrder::Little);
+        let mut source = Source::of(blob);
         let mut properties = Vec::new();
-        let mut room = 2 * blob.len(); // of UTF-8, which has at most 3 bytes for 2 of UTF-16
         for _ in 0..count {
             let (id, kind) = (reader.i32()?, reader.u8()?);
             reader.u8()?; // reserved
             let (flags, offset) = (reader.u16()?, reader.u32()?);
-            let name = text_at(blob, usize::try_from(offset).unwrap_or(usize::MAX))?;
-            // Many descriptions with one long name would become far more than was sent.
-            room = room.checked_sub(name.len()).ok_or(PackedError::Names)?;
-            properties.push(Self { id, kind, flags, name });
+            properties.push(Self { id, kind, flags, name: source.text(offset)? });
         }
         Ok(properties)
     }
@@ -132,16 +129,81 @@ impl CaProperty {
     /// Encodes descriptions: all of them, then their names.
     #[must_use]
     pub fn encode_all(properties: &[Self]) -> Vec<u8> {
-        let mut names = Writer::new();
+        let mut tail = Tail::behind(properties.len() * CA_PROPERTY_SIZE);
         let mut writer = Writer::new();
         for property in properties {
-            let offset = properties.len() * CA_PROPERTY_SIZE + names.position();
-            writer.i32(property.id).u8(property.kind).u8(0).u16(property.flags).count(offset);
-            write_text(&mut names, &property.name);
-            names.align(4);
+            writer
+                .i32(property.id)
+                .u8(property.kind)
+                .u8(0)
+                .u16(property.flags)
+                .count(tail.text(&property.name));
         }
-        writer.bytes(&names.into_bytes());
+        writer.bytes(&tail.into_bytes());
         writer.into_bytes()
+    }
+}
+
+/// What offsets point into.
+pub(super) struct Source<'a> {
+    blob: &'a [u8],
+    room: usize,
+}
+
+impl<'a> Source<'a> {
+    /// A whole blob. All that is taken from it may not be longer than twice the blob: many entries that share one
+    /// long text would become far more than was sent, and UTF-8 has at most 3 bytes for 2 of UTF-16.
+    pub(super) const fn of(blob: &'a [u8]) -> Self {
+        Self { blob, room: blob.len().saturating_mul(2) }
+    }
+
+    /// The NUL-terminated string at an offset.
+    pub(super) fn text(&mut self, offset: u32) -> Result<String, PackedError> {
+        let text = text_at(self.blob, usize::try_from(offset).unwrap_or(usize::MAX))?;
+        self.room = self.room.checked_sub(text.len()).ok_or(PackedError::Overlaid)?;
+        Ok(text)
+    }
+
+    /// `length` bytes at an offset.
+    pub(super) fn bytes(&mut self, offset: u32, length: u32) -> Result<Vec<u8>, PackedError> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let bytes = self.blob.get(start..).and_then(|rest| rest.get(..length));
+        let bytes = bytes.ok_or(PackedError::Unterminated { offset: start })?;
+        self.room = self.room.checked_sub(length).ok_or(PackedError::Overlaid)?;
+        Ok(bytes.to_vec())
+    }
+}
+
+/// What is written behind the entries of fixed size, each part 4-aligned.
+pub(super) struct Tail {
+    start: usize,
+    writer: Writer,
+}
+
+impl Tail {
+    /// Nothing yet, behind `start` bytes.
+    pub(super) const fn behind(start: usize) -> Self {
+        Self { start, writer: Writer::new() }
+    }
+
+    /// Adds a string with its NUL and returns its offset.
+    pub(super) fn text(&mut self, text: &str) -> usize {
+        let offset = self.start + self.writer.position();
+        write_text(&mut self.writer, text);
+        self.writer.align(4);
+        offset
+    }
+
+    /// Adds bytes and returns their offset.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> usize {
+        let offset = self.start + self.writer.position();
+        self.writer.bytes(bytes).align(4);
+        offset
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.writer.into_bytes()
     }
 }
 
