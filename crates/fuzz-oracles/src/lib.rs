@@ -11,6 +11,7 @@
 
 mod ese_base;
 mod sealing;
+mod stub;
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +43,12 @@ macro_rules! targets {
 }
 
 targets! {
+    activation: "activations of DCOM, asked and answered",
     auth_acceptor: "the acceptors of NTLM and SPNEGO, fed with a sequence of tokens",
     auth_unseal: "sealed messages that nobody sealed",
+    csra_request: "the calls of the CA's administration interface",
+    csra_response: "the answers of the CA's administration interface",
+    ept_map: "the endpoint mapper's calls and answers",
     ese_database: "a Windows database with damaged pages whose checksums are right",
     ese_page: "one page of a Windows database",
     ese_replay: "hostile log records over a Windows database",
@@ -52,10 +57,14 @@ targets! {
     log_header: "the header of a store's log",
     manifest: "the manifest of a backup set",
     ntlm_message: "the messages of NTLM",
+    object_exporter: "the resolver's calls and answers",
+    objref: "object references of DCOM",
+    rem_unknown: "the Remote Unknown's calls and answers",
     restore_record: "the record of a registered restore",
     rpc_pdu: "the PDUs of DCE/RPC, as they come off a connection",
     spnego_token: "the tokens of SPNEGO",
     tagged_list: "the string lists of the backup calls and of `certbkxp.dat`",
     trailer: "the trailer page of a backup image",
     unc_paths: "paths in UNC form and back",
+    variant: "configuration values as VARIANT",
 }
