@@ -1,4 +1,5 @@
-//! The one table of result codes: constant, value, published name, a sentence of ours (certbcli.md 14.2 to 14.5).
+//! The one table of result codes: constant, value, published name, a sentence of ours (certbcli.md 14.2 to 14.5, and
+//! wire.md 4 for those of the object layer).
 
 use super::hresult::Hresult;
 
@@ -109,6 +110,15 @@ hresult_table! {
     REGDB_E_CLASSNOTREG = bits(0x8004_0154), "REGDB_E_CLASSNOTREG", "that machine has no CA administration service";
     CO_E_NOTINITIALIZED = bits(0x8004_01F0), "CO_E_NOTINITIALIZED", "COM is not initialised in this thread";
     CO_E_SERVER_EXEC_FAILURE = bits(0x8008_0005), "CO_E_SERVER_EXEC_FAILURE", "the certificate service could not be started";
+
+    // wire.md 4.6, 4.15: codes of activation and of the Remote Unknown
+    E_NOINTERFACE = bits(0x8000_4002), "E_NOINTERFACE", "the object does not have this interface";
+    RPC_E_INVALID_OBJECT = bits(0x8001_0114), "RPC_E_INVALID_OBJECT", "the server knows no such object";
+    RPC_E_INVALID_OBJREF = bits(0x8001_011D), "RPC_E_INVALID_OBJREF",
+        "an object reference or the properties of an activation are malformed";
+    CO_E_OBJNOTREG = bits(0x8004_01FB), "CO_E_OBJNOTREG", "the server knows no such interface of an object";
+    CO_E_RUNAS_LOGON_FAILURE = bits(0x8000_401A), "CO_E_RUNAS_LOGON_FAILURE",
+        "the server cannot be started in the session that was asked for";
 
     // 14.4 Backup-library codes of the sister API
     HR_NYI = bits(0xC000_0001), "hrNyi", "the backup library does not implement this";

@@ -250,7 +250,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn units(&mut self, count: usize) -> Result<Vec<u16>, NdrError> {
+    /// `count` 16-bit integers, of which the caller knows that the position is even.
+    pub(crate) fn units(&mut self, count: usize) -> Result<Vec<u16>, NdrError> {
         let length = count.saturating_mul(2);
         let order = self.order;
         let (pairs, _) = self.bytes(length)?.as_chunks::<2>();

@@ -136,7 +136,13 @@ impl Writer {
         self.u32(count).u32(0).u32(count).units(kept)
     }
 
-    fn units(&mut self, units: &[u16]) -> &mut Self {
+    /// The number of elements of an array, as 32 bits.
+    pub fn count(&mut self, count: usize) -> &mut Self {
+        self.u32(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// 16-bit integers as they are.
+    pub(crate) fn units(&mut self, units: &[u16]) -> &mut Self {
         self.bytes.reserve(units.len().saturating_mul(2));
         for unit in units {
             self.bytes.extend_from_slice(&unit.to_le_bytes());
