@@ -11,7 +11,7 @@ use certadm_auth::{AccountStore, NtHash, same_name};
 use certadm_proto::csra::Hresult;
 use certadm_proto::csra::flags::Roles;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::roles::{role_named, role_names};
 
@@ -130,9 +130,14 @@ struct Table {
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: String,
-    nt_hash: Zeroizing<String>,
+    nt_hash: HexHash,
     roles: Vec<String>,
 }
+
+/// An NT hash in hex digits; wiped when dropped.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+struct HexHash(String);
 
 impl UserFile {
     /// The file `users.toml` of the CA in `dir`.
@@ -218,7 +223,7 @@ impl UserFile {
     fn write(&self, users: &[User], folder: &File) -> Result<(), UsersError> {
         let entry = |user: &User| Entry {
             name: user.name.clone(),
-            nt_hash: Zeroizing::new(hex(user.nt_hash.expose())),
+            nt_hash: HexHash(hex(user.nt_hash.expose())),
             roles: role_names(user.roles).into_iter().map(str::to_owned).collect(),
         };
         let table = Table { user: users.iter().map(entry).collect() };
@@ -246,7 +251,7 @@ impl UserFile {
     fn parse(&self, entry: Entry) -> Result<User, UsersError> {
         let Entry { name, nt_hash, roles } = entry;
         check_name(&name)?;
-        let nt_hash = NtHash::from_hex(&nt_hash)
+        let nt_hash = NtHash::from_hex(&nt_hash.0)
             .ok_or_else(|| self.malformed(&format!("the nt_hash of {name:?} is not 32 hex digits")))?;
         let mut granted = Roles::NONE;
         for role in roles {
