@@ -46,8 +46,8 @@ pub(crate) struct Peer {
     pub(crate) sent: usize,
     /// The PDU to change, by its number, and how.
     pub(crate) change: Option<(usize, Change)>,
-    /// How many bytes were read at most in one answer.
-    pub(crate) bytes_read: usize,
+    /// Whether a PDU that a change made shorter than it says ends the connection.
+    pub(crate) leave_when_short: bool,
 }
 
 struct Security {
@@ -71,7 +71,7 @@ impl Peer {
     }
 
     fn over(stream: Box<dyn Stream>) -> Self {
-        Self { stream, security: None, next_call: 1, sent: 0, change: None, bytes_read: 0 }
+        Self { stream, security: None, next_call: 1, sent: 0, change: None, leave_when_short: false }
     }
 
     /// Sends bytes as they are; false when the server has closed.
@@ -84,10 +84,9 @@ impl Peer {
         let mut bytes = vec![0; Header::SIZE];
         self.stream.read_exact(&mut bytes).ok()?;
         let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-        assert!(length >= Header::SIZE);
+        assert!(length >= Header::SIZE, "{bytes:?}");
         bytes.resize(length, 0);
         self.stream.read_exact(&mut bytes[Header::SIZE..]).ok()?;
-        self.bytes_read += length;
         Some(bytes)
     }
 
@@ -109,7 +108,12 @@ impl Peer {
             change(&mut bytes);
         }
         self.sent += 1;
-        if bytes.is_empty() || !self.send_bytes(&bytes) { Err(Failed::Closed) } else { Ok(()) }
+        if bytes.is_empty() || !self.send_bytes(&bytes) {
+            return Err(Failed::Closed);
+        }
+        let announced = bytes.get(8..10).map(|length| u16::from_le_bytes([length[0], length[1]]));
+        let is_short = announced.is_none_or(|announced| bytes.len() < announced.into());
+        if self.leave_when_short && is_short { Err(Failed::Closed) } else { Ok(()) }
     }
 
     fn answer_to_bind(&mut self) -> Result<Vec<u8>, Failed> {
@@ -143,10 +147,8 @@ impl Peer {
         level: AuthLevel,
         flavour: Flavour,
     ) -> Result<(), Failed> {
-        let credentials = Credentials {
-            account: AccountName::new("", user),
-            password: Password::new(password.to_owned()),
-        };
+        let credentials =
+            Credentials { account: AccountName::new("", user), password: Password::new(password.to_owned()) };
         let mut handshake = initiator(flavour, &credentials, "HOST/ca01", auth_level(level)).unwrap();
         let auth_type = WireAuthType(handshake.auth_type().to_wire());
         assert_ne!(handshake.auth_type(), AuthType::Kerberos);
@@ -239,7 +241,11 @@ impl Peer {
             let pdu = Pdu::decode(&bytes).unwrap();
             match pdu.body {
                 Body::Response(response) => {
-                    assert_eq!(pdu.verifier.is_some(), self.security.is_some(), "answers are protected as calls");
+                    assert_eq!(
+                        pdu.verifier.is_some(),
+                        self.security.is_some(),
+                        "answers are protected as calls"
+                    );
                     stub.extend_from_slice(response.stub);
                 }
                 Body::Fault(fault) => return Err(Failed::Fault(fault.status.0)),
@@ -328,9 +334,15 @@ impl Object {
         let answer = self.call(request)?;
         let mut reader = Reader::new(&answer, ByteOrder::Little);
         OrpcThat::read(&mut reader).unwrap();
-        let Ok(Response::List { units, .. }) = Response::read(request, &mut reader) else { panic!("no list") };
+        let Ok(Response::List { units, .. }) = Response::read(request, &mut reader) else {
+            panic!("no list")
+        };
         let text = String::from_utf16(&units).unwrap();
-        Ok(text.split('\0').filter(|entry| !entry.is_empty()).map(|entry| entry.chars().skip(1).collect()).collect())
+        Ok(text
+            .split('\0')
+            .filter(|entry| !entry.is_empty())
+            .map(|entry| entry.chars().skip(1).collect())
+            .collect())
     }
 
     /// Opens, reads and closes a file.
