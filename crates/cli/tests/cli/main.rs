@@ -6,4 +6,5 @@ mod json_contract;
 mod life;
 mod ownership;
 mod secrets;
+mod serve;
 mod support;

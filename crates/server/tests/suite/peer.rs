@@ -15,8 +15,8 @@ use certadm_proto::dcom::activation::{ActivationProperties, ActivatorRequest, Ac
 use certadm_proto::dcom::{Clsid, ComVersion, Iid, Ipid, Oid, OrpcThat, OrpcThis};
 use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
 use certadm_proto::rpc::{
-    AuthLevel, AuthType as WireAuthType, BindBody, Body, ContextElement, Flags, FragmentPlan, Header, Layout,
-    Pdu, RequestBody, SyntaxId, Verifier,
+    AuthLevel, AuthType as WireAuthType, BindBody, BindOutcome, Body, ContextElement, Flags, FragmentPlan,
+    Header, Layout, Pdu, RequestBody, SyntaxId, Verifier,
 };
 
 use crate::world::{PASSWORD, World};
@@ -28,8 +28,10 @@ pub(crate) enum Failed {
     Fault(u32),
     /// bind_nak with this reason.
     Nak(u16),
-    /// The server closed the connection.
+    /// The server closed the connection, or said nothing for long.
     Closed,
+    /// The answer is that of another call.
+    Strange,
 }
 
 /// Changes an outgoing PDU; what it leaves empty is not sent, and the connection is closed instead.
@@ -65,8 +67,13 @@ impl Peer {
     }
 
     pub(crate) fn unix(path: &Path) -> Self {
+        Self::unix_with_patience(path, Duration::from_secs(20))
+    }
+
+    /// One that waits so long for an answer.
+    pub(crate) fn unix_with_patience(path: &Path, patience: Duration) -> Self {
         let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
         Self::over(Box::new(stream))
     }
 
@@ -121,12 +128,14 @@ impl Peer {
         let pdu = Pdu::decode(&bytes).unwrap();
         match pdu.body {
             Body::BindAck(ack) | Body::AlterContextResponse(ack) => {
-                assert!(matches!(ack.results[0], certadm_proto::rpc::BindOutcome::Accepted(_)), "{ack:?}");
+                if !matches!(ack.results.first(), Some(BindOutcome::Accepted(_))) {
+                    return Err(Failed::Strange);
+                }
                 Ok(pdu.verifier.map(|verifier| verifier.token.to_vec()).unwrap_or_default())
             }
             Body::BindNak(nak) => Err(Failed::Nak(nak.reason.0)),
             Body::Fault(fault) => Err(Failed::Fault(fault.status.0)),
-            other => panic!("{other:?}"),
+            _ => Err(Failed::Strange),
         }
     }
 
@@ -249,7 +258,7 @@ impl Peer {
                     stub.extend_from_slice(response.stub);
                 }
                 Body::Fault(fault) => return Err(Failed::Fault(fault.status.0)),
-                other => panic!("{other:?}"),
+                _ => return Err(Failed::Strange),
             }
             if pdu.flags.has(Flags::LAST) {
                 return Ok(stub);
@@ -279,7 +288,7 @@ pub(crate) fn stub(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
 
 /// The HRESULT at the end of an answer.
 pub(crate) fn code_of(answer: &[u8]) -> u32 {
-    u32::from_le_bytes(answer[answer.len() - 4..].try_into().unwrap())
+    answer.last_chunk().map_or(u32::MAX, |code| u32::from_le_bytes(*code))
 }
 
 /// An activated object, and the connection it is called over.
@@ -333,9 +342,9 @@ impl Object {
         use certadm_proto::csra::methods::Response;
         let answer = self.call(request)?;
         let mut reader = Reader::new(&answer, ByteOrder::Little);
-        OrpcThat::read(&mut reader).unwrap();
+        OrpcThat::read(&mut reader).map_err(|_| Failed::Strange)?;
         let Ok(Response::List { units, .. }) = Response::read(request, &mut reader) else {
-            panic!("no list")
+            return Err(Failed::Strange);
         };
         let text = String::from_utf16(&units).unwrap();
         Ok(text
@@ -354,6 +363,9 @@ impl Object {
         let mut total = 0;
         loop {
             let answer = self.call(&Request::BackupReadFile { size: 65536 })?;
+            if code_of(&answer) != 0 || answer.len() < 8 {
+                return Err(Failed::Strange);
+            }
             let count = answer[answer.len() - 8..answer.len() - 4].try_into().unwrap();
             let count = usize::try_from(u32::from_le_bytes(count)).unwrap();
             total += count;
@@ -396,8 +408,8 @@ pub(crate) fn activate(peer: &mut Peer, context: u16) -> Result<(Ipid, Oid, Ipid
     let stub = stub(|writer| request.write(writer));
     let answer = peer.request(context, request.opnum(), None, &stub)?;
     let mut reader = Reader::new(&answer, ByteOrder::Little);
-    OrpcThat::read(&mut reader).unwrap();
-    let response = ActivatorResponse::read(&mut reader).unwrap();
+    OrpcThat::read(&mut reader).map_err(|_| Failed::Strange)?;
+    let response = ActivatorResponse::read(&mut reader).map_err(|_| Failed::Strange)?;
     let Some(reply) = response.reply else { return Err(Failed::Fault(response.code.to_bits())) };
     let reference = reply.interfaces[0].reference.clone().unwrap().reference;
     Ok((reference.ipid, reference.oid, reply.exporter.rem_unknown))

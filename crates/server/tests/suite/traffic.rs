@@ -99,9 +99,11 @@ fn five_thousand_changed_messages() {
     wait_until("the connections are gone", || world.stopper.load().0 == 0);
 }
 
-/// As [`changed_session`], but a message that is cut short ends the connection, as nothing would come to complete it.
+/// As [`changed_session`], but a message that is cut short ends the connection, as nothing would come to complete it,
+/// and a server that waits for more is not waited for.
 fn changed_session_ended(world: &World, number: usize, change: Change) -> (Result<(), Failed>, usize) {
-    let mut peer = Peer::unix(world.addresses.socket.as_ref().unwrap());
+    let socket = world.addresses.socket.as_ref().unwrap();
+    let mut peer = Peer::unix_with_patience(socket, Duration::from_millis(150));
     peer.change = Some((number, change));
     peer.leave_when_short = true;
     let mut object = match Object::over(peer) {
