@@ -88,7 +88,6 @@ pub enum UsersError {
 
 impl UsersError {
     /// The result code that goes with it.
-    #[must_use]
     pub fn hresult(&self) -> Hresult {
         match self {
             Self::Io { source, .. } => certadm_store::error::io_hresult(source),
