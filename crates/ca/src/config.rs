@@ -32,6 +32,8 @@ pub struct Config {
     pub listeners: ListenersConfig,
     /// Who may do what over the Unix socket.
     pub roles: RolesConfig,
+    /// What the service lets its callers do at all.
+    pub service: ServiceConfig,
     /// The database.
     pub database: DatabaseConfig,
     /// How long things are valid.
@@ -123,6 +125,23 @@ impl RolesConfig {
     }
 }
 
+/// `[service]`: calls that cannot be taken back (spec/wire.md 7, item 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServiceConfig {
+    /// Whether administrators and operators may stop the service over the protocol (ServerControl).
+    pub shutdown: bool,
+    /// Whether operators may have logs deleted that their backup made redundant (BackupTruncateLogs).
+    pub truncation: bool,
+}
+
+impl Default for ServiceConfig {
+    /// Both, as a Windows CA has it.
+    fn default() -> Self {
+        Self { shutdown: true, truncation: true }
+    }
+}
+
 /// `[database]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -203,6 +222,8 @@ struct Settings {
     #[serde(default)]
     roles: RolesConfig,
     #[serde(default)]
+    service: ServiceConfig,
+    #[serde(default)]
     database: DatabaseConfig,
     #[serde(default)]
     validity: ValidityConfig,
@@ -237,6 +258,7 @@ impl Config {
             audit_filter: default_audit_filter(),
             listeners: ListenersConfig::default(),
             roles: RolesConfig::default(),
+            service: ServiceConfig::default(),
             database: DatabaseConfig::default(),
             validity: ValidityConfig::default(),
             crl: CrlConfig::default(),
@@ -284,6 +306,7 @@ impl Config {
             audit_filter: settings.audit_filter,
             listeners: settings.listeners,
             roles: settings.roles,
+            service: settings.service,
             database: settings.database,
             validity: settings.validity,
             crl: settings.crl,
@@ -373,6 +396,10 @@ impl Config {
              [roles]\n\
              {roles}\
              \n\
+             [service] # calls over the protocol that cannot be taken back\n\
+             shutdown = {shutdown} # stopping the service\n\
+             truncation = {truncation} # deleting logs that a backup made redundant\n\
+             \n\
              [database]\n\
              log_size = {log_size} # bytes; a log is closed when it is larger\n\
              circular_logging = {circular} # true: old logs are dropped, only full backups remain possible\n\
@@ -398,6 +425,8 @@ impl Config {
             audit = self.audit_filter,
             listen = self.listeners.listen,
             exporter = self.listeners.exporter_port,
+            shutdown = self.service.shutdown,
+            truncation = self.service.truncation,
             log_size = self.database.log_size,
             circular = self.database.circular_logging,
             ca_days = self.validity.ca_days,
@@ -456,6 +485,7 @@ mod tests {
         config.database.circular_logging = true;
         config.listeners.socket = Some("/run/ca \"1\"".into());
         config.roles.read = vec!["gid:7".into()];
+        config.service.truncation = false;
         let read = Config::parse(&config.to_toml()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{config:?}"));
         assert_eq!(read.interface_flags, 0x641);

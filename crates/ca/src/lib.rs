@@ -34,7 +34,8 @@ mod serial;
 
 pub use authority::Authority;
 pub use config::{
-    Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, RolesConfig, ValidityConfig,
+    Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, RolesConfig, ServiceConfig,
+    ValidityConfig,
 };
 pub use crl::{Publication, next_number};
 pub use error::{Error, Result};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use certadm_auth::same_name;
+use certadm_ca::ServiceConfig;
 use certadm_proto::csra::Hresult;
 use certadm_proto::csra::flags::{InterfaceFlags, Origin, Roles};
 use certadm_proto::csra::methods::Method;
@@ -119,6 +120,9 @@ pub enum Refusal {
     /// The caller lacks the role.
     #[error("the caller has no role that allows it; grant one with `certadm user` or in [roles] of ca.toml")]
     Role,
+    /// The call is switched off for everybody.
+    #[error("the call is switched off; see [service] of ca.toml")]
+    SwitchedOff,
     /// The backup belongs to another caller.
     #[error("the backup on this object belongs to another caller")]
     OtherCaller,
@@ -131,11 +135,21 @@ impl Refusal {
     }
 }
 
+/// What a service allows, whoever calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Who may use which interface (wire.md 5.4).
+    pub flags: InterfaceFlags,
+    /// Calls that cannot be taken back (wire.md 7, item 11).
+    pub allowed: ServiceConfig,
+}
+
 /// Judges a call in the order of wire.md 5.1; the authority comes after it.
 ///
 /// # Errors
 /// [`Refusal`]; nothing of the call's arguments may be looked at before.
-pub fn check(caller: &Caller, flags: InterfaceFlags, method: Method) -> Result<(), Refusal> {
+pub fn check(caller: &Caller, rules: Rules, method: Method) -> Result<(), Refusal> {
+    let Rules { flags, allowed } = rules;
     if caller.level < AuthLevel::Privacy {
         return Err(Refusal::Level);
     }
@@ -146,10 +160,15 @@ pub fn check(caller: &Caller, flags: InterfaceFlags, method: Method) -> Result<(
             Origin::Local => Refusal::LocalBackup,
         });
     }
-    let allowed = match right_of(method) {
+    let has_role = match right_of(method) {
         Right::Nothing => true,
         Right::AnyOf(roles) => caller.roles.has_any(roles),
         Right::AllOf(first, second) => caller.roles.has_any(first) && caller.roles.has_any(second),
     };
-    if allowed { Ok(()) } else { Err(Refusal::Role) }
+    match method.opnum() {
+        _ if !has_role => Err(Refusal::Role),
+        17 if !allowed.shutdown => Err(Refusal::SwitchedOff),
+        27 if !allowed.truncation => Err(Refusal::SwitchedOff),
+        _ => Ok(()),
+    }
 }

@@ -9,7 +9,7 @@ use certadm_proto::dcom::{Iid, Ipid};
 use certadm_proto::rpc::{Call, FaultStatus};
 use certadm_session::{CallError, Source};
 
-use crate::access::{self, Caller, Refusal};
+use crate::access::{self, Caller, Refusal, Rules};
 use crate::audit;
 use crate::dispatch::{Answer, Circumstances, check_trailer, enter, reader};
 use crate::object::{AdminObject, Session, State};
@@ -44,7 +44,8 @@ pub(crate) fn answer(
     if request.is_some() {
         check_trailer(circumstances, call, &reader)?;
     }
-    if let Err(refusal) = access::check(caller, shared.settings.interface_flags, method) {
+    let rules = Rules { flags: shared.settings.interface_flags, allowed: shared.settings.allowed };
+    if let Err(refusal) = access::check(caller, rules, method) {
         audit::refused(caller, method, refusal);
         return refuse(method, request.as_ref(), refusal);
     }
@@ -162,10 +163,12 @@ impl Calling<'_> {
             }
             Request::BackupOpenFile { path } => {
                 let length = source.open_file(path.as_deref().unwrap_or_default(), 0)?;
+                state.copying = Some((0, length));
                 Response::Length { length, code: Hresult::S_OK }
             }
             Request::BackupCloseFile => {
                 source.close_file()?;
+                audit::file_closed(state.copying.take());
                 Response::Code(Hresult::S_OK)
             }
             Request::BackupTruncateLogs => {

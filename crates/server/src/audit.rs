@@ -55,6 +55,15 @@ pub(crate) fn backup_ended(shared: &Shared, caller: &Caller, kind: BackupType, f
     }
 }
 
+/// Engine event 221: a file was delivered whole. Event 222, closed early, is the engine's own.
+pub(crate) fn file_closed(copied: Option<(u64, u64)>) {
+    if let Some((delivered, size)) = copied
+        && delivered == size
+    {
+        tracing::info!(event = 221, size, "backup of a file ends");
+    }
+}
+
 /// Engine event 223.
 pub(crate) fn logs_listed(logs: &TaggedList) {
     let names: Vec<&str> = logs.paths(Tag::Log).map(names::last_component).collect();

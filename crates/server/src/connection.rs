@@ -21,7 +21,7 @@ use certadm_proto::rpc::{
 use crate::access::{Caller, Identity};
 use crate::dispatch::{self, Answer};
 use crate::incoming::{Incoming, IncomingError};
-use crate::limits::WRITE_BATCH;
+use crate::limits::{RESOLVER_STUB, WRITE_BATCH};
 use crate::object::ConnectionId;
 use crate::service::{Port, Shared};
 use crate::transport::Stream;
@@ -91,7 +91,11 @@ impl Connection {
         let group = u32::try_from(id & 0x7FFF_FFFF).unwrap_or(1).max(1);
         let address = address.to_string().into_bytes();
         let now = Instant::now();
-        let rpc = ServerConnection::new(ServerLimits::default(), address, group, serves);
+        let limits = match port {
+            Port::Resolver => ServerLimits { max_stub: RESOLVER_STUB, ..ServerLimits::default() },
+            Port::Exporter | Port::Socket => ServerLimits::default(),
+        };
+        let rpc = ServerConnection::new(limits, address, group, serves);
         Self {
             // The kernel vouches for the peer of the socket: there every level counts as reached (wire.md 5.11).
             rpc: if port == Port::Socket { rpc } else { rpc.with_level_rule(level_rule) },

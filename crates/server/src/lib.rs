@@ -37,7 +37,7 @@ mod transport;
 mod unknown;
 mod users;
 
-pub use access::{Caller, Identity, Refusal, Right, check, is_backup, right_of};
+pub use access::{Caller, Identity, Refusal, Right, Rules, check, is_backup, right_of};
 pub use error::StartError;
 pub use limits::Limits;
 pub use listeners::Addresses;

@@ -69,6 +69,10 @@ impl Default for Limits {
 /// Addresses whose failed logons are remembered; the one that failed longest ago is forgotten first.
 pub(crate) const REMEMBERED_ADDRESSES: usize = 4096;
 
+/// The largest request that the resolver's port takes, in bytes. Two of its calls are answered to everybody, so that what
+/// they can make the service hold is little.
+pub(crate) const RESOLVER_STUB: usize = 64 * 1024;
+
 /// The stack of a connection's thread, in bytes. SQLite runs on it when a backup rolls or ends.
 pub(crate) const STACK: usize = 512 * 1024;
 

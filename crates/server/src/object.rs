@@ -24,6 +24,8 @@ pub(crate) struct AdminObject {
 pub(crate) struct State {
     pub(crate) source: LocalSource,
     pub(crate) session: Option<Session>,
+    /// Of the open file: bytes delivered, bytes announced.
+    pub(crate) copying: Option<(u64, u64)>,
     /// Open connections that have called the object.
     connections: HashSet<ConnectionId>,
     /// Since when there is none of them.
@@ -68,7 +70,8 @@ impl Loss {
 
 impl AdminObject {
     pub(crate) fn new(source: LocalSource) -> Self {
-        let state = State { source, session: None, connections: HashSet::new(), lost_since: None };
+        let state =
+            State { source, session: None, copying: None, connections: HashSet::new(), lost_since: None };
         Self { state: Mutex::new(state) }
     }
 

@@ -39,13 +39,18 @@ pub(crate) fn answer(state: &mut State, size: u32, storage: Vec<u8>) -> Answer {
 fn read(state: &mut State, buffer: &mut [u8]) -> Result<u32, Hresult> {
     match state.source.read(buffer) {
         Ok(count) => {
+            if let Some((delivered, _)) = &mut state.copying {
+                *delivered += count as u64;
+            }
             // A short read may have used the rest as scratch space.
             buffer.get_mut(count..).unwrap_or_default().fill(0);
             u32::try_from(count).map_err(|_| Hresult::E_UNEXPECTED)
         }
         Err(error) => {
             buffer.fill(0);
-            tracing::debug!(%error, code = %error.code, "a read failed");
+            if state.copying.is_some() {
+                tracing::error!(event = 218, %error, code = %error.code, "error while a file was copied");
+            }
             Err(error.code)
         }
     }

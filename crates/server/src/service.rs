@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use certadm_auth::{AuthError, Environment, FileTime, ServerNames, Service};
-use certadm_ca::{Config, RolesConfig};
+use certadm_ca::{Config, RolesConfig, ServiceConfig};
 use certadm_proto::csra::Hresult;
 use certadm_proto::csra::flags::{InterfaceFlags, Roles};
 use certadm_proto::csra::unc::UncRoot;
@@ -62,6 +62,8 @@ pub struct Settings {
     pub audit_filter: u32,
     /// The roles of local callers.
     pub roles: RolesConfig,
+    /// What the service lets its callers do at all.
+    pub allowed: ServiceConfig,
     /// What callers may use up.
     pub limits: Limits,
 }
@@ -79,6 +81,7 @@ impl Settings {
             interface_flags: InterfaceFlags::from_bits(config.interface_flags),
             audit_filter: config.audit_filter,
             roles: config.roles.clone(),
+            allowed: config.service,
             limits: Limits::default(),
         }
     }
@@ -295,29 +298,31 @@ impl Server {
     /// are answered for a little longer, the log is rolled and the database checkpointed.
     pub fn run(self) -> Stopped {
         let Self { shared, listeners, woken } = self;
+        let mut listeners = Some(listeners);
         let name = shared.settings.name.clone();
         audit::started(&name);
         let mut swept = Instant::now();
         let mut stop_at: Option<Instant> = None;
         loop {
             let now = Instant::now();
-            if stop_at.is_some_and(|stop_at| stop_at <= now) {
+            if stop_at.is_some_and(|stop_at| stop_at <= now || shared.connections.count() == 0) {
                 break;
             }
             if SWEEP <= now.saturating_duration_since(swept) {
                 shared.objects.sweep(now);
                 swept = now;
             }
-            if wait(&listeners, &woken) {
+            if wait(listeners.as_ref(), &woken) {
                 drain(&woken);
+                // Who comes now finds no service.
+                listeners = None;
                 shared.begin_stop();
                 stop_at.get_or_insert(Instant::now() + shared.settings.limits.farewell);
             }
-            for accepted in listeners.accept() {
+            for accepted in listeners.iter().flat_map(Listeners::accept) {
                 accept(&shared, accepted);
             }
         }
-        drop(listeners);
         shared.closing.store(true, Ordering::SeqCst);
         let all_left = shared.connections.end_all(LEAVING);
         shared.objects.clear();
@@ -369,9 +374,10 @@ impl Drop for Leaving {
 }
 
 /// Waits for callers or the order to stop; answers whether that came.
-fn wait(listeners: &Listeners, woken: &UnixStream) -> bool {
+fn wait(listeners: Option<&Listeners>, woken: &UnixStream) -> bool {
     let mut waited: Vec<PollFd<'_>> = listeners
-        .waitable()
+        .into_iter()
+        .flat_map(Listeners::waitable)
         .chain([woken.as_fd()])
         .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
         .collect();

@@ -191,3 +191,11 @@ fn an_address_that_guesses_is_shut_out() {
     std::thread::sleep(std::time::Duration::from_secs(3));
     Object::tcp(&world, "operator");
 }
+
+#[test]
+fn truncation_can_be_switched_off() {
+    let world = World::with_truncation(OPEN, Limits::default(), false);
+    let mut operator = Object::tcp(&world, "operator");
+    assert_eq!(operator.full_backup(), Err(Failed::Fault(DENIED)));
+    assert_eq!(operator.code(&Request::BackupEnd), 0);
+}

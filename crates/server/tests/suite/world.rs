@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use certadm_auth::NtHash;
-use certadm_ca::RolesConfig;
+use certadm_ca::{RolesConfig, ServiceConfig};
 use certadm_proto::csra::flags::{InterfaceFlags, Roles};
 use certadm_server::{Addresses, Limits, Server, Settings, Stopped, Stopper, User, UserFile};
 use certadm_store::{Folder, Options, Store};
@@ -41,6 +41,10 @@ impl World {
     }
 
     pub(crate) fn with(flags: InterfaceFlags, limits: Limits) -> Self {
+        Self::with_truncation(flags, limits, true)
+    }
+
+    pub(crate) fn with_truncation(flags: InterfaceFlags, limits: Limits, truncation: bool) -> Self {
         let dir = TempDir::new().unwrap();
         let folder = Folder::new(dir.path().join("ca"));
         let store = Store::create(&folder, CA_NAME, Options::default()).unwrap();
@@ -57,10 +61,10 @@ impl World {
             .unwrap();
         drop(writer);
         std::fs::write(folder.crl_dir().join("Test CA.crl"), b"crl").unwrap();
-        Self::serve(dir, store, flags, limits)
+        Self::serve(dir, store, flags, limits, truncation)
     }
 
-    fn serve(dir: TempDir, store: Store, flags: InterfaceFlags, limits: Limits) -> Self {
+    fn serve(dir: TempDir, store: Store, flags: InterfaceFlags, limits: Limits, truncation: bool) -> Self {
         let settings = Settings {
             name: CA_NAME.into(),
             host: "ca01".into(),
@@ -70,6 +74,7 @@ impl World {
             interface_flags: flags,
             audit_filter: 0x7f,
             roles: RolesConfig::default(),
+            allowed: ServiceConfig { truncation, ..ServiceConfig::default() },
             limits,
         };
         let server = Server::start(store, settings).unwrap();
