@@ -37,6 +37,14 @@ pub(crate) enum Command {
     Show(crate::verbs::show::ShowArgs),
     /// List what a CA's folder or a set holds: requests, certificates, extensions, attributes, CRLs
     List(crate::verbs::list::ListArgs),
+    /// Serve a CA: backups over the network and a Unix socket, by the protocol of Windows CAs
+    Serve(crate::verbs::serve::ServeArgs),
+    /// Accounts that may log on to the service over TCP: add, remove, list
+    #[command(subcommand)]
+    #[command(
+        after_help = "Example: certadm user add --dir /srv/ca backup --role operator --password-file pw"
+    )]
+    User(crate::verbs::user::UserCommand),
     /// Create a CA, issue under load, back up, lose it, restore it, prove it
     Drill(crate::verbs::drill::DrillArgs),
     /// Write shell completions to standard output

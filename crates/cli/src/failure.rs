@@ -83,6 +83,18 @@ impl From<certadm_ca::Error> for Failure {
     }
 }
 
+impl From<certadm_server::StartError> for Failure {
+    fn from(error: certadm_server::StartError) -> Self {
+        Self::of(&error, error.hresult(), error.remedy())
+    }
+}
+
+impl From<certadm_server::UsersError> for Failure {
+    fn from(error: certadm_server::UsersError) -> Self {
+        Self::of(&error, error.hresult(), error.remedy())
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::of(&error, certadm_store::error::io_hresult(&error), "check the path and its permissions")

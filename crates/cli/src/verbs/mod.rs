@@ -8,7 +8,9 @@ pub(crate) mod list;
 mod listing;
 mod live;
 pub(crate) mod restore;
+pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod user;
 pub(crate) mod verify;
 
 use certadm_ca::Config;
