@@ -5,10 +5,9 @@ use certadm_proto::csra::flags::{Control, DEFAULT_READ_BUFFER, Origin};
 use certadm_proto::csra::methods::{Request, Response};
 use certadm_proto::csra::{BackupType, Hresult, PlainList, TaggedList};
 use certadm_proto::dcom::{
-    ComVersion, Ipid, OrpcThat, RemUnknownRequest, StdObjRef,
+    ComVersion, InterfaceReferences, Ipid, OrpcThat, RemUnknownRequest, StdObjRef,
 };
-use certadm_proto::dcom::InterfaceReferences;
-use certadm_proto::ndr::{ByteOrder, Reader};
+use certadm_proto::ndr::{ByteOrder, Reader, Writer};
 
 use crate::connection::{Connection, Interface};
 use crate::dial::{Login, object_of, orpc_stub};
@@ -88,9 +87,15 @@ impl RemoteCa {
         self.interface.name
     }
 
-    /// Whether the CA serves the newer interface.
-    pub(crate) fn has_second_interface(&self) -> bool {
-        self.interface == Interface::CERT_ADMIN_2
+    /// Which methods the CA's interface has.
+    pub(crate) fn method_table(&self) -> certadm_proto::csra::methods::Interface {
+        use certadm_proto::csra::methods::Interface as Table;
+        if self.interface == Interface::CERT_ADMIN_2 { Table::CertAdmin2 } else { Table::CertAdmin }
+    }
+
+    /// The CA's name for calls that carry one.
+    pub(crate) fn authority(&self) -> Option<String> {
+        self.authority.clone()
     }
 
     /// GetServerState (wire.md 5.7): whether the CA serves requests and this caller may read it.
@@ -99,7 +104,7 @@ impl RemoteCa {
     /// [`Error`].
     pub fn server_state(&mut self) -> Result<bool, Error> {
         const CALL: &str = "GetServerState";
-        self.invoke(&Request::GetServerState { authority: self.authority.clone() }, CALL, |response| {
+        self.invoke(&Request::GetServerState { authority: self.authority() }, CALL, |response| {
             match response {
                 Response::State { state, .. } => Some(state == 1),
                 _ => None,
@@ -112,7 +117,7 @@ impl RemoteCa {
     /// # Errors
     /// [`Error`].
     pub fn ping(&mut self) -> Result<(), Error> {
-        self.invoke_plain(&Request::Ping { authority: self.authority.clone() }, "Ping")
+        self.invoke_plain(&Request::Ping { authority: self.authority() }, "Ping")
     }
 
     /// ServerControl (wire.md 5.7). [`Control::Shutdown`] stops the CA.
@@ -125,7 +130,7 @@ impl RemoteCa {
             Control::Suspend => certadm_proto::csra::flags::CSCONTROL_SUSPEND,
             Control::Restart => certadm_proto::csra::flags::CSCONTROL_RESTART,
         };
-        let request = Request::ServerControl { authority: self.authority.clone(), flags };
+        let request = Request::ServerControl { authority: self.authority(), flags };
         self.invoke(&request, "ServerControl", |response| match response {
             Response::Control { .. } => Some(()),
             _ => None,
@@ -135,7 +140,7 @@ impl RemoteCa {
     /// BackupPrepare with the flags of the wire: `grbitJet` 1 for logs only, `dwBackupFlags` always 0 (certbcli.md D1).
     pub(crate) fn backup_prepare(&mut self, kind: BackupType) -> Result<(), Error> {
         let request = Request::BackupPrepare {
-            authority: self.authority.clone(),
+            authority: self.authority(),
             grbit_jet: kind.wire_grbit(),
             backup_flags: 0,
         };
@@ -188,17 +193,27 @@ impl RemoteCa {
         take: impl FnOnce(Response<'_>) -> Option<T>,
     ) -> Result<T, Error> {
         let ready = self.ready(request)?;
-        let stub = self.connection.call(&ready, call).map_err(|error| self.lost(error))?;
+        let stub = self.exchange(&ready, call)?;
         decode(request, &stub, call, take)
+    }
+
+    /// Sends a request and waits for the stub of its answer.
+    pub(crate) fn exchange(&mut self, ready: &Ready, call: &'static str) -> Result<Vec<u8>, Error> {
+        self.connection.call(ready, call).map_err(|error| self.lost(error))
     }
 
     /// A request to the CA's object, ready to be sent.
     pub(crate) fn ready(&self, request: &Request) -> Result<Ready, Error> {
+        self.ready_stub(request.opnum(), |writer| request.write(writer))
+    }
+
+    /// A request to the CA's object whose parameters `write` writes.
+    pub(crate) fn ready_stub(&self, opnum: u16, write: impl FnOnce(&mut Writer)) -> Result<Ready, Error> {
         let mut writer = orpc_stub(self.version)?;
-        request.write(&mut writer);
+        write(&mut writer);
         Ok(Ready {
             interface: self.interface.syntax(),
-            opnum: request.opnum(),
+            opnum,
             object: object_of(self.object.ipid),
             stub: writer.into_bytes(),
         })

@@ -96,6 +96,11 @@ impl Connection {
         self.timeouts.call = self.timeouts.connect;
     }
 
+    /// Whether calls are signed and encrypted.
+    pub(crate) const fn is_sealed(&self) -> bool {
+        self.unsealing.is_some()
+    }
+
     /// Whether it is of no use any more.
     pub(crate) const fn is_broken(&self) -> bool {
         self.broken

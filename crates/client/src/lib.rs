@@ -17,6 +17,7 @@ pub mod config;
 mod connection;
 pub mod credentials;
 mod dial;
+pub mod doctor;
 mod error;
 mod explain;
 mod feed;

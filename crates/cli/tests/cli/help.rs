@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 12] = [
     "ca",
     "backup",
     "restore",
@@ -13,6 +13,7 @@ const VERBS: [&str; 11] = [
     "list",
     "serve",
     "user",
+    "doctor",
     "drill",
     "completions",
     "man",
