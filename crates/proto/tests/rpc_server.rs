@@ -1,9 +1,10 @@
 //! The server's side of a connection: binds, several security contexts, calls in fragments, refusals.
 
+use certadm_proto::dcom::{Iid, level_rule};
 use certadm_proto::rpc::{
     AuthLevel, AuthType, BindBody, BindOutcome, Body, ContextElement, FaultStatus, Flags, LegResult,
-    NakReason, Pdu, ProviderReason, RequestBody, SecurityState, ServerConnection, ServerEvent, ServerLimits,
-    SyntaxId, Verifier,
+    NakReason, Pdu, PduError, ProviderReason, RequestBody, SecurityState, ServerConnection, ServerEvent,
+    ServerLimits, SyntaxId, Verifier,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -153,6 +154,69 @@ fn fragments_become_one_call_and_mixed_ones_a_fault() {
     assert_eq!(refused(server.receive(&last)), FaultStatus::PROTOCOL_ERROR);
     assert_eq!(refused(server.receive(&pdu(request(0, &[0; 65])))), FaultStatus::ACCESS_DENIED);
     assert_eq!(refused(server.receive(&pdu(Body::Shutdown))), FaultStatus::PROTOCOL_ERROR);
+}
+
+/// A connection under wire.md 4.18, with `interface` bound and a security context of `level`, if any.
+fn ruled(interface: Iid, level: Option<AuthLevel>) -> ServerConnection<impl Fn(&SyntaxId) -> bool + Clone> {
+    let limits = ServerLimits::default();
+    let mut server = ServerConnection::new(limits, b"135".to_vec(), 9, |_: &SyntaxId| true);
+    server = server.with_level_rule(level_rule);
+    let verifier = level.map(|level| Verifier { level, ..verifier(0, b"x").unwrap() });
+    let bind = Pdu { verifier, ..pdu(Body::Bind(bind_of(&[0], interface.syntax()))) };
+    if matches!(server.receive(&bind), ServerEvent::Authenticate(_)) {
+        server.authenticated(LegResult::Complete, b"").unwrap();
+    }
+    server
+}
+
+#[test]
+fn calls_below_the_minimum_level_are_refused() {
+    let answered = |interface, level: Option<AuthLevel>, opnum| {
+        let verifier = level.map(|level| Verifier { level, ..verifier(0, b"x").unwrap() });
+        let body = RequestBody { alloc_hint: 0, context_id: 0, opnum, object: None, stub: b"" };
+        let call = Pdu { verifier, ..pdu(Body::Request(body)) };
+        match ruled(interface, level).receive(&call) {
+            ServerEvent::Call(_) => None,
+            ServerEvent::Send(Pdu { body: Body::Fault(fault), .. }) => Some(fault.status.0),
+            other => panic!("{other:?}"),
+        }
+    };
+    let levels = [
+        (None, true),
+        (Some(AuthLevel::Connect), true),
+        (Some(AuthLevel::Packet), true),
+        (Some(AuthLevel::Integrity), false),
+        (Some(AuthLevel::Privacy), false),
+    ];
+    for (level, below) in levels {
+        let refused = |status| below.then_some(status);
+        for opnum in [3, 5] {
+            assert_eq!(answered(Iid::OBJECT_EXPORTER, level, opnum), None);
+        }
+        assert_eq!(answered(Iid::OBJECT_EXPORTER, level, 4), refused(5));
+        assert_eq!(answered(Iid::REMOTE_SCM_ACTIVATOR, level, 4), refused(5));
+        assert_eq!(answered(Iid::CERT_ADMIN_2, level, 20), refused(5));
+        assert_eq!(answered(Iid::REM_UNKNOWN, level, 3), refused(0x8007_0005));
+        assert_eq!(answered(Iid::REM_UNKNOWN_2, level, 6), refused(0x8007_0005));
+    }
+    // The first fragment of several is answered at once, and costs the connection.
+    let first = Pdu { flags: Flags::FIRST, ..pdu(request(0, b"ab")) };
+    let status = refused(ruled(Iid::CERT_ADMIN, None).receive(&first));
+    assert_eq!(status, FaultStatus::ACCESS_DENIED);
+}
+
+#[test]
+fn big_endian_integers_are_refused() {
+    let server = connection();
+    let mut bytes = Vec::new();
+    pdu(request(0, b"")).encode(&mut bytes).unwrap();
+    assert_eq!(server.peek(&bytes).unwrap().map(|header| header.call_id), Some(3));
+    assert_eq!(server.peek(&bytes[..15]), Ok(None));
+    let big = [5, 0, 0, 3, 0, 0, 0, 0, 0, 24, 0, 0, 0, 0, 0, 3];
+    let error = server.peek(&big).unwrap_err();
+    assert_eq!(error, PduError::BigEndian { call_id: 3 });
+    let answer = server.refusal(&error).unwrap();
+    assert!(matches!(answer.body, Body::Fault(fault) if fault.status == FaultStatus::PROTOCOL_ERROR));
 }
 
 proptest! {

@@ -21,7 +21,7 @@ pub use bindings::{DualStringArray, SecurityBinding, StringBinding, TOWER_TCP};
 pub use error::{BindingsError, DcomError, ObjRefError};
 pub use ids::{Clsid, Iid, Ipid, Oid, Oxid, SetId};
 pub use objref::{CustomObjRef, ObjRef, StdObjRef};
-pub use orpc::{ComVersion, OrpcThat, OrpcThis, call_level};
+pub use orpc::{ComVersion, OrpcThat, OrpcThis, call_level, level_rule};
 pub use rem_unknown::{
     InterfaceReferences, QueryResult, RemUnknownInterface, RemUnknownRequest, RemUnknownResponse, query_code,
 };

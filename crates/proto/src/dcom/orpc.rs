@@ -1,7 +1,8 @@
 //! The first parameter of every ORPC request and response (wire.md 4.2, 4.3; DCOM 2.2.11, 2.2.13).
 
+use super::{Iid, ResolverRequest};
 use crate::ndr::{Guid, NdrError, Reader, Writer};
-use crate::rpc::AuthLevel;
+use crate::rpc::{AuthLevel, FaultStatus, LevelRule, SyntaxId};
 
 /// The largest number of extensions that is skipped; two kinds exist.
 const MAX_EXTENSIONS: usize = 64;
@@ -104,6 +105,23 @@ pub fn call_level(authentication_hint: u32, wanted: AuthLevel) -> AuthLevel {
     let hint =
         hint.unwrap_or(if authentication_hint == 0 { AuthLevel::Integrity } else { AuthLevel::Privacy });
     AuthLevel::Integrity.max(hint).max(wanted)
+}
+
+/// What a resolver or exporter demands of its callers: integrity, except for the two methods of the resolver that
+/// everybody may call (wire.md 4.5, 4.14, 4.18). That the certificate interfaces want privacy is one of the CA's own
+/// rules and answered by the method (wire.md 5.1).
+#[must_use]
+pub fn level_rule(interface: &SyntaxId, opnum: u16) -> LevelRule {
+    let iid = Iid(interface.uuid);
+    if iid == Iid::OBJECT_EXPORTER && ResolverRequest::is_open_to_all(opnum) {
+        return LevelRule::OPEN;
+    }
+    let refusal = if matches!(iid, Iid::REM_UNKNOWN | Iid::REM_UNKNOWN_2) {
+        FaultStatus::OBJECT_ACCESS_DENIED
+    } else {
+        FaultStatus::ACCESS_DENIED
+    };
+    LevelRule { minimum: AuthLevel::Integrity, refusal }
 }
 
 /// Skips the target of an extensions pointer (wire.md 4.3; DCOM 2.2.21).

@@ -91,4 +91,14 @@ pub enum NdrError {
         /// Where its maximum count stands.
         offset: usize,
     },
+    /// A VARIANT of a kind that is not decoded, with parameters behind it. Nobody's fault.
+    #[error(
+        "the value whose content begins at byte {offset} is of kind {kind:#06x}, which is not decoded here"
+    )]
+    VariantKind {
+        /// Where its arm begins.
+        offset: usize,
+        /// Its `vt`.
+        kind: u16,
+    },
 }

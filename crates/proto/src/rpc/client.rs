@@ -1,7 +1,7 @@
 //! The client's side of one connection, without I/O and without cryptography (wire.md 2.2 to 2.11).
 //!
 //! Every method that makes a PDU leaves its encoding, sealing and sending to the caller, in that order and before the
-//! next one. What arrives is cut from the stream with [`Header::peek`](super::Header::peek), unsealed in place,
+//! next one. What arrives is cut from the stream with [`ClientConnection::peek`], unsealed in place,
 //! decoded, and handed to [`ClientConnection::receive`].
 
 use std::borrow::Cow;
@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     AckBody, Assembly, AssemblyError, AuthLevel, BindBody, BindOutcome, Body, ContextElement, FaultStatus,
-    Features, Flags, Fragment, FragmentError, FragmentPlan, MAX_FRAGMENT, MIN_FRAGMENT, NakReason, Pdu,
-    PduKind, RequestBody, SyntaxId, Verifier,
+    Features, Flags, Fragment, FragmentError, FragmentPlan, Header, MAX_FRAGMENT, MIN_FRAGMENT, NakReason,
+    Pdu, PduError, PduKind, RequestBody, SyntaxId, Verifier,
 };
 use crate::ndr::Guid;
 
@@ -174,6 +174,15 @@ impl ClientConnection {
             calls: VecDeque::new(),
             assembly: Assembly::new(limits.max_stub),
         }
+    }
+
+    /// Cuts a PDU from the front of the received bytes: its header once that has arrived, none before.
+    ///
+    /// # Errors
+    ///
+    /// [`PduError`], the server's fault, [`PduError::BigEndian`] among others: close the connection.
+    pub fn peek(&self, bytes: &[u8]) -> Result<Option<Header>, PduError> {
+        Header::peek_little(bytes, self.limits.max_fragment)
     }
 
     /// Whether header signing was agreed (wire.md 2.11).

@@ -38,6 +38,8 @@ impl FaultStatus {
     pub const UNSUPPORTED_AUTH_LEVEL: Self = Self(0x1C00_001D);
     /// ERROR_ACCESS_DENIED: level too low, bad signature, failed authentication, request too large.
     pub const ACCESS_DENIED: Self = Self(0x0000_0005);
+    /// E_ACCESSDENIED, what the Remote Unknown says instead of [`FaultStatus::ACCESS_DENIED`] (wire.md 4.14).
+    pub const OBJECT_ACCESS_DENIED: Self = Self(0x8007_0005);
     /// RPC_X_BAD_STUB_DATA: the stub does not decode.
     pub const BAD_STUB_DATA: Self = Self(0x0000_06F7);
     /// RPC_S_SEC_PKG_ERROR: the security package failed.

@@ -202,6 +202,18 @@ impl Header {
         Ok(Some(header))
     }
 
+    /// As [`Header::peek`], for a connection, on which only little-endian integers are spoken (wire.md 2.1).
+    ///
+    /// # Errors
+    ///
+    /// As [`Header::peek`]; [`PduError::BigEndian`].
+    pub(super) fn peek_little(bytes: &[u8], limit: u16) -> Result<Option<Self>, PduError> {
+        match Self::peek(bytes, limit)? {
+            Some(Self { order: ByteOrder::Big, call_id, .. }) => Err(PduError::BigEndian { call_id }),
+            header => Ok(header),
+        }
+    }
+
     /// Where the part that can be sealed begins: after the header in the sense of wire.md 2.11, which for a request
     /// includes the object UUID.
     #[must_use]

@@ -8,10 +8,12 @@
 //! * [`FragmentPlan`] and [`Assembly`]: a stub cut into fragments and put together again.
 //! * [`VerificationTrailer`]: what a client adds so that a stripped header shows.
 //! * [`ClientConnection`]: the client's side of a connection as a state machine.
+//! * [`MapperRequest`] and [`MapperResponse`]: the endpoint mapper, as far as it is needed.
 //! * [`ServerConnection`]: the server's side of a connection as a state machine.
 
 mod bind;
 mod client;
+mod endpoint_mapper;
 mod fault;
 mod fragment;
 mod header;
@@ -25,12 +27,14 @@ pub use bind::{
     negotiate,
 };
 pub use client::{ClientConnection, ClientError, ClientEvent, ClientLimits, Outgoing};
+pub use endpoint_mapper::{Floor, LookupHandle, MapperRequest, MapperResponse, TcpTower, Tower};
 pub use fault::{FaultBody, FaultStatus};
 pub use fragment::{Assembly, AssemblyError, Fragment, FragmentError, FragmentPlan, MAX_REQUEST_STUB};
 pub use header::{Flags, Header, MAX_FRAGMENT, MIN_FRAGMENT, PduKind};
 pub use pdu::{Body, EncodeError, Pdu, PduError, RequestBody, ResponseBody};
 pub use server::{
-    AuthLeg, Call, LegResult, SecurityContext, SecurityState, ServerConnection, ServerEvent, ServerLimits,
+    AuthLeg, Call, LegResult, LevelRule, SecurityContext, SecurityState, ServerConnection, ServerEvent,
+    ServerLimits,
 };
 pub use trailer::{Command, TrailerContext, TrailerEntry, TrailerError, VerificationTrailer};
 pub use verifier::{AuthLevel, AuthType, Layout, Verifier};

@@ -264,6 +264,12 @@ pub enum PduError {
         /// Second byte of `drep`: floating point.
         floats: u8,
     },
+    /// The integers are big-endian, which a connection refuses (wire.md 2.1). The peer's fault.
+    #[error("call {call_id} comes with big-endian integers, which are not spoken here; close the connection")]
+    BigEndian {
+        /// The call it belongs to.
+        call_id: u32,
+    },
     /// No PDU of the connection-oriented protocol has this type.
     #[error("the peer sent a PDU of unknown type {ptype}")]
     Kind {

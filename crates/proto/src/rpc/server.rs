@@ -1,6 +1,6 @@
 //! The server's side of one connection, without I/O and without cryptography (wire.md 2.2 to 2.11).
 //!
-//! The caller cuts PDUs from the stream with [`Header::peek`](super::Header::peek), unseals each in place with the
+//! The caller cuts PDUs from the stream with [`ServerConnection::peek`], unseals each in place with the
 //! security context its verifier names, decodes it, and hands it to [`ServerConnection::receive`]. Authentication
 //! legs come back as [`ServerEvent::Authenticate`]; the caller runs them and reports by
 //! [`ServerConnection::authenticated`].
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use super::{
     AckBody, Assembly, AuthLevel, AuthType, BindBody, BindOutcome, Body, FaultBody, FaultStatus, Features,
-    Flags, MAX_FRAGMENT, MAX_REQUEST_STUB, MIN_FRAGMENT, NakBody, NakReason, Pdu, RequestBody, SyntaxId,
-    Verifier, negotiate,
+    Flags, Header, MAX_FRAGMENT, MAX_REQUEST_STUB, MIN_FRAGMENT, NakBody, NakReason, Pdu, PduError,
+    RequestBody, SyntaxId, Verifier, negotiate,
 };
 use crate::ndr::Guid;
 
@@ -131,6 +131,20 @@ pub enum ServerEvent<'a> {
     },
 }
 
+/// What a method demands of the security context of its calls (wire.md 4.14, 4.18).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LevelRule {
+    /// The lowest level at which it is answered; [`AuthLevel::None`] needs no authentication at all.
+    pub minimum: AuthLevel,
+    /// The status of the fault that answers calls below it.
+    pub refusal: FaultStatus,
+}
+
+impl LevelRule {
+    /// Everybody is answered.
+    pub const OPEN: Self = Self { minimum: AuthLevel::None, refusal: FaultStatus::ACCESS_DENIED };
+}
+
 #[derive(Debug, Clone, PartialEq)]
 struct RequestKey {
     call_id: u32,
@@ -155,6 +169,7 @@ struct PendingLeg {
 pub struct ServerConnection<F> {
     limits: ServerLimits,
     serves: F,
+    level_rule: fn(&SyntaxId, u16) -> LevelRule,
     address: Vec<u8>,
     group: u32,
     max_transmit: u16,
@@ -175,6 +190,7 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
         Self {
             limits,
             serves,
+            level_rule: |_, _| LevelRule::OPEN,
             address,
             group,
             max_transmit: limits.max_fragment,
@@ -183,6 +199,32 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
             security: BTreeMap::new(),
             pending: None,
             assembly: Assembly::new(limits.max_stub),
+        }
+    }
+
+    /// The same connection, answering calls of an interface and opnum only as `rule` says; without this, all. Over a
+    /// socket whose peer the system vouches for no rule is set: there every level counts as reached (wire.md 5.11).
+    #[must_use]
+    pub fn with_level_rule(self, rule: fn(&SyntaxId, u16) -> LevelRule) -> Self {
+        Self { level_rule: rule, ..self }
+    }
+
+    /// Cuts a PDU from the front of the received bytes: its header once that has arrived, none before.
+    ///
+    /// # Errors
+    ///
+    /// [`PduError`], the client's fault: send [`refusal`](Self::refusal), if anything, and close the connection.
+    pub fn peek(&self, bytes: &[u8]) -> Result<Option<Header>, PduError> {
+        Header::peek_little(bytes, self.limits.max_fragment)
+    }
+
+    /// What tells the client why its PDU is refused: a fault for big-endian integers, nothing for PDUs of which even
+    /// the call is not known.
+    #[must_use]
+    pub fn refusal(&self, error: &PduError) -> Option<Pdu<'static>> {
+        match error {
+            PduError::BigEndian { call_id } => Some(fault(*call_id, 0, FaultStatus::PROTOCOL_ERROR)),
+            _ => None,
         }
     }
 
@@ -378,6 +420,17 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
             return ServerEvent::Refuse(refuse(FaultStatus::INVALID_PRESENTATION_CONTEXT));
         };
         let RequestBody { context_id, opnum, object, stub, .. } = *request;
+        let rule = (self.level_rule)(&interface, opnum);
+        let level = pdu.verifier.as_ref().map_or(AuthLevel::None, |verifier| verifier.level);
+        if level < rule.minimum {
+            self.assembly.reset();
+            // A call in one fragment costs only itself; of another the rest is still on its way.
+            return if pdu.flags.has(Flags::ONLY) {
+                ServerEvent::Send(fault(pdu.call_id, context_id, rule.refusal))
+            } else {
+                ServerEvent::Refuse(refuse(rule.refusal))
+            };
+        }
         let call_id = pdu.call_id;
         let key = RequestKey { call_id, context_id, opnum, object, security };
         match self.assembly.push(key, pdu.flags, stub) {

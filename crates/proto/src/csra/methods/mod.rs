@@ -2,13 +2,23 @@
 //!
 //! * [`Request`]: the calls a backup needs, decoded and encoded.
 //! * [`Response`]: their answers.
+//! * [`OtherRequest`], [`OtherResponse`]: the same for all other methods.
+//! * [`Variant`], [`PropertyValue`], [`CaProperty`], [`FileTime`]: what travels in them.
 //! * [`Method`]: which of all methods an opnum is, and the complete "not implemented" answer to those without
 //!   processing.
 
+mod other_request;
+mod other_response;
+mod packed;
 mod request;
 mod response;
 mod table;
+mod variant;
 
+pub use other_request::{OtherCall, OtherRequest, ViewRestriction};
+pub use other_response::{OtherOut, OtherResponse};
+pub use packed::{CaProperty, PackedError, PropertyValue};
 pub use request::{Request, RequestError};
 pub use response::{MAX_BLOB, Response};
 pub use table::{Interface, Method, OutParameters};
+pub use variant::{FileTime, Variant};

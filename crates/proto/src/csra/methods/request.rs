@@ -79,7 +79,8 @@ pub enum RequestError {
         /// The opnum.
         opnum: u16,
     },
-    /// The method is none of a backup: answer it by [`Method::write_not_implemented`], or decode it elsewhere.
+    /// The method is none of a backup: answer it by [`Method::write_not_implemented`], or decode it by
+    /// [`OtherRequest`](super::OtherRequest).
     #[error("method {} is none of the backup methods", .method.opnum())]
     NotBackup {
         /// The method.
@@ -185,11 +186,11 @@ impl Request {
     }
 }
 
-fn read_string(reader: &mut Reader<'_>) -> Result<Option<String>, NdrError> {
+pub(super) fn read_string(reader: &mut Reader<'_>) -> Result<Option<String>, NdrError> {
     reader.unique(|reader| reader.wide_string(MAX_PATH_UNITS))
 }
 
-fn write_string<'w>(writer: &'w mut Writer, text: Option<&str>) -> &'w mut Writer {
+pub(super) fn write_string<'w>(writer: &'w mut Writer, text: Option<&str>) -> &'w mut Writer {
     writer.unique(text, |writer, text| {
         writer.wide_string(text);
     })

@@ -105,10 +105,9 @@ impl<'a> Response<'a> {
         match self {
             Self::Code(_) => writer,
             Self::State { state, .. } => writer.u32(*state),
-            Self::Control { blob: [], .. } => writer.u32(0).null(),
             Self::Control { blob, .. } => {
-                let count = u32::try_from(blob.len()).unwrap_or(u32::MAX);
-                writer.u32(count).referent().conformant_bytes(blob)
+                write_blob(writer, blob);
+                writer
             }
             Self::List { units, code } if units.is_empty() || code.is_failure() => writer.null().u32(0),
             Self::List { units, .. } => {
@@ -141,12 +140,12 @@ impl<'a> Response<'a> {
     }
 }
 
-fn read_code(reader: &mut Reader<'_>) -> Result<Hresult, NdrError> {
+pub(super) fn read_code(reader: &mut Reader<'_>) -> Result<Hresult, NdrError> {
     reader.u32().map(Hresult::from_bits)
 }
 
 /// CERTTRANSBLOB (wire.md 3.1; CSRA 2.2.1.4): cb, a pointer, then the bytes.
-fn read_blob<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], NdrError> {
+pub(super) fn read_blob<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], NdrError> {
     let count = reader.u32()?;
     if !reader.referent()? {
         reader.expect_count(count.into(), 0)?;
@@ -155,6 +154,15 @@ fn read_blob<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], NdrError> {
     let bytes = reader.conformant_bytes(MAX_BLOB)?;
     reader.expect_count(count.into(), bytes.len() as u64)?;
     Ok(bytes)
+}
+
+/// CERTTRANSBLOB; an empty one is all zero.
+pub(super) fn write_blob(writer: &mut Writer, blob: &[u8]) {
+    if blob.is_empty() {
+        writer.u32(0).null();
+    } else {
+        writer.count(blob.len()).referent().conformant_bytes(blob);
+    }
 }
 
 /// A pointer to the units, then their count, which must be the array's own (wire.md 3.5).

@@ -1,5 +1,6 @@
 //! All methods of both interfaces and the shape of what they answer (wire.md 5.2).
 
+use super::Variant;
 use crate::csra::Hresult;
 use crate::ndr::Writer;
 
@@ -67,17 +68,14 @@ impl Method {
             OutParameters::List => writer.null().u32(0),
             OutParameters::Length => writer.u64(0),
             OutParameters::Buffer => writer.u32(0).u32(0),
-            // Marker, then the empty VARIANT: 3 units of 8 bytes, reserved, vt and three reserved words, tag.
             OutParameters::Variant => {
-                writer.u32(VARIANT_MARKER).align(8).u32(3).u32(0).u16(0).u16(0).u16(0).u16(0).u32(0)
+                Variant::Empty.write(writer);
+                writer
             }
         }
         .u32(Hresult::E_NOTIMPL.to_bits());
     }
 }
-
-/// The non-zero value before a VARIANT, as Windows writes it (wire.md 3.10).
-const VARIANT_MARKER: u32 = 0x7265_7355;
 
 /// What an answer holds between ORPCTHAT and the HRESULT (wire.md 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
