@@ -87,6 +87,14 @@ impl AdminObject {
         self.lock().disconnected(connection, now);
     }
 
+    /// Whether nobody works with it: no backup, no open connection, no call.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.state.try_lock().is_ok_and(|state| {
+            let backup_runs = state.session.as_ref().is_some_and(|session| !session.aborted);
+            !backup_runs && state.connections.is_empty()
+        })
+    }
+
     /// Aborts a backup that nobody drives any more; answers whether one runs on. An object that is at work is not idle.
     pub(crate) fn sweep(&self, limits: &Limits, now: Instant) -> bool {
         match self.state.try_lock() {

@@ -110,7 +110,12 @@ impl Objects {
     ) -> Result<Vec<Option<Handed>>, ObjectsError> {
         let mut table = self.table();
         let own = table.objects.values().filter(|entry| entry.owner.is_same(&owner)).count();
-        if self.limits.objects <= table.objects.len() || self.limits.objects_per_caller <= own {
+        if self.limits.objects_per_caller <= own {
+            // A caller who forgets to release loses what he has not used for longest.
+            let forgotten = table.longest_unused(&owner).ok_or(ObjectsError::Full)?;
+            table.remove(forgotten);
+        }
+        if self.limits.objects <= table.objects.len() {
             return Err(ObjectsError::Full);
         }
         let oid = Oid(random_u64()?);
@@ -292,6 +297,12 @@ impl Table {
     fn oid_of(&self, ipid: Ipid, caller: &Identity) -> Option<Oid> {
         let &(oid, _) = self.interfaces.get(&ipid)?;
         self.objects.get(&oid).filter(|entry| entry.owner.is_same(caller)).map(|_| oid)
+    }
+
+    /// The object of `owner` without backup and without open connection whose last call is longest ago.
+    fn longest_unused(&self, owner: &Identity) -> Option<Oid> {
+        let unused = self.objects.iter().filter(|(_, entry)| entry.owner.is_same(owner) && entry.object.is_unused());
+        unused.min_by_key(|(_, entry)| entry.last_call).map(|(oid, _)| *oid)
     }
 
     fn hand_out(&mut self, oid: Oid, iid: Iid, references: u32) -> Result<Option<Handed>, ObjectsError> {

@@ -76,9 +76,8 @@ impl Drop for Impacket {
 fn restored_rows(world: &World, sets: &[&str]) -> usize {
     let paths: Vec<_> = sets.iter().map(|set| world.path(set)).collect();
     let target = world.path("restored");
-    let plan = certadm_set::plan(&paths, &target, false).unwrap();
-    let names = certadm_proto::csra::unc::UncRoot::new("ca01").unwrap();
-    certadm_set::execute(&plan, names, &mut certadm_set::progress::Silent).unwrap();
+    let plan = certadm_set::restore::plan(&paths, &target, false).unwrap();
+    plan.execute("ca01", &mut certadm_set::Silent).unwrap();
     rows(&plan.folder)
 }
 

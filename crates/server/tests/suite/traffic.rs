@@ -1,0 +1,1 @@
+//! Hostile and broken traffic: the service stays up, bounded, and forgets nothing it should not.
