@@ -110,8 +110,13 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "SET", required = true)]
     pub(crate) from: Vec<PathBuf>,
     /// The CA's folder
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Say where the parts would go on another machine: a restore is registered on the CA's own machine alone
+    #[arg(long, value_name = "NAME", requires = "dry_run")]
+    pub(crate) server: Option<String>,
+    #[command(flatten)]
+    pub(crate) login: crate::verbs::remote::LoginArgs,
     /// Check everything and say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

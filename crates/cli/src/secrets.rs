@@ -87,7 +87,9 @@ pub(crate) fn read_password(
     let password = text.strip_suffix('\n').unwrap_or(&text);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.is_empty() || MAX_PASSWORD < password.len() || password.contains(['\n', '\0']) {
-        return Err(Failure::usage("the password is empty, longer than 1024 bytes, or has more than one line"));
+        return Err(Failure::usage(
+            "the password is empty, longer than 1024 bytes, or has more than one line",
+        ));
     }
     Ok(Zeroizing::new(password.to_owned()))
 }

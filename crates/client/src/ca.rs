@@ -4,9 +4,7 @@ use certadm_auth::Credentials;
 use certadm_proto::csra::flags::{Control, DEFAULT_READ_BUFFER, Origin};
 use certadm_proto::csra::methods::{Request, Response};
 use certadm_proto::csra::{BackupType, Hresult, PlainList, TaggedList};
-use certadm_proto::dcom::{
-    ComVersion, InterfaceReferences, Ipid, OrpcThat, RemUnknownRequest, StdObjRef,
-};
+use certadm_proto::dcom::{ComVersion, InterfaceReferences, Ipid, OrpcThat, RemUnknownRequest, StdObjRef};
 use certadm_proto::ndr::{ByteOrder, Reader, Writer};
 
 use crate::connection::{Connection, Interface};
@@ -104,11 +102,10 @@ impl RemoteCa {
     /// [`Error`].
     pub fn server_state(&mut self) -> Result<bool, Error> {
         const CALL: &str = "GetServerState";
-        self.invoke(&Request::GetServerState { authority: self.authority() }, CALL, |response| {
-            match response {
-                Response::State { state, .. } => Some(state == 1),
-                _ => None,
-            }
+        self.invoke(&Request::GetServerState { authority: self.authority() }, CALL, |response| match response
+        {
+            Response::State { state, .. } => Some(state == 1),
+            _ => None,
         })
     }
 
@@ -152,8 +149,7 @@ impl RemoteCa {
     /// A call that answers a list of tagged names.
     pub(crate) fn tagged_list(&mut self, request: &Request, call: &'static str) -> Result<TaggedList, Error> {
         let units = self.units(request, call)?;
-        TaggedList::decode_wire(&units)
-            .map_err(|error| Error::BadAnswer { call, detail: error.to_string() })
+        TaggedList::decode_wire(&units).map_err(|error| Error::BadAnswer { call, detail: error.to_string() })
     }
 
     /// A call that answers a list of plain names.

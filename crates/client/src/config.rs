@@ -234,7 +234,10 @@ mod tests {
         assert_eq!(production.timeouts.call, Duration::from_secs(5));
 
         let named = target("production:9\\Second");
-        assert_eq!((named.endpoint, named.authority.as_deref()), (tcp("ca1.corp.example", 9), Some("Second")));
+        assert_eq!(
+            (named.endpoint, named.authority.as_deref()),
+            (tcp("ca1.corp.example", 9), Some("Second"))
+        );
         assert_eq!(target("ca2.corp.example").account.unwrap().user(), "backup@corp.example");
         let there = target("there");
         assert_eq!((there.endpoint, there.authority.as_deref()), (tcp("10.0.0.5", 1135), Some("Other CA")));
@@ -257,9 +260,12 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_wrong_values_are_refused() {
-        for text in
-            ["sokcet = 'x'", "[server.a]\npassword = 'x'", "[server.a]\nmechanism = 'none'", "[server.a]\ncall_seconds = -1"]
-        {
+        for text in [
+            "sokcet = 'x'",
+            "[server.a]\npassword = 'x'",
+            "[server.a]\nmechanism = 'none'",
+            "[server.a]\ncall_seconds = -1",
+        ] {
             assert!(Config::parse(text).is_err(), "{text}");
         }
         let broken = Config::parse("[server.a]\nhost = 'x:y'").unwrap();

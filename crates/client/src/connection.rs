@@ -34,7 +34,8 @@ pub(crate) struct Interface {
 }
 
 impl Interface {
-    pub(crate) const ACTIVATOR: Self = Self { iid: Iid::REMOTE_SCM_ACTIVATOR, name: "the activation service" };
+    pub(crate) const ACTIVATOR: Self =
+        Self { iid: Iid::REMOTE_SCM_ACTIVATOR, name: "the activation service" };
     pub(crate) const RESOLVER: Self = Self { iid: Iid::OBJECT_EXPORTER, name: "the object resolver" };
     pub(crate) const CERT_ADMIN: Self = Self { iid: Iid::CERT_ADMIN, name: "ICertAdminD" };
     pub(crate) const CERT_ADMIN_2: Self = Self { iid: Iid::CERT_ADMIN_2, name: "ICertAdminD2" };
@@ -74,8 +75,7 @@ impl Connection {
     /// [`Error::Connect`] when the system has no more handles, [`Error::Thread`].
     pub(crate) fn over(stream: Stream, peer: String, timeouts: Timeouts) -> Result<Self, Error> {
         let limits = ClientLimits { max_stub: MAX_ANSWER, ..ClientLimits::default() };
-        let output =
-            stream.try_clone().map_err(|source| Error::Connect { peer: peer.clone(), source })?;
+        let output = stream.try_clone().map_err(|source| Error::Connect { peer: peer.clone(), source })?;
         let outlet = Arc::new(Mutex::new(Outlet::new(output, ClientConnection::new(limits, 0))));
         let feed = Feed::start(&stream, Arc::clone(&outlet)).map_err(Error::Thread)?;
         Ok(Self { peer, stream, outlet, feed, unsealing: None, timeouts, ahead: None, broken: false })
@@ -247,7 +247,11 @@ impl Connection {
         let first = {
             let mut outlet = self.outlet();
             let features = Features::SECURITY_CONTEXT_MULTIPLEXING;
-            let pdu = outlet.machine.bind(&[interface.syntax()], features, Some(own_verifier(auth_type, &step.token_out)));
+            let pdu = outlet.machine.bind(
+                &[interface.syntax()],
+                features,
+                Some(own_verifier(auth_type, &step.token_out)),
+            );
             pdu.map_err(|source| self.conversation(source))?
         };
         self.send_plain(&first, during)?;
@@ -255,7 +259,8 @@ impl Connection {
         let (results, mut token) = self.bound(during)?;
         self.expect_accepted(interface, &results)?;
         for _ in 0..MAX_LEGS {
-            let answer = token.take().ok_or_else(|| self.unprotected("leaves the authentication unanswered"))?;
+            let answer =
+                token.take().ok_or_else(|| self.unprotected("leaves the authentication unanswered"))?;
             step = self.step(&mut *initiator, &answer)?;
             let last = own_verifier(auth_type, &step.token_out);
             match (&step.done, initiator.last_leg()) {
@@ -346,7 +351,8 @@ impl Connection {
     fn event(&mut self, during: &'static str, timeout: Duration) -> Result<Event, Error> {
         let Self { feed, unsealing, outlet, peer, .. } = self;
         loop {
-            let (header, pdu) = feed.next(timeout).map_err(|ended| receive_failed(ended, peer, during, timeout))?;
+            let (header, pdu) =
+                feed.next(timeout).map_err(|ended| receive_failed(ended, peer, during, timeout))?;
             if matches!(header.kind, PduKind::Response | PduKind::Fault)
                 && let Some((id, unsealer)) = unsealing
             {

@@ -89,7 +89,9 @@ mod tests {
             let account = account(text).unwrap();
             assert_eq!((account.domain(), account.user()), (domain, user));
         }
-        for text in ["", "\\", "CORP\\", "\\alice", "A\\B\\c", "a@b@c", "@corp", "alice@", "CORP\\a@b", "a\nb"] {
+        for text in
+            ["", "\\", "CORP\\", "\\alice", "A\\B\\c", "a@b@c", "@corp", "alice@", "CORP\\a@b", "a\nb"]
+        {
             assert!(account(text).is_err(), "{text:?}");
         }
     }

@@ -111,7 +111,8 @@ impl Login {
     /// host the user named, never of the principal in the server's bindings: a hostile server could name another's to
     /// relay the logon there.
     fn initiator(&self, service: &str) -> Result<Option<Box<dyn Initiator>>, Error> {
-        let (Endpoint::Tcp { host, .. }, Some(credentials)) = (&self.target.endpoint, &self.credentials) else {
+        let (Endpoint::Tcp { host, .. }, Some(credentials)) = (&self.target.endpoint, &self.credentials)
+        else {
             return Ok(None);
         };
         let name = format!("{service}/{host}");

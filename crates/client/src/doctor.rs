@@ -129,7 +129,7 @@ pub fn examine(
     report: &mut dyn FnMut(&Finding),
 ) -> Vec<Finding> {
     let mut walk = Walk { findings: Vec::new(), report };
-    walk.to_the_object(target, credentials, prepare);
+    walk.walk(target, credentials, prepare);
     for checkpoint in Checkpoint::ALL {
         if !walk.findings.iter().any(|finding| finding.checkpoint == checkpoint) {
             walk.add(checkpoint, Verdict::Skipped, "not reached", None, None);
@@ -170,16 +170,13 @@ impl Walk<'_> {
         result.map_err(|error| self.shut(checkpoint, &error)).ok()
     }
 
-    fn to_the_object(
-        &mut self,
-        target: &Target,
-        credentials: Option<Credentials>,
-        prepare: bool,
-    ) -> Option<()> {
+    fn walk(&mut self, target: &Target, credentials: Option<Credentials>, prepare: bool) -> Option<()> {
         self.name(target)?;
         let connection = Login::reach(target);
         let connection = self.pass(Checkpoint::Port, connection)?;
-        let address = connection.peer_address().map_or_else(|| target.endpoint.to_string(), |address| address.to_string());
+        let address = connection
+            .peer_address()
+            .map_or_else(|| target.endpoint.to_string(), |address| address.to_string());
         drop(connection);
         self.open(Checkpoint::Port, format!("connected to {address}"));
         let version = self.pass(Checkpoint::Resolver, server_alive(target))?;
@@ -302,7 +299,10 @@ impl Walk<'_> {
                 self.gate(Checkpoint::InterfaceFlags, Shut::BackupFlag { origin, seen: true });
             }
             Some(flags) => {
-                self.open(Checkpoint::InterfaceFlags, format!("InterfaceFlags {:#x} allow it", flags.to_bits()));
+                self.open(
+                    Checkpoint::InterfaceFlags,
+                    format!("InterfaceFlags {:#x} allow it", flags.to_bits()),
+                );
             }
             None => self.unknown(Checkpoint::InterfaceFlags, "the CA does not tell its InterfaceFlags"),
         }
@@ -331,12 +331,14 @@ impl Walk<'_> {
             Err(error) => ca.explain("BackupPrepare", error),
         };
         let (detail, remedy) = match error.hresult() {
-            Hresult::MISSING_FULL_BACKUP => {
-                ("no full backup is on record: only a full one can begin", "take a full backup, without --keep-logs")
-            }
-            Hresult::INVALID_BACKUP => {
-                ("circular logging is on: only full backups can begin", "turn circular logging off for logs-only backups")
-            }
+            Hresult::MISSING_FULL_BACKUP => (
+                "no full backup is on record: only a full one can begin",
+                "take a full backup, without --keep-logs",
+            ),
+            Hresult::INVALID_BACKUP => (
+                "circular logging is on: only full backups can begin",
+                "turn circular logging off for logs-only backups",
+            ),
             Hresult::BACKUP_IN_PROGRESS => ("another backup is running", "wait until it has ended"),
             _ => {
                 self.shut(GATE, &error);

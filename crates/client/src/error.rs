@@ -215,8 +215,12 @@ impl Error {
     pub fn hresult(&self) -> Hresult {
         match self {
             Self::Name(error) => error.hresult(),
-            Self::Config { .. } | Self::Account { .. } | Self::PasswordUnusable { .. } => Hresult::E_INVALIDARG,
-            Self::NoAccount { .. } | Self::Unprotected { .. } | Self::Denied { .. } => Hresult::E_ACCESSDENIED,
+            Self::Config { .. } | Self::Account { .. } | Self::PasswordUnusable { .. } => {
+                Hresult::E_INVALIDARG
+            }
+            Self::NoAccount { .. } | Self::Unprotected { .. } | Self::Denied { .. } => {
+                Hresult::E_ACCESSDENIED
+            }
             Self::PasswordSource { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => Hresult::ERROR_FILE_NOT_FOUND,
                 _ => Hresult::E_ACCESSDENIED,
@@ -232,7 +236,9 @@ impl Error {
             Self::NoInterface { .. } => Hresult::RPC_S_INVALID_BINDING,
             Self::Authentication { source, .. } => Hresult::from_bits(source.hresult()),
             Self::Protection { source, .. } => Hresult::from_bits(source.hresult()),
-            Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } => Hresult::RPC_X_BAD_STUB_DATA,
+            Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } => {
+                Hresult::RPC_X_BAD_STUB_DATA
+            }
             Self::BadAnswer { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Fault { status, .. } => fault_code(*status),
             Self::Activation { code } | Self::Method { code, .. } => *code,
@@ -248,7 +254,9 @@ impl Error {
             Self::Name(_) => "give --server as host, host:port, host\\CA name, or a name of client.toml",
             Self::Config { .. } => "correct the file; docs/remote.md describes it",
             Self::Account { .. } => "write it as DOMAIN\\user, user@domain or user",
-            Self::NoAccount { .. } => "add --user DOMAIN\\user, or user and password_file to the server's entry in client.toml",
+            Self::NoAccount { .. } => {
+                "add --user DOMAIN\\user, or user and password_file to the server's entry in client.toml"
+            }
             Self::PasswordSource { .. } | Self::PasswordUnusable { .. } => {
                 "put the password, and nothing else, into the file or descriptor"
             }
@@ -259,18 +267,24 @@ impl Error {
                 "start the backup again; if it stays, look at the CA's own log and at what stands between the hosts"
             }
             Self::BindRefused { reason, .. } => match *reason {
-                NakReason::CONGESTION | NakReason::LOCAL_LIMIT => "try again later; the server has too many connections",
+                NakReason::CONGESTION | NakReason::LOCAL_LIMIT => {
+                    "try again later; the server has too many connections"
+                }
                 NakReason::AUTH_TYPE | NakReason::INVALID_CHECKSUM => {
                     "check account and password; the server may not allow NTLM, which this program needs"
                 }
                 _ => "make sure that the port is that of an RPC server",
             },
-            Self::NoInterface { .. } => "make sure that the name is that of a CA and the port that of its object resolver",
+            Self::NoInterface { .. } => {
+                "make sure that the name is that of a CA and the port that of its object resolver"
+            }
             Self::Unprotected { .. } => "do not trust this server; find out what stands between the hosts",
             Self::Authentication { .. } => {
                 "check account, domain and password; the server has to allow NTLMv2 with 128-bit sealing"
             }
-            Self::Protection { .. } => "start again; if it stays, something between the hosts alters the traffic",
+            Self::Protection { .. } => {
+                "start again; if it stays, something between the hosts alters the traffic"
+            }
             Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } | Self::BadAnswer { .. } => {
                 "do not trust this server; make sure that name and port are those of a CA"
             }
@@ -284,10 +298,7 @@ impl Error {
     }
 
     /// An answer that does not decode.
-    pub(crate) fn answer(
-        call: &'static str,
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn answer(call: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Answer { call, source: Box::new(source) }
     }
 
@@ -296,7 +307,11 @@ impl Error {
     pub(crate) const fn ends_connection(&self) -> bool {
         !matches!(
             self,
-            Self::Fault { .. } | Self::Activation { .. } | Self::Method { .. } | Self::Denied { .. } | Self::NoInterface { .. }
+            Self::Fault { .. }
+                | Self::Activation { .. }
+                | Self::Method { .. }
+                | Self::Denied { .. }
+                | Self::NoInterface { .. }
         )
     }
 }
@@ -312,7 +327,9 @@ fn connect_remedy(error: &std::io::Error) -> &'static str {
             "start the certificate service; nothing listens there, or a firewall refuses"
         }
         std::io::ErrorKind::TimedOut => "open the port in the firewalls on the way, or check the address",
-        std::io::ErrorKind::NotFound => "start the service (`certadm serve`), or name its socket in client.toml",
+        std::io::ErrorKind::NotFound => {
+            "start the service (`certadm serve`), or name its socket in client.toml"
+        }
         std::io::ErrorKind::PermissionDenied => "run as a user who may open the service's socket",
         _ => "check name, port, firewalls, and that the machine is up",
     }
@@ -331,13 +348,17 @@ fn activation_remedy(code: Hresult) -> &'static str {
 
 fn code_remedy(code: Hresult) -> &'static str {
     match code {
-        Hresult::E_ACCESSDENIED => "run `certadm doctor` with the same server and account: it names the gate that is shut",
+        Hresult::E_ACCESSDENIED => {
+            "run `certadm doctor` with the same server and account: it names the gate that is shut"
+        }
         Hresult::MISSING_FULL_BACKUP => "take a full backup first, without --keep-logs",
         Hresult::BACKUP_IN_PROGRESS => "wait until the running backup has ended",
         Hresult::INVALID_BACKUP => "take full backups, or turn circular logging off",
         Hresult::E_INVALIDARG => "name the CA as well: --server 'host\\CA name'",
         Hresult::CERTSRV_E_SERVER_SUSPENDED => "resume the CA",
-        Hresult::RPC_E_DISCONNECTED | Hresult::RPC_S_SERVER_UNAVAILABLE => "start the certificate service, then try again",
+        Hresult::RPC_E_DISCONNECTED | Hresult::RPC_S_SERVER_UNAVAILABLE => {
+            "start the certificate service, then try again"
+        }
         Hresult::RPC_S_SERVER_TOO_BUSY | Hresult::RPC_S_CALL_FAILED_DNE => "try again later",
         _ => "try again; if it stays, look at the CA's own log",
     }
@@ -361,10 +382,22 @@ mod tests {
             (Error::Timeout { peer: peer(), during, seconds: 5 }, 0x8007_06BE),
             (Error::BindRefused { peer: peer(), during, reason: NakReason::CONGESTION }, 0x8007_06BB),
             (Error::NoInterface { peer: peer(), interface: "ICertAdminD" }, 0x8007_06A6),
-            (Error::Fault { call: during, status: FaultStatus::BAD_STUB_DATA, did_not_execute: false }, 0x8007_06F7),
-            (Error::Fault { call: during, status: FaultStatus::CANCELLED, did_not_execute: false }, 0x8007_071A),
-            (Error::Fault { call: during, status: FaultStatus::DISCONNECTED, did_not_execute: false }, 0x8001_0108),
-            (Error::Fault { call: during, status: FaultStatus::ACCESS_DENIED, did_not_execute: true }, 0x8007_0005),
+            (
+                Error::Fault { call: during, status: FaultStatus::BAD_STUB_DATA, did_not_execute: false },
+                0x8007_06F7,
+            ),
+            (
+                Error::Fault { call: during, status: FaultStatus::CANCELLED, did_not_execute: false },
+                0x8007_071A,
+            ),
+            (
+                Error::Fault { call: during, status: FaultStatus::DISCONNECTED, did_not_execute: false },
+                0x8001_0108,
+            ),
+            (
+                Error::Fault { call: during, status: FaultStatus::ACCESS_DENIED, did_not_execute: true },
+                0x8007_0005,
+            ),
             (Error::Fault { call: during, status: FaultStatus(0), did_not_execute: true }, 0x8007_06BE),
             (Error::Activation { code: Hresult::REGDB_E_CLASSNOTREG }, 0x8004_0154),
             (Error::Activation { code: Hresult::CO_E_SERVER_EXEC_FAILURE }, 0x8008_0005),

@@ -3,7 +3,9 @@
 
 use certadm_proto::csra::Hresult;
 use certadm_proto::csra::flags::{InterfaceFlags, Roles};
-use certadm_proto::csra::methods::{Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue, Variant};
+use certadm_proto::csra::methods::{
+    Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue, Variant,
+};
 use certadm_proto::dcom::OrpcThat;
 use certadm_proto::ndr::{ByteOrder, Reader};
 

@@ -61,7 +61,14 @@ impl Feed {
         let thread = std::thread::Builder::new()
             .name("certadm-read".to_owned())
             .spawn(move || read(&input, &from_pool, &to_caller, &outlet))?;
-        Ok(Self { pieces, pool, current: Piece { bytes: Vec::new(), len: 0 }, position: 0, thread: Some(thread), stream })
+        Ok(Self {
+            pieces,
+            pool,
+            current: Piece { bytes: Vec::new(), len: 0 },
+            position: 0,
+            thread: Some(thread),
+            stream,
+        })
     }
 
     /// The next PDU with its header, to be unsealed in place.

@@ -191,8 +191,26 @@ mod tests {
     #[test]
     fn refuses_what_names_no_server() {
         for text in [
-            "", "\\", "\\\\", "ca1\\", "ca1\\a\\b", "ca\u{7}1", "ca1\0", ":135", "ca1:", "ca1:0", "ca1:65536",
-            "ca1:+5", "a:b:c", "[ca1]:5", "[::1", "[::1]x", "ca 1", "a/b", "user@ca1", &"a".repeat(254),
+            "",
+            "\\",
+            "\\\\",
+            "ca1\\",
+            "ca1\\a\\b",
+            "ca\u{7}1",
+            "ca1\0",
+            ":135",
+            "ca1:",
+            "ca1:0",
+            "ca1:65536",
+            "ca1:+5",
+            "a:b:c",
+            "[ca1]:5",
+            "[::1",
+            "[::1]x",
+            "ca 1",
+            "a/b",
+            "user@ca1",
+            &"a".repeat(254),
         ] {
             let error = text.parse::<ServerName>().expect_err(text);
             assert_eq!(error.hresult(), Hresult::E_INVALIDARG);

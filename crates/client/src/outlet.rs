@@ -143,7 +143,12 @@ impl Outlet {
     }
 }
 
-fn seal(sealer: &mut Sealer, protection: Protection, layout: &Layout, pdu: &mut [u8]) -> Result<(), SealError> {
+fn seal(
+    sealer: &mut Sealer,
+    protection: Protection,
+    layout: &Layout,
+    pdu: &mut [u8],
+) -> Result<(), SealError> {
     let (segments, token) = Segments::split(pdu, layout.header.end, layout.token.len())?;
     sealer.seal(protection, segments, token)
 }

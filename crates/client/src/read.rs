@@ -1,7 +1,7 @@
 //! Reading a file from a CA: large reads, the next one on its way while the last is stored (wire.md 3.7, 5.7).
 
-use certadm_proto::csra::flags::{MIN_READ_BUFFER, read_buffer_size};
 use certadm_proto::csra::Hresult;
+use certadm_proto::csra::flags::{MIN_READ_BUFFER, read_buffer_size};
 use certadm_proto::csra::methods::{Request, Response};
 use certadm_proto::rpc::FaultStatus;
 
@@ -32,7 +32,15 @@ pub(crate) struct Reading {
 
 impl Reading {
     pub(crate) const fn new(size: u32) -> Self {
-        Self { size, is_fixed: false, is_proven: false, remaining: None, ahead: None, rest: Vec::new(), taken: 0 }
+        Self {
+            size,
+            is_fixed: false,
+            is_proven: false,
+            remaining: None,
+            ahead: None,
+            rest: Vec::new(),
+            taken: 0,
+        }
     }
 
     /// A file of `length` bytes was opened.
@@ -117,7 +125,10 @@ impl RemoteCa {
             match len {
                 Err(error) if self.may_be_too_large(&error, size) => {
                     self.reading.size /= 2;
-                    tracing::debug!(size = self.reading.size, "the CA refuses so large a read; trying a smaller one");
+                    tracing::debug!(
+                        size = self.reading.size,
+                        "the CA refuses so large a read; trying a smaller one"
+                    );
                 }
                 len => return len,
             }
@@ -129,7 +140,8 @@ impl RemoteCa {
     fn may_be_too_large(&self, error: &Error, size: u32) -> bool {
         let refused = match error {
             Error::Fault { status, .. } => {
-                [FaultStatus::BAD_STUB_DATA, FaultStatus(0x1C01_0013), FaultStatus(0x1C00_0007)].contains(status)
+                [FaultStatus::BAD_STUB_DATA, FaultStatus(0x1C01_0013), FaultStatus(0x1C00_0007)]
+                    .contains(status)
             }
             Error::Method { code, .. } => {
                 matches!(*code, Hresult::E_INVALIDARG | Hresult::E_OUTOFMEMORY)

@@ -50,7 +50,9 @@ impl Gate {
             return Self::Role { roles, origin };
         }
         match (flags, roles, may_read) {
-            (Some(flags), ..) if flags.check_backup(origin).is_err() => Self::BackupFlag { origin, seen: true },
+            (Some(flags), ..) if flags.check_backup(origin).is_err() => {
+                Self::BackupFlag { origin, seen: true }
+            }
             // wire.md 5.4: state 1 and the operator role, yet denied, mean the flag.
             (None, Some(_), Some(true)) => Self::BackupFlag { origin, seen: false },
             _ => Self::Unknown,
@@ -66,7 +68,11 @@ impl Gate {
             }
             Self::BackupFlag { origin, seen } => {
                 let how = if *seen { "" } else { ", as all else is allowed" };
-                format!("the CA's interface flags refuse {} backups ({}{how})", word(*origin), flag(*origin).0)
+                format!(
+                    "the CA's interface flags refuse {} backups ({}{how})",
+                    word(*origin),
+                    flag(*origin).0
+                )
             }
             Self::AdminFlag { origin } => {
                 let (_, admin) = flag(*origin);
@@ -128,7 +134,9 @@ const fn word(origin: Origin) -> &'static str {
 }
 
 fn certutil(flag: &str) -> String {
-    format!("`certutil -setreg CA\\InterfaceFlags -{flag}` and restart the service (`net stop certsvc`, `net start certsvc`)")
+    format!(
+        "`certutil -setreg CA\\InterfaceFlags -{flag}` and restart the service (`net stop certsvc`, `net start certsvc`)"
+    )
 }
 
 /// Roles for a person.
@@ -166,18 +174,25 @@ mod tests {
         let origin = Origin::Remote;
         assert_eq!(gate(operator, Some(0x641), Some(true)), Gate::BackupFlag { origin, seen: true });
         assert_eq!(gate(operator, None, Some(true)), Gate::BackupFlag { origin, seen: false });
-        assert_eq!(gate(Some(Roles::READ), Some(0x641), Some(true)), Gate::Role { roles: Roles::READ, origin });
+        assert_eq!(
+            gate(Some(Roles::READ), Some(0x641), Some(true)),
+            Gate::Role { roles: Roles::READ, origin }
+        );
         assert_eq!(gate(operator, Some(0x651), None), Gate::AdminFlag { origin });
         assert_eq!(gate(operator, Some(0x601), Some(true)), Gate::Unknown);
         assert_eq!(gate(None, None, Some(true)), Gate::Unknown);
-        let local = Evidence { may_read: None, roles: operator, flags: Some(InterfaceFlags::from_bits(0x80)) };
+        let local =
+            Evidence { may_read: None, roles: operator, flags: Some(InterfaceFlags::from_bits(0x80)) };
         assert_eq!(Gate::find(local, Origin::Local), Gate::BackupFlag { origin: Origin::Local, seen: true });
     }
 
     #[test]
     fn the_remedy_is_a_command() {
         let remedy = gate(Some(Roles::OPERATOR), Some(0x641), Some(true)).remedy();
-        assert!(remedy.contains("certutil -setreg CA\\InterfaceFlags -IF_NOREMOTEICERTADMINBACKUP"), "{remedy}");
+        assert!(
+            remedy.contains("certutil -setreg CA\\InterfaceFlags -IF_NOREMOTEICERTADMINBACKUP"),
+            "{remedy}"
+        );
         assert!(remedy.contains("certadm serve --allow-remote-backup"), "{remedy}");
         assert_eq!(RoleNames(Roles::NONE).to_string(), "none");
         assert_eq!(RoleNames(Roles::OPERATOR.with_implied()).to_string(), "operator, read");

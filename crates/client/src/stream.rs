@@ -30,7 +30,9 @@ impl Stream {
         let deadline = Instant::now() + timeout.saturating_mul(4);
         for address in addresses {
             match TcpStream::connect_timeout(&address, timeout) {
-                Ok(stream) => return Self::from_tcp(stream, timeout).map_err(|source| Error::Connect { peer, source }),
+                Ok(stream) => {
+                    return Self::from_tcp(stream, timeout).map_err(|source| Error::Connect { peer, source });
+                }
                 Err(error) => last = Some(error),
             }
             // A name with dozens of dead addresses must not take minutes.

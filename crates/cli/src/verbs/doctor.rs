@@ -46,9 +46,7 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
         output.line(format!("All gates to {} are open, as far as they can be seen.", target.endpoint));
     }
     // The first gate that is shut says whose turn it is.
-    let exit = shut
-        .first()
-        .map_or(Exit::Good, |finding| exit_for(finding.code.unwrap_or(Hresult::E_FAIL)));
+    let exit = shut.first().map_or(Exit::Good, |finding| exit_for(finding.code.unwrap_or(Hresult::E_FAIL)));
     let result = json!({
         "server": args.server,
         "endpoint": target.endpoint.to_string(),

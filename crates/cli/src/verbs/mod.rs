@@ -8,7 +8,7 @@ mod files;
 pub(crate) mod list;
 mod listing;
 mod live;
-mod remote;
+pub(crate) mod remote;
 pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod show;

@@ -15,13 +15,13 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
     /// The account on the CA's machine or in its domain, as DOMAIN\user, user@domain or user [default: client.toml]
-    #[arg(long, value_name = "ACCOUNT")]
+    #[arg(long, value_name = "ACCOUNT", requires = "server")]
     user: Option<String>,
     /// File that holds the account's password; a newline at its end does not count
-    #[arg(long, value_name = "FILE", conflicts_with = "password_fd")]
+    #[arg(long, value_name = "FILE", requires = "server", conflicts_with = "password_fd")]
     password_file: Option<PathBuf>,
     /// Open descriptor to read the account's password from
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "server")]
     password_fd: Option<RawFd>,
 }
 

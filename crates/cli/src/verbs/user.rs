@@ -20,7 +20,9 @@ use crate::secrets::read_password;
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
     /// Add an account
-    #[command(after_help = "Example: certadm user add --dir /srv/ca backup --role operator --password-file pw")]
+    #[command(
+        after_help = "Example: certadm user add --dir /srv/ca backup --role operator --password-file pw"
+    )]
     Add(AddArgs),
     /// Remove an account; its open connections lose their rights at once
     #[command(after_help = "Example: certadm user remove --dir /srv/ca backup")]

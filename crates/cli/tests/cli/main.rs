@@ -5,5 +5,6 @@ mod help;
 mod json_contract;
 mod life;
 mod ownership;
+mod remote;
 mod secrets;
 mod support;

@@ -46,7 +46,10 @@ fn a_full_backup_by_every_mechanism() {
         assert!(stored == *files.database);
         for (name, content) in files.logs.iter() {
             let name = name.rsplit('\\').next().unwrap();
-            assert!(std::fs::read(work.path().join("set/DataBase").join(name)).unwrap() == *content, "{name}");
+            assert!(
+                std::fs::read(work.path().join("set/DataBase").join(name)).unwrap() == *content,
+                "{name}"
+            );
         }
         assert_eq!(taken.manifest.ca.host, "ca1");
         Set::open(&work.path().join("set")).unwrap();

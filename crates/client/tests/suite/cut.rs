@@ -12,8 +12,7 @@ use crate::server::{Manners, Server, credentials};
 
 fn back_up(server: &Server, set: &Path) -> Result<Taken, Hresult> {
     let options = TakeOptions { kind: BackupType::Full, truncate: true, dynamic_dir: None };
-    let mut ca =
-        RemoteCa::connect(server.target(), Some(credentials())).map_err(|error| error.hresult())?;
+    let mut ca = RemoteCa::connect(server.target(), Some(credentials())).map_err(|error| error.hresult())?;
     take(&mut ca, set, &options, &mut Silent).map_err(|error| error.hresult())
 }
 

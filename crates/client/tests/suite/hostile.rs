@@ -17,9 +17,8 @@ use crate::server::{Manners, Reply, Server, credentials};
 /// Takes a backup of a CA whose answers `hook` replaces, which has to fail and to leave nothing behind.
 fn refused(manners: Manners, hook: Hook) -> Error {
     let files = Files::new(20_000);
-    let server = Server::start(manners, move || {
-        FakeCa::hooked(files.clone(), Calls::default(), Arc::clone(&hook))
-    });
+    let server =
+        Server::start(manners, move || FakeCa::hooked(files.clone(), Calls::default(), Arc::clone(&hook)));
     let work = tempfile::tempdir().unwrap();
     let inside = work.path().join("inside");
     std::fs::create_dir(&inside).unwrap();
@@ -258,10 +257,9 @@ fn answers_of_any_bytes_never_panic() {
 
 #[test]
 fn answers_without_their_protection_are_not_taken() {
-    for manners in [
-        Manners { unsealed: true, ..Manners::default() },
-        Manners { tampered: true, ..Manners::default() },
-    ] {
+    for manners in
+        [Manners { unsealed: true, ..Manners::default() }, Manners { tampered: true, ..Manners::default() }]
+    {
         let server = Server::start(manners, || FakeCa::new(Files::new(1), Calls::default()));
         let error = RemoteCa::connect(server.target(), Some(credentials())).unwrap_err();
         assert_eq!(error.hresult(), Hresult::E_ACCESSDENIED, "{error}");

@@ -143,14 +143,22 @@ impl Server {
         for listener in [resolver, exporter] {
             let world = Arc::clone(&world);
             threads.push(std::thread::spawn(move || {
-                accept(&world, || listener.accept().map(|(stream, _)| Box::new(stream) as Box<dyn Wire>), true);
+                accept(
+                    &world,
+                    || listener.accept().map(|(stream, _)| Box::new(stream) as Box<dyn Wire>),
+                    true,
+                );
             }));
         }
         if let Some(path) = path {
             let listener = UnixListener::bind(path).unwrap();
             let world = Arc::clone(&world);
             threads.push(std::thread::spawn(move || {
-                accept(&world, || listener.accept().map(|(stream, _)| Box::new(stream) as Box<dyn Wire>), false);
+                accept(
+                    &world,
+                    || listener.accept().map(|(stream, _)| Box::new(stream) as Box<dyn Wire>),
+                    false,
+                );
             }));
         }
         Self { world, port, socket: path.map(Path::to_owned), threads }
@@ -332,7 +340,8 @@ impl Peer {
         let mut bytes = Vec::new();
         let layout = pdu.encode(&mut bytes).unwrap();
         if let Some((_, sealer, _)) = seal.and_then(|id| self.contexts.get_mut(&id)) {
-            let (segments, token) = Segments::split(&mut bytes, layout.header.end, layout.token.len()).unwrap();
+            let (segments, token) =
+                Segments::split(&mut bytes, layout.header.end, layout.token.len()).unwrap();
             sealer.seal(PRIVACY, segments, token).unwrap();
             if self.world.manners.tampered {
                 bytes[layout.body.start] ^= 1;
@@ -360,7 +369,8 @@ impl Peer {
     fn leg(&mut self, id: u32, auth_type: AuthType, token: &[u8]) -> (LegResult, Vec<u8>) {
         let kind = certadm_auth::AuthType::from_wire(auth_type.0).unwrap();
         let service = &self.world.service;
-        let acceptor = self.acceptors.entry(id).or_insert_with(|| service.acceptor(kind, Level::Privacy).unwrap());
+        let acceptor =
+            self.acceptors.entry(id).or_insert_with(|| service.acceptor(kind, Level::Privacy).unwrap());
         match acceptor.step(token) {
             Err(_) => (LegResult::Failed, Vec::new()),
             Ok(step) => match step.done {
@@ -391,7 +401,8 @@ impl Peer {
             Iid::REM_UNKNOWN => {
                 assert_eq!(call.object, Some(REM_UNKNOWN.0));
                 let request =
-                    RemUnknownRequest::read(RemUnknownInterface::RemUnknown, call.opnum, &mut reader).unwrap();
+                    RemUnknownRequest::read(RemUnknownInterface::RemUnknown, call.opnum, &mut reader)
+                        .unwrap();
                 let RemUnknownRequest::Release(references) = request else { panic!("{request:?}") };
                 assert_eq!(references[0].ipid, IPID);
                 self.world.seen.lock().unwrap().released += references[0].public;
@@ -404,9 +415,17 @@ impl Peer {
                         writer.bytes(&stub);
                     }
                     Reply::Fault(status) => {
-                        let fault = FaultBody { alloc_hint: 32, context_id: call.context_id, cancel_count: 0, status };
+                        let fault = FaultBody {
+                            alloc_hint: 32,
+                            context_id: call.context_id,
+                            cancel_count: 0,
+                            status,
+                        };
                         let body = Body::Fault(fault);
-                        return self.send(&Pdu { flags: Flags::ONLY, call_id: call.call_id, body, verifier: None }, None);
+                        return self.send(
+                            &Pdu { flags: Flags::ONLY, call_id: call.call_id, body, verifier: None },
+                            None,
+                        );
                     }
                     Reply::Close => return false,
                 }
@@ -443,10 +462,14 @@ impl Peer {
         self.world.seen.lock().unwrap().pings.push(request.clone());
         let status = ResolverStatus::OK;
         match request {
-            ResolverRequest::ComplexPing { .. } => ResolverResponse::Pinged { set: SetId(77), backoff: 0, status },
-            ResolverRequest::ServerAlive2 => {
-                ResolverResponse::Alive { version: ComVersion::OURS, bindings: Some(DualStringArray::default()), status }
+            ResolverRequest::ComplexPing { .. } => {
+                ResolverResponse::Pinged { set: SetId(77), backoff: 0, status }
             }
+            ResolverRequest::ServerAlive2 => ResolverResponse::Alive {
+                version: ComVersion::OURS,
+                bindings: Some(DualStringArray::default()),
+                status,
+            },
             _ => ResolverResponse::Status(status),
         }
     }
@@ -464,7 +487,8 @@ impl Peer {
         let oxid = Oxid(0x1122_3344_5566_7788);
         let reference = StdObjRef { flags: 0, references: 5, oxid, oid: Oid(9), ipid: IPID };
         let reference = ObjRef { iid, reference, resolver: DualStringArray::default() };
-        let bindings = vec![StringBinding::exporter(&self.world.manners.binding_host, self.world.exporter_port)];
+        let bindings =
+            vec![StringBinding::exporter(&self.world.manners.binding_host, self.world.exporter_port)];
         ActivatorResponse {
             reply: Some(ActivationReply {
                 interfaces: vec![InterfaceResult { iid, code: Hresult::S_OK, reference: Some(reference) }],
