@@ -74,10 +74,7 @@ impl RemoteCa {
         if !denied {
             return error;
         }
-        match Gate::find(self.evidence(), self.origin()) {
-            Gate::Unknown => error,
-            gate => Error::Denied { call, gate },
-        }
+        Error::Denied { call, gate: Gate::find(self.evidence(), self.origin()) }
     }
 
     /// A call of a method that is none of the backup methods.

@@ -27,8 +27,11 @@ pub enum Gate {
         /// Where the caller comes from.
         origin: Origin,
     },
-    /// It could not be found out.
-    Unknown,
+    /// It could not be found out: role or flags.
+    Unknown {
+        /// Where the caller comes from.
+        origin: Origin,
+    },
 }
 
 /// What the CA says of itself and of the caller, as far as it answers.
@@ -55,7 +58,7 @@ impl Gate {
             }
             // wire.md 5.4: state 1 and the operator role, yet denied, mean the flag.
             (None, Some(_), Some(true)) => Self::BackupFlag { origin, seen: false },
-            _ => Self::Unknown,
+            _ => Self::Unknown { origin },
         }
     }
 
@@ -78,7 +81,10 @@ impl Gate {
                 let (_, admin) = flag(*origin);
                 format!("the CA's interface flags refuse {} administration ({admin})", word(*origin))
             }
-            Self::Unknown => "the CA does not say why".to_owned(),
+            Self::Unknown { .. } => {
+                "the account lacks the operator role, or the CA's interface flags refuse backups; the CA does not say which"
+                    .to_owned()
+            }
         }
     }
 
@@ -110,9 +116,10 @@ impl Gate {
                     certutil(name)
                 )
             }
-            Self::Unknown => {
-                "ask the CA's administrator for the backup role, and whether its interface flags allow backups from here"
-                    .to_owned()
+            Self::Unknown { origin } => {
+                let role = Self::Role { roles: Roles::NONE, origin: *origin };
+                let flags = Self::BackupFlag { origin: *origin, seen: false };
+                format!("for the role: {}; for the flags: {}", role.remedy(), flags.remedy())
             }
         }
     }
@@ -179,8 +186,8 @@ mod tests {
             Gate::Role { roles: Roles::READ, origin }
         );
         assert_eq!(gate(operator, Some(0x651), None), Gate::AdminFlag { origin });
-        assert_eq!(gate(operator, Some(0x601), Some(true)), Gate::Unknown);
-        assert_eq!(gate(None, None, Some(true)), Gate::Unknown);
+        assert_eq!(gate(operator, Some(0x601), Some(true)), Gate::Unknown { origin });
+        assert_eq!(gate(None, None, Some(true)), Gate::Unknown { origin });
         let local =
             Evidence { may_read: None, roles: operator, flags: Some(InterfaceFlags::from_bits(0x80)) };
         assert_eq!(Gate::find(local, Origin::Local), Gate::BackupFlag { origin: Origin::Local, seen: true });
