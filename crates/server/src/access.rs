@@ -126,7 +126,6 @@ pub enum Refusal {
 
 impl Refusal {
     /// What the caller is told: 0x80070005.
-    #[must_use]
     pub const fn hresult(self) -> Hresult {
         Hresult::E_ACCESSDENIED
     }

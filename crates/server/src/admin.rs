@@ -49,7 +49,7 @@ pub(crate) fn answer(
         return refuse(method, request.as_ref(), refusal);
     }
     match request {
-        None => properties::answer(circumstances, caller, call, method, &mut reader),
+        None => properties::answer(circumstances, caller, call, (table, method), &mut reader),
         Some(request) => {
             let calling = Calling { circumstances, caller, method, object: &object, now };
             calling.answer(&request)

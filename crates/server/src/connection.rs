@@ -10,6 +10,7 @@ use certadm_auth::{
     Acceptor, AuthError, AuthType, Established, Level, PeerIdentity, Protection, Sealer, Segments, Unsealer,
 };
 use certadm_proto::csra::flags::Origin;
+use certadm_proto::dcom::level_rule;
 use certadm_proto::ndr::ByteOrder;
 use certadm_proto::rpc::{
     AuthLeg, AuthLevel, Body, Call, FaultBody, FaultStatus, Flags, FragmentPlan, Header, Layout, LegResult,
@@ -90,8 +91,10 @@ impl Connection {
         let group = u32::try_from(id & 0x7FFF_FFFF).unwrap_or(1).max(1);
         let address = address.to_string().into_bytes();
         let now = Instant::now();
+        let rpc = ServerConnection::new(ServerLimits::default(), address, group, serves);
         Self {
-            rpc: ServerConnection::new(ServerLimits::default(), address, group, serves),
+            // The kernel vouches for the peer of the socket: there every level counts as reached (wire.md 5.11).
+            rpc: if port == Port::Socket { rpc } else { rpc.with_level_rule(level_rule) },
             shared,
             id,
             stream,
@@ -331,16 +334,20 @@ impl Connection {
         let security = call.security.and_then(|id| Some((id, self.rpc.security(id)?)));
         let mut keys = match security {
             None => None,
-            Some((id, _)) => {
-                Some(self.contexts.get_mut(&id).and_then(|context| context.keys.as_mut()).ok_or_else(broken)?)
-            }
+            Some((id, _)) => Some(
+                self.contexts.get_mut(&id).and_then(|context| context.keys.as_mut()).ok_or_else(broken)?,
+            ),
         };
         let token = keys.as_ref().map_or(0, |keys| keys.sealer.token_size(keys.protection.level));
         let token = ZERO_TOKEN.get(..token).ok_or_else(broken)?;
         let token_length = u16::try_from(token.len()).map_err(|_| broken())?;
-        let plan =
-            FragmentPlan::new(stub.len(), self.rpc.max_transmit(), false, keys.is_some().then_some(token_length))
-                .map_err(io::Error::other)?;
+        let plan = FragmentPlan::new(
+            stub.len(),
+            self.rpc.max_transmit(),
+            false,
+            keys.is_some().then_some(token_length),
+        )
+        .map_err(io::Error::other)?;
         self.outgoing.clear();
         for fragment in plan {
             let body = Body::Response(ResponseBody {
@@ -358,9 +365,8 @@ impl Connection {
             let pdu = Pdu { flags: fragment.flags, call_id: call.call_id, body, verifier };
             let layout = pdu.encode(&mut self.fragment).map_err(io::Error::other)?;
             if let Some(keys) = &mut keys {
-                let (segments, place) =
-                    Segments::split(&mut self.fragment, layout.header.len(), token.len())
-                        .map_err(io::Error::other)?;
+                let (segments, place) = Segments::split(&mut self.fragment, layout.header.len(), token.len())
+                    .map_err(io::Error::other)?;
                 keys.sealer.seal(keys.protection, segments, place).map_err(io::Error::other)?;
             }
             self.outgoing.extend_from_slice(&self.fragment);

@@ -70,8 +70,7 @@ impl Connections {
         }
         while !table.open.is_empty() {
             let Some(remaining) = deadline.checked_duration_since(Instant::now()) else { return false };
-            table =
-                self.left.wait_timeout(table, remaining).unwrap_or_else(PoisonError::into_inner).0;
+            table = self.left.wait_timeout(table, remaining).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }

@@ -15,9 +15,6 @@ use crate::object::ConnectionId;
 use crate::service::Shared;
 use crate::{activator, admin, resolver, unknown};
 
-/// E_ACCESSDENIED as the status of a fault, which the Remote Unknown uses (wire.md 4.14).
-const ACCESS_DENIED_HRESULT: FaultStatus = FaultStatus(0x8007_0005);
-
 /// The interfaces of the resolver's port.
 pub(crate) fn resolver_serves(syntax: &SyntaxId) -> bool {
     [Iid::OBJECT_EXPORTER, Iid::REMOTE_SCM_ACTIVATOR].iter().any(|iid| iid.syntax() == *syntax)
@@ -121,7 +118,7 @@ pub(crate) fn enter<'c>(
         return Err(FaultStatus::VERSION_MISMATCH.into());
     }
     let is_unknown = matches!(interface, Iid::REM_UNKNOWN | Iid::REM_UNKNOWN_2);
-    let denied = if is_unknown { ACCESS_DENIED_HRESULT } else { FaultStatus::ACCESS_DENIED };
+    let denied = if is_unknown { FaultStatus::OBJECT_ACCESS_DENIED } else { FaultStatus::ACCESS_DENIED };
     let caller = proven(circumstances).ok_or(denied)?;
     // An activation carries any value (wire.md 4.3).
     if this.flags != 0 && interface != Iid::REMOTE_SCM_ACTIVATOR {

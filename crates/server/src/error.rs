@@ -52,7 +52,6 @@ pub enum StartError {
 
 impl StartError {
     /// The result code that goes with it.
-    #[must_use]
     pub fn hresult(&self) -> Hresult {
         match self {
             Self::Listen { source, .. } | Self::Socket { source, .. } | Self::System { source, .. } => {

@@ -56,7 +56,8 @@ impl Incoming {
         limits: &Limits,
         stopping: impl Fn() -> bool,
     ) -> Result<Header, IncomingError> {
-        let mut deadline = if self.filled == 0 { patience } else { patience.min(Instant::now() + limits.pdu) };
+        let mut deadline =
+            if self.filled == 0 { patience } else { patience.min(Instant::now() + limits.pdu) };
         loop {
             let arrived = self.buffer.get(..self.filled).unwrap_or_default();
             if let Some(header) = Header::peek(arrived, MAX_FRAGMENT)? {

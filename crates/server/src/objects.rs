@@ -151,11 +151,7 @@ impl Objects {
         if let Some(entry) = table.objects.get_mut(&oid) {
             entry.last_call = now;
         }
-        interfaces
-            .iter()
-            .map(|&iid| table.hand_out(oid, iid, references))
-            .collect::<Result<_, _>>()
-            .map(Some)
+        interfaces.iter().map(|&iid| table.hand_out(oid, iid, references)).collect::<Result<_, _>>().map(Some)
     }
 
     /// RemAddRef on one IPID; answers whether it exists.
@@ -193,8 +189,7 @@ impl Objects {
             }
             // Below 0x10000: impacket sends the identifier in the 16-bit sequence field.
             let id = (1..=u64::from(u16::MAX)).map(SetId).find(|id| !sets.contains_key(id))?;
-            let set =
-                PingSet { owner: caller.clone(), objects: HashSet::new(), sequence: 0, last_ping: now };
+            let set = PingSet { owner: caller.clone(), objects: HashSet::new(), sequence: 0, last_ping: now };
             sets.insert(id, set);
             id
         } else {
@@ -301,7 +296,8 @@ impl Table {
 
     /// The object of `owner` without backup and without open connection whose last call is longest ago.
     fn longest_unused(&self, owner: &Identity) -> Option<Oid> {
-        let unused = self.objects.iter().filter(|(_, entry)| entry.owner.is_same(owner) && entry.object.is_unused());
+        let unused =
+            self.objects.iter().filter(|(_, entry)| entry.owner.is_same(owner) && entry.object.is_unused());
         unused.min_by_key(|(_, entry)| entry.last_call).map(|(oid, _)| *oid)
     }
 

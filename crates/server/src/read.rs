@@ -23,7 +23,7 @@ pub(crate) fn answer(state: &mut State, size: u32, storage: Vec<u8>) -> Answer {
     let mut stub = writer.into_bytes();
     // The checks of the size come before the sequence (wire.md 5.7).
     let result = match stub.get_mut(start..start + capacity) {
-        Some(buffer) if size != 0 && size % UNIT == 0 => read(state, buffer),
+        Some(buffer) if size != 0 && size.is_multiple_of(UNIT) => read(state, buffer),
         _ => Err(Hresult::E_INVALIDARG),
     };
     let (count, code) = match result {

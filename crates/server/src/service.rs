@@ -155,8 +155,7 @@ impl Shared {
                 strings.push(binding);
             }
         }
-        let security =
-            [AuthType::SPNEGO, AuthType::NTLM].map(SecurityBinding::of).to_vec();
+        let security = [AuthType::SPNEGO, AuthType::NTLM].map(SecurityBinding::of).to_vec();
         // Host names are checked at the start and short, so the array is always good.
         DualStringArray::new(strings, security).unwrap_or_default()
     }

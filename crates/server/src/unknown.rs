@@ -37,12 +37,16 @@ fn respond(
     request: &RemUnknownRequest,
 ) -> RemUnknownResponse {
     let objects = &circumstances.shared.objects;
-    let query = |ipid, interfaces: &[Iid], references| {
-        match objects.query(ipid, &caller.identity, interfaces, references, Instant::now()) {
-            Ok(Some(handed)) => Ok(handed),
-            Ok(None) => Err(Hresult::RPC_E_INVALID_OBJECT),
-            Err(_) => Err(Hresult::E_OUTOFMEMORY),
-        }
+    let query = |ipid, interfaces: &[Iid], references| match objects.query(
+        ipid,
+        &caller.identity,
+        interfaces,
+        references,
+        Instant::now(),
+    ) {
+        Ok(Some(handed)) => Ok(handed),
+        Ok(None) => Err(Hresult::RPC_E_INVALID_OBJECT),
+        Err(_) => Err(Hresult::E_OUTOFMEMORY),
     };
     match request {
         RemUnknownRequest::QueryInterface { ipid, references, interfaces } => {
@@ -101,11 +105,14 @@ fn result(circumstances: &Circumstances<'_>, handed: Option<Handed>) -> QueryRes
     }
 }
 
-fn reference(circumstances: &Circumstances<'_>, iid: Iid, handed: Option<Handed>) -> (Hresult, Option<ObjRef>) {
+fn reference(
+    circumstances: &Circumstances<'_>,
+    iid: Iid,
+    handed: Option<Handed>,
+) -> (Hresult, Option<ObjRef>) {
     match handed {
         Some(handed) => {
-            let (reference, resolver) =
-                (standard(circumstances, &handed), resolver_bindings(circumstances));
+            let (reference, resolver) = (standard(circumstances, &handed), resolver_bindings(circumstances));
             (Hresult::S_OK, Some(ObjRef { iid, reference, resolver }))
         }
         None => (Hresult::E_NOINTERFACE, None),

@@ -88,7 +88,6 @@ pub enum UsersError {
 
 impl UsersError {
     /// The result code that goes with it.
-    #[must_use]
     pub fn hresult(&self) -> Hresult {
         match self {
             Self::Io { source, .. } => certadm_store::error::io_hresult(source),
@@ -104,7 +103,9 @@ impl UsersError {
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::Io { .. } => "check the path and its permissions",
-            Self::Exposed { .. } => "chmod 600 the file, and change the passwords if others could have read it",
+            Self::Exposed { .. } => {
+                "chmod 600 the file, and change the passwords if others could have read it"
+            }
             Self::Malformed { .. } => "repair the file, or remove the account and add it again",
             Self::Name { .. } | Self::EmptyPassword => "choose another one",
             Self::Exists { .. } => "remove it first to change its password or roles",
@@ -211,7 +212,10 @@ impl UserFile {
     }
 
     /// Reads, changes and writes durably, one process at a time.
-    fn change(&self, change: impl FnOnce(&mut Vec<User>) -> Result<(), UsersError>) -> Result<(), UsersError> {
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Vec<User>) -> Result<(), UsersError>,
+    ) -> Result<(), UsersError> {
         let dir = self.path.parent().unwrap_or(Path::new("."));
         let lock = File::open(dir).map_err(self.io("open the folder of"))?;
         lock.lock().map_err(self.io("lock the folder of"))?;
@@ -227,7 +231,8 @@ impl UserFile {
             roles: role_names(user.roles).into_iter().map(str::to_owned).collect(),
         };
         let table = Table { user: users.iter().map(entry).collect() };
-        let text = Zeroizing::new(toml::to_string(&table).map_err(|error| self.malformed(&error.to_string()))?);
+        let text =
+            Zeroizing::new(toml::to_string(&table).map_err(|error| self.malformed(&error.to_string()))?);
         let temporary = self.path.with_extension("new");
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -272,7 +277,8 @@ impl UserFile {
     }
 }
 
-const HEAD: &str = "# Accounts of the certificate service, kept by `certadm user`. The hashes are as good as passwords.\n\n";
+const HEAD: &str =
+    "# Accounts of the certificate service, kept by `certadm user`. The hashes are as good as passwords.\n\n";
 
 fn check_name(name: &str) -> Result<(), UsersError> {
     let forbidden = |c: char| c.is_control() || "\\/@:\"".contains(c);
@@ -396,9 +402,15 @@ mod tests {
         let file = UserFile::in_folder(folder.path());
         for (text, expected) in [
             ("[[user]]\nname = \"a\"\nnt_hash = \"x5x5\"\nroles = []\n", "32 hex digits"),
-            ("[[user]]\nname = \"a\"\nnt_hash = \"a4f49c406510bdcab6824ee7c30fd852\"\nroles = [\"root\"]\n", "role"),
+            (
+                "[[user]]\nname = \"a\"\nnt_hash = \"a4f49c406510bdcab6824ee7c30fd852\"\nroles = [\"root\"]\n",
+                "role",
+            ),
             ("[[user]]\nname = \"a\"\nnt_hash = a4f49c406510bdcab6824ee7c30fd852\n", "line 3"),
-            ("[[user]]\nname = \"a\\\\b\"\nnt_hash = \"a4f49c406510bdcab6824ee7c30fd852\"\nroles = []\n", "name"),
+            (
+                "[[user]]\nname = \"a\\\\b\"\nnt_hash = \"a4f49c406510bdcab6824ee7c30fd852\"\nroles = []\n",
+                "name",
+            ),
         ] {
             fs::write(file.path(), text).unwrap();
             fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)).unwrap();

@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::serve::Service;
 use crate::support::Work;
 
 /// The example of every command: the JSON block under the heading that names it.
@@ -93,6 +94,10 @@ fn every_verb_prints_what_the_document_shows() {
     check("drill", "drill --size 1MiB --seconds 1 --workers 2");
     check("man", "man {man}");
     check("An error", "backup --dir {ca} --to {set}");
+    fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    check("user add", "user add --dir {ca} backup --role operator --password-file {pw}");
+    check("user list", "user list --dir {ca}");
+    check("user remove", "user remove --dir {ca} backup");
     work.flip("set/DataBase/edb00002.log");
     check("verify: findings", "verify {set} {logs}");
     let remote = crate::remote::world();
@@ -102,5 +107,8 @@ fn every_verb_prints_what_the_document_shows() {
     check_in(&remote, &mut examples, "doctor", &format!("doctor {login}"));
     let plan = format!("restore {login} --from {{set}} --dry-run");
     check_in(&remote, &mut examples, "restore: another machine", &plan);
+    let service = Service::start(&work, "--dir {ca} --socket {socket}");
+    same_shape("serve", &examples.remove("serve").expect("docs/json.md shows `serve`"), &service.said);
+    assert_eq!(service.stop(), 0);
     assert!(examples.is_empty(), "docs/json.md shows what nothing prints: {:?}", examples.keys());
 }

@@ -7,4 +7,5 @@ mod life;
 mod ownership;
 mod remote;
 mod secrets;
+mod serve;
 mod support;

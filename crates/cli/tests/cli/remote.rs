@@ -1,42 +1,26 @@
 //! Backups of a served CA: over TCP, over its socket, by name from the configuration; what is said when a gate is shut.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
+use crate::serve::Service;
 use crate::support::{Run, Work, command};
 
 const PASSWORD: &str = "Kq9-marker-of-the-password";
 
-/// `certadm serve` in the background, killed when dropped.
+/// The service of a work folder's CA, and where it listens.
 pub(crate) struct Serving {
-    child: Child,
+    _service: Service,
     pub(crate) address: String,
 }
 
 impl Serving {
     pub(crate) fn start(work: &Work, options: &str) -> Self {
-        let line = format!(
-            "--json serve --dir {{ca}} --listen 127.0.0.1:0 --exporter-port 0 --socket {{socket}} {options}"
-        );
-        let mut command = command(&work.path(""), &line);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut first = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-        let said: Value = serde_json::from_str(&first).expect("it says where it listens");
-        let address = said["result"]["listen"].as_str().expect("an address").to_owned();
-        Self { child, address }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        let service = Service::start(work, &format!("--dir {{ca}} --socket {{socket}} {options}"));
+        let address = service.said["result"]["listen"].as_str().expect("an address").to_owned();
+        Self { _service: service, address }
     }
 }
 

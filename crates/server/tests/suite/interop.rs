@@ -61,7 +61,8 @@ impl Impacket {
     }
 
     fn prepare(&mut self, grbit: u32) -> Value {
-        let order = json!({"do": "simple", "opnum": 20, "grbit": grbit, "flags": 0, "annotation": 67, "client": 0});
+        let order =
+            json!({"do": "simple", "opnum": 20, "grbit": grbit, "flags": 0, "annotation": 67, "client": 0});
         self.order(&order)
     }
 }
@@ -94,8 +95,12 @@ fn a_full_backup_restores_to_the_same_ca() {
     assert_eq!(client.good(&json!({"do": "simple", "opnum": 19, "pwszAuthority": CA_NAME})), 1);
     assert_eq!(client.call(18)["code"], "0x80070005");
     let logs = client.good(&json!({"do": "full", "folder": world.path("set")}));
-    assert!(logs.as_u64().unwrap() >= 2, "{logs}");
-    client.good(&json!({"do": "release"}));
+    assert!(logs.as_u64().unwrap() >= 1, "{logs}");
+    // impacket gives one reference back at a time; an activation hands out five
+    for left in (0..5).rev() {
+        assert_eq!(world.stopper.load().1, 1, "{left}");
+        client.good(&json!({"do": "release"}));
+    }
     assert_eq!(world.stopper.load().1, 0, "the object is gone");
     assert_eq!(restored_rows(&world, &["set"]), 700);
 }
@@ -129,7 +134,10 @@ fn the_base_interface_serves_and_the_remote_unknown_answers() {
     let port = world.addresses.resolver.port();
     client.good(&json!({"do": "login", "port": port, "user": "admin", "password": PASSWORD, "iid": 1}));
     assert_eq!(client.call(18)["ok"], true);
-    assert_eq!(client.order(&json!({"do": "simple", "opnum": 18, "pwszAuthority": "Other CA"}))["code"], "0x80070057");
+    assert_eq!(
+        client.order(&json!({"do": "simple", "opnum": 18, "pwszAuthority": "Other CA"}))["code"],
+        "0x80070057"
+    );
     client.good(&json!({"do": "query", "iid": 2}));
     client.good(&json!({"do": "add_reference"}));
     client.good(&json!({"do": "ping"}));
@@ -162,9 +170,7 @@ fn who_may_not_is_told_so_and_nothing_else() {
     let world = World::new();
     let port = world.addresses.resolver.port();
     let mut client = Impacket::start();
-    let login = |user: &str, password: &str, level: u8| {
-        json!({"do": "login", "port": port, "user": user, "password": password, "level": level})
-    };
+    let login = |user: &str, password: &str, level: u8| json!({"do": "login", "port": port, "user": user, "password": password, "level": level});
     // wrong password, unknown account, anonymous
     for (user, password) in [("operator", "wrong"), ("stranger", PASSWORD), ("", "")] {
         let answer = client.order(&login(user, password, 6));

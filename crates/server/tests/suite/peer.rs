@@ -15,8 +15,8 @@ use certadm_proto::dcom::activation::{ActivationProperties, ActivatorRequest, Ac
 use certadm_proto::dcom::{Clsid, ComVersion, Iid, Ipid, Oid, OrpcThat, OrpcThis};
 use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
 use certadm_proto::rpc::{
-    AuthLevel, AuthType as WireAuthType, BindBody, Body, ContextElement, Flags, FragmentPlan, Header, Layout,
-    Pdu, RequestBody, SyntaxId, Verifier,
+    AuthLevel, AuthType as WireAuthType, BindBody, BindOutcome, Body, ContextElement, Flags, FragmentPlan,
+    Header, Layout, Pdu, RequestBody, SyntaxId, Verifier,
 };
 
 use crate::world::{PASSWORD, World};
@@ -28,8 +28,10 @@ pub(crate) enum Failed {
     Fault(u32),
     /// bind_nak with this reason.
     Nak(u16),
-    /// The server closed the connection.
+    /// The server closed the connection, or said nothing for long.
     Closed,
+    /// The answer is that of another call.
+    Strange,
 }
 
 /// Changes an outgoing PDU; what it leaves empty is not sent, and the connection is closed instead.
@@ -46,8 +48,8 @@ pub(crate) struct Peer {
     pub(crate) sent: usize,
     /// The PDU to change, by its number, and how.
     pub(crate) change: Option<(usize, Change)>,
-    /// How many bytes were read at most in one answer.
-    pub(crate) bytes_read: usize,
+    /// Whether a PDU that a change made shorter than it says ends the connection.
+    pub(crate) leave_when_short: bool,
 }
 
 struct Security {
@@ -65,13 +67,18 @@ impl Peer {
     }
 
     pub(crate) fn unix(path: &Path) -> Self {
+        Self::unix_with_patience(path, Duration::from_secs(20))
+    }
+
+    /// One that waits so long for an answer.
+    pub(crate) fn unix_with_patience(path: &Path, patience: Duration) -> Self {
         let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
         Self::over(Box::new(stream))
     }
 
     fn over(stream: Box<dyn Stream>) -> Self {
-        Self { stream, security: None, next_call: 1, sent: 0, change: None, bytes_read: 0 }
+        Self { stream, security: None, next_call: 1, sent: 0, change: None, leave_when_short: false }
     }
 
     /// Sends bytes as they are; false when the server has closed.
@@ -84,10 +91,9 @@ impl Peer {
         let mut bytes = vec![0; Header::SIZE];
         self.stream.read_exact(&mut bytes).ok()?;
         let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-        assert!(length >= Header::SIZE);
+        assert!(length >= Header::SIZE, "{bytes:?}");
         bytes.resize(length, 0);
         self.stream.read_exact(&mut bytes[Header::SIZE..]).ok()?;
-        self.bytes_read += length;
         Some(bytes)
     }
 
@@ -109,7 +115,12 @@ impl Peer {
             change(&mut bytes);
         }
         self.sent += 1;
-        if bytes.is_empty() || !self.send_bytes(&bytes) { Err(Failed::Closed) } else { Ok(()) }
+        if bytes.is_empty() || !self.send_bytes(&bytes) {
+            return Err(Failed::Closed);
+        }
+        let announced = bytes.get(8..10).map(|length| u16::from_le_bytes([length[0], length[1]]));
+        let is_short = announced.is_none_or(|announced| bytes.len() < announced.into());
+        if self.leave_when_short && is_short { Err(Failed::Closed) } else { Ok(()) }
     }
 
     fn answer_to_bind(&mut self) -> Result<Vec<u8>, Failed> {
@@ -117,12 +128,14 @@ impl Peer {
         let pdu = Pdu::decode(&bytes).unwrap();
         match pdu.body {
             Body::BindAck(ack) | Body::AlterContextResponse(ack) => {
-                assert!(matches!(ack.results[0], certadm_proto::rpc::BindOutcome::Accepted(_)), "{ack:?}");
+                if !matches!(ack.results.first(), Some(BindOutcome::Accepted(_))) {
+                    return Err(Failed::Strange);
+                }
                 Ok(pdu.verifier.map(|verifier| verifier.token.to_vec()).unwrap_or_default())
             }
             Body::BindNak(nak) => Err(Failed::Nak(nak.reason.0)),
             Body::Fault(fault) => Err(Failed::Fault(fault.status.0)),
-            other => panic!("{other:?}"),
+            _ => Err(Failed::Strange),
         }
     }
 
@@ -143,10 +156,8 @@ impl Peer {
         level: AuthLevel,
         flavour: Flavour,
     ) -> Result<(), Failed> {
-        let credentials = Credentials {
-            account: AccountName::new("", user),
-            password: Password::new(password.to_owned()),
-        };
+        let credentials =
+            Credentials { account: AccountName::new("", user), password: Password::new(password.to_owned()) };
         let mut handshake = initiator(flavour, &credentials, "HOST/ca01", auth_level(level)).unwrap();
         let auth_type = WireAuthType(handshake.auth_type().to_wire());
         assert_ne!(handshake.auth_type(), AuthType::Kerberos);
@@ -239,11 +250,15 @@ impl Peer {
             let pdu = Pdu::decode(&bytes).unwrap();
             match pdu.body {
                 Body::Response(response) => {
-                    assert_eq!(pdu.verifier.is_some(), self.security.is_some(), "answers are protected as calls");
+                    assert_eq!(
+                        pdu.verifier.is_some(),
+                        self.security.is_some(),
+                        "answers are protected as calls"
+                    );
                     stub.extend_from_slice(response.stub);
                 }
                 Body::Fault(fault) => return Err(Failed::Fault(fault.status.0)),
-                other => panic!("{other:?}"),
+                _ => return Err(Failed::Strange),
             }
             if pdu.flags.has(Flags::LAST) {
                 return Ok(stub);
@@ -273,7 +288,7 @@ pub(crate) fn stub(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
 
 /// The HRESULT at the end of an answer.
 pub(crate) fn code_of(answer: &[u8]) -> u32 {
-    u32::from_le_bytes(answer[answer.len() - 4..].try_into().unwrap())
+    answer.last_chunk().map_or(u32::MAX, |code| u32::from_le_bytes(*code))
 }
 
 /// An activated object, and the connection it is called over.
@@ -327,10 +342,16 @@ impl Object {
         use certadm_proto::csra::methods::Response;
         let answer = self.call(request)?;
         let mut reader = Reader::new(&answer, ByteOrder::Little);
-        OrpcThat::read(&mut reader).unwrap();
-        let Ok(Response::List { units, .. }) = Response::read(request, &mut reader) else { panic!("no list") };
+        OrpcThat::read(&mut reader).map_err(|_| Failed::Strange)?;
+        let Ok(Response::List { units, .. }) = Response::read(request, &mut reader) else {
+            return Err(Failed::Strange);
+        };
         let text = String::from_utf16(&units).unwrap();
-        Ok(text.split('\0').filter(|entry| !entry.is_empty()).map(|entry| entry.chars().skip(1).collect()).collect())
+        Ok(text
+            .split('\0')
+            .filter(|entry| !entry.is_empty())
+            .map(|entry| entry.chars().skip(1).collect())
+            .collect())
     }
 
     /// Opens, reads and closes a file.
@@ -342,6 +363,9 @@ impl Object {
         let mut total = 0;
         loop {
             let answer = self.call(&Request::BackupReadFile { size: 65536 })?;
+            if code_of(&answer) != 0 || answer.len() < 8 {
+                return Err(Failed::Strange);
+            }
             let count = answer[answer.len() - 8..answer.len() - 4].try_into().unwrap();
             let count = usize::try_from(u32::from_le_bytes(count)).unwrap();
             total += count;
@@ -384,8 +408,8 @@ pub(crate) fn activate(peer: &mut Peer, context: u16) -> Result<(Ipid, Oid, Ipid
     let stub = stub(|writer| request.write(writer));
     let answer = peer.request(context, request.opnum(), None, &stub)?;
     let mut reader = Reader::new(&answer, ByteOrder::Little);
-    OrpcThat::read(&mut reader).unwrap();
-    let response = ActivatorResponse::read(&mut reader).unwrap();
+    OrpcThat::read(&mut reader).map_err(|_| Failed::Strange)?;
+    let response = ActivatorResponse::read(&mut reader).map_err(|_| Failed::Strange)?;
     let Some(reply) = response.reply else { return Err(Failed::Fault(response.code.to_bits())) };
     let reference = reply.interfaces[0].reference.clone().unwrap().reference;
     Ok((reference.ipid, reference.oid, reply.exporter.rem_unknown))

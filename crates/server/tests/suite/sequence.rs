@@ -177,7 +177,9 @@ fn reads_have_their_own_rules() {
         assert!(answer.len() >= size as usize + 20);
         assert!(answer[12..answer.len() - 4].iter().all(|byte| *byte == 0));
     }
-    let too_large = crate::peer::stub(|writer| drop(writer.u32(u32::MAX)));
+    let too_large = crate::peer::stub(|writer| {
+        writer.u32(u32::MAX);
+    });
     let answer = object.peer.request(0, 25, Some(object.ipid.0), &too_large);
     assert_eq!(answer, Err(crate::peer::Failed::Fault(0x6F7)));
     assert_eq!(object.code(&prepare(4)), 0xC800_0384);

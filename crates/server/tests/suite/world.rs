@@ -100,14 +100,6 @@ impl World {
         }
     }
 
-    /// Stops the service and looks at how it ended.
-    pub(crate) fn stop(&mut self) -> Stopped {
-        self.stopper.stop();
-        let stopped = self.running.take().unwrap().join().unwrap();
-        assert!(stopped.all_left && stopped.close_error.is_none(), "{stopped:?}");
-        stopped
-    }
-
     /// Waits for the service to stop by itself.
     pub(crate) fn wait(&mut self) -> Stopped {
         self.running.take().unwrap().join().unwrap()
