@@ -2,11 +2,13 @@
 
 pub(crate) mod backup;
 pub(crate) mod ca;
+pub(crate) mod doctor;
 pub(crate) mod drill;
 mod files;
 pub(crate) mod list;
 mod listing;
 mod live;
+pub(crate) mod remote;
 pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod show;
