@@ -268,6 +268,23 @@ fn a_thousand_idle_connections_shut_nobody_out() {
 }
 
 #[test]
+fn one_caller_has_only_so_many_connections() {
+    let limits = Limits { connections_per_caller: 2, ..Limits::default() };
+    let world = World::with(OPEN, limits);
+    let bind = || {
+        let mut peer = Peer::tcp(world.addresses.exporter);
+        let level = certadm_proto::rpc::AuthLevel::Privacy;
+        let flavour = certadm_auth::Flavour::Spnego;
+        peer.bind_as(Iid::CERT_ADMIN_2, "operator", PASSWORD, level, flavour).map(|()| peer)
+    };
+    let (first, _second) = (bind().unwrap(), bind().unwrap());
+    assert_eq!(bind().err(), Some(Failed::Closed));
+    Object::tcp(&world, "other");
+    drop(first);
+    wait_until("there is room again", || bind().is_ok());
+}
+
+#[test]
 fn objects_that_nobody_pings_are_forgotten() {
     let limits = Limits {
         object_idle: Duration::from_secs(2),
