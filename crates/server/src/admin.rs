@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use certadm_proto::csra::flags::Control;
+use certadm_proto::csra::flags::{Control, Origin, Roles};
 use certadm_proto::csra::methods::{Interface, Method, Request, RequestError, Response};
 use certadm_proto::csra::{BackupType, Hresult, names};
 use certadm_proto::dcom::{Iid, Ipid};
@@ -100,7 +100,6 @@ impl Calling<'_> {
 
     /// 1 when the CA answers this caller (certbcli.md D7).
     fn server_state(&self) -> Response<'static> {
-        use certadm_proto::csra::flags::Roles;
         let shared = self.circumstances.shared;
         let may_read = self.caller.roles.has_any(Roles::READ);
         Response::State { state: u32::from(may_read && !shared.is_stopping()), code: Hresult::S_OK }
@@ -193,7 +192,7 @@ impl Calling<'_> {
             return Err(refused(Hresult::BACKUP_ABORT_BY_SERVER));
         }
         state.source.prepare(kind)?;
-        let local = self.caller.address.is_none();
+        let local = self.caller.origin == Origin::Local;
         let owner = self.caller.identity.clone();
         state.session = Some(Session { owner, kind, last_call: self.now, aborted: false, local });
         audit::backup_started(shared, self.caller, kind);
@@ -202,6 +201,7 @@ impl Calling<'_> {
 
     fn end(&self, state: &mut State) -> Result<(), CallError> {
         let ended = state.source.end();
+        state.copying = None;
         // Without a session the call was refused and nothing has ended.
         if let Some(session) = state.session.take() {
             audit::backup_ended(self.circumstances.shared, self.caller, session.kind, ended.as_ref().err());

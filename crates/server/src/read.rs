@@ -48,7 +48,7 @@ fn read(state: &mut State, buffer: &mut [u8]) -> Result<u32, Hresult> {
         }
         Err(error) => {
             buffer.fill(0);
-            if state.copying.is_some() {
+            if state.copying.take().is_some() {
                 tracing::error!(event = 218, %error, code = %error.code, "error while a file was copied");
             }
             Err(error.code)
