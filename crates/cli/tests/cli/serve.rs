@@ -17,9 +17,14 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start(work: &Work, line: &str) -> Self {
+        Self::start_logging(work, line, Stdio::inherit())
+    }
+
+    /// One whose events go where `log` says.
+    fn start_logging(work: &Work, line: &str, log: Stdio) -> Self {
         let line = format!("--json serve --listen 127.0.0.1:0 {line}");
         let mut command: Command = command(&work.path(""), &line);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         let said = serde_json::from_str(&first).unwrap_or_else(|error| panic!("{first:?}: {error}"));
@@ -96,6 +101,43 @@ fn accounts_are_added_listed_and_removed() {
     work.result("user remove --dir {ca} backup");
     assert_eq!(work.result("user list --dir {ca}")["users"], serde_json::json!([]));
     assert_eq!(work.run("user remove --dir {ca} backup").code, 3);
+}
+
+#[test]
+fn the_log_says_who_did_what_and_why_it_was_refused() {
+    let work = Work::with_ca();
+    std::fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    work.result("user add --dir {ca} backup --role operator --password-file {pw}");
+    let backup = |options: &str, set: &str| {
+        let log = std::fs::File::create(work.path("log")).unwrap();
+        let line = format!("--dir {{ca}} --socket {{socket}} --log-json {options}");
+        let service = Service::start_logging(&work, &line, log.into());
+        let address = service.said["result"]["listen"].as_str().unwrap();
+        let line = format!("backup --server {address} --user backup --password-file {{pw}} --to {{{set}}}");
+        let code = work.run(&line).code;
+        assert_eq!(service.stop(), 0);
+        let log = std::fs::read_to_string(work.path("log")).unwrap();
+        assert!(!log.contains("Pa55"), "{log}");
+        let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        (code, lines)
+    };
+    let numbers = |lines: &[Value], key: &str| -> Vec<u64> {
+        lines.iter().filter_map(|line| line[key].as_u64()).collect()
+    };
+    let (code, refused) = backup("", "none");
+    assert_eq!(code, 3);
+    assert_eq!(numbers(&refused, "audit"), [0_u64; 0]);
+    let reason = refused.iter().filter_map(|line| line["refusal"].as_str()).next().expect("a reason");
+    assert!(reason.contains("--allow-remote-backup"), "{reason}");
+    let (code, lines) = backup("--allow-remote-backup", "set");
+    assert_eq!(code, 0);
+    assert_eq!(numbers(&lines, "audit"), [4876, 4877]);
+    let audited = lines.iter().find(|line| line["audit"] == 4876).unwrap();
+    assert_eq!((&audited["caller"], &audited["address"]), (&"backup".into(), &"127.0.0.1".into()));
+    let events = numbers(&lines, "event");
+    for event in [26, 210, 221, 223, 213, 38] {
+        assert!(events.contains(&event), "no event {event}: {events:?}");
+    }
 }
 
 /// `kill -9` of the service or of its client at any moment of a backup over the sealed wire: what was issued stays, a set is
