@@ -10,7 +10,7 @@ use crate::tally::Tally;
 use crate::workspace::Workspace;
 
 /// Packages with tests that need the Python peers and are therefore `#[ignore]`d.
-const INTEROP: &[&str] = &["certadm-ese", "certadm-auth"];
+const INTEROP: &[&str] = &["certadm-ese", "certadm-auth", "certadm-server"];
 
 /// Where the interop tests find the interpreter with the Python peers.
 const PYTHON_VARIABLE: &str = "CERTADM_PYTHON";

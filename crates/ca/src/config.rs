@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use certadm_store::Options;
 use serde::Deserialize;
@@ -26,6 +27,14 @@ pub struct Config {
     /// InterfaceFlags of the service (spec/wire.md 5.4; spec/certbcli.md D28). The default, 0x641,
     /// refuses remote backup until its administrator clears 0x40.
     pub interface_flags: u32,
+    /// What the service writes audit records of: bits of spec/wire.md 5.9. The default, 0x7f, is everything.
+    pub audit_filter: u32,
+    /// Where the service listens.
+    pub listeners: ListenersConfig,
+    /// Who may do what over the Unix socket.
+    pub roles: RolesConfig,
+    /// What the service lets its callers do at all.
+    pub service: ServiceConfig,
     /// The database.
     pub database: DatabaseConfig,
     /// How long things are valid.
@@ -36,6 +45,102 @@ pub struct Config {
     pub publish: PublishConfig,
     /// Profiles by name: the built-in ones, as changed or extended by `ca.toml`.
     pub profiles: BTreeMap<String, Profile>,
+}
+
+/// `[listeners]`: where the service listens (spec/wire.md 1.5, 5.11).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenersConfig {
+    /// Address and TCP port of the resolver. Port 0 lets the system pick one.
+    pub listen: SocketAddr,
+    /// TCP port of the exporter, on the same address. 0 lets the system pick one.
+    pub exporter_port: u16,
+    /// The Unix socket; left out, `/run/certadm/certadm.sock` where that folder can be written.
+    pub socket: Option<PathBuf>,
+}
+
+impl Default for ListenersConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 135), exporter_port: 0, socket: None }
+    }
+}
+
+/// `[roles]`: the CA roles of callers of the Unix socket, by the user or group id that the kernel reports
+/// (spec/certbcli.md D27): `uid:1000`, `gid:27`, or `uid:self` for the user the service runs as. Callers over TCP have
+/// their roles in `users.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RolesConfig {
+    /// CA administrators.
+    pub administrator: Vec<String>,
+    /// Officers.
+    pub officer: Vec<String>,
+    /// Auditors.
+    pub auditor: Vec<String>,
+    /// Operators: they take backups.
+    pub operator: Vec<String>,
+    /// Readers.
+    pub read: Vec<String>,
+    /// Those who may ask for certificates.
+    pub enroll: Vec<String>,
+}
+
+impl Default for RolesConfig {
+    /// Root and the user of the service administer and operate, nobody else does anything.
+    fn default() -> Self {
+        let trusted = || vec!["uid:0".to_owned(), "uid:self".to_owned()];
+        Self {
+            administrator: trusted(),
+            officer: Vec::new(),
+            auditor: Vec::new(),
+            operator: trusted(),
+            read: Vec::new(),
+            enroll: Vec::new(),
+        }
+    }
+}
+
+impl RolesConfig {
+    /// The lists with the names of their keys.
+    pub fn lists(&self) -> [(&'static str, &[String]); 6] {
+        [
+            ("administrator", &self.administrator),
+            ("officer", &self.officer),
+            ("auditor", &self.auditor),
+            ("operator", &self.operator),
+            ("read", &self.read),
+            ("enroll", &self.enroll),
+        ]
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for (key, callers) in self.lists() {
+            for caller in callers {
+                let id = caller.strip_prefix("uid:").or_else(|| caller.strip_prefix("gid:"));
+                if caller != "uid:self" && id.is_none_or(|id| id.parse::<u32>().is_err()) {
+                    return Err(format!("roles.{key}: {caller:?} is not uid:NUMBER, gid:NUMBER or uid:self"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `[service]`: calls that cannot be taken back (spec/wire.md 7, item 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServiceConfig {
+    /// Whether administrators and operators may stop the service over the protocol (ServerControl).
+    pub shutdown: bool,
+    /// Whether operators may have logs deleted that their backup made redundant (BackupTruncateLogs).
+    pub truncation: bool,
+}
+
+impl Default for ServiceConfig {
+    /// Both, as a Windows CA has it.
+    fn default() -> Self {
+        Self { shutdown: true, truncation: true }
+    }
 }
 
 /// `[database]`.
@@ -119,6 +224,14 @@ struct Settings {
     subject_suffix: Option<String>,
     #[serde(default = "default_interface_flags")]
     interface_flags: u32,
+    #[serde(default = "default_audit_filter")]
+    audit_filter: u32,
+    #[serde(default)]
+    listeners: ListenersConfig,
+    #[serde(default)]
+    roles: RolesConfig,
+    #[serde(default)]
+    service: ServiceConfig,
     #[serde(default)]
     database: DatabaseConfig,
     #[serde(default)]
@@ -136,6 +249,11 @@ fn default_interface_flags() -> u32 {
     0x641
 }
 
+/// Every kind of record of spec/wire.md 5.9.
+fn default_audit_filter() -> u32 {
+    0x7f
+}
+
 const MAX_CONFIG_FILE: usize = 1024 * 1024;
 
 impl Config {
@@ -146,6 +264,10 @@ impl Config {
             key,
             subject_suffix: None,
             interface_flags: default_interface_flags(),
+            audit_filter: default_audit_filter(),
+            listeners: ListenersConfig::default(),
+            roles: RolesConfig::default(),
+            service: ServiceConfig::default(),
             database: DatabaseConfig::default(),
             validity: ValidityConfig::default(),
             crl: CrlConfig::default(),
@@ -190,6 +312,10 @@ impl Config {
             key: settings.key,
             subject_suffix: settings.subject_suffix,
             interface_flags: settings.interface_flags,
+            audit_filter: settings.audit_filter,
+            listeners: settings.listeners,
+            roles: settings.roles,
+            service: settings.service,
             database: settings.database,
             validity: settings.validity,
             crl: settings.crl,
@@ -202,6 +328,7 @@ impl Config {
 
     pub(crate) fn check(&self) -> Result<(), String> {
         self.name.distinguished_name(self.subject_suffix.as_deref()).map_err(|error| error.to_string())?;
+        self.roles.check()?;
         let log_sizes = 64 * 1024..=1024 * 1024 * 1024;
         if !log_sizes.contains(&self.database.log_size) {
             return Err("database.log_size goes from 64 KiB to 1 GiB, in bytes".into());
@@ -253,6 +380,12 @@ impl Config {
             Some(suffix) => format!("subject_suffix = {}", quoted(suffix)),
             None => "# subject_suffix = \"O=Example,C=DE\"".into(),
         };
+        let socket = match &self.listeners.socket {
+            Some(path) => format!("socket = {}", quoted(&path.to_string_lossy())),
+            None => "# socket = \"/run/certadm/certadm.sock\"".into(),
+        };
+        let roles: String =
+            self.roles.lists().iter().map(|(key, callers)| format!("{key} = {}\n", list(callers))).collect();
         let mut text = format!(
             "# Settings of this certification authority, read by certadm. Name, key and subject\n\
              # suffix are those of ca.crt: changing them here does not change the CA.\n\
@@ -262,6 +395,22 @@ impl Config {
              \n\
              # InterfaceFlags. 0x40 refuses backup from other machines; 0x601 allows it.\n\
              interface_flags = 0x{flags:x}\n\
+             # What the service writes audit records of; 0x7f is everything, 0x2 is backups.\n\
+             audit_filter = 0x{audit:x}\n\
+             \n\
+             [listeners]\n\
+             listen = \"{listen}\" # the resolver; callers over TCP are remote, over loopback too\n\
+             exporter_port = {exporter} # 0: the system picks one\n\
+             {socket}\n\
+             \n\
+             # Roles of callers of the Unix socket: uid:NUMBER, gid:NUMBER, uid:self. Callers over\n\
+             # TCP have theirs in users.toml (certadm user).\n\
+             [roles]\n\
+             {roles}\
+             \n\
+             [service] # calls over the protocol that cannot be taken back\n\
+             shutdown = {shutdown} # stopping the service\n\
+             truncation = {truncation} # deleting logs that a backup made redundant\n\
              \n\
              [database]\n\
              log_size = {log_size} # bytes; a log is closed when it is larger\n\
@@ -286,6 +435,11 @@ impl Config {
             name = quoted(self.name.as_str()),
             key = self.key,
             flags = self.interface_flags,
+            audit = self.audit_filter,
+            listen = self.listeners.listen,
+            exporter = self.listeners.exporter_port,
+            shutdown = self.service.shutdown,
+            truncation = self.service.truncation,
             log_size = self.database.log_size,
             circular = self.database.circular_logging,
             rate = self.database.backup_rate,
@@ -344,6 +498,9 @@ mod tests {
         config.database.log_size = 65536;
         config.database.circular_logging = true;
         config.database.backup_rate = 0;
+        config.listeners.socket = Some("/run/ca \"1\"".into());
+        config.roles.read = vec!["gid:7".into()];
+        config.service.truncation = false;
         let read = Config::parse(&config.to_toml()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{config:?}"));
         assert_eq!(read.interface_flags, 0x641);
@@ -400,6 +557,8 @@ mod tests {
             ("name = \"x\"\n[publish]\ncrl_urls = [\"x\"]\n", "crl_urls"),
             ("name = \"x\"\nkey = \"dsa\"\n", "dsa"),
             ("name = \"x\"\ninterface_flags = -1\n", "interface_flags"),
+            ("name = \"x\"\n[listeners]\nlisten = \"here\"\n", "listen"),
+            ("name = \"x\"\n[roles]\noperator = [\"root\"]\n", "roles.operator"),
             ("name = ", "name"),
         ] {
             let error = Config::parse(text).expect_err(text);

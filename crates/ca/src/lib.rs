@@ -33,7 +33,10 @@ pub mod rows;
 mod serial;
 
 pub use authority::Authority;
-pub use config::{Config, CrlConfig, DatabaseConfig, PublishConfig, ValidityConfig};
+pub use config::{
+    Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, RolesConfig, ServiceConfig,
+    ValidityConfig,
+};
 pub use crl::{Publication, next_number};
 pub use error::{Error, Result};
 pub use init::{Initialized, Role};

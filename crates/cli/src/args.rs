@@ -37,6 +37,16 @@ pub(crate) enum Command {
     Show(crate::verbs::show::ShowArgs),
     /// List what a CA's folder or a set holds: requests, certificates, extensions, attributes, CRLs
     List(crate::verbs::list::ListArgs),
+    /// Serve a CA: backups over the network and a Unix socket, by the protocol of Windows CAs
+    Serve(crate::verbs::serve::ServeArgs),
+    /// Accounts that may log on to the service over TCP: add, remove, list
+    #[command(subcommand)]
+    #[command(
+        after_help = "Example: certadm user add --dir /srv/ca backup --role operator --password-file pw"
+    )]
+    User(crate::verbs::user::UserCommand),
+    /// Walk the gates between here and a CA's backup, and name the one that is shut
+    Doctor(crate::verbs::doctor::DoctorArgs),
     /// Create a CA, issue under load, back up, lose it, restore it, prove it
     Drill(crate::verbs::drill::DrillArgs),
     /// Write shell completions to standard output
@@ -65,11 +75,17 @@ pub(crate) enum KindArg {
 /// `certadm backup`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm backup --dir /srv/ca --to /backup/monday\n\
-    Then:    certadm backup --dir /srv/ca --to /backup/monday-noon --type logs")]
+    Then:    certadm backup --dir /srv/ca --to /backup/monday-noon --type logs\n\
+    Another machine: certadm backup --server ca1.corp.example --user 'CORP\\backup' --to /backup/monday")]
 pub(crate) struct BackupArgs {
-    /// The CA's folder
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: PathBuf,
+    /// The folder of a CA on this machine
+    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    pub(crate) dir: Option<PathBuf>,
+    /// A CA over the network: host, host:port, host\CA name, or a name of client.toml; localhost is this machine's socket
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: Option<String>,
+    #[command(flatten)]
+    pub(crate) login: crate::verbs::remote::LoginArgs,
     /// The new set's folder; it must not exist, or be empty
     #[arg(long, value_name = "SET")]
     pub(crate) to: PathBuf,
@@ -94,8 +110,13 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "SET", required = true)]
     pub(crate) from: Vec<PathBuf>,
     /// The CA's folder
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Say where the parts would go on another machine: a restore is registered on the CA's own machine alone
+    #[arg(long, value_name = "NAME", requires = "dry_run")]
+    pub(crate) server: Option<String>,
+    #[command(flatten)]
+    pub(crate) login: crate::verbs::remote::LoginArgs,
     /// Check everything and say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -54,6 +54,17 @@ impl Failure {
         })
     }
 
+    fn from_client(error: &certadm_client::Error) -> Self {
+        use certadm_client::Error;
+        let failure = Self::of(error, error.hresult(), error.remedy());
+        match error {
+            Error::Name(_) | Error::Config { .. } | Error::Account { .. } | Error::NoAccount { .. } => {
+                Self { exit: Exit::Usage, ..failure }
+            }
+            _ => failure,
+        }
+    }
+
     fn of(error: &dyn StdError, code: Hresult, remedy: impl Into<String>) -> Self {
         Self { message: chain_of(error), code, remedy: remedy.into(), exit: exit_for(code) }
     }
@@ -73,12 +84,36 @@ impl From<certadm_store::Error> for Failure {
 
 impl From<certadm_set::Error> for Failure {
     fn from(error: certadm_set::Error) -> Self {
+        // What the client knows of a failed call says more than the call's code.
+        if let certadm_set::Error::Call(call) = &error
+            && let Some(cause) = call.source.as_deref().and_then(|source| source.downcast_ref())
+        {
+            return Self::from_client(cause);
+        }
         Self::of(&error, error.hresult(), error.remedy())
+    }
+}
+
+impl From<certadm_client::Error> for Failure {
+    fn from(error: certadm_client::Error) -> Self {
+        Self::from_client(&error)
     }
 }
 
 impl From<certadm_ca::Error> for Failure {
     fn from(error: certadm_ca::Error) -> Self {
+        Self::of(&error, error.hresult(), error.remedy())
+    }
+}
+
+impl From<certadm_server::StartError> for Failure {
+    fn from(error: certadm_server::StartError) -> Self {
+        Self::of(&error, error.hresult(), error.remedy())
+    }
+}
+
+impl From<certadm_server::UsersError> for Failure {
+    fn from(error: certadm_server::UsersError) -> Self {
         Self::of(&error, error.hresult(), error.remedy())
     }
 }
@@ -90,17 +125,21 @@ impl From<std::io::Error> for Failure {
 }
 
 /// Whose fault a code is, as an exit code.
-fn exit_for(code: Hresult) -> Exit {
-    const UNREACHABLE: [Hresult; 6] = [
+pub(crate) fn exit_for(code: Hresult) -> Exit {
+    const UNREACHABLE: [Hresult; 9] = [
         Hresult::RPC_S_SERVER_UNAVAILABLE,
         Hresult::RPC_S_SERVER_TOO_BUSY,
         Hresult::RPC_S_CALL_FAILED,
         Hresult::RPC_S_CALL_FAILED_DNE,
         Hresult::RPC_E_DISCONNECTED,
         Hresult::ERROR_BAD_NETPATH,
+        Hresult::RPC_S_INVALID_BINDING,
+        Hresult::REGDB_E_CLASSNOTREG,
+        Hresult::CO_E_SERVER_EXEC_FAILURE,
     ];
-    const DAMAGED: [Hresult; 30] = [
+    const DAMAGED: [Hresult; 31] = [
         Hresult::ERROR_INVALID_DATA,
+        Hresult::RPC_X_BAD_STUB_DATA,
         Hresult::LOG_FILE_CORRUPT,
         Hresult::LOG_GENERATION_MISMATCH,
         Hresult::BAD_LOG_VERSION,

@@ -18,7 +18,9 @@ use crate::output::{Done, Output};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     leave_no_core_dump();
-    log_to_stderr();
+    if !matches!(cli.command, Command::Serve(_)) {
+        log_to_stderr();
+    }
     let output = Output { json: cli.json, quiet: cli.quiet };
     let (name, outcome) = match cli.command {
         Command::Ca(command) => (command.name(), verbs::ca::run(command, output)),
@@ -27,6 +29,13 @@ fn main() -> ExitCode {
         Command::Verify(args) => ("verify", verbs::verify::run(&args, output)),
         Command::Show(args) => ("show", verbs::show::run(&args, output)),
         Command::List(args) => ("list", verbs::list::run(&args, output)),
+        Command::Serve(args) => match verbs::serve::run(&args, output) {
+            // It has said where it listens; there is nothing to add.
+            Ok(exit) => return ExitCode::from(exit as u8),
+            Err(failure) => ("serve", Err(failure)),
+        },
+        Command::User(command) => (command.name(), verbs::user::run(&command, output)),
+        Command::Doctor(args) => ("doctor", verbs::doctor::run(&args, output)),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output)),
         Command::Completions { shell } => ("completions", completions(shell)),
         Command::Man { dir } => ("man", man(&dir)),

@@ -44,13 +44,18 @@ impl Output {
         }
     }
 
+    /// A success that is told before the command ends.
+    pub(crate) fn say(self, command: &str, done: &Done) {
+        if self.json {
+            self.object(command, done.exit, &done.result, None);
+        }
+    }
+
     /// The end of a command, good or bad. Returns the exit code.
     pub(crate) fn finish(self, command: &str, outcome: Result<Done, Failure>) -> Exit {
         match outcome {
             Ok(done) => {
-                if self.json {
-                    self.object(command, done.exit, &done.result, None);
-                }
+                self.say(command, &done);
                 done.exit
             }
             Err(failure) => {

@@ -96,7 +96,7 @@ pub fn take(
     let mut manifest = Manifest::new(identify(&locations, writer.building(), &names)?, kind, started);
     manifest.generations = generations;
     manifest.dynamic_files = dynamic.paths().to_vec();
-    manifest.not_included = not_included(copied);
+    manifest.not_included = not_included(copied, options.dynamic_dir.is_some());
     manifest.finished = FileTime::now().to_rfc3339();
     let (set, manifest) = writer.commit(manifest)?;
 
@@ -233,11 +233,19 @@ fn identify(locations: &TaggedList, building: &Path, logs: &[String]) -> Result<
     Ok(identity)
 }
 
-fn not_included(dynamic_copied: bool) -> Vec<String> {
-    let mut missing = vec![
-        "the CA's private key (ca.key): keep a copy of that file and its passphrase elsewhere".to_owned(),
-        "the CA's configuration (ca.toml)".to_owned(),
-    ];
+fn not_included(dynamic_copied: bool, here: bool) -> Vec<String> {
+    let parts = if here {
+        [
+            "the CA's private key (ca.key): keep a copy of that file and its passphrase elsewhere",
+            "the CA's configuration (ca.toml)",
+        ]
+    } else {
+        [
+            "the CA's private key: back it up on the CA's own machine (ca.key, on Windows `certutil -backupKey`)",
+            "the CA's configuration (ca.toml, on Windows the registry key CertSvc\\Configuration)",
+        ]
+    };
+    let mut missing: Vec<String> = parts.map(str::to_owned).to_vec();
     if !dynamic_copied {
         missing.push("the dynamic files listed here: copy them by other means".to_owned());
     }

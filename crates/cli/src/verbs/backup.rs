@@ -1,11 +1,12 @@
 //! `certadm backup`: take a set, in certutil's words (certbcli.md 10.3).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use certadm_proto::csra::flags::BackupType;
 use certadm_proto::csra::unc::UncRoot;
 use certadm_proto::csra::{BackupKind, Generation};
-use certadm_session::LocalSource;
+use certadm_session::{LocalSource, Source};
 use certadm_set::{TakeOptions, Taken, take};
 use certadm_store::{Folder, Store};
 use serde_json::{Value, json};
@@ -16,28 +17,43 @@ use crate::output::{Done, Output, human_bytes};
 use crate::verbs::{host_name, store_options};
 
 pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
-    let folder = Folder::new(&args.dir);
-    let store = Arc::new(Store::open(&folder, store_options(&folder)?)?);
-    let mut source = local_source(&store)?;
+    let taken = match (&args.dir, &args.server) {
+        (Some(dir), _) => {
+            let folder = Folder::new(dir);
+            let store = Arc::new(Store::open(&folder, store_options(&folder)?)?);
+            let mut source = local_source(&store)?;
+            let place = store.database().display().to_string();
+            take_from(&mut source, args, &place, Some(folder.crl_dir()), output)?
+        }
+        (None, Some(server)) => {
+            let mut source = args.login.connect(server)?;
+            take_from(&mut source, args, server, None, output)?
+        }
+        (None, None) => return Err(Failure::usage("name the CA by --dir or --server")),
+    };
+    report(&taken, output);
+    let exit = if taken.end_error.is_some() { Exit::Finding } else { Exit::Good };
+    Ok(Done { exit, result: to_json(&taken) })
+}
+
+/// Takes the set that `args` ask for from the CA behind `source`, which messages call `place`.
+fn take_from(
+    source: &mut dyn Source,
+    args: &BackupArgs,
+    place: &str,
+    dynamic_dir: Option<PathBuf>,
+    output: Output,
+) -> Result<Taken, Failure> {
     let kind = match args.kind {
         KindArg::Full => BackupType::Full,
         KindArg::Logs => BackupType::LogsOnly,
     };
-    let options = TakeOptions {
-        kind,
-        truncate: !args.keep_logs && (kind == BackupType::Full || args.truncate),
-        dynamic_dir: Some(folder.crl_dir()),
-    };
+    let truncate = !args.keep_logs && (kind == BackupType::Full || args.truncate);
+    let options = TakeOptions { kind, truncate, dynamic_dir };
     let word = if kind == BackupType::Full { "Full" } else { "Incremental" };
-    output.line(format!("{word} database backup for {}.", store.database().display()));
-    let taken = {
-        let mut progress = output.progress();
-        take(&mut source, &args.to, &options, &mut progress)?
-    };
-    report(&taken, output);
-    drop(source);
-    let exit = if taken.end_error.is_some() { Exit::Finding } else { Exit::Good };
-    Ok(Done { exit, result: to_json(&taken) })
+    output.line(format!("{word} database backup for {place}."));
+    let mut progress = output.progress();
+    Ok(take(source, &args.to, &options, &mut progress)?)
 }
 
 /// The server object of a CA on this machine.

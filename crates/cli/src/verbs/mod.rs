@@ -2,13 +2,17 @@
 
 pub(crate) mod backup;
 pub(crate) mod ca;
+pub(crate) mod doctor;
 pub(crate) mod drill;
 mod files;
 pub(crate) mod list;
 mod listing;
 mod live;
+pub(crate) mod remote;
 pub(crate) mod restore;
+pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod user;
 pub(crate) mod verify;
 
 use certadm_ca::Config;

@@ -1,5 +1,7 @@
 //! `certadm restore`: plan, register, copy, complete, and let the CA's start recover.
 
+mod elsewhere;
+
 use certadm_set::restore::{Plan, plan};
 use certadm_store::{Folder, Store};
 use serde_json::{Value, json};
@@ -10,7 +12,12 @@ use crate::output::{Done, Output, human_bytes};
 use crate::verbs::{host_name, store_options};
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
-    let plan = plan(&args.from, &args.dir, args.force)?;
+    let dir = match (&args.dir, &args.server) {
+        (Some(dir), _) => dir,
+        (None, Some(server)) => return elsewhere::run(args, server, output),
+        (None, None) => return Err(Failure::usage("name the CA by --dir or --server")),
+    };
+    let plan = plan(&args.from, dir, args.force)?;
     if args.dry_run {
         output.line(format!("Nothing is done. A restore of {} would:", human_bytes(plan.bytes)));
         for (number, step) in plan.steps().iter().enumerate() {

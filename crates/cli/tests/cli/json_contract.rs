@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::serve::Service;
 use crate::support::Work;
 
 /// The example of every command: the JSON block under the heading that names it.
@@ -47,19 +48,22 @@ fn same_shape(place: &str, documented: &Value, found: &Value) {
     }
 }
 
+/// Runs a command and compares what it prints with the example of that heading, which is then done with.
+fn check_in(work: &Work, examples: &mut BTreeMap<String, Value>, heading: &str, line: &str) {
+    let example = examples.remove(heading).unwrap_or_else(|| panic!("docs/json.md shows no {heading:?}"));
+    let run = work.run(&format!("--json {line}"));
+    let found = run.json();
+    assert_eq!(found["exit_code"], run.code);
+    assert_eq!(found["format"], 1);
+    same_shape(heading, &example, &found);
+    assert_eq!(example["command"], found["command"], "{heading}");
+}
+
 #[test]
 fn every_verb_prints_what_the_document_shows() {
     let work = Work::with_ca();
     let mut examples = examples();
-    let mut check = |heading: &str, line: &str| {
-        let example = examples.remove(heading).unwrap_or_else(|| panic!("docs/json.md shows no {heading:?}"));
-        let run = work.run(&format!("--json {line}"));
-        let found = run.json();
-        assert_eq!(found["exit_code"], run.code);
-        assert_eq!(found["format"], 1);
-        same_shape(heading, &example, &found);
-        assert_eq!(example["command"], found["command"], "{heading}");
-    };
+    let mut check = |heading: &str, line: &str| check_in(&work, &mut examples, heading, line);
     let serial = work.issue("ca", "web");
     check("ca init", "ca init --dir {other} --name Other --passphrase-file {pass}");
     work.result("ca init --dir {sub} --name Sub --subordinate --passphrase-file {pass}");
@@ -90,7 +94,21 @@ fn every_verb_prints_what_the_document_shows() {
     check("drill", "drill --size 1MiB --seconds 1 --workers 2");
     check("man", "man {man}");
     check("An error", "backup --dir {ca} --to {set}");
+    fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    check("user add", "user add --dir {ca} backup --role operator --password-file {pw}");
+    check("user list", "user list --dir {ca}");
+    check("user remove", "user remove --dir {ca} backup");
     work.flip("set/DataBase/edb00002.log");
     check("verify: findings", "verify {set} {logs}");
+    let remote = crate::remote::world();
+    let serving = crate::remote::Serving::start(&remote, "--allow-remote-backup");
+    let login = format!("--server {} --user backup --password-file {{pw}}", serving.address);
+    remote.result(&format!("backup {login} --to {{set}}"));
+    check_in(&remote, &mut examples, "doctor", &format!("doctor {login}"));
+    let plan = format!("restore {login} --from {{set}} --dry-run");
+    check_in(&remote, &mut examples, "restore: another machine", &plan);
+    let service = Service::start(&work, "--dir {ca} --socket {socket}");
+    same_shape("serve", &examples.remove("serve").expect("docs/json.md shows `serve`"), &service.said);
+    assert_eq!(service.stop(), 0);
     assert!(examples.is_empty(), "docs/json.md shows what nothing prints: {:?}", examples.keys());
 }

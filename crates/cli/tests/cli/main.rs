@@ -5,5 +5,7 @@ mod help;
 mod json_contract;
 mod life;
 mod ownership;
+mod remote;
 mod secrets;
+mod serve;
 mod support;

@@ -1,0 +1,84 @@
+//! A restore on another machine: nothing of it but the locations travels (wire.md 6), so this says what to do there.
+
+use certadm_proto::csra::{Tag, TaggedList};
+use certadm_session::Source;
+use certadm_set::Set;
+use certadm_set::manifest::SetKind;
+use serde_json::{Value, json};
+
+use crate::args::RestoreArgs;
+use crate::failure::Failure;
+use crate::output::{Done, Output};
+
+/// Asks the CA where its files belong and compares with where the set's came from.
+pub(super) fn run(args: &RestoreArgs, server: &str, output: Output) -> Result<Done, Failure> {
+    let sets = args.from.iter().map(|path| Set::open(path)).collect::<certadm_set::Result<Vec<_>>>()?;
+    let saved = match sets.first() {
+        Some(full) if full.kind() == SetKind::Full => full.locations()?.unwrap_or_default(),
+        _ => return Err(Failure::usage("name the full set first: --from FULL --from LOGS")),
+    };
+    let there = args
+        .login
+        .connect(server)?
+        .database_locations()
+        .map_err(|error| Failure::from(certadm_set::Error::from(error)))?;
+    let places: Vec<Place> =
+        [("database", Tag::Database), ("logs", Tag::LogDirectory), ("checkpoint", Tag::CheckpointDirectory)]
+            .into_iter()
+            .map(|(what, tag)| Place { what, saved: first(&saved, tag), there: first(&there, tag) })
+            .collect();
+    output.line(format!("Nothing is done. On {server} the files belong here:"));
+    for place in &places {
+        let moved = if place.is_same() { "" } else { " (elsewhere than when it was backed up)" };
+        output.line(format!("  {:10} {}{moved}", place.what, place.there.as_deref().unwrap_or("not told")));
+    }
+    let steps = steps(args);
+    for (number, step) in steps.iter().enumerate() {
+        output.line(format!("{:3}. {step}", number + 1));
+    }
+    Ok(Done::good(json!({
+        "dry_run": true,
+        "server": server,
+        "locations": places.iter().map(Place::to_json).collect::<Vec<_>>(),
+        "steps": steps,
+    })))
+}
+
+/// Where one kind of file was, and where it belongs.
+struct Place {
+    what: &'static str,
+    saved: Option<String>,
+    there: Option<String>,
+}
+
+impl Place {
+    fn is_same(&self) -> bool {
+        match (&self.saved, &self.there) {
+            (Some(saved), Some(there)) => saved.eq_ignore_ascii_case(there),
+            _ => false,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "what": self.what, "saved": self.saved, "there": self.there, "same": self.is_same() })
+    }
+}
+
+fn first(list: &TaggedList, tag: Tag) -> Option<String> {
+    list.paths(tag).next().map(str::to_owned)
+}
+
+/// A restore is registered by a program on the CA's own machine (certbcli.md 9.1, 10.3).
+fn steps(args: &RestoreArgs) -> Vec<String> {
+    let mut steps = vec!["copy the sets to the CA's machine".to_owned()];
+    for from in &args.from {
+        steps.push(format!(
+            "there, run for {}: `certutil -restoreDB DIR` on a Windows CA; on ours stop the service and run `certadm \
+             restore` with every --from at once",
+            from.display()
+        ));
+    }
+    steps.push("start the CA's service again: it recovers before it serves".to_owned());
+    steps.push("copy the dynamic files back, and take a new full backup".to_owned());
+    steps
+}

@@ -1,0 +1,104 @@
+//! `certadm serve`: the certificate service (wire.md 4, 5).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use certadm_ca::Config;
+use certadm_proto::csra::flags::InterfaceFlags;
+use certadm_server::{Addresses, Server, Settings};
+use certadm_store::{Folder, Store};
+use clap::Args;
+use serde_json::json;
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output};
+use crate::verbs::{host_name, store_options};
+
+/// `certadm serve`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm serve --dir /srv/ca --listen 0.0.0.0:135 --allow-remote-backup\n\
+    Stop it with SIGTERM or SIGINT; it then rolls its log and closes the database in order.")]
+pub(crate) struct ServeArgs {
+    /// The CA's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Address and port of the resolver, which clients dial; port 0 for any [default: ca.toml, else 127.0.0.1:135]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Port of the exporter, on the same address; 0 for any
+    #[arg(long, value_name = "PORT")]
+    pub(crate) exporter_port: Option<u16>,
+    /// The Unix socket of local callers [default: ca.toml, else /run/certadm/certadm.sock]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Let operators take backups over TCP (clears 0x40 of InterfaceFlags); over loopback, too, that is remote
+    #[arg(long)]
+    pub(crate) allow_remote_backup: bool,
+    /// Write events as JSON lines
+    #[arg(long)]
+    pub(crate) log_json: bool,
+}
+
+/// Serves until it is stopped. The addresses are printed as soon as it listens.
+pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
+    log(args.log_json);
+    let folder = Folder::new(&args.dir);
+    let config = Config::load(&folder.config_path())?;
+    let mut settings = Settings::from_config(&config, host_name());
+    if let Some(listen) = args.listen {
+        settings.resolver = listen;
+    }
+    if let Some(port) = args.exporter_port {
+        settings.exporter_port = port;
+    }
+    if args.socket.is_some() {
+        settings.socket.clone_from(&args.socket);
+    }
+    if args.allow_remote_backup {
+        settings.interface_flags = settings.interface_flags.without(InterfaceFlags::NO_REMOTE_BACKUP);
+    }
+    let store = Store::open(&folder, store_options(&folder)?).inspect_err(|error| {
+        tracing::error!(event = 17, %error, code = %error.hresult(), "certificate service did not start");
+    })?;
+    let server = Server::start(store, settings)?;
+    server.stop_on_signals()?;
+    announce(server.addresses(), output);
+    let stopped = server.run();
+    if !stopped.all_left {
+        tracing::warn!("some connections did not end in time");
+    }
+    match stopped.close_error {
+        Some(error) => Err(error.into()),
+        None => Ok(Exit::Good),
+    }
+}
+
+/// Events go to standard error: everything worth an administrator's look, or what CERTADM_LOG asks for.
+fn log(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CERTADM_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        subscriber.json().flatten_event(true).init();
+    } else {
+        subscriber.init();
+    }
+}
+
+fn announce(addresses: &Addresses, output: Output) {
+    let Addresses { resolver, exporter, socket } = addresses;
+    output.line(format!("Listening on {resolver} (exporter port {}).", exporter.port()));
+    match socket {
+        Some(path) => output.line(format!("Local callers: {}.", path.display())),
+        None => output.line("No Unix socket: everybody comes over TCP."),
+    }
+    output.say(
+        "serve",
+        &Done::good(json!({
+            "listen": resolver.to_string(),
+            "exporter": exporter.to_string(),
+            "socket": socket,
+            "pid": std::process::id(),
+        })),
+    );
+}

@@ -1,0 +1,273 @@
+//! One CA over the network: its administration object, and the calls on it (wire.md 5).
+
+use certadm_auth::Credentials;
+use certadm_proto::csra::flags::{Control, DEFAULT_READ_BUFFER, Origin};
+use certadm_proto::csra::methods::{Request, Response};
+use certadm_proto::csra::{BackupType, Hresult, PlainList, TaggedList};
+use certadm_proto::dcom::{ComVersion, InterfaceReferences, Ipid, OrpcThat, RemUnknownRequest, StdObjRef};
+use certadm_proto::ndr::{ByteOrder, Reader, Writer};
+
+use crate::connection::{Connection, Interface};
+use crate::dial::{Login, object_of, orpc_stub};
+use crate::error::Error;
+use crate::outlet::Ready;
+use crate::ping::{PERIOD, Pinger};
+use crate::read::Reading;
+use crate::target::{Endpoint, Target};
+
+/// The administration object of a CA: one backup at a time, as [`certadm_session::Source`].
+///
+/// Dropping it gives its reference back; a backup that still runs ends then, at the CA, as aborted.
+#[derive(Debug)]
+pub struct RemoteCa {
+    pub(crate) connection: Connection,
+    pub(crate) reading: Reading,
+    /// A backup was prepared and not ended.
+    pub(crate) in_backup: bool,
+    interface: Interface,
+    object: StdObjRef,
+    rem_unknown: Ipid,
+    version: ComVersion,
+    authority: Option<String>,
+    origin: Origin,
+    /// Pings while the object lives; none where it does not want any.
+    _pinger: Option<Pinger>,
+}
+
+impl RemoteCa {
+    /// Dials, authenticates at packet privacy, and activates the CA's administration object. `credentials` are needed
+    /// over the network, and of no use on a socket of this machine.
+    ///
+    /// # Errors
+    /// [`Error`]; its [`hresult`](Error::hresult) is one of certbcli.md 14.3, its [`remedy`](Error::remedy) says what
+    /// to do.
+    pub fn connect(target: Target, credentials: Option<Credentials>) -> Result<Self, Error> {
+        let login = Login::new(target, credentials)?;
+        let activated = login.activate()?;
+        Self::open(login, activated)
+    }
+
+    /// Connects to the exporter of an object that was activated.
+    pub(crate) fn open(login: Login, activated: crate::dial::Activated) -> Result<Self, Error> {
+        let (interface, object) = (activated.interface, activated.object);
+        let (rem_unknown, version) = (activated.exporter.rem_unknown, activated.exporter.version.common());
+        let connection = login.exporter(activated)?;
+        let over_network = matches!(login.target.endpoint, Endpoint::Tcp { .. });
+        let authority = login.target.authority.clone();
+        let pinger = if over_network && object.wants_pings() {
+            Some(Pinger::start(login, object.oid, PERIOD)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            connection,
+            reading: Reading::new(DEFAULT_READ_BUFFER),
+            in_backup: false,
+            interface,
+            object,
+            rem_unknown,
+            version,
+            authority,
+            origin: if over_network { Origin::Remote } else { Origin::Local },
+            _pinger: pinger,
+        })
+    }
+
+    /// Where this program is, as the CA's interface flags see it.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The name of the interface that the CA serves: `ICertAdminD2`, or the older `ICertAdminD`.
+    #[must_use]
+    pub const fn interface(&self) -> &'static str {
+        self.interface.name
+    }
+
+    /// Which methods the CA's interface has.
+    pub(crate) fn method_table(&self) -> certadm_proto::csra::methods::Interface {
+        use certadm_proto::csra::methods::Interface as Table;
+        if self.interface == Interface::CERT_ADMIN_2 { Table::CertAdmin2 } else { Table::CertAdmin }
+    }
+
+    /// The CA's name for calls that carry one.
+    pub(crate) fn authority(&self) -> Option<String> {
+        self.authority.clone()
+    }
+
+    /// GetServerState (wire.md 5.7): whether the CA serves requests and this caller may read it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn server_state(&mut self) -> Result<bool, Error> {
+        const CALL: &str = "GetServerState";
+        self.invoke(&Request::GetServerState { authority: self.authority() }, CALL, |response| match response
+        {
+            Response::State { state, .. } => Some(state == 1),
+            _ => None,
+        })
+    }
+
+    /// Ping (wire.md 5.7), which needs the administrator's role: a refusal means nothing for backups.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn ping(&mut self) -> Result<(), Error> {
+        self.invoke_plain(&Request::Ping { authority: self.authority() }, "Ping")
+    }
+
+    /// ServerControl (wire.md 5.7). [`Control::Shutdown`] stops the CA.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn control(&mut self, control: Control) -> Result<(), Error> {
+        let flags = match control {
+            Control::Shutdown => certadm_proto::csra::flags::CSCONTROL_SHUTDOWN,
+            Control::Suspend => certadm_proto::csra::flags::CSCONTROL_SUSPEND,
+            Control::Restart => certadm_proto::csra::flags::CSCONTROL_RESTART,
+        };
+        let request = Request::ServerControl { authority: self.authority(), flags };
+        self.invoke(&request, "ServerControl", |response| match response {
+            Response::Control { .. } => Some(()),
+            _ => None,
+        })
+    }
+
+    /// BackupPrepare with the flags of the wire: `grbitJet` 1 for logs only, `dwBackupFlags` always 0 (certbcli.md D1).
+    pub(crate) fn backup_prepare(&mut self, kind: BackupType) -> Result<(), Error> {
+        let request = Request::BackupPrepare {
+            authority: self.authority(),
+            grbit_jet: kind.wire_grbit(),
+            backup_flags: 0,
+        };
+        self.invoke_plain(&request, "BackupPrepare")?;
+        self.in_backup = true;
+        Ok(())
+    }
+
+    /// A call that answers a list of tagged names.
+    pub(crate) fn tagged_list(&mut self, request: &Request, call: &'static str) -> Result<TaggedList, Error> {
+        let units = self.units(request, call)?;
+        TaggedList::decode_wire(&units).map_err(|error| Error::BadAnswer { call, detail: error.to_string() })
+    }
+
+    /// A call that answers a list of plain names.
+    pub(crate) fn plain_list(&mut self, request: &Request, call: &'static str) -> Result<PlainList, Error> {
+        let units = self.units(request, call)?;
+        PlainList::decode_wire(&units).map_err(|error| Error::BadAnswer { call, detail: error.to_string() })
+    }
+
+    fn units(&mut self, request: &Request, call: &'static str) -> Result<Vec<u16>, Error> {
+        self.invoke(request, call, |response| match response {
+            Response::List { units, .. } => Some(units),
+            _ => None,
+        })
+    }
+
+    /// BackupOpenFile: the announced length in bytes.
+    pub(crate) fn backup_open(&mut self, path: &str) -> Result<u64, Error> {
+        let request = Request::BackupOpenFile { path: Some(path.to_owned()) };
+        self.invoke(&request, "BackupOpenFile", |response| match response {
+            Response::Length { length, .. } => Some(length),
+            _ => None,
+        })
+    }
+
+    /// A call that answers its code alone.
+    pub(crate) fn invoke_plain(&mut self, request: &Request, call: &'static str) -> Result<(), Error> {
+        self.invoke(request, call, |response| match response {
+            Response::Code(_) => Some(()),
+            _ => None,
+        })
+    }
+
+    fn invoke<T>(
+        &mut self,
+        request: &Request,
+        call: &'static str,
+        take: impl FnOnce(Response<'_>) -> Option<T>,
+    ) -> Result<T, Error> {
+        let ready = self.ready(request)?;
+        let stub = self.exchange(&ready, call)?;
+        decode(request, &stub, call, take)
+    }
+
+    /// Sends a request and waits for the stub of its answer.
+    pub(crate) fn exchange(&mut self, ready: &Ready, call: &'static str) -> Result<Vec<u8>, Error> {
+        self.connection.call(ready, call).map_err(|error| self.lost(error))
+    }
+
+    /// A request to the CA's object, ready to be sent.
+    pub(crate) fn ready(&self, request: &Request) -> Result<Ready, Error> {
+        self.ready_stub(request.opnum(), |writer| request.write(writer))
+    }
+
+    /// A request to the CA's object whose parameters `write` writes.
+    pub(crate) fn ready_stub(&self, opnum: u16, write: impl FnOnce(&mut Writer)) -> Result<Ready, Error> {
+        let mut writer = orpc_stub(self.version)?;
+        write(&mut writer);
+        Ok(Ready {
+            interface: self.interface.syntax(),
+            opnum,
+            object: object_of(self.object.ipid),
+            stub: writer.into_bytes(),
+        })
+    }
+
+    /// In a backup a connection that is gone has taken the backup with it, whichever call notices (certbcli.md D30).
+    pub(crate) fn lost(&self, error: Error) -> Error {
+        match error {
+            Error::NotSent { peer, during } if self.in_backup => Error::Lost { peer, during, source: None },
+            error => error,
+        }
+    }
+
+    /// Gives the object's references back (wire.md 4.15).
+    fn release(&mut self) -> Result<(), Error> {
+        const CALL: &str = "RemRelease";
+        self.connection.hurry();
+        self.connection.add_interface(Interface::REM_UNKNOWN, CALL)?;
+        let references =
+            InterfaceReferences { ipid: self.object.ipid, public: self.object.references, private: 0 };
+        let request = RemUnknownRequest::Release(vec![references]);
+        let mut writer = orpc_stub(self.version)?;
+        request.write(&mut writer);
+        let ready = Ready {
+            interface: Interface::REM_UNKNOWN.syntax(),
+            opnum: request.opnum(),
+            object: object_of(self.rem_unknown),
+            stub: writer.into_bytes(),
+        };
+        self.connection.call(&ready, CALL).map(|_| ())
+    }
+}
+
+impl Drop for RemoteCa {
+    fn drop(&mut self) {
+        if !self.connection.is_broken()
+            && let Err(error) = self.release()
+        {
+            // The server forgets the object by itself, later.
+            tracing::debug!(%error, "the CA's object was not released");
+        }
+    }
+}
+
+/// Takes the answer to `request` apart. Any code but 0 is a failure (wire.md 5.8).
+pub(crate) fn decode<T>(
+    request: &Request,
+    stub: &[u8],
+    call: &'static str,
+    take: impl FnOnce(Response<'_>) -> Option<T>,
+) -> Result<T, Error> {
+    let mut reader = Reader::new(stub, ByteOrder::Little);
+    let response = OrpcThat::read(&mut reader)
+        .and_then(|_| Response::read(request, &mut reader))
+        .map_err(|source| Error::answer(call, source))?;
+    match response.code() {
+        Hresult::S_OK => take(response)
+            .ok_or_else(|| Error::BadAnswer { call, detail: "it is the answer to another call".to_owned() }),
+        code => Err(Error::Method { call, code }),
+    }
+}

@@ -1,0 +1,282 @@
+//! The client's configuration, `client.toml`: names for servers, their accounts, and the local socket (certbcli.md D6,
+//! D27; docs/remote.md).
+//!
+//! ```toml
+//! socket = "/run/certadm/certadm.sock"    # the service on this machine
+//!
+//! [server.production]                     # a name of your own, or the host's
+//! host = "ca1.corp.example"               # as --server takes it; the entry's name if left out
+//! ca = "Example Issuing CA"               # only where the host has to be told
+//! user = 'CORP\backup'
+//! password_file = "/etc/certadm/production.password"
+//! mechanism = "negotiate"                 # or "spnego", or "ntlm"
+//! connect_seconds = 10
+//! call_seconds = 600
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use certadm_auth::Flavour;
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::name::{ServerName, own_host_name};
+use crate::target::{Endpoint, Target, Timeouts};
+
+/// Where the service's socket is unless something says otherwise (design.md "The command").
+pub const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
+/// The port of an object resolver (wire.md 1.5).
+pub const RESOLVER_PORT: u16 = 135;
+/// A configuration is not longer than this, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The content of `client.toml`, of one file or of several laid over one another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    socket: Option<PathBuf>,
+    #[serde(default)]
+    server: BTreeMap<String, ServerEntry>,
+}
+
+/// What is configured for one server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ServerEntry {
+    host: Option<String>,
+    ca: Option<String>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    mechanism: Mechanism,
+    connect_seconds: Option<u32>,
+    call_seconds: Option<u32>,
+}
+
+/// How to authenticate (wire.md 2.10).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mechanism {
+    /// Provider 9 with NTLM as its only choice, the way Windows sends it then.
+    #[default]
+    Negotiate,
+    /// Provider 9, NTLM inside SPNEGO.
+    Spnego,
+    /// Provider 10, NTLM.
+    Ntlm,
+}
+
+impl Config {
+    /// Reads the configuration of this user: the file that `CERTADM_CONFIG` names, alone; else
+    /// `~/.config/certadm/client.toml` laid over `/etc/certadm/client.toml`. A file that is not there is empty, but
+    /// for one that `CERTADM_CONFIG` names.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn load() -> Result<Self, Error> {
+        if let Some(path) = std::env::var_os("CERTADM_CONFIG") {
+            return Self::from_file(Path::new(&path));
+        }
+        let mut config = Self::default();
+        for path in standard_files() {
+            if path.exists() {
+                config.lay_under(Self::from_file(&path)?);
+            }
+        }
+        Ok(config)
+    }
+
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn from_file(path: &Path) -> Result<Self, Error> {
+        let failed = |detail: String| Error::Config { path: path.to_owned(), detail };
+        let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+        if size > MAX_FILE {
+            return Err(failed(format!("{size} bytes are too many")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        Self::parse(&text).map_err(failed)
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// What is wrong, and on which line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+    }
+
+    /// What a name stands for: an entry of that name, else the machine itself. A port or CA in `name` goes before the
+    /// entry's.
+    ///
+    /// # Errors
+    /// [`Error::Name`], [`Error::Account`] when the entry cannot be used.
+    pub fn target(&self, name: &ServerName) -> Result<Target, Error> {
+        self.target_on(name, &own_host_name())
+    }
+
+    fn target_on(&self, name: &ServerName, own_name: &str) -> Result<Target, Error> {
+        let entry = self.entry(name.host()).cloned().unwrap_or_default();
+        let host: ServerName = match &entry.host {
+            Some(host) => host.parse()?,
+            // Without its port and CA: both come below, once.
+            None => name.clone(),
+        };
+        let port = name.port().or(host.port());
+        let local = port.is_none() && host.is_local(own_name) && cfg!(unix);
+        let endpoint = if local {
+            Endpoint::Socket(self.socket.clone().unwrap_or_else(|| DEFAULT_SOCKET.into()))
+        } else {
+            let machine = if host.host() == "." { "localhost" } else { host.host() };
+            Endpoint::Tcp {
+                host: machine.to_owned(),
+                port: port.map_or(RESOLVER_PORT, std::num::NonZeroU16::get),
+            }
+        };
+        let authority = name.ca().or(entry.ca.as_deref()).or(host.ca()).map(str::to_owned);
+        let seconds = |configured: Option<u32>, standard: Duration| {
+            configured.map_or(standard, |seconds| Duration::from_secs(seconds.max(1).into()))
+        };
+        let standard = Timeouts::default();
+        Ok(Target {
+            endpoint,
+            authority,
+            account: entry.user.as_deref().map(crate::credentials::account).transpose()?,
+            password_file: entry.password_file,
+            flavour: entry.mechanism.flavour(),
+            timeouts: Timeouts {
+                connect: seconds(entry.connect_seconds, standard.connect),
+                call: seconds(entry.call_seconds, standard.call),
+            },
+        })
+    }
+
+    fn entry(&self, host: &str) -> Option<&ServerEntry> {
+        self.server.iter().find(|(name, _)| name.eq_ignore_ascii_case(host)).map(|(_, entry)| entry)
+    }
+
+    /// Takes from `other` what is not here.
+    fn lay_under(&mut self, other: Self) {
+        self.socket = self.socket.take().or(other.socket);
+        for (name, entry) in other.server {
+            if self.entry(&name).is_none() {
+                self.server.insert(name, entry);
+            }
+        }
+    }
+}
+
+impl Mechanism {
+    const fn flavour(self) -> Flavour {
+        match self {
+            Self::Negotiate => Flavour::NtlmAsNegotiate,
+            Self::Spnego => Flavour::Spnego,
+            Self::Ntlm => Flavour::Ntlm,
+        }
+    }
+}
+
+/// The user's file, then the machine's.
+fn standard_files() -> Vec<PathBuf> {
+    let variable = if cfg!(windows) { "APPDATA" } else { "HOME" };
+    let home = std::env::var_os(variable).filter(|home| !home.is_empty()).map(PathBuf::from);
+    let user = if cfg!(windows) {
+        home.map(|home| home.join("certadm"))
+    } else {
+        home.map(|home| home.join(".config/certadm"))
+    };
+    user.into_iter()
+        .map(|folder| folder.join("client.toml"))
+        .chain([PathBuf::from("/etc/certadm/client.toml")])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+        socket = "/tmp/x.sock"
+        [server.production]
+        host = "ca1.corp.example"
+        ca = "Example CA"
+        user = 'CORP\backup'
+        password_file = "/etc/pw"
+        mechanism = "ntlm"
+        call_seconds = 5
+        [server."ca2.corp.example"]
+        user = "backup@corp.example"
+        [server.here]
+        host = "localhost"
+        [server.there]
+        host = '\\10.0.0.5:1135\Other CA'
+    "#;
+
+    fn target(text: &str) -> Target {
+        Config::parse(TEXT).unwrap().target_on(&text.parse().unwrap(), "me.corp.example").unwrap()
+    }
+
+    fn tcp(host: &str, port: u16) -> Endpoint {
+        Endpoint::Tcp { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn a_name_becomes_a_target() {
+        let production = target("Production");
+        assert_eq!(production.endpoint, tcp("ca1.corp.example", 135));
+        assert_eq!(production.authority.as_deref(), Some("Example CA"));
+        assert_eq!(production.account.unwrap().to_string(), "CORP\\backup");
+        assert_eq!(production.password_file.as_deref(), Some(Path::new("/etc/pw")));
+        assert_eq!(production.flavour, Flavour::Ntlm);
+        assert_eq!(production.timeouts.call, Duration::from_secs(5));
+
+        let named = target("production:9\\Second");
+        assert_eq!(
+            (named.endpoint, named.authority.as_deref()),
+            (tcp("ca1.corp.example", 9), Some("Second"))
+        );
+        assert_eq!(target("ca2.corp.example").account.unwrap().user(), "backup@corp.example");
+        let there = target("there");
+        assert_eq!((there.endpoint, there.authority.as_deref()), (tcp("10.0.0.5", 1135), Some("Other CA")));
+        let plain = target("192.0.2.1");
+        assert_eq!((plain.endpoint, plain.account), (tcp("192.0.2.1", 135), None));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn this_machine_is_its_socket() {
+        let socket = Endpoint::Socket("/tmp/x.sock".into());
+        for name in ["here", ".", "localhost", "me", "me.corp.example\\CA"] {
+            assert_eq!(target(name).endpoint, socket, "{name}");
+        }
+        assert_eq!(target("localhost:1135").endpoint, tcp("localhost", 1135));
+        assert_eq!(target("here:1135").endpoint, tcp("localhost", 1135));
+        let plain = Config::default().target_on(&".".parse().unwrap(), "me").unwrap();
+        assert_eq!(plain.endpoint, Endpoint::Socket(DEFAULT_SOCKET.into()));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_values_are_refused() {
+        for text in [
+            "sokcet = 'x'",
+            "[server.a]\npassword = 'x'",
+            "[server.a]\nmechanism = 'none'",
+            "[server.a]\ncall_seconds = -1",
+        ] {
+            assert!(Config::parse(text).is_err(), "{text}");
+        }
+        let broken = Config::parse("[server.a]\nhost = 'x:y'").unwrap();
+        assert!(broken.target(&"a".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn the_users_file_goes_before_the_machines() {
+        let mut user = Config::parse("[server.A]\nhost = 'one'").unwrap();
+        user.lay_under(Config::parse("socket = '/s'\n[server.a]\nhost = 'two'\n[server.b]").unwrap());
+        assert_eq!(user.entry("a").unwrap().host.as_deref(), Some("one"));
+        assert!(user.entry("b").is_some() && user.socket.is_some());
+    }
+}

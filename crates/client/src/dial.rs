@@ -1,0 +1,278 @@
+//! From a target to an object on it: resolver, activation, exporter (wire.md 4.5, 4.6, 4.14, 4.17).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use certadm_auth::{Credentials, Initiator, Level, initiator};
+use certadm_proto::csra::Hresult;
+use certadm_proto::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse, Exporter};
+use certadm_proto::dcom::{
+    Clsid, ComVersion, DualStringArray, Ipid, OrpcThat, OrpcThis, ResolverRequest, ResolverResponse,
+    ResolverStatus, StdObjRef,
+};
+use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
+
+use crate::connection::{Connection, Interface};
+use crate::error::Error;
+use crate::outlet::Ready;
+use crate::stream::Stream;
+use crate::target::{Endpoint, Target};
+
+/// A target, and what is needed to log on there.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    pub(crate) target: Target,
+    credentials: Option<Arc<Credentials>>,
+}
+
+/// An object that was activated, and the way to it.
+#[derive(Debug)]
+pub(crate) struct Activated {
+    pub(crate) interface: Interface,
+    pub(crate) object: StdObjRef,
+    pub(crate) exporter: Exporter,
+    /// The connection that activated it.
+    pub(crate) resolver: Connection,
+}
+
+impl Login {
+    /// # Errors
+    /// [`Error::NoAccount`] when the target is reached over the network and there are no credentials.
+    pub(crate) fn new(target: Target, credentials: Option<Credentials>) -> Result<Self, Error> {
+        if matches!(target.endpoint, Endpoint::Tcp { .. }) && credentials.is_none() {
+            return Err(Error::NoAccount { server: target.endpoint.to_string() });
+        }
+        Ok(Self { target, credentials: credentials.map(Arc::new) })
+    }
+
+    /// A connection to the object resolver, not bound to anything.
+    pub(crate) fn reach(target: &Target) -> Result<Connection, Error> {
+        let stream = match &target.endpoint {
+            Endpoint::Tcp { host, port } => Stream::tcp(host, *port, target.timeouts.connect)?,
+            Endpoint::Socket(path) => Stream::socket(path, target.timeouts.connect)?,
+        };
+        Connection::over(stream, target.endpoint.to_string(), target.timeouts)
+    }
+
+    /// A connection to the object resolver, bound to `interface` and authenticated.
+    pub(crate) fn resolver(&self, interface: Interface, during: &'static str) -> Result<Connection, Error> {
+        let mut connection = Self::reach(&self.target)?;
+        // wire.md 1.5: RPCSS for activation, resolution and pings.
+        connection.bind(interface, self.initiator("RPCSS")?, during)?;
+        Ok(connection)
+    }
+
+    /// Activates the CA's administration object: with the newer interface, else with the older one.
+    ///
+    /// # Errors
+    /// [`Error::Activation`], and those of a connection.
+    pub(crate) fn activate(&self) -> Result<Activated, Error> {
+        let mut resolver = self.resolver(Interface::ACTIVATOR, ACTIVATION)?;
+        for interface in [Interface::CERT_ADMIN_2, Interface::CERT_ADMIN] {
+            match create_instance(&mut resolver, interface)? {
+                Ok((object, exporter)) => return Ok(Activated { interface, object, exporter, resolver }),
+                Err(Hresult::E_NOINTERFACE) => {}
+                Err(code) => return Err(Error::Activation { code }),
+            }
+        }
+        Err(Error::Activation { code: Hresult::E_NOINTERFACE })
+    }
+
+    /// A connection to the object's exporter, bound to its interface: over the network a new one, on a socket the one
+    /// that activated it, so that one stream is one client (wire.md 5.11).
+    ///
+    /// # Errors
+    /// [`Error::BadAnswer`] when the server names no port, and those of a connection.
+    pub(crate) fn exporter(&self, activated: Activated) -> Result<Connection, Error> {
+        let Activated { interface, exporter, mut resolver, .. } = activated;
+        let Endpoint::Tcp { host, .. } = &self.target.endpoint else {
+            resolver.add_interface(interface, BINDING)?;
+            return Ok(resolver);
+        };
+        let mut address = resolver
+            .peer_address()
+            .ok_or_else(|| Error::NotSent { peer: resolver.peer().to_owned(), during: BINDING })?;
+        let port = exporter_port(&exporter.bindings, host, address.ip()).ok_or_else(|| Error::BadAnswer {
+            call: ACTIVATION,
+            detail: "it names no TCP port for the object".to_owned(),
+        })?;
+        drop(resolver);
+        // Always the address that was dialled, whatever host the bindings name: they come from the server, and
+        // credentials are not carried elsewhere on its word (wire.md 7, item 3).
+        address.set_port(port);
+        let stream = Stream::to_address(address, self.target.timeouts.connect)?;
+        let peer = Endpoint::Tcp { host: host.clone(), port }.to_string();
+        let mut connection = Connection::over(stream, peer, self.target.timeouts)?;
+        connection.bind(interface, self.initiator("HOST")?, BINDING)?;
+        Ok(connection)
+    }
+
+    /// The client's half of a handshake, always at packet privacy; none on a socket. The service name is made of the
+    /// host the user named, never of the principal in the server's bindings: a hostile server could name another's to
+    /// relay the logon there.
+    fn initiator(&self, service: &str) -> Result<Option<Box<dyn Initiator>>, Error> {
+        let (Endpoint::Tcp { host, .. }, Some(credentials)) = (&self.target.endpoint, &self.credentials)
+        else {
+            return Ok(None);
+        };
+        let name = format!("{service}/{host}");
+        initiator(self.target.flavour, credentials, &name, Level::Privacy)
+            .map(Some)
+            .map_err(|source| Error::Authentication { peer: self.target.endpoint.to_string(), source })
+    }
+}
+
+/// What the step is called in messages.
+pub(crate) const ACTIVATION: &str = "activation";
+const BINDING: &str = "the bind to the CA's object";
+
+/// Asks the resolver for its version, without authentication (wire.md 4.5). Nothing but that may be believed.
+///
+/// # Errors
+/// Those of a connection.
+pub(crate) fn server_alive(target: &Target) -> Result<ComVersion, Error> {
+    const CALL: &str = "ServerAlive2";
+    let mut connection = Login::reach(target)?;
+    connection.bind(Interface::RESOLVER, None, CALL)?;
+    match resolver_call(&mut connection, &ResolverRequest::ServerAlive2, CALL)? {
+        ResolverResponse::Alive { version, .. } => Ok(version),
+        _ => Err(Error::BadAnswer { call: CALL, detail: "it is the answer to another call".to_owned() }),
+    }
+}
+
+/// A call on `IObjectExporter`, which has no ORPCTHIS.
+pub(crate) fn resolver_call(
+    connection: &mut Connection,
+    request: &ResolverRequest,
+    call: &'static str,
+) -> Result<ResolverResponse, Error> {
+    let mut writer = Writer::new();
+    request.write(&mut writer);
+    let ready = Ready {
+        interface: Interface::RESOLVER.syntax(),
+        opnum: request.opnum(),
+        object: None,
+        stub: writer.into_bytes(),
+    };
+    let stub = connection.call(&ready, call)?;
+    let response = ResolverResponse::read(request.opnum(), &mut Reader::new(&stub, ByteOrder::Little))
+        .map_err(|source| Error::answer(call, source))?;
+    match response.status() {
+        ResolverStatus::OK => Ok(response),
+        ResolverStatus(error) => Err(Error::Method { call, code: Hresult::from_win32(error) }),
+    }
+}
+
+/// The beginning of the stub of a call: ORPCTHIS with a causality id of its own (wire.md 4.1).
+///
+/// # Errors
+/// [`Error::Random`].
+pub(crate) fn orpc_stub(version: ComVersion) -> Result<Writer, Error> {
+    let mut writer = Writer::new();
+    OrpcThis { version, flags: 0, causality: random_guid()? }.write(&mut writer);
+    Ok(writer)
+}
+
+/// One RemoteCreateInstance: the object and its exporter, or the server's HRESULT.
+fn create_instance(
+    resolver: &mut Connection,
+    interface: Interface,
+) -> Result<Result<(StdObjRef, Exporter), Hresult>, Error> {
+    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![interface.iid], random_guid()?);
+    let request = ActivatorRequest::CreateInstance(properties);
+    let mut writer = orpc_stub(ComVersion::OURS)?;
+    request.write(&mut writer);
+    let ready = Ready {
+        interface: Interface::ACTIVATOR.syntax(),
+        opnum: request.opnum(),
+        object: None,
+        stub: writer.into_bytes(),
+    };
+    let stub = resolver.call(&ready, ACTIVATION)?;
+    let mut reader = Reader::new(&stub, ByteOrder::Little);
+    let response = OrpcThat::read(&mut reader)
+        .map_err(Into::into)
+        .and_then(|_| ActivatorResponse::read(&mut reader))
+        .map_err(|source| Error::answer(ACTIVATION, source))?;
+    if response.code.is_failure() {
+        return Ok(Err(response.code));
+    }
+    let wrong = |detail: &str| Error::BadAnswer { call: ACTIVATION, detail: detail.to_owned() };
+    let reply = response.reply.ok_or_else(|| wrong("it succeeds without an object"))?;
+    let [result] = reply.interfaces.as_slice() else {
+        return Err(wrong("it does not have one interface, as was asked for"));
+    };
+    if result.code.is_failure() {
+        return Ok(Err(result.code));
+    }
+    match &result.reference {
+        Some(reference) if result.iid == interface.iid && reference.iid == interface.iid => {
+            Ok(Ok((reference.reference, reply.exporter)))
+        }
+        Some(_) => Err(wrong("it is for another interface than was asked for")),
+        None => Err(wrong("it succeeds without a reference")),
+    }
+}
+
+/// The port of the binding that names the host as it was named here, else of the first one with a port. An exporter
+/// names all its addresses, and their order says nothing (wire.md 4.4).
+fn exporter_port(bindings: &DualStringArray, host: &str, address: IpAddr) -> Option<u16> {
+    let label = |name: &str| name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let is_ours = |named: &str| match named.parse::<IpAddr>() {
+        Ok(named) => named == address,
+        Err(_) => named.eq_ignore_ascii_case(host),
+    };
+    // A name's first label, where no name is the same as a whole: `ca1` for `ca1.corp.example`.
+    let is_alike = |named: &str| {
+        named.parse::<IpAddr>().is_err() && host.parse::<IpAddr>().is_err() && label(named) == label(host)
+    };
+    let with_ports: Vec<(&str, u16)> = bindings
+        .tcp()
+        .filter_map(|binding| match binding.host_and_port() {
+            (named, Some(port)) if port != 0 => Some((named, port)),
+            _ => None,
+        })
+        .collect();
+    let first = |fits: &dyn Fn(&str) -> bool| with_ports.iter().find(|(named, _)| fits(named));
+    first(&is_ours).or_else(|| first(&is_alike)).or_else(|| with_ports.first()).map(|&(_, port)| port)
+}
+
+/// # Errors
+/// [`Error::Random`].
+fn random_guid() -> Result<Guid, Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Error::Random)?;
+    Ok(Guid::from_le_bytes(bytes))
+}
+
+/// The object UUID of a call on an interface.
+pub(crate) const fn object_of(ipid: Ipid) -> Option<Guid> {
+    Some(ipid.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use certadm_proto::dcom::StringBinding;
+
+    #[test]
+    fn the_port_is_that_of_the_host_that_was_named() {
+        let bindings = |list: &[(&str, u16)]| {
+            let strings = list.iter().map(|&(host, port)| StringBinding::exporter(host, port)).collect();
+            DualStringArray::new(strings, Vec::new()).unwrap()
+        };
+        let address: IpAddr = "10.0.0.5".parse().unwrap();
+        let port = |list: &[(&str, u16)], host: &str| exporter_port(&bindings(list), host, address);
+        let all = [("CA01", 1), ("ca01.corp.example", 2), ("10.0.0.5", 3), ("10.0.0.6", 4)];
+        assert_eq!(port(&all, "ca01"), Some(1));
+        assert_eq!(port(&all, "CA01.corp.example"), Some(2));
+        assert_eq!(port(&all[2..], "ca01.corp.example"), Some(3));
+        assert_eq!(port(&all[..1], "ca01.corp.example"), Some(1));
+        assert_eq!(port(&[("elsewhere", 9)], "ca01"), Some(9));
+        assert_eq!(port(&[("ca01", 0)], "ca01"), None);
+        assert_eq!(exporter_port(&DualStringArray::default(), "ca01", address), None);
+        let other_tower = StringBinding { tower: 8, address: "ca01[5]".to_owned() };
+        let array = DualStringArray::new(vec![other_tower], Vec::new()).unwrap();
+        assert_eq!(exporter_port(&array, "ca01", address), None);
+    }
+}

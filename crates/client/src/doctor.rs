@@ -1,0 +1,370 @@
+//! Walking the gates between here and a backup, one by one, and naming the one that is shut.
+
+use std::fmt;
+
+use certadm_auth::Credentials;
+use certadm_proto::csra::flags::Roles;
+use certadm_proto::csra::methods::Request;
+use certadm_proto::csra::{BackupType, Hresult};
+use certadm_proto::dcom::{ResolverRequest, SetId};
+
+use crate::ca::RemoteCa;
+use crate::connection::Interface;
+use crate::dial::{Activated, Login, resolver_call, server_alive};
+use crate::error::Error;
+use crate::refusal::{Gate as Shut, RoleNames};
+use crate::target::{Endpoint, Target};
+
+/// A gate that a backup has to pass, in the order in which they are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Checkpoint {
+    /// The name stands for an address, or a socket.
+    Name,
+    /// The resolver's port can be reached, or the socket be opened.
+    Port,
+    /// What listens there is an object resolver.
+    Resolver,
+    /// The account and its password are taken.
+    Authentication,
+    /// The CA's administration object can be activated.
+    Activation,
+    /// The object's own port can be reached, and the object takes the account too.
+    Exporter,
+    /// Calls are signed and encrypted.
+    Privacy,
+    /// The CA serves requests, and the account may read it.
+    State,
+    /// The account has the CA's operator role.
+    Role,
+    /// The CA's interface flags let callers from here take backups.
+    InterfaceFlags,
+    /// A backup can begin; and whether a full one is on record.
+    LastFull,
+}
+
+impl Checkpoint {
+    /// All of them, in order.
+    pub const ALL: [Self; 11] = [
+        Self::Name,
+        Self::Port,
+        Self::Resolver,
+        Self::Authentication,
+        Self::Activation,
+        Self::Exporter,
+        Self::Privacy,
+        Self::State,
+        Self::Role,
+        Self::InterfaceFlags,
+        Self::LastFull,
+    ];
+
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Port => "port",
+            Self::Resolver => "resolver",
+            Self::Authentication => "authentication",
+            Self::Activation => "activation",
+            Self::Exporter => "exporter",
+            Self::Privacy => "privacy",
+            Self::State => "state",
+            Self::Role => "role",
+            Self::InterfaceFlags => "interface_flags",
+            Self::LastFull => "last_full",
+        }
+    }
+}
+
+/// How a gate was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It lets a backup through.
+    Open,
+    /// It does not.
+    Shut,
+    /// The CA does not say; that alone stops nothing.
+    Unknown,
+    /// It was not tried: one before it is shut, or it does not exist on this way.
+    Skipped,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Shut => "shut",
+            Self::Unknown => "unknown",
+            Self::Skipped => "skipped",
+        })
+    }
+}
+
+/// What was found at one gate.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// Which gate.
+    pub checkpoint: Checkpoint,
+    /// How it was found.
+    pub verdict: Verdict,
+    /// What was seen, in half a sentence.
+    pub detail: String,
+    /// The code behind a gate that is shut.
+    pub code: Option<Hresult>,
+    /// How it is opened; also for an open gate where something is left to do.
+    pub remedy: Option<String>,
+}
+
+/// Walks from `target`'s name to a backup that could begin. `report` gets each finding as it is made; all gates are in
+/// the result, in their order.
+///
+/// With `prepare`, a logs-only backup is begun and ended at once: only that shows for certain that the gates are open.
+/// It reads nothing, marks nothing and deletes nothing, but the CA records it, and refuses another backup meanwhile.
+pub fn examine(
+    target: &Target,
+    credentials: Option<Credentials>,
+    prepare: bool,
+    report: &mut dyn FnMut(&Finding),
+) -> Vec<Finding> {
+    let mut walk = Walk { findings: Vec::new(), report };
+    walk.walk(target, credentials, prepare);
+    for checkpoint in Checkpoint::ALL {
+        if !walk.findings.iter().any(|finding| finding.checkpoint == checkpoint) {
+            walk.add(checkpoint, Verdict::Skipped, "not reached", None, None);
+        }
+    }
+    walk.findings
+}
+
+struct Walk<'a> {
+    findings: Vec<Finding>,
+    report: &'a mut dyn FnMut(&Finding),
+}
+
+impl Walk<'_> {
+    fn add(
+        &mut self,
+        checkpoint: Checkpoint,
+        verdict: Verdict,
+        detail: impl Into<String>,
+        code: Option<Hresult>,
+        remedy: Option<String>,
+    ) {
+        let finding = Finding { checkpoint, verdict, detail: detail.into(), code, remedy };
+        (self.report)(&finding);
+        self.findings.push(finding);
+    }
+
+    fn open(&mut self, checkpoint: Checkpoint, detail: impl Into<String>) {
+        self.add(checkpoint, Verdict::Open, detail, None, None);
+    }
+
+    fn shut(&mut self, checkpoint: Checkpoint, error: &Error) {
+        self.add(checkpoint, Verdict::Shut, chain(error), Some(error.hresult()), Some(error.remedy()));
+    }
+
+    /// The value, or the gate is shut and the walk is over.
+    fn pass<T>(&mut self, checkpoint: Checkpoint, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|error| self.shut(checkpoint, &error)).ok()
+    }
+
+    fn walk(&mut self, target: &Target, credentials: Option<Credentials>, prepare: bool) -> Option<()> {
+        self.name(target)?;
+        let connection = Login::reach(target);
+        let connection = self.pass(Checkpoint::Port, connection)?;
+        let address = connection
+            .peer_address()
+            .map_or_else(|| target.endpoint.to_string(), |address| address.to_string());
+        drop(connection);
+        self.open(Checkpoint::Port, format!("connected to {address}"));
+        let version = self.pass(Checkpoint::Resolver, server_alive(target))?;
+        self.open(Checkpoint::Resolver, format!("DCOM {}.{} answers", version.major, version.minor));
+        let login = self.pass(Checkpoint::Authentication, Login::new(target.clone(), credentials))?;
+        self.authentication(&login)?;
+        let activated = self.pass(Checkpoint::Activation, login.activate())?;
+        self.open(Checkpoint::Activation, format!("the CA's object serves {}", activated.interface.name));
+        let mut ca = self.object(login, activated)?;
+        self.rights(&mut ca, prepare);
+        Some(())
+    }
+
+    fn name(&mut self, target: &Target) -> Option<()> {
+        use std::net::ToSocketAddrs;
+        match &target.endpoint {
+            Endpoint::Socket(path) => {
+                self.open(Checkpoint::Name, format!("this machine, by the socket {}", path.display()));
+            }
+            Endpoint::Tcp { host, port } => {
+                let addresses = (host.as_str(), *port)
+                    .to_socket_addrs()
+                    .map_err(|source| Error::Resolve { host: host.clone(), source });
+                let addresses = self.pass(Checkpoint::Name, addresses)?;
+                let mut texts: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
+                texts.dedup();
+                self.open(Checkpoint::Name, format!("{host} is {}", texts.join(", ")));
+            }
+        }
+        Some(())
+    }
+
+    /// A ping of a set that does not exist: whoever is logged on gets an answer, whatever it says, and nobody else. So a
+    /// wrong password shows before the right to activate is asked for.
+    fn authentication(&mut self, login: &Login) -> Option<()> {
+        const CALL: &str = "logon";
+        if let Endpoint::Socket(_) = login.target.endpoint {
+            self.open(Checkpoint::Authentication, "the system vouches for this user on a socket");
+            return Some(());
+        }
+        let answer = login.resolver(Interface::RESOLVER, CALL).and_then(|mut connection| {
+            let request = ResolverRequest::SimplePing { set: SetId(u64::MAX) };
+            match resolver_call(&mut connection, &request, CALL) {
+                Ok(_) | Err(Error::Method { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        });
+        match answer {
+            Ok(()) => {
+                self.open(Checkpoint::Authentication, "the account and its password are taken");
+                Some(())
+            }
+            Err(error @ Error::Fault { .. }) if error.hresult() == Hresult::E_ACCESSDENIED => {
+                let remedy = "check account, domain and password, and that the account is neither locked nor denied \
+                              network logon";
+                let detail = "the logon is refused";
+                let code = Some(error.hresult());
+                self.add(Checkpoint::Authentication, Verdict::Shut, detail, code, Some(remedy.to_owned()));
+                None
+            }
+            Err(error) => {
+                self.shut(Checkpoint::Authentication, &error);
+                None
+            }
+        }
+    }
+
+    fn object(&mut self, login: Login, activated: Activated) -> Option<RemoteCa> {
+        let ca = RemoteCa::open(login, activated);
+        let mut ca = self.pass(Checkpoint::Exporter, ca)?;
+        let peer = ca.connection.peer().to_owned();
+        self.open(Checkpoint::Exporter, format!("connected to {peer}"));
+        let state = ca.server_state();
+        let state = match state {
+            Err(error) if error.ends_connection() => {
+                self.shut(Checkpoint::Privacy, &error);
+                return None;
+            }
+            state => state,
+        };
+        let privacy = match ca.connection.is_sealed() {
+            true => "calls are signed and encrypted (packet privacy)",
+            false => "a socket of this machine needs none",
+        };
+        self.open(Checkpoint::Privacy, privacy);
+        match state {
+            Ok(true) => self.open(Checkpoint::State, "the CA serves requests and may be read"),
+            Ok(false) => {
+                let detail = "the CA is suspended, or this account may not read it";
+                let remedy = "resume the CA, or give the account Read permission on it";
+                self.add(Checkpoint::State, Verdict::Unknown, detail, None, Some(remedy.to_owned()));
+            }
+            Err(error) => self.shut(Checkpoint::State, &error),
+        }
+        Some(ca)
+    }
+
+    /// Role, flags and the proof; all of them, so that two shut gates are found in one walk.
+    fn rights(&mut self, ca: &mut RemoteCa, prepare: bool) {
+        let origin = ca.origin();
+        let evidence = ca.evidence();
+        let mut is_shut = false;
+        match evidence.roles {
+            Some(roles) if roles.has_any(Roles::OPERATOR) => {
+                self.open(Checkpoint::Role, format!("the account has: {}", RoleNames(roles)));
+            }
+            Some(roles) => {
+                is_shut = true;
+                self.gate(Checkpoint::Role, Shut::Role { roles, origin });
+            }
+            None => self.unknown(Checkpoint::Role, "the CA does not tell the account's roles"),
+        }
+        match evidence.flags {
+            Some(flags) if flags.check_admin(origin).is_err() => {
+                is_shut = true;
+                self.gate(Checkpoint::InterfaceFlags, Shut::AdminFlag { origin });
+            }
+            Some(flags) if flags.check_backup(origin).is_err() => {
+                is_shut = true;
+                self.gate(Checkpoint::InterfaceFlags, Shut::BackupFlag { origin, seen: true });
+            }
+            Some(flags) => {
+                self.open(
+                    Checkpoint::InterfaceFlags,
+                    format!("InterfaceFlags {:#x} allow it", flags.to_bits()),
+                );
+            }
+            None => self.unknown(Checkpoint::InterfaceFlags, "the CA does not tell its InterfaceFlags"),
+        }
+        if is_shut {
+            return;
+        }
+        if !prepare {
+            self.add(Checkpoint::LastFull, Verdict::Skipped, "not asked for", None, None);
+            return;
+        }
+        self.last_full(ca);
+    }
+
+    fn last_full(&mut self, ca: &mut RemoteCa) {
+        const GATE: Checkpoint = Checkpoint::LastFull;
+        let error = match ca.backup_prepare(BackupType::LogsOnly) {
+            Ok(()) => {
+                let ended = ca.invoke_plain(&Request::BackupEnd, "BackupEnd");
+                ca.in_backup = false;
+                match ended {
+                    Err(error) if error.ends_connection() => self.shut(GATE, &error),
+                    _ => self.open(GATE, "a full backup is on record: full and logs-only backups can begin"),
+                }
+                return;
+            }
+            Err(error) => ca.explain("BackupPrepare", error),
+        };
+        let (detail, remedy) = match error.hresult() {
+            Hresult::MISSING_FULL_BACKUP => (
+                "no full backup is on record: only a full one can begin",
+                "take a full backup, without --keep-logs",
+            ),
+            Hresult::INVALID_BACKUP => (
+                "circular logging is on: only full backups can begin",
+                "turn circular logging off for logs-only backups",
+            ),
+            Hresult::BACKUP_IN_PROGRESS => ("another backup is running", "wait until it has ended"),
+            _ => {
+                self.shut(GATE, &error);
+                return;
+            }
+        };
+        self.add(GATE, Verdict::Open, detail, Some(error.hresult()), Some(remedy.to_owned()));
+    }
+
+    fn gate(&mut self, checkpoint: Checkpoint, gate: Shut) {
+        let code = Some(Hresult::E_ACCESSDENIED);
+        self.add(checkpoint, Verdict::Shut, gate.finding(), code, Some(gate.remedy()));
+    }
+
+    fn unknown(&mut self, checkpoint: Checkpoint, detail: &str) {
+        self.add(checkpoint, Verdict::Unknown, detail, None, None);
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    text
+}

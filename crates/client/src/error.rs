@@ -1,0 +1,409 @@
+//! What can go wrong between here and a CA: whose fault it is, its HRESULT (certbcli.md 14), and what to do next.
+
+use std::path::PathBuf;
+
+use certadm_auth::{AuthError, SealError};
+use certadm_proto::csra::Hresult;
+use certadm_proto::rpc::{ClientError, FaultStatus, NakReason, PduError};
+
+use crate::name::NameError;
+use crate::refusal::Gate;
+
+/// An error of the client.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text given does not name a server.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The client's configuration cannot be used.
+    #[error("the client's configuration {path} cannot be used: {detail}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The text given does not name an account.
+    #[error("{account:?} does not name an account")]
+    Account {
+        /// The text.
+        account: String,
+    },
+    /// No account is known for a server that wants one.
+    #[error("{server} is reached over the network, and no account is given for it")]
+    NoAccount {
+        /// The server.
+        server: String,
+    },
+    /// The password could not be read.
+    #[error("the password cannot be read from {place}")]
+    PasswordSource {
+        /// File or descriptor.
+        place: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// What was read is no password.
+    #[error("the password from {place} is {detail}")]
+    PasswordUnusable {
+        /// File or descriptor.
+        place: String,
+        /// What is wrong with it.
+        detail: &'static str,
+    },
+    /// The host has no address.
+    #[error("the host name {host:?} cannot be resolved to an address")]
+    Resolve {
+        /// The host.
+        host: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// No connection came about.
+    #[error("no connection to {peer}")]
+    Connect {
+        /// Address and port, or socket.
+        peer: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The connection broke before the call was sent.
+    #[error("the connection to {peer} is gone; {during} was not begun")]
+    NotSent {
+        /// Address and port, or socket.
+        peer: String,
+        /// The call or step.
+        during: &'static str,
+    },
+    /// The connection broke after the call was sent.
+    #[error("the connection to {peer} broke during {during}")]
+    Lost {
+        /// Address and port, or socket.
+        peer: String,
+        /// The call or step.
+        during: &'static str,
+        /// The reason, where there is one; a peer that closes gives none.
+        source: Option<std::io::Error>,
+    },
+    /// No byte came for too long.
+    #[error("{peer} did not answer {during} within {seconds} s")]
+    Timeout {
+        /// Address and port, or socket.
+        peer: String,
+        /// The call or step.
+        during: &'static str,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The server refuses the bind as a whole.
+    #[error("{peer} refuses the connection at {during} (bind_nak reason {})", .reason.0)]
+    BindRefused {
+        /// Address and port, or socket.
+        peer: String,
+        /// The step.
+        during: &'static str,
+        /// Its reason.
+        reason: NakReason,
+    },
+    /// The server does not have an interface.
+    #[error("{peer} does not serve {interface}")]
+    NoInterface {
+        /// Address and port, or socket.
+        peer: String,
+        /// The interface's name.
+        interface: &'static str,
+    },
+    /// The server leaves authentication or protection out.
+    #[error("{peer} {detail}; it was left before anything was sent to it unprotected")]
+    Unprotected {
+        /// Address and port, or socket.
+        peer: String,
+        /// What it left out.
+        detail: &'static str,
+    },
+    /// The handshake failed.
+    #[error("authentication with {peer} failed")]
+    Authentication {
+        /// Address and port.
+        peer: String,
+        /// Why.
+        source: AuthError,
+    },
+    /// A message could not be sealed, or does not verify.
+    #[error("the protection of the connection to {peer} failed")]
+    Protection {
+        /// Address and port.
+        peer: String,
+        /// Why.
+        source: SealError,
+    },
+    /// The server sent bytes that are no PDU.
+    #[error("{peer} does not speak the protocol")]
+    Pdu {
+        /// Address and port, or socket.
+        peer: String,
+        /// What is wrong with them.
+        source: PduError,
+    },
+    /// The server sent PDUs that do not fit the state of the connection; or this program asked out of turn.
+    #[error("the conversation with {peer} broke down")]
+    Conversation {
+        /// Address and port, or socket.
+        peer: String,
+        /// How.
+        source: ClientError,
+    },
+    /// An answer does not decode.
+    #[error("the answer to {call} does not decode")]
+    Answer {
+        /// The call.
+        call: &'static str,
+        /// Where it fails.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An answer contradicts itself, or an earlier one.
+    #[error("the answer to {call} cannot be right: {detail}")]
+    BadAnswer {
+        /// The call.
+        call: &'static str,
+        /// What contradicts what.
+        detail: String,
+    },
+    /// The call failed outside its method (wire.md 2.6, 2.16).
+    #[error("{call} was refused with fault {status}: {}", fault_code(*.status).text())]
+    Fault {
+        /// The call.
+        call: &'static str,
+        /// The status on the wire.
+        status: FaultStatus,
+        /// Whether the server says that the call was not begun.
+        did_not_execute: bool,
+    },
+    /// The server has no such object for us (wire.md 4.6).
+    #[error("the CA's administration object could not be activated: {}", .code.text())]
+    Activation {
+        /// Its HRESULT.
+        code: Hresult,
+    },
+    /// The method itself refused or failed, and nothing more is known.
+    #[error("{call} failed: {}", .code.text())]
+    Method {
+        /// The call.
+        call: &'static str,
+        /// Its HRESULT.
+        code: Hresult,
+    },
+    /// Access was denied, and the gate that is shut was found out.
+    #[error("{call} is denied: {}", .gate.finding())]
+    Denied {
+        /// The call.
+        call: &'static str,
+        /// The gate.
+        gate: Gate,
+    },
+    /// The system gave no random bytes.
+    #[error("the system's random source failed")]
+    Random,
+    /// A thread could not be started.
+    #[error("a thread could not be started")]
+    Thread(#[source] std::io::Error),
+}
+
+impl Error {
+    /// The HRESULT that stands for this error (certbcli.md 14.2, 14.3).
+    pub fn hresult(&self) -> Hresult {
+        match self {
+            Self::Name(error) => error.hresult(),
+            Self::Config { .. } | Self::Account { .. } | Self::PasswordUnusable { .. } => {
+                Hresult::E_INVALIDARG
+            }
+            Self::NoAccount { .. } | Self::Unprotected { .. } | Self::Denied { .. } => {
+                Hresult::E_ACCESSDENIED
+            }
+            Self::PasswordSource { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => Hresult::ERROR_FILE_NOT_FOUND,
+                _ => Hresult::E_ACCESSDENIED,
+            },
+            Self::Resolve { .. } | Self::Connect { .. } => Hresult::RPC_S_SERVER_UNAVAILABLE,
+            Self::NotSent { .. } => Hresult::RPC_S_CALL_FAILED_DNE,
+            Self::Lost { .. } | Self::Timeout { .. } => Hresult::RPC_S_CALL_FAILED,
+            Self::BindRefused { reason, .. } => match *reason {
+                NakReason::CONGESTION | NakReason::LOCAL_LIMIT => Hresult::RPC_S_SERVER_TOO_BUSY,
+                NakReason::AUTH_TYPE | NakReason::INVALID_CHECKSUM => Hresult::E_ACCESSDENIED,
+                _ => Hresult::RPC_S_INVALID_BINDING,
+            },
+            Self::NoInterface { .. } => Hresult::RPC_S_INVALID_BINDING,
+            Self::Authentication { source, .. } => Hresult::from_bits(source.hresult()),
+            Self::Protection { source, .. } => Hresult::from_bits(source.hresult()),
+            Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } => {
+                Hresult::RPC_X_BAD_STUB_DATA
+            }
+            Self::BadAnswer { .. } => Hresult::ERROR_INVALID_DATA,
+            Self::Fault { status, .. } => fault_code(*status),
+            Self::Activation { code } | Self::Method { code, .. } => *code,
+            Self::Random => Hresult::E_FAIL,
+            Self::Thread(_) => Hresult::E_OUTOFMEMORY,
+        }
+    }
+
+    /// What to do next, in one sentence.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let text = match self {
+            Self::Name(_) => "give --server as host, host:port, host\\CA name, or a name of client.toml",
+            Self::Config { .. } => "correct the file; docs/remote.md describes it",
+            Self::Account { .. } => "write it as DOMAIN\\user, user@domain or user",
+            Self::NoAccount { .. } => {
+                "add --user DOMAIN\\user, or user and password_file to the server's entry in client.toml"
+            }
+            Self::PasswordSource { .. } | Self::PasswordUnusable { .. } => {
+                "put the password, and nothing else, into the file or descriptor"
+            }
+            Self::Resolve { .. } => "check the spelling of the name, or give the address",
+            Self::Connect { source, .. } => return connect_remedy(source).to_owned(),
+            Self::NotSent { .. } => "try again; the server had closed the connection",
+            Self::Lost { .. } | Self::Timeout { .. } => {
+                "start the backup again; if it stays, look at the CA's own log and at what stands between the hosts"
+            }
+            Self::BindRefused { reason, .. } => match *reason {
+                NakReason::CONGESTION | NakReason::LOCAL_LIMIT => {
+                    "try again later; the server has too many connections"
+                }
+                NakReason::AUTH_TYPE | NakReason::INVALID_CHECKSUM => {
+                    "check account and password; the server may not allow NTLM, which this program needs"
+                }
+                _ => "make sure that the port is that of an RPC server",
+            },
+            Self::NoInterface { .. } => {
+                "make sure that the name is that of a CA and the port that of its object resolver"
+            }
+            Self::Unprotected { .. } => "do not trust this server; find out what stands between the hosts",
+            Self::Authentication { .. } => {
+                "check account, domain and password; the server has to allow NTLMv2 with 128-bit sealing"
+            }
+            Self::Protection { .. } => {
+                "start again; if it stays, something between the hosts alters the traffic"
+            }
+            Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } | Self::BadAnswer { .. } => {
+                "do not trust this server; make sure that name and port are those of a CA"
+            }
+            Self::Fault { status, .. } => return code_remedy(fault_code(*status)).to_owned(),
+            Self::Activation { code } => return activation_remedy(*code).to_owned(),
+            Self::Method { code, .. } => return code_remedy(*code).to_owned(),
+            Self::Denied { gate, .. } => return gate.remedy(),
+            Self::Random | Self::Thread(_) => "look at the limits of this machine",
+        };
+        text.to_owned()
+    }
+
+    /// An answer that does not decode.
+    pub(crate) fn answer(call: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Answer { call, source: Box::new(source) }
+    }
+
+    /// Whether the connection is of no use after this error.
+    #[must_use]
+    pub(crate) const fn ends_connection(&self) -> bool {
+        !matches!(
+            self,
+            Self::Fault { .. }
+                | Self::Activation { .. }
+                | Self::Method { .. }
+                | Self::Denied { .. }
+                | Self::NoInterface { .. }
+        )
+    }
+}
+
+/// The HRESULT of a fault's status (wire.md 2.16).
+pub(crate) const fn fault_code(status: FaultStatus) -> Hresult {
+    Hresult::from_win32(status.client_code())
+}
+
+fn connect_remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => {
+            "start the certificate service; nothing listens there, or a firewall refuses"
+        }
+        std::io::ErrorKind::TimedOut => "open the port in the firewalls on the way, or check the address",
+        std::io::ErrorKind::NotFound => {
+            "start the service (`certadm serve`), or name its socket in client.toml"
+        }
+        std::io::ErrorKind::PermissionDenied => "run as a user who may open the service's socket",
+        _ => "check name, port, firewalls, and that the machine is up",
+    }
+}
+
+fn activation_remedy(code: Hresult) -> &'static str {
+    match code {
+        Hresult::REGDB_E_CLASSNOTREG => "name a machine on which Certificate Services are installed",
+        Hresult::E_ACCESSDENIED => {
+            "give the account remote launch and activation rights (on Windows: group Certificate Service DCOM Access)"
+        }
+        Hresult::CO_E_SERVER_EXEC_FAILURE => "start the certificate service on that machine",
+        _ => "look at the event log of that machine",
+    }
+}
+
+fn code_remedy(code: Hresult) -> &'static str {
+    match code {
+        Hresult::E_ACCESSDENIED => {
+            "run `certadm doctor` with the same server and account: it names the gate that is shut"
+        }
+        Hresult::MISSING_FULL_BACKUP => "take a full backup first, without --keep-logs",
+        Hresult::BACKUP_IN_PROGRESS => "wait until the running backup has ended",
+        Hresult::INVALID_BACKUP => "take full backups, or turn circular logging off",
+        Hresult::E_INVALIDARG => "name the CA as well: --server 'host\\CA name'",
+        Hresult::CERTSRV_E_SERVER_SUSPENDED => "resume the CA",
+        Hresult::RPC_E_DISCONNECTED | Hresult::RPC_S_SERVER_UNAVAILABLE => {
+            "start the certificate service, then try again"
+        }
+        Hresult::RPC_S_SERVER_TOO_BUSY | Hresult::RPC_S_CALL_FAILED_DNE => "try again later",
+        _ => "try again; if it stays, look at the CA's own log",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The codes of certbcli.md 14.3 that a client makes by itself.
+    #[test]
+    fn failures_have_the_codes_of_the_table() {
+        let io = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let peer = || "ca1:135".to_owned();
+        let during = "BackupPrepare";
+        for (error, code) in [
+            (Error::Connect { peer: peer(), source: io() }, 0x8007_06BA),
+            (Error::Resolve { host: peer(), source: io() }, 0x8007_06BA),
+            (Error::NotSent { peer: peer(), during }, 0x8007_06BF),
+            (Error::Lost { peer: peer(), during, source: None }, 0x8007_06BE),
+            (Error::Timeout { peer: peer(), during, seconds: 5 }, 0x8007_06BE),
+            (Error::BindRefused { peer: peer(), during, reason: NakReason::CONGESTION }, 0x8007_06BB),
+            (Error::NoInterface { peer: peer(), interface: "ICertAdminD" }, 0x8007_06A6),
+            (
+                Error::Fault { call: during, status: FaultStatus::BAD_STUB_DATA, did_not_execute: false },
+                0x8007_06F7,
+            ),
+            (
+                Error::Fault { call: during, status: FaultStatus::CANCELLED, did_not_execute: false },
+                0x8007_071A,
+            ),
+            (
+                Error::Fault { call: during, status: FaultStatus::DISCONNECTED, did_not_execute: false },
+                0x8001_0108,
+            ),
+            (
+                Error::Fault { call: during, status: FaultStatus::ACCESS_DENIED, did_not_execute: true },
+                0x8007_0005,
+            ),
+            (Error::Fault { call: during, status: FaultStatus(0), did_not_execute: true }, 0x8007_06BE),
+            (Error::Activation { code: Hresult::REGDB_E_CLASSNOTREG }, 0x8004_0154),
+            (Error::Activation { code: Hresult::CO_E_SERVER_EXEC_FAILURE }, 0x8008_0005),
+        ] {
+            assert_eq!(error.hresult(), Hresult::from_bits(code), "{error}");
+            assert!(!error.remedy().is_empty() && !error.remedy().ends_with('.'));
+        }
+    }
+}

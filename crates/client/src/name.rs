@@ -1,0 +1,238 @@
+//! How a user names a server (certbcli.md D6, design.md "The command").
+
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
+use certadm_proto::csra::Hresult;
+
+/// Longest host name, in bytes: what DNS allows.
+const MAX_HOST: usize = 253;
+/// Longest CA name, in characters: a common name has 64, its sanitized form five for each.
+const MAX_CA: usize = 320;
+
+/// The name of a server, taken apart: `host`, `host:port`, `host\CA name`, any of them behind `\\`. The host may also
+/// be a name of the client's configuration.
+///
+/// ```
+/// use certadm_client::ServerName;
+///
+/// let name: ServerName = r"\\ca1.corp.example:1135\Example CA".parse().unwrap();
+/// assert_eq!((name.host(), name.ca()), ("ca1.corp.example", Some("Example CA")));
+/// assert_eq!(name.port().unwrap().get(), 1135);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerName {
+    host: String,
+    port: Option<NonZeroU16>,
+    ca: Option<String>,
+}
+
+/// A text is not the name of a server. The caller's fault; the code is `E_INVALIDARG` (certbcli.md D6).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} does not name a server: {detail}; write host, host:port or host\\CA name")]
+pub struct NameError {
+    /// The text.
+    pub name: String,
+    /// What is wrong with it.
+    pub detail: &'static str,
+}
+
+impl NameError {
+    /// `E_INVALIDARG`.
+    pub const fn hresult(&self) -> Hresult {
+        Hresult::E_INVALIDARG
+    }
+}
+
+impl ServerName {
+    /// The machine: a host name, an address, or a name of the configuration.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The TCP port of the machine's object resolver, where the name says one.
+    #[must_use]
+    pub const fn port(&self) -> Option<NonZeroU16> {
+        self.port
+    }
+
+    /// The CA's name, which calls carry as their authority (wire.md 5.1).
+    #[must_use]
+    pub fn ca(&self) -> Option<&str> {
+        self.ca.as_deref()
+    }
+
+    /// The machine as an address, when it is one.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// Whether the name means the service on this machine, reached over its socket: `localhost`, `.` or `own_name`,
+    /// without a port (certbcli.md D6). An address never does.
+    #[must_use]
+    pub fn is_local(&self, own_name: &str) -> bool {
+        let own_label = own_name.split('.').next().unwrap_or_default();
+        self.port.is_none()
+            && [".", "localhost", own_name, own_label]
+                .iter()
+                .any(|local| !local.is_empty() && local.eq_ignore_ascii_case(&self.host))
+    }
+}
+
+impl FromStr for ServerName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let wrong = |detail| NameError { name: text.to_owned(), detail };
+        if text.chars().any(char::is_control) {
+            return Err(wrong("it holds a control character"));
+        }
+        let rest = text.trim_start_matches('\\');
+        let (machine, ca) = match rest.split_once('\\') {
+            None => (rest, None),
+            Some((_, "")) => return Err(wrong("the CA name behind the backslash is missing")),
+            Some((_, ca)) if ca.contains('\\') => return Err(wrong("it has too many backslashes")),
+            Some((_, ca)) if ca.chars().count() > MAX_CA => return Err(wrong("the CA name is too long")),
+            Some((machine, ca)) => (machine, Some(ca.to_owned())),
+        };
+        let (host, port) = split_port(machine).map_err(wrong)?;
+        if host.is_empty() {
+            return Err(wrong("the host is missing"));
+        }
+        if host.len() > MAX_HOST {
+            return Err(wrong("the host name is too long"));
+        }
+        if host.contains(|character: char| character.is_whitespace() || "/@[]".contains(character)) {
+            return Err(wrong("the host name holds a character that no host name has"));
+        }
+        Ok(Self { host: host.to_owned(), port, ca })
+    }
+}
+
+/// Cuts the port off. An IPv6 address with a port stands in brackets (certbcli.md D6).
+fn split_port(machine: &str) -> Result<(&str, Option<NonZeroU16>), &'static str> {
+    let number = |text: &str| match text.parse() {
+        // `u16` alone would take a sign.
+        Ok(port) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Some(port)),
+        _ => Err("the port is not a number from 1 to 65535"),
+    };
+    if let Some(inside) = machine.strip_prefix('[') {
+        let (address, rest) = inside.split_once(']').ok_or("the bracket is not closed")?;
+        if address.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err("brackets are for IPv6 addresses");
+        }
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((address, number(port)?)),
+            None if rest.is_empty() => Ok((address, None)),
+            None => Err("something stands behind the bracket"),
+        };
+    }
+    if machine.parse::<IpAddr>().is_ok() {
+        return Ok((machine, None));
+    }
+    match machine.split_once(':') {
+        None => Ok((machine, None)),
+        Some((_, port)) if port.contains(':') => Err("an IPv6 address with a port stands in brackets"),
+        Some((host, port)) => Ok((host, number(port)?)),
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.port, self.host.contains(':')) {
+            (None, _) => f.write_str(&self.host)?,
+            (Some(port), false) => write!(f, "{}:{port}", self.host)?,
+            (Some(port), true) => write!(f, "[{}]:{port}", self.host)?,
+        }
+        self.ca.iter().try_for_each(|ca| write!(f, "\\{ca}"))
+    }
+}
+
+/// The name of this machine as the system knows it; empty where it knows none.
+#[must_use]
+pub fn own_host_name() -> String {
+    #[cfg(unix)]
+    return rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    return std::env::var("COMPUTERNAME").unwrap_or_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(text: &str) -> (String, Option<u16>, Option<String>) {
+        let name: ServerName = text.parse().unwrap_or_else(|error| panic!("{error}"));
+        (name.host, name.port.map(NonZeroU16::get), name.ca)
+    }
+
+    #[test]
+    fn takes_the_forms_of_d6_apart() {
+        let expect = |text: &str, host: &str, port: Option<u16>, ca: Option<&str>| {
+            assert_eq!(parts(text), (host.to_owned(), port, ca.map(str::to_owned)), "{text}");
+        };
+        expect("ca1", "ca1", None, None);
+        expect("ca1.corp.example:1135", "ca1.corp.example", Some(1135), None);
+        expect("\\\\ca1", "ca1", None, None);
+        expect("ca1\\Example CA (1)", "ca1", None, Some("Example CA (1)"));
+        expect("\\\\ca1:2\\Example CA", "ca1", Some(2), Some("Example CA"));
+        expect("192.0.2.7", "192.0.2.7", None, None);
+        expect("192.0.2.7:135", "192.0.2.7", Some(135), None);
+        expect("2001:db8::1", "2001:db8::1", None, None);
+        expect("[2001:db8::1]:136\\CA", "2001:db8::1", Some(136), Some("CA"));
+        expect("[::1]", "::1", None, None);
+        expect(".", ".", None, None);
+    }
+
+    #[test]
+    fn refuses_what_names_no_server() {
+        for text in [
+            "",
+            "\\",
+            "\\\\",
+            "ca1\\",
+            "ca1\\a\\b",
+            "ca\u{7}1",
+            "ca1\0",
+            ":135",
+            "ca1:",
+            "ca1:0",
+            "ca1:65536",
+            "ca1:+5",
+            "a:b:c",
+            "[ca1]:5",
+            "[::1",
+            "[::1]x",
+            "ca 1",
+            "a/b",
+            "user@ca1",
+            &"a".repeat(254),
+        ] {
+            let error = text.parse::<ServerName>().expect_err(text);
+            assert_eq!(error.hresult(), Hresult::E_INVALIDARG);
+        }
+    }
+
+    #[test]
+    fn knows_which_names_mean_this_machine() {
+        let local = |text: &str| text.parse::<ServerName>().unwrap().is_local("CA1.corp.example");
+        for text in [".", "localhost", "LOCALHOST", "ca1", "ca1.corp.example", "\\\\ca1\\Example CA"] {
+            assert!(local(text), "{text}");
+        }
+        for text in ["localhost:135", "ca1:135", "127.0.0.1", "::1", "ca2", "ca1.other.example"] {
+            assert!(!local(text), "{text}");
+        }
+        assert!(!"x".parse::<ServerName>().unwrap().is_local(""));
+    }
+
+    #[test]
+    fn prints_what_it_parses() {
+        for text in ["ca1", "ca1:135\\CA", "[2001:db8::1]:5\\CA", "2001:db8::1"] {
+            assert_eq!(text.parse::<ServerName>().unwrap().to_string(), text);
+        }
+    }
+}

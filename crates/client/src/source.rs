@@ -1,0 +1,79 @@
+//! A CA over the network as a [`Source`]: every call under its name in the C API, every error with its code.
+
+use certadm_proto::csra::flags::BackupType;
+use certadm_proto::csra::methods::Request;
+use certadm_proto::csra::{Hresult, PlainList, TaggedList};
+use certadm_session::{CallError, CallResult, Source};
+
+use crate::ca::RemoteCa;
+use crate::error::Error;
+
+impl Source for RemoteCa {
+    fn is_online(&mut self) -> CallResult<bool> {
+        self.server_state().map_err(failed("IsServerOnline"))
+    }
+
+    fn prepare(&mut self, kind: BackupType) -> CallResult<()> {
+        const CALL: &str = "BackupPrepare";
+        self.backup_prepare(kind).map_err(|error| failed(CALL)(self.explain(CALL, error)))
+    }
+
+    fn database_locations(&mut self) -> CallResult<TaggedList> {
+        const CALL: &str = "RestoreGetDatabaseLocations";
+        self.tagged_list(&Request::RestoreGetDatabaseLocations, CALL)
+            .map_err(|error| failed(CALL)(self.explain(CALL, error)))
+    }
+
+    fn database_names(&mut self) -> CallResult<TaggedList> {
+        const CALL: &str = "BackupGetDatabaseNames";
+        self.tagged_list(&Request::BackupGetAttachmentInformation, CALL).map_err(failed(CALL))
+    }
+
+    fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64> {
+        let length = self.backup_open(name).map_err(failed("BackupOpenFile"))?;
+        self.reading.open(length, read_hint);
+        Ok(length)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize> {
+        const CALL: &str = "BackupRead";
+        if buffer.is_empty() {
+            return Err(CallError::new(CALL, Hresult::E_INVALIDARG));
+        }
+        self.read_file(buffer).map_err(failed(CALL))
+    }
+
+    fn close_file(&mut self) -> CallResult<()> {
+        self.reading.close();
+        self.invoke_plain(&Request::BackupCloseFile, "BackupCloseFile").map_err(failed("BackupClose"))
+    }
+
+    fn backup_logs(&mut self) -> CallResult<TaggedList> {
+        const CALL: &str = "BackupGetBackupLogs";
+        self.tagged_list(&Request::BackupGetBackupLogs, CALL).map_err(failed(CALL))
+    }
+
+    fn truncate_logs(&mut self) -> CallResult<()> {
+        const CALL: &str = "BackupTruncateLogs";
+        self.invoke_plain(&Request::BackupTruncateLogs, CALL).map_err(failed(CALL))
+    }
+
+    fn dynamic_files(&mut self) -> CallResult<PlainList> {
+        const CALL: &str = "BackupGetDynamicFileList";
+        self.plain_list(&Request::BackupGetDynamicFiles, CALL).map_err(failed(CALL))
+    }
+
+    fn end(&mut self) -> CallResult<()> {
+        const CALL: &str = "BackupEnd";
+        self.reading.close();
+        let ended = self.invoke_plain(&Request::BackupEnd, CALL).map_err(failed(CALL));
+        // Whatever the CA answers, the backup is over (certbcli.md D12).
+        self.in_backup = false;
+        ended
+    }
+}
+
+/// The error under the C API's name of the call, with everything this side knows behind it.
+fn failed(call: &'static str) -> impl Fn(Error) -> CallError {
+    move |error| CallError::because(call, error.hresult(), error)
+}

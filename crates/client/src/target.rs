@@ -1,0 +1,63 @@
+//! Whom to dial, and how.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use certadm_auth::{AccountName, Flavour};
+
+/// A server, found out: where it is, as whom to log on, how long to wait.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Where its object resolver is.
+    pub endpoint: Endpoint,
+    /// The CA's name for calls that carry one; NULL is sent without (wire.md 6).
+    pub authority: Option<String>,
+    /// The account to log on with, where the configuration names one. Of no use on a socket.
+    pub account: Option<AccountName>,
+    /// The file that holds its password, where the configuration names one.
+    pub password_file: Option<PathBuf>,
+    /// The mechanism to authenticate by.
+    pub flavour: Flavour,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+}
+
+/// Where an object resolver is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Over TCP; the exporter is reached at the same address, on the port that the activation names.
+    Tcp {
+        /// Host name or address.
+        host: String,
+        /// Port of the resolver.
+        port: u16,
+    },
+    /// Over the service's Unix socket, resolver and exporter alike (wire.md 5.11).
+    Socket(PathBuf),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Socket(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// How long to wait for a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection, to each address of the host; and for each answer of a handshake.
+    pub connect: Duration,
+    /// For the next bytes of an answer. Prepare, the list of logs and truncation wait for the CA's disk.
+    pub call: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), call: Duration::from_secs(600) }
+    }
+}

@@ -1,0 +1,219 @@
+//! Whole backups over the wire, and what the client says when something is refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use certadm_auth::Flavour;
+use certadm_client::{Error, RemoteCa, Target};
+use certadm_proto::csra::methods::{Request, Response};
+use certadm_proto::csra::{BackupType, Hresult};
+use certadm_proto::dcom::Iid;
+use certadm_proto::rpc::FaultStatus;
+use certadm_session::Source;
+use certadm_set::{Set, Silent, TakeOptions, take};
+
+use crate::fake::{Calls, DATABASE, FakeCa, Files, Hook, encode};
+use crate::server::{Manners, Reply, Server, credentials};
+
+fn connect(target: Target) -> RemoteCa {
+    RemoteCa::connect(target, Some(credentials())).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+fn options(kind: BackupType) -> TakeOptions {
+    TakeOptions { kind, truncate: kind == BackupType::Full, dynamic_dir: None }
+}
+
+fn hooked(files: &Files, hook: Hook) -> (Server, Calls) {
+    let (files, calls) = (files.clone(), Calls::default());
+    let log = Arc::clone(&calls);
+    let server = Server::start(Manners::default(), move || {
+        FakeCa::hooked(files.clone(), Arc::clone(&log), Arc::clone(&hook))
+    });
+    (server, calls)
+}
+
+#[test]
+fn a_full_backup_by_every_mechanism() {
+    let files = Files::new(1_300_000);
+    for flavour in [Flavour::NtlmAsNegotiate, Flavour::Ntlm, Flavour::Spnego] {
+        let (server, calls) = hooked(&files, Arc::new(|_| None));
+        let work = tempfile::tempdir().unwrap();
+        let mut ca = connect(Target { flavour, ..server.target() });
+        assert!(ca.is_online().unwrap());
+        let taken = take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+        assert_eq!(taken.end_error, None);
+        let stored = std::fs::read(work.path().join("set/DataBase/Example CA.edb")).unwrap();
+        assert!(stored == *files.database);
+        for (name, content) in files.logs.iter() {
+            let name = name.rsplit('\\').next().unwrap();
+            assert!(
+                std::fs::read(work.path().join("set/DataBase").join(name)).unwrap() == *content,
+                "{name}"
+            );
+        }
+        assert_eq!(taken.manifest.ca.host, "ca1");
+        Set::open(&work.path().join("set")).unwrap();
+        drop(ca);
+        let seen = server.seen();
+        assert_eq!((seen.released, seen.naked, seen.activated.as_slice()), (5, 0, &[Iid::CERT_ADMIN_2][..]));
+        let calls = calls.lock().unwrap();
+        let sizes: Vec<u32> = calls
+            .iter()
+            .filter_map(|call| match call {
+                Request::BackupReadFile { size } => Some(*size),
+                _ => None,
+            })
+            .collect();
+        // 1,300,000 bytes in half megabytes, the last one up to its page; then the logs, the empty one without any.
+        assert_eq!(sizes, [524_288, 524_288, 253_952, 73_728, 4096, 4096]);
+        assert_eq!(calls.last(), Some(&Request::BackupEnd));
+    }
+}
+
+#[test]
+fn logs_only_on_the_older_interface_sends_the_flag_of_the_wire() {
+    let files = Files::new(10);
+    let calls = Calls::default();
+    let log = Arc::clone(&calls);
+    let manners = Manners { second_interface: false, ..Manners::default() };
+    let server = Server::start(manners, move || FakeCa::new(files.clone(), Arc::clone(&log)));
+    let work = tempfile::tempdir().unwrap();
+    let mut ca = connect(server.target());
+    assert_eq!(ca.interface(), "ICertAdminD");
+    take(&mut ca, &work.path().join("set"), &options(BackupType::LogsOnly), &mut Silent).unwrap();
+    assert_eq!(server.seen().activated, [Iid::CERT_ADMIN_2, Iid::CERT_ADMIN]);
+    let calls = calls.lock().unwrap();
+    let prepare = Request::BackupPrepare { authority: None, grbit_jet: 1, backup_flags: 0 };
+    assert!(calls.contains(&prepare), "{calls:?}");
+}
+
+#[test]
+fn the_socket_of_this_machine_needs_no_account() {
+    let (files, calls) = (Files::new(3_000_000), Calls::default());
+    let work = tempfile::tempdir().unwrap();
+    let path = work.path().join("socket");
+    let content = files.clone();
+    let server = Server::start_on(Some(&path), Manners::default(), move || {
+        FakeCa::new(content.clone(), Arc::clone(&calls))
+    });
+    let mut ca = RemoteCa::connect(server.local_target(), None).unwrap();
+    take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+    assert!(std::fs::read(work.path().join("set/DataBase/Example CA.edb")).unwrap() == *files.database);
+    drop(ca);
+    assert_eq!((server.seen().connections, server.seen().released), (1, 5));
+}
+
+#[test]
+fn a_server_with_a_lower_limit_gets_smaller_reads() {
+    let files = Files::new(700_000);
+    for refusal in [FaultStatus::BAD_STUB_DATA, FaultStatus(0)] {
+        let hook: Hook = Arc::new(move |request| match request {
+            Request::BackupReadFile { size } if *size > 131_072 => Some(match refusal {
+                FaultStatus(0) => Reply::Stub(encode(&Response::failure(request, Hresult::E_INVALIDARG))),
+                status => Reply::Fault(status),
+            }),
+            _ => None,
+        });
+        let (server, _) = hooked(&files, hook);
+        let work = tempfile::tempdir().unwrap();
+        let mut ca = connect(server.target());
+        take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+        assert!(std::fs::read(work.path().join("set/DataBase/Example CA.edb")).unwrap() == *files.database);
+    }
+}
+
+#[test]
+fn reads_of_any_size_and_calls_out_of_order() {
+    let files = Files::new(600_001);
+    let (server, _) = hooked(&files, Arc::new(|_| None));
+    let mut ca = connect(server.target());
+    let code = |error: certadm_session::CallError| error.code;
+    // The codes of certbcli.md 7.1, as the CA gives them.
+    assert_eq!(ca.read(&mut [0; 10]).map_err(code), Err(Hresult::E_UNEXPECTED));
+    assert_eq!(ca.close_file().map_err(code), Err(Hresult::E_UNEXPECTED));
+    assert_eq!(ca.end().map_err(code), Err(Hresult::E_UNEXPECTED));
+    assert_eq!(ca.database_names().map_err(code).unwrap_err(), Hresult::INVALID_BACKUP_SEQUENCE);
+    ca.prepare(BackupType::Full).unwrap();
+    assert_eq!(ca.prepare(BackupType::Full).map_err(code), Err(Hresult::E_UNEXPECTED));
+    assert_eq!(ca.open_file("\\\\ca1\\x", 0).map_err(code), Err(Hresult::E_INVALIDARG));
+    assert_eq!(ca.open_file(DATABASE, 65_536).unwrap(), 600_001);
+    assert_eq!(ca.open_file(DATABASE, 0).map_err(code), Err(Hresult::E_UNEXPECTED));
+    let mut read = Vec::new();
+    for len in [1usize, 100_000, 3, 65_536, 500_000].into_iter().cycle() {
+        let mut buffer = vec![0; len];
+        let got = ca.read(&mut buffer).unwrap();
+        read.extend_from_slice(&buffer[..got]);
+        if got == 0 {
+            break;
+        }
+        assert!(got == len || read.len() == 600_001);
+    }
+    assert!(read == *files.database);
+    ca.close_file().unwrap();
+    // A file given up in the middle, its next read on the way already.
+    ca.open_file(DATABASE, 0).unwrap();
+    ca.read(&mut vec![0; 65_536 * 2]).unwrap();
+    ca.close_file().unwrap();
+    assert_eq!(ca.backup_logs().unwrap().entries().len(), 4);
+    assert_eq!(ca.truncate_logs().map_err(code), Err(Hresult::LOG_FILE_NOT_COPIED));
+    ca.end().unwrap();
+}
+
+#[test]
+fn wrong_password_and_missing_account_are_told_apart_from_an_absent_server() {
+    let (server, _) = hooked(&Files::new(10), Arc::new(|_| None));
+    for flavour in [Flavour::NtlmAsNegotiate, Flavour::Spnego] {
+        let mut wrong = credentials();
+        wrong.password = certadm_auth::Password::new("not it".to_owned());
+        let error = RemoteCa::connect(Target { flavour, ..server.target() }, Some(wrong)).unwrap_err();
+        assert_eq!(error.hresult(), Hresult::E_ACCESSDENIED, "{error:?}");
+    }
+    let error = RemoteCa::connect(server.target(), None).unwrap_err();
+    assert!(matches!(error, Error::NoAccount { .. }));
+    let target = server.target();
+    drop(server);
+    let error = RemoteCa::connect(target, Some(credentials())).unwrap_err();
+    assert_eq!(error.hresult(), Hresult::RPC_S_SERVER_UNAVAILABLE, "{error:?}");
+}
+
+#[test]
+fn activation_refusals_keep_their_codes() {
+    for code in [Hresult::REGDB_E_CLASSNOTREG, Hresult::E_ACCESSDENIED, Hresult::CO_E_SERVER_EXEC_FAILURE] {
+        let manners = Manners { activation: Some(code), ..Manners::default() };
+        let server = Server::start(manners, || FakeCa::new(Files::new(1), Calls::default()));
+        let error = RemoteCa::connect(server.target(), Some(credentials())).unwrap_err();
+        assert_eq!(error.hresult(), code);
+    }
+}
+
+#[test]
+fn a_fault_during_a_call_is_its_code_and_the_connection_lives() {
+    let hook: Hook = Arc::new(|request| match request {
+        Request::BackupPrepare { .. } => Some(Reply::Fault(FaultStatus::DISCONNECTED)),
+        _ => None,
+    });
+    let (server, _) = hooked(&Files::new(10), hook);
+    let mut ca = connect(server.target());
+    assert_eq!(ca.prepare(BackupType::Full).unwrap_err().code, Hresult::RPC_E_DISCONNECTED);
+    assert!(ca.is_online().unwrap());
+}
+
+#[test]
+fn a_silent_server_is_given_up() {
+    struct Silent;
+    impl crate::server::Script for Silent {
+        fn answer(&mut self, _: u16, _: &mut certadm_proto::ndr::Reader<'_>) -> Reply {
+            std::thread::sleep(Duration::from_secs(3));
+            Reply::Close
+        }
+    }
+    let server = Server::start(Manners::default(), || Silent);
+    let mut target = server.target();
+    target.timeouts.call = Duration::from_millis(300);
+    let mut ca = connect(target);
+    let error = ca.prepare(BackupType::Full).unwrap_err();
+    assert_eq!(error.code, Hresult::RPC_S_CALL_FAILED, "{error:?}");
+    let begun = std::time::Instant::now();
+    drop(ca);
+    assert!(begun.elapsed() < Duration::from_secs(1), "a dead connection is not waited for");
+}

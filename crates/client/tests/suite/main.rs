@@ -1,0 +1,7 @@
+//! The client against a server of the tests' own, honest or not, over TCP on loopback and over a Unix socket.
+
+mod backup;
+mod cut;
+mod fake;
+mod hostile;
+mod server;

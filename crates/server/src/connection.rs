@@ -1,0 +1,415 @@
+//! One connection: PDUs in, answers out, with the security contexts that were proven on it.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use certadm_auth::{
+    Acceptor, AuthError, AuthType, Established, Level, PeerIdentity, Protection, Sealer, Segments, Unsealer,
+};
+use certadm_proto::csra::flags::Origin;
+use certadm_proto::dcom::level_rule;
+use certadm_proto::ndr::ByteOrder;
+use certadm_proto::rpc::{
+    AuthLeg, AuthLevel, Body, Call, FaultBody, FaultStatus, Flags, FragmentPlan, Header, Layout, LegResult,
+    NakBody, NakReason, Pdu, PduKind, ResponseBody, SecurityState, ServerConnection, ServerEvent,
+    ServerLimits, SyntaxId, Verifier,
+};
+
+use crate::access::{Caller, Identity};
+use crate::dispatch::{self, Answer};
+use crate::incoming::{Incoming, IncomingError};
+use crate::limits::{RESOLVER_STUB, WRITE_BATCH};
+use crate::object::ConnectionId;
+use crate::service::{Port, Shared};
+use crate::transport::Stream;
+
+/// The longest token of a sealed PDU (wire.md 2.8): room for Kerberos, too.
+const ZERO_TOKEN: [u8; 128] = [0; 128];
+
+/// The largest stub whose storage a connection keeps, in bytes.
+const MAX_SPARE: usize = 1024 * 1024;
+
+/// A connection and everything that ends with it.
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    pub(crate) id: ConnectionId,
+    stream: Arc<Stream>,
+    /// Who is at the other end of the Unix socket.
+    local: Option<Identity>,
+    rpc: ServerConnection<fn(&SyntaxId) -> bool>,
+    handshakes: HashMap<u32, Box<dyn Acceptor>>,
+    contexts: HashMap<u32, Context>,
+    incoming: Incoming,
+    fragment: Vec<u8>,
+    outgoing: Vec<u8>,
+    /// The storage of the last large stub.
+    spare: Vec<u8>,
+    accepted: Instant,
+    last: Instant,
+}
+
+/// A finished security context. At a level below integrity nothing can be called under it, so it has no keys.
+struct Context {
+    name: String,
+    keys: Option<Keys>,
+}
+
+struct Keys {
+    protection: Protection,
+    sealer: Sealer,
+    unsealer: Unsealer,
+}
+
+/// Whether the connection goes on.
+#[derive(PartialEq, Eq)]
+enum Then {
+    GoOn,
+    Close,
+}
+
+/// How a connection is met.
+pub(crate) struct Accepted {
+    pub(crate) id: ConnectionId,
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) port: Port,
+    /// Who is at the other end of the Unix socket.
+    pub(crate) local: Option<Identity>,
+}
+
+impl Connection {
+    pub(crate) fn new(shared: Arc<Shared>, accepted: Accepted) -> Self {
+        let Accepted { id, stream, port, local } = accepted;
+        let (address, serves) = match port {
+            Port::Resolver => (shared.addresses.resolver.port(), dispatch::resolver_serves as fn(&_) -> _),
+            Port::Exporter => (shared.addresses.exporter.port(), dispatch::exporter_serves as fn(&_) -> _),
+            Port::Socket => (0, dispatch::socket_serves as fn(&_) -> _),
+        };
+        // Not zero: connections are numbered from 1.
+        let group = u32::try_from(id & 0x7FFF_FFFF).unwrap_or(1).max(1);
+        let address = address.to_string().into_bytes();
+        let now = Instant::now();
+        let limits = match port {
+            Port::Resolver => ServerLimits { max_stub: RESOLVER_STUB, ..ServerLimits::default() },
+            Port::Exporter | Port::Socket => ServerLimits::default(),
+        };
+        let rpc = ServerConnection::new(limits, address, group, serves);
+        Self {
+            // The kernel vouches for the peer of the socket: there every level counts as reached (wire.md 5.11).
+            rpc: if port == Port::Socket { rpc } else { rpc.with_level_rule(level_rule) },
+            shared,
+            id,
+            stream,
+            local,
+            handshakes: HashMap::new(),
+            contexts: HashMap::new(),
+            incoming: Incoming::new(),
+            fragment: Vec::new(),
+            outgoing: Vec::new(),
+            spare: Vec::new(),
+            accepted: now,
+            last: now,
+        }
+    }
+
+    /// Serves until the peer leaves, breaks the protocol or is too slow, or the service stops.
+    pub(crate) fn run(mut self) {
+        let mut pdu = Vec::new();
+        let left = loop {
+            match self.turn(&mut pdu) {
+                Ok(Then::GoOn) => {}
+                Ok(Then::Close) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        match left {
+            None | Some(IncomingError::Closed | IncomingError::Stopping) => {}
+            Some(error) => {
+                let address = self.stream.peer();
+                tracing::debug!(connection = self.id, ?address, %error, "connection given up");
+            }
+        }
+        self.stream.end();
+        self.shared.objects.disconnected(self.id, Instant::now());
+    }
+
+    fn turn(&mut self, pdu: &mut Vec<u8>) -> Result<Then, IncomingError> {
+        let limits = &self.shared.settings.limits;
+        let patience = if self.local.is_some() || !self.contexts.is_empty() {
+            self.last + limits.idle
+        } else {
+            self.accepted + limits.handshake
+        };
+        let shared = &self.shared;
+        let header = self.incoming.next(&self.stream, pdu, patience, limits, || shared.is_closing())?;
+        let then = self.take(header, pdu)?;
+        self.last = Instant::now();
+        Ok(then)
+    }
+
+    fn take(&mut self, header: Header, bytes: &mut [u8]) -> Result<Then, IncomingError> {
+        if header.order == ByteOrder::Big {
+            self.fault(header.call_id, 0, FaultStatus::PROTOCOL_ERROR)?;
+            return Ok(Then::Close);
+        }
+        let protected = matches!(header.kind, PduKind::Request | PduKind::Cancel | PduKind::Orphaned);
+        if protected && header.auth_length != 0 && !self.unseal(&header, bytes)? {
+            self.fault(header.call_id, 0, FaultStatus::ACCESS_DENIED)?;
+            return Ok(Then::Close);
+        }
+        let pdu = match Pdu::decode(bytes) {
+            Ok(pdu) => pdu,
+            Err(error) => {
+                self.fault(header.call_id, 0, FaultStatus::PROTOCOL_ERROR)?;
+                return Err(error.into());
+            }
+        };
+        match self.rpc.receive(&pdu) {
+            ServerEvent::Wait => Ok(Then::GoOn),
+            ServerEvent::Send(answer) => self.send(&answer),
+            ServerEvent::Refuse(answer) => {
+                answer.map(|answer| self.send(&answer)).transpose()?;
+                Ok(Then::Close)
+            }
+            ServerEvent::Authenticate(leg) => self.authenticate(&leg, header.kind, header.call_id),
+            ServerEvent::Call(call) => self.call(&call),
+            // Calls are answered before the next PDU is read, so there is nothing left to give up.
+            ServerEvent::Orphaned { .. } => Ok(Then::GoOn),
+            _ => Ok(Then::Close),
+        }
+    }
+
+    /// Opens a protected PDU in place; answers whether it verifies. A context that is not ready, or that a PDU names with
+    /// another mechanism or level, verifies nothing (wire.md 7, item 5).
+    fn unseal(&mut self, header: &Header, bytes: &mut [u8]) -> Result<bool, IncomingError> {
+        let layout = Layout::of(header, bytes)?;
+        let Some(verifier) = layout.verifier(header, bytes)? else { return Ok(false) };
+        let (context_id, token_length) = (verifier.context_id, verifier.token.len());
+        let agreed = self.rpc.security(context_id).is_some_and(|context| {
+            context.state == SecurityState::Ready
+                && (context.auth_type, context.level) == (verifier.auth_type, verifier.level)
+        });
+        let keys = self.contexts.get_mut(&context_id).and_then(|context| context.keys.as_mut());
+        let Some(keys) = keys.filter(|_| agreed) else { return Ok(false) };
+        let Ok((segments, token)) = Segments::split(bytes, layout.header.len(), token_length) else {
+            return Ok(false);
+        };
+        Ok(match keys.unsealer.unseal(keys.protection, segments, token) {
+            Ok(()) => true,
+            Err(error) => {
+                let address = self.stream.peer();
+                tracing::warn!(connection = self.id, ?address, %error, "a message was refused");
+                false
+            }
+        })
+    }
+
+    fn authenticate(
+        &mut self,
+        leg: &AuthLeg<'_>,
+        kind: PduKind,
+        call_id: u32,
+    ) -> Result<Then, IncomingError> {
+        if leg.is_first {
+            self.contexts.remove(&leg.context_id);
+            self.handshakes.remove(&leg.context_id);
+            if self.local.is_none()
+                && let Some(acceptor) = self.acceptor(leg)
+            {
+                self.handshakes.insert(leg.context_id, acceptor);
+            } else {
+                let answer = self.rpc.authenticated(LegResult::Failed, &[]);
+                // wire.md 2.3: a bind with a mechanism that is not spoken here has a refusal of its own.
+                return match answer {
+                    Some(_) if kind == PduKind::Bind => self.send(&unknown_mechanism(call_id)),
+                    Some(answer) => self.send(&answer),
+                    None => Ok(Then::GoOn),
+                };
+            }
+        }
+        let step = match self.handshakes.get_mut(&leg.context_id) {
+            Some(acceptor) => acceptor.step(leg.token),
+            None => Err(AuthError::Finished),
+        };
+        match step {
+            Ok(step) => {
+                let result = if step.done.is_some() { LegResult::Complete } else { LegResult::Continue };
+                if let Some(established) = step.done {
+                    self.handshakes.remove(&leg.context_id);
+                    if !self.establish(leg, established) {
+                        return Ok(Then::Close);
+                    }
+                }
+                let answer = self.rpc.authenticated(result, &step.token_out);
+                answer.map_or(Ok(Then::GoOn), |answer| self.send(&answer))
+            }
+            Err(error) => {
+                self.handshakes.remove(&leg.context_id);
+                let shut_out = self.logon_failed(&error);
+                if let Some(answer) = self.rpc.authenticated(LegResult::Failed, &[]) {
+                    self.send(&answer)?;
+                }
+                Ok(if shut_out { Then::Close } else { Then::GoOn })
+            }
+        }
+    }
+
+    /// Levels below integrity are let through the handshake so that their calls get fault 5 (wire.md 5.1).
+    fn acceptor(&self, leg: &AuthLeg<'_>) -> Option<Box<dyn Acceptor>> {
+        let auth_type = AuthType::from_wire(leg.auth_type.0)?;
+        let level = if leg.level == AuthLevel::Privacy { Level::Privacy } else { Level::Integrity };
+        self.shared.logons.acceptor(auth_type, level).ok()
+    }
+
+    /// Enters a finished context; answers whether the caller may have one more connection.
+    fn establish(&mut self, leg: &AuthLeg<'_>, established: Established) -> bool {
+        let Established { sealer, unsealer, peer, .. } = established;
+        let PeerIdentity::Account { account, .. } = &peer else { return false };
+        let name = account.user().to_owned();
+        let level = match leg.level {
+            AuthLevel::Privacy => Some(Level::Privacy),
+            AuthLevel::Integrity => Some(Level::Integrity),
+            _ => None,
+        };
+        let keys = level.map(|level| Keys {
+            protection: Protection { level, header_signing: leg.header_signing },
+            sealer,
+            unsealer,
+        });
+        let address = self.stream.peer();
+        tracing::debug!(connection = self.id, ?address, account = %account, "logged on");
+        if !self.shared.connections.authenticated(self.id, &Identity::Account(name.clone())) {
+            tracing::warn!(?address, account = %account, "a connection was closed; the caller has too many");
+            return false;
+        }
+        self.contexts.insert(leg.context_id, Context { name, keys });
+        true
+    }
+
+    /// Notes a failed logon; answers whether its address is shut out now.
+    fn logon_failed(&self, error: &AuthError) -> bool {
+        let Some(address) = self.stream.peer() else { return false };
+        let delay = self.shared.backoff.failed(address, Instant::now());
+        tracing::warn!(connection = self.id, %address, %error, shut_out_seconds = delay.as_secs(), "logon refused");
+        !delay.is_zero()
+    }
+
+    /// Who calls under a security context, with the roles of this moment; nobody without one, or when the account is
+    /// gone.
+    fn caller(&self, security: Option<u32>) -> Option<Caller> {
+        if let Some(identity) = &self.local {
+            let roles = self.shared.local_roles(identity);
+            let (origin, level) = (Origin::Local, AuthLevel::Privacy);
+            return Some(Caller { identity: identity.clone(), origin, level, roles, address: None });
+        }
+        let id = security?;
+        let context = self.contexts.get(&id)?;
+        let level = self.rpc.security(id)?.level;
+        let roles = self.shared.accounts.roles(&context.name)?;
+        let identity = Identity::Account(context.name.clone());
+        Some(Caller { identity, origin: Origin::Remote, level, roles, address: self.stream.peer() })
+    }
+
+    fn call(&mut self, call: &Call<'_>) -> Result<Then, IncomingError> {
+        let circumstances = dispatch::Circumstances {
+            shared: &self.shared,
+            connection: self.id,
+            caller: self.caller(call.security),
+            local_address: self.stream.local(),
+            header_signing: self.rpc.header_signing(),
+            spare: Cell::new(std::mem::take(&mut self.spare)),
+        };
+        let answer = dispatch::answer(&circumstances, call);
+        match answer {
+            Answer::Fault(status) => self.fault(call.call_id, call.context_id, status)?,
+            Answer::Stub(stub) => {
+                self.respond(call, &stub)?;
+                if stub.capacity() <= MAX_SPARE {
+                    self.spare = stub;
+                }
+            }
+            Answer::StopAfter(stub) => {
+                let written = self.respond(call, &stub);
+                self.shared.stop();
+                written?;
+            }
+        }
+        Ok(Then::GoOn)
+    }
+
+    /// Seals and writes an answer, the first fragments while later ones are not sealed yet.
+    fn respond(&mut self, call: &Call<'_>, stub: &[u8]) -> Result<(), IncomingError> {
+        let deadline = Instant::now() + self.shared.settings.limits.answer;
+        let security = call.security.and_then(|id| Some((id, self.rpc.security(id)?)));
+        let mut keys = match security {
+            None => None,
+            Some((id, _)) => Some(
+                self.contexts.get_mut(&id).and_then(|context| context.keys.as_mut()).ok_or_else(broken)?,
+            ),
+        };
+        let token = keys.as_ref().map_or(0, |keys| keys.sealer.token_size(keys.protection.level));
+        let token = ZERO_TOKEN.get(..token).ok_or_else(broken)?;
+        let token_length = u16::try_from(token.len()).map_err(|_| broken())?;
+        let plan = FragmentPlan::new(
+            stub.len(),
+            self.rpc.max_transmit(),
+            false,
+            keys.is_some().then_some(token_length),
+        )
+        .map_err(io::Error::other)?;
+        self.outgoing.clear();
+        for fragment in plan {
+            let body = Body::Response(ResponseBody {
+                alloc_hint: fragment.alloc_hint,
+                context_id: call.context_id,
+                cancel_count: 0,
+                stub: stub.get(fragment.range).unwrap_or_default(),
+            });
+            let verifier = security.map(|(context_id, context)| Verifier {
+                auth_type: context.auth_type,
+                level: context.level,
+                context_id,
+                token,
+            });
+            let pdu = Pdu { flags: fragment.flags, call_id: call.call_id, body, verifier };
+            let layout = pdu.encode(&mut self.fragment).map_err(io::Error::other)?;
+            if let Some(keys) = &mut keys {
+                let (segments, place) = Segments::split(&mut self.fragment, layout.header.len(), token.len())
+                    .map_err(io::Error::other)?;
+                keys.sealer.seal(keys.protection, segments, place).map_err(io::Error::other)?;
+            }
+            self.outgoing.extend_from_slice(&self.fragment);
+            if WRITE_BATCH <= self.outgoing.len() {
+                self.stream.write_all(&self.outgoing, deadline)?;
+                self.outgoing.clear();
+            }
+        }
+        Ok(self.stream.write_all(&self.outgoing, deadline)?)
+    }
+
+    /// A fault without verifier, which every client reads (wire.md 2.16).
+    fn fault(&mut self, call_id: u32, context_id: u16, status: FaultStatus) -> Result<(), IncomingError> {
+        let body = Body::Fault(FaultBody { alloc_hint: 32, context_id, cancel_count: 0, status });
+        let flags = Flags::ONLY.with(Flags::DID_NOT_EXECUTE);
+        self.send(&Pdu { flags, call_id, body, verifier: None }).map(|_| ())
+    }
+
+    fn send(&mut self, pdu: &Pdu<'_>) -> Result<Then, IncomingError> {
+        pdu.encode(&mut self.fragment).map_err(io::Error::other)?;
+        let deadline = Instant::now() + self.shared.settings.limits.answer;
+        self.stream.write_all(&self.fragment, deadline)?;
+        Ok(Then::GoOn)
+    }
+}
+
+/// bind_nak 8 (wire.md 2.3).
+fn unknown_mechanism(call_id: u32) -> Pdu<'static> {
+    let body = Body::BindNak(NakBody { reason: NakReason::AUTH_TYPE, versions: vec![(5, 0)] });
+    Pdu { flags: Flags::ONLY, call_id, body, verifier: None }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("the security context of the call is not usable for its answer")
+}

@@ -1,0 +1,80 @@
+//! Why the service does not start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use certadm_proto::csra::Hresult;
+
+/// Why the service does not start. The administrator's to repair.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The Unix socket cannot be made.
+    #[error("cannot make the socket {path}")]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another service answers on the socket.
+    #[error("another service answers on the socket {path}")]
+    SocketInUse {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The host's name cannot be used in paths or challenges.
+    #[error("the host name {host:?} cannot be used")]
+    Host {
+        /// The name.
+        host: String,
+    },
+    /// The accounts cannot be read.
+    #[error(transparent)]
+    Users(#[from] crate::UsersError),
+    /// The system refuses something that every service needs.
+    #[error("the system refuses {what}")]
+    System {
+        /// What is refused.
+        what: &'static str,
+        /// What it said.
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    /// The result code that goes with it.
+    pub fn hresult(&self) -> Hresult {
+        match self {
+            Self::Listen { source, .. } | Self::Socket { source, .. } | Self::System { source, .. } => {
+                certadm_store::error::io_hresult(source)
+            }
+            Self::SocketInUse { .. } => Hresult::ERROR_SERVICE_ALREADY_RUNNING,
+            Self::Host { .. } => Hresult::E_INVALIDARG,
+            Self::Users(error) => error.hresult(),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => {
+                "give another --listen or --exporter-port; a port below 1024 needs CAP_NET_BIND_SERVICE"
+            }
+            Self::Socket { .. } => "give --socket a path in a folder that the service can write",
+            Self::SocketInUse { .. } => "stop the other service, or give --socket another path",
+            Self::Host { .. } => "give the machine a host name of letters, digits and hyphens",
+            Self::Users(error) => error.remedy(),
+            Self::System { .. } => "look at the limits of the service's process",
+        }
+    }
+}

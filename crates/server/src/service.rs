@@ -1,0 +1,428 @@
+//! The service as a whole: started on a store, run until it is told to stop.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use certadm_auth::{AuthError, Environment, FileTime, ServerNames, Service};
+use certadm_ca::{Config, RolesConfig, ServiceConfig};
+use certadm_proto::csra::Hresult;
+use certadm_proto::csra::flags::{InterfaceFlags, Roles};
+use certadm_proto::csra::unc::UncRoot;
+use certadm_proto::dcom::{DualStringArray, SecurityBinding, StringBinding};
+use certadm_proto::rpc::AuthType;
+use certadm_session::LocalSource;
+use certadm_store::Store;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::access::Identity;
+use crate::admin::names_ca;
+use crate::audit;
+use crate::backoff::Backoff;
+use crate::connection::{Accepted, Connection};
+use crate::connections::Connections;
+use crate::error::StartError;
+use crate::limits::{Limits, STACK};
+use crate::listeners::{Addresses, Listeners, SocketWish};
+use crate::objects::Objects;
+use crate::roles::local_roles;
+use crate::transport::Stream;
+use crate::users::{Accounts, UserFile};
+
+/// Where the socket is when nobody says otherwise (design.md).
+const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
+/// How often the tables are looked through for what nobody drives any more.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long the threads of ended connections may take to leave.
+const LEAVING: Duration = Duration::from_secs(10);
+/// How long the last references to the service's tables may take to go.
+const LETTING_GO: Duration = Duration::from_secs(1);
+
+/// How the service is run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The CA's common name: the authority of its methods.
+    pub name: String,
+    /// The name of this host: in lists, bindings and challenges.
+    pub host: String,
+    /// Address and port of the resolver.
+    pub resolver: SocketAddr,
+    /// Port of the exporter, 0 for any.
+    pub exporter_port: u16,
+    /// The Unix socket; none for the default place where that can be written.
+    pub socket: Option<PathBuf>,
+    /// Who may use which interface (wire.md 5.4).
+    pub interface_flags: InterfaceFlags,
+    /// What audit records are written of (wire.md 5.9).
+    pub audit_filter: u32,
+    /// The roles of local callers.
+    pub roles: RolesConfig,
+    /// What the service lets its callers do at all.
+    pub allowed: ServiceConfig,
+    /// What callers may use up.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// What `ca.toml` says, on the host of this name.
+    #[must_use]
+    pub fn from_config(config: &Config, host: String) -> Self {
+        Self {
+            name: config.name.as_str().to_owned(),
+            host,
+            resolver: config.listeners.listen,
+            exporter_port: config.listeners.exporter_port,
+            socket: config.listeners.socket.clone(),
+            interface_flags: InterfaceFlags::from_bits(config.interface_flags),
+            audit_filter: config.audit_filter,
+            roles: config.roles.clone(),
+            allowed: config.service,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Which listener a connection came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    Resolver,
+    Exporter,
+    Socket,
+}
+
+/// What all threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) addresses: Addresses,
+    pub(crate) store: Arc<Store>,
+    names: UncRoot,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) logons: Service,
+    pub(crate) objects: Objects,
+    pub(crate) connections: Connections,
+    pub(crate) backoff: Backoff,
+    own_uid: u32,
+    /// No new objects and backups.
+    stopping: AtomicBool,
+    /// Connections end.
+    closing: AtomicBool,
+    wake: UnixStream,
+}
+
+impl Shared {
+    /// A server object of the CA.
+    pub(crate) fn source(&self) -> LocalSource {
+        LocalSource::new(Arc::clone(&self.store), self.names.clone())
+    }
+
+    /// Whether `authority` names this CA (wire.md 5.1).
+    ///
+    /// # Errors
+    /// `E_INVALIDARG`.
+    pub(crate) fn check_authority(&self, authority: Option<&str>) -> Result<(), Hresult> {
+        if names_ca(authority, &self.settings.name) { Ok(()) } else { Err(Hresult::E_INVALIDARG) }
+    }
+
+    /// The roles of a caller of the Unix socket.
+    pub(crate) fn local_roles(&self, identity: &Identity) -> Roles {
+        match identity {
+            Identity::Local { uid, gid } => local_roles(&self.settings.roles, *uid, *gid, self.own_uid),
+            Identity::Account(_) => Roles::NONE,
+        }
+    }
+
+    /// Our names and addresses as this caller may know them: host name, the address we listen on, the address he
+    /// reached (wire.md 4.4). With a port for the exporter, without for the resolver.
+    pub(crate) fn bindings(&self, reached: Option<IpAddr>, port: Option<u16>) -> DualStringArray {
+        let host = &self.settings.host;
+        let mut names = vec![host.clone()];
+        let listening = Some(self.addresses.resolver.ip()).filter(|ip| !ip.is_unspecified());
+        let addresses = reached.into_iter().chain(listening);
+        let is_loopback = reached.or(listening).is_none_or(|ip| ip.is_loopback());
+        names.extend(is_loopback.then(|| "localhost".to_owned()));
+        names.extend(addresses.map(|address| address.to_string()));
+        names.extend(host.split_once('.').map(|(label, _)| label.to_owned()));
+        let mut strings: Vec<StringBinding> = Vec::new();
+        for name in names {
+            let binding = match port {
+                Some(port) => StringBinding::exporter(&name, port),
+                None => StringBinding::resolver(&name),
+            };
+            if !strings.contains(&binding) {
+                strings.push(binding);
+            }
+        }
+        let security = [AuthType::SPNEGO, AuthType::NTLM].map(SecurityBinding::of).to_vec();
+        // Host names are checked at the start and short, so the array is always good.
+        DualStringArray::new(strings, security).unwrap_or_default()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Takes no new work and aborts the running backup; callers are still answered.
+    pub(crate) fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.objects.abort_all();
+    }
+
+    /// Lets [`Server::run`] return.
+    pub(crate) fn stop(&self) {
+        self.begin_stop();
+        // A full pipe has woken the service already.
+        (&self.wake).write_all(&[0]).ok();
+    }
+}
+
+/// Tells a running service to stop.
+#[derive(Debug, Clone)]
+pub struct Stopper(Weak<Shared>);
+
+impl Stopper {
+    /// Aborts the running backup and lets [`Server::run`] return soon.
+    pub fn stop(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.stop();
+        }
+    }
+
+    /// How many connections and objects there are at present.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        self.0.upgrade().map_or((0, 0), |shared| (shared.connections.count(), shared.objects.count()))
+    }
+}
+
+/// How the service ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Stopped {
+    /// What kept the database from being closed in order, if anything; nothing committed is lost then either.
+    pub close_error: Option<certadm_store::Error>,
+    /// Whether every connection's thread left in time.
+    pub all_left: bool,
+}
+
+/// A service that listens.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    listeners: Listeners,
+    woken: UnixStream,
+}
+
+impl Server {
+    /// Opens the listeners for the CA that `store` holds. Opening the store has recovered it and refused a registration
+    /// that is not complete.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(store: Store, settings: Settings) -> Result<Self, StartError> {
+        let host = &settings.host;
+        let bad_host = |_| StartError::Host { host: host.clone() };
+        let names = UncRoot::new(host.clone()).map_err(|_| StartError::Host { host: host.clone() })?;
+        let server_names = ServerNames::from_host(host).map_err(bad_host)?;
+        let users = UserFile::in_folder(store.folder().path());
+        users.read()?;
+        let accounts = Arc::new(Accounts::new(users));
+        let system = |what| move |source| StartError::System { what, source };
+        let (wake, woken) = UnixStream::pair().map_err(system("a pair of sockets"))?;
+        for end in [&wake, &woken] {
+            end.set_nonblocking(true).map_err(system("a pair of sockets"))?;
+        }
+        let objects = Objects::new(settings.limits)
+            .map_err(|error| StartError::System { what: "random bytes", source: io::Error::other(error) })?;
+        let socket = match &settings.socket {
+            Some(path) => SocketWish::Path(path.clone()),
+            None => SocketWish::IfPossible(DEFAULT_SOCKET.into()),
+        };
+        let (listeners, addresses) = Listeners::open(settings.resolver, settings.exporter_port, socket)?;
+        if let Some(recovered) = &store.opened().recovered {
+            audit::restored(settings.audit_filter, recovered.low.number(), recovered.high.number());
+        }
+        let shared = Shared {
+            logons: Service::new(server_names, accounts.clone(), Arc::new(System)),
+            accounts,
+            names,
+            objects,
+            connections: Connections::new(settings.limits),
+            backoff: Backoff::new(settings.limits),
+            own_uid: rustix::process::geteuid().as_raw(),
+            stopping: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            wake,
+            addresses,
+            store: Arc::new(store),
+            settings,
+        };
+        Ok(Self { shared: Arc::new(shared), listeners, woken })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.shared.addresses
+    }
+
+    /// What ends it from another thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::downgrade(&self.shared))
+    }
+
+    /// Lets SIGTERM and SIGINT end it.
+    ///
+    /// # Errors
+    /// [`StartError::System`].
+    pub fn stop_on_signals(&self) -> Result<(), StartError> {
+        let refused = |source| StartError::System { what: "signal handlers", source };
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            let wake = self.shared.wake.try_clone().map_err(refused)?;
+            signal_hook::low_level::pipe::register(signal, wake).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    /// Serves until it is told to stop: by [`Stopper`], a signal, or ServerControl. Then the backup is aborted, callers
+    /// are answered for a little longer, the log is rolled and the database checkpointed.
+    pub fn run(self) -> Stopped {
+        let Self { shared, listeners, woken } = self;
+        let mut listeners = Some(listeners);
+        let name = shared.settings.name.clone();
+        audit::started(&name);
+        let mut swept = Instant::now();
+        let mut stop_at: Option<Instant> = None;
+        loop {
+            let now = Instant::now();
+            if stop_at.is_some_and(|stop_at| stop_at <= now || shared.connections.count() == 0) {
+                break;
+            }
+            if SWEEP <= now.saturating_duration_since(swept) {
+                shared.objects.sweep(now);
+                swept = now;
+            }
+            if wait(listeners.as_ref(), &woken) {
+                drain(&woken);
+                // Who comes now finds no service.
+                listeners = None;
+                shared.begin_stop();
+                stop_at.get_or_insert(Instant::now() + shared.settings.limits.farewell);
+            }
+            for accepted in listeners.iter().flat_map(Listeners::accept) {
+                accept(&shared, accepted);
+            }
+        }
+        shared.closing.store(true, Ordering::SeqCst);
+        let all_left = shared.connections.end_all(LEAVING);
+        shared.objects.clear();
+        let close_error = close(shared);
+        audit::stopped(&name);
+        Stopped { close_error, all_left }
+    }
+}
+
+/// Meets one caller.
+fn accept(shared: &Arc<Shared>, accepted: io::Result<(Stream, Port, Option<Identity>)>) {
+    let (stream, port, local) = match accepted {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            // Out of descriptors: the others need time to leave.
+            std::thread::sleep(Duration::from_millis(20));
+            return;
+        }
+    };
+    let address = stream.peer();
+    if address.is_some_and(|address| shared.backoff.is_shut_out(address, Instant::now())) {
+        return;
+    }
+    let stream = Arc::new(stream);
+    let Some(id) = shared.connections.enter(&stream, local.as_ref()) else {
+        tracing::warn!(?address, "a connection was closed; there are too many");
+        return;
+    };
+    let connection = Connection::new(Arc::clone(shared), Accepted { id, stream, port, local });
+    let leaving = Leaving(Arc::clone(shared), id);
+    let thread = std::thread::Builder::new().name("connection".into()).stack_size(STACK);
+    let spawned = thread.spawn(move || {
+        let _leaving = leaving;
+        connection.run();
+    });
+    if let Err(error) = spawned {
+        tracing::warn!(%error, ?address, "a connection was closed; no thread for it");
+    }
+}
+
+/// Takes the connection off the table whatever ended its thread.
+struct Leaving(Arc<Shared>, u64);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.connections.leave(self.1);
+    }
+}
+
+/// Waits for callers or the order to stop; answers whether that came.
+fn wait(listeners: Option<&Listeners>, woken: &UnixStream) -> bool {
+    let mut waited: Vec<PollFd<'_>> = listeners
+        .into_iter()
+        .flat_map(Listeners::waitable)
+        .chain([woken.as_fd()])
+        .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
+        .collect();
+    let tick = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+    match poll(&mut waited, Some(&tick)) {
+        Ok(_) => waited.last().is_some_and(|woken| woken.revents().contains(PollFlags::IN)),
+        Err(_) => false, // a signal: whoever it was for, look again
+    }
+}
+
+/// Empties the pipe.
+fn drain(mut woken: &UnixStream) {
+    let mut bytes = [0; 64];
+    while io::Read::read(&mut woken, &mut bytes).is_ok_and(|count| count == bytes.len()) {}
+}
+
+/// Rolls, checkpoints and lets go of the store.
+fn close(mut shared: Arc<Shared>) -> Option<certadm_store::Error> {
+    let deadline = Instant::now() + LETTING_GO;
+    let shared = loop {
+        match Arc::try_unwrap(shared) {
+            Ok(shared) => break shared,
+            // A thread that is just leaving.
+            Err(held) if Instant::now() < deadline => {
+                shared = held;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(held) => return held.store.roll().err(),
+        }
+    };
+    match Arc::try_unwrap(shared.store) {
+        Ok(store) => store.close().err(),
+        Err(store) => store.roll().err(),
+    }
+}
+
+/// Clock and random source of the logons.
+struct System;
+
+impl Environment for System {
+    fn now(&self) -> FileTime {
+        FileTime::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), AuthError> {
+        getrandom::fill(bytes).map_err(|_| AuthError::NoRandomness)
+    }
+}

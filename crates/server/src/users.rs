@@ -1,0 +1,425 @@
+//! `users.toml`: the accounts that may log on over TCP. It holds NT hashes, which are as good as passwords.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use certadm_auth::{AccountStore, NtHash, same_name};
+use certadm_proto::csra::Hresult;
+use certadm_proto::csra::flags::Roles;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::roles::{role_named, role_names};
+
+/// A file of more bytes than this is not a list of accounts.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+/// The longest account name, in characters.
+const MAX_NAME: usize = 104;
+
+/// An account.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Its name, compared without case.
+    pub name: String,
+    /// The secret.
+    pub nt_hash: NtHash,
+    /// Its roles as granted, without those they imply.
+    pub roles: Roles,
+}
+
+/// Why the accounts cannot be read or changed. The administrator's to repair.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsersError {
+    /// The file or its folder could not be read or written.
+    #[error("could not {what} {path}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file can be read by others than its owner.
+    #[error("{path} can be read by others (mode {mode:o}); it holds what is as good as passwords")]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The file has a mistake.
+    #[error("{path} has a mistake: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong; holds no secret.
+        reason: String,
+    },
+    /// No account can have this name.
+    #[error(
+        "{name:?} cannot be an account name: 1 to {MAX_NAME} characters, no control characters, none of \\ / @ : \""
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The empty password; no logon succeeds with it.
+    #[error("the password is empty; nobody could log on with it")]
+    EmptyPassword,
+    /// The account exists.
+    #[error("there is an account {name:?} already")]
+    Exists {
+        /// Its name.
+        name: String,
+    },
+    /// The account does not exist.
+    #[error("there is no account {name:?}")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+    },
+}
+
+impl UsersError {
+    /// The result code that goes with it.
+    pub fn hresult(&self) -> Hresult {
+        match self {
+            Self::Io { source, .. } => certadm_store::error::io_hresult(source),
+            Self::Exposed { .. } => Hresult::E_ACCESSDENIED,
+            Self::Malformed { .. } => Hresult::ERROR_INVALID_DATA,
+            Self::Exists { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::Name { .. } | Self::EmptyPassword | Self::Unknown { .. } => Hresult::E_INVALIDARG,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "check the path and its permissions",
+            Self::Exposed { .. } => {
+                "chmod 600 the file, and change the passwords if others could have read it"
+            }
+            Self::Malformed { .. } => "repair the file, or remove the account and add it again",
+            Self::Name { .. } | Self::EmptyPassword => "choose another one",
+            Self::Exists { .. } => "remove it first to change its password or roles",
+            Self::Unknown { .. } => "certadm user list --dir DIR shows the accounts",
+        }
+    }
+}
+
+/// The account file of a CA's folder.
+#[derive(Debug, Clone)]
+pub struct UserFile {
+    path: PathBuf,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    #[serde(default)]
+    user: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    nt_hash: HexHash,
+    roles: Vec<String>,
+}
+
+/// An NT hash in hex digits; wiped when dropped.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+struct HexHash(String);
+
+impl UserFile {
+    /// The file `users.toml` of the CA in `dir`.
+    #[must_use]
+    pub fn in_folder(dir: &Path) -> Self {
+        Self { path: dir.join("users.toml") }
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The accounts; none when there is no file.
+    ///
+    /// # Errors
+    /// [`UsersError`]: unreadable, readable by others, or with a mistake.
+    pub fn read(&self) -> Result<Vec<User>, UsersError> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(self.io("open")(error)),
+        };
+        let metadata = file.metadata().map_err(self.io("inspect"))?;
+        let mode = metadata.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(UsersError::Exposed { path: self.path.clone(), mode });
+        }
+        if MAX_FILE < metadata.len() {
+            return Err(self.malformed("it is larger than 4 MiB"));
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.take(MAX_FILE).read_to_string(&mut text).map_err(self.io("read"))?;
+        // The parser's message quotes the line, which may be the one with the secret.
+        let table: Table = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().lines().count());
+            self.malformed(&format!("line {}: {}", line.unwrap_or_default().max(1), error.message()))
+        })?;
+        table.user.into_iter().map(|entry| self.parse(entry)).collect()
+    }
+
+    /// Adds an account.
+    ///
+    /// # Errors
+    /// [`UsersError::Exists`], [`UsersError::Name`], [`UsersError::EmptyPassword`], and those of [`UserFile::read`].
+    pub fn add(&self, user: User) -> Result<(), UsersError> {
+        check_name(&user.name)?;
+        if user.nt_hash.is_of_empty_password() {
+            return Err(UsersError::EmptyPassword);
+        }
+        self.change(|users| match users.iter().find(|known| same_name(&known.name, &user.name)) {
+            Some(known) => Err(UsersError::Exists { name: known.name.clone() }),
+            None => {
+                users.push(user);
+                Ok(())
+            }
+        })
+    }
+
+    /// Removes an account. Its open connections lose their rights with the next call.
+    ///
+    /// # Errors
+    /// [`UsersError::Unknown`], and those of [`UserFile::read`].
+    pub fn remove(&self, name: &str) -> Result<(), UsersError> {
+        self.change(|users| {
+            let before = users.len();
+            users.retain(|user| !same_name(&user.name, name));
+            if users.len() == before { Err(UsersError::Unknown { name: name.to_owned() }) } else { Ok(()) }
+        })
+    }
+
+    /// Reads, changes and writes durably, one process at a time.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Vec<User>) -> Result<(), UsersError>,
+    ) -> Result<(), UsersError> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let lock = File::open(dir).map_err(self.io("open the folder of"))?;
+        lock.lock().map_err(self.io("lock the folder of"))?;
+        let mut users = self.read()?;
+        change(&mut users)?;
+        self.write(&users, &lock)
+    }
+
+    fn write(&self, users: &[User], folder: &File) -> Result<(), UsersError> {
+        let entry = |user: &User| Entry {
+            name: user.name.clone(),
+            nt_hash: HexHash(hex(user.nt_hash.expose())),
+            roles: role_names(user.roles).into_iter().map(str::to_owned).collect(),
+        };
+        let table = Table { user: users.iter().map(entry).collect() };
+        let text =
+            Zeroizing::new(toml::to_string(&table).map_err(|error| self.malformed(&error.to_string()))?);
+        let temporary = self.path.with_extension("new");
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(self.io("replace")(error));
+            }
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(self.io("write"))?;
+        file.write_all(HEAD.as_bytes()).map_err(self.io("write"))?;
+        file.write_all(text.as_bytes()).map_err(self.io("write"))?;
+        file.sync_all().map_err(self.io("flush"))?;
+        fs::rename(&temporary, &self.path).map_err(self.io("replace"))?;
+        folder.sync_all().map_err(self.io("flush the folder of"))
+    }
+
+    fn parse(&self, entry: Entry) -> Result<User, UsersError> {
+        let Entry { name, nt_hash, roles } = entry;
+        check_name(&name)?;
+        let nt_hash = NtHash::from_hex(&nt_hash.0)
+            .ok_or_else(|| self.malformed(&format!("the nt_hash of {name:?} is not 32 hex digits")))?;
+        let mut granted = Roles::NONE;
+        for role in roles {
+            let role = role_named(&role)
+                .ok_or_else(|| self.malformed(&format!("{role:?}, which {name:?} has, is not a role")))?;
+            granted = granted.union(role);
+        }
+        Ok(User { name, nt_hash, roles: granted })
+    }
+
+    fn io(&self, what: &'static str) -> impl Fn(std::io::Error) -> UsersError {
+        let path = self.path.clone();
+        move |source| UsersError::Io { what, path: path.clone(), source }
+    }
+
+    fn malformed(&self, reason: &str) -> UsersError {
+        UsersError::Malformed { path: self.path.clone(), reason: reason.to_owned() }
+    }
+}
+
+const HEAD: &str =
+    "# Accounts of the certificate service, kept by `certadm user`. The hashes are as good as passwords.\n\n";
+
+fn check_name(name: &str) -> Result<(), UsersError> {
+    let forbidden = |c: char| c.is_control() || "\\/@:\"".contains(c);
+    if name.is_empty() || MAX_NAME < name.chars().count() || name.chars().any(forbidden) {
+        return Err(UsersError::Name { name: name.to_owned() });
+    }
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+/// The accounts as the file has them now: it is read again whenever it has changed, so that a right that is taken away
+/// is gone at the next call.
+#[derive(Debug)]
+pub struct Accounts {
+    file: UserFile,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    stamp: Option<Stamp>,
+    users: Vec<User>,
+}
+
+type Stamp = (SystemTime, u64, u64);
+
+impl Accounts {
+    /// The accounts of a file.
+    #[must_use]
+    pub fn new(file: UserFile) -> Self {
+        Self { file, known: Mutex::default() }
+    }
+
+    /// The account of this name as the file spells it, and its roles with those they imply; none when there is no
+    /// such account any more.
+    #[must_use]
+    pub fn roles(&self, name: &str) -> Option<Roles> {
+        self.with_users(|users| {
+            users.iter().find(|user| same_name(&user.name, name)).map(|user| user.roles.with_implied())
+        })
+    }
+
+    /// Nobody logs on while the file cannot be read.
+    fn with_users<T>(&self, look: impl FnOnce(&[User]) -> T) -> T {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = fs::metadata(&self.file.path)
+            .and_then(|metadata| Ok((metadata.modified()?, metadata.len(), metadata.ino())))
+            .ok();
+        if stamp.is_none() || stamp != known.stamp {
+            let users = self.file.read().unwrap_or_else(|error| {
+                let code = error.hresult();
+                tracing::error!(%error, %code, remedy = error.remedy(), "nobody can log on over TCP");
+                Vec::new()
+            });
+            *known = Known { stamp, users };
+        }
+        look(&known.users)
+    }
+}
+
+impl AccountStore for Accounts {
+    /// The domain is not looked at: this service has accounts of its own and no others.
+    fn nt_hash(&self, _domain: &str, user: &str) -> Option<NtHash> {
+        self.with_users(|users| {
+            let mut found = None;
+            for known in users {
+                if same_name(&known.name, user) {
+                    found = Some(known.nt_hash.clone());
+                }
+            }
+            found
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str, roles: Roles) -> User {
+        User { name: name.into(), nt_hash: NtHash::from_password("Pa55-word"), roles }
+    }
+
+    #[test]
+    fn accounts_come_go_and_lose_their_rights_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = UserFile::in_folder(folder.path());
+        let accounts = Accounts::new(file.clone());
+        assert_eq!(accounts.roles("backup"), None);
+        file.add(user("Backup", Roles::OPERATOR)).unwrap();
+        file.add(user("other", Roles::ADMINISTRATOR.union(Roles::ENROLL))).unwrap();
+        assert!(matches!(file.add(user("BACKUP", Roles::NONE)), Err(UsersError::Exists { .. })));
+        assert_eq!(accounts.roles("backup"), Some(Roles::OPERATOR.with_implied()));
+        assert!(accounts.nt_hash("ANY", "bAcKuP").is_some());
+        file.remove("backup").unwrap();
+        assert_eq!(accounts.roles("backup"), None);
+        assert_eq!(file.read().unwrap().len(), 1);
+        assert!(matches!(file.remove("backup"), Err(UsersError::Unknown { .. })));
+    }
+
+    #[test]
+    fn the_file_is_for_its_owner_alone_and_holds_no_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = UserFile::in_folder(folder.path());
+        file.add(user("backup", Roles::OPERATOR)).unwrap();
+        assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert!(!fs::read_to_string(file.path()).unwrap().contains("Pa55"));
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(file.read(), Err(UsersError::Exposed { .. })));
+        let accounts = Accounts::new(file);
+        assert!(accounts.nt_hash("", "backup").is_none());
+    }
+
+    #[test]
+    fn mistakes_are_named_and_secrets_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = UserFile::in_folder(folder.path());
+        for (text, expected) in [
+            ("[[user]]\nname = \"a\"\nnt_hash = \"x5x5\"\nroles = []\n", "32 hex digits"),
+            (
+                "[[user]]\nname = \"a\"\nnt_hash = \"a4f49c406510bdcab6824ee7c30fd852\"\nroles = [\"root\"]\n",
+                "role",
+            ),
+            ("[[user]]\nname = \"a\"\nnt_hash = a4f49c406510bdcab6824ee7c30fd852\n", "line 3"),
+            (
+                "[[user]]\nname = \"a\\\\b\"\nnt_hash = \"a4f49c406510bdcab6824ee7c30fd852\"\nroles = []\n",
+                "name",
+            ),
+        ] {
+            fs::write(file.path(), text).unwrap();
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)).unwrap();
+            let error = file.read().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains("a4f49c"), "{error}");
+        }
+        assert!(matches!(file.add(user("", Roles::NONE)), Err(UsersError::Name { .. })));
+        let empty = User { nt_hash: NtHash::from_password(""), ..user("a", Roles::NONE) };
+        assert!(matches!(file.add(empty), Err(UsersError::EmptyPassword)));
+    }
+}

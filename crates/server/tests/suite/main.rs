@@ -1,0 +1,8 @@
+//! The service over loopback, with a client of ours and one of another hand.
+
+mod access;
+mod interop;
+mod peer;
+mod sequence;
+mod traffic;
+mod world;
