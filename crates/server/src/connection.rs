@@ -238,7 +238,9 @@ impl Connection {
                 let result = if step.done.is_some() { LegResult::Complete } else { LegResult::Continue };
                 if let Some(established) = step.done {
                     self.handshakes.remove(&leg.context_id);
-                    self.establish(leg, established);
+                    if !self.establish(leg, established) {
+                        return Ok(Then::Close);
+                    }
                 }
                 let answer = self.rpc.authenticated(result, &step.token_out);
                 answer.map_or(Ok(Then::GoOn), |answer| self.send(&answer))
@@ -261,9 +263,10 @@ impl Connection {
         self.shared.logons.acceptor(auth_type, level).ok()
     }
 
-    fn establish(&mut self, leg: &AuthLeg<'_>, established: Established) {
+    /// Enters a finished context; answers whether the caller may have one more connection.
+    fn establish(&mut self, leg: &AuthLeg<'_>, established: Established) -> bool {
         let Established { sealer, unsealer, peer, .. } = established;
-        let PeerIdentity::Account { account, .. } = &peer else { return };
+        let PeerIdentity::Account { account, .. } = &peer else { return false };
         let name = account.user().to_owned();
         let level = match leg.level {
             AuthLevel::Privacy => Some(Level::Privacy),
@@ -277,8 +280,12 @@ impl Connection {
         });
         let address = self.stream.peer();
         tracing::debug!(connection = self.id, ?address, account = %account, "logged on");
-        self.shared.connections.authenticated(self.id);
+        if !self.shared.connections.authenticated(self.id, &Identity::Account(name.clone())) {
+            tracing::warn!(?address, account = %account, "a connection was closed; the caller has too many");
+            return false;
+        }
         self.contexts.insert(leg.context_id, Context { name, keys });
+        true
     }
 
     /// Notes a failed logon; answers whether its address is shut out now.

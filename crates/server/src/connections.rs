@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::access::Identity;
+use crate::limits::Limits;
 use crate::object::ConnectionId;
 use crate::transport::Stream;
 
@@ -11,6 +13,7 @@ use crate::transport::Stream;
 #[derive(Debug)]
 pub(crate) struct Connections {
     limit: usize,
+    limit_per_caller: usize,
     table: Mutex<Table>,
     left: Condvar,
 }
@@ -24,35 +27,45 @@ struct Table {
 #[derive(Debug)]
 struct Open {
     stream: Arc<Stream>,
-    is_proven: bool,
+    /// Who is at the other end, once that is proven.
+    caller: Option<Identity>,
 }
 
 impl Connections {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, table: Mutex::default(), left: Condvar::new() }
+    pub(crate) fn new(limits: Limits) -> Self {
+        let Limits { connections: limit, connections_per_caller: limit_per_caller, .. } = limits;
+        Self { limit, limit_per_caller, table: Mutex::default(), left: Condvar::new() }
     }
 
     /// Enters a connection. When the table is full, the oldest caller that never proved who he is makes room; without
-    /// one there is none.
-    pub(crate) fn enter(&self, stream: &Arc<Stream>, is_proven: bool) -> Option<ConnectionId> {
+    /// one, and for a caller with too many, there is none.
+    pub(crate) fn enter(&self, stream: &Arc<Stream>, caller: Option<&Identity>) -> Option<ConnectionId> {
         let mut table = self.table();
+        if caller.is_some_and(|caller| self.limit_per_caller <= table.connections_of(caller, 0)) {
+            return None;
+        }
         if self.limit <= table.open.len() {
-            let oldest = table.open.iter().find(|(_, open)| !open.is_proven).map(|(id, _)| *id)?;
+            let oldest = table.open.iter().find(|(_, open)| open.caller.is_none()).map(|(id, _)| *id)?;
             if let Some(open) = table.open.remove(&oldest) {
                 open.stream.end();
             }
         }
         table.last += 1;
         let id = table.last;
-        table.open.insert(id, Open { stream: Arc::clone(stream), is_proven });
+        table.open.insert(id, Open { stream: Arc::clone(stream), caller: caller.cloned() });
         Some(id)
     }
 
-    /// The caller has proved who he is.
-    pub(crate) fn authenticated(&self, id: ConnectionId) {
-        if let Some(open) = self.table().open.get_mut(&id) {
-            open.is_proven = true;
+    /// The caller has proved who he is; answers whether he may have this connection, too.
+    pub(crate) fn authenticated(&self, id: ConnectionId, caller: &Identity) -> bool {
+        let mut table = self.table();
+        if self.limit_per_caller <= table.connections_of(caller, id) {
+            return false;
         }
+        if let Some(open) = table.open.get_mut(&id) {
+            open.caller = Some(caller.clone());
+        }
+        true
     }
 
     /// The connection has ended.
@@ -81,5 +94,15 @@ impl Connections {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// How many connections a caller has beside the one of this number.
+    fn connections_of(&self, caller: &Identity, beside: ConnectionId) -> usize {
+        let own = |(id, open): &(&ConnectionId, &Open)| {
+            **id != beside && open.caller.as_ref().is_some_and(|other| other.is_same(caller))
+        };
+        self.open.iter().filter(own).count()
     }
 }

@@ -8,6 +8,8 @@ pub struct Limits {
     /// Connections at once, over all listeners. Above it the oldest connection that never authenticated makes room; when
     /// all have, the new one is closed.
     pub connections: usize,
+    /// Connections at once of one proven caller; a further one is closed.
+    pub connections_per_caller: usize,
     /// How long a connection may stay without any caller proven.
     pub handshake: Duration,
     /// How long a proven caller may stay silent between two PDUs.
@@ -46,6 +48,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
+            connections_per_caller: 64,
             handshake: Duration::from_secs(30),
             idle: Duration::from_secs(30 * 60),
             pdu: Duration::from_secs(30),

@@ -256,7 +256,7 @@ impl Server {
             accounts,
             names,
             objects,
-            connections: Connections::new(settings.limits.connections),
+            connections: Connections::new(settings.limits),
             backoff: Backoff::new(settings.limits),
             own_uid: rustix::process::geteuid().as_raw(),
             stopping: AtomicBool::new(false),
@@ -348,7 +348,7 @@ fn accept(shared: &Arc<Shared>, accepted: io::Result<(Stream, Port, Option<Ident
         return;
     }
     let stream = Arc::new(stream);
-    let Some(id) = shared.connections.enter(&stream, local.is_some()) else {
+    let Some(id) = shared.connections.enter(&stream, local.as_ref()) else {
         tracing::warn!(?address, "a connection was closed; there are too many");
         return;
     };

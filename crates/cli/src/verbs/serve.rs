@@ -57,7 +57,9 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
     if args.allow_remote_backup {
         settings.interface_flags = settings.interface_flags.without(InterfaceFlags::NO_REMOTE_BACKUP);
     }
-    let store = Store::open(&folder, store_options(&folder)?)?;
+    let store = Store::open(&folder, store_options(&folder)?).inspect_err(|error| {
+        tracing::error!(event = 17, %error, code = %error.hresult(), "certificate service did not start");
+    })?;
     let server = Server::start(store, settings)?;
     server.stop_on_signals()?;
     announce(server.addresses(), output);

@@ -97,3 +97,50 @@ fn accounts_are_added_listed_and_removed() {
     assert_eq!(work.result("user list --dir {ca}")["users"], serde_json::json!([]));
     assert_eq!(work.run("user remove --dir {ca} backup").code, 3);
 }
+
+/// `kill -9` of the service or of its client at any moment of a backup over the sealed wire: what was issued stays, a set is
+/// whole or not there, and the next backup works.
+#[test]
+fn thirty_kills_during_backups_over_the_wire() {
+    const ROUNDS: u64 = 30;
+    let work = Work::with_ca();
+    std::fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    work.result("user add --dir {ca} backup --role operator --password-file {pw}");
+    let (mut issued, mut finished) = (0, 0);
+    for round in 0..ROUNDS {
+        work.issue("ca", "web");
+        issued += 1;
+        let service = Service::start(&work, "--dir {ca} --socket {socket} --allow-remote-backup");
+        let address = service.said["result"]["listen"].as_str().unwrap().to_owned();
+        let line = format!(
+            "--json backup --server {address} --user backup --password-file {{pw}} --to {{set{round}}}"
+        );
+        let mut client = command(&work.path(""), &line)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(round * 37 % 211));
+        if round % 2 == 0 {
+            drop(service); // by SIGKILL
+            client.wait().unwrap();
+        } else {
+            client.kill().unwrap();
+            client.wait().unwrap();
+            assert_eq!(service.stop(), 0);
+        }
+        let set = format!("set{round}");
+        if work.path(&set).join("manifest.json").exists() {
+            assert_eq!(work.run(&format!("verify {{{set}}}")).code, 0, "round {round}");
+            finished += 1;
+        }
+        assert_eq!(work.result("show --dir {ca}")["requests"]["issued"], issued, "round {round}");
+    }
+    let service = Service::start(&work, "--dir {ca} --socket {socket} --allow-remote-backup");
+    let address = service.said["result"]["listen"].as_str().unwrap().to_owned();
+    work.result(&format!("backup --server {address} --user backup --password-file {{pw}} --to {{last}}"));
+    assert_eq!(service.stop(), 0);
+    work.result("verify {last}");
+    assert!(finished < ROUNDS, "no kill came in time");
+}

@@ -157,6 +157,55 @@ fn a_replayed_message_is_refused() {
     assert!(object.peer.receive().is_none());
 }
 
+/// What the server said, sent back to it, and two messages in the wrong order.
+#[test]
+fn reflected_and_reordered_messages_are_refused() {
+    let world = World::new();
+    let state = Request::GetServerState { authority: None };
+    let mut object = Object::tcp(&world, "operator");
+    let stub = crate::peer::stub(|writer| state.write(writer));
+    object.peer.send_request(0, 19, Some(object.ipid.0), &stub).unwrap();
+    let mut said = object.peer.receive().unwrap();
+    said[2] = 0; // as a request
+    assert!(object.peer.send_bytes(&said));
+    assert_eq!(object.peer.answer(), Err(Failed::Fault(5)));
+    let mut object = Object::tcp(&world, "operator");
+    let held = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let kept = std::rc::Rc::clone(&held);
+    let number = object.peer.sent;
+    object.peer.change = Some((number, Box::new(move |bytes| *kept.borrow_mut() = std::mem::take(bytes))));
+    assert_eq!(object.peer.send_request(0, 19, Some(object.ipid.0), &stub), Err(Failed::Closed));
+    object.peer.send_request(0, 19, Some(object.ipid.0), &stub).unwrap();
+    assert!(object.peer.send_bytes(&held.borrow()));
+    assert_eq!(object.peer.answer(), Err(Failed::Fault(5)));
+    assert!(object.peer.receive().is_none());
+}
+
+/// Over the Unix socket the kernel says who calls: a logon there is refused, whoever it is (wire.md 5.11).
+#[test]
+fn the_socket_takes_no_logons() {
+    let world = World::new();
+    let mut peer = Peer::unix(world.addresses.socket.as_ref().unwrap());
+    let level = certadm_proto::rpc::AuthLevel::Privacy;
+    let bound = peer.bind_as(Iid::CERT_ADMIN_2, "operator", PASSWORD, level, certadm_auth::Flavour::Ntlm);
+    assert!(matches!(bound, Err(Failed::Nak(_))), "{bound:?}");
+}
+
+/// Whoever has not logged on cannot make the service hold much: of a call in pieces the first piece is refused, and a
+/// call that is answered to everybody may not be large.
+#[test]
+fn nobody_fills_the_memory_without_proof() {
+    let world = World::new();
+    let mut peer = Peer::tcp(world.addresses.exporter);
+    peer.bind(0, Iid::CERT_ADMIN_2, false).unwrap();
+    assert!(peer.request(0, 24, None, &vec![0; 100_000]).is_err());
+    let mut peer = Peer::tcp(world.addresses.resolver);
+    peer.bind(0, Iid::OBJECT_EXPORTER, false).unwrap();
+    assert!(peer.request(0, 5, None, &vec![0; 60_000]).is_ok());
+    assert!(peer.request(0, 5, None, &vec![0; 100_000]).is_err());
+    assert!(peer.receive().is_none());
+}
+
 /// The connection is lost after every message in turn; the next backup works at once.
 #[test]
 fn a_connection_cut_after_every_message() {
@@ -216,6 +265,23 @@ fn a_thousand_idle_connections_shut_nobody_out() {
     assert!(world.stopper.load().0 <= limits.connections);
     assert!(resident_bytes().saturating_sub(before) < 64 << 20);
     drop(idle);
+}
+
+#[test]
+fn one_caller_has_only_so_many_connections() {
+    let limits = Limits { connections_per_caller: 2, ..Limits::default() };
+    let world = World::with(OPEN, limits);
+    let bind = || {
+        let mut peer = Peer::tcp(world.addresses.exporter);
+        let level = certadm_proto::rpc::AuthLevel::Privacy;
+        let flavour = certadm_auth::Flavour::Spnego;
+        peer.bind_as(Iid::CERT_ADMIN_2, "operator", PASSWORD, level, flavour).map(|()| peer)
+    };
+    let (first, _second) = (bind().unwrap(), bind().unwrap());
+    assert_eq!(bind().err(), Some(Failed::Closed));
+    Object::tcp(&world, "other");
+    drop(first);
+    wait_until("there is room again", || bind().is_ok());
 }
 
 #[test]
