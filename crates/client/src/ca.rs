@@ -11,7 +11,7 @@ use crate::connection::{Connection, Interface};
 use crate::dial::{Login, object_of, orpc_stub};
 use crate::error::Error;
 use crate::outlet::Ready;
-use crate::ping::{PERIOD, Pinger};
+use crate::ping::Pinger;
 use crate::read::Reading;
 use crate::target::{Endpoint, Target};
 
@@ -55,7 +55,8 @@ impl RemoteCa {
         let over_network = matches!(login.target.endpoint, Endpoint::Tcp { .. });
         let authority = login.target.authority.clone();
         let pinger = if over_network && object.wants_pings() {
-            Some(Pinger::start(login, object.oid, PERIOD)?)
+            let period = login.target.timeouts.ping;
+            Some(Pinger::start(login, object.oid, period)?)
         } else {
             None
         };

@@ -150,6 +150,7 @@ impl Config {
             timeouts: Timeouts {
                 connect: seconds(entry.connect_seconds, standard.connect),
                 call: seconds(entry.call_seconds, standard.call),
+                ..standard
             },
         })
     }
@@ -241,6 +242,7 @@ mod tests {
         assert_eq!(target("ca2.corp.example").account.unwrap().user(), "backup@corp.example");
         let there = target("there");
         assert_eq!((there.endpoint, there.authority.as_deref()), (tcp("10.0.0.5", 1135), Some("Other CA")));
+        assert!(matches!(target("ca2.corp.example").configured_credentials(), Err(Error::NoAccount { .. })));
         let plain = target("192.0.2.1");
         assert_eq!((plain.endpoint, plain.account), (tcp("192.0.2.1", 135), None));
     }

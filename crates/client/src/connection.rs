@@ -196,7 +196,10 @@ impl Connection {
     }
 
     /// Takes the answer to a request sent ahead that nobody wants any more.
-    fn settle(&mut self, during: &'static str) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// Those of a connection.
+    pub(crate) fn settle(&mut self, during: &'static str) -> Result<(), Error> {
         let Some(call_id) = self.ahead.take() else { return Ok(()) };
         let answer = self.answer(call_id, during);
         match self.remember(answer) {

@@ -10,8 +10,6 @@ use crate::connection::{Connection, Interface};
 use crate::dial::{Login, resolver_call};
 use crate::error::Error;
 
-/// Time between two pings. A server forgets an object after three of them without any.
-pub(crate) const PERIOD: Duration = Duration::from_secs(120);
 /// Time until the next attempt after a ping that failed.
 const RETRY: Duration = Duration::from_secs(30);
 

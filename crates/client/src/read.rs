@@ -101,7 +101,14 @@ impl RemoteCa {
         loop {
             // Without an open file the CA has to answer for itself.
             let remaining = self.reading.remaining.unwrap_or(PAGE.into());
-            let size = self.reading.ahead.take().unwrap_or_else(|| self.reading.next_size(remaining));
+            let size = match self.reading.ahead.take() {
+                Some(size) => size,
+                None => {
+                    // What may still be on its way was asked for by a read that has failed since.
+                    self.connection.settle(CALL).map_err(|error| self.lost(error))?;
+                    self.reading.next_size(remaining)
+                }
+            };
             let request = Request::BackupReadFile { size };
             // What is left behind this one, if it delivers what it asks for.
             let after = remaining.saturating_sub(size.into());

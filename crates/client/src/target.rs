@@ -4,7 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use certadm_auth::{AccountName, Flavour};
+use certadm_auth::{AccountName, Credentials, Flavour};
+
+use crate::credentials::password_from_file;
+use crate::error::Error;
 
 /// A server, found out: where it is, as whom to log on, how long to wait.
 #[derive(Debug, Clone)]
@@ -37,6 +40,26 @@ pub enum Endpoint {
     Socket(PathBuf),
 }
 
+impl Target {
+    /// The credentials that the configuration has for this target; none on a socket, which needs none. For callers who
+    /// cannot give an account, as those of the C API (certbcli.md D27).
+    ///
+    /// # Errors
+    /// [`Error::NoAccount`] (`E_ACCESSDENIED`) when account or password file are not configured; those of
+    /// [`password_from_file`].
+    pub fn configured_credentials(&self) -> Result<Option<Credentials>, Error> {
+        if let Endpoint::Socket(_) = self.endpoint {
+            return Ok(None);
+        }
+        match (&self.account, &self.password_file) {
+            (Some(account), Some(file)) => {
+                Ok(Some(Credentials { account: account.clone(), password: password_from_file(file)? }))
+            }
+            _ => Err(Error::NoAccount { server: self.endpoint.to_string() }),
+        }
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -54,10 +77,17 @@ pub struct Timeouts {
     pub connect: Duration,
     /// For the next bytes of an answer. Prepare, the list of logs and truncation wait for the CA's disk.
     pub call: Duration,
+    /// Between two pings of the CA's object (wire.md 4.16). A server forgets it after three of its own periods, of
+    /// 120 s each, without any.
+    pub ping: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), call: Duration::from_secs(600) }
+        Self {
+            connect: Duration::from_secs(10),
+            call: Duration::from_secs(600),
+            ping: Duration::from_secs(120),
+        }
     }
 }

@@ -33,7 +33,8 @@ impl Files {
 }
 
 pub(crate) fn pattern(len: usize, seed: u8) -> Vec<u8> {
-    (0..len).map(|place| (place / 251) as u8 ^ (place % 251) as u8 ^ seed).collect()
+    // The row's number and the place in it, so that a block that is lost or doubled shows.
+    (0..len).map(|place| (place / 251).to_le_bytes()[0] ^ (place % 251).to_le_bytes()[0] ^ seed).collect()
 }
 
 /// Replaces the answer to a request.
