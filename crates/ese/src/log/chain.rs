@@ -27,6 +27,14 @@ impl ChainCodes {
         torn: Code::LOG_TORN,
     };
 
+    /// For a log behind the range of a restore: found in the log directory, not part of the backup.
+    pub(crate) const EXISTING: Self = Self {
+        missing: Code::MISSING_CURRENT_LOGS,
+        foreign_log: Code::EXISTING_LOG_BAD_SIGNATURE,
+        link: Code::EXISTING_LOG_NOT_CONTIGUOUS,
+        ..Self::RESTORE
+    };
+
     /// For the logs of a database that was in use.
     pub(crate) const START: Self = Self {
         missing: Code::REQUIRED_LOGS_MISSING,
