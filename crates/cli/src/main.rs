@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => ("verify", verbs::verify::run(&args, output)),
         Command::Show(args) => ("show", verbs::show::run(&args, output)),
         Command::List(args) => ("list", verbs::list::run(&args, output)),
+        Command::Recover(args) => ("recover", verbs::recover::run(&args, output)),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output)),
         Command::Completions { shell } => ("completions", completions(shell)),
         Command::Man { dir } => ("man", man(&dir)),

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::backup::PatchPage;
+use crate::bytes::index;
+use crate::checksum::{PageCheck, check_page, flip};
 use crate::code::Code;
 use crate::database::Database;
 use crate::error::Error;
@@ -11,7 +13,7 @@ use crate::finding::{Finding, Kind, Place, Severity};
 use crate::header::{DatabaseHeader, State};
 use crate::lgpos::{Lgpos, Signature};
 use crate::log::chain::{
-    ChainCodes, check_contents, check_inside, check_link, check_name, generation_of_name,
+    ChainCodes, Predecessor, check_inside, check_link, check_name, generation_of_name,
 };
 use crate::log::{LogFile, LogHeader};
 use crate::pager::{Overlay, Pager, PagerMut, copy};
@@ -180,7 +182,10 @@ impl<'a> Plan<'a> {
     ) -> Result<Outcome, Error> {
         self.check_promising()?;
         match self.database {
-            Some(file) => copy(file, output)?,
+            Some(file) => {
+                copy(file, output)?;
+                correct_bits(output, self.page_size)?;
+            }
             None => output.set_size(0)?,
         }
         Ok(self.replay(output, progress)?.1)
@@ -195,13 +200,11 @@ impl<'a> Plan<'a> {
         let last = self.given().map_or(0, |given| given.high);
         let mut findings = Vec::new();
         let mut records = 0;
-        let mut previous: Option<LogFile> = None;
+        let mut previous: Option<Predecessor> = None;
         for (generation, (_, input)) in &self.logs {
             let log = LogFile::open(input.file)?;
-            if let Some(previous) = previous.as_ref().filter(|log| log.header().generation + 1 == *generation)
-            {
-                findings.extend(check_contents(previous, log.header(), self.codes_of(*generation)));
-            }
+            let codes = self.codes_of(*generation);
+            findings.extend(previous.and_then(|previous| previous.check(log.header(), codes)));
             findings.extend(self.judge_inside(&log, last));
             for record in log.records() {
                 match record {
@@ -215,7 +218,7 @@ impl<'a> Plan<'a> {
                 }
             }
             progress(Progress { generation: *generation, last, records });
-            previous = Some(log);
+            previous = Some(Predecessor::of(&log));
         }
         Ok(findings)
     }
@@ -483,12 +486,11 @@ impl<'a> Plan<'a> {
         let mut replayer = Replayer::new(target, self.header.clone(), page_size);
         let mut findings = Vec::new();
         let mut reached = Lgpos::default();
-        let mut previous: Option<LogFile> = None;
+        let mut previous: Option<Predecessor> = None;
         for (generation, (_, input)) in self.logs.range(start..) {
             let log = LogFile::open(input.file)?;
-            if let Some(previous) = &previous
-                && let Some(finding) = check_contents(previous, log.header(), self.codes_of(*generation))
-            {
+            let codes = self.codes_of(*generation);
+            if let Some(finding) = previous.and_then(|previous| previous.check(log.header(), codes)) {
                 return Err(fatal(*generation, &finding));
             }
             let inside = self.judge_inside(&log, last);
@@ -510,7 +512,7 @@ impl<'a> Plan<'a> {
             if ends_here {
                 break;
             }
-            previous = Some(log);
+            previous = Some(Predecessor::of(&log));
         }
         let (target, header, counts) = replayer.finish()?;
         Ok((target, Outcome { header, counts, reached, findings }))
@@ -541,6 +543,32 @@ fn fatal(generation: u32, finding: &Finding) -> Error {
         code: finding.code.unwrap_or(Code::LOG_CORRUPT_IN_RESTORE),
         problem: format!("{}: {}; {}", finding.place, finding.text, finding.advice),
     }
+}
+
+/// Turns single flipped bits of pages back, which reading would do only in memory.
+fn correct_bits(output: &mut dyn PagerMut, page_size: Option<PageSize>) -> Result<(), Error> {
+    const STRIDE: usize = 1 << 20;
+    let Some(size) = page_size else {
+        return Ok(());
+    };
+    let slots = (output.size() / size.bytes64()).saturating_sub(2);
+    // So that the count below always gets past it.
+    let slots = u32::try_from(slots).unwrap_or(u32::MAX).min(u32::MAX - 1);
+    let mut buffer = vec![0; STRIDE];
+    let mut number = 1u32;
+    while number <= slots {
+        let take = index(slots - number).saturating_add(1).min(STRIDE / size.bytes());
+        let pages = &mut buffer[..take * size.bytes()];
+        output.read_at(size.offset_of(number), pages)?;
+        for page in pages.chunks_exact_mut(size.bytes()) {
+            if let PageCheck::Correctable(bits) = check_page(page, number) {
+                bits.iter().for_each(|bit| flip(page, *bit));
+                output.write_at(size.offset_of(number), page)?;
+            }
+            number = number.saturating_add(1);
+        }
+    }
+    Ok(())
 }
 
 fn required_range(header: &DatabaseHeader, patch: Option<&PatchPage>) -> Option<Range> {
