@@ -81,7 +81,11 @@ pub(super) fn replay_json(replay: &Replay) -> Value {
 fn text(finding: &Finding) -> String {
     let word = severity_word(finding.severity);
     let code = if finding.code.is_failure() { format!(" [{}]", finding.code) } else { String::new() };
-    format!("{word}: {}: {}{code}\n  what to do: {}", finding.path.display(), finding.detail, finding.remedy)
+    let remedy = match finding.remedy.as_str() {
+        "nothing to do" => String::new(),
+        remedy => format!("\n  what to do: {remedy}"),
+    };
+    format!("{word}: {}: {}{code}{remedy}", finding.path.display(), finding.detail)
 }
 
 fn severity_word(severity: Severity) -> &'static str {

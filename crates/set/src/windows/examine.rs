@@ -68,6 +68,10 @@ impl Examiner<'_> {
         self.found.bytes = files.bytes();
         self.locations();
         self.checkpoints();
+        if files.database().is_none() && self.sets.iter().all(|set| set.logs.is_empty()) {
+            let detail = "it holds neither a database nor logs; `certadm show` reads a checkpoint".to_owned();
+            return Err(Error::NotASet { path: files.set, detail });
+        }
         let readable = match (files.database(), &files.database_path) {
             (Some(file), Some(path)) => self.database(file, path, progress)?,
             _ => false,

@@ -2,9 +2,11 @@
 
 mod folder;
 mod set;
+mod windows;
 
 use std::path::PathBuf;
 
+use certadm_set::windows::WindowsSet;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -14,13 +16,13 @@ use crate::table::printable;
 
 /// `certadm show`
 #[derive(Debug, Args)]
-#[command(override_usage = "certadm show [OPTIONS] --dir <DIR>\n       certadm show [OPTIONS] <SET>")]
+#[command(override_usage = "certadm show [OPTIONS] --dir <DIR>\n       certadm show [OPTIONS] <SET|EDB|LOG|CHK>")]
 #[command(after_help = "Example: certadm show /backup/monday\nExample: certadm show --dir /srv/ca")]
 pub(crate) struct ShowArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR", conflicts_with = "set", required_unless_present = "set")]
     dir: Option<PathBuf>,
-    /// A set
+    /// A set, or a database, log or checkpoint of a Windows CA
     #[arg(value_name = "SET")]
     set: Option<PathBuf>,
 }
@@ -28,7 +30,10 @@ pub(crate) struct ShowArgs {
 pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
     match (&args.dir, &args.set) {
         (Some(dir), _) => folder::show(dir, output),
-        (None, Some(set)) => set::show(set, output),
+        (None, Some(path)) => match WindowsSet::find(path)? {
+            Some(found) => windows::show(&found, output),
+            None => set::show(path, output),
+        },
         (None, None) => Err(Failure::usage("nothing to show: name a set, or a CA's folder with --dir")),
     }
 }
