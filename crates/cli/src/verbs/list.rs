@@ -143,13 +143,13 @@ pub(crate) fn run_ca(args: &CaListArgs, output: Output) -> Result<Done, Failure>
     lister.list(Writer::open(&Folder::new(&args.dir))?.connection(), args.table)
 }
 
-enum Source {
+pub(super) enum Source {
     Live(Writer),
     Set(Recovered),
 }
 
 impl Source {
-    fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Connection {
         match self {
             Self::Live(writer) => writer.connection(),
             Self::Set(recovered) => recovered.connection(),
@@ -158,7 +158,7 @@ impl Source {
 }
 
 /// The database as a restore of these sets would give it.
-fn open_sets(paths: &[PathBuf]) -> Result<Source, Failure> {
+pub(super) fn open_sets(paths: &[PathBuf]) -> Result<Source, Failure> {
     let sets = paths.iter().map(|path| Set::open(path)).collect::<Result<Vec<_>, _>>()?;
     let combined = combine(&sets)?;
     Ok(Source::Set(Recovered::open(&combined.image, &combined.check()?)?))

@@ -145,8 +145,11 @@ fn header_facts(header: &DatabaseHeader, output: Output) {
     }
     for (name, backup) in backups(header) {
         if backup.is_set() {
-            let range = range_text(backup.low, backup.high);
-            fact(output, "Backup", &format!("{name}: {}, logs {range}, mark {}", backup.time, backup.mark));
+            let range = match backup.high {
+                0 => format!("{:#x} on", backup.low),
+                high => range_text(backup.low, high),
+            };
+            fact(output, "Backup", &format!("{}: {}, logs {range}, mark {}", name.replace('_', " "), backup.time, backup.mark));
         }
     }
 }
