@@ -7,3 +7,6 @@ mod life;
 mod ownership;
 mod secrets;
 mod support;
+mod windows;
+#[path = "../../../set/tests/common/windows.rs"]
+mod windows_files;

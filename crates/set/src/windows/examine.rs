@@ -152,8 +152,9 @@ impl Examiner<'_> {
             Some(overlay) => {
                 plan.replay_onto(overlay, &mut at).map(|(target, outcome)| (Some(target), outcome))
             }
-            // Logs from the first one on may create their database.
-            None if plan.given().is_some_and(|given| given.low == 1) => {
+            // Logs of version 8 from the first one on may create their database; older ones do not say all of it
+            // (ese.md 14).
+            None if files.database_path.is_none() && creates_its_database(plan) => {
                 let spill = FilePager::new(tempfile::tempfile()?)?;
                 match plan.replay_onto(spill, &mut at) {
                     Ok((_, outcome)) => Ok((None, outcome)),
@@ -280,6 +281,10 @@ impl Examiner<'_> {
         let path = path.to_owned();
         self.found.findings.push(Finding { severity, code, path, detail, remedy: remedy.to_owned() });
     }
+}
+
+fn creates_its_database(plan: &Plan<'_>) -> bool {
+    plan.logs().next().is_some_and(|first| first.generation == 1 && 8 <= first.version[0])
 }
 
 /// The file a finding is about.

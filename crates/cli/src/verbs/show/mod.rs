@@ -36,6 +36,9 @@ pub(crate) struct ShowArgs {
 }
 
 pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
+    if let Some(file) = args.html.as_ref().filter(|file| file.exists()) {
+        return Err(certadm_set::Error::WouldOverwrite { path: file.clone() }.into());
+    }
     let mut done = match (&args.dir, &args.set) {
         (Some(dir), _) => folder::show(dir, output),
         (None, Some(path)) => match WindowsSet::find(path)? {
