@@ -68,7 +68,10 @@ pub(crate) fn create(path: &Path, table: &str, mut enough: impl FnMut(u64, u32) 
             let mut page = PageBuilder::new(object, flags, Vec::new());
             let mut taken = 0;
             while taken < children.len() && page.has_room(children[taken].0.len(), 4) {
-                page.add(&separator(&children[taken], taken + 1 == children.len()), &children[taken].1.to_le_bytes());
+                page.add(
+                    &separator(&children[taken], taken + 1 == children.len()),
+                    &children[taken].1.to_le_bytes(),
+                );
                 taken += 1;
             }
             file.write_all(&page.finish(next))?;
@@ -120,7 +123,8 @@ fn grow_owned_extent(file: &mut File, database: &Database<&[u8]>, last: u32) -> 
     };
     let owned_root = u32::from_le_bytes(word(database.page(1)?.external_header(), 12)?);
     let page = database.page(owned_root)?;
-    let mut grown = PageBuilder::new(page.object_id(), page.flags() & !MODERN, page.external_header().to_vec());
+    let mut grown =
+        PageBuilder::new(page.object_id(), page.flags() & !MODERN, page.external_header().to_vec());
     let nodes: Vec<_> = page.nodes().collect();
     for (place, node) in nodes.iter().enumerate() {
         let (key, count) = (node.key(), u32::from_le_bytes(word(node.data, 0)?));

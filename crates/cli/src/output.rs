@@ -94,7 +94,14 @@ impl Output {
     /// A progress bar on a terminal that leaves nothing behind: for commands whose output is a table.
     pub(crate) fn progress_on_stderr(self) -> Bar {
         let terminal = std::io::stderr().is_terminal();
-        Bar { output: self, silent: self.json || self.quiet || !terminal, bar: None, stage: None, terminal, traceless: true }
+        Bar {
+            output: self,
+            silent: self.json || self.quiet || !terminal,
+            bar: None,
+            stage: None,
+            terminal,
+            traceless: true,
+        }
     }
 
     /// A progress bar on a terminal; elsewhere one line when a stage is through.

@@ -149,7 +149,8 @@ impl Lines {
         match form {
             Form::Table => lines.waiting.push(lines.names.clone()),
             Form::Csv => {
-                let names: Vec<_> = lines.names.iter().map(|name| Cell::Text(name.clone()).to_csv()).collect();
+                let names: Vec<_> =
+                    lines.names.iter().map(|name| Cell::Text(name.clone()).to_csv()).collect();
                 lines.csv_line(names.into_iter())?;
             }
             Form::Json => {}

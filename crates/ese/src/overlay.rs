@@ -71,7 +71,7 @@ impl<P: Pager> Overlay<P> {
         Ok(bytes)
     }
 
-    fn from_spill(&self, slot: u64) -> io::Result<Block> {
+    fn spilled_block(&self, slot: u64) -> io::Result<Block> {
         let mut bytes = Box::new([0; BLOCK]);
         match &self.spill {
             Some(spill) => spill.read_at(slot * BLOCK as u64, bytes.as_mut_slice())?,
@@ -80,7 +80,7 @@ impl<P: Pager> Overlay<P> {
         Ok(bytes)
     }
 
-    fn to_spill(&mut self, slot: u64, bytes: &[u8]) -> io::Result<()> {
+    fn spill_block(&mut self, slot: u64, bytes: &[u8]) -> io::Result<()> {
         match &mut self.spill {
             Some(spill) => spill.write_at(slot * BLOCK as u64, bytes),
             None => Err(io::Error::new(
@@ -97,9 +97,9 @@ impl<P: Pager> Overlay<P> {
             Some(Place::Memory(bytes)) => bytes[target].copy_from_slice(part),
             Some(Place::Spilled(slot)) => {
                 let slot = *slot;
-                let mut bytes = self.from_spill(slot)?;
+                let mut bytes = self.spilled_block(slot)?;
                 bytes[target].copy_from_slice(part);
-                self.to_spill(slot, bytes.as_slice())?;
+                self.spill_block(slot, bytes.as_slice())?;
             }
             None => {
                 let mut bytes = self.block_from_base(block)?;
@@ -109,7 +109,7 @@ impl<P: Pager> Overlay<P> {
                     self.changed.insert(block, Place::Memory(bytes));
                 } else {
                     let slot = self.spilled;
-                    self.to_spill(slot, bytes.as_slice())?;
+                    self.spill_block(slot, bytes.as_slice())?;
                     self.spilled += 1;
                     self.changed.insert(block, Place::Spilled(slot));
                 }
@@ -154,7 +154,7 @@ impl<P: Pager> Pager for Overlay<P> {
             match self.changed.get(&block) {
                 Some(Place::Memory(bytes)) => buffer[part].copy_from_slice(&bytes[source]),
                 Some(Place::Spilled(slot)) => {
-                    buffer[part].copy_from_slice(&self.from_spill(*slot)?[source]);
+                    buffer[part].copy_from_slice(&self.spilled_block(*slot)?[source]);
                 }
                 None => buffer[part].copy_from_slice(&self.block_from_base(block)?[source]),
             }
@@ -178,8 +178,7 @@ impl<P: Pager> PagerMut for Overlay<P> {
             self.base_visible = self.base_visible.min(size);
             let last = size / BLOCK as u64;
             self.changed.retain(|block, _| *block <= last);
-            self.in_memory =
-                self.changed.values().filter(|place| matches!(place, Place::Memory(_))).count();
+            self.in_memory = self.changed.values().filter(|place| matches!(place, Place::Memory(_))).count();
             // The remainder is below BLOCK.
             let keep = usize::try_from(size % BLOCK as u64).unwrap_or(0);
             if self.changed.contains_key(&last) {
@@ -249,7 +248,9 @@ mod tests {
         let mut plain = base.clone();
         let file = tempfile();
         let mut overlay = Overlay::with_spill(base, 3 * BLOCK, FilePager::new(file).unwrap());
-        for (at, value) in [(5, 1u8), (9000, 2), (100_000, 3), (60_000, 4), (9100, 5), (150_000, 6), (60_001, 7)] {
+        for (at, value) in
+            [(5, 1u8), (9000, 2), (100_000, 3), (60_000, 4), (9100, 5), (150_000, 6), (60_001, 7)]
+        {
             plain.write_at(at, &[value; 700]).unwrap();
             overlay.write_at(at, &[value; 700]).unwrap();
         }

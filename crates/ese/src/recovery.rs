@@ -12,9 +12,7 @@ use crate::error::Error;
 use crate::finding::{Finding, Kind, Place, Severity};
 use crate::header::{DatabaseHeader, State};
 use crate::lgpos::{Lgpos, Signature};
-use crate::log::chain::{
-    ChainCodes, Predecessor, check_inside, check_link, check_name, generation_of_name,
-};
+use crate::log::chain::{ChainCodes, Predecessor, check_inside, check_link, check_name, generation_of_name};
 use crate::log::{LogFile, LogHeader};
 use crate::pager::{Overlay, Pager, PagerMut, copy};
 use crate::pagesize::PageSize;

@@ -74,11 +74,17 @@ fn a_backup_and_the_logs_after_it_replay() {
     let Some((full, logs)) = backup(dir.path()) else { return };
     let report = check(&[&full]);
     assert_eq!(errors(&report), []);
-    assert_eq!(report.verdict(), "restorable: replay reached 0x1:2:ccf, 0 mismatches, 0 transactions rolled back");
+    assert_eq!(
+        report.verdict(),
+        "restorable: replay reached 0x1:2:ccf, 0 mismatches, 0 transactions rolled back"
+    );
     assert!(report.findings.iter().any(|finding| finding.detail.contains("unsealed")));
 
     let report = check(&[&full, &logs]);
-    assert_eq!(report.verdict(), "restorable: replay reached 0x2:9:644, 0 mismatches, 0 transactions rolled back");
+    assert_eq!(
+        report.verdict(),
+        "restorable: replay reached 0x2:9:644, 0 mismatches, 0 transactions rolled back"
+    );
     let range = report.range.unwrap();
     assert_eq!((range.low().number(), range.high().number()), (1, 2));
 
@@ -100,7 +106,10 @@ fn logs_that_create_their_database_are_replayed_without_one() {
     let file = dir.path().join("edb.log");
     fs::write(&file, log).unwrap();
     let report = check(&[&file]);
-    assert_eq!(report.verdict(), "restorable: replay reached 0x1:9d:a9b, 0 mismatches, 0 transactions rolled back");
+    assert_eq!(
+        report.verdict(),
+        "restorable: replay reached 0x1:9d:a9b, 0 mismatches, 0 transactions rolled back"
+    );
     let to = dir.path().join("new");
     let recovered = recover(&sets(&[&file]), &to, &mut Silent).unwrap();
     assert_eq!(recovered.database, to.join("recovered.edb"));
@@ -381,7 +390,10 @@ fn a_sealed_set_is_also_compared_with_its_hashes() {
     seal(&logs, SetKind::Logs, 2, 2);
     let report = check(&[&full, &logs]);
     assert_eq!(errors(&report), []);
-    assert_eq!(report.verdict(), "restorable: replay reached 0x2:9:644, 0 mismatches, 0 transactions rolled back");
+    assert_eq!(
+        report.verdict(),
+        "restorable: replay reached 0x2:9:644, 0 mismatches, 0 transactions rolled back"
+    );
     assert!(!report.findings.iter().any(|finding| finding.detail.contains("unsealed")));
     // Behind the last record nothing but the hash notices.
     let log = logs.join("DataBase/edb00002.log");

@@ -41,7 +41,8 @@ pub(super) fn list(
         open_database(sets, &mut progress)?
     };
     if opened.is_stale {
-        output.remark("the database was not closed cleanly; this is how the file lies there, without its logs");
+        output
+            .remark("the database was not closed cleanly; this is how the file lies there, without its logs");
     }
     let database = &opened.database;
     let mut unreadable = 0;
@@ -169,7 +170,8 @@ fn key_of(table: Table, column: &str) -> String {
         let after = letters.get(place + 1);
         let starts_word = letter.is_uppercase()
             && before.is_some_and(|before| {
-                before.is_lowercase() || (before.is_uppercase() && after.is_some_and(|after| after.is_lowercase()))
+                before.is_lowercase()
+                    || (before.is_uppercase() && after.is_some_and(|after| after.is_lowercase()))
             });
         if starts_word {
             key.push('_');
@@ -247,7 +249,10 @@ fn view<P: Pager>(
             let name = field.column_name();
             let key = key_of(table, name);
             wanted.contains(&key.as_str())
-                || matches!(name, "Disposition" | "RequestID" | "ExtensionFlags" | "RawCRL" | "RawCertificate")
+                || matches!(
+                    name,
+                    "Disposition" | "RequestID" | "ExtensionFlags" | "RawCRL" | "RawCertificate"
+                )
         });
     }
     let place = |name: &str| view.fields().iter().position(|field| field.column_name() == name);
@@ -274,7 +279,8 @@ fn view<P: Pager>(
                 Source::Field(place) => row.get(place).map_or(Cell::Nothing, |cell| part(cell, column.part)),
                 Source::SerialNumber => {
                     let id = id.and_then(|id| i32::try_from(id).ok());
-                    let row = id.zip(issued.as_ref()).and_then(|(id, issued)| issued.row_by_number(id).ok()?);
+                    let row =
+                        id.zip(issued.as_ref()).and_then(|(id, issued)| issued.row_by_number(id).ok()?);
                     let serial = row.and_then(|row| row.by_name("SerialNumber").ok());
                     serial.and_then(|serial| serial.text().map(str::to_owned)).into()
                 }
@@ -377,7 +383,9 @@ fn typed(value: Value, of_a_ca: bool) -> Cell {
         Value::F32(number) => real(f64::from(number)),
         Value::F64(number) => real(number),
         // A date that cannot be is shown as its bits.
-        Value::DateTime(bits) => Cell::Text(date.map_or_else(|| format!("{bits:#x}"), |date| format!("{date}Z"))),
+        Value::DateTime(bits) => {
+            Cell::Text(date.map_or_else(|| format!("{bits:#x}"), |date| format!("{date}Z")))
+        }
         Value::Text(text) => Cell::Text(text),
         Value::Binary(bytes) => Cell::Text(super::listing::hex(&bytes)),
         Value::Guid(guid) => Cell::Text(guid.to_string()),

@@ -4,7 +4,8 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 9] = ["ca", "backup", "restore", "verify", "show", "list", "drill", "completions", "man"];
+const VERBS: [&str; 10] =
+    ["ca", "backup", "restore", "verify", "show", "list", "recover", "drill", "completions", "man"];
 const CA_VERBS: [&str; 7] = ["init", "import", "issue", "revoke", "crl", "list", "export"];
 
 #[test]

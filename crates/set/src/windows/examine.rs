@@ -77,9 +77,9 @@ impl Examiner<'_> {
             _ => false,
         };
         if readable {
-            let replayed = files.overlay().and_then(|overlay| {
-                files.plan(|plan| self.planned(&plan, &files, Some(overlay), progress))
-            });
+            let replayed = files
+                .overlay()
+                .and_then(|overlay| files.plan(|plan| self.planned(&plan, &files, Some(overlay), progress)));
             self.replayed(replayed?);
         } else {
             let replayed = files.plan_logs(|plan| self.planned(&plan, &files, None, progress));
@@ -129,9 +129,9 @@ impl Examiner<'_> {
         progress: &mut dyn Progress,
     ) -> Result<Option<Overlay<FilePager>>, certadm_ese::Error> {
         self.found.outcome.required = plan.required();
-        self.found.range = plan
-            .given()
-            .and_then(|given| GenerationRange::new(Generation::new(given.low)?, Generation::new(given.high)?));
+        self.found.range = plan.given().and_then(|given| {
+            GenerationRange::new(Generation::new(given.low)?, Generation::new(given.high)?)
+        });
         for finding in &plan.findings {
             if !self.is_known(finding) {
                 self.add(&path_of(finding, files), finding);
@@ -145,9 +145,7 @@ impl Examiner<'_> {
         if !logs_are_sound {
             return Ok(None);
         }
-        let mut at = |at: certadm_ese::recovery::Progress| {
-            progress.at(Stage::Replay, u64::from(at.generation), u64::from(at.last));
-        };
+        let mut at = |at| files.tell(plan, at, progress);
         let replayed = match overlay {
             Some(overlay) => {
                 plan.replay_onto(overlay, &mut at).map(|(target, outcome)| (Some(target), outcome))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_ese::Database;
 use certadm_ese::pager::{FilePager, Overlay, Pager};
-use certadm_ese::recovery::{LogInput, Outcome, Plan};
+use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At};
 use certadm_proto::csra::Hresult;
 use certadm_store::error::IoContext;
 
@@ -85,14 +85,20 @@ impl Files {
         logs + self.database.as_ref().map_or(0, Pager::size)
     }
 
+    /// Tells how far a replay is, in bytes of logs; they all have about the same size.
+    pub(crate) fn tell(&self, plan: &Plan<'_>, at: At, progress: &mut dyn Progress) {
+        let total: u64 = self.logs.iter().map(|log| log.size).sum();
+        let low = plan.given().map_or(1, |given| given.low);
+        let count = |generation: u32| u64::from(generation.saturating_sub(low)) + 1;
+        let done = u128::from(total) * u128::from(count(at.generation)) / u128::from(count(at.last));
+        progress.at(Stage::Replay, u64::try_from(done).unwrap_or(total).min(total), total);
+    }
+
     /// Hands a plan for these files to `use_plan`.
     ///
     /// # Errors
     /// [`Error::Windows`]: as [`Plan::new`], and what `use_plan` returns.
-    pub fn plan<R>(
-        &self,
-        use_plan: impl FnOnce(Plan<'_>) -> Result<R, certadm_ese::Error>,
-    ) -> Result<R> {
+    pub fn plan<R>(&self, use_plan: impl FnOnce(Plan<'_>) -> Result<R, certadm_ese::Error>) -> Result<R> {
         self.plan_of(self.database.as_ref(), use_plan)
     }
 
@@ -139,7 +145,8 @@ impl Files {
             return Err(Error::NotASet { path: self.set.clone(), detail: "it holds no database".to_owned() });
         };
         let place = std::env::temp_dir();
-        let spill = tempfile::tempfile_in(&place).and_then(FilePager::new).during("create a file in", &place)?;
+        let spill =
+            tempfile::tempfile_in(&place).and_then(FilePager::new).during("create a file in", &place)?;
         Ok(Overlay::with_spill(open_pager(path)?, IN_MEMORY, spill))
     }
 
@@ -183,11 +190,8 @@ pub fn open_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result
     let mut outcome = None;
     let alone = matches!(sets, [set] if set.is_single_file());
     if !alone {
-        let (replayed, done) = files.plan(|plan| {
-            plan.replay_onto(overlay, &mut |at| {
-                progress.at(Stage::Replay, u64::from(at.generation), u64::from(at.last));
-            })
-        })?;
+        let (replayed, done) =
+            files.plan(|plan| plan.replay_onto(overlay, &mut |at| files.tell(&plan, at, progress)))?;
         overlay = replayed;
         outcome = Some(done);
     }

@@ -71,7 +71,7 @@ pub(super) fn page(result: &Value, statistics: &Result<Statistics, String>) -> S
         Ok(statistics) => charts(&mut page, statistics),
         Err(problem) => {
             let problem = escaped(problem);
-            write!(page, "<h2>Certificates</h2><p>The database was not counted: {problem}.</p>\n").ok();
+            writeln!(page, "<h2>Certificates</h2><p>The database was not counted: {problem}.</p>").ok();
         }
     }
     page.push_str("</body></html>\n");
@@ -142,10 +142,13 @@ fn facts(page: &mut String, result: &Value) {
 
 fn charts(page: &mut String, statistics: &Statistics) {
     let mut chart = |heading: &str, svg: String| {
-        write!(page, "<h2>{heading}</h2>{svg}\n").ok();
+        writeln!(page, "<h2>{heading}</h2>{svg}").ok();
     };
     chart("Certificates issued, by month", columns("Certificates issued", &months(&statistics.issued.0)));
-    chart("Certificates expiring, by month", columns("Certificates expiring", &months(&statistics.expiring.0)));
+    chart(
+        "Certificates expiring, by month",
+        columns("Certificates expiring", &months(&statistics.expiring.0)),
+    );
     chart("Requests, by disposition", bars("Requests by disposition", &largest(&statistics.dispositions.0)));
     chart("Certificates, by template", bars("Certificates by template", &largest(&statistics.templates.0)));
 }
@@ -165,7 +168,10 @@ fn months(counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
     };
     if last - first < MOST_COLUMNS {
         let name = |month: usize| format!("{:04}-{:02}", month / 12, month % 12 + 1);
-        return (first..=last).map(name).map(|name| (name.clone(), counts.get(&name).copied().unwrap_or(0))).collect();
+        return (first..=last)
+            .map(name)
+            .map(|name| (name.clone(), counts.get(&name).copied().unwrap_or(0)))
+            .collect();
     }
     let mut years: BTreeMap<usize, u64> = BTreeMap::new();
     for (name, count) in counts {

@@ -21,8 +21,12 @@ use statistics::Statistics;
 
 /// `certadm show`
 #[derive(Debug, Args)]
-#[command(override_usage = "certadm show [OPTIONS] --dir <DIR>\n       certadm show [OPTIONS] <SET|EDB|LOG|CHK>")]
-#[command(after_help = "Example: certadm show /backup/monday --html monday.html\nExample: certadm show --dir /srv/ca")]
+#[command(
+    override_usage = "certadm show [OPTIONS] --dir <DIR>\n       certadm show [OPTIONS] <SET|EDB|LOG|CHK>"
+)]
+#[command(
+    after_help = "Example: certadm show /backup/monday --html monday.html\nExample: certadm show --dir /srv/ca"
+)]
 pub(crate) struct ShowArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR", conflicts_with = "set", required_unless_present = "set")]

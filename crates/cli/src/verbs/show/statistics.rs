@@ -73,7 +73,8 @@ impl Statistics {
             Ok::<_, Failure>(())
         })?;
         certadm_ca::certificates(connection, |row| {
-            let month = |date: Option<FileTime>| date.and_then(|date| date.to_rfc3339().get(..7).map(str::to_owned));
+            let month =
+                |date: Option<FileTime>| date.and_then(|date| date.to_rfc3339().get(..7).map(str::to_owned));
             all.certificate(
                 row.disposition,
                 month(row.not_before).as_deref(),

@@ -149,7 +149,11 @@ fn header_facts(header: &DatabaseHeader, output: Output) {
                 0 => format!("{:#x} on", backup.low),
                 high => range_text(backup.low, high),
             };
-            fact(output, "Backup", &format!("{}: {}, logs {range}, mark {}", name.replace('_', " "), backup.time, backup.mark));
+            fact(
+                output,
+                "Backup",
+                &format!("{}: {}, logs {range}, mark {}", name.replace('_', " "), backup.time, backup.mark),
+            );
         }
     }
 }
@@ -187,10 +191,8 @@ fn backup_json(backup: &BackupInfo) -> Value {
 fn header_json(header: &DatabaseHeader) -> Value {
     let [version, update, minor] = header.format_version();
     let [corrected, uncorrected, bad] = header.checksum_counters();
-    let backups: serde_json::Map<_, _> = backups(header)
-        .iter()
-        .map(|(name, backup)| ((*name).to_owned(), backup_json(backup)))
-        .collect();
+    let backups: serde_json::Map<_, _> =
+        backups(header).iter().map(|(name, backup)| ((*name).to_owned(), backup_json(backup))).collect();
     json!({
         "state": header.state().to_string(),
         "database_signature": header.database_signature().to_string(),
@@ -233,7 +235,12 @@ fn show_log(path: &Path, output: Output) -> Result<Done, Failure> {
     fact(
         output,
         "Format",
-        &format!("{}, sectors of {} bytes, pages of {}", version_text(header), header.sector_size, header.page_size.bytes()),
+        &format!(
+            "{}, sectors of {} bytes, pages of {}",
+            version_text(header),
+            header.sector_size,
+            header.page_size.bytes()
+        ),
     );
     fact(output, "Circular", if is_circular(header) { "yes: old logs are thrown away" } else { "no" });
     fact(output, "Checkpoint", &header.checkpoint.to_string());
@@ -397,9 +404,11 @@ fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
             None => output.result(format!("  {name:18} unreadable")),
         }
     }
-    let log_json = set.logs.iter().zip(&logs).filter_map(|(path, log)| {
-        log.as_ref().map(|(bytes, header)| log_json(path, *bytes, header))
-    });
+    let log_json = set
+        .logs
+        .iter()
+        .zip(&logs)
+        .filter_map(|(path, log)| log.as_ref().map(|(bytes, header)| log_json(path, *bytes, header)));
     let range_json = |range: certadm_ese::recovery::Range| json!({ "low": range.low, "high": range.high });
     let result = json!({
         "what": "windows set",
@@ -446,7 +455,11 @@ fn log_of_set(path: &Path, health: &mut Health) -> Result<LogOfSet, Failure> {
         Ok(header) => {
             if file.size() != header.file_size() {
                 let name = path.display();
-                health.problem(format!("{name} has {} bytes, its header says {}", file.size(), header.file_size()));
+                health.problem(format!(
+                    "{name} has {} bytes, its header says {}",
+                    file.size(),
+                    header.file_size()
+                ));
             }
             Ok(Some((file.size(), header)))
         }
