@@ -99,7 +99,7 @@ fn exit_for(code: Hresult) -> Exit {
         Hresult::RPC_E_DISCONNECTED,
         Hresult::ERROR_BAD_NETPATH,
     ];
-    const DAMAGED: [Hresult; 30] = [
+    const DAMAGED: [Hresult; 35] = [
         Hresult::ERROR_INVALID_DATA,
         Hresult::LOG_FILE_CORRUPT,
         Hresult::LOG_GENERATION_MISMATCH,
@@ -128,6 +128,11 @@ fn exit_for(code: Hresult) -> Exit {
         Hresult::READ_VERIFY_FAILURE,
         Hresult::DATABASE_CORRUPTED,
         Hresult::ATTACHED_DATABASE_MISMATCH,
+        Hresult::CHECKPOINT_CORRUPT,
+        Hresult::DATABASE_DIRTY_SHUTDOWN,
+        Hresult::DB_TIME_TOO_NEW,
+        Hresult::DB_TIME_TOO_OLD,
+        Hresult::LOG_FILE_SIZE_MISMATCH,
         Hresult::FILE_NOT_FOUND,
         Hresult::DISK_IO,
     ];

@@ -219,3 +219,25 @@ pub fn copy(from: &dyn Pager, to: &mut dyn PagerMut) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Whether two files hold the same bytes.
+///
+/// # Errors
+/// What either side says.
+pub(crate) fn same_bytes(one: &dyn Pager, other: &dyn Pager) -> io::Result<bool> {
+    if one.size() != other.size() {
+        return Ok(false);
+    }
+    let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut offset = 0;
+    while offset < one.size() {
+        let take = usize::try_from(one.size() - offset).unwrap_or(left.len()).min(left.len());
+        one.read_at(offset, &mut left[..take])?;
+        other.read_at(offset, &mut right[..take])?;
+        if left[..take] != right[..take] {
+            return Ok(false);
+        }
+        offset += take as u64;
+    }
+    Ok(true)
+}

@@ -14,7 +14,7 @@ use crate::header::{DatabaseHeader, State};
 use crate::lgpos::{Lgpos, Signature};
 use crate::log::chain::{ChainCodes, Predecessor, check_inside, check_link, check_name, generation_of_name};
 use crate::log::{LogFile, LogHeader};
-use crate::pager::{Overlay, Pager, PagerMut, copy};
+use crate::pager::{Overlay, Pager, PagerMut, copy, same_bytes};
 use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
 
@@ -592,22 +592,4 @@ fn most_common(all: &[(u32, Signature)]) -> Option<Signature> {
     let count = |signature: &Signature| all.iter().filter(|(_, other)| other == signature).count();
     let (_, signature) = all.iter().max_by_key(|(_, signature)| count(signature))?;
     Some(*signature)
-}
-
-fn same_bytes(one: &dyn Pager, other: &dyn Pager) -> Result<bool, Error> {
-    if one.size() != other.size() {
-        return Ok(false);
-    }
-    let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-    let mut offset = 0;
-    while offset < one.size() {
-        let take = usize::try_from(one.size() - offset).unwrap_or(left.len()).min(left.len());
-        one.read_at(offset, &mut left[..take])?;
-        other.read_at(offset, &mut right[..take])?;
-        if left[..take] != right[..take] {
-            return Ok(false);
-        }
-        offset += take as u64;
-    }
-    Ok(true)
 }

@@ -228,6 +228,14 @@ fn wrong_logs_have_codes_of_their_own() {
     );
     damaged(|full, _| flip(&full.join(first), 4096 + 600), &[Hresult::LOG_CORRUPT_DURING_HARD_RESTORE]);
     damaged(|_, logs| flip(&logs.join(second), 7 * 4096 + 600), &[Hresult::LOG_CORRUPT_DURING_HARD_RESTORE]);
+    damaged(
+        |_, logs| {
+            let log = logs.join(second);
+            let bytes = fs::read(&log).unwrap();
+            fs::write(log, &bytes[..6 * 4096 + 100]).unwrap();
+        },
+        &[Hresult::LOG_FILE_SIZE_MISMATCH, Hresult::LOG_CORRUPT_DURING_HARD_RESTORE],
+    );
     damaged(|_, logs| flip(&logs.join(second), 100), &[Hresult::LOG_CORRUPT_DURING_HARD_RESTORE]);
     damaged(
         |full, _| edit_header(&full.join(first), 0, 4096, 32, &9u32.to_le_bytes()),

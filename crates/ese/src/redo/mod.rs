@@ -49,7 +49,7 @@ pub struct Counts {
 /// The state of a database in the middle of a replay.
 ///
 /// Feed it the records of each generation in order ([`Replayer::begin_log`], [`Replayer::apply`]), then
-/// [`Replayer::finish`]. Memory: a cache of pages of at most about 32 MiB, and the changes of open transactions.
+/// [`Replayer::finish`]. Memory: a cache of pages of at most about 24 MiB, and the changes of open transactions.
 #[derive(Clone, Debug)]
 pub struct Replayer<T> {
     pages: Pages<T>,
