@@ -4,6 +4,8 @@
 //! faster. The numbers of a run belong together; quote no two from different runs.
 
 mod data;
+mod ese;
+mod ese_data;
 mod peers;
 mod process;
 mod table;
@@ -87,6 +89,7 @@ impl Bench {
         if self.wants("ONLINE") {
             self.online()?;
         }
+        ese::run_all(self)?;
         let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR", "MEM"];
         if transfers.iter().any(|name| self.wants(name)) {
             let ca = CaFolder::create(&self.root.join("ca"), self.options.size)?;

@@ -33,9 +33,9 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Check every byte, every link, and the database that a restore would give
     Verify(VerifyArgs),
-    /// Say what is inside a set: identity, range, health
+    /// Say what is inside a set, or a Windows database, log or checkpoint: identity, range, health
     Show(crate::verbs::show::ShowArgs),
-    /// List what a CA's folder or a set holds: requests, certificates, extensions, attributes, CRLs
+    /// List what a CA's folder, a set or a Windows database holds: requests, certificates, extensions, attributes, CRLs
     List(crate::verbs::list::ListArgs),
     /// Serve a CA: backups over the network and a Unix socket, by the protocol of Windows CAs
     Serve(crate::verbs::serve::ServeArgs),
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     User(crate::verbs::user::UserCommand),
     /// Walk the gates between here and a CA's backup, and name the one that is shut
     Doctor(crate::verbs::doctor::DoctorArgs),
+    /// Replay the logs of a Windows CA into a clean copy of its database
+    Recover(crate::verbs::recover::RecoverArgs),
     /// Create a CA, issue under load, back up, lose it, restore it, prove it
     Drill(crate::verbs::drill::DrillArgs),
     /// Write shell completions to standard output
@@ -130,9 +132,10 @@ pub(crate) struct RestoreArgs {
 
 /// `certadm verify`
 #[derive(Debug, Args)]
-#[command(after_help = "Example: certadm verify /backup/monday /backup/monday-noon")]
+#[command(after_help = "Example: certadm verify /backup/monday /backup/monday-noon\n\
+    Example: certadm verify CertLog.edb")]
 pub(crate) struct VerifyArgs {
-    /// A full set and the sets of logs that continue it, or sets of logs alone
+    /// A full set and the sets of logs that continue it, or sets of logs alone; also a Windows database or its logs
     #[arg(value_name = "SET", required = true)]
     pub(crate) sets: Vec<PathBuf>,
 }

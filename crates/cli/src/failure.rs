@@ -137,7 +137,7 @@ pub(crate) fn exit_for(code: Hresult) -> Exit {
         Hresult::REGDB_E_CLASSNOTREG,
         Hresult::CO_E_SERVER_EXEC_FAILURE,
     ];
-    const DAMAGED: [Hresult; 31] = [
+    const DAMAGED: [Hresult; 36] = [
         Hresult::ERROR_INVALID_DATA,
         Hresult::RPC_X_BAD_STUB_DATA,
         Hresult::LOG_FILE_CORRUPT,
@@ -167,6 +167,11 @@ pub(crate) fn exit_for(code: Hresult) -> Exit {
         Hresult::READ_VERIFY_FAILURE,
         Hresult::DATABASE_CORRUPTED,
         Hresult::ATTACHED_DATABASE_MISMATCH,
+        Hresult::CHECKPOINT_CORRUPT,
+        Hresult::DATABASE_DIRTY_SHUTDOWN,
+        Hresult::DB_TIME_TOO_NEW,
+        Hresult::DB_TIME_TOO_OLD,
+        Hresult::LOG_FILE_SIZE_MISMATCH,
         Hresult::FILE_NOT_FOUND,
         Hresult::DISK_IO,
     ];

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         },
         Command::User(command) => (command.name(), verbs::user::run(&command, output)),
         Command::Doctor(args) => ("doctor", verbs::doctor::run(&args, output)),
+        Command::Recover(args) => ("recover", verbs::recover::run(&args, output)),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output)),
         Command::Completions { shell } => ("completions", completions(shell)),
         Command::Man { dir } => ("man", man(&dir)),

@@ -89,10 +89,31 @@ impl Output {
         writeln!(std::io::stdout().lock(), "{text}").ok();
     }
 
+    /// A remark beside the result, on standard error; nothing with `--json` or `--quiet`.
+    pub(crate) fn remark(self, text: &str) {
+        if !self.json && !self.quiet {
+            writeln!(std::io::stderr().lock(), "note: {text}").ok();
+        }
+    }
+
+    /// A progress bar on a terminal that leaves nothing behind: for commands whose output is a table.
+    pub(crate) fn progress_on_stderr(self) -> Bar {
+        let terminal = std::io::stderr().is_terminal();
+        Bar {
+            output: self,
+            silent: self.json || self.quiet || !terminal,
+            bar: None,
+            stage: None,
+            terminal,
+            traceless: true,
+        }
+    }
+
     /// A progress bar on a terminal; elsewhere one line when a stage is through.
     pub(crate) fn progress(self) -> Bar {
         let silent = self.json || self.quiet;
-        Bar { output: self, silent, bar: None, stage: None, terminal: std::io::stderr().is_terminal() }
+        let terminal = std::io::stderr().is_terminal();
+        Bar { output: self, silent, bar: None, stage: None, terminal, traceless: false }
     }
 }
 
@@ -103,6 +124,8 @@ pub(crate) struct Bar {
     bar: Option<ProgressBar>,
     stage: Option<(Stage, u64, u64)>,
     terminal: bool,
+    /// Says nothing when a stage is through.
+    traceless: bool,
 }
 
 impl Bar {
@@ -112,6 +135,7 @@ impl Bar {
         }
         if let Some((stage, done, total)) = self.stage.take()
             && done >= total
+            && !self.traceless
         {
             self.output.line(format!("{}: 100%", stage.label()));
         }

@@ -16,12 +16,15 @@ pub(crate) enum Form {
 }
 
 /// One value of a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell {
     Nothing,
     Flag(bool),
     Number(i64),
+    Real(f64),
     Text(String),
+    /// Several values of one cell.
+    Many(Vec<Cell>),
 }
 
 impl From<i64> for Cell {
@@ -60,7 +63,9 @@ impl Cell {
             Self::Nothing => Value::Null,
             Self::Flag(flag) => (*flag).into(),
             Self::Number(number) => (*number).into(),
+            Self::Real(number) => (*number).into(),
             Self::Text(text) => text.clone().into(),
+            Self::Many(cells) => cells.iter().map(Self::to_json).collect(),
         }
     }
 
@@ -69,10 +74,13 @@ impl Cell {
             Self::Nothing => String::new(),
             Self::Flag(flag) => flag.to_string(),
             Self::Number(number) => number.to_string(),
+            Self::Real(number) => number.to_string(),
             Self::Text(text) if text.contains([',', '"', '\r', '\n']) => {
                 format!("\"{}\"", text.replace('"', "\"\""))
             }
             Self::Text(text) => text.clone(),
+            // The values as JSON has them, so that none is taken for another.
+            Self::Many(_) => Self::Text(self.to_json().to_string()).to_csv(),
         }
     }
 
@@ -82,7 +90,9 @@ impl Cell {
             Self::Flag(true) => "yes".to_owned(),
             Self::Flag(false) => "no".to_owned(),
             Self::Number(number) => number.to_string(),
+            Self::Real(number) => number.to_string(),
             Self::Text(text) => printable(text),
+            Self::Many(cells) => cells.iter().map(Self::for_a_person).collect::<Vec<_>>().join("; "),
         }
     }
 }
@@ -110,9 +120,19 @@ pub(crate) struct Column<R: 'static> {
 /// So many rows decide how wide the columns are; a longer value further down only shifts its own line.
 const MEASURED: usize = 200;
 
-/// Prints rows as they come.
-pub(crate) struct Printer<R: 'static> {
-    columns: &'static [Column<R>],
+/// The columns of a listing that one form shows, with the names it gives them.
+pub(crate) fn shown<R>(columns: &'static [Column<R>], form: Form) -> (Vec<&'static Column<R>>, Vec<String>) {
+    let shown = columns.iter().filter(|column| form != Form::Table || column.heading.is_some());
+    let name = |column: &'static Column<R>| match (form, column.heading) {
+        (Form::Table, Some(heading)) => (column, heading.to_owned()),
+        _ => (column, column.key.to_owned()),
+    };
+    shown.map(name).unzip()
+}
+
+/// Prints rows of cells as they come, under names that are known only when the file is.
+pub(crate) struct Lines {
+    names: Vec<String>,
     form: Form,
     out: BufWriter<StdoutLock<'static>>,
     /// Lines that wait until it is known how wide the columns are.
@@ -121,36 +141,38 @@ pub(crate) struct Printer<R: 'static> {
     objects: Vec<Value>,
 }
 
-impl<R> Printer<R> {
-    pub(crate) fn new(columns: &'static [Column<R>], form: Form) -> io::Result<Self> {
+impl Lines {
+    /// `names` are headings for a person, keys in the other forms.
+    pub(crate) fn new(names: Vec<String>, form: Form) -> io::Result<Self> {
         let out = BufWriter::new(io::stdout().lock());
-        let mut printer = Self { columns, form, out, waiting: Vec::new(), widths: None, objects: Vec::new() };
+        let mut lines = Self { names, form, out, waiting: Vec::new(), widths: None, objects: Vec::new() };
         match form {
-            Form::Table => {
-                let headings = columns.iter().filter_map(|column| column.heading);
-                printer.waiting.push(headings.map(str::to_owned).collect());
+            Form::Table => lines.waiting.push(lines.names.clone()),
+            Form::Csv => {
+                let names: Vec<_> =
+                    lines.names.iter().map(|name| Cell::Text(name.clone()).to_csv()).collect();
+                lines.csv_line(names.into_iter())?;
             }
-            Form::Csv => printer.csv_line(columns.iter().map(|column| column.key.to_owned()))?,
             Form::Json => {}
         }
-        Ok(printer)
+        Ok(lines)
     }
 
-    pub(crate) fn row(&mut self, row: &R) -> io::Result<()> {
+    /// One row, a cell for each name.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) -> io::Result<()> {
+        let cells = cells.into_iter();
         match self.form {
             Form::Table => {
-                let shown = self.columns.iter().filter(|column| column.heading.is_some());
-                let line: Vec<String> = shown.map(|column| (column.cell)(row).for_a_person()).collect();
+                let line: Vec<String> = cells.map(|cell| cell.for_a_person()).collect();
                 if self.widths.is_some() {
                     return self.table_line(&line);
                 }
                 self.waiting.push(line);
                 if self.waiting.len() > MEASURED { self.measure() } else { Ok(()) }
             }
-            Form::Csv => self.csv_line(self.columns.iter().map(|column| (column.cell)(row).to_csv())),
+            Form::Csv => self.csv_line(cells.map(|cell| cell.to_csv())),
             Form::Json => {
-                let members =
-                    self.columns.iter().map(|column| (column.key.to_owned(), (column.cell)(row).to_json()));
+                let members = self.names.iter().cloned().zip(cells.map(|cell| cell.to_json()));
                 self.objects.push(Value::Object(members.collect::<Map<_, _>>()));
                 Ok(())
             }
@@ -182,7 +204,11 @@ impl<R> Printer<R> {
     }
 
     fn csv_line(&mut self, fields: impl Iterator<Item = String>) -> io::Result<()> {
-        write!(self.out, "{}\r\n", fields.collect::<Vec<_>>().join(","))
+        for (place, field) in fields.enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            write!(self.out, "{comma}{field}")?;
+        }
+        write!(self.out, "\r\n")
     }
 }
 

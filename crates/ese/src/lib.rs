@@ -48,6 +48,7 @@ pub mod log;
 mod bytes;
 mod image;
 mod longvalue;
+mod overlay;
 mod record;
 
 pub use code::Code;

@@ -1,8 +1,9 @@
 //! The only way this crate touches a file: random-access bytes of a known size.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+
+pub use crate::overlay::Overlay;
 
 /// Random-access bytes to read. Implemented for files, memory and overlays.
 pub trait Pager {
@@ -37,7 +38,7 @@ pub trait PagerMut: Pager {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-fn end_of_file() -> io::Error {
+pub(crate) fn end_of_file() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than its structure says")
 }
 
@@ -201,129 +202,6 @@ impl PagerMut for FilePager {
     }
 }
 
-const BLOCK: usize = 4096;
-
-/// A read-only base with changes kept in memory: the target of a dry run.
-///
-/// Memory grows with the blocks that change, up to a stated cap.
-#[derive(Debug)]
-pub struct Overlay<P> {
-    base: P,
-    changed: HashMap<u64, Box<[u8; BLOCK]>>,
-    size: u64,
-    /// What of the base still shows: a cut hides the rest for good.
-    base_visible: u64,
-    cap: usize,
-}
-
-impl<P: Pager> Overlay<P> {
-    /// An overlay that refuses to hold more than `cap` bytes of changes.
-    pub fn new(base: P, cap: usize) -> Self {
-        let size = base.size();
-        Self { base, changed: HashMap::new(), size, base_visible: size, cap }
-    }
-
-    /// Bytes of changed blocks held in memory.
-    pub fn changed_bytes(&self) -> usize {
-        self.changed.len() * BLOCK
-    }
-
-    fn block_from_base(&self, block: u64) -> io::Result<Box<[u8; BLOCK]>> {
-        let mut bytes = Box::new([0; BLOCK]);
-        let start = block * BLOCK as u64;
-        let visible = self.base_visible.saturating_sub(start).min(BLOCK as u64);
-        // At most BLOCK, so the conversion cannot fail.
-        let visible = usize::try_from(visible).unwrap_or(BLOCK);
-        if visible != 0 {
-            self.base.read_at(start, &mut bytes[..visible])?;
-        }
-        Ok(bytes)
-    }
-}
-
-/// Splits a byte range at block boundaries: (block, offset in block, range in the caller's buffer).
-fn pieces(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, core::ops::Range<usize>)> {
-    let mut done = 0;
-    core::iter::from_fn(move || {
-        if done == length {
-            return None;
-        }
-        let at = offset + done as u64;
-        // The remainder is below BLOCK.
-        let within = usize::try_from(at % BLOCK as u64).unwrap_or(0);
-        let take = (BLOCK - within).min(length - done);
-        let piece = (at / BLOCK as u64, within, done..done + take);
-        done += take;
-        Some(piece)
-    })
-}
-
-impl<P: Pager> Pager for Overlay<P> {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let end = offset.checked_add(buffer.len() as u64).ok_or_else(end_of_file)?;
-        if self.size < end {
-            return Err(end_of_file());
-        }
-        for (block, within, part) in pieces(offset, buffer.len()) {
-            let take = part.len();
-            match self.changed.get(&block) {
-                Some(bytes) => buffer[part].copy_from_slice(&bytes[within..within + take]),
-                None => {
-                    buffer[part].copy_from_slice(&self.block_from_base(block)?[within..within + take]);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl<P: Pager> PagerMut for Overlay<P> {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let end = offset.checked_add(bytes.len() as u64).ok_or_else(end_of_file)?;
-        for (block, within, part) in pieces(offset, bytes.len()) {
-            let take = part.len();
-            if !self.changed.contains_key(&block) {
-                if self.cap < self.changed_bytes() + BLOCK {
-                    return Err(io::Error::new(
-                        io::ErrorKind::OutOfMemory,
-                        "the dry run changes more than fits in memory: recover to a file",
-                    ));
-                }
-                let from_base = self.block_from_base(block)?;
-                self.changed.insert(block, from_base);
-            }
-            if let Some(target) = self.changed.get_mut(&block) {
-                target[within..within + take].copy_from_slice(&bytes[part]);
-            }
-        }
-        self.size = self.size.max(end);
-        Ok(())
-    }
-
-    fn set_size(&mut self, size: u64) -> io::Result<()> {
-        if size < self.size {
-            self.base_visible = self.base_visible.min(size);
-            let last = size / BLOCK as u64;
-            self.changed.retain(|block, _| *block <= last);
-            if let Some(partial) = self.changed.get_mut(&last) {
-                // The remainder is below BLOCK.
-                let keep = usize::try_from(size % BLOCK as u64).unwrap_or(0);
-                partial[keep..].fill(0);
-            }
-        }
-        self.size = size;
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Copies all of `from` to `to`: the start of a recovery to a new file.
 ///
 /// # Errors
@@ -342,60 +220,24 @@ pub fn copy(from: &dyn Pager, to: &mut dyn PagerMut) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Write(u64, Vec<u8>),
-        Size(u64),
+/// Whether two files hold the same bytes.
+///
+/// # Errors
+/// What either side says.
+pub(crate) fn same_bytes(one: &dyn Pager, other: &dyn Pager) -> io::Result<bool> {
+    if one.size() != other.size() {
+        return Ok(false);
     }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (0..20_000u64, proptest::collection::vec(any::<u8>(), 0..9000))
-                .prop_map(|(at, bytes)| Step::Write(at, bytes)),
-            (0..20_000u64).prop_map(Step::Size),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn an_overlay_reads_as_the_changed_file_would(
-            base in proptest::collection::vec(any::<u8>(), 0..16_000),
-            steps in proptest::collection::vec(step(), 0..12),
-        ) {
-            let mut plain = base.clone();
-            let mut overlay = Overlay::new(base, usize::MAX);
-            for step in steps {
-                match step {
-                    Step::Write(at, bytes) => {
-                        // A write beyond the end leaves a gap of zeros in both.
-                        plain.write_at(at, &bytes).unwrap();
-                        overlay.write_at(at, &bytes).unwrap();
-                    }
-                    Step::Size(size) => {
-                        plain.set_size(size).unwrap();
-                        overlay.set_size(size).unwrap();
-                    }
-                }
-                prop_assert_eq!(plain.size(), overlay.size());
-                let mut read = vec![0; plain.len()];
-                overlay.read_at(0, &mut read).unwrap();
-                prop_assert_eq!(&read, &plain);
-            }
+    let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut offset = 0;
+    while offset < one.size() {
+        let take = usize::try_from(one.size() - offset).unwrap_or(left.len()).min(left.len());
+        one.read_at(offset, &mut left[..take])?;
+        other.read_at(offset, &mut right[..take])?;
+        if left[..take] != right[..take] {
+            return Ok(false);
         }
+        offset += take as u64;
     }
-
-    #[test]
-    fn an_overlay_stops_at_its_cap_and_reads_past_the_end_fail() {
-        let mut overlay = Overlay::new(vec![0; 3 * BLOCK], BLOCK);
-        overlay.write_at(0, &[1]).unwrap();
-        let error = overlay.write_at(BLOCK as u64, &[1]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
-        let error = overlay.read_at(u64::MAX, &mut [0; 2]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-    }
+    Ok(true)
 }

@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 
 use crate::backup::PatchPage;
+use crate::bytes::index;
+use crate::checksum::{PageCheck, check_page, flip};
 use crate::code::Code;
 use crate::database::Database;
 use crate::error::Error;
 use crate::finding::{Finding, Kind, Place, Severity};
 use crate::header::{DatabaseHeader, State};
 use crate::lgpos::{Lgpos, Signature};
-use crate::log::chain::{ChainCodes, check_contents, check_inside, check_link, check_name};
+use crate::log::chain::{ChainCodes, Predecessor, check_inside, check_link, check_name, generation_of_name};
 use crate::log::{LogFile, LogHeader};
-use crate::pager::{Overlay, Pager, PagerMut, copy};
+use crate::pager::{Overlay, Pager, PagerMut, copy, same_bytes};
 use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
 
@@ -143,10 +145,24 @@ impl<'a> Plan<'a> {
     /// As [`Plan::recover`]; [`Error::Io`] of kind `OutOfMemory` when the cap is reached.
     pub fn rehearse(&self, cap: usize, progress: &mut dyn FnMut(Progress)) -> Result<Outcome, Error> {
         self.check_promising()?;
-        match self.database {
-            Some(file) => self.replay(Overlay::new(file, cap), progress),
-            None => self.replay(Overlay::new(Vec::new(), cap), progress),
-        }
+        Ok(match self.database {
+            Some(file) => self.replay(Overlay::new(file, cap), progress)?.1,
+            None => self.replay(Overlay::new(Vec::new(), cap), progress)?.1,
+        })
+    }
+
+    /// Replays onto `target`, which holds the same bytes as the database given, and gives it back recovered: an
+    /// [`Overlay`] over the database, to look at what a recovery would give.
+    ///
+    /// # Errors
+    /// As [`Plan::recover`].
+    pub fn replay_onto<T: PagerMut>(
+        &self,
+        target: T,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(T, Outcome), Error> {
+        self.check_promising()?;
+        self.replay(target, progress)
     }
 
     /// Copies the database to `output` and brings it to the state of the last log. The input is never changed.
@@ -164,10 +180,13 @@ impl<'a> Plan<'a> {
     ) -> Result<Outcome, Error> {
         self.check_promising()?;
         match self.database {
-            Some(file) => copy(file, output)?,
+            Some(file) => {
+                copy(file, output)?;
+                correct_bits(output, self.page_size)?;
+            }
             None => output.set_size(0)?,
         }
-        self.replay(output, progress)
+        Ok(self.replay(output, progress)?.1)
     }
 
     /// Reads every log given, not only those a recovery needs: size, framing to the end, records by their lengths,
@@ -179,14 +198,12 @@ impl<'a> Plan<'a> {
         let last = self.given().map_or(0, |given| given.high);
         let mut findings = Vec::new();
         let mut records = 0;
-        let mut previous: Option<LogFile> = None;
+        let mut previous: Option<Predecessor> = None;
         for (generation, (_, input)) in &self.logs {
             let log = LogFile::open(input.file)?;
-            if let Some(previous) = previous.as_ref().filter(|log| log.header().generation + 1 == *generation)
-            {
-                findings.extend(check_contents(previous, log.header(), self.codes()));
-            }
-            findings.extend(check_inside(&log, *generation < last, self.codes()));
+            let codes = self.codes_of(*generation);
+            findings.extend(previous.and_then(|previous| previous.check(log.header(), codes)));
+            findings.extend(self.judge_inside(&log, last));
             for record in log.records() {
                 match record {
                     Ok(_) => records += 1,
@@ -199,7 +216,7 @@ impl<'a> Plan<'a> {
                 }
             }
             progress(Progress { generation: *generation, last, records });
-            previous = Some(log);
+            previous = Some(Predecessor::of(&log));
         }
         Ok(findings)
     }
@@ -210,6 +227,35 @@ impl<'a> Plan<'a> {
             header.state() != State::CleanShutdown && !header.current_full_backup().is_set()
         };
         if self.header.as_ref().is_some_and(in_use) { ChainCodes::START } else { ChainCodes::RESTORE }
+    }
+
+    /// The same for one log. The range of a restore is told by the names of its logs (certbcli.md 9.2): a current log,
+    /// whose name has no number, lies behind it.
+    fn codes_of(&self, generation: u32) -> ChainCodes {
+        if self.is_behind_the_range(generation) { ChainCodes::EXISTING } else { self.codes() }
+    }
+
+    fn is_behind_the_range(&self, generation: u32) -> bool {
+        let numbered = self.logs.iter().filter(|(_, (_, input))| generation_of_name(input.name).is_some());
+        let high = numbered.map(|(generation, _)| *generation).max();
+        let needed = self.required.map_or(0, |required| required.high);
+        self.is_copy() && needed < generation && high.is_some_and(|high| high < generation)
+    }
+
+    fn is_copy(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| header.current_full_backup().is_set())
+    }
+
+    /// Size and inner state of one log. Damage behind the range of a restore only ends the replay.
+    fn judge_inside(&self, log: &LogFile, last: u32) -> Vec<Finding> {
+        let generation = log.header().generation;
+        let mut findings = check_inside(log, generation < last, self.codes_of(generation));
+        if self.is_behind_the_range(generation) {
+            for finding in &mut findings {
+                finding.severity = finding.severity.min(Severity::Warning);
+            }
+        }
+        findings
     }
 
     fn check_promising(&self) -> Result<(), Error> {
@@ -278,7 +324,7 @@ impl<'a> Plan<'a> {
                     other => other,
                 };
                 let text = format!("{}: {error}", log.name);
-                let generation = crate::log::chain::generation_of_name(log.name).unwrap_or(0);
+                let generation = generation_of_name(log.name).unwrap_or(0);
                 self.findings.push(Finding::damage(
                     kind,
                     code,
@@ -341,7 +387,7 @@ impl<'a> Plan<'a> {
             if signature != reference {
                 self.findings.push(Finding::damage(
                     Kind::LogForeign,
-                    self.codes().foreign_log,
+                    self.codes_of(generation).foreign_log,
                     Place::Log(generation),
                     format!("it is of the sequence {signature}, the others of {reference}"),
                     "take all logs from the backups of one CA, made after its last restore",
@@ -360,7 +406,7 @@ impl<'a> Plan<'a> {
                 "add this log from the backup it belongs to",
             )
         };
-        let is_copy = self.header.as_ref().is_some_and(|header| header.current_full_backup().is_set());
+        let is_copy = self.is_copy();
         let given = self.given();
         if let Some(required) = self.required {
             let low = given.map_or(u32::MAX, |given| given.low);
@@ -390,17 +436,19 @@ impl<'a> Plan<'a> {
         let Some(given) = given else {
             return;
         };
-        let inner = self.codes().missing;
         let mut expected = given.low;
         let mut listed = 0;
+        let mut gaps = Vec::new();
         for generation in self.logs.keys() {
             while expected < *generation && listed < MOST_MISSING {
                 listed += 1;
-                self.findings.push(missing(inner, expected, "missing between the others".to_owned()));
+                let code = self.codes_of(*generation).missing;
+                gaps.push(missing(code, expected, "missing between the others".to_owned()));
                 expected += 1;
             }
             expected = generation.saturating_add(1);
         }
+        self.findings.extend(gaps);
     }
 
     fn judge_links(&mut self) {
@@ -411,7 +459,7 @@ impl<'a> Plan<'a> {
                 && previous.generation + 1 == header.generation
                 && previous.signature == header.signature
             {
-                found.extend(check_link(previous, header, self.codes()));
+                found.extend(check_link(previous, header, self.codes_of(header.generation)));
             }
             previous = Some(header);
         }
@@ -422,7 +470,7 @@ impl<'a> Plan<'a> {
         &self,
         mut target: T,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Outcome, Error> {
+    ) -> Result<(T, Outcome), Error> {
         let page_size = self.page_size.ok_or_else(|| Error::Refused {
             code: Code::ATTACHED_DATABASE_MISMATCH,
             problem: "neither a database nor a log was given".to_owned(),
@@ -433,22 +481,20 @@ impl<'a> Plan<'a> {
             target.set_size(target.size().saturating_sub(page_size.bytes64()))?;
         }
         let last = self.given().map_or(0, |given| given.high);
-        let needed = self.required.map_or(0, |required| required.high);
         let mut replayer = Replayer::new(target, self.header.clone(), page_size);
         let mut findings = Vec::new();
         let mut reached = Lgpos::default();
-        let mut previous: Option<LogFile> = None;
+        let mut previous: Option<Predecessor> = None;
         for (generation, (_, input)) in self.logs.range(start..) {
             let log = LogFile::open(input.file)?;
-            if let Some(previous) = &previous
-                && let Some(finding) = check_contents(previous, log.header(), self.codes())
-            {
+            let codes = self.codes_of(*generation);
+            if let Some(finding) = previous.and_then(|previous| previous.check(log.header(), codes)) {
                 return Err(fatal(*generation, &finding));
             }
-            let inside = check_inside(&log, *generation < last, self.codes());
-            let damage = inside.iter().find(|finding| finding.severity == Severity::Damage);
+            let inside = self.judge_inside(&log, last);
+            let damage = inside.iter().find(|finding| Severity::Warning <= finding.severity);
             if let Some(finding) = damage
-                && *generation <= needed
+                && self.is_mandatory(*generation)
             {
                 return Err(fatal(*generation, finding));
             }
@@ -464,10 +510,19 @@ impl<'a> Plan<'a> {
             if ends_here {
                 break;
             }
-            previous = Some(log);
+            previous = Some(Predecessor::of(&log));
         }
-        let (_, header, counts) = replayer.finish()?;
-        Ok(Outcome { header, counts, reached, findings })
+        let (target, header, counts) = replayer.finish()?;
+        Ok((target, Outcome { header, counts, reached, findings }))
+    }
+
+    /// Logs that a recovery may not do without: those the database needs, and all that a restore names.
+    fn is_mandatory(&self, generation: u32) -> bool {
+        match self.required {
+            Some(_) if self.is_copy() => !self.is_behind_the_range(generation),
+            Some(required) => generation <= required.high,
+            None => false,
+        }
     }
 
     /// Generation to start with: replaying too much is safe, too little is not.
@@ -486,6 +541,32 @@ fn fatal(generation: u32, finding: &Finding) -> Error {
         code: finding.code.unwrap_or(Code::LOG_CORRUPT_IN_RESTORE),
         problem: format!("{}: {}; {}", finding.place, finding.text, finding.advice),
     }
+}
+
+/// Turns single flipped bits of pages back, which reading would do only in memory.
+fn correct_bits(output: &mut dyn PagerMut, page_size: Option<PageSize>) -> Result<(), Error> {
+    const STRIDE: usize = 1 << 20;
+    let Some(size) = page_size else {
+        return Ok(());
+    };
+    let slots = (output.size() / size.bytes64()).saturating_sub(2);
+    // So that the count below always gets past it.
+    let slots = u32::try_from(slots).unwrap_or(u32::MAX).min(u32::MAX - 1);
+    let mut buffer = vec![0; STRIDE];
+    let mut number = 1u32;
+    while number <= slots {
+        let take = index(slots - number).saturating_add(1).min(STRIDE / size.bytes());
+        let pages = &mut buffer[..take * size.bytes()];
+        output.read_at(size.offset_of(number), pages)?;
+        for page in pages.chunks_exact_mut(size.bytes()) {
+            if let PageCheck::Correctable(bits) = check_page(page, number) {
+                bits.iter().for_each(|bit| flip(page, *bit));
+                output.write_at(size.offset_of(number), page)?;
+            }
+            number = number.saturating_add(1);
+        }
+    }
+    Ok(())
 }
 
 fn required_range(header: &DatabaseHeader, patch: Option<&PatchPage>) -> Option<Range> {
@@ -511,22 +592,4 @@ fn most_common(all: &[(u32, Signature)]) -> Option<Signature> {
     let count = |signature: &Signature| all.iter().filter(|(_, other)| other == signature).count();
     let (_, signature) = all.iter().max_by_key(|(_, signature)| count(signature))?;
     Some(*signature)
-}
-
-fn same_bytes(one: &dyn Pager, other: &dyn Pager) -> Result<bool, Error> {
-    if one.size() != other.size() {
-        return Ok(false);
-    }
-    let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-    let mut offset = 0;
-    while offset < one.size() {
-        let take = usize::try_from(one.size() - offset).unwrap_or(left.len()).min(left.len());
-        one.read_at(offset, &mut left[..take])?;
-        other.read_at(offset, &mut right[..take])?;
-        if left[..take] != right[..take] {
-            return Ok(false);
-        }
-        offset += take as u64;
-    }
-    Ok(true)
 }

@@ -176,7 +176,8 @@ fn missing_logs_have_the_codes_of_the_table() {
 
 #[test]
 fn wrong_logs_have_the_codes_of_the_table() {
-    let Some(set) = Set::mail() else { return };
+    let Some(mut set) = Set::mail() else { return };
+    set.logs[1].0 = "edb00002.log".into();
     let with = |change: &dyn Fn(&mut Set)| {
         let mut changed = Set { database: set.database.clone(), logs: set.logs.clone() };
         change(&mut changed);
@@ -212,6 +213,7 @@ fn wrong_logs_have_the_codes_of_the_table() {
     assert_eq!(codes, [Code::GIVEN_LOG_NOT_CONTIGUOUS]);
     // A gap.
     let codes = with(&|set| {
+        set.logs[1].0 = "edb00003.log".into();
         edit_header(&mut set.logs[1].1, 4, &3u32.to_le_bytes());
     });
     assert_eq!(codes, [Code::MISSING_RESTORE_LOGS]);
@@ -223,6 +225,19 @@ fn wrong_logs_have_the_codes_of_the_table() {
     // Another page size.
     let codes = with(&|set| edit_header(&mut set.logs[1].1, 14, &4096u16.to_le_bytes()));
     assert_eq!(codes, [Code::DATABASE_LOG_SET_MISMATCH]);
+}
+
+#[test]
+fn a_current_log_behind_the_range_of_a_restore_has_codes_of_its_own() {
+    let Some(set) = Set::mail() else { return };
+    let with = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut changed = Set { database: set.database.clone(), logs: set.logs.clone() };
+        change(&mut changed.logs[1].1);
+        changed.codes()
+    };
+    assert_eq!(with(&|log| edit_header(log, 44, &[1, 2, 3])), [Code::EXISTING_LOG_BAD_SIGNATURE]);
+    assert_eq!(with(&|log| edit_header(log, 24, &[9])), [Code::EXISTING_LOG_NOT_CONTIGUOUS]);
+    assert_eq!(with(&|log| edit_header(log, 4, &3u32.to_le_bytes())), [Code::MISSING_CURRENT_LOGS]);
 }
 
 #[test]
@@ -238,6 +253,9 @@ fn damage_inside_logs_stops_where_it_is_required_and_only_ends_the_replay_behind
     let outcome = behind.rehearse().unwrap();
     assert_eq!(outcome.findings[0].kind, Kind::LogDamaged);
     assert!(outcome.reached.segment < 9);
+    // The same log under the name of its generation is a part of the restore.
+    behind.logs[1].0 = "edb00002.log".into();
+    assert_eq!(behind.rehearse().unwrap_err().code(), Code::LOG_CORRUPT_IN_RESTORE);
 
     let mut short = Set { database: set.database, logs: set.logs };
     short.logs[0].1.truncate(3000 * 4);

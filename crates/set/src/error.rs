@@ -72,6 +72,20 @@ pub enum Error {
         /// Bytes delivered.
         delivered: u64,
     },
+    /// A database or log of a Windows CA cannot be used.
+    #[error("{path}: {source}")]
+    Windows {
+        /// The file, or the set.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: certadm_ese::Error,
+    },
+    /// A file of that name is there already.
+    #[error("{path} already exists")]
+    WouldOverwrite {
+        /// The file.
+        path: PathBuf,
+    },
     /// The sets given do not go together.
     #[error("{detail}")]
     Combination {
@@ -92,6 +106,11 @@ impl Error {
             Self::Call(error) => error.code,
             Self::Store(error) => error.hresult(),
             Self::TargetNotEmpty { .. } | Self::TargetInUse { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
+            Self::WouldOverwrite { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::Windows { source: certadm_ese::Error::Io(error), .. } => {
+                certadm_store::error::io_hresult(error)
+            }
+            Self::Windows { source, .. } => source.code().hresult(),
             Self::NotASet { .. } => Hresult::ERROR_DIRECTORY,
             Self::BadManifest { .. } | Self::BadName { .. } | Self::SizeLied { .. } => {
                 Hresult::ERROR_INVALID_DATA
@@ -131,8 +150,33 @@ impl Error {
             Self::Combination { .. } => {
                 "bring the full set and every set of logs after it, of one CA".to_owned()
             }
+            Self::Windows { source, .. } => windows_remedy(source).to_owned(),
+            Self::WouldOverwrite { .. } => "name another place; nothing is ever overwritten".to_owned(),
             Self::Registration(_) => "finish the other restore first".to_owned(),
         }
+    }
+}
+
+/// What to do about an error of the Windows format.
+pub(crate) fn windows_remedy(error: &certadm_ese::Error) -> &'static str {
+    use certadm_ese::{Code, Error as Ese};
+    match error {
+        Ese::Io(_) => "check the disk, the path and its permissions",
+        Ese::NoSuchTable { .. } | Ese::NoSuchColumn { .. } => {
+            "name a table that is there; `certadm show` lists them"
+        }
+        Ese::UnknownRecord { .. } | Ese::UnsupportedCompression { .. } | Ese::Encrypted => {
+            "restore or read it on the Windows that wrote it"
+        }
+        Ese::Refused { .. } => "run `certadm verify` on the same sets: it names everything that is missing",
+        Ese::Replay { code: Code::DBTIME_TOO_OLD, .. } => {
+            "add the logs from the backup's first generation on, or use an older set"
+        }
+        Ese::Replay { code: Code::DBTIME_TOO_NEW, .. } => {
+            "take the database and its logs from one CA and one backup"
+        }
+        Ese::Replay { code: Code::BAD_LOG_VERSION, .. } => "recover it with the Windows that wrote it",
+        _ => "take this file from another copy of the set, or use an older set",
     }
 }
 

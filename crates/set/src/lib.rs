@@ -13,6 +13,7 @@ pub mod restore;
 pub mod scratch;
 pub mod take;
 pub mod verify;
+pub mod windows;
 mod writer;
 
 pub use error::{Error, Result};

@@ -13,6 +13,8 @@ pub enum Stage {
     Verify,
     /// The database is checked with its logs applied.
     Integrity,
+    /// Logs of a Windows CA are replayed.
+    Replay,
     /// Logs are deleted at the CA.
     Truncate,
 }
@@ -26,6 +28,7 @@ impl Stage {
             Self::ReadBack => "Reading back",
             Self::Verify => "Verifying",
             Self::Integrity => "Integrity check",
+            Self::Replay => "Replaying logs",
             Self::Truncate => "Truncating logs",
         }
     }

@@ -77,7 +77,9 @@ impl Set {
                 Some("edb") => {
                     return Err(Error::NotASet {
                         path: path.to_owned(),
-                        detail: "it holds a Windows database, which this version cannot read yet".to_owned(),
+                        detail:
+                            "it holds a Windows database, which certutil restores; see also certadm recover"
+                                .to_owned(),
                     });
                 }
                 Some("db") if image.replace(file.clone()).is_some() => {

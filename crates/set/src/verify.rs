@@ -18,6 +18,7 @@ use crate::manifest::{FileEntry, Role};
 use crate::progress::{Progress, Stage};
 use crate::reader::Set;
 use crate::scratch::{self, Content};
+use crate::windows::{self, WindowsSet};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +57,8 @@ pub struct Report {
     pub range: Option<GenerationRange>,
     /// What the recovered database holds, when it could be looked at.
     pub content: Option<Content>,
+    /// What only sets of a Windows CA have to tell.
+    pub windows: Option<windows::Outcome>,
 }
 
 impl Report {
@@ -69,9 +72,21 @@ impl Report {
         self.severity() < Severity::Error
     }
 
+    /// Whether a restore or recovery of just these sets would work.
+    pub fn is_restorable(&self) -> bool {
+        let replayed = match &self.windows {
+            Some(windows) => windows.replay.is_some(),
+            None => self.range.is_some(),
+        };
+        self.is_good() && replayed
+    }
+
     /// The verdict in one sentence.
     pub fn verdict(&self) -> String {
         let grave = self.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        if let Some(windows) = &self.windows {
+            return self.windows_verdict(windows, grave);
+        }
         match (grave, self.range, &self.content) {
             (0, Some(range), Some(content)) => format!(
                 "restorable: generations {:x} to {:x}, {} certificates, database sound",
@@ -82,6 +97,22 @@ impl Report {
             (0, _, _) => "sound, but only restorable together with the full set it continues".to_owned(),
             (1, _, _) => "NOT restorable: 1 finding".to_owned(),
             (count, _, _) => format!("NOT restorable: {count} findings"),
+        }
+    }
+
+    fn windows_verdict(&self, windows: &windows::Outcome, grave: usize) -> String {
+        let first = self.findings.iter().find(|finding| finding.severity == Severity::Error);
+        match (first, &windows.replay) {
+            (Some(first), _) => {
+                let more = match grave {
+                    1 => String::new(),
+                    2 => ", and 1 further finding".to_owned(),
+                    more => format!(", and {} further findings", more - 1),
+                };
+                format!("NOT restorable: {} [{}]{more}", first.detail, first.code)
+            }
+            (None, Some(replay)) => replay.sentence(),
+            (None, None) => "sound, but only restorable together with the full set it continues".to_owned(),
         }
     }
 
@@ -99,8 +130,18 @@ impl Report {
 /// Verifies a full set and the sets of logs that continue it, or sets of logs alone.
 ///
 /// Hashes are compared on one thread while another checks links and lets SQLite look at a scratch recovery.
+///
+/// Sets and loose files of a Windows CA are recognised and replayed in memory.
 pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
     let mut report = Report::default();
+    match WindowsSet::find_all(paths) {
+        Ok(Some(sets)) => return verify_windows(&sets, progress),
+        Ok(None) => {}
+        Err(error) => {
+            report.add(Severity::Error, paths.first().map_or(Path::new(""), PathBuf::as_path), &error);
+            return report;
+        }
+    }
     let mut sets = Vec::new();
     for path in paths {
         match Set::open(path) {
@@ -123,6 +164,7 @@ pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
         for result in results {
             match result {
                 Hashed::Progress { done, total } => progress.at(Stage::Verify, done, total),
+                Hashed::At(stage, done, total) => progress.at(stage, done, total),
                 Hashed::Done(bytes) => report.bytes += bytes,
                 Hashed::Failed(path, error) => report.add(Severity::Error, &path, &error),
             }
@@ -162,16 +204,80 @@ pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
     report
 }
 
+/// Hashes on one thread, pages and replay on another.
+fn verify_windows(sets: &[WindowsSet], progress: &mut dyn Progress) -> Report {
+    let mut report = Report::default();
+    for set in sets {
+        match &set.sealed {
+            Some(sealed) => note_strangers(sealed, &mut report),
+            None if set.path.is_dir() => note_unsealed(&set.path, &mut report),
+            None => {}
+        }
+    }
+    let sealed: Vec<Set> = sets.iter().filter_map(|set| set.sealed.clone()).collect();
+    let examined = std::thread::scope(|scope| {
+        let (sender, results) = channel();
+        let to_hash = &sealed;
+        let hash_sender = sender.clone();
+        scope.spawn(move || hash_all(to_hash, &hash_sender));
+        let examiner = scope.spawn(move || windows::examine(sets, &mut Forward(sender)));
+        let (mut hashed, mut read) = ((0, 0), (0, 0));
+        for result in results {
+            match result {
+                Hashed::Progress { done, total } => hashed = (done, total),
+                Hashed::At(Stage::Verify, done, total) => read = (done, total),
+                Hashed::At(stage, done, total) => {
+                    progress.at(stage, done, total);
+                    continue;
+                }
+                Hashed::Done(bytes) => report.bytes += bytes,
+                Hashed::Failed(path, error) => report.add(Severity::Error, &path, &error),
+            }
+            progress.at(Stage::Verify, hashed.0 + read.0, hashed.1 + read.1);
+        }
+        examiner.join()
+    });
+    match examined {
+        Ok(examined) => {
+            report.findings.extend(examined.findings);
+            report.bytes = report.bytes.max(examined.bytes);
+            report.range = examined.range;
+            report.content = examined.content;
+            report.windows = Some(examined.outcome);
+        }
+        Err(_) => {
+            let path = sets.first().map(|set| set.path.clone()).unwrap_or_default();
+            let detail = "a worker thread failed".to_owned();
+            report.add(Severity::Error, &path.clone(), &Error::NotASet { path, detail });
+        }
+    }
+    report
+}
+
+/// Progress of the examining thread, told by the one that shows it.
+struct Forward(Sender<Hashed>);
+
+impl Progress for Forward {
+    fn at(&mut self, stage: Stage, done: u64, total: u64) {
+        // The receiver goes away only when the verification is over.
+        self.0.send(Hashed::At(stage, done, total)).ok();
+    }
+}
+
+fn note_unsealed(path: &Path, report: &mut Report) {
+    report.findings.push(Finding {
+        severity: Severity::Note,
+        code: Hresult::S_OK,
+        path: path.to_owned(),
+        detail: "the set is unsealed: it has no manifest to compare its files with".to_owned(),
+        remedy: "take sets with `certadm backup` to have them sealed".to_owned(),
+    });
+}
+
 /// Files in a sealed set that its manifest does not know, and sets without a seal.
 fn note_strangers(set: &Set, report: &mut Report) {
     let Some(manifest) = &set.manifest else {
-        report.findings.push(Finding {
-            severity: Severity::Note,
-            code: Hresult::S_OK,
-            path: set.path.clone(),
-            detail: "the set is unsealed: it has no manifest to compare its files with".to_owned(),
-            remedy: "take sets with `certadm backup` to have them sealed".to_owned(),
-        });
+        note_unsealed(&set.path, report);
         return;
     };
     let known: BTreeSet<PathBuf> =
@@ -192,6 +298,7 @@ fn note_strangers(set: &Set, report: &mut Report) {
 
 enum Hashed {
     Progress { done: u64, total: u64 },
+    At(Stage, u64, u64),
     Done(u64),
     Failed(PathBuf, Error),
 }

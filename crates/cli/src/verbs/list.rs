@@ -8,6 +8,7 @@ use certadm_ca::{CertificateChoice, Serial, export_certificate};
 use certadm_set::Set;
 use certadm_set::chain::combine;
 use certadm_set::scratch::Recovered;
+use certadm_set::windows::WindowsSet;
 use certadm_store::{Folder, Writer};
 use clap::{Args, ValueEnum};
 use rusqlite::Connection;
@@ -15,27 +16,32 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{Done, Output};
-use crate::table::{Column, Form, Printer};
+use crate::table::{Cell, Column, Form, Lines, shown};
 use crate::verbs::files::{create_dir, write_new};
-use crate::verbs::listing;
+use crate::verbs::list_windows::What;
+use crate::verbs::{list_windows, listing};
 
 /// `certadm list`
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "certadm list [OPTIONS] --dir <DIR> [TABLE]\n       certadm list [OPTIONS] <SET> [LOGSET]... [TABLE]"
+    override_usage = "certadm list [OPTIONS] --dir <DIR> [TABLE]\n       certadm list [OPTIONS] <SET|EDB> [LOGSET]... [TABLE]"
 )]
 #[command(
     after_help = "Tables: requests, certificates (if none is named), revoked, extensions, attributes, crls\n\
     Example: certadm list /backup/monday /backup/monday-noon revoked\n\
-    Example: certadm list --dir /srv/ca requests --csv"
+    Example: certadm list --dir /srv/ca requests --csv\n\
+    Example: certadm list CertLog.edb --table Requests --csv"
 )]
 pub(crate) struct ListArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// A full set and the sets of logs that continue it; then the table's name
+    /// A full set and the sets of logs that continue it, or a Windows database; then the table's name
     #[arg(value_name = "SET|TABLE")]
     words: Vec<PathBuf>,
+    /// Any table of a Windows database by its name in the file, with every column
+    #[arg(long, value_name = "T", conflicts_with = "export_certs")]
+    table: Option<String>,
     #[command(flatten)]
     how: HowArgs,
     /// Write each certificate listed to this folder as SERIAL.pem; none is overwritten
@@ -85,6 +91,20 @@ pub(crate) enum Table {
     Crls,
 }
 
+impl Table {
+    /// Its name on the command line and in the result.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Certificates => "certificates",
+            Self::Revoked => "revoked",
+            Self::Extensions => "extensions",
+            Self::Attributes => "attributes",
+            Self::Crls => "crls",
+        }
+    }
+}
+
 pub(crate) fn run(args: &ListArgs, output: Output) -> Result<Done, Failure> {
     let (table, sets) = match args.words.split_last() {
         Some((last, before)) => match last.to_str().map(|word| Table::from_str(word, false)) {
@@ -97,6 +117,15 @@ pub(crate) fn run(args: &ListArgs, output: Output) -> Result<Done, Failure> {
         return Err(Failure::usage("--export-certs goes with the tables certificates and revoked"));
     }
     let lister = Lister::new(args.how, args.export_certs.as_deref(), output)?;
+    if args.dir.is_none()
+        && let Some(found) = WindowsSet::find_all(sets)?
+    {
+        let what = args.table.as_ref().map_or(What::View(table), |name| What::Table(name));
+        return list_windows::list(lister, &found, what, output);
+    }
+    if args.table.is_some() {
+        return Err(Failure::usage("--table goes with a database of a Windows CA; this is none"));
+    }
     let source = match (&args.dir, sets) {
         (Some(dir), []) => Source::Live(Writer::open(&Folder::new(dir))?),
         (None, [_, ..]) => open_sets(sets)?,
@@ -114,13 +143,13 @@ pub(crate) fn run_ca(args: &CaListArgs, output: Output) -> Result<Done, Failure>
     lister.list(Writer::open(&Folder::new(&args.dir))?.connection(), args.table)
 }
 
-enum Source {
+pub(super) enum Source {
     Live(Writer),
     Set(Recovered),
 }
 
 impl Source {
-    fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Connection {
         match self {
             Self::Live(writer) => writer.connection(),
             Self::Set(recovered) => recovered.connection(),
@@ -129,14 +158,14 @@ impl Source {
 }
 
 /// The database as a restore of these sets would give it.
-fn open_sets(paths: &[PathBuf]) -> Result<Source, Failure> {
+pub(super) fn open_sets(paths: &[PathBuf]) -> Result<Source, Failure> {
     let sets = paths.iter().map(|path| Set::open(path)).collect::<Result<Vec<_>, _>>()?;
     let combined = combine(&sets)?;
     Ok(Source::Set(Recovered::open(&combined.image, &combined.check()?)?))
 }
 
 /// Why a listing ends before its last row.
-enum Stop {
+pub(super) enum Stop {
     /// As many rows as were asked for.
     Limit,
     /// Nobody reads on.
@@ -150,10 +179,10 @@ impl<E: Into<Failure>> From<E> for Stop {
     }
 }
 
-struct Lister<'a> {
-    form: Form,
+pub(super) struct Lister<'a> {
+    pub(super) form: Form,
     limit: usize,
-    export: Option<Export<'a>>,
+    pub(super) export: Option<Export<'a>>,
 }
 
 impl<'a> Lister<'a> {
@@ -170,9 +199,9 @@ impl<'a> Lister<'a> {
 
     fn list(mut self, connection: &Connection, table: Table) -> Result<Done, Failure> {
         if let Some(export) = &self.export {
-            create_dir(export.dir)?;
+            export.prepare()?;
         }
-        let (count, truncated, rows) = match table {
+        let listed = match table {
             Table::Requests => self.rows(listing::REQUESTS, |visit| certadm_ca::requests(connection, visit)),
             Table::Extensions => {
                 self.rows(listing::EXTENSIONS, |visit| certadm_ca::extensions(connection, visit))
@@ -187,13 +216,7 @@ impl<'a> Lister<'a> {
             Table::Revoked => self
                 .certificates(connection, listing::REVOKED, |visit| certadm_ca::revoked(connection, visit)),
         }?;
-        Ok(Done::good(json!({
-            "table": table.to_possible_value().map(|value| value.get_name().to_owned()),
-            "rows": rows,
-            "count": count,
-            "truncated": truncated,
-            "exported": self.export.map(|export| json!({ "dir": export.dir, "certificates": export.written })),
-        })))
+        Ok(self.done(table.name(), listed))
     }
 
     fn certificates(
@@ -201,7 +224,7 @@ impl<'a> Lister<'a> {
         connection: &Connection,
         columns: &'static [Column<CertificateRow>],
         all: impl FnOnce(&mut dyn FnMut(CertificateRow) -> Result<(), Stop>) -> Result<(), Stop>,
-    ) -> Result<(usize, bool, Vec<Value>), Failure> {
+    ) -> Result<Listed, Failure> {
         let mut export = self.export.take();
         let listed = self.rows(columns, |visit| {
             all(&mut |row| {
@@ -217,38 +240,70 @@ impl<'a> Lister<'a> {
         listed
     }
 
-    /// Prints the rows that `all` gives to its visitor. Returns how many, whether there were more, and the rows
-    /// themselves for JSON.
+    /// Prints the rows that `all` gives to its visitor.
     fn rows<R>(
         &self,
         columns: &'static [Column<R>],
         all: impl FnOnce(&mut dyn FnMut(R) -> Result<(), Stop>) -> Result<(), Stop>,
-    ) -> Result<(usize, bool, Vec<Value>), Failure> {
-        let mut count = 0;
-        let mut truncated = false;
-        let mut printer = match Printer::new(columns, self.form) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok((0, true, Vec::new())),
+    ) -> Result<Listed, Failure> {
+        let (columns, names) = shown(columns, self.form);
+        self.lines(names, |visit| {
+            all(&mut |row| visit(columns.iter().map(|column| (column.cell)(&row)).collect()))
+        })
+    }
+
+    /// The same for rows that are cells already, under these names.
+    pub(super) fn lines(
+        &self,
+        names: Vec<String>,
+        all: impl FnOnce(&mut dyn FnMut(Vec<Cell>) -> Result<(), Stop>) -> Result<(), Stop>,
+    ) -> Result<Listed, Failure> {
+        let mut listed = Listed { count: 0, truncated: false, rows: Vec::new() };
+        let mut lines = match Lines::new(names, self.form) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Ok(Listed { truncated: true, ..listed });
+            }
             other => other?,
         };
         let ended = all(&mut |row| {
-            if count == self.limit {
+            if listed.count == self.limit {
                 return Err(Stop::Limit);
             }
-            printer.row(&row).map_err(output_failed)?;
-            count += 1;
+            lines.row(row).map_err(output_failed)?;
+            listed.count += 1;
             Ok(())
         });
         match ended {
             Ok(()) => {}
-            Err(Stop::Limit | Stop::PipeClosed) => truncated = true,
+            Err(Stop::Limit | Stop::PipeClosed) => listed.truncated = true,
             Err(Stop::Failed(failure)) => return Err(failure),
         }
-        match printer.finish().map_err(output_failed) {
-            Ok(rows) => Ok((count, truncated, rows)),
-            Err(Stop::Failed(failure)) => Err(failure),
-            Err(_) => Ok((count, true, Vec::new())),
+        match lines.finish().map_err(output_failed) {
+            Ok(rows) => listed.rows = rows,
+            Err(Stop::Failed(failure)) => return Err(failure),
+            Err(_) => listed.truncated = true,
         }
+        Ok(listed)
     }
+
+    /// The result of a listing.
+    pub(super) fn done(&self, table: &str, listed: Listed) -> Done {
+        let export = self.export.as_ref();
+        Done::good(json!({
+            "table": table,
+            "rows": listed.rows,
+            "count": listed.count,
+            "truncated": listed.truncated,
+            "exported": export.map(|export| json!({ "dir": export.dir, "certificates": export.written })),
+        }))
+    }
+}
+
+/// What was listed; rows only for JSON.
+pub(super) struct Listed {
+    pub(super) count: usize,
+    truncated: bool,
+    rows: Vec<Value>,
 }
 
 /// A reader that has seen enough is no error of the command; a full disk behind a redirection is.
@@ -257,7 +312,7 @@ fn output_failed(error: io::Error) -> Stop {
 }
 
 /// Certificates on their way into files.
-struct Export<'a> {
+pub(super) struct Export<'a> {
     dir: &'a Path,
     written: usize,
 }
@@ -265,14 +320,24 @@ struct Export<'a> {
 impl Export<'_> {
     fn certificate(&mut self, connection: &Connection, row: &CertificateRow) -> Result<(), Failure> {
         let exported = export_certificate(connection, &CertificateChoice::RequestId(row.request_id))?;
-        // The database may come from elsewhere: only what is a serial number becomes a name (invariant 6).
-        let serial = row.serial_number.as_deref().and_then(|text| text.parse::<Serial>().ok());
+        self.write(row.request_id, row.serial_number.as_deref(), &exported.to_pem()?)
+    }
+
+    /// Writes one certificate. The database may come from elsewhere: only what is a serial number becomes a name
+    /// (invariant 6).
+    pub(super) fn write(&mut self, request_id: i64, serial: Option<&str>, pem: &str) -> Result<(), Failure> {
+        let serial = serial.and_then(|text| text.parse::<Serial>().ok());
         let name = match serial {
             Some(serial) => format!("{}.pem", serial.as_str()),
-            None => format!("request-{}.pem", row.request_id),
+            None => format!("request-{request_id}.pem"),
         };
-        write_new(&self.dir.join(name), exported.to_pem()?.as_bytes())?;
+        write_new(&self.dir.join(name), pem.as_bytes())?;
         self.written += 1;
         Ok(())
+    }
+
+    /// Creates the folder.
+    pub(super) fn prepare(&self) -> Result<(), Failure> {
+        create_dir(self.dir)
     }
 }

@@ -150,7 +150,7 @@ fn reason(row: &CertificateRow) -> Option<Reason> {
     row.revocation.map(|revocation| revocation.reason)
 }
 
-fn hex(octets: &[u8]) -> String {
+pub(super) fn hex(octets: &[u8]) -> String {
     octets.iter().fold(String::with_capacity(2 * octets.len()), |mut text, octet| {
         // Writing to a string cannot fail.
         write!(text, "{octet:02x}").ok();

@@ -1,6 +1,8 @@
 //! `certadm verify`: findings and a verdict.
 
+use certadm_ese::recovery::Outcome as Replay;
 use certadm_set::verify::{Finding, Severity, verify};
+use certadm_set::windows::Outcome;
 use serde_json::{Value, json};
 
 use crate::args::VerifyArgs;
@@ -32,19 +34,58 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     });
     let result = json!({
         "verdict": report.verdict(),
-        "restorable": report.is_good() && report.range.is_some(),
+        "restorable": report.is_restorable(),
         "bytes": report.bytes,
         "generations": report.range.map(|range| json!({ "low": range.low().number(), "high": range.high().number() })),
         "content": content,
+        "windows": report.windows.as_ref().map(windows),
         "findings": report.findings.iter().map(to_json).collect::<Vec<_>>(),
     });
     Ok(Done { exit, result })
 }
 
+/// What only sets of a Windows CA have to tell.
+fn windows(windows: &Outcome) -> Value {
+    let pages = windows.pages.map(|pages| {
+        json!({
+            "valid": pages.valid,
+            "zero": pages.zero,
+            "free": pages.free,
+            "free_garbage": pages.free_garbage,
+            "beyond": pages.beyond,
+            "correctable": pages.correctable,
+            "damaged": pages.damaged,
+        })
+    });
+    json!({
+        "state": windows.state,
+        "required": windows.required.map(|range| json!({ "low": range.low, "high": range.high })),
+        "pages": pages,
+        "replay": windows.replay.as_ref().map(replay_json),
+    })
+}
+
+/// What a replay did.
+pub(super) fn replay_json(replay: &Replay) -> Value {
+    let reached = (!replay.reached.is_none()).then(|| replay.reached.to_string());
+    json!({
+        "reached": reached,
+        "records": replay.counts.records,
+        "applied": replay.counts.applied,
+        "skipped": replay.counts.skipped,
+        "rolled_back": replay.counts.rolled_back,
+        "undone": replay.counts.undone,
+    })
+}
+
 fn text(finding: &Finding) -> String {
     let word = severity_word(finding.severity);
     let code = if finding.code.is_failure() { format!(" [{}]", finding.code) } else { String::new() };
-    format!("{word}: {}: {}{code}\n  what to do: {}", finding.path.display(), finding.detail, finding.remedy)
+    let remedy = match finding.remedy.as_str() {
+        "nothing to do" => String::new(),
+        remedy => format!("\n  what to do: {remedy}"),
+    };
+    format!("{word}: {}: {}{code}{remedy}", finding.path.display(), finding.detail)
 }
 
 fn severity_word(severity: Severity) -> &'static str {

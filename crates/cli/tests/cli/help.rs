@@ -4,13 +4,14 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
     "ca",
     "backup",
     "restore",
     "verify",
     "show",
     "list",
+    "recover",
     "serve",
     "user",
     "doctor",

@@ -9,3 +9,6 @@ mod remote;
 mod secrets;
 mod serve;
 mod support;
+mod windows;
+#[path = "../../../set/tests/common/windows.rs"]
+mod windows_files;

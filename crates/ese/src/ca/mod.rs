@@ -9,7 +9,7 @@ use core::fmt;
 pub use fields::Meaning;
 pub use pem::pem;
 
-use crate::column::{Column, Value};
+use crate::column::{Column, ColumnType, Value};
 use crate::database::Database;
 use crate::error::Error;
 use crate::pager::Pager;
@@ -83,6 +83,11 @@ pub struct Field {
 }
 
 impl Field {
+    /// True for bytes, such as a certificate; false for numbers, dates and text.
+    pub fn is_binary(&self) -> bool {
+        matches!(self.column.kind, ColumnType::Binary | ColumnType::LongBinary)
+    }
+
     /// The name of the column in the file, without the `$` of text columns.
     pub fn column_name(&self) -> &str {
         plain_name(&self.column)
@@ -219,6 +224,11 @@ impl<'d, P: Pager> View<'d, P> {
     /// Its fields in the order of the cells.
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// Leaves fields out; what is left out is not read.
+    pub fn retain(&mut self, keep: impl FnMut(&Field) -> bool) {
+        self.fields.retain(keep);
     }
 
     /// All rows, cells in the order of the fields. Of the certificates only those that were issued.

@@ -27,6 +27,14 @@ impl ChainCodes {
         torn: Code::LOG_TORN,
     };
 
+    /// For a log behind the range of a restore: found in the log directory, not part of the backup.
+    pub(crate) const EXISTING: Self = Self {
+        missing: Code::MISSING_CURRENT_LOGS,
+        foreign_log: Code::EXISTING_LOG_BAD_SIGNATURE,
+        link: Code::EXISTING_LOG_NOT_CONTIGUOUS,
+        ..Self::RESTORE
+    };
+
     /// For the logs of a database that was in use.
     pub(crate) const START: Self = Self {
         missing: Code::REQUIRED_LOGS_MISSING,
@@ -84,17 +92,32 @@ pub(crate) fn check_link(previous: &LogHeader, next: &LogHeader, codes: ChainCod
     None
 }
 
-/// Judges a log against the contents of its predecessor: the XOR of its segment checksums (version 8).
-pub(crate) fn check_contents(previous: &LogFile, next: &LogHeader, codes: ChainCodes) -> Option<Finding> {
-    (next.has_previous_xor() && next.previous_xor != previous.segments_xor()).then(|| {
-        Finding::damage(
-            Kind::LogChain,
-            codes.link,
-            Place::Log(previous.header().generation),
-            "its contents are not those that its successor was made after".to_owned(),
-            "the log was cut short or changed: take it from the backup again",
-        )
-    })
+/// What of a log its successor is judged against, so that only one log at a time is in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Predecessor {
+    generation: u32,
+    segments_xor: u64,
+}
+
+impl Predecessor {
+    pub(crate) fn of(log: &LogFile) -> Self {
+        Self { generation: log.header().generation, segments_xor: log.segments_xor() }
+    }
+
+    /// Judges a successor's header against the contents of this log: the XOR of its segment checksums (version 8).
+    pub(crate) fn check(self, next: &LogHeader, codes: ChainCodes) -> Option<Finding> {
+        let follows = self.generation.checked_add(1) == Some(next.generation);
+        let differs = next.has_previous_xor() && next.previous_xor != self.segments_xor;
+        (follows && differs).then(|| {
+            Finding::damage(
+                Kind::LogChain,
+                codes.link,
+                Place::Log(self.generation),
+                "its contents are not those that its successor was made after".to_owned(),
+                "the log was cut short or changed: take it from the backup again",
+            )
+        })
+    }
 }
 
 /// Judges size and inner state of one log. `closed`: a later generation exists, so its end must be clean.

@@ -494,6 +494,26 @@ impl<'a> Record<'a> {
     }
 }
 
+impl Record<'_> {
+    /// Where a record changes one node or the external header of one page, or prepares such a change.
+    pub(crate) fn node_change(&self) -> Option<&NodeChange> {
+        match self {
+            Self::Insert { at, .. }
+            | Self::FlagInsert { at, .. }
+            | Self::FlagInsertAndReplace { at, .. }
+            | Self::FlagDelete { at }
+            | Self::Delete { at }
+            | Self::Replace { at, .. }
+            | Self::ReplaceDifference { at, .. }
+            | Self::UndoInfo { at, .. }
+            | Self::Delta { at, .. }
+            | Self::SetExternalHeader { at, .. }
+            | Self::Undo { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+}
+
 /// The flags of a detach do not tell the width of its path's characters.
 fn detached_path(bytes: &[u8]) -> String {
     names_text(bytes, bytes.get(1) == Some(&0))

@@ -49,7 +49,7 @@ pub struct Counts {
 /// The state of a database in the middle of a replay.
 ///
 /// Feed it the records of each generation in order ([`Replayer::begin_log`], [`Replayer::apply`]), then
-/// [`Replayer::finish`]. Memory: a cache of pages of at most about 32 MiB, and the changes of open transactions.
+/// [`Replayer::finish`]. Memory: a cache of pages of at most about 24 MiB, and the changes of open transactions.
 #[derive(Clone, Debug)]
 pub struct Replayer<T> {
     pages: Pages<T>,
@@ -537,18 +537,7 @@ fn session_of_page_record(record: &Record<'_>) -> Option<u16> {
         | Record::ConvertTree { page, .. } => Some(page.session),
         Record::Split(split) => Some(split.page.session),
         Record::Merge(merge) => Some(merge.page.session),
-        Record::Insert { at, .. }
-        | Record::FlagInsert { at, .. }
-        | Record::FlagInsertAndReplace { at, .. }
-        | Record::FlagDelete { at }
-        | Record::Delete { at }
-        | Record::Replace { at, .. }
-        | Record::ReplaceDifference { at, .. }
-        | Record::UndoInfo { at, .. }
-        | Record::Delta { at, .. }
-        | Record::SetExternalHeader { at, .. }
-        | Record::Undo { at, .. }
-        | Record::EmptyTree { at, .. } => Some(at.page.session),
-        _ => None,
+        Record::EmptyTree { at, .. } => Some(at.page.session),
+        other => other.node_change().map(|at| at.page.session),
     }
 }

@@ -10,8 +10,8 @@ use crate::page::Page;
 use crate::pager::PagerMut;
 use crate::pagesize::PageSize;
 
-/// Memory for changed pages; beyond it everything is written back.
-const CACHE_BYTES: usize = 32 << 20;
+/// Memory for pages taken apart; beyond it everything is written back and forgotten.
+const CACHE_BYTES: usize = 24 << 20;
 
 /// What lies in a page slot.
 #[derive(Clone, Debug)]
@@ -21,6 +21,18 @@ pub(super) enum Slot {
     Blank,
     /// Wrong checksum or structure: no matter for a record that makes the page anew.
     Unreadable,
+}
+
+impl Slot {
+    /// Bytes of memory it takes, about: a node has a structure and two allocations of its own.
+    fn weight(&self, size: PageSize) -> usize {
+        const EMPTY: usize = 128;
+        const NODE: usize = 144;
+        match self {
+            Self::Present(image) => EMPTY + size.bytes() + NODE * image.nodes.len(),
+            Self::Blank | Self::Unreadable => EMPTY,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -35,17 +47,20 @@ pub(super) struct Pages<T> {
     pub(super) target: T,
     pub(super) size: PageSize,
     cached: HashMap<u32, Cached>,
+    /// What the cached slots weighed when they were cached.
+    weight: usize,
 }
 
 impl<T: PagerMut> Pages<T> {
     pub(super) fn new(target: T, size: PageSize) -> Self {
-        Self { target, size, cached: HashMap::new() }
+        Self { target, size, cached: HashMap::new(), weight: 0 }
     }
 
     /// What lies in a slot now.
     pub(super) fn slot(&mut self, number: u32) -> Result<&Slot, Error> {
         if !self.cached.contains_key(&number) {
             let slot = self.load(number)?;
+            self.weight += slot.weight(self.size);
             self.cached.insert(number, Cached { slot, changed: false });
         }
         // Inserted just now if it was not there.
@@ -89,7 +104,10 @@ impl<T: PagerMut> Pages<T> {
 
     /// Puts a whole page in place of what was there.
     pub(super) fn put(&mut self, image: PageImage) {
-        self.cached.insert(image.number, Cached { slot: Slot::Present(image), changed: true });
+        let number = image.number;
+        let slot = Slot::Present(image);
+        self.weight += slot.weight(self.size);
+        self.cached.insert(number, Cached { slot, changed: true });
     }
 
     /// Writes changed pages back, in file order.
@@ -108,10 +126,10 @@ impl<T: PagerMut> Pages<T> {
 
     /// Keeps memory bounded; called between records.
     pub(super) fn trim(&mut self) -> Result<(), Error> {
-        // A page taken apart needs about twice its size.
-        if CACHE_BYTES / (2 * self.size.bytes()) < self.cached.len() {
+        if CACHE_BYTES < self.weight {
             self.flush()?;
             self.cached.clear();
+            self.weight = 0;
         }
         Ok(())
     }

@@ -57,18 +57,10 @@ impl<T: PagerMut> Replayer<T> {
                 }
                 Ok(())
             }
-            Record::Insert { at, .. }
-            | Record::FlagInsert { at, .. }
-            | Record::FlagInsertAndReplace { at, .. }
-            | Record::FlagDelete { at }
-            | Record::Delete { at }
-            | Record::Replace { at, .. }
-            | Record::ReplaceDifference { at, .. }
-            | Record::UndoInfo { at, .. }
-            | Record::Delta { at, .. }
-            | Record::SetExternalHeader { at, .. }
-            | Record::Undo { at, .. } => self.apply_node_record(at, record),
-            _ => Ok(()),
+            other => match other.node_change() {
+                Some(at) => self.apply_node_record(at, other),
+                None => Ok(()),
+            },
         }
     }
 

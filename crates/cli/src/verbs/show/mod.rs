@@ -1,36 +1,69 @@
 //! `certadm show`: what is inside a set or a CA's folder, and how it is, without changing anything.
 
+mod charts;
 mod folder;
+mod html;
 mod set;
+mod statistics;
+mod windows;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use certadm_set::windows::WindowsSet;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output};
 use crate::table::printable;
+use crate::verbs::files::write_new;
+use statistics::Statistics;
 
 /// `certadm show`
 #[derive(Debug, Args)]
-#[command(override_usage = "certadm show [OPTIONS] --dir <DIR>\n       certadm show [OPTIONS] <SET>")]
-#[command(after_help = "Example: certadm show /backup/monday\nExample: certadm show --dir /srv/ca")]
+#[command(
+    override_usage = "certadm show [OPTIONS] --dir <DIR>\n       certadm show [OPTIONS] <SET|EDB|LOG|CHK>"
+)]
+#[command(
+    after_help = "Example: certadm show /backup/monday --html monday.html\nExample: certadm show --dir /srv/ca"
+)]
 pub(crate) struct ShowArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR", conflicts_with = "set", required_unless_present = "set")]
     dir: Option<PathBuf>,
-    /// A set
+    /// A set, or a database, log or checkpoint of a Windows CA
     #[arg(value_name = "SET")]
     set: Option<PathBuf>,
+    /// Also write a summary page with charts to this new file; it needs no network and runs no script
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
-    match (&args.dir, &args.set) {
-        (Some(dir), _) => folder::show(dir, output),
-        (None, Some(set)) => set::show(set, output),
-        (None, None) => Err(Failure::usage("nothing to show: name a set, or a CA's folder with --dir")),
+    if let Some(file) = args.html.as_ref().filter(|file| file.exists()) {
+        return Err(certadm_set::Error::WouldOverwrite { path: file.clone() }.into());
     }
+    let mut done = match (&args.dir, &args.set) {
+        (Some(dir), _) => folder::show(dir, output),
+        (None, Some(path)) => match WindowsSet::find(path)? {
+            Some(found) => windows::show(&found, output),
+            None => set::show(path, output),
+        },
+        (None, None) => Err(Failure::usage("nothing to show: name a set, or a CA's folder with --dir")),
+    }?;
+    done.result["html"] = Value::Null;
+    if let Some(file) = &args.html {
+        let statistics = match (&args.dir, &args.set) {
+            (Some(dir), _) => Statistics::of_folder(dir),
+            (None, set) => Statistics::of_path(set.as_deref().unwrap_or(Path::new("")), output),
+        };
+        // A set that cannot be recovered still has a page, which says why there are no charts.
+        let statistics = statistics.map_err(|failure| failure.to_string());
+        write_new(file, html::page(&done.result, &statistics).as_bytes())?;
+        output.line(format!("Summary page: {}", file.display()));
+        done.result["html"] = json!(file);
+    }
+    Ok(done)
 }
 
 /// What was found while looking: problems make the exit code 1, notes do not.

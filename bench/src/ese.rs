@@ -1,0 +1,81 @@
+//! Windows databases: every page checked against reading the bytes, rows listed against `esedbexport`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::ese_data;
+use crate::process::{measure, run, wait_until_idle};
+use crate::table::{Row, Samples};
+use crate::{Bench, Result, remove};
+
+/// Rows of the listing, whatever `--size-mib` says of other sizes when it is at least one GiB.
+const ROWS: u64 = 1_000_000;
+
+/// ESE-VERIFY and ESE-LIST.
+pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
+    if bench.wants("ESE-VERIFY") {
+        verify(bench)?;
+    }
+    if bench.wants("ESE-LIST") {
+        list(bench)?;
+    }
+    Ok(())
+}
+
+fn verify(bench: &mut Bench) -> Result<()> {
+    let database = bench.root.join("verify.edb");
+    let pages = bench.options.size / ese_data::PAGE;
+    ese_data::create(&database, "Certificates", |_, page| pages <= u64::from(page))?;
+    let (mut ours, mut read, mut info) = (Samples::default(), Samples::default(), Samples::default());
+    for _ in 0..bench.options.rounds {
+        wait_until_idle();
+        ours.add(run(&bench.certadm, ["verify".as_ref(), database.as_os_str()])?);
+        wait_until_idle();
+        read.add(measure(Command::new("sh").args(["-c", "cat \"$1\" > /dev/null", "sh"]).arg(&database))?);
+        wait_until_idle();
+        info.add(run("esedbinfo", [database.as_os_str()])?);
+    }
+    std::fs::remove_file(&database)?;
+    bench.rows.push(Row::ratio("ESE-VERIFY every page", &ours, "cat > /dev/null", &read));
+    bench.rows.push(Row::ratio("ESE-VERIFY every page", &ours, "esedbinfo", &info));
+    #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
+    let rate = (pages * ese_data::PAGE) as f64 / 1e9 / ours.median();
+    bench.rows.push(Row::plain("ESE-VERIFY GB a second", rate).goal(">= 1"));
+    bench.rows.push(Row::plain("ESE-VERIFY peak memory, MiB", ours.peak_mib()).goal("<= 64"));
+    Ok(())
+}
+
+fn list(bench: &mut Bench) -> Result<()> {
+    const FULL_SIZE: u64 = 1 << 30;
+    let database = bench.root.join("list.edb");
+    let wanted = ROWS * bench.options.size.min(FULL_SIZE) / FULL_SIZE;
+    ese_data::create(&database, "Requests", |row, _| wanted <= row)?;
+    let target = bench.root.join("list");
+    let (mut ours, mut peer) = (Samples::default(), Samples::default());
+    for _ in 0..bench.options.rounds {
+        wait_until_idle();
+        ours.add(to_file(
+            Command::new(&bench.certadm).arg("list").arg(&database).args(["--table", "Requests", "--csv"]),
+            &bench.root.join("list.csv"),
+        )?);
+        remove(&bench.root.join("list.export"))?;
+        wait_until_idle();
+        let mut export = Command::new("esedbexport");
+        export.args(["-T", "Requests", "-t"]).arg(&target).arg(&database);
+        peer.add(measure(&mut export)?);
+    }
+    std::fs::remove_file(&database)?;
+    let name = format!("ESE-LIST {wanted} rows");
+    bench.rows.push(Row::ratio(&name, &ours, "esedbexport", &peer).goal(">= 5"));
+    bench.rows.push(Row::plain("ESE-LIST peak memory, MiB", ours.peak_mib()).goal("<= 64"));
+    Ok(())
+}
+
+/// As [`measure`], with the output in a file, as the peer writes one.
+fn to_file(command: &mut Command, path: &Path) -> Result<crate::process::Measured> {
+    let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "out=$1; shift; exec \"$@\" > \"$out\"", "sh"]).arg(path);
+    shell.arg(command.get_program()).args(words).stdin(Stdio::null());
+    measure(&mut shell)
+}

@@ -1,0 +1,62 @@
+//! `certadm recover`: the logs of a Windows CA replayed into a clean copy of its database, never in place.
+
+use std::path::PathBuf;
+
+use certadm_set::windows::{WindowsSet, recover};
+use clap::Args;
+use serde_json::json;
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output, human_bytes};
+use crate::verbs::verify::replay_json;
+
+/// `certadm recover`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm recover /backup/monday /backup/monday-noon --to /recovered")]
+pub(crate) struct RecoverArgs {
+    /// A full set of a Windows CA, and the sets of logs that continue it; or a folder with database and logs
+    #[arg(value_name = "SET", required = true)]
+    sets: Vec<PathBuf>,
+    /// The folder for the recovered database; it is created, and nothing in it is overwritten
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
+    let Some(sets) = WindowsSet::find_all(&args.sets)? else {
+        let path = args.sets.first().map(|path| path.display().to_string()).unwrap_or_default();
+        let mut failure = Failure::usage(format!("{path} is no set and no database of a Windows CA"));
+        failure.remedy = "sets of certadm's own CA come back with `certadm restore`".to_owned();
+        return Err(failure);
+    };
+    let recovered = {
+        let mut progress = output.progress();
+        recover(&sets, &args.to, &mut progress)?
+    };
+    let outcome = &recovered.outcome;
+    if outcome.reached.is_none() {
+        output.line("The database was clean and needed no log.");
+    } else {
+        output.line(format!(
+            "Replayed {} records up to {}; {} transactions rolled back.",
+            outcome.counts.records, outcome.reached, outcome.counts.rolled_back
+        ));
+    }
+    for finding in &outcome.findings {
+        output.result(format!("note: {finding}"));
+    }
+    output.result(format!(
+        "Recovered {} to {}: clean, every page checked.",
+        human_bytes(recovered.bytes),
+        recovered.database.display()
+    ));
+    let exit = if outcome.findings.is_empty() { Exit::Good } else { Exit::Finding };
+    let result = json!({
+        "database": recovered.database,
+        "bytes": recovered.bytes,
+        "pages": recovered.pages.total(),
+        "replay": replay_json(outcome),
+        "notes": outcome.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    });
+    Ok(Done { exit, result })
+}

@@ -1,0 +1,338 @@
+//! The checks of a Windows set: pages, logs, restore map, and a replay in memory (ese.md 13).
+
+use std::path::{Path, PathBuf};
+
+use certadm_ese::checkpoint::Checkpoint;
+use certadm_ese::finding::{Finding as EseFinding, Kind, Place, Severity as EseSeverity};
+use certadm_ese::header::State;
+use certadm_ese::pager::{FilePager, Overlay};
+use certadm_ese::recovery::{Plan, Range};
+use certadm_ese::verify::PageCounts;
+use certadm_ese::{Code, Database};
+use certadm_proto::csra::names::last_component;
+use certadm_proto::csra::{Generation, GenerationRange, Hresult, TaggedList};
+use certadm_store::error::IoContext;
+
+use super::files::WindowsSet;
+use super::replay::Files;
+use crate::error::{Error, Result, windows_remedy};
+use crate::layout::DATABASE_DIR;
+use crate::progress::{Progress, Stage};
+use crate::scratch::Content;
+use crate::verify::{Finding, Severity};
+
+/// What an examination tells of a Windows set beyond its findings.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The header's state in words, where there is a database.
+    pub state: Option<String>,
+    /// How the pages were judged, where there is a database.
+    pub pages: Option<PageCounts>,
+    /// The generations that the database needs; `None` when it is clean.
+    pub required: Option<Range>,
+    /// What the replay in memory came to; `None` when it was not reached or not possible.
+    pub replay: Option<certadm_ese::recovery::Outcome>,
+}
+
+/// Everything found.
+#[derive(Debug, Default)]
+pub(crate) struct Examination {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) outcome: Outcome,
+    /// First to last generation given.
+    pub(crate) range: Option<GenerationRange>,
+    /// Bytes of all files looked at.
+    pub(crate) bytes: u64,
+    /// What a recovery would give, where it is the database of a CA.
+    pub(crate) content: Option<Content>,
+}
+
+/// Checks everything but hashes.
+pub(crate) fn examine(sets: &[WindowsSet], progress: &mut dyn Progress) -> Examination {
+    let mut examiner = Examiner { sets, found: Examination::default() };
+    if let Err(error) = examiner.run(progress) {
+        let path = sets.first().map(|set| set.path.clone()).unwrap_or_default();
+        examiner.add_error(&path, &error);
+    }
+    examiner.found
+}
+
+struct Examiner<'a> {
+    sets: &'a [WindowsSet],
+    found: Examination,
+}
+
+impl Examiner<'_> {
+    fn run(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        let files = Files::open(self.sets)?;
+        self.found.bytes = files.bytes();
+        self.locations();
+        self.checkpoints();
+        if files.database().is_none() && self.sets.iter().all(|set| set.logs.is_empty()) {
+            let detail = "it holds neither a database nor logs; `certadm show` reads a checkpoint".to_owned();
+            return Err(Error::NotASet { path: files.set, detail });
+        }
+        let readable = match (files.database(), &files.database_path) {
+            (Some(file), Some(path)) => self.database(file, path, progress)?,
+            _ => false,
+        };
+        if readable {
+            let replayed = files
+                .overlay()
+                .and_then(|overlay| files.plan(|plan| self.planned(&plan, &files, Some(overlay), progress)));
+            self.replayed(replayed?);
+        } else {
+            let replayed = files.plan_logs(|plan| self.planned(&plan, &files, None, progress));
+            self.replayed(replayed?);
+        }
+        Ok(())
+    }
+
+    /// Header and every page. Returns false when it is no database at all.
+    fn database(&mut self, file: &FilePager, path: &Path, progress: &mut dyn Progress) -> Result<bool> {
+        let blame = |source| Error::Windows { path: path.to_owned(), source };
+        let database = match Database::open(file) {
+            Ok(database) => database,
+            Err(error @ certadm_ese::Error::Io(_)) => return Err(blame(error)),
+            Err(error) => {
+                self.add_error(path, &blame(error));
+                return Ok(false);
+            }
+        };
+        let page = database.page_size().bytes64();
+        let report = database
+            .verify(&mut |at| {
+                progress.at(Stage::Verify, u64::from(at.done) * page, u64::from(at.total) * page);
+            })
+            .map_err(blame)?;
+        self.found.outcome.state = Some(database.header().state().to_string());
+        self.found.outcome.pages = Some(report.pages);
+        let alone = matches!(self.sets, [set] if set.is_single_file());
+        for finding in &report.findings {
+            // With its folder, or with logs, what is missing is said log by log.
+            let judged_by_its_logs =
+                finding.kind == Kind::DirtyShutdown && finding.severity == EseSeverity::Damage && !alone;
+            if !judged_by_its_logs {
+                self.add(path, finding);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Headers, chain, contents of all logs, and the replay. What is found goes to the report; only a file that cannot
+    /// be read is an error.
+    fn planned(
+        &mut self,
+        plan: &Plan<'_>,
+        files: &Files,
+        overlay: Option<Overlay<FilePager>>,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<Overlay<FilePager>>, certadm_ese::Error> {
+        self.found.outcome.required = plan.required();
+        self.found.range = plan.given().and_then(|given| {
+            GenerationRange::new(Generation::new(given.low)?, Generation::new(given.high)?)
+        });
+        for finding in &plan.findings {
+            if !self.is_known(finding) {
+                self.add(&path_of(finding, files), finding);
+            }
+        }
+        let mut logs_are_sound = plan.is_promising();
+        for finding in plan.inspect_logs(&mut |_| {})? {
+            logs_are_sound &= finding.severity < EseSeverity::Damage;
+            self.add(&path_of(&finding, files), &finding);
+        }
+        if !logs_are_sound {
+            return Ok(None);
+        }
+        let mut at = |at| files.tell(plan, at, progress);
+        let replayed = match overlay {
+            Some(overlay) => {
+                plan.replay_onto(overlay, &mut at).map(|(target, outcome)| (Some(target), outcome))
+            }
+            // Logs of version 8 from the first one on may create their database; older ones do not say all of it
+            // (ese.md 14).
+            None if files.database_path.is_none() && creates_its_database(plan) => {
+                let spill = FilePager::new(tempfile::tempfile()?)?;
+                match plan.replay_onto(spill, &mut at) {
+                    Ok((_, outcome)) => Ok((None, outcome)),
+                    Err(error) if error.code() == Code::ATTACHED_DATABASE_MISMATCH => return Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            None => return Ok(None),
+        };
+        match replayed {
+            Ok((target, outcome)) => {
+                self.found.outcome.replay = Some(outcome);
+                Ok(target)
+            }
+            Err(error @ certadm_ese::Error::Io(_)) => Err(error),
+            Err(error) => {
+                let blamed = files.blame(error);
+                let path = match &blamed {
+                    Error::Windows { path, .. } => path.clone(),
+                    _ => files.set.clone(),
+                };
+                self.add_error(&path, &blamed);
+                Ok(None)
+            }
+        }
+    }
+
+    fn replayed(&mut self, target: Option<Overlay<FilePager>>) {
+        self.found.content =
+            target.and_then(|target| Database::open(target).ok()).and_then(|database| count(&database).ok());
+    }
+
+    /// A plan repeats what the look at the database file said of its size and its patch page. A file named alone is
+    /// told that it is dirty, not that logs are missing which nobody looked for.
+    fn is_known(&self, finding: &EseFinding) -> bool {
+        let alone = matches!(self.sets, [set] if set.is_single_file() && set.logs.is_empty());
+        let dirty = self.found.findings.iter().any(|known| known.code == Code::DIRTY_SHUTDOWN.hresult());
+        let hresult = finding.code.map(Code::hresult);
+        let repeated = matches!(finding.kind, Kind::FileSize | Kind::PatchPage)
+            && self.found.findings.iter().any(|known| Some(known.code) == hresult);
+        repeated || (alone && dirty && finding.kind == Kind::LogMissing)
+    }
+
+    /// `certbkxp.dat`: there, readable, and about this database (certbcli.md 10.2).
+    fn locations(&mut self) {
+        for set in self.sets {
+            match &set.locations {
+                Some(path) => self.restore_map(path, set.database.as_deref()),
+                // A folder that certutil would restore from has its map.
+                None if set.database.is_some() && set.path.join(DATABASE_DIR).is_dir() => self.push(
+                    Severity::Warning,
+                    Hresult::S_OK,
+                    &set.path,
+                    "the restore map certbkxp.dat is missing".to_owned(),
+                    "certutil needs it to restore this set; certadm recover does not",
+                ),
+                None => {}
+            }
+        }
+    }
+
+    fn restore_map(&mut self, path: &Path, database: Option<&Path>) {
+        let list = match read_locations(path) {
+            Ok(list) => list,
+            Err(error) => return self.add_error(path, &error),
+        };
+        let Some(named) = list.database() else {
+            let detail = "it names no database".to_owned();
+            let remedy = "take this file from another copy of the set";
+            return self.push(Severity::Error, Hresult::ERROR_INVALID_DATA, path, detail, remedy);
+        };
+        let named = last_component(named);
+        let there = database.and_then(Path::file_name).and_then(|name| name.to_str());
+        if let Some(there) = there
+            && !there.eq_ignore_ascii_case(named)
+        {
+            let detail = format!("it names the database {named}, the set holds {there}");
+            self.push(
+                Severity::Warning,
+                Hresult::S_OK,
+                path,
+                detail,
+                "find out which of the two belongs to another set; certutil restores by this file",
+            );
+        }
+    }
+
+    fn checkpoints(&mut self) {
+        for path in self.sets.iter().filter_map(|set| set.checkpoint.as_ref()) {
+            let read = std::fs::File::open(path)
+                .and_then(FilePager::new)
+                .map_err(certadm_ese::Error::from)
+                .and_then(|file| Checkpoint::read(&file));
+            if let Err(error) = read {
+                let remedy = "leave it away: it is only a hint";
+                let code = error.code().hresult();
+                self.push(Severity::Warning, code, path, error.to_string(), remedy);
+            }
+        }
+    }
+
+    fn add(&mut self, path: &Path, finding: &EseFinding) {
+        let severity = match finding.severity {
+            EseSeverity::Note => Severity::Note,
+            EseSeverity::Warning => Severity::Warning,
+            EseSeverity::Damage => Severity::Error,
+        };
+        let detail = match finding.place {
+            Place::File => finding.text.clone(),
+            place => format!("{place}: {}", finding.text),
+        };
+        self.push(severity, finding.code.map_or(Hresult::S_OK, Code::hresult), path, detail, finding.advice);
+    }
+
+    fn add_error(&mut self, path: &Path, error: &Error) {
+        let (detail, remedy) = match error {
+            Error::Windows { source, .. } => (source.to_string(), windows_remedy(source).to_owned()),
+            other => (crate::error::chain_of(other), other.remedy()),
+        };
+        self.push(Severity::Error, error.hresult(), path, detail, &remedy);
+    }
+
+    fn push(&mut self, severity: Severity, code: Hresult, path: &Path, detail: String, remedy: &str) {
+        let path = path.to_owned();
+        self.found.findings.push(Finding { severity, code, path, detail, remedy: remedy.to_owned() });
+    }
+}
+
+fn creates_its_database(plan: &Plan<'_>) -> bool {
+    plan.logs().next().is_some_and(|first| first.generation == 1 && 8 <= first.version[0])
+}
+
+/// The file a finding is about.
+fn path_of(finding: &EseFinding, files: &Files) -> PathBuf {
+    let log = match finding.place {
+        Place::Log(generation) => files.log_of(generation),
+        Place::Position(position) => files.log_of(position.generation),
+        Place::File | Place::Page(_) => None,
+    };
+    let database = files.database_path.as_deref().unwrap_or(&files.set);
+    match (log, finding.place) {
+        (Some(log), _) => log.to_owned(),
+        (None, Place::File | Place::Page(_)) => database.to_owned(),
+        (None, _) => files.set.clone(),
+    }
+}
+
+/// Reads a restore map.
+///
+/// # Errors
+/// [`Error::Damaged`] (0x8007000D), [`Error::Store`].
+pub fn read_locations(path: &Path) -> Result<TaggedList> {
+    let bytes = std::fs::read(path).during("read", path)?;
+    TaggedList::decode_file(&bytes).map_err(|error| Error::Damaged {
+        path: path.to_owned(),
+        detail: error.to_string(),
+        code: Hresult::ERROR_INVALID_DATA,
+    })
+}
+
+/// Rows of a CA database; an error when it is another kind of database.
+fn count<P: certadm_ese::pager::Pager>(database: &Database<P>) -> Result<Content, certadm_ese::Error> {
+    debug_assert!(database.header().state() == State::CleanShutdown, "a replay ends clean");
+    let requests = database.table("Requests")?;
+    let disposition = requests.column("Disposition")?;
+    let mut content = Content::default();
+    for row in requests.rows() {
+        content.requests += 1;
+        match row?.value(disposition)?.integer() {
+            Some(20) => content.certificates += 1,
+            Some(21) => {
+                content.certificates += 1;
+                content.revoked += 1;
+            }
+            _ => {}
+        }
+    }
+    for row in database.table("CRLs")?.rows() {
+        row?;
+        content.crls += 1;
+    }
+    Ok(content)
+}

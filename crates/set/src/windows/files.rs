@@ -1,0 +1,258 @@
+//! Finding the files of a Windows set, by what they contain and by the names that the engine gives them.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use certadm_ese::log::chain::generation_of_name;
+use certadm_store::error::IoContext;
+
+use crate::error::{Error, Result};
+use crate::layout::{DATABASE_DIR, LOCATIONS_FILE};
+use crate::manifest;
+use crate::reader::Set;
+
+/// What a file is, by its first block (ese.md 1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileKind {
+    /// A Windows database.
+    Database,
+    /// A log of the Windows engine.
+    Log,
+    /// A checkpoint.
+    Checkpoint,
+    /// A flush map.
+    FlushMap,
+    /// Anything else, a file of our own store among them.
+    Other,
+}
+
+/// Offset of the file type in every kind of file (ese.md 1).
+const FILE_TYPE: usize = 667;
+const DATABASE_MAGIC: [u8; 4] = 0x89AB_CDEF_u32.to_le_bytes();
+/// Blocks behind which the second copy of a damaged header may lie: the page sizes (ese.md 3.2).
+const SHADOWS: [usize; 5] = [2048, 4096, 8192, 16_384, 32_768];
+
+impl FileKind {
+    /// Looks at the first blocks of a file. A damaged first header does not hide a database: its second copy tells.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the file cannot be read.
+    pub fn of(path: &Path) -> Result<Self> {
+        let mut start = Vec::new();
+        let file = File::open(path).during("open", path)?;
+        file.take(32_768 + 4096).read_to_end(&mut start).during("read", path)?;
+        Ok(Self::of_bytes(&start))
+    }
+
+    fn of_bytes(start: &[u8]) -> Self {
+        let is_database = |offset: usize| start.get(offset + 4..offset + 8) == Some(&DATABASE_MAGIC);
+        let number = start.get(FILE_TYPE..FILE_TYPE + 4).and_then(|bytes| bytes.try_into().ok());
+        match number.map(u32::from_le_bytes) {
+            // Files of our own store begin with a name of their format.
+            _ if start.starts_with(b"CADM") || start.starts_with(b"SQLite format 3") => Self::Other,
+            Some(5) if is_database(0) => Self::Other, // a temporary database of the running engine
+            _ if is_database(0) => Self::Database,
+            Some(3) => Self::Log,
+            Some(4) => Self::Checkpoint,
+            Some(7) => Self::FlushMap,
+            _ if SHADOWS.into_iter().any(is_database) => Self::Database,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A set of a Windows CA as it lies on disk.
+#[derive(Clone, Debug)]
+pub struct WindowsSet {
+    /// What was named: a folder or a single file.
+    pub path: PathBuf,
+    /// The set with its manifest, where it is sealed.
+    pub sealed: Option<Set>,
+    /// The database.
+    pub database: Option<PathBuf>,
+    /// The logs, by name.
+    pub logs: Vec<PathBuf>,
+    /// The checkpoint, which no backup set has.
+    pub checkpoint: Option<PathBuf>,
+    /// The restore map.
+    pub locations: Option<PathBuf>,
+}
+
+impl WindowsSet {
+    /// Looks at a path; `None` when what lies there is not of a Windows CA.
+    ///
+    /// # Errors
+    /// [`Error::NotASet`] (0x8007010B) when a folder holds more than one database, [`Error::Store`].
+    pub fn find(path: &Path) -> Result<Option<Self>> {
+        if path.is_file() {
+            return Self::of_file(path);
+        }
+        if path.join(manifest::FILE_NAME).exists() {
+            // What is wrong with a manifest is said by whoever reads the set next.
+            return match Set::open(path) {
+                Ok(set) => Self::of_sealed(set),
+                Err(_) => Ok(None),
+            };
+        }
+        let inner = path.join(DATABASE_DIR);
+        let dir = if inner.is_dir() { inner } else { path.to_owned() };
+        if dir.is_dir() { Self::of_folder(path, &dir) } else { Ok(None) }
+    }
+
+    /// Looks at several paths; `None` when none of them is of a Windows CA.
+    ///
+    /// # Errors
+    /// As [`WindowsSet::find`]; [`Error::NotASet`] (0x8007010B) when some are and others are not.
+    pub fn find_all(paths: &[PathBuf]) -> Result<Option<Vec<Self>>> {
+        let found = paths.iter().map(|path| Self::find(path)).collect::<Result<Vec<_>>>()?;
+        if found.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let checked = paths.iter().zip(found).map(|(path, set)| {
+            set.ok_or_else(|| Error::NotASet {
+                path: path.clone(),
+                detail: "it is not of a Windows CA, the others are".to_owned(),
+            })
+        });
+        checked.collect::<Result<Vec<_>>>().map(Some)
+    }
+
+    /// True for a single file, whose neighbours were not looked at.
+    pub fn is_single_file(&self) -> bool {
+        self.sealed.is_none() && self.path.is_file()
+    }
+
+    fn empty(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            sealed: None,
+            database: None,
+            logs: Vec::new(),
+            checkpoint: None,
+            locations: None,
+        }
+    }
+
+    fn of_file(path: &Path) -> Result<Option<Self>> {
+        let mut set = Self::empty(path);
+        match FileKind::of(path)? {
+            FileKind::Database => set.database = Some(path.to_owned()),
+            FileKind::Log => set.logs.push(path.to_owned()),
+            FileKind::Checkpoint => set.checkpoint = Some(path.to_owned()),
+            FileKind::Other if is_named_database(path) => set.database = Some(path.to_owned()),
+            FileKind::FlushMap | FileKind::Other => return Ok(None),
+        }
+        Ok(Some(set))
+    }
+
+    fn of_sealed(set: Set) -> Result<Option<Self>> {
+        let is_windows = match (&set.image, set.logs.first()) {
+            (Some(image), _) => is_named_database(image) || kind_if_there(image)? == FileKind::Database,
+            (None, Some((_, log))) => kind_if_there(log)? == FileKind::Log,
+            (None, None) => false,
+        };
+        if !is_windows {
+            return Ok(None);
+        }
+        let locations = set.database_dir().join(LOCATIONS_FILE);
+        let there = |path: &PathBuf| path.exists();
+        Ok(Some(Self {
+            path: set.path.clone(),
+            database: set.image.clone().filter(there),
+            logs: set.logs.iter().map(|(_, log)| log.clone()).filter(there).collect(),
+            checkpoint: None,
+            locations: Some(locations).filter(there),
+            sealed: Some(set),
+        }))
+    }
+
+    fn of_folder(path: &Path, dir: &Path) -> Result<Option<Self>> {
+        let mut set = Self::empty(path);
+        let mut is_windows = false;
+        let mut files = Vec::new();
+        for entry in fs::read_dir(dir).during("list", dir)? {
+            files.push(entry.during("list", dir)?.path());
+        }
+        files.sort();
+        for file in files.into_iter().filter(|file| file.is_file()) {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.eq_ignore_ascii_case(LOCATIONS_FILE) {
+                set.locations = Some(file);
+                continue;
+            }
+            let kind = FileKind::of(&file)?;
+            let is_log = is_log_name(name);
+            is_windows |= matches!(kind, FileKind::Database | FileKind::Log);
+            match kind {
+                FileKind::Database => set.add_database(file)?,
+                FileKind::Checkpoint => set.checkpoint = Some(file),
+                // What has the name of a log is one, even if its header is damaged.
+                FileKind::Log | FileKind::Other if is_log => set.logs.push(file),
+                FileKind::Other if is_named_database(&file) => {
+                    is_windows = true;
+                    set.add_database(file)?;
+                }
+                FileKind::Log | FileKind::FlushMap | FileKind::Other => {}
+            }
+        }
+        Ok(is_windows.then_some(set))
+    }
+
+    fn add_database(&mut self, file: PathBuf) -> Result<()> {
+        match self.database.replace(file) {
+            None => Ok(()),
+            Some(_) => Err(Error::NotASet {
+                path: self.path.clone(),
+                detail: "it holds more than one database".to_owned(),
+            }),
+        }
+    }
+}
+
+fn kind_if_there(path: &Path) -> Result<FileKind> {
+    if path.exists() { FileKind::of(path) } else { Ok(FileKind::Other) }
+}
+
+fn is_named_database(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("edb"))
+}
+
+/// A log of a generation, or the current one (`edb.log`); not the next one being prepared (`edbtmp.log`), whose contents
+/// mean nothing (ese.md 1).
+fn is_log_name(name: &str) -> bool {
+    let current = name.rsplit_once('.').is_some_and(|(stem, extension)| {
+        let known = ["log", "jtx"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+        known && stem.len() == 3
+    });
+    current || generation_of_name(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_logs() {
+        for name in ["edb.log", "EDB00001.LOG", "V01.log", "edb00100000.log", "edb0000a.jtx"] {
+            assert!(is_log_name(name), "{name}");
+        }
+        for name in ["edbtmp.log", "edbres00001.jrs", "res1.log", "edb.chk", "certbkxp.dat", "é.log"] {
+            assert!(!is_log_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn kinds_by_their_first_block() {
+        let mut block = vec![0; 8192];
+        assert_eq!(FileKind::of_bytes(&block), FileKind::Other);
+        block[FILE_TYPE] = 3;
+        assert_eq!(FileKind::of_bytes(&block), FileKind::Log);
+        block[4096 + 4..4096 + 8].copy_from_slice(&DATABASE_MAGIC);
+        block[FILE_TYPE] = 0;
+        assert_eq!(FileKind::of_bytes(&block), FileKind::Database, "its second header tells");
+        block[..4].copy_from_slice(b"CADM");
+        assert_eq!(FileKind::of_bytes(&block), FileKind::Other);
+        assert_eq!(FileKind::of_bytes(b"short"), FileKind::Other);
+    }
+}

@@ -1,0 +1,15 @@
+//! Sets and loose files of a Windows CA: found, verified, replayed, recovered (docs/windows-sets.md).
+//!
+//! What `certutil -backupDB` wrote, sealed by us or not; a copy of a CA's folders; a database or logs alone.
+
+mod examine;
+pub mod files;
+mod recover;
+mod replay;
+
+pub use files::{FileKind, WindowsSet};
+pub use recover::{Recovered, recover};
+pub use replay::{Files, OpenedDatabase, open_database};
+
+pub(crate) use examine::examine;
+pub use examine::{Outcome, read_locations};

@@ -1,0 +1,97 @@
+//! Recovery to a new file: copied, replayed, checked, and only then given its name.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use certadm_ese::Database;
+use certadm_ese::finding::Severity;
+use certadm_ese::pager::FilePager;
+use certadm_ese::recovery::Outcome;
+use certadm_ese::verify::PageCounts;
+use certadm_proto::csra::names::is_safe_component;
+use certadm_store::durable;
+use certadm_store::error::IoContext;
+
+use super::files::WindowsSet;
+use super::replay::Files;
+use crate::error::{Error, Result};
+use crate::progress::{Progress, Stage};
+
+/// The name of a database that its logs alone gave.
+const UNNAMED: &str = "recovered.edb";
+
+/// A database recovered to a new file.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The new file.
+    pub database: PathBuf,
+    /// Its bytes.
+    pub bytes: u64,
+    /// What the replay did.
+    pub outcome: Outcome,
+    /// How its pages were judged afterwards.
+    pub pages: PageCounts,
+}
+
+/// Replays the logs of these sets into a clean copy of their database in the folder `to`, which is created. The sets stay
+/// as they are. The copy is flushed, read back and checked page by page before it gets its name.
+///
+/// # Errors
+/// [`Error::WouldOverwrite`] when the folder has a file of that name; [`Error::Windows`] with the code of what stands in
+/// the way, or of the first page that is damaged in the result; [`Error::Store`]. No file of that name is left then.
+pub fn recover(sets: &[WindowsSet], to: &Path, progress: &mut dyn Progress) -> Result<Recovered> {
+    let files = Files::open(sets)?;
+    let own = files.database_path.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    let name = own.filter(|name| is_safe_component(name)).unwrap_or(UNNAMED);
+    let target = to.join(name);
+    durable::create_dir(to)?;
+    refuse_occupied(&target)?;
+    let unfinished = Unfinished(to.join(format!(".{name}.unfinished-{}", std::process::id())));
+    let (outcome, pages, bytes) = write(&files, &unfinished.0, progress)?;
+    refuse_occupied(&target)?;
+    fs::rename(&unfinished.0, &target).during("rename into place", &target)?;
+    durable::sync_parent(&target)?;
+    Ok(Recovered { database: target, bytes, outcome, pages })
+}
+
+fn write(files: &Files, path: &Path, progress: &mut dyn Progress) -> Result<(Outcome, PageCounts, u64)> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create_new(true).open(path).during("create", path)?;
+    let mut output = FilePager::new(file).during("look at", path)?;
+    let outcome = files.plan(|plan| plan.recover(&mut output, &mut |at| files.tell(&plan, at, progress)))?;
+    let blame = |source| Error::Windows {
+        path: files.database_path.clone().unwrap_or_else(|| files.set.clone()),
+        source,
+    };
+    let bytes = fs::metadata(path).during("look at", path)?.len();
+    let database = Database::open(&output).map_err(blame)?;
+    let page = database.page_size().bytes64();
+    let report = database
+        .verify(&mut |at| {
+            progress.at(Stage::ReadBack, u64::from(at.done) * page, u64::from(at.total) * page);
+        })
+        .map_err(blame)?;
+    match report.findings.iter().find(|finding| finding.severity == Severity::Damage) {
+        None => Ok((outcome, report.pages, bytes)),
+        Some(finding) => Err(blame(certadm_ese::Error::Refused {
+            code: finding.code.unwrap_or(certadm_ese::Code::DATABASE_CORRUPTED),
+            problem: format!("damaged before the replay, and still so after it: {finding}"),
+        })),
+    }
+}
+
+fn refuse_occupied(path: &Path) -> Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Err(Error::WouldOverwrite { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+/// A file that goes away unless it was renamed.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok(); // renamed as a rule; else best effort: its name says what it is
+    }
+}

@@ -1,0 +1,201 @@
+//! The files of Windows sets opened for reading, and a database as a replay in memory gives it.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use certadm_ese::Database;
+use certadm_ese::pager::{FilePager, Overlay, Pager};
+use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At};
+use certadm_proto::csra::Hresult;
+use certadm_store::error::IoContext;
+
+use super::files::WindowsSet;
+use crate::error::{Error, Result};
+use crate::progress::{Progress, Stage};
+
+/// Changed pages that a replay keeps in memory; further ones go to a file without a name.
+const IN_MEMORY: usize = 8 << 20;
+
+/// A log that is opened when it is read: a set may hold more logs than a process may have files open.
+#[derive(Debug)]
+struct LogOnDisk {
+    path: PathBuf,
+    name: String,
+    size: u64,
+}
+
+impl Pager for LogOnDisk {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        FilePager::new(File::open(&self.path)?)?.read_at(offset, buffer)
+    }
+}
+
+/// The database and the logs of one or several Windows sets, ready for a plan.
+#[derive(Debug)]
+pub struct Files {
+    /// Where the database lies.
+    pub database_path: Option<PathBuf>,
+    database: Option<FilePager>,
+    logs: Vec<LogOnDisk>,
+    /// What to name where no file is at fault.
+    pub set: PathBuf,
+}
+
+impl Files {
+    /// Opens what the sets hold.
+    ///
+    /// # Errors
+    /// [`Error::Combination`] with 0xC7FF0008 for a second database, [`Error::Store`] when a file cannot be opened.
+    pub fn open(sets: &[WindowsSet]) -> Result<Self> {
+        let mut databases = sets.iter().filter_map(|set| set.database.clone());
+        let database_path = databases.next();
+        if let Some(second) = databases.next() {
+            return Err(Error::Combination {
+                detail: format!("{} is a second database", second.display()),
+                code: Hresult::HR_RESTORE_MAP_EXISTS,
+            });
+        }
+        let database = match &database_path {
+            Some(path) => Some(open_pager(path)?),
+            None => None,
+        };
+        let mut logs = Vec::new();
+        for path in sets.iter().flat_map(|set| &set.logs) {
+            let size = std::fs::metadata(path).during("look at", path)?.len();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            logs.push(LogOnDisk { path: path.clone(), name, size });
+        }
+        let set = sets.first().map(|set| set.path.clone()).unwrap_or_default();
+        Ok(Self { database_path, database, logs, set })
+    }
+
+    /// The database file.
+    pub fn database(&self) -> Option<&FilePager> {
+        self.database.as_ref()
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        let logs: u64 = self.logs.iter().map(|log| log.size).sum();
+        logs + self.database.as_ref().map_or(0, Pager::size)
+    }
+
+    /// Tells how far a replay is, in bytes of logs; they all have about the same size.
+    pub(crate) fn tell(&self, plan: &Plan<'_>, at: At, progress: &mut dyn Progress) {
+        let total: u64 = self.logs.iter().map(|log| log.size).sum();
+        let low = plan.given().map_or(1, |given| given.low);
+        let count = |generation: u32| u64::from(generation.saturating_sub(low)) + 1;
+        let done = u128::from(total) * u128::from(count(at.generation)) / u128::from(count(at.last));
+        progress.at(Stage::Replay, u64::try_from(done).unwrap_or(total).min(total), total);
+    }
+
+    /// Hands a plan for these files to `use_plan`.
+    ///
+    /// # Errors
+    /// [`Error::Windows`]: as [`Plan::new`], and what `use_plan` returns.
+    pub fn plan<R>(&self, use_plan: impl FnOnce(Plan<'_>) -> Result<R, certadm_ese::Error>) -> Result<R> {
+        self.plan_of(self.database.as_ref(), use_plan)
+    }
+
+    /// The same for the logs without their database.
+    ///
+    /// # Errors
+    /// As [`Files::plan`].
+    pub fn plan_logs<R>(
+        &self,
+        use_plan: impl FnOnce(Plan<'_>) -> Result<R, certadm_ese::Error>,
+    ) -> Result<R> {
+        self.plan_of(None, use_plan)
+    }
+
+    fn plan_of<R>(
+        &self,
+        database: Option<&FilePager>,
+        use_plan: impl FnOnce(Plan<'_>) -> Result<R, certadm_ese::Error>,
+    ) -> Result<R> {
+        let inputs: Vec<_> = self.logs.iter().map(|log| LogInput { name: &log.name, file: log }).collect();
+        let database = database.map(|file| file as &dyn Pager);
+        Plan::new(database, &inputs).and_then(use_plan).map_err(|source| self.blame(source))
+    }
+
+    /// The log file of a generation, as far as its name or header tells.
+    pub fn log_of(&self, generation: u32) -> Option<&Path> {
+        use certadm_ese::log::{LogFile, chain::generation_of_name};
+        let named = self.logs.iter().find(|log| generation_of_name(&log.name) == Some(generation));
+        let by_header = || {
+            self.logs.iter().find(|log| {
+                generation_of_name(&log.name).is_none()
+                    && LogFile::read_header(*log).is_ok_and(|header| header.generation == generation)
+            })
+        };
+        named.or_else(by_header).map(|log| log.path.as_path())
+    }
+
+    /// An overlay over the database: changes go to memory, then to a file without a name.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when there is no database, or no place for the changes.
+    pub fn overlay(&self) -> Result<Overlay<FilePager>> {
+        let Some(path) = &self.database_path else {
+            return Err(Error::NotASet { path: self.set.clone(), detail: "it holds no database".to_owned() });
+        };
+        let place = std::env::temp_dir();
+        let spill =
+            tempfile::tempfile_in(&place).and_then(FilePager::new).during("create a file in", &place)?;
+        Ok(Overlay::with_spill(open_pager(path)?, IN_MEMORY, spill))
+    }
+
+    /// An error of the format with the file it speaks of.
+    pub(crate) fn blame(&self, source: certadm_ese::Error) -> Error {
+        let log = match &source {
+            certadm_ese::Error::Log { generation, .. } => self.log_of(*generation),
+            certadm_ese::Error::Replay { position, .. }
+            | certadm_ese::Error::UnknownRecord { position, .. } => self.log_of(position.generation),
+            _ => None,
+        };
+        let path = log.or(self.database_path.as_deref()).unwrap_or(&self.set);
+        Error::Windows { path: path.to_owned(), source }
+    }
+}
+
+fn open_pager(path: &Path) -> Result<FilePager> {
+    let file = File::open(path).during("open", path)?;
+    Ok(FilePager::new(file).during("look at", path)?)
+}
+
+/// A database of a Windows CA, open for reading.
+pub struct OpenedDatabase {
+    /// The database; what a replay changed lies beside it.
+    pub database: Database<Overlay<FilePager>>,
+    /// What the replay did; `None` when the file is shown as it lies there.
+    pub outcome: Option<Outcome>,
+    /// True when it was not closed cleanly and is shown without its logs.
+    pub is_stale: bool,
+}
+
+/// Opens the database that a recovery of these sets would give, replayed in memory. A database file named alone is
+/// opened as it is.
+///
+/// # Errors
+/// [`Error::Windows`] with the code of what stands in the way of a recovery, and as [`Files::open`].
+pub fn open_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result<OpenedDatabase> {
+    use certadm_ese::header::State;
+    let files = Files::open(sets)?;
+    let mut overlay = files.overlay()?;
+    let mut outcome = None;
+    let alone = matches!(sets, [set] if set.is_single_file());
+    if !alone {
+        let (replayed, done) =
+            files.plan(|plan| plan.replay_onto(overlay, &mut |at| files.tell(&plan, at, progress)))?;
+        overlay = replayed;
+        outcome = Some(done);
+    }
+    let database = Database::open(overlay).map_err(|source| files.blame(source))?;
+    let is_stale = alone && database.header().state() != State::CleanShutdown;
+    Ok(OpenedDatabase { database, outcome, is_stale })
+}

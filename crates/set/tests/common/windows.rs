@@ -1,0 +1,68 @@
+//! Files of real Windows CAs and other databases of their engine: from the repository, or from the folder beside it where
+//! they may not be copied.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The bytes of a fixture; `None`, and one line that says so, where it is not present.
+pub fn fixture(name: &str) -> Option<Vec<u8>> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shared = match std::env::var_os("CERTADM_SHARED") {
+        Some(folder) => PathBuf::from(folder),
+        None => here.join("../../../shared"),
+    };
+    let own = here.join("../ese/tests/data").join(Path::new(name).file_name()?);
+    let folder = shared.join("data/ese");
+    for path in [own, folder.join(name)] {
+        if let Ok(bytes) = fs::read(with_suffix(&path, ".gz")) {
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).unwrap();
+            return Some(plain);
+        }
+    }
+    if let Ok(bytes) = fs::read(with_suffix(&folder.join(name), ".zst")) {
+        let mut plain = Vec::new();
+        ruzstd::decoding::StreamingDecoder::new(bytes.as_slice()).unwrap().read_to_end(&mut plain).unwrap();
+        return Some(plain);
+    }
+    println!("fixture {name}: not present, its part of this test is left out");
+    None
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// A real CA's database, clean.
+pub fn ca_database() -> Vec<u8> {
+    fixture("certlog/CertLog.edb").expect("it stands in the repository")
+}
+
+/// A folder as `certutil -backupDB` leaves it: a streaming backup in `full/DataBase`, the log after it in
+/// `logs/DataBase`. The database is a mail store, which the engine backs up in the same way.
+pub fn backup(dir: &Path) -> Option<(PathBuf, PathBuf)> {
+    let of = |name: &str| fixture(&format!("winmail-v7-sec4096/{name}"));
+    let (full, logs) = (dir.join("full"), dir.join("logs"));
+    for (set, name, bytes) in [
+        (&full, "Store.edb", of("Backup_new_WindowsMail.MSMessageStore")?),
+        (&full, "edb00001.log", of("Backup_new_edb00001.log")?),
+        (&full, "certbkxp.dat", restore_map("Store.edb")),
+        (&logs, "edb00002.log", of("edb.log")?),
+    ] {
+        let folder = set.join("DataBase");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+    Some((full, logs))
+}
+
+/// A restore map as a Windows CA gives it (certbcli.md 5, 10.2).
+pub fn restore_map(database: &str) -> Vec<u8> {
+    let folder = r"\\ca1.example\admin$\system32\CertLog";
+    let text = format!("D{folder}\\{database}\0\u{82}{folder}\0\u{83}{folder}\0\0");
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
