@@ -8,7 +8,16 @@ use rusqlite::params;
 use crate::Result;
 
 /// Bytes that one certificate's rows take in the database, about.
-const ROW_LEN: u64 = 2600;
+const ROW_LEN: u64 = 4100;
+/// What a server's certificate has: usage, extended usage, key identifiers, names, where to look for the CRL.
+const EXTENSIONS: [(&str, usize); 6] = [
+    ("2.5.29.15", 4),
+    ("2.5.29.37", 12),
+    ("2.5.29.14", 22),
+    ("2.5.29.35", 24),
+    ("2.5.29.17", 60),
+    ("2.5.29.31", 80),
+];
 /// Rows a commit.
 const BATCH: u64 = 2000;
 
@@ -64,9 +73,10 @@ impl CaFolder {
     }
 }
 
-/// Inserts `count` certificates; the blobs repeat themselves as DER does and differ where keys and signatures do.
+/// Inserts `count` certificates for RSA-2048 keys with their extensions; the blobs repeat themselves as DER does and differ
+/// where keys and signatures do.
 fn fill(writer: &mut Writer, first: u64, count: u64) -> Result<()> {
-    let mut random = vec![0; 384];
+    let mut random = vec![0; 1104];
     writer.commit(|transaction| {
         let mut request = transaction.prepare_cached(
             "INSERT INTO Requests (RequestType, Disposition, SubmittedWhen, RequesterName, CommonName, RawRequest)
@@ -76,14 +86,26 @@ fn fill(writer: &mut Writer, first: u64, count: u64) -> Result<()> {
             "INSERT INTO Certificates (RequestID, SerialNumber, NotBefore, NotAfter, CommonName, RawCertificate)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
+        let mut extension = transaction.prepare_cached(
+            "INSERT INTO CertificateExtensions (RequestID, ExtensionFlags, ExtensionName, ExtensionRawValue)
+             VALUES (?1, 131072, ?2, ?3)",
+        )?;
+        let mut attribute = transaction.prepare_cached(
+            "INSERT INTO RequestAttributes (RequestID, AttributeName, AttributeValue)
+             VALUES (?1, 'CertificateTemplate', 'server')",
+        )?;
         for number in first..first + count {
             getrandom::fill(&mut random).map_err(|_| Error::Closed)?;
             let name = format!("host{number:08}.bench.example");
             let when = i64::try_from(number).unwrap_or(0) + 133_000_000_000_000_000;
-            request.execute(params![when, name, blob(&random[..192], 700)])?;
-            let serial: String = random[192..208].iter().map(|byte| format!("{byte:02x}")).collect();
+            request.execute(params![when, name, blob(&random[..528], 1100)])?;
+            let serial: String = random[528..544].iter().map(|byte| format!("{byte:02x}")).collect();
             let id = transaction.last_insert_rowid();
-            certificate.execute(params![id, serial, when, when + 1, name, blob(&random[208..], 900)])?;
+            certificate.execute(params![id, serial, when, when + 1, name, blob(&random[544..], 1500)])?;
+            for (oid, len) in EXTENSIONS {
+                extension.execute(params![id, oid, &random[..len]])?;
+            }
+            attribute.execute([id])?;
         }
         Ok::<_, Error>(())
     })?;
