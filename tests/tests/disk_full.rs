@@ -105,7 +105,7 @@ fn a_backup_to_a_full_disk_leaves_no_set_and_truncates_nothing() {
     let scratch = certadm_tests::scratch();
     let dir = scratch.path();
     Template::running().place(dir);
-    let Some(disk) = SmallDisk::mount(&dir.join("target"), "60k") else { return };
+    let Some(disk) = SmallDisk::mount(&dir.join("target"), "100k") else { return };
     let logs = |folder: &Folder| folder.archived_logs().unwrap().len();
     let folder = Folder::new(dir.join("ca"));
     let before = logs(&folder);
@@ -132,7 +132,7 @@ fn a_restore_to_a_full_disk_can_be_repeated() {
     let set = dir.join("set");
     let (code, text) = certadm(&["backup", "--quiet"], &[("--dir", dir.join("ca")), ("--to", set.clone())]);
     assert_eq!(code, 0, "{text}");
-    let Some(disk) = SmallDisk::mount(&dir.join("target"), "60k") else { return };
+    let Some(disk) = SmallDisk::mount(&dir.join("target"), "100k") else { return };
     let new = disk.path.join("ca");
     let restore = |more: &[&str]| {
         let arguments = [&["restore", "--quiet"], more].concat();

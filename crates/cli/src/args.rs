@@ -97,9 +97,20 @@ pub(crate) struct BackupArgs {
     /// Leave the CA's logs in place; a full set taken so is no base for logs-only ones
     #[arg(long)]
     pub(crate) keep_logs: bool,
+    /// What the stored database is compared with: what the system holds of it, or what the medium gives back, which takes
+    /// as long again as writing. Logs are always read from the medium
+    #[arg(long, value_enum, default_value = "system")]
+    pub(crate) read_back: ReadBackArg,
     /// Also after a logs-only backup, delete the logs it holds; each such set is then needed for a restore
     #[arg(long, conflicts_with = "keep_logs")]
     pub(crate) truncate: bool,
+}
+
+/// `--read-back`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ReadBackArg {
+    System,
+    Medium,
 }
 
 /// `certadm restore`

@@ -18,12 +18,24 @@ pub(crate) const BUFFER_LEN: usize = 512 * 1024;
 /// Buffers in flight.
 const BUFFERS: usize = 8;
 /// How many bytes are written before they are flushed and read back.
-const WINDOW: u64 = 4 << 20;
+const WINDOW: u64 = 8 << 20;
 /// How many windows may be written and not yet read back. What waits for the medium here stands in the way of the CA's own
 /// commits, if both share it.
 const WINDOWS: usize = 2;
 /// How much the threads of a backup yield to the CA that issues on the same machine, as in `nice`.
 const NICENESS: i32 = 10;
+
+/// What a stored file is compared with after it has been flushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadBack {
+    /// With what the system holds of it, in its cache or on the medium.
+    #[default]
+    System,
+    /// With what the medium gives back: the system's cached copy is dropped first. Takes as long again as writing.
+    Medium,
+    /// With nothing: somebody else reads every byte before it is relied on.
+    Skip,
+}
 
 /// Both hashes of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,13 +51,17 @@ struct Chunk {
     len: usize,
 }
 
-/// Stores what `read` delivers as a new file at `path`, flushes it, reads it back from the medium and compares.
+/// Stores what `read` delivers as a new file at `path`, flushes it, reads it back and compares.
 /// Returns size and hashes of what was delivered. `read` fills the buffer it gets and returns 0 at the end.
 ///
 /// # Errors
 /// Whatever `read` returns, [`Error::Store`], [`Error::Damaged`] when what is read back differs; a file that was begun
 /// is left for the caller to remove with its folder.
-pub(crate) fn store(path: &Path, read: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<Hashes> {
+pub(crate) fn store(
+    path: &Path,
+    read_back: ReadBack,
+    read: impl FnMut(&mut [u8]) -> Result<usize>,
+) -> Result<Hashes> {
     let file =
         OpenOptions::new().read(true).write(true).create_new(true).open(path).during("create", path)?;
     let file = &file;
@@ -60,16 +76,17 @@ pub(crate) fn store(path: &Path, read: impl FnMut(&mut [u8]) -> Result<usize>) -
         }
         let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write)));
         let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_check)));
-        let checker = scope.spawn(move || yielding(|| flush_and_read_back(file, path, &check_from)));
+        let checker =
+            scope.spawn(move || yielding(|| flush_and_read_back(file, path, read_back, &check_from)));
         let produced = produce(read, &pool, &to_hash);
         drop((to_hash, pool));
         let hashes = hasher.join().map_err(|_| panicked(path))?;
         let written = writer.join().map_err(|_| panicked(path))?;
-        let read_back = checker.join().map_err(|_| panicked(path))?;
+        let checked = checker.join().map_err(|_| panicked(path))?;
         // A failed write stops the stages before it, so it is the cause and comes first.
         written?;
         produced?;
-        if read_back? == hashes.blake3 {
+        if checked?.is_none_or(|read| read == hashes.blake3) {
             Ok(hashes)
         } else {
             Err(Error::Damaged {
@@ -142,8 +159,14 @@ fn write(
     Ok(())
 }
 
-/// Flushes what has been written so far, forgets the system's copy of it, and reads it from the medium.
-fn flush_and_read_back(file: &File, path: &Path, written: &Receiver<u64>) -> Result<String> {
+/// Flushes what has been written so far and reads it back, window by window. Returns the hash of what was read, if
+/// anything was.
+fn flush_and_read_back(
+    file: &File,
+    path: &Path,
+    read_back: ReadBack,
+    written: &Receiver<u64>,
+) -> Result<Option<String>> {
     let mut blake3 = blake3::Hasher::new();
     let mut buffer = vec![0; BUFFER_LEN];
     let mut checked = 0;
@@ -153,9 +176,14 @@ fn flush_and_read_back(file: &File, path: &Path, written: &Receiver<u64>) -> Res
             end = later;
         }
         file.sync_data().during("flush", path)?;
-        let window = std::num::NonZeroU64::new(end - checked);
-        // A hint; where it is not taken, the system's copy is compared.
-        rustix::fs::fadvise(file, checked, window, rustix::fs::Advice::DontNeed).ok();
+        if read_back == ReadBack::Skip {
+            continue;
+        }
+        if read_back == ReadBack::Medium {
+            let window = std::num::NonZeroU64::new(end - checked);
+            // A hint; where it is not taken, the system's copy is compared.
+            rustix::fs::fadvise(file, checked, window, rustix::fs::Advice::DontNeed).ok();
+        }
         while checked < end {
             let len = usize::try_from(end - checked).unwrap_or(usize::MAX).min(buffer.len());
             file.read_exact_at(&mut buffer[..len], checked).during("read back", path)?;
@@ -164,7 +192,7 @@ fn flush_and_read_back(file: &File, path: &Path, written: &Receiver<u64>) -> Res
         }
     }
     file.sync_all().during("flush", path)?;
-    Ok(blake3.finalize().to_hex().to_string())
+    Ok((read_back != ReadBack::Skip).then(|| blake3.finalize().to_hex().to_string()))
 }
 
 /// Reads a file as it lies on the medium and hashes it with both hashes. `progress` gets the bytes read so far.

@@ -16,6 +16,7 @@ pub mod verify;
 pub mod windows;
 mod writer;
 
+pub use copy::ReadBack;
 pub use error::{Error, Result};
 pub use manifest::Manifest;
 pub use progress::{Progress, Silent, Stage};

@@ -12,7 +12,7 @@ use certadm_session::restore::RestoreContext;
 use certadm_store::{FileTime, Folder, durable, record};
 
 use crate::chain::{Combined, combine};
-use crate::copy;
+use crate::copy::{self, ReadBack};
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE, file_of};
 use crate::manifest::Role;
@@ -191,7 +191,9 @@ impl Plan {
         let mut done = 0;
         let mut copy_one = |from: &Path, to: &Path, stage: Stage| -> Result<()> {
             let before = done;
-            done += self.copy_file(from, to, |copied| progress.at(stage, before + copied, self.bytes))?;
+            // The recovery reads every byte of image and logs before it changes one.
+            let tell = |copied| progress.at(stage, before + copied, self.bytes);
+            done += self.copy_file(from, to, ReadBack::Skip, tell)?;
             Ok(())
         };
         copy_one(&self.combined.image, &self.database, Stage::Database)?;
@@ -202,7 +204,7 @@ impl Plan {
             let Some(name) = file.file_name() else { continue };
             let to = self.folder.crl_dir().join(name);
             if !to.exists() {
-                self.copy_file(file, &to, |_| ())?;
+                self.copy_file(file, &to, ReadBack::System, |_| ())?;
             }
         }
         for dir in [self.folder.database_dir(), self.folder.log_dir(), self.folder.crl_dir()] {
@@ -212,10 +214,16 @@ impl Plan {
     }
 
     /// Copies one file of the set and compares it with the manifest on the way.
-    fn copy_file(&self, from: &Path, to: &Path, mut progress: impl FnMut(u64)) -> Result<u64> {
+    fn copy_file(
+        &self,
+        from: &Path,
+        to: &Path,
+        read_back: ReadBack,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64> {
         let mut file = fs::File::open(from).during("open", from)?;
         let mut copied = 0;
-        let hashes = copy::store(to, |buffer| {
+        let hashes = copy::store(to, read_back, |buffer| {
             let len = file.read(buffer).during("read", from)?;
             copied += len as u64;
             progress(copied);

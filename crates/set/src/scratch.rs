@@ -46,11 +46,7 @@ impl Recovered {
     pub fn open(image: &Path, chain: &Chain) -> Result<Self> {
         let scratch = Scratch::create(image)?;
         write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
-        let database = scratch.dir.path().join("image.db");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection =
-            Connection::open_with_flags(&database, flags).map_err(|error| unreadable(image, &error))?;
-        distrust(&connection).map_err(|error| unreadable(image, &error))?;
+        let connection = scratch.connect().map_err(|error| unreadable(image, &error))?;
         Ok(Self { connection, image: image.to_owned(), _scratch: scratch })
     }
 
@@ -59,21 +55,24 @@ impl Recovered {
         &self.connection
     }
 
-    /// Counts what the database holds and, if asked, lets SQLite check it.
+    /// Counts what the database holds.
     ///
     /// # Errors
     /// As [`Recovered::open`].
-    pub fn content(&self, check_integrity: bool) -> Result<Content> {
-        content(&self.connection, check_integrity).map_err(|error| unreadable(&self.image, &error))
+    pub fn content(&self) -> Result<Content> {
+        content(&self.connection).map_err(|error| unreadable(&self.image, &error))
     }
 }
 
-/// Recovers in a scratch folder beside the image and looks at the result.
+/// Recovers in a scratch folder beside the image and lets SQLite check the result.
 ///
 /// # Errors
 /// As [`Recovered::open`].
-pub fn examine(image: &Path, chain: &Chain, check_integrity: bool) -> Result<Content> {
-    Recovered::open(image, chain)?.content(check_integrity)
+pub fn examine(image: &Path, chain: &Chain) -> Result<Content> {
+    let recovered = Recovered::open(image, chain)?;
+    let mut content = recovered.content()?;
+    content.complaints = complaints(&recovered.connection).map_err(|error| unreadable(image, &error))?;
+    Ok(content)
 }
 
 /// The database may be anybody's: its schema runs nothing, its cells are checked before they are believed.
@@ -81,7 +80,7 @@ fn distrust(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    connection.pragma_update(None, "cache_size", -8192)
+    connection.pragma_update(None, "cache_size", -16384)
 }
 
 fn unreadable(image: &Path, error: &rusqlite::Error) -> Error {
@@ -92,24 +91,28 @@ fn unreadable(image: &Path, error: &rusqlite::Error) -> Error {
     }
 }
 
-fn content(connection: &Connection, check_integrity: bool) -> rusqlite::Result<Content> {
+fn content(connection: &Connection) -> rusqlite::Result<Content> {
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
-    let mut content = Content {
-        requests: count("SELECT count(*) FROM Requests")?,
-        certificates: count("SELECT count(*) FROM Requests WHERE Disposition IN (20, 21)")?,
-        revoked: count("SELECT count(*) FROM Requests WHERE Disposition = 21")?,
+    let requests = count("SELECT count(*) FROM Requests")?;
+    // The index of dispositions leaves out the most frequent one: counting what it has spares reading the table again.
+    let revoked = count("SELECT count(*) FROM Requests WHERE Disposition <> 20 AND Disposition = 21")?;
+    let others = count("SELECT count(*) FROM Requests WHERE Disposition <> 20 AND Disposition <> 21")?;
+    Ok(Content {
+        requests,
+        certificates: requests.saturating_sub(others),
+        revoked,
         crls: count("SELECT count(*) FROM CRLs")?,
         complaints: Vec::new(),
-    };
-    if check_integrity {
-        let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            content.complaints.push(row.get(0)?);
-        }
-        content.complaints.retain(|line| line != "ok");
-    }
-    Ok(content)
+    })
+}
+
+/// What SQLite's check of every page, row and index entry complains about, the first of it.
+fn complaints(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
+    let mut lines: Vec<String> =
+        statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    lines.retain(|line| line != "ok");
+    Ok(lines)
 }
 
 #[derive(Debug)]
@@ -118,6 +121,14 @@ struct Scratch {
 }
 
 impl Scratch {
+    /// A connection to the image and the log laid over it, read-only and on its guard.
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(self.dir.path().join("image.db"), flags)?;
+        distrust(&connection)?;
+        Ok(connection)
+    }
+
     fn create(image: &Path) -> Result<Self> {
         let beside = image.parent().and_then(Path::parent).unwrap_or(Path::new("."));
         let linked =

@@ -14,7 +14,7 @@ use certadm_store::chain::read_trailer;
 use certadm_store::log_file::LogFile;
 use certadm_store::trailer::sqlite_page_size;
 
-use crate::copy::BUFFER_LEN;
+use crate::copy::{BUFFER_LEN, ReadBack};
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, database_entry, file_of, locations_entry, log_entry, log_generation};
 use crate::manifest::{CaIdentity, Generations, Manifest, Role, SetKind};
@@ -29,6 +29,8 @@ pub struct TakeOptions {
     pub kind: BackupType,
     /// Delete the logs at the CA that the committed set makes redundant.
     pub truncate: bool,
+    /// How what is stored is compared. Logs, which truncation deletes at the CA, are always read from the medium.
+    pub read_back: ReadBack,
     /// Folder of this machine from which listed dynamic files may be copied into the set; `None` where they are out
     /// of reach.
     pub dynamic_dir: Option<PathBuf>,
@@ -66,7 +68,7 @@ pub fn take(
     progress: &mut dyn Progress,
 ) -> Result<Taken> {
     let begun = Instant::now();
-    let mut writer = SetWriter::create(target)?;
+    let mut writer = SetWriter::create(target, options.read_back)?;
     let started = FileTime::now().to_rfc3339();
     let mut taking = Taking { writer: &mut writer, progress };
     let (session, names, locations, dynamic, kind) = match options.kind {

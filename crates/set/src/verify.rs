@@ -389,7 +389,7 @@ fn examine(sets: &[Set]) -> Result<Examined> {
     }
     let combined: Combined = combine(sets)?;
     let chain = combined.check()?;
-    let content = scratch::examine(&combined.image, &chain, true)?;
+    let content = scratch::examine(&combined.image, &chain)?;
     Ok((Some(combined.range), Some(content)))
 }
 

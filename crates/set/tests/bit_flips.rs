@@ -14,7 +14,7 @@ use certadm_proto::csra::{BackupType, Hresult};
 use certadm_session::LocalSource;
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;
-use certadm_set::{Set, Silent, TakeOptions, take};
+use certadm_set::{ReadBack, Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::{HEADER_LEN, LogFile};
 use certadm_store::{Folder, PAGE_SIZE};
@@ -32,7 +32,12 @@ fn sealed_sets(dir: &Path) -> [PathBuf; 2] {
         ca.insert();
         let names = certadm_proto::csra::unc::UncRoot::new("host".to_owned()).unwrap();
         let mut source = LocalSource::new(std::sync::Arc::clone(&ca.store), names);
-        let options = TakeOptions { kind, truncate: true, dynamic_dir: Some(ca.folder.crl_dir()) };
+        let options = TakeOptions {
+            kind,
+            truncate: true,
+            read_back: ReadBack::System,
+            dynamic_dir: Some(ca.folder.crl_dir()),
+        };
         take(&mut source, set, &options, &mut Silent).unwrap();
     }
     sets

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use certadm_proto::csra::{BackupType, Entry, Hresult, PlainList, Tag, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
-use certadm_set::{Error, Silent, TakeOptions, take};
+use certadm_set::{Error, ReadBack, Silent, TakeOptions, take};
 
 /// Answers every call, with whatever it was told to.
 struct Hostile {
@@ -87,7 +87,12 @@ fn list(tag: Tag, path: &str) -> CallResult<TaggedList> {
 }
 
 fn take_from(ca: &mut Hostile, target: &Path) -> Result<certadm_set::Taken, Error> {
-    let options = TakeOptions { kind: BackupType::Full, truncate: true, dynamic_dir: None };
+    let options = TakeOptions {
+        kind: BackupType::Full,
+        truncate: true,
+        read_back: ReadBack::System,
+        dynamic_dir: None,
+    };
     take(ca, target, &options, &mut Silent)
 }
 

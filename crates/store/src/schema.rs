@@ -9,7 +9,7 @@ use crate::marks::Mark;
 use crate::time::FileTime;
 
 /// Page size of every database this crate creates, in bytes.
-pub const PAGE_SIZE: u32 = 4096;
+pub const PAGE_SIZE: u32 = 8192;
 /// `PRAGMA application_id` of a CA database: "CADM".
 const APPLICATION_ID: i32 = 0x4341_444d;
 

@@ -7,11 +7,11 @@ use certadm_proto::csra::flags::BackupType;
 use certadm_proto::csra::unc::UncRoot;
 use certadm_proto::csra::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
-use certadm_set::{TakeOptions, Taken, take};
+use certadm_set::{ReadBack, TakeOptions, Taken, take};
 use certadm_store::{Folder, Store};
 use serde_json::{Value, json};
 
-use crate::args::{BackupArgs, KindArg};
+use crate::args::{BackupArgs, KindArg, ReadBackArg};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::{host_name, store_options};
@@ -49,7 +49,11 @@ fn take_from(
         KindArg::Logs => BackupType::LogsOnly,
     };
     let truncate = !args.keep_logs && (kind == BackupType::Full || args.truncate);
-    let options = TakeOptions { kind, truncate, dynamic_dir };
+    let read_back = match args.read_back {
+        ReadBackArg::System => ReadBack::System,
+        ReadBackArg::Medium => ReadBack::Medium,
+    };
+    let options = TakeOptions { kind, truncate, read_back, dynamic_dir };
     let word = if kind == BackupType::Full { "Full" } else { "Incremental" };
     output.line(format!("{word} database backup for {place}."));
     let mut progress = output.progress();

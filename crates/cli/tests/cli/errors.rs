@@ -131,7 +131,7 @@ fn truncated_and_flipped_files_are_found_and_never_restored() {
     let cases: [(&str, Damage, &str, &str); 8] = [
         (image, |work, file| work.flip(file), "0xc80003fa", "0xc80003fa"),
         (image, |work, file| work.cut(file, 100), "0xc80003fa", "0xc8000231"),
-        (image, |work, file| work.cut(file, 4096), "0xc80003fa", "0xc8000267"),
+        (image, |work, file| work.cut(file, 8192), "0xc80003fa", "0xc8000267"),
         (log, |work, file| work.flip(file), "0xc800023d", "0xc800023d"),
         (log, |work, file| work.cut(file, 1), "0xc800023a", "0xc800023a"),
         ("manifest.json", |work, file| work.flip(file), "0x8007000d", "0x8007000d"),

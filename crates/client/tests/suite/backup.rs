@@ -10,7 +10,7 @@ use certadm_proto::csra::{BackupType, Hresult};
 use certadm_proto::dcom::{Iid, Oid, ResolverRequest, SetId};
 use certadm_proto::rpc::FaultStatus;
 use certadm_session::Source;
-use certadm_set::{Set, Silent, TakeOptions, take};
+use certadm_set::{ReadBack, Set, Silent, TakeOptions, take};
 
 use crate::fake::{Calls, DATABASE, FakeCa, Files, Hook, encode};
 use crate::server::{Manners, Reply, Server, credentials};
@@ -20,7 +20,7 @@ fn connect(target: Target) -> RemoteCa {
 }
 
 fn options(kind: BackupType) -> TakeOptions {
-    TakeOptions { kind, truncate: kind == BackupType::Full, dynamic_dir: None }
+    TakeOptions { kind, truncate: kind == BackupType::Full, read_back: ReadBack::System, dynamic_dir: None }
 }
 
 fn hooked(files: &Files, hook: Hook) -> (Server, Calls) {

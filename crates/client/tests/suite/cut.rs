@@ -5,13 +5,18 @@ use std::path::Path;
 
 use certadm_client::RemoteCa;
 use certadm_proto::csra::{BackupType, Hresult};
-use certadm_set::{Set, Silent, TakeOptions, Taken, take};
+use certadm_set::{ReadBack, Set, Silent, TakeOptions, Taken, take};
 
 use crate::fake::{Calls, FakeCa, Files};
 use crate::server::{Manners, Server, credentials};
 
 fn back_up(server: &Server, set: &Path) -> Result<Taken, Hresult> {
-    let options = TakeOptions { kind: BackupType::Full, truncate: true, dynamic_dir: None };
+    let options = TakeOptions {
+        kind: BackupType::Full,
+        truncate: true,
+        read_back: ReadBack::System,
+        dynamic_dir: None,
+    };
     let mut ca = RemoteCa::connect(server.target(), Some(credentials())).map_err(|error| error.hresult())?;
     take(&mut ca, set, &options, &mut Silent).map_err(|error| error.hresult())
 }

@@ -9,7 +9,7 @@ use certadm_proto::csra::methods::{Request, Response};
 use certadm_proto::csra::{BackupType, Hresult};
 use certadm_proto::ndr::Writer;
 use certadm_session::Source;
-use certadm_set::{Error, Silent, TakeOptions, take};
+use certadm_set::{Error, ReadBack, Silent, TakeOptions, take};
 
 use crate::fake::{Calls, DATABASE, FakeCa, Files, Hook, encode};
 use crate::server::{Manners, Reply, Server, credentials};
@@ -23,7 +23,12 @@ fn refused(manners: Manners, hook: Hook) -> Error {
     let inside = work.path().join("inside");
     std::fs::create_dir(&inside).unwrap();
     let mut ca = RemoteCa::connect(server.target(), Some(credentials())).unwrap();
-    let options = TakeOptions { kind: BackupType::Full, truncate: true, dynamic_dir: None };
+    let options = TakeOptions {
+        kind: BackupType::Full,
+        truncate: true,
+        read_back: ReadBack::System,
+        dynamic_dir: None,
+    };
     let error = take(&mut ca, &inside.join("set"), &options, &mut Silent).unwrap_err();
     assert_eq!(names_below(work.path()), ["inside"], "{error}");
     assert!(!error.remedy().is_empty());

@@ -15,7 +15,7 @@ use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Ro
 use certadm_proto::csra::BackupType;
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;
-use certadm_set::{TakeOptions, Taken, take};
+use certadm_set::{ReadBack, TakeOptions, Taken, take};
 use certadm_store::{FileTime, Folder, Store};
 use clap::Args;
 use rusqlite::params;
@@ -202,7 +202,12 @@ impl<'a> Drill<'a> {
     fn back_up(&self, store: &Arc<Store>, to: &Path, kind: BackupType) -> Result<Taken, Failure> {
         let mut source = local_source(store)?;
         let dynamic_dir = Some(store.folder().crl_dir());
-        let options = TakeOptions { kind, truncate: kind == BackupType::Full, dynamic_dir };
+        let options = TakeOptions {
+            kind,
+            truncate: kind == BackupType::Full,
+            read_back: ReadBack::System,
+            dynamic_dir,
+        };
         let taken = take(&mut source, to, &options, &mut self.output.progress())?;
         let manifest = &taken.manifest;
         self.output.line(format!(
