@@ -18,7 +18,7 @@ pub(crate) const BUFFER_LEN: usize = 512 * 1024;
 /// Buffers in flight.
 const BUFFERS: usize = 8;
 /// How many bytes are written before they are flushed and read back.
-const WINDOW: u64 = 8 << 20;
+const WINDOW: u64 = 16 << 20;
 /// How many windows may be written and not yet read back. What waits for the medium here stands in the way of the CA's own
 /// commits, if both share it.
 const WINDOWS: usize = 2;
@@ -69,23 +69,26 @@ pub(crate) fn store(
         let (to_hash, hash_from) = sync_channel(BUFFERS);
         let (to_write, write_from) = sync_channel(BUFFERS);
         let (to_pool, pool) = sync_channel(BUFFERS);
+        let (to_flush, flush_from) = sync_channel(WINDOWS - 1);
         let (to_check, check_from) = sync_channel(WINDOWS - 1);
         for _ in 0..BUFFERS {
             // The pool has room for all buffers and its other end is held below.
             to_pool.send(vec![0; BUFFER_LEN]).ok();
         }
         let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write)));
-        let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_check)));
-        let checker =
-            scope.spawn(move || yielding(|| flush_and_read_back(file, path, read_back, &check_from)));
+        let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_flush)));
+        let flusher = scope.spawn(move || yielding(|| flush(file, path, &flush_from, &to_check)));
+        let checker = scope.spawn(move || yielding(|| read_again(file, path, read_back, &check_from)));
         let produced = produce(read, &pool, &to_hash);
         drop((to_hash, pool));
         let hashes = hasher.join().map_err(|_| panicked(path))?;
         let written = writer.join().map_err(|_| panicked(path))?;
+        let flushed = flusher.join().map_err(|_| panicked(path))?;
         let checked = checker.join().map_err(|_| panicked(path))?;
         // A failed write stops the stages before it, so it is the cause and comes first.
         written?;
         produced?;
+        flushed?;
         if checked?.is_none_or(|read| read == hashes.blake3) {
             Ok(hashes)
         } else {
@@ -141,7 +144,7 @@ fn write(
     path: &Path,
     from: &Receiver<Chunk>,
     to_pool: &SyncSender<Vec<u8>>,
-    to_check: &SyncSender<u64>,
+    to_flush: &SyncSender<u64>,
 ) -> Result<()> {
     let mut out = file;
     let (mut written, mut told) = (0, 0);
@@ -150,32 +153,40 @@ fn write(
         written += chunk.len as u64;
         if written - told >= WINDOW {
             told = written;
-            to_check.send(written).ok(); // a checker that stopped has its reason to tell
+            to_flush.send(written).ok(); // a flush that failed has its reason to tell
         }
         // The producer has stopped when nobody takes buffers any more.
         to_pool.send(chunk.bytes).ok();
     }
-    to_check.send(written).ok();
+    to_flush.send(written).ok();
     Ok(())
 }
 
-/// Flushes what has been written so far and reads it back, window by window. Returns the hash of what was read, if
-/// anything was.
-fn flush_and_read_back(
-    file: &File,
-    path: &Path,
-    read_back: ReadBack,
-    written: &Receiver<u64>,
-) -> Result<Option<String>> {
-    let mut blake3 = blake3::Hasher::new();
-    let mut buffer = vec![0; BUFFER_LEN];
-    let mut checked = 0;
+/// Flushes what has been written so far, window by window: never much at once, because the CA's own commits wait behind it.
+fn flush(file: &File, path: &Path, written: &Receiver<u64>, to_check: &SyncSender<u64>) -> Result<()> {
     while let Ok(mut end) = written.recv() {
         // Another window may have been written meanwhile: one flush serves both.
         while let Ok(later) = written.try_recv() {
             end = later;
         }
+        // The length goes with the data; times may wait.
         file.sync_data().during("flush", path)?;
+        to_check.send(end).ok(); // a checker that stopped has its reason to tell
+    }
+    Ok(())
+}
+
+/// Reads back what has been flushed. Returns the hash of what was read, if anything was to be.
+fn read_again(
+    file: &File,
+    path: &Path,
+    read_back: ReadBack,
+    flushed: &Receiver<u64>,
+) -> Result<Option<String>> {
+    let mut blake3 = blake3::Hasher::new();
+    let mut buffer = vec![0; BUFFER_LEN];
+    let mut checked = 0;
+    while let Ok(end) = flushed.recv() {
         if read_back == ReadBack::Skip {
             continue;
         }
@@ -191,7 +202,6 @@ fn flush_and_read_back(
             checked += len as u64;
         }
     }
-    file.sync_all().during("flush", path)?;
     Ok((read_back != ReadBack::Skip).then(|| blake3.finalize().to_hex().to_string()))
 }
 

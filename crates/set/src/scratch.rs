@@ -35,7 +35,7 @@ pub struct Recovered {
     // Declared first, so closed before the folder below is removed.
     connection: Connection,
     image: PathBuf,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Recovered {
@@ -47,7 +47,7 @@ impl Recovered {
         let scratch = Scratch::create(image)?;
         write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
         let connection = scratch.connect().map_err(|error| unreadable(image, &error))?;
-        Ok(Self { connection, image: image.to_owned(), _scratch: scratch })
+        Ok(Self { connection, image: image.to_owned(), scratch })
     }
 
     /// The connection, for reading.
@@ -70,9 +70,16 @@ impl Recovered {
 /// As [`Recovered::open`].
 pub fn examine(image: &Path, chain: &Chain) -> Result<Content> {
     let recovered = Recovered::open(image, chain)?;
-    let mut content = recovered.content()?;
-    content.complaints = complaints(&recovered.connection).map_err(|error| unreadable(image, &error))?;
-    Ok(content)
+    let check = || -> rusqlite::Result<Content> {
+        let checking = recovered.scratch.connect()?;
+        std::thread::scope(|scope| {
+            let checked = scope.spawn(move || complaints(&checking));
+            let mut content = content(&recovered.connection)?;
+            content.complaints = checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(content)
+        })
+    };
+    check().map_err(|error| unreadable(image, &error))
 }
 
 /// The database may be anybody's: its schema runs nothing, its cells are checked before they are believed.
