@@ -1,12 +1,13 @@
 /*
  * Restores a full backup that backup.c or certutil -backupDB made, in the published order of calls:
  *
- *   load the library, look the functions up, stop the server, prepare, copy the files, register, complete, end
+ *   load the library, look the functions up, stop the server, prepare, register, copy the files, complete, end
  *
  *   restore SERVER FOLDER [through-file]
  *
  * It runs on the CA's own machine. The files go where the backup's restore map says; they must not be there already:
  * what is left of the lost database has to be moved away first, logs included, or it would be replayed on top.
+ * Registering comes before copying: it fails while the service still closes its database, and keeps it down afterwards.
  * `through-file` registers the way that needs no administrator. Start the service afterwards: it recovers first.
  *
  *   cc -o restore restore.c $(pkg-config --cflags certadm) -ldl
@@ -149,53 +150,123 @@ static int copy_file(const char *from, const char *to)
     return copied;
 }
 
-/* Copies database and logs to their places, and finds out the range of the logs. */
-static int copy_files(const char *folder, const struct map *map, ULONG *low, ULONG *high)
+/* The files of a set, and where they go. */
+struct files {
+    char *folder, *database, *logs;
+    char *image; /* the name of the database in the set */
+    ULONG low, high;
+};
+
+static int exists(const char *path)
 {
-    char *database = local_path(map->database), *logs = local_path(map->logs);
-    DIR *files = opendir(folder);
-    struct dirent *file;
-    int copied = database && logs && files, databases = 0;
-    *low = *high = 0;
-    while (copied && (file = readdir(files)) != NULL) {
-        char *from = joined(folder, file->d_name);
-        unsigned long number = generation(file->d_name);
-        if (number) {
-            char *to = joined(logs, file->d_name);
-            *low = *low && *low < number ? *low : (ULONG)number;
-            *high = *high > number ? *high : (ULONG)number;
-            copied = from && to && copy_file(from, to);
-            free(to);
-        } else if (ends_with(file->d_name, ".db") || ends_with(file->d_name, ".edb")) {
-            databases++;
-            copied = from && copy_file(from, database);
+    FILE *file = open_file(path, "rb");
+    if (file)
+        fclose(file);
+    return file != NULL;
+}
+
+/* Calls `each` for every name in a folder until it gives 0. */
+static int for_each_name(const char *folder, struct files *files, int (*each)(struct files *, const char *))
+{
+    DIR *names = opendir(folder);
+    struct dirent *name;
+    int done = names != NULL;
+    if (!names)
+        perror(folder);
+    while (done && (name = readdir(names)) != NULL)
+        done = each(files, name->d_name);
+    if (names)
+        closedir(names);
+    return done;
+}
+
+static int look_at(struct files *files, const char *name)
+{
+    unsigned long number = generation(name);
+    if (number) {
+        files->low = files->low && files->low < number ? files->low : (ULONG)number;
+        files->high = files->high > number ? files->high : (ULONG)number;
+    } else if (ends_with(name, ".db") || ends_with(name, ".edb")) {
+        if (files->image) {
+            fprintf(stderr, "%s holds more than one database\n", files->folder);
+            return 0;
         }
-        free(from);
+        files->image = joined(files->folder, name);
     }
-    if (copied && (databases != 1 || !*low)) {
-        fprintf(stderr, "%s does not hold one database and its logs\n", folder);
-        copied = 0;
+    return 1;
+}
+
+static int must_not_be_a_log(struct files *files, const char *name)
+{
+    if (!generation(name))
+        return 1;
+    fprintf(stderr, "%s/%s is in the way; move what is left of the lost database away\n", files->logs, name);
+    return 0;
+}
+
+/* Finds the files of a set, and makes sure that nothing lies where they go. */
+static int find_files(struct files *files)
+{
+    if (!files->database || !files->logs || !for_each_name(files->folder, files, look_at))
+        return 0;
+    if (!files->image || !files->low) {
+        fprintf(stderr, "%s does not hold a database and its logs\n", files->folder);
+        return 0;
     }
-    if (files)
-        closedir(files);
-    free(database);
-    free(logs);
+    if (exists(files->database)) {
+        fprintf(stderr, "%s is in the way; move what is left of the lost database away\n", files->database);
+        return 0;
+    }
+    return for_each_name(files->logs, files, must_not_be_a_log);
+}
+
+static int copy_log(struct files *files, const char *name)
+{
+    char *from, *to;
+    int copied;
+    if (!generation(name))
+        return 1;
+    from = joined(files->folder, name);
+    to = joined(files->logs, name);
+    copied = from && to && copy_file(from, to);
+    free(from);
+    free(to);
     return copied;
 }
 
-static int restore(const WCHAR *server, const char *folder, const struct map *map)
+static int copy_files(struct files *files)
+{
+    return copy_file(files->image, files->database) && for_each_name(files->folder, files, copy_log);
+}
+
+/* Registers; waits up to 30 s for a service that is still closing its database. */
+static int register_files(HCSBC context, const struct map *map, const struct files *files)
 {
     CSEDB_RSTMAPW entry;
-    ULONG low, high;
-    HCSBC context;
-    int restored;
-    if (!good(prepare(server, CSRESTORE_TYPE_FULL, &context), "CertSrvRestorePrepare"))
-        return 0;
+    HRESULT result = 0;
     entry.pwszDatabaseName = entry.pwszNewDatabaseName = map->database;
-    restored = copy_files(folder, map, &low, &high) &&
-               good(register_restore(context, map->checkpoint, map->logs, &entry, 1, map->logs, low, high),
-                    "CertSrvRestoreRegister") &&
-               good(complete(context, S_OK), "CertSrvRestoreRegisterComplete");
+    for (int turn = 0; turn < 150; turn++) {
+        result = register_restore(context, map->checkpoint, map->logs, &entry, 1, map->logs, files->low, files->high);
+        if ((uint32_t)result != 0x80070420u)
+            break;
+        pause_a_little();
+    }
+    return good(result, "CertSrvRestoreRegister");
+}
+
+static int restore(const WCHAR *server, const struct map *map, struct files *files)
+{
+    HCSBC context;
+    int restored = 0;
+    if (!find_files(files) || !stop_server(server) ||
+        !good(prepare(server, CSRESTORE_TYPE_FULL, &context), "CertSrvRestorePrepare"))
+        return 0;
+    if (register_files(context, map, files)) {
+        restored = copy_files(files);
+        /* After a failure the service does not start until a restore succeeds. */
+        restored = good(complete(context, restored ? S_OK : (HRESULT)0x80004005u), "CertSrvRestoreRegisterComplete") &&
+                   restored;
+    }
     return good(end_restore(context), "CertSrvRestoreEnd") && restored;
 }
 
@@ -203,21 +274,26 @@ int main(int count, char **arguments)
 {
     int through_file = count == 4 && !strcmp(arguments[3], "through-file"), done = 0;
     struct map map = {NULL, NULL, NULL, NULL};
+    struct files files = {NULL, NULL, NULL, NULL, 0, 0};
     void *library;
     WCHAR *server;
-    char *folder;
     if (count != 3 + through_file) {
         fprintf(stderr, "usage: restore SERVER FOLDER [through-file]\n");
         return 2;
     }
     library = load_library();
     server = wide_of(arguments[1]);
-    folder = joined(arguments[2], "DataBase");
-    if (library && server && folder && find_functions(library, through_file) && read_map(folder, &map) &&
-        stop_server(server))
-        done = restore(server, folder, &map);
+    files.folder = joined(arguments[2], "DataBase");
+    if (library && server && files.folder && find_functions(library, through_file) && read_map(files.folder, &map)) {
+        files.database = local_path(map.database);
+        files.logs = local_path(map.logs);
+        done = restore(server, &map, &files);
+    }
     free(map.list);
-    free(folder);
+    free(files.folder);
+    free(files.database);
+    free(files.logs);
+    free(files.image);
     free(server);
     puts(done ? "The restore is registered. Start the service; take a full backup afterwards."
               : "Nothing was restored.");
