@@ -25,6 +25,7 @@ static void join_thread(thread started)
 }
 #else
 #include <pthread.h>
+#include <signal.h>
 typedef pthread_t thread;
 #define THREAD_RESULT void *
 #define THREAD_END NULL
@@ -220,6 +221,9 @@ static void killed(void)
     HCSBC backup;
     WCHAR *list;
     DWORD size;
+#if !defined(_WIN32)
+    signal(SIGPIPE, SIG_DFL); /* whoever started us may have had it ignored */
+#endif
     if (!expect("BackupPrepare", p_CertSrvBackupPrepareW(server, 0, CSBACKUP_TYPE_FULL, &backup), 0))
         return;
     fflush(stdout);
