@@ -86,7 +86,7 @@ impl RestoreContext {
         let record = registration::register(existing.as_ref(), arguments, &circumstances)
             .map_err(Error::Registration)?;
         if with_map {
-            record::begin(&self.folder, self.form, &record)?;
+            record::begin_as(&self.folder, self.form, &record)?;
         } else {
             record::register(&self.folder, self.form, &record)?;
         }

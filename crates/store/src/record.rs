@@ -160,7 +160,15 @@ fn write_file(path: &Path, record: &RestoreRecord) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn begin(folder: &Folder, form: Form, record: &RestoreRecord) -> Result<()> {
+pub fn begin(folder: &Folder, record: &RestoreRecord) -> Result<()> {
+    begin_as(folder, Form::Record, record)
+}
+
+/// Begins a new registration in this form, as [`begin`] does.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn begin_as(folder: &Folder, form: Form, record: &RestoreRecord) -> Result<()> {
     recovery::forget(folder)?;
     register(folder, form, record)
 }

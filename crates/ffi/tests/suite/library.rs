@@ -13,6 +13,7 @@ fn declared() -> BTreeSet<String> {
         .lines()
         .filter_map(|line| line.split_once("CERTBCLI_API ")?.1.split_once('('))
         .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with("CertSrv"))
         .collect()
 }
 
