@@ -2,6 +2,7 @@
 
 mod header;
 mod library;
+mod network;
 mod programs;
 mod restores;
 mod world;

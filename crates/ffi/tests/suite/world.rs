@@ -105,13 +105,35 @@ impl World {
 
     /// Starts the service and waits until it listens.
     pub(crate) fn start(&mut self) {
-        let mut command = self.command("serve --dir {ca} --socket {socket} --listen 127.0.0.1:0");
+        self.start_with("");
+    }
+
+    /// Starts the service with further options and gives its address.
+    pub(crate) fn start_with(&mut self, options: &str) -> String {
+        let mut command =
+            self.command(&format!("serve --dir {{ca}} --socket {{socket}} --listen 127.0.0.1:0 {options}"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let said = lines.next().unwrap_or_else(|| panic!("the service does not start")).unwrap();
         assert!(said.starts_with("Listening"), "{said}");
         assert!(lines.next().is_some(), "it does not say where its socket is");
         self.service = Some(child);
+        said.split_whitespace().nth(2).unwrap().to_owned()
+    }
+
+    /// Gives the CA an account `backup` with this role.
+    pub(crate) fn account(&self, role: &str) {
+        fs::write(self.path("password"), "Pa55-word\n").unwrap();
+        self.certadm(&format!("user add --dir {{ca}} backup --role {role} --password-file {{password}}"));
+    }
+
+    /// Names the service at `address` `network` in the client's configuration.
+    pub(crate) fn name_network(&self, address: &str) {
+        let (socket, password) = (self.path("socket"), self.path("password"));
+        let config = format!(
+            "socket = {socket:?}\n[server.network]\nhost = {address:?}\nuser = 'backup'\npassword_file = {password:?}\n"
+        );
+        fs::write(self.path("client.toml"), config).unwrap();
     }
 
     /// Kills the service.
