@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 
 use certadm_tests::command;
 use tempfile::TempDir;
@@ -150,7 +149,7 @@ impl World {
         assert!(status.success(), "{status}");
     }
 
-    /// A test program, compiled once a process for each compiler. It loads the library.
+    /// An example or test program, compiled as C. It loads the library at run time.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         let program = self.path(name);
         let source = match repository(&format!("examples/c/{name}.c")) {
@@ -198,8 +197,7 @@ impl Drop for World {
 
 /// Whether a program is installed; says so when it is not.
 pub(crate) fn installed(program: &str) -> bool {
-    static VALGRIND: OnceLock<bool> = OnceLock::new();
-    let found = *VALGRIND.get_or_init(|| Command::new(program).arg("--version").output().is_ok());
+    let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
         println!("skipped: {program} is not installed; `cargo xtask setup` installs it");
     }
