@@ -6,6 +6,7 @@
 
 mod failure;
 mod fuzz;
+mod install;
 mod journal;
 mod licences;
 mod lockfiles;
@@ -31,6 +32,7 @@ usage: cargo xtask <verb>
   lint                     clippy, with warnings as errors
   fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (5 s)
   lock                     bring fuzz/Cargo.lock in line with Cargo.lock
+  install --prefix DIR     command, C library, header, manual pages, completions and unit (--profile dev: a debug build)
   bench [ARGUMENT]...      run the benchmarks (release build), with these arguments
   help                     this text
 
@@ -67,6 +69,8 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["fuzz"] => fuzz::run(&workspace, fuzz::DEFAULT_SECONDS, None)?,
         ["fuzz", seconds] => fuzz::run(&workspace, fuzz::seconds(seconds)?, None)?,
         ["fuzz", seconds, target] => fuzz::run(&workspace, fuzz::seconds(seconds)?, Some(target))?,
+        ["install", "--prefix", prefix] => install::run(&workspace, prefix, "release")?,
+        ["install", "--prefix", prefix, "--profile", profile] => install::run(&workspace, prefix, profile)?,
         ["bench", arguments @ ..] => {
             let mut cargo = workspace.cargo(&["run", "--release", "--package", "certadm-bench", "--"]);
             process::run(cargo.args(arguments))?;

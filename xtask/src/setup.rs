@@ -26,7 +26,12 @@ enum Evidence {
 
 const NEEDS: &[Need] = &[
     Need::new("gcc", Evidence::Program("gcc"), "SQLite, the fault shim and the C callers"),
-    Need::new("g++", Evidence::Program("g++"), "libFuzzer"),
+    Need::new("g++", Evidence::Program("g++"), "libFuzzer, and the C callers once more as C++"),
+    Need::new(
+        "mingw-w64-x86-64-dev",
+        Evidence::File("/usr/x86_64-w64-mingw32/include/certbcli.h"),
+        "the second opinion on the C header",
+    ),
     Need::new("libc6-dev", Evidence::File("/usr/include/stdlib.h"), "everything in C"),
     Need::new("openssl", Evidence::Program("openssl"), "the second opinion on certificates and CRLs"),
     Need::new("sqlite3", Evidence::Program("sqlite3"), "the second opinion on databases"),

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::outlet::Ready;
 use crate::ping::Pinger;
 use crate::read::Reading;
+use crate::taken::Taken;
 use crate::target::{Endpoint, Target};
 
 /// The administration object of a CA: one backup at a time, as [`certadm_session::Source`].
@@ -22,6 +23,7 @@ use crate::target::{Endpoint, Target};
 pub struct RemoteCa {
     pub(crate) connection: Connection,
     pub(crate) reading: Reading,
+    pub(crate) taken: Taken,
     /// A backup was prepared and not ended.
     pub(crate) in_backup: bool,
     interface: Interface,
@@ -63,6 +65,7 @@ impl RemoteCa {
         Ok(Self {
             connection,
             reading: Reading::new(DEFAULT_READ_BUFFER),
+            taken: Taken::default(),
             in_backup: false,
             interface,
             object,
@@ -144,6 +147,7 @@ impl RemoteCa {
         };
         self.invoke_plain(&request, "BackupPrepare")?;
         self.in_backup = true;
+        self.taken = Taken::default();
         Ok(())
     }
 
@@ -224,6 +228,16 @@ impl RemoteCa {
         }
     }
 
+    /// Ends the backup that runs as aborted, by giving the object up: nothing can be called on it afterwards.
+    pub(crate) fn abandon(&mut self) {
+        if !self.connection.is_broken()
+            && let Err(error) = self.release()
+        {
+            tracing::debug!(%error, "the CA's object was not released");
+        }
+        self.connection.cut();
+    }
+
     /// Gives the object's references back (wire.md 4.15).
     fn release(&mut self) -> Result<(), Error> {
         const CALL: &str = "RemRelease";
@@ -246,12 +260,8 @@ impl RemoteCa {
 
 impl Drop for RemoteCa {
     fn drop(&mut self) {
-        if !self.connection.is_broken()
-            && let Err(error) = self.release()
-        {
-            // The server forgets the object by itself, later.
-            tracing::debug!(%error, "the CA's object was not released");
-        }
+        // What is not released the server forgets by itself, later.
+        self.abandon();
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! ```toml
 //! socket = "/run/certadm/certadm.sock"    # the service on this machine
+//! ca_dir = "/var/lib/certadm/example"     # and its folder, where the C API registers restores
 //!
 //! [server.production]                     # a name of your own, or the host's
 //! host = "ca1.corp.example"               # as --server takes it; the entry's name if left out
@@ -27,6 +28,8 @@ use crate::target::{Endpoint, Target, Timeouts};
 
 /// Where the service's socket is unless something says otherwise (design.md "The command").
 pub const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
+/// Where the services of this machine keep the folders of their CAs (the unit `certadm@.service`).
+pub const DEFAULT_CA_DIRS: &str = "/var/lib/certadm";
 /// The port of an object resolver (wire.md 1.5).
 pub const RESOLVER_PORT: u16 = 135;
 /// A configuration is not longer than this, in bytes.
@@ -37,6 +40,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     socket: Option<PathBuf>,
+    ca_dir: Option<PathBuf>,
     #[serde(default)]
     server: BTreeMap<String, ServerEntry>,
 }
@@ -118,6 +122,13 @@ impl Config {
         self.target_on(name, &own_host_name())
     }
 
+    /// The folder of the CA on this machine, where a restore is registered: what is configured, else the one folder
+    /// below [`DEFAULT_CA_DIRS`] when there is exactly one.
+    #[must_use]
+    pub fn ca_dir(&self) -> Option<PathBuf> {
+        self.ca_dir.clone().or_else(|| only_folder(Path::new(DEFAULT_CA_DIRS)))
+    }
+
     fn target_on(&self, name: &ServerName, own_name: &str) -> Result<Target, Error> {
         let entry = self.entry(name.host()).cloned().unwrap_or_default();
         let host: ServerName = match &entry.host {
@@ -162,6 +173,7 @@ impl Config {
     /// Takes from `other` what is not here.
     fn lay_under(&mut self, other: Self) {
         self.socket = self.socket.take().or(other.socket);
+        self.ca_dir = self.ca_dir.take().or(other.ca_dir);
         for (name, entry) in other.server {
             if self.entry(&name).is_none() {
                 self.server.insert(name, entry);
@@ -178,6 +190,13 @@ impl Mechanism {
             Self::Ntlm => Flavour::Ntlm,
         }
     }
+}
+
+/// The one folder in `parent`; none when there are several, or none at all.
+fn only_folder(parent: &Path) -> Option<PathBuf> {
+    let mut folders =
+        std::fs::read_dir(parent).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    folders.next().filter(|_| folders.next().is_none())
 }
 
 /// The user's file, then the machine's.
@@ -276,9 +295,12 @@ mod tests {
 
     #[test]
     fn the_users_file_goes_before_the_machines() {
-        let mut user = Config::parse("[server.A]\nhost = 'one'").unwrap();
-        user.lay_under(Config::parse("socket = '/s'\n[server.a]\nhost = 'two'\n[server.b]").unwrap());
+        let mut user = Config::parse("ca_dir = '/ca'\n[server.A]\nhost = 'one'").unwrap();
+        user.lay_under(
+            Config::parse("socket = '/s'\nca_dir = '/other'\n[server.a]\nhost = 'two'\n[server.b]").unwrap(),
+        );
         assert_eq!(user.entry("a").unwrap().host.as_deref(), Some("one"));
         assert!(user.entry("b").is_some() && user.socket.is_some());
+        assert_eq!(user.ca_dir(), Some("/ca".into()));
     }
 }

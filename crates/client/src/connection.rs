@@ -96,6 +96,12 @@ impl Connection {
         self.timeouts.call = self.timeouts.connect;
     }
 
+    /// Ends it: every later call fails.
+    pub(crate) fn cut(&mut self) {
+        self.broken = true;
+        self.stream.shut();
+    }
+
     /// Whether calls are signed and encrypted.
     pub(crate) const fn is_sealed(&self) -> bool {
         self.unsealing.is_some()

@@ -121,7 +121,10 @@ fn read(
 ) {
     let mut rest: Vec<u8> = Vec::new();
     while let Ok(mut bytes) = pool.recv() {
-        bytes.resize(BUFFER, 0);
+        if bytes.len() < BUFFER {
+            // The system's zeros cost nothing until they are touched.
+            bytes = vec![0; BUFFER];
+        }
         let mut filled = rest.len();
         bytes[..filled].copy_from_slice(&rest);
         let mut ended = None;

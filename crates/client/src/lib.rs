@@ -28,6 +28,7 @@ mod read;
 mod refusal;
 mod source;
 mod stream;
+mod taken;
 mod target;
 
 pub use ca::RemoteCa;

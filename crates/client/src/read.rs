@@ -61,6 +61,16 @@ impl Reading {
         self.taken = 0;
     }
 
+    /// Whether the caller has every byte of the open file.
+    pub(crate) fn all_taken(&self) -> bool {
+        self.remaining == Some(0) && self.rest.len() <= self.taken
+    }
+
+    /// Whether the CA has sent every byte of the open file, or will when it comes to the request sent ahead.
+    pub(crate) fn all_sent(&self) -> bool {
+        self.remaining.is_some_and(|remaining| remaining <= self.ahead.unwrap_or(0).into())
+    }
+
     /// `cbBuffer` for a file of which `remaining` bytes are to come: no more than a page beyond its end, since all of
     /// it travels (wire.md 3.7).
     fn next_size(&self, remaining: u64) -> u32 {

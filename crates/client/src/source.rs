@@ -7,6 +7,7 @@ use certadm_session::{CallError, CallResult, Source};
 
 use crate::ca::RemoteCa;
 use crate::error::Error;
+use crate::taken::Verdict;
 
 impl Source for RemoteCa {
     fn is_online(&mut self) -> CallResult<bool> {
@@ -32,6 +33,7 @@ impl Source for RemoteCa {
     fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64> {
         let length = self.backup_open(name).map_err(failed("BackupOpenFile"))?;
         self.reading.open(length, read_hint);
+        self.taken.opened(name);
         Ok(length)
     }
 
@@ -44,17 +46,25 @@ impl Source for RemoteCa {
     }
 
     fn close_file(&mut self) -> CallResult<()> {
+        let (all, sent) = (self.reading.all_taken(), self.reading.all_sent());
         self.reading.close();
-        self.invoke_plain(&Request::BackupCloseFile, "BackupCloseFile").map_err(failed("BackupClose"))
+        self.invoke_plain(&Request::BackupCloseFile, "BackupCloseFile").map_err(failed("BackupClose"))?;
+        self.taken.closed(all, sent);
+        Ok(())
     }
 
     fn backup_logs(&mut self) -> CallResult<TaggedList> {
         const CALL: &str = "BackupGetBackupLogs";
-        self.tagged_list(&Request::BackupGetBackupLogs, CALL).map_err(failed(CALL))
+        let logs = self.tagged_list(&Request::BackupGetBackupLogs, CALL).map_err(failed(CALL))?;
+        self.taken.logs_listed();
+        Ok(logs)
     }
 
     fn truncate_logs(&mut self) -> CallResult<()> {
         const CALL: &str = "BackupTruncateLogs";
+        if self.taken.refuses_truncation() {
+            return Err(CallError::new(CALL, Hresult::LOG_FILE_NOT_COPIED));
+        }
         self.invoke_plain(&Request::BackupTruncateLogs, CALL).map_err(failed(CALL))
     }
 
@@ -65,7 +75,15 @@ impl Source for RemoteCa {
 
     fn end(&mut self) -> CallResult<()> {
         const CALL: &str = "BackupEnd";
+        // A file that is still open is closed by the end.
+        self.taken.closed(self.reading.all_taken(), self.reading.all_sent());
         self.reading.close();
+        let can_abandon = self.in_backup && !self.connection.is_broken();
+        if let (true, Verdict::NoMark(code)) = (can_abandon, self.taken.verdict()) {
+            self.abandon();
+            self.in_backup = false;
+            return if code.is_success() { Ok(()) } else { Err(CallError::new(CALL, code)) };
+        }
         let ended = self.invoke_plain(&Request::BackupEnd, CALL).map_err(failed(CALL));
         // Whatever the CA answers, the backup is over (certbcli.md D12).
         self.in_backup = false;

@@ -6,7 +6,8 @@ use certadm_proto::csra::registration::{self, Circumstances, Registration, Targe
 use certadm_proto::csra::unc::UncRoot;
 use certadm_proto::csra::{Hresult, RestoreType};
 use certadm_store::locks::{self, Held};
-use certadm_store::{Error, Folder, record};
+use certadm_store::record::{self, Form};
+use certadm_store::{Error, Folder};
 
 /// An open restore context on the CA in one folder. From its first registration on it keeps the CA from starting, until
 /// it is dropped; a registration that was not completed keeps it from starting beyond that.
@@ -28,6 +29,7 @@ pub struct RestoreContext {
     names: UncRoot,
     restore_type: RestoreType,
     map_registered: bool,
+    form: Form,
     owned: Option<Held>,
 }
 
@@ -41,7 +43,19 @@ pub struct Pending<'a> {
 impl RestoreContext {
     /// RestorePrepare: makes no connection and touches no file.
     pub fn prepare(folder: Folder, names: UncRoot, restore_type: RestoreType) -> Self {
-        Self { folder, names, restore_type, map_registered: false, owned: None }
+        Self { folder, names, restore_type, map_registered: false, form: Form::Record, owned: None }
+    }
+
+    /// From now on registrations go to the CA's folder for requests, where whoever may restore can write, and not to
+    /// the record beside its configuration: RestoreRegisterThroughFile (certbcli.md 6.15, D17).
+    pub const fn through_file(&mut self, through_file: bool) {
+        self.form = if through_file { Form::Request } else { Form::Record };
+    }
+
+    /// Lets the CA start again as far as this context is concerned. A registration that is pending still keeps it from
+    /// starting, and the next one needs the CA to be down again.
+    pub fn release(&mut self) {
+        self.owned = None;
     }
 
     /// RestoreRegister: records a restore to be carried out at the CA's next start.
@@ -72,12 +86,21 @@ impl RestoreContext {
         let record = registration::register(existing.as_ref(), arguments, &circumstances)
             .map_err(Error::Registration)?;
         if with_map {
-            record::begin(&self.folder, &record)?;
+            record::begin_as(&self.folder, self.form, &record)?;
         } else {
-            record::write(&self.folder, &record)?;
+            record::register(&self.folder, self.form, &record)?;
         }
         self.map_registered |= with_map;
         Ok(Pending { context: self })
+    }
+
+    /// RestoreRegisterComplete for a caller that kept no [`Pending`]: the outcome of the copying for whatever
+    /// registration of this CA is pending, in either form.
+    ///
+    /// # Errors
+    /// [`Error::Registration`] with `E_UNEXPECTED` when none is pending (certbcli.md D16), [`Error::Io`].
+    pub fn complete(&self, outcome: Hresult) -> Result<(), Error> {
+        complete(&self.folder, outcome)
     }
 
     /// Gives an earlier registration up that nobody completed, so that a new full one may replace it.
@@ -109,7 +132,7 @@ impl Pending<'_> {
 fn complete(folder: &Folder, outcome: Hresult) -> Result<(), Error> {
     let record = record::read(folder)?;
     let completed = registration::complete(record.as_ref(), outcome).map_err(Error::Registration)?;
-    record::write(folder, &completed)
+    record::register(folder, record::form(folder), &completed)
 }
 
 /// An absolute path as text; the record holds text.

@@ -75,6 +75,11 @@ impl Folder {
         self.dir.join("restore.d")
     }
 
+    /// `restore.d/request.json`: a registration of RegisterThroughFile that waits to become the record.
+    pub fn restore_request_path(&self) -> PathBuf {
+        self.restore_requests_dir().join("request.json")
+    }
+
     /// `lock`: held by the owner.
     pub fn owner_lock_path(&self) -> PathBuf {
         self.dir.join("lock")

@@ -1,4 +1,7 @@
 //! The registration record, `restore.json` (certbcli.md 9.3, D20), and what the owner does about it at its start.
+//!
+//! A request of RegisterThroughFile (D17) is the record as it would be after the registration, `restore.d/request.json`.
+//! While it is there it stands for the record; the owner's start puts it in the record's place before anything else.
 
 use std::fs;
 use std::io;
@@ -30,12 +33,32 @@ struct Stored {
     restore_status: u32,
 }
 
-/// Reads the record of a CA, `None` when there is none.
+/// Where a registration is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The record itself, beside the CA's configuration.
+    Record,
+    /// A request in the folder that whoever may restore can write to (certbcli.md D17).
+    Request,
+}
+
+/// Reads the registration of a CA, request or record, `None` when there is none.
 ///
 /// # Errors
 /// [`Error::BadRecord`] when it is no such object, [`Error::Io`].
 pub fn read(folder: &Folder) -> Result<Option<RestoreRecord>> {
-    let path = folder.restore_record_path();
+    match read_file(folder.restore_request_path())? {
+        None => read_file(folder.restore_record_path()),
+        request => Ok(request),
+    }
+}
+
+/// In which form the registration of a CA is there.
+pub fn form(folder: &Folder) -> Form {
+    if folder.restore_request_path().exists() { Form::Request } else { Form::Record }
+}
+
+fn read_file(path: PathBuf) -> Result<Option<RestoreRecord>> {
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -83,7 +106,38 @@ pub fn parse(bytes: &[u8]) -> Result<RestoreRecord, String> {
 /// # Errors
 /// [`Error::Io`].
 pub fn write(folder: &Folder, record: &RestoreRecord) -> Result<()> {
-    let path = folder.restore_record_path();
+    write_file(&folder.restore_record_path(), record)
+}
+
+/// Writes a registration in this form; from now on it is the one that counts.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn register(folder: &Folder, form: Form, record: &RestoreRecord) -> Result<()> {
+    match form {
+        Form::Record => {
+            write(folder, record)?;
+            durable::remove_if_present(&folder.restore_request_path())
+        }
+        Form::Request => {
+            let requests = folder.restore_requests_dir();
+            if !requests.is_dir() {
+                durable::create_dir(&requests)?;
+            }
+            write_file(&folder.restore_request_path(), record)
+        }
+    }
+}
+
+/// Puts a request in the record's place. A crash leaves the request, and with it the same registration.
+fn merge_request(folder: &Folder) -> Result<()> {
+    match read_file(folder.restore_request_path())? {
+        Some(request) => register(folder, Form::Record, &request),
+        None => Ok(()),
+    }
+}
+
+fn write_file(path: &Path, record: &RestoreRecord) -> Result<()> {
     let pairs = record.map.iter().map(|entry| (entry.database.clone(), entry.new_database.clone()));
     let stored = Stored {
         backup_log_directory: record.backup_log_directory.clone(),
@@ -97,9 +151,9 @@ pub fn write(folder: &Folder, record: &RestoreRecord) -> Result<()> {
         restore_status: record.status.to_bits(),
     };
     let mut bytes = serde_json::to_vec_pretty(&stored)
-        .map_err(|error| Error::BadRecord { path: path.clone(), detail: error.to_string() })?;
+        .map_err(|error| Error::BadRecord { path: path.to_owned(), detail: error.to_string() })?;
     bytes.push(b'\n');
-    durable::replace(&path, &bytes)
+    durable::replace(path, &bytes)
 }
 
 /// Begins a new registration: what an earlier, unfinished recovery left behind no longer counts.
@@ -107,8 +161,16 @@ pub fn write(folder: &Folder, record: &RestoreRecord) -> Result<()> {
 /// # Errors
 /// [`Error::Io`].
 pub fn begin(folder: &Folder, record: &RestoreRecord) -> Result<()> {
+    begin_as(folder, Form::Record, record)
+}
+
+/// Begins a new registration in this form, as [`begin`] does.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn begin_as(folder: &Folder, form: Form, record: &RestoreRecord) -> Result<()> {
     recovery::forget(folder)?;
-    write(folder, record)
+    register(folder, form, record)
 }
 
 /// Refuses while any registration waits.
@@ -126,6 +188,7 @@ pub(crate) fn carry_out(
     folder: &Folder,
     recover: impl FnOnce(&Folder, &Registered) -> Result<Recovered>,
 ) -> Result<Option<Recovered>> {
+    merge_request(folder)?;
     let record = read(folder)?;
     let recovered = match (start_decision(record.as_ref()), record) {
         (StartDecision::Recover, Some(record)) => {

@@ -1,0 +1,93 @@
+//! A restore context: no connection, and registrations on this machine alone (certbcli.md 6.13 to 6.18, 7.2).
+
+use std::sync::{Mutex, MutexGuard};
+
+use certadm_client::Target;
+use certadm_proto::csra::registration::Registration;
+use certadm_proto::csra::{Hresult, RestoreType, TaggedList};
+use certadm_session::Source;
+
+use crate::registrar::{Form, Registrar};
+use crate::server;
+
+/// One registration at a time in this process: the CA's folder has one lock, and two contexts must not take each other
+/// for the running service.
+static REGISTERING: Mutex<()> = Mutex::new(());
+
+/// A restore context.
+#[derive(Debug)]
+pub(crate) struct Restore {
+    target: Target,
+    registrar: Mutex<Registrar>,
+}
+
+impl Restore {
+    /// RestorePrepare: makes no connection and touches no file, since the service is stopped.
+    ///
+    /// # Errors
+    /// `E_INVALIDARG` for the name and for the flags (D15).
+    pub(crate) fn prepare(name: &str, restore_flags: u32) -> Result<Self, Hresult> {
+        let target = server::target(name)?;
+        let restore_type = RestoreType::from_api(restore_flags)?;
+        Ok(Self { target, registrar: Mutex::new(Registrar::new(restore_type)) })
+    }
+
+    /// RestoreRegister, RestoreRegisterThroughFile.
+    ///
+    /// # Errors
+    /// 0x80070032 for another machine, and those of D16 in their order.
+    pub(crate) fn register(&self, form: Form, arguments: Registration) -> Result<(), Hresult> {
+        let mut registrar = self.registrar()?;
+        let _alone = alone()?;
+        registrar.record(form, arguments)
+    }
+
+    /// RestoreRegisterComplete.
+    ///
+    /// # Errors
+    /// `E_UNEXPECTED` without a pending registration; 0x80070032 for another machine.
+    pub(crate) fn complete(&self, outcome: Hresult) -> Result<(), Hresult> {
+        let registrar = self.registrar()?;
+        let _alone = alone()?;
+        registrar.complete(outcome)
+    }
+
+    /// RestoreGetDatabaseLocations on a connection of its own (6.17).
+    ///
+    /// # Errors
+    /// Those of [`server::connect`]; 0x800706BA when the service does not run.
+    pub(crate) fn database_locations(&self) -> Result<TaggedList, Hresult> {
+        let mut ca = server::connect(self.target.clone())?;
+        ca.database_locations().map_err(|error| error.code)
+    }
+
+    fn registrar(&self) -> Result<MutexGuard<'_, Registrar>, Hresult> {
+        if server::is_this_machine(&self.target) {
+            self.registrar.lock().map_err(|_| Hresult::E_FAIL)
+        } else {
+            Err(Hresult::ERROR_NOT_SUPPORTED)
+        }
+    }
+}
+
+/// RestoreRegister without a context: a full restore of the CA on this machine (D16).
+///
+/// # Errors
+/// As [`Restore::register`].
+pub(crate) fn register_here(form: Form, arguments: Registration) -> Result<(), Hresult> {
+    let _alone = alone()?;
+    Registrar::new(RestoreType::Full).record(form, arguments)
+}
+
+/// RestoreRegisterComplete without a context.
+///
+/// # Errors
+/// As [`Restore::complete`].
+pub(crate) fn complete_here(outcome: Hresult) -> Result<(), Hresult> {
+    let _alone = alone()?;
+    Registrar::new(RestoreType::Full).complete(outcome)
+}
+
+fn alone() -> Result<MutexGuard<'static, ()>, Hresult> {
+    REGISTERING.lock().map_err(|_| Hresult::E_FAIL)
+}

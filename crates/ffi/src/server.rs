@@ -1,0 +1,62 @@
+//! Server names of the C API, and whom they mean (certbcli.md D6, D27).
+
+use std::net::{IpAddr, UdpSocket};
+
+use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target, own_host_name};
+use certadm_proto::csra::Hresult;
+
+/// Whom a name means, by the client's configuration of this process.
+///
+/// # Errors
+/// `E_INVALIDARG` for a text that names no server, and for a configuration that cannot be used.
+pub(crate) fn target(name: &str) -> Result<Target, Hresult> {
+    let name: ServerName = name.parse().map_err(|error| code(&Error::Name(error)))?;
+    Config::load().and_then(|config| config.target(&name)).map_err(|error| code(&error))
+}
+
+/// Connects to a CA with the account that the configuration has for it.
+///
+/// # Errors
+/// `E_ACCESSDENIED` without an account for a server over the network; those of a connection (certbcli.md 14.3).
+pub(crate) fn connect(target: Target) -> Result<RemoteCa, Hresult> {
+    let credentials = target.configured_credentials().map_err(|error| code(&error))?;
+    RemoteCa::connect(target, credentials).map_err(|error| code(&error))
+}
+
+/// Whether a target is this machine. For restores a port makes no difference, and an address of this machine counts
+/// too. Other names are not looked up: whoever answers for names must not choose where a restore goes.
+pub(crate) fn is_this_machine(target: &Target) -> bool {
+    let Endpoint::Tcp { host, .. } = &target.endpoint else { return true };
+    match host.parse::<IpAddr>() {
+        // Only an address of one's own can be bound to.
+        Ok(address) => !address.is_unspecified() && UdpSocket::bind((address, 0)).is_ok(),
+        Err(_) => {
+            let own = own_host_name();
+            let label = own.split('.').next().unwrap_or_default();
+            ["localhost", &own, label].iter().any(|name| !name.is_empty() && name.eq_ignore_ascii_case(host))
+        }
+    }
+}
+
+fn code(error: &Error) -> Hresult {
+    error.hresult()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_by_name_and_by_address() {
+        let local = |name: &str| is_this_machine(&Config::default().target(&name.parse().unwrap()).unwrap());
+        let own = own_host_name();
+        for name in
+            ["localhost", ".", "localhost:135", "127.0.0.1", "127.0.0.1:135", &own, &format!("{own}:9")]
+        {
+            assert!(local(name), "{name}");
+        }
+        for name in ["192.0.2.1", "0.0.0.0", "ca1.corp.example", "elsewhere:135"] {
+            assert!(!local(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `install`: command, library, header, pkg-config file, manual pages, completions and service unit below a prefix.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::{Context, Result};
+use crate::process;
+use crate::workspace::Workspace;
+
+/// The name that programs linked against the library look for at run time; `crates/ffi/build.rs` puts it into the library.
+const SONAME: &str = "libcertadm.so.1";
+
+/// Builds with this profile, and puts everything below `prefix`. Files of an earlier installation are replaced.
+pub(crate) fn run(workspace: &Workspace, prefix: &str, profile: &str) -> Result<()> {
+    workspace.run_cargo(&[
+        "build",
+        "--locked",
+        "--profile",
+        profile,
+        "-p",
+        "certadm",
+        "-p",
+        "certadm-ffi",
+    ])?;
+    let prefix = std::path::absolute(prefix).context(format_args!("{prefix} is no path"))?;
+    let built = workspace.target().join(if profile == "dev" { "debug" } else { profile });
+    let tree = Tree { prefix: &prefix };
+    let command = tree.copy(&built.join("certadm"), "bin/certadm")?;
+    tree.copy(&built.join("libcertadm.so"), &format!("lib/{SONAME}"))?;
+    tree.link(SONAME, "lib/libcertadm.so")?;
+    tree.copy(&workspace.path("include/certbcli.h"), "include/certbcli.h")?;
+    tree.write("lib/pkgconfig/certadm.pc", pkg_config(&prefix, env!("CARGO_PKG_VERSION")))?;
+    let unit = workspace.read("dist/systemd/certadm@.service")?;
+    tree.write("lib/systemd/system/certadm@.service", own_unit(&unit, &command))?;
+    for name in ["backup.c", "restore.c", "portable.h"] {
+        let example = workspace.path("examples/c").join(name);
+        tree.copy(&example, &format!("share/doc/certadm/examples/{name}"))?;
+    }
+    for (shell, place) in [
+        ("bash", "share/bash-completion/completions/certadm"),
+        ("zsh", "share/zsh/site-functions/_certadm"),
+        ("fish", "share/fish/vendor_completions.d/certadm.fish"),
+    ] {
+        tree.write(place, process::output(Command::new(&command).args(["completions", shell]))?)?;
+    }
+    let manual = tree.folder("share/man/man1")?;
+    process::output(Command::new(&command).arg("man").arg(&manual))?;
+    println!("installed below {}", prefix.display());
+    Ok(())
+}
+
+/// What `pkg-config --cflags --libs certadm` answers from.
+fn pkg_config(prefix: &Path, version: &str) -> String {
+    format!(
+        "prefix={}\n\
+         libdir=${{prefix}}/lib\n\
+         includedir=${{prefix}}/include\n\
+         \n\
+         Name: certadm\n\
+         Description: Certificate Services backup and restore, the API of certbcli.h\n\
+         Version: {version}\n\
+         Libs: -L${{libdir}} -lcertadm\n\
+         Cflags: -I${{includedir}}\n",
+        prefix.display()
+    )
+}
+
+/// The service unit, with the command where it was installed.
+fn own_unit(unit: &str, command: &Path) -> String {
+    unit.replace("ExecStart=/usr/bin/certadm ", &format!("ExecStart={} ", command.display()))
+}
+
+/// The tree that is installed into.
+struct Tree<'a> {
+    prefix: &'a Path,
+}
+
+impl Tree<'_> {
+    fn folder(&self, place: &str) -> Result<PathBuf> {
+        let folder = self.prefix.join(place);
+        fs::create_dir_all(&folder).context(format_args!("cannot create {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// A free place for a file: what was there is removed and not written over, since somebody may be running it.
+    fn place(&self, place: &str) -> Result<PathBuf> {
+        let path = self.prefix.join(place);
+        if let Some((folder, _)) = place.rsplit_once('/') {
+            self.folder(folder)?;
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).context(format_args!("cannot replace {}", path.display()))
+            }
+            _ => Ok(path),
+        }
+    }
+
+    fn copy(&self, from: &Path, place: &str) -> Result<PathBuf> {
+        let path = self.place(place)?;
+        fs::copy(from, &path).context(format_args!("cannot copy {}", from.display()))?;
+        Ok(path)
+    }
+
+    fn write(&self, place: &str, content: String) -> Result<()> {
+        let path = self.place(place)?;
+        fs::write(&path, content).context(format_args!("cannot write {}", path.display()))
+    }
+
+    fn link(&self, target: &str, place: &str) -> Result<()> {
+        let path = self.place(place)?;
+        std::os::unix::fs::symlink(target, &path).context(format_args!("cannot create {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pkg_config_files_name_their_prefix() {
+        let text = pkg_config(Path::new("/opt/certadm"), "1.2.3");
+        assert!(text.starts_with("prefix=/opt/certadm\nlibdir=${prefix}/lib\n"), "{text}");
+        assert!(text.contains("\nVersion: 1.2.3\n") && text.contains("-L${libdir} -lcertadm"), "{text}");
+    }
+
+    #[test]
+    fn the_unit_starts_what_was_installed() {
+        let unit = own_unit("[Service]\nExecStart=/usr/bin/certadm serve\n", Path::new("/opt/bin/certadm"));
+        assert_eq!(unit, "[Service]\nExecStart=/opt/bin/certadm serve\n");
+    }
+}
