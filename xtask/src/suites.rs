@@ -9,8 +9,8 @@ use crate::setup::Installed;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 
-/// Packages with tests that need the Python peers and are therefore `#[ignore]`d.
-const INTEROP: &[&str] = &["certadm-ese", "certadm-auth", "certadm-server"];
+/// Packages with tests that need the foreign peers and are therefore `#[ignore]`d.
+const INTEROP: &[&str] = &["certadm-ese", "certadm-auth", "certadm-server", "certadm"];
 
 /// Where the interop tests find the interpreter with the Python peers.
 const PYTHON_VARIABLE: &str = "CERTADM_PYTHON";

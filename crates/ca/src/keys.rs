@@ -79,7 +79,8 @@ impl FromStr for KeyType {
 }
 
 /// The decrypted private key of a CA. It shows nothing when printed, and is wiped when dropped, but for the copy that
-/// ring signs with: that one goes with the process, whose core dumps the command turns off (SECURITY.md). Any number of threads may sign with one key.
+/// ring signs with: that one goes with the process, whose core dumps the command turns off (SECURITY.md). Any number of
+/// threads may sign with one key.
 pub struct CaKey {
     private: Private,
     public_der: Document,
@@ -93,14 +94,14 @@ enum Private {
     Rsa(Box<pkcs1v15::SigningKey<Sha256>>),
 }
 
-/// A key on a curve: what knows its formats and is wiped, and ring's, which signs in a tenth of the time.
+/// A key on a curve: what knows its formats and is wiped, and ring's, which signs faster.
 struct Curve<K> {
     key: Box<K>,
     signer: EcdsaKeyPair,
 }
 
 impl<K: EncodePrivateKey> Curve<K> {
-    fn new(key: K, algorithm: &'static EcdsaSigningAlgorithm) -> std::result::Result<Self, String> {
+    fn new(key: K, algorithm: &'static EcdsaSigningAlgorithm) -> Result<Self, String> {
         let document = key.to_pkcs8_der().map_err(|error| error.to_string())?;
         let signer = EcdsaKeyPair::from_pkcs8(algorithm, document.as_bytes(), &SystemRandom::new())
             .map_err(|error| error.to_string())?;

@@ -132,7 +132,6 @@ impl Connection {
             }
         }
         self.stream.end();
-        self.shared.objects.disconnected(self.id, Instant::now());
     }
 
     fn turn(&mut self, pdu: &mut Vec<u8>) -> Result<Then, IncomingError> {

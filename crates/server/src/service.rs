@@ -29,6 +29,7 @@ use crate::connections::Connections;
 use crate::error::StartError;
 use crate::limits::{Limits, STACK};
 use crate::listeners::{Addresses, Listeners, SocketWish};
+use crate::object::ConnectionId;
 use crate::objects::Objects;
 use crate::roles::local_roles;
 use crate::transport::Stream;
@@ -364,11 +365,12 @@ fn accept(shared: &Arc<Shared>, accepted: io::Result<(Stream, Port, Option<Ident
     }
 }
 
-/// Takes the connection off the table whatever ended its thread.
-struct Leaving(Arc<Shared>, u64);
+/// Lets the objects know, and takes the connection off the table, whatever ended its thread.
+struct Leaving(Arc<Shared>, ConnectionId);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
+        self.0.objects.disconnected(self.1, Instant::now());
         self.0.connections.leave(self.1);
     }
 }

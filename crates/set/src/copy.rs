@@ -19,8 +19,8 @@ pub(crate) const BUFFER_LEN: usize = 512 * 1024;
 const BUFFERS: usize = 8;
 /// How many bytes are written before they are flushed and read back.
 const WINDOW: u64 = 16 << 20;
-/// How many windows may be written and not yet read back. What waits for the medium here stands in the way of the CA's own
-/// commits, if both share it.
+/// How many windows may be before each of flushing and reading back, the one at work among them. What waits for the medium
+/// here stands in the way of the CA's own commits, if both share it.
 const WINDOWS: usize = 2;
 /// How much the threads of a backup yield to the CA that issues on the same machine, as in `nice`.
 const NICENESS: i32 = 10;

@@ -4,7 +4,7 @@
 //! reads the two together, read-only. Nothing is copied but the logs; where a second name cannot be had, the image is.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use certadm_proto::csra::Hresult;
 use certadm_store::chain::{Chain, write_overlay};
@@ -34,7 +34,6 @@ pub struct Content {
 pub struct Recovered {
     // Declared first, so closed before the folder below is removed.
     connection: Connection,
-    image: PathBuf,
     scratch: Scratch,
 }
 
@@ -47,7 +46,7 @@ impl Recovered {
         let scratch = Scratch::create(image)?;
         write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
         let connection = scratch.connect().map_err(|error| unreadable(image, &error))?;
-        Ok(Self { connection, image: image.to_owned(), scratch })
+        Ok(Self { connection, scratch })
     }
 
     /// The connection, for reading.
@@ -55,12 +54,15 @@ impl Recovered {
         &self.connection
     }
 
-    /// Counts what the database holds.
-    ///
-    /// # Errors
-    /// As [`Recovered::open`].
-    pub fn content(&self) -> Result<Content> {
-        content(&self.connection).map_err(|error| unreadable(&self.image, &error))
+    /// Counts what the database holds while SQLite checks it on a connection of its own.
+    fn examine(&self) -> rusqlite::Result<Content> {
+        let checking = self.scratch.connect()?;
+        std::thread::scope(|scope| {
+            let checked = scope.spawn(move || complaints(&checking));
+            let mut content = content(&self.connection)?;
+            content.complaints = checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(content)
+        })
     }
 }
 
@@ -70,16 +72,7 @@ impl Recovered {
 /// As [`Recovered::open`].
 pub fn examine(image: &Path, chain: &Chain) -> Result<Content> {
     let recovered = Recovered::open(image, chain)?;
-    let check = || -> rusqlite::Result<Content> {
-        let checking = recovered.scratch.connect()?;
-        std::thread::scope(|scope| {
-            let checked = scope.spawn(move || complaints(&checking));
-            let mut content = content(&recovered.connection)?;
-            content.complaints = checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok(content)
-        })
-    };
-    check().map_err(|error| unreadable(image, &error))
+    recovered.examine().map_err(|error| unreadable(image, &error))
 }
 
 /// The database may be anybody's: its schema runs nothing, its cells are checked before they are believed.

@@ -172,7 +172,7 @@ impl Store {
             database,
             options,
             core: Mutex::new(core),
-            commits: Commits::new(),
+            commits: Commits::default(),
             pace: Mutex::new(Pace::new(options.backup_rate)),
             backup_running: Mutex::new(false),
             stop: Mutex::new(false),

@@ -1,35 +1,23 @@
 //! A backup makes way for issuing: while commits come in, it reads no faster than a set rate.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// So long after a commit the CA counts as issuing.
 const ISSUING: Duration = Duration::from_millis(100);
 
-/// When this process committed last.
-#[derive(Debug)]
-pub(crate) struct Commits {
-    opened: Instant,
-    /// Milliseconds after `opened`, plus one; 0 before the first commit.
-    last: AtomicU64,
-}
+/// When this process committed last, if ever.
+#[derive(Debug, Default)]
+pub(crate) struct Commits(Mutex<Option<Instant>>);
 
 impl Commits {
-    pub(crate) fn new() -> Self {
-        Self { opened: Instant::now(), last: AtomicU64::new(0) }
-    }
-
     pub(crate) fn happened(&self) {
-        self.last.store(self.elapsed() + 1, Ordering::Relaxed);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn are_coming_in(&self) -> bool {
-        let last = self.last.load(Ordering::Relaxed);
-        last != 0 && u128::from((self.elapsed() + 1).saturating_sub(last)) < ISSUING.as_millis()
-    }
-
-    fn elapsed(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < ISSUING)
     }
 }
 
@@ -79,7 +67,7 @@ mod tests {
 
     #[test]
     fn only_a_backup_beside_commits_is_held_back() {
-        let commits = Commits::new();
+        let commits = Commits::default();
         // At this rate nine turns would take 90 seconds.
         assert!(delivered_in(1024, &commits) < Duration::from_secs(60), "nobody commits");
         commits.happened();

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output};
-use crate::verbs::{host_name, store_options};
+use crate::verbs::host_name;
 
 /// `certadm serve`
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
     if args.allow_remote_backup {
         settings.interface_flags = settings.interface_flags.without(InterfaceFlags::NO_REMOTE_BACKUP);
     }
-    let store = Store::open(&folder, store_options(&folder)?).inspect_err(|error| {
+    let store = Store::open(&folder, config.database.store_options()).inspect_err(|error| {
         tracing::error!(event = 17, %error, code = %error.hresult(), "certificate service did not start");
     })?;
     let server = Server::start(store, settings)?;
