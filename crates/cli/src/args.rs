@@ -97,8 +97,8 @@ pub(crate) struct BackupArgs {
     /// Leave the CA's logs in place; a full set taken so is no base for logs-only ones
     #[arg(long)]
     pub(crate) keep_logs: bool,
-    /// What the stored database is compared with: what the system holds of it, or what the medium gives back, which takes
-    /// as long again as writing. Logs are always read from the medium
+    /// What the stored files are compared with: what the system holds of them, or what the medium gives back, which takes
+    /// as long again as writing. Logs that the CA then deletes are read from the medium in any case
     #[arg(long, value_enum, default_value = "system")]
     pub(crate) read_back: ReadBackArg,
     /// Also after a logs-only backup, delete the logs it holds; each such set is then needed for a restore

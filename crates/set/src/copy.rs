@@ -22,7 +22,7 @@ const WINDOW: u64 = 16 << 20;
 /// How many windows may be before each of flushing and reading back, the one at work among them. What waits for the medium
 /// here stands in the way of the CA's own commits, if both share it.
 const WINDOWS: usize = 2;
-/// How much the threads of a backup yield to the CA that issues on the same machine, as in `nice`.
+/// How much a thread yields that can wait, as in `nice`: those of a backup to the CA that issues on the same machine.
 const NICENESS: i32 = 10;
 
 /// What a stored file is compared with after it has been flushed.
@@ -102,8 +102,8 @@ pub(crate) fn store(
 }
 
 /// Runs `work` on a thread of its own that yields to others.
-fn yielding<T>(work: impl FnOnce() -> T) -> T {
-    // On Linux this is the calling thread alone. Where it is refused, the backup is only less polite.
+pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
+    // On Linux this is the calling thread alone. Where it is refused, the work is only less polite.
     rustix::process::setpriority_process(None, NICENESS).ok();
     work()
 }

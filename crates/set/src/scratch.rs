@@ -11,6 +11,7 @@ use certadm_store::chain::{Chain, write_overlay};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::copy::yielding;
 use crate::error::{Error, Result};
 use certadm_store::error::IoContext;
 
@@ -54,13 +55,15 @@ impl Recovered {
         &self.connection
     }
 
-    /// Counts what the database holds while SQLite checks it on a connection of its own.
+    /// Lets SQLite check the database; what it holds is counted meanwhile, as far as the check and whoever hashes the files
+    /// leave time for it.
     fn examine(&self) -> rusqlite::Result<Content> {
-        let checking = self.scratch.connect()?;
+        let counting = self.scratch.connect()?;
         std::thread::scope(|scope| {
-            let checked = scope.spawn(move || complaints(&checking));
-            let mut content = content(&self.connection)?;
-            content.complaints = checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let counted = scope.spawn(move || yielding(|| content(&counting)));
+            let complaints = complaints(&self.connection)?;
+            let mut content = counted.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            content.complaints = complaints;
             Ok(content)
         })
     }

@@ -29,7 +29,7 @@ pub struct TakeOptions {
     pub kind: BackupType,
     /// Delete the logs at the CA that the committed set makes redundant.
     pub truncate: bool,
-    /// How what is stored is compared. Logs, which truncation deletes at the CA, are always read from the medium.
+    /// How what is stored is compared. Logs that truncation then deletes at the CA are read from the medium in any case.
     pub read_back: ReadBack,
     /// Folder of this machine from which listed dynamic files may be copied into the set; `None` where they are out
     /// of reach.
@@ -68,7 +68,9 @@ pub fn take(
     progress: &mut dyn Progress,
 ) -> Result<Taken> {
     let begun = Instant::now();
-    let mut writer = SetWriter::create(target, options.read_back)?;
+    // Truncation deletes the logs at the CA, and then they are nowhere else: they are worth a look at the medium itself.
+    let logs_read_back = if options.truncate { ReadBack::Medium } else { options.read_back };
+    let mut writer = SetWriter::create(target, options.read_back, logs_read_back)?;
     let started = FileTime::now().to_rfc3339();
     let mut taking = Taking { writer: &mut writer, progress };
     let (session, names, locations, dynamic, kind) = match options.kind {

@@ -19,16 +19,17 @@ pub(crate) struct SetWriter {
     /// Where the files are until the commit.
     building: PathBuf,
     read_back: ReadBack,
+    logs_read_back: ReadBack,
     files: Vec<FileEntry>,
     committed: bool,
 }
 
 impl SetWriter {
-    /// Begins a set that will stand at `target`.
+    /// Begins a set that will stand at `target`. `logs_read_back` is for the logs, `read_back` for all else.
     ///
     /// # Errors
     /// [`Error::TargetNotEmpty`] (0x80070091) when something is there, [`Error::Store`].
-    pub(crate) fn create(target: &Path, read_back: ReadBack) -> Result<Self> {
+    pub(crate) fn create(target: &Path, read_back: ReadBack, logs_read_back: ReadBack) -> Result<Self> {
         let target = std::path::absolute(target).during("resolve", target)?;
         refuse_occupied(&target)?;
         let name = target.file_name().ok_or_else(|| Error::TargetNotEmpty { path: target.clone() })?;
@@ -39,7 +40,8 @@ impl SetWriter {
         building.push(format!(".unfinished-{}", std::process::id()));
         let building = parent.join(building);
         fs::create_dir(&building).during("create", &building)?;
-        let writer = Self { target, building, read_back, files: Vec::new(), committed: false };
+        let writer =
+            Self { target, building, read_back, logs_read_back, files: Vec::new(), committed: false };
         let dir = writer.building.join(DATABASE_DIR);
         fs::create_dir(&dir).during("create", &dir)?;
         Ok(writer)
@@ -60,8 +62,8 @@ impl SetWriter {
             let dir = self.building.join(DYNAMIC_DIR);
             fs::create_dir_all(&dir).during("create", &dir)?;
         }
-        let Hashes { size, blake3, sha256 } =
-            copy::store(&file_of(&self.building, &entry), self.read_back_of(role), read)?;
+        let read_back = if role == Role::Log { self.logs_read_back } else { self.read_back };
+        let Hashes { size, blake3, sha256 } = copy::store(&file_of(&self.building, &entry), read_back, read)?;
         self.files.push(FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 });
         Ok(&self.files[self.files.len() - 1])
     }
@@ -79,11 +81,6 @@ impl SetWriter {
             Ok(len)
         })?;
         Ok(())
-    }
-
-    /// Truncation deletes the logs at the CA: they are worth a look at the medium itself. The database is still there.
-    fn read_back_of(&self, role: Role) -> ReadBack {
-        if role == Role::Log { ReadBack::Medium } else { self.read_back }
     }
 
     /// Where the files are until the commit.
