@@ -90,10 +90,13 @@ impl Bench {
             self.online()?;
         }
         ese::run_all(self)?;
-        let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR", "MEM"];
+        let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR"];
         if transfers.iter().any(|name| self.wants(name)) {
             let ca = CaFolder::create(&self.root.join("ca"), self.options.size)?;
             self.transfers(&ca)?;
+        }
+        if self.wants("MEM") {
+            self.memory()?;
         }
         Ok(())
     }
@@ -179,6 +182,26 @@ impl Bench {
         }
         sides.report(&mut self.rows);
         Ok(())
+    }
+
+    /// MEM: whether four times the size takes more memory; nothing is timed, so nobody has to be beside it.
+    fn memory(&mut self) -> Result<()> {
+        let size = self.options.size * 4;
+        let root = self.root.join("large");
+        let ca = CaFolder::create(&root.join("ca"), size)?;
+        let (set, back) = (root.join("set"), root.join("back"));
+        let (mut backup, mut verify, mut restore) =
+            (Samples::default(), Samples::default(), Samples::default());
+        backup.add(self.backup(&ca, &set, "full")?);
+        verify.add(run(&self.certadm, ["verify".as_ref(), set.as_os_str()])?);
+        let args =
+            ["restore".as_ref(), "--from".as_ref(), set.as_os_str(), "--dir".as_ref(), back.as_os_str()];
+        restore.add(run(&self.certadm, args)?);
+        for (verb, samples) in [("the full backup", backup), ("verify", verify), ("the restore", restore)] {
+            let name = format!("MEM peak of {verb} at {} MiB, MiB", size >> 20);
+            self.rows.push(Row::plain(&name, samples.peak_mib()).goal("<= 64"));
+        }
+        remove(&root)
     }
 
     fn backup(&self, ca: &CaFolder, set: &Path, kind: &str) -> Result<Measured> {
