@@ -10,14 +10,14 @@ use certadm_ese::recovery::{Plan, Range};
 use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};
 use certadm_proto::csra::names::last_component;
-use certadm_proto::csra::{Generation, GenerationRange, Hresult, TaggedList};
-use certadm_store::error::IoContext;
+use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 
 use super::files::WindowsSet;
 use super::replay::{Files, tell};
 use crate::error::{Error, Result, windows_remedy};
 use crate::layout::DATABASE_DIR;
 use crate::progress::{Progress, Stage};
+use crate::reader::read_locations;
 use crate::scratch::Content;
 use crate::verify::{Finding, Severity};
 
@@ -302,19 +302,6 @@ fn path_of(finding: &EseFinding, files: &Files) -> PathBuf {
         (None, Place::File | Place::Page(_)) => database.to_owned(),
         (None, _) => files.set.clone(),
     }
-}
-
-/// Reads a restore map.
-///
-/// # Errors
-/// [`Error::Damaged`] (0x8007000D), [`Error::Store`].
-pub fn read_locations(path: &Path) -> Result<TaggedList> {
-    let bytes = std::fs::read(path).during("read", path)?;
-    TaggedList::decode_file(&bytes).map_err(|error| Error::Damaged {
-        path: path.to_owned(),
-        detail: error.to_string(),
-        code: Hresult::ERROR_INVALID_DATA,
-    })
 }
 
 /// Rows of a CA database; an error when it is another kind of database.

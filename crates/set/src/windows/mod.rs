@@ -12,4 +12,4 @@ pub use recover::{Recovered, recover};
 pub use replay::{Files, OpenedDatabase, open_database};
 
 pub(crate) use examine::examine;
-pub use examine::{Outcome, read_locations};
+pub use examine::Outcome;
