@@ -25,11 +25,7 @@ const NUMBER_IN_RECORD: usize = 4;
 
 /// Writes the database; `enough` is asked with the number of rows and of the last page before each new leaf. Returns the
 /// first and the last leaf.
-pub(crate) fn create(
-    path: &Path,
-    table: &str,
-    mut enough: impl FnMut(u64, u32) -> bool,
-) -> Result<[u32; 2]> {
+pub(crate) fn create(path: &Path, table: &str, mut enough: impl FnMut(u64, u32) -> bool) -> Result<[u32; 2]> {
     let base = small_database()?;
     let database = Database::open(base.as_slice())?;
     let definition = database.table(table)?.definition().clone();

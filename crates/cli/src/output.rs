@@ -79,9 +79,11 @@ impl Output {
 
     /// The end of an object whose rows were printed as they came: what else the result has, and how the command ended.
     pub(crate) fn end_rows(self, result: &Value, exit: Exit, error: Option<&Value>) {
-        let rest: String = result.as_object().into_iter().flatten().fold(String::new(), |rest, (key, value)| {
-            format!("{rest},{}:{value}", json!(key))
-        });
+        let rest: String = result
+            .as_object()
+            .into_iter()
+            .flatten()
+            .fold(String::new(), |rest, (key, value)| format!("{rest},{}:{value}", json!(key)));
         let end = ending(exit, error);
         self.print(&format!("]{rest}}}{end}"));
     }

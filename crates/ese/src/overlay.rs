@@ -109,7 +109,8 @@ impl<P: Pager> Overlay<P> {
     }
 
     fn is_changed(&self, block: u64) -> bool {
-        self.memory.contains_key(&block) || self.spill.as_ref().is_some_and(|spill| spill.holds(block).is_some())
+        self.memory.contains_key(&block)
+            || self.spill.as_ref().is_some_and(|spill| spill.holds(block).is_some())
     }
 
     /// Changes a part of a block.

@@ -182,7 +182,8 @@ impl Model {
     /// What the engine logs before it writes pages with changes that are not committed.
     fn undo_information(&self) -> Vec<Vec<u8>> {
         let open = self.open.iter();
-        let changes = open.flat_map(|(session, changes)| changes.iter().map(move |change| (*session, change)));
+        let changes =
+            open.flat_map(|(session, changes)| changes.iter().map(move |change| (*session, change)));
         let record = |(session, change): (u16, &Change)| {
             let before = change.before.as_ref()?;
             let mut at = At {

@@ -34,8 +34,11 @@ impl Set {
     pub fn open(path: &Path) -> Result<Self> {
         if !path.is_dir() {
             let is_there = path.exists();
-            let detail =
-                if is_there { "it is a file, and none that this command reads" } else { "there is no such folder" };
+            let detail = if is_there {
+                "it is a file, and none that this command reads"
+            } else {
+                "there is no such folder"
+            };
             return Err(Error::NotASet { path: path.to_owned(), detail: detail.to_owned() });
         }
         let manifest_path = path.join(manifest::FILE_NAME);

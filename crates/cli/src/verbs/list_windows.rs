@@ -282,7 +282,8 @@ fn no_view(error: certadm_ese::Error, fail: &dyn Fn(certadm_ese::Error) -> Failu
     let mut failure = fail(error);
     if not_of_a_ca {
         failure.message.push_str(": it is not that of a CA");
-        "list its tables with `certadm show`, and the rows of one with --table".clone_into(&mut failure.remedy);
+        "list its tables with `certadm show`, and the rows of one with --table"
+            .clone_into(&mut failure.remedy);
     }
     failure
 }

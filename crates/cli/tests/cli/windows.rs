@@ -161,7 +161,15 @@ fn the_summary_page_stands_alone() {
     let work = with_database();
     work.result("show {CertLog.edb} --html {page.html}");
     let page = fs::read_to_string(work.path("page.html")).unwrap();
-    for part in ["<!doctype html>", "clean shutdown", "by disposition", "denied: 3", "Basic EFS: 1", "2025-09: 7", "<svg "] {
+    for part in [
+        "<!doctype html>",
+        "clean shutdown",
+        "by disposition",
+        "denied: 3",
+        "Basic EFS: 1",
+        "2025-09: 7",
+        "<svg ",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     for foreign in ["<script", "http://", "https://", "src="] {

@@ -154,9 +154,8 @@ impl Session {
     /// Takes a change out because the log itself undid it: by its version number, else the newest of that node.
     pub(super) fn take_change(&mut self, version: u32, root: u32, key: &[u8]) -> Option<Change> {
         let by_version = self.by_version.get(&version).copied();
-        let by_version = by_version.filter(|made| {
-            self.changes.get(made).is_some_and(|change| change.version == version)
-        });
+        let by_version =
+            by_version.filter(|made| self.changes.get(made).is_some_and(|change| change.version == version));
         let of_node = |change: &Change| change.root == root && change.key.as_deref() == Some(key);
         let newest = || {
             let mut changes = self.changes.iter().rev().take(LOOKED_THROUGH);

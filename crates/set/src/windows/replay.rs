@@ -191,8 +191,7 @@ pub fn open_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result
     let mut outcome = None;
     let alone = matches!(sets, [set] if set.is_single_file());
     if !alone {
-        let (replayed, done) =
-            files.plan(|plan| plan.replay_onto(overlay, &mut |at| tell(at, progress)))?;
+        let (replayed, done) = files.plan(|plan| plan.replay_onto(overlay, &mut |at| tell(at, progress)))?;
         overlay = replayed;
         outcome = Some(done);
     }

@@ -50,7 +50,11 @@ pub(super) fn columns(label: &str, counts: &[(String, u64)]) -> String {
         .ok();
         if NUMBERED <= slot && *count != 0 {
             let (at, above) = (x + wide / 2, y - 5);
-            write!(svg, "<text class=\"soft\" x=\"{at}\" y=\"{above}\" text-anchor=\"middle\">{count}</text>").ok();
+            write!(
+                svg,
+                "<text class=\"soft\" x=\"{at}\" y=\"{above}\" text-anchor=\"middle\">{count}</text>"
+            )
+            .ok();
         }
         if place.is_multiple_of(every) && x + NAME <= WIDTH + slot {
             write!(svg, "<text class=\"soft\" x=\"{x}\" y=\"{}\">{name}</text>", HEIGHT - 6).ok();

@@ -161,11 +161,7 @@ fn charts(page: &mut String, statistics: &Statistics) {
         &dispositions.0,
         bars("Requests by disposition", &largest(&dispositions.0)),
     );
-    chart(
-        "Requests, by template",
-        &templates.0,
-        bars("Requests by template", &largest(&templates.0)),
-    );
+    chart("Requests, by template", &templates.0, bars("Requests by template", &largest(&templates.0)));
 }
 
 /// More columns than this are years instead of months.

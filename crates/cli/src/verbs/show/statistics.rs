@@ -126,11 +126,7 @@ impl Statistics {
                 Some(Cell::Word(number, _)) => i32::try_from(*number).unwrap_or_default(),
                 _ => 0,
             };
-            all.certificate(
-                Disposition(disposition),
-                month(before).as_deref(),
-                month(after).as_deref(),
-            );
+            all.certificate(Disposition(disposition), month(before).as_deref(), month(after).as_deref());
         }
         // A request that was denied has a row there too, and its template in it.
         let requests = database.table("Certificates")?;
@@ -147,12 +143,7 @@ impl Statistics {
         self.templates.add(name.filter(|name| !name.is_empty()).unwrap_or("(none)"));
     }
 
-    fn certificate(
-        &mut self,
-        disposition: Disposition,
-        valid_from: Option<&str>,
-        valid_until: Option<&str>,
-    ) {
+    fn certificate(&mut self, disposition: Disposition, valid_from: Option<&str>, valid_until: Option<&str>) {
         if !matches!(disposition, Disposition::ISSUED | Disposition::REVOKED) {
             return;
         }
