@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::backup::PatchPage;
-use crate::checksum::{PageCheck, check_page, flip};
 use crate::code::Code;
+use crate::copy::copy_corrected;
 use crate::database::Database;
 use crate::error::Error;
 use crate::finding::{Finding, Kind, Place, Severity};
@@ -193,7 +193,11 @@ impl<'a> Plan<'a> {
     ) -> Result<Outcome, Error> {
         self.check_promising()?;
         match self.database {
-            Some(file) => copy_corrected(file, output, self.page_size, progress)?,
+            Some(file) => {
+                let total = file.size();
+                let mut told = |done| progress(Progress { step: Step::Copying, done, total });
+                copy_corrected(file, output, self.page_size, &mut told)?;
+            }
             None => output.set_size(0)?,
         }
         Ok(self.replay(output, progress)?.1)
@@ -560,41 +564,6 @@ fn fatal(generation: u32, finding: &Finding) -> Error {
         code: finding.code.unwrap_or(Code::LOG_CORRUPT_IN_RESTORE),
         problem: format!("{}: {}; {}", finding.place, finding.text, finding.advice),
     }
-}
-
-/// Copies the database, single flipped bits of pages turned back, which reading would do only in memory.
-fn copy_corrected(
-    from: &dyn Pager,
-    to: &mut dyn PagerMut,
-    page_size: Option<PageSize>,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(), Error> {
-    /// A multiple of every page size.
-    const STRIDE: usize = 1 << 20;
-    let total = from.size();
-    let mut buffer = vec![0; STRIDE];
-    let mut done = 0;
-    to.set_size(total)?;
-    while done < total {
-        let take = usize::try_from(total - done).unwrap_or(STRIDE).min(STRIDE);
-        let bytes = &mut buffer[..take];
-        from.read_at(done, bytes)?;
-        if let Some(size) = page_size {
-            for (place, page) in (done / size.bytes64()..).zip(bytes.chunks_exact_mut(size.bytes())) {
-                // The first two slots hold the header; page 1 is in the third.
-                let number = place.checked_sub(1).and_then(|number| u32::try_from(number).ok());
-                if let Some(number) = number.filter(|number| 0 < *number)
-                    && let PageCheck::Correctable(bits) = check_page(page, number)
-                {
-                    bits.iter().for_each(|bit| flip(page, *bit));
-                }
-            }
-        }
-        to.write_at(done, bytes)?;
-        done += take as u64;
-        progress(Progress { step: Step::Copying, done, total });
-    }
-    Ok(())
 }
 
 fn required_range(header: &DatabaseHeader, patch: Option<&PatchPage>) -> Option<Range> {

@@ -115,6 +115,14 @@ fn a_backup_is_verified_shown_and_recovered() {
     let text = work.run("verify {full} {logs}").good();
     let sentence = "restorable: replay reached 0x2:9:644, 0 mismatches, 0 transactions rolled back";
     assert!(text.contains(sentence), "{text}");
+    // Where there is no terminal for a bar, a line for each stage.
+    for stage in ["Verifying", "Checking logs", "Replaying logs"] {
+        assert!(text.contains(&format!("{stage}: 100%")), "{stage}: {text}");
+    }
+    let text = work.run("recover {full} {logs} --to {told}").good();
+    for stage in ["Copying", "Replaying logs", "Reading back"] {
+        assert!(text.contains(&format!("{stage}: 100%")), "{stage}: {text}");
+    }
     let result = work.result("verify {full} {logs}");
     assert_eq!(result["verdict"], sentence);
     assert_eq!(result["restorable"], true);
