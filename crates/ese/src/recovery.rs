@@ -88,16 +88,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// How many transactions were rolled back, in words.
+    pub fn rolled_back(&self) -> String {
+        match self.counts.rolled_back {
+            1 => "1 transaction rolled back".to_owned(),
+            number => format!("{number} transactions rolled back"),
+        }
+    }
+
     /// The outcome in one sentence.
     pub fn sentence(&self) -> String {
-        let transactions = match self.counts.rolled_back {
-            1 => "1 transaction".to_owned(),
-            number => format!("{number} transactions"),
-        };
         if self.reached.is_none() {
             return "restorable: the database is clean and needs no log".to_owned();
         }
-        format!("restorable: replay reached {}, 0 mismatches, {transactions} rolled back", self.reached)
+        format!("restorable: replay reached {}, 0 mismatches, {}", self.reached, self.rolled_back())
     }
 }
 
