@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::ese_data;
+use crate::ese_logs;
 use crate::process::{measure, run, wait_until_idle};
 use crate::table::{Row, Samples};
 use crate::{Bench, Result, remove};
@@ -11,10 +12,13 @@ use crate::{Bench, Result, remove};
 /// Rows of the listing, whatever `--size-mib` says of other sizes when it is at least one GiB.
 const ROWS: u64 = 1_000_000;
 
-/// ESE-VERIFY and ESE-LIST.
+/// ESE-VERIFY, ESE-REPLAY and ESE-LIST.
 pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
     if bench.wants("ESE-VERIFY") {
         verify(bench)?;
+    }
+    if bench.wants("ESE-REPLAY") {
+        replay(bench)?;
     }
     if bench.wants("ESE-LIST") {
         list(bench)?;
@@ -42,6 +46,46 @@ fn verify(bench: &mut Bench) -> Result<()> {
     let rate = (pages * ese_data::PAGE) as f64 / 1e9 / ours.median();
     bench.rows.push(Row::plain("ESE-VERIFY GB a second", rate).goal(">= 1"));
     bench.rows.push(Row::plain("ESE-VERIFY peak memory, MiB", ours.peak_mib()).goal("<= 64"));
+    Ok(())
+}
+
+/// How often the logs change each page.
+const CHANGES: u32 = 4;
+
+/// The logs of a database that was not closed: rehearsed by `verify`, done by `recover`. No other tool does either outside
+/// Windows, so the peer is what any recovery has to do at least.
+fn replay(bench: &mut Bench) -> Result<()> {
+    let folder = bench.root.join("replay");
+    let target = bench.root.join("recovered");
+    std::fs::create_dir(&folder)?;
+    let database = folder.join("replay.edb");
+    let pages = bench.options.size / ese_data::PAGE;
+    let table = "Certificates";
+    let leaves = ese_data::create(&database, table, |_, page| pages <= u64::from(page))?;
+    let logs = ese_logs::create(&database, table, leaves, CHANGES)?;
+    let (mut rehearsed, mut recovered, mut copied) =
+        (Samples::default(), Samples::default(), Samples::default());
+    for _ in 0..bench.options.rounds {
+        wait_until_idle();
+        rehearsed.add(run(&bench.certadm, ["verify".as_ref(), folder.as_os_str()])?);
+        wait_until_idle();
+        recovered.add(run(
+            &bench.certadm,
+            ["recover".as_ref(), folder.as_os_str(), "--to".as_ref(), target.as_os_str()],
+        )?);
+        remove(&target)?;
+        wait_until_idle();
+        let script = "cp --reflink=never \"$1\" \"$2\" && sync \"$2\"";
+        let copy = bench.root.join("copy.edb");
+        copied.add(measure(Command::new("sh").args(["-c", script, "sh"]).args([&database, &copy]))?);
+        std::fs::remove_file(copy)?;
+    }
+    std::fs::remove_dir_all(&folder)?;
+    let name = format!("ESE-REPLAY, {} MiB of logs,", logs >> 20);
+    bench.rows.push(Row::ratio(&format!("{name} verify"), &rehearsed, "cp + sync", &copied));
+    bench.rows.push(Row::ratio(&format!("{name} recover"), &recovered, "cp + sync", &copied));
+    bench.rows.push(Row::plain("ESE-REPLAY verify peak memory, MiB", rehearsed.peak_mib()).goal("<= 64"));
+    bench.rows.push(Row::plain("ESE-REPLAY recover peak memory, MiB", recovered.peak_mib()).goal("<= 64"));
     Ok(())
 }
 

@@ -23,8 +23,9 @@ const MODERN: u32 = 0x800 | 0x2000;
 /// Where the number of the request stands in a record of the repeated tables, and where in its key.
 const NUMBER_IN_RECORD: usize = 4;
 
-/// Writes the database; `enough` is asked with the number of rows and of the last page before each new leaf.
-pub(crate) fn create(path: &Path, table: &str, mut enough: impl FnMut(u64, u32) -> bool) -> Result<()> {
+/// Writes the database; `enough` is asked with the number of rows and of the last page before each new leaf. Returns the
+/// first and the last leaf.
+pub(crate) fn create(path: &Path, table: &str, mut enough: impl FnMut(u64, u32) -> bool) -> Result<[u32; 2]> {
     let base = small_database()?;
     let database = Database::open(base.as_slice())?;
     let definition = database.table(table)?.definition().clone();
@@ -59,6 +60,7 @@ pub(crate) fn create(path: &Path, table: &str, mut enough: impl FnMut(u64, u32) 
         level.push((last_key, next));
         next += 1;
     }
+    let leaves = [first, next - 1];
     let mut flags = PARENT_OF_LEAF;
     let mut root_page = PageBuilder::new(object, 0x1 | flags, root_header.clone());
     while !root_page.fits_all(&level) {
@@ -88,7 +90,8 @@ pub(crate) fn create(path: &Path, table: &str, mut enough: impl FnMut(u64, u32) 
     }
     let mut file = file.into_inner()?;
     put(&mut file, root, &root_page.finish(root))?;
-    grow_owned_extent(&mut file, &database, next - 1)
+    grow_owned_extent(&mut file, &database, next - 1)?;
+    Ok(leaves)
 }
 
 fn small_database() -> Result<Vec<u8>> {

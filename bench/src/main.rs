@@ -6,6 +6,7 @@
 mod data;
 mod ese;
 mod ese_data;
+mod ese_logs;
 mod peers;
 mod process;
 mod table;

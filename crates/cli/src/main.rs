@@ -23,12 +23,13 @@ fn main() -> ExitCode {
     }
     let output = Output { json: cli.json, quiet: cli.quiet };
     let (name, outcome) = match cli.command {
-        Command::Ca(command) => (command.name(), verbs::ca::run(command, output)),
+        // These say themselves how they ended: rows are printed as they come.
+        Command::List(args) => return ExitCode::from(verbs::list::run(&args, output) as u8),
+        Command::Ca(command) => return ExitCode::from(verbs::ca::run(command, output) as u8),
         Command::Backup(args) => ("backup", verbs::backup::run(&args, output)),
         Command::Restore(args) => ("restore", verbs::restore::run(&args, output)),
         Command::Verify(args) => ("verify", verbs::verify::run(&args, output)),
         Command::Show(args) => ("show", verbs::show::run(&args, output)),
-        Command::List(args) => ("list", verbs::list::run(&args, output)),
         Command::Serve(args) => match verbs::serve::run(&args, output) {
             // It has said where it listens; there is nothing to add.
             Ok(exit) => return ExitCode::from(exit as u8),

@@ -73,15 +73,19 @@ impl Output {
     }
 
     fn object(self, command: &str, exit: Exit, result: &Value, error: Option<&Value>) {
-        let object = json!({
-            "format": 1,
-            "command": command,
-            "ok": matches!(exit, Exit::Good | Exit::Finding),
-            "exit_code": exit as u8,
-            "result": result,
-            "error": error,
-        });
-        self.print(&object.to_string());
+        let (beginning, end) = (beginning(command), ending(exit, error));
+        self.print(&format!("{beginning}{result}{end}"));
+    }
+
+    /// The end of an object whose rows were printed as they came: what else the result has, and how the command ended.
+    pub(crate) fn end_rows(self, result: &Value, exit: Exit, error: Option<&Value>) {
+        let rest: String = result
+            .as_object()
+            .into_iter()
+            .flatten()
+            .fold(String::new(), |rest, (key, value)| format!("{rest},{}:{value}", json!(key)));
+        let end = ending(exit, error);
+        self.print(&format!("]{rest}}}{end}"));
     }
 
     fn print(self, text: &str) {
@@ -109,12 +113,35 @@ impl Output {
         }
     }
 
+    /// The same while rows go to standard output: nothing when that is the terminal, where the rows themselves are seen.
+    pub(crate) fn progress_of_rows(self) -> Bar {
+        let mut bar = self.progress_on_stderr();
+        bar.silent |= std::io::stdout().is_terminal();
+        bar
+    }
+
     /// A progress bar on a terminal; elsewhere one line when a stage is through.
     pub(crate) fn progress(self) -> Bar {
         let silent = self.json || self.quiet;
         let terminal = std::io::stderr().is_terminal();
         Bar { output: self, silent, bar: None, stage: None, terminal, traceless: false }
     }
+}
+
+/// The object of a command up to its result.
+fn beginning(command: &str) -> String {
+    format!("{{\"format\":1,\"command\":{},\"result\":", json!(command))
+}
+
+/// The object of a command behind its result.
+fn ending(exit: Exit, error: Option<&Value>) -> String {
+    let ok = matches!(exit, Exit::Good | Exit::Finding);
+    format!(",\"ok\":{ok},\"exit_code\":{},\"error\":{}}}", exit as u8, json!(error))
+}
+
+/// The object of a command up to the first of its rows, for a listing of any length.
+pub(crate) fn begin_rows(command: &str) -> String {
+    format!("{}{{\"rows\":[", beginning(command))
 }
 
 /// Progress in the wording of certutil: `Backing up Database files: 100%`.
@@ -135,6 +162,7 @@ impl Bar {
         }
         if let Some((stage, done, total)) = self.stage.take()
             && done >= total
+            && stage != Stage::Rows
             && !self.traceless
         {
             self.output.line(format!("{}: 100%", stage.label()));
@@ -151,7 +179,10 @@ impl Progress for Bar {
             self.end_stage();
             if self.terminal {
                 let bar = ProgressBar::new(total);
-                let template = "{prefix:18} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec}";
+                let template = match stage {
+                    Stage::Rows => "{prefix:18} {human_pos} {per_sec}",
+                    _ => "{prefix:18} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec}",
+                };
                 if let Ok(style) = ProgressStyle::with_template(template) {
                     bar.set_style(style);
                 }

@@ -4,6 +4,8 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use serde_json::{Map, Value};
 
+use crate::output::begin_rows;
+
 /// How rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -11,7 +13,7 @@ pub(crate) enum Form {
     Table,
     /// RFC 4180.
     Csv,
-    /// Kept for the one JSON object of the command.
+    /// Objects of the list `rows` in the one JSON object of the command.
     Json,
 }
 
@@ -138,14 +140,16 @@ pub(crate) struct Lines {
     /// Lines that wait until it is known how wide the columns are.
     waiting: Vec<Vec<String>>,
     widths: Option<Vec<usize>>,
-    objects: Vec<Value>,
+    /// What stands before the next JSON object: the beginning of the command's object, then a comma.
+    before: String,
 }
 
 impl Lines {
-    /// `names` are headings for a person, keys in the other forms.
-    pub(crate) fn new(names: Vec<String>, form: Form) -> io::Result<Self> {
+    /// `names` are headings for a person, keys in the other forms; `command` stands in the JSON object.
+    pub(crate) fn new(names: Vec<String>, form: Form, command: &str) -> io::Result<Self> {
         let out = BufWriter::new(io::stdout().lock());
-        let mut lines = Self { names, form, out, waiting: Vec::new(), widths: None, objects: Vec::new() };
+        let before = begin_rows(command);
+        let mut lines = Self { names, form, out, waiting: Vec::new(), widths: None, before };
         match form {
             Form::Table => lines.waiting.push(lines.names.clone()),
             Form::Csv => {
@@ -173,19 +177,21 @@ impl Lines {
             Form::Csv => self.csv_line(cells.map(|cell| cell.to_csv())),
             Form::Json => {
                 let members = self.names.iter().cloned().zip(cells.map(|cell| cell.to_json()));
-                self.objects.push(Value::Object(members.collect::<Map<_, _>>()));
-                Ok(())
+                let object = Value::Object(members.collect::<Map<_, _>>());
+                write!(self.out, "{}{object}", std::mem::replace(&mut self.before, ",".to_owned()))
             }
         }
     }
 
-    /// Prints what is left and returns the rows as JSON objects, when they were asked for so.
-    pub(crate) fn finish(mut self) -> io::Result<Vec<Value>> {
-        if self.form == Form::Table && self.widths.is_none() {
-            self.measure()?;
+    /// Prints what is left. After a JSON list the object is still open: [`Output::end_rows`](crate::output::Output).
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        match self.form {
+            Form::Table if self.widths.is_none() => self.measure()?,
+            // Not a single row.
+            Form::Json if self.before != "," => write!(self.out, "{}", self.before)?,
+            _ => {}
         }
-        self.out.flush()?;
-        Ok(self.objects)
+        self.out.flush()
     }
 
     fn measure(&mut self) -> io::Result<()> {

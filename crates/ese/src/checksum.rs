@@ -343,6 +343,17 @@ mod tests {
         assert_eq!(check_page(&page, 77), PageCheck::Damaged);
     }
 
+    #[test]
+    fn each_bit_of_a_page_is_named_when_it_flips() {
+        let mut page = block(4096, true);
+        seal_page(&mut page, 77);
+        for bit in (32..4096 * 8).filter(|bit| *bit != 9 * 32 + 13) {
+            flip(&mut page, bit);
+            assert_eq!(check_page(&page, 77), PageCheck::Correctable(vec![bit]));
+            flip(&mut page, bit);
+        }
+    }
+
     proptest! {
         #[test]
         fn every_single_flip_is_named(

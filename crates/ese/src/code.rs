@@ -80,6 +80,8 @@ impl Code {
     pub const PAGE_CHECKSUM: Self = Self(1018);
     /// -1022: reading or writing failed.
     pub const DISK_IO: Self = Self(1022);
+    /// -1069: open transactions have changed more than can be remembered.
+    pub const VERSION_STORE_OUT_OF_MEMORY: Self = Self(1069);
     /// -1206: not a database, or its structure is damaged.
     pub const DATABASE_CORRUPTED: Self = Self(1206);
     /// -1216: the database is not the one the logs speak of.

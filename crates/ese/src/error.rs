@@ -54,7 +54,7 @@ pub enum Error {
     #[error("the value is encrypted by the engine and its key is not in the file")]
     Encrypted,
     /// No table of that name.
-    #[error("there is no table {name:?}: list the catalog for the names")]
+    #[error("the database has no table {name:?}")]
     NoSuchTable {
         /// The name asked for.
         name: String,

@@ -46,6 +46,7 @@ pub mod verify;
 pub mod log;
 
 mod bytes;
+mod copy;
 mod image;
 mod longvalue;
 mod overlay;

@@ -9,58 +9,95 @@ const BLOCK: usize = 4096;
 
 type Block = Box<[u8; BLOCK]>;
 
-/// Where a changed block is kept.
+/// Blocks of a run: neighbours share one entry of the table that says where they are.
+const RUN: u64 = 64;
+
+/// A run of which blocks were spilled.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// Where the run lies in the spill file, counted in runs.
+    place: u64,
+    /// One bit for each block that is there.
+    blocks: u64,
+}
+
+/// Changed blocks in a file: the place of a run is given out when the first of its blocks comes.
 #[derive(Debug)]
-enum Place {
-    Memory(Block),
-    /// Slot of the spill file, counted in blocks.
-    Spilled(u64),
+struct Spill {
+    file: FilePager,
+    runs: HashMap<u64, Run>,
+    /// Places given out.
+    places: u64,
+}
+
+impl Spill {
+    fn offset(run: Run, block: u64) -> u64 {
+        (run.place * RUN + block % RUN) * BLOCK as u64
+    }
+
+    fn holds(&self, block: u64) -> Option<Run> {
+        self.runs.get(&(block / RUN)).copied().filter(|run| run.blocks >> (block % RUN) & 1 != 0)
+    }
+
+    fn write(&mut self, block: u64, bytes: &[u8]) -> io::Result<()> {
+        let run = self.runs.entry(block / RUN).or_insert_with(|| {
+            self.places += 1;
+            Run { place: self.places - 1, blocks: 0 }
+        });
+        run.blocks |= 1 << (block % RUN);
+        self.file.write_at(Self::offset(*run, block), bytes)
+    }
+
+    /// Forgets all blocks behind `last`.
+    fn cut(&mut self, last: u64) {
+        self.runs.retain(|run, _| *run <= last / RUN);
+        if let Some(run) = self.runs.get_mut(&(last / RUN)) {
+            run.blocks &= u64::MAX >> (RUN - 1 - last % RUN);
+        }
+    }
 }
 
 /// A read-only base with changes kept in memory up to a stated cap, and beyond it in a spill file where there is one.
 #[derive(Debug)]
 pub struct Overlay<P> {
     base: P,
-    changed: HashMap<u64, Place>,
+    memory: HashMap<u64, Block>,
     size: u64,
     /// What of the base still shows: a cut hides the rest for good.
     base_visible: u64,
     cap: usize,
-    in_memory: usize,
-    spill: Option<FilePager>,
-    /// Slots of the spill file in use.
-    spilled: u64,
+    spill: Option<Spill>,
 }
 
 impl<P: Pager> Overlay<P> {
     /// An overlay that refuses to hold more than `cap` bytes of changes.
     pub fn new(base: P, cap: usize) -> Self {
         let size = base.size();
-        Self {
-            base,
-            changed: HashMap::new(),
-            size,
-            base_visible: size,
-            cap,
-            in_memory: 0,
-            spill: None,
-            spilled: 0,
-        }
+        Self { base, memory: HashMap::new(), size, base_visible: size, cap, spill: None }
     }
 
     /// An overlay that holds `cap` bytes of changes in memory and all further ones in `spill`, an empty file that
-    /// nobody else uses. Memory beyond the cap: about 32 bytes for each changed block of 4096.
+    /// nobody else uses. Memory beyond the cap: at most about 56 bytes for each 256 KiB of the base that have changes. The
+    /// file grows to the size of these parts; where the system has sparse files, to that of the changes.
     pub fn with_spill(base: P, cap: usize, spill: FilePager) -> Self {
+        let spill = Spill { file: spill, runs: HashMap::new(), places: 0 };
         Self { spill: Some(spill), ..Self::new(base, cap) }
     }
 
     /// Bytes of changed blocks held in memory.
     pub fn changed_bytes(&self) -> usize {
-        self.in_memory * BLOCK
+        self.memory.len() * BLOCK
     }
 
-    fn block_from_base(&self, block: u64) -> io::Result<Block> {
+    /// A block as it is now, not looked up in memory.
+    fn block_outside_memory(&self, block: u64) -> io::Result<Block> {
         let mut bytes = Box::new([0; BLOCK]);
+        if let Some(spill) = &self.spill
+            && let Some(run) = spill.holds(block)
+        {
+            spill.file.read_at(Spill::offset(run, block), bytes.as_mut_slice())?;
+            return Ok(bytes);
+        }
         let start = block * BLOCK as u64;
         let visible = self.base_visible.saturating_sub(start).min(BLOCK as u64);
         // At most BLOCK, so the conversion cannot fail.
@@ -71,51 +108,32 @@ impl<P: Pager> Overlay<P> {
         Ok(bytes)
     }
 
-    fn spilled_block(&self, slot: u64) -> io::Result<Block> {
-        let mut bytes = Box::new([0; BLOCK]);
-        match &self.spill {
-            Some(spill) => spill.read_at(slot * BLOCK as u64, bytes.as_mut_slice())?,
-            None => return Err(end_of_file()),
-        }
-        Ok(bytes)
-    }
-
-    fn spill_block(&mut self, slot: u64, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.spill {
-            Some(spill) => spill.write_at(slot * BLOCK as u64, bytes),
-            None => Err(io::Error::new(
-                io::ErrorKind::OutOfMemory,
-                "the dry run changes more than fits in memory: recover to a file",
-            )),
-        }
+    fn is_changed(&self, block: u64) -> bool {
+        self.memory.contains_key(&block)
+            || self.spill.as_ref().is_some_and(|spill| spill.holds(block).is_some())
     }
 
     /// Changes a part of a block.
     fn write_block(&mut self, block: u64, within: usize, part: &[u8]) -> io::Result<()> {
         let target = within..within + part.len();
-        match self.changed.get_mut(&block) {
-            Some(Place::Memory(bytes)) => bytes[target].copy_from_slice(part),
-            Some(Place::Spilled(slot)) => {
-                let slot = *slot;
-                let mut bytes = self.spilled_block(slot)?;
-                bytes[target].copy_from_slice(part);
-                self.spill_block(slot, bytes.as_slice())?;
-            }
-            None => {
-                let mut bytes = self.block_from_base(block)?;
-                bytes[target].copy_from_slice(part);
-                if self.changed_bytes() + BLOCK <= self.cap {
-                    self.in_memory += 1;
-                    self.changed.insert(block, Place::Memory(bytes));
-                } else {
-                    let slot = self.spilled;
-                    self.spill_block(slot, bytes.as_slice())?;
-                    self.spilled += 1;
-                    self.changed.insert(block, Place::Spilled(slot));
-                }
-            }
+        if let Some(bytes) = self.memory.get_mut(&block) {
+            bytes[target].copy_from_slice(part);
+            return Ok(());
         }
-        Ok(())
+        let mut bytes = self.block_outside_memory(block)?;
+        bytes[target].copy_from_slice(part);
+        match &mut self.spill {
+            Some(spill) if spill.holds(block).is_some() => spill.write(block, bytes.as_slice()),
+            _ if (self.memory.len() + 1) * BLOCK <= self.cap => {
+                self.memory.insert(block, bytes);
+                Ok(())
+            }
+            Some(spill) => spill.write(block, bytes.as_slice()),
+            None => Err(io::Error::new(
+                io::ErrorKind::OutOfMemory,
+                "the dry run changes more than fits in memory: recover to a file",
+            )),
+        }
     }
 }
 
@@ -146,17 +164,15 @@ impl<P: Pager> Pager for Overlay<P> {
         if self.size < end {
             return Err(end_of_file());
         }
-        if self.changed.is_empty() && end <= self.base_visible {
+        let nothing_spilled = self.spill.as_ref().is_none_or(|spill| spill.runs.is_empty());
+        if self.memory.is_empty() && nothing_spilled && end <= self.base_visible {
             return self.base.read_at(offset, buffer);
         }
         for (block, within, part) in pieces(offset, buffer.len()) {
             let source = within..within + part.len();
-            match self.changed.get(&block) {
-                Some(Place::Memory(bytes)) => buffer[part].copy_from_slice(&bytes[source]),
-                Some(Place::Spilled(slot)) => {
-                    buffer[part].copy_from_slice(&self.spilled_block(*slot)?[source]);
-                }
-                None => buffer[part].copy_from_slice(&self.block_from_base(block)?[source]),
+            match self.memory.get(&block) {
+                Some(bytes) => buffer[part].copy_from_slice(&bytes[source]),
+                None => buffer[part].copy_from_slice(&self.block_outside_memory(block)?[source]),
             }
         }
         Ok(())
@@ -177,11 +193,13 @@ impl<P: Pager> PagerMut for Overlay<P> {
         if size < self.size {
             self.base_visible = self.base_visible.min(size);
             let last = size / BLOCK as u64;
-            self.changed.retain(|block, _| *block <= last);
-            self.in_memory = self.changed.values().filter(|place| matches!(place, Place::Memory(_))).count();
+            self.memory.retain(|block, _| *block <= last);
+            if let Some(spill) = &mut self.spill {
+                spill.cut(last);
+            }
             // The remainder is below BLOCK.
             let keep = usize::try_from(size % BLOCK as u64).unwrap_or(0);
-            if self.changed.contains_key(&last) {
+            if self.is_changed(last) {
                 self.write_block(last, keep, &[0; BLOCK][keep..])?;
             }
         }
@@ -206,11 +224,16 @@ mod tests {
         Size(u64),
     }
 
+    /// Near the beginning, or around the end of the first run.
+    fn place() -> impl Strategy<Value = u64> {
+        prop_oneof![0..20_000u64, 255_000..275_000u64]
+    }
+
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            (0..20_000u64, proptest::collection::vec(any::<u8>(), 0..9000))
+            (place(), proptest::collection::vec(any::<u8>(), 0..9000))
                 .prop_map(|(at, bytes)| Step::Write(at, bytes)),
-            (0..20_000u64).prop_map(Step::Size),
+            place().prop_map(Step::Size),
         ]
     }
 
@@ -219,9 +242,14 @@ mod tests {
         fn an_overlay_reads_as_the_changed_file_would(
             base in proptest::collection::vec(any::<u8>(), 0..16_000),
             steps in proptest::collection::vec(step(), 0..12),
+            spills in any::<bool>(),
         ) {
             let mut plain = base.clone();
-            let mut overlay = Overlay::new(base, usize::MAX);
+            let mut overlay = if spills {
+                Overlay::with_spill(base, BLOCK, FilePager::new(tempfile()).unwrap())
+            } else {
+                Overlay::new(base, usize::MAX)
+            };
             for step in steps {
                 match step {
                     Step::Write(at, bytes) => {
@@ -246,8 +274,7 @@ mod tests {
     fn an_overlay_spills_what_does_not_fit_in_memory() {
         let base: Vec<u8> = (0..40 * BLOCK).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let mut plain = base.clone();
-        let file = tempfile();
-        let mut overlay = Overlay::with_spill(base, 3 * BLOCK, FilePager::new(file).unwrap());
+        let mut overlay = Overlay::with_spill(base, 3 * BLOCK, FilePager::new(tempfile()).unwrap());
         for (at, value) in
             [(5, 1u8), (9000, 2), (100_000, 3), (60_000, 4), (9100, 5), (150_000, 6), (60_001, 7)]
         {
@@ -265,7 +292,10 @@ mod tests {
     }
 
     fn tempfile() -> std::fs::File {
-        let path = std::env::temp_dir().join(format!("certadm-overlay-{}", std::process::id()));
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("certadm-overlay-{}-{number}", std::process::id()));
         let mut options = std::fs::OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).open(&path).unwrap();
         std::fs::remove_file(path).unwrap();

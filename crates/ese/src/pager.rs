@@ -202,24 +202,6 @@ impl PagerMut for FilePager {
     }
 }
 
-/// Copies all of `from` to `to`: the start of a recovery to a new file.
-///
-/// # Errors
-/// What either side says.
-pub fn copy(from: &dyn Pager, to: &mut dyn PagerMut) -> io::Result<()> {
-    let mut buffer = vec![0; 1 << 20];
-    let size = from.size();
-    to.set_size(size)?;
-    let mut offset = 0;
-    while offset < size {
-        let take = usize::try_from((size - offset).min(buffer.len() as u64)).unwrap_or(buffer.len());
-        from.read_at(offset, &mut buffer[..take])?;
-        to.write_at(offset, &buffer[..take])?;
-        offset += take as u64;
-    }
-    Ok(())
-}
-
 /// Whether two files hold the same bytes.
 ///
 /// # Errors

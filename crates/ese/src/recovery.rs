@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::backup::PatchPage;
-use crate::bytes::index;
-use crate::checksum::{PageCheck, check_page, flip};
 use crate::code::Code;
+use crate::copy::copy_corrected;
 use crate::database::Database;
 use crate::error::Error;
 use crate::finding::{Finding, Kind, Place, Severity};
@@ -14,7 +13,7 @@ use crate::header::{DatabaseHeader, State};
 use crate::lgpos::{Lgpos, Signature};
 use crate::log::chain::{ChainCodes, Predecessor, check_inside, check_link, check_name, generation_of_name};
 use crate::log::{LogFile, LogHeader};
-use crate::pager::{Overlay, Pager, PagerMut, copy, same_bytes};
+use crate::pager::{Overlay, Pager, PagerMut, same_bytes};
 use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
 
@@ -46,20 +45,33 @@ pub struct Plan<'a> {
     patch: Option<PatchPage>,
     page_size: Option<PageSize>,
     logs: BTreeMap<u32, (LogHeader, LogInput<'a>)>,
+    /// The highest generation of a log whose name has a number.
+    last_numbered: Option<u32>,
     required: Option<Range>,
     /// What was found; damage means that [`Plan::recover`] refuses.
     pub findings: Vec<Finding>,
 }
 
-/// How far a replay has come, for a progress bar.
+/// What is going on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// The database is copied.
+    Copying,
+    /// Logs are read and checked.
+    CheckingLogs,
+    /// Logs are replayed.
+    Replaying,
+}
+
+/// How far a step has come, for a progress bar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Progress {
-    /// The generation being replayed.
-    pub generation: u32,
-    /// The last generation at hand.
-    pub last: u32,
-    /// Records replayed so far.
-    pub records: u64,
+    /// The step.
+    pub step: Step,
+    /// Bytes of the database, or of logs, that are through.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
 }
 
 /// What a recovery did.
@@ -76,16 +88,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// How many transactions were rolled back, in words.
+    pub fn rolled_back(&self) -> String {
+        match self.counts.rolled_back {
+            1 => "1 transaction rolled back".to_owned(),
+            number => format!("{number} transactions rolled back"),
+        }
+    }
+
     /// The outcome in one sentence.
     pub fn sentence(&self) -> String {
-        let transactions = match self.counts.rolled_back {
-            1 => "1 transaction".to_owned(),
-            number => format!("{number} transactions"),
-        };
         if self.reached.is_none() {
             return "restorable: the database is clean and needs no log".to_owned();
         }
-        format!("restorable: replay reached {}, 0 mismatches, {transactions} rolled back", self.reached)
+        format!("restorable: replay reached {}, 0 mismatches, {}", self.reached, self.rolled_back())
     }
 }
 
@@ -103,6 +119,7 @@ impl<'a> Plan<'a> {
             patch: None,
             page_size: None,
             logs: BTreeMap::new(),
+            last_numbered: None,
             required: None,
             findings: Vec::new(),
         };
@@ -181,8 +198,9 @@ impl<'a> Plan<'a> {
         self.check_promising()?;
         match self.database {
             Some(file) => {
-                copy(file, output)?;
-                correct_bits(output, self.page_size)?;
+                let total = file.size();
+                let mut told = |done| progress(Progress { step: Step::Copying, done, total });
+                copy_corrected(file, output, self.page_size, &mut told)?;
             }
             None => output.set_size(0)?,
         }
@@ -197,7 +215,7 @@ impl<'a> Plan<'a> {
     pub fn inspect_logs(&self, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Finding>, Error> {
         let last = self.given().map_or(0, |given| given.high);
         let mut findings = Vec::new();
-        let mut records = 0;
+        let mut at = self.at(Step::CheckingLogs, 0);
         let mut previous: Option<Predecessor> = None;
         for (generation, (_, input)) in &self.logs {
             let log = LogFile::open(input.file)?;
@@ -205,20 +223,26 @@ impl<'a> Plan<'a> {
             findings.extend(previous.and_then(|previous| previous.check(log.header(), codes)));
             findings.extend(self.judge_inside(&log, last));
             for record in log.records() {
-                match record {
-                    Ok(_) => records += 1,
-                    Err(error) => findings.push(Finding::from_error(
+                if let Err(error) = record {
+                    findings.push(Finding::from_error(
                         Kind::LogDamaged,
                         Place::Log(*generation),
                         &error,
                         "take this log from the backup again",
-                    )),
+                    ));
                 }
             }
-            progress(Progress { generation: *generation, last, records });
+            at.done += input.file.size();
+            progress(at);
             previous = Some(Predecessor::of(&log));
         }
         Ok(findings)
+    }
+
+    /// The beginning of a step over the logs from generation `low` on.
+    fn at(&self, step: Step, low: u32) -> Progress {
+        let total = self.logs.range(low..).map(|(_, (_, input))| input.file.size()).sum();
+        Progress { step, done: 0, total }
     }
 
     /// Which column of the table of codes counts.
@@ -236,10 +260,8 @@ impl<'a> Plan<'a> {
     }
 
     fn is_behind_the_range(&self, generation: u32) -> bool {
-        let numbered = self.logs.iter().filter(|(_, (_, input))| generation_of_name(input.name).is_some());
-        let high = numbered.map(|(generation, _)| *generation).max();
         let needed = self.required.map_or(0, |required| required.high);
-        self.is_copy() && needed < generation && high.is_some_and(|high| high < generation)
+        self.is_copy() && needed < generation && self.last_numbered.is_some_and(|high| high < generation)
     }
 
     fn is_copy(&self) -> bool {
@@ -357,6 +379,9 @@ impl<'a> Plan<'a> {
                 ));
             }
             return Ok(());
+        }
+        if generation_of_name(log.name).is_some() {
+            self.last_numbered = self.last_numbered.max(Some(header.generation));
         }
         self.logs.insert(header.generation, (header, log));
         Ok(())
@@ -484,6 +509,7 @@ impl<'a> Plan<'a> {
         let mut replayer = Replayer::new(target, self.header.clone(), page_size);
         let mut findings = Vec::new();
         let mut reached = Lgpos::default();
+        let mut at = self.at(Step::Replaying, start);
         let mut previous: Option<Predecessor> = None;
         for (generation, (_, input)) in self.logs.range(start..) {
             let log = LogFile::open(input.file)?;
@@ -506,7 +532,8 @@ impl<'a> Plan<'a> {
                 replayer.apply(record.position, &record.bytes)?;
                 reached = record.position;
             }
-            progress(Progress { generation: *generation, last, records: replayer.counts().records });
+            at.done += input.file.size();
+            progress(at);
             if ends_here {
                 break;
             }
@@ -541,32 +568,6 @@ fn fatal(generation: u32, finding: &Finding) -> Error {
         code: finding.code.unwrap_or(Code::LOG_CORRUPT_IN_RESTORE),
         problem: format!("{}: {}; {}", finding.place, finding.text, finding.advice),
     }
-}
-
-/// Turns single flipped bits of pages back, which reading would do only in memory.
-fn correct_bits(output: &mut dyn PagerMut, page_size: Option<PageSize>) -> Result<(), Error> {
-    const STRIDE: usize = 1 << 20;
-    let Some(size) = page_size else {
-        return Ok(());
-    };
-    let slots = (output.size() / size.bytes64()).saturating_sub(2);
-    // So that the count below always gets past it.
-    let slots = u32::try_from(slots).unwrap_or(u32::MAX).min(u32::MAX - 1);
-    let mut buffer = vec![0; STRIDE];
-    let mut number = 1u32;
-    while number <= slots {
-        let take = index(slots - number).saturating_add(1).min(STRIDE / size.bytes());
-        let pages = &mut buffer[..take * size.bytes()];
-        output.read_at(size.offset_of(number), pages)?;
-        for page in pages.chunks_exact_mut(size.bytes()) {
-            if let PageCheck::Correctable(bits) = check_page(page, number) {
-                bits.iter().for_each(|bit| flip(page, *bit));
-                output.write_at(size.offset_of(number), page)?;
-            }
-            number = number.saturating_add(1);
-        }
-    }
-    Ok(())
 }
 
 fn required_range(header: &DatabaseHeader, patch: Option<&PatchPage>) -> Option<Range> {

@@ -147,7 +147,7 @@ impl Run {
     }
 
     fn try_apply(&mut self, record: &[u8]) -> Result<(), certadm_ese::Error> {
-        self.position.offset += 1;
+        self.position.offset = self.position.offset.wrapping_add(1);
         self.replayer.apply(self.position, record)
     }
 
@@ -394,6 +394,31 @@ fn merges_to_both_sides_keep_every_node() {
             search.replayer.roll_back().unwrap_or_else(|error| panic!("{key:?} {data:?}: {error}"));
         }
     }
+}
+
+#[test]
+fn what_open_transactions_remember_is_bounded() {
+    let mut run = two_nodes();
+    run.apply(&writer::begin(1, 0));
+    let values: [Vec<u8>; 2] = [vec![1; 3000], vec![2; 3000]];
+    run.apply(&writer::replace(at(ROOT, 12, 13), b"1111", &values[0]));
+    let mut time = 13;
+    let error = loop {
+        let [old, new] = if time % 2 == 1 { [0, 1] } else { [1, 0] };
+        let record = writer::replace(at(ROOT, time, time + 1), &values[old], &values[new]);
+        time += 1;
+        assert!(time < 200_000, "no end of it");
+        if let Err(error) = run.try_apply(&record) {
+            break error;
+        }
+    };
+    assert_eq!(error.code(), Code::VERSION_STORE_OUT_OF_MEMORY, "{error}");
+    // The same for a macro that never ends, of which nothing is applied.
+    let mut run = two_nodes();
+    run.apply(&writer::macro_begin(1));
+    let record = writer::insert(at(ROOT, 12, 13), b"key", &values[0]);
+    let ended = (0..200_000).find_map(|_| run.try_apply(&record).err());
+    assert_eq!(ended.unwrap().code(), Code::VERSION_STORE_OUT_OF_MEMORY);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::LazyLock;
 
-use certadm_ese::checksum::seal_page;
+use certadm_ese::checksum::{seal_page, xor_checksum};
 use certadm_ese::pagesize::PageSize;
 
 /// A database of 1 MiB with every type of column (crates/ese/tests/data/README.md).
@@ -35,4 +35,21 @@ pub(crate) fn patched(size: PageSize, mut patches: &[u8]) -> Vec<u8> {
         }
     }
     database
+}
+
+/// Changes a block: `patches` is a sequence of offset (u16), length (u8), bytes.
+pub(crate) fn apply_patches(block: &mut [u8], mut patches: &[u8]) {
+    while let Some((&[low, high, length], rest)) = patches.split_first_chunk::<3>() {
+        let offset = usize::from(u16::from_le_bytes([low, high])) % block.len();
+        let length = usize::from(length).min(rest.len()).min(block.len() - offset);
+        let (bytes, rest) = rest.split_at(length);
+        patches = rest;
+        block[offset..offset + length].copy_from_slice(bytes);
+    }
+}
+
+/// Makes the legacy checksum of a block right (ese.md 2.1).
+pub(crate) fn seal_legacy(block: &mut [u8]) {
+    let checksum = xor_checksum(block);
+    block[..4].copy_from_slice(&checksum.to_le_bytes());
 }

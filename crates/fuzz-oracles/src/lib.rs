@@ -50,6 +50,8 @@ targets! {
     csra_response: "the answers of the CA's administration interface",
     ept_map: "the endpoint mapper's calls and answers",
     ese_database: "a Windows database with damaged pages whose checksums are right",
+    ese_header: "headers of Windows databases, patch pages, checkpoints and flush maps",
+    ese_log: "a log of the Windows engine in either framing",
     ese_page: "one page of a Windows database",
     ese_replay: "hostile log records over a Windows database",
     ese_values: "compressed values and single log records",

@@ -13,8 +13,14 @@ pub enum Stage {
     Verify,
     /// The database is checked with its logs applied.
     Integrity,
+    /// The database of a Windows CA is copied, to be recovered.
+    Copy,
+    /// Logs of a Windows CA are read to their end.
+    CheckLogs,
     /// Logs of a Windows CA are replayed.
     Replay,
+    /// Rows are listed or counted. Rows, not bytes, and how many there will be is not known.
+    Rows,
     /// Logs are deleted at the CA.
     Truncate,
 }
@@ -28,15 +34,18 @@ impl Stage {
             Self::ReadBack => "Reading back",
             Self::Verify => "Verifying",
             Self::Integrity => "Integrity check",
+            Self::Copy => "Copying",
+            Self::CheckLogs => "Checking logs",
             Self::Replay => "Replaying logs",
+            Self::Rows => "Rows",
             Self::Truncate => "Truncating logs",
         }
     }
 }
 
-/// Is told how far a stage is. `total` is 0 where it is not known; both are bytes.
+/// Is told how far a stage is. `total` is 0 where it is not known; both are bytes, but for [`Stage::Rows`].
 pub trait Progress {
-    /// `done` of `total` bytes of `stage` are through.
+    /// `done` of `total` of `stage` are through.
     fn at(&mut self, stage: Stage, done: u64, total: u64);
 }
 

@@ -1,6 +1,7 @@
 //! Opening a set that somebody wrote: sealed with a manifest, or the bare folder of a Windows tool.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use certadm_proto::csra::{Generation, GenerationRange, Hresult, TaggedList};
@@ -32,10 +33,13 @@ impl Set {
     /// is missing, [`Error::Store`].
     pub fn open(path: &Path) -> Result<Self> {
         if !path.is_dir() {
-            return Err(Error::NotASet {
-                path: path.to_owned(),
-                detail: "there is no such folder".to_owned(),
-            });
+            let is_there = path.exists();
+            let detail = if is_there {
+                "it is a file, and none that this command reads"
+            } else {
+                "there is no such folder"
+            };
+            return Err(Error::NotASet { path: path.to_owned(), detail: detail.to_owned() });
         }
         let manifest_path = path.join(manifest::FILE_NAME);
         if manifest_path.exists() {
@@ -123,23 +127,60 @@ impl Set {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = fs::read(&path).during("read", &path)?;
+        let bytes = location_bytes(&path)?;
         let expected = self
             .manifest
             .iter()
             .flat_map(|manifest| &manifest.files)
             .find(|entry| entry.role == Role::Locations);
         if expected.is_some_and(|entry| entry.blake3 != blake3::hash(&bytes).to_hex().as_str()) {
-            return Err(Error::Damaged {
-                path,
-                detail: "its bytes differ from what was backed up".to_owned(),
-                code: Hresult::ERROR_INVALID_DATA,
-            });
+            return Err(damaged_locations(&path, "its bytes differ from what was backed up".to_owned()));
         }
-        TaggedList::decode_file(&bytes).map(Some).map_err(|error| Error::Damaged {
-            path,
-            detail: error.to_string(),
-            code: Hresult::ERROR_INVALID_DATA,
-        })
+        parse_locations(&path, &bytes).map(Some)
+    }
+}
+
+/// Reads a restore map, whoever wrote it.
+///
+/// # Errors
+/// [`Error::Damaged`] (0x8007000D) when it is no such list or longer than one can be, [`Error::Store`].
+pub fn read_locations(path: &Path) -> Result<TaggedList> {
+    parse_locations(path, &location_bytes(path)?)
+}
+
+/// A restore map holds a few paths (certbcli.md 10.2); this is room for sixteen of the longest.
+const MOST_LOCATION_BYTES: u64 = 1 << 20;
+
+fn location_bytes(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).during("open", path)?;
+    file.take(MOST_LOCATION_BYTES + 1).read_to_end(&mut bytes).during("read", path)?;
+    if MOST_LOCATION_BYTES < bytes.len() as u64 {
+        return Err(damaged_locations(path, format!("it is longer than {MOST_LOCATION_BYTES} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn parse_locations(path: &Path, bytes: &[u8]) -> Result<TaggedList> {
+    TaggedList::decode_file(bytes).map_err(|error| damaged_locations(path, error.to_string()))
+}
+
+fn damaged_locations(path: &Path, detail: String) -> Error {
+    Error::Damaged { path: path.to_owned(), detail, code: Hresult::ERROR_INVALID_DATA }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_map_of_any_length_is_not_read_into_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(LOCATIONS_FILE);
+        let file = File::create(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let error = read_locations(&path).unwrap_err();
+        assert!(error.to_string().contains("longer than 1048576 bytes"), "{error}");
+        assert_eq!(error.hresult(), Hresult::ERROR_INVALID_DATA);
     }
 }

@@ -1,5 +1,6 @@
 //! `certadm list` and `certadm ca list`: the tables of a CA's database, live or in a set.
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,16 +8,17 @@ use certadm_ca::rows::CertificateRow;
 use certadm_ca::{CertificateChoice, Serial, export_certificate};
 use certadm_set::Set;
 use certadm_set::chain::combine;
+use certadm_set::progress::{Progress, Stage};
 use certadm_set::scratch::Recovered;
 use certadm_set::windows::WindowsSet;
 use certadm_store::{Folder, Writer};
 use clap::{Args, ValueEnum};
 use rusqlite::Connection;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output};
-use crate::table::{Cell, Column, Form, Lines, shown};
+use crate::table::{self, Column, Form, Lines, shown};
 use crate::verbs::files::{create_dir, write_new};
 use crate::verbs::list_windows::What;
 use crate::verbs::{list_windows, listing};
@@ -105,7 +107,36 @@ impl Table {
     }
 }
 
-pub(crate) fn run(args: &ListArgs, output: Output) -> Result<Done, Failure> {
+/// Lists, and says how it ended: rows of JSON are printed as they come, and the object around them is closed here.
+pub(crate) fn run(args: &ListArgs, output: Output) -> Exit {
+    let printed = Cell::new(None);
+    let listed = list(args, output, Printing { command: "list", output, printed: &printed });
+    end("list", output, printed.get(), listed)
+}
+
+/// The same for `ca list`.
+pub(crate) fn run_ca(args: &CaListArgs, output: Output) -> Exit {
+    let printed = Cell::new(None);
+    let listed = list_ca(args, Printing { command: "ca list", output, printed: &printed });
+    end("ca list", output, printed.get(), listed)
+}
+
+fn end(command: &str, output: Output, printed: Option<usize>, listed: Result<Done, Failure>) -> Exit {
+    match (printed, listed) {
+        (None, listed) => output.finish(command, listed),
+        (Some(_), Ok(done)) => {
+            output.end_rows(&done.result, done.exit, None);
+            done.exit
+        }
+        (Some(count), Err(failure)) => {
+            let cut_off = json!({ "count": count, "truncated": true });
+            output.end_rows(&cut_off, failure.exit, Some(&failure.to_json()));
+            failure.exit
+        }
+    }
+}
+
+fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done, Failure> {
     let (table, sets) = match args.words.split_last() {
         Some((last, before)) => match last.to_str().map(|word| Table::from_str(word, false)) {
             Some(Ok(table)) => (table, before),
@@ -116,7 +147,7 @@ pub(crate) fn run(args: &ListArgs, output: Output) -> Result<Done, Failure> {
     if args.export_certs.is_some() && !matches!(table, Table::Certificates | Table::Revoked) {
         return Err(Failure::usage("--export-certs goes with the tables certificates and revoked"));
     }
-    let lister = Lister::new(args.how, args.export_certs.as_deref(), output)?;
+    let lister = Lister::new(args.how, args.export_certs.as_deref(), printing)?;
     if args.dir.is_none()
         && let Some(found) = WindowsSet::find_all(sets)?
     {
@@ -138,8 +169,8 @@ pub(crate) fn run(args: &ListArgs, output: Output) -> Result<Done, Failure> {
     lister.list(source.connection(), table)
 }
 
-pub(crate) fn run_ca(args: &CaListArgs, output: Output) -> Result<Done, Failure> {
-    let lister = Lister::new(args.how, None, output)?;
+fn list_ca(args: &CaListArgs, printing: Printing<'_>) -> Result<Done, Failure> {
+    let lister = Lister::new(args.how, None, printing)?;
     lister.list(Writer::open(&Folder::new(&args.dir))?.connection(), args.table)
 }
 
@@ -179,22 +210,35 @@ impl<E: Into<Failure>> From<E> for Stop {
     }
 }
 
+/// What printing rows has to know of the command.
+#[derive(Clone, Copy)]
+struct Printing<'a> {
+    command: &'static str,
+    output: Output,
+    /// So many rows are printed of a JSON object that is still open.
+    printed: &'a Cell<Option<usize>>,
+}
+
+/// So many rows are printed before the progress bar is told.
+const ROWS_TOLD: usize = 256;
+
 pub(super) struct Lister<'a> {
     pub(super) form: Form,
     limit: usize,
+    printing: Printing<'a>,
     pub(super) export: Option<Export<'a>>,
 }
 
 impl<'a> Lister<'a> {
-    fn new(how: HowArgs, export: Option<&'a Path>, output: Output) -> Result<Self, Failure> {
-        let form = match (output.json, how.csv) {
+    fn new(how: HowArgs, export: Option<&'a Path>, printing: Printing<'a>) -> Result<Self, Failure> {
+        let form = match (printing.output.json, how.csv) {
             (true, true) => return Err(Failure::usage("--json and --csv exclude each other")),
             (true, false) => Form::Json,
             (false, true) => Form::Csv,
             (false, false) => Form::Table,
         };
         let export = export.map(|dir| Export { dir, written: 0 });
-        Ok(Self { form, limit: how.limit.unwrap_or(usize::MAX), export })
+        Ok(Self { form, limit: how.limit.unwrap_or(usize::MAX), printing, export })
     }
 
     fn list(mut self, connection: &Connection, table: Table) -> Result<Done, Failure> {
@@ -256,10 +300,12 @@ impl<'a> Lister<'a> {
     pub(super) fn lines(
         &self,
         names: Vec<String>,
-        all: impl FnOnce(&mut dyn FnMut(Vec<Cell>) -> Result<(), Stop>) -> Result<(), Stop>,
+        all: impl FnOnce(&mut dyn FnMut(Vec<table::Cell>) -> Result<(), Stop>) -> Result<(), Stop>,
     ) -> Result<Listed, Failure> {
-        let mut listed = Listed { count: 0, truncated: false, rows: Vec::new() };
-        let mut lines = match Lines::new(names, self.form) {
+        let Printing { command, output, printed } = self.printing;
+        let mut listed = Listed { count: 0, truncated: false };
+        let mut progress = output.progress_of_rows();
+        let mut lines = match Lines::new(names, self.form, command) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ok(Listed { truncated: true, ..listed });
             }
@@ -271,17 +317,27 @@ impl<'a> Lister<'a> {
             }
             lines.row(row).map_err(output_failed)?;
             listed.count += 1;
+            if self.form == Form::Json {
+                printed.set(Some(listed.count));
+            }
+            if listed.count.is_multiple_of(ROWS_TOLD) {
+                progress.at(Stage::Rows, listed.count as u64, 0);
+            }
             Ok(())
         });
         match ended {
             Ok(()) => {}
             Err(Stop::Limit | Stop::PipeClosed) => listed.truncated = true,
+            // Before the first row a failure has the object for itself.
             Err(Stop::Failed(failure)) => return Err(failure),
         }
         match lines.finish().map_err(output_failed) {
-            Ok(rows) => listed.rows = rows,
+            Ok(()) => {}
             Err(Stop::Failed(failure)) => return Err(failure),
             Err(_) => listed.truncated = true,
+        }
+        if self.form == Form::Json {
+            printed.set(Some(listed.count));
         }
         Ok(listed)
     }
@@ -291,7 +347,6 @@ impl<'a> Lister<'a> {
         let export = self.export.as_ref();
         Done::good(json!({
             "table": table,
-            "rows": listed.rows,
             "count": listed.count,
             "truncated": listed.truncated,
             "exported": export.map(|export| json!({ "dir": export.dir, "certificates": export.written })),
@@ -299,11 +354,10 @@ impl<'a> Lister<'a> {
     }
 }
 
-/// What was listed; rows only for JSON.
+/// What was listed.
 pub(super) struct Listed {
-    pub(super) count: usize,
+    count: usize,
     truncated: bool,
-    rows: Vec<Value>,
 }
 
 /// A reader that has seen enough is no error of the command; a full disk behind a redirection is.

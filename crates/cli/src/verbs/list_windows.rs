@@ -11,9 +11,10 @@ use certadm_set::windows::{WindowsSet, open_database};
 use serde_json::json;
 
 use super::list::{Listed, Lister, Stop, Table};
+use super::listing;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output};
-use crate::table::{Cell, Form};
+use crate::table::{Cell, Column, Form};
 
 /// What to list.
 #[derive(Clone, Copy)]
@@ -96,52 +97,23 @@ enum Part {
 }
 
 /// Headings of the columns that a person is shown, as for our own sets.
-fn headings(table: Table) -> &'static [(&'static str, &'static str)] {
-    match table {
-        Table::Requests => &[
-            ("request_id", "Request"),
-            ("disposition", "Disposition"),
-            ("submitted_when", "Submitted"),
-            ("requester_name", "Requester"),
-            ("serial_number", "Serial number"),
-            ("distinguished_name", "Subject"),
-        ],
-        Table::Certificates => &[
-            ("request_id", "Request"),
-            ("serial_number", "Serial number"),
-            ("disposition", "Disposition"),
-            ("not_after", "Valid until"),
-            ("certificate_template", "Template"),
-            ("distinguished_name", "Subject"),
-        ],
-        Table::Revoked => &[
-            ("request_id", "Request"),
-            ("serial_number", "Serial number"),
-            ("revoked_when", "Revoked"),
-            ("revoked_effective_when", "Effective"),
-            ("revoked_reason", "Reason"),
-            ("distinguished_name", "Subject"),
-        ],
-        Table::Extensions => &[
-            ("request_id", "Request"),
-            ("extension_name", "Extension"),
-            ("in_certificate", "In certificate"),
-            ("critical", "Critical"),
-            ("origin", "Origin"),
-            ("extension_raw_value", "Value"),
-        ],
-        Table::Attributes => {
-            &[("request_id", "Request"), ("attribute_name", "Attribute"), ("attribute_value", "Value")]
-        }
-        Table::Crls => &[
-            ("number", "Number"),
-            ("count", "Entries"),
-            ("this_update", "This update"),
-            ("next_update", "Next update"),
-            ("next_publish", "Next due"),
-            ("bytes", "Bytes"),
-        ],
+fn headings(table: Table) -> Vec<(&'static str, &'static str)> {
+    fn of<R>(columns: &'static [Column<R>]) -> Vec<(&'static str, &'static str)> {
+        columns.iter().filter_map(|column| Some((column.key, column.heading?))).collect()
     }
+    let mut headings = match table {
+        Table::Requests => of(listing::REQUESTS),
+        Table::Certificates => of(listing::CERTIFICATES),
+        Table::Revoked => of(listing::REVOKED),
+        Table::Extensions => of(listing::EXTENSIONS),
+        Table::Attributes => of(listing::ATTRIBUTES),
+        Table::Crls => of(listing::CRLS),
+    };
+    // What is a profile of our own CA.
+    for (_, heading) in headings.iter_mut().filter(|(key, _)| *key == "certificate_template") {
+        *heading = "Template";
+    }
+    headings
 }
 
 fn view_name(table: Table) -> ViewName {
@@ -222,7 +194,7 @@ fn columns(table: Table, fields: &[Field], form: Form) -> Vec<Shown> {
     }
     let mut shown = Vec::new();
     for (key, heading) in headings(table) {
-        if let Some(place) = all.iter().position(|column| column.key == *key) {
+        if let Some(place) = all.iter().position(|column| column.key == key) {
             shown.push(Shown { heading: Some(heading), ..all.swap_remove(place) });
         }
     }
@@ -236,7 +208,7 @@ fn view<P: Pager>(
     unreadable: &mut u64,
     fail: &dyn Fn(certadm_ese::Error) -> Failure,
 ) -> Result<Listed, Failure> {
-    let mut view = View::open(database, view_name(table)).map_err(fail)?;
+    let mut view = View::open(database, view_name(table)).map_err(|error| no_view(error, fail))?;
     let exporting = lister.export.is_some();
     view.retain(|field| match field.column_name() {
         "RawCertificate" => exporting,
@@ -302,6 +274,18 @@ fn view<P: Pager>(
     });
     lister.export = export;
     listed
+}
+
+/// The tables by name are those of a CA; another database of Windows has none of them.
+fn no_view(error: certadm_ese::Error, fail: &dyn Fn(certadm_ese::Error) -> Failure) -> Failure {
+    let not_of_a_ca = matches!(error, certadm_ese::Error::NoSuchTable { .. });
+    let mut failure = fail(error);
+    if not_of_a_ca {
+        failure.message.push_str(": it is not that of a CA");
+        "list its tables with `certadm show`, and the rows of one with --table"
+            .clone_into(&mut failure.remedy);
+    }
+    failure
 }
 
 fn number_of(cell: Option<&ViewCell>) -> Option<i64> {
@@ -387,7 +371,7 @@ fn typed(value: Value, of_a_ca: bool) -> Cell {
             Cell::Text(date.map_or_else(|| format!("{bits:#x}"), |date| format!("{date}Z")))
         }
         Value::Text(text) => Cell::Text(text),
-        Value::Binary(bytes) => Cell::Text(super::listing::hex(&bytes)),
+        Value::Binary(bytes) => Cell::Text(listing::hex(&bytes)),
         Value::Guid(guid) => Cell::Text(guid.to_string()),
         Value::Multi(values) => Cell::Many(values.into_iter().map(|value| typed(value, of_a_ca)).collect()),
         Value::U64(number) => match i64::try_from(number) {

@@ -38,8 +38,10 @@ pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
         output.line("The database was clean and needed no log.");
     } else {
         output.line(format!(
-            "Replayed {} records up to {}; {} transactions rolled back.",
-            outcome.counts.records, outcome.reached, outcome.counts.rolled_back
+            "Replayed {} records up to {}; {}.",
+            outcome.counts.records,
+            outcome.reached,
+            outcome.rolled_back()
         ));
     }
     for finding in &outcome.findings {

@@ -63,6 +63,34 @@ fn any_table_of_the_file_is_listed_whole() {
 }
 
 #[test]
+fn a_listing_that_fails_on_its_way_is_still_one_object() {
+    let work = Work::new();
+    let mut bytes = ca_database();
+    let pages: Vec<u32> = {
+        let database = certadm_ese::Database::open(bytes.as_slice()).unwrap();
+        let table = database.table("CertificateExtensions").unwrap();
+        table.rows().map(|row| row.unwrap().position().0).collect()
+    };
+    let (first, last) = (pages[0], *pages.last().unwrap());
+    assert_ne!(first, last, "the table has several pages");
+    let start = (last as usize + 1) * 4096;
+    bytes[start..start + 4096].fill(0x77);
+    fs::write(work.path("broken.edb"), bytes).unwrap();
+    let run = work.run("--json list {broken.edb} --table CertificateExtensions");
+    let object = run.json();
+    assert_eq!((run.code, &object["ok"], &object["exit_code"]), (5, &false.into(), &5.into()));
+    assert_eq!(object["error"]["code"], "0xc80003fa");
+    let rows = object["result"]["rows"].as_array().unwrap().len();
+    assert!(0 < rows && rows < pages.len());
+    assert_eq!((&object["result"]["count"], &object["result"]["truncated"]), (&rows.into(), &true.into()));
+    // A failure before the first row has the object for itself.
+    let run = work.run("--json list {broken.edb} --table Nothing");
+    assert!(run.json()["result"].is_null());
+    let none = work.result("list {broken.edb} revoked --limit 0");
+    assert_eq!(none["rows"], serde_json::json!([]));
+}
+
+#[test]
 fn certificates_are_exported_and_none_is_overwritten() {
     let work = with_database();
     let result = work.result("list {CertLog.edb} certificates --export-certs {certs}");
@@ -87,6 +115,14 @@ fn a_backup_is_verified_shown_and_recovered() {
     let text = work.run("verify {full} {logs}").good();
     let sentence = "restorable: replay reached 0x2:9:644, 0 mismatches, 0 transactions rolled back";
     assert!(text.contains(sentence), "{text}");
+    // Where there is no terminal for a bar, a line for each stage.
+    for stage in ["Verifying", "Checking logs", "Replaying logs"] {
+        assert!(text.contains(&format!("{stage}: 100%")), "{stage}: {text}");
+    }
+    let text = work.run("recover {full} {logs} --to {told}").good();
+    for stage in ["Copying", "Replaying logs", "Reading back"] {
+        assert!(text.contains(&format!("{stage}: 100%")), "{stage}: {text}");
+    }
     let result = work.result("verify {full} {logs}");
     assert_eq!(result["verdict"], sentence);
     assert_eq!(result["restorable"], true);
@@ -120,6 +156,8 @@ fn rows_of_a_recovered_backup_equal_those_of_the_engines_own_file() {
     let Some(live) = fixture("winmail-v7-sec4096/WindowsMail.MSMessageStore") else { return };
     backup(&work.path("")).unwrap();
     fs::write(work.path("live.edb"), live).unwrap();
+    let run = work.run("list {live.edb} requests");
+    assert!(run.code == 3 && run.stderr.contains("it is not that of a CA"), "{run:?}");
     for table in ["MSysObjects", "Streams", "MSysUnicodeFixupVer2"] {
         let rows = |source: &str| work.result(&format!("list {source} --table {table}"))["rows"].clone();
         assert_eq!(rows("{full} {logs}"), rows("{live.edb}"), "{table}");
@@ -131,7 +169,15 @@ fn the_summary_page_stands_alone() {
     let work = with_database();
     work.result("show {CertLog.edb} --html {page.html}");
     let page = fs::read_to_string(work.path("page.html")).unwrap();
-    for part in ["<!doctype html>", "clean shutdown", "by disposition", "denied: 3", "2025-09: 7", "<svg "] {
+    for part in [
+        "<!doctype html>",
+        "clean shutdown",
+        "by disposition",
+        "denied: 3",
+        "Basic EFS: 1",
+        "2025-09: 7",
+        "<svg ",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     for foreign in ["<script", "http://", "https://", "src="] {

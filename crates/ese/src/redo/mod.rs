@@ -31,6 +31,12 @@ use transaction::{Change, Session};
 /// Largest page number a log may make a file grow to: 16 TiB of the largest pages.
 const LARGEST_PAGE: u32 = 1 << 29;
 
+/// Memory for the changes of open transactions, about. The engine has such a bound itself, its version store.
+const MOST_REMEMBERED: usize = 256 << 20;
+
+/// So many records come between two looks at that bound.
+const RECORDS_BETWEEN: u64 = 512;
+
 /// What a replay did.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Counts {
@@ -49,7 +55,8 @@ pub struct Counts {
 /// The state of a database in the middle of a replay.
 ///
 /// Feed it the records of each generation in order ([`Replayer::begin_log`], [`Replayer::apply`]), then
-/// [`Replayer::finish`]. Memory: a cache of pages of at most about 24 MiB, and the changes of open transactions.
+/// [`Replayer::finish`]. Memory: a cache of pages of at most about 24 MiB, and the changes of open transactions, which may
+/// take 256 MiB and are a few KiB in the log of a CA.
 #[derive(Clone, Debug)]
 pub struct Replayer<T> {
     pages: Pages<T>,
@@ -130,11 +137,13 @@ impl<T: PagerMut> Replayer<T> {
     /// # Errors
     /// [`Error::Replay`] naming the position: -566 or -567 (HRESULT 0xC8000236, 0xC8000237) when a page does not fit,
     /// -501 (0xC80001F5) when the record contradicts its page, -514 (0xC8000202) for a record whose replay is not
-    /// supported. [`Error::Io`]. After an error the replay must not go on.
+    /// supported, -1069 (0xC800042D) when open transactions take more memory than is allowed. [`Error::Io`]. After an
+    /// error the replay must not go on.
     pub fn apply(&mut self, position: Lgpos, bytes: &[u8]) -> Result<(), Error> {
         self.position = position;
         self.counts.records += 1;
         self.pages.trim()?;
+        self.check_remembered()?;
         let record = Record::parse(bytes)?;
         if let Some(session) = self.collecting_session(&record) {
             session.collect(position, bytes.to_vec());
@@ -144,6 +153,20 @@ impl<T: PagerMut> Replayer<T> {
             Record::MacroCommit { session } => self.apply_macro(session),
             other => self.apply_parsed(&other),
         }
+    }
+
+    fn check_remembered(&self) -> Result<(), Error> {
+        if !self.counts.records.is_multiple_of(RECORDS_BETWEEN) {
+            return Ok(());
+        }
+        if MOST_REMEMBERED < self.sessions.values().map(Session::weight).sum() {
+            return Err(self.fault(
+                None,
+                Code::VERSION_STORE_OUT_OF_MEMORY,
+                "more changes are not committed than a version store holds: recover on Windows",
+            ));
+        }
+        Ok(())
     }
 
     /// Errors of records carry their position.

@@ -100,16 +100,15 @@ impl<T: PagerMut> Replayer<T> {
         before: &[u8],
     ) {
         const REPLACE: u16 = 2;
-        let Some(change) = self.session(at.page.session).change(at.version) else {
-            return;
-        };
-        if change.key.is_none() {
-            change.key = Some(key.to_vec());
-            change.bookmark_data = bookmark_data.to_vec();
-        }
-        if operation == REPLACE && change.old.is_none() {
-            change.old = Some(before.to_vec());
-        }
+        self.session(at.page.session).complete(at.version, |change| {
+            if change.key.is_none() {
+                change.key = Some(key.to_vec());
+                change.bookmark_data = bookmark_data.to_vec();
+            }
+            if operation == REPLACE && change.old.is_none() {
+                change.old = Some(before.to_vec());
+            }
+        });
     }
 
     /// A rollback that the engine logged itself.

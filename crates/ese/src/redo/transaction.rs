@@ -1,5 +1,7 @@
 //! Sessions, their open transactions and macros (ese.md 9.2, 10).
 
+use std::collections::{BTreeMap, HashMap};
+
 use crate::lgpos::Lgpos;
 
 /// What a rollback has to do.
@@ -36,22 +38,46 @@ pub(super) struct Change {
     pub(super) old: Option<Vec<u8>>,
 }
 
+impl Change {
+    /// Bytes of memory it takes, about: with its places in two maps.
+    fn weight(&self) -> usize {
+        const MAPS: usize = 96;
+        let key = self.key.as_ref().map_or(0, Vec::len);
+        let old = self.old.as_ref().map_or(0, Vec::len);
+        size_of::<Self>() + MAPS + key + self.bookmark_data.len() + old
+    }
+}
+
+/// Without a version number the change that is undone is looked for among so many of the newest.
+const LOOKED_THROUGH: usize = 4096;
+
 /// A session of the log.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Session {
     level: u8,
-    changes: Vec<Change>,
+    /// By the order they were made in.
+    changes: BTreeMap<u64, Change>,
+    /// The newest change of each version number.
+    by_version: HashMap<u32, u64>,
+    made: u64,
     collected: Option<Vec<(Lgpos, Vec<u8>)>>,
+    /// What `changes` and `collected` weigh.
+    weights: [usize; 2],
 }
 
 impl Session {
+    /// Bytes of memory that its open transaction takes, about.
+    pub(super) fn weight(&self) -> usize {
+        self.weights.iter().sum()
+    }
+
     pub(super) fn is_open(&self) -> bool {
         0 < self.level
     }
 
     pub(super) fn begin(&mut self, from: u8, levels: u8) {
         if from == 0 {
-            self.changes.clear();
+            self.forget_all();
         }
         self.level = from.saturating_add(levels);
     }
@@ -59,17 +85,27 @@ impl Session {
     pub(super) fn commit(&mut self, to: u8) {
         self.level = to;
         if to == 0 {
-            self.changes.clear();
+            self.forget_all();
         }
-        for change in &mut self.changes {
-            change.level = change.level.min(to);
+        // Levels never fall from one change to the next.
+        for change in self.changes.values_mut().rev().take_while(|change| to < change.level) {
+            change.level = to;
         }
     }
 
     pub(super) fn rollback(&mut self, levels: u8) {
         self.level = self.level.saturating_sub(levels);
-        let level = self.level;
-        self.changes.retain(|change| change.level <= level);
+        while let Some((&made, change)) = self.changes.last_key_value()
+            && self.level < change.level
+        {
+            self.take(made);
+        }
+    }
+
+    fn forget_all(&mut self) {
+        self.changes.clear();
+        self.by_version.clear();
+        self.weights[0] = 0;
     }
 
     pub(super) fn in_macro(&self) -> bool {
@@ -77,15 +113,18 @@ impl Session {
     }
 
     pub(super) fn macro_begin(&mut self) {
+        self.macro_end();
         self.collected = Some(Vec::new());
     }
 
     pub(super) fn macro_end(&mut self) -> Vec<(Lgpos, Vec<u8>)> {
+        self.weights[1] = 0;
         self.collected.take().unwrap_or_default()
     }
 
     pub(super) fn collect(&mut self, position: Lgpos, bytes: Vec<u8>) {
         if let Some(collected) = &mut self.collected {
+            self.weights[1] += size_of::<(Lgpos, Vec<u8>)>() + bytes.len();
             collected.push((position, bytes));
         }
     }
@@ -93,26 +132,53 @@ impl Session {
     pub(super) fn remember(&mut self, change: Change) {
         // Without a Begin in sight the transaction began before the first record: it is open all the same.
         self.level = self.level.max(1);
-        self.changes.push(change);
+        self.made += 1;
+        self.by_version.insert(change.version, self.made);
+        if change.replace_version != 0 {
+            self.by_version.insert(change.replace_version, self.made);
+        }
+        self.weights[0] += change.weight();
+        self.changes.insert(self.made, change);
     }
 
-    /// The change with this version number.
-    pub(super) fn change(&mut self, version: u32) -> Option<&mut Change> {
-        self.changes.iter_mut().rev().find(|change| {
-            change.version == version || (change.replace_version == version && change.replace_version != 0)
-        })
+    /// Adds to the change with this version number what the log says of it later.
+    pub(super) fn complete(&mut self, version: u32, complete: impl FnOnce(&mut Change)) {
+        let made = self.by_version.get(&version);
+        if let Some(change) = made.and_then(|made| self.changes.get_mut(made)) {
+            self.weights[0] -= change.weight();
+            complete(change);
+            self.weights[0] += change.weight();
+        }
     }
 
     /// Takes a change out because the log itself undid it: by its version number, else the newest of that node.
     pub(super) fn take_change(&mut self, version: u32, root: u32, key: &[u8]) -> Option<Change> {
-        let by_version = self.changes.iter().rposition(|change| change.version == version);
+        let by_version = self.by_version.get(&version).copied();
+        let by_version =
+            by_version.filter(|made| self.changes.get(made).is_some_and(|change| change.version == version));
         let of_node = |change: &Change| change.root == root && change.key.as_deref() == Some(key);
-        let index = by_version.or_else(|| self.changes.iter().rposition(of_node))?;
-        Some(self.changes.remove(index))
+        let newest = || {
+            let mut changes = self.changes.iter().rev().take(LOOKED_THROUGH);
+            changes.find(|(_, change)| of_node(change)).map(|(made, _)| *made)
+        };
+        by_version.or_else(newest).and_then(|made| self.take(made))
+    }
+
+    fn take(&mut self, made: u64) -> Option<Change> {
+        let change = self.changes.remove(&made)?;
+        self.weights[0] -= change.weight();
+        for version in [change.version, change.replace_version] {
+            if self.by_version.get(&version) == Some(&made) {
+                self.by_version.remove(&version);
+            }
+        }
+        Some(change)
     }
 
     pub(super) fn take_all(&mut self) -> Vec<Change> {
         self.level = 0;
-        core::mem::take(&mut self.changes)
+        let changes = core::mem::take(&mut self.changes).into_values().collect();
+        self.forget_all();
+        changes
     }
 }

@@ -104,8 +104,14 @@ pub fn replace(at: At, old: &[u8], new: &[u8]) -> Vec<u8> {
     [&at.node_part(33), &length(new)[..], &length(old), &length(new), new].concat()
 }
 
+/// The second version number of a change that inserts and replaces.
+pub fn replace_version(at: At) -> u32 {
+    at.version | 1 << 30
+}
+
 pub fn flag_insert_and_replace(at: At, key: &[u8], data: &[u8]) -> Vec<u8> {
-    [&at.node_part(31), &length(key)[..], &length(data), &99u32.to_le_bytes(), key, data].concat()
+    let version = replace_version(at).to_le_bytes();
+    [&at.node_part(31), &length(key)[..], &length(data), &version, key, data].concat()
 }
 
 pub fn delta(at: At, key: &[u8], by: i32) -> Vec<u8> {

@@ -10,14 +10,14 @@ use certadm_ese::recovery::{Plan, Range};
 use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};
 use certadm_proto::csra::names::last_component;
-use certadm_proto::csra::{Generation, GenerationRange, Hresult, TaggedList};
-use certadm_store::error::IoContext;
+use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 
 use super::files::WindowsSet;
-use super::replay::Files;
+use super::replay::{Files, tell};
 use crate::error::{Error, Result, windows_remedy};
 use crate::layout::DATABASE_DIR;
 use crate::progress::{Progress, Stage};
+use crate::reader::read_locations;
 use crate::scratch::Content;
 use crate::verify::{Finding, Severity};
 
@@ -80,10 +80,10 @@ impl Examiner<'_> {
             let replayed = files
                 .overlay()
                 .and_then(|overlay| files.plan(|plan| self.planned(&plan, &files, Some(overlay), progress)));
-            self.replayed(replayed?);
+            self.replayed(replayed?, progress);
         } else {
             let replayed = files.plan_logs(|plan| self.planned(&plan, &files, None, progress));
-            self.replayed(replayed?);
+            self.replayed(replayed?, progress);
         }
         Ok(())
     }
@@ -138,14 +138,14 @@ impl Examiner<'_> {
             }
         }
         let mut logs_are_sound = plan.is_promising();
-        for finding in plan.inspect_logs(&mut |_| {})? {
+        for finding in plan.inspect_logs(&mut |at| tell(at, progress))? {
             logs_are_sound &= finding.severity < EseSeverity::Damage;
             self.add(&path_of(&finding, files), &finding);
         }
         if !logs_are_sound {
             return Ok(None);
         }
-        let mut at = |at| files.tell(plan, at, progress);
+        let mut at = |at| tell(at, progress);
         let replayed = match overlay {
             Some(overlay) => {
                 plan.replay_onto(overlay, &mut at).map(|(target, outcome)| (Some(target), outcome))
@@ -180,9 +180,10 @@ impl Examiner<'_> {
         }
     }
 
-    fn replayed(&mut self, target: Option<Overlay<FilePager>>) {
-        self.found.content =
-            target.and_then(|target| Database::open(target).ok()).and_then(|database| count(&database).ok());
+    fn replayed(&mut self, target: Option<Overlay<FilePager>>, progress: &mut dyn Progress) {
+        self.found.content = target
+            .and_then(|target| Database::open(target).ok())
+            .and_then(|database| count(&database, progress).ok());
     }
 
     /// A plan repeats what the look at the database file said of its size and its patch page. A file named alone is
@@ -281,6 +282,9 @@ impl Examiner<'_> {
     }
 }
 
+/// So many rows are counted before it is told.
+const ROWS_TOLD: u64 = 1024;
+
 fn creates_its_database(plan: &Plan<'_>) -> bool {
     plan.logs().next().is_some_and(|first| first.generation == 1 && 8 <= first.version[0])
 }
@@ -300,27 +304,20 @@ fn path_of(finding: &EseFinding, files: &Files) -> PathBuf {
     }
 }
 
-/// Reads a restore map.
-///
-/// # Errors
-/// [`Error::Damaged`] (0x8007000D), [`Error::Store`].
-pub fn read_locations(path: &Path) -> Result<TaggedList> {
-    let bytes = std::fs::read(path).during("read", path)?;
-    TaggedList::decode_file(&bytes).map_err(|error| Error::Damaged {
-        path: path.to_owned(),
-        detail: error.to_string(),
-        code: Hresult::ERROR_INVALID_DATA,
-    })
-}
-
 /// Rows of a CA database; an error when it is another kind of database.
-fn count<P: certadm_ese::pager::Pager>(database: &Database<P>) -> Result<Content, certadm_ese::Error> {
+fn count<P: certadm_ese::pager::Pager>(
+    database: &Database<P>,
+    progress: &mut dyn Progress,
+) -> Result<Content, certadm_ese::Error> {
     debug_assert!(database.header().state() == State::CleanShutdown, "a replay ends clean");
     let requests = database.table("Requests")?;
     let disposition = requests.column("Disposition")?;
     let mut content = Content::default();
     for row in requests.rows() {
         content.requests += 1;
+        if content.requests.is_multiple_of(ROWS_TOLD) {
+            progress.at(Stage::Rows, content.requests, 0);
+        }
         match row?.value(disposition)?.integer() {
             Some(20) => content.certificates += 1,
             Some(21) => {

@@ -200,13 +200,15 @@ impl WindowsSet {
     }
 
     fn add_database(&mut self, file: PathBuf) -> Result<()> {
-        match self.database.replace(file) {
-            None => Ok(()),
-            Some(_) => Err(Error::NotASet {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(first) = &self.database {
+            return Err(Error::NotASet {
                 path: self.path.clone(),
-                detail: "it holds more than one database".to_owned(),
-            }),
+                detail: format!("it holds more than one database, {} and {}", name(first), name(&file)),
+            });
         }
+        self.database = Some(file);
+        Ok(())
     }
 }
 

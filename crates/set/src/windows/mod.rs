@@ -11,5 +11,5 @@ pub use files::{FileKind, WindowsSet};
 pub use recover::{Recovered, recover};
 pub use replay::{Files, OpenedDatabase, open_database};
 
+pub use examine::Outcome;
 pub(crate) use examine::examine;
-pub use examine::{Outcome, read_locations};

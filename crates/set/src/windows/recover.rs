@@ -13,7 +13,7 @@ use certadm_store::durable;
 use certadm_store::error::IoContext;
 
 use super::files::WindowsSet;
-use super::replay::Files;
+use super::replay::{Files, tell};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Stage};
 
@@ -58,7 +58,7 @@ fn write(files: &Files, path: &Path, progress: &mut dyn Progress) -> Result<(Out
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create_new(true).open(path).during("create", path)?;
     let mut output = FilePager::new(file).during("look at", path)?;
-    let outcome = files.plan(|plan| plan.recover(&mut output, &mut |at| files.tell(&plan, at, progress)))?;
+    let outcome = files.plan(|plan| plan.recover(&mut output, &mut |at| tell(at, progress)))?;
     let blame = |source| Error::Windows {
         path: files.database_path.clone().unwrap_or_else(|| files.set.clone()),
         source,

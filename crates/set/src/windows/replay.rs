@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_ese::Database;
 use certadm_ese::pager::{FilePager, Overlay, Pager};
-use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At};
+use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At, Step};
 use certadm_proto::csra::Hresult;
 use certadm_store::error::IoContext;
 
@@ -16,6 +16,16 @@ use crate::progress::{Progress, Stage};
 
 /// Changed pages that a replay keeps in memory; further ones go to a file without a name.
 const IN_MEMORY: usize = 8 << 20;
+
+/// Passes on how far a recovery is.
+pub(super) fn tell(at: At, progress: &mut dyn Progress) {
+    let stage = match at.step {
+        Step::Copying => Stage::Copy,
+        Step::CheckingLogs => Stage::CheckLogs,
+        Step::Replaying => Stage::Replay,
+    };
+    progress.at(stage, at.done, at.total);
+}
 
 /// A log that is opened when it is read: a set may hold more logs than a process may have files open.
 #[derive(Debug)]
@@ -83,15 +93,6 @@ impl Files {
     pub fn bytes(&self) -> u64 {
         let logs: u64 = self.logs.iter().map(|log| log.size).sum();
         logs + self.database.as_ref().map_or(0, Pager::size)
-    }
-
-    /// Tells how far a replay is, in bytes of logs; they all have about the same size.
-    pub(crate) fn tell(&self, plan: &Plan<'_>, at: At, progress: &mut dyn Progress) {
-        let total: u64 = self.logs.iter().map(|log| log.size).sum();
-        let low = plan.given().map_or(1, |given| given.low);
-        let count = |generation: u32| u64::from(generation.saturating_sub(low)) + 1;
-        let done = u128::from(total) * u128::from(count(at.generation)) / u128::from(count(at.last));
-        progress.at(Stage::Replay, u64::try_from(done).unwrap_or(total).min(total), total);
     }
 
     /// Hands a plan for these files to `use_plan`.
@@ -190,8 +191,7 @@ pub fn open_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result
     let mut outcome = None;
     let alone = matches!(sets, [set] if set.is_single_file());
     if !alone {
-        let (replayed, done) =
-            files.plan(|plan| plan.replay_onto(overlay, &mut |at| files.tell(&plan, at, progress)))?;
+        let (replayed, done) = files.plan(|plan| plan.replay_onto(overlay, &mut |at| tell(at, progress)))?;
         overlay = replayed;
         outcome = Some(done);
     }

@@ -9,8 +9,8 @@ use certadm_ca::Authority;
 use certadm_store::Folder;
 use clap::Subcommand;
 
-use crate::failure::Failure;
-use crate::output::{Done, Output};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
 use crate::secrets::PassphraseArgs;
 use crate::verbs::list;
 
@@ -35,7 +35,7 @@ pub(crate) enum CaCommand {
 
 impl CaCommand {
     /// The command as the user typed it.
-    pub(crate) fn name(&self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
             Self::Init(_) => "ca init",
             Self::Import(_) => "ca import",
@@ -48,16 +48,19 @@ impl CaCommand {
     }
 }
 
-pub(crate) fn run(command: CaCommand, output: Output) -> Result<Done, Failure> {
-    match command {
+/// Runs a command to its end, and says how it ended.
+pub(crate) fn run(command: CaCommand, output: Output) -> Exit {
+    let name = command.name();
+    let outcome = match command {
         CaCommand::Init(args) => init::run(&args, output),
         CaCommand::Import(args) => init::import(&args, output),
         CaCommand::Issue(args) => issue::run(&args, output),
         CaCommand::Revoke(args) => revoke::run(&args, output),
         CaCommand::Crl(args) => revoke::publish(&args, output),
-        CaCommand::List(args) => list::run_ca(&args, output),
+        CaCommand::List(args) => return list::run_ca(&args, output),
         CaCommand::Export(args) => export::run(&args, output),
-    }
+    };
+    output.finish(name, outcome)
 }
 
 /// Opens the CA for signing. A folder that is none is refused before anybody is asked for a passphrase.

@@ -13,7 +13,7 @@ const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1d2733;--soft:#5d6b7a;--paper:#fff;--line:#d9dfe6;--bar:#2f6fb2;--good:#227a4b;--bad:#b3261e}\
 @media(prefers-color-scheme:dark){:root{--ink:#e6ebf0;--soft:#9aa7b4;--paper:#14191f;--line:#333c46;--bar:#6aa5e0;--good:#5cc08a;--bad:#f2857c}}\
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.6rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}\
+h1{font-size:1.6rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}h2 .soft{font-weight:400;font-size:.9rem;margin-left:.5rem}\
 .soft,caption{color:var(--soft)}table{border-collapse:collapse;width:100%}\
 th{text-align:left;font-weight:500;color:var(--soft);width:14rem;vertical-align:top}\
 th,td{padding:.25rem .5rem;border-bottom:1px solid var(--line);overflow-wrap:anywhere}\
@@ -141,16 +141,27 @@ fn facts(page: &mut String, result: &Value) {
 }
 
 fn charts(page: &mut String, statistics: &Statistics) {
-    let mut chart = |heading: &str, svg: String| {
-        writeln!(page, "<h2>{heading}</h2>{svg}").ok();
+    let mut chart = |heading: &str, counts: &BTreeMap<String, u64>, svg: String| {
+        let all: u64 = counts.values().sum();
+        writeln!(page, "<h2>{heading} <span class=\"soft\">{all} in all</span></h2>{svg}").ok();
     };
-    chart("Certificates issued, by month", columns("Certificates issued", &months(&statistics.issued.0)));
+    let Statistics { issued, expiring, dispositions, templates } = statistics;
+    chart(
+        "Certificates issued, by month",
+        &issued.0,
+        columns("Certificates issued by month", &months(&issued.0)),
+    );
     chart(
         "Certificates expiring, by month",
-        columns("Certificates expiring", &months(&statistics.expiring.0)),
+        &expiring.0,
+        columns("Certificates expiring by month", &months(&expiring.0)),
     );
-    chart("Requests, by disposition", bars("Requests by disposition", &largest(&statistics.dispositions.0)));
-    chart("Certificates, by template", bars("Certificates by template", &largest(&statistics.templates.0)));
+    chart(
+        "Requests, by disposition",
+        &dispositions.0,
+        bars("Requests by disposition", &largest(&dispositions.0)),
+    );
+    chart("Requests, by template", &templates.0, bars("Requests by template", &largest(&templates.0)));
 }
 
 /// More columns than this are years instead of months.

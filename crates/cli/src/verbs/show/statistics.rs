@@ -7,6 +7,7 @@ use certadm_ca::rows::Disposition;
 use certadm_ese::Database;
 use certadm_ese::ca::{Cell, View, ViewName};
 use certadm_ese::pager::Pager;
+use certadm_set::progress::{Progress, Stage};
 use certadm_set::windows::{WindowsSet, open_database};
 use certadm_store::{FileTime, Folder, Writer};
 use rusqlite::Connection;
@@ -45,7 +46,7 @@ pub(super) struct Statistics {
     pub(super) expiring: Counts,
     /// All requests.
     pub(super) dispositions: Counts,
-    /// Certificates, the CA's own among them.
+    /// All requests of a Windows CA; certificates of our own, the CA's among them.
     pub(super) templates: Counts,
 }
 
@@ -56,8 +57,9 @@ impl Statistics {
             return Self::of_connection(open_sets(&[path.to_owned()])?.connection());
         };
         let database = set.database.clone().unwrap_or_default();
-        let opened = open_database(&[set], &mut output.progress_on_stderr())?;
-        Self::of_windows(&opened.database)
+        let mut progress = output.progress_on_stderr();
+        let opened = open_database(&[set], &mut progress)?;
+        Self::of_windows(&opened.database, &mut progress)
             .map_err(|source| certadm_set::Error::Windows { path: database, source }.into())
     }
 
@@ -79,28 +81,41 @@ impl Statistics {
                 row.disposition,
                 month(row.not_before).as_deref(),
                 month(row.not_after).as_deref(),
-                row.certificate_template.as_deref(),
             );
+            all.template(row.certificate_template.as_deref());
             Ok::<_, Failure>(())
         })?;
         Ok(all)
     }
 
-    fn of_windows<P: Pager>(database: &Database<P>) -> Result<Self, certadm_ese::Error> {
+    fn of_windows<P: Pager>(
+        database: &Database<P>,
+        progress: &mut dyn Progress,
+    ) -> Result<Self, certadm_ese::Error> {
+        const ROWS_TOLD: u64 = 1024;
         let mut all = Self::default();
+        let mut rows = 0u64;
+        let mut counted = || {
+            rows += 1;
+            if rows.is_multiple_of(ROWS_TOLD) {
+                progress.at(Stage::Rows, rows, 0);
+            }
+        };
         let mut requests = View::open(database, ViewName::Requests)?;
         requests.retain(|field| field.column_name() == "Disposition");
         for row in requests.rows() {
+            counted();
             if let [disposition] = row?.as_slice() {
                 all.dispositions.add(&disposition.to_string());
             }
         }
         let mut certificates = View::open(database, ViewName::Certificates)?;
-        let wanted = ["NotBefore", "NotAfter", "CertificateTemplate", "Disposition"];
+        let wanted = ["NotBefore", "NotAfter", "Disposition"];
         certificates.retain(|field| wanted.contains(&field.column_name()));
         let place = |name| certificates.fields().iter().position(|field| field.column_name() == name);
-        let [before, after, template, disposition] = wanted.map(place);
+        let [before, after, disposition] = wanted.map(place);
         for row in certificates.rows() {
+            counted();
             let row = row?;
             let cell = |place: Option<usize>| place.and_then(|place| row.get(place));
             let month = |place| match cell(place) {
@@ -111,28 +126,24 @@ impl Statistics {
                 Some(Cell::Word(number, _)) => i32::try_from(*number).unwrap_or_default(),
                 _ => 0,
             };
-            let template = match cell(template) {
-                Some(Cell::Text(template)) => Some(template.as_str()),
-                _ => None,
-            };
-            all.certificate(
-                Disposition(disposition),
-                month(before).as_deref(),
-                month(after).as_deref(),
-                template,
-            );
+            all.certificate(Disposition(disposition), month(before).as_deref(), month(after).as_deref());
+        }
+        // A request that was denied has a row there too, and its template in it.
+        let requests = database.table("Certificates")?;
+        let template = requests.column("CertificateTemplate")?;
+        for row in requests.rows() {
+            counted();
+            let template = row?.value(template).ok();
+            all.template(template.as_ref().and_then(|value| value.text()));
         }
         Ok(all)
     }
 
-    fn certificate(
-        &mut self,
-        disposition: Disposition,
-        valid_from: Option<&str>,
-        valid_until: Option<&str>,
-        template: Option<&str>,
-    ) {
-        self.templates.add(template.filter(|name| !name.is_empty()).unwrap_or("(none)"));
+    fn template(&mut self, name: Option<&str>) {
+        self.templates.add(name.filter(|name| !name.is_empty()).unwrap_or("(none)"));
+    }
+
+    fn certificate(&mut self, disposition: Disposition, valid_from: Option<&str>, valid_until: Option<&str>) {
         if !matches!(disposition, Disposition::ISSUED | Disposition::REVOKED) {
             return;
         }
@@ -163,11 +174,10 @@ mod tests {
     fn what_is_revoked_does_not_expire_and_the_cas_own_is_not_issued() {
         let mut all = Statistics::default();
         let months = (Some("2026-01"), Some("2027-01"));
-        all.certificate(Disposition::ISSUED, months.0, months.1, Some("User"));
-        all.certificate(Disposition::REVOKED, months.0, months.1, Some("User"));
-        all.certificate(Disposition::CA_CERTIFICATE, months.0, months.1, None);
+        all.certificate(Disposition::ISSUED, months.0, months.1);
+        all.certificate(Disposition::REVOKED, months.0, months.1);
+        all.certificate(Disposition::CA_CERTIFICATE, months.0, months.1);
         assert_eq!(all.issued.0["2026-01"], 2);
         assert_eq!(all.expiring.0["2027-01"], 1);
-        assert_eq!(all.templates.0["User"], 2);
     }
 }
