@@ -178,7 +178,7 @@ fn create_instance(
     resolver: &mut Connection,
     interface: Interface,
 ) -> Result<Result<(StdObjRef, Exporter), Hresult>, Error> {
-    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![interface.iid], random_guid()?);
+    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![interface.iid()], random_guid()?);
     let request = ActivatorRequest::CreateInstance(properties);
     let mut writer = orpc_stub(ComVersion::OURS)?;
     request.write(&mut writer);
@@ -206,7 +206,7 @@ fn create_instance(
         return Ok(Err(result.code));
     }
     match &result.reference {
-        Some(reference) if result.iid == interface.iid && reference.iid == interface.iid => {
+        Some(reference) if result.iid == interface.iid() && reference.iid == interface.iid() => {
             Ok(Ok((reference.reference, reply.exporter)))
         }
         Some(_) => Err(wrong("it is for another interface than was asked for")),
