@@ -11,6 +11,7 @@ use certadm_proto::dcom::{
     ResolverStatus, StdObjRef,
 };
 use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
+use certadm_proto::rpc::FaultStatus;
 
 use crate::connection::{Connection, Interface};
 use crate::error::Error;
@@ -62,14 +63,29 @@ impl Login {
         Ok(connection)
     }
 
-    /// Activates the CA's administration object: with the newer interface, else with the older one.
+    /// Activates the CA's administration object: with the newer interface, else with the older one. A server that refuses
+    /// our version is asked for its own, and served with that (wire.md 4.2).
     ///
     /// # Errors
     /// [`Error::Activation`], and those of a connection.
     pub(crate) fn activate(&self) -> Result<Activated, Error> {
+        let refused = match self.activate_by(ComVersion::OURS) {
+            Err(error @ Error::Fault { status: FaultStatus::VERSION_MISMATCH, .. }) => error,
+            other => return other,
+        };
+        // Nobody vouches for this answer: it is good for the choice of a version and for nothing else (wire.md 7, item 2).
+        let offered = server_alive(&self.target)?;
+        let common = offered.common();
+        if offered.major != common.major || common == ComVersion::OURS {
+            return Err(refused);
+        }
+        self.activate_by(common)
+    }
+
+    fn activate_by(&self, version: ComVersion) -> Result<Activated, Error> {
         let mut resolver = self.resolver(Interface::ACTIVATOR, ACTIVATION)?;
         for interface in [Interface::CERT_ADMIN_2, Interface::CERT_ADMIN] {
-            match create_instance(&mut resolver, interface)? {
+            match create_instance(&mut resolver, interface, version)? {
                 Ok((object, exporter)) => return Ok(Activated { interface, object, exporter, resolver }),
                 Err(Hresult::E_NOINTERFACE) => {}
                 Err(code) => return Err(Error::Activation { code }),
@@ -177,10 +193,11 @@ pub(crate) fn orpc_stub(version: ComVersion) -> Result<Writer, Error> {
 fn create_instance(
     resolver: &mut Connection,
     interface: Interface,
+    version: ComVersion,
 ) -> Result<Result<(StdObjRef, Exporter), Hresult>, Error> {
     let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![interface.iid()], random_guid()?);
     let request = ActivatorRequest::CreateInstance(properties);
-    let mut writer = orpc_stub(ComVersion::OURS)?;
+    let mut writer = orpc_stub(version)?;
     request.write(&mut writer);
     let ready = Ready {
         interface: Interface::ACTIVATOR.syntax(),

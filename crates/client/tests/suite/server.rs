@@ -56,6 +56,8 @@ pub(crate) trait Script: Send {
 pub(crate) struct Manners {
     /// The newer interface exists.
     pub(crate) second_interface: bool,
+    /// The version it speaks: calls by a higher one are refused.
+    pub(crate) version: ComVersion,
     /// The answer to every activation, when it is not success.
     pub(crate) activation: Option<Hresult>,
     /// The host that the exporter's bindings name first.
@@ -70,6 +72,7 @@ impl Default for Manners {
     fn default() -> Self {
         Self {
             second_interface: true,
+            version: ComVersion::OURS,
             activation: None,
             binding_host: "elsewhere.example".to_owned(),
             unsealed: false,
@@ -395,7 +398,10 @@ impl Peer {
             self.resolver(call.opnum, &mut reader).write(&mut writer);
             return self.answer(call, &writer.into_bytes(), max);
         }
-        OrpcThis::read(&mut reader).unwrap();
+        let this = OrpcThis::read(&mut reader).unwrap();
+        if self.world.manners.version.minor < this.version.minor {
+            return self.fault(call, FaultStatus::VERSION_MISMATCH);
+        }
         OrpcThat.write(&mut writer);
         match iid {
             Iid::REMOTE_SCM_ACTIVATOR => {
@@ -418,24 +424,18 @@ impl Peer {
                     Reply::Stub(stub) => {
                         writer.bytes(&stub);
                     }
-                    Reply::Fault(status) => {
-                        let fault = FaultBody {
-                            alloc_hint: 32,
-                            context_id: call.context_id,
-                            cancel_count: 0,
-                            status,
-                        };
-                        let body = Body::Fault(fault);
-                        return self.send(
-                            &Pdu { flags: Flags::ONLY, call_id: call.call_id, body, verifier: None },
-                            None,
-                        );
-                    }
+                    Reply::Fault(status) => return self.fault(call, status),
                     Reply::Close => return false,
                 }
             }
         }
         self.answer(call, &writer.into_bytes(), max)
+    }
+
+    fn fault(&mut self, call: &Call<'_>, status: FaultStatus) -> bool {
+        let fault = FaultBody { alloc_hint: 32, context_id: call.context_id, cancel_count: 0, status };
+        let body = Body::Fault(fault);
+        self.send(&Pdu { flags: Flags::ONLY, call_id: call.call_id, body, verifier: None }, None)
     }
 
     fn answer(&mut self, call: &Call<'_>, stub: &[u8], max: u16) -> bool {
@@ -470,7 +470,7 @@ impl Peer {
                 ResolverResponse::Pinged { set: SetId(77), backoff: 0, status }
             }
             ResolverRequest::ServerAlive2 => ResolverResponse::Alive {
-                version: ComVersion::OURS,
+                version: self.world.manners.version,
                 bindings: Some(DualStringArray::default()),
                 status,
             },
@@ -501,7 +501,7 @@ impl Peer {
                     bindings: DualStringArray::new(bindings, Vec::new()).unwrap(),
                     rem_unknown: REM_UNKNOWN,
                     authentication_hint: 2,
-                    version: ComVersion { major: 5, minor: 6 },
+                    version: ComVersion { major: 5, minor: self.world.manners.version.minor.min(6) },
                 },
             }),
             code: Hresult::S_OK,
