@@ -140,10 +140,13 @@ pub(crate) fn answer(
         OtherCall::GetCaProperty { property, index, kind } => {
             let known = PROPERTIES.iter().find(|known| known.id == *property);
             match known.filter(|known| *index == 0 && *kind == i32::from(known.kind)) {
-                Some(known) => value(shared, known.id).map(|value| {
-                    blob = value.encode();
-                    OtherOut::Blob(&blob)
-                }),
+                Some(known) => match value(shared, known.id) {
+                    Ok(value) => {
+                        blob = value.encode();
+                        Ok(OtherOut::Blob(&blob))
+                    }
+                    Err(code) => Err(code),
+                },
                 None => Err(Hresult::E_INVALIDARG),
             }
         }
