@@ -88,6 +88,20 @@ fn logs_only_on_the_older_interface_sends_the_flag_of_the_wire() {
 }
 
 #[test]
+fn an_object_whose_newer_interface_cannot_be_bound_is_asked_for_the_older() {
+    let (files, calls) = (Files::new(10), Calls::default());
+    let manners = Manners { binds_newer: false, ..Manners::default() };
+    let server = Server::start(manners, move || FakeCa::new(files.clone(), Arc::clone(&calls)));
+    let work = tempfile::tempdir().unwrap();
+    let mut ca = connect(server.target());
+    assert_eq!(ca.interface(), "ICertAdminD");
+    take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+    drop(ca);
+    // Of both interfaces.
+    assert_eq!(server.seen().released, 10);
+}
+
+#[test]
 fn a_server_of_a_lower_version_is_spoken_to_in_it() {
     for minor in [1, 6] {
         let (files, calls) = (Files::new(10), Calls::default());

@@ -21,9 +21,9 @@ use certadm_proto::dcom::activation::{
     ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult,
 };
 use certadm_proto::dcom::{
-    ComVersion, DualStringArray, Iid, Ipid, ObjRef, Oid, OrpcThat, OrpcThis, Oxid, RemUnknownInterface,
-    RemUnknownRequest, RemUnknownResponse, ResolverRequest, ResolverResponse, ResolverStatus, SetId,
-    StdObjRef, StringBinding,
+    ComVersion, DualStringArray, Iid, Ipid, ObjRef, Oid, OrpcThat, OrpcThis, Oxid, QueryResult,
+    RemUnknownInterface, RemUnknownRequest, RemUnknownResponse, ResolverRequest, ResolverResponse,
+    ResolverStatus, SetId, StdObjRef, StringBinding,
 };
 use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
 use certadm_proto::rpc::{
@@ -56,6 +56,8 @@ pub(crate) trait Script: Send {
 pub(crate) struct Manners {
     /// The newer interface exists.
     pub(crate) second_interface: bool,
+    /// The newer interface, once it was given out, can also be bound.
+    pub(crate) binds_newer: bool,
     /// The version it speaks: calls by a higher one are refused.
     pub(crate) version: ComVersion,
     /// The answer to every activation, when it is not success.
@@ -72,6 +74,7 @@ impl Default for Manners {
     fn default() -> Self {
         Self {
             second_interface: true,
+            binds_newer: true,
             version: ComVersion::OURS,
             activation: None,
             binding_host: "elsewhere.example".to_owned(),
@@ -293,7 +296,8 @@ impl Peer {
     }
 
     fn serve(mut self) {
-        let serves = |_: &SyntaxId| true;
+        let binds_newer = self.world.manners.binds_newer;
+        let serves = move |syntax: &SyntaxId| binds_newer || *syntax != Iid::CERT_ADMIN_2.syntax();
         let mut machine = ServerConnection::new(ServerLimits::default(), b"135".to_vec(), 7, serves);
         while let Some((header, mut bytes)) = self.receive() {
             if header.auth_length > 0 && header.kind == PduKind::Request {
@@ -413,10 +417,21 @@ impl Peer {
                 let request =
                     RemUnknownRequest::read(RemUnknownInterface::RemUnknown, call.opnum, &mut reader)
                         .unwrap();
-                let RemUnknownRequest::Release(references) = request else { panic!("{request:?}") };
-                assert_eq!(references[0].ipid, IPID);
-                self.world.seen.lock().unwrap().released += references[0].public;
-                RemUnknownResponse::Released(Hresult::S_OK).write(&mut writer);
+                match request {
+                    RemUnknownRequest::Release(references) => {
+                        assert_eq!(references[0].ipid, IPID);
+                        self.world.seen.lock().unwrap().released += references[0].public;
+                        RemUnknownResponse::Released(Hresult::S_OK).write(&mut writer);
+                    }
+                    RemUnknownRequest::QueryInterface { ipid, references, interfaces } => {
+                        assert_eq!((ipid, interfaces.as_slice()), (IPID, &[Iid::CERT_ADMIN][..]));
+                        let oxid = Oxid(0x1122_3344_5566_7788);
+                        let reference = StdObjRef { flags: 0, references, oxid, oid: Oid(9), ipid };
+                        let results = vec![QueryResult { code: Hresult::S_OK, reference }];
+                        RemUnknownResponse::Interfaces { results, code: Hresult::S_OK }.write(&mut writer);
+                    }
+                    request => panic!("{request:?}"),
+                }
             }
             _ => {
                 assert_eq!(call.object, Some(IPID.0));
