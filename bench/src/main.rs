@@ -120,8 +120,19 @@ impl Bench {
         for _ in 0..self.options.rounds.min(3) {
             wait_until_idle();
             let within = self.root.to_string_lossy().into_owned();
-            let args =
-                ["--json", "drill", "--size", &size, "--workers", "8", "--seconds", "4", "--within", &within];
+            let args = [
+                "--json",
+                "drill",
+                "--local",
+                "--size",
+                &size,
+                "--workers",
+                "8",
+                "--seconds",
+                "4",
+                "--within",
+                &within,
+            ];
             let output = std::process::Command::new(&self.certadm).args(args).output()?;
             let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
             let phase =

@@ -1,10 +1,12 @@
-//! The fuzzer: built with instrumentation by the pinned stable toolchain, run for a few seconds on each target.
+//! The fuzzer: built with instrumentation by the pinned stable toolchain, run for some time on each target.
 //!
 //! libFuzzer is driven directly. cargo-fuzz would do the same with the same flags, but takes a minute to build and
 //! prefers a nightly compiler. The sanitizer is the one unstable option, which `RUSTC_BOOTSTRAP` allows.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::failure::{Context, Failure, Result};
 use crate::journal::Outcome;
@@ -13,7 +15,10 @@ use crate::tally::Tally;
 use crate::workspace::Workspace;
 
 /// How long each target is fuzzed unless somebody says otherwise.
-pub(crate) const DEFAULT_SECONDS: u32 = 5;
+pub(crate) const DEFAULT_SECONDS: u32 = 30;
+
+/// The most targets at a time: together they may use what [`LIMITS`] gives one of them, times this.
+const MOST_AT_A_TIME: usize = 4;
 
 /// Compiler options: edge counters, and the operands of comparisons, so that the fuzzer finds magic numbers; the address
 /// sanitizer, which sees bad accesses of SQLite and lets libFuzzer see every allocation.
@@ -49,24 +54,45 @@ pub(crate) fn run(workspace: &Workspace, seconds: u32, only: Option<&str>) -> Re
         }
     }
     let fuzzer = build(workspace)?;
-    targets.iter().try_for_each(|target| fuzz(workspace, &fuzzer, target, seconds))
+    all(workspace, &fuzzer, &targets, seconds).1
 }
 
 /// Fuzzes every target, each of which counts as one test.
 pub(crate) fn smoke(workspace: &Workspace, seconds: u32) -> Result<Outcome> {
     let targets = targets(workspace)?;
     let fuzzer = build(workspace)?;
-    let mut tally = Tally::default();
-    for target in &targets {
-        match fuzz(workspace, &fuzzer, target, seconds) {
-            Ok(()) => tally += Tally::ONE_PASSED,
-            Err(failure) => {
-                tally += Tally::ONE_FAILED;
-                return Ok((tally, Err(failure)));
+    Ok(all(workspace, &fuzzer, &targets, seconds))
+}
+
+/// Fuzzes the targets, one a core at a time. After the first failure no other begins.
+fn all(workspace: &Workspace, fuzzer: &Path, targets: &[String], seconds: u32) -> Outcome {
+    let at_a_time = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_AT_A_TIME);
+    println!("fuzzing {} targets for {seconds} s each, {at_a_time} at a time", targets.len());
+    let waiting = Mutex::new(targets.iter());
+    let outcome = Mutex::new((Tally::default(), Ok(())));
+    let work = || {
+        loop {
+            let next = lock(&waiting).next();
+            let Some(target) = next.filter(|_| lock(&outcome).1.is_ok()) else { return };
+            let ended = fuzz(workspace, fuzzer, target, seconds);
+            let mut outcome = lock(&outcome);
+            outcome.0 += if ended.is_ok() { Tally::ONE_PASSED } else { Tally::ONE_FAILED };
+            if outcome.1.is_ok() {
+                outcome.1 = ended;
             }
         }
-    }
-    Ok((tally, Ok(())))
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..at_a_time {
+            scope.spawn(work);
+        }
+    });
+    outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a lock protects; nobody panics while holding one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The names of all targets: the folders of `fuzz/seeds`. A test of the oracles sees to it that they agree.

@@ -30,7 +30,7 @@ usage: cargo xtask <verb>
   setup                    only the set-up: look for what the suites need, install what is missing
   fmt                      format everything in place
   lint                     clippy, with warnings as errors
-  fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (5 s)
+  fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (30 s)
   lock                     bring fuzz/Cargo.lock in line with Cargo.lock
   install --prefix DIR     command, C library, header, manual pages, completions and unit (--profile dev: a debug build)
   bench [ARGUMENT]...      run the benchmarks (release build), with these arguments
@@ -38,7 +38,7 @@ usage: cargo xtask <verb>
 
 environment of `test`:
 
-  CERTADM_FUZZ_SECONDS=N   seconds for each fuzz target (5)
+  CERTADM_FUZZ_SECONDS=N   seconds for each fuzz target (30)
   CERTADM_DENY=1           install cargo-deny if it is missing; when installed, it always runs
 ";
 

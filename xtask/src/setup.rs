@@ -38,9 +38,15 @@ const NEEDS: &[Need] = &[
     Need::new("libesedb-utils", Evidence::Program("esedbexport"), "the second opinion on ESE databases"),
     Need::new("python3-venv", Evidence::PythonModules("ensurepip, venv"), "the Python peers"),
     Need::new("valgrind", Evidence::Program("valgrind"), "leak checks and instruction counts"),
+    Need::new("tshark", Evidence::Program("tshark"), "the second opinion on captured sessions"),
+    Need::new("samba", Evidence::File(SAMBA_RPC), "the second opinion on our client's RPC and NTLM"),
+    Need::new("samba-common-bin", Evidence::Program("smbpasswd"), "accounts for Samba"),
     Need::new("restic", Evidence::Program("restic"), "a peer of the benchmarks"),
     Need::new("borgbackup", Evidence::Program("borg"), "a peer of the benchmarks"),
 ];
+
+/// Samba's host of RPC services, which is not on the search path.
+const SAMBA_RPC: &str = "/usr/libexec/samba/samba-dcerpcd";
 
 /// apt-get without questions; another apt that holds the lock is waited for.
 const APT_GET: &[&str] =

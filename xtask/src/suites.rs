@@ -9,8 +9,8 @@ use crate::setup::Installed;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 
-/// Packages with tests that need the foreign peers and are therefore `#[ignore]`d.
-const INTEROP: &[&str] = &["certadm-ese", "certadm-auth", "certadm-server", "certadm"];
+/// Packages with tests that need foreign peers, in Python or Debian's, and are therefore `#[ignore]`d.
+const INTEROP: &[&str] = &["certadm-ese", "certadm-auth", "certadm-client", "certadm-server", "certadm"];
 
 /// Where the interop tests find the interpreter with the Python peers.
 const PYTHON_VARIABLE: &str = "CERTADM_PYTHON";
@@ -60,7 +60,7 @@ pub(crate) fn test(workspace: &Workspace, installed: &Installed) -> Result<Outco
     Ok((total, Ok(())))
 }
 
-/// The tests that [`test()`] skipped because they need the Python peers.
+/// The tests that [`test()`] skipped because they need foreign peers.
 pub(crate) fn interop(workspace: &Workspace, installed: &Installed) -> Result<Outcome> {
     let packages: Vec<&str> = INTEROP.iter().copied().filter(|package| workspace.has(package)).collect();
     if packages.is_empty() {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::error::AuthError;
 use crate::ntlm::crypto;
@@ -97,6 +97,17 @@ impl NtHash {
         Some(hash)
     }
 
+    /// The hash as 32 lower-case hex digits, as a user file holds them; wiped when dropped.
+    #[must_use]
+    pub fn to_hex(&self) -> Zeroizing<String> {
+        // Its whole length at once: the digits never move, so that no copy stays.
+        let mut text = Zeroizing::new(String::with_capacity(32));
+        for digit in self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+            text.extend(char::from_digit(digit.into(), 16));
+        }
+        text
+    }
+
     /// The secret bytes, for whoever stores them.
     #[must_use]
     pub fn expose(&self) -> &[u8; 16] {
@@ -177,6 +188,7 @@ mod tests {
             NtHash::from_hex("A4F49C406510bdcab6824ee7c30fd852").map(|hash| *hash.expose()),
             Some(*hash.expose())
         );
+        assert_eq!(hash.to_hex().as_str(), "a4f49c406510bdcab6824ee7c30fd852");
         for wrong in ["", "a4", "a4f49c406510bdcab6824ee7c30fd85g", "é4f49c406510bdcab6824ee7c30fd85"] {
             assert!(NtHash::from_hex(wrong).is_none());
         }

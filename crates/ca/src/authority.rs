@@ -12,7 +12,7 @@ use x509_cert::ext::pkix::{
 };
 use x509_cert::ext::{Extension, ToExtension};
 
-use crate::certificate::OwnCertificate;
+use crate::certificate::{MAX_CERTIFICATE_FILE, OwnCertificate};
 use crate::config::{Config, PublishConfig};
 use crate::crl::{Publication, Signer};
 use crate::dates;
@@ -38,8 +38,6 @@ pub struct Authority {
     issuer: Issuer,
 }
 
-/// Room for a chain of certificates.
-const MAX_CERTIFICATE_FILE: usize = 1024 * 1024;
 /// Two equal serial numbers of 126 random bits mean that the random source is broken; a few tries
 /// tell an accident from that.
 const SERIAL_ATTEMPTS: usize = 3;

@@ -1,6 +1,6 @@
 //! The CA's own certificate: made, imported, checked, recorded.
 
-use certadm_store::FileTime;
+use certadm_store::{FileTime, Folder};
 use der::Decode;
 use der::asn1::OctetString;
 use rusqlite::{Connection, OptionalExtension};
@@ -11,6 +11,7 @@ use x509_cert::name::Name;
 
 use crate::dates;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::issue::{
     CertificateFacts, NameRow, RequestFacts, insert_certificate, insert_extension, insert_request,
     sign_certificate,
@@ -21,6 +22,9 @@ use crate::policy::Origin;
 use crate::public_key::{self, PublicKey};
 use crate::rows::Disposition;
 use crate::serial::Serial;
+
+/// Room for a chain of certificates.
+pub(crate) const MAX_CERTIFICATE_FILE: usize = 1024 * 1024;
 
 /// The certificate of this CA, fit to issue others.
 #[derive(Clone)]
@@ -33,6 +37,31 @@ pub(crate) struct OwnCertificate {
     pub(crate) path_length: Option<u8>,
     pub(crate) not_before: FileTime,
     pub(crate) not_after: FileTime,
+}
+
+/// The CA's certificate as everybody may have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicCertificate {
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// Whether the CA issued it itself: a root.
+    pub self_issued: bool,
+}
+
+/// The first certificate of `ca.crt` in a CA's folder, without a look at the key.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::CertificateDamaged`].
+pub fn certificate_in(folder: &Folder) -> Result<PublicCertificate> {
+    let path = folder.certificate_path();
+    let damaged = |reason: String| Error::CertificateDamaged { what: path.display().to_string(), reason };
+    let text = files::read_small(&path, MAX_CERTIFICATE_FILE)?;
+    let found = certificates_of(&text).map_err(damaged)?;
+    let der = found.into_iter().next().ok_or_else(|| damaged("it holds no certificate".to_owned()))?;
+    let certificate = Certificate::from_der(&der).map_err(|error| damaged(error.to_string()))?;
+    let content = certificate.tbs_certificate();
+    let self_issued = content.issuer() == content.subject();
+    Ok(PublicCertificate { der, self_issued })
 }
 
 impl OwnCertificate {

@@ -33,6 +33,7 @@ pub mod rows;
 mod serial;
 
 pub use authority::Authority;
+pub use certificate::{PublicCertificate, certificate_in};
 pub use config::{
     Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, RolesConfig, ServiceConfig,
     ValidityConfig,

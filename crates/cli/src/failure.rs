@@ -58,9 +58,11 @@ impl Failure {
         use certadm_client::Error;
         let failure = Self::of(error, error.hresult(), error.remedy());
         match error {
-            Error::Name(_) | Error::Config { .. } | Error::Account { .. } | Error::NoAccount { .. } => {
-                Self { exit: Exit::Usage, ..failure }
-            }
+            Error::Name(_)
+            | Error::Config { .. }
+            | Error::Account { .. }
+            | Error::NoAccount { .. }
+            | Error::PasswordUnusable { .. } => Self { exit: Exit::Usage, ..failure },
             _ => failure,
         }
     }

@@ -1,17 +1,15 @@
 //! Secrets come from a file, a descriptor or a prompt; never from the command line or the environment (invariant 10).
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Passphrase;
+use certadm_client::credentials;
 use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
-
-/// The longest password of an account, in bytes.
-const MAX_PASSWORD: usize = 1024;
 
 /// Where a passphrase comes from; a prompt on a terminal where neither is given.
 #[derive(Debug, Args)]
@@ -61,35 +59,44 @@ impl PassphraseArgs {
     }
 }
 
-/// Reads the password of an account: from the file, from the descriptor, or, on a terminal, from a prompt that asks
-/// twice.
+/// How a password is asked for on a terminal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Prompt<'a> {
+    /// The password that somebody has: of this account.
+    Known(&'a str),
+    /// One that he makes up, and types twice.
+    New,
+}
+
+/// Reads the password of an account: from the file, from the descriptor, or, on a terminal, from a prompt.
 ///
 /// # Errors
-/// As [`PassphraseArgs::read_new`], and when it is empty or no UTF-8.
+/// When the file or descriptor cannot be read, when there is neither and no terminal to ask on, when the two answers
+/// differ, and for what can be nobody's password: [`certadm_client::credentials::read_password`].
 pub(crate) fn read_password(
     file: Option<&Path>,
     descriptor: Option<RawFd>,
+    prompt: Prompt<'_>,
 ) -> Result<Zeroizing<String>, Failure> {
-    let source = file.map(Path::to_owned).or(descriptor.map(|number| format!("/dev/fd/{number}").into()));
-    let Some(source) = source else {
-        if !std::io::stdin().is_terminal() {
-            return Err(Failure::usage("no password: give --password-file or --password-fd"));
-        }
-        let first = Zeroizing::new(rpassword::prompt_password("Password of the account: ")?);
-        if *Zeroizing::new(rpassword::prompt_password("Once more: ")?) != *first {
-            return Err(Failure::usage("the two passwords differ"));
-        }
-        return Ok(first);
-    };
-    // A password that does not fit is cut off by the reader, and then refused for its length.
-    let mut text = Zeroizing::new(String::with_capacity(MAX_PASSWORD + 3));
-    std::fs::File::open(source)?.take(MAX_PASSWORD as u64 + 3).read_to_string(&mut text)?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    if password.is_empty() || MAX_PASSWORD < password.len() || password.contains(['\n', '\0']) {
-        return Err(Failure::usage(
-            "the password is empty, longer than 1024 bytes, or has more than one line",
-        ));
+    if let Some(path) = file {
+        return Ok(credentials::read_password(std::fs::File::open(path)?, &path.display().to_string())?);
     }
-    Ok(Zeroizing::new(password.to_owned()))
+    if let Some(descriptor) = descriptor {
+        // The descriptor by its name: it is the caller's, and stays open.
+        let file = std::fs::File::open(format!("/dev/fd/{descriptor}"))?;
+        return Ok(credentials::read_password(file, &format!("descriptor {descriptor}"))?);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("no password: give --password-file or --password-fd"));
+    }
+    let text = match prompt {
+        Prompt::Known(account) => format!("Password of {account}: "),
+        Prompt::New => "Password of the account: ".to_owned(),
+    };
+    let first = Zeroizing::new(rpassword::prompt_password(text)?);
+    if matches!(prompt, Prompt::New) && *Zeroizing::new(rpassword::prompt_password("Once more: ")?) != *first
+    {
+        return Err(Failure::usage("the two passwords differ"));
+    }
+    Ok(credentials::read_password(first.as_bytes(), "the prompt")?)
 }

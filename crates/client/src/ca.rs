@@ -4,11 +4,11 @@ use certadm_auth::Credentials;
 use certadm_proto::csra::flags::{Control, DEFAULT_READ_BUFFER, Origin};
 use certadm_proto::csra::methods::{Request, Response};
 use certadm_proto::csra::{BackupType, Hresult, PlainList, TaggedList};
-use certadm_proto::dcom::{ComVersion, InterfaceReferences, Ipid, OrpcThat, RemUnknownRequest, StdObjRef};
+use certadm_proto::dcom::{ComVersion, Ipid, OrpcThat, StdObjRef};
 use certadm_proto::ndr::{ByteOrder, Reader, Writer};
 
 use crate::connection::{Connection, Interface};
-use crate::dial::{Login, object_of, orpc_stub};
+use crate::dial::{Exported, Login, object_of, orpc_stub, release};
 use crate::error::Error;
 use crate::outlet::Ready;
 use crate::ping::Pinger;
@@ -51,9 +51,8 @@ impl RemoteCa {
 
     /// Connects to the exporter of an object that was activated.
     pub(crate) fn open(login: Login, activated: crate::dial::Activated) -> Result<Self, Error> {
-        let (interface, object) = (activated.interface, activated.object);
         let (rem_unknown, version) = (activated.exporter.rem_unknown, activated.exporter.version.common());
-        let connection = login.exporter(activated)?;
+        let Exported { connection, interface, object } = login.exporter(activated)?;
         let over_network = matches!(login.target.endpoint, Endpoint::Tcp { .. });
         let authority = login.target.authority.clone();
         let pinger = if over_network && object.wants_pings() {
@@ -243,18 +242,7 @@ impl RemoteCa {
         const CALL: &str = "RemRelease";
         self.connection.hurry();
         self.connection.add_interface(Interface::REM_UNKNOWN, CALL)?;
-        let references =
-            InterfaceReferences { ipid: self.object.ipid, public: self.object.references, private: 0 };
-        let request = RemUnknownRequest::Release(vec![references]);
-        let mut writer = orpc_stub(self.version)?;
-        request.write(&mut writer);
-        let ready = Ready {
-            interface: Interface::REM_UNKNOWN.syntax(),
-            opnum: request.opnum(),
-            object: object_of(self.rem_unknown),
-            stub: writer.into_bytes(),
-        };
-        self.connection.call(&ready, CALL).map(|_| ())
+        release(&mut self.connection, (self.rem_unknown, self.version), &self.object)
     }
 }
 

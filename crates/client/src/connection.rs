@@ -29,20 +29,26 @@ const MAX_ANSWER: usize = 36 * 1024 * 1024;
 /// An interface, and what it is called in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Interface {
-    pub(crate) iid: Iid,
+    pub(crate) syntax: SyntaxId,
     pub(crate) name: &'static str,
 }
 
 impl Interface {
     pub(crate) const ACTIVATOR: Self =
-        Self { iid: Iid::REMOTE_SCM_ACTIVATOR, name: "the activation service" };
-    pub(crate) const RESOLVER: Self = Self { iid: Iid::OBJECT_EXPORTER, name: "the object resolver" };
-    pub(crate) const CERT_ADMIN: Self = Self { iid: Iid::CERT_ADMIN, name: "ICertAdminD" };
-    pub(crate) const CERT_ADMIN_2: Self = Self { iid: Iid::CERT_ADMIN_2, name: "ICertAdminD2" };
-    pub(crate) const REM_UNKNOWN: Self = Self { iid: Iid::REM_UNKNOWN, name: "IRemUnknown" };
+        Self { syntax: Iid::REMOTE_SCM_ACTIVATOR.syntax(), name: "the activation service" };
+    pub(crate) const RESOLVER: Self =
+        Self { syntax: Iid::OBJECT_EXPORTER.syntax(), name: "the object resolver" };
+    pub(crate) const CERT_ADMIN: Self = Self { syntax: Iid::CERT_ADMIN.syntax(), name: "ICertAdminD" };
+    pub(crate) const CERT_ADMIN_2: Self = Self { syntax: Iid::CERT_ADMIN_2.syntax(), name: "ICertAdminD2" };
+    pub(crate) const REM_UNKNOWN: Self = Self { syntax: Iid::REM_UNKNOWN.syntax(), name: "IRemUnknown" };
 
     pub(crate) const fn syntax(self) -> SyntaxId {
-        self.iid.syntax()
+        self.syntax
+    }
+
+    /// The interface as DCOM names it.
+    pub(crate) const fn iid(self) -> Iid {
+        Iid(self.syntax.uuid)
     }
 }
 

@@ -35,22 +35,23 @@ pub fn account(text: &str) -> Result<AccountName, Error> {
     Ok(AccountName::new(domain, user))
 }
 
-/// Reads a password from a file. One line end at the end of the file does not belong to it.
+/// Reads a password from a file, as [`read_password`] does.
 ///
 /// # Errors
-/// [`Error::PasswordSource`] when the file cannot be read; otherwise as [`password_from`].
+/// [`Error::PasswordSource`] when the file cannot be read; otherwise as [`read_password`].
 pub fn password_from_file(path: &Path) -> Result<Password, Error> {
     let file = std::fs::File::open(path)
         .map_err(|source| Error::PasswordSource { place: path.display().to_string(), source })?;
-    password_from(file, &path.display().to_string())
+    let mut password = read_password(file, &path.display().to_string())?;
+    Ok(Password::new(std::mem::take(&mut *password)))
 }
 
-/// Reads a password up to the end of `reader`, which messages call `place`.
+/// Reads a password up to the end of `reader`, which messages call `place`. One line end at the end does not belong to it.
 ///
 /// # Errors
 /// [`Error::PasswordSource`] when reading fails, [`Error::PasswordUnusable`] when it is empty, longer than 1024 bytes,
-/// or not UTF-8.
-pub fn password_from(mut reader: impl Read, place: &str) -> Result<Password, Error> {
+/// not UTF-8, of more than one line, or holds a NUL.
+pub fn read_password(mut reader: impl Read, place: &str) -> Result<Zeroizing<String>, Error> {
     // Room for the longest password, its line end and one byte more: the buffer never moves, so that no copy stays.
     let mut buffer = Zeroizing::new([0u8; MAX_PASSWORD + 3]);
     let mut filled = 0;
@@ -72,7 +73,10 @@ pub fn password_from(mut reader: impl Read, place: &str) -> Result<Password, Err
     if text.is_empty() {
         return Err(unusable("empty"));
     }
-    Ok(Password::new(text.to_owned()))
+    if text.contains(['\n', '\0']) {
+        return Err(unusable("more than one line, or holds a NUL"));
+    }
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -98,16 +102,16 @@ mod tests {
 
     #[test]
     fn a_password_is_one_line_and_bounded() {
-        for text in ["secret", "secret\n", "secret\r\n", "pä$$ wörd\n"] {
-            assert!(password_from(text.as_bytes(), "test").is_ok(), "{text:?}");
+        for text in ["secret", "secret\n", "secret\r\n"] {
+            assert_eq!(read_password(text.as_bytes(), "test").unwrap().as_str(), "secret", "{text:?}");
         }
-        assert!(password_from(&b""[..], "test").is_err());
-        assert!(password_from(&b"\n"[..], "test").is_err());
-        assert!(password_from(&b"\xff"[..], "test").is_err());
-        assert!(password_from(std::io::repeat(b'x'), "test").is_err());
+        assert_eq!(read_password("pä$$ wörd\n".as_bytes(), "test").unwrap().as_str(), "pä$$ wörd");
+        for bytes in [&b""[..], b"\n", b"\r\n", b"\xff", b"one\ntwo", b"one\n\n", b"a\0b"] {
+            let error = read_password(bytes, "test").unwrap_err();
+            assert!(matches!(error, Error::PasswordUnusable { .. }), "{bytes:?} {error}");
+        }
+        assert!(read_password(std::io::repeat(b'x'), "test").is_err());
         let longest = vec![b'x'; MAX_PASSWORD];
-        assert!(password_from([&longest[..], b"\r\n"].concat().as_slice(), "test").is_ok());
-        let shown = format!("{:?}", password_from(&b"hunter2"[..], "test"));
-        assert!(!shown.contains("hunter2"));
+        assert!(read_password([&longest[..], b"\r\n"].concat().as_slice(), "test").is_ok());
     }
 }

@@ -7,10 +7,11 @@ use certadm_auth::{Credentials, Initiator, Level, initiator};
 use certadm_proto::csra::Hresult;
 use certadm_proto::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse, Exporter};
 use certadm_proto::dcom::{
-    Clsid, ComVersion, DualStringArray, Ipid, OrpcThat, OrpcThis, ResolverRequest, ResolverResponse,
-    ResolverStatus, StdObjRef,
+    Clsid, ComVersion, DualStringArray, Iid, InterfaceReferences, Ipid, OrpcThat, OrpcThis,
+    RemUnknownRequest, RemUnknownResponse, ResolverRequest, ResolverResponse, ResolverStatus, StdObjRef,
 };
 use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
+use certadm_proto::rpc::FaultStatus;
 
 use crate::connection::{Connection, Interface};
 use crate::error::Error;
@@ -33,6 +34,14 @@ pub(crate) struct Activated {
     pub(crate) exporter: Exporter,
     /// The connection that activated it.
     pub(crate) resolver: Connection,
+}
+
+/// An object that can be called.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    pub(crate) connection: Connection,
+    pub(crate) interface: Interface,
+    pub(crate) object: StdObjRef,
 }
 
 impl Login {
@@ -62,14 +71,29 @@ impl Login {
         Ok(connection)
     }
 
-    /// Activates the CA's administration object: with the newer interface, else with the older one.
+    /// Activates the CA's administration object: with the newer interface, else with the older one. A server that refuses
+    /// our version is asked for its own, and served with that (wire.md 4.2).
     ///
     /// # Errors
     /// [`Error::Activation`], and those of a connection.
     pub(crate) fn activate(&self) -> Result<Activated, Error> {
+        let refused = match self.activate_by(ComVersion::OURS) {
+            Err(error @ Error::Fault { status: FaultStatus::VERSION_MISMATCH, .. }) => error,
+            other => return other,
+        };
+        // Nobody vouches for this answer: it is good for the choice of a version and for nothing else (wire.md 7, item 2).
+        let offered = server_alive(&self.target)?;
+        let common = offered.common();
+        if offered.major != common.major || common == ComVersion::OURS {
+            return Err(refused);
+        }
+        self.activate_by(common)
+    }
+
+    fn activate_by(&self, version: ComVersion) -> Result<Activated, Error> {
         let mut resolver = self.resolver(Interface::ACTIVATOR, ACTIVATION)?;
         for interface in [Interface::CERT_ADMIN_2, Interface::CERT_ADMIN] {
-            match create_instance(&mut resolver, interface)? {
+            match create_instance(&mut resolver, interface, version)? {
                 Ok((object, exporter)) => return Ok(Activated { interface, object, exporter, resolver }),
                 Err(Hresult::E_NOINTERFACE) => {}
                 Err(code) => return Err(Error::Activation { code }),
@@ -83,11 +107,11 @@ impl Login {
     ///
     /// # Errors
     /// [`Error::BadAnswer`] when the server names no port, and those of a connection.
-    pub(crate) fn exporter(&self, activated: Activated) -> Result<Connection, Error> {
-        let Activated { interface, exporter, mut resolver, .. } = activated;
+    pub(crate) fn exporter(&self, activated: Activated) -> Result<Exported, Error> {
+        let Activated { interface, object, exporter, mut resolver } = activated;
         let Endpoint::Tcp { host, .. } = &self.target.endpoint else {
             resolver.add_interface(interface, BINDING)?;
-            return Ok(resolver);
+            return Ok(Exported { connection: resolver, interface, object });
         };
         let mut address = resolver
             .peer_address()
@@ -100,11 +124,23 @@ impl Login {
         // Always the address that was dialled, whatever host the bindings name: they come from the server, and
         // credentials are not carried elsewhere on its word (wire.md 7, item 3).
         address.set_port(port);
-        let stream = Stream::to_address(address, self.target.timeouts.connect)?;
-        let peer = Endpoint::Tcp { host: host.clone(), port }.to_string();
-        let mut connection = Connection::over(stream, peer, self.target.timeouts)?;
-        connection.bind(interface, self.initiator("HOST")?, BINDING)?;
-        Ok(connection)
+        let bound = |interface| {
+            let stream = Stream::to_address(address, self.target.timeouts.connect)?;
+            let peer = Endpoint::Tcp { host: host.clone(), port }.to_string();
+            let mut connection = Connection::over(stream, peer, self.target.timeouts)?;
+            connection.bind(interface, self.initiator("HOST")?, BINDING)?;
+            Ok::<_, Error>(connection)
+        };
+        match bound(interface) {
+            // An exporter that does not bind the newer interface it gave out: its object has the older one, too.
+            Err(Error::NoInterface { .. }) if interface == Interface::CERT_ADMIN_2 => {
+                let mut connection = bound(Interface::REM_UNKNOWN)?;
+                let object = query_older(&mut connection, &object, &exporter)?;
+                connection.add_interface(Interface::CERT_ADMIN, BINDING)?;
+                Ok(Exported { connection, interface: Interface::CERT_ADMIN, object })
+            }
+            bound => Ok(Exported { connection: bound?, interface, object }),
+        }
     }
 
     /// The client's half of a handshake, always at packet privacy; none on a socket. The service name is made of the
@@ -177,10 +213,11 @@ pub(crate) fn orpc_stub(version: ComVersion) -> Result<Writer, Error> {
 fn create_instance(
     resolver: &mut Connection,
     interface: Interface,
+    version: ComVersion,
 ) -> Result<Result<(StdObjRef, Exporter), Hresult>, Error> {
-    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![interface.iid], random_guid()?);
+    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![interface.iid()], random_guid()?);
     let request = ActivatorRequest::CreateInstance(properties);
-    let mut writer = orpc_stub(ComVersion::OURS)?;
+    let mut writer = orpc_stub(version)?;
     request.write(&mut writer);
     let ready = Ready {
         interface: Interface::ACTIVATOR.syntax(),
@@ -206,12 +243,74 @@ fn create_instance(
         return Ok(Err(result.code));
     }
     match &result.reference {
-        Some(reference) if result.iid == interface.iid && reference.iid == interface.iid => {
+        Some(reference) if result.iid == interface.iid() && reference.iid == interface.iid() => {
             Ok(Ok((reference.reference, reply.exporter)))
         }
         Some(_) => Err(wrong("it is for another interface than was asked for")),
         None => Err(wrong("it succeeds without a reference")),
     }
+}
+
+/// RemQueryInterface for the older interface of an object (wire.md 4.15); the references it was activated with go back.
+fn query_older(
+    connection: &mut Connection,
+    object: &StdObjRef,
+    exporter: &Exporter,
+) -> Result<StdObjRef, Error> {
+    const CALL: &str = "RemQueryInterface";
+    let unknown = (exporter.rem_unknown, exporter.version.common());
+    let interfaces = vec![Iid::CERT_ADMIN];
+    let request =
+        RemUnknownRequest::QueryInterface { ipid: object.ipid, references: object.references, interfaces };
+    let stub = remote_unknown(connection, unknown, &request, CALL)?;
+    let mut reader = Reader::new(&stub, ByteOrder::Little);
+    let response = OrpcThat::read(&mut reader)
+        .map_err(Into::into)
+        .and_then(|_| RemUnknownResponse::read(&request, &mut reader))
+        .map_err(|source| Error::answer(CALL, source))?;
+    let code = response.code();
+    let RemUnknownResponse::Interfaces { results, .. } = response else {
+        return Err(Error::BadAnswer { call: CALL, detail: "it is the answer to another call".to_owned() });
+    };
+    let older = match results.as_slice() {
+        [found] if found.code == Hresult::S_OK => found.reference,
+        [found] => return Err(Error::Method { call: CALL, code: found.code }),
+        _ => return Err(Error::Method { call: CALL, code }),
+    };
+    release(connection, unknown, object)?;
+    Ok(older)
+}
+
+/// Gives an object's references back (wire.md 4.15).
+///
+/// # Errors
+/// Those of a connection.
+pub(crate) fn release(
+    connection: &mut Connection,
+    unknown: (Ipid, ComVersion),
+    object: &StdObjRef,
+) -> Result<(), Error> {
+    let references = InterfaceReferences { ipid: object.ipid, public: object.references, private: 0 };
+    let request = RemUnknownRequest::Release(vec![references]);
+    remote_unknown(connection, unknown, &request, "RemRelease").map(|_| ())
+}
+
+/// One call on an exporter's Remote Unknown, over a connection that has bound it.
+fn remote_unknown(
+    connection: &mut Connection,
+    (ipid, version): (Ipid, ComVersion),
+    request: &RemUnknownRequest,
+    call: &'static str,
+) -> Result<Vec<u8>, Error> {
+    let mut writer = orpc_stub(version)?;
+    request.write(&mut writer);
+    let ready = Ready {
+        interface: Interface::REM_UNKNOWN.syntax(),
+        opnum: request.opnum(),
+        object: object_of(ipid),
+        stub: writer.into_bytes(),
+    };
+    connection.call(&ready, call)
 }
 
 /// The port of the binding that names the host as it was named here, else of the first one with a port. An exporter

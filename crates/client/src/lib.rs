@@ -26,6 +26,8 @@ mod outlet;
 mod ping;
 mod read;
 mod refusal;
+#[cfg(test)]
+mod samba;
 mod source;
 mod stream;
 mod taken;

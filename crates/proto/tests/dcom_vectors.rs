@@ -1,5 +1,7 @@
 //! The worked examples of wire.md 4, decoded and encoded byte for byte.
 
+mod common;
+
 use certadm_proto::csra::Hresult;
 use certadm_proto::dcom::activation::{
     ActivationProperties, ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult,
@@ -13,6 +15,8 @@ use certadm_proto::dcom::{
 use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
 use certadm_proto::rpc::AuthType;
 
+use common::hex;
+
 const THIS: &str = "05000700 00000000 00000000 11111111222233334444555555555555 00000000";
 const ADMIN_2: &str = "35d9e07fa6dd3f4485d01cfb58fe41dd";
 const COM: &str = "00000000c000000000000046";
@@ -21,17 +25,6 @@ const STD_OBJREF: &str =
 /// The resolver of wire.md 4.4: CA01 and 10.0.0.5, SPNEGO and NTLM.
 const RESOLVER: &str = "07004300410030003100 0000 0700310030002e0030002e0030002e003500 0000 0000
     0900ffff0000 0a00ffff0000 0000";
-
-/// Bytes from a hex listing.
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter_map(|digit| digit.to_digit(16))
-        .map(|digit| u8::try_from(digit).unwrap())
-        .collect();
-    assert_eq!(digits.len() % 2, 0, "{text}");
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
-}
 
 fn zeros(count: usize) -> String {
     "00".repeat(count)

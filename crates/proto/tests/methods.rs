@@ -1,5 +1,7 @@
 //! The stubs of the backup methods: the vectors of wire.md 3.3 to 3.8, round trips, truncation, arbitrary bytes.
 
+mod common;
+
 use certadm_proto::csra::flags::MAX_READ_BUFFER;
 use certadm_proto::csra::methods::{Interface, Method, Request, RequestError, Response};
 use certadm_proto::csra::{Entry, Hresult, Tag, TaggedList};
@@ -9,19 +11,11 @@ use certadm_proto::rpc::FaultStatus;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use common::hex;
+
 const PATH: &str = r"\\CA01\c$\DB\RootCA.edb";
 const THIS: &str = "05000700 00000000 00000000 11111111222233334444555555555555 00000000";
 const ROOT_CA: &str = "00000200 07000000 00000000 07000000 52006f006f007400430041000000";
-
-/// Bytes from a hex listing.
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter_map(|digit| digit.to_digit(16))
-        .map(|digit| u8::try_from(digit).unwrap())
-        .collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
-}
 
 fn request_stub(request: &Request) -> Vec<u8> {
     let causality = "11111111-2222-3333-4444-555555555555".parse().unwrap();

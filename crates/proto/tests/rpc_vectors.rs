@@ -1,5 +1,7 @@
 //! The PDUs of wire.md 2.17 and the plain parts of 3.9, byte for byte.
 
+mod common;
+
 use certadm_proto::ndr::{ByteOrder, Guid};
 use certadm_proto::rpc::{
     AckBody, AuthLevel, AuthType, BindBody, BindOutcome, Body, ContextElement, FaultBody, FaultStatus,
@@ -7,15 +9,7 @@ use certadm_proto::rpc::{
     negotiate,
 };
 
-/// Bytes from a hex listing.
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter_map(|digit| digit.to_digit(16))
-        .map(|digit| u8::try_from(digit).unwrap())
-        .collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
-}
+use common::hex;
 
 fn same_both_ways(bytes: &[u8], pdu: &Pdu<'_>) {
     assert_eq!(&Pdu::decode(bytes).unwrap(), pdu);

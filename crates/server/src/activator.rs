@@ -1,13 +1,14 @@
-//! `IRemoteSCMActivator`: making the administration object (wire.md 4.6).
+//! `IRemoteSCMActivator` and the older `IActivation`: making the administration object (wire.md 4.6, 4.13).
 
 use std::time::Instant;
 
 use certadm_proto::csra::Hresult;
 use certadm_proto::dcom::activation::{
-    ActivationProperties, ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult,
+    ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult, RemoteActivation,
+    RemoteActivationReply,
 };
 use certadm_proto::dcom::{Clsid, ComVersion, DcomError, Iid, ObjRef, StdObjRef};
-use certadm_proto::rpc::{AuthLevel, Call};
+use certadm_proto::rpc::{AuthLevel, Call, FaultStatus};
 
 use crate::access::Caller;
 use crate::dispatch::{Answer, Circumstances, check_trailer, enter, reader};
@@ -32,17 +33,46 @@ pub(crate) fn answer(circumstances: &Circumstances<'_>, call: &Call<'_>) -> Resu
     Ok(Answer::orpc(|writer| response.write(writer)))
 }
 
+/// RemoteActivation, the only method of `IActivation` (wire.md 4.13).
+pub(crate) fn answer_older(circumstances: &Circumstances<'_>, call: &Call<'_>) -> Result<Answer, Answer> {
+    let mut reader = reader(call);
+    let caller = enter(circumstances, Iid::ACTIVATION, &mut reader)?;
+    if call.opnum != RemoteActivation::OPNUM {
+        return Err(FaultStatus::OPNUM_OUT_OF_RANGE.into());
+    }
+    let request = RemoteActivation::read(&mut reader)?;
+    check_trailer(circumstances, call, &reader)?;
+    let is_factory = request.mode == RemoteActivation::CLASS_FACTORY;
+    let wanted = Wanted { class: request.class, interfaces: &request.interfaces, is_factory };
+    let reply = match create(circumstances, caller, &wanted) {
+        Ok(ActivationReply { exporter, interfaces }) => {
+            RemoteActivationReply { exporter: Some(exporter), interfaces, code: Hresult::S_OK, status: 0 }
+        }
+        Err(code) => RemoteActivationReply::failure(&request, code),
+    };
+    Ok(Answer::orpc(|writer| reply.write(writer)))
+}
+
+/// What an activation asks for, whichever way.
+struct Wanted<'a> {
+    class: Clsid,
+    interfaces: &'a [Iid],
+    /// The factory of the class, and not an object.
+    is_factory: bool,
+}
+
 fn respond(
     circumstances: &Circumstances<'_>,
     caller: &Caller,
     request: &ActivatorRequest,
 ) -> ActivatorResponse {
-    let created = match request {
-        ActivatorRequest::CreateInstance(properties) => create(circumstances, caller, properties),
-        // Nobody asks for the factory (wire.md 4.6).
-        _ => Err(Hresult::E_NOTIMPL),
+    let (properties, is_factory) = match request {
+        ActivatorRequest::CreateInstance(properties) => (properties, false),
+        ActivatorRequest::GetClassObject(properties) => (properties, true),
+        _ => return ActivatorResponse::failure(Hresult::E_NOTIMPL),
     };
-    match created {
+    let wanted = Wanted { class: properties.class, interfaces: &properties.interfaces, is_factory };
+    match create(circumstances, caller, &wanted) {
         Ok(reply) => ActivatorResponse { reply: Some(reply), code: Hresult::S_OK },
         Err(code) => ActivatorResponse::failure(code),
     }
@@ -51,29 +81,33 @@ fn respond(
 fn create(
     circumstances: &Circumstances<'_>,
     caller: &Caller,
-    properties: &ActivationProperties,
+    wanted: &Wanted<'_>,
 ) -> Result<ActivationReply, Hresult> {
     let shared = circumstances.shared;
     // A service that stops has withdrawn its class (wire.md 5.7, ServerControl).
-    if properties.class != Clsid::CERT_ADMIN || shared.is_stopping() {
+    if wanted.class != Clsid::CERT_ADMIN || shared.is_stopping() {
         return Err(Hresult::REGDB_E_CLASSNOTREG);
     }
-    if MOST_INTERFACES < properties.interfaces.len() {
+    // Nobody asks for the factory (wire.md 4.6).
+    if wanted.is_factory {
+        return Err(Hresult::E_NOTIMPL);
+    }
+    if MOST_INTERFACES < wanted.interfaces.len() {
         return Err(Hresult::E_INVALIDARG);
     }
-    if !properties.interfaces.iter().any(|iid| Objects::has_interface(*iid)) {
+    if !wanted.interfaces.iter().any(|iid| Objects::has_interface(*iid)) {
         return Err(Hresult::E_NOINTERFACE);
     }
     let object = AdminObject::new(shared.source());
     let handed = shared
         .objects
-        .enter(object, caller.identity.clone(), &properties.interfaces, Instant::now())
+        .enter(object, caller.identity.clone(), wanted.interfaces, Instant::now())
         .map_err(|error| {
             tracing::warn!(caller = %caller.identity, %error, "activation refused");
             Hresult::E_OUTOFMEMORY
         })?;
     let interfaces =
-        properties.interfaces.iter().zip(handed).map(|(&iid, handed)| result(circumstances, iid, handed));
+        wanted.interfaces.iter().zip(handed).map(|(&iid, handed)| result(circumstances, iid, handed));
     Ok(ActivationReply {
         interfaces: interfaces.collect(),
         exporter: Exporter {

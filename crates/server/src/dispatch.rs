@@ -17,7 +17,8 @@ use crate::{activator, admin, resolver, unknown};
 
 /// The interfaces of the resolver's port.
 pub(crate) fn resolver_serves(syntax: &SyntaxId) -> bool {
-    [Iid::OBJECT_EXPORTER, Iid::REMOTE_SCM_ACTIVATOR].iter().any(|iid| iid.syntax() == *syntax)
+    let served = [Iid::OBJECT_EXPORTER, Iid::REMOTE_SCM_ACTIVATOR, Iid::ACTIVATION];
+    served.iter().any(|iid| iid.syntax() == *syntax)
 }
 
 /// The interfaces of the exporter's port.
@@ -95,6 +96,7 @@ pub(crate) fn answer(circumstances: &Circumstances<'_>, call: &Call<'_>) -> Answ
     let answered = match interface {
         Iid::OBJECT_EXPORTER => resolver::answer(circumstances, call),
         Iid::REMOTE_SCM_ACTIVATOR => activator::answer(circumstances, call),
+        Iid::ACTIVATION => activator::answer_older(circumstances, call),
         Iid::REM_UNKNOWN => unknown::answer(circumstances, call, RemUnknownInterface::RemUnknown),
         Iid::REM_UNKNOWN_2 => unknown::answer(circumstances, call, RemUnknownInterface::RemUnknown2),
         Iid::CERT_ADMIN | Iid::CERT_ADMIN_2 => admin::answer(circumstances, call, interface),
@@ -121,7 +123,7 @@ pub(crate) fn enter<'c>(
     let denied = if is_unknown { FaultStatus::OBJECT_ACCESS_DENIED } else { FaultStatus::ACCESS_DENIED };
     let caller = proven(circumstances).ok_or(denied)?;
     // An activation carries any value (wire.md 4.3).
-    if this.flags != 0 && interface != Iid::REMOTE_SCM_ACTIVATOR {
+    if this.flags != 0 && !matches!(interface, Iid::REMOTE_SCM_ACTIVATOR | Iid::ACTIVATION) {
         return Err(FaultStatus::INVALID_HEADER.into());
     }
     Ok(caller)

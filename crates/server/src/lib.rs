@@ -40,7 +40,7 @@ mod users;
 pub use access::{Caller, Identity, Refusal, Right, Rules, check, is_backup, right_of};
 pub use error::StartError;
 pub use limits::Limits;
-pub use listeners::Addresses;
+pub use listeners::{Addresses, SocketWish};
 pub use roles::{ROLE_NAMES, local_roles, role_named, role_names};
 pub use service::{Server, Settings, Stopped, Stopper};
 pub use users::{Accounts, User, UserFile, UsersError};

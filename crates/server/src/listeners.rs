@@ -42,13 +42,15 @@ impl Drop for SocketPath {
     }
 }
 
-/// Which socket to make.
+/// Which Unix socket to make for local callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SocketWish {
+pub enum SocketWish {
     /// This one, or the service does not start.
     Path(PathBuf),
     /// This one if its folder can be written.
     IfPossible(PathBuf),
+    /// None: everybody comes over TCP.
+    None,
 }
 
 impl Listeners {
@@ -67,6 +69,7 @@ impl Listeners {
         let (resolver, resolver_address) = listen(resolver)?;
         let (exporter, exporter_address) = listen(SocketAddr::new(resolver_address.ip(), exporter_port))?;
         let socket = match socket {
+            SocketWish::None => None,
             SocketWish::Path(path) => Some(open_socket(path)?),
             SocketWish::IfPossible(path) => match open_socket(path) {
                 Ok(opened) => Some(opened),

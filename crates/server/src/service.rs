@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -55,8 +54,8 @@ pub struct Settings {
     pub resolver: SocketAddr,
     /// Port of the exporter, 0 for any.
     pub exporter_port: u16,
-    /// The Unix socket; none for the default place where that can be written.
-    pub socket: Option<PathBuf>,
+    /// The Unix socket of local callers.
+    pub socket: SocketWish,
     /// Who may use which interface (wire.md 5.4).
     pub interface_flags: InterfaceFlags,
     /// What audit records are written of (wire.md 5.9).
@@ -70,7 +69,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What `ca.toml` says, on the host of this name.
+    /// What `ca.toml` says, on the host of this name; the socket in its default place where the file names none and that
+    /// can be written.
     #[must_use]
     pub fn from_config(config: &Config, host: String) -> Self {
         Self {
@@ -78,7 +78,11 @@ impl Settings {
             host,
             resolver: config.listeners.listen,
             exporter_port: config.listeners.exporter_port,
-            socket: config.listeners.socket.clone(),
+            socket: match &config.listeners.socket {
+                Some(path) => SocketWish::Path(path.clone()),
+                None if cfg!(unix) => SocketWish::IfPossible(DEFAULT_SOCKET.into()),
+                None => SocketWish::None,
+            },
             interface_flags: InterfaceFlags::from_bits(config.interface_flags),
             audit_filter: config.audit_filter,
             roles: config.roles.clone(),
@@ -224,12 +228,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the listeners for the CA that `store` holds. Opening the store has recovered it and refused a registration
-    /// that is not complete.
+    /// Opens the listeners for the CA that `store` holds, alone or together with others of this process. Opening the
+    /// store has recovered it and refused a registration that is not complete.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(store: Store, settings: Settings) -> Result<Self, StartError> {
+    pub fn start(store: impl Into<Arc<Store>>, settings: Settings) -> Result<Self, StartError> {
+        let store = store.into();
         let host = &settings.host;
         let bad_host = |_| StartError::Host { host: host.clone() };
         let names = UncRoot::new(host.clone()).map_err(|_| StartError::Host { host: host.clone() })?;
@@ -244,11 +249,8 @@ impl Server {
         }
         let objects = Objects::new(settings.limits)
             .map_err(|error| StartError::System { what: "random bytes", source: io::Error::other(error) })?;
-        let socket = match &settings.socket {
-            Some(path) => SocketWish::Path(path.clone()),
-            None => SocketWish::IfPossible(DEFAULT_SOCKET.into()),
-        };
-        let (listeners, addresses) = Listeners::open(settings.resolver, settings.exporter_port, socket)?;
+        let (listeners, addresses) =
+            Listeners::open(settings.resolver, settings.exporter_port, settings.socket.clone())?;
         if let Some(recovered) = &store.opened().recovered {
             audit::restored(settings.audit_filter, recovered.low.number(), recovered.high.number());
         }
@@ -264,7 +266,7 @@ impl Server {
             closing: AtomicBool::new(false),
             wake,
             addresses,
-            store: Arc::new(store),
+            store,
             settings,
         };
         Ok(Self { shared: Arc::new(shared), listeners, woken })
@@ -296,7 +298,8 @@ impl Server {
     }
 
     /// Serves until it is told to stop: by [`Stopper`], a signal, or ServerControl. Then the backup is aborted, callers
-    /// are answered for a little longer, the log is rolled and the database checkpointed.
+    /// are answered for a little longer, the log is rolled and the database checkpointed; closed, too, where nobody else
+    /// holds the store.
     pub fn run(self) -> Stopped {
         let Self { shared, listeners, woken } = self;
         let mut listeners = Some(listeners);

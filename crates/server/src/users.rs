@@ -1,8 +1,8 @@
 //! `users.toml`: the accounts that may log on over TCP. It holds NT hashes, which are as good as passwords.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use certadm_auth::{AccountStore, NtHash, same_name};
 use certadm_proto::csra::Hresult;
 use certadm_proto::csra::flags::Roles;
+use certadm_store::durable;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -45,6 +46,9 @@ pub enum UsersError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The file could not be replaced; it is as it was.
+    #[error("could not change the accounts")]
+    Write(#[source] certadm_store::Error),
     /// The file can be read by others than its owner.
     #[error("{path} can be read by others (mode {mode:o}); it holds what is as good as passwords")]
     Exposed {
@@ -91,6 +95,7 @@ impl UsersError {
     pub fn hresult(&self) -> Hresult {
         match self {
             Self::Io { source, .. } => certadm_store::error::io_hresult(source),
+            Self::Write(error) => error.hresult(),
             Self::Exposed { .. } => Hresult::E_ACCESSDENIED,
             Self::Malformed { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Exists { .. } => Hresult::ERROR_ALREADY_EXISTS,
@@ -102,7 +107,7 @@ impl UsersError {
     #[must_use]
     pub const fn remedy(&self) -> &'static str {
         match self {
-            Self::Io { .. } => "check the path and its permissions",
+            Self::Io { .. } | Self::Write(_) => "check the path and its permissions",
             Self::Exposed { .. } => {
                 "chmod 600 the file, and change the passwords if others could have read it"
             }
@@ -221,36 +226,20 @@ impl UserFile {
         lock.lock().map_err(self.io("lock the folder of"))?;
         let mut users = self.read()?;
         change(&mut users)?;
-        self.write(&users, &lock)
+        self.write(&users)
     }
 
-    fn write(&self, users: &[User], folder: &File) -> Result<(), UsersError> {
+    fn write(&self, users: &[User]) -> Result<(), UsersError> {
         let entry = |user: &User| Entry {
             name: user.name.clone(),
-            nt_hash: HexHash(hex(user.nt_hash.expose())),
+            nt_hash: HexHash(std::mem::take(&mut *user.nt_hash.to_hex())),
             roles: role_names(user.roles).into_iter().map(str::to_owned).collect(),
         };
         let table = Table { user: users.iter().map(entry).collect() };
-        let text =
+        let table =
             Zeroizing::new(toml::to_string(&table).map_err(|error| self.malformed(&error.to_string()))?);
-        let temporary = self.path.with_extension("new");
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(self.io("replace")(error));
-            }
-            _ => {}
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)
-            .map_err(self.io("write"))?;
-        file.write_all(HEAD.as_bytes()).map_err(self.io("write"))?;
-        file.write_all(text.as_bytes()).map_err(self.io("write"))?;
-        file.sync_all().map_err(self.io("flush"))?;
-        fs::rename(&temporary, &self.path).map_err(self.io("replace"))?;
-        folder.sync_all().map_err(self.io("flush the folder of"))
+        let text = Zeroizing::new([HEAD, &table].concat());
+        durable::replace_private(&self.path, text.as_bytes()).map_err(UsersError::Write)
     }
 
     fn parse(&self, entry: Entry) -> Result<User, UsersError> {
@@ -286,11 +275,6 @@ fn check_name(name: &str) -> Result<(), UsersError> {
         return Err(UsersError::Name { name: name.to_owned() });
     }
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// The accounts as the file has them now: it is read again whenever it has changed, so that a right that is taken away

@@ -121,6 +121,9 @@ impl Source for LocalSource {
         let (size, reader) = match reader {
             Ok(opened) => opened,
             Err(error) => {
+                if log.is_none() {
+                    tracing::error!(event = 217, %error, "the database cannot be backed up");
+                }
                 // A damaged log ends the whole backup (certbcli.md 6.5); a missing one is only refused.
                 if error.hresult() == Hresult::LOG_READ_VERIFY_FAILURE {
                     self.fail();
@@ -151,7 +154,9 @@ impl Source for LocalSource {
                 Ok(len)
             }
             Err(error) => {
-                self.open = None;
+                if let Some(Reader::Image(_)) = self.open.take() {
+                    tracing::error!(event = 217, %error, "the database cannot be backed up");
+                }
                 self.sequence.read_failed().map_err(refused(CALL))?;
                 Err(failed(CALL)(error))
             }
@@ -190,7 +195,12 @@ impl Source for LocalSource {
         let deleted = self.backup(CALL)?.truncate().map_err(failed(CALL))?;
         match (deleted.first(), deleted.last()) {
             (Some((first, _)), Some((last, _))) => {
-                tracing::info!(event = 224, first = first.number(), last = last.number(), "logs deleted");
+                let (first, last) = (first.number(), last.number());
+                tracing::info!(event = 224, first, last, "logs deleted");
+                let missing = u64::from(last - first) + 1 - deleted.len() as u64;
+                if missing > 0 {
+                    tracing::warn!(event = 227, first, last, missing, "some logs to delete were not there");
+                }
             }
             _ => tracing::info!(event = 225, "no log can be truncated"),
         }
@@ -230,7 +240,9 @@ impl Source for LocalSource {
         }
         match backup {
             Some(backup) => {
-                backup.end(outcome.mark).map_err(failed(CALL))?;
+                backup.end(outcome.mark).map_err(failed(CALL)).inspect_err(|error| {
+                    tracing::error!(event = 219, %error, code = %error.code, "the backup could not be noted");
+                })?;
                 tracing::info!(event = 213, "backup completed");
                 Ok(())
             }

@@ -19,13 +19,38 @@ pub fn sync_dir(dir: &Path) -> Result<()> {
 /// # Errors
 /// [`crate::Error::Io`]; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_with(path, bytes, OpenOptions::new().write(true).create(true).truncate(true))
+}
+
+/// As [`replace`], for what nobody but the owner may read: the new file has mode 0600 from its first byte on, and is never
+/// one that somebody else has put there before. On Windows the rights of the folder decide.
+///
+/// # Errors
+/// [`crate::Error::Io`]; the old file is then untouched.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = temporary_beside(path);
-    let written = write_new(&temporary, bytes);
-    if written.is_err() {
-        fs::remove_file(&temporary).ok(); // best effort: the write's own error is the one to report
-        return written;
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).during("remove", &temporary);
+        }
+        _ => {}
     }
-    fs::rename(&temporary, path).during("rename into place", path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    replace_with(path, bytes, &options)
+}
+
+/// Writes the file that `options` open beside `path`, and renames it.
+fn replace_with(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
+    let temporary = temporary_beside(path);
+    let placed = write_new(&temporary, bytes, options)
+        .and_then(|()| fs::rename(&temporary, path).during("rename into place", path));
+    if placed.is_err() {
+        fs::remove_file(&temporary).ok(); // best effort: the first error is the one to report
+        return placed;
+    }
     sync_parent(path)
 }
 
@@ -68,9 +93,43 @@ pub(crate) fn temporary_beside(path: &Path) -> std::path::PathBuf {
     name.into()
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).open(path).during("create", path)?;
+fn write_new(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
+    let mut file = options.open(path).during("create", path)?;
     file.write_all(bytes).during("write", path)?;
     file.sync_all().during("flush", path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_private_file_is_its_owners_alone_whatever_lay_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        for content in ["old", "new"] {
+            // What somebody put in the way, and what is replaced, are readable by all.
+            for name in ["secret", "secret.new"] {
+                fs::write(dir.path().join(name), "x").unwrap();
+                fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o644)).unwrap();
+            }
+            replace_private(&path, content.as_bytes()).unwrap();
+            assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), (content, 0o600));
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_put_into_place_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a-folder");
+        fs::create_dir(&path).unwrap();
+        for replace in [replace, replace_private] {
+            assert!(replace(&path, b"x").is_err());
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
+    }
 }

@@ -1,15 +1,15 @@
 //! Reaching a CA over the network, or over the socket of this machine: which one, as whom.
 
-use std::io::IsTerminal;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use certadm_auth::{Credentials, Password};
-use certadm_client::credentials::{account, password_from, password_from_file};
+use certadm_client::credentials::account;
 use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target};
 use clap::Args;
 
 use crate::failure::Failure;
+use crate::secrets::{Prompt, read_password};
 
 /// As whom to log on to a CA over the network; what is left out comes from client.toml, the password also from a prompt.
 #[derive(Debug, Args)]
@@ -63,21 +63,11 @@ impl LoginArgs {
     }
 
     fn password(&self, target: &Target, account: &str) -> Result<Password, Failure> {
-        if let Some(path) = &self.password_file {
-            return Ok(password_from_file(path)?);
-        }
-        if let Some(descriptor) = self.password_fd {
-            // The descriptor by its name: it is the caller's, and stays open.
-            let file = std::fs::File::open(format!("/dev/fd/{descriptor}"))?;
-            return Ok(password_from(file, &format!("descriptor {descriptor}"))?);
-        }
         // The configured file is for the configured account.
-        if let (None, Some(path)) = (&self.user, &target.password_file) {
-            return Ok(password_from_file(path)?);
-        }
-        if !std::io::stdin().is_terminal() {
-            return Err(Failure::usage("no password: give --password-file or --password-fd"));
-        }
-        Ok(Password::new(rpassword::prompt_password(format!("Password of {account}: "))?))
+        let is_configured = self.user.is_none() && self.password_fd.is_none();
+        let configured = target.password_file.as_deref().filter(|_| is_configured);
+        let file = self.password_file.as_deref().or(configured);
+        let mut password = read_password(file, self.password_fd, Prompt::Known(account))?;
+        Ok(Password::new(std::mem::take(&mut *password)))
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use certadm_ca::Config;
 use certadm_proto::csra::flags::InterfaceFlags;
-use certadm_server::{Addresses, Server, Settings};
+use certadm_server::{Addresses, Server, Settings, SocketWish};
 use certadm_store::{Folder, Store};
 use clap::Args;
 use serde_json::json;
@@ -51,8 +51,8 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
     if let Some(port) = args.exporter_port {
         settings.exporter_port = port;
     }
-    if args.socket.is_some() {
-        settings.socket.clone_from(&args.socket);
+    if let Some(socket) = &args.socket {
+        settings.socket = SocketWish::Path(socket.clone());
     }
     if args.allow_remote_backup {
         settings.interface_flags = settings.interface_flags.without(InterfaceFlags::NO_REMOTE_BACKUP);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{Done, Output};
-use crate::secrets::read_password;
+use crate::secrets::{Prompt, read_password};
 
 /// `certadm user`
 #[derive(Debug, Subcommand)]
@@ -94,7 +94,7 @@ fn users_in(dir: &std::path::Path) -> Result<UserFile, Failure> {
 
 fn add(args: &AddArgs, output: Output) -> Result<Done, Failure> {
     let file = users_in(&args.dir)?;
-    let password = read_password(args.password_file.as_deref(), args.password_fd)?;
+    let password = read_password(args.password_file.as_deref(), args.password_fd, Prompt::New)?;
     let roles = args.roles.iter().filter_map(|name| role_named(name)).fold(Roles::NONE, Roles::union);
     let user = User { name: args.name.clone(), nt_hash: NtHash::from_password(&password), roles };
     let result = to_json(&user);

@@ -121,6 +121,8 @@ fn every_verb_prints_what_the_document_shows() {
     check("restore", "restore --from {set} --from {logs} --dir {new}");
     check("restore: dry run", "restore --from {set} --dir {new2} --dry-run");
     check("drill", "drill --size 1MiB --seconds 1 --workers 2");
+    let local = work.result("drill --local --size 1MiB --seconds 1 --workers 2");
+    assert_eq!((&local["passed"], &local["way"]["name"]), (&true.into(), &"local".into()));
     check("man", "man {man}");
     check("An error", "backup --dir {ca} --to {set}");
     fs::write(work.path("pw"), "Pa55-word\n").unwrap();

@@ -1,5 +1,6 @@
 //! The real binary, run as its users run it: what it prints, what it leaves behind, how it ends.
 
+mod capture;
 mod errors;
 mod help;
 mod json_contract;
@@ -9,6 +10,7 @@ mod remote;
 mod secrets;
 mod serve;
 mod support;
+mod tshark;
 mod windows;
 #[path = "../../../set/tests/common/windows.rs"]
 mod windows_files;

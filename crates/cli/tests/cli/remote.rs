@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::serve::Service;
 use crate::support::{Run, Work, command};
 
-const PASSWORD: &str = "Kq9-marker-of-the-password";
+pub(crate) const PASSWORD: &str = "Kq9-marker-of-the-password";
 
 /// The service of a work folder's CA, and where it listens.
 pub(crate) struct Serving {

@@ -7,7 +7,7 @@ use certadm_auth::Flavour;
 use certadm_client::{Error, RemoteCa, Target};
 use certadm_proto::csra::methods::{Request, Response};
 use certadm_proto::csra::{BackupType, Hresult};
-use certadm_proto::dcom::{Iid, Oid, ResolverRequest, SetId};
+use certadm_proto::dcom::{ComVersion, Iid, Oid, ResolverRequest, SetId};
 use certadm_proto::rpc::FaultStatus;
 use certadm_session::Source;
 use certadm_set::{ReadBack, Set, Silent, TakeOptions, take};
@@ -85,6 +85,39 @@ fn logs_only_on_the_older_interface_sends_the_flag_of_the_wire() {
     let calls = calls.lock().unwrap();
     let prepare = Request::BackupPrepare { authority: None, grbit_jet: 1, backup_flags: 0 };
     assert!(calls.contains(&prepare), "{calls:?}");
+}
+
+#[test]
+fn an_object_whose_newer_interface_cannot_be_bound_is_asked_for_the_older() {
+    let (files, calls) = (Files::new(10), Calls::default());
+    let manners = Manners { binds_newer: false, ..Manners::default() };
+    let server = Server::start(manners, move || FakeCa::new(files.clone(), Arc::clone(&calls)));
+    let work = tempfile::tempdir().unwrap();
+    let mut ca = connect(server.target());
+    assert_eq!(ca.interface(), "ICertAdminD");
+    take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+    drop(ca);
+    // Of both interfaces.
+    assert_eq!(server.seen().released, 10);
+}
+
+#[test]
+fn a_server_of_a_lower_version_is_spoken_to_in_it() {
+    for minor in [1, 6] {
+        let (files, calls) = (Files::new(10), Calls::default());
+        let version = ComVersion { major: 5, minor };
+        let manners = Manners { version, ..Manners::default() };
+        let server = Server::start(manners, move || FakeCa::new(files.clone(), Arc::clone(&calls)));
+        let work = tempfile::tempdir().unwrap();
+        let mut ca = connect(server.target());
+        take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+        assert_eq!(server.seen().activated, [Iid::CERT_ADMIN_2]);
+    }
+    // One that names no lower version is not asked twice.
+    let manners = Manners { activation: Some(Hresult::E_ACCESSDENIED), ..Manners::default() };
+    let server = Server::start(manners, || FakeCa::new(Files::new(1), Calls::default()));
+    assert!(RemoteCa::connect(server.target(), Some(credentials())).is_err());
+    assert_eq!(server.seen().connections, 1);
 }
 
 #[test]

@@ -21,9 +21,9 @@ use certadm_proto::dcom::activation::{
     ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult,
 };
 use certadm_proto::dcom::{
-    ComVersion, DualStringArray, Iid, Ipid, ObjRef, Oid, OrpcThat, OrpcThis, Oxid, RemUnknownInterface,
-    RemUnknownRequest, RemUnknownResponse, ResolverRequest, ResolverResponse, ResolverStatus, SetId,
-    StdObjRef, StringBinding,
+    ComVersion, DualStringArray, Iid, Ipid, ObjRef, Oid, OrpcThat, OrpcThis, Oxid, QueryResult,
+    RemUnknownInterface, RemUnknownRequest, RemUnknownResponse, ResolverRequest, ResolverResponse,
+    ResolverStatus, SetId, StdObjRef, StringBinding,
 };
 use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
 use certadm_proto::rpc::{
@@ -56,6 +56,10 @@ pub(crate) trait Script: Send {
 pub(crate) struct Manners {
     /// The newer interface exists.
     pub(crate) second_interface: bool,
+    /// The newer interface, once it was given out, can also be bound.
+    pub(crate) binds_newer: bool,
+    /// The version it speaks: calls by a higher one are refused.
+    pub(crate) version: ComVersion,
     /// The answer to every activation, when it is not success.
     pub(crate) activation: Option<Hresult>,
     /// The host that the exporter's bindings name first.
@@ -70,6 +74,8 @@ impl Default for Manners {
     fn default() -> Self {
         Self {
             second_interface: true,
+            binds_newer: true,
+            version: ComVersion::OURS,
             activation: None,
             binding_host: "elsewhere.example".to_owned(),
             unsealed: false,
@@ -290,7 +296,8 @@ impl Peer {
     }
 
     fn serve(mut self) {
-        let serves = |_: &SyntaxId| true;
+        let binds_newer = self.world.manners.binds_newer;
+        let serves = move |syntax: &SyntaxId| binds_newer || *syntax != Iid::CERT_ADMIN_2.syntax();
         let mut machine = ServerConnection::new(ServerLimits::default(), b"135".to_vec(), 7, serves);
         while let Some((header, mut bytes)) = self.receive() {
             if header.auth_length > 0 && header.kind == PduKind::Request {
@@ -395,7 +402,10 @@ impl Peer {
             self.resolver(call.opnum, &mut reader).write(&mut writer);
             return self.answer(call, &writer.into_bytes(), max);
         }
-        OrpcThis::read(&mut reader).unwrap();
+        let this = OrpcThis::read(&mut reader).unwrap();
+        if self.world.manners.version.minor < this.version.minor {
+            return self.fault(call, FaultStatus::VERSION_MISMATCH);
+        }
         OrpcThat.write(&mut writer);
         match iid {
             Iid::REMOTE_SCM_ACTIVATOR => {
@@ -407,10 +417,21 @@ impl Peer {
                 let request =
                     RemUnknownRequest::read(RemUnknownInterface::RemUnknown, call.opnum, &mut reader)
                         .unwrap();
-                let RemUnknownRequest::Release(references) = request else { panic!("{request:?}") };
-                assert_eq!(references[0].ipid, IPID);
-                self.world.seen.lock().unwrap().released += references[0].public;
-                RemUnknownResponse::Released(Hresult::S_OK).write(&mut writer);
+                match request {
+                    RemUnknownRequest::Release(references) => {
+                        assert_eq!(references[0].ipid, IPID);
+                        self.world.seen.lock().unwrap().released += references[0].public;
+                        RemUnknownResponse::Released(Hresult::S_OK).write(&mut writer);
+                    }
+                    RemUnknownRequest::QueryInterface { ipid, references, interfaces } => {
+                        assert_eq!((ipid, interfaces.as_slice()), (IPID, &[Iid::CERT_ADMIN][..]));
+                        let oxid = Oxid(0x1122_3344_5566_7788);
+                        let reference = StdObjRef { flags: 0, references, oxid, oid: Oid(9), ipid };
+                        let results = vec![QueryResult { code: Hresult::S_OK, reference }];
+                        RemUnknownResponse::Interfaces { results, code: Hresult::S_OK }.write(&mut writer);
+                    }
+                    request => panic!("{request:?}"),
+                }
             }
             _ => {
                 assert_eq!(call.object, Some(IPID.0));
@@ -418,24 +439,18 @@ impl Peer {
                     Reply::Stub(stub) => {
                         writer.bytes(&stub);
                     }
-                    Reply::Fault(status) => {
-                        let fault = FaultBody {
-                            alloc_hint: 32,
-                            context_id: call.context_id,
-                            cancel_count: 0,
-                            status,
-                        };
-                        let body = Body::Fault(fault);
-                        return self.send(
-                            &Pdu { flags: Flags::ONLY, call_id: call.call_id, body, verifier: None },
-                            None,
-                        );
-                    }
+                    Reply::Fault(status) => return self.fault(call, status),
                     Reply::Close => return false,
                 }
             }
         }
         self.answer(call, &writer.into_bytes(), max)
+    }
+
+    fn fault(&mut self, call: &Call<'_>, status: FaultStatus) -> bool {
+        let fault = FaultBody { alloc_hint: 32, context_id: call.context_id, cancel_count: 0, status };
+        let body = Body::Fault(fault);
+        self.send(&Pdu { flags: Flags::ONLY, call_id: call.call_id, body, verifier: None }, None)
     }
 
     fn answer(&mut self, call: &Call<'_>, stub: &[u8], max: u16) -> bool {
@@ -470,7 +485,7 @@ impl Peer {
                 ResolverResponse::Pinged { set: SetId(77), backoff: 0, status }
             }
             ResolverRequest::ServerAlive2 => ResolverResponse::Alive {
-                version: ComVersion::OURS,
+                version: self.world.manners.version,
                 bindings: Some(DualStringArray::default()),
                 status,
             },
@@ -501,7 +516,7 @@ impl Peer {
                     bindings: DualStringArray::new(bindings, Vec::new()).unwrap(),
                     rem_unknown: REM_UNKNOWN,
                     authentication_hint: 2,
-                    version: ComVersion { major: 5, minor: 6 },
+                    version: ComVersion { major: 5, minor: self.world.manners.version.minor.min(6) },
                 },
             }),
             code: Hresult::S_OK,

@@ -1,6 +1,7 @@
 //! The service over loopback, with a client of ours and one of another hand.
 
 mod access;
+mod activation;
 mod interop;
 mod peer;
 mod sequence;

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use certadm_auth::NtHash;
 use certadm_ca::{RolesConfig, ServiceConfig};
 use certadm_proto::csra::flags::{InterfaceFlags, Roles};
-use certadm_server::{Addresses, Limits, Server, Settings, Stopped, Stopper, User, UserFile};
+use certadm_server::{Addresses, Limits, Server, Settings, SocketWish, Stopped, Stopper, User, UserFile};
 use certadm_store::{Folder, Options, Store};
 use tempfile::TempDir;
 
@@ -70,7 +70,7 @@ impl World {
             host: "ca01".into(),
             resolver: "127.0.0.1:0".parse().unwrap(),
             exporter_port: 0,
-            socket: Some(dir.path().join("socket")),
+            socket: SocketWish::Path(dir.path().join("socket")),
             interface_flags: flags,
             audit_filter: 0x7f,
             roles: RolesConfig::default(),

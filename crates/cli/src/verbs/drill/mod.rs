@@ -1,9 +1,10 @@
-//! `certadm drill`: create a CA, issue under load, back up, lose it, restore it, prove it.
+//! `certadm drill`: create a CA, issue under load, back up over the sealed wire, lose it, restore it, prove it.
 
 mod load;
 mod prove;
 mod report;
 mod requests;
+mod wire;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Role};
 use certadm_proto::csra::BackupType;
+use certadm_session::Source;
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;
 use certadm_set::{ReadBack, TakeOptions, Taken, take};
@@ -25,15 +27,20 @@ use crate::output::{Done, Output, human_bytes};
 use crate::verbs::backup::local_source;
 use crate::verbs::{host_name, store_options};
 use load::{Load, Phase, Record};
-use report::Summary;
+use report::{Summary, Way};
+use wire::Wire;
 
 /// `certadm drill`
 #[derive(Debug, Args)]
-#[command(after_help = "Example: certadm drill\nExample: certadm drill --size 1GiB --keep")]
+#[command(after_help = "Example: certadm drill\nExample: certadm drill --size 1GiB --keep\n\
+    The CA is served on a port of loopback, and backed up from there over TCP: authenticated by NTLM, all of it sealed.")]
 pub(crate) struct DrillArgs {
     /// Size of the database before the backup, such as 32MiB or 1GiB
     #[arg(long, value_parser = parse_size, default_value = "32MiB")]
     size: u64,
+    /// Back up from the CA's folder in this process, without service, network and sealing
+    #[arg(long)]
+    local: bool,
     /// Leave the folder of the drill behind
     #[arg(long)]
     keep: bool,
@@ -104,8 +111,17 @@ impl<'a> Drill<'a> {
         let sets: Vec<PathBuf> = ["full", "logs-1", "logs-2"].map(|name| self.root.join(name)).into();
         let store = Arc::new(Store::open(&self.ca, store_options(&self.ca)?)?);
         let filler = self.fill(&store)?;
-        let (full, logs) = self.back_up_under_load(&store, &sets)?;
+        let way = self.way(&store)?;
+        let (full, logs) = self.back_up_under_load(&store, way.as_ref(), &sets)?;
         let lost = self.issue_after_last(&store)?;
+        let way = match way {
+            Some(wire) => {
+                let server = wire.resolver();
+                wire.stop()?;
+                Way::Wire { server }
+            }
+            None => Way::Local,
+        };
         let kept = self.keep_what_no_set_holds()?;
         Arc::into_inner(store).ok_or_else(|| Failure::usage("the store is still in use"))?.close()?;
         fs::remove_dir_all(self.ca.path())?;
@@ -131,6 +147,7 @@ impl<'a> Drill<'a> {
         let crl_number = self.authority.publish_crl(&mut store.writer()?, FileTime::now())?.number;
         store.close()?;
         Ok(Summary {
+            way,
             size: self.args.size,
             filler,
             full,
@@ -182,33 +199,51 @@ impl<'a> Drill<'a> {
     fn back_up_under_load(
         &self,
         store: &Arc<Store>,
+        wire: Option<&Wire>,
         sets: &[PathBuf],
     ) -> Result<(Taken, Vec<Taken>), Failure> {
         let workers = usize::from(self.args.workers);
         let load = Load::start(store, &self.authority, &self.requests, &self.record, workers)?;
         let pause = Duration::from_secs(u64::from(self.args.seconds));
         self.record.during(Phase::Idle, || std::thread::sleep(pause));
-        let full =
-            self.record.during(Phase::FullBackup, || self.back_up(store, &sets[0], BackupType::Full))?;
+        let back_up = |set: &Path, kind| match wire {
+            Some(wire) => self.back_up(&mut wire.connect()?, None, set, kind),
+            None => self.back_up(&mut local_source(store)?, Some(store.folder().crl_dir()), set, kind),
+        };
+        let full = self.record.during(Phase::FullBackup, || back_up(&sets[0], BackupType::Full))?;
         self.record.during(Phase::Idle, || std::thread::sleep(pause / 4));
-        let first =
-            self.record.during(Phase::LogsBackup, || self.back_up(store, &sets[1], BackupType::LogsOnly))?;
+        let first = self.record.during(Phase::LogsBackup, || back_up(&sets[1], BackupType::LogsOnly))?;
         self.record.during(Phase::Idle, || std::thread::sleep(pause / 4));
         load.stop()?;
-        let last = self.back_up(store, &sets[2], BackupType::LogsOnly)?;
+        let last = back_up(&sets[2], BackupType::LogsOnly)?;
         Ok((full, vec![first, last]))
     }
 
-    fn back_up(&self, store: &Arc<Store>, to: &Path, kind: BackupType) -> Result<Taken, Failure> {
-        let mut source = local_source(store)?;
-        let dynamic_dir = Some(store.folder().crl_dir());
+    /// The service that the backups go through, unless they are to go the local way.
+    fn way(&self, store: &Arc<Store>) -> Result<Option<Wire>, Failure> {
+        if self.args.local {
+            self.output.line("Backups go the local way, from the CA's folder.");
+            return Ok(None);
+        }
+        let wire = Wire::start(store)?;
+        self.output.line(format!("Serving it on {}; backups go over TCP, NTLM, sealed.", wire.resolver()));
+        Ok(Some(wire))
+    }
+
+    fn back_up(
+        &self,
+        source: &mut dyn Source,
+        dynamic_dir: Option<PathBuf>,
+        to: &Path,
+        kind: BackupType,
+    ) -> Result<Taken, Failure> {
         let options = TakeOptions {
             kind,
             truncate: kind == BackupType::Full,
             read_back: ReadBack::System,
             dynamic_dir,
         };
-        let taken = take(&mut source, to, &options, &mut self.output.progress())?;
+        let taken = take(source, to, &options, &mut self.output.progress())?;
         let manifest = &taken.manifest;
         self.output.line(format!(
             "Took a {} backup: generations {:x} to {:x}, {} in {:.2} s.",

@@ -1,5 +1,7 @@
 //! The report of a drill: short and honest.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +14,45 @@ use crate::output::{Output, human_bytes};
 use crate::verbs::drill::load::{Phase, Record};
 use crate::verbs::drill::prove::Proof;
 
+/// Which way the backups went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// From the CA's service at this address, over TCP, authenticated by NTLM, at packet privacy.
+    Wire { server: SocketAddr },
+    /// From the CA's folder, in this process.
+    Local,
+}
+
+impl Way {
+    fn to_json(self) -> Value {
+        match self {
+            Self::Wire { server } => json!({
+                "name": "wire",
+                "server": server.to_string(),
+                "authentication": "ntlm",
+                "protection": "privacy",
+            }),
+            Self::Local => {
+                json!({ "name": "local", "server": null, "authentication": null, "protection": null })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wire { server } => {
+                write!(f, "over TCP from the CA's service on {server}, authenticated by NTLM, sealed")
+            }
+            Self::Local => f.write_str("locally, from the CA's folder, without network and sealing"),
+        }
+    }
+}
+
 /// Everything a drill measured.
 pub(crate) struct Summary {
+    pub(crate) way: Way,
     pub(crate) size: u64,
     pub(crate) filler: u64,
     pub(crate) full: Taken,
@@ -59,6 +98,7 @@ impl Summary {
             ));
         }
         output.line("");
+        output.line(format!("Backups went {}.", self.way));
         for taken in std::iter::once(&self.full).chain(&self.logs) {
             let (bytes, seconds) = (taken.manifest.total_size(), taken.duration.as_secs_f64());
             output.line(format!(
@@ -129,6 +169,7 @@ impl Summary {
             "filler_rows": self.filler,
             "phases": phases,
             "backups": backups,
+            "way": self.way.to_json(),
             "verify": self.verified.verdict(),
             "restore": { "bytes": self.restored_bytes, "seconds": self.recovery.as_secs_f64() },
             "proof": {

@@ -1,0 +1,105 @@
+//! The way a drill's backups take by default: the drilled CA behind a service of its own on loopback, and the client that
+//! reaches it over TCP, authenticated and sealed.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use certadm_auth::{AccountName, Credentials, NtHash, Password};
+use certadm_ca::Config;
+use certadm_client::{RemoteCa, ServerName, own_host_name};
+use certadm_proto::csra::flags::{InterfaceFlags, Roles};
+use certadm_server::{Server, Settings, SocketWish, Stopped, Stopper, User, UserFile};
+use certadm_store::Store;
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// The account that the drill's backups log on with. It goes with the CA's folder.
+const ACCOUNT: &str = "drill";
+
+/// A service on loopback, and what it takes to log on there. Dropping it stops the service.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    resolver: SocketAddr,
+    credentials: Credentials,
+    stopper: Stopper,
+    serving: Option<JoinHandle<Stopped>>,
+}
+
+impl Wire {
+    /// Makes an account that may back up and nothing else, and serves the CA on ports of loopback that the system picks.
+    ///
+    /// # Errors
+    /// Those of the account file, of the configuration and of [`Server::start`].
+    pub(crate) fn start(store: &Arc<Store>) -> Result<Self, Failure> {
+        let folder = store.folder();
+        let password = random_password()?;
+        let nt_hash = NtHash::from_password(&password);
+        let user = User { name: ACCOUNT.to_owned(), nt_hash, roles: Roles::OPERATOR };
+        UserFile::in_folder(folder.path()).add(user)?;
+        let mut settings = Settings::from_config(&Config::load(&folder.config_path())?, own_host_name());
+        settings.resolver = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        settings.exporter_port = 0;
+        settings.socket = SocketWish::None;
+        settings.interface_flags = settings.interface_flags.without(InterfaceFlags::NO_REMOTE_BACKUP);
+        let server = Server::start(Arc::clone(store), settings)?;
+        let (resolver, stopper) = (server.addresses().resolver, server.stopper());
+        let serving =
+            std::thread::Builder::new().name("drill-service".to_owned()).spawn(move || server.run())?;
+        let account = AccountName::new("", ACCOUNT);
+        let credentials = Credentials { account, password: Password::new(password.as_str().to_owned()) };
+        Ok(Self { resolver, credentials, stopper, serving: Some(serving) })
+    }
+
+    /// Where the service listens.
+    pub(crate) const fn resolver(&self) -> SocketAddr {
+        self.resolver
+    }
+
+    /// Dials, logs on and activates, as every backup over the network does.
+    ///
+    /// # Errors
+    /// As [`RemoteCa::connect`].
+    pub(crate) fn connect(&self) -> Result<RemoteCa, Failure> {
+        // No configuration: what the user's client.toml says of 127.0.0.1 is not meant for the drill.
+        let name: ServerName = self.resolver.to_string().parse().map_err(certadm_client::Error::from)?;
+        let target = certadm_client::Config::default().target(&name)?;
+        Ok(RemoteCa::connect(target, Some(self.credentials.clone()))?)
+    }
+
+    /// Stops the service and waits for its end.
+    ///
+    /// # Errors
+    /// What kept it from ending in order.
+    pub(crate) fn stop(mut self) -> Result<(), Failure> {
+        self.stopper.stop();
+        let serving = self.serving.take().and_then(|serving| serving.join().ok());
+        match serving {
+            Some(Stopped { close_error: Some(error), .. }) => Err(error.into()),
+            Some(Stopped { all_left: true, .. }) => Ok(()),
+            _ => Err(Failure::usage("the drill's service did not end in order")),
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        if let Some(serving) = self.serving.take() {
+            serving.join().ok(); // the drill has failed already, and says why
+        }
+    }
+}
+
+/// 256 random bits in hex digits.
+fn random_password() -> Result<Zeroizing<String>, Failure> {
+    let mut bytes = Zeroizing::new([0u8; 32]);
+    getrandom::fill(&mut *bytes).map_err(|error| Failure::usage(error.to_string()))?;
+    let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));
+    for byte in *bytes {
+        write!(text, "{byte:02x}").map_err(|error| Failure::usage(error.to_string()))?;
+    }
+    Ok(text)
+}
