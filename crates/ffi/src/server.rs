@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, UdpSocket};
 
-use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target, own_host_name};
+use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target, is_own_name, own_host_name};
 use certadm_proto::csra::Hresult;
 
 /// Whom a name means, by the client's configuration of this process.
@@ -30,11 +30,7 @@ pub(crate) fn is_this_machine(target: &Target) -> bool {
     match host.parse::<IpAddr>() {
         // Only an address of one's own can be bound to.
         Ok(address) => !address.is_unspecified() && UdpSocket::bind((address, 0)).is_ok(),
-        Err(_) => {
-            let own = own_host_name();
-            let label = own.split('.').next().unwrap_or_default();
-            ["localhost", &own, label].iter().any(|name| !name.is_empty() && name.eq_ignore_ascii_case(host))
-        }
+        Err(_) => is_own_name(host, &own_host_name()),
     }
 }
 

@@ -53,9 +53,7 @@ fn context(restore_type: RestoreType) -> Result<RestoreContext, Hresult> {
     let config = Config::load().map_err(|error| error.hresult())?;
     let folder =
         config.ca_dir().filter(|folder| folder.is_dir()).ok_or(Hresult::ERROR_SERVICE_DOES_NOT_EXIST)?;
-    let own = own_host_name();
-    let host = if own.is_empty() { "localhost".to_owned() } else { own };
-    let names = UncRoot::new(host).and_then(|names| names.accepting("localhost"));
+    let names = UncRoot::new(own_host_name()).and_then(|names| names.accepting("localhost"));
     Ok(RestoreContext::prepare(Folder::new(folder), names.map_err(|error| error.hresult())?, restore_type))
 }
 

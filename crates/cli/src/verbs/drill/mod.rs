@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Role};
+use certadm_client::own_host_name;
 use certadm_proto::csra::BackupType;
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;
@@ -23,7 +24,7 @@ use rusqlite::params;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::backup::local_source;
-use crate::verbs::{host_name, store_options};
+use crate::verbs::store_options;
 use load::{Load, Phase, Record};
 use report::Summary;
 
@@ -115,7 +116,7 @@ impl<'a> Drill<'a> {
         self.output.line(format!("Verified the sets: {}.", verified.verdict()));
         let begun = Instant::now();
         let plan = plan(&sets, self.ca.path(), false)?;
-        let restored = plan.execute(&host_name(), &mut self.output.progress())?;
+        let restored = plan.execute(&own_host_name(), &mut self.output.progress())?;
         for (path, bytes) in kept {
             fs::write(path, bytes)?;
         }
