@@ -1,7 +1,7 @@
 //! Secrets come from a file, a descriptor or a prompt; never from the command line or the environment (invariant 10).
 
+use std::fs::File;
 use std::io::{IsTerminal, Read};
-use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Passphrase;
@@ -9,6 +9,9 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+
+/// The number of an open descriptor.
+pub(crate) type Descriptor = i32;
 
 /// The longest password of an account, in bytes.
 const MAX_PASSWORD: usize = 1024;
@@ -21,7 +24,7 @@ pub(crate) struct PassphraseArgs {
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Open descriptor to read the passphrase from
     #[arg(long, value_name = "N")]
-    pub(crate) passphrase_fd: Option<RawFd>,
+    pub(crate) passphrase_fd: Option<Descriptor>,
 }
 
 impl PassphraseArgs {
@@ -47,8 +50,7 @@ impl PassphraseArgs {
             return Ok(Passphrase::from_file(path)?);
         }
         if let Some(descriptor) = self.passphrase_fd {
-            // The descriptor by its name: it is the caller's, and stays open.
-            return Ok(Passphrase::from_reader(std::fs::File::open(format!("/dev/fd/{descriptor}"))?)?);
+            return Ok(Passphrase::from_reader(open_descriptor(descriptor)?)?);
         }
         if !std::io::stdin().is_terminal() {
             return Err(Failure::usage("no passphrase: give --passphrase-file or --passphrase-fd"));
@@ -61,6 +63,17 @@ impl PassphraseArgs {
     }
 }
 
+/// Opens a descriptor of the caller by its name, so that his own stays open.
+///
+/// # Errors
+/// When there is no such descriptor; always on Windows, whose programs are handed none by number.
+pub(crate) fn open_descriptor(descriptor: Descriptor) -> Result<File, Failure> {
+    if cfg!(unix) {
+        return Ok(File::open(format!("/dev/fd/{descriptor}"))?);
+    }
+    Err(Failure::usage("descriptors have no numbers on this system: give a file instead"))
+}
+
 /// Reads the password of an account: from the file, from the descriptor, or, on a terminal, from a prompt that asks
 /// twice.
 ///
@@ -68,9 +81,13 @@ impl PassphraseArgs {
 /// As [`PassphraseArgs::read_new`], and when it is empty or no UTF-8.
 pub(crate) fn read_password(
     file: Option<&Path>,
-    descriptor: Option<RawFd>,
+    descriptor: Option<Descriptor>,
 ) -> Result<Zeroizing<String>, Failure> {
-    let source = file.map(Path::to_owned).or(descriptor.map(|number| format!("/dev/fd/{number}").into()));
+    let source = match (file, descriptor) {
+        (Some(path), _) => Some(File::open(path)?),
+        (None, Some(descriptor)) => Some(open_descriptor(descriptor)?),
+        (None, None) => None,
+    };
     let Some(source) = source else {
         if !std::io::stdin().is_terminal() {
             return Err(Failure::usage("no password: give --password-file or --password-fd"));
@@ -83,7 +100,7 @@ pub(crate) fn read_password(
     };
     // A password that does not fit is cut off by the reader, and then refused for its length.
     let mut text = Zeroizing::new(String::with_capacity(MAX_PASSWORD + 3));
-    std::fs::File::open(source)?.take(MAX_PASSWORD as u64 + 3).read_to_string(&mut text)?;
+    source.take(MAX_PASSWORD as u64 + 3).read_to_string(&mut text)?;
     let password = text.strip_suffix('\n').unwrap_or(&text);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.is_empty() || MAX_PASSWORD < password.len() || password.contains(['\n', '\0']) {

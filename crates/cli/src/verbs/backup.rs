@@ -64,7 +64,7 @@ fn take_from(
 /// The server object of a CA on this machine.
 pub(crate) fn local_source(store: &Arc<Store>) -> Result<LocalSource, Failure> {
     let host = own_host_name();
-    let names = UncRoot::new(host.clone())
+    let names = UncRoot::of_this_system(host.clone())
         .map_err(|_| Failure::usage(format!("the host name {host:?} cannot be used")))?;
     Ok(LocalSource::new(Arc::clone(store), names))
 }

@@ -1,7 +1,6 @@
 //! Reaching a CA over the network, or over the socket of this machine: which one, as whom.
 
 use std::io::IsTerminal;
-use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use certadm_auth::{Credentials, Password};
@@ -10,6 +9,7 @@ use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target};
 use clap::Args;
 
 use crate::failure::Failure;
+use crate::secrets::{Descriptor, open_descriptor};
 
 /// As whom to log on to a CA over the network; what is left out comes from client.toml, the password also from a prompt.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(crate) struct LoginArgs {
     password_file: Option<PathBuf>,
     /// Open descriptor to read the account's password from
     #[arg(long, value_name = "N", requires = "server")]
-    password_fd: Option<RawFd>,
+    password_fd: Option<Descriptor>,
 }
 
 impl LoginArgs {
@@ -67,8 +67,7 @@ impl LoginArgs {
             return Ok(password_from_file(path)?);
         }
         if let Some(descriptor) = self.password_fd {
-            // The descriptor by its name: it is the caller's, and stays open.
-            let file = std::fs::File::open(format!("/dev/fd/{descriptor}"))?;
+            let file = open_descriptor(descriptor)?;
             return Ok(password_from(file, &format!("descriptor {descriptor}"))?);
         }
         // The configured file is for the configured account.
