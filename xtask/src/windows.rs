@@ -143,8 +143,10 @@ fn try_out(workspace: &Workspace, folder: &Path, bundle: &Path) -> Result<Outcom
         _ => Ok(()),
     };
     remove()?;
-    let mut cargo = workspace.cargo(&["test", "--locked", "--no-fail-fast", "--package", "certadm-ffi"]);
-    cargo.args(["--test", "suite", "--", "--ignored", "windows::"]);
+    // The whole workspace, so that nothing is built again with other features than before.
+    let mut cargo =
+        workspace.cargo(&["test", "--locked", "--no-fail-fast", "--workspace", "--test", "suite"]);
+    cargo.args(["--", "--ignored", "windows::"]);
     let outcome = process::count(cargo.env(BUNDLE_VARIABLE, bundle).env(PREFIX_VARIABLE, &prefix))?;
     if outcome.0.run() == 0 && outcome.1.is_ok() {
         return Err(Failure::new("no test for Windows was found in certadm-ffi"));

@@ -303,7 +303,7 @@ fn the_command_does_its_work() {
     for line in ["list set requests --csv", "list CertLog.edb certificates --csv", "completions bash"] {
         assert_eq!(windows.certadm(line), windows.world.certadm(line).replace("\r\n", "\n"), "{line}");
     }
-    let restored = windows.certadm("restore --from set --dir ca");
+    let restored = windows.certadm("restore --from set --dir ca --force");
     assert!(restored.to_lowercase().contains("restored"), "{restored}");
     let drilled = windows.certadm("drill");
     assert!(drilled.contains("Drill PASSED"), "{drilled}");
