@@ -101,9 +101,16 @@ static int read_map(const char *folder, struct map *map)
 static char *local_path(const WCHAR *unc)
 {
     char *text = narrow_of(unc);
-#if !defined(_WIN32)
-    /* \\host\root$\srv\ca stands for /srv/ca */
     char *host_end = text && !strncmp(text, "\\\\", 2) ? strchr(text + 2, '\\') : NULL;
+#if defined(_WIN32)
+    /* \\host\C$\ca stands for C:\ca */
+    if (host_end && host_end[1] && host_end[2] == '$') {
+        text[0] = host_end[1];
+        text[1] = ':';
+        memmove(text + 2, host_end + 3, strlen(host_end + 3) + 1);
+    }
+#else
+    /* \\host\root$\srv\ca stands for /srv/ca */
     char *path = host_end ? strchr(host_end + 1, '\\') : NULL;
     if (path) {
         memmove(text, path, strlen(path) + 1);

@@ -16,6 +16,7 @@ mod spdx;
 mod suites;
 mod tally;
 mod test;
+mod windows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -26,13 +27,14 @@ use workspace::Workspace;
 const HELP: &str = "\
 usage: cargo xtask <verb>
 
-  test                     set-up, format, lint, every test, fuzz smoke, licences, documentation
+  test                     set-up, format, lint, every test, Windows, fuzz smoke, licences, documentation
   setup                    only the set-up: look for what the suites need, install what is missing
   fmt                      format everything in place
   lint                     clippy, with warnings as errors
   fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (30 s)
   lock                     bring fuzz/Cargo.lock in line with Cargo.lock
   install --prefix DIR     command, C library, header, manual pages, completions and unit (--profile dev: a debug build)
+  windows [--profile dev]  library and command for Windows in target/windows/certadm, tried out under Wine
   bench [ARGUMENT]...      run the benchmarks (release build), with these arguments
   help                     this text
 
@@ -71,6 +73,8 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["fuzz", seconds, target] => fuzz::run(&workspace, fuzz::seconds(seconds)?, Some(target))?,
         ["install", "--prefix", prefix] => install::run(&workspace, prefix, "release")?,
         ["install", "--prefix", prefix, "--profile", profile] => install::run(&workspace, prefix, profile)?,
+        ["windows"] => return Ok(windows::alone(&workspace, windows::Build::Release)),
+        ["windows", "--profile", "dev"] => return Ok(windows::alone(&workspace, windows::Build::Quick)),
         ["bench", arguments @ ..] => {
             let mut cargo = workspace.cargo(&["run", "--release", "--package", "certadm-bench", "--"]);
             process::run(cargo.args(arguments))?;

@@ -45,6 +45,29 @@ const NEEDS: &[Need] = &[
     Need::new("borgbackup", Evidence::Program("borg"), "a peer of the benchmarks"),
 ];
 
+/// What `windows` needs beside it. The compiler is the one that Debian keeps for its browsers, newer than its own.
+const WINDOWS_NEEDS: &[Need] = &[
+    Need::new(
+        "rustc-web",
+        Evidence::File("/usr/bin/rustc"),
+        "a compiler whose standard library is there as source",
+    ),
+    Need::new("cargo-web", Evidence::File("/usr/bin/cargo"), "a cargo that goes with it"),
+    Need::new(
+        "rust-web-src",
+        Evidence::File("/usr/lib/rustlib/src/rust/library/std/Cargo.toml"),
+        "the standard library as source",
+    ),
+    Need::new("gcc-mingw-w64-x86-64", Evidence::Program("x86_64-w64-mingw32-gcc"), "linking for Windows"),
+    Need::new(
+        "mingw-w64-x86-64-dev",
+        Evidence::File("/usr/x86_64-w64-mingw32/include/windows.h"),
+        "the headers of Windows",
+    ),
+    Need::new("wine64", Evidence::File("/usr/lib/wine/wine64"), "running what was built for Windows"),
+    Need::new("wine", Evidence::Program("wine"), "the command for it"),
+];
+
 /// Samba's host of RPC services, which is not on the search path.
 const SAMBA_RPC: &str = "/usr/libexec/samba/samba-dcerpcd";
 
@@ -67,7 +90,7 @@ pub(crate) struct Installed {
 
 /// Looks for everything the steps need, installs what is missing, and says so.
 pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {
-    debian_packages()?;
+    debian_packages(NEEDS)?;
     lockfiles::fetch(workspace)?;
     let python = python_environment(workspace)?;
     let nextest = has_tool(workspace, "nextest");
@@ -76,6 +99,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {
         if nextest { "cargo nextest" } else { "cargo test (cargo-nextest is not installed; it need not be)" }
     );
     Ok(Installed { python, nextest, deny: cargo_deny(workspace)? })
+}
+
+/// Looks for what a build for Windows needs, installs what is missing, and says so.
+pub(crate) fn for_windows() -> Result<()> {
+    debian_packages(WINDOWS_NEEDS)
 }
 
 impl Need {
@@ -99,10 +127,10 @@ fn on_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn debian_packages() -> Result<()> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !need.is_met()).collect();
+fn debian_packages(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_met()).collect();
     if missing.is_empty() {
-        println!("Debian packages: all {} are there", NEEDS.len());
+        println!("Debian packages: all {} are there", needs.len());
         return Ok(());
     }
     for need in &missing {
@@ -124,7 +152,8 @@ fn debian_packages() -> Result<()> {
         process::run(command.args(words).args(arguments))
     };
     apt_get(&["update"])?;
-    apt_get(&[&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat())?;
+    // Nothing is removed for it, such as another compiler: then this fails, and whoever owns the machine decides.
+    apt_get(&[&["install", "-y", "--no-install-recommends", "--no-remove"], packages.as_slice()].concat())?;
     match missing.iter().find(|need| !need.is_met()) {
         Some(need) => {
             Err(Failure::new(format!("{} is installed, but what it should bring is not there", need.package)))

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::failure::Result;
 use crate::journal::Journal;
 use crate::workspace::Workspace;
-use crate::{fuzz, licences, setup, suites};
+use crate::{fuzz, licences, setup, suites, windows};
 
 /// Runs every step until one fails. The last line printed is `N passed, N failed`, and `, N skipped` when there are some;
 /// format, lint, licences, documentation and each fuzz target count as one test each.
@@ -15,7 +15,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         Err(_) => fuzz::DEFAULT_SECONDS,
     };
     let mut journal = Journal::default();
-    let mut interop = 0;
+    let mut ran_later = 0;
     if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
         journal.check("format", || suites::format(workspace, suites::Formatting::Check));
         journal.check("lint", || suites::lint(workspace));
@@ -23,11 +23,16 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         journal.step("tests", || suites::test(workspace, &installed));
         journal.step("interop tests", || {
             let (tally, ended) = suites::interop(workspace, &installed)?;
-            interop = tally.run();
+            ran_later += tally.run();
+            Ok((tally, ended))
+        });
+        journal.step("windows", || {
+            let (tally, ended) = windows::run(workspace, windows::Build::Quick)?;
+            ran_later += tally.run();
             Ok((tally, ended))
         });
         journal.step("fuzz smoke", || fuzz::smoke(workspace, fuzz_seconds));
         journal.check("documentation", || suites::documentation(workspace));
     }
-    Ok(journal.close(interop))
+    Ok(journal.close(ran_later))
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Who may read a new file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// The owner alone (mode 0600).
+    /// The owner alone (mode 0600); on Windows whom the folder allows.
     Owner,
     /// Everybody, within the umask (mode 0644).
     Public,
@@ -75,13 +75,16 @@ fn write_synced(path: &Path, content: &[u8], access: Access) -> Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(match access {
+    std::os::unix::fs::OpenOptionsExt::mode(
+        &mut options,
+        match access {
             Access::Owner => 0o600,
             Access::Public => 0o644,
-        });
-    }
+        },
+    );
+    // Windows gives a new file the rights of its folder.
+    #[cfg(not(unix))]
+    let _ = access;
     let mut file = options.open(path).map_err(Error::io("create", path))?;
     file.write_all(content).map_err(Error::io("write", path))?;
     file.sync_all().map_err(Error::io("sync", path))

@@ -17,6 +17,7 @@ use crate::output::{Done, Output};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    #[cfg(unix)]
     leave_no_core_dump();
     if !matches!(cli.command, Command::Serve(_)) {
         log_to_stderr();
@@ -45,7 +46,8 @@ fn main() -> ExitCode {
     ExitCode::from(output.finish(name, outcome) as u8)
 }
 
-/// A core dump would hold passphrase and key (invariant 10).
+/// A core dump would hold passphrase and key (invariant 10). Windows writes none unless an administrator sets it up.
+#[cfg(unix)]
 fn leave_no_core_dump() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     // Lowering a limit is always allowed; were it not, the command would still be of use.

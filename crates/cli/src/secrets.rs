@@ -1,7 +1,7 @@
 //! Secrets come from a file, a descriptor or a prompt; never from the command line or the environment (invariant 10).
 
+use std::fs::File;
 use std::io::IsTerminal;
-use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Passphrase;
@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
+/// The number of an open descriptor.
+pub(crate) type Descriptor = i32;
+
 /// Where a passphrase comes from; a prompt on a terminal where neither is given.
 #[derive(Debug, Args)]
 pub(crate) struct PassphraseArgs {
@@ -19,7 +22,7 @@ pub(crate) struct PassphraseArgs {
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Open descriptor to read the passphrase from
     #[arg(long, value_name = "N")]
-    pub(crate) passphrase_fd: Option<RawFd>,
+    pub(crate) passphrase_fd: Option<Descriptor>,
 }
 
 impl PassphraseArgs {
@@ -45,8 +48,7 @@ impl PassphraseArgs {
             return Ok(Passphrase::from_file(path)?);
         }
         if let Some(descriptor) = self.passphrase_fd {
-            // The descriptor by its name: it is the caller's, and stays open.
-            return Ok(Passphrase::from_reader(std::fs::File::open(format!("/dev/fd/{descriptor}"))?)?);
+            return Ok(Passphrase::from_reader(open_descriptor(descriptor)?)?);
         }
         if !std::io::stdin().is_terminal() {
             return Err(Failure::usage("no passphrase: give --passphrase-file or --passphrase-fd"));
@@ -68,6 +70,17 @@ pub(crate) enum Prompt<'a> {
     New,
 }
 
+/// Opens a descriptor of the caller by its name, so that his own stays open.
+///
+/// # Errors
+/// When there is no such descriptor; always on Windows, whose programs are handed none by number.
+pub(crate) fn open_descriptor(descriptor: Descriptor) -> Result<File, Failure> {
+    if cfg!(unix) {
+        return Ok(File::open(format!("/dev/fd/{descriptor}"))?);
+    }
+    Err(Failure::usage("descriptors have no numbers on this system: give a file instead"))
+}
+
 /// Reads the password of an account: from the file, from the descriptor, or, on a terminal, from a prompt.
 ///
 /// # Errors
@@ -75,15 +88,14 @@ pub(crate) enum Prompt<'a> {
 /// differ, and for what can be nobody's password: [`certadm_client::credentials::read_password`].
 pub(crate) fn read_password(
     file: Option<&Path>,
-    descriptor: Option<RawFd>,
+    descriptor: Option<Descriptor>,
     prompt: Prompt<'_>,
 ) -> Result<Zeroizing<String>, Failure> {
     if let Some(path) = file {
-        return Ok(credentials::read_password(std::fs::File::open(path)?, &path.display().to_string())?);
+        return Ok(credentials::read_password(File::open(path)?, &path.display().to_string())?);
     }
     if let Some(descriptor) = descriptor {
-        // The descriptor by its name: it is the caller's, and stays open.
-        let file = std::fs::File::open(format!("/dev/fd/{descriptor}"))?;
+        let file = open_descriptor(descriptor)?;
         return Ok(credentials::read_password(file, &format!("descriptor {descriptor}"))?);
     }
     if !std::io::stdin().is_terminal() {

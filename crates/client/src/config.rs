@@ -28,8 +28,6 @@ use crate::target::{Endpoint, Target, Timeouts};
 
 /// Where the service's socket is unless something says otherwise (design.md "The command").
 pub const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
-/// Where the services of this machine keep the folders of their CAs (the unit `certadm@.service`).
-pub const DEFAULT_CA_DIRS: &str = "/var/lib/certadm";
 /// The port of an object resolver (wire.md 1.5).
 pub const RESOLVER_PORT: u16 = 135;
 /// A configuration is not longer than this, in bytes.
@@ -73,8 +71,9 @@ enum Mechanism {
 
 impl Config {
     /// Reads the configuration of this user: the file that `CERTADM_CONFIG` names, alone; else
-    /// `~/.config/certadm/client.toml` laid over `/etc/certadm/client.toml`. A file that is not there is empty, but
-    /// for one that `CERTADM_CONFIG` names.
+    /// `~/.config/certadm/client.toml` laid over `/etc/certadm/client.toml`, on Windows `%APPDATA%\certadm\client.toml`
+    /// over `%ProgramData%\certadm\client.toml`. A file that is not there is empty, but for one that `CERTADM_CONFIG`
+    /// names.
     ///
     /// # Errors
     /// [`Error::Config`].
@@ -123,10 +122,10 @@ impl Config {
     }
 
     /// The folder of the CA on this machine, where a restore is registered: what is configured, else the one folder
-    /// below [`DEFAULT_CA_DIRS`] when there is exactly one.
+    /// below [`default_ca_dirs`] when there is exactly one.
     #[must_use]
     pub fn ca_dir(&self) -> Option<PathBuf> {
-        self.ca_dir.clone().or_else(|| only_folder(Path::new(DEFAULT_CA_DIRS)))
+        self.ca_dir.clone().or_else(|| only_folder(&default_ca_dirs()))
     }
 
     fn target_on(&self, name: &ServerName, own_name: &str) -> Result<Target, Error> {
@@ -192,6 +191,19 @@ impl Mechanism {
     }
 }
 
+/// Where the services of this machine keep the folders of their CAs: `/var/lib/certadm`, as the unit `certadm@.service`
+/// says; on Windows `%ProgramData%\certadm`.
+#[must_use]
+pub fn default_ca_dirs() -> PathBuf {
+    if cfg!(windows) { program_data() } else { PathBuf::from("/var/lib/certadm") }
+}
+
+/// Our folder for what belongs to the machine and to no user of it, on Windows.
+fn program_data() -> PathBuf {
+    let parent = std::env::var_os("ProgramData").filter(|parent| !parent.is_empty());
+    PathBuf::from(parent.unwrap_or_else(|| r"C:\ProgramData".into())).join("certadm")
+}
+
 /// The one folder in `parent`; none when there are several, or none at all.
 fn only_folder(parent: &Path) -> Option<PathBuf> {
     let mut folders =
@@ -203,15 +215,10 @@ fn only_folder(parent: &Path) -> Option<PathBuf> {
 fn standard_files() -> Vec<PathBuf> {
     let variable = if cfg!(windows) { "APPDATA" } else { "HOME" };
     let home = std::env::var_os(variable).filter(|home| !home.is_empty()).map(PathBuf::from);
-    let user = if cfg!(windows) {
-        home.map(|home| home.join("certadm"))
-    } else {
-        home.map(|home| home.join(".config/certadm"))
-    };
-    user.into_iter()
-        .map(|folder| folder.join("client.toml"))
-        .chain([PathBuf::from("/etc/certadm/client.toml")])
-        .collect()
+    let below_home = if cfg!(windows) { "certadm" } else { ".config/certadm" };
+    let machine = if cfg!(windows) { program_data() } else { PathBuf::from("/etc/certadm") };
+    let user = home.map(|home| home.join(below_home));
+    user.into_iter().chain([machine]).map(|folder| folder.join("client.toml")).collect()
 }
 
 #[cfg(test)]

@@ -36,6 +36,6 @@ mod target;
 pub use ca::RemoteCa;
 pub use config::Config;
 pub use error::Error;
-pub use name::{NameError, ServerName, own_host_name};
+pub use name::{NameError, ServerName, is_own_name, own_host_name};
 pub use refusal::Gate;
 pub use target::{Endpoint, Target, Timeouts};

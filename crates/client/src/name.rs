@@ -75,11 +75,7 @@ impl ServerName {
     /// without a port (certbcli.md D6). An address never does.
     #[must_use]
     pub fn is_local(&self, own_name: &str) -> bool {
-        let own_label = own_name.split('.').next().unwrap_or_default();
-        self.port.is_none()
-            && [".", "localhost", own_name, own_label]
-                .iter()
-                .any(|local| !local.is_empty() && local.eq_ignore_ascii_case(&self.host))
+        self.port.is_none() && is_own_name(&self.host, own_name)
     }
 }
 
@@ -152,13 +148,24 @@ impl fmt::Display for ServerName {
     }
 }
 
-/// The name of this machine as the system knows it; empty where it knows none.
+/// The name of this machine as the system knows it; `localhost` where it knows none.
 #[must_use]
 pub fn own_host_name() -> String {
     #[cfg(unix)]
-    return rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     #[cfg(not(unix))]
-    return std::env::var("COMPUTERNAME").unwrap_or_default();
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}
+
+/// Whether `host` names the machine called `own_name`: `localhost`, `.`, that name or its first label, in any case. No
+/// name is looked up, and an address never is one.
+#[must_use]
+pub fn is_own_name(host: &str, own_name: &str) -> bool {
+    let own_label = own_name.split('.').next().unwrap_or_default();
+    [".", "localhost", own_name, own_label]
+        .iter()
+        .any(|own| !own.is_empty() && own.eq_ignore_ascii_case(host))
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
-//! Where a restore is registered on this machine: the folder of a CA of ours, or the registry of Windows.
+//! Where a restore is registered on this machine: the folder of a CA of ours, on Windows too (certbcli.md D16 to D21). What a
+//! Windows CA reads from its registry at a restart is not published in enough detail to be written there (9.3).
 
-#[cfg(unix)]
-#[path = "registrar/folder.rs"]
-mod place;
-#[cfg(not(unix))]
-#[path = "registrar/missing.rs"]
-mod place;
-
-pub(crate) use place::Registrar;
+use certadm_client::{Config, own_host_name};
+use certadm_proto::csra::registration::Registration;
+use certadm_proto::csra::unc::UncRoot;
+use certadm_proto::csra::{Hresult, RestoreType};
+use certadm_session::restore::RestoreContext;
+use certadm_store::{Error, Folder};
 
 /// The two ways to register (certbcli.md 6.14, 6.15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,4 +15,56 @@ pub(crate) enum Form {
     Record,
     /// RestoreRegisterThroughFile: a request that the service takes over at its start.
     File,
+}
+
+/// Registers restores of one context.
+#[derive(Debug)]
+pub(crate) struct Registrar {
+    restore_type: RestoreType,
+    /// From the first registration on, so that a second map in the same context is noticed.
+    context: Option<RestoreContext>,
+}
+
+impl Registrar {
+    /// A registrar that has registered nothing yet. Touches nothing.
+    pub(crate) const fn new(restore_type: RestoreType) -> Self {
+        Self { restore_type, context: None }
+    }
+
+    /// Records a restore to be carried out at the CA's next start. The CA is kept down only while this runs, and from
+    /// then on by the pending registration itself.
+    ///
+    /// # Errors
+    /// 0x80070424 when no CA is known here, else those of D16 in their order.
+    pub(crate) fn record(&mut self, form: Form, arguments: Registration) -> Result<(), Hresult> {
+        let context = match &mut self.context {
+            Some(context) => context,
+            None => self.context.insert(context(self.restore_type)?),
+        };
+        context.through_file(form == Form::File);
+        let registered = context.register(arguments).map(drop).map_err(|error| code(&error));
+        context.release();
+        registered
+    }
+
+    /// The outcome of the copying, for whatever registration is pending here.
+    ///
+    /// # Errors
+    /// `E_UNEXPECTED` when none is, 0x80070424 when no CA is known here.
+    pub(crate) fn complete(&self, outcome: Hresult) -> Result<(), Hresult> {
+        context(self.restore_type)?.complete(outcome).map_err(|error| code(&error))
+    }
+}
+
+/// A context on the CA that the configuration knows.
+fn context(restore_type: RestoreType) -> Result<RestoreContext, Hresult> {
+    let config = Config::load().map_err(|error| error.hresult())?;
+    let folder =
+        config.ca_dir().filter(|folder| folder.is_dir()).ok_or(Hresult::ERROR_SERVICE_DOES_NOT_EXIST)?;
+    let names = UncRoot::of_this_system(own_host_name()).and_then(|names| names.accepting("localhost"));
+    Ok(RestoreContext::prepare(Folder::new(folder), names.map_err(|error| error.hresult())?, restore_type))
+}
+
+fn code(error: &Error) -> Hresult {
+    error.hresult()
 }

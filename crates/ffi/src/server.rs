@@ -1,9 +1,12 @@
 //! Server names of the C API, and whom they mean (certbcli.md D6, D27).
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target, own_host_name};
+use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target, is_own_name, own_host_name};
 use certadm_proto::csra::Hresult;
+
+/// A port to name where a port has to be named: that of the discard protocol.
+const DISCARD: u16 = 9;
 
 /// Whom a name means, by the client's configuration of this process.
 ///
@@ -28,14 +31,22 @@ pub(crate) fn connect(target: Target) -> Result<RemoteCa, Hresult> {
 pub(crate) fn is_this_machine(target: &Target) -> bool {
     let Endpoint::Tcp { host, .. } = &target.endpoint else { return true };
     match host.parse::<IpAddr>() {
-        // Only an address of one's own can be bound to.
-        Ok(address) => !address.is_unspecified() && UdpSocket::bind((address, 0)).is_ok(),
-        Err(_) => {
-            let own = own_host_name();
-            let label = own.split('.').next().unwrap_or_default();
-            ["localhost", &own, label].iter().any(|name| !name.is_empty() && name.eq_ignore_ascii_case(host))
-        }
+        Ok(address) => is_own_address(address),
+        Err(_) => is_own_name(host, &own_host_name()),
     }
+}
+
+/// Whoever turns to an address of his own comes from that very address. Nothing is sent.
+fn is_own_address(address: IpAddr) -> bool {
+    let anywhere: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let towards = |socket: UdpSocket| {
+        socket.connect((address, DISCARD))?;
+        socket.local_addr()
+    };
+    address.is_loopback()
+        || !address.is_unspecified()
+            && UdpSocket::bind((anywhere, 0)).and_then(towards).is_ok_and(|own| own.ip() == address)
 }
 
 fn code(error: &Error) -> Hresult {

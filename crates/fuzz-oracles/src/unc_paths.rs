@@ -9,6 +9,7 @@ pub(crate) fn run(data: &[u8]) {
     let Ok(root) = UncRoot::new(host) else {
         return;
     };
+    drives(&root.clone().with_drives(), host, path);
     if let Ok(unc) = root.to_unc(path) {
         assert_eq!(host_of(&unc), Some(host));
         assert_eq!(root.to_path(&unc).as_deref(), Ok(without_trailing(path, '/')));
@@ -18,6 +19,20 @@ pub(crate) fn run(data: &[u8]) {
         check_path(&local);
         let unc = root.to_unc(&local);
         assert_eq!(unc.and_then(|unc| root.to_path(&unc)), Ok(local));
+    }
+}
+
+/// The same on a host with drive letters, where a slash may stand for a backslash.
+fn drives(root: &UncRoot, host: &str, path: &str) {
+    let own = root.to_path(path).ok();
+    for local in [root.to_unc(path).is_ok().then(|| path.to_owned()), own].into_iter().flatten() {
+        assert!(root.is_own_form(&local), "{local:?}");
+        let unc = root.to_unc(&local).expect("it has just been one or come from one");
+        assert_eq!(host_of(&unc), Some(host));
+        let again = root.to_path(&unc).expect("what goes there comes back");
+        assert!(!again[2..].contains([':', '/', '\0']), "{again:?}");
+        assert!(!again.split('\\').any(|part| part == "." || part == ".."), "{again:?}");
+        assert_eq!(root.to_unc(&again), Ok(unc));
     }
 }
 

@@ -325,3 +325,48 @@ fn the_record_decides_how_the_service_starts() {
         StartDecision::RemoveRecord
     );
 }
+
+/// On a host with drive letters names are the same in upper and lower case, and either slash separates.
+#[test]
+fn drives_have_the_same_rules() {
+    let names = UncRoot::new("ca1.example.test").unwrap().with_drives();
+    let on_windows = |existing: Option<&RestoreRecord>, registration: Registration| {
+        let target = Target {
+            names: &names,
+            database_directory: r"C:\ca\database",
+            log_directory: r"C:\ca\log",
+            checkpoint_directory: r"C:\ca\log",
+        };
+        on_stopped_ca(|circumstances| {
+            register(existing, registration, &Circumstances { target, ..circumstances })
+        })
+    };
+    let to = |path: &str| Registration { map: Some(vec![map(Some(OLD), Some(path))]), ..full(1, 2) };
+    for path in [
+        r"C:\ca\database\CA.db",
+        r"c:/CA/Database/CA.db",
+        r"\\ca1.example.test\C$\ca\database\CA.db",
+        r"\\OLD.example.test\c$\Ca\DATABASE\CA.db",
+    ] {
+        assert!(on_windows(None, to(path)).is_ok(), "{path}");
+    }
+    for path in [
+        r"D:\ca\database\CA.db",
+        r"C:\ca\log\CA.db",
+        r"C:\ca\database\..\database\CA.db",
+        r"C:\ca\database\CA.db:stream",
+        r"\ca\database\CA.db",
+        "/ca/database/CA.db",
+        r"\\ca2.example.test\C$\ca\database\CA.db",
+        NEW,
+    ] {
+        assert_eq!(on_windows(None, to(path)), Err(Hresult::E_INVALIDARG), "{path}");
+    }
+    let full =
+        complete(Some(&on_windows(None, to(r"C:\ca\database\CA.db")).unwrap()), Hresult::S_OK).unwrap();
+    let logs = |path: &str| Registration { log_directory: Some(path.to_owned()), ..incremental(3, 4) };
+    for path in [r"c:\CA\log\", "C:/ca/log", r"\\ca1.example.test\C$\ca\log"] {
+        assert_eq!(on_windows(Some(&full), logs(path)).map(|record| record.range), Ok(range(1, 4)), "{path}");
+    }
+    assert_eq!(on_windows(Some(&full), logs(r"C:\ca\logs")), Err(Hresult::E_INVALIDARG));
+}

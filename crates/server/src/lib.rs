@@ -26,6 +26,7 @@ mod error;
 mod incoming;
 mod limits;
 mod listeners;
+mod local_socket;
 mod object;
 mod objects;
 mod properties;
@@ -36,6 +37,7 @@ mod service;
 mod transport;
 mod unknown;
 mod users;
+mod wake;
 
 pub use access::{Caller, Identity, Refusal, Right, Rules, check, is_backup, right_of};
 pub use error::StartError;

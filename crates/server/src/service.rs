@@ -1,9 +1,7 @@
 //! The service as a whole: started on a store, run until it is told to stop.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,7 +15,6 @@ use certadm_proto::dcom::{DualStringArray, SecurityBinding, StringBinding};
 use certadm_proto::rpc::AuthType;
 use certadm_session::LocalSource;
 use certadm_store::Store;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::access::Identity;
 use crate::admin::names_ca;
@@ -33,9 +30,12 @@ use crate::objects::Objects;
 use crate::roles::local_roles;
 use crate::transport::Stream;
 use crate::users::{Accounts, UserFile};
+use crate::wake::{self, Wake, Woken};
 
 /// Where the socket is when nobody says otherwise (design.md).
 const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
+/// How long the service waits for callers before it looks after other things.
+const TICK: Duration = Duration::from_millis(200);
 /// How often the tables are looked through for what nobody drives any more.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How long the threads of ended connections may take to leave.
@@ -117,7 +117,7 @@ pub(crate) struct Shared {
     stopping: AtomicBool,
     /// Connections end.
     closing: AtomicBool,
-    wake: UnixStream,
+    wake: Wake,
 }
 
 impl Shared {
@@ -185,8 +185,7 @@ impl Shared {
     /// Lets [`Server::run`] return.
     pub(crate) fn stop(&self) {
         self.begin_stop();
-        // A full pipe has woken the service already.
-        (&self.wake).write_all(&[0]).ok();
+        self.wake.wake();
     }
 }
 
@@ -224,7 +223,7 @@ pub struct Stopped {
 pub struct Server {
     shared: Arc<Shared>,
     listeners: Listeners,
-    woken: UnixStream,
+    woken: Woken,
 }
 
 impl Server {
@@ -237,16 +236,14 @@ impl Server {
         let store = store.into();
         let host = &settings.host;
         let bad_host = |_| StartError::Host { host: host.clone() };
-        let names = UncRoot::new(host.clone()).map_err(|_| StartError::Host { host: host.clone() })?;
+        let names =
+            UncRoot::of_this_system(host.clone()).map_err(|_| StartError::Host { host: host.clone() })?;
         let server_names = ServerNames::from_host(host).map_err(bad_host)?;
         let users = UserFile::in_folder(store.folder().path());
         users.read()?;
         let accounts = Arc::new(Accounts::new(users));
         let system = |what| move |source| StartError::System { what, source };
-        let (wake, woken) = UnixStream::pair().map_err(system("a pair of sockets"))?;
-        for end in [&wake, &woken] {
-            end.set_nonblocking(true).map_err(system("a pair of sockets"))?;
-        }
+        let (wake, woken) = wake::pair().map_err(system("a pair of sockets"))?;
         let objects = Objects::new(settings.limits)
             .map_err(|error| StartError::System { what: "random bytes", source: io::Error::other(error) })?;
         let (listeners, addresses) =
@@ -261,7 +258,7 @@ impl Server {
             objects,
             connections: Connections::new(settings.limits),
             backoff: Backoff::new(settings.limits),
-            own_uid: rustix::process::geteuid().as_raw(),
+            own_uid: own_uid(),
             stopping: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             wake,
@@ -284,17 +281,13 @@ impl Server {
         Stopper(Arc::downgrade(&self.shared))
     }
 
-    /// Lets SIGTERM and SIGINT end it.
+    /// Lets SIGTERM and SIGINT end it; on Windows Ctrl+C.
     ///
     /// # Errors
     /// [`StartError::System`].
     pub fn stop_on_signals(&self) -> Result<(), StartError> {
         let refused = |source| StartError::System { what: "signal handlers", source };
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-            let wake = self.shared.wake.try_clone().map_err(refused)?;
-            signal_hook::low_level::pipe::register(signal, wake).map_err(refused)?;
-        }
-        Ok(())
+        self.shared.wake.on_signals().map_err(refused)
     }
 
     /// Serves until it is told to stop: by [`Stopper`], a signal, or ServerControl. Then the backup is aborted, callers
@@ -316,8 +309,7 @@ impl Server {
                 shared.objects.sweep(now);
                 swept = now;
             }
-            if wait(listeners.as_ref(), &woken) {
-                drain(&woken);
+            if woken.wait(listeners.as_ref(), TICK) {
                 // Who comes now finds no service.
                 listeners = None;
                 shared.begin_stop();
@@ -378,25 +370,12 @@ impl Drop for Leaving {
     }
 }
 
-/// Waits for callers or the order to stop; answers whether that came.
-fn wait(listeners: Option<&Listeners>, woken: &UnixStream) -> bool {
-    let mut waited: Vec<PollFd<'_>> = listeners
-        .into_iter()
-        .flat_map(Listeners::waitable)
-        .chain([woken.as_fd()])
-        .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
-        .collect();
-    let tick = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
-    match poll(&mut waited, Some(&tick)) {
-        Ok(_) => waited.last().is_some_and(|woken| woken.revents().contains(PollFlags::IN)),
-        Err(_) => false, // a signal: whoever it was for, look again
-    }
-}
-
-/// Empties the pipe.
-fn drain(mut woken: &UnixStream) {
-    let mut bytes = [0; 64];
-    while io::Read::read(&mut woken, &mut bytes).is_ok_and(|count| count == bytes.len()) {}
+/// The user that the service runs as. Where there are no local callers nobody asks.
+fn own_uid() -> u32 {
+    #[cfg(unix)]
+    return rustix::process::geteuid().as_raw();
+    #[cfg(not(unix))]
+    return 0;
 }
 
 /// Rolls, checkpoints and lets go of the store.

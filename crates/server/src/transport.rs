@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use crate::limits::TICK;
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    #[cfg(unix)]
     Unix(UnixStream),
 }
 
@@ -31,6 +33,7 @@ impl Stream {
     ///
     /// # Errors
     /// Options that the system refuses.
+    #[cfg(unix)]
     pub(crate) fn unix(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(TICK))?;
@@ -42,6 +45,7 @@ impl Stream {
     pub(crate) fn peer(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip().to_canonical()),
+            #[cfg(unix)]
             Self::Unix(_) => None,
         }
     }
@@ -50,6 +54,7 @@ impl Stream {
     pub(crate) fn local(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip().to_canonical()),
+            #[cfg(unix)]
             Self::Unix(_) => None,
         }
     }
@@ -59,6 +64,7 @@ impl Stream {
         // It may have ended by itself.
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Both).ok(),
+            #[cfg(unix)]
             Self::Unix(stream) => stream.shutdown(Shutdown::Both).ok(),
         };
     }
@@ -70,6 +76,7 @@ impl Stream {
     pub(crate) fn read_some(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let read = match self {
             Self::Tcp(stream) => (&mut &*stream).read(buffer),
+            #[cfg(unix)]
             Self::Unix(stream) => (&mut &*stream).read(buffer),
         };
         match read {
@@ -87,6 +94,7 @@ impl Stream {
         while !bytes.is_empty() {
             let written = match self {
                 Self::Tcp(stream) => (&mut &*stream).write(bytes),
+                #[cfg(unix)]
                 Self::Unix(stream) => (&mut &*stream).write(bytes),
             };
             match written {

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -49,7 +48,7 @@ pub enum UsersError {
     /// The file could not be replaced; it is as it was.
     #[error("could not change the accounts")]
     Write(#[source] certadm_store::Error),
-    /// The file can be read by others than its owner.
+    /// The file can be read by others than its owner. Not on Windows, where the folder's rights decide.
     #[error("{path} can be read by others (mode {mode:o}); it holds what is as good as passwords")]
     Exposed {
         /// The file.
@@ -169,10 +168,8 @@ impl UserFile {
             Err(error) => return Err(self.io("open")(error)),
         };
         let metadata = file.metadata().map_err(self.io("inspect"))?;
-        let mode = metadata.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(UsersError::Exposed { path: self.path.clone(), mode });
-        }
+        #[cfg(unix)]
+        self.refuse_exposed(&metadata)?;
         if MAX_FILE < metadata.len() {
             return Err(self.malformed("it is larger than 4 MiB"));
         }
@@ -221,12 +218,29 @@ impl UserFile {
         &self,
         change: impl FnOnce(&mut Vec<User>) -> Result<(), UsersError>,
     ) -> Result<(), UsersError> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let lock = File::open(dir).map_err(self.io("open the folder of"))?;
-        lock.lock().map_err(self.io("lock the folder of"))?;
+        let lock = self.open_lock().map_err(self.io("open the lock of"))?;
+        lock.lock().map_err(self.io("lock"))?;
         let mut users = self.read()?;
         change(&mut users)?;
         self.write(&users)
+    }
+
+    /// What writers lock: the folder, or where folders cannot be opened a file of its own.
+    fn open_lock(&self) -> std::io::Result<File> {
+        #[cfg(unix)]
+        return File::open(self.path.parent().unwrap_or(Path::new(".")));
+        #[cfg(not(unix))]
+        return fs::OpenOptions::new().create(true).append(true).open(self.path.with_extension("lock"));
+    }
+
+    /// Whoever reads the hashes can log on with them. On Windows the rights of the folder say who that is.
+    #[cfg(unix)]
+    fn refuse_exposed(&self, metadata: &fs::Metadata) -> Result<(), UsersError> {
+        use std::os::unix::fs::PermissionsExt;
+        match metadata.permissions().mode() & 0o7777 {
+            mode if mode & 0o077 != 0 => Err(UsersError::Exposed { path: self.path.clone(), mode }),
+            _ => Ok(()),
+        }
     }
 
     fn write(&self, users: &[User]) -> Result<(), UsersError> {
@@ -313,7 +327,7 @@ impl Accounts {
     fn with_users<T>(&self, look: impl FnOnce(&[User]) -> T) -> T {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = fs::metadata(&self.file.path)
-            .and_then(|metadata| Ok((metadata.modified()?, metadata.len(), metadata.ino())))
+            .and_then(|metadata| Ok((metadata.modified()?, metadata.len(), file_number(&metadata))))
             .ok();
         if stamp.is_none() || stamp != known.stamp {
             let users = self.file.read().unwrap_or_else(|error| {
@@ -325,6 +339,14 @@ impl Accounts {
         }
         look(&known.users)
     }
+}
+
+/// What tells a file from the one that it replaced: its inode, on Windows the time of its creation.
+fn file_number(metadata: &fs::Metadata) -> u64 {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::ino(metadata);
+    #[cfg(windows)]
+    return std::os::windows::fs::MetadataExt::creation_time(metadata);
 }
 
 impl AccountStore for Accounts {
@@ -344,6 +366,8 @@ impl AccountStore for Accounts {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn user(name: &str, roles: Roles) -> User {

@@ -2,8 +2,7 @@
 //! between them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
+use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -12,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use certadm_store::error::IoContext;
+use certadm_store::offset_io::OffsetIo;
 
 /// Length of one buffer in bytes; also the size of a read from the CA.
 pub(crate) const BUFFER_LEN: usize = 512 * 1024;
@@ -23,6 +23,7 @@ const WINDOW: u64 = 16 << 20;
 /// here stands in the way of the CA's own commits, if both share it.
 const WINDOWS: usize = 2;
 /// How much a thread yields that can wait, as in `nice`: those of a backup to the CA that issues on the same machine.
+#[cfg(unix)]
 const NICENESS: i32 = 10;
 
 /// What a stored file is compared with after it has been flushed.
@@ -104,6 +105,7 @@ pub(crate) fn store(
 /// Runs `work` on a thread of its own that yields to others.
 pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
     // On Linux this is the calling thread alone. Where it is refused, the work is only less polite.
+    #[cfg(unix)]
     rustix::process::setpriority_process(None, NICENESS).ok();
     work()
 }
@@ -146,10 +148,10 @@ fn write(
     to_pool: &SyncSender<Vec<u8>>,
     to_flush: &SyncSender<u64>,
 ) -> Result<()> {
-    let mut out = file;
     let (mut written, mut told) = (0, 0);
     while let Ok(chunk) = from.recv() {
-        out.write_all(&chunk.bytes[..chunk.len]).during("write", path)?;
+        // At its place, whatever reading back does to the file's own position.
+        file.write_all_at(&chunk.bytes[..chunk.len], written).during("write", path)?;
         written += chunk.len as u64;
         if written - told >= WINDOW {
             told = written;
@@ -190,6 +192,7 @@ fn read_again(
         if read_back == ReadBack::Skip {
             continue;
         }
+        #[cfg(unix)]
         if read_back == ReadBack::Medium {
             let window = std::num::NonZeroU64::new(end - checked);
             // A hint; where it is not taken, the system's copy is compared.

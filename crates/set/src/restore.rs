@@ -140,7 +140,8 @@ impl Plan {
         for dir in [folder.path().to_owned(), folder.database_dir(), folder.log_dir(), folder.crl_dir()] {
             durable::create_dir(&dir)?;
         }
-        let mut names = UncRoot::new(host).map_err(|_| Error::BadName { name: host.to_owned() })?;
+        let mut names =
+            UncRoot::of_this_system(host).map_err(|_| Error::BadName { name: host.to_owned() })?;
         if let Some(original) = host_of(&self.original) {
             names = names.accepting(original).map_err(|_| Error::BadName { name: self.original.clone() })?;
         }

@@ -4,13 +4,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 
 use crate::error::{Error, IoContext, Result};
 use crate::log_file::{LogFile, LogHeader, Signature};
+use crate::offset_io::OffsetIo;
 use crate::trailer::{Trailer, sqlite_page_size};
 use crate::wal::{Salts, WalWriter};
 

@@ -5,7 +5,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use certadm_proto::csra::Generation;
@@ -13,6 +12,7 @@ use certadm_proto::csra::Generation;
 use crate::error::{IoContext, Result};
 use crate::fields::{Put, Take};
 use crate::log_file::Signature;
+use crate::offset_io::OffsetIo;
 use crate::wal::Position;
 
 /// The file's length in bytes.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, IoContext, Result};
+use crate::offset_io::OffsetIo;
 use crate::schema;
 
 /// How long SQLite waits for a lock that somebody outside this program holds.
@@ -27,11 +27,24 @@ pub(crate) struct DatabaseFile {
     path: PathBuf,
 }
 
-/// What tells one file from another, whatever its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Identity {
-    device: u64,
-    inode: u64,
+/// What tells one file from another, whatever its name: device and inode.
+#[cfg(unix)]
+type Identity = (u64, u64);
+/// What tells one file from another: its full path. Locks belong to the handle on Windows, so a second name of one file
+/// does no harm there.
+#[cfg(not(unix))]
+type Identity = PathBuf;
+
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    std::fs::canonicalize(path)
 }
 
 static OPEN_FILES: LazyLock<Mutex<HashMap<Identity, Weak<DatabaseFile>>>> = LazyLock::new(Mutex::default);
@@ -40,8 +53,7 @@ impl DatabaseFile {
     /// The process's descriptor of the file at `path`, opened now if there is none.
     pub(crate) fn open(path: &Path) -> Result<Arc<Self>> {
         let mut open = OPEN_FILES.lock().unwrap_or_else(PoisonError::into_inner);
-        let metadata = std::fs::metadata(path).during("look at", path)?;
-        let identity = Identity { device: metadata.dev(), inode: metadata.ino() };
+        let identity = identity(path).during("look at", path)?;
         if let Some(file) = open.get(&identity).and_then(Weak::upgrade) {
             return Ok(file);
         }
@@ -64,6 +76,7 @@ impl DatabaseFile {
     /// Tells the system that the file will be read from beginning to end.
     pub(crate) fn will_read_sequentially(&self) {
         // A hint; where it is not taken, reading is only slower.
+        #[cfg(unix)]
         rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential).ok();
     }
 }

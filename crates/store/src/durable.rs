@@ -1,17 +1,22 @@
 //! File operations that survive a crash: write, flush the file, rename, flush the folder.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::{IoContext, Result};
 
-/// Flushes a folder, so that names created, renamed or removed in it are durable.
+/// Flushes a folder, so that names created, renamed or removed in it are durable. Windows flushes no folders: there the
+/// file system's own journal keeps names in order, and this only makes sure that the folder is there.
 ///
 /// # Errors
 /// [`crate::Error::Io`] with the folder's path.
 pub fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|file| file.sync_all()).during("flush", dir)
+    #[cfg(unix)]
+    let flushed = fs::File::open(dir).and_then(|file| file.sync_all());
+    #[cfg(not(unix))]
+    let flushed = fs::read_dir(dir).map(drop);
+    flushed.during("flush", dir)
 }
 
 /// Puts `bytes` at `path` so that a reader sees the old file or the whole new one, whatever happens in between.

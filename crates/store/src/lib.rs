@@ -17,6 +17,7 @@ mod generation;
 pub mod locks;
 pub mod log_file;
 mod marks;
+pub mod offset_io;
 mod owner;
 mod pace;
 pub mod record;

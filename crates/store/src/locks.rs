@@ -20,7 +20,7 @@ impl Drop for Held {
     /// Unlocks explicitly: closing alone does not while a child of this process, between fork and exec, has the
     /// descriptor too.
     fn drop(&mut self) {
-        self.file.unlock().ok(); // closing follows and releases it as well
+        unlock(&self.file).ok(); // closing follows and releases it as well
     }
 }
 
@@ -65,7 +65,7 @@ impl Gate {
     pub(crate) fn hold<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.file.lock().during("lock", &self.path)?;
         let result = work();
-        self.file.unlock().during("unlock", &self.path)?;
+        unlock(&self.file).during("unlock", &self.path)?;
         result
     }
 }
@@ -77,6 +77,16 @@ fn try_exclusive(path: &Path, refused: impl FnOnce() -> Error) -> Result<Held> {
         Err(TryLockError::WouldBlock) => Err(refused()),
         Err(TryLockError::Error(error)) => Err(error).during("lock", path),
     }
+}
+
+fn unlock(file: &File) -> std::io::Result<()> {
+    let unlocked = file.unlock();
+    // The standard library unlocks twice on Windows, and knows only Windows' own word for "not locked any more"; that of
+    // Wine is ERROR_LOCK_VIOLATION.
+    #[cfg(windows)]
+    let unlocked =
+        unlocked.or_else(|error| if error.raw_os_error() == Some(33) { Ok(()) } else { Err(error) });
+    unlocked
 }
 
 fn open(path: &Path) -> Result<File> {

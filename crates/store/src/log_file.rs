@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use certadm_proto::csra::Generation;
@@ -14,6 +13,7 @@ use certadm_proto::csra::Generation;
 use crate::durable;
 use crate::error::{Error, IoContext, Result};
 use crate::fields::{Put, Take};
+use crate::offset_io::OffsetIo;
 use crate::time::FileTime;
 use crate::wal::{Position, WalReader};
 

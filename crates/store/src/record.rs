@@ -229,7 +229,7 @@ fn in_store_terms(folder: &Folder, record: &RestoreRecord) -> Result<Registered>
 /// this machine was decided when it was registered.
 fn local_path(text: &str) -> Option<PathBuf> {
     match host_of(text) {
-        Some(host) => UncRoot::new(host).ok()?.to_path(text).ok().map(PathBuf::from),
+        Some(host) => UncRoot::of_this_system(host).ok()?.to_path(text).ok().map(PathBuf::from),
         None => Some(PathBuf::from(text)),
     }
 }

@@ -1,7 +1,6 @@
 //! Recovery: make a restored image whole with its logs, then let the CA start anew (certbcli.md 9.4, D22).
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use certadm_proto::csra::{Generation, GenerationRange, Hresult};
@@ -15,6 +14,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::folder::{Folder, shm_path, wal_path};
 use crate::generation;
 use crate::log_file::{LogFile, Signature};
+use crate::offset_io::OffsetIo;
 use crate::schema;
 use crate::trailer::Trailer;
 use crate::wal::Position;

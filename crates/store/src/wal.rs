@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext, Result};
+use crate::offset_io::OffsetIo;
 
 const HEADER_LEN: usize = 32;
 const FRAME_HEADER_LEN: usize = 24;
@@ -131,7 +132,7 @@ impl WalReader {
         let frame_len = (FRAME_HEADER_LEN + self.page_size) as u64;
         let offset = HEADER_LEN as u64 + u64::from(place.frames - 1) * frame_len;
         let mut header = [0; FRAME_HEADER_LEN];
-        match std::os::unix::fs::FileExt::read_exact_at(&self.file, &mut header, offset) {
+        match self.file.read_exact_at(&mut header, offset) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
             Err(error) => return Err(error).during("read", &self.path),
@@ -183,7 +184,7 @@ impl WalReader {
     pub(crate) fn read_page(&mut self, index: u32, page: &mut [u8]) -> Result<()> {
         let frame_len = (FRAME_HEADER_LEN + self.page_size) as u64;
         let offset = HEADER_LEN as u64 + u64::from(index - 1) * frame_len + FRAME_HEADER_LEN as u64;
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, page, offset).during("read", &self.path)
+        self.file.read_exact_at(page, offset).during("read", &self.path)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use certadm_client::own_host_name;
 use certadm_proto::csra::flags::BackupType;
 use certadm_proto::csra::unc::UncRoot;
 use certadm_proto::csra::{BackupKind, Generation};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use crate::args::{BackupArgs, KindArg, ReadBackArg};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
-use crate::verbs::{host_name, store_options};
+use crate::verbs::store_options;
 
 pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     let taken = match (&args.dir, &args.server) {
@@ -62,8 +63,8 @@ fn take_from(
 
 /// The server object of a CA on this machine.
 pub(crate) fn local_source(store: &Arc<Store>) -> Result<LocalSource, Failure> {
-    let host = host_name();
-    let names = UncRoot::new(host.clone())
+    let host = own_host_name();
+    let names = UncRoot::of_this_system(host.clone())
         .map_err(|_| Failure::usage(format!("the host name {host:?} cannot be used")))?;
     Ok(LocalSource::new(Arc::clone(store), names))
 }

@@ -30,9 +30,3 @@ pub(crate) fn store_options(folder: &Folder) -> Result<Options, Failure> {
     }
     Ok(Config::load(&path)?.database.store_options())
 }
-
-/// The name under which this host's paths go into lists (certbcli.md D29).
-pub(crate) fn host_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    if name.is_empty() { "localhost".to_owned() } else { name }
-}

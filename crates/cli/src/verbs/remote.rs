@@ -1,6 +1,5 @@
 //! Reaching a CA over the network, or over the socket of this machine: which one, as whom.
 
-use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use certadm_auth::{Credentials, Password};
@@ -9,7 +8,7 @@ use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target};
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::secrets::{Prompt, read_password};
+use crate::secrets::{Descriptor, Prompt, read_password};
 
 /// As whom to log on to a CA over the network; what is left out comes from client.toml, the password also from a prompt.
 #[derive(Debug, Args)]
@@ -22,7 +21,7 @@ pub(crate) struct LoginArgs {
     password_file: Option<PathBuf>,
     /// Open descriptor to read the account's password from
     #[arg(long, value_name = "N", requires = "server")]
-    password_fd: Option<RawFd>,
+    password_fd: Option<Descriptor>,
 }
 
 impl LoginArgs {

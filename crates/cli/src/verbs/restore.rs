@@ -2,6 +2,7 @@
 
 mod elsewhere;
 
+use certadm_client::own_host_name;
 use certadm_set::restore::{Plan, plan};
 use certadm_store::{Folder, Store};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use crate::args::RestoreArgs;
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes};
-use crate::verbs::{host_name, store_options};
+use crate::verbs::store_options;
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let dir = match (&args.dir, &args.server) {
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     output.line(format!("Restoring database to {}.", plan.database.display()));
     let restored = {
         let mut progress = output.progress();
-        plan.execute(&host_name(), &mut progress)?
+        plan.execute(&own_host_name(), &mut progress)?
     };
     output.line(format!("Restored {} of image and logs.", human_bytes(restored.bytes)));
     if let Some(aside) = &restored.moved_aside {

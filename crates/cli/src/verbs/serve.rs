@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use certadm_ca::Config;
+use certadm_client::own_host_name;
 use certadm_proto::csra::flags::InterfaceFlags;
 use certadm_server::{Addresses, Server, Settings, SocketWish};
 use certadm_store::{Folder, Store};
@@ -12,7 +13,6 @@ use serde_json::json;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output};
-use crate::verbs::host_name;
 
 /// `certadm serve`
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
     log(args.log_json);
     let folder = Folder::new(&args.dir);
     let config = Config::load(&folder.config_path())?;
-    let mut settings = Settings::from_config(&config, host_name());
+    let mut settings = Settings::from_config(&config, own_host_name());
     if let Some(listen) = args.listen {
         settings.resolver = listen;
     }

@@ -1,6 +1,5 @@
 //! `certadm user`: the accounts that may log on to the service over TCP.
 
-use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use certadm_auth::NtHash;
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{Done, Output};
-use crate::secrets::{Prompt, read_password};
+use crate::secrets::{Descriptor, Prompt, read_password};
 
 /// `certadm user`
 #[derive(Debug, Subcommand)]
@@ -48,7 +47,7 @@ pub(crate) struct AddArgs {
     password_file: Option<PathBuf>,
     /// Open descriptor to read the password from
     #[arg(long, value_name = "N")]
-    password_fd: Option<RawFd>,
+    password_fd: Option<Descriptor>,
 }
 
 #[derive(Debug, Args)]

@@ -101,7 +101,7 @@ static void names(void)
     static WCHAR long_name[40000];
     static const WCHAR empty[] = {0}, backslashes[] = {'\\', '\\', 0}, port[] = {'a', ':', 'x', 0};
     static const WCHAR three[] = {'a', '\\', 'b', '\\', 'c', 0}, control[] = {'a', 7, 0}, half[] = {'a', 0xD800, 0};
-    WCHAR *far = wide_of("127.0.0.1:1");
+    WCHAR *unknown = wide_of("127.0.0.1:1");
     for (size_t place = 0; place + 1 < sizeof long_name / sizeof *long_name; place++)
         long_name[place] = 'a';
     no_name("NULL", NULL, E_INVALIDARG_);
@@ -112,8 +112,8 @@ static void names(void)
     no_name("control character", control, E_INVALIDARG_);
     no_name("half a surrogate", half, E_INVALIDARG_);
     no_name("40000 units", long_name, E_INVALIDARG_);
-    no_name("no account over TCP", far, E_ACCESSDENIED_);
-    free(far);
+    no_name("no account over TCP", unknown, E_ACCESSDENIED_);
+    free(unknown);
 }
 
 static void flags(void)

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::world::{good, library, repository};
 
 /// The functions that the header declares.
-fn declared() -> BTreeSet<String> {
+pub(crate) fn declared() -> BTreeSet<String> {
     let header = fs::read_to_string(repository("include/certbcli.h")).unwrap();
     header
         .lines()

@@ -1,8 +1,10 @@
-//! The library as C sees it: compiled by gcc and g++, against `certadm serve` on its Unix socket.
+//! The library as C sees it: compiled by gcc and g++, against `certadm serve` on its Unix socket and over TCP; and the same
+//! under Wine.
 
 mod header;
 mod library;
 mod network;
 mod programs;
 mod restores;
+mod windows;
 mod world;

@@ -44,6 +44,14 @@ pub(crate) fn compile(compiler: &str, source: &Path, program: &Path, flags: &[&s
     good(&mut command);
 }
 
+/// The source of an example or a test program.
+pub(crate) fn source(name: &str) -> PathBuf {
+    match repository(&format!("examples/c/{name}.c")) {
+        example if example.exists() => example,
+        _ => Path::new(PACKAGE).join(format!("tests/c/{name}.c")),
+    }
+}
+
 /// Runs a command that has to go well; what it printed.
 pub(crate) fn good(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -152,11 +160,7 @@ impl World {
     /// An example or test program, compiled as C. It loads the library at run time.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         let program = self.path(name);
-        let source = match repository(&format!("examples/c/{name}.c")) {
-            example if example.exists() => example,
-            _ => Path::new(PACKAGE).join(format!("tests/c/{name}.c")),
-        };
-        compile("gcc", &source, &program, &["-ldl", "-lpthread"]);
+        compile("gcc", &source(name), &program, &["-ldl", "-lpthread"]);
         program
     }
 

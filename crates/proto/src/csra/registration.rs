@@ -96,7 +96,7 @@ pub struct Circumstances<'a> {
     pub target: Target<'a>,
 }
 
-/// Where a CA keeps its files: absolute paths of this machine, without a slash at the end.
+/// Where a CA keeps its files: absolute paths of this machine, without a separator at the end.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
     /// How this machine's paths look in UNC form, and which host names mean it.
@@ -237,7 +237,9 @@ fn check_full(map: &[MapEntry], circumstances: &Circumstances<'_>) -> Result<(),
     let target = &circumstances.target;
     let in_place = |entry: &MapEntry| {
         let path = target.local_path(&entry.new_database, unc::host_of(&entry.database))?;
-        path.rsplit_once('/').map(|(folder, _)| folder == target.database_directory.trim_end_matches('/'))
+        let separator = target.names.separator();
+        let own = target.database_directory.trim_end_matches(separator);
+        path.rsplit_once(separator).map(|(folder, _)| target.names.same_path(folder, own))
     };
     if map.iter().all(|entry| in_place(entry) == Some(true)) { Ok(()) } else { Err(Hresult::E_INVALIDARG) }
 }
@@ -268,7 +270,7 @@ impl Target<'_> {
     /// The absolute path that a caller's path means on this machine: in UNC form, where the host may also be the one that
     /// the backup came from, or an absolute path itself. Nothing for a path elsewhere.
     fn local_path(&self, given: &str, original_host: Option<&str>) -> Option<String> {
-        if given.starts_with('/') {
+        if self.names.is_own_form(given) {
             // There and back: the UNC form refuses what is not a plain absolute path.
             return self.names.to_path(&self.names.to_unc(given).ok()?).ok();
         }
@@ -282,7 +284,7 @@ impl Target<'_> {
     /// without case.
     fn same_directory(&self, left: &str, right: &str) -> bool {
         match (self.local_path(left, None), self.local_path(right, None)) {
-            (Some(left), Some(right)) => left == right,
+            (Some(left), Some(right)) => self.names.same_path(&left, &right),
             _ => same_ignoring_case(trimmed(left), trimmed(right)),
         }
     }

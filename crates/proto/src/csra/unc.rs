@@ -1,10 +1,9 @@
-//! Paths of a host without drive letters in the UNC form that the lists need (certbcli.md D29, D31).
+//! Paths of a host in the UNC form that the lists need (certbcli.md 5, D29, D31).
 //!
-//! `\\host\root$\var\ca\CA.db` stands for `/var/ca/CA.db`. Pure text: no file is looked at, and a server never opens what
-//! comes out of here for a name that a peer sent; it looks the name up in its own lists (wire.md 5.5). The way back is for
-//! restores, whose paths an administrator gives.
-
-use std::fmt;
+//! On a host without drive letters `\\host\root$\var\ca\CA.db` stands for `/var/ca/CA.db`; on Windows
+//! `\\host\C$\ca\CA.db` stands for `C:\ca\CA.db`. Pure text: no file is looked at, and a server never opens what comes out
+//! of here for a name that a peer sent; it looks the name up in its own lists (wire.md 5.5). The way back is for restores,
+//! whose paths an administrator gives.
 
 use super::Hresult;
 use super::names::same_ignoring_case;
@@ -13,22 +12,44 @@ use super::wide::{self, WideError};
 /// The share that stands for the root folder, unless the configuration names another.
 pub const DEFAULT_SHARE: &str = "root$";
 
-/// The host and the share that stand for this machine's root folder, and the other names this host answers to.
+/// A host and what stands for its folders: one share for its root folder, or a share for each of its drives. Also the other
+/// names this host answers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UncRoot {
     host: String,
-    share: String,
+    shares: Shares,
     aliases: Vec<String>,
 }
 
+/// How a host's folders are shared, and with that how its own paths look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Shares {
+    /// `/var/ca` is `\\host\share\var\ca`.
+    Root(String),
+    /// `C:\ca` is `\\host\C$\ca`. Names are the same in upper and lower case.
+    Drives,
+}
+
 impl UncRoot {
+    /// The folders of `host` as the system this program was built for names them: [`UncRoot::new`], and on Windows
+    /// [`UncRoot::with_drives`].
+    ///
+    /// # Errors
+    ///
+    /// [`UncError::Root`] as [`UncRoot::new`].
+    pub fn of_this_system(host: impl Into<String>) -> Result<Self, UncError> {
+        let root = Self::new(host)?;
+        Ok(if cfg!(windows) { root.with_drives() } else { root })
+    }
+
     /// The root of `host`, under [`DEFAULT_SHARE`].
     ///
     /// # Errors
     ///
     /// [`UncError::Root`] when the name is empty, `.`, `..` or `?`, or holds a separator or a control character.
     pub fn new(host: impl Into<String>) -> Result<Self, UncError> {
-        Ok(Self { host: root_part(host.into())?, share: DEFAULT_SHARE.to_owned(), aliases: Vec::new() })
+        let shares = Shares::Root(DEFAULT_SHARE.to_owned());
+        Ok(Self { host: root_part(host.into())?, shares, aliases: Vec::new() })
     }
 
     /// The same root under another share name.
@@ -37,7 +58,13 @@ impl UncRoot {
     ///
     /// [`UncError::Root`] as above.
     pub fn with_share(self, share: impl Into<String>) -> Result<Self, UncError> {
-        Ok(Self { share: root_part(share.into())?, ..self })
+        Ok(Self { shares: Shares::Root(root_part(share.into())?), ..self })
+    }
+
+    /// The same host with drive letters, each under its administrative share: `C$` for `C:\` (certbcli.md 5).
+    #[must_use]
+    pub fn with_drives(self) -> Self {
+        Self { shares: Shares::Drives, ..self }
     }
 
     /// The same root, which also takes `host` for this machine on the way back: another of its names, or the host that a
@@ -57,21 +84,55 @@ impl UncRoot {
         &self.host
     }
 
-    /// The share's name in the UNC form.
+    /// The separator of this host's own paths.
     #[must_use]
-    pub fn share(&self) -> &str {
-        &self.share
+    pub const fn separator(&self) -> char {
+        match self.shares {
+            Shares::Root(_) => '/',
+            Shares::Drives => '\\',
+        }
     }
 
-    /// The UNC form of an absolute path. One slash at the end is dropped: lists name folders without it.
+    /// Whether a text has the form of an absolute path of this host, which is not UNC: it begins with a slash or with a
+    /// drive.
+    #[must_use]
+    pub fn is_own_form(&self, path: &str) -> bool {
+        match self.shares {
+            Shares::Root(_) => path.starts_with('/'),
+            Shares::Drives => split_drive(path).is_some(),
+        }
+    }
+
+    /// Whether two absolute paths of this host name the same, as far as their texts say.
+    #[must_use]
+    pub fn same_path(&self, left: &str, right: &str) -> bool {
+        match self.shares {
+            Shares::Root(_) => left == right,
+            Shares::Drives => same_ignoring_case(left, right),
+        }
+    }
+
+    /// The UNC form of an absolute path. One separator at the end is dropped: lists name folders without it. Behind a drive
+    /// a slash is a separator as well.
     ///
     /// # Errors
     ///
-    /// [`UncError`] for a path that is not absolute; that has an empty, `.` or `..` component, a backslash or a control
-    /// character; or whose UNC form is too long.
+    /// [`UncError`] for a path that is not absolute; that has an empty, `.` or `..` component, the other kind of slash or a
+    /// control character, or behind a drive a colon; or whose UNC form is too long.
     pub fn to_unc(&self, path: &str) -> Result<String, UncError> {
-        let rest = path.strip_prefix('/').ok_or_else(|| UncError::NotAbsolute { path: path.to_owned() })?;
-        let unc = format!("{self}{}", join(rest, '/', '\\', path)?);
+        let not_absolute = || UncError::NotAbsolute { path: path.to_owned() };
+        let unc = match &self.shares {
+            Shares::Root(share) => {
+                let rest = path.strip_prefix('/').ok_or_else(not_absolute)?;
+                format!(r"\\{}\{share}{}", self.host, join(rest, '/', '\\', path)?)
+            }
+            Shares::Drives => {
+                let (drive, rest) = split_drive(path).ok_or_else(not_absolute)?;
+                refuse_colon(rest, path)?;
+                let rest = rest.replace('/', "\\");
+                format!(r"\\{}\{drive}${}", self.host, join(&rest, '\\', '\\', path)?)
+            }
+        };
         wide::check(&unc)?;
         Ok(unc)
     }
@@ -82,7 +143,7 @@ impl UncRoot {
     /// # Errors
     ///
     /// [`UncError`] for what is not a UNC path; for another host or share; for an empty, `.` or `..` component, a slash or
-    /// a control character; for more than [`wide::MAX_PATH_UNITS`].
+    /// a control character, or below a drive's share a colon; for more than [`wide::MAX_PATH_UNITS`].
     pub fn to_path(&self, unc: &str) -> Result<String, UncError> {
         wide::check(unc)?;
         let (host, rest) = split_host(unc).ok_or_else(|| UncError::NotUnc { path: unc.to_owned() })?;
@@ -91,19 +152,38 @@ impl UncRoot {
         if !known_hosts.any(|known| same_ignoring_case(known, host)) {
             return Err(UncError::OtherHost { host: host.to_owned() });
         }
-        if !same_ignoring_case(&self.share, share) {
-            return Err(UncError::OtherShare { share: share.to_owned() });
+        let other_share = || UncError::OtherShare { share: share.to_owned() };
+        match &self.shares {
+            Shares::Root(own) if !same_ignoring_case(own, share) => Err(other_share()),
+            Shares::Root(_) => {
+                let path = join(rest, '\\', '/', unc)?;
+                Ok(if path.is_empty() { "/".to_owned() } else { path })
+            }
+            Shares::Drives => {
+                let drive = share.strip_suffix('$').and_then(drive_letter).ok_or_else(other_share)?;
+                refuse_colon(rest, unc)?;
+                let path = join(rest, '\\', '\\', unc)?;
+                Ok(if path.is_empty() { format!("{drive}:\\") } else { format!("{drive}:{path}") })
+            }
         }
-        let path = join(rest, '\\', '/', unc)?;
-        Ok(if path.is_empty() { "/".to_owned() } else { path })
     }
 }
 
-impl fmt::Display for UncRoot {
-    /// `\\host\share`, the UNC form of `/`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, r"\\{}\{}", self.host, self.share)
-    }
+/// The one letter of a drive, in upper case.
+fn drive_letter(text: &str) -> Option<char> {
+    let letter = text.chars().next().filter(char::is_ascii_alphabetic)?;
+    (text.len() == 1).then(|| letter.to_ascii_uppercase())
+}
+
+/// Drive letter and rest of a path such as `C:\ca`, either kind of slash behind the drive.
+fn split_drive(path: &str) -> Option<(char, &str)> {
+    let (drive, rest) = path.split_once(':')?;
+    Some((drive_letter(drive)?, rest.strip_prefix(['\\', '/'])?))
+}
+
+/// A colon in a name of Windows would name another stream of the file.
+fn refuse_colon(rest: &str, whole: &str) -> Result<(), UncError> {
+    if rest.contains(':') { Err(UncError::Name { path: whole.to_owned() }) } else { Ok(()) }
 }
 
 /// The host of a UNC path, as it stands there; nothing for another text.
@@ -132,7 +212,7 @@ pub enum UncError {
         /// The name.
         name: String,
     },
-    /// A path that does not start at the root folder.
+    /// A path that does not start at the root folder or a drive.
     #[error("{path:?} is not an absolute path")]
     NotAbsolute {
         /// The path.
@@ -150,8 +230,8 @@ pub enum UncError {
         /// The host named.
         host: String,
     },
-    /// A share that does not stand for the root folder.
-    #[error("the path is on share {share:?}, which does not stand for the root folder here")]
+    /// A share that stands neither for the root folder nor for a drive.
+    #[error("the path is on share {share:?}, which stands for no folder here")]
     OtherShare {
         /// The share named.
         share: String,
@@ -321,11 +401,46 @@ mod tests {
             assert!(root().with_share(name).is_err(), "{name:?}");
             assert!(root().accepting(name).is_err(), "{name:?}");
         }
-        assert_eq!((root().host(), root().share()), ("ca1.example.test", DEFAULT_SHARE));
-        assert_eq!(root().to_string(), r"\\ca1.example.test\root$");
+        assert_eq!(root().host(), "ca1.example.test");
         assert_eq!(host_of(r"\\old\C$\a"), Some("old"));
         for path in ["", r"\\", r"\\old", r"\\\C$", "/a"] {
             assert_eq!(host_of(path), None, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn drives_have_a_share_each() {
+        let windows = root().with_drives();
+        let pairs = [
+            (r"C:\ca\database\My CA.db", r"\\ca1.example.test\C$\ca\database\My CA.db"),
+            (r"Z:\", r"\\ca1.example.test\Z$"),
+        ];
+        for (path, unc) in pairs {
+            assert_eq!(windows.to_unc(path).as_deref(), Ok(unc));
+            assert_eq!(windows.to_path(unc).as_deref(), Ok(path));
+            assert!(windows.is_own_form(path) && !windows.is_own_form(unc) && !root().is_own_form(path));
+        }
+        assert_eq!(windows.to_unc("c:/ca/log/").as_deref(), Ok(r"\\ca1.example.test\C$\ca\log"));
+        assert_eq!(windows.to_path(r"\\CA1.example.test\d$\log\").as_deref(), Ok(r"D:\log"));
+        assert!(windows.same_path(r"C:\CA", r"c:\ca") && !root().same_path("/CA", "/ca"));
+        assert_eq!((windows.separator(), root().separator()), ('\\', '/'));
+        for path in ["", "C:", "C:ca", r"\ca", "/ca", r"CC:\ca", r"1:\ca", r"ü:\ca", r"\\?\C:\ca"] {
+            assert!(matches!(windows.to_unc(path), Err(UncError::NotAbsolute { .. })), "{path:?}");
+        }
+        for path in [r"C:\ca\..\log", r"C:\\ca", r"C:\.", "C:/a//b"] {
+            assert!(matches!(windows.to_unc(path), Err(UncError::Component { .. })), "{path:?}");
+        }
+        for path in [r"C:\ca\CA.db:stream", "C:\\a\nb"] {
+            assert!(matches!(windows.to_unc(path), Err(UncError::Name { .. })), "{path:?}");
+        }
+        for share in ["root$", "C", "$", "CC$", "ü$", "1$"] {
+            let unc = format!(r"\\ca1.example.test\{share}\ca");
+            assert!(matches!(windows.to_path(&unc), Err(UncError::OtherShare { .. })), "{unc:?}");
+        }
+        for (rest, slash) in [(r"a/b", true), ("a:b", true), (r"..\a", false)] {
+            let refused = windows.to_path(&format!(r"\\ca1.example.test\C$\{rest}"));
+            assert_eq!(matches!(refused, Err(UncError::Name { .. })), slash, "{rest:?}");
+            assert!(refused.is_err());
         }
     }
 

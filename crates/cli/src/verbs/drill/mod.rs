@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Role};
+use certadm_client::own_host_name;
 use certadm_proto::csra::BackupType;
 use certadm_session::Source;
 use certadm_set::restore::plan;
@@ -25,7 +26,7 @@ use rusqlite::params;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::backup::local_source;
-use crate::verbs::{host_name, store_options};
+use crate::verbs::store_options;
 use load::{Load, Phase, Record};
 use report::{Summary, Way};
 use wire::Wire;
@@ -131,7 +132,7 @@ impl<'a> Drill<'a> {
         self.output.line(format!("Verified the sets: {}.", verified.verdict()));
         let begun = Instant::now();
         let plan = plan(&sets, self.ca.path(), false)?;
-        let restored = plan.execute(&host_name(), &mut self.output.progress())?;
+        let restored = plan.execute(&own_host_name(), &mut self.output.progress())?;
         for (path, bytes) in kept {
             fs::write(path, bytes)?;
         }

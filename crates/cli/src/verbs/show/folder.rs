@@ -2,7 +2,6 @@
 //! the database is read through a connection like any committer's, everything else by looking at files.
 
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use certadm_ca::Config;
@@ -88,7 +87,7 @@ fn show_files(folder: &Folder, result: &mut Value, health: &mut Health, output: 
     }
     let key = folder.key_path();
     match fs::metadata(&key) {
-        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
+        Ok(metadata) if is_exposed(&metadata) => {
             health.problem(format!("{} can be read by others: chmod 600 it", key.display()));
         }
         Ok(_) => {}
@@ -308,5 +307,16 @@ impl Content {
         result["crl"] = json!(self.crl.map(|(number, next_update)| {
             json!({ "number": number, "next_update": next_update.to_rfc3339() })
         }));
+    }
+}
+
+/// Whether others than its owner can read a file. On Windows the rights of the folder say who can.
+fn is_exposed(metadata: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0;
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
     }
 }

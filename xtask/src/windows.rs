@@ -1,0 +1,179 @@
+//! `windows`: library and command for 64-bit Windows, built here with Debian's packages and tried out under Wine.
+//!
+//! No rustup: Debian's own compiler builds the standard library for Windows from Debian's sources, and mingw-w64 links. Its
+//! version differs from the workspace's, so it has a target folder of its own, `target/windows`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::failure::{Context, Failure, Result};
+use crate::journal::{Journal, Outcome};
+use crate::workspace::Workspace;
+use crate::{process, setup};
+
+const TARGET: &str = "x86_64-pc-windows-gnu";
+const CARGO: &str = "/usr/bin/cargo";
+const RUSTC: &str = "/usr/bin/rustc";
+
+/// What the cargo that runs this program tells its children, and Debian's must not hear.
+const OTHER_TOOLCHAIN: &[&str] = &[
+    "CARGO",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_TARGET",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "RUSTFLAGS",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "RUSTUP_TOOLCHAIN",
+    "RUSTDOC",
+    "LD_LIBRARY_PATH",
+];
+
+/// Where the tests find what was built.
+const BUNDLE_VARIABLE: &str = "CERTADM_WINDOWS";
+/// Where they find a Windows for it.
+const PREFIX_VARIABLE: &str = "WINEPREFIX";
+
+/// How to build.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// As it is handed out.
+    Release,
+    /// Soon ready: nothing is optimised but what derives keys from passphrases.
+    Quick,
+}
+
+impl Build {
+    fn arguments(self) -> Vec<String> {
+        let settings: Vec<String> = match self {
+            Self::Release => vec!["profile.release.debug=false".into(), "profile.release.strip=true".into()],
+            Self::Quick => {
+                let package = |name: &str, level: u8| format!("profile.dev.package.{name}.opt-level={level}");
+                ["\"*\"", "certadm-auth", "certadm-ese"]
+                    .iter()
+                    .map(|name| package(name, 0))
+                    .chain(["hmac", "pbkdf2", "pkcs5", "sha2"].map(|name| package(name, 2)))
+                    .chain(["profile.dev.debug=false".to_owned()])
+                    .collect()
+            }
+        };
+        let profile = if self == Self::Release { "release" } else { "dev" };
+        let configured = settings.into_iter().flat_map(|setting| ["--config".to_owned(), setting]);
+        ["--profile".to_owned(), profile.to_owned()].into_iter().chain(configured).collect()
+    }
+
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Quick => "debug",
+        }
+    }
+}
+
+/// [`run`] as a verb of its own: it ends with the time and the sum of the tests.
+pub(crate) fn alone(workspace: &Workspace, build: Build) -> ExitCode {
+    let mut journal = Journal::default();
+    journal.step("windows", || run(workspace, build));
+    journal.close(0)
+}
+
+/// Installs what it needs, builds, puts the bundle together, and runs the tests under Wine.
+pub(crate) fn run(workspace: &Workspace, build: Build) -> Result<Outcome> {
+    setup::for_windows()?;
+    let folder = workspace.target().join("windows");
+    compile(workspace, &folder, build)?;
+    let bundle = bundle(workspace, &folder, build)?;
+    println!("library, import library and command for Windows: {}", bundle.display());
+    try_out(workspace, &folder, &bundle)
+}
+
+fn compile(workspace: &Workspace, folder: &Path, build: Build) -> Result<()> {
+    let mut cargo = Command::new(CARGO);
+    cargo.current_dir(workspace.path("")).args(["build", "--locked", "-Zbuild-std=std,panic_unwind"]);
+    cargo.args(["--target", TARGET, "--target-dir"]).arg(folder);
+    cargo.args(build.arguments()).args(["--package", "certadm", "--package", "certadm-ffi"]);
+    for variable in OTHER_TOOLCHAIN {
+        cargo.env_remove(variable);
+    }
+    cargo.env("RUSTC", RUSTC).env("RUSTC_BOOTSTRAP", "1");
+    cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", "x86_64-w64-mingw32-gcc");
+    process::run(&mut cargo)
+}
+
+/// What goes to a Windows machine, in one folder.
+fn bundle(workspace: &Workspace, folder: &Path, build: Build) -> Result<PathBuf> {
+    let bundle = folder.join("certadm");
+    fs::create_dir_all(&bundle).context(format_args!("cannot create {}", bundle.display()))?;
+    let built = folder.join(TARGET).join(build.folder());
+    let mut files: Vec<PathBuf> =
+        ["certadm.dll", "certadm.exe", "libcertadm.dll.a"].iter().map(|name| built.join(name)).collect();
+    files.extend(
+        ["include/certbcli.h", "examples/c/backup.c", "examples/c/restore.c", "examples/c/portable.h"]
+            .iter()
+            .map(|name| workspace.path(name)),
+    );
+    for file in &files {
+        let copied = fs::copy(file, bundle.join(file.file_name().unwrap_or_default()));
+        copied.context(format_args!("cannot copy {}", file.display()))?;
+    }
+    let definition = definition(&workspace.read("include/certbcli.h")?);
+    fs::write(bundle.join("certadm.def"), definition).context("cannot write certadm.def")?;
+    Ok(bundle)
+}
+
+/// The module definition file, from which any linker's tools make an import library: every function of the header.
+fn definition(header: &str) -> String {
+    let names = header
+        .lines()
+        .filter_map(|line| line.split_once("CERTBCLI_API ")?.1.split_once('('))
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with("CertSrv"));
+    let lines: String = names.map(|name| format!("    {name}\r\n")).collect();
+    format!("LIBRARY certadm.dll\r\nEXPORTS\r\n{lines}")
+}
+
+/// Runs the tests that were skipped for want of a Windows, on a fresh one, which is removed afterwards: it is large.
+fn try_out(workspace: &Workspace, folder: &Path, bundle: &Path) -> Result<Outcome> {
+    let prefix = folder.join("wine");
+    let remove = || match fs::remove_dir_all(&prefix) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context(format_args!("cannot remove {}", prefix.display()))
+        }
+        _ => Ok(()),
+    };
+    remove()?;
+    // The whole workspace, so that nothing is built again with other features than before.
+    let mut cargo =
+        workspace.cargo(&["test", "--locked", "--no-fail-fast", "--workspace", "--test", "suite"]);
+    cargo.args(["--", "--ignored", "windows::"]);
+    let outcome = process::count(cargo.env(BUNDLE_VARIABLE, bundle).env(PREFIX_VARIABLE, &prefix))?;
+    if outcome.0.run() == 0 && outcome.1.is_ok() {
+        return Err(Failure::new("no test for Windows was found in certadm-ffi"));
+    }
+    // The prefix's own server ends with its last program; until then it holds the folder.
+    process::succeeds(Command::new("wineserver").arg("--wait").env(PREFIX_VARIABLE, &prefix));
+    remove()?;
+    Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_list_the_functions_of_the_header() {
+        let header = "HRESULT CERTBCLI_API CertSrvBackupClose(HCSBC hbc);\nint CERTBCLI_API other(void);\n\
+                      #define CERTBCLI_API x\nHRESULT CERTBCLI_API CertSrvBackupEnd(HCSBC hbc);\n";
+        let text = "LIBRARY certadm.dll\r\nEXPORTS\r\n    CertSrvBackupClose\r\n    CertSrvBackupEnd\r\n";
+        assert_eq!(definition(header), text);
+    }
+
+    #[test]
+    fn a_quick_build_optimises_almost_nothing() {
+        let arguments = Build::Quick.arguments();
+        assert_eq!(arguments[..2], ["--profile", "dev"]);
+        assert!(arguments.contains(&"profile.dev.package.\"*\".opt-level=0".to_owned()), "{arguments:?}");
+        assert!(!Build::Release.arguments().iter().any(|word| word.contains("opt-level")));
+    }
+}
