@@ -8,6 +8,9 @@ mod ese;
 mod ese_data;
 mod peers;
 mod process;
+mod samba;
+mod seal_speed;
+mod sealed;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -27,7 +30,11 @@ struct Options {
 }
 
 fn main() -> Result<()> {
-    let options = parse(std::env::args().skip(1))?;
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == sealed::CLIENT).is_some() {
+        return sealed::client(arguments);
+    }
+    let options = parse(arguments)?;
     let certadm = built_certadm()?;
     let root = tempfile::Builder::new().prefix("certadm-bench-").tempdir_in(&options.within)?;
     println!("machine: {}", process::machine());
@@ -88,6 +95,9 @@ impl Bench {
         }
         if self.wants("ONLINE") {
             self.online()?;
+        }
+        if self.wants("SEALED") {
+            sealed::run_all(self)?;
         }
         ese::run_all(self)?;
         let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR", "MEM"];
