@@ -40,6 +40,7 @@ const NEEDS: &[Need] = &[
     Need::new("valgrind", Evidence::Program("valgrind"), "leak checks and instruction counts"),
     Need::new("restic", Evidence::Program("restic"), "a peer of the benchmarks"),
     Need::new("borgbackup", Evidence::Program("borg"), "a peer of the benchmarks"),
+    Need::new("smbclient", Evidence::Program("smbclient"), "a peer of the benchmarks"),
 ];
 
 /// apt-get without questions; another apt that holds the lock is waited for.
