@@ -134,7 +134,7 @@ impl Calling<'_> {
         state.called(self.circumstances.connection, self.now);
         if let Request::BackupReadFile { size } = request {
             let stub = read::answer(&mut state, *size, self.circumstances.spare.take());
-            let ahead = ReadAhead { object: Arc::clone(&self.object), size: *size };
+            let ahead = ReadAhead { object: Arc::clone(self.object), size: *size };
             return Ok(Answer::Read(stub, ahead));
         }
         let response = self.run(&mut state, request).unwrap_or_else(|error| {
