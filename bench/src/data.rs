@@ -21,6 +21,9 @@ const EXTENSIONS: [(&str, usize); 6] = [
 /// Rows a commit.
 const BATCH: u64 = 2000;
 
+/// How a folder is filled: nobody wants its logs.
+const FILLING: Options = Options { log_size: 16 << 20, circular_logging: true, backup_rate: 0 };
+
 /// The folder.
 pub(crate) struct CaFolder {
     folder: Folder,
@@ -30,8 +33,18 @@ impl CaFolder {
     /// Creates a CA's database of about `size` bytes.
     pub(crate) fn create(path: &Path, size: u64) -> Result<Self> {
         let folder = Folder::new(path);
-        let options = Options { log_size: 16 << 20, circular_logging: true, backup_rate: 0 };
-        let store = Store::create(&folder, "Bench", options)?;
+        let store = Store::create(&folder, "Bench", FILLING)?;
+        Self::fill(folder, store, size)
+    }
+
+    /// Lets the database of a CA that is there grow to about `size` bytes.
+    pub(crate) fn grown(path: &Path, size: u64) -> Result<Self> {
+        let folder = Folder::new(path);
+        let store = Store::open(&folder, FILLING)?;
+        Self::fill(folder, store, size)
+    }
+
+    fn fill(folder: Folder, store: Store, size: u64) -> Result<Self> {
         let mut writer = store.writer()?;
         let database = store.database().to_owned();
         let mut next = 0;

@@ -9,6 +9,9 @@ mod ese_data;
 mod ese_logs;
 mod peers;
 mod process;
+mod samba;
+mod seal_speed;
+mod sealed;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +31,11 @@ struct Options {
 }
 
 fn main() -> Result<()> {
-    let options = parse(std::env::args().skip(1))?;
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == sealed::CLIENT).is_some() {
+        return sealed::client(arguments);
+    }
+    let options = parse(arguments)?;
     let certadm = built_certadm()?;
     let root = tempfile::Builder::new().prefix("certadm-bench-").tempdir_in(&options.within)?;
     println!("machine: {}", process::machine());
@@ -89,6 +96,9 @@ impl Bench {
         }
         if self.wants("ONLINE") {
             self.online()?;
+        }
+        if self.wants("SEALED") {
+            sealed::run_all(self)?;
         }
         ese::run_all(self)?;
         let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR"];

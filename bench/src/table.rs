@@ -72,6 +72,8 @@ impl Row {
 pub(crate) fn print(rows: &[Row]) {
     println!("\n| benchmark | certadm | peer | value | goal |\n|---|---|---|---|---|");
     for row in rows {
-        println!("| {} | {} | {} | {:.2} | {} |", row.name, row.ours, row.peer, row.value, row.goal);
+        // A side that is not there has no value.
+        let value = if row.value.is_nan() { "-".to_owned() } else { format!("{:.2}", row.value) };
+        println!("| {} | {} | {} | {value} | {} |", row.name, row.ours, row.peer, row.goal);
     }
 }

@@ -43,6 +43,7 @@ const NEEDS: &[Need] = &[
     Need::new("samba-common-bin", Evidence::Program("smbpasswd"), "accounts for Samba"),
     Need::new("restic", Evidence::Program("restic"), "a peer of the benchmarks"),
     Need::new("borgbackup", Evidence::Program("borg"), "a peer of the benchmarks"),
+    Need::new("smbclient", Evidence::Program("smbclient"), "a peer of the benchmarks"),
 ];
 
 /// What `windows` needs beside it. The compiler is the one that Debian keeps for its browsers, newer than its own.

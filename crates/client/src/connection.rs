@@ -172,6 +172,11 @@ impl Connection {
         self.remember(answer)
     }
 
+    /// Gives back the stub of an answer that is used up, as storage for the next.
+    pub(crate) fn recycle(&self, stub: Vec<u8>) {
+        self.outlet().machine.recycle(stub);
+    }
+
     /// Whether a request was sent ahead.
     pub(crate) const fn is_ahead(&self) -> bool {
         self.ahead.is_some()

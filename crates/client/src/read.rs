@@ -133,11 +133,12 @@ impl RemoteCa {
             self.reading.ahead = self.connection.is_ahead().then_some(next_size);
             let reading = &mut self.reading;
             let len = answer.and_then(|stub| {
-                decode(&request, &stub, CALL, |response| match response {
+                let accepted = decode(&request, &stub, CALL, |response| match response {
                     Response::Data { data, .. } => Some(accept(reading, data, buffer)),
                     _ => None,
-                })
-                .and_then(|accepted| accepted)
+                });
+                self.connection.recycle(stub);
+                accepted.and_then(|accepted| accepted)
             });
             match len {
                 Err(error) if self.may_be_too_large(&error, size) => {

@@ -286,6 +286,24 @@ fn fragments_that_do_not_belong_are_refused() {
 }
 
 #[test]
+fn storage_that_is_given_back_serves_the_next_stub() {
+    let mut assembly = Assembly::new(usize::MAX);
+    let mut whole = |storage: Vec<u8>| {
+        assembly.recycle(storage);
+        assert_eq!(assembly.push(1, Flags::FIRST, b"abc"), Ok(None));
+        assembly.push(1, Flags::LAST, b"def").unwrap().unwrap().into_owned()
+    };
+    let mut storage = vec![0xff; 600_000];
+    let place = storage.as_ptr();
+    for _ in 0..3 {
+        storage = whole(storage);
+        assert_eq!((storage.as_slice(), storage.as_ptr()), (b"abcdef".as_slice(), place));
+    }
+    let too_large = whole(Vec::with_capacity(100 << 20));
+    assert!(too_large.capacity() < 1024);
+}
+
+#[test]
 fn headers_are_checked_one_by_one() {
     let good = [5, 0, 11, 3, 0x10, 0, 0, 0, 24, 0, 0, 0, 1, 0, 0, 0];
     let with = |place: usize, value: u8| {

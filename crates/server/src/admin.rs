@@ -1,5 +1,6 @@
 //! `ICertAdminD` and `ICertAdminD2`: the CA's own methods (wire.md 5.1 to 5.7).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use certadm_proto::csra::flags::{Control, Origin, Roles};
@@ -11,7 +12,7 @@ use certadm_session::{CallError, Source};
 
 use crate::access::{self, Caller, Refusal, Rules};
 use crate::audit;
-use crate::dispatch::{Answer, Circumstances, check_trailer, enter, reader};
+use crate::dispatch::{Answer, Circumstances, ReadAhead, check_trailer, enter, reader};
 use crate::object::{AdminObject, Session, State};
 use crate::properties;
 use crate::read;
@@ -63,7 +64,7 @@ struct Calling<'c> {
     circumstances: &'c Circumstances<'c>,
     caller: &'c Caller,
     method: Method,
-    object: &'c AdminObject,
+    object: &'c Arc<AdminObject>,
     now: Instant,
 }
 
@@ -132,7 +133,9 @@ impl Calling<'_> {
         }
         state.called(self.circumstances.connection, self.now);
         if let Request::BackupReadFile { size } = request {
-            return Ok(read::answer(&mut state, *size, self.circumstances.spare.take()));
+            let stub = read::answer(&mut state, *size, self.circumstances.spare.take());
+            let ahead = ReadAhead { object: Arc::clone(self.object), size: *size };
+            return Ok(Answer::Read(stub, ahead));
         }
         let response = self.run(&mut state, request).unwrap_or_else(|error| {
             let (code, caller) = (error.code, &self.caller.identity);

@@ -3,7 +3,7 @@
 //! Sealing with NTLM is RC4 over the body plus MD5 over the same body. Each of the two is one long chain of dependent
 //! operations and leaves most of a processor idle, so running one after the other wastes both. [`Rc4::keystream_with`]
 //! weaves one RC4 step into each of the 64 MD5 steps of a block: the two chains are independent, and together they take
-//! little longer than the slower one alone. The example `seal_speed` prints the gain against the separate crates.
+//! little longer than the slower one alone. `cargo xtask bench --only SEALED` prints the gain against the separate crates.
 //!
 //! RC4 and MD5 are what MS-NLMP 3.4 prescribes, not a choice. Both are checked against the RustCrypto crates below.
 

@@ -280,6 +280,11 @@ impl ClientConnection {
         Ok(Outgoing { call_id, fragments, context_id, opnum, object })
     }
 
+    /// Gives back the stub of an answer that is used up; see [`Assembly::recycle`].
+    pub fn recycle(&mut self, stub: Vec<u8>) {
+        self.assembly.recycle(stub);
+    }
+
     /// Takes one PDU, unsealed.
     ///
     /// # Errors

@@ -8,6 +8,10 @@ use super::{FaultStatus, Flags};
 /// The largest reassembled stub of a request that a server takes: 4 MiB (wire.md 2.7; RPCE 3.3.3.5.4).
 pub const MAX_REQUEST_STUB: usize = 4 * 1024 * 1024;
 
+/// The largest storage of a stub that an [`Assembly`] keeps for the next one, in bytes: a read of 512 KiB fits however the
+/// storage grew.
+const MAX_KEPT: usize = 2 * 1024 * 1024;
+
 /// How a stub is cut into fragments: every one but the last has a multiple of 16 bytes (wire.md 2.7, 2.8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FragmentPlan {
@@ -103,6 +107,16 @@ impl<K: PartialEq> Assembly<K> {
     pub fn reset(&mut self) {
         self.call = None;
         self.stub = Vec::new();
+    }
+
+    /// Gives back the storage of a stub that is used up, for the next one: of the usual size, a row of answers then costs no
+    /// fresh memory. Larger storage is dropped.
+    pub fn recycle(&mut self, mut storage: Vec<u8>) {
+        if self.stub.capacity() < storage.capacity() && self.stub.is_empty() && storage.capacity() <= MAX_KEPT
+        {
+            storage.clear();
+            self.stub = storage;
+        }
     }
 
     /// Takes one fragment, unsealed and without padding; answers the whole stub after the last one. The stub of a call

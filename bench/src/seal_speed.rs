@@ -1,0 +1,161 @@
+//! How fast one core seals and unseals, in MB/s (10^6 bytes of body a second), for response PDUs of 5840 bytes.
+//!
+//! Sealing and unsealing are the ceiling of everything that travels over NTLM with packet privacy. The separate RustCrypto
+//! crates doing the same work are the yardstick for the fused kernel in `auth`.
+
+use std::hint::black_box;
+use std::sync::{Arc, Barrier};
+use std::time::Instant;
+
+use certadm_auth::{
+    AccountName, AccountStore, AuthError, AuthType, Credentials, Environment, Established, FileTime, Flavour,
+    Level, NtHash, Password, Protection, Sealer, Segments, ServerNames, Service, Unsealer, initiator,
+};
+use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
+use rc4::{Rc4, StreamCipher};
+
+use crate::Result;
+use crate::table::median;
+
+/// Room for the body in a fragment of 5840 bytes (wire.md 2.8).
+const BODY: usize = 5792;
+const HEADER: usize = 24;
+const TRAILER: usize = 8;
+const TOKEN: usize = 16;
+/// Fragments of one measurement: a quarter of a second's work.
+const PDUS: u32 = 20_000;
+const PRIVACY: Protection = Protection { level: Level::Privacy, header_signing: true };
+
+/// What was measured, in MB/s; one value a round.
+#[derive(Debug, Default)]
+pub(crate) struct SealSpeed {
+    seal: Vec<f64>,
+    unseal: Vec<f64>,
+    /// The slower of the two while one core seals and another unseals.
+    both: Vec<f64>,
+    separate: Vec<f64>,
+}
+
+impl SealSpeed {
+    /// The slower of sealing and unsealing, each with the machine to itself.
+    pub(crate) fn ceiling(&self) -> f64 {
+        median(&self.seal).min(median(&self.unseal))
+    }
+
+    /// The slower of the two while both cores work.
+    pub(crate) fn ceiling_of_both(&self) -> f64 {
+        median(&self.both)
+    }
+
+    pub(crate) fn print(&self) {
+        let line = |what: &str, values: &[f64]| println!("{what:48} {:5.0} MB/s", median(values));
+        line("in-process seal, one core", &self.seal);
+        line("in-process unseal, one core", &self.unseal);
+        line("both at once, one core each: the slower", &self.both);
+        line("seal by the separate crates rc4, hmac and md-5", &self.separate);
+    }
+
+    /// Measures everything once more.
+    pub(crate) fn measure(&mut self) -> Result<()> {
+        let (client, server) = connect()?;
+        let (mut sealer, mut unsealer) = (server.sealer, client.unsealer);
+        let mut first = vec![vec![0x30_u8; HEADER + BODY + TRAILER + TOKEN]; PDUS as usize];
+        let mut second = first.clone();
+        self.seal.push(rate(|| seal(&mut sealer, &mut first))?);
+        self.unseal.push(rate(|| unseal(&mut unsealer, &mut first))?);
+
+        seal(&mut sealer, &mut first)?;
+        let start = Barrier::new(2);
+        let (sealed, unsealed) = std::thread::scope(|scope| {
+            let sealing = scope.spawn(|| {
+                start.wait();
+                rate(|| seal(&mut sealer, &mut second)).map_err(|error| error.to_string())
+            });
+            start.wait();
+            (sealing.join(), rate(|| unseal(&mut unsealer, &mut first)))
+        });
+        let sealed = sealed.map_err(|_| "the sealing thread died")??;
+        self.both.push(sealed.min(unsealed?));
+
+        let mut rc4 = Rc4::new_from_slice(&[7; 16])?;
+        self.separate.push(rate(|| {
+            for pdu in &mut first {
+                let mut mac = Hmac::<Md5>::new_from_slice(&[9; 16])?;
+                mac.update(&[0; 4]);
+                mac.update(&pdu[..HEADER + BODY + TRAILER]);
+                black_box(mac.finalize());
+                rc4.apply_keystream(&mut pdu[HEADER..HEADER + BODY]);
+            }
+            Ok(())
+        })?);
+        Ok(())
+    }
+}
+
+fn rate(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let start = Instant::now();
+    work()?;
+    #[expect(clippy::cast_precision_loss, reason = "a fragment's size")]
+    Ok(f64::from(PDUS) * BODY as f64 / 1e6 / start.elapsed().as_secs_f64())
+}
+
+fn seal(sealer: &mut Sealer, pdus: &mut [Vec<u8>]) -> Result<()> {
+    for pdu in pdus {
+        let (segments, token) = Segments::split(pdu, HEADER, TOKEN)?;
+        sealer.seal(PRIVACY, segments, token)?;
+    }
+    Ok(())
+}
+
+fn unseal(unsealer: &mut Unsealer, pdus: &mut [Vec<u8>]) -> Result<()> {
+    for pdu in pdus {
+        let (segments, token) = Segments::split(pdu, HEADER, TOKEN)?;
+        unsealer.unseal(PRIVACY, segments, token)?;
+    }
+    Ok(())
+}
+
+/// A finished context at both ends.
+fn connect() -> std::result::Result<(Established, Established), AuthError> {
+    let service = Service::new(ServerNames::new("CA1", "CA1", None)?, Arc::new(Alice), Arc::new(Constant));
+    let credentials =
+        Credentials { account: AccountName::new("", "alice"), password: Password::new("measure".to_owned()) };
+    let mut client = initiator(Flavour::Ntlm, &credentials, "HOST/ca1", Level::Privacy)?;
+    let mut server = service.acceptor(AuthType::Ntlm, Level::Privacy)?;
+    let mut token = Vec::new();
+    let mut ends = (None, None);
+    while ends.1.is_none() {
+        let step = client.step(&token)?;
+        ends.0 = ends.0.or(step.done);
+        let step = server.step(&step.token_out)?;
+        ends.1 = step.done;
+        token = step.token_out;
+    }
+    match ends {
+        (Some(client), Some(server)) => Ok((client, server)),
+        _ => Err(AuthError::Finished),
+    }
+}
+
+struct Alice;
+
+impl AccountStore for Alice {
+    fn nt_hash(&self, _domain: &str, user: &str) -> Option<NtHash> {
+        (user == "alice").then(|| NtHash::from_password("measure"))
+    }
+}
+
+/// Fit for a measurement only: a challenge must be random.
+struct Constant;
+
+impl Environment for Constant {
+    fn now(&self) -> FileTime {
+        FileTime(0)
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> std::result::Result<(), AuthError> {
+        bytes.fill(1);
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! SEALED: a full backup through DCOM, NTLM privacy and loopback, to nowhere; beside what one core can seal at all, and
+//! beside other clients of sealed transports.
+
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use certadm_auth::Credentials;
+use certadm_client::credentials::{account, password_from_file};
+use certadm_client::{Config, RemoteCa, ServerName};
+use certadm_session::{FileOpen, Session, Source};
+use serde_json::{Value, json};
+
+use crate::data::CaFolder;
+use crate::process::{peak_of, processor_seconds, run, wait_until_idle};
+use crate::samba::Samba;
+use crate::seal_speed::SealSpeed;
+use crate::table::{Row, median};
+use crate::{Bench, Result};
+
+const USER: &str = "bench";
+const PASSWORD: &str = "Bench-Pa55";
+/// The size of a read (wire.md 5.7).
+const READ: u32 = 512 * 1024;
+/// impacket reads so much of the database: the whole would take minutes.
+const PEER_BYTES: u32 = 64 << 20;
+/// What makes this program the client under measurement; see [`client`].
+pub(crate) const CLIENT: &str = "--sealed-client";
+
+/// What one side did, one value a round.
+#[derive(Debug, Default)]
+struct Side {
+    /// MB/s.
+    rates: Vec<f64>,
+    /// Nanoseconds of processor time for a byte, of client and service.
+    client: Vec<f64>,
+    service: Vec<f64>,
+    client_peak: u64,
+}
+
+/// SEALED.
+pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
+    let service = Service::start(bench)?;
+    let samba = Samba::start(&bench.root.join("samba"), &service.database, USER, PASSWORD);
+    let python = interop_python();
+    let mut speed = SealSpeed::default();
+    let (mut ours, mut impacket, mut smb) = (Side::default(), Side::default(), Vec::new());
+    for round in 0..bench.options.rounds {
+        println!("round {} of {}", round + 1, bench.options.rounds);
+        wait_until_idle();
+        speed.measure()?;
+        wait_until_idle();
+        ours.add(our_backup(&service)?);
+        if let Some(python) = &python {
+            wait_until_idle();
+            impacket.add(impacket_backup(&service, python)?);
+        }
+        if let Ok(samba) = &samba {
+            wait_until_idle();
+            smb.push(samba.fetch()?);
+        }
+    }
+    speed.print();
+    ours.print("certadm");
+    impacket.print("impacket");
+    let rate = median(&ours.rates);
+    let rows = &mut bench.rows;
+    rows.push(Row::plain("SEALED MB a second", rate));
+    rows.push(Row::plain("SEALED / in-process ceiling of one core", rate / speed.ceiling()).goal(">= 0.8"));
+    rows.push(Row::plain("SEALED / the same while both cores work", rate / speed.ceiling_of_both()));
+    rows.push(match python {
+        Some(_) => {
+            Row::plain("SEALED / impacket, the same read", rate / median(&impacket.rates)).goal(">= 2")
+        }
+        None => Row::plain("SEALED / impacket: no interop-venv, run `cargo xtask setup`", f64::NAN),
+    });
+    rows.push(match samba {
+        Ok(_) => Row::plain("SEALED / smbclient get, SMB3 encrypted", rate / median(&smb)),
+        Err(error) => Row::plain(&format!("SEALED / smbclient: {error}"), f64::NAN),
+    });
+    rows.push(Row::plain("SEALED peak memory of the client, MiB", mib(ours.client_peak)).goal("<= 64"));
+    rows.push(
+        Row::plain("SEALED peak memory of the service, MiB", mib(peak_of(service.child.id()))).goal("<= 64"),
+    );
+    Ok(())
+}
+
+/// The client under measurement: a full backup of `server` into nothing. Tells as JSON what it did.
+pub(crate) fn client(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+    let mut next = || arguments.next().ok_or("the client takes a server and a password file");
+    let (server, password_file) = (next()?, next()?);
+    let begun = Instant::now();
+    let name: ServerName = server.parse()?;
+    let password = password_from_file(Path::new(&password_file))?;
+    let credentials = Credentials { account: account(USER)?, password };
+    let mut ca = RemoteCa::connect(Config::default().target(&name)?, Some(credentials))?;
+    let mut session = Session::prepare_full(&mut ca)?;
+    session.database_locations()?;
+    let mut buffer = vec![0; READ.try_into()?];
+    let mut bytes = 0;
+    for name in session.database_names()? {
+        let mut file = session.open(&name, READ)?;
+        bytes += drain(&mut file, &mut buffer)?;
+        session = file.close()?;
+    }
+    let (mut session, logs) = session.logs()?;
+    for name in logs {
+        let mut file = session.open(&name, READ)?;
+        bytes += drain(&mut file, &mut buffer)?;
+        session = file.close()?;
+    }
+    session.end()?;
+    let process = std::process::id();
+    let report = json!({
+        "bytes": bytes,
+        "seconds": begun.elapsed().as_secs_f64(),
+        "processor": processor_seconds(process),
+        "peak_kib": peak_of(process),
+    });
+    println!("{report}");
+    Ok(())
+}
+
+fn drain<S: Source, P>(file: &mut Session<S, FileOpen<P>>, buffer: &mut [u8]) -> Result<u64> {
+    let mut bytes = 0;
+    while let len @ 1.. = file.read(buffer)? {
+        black_box(&buffer[..len]);
+        bytes += len as u64;
+    }
+    Ok(bytes)
+}
+
+/// What a client did, and what the service spent on it.
+struct Transfer {
+    report: Value,
+    service: f64,
+}
+
+impl Side {
+    fn add(&mut self, transfer: Transfer) {
+        let number = |field: &str| transfer.report[field].as_f64().unwrap_or(f64::NAN);
+        let bytes = number("bytes");
+        self.rates.push(bytes / 1e6 / number("seconds"));
+        self.client.push(number("processor") * 1e9 / bytes);
+        self.service.push(transfer.service * 1e9 / bytes);
+        self.client_peak = self.client_peak.max(transfer.report["peak_kib"].as_u64().unwrap_or(0));
+    }
+
+    fn print(&self, name: &str) {
+        let (rate, client, service) = (median(&self.rates), median(&self.client), median(&self.service));
+        println!(
+            "{name}: {rate:.0} MB/s; processor time a byte: client {client:.2} ns, service {service:.2} ns"
+        );
+    }
+}
+
+fn our_backup(service: &Service) -> Result<Transfer> {
+    let before = processor_seconds(service.child.id());
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command
+        .args([CLIENT, &service.address])
+        .arg(&service.password_file)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err("the backup failed".into());
+    }
+    let service = processor_seconds(service.child.id()) - before;
+    Ok(Transfer { report: serde_json::from_slice(&output.stdout)?, service })
+}
+
+/// impacket reads the beginning of the database with reads of the same size, and throws it away.
+fn impacket_backup(service: &Service, python: &Path) -> Result<Transfer> {
+    let before = processor_seconds(service.child.id());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/csra_impacket.py");
+    let mut child = Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut orders = child.stdin.take().ok_or("no pipe")?;
+    let port = service.address.rsplit(':').next().unwrap_or_default().parse::<u16>()?;
+    writeln!(orders, "{}", json!({"do": "login", "port": port, "user": USER, "password": PASSWORD}))?;
+    writeln!(orders, "{}", json!({"do": "drain", "size": READ, "most": PEER_BYTES}))?;
+    drop(orders);
+    let output = child.wait_with_output()?;
+    let last = output.stdout.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
+    let answer: Value = serde_json::from_slice(last.unwrap_or_default())?;
+    if answer["ok"]["bytes"].is_null() {
+        return Err(format!("impacket failed: {answer}").into());
+    }
+    let service = processor_seconds(service.child.id()) - before;
+    Ok(Transfer { report: answer["ok"].clone(), service })
+}
+
+/// The Python with the peers, as the set-up of the tests leaves it beside the build.
+fn interop_python() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let python = program.parent()?.parent()?.join("interop-venv/bin/python");
+    python.exists().then_some(python)
+}
+
+/// The certificate service as a process of its own, with a database of the wanted size.
+struct Service {
+    child: Child,
+    address: String,
+    password_file: PathBuf,
+    database: PathBuf,
+}
+
+impl Service {
+    fn start(bench: &Bench) -> Result<Self> {
+        let (folder, password_file) = (bench.root.join("sealed"), bench.root.join("sealed-password"));
+        std::fs::write(&password_file, PASSWORD)?;
+        let dir = folder.as_os_str();
+        let certadm = &bench.certadm;
+        let init = ["ca", "init", "--name", "Bench", "--key", "p256", "--dir"].map(AsRef::as_ref);
+        run(certadm, init.into_iter().chain([dir, "--passphrase-file".as_ref(), password_file.as_os_str()]))?;
+        let user = ["user", "add", USER, "--role", "operator", "--dir"].map(AsRef::as_ref);
+        run(certadm, user.into_iter().chain([dir, "--password-file".as_ref(), password_file.as_os_str()]))?;
+        let ca = CaFolder::grown(&folder, bench.options.size)?;
+        let mut child = Command::new(certadm)
+            .args(["--json", "serve", "--listen", "127.0.0.1:0", "--exporter-port", "0"])
+            .args(["--allow-remote-backup", "--dir"])
+            .arg(&folder)
+            .arg("--socket")
+            .arg(bench.root.join("sealed.sock"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
+        let mut service = Self { child, address: String::new(), password_file, database: ca.database()? };
+        let said: Value = serde_json::from_str(&line)?;
+        service.address = said["result"]["listen"].as_str().ok_or("the service did not start")?.to_owned();
+        Ok(service)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing to lose in its folder.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "mebibytes of memory fit")]
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
