@@ -63,6 +63,8 @@ pub(crate) struct Connection {
     timeouts: Timeouts,
     /// A call that was sent ahead, whose answer nobody has taken yet.
     ahead: Option<u32>,
+    /// The logon ended with auth3, which has no answer, and no call was answered under it yet.
+    unconfirmed: bool,
     broken: bool,
 }
 
@@ -84,7 +86,17 @@ impl Connection {
         let output = stream.try_clone().map_err(|source| Error::Connect { peer: peer.clone(), source })?;
         let outlet = Arc::new(Mutex::new(Outlet::new(output, ClientConnection::new(limits, 0))));
         let feed = Feed::start(&stream, Arc::clone(&outlet)).map_err(Error::Thread)?;
-        Ok(Self { peer, stream, outlet, feed, unsealing: None, timeouts, ahead: None, broken: false })
+        Ok(Self {
+            peer,
+            stream,
+            outlet,
+            feed,
+            unsealing: None,
+            timeouts,
+            ahead: None,
+            unconfirmed: false,
+            broken: false,
+        })
     }
 
     /// What messages call the other end.
@@ -288,6 +300,7 @@ impl Connection {
                 (Some(_), LastLeg::Auth3) => {
                     let pdu = self.outlet().machine.auth3(last);
                     self.send_plain(&pdu, during)?;
+                    self.unconfirmed = true;
                 }
                 _ => {
                     let pdu = {
@@ -356,8 +369,16 @@ impl Connection {
 
     fn answer(&mut self, expected: u32, during: &'static str) -> Result<Vec<u8>, Error> {
         match self.event(during, self.timeouts.call)? {
-            Event::Answer { call_id, stub } if call_id == expected => Ok(stub),
+            Event::Answer { call_id, stub } if call_id == expected => {
+                self.unconfirmed = false;
+                Ok(stub)
+            }
             Event::Fault { call_id, status, did_not_execute } if call_id == expected => {
+                // A logon that failed at auth3 shows at the first call (wire.md 2.5): on Windows as status 5, on Samba as
+                // a call that comes before the logon's end.
+                let is_refused =
+                    std::mem::take(&mut self.unconfirmed) && status == FaultStatus::PROTOCOL_ERROR;
+                let status = if is_refused { FaultStatus::ACCESS_DENIED } else { status };
                 Err(Error::Fault { call: during, status, did_not_execute })
             }
             Event::Answer { call_id, .. } | Event::Fault { call_id, .. } => {
