@@ -60,8 +60,7 @@ mod tests {
     fn flipped_bits_are_turned_back_wherever_the_page_lies() {
         let size = PageSize::ALL[4];
         // Two headers, pages over several strides, and a rest that is no page.
-        let mut whole = vec![0; 80 * size.bytes() + 77];
-        whole.fill(0x5A);
+        let mut whole = vec![0x5A; 80 * size.bytes() + 77];
         for number in 1..79u32 {
             let start = (number as usize + 1) * size.bytes();
             let page = &mut whole[start..start + size.bytes()];
