@@ -1,6 +1,5 @@
 //! `ICertAdminD` and `ICertAdminD2`: the CA's own methods (wire.md 5.1 to 5.7).
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use certadm_proto::csra::flags::{Control, Origin, Roles};
@@ -12,7 +11,7 @@ use certadm_session::{CallError, Source};
 
 use crate::access::{self, Caller, Refusal, Rules};
 use crate::audit;
-use crate::dispatch::{Answer, Circumstances, ReadAhead, check_trailer, enter, reader};
+use crate::dispatch::{Answer, Circumstances, check_trailer, enter, reader};
 use crate::object::{AdminObject, Session, State};
 use crate::properties;
 use crate::read;
@@ -64,7 +63,7 @@ struct Calling<'c> {
     circumstances: &'c Circumstances<'c>,
     caller: &'c Caller,
     method: Method,
-    object: &'c Arc<AdminObject>,
+    object: &'c AdminObject,
     now: Instant,
 }
 
@@ -133,9 +132,7 @@ impl Calling<'_> {
         }
         state.called(self.circumstances.connection, self.now);
         if let Request::BackupReadFile { size } = request {
-            let stub = read::answer(&mut state, *size, self.circumstances.spare.take());
-            let ahead = ReadAhead { object: Arc::clone(self.object), size: *size };
-            return Ok(Answer::Read(stub, ahead));
+            return Ok(read::answer(&mut state, *size, self.circumstances.spare.take()));
         }
         let response = self.run(&mut state, request).unwrap_or_else(|error| {
             let (code, caller) = (error.code, &self.caller.identity);

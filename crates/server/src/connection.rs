@@ -19,7 +19,7 @@ use certadm_proto::rpc::{
 };
 
 use crate::access::{Caller, Identity};
-use crate::dispatch::{self, Answer, ReadAhead};
+use crate::dispatch::{self, Answer};
 use crate::incoming::{Incoming, IncomingError};
 use crate::limits::{RESOLVER_STUB, WRITE_BATCH};
 use crate::object::ConnectionId;
@@ -323,13 +323,11 @@ impl Connection {
         let answer = dispatch::answer(&circumstances, call);
         match answer {
             Answer::Fault(status) => self.fault(call.call_id, call.context_id, status)?,
-            Answer::Stub(stub) => self.respond(call, &stub)?,
-            Answer::Read(stub, ReadAhead { object, size }) => {
+            Answer::Stub(stub) => {
                 self.respond(call, &stub)?;
                 if stub.capacity() <= MAX_SPARE {
                     self.spare = stub;
                 }
-                object.read_ahead(size);
             }
             Answer::StopAfter(stub) => {
                 let written = self.respond(call, &stub);

@@ -11,7 +11,7 @@ use certadm_proto::rpc::{
 };
 
 use crate::access::Caller;
-use crate::object::{AdminObject, ConnectionId};
+use crate::object::ConnectionId;
 use crate::service::Shared;
 use crate::{activator, admin, resolver, unknown};
 
@@ -45,21 +45,11 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) spare: Cell<Vec<u8>>,
 }
 
-/// A read that will probably be asked for next.
-#[derive(Debug)]
-pub(crate) struct ReadAhead {
-    pub(crate) object: Arc<AdminObject>,
-    /// In bytes.
-    pub(crate) size: u32,
-}
-
 /// How a call is answered.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// By a response with this stub.
     Stub(Vec<u8>),
-    /// By a response with this stub, after which the next read is prepared while the client asks for it.
-    Read(Vec<u8>, ReadAhead),
     /// By a fault.
     Fault(FaultStatus),
     /// By a response, after which the service stops.

@@ -80,13 +80,6 @@ impl AdminObject {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prepares a read of `size` bytes, unless another call is at work.
-    pub(crate) fn read_ahead(&self, size: u32) {
-        if let (Ok(mut state), Ok(size)) = (self.state.try_lock(), usize::try_from(size)) {
-            state.source.read_ahead(size);
-        }
-    }
-
     /// Gives its backup up; without one nothing happens.
     pub(crate) fn abort(&self, loss: Loss) {
         self.lock().abort(loss);

@@ -5,6 +5,7 @@ use certadm_proto::dcom::OrpcThat;
 use certadm_proto::ndr::Writer;
 use certadm_session::Source;
 
+use crate::dispatch::Answer;
 use crate::object::State;
 
 /// Reads have multiples of this many bytes (wire.md 5.7).
@@ -12,7 +13,7 @@ const UNIT: u32 = 4096;
 
 /// The answer to a read of `size` bytes, which always carries so many; what was not read is zero. It is built in
 /// `storage`, a stub that was sent before.
-pub(crate) fn answer(state: &mut State, size: u32, storage: Vec<u8>) -> Vec<u8> {
+pub(crate) fn answer(state: &mut State, size: u32, storage: Vec<u8>) -> Answer {
     let mut writer = Writer::reusing(storage);
     OrpcThat.write(&mut writer);
     writer.u32(size);
@@ -32,7 +33,7 @@ pub(crate) fn answer(state: &mut State, size: u32, storage: Vec<u8>) -> Vec<u8> 
     stub.resize(stub.len().next_multiple_of(4), 0);
     stub.extend_from_slice(&count.to_le_bytes());
     stub.extend_from_slice(&code.to_bits().to_le_bytes());
-    stub
+    Answer::Stub(stub)
 }
 
 fn read(state: &mut State, buffer: &mut [u8]) -> Result<u32, Hresult> {

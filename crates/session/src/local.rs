@@ -43,14 +43,6 @@ impl LocalSource {
         self.backup = None;
     }
 
-    /// Reads up to `len` bytes of the open database before they are asked for. What is delivered, and what fails, is the
-    /// same with it and without.
-    pub fn read_ahead(&mut self, len: usize) {
-        if let Some(Reader::Image(image)) = &mut self.open {
-            image.read_ahead(len);
-        }
-    }
-
     fn folder(&self) -> &Folder {
         self.store.folder()
     }

@@ -22,9 +22,6 @@ use crate::schema;
 use crate::time::FileTime;
 use crate::trailer::Trailer;
 
-/// No more than this is read ahead, in bytes.
-const MAX_AHEAD: usize = 1 << 20;
-
 /// A running backup. There is one at a time; dropping it frees the store for the next without writing a mark.
 #[derive(Debug)]
 pub struct Backup {
@@ -119,8 +116,6 @@ impl Backup {
             image_pages,
             offset: 0,
             hasher: blake3::Hasher::new(),
-            ahead: Vec::new(),
-            ahead_taken: 0,
             trailer: Vec::new(),
         })
     }
@@ -243,11 +238,7 @@ pub struct ImageReader {
     page_size: u32,
     image_pages: u64,
     offset: u64,
-    /// Hash of the image up to what was read, which is `offset` or the end of what was read ahead.
     hasher: blake3::Hasher,
-    /// Bytes of the image that were read ahead; those from `ahead_taken` on lie at `offset`.
-    ahead: Vec<u8>,
-    ahead_taken: usize,
     /// Made when the last page of the image has been read.
     trailer: Vec<u8>,
 }
@@ -268,14 +259,8 @@ impl ImageReader {
         let mut filled = 0;
         if self.offset < image_len {
             let len = usize::try_from(image_len - self.offset).unwrap_or(usize::MAX).min(buffer.len());
-            let ahead = &self.ahead[self.ahead_taken..];
-            let (known, unread) = buffer[..len].split_at_mut(ahead.len().min(len));
-            known.copy_from_slice(&ahead[..known.len()]);
-            if !unread.is_empty() {
-                self.file.read_exact_at(unread, self.offset + known.len() as u64)?;
-                self.hasher.update(unread);
-            }
-            self.ahead_taken += known.len();
+            self.file.read_exact_at(&mut buffer[..len], self.offset)?;
+            self.hasher.update(&buffer[..len]);
             self.offset += len as u64;
             filled = len;
         }
@@ -292,24 +277,6 @@ impl ImageReader {
             filled += len;
         }
         Ok(filled)
-    }
-
-    /// Reads so many bytes of the image, at most, before they are asked for: the caller has nothing to do just now. A
-    /// failure is left to the read that wants the bytes.
-    pub fn read_ahead(&mut self, len: usize) {
-        let image_len = self.image_pages * u64::from(self.page_size);
-        if self.ahead_taken < self.ahead.len() || image_len <= self.offset {
-            return;
-        }
-        let len = usize::try_from(image_len - self.offset).unwrap_or(usize::MAX).min(len).min(MAX_AHEAD);
-        self.ahead_taken = 0;
-        self.ahead.resize(len, 0);
-        match self.file.read_exact_at(&mut self.ahead, self.offset) {
-            Ok(()) => {
-                self.hasher.update(&self.ahead);
-            }
-            Err(_) => self.ahead.clear(),
-        }
     }
 
     fn make_trailer(&self) -> Result<Vec<u8>> {

@@ -9,7 +9,6 @@ use certadm_proto::csra::registration::{MapEntry, RestoreRecord};
 use certadm_proto::csra::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
 use certadm_store::backup::Backup;
 use certadm_store::chain::{check_chain, check_image, read_trailer};
-use certadm_store::trailer::Trailer;
 use certadm_store::{Adopted, Error, Folder, Options, Store, Writer, record};
 
 const SMALL_LOGS: Options = Options { log_size: 128 * 1024, circular_logging: false, backup_rate: 0 };
@@ -211,39 +210,6 @@ fn copy_backup_logs_checked(backup: &mut Backup, set: &Path, acknowledged: &Mute
     let ledger: Vec<String> = acknowledged.lock().unwrap().iter().map(u32::to_string).collect();
     fs::write(set.join("ledger"), ledger.join("\n")).unwrap();
     copy_logs(backup, set);
-}
-
-/// Whatever was read ahead, and by how much, the stream and the hash in its trailer are the same.
-#[test]
-fn reading_ahead_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::create(&Folder::new(dir.path()), "ca", SMALL_LOGS).unwrap();
-    let mut writer = store.writer().unwrap();
-    (0..200).for_each(|serial| insert(&mut writer, serial));
-    store.roll().unwrap();
-    let backup = store.begin_backup(BackupType::Full).unwrap();
-    let stream = |sizes: &[(usize, usize)]| {
-        let mut image = backup.open_image().unwrap();
-        let mut bytes = Vec::new();
-        for (read, ahead) in sizes.iter().cycle() {
-            let mut buffer = vec![0; *read];
-            let len = image.read(&mut buffer).unwrap();
-            if len == 0 {
-                break;
-            }
-            bytes.extend_from_slice(&buffer[..len]);
-            image.read_ahead(*ahead);
-            image.read_ahead(1); // while there is some, nothing happens
-        }
-        assert_eq!(bytes.len() as u64, image.size());
-        let trailer = bytes.split_off(bytes.len() - certadm_store::PAGE_SIZE as usize);
-        (bytes, Trailer::decode(&trailer).unwrap().image)
-    };
-    let plain = stream(&[(40_000, 0)]);
-    for sizes in [&[(8192, 8192)][..], &[(5000, 20_000)], &[(20_000, 5000), (1, 9000)], &[(1 << 20, 1 << 30)]]
-    {
-        assert!(stream(sizes) == plain, "{sizes:?}");
-    }
 }
 
 #[test]
