@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 
@@ -71,24 +72,32 @@ pub fn read_trailer(path: &Path) -> Result<Trailer> {
     Ok(trailer)
 }
 
-/// Compares every page of the image with the hash in its trailer. `progress` gets the bytes read so far.
+/// Compares every page of the image with the hash in its trailer, reading on a thread of its own. `progress` gets the bytes
+/// compared so far.
 ///
 /// # Errors
 /// [`Error::Image`] with 0xC80003FA when they differ, [`Error::Io`].
 pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)) -> Result<()> {
     let file = File::open(path).during("open", path)?;
-    let mut left = trailer.image_pages * u64::from(trailer.page_size);
+    let len = trailer.image_pages * u64::from(trailer.page_size);
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut offset = 0;
-    while left > 0 {
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        file.read_exact_at(&mut buffer[..len], offset).during("read", path)?;
-        hasher.update(&buffer[..len]);
-        offset += len as u64;
-        left -= len as u64;
-        progress(offset);
-    }
+    std::thread::scope(|scope| {
+        let (to_hash, filled) = sync_channel(1);
+        let (to_fill, empty) = sync_channel(2);
+        for _ in 0..2 {
+            // There is room for both, and the other end is held below.
+            to_fill.send(vec![0; 1 << 20]).ok();
+        }
+        let reader = scope.spawn(move || read_through(&file, len, &empty, &to_hash).during("read", path));
+        let mut done = 0;
+        for buffer in filled {
+            hasher.update(&buffer);
+            done += buffer.len() as u64;
+            progress(done);
+            to_fill.send(buffer).ok(); // the reader that has come to the end takes none back
+        }
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
     if *hasher.finalize().as_bytes() == trailer.image {
         Ok(())
     } else {
@@ -97,6 +106,26 @@ pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)
             Hresult::READ_VERIFY_FAILURE,
         ))
     }
+}
+
+/// Reads the first `len` bytes of the file into whatever buffers come, and hands them on in their order.
+fn read_through(
+    file: &File,
+    len: u64,
+    empty: &Receiver<Vec<u8>>,
+    filled: &SyncSender<Vec<u8>>,
+) -> std::io::Result<()> {
+    let mut offset = 0;
+    while offset < len {
+        let Ok(mut buffer) = empty.recv() else { break };
+        buffer.truncate(usize::try_from(len - offset).unwrap_or(usize::MAX));
+        file.read_exact_at(&mut buffer, offset)?;
+        offset += buffer.len() as u64;
+        if filled.send(buffer).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Checks that `logs` make the image of `trailer` whole over `range`, and reads every byte of them.
