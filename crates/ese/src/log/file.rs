@@ -200,7 +200,7 @@ impl<'a> Records<'a> {
         let Some((mut position, mut record)) = self.next_raw()? else {
             return Ok(None);
         };
-        loop {
+        'whole: loop {
             if record[0] == FRAGMENT {
                 return Err(self.log.corrupt(position, "a fragment without its beginning"));
             }
@@ -221,13 +221,12 @@ impl<'a> Records<'a> {
                         return Err(self.log.corrupt(next_position, problem));
                     }
                     (position, record) = (next_position, next);
-                    bytes.clear();
-                    break;
+                    continue 'whole;
                 }
                 bytes.extend_from_slice(&next[3..]);
             }
             if bytes.is_empty() {
-                continue;
+                return Err(self.log.corrupt(position, "a record in fragments has no bytes"));
             }
             // The assembled bytes must be one record of just that length.
             return match record_length(&bytes) {
