@@ -2,6 +2,8 @@
 
 use std::io;
 
+use certadm_buffer::AlignedBuffer;
+
 use crate::checksum::{PageCheck, check_page, flip};
 use crate::pager::{Pager, PagerMut};
 use crate::pagesize::PageSize;
@@ -21,7 +23,7 @@ pub(crate) fn copy_corrected(
     told: &mut dyn FnMut(u64),
 ) -> io::Result<()> {
     let total = from.size();
-    let mut buffer = vec![0; STRIDE];
+    let mut buffer = AlignedBuffer::new(STRIDE);
     let mut done = 0;
     to.set_size(total)?;
     while done < total {

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 
+use certadm_buffer::AlignedBuffer;
+
 pub use crate::overlay::Overlay;
 
 /// Random-access bytes to read. Implemented for files, memory and overlays.
@@ -210,7 +212,7 @@ pub(crate) fn same_bytes(one: &dyn Pager, other: &dyn Pager) -> io::Result<bool>
     if one.size() != other.size() {
         return Ok(false);
     }
-    let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let (mut left, mut right) = (AlignedBuffer::new(1 << 16), AlignedBuffer::new(1 << 16));
     let mut offset = 0;
     while offset < one.size() {
         let take = usize::try_from(one.size() - offset).unwrap_or(left.len()).min(left.len());

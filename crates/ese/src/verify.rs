@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use certadm_buffer::AlignedBuffer;
+
 use crate::bytes::index;
 use crate::catalog::Catalog;
 use crate::checksum::{PageCheck, check_page, flip};
@@ -283,7 +285,7 @@ impl<P: Pager> Verifier<'_, P> {
         let size = self.database.page_size();
         let total = self.database.page_slots();
         let per_stride = STRIDE / size.bytes();
-        let mut buffer = vec![0; STRIDE];
+        let mut buffer = AlignedBuffer::new(STRIDE);
         let mut number = 1u32;
         while number <= total {
             let take = per_stride.min(index(total - number) + 1);

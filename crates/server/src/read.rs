@@ -1,5 +1,6 @@
 //! BackupReadFile: the one answer that is large (wire.md 3.7, 5.7).
 
+use certadm_buffer::AlignedBuffer;
 use certadm_proto::csra::Hresult;
 use certadm_proto::dcom::OrpcThat;
 use certadm_proto::ndr::Writer;
@@ -12,42 +13,42 @@ use crate::object::State;
 const UNIT: u32 = 4096;
 
 /// The answer to a read of `size` bytes, which always carries so many; what was not read is zero. It is built in
-/// `storage`, a stub that was sent before.
+/// `storage`, a stub that was sent before. The file is read into a buffer of its own: in the stub its bytes begin where the
+/// system copies slowly ([`AlignedBuffer`]).
 pub(crate) fn answer(state: &mut State, size: u32, storage: Vec<u8>) -> Answer {
     let mut writer = Writer::reusing(storage);
     OrpcThat.write(&mut writer);
     writer.u32(size);
-    let start = writer.position();
     let capacity = usize::try_from(size).unwrap_or(0);
-    writer.zeros(capacity);
-    let mut stub = writer.into_bytes();
     // The checks of the size come before the sequence (wire.md 5.7).
-    let result = match stub.get_mut(start..start + capacity) {
-        Some(buffer) if size != 0 && size.is_multiple_of(UNIT) => read(state, buffer),
-        _ => Err(Hresult::E_INVALIDARG),
+    let result = if size != 0 && size.is_multiple_of(UNIT) {
+        read(state, capacity)
+    } else {
+        Err(Hresult::E_INVALIDARG)
     };
-    let (count, code) = match result {
-        Ok(count) => (count, Hresult::S_OK),
-        Err(code) => (0, code),
+    let (read, code) = match result {
+        Ok(read) => (read, Hresult::S_OK),
+        Err(code) => (&[][..], code),
     };
-    stub.resize(stub.len().next_multiple_of(4), 0);
-    stub.extend_from_slice(&count.to_le_bytes());
-    stub.extend_from_slice(&code.to_bits().to_le_bytes());
-    Answer::Stub(stub)
+    writer.bytes(read).zeros(capacity - read.len()).align(4);
+    let count = u32::try_from(read.len()).unwrap_or(size);
+    writer.u32(count).u32(code.to_bits());
+    Answer::Stub(writer.into_bytes())
 }
 
-fn read(state: &mut State, buffer: &mut [u8]) -> Result<u32, Hresult> {
-    match state.source.read(buffer) {
+/// What a read of `capacity` bytes delivers, never more than that.
+fn read(state: &mut State, capacity: usize) -> Result<&[u8], Hresult> {
+    if state.reading.len() < capacity {
+        state.reading = AlignedBuffer::new(capacity);
+    }
+    match state.source.read(&mut state.reading[..capacity]) {
         Ok(count) => {
             if let Some((delivered, _)) = &mut state.copying {
                 *delivered += count as u64;
             }
-            // A short read may have used the rest as scratch space.
-            buffer.get_mut(count..).unwrap_or_default().fill(0);
-            u32::try_from(count).map_err(|_| Hresult::E_UNEXPECTED)
+            Ok(&state.reading[..count.min(capacity)])
         }
         Err(error) => {
-            buffer.fill(0);
             if state.copying.take().is_some() {
                 tracing::error!(event = 218, %error, code = %error.code, "error while a file was copied");
             }

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use certadm_buffer::AlignedBuffer;
 use certadm_proto::csra::Hresult;
 use sha2::{Digest, Sha256};
 
@@ -17,8 +18,11 @@ use certadm_store::offset_io::OffsetIo;
 pub(crate) const BUFFER_LEN: usize = 512 * 1024;
 /// Buffers in flight.
 const BUFFERS: usize = 8;
-/// How many bytes are written before they are flushed and read back.
+/// How many bytes are written before they are flushed and read back: at first few, so that a short file is not written to its
+/// end before its flush begins, then as many again as have been flushed, and at last this many.
 const WINDOW: u64 = 16 << 20;
+/// The first of these windows.
+const FIRST_WINDOW: u64 = 2 << 20;
 /// How many windows may be before each of flushing and reading back, the one at work among them. What waits for the medium
 /// here stands in the way of the CA's own commits, if both share it.
 const WINDOWS: usize = 2;
@@ -48,7 +52,7 @@ pub(crate) struct Hashes {
 
 /// A buffer on its way, and how much of it is filled.
 struct Chunk {
-    bytes: Vec<u8>,
+    bytes: AlignedBuffer,
     len: usize,
 }
 
@@ -74,7 +78,7 @@ pub(crate) fn store(
         let (to_check, check_from) = sync_channel(WINDOWS - 1);
         for _ in 0..BUFFERS {
             // The pool has room for all buffers and its other end is held below.
-            to_pool.send(vec![0; BUFFER_LEN]).ok();
+            to_pool.send(AlignedBuffer::new(BUFFER_LEN)).ok();
         }
         let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write)));
         let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_flush)));
@@ -112,7 +116,7 @@ pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
 
 fn produce(
     mut read: impl FnMut(&mut [u8]) -> Result<usize>,
-    pool: &Receiver<Vec<u8>>,
+    pool: &Receiver<AlignedBuffer>,
     to_hash: &SyncSender<Chunk>,
 ) -> Result<()> {
     // The pool or the hasher gone means that a later stage failed; it has the reason.
@@ -145,7 +149,7 @@ fn write(
     file: &File,
     path: &Path,
     from: &Receiver<Chunk>,
-    to_pool: &SyncSender<Vec<u8>>,
+    to_pool: &SyncSender<AlignedBuffer>,
     to_flush: &SyncSender<u64>,
 ) -> Result<()> {
     let (mut written, mut told) = (0, 0);
@@ -153,7 +157,7 @@ fn write(
         // At its place, whatever reading back does to the file's own position.
         file.write_all_at(&chunk.bytes[..chunk.len], written).during("write", path)?;
         written += chunk.len as u64;
-        if written - told >= WINDOW {
+        if written - told >= told.clamp(FIRST_WINDOW, WINDOW) {
             told = written;
             to_flush.send(written).ok(); // a flush that failed has its reason to tell
         }
@@ -186,7 +190,7 @@ fn read_again(
     flushed: &Receiver<u64>,
 ) -> Result<Option<String>> {
     let mut blake3 = blake3::Hasher::new();
-    let mut buffer = vec![0; BUFFER_LEN];
+    let mut buffer = AlignedBuffer::new(BUFFER_LEN);
     let mut checked = 0;
     while let Ok(end) = flushed.recv() {
         if read_back == ReadBack::Skip {
@@ -225,7 +229,7 @@ pub(crate) fn hash_file(path: &Path, mut progress: impl FnMut(u64)) -> Result<Ha
 
 fn each_chunk(path: &Path, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
     let mut file = File::open(path).during("open", path)?;
-    let mut buffer = vec![0; BUFFER_LEN];
+    let mut buffer = AlignedBuffer::new(BUFFER_LEN);
     let mut done = 0;
     loop {
         let len = match file.read(&mut buffer) {

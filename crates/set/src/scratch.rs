@@ -59,6 +59,7 @@ impl Recovered {
     /// leave time for it.
     fn examine(&self) -> rusqlite::Result<Content> {
         let counting = self.scratch.connect()?;
+        counting.pragma_update(None, "cache_size", -1024)?;
         std::thread::scope(|scope| {
             let counted = scope.spawn(move || yielding(|| content(&counting)));
             let complaints = complaints(&self.connection)?;
@@ -83,7 +84,7 @@ fn distrust(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    connection.pragma_update(None, "cache_size", -16384)
+    connection.pragma_update(None, "cache_size", -32768)
 }
 
 fn unreadable(image: &Path, error: &rusqlite::Error) -> Error {

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use certadm_buffer::AlignedBuffer;
 use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 
 use crate::error::{Error, IoContext, Result};
@@ -86,13 +87,13 @@ pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)
         let (to_fill, empty) = sync_channel(2);
         for _ in 0..2 {
             // There is room for both, and the other end is held below.
-            to_fill.send(vec![0; 1 << 20]).ok();
+            to_fill.send(AlignedBuffer::new(1 << 20)).ok();
         }
         let reader = scope.spawn(move || read_through(&file, len, &empty, &to_hash).during("read", path));
         let mut done = 0;
-        for buffer in filled {
-            hasher.update(&buffer);
-            done += buffer.len() as u64;
+        for (buffer, taken) in filled {
+            hasher.update(&buffer[..taken]);
+            done += taken as u64;
             progress(done);
             to_fill.send(buffer).ok(); // the reader that has come to the end takes none back
         }
@@ -108,20 +109,21 @@ pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)
     }
 }
 
-/// Reads the first `len` bytes of the file into whatever buffers come, and hands them on in their order.
+/// Reads the first `len` bytes of the file into whatever buffers come, and hands them on in their order with how much of each is
+/// filled.
 fn read_through(
     file: &File,
     len: u64,
-    empty: &Receiver<Vec<u8>>,
-    filled: &SyncSender<Vec<u8>>,
+    empty: &Receiver<AlignedBuffer>,
+    filled: &SyncSender<(AlignedBuffer, usize)>,
 ) -> std::io::Result<()> {
     let mut offset = 0;
     while offset < len {
         let Ok(mut buffer) = empty.recv() else { break };
-        buffer.truncate(usize::try_from(len - offset).unwrap_or(usize::MAX));
-        file.read_exact_at(&mut buffer, offset)?;
-        offset += buffer.len() as u64;
-        if filled.send(buffer).is_err() {
+        let take = usize::try_from(len - offset).unwrap_or(usize::MAX).min(buffer.len());
+        file.read_exact_at(&mut buffer[..take], offset)?;
+        offset += take as u64;
+        if filled.send((buffer, take)).is_err() {
             break;
         }
     }

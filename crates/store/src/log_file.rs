@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use certadm_buffer::AlignedBuffer;
 use certadm_proto::csra::Generation;
 
 use crate::durable;
@@ -221,7 +222,7 @@ impl LogFile {
         hasher.update(&numbers);
         let page_size = header.page_size as usize;
         let pages_per_read = (BUFFER_LEN / page_size).max(1);
-        let mut buffer = vec![0; pages_per_read * page_size];
+        let mut buffer = AlignedBuffer::new(pages_per_read * page_size);
         let mut offset = HEADER_LEN as u64 + table_len;
         let mut previous = 0;
         for chunk in numbers.chunks(4 * pages_per_read) {

@@ -18,12 +18,16 @@ use crate::folder::Folder;
 use crate::locks;
 use crate::recovery::{self, Recovered, Registered};
 
-/// The record as it lies on disk: one JSON object whose keys are the value names of certbcli.md 9.3.
+/// The record as it lies on disk: one JSON object whose keys are the value names of certbcli.md 9.3. None may be missing: a
+/// folder that was not given is null.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Stored {
+    #[serde(deserialize_with = "Option::deserialize")]
     backup_log_directory: Option<String>,
+    #[serde(deserialize_with = "Option::deserialize")]
     check_point_file: Option<String>,
+    #[serde(deserialize_with = "Option::deserialize")]
     log_path: Option<String>,
     low_log_number: u32,
     high_log_number: u32,

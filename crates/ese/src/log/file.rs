@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use certadm_buffer::AlignedBuffer;
+
 use crate::bytes::{Fields, count32, index};
 use crate::code::Code;
 use crate::error::Error;
@@ -48,7 +50,7 @@ pub(super) struct Frames {
 #[derive(Clone, Debug)]
 pub struct LogFile {
     header: LogHeader,
-    bytes: Vec<u8>,
+    bytes: AlignedBuffer,
     frames: Frames,
     actual_size: u64,
 }
@@ -71,7 +73,7 @@ impl LogFile {
     pub fn open(file: &dyn Pager) -> Result<Self, Error> {
         let header = Self::read_header(file)?;
         let length = file.size().min(header.file_size());
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        let mut bytes = AlignedBuffer::new(usize::try_from(length).unwrap_or(0));
         file.read_at(0, &mut bytes)?;
         let frames = match header.framing() {
             Framing::Segments => frames_v8::walk(&header, &bytes),
