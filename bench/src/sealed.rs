@@ -47,12 +47,15 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
     let python = interop_python();
     let mut speed = SealSpeed::default();
     let (mut ours, mut impacket, mut smb) = (Side::default(), Side::default(), Vec::new());
+    let mut shares = Vec::new();
     for round in 0..bench.options.rounds {
         println!("round {} of {}", round + 1, bench.options.rounds);
         wait_until_idle();
-        speed.measure()?;
-        wait_until_idle();
+        let before = speed.measure()?;
         ours.add(our_backup(&service)?);
+        // The machine may have changed its pace meanwhile: what bounds the backup is measured on both sides of it.
+        let ceiling = f64::midpoint(before, speed.measure()?);
+        shares.push(ours.rates.last().unwrap_or(&f64::NAN) / ceiling);
         if let Some(python) = &python {
             wait_until_idle();
             impacket.add(impacket_backup(&service, python)?);
@@ -68,8 +71,9 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
     let rate = median(&ours.rates);
     let rows = &mut bench.rows;
     rows.push(Row::plain("SEALED MB a second", rate));
-    rows.push(Row::plain("SEALED / in-process ceiling of one core", rate / speed.ceiling()).goal(">= 0.8"));
-    rows.push(Row::plain("SEALED / the same while both cores work", rate / speed.ceiling_of_both()));
+    let share = Row::plain("SEALED / in-process seal and unseal, one core each", median(&shares));
+    rows.push(share.goal(">= 0.8"));
+    rows.push(Row::plain("SEALED / in-process, one core alone", rate / speed.ceiling_alone()));
     rows.push(match python {
         Some(_) => {
             Row::plain("SEALED / impacket, the same read", rate / median(&impacket.rates)).goal(">= 2")

@@ -163,6 +163,13 @@ impl Source for LocalSource {
         }
     }
 
+    fn delivered_hash(&self) -> Option<[u8; 32]> {
+        match &self.open {
+            Some(Reader::Image(image)) => Some(image.delivered_hash()),
+            Some(Reader::Log(_)) | None => None,
+        }
+    }
+
     fn close_file(&mut self) -> CallResult<()> {
         let closed = self.sequence.close().map_err(refused("BackupClose"))?;
         self.open = None;

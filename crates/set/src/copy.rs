@@ -42,6 +42,23 @@ pub enum ReadBack {
     Skip,
 }
 
+/// Where the bytes of a stored file come from.
+pub(crate) trait Stream {
+    /// Fills the buffer it gets, except at the end; returns 0 after it.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
+
+    /// The BLAKE3 hash of all that was read so far, where the stream computes it by itself.
+    fn blake3(&self) -> Option<[u8; 32]> {
+        None
+    }
+}
+
+impl<F: FnMut(&mut [u8]) -> Result<usize>> Stream for F {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self(buffer)
+    }
+}
+
 /// Both hashes of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hashes {
@@ -56,20 +73,17 @@ struct Chunk {
     len: usize,
 }
 
-/// Stores what `read` delivers as a new file at `path`, flushes it, reads it back and compares.
-/// Returns size and hashes of what was delivered. `read` fills the buffer it gets and returns 0 at the end.
+/// Stores what `stream` delivers as a new file at `path`, flushes it, reads it back and compares.
+/// Returns size and hashes of what was delivered.
 ///
 /// # Errors
-/// Whatever `read` returns, [`Error::Store`], [`Error::Damaged`] when what is read back differs; a file that was begun
+/// Whatever the stream returns, [`Error::Store`], [`Error::Damaged`] when what is read back differs; a file that was begun
 /// is left for the caller to remove with its folder.
-pub(crate) fn store(
-    path: &Path,
-    read_back: ReadBack,
-    read: impl FnMut(&mut [u8]) -> Result<usize>,
-) -> Result<Hashes> {
+pub(crate) fn store(path: &Path, read_back: ReadBack, mut stream: impl Stream) -> Result<Hashes> {
     let file =
         OpenOptions::new().read(true).write(true).create_new(true).open(path).during("create", path)?;
     let file = &file;
+    let is_hashed = stream.blake3().is_some();
     std::thread::scope(|scope| {
         let (to_hash, hash_from) = sync_channel(BUFFERS);
         let (to_write, write_from) = sync_channel(BUFFERS);
@@ -80,13 +94,16 @@ pub(crate) fn store(
             // The pool has room for all buffers and its other end is held below.
             to_pool.send(AlignedBuffer::new(BUFFER_LEN)).ok();
         }
-        let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write)));
+        let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write, is_hashed)));
         let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_flush)));
         let flusher = scope.spawn(move || yielding(|| flush(file, path, &flush_from, &to_check)));
         let checker = scope.spawn(move || yielding(|| read_again(file, path, read_back, &check_from)));
-        let produced = produce(read, &pool, &to_hash);
+        let produced = produce(&mut stream, &pool, &to_hash);
         drop((to_hash, pool));
-        let hashes = hasher.join().map_err(|_| panicked(path))?;
+        let mut hashes = hasher.join().map_err(|_| panicked(path))?;
+        if let Some(hash) = stream.blake3() {
+            hashes.blake3 = blake3::Hash::from_bytes(hash).to_hex().to_string();
+        }
         let written = writer.join().map_err(|_| panicked(path))?;
         let flushed = flusher.join().map_err(|_| panicked(path))?;
         let checked = checker.join().map_err(|_| panicked(path))?;
@@ -115,13 +132,13 @@ pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
 }
 
 fn produce(
-    mut read: impl FnMut(&mut [u8]) -> Result<usize>,
+    stream: &mut impl Stream,
     pool: &Receiver<AlignedBuffer>,
     to_hash: &SyncSender<Chunk>,
 ) -> Result<()> {
     // The pool or the hasher gone means that a later stage failed; it has the reason.
     while let Ok(mut bytes) = pool.recv() {
-        let len = read(&mut bytes)?;
+        let len = stream.read(&mut bytes)?;
         if len == 0 || to_hash.send(Chunk { bytes, len }).is_err() {
             break;
         }
@@ -129,13 +146,16 @@ fn produce(
     Ok(())
 }
 
-fn hash(from: &Receiver<Chunk>, to_write: &SyncSender<Chunk>) -> Hashes {
+/// Hashes what comes and hands it on; with SHA-256 alone what its source has hashed with BLAKE3 (`is_hashed`).
+fn hash(from: &Receiver<Chunk>, to_write: &SyncSender<Chunk>, is_hashed: bool) -> Hashes {
     let mut blake3 = blake3::Hasher::new();
     let mut sha256 = Sha256::new();
     let mut size = 0;
     while let Ok(chunk) = from.recv() {
         let bytes = &chunk.bytes[..chunk.len];
-        blake3.update(bytes);
+        if !is_hashed {
+            blake3.update(bytes);
+        }
         sha256.update(bytes);
         size += chunk.len as u64;
         if to_write.send(chunk).is_err() {

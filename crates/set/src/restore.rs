@@ -224,7 +224,7 @@ impl Plan {
     ) -> Result<u64> {
         let mut file = fs::File::open(from).during("open", from)?;
         let mut copied = 0;
-        let hashes = copy::store(to, read_back, |buffer| {
+        let hashes = copy::store(to, read_back, |buffer: &mut [u8]| {
             let len = file.read(buffer).during("read", from)?;
             copied += len as u64;
             progress(copied);

@@ -14,7 +14,7 @@ use certadm_store::chain::read_trailer;
 use certadm_store::log_file::LogFile;
 use certadm_store::trailer::sqlite_page_size;
 
-use crate::copy::{BUFFER_LEN, ReadBack};
+use crate::copy::{BUFFER_LEN, ReadBack, Stream};
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, database_entry, file_of, locations_entry, log_entry, log_generation};
 use crate::manifest::{CaIdentity, Generations, Manifest, Role, SetKind};
@@ -148,16 +148,8 @@ impl Taking<'_> {
     ) -> Result<Session<S, P>> {
         let announced = file.size();
         let stage = if role == Role::Database { Stage::Database } else { Stage::Logs };
-        let mut delivered = 0;
-        let stored = self.writer.add(entry, role, name, |buffer| {
-            let len = file.read(buffer)?;
-            delivered += len as u64;
-            if delivered > announced || len > buffer.len() {
-                return Err(Error::SizeLied { name: name.to_owned(), announced, delivered });
-            }
-            self.progress.at(stage, delivered, announced);
-            Ok(len)
-        })?;
+        let stream = FromCa { file: &mut file, progress: self.progress, stage, name, delivered: 0 };
+        let stored = self.writer.add(entry, role, name, stream)?;
         if stored.size != announced {
             return Err(Error::SizeLied { name: name.to_owned(), announced, delivered: stored.size });
         }
@@ -197,7 +189,7 @@ fn copy_dynamic(writer: &mut SetWriter, paths: &[String], dir: Option<&Path>) ->
             continue;
         }
         let mut file = fs::File::open(&local).during("open", &local)?;
-        writer.add(format!("{DYNAMIC_DIR}/{name}"), Role::Dynamic, path, |buffer| {
+        writer.add(format!("{DYNAMIC_DIR}/{name}"), Role::Dynamic, path, |buffer: &mut [u8]| {
             Ok(file.read(buffer).during("read", &local)?)
         })?;
     }
@@ -272,4 +264,31 @@ fn ask_again<S: Source>(session: &mut Session<S, Truncated>, manifest: &Manifest
         }
     }
     Ok((gone, there))
+}
+
+/// An open file of the CA, watched: it may not deliver more than it announced.
+struct FromCa<'a, S: Source, P> {
+    file: &'a mut Session<S, FileOpen<P>>,
+    progress: &'a mut dyn Progress,
+    stage: Stage,
+    name: &'a str,
+    delivered: u64,
+}
+
+impl<S: Source, P> Stream for FromCa<'_, S, P> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let announced = self.file.size();
+        let len = self.file.read(buffer)?;
+        self.delivered += len as u64;
+        if self.delivered > announced || len > buffer.len() {
+            let delivered = self.delivered;
+            return Err(Error::SizeLied { name: self.name.to_owned(), announced, delivered });
+        }
+        self.progress.at(self.stage, self.delivered, announced);
+        Ok(len)
+    }
+
+    fn blake3(&self) -> Option<[u8; 32]> {
+        self.file.delivered_hash()
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_store::durable;
 
-use crate::copy::{self, Hashes, ReadBack};
+use crate::copy::{self, Hashes, ReadBack, Stream};
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, DYNAMIC_DIR, file_of};
 use crate::manifest::{self, FileEntry, Manifest, Role};
@@ -56,14 +56,15 @@ impl SetWriter {
         entry: String,
         role: Role,
         source: &str,
-        read: impl FnMut(&mut [u8]) -> Result<usize>,
+        stream: impl Stream,
     ) -> Result<&FileEntry> {
         if role == Role::Dynamic {
             let dir = self.building.join(DYNAMIC_DIR);
             fs::create_dir_all(&dir).during("create", &dir)?;
         }
         let read_back = if role == Role::Log { self.logs_read_back } else { self.read_back };
-        let Hashes { size, blake3, sha256 } = copy::store(&file_of(&self.building, &entry), read_back, read)?;
+        let Hashes { size, blake3, sha256 } =
+            copy::store(&file_of(&self.building, &entry), read_back, stream)?;
         self.files.push(FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 });
         Ok(&self.files[self.files.len() - 1])
     }
@@ -74,7 +75,7 @@ impl SetWriter {
     /// As [`copy::store`].
     pub(crate) fn add_bytes(&mut self, entry: String, role: Role, source: &str, bytes: &[u8]) -> Result<()> {
         let mut rest = bytes;
-        self.add(entry, role, source, |buffer| {
+        self.add(entry, role, source, |buffer: &mut [u8]| {
             let len = rest.len().min(buffer.len());
             buffer[..len].copy_from_slice(&rest[..len]);
             rest = &rest[len..];

@@ -238,6 +238,7 @@ pub struct ImageReader {
     page_size: u32,
     image_pages: u64,
     offset: u64,
+    /// Of all that has been delivered.
     hasher: blake3::Hasher,
     /// Made when the last page of the image has been read.
     trailer: Vec<u8>,
@@ -273,12 +274,19 @@ impl ImageReader {
             let rest = &self.trailer[start..];
             let len = rest.len().min(buffer.len() - filled);
             buffer[filled..filled + len].copy_from_slice(&rest[..len]);
+            self.hasher.update(&rest[..len]);
             self.offset += len as u64;
             filled += len;
         }
         Ok(filled)
     }
 
+    /// The BLAKE3 hash of what has been delivered so far, the trailer included once it has been.
+    pub fn delivered_hash(&self) -> [u8; 32] {
+        *self.hasher.finalize().as_bytes()
+    }
+
+    /// Made when the image has been delivered and nothing of the trailer.
     fn make_trailer(&self) -> Result<Vec<u8>> {
         let (database, stream, high) = self.shared.identity()?;
         let trailer = Trailer {
