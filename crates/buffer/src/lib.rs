@@ -1,7 +1,7 @@
 //! Buffers that files are read into at full speed.
 //!
 //! A large `Vec<u8>` begins 16 bytes after a page of memory: the allocator keeps its own notes there. When the system copies from its
-//! cache, whose pages begin at pages of memory, to such an address, processors of the Zen 3 and Zen 4 families take about ten
+//! cache, whose pages begin at pages of memory, to such an address, processors of the Zen 3 and Zen 4 families take several
 //! times as long as to the page itself (BENCHMARKS.md has the measurement): their string copy stumbles over a target that lies 1
 //! to 31 bytes above its source, both taken modulo 4096. So whatever reads much of a file reads into an [`AlignedBuffer`].
 
