@@ -3,7 +3,6 @@
 //! Over the network every connection authenticates, at packet privacy, and nothing but the handshake travels
 //! unsealed. Over a socket of this machine there is no verifier at all (wire.md 5.11).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use certadm_auth::{Established, Initiator, LastLeg, Level, Protection, Segments, Unsealer};
@@ -57,7 +56,7 @@ impl Interface {
 pub(crate) struct Connection {
     peer: String,
     stream: Stream,
-    outlet: Arc<Mutex<Outlet>>,
+    outlet: Outlet,
     feed: Feed,
     unsealing: Option<(SecurityId, Unsealer)>,
     timeouts: Timeouts,
@@ -80,12 +79,12 @@ impl Connection {
     /// Takes over a stream that has just been connected to what messages call `peer`.
     ///
     /// # Errors
-    /// [`Error::Connect`] when the system has no more handles, [`Error::Thread`].
+    /// [`Error::Connect`] when the system has no more handles.
     pub(crate) fn over(stream: Stream, peer: String, timeouts: Timeouts) -> Result<Self, Error> {
         let limits = ClientLimits { max_stub: MAX_ANSWER, ..ClientLimits::default() };
-        let output = stream.try_clone().map_err(|source| Error::Connect { peer: peer.clone(), source })?;
-        let outlet = Arc::new(Mutex::new(Outlet::new(output, ClientConnection::new(limits, 0))));
-        let feed = Feed::start(&stream, Arc::clone(&outlet)).map_err(Error::Thread)?;
+        let handle = || stream.try_clone().map_err(|source| Error::Connect { peer: peer.clone(), source });
+        let outlet = Outlet::new(handle()?, ClientConnection::new(limits, 0));
+        let feed = Feed::new(handle()?);
         Ok(Self {
             peer,
             stream,
@@ -185,8 +184,8 @@ impl Connection {
     }
 
     /// Gives back the stub of an answer that is used up, as storage for the next.
-    pub(crate) fn recycle(&self, stub: Vec<u8>) {
-        self.outlet().machine.recycle(stub);
+    pub(crate) fn recycle(&mut self, stub: Vec<u8>) {
+        self.outlet.machine.recycle(stub);
     }
 
     /// Whether a request was sent ahead.
@@ -205,14 +204,11 @@ impl Connection {
             None => self.send(request, during)?,
         };
         if let Some(next) = next {
-            self.outlet().arm(call_id, next);
+            self.outlet.arm(call_id, next);
         }
         let answer = self.answer(call_id, during);
-        let fired = {
-            let mut outlet = self.outlet();
-            outlet.armed = None;
-            outlet.fired.take()
-        };
+        self.outlet.armed = None;
+        let fired = self.outlet.fired.take();
         // A request that could not be sent shows when its answer is wanted.
         match fired.transpose() {
             Ok(ahead) => self.ahead = ahead,
@@ -246,22 +242,16 @@ impl Connection {
     }
 
     fn bind_plain(&mut self, interface: Interface, during: &'static str) -> Result<(), Error> {
-        let pdu = {
-            let mut outlet = self.outlet();
-            let pdu = outlet.machine.bind(&[interface.syntax()], Features::default(), None);
-            pdu.map_err(|source| self.conversation(source))?
-        };
+        let pdu = self.outlet.machine.bind(&[interface.syntax()], Features::default(), None);
+        let pdu = pdu.map_err(|source| self.conversation(source))?;
         self.send_plain(&pdu, during)?;
         let (results, _) = self.bound(during)?;
         self.expect_accepted(interface, &results)
     }
 
     fn alter(&mut self, interface: Interface, during: &'static str) -> Result<(), Error> {
-        let pdu = {
-            let mut outlet = self.outlet();
-            let pdu = outlet.machine.alter_context(&[interface.syntax()], None);
-            pdu.map_err(|source| self.conversation(source))?
-        };
+        let pdu = self.outlet.machine.alter_context(&[interface.syntax()], None);
+        let pdu = pdu.map_err(|source| self.conversation(source))?;
         self.send_plain(&pdu, during)?;
         let (results, _) = self.bound(during)?;
         self.expect_accepted(interface, &results)
@@ -276,16 +266,12 @@ impl Connection {
     ) -> Result<(), Error> {
         let auth_type = AuthType(initiator.auth_type().to_wire());
         let mut step = self.step(&mut *initiator, &[])?;
-        let first = {
-            let mut outlet = self.outlet();
-            let features = Features::SECURITY_CONTEXT_MULTIPLEXING;
-            let pdu = outlet.machine.bind(
-                &[interface.syntax()],
-                features,
-                Some(own_verifier(auth_type, &step.token_out)),
-            );
-            pdu.map_err(|source| self.conversation(source))?
-        };
+        let first = self.outlet.machine.bind(
+            &[interface.syntax()],
+            Features::SECURITY_CONTEXT_MULTIPLEXING,
+            Some(own_verifier(auth_type, &step.token_out)),
+        );
+        let first = first.map_err(|source| self.conversation(source))?;
         self.send_plain(&first, during)?;
         drop(first);
         let (results, mut token) = self.bound(during)?;
@@ -298,15 +284,13 @@ impl Connection {
             match (&step.done, initiator.last_leg()) {
                 (Some(_), _) if step.token_out.is_empty() => {}
                 (Some(_), LastLeg::Auth3) => {
-                    let pdu = self.outlet().machine.auth3(last);
+                    let pdu = self.outlet.machine.auth3(last);
                     self.send_plain(&pdu, during)?;
                     self.unconfirmed = true;
                 }
                 _ => {
-                    let pdu = {
-                        let mut outlet = self.outlet();
-                        outlet.machine.next_leg(last).map_err(|source| self.conversation(source))?
-                    };
+                    let pdu = self.outlet.machine.next_leg(last);
+                    let pdu = pdu.map_err(|source| self.conversation(source))?;
                     self.send_plain(&pdu, during)?;
                     token = self.bound(during)?.1;
                 }
@@ -321,10 +305,10 @@ impl Connection {
 
     fn protect(&mut self, auth_type: AuthType, established: Established) {
         let Established { sealer, unsealer, .. } = established;
-        let header_signing = self.outlet().machine.header_signing();
+        let header_signing = self.outlet.machine.header_signing();
         let protection = Protection { level: Level::Privacy, header_signing };
         let id = SecurityId { auth_type, context_id: SECURITY_CONTEXT, protection };
-        self.outlet().protect(id, sealer);
+        self.outlet.protect(id, sealer);
         self.unsealing = Some((id, unsealer));
     }
 
@@ -346,11 +330,11 @@ impl Connection {
         Outlet::send_plain(&self.stream, pdu).map_err(|error| self.send_failed(error, during))
     }
 
-    fn send(&self, request: &Ready, during: &'static str) -> Result<u32, Error> {
+    fn send(&mut self, request: &Ready, during: &'static str) -> Result<u32, Error> {
         if self.broken {
             return Err(self.not_sent(during));
         }
-        let sent = self.outlet().send(request);
+        let sent = self.outlet.send(request);
         sent.map_err(|error| self.send_failed(error, during))
     }
 
@@ -392,8 +376,9 @@ impl Connection {
     fn event(&mut self, during: &'static str, timeout: Duration) -> Result<Event, Error> {
         let Self { feed, unsealing, outlet, peer, .. } = self;
         loop {
-            let (header, pdu) =
-                feed.next(timeout).map_err(|ended| receive_failed(ended, peer, during, timeout))?;
+            feed.wait(timeout).map_err(|ended| receive_failed(ended, peer, during, timeout))?;
+            outlet.answer_arrived(feed.arrived());
+            let (header, pdu) = feed.take().map_err(|source| Error::Pdu { peer: peer.clone(), source })?;
             if matches!(header.kind, PduKind::Response | PduKind::Fault)
                 && let Some((id, unsealer)) = unsealing
             {
@@ -401,7 +386,7 @@ impl Connection {
             }
             let pdu_failed = |source: PduError| Error::Pdu { peer: peer.clone(), source };
             let pdu = Pdu::decode(pdu).map_err(pdu_failed)?;
-            let event = outlet.lock().unwrap_or_else(PoisonError::into_inner).machine.receive(&pdu);
+            let event = outlet.machine.receive(&pdu);
             match event.map_err(|source| Error::Conversation { peer: peer.clone(), source })? {
                 ClientEvent::Wait => {}
                 ClientEvent::Bound { results, verifier } => {
@@ -418,10 +403,6 @@ impl Connection {
                 _ => return Err(Error::Lost { peer: peer.clone(), during, source: None }),
             }
         }
-    }
-
-    fn outlet(&self) -> MutexGuard<'_, Outlet> {
-        self.outlet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn not_sent(&self, during: &'static str) -> Error {

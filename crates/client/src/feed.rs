@@ -1,23 +1,24 @@
-//! The receiving half of a connection: a thread that takes bytes off the socket and cuts them into whole PDUs, and
-//! that sends the next request as soon as the answer before it is complete.
+//! The receiving half of a connection: bytes off the socket, cut into whole PDUs.
 //!
-//! Memory is constant: the thread fills a fixed number of buffers, which the caller gives back; when all are in use
-//! the socket is left alone and the peer has to wait.
+//! The socket is emptied while the caller is still busy with what came before: every [`LOOK`] bytes it takes, whatever
+//! has arrived meanwhile is moved into the buffer without waiting. So the peer is not held up, and the last fragment of an
+//! answer is noticed long before its turn to be unsealed, which lets the next request go ([`Feed::arrived`]). A thread of its
+//! own for this would be woken, and interrupt the unsealing, for every few fragments; on two cores, one for each end, that
+//! costs more than it brings.
+//!
+//! Memory is constant: when the buffer is full the socket is left alone and the peer has to wait.
 
-use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::io::{self, ErrorKind, Read};
+use std::time::{Duration, Instant};
 
 use certadm_proto::rpc::{Flags, Header, MAX_FRAGMENT, PduError, PduKind};
 
-use crate::outlet::Outlet;
 use crate::stream::Stream;
 
-/// Bytes of one buffer.
-const BUFFER: usize = 128 * 1024;
-/// Buffers between socket and caller: room for more than two answers of the usual size.
-const BUFFERS: usize = 12;
+/// Bytes of the buffer: what is left of one answer of the usual size, and the whole of the next.
+const BUFFER: usize = 1024 * 1024;
+/// Bytes that are taken between two looks at the socket: a tenth of a millisecond's unsealing.
+const LOOK: usize = 32 * 1024;
 
 /// Why the stream ended.
 #[derive(Debug)]
@@ -30,148 +31,161 @@ pub(crate) enum Ended {
     Io(io::Error),
 }
 
-/// A buffer with whole PDUs, and how many bytes of it they take.
-#[derive(Debug)]
-struct Piece {
-    bytes: Vec<u8>,
-    len: usize,
-}
-
-/// What the caller holds of the thread.
+/// What has been received and not been taken.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    pieces: Receiver<Result<Piece, Ended>>,
-    pool: SyncSender<Vec<u8>>,
-    current: Piece,
-    position: usize,
-    thread: Option<std::thread::JoinHandle<()>>,
     stream: Stream,
+    bytes: Vec<u8>,
+    /// Where the next PDU begins.
+    taken: usize,
+    /// Where the last whole PDU ends.
+    whole: usize,
+    /// Where the last byte received ends.
+    filled: usize,
+    /// Bytes taken since the last look at the socket.
+    unlooked: usize,
+    /// The last call whose answer has arrived to its last fragment; none has the number 0.
+    arrived: u32,
+    /// Why nothing comes after what is here.
+    ended: Option<Ended>,
 }
 
 impl Feed {
-    /// Starts the thread on another handle of `stream`.
-    pub(crate) fn start(stream: &Stream, outlet: Arc<Mutex<Outlet>>) -> io::Result<Self> {
-        let (to_caller, pieces) = sync_channel(BUFFERS);
-        let (pool, from_pool) = sync_channel(BUFFERS);
-        for _ in 0..BUFFERS {
-            // There is room for all of them, and the other end is held here.
-            pool.send(Vec::new()).ok();
-        }
-        let (input, stream) = (stream.try_clone()?, stream.try_clone()?);
-        let thread = std::thread::Builder::new()
-            .name("certadm-read".to_owned())
-            .spawn(move || read(&input, &from_pool, &to_caller, &outlet))?;
-        Ok(Self {
-            pieces,
-            pool,
-            current: Piece { bytes: Vec::new(), len: 0 },
-            position: 0,
-            thread: Some(thread),
+    /// Reads from `stream`, a handle of its own.
+    pub(crate) const fn new(stream: Stream) -> Self {
+        Self {
             stream,
-        })
+            bytes: Vec::new(),
+            taken: 0,
+            whole: 0,
+            filled: 0,
+            unlooked: 0,
+            arrived: 0,
+            ended: None,
+        }
     }
 
-    /// The next PDU with its header, to be unsealed in place.
+    /// The last call whose answer has arrived to its last fragment, sealed still.
+    pub(crate) const fn arrived(&self) -> u32 {
+        self.arrived
+    }
+
+    /// Sees to it that there is a whole PDU.
     ///
     /// # Errors
     /// `None` after `timeout` without any; else why there will be no more.
-    pub(crate) fn next(&mut self, timeout: Duration) -> Result<(Header, &mut [u8]), Option<Ended>> {
-        if self.current.len <= self.position {
-            let next = match self.pieces.recv_timeout(timeout) {
-                Ok(piece) => piece.map_err(Some)?,
-                Err(RecvTimeoutError::Timeout) => return Err(None),
-                // The thread has told the reason before.
-                Err(RecvTimeoutError::Disconnected) => return Err(Some(Ended::Closed)),
-            };
-            let used = std::mem::replace(&mut self.current, next);
-            self.position = 0;
-            if used.len > 0 {
-                // A thread that has ended needs no more buffers.
-                self.pool.send(used.bytes).ok();
+    pub(crate) fn wait(&mut self, timeout: Duration) -> Result<(), Option<Ended>> {
+        if self.taken < self.whole {
+            if LOOK <= self.unlooked {
+                self.look();
             }
+            return Ok(());
         }
-        let rest = self.current.bytes.get_mut(self.position..self.current.len).unwrap_or_default();
-        let header = Header::decode(rest).map_err(|error| Some(Ended::Pdu(error)))?;
+        let deadline = Instant::now() + timeout;
+        while self.taken == self.whole {
+            if let Some(ended) = self.ended.take() {
+                // Whoever asks again is told as much as is still true.
+                self.ended = Some(Ended::Closed);
+                return Err(Some(ended));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(None);
+            }
+            self.stream.set_read_timeout(left).map_err(|error| Some(Ended::Io(error)))?;
+            self.receive();
+        }
+        self.unlooked = 0;
+        Ok(())
+    }
+
+    /// Takes the next PDU, to be unsealed in place; after [`Feed::wait`] there is one.
+    ///
+    /// # Errors
+    /// [`PduError`] without any.
+    pub(crate) fn take(&mut self) -> Result<(Header, &mut [u8]), PduError> {
+        let rest = self.bytes.get_mut(self.taken..self.whole).unwrap_or_default();
+        let header = Header::decode(rest)?;
         let size = usize::from(header.fragment_length).min(rest.len());
-        self.position += size;
+        self.taken += size;
+        self.unlooked += size;
         Ok((header, rest.get_mut(..size).unwrap_or_default()))
     }
-}
 
-impl Drop for Feed {
-    fn drop(&mut self) {
-        self.stream.shut();
-        // A thread that waits for a buffer, or for room in the channel, is let go by these.
-        let (_, nothing) = sync_channel(0);
-        self.pieces = nothing;
-        let (no_pool, _) = sync_channel(0);
-        self.pool = no_pool;
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
+    /// Moves what has arrived into the buffer, without waiting.
+    fn look(&mut self) {
+        self.unlooked = 0;
+        if self.bytes.len() - self.filled < LOOK && self.taken >= BUFFER / 2 {
+            self.move_to_front();
+        }
+        if self.ended.is_some() || self.bytes.len() == self.filled {
+            return;
+        }
+        match self.stream.set_nonblocking(true) {
+            // Each read may let the peer's system send more, which is then here at once.
+            Ok(()) => while self.receive() && self.filled < self.bytes.len() {},
+            Err(error) => self.ended = Some(Ended::Io(error)),
+        }
+        if let Err(error) = self.stream.set_nonblocking(false) {
+            self.ended = Some(Ended::Io(error));
+        }
+    }
+
+    /// Reads once and finds the ends of the PDUs in what came; answers whether anything did.
+    fn receive(&mut self) -> bool {
+        self.make_room();
+        let before = self.filled;
+        match (&self.stream).read(self.bytes.get_mut(self.filled..).unwrap_or_default()) {
+            Ok(0) => self.ended = Some(Ended::Closed),
+            Ok(count) => self.filled += count,
+            Err(error) if is_nothing(&error) => {}
+            Err(error) => self.ended = Some(Ended::Io(error)),
+        }
+        if let Err(error) = self.cut() {
+            self.ended = Some(Ended::Pdu(error));
+        }
+        before < self.filled && self.ended.is_none()
+    }
+
+    /// Once every PDU is taken, the beginning of the next moves to the front: then there is room for the rest of it.
+    fn make_room(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = vec![0; BUFFER];
+        }
+        if self.taken == self.whole {
+            self.move_to_front();
+        }
+    }
+
+    fn move_to_front(&mut self) {
+        self.bytes.copy_within(self.taken..self.filled, 0);
+        self.filled -= self.taken;
+        self.whole -= self.taken;
+        self.taken = 0;
+    }
+
+    fn cut(&mut self) -> Result<(), PduError> {
+        loop {
+            let rest = self.bytes.get(self.whole..self.filled).unwrap_or_default();
+            let Some(header) = Header::peek(rest, MAX_FRAGMENT)? else { return Ok(()) };
+            let size = usize::from(header.fragment_length);
+            if rest.len() < size {
+                return Ok(());
+            }
+            if header.kind == PduKind::Response && header.flags.has(Flags::LAST) {
+                self.arrived = header.call_id;
+            }
+            self.whole += size;
         }
     }
 }
 
-/// The thread: reads until the stream ends or the caller is gone.
-fn read(
-    mut stream: &Stream,
-    pool: &Receiver<Vec<u8>>,
-    to_caller: &SyncSender<Result<Piece, Ended>>,
-    outlet: &Mutex<Outlet>,
-) {
-    let mut rest: Vec<u8> = Vec::new();
-    while let Ok(mut bytes) = pool.recv() {
-        if bytes.len() < BUFFER {
-            // The system's zeros cost nothing until they are touched.
-            bytes = vec![0; BUFFER];
-        }
-        let mut filled = rest.len();
-        bytes[..filled].copy_from_slice(&rest);
-        let mut ended = None;
-        // One whole PDU at least; more if they are there.
-        let whole = loop {
-            match stream.read(&mut bytes[filled..]) {
-                Ok(0) => ended = Some(Ended::Closed),
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => ended = Some(Ended::Io(error)),
-            }
-            match cut(&bytes[..filled], outlet) {
-                Ok(0) if ended.is_none() => {}
-                Ok(whole) => break whole,
-                Err((whole, error)) => {
-                    ended = Some(Ended::Pdu(error));
-                    break whole;
-                }
-            }
-        };
-        rest.clear();
-        rest.extend_from_slice(&bytes[whole..filled]);
-        if whole > 0 && to_caller.send(Ok(Piece { bytes, len: whole })).is_err() {
-            return;
-        }
-        if let Some(ended) = ended {
-            to_caller.send(Err(ended)).ok(); // a caller that is gone does not ask
-            return;
-        }
-    }
-}
-
-/// How many bytes at the front are whole PDUs. An answer that ends there lets the armed request go.
-fn cut(bytes: &[u8], outlet: &Mutex<Outlet>) -> Result<usize, (usize, PduError)> {
-    let mut whole = 0;
-    loop {
-        let rest = &bytes[whole..];
-        let Some(header) = Header::peek(rest, MAX_FRAGMENT).map_err(|error| (whole, error))? else {
-            return Ok(whole);
-        };
-        let size = usize::from(header.fragment_length);
-        if rest.len() < size {
-            return Ok(whole);
-        }
-        if header.kind == PduKind::Response && header.flags.has(Flags::LAST) {
-            outlet.lock().unwrap_or_else(PoisonError::into_inner).answer_arrived(header.call_id);
-        }
-        whole += size;
+/// Whether a read gave control back without result: nothing there, its time over, or a signal. Only Windows reports the end of
+/// its time as a timeout; elsewhere that is the connection's.
+fn is_nothing(error: &io::Error) -> bool {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::Interrupted => true,
+        ErrorKind::TimedOut => cfg!(windows),
+        _ => false,
     }
 }

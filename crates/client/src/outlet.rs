@@ -1,8 +1,7 @@
 //! The sending half of a connection: the state machine, the sealer, and the request that waits for its turn.
 //!
-//! Two threads share it: the one that calls, and the one that reads the socket, which sends the request armed for this
-//! purpose as soon as the last fragment of the answer before it has arrived. So the server works on the next answer
-//! while the caller still unseals and stores the last one.
+//! The request armed for this purpose is sent as soon as the last fragment of the answer before it has arrived. So the
+//! server works on the next answer while the caller still unseals and stores the last one.
 
 use std::io::Write;
 
@@ -127,10 +126,12 @@ impl Outlet {
         self.fire();
     }
 
-    /// The answer to `call_id` is there.
+    /// The answer to `call_id`, and with it those before, is there; told as often as the caller likes.
     pub(crate) fn answer_arrived(&mut self, call_id: u32) {
-        self.arrived = call_id;
-        self.fire();
+        if self.arrived != call_id {
+            self.arrived = call_id;
+            self.fire();
+        }
     }
 
     /// Sends the armed request when its time has come. What became of it is left in `fired`.

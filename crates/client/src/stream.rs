@@ -101,6 +101,24 @@ impl Stream {
         }
     }
 
+    /// How long a read waits for its first byte; not zero.
+    pub(crate) fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.set_read_timeout(Some(timeout)),
+        }
+    }
+
+    /// Whether reads and writes, of all handles, wait at all.
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(nonblocking),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.set_nonblocking(nonblocking),
+        }
+    }
+
     /// Ends the connection for all handles; whoever reads from it sees its end.
     pub(crate) fn shut(&self) {
         // It may have ended by itself already.
