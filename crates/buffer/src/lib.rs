@@ -50,6 +50,13 @@ impl DerefMut for AlignedBuffer {
     }
 }
 
+/// A buffer without bytes.
+impl Default for AlignedBuffer {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
 impl Clone for AlignedBuffer {
     fn clone(&self) -> Self {
         let mut copy = Self::new(self.len);

@@ -1,5 +1,6 @@
 //! `ICertAdminD` and `ICertAdminD2`: the CA's own methods (wire.md 5.1 to 5.7).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use certadm_proto::csra::flags::{Control, Origin, Roles};
@@ -63,7 +64,7 @@ struct Calling<'c> {
     circumstances: &'c Circumstances<'c>,
     caller: &'c Caller,
     method: Method,
-    object: &'c AdminObject,
+    object: &'c Arc<AdminObject>,
     now: Instant,
 }
 
@@ -132,7 +133,8 @@ impl Calling<'_> {
         }
         state.called(self.circumstances.connection, self.now);
         if let Request::BackupReadFile { size } = request {
-            return Ok(read::answer(&mut state, *size, self.circumstances.spare.take()));
+            let storage = self.circumstances.spare.take().unwrap_or_default();
+            return Ok(Answer::Read(read::answer(self.object, &mut state, *size, storage)));
         }
         let response = self.run(&mut state, request).unwrap_or_else(|error| {
             let (code, caller) = (error.code, &self.caller.identity);

@@ -9,6 +9,7 @@ use std::time::Instant;
 use certadm_auth::{
     Acceptor, AuthError, AuthType, Established, Level, PeerIdentity, Protection, Sealer, Segments, Unsealer,
 };
+use certadm_buffer::AlignedBuffer;
 use certadm_proto::csra::flags::Origin;
 use certadm_proto::dcom::level_rule;
 use certadm_proto::ndr::ByteOrder;
@@ -29,7 +30,7 @@ use crate::transport::Stream;
 /// The longest token of a sealed PDU (wire.md 2.8): room for Kerberos, too.
 const ZERO_TOKEN: [u8; 128] = [0; 128];
 
-/// The largest stub whose storage a connection keeps, in bytes.
+/// The largest buffer of an answered read that a connection keeps, in bytes.
 const MAX_SPARE: usize = 1024 * 1024;
 
 /// A connection and everything that ends with it.
@@ -43,10 +44,9 @@ pub(crate) struct Connection {
     handshakes: HashMap<u32, Box<dyn Acceptor>>,
     contexts: HashMap<u32, Context>,
     incoming: Incoming,
-    fragment: Vec<u8>,
     outgoing: Vec<u8>,
-    /// The storage of the last large stub.
-    spare: Vec<u8>,
+    /// What the last read was answered from.
+    spare: Option<AlignedBuffer>,
     accepted: Instant,
     last: Instant,
 }
@@ -106,9 +106,8 @@ impl Connection {
             handshakes: HashMap::new(),
             contexts: HashMap::new(),
             incoming: Incoming::new(),
-            fragment: Vec::new(),
             outgoing: Vec::new(),
-            spare: Vec::new(),
+            spare: None,
             accepted: now,
             last: now,
         }
@@ -318,16 +317,16 @@ impl Connection {
             caller: self.caller(call.security),
             local_address: self.stream.local(),
             header_signing: self.rpc.header_signing(),
-            spare: Cell::new(std::mem::take(&mut self.spare)),
+            spare: Cell::new(self.spare.take()),
         };
         let answer = dispatch::answer(&circumstances, call);
         match answer {
             Answer::Fault(status) => self.fault(call.call_id, call.context_id, status)?,
-            Answer::Stub(stub) => {
-                self.respond(call, &stub)?;
-                if stub.capacity() <= MAX_SPARE {
-                    self.spare = stub;
-                }
+            Answer::Stub(stub) => self.respond(call, &stub)?,
+            Answer::Read(read) => {
+                self.respond(call, read.stub())?;
+                read.read_ahead();
+                self.spare = Some(read.buffer).filter(|buffer| buffer.len() <= MAX_SPARE);
             }
             Answer::StopAfter(stub) => {
                 let written = self.respond(call, &stub);
@@ -373,13 +372,14 @@ impl Connection {
                 token,
             });
             let pdu = Pdu { flags: fragment.flags, call_id: call.call_id, body, verifier };
-            let layout = pdu.encode(&mut self.fragment).map_err(io::Error::other)?;
+            let begun = self.outgoing.len();
+            let layout = pdu.append_to(&mut self.outgoing).map_err(io::Error::other)?;
             if let Some(keys) = &mut keys {
-                let (segments, place) = Segments::split(&mut self.fragment, layout.header.len(), token.len())
-                    .map_err(io::Error::other)?;
+                let pdu = self.outgoing.get_mut(begun..).unwrap_or_default();
+                let (segments, place) =
+                    Segments::split(pdu, layout.header.len(), token.len()).map_err(io::Error::other)?;
                 keys.sealer.seal(keys.protection, segments, place).map_err(io::Error::other)?;
             }
-            self.outgoing.extend_from_slice(&self.fragment);
             if WRITE_BATCH <= self.outgoing.len() {
                 self.stream.write_all(&self.outgoing, deadline)?;
                 self.outgoing.clear();
@@ -396,9 +396,9 @@ impl Connection {
     }
 
     fn send(&mut self, pdu: &Pdu<'_>) -> Result<Then, IncomingError> {
-        pdu.encode(&mut self.fragment).map_err(io::Error::other)?;
+        pdu.encode(&mut self.outgoing).map_err(io::Error::other)?;
         let deadline = Instant::now() + self.shared.settings.limits.answer;
-        self.stream.write_all(&self.fragment, deadline)?;
+        self.stream.write_all(&self.outgoing, deadline)?;
         Ok(Then::GoOn)
     }
 }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use certadm_buffer::AlignedBuffer;
 use certadm_proto::dcom::{DcomError, Iid, OrpcThat, OrpcThis, RemUnknownInterface};
 use certadm_proto::ndr::{ByteOrder, NdrError, Reader, Writer};
 use certadm_proto::rpc::{
@@ -12,6 +13,7 @@ use certadm_proto::rpc::{
 
 use crate::access::Caller;
 use crate::object::ConnectionId;
+use crate::read::ReadAnswer;
 use crate::service::Shared;
 use crate::{activator, admin, resolver, unknown};
 
@@ -41,8 +43,8 @@ pub(crate) struct Circumstances<'a> {
     /// Our own address on the connection; none over the Unix socket.
     pub(crate) local_address: Option<IpAddr>,
     pub(crate) header_signing: bool,
-    /// The storage of a stub that was sent before, for the next large one.
-    pub(crate) spare: Cell<Vec<u8>>,
+    /// The buffer that a read was answered from before, for the next one.
+    pub(crate) spare: Cell<Option<AlignedBuffer>>,
 }
 
 /// How a call is answered.
@@ -50,6 +52,8 @@ pub(crate) struct Circumstances<'a> {
 pub(crate) enum Answer {
     /// By a response with this stub.
     Stub(Vec<u8>),
+    /// By a response with what was read.
+    Read(ReadAnswer),
     /// By a fault.
     Fault(FaultStatus),
     /// By a response, after which the service stops.

@@ -84,4 +84,4 @@ pub(crate) const TICK: Duration = Duration::from_millis(250);
 
 /// Sealed fragments are collected up to this many bytes before they are written, so that the client unseals the first
 /// ones while the rest is being sealed.
-pub(crate) const WRITE_BATCH: usize = 64 * 1024;
+pub(crate) const WRITE_BATCH: usize = 128 * 1024;

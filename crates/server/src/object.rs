@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
-use certadm_buffer::AlignedBuffer;
 use certadm_proto::csra::BackupType;
 use certadm_session::LocalSource;
 
@@ -27,8 +26,6 @@ pub(crate) struct State {
     pub(crate) session: Option<Session>,
     /// Of the open file: bytes delivered, bytes announced.
     pub(crate) copying: Option<(u64, u64)>,
-    /// What a read reads into, as long as the longest one so far.
-    pub(crate) reading: AlignedBuffer,
     /// Open connections that have called the object.
     connections: HashSet<ConnectionId>,
     /// Since when there is none of them.
@@ -73,20 +70,21 @@ impl Loss {
 
 impl AdminObject {
     pub(crate) fn new(source: LocalSource) -> Self {
-        let state = State {
-            source,
-            session: None,
-            copying: None,
-            reading: AlignedBuffer::new(0),
-            connections: HashSet::new(),
-            lost_since: None,
-        };
+        let state =
+            State { source, session: None, copying: None, connections: HashSet::new(), lost_since: None };
         Self { state: Mutex::new(state) }
     }
 
     /// Waits until no other call runs on it.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads `len` bytes of an open database ahead, unless another call runs.
+    pub(crate) fn read_ahead(&self, len: usize) {
+        if let Ok(mut state) = self.state.try_lock() {
+            state.source.read_ahead(len);
+        }
     }
 
     /// Gives its backup up; without one nothing happens.

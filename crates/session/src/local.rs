@@ -43,6 +43,15 @@ impl LocalSource {
         self.backup = None;
     }
 
+    /// Reads up to `len` bytes of an open database before they are asked for, so that the next [`Source::read`] only copies them; for
+    /// a service that waits for its client's next request. Nothing counts as delivered by it, and a failure is left to that
+    /// read.
+    pub fn read_ahead(&mut self, len: usize) {
+        if let (Some(Reader::Image(image)), Ok(_)) = (&mut self.open, self.sequence.check_read()) {
+            image.read_ahead(len);
+        }
+    }
+
     fn folder(&self) -> &Folder {
         self.store.folder()
     }
@@ -165,7 +174,7 @@ impl Source for LocalSource {
 
     fn delivered_hash(&self) -> Option<[u8; 32]> {
         match &self.open {
-            Some(Reader::Image(image)) => Some(image.delivered_hash()),
+            Some(Reader::Image(image)) => image.delivered_hash(),
             Some(Reader::Log(_)) | None => None,
         }
     }

@@ -5,9 +5,11 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
+use certadm_buffer::AlignedBuffer;
 use certadm_proto::csra::ranges::{LogPosition, check_logs_only};
 use certadm_proto::csra::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
 use rusqlite::TransactionBehavior;
@@ -116,6 +118,7 @@ impl Backup {
             image_pages,
             offset: 0,
             hasher: blake3::Hasher::new(),
+            ahead: Ahead::default(),
             trailer: Vec::new(),
         })
     }
@@ -237,11 +240,32 @@ pub struct ImageReader {
     low: Generation,
     page_size: u32,
     image_pages: u64,
+    /// Where reading goes on, in the image or behind it in the trailer.
     offset: u64,
-    /// Of all that has been delivered.
+    /// Of all that has been read.
     hasher: blake3::Hasher,
+    ahead: Ahead,
     /// Made when the last page of the image has been read.
     trailer: Vec<u8>,
+}
+
+/// What was read before it was asked for.
+#[derive(Debug, Default)]
+struct Ahead {
+    buffer: AlignedBuffer,
+    /// What of it has not been delivered.
+    left: Range<usize>,
+}
+
+impl Ahead {
+    /// Moves what fits to the front of `buffer`; answers how much that was.
+    fn deliver(&mut self, buffer: &mut [u8]) -> usize {
+        let len = self.left.len().min(buffer.len());
+        let from = self.left.start;
+        buffer[..len].copy_from_slice(&self.buffer[from..from + len]);
+        self.left.start += len;
+        len
+    }
 }
 
 impl ImageReader {
@@ -255,16 +279,12 @@ impl ImageReader {
     /// # Errors
     /// [`Error::Io`], [`Error::Sqlite`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        self.shared.wait_turn(buffer.len());
-        let image_len = self.image_pages * u64::from(self.page_size);
-        let mut filled = 0;
-        if self.offset < image_len {
-            let len = usize::try_from(image_len - self.offset).unwrap_or(usize::MAX).min(buffer.len());
-            self.file.read_exact_at(&mut buffer[..len], self.offset)?;
-            self.hasher.update(&buffer[..len]);
-            self.offset += len as u64;
-            filled = len;
+        let mut filled = self.ahead.deliver(buffer);
+        if filled < buffer.len() {
+            self.shared.wait_turn(buffer.len() - filled);
+            filled += self.read_image(&mut buffer[filled..])?;
         }
+        let image_len = self.image_len();
         if self.offset >= image_len && filled < buffer.len() {
             if self.trailer.is_empty() {
                 self.trailer = self.make_trailer()?;
@@ -281,12 +301,43 @@ impl ImageReader {
         Ok(filled)
     }
 
-    /// The BLAKE3 hash of what has been delivered so far, the trailer included once it has been.
-    pub fn delivered_hash(&self) -> [u8; 32] {
-        *self.hasher.finalize().as_bytes()
+    /// Reads and hashes up to `len` bytes of the image that the next [`ImageReader::read`] then only copies: for whoever has
+    /// to wait for that read anyway. Does nothing while there are such bytes already. An error is left to that read, which
+    /// finds it, too.
+    pub fn read_ahead(&mut self, len: usize) {
+        if !self.ahead.left.is_empty() || self.offset >= self.image_len() {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.ahead.buffer);
+        if buffer.len() < len {
+            buffer = AlignedBuffer::new(len);
+        }
+        self.shared.wait_turn(len);
+        let read = self.read_image(&mut buffer[..len]).unwrap_or(0);
+        self.ahead = Ahead { buffer, left: 0..read };
     }
 
-    /// Made when the image has been delivered and nothing of the trailer.
+    /// The next bytes of the image, as many as there are room and image for.
+    fn read_image(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let left = self.image_len().saturating_sub(self.offset);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        self.file.read_exact_at(&mut buffer[..len], self.offset)?;
+        self.hasher.update(&buffer[..len]);
+        self.offset += len as u64;
+        Ok(len)
+    }
+
+    fn image_len(&self) -> u64 {
+        self.image_pages * u64::from(self.page_size)
+    }
+
+    /// The BLAKE3 hash of what has been delivered so far, the trailer included once it has been; none while more has been read
+    /// than delivered.
+    pub fn delivered_hash(&self) -> Option<[u8; 32]> {
+        self.ahead.left.is_empty().then(|| *self.hasher.finalize().as_bytes())
+    }
+
+    /// Made when the image has been read and nothing of the trailer.
     fn make_trailer(&self) -> Result<Vec<u8>> {
         let (database, stream, high) = self.shared.identity()?;
         let trailer = Trailer {

@@ -138,7 +138,7 @@ impl<'a> CustomObjRef<'a> {
     /// Encodes it. The reserved field is the size of the data and 8, as Windows has it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::reusing(Vec::with_capacity(CUSTOM_DATA + self.data.len()));
+        let mut writer = Writer::appending(Vec::with_capacity(CUSTOM_DATA + self.data.len()));
         writer.u32(SIGNATURE).u32(CUSTOM);
         self.iid.write(&mut writer);
         self.class.write(&mut writer);

@@ -9,6 +9,8 @@ use super::{FIRST_REFERENT, Guid};
 #[derive(Debug, Clone, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
+    /// Where in `bytes` the stub begins.
+    origin: usize,
     referents: u32,
 }
 
@@ -16,23 +18,22 @@ impl Writer {
     /// A writer of an empty stub.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), referents: 0 }
+        Self { bytes: Vec::new(), origin: 0, referents: 0 }
     }
 
-    /// A writer of an empty stub into the storage of `buffer`, whose content is dropped.
+    /// A writer of an empty stub behind the content of `buffer`, which stays and does not count for positions and alignment.
     #[must_use]
-    pub fn reusing(mut buffer: Vec<u8>) -> Self {
-        buffer.clear();
-        Self { bytes: buffer, referents: 0 }
+    pub const fn appending(buffer: Vec<u8>) -> Self {
+        Self { origin: buffer.len(), bytes: buffer, referents: 0 }
     }
 
     /// How many bytes are written.
     #[must_use]
     pub const fn position(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() - self.origin
     }
 
-    /// The stub.
+    /// The stub, behind what it was appended to.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
@@ -40,7 +41,8 @@ impl Writer {
 
     /// Fills up with zeros to the next multiple of `alignment` bytes, which is 1, 2, 4 or 8.
     pub fn align(&mut self, alignment: usize) -> &mut Self {
-        self.bytes.resize(self.bytes.len().next_multiple_of(alignment), 0);
+        let end = self.origin + self.position().next_multiple_of(alignment);
+        self.bytes.resize(end, 0);
         self
     }
 

@@ -122,7 +122,19 @@ impl<'a> Pdu<'a> {
     ///
     /// [`EncodeError::TooLong`], the caller's fault: the PDU would exceed 65,535 bytes, or a list 255 entries.
     pub fn encode(&self, buffer: &mut Vec<u8>) -> Result<Layout, EncodeError> {
-        let mut writer = Writer::reusing(std::mem::take(buffer));
+        buffer.clear();
+        self.append_to(buffer)
+    }
+
+    /// As [`Pdu::encode`], behind the content of `buffer`. The layout counts from where the PDU begins. After an error the
+    /// buffer is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pdu::encode`].
+    pub fn append_to(&self, buffer: &mut Vec<u8>) -> Result<Layout, EncodeError> {
+        let origin = buffer.len();
+        let mut writer = Writer::appending(std::mem::take(buffer));
         writer.zeros(Header::SIZE);
         let (object, multiple) = self.write_body(&mut writer)?;
         let mut header = Header {
@@ -151,14 +163,15 @@ impl<'a> Pdu<'a> {
             // Not aligned by the writer: the stub before it may have any length when it is not padded.
             writer.bytes(&verifier.context_id.to_le_bytes()).bytes(verifier.token);
         }
+        let end = writer.position();
+        header.fragment_length = u16::try_from(end).map_err(|_| EncodeError::TooLong)?;
         let mut bytes = writer.into_bytes();
-        header.fragment_length = u16::try_from(bytes.len()).map_err(|_| EncodeError::TooLong)?;
         let mut head = Writer::new();
         header.write(&mut head);
-        if let Some(place) = bytes.get_mut(..Header::SIZE) {
+        if let Some(place) = bytes.get_mut(origin..origin + Header::SIZE) {
             place.copy_from_slice(&head.into_bytes());
         }
-        let (end, token) = (bytes.len(), trailer + header.trailer_size().min(8));
+        let token = trailer + header.trailer_size().min(8);
         *buffer = bytes;
         Ok(Layout {
             header: 0..start,
