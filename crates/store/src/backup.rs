@@ -14,6 +14,7 @@ use certadm_proto::csra::ranges::{LogPosition, check_logs_only};
 use certadm_proto::csra::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
 use rusqlite::TransactionBehavior;
 
+use crate::checksum::ImageSum;
 use crate::connect::DatabaseFile;
 use crate::error::{Error, IoContext, Result};
 use crate::folder::Folder;
@@ -117,7 +118,8 @@ impl Backup {
             page_size,
             image_pages,
             offset: 0,
-            hasher: blake3::Hasher::new(),
+            sum: ImageSum::new(),
+            hash: None,
             ahead: Ahead::default(),
             trailer: Vec::new(),
         })
@@ -242,8 +244,10 @@ pub struct ImageReader {
     image_pages: u64,
     /// Where reading goes on, in the image or behind it in the trailer.
     offset: u64,
-    /// Of all that has been read.
-    hasher: blake3::Hasher,
+    /// Of the image, as far as it has been read.
+    sum: ImageSum,
+    /// Of all that has been read, for whom it is told.
+    hash: Option<blake3::Hasher>,
     ahead: Ahead,
     /// Made when the last page of the image has been read.
     trailer: Vec<u8>,
@@ -294,14 +298,16 @@ impl ImageReader {
             let rest = &self.trailer[start..];
             let len = rest.len().min(buffer.len() - filled);
             buffer[filled..filled + len].copy_from_slice(&rest[..len]);
-            self.hasher.update(&rest[..len]);
+            if let Some(hash) = &mut self.hash {
+                hash.update(&rest[..len]);
+            }
             self.offset += len as u64;
             filled += len;
         }
         Ok(filled)
     }
 
-    /// Reads and hashes up to `len` bytes of the image that the next [`ImageReader::read`] then only copies: for whoever has
+    /// Reads and sums up as many as `len` bytes of the image, which the next [`ImageReader::read`] then only copies: for whoever has
     /// to wait for that read anyway. Does nothing while there are such bytes already. An error is left to that read, which
     /// finds it, too.
     pub fn read_ahead(&mut self, len: usize) {
@@ -322,7 +328,10 @@ impl ImageReader {
         let left = self.image_len().saturating_sub(self.offset);
         let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         self.file.read_exact_at(&mut buffer[..len], self.offset)?;
-        self.hasher.update(&buffer[..len]);
+        self.sum.update(&buffer[..len]);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buffer[..len]);
+        }
         self.offset += len as u64;
         Ok(len)
     }
@@ -331,10 +340,17 @@ impl ImageReader {
         self.image_pages * u64::from(self.page_size)
     }
 
-    /// The BLAKE3 hash of what has been delivered so far, the trailer included once it has been; none while more has been read
-    /// than delivered.
+    /// The same reader, before its first byte, computing a BLAKE3 hash of what it delivers on the way.
+    #[must_use]
+    pub fn hashing(self) -> Self {
+        Self { hash: Some(blake3::Hasher::new()), ..self }
+    }
+
+    /// The BLAKE3 hash of what has been delivered so far, the trailer included once it has been. None without
+    /// [`ImageReader::hashing`], and while more has been read than delivered.
     pub fn delivered_hash(&self) -> Option<[u8; 32]> {
-        self.ahead.left.is_empty().then(|| *self.hasher.finalize().as_bytes())
+        let hash = self.hash.as_ref().filter(|_| self.ahead.left.is_empty())?;
+        Some(*hash.finalize().as_bytes())
     }
 
     /// Made when the image has been read and nothing of the trailer.
@@ -348,7 +364,7 @@ impl ImageReader {
             low: self.low,
             high,
             finished: FileTime::now(),
-            image: *self.hasher.finalize().as_bytes(),
+            image: self.sum.finish(),
         };
         Ok(trailer.encode())
     }

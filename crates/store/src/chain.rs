@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use certadm_buffer::AlignedBuffer;
 use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 
+use crate::checksum::ImageSum;
 use crate::error::{Error, IoContext, Result};
 use crate::log_file::{LogFile, LogHeader, Signature};
 use crate::offset_io::OffsetIo;
@@ -73,7 +74,7 @@ pub fn read_trailer(path: &Path) -> Result<Trailer> {
     Ok(trailer)
 }
 
-/// Compares every page of the image with the hash in its trailer, reading on a thread of its own. `progress` gets the bytes
+/// Compares every page of the image with the checksum in its trailer, reading on a thread of its own. `progress` gets the bytes
 /// compared so far.
 ///
 /// # Errors
@@ -81,7 +82,7 @@ pub fn read_trailer(path: &Path) -> Result<Trailer> {
 pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)) -> Result<()> {
     let file = File::open(path).during("open", path)?;
     let len = trailer.image_pages * u64::from(trailer.page_size);
-    let mut hasher = blake3::Hasher::new();
+    let mut sum = ImageSum::new();
     std::thread::scope(|scope| {
         let (to_hash, filled) = sync_channel(1);
         let (to_fill, empty) = sync_channel(2);
@@ -92,14 +93,14 @@ pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)
         let reader = scope.spawn(move || read_through(&file, len, &empty, &to_hash).during("read", path));
         let mut done = 0;
         for (buffer, taken) in filled {
-            hasher.update(&buffer[..taken]);
+            sum.update(&buffer[..taken]);
             done += taken as u64;
             progress(done);
             to_fill.send(buffer).ok(); // the reader that has come to the end takes none back
         }
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    if *hasher.finalize().as_bytes() == trailer.image {
+    if sum.finish() == trailer.image {
         Ok(())
     } else {
         Err(image(

@@ -8,6 +8,7 @@
 pub mod backup;
 pub mod chain;
 mod checkpoint;
+mod checksum;
 mod connect;
 pub mod durable;
 pub mod error;

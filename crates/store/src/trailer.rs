@@ -8,7 +8,7 @@ use crate::log_file::Signature;
 use crate::time::FileTime;
 
 const MAGIC: [u8; 8] = *b"CADMEND\x01";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the last page of a streamed image says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub struct Trailer {
     pub high: Generation,
     /// When the image had been read.
     pub finished: FileTime,
-    /// BLAKE3 of the pages before the trailer, as delivered.
-    pub image: [u8; 32],
+    /// XXH3, 128 bits, of the pages before the trailer, as delivered; the most significant byte first.
+    pub image: [u8; 16],
 }
 
 impl Trailer {
@@ -68,11 +68,16 @@ impl Trailer {
         let low = Generation::new(take.u32()).ok_or_else(mismatch)?;
         let high = Generation::new(take.u32()).ok_or_else(mismatch)?;
         let finished = FileTime(take.i64());
-        let image = take.raw();
-        if version != VERSION || page_size as usize != page.len() || high < low {
+        let sum = take.raw();
+        if version != VERSION {
+            let detail =
+                format!("the image's trailer page has format {version}; this certadm reads {VERSION}");
+            return Err(image(&detail, Hresult::DATABASE_PATCH_FILE_MISMATCH));
+        }
+        if page_size as usize != page.len() || high < low {
             return Err(mismatch());
         }
-        Ok(Self { page_size, image_pages, database, stream, low, high, finished, image })
+        Ok(Self { page_size, image_pages, database, stream, low, high, finished, image: sum })
     }
 
     /// Whether a page begins as a trailer does.
