@@ -380,7 +380,7 @@ impl Connection {
                     Segments::split(pdu, layout.header.len(), token.len()).map_err(io::Error::other)?;
                 keys.sealer.seal(keys.protection, segments, place).map_err(io::Error::other)?;
             }
-            if WRITE_BATCH <= self.outgoing.len() {
+            if WRITE_BATCH < self.outgoing.len() + usize::from(self.rpc.max_transmit()) {
                 self.stream.write_all(&self.outgoing, deadline)?;
                 self.outgoing.clear();
             }

@@ -82,6 +82,7 @@ pub(crate) const STACK: usize = 512 * 1024;
 /// How long a blocking read or write waits before it looks at deadlines and at the order to stop.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
-/// Sealed fragments are collected up to this many bytes before they are written, so that the client unseals the first
-/// ones while the rest is being sealed.
-pub(crate) const WRITE_BATCH: usize = 128 * 1024;
+/// Sealed fragments are collected while they have no more bytes than this, and then written, so that the client unseals the
+/// first ones while the rest is being sealed. Two of the largest segments that a loopback device takes at once: a few bytes more
+/// would travel as a third, each of which costs both ends time, and each write wakes a client that waits.
+pub(crate) const WRITE_BATCH: usize = 2 * 65_483;

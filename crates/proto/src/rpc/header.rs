@@ -1,7 +1,7 @@
 //! The common header of every PDU (wire.md 2.1; C706 12.6.3.1; RPCE 2.2.2).
 
 use super::PduError;
-use crate::ndr::{ByteOrder, Reader, Writer};
+use crate::ndr::{ByteOrder, Reader};
 
 /// The smallest fragment size that may be negotiated (wire.md 2.3; C706 12.6.3.1).
 pub const MIN_FRAGMENT: u16 = 1432;
@@ -231,8 +231,12 @@ impl Header {
         if self.auth_length == 0 { 0 } else { 8 + usize::from(self.auth_length) }
     }
 
-    pub(super) fn write(&self, writer: &mut Writer) {
-        writer.bytes(&[5, 0, self.kind.to_wire(), self.flags.to_bits(), 0x10, 0, 0, 0]);
-        writer.u16(self.fragment_length).u16(self.auth_length).u32(self.call_id);
+    /// The header as it travels, little-endian.
+    pub(super) const fn encode(&self) -> [u8; Self::SIZE] {
+        let [length_low, length_high] = self.fragment_length.to_le_bytes();
+        let [auth_low, auth_high] = self.auth_length.to_le_bytes();
+        let [a, b, c, d] = self.call_id.to_le_bytes();
+        let (kind, flags) = (self.kind.to_wire(), self.flags.to_bits());
+        [5, 0, kind, flags, 0x10, 0, 0, 0, length_low, length_high, auth_low, auth_high, a, b, c, d]
     }
 }

@@ -166,10 +166,8 @@ impl<'a> Pdu<'a> {
         let end = writer.position();
         header.fragment_length = u16::try_from(end).map_err(|_| EncodeError::TooLong)?;
         let mut bytes = writer.into_bytes();
-        let mut head = Writer::new();
-        header.write(&mut head);
         if let Some(place) = bytes.get_mut(origin..origin + Header::SIZE) {
-            place.copy_from_slice(&head.into_bytes());
+            place.copy_from_slice(&header.encode());
         }
         let token = trailer + header.trailer_size().min(8);
         *buffer = bytes;
