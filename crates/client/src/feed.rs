@@ -189,3 +189,110 @@ fn is_nothing(error: &io::Error) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use certadm_proto::rpc::{Body, Pdu, ResponseBody};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn connected() -> (Feed, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = Stream::to_address(listener.local_addr().unwrap(), LONG).unwrap();
+        (Feed::new(stream), listener.accept().unwrap().0)
+    }
+
+    fn response(call_id: u32, flags: Flags, stub: &[u8]) -> Vec<u8> {
+        let body = Body::Response(ResponseBody { alloc_hint: 0, context_id: 0, cancel_count: 0, stub });
+        let mut bytes = Vec::new();
+        Pdu { flags, call_id, body, verifier: None }.encode(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn next(feed: &mut Feed) -> Vec<u8> {
+        feed.wait(LONG).unwrap();
+        feed.take().unwrap().1.to_vec()
+    }
+
+    #[test]
+    fn pdus_come_whole_however_they_are_cut() {
+        let (mut feed, mut peer) = connected();
+        let pdus = [response(1, Flags::FIRST, &[7; 100]), response(1, Flags::LAST, &[8; 33])];
+        let bytes = pdus.concat();
+        for cut in 0..bytes.len() {
+            peer.write_all(&bytes[..cut]).unwrap();
+            if cut < pdus[0].len() {
+                assert!(feed.wait(Duration::from_millis(1)).unwrap_err().is_none(), "{cut}");
+            }
+            peer.write_all(&bytes[cut..]).unwrap();
+            assert_eq!(next(&mut feed), pdus[0], "{cut}");
+            assert_eq!(next(&mut feed), pdus[1], "{cut}");
+        }
+        drop(peer);
+        assert!(matches!(feed.wait(LONG), Err(Some(Ended::Closed))));
+    }
+
+    #[test]
+    fn an_end_is_noticed_while_what_came_before_is_still_being_taken() {
+        let (mut feed, mut peer) = connected();
+        let middle = response(5, Flags::default(), &[1; 5000]);
+        peer.write_all(&middle).unwrap();
+        assert_eq!(next(&mut feed), middle);
+        let taken = LOOK / middle.len() + 2;
+        let mut rest = middle.repeat(taken * 2);
+        rest.extend(response(5, Flags::LAST, &[2; 10]));
+        peer.write_all(&rest).unwrap();
+        for _ in 0..taken {
+            assert_eq!(next(&mut feed), middle);
+        }
+        // More than is looked at once has been taken, so the socket was looked at; half of it is still to be taken.
+        let begun = Instant::now();
+        while feed.arrived() != 5 && begun.elapsed() < LONG {
+            feed.look();
+        }
+        assert_eq!(feed.arrived(), 5);
+        for _ in 0..taken {
+            assert_eq!(next(&mut feed), middle);
+        }
+        assert_eq!(next(&mut feed).len(), 34);
+    }
+
+    /// More than the buffer holds waits in the socket, and comes in its order.
+    #[test]
+    fn memory_is_bounded_and_nothing_is_lost() {
+        let (mut feed, mut peer) = connected();
+        let count = 3 * BUFFER / 5000;
+        let writer = std::thread::spawn(move || {
+            for number in 0..count {
+                let stub = [u8::try_from(number % 251).unwrap(); 5000];
+                peer.write_all(&response(1, Flags::default(), &stub)).unwrap();
+            }
+        });
+        for number in 0..count {
+            feed.wait(LONG).unwrap();
+            if number % 3 == 0 {
+                feed.look();
+            }
+            let (_, pdu) = feed.take().unwrap();
+            assert_eq!(usize::from(pdu[5000]), number % 251);
+            assert_eq!(feed.bytes.len(), BUFFER);
+        }
+        writer.join().unwrap();
+        assert!(matches!(feed.wait(LONG), Err(Some(Ended::Closed))));
+    }
+
+    #[test]
+    fn what_is_no_pdu_shows_after_the_pdus_before_it() {
+        let (mut feed, mut peer) = connected();
+        let first = response(1, Flags::ONLY, &[1; 10]);
+        peer.write_all(&[first.clone(), vec![0xff; 40]].concat()).unwrap();
+        assert_eq!(next(&mut feed), first);
+        assert!(matches!(feed.wait(LONG), Err(Some(Ended::Pdu(_)))));
+        assert!(matches!(feed.wait(LONG), Err(Some(Ended::Closed))));
+    }
+}
