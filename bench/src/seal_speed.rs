@@ -4,6 +4,7 @@
 //! crates doing the same work are the yardstick for the fused kernel in `auth`.
 
 use std::hint::black_box;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
@@ -25,6 +26,9 @@ const TRAILER: usize = 8;
 const TOKEN: usize = 16;
 /// Fragments of one measurement: a quarter of a second's work.
 const PDUS: u32 = 20_000;
+/// Fragments handed over at once, about 128 KiB, and how many such batches there are.
+const BATCH: u32 = 20;
+const BATCHES: usize = 8;
 const PRIVACY: Protection = Protection { level: Level::Privacy, header_signing: true };
 
 /// What was measured, in MB/s; one value a round.
@@ -32,8 +36,10 @@ const PRIVACY: Protection = Protection { level: Level::Privacy, header_signing: 
 pub(crate) struct SealSpeed {
     seal: Vec<f64>,
     unseal: Vec<f64>,
-    /// The slower of the two while one core seals and another unseals.
+    /// The slower of the two while one core seals and another unseals, each its own.
     both: Vec<f64>,
+    /// What one core seals and another unseals, handed over in memory.
+    handed: Vec<f64>,
     separate: Vec<f64>,
 }
 
@@ -48,11 +54,22 @@ impl SealSpeed {
         line("in-process seal, one core", &self.seal);
         line("in-process unseal, one core", &self.unseal);
         line("both at once, one core each: the slower", &self.both);
+        line("sealed on one core, unsealed on another", &self.handed);
         line("seal by the separate crates rc4, hmac and md-5", &self.separate);
     }
 
-    /// Measures everything once more. Returns the ceiling of a sealed connection on two cores: the slower of sealing and unsealing
-    /// while each has a core.
+    /// The slower of sealing and unsealing, of unrelated PDUs, while each has a core.
+    pub(crate) fn ceiling_unrelated(&self) -> f64 {
+        median(&self.both)
+    }
+
+    /// What the separate crates seal on one core.
+    pub(crate) fn ceiling_separate(&self) -> f64 {
+        median(&self.separate)
+    }
+
+    /// Measures everything once more. Returns the ceiling of a sealed connection on two cores: what one seals and another unseals
+    /// when nothing is between them but memory.
     pub(crate) fn measure(&mut self) -> Result<f64> {
         let (client, server) = connect()?;
         let (mut sealer, mut unsealer) = (server.sealer, client.unsealer);
@@ -72,8 +89,11 @@ impl SealSpeed {
             (sealing.join(), rate(|| unseal(&mut unsealer, &mut first)))
         });
         let sealed = sealed.map_err(|_| "the sealing thread died")??;
-        let both = sealed.min(unsealed?);
-        self.both.push(both);
+        self.both.push(sealed.min(unsealed?));
+        let (client, server) = connect()?;
+        let (mut sealer, mut unsealer) = (server.sealer, client.unsealer);
+        let handed = rate(|| hand_over(&mut sealer, &mut unsealer))?;
+        self.handed.push(handed);
 
         let mut rc4 = Rc4::new_from_slice(&[7; 16])?;
         self.separate.push(rate(|| {
@@ -86,7 +106,7 @@ impl SealSpeed {
             }
             Ok(())
         })?);
-        Ok(both)
+        Ok(handed)
     }
 }
 
@@ -95,6 +115,30 @@ fn rate(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     work()?;
     #[expect(clippy::cast_precision_loss, reason = "a fragment's size")]
     Ok(f64::from(PDUS) * BODY as f64 / 1e6 / start.elapsed().as_secs_f64())
+}
+
+/// Seals as many PDUs as everywhere on a thread, and unseals them here: as a connection does it, without connection.
+fn hand_over(sealer: &mut Sealer, unsealer: &mut Unsealer) -> Result<()> {
+    let (to_unseal, sealed) = sync_channel::<Vec<Vec<u8>>>(BATCHES);
+    let (to_seal, empty) = sync_channel(BATCHES);
+    for _ in 0..BATCHES {
+        to_seal.send(vec![vec![0x30_u8; HEADER + BODY + TRAILER + TOKEN]; BATCH as usize])?;
+    }
+    std::thread::scope(|scope| {
+        let sealing = scope.spawn(move || {
+            for _ in 0..PDUS / BATCH {
+                let mut batch: Vec<Vec<u8>> = empty.recv().map_err(|error| error.to_string())?;
+                seal(sealer, &mut batch).map_err(|error| error.to_string())?;
+                to_unseal.send(batch).map_err(|error| error.to_string())?;
+            }
+            Ok::<_, String>(())
+        });
+        for mut batch in sealed {
+            unseal(unsealer, &mut batch)?;
+            to_seal.send(batch).ok(); // the thread that has sealed all takes none back
+        }
+        Ok(sealing.join().map_err(|_| "the sealing thread died")??)
+    })
 }
 
 fn seal(sealer: &mut Sealer, pdus: &mut [Vec<u8>]) -> Result<()> {
