@@ -123,7 +123,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// A server object of the CA.
     pub(crate) fn source(&self) -> LocalSource {
-        LocalSource::new(Arc::clone(&self.store), self.names.clone()).without_hash()
+        LocalSource::new(Arc::clone(&self.store), self.names.clone())
     }
 
     /// Whether `authority` names this CA (wire.md 5.1).

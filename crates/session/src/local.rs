@@ -20,7 +20,6 @@ pub struct LocalSource {
     sequence: Sequence,
     backup: Option<Backup>,
     open: Option<Reader>,
-    tells_hash: bool,
     /// What the listed logs stand for, in the order of the list.
     logs: Vec<Generation>,
 }
@@ -34,22 +33,7 @@ enum Reader {
 impl LocalSource {
     /// An object on `store`, whose paths carry the host's name as `names` gives it (certbcli.md D29).
     pub fn new(store: Arc<Store>, names: UncRoot) -> Self {
-        Self {
-            store,
-            names,
-            sequence: Sequence::new(),
-            backup: None,
-            open: None,
-            tells_hash: true,
-            logs: Vec::new(),
-        }
-    }
-
-    /// The same object without [`Source::delivered_hash`], which costs time: for a service, whose client has to hash what arrives
-    /// anyway.
-    #[must_use]
-    pub fn without_hash(self) -> Self {
-        Self { tells_hash: false, ..self }
+        Self { store, names, sequence: Sequence::new(), backup: None, open: None, logs: Vec::new() }
     }
 
     /// Cancels the backup from this side: the service stops, or its client is lost (certbcli.md D14, D30).
@@ -133,13 +117,10 @@ impl Source for LocalSource {
             FileRef::Database(_) => None,
             FileRef::Log(place) => self.logs.get(place).copied(),
         };
-        let tells_hash = self.tells_hash;
         let backup = self.backup(CALL)?;
         let reader = match (file, log) {
             (FileRef::Database(_), _) => {
-                let image = backup.open_image();
-                let image = image.map(|image| if tells_hash { image.hashing() } else { image });
-                image.map(|image| (image.size(), Reader::Image(Box::new(image))))
+                backup.open_image().map(|image| (image.size(), Reader::Image(Box::new(image))))
             }
             (FileRef::Log(_), Some(generation)) => {
                 backup.open_log(generation).map(|log| (log.size(), Reader::Log(log)))
@@ -188,13 +169,6 @@ impl Source for LocalSource {
                 self.sequence.read_failed().map_err(refused(CALL))?;
                 Err(failed(CALL)(error))
             }
-        }
-    }
-
-    fn delivered_hash(&self) -> Option<[u8; 32]> {
-        match &self.open {
-            Some(Reader::Image(image)) => image.delivered_hash(),
-            Some(Reader::Log(_)) | None => None,
         }
     }
 

@@ -76,12 +76,6 @@ pub trait Source {
     /// A failed read of a database closes it; of a log, it ends the backup.
     fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize>;
 
-    /// The BLAKE3 hash of what the open file has delivered so far, from a source that computes it on the way: whoever stores
-    /// the file need not do it again. `None` from others, and while no file is open.
-    fn delivered_hash(&self) -> Option<[u8; 32]> {
-        None
-    }
-
     /// Closes the open file (6.6).
     ///
     /// # Errors
@@ -136,10 +130,6 @@ impl<S: Source + ?Sized> Source for &mut S {
 
     fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize> {
         (**self).read(buffer)
-    }
-
-    fn delivered_hash(&self) -> Option<[u8; 32]> {
-        (**self).delivered_hash()
     }
 
     fn close_file(&mut self) -> CallResult<()> {

@@ -212,11 +212,6 @@ impl<S: Source, P> Session<S, FileOpen<P>> {
         self.source()?.read(buffer)
     }
 
-    /// As [`Source::delivered_hash`].
-    pub fn delivered_hash(&self) -> Option<[u8; 32]> {
-        self.source.as_ref()?.delivered_hash()
-    }
-
     /// Closes the file. One that was not read to its end counts as not backed up.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use certadm_proto::csra::Hresult;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use certadm_store::checksum::Checksum;
 use certadm_store::error::IoContext;
 use certadm_store::offset_io::OffsetIo;
 
@@ -46,11 +47,6 @@ pub enum ReadBack {
 pub(crate) trait Stream {
     /// Fills the buffer it gets, except at the end; returns 0 after it.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
-
-    /// The BLAKE3 hash of all that was read so far, where the stream computes it by itself.
-    fn blake3(&self) -> Option<[u8; 32]> {
-        None
-    }
 }
 
 impl<F: FnMut(&mut [u8]) -> Result<usize>> Stream for F {
@@ -83,7 +79,6 @@ pub(crate) fn store(path: &Path, read_back: ReadBack, mut stream: impl Stream) -
     let file =
         OpenOptions::new().read(true).write(true).create_new(true).open(path).during("create", path)?;
     let file = &file;
-    let is_hashed = stream.blake3().is_some();
     std::thread::scope(|scope| {
         let (to_hash, hash_from) = sync_channel(BUFFERS);
         let (to_write, write_from) = sync_channel(BUFFERS);
@@ -94,16 +89,13 @@ pub(crate) fn store(path: &Path, read_back: ReadBack, mut stream: impl Stream) -
             // The pool has room for all buffers and its other end is held below.
             to_pool.send(AlignedBuffer::new(BUFFER_LEN)).ok();
         }
-        let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write, is_hashed)));
+        let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write)));
         let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_flush)));
         let flusher = scope.spawn(move || yielding(|| flush(file, path, &flush_from, &to_check)));
         let checker = scope.spawn(move || yielding(|| read_again(file, path, read_back, &check_from)));
         let produced = produce(&mut stream, &pool, &to_hash);
         drop((to_hash, pool));
-        let mut hashes = hasher.join().map_err(|_| panicked(path))?;
-        if let Some(hash) = stream.blake3() {
-            hashes.blake3 = blake3::Hash::from_bytes(hash).to_hex().to_string();
-        }
+        let (hashes, sum) = hasher.join().map_err(|_| panicked(path))?;
         let written = writer.join().map_err(|_| panicked(path))?;
         let flushed = flusher.join().map_err(|_| panicked(path))?;
         let checked = checker.join().map_err(|_| panicked(path))?;
@@ -111,7 +103,7 @@ pub(crate) fn store(path: &Path, read_back: ReadBack, mut stream: impl Stream) -
         written?;
         produced?;
         flushed?;
-        if checked?.is_none_or(|read| read == hashes.blake3) {
+        if checked?.is_none_or(|read| read == sum) {
             Ok(hashes)
         } else {
             Err(Error::Damaged {
@@ -146,23 +138,23 @@ fn produce(
     Ok(())
 }
 
-/// Hashes what comes and hands it on; with SHA-256 alone what its source has hashed with BLAKE3 (`is_hashed`).
-fn hash(from: &Receiver<Chunk>, to_write: &SyncSender<Chunk>, is_hashed: bool) -> Hashes {
+/// Hashes what comes and hands it on. Returns the checksum, too, that what is read back must have.
+fn hash(from: &Receiver<Chunk>, to_write: &SyncSender<Chunk>) -> (Hashes, [u8; 16]) {
+    let mut sum = Checksum::new();
     let mut blake3 = blake3::Hasher::new();
     let mut sha256 = Sha256::new();
     let mut size = 0;
     while let Ok(chunk) = from.recv() {
         let bytes = &chunk.bytes[..chunk.len];
-        if !is_hashed {
-            blake3.update(bytes);
-        }
+        sum.update(bytes);
+        blake3.update(bytes);
         sha256.update(bytes);
         size += chunk.len as u64;
         if to_write.send(chunk).is_err() {
             break;
         }
     }
-    finish(size, &blake3, sha256)
+    (finish(size, &blake3, sha256), sum.finish())
 }
 
 fn write(
@@ -202,14 +194,14 @@ fn flush(file: &File, path: &Path, written: &Receiver<u64>, to_check: &SyncSende
     Ok(())
 }
 
-/// Reads back what has been flushed. Returns the hash of what was read, if anything was to be.
+/// Reads back what has been flushed. Returns the checksum of what was read, if anything was to be.
 fn read_again(
     file: &File,
     path: &Path,
     read_back: ReadBack,
     flushed: &Receiver<u64>,
-) -> Result<Option<String>> {
-    let mut blake3 = blake3::Hasher::new();
+) -> Result<Option<[u8; 16]>> {
+    let mut sum = Checksum::new();
     let mut buffer = AlignedBuffer::new(BUFFER_LEN);
     let mut checked = 0;
     while let Ok(end) = flushed.recv() {
@@ -225,11 +217,11 @@ fn read_again(
         while checked < end {
             let len = usize::try_from(end - checked).unwrap_or(usize::MAX).min(buffer.len());
             file.read_exact_at(&mut buffer[..len], checked).during("read back", path)?;
-            blake3.update(&buffer[..len]);
+            sum.update(&buffer[..len]);
             checked += len as u64;
         }
     }
-    Ok((read_back != ReadBack::Skip).then(|| blake3.finalize().to_hex().to_string()))
+    Ok((read_back != ReadBack::Skip).then(|| sum.finish()))
 }
 
 /// Reads a file as it lies on the medium and hashes it with both hashes. `progress` gets the bytes read so far.

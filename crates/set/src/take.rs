@@ -287,8 +287,4 @@ impl<S: Source, P> Stream for FromCa<'_, S, P> {
         self.progress.at(self.stage, self.delivered, announced);
         Ok(len)
     }
-
-    fn blake3(&self) -> Option<[u8; 32]> {
-        self.file.delivered_hash()
-    }
 }

@@ -15,7 +15,6 @@ struct Hostile {
     open: u64,
     read_error: bool,
     /// What it says of the bytes it delivers.
-    hash: Option<[u8; 32]>,
     truncated: bool,
     ended: bool,
 }
@@ -29,7 +28,6 @@ impl Hostile {
             delivered: 1_000_000,
             open: 0,
             read_error: false,
-            hash: None,
             truncated: false,
             ended: false,
         }
@@ -63,9 +61,6 @@ impl Source for Hostile {
         let len = (self.delivered - self.open).min(buffer.len() as u64);
         self.open += len;
         Ok(usize::try_from(len).unwrap())
-    }
-    fn delivered_hash(&self) -> Option<[u8; 32]> {
-        self.hash
     }
     fn close_file(&mut self) -> CallResult<()> {
         Ok(())
@@ -182,18 +177,6 @@ fn a_failed_read_leaves_nothing() {
     let error = take_from(&mut ca, &dir.path().join("set")).unwrap_err();
     assert_eq!(error.hresult(), Hresult::DISK_IO);
     assert_nothing(&ca, dir.path());
-}
-
-#[test]
-fn its_word_about_the_hash_is_held_against_what_lies_on_the_medium() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut ca = Hostile { hash: Some([7; 32]), ..Hostile::honest() };
-    let error = take_from(&mut ca, &dir.path().join("set")).unwrap_err();
-    assert!(matches!(error, Error::Damaged { .. }), "{error}");
-    assert_nothing(&ca, dir.path());
-    let is_right = blake3::hash(&vec![0; 1_000_000]);
-    let mut ca = Hostile { hash: Some(*is_right.as_bytes()), ..Hostile::honest() };
-    take_from(&mut ca, &dir.path().join("set")).unwrap();
 }
 
 #[test]

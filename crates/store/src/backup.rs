@@ -14,7 +14,7 @@ use certadm_proto::csra::ranges::{LogPosition, check_logs_only};
 use certadm_proto::csra::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
 use rusqlite::TransactionBehavior;
 
-use crate::checksum::ImageSum;
+use crate::checksum::Checksum;
 use crate::connect::DatabaseFile;
 use crate::error::{Error, IoContext, Result};
 use crate::folder::Folder;
@@ -118,8 +118,7 @@ impl Backup {
             page_size,
             image_pages,
             offset: 0,
-            sum: ImageSum::new(),
-            hash: None,
+            sum: Checksum::new(),
             ahead: Ahead::default(),
             trailer: Vec::new(),
         })
@@ -245,9 +244,7 @@ pub struct ImageReader {
     /// Where reading goes on, in the image or behind it in the trailer.
     offset: u64,
     /// Of the image, as far as it has been read.
-    sum: ImageSum,
-    /// Of all that has been read, for whom it is told.
-    hash: Option<blake3::Hasher>,
+    sum: Checksum,
     ahead: Ahead,
     /// Made when the last page of the image has been read.
     trailer: Vec<u8>,
@@ -298,9 +295,6 @@ impl ImageReader {
             let rest = &self.trailer[start..];
             let len = rest.len().min(buffer.len() - filled);
             buffer[filled..filled + len].copy_from_slice(&rest[..len]);
-            if let Some(hash) = &mut self.hash {
-                hash.update(&rest[..len]);
-            }
             self.offset += len as u64;
             filled += len;
         }
@@ -329,28 +323,12 @@ impl ImageReader {
         let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         self.file.read_exact_at(&mut buffer[..len], self.offset)?;
         self.sum.update(&buffer[..len]);
-        if let Some(hash) = &mut self.hash {
-            hash.update(&buffer[..len]);
-        }
         self.offset += len as u64;
         Ok(len)
     }
 
     fn image_len(&self) -> u64 {
         self.image_pages * u64::from(self.page_size)
-    }
-
-    /// The same reader, before its first byte, computing a BLAKE3 hash of what it delivers on the way.
-    #[must_use]
-    pub fn hashing(self) -> Self {
-        Self { hash: Some(blake3::Hasher::new()), ..self }
-    }
-
-    /// The BLAKE3 hash of what has been delivered so far, the trailer included once it has been. None without
-    /// [`ImageReader::hashing`], and while more has been read than delivered.
-    pub fn delivered_hash(&self) -> Option<[u8; 32]> {
-        let hash = self.hash.as_ref().filter(|_| self.ahead.left.is_empty())?;
-        Some(*hash.finalize().as_bytes())
     }
 
     /// Made when the image has been read and nothing of the trailer.

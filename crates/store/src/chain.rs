@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use certadm_buffer::AlignedBuffer;
 use certadm_proto::csra::{Generation, GenerationRange, Hresult};
 
-use crate::checksum::ImageSum;
+use crate::checksum::Checksum;
 use crate::error::{Error, IoContext, Result};
 use crate::log_file::{LogFile, LogHeader, Signature};
 use crate::offset_io::OffsetIo;
@@ -82,7 +82,7 @@ pub fn read_trailer(path: &Path) -> Result<Trailer> {
 pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)) -> Result<()> {
     let file = File::open(path).during("open", path)?;
     let len = trailer.image_pages * u64::from(trailer.page_size);
-    let mut sum = ImageSum::new();
+    let mut sum = Checksum::new();
     std::thread::scope(|scope| {
         let (to_hash, filled) = sync_channel(1);
         let (to_fill, empty) = sync_channel(2);

@@ -8,7 +8,7 @@
 pub mod backup;
 pub mod chain;
 mod checkpoint;
-mod checksum;
+pub mod checksum;
 mod connect;
 pub mod durable;
 pub mod error;

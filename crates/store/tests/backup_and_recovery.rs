@@ -315,7 +315,7 @@ fn a_second_owner_is_refused() {
     assert_eq!(error.hresult(), Hresult::ERROR_SERVICE_ALREADY_RUNNING);
 }
 
-/// Reading ahead changes nothing of what is delivered, whatever the reads are, nor of what the trailer and the hash say of it.
+/// Reading ahead changes nothing of what is delivered, whatever the reads are, nor of what the trailer says of it.
 #[test]
 fn reading_ahead_delivers_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
@@ -325,7 +325,7 @@ fn reading_ahead_delivers_the_same_bytes() {
     (0..200).for_each(|serial| insert(&mut writer, serial));
     let backup = store.begin_backup(BackupType::Full).unwrap();
     for (len, ahead) in [(4096, 4096), (8192, 100_000), (40_000, 8192), (1 << 22, 1 << 22), (777, 1)] {
-        let mut image = backup.open_image().unwrap().hashing();
+        let mut image = backup.open_image().unwrap();
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; len]);
         loop {
             let count = image.read(&mut buffer).unwrap();
@@ -335,12 +335,8 @@ fn reading_ahead_delivers_the_same_bytes() {
             }
             assert!(count == len || bytes.len() as u64 == image.size());
             image.read_ahead(ahead);
-            // What was read and not delivered is never part of a hash that is told.
-            let told = image.delivered_hash();
-            assert!(told.is_none_or(|told| told == *blake3::hash(&bytes).as_bytes()));
         }
         assert_eq!(bytes.len() as u64, image.size());
-        assert_eq!(image.delivered_hash().unwrap(), *blake3::hash(&bytes).as_bytes());
         let path = dir.path().join("copy.db");
         fs::write(&path, &bytes).unwrap();
         check_image(&path, &read_trailer(&path).unwrap(), |_| ()).unwrap();
