@@ -269,3 +269,41 @@ fn panicked(path: &Path) -> Error {
     let source = std::io::Error::other("a worker thread failed");
     certadm_store::Error::Io { action: "store", path: path.to_owned(), source }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream of four buffers that, once its first one is stored, does `mischief` to the file. What has been delivered by then
+    /// is less than the first window, so nothing has been read back.
+    fn stored(mischief: impl Fn(&File)) -> Result<Hashes> {
+        const { assert!(3 * (BUFFER_LEN as u64) < FIRST_WINDOW) }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        let mut reads = 0;
+        store(&path, ReadBack::System, |buffer: &mut [u8]| {
+            reads += 1;
+            if reads == 3 {
+                let file = OpenOptions::new().write(true).open(&path).unwrap();
+                while file.metadata().unwrap().len() < BUFFER_LEN as u64 {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                mischief(&file);
+            }
+            buffer.fill(reads);
+            Ok(if reads <= 4 { buffer.len() } else { 0 })
+        })
+    }
+
+    #[test]
+    fn what_is_read_back_must_be_what_was_delivered() {
+        let hashes = stored(|_| ()).unwrap();
+        let bytes: Vec<u8> = (1..=4).flat_map(|byte| vec![byte; BUFFER_LEN]).collect();
+        assert_eq!(hashes.size, bytes.len() as u64);
+        assert_eq!(hashes.blake3, blake3::hash(&bytes).to_hex().as_str());
+        for offset in [0, BUFFER_LEN as u64 - 1] {
+            let error = stored(|file| file.write_all_at(&[0], offset).unwrap()).unwrap_err();
+            assert!(matches!(error, Error::Damaged { code: Hresult::DISK_IO, .. }), "{error}");
+        }
+    }
+}
