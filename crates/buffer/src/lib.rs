@@ -50,10 +50,10 @@ impl DerefMut for AlignedBuffer {
     }
 }
 
-/// A buffer without bytes.
+/// A buffer without bytes and without memory of its own.
 impl Default for AlignedBuffer {
     fn default() -> Self {
-        Self::new(0)
+        Self { bytes: Box::default(), start: 0, len: 0 }
     }
 }
 

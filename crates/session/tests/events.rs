@@ -1,50 +1,31 @@
 //! The engine's events of what goes wrong in a backup (certbcli.md 15): each appears when its cause does, and not before.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use certadm_proto::csra::unc::UncRoot;
 use certadm_proto::csra::{BackupType, Generation, Tag};
 use certadm_session::{LocalSource, Source};
 use certadm_store::{Folder, Options, Store};
-use tracing_subscriber::fmt::MakeWriter;
 
-/// What was logged by this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+/// The file with what was logged by this thread.
+struct Log(PathBuf);
 
 impl Log {
     fn has(&self, event: u32) -> bool {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let text = std::fs::read_to_string(&self.0).unwrap();
         text.split_whitespace().any(|field| field == format!("event={event}"))
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
 
 /// A CA with a log of its own for each of three backups, and what is logged from now on.
 fn ca() -> (tempfile::TempDir, Arc<Store>, LocalSource, Log, tracing::subscriber::DefaultGuard) {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
     let dir = tempfile::tempdir().unwrap();
+    let log = Log(dir.path().join("events"));
+    let writer = Arc::new(File::create(&log.0).unwrap());
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
     let options = Options { log_size: 64 * 1024, circular_logging: false, backup_rate: 0 };
     let store = Arc::new(Store::create(&Folder::new(dir.path().join("ca")), "Test CA", options).unwrap());
     let mut source = LocalSource::new(Arc::clone(&store), UncRoot::new("ca1.example").unwrap());
