@@ -7,8 +7,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use certadm_proto::csra::registration::{MapEntry, RestoreRecord};
-use certadm_proto::csra::{Generation, GenerationRange, Hresult};
+use certadm_rules::registration::{MapEntry, RestoreRecord};
+use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::backup::Backup;
 use certadm_store::chain;
 use certadm_store::log_file::LogFile;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use certadm_proto::csra::{BackupKind, BackupType};
+use certadm_rules::{BackupKind, BackupType};
 use certadm_store::{Error, Folder, Store};
 use certadm_tests::case::{OPTIONS, Template};
 use certadm_tests::issue::{Serials, insert};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use certadm_proto::csra::{BackupKind, BackupType};
+use certadm_rules::{BackupKind, BackupType};
 use certadm_store::{Store, Writer};
 use certadm_tests::case::{OPTIONS, Template, restore_and_compare};
 use certadm_tests::issue::{Serials, issue};

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 use certadm_store::FileTime;
 
 use crate::policy::Denial;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use certadm_proto::csra::names;
+use certadm_rules::names;
 use const_oid::ObjectIdentifier;
 use const_oid::db::{rfc3280, rfc4519};
 use der::Tagged;

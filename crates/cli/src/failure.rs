@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 use certadm_set::error::chain_of;
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
 //! One CA over the network: its administration object, and the calls on it (wire.md 5).
 
 use certadm_auth::Credentials;
-use certadm_proto::csra::flags::{Control, DEFAULT_READ_BUFFER, Origin};
-use certadm_proto::csra::methods::{Request, Response};
-use certadm_proto::csra::{BackupType, Hresult, PlainList, TaggedList};
-use certadm_proto::dcom::{ComVersion, Ipid, OrpcThat, StdObjRef};
-use certadm_proto::ndr::{ByteOrder, Reader, Writer};
+use certadm_rules::flags::{Control, DEFAULT_READ_BUFFER, Origin};
+use certadm_rules::{BackupType, Hresult, PlainList, TaggedList};
+use certadm_wire::csra::{Request, Response};
+use certadm_wire::dcom::{ComVersion, Ipid, OrpcThat, StdObjRef};
+use certadm_wire::ndr::{ByteOrder, Reader, Writer};
 
 use crate::connection::{Connection, Interface};
 use crate::dial::{Exported, Login, object_of, orpc_stub, release};
@@ -89,8 +89,8 @@ impl RemoteCa {
     }
 
     /// Which methods the CA's interface has.
-    pub(crate) fn method_table(&self) -> certadm_proto::csra::methods::Interface {
-        use certadm_proto::csra::methods::Interface as Table;
+    pub(crate) fn method_table(&self) -> certadm_wire::csra::Interface {
+        use certadm_wire::csra::Interface as Table;
         if self.interface == Interface::CERT_ADMIN_2 { Table::CertAdmin2 } else { Table::CertAdmin }
     }
 
@@ -126,9 +126,9 @@ impl RemoteCa {
     /// [`Error`].
     pub fn control(&mut self, control: Control) -> Result<(), Error> {
         let flags = match control {
-            Control::Shutdown => certadm_proto::csra::flags::CSCONTROL_SHUTDOWN,
-            Control::Suspend => certadm_proto::csra::flags::CSCONTROL_SUSPEND,
-            Control::Restart => certadm_proto::csra::flags::CSCONTROL_RESTART,
+            Control::Shutdown => certadm_rules::flags::CSCONTROL_SHUTDOWN,
+            Control::Suspend => certadm_rules::flags::CSCONTROL_SUSPEND,
+            Control::Restart => certadm_rules::flags::CSCONTROL_RESTART,
         };
         let request = Request::ServerControl { authority: self.authority(), flags };
         self.invoke(&request, "ServerControl", |response| match response {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use certadm_auth::{Established, Initiator, LastLeg, Level, Protection, Segments, Unsealer};
-use certadm_proto::dcom::Iid;
-use certadm_proto::rpc::{
+use certadm_wire::dcom::Iid;
+use certadm_wire::rpc::{
     AuthType, BindOutcome, ClientConnection, ClientEvent, ClientLimits, FaultStatus, Features, Header,
     NakReason, Pdu, PduError, PduKind, SyntaxId, Verifier,
 };
@@ -413,12 +413,12 @@ impl Connection {
         Error::Unprotected { peer: self.peer.clone(), detail }
     }
 
-    fn conversation(&self, source: certadm_proto::rpc::ClientError) -> Error {
+    fn conversation(&self, source: certadm_wire::rpc::ClientError) -> Error {
         Error::Conversation { peer: self.peer.clone(), source }
     }
 
     fn unexpected(&self, kind: PduKind, call_id: u32) -> Error {
-        self.conversation(certadm_proto::rpc::ClientError::Unexpected { kind, call_id })
+        self.conversation(certadm_wire::rpc::ClientError::Unexpected { kind, call_id })
     }
 
     fn send_failed(&self, error: SendError, during: &'static str) -> Error {
@@ -465,7 +465,7 @@ fn unseal(
 ) -> Result<(), Error> {
     let unprotected = |detail| Error::Unprotected { peer: peer.to_owned(), detail };
     let pdu_failed = |source: PduError| Error::Pdu { peer: peer.to_owned(), source };
-    let layout = certadm_proto::rpc::Layout::of(header, pdu).map_err(pdu_failed)?;
+    let layout = certadm_wire::rpc::Layout::of(header, pdu).map_err(pdu_failed)?;
     let Some(verifier) = layout.verifier(header, pdu).map_err(pdu_failed)? else {
         return match header.kind {
             PduKind::Fault => Ok(()),

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use certadm_auth::{Credentials, Initiator, Level, initiator};
-use certadm_proto::csra::Hresult;
-use certadm_proto::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse, Exporter};
-use certadm_proto::dcom::{
+use certadm_rules::Hresult;
+use certadm_wire::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse, Exporter};
+use certadm_wire::dcom::{
     Clsid, ComVersion, DualStringArray, Iid, InterfaceReferences, Ipid, OrpcThat, OrpcThis,
     RemUnknownRequest, RemUnknownResponse, ResolverRequest, ResolverResponse, ResolverStatus, StdObjRef,
 };
-use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
-use certadm_proto::rpc::FaultStatus;
+use certadm_wire::ndr::{ByteOrder, Guid, Reader, Writer};
+use certadm_wire::rpc::FaultStatus;
 
 use crate::connection::{Connection, Interface};
 use crate::error::Error;
@@ -352,7 +352,7 @@ pub(crate) const fn object_of(ipid: Ipid) -> Option<Guid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use certadm_proto::dcom::StringBinding;
+    use certadm_wire::dcom::StringBinding;
 
     #[test]
     fn the_port_is_that_of_the_host_that_was_named() {

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use certadm_auth::Credentials;
-use certadm_proto::csra::flags::Roles;
-use certadm_proto::csra::methods::Request;
-use certadm_proto::csra::{BackupType, Hresult};
-use certadm_proto::dcom::{ResolverRequest, SetId};
+use certadm_rules::flags::Roles;
+use certadm_rules::{BackupType, Hresult};
+use certadm_wire::csra::Request;
+use certadm_wire::dcom::{ResolverRequest, SetId};
 
 use crate::ca::RemoteCa;
 use crate::connection::Interface;

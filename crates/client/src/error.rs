@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use certadm_auth::{AuthError, SealError};
-use certadm_proto::csra::Hresult;
-use certadm_proto::rpc::{ClientError, FaultStatus, NakReason, PduError};
+use certadm_rules::Hresult;
+use certadm_wire::rpc::{ClientError, FaultStatus, NakReason, PduError};
 
 use crate::name::NameError;
 use crate::refusal::Gate;

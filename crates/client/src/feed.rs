@@ -11,7 +11,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::time::{Duration, Instant};
 
-use certadm_proto::rpc::{Flags, Header, MAX_FRAGMENT, PduError, PduKind};
+use certadm_wire::rpc::{Flags, Header, MAX_FRAGMENT, PduError, PduKind};
 
 use crate::stream::Stream;
 
@@ -195,7 +195,7 @@ mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
-    use certadm_proto::rpc::{Body, Pdu, ResponseBody};
+    use certadm_wire::rpc::{Body, Pdu, ResponseBody};
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 
 /// Longest host name, in bytes: what DNS allows.
 const MAX_HOST: usize = 253;

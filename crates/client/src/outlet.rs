@@ -6,8 +6,8 @@
 use std::io::Write;
 
 use certadm_auth::{Level, Protection, SealError, Sealer, Segments};
-use certadm_proto::ndr::Guid;
-use certadm_proto::rpc::{
+use certadm_wire::ndr::Guid;
+use certadm_wire::rpc::{
     AuthLevel, AuthType, ClientConnection, ClientError, EncodeError, Layout, Pdu, SyntaxId, Verifier,
 };
 

@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use certadm_proto::dcom::{Oid, ResolverRequest, ResolverResponse, SetId};
+use certadm_wire::dcom::{Oid, ResolverRequest, ResolverResponse, SetId};
 
 use crate::connection::{Connection, Interface};
 use crate::dial::{Login, resolver_call};

@@ -1,9 +1,9 @@
 //! Reading a file from a CA: large reads, the next one on its way while the last is stored (wire.md 3.7, 5.7).
 
-use certadm_proto::csra::Hresult;
-use certadm_proto::csra::flags::{MIN_READ_BUFFER, read_buffer_size};
-use certadm_proto::csra::methods::{Request, Response};
-use certadm_proto::rpc::FaultStatus;
+use certadm_rules::Hresult;
+use certadm_rules::flags::{MIN_READ_BUFFER, read_buffer_size};
+use certadm_wire::csra::{Request, Response};
+use certadm_wire::rpc::FaultStatus;
 
 use crate::ca::{RemoteCa, decode};
 use crate::error::Error;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use certadm_proto::csra::flags::{InterfaceFlags, Origin, Roles};
+use certadm_rules::flags::{InterfaceFlags, Origin, Roles};
 
 /// A gate that a backup has to pass at the CA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

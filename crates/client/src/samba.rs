@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use certadm_auth::{AccountName, Credentials, Flavour, Level, Password, initiator};
-use certadm_proto::csra::Hresult;
-use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
-use certadm_proto::rpc::{LookupHandle, MapperRequest, MapperResponse, SyntaxId, TcpTower, Tower};
+use certadm_rules::Hresult;
+use certadm_wire::ndr::{ByteOrder, Guid, Reader, Writer};
+use certadm_wire::rpc::{LookupHandle, MapperRequest, MapperResponse, SyntaxId, TcpTower, Tower};
 use tempfile::TempDir;
 
 use crate::connection::{Connection, Interface};

@@ -1,9 +1,9 @@
 //! A CA over the network as a [`Source`]: every call under its name in the C API, every error with its code.
 
-use certadm_proto::csra::flags::BackupType;
-use certadm_proto::csra::methods::Request;
-use certadm_proto::csra::{Hresult, PlainList, TaggedList};
+use certadm_rules::flags::BackupType;
+use certadm_rules::{Hresult, PlainList, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
+use certadm_wire::csra::Request;
 
 use crate::ca::RemoteCa;
 use crate::error::Error;

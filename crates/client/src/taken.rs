@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use certadm_proto::csra::Hresult;
-use certadm_proto::csra::names::{folded, last_component, names_a_log};
+use certadm_rules::Hresult;
+use certadm_rules::names::{folded, last_component, names_a_log};
 
 /// The files of one backup that were closed, as the caller saw them.
 #[derive(Debug, Default)]

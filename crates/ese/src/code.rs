@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use certadm_proto::csra::hresult::Hresult;
+use certadm_rules::hresult::Hresult;
 
 /// An error number of the database engine, without its minus sign.
 ///

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use certadm_client::RemoteCa;
-use certadm_proto::csra::flags::{BackupType, Control};
-use certadm_proto::csra::{Hresult, PlainList, TaggedList};
+use certadm_rules::flags::{BackupType, Control};
+use certadm_rules::{Hresult, PlainList, TaggedList};
 use certadm_session::{CallResult, Source};
 
 use crate::memory::{self, CallersList};

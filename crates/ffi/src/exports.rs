@@ -10,8 +10,8 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-use certadm_proto::csra::Hresult;
-use certadm_proto::csra::registration::Registration;
+use certadm_rules::Hresult;
+use certadm_rules::registration::Registration;
 use certadm_session::Source;
 
 use crate::backup::{self, Backup};

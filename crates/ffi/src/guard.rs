@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 
 /// Runs a call and gives its HRESULT: `S_OK` exactly, or a failure. A panic, which is a defect of this library, becomes
 /// `E_FAIL`; so does a code that a server sent as a failure and that would read as a success (certbcli.md 6, 14.2).

@@ -6,7 +6,7 @@
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 
 use crate::backup::Backup;
 use crate::restore::Restore;

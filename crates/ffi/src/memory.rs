@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 
 unsafe extern "C" {
     safe fn malloc(size: usize) -> *mut c_void;

@@ -2,9 +2,9 @@
 
 use std::ptr::NonNull;
 
-use certadm_proto::csra::Hresult;
-use certadm_proto::csra::registration::MapArgument;
-use certadm_proto::csra::wide::{self, MAX_PATH_UNITS};
+use certadm_rules::Hresult;
+use certadm_rules::registration::MapArgument;
+use certadm_rules::wide::{self, MAX_PATH_UNITS};
 
 /// No restore maps more databases than this; a CA has one. What a caller counts beyond is not believed.
 const MAX_MAP: usize = 1024;

@@ -2,9 +2,9 @@
 //! Windows CA reads from its registry at a restart is not published in enough detail to be written there (9.3).
 
 use certadm_client::{Config, own_host_name};
-use certadm_proto::csra::registration::Registration;
-use certadm_proto::csra::unc::UncRoot;
-use certadm_proto::csra::{Hresult, RestoreType};
+use certadm_rules::registration::Registration;
+use certadm_rules::unc::UncRoot;
+use certadm_rules::{Hresult, RestoreType};
 use certadm_session::restore::RestoreContext;
 use certadm_store::{Error, Folder};
 

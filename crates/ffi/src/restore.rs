@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard};
 
 use certadm_client::Target;
-use certadm_proto::csra::registration::Registration;
-use certadm_proto::csra::{Hresult, RestoreType, TaggedList};
+use certadm_rules::registration::Registration;
+use certadm_rules::{Hresult, RestoreType, TaggedList};
 use certadm_session::Source;
 
 use crate::registrar::{Form, Registrar};

@@ -1,6 +1,6 @@
 //! Activations, asked and answered, new and old (wire.md 4.6 to 4.13).
 
-use certadm_proto::dcom::activation::{
+use certadm_wire::dcom::activation::{
     ActivatorRequest, ActivatorResponse, RemoteActivation, RemoteActivationReply,
 };
 

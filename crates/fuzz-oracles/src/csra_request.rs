@@ -1,6 +1,6 @@
 //! The calls of `ICertAdminD2` (wire.md 5.2).
 
-use certadm_proto::csra::methods::{Interface, OtherCall, OtherRequest, Request, RequestError, Variant};
+use certadm_wire::csra::{Interface, OtherCall, OtherRequest, Request, RequestError, Variant};
 
 use crate::stub::{read, written};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use certadm_proto::csra::methods::{
+use certadm_wire::csra::{
     CaProperty, DatabaseAttribute, DatabaseColumn, DatabaseExtension, Interface, Method, OtherOut, OtherResponse, PackedError, PropertyValue, Request, Response, ResultRow,
 };
 

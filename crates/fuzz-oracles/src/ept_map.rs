@@ -1,6 +1,6 @@
 //! The endpoint mapper (wire.md 1.6).
 
-use certadm_proto::rpc::{LookupHandle, MapperRequest, MapperResponse, Tower};
+use certadm_wire::rpc::{LookupHandle, MapperRequest, MapperResponse, Tower};
 
 use crate::stub::{read, written};
 

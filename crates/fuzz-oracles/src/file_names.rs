@@ -2,10 +2,10 @@
 
 use std::path::{Component, Path};
 
-use certadm_proto::csra::names::{
+use certadm_rules::names::{
     folded, is_safe_component, last_component, names_a_log, same_ignoring_case, sanitize, short_sanitized,
 };
-use certadm_proto::csra::{Generation, wide};
+use certadm_rules::{Generation, wide};
 
 pub(crate) fn run(data: &[u8]) {
     let units: Vec<u16> = data.as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect();

@@ -1,6 +1,6 @@
 //! The resolver's calls and answers (wire.md 4.5).
 
-use certadm_proto::dcom::{ResolverRequest, ResolverResponse};
+use certadm_wire::dcom::{ResolverRequest, ResolverResponse};
 
 use crate::stub::{read, written};
 

@@ -1,6 +1,6 @@
 //! Object references (wire.md 4.4).
 
-use certadm_proto::dcom::{CustomObjRef, ObjRef};
+use certadm_wire::dcom::{CustomObjRef, ObjRef};
 
 /// The input is an OBJREF.
 pub(crate) fn run(data: &[u8]) {

@@ -1,6 +1,6 @@
 //! The Remote Unknown's calls and answers (wire.md 4.15).
 
-use certadm_proto::dcom::{
+use certadm_wire::dcom::{
     Iid, InterfaceReferences, Ipid, RemUnknownInterface, RemUnknownRequest, RemUnknownResponse,
 };
 

@@ -1,7 +1,7 @@
 //! The PDUs of connection-oriented DCE/RPC, as they come off a connection (wire.md 2).
 
-use certadm_proto::ndr::ByteOrder;
-use certadm_proto::rpc::{Assembly, Body, Header, Layout, MAX_FRAGMENT, Pdu, VerificationTrailer};
+use certadm_wire::ndr::ByteOrder;
+use certadm_wire::rpc::{Assembly, Body, Header, Layout, MAX_FRAGMENT, Pdu, VerificationTrailer};
 
 /// What one call may bring, in bytes.
 const MAX_STUB: usize = 4096;

@@ -1,6 +1,6 @@
 //! Stubs as the targets of codecs need them.
 
-use certadm_proto::ndr::{ByteOrder, Reader, Writer};
+use certadm_wire::ndr::{ByteOrder, Reader, Writer};
 
 /// A reader of `stub`, little-endian.
 pub(crate) fn read(stub: &[u8]) -> Reader<'_> {

@@ -1,6 +1,6 @@
 //! The string lists of the backup calls, and `certbkxp.dat` (certbcli.md 5, D23; wire.md 5.5).
 
-use certadm_proto::csra::{PlainList, Tag, TaggedList};
+use certadm_rules::{PlainList, Tag, TaggedList};
 
 pub(crate) fn run(data: &[u8]) {
     if let Ok(list) = TaggedList::decode_file(data) {

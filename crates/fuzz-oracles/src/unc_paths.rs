@@ -1,6 +1,6 @@
 //! Paths in UNC form and back (certbcli.md D29, D31).
 
-use certadm_proto::csra::unc::{UncRoot, host_of, without_trailing};
+use certadm_rules::unc::{UncRoot, host_of, without_trailing};
 
 pub(crate) fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(data);

@@ -1,6 +1,6 @@
 //! Configuration values (wire.md 3.10).
 
-use certadm_proto::csra::methods::Variant;
+use certadm_wire::csra::Variant;
 
 use crate::stub::{read, written};
 

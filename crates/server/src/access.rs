@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use certadm_auth::same_name;
 use certadm_ca::ServiceConfig;
-use certadm_proto::csra::Hresult;
-use certadm_proto::csra::flags::{InterfaceFlags, Origin, Roles};
-use certadm_proto::csra::methods::Method;
-use certadm_proto::rpc::AuthLevel;
+use certadm_rules::Hresult;
+use certadm_rules::flags::{InterfaceFlags, Origin, Roles};
+use certadm_wire::csra::Method;
+use certadm_wire::rpc::AuthLevel;
 
 /// Who calls, as far as it was proven.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use certadm_proto::csra::Hresult;
-use certadm_proto::dcom::activation::{
+use certadm_rules::Hresult;
+use certadm_wire::dcom::activation::{
     ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult, RemoteActivation,
     RemoteActivationReply,
 };
-use certadm_proto::dcom::{Clsid, ComVersion, DcomError, Iid, ObjRef, StdObjRef};
-use certadm_proto::rpc::{AuthLevel, Call, FaultStatus};
+use certadm_wire::dcom::{Clsid, ComVersion, DcomError, Iid, ObjRef, StdObjRef};
+use certadm_wire::rpc::{AuthLevel, Call, FaultStatus};
 
 use crate::access::Caller;
 use crate::dispatch::{Answer, Circumstances, check_trailer, enter, reader};

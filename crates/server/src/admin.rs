@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use certadm_proto::csra::flags::{Control, Origin, Roles};
-use certadm_proto::csra::methods::{Interface, Method, Request, RequestError, Response};
-use certadm_proto::csra::{BackupType, Hresult, names};
-use certadm_proto::dcom::{Iid, Ipid};
-use certadm_proto::rpc::{Call, FaultStatus};
+use certadm_rules::flags::{Control, Origin, Roles};
+use certadm_rules::{BackupType, Hresult, names};
 use certadm_session::{CallError, Source};
+use certadm_wire::csra::{Interface, Method, Request, RequestError, Response};
+use certadm_wire::dcom::{Iid, Ipid};
+use certadm_wire::rpc::{Call, FaultStatus};
 
 use crate::access::{self, Caller, Refusal, Rules};
 use crate::audit;

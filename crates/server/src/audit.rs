@@ -1,10 +1,10 @@
 //! What goes into the log for the auditor and the administrator: audit records 4876 to 4879, engine events, refusals
 //! (certbcli.md 15; wire.md 5.9; wire.md 7, item 10).
 
-use certadm_proto::csra::flags::Control;
-use certadm_proto::csra::methods::Method;
-use certadm_proto::csra::{BackupType, Tag, TaggedList, names};
+use certadm_rules::flags::Control;
+use certadm_rules::{BackupType, Tag, TaggedList, names};
 use certadm_session::CallError;
+use certadm_wire::csra::Method;
 
 use crate::access::{Caller, Refusal};
 use crate::service::Shared;

@@ -10,10 +10,10 @@ use certadm_auth::{
     Acceptor, AuthError, AuthType, Established, Level, PeerIdentity, Protection, Sealer, Segments, Unsealer,
 };
 use certadm_buffer::AlignedBuffer;
-use certadm_proto::csra::flags::Origin;
-use certadm_proto::dcom::level_rule;
-use certadm_proto::ndr::ByteOrder;
-use certadm_proto::rpc::{
+use certadm_rules::flags::Origin;
+use certadm_wire::dcom::level_rule;
+use certadm_wire::ndr::ByteOrder;
+use certadm_wire::rpc::{
     AuthLeg, AuthLevel, Body, Call, FaultBody, FaultStatus, Flags, FragmentPlan, Header, Layout, LegResult,
     NakBody, NakReason, Pdu, PduKind, ResponseBody, SecurityState, ServerConnection, ServerEvent,
     ServerLimits, SyntaxId, Verifier,

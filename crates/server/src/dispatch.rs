@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use certadm_buffer::AlignedBuffer;
-use certadm_proto::dcom::{DcomError, Iid, OrpcThat, OrpcThis, RemUnknownInterface};
-use certadm_proto::ndr::{ByteOrder, NdrError, Reader, Writer};
-use certadm_proto::rpc::{
+use certadm_wire::dcom::{DcomError, Iid, OrpcThat, OrpcThis, RemUnknownInterface};
+use certadm_wire::ndr::{ByteOrder, NdrError, Reader, Writer};
+use certadm_wire::rpc::{
     AuthLevel, Call, FaultStatus, SyntaxId, TrailerContext, TrailerError, VerificationTrailer,
 };
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 
 /// Why the service does not start. The administrator's to repair.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use certadm_proto::rpc::{Header, MAX_FRAGMENT, PduError};
+use certadm_wire::rpc::{Header, MAX_FRAGMENT, PduError};
 
 use crate::limits::Limits;
 use crate::transport::Stream;

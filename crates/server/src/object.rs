@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
-use certadm_proto::csra::BackupType;
+use certadm_rules::BackupType;
 use certadm_session::LocalSource;
 
 use crate::access::Identity;

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use certadm_proto::dcom::{Iid, Ipid, Oid, Oxid, SetId};
-use certadm_proto::ndr::Guid;
+use certadm_wire::dcom::{Iid, Ipid, Oid, Oxid, SetId};
+use certadm_wire::ndr::Guid;
 
 use crate::access::Identity;
 use crate::limits::Limits;

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use certadm_proto::csra::methods::{
+use certadm_rules::{Hresult, names};
+use certadm_wire::csra::{
     CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue,
     RequestError, Variant,
 };
-use certadm_proto::csra::{Hresult, names};
-use certadm_proto::ndr::Reader;
-use certadm_proto::rpc::{Call, FaultStatus};
+use certadm_wire::ndr::Reader;
+use certadm_wire::rpc::{Call, FaultStatus};
 
 use crate::access::Caller;
 use crate::dispatch::{Answer, Circumstances, check_trailer};

@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use certadm_buffer::{ALIGNMENT, AlignedBuffer};
-use certadm_proto::csra::Hresult;
-use certadm_proto::dcom::OrpcThat;
-use certadm_proto::ndr::Writer;
+use certadm_rules::Hresult;
 use certadm_session::Source;
+use certadm_wire::dcom::OrpcThat;
+use certadm_wire::ndr::Writer;
 
 use crate::object::{AdminObject, State};
 

@@ -1,10 +1,10 @@
 //! `IObjectExporter`: whether we are alive, where the exporter is, pings (wire.md 4.5, 4.16).
 
-use certadm_proto::dcom::{
+use certadm_wire::dcom::{
     ComVersion, DualStringArray, Resolution, ResolverRequest, ResolverResponse, ResolverStatus,
 };
-use certadm_proto::ndr::Writer;
-use certadm_proto::rpc::{AuthLevel, Call, FaultStatus};
+use certadm_wire::ndr::Writer;
+use certadm_wire::rpc::{AuthLevel, Call, FaultStatus};
 use std::time::Instant;
 
 use crate::dispatch::{Answer, Circumstances, check_trailer, proven, reader};
@@ -63,9 +63,9 @@ fn respond(circumstances: &Circumstances<'_>, request: &ResolverRequest) -> Reso
 }
 
 /// A set of 0 in a simple ping asks for nothing that exists.
-fn pinged(circumstances: &Circumstances<'_>, ping: &Ping<'_>) -> Option<certadm_proto::dcom::SetId> {
+fn pinged(circumstances: &Circumstances<'_>, ping: &Ping<'_>) -> Option<certadm_wire::dcom::SetId> {
     let caller = proven(circumstances)?;
-    if ping.sequence.is_none() && ping.set == certadm_proto::dcom::SetId(0) {
+    if ping.sequence.is_none() && ping.set == certadm_wire::dcom::SetId(0) {
         return None;
     }
     circumstances.shared.objects.ping(ping, &caller.identity, Instant::now())

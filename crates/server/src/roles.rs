@@ -1,7 +1,7 @@
 //! The names of CA roles, and who has which over the Unix socket.
 
 use certadm_ca::RolesConfig;
-use certadm_proto::csra::flags::Roles;
+use certadm_rules::flags::Roles;
 
 /// The roles by their names in `users.toml`, `ca.toml` and `certadm user --role` (wire.md 5.3).
 pub const ROLE_NAMES: [(&str, Roles); 6] = [

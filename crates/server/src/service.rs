@@ -8,13 +8,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use certadm_auth::{AuthError, Environment, FileTime, ServerNames, Service};
 use certadm_ca::{Config, RolesConfig, ServiceConfig};
-use certadm_proto::csra::Hresult;
-use certadm_proto::csra::flags::{InterfaceFlags, Roles};
-use certadm_proto::csra::unc::UncRoot;
-use certadm_proto::dcom::{DualStringArray, SecurityBinding, StringBinding};
-use certadm_proto::rpc::AuthType;
+use certadm_rules::Hresult;
+use certadm_rules::flags::{InterfaceFlags, Roles};
+use certadm_rules::unc::UncRoot;
 use certadm_session::LocalSource;
 use certadm_store::Store;
+use certadm_wire::dcom::{DualStringArray, SecurityBinding, StringBinding};
+use certadm_wire::rpc::AuthType;
 
 use crate::access::Identity;
 use crate::admin::names_ca;

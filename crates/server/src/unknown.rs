@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use certadm_proto::csra::Hresult;
-use certadm_proto::dcom::{
+use certadm_rules::Hresult;
+use certadm_wire::dcom::{
     Iid, Ipid, ObjRef, QueryResult, RemUnknownInterface, RemUnknownRequest, RemUnknownResponse, StdObjRef,
     query_code,
 };
-use certadm_proto::rpc::{Call, FaultStatus};
+use certadm_wire::rpc::{Call, FaultStatus};
 
 use crate::access::Caller;
 use crate::activator::standard;

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use certadm_auth::{AccountStore, NtHash, same_name};
-use certadm_proto::csra::Hresult;
-use certadm_proto::csra::flags::Roles;
+use certadm_rules::Hresult;
+use certadm_rules::flags::Roles;
 use certadm_store::durable;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};

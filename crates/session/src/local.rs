@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use certadm_proto::csra::flags::BackupType;
-use certadm_proto::csra::sequence::{FileRef, LogsRequest, TruncateRequest};
-use certadm_proto::csra::unc::UncRoot;
-use certadm_proto::csra::{Entry, Generation, Hresult, PlainList, Sequence, Tag, TaggedList};
+use certadm_rules::flags::BackupType;
+use certadm_rules::sequence::{FileRef, LogsRequest, TruncateRequest};
+use certadm_rules::unc::UncRoot;
+use certadm_rules::{Entry, Generation, Hresult, PlainList, Sequence, Tag, TaggedList};
 use certadm_store::backup::{Backup, ImageReader, LogReader};
 use certadm_store::{Error, Folder, Store};
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use certadm_proto::csra::registration::{self, Circumstances, Registration, Target};
-use certadm_proto::csra::unc::UncRoot;
-use certadm_proto::csra::{Hresult, RestoreType};
+use certadm_rules::registration::{self, Circumstances, Registration, Target};
+use certadm_rules::unc::UncRoot;
+use certadm_rules::{Hresult, RestoreType};
 use certadm_store::locks::{self, Held};
 use certadm_store::record::{self, Form};
 use certadm_store::{Error, Folder};
@@ -15,11 +15,11 @@ use certadm_store::{Error, Folder};
 /// A registration is completed before the next one begins, or it does not compile:
 /// ```compile_fail,E0499
 /// # use certadm_session::restore::RestoreContext;
-/// # use certadm_proto::csra::registration::Registration;
+/// # use certadm_rules::registration::Registration;
 /// # fn wrong(context: &mut RestoreContext) -> Result<(), certadm_store::Error> {
 /// let full = context.register(Registration::default())?;
 /// let logs = context.register(Registration::default())?;
-/// full.complete(certadm_proto::csra::Hresult::S_OK)?;
+/// full.complete(certadm_rules::Hresult::S_OK)?;
 /// # Ok(())
 /// # }
 /// ```

@@ -1,7 +1,7 @@
 //! What a backup is read from: a CA, wherever it is.
 
-use certadm_proto::csra::flags::BackupType;
-use certadm_proto::csra::{Hresult, PlainList, TaggedList};
+use certadm_rules::flags::BackupType;
+use certadm_rules::{Hresult, PlainList, TaggedList};
 
 /// A call on a CA that failed.
 #[derive(Debug, thiserror::Error)]

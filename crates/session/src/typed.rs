@@ -2,8 +2,8 @@
 
 use std::marker::PhantomData;
 
-use certadm_proto::csra::flags::BackupType;
-use certadm_proto::csra::{PlainList, Tag, TaggedList};
+use certadm_rules::flags::BackupType;
+use certadm_rules::{PlainList, Tag, TaggedList};
 
 use crate::source::{CallError, CallResult, Source};
 
@@ -192,7 +192,7 @@ impl<S: Source> Session<S, Truncated> {
         let source = self.source()?;
         match source.open_file(name, 0) {
             Ok(_) => source.close_file().map(|()| true),
-            Err(error) if error.code == certadm_proto::csra::Hresult::MISSING_FILE_TO_BACKUP => Ok(false),
+            Err(error) if error.code == certadm_rules::Hresult::MISSING_FILE_TO_BACKUP => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -298,5 +298,5 @@ fn names(list: &TaggedList, tag: Tag) -> Vec<String> {
 }
 
 fn ended(call: &'static str) -> CallError {
-    CallError::new(call, certadm_proto::csra::Hresult::E_HANDLE)
+    CallError::new(call, certadm_rules::Hresult::E_HANDLE)
 }

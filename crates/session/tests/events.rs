@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use certadm_proto::csra::unc::UncRoot;
-use certadm_proto::csra::{BackupType, Generation, Tag};
+use certadm_rules::unc::UncRoot;
+use certadm_rules::{BackupType, Generation, Tag};
 use certadm_session::{LocalSource, Source};
 use certadm_store::{Folder, Options, Store};
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use certadm_proto::csra::unc::UncRoot;
-use certadm_proto::csra::{BackupType, Hresult, Tag};
+use certadm_rules::unc::UncRoot;
+use certadm_rules::{BackupType, Hresult, Tag};
 use certadm_session::{CallResult, LocalSource, Session, Source};
 use certadm_store::{Error, Folder, Options, Store};
 
@@ -53,7 +53,7 @@ fn read_all(source: &mut LocalSource, name: &str) -> u64 {
     size
 }
 
-fn names(list: &certadm_proto::csra::TaggedList, tag: Tag) -> Vec<String> {
+fn names(list: &certadm_rules::TaggedList, tag: Tag) -> Vec<String> {
     list.paths(tag).map(str::to_owned).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::{Generation, GenerationRange, Hresult};
+use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::chain::{Chain, check_chain, read_trailer};
 use certadm_store::log_file::LogFile;
 use certadm_store::trailer::Trailer;

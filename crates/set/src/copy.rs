@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use certadm_buffer::AlignedBuffer;
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};

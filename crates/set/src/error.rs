@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 use certadm_session::CallError;
 
 /// `Result` with this crate's [`Error`].

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::Generation;
-use certadm_proto::csra::names::{is_safe_component, last_component};
+use certadm_rules::Generation;
+use certadm_rules::names::{is_safe_component, last_component};
 
 use crate::error::{Error, Result};
 

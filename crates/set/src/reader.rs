@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::{Generation, GenerationRange, Hresult, TaggedList};
+use certadm_rules::{Generation, GenerationRange, Hresult, TaggedList};
 use certadm_store::Folder;
 
 use crate::error::{Error, Result};

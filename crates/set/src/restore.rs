@@ -4,10 +4,10 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::names::{is_safe_component, last_component};
-use certadm_proto::csra::registration::{MapArgument, Registration};
-use certadm_proto::csra::unc::{UncRoot, host_of};
-use certadm_proto::csra::{Generation, GenerationRange, Hresult, RestoreType};
+use certadm_rules::names::{is_safe_component, last_component};
+use certadm_rules::registration::{MapArgument, Registration};
+use certadm_rules::unc::{UncRoot, host_of};
+use certadm_rules::{Generation, GenerationRange, Hresult, RestoreType};
 use certadm_session::restore::RestoreContext;
 use certadm_store::{FileTime, Folder, durable, record};
 

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 use certadm_store::chain::{Chain, write_overlay};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};

@@ -5,9 +5,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use certadm_proto::csra::flags::BackupType;
-use certadm_proto::csra::names::{is_safe_component, last_component};
-use certadm_proto::csra::{BackupKind, Generation, TaggedList};
+use certadm_rules::flags::BackupType;
+use certadm_rules::names::{is_safe_component, last_component};
+use certadm_rules::{BackupKind, Generation, TaggedList};
 use certadm_session::{CallResult, FileOpen, Logs, Session, Source, Truncated};
 use certadm_store::FileTime;
 use certadm_store::chain::read_trailer;

@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::{BackupType, Hresult};
+use certadm_rules::{BackupType, Hresult};
 use certadm_session::LocalSource;
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;
@@ -30,7 +30,7 @@ fn sealed_sets(dir: &Path) -> [PathBuf; 2] {
     let sets = ["full", "logs"].map(|name| dir.join(name));
     for (set, kind) in sets.iter().zip([BackupType::Full, BackupType::LogsOnly]) {
         ca.insert();
-        let names = certadm_proto::csra::unc::UncRoot::new("host".to_owned()).unwrap();
+        let names = certadm_rules::unc::UncRoot::new("host".to_owned()).unwrap();
         let mut source = LocalSource::new(std::sync::Arc::clone(&ca.store), names);
         let options = TakeOptions {
             kind,

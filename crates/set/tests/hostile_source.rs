@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use certadm_proto::csra::{BackupType, Entry, Hresult, PlainList, Tag, TaggedList};
+use certadm_rules::{BackupType, Entry, Hresult, PlainList, Tag, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
 use certadm_set::{Error, ReadBack, Silent, TakeOptions, take};
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use certadm_ese::Database;
 use certadm_ese::checksum::xor_checksum;
 use certadm_ese::header::{Copies, State};
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 use certadm_set::Error;
 use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use certadm_set::progress::Silent;

@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;
 use certadm_set::{Set, Silent};

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use certadm_buffer::AlignedBuffer;
-use certadm_proto::csra::ranges::{LogPosition, check_logs_only};
-use certadm_proto::csra::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
+use certadm_rules::ranges::{LogPosition, check_logs_only};
+use certadm_rules::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
 use rusqlite::TransactionBehavior;
 
 use crate::checksum::Checksum;

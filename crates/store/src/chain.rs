@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use certadm_buffer::AlignedBuffer;
-use certadm_proto::csra::{Generation, GenerationRange, Hresult};
+use certadm_rules::{Generation, GenerationRange, Hresult};
 
 use crate::checksum::Checksum;
 use crate::error::{Error, IoContext, Result};

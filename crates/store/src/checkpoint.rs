@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::Generation;
+use certadm_rules::Generation;
 
 use crate::error::{IoContext, Result};
 use crate::fields::{Put, Take};

@@ -115,7 +115,7 @@ impl DatabaseConnection {
         if mode != "wal" {
             return Err(Error::Image {
                 detail: format!("the file system of {} does not allow a write-ahead log", path.display()),
-                code: certadm_proto::csra::Hresult::ERROR_NOT_SUPPORTED,
+                code: certadm_rules::Hresult::ERROR_NOT_SUPPORTED,
             });
         }
         prepare(&connection)?;

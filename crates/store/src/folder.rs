@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::Generation;
+use certadm_rules::Generation;
 
 use crate::error::{Error, IoContext, Result};
 

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use certadm_proto::csra::{Generation, Hresult};
+use certadm_rules::{Generation, Hresult};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::checkpoint::{Checkpoint, CheckpointFile, Phase};

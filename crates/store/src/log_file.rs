@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use certadm_buffer::AlignedBuffer;
-use certadm_proto::csra::Generation;
+use certadm_rules::Generation;
 
 use crate::durable;
 use crate::error::{Error, IoContext, Result};

@@ -1,6 +1,6 @@
 //! The backup marks in the database: which backups count as a base (certbcli.md 8.4).
 
-use certadm_proto::csra::GenerationRange;
+use certadm_rules::GenerationRange;
 
 use crate::time::FileTime;
 

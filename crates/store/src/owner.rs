@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use certadm_proto::csra::{BackupMarks, Generation, Hresult};
+use certadm_rules::{BackupMarks, Generation, Hresult};
 use rusqlite::TransactionBehavior;
 
 use crate::checkpoint::{Checkpoint, CheckpointFile};

@@ -7,9 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::registration::{MapEntry, RestoreRecord, StartDecision, start_decision};
-use certadm_proto::csra::unc::{UncRoot, host_of};
-use certadm_proto::csra::{Generation, GenerationRange, Hresult};
+use certadm_rules::registration::{MapEntry, RestoreRecord, StartDecision, start_decision};
+use certadm_rules::unc::{UncRoot, host_of};
+use certadm_rules::{Generation, GenerationRange, Hresult};
 use serde::{Deserialize, Serialize};
 
 use crate::durable;

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::{Generation, GenerationRange, Hresult};
+use certadm_rules::{Generation, GenerationRange, Hresult};
 use rusqlite::TransactionBehavior;
 
 use crate::chain::{self, Chain};

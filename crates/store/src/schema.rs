@@ -1,6 +1,6 @@
 //! The database's tables: the CA's own (modelled on the Windows CA's, ese.md section 12) and the store's two.
 
-use certadm_proto::csra::{BackupKind, BackupMarks, Generation, GenerationRange};
+use certadm_rules::{BackupKind, BackupMarks, Generation, GenerationRange};
 use rusqlite::{Connection, params};
 
 use crate::error::{Error, Result};
@@ -71,7 +71,7 @@ pub(crate) fn state(connection: &Connection) -> Result<State> {
         })?;
     let malformed = || Error::Image {
         detail: "the database's store_state row is malformed".to_owned(),
-        code: certadm_proto::csra::Hresult::DATABASE_CORRUPTED,
+        code: certadm_rules::Hresult::DATABASE_CORRUPTED,
     };
     Ok(State {
         database: Signature::from_slice(&row.0).ok_or_else(malformed)?,

@@ -1,6 +1,6 @@
 //! The trailer page: one page after the database's own, which makes a streamed image a backup (certbcli.md 6.4, D33).
 
-use certadm_proto::csra::{Generation, Hresult};
+use certadm_rules::{Generation, Hresult};
 
 use crate::error::{Error, Result};
 use crate::fields::{Put, Take};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use certadm_proto::csra::{BackupKind, BackupType};
+use certadm_rules::{BackupKind, BackupType};
 use certadm_store::{Error, Folder, GroupCommit, Options, Store, Writer};
 use certadm_tests::case::OPTIONS;
 use certadm_tests::issue::{Serials, insert, issue};

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use certadm_client::own_host_name;
-use certadm_proto::csra::flags::BackupType;
-use certadm_proto::csra::unc::UncRoot;
-use certadm_proto::csra::{BackupKind, Generation};
+use certadm_rules::flags::BackupType;
+use certadm_rules::unc::UncRoot;
+use certadm_rules::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
 use certadm_set::{ReadBack, TakeOptions, Taken, take};
 use certadm_store::{Folder, Store};

@@ -1,7 +1,7 @@
 //! `certadm doctor`: walk the gates between here and a CA's backup, and name the one that is shut.
 
 use certadm_client::doctor::{Finding, Verdict, examine};
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 use clap::Args;
 use serde_json::{Value, json};
 

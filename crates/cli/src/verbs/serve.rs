@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use certadm_ca::Config;
 use certadm_client::own_host_name;
-use certadm_proto::csra::flags::InterfaceFlags;
+use certadm_rules::flags::InterfaceFlags;
 use certadm_server::{Addresses, Server, Settings, SocketWish};
 use certadm_store::{Folder, Store};
 use clap::Args;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use certadm_auth::NtHash;
 use certadm_ca::Config;
-use certadm_proto::csra::flags::Roles;
+use certadm_rules::flags::Roles;
 use certadm_server::{ROLE_NAMES, User, UserFile, role_named, role_names};
 use certadm_store::Folder;
 use clap::builder::PossibleValuesParser;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use certadm_auth::Flavour;
 use certadm_client::{Error, RemoteCa, Target};
-use certadm_proto::csra::methods::{Request, Response};
-use certadm_proto::csra::{BackupType, Hresult};
-use certadm_proto::dcom::{ComVersion, Iid, Oid, ResolverRequest, SetId};
-use certadm_proto::rpc::FaultStatus;
+use certadm_rules::{BackupType, Hresult};
 use certadm_session::Source;
 use certadm_set::{ReadBack, Set, Silent, TakeOptions, take};
+use certadm_wire::csra::{Request, Response};
+use certadm_wire::dcom::{ComVersion, Iid, Oid, ResolverRequest, SetId};
+use certadm_wire::rpc::FaultStatus;
 
 use crate::fake::{Calls, DATABASE, FakeCa, Files, Hook, encode};
 use crate::server::{Manners, Reply, Server, credentials};
@@ -235,7 +235,7 @@ fn a_fault_during_a_call_is_its_code_and_the_connection_lives() {
 fn a_silent_server_is_given_up() {
     struct Silent;
     impl crate::server::Script for Silent {
-        fn answer(&mut self, _: u16, _: &mut certadm_proto::ndr::Reader<'_>) -> Reply {
+        fn answer(&mut self, _: u16, _: &mut certadm_wire::ndr::Reader<'_>) -> Reply {
             std::thread::sleep(Duration::from_secs(3));
             Reply::Close
         }

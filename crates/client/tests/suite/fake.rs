@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use certadm_proto::csra::methods::{Interface, Request, RequestError, Response};
-use certadm_proto::csra::sequence::{FileRef, LogsRequest};
-use certadm_proto::csra::{BackupType, Entry, Hresult, Sequence, Tag, TaggedList};
-use certadm_proto::ndr::{Reader, Writer};
+use certadm_rules::sequence::{FileRef, LogsRequest};
+use certadm_rules::{BackupType, Entry, Hresult, Sequence, Tag, TaggedList};
+use certadm_wire::csra::{Interface, Request, RequestError, Response};
+use certadm_wire::ndr::{Reader, Writer};
 
 use crate::server::{Reply, Script};
 

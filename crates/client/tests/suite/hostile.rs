@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use certadm_client::RemoteCa;
-use certadm_proto::csra::methods::{Request, Response};
-use certadm_proto::csra::{BackupType, Hresult};
-use certadm_proto::ndr::Writer;
+use certadm_rules::{BackupType, Hresult};
 use certadm_session::Source;
 use certadm_set::{Error, ReadBack, Silent, TakeOptions, take};
+use certadm_wire::csra::{Request, Response};
+use certadm_wire::ndr::Writer;
 
 use crate::fake::{Calls, DATABASE, FakeCa, Files, Hook, encode};
 use crate::server::{Manners, Reply, Server, credentials};

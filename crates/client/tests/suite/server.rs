@@ -16,17 +16,17 @@ use certadm_auth::{
     NtHash, Password, Protection, Sealer, Segments, ServerNames, Service, Unsealer,
 };
 use certadm_client::{Endpoint, Target, Timeouts};
-use certadm_proto::csra::Hresult;
-use certadm_proto::dcom::activation::{
+use certadm_rules::Hresult;
+use certadm_wire::dcom::activation::{
     ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult,
 };
-use certadm_proto::dcom::{
+use certadm_wire::dcom::{
     ComVersion, DualStringArray, Iid, Ipid, ObjRef, Oid, OrpcThat, OrpcThis, Oxid, QueryResult,
     RemUnknownInterface, RemUnknownRequest, RemUnknownResponse, ResolverRequest, ResolverResponse,
     ResolverStatus, SetId, StdObjRef, StringBinding,
 };
-use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
-use certadm_proto::rpc::{
+use certadm_wire::ndr::{ByteOrder, Guid, Reader, Writer};
+use certadm_wire::rpc::{
     AuthType, Body, Call, FaultBody, FaultStatus, Flags, FragmentPlan, Header, LegResult, MAX_FRAGMENT, Pdu,
     PduKind, ResponseBody, SecurityState, ServerConnection, ServerEvent, ServerLimits, SyntaxId, Verifier,
 };
@@ -370,7 +370,7 @@ impl Peer {
     }
 
     fn unseal(&mut self, header: &Header, bytes: &mut [u8]) {
-        let layout = certadm_proto::rpc::Layout::of(header, bytes).unwrap();
+        let layout = certadm_wire::rpc::Layout::of(header, bytes).unwrap();
         let verifier = layout.verifier(header, bytes).unwrap().unwrap();
         let Some((_, _, unsealer)) = self.contexts.get_mut(&verifier.context_id) else { return };
         let (segments, token) = Segments::split(bytes, layout.header.end, layout.token.len()).unwrap();
@@ -459,7 +459,7 @@ impl Peer {
         for fragment in FragmentPlan::new(stub.len(), max, false, seal.map(|_| 16)).unwrap() {
             let verifier = seal.map(|context_id| Verifier {
                 auth_type: self.contexts[&context_id].0,
-                level: certadm_proto::rpc::AuthLevel::Privacy,
+                level: certadm_wire::rpc::AuthLevel::Privacy,
                 context_id,
                 token: &token,
             });

@@ -1,12 +1,12 @@
 //! Who may call what, every opnum for every kind of caller; nothing is revealed before it is allowed (wire.md 5.1, 5.3).
 
 use certadm_auth::Flavour;
-use certadm_proto::csra::flags::InterfaceFlags;
-use certadm_proto::csra::methods::Request;
-use certadm_proto::dcom::Iid;
-use certadm_proto::ndr::Writer;
-use certadm_proto::rpc::AuthLevel;
+use certadm_rules::flags::InterfaceFlags;
 use certadm_server::{Limits, UserFile};
+use certadm_wire::csra::Request;
+use certadm_wire::dcom::Iid;
+use certadm_wire::ndr::Writer;
+use certadm_wire::rpc::AuthLevel;
 
 use crate::peer::{Failed, Object, Peer, activate, code_of, prepare, stub};
 use crate::world::{OPEN, PASSWORD, USERS, World};
@@ -21,7 +21,7 @@ fn may(opnum: u16) -> &'static [&'static str] {
         20..=27 | 29 | 30 => &["operator"],
         17 => &["operator", "admin"],
         18 | 38 => &["admin"],
-        // every role implies Read (certadm_proto's `Roles::with_implied`)
+        // every role implies Read (certadm_rules's `Roles::with_implied`)
         7 | 9 | 11..=16 | 32 | 34..=36 | 40 | 42 | 44 | 47 => {
             &["operator", "admin", "officer", "auditor", "reader", "enrollee"]
         }

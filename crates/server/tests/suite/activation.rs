@@ -2,17 +2,17 @@
 
 use certadm_auth::Flavour;
 use certadm_ca::{Authority, Config, Initialized, KeyType, Passphrase, Role};
-use certadm_proto::csra::Hresult;
-use certadm_proto::csra::methods::{
+use certadm_rules::Hresult;
+use certadm_store::{FileTime, Folder};
+use certadm_wire::csra::{
     CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue,
 };
-use certadm_proto::dcom::activation::{
+use certadm_wire::dcom::activation::{
     ActivationProperties, ActivatorRequest, ActivatorResponse, RemoteActivation, RemoteActivationReply,
 };
-use certadm_proto::dcom::{Clsid, Iid, OrpcThat};
-use certadm_proto::ndr::{ByteOrder, Guid, Reader};
-use certadm_proto::rpc::AuthLevel;
-use certadm_store::{FileTime, Folder};
+use certadm_wire::dcom::{Clsid, Iid, OrpcThat};
+use certadm_wire::ndr::{ByteOrder, Guid, Reader};
+use certadm_wire::rpc::AuthLevel;
 
 use crate::peer::{Failed, Object, Peer, stub};
 use crate::world::{CA_NAME, PASSWORD, World};

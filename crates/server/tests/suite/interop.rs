@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use certadm_proto::csra::flags::InterfaceFlags;
+use certadm_rules::flags::InterfaceFlags;
 use certadm_server::Limits;
 use serde_json::{Value, json};
 

@@ -10,11 +10,11 @@ use certadm_auth::{
     AccountName, AuthType, Credentials, Established, Flavour, LastLeg, Level, Password, Protection, Segments,
     initiator,
 };
-use certadm_proto::csra::methods::Request;
-use certadm_proto::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse};
-use certadm_proto::dcom::{Clsid, ComVersion, Iid, Ipid, Oid, OrpcThat, OrpcThis};
-use certadm_proto::ndr::{ByteOrder, Guid, Reader, Writer};
-use certadm_proto::rpc::{
+use certadm_wire::csra::Request;
+use certadm_wire::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse};
+use certadm_wire::dcom::{Clsid, ComVersion, Iid, Ipid, Oid, OrpcThat, OrpcThis};
+use certadm_wire::ndr::{ByteOrder, Guid, Reader, Writer};
+use certadm_wire::rpc::{
     AuthLevel, AuthType as WireAuthType, BindBody, BindOutcome, Body, ContextElement, Flags, FragmentPlan,
     Header, Layout, Pdu, RequestBody, SyntaxId, Verifier,
 };
@@ -339,7 +339,7 @@ impl Object {
 
     /// The names of a list, without their tags.
     pub(crate) fn list(&mut self, request: &Request) -> Result<Vec<String>, Failed> {
-        use certadm_proto::csra::methods::Response;
+        use certadm_wire::csra::Response;
         let answer = self.call(request)?;
         let mut reader = Reader::new(&answer, ByteOrder::Little);
         OrpcThat::read(&mut reader).map_err(|_| Failed::Strange)?;

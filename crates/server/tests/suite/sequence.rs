@@ -1,6 +1,6 @@
 //! The table of certbcli.md 7.1 over the wire, "no session" and "failed" included.
 
-use certadm_proto::csra::methods::Request;
+use certadm_wire::csra::Request;
 
 use crate::peer::{Object, prepare};
 use crate::world::World;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use certadm_proto::csra::methods::Request;
-use certadm_proto::dcom::{Iid, Oid, ResolverRequest, ResolverResponse, SetId};
-use certadm_proto::ndr::{ByteOrder, Reader, Writer};
 use certadm_server::Limits;
+use certadm_wire::csra::Request;
+use certadm_wire::dcom::{Iid, Oid, ResolverRequest, ResolverResponse, SetId};
+use certadm_wire::ndr::{ByteOrder, Reader, Writer};
 
 use crate::peer::{Change, Failed, Object, Peer, prepare};
 use crate::world::{OPEN, PASSWORD, World};
@@ -186,7 +186,7 @@ fn reflected_and_reordered_messages_are_refused() {
 fn the_socket_takes_no_logons() {
     let world = World::new();
     let mut peer = Peer::unix(world.addresses.socket.as_ref().unwrap());
-    let level = certadm_proto::rpc::AuthLevel::Privacy;
+    let level = certadm_wire::rpc::AuthLevel::Privacy;
     let bound = peer.bind_as(Iid::CERT_ADMIN_2, "operator", PASSWORD, level, certadm_auth::Flavour::Ntlm);
     assert!(matches!(bound, Err(Failed::Nak(_))), "{bound:?}");
 }
@@ -273,7 +273,7 @@ fn one_caller_has_only_so_many_connections() {
     let world = World::with(OPEN, limits);
     let bind = || {
         let mut peer = Peer::tcp(world.addresses.exporter);
-        let level = certadm_proto::rpc::AuthLevel::Privacy;
+        let level = certadm_wire::rpc::AuthLevel::Privacy;
         let flavour = certadm_auth::Flavour::Spnego;
         peer.bind_as(Iid::CERT_ADMIN_2, "operator", PASSWORD, level, flavour).map(|()| peer)
     };
@@ -337,14 +337,14 @@ fn a_backup_ends_with_its_idle_time_and_with_its_object() {
     assert_eq!(other.code(&prepare(0)), 0);
     // release of the last reference
     let release =
-        certadm_proto::dcom::RemUnknownRequest::Release(vec![certadm_proto::dcom::InterfaceReferences {
+        certadm_wire::dcom::RemUnknownRequest::Release(vec![certadm_wire::dcom::InterfaceReferences {
             ipid: other.ipid,
             public: 5,
             private: 0,
         }]);
     let stub = crate::peer::stub(|writer| release.write(writer));
     let mut unknown = Peer::tcp(world.addresses.exporter);
-    let level = certadm_proto::rpc::AuthLevel::Integrity;
+    let level = certadm_wire::rpc::AuthLevel::Integrity;
     unknown.bind_as(Iid::REM_UNKNOWN_2, "other", PASSWORD, level, certadm_auth::Flavour::Ntlm).unwrap();
     unknown.request(0, 5, Some(other.rem_unknown.0), &stub).unwrap();
     assert_eq!(other.call(&Request::BackupEnd), Err(Failed::Fault(0x8001_0108)));

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use certadm_auth::NtHash;
 use certadm_ca::{RolesConfig, ServiceConfig};
-use certadm_proto::csra::flags::{InterfaceFlags, Roles};
+use certadm_rules::flags::{InterfaceFlags, Roles};
 use certadm_server::{Addresses, Limits, Server, Settings, SocketWish, Stopped, Stopper, User, UserFile};
 use certadm_store::{Folder, Options, Store};
 use tempfile::TempDir;

@@ -9,8 +9,8 @@ use certadm_ese::pager::{FilePager, Overlay};
 use certadm_ese::recovery::{Plan, Range};
 use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};
-use certadm_proto::csra::names::last_component;
-use certadm_proto::csra::{Generation, GenerationRange, Hresult};
+use certadm_rules::names::last_component;
+use certadm_rules::{Generation, GenerationRange, Hresult};
 
 use super::files::WindowsSet;
 use super::replay::{Files, tell};

@@ -8,7 +8,7 @@ use certadm_ese::finding::Severity;
 use certadm_ese::pager::FilePager;
 use certadm_ese::recovery::Outcome;
 use certadm_ese::verify::PageCounts;
-use certadm_proto::csra::names::is_safe_component;
+use certadm_rules::names::is_safe_component;
 use certadm_store::durable;
 use certadm_store::error::IoContext;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use certadm_ese::Database;
 use certadm_ese::pager::{FilePager, Overlay, Pager};
 use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At, Step};
-use certadm_proto::csra::Hresult;
+use certadm_rules::Hresult;
 use certadm_store::error::IoContext;
 
 use super::files::WindowsSet;

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use certadm_proto::csra::registration::{MapEntry, RestoreRecord};
-use certadm_proto::csra::unc::UncRoot;
-use certadm_proto::csra::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
+use certadm_rules::registration::{MapEntry, RestoreRecord};
+use certadm_rules::unc::UncRoot;
+use certadm_rules::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
 use certadm_session::{LocalSource, Source};
 use certadm_store::backup::Backup;
 use certadm_store::{Error, Folder, Options, Store, Writer, record};

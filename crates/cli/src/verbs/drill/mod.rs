@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Role};
 use certadm_client::own_host_name;
-use certadm_proto::csra::BackupType;
+use certadm_rules::BackupType;
 use certadm_session::Source;
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;

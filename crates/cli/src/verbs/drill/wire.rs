@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use certadm_auth::{AccountName, Credentials, NtHash, Password};
 use certadm_ca::Config;
 use certadm_client::{RemoteCa, ServerName, own_host_name};
-use certadm_proto::csra::flags::{InterfaceFlags, Roles};
+use certadm_rules::flags::{InterfaceFlags, Roles};
 use certadm_server::{Server, Settings, SocketWish, Stopped, Stopper, User, UserFile};
 use certadm_store::Store;
 use zeroize::Zeroizing;

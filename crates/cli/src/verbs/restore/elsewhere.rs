@@ -1,6 +1,6 @@
 //! A restore on another machine: nothing of it but the locations travels (wire.md 6), so this says what to do there.
 
-use certadm_proto::csra::{Tag, TaggedList};
+use certadm_rules::{Tag, TaggedList};
 use certadm_session::Source;
 use certadm_set::Set;
 use certadm_set::manifest::SetKind;

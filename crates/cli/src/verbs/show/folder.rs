@@ -5,8 +5,8 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
 use certadm_ca::Config;
-use certadm_proto::csra::registration::RestoreRecord;
-use certadm_proto::csra::{Generation, Hresult};
+use certadm_rules::registration::RestoreRecord;
+use certadm_rules::{Generation, Hresult};
 use certadm_store::{FileTime, Folder, Writer, record};
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Value, json};

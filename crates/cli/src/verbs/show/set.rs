@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_proto::csra::names::last_component;
+use certadm_rules::names::last_component;
 use certadm_set::Set;
 use certadm_set::manifest::{FileEntry, Manifest, Role};
 use certadm_store::chain::read_trailer;
@@ -107,7 +107,7 @@ impl Identity {
         let unknown = || "unknown".to_owned();
         Ok(Self {
             name: name.rsplit_once('.').map_or_else(unknown, |(stem, _)| stem.to_owned()),
-            host: certadm_proto::csra::unc::host_of(original).map_or_else(unknown, str::to_owned),
+            host: certadm_rules::unc::host_of(original).map_or_else(unknown, str::to_owned),
             database: signatures.map_or_else(unknown, |(database, _)| database.to_string()),
             stream: signatures.map_or_else(unknown, |(_, stream)| stream.to_string()),
             trailer,

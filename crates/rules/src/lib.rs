@@ -1,0 +1,37 @@
+//! Certificate Services backup and restore: the rules of MS-CSRA and `certbcli.h` (certbcli.md, wire.md 5).
+//!
+//! No I/O and no clock: every answer depends on the arguments alone. The same rules serve the client, the service, the
+//! embedded database and the C library. The bytes of the network are in `certadm-wire`.
+//!
+//! * [`hresult`]: the result codes, their names and a sentence for the user.
+//! * [`wide`]: UTF-16 strings from outside, checked once.
+//! * [`list`]: the string lists of the backup calls and of `certbkxp.dat`.
+//! * [`flags`]: backup and restore types, control values, interface flags, roles, the read buffer.
+//! * [`generation`]: log generations and log file names.
+//! * [`ranges`]: which logs a backup lists and deletes.
+//! * [`kind`]: what kind of backup it was, and the marks it leaves.
+//! * [`sequence`]: the order of calls, one state machine for the service and the C API.
+//! * [`names`]: CA names in their sanitized forms, and which file names of a peer are safe.
+//! * [`unc`]: this machine's paths in the UNC form of the lists.
+//! * [`registration`]: registering a restore, and what a starting service makes of it.
+
+pub mod flags;
+pub mod generation;
+pub mod hresult;
+mod hresult_table;
+pub mod kind;
+pub mod list;
+pub mod names;
+pub mod ranges;
+pub mod registration;
+pub mod sequence;
+pub mod unc;
+pub mod wide;
+
+pub use flags::{BackupType, RestoreType};
+pub use generation::Generation;
+pub use hresult::Hresult;
+pub use kind::{BackupKind, BackupMarks};
+pub use list::{Entry, PlainList, Tag, TaggedList};
+pub use ranges::GenerationRange;
+pub use sequence::Sequence;

@@ -1,0 +1,160 @@
+//! VARIANT, as far as configuration values need it (wire.md 3.10; OAUT 2.2.29), and FILETIME.
+
+use crate::ndr::{NdrError, Reader, Writer};
+use certadm_rules::wide::MAX_PATH_UNITS;
+
+/// The non-zero value before a VARIANT, as Windows writes it (wire.md 3.10).
+const MARKER: u32 = 0x7265_7355;
+/// `vt` of a 32-bit number.
+const LONG: u16 = 3;
+/// `vt` of a string.
+const TEXT: u16 = 8;
+/// The length of a string that is NULL.
+const NULL_TEXT: u32 = 0xFFFF_FFFF;
+
+/// A configuration value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Variant {
+    /// No value.
+    #[default]
+    Empty,
+    /// A 32-bit number.
+    Long(i32),
+    /// A string; none for a NULL one.
+    Text(Option<String>),
+    /// A kind that is not decoded: bytes and lists of strings among others. The reader stands behind its union tag. It
+    /// cannot be written: an empty value is written in its place.
+    Other {
+        /// `vt`.
+        kind: u16,
+    },
+}
+
+impl Variant {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`NdrError`]: among others [`NdrError::NullPointer`] without the marker, and [`NdrError::CountMismatch`] when the
+    /// counts of a string disagree.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, NdrError> {
+        if !reader.referent()? {
+            return Err(NdrError::NullPointer { offset: reader.position() - 4 });
+        }
+        reader.align(8)?;
+        reader.u32()?; // its size in units of 8 bytes
+        reader.u32()?; // reserved
+        let kind = reader.u16()?;
+        reader.bytes(6)?; // reserved
+        Ok(match (kind, reader.u32()?) {
+            (0, 0) => Self::Empty,
+            (LONG, 3) => Self::Long(reader.i32()?),
+            (TEXT, 8) => Self::Text(if reader.referent()? { read_text(reader)? } else { None }),
+            _ => Self::Other { kind },
+        })
+    }
+
+    /// Writes it.
+    pub fn write(&self, writer: &mut Writer) {
+        // 20 bytes to the union tag, then the arm.
+        let (kind, arm) = match self {
+            Self::Empty | Self::Other { .. } => (0, 0),
+            Self::Long(_) => (LONG, 4),
+            Self::Text(text) => {
+                let units = text.as_deref().map_or(0, |text| text.encode_utf16().count());
+                (TEXT, 16 + 2 * units)
+            }
+        };
+        writer.u32(MARKER).align(8).count((20usize + arm).div_ceil(8)).u32(0);
+        writer.u16(kind).zeros(6).u32(kind.into());
+        match self {
+            Self::Empty | Self::Other { .. } => {}
+            Self::Long(number) => {
+                writer.i32(*number);
+            }
+            Self::Text(None) => {
+                writer.referent().u32(0).u32(NULL_TEXT).u32(0);
+            }
+            Self::Text(Some(text)) => {
+                let units: Vec<u16> = text.encode_utf16().collect();
+                let count = units.len();
+                writer.referent().count(count).count(count.saturating_mul(2)).count(count).units(&units);
+            }
+        }
+    }
+}
+
+/// Maximum count, length in bytes, number of units, units: no NUL, unlike other strings.
+fn read_text(reader: &mut Reader<'_>) -> Result<Option<String>, NdrError> {
+    let maximum = reader.conformance(MAX_PATH_UNITS)?;
+    let offset = reader.position() - 4;
+    let bytes = reader.u32()?;
+    let count = reader.u32()?;
+    reader.expect_count(count.into(), maximum as u64)?;
+    if bytes == NULL_TEXT {
+        reader.expect_count(count.into(), 0)?;
+        return Ok(None);
+    }
+    // An odd number of bytes has half a unit at its end, which no text has.
+    reader.expect_count(u64::from(count) * 2, bytes.into())?;
+    let units = reader.units(maximum)?;
+    String::from_utf16(&units).map(Some).map_err(|_| NdrError::BadUtf16 { offset })
+}
+
+/// FILETIME: units of 100 ns since 1601-01-01 UTC; 0 where a method takes no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct FileTime(pub u64);
+
+impl FileTime {
+    /// Reads it: low half, high half, 4-aligned.
+    ///
+    /// # Errors
+    ///
+    /// [`NdrError::Truncated`].
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, NdrError> {
+        let (low, high) = (reader.u32()?, reader.u32()?);
+        Ok(Self(u64::from(high) << 32 | u64::from(low)))
+    }
+
+    /// Writes it.
+    pub fn write(self, writer: &mut Writer) {
+        writer.align(4).bytes(&self.0.to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ndr::ByteOrder;
+
+    fn round_trip(variant: &Variant) -> Vec<u8> {
+        let mut writer = Writer::new();
+        variant.write(&mut writer);
+        let bytes = writer.into_bytes();
+        assert_eq!(Variant::read(&mut Reader::new(&bytes, ByteOrder::Little)).as_ref(), Ok(variant));
+        for cut in 0..bytes.len() {
+            assert!(Variant::read(&mut Reader::new(&bytes[..cut], ByteOrder::Little)).is_err(), "{cut}");
+        }
+        bytes
+    }
+
+    #[test]
+    fn values_have_the_layout_of_the_document() {
+        let empty =
+            [0x55, 0x73, 0x65, 0x72, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(round_trip(&Variant::Empty), empty);
+        let long = round_trip(&Variant::Long(0x641));
+        assert_eq!(long[8..12], [3, 0, 0, 0]);
+        assert_eq!(long[16..], [3, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0x41, 6, 0, 0]);
+        let text = round_trip(&Variant::Text(Some("CA".to_owned())));
+        assert_eq!(text[8..12], [5, 0, 0, 0]);
+        assert_eq!(text[28..], [0, 0, 2, 0, 2, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 0x43, 0, 0x41, 0]);
+        round_trip(&Variant::Text(None));
+        let mut list = empty;
+        list[16..18].copy_from_slice(&[0x08, 0x20]);
+        list[25] = 0x20;
+        let read = Variant::read(&mut Reader::new(&list, ByteOrder::Little));
+        assert_eq!(read, Ok(Variant::Other { kind: 0x2008 }));
+    }
+}

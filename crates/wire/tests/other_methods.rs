@@ -1,0 +1,172 @@
+//! The methods beyond those of a backup: every one of wire.md 5.2, both ways.
+
+use certadm_rules::Hresult;
+use certadm_wire::csra::{
+    FileTime, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, OutParameters,
+    RequestError, Variant, ViewRestriction,
+};
+use certadm_wire::ndr::{ByteOrder, NdrError, Reader, Writer};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// One call of every method.
+fn calls<'a>(text: Option<String>, number: u32, blob: &'a [u8], value: &Variant) -> Vec<OtherCall<'a>> {
+    let (signed, time) = (number.cast_signed(), FileTime(u64::from(number) << 20));
+    let entry = text.clone().unwrap_or_default();
+    let restriction = |value| ViewRestriction { column: number, operator: 1, sort: signed, value };
+    vec![
+        OtherCall::SetExtension {
+            request_id: number,
+            extension: text.clone(),
+            kind: 3,
+            flags: number,
+            value: blob,
+        },
+        OtherCall::SetAttributes { request_id: number, attributes: text.clone() },
+        OtherCall::ResubmitRequest { request_id: number },
+        OtherCall::DenyRequest { request_id: number },
+        OtherCall::IsValidCertificate { serial: text.clone() },
+        OtherCall::PublishCrl { next_update: time },
+        OtherCall::GetCrl,
+        OtherCall::RevokeCertificate { serial: text.clone(), reason: number, at: time },
+        OtherCall::EnumViewColumn { first: number, count: 7 },
+        OtherCall::GetViewDefaultColumnSet { set: number },
+        OtherCall::EnumAttributesOrExtensions { row: number, flags: 1, last: text.clone(), count: 7 },
+        OtherCall::OpenView {
+            restrictions: vec![restriction(Some(blob)), restriction(None)],
+            columns: vec![1, number],
+            first: number,
+            count: 7,
+        },
+        OtherCall::EnumView { first: number, count: 7 },
+        OtherCall::CloseView,
+        OtherCall::ImportCertificate { certificate: blob, flags: signed },
+        OtherCall::PublishCrls { next_update: time, flags: number },
+        OtherCall::GetCaProperty { property: 6, index: signed, kind: 4 },
+        OtherCall::SetCaProperty { property: 6, index: signed, kind: 4, value: blob },
+        OtherCall::GetCaPropertyInfo,
+        OtherCall::EnumViewColumnTable { table: 0x3000, first: number, count: 7 },
+        OtherCall::GetCaSecurity,
+        OtherCall::SetCaSecurity { descriptor: blob },
+        OtherCall::GetArchivedKey { request_id: number },
+        OtherCall::GetAuditFilter,
+        OtherCall::SetAuditFilter { filter: number },
+        OtherCall::GetOfficerRights,
+        OtherCall::SetOfficerRights { enabled: 1, rights: blob },
+        OtherCall::GetConfigEntry { node: text.clone(), entry: entry.clone() },
+        OtherCall::SetConfigEntry { node: text.clone(), entry, value: value.clone() },
+        OtherCall::ImportKey { request_id: number, certificate_hash: text, flags: number, key: blob },
+        OtherCall::GetMyRoles,
+        OtherCall::DeleteRow { flags: number, before: time, table: 0, row: number },
+    ]
+}
+
+fn written(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut writer = Writer::new();
+    write(&mut writer);
+    writer.into_bytes()
+}
+
+fn read(opnum: u16, bytes: &[u8]) -> Result<OtherRequest<'_>, RequestError> {
+    OtherRequest::read(Interface::CertAdmin2, opnum, &mut Reader::new(bytes, ByteOrder::Little))
+}
+
+#[test]
+fn every_method_is_in_exactly_one_of_both_enumerations() {
+    let calls: Vec<u16> = calls(None, 0, b"", &Variant::Empty).iter().map(OtherCall::opnum).collect();
+    for opnum in 0..60 {
+        let method = Method::from_opnum(Interface::CertAdmin2, opnum);
+        let is_other = method.is_some_and(|method| !method.serves_backup());
+        assert_eq!(calls.contains(&opnum), is_other, "{opnum}");
+        if !is_other {
+            assert_eq!(read(opnum, &[0; 64]), Err(RequestError::Opnum { opnum }));
+        }
+    }
+    let reader = &mut Reader::new(&[0; 64], ByteOrder::Little);
+    assert!(OtherRequest::read(Interface::CertAdmin, 47, reader).is_err());
+}
+
+#[test]
+fn not_implemented_answers_are_complete() {
+    for opnum in 3..49 {
+        let method = Method::from_opnum(Interface::CertAdmin2, opnum).unwrap();
+        let Some(failure) = OtherResponse::failure(method, Hresult::E_NOTIMPL) else {
+            assert!(method.serves_backup());
+            continue;
+        };
+        let bytes = written(|writer| failure.write(writer));
+        assert_eq!(bytes, written(|writer| method.write_not_implemented(writer)), "{opnum}");
+        let mut reader = Reader::new(&bytes, ByteOrder::Little);
+        assert_eq!(OtherResponse::read(method, &mut reader), Ok(Some(failure)));
+    }
+}
+
+#[test]
+fn config_entry_names_have_no_referent() {
+    // wire.md 5.2: the node is a unique pointer, the entry a ref one.
+    let call = OtherCall::GetConfigEntry { node: None, entry: "Version".to_owned() };
+    let bytes = written(|writer| OtherRequest { authority: None, call }.write(writer));
+    assert_eq!(bytes[..20], [0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0]);
+    assert_eq!(bytes.len(), 20 + 16);
+}
+
+#[test]
+fn blobs_and_their_counts_must_agree() {
+    let call = OtherCall::SetCaSecurity { descriptor: b"abcd" };
+    let mut bytes = written(|writer| OtherRequest { authority: None, call }.write(writer));
+    bytes[4] = 3;
+    let error = read(37, &bytes).unwrap_err();
+    assert_eq!(error.fault().map(|status| status.0), Some(0x6F7));
+    assert!(matches!(error, RequestError::Stub(NdrError::CountMismatch { .. })));
+}
+
+fn values() -> impl Strategy<Value = Variant> {
+    prop_oneof![
+        Just(Variant::Empty),
+        any::<i32>().prop_map(Variant::Long),
+        prop::option::of(".{0,12}").prop_map(Variant::Text),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn requests_come_back(
+        authority in prop::option::of("[^\u{0}]{0,12}"), text in prop::option::of("[^\u{0}]{0,12}"),
+        number in any::<u32>(), blob in vec(any::<u8>(), 0..20), value in values(),
+    ) {
+        for call in calls(text, number, &blob, &value) {
+            let opnum = call.opnum();
+            let request = OtherRequest { authority: authority.clone(), call };
+            let bytes = written(|writer| request.write(writer));
+            for cut in 0..bytes.len() {
+                prop_assert!(read(opnum, &bytes[..cut]).is_err(), "{} {}", opnum, cut);
+            }
+            prop_assert_eq!(read(opnum, &bytes), Ok(request));
+        }
+    }
+
+    #[test]
+    fn responses_come_back(
+        opnum in 3u16..49, number in any::<u32>(), blob in vec(any::<u8>(), 0..20), value in values(),
+        code in any::<u32>(),
+    ) {
+        let method = Method::from_opnum(Interface::CertAdmin2, opnum).unwrap();
+        let out = match method.out_parameters() {
+            OutParameters::None => OtherOut::None,
+            OutParameters::Number => OtherOut::Number(number),
+            OutParameters::TwoNumbers => OtherOut::TwoNumbers(number, !number),
+            OutParameters::Blob => OtherOut::Blob(&blob),
+            OutParameters::NumberAndBlob => OtherOut::NumberAndBlob(number, &blob),
+            OutParameters::Variant => OtherOut::Variant(value),
+            _ => return Ok(()),
+        };
+        let response = OtherResponse { out, code: Hresult::from_bits(code) };
+        let bytes = written(|writer| response.write(writer));
+        for cut in 0..bytes.len() {
+            let mut reader = Reader::new(&bytes[..cut], ByteOrder::Little);
+            prop_assert!(OtherResponse::read(method, &mut reader).is_err(), "{}", cut);
+        }
+        let mut reader = Reader::new(&bytes, ByteOrder::Little);
+        prop_assert_eq!(OtherResponse::read(method, &mut reader), Ok(Some(response)));
+    }
+}
