@@ -85,7 +85,7 @@ fn report(taken: &Taken, output: Output) {
             output.line("Database logs were kept: this set is no base for logs-only backups.");
         }
         (BackupKind::Differential, ..) => {
-            output.line("Database logs were kept: the next logs-only set will hold them again.");
+            output.line("Database logs were kept: the next log set will hold them again.");
         }
         (_, gone, []) => output.line(format!("Database logs successfully truncated: {}.", gone_text(gone))),
         (_, gone, there) => {

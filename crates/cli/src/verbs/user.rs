@@ -114,7 +114,7 @@ fn list(args: &ListArgs, output: Output) -> Result<Done, Failure> {
         output.result(format!("{}: {}", user.name, role_names(user.roles).join(", ")));
     }
     if users.is_empty() {
-        output.line("No accounts: nobody can log on over TCP.");
+        output.line("No accounts: no caller can log on over TCP.");
     }
     Ok(Done::good(json!({ "users": users.iter().map(to_json).collect::<Vec<Value>>() })))
 }

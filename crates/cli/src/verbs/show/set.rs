@@ -182,7 +182,7 @@ fn check_range(set: &Set, identity: &Identity, health: &mut Health) {
     }
     let Some(trailer) = &identity.trailer else {
         if set.image.is_none() {
-            health.note("a set of logs is restored together with the full set it continues");
+            health.note("a log set is restored together with the full set that it continues");
         }
         return;
     };
