@@ -7,12 +7,13 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use certadm_files::durable;
 use certadm_rules::registration::{MapEntry, RestoreRecord};
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::backup::Backup;
 use certadm_store::chain;
 use certadm_store::log_file::LogFile;
-use certadm_store::{Error, Folder, durable, record};
+use certadm_store::{Error, Folder, record};
 
 /// The name of the image in a plain set.
 pub const IMAGE: &str = "ca.db";

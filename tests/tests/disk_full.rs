@@ -90,7 +90,7 @@ fn a_ca_on_a_full_disk_refuses_to_issue_and_goes_on_when_there_is_room() {
     drop(store);
     // Also a start on the full disk loses nothing, whether it succeeds or not.
     if let Err(error) = Store::open(&folder, OPTIONS) {
-        assert!(matches!(error, Error::Io { .. } | Error::Sqlite(_)), "{error}");
+        assert!(matches!(error, Error::File(_) | Error::Sqlite(_)), "{error}");
     }
 
     disk.resize("16m");

@@ -4,6 +4,7 @@
 //! each. Nothing here knows how a test works; it only runs the tools, counts what they say, and stops at the first that
 //! fails.
 
+mod durability;
 mod failure;
 mod fuzz;
 mod install;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::durability;
 use crate::failure::Result;
 use crate::journal::Outcome;
 use crate::process;
@@ -34,8 +35,9 @@ pub(crate) fn format(workspace: &Workspace, how: Formatting) -> Result<()> {
     Ok(())
 }
 
-/// clippy over every target of the workspace, with warnings as errors.
+/// The rules of this repository that clippy does not know, then clippy over every target, with warnings as errors.
 pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
+    durability::check(workspace)?;
     workspace.run_cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 

@@ -17,7 +17,6 @@ use crate::config::{Config, PublishConfig};
 use crate::crl::{Publication, Signer};
 use crate::dates;
 use crate::error::{Error, Result};
-use crate::files;
 use crate::init::request_path;
 use crate::issue::{Issued, PendingCertificate, Terms, record, record_denial, sign_certificate};
 use crate::keys::CaKey;
@@ -27,6 +26,7 @@ use crate::policy::{self, Denial, Issuer};
 use crate::profile::{DEFAULT, Profile};
 use crate::request::Request;
 use crate::serial::Serial;
+use certadm_files::read;
 
 /// A CA that is open for signing: settings, certificate and decrypted key. It holds nothing of the
 /// database, so any number of threads may prepare certificates at the same time.
@@ -57,7 +57,7 @@ impl Authority {
         if !path.exists() && request.exists() {
             return Err(Error::NotYetCertified { request });
         }
-        let text = files::read_small(&path, MAX_CERTIFICATE_FILE)?;
+        let text = read::bounded(&path, MAX_CERTIFICATE_FILE)?;
         let key = CaKey::open(&folder.key_path(), passphrase)?;
         let own = OwnCertificate::parse(&text, &key, &path.display().to_string())?;
         Self::assemble(folder, config, key, own)

@@ -11,7 +11,6 @@ use x509_cert::name::Name;
 
 use crate::dates;
 use crate::error::{Error, Result};
-use crate::files;
 use crate::issue::{
     CertificateFacts, NameRow, RequestFacts, insert_certificate, insert_extension, insert_request,
     sign_certificate,
@@ -22,9 +21,10 @@ use crate::policy::Origin;
 use crate::public_key::{self, PublicKey};
 use crate::rows::Disposition;
 use crate::serial::Serial;
+use certadm_files::read;
 
 /// Room for a chain of certificates.
-pub(crate) const MAX_CERTIFICATE_FILE: usize = 1024 * 1024;
+pub(crate) const MAX_CERTIFICATE_FILE: u64 = 1024 * 1024;
 
 /// The certificate of this CA, fit to issue others.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ pub struct PublicCertificate {
 pub fn certificate_in(folder: &Folder) -> Result<PublicCertificate> {
     let path = folder.certificate_path();
     let damaged = |reason: String| Error::CertificateDamaged { what: path.display().to_string(), reason };
-    let text = files::read_small(&path, MAX_CERTIFICATE_FILE)?;
+    let text = read::bounded(&path, MAX_CERTIFICATE_FILE)?;
     let found = certificates_of(&text).map_err(damaged)?;
     let der = found.into_iter().next().ok_or_else(|| damaged("it holds no certificate".to_owned()))?;
     let certificate = Certificate::from_der(&der).map_err(|error| damaged(error.to_string()))?;

@@ -9,10 +9,10 @@ use certadm_store::Options;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::files::{self, Access};
 use crate::keys::KeyType;
 use crate::name::CaName;
 use crate::profile::{self, MAX_DAYS, Profile, ProfileSettings};
+use certadm_files::{Access, durable, read};
 
 /// The settings of a CA. What `ca.toml` leaves out has its built-in value; what it has and this
 /// program does not know is refused.
@@ -254,7 +254,7 @@ fn default_audit_filter() -> u32 {
     0x7f
 }
 
-const MAX_CONFIG_FILE: usize = 1024 * 1024;
+const MAX_CONFIG_FILE: u64 = 1024 * 1024;
 
 impl Config {
     /// The built-in settings for a CA of this name.
@@ -282,8 +282,8 @@ impl Config {
     /// [`Error::NotACa`] when there is no such file, [`Error::Config`] when it has a mistake,
     /// [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
-        let content = match files::read_small(path, MAX_CONFIG_FILE) {
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+        let content = match read::bounded(path, MAX_CONFIG_FILE) {
+            Err(error) if error.is_not_found() => {
                 return Err(Error::NotACa { dir: path.parent().unwrap_or(path).into() });
             }
             other => other?,
@@ -365,7 +365,7 @@ impl Config {
     /// # Errors
     /// [`Error::WouldOverwrite`], [`Error::Io`].
     pub fn create(&self, path: &Path) -> Result<()> {
-        files::create(path, self.to_toml().as_bytes(), Access::Public)
+        Ok(durable::create(path, self.to_toml().as_bytes(), Access::Public)?)
     }
 
     /// The text of a `ca.toml` with these settings. Profiles are written as comments: they are

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_store::{FileTime, durable};
+use certadm_files::durable;
+use certadm_store::FileTime;
 use der::asn1::OctetString;
 use der::{Decode, Encode};
 use rusqlite::Connection;
@@ -15,12 +16,12 @@ use x509_cert::name::Name;
 use crate::config::Config;
 use crate::dates;
 use crate::error::{Error, Result};
-use crate::files;
 use crate::keys::CaKey;
 use crate::public_key::PublicKey;
 use crate::revoke::Reason;
 use crate::rows::Disposition;
 use crate::serial::Serial;
+use certadm_files::read;
 
 /// A CRL that was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub struct Publication {
 }
 
 /// The size of the column `RawCRL` (spec/ese.md section 12).
-const MAX_CRL: usize = 536_870_912;
+const MAX_CRL: u64 = 536_870_912;
 
 /// CRLPublishFlags: base, complete.
 const PUBLISH_FLAGS: i64 = 1 | 4;
@@ -150,8 +151,8 @@ impl Signer<'_> {
     /// The number of the CRL in the folder, if it is one of ours. Anything else there is about to
     /// be replaced, and says nothing.
     fn published_number(&self, path: &Path) -> Result<Option<i64>> {
-        let content = match files::read_small(path, MAX_CRL) {
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+        let content = match read::bounded(path, MAX_CRL) {
+            Err(error) if error.is_not_found() => {
                 return Ok(None);
             }
             other => other?,

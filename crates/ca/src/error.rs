@@ -1,7 +1,7 @@
 //! What can go wrong, whose fault it is and what to do next: as the store, the text says what failed and
 //! [`Error::remedy`] what to do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use certadm_rules::Hresult;
 use certadm_store::FileTime;
@@ -265,6 +265,9 @@ pub enum Error {
     /// The store, or SQLite below it, refused.
     #[error(transparent)]
     Store(#[from] certadm_store::Error),
+    /// A file operation failed.
+    #[error(transparent)]
+    File(certadm_files::Error),
 }
 
 impl Error {
@@ -315,6 +318,7 @@ impl Error {
             }
             Self::CrlNumbersExhausted => "correct the numbers in the table CRLs",
             Self::Store(error) => error.remedy(),
+            Self::File(error) => error.remedy(),
         }
     }
 
@@ -324,7 +328,7 @@ impl Error {
         match self {
             Self::NotACa { .. } => Hresult::ERROR_SERVICE_DOES_NOT_EXIST,
             Self::WouldOverwrite { .. } | Self::AlreadyCertified { .. } => Hresult::ERROR_ALREADY_EXISTS,
-            Self::Io { source, .. } => certadm_store::error::io_hresult(source),
+            Self::Io { source, .. } => certadm_files::error::io_hresult(source),
             Self::PassphraseUnusable(_) | Self::WrongPassphrase { .. } => Hresult::from_win32(86), // ERROR_INVALID_PASSWORD
             Self::KeyDamaged { .. } | Self::Key { .. } | Self::KeyNotEncrypted { .. } => {
                 Hresult::from_bits(0x8009_0003) // NTE_BAD_KEY
@@ -353,17 +357,22 @@ impl Error {
             | Self::BadReason { .. } => Hresult::E_INVALIDARG,
             Self::Random(_) | Self::Encoding { .. } | Self::CrlNumbersExhausted => Hresult::E_FAIL,
             Self::Store(error) => error.hresult(),
+            Self::File(error) => error.hresult(),
         }
-    }
-
-    /// For `map_err` on file operations.
-    pub(crate) fn io<'a>(what: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> Self + 'a {
-        move |source| Self::Io { what, path: path.into(), source }
     }
 
     /// For `map_err` on builders and encoders.
     pub(crate) fn encoding<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| Self::Encoding { what, reason: error.to_string() }
+    }
+}
+
+impl From<certadm_files::Error> for Error {
+    fn from(error: certadm_files::Error) -> Self {
+        match error {
+            certadm_files::Error::Exists { path } => Self::WouldOverwrite { path },
+            other => Self::File(other),
+        }
     }
 }
 

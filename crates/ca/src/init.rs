@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use certadm_store::{FileTime, Folder, Store, Writer, durable};
+use certadm_store::{FileTime, Folder, Store, Writer};
 use der::Encode;
 use x509_cert::builder::Builder;
 use x509_cert::name::Name;
@@ -13,10 +13,10 @@ use crate::certificate::{OwnCertificate, ca_extensions, chain_text};
 use crate::config::Config;
 use crate::dates;
 use crate::error::{Error, Result};
-use crate::files::{self, Access};
 use crate::keys::{CaKey, RawSignature};
 use crate::passphrase::Passphrase;
 use crate::pem;
+use certadm_files::{Access, durable, read};
 
 /// Who signs the certificate of a new CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Authority {
             Role::Subordinate => {
                 let request = request_path(folder);
                 let text = request_for_parent(&key, &name)?;
-                files::create(&request, text.as_bytes(), Access::Public)?;
+                durable::create(&request, text.as_bytes(), Access::Public)?;
                 Initialized::Subordinate { request }
             }
         };
@@ -112,7 +112,7 @@ impl Authority {
             own.record(transaction, request.as_deref(), now)?;
             authority.publish_crl_in(transaction, now)
         })?;
-        files::create(&path, text.as_bytes(), Access::Public)?;
+        durable::create(&path, text.as_bytes(), Access::Public)?;
         Ok(authority)
     }
 }
@@ -152,7 +152,7 @@ fn make_root(
         own.record(transaction, None, now)?;
         authority.publish_crl_in(transaction, now)
     })?;
-    files::create(&folder.certificate_path(), authority.certificate_pem()?.as_bytes(), Access::Public)?;
+    durable::create(&folder.certificate_path(), authority.certificate_pem()?.as_bytes(), Access::Public)?;
     Ok(authority)
 }
 
@@ -172,7 +172,7 @@ fn read_request(folder: &Folder) -> Result<Option<Vec<u8>>> {
     if !path.exists() {
         return Ok(None);
     }
-    let text = files::read_small(&path, 64 * 1024)?;
+    let text = read::bounded(&path, 64 * 1024)?;
     Ok(pem::blocks(&text)
         .unwrap_or_default() // only for the record; the certificate speaks for itself
         .into_iter()

@@ -26,8 +26,8 @@ use spki::{
 };
 
 use crate::error::{Error, Result};
-use crate::files::{self, Access};
 use crate::passphrase::Passphrase;
+use certadm_files::{Access, durable, read};
 
 /// The kinds of key a CA can have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ impl<K: EncodePrivateKey> Curve<K> {
 
 /// PEM labels of key files.
 const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
-const MAX_KEY_FILE: usize = 64 * 1024;
+const MAX_KEY_FILE: u64 = 64 * 1024;
 
 impl CaKey {
     /// Makes a new key from the random numbers of the operating system. An RSA key takes seconds.
@@ -144,7 +144,7 @@ impl CaKey {
     /// [`Error::WrongPassphrase`], [`Error::KeyNotEncrypted`], [`Error::KeyDamaged`], [`Error::Io`].
     pub fn open(path: &Path, passphrase: &Passphrase) -> Result<Self> {
         let damaged = |reason: &str| Error::KeyDamaged { path: path.into(), reason: reason.into() };
-        let content = zeroize::Zeroizing::new(files::read_small(path, MAX_KEY_FILE)?);
+        let content = zeroize::Zeroizing::new(read::bounded(path, MAX_KEY_FILE)?);
         let text = std::str::from_utf8(&content).map_err(|_| damaged("it is not a PEM file"))?;
         let (label, document) =
             SecretDocument::from_pem(text.trim_start()).map_err(|_| damaged("it is not a PEM file"))?;
@@ -178,7 +178,7 @@ impl CaKey {
     /// [`Error::WouldOverwrite`], [`Error::Random`], [`Error::Key`], [`Error::Io`].
     pub fn save(&self, path: &Path, passphrase: &Passphrase) -> Result<()> {
         let pem = self.to_encrypted_pem(passphrase)?;
-        files::create(path, pem.as_bytes(), Access::Owner)
+        Ok(durable::create(path, pem.as_bytes(), Access::Owner)?)
     }
 
     fn to_encrypted_pem(&self, passphrase: &Passphrase) -> Result<zeroize::Zeroizing<String>> {

@@ -16,7 +16,6 @@ mod config;
 mod crl;
 mod dates;
 mod error;
-mod files;
 mod init;
 mod issue;
 mod keys;

@@ -102,6 +102,12 @@ impl From<certadm_client::Error> for Failure {
     }
 }
 
+impl From<certadm_files::Error> for Failure {
+    fn from(error: certadm_files::Error) -> Self {
+        Self::of(&error, error.hresult(), error.remedy())
+    }
+}
+
 impl From<certadm_ca::Error> for Failure {
     fn from(error: certadm_ca::Error) -> Self {
         Self::of(&error, error.hresult(), error.remedy())
@@ -122,7 +128,7 @@ impl From<certadm_server::UsersError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::of(&error, certadm_store::error::io_hresult(&error), "check the path and its permissions")
+        Self::of(&error, certadm_files::error::io_hresult(&error), "check the path and its permissions")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use certadm_buffer::AlignedBuffer;
+use certadm_files::AlignedBuffer;
 
 use crate::checksum::{PageCheck, check_page, flip};
 use crate::pager::{Pager, PagerMut};

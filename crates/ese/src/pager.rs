@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use certadm_buffer::AlignedBuffer;
+use certadm_files::AlignedBuffer;
 
 pub use crate::overlay::Overlay;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use certadm_buffer::AlignedBuffer;
+use certadm_files::AlignedBuffer;
 
 use crate::bytes::index;
 use crate::catalog::Catalog;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use certadm_auth::{
     Acceptor, AuthError, AuthType, Established, Level, PeerIdentity, Protection, Sealer, Segments, Unsealer,
 };
-use certadm_buffer::AlignedBuffer;
+use certadm_files::AlignedBuffer;
 use certadm_rules::flags::Origin;
 use certadm_wire::dcom::level_rule;
 use certadm_wire::ndr::ByteOrder;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use certadm_buffer::AlignedBuffer;
+use certadm_files::AlignedBuffer;
 use certadm_wire::dcom::{DcomError, Iid, OrpcThat, OrpcThis, RemUnknownInterface};
 use certadm_wire::ndr::{ByteOrder, NdrError, Reader, Writer};
 use certadm_wire::rpc::{

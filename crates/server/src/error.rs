@@ -55,7 +55,7 @@ impl StartError {
     pub fn hresult(&self) -> Hresult {
         match self {
             Self::Listen { source, .. } | Self::Socket { source, .. } | Self::System { source, .. } => {
-                certadm_store::error::io_hresult(source)
+                certadm_files::error::io_hresult(source)
             }
             Self::SocketInUse { .. } => Hresult::ERROR_SERVICE_ALREADY_RUNNING,
             Self::Host { .. } => Hresult::E_INVALIDARG,

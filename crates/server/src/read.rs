@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use certadm_buffer::{ALIGNMENT, AlignedBuffer};
+use certadm_files::{ALIGNMENT, AlignedBuffer};
 use certadm_rules::Hresult;
 use certadm_session::Source;
 use certadm_wire::dcom::OrpcThat;

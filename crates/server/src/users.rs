@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use certadm_auth::{AccountStore, NtHash, same_name};
+use certadm_files::durable;
 use certadm_rules::Hresult;
 use certadm_rules::flags::Roles;
-use certadm_store::durable;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -47,7 +47,7 @@ pub enum UsersError {
     },
     /// The file could not be replaced; it is as it was.
     #[error("could not change the accounts")]
-    Write(#[source] certadm_store::Error),
+    Write(#[source] certadm_files::Error),
     /// The file can be read by others than its owner. Not on Windows, where the folder's rights decide.
     #[error("{path} can be read by others (mode {mode:o}); it holds what is as good as passwords")]
     Exposed {
@@ -93,7 +93,7 @@ impl UsersError {
     /// The result code that goes with it.
     pub fn hresult(&self) -> Hresult {
         match self {
-            Self::Io { source, .. } => certadm_store::error::io_hresult(source),
+            Self::Io { source, .. } => certadm_files::error::io_hresult(source),
             Self::Write(error) => error.hresult(),
             Self::Exposed { .. } => Hresult::E_ACCESSDENIED,
             Self::Malformed { .. } => Hresult::ERROR_INVALID_DATA,

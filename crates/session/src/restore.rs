@@ -62,7 +62,7 @@ impl RestoreContext {
     ///
     /// # Errors
     /// [`Error::Owned`] (0x80070420) while the CA runs, [`Error::Registration`] with the code of certbcli.md D16,
-    /// [`Error::Io`].
+    /// [`Error::File`].
     pub fn register(&mut self, arguments: Registration) -> Result<Pending<'_>, Error> {
         if self.owned.is_none() {
             self.owned = Some(locks::own(&self.folder)?);
@@ -98,7 +98,7 @@ impl RestoreContext {
     /// registration of this CA is pending, in either form.
     ///
     /// # Errors
-    /// [`Error::Registration`] with `E_UNEXPECTED` when none is pending (certbcli.md D16), [`Error::Io`].
+    /// [`Error::Registration`] with `E_UNEXPECTED` when none is pending (certbcli.md D16), [`Error::File`].
     pub fn complete(&self, outcome: Hresult) -> Result<(), Error> {
         complete(&self.folder, outcome)
     }
@@ -123,7 +123,7 @@ impl Pending<'_> {
     /// registration succeeds.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Registration`].
+    /// [`Error::File`], [`Error::Registration`].
     pub fn complete(self, outcome: Hresult) -> Result<(), Error> {
         complete(&self.context.folder, outcome)
     }

@@ -1,19 +1,16 @@
 //! Storing a stream: reading, hashing, writing, flushing and reading back overlap, with a fixed number of buffers
 //! between them.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use certadm_buffer::AlignedBuffer;
+use certadm_files::{Access, AlignedBuffer, Checksum, IoContext, OffsetIo, durable};
 use certadm_rules::Hresult;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use certadm_store::checksum::Checksum;
-use certadm_store::error::IoContext;
-use certadm_store::offset_io::OffsetIo;
 
 /// Length of one buffer in bytes; also the size of a read from the CA.
 pub(crate) const BUFFER_LEN: usize = 512 * 1024;
@@ -76,8 +73,7 @@ struct Chunk {
 /// Whatever the stream returns, [`Error::Store`], [`Error::Damaged`] when what is read back differs; a file that was begun
 /// is left for the caller to remove with its folder.
 pub(crate) fn store(path: &Path, read_back: ReadBack, mut stream: impl Stream) -> Result<Hashes> {
-    let file =
-        OpenOptions::new().read(true).write(true).create_new(true).open(path).during("create", path)?;
+    let file = durable::open_new(path, Access::Public)?;
     let file = &file;
     std::thread::scope(|scope| {
         let (to_hash, hash_from) = sync_channel(BUFFERS);
@@ -188,7 +184,7 @@ fn flush(file: &File, path: &Path, written: &Receiver<u64>, to_check: &SyncSende
             end = later;
         }
         // The length goes with the data; times may wait.
-        file.sync_data().during("flush", path)?;
+        durable::flush_data(file, path)?;
         to_check.send(end).ok(); // a checker that stopped has its reason to tell
     }
     Ok(())
@@ -267,7 +263,7 @@ fn finish(size: u64, blake3: &blake3::Hasher, sha256: Sha256) -> Hashes {
 
 fn panicked(path: &Path) -> Error {
     let source = std::io::Error::other("a worker thread failed");
-    certadm_store::Error::Io { action: "store", path: path.to_owned(), source }.into()
+    certadm_files::Error::Io { action: "store", path: path.to_owned(), source }.into()
 }
 
 #[cfg(test)]
@@ -284,7 +280,7 @@ mod tests {
         store(&path, ReadBack::System, |buffer: &mut [u8]| {
             reads += 1;
             if reads == 3 {
-                let file = OpenOptions::new().write(true).open(&path).unwrap();
+                let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
                 while file.metadata().unwrap().len() < BUFFER_LEN as u64 {
                     std::thread::sleep(std::time::Duration::from_millis(1));
                 }

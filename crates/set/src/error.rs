@@ -15,9 +15,12 @@ pub enum Error {
     /// The CA refused or failed a call.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The store refused or failed, or a file operation did.
+    /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] certadm_store::Error),
+    /// A file operation failed.
+    #[error(transparent)]
+    File(certadm_files::Error),
     /// The target of a backup exists already.
     #[error("{path} is not empty")]
     TargetNotEmpty {
@@ -105,10 +108,11 @@ impl Error {
         match self {
             Self::Call(error) => error.code,
             Self::Store(error) => error.hresult(),
+            Self::File(error) => error.hresult(),
             Self::TargetNotEmpty { .. } | Self::TargetInUse { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
             Self::WouldOverwrite { .. } => Hresult::ERROR_ALREADY_EXISTS,
             Self::Windows { source: certadm_ese::Error::Io(error), .. } => {
-                certadm_store::error::io_hresult(error)
+                certadm_files::error::io_hresult(error)
             }
             Self::Windows { source, .. } => source.code().hresult(),
             Self::NotASet { .. } => Hresult::ERROR_DIRECTORY,
@@ -124,6 +128,7 @@ impl Error {
     pub fn remedy(&self) -> String {
         match self {
             Self::Store(error) => error.remedy().to_owned(),
+            Self::File(error) => error.remedy().to_owned(),
             Self::Call(error) => match source_remedy(error) {
                 Some(remedy) => remedy.to_owned(),
                 None => call_remedy(error.code).to_owned(),
@@ -153,6 +158,15 @@ impl Error {
             Self::Windows { source, .. } => windows_remedy(source).to_owned(),
             Self::WouldOverwrite { .. } => "name another place; nothing is ever overwritten".to_owned(),
             Self::Registration(_) => "finish the other restore first".to_owned(),
+        }
+    }
+}
+
+impl From<certadm_files::Error> for Error {
+    fn from(error: certadm_files::Error) -> Self {
+        match error {
+            certadm_files::Error::Exists { path } => Self::WouldOverwrite { path },
+            other => Self::File(other),
         }
     }
 }

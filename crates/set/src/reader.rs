@@ -1,7 +1,6 @@
 //! Opening a set that somebody wrote: sealed with a manifest, or the bare folder of a Windows tool.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use certadm_rules::{Generation, GenerationRange, Hresult, TaggedList};
@@ -10,7 +9,7 @@ use certadm_store::Folder;
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, LOCATIONS_FILE, file_of};
 use crate::manifest::{self, Manifest, Role, SetKind};
-use certadm_store::error::IoContext;
+use certadm_files::IoContext;
 
 /// A set as it lies on disk. Opening it reads names and the manifest, not the files.
 #[derive(Clone, Debug)]
@@ -152,13 +151,12 @@ pub fn read_locations(path: &Path) -> Result<TaggedList> {
 const MOST_LOCATION_BYTES: u64 = 1 << 20;
 
 fn location_bytes(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).during("open", path)?;
-    file.take(MOST_LOCATION_BYTES + 1).read_to_end(&mut bytes).during("read", path)?;
-    if MOST_LOCATION_BYTES < bytes.len() as u64 {
-        return Err(damaged_locations(path, format!("it is longer than {MOST_LOCATION_BYTES} bytes")));
+    match certadm_files::read::bounded(path, MOST_LOCATION_BYTES) {
+        Err(certadm_files::Error::TooLong { limit, .. }) => {
+            Err(damaged_locations(path, format!("it is longer than {limit} bytes")))
+        }
+        other => Ok(other?),
     }
-    Ok(bytes)
 }
 
 fn parse_locations(path: &Path, bytes: &[u8]) -> Result<TaggedList> {
@@ -177,7 +175,7 @@ mod tests {
     fn a_restore_map_of_any_length_is_not_read_into_memory() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(LOCATIONS_FILE);
-        let file = File::create(&path).unwrap();
+        let file = fs::File::create(&path).unwrap();
         file.set_len(1 << 40).unwrap();
         let error = read_locations(&path).unwrap_err();
         assert!(error.to_string().contains("longer than 1048576 bytes"), "{error}");

@@ -9,7 +9,7 @@ use certadm_rules::registration::{MapArgument, Registration};
 use certadm_rules::unc::{UncRoot, host_of};
 use certadm_rules::{Generation, GenerationRange, Hresult, RestoreType};
 use certadm_session::restore::RestoreContext;
-use certadm_store::{FileTime, Folder, durable, record};
+use certadm_store::{FileTime, Folder, record};
 
 use crate::chain::{Combined, combine};
 use crate::copy::{self, ReadBack};
@@ -18,7 +18,7 @@ use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE, file_of};
 use crate::manifest::Role;
 use crate::progress::{Progress, Stage};
 use crate::reader::Set;
-use certadm_store::error::IoContext;
+use certadm_files::{IoContext, durable};
 
 /// Everything a restore will do, checked against the sets and the target, before anything is done.
 #[derive(Debug)]
@@ -256,7 +256,7 @@ impl Plan {
         durable::create_dir(&aside)?;
         for path in in_the_way {
             if let Some(name) = path.file_name() {
-                fs::rename(&path, aside.join(name)).during("move aside", &path)?;
+                durable::rename(&path, &aside.join(name))?;
             }
         }
         for dir in [aside.clone(), self.folder.database_dir(), self.folder.log_dir()] {

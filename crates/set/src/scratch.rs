@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::copy::yielding;
 use crate::error::{Error, Result};
-use certadm_store::error::IoContext;
+use certadm_files::IoContext;
 
 /// What the scratch recovery found in the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

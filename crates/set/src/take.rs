@@ -20,7 +20,7 @@ use crate::layout::{DYNAMIC_DIR, database_entry, file_of, locations_entry, log_e
 use crate::manifest::{CaIdentity, Generations, Manifest, Role, SetKind};
 use crate::progress::{Progress, Stage};
 use crate::writer::SetWriter;
-use certadm_store::error::IoContext;
+use certadm_files::IoContext;
 
 /// What a backup is asked to do.
 #[derive(Clone, Debug)]

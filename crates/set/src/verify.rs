@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
+use certadm_files::IoContext;
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::chain::check_image;
-use certadm_store::error::IoContext;
 use certadm_store::log_file::LogFile;
 
 use crate::chain::{Combined, combine};

@@ -4,24 +4,21 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use certadm_store::durable;
+use certadm_files::{IoContext, Unfinished, durable};
 
 use crate::copy::{self, Hashes, ReadBack, Stream};
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, DYNAMIC_DIR, file_of};
 use crate::manifest::{self, FileEntry, Manifest, Role};
-use certadm_store::error::IoContext;
 
 /// A set being written. Dropped before [`SetWriter::commit`], it takes everything it wrote away.
 #[derive(Debug)]
 pub(crate) struct SetWriter {
-    target: PathBuf,
-    /// Where the files are until the commit.
-    building: PathBuf,
+    /// The folder, under another name until the commit.
+    building: Unfinished,
     read_back: ReadBack,
     logs_read_back: ReadBack,
     files: Vec<FileEntry>,
-    committed: bool,
 }
 
 impl SetWriter {
@@ -32,17 +29,14 @@ impl SetWriter {
     pub(crate) fn create(target: &Path, read_back: ReadBack, logs_read_back: ReadBack) -> Result<Self> {
         let target = std::path::absolute(target).during("resolve", target)?;
         refuse_occupied(&target)?;
-        let name = target.file_name().ok_or_else(|| Error::TargetNotEmpty { path: target.clone() })?;
+        if target.file_name().is_none() {
+            return Err(Error::TargetNotEmpty { path: target });
+        }
         let parent = target.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).during("create", parent)?;
-        let mut building = std::ffi::OsString::from(".");
-        building.push(name);
-        building.push(format!(".unfinished-{}", std::process::id()));
-        let building = parent.join(building);
-        fs::create_dir(&building).during("create", &building)?;
-        let writer =
-            Self { target, building, read_back, logs_read_back, files: Vec::new(), committed: false };
-        let dir = writer.building.join(DATABASE_DIR);
+        let building = Unfinished::folder(&target)?;
+        let writer = Self { building, read_back, logs_read_back, files: Vec::new() };
+        let dir = writer.building.path().join(DATABASE_DIR);
         fs::create_dir(&dir).during("create", &dir)?;
         Ok(writer)
     }
@@ -59,12 +53,12 @@ impl SetWriter {
         stream: impl Stream,
     ) -> Result<&FileEntry> {
         if role == Role::Dynamic {
-            let dir = self.building.join(DYNAMIC_DIR);
+            let dir = self.building.path().join(DYNAMIC_DIR);
             fs::create_dir_all(&dir).during("create", &dir)?;
         }
         let read_back = if role == Role::Log { self.logs_read_back } else { self.read_back };
         let Hashes { size, blake3, sha256 } =
-            copy::store(&file_of(&self.building, &entry), read_back, stream)?;
+            copy::store(&file_of(self.building.path(), &entry), read_back, stream)?;
         self.files.push(FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 });
         Ok(&self.files[self.files.len() - 1])
     }
@@ -86,7 +80,7 @@ impl SetWriter {
 
     /// Where the files are until the commit.
     pub(crate) fn building(&self) -> &Path {
-        &self.building
+        self.building.path()
     }
 
     /// Makes the set exist: every file is durable and read back, the manifest seals them, the folder gets its name.
@@ -95,29 +89,18 @@ impl SetWriter {
     /// [`Error::TargetNotEmpty`] when something took the target's place meanwhile, [`Error::Store`].
     pub(crate) fn commit(mut self, mut manifest: Manifest) -> Result<(PathBuf, Manifest)> {
         manifest.files = std::mem::take(&mut self.files);
-        let bytes =
-            manifest.seal().map_err(|detail| Error::BadManifest { path: self.target.clone(), detail })?;
-        for dir in [DATABASE_DIR, DYNAMIC_DIR].map(|dir| self.building.join(dir)) {
+        let target = self.building.target().to_owned();
+        let bytes = manifest.seal().map_err(|detail| Error::BadManifest { path: target.clone(), detail })?;
+        for dir in [DATABASE_DIR, DYNAMIC_DIR].map(|dir| self.building.path().join(dir)) {
             if dir.is_dir() {
                 durable::sync_dir(&dir)?;
             }
         }
         // The manifest seals the folder before the folder gets its name: no crash leaves one without the other.
-        durable::replace(&self.building.join(manifest::FILE_NAME), &bytes)?;
-        refuse_occupied(&self.target)?;
-        fs::rename(&self.building, &self.target).during("rename into place", &self.target)?;
-        self.committed = true;
-        durable::sync_parent(&self.target)?;
-        Ok((self.target.clone(), manifest))
-    }
-}
-
-impl Drop for SetWriter {
-    fn drop(&mut self) {
-        if !self.committed {
-            // Best effort: what stays is named as unfinished and no command takes it for a set.
-            fs::remove_dir_all(&self.building).ok();
-        }
+        durable::replace(&self.building.path().join(manifest::FILE_NAME), &bytes)?;
+        refuse_occupied(&target)?;
+        self.building.place()?;
+        Ok((target, manifest))
     }
 }
 

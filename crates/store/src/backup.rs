@@ -9,14 +9,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use certadm_buffer::AlignedBuffer;
+use certadm_files::{AlignedBuffer, Checksum, IoContext};
 use certadm_rules::ranges::{LogPosition, check_logs_only};
 use certadm_rules::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
 use rusqlite::TransactionBehavior;
 
-use crate::checksum::Checksum;
 use crate::connect::DatabaseFile;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::log_file::LogFile;
 use crate::marks::Mark;
@@ -102,7 +101,7 @@ impl Backup {
     /// Opens the image: the database file at its present size and one trailer page.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Sqlite`].
+    /// [`Error::File`], [`Error::Sqlite`].
     pub fn open_image(&self) -> Result<ImageReader> {
         let file = self.shared.database_file();
         let page_size = crate::schema::PAGE_SIZE;
@@ -169,7 +168,7 @@ impl Backup {
     /// Opens one listed log, after checking every byte of it.
     ///
     /// # Errors
-    /// [`Error::Backup`] with 0xC8000239 when the file is gone and 0xC8000264 when it is damaged, [`Error::Io`].
+    /// [`Error::Backup`] with 0xC8000239 when the file is gone and 0xC8000264 when it is damaged, [`Error::File`].
     pub fn open_log(&self, generation: Generation) -> Result<LogReader> {
         let path = self.folder().log_path(generation);
         if !path.exists() {
@@ -177,7 +176,7 @@ impl Backup {
         }
         let log =
             LogFile::open(&path).and_then(|log| log.check().map(|()| log)).map_err(|error| match error {
-                Error::Io { .. } => error,
+                Error::File(_) => error,
                 _ => Error::Backup(Hresult::LOG_READ_VERIFY_FAILURE),
             })?;
         let file = File::open(&path).during("open", &path)?;
@@ -190,7 +189,7 @@ impl Backup {
     /// The caller answers for every listed byte being durable, read back and verified before (invariant 4).
     ///
     /// # Errors
-    /// 0xC8000209 before the list was fetched, [`Error::Io`] when a deletion fails; the logs above it then stay.
+    /// 0xC8000209 before the list was fetched, [`Error::File`] when a deletion fails; the logs above it then stay.
     pub fn truncate(&self) -> Result<Vec<(Generation, u64)>> {
         let listed = self.listed.as_ref().ok_or(Error::Backup(Hresult::INVALID_BACKUP_SEQUENCE))?;
         match listed.deletable.and_then(|range| range.high().next()) {
@@ -278,7 +277,7 @@ impl ImageReader {
     /// Fills `buffer` except at the end; 0 when everything has been delivered.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Sqlite`].
+    /// [`Error::File`], [`Error::Sqlite`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = self.ahead.deliver(buffer);
         if filled < buffer.len() {
@@ -366,7 +365,7 @@ impl LogReader {
     /// Fills `buffer` except at the end; 0 when everything has been delivered.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::File`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         self.shared.wait_turn(buffer.len());
         let mut filled = 0;
@@ -375,7 +374,7 @@ impl LogReader {
                 Ok(0) => break,
                 Ok(len) => filled += len,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).during("read", &self.path),
+                Err(error) => return Ok(Err(error).during("read", &self.path)?),
             }
         }
         Ok(filled)

@@ -7,13 +7,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use certadm_buffer::AlignedBuffer;
+use certadm_files::{AlignedBuffer, Checksum, IoContext, OffsetIo, durable};
 use certadm_rules::{Generation, GenerationRange, Hresult};
 
-use crate::checksum::Checksum;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::log_file::{LogFile, LogHeader, Signature};
-use crate::offset_io::OffsetIo;
 use crate::trailer::{Trailer, sqlite_page_size};
 use crate::wal::{Salts, WalWriter};
 
@@ -78,7 +76,7 @@ pub fn read_trailer(path: &Path) -> Result<Trailer> {
 /// compared so far.
 ///
 /// # Errors
-/// [`Error::Image`] with 0xC80003FA when they differ, [`Error::Io`].
+/// [`Error::Image`] with 0xC80003FA when they differ, [`Error::File`].
 pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)) -> Result<()> {
     let file = File::open(path).during("open", path)?;
     let len = trailer.image_pages * u64::from(trailer.page_size);
@@ -254,16 +252,16 @@ fn roll_forward(
 /// stays as it is.
 ///
 /// # Errors
-/// [`Error::Io`], and the log errors should a log have changed since it was checked.
+/// [`Error::File`], and the log errors should a log have changed since it was checked.
 pub fn write_overlay(chain: &Chain, wal: &Path) -> Result<()> {
-    let file = File::create(wal).during("create", wal)?;
+    let file = durable::open_emptied(wal)?;
     let out = std::io::BufWriter::with_capacity(1 << 20, file);
     let mut writer = WalWriter::new(out, chain.trailer.page_size, Salts(1, 1)).during("write", wal)?;
     for log in &chain.logs {
         let (mut left, pages) = (log.header().page_count, log.header().database_pages);
         log.pages(|number, page| {
             left -= 1;
-            writer.frame(number, if left == 0 { pages } else { 0 }, page).during("write", wal)
+            Ok(writer.frame(number, if left == 0 { pages } else { 0 }, page).during("write", wal)?)
         })?;
     }
     writer.finish().during("write", wal)?;

@@ -7,12 +7,12 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use certadm_files::{IoContext, OffsetIo, durable};
 use certadm_rules::Generation;
 
-use crate::error::{IoContext, Result};
+use crate::error::Result;
 use crate::fields::{Put, Take};
 use crate::log_file::Signature;
-use crate::offset_io::OffsetIo;
 use crate::wal::Position;
 
 /// The file's length in bytes.
@@ -46,12 +46,12 @@ pub(crate) struct Checkpoint {
 /// short or just being written. Nothing is locked or changed.
 ///
 /// # Errors
-/// [`crate::Error::Io`].
+/// [`crate::Error::File`].
 pub fn stated_checkpoint(path: &Path) -> Result<Option<Generation>> {
     match std::fs::read(path) {
         Ok(block) => Ok(block.get(..LEN).and_then(decode).map(|checkpoint| checkpoint.checkpoint)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).during("read", path),
+        Err(error) => Ok(Err(error).during("read", path)?),
     }
 }
 
@@ -81,14 +81,14 @@ impl CheckpointFile {
         match self.file.read_exact_at(&mut block, 0) {
             Ok(()) => Ok(decode(&block)),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error).during("read", &self.path),
+            Err(error) => Ok(Err(error).during("read", &self.path)?),
         }
     }
 
     /// Writes it and flushes it.
     pub(crate) fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
         self.file.write_all_at(&encode(checkpoint), 0).during("write", &self.path)?;
-        self.file.sync_data().during("flush", &self.path)
+        Ok(durable::flush_data(&self.file, &self.path)?)
     }
 }
 

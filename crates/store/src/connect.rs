@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use certadm_files::{Access, IoContext, OffsetIo, durable};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::{Error, IoContext, Result};
-use crate::offset_io::OffsetIo;
+use crate::error::{Error, Result};
 use crate::schema;
 
 /// How long SQLite waits for a lock that somebody outside this program holds.
@@ -70,7 +70,7 @@ impl DatabaseFile {
 
     /// Fills `buffer` from `offset`.
     pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.file.read_exact_at(buffer, offset).during("read", &self.path)
+        Ok(self.file.read_exact_at(buffer, offset).during("read", &self.path)?)
     }
 
     /// Tells the system that the file will be read from beginning to end.
@@ -104,7 +104,7 @@ impl DatabaseConnection {
 
     /// Creates an empty database file in WAL mode, with no tables. Fails if the file exists.
     pub(crate) fn create(path: &Path) -> Result<Self> {
-        drop(File::create_new(path).during("create", path)?);
+        drop(durable::open_new(path, Access::Public)?);
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "page_size", schema::PAGE_SIZE)?;
         drop(connection);

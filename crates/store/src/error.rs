@@ -1,7 +1,6 @@
 //! What can go wrong in the store, whose fault it is, and the HRESULT that stands for it.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use certadm_rules::{Generation, Hresult};
 
@@ -13,15 +12,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A file operation failed.
-    #[error("cannot {action} {path}")]
-    Io {
-        /// What was being done, as a verb.
-        action: &'static str,
-        /// The file or folder concerned.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] certadm_files::Error),
     /// SQLite refused or failed.
     #[error("the database engine failed")]
     Sqlite(#[source] rusqlite::Error),
@@ -154,7 +146,7 @@ impl Error {
     /// The HRESULT of certbcli.md section 14 that stands for this error.
     pub fn hresult(&self) -> Hresult {
         match self {
-            Self::Io { source, .. } => io_hresult(source),
+            Self::File(error) => error.hresult(),
             Self::Sqlite(error) => sqlite_hresult(error),
             Self::NotACaFolder { .. } => Hresult::ERROR_SERVICE_DOES_NOT_EXIST,
             Self::DatabaseMissing { .. } => Hresult::FILE_NOT_FOUND,
@@ -178,16 +170,7 @@ impl Error {
     /// What whoever sees this error should do next, in one sentence.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    "free some space and try again; nothing was lost"
-                }
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    "use an account that may write there, or another folder"
-                }
-                io::ErrorKind::NotFound => "check the path",
-                _ => "check the disk and the file's permissions",
-            },
+            Self::File(error) => error.remedy(),
             Self::Sqlite(_) => {
                 "check free space and the disk; restore the latest verified set if the database is damaged"
             }
@@ -238,17 +221,6 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-/// The HRESULT for an error of the operating system.
-pub fn io_hresult(error: &io::Error) -> Hresult {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Hresult::ERROR_DISK_FULL,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Hresult::E_ACCESSDENIED,
-        io::ErrorKind::NotFound => Hresult::ERROR_FILE_NOT_FOUND,
-        io::ErrorKind::DirectoryNotEmpty => Hresult::ERROR_DIR_NOT_EMPTY,
-        _ => Hresult::DISK_IO,
-    }
-}
-
 fn sqlite_hresult(error: &rusqlite::Error) -> Hresult {
     use rusqlite::ErrorCode;
     // SQLite lengthens its shared memory by writing: no room is what keeps it from that.
@@ -264,20 +236,5 @@ fn sqlite_hresult(error: &rusqlite::Error) -> Hresult {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Hresult::DATABASE_CORRUPTED,
         Some(ErrorCode::OutOfMemory) => Hresult::OUT_OF_MEMORY,
         _ => Hresult::DISK_IO,
-    }
-}
-
-/// Says what was being done to which file when an operation failed.
-pub trait IoContext<T> {
-    /// Turns an [`io::Error`] into [`Error::Io`]; `action` is a verb such as `"read"`.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when `self` is an error.
-    fn during(self, action: &'static str, path: &Path) -> Result<T>;
-}
-
-impl<T> IoContext<T> for io::Result<T> {
-    fn during(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
     }
 }

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use certadm_files::IoContext;
 use certadm_rules::Generation;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 
 /// The folder of one CA and the names of what lies in it. Creating one touches no disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +128,7 @@ impl Folder {
     /// The generations that have an archived log in `dir`, ascending. Names in other forms are passed over.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder cannot be listed; [`Error::LogTwice`] (0xC800022C) when two names,
+    /// [`Error::File`] when the folder cannot be listed; [`Error::LogTwice`] (0xC800022C) when two names,
     /// differing in case, stand for one generation.
     pub fn logs_in(dir: &Path) -> Result<Vec<(Generation, PathBuf)>> {
         let mut logs = Vec::new();

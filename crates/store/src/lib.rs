@@ -8,9 +8,7 @@
 pub mod backup;
 pub mod chain;
 mod checkpoint;
-pub mod checksum;
 mod connect;
-pub mod durable;
 pub mod error;
 mod fields;
 pub mod folder;
@@ -18,7 +16,6 @@ mod generation;
 pub mod locks;
 pub mod log_file;
 mod marks;
-pub mod offset_io;
 mod owner;
 mod pace;
 pub mod record;

@@ -7,8 +7,9 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::folder::Folder;
+use certadm_files::IoContext;
 
 /// A lock held until it is dropped.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub(crate) fn use_database(folder: &Folder) -> Result<Held> {
     match file.try_lock_shared() {
         Ok(()) => Ok(Held { file }),
         Err(TryLockError::WouldBlock) => Err(Error::InUse { folder: folder.path().to_owned() }),
-        Err(TryLockError::Error(error)) => Err(error).during("lock", &path),
+        Err(TryLockError::Error(error)) => Ok(Err(error).during("lock", &path)?),
     }
 }
 
@@ -63,9 +64,9 @@ impl Gate {
 
     /// Runs `work` while holding the lock; waits for whoever holds it.
     pub(crate) fn hold<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.file.lock().during("lock", &self.path)?;
+        self.file.lock().during("lock", &self.path).map_err(Error::from)?;
         let result = work();
-        unlock(&self.file).during("unlock", &self.path)?;
+        unlock(&self.file).during("unlock", &self.path).map_err(Error::from)?;
         result
     }
 }
@@ -75,7 +76,7 @@ fn try_exclusive(path: &Path, refused: impl FnOnce() -> Error) -> Result<Held> {
     match file.try_lock() {
         Ok(()) => Ok(Held { file }),
         Err(TryLockError::WouldBlock) => Err(refused()),
-        Err(TryLockError::Error(error)) => Err(error).during("lock", path),
+        Err(TryLockError::Error(error)) => Ok(Err(error).during("lock", path)?),
     }
 }
 
@@ -90,5 +91,6 @@ fn unlock(file: &File) -> std::io::Result<()> {
 }
 
 fn open(path: &Path) -> Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).during("open", path)
+    let mut options = OpenOptions::new();
+    Ok(options.read(true).write(true).create(true).truncate(false).open(path).during("open", path)?)
 }

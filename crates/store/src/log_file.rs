@@ -8,13 +8,11 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use certadm_buffer::AlignedBuffer;
+use certadm_files::{AlignedBuffer, IoContext, OffsetIo, durable};
 use certadm_rules::Generation;
 
-use crate::durable;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::fields::{Put, Take};
-use crate::offset_io::OffsetIo;
 use crate::time::FileTime;
 use crate::wal::{Position, WalReader};
 
@@ -44,7 +42,7 @@ impl Signature {
     /// A new signature from the system's random source.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system gives no random bytes.
+    /// [`Error::File`] when the system gives no random bytes.
     pub fn random() -> Result<Self> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
@@ -178,7 +176,7 @@ impl LogFile {
     ///
     /// # Errors
     /// [`Error::LogDamaged`], [`Error::LogVersion`], [`Error::LogMisnamed`] (0xC8000201) when the name stands for
-    /// another generation than the header, [`Error::Io`].
+    /// another generation than the header, [`Error::File`].
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).during("open", path)?;
         let len = file.metadata().during("look at", path)?.len();
@@ -211,7 +209,7 @@ impl LogFile {
     ///
     /// # Errors
     /// [`Error::LogDamaged`] when the content differs from its hash or the page numbers are not ascending from 1 to
-    /// the database's size, [`Error::Io`], and whatever `visit` returns.
+    /// the database's size, [`Error::File`], and whatever `visit` returns.
     pub fn pages(&self, mut visit: impl FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
         let header = &self.header;
         let table_len = 4 * u64::from(header.page_count);
@@ -274,7 +272,7 @@ pub(crate) struct NewLog {
 /// folder flushed. An existing file of that name is replaced: it can only be a crashed roll's own.
 ///
 /// # Errors
-/// [`Error::LogDamaged`] when the WAL does not check, [`Error::Io`]; then nothing stands at `path` that did not before.
+/// [`Error::LogDamaged`] when the WAL does not check, [`Error::File`]; then nothing stands at `path` that did not before.
 pub(crate) fn archive(
     wal: &mut WalReader,
     from: Position,
@@ -314,7 +312,7 @@ pub(crate) fn archive(
         std::fs::remove_file(&temporary).ok(); // best effort: the write's own error is the one to report
     }
     let header = written?;
-    std::fs::rename(&temporary, path).during("rename into place", path)?;
+    durable::rename(&temporary, path)?;
     durable::sync_parent(path)?;
     Ok(header)
 }
@@ -326,7 +324,7 @@ fn write_archive(
     wal: &mut WalReader,
     describe: impl FnOnce([u8; 32]) -> LogHeader,
 ) -> Result<LogHeader> {
-    let file = File::create(path).during("create", path)?;
+    let file = durable::open_emptied(path)?;
     let mut out = std::io::BufWriter::with_capacity(BUFFER_LEN, &file);
     let mut hasher = blake3::Hasher::new();
     out.write_all(&[0; HEADER_LEN]).during("write", path)?;
@@ -344,7 +342,7 @@ fn write_archive(
     drop(out);
     let header = describe(*hasher.finalize().as_bytes());
     file.write_all_at(&header.encode(), 0).during("write", path)?;
-    file.sync_all().during("flush", path)?;
+    durable::flush(&file, path)?;
     Ok(header)
 }
 

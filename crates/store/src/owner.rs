@@ -5,13 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use certadm_files::{IoContext, durable};
 use certadm_rules::{BackupMarks, Generation, Hresult};
 use rusqlite::TransactionBehavior;
 
 use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::connect::{DatabaseConnection, DatabaseFile};
-use crate::durable;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::folder::{Folder, wal_path};
 use crate::generation::{self, Adopted, Rolled};
 use crate::locks::{self, Gate, Held};
@@ -98,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] (0x80070091) when the folder holds a database or logs, [`Error::BadName`],
-    /// [`Error::Io`].
+    /// [`Error::File`].
     pub fn create(folder: &Folder, name: &str, options: Options) -> Result<Self> {
         if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
             return Err(Error::BadName { name: name.to_owned() });
@@ -126,7 +126,7 @@ impl Store {
         for path in [wal_path(&building), crate::folder::shm_path(&building)] {
             durable::remove_if_present(&path)?;
         }
-        std::fs::rename(&building, &database).during("rename into place", &database)?;
+        durable::rename(&building, &database)?;
         durable::sync_dir(&folder.database_dir())?;
         Self::open_owned(folder, options, owned)
     }
@@ -388,7 +388,7 @@ pub(crate) fn delete_logs_below(folder: &Folder, limit: Generation) -> Result<Ve
         match std::fs::remove_file(&path) {
             Ok(()) => deleted.push((generation, bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).during("remove", &path),
+            Err(error) => return Ok(Err(error).during("remove", &path)?),
         }
     }
     durable::sync_dir(&folder.log_dir())?;

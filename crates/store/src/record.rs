@@ -7,13 +7,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use certadm_files::{IoContext, durable};
 use certadm_rules::registration::{MapEntry, RestoreRecord, StartDecision, start_decision};
 use certadm_rules::unc::{UncRoot, host_of};
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use serde::{Deserialize, Serialize};
 
-use crate::durable;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::locks;
 use crate::recovery::{self, Recovered, Registered};
@@ -49,7 +49,7 @@ pub enum Form {
 /// Reads the registration of a CA, request or record, `None` when there is none.
 ///
 /// # Errors
-/// [`Error::BadRecord`] when it is no such object, [`Error::Io`].
+/// [`Error::BadRecord`] when it is no such object, [`Error::File`].
 pub fn read(folder: &Folder) -> Result<Option<RestoreRecord>> {
     match read_file(folder.restore_request_path())? {
         None => read_file(folder.restore_record_path()),
@@ -66,7 +66,7 @@ fn read_file(path: PathBuf) -> Result<Option<RestoreRecord>> {
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).during("read", &path),
+        Err(error) => return Ok(Err(error).during("read", &path)?),
     };
     parse(&bytes).map(Some).map_err(|detail| Error::BadRecord { path, detail })
 }
@@ -108,7 +108,7 @@ pub fn parse(bytes: &[u8]) -> Result<RestoreRecord, String> {
 /// Writes the record so that a crash leaves the old one or the new one.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::File`].
 pub fn write(folder: &Folder, record: &RestoreRecord) -> Result<()> {
     write_file(&folder.restore_record_path(), record)
 }
@@ -116,12 +116,12 @@ pub fn write(folder: &Folder, record: &RestoreRecord) -> Result<()> {
 /// Writes a registration in this form; from now on it is the one that counts.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::File`].
 pub fn register(folder: &Folder, form: Form, record: &RestoreRecord) -> Result<()> {
     match form {
         Form::Record => {
             write(folder, record)?;
-            durable::remove_if_present(&folder.restore_request_path())
+            Ok(durable::remove_if_present(&folder.restore_request_path())?)
         }
         Form::Request => {
             let requests = folder.restore_requests_dir();
@@ -157,13 +157,13 @@ fn write_file(path: &Path, record: &RestoreRecord) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(&stored)
         .map_err(|error| Error::BadRecord { path: path.to_owned(), detail: error.to_string() })?;
     bytes.push(b'\n');
-    durable::replace(path, &bytes)
+    Ok(durable::replace(path, &bytes)?)
 }
 
 /// Begins a new registration: what an earlier, unfinished recovery left behind no longer counts.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::File`].
 pub fn begin(folder: &Folder, record: &RestoreRecord) -> Result<()> {
     begin_as(folder, Form::Record, record)
 }
@@ -171,7 +171,7 @@ pub fn begin(folder: &Folder, record: &RestoreRecord) -> Result<()> {
 /// Begins a new registration in this form, as [`begin`] does.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::File`].
 pub fn begin_as(folder: &Folder, form: Form, record: &RestoreRecord) -> Result<()> {
     recovery::forget(folder)?;
     register(folder, form, record)

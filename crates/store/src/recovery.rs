@@ -3,18 +3,17 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use certadm_files::{IoContext, OffsetIo, durable};
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use rusqlite::TransactionBehavior;
 
 use crate::chain::{self, Chain};
 use crate::checkpoint::{Checkpoint, CheckpointFile, Phase};
 use crate::connect::DatabaseConnection;
-use crate::durable;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::folder::{Folder, shm_path, wal_path};
 use crate::generation;
 use crate::log_file::{LogFile, Signature};
-use crate::offset_io::OffsetIo;
 use crate::schema;
 use crate::trailer::Trailer;
 use crate::wal::Position;
@@ -81,7 +80,7 @@ pub fn recover(folder: &Folder, registered: &Registered) -> Result<Recovered> {
 /// Writes the chain's pages over the image in order and cuts it to the database's size.
 ///
 /// # Errors
-/// [`Error::Io`], and the log errors should a log have changed since it was checked.
+/// [`Error::File`], and the log errors should a log have changed since it was checked.
 pub fn apply(chain: &Chain, image: &Path) -> Result<u64> {
     let file = OpenOptions::new().write(true).open(image).during("open", image)?;
     let page_size = u64::from(chain.trailer.page_size);
@@ -89,20 +88,20 @@ pub fn apply(chain: &Chain, image: &Path) -> Result<u64> {
     for log in &chain.logs {
         log.pages(|number, page| {
             written += 1;
-            file.write_all_at(page, (u64::from(number) - 1) * page_size).during("write", image)
+            Ok(file.write_all_at(page, (u64::from(number) - 1) * page_size).during("write", image)?)
         })?;
     }
     file.set_len(u64::from(chain.final_pages()) * page_size).during("cut", image)?;
-    file.sync_all().during("flush", image)?;
+    durable::flush(&file, image)?;
     Ok(written)
 }
 
 /// Takes the leftovers of a recovery away once its record says it is done.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::File`].
 pub(crate) fn forget(folder: &Folder) -> Result<()> {
-    durable::remove_if_present(&saved_trailer_path(folder))
+    Ok(durable::remove_if_present(&saved_trailer_path(folder))?)
 }
 
 /// At an ordinary start: the logs that the database still needs must be there and fit (certbcli.md 9.2, third column).
@@ -158,7 +157,7 @@ fn trailer_or_saved(folder: &Folder, database: &Path) -> Result<Trailer> {
 
 fn save_trailer(folder: &Folder, trailer: &Trailer) -> Result<()> {
     durable::create_dir(&folder.restore_requests_dir())?;
-    durable::replace(&saved_trailer_path(folder), &trailer.encode())
+    Ok(durable::replace(&saved_trailer_path(folder), &trailer.encode())?)
 }
 
 /// A damaged log above the range would stand where a new generation will be written: it gets another name, as do those
@@ -167,10 +166,10 @@ fn set_damaged_aside(registered: &Registered, last: Generation) -> Result<()> {
     for (generation, path) in Folder::logs_in(&registered.backup_logs)?.into_iter().rev() {
         if generation > last {
             let aside = path.with_extension("log.not-applied");
-            fs::rename(&path, &aside).during("rename", &path)?;
+            durable::rename(&path, &aside)?;
         }
     }
-    durable::sync_dir(&registered.backup_logs)
+    Ok(durable::sync_dir(&registered.backup_logs)?)
 }
 
 /// The first commit after recovery: a new stream of logs begins. It stays in the WAL, out of the image, so that a

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, IoContext, Result};
-use crate::offset_io::OffsetIo;
+use crate::error::{Error, Result};
+use certadm_files::{IoContext, OffsetIo};
 
 const HEADER_LEN: usize = 32;
 const FRAME_HEADER_LEN: usize = 24;
@@ -75,13 +75,13 @@ impl WalReader {
         let mut file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).during("open", path),
+            Err(error) => return Ok(Err(error).during("open", path)?),
         };
         let mut header = [0; HEADER_LEN];
         match file.read_exact(&mut header) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(error).during("read", path),
+            Err(error) => return Ok(Err(error).during("read", path)?),
         }
         let magic = be32(&header[0..4]);
         let big_endian = magic == MAGIC_LITTLE + 1;
@@ -118,7 +118,7 @@ impl WalReader {
     /// from it and goes on with them. The frame that was archived last must still be there, too.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::File`].
     pub(crate) fn resume(&self, archived: Position, last: Option<u32>) -> Result<Position> {
         let here = archived.salts == self.start.salts
             && archived.frames > 0
@@ -135,7 +135,7 @@ impl WalReader {
         match self.file.read_exact_at(&mut header, offset) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-            Err(error) => return Err(error).during("read", &self.path),
+            Err(error) => return Ok(Err(error).during("read", &self.path)?),
         }
         let salts = Salts(be32(&header[8..12]), be32(&header[12..16]));
         let checksum = Checksum(be32(&header[16..20]), be32(&header[20..24]));
@@ -184,7 +184,7 @@ impl WalReader {
     pub(crate) fn read_page(&mut self, index: u32, page: &mut [u8]) -> Result<()> {
         let frame_len = (FRAME_HEADER_LEN + self.page_size) as u64;
         let offset = HEADER_LEN as u64 + u64::from(index - 1) * frame_len + FRAME_HEADER_LEN as u64;
-        self.file.read_exact_at(page, offset).during("read", &self.path)
+        Ok(self.file.read_exact_at(page, offset).during("read", &self.path)?)
     }
 }
 

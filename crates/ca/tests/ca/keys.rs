@@ -101,10 +101,10 @@ fn damaged_files_are_refused_and_none_is_overwritten() {
         &vec![b'x'; 100_000],
     ] {
         let error = damaged(content);
-        assert!(matches!(error, Error::KeyDamaged { .. } | Error::Io { .. }), "{error}");
+        assert!(matches!(error, Error::KeyDamaged { .. } | Error::File(_)), "{error}");
     }
     let missing = CaKey::open(Path::new("/nonexistent/ca.key"), &passphrase()).unwrap_err();
-    assert!(matches!(missing, Error::Io { .. }));
+    assert!(matches!(missing, Error::File(_)));
 }
 
 #[cfg(unix)]

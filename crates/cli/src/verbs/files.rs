@@ -1,10 +1,9 @@
 //! Files that a command reads for its user, or writes for them: bounded, whole, never overwriting.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs;
 use std::path::Path;
 
-use certadm_store::error::IoContext;
+use certadm_files::{IoContext, durable};
 
 use crate::failure::Failure;
 
@@ -13,13 +12,10 @@ use crate::failure::Failure;
 /// # Errors
 /// When it cannot be read or is longer.
 pub(crate) fn read_input(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-    let mut content = Vec::new();
-    let file = File::open(path).during("open", path)?;
-    file.take(limit + 1).read_to_end(&mut content).during("read", path)?;
-    if content.len() as u64 > limit {
-        return Err(Failure::usage(format!("{} is longer than {limit} bytes", path.display())));
+    match certadm_files::read::bounded(path, limit) {
+        Err(error @ certadm_files::Error::TooLong { .. }) => Err(Failure::usage(error.to_string())),
+        other => Ok(other?),
     }
-    Ok(content)
 }
 
 /// Writes a new file; what could not be written completely does not stay.
@@ -27,17 +23,7 @@ pub(crate) fn read_input(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
 /// # Errors
 /// When the file exists or cannot be written.
 pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(certadm_ca::Error::WouldOverwrite { path: path.to_owned() }.into());
-        }
-        other => other.during("create", path)?,
-    };
-    let written = file.write_all(content).and_then(|()| file.sync_all()).during("write", path);
-    if written.is_err() {
-        fs::remove_file(path).ok(); // best effort: the write's own error is the one to report
-    }
-    Ok(written?)
+    Ok(durable::write_new(path, content).map_err(certadm_ca::Error::from)?)
 }
 
 /// Creates a folder for output files, with its parents.

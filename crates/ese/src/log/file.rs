@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use certadm_buffer::AlignedBuffer;
+use certadm_files::AlignedBuffer;
 
 use crate::bytes::{Fields, count32, index};
 use crate::code::Code;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use certadm_ese::log::chain::generation_of_name;
-use certadm_store::error::IoContext;
+use certadm_files::IoContext;
 
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, LOCATIONS_FILE};

@@ -1,6 +1,6 @@
 //! Recovery to a new file: copied, replayed, checked, and only then given its name.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use certadm_ese::Database;
@@ -8,9 +8,9 @@ use certadm_ese::finding::Severity;
 use certadm_ese::pager::FilePager;
 use certadm_ese::recovery::Outcome;
 use certadm_ese::verify::PageCounts;
+use certadm_files::unfinished::refuse_occupied;
+use certadm_files::{IoContext, Unfinished, durable};
 use certadm_rules::names::is_safe_component;
-use certadm_store::durable;
-use certadm_store::error::IoContext;
 
 use super::files::WindowsSet;
 use super::replay::{Files, tell};
@@ -46,17 +46,19 @@ pub fn recover(sets: &[WindowsSet], to: &Path, progress: &mut dyn Progress) -> R
     let target = to.join(name);
     durable::create_dir(to)?;
     refuse_occupied(&target)?;
-    let unfinished = Unfinished(to.join(format!(".{name}.unfinished-{}", std::process::id())));
-    let (outcome, pages, bytes) = write(&files, &unfinished.0, progress)?;
+    let (unfinished, file) = Unfinished::file(&target)?;
+    let (outcome, pages, bytes) = write(&files, unfinished.path(), file, progress)?;
     refuse_occupied(&target)?;
-    fs::rename(&unfinished.0, &target).during("rename into place", &target)?;
-    durable::sync_parent(&target)?;
+    unfinished.place()?;
     Ok(Recovered { database: target, bytes, outcome, pages })
 }
 
-fn write(files: &Files, path: &Path, progress: &mut dyn Progress) -> Result<(Outcome, PageCounts, u64)> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create_new(true).open(path).during("create", path)?;
+fn write(
+    files: &Files,
+    path: &Path,
+    file: File,
+    progress: &mut dyn Progress,
+) -> Result<(Outcome, PageCounts, u64)> {
     let mut output = FilePager::new(file).during("look at", path)?;
     let outcome = files.plan(|plan| plan.recover(&mut output, &mut |at| tell(at, progress)))?;
     let blame = |source| Error::Windows {
@@ -77,21 +79,5 @@ fn write(files: &Files, path: &Path, progress: &mut dyn Progress) -> Result<(Out
             code: finding.code.unwrap_or(certadm_ese::Code::DATABASE_CORRUPTED),
             problem: format!("damaged before the replay, and still so after it: {finding}"),
         })),
-    }
-}
-
-fn refuse_occupied(path: &Path) -> Result<()> {
-    if path.symlink_metadata().is_ok() {
-        return Err(Error::WouldOverwrite { path: path.to_owned() });
-    }
-    Ok(())
-}
-
-/// A file that goes away unless it was renamed.
-struct Unfinished(PathBuf);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        fs::remove_file(&self.0).ok(); // renamed as a rule; else best effort: its name says what it is
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use certadm_ese::Database;
 use certadm_ese::pager::{FilePager, Overlay, Pager};
 use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At, Step};
+use certadm_files::IoContext;
 use certadm_rules::Hresult;
-use certadm_store::error::IoContext;
 
 use super::files::WindowsSet;
 use crate::error::{Error, Result};

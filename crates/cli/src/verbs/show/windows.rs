@@ -13,9 +13,9 @@ use certadm_ese::log::{LogEnd, LogFile, LogHeader, record_name};
 use certadm_ese::pager::{FilePager, Pager};
 use certadm_ese::recovery::Plan;
 use certadm_ese::{Database, Error as EseError};
+use certadm_files::IoContext;
 use certadm_set::reader::read_locations;
 use certadm_set::windows::{Files, WindowsSet};
-use certadm_store::error::IoContext;
 use serde_json::{Value, json};
 
 use super::{Health, fact};

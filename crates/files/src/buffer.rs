@@ -13,7 +13,7 @@ pub const ALIGNMENT: usize = 4096;
 /// Bytes, zero at first, that begin at a multiple of [`ALIGNMENT`] and never move.
 ///
 /// ```
-/// # use certadm_buffer::{ALIGNMENT, AlignedBuffer};
+/// # use certadm_files::{ALIGNMENT, AlignedBuffer};
 /// let mut buffer = AlignedBuffer::new(1 << 20);
 /// assert_eq!(buffer.len(), 1 << 20);
 /// assert_eq!(buffer.as_ptr().addr() % ALIGNMENT, 0);

@@ -9,7 +9,7 @@ use twox_hash::XxHash3_128;
 /// to go on issuing while it is backed up.
 ///
 /// ```
-/// # use certadm_store::checksum::Checksum;
+/// # use certadm_files::Checksum;
 /// let mut whole = Checksum::new();
 /// whole.update(b"an image");
 /// let mut pieces = Checksum::new();

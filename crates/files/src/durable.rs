@@ -1,0 +1,276 @@
+//! File operations that survive a crash: write, flush the file, rename, flush the folder.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::error::{Error, IoContext, Result};
+
+/// Who may read a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The owner alone (mode 0600); on Windows the folder decides.
+    Owner,
+    /// Everybody, within the umask (mode 0666 without its bits); on Windows the folder decides.
+    Public,
+}
+
+/// Creates a file that is not there yet and opens it for reading and writing.
+///
+/// # Errors
+/// [`Error::Exists`] when the name is taken, by a link too; [`Error::Io`].
+pub fn open_new(path: &Path, access: Access) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    restrict(&mut options, access);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(Error::Exists { path: path.to_owned() })
+        }
+        other => other.during("create", path),
+    }
+}
+
+/// Creates a file, or empties one that is there, and opens it for writing: for a temporary name that an interrupted run
+/// may have left behind.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn open_emptied(path: &Path) -> Result<File> {
+    File::create(path).during("create", path)
+}
+
+fn restrict(options: &mut OpenOptions, access: Access) {
+    #[cfg(unix)]
+    if access == Access::Owner {
+        std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    }
+    // Windows gives a new file the rights of its folder.
+    #[cfg(not(unix))]
+    let _ = (options, access);
+}
+
+/// Writes a new file under its own name and flushes it; what could not be written completely is removed. A crash can
+/// leave a part of it: [`create`] never does, but needs a file system with hard links.
+///
+/// # Errors
+/// [`Error::Exists`], [`Error::Io`].
+pub fn write_new(path: &Path, content: &[u8]) -> Result<()> {
+    let mut file = open_new(path, Access::Public)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all()).during("write", path);
+    if written.is_err() {
+        fs::remove_file(path).ok(); // best effort: the write's own error is the one to report
+    }
+    written
+}
+
+/// Writes a new file that is there completely or not at all: temporary file, flush, name, flush of the folder. An existing
+/// file is never replaced.
+///
+/// # Errors
+/// [`Error::Exists`], [`Error::Io`].
+pub fn create(path: &Path, content: &[u8], access: Access) -> Result<()> {
+    let temporary = hidden_beside(path);
+    // Removed first, not emptied: the mode of an old file would stay.
+    remove_if_there(&temporary)?;
+    let mut file = open_new(&temporary, access)?;
+    file.write_all(content).during("write", &temporary)?;
+    flush(&file, &temporary)?;
+    // A hard link, unlike a rename, fails when the name is taken.
+    let linked = fs::hard_link(&temporary, path);
+    let removed = fs::remove_file(&temporary);
+    match linked {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(Error::Exists { path: path.to_owned() });
+        }
+        Err(error) => return Err(error).during("create", path),
+    }
+    removed.during("remove", &temporary)?;
+    sync_parent(path)
+}
+
+/// The fixed name means that what an interrupted run left behind is used up by the next one.
+fn hidden_beside(path: &Path) -> std::path::PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).during("remove", path),
+        _ => Ok(()),
+    }
+}
+
+/// Flushes a file with its data and its length.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn flush(file: &File, path: &Path) -> Result<()> {
+    file.sync_all().during("flush", path)
+}
+
+/// Flushes the data of a file, and its length as far as the data needs it; times may wait.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn flush_data(file: &File, path: &Path) -> Result<()> {
+    file.sync_data().during("flush", path)
+}
+
+/// Renames a file or folder. The caller flushes the folders concerned ([`sync_parent`]).
+///
+/// # Errors
+/// [`Error::Io`] with the new name.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).during("rename into place", to)
+}
+
+/// Flushes a folder, so that names created, renamed or removed in it are durable. Windows flushes no folders: there the
+/// file system's own journal keeps names in order, and this only makes sure that the folder is there.
+///
+/// # Errors
+/// [`Error::Io`] with the folder's path.
+pub fn sync_dir(dir: &Path) -> Result<()> {
+    #[cfg(unix)]
+    let flushed = fs::File::open(dir).and_then(|file| file.sync_all());
+    #[cfg(not(unix))]
+    let flushed = fs::read_dir(dir).map(drop);
+    flushed.during("flush", dir)
+}
+
+/// Puts `bytes` at `path` so that a reader sees the old file or the whole new one, whatever happens in between.
+///
+/// # Errors
+/// [`Error::Io`]; the old file is then untouched.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_with(path, bytes, OpenOptions::new().write(true).create(true).truncate(true))
+}
+
+/// As [`replace`], for what nobody but the owner may read: the new file has mode 0600 from its first byte on, and is never
+/// one that somebody else has put there before. On Windows the rights of the folder decide.
+///
+/// # Errors
+/// [`Error::Io`]; the old file is then untouched.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    remove_if_there(&temporary_beside(path))?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    restrict(&mut options, Access::Owner);
+    replace_with(path, bytes, &options)
+}
+
+/// Writes the file that `options` open beside `path`, and renames it.
+fn replace_with(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
+    let temporary = temporary_beside(path);
+    let placed = write_opened(&temporary, bytes, options).and_then(|()| rename(&temporary, path));
+    if placed.is_err() {
+        fs::remove_file(&temporary).ok(); // best effort: the first error is the one to report
+        return placed;
+    }
+    sync_parent(path)
+}
+
+/// Flushes the folder that holds `path`.
+///
+/// # Errors
+/// As [`sync_dir`].
+pub fn sync_parent(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => sync_dir(dir),
+        _ => sync_dir(Path::new(".")),
+    }
+}
+
+/// Removes a file if it is there and flushes its folder.
+///
+/// # Errors
+/// [`Error::Io`] unless the file was absent.
+pub fn remove_if_present(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).during("remove", path),
+    }
+}
+
+/// Creates a folder, with its parents, and flushes the folder that now names it.
+///
+/// # Errors
+/// [`Error::Io`] unless it exists afterwards.
+pub fn create_dir(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).during("create", dir)?;
+    sync_parent(dir)
+}
+
+/// The name under which a file is written before it is renamed to `path`.
+pub fn temporary_beside(path: &Path) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+fn write_opened(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
+    let mut file = options.open(path).during("create", path)?;
+    file.write_all(bytes).during("write", path)?;
+    flush(&file, path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_private_file_is_its_owners_alone_whatever_lay_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        for content in ["old", "new"] {
+            // What somebody put in the way, and what is replaced, are readable by all.
+            for name in ["secret", "secret.new"] {
+                fs::write(dir.path().join(name), "x").unwrap();
+                fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o644)).unwrap();
+            }
+            replace_private(&path, content.as_bytes()).unwrap();
+            assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), (content, 0o600));
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_put_into_place_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a-folder");
+        fs::create_dir(&path).unwrap();
+        for replace in [replace, replace_private] {
+            assert!(replace(&path, b"x").is_err());
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn create_never_overwrites() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        create(&path, b"one", Access::Owner).unwrap();
+        assert!(matches!(create(&path, b"two", Access::Owner), Err(Error::Exists { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(matches!(write_new(&path, b"three"), Err(Error::Exists { .. })));
+    }
+
+    #[test]
+    fn a_secret_is_for_its_owner_alone_even_over_an_old_leftover() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(folder.path().join(".key.new"), b"left over, readable").unwrap();
+        create(&path, b"secret", Access::Owner).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,28 @@
+//! Files that are there completely or not at all.
+//!
+//! Every other crate writes, flushes and renames through this one, so that the order that survives a crash (write, flush
+//! the file, rename, flush the folder) and the access rights of new files are decided in one place. `cargo xtask lint`
+//! refuses the system's own calls elsewhere.
+//!
+//! * [`durable`]: replacing and creating files, flushing files and folders.
+//! * [`unfinished`]: a file or folder that is built aside and goes away unless it gets its name.
+//! * [`read`]: reading a whole file that must not be large.
+//! * [`offset_io`]: reading and writing at an offset, on every system.
+//! * [`buffer`]: buffers that files are read into at full speed.
+//! * [`checksum`]: a checksum that finds accidents.
+//! * [`error`]: what failed, on which file, and the HRESULT for it.
+
+pub mod buffer;
+pub mod checksum;
+pub mod durable;
+pub mod error;
+pub mod offset_io;
+pub mod read;
+pub mod unfinished;
+
+pub use buffer::{ALIGNMENT, AlignedBuffer};
+pub use checksum::Checksum;
+pub use durable::Access;
+pub use error::{Error, IoContext, Result};
+pub use offset_io::OffsetIo;
+pub use unfinished::Unfinished;
