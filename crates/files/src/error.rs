@@ -56,7 +56,7 @@ impl Error {
                     "free some space and try again; nothing was lost"
                 }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    "run as the account that owns the files, or correct their permissions"
+                    "use an account that may write there, or another folder"
                 }
                 io::ErrorKind::NotFound => "check the path",
                 _ => "check the disk and the file's permissions",

@@ -16,7 +16,7 @@ use crate::world::{OPEN, PASSWORD, World};
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
-        assert!(began.elapsed() < Duration::from_secs(15), "{what}");
+        assert!(began.elapsed() < Duration::from_secs(120), "{what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -35,7 +35,10 @@ fn changed_session(world: &World, number: usize, change: Change) -> (Result<(), 
 
 /// A clean session, which works as soon as the one before is forgotten.
 fn clean_session(world: &World) {
-    wait_until("the CA is free again", || Object::unix(world).full_backup().is_ok());
+    wait_until("the CA is free again", || {
+        let peer = Peer::unix(world.addresses.socket.as_ref().unwrap());
+        Object::over(peer).and_then(|mut object| object.full_backup()).is_ok()
+    });
 }
 
 fn resident_bytes() -> usize {
