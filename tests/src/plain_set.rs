@@ -30,19 +30,19 @@ const COMMITTED: &str = "COMMITTED";
 pub fn take(backup: &mut Backup, full: bool, to: &Path, pause: Duration) -> Result<GenerationRange, Error> {
     fs::create_dir(to).expect("the set's folder can be created");
     if full {
-        take_image(backup, to, pause)?;
+        take_image(backup, to, || std::thread::sleep(pause))?;
     }
     take_logs(backup, to)
 }
 
-/// Copies the image of a full backup into the folder `to`.
+/// Copies the image of a full backup into the folder `to`, and calls `between` after each piece.
 ///
 /// # Errors
 /// The store's.
 ///
 /// # Panics
 /// As [`take`].
-pub fn take_image(backup: &Backup, to: &Path, pause: Duration) -> Result<(), Error> {
+pub fn take_image(backup: &Backup, to: &Path, mut between: impl FnMut()) -> Result<(), Error> {
     let mut image = backup.open_image()?;
     let mut file = File::create_new(to.join(IMAGE)).expect("the image's copy can be created");
     let mut buffer = vec![0; 40_000]; // no multiple of a page
@@ -54,7 +54,7 @@ pub fn take_image(backup: &Backup, to: &Path, pause: Duration) -> Result<(), Err
         }
         left -= len as u64;
         file.write_all(&buffer[..len]).expect("the image's copy can be written");
-        std::thread::sleep(pause);
+        between();
     }
     assert_eq!(left, 0, "the image has the size it announced");
     Ok(())
