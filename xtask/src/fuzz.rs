@@ -14,8 +14,12 @@ use crate::process;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 
-/// How long each target is fuzzed unless somebody says otherwise.
+/// How long `cargo xtask fuzz` takes for each target unless somebody says otherwise.
 pub(crate) const DEFAULT_SECONDS: u32 = 30;
+
+/// How long the test command fuzzes each target unless somebody says otherwise: it looks for what a change broke at once;
+/// `cargo xtask fuzz` looks longer.
+pub(crate) const SMOKE_SECONDS: u32 = 5;
 
 /// The most targets at a time: together they may use what [`LIMITS`] gives one of them, times this.
 const MOST_AT_A_TIME: usize = 4;

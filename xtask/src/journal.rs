@@ -17,11 +17,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Runs a step that counts its own tests.
+    /// Runs a step that counts its own tests, also after one that failed: no step hides what the next would say.
     pub(crate) fn step(&mut self, name: &'static str, run: impl FnOnce() -> Result<Outcome>) {
-        if self.failed {
-            return;
-        }
         println!("\n==== {name}");
         let start = Instant::now();
         let (tally, ended) = run().unwrap_or_else(|failure| (Tally::ONE_FAILED, Err(failure)));

@@ -1,8 +1,7 @@
 //! `cargo xtask`: the one test command, and the few other chores of this repository.
 //!
 //! [`mod@test`] is the table of contents: every step of the test command in its order. The other modules hold one concern
-//! each. Nothing here knows how a test works; it only runs the tools, counts what they say, and stops at the first that
-//! fails.
+//! each. Nothing here knows how a test works; it only runs the tools and counts what they say.
 
 mod durability;
 mod failure;
@@ -41,7 +40,7 @@ usage: cargo xtask <verb>
 
 environment of `test`:
 
-  CERTADM_FUZZ_SECONDS=N   seconds for each fuzz target (30)
+  CERTADM_FUZZ_SECONDS=N   seconds for each fuzz target (5)
   CERTADM_DENY=1           install cargo-deny if it is missing; when installed, it always runs
 ";
 

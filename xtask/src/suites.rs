@@ -51,15 +51,13 @@ pub(crate) fn test(workspace: &Workspace, installed: &Installed) -> Result<Outco
     } else {
         &[&["test", "--locked", "--workspace", "--no-fail-fast"]]
     };
-    let mut total = Tally::default();
+    let (mut total, mut all_ended) = (Tally::default(), Ok(()));
     for arguments in runs {
         let (tally, ended) = count(workspace, arguments, installed.python.as_deref())?;
         total += tally;
-        if ended.is_err() {
-            return Ok((total, ended));
-        }
+        all_ended = all_ended.and(ended);
     }
-    Ok((total, Ok(())))
+    Ok((total, all_ended))
 }
 
 /// The tests that [`test()`] skipped because they need foreign peers.
