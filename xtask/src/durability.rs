@@ -1,9 +1,7 @@
 //! Files are created, flushed and renamed in `crates/files` alone: one place decides the order that survives a crash.
 
-use std::path::{Path, PathBuf};
-
 use crate::failure::{Context, Failure, Result};
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 /// The system's own calls that product code leaves to `crates/files`.
 const CALLS: &[&str] =
@@ -21,7 +19,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 /// When there are any; each is named with file and line.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let mut found = Vec::new();
-    for file in sources(&workspace.path("crates"))? {
+    for file in workspace::files_below(&workspace.path("crates"), &["rs"])? {
+        if !file.components().any(|part| part.as_os_str() == "src") {
+            continue;
+        }
         let name = file.strip_prefix(workspace.path("")).unwrap_or(&file).display().to_string();
         if EXCEPTIONS.iter().any(|(place, _)| name.contains(place)) {
             continue;
@@ -33,26 +34,6 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new(format!("these calls belong to crates/files:\n{}", found.join("\n"))))
-}
-
-/// Every Rust file below a `src` folder of the crates.
-fn sources(crates: &Path) -> Result<Vec<PathBuf>> {
-    let mut folders: Vec<PathBuf> = vec![crates.to_owned()];
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).context(format_args!("cannot list {}", folder.display()))? {
-            let path = entry.context(format_args!("cannot list {}", folder.display()))?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs")
-                && path.components().any(|part| part.as_os_str() == "src")
-            {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// The calls in the product code of one file, with their line numbers; comments do not count.

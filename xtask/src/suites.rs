@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::citations;
 use crate::durability;
 use crate::failure::Result;
 use crate::journal::Outcome;
@@ -38,6 +39,7 @@ pub(crate) fn format(workspace: &Workspace, how: Formatting) -> Result<()> {
 /// The rules of this repository that clippy does not know, then clippy over every target, with warnings as errors.
 pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
     durability::check(workspace)?;
+    citations::check(workspace)?;
     workspace.run_cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 

@@ -85,3 +85,28 @@ impl Workspace {
         std::fs::read_to_string(self.path(relative)).context(format_args!("cannot read {relative}"))
     }
 }
+
+/// Every file below a folder whose name has one of these endings, sorted. What is hidden or built is left out.
+///
+/// # Errors
+/// When a folder cannot be listed.
+pub(crate) fn files_below(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut folders = vec![folder.to_owned()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).context(format_args!("cannot list {}", folder.display()))? {
+            let entry = entry.context(format_args!("cannot list {}", folder.display()))?;
+            let (name, path) = (entry.file_name(), entry.path());
+            if path.is_dir() {
+                let name = name.to_string_lossy();
+                if !name.starts_with('.') && !name.starts_with("target") {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|ending| endings.iter().any(|wanted| ending == *wanted)) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
