@@ -37,7 +37,7 @@ const RUST_FLAGS: &[&str] = &[
 ];
 
 /// libFuzzer options: ten seconds for one input are a hang, and no input of a few kilobytes is worth an allocation of
-/// 64 MiB or a process of 1 GiB (design.md, invariant 7).
+/// 64 MiB or a process of 1 GiB (ARCHITECTURE.md, invariant 7).
 const LIMITS: &[&str] = &["-timeout=10", "-malloc_limit_mb=64", "-rss_limit_mb=1024", "-detect_leaks=0"];
 
 /// Reads a number of seconds that somebody typed.

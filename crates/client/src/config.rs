@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::name::{ServerName, own_host_name};
 use crate::target::{Endpoint, Target, Timeouts};
 
-/// Where the service's socket is unless something says otherwise (design.md "The command").
+/// Where the service's socket is unless something says otherwise (docs/remote.md, "client.toml").
 pub const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
 /// The port of an object resolver (wire.md 1.5).
 pub const RESOLVER_PORT: u16 = 135;

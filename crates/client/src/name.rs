@@ -1,4 +1,4 @@
-//! How a user names a server (certbcli.md D6, design.md "The command").
+//! How a user names a server (certbcli.md D6; docs/remote.md, "How a server is named").
 
 use std::fmt;
 use std::net::IpAddr;

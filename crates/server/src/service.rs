@@ -32,7 +32,7 @@ use crate::transport::Stream;
 use crate::users::{Accounts, UserFile};
 use crate::wake::{self, Wake, Woken};
 
-/// Where the socket is when nobody says otherwise (design.md).
+/// Where the socket is when nobody says otherwise (docs/remote.md, "client.toml").
 const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
 /// How long the service waits for callers before it looks after other things.
 const TICK: Duration = Duration::from_millis(200);

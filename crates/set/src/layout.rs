@@ -1,4 +1,4 @@
-//! Where the parts of a set lie (design.md, "A backup set on disk"; certbcli.md 10.1).
+//! Where the parts of a set lie (docs/set-format.md, "A backup set"; certbcli.md 10.1).
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! The checkpoint file, `edb.chk`: which generation is current, which the database file needs, and which WAL is expected.
 //!
 //! One sealed block of [`LEN`] bytes, written in place under the commit lock and flushed. A torn one does not check;
-//! the owner then tells from the database and the logs (design.md, "Foreign checkpoint").
+//! the owner then tells from the database and the logs (docs/store-format.md, "Foreign checkpoint").
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -1,4 +1,4 @@
-//! Where everything of one CA lies: the service's folder (design.md, "The embedded store").
+//! Where everything of one CA lies: the service's folder (docs/store-format.md, "The embedded database on disk").
 
 use std::ffi::OsString;
 use std::fs;

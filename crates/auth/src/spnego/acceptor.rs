@@ -119,7 +119,7 @@ fn challenge(
 }
 
 /// Takes AUTHENTICATE and the client's mechListMIC, and answers with ours. NTLM first: without a proven secret no field of
-/// this token means anything (dependencies.md 2.2, defect 2).
+/// this token means anything (wire.md 2.13).
 fn finish(server: ChallengedServer, negotiation: &Negotiation, token: &[u8]) -> Result<Step, AuthError> {
     let resp = client_resp(token)?;
     let authenticate =

@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// RFC 4178 4.2.2: every field is optional, negState too (dependencies.md 2.2, defect 3).
+    /// RFC 4178 4.2.2: every field is optional, negState too; impacket leaves it out.
     #[test]
     fn a_resp_without_state_parses() {
         let resp = hex("a109 3007 a205 0403 010203");

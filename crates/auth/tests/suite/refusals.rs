@@ -1,4 +1,5 @@
-//! What the acceptor must refuse, and what it must not: every defect of dependencies.md 2.2, every rule of wire.md 2.12, 2.13.
+//! What the acceptor must refuse, and what it must not: every rule of wire.md 2.12, 2.13, and the defects that other
+//! acceptors were found to have, numbered below.
 
 use certadm_auth::{AccountName, AuthError, AuthType, Established, Level, SealError, Step};
 
@@ -126,7 +127,7 @@ fn each_required_flag_is_enforced_in_both_messages() {
     }
 }
 
-/// Defect 6, the other half: what our challenge says, and the pair that it must not contain (dependencies.md 2.2, end).
+/// Defect 6, the other half: what our challenge says, and the pair that it must not contain (wire.md 2.12).
 #[test]
 fn the_challenge_is_ours() {
     let mut server = acceptor(AuthType::Ntlm);
