@@ -62,7 +62,8 @@ fn stranger_looks(dir: &Path) {
     assert!(status.success());
 }
 
-/// docs/store-format.md, "The locks of SQLite": a descriptor of the database closed anywhere in the owner's process would drop SQLite's locks.
+/// docs/store-format.md, "The locks of SQLite": a descriptor of the database closed anywhere in the owner's process would
+/// drop SQLite's locks.
 #[test]
 fn sqlites_locks_survive_a_whole_backup_and_keep_strangers_from_the_log() {
     let scratch = certadm_tests::scratch();

@@ -31,7 +31,7 @@ usage: cargo xtask <verb>
   test                     set-up, format, lint, every test, Windows, fuzz smoke, licences, documentation
   setup                    only the set-up: look for what the suites need, install what is missing
   fmt                      format everything in place
-  lint                     the citations of docs/spec and the other rules of this repository, then clippy with warnings as errors
+  lint                     citations and the other rules of this repository, then clippy with warnings as errors
   fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (30 s)
   lock                     bring fuzz/Cargo.lock in line with Cargo.lock
   install --prefix DIR     command, C library, header, manual pages, completions and unit (--profile dev: a debug build)

@@ -99,7 +99,7 @@ pub(crate) fn files_below(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf
             let (name, path) = (entry.file_name(), entry.path());
             if path.is_dir() {
                 let name = name.to_string_lossy();
-                if !name.starts_with('.') && !name.starts_with("target") {
+                if !name.starts_with('.') && name != "target" && !name.starts_with("target-") {
                     folders.push(path);
                 }
             } else if path.extension().is_some_and(|ending| endings.iter().any(|wanted| ending == *wanted)) {

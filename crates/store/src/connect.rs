@@ -19,8 +19,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The database file, open for raw reads for as long as any connection of this process is.
 ///
 /// POSIX record locks belong to the process and the file: closing *any* descriptor of the database drops the locks
-/// that SQLite holds on it (docs/store-format.md, "The locks of SQLite"). So there is one descriptor a file, shared through a registry, and
-/// every [`DatabaseConnection`] holds it beyond its own SQLite connection.
+/// that SQLite holds on it (docs/store-format.md, "The locks of SQLite"). So there is one descriptor a file, shared
+/// through a registry, and every [`DatabaseConnection`] holds it beyond its own SQLite connection.
 #[derive(Debug)]
 pub(crate) struct DatabaseFile {
     file: File,
