@@ -106,7 +106,7 @@ class Connection(DCOMConnection):
         get = lambda name: getattr(self, "_DCOMConnection__" + name)
         rpc = transport.DCERPCTransportFactory("ncacn_ip_tcp:%s[%d]" % (get("target"), self.port))
         rpc.set_credentials(get("userName"), get("password"), get("domain"))
-        rpc.set_connect_timeout(20)
+        rpc.set_connect_timeout(120)
         portmap = rpc.get_dce_rpc()
         portmap.set_auth_level(get("authLevel"))
         portmap.connect()

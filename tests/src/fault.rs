@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// No process under test may take longer than this; one that does hangs.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// What happens to the k-th file operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ pub fn rows(ca: &Path) -> Rows {
         .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .expect("no checkpoint on close");
     connection.pragma_update(None, "wal_autocheckpoint", 0).expect("no checkpoint");
-    connection.busy_timeout(std::time::Duration::from_secs(10)).expect("a timeout");
+    connection.busy_timeout(std::time::Duration::from_secs(60)).expect("a timeout");
     let integrity: String =
         connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("integrity_check runs");
     assert_eq!(integrity, "ok", "integrity_check of {}", path.display());

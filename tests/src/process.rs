@@ -47,7 +47,7 @@ impl Process {
     pub fn stop(mut self) {
         drop(self.child.stdin.take());
         let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(60) {
+        while started.elapsed() < Duration::from_secs(120) {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
                 assert!(status.success(), "{} ended with {status}", self.name);
                 return;

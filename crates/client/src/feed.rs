@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(10);
+    const LONG: Duration = Duration::from_secs(60);
 
     fn connected() -> (Feed, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

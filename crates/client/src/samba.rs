@@ -81,7 +81,7 @@ impl Samba {
         write!(smbpasswd.stdin.take().unwrap(), "{PASSWORD}\n{PASSWORD}\n").unwrap();
         assert!(smbpasswd.wait().unwrap().success());
         let child = as_root("timeout")
-            .args(["120", "/usr/libexec/samba/samba-dcerpcd", "--foreground", "--libexec-rpcds"])
+            .args(["600", "/usr/libexec/samba/samba-dcerpcd", "--foreground", "--libexec-rpcds"])
             .arg("--configfile")
             .arg(dir.path().join("smb.conf"))
             .stdin(Stdio::null())
@@ -92,7 +92,7 @@ impl Samba {
         let samba = Self { dir, address, child };
         let begun = Instant::now();
         while TcpStream::connect((address, 135)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "Samba does not listen; it needs root");
+            assert!(begun.elapsed() < Duration::from_secs(120), "Samba does not listen; it needs root");
             std::thread::sleep(Duration::from_millis(50));
         }
         samba
@@ -100,7 +100,7 @@ impl Samba {
 
     fn connect(&self, port: u16) -> Connection {
         let seconds = Duration::from_secs;
-        let timeouts = Timeouts { connect: seconds(10), call: seconds(20), ..Timeouts::default() };
+        let timeouts = Timeouts { connect: seconds(60), call: seconds(60), ..Timeouts::default() };
         let stream = Stream::tcp(&self.address.to_string(), port, timeouts.connect).unwrap();
         Connection::over(stream, "Samba".to_owned(), timeouts).unwrap()
     }

@@ -43,6 +43,15 @@ fn serials(folder: &Folder) -> Vec<u32> {
     serials
 }
 
+/// Waits until `done`, for up to two minutes: the machine may be busy.
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !done() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(120), "{what}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 /// Reads the image slowly, so that commits and rolls go on meanwhile.
 fn copy_image(backup: &Backup, to: &Path) {
     let mut image = backup.open_image().unwrap();
@@ -129,7 +138,8 @@ fn everything_committed_before_the_logs_were_listed_comes_back() {
             })
         })
         .collect();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let committed = || acknowledged.lock().unwrap().len();
+    wait_until("the writers commit", || committed() > 100);
 
     let set = dir.path().join("set");
     fs::create_dir(&set).unwrap();
@@ -137,9 +147,10 @@ fn everything_committed_before_the_logs_were_listed_comes_back() {
     assert!(
         matches!(store.begin_backup(BackupType::Full), Err(Error::Backup(code)) if code == Hresult::BACKUP_IN_PROGRESS)
     );
+    let begun_in = store.current_generation().number();
     let mut image_then_logs = backup.open_image().unwrap();
     image_then_logs.read(&mut [0; 8192]).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    wait_until("logs roll beside the backup", || store.current_generation().number() > begun_in + 4);
     copy_backup_logs_checked(&mut backup, &set, &acknowledged);
     let must_be_there: Vec<u32> = {
         let mut list = fs::read_to_string(set.join("ledger"))
@@ -160,7 +171,8 @@ fn everything_committed_before_the_logs_were_listed_comes_back() {
     );
 
     // More commits, then logs only.
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    let before = committed();
+    wait_until("the writers go on", || committed() > before + 50);
     let mut incremental = store.begin_backup(BackupType::LogsOnly).unwrap();
     let before: Vec<u32> = acknowledged.lock().unwrap().clone();
     copy_logs(&mut incremental, &set);

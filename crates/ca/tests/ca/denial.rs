@@ -1,5 +1,7 @@
 //! What is not issued, and what the database says of it.
 
+use std::time::Duration;
+
 use certadm_ca::{DenialReason, Error, Request, Terms};
 use certadm_store::FileTime;
 
@@ -178,7 +180,7 @@ fn hostile_shapes_end_quickly() {
         let kind = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14").to_der().unwrap();
         wrap(Tag::Sequence, [kind, wrap(Tag::Set, list)].concat())
     };
-    let started = std::time::Instant::now();
+    let started = processor_time();
     let parse = |der: Vec<u8>| Request::parse(&der).map(|_| ()).map_err(|error| error.to_string());
     assert_eq!(parse(request(subject.clone(), attributes(64))), Ok(()));
     assert_eq!(parse(request(rdn(200), Vec::new())), Ok(()));
@@ -195,5 +197,11 @@ fn hostile_shapes_end_quickly() {
         let error = parse(der).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
-    assert!(started.elapsed().as_secs() < 5);
+    assert!(processor_time() - started < Duration::from_secs(5));
+}
+
+/// What this thread has had of a processor: unlike the time of day, it does not grow while others are busy.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
 }

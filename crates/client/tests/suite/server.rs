@@ -178,8 +178,8 @@ impl Server {
             password_file: None,
             flavour: Flavour::NtlmAsNegotiate,
             timeouts: Timeouts {
-                connect: Duration::from_secs(5),
-                call: Duration::from_secs(5),
+                connect: Duration::from_secs(60),
+                call: Duration::from_secs(60),
                 ..Timeouts::default()
             },
         }

@@ -61,13 +61,13 @@ struct Security {
 impl Peer {
     pub(crate) fn tcp(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
         stream.set_nodelay(true).unwrap();
         Self::over(Box::new(stream))
     }
 
     pub(crate) fn unix(path: &Path) -> Self {
-        Self::unix_with_patience(path, Duration::from_secs(20))
+        Self::unix_with_patience(path, Duration::from_secs(120))
     }
 
     /// One that waits so long for an answer.

@@ -3,7 +3,7 @@
 use certadm_wire::csra::Request;
 
 use crate::peer::{Object, prepare};
-use crate::world::World;
+use crate::world::{World, wait_until};
 
 const UNEXPECTED: u32 = 0x8000_FFFF;
 const SEQUENCE: u32 = 0xC800_0209;
@@ -120,18 +120,17 @@ fn reach(world: &World, state: State) -> (Object, Paths) {
             // The connection that drove it goes; another one of the same caller finds it failed. One that calls
             // before the service has noticed drives the session itself, and has to go as well.
             let (ipid, oid, rem_unknown) = (object.ipid, object.oid, object.rem_unknown);
-            let mut losses = 0;
-            loop {
-                drop(object);
-                std::thread::sleep(std::time::Duration::from_millis(20));
-                object = Object::unix(world);
-                (object.ipid, object.oid, object.rem_unknown) = (ipid, oid, rem_unknown);
-                if object.code(&Request::BackupGetAttachmentInformation) == CANCELLED {
-                    break;
-                }
-                losses += 1;
-                assert!(losses < 100, "the service never notices that a connection is gone");
-            }
+            drop(object);
+            let mut next = None;
+            wait_until("the service notices that a connection is gone", || {
+                drop(next.take());
+                let mut other = Object::unix(world);
+                (other.ipid, other.oid, other.rem_unknown) = (ipid, oid, rem_unknown);
+                let code = other.code(&Request::BackupGetAttachmentInformation);
+                next = Some(other);
+                code == CANCELLED
+            });
+            object = next.expect("the wait ended with one");
         }
         _ => {}
     }

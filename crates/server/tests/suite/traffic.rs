@@ -1,7 +1,9 @@
 //! Hostile and broken traffic: the service stays up and bounded, and frees what its callers leave behind.
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use certadm_server::Limits;
@@ -10,16 +12,7 @@ use certadm_wire::dcom::{Iid, Oid, ResolverRequest, ResolverResponse, SetId};
 use certadm_wire::ndr::{ByteOrder, Reader, Writer};
 
 use crate::peer::{Change, Failed, Object, Peer, prepare};
-use crate::world::{OPEN, PASSWORD, World};
-
-/// Waits until `done`, for a few seconds.
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < Duration::from_secs(120), "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+use crate::world::{OPEN, PASSWORD, World, wait_until};
 
 /// A session over the Unix socket, one of its PDUs changed: how it ended, and how many PDUs were sent.
 fn changed_session(world: &World, number: usize, change: Change) -> (Result<(), Failed>, usize) {
@@ -41,6 +34,12 @@ fn clean_session(world: &World) {
     });
 }
 
+/// The memory is that of the whole process, so the tests that measure it take turns.
+fn measuring() -> MutexGuard<'static, ()> {
+    static MEASURING: Mutex<()> = Mutex::new(());
+    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn resident_bytes() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
@@ -50,6 +49,7 @@ fn resident_bytes() -> usize {
 /// every byte, every header byte set to its extremes, lengths that lie, random bytes.
 #[test]
 fn five_thousand_changed_messages() {
+    let _turn = measuring();
     let world = World::with(OPEN, Limits { session_idle: Duration::from_secs(2), ..Limits::default() });
     let (clean, pdus) = changed_session(&world, usize::MAX, Box::new(|_| {}));
     assert_eq!(clean, Ok(()));
@@ -224,6 +224,8 @@ fn a_connection_cut_after_every_message() {
 
 #[test]
 fn slow_and_silent_callers_are_given_up() {
+    // Long enough for a busy machine, and shorter than the 30 s that the service takes when nobody sets its limits.
+    const BOUND: Duration = Duration::from_secs(25);
     let limits = Limits {
         handshake: Duration::from_millis(700),
         pdu: Duration::from_millis(500),
@@ -234,13 +236,13 @@ fn slow_and_silent_callers_are_given_up() {
     let mut silent = Peer::tcp(world.addresses.resolver);
     let began = Instant::now();
     assert!(silent.receive().is_none());
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < BOUND);
     // a byte now and then
     let mut slow = Peer::tcp(world.addresses.exporter);
     let began = Instant::now();
     while slow.send_bytes(&[5]) {
         std::thread::sleep(Duration::from_millis(50));
-        assert!(began.elapsed() < Duration::from_secs(5));
+        assert!(began.elapsed() < BOUND);
     }
     // questions without proof keep nobody alive
     let mut chatty = Peer::tcp(world.addresses.resolver);
@@ -248,7 +250,7 @@ fn slow_and_silent_callers_are_given_up() {
     let began = Instant::now();
     while chatty.request(0, 5, None, &[]).is_ok() {
         std::thread::sleep(Duration::from_millis(50));
-        assert!(began.elapsed() < Duration::from_secs(5));
+        assert!(began.elapsed() < BOUND);
     }
     wait_until("the connections are gone", || world.stopper.load().0 == 0);
 }
@@ -256,14 +258,25 @@ fn slow_and_silent_callers_are_given_up() {
 #[test]
 fn a_thousand_idle_connections_shut_nobody_out() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let _turn = measuring();
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
-    let limits = Limits { connections: 64, ..Limits::default() };
+    // None of them ends by itself before all are met.
+    let handshake = Duration::from_secs(600);
+    let limits = Limits { connections: 64, handshake, ..Limits::default() };
     let world = World::with(OPEN, limits);
     let before = resident_bytes();
     let idle: Vec<TcpStream> =
         (0..1000).map(|_| TcpStream::connect(world.addresses.exporter).unwrap()).collect();
-    wait_until("they are met", || world.stopper.load().0 == limits.connections);
+    // All of them, or those that are still to be met would push out the caller that logs on through another port.
+    idle.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
+    let has_ended = |mut stream: &TcpStream| match stream.read(&mut [0]) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    };
+    let ended = || idle.iter().filter(|stream| has_ended(stream)).count();
+    wait_until("they are met", || limits.connections + ended() == idle.len());
+    assert_eq!(world.stopper.load().0, limits.connections);
     let mut object = Object::tcp(&world, "operator");
     assert_eq!(object.full_backup(), Ok(()));
     assert!(world.stopper.load().0 <= limits.connections);
@@ -291,8 +304,8 @@ fn one_caller_has_only_so_many_connections() {
 #[test]
 fn objects_that_nobody_pings_are_forgotten() {
     let limits = Limits {
-        object_idle: Duration::from_secs(2),
-        ping_period: Duration::from_millis(700),
+        object_idle: Duration::from_secs(6),
+        ping_period: Duration::from_secs(2),
         lost_client: Duration::from_secs(60),
         ..Limits::default()
     };
@@ -315,11 +328,10 @@ fn objects_that_nobody_pings_are_forgotten() {
     assert_eq!(forgotten.code(&Request::GetServerState { authority: None }), 0);
     let (set, status) = ping(SetId(0), 1, vec![pinged.oid], Vec::new());
     assert_eq!((status, set == SetId(0)), (0, false));
-    for _ in 0..8 {
-        std::thread::sleep(Duration::from_millis(500));
+    wait_until("only the pinged object lives", || {
         assert_eq!(ping(set, 1, Vec::new(), Vec::new()).1, 0);
-    }
-    assert_eq!(world.stopper.load().1, 1, "only the pinged object lives");
+        world.stopper.load().1 == 1
+    });
     let state = Request::GetServerState { authority: None };
     assert_eq!(forgotten.call(&state), Err(Failed::Fault(0x8001_0108)));
     assert_eq!(pinged.code(&state), 0);
@@ -330,15 +342,15 @@ fn objects_that_nobody_pings_are_forgotten() {
 
 #[test]
 fn a_backup_ends_with_its_idle_time_and_with_its_object() {
-    let limits = Limits { session_idle: Duration::from_secs(1), ..Limits::default() };
+    // The second caller has to ask before the first one's time is over, on a busy machine too.
+    let limits = Limits { session_idle: Duration::from_secs(5), ..Limits::default() };
     let world = World::with(OPEN, limits);
     let mut idle = Object::tcp(&world, "operator");
-    assert_eq!(idle.code(&prepare(0)), 0);
     let mut other = Object::tcp(&world, "other");
+    assert_eq!(idle.code(&prepare(0)), 0);
     assert_eq!(other.code(&prepare(0)), 0xC800_01F9);
-    std::thread::sleep(Duration::from_millis(2500));
+    wait_until("the idle backup has ended", || other.code(&prepare(0)) == 0);
     assert_eq!(idle.code(&Request::BackupGetAttachmentInformation), 0xC800_0321);
-    assert_eq!(other.code(&prepare(0)), 0);
     // release of the last reference
     let release =
         certadm_wire::dcom::RemUnknownRequest::Release(vec![certadm_wire::dcom::InterfaceReferences {

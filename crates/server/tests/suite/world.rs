@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use certadm_auth::NtHash;
 use certadm_ca::{RolesConfig, ServiceConfig};
@@ -27,6 +28,15 @@ pub(crate) const USERS: [(&str, Roles); 8] = [
 
 /// Remote backup allowed; everything else as by default.
 pub(crate) const OPEN: InterfaceFlags = InterfaceFlags::from_bits(0x601);
+
+/// Waits until `done`, for up to two minutes: the machine may be busy.
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < Duration::from_secs(120), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 pub(crate) struct World {
     pub(crate) dir: TempDir,
