@@ -70,3 +70,34 @@ impl Journal {
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Failure;
+
+    #[test]
+    fn a_failed_step_hides_no_later_one() {
+        let mut journal = Journal::default();
+        journal.check("first", || Err(Failure::new("it fails")));
+        let mut ran = false;
+        journal.check("second", || {
+            ran = true;
+            Ok(())
+        });
+        assert!(ran);
+        let sum = journal.steps.iter().fold(Tally::default(), |mut sum, (_, _, tally)| {
+            sum += *tally;
+            sum
+        });
+        assert_eq!(sum, Tally { passed: 1, failed: 1, skipped: 0 });
+        assert!(format!("{:?}", journal.close(0)) == format!("{:?}", ExitCode::FAILURE));
+    }
+
+    #[test]
+    fn what_needs_a_failed_set_up_is_not_begun() {
+        let mut journal = Journal::default();
+        assert!(journal.prepare("set-up", || Err::<(), _>(Failure::new("it fails"))).is_none());
+        assert!(journal.failed);
+    }
+}

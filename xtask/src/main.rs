@@ -28,7 +28,8 @@ use workspace::Workspace;
 const HELP: &str = "\
 usage: cargo xtask <verb>
 
-  test                     set-up, format, lint, every test, Windows, fuzz smoke, licences, documentation
+  test                     set-up, format, lint, licences, every test, Windows, fuzz smoke, documentation; a step that
+                           fails does not keep the later ones from running, but for the set-up
   setup                    only the set-up: look for what the suites need, install what is missing
   fmt                      format everything in place
   lint                     citations and the other rules of this repository, then clippy with warnings as errors
@@ -42,6 +43,7 @@ usage: cargo xtask <verb>
 environment of `test`:
 
   CERTADM_FUZZ_SECONDS=N   seconds for each fuzz target (5)
+  CERTADM_C_LOOPS=N        backups that a C program begins and ends one after the other (10000)
   CERTADM_DENY=1           install cargo-deny if it is missing; when installed, it always runs
 ";
 

@@ -7,8 +7,9 @@ use crate::journal::Journal;
 use crate::workspace::Workspace;
 use crate::{fuzz, licences, setup, suites, windows};
 
-/// Runs every step, whether those before it failed or not; only a failed set-up ends the run. The last line printed is `N passed, N failed`, and `, N skipped` when there are some;
-/// format, lint, licences, documentation and each fuzz target count as one test each.
+/// Runs every step, whether those before it failed or not; only a failed set-up ends the run. The last line printed is
+/// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, documentation and each fuzz target
+/// count as one test each.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let fuzz_seconds = match std::env::var("CERTADM_FUZZ_SECONDS") {
         Ok(text) => fuzz::seconds(&text)?,
