@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-/// The `certadm` binary: `CERTADM_BIN`, or the one that cargo builds, now, into the target folder of the driver `near`.
+/// The `certadm` binary: `CERTADM_BIN`, which `cargo xtask test` sets, or the one that cargo builds, now, into the target
+/// folder of the driver `near`.
 ///
 /// # Panics
 /// When cargo cannot build it.

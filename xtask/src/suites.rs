@@ -1,6 +1,6 @@
 //! Format, lint, tests, documentation: what cargo itself runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::citations;
 use crate::durability;
@@ -16,6 +16,9 @@ const INTEROP: &[&str] = &["certadm-ese", "certadm-auth", "certadm-client", "cer
 
 /// Where the interop tests find the interpreter with the Python peers.
 const PYTHON_VARIABLE: &str = "CERTADM_PYTHON";
+
+/// Where tests of other packages find the command. Without it each of them has cargo build it.
+pub(crate) const COMMAND_VARIABLE: &str = "CERTADM_BIN";
 
 /// Whether to change badly formatted files or to object to them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -81,8 +84,15 @@ pub(crate) fn documentation(workspace: &Workspace) -> Result<()> {
     process::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
+/// The command as the tests' own build makes it.
+pub(crate) fn command(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("debug/certadm")
+}
+
+/// Runs tests. Cargo makes the command, for the tests of its own package, before any test begins.
 fn count(workspace: &Workspace, arguments: &[&str], python: Option<&Path>) -> Result<Outcome> {
     let mut cargo = workspace.cargo(arguments);
+    cargo.env(COMMAND_VARIABLE, command(workspace));
     if let Some(python) = python {
         cargo.env(PYTHON_VARIABLE, python);
     }

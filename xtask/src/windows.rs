@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 use crate::failure::{Context, Failure, Result};
 use crate::journal::{Journal, Outcome};
 use crate::workspace::Workspace;
-use crate::{process, setup};
+use crate::{process, setup, suites};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 const CARGO: &str = "/usr/bin/cargo";
@@ -147,6 +147,7 @@ fn try_out(workspace: &Workspace, folder: &Path, bundle: &Path) -> Result<Outcom
     let mut cargo =
         workspace.cargo(&["test", "--locked", "--no-fail-fast", "--workspace", "--test", "suite"]);
     cargo.args(["--", "--ignored", "windows::"]);
+    cargo.env(suites::COMMAND_VARIABLE, suites::command(workspace));
     let outcome = process::count(cargo.env(BUNDLE_VARIABLE, bundle).env(PREFIX_VARIABLE, &prefix))?;
     if outcome.0.run() == 0 && outcome.1.is_ok() {
         return Err(Failure::new("no test for Windows was found in certadm-ffi"));
