@@ -4,6 +4,7 @@
 //! each. Nothing here knows how a test works; it only runs the tools and counts what they say.
 
 mod citations;
+mod deny;
 mod durability;
 mod failure;
 mod fuzz;
@@ -44,7 +45,6 @@ environment of `test`:
 
   CERTADM_FUZZ_SECONDS=N   seconds for each fuzz target (5)
   CERTADM_C_LOOPS=N        backups that a C program begins and ends one after the other (10000)
-  CERTADM_DENY=1           install cargo-deny if it is missing; when installed, it always runs
 ";
 
 fn main() -> ExitCode {

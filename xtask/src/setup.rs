@@ -76,17 +76,12 @@ const SAMBA_RPC: &str = "/usr/libexec/samba/samba-dcerpcd";
 const APT_GET: &[&str] =
     &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"];
 
-/// The version of cargo-deny that CERTADM_DENY=1 installs.
-const CARGO_DENY: &str = "0.20.2";
-
 /// What the later steps learn from the set-up.
 pub(crate) struct Installed {
     /// The interpreter with the Python peers; nothing when no suite asks for any.
     pub(crate) python: Option<PathBuf>,
     /// Whether cargo-nextest is there.
     pub(crate) nextest: bool,
-    /// Whether cargo-deny is there.
-    pub(crate) deny: bool,
 }
 
 /// Looks for everything the steps need, installs what is missing, and says so.
@@ -99,7 +94,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {
         "test runner: {}",
         if nextest { "cargo nextest" } else { "cargo test (cargo-nextest is not installed; it need not be)" }
     );
-    Ok(Installed { python, nextest, deny: cargo_deny(workspace)? })
+    Ok(Installed { python, nextest })
 }
 
 /// Looks for what a build for Windows needs, installs what is missing, and says so.
@@ -218,18 +213,6 @@ fn requirements(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     files.retain(|file| file.is_file());
     files.sort();
     Ok(files)
-}
-
-fn cargo_deny(workspace: &Workspace) -> Result<bool> {
-    if has_tool(workspace, "deny") {
-        return Ok(true);
-    }
-    if std::env::var_os("CERTADM_DENY").is_none_or(|wish| wish != "1") {
-        return Ok(false);
-    }
-    println!("installing cargo-deny {CARGO_DENY}, which takes some minutes");
-    workspace.run_cargo(&["install", "cargo-deny", "--version", CARGO_DENY, "--locked"])?;
-    Ok(true)
 }
 
 fn has_tool(workspace: &Workspace, tool: &str) -> bool {

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use crate::failure::Result;
 use crate::journal::Journal;
 use crate::workspace::Workspace;
-use crate::{fuzz, licences, setup, suites, windows};
+use crate::{deny, fuzz, licences, setup, suites, windows};
 
 /// Runs every step, whether those before it failed or not; only a failed set-up ends the run. The last line printed is
-/// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, documentation and each fuzz target
+/// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, cargo-deny, advisories, documentation and each fuzz target
 /// count as one test each.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let fuzz_seconds = match std::env::var("CERTADM_FUZZ_SECONDS") {
@@ -20,7 +20,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
         journal.check("format", || suites::format(workspace, suites::Formatting::Check));
         journal.check("lint", || suites::lint(workspace));
-        journal.check("licences", || licences::check(workspace, installed.deny));
+        journal.check("licences", || licences::check(workspace));
+        journal.check("cargo-deny", || deny::check(workspace));
+        journal.step("advisories", || deny::advisories(workspace));
         journal.step("tests", || suites::test(workspace, &installed));
         journal.step("interop tests", || {
             let (tally, ended) = suites::interop(workspace, &installed)?;
