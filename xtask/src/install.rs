@@ -1,18 +1,64 @@
 //! `install`: command, library, header, pkg-config file, manual pages, completions and service unit below a prefix.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::failure::{Context, Result};
+use crate::failure::{Context, Failure, Result};
 use crate::process;
 use crate::workspace::Workspace;
 
 /// The name that programs linked against the library look for at run time; `crates/ffi/build.rs` puts it into the library.
 const SONAME: &str = "libcertadm.so.1";
 
-/// Builds with this profile, and puts everything below `prefix`. Files of an earlier installation are replaced.
-pub(crate) fn run(workspace: &Workspace, prefix: &str, profile: &str) -> Result<()> {
+/// What to install, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wish<'a> {
+    prefix: &'a str,
+    profile: &'a str,
+    symbols: Symbols,
+}
+
+/// Names and line numbers for debuggers and profilers: most of what the linker writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Symbols {
+    /// They stay in the target folder.
+    Left,
+    /// They go into a file beside the program, which the program names, so that debuggers find it.
+    Beside,
+}
+
+impl<'a> Wish<'a> {
+    /// Reads the arguments of the verb.
+    pub(crate) fn read(mut words: &[&'a str]) -> Result<Self> {
+        let (mut prefix, mut profile, mut symbols) = (None, "release", Symbols::Left);
+        loop {
+            words = match words {
+                [] => break,
+                ["--prefix", value, rest @ ..] => {
+                    prefix = Some(*value);
+                    rest
+                }
+                ["--profile", value, rest @ ..] => {
+                    profile = value;
+                    rest
+                }
+                ["--debug-symbols", rest @ ..] => {
+                    symbols = Symbols::Beside;
+                    rest
+                }
+                [other, ..] => return Err(Failure::new(format!("`{other}` is no argument of install"))),
+            };
+        }
+        let prefix = prefix.ok_or_else(|| Failure::new("install needs --prefix DIR"))?;
+        Ok(Self { prefix, profile, symbols })
+    }
+}
+
+/// Builds with the profile, and puts everything below the prefix. Files of an earlier installation are replaced.
+pub(crate) fn run(workspace: &Workspace, wish: &Wish<'_>) -> Result<()> {
+    let Wish { prefix, profile, symbols } = *wish;
     workspace.run_cargo(&[
         "build",
         "--locked",
@@ -26,8 +72,8 @@ pub(crate) fn run(workspace: &Workspace, prefix: &str, profile: &str) -> Result<
     let prefix = std::path::absolute(prefix).context(format_args!("{prefix} is no path"))?;
     let built = workspace.target().join(if profile == "dev" { "debug" } else { profile });
     let tree = Tree { prefix: &prefix };
-    let command = tree.copy(&built.join("certadm"), "bin/certadm")?;
-    tree.copy(&built.join("libcertadm.so"), &format!("lib/{SONAME}"))?;
+    let command = tree.program(&built.join("certadm"), "bin/certadm", symbols)?;
+    tree.program(&built.join("libcertadm.so"), &format!("lib/{SONAME}"), symbols)?;
     tree.link(SONAME, "lib/libcertadm.so")?;
     tree.copy(&workspace.path("include/certbcli.h"), "include/certbcli.h")?;
     tree.write("lib/pkgconfig/certadm.pc", pkg_config(&prefix, env!("CARGO_PKG_VERSION")))?;
@@ -103,6 +149,23 @@ impl Tree<'_> {
         Ok(path)
     }
 
+    /// A program or library without its symbols.
+    fn program(&self, from: &Path, place: &str, symbols: Symbols) -> Result<PathBuf> {
+        let path = self.place(place)?;
+        // What an earlier installation left would not fit.
+        let debug = self.place(&format!("{place}.debug"))?;
+        let mut strip = Command::new("objcopy");
+        strip.arg("--strip-all");
+        if symbols == Symbols::Beside {
+            process::run(Command::new("objcopy").arg("--only-keep-debug").arg(from).arg(&debug))?;
+            fs::set_permissions(&debug, fs::Permissions::from_mode(0o644))
+                .context(format_args!("cannot change {}", debug.display()))?;
+            strip.arg(format!("--add-gnu-debuglink={}", debug.display()));
+        }
+        process::run(strip.arg(from).arg(&path))?;
+        Ok(path)
+    }
+
     fn write(&self, place: &str, content: String) -> Result<()> {
         let path = self.place(place)?;
         fs::write(&path, content).context(format_args!("cannot write {}", path.display()))
@@ -117,6 +180,17 @@ impl Tree<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_arguments_come_in_any_order() {
+        let wish = Wish { prefix: "/opt", profile: "dev", symbols: Symbols::Beside };
+        assert_eq!(Wish::read(&["--debug-symbols", "--profile", "dev", "--prefix", "/opt"]).unwrap(), wish);
+        let plain = Wish { prefix: "/opt", profile: "release", symbols: Symbols::Left };
+        assert_eq!(Wish::read(&["--prefix", "/opt"]).unwrap(), plain);
+        for bad in [&[][..], &["--prefix"], &["--prefix", "/opt", "--strip"]] {
+            assert!(Wish::read(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn pkg_config_files_name_their_prefix() {

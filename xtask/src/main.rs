@@ -36,7 +36,8 @@ usage: cargo xtask <verb>
   lint                     citations and the other rules of this repository, then clippy with warnings as errors
   fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (30 s)
   lock                     bring fuzz/Cargo.lock in line with Cargo.lock
-  install --prefix DIR     command, C library, header, manual pages, completions and unit (--profile dev: a debug build)
+  install --prefix DIR     command, C library, header, manual pages, completions and unit; --profile dev: a debug build;
+                           --debug-symbols: what debuggers need, in files beside command and library
   windows [--profile dev]  library and command for Windows in target/windows/certadm, tried out under Wine
   bench [ARGUMENT]...      run the benchmarks (release build), with these arguments
   help                     this text
@@ -74,8 +75,13 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["fuzz"] => fuzz::run(&workspace, fuzz::DEFAULT_SECONDS, None)?,
         ["fuzz", seconds] => fuzz::run(&workspace, fuzz::seconds(seconds)?, None)?,
         ["fuzz", seconds, target] => fuzz::run(&workspace, fuzz::seconds(seconds)?, Some(target))?,
-        ["install", "--prefix", prefix] => install::run(&workspace, prefix, "release")?,
-        ["install", "--prefix", prefix, "--profile", profile] => install::run(&workspace, prefix, profile)?,
+        ["install", arguments @ ..] => match install::Wish::read(arguments) {
+            Ok(wish) => install::run(&workspace, &wish)?,
+            Err(failure) => {
+                eprint!("error: {failure}\n\n{HELP}");
+                return Ok(usage());
+            }
+        },
         ["windows"] => return Ok(windows::alone(&workspace, windows::Build::Release)),
         ["windows", "--profile", "dev"] => return Ok(windows::alone(&workspace, windows::Build::Quick)),
         ["bench", arguments @ ..] => {
