@@ -4,12 +4,11 @@
 //! pages with one bit of every fourth byte. `CERTADM_EVERY_BIT=1` takes every bit of the pages too. Whole verifications and
 //! whole restores are sampled.
 
-mod common;
-
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::common::{Ca, copy_dir, scratch, serials, start};
 use certadm_rules::{BackupType, Hresult};
 use certadm_session::LocalSource;
 use certadm_set::restore::plan;
@@ -18,7 +17,6 @@ use certadm_set::{ReadBack, Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::{HEADER_LEN, LogFile};
 use certadm_store::{Folder, PAGE_SIZE};
-use common::{Ca, copy_dir, scratch, serials, start};
 
 /// Whole verifications, and whole restores, over bits chosen at random.
 const SAMPLES: u64 = 150;

@@ -1,17 +1,15 @@
 //! Every wrong chain has its own code (certbcli.md 9.2), in plan, verification and the CA's start, and none of them
 //! changes a byte.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common::{Ca, copy_dir, edit, image, insert, lay_down, log, scratch, serials, start};
 use certadm_rules::Hresult;
 use certadm_set::restore::plan;
 use certadm_set::verify::verify;
 use certadm_set::{Set, Silent};
 use certadm_store::{PAGE_SIZE, Writer};
-use common::{Ca, copy_dir, edit, image, insert, lay_down, log, scratch, serials, start};
 
 /// A page of the store, in bytes.
 const PAGE: usize = PAGE_SIZE as usize;

@@ -11,6 +11,6 @@ mod secrets;
 mod serve;
 mod support;
 mod tshark;
-mod windows;
-#[path = "../../../set/tests/common/windows.rs"]
+#[path = "../../../set/tests/suite/windows_files.rs"]
 mod windows_files;
+mod windows_sets;

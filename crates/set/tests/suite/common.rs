@@ -1,5 +1,4 @@
 //! Small CAs and sets of them, made with the store alone, in memory where the system has such a place.
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //! and it may find no frame malformed. Off by default: it needs Debian's tshark.
 //!
 //! ```text
-//! cargo test -p certadm --test cli -- --ignored tshark
+//! cargo test -p certadm --test suite -- --ignored tshark
 //! ```
 
 use std::collections::BTreeSet;

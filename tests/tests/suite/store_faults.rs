@@ -60,7 +60,7 @@ fn the_shim_sees_the_calls_of_rust_and_of_sqlite() {
     }
 }
 
-/// Repeats one case: `CERTADM_CASE='roll Torn 61 FOLDER' cargo test -p certadm-tests --test store_faults one_case -- --ignored`.
+/// Repeats one case: `CERTADM_CASE='roll Torn 61 FOLDER' cargo test -p certadm-tests --test suite one_case -- --ignored`.
 /// The folder must not exist; what the case leaves stays in it.
 #[test]
 #[ignore = "repeats the one case that CERTADM_CASE names"]

@@ -1,12 +1,10 @@
 //! Sets of the Windows engine: what is sound is found restorable and recovers to a clean file, and every kind of damage has
 //! its own finding and code (ese.md 13, certbcli.md 9.2).
 
-#[path = "common/windows.rs"]
-mod windows_files;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::windows_files::{backup, ca_database, fixture, restore_map};
 use certadm_ese::Database;
 use certadm_ese::checksum::xor_checksum;
 use certadm_ese::header::{Copies, State};
@@ -16,7 +14,6 @@ use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, 
 use certadm_set::progress::Silent;
 use certadm_set::verify::{Report, Severity, verify};
 use certadm_set::windows::{WindowsSet, open_database, recover};
-use windows_files::{backup, ca_database, fixture, restore_map};
 
 fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");

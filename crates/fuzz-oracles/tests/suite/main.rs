@@ -1,0 +1,3 @@
+//! The fuzz targets without a fuzzer.
+
+mod replay;

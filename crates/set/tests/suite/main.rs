@@ -1,0 +1,8 @@
+//! Sets: what is written, what verification finds, what a restore refuses.
+
+mod bit_flips;
+mod common;
+mod hostile_source;
+mod windows_files;
+mod windows_sets;
+mod wrong_chains;

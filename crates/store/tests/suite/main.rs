@@ -1,0 +1,4 @@
+//! The store as its callers see it: backups, recovery, and an owner under load.
+
+mod backup_and_recovery;
+mod owner_under_load;
