@@ -15,6 +15,7 @@ use crate::inspect;
 use crate::issue::{Serials, issue};
 use crate::ledger::{Entries, Ledger};
 use crate::plain_set;
+use crate::proven::proven;
 
 /// Small logs, so that few commits fill several.
 pub const OPTIONS: Options = Options { log_size: 64 * 1024, circular_logging: false, backup_rate: 0 };
@@ -125,6 +126,7 @@ pub fn every_fault(driver: &str, scenario: &str, template: &Template, kind: Kind
         let dir = crate::scratch();
         if !one_fault(driver, scenario, template, kind, at, dir.path()) {
             println!("{scenario}, {kind:?}: {} cases", at - 1);
+            proven("fault points", at - 1);
             return at - 1;
         }
     }

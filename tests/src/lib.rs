@@ -11,6 +11,7 @@ pub mod issue;
 pub mod ledger;
 pub mod plain_set;
 pub mod process;
+pub mod proven;
 
 use std::path::Path;
 

@@ -10,9 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::failure::{Context, Failure, Result};
 use crate::journal::Outcome;
-use crate::process;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
+use crate::{counts, process};
 
 /// How long `cargo xtask fuzz` takes for each target unless somebody says otherwise.
 pub(crate) const DEFAULT_SECONDS: u32 = 30;
@@ -155,8 +155,12 @@ fn fuzz(workspace: &Workspace, fuzzer: &Path, target: &str, seconds: u32) -> Res
         .env("ASAN_OPTIONS", "detect_leaks=0");
     let (output, ended) = process::capture(&mut command)?;
     if ended.is_ok() {
-        println!("fuzz {target}: {} inputs in {seconds} s", executed(&output).unwrap_or("some"));
-        return Ok(());
+        let inputs = executed(&output);
+        println!("fuzz {target}: {} inputs in {seconds} s", inputs.unwrap_or("some"));
+        return match inputs.and_then(|inputs| inputs.parse().ok()) {
+            Some(number) => counts::add(workspace, "fuzz executions", number),
+            None => Ok(()),
+        };
     }
     eprint!("{output}");
     Err(Failure::new(format!(

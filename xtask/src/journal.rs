@@ -48,10 +48,10 @@ impl Journal {
         prepared
     }
 
-    /// Prints how long each step took and, as the last line, what was counted.
+    /// Prints how long each step took, then `proven`, and as the last line the sum of what was counted.
     ///
     /// `ran_later` of the tests that an earlier step had skipped were run by a later one and are not called skipped.
-    pub(crate) fn close(self, ran_later: u64) -> ExitCode {
+    pub(crate) fn close(self, ran_later: u64, proven: &[String]) -> ExitCode {
         println!("\n==== summary");
         let mut total = Tally::default();
         let mut time = Duration::ZERO;
@@ -61,6 +61,9 @@ impl Journal {
             time += step_time;
         }
         println!("{:<24} {:>8}", "all", seconds(time));
+        for line in proven {
+            println!("{line}");
+        }
         total.skipped = total.skipped.saturating_sub(ran_later);
         println!("{total}");
         if self.failed || 0 < total.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -91,7 +94,7 @@ mod tests {
             sum
         });
         assert_eq!(sum, Tally { passed: 1, failed: 1, skipped: 0 });
-        assert!(format!("{:?}", journal.close(0)) == format!("{:?}", ExitCode::FAILURE));
+        assert!(format!("{:?}", journal.close(0, &[])) == format!("{:?}", ExitCode::FAILURE));
     }
 
     #[test]

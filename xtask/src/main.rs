@@ -4,6 +4,7 @@
 //! each. Nothing here knows how a test works; it only runs the tools and counts what they say.
 
 mod citations;
+mod counts;
 mod deny;
 mod durability;
 mod failure;

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::citations;
-use crate::durability;
 use crate::failure::Result;
 use crate::journal::Outcome;
 use crate::process;
 use crate::setup::Installed;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
+use crate::{citations, counts, durability};
 
 /// Packages with tests that need foreign peers, in Python or Debian's, and are therefore `#[ignore]`d.
 const INTEROP: &[&str] = &["certadm-ese", "certadm-auth", "certadm-client", "certadm-server", "certadm"];
@@ -92,7 +91,7 @@ pub(crate) fn command(workspace: &Workspace) -> PathBuf {
 /// Runs tests. Cargo makes the command, for the tests of its own package, before any test begins.
 fn count(workspace: &Workspace, arguments: &[&str], python: Option<&Path>) -> Result<Outcome> {
     let mut cargo = workspace.cargo(arguments);
-    cargo.env(COMMAND_VARIABLE, command(workspace));
+    cargo.env(COMMAND_VARIABLE, command(workspace)).env(counts::VARIABLE, counts::path(workspace));
     if let Some(python) = python {
         cargo.env(PYTHON_VARIABLE, python);
     }

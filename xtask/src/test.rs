@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::failure::Result;
 use crate::journal::Journal;
 use crate::workspace::Workspace;
-use crate::{deny, fuzz, licences, setup, suites, windows};
+use crate::{counts, deny, fuzz, licences, setup, suites, windows};
 
 /// Runs every step, whether those before it failed or not; only a failed set-up ends the run. The last line printed is
 /// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, cargo-deny, advisories, documentation and each fuzz target
@@ -15,6 +15,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         Ok(text) => fuzz::seconds(&text)?,
         Err(_) => fuzz::SMOKE_SECONDS,
     };
+    counts::begin(workspace)?;
     let mut journal = Journal::default();
     let mut ran_later = 0;
     if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
@@ -37,5 +38,5 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         journal.step("fuzz smoke", || fuzz::smoke(workspace, fuzz_seconds));
         journal.check("documentation", || suites::documentation(workspace));
     }
-    Ok(journal.close(ran_later))
+    Ok(journal.close(ran_later, &counts::summary(workspace)))
 }

@@ -75,7 +75,7 @@ impl Build {
 pub(crate) fn alone(workspace: &Workspace, build: Build) -> ExitCode {
     let mut journal = Journal::default();
     journal.step("windows", || run(workspace, build));
-    journal.close(0)
+    journal.close(0, &[])
 }
 
 /// Installs what it needs, builds, puts the bundle together, and runs the tests under Wine.

@@ -13,6 +13,7 @@ use certadm_tests::command::{binary, outcome};
 use certadm_tests::fault::{self, Kind, Run};
 use certadm_tests::issue::{Serials, issue};
 use certadm_tests::ledger::{Entries, Ledger};
+use certadm_tests::proven::proven;
 use certadm_tests::{inspect, plain_set};
 
 fn certadm() -> Command {
@@ -39,6 +40,7 @@ fn every_fault(
             assert!(run.status.success(), "{name} fails without a fault: {}", run.errors);
             assert!(at > 3, "{name} makes too few operations to be true");
             println!("{name}, {kind:?}: {} cases", at - 1);
+            proven("fault points", at - 1);
             return;
         };
         let context = format!("{name}, {kind:?} at {at} ({})\n{}\n{}", fired.trim(), run.status, run.errors);

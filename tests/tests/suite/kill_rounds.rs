@@ -12,6 +12,7 @@ use certadm_tests::inspect;
 use certadm_tests::ledger::Entries;
 use certadm_tests::plain_set;
 use certadm_tests::process::Process;
+use certadm_tests::proven::proven;
 
 const ROUNDS: u32 = 18;
 
@@ -115,6 +116,7 @@ fn rounds(victim: Victim) {
             remove_old_sets(&scene.dir.join("sets"));
         }
     }
+    proven("kills", ROUNDS.into());
     println!("{victim:?}: {ROUNDS} kills, {} serials acknowledged", scene.entries().acknowledged.len());
 }
 

@@ -185,4 +185,5 @@ fn thirty_kills_during_backups_over_the_wire() {
     assert_eq!(service.stop(), 0);
     work.result("verify {last}");
     assert!(finished < ROUNDS, "no kill came in time");
+    certadm_tests::proven::proven("kills", ROUNDS);
 }

@@ -17,6 +17,7 @@ use certadm_set::{ReadBack, Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::{HEADER_LEN, LogFile};
 use certadm_store::{Folder, PAGE_SIZE};
+use certadm_tests::proven::proven;
 
 /// Whole verifications, and whole restores, over bits chosen at random.
 const SAMPLES: u64 = 150;
@@ -112,6 +113,7 @@ fn every_bit_of_every_file_is_protected() {
     }
     println!("{count} flipped bits, all found");
     assert!(count > 100_000, "{count}");
+    proven("flipped bits", count);
 }
 
 /// Random bits of all files, by a fixed sequence.
@@ -151,6 +153,7 @@ fn whole_verifications_find_every_sampled_bit() {
         flipper.flip(bit);
     }
     assert!(verify(&sets, &mut Silent).is_good());
+    proven("flipped bits", SAMPLES);
 }
 
 #[test]
@@ -173,6 +176,7 @@ fn no_sampled_bit_leads_to_a_wrong_restore() {
     }
     println!("{refused} of {SAMPLES} restores were refused, the others gave what was backed up");
     assert!(refused > SAMPLES / 2, "{refused}");
+    proven("flipped bits", SAMPLES);
 }
 
 /// The restore map says where the database goes: a damaged one must not send it elsewhere.
@@ -181,11 +185,14 @@ fn no_bit_of_the_restore_map_leads_to_a_wrong_restore() {
     let dir = scratch();
     let sets = sealed_sets(dir.path());
     let flipper = Flipper::open(&sets[0].join("DataBase/certbkxp.dat"));
+    let mut count = 0;
     for bit in (0..8 * flipper.len).step_by(5) {
         flipper.flip(bit);
         assert!(plan(&sets, &dir.path().join("new"), false).is_err(), "bit {bit}");
         flipper.flip(bit);
+        count += 1;
     }
+    proven("flipped bits", count);
 }
 
 /// The same without manifests, as from a Windows tool: trailer, headers and links are all there is.
@@ -211,6 +218,7 @@ fn no_sampled_bit_leads_to_a_wrong_restore_of_an_unsealed_set() {
         flipper.flip(bit);
         fs::remove_dir_all(&target).ok(); // a refused plan makes none
     }
+    proven("flipped bits", SAMPLES);
 }
 
 /// What a restored CA holds: its rows, and its dynamic files with their bytes.
