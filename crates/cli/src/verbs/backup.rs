@@ -10,12 +10,61 @@ use certadm_rules::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
 use certadm_set::{ReadBack, TakeOptions, Taken, take};
 use certadm_store::{Folder, Store};
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::args::{BackupArgs, KindArg, ReadBackArg};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
-use crate::verbs::store_options;
+use crate::verbs::live::store_options;
+use crate::verbs::remote::LoginArgs;
+
+/// `certadm backup`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm backup --dir /srv/ca --to /backup/monday\n\
+    Then:    certadm backup --dir /srv/ca --to /backup/monday-noon --type logs\n\
+    Another machine: certadm backup --server ca1.corp.example --user 'CORP\\backup' --to /backup/monday")]
+pub(crate) struct BackupArgs {
+    /// The folder of a CA on this machine
+    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    dir: Option<PathBuf>,
+    /// A CA over the network: host, host:port, host\CA name, or a name of client.toml; localhost is this machine's socket
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+    #[command(flatten)]
+    login: LoginArgs,
+    /// The new set's folder; it must not exist, or be empty
+    #[arg(long, value_name = "SET")]
+    to: PathBuf,
+    /// What to back up
+    #[arg(long = "type", value_enum, default_value = "full")]
+    kind: KindArg,
+    /// Leave the CA's logs in place; a full set taken so is no base for logs-only ones
+    #[arg(long)]
+    keep_logs: bool,
+    /// What the stored files are compared with: what the system holds of them, or what the medium gives back, which takes
+    /// as long again as writing. Logs that the CA then deletes are read from the medium in any case
+    #[arg(long, value_enum, default_value = "system")]
+    read_back: ReadBackArg,
+    /// Also after a logs-only backup, delete the logs it holds; each such set is then needed for a restore
+    #[arg(long, conflicts_with = "keep_logs")]
+    truncate: bool,
+}
+
+/// Full or logs only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum KindArg {
+    /// Database and logs
+    Full,
+    /// The logs since the last truncation; needs a full set as base
+    Logs,
+}
+
+/// `--read-back`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ReadBackArg {
+    System,
+    Medium,
+}
 
 pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     let taken = match (&args.dir, &args.server) {

@@ -33,20 +33,3 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
 pub(crate) fn create_dir(dir: &Path) -> Result<(), Failure> {
     Ok(fs::create_dir_all(dir).during("create", dir)?)
 }
-
-/// The name of the account that runs this command, as far as `/etc/passwd`, on Windows the session, knows it.
-pub(crate) fn account() -> String {
-    #[cfg(unix)]
-    {
-        let id = rustix::process::getuid().as_raw();
-        let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let name = accounts.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let name = fields.next()?;
-            (fields.nth(1)? == id.to_string()).then(|| name.to_owned())
-        });
-        name.unwrap_or_else(|| format!("uid {id}"))
-    }
-    #[cfg(not(unix))]
-    std::env::var("USERNAME").unwrap_or_else(|_| "unknown".to_owned())
-}

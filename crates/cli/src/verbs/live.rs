@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use certadm_store::{Error, Folder, Store, Writer};
-use serde_json::Value;
+use certadm_ca::Config;
+use certadm_store::{Error, Folder, Options, Store, Writer};
+use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output};
-use crate::verbs::{restore, store_options};
 
 /// A committing connection, and what was recovered to get it: a completed restore that still waits for the CA's start
 /// is carried out first.
@@ -18,11 +18,35 @@ use crate::verbs::{restore, store_options};
 pub(crate) fn open_writer(folder: &Folder, output: Output) -> Result<(Writer, Value), Failure> {
     match Writer::open(folder) {
         Err(Error::RestorePending { state, .. }) if state.is_success() => {
-            let recovered = restore::recover(folder, output)?;
+            let recovered = recover(folder, output)?;
             Ok((Writer::open(folder)?, recovered))
         }
         other => Ok((other?, Value::Null)),
     }
+}
+
+/// Lets the CA start once, which carries the registered restore out, and says what that did.
+pub(crate) fn recover(folder: &Folder, output: Output) -> Result<Value, Failure> {
+    let store = Store::open(folder, store_options(folder)?)?;
+    let recovered = store.opened().recovered.clone();
+    store.close()?;
+    let Some(recovered) = recovered else {
+        return Ok(Value::Null);
+    };
+    output.line(format!(
+        "Recovered: generations {:x} to {:x} applied, {} pages.",
+        recovered.low, recovered.high, recovered.pages_applied
+    ));
+    if let Some(stopped) = &recovered.stopped_at {
+        output.line(format!("The replay ended early: {stopped}."));
+    }
+    Ok(json!({
+        "low": recovered.low.number(),
+        "high": recovered.high.number(),
+        "rolled_forward": recovered.rolled_forward,
+        "pages": recovered.pages_applied,
+        "stopped_at": recovered.stopped_at,
+    }))
 }
 
 /// Archives the log when it is full and no service is there to do it, so that it does not grow without end. Returns
@@ -52,6 +76,15 @@ pub(crate) fn finish(folder: &Folder, mut done: Done, output: Output) -> Done {
     }
     done.result["warning"] = warning.into();
     done
+}
+
+/// How the CA in `folder` wants its database run: as its `ca.toml` says, or the defaults where there is none yet.
+pub(crate) fn store_options(folder: &Folder) -> Result<Options, Failure> {
+    let path = folder.config_path();
+    if !path.exists() {
+        return Ok(Options::default());
+    }
+    Ok(Config::load(&path)?.database.store_options())
 }
 
 /// Bytes of the write-ahead log beside a database, 0 when there is none.

@@ -1,13 +1,25 @@
 //! `certadm verify`: findings and a verdict.
 
+use std::path::PathBuf;
+
 use certadm_ese::recovery::Outcome as Replay;
 use certadm_set::verify::{Finding, Severity, verify};
 use certadm_set::windows::Outcome;
+use clap::Args;
 use serde_json::{Value, json};
 
-use crate::args::VerifyArgs;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
+
+/// `certadm verify`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm verify /backup/monday /backup/monday-noon\n\
+    Example: certadm verify CertLog.edb")]
+pub(crate) struct VerifyArgs {
+    /// A full set and the sets of logs that continue it, or sets of logs alone; also a Windows database or its logs
+    #[arg(value_name = "SET", required = true)]
+    sets: Vec<PathBuf>,
+}
 
 pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     let report = {

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output};
 use crate::secrets::PassphraseArgs;
-use crate::verbs::files::{account, create_dir, read_input, write_new};
+use crate::verbs::account::account;
+use crate::verbs::files::{create_dir, read_input, write_new};
 use crate::verbs::live;
 
 /// `certadm ca issue`

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::output::{Done, Output};
 use crate::secrets::PassphraseArgs;
-use crate::verbs::files::account;
+use crate::verbs::account::account;
 use crate::verbs::live;
 
 /// `certadm ca revoke`

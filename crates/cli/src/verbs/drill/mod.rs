@@ -26,7 +26,7 @@ use rusqlite::params;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::backup::local_source;
-use crate::verbs::store_options;
+use crate::verbs::live::store_options;
 use load::{Load, Phase, Record};
 use report::{Summary, Way};
 use wire::Wire;

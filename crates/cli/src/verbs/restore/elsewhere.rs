@@ -6,7 +6,7 @@ use certadm_set::Set;
 use certadm_set::manifest::SetKind;
 use serde_json::{Value, json};
 
-use crate::args::RestoreArgs;
+use super::RestoreArgs;
 use crate::failure::Failure;
 use crate::output::{Done, Output};
 

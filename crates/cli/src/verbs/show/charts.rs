@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::html::escaped;
+use super::markup::escaped;
 
 const WIDTH: u64 = 900;
 const HEIGHT: u64 = 220;

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::charts::{bars, columns};
+use super::markup::escaped;
 use super::statistics::Statistics;
 use crate::output::human_bytes;
 
@@ -205,24 +206,6 @@ fn largest(counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
         sorted.push((format!("{further} further"), rest));
     }
     sorted
-}
-
-/// Text as it may stand in a page: between tags and in attributes.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' => out.push_str("; "),
-            letter if letter.is_control() => out.push('\u{fffd}'),
-            letter => out.push(letter),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

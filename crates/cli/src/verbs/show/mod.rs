@@ -3,6 +3,7 @@
 mod charts;
 mod folder;
 mod html;
+mod markup;
 mod set;
 mod statistics;
 mod windows;

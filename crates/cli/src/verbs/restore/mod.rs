@@ -2,15 +2,46 @@
 
 mod elsewhere;
 
+use std::path::PathBuf;
+
 use certadm_client::own_host_name;
 use certadm_set::restore::{Plan, plan};
-use certadm_store::{Folder, Store};
+use certadm_store::Folder;
+use clap::Args;
 use serde_json::{Value, json};
 
-use crate::args::RestoreArgs;
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes};
-use crate::verbs::store_options;
+use crate::verbs::live;
+use crate::verbs::remote::LoginArgs;
+
+/// `certadm restore`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: certadm restore --from /backup/monday --from /backup/monday-noon --dir /srv/ca"
+)]
+pub(crate) struct RestoreArgs {
+    /// A set: the full one first, then its sets of logs in any order
+    #[arg(long, value_name = "SET", required = true)]
+    from: Vec<PathBuf>,
+    /// The CA's folder
+    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    dir: Option<PathBuf>,
+    /// Say where the parts would go on another machine: a restore is registered on the CA's own machine alone
+    #[arg(long, value_name = "NAME", requires = "dry_run")]
+    server: Option<String>,
+    #[command(flatten)]
+    login: LoginArgs,
+    /// Check everything and say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Move a database that is there aside instead of refusing; nothing is deleted
+    #[arg(long)]
+    force: bool,
+    /// Register only; the CA's next start recovers
+    #[arg(long)]
+    no_recover: bool,
+}
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let dir = match (&args.dir, &args.server) {
@@ -40,35 +71,11 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     if args.no_recover {
         output.line("The restore is registered; the CA's next start carries it out.");
     } else {
-        result["recovered"] = recover(&plan.folder, output)?;
+        result["recovered"] = live::recover(&plan.folder, output)?;
     }
     note_missing_parts(&plan.folder, output);
     output.line("Take a new full backup now: sets made before and after a restore do not go together.");
     Ok(Done::good(result))
-}
-
-/// Lets the CA start once, which carries the registered restore out, and says what that did.
-pub(crate) fn recover(folder: &Folder, output: Output) -> Result<Value, Failure> {
-    let store = Store::open(folder, store_options(folder)?)?;
-    let recovered = store.opened().recovered.clone();
-    store.close()?;
-    let Some(recovered) = recovered else {
-        return Ok(Value::Null);
-    };
-    output.line(format!(
-        "Recovered: generations {:x} to {:x} applied, {} pages.",
-        recovered.low, recovered.high, recovered.pages_applied
-    ));
-    if let Some(stopped) = &recovered.stopped_at {
-        output.line(format!("The replay ended early: {stopped}."));
-    }
-    Ok(json!({
-        "low": recovered.low.number(),
-        "high": recovered.high.number(),
-        "rolled_forward": recovered.rolled_forward,
-        "pages": recovered.pages_applied,
-        "stopped_at": recovered.stopped_at,
-    }))
 }
 
 /// Key and configuration are no part of a set; a CA without them cannot issue.
