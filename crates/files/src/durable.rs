@@ -5,13 +5,15 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::{Error, IoContext, Result};
+use crate::owner;
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// The owner alone (mode 0600); on Windows the folder decides.
     Owner,
-    /// Everybody, within the umask (mode 0666 without its bits); on Windows the folder decides.
+    /// Those who may read the folder that it goes into, within the umask: mode 0666 without what either of them lacks. On
+    /// Windows the folder decides.
     Public,
 }
 
@@ -22,12 +24,16 @@ pub enum Access {
 pub fn open_new(path: &Path, access: Access) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
-    restrict(&mut options, access);
+    restrict(&mut options, access, path);
     match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Error::Exists { path: path.to_owned() })
         }
-        other => other.during("create", path),
+        other => {
+            let file = other.during("create", path)?;
+            owner::give_to_owner_of_folder(&file, path)?;
+            Ok(file)
+        }
     }
 }
 
@@ -37,17 +43,44 @@ pub fn open_new(path: &Path, access: Access) -> Result<File> {
 /// # Errors
 /// [`Error::Io`].
 pub fn open_emptied(path: &Path) -> Result<File> {
-    File::create(path).during("create", path)
+    match open_new(path, Access::Public) {
+        Err(Error::Exists { .. }) => {
+            OpenOptions::new().write(true).truncate(true).open(path).during("empty", path)
+        }
+        other => other,
+    }
 }
 
-fn restrict(options: &mut OpenOptions, access: Access) {
-    #[cfg(unix)]
-    if access == Access::Owner {
-        std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+/// Opens a file for reading and writing, and creates it empty where there is none: for lock files and the like.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn open_or_create(path: &Path) -> Result<File> {
+    loop {
+        match OpenOptions::new().read(true).write(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other.during("open", path),
+        }
+        match open_new(path, Access::Public) {
+            // Another process was faster. A link that leads nowhere is there for one and not for the other.
+            Err(Error::Exists { .. }) if path.exists() => {}
+            other => return other,
+        }
     }
+}
+
+fn restrict(options: &mut OpenOptions, access: Access, path: &Path) {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(
+        options,
+        match access {
+            Access::Owner => 0o600,
+            Access::Public => owner::file_mode(path),
+        },
+    );
     // Windows gives a new file the rights of its folder.
     #[cfg(not(unix))]
-    let _ = (options, access);
+    let _ = (options, access, path);
 }
 
 /// Writes a new file under its own name and flushes it; what could not be written completely is removed. A crash can
@@ -147,7 +180,7 @@ pub fn sync_dir(dir: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Io`]; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_with(path, bytes, OpenOptions::new().write(true).create(true).truncate(true))
+    replace_with(path, bytes, open_emptied)
 }
 
 /// As [`replace`], for what nobody but the owner may read: the new file has mode 0600 from its first byte on, and is never
@@ -157,16 +190,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// [`Error::Io`]; the old file is then untouched.
 pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
     remove_if_there(&temporary_beside(path))?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    restrict(&mut options, Access::Owner);
-    replace_with(path, bytes, &options)
+    replace_with(path, bytes, |temporary| open_new(temporary, Access::Owner))
 }
 
-/// Writes the file that `options` open beside `path`, and renames it.
-fn replace_with(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
+/// Writes the file that `open` gives beside `path`, and renames it.
+fn replace_with(path: &Path, bytes: &[u8], open: impl FnOnce(&Path) -> Result<File>) -> Result<()> {
     let temporary = temporary_beside(path);
-    let placed = write_opened(&temporary, bytes, options).and_then(|()| rename(&temporary, path));
+    let placed = open(&temporary)
+        .and_then(|file| write_flushed(file, &temporary, bytes))
+        .and_then(|()| rename(&temporary, path));
     if placed.is_err() {
         fs::remove_file(&temporary).ok(); // best effort: the first error is the one to report
         return placed;
@@ -197,13 +229,52 @@ pub fn remove_if_present(path: &Path) -> Result<()> {
     }
 }
 
-/// Creates a folder, with its parents, and flushes the folder that now names it.
+/// Creates a folder, with its parents, and flushes the folder that now names it. A folder that is there is fine.
 ///
 /// # Errors
 /// [`Error::Io`] unless it exists afterwards.
 pub fn create_dir(dir: &Path) -> Result<()> {
-    fs::create_dir_all(dir).during("create", dir)?;
+    if !dir.is_dir() {
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
+        {
+            create_dir(parent)?;
+        }
+        match create_new_dir(dir) {
+            // Another process was faster.
+            Err(Error::Exists { .. }) if dir.is_dir() => {}
+            Err(Error::Exists { path }) => {
+                return Err(io::Error::from(io::ErrorKind::AlreadyExists)).during("create", &path);
+            }
+            other => other?,
+        }
+    }
     sync_parent(dir)
+}
+
+/// Creates a folder that is not there yet, in a folder that is. The caller flushes the latter ([`sync_parent`]).
+///
+/// # Errors
+/// [`Error::Exists`], [`Error::Io`].
+pub fn create_new_dir(dir: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, owner::folder_mode(dir));
+    match builder.create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(Error::Exists { path: dir.to_owned() });
+        }
+        other => other.during("create", dir)?,
+    }
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Mode, OFlags};
+        // What has taken the new folder's place since is not followed.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened =
+            rustix::fs::open(dir, flags, Mode::empty()).map_err(io::Error::from).during("open", dir)?;
+        owner::give_to_owner_of_folder(&File::from(opened), dir)?;
+    }
+    Ok(())
 }
 
 /// The name under which a file is written before it is renamed to `path`.
@@ -213,8 +284,7 @@ pub fn temporary_beside(path: &Path) -> std::path::PathBuf {
     name.into()
 }
 
-fn write_opened(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
-    let mut file = options.open(path).during("create", path)?;
+fn write_flushed(mut file: File, path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).during("write", path)?;
     flush(&file, path)
 }

@@ -7,6 +7,7 @@
 //! * [`durable`]: replacing and creating files, flushing files and folders.
 //! * [`unfinished`]: a file or folder that is built aside and goes away unless it gets its name.
 //! * [`read`]: reading a whole file that must not be large.
+//! * [`space`]: how much room a file system has.
 //! * [`offset_io`]: reading and writing at an offset, on every system.
 //! * [`buffer`]: buffers that files are read into at full speed.
 //! * [`checksum`]: a checksum that finds accidents.
@@ -17,7 +18,9 @@ pub mod checksum;
 pub mod durable;
 pub mod error;
 pub mod offset_io;
+mod owner;
 pub mod read;
+pub mod space;
 pub mod unfinished;
 
 pub use buffer::{ALIGNMENT, AlignedBuffer};

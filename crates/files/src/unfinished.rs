@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::durable::{self, Access};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 
 /// A file or folder under construction beside its target. Dropped before [`Unfinished::place`], it removes what was built.
 ///
@@ -32,10 +32,10 @@ impl Unfinished {
     /// Begins a folder that will stand at `target`.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`], [`Error::Exists`].
     pub fn folder(target: &Path) -> Result<Self> {
         let building = name_beside(target);
-        fs::create_dir(&building).during("create", &building)?;
+        durable::create_new_dir(&building)?;
         Ok(Self { building, target: target.to_owned(), placed: false })
     }
 

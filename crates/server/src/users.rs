@@ -230,7 +230,8 @@ impl UserFile {
         #[cfg(unix)]
         return File::open(self.path.parent().unwrap_or(Path::new(".")));
         #[cfg(not(unix))]
-        return fs::OpenOptions::new().create(true).append(true).open(self.path.with_extension("lock"));
+        return certadm_files::durable::open_or_create(&self.path.with_extension("lock"))
+            .map_err(std::io::Error::other);
     }
 
     /// Whoever reads the hashes can log on with them. On Windows the rights of the folder say who that is.

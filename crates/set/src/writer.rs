@@ -33,11 +33,11 @@ impl SetWriter {
             return Err(Error::TargetNotEmpty { path: target });
         }
         let parent = target.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(parent).during("create", parent)?;
+        durable::create_dir(parent)?;
         let building = Unfinished::folder(&target)?;
         let writer = Self { building, read_back, logs_read_back, files: Vec::new() };
         let dir = writer.building.path().join(DATABASE_DIR);
-        fs::create_dir(&dir).during("create", &dir)?;
+        durable::create_new_dir(&dir)?;
         Ok(writer)
     }
 
@@ -54,7 +54,7 @@ impl SetWriter {
     ) -> Result<&FileEntry> {
         if role == Role::Dynamic {
             let dir = self.building.path().join(DYNAMIC_DIR);
-            fs::create_dir_all(&dir).during("create", &dir)?;
+            durable::create_dir(&dir)?;
         }
         let read_back = if role == Role::Log { self.logs_read_back } else { self.read_back };
         let Hashes { size, blake3, sha256 } =

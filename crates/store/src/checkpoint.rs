@@ -3,7 +3,7 @@
 //! One sealed block of [`LEN`] bytes, written in place under the commit lock and flushed. A torn one does not check;
 //! the owner then tells from the database and the logs (docs/store-format.md, "Foreign checkpoint").
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -65,14 +65,7 @@ pub(crate) struct CheckpointFile {
 impl CheckpointFile {
     /// Opens the file, creating an empty one where there is none.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .during("open", path)?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self { file: durable::open_or_create(path)?, path: path.to_owned() })
     }
 
     /// What it says; `None` when it is empty, short or torn.

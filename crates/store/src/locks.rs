@@ -4,12 +4,12 @@
 //! another file in its place; `commit.lock` is held for one commit or one roll, so that committers of several
 //! processes queue instead of polling, and none of them commits in the middle of a roll.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use certadm_files::IoContext;
+use certadm_files::{IoContext, durable};
 
 /// A lock held until it is dropped.
 #[derive(Debug)]
@@ -91,6 +91,5 @@ fn unlock(file: &File) -> std::io::Result<()> {
 }
 
 fn open(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    Ok(options.read(true).write(true).create(true).truncate(false).open(path).during("open", path)?)
+    Ok(durable::open_or_create(path)?)
 }

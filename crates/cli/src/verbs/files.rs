@@ -1,9 +1,8 @@
 //! Files that a command reads for its user, or writes for them: bounded, whole, never overwriting.
 
-use std::fs;
 use std::path::Path;
 
-use certadm_files::{IoContext, durable};
+use certadm_files::durable;
 
 use crate::failure::Failure;
 
@@ -31,5 +30,5 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
 /// # Errors
 /// When it cannot be created.
 pub(crate) fn create_dir(dir: &Path) -> Result<(), Failure> {
-    Ok(fs::create_dir_all(dir).during("create", dir)?)
+    Ok(durable::create_dir(dir)?)
 }

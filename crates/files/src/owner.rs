@@ -1,0 +1,128 @@
+//! The account that a new file or folder belongs to, and who may read it: as the folder that it goes into.
+//!
+//! Root often works in a folder of another account: it restores a CA whose service runs as `certadm`, or archives a log
+//! there. What it creates must belong to that account, or the service cannot open its own files afterwards. Example: root
+//! restores into `/var/lib/certadm/example`, which belongs to `certadm` and has mode 0700; the restored database then
+//! belongs to `certadm` and has mode 0600.
+//!
+//! Windows gives new files the rights of their folder by itself.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::error::Result;
+
+/// The mode for a new file in the folder of `path`: what the folder allows, without the right to execute. The umask takes
+/// its part off afterwards.
+#[cfg(unix)]
+pub(crate) fn file_mode(path: &Path) -> u32 {
+    folder_mode(path) & 0o666
+}
+
+/// The mode for a new folder in the folder of `path`.
+#[cfg(unix)]
+pub(crate) fn folder_mode(path: &Path) -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    // A folder that cannot be looked at is the creation's own failure to tell.
+    std::fs::metadata(folder_of(path)).map_or(0o777, |metadata| metadata.mode() & 0o777)
+}
+
+/// Gives a new file or folder, open as `file`, to the owner of the folder that it is in. Does nothing for accounts other
+/// than root: they own what they create.
+///
+/// # Errors
+/// [`crate::Error::Io`]. A system that does not let root do it, such as a network file system, is no error: there the
+/// server decides who owns new files.
+#[cfg(unix)]
+pub(crate) fn give_to_owner_of_folder(file: &File, path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    use crate::error::IoContext;
+
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = std::fs::metadata(folder_of(path)).during("look at the folder of", path)?;
+    let own = file.metadata().during("look at", path)?;
+    if (folder.uid(), folder.gid()) == (own.uid(), own.gid()) {
+        return Ok(());
+    }
+    match std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid())) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        other => other.during("give to the owner of its folder", path),
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn give_to_owner_of_folder(_file: &File, _path: &Path) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use crate::{Access, Unfinished, durable};
+
+    /// A folder of mode `mode`; of account 4711 where the tests run as root.
+    fn folder(mode: u32) -> (tempfile::TempDir, (u32, u32)) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        // Accounts other than root may give nothing away: then everything stays theirs, and that is tested.
+        std::os::unix::fs::chown(dir.path(), Some(4711), Some(4712)).ok();
+        let metadata = fs::metadata(dir.path()).unwrap();
+        (dir, (metadata.uid(), metadata.gid()))
+    }
+
+    #[test]
+    fn what_is_created_belongs_to_the_owner_of_its_folder() {
+        let (dir, owner) = folder(0o700);
+        let at = |name: &str| dir.path().join(name);
+        durable::open_new(&at("new"), Access::Public).unwrap();
+        durable::open_new(&at("secret"), Access::Owner).unwrap();
+        durable::open_or_create(&at("lock")).unwrap();
+        durable::open_emptied(&at("emptied")).unwrap();
+        durable::write_new(&at("written"), b"x").unwrap();
+        durable::create(&at("created"), b"x", Access::Public).unwrap();
+        durable::replace(&at("replaced"), b"x").unwrap();
+        durable::replace_private(&at("private"), b"x").unwrap();
+        Unfinished::file(&at("finished")).unwrap().0.place().unwrap();
+        Unfinished::folder(&at("set")).unwrap().place().unwrap();
+        durable::create_dir(&at("a/b/c")).unwrap();
+        durable::write_new(&at("a/b/c/file"), b"x").unwrap();
+        let mut seen = 0;
+        let mut left = vec![dir.path().to_owned()];
+        while let Some(folder) = left.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let metadata = fs::metadata(&path).unwrap();
+                let mode = if metadata.is_dir() { 0o700 } else { 0o600 };
+                assert_eq!((metadata.uid(), metadata.gid()), owner, "{}", path.display());
+                assert_eq!(metadata.mode() & 0o777, mode, "{}", path.display());
+                seen += 1;
+                if metadata.is_dir() {
+                    left.push(path);
+                }
+            }
+        }
+        assert_eq!(seen, 14);
+    }
+
+    #[test]
+    fn a_folder_that_others_may_read_has_files_that_others_may_read() {
+        let (dir, _) = folder(0o755);
+        durable::write_new(&dir.path().join("file"), b"x").unwrap();
+        durable::open_new(&dir.path().join("secret"), Access::Owner).unwrap();
+        let mode = |name| fs::metadata(dir.path().join(name)).unwrap().mode() & 0o044;
+        let umask = rustix::process::umask(rustix::fs::Mode::empty());
+        rustix::process::umask(umask);
+        assert_eq!(mode("file"), 0o044 & !umask.bits());
+        assert_eq!(mode("secret"), 0);
+    }
+}
