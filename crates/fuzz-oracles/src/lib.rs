@@ -1,12 +1,4 @@
-//! What every fuzz target demands of its input, as plain functions.
-//!
-//! A target takes arbitrary bytes and must return. It panics when the code under test breaks a promise: when it panics
-//! itself, when what it read does not come back out, when damage goes unnoticed. So one body serves twice: the fuzzer in
-//! `fuzz/` looks for inputs that break it, and this crate's tests replay every stored input on each run.
-//!
-//! A new target is one file in `src/` with a function `run`, its line in [`TARGETS`], and a folder with at least one
-//! input in `fuzz/seeds/`.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod ese_base;

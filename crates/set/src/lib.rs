@@ -1,6 +1,4 @@
-//! A backup set: take it, verify it, show it, restore it.
-//!
-//! A set is the folder that `certutil -backupDB` would write, and a sealed manifest beside it (docs/set-format.md).
+#![doc = include_str!("../README.md")]
 
 pub mod chain;
 mod copy;
