@@ -16,6 +16,7 @@ mod config;
 mod crl;
 mod dates;
 mod error;
+pub mod health;
 mod init;
 mod issue;
 mod keys;

@@ -2,6 +2,7 @@
 
 mod args;
 mod failure;
+mod findings;
 mod output;
 mod secrets;
 mod table;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use certadm_auth::Credentials;
+use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::flags::Roles;
 use certadm_rules::{BackupType, Hresult};
 use certadm_wire::csra::Request;
@@ -12,13 +13,13 @@ use crate::ca::RemoteCa;
 use crate::connection::Interface;
 use crate::dial::{Activated, Login, resolver_call, server_alive};
 use crate::error::Error;
-use crate::refusal::{Gate as Shut, RoleNames};
+use crate::refusal::{self, RoleNames};
 use crate::target::{Endpoint, Target};
 
 /// A gate that a backup has to pass, in the order in which they are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Checkpoint {
+pub enum Gate {
     /// The name stands for an address, or a socket.
     Name,
     /// The resolver's port can be reached, or the socket be opened.
@@ -43,7 +44,7 @@ pub enum Checkpoint {
     LastFull,
 }
 
-impl Checkpoint {
+impl Gate {
     /// All of them, in order.
     pub const ALL: [Self; 11] = [
         Self::Name,
@@ -76,6 +77,24 @@ impl Checkpoint {
             Self::LastFull => "last_full",
         }
     }
+
+    /// The kind of what is found at it.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Name => Kind::GateName,
+            Self::Port => Kind::GatePort,
+            Self::Resolver => Kind::GateResolver,
+            Self::Authentication => Kind::GateAuthentication,
+            Self::Activation => Kind::GateActivation,
+            Self::Exporter => Kind::GateExporter,
+            Self::Privacy => Kind::GatePrivacy,
+            Self::State => Kind::GateState,
+            Self::Role => Kind::GateRole,
+            Self::InterfaceFlags => Kind::GateInterfaceFlags,
+            Self::LastFull => Kind::GateLastFull,
+        }
+    }
 }
 
 /// How a gate was found.
@@ -102,22 +121,19 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What was found at one gate.
+/// One gate, and what was found at it.
 #[derive(Debug, Clone)]
-pub struct Finding {
+pub struct Visit {
     /// Which gate.
-    pub checkpoint: Checkpoint,
+    pub gate: Gate,
     /// How it was found.
     pub verdict: Verdict,
-    /// What was seen, in half a sentence.
-    pub detail: String,
-    /// The code behind a gate that is shut.
-    pub code: Option<Hresult>,
-    /// How it is opened; also for an open gate where something is left to do.
-    pub remedy: Option<String>,
+    /// What was seen: an error at a gate that is shut, a note at any other. An open gate has a code and a remedy too
+    /// where something is left to do.
+    pub finding: Finding,
 }
 
-/// Walks from `target`'s name to a backup that could begin. `report` gets each finding as it is made; all gates are in
+/// Walks from `target`'s name to a backup that could begin. `report` gets each gate as it is reached; all gates are in
 /// the result, in their order.
 ///
 /// With `prepare`, a logs-only backup is begun and ended at once: only that shows for certain that the gates are open.
@@ -126,65 +142,73 @@ pub fn examine(
     target: &Target,
     credentials: Option<Credentials>,
     prepare: bool,
-    report: &mut dyn FnMut(&Finding),
-) -> Vec<Finding> {
-    let mut walk = Walk { findings: Vec::new(), report };
+    report: &mut dyn FnMut(&Visit),
+) -> Vec<Visit> {
+    let mut walk = Walk { visits: Vec::new(), report };
     walk.walk(target, credentials, prepare);
-    for checkpoint in Checkpoint::ALL {
-        if !walk.findings.iter().any(|finding| finding.checkpoint == checkpoint) {
-            walk.add(checkpoint, Verdict::Skipped, "not reached", None, None);
+    for gate in Gate::ALL {
+        if !walk.visits.iter().any(|visit| visit.gate == gate) {
+            walk.skip(gate, "not reached");
         }
     }
-    walk.findings
+    walk.visits
 }
 
 struct Walk<'a> {
-    findings: Vec<Finding>,
-    report: &'a mut dyn FnMut(&Finding),
+    visits: Vec<Visit>,
+    report: &'a mut dyn FnMut(&Visit),
 }
 
 impl Walk<'_> {
-    fn add(
-        &mut self,
-        checkpoint: Checkpoint,
-        verdict: Verdict,
-        detail: impl Into<String>,
-        code: Option<Hresult>,
-        remedy: Option<String>,
-    ) {
-        let finding = Finding { checkpoint, verdict, detail: detail.into(), code, remedy };
-        (self.report)(&finding);
-        self.findings.push(finding);
+    fn add(&mut self, gate: Gate, verdict: Verdict, finding: Finding) {
+        let visit = Visit { gate, verdict, finding };
+        (self.report)(&visit);
+        self.visits.push(visit);
     }
 
-    fn open(&mut self, checkpoint: Checkpoint, detail: impl Into<String>) {
-        self.add(checkpoint, Verdict::Open, detail, None, None);
+    fn open(&mut self, gate: Gate, detail: impl Into<String>) {
+        self.add(gate, Verdict::Open, Finding::note(gate.kind(), detail));
     }
 
-    fn shut(&mut self, checkpoint: Checkpoint, error: &Error) {
-        self.add(checkpoint, Verdict::Shut, chain(error), Some(error.hresult()), Some(error.remedy()));
+    fn skip(&mut self, gate: Gate, detail: &str) {
+        self.add(gate, Verdict::Skipped, Finding::note(gate.kind(), detail));
+    }
+
+    fn unknown(&mut self, gate: Gate, detail: &str) {
+        self.add(gate, Verdict::Unknown, Finding::note(gate.kind(), detail));
+    }
+
+    fn shut(&mut self, gate: Gate, error: &Error) {
+        let finding = Finding::error(gate.kind(), error.hresult(), chain(error)).remedy(error.remedy());
+        self.add(gate, Verdict::Shut, finding);
+    }
+
+    /// The account or the CA's settings keep the gate shut.
+    fn denied(&mut self, gate: Gate, cause: refusal::Gate) {
+        let finding = Finding::error(gate.kind(), Hresult::E_ACCESSDENIED, cause.finding());
+        self.add(gate, Verdict::Shut, finding.remedy(cause.remedy()));
     }
 
     /// The value, or the gate is shut and the walk is over.
-    fn pass<T>(&mut self, checkpoint: Checkpoint, result: Result<T, Error>) -> Option<T> {
-        result.map_err(|error| self.shut(checkpoint, &error)).ok()
+    fn pass<T>(&mut self, gate: Gate, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|error| self.shut(gate, &error)).ok()
     }
 
     fn walk(&mut self, target: &Target, credentials: Option<Credentials>, prepare: bool) -> Option<()> {
         self.name(target)?;
         let connection = Login::reach(target);
-        let connection = self.pass(Checkpoint::Port, connection)?;
+        let connection = self.pass(Gate::Port, connection)?;
         let address = connection
             .peer_address()
             .map_or_else(|| target.endpoint.to_string(), |address| address.to_string());
         drop(connection);
-        self.open(Checkpoint::Port, format!("connected to {address}"));
-        let version = self.pass(Checkpoint::Resolver, server_alive(target))?;
-        self.open(Checkpoint::Resolver, format!("DCOM {}.{} answers", version.major, version.minor));
-        let login = self.pass(Checkpoint::Authentication, Login::new(target.clone(), credentials))?;
+        self.open(Gate::Port, format!("connected to {address}"));
+        let version = self.pass(Gate::Resolver, server_alive(target))?;
+        self.open(Gate::Resolver, format!("DCOM {}.{} answers", version.major, version.minor));
+        let login = self.pass(Gate::Authentication, Login::new(target.clone(), credentials))?;
         self.authentication(&login)?;
-        let activated = self.pass(Checkpoint::Activation, login.activate())?;
-        self.open(Checkpoint::Activation, format!("the CA's object serves {}", activated.interface.name));
+        let activated = self.pass(Gate::Activation, login.activate())?;
+        self.open(Gate::Activation, format!("the CA's object serves {}", activated.interface.name));
         let mut ca = self.object(login, activated)?;
         self.rights(&mut ca, prepare);
         Some(())
@@ -194,16 +218,16 @@ impl Walk<'_> {
         use std::net::ToSocketAddrs;
         match &target.endpoint {
             Endpoint::Socket(path) => {
-                self.open(Checkpoint::Name, format!("this machine, by the socket {}", path.display()));
+                self.open(Gate::Name, format!("this machine, by the socket {}", path.display()));
             }
             Endpoint::Tcp { host, port } => {
                 let addresses = (host.as_str(), *port)
                     .to_socket_addrs()
                     .map_err(|source| Error::Resolve { host: host.clone(), source });
-                let addresses = self.pass(Checkpoint::Name, addresses)?;
+                let addresses = self.pass(Gate::Name, addresses)?;
                 let mut texts: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
                 texts.dedup();
-                self.open(Checkpoint::Name, format!("{host} is {}", texts.join(", ")));
+                self.open(Gate::Name, format!("{host} is {}", texts.join(", ")));
             }
         }
         Some(())
@@ -214,7 +238,7 @@ impl Walk<'_> {
     fn authentication(&mut self, login: &Login) -> Option<()> {
         const CALL: &str = "logon";
         if let Endpoint::Socket(_) = login.target.endpoint {
-            self.open(Checkpoint::Authentication, "the system vouches for this user on a socket");
+            self.open(Gate::Authentication, "the system vouches for this user on a socket");
             return Some(());
         }
         let answer = login.resolver(Interface::RESOLVER, CALL).and_then(|mut connection| {
@@ -226,19 +250,19 @@ impl Walk<'_> {
         });
         match answer {
             Ok(()) => {
-                self.open(Checkpoint::Authentication, "the account and its password are taken");
+                self.open(Gate::Authentication, "the account and its password are taken");
                 Some(())
             }
             Err(error @ Error::Fault { .. }) if error.hresult() == Hresult::E_ACCESSDENIED => {
                 let remedy = "check account, domain and password, and that the account is neither locked nor denied \
                               network logon";
-                let detail = "the logon is refused";
-                let code = Some(error.hresult());
-                self.add(Checkpoint::Authentication, Verdict::Shut, detail, code, Some(remedy.to_owned()));
+                let kind = Gate::Authentication.kind();
+                let finding = Finding::error(kind, error.hresult(), "the logon is refused").remedy(remedy);
+                self.add(Gate::Authentication, Verdict::Shut, finding);
                 None
             }
             Err(error) => {
-                self.shut(Checkpoint::Authentication, &error);
+                self.shut(Gate::Authentication, &error);
                 None
             }
         }
@@ -246,13 +270,13 @@ impl Walk<'_> {
 
     fn object(&mut self, login: Login, activated: Activated) -> Option<RemoteCa> {
         let ca = RemoteCa::open(login, activated);
-        let mut ca = self.pass(Checkpoint::Exporter, ca)?;
+        let mut ca = self.pass(Gate::Exporter, ca)?;
         let peer = ca.connection.peer().to_owned();
-        self.open(Checkpoint::Exporter, format!("connected to {peer}"));
+        self.open(Gate::Exporter, format!("connected to {peer}"));
         let state = ca.server_state();
         let state = match state {
             Err(error) if error.ends_connection() => {
-                self.shut(Checkpoint::Privacy, &error);
+                self.shut(Gate::Privacy, &error);
                 return None;
             }
             state => state,
@@ -261,15 +285,16 @@ impl Walk<'_> {
             true => "calls are signed and encrypted (packet privacy)",
             false => "a socket of this machine needs none",
         };
-        self.open(Checkpoint::Privacy, privacy);
+        self.open(Gate::Privacy, privacy);
         match state {
-            Ok(true) => self.open(Checkpoint::State, "the CA serves requests and may be read"),
+            Ok(true) => self.open(Gate::State, "the CA serves requests and may be read"),
             Ok(false) => {
                 let detail = "the CA is suspended, or this account may not read it";
-                let remedy = "resume the CA, or give the account Read permission on it";
-                self.add(Checkpoint::State, Verdict::Unknown, detail, None, Some(remedy.to_owned()));
+                let finding = Finding::note(Gate::State.kind(), detail)
+                    .remedy("resume the CA, or give the account Read permission on it");
+                self.add(Gate::State, Verdict::Unknown, finding);
             }
-            Err(error) => self.shut(Checkpoint::State, &error),
+            Err(error) => self.shut(Gate::State, &error),
         }
         Some(ca)
     }
@@ -281,43 +306,40 @@ impl Walk<'_> {
         let mut is_shut = false;
         match evidence.roles {
             Some(roles) if roles.has_any(Roles::OPERATOR) => {
-                self.open(Checkpoint::Role, format!("the account has: {}", RoleNames(roles)));
+                self.open(Gate::Role, format!("the account has: {}", RoleNames(roles)));
             }
             Some(roles) => {
                 is_shut = true;
-                self.gate(Checkpoint::Role, Shut::Role { roles, origin });
+                self.denied(Gate::Role, refusal::Gate::Role { roles, origin });
             }
-            None => self.unknown(Checkpoint::Role, "the CA does not tell the account's roles"),
+            None => self.unknown(Gate::Role, "the CA does not tell the account's roles"),
         }
         match evidence.flags {
             Some(flags) if flags.check_admin(origin).is_err() => {
                 is_shut = true;
-                self.gate(Checkpoint::InterfaceFlags, Shut::AdminFlag { origin });
+                self.denied(Gate::InterfaceFlags, refusal::Gate::AdminFlag { origin });
             }
             Some(flags) if flags.check_backup(origin).is_err() => {
                 is_shut = true;
-                self.gate(Checkpoint::InterfaceFlags, Shut::BackupFlag { origin, seen: true });
+                self.denied(Gate::InterfaceFlags, refusal::Gate::BackupFlag { origin, seen: true });
             }
             Some(flags) => {
-                self.open(
-                    Checkpoint::InterfaceFlags,
-                    format!("InterfaceFlags {:#x} allow it", flags.to_bits()),
-                );
+                self.open(Gate::InterfaceFlags, format!("InterfaceFlags {:#x} allow it", flags.to_bits()));
             }
-            None => self.unknown(Checkpoint::InterfaceFlags, "the CA does not tell its InterfaceFlags"),
+            None => self.unknown(Gate::InterfaceFlags, "the CA does not tell its InterfaceFlags"),
         }
         if is_shut {
             return;
         }
         if !prepare {
-            self.add(Checkpoint::LastFull, Verdict::Skipped, "not asked for", None, None);
+            self.skip(Gate::LastFull, "not asked for");
             return;
         }
         self.last_full(ca);
     }
 
     fn last_full(&mut self, ca: &mut RemoteCa) {
-        const GATE: Checkpoint = Checkpoint::LastFull;
+        const GATE: Gate = Gate::LastFull;
         let error = match ca.backup_prepare(BackupType::LogsOnly) {
             Ok(()) => {
                 let ended = ca.invoke_plain(&Request::BackupEnd, "BackupEnd");
@@ -345,16 +367,8 @@ impl Walk<'_> {
                 return;
             }
         };
-        self.add(GATE, Verdict::Open, detail, Some(error.hresult()), Some(remedy.to_owned()));
-    }
-
-    fn gate(&mut self, checkpoint: Checkpoint, gate: Shut) {
-        let code = Some(Hresult::E_ACCESSDENIED);
-        self.add(checkpoint, Verdict::Shut, gate.finding(), code, Some(gate.remedy()));
-    }
-
-    fn unknown(&mut self, checkpoint: Checkpoint, detail: &str) {
-        self.add(checkpoint, Verdict::Unknown, detail, None, None);
+        let finding = Finding::note(GATE.kind(), detail).code(error.hresult()).remedy(remedy);
+        self.add(GATE, Verdict::Open, finding);
     }
 }
 

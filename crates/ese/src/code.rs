@@ -98,9 +98,20 @@ impl Code {
         -i32::from(self.0)
     }
 
+    /// The code that an HRESULT carries; nothing for one of another origin.
+    pub fn from_hresult(hresult: Hresult) -> Option<Self> {
+        u16::try_from(hresult.jet_error()?.unsigned_abs()).ok().map(Self)
+    }
+
     /// The HRESULT that Windows tools show: `0xC8000000 | n`.
     pub fn hresult(self) -> Hresult {
         Hresult::from_jet(self.0)
+    }
+}
+
+impl From<Code> for Hresult {
+    fn from(code: Code) -> Self {
+        code.hresult()
     }
 }
 
@@ -126,5 +137,7 @@ mod tests {
         assert_eq!(Code::PAGE_CHECKSUM.hresult().to_bits(), 0xC800_03FA);
         assert_eq!(Code::ATTACHED_DATABASE_MISMATCH.hresult().to_bits(), 0xC800_04C0);
         assert_eq!(Code::LOG_CORRUPT_IN_RESTORE.to_string(), "0xc800023d (ESE: -573)");
+        assert_eq!(Code::from_hresult(Code::PAGE_CHECKSUM.hresult()), Some(Code::PAGE_CHECKSUM));
+        assert_eq!(Code::from_hresult(Hresult::E_FAIL), None);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use certadm_rules::finding::{Finding, Kind, Spot};
+
 use crate::code::Code;
 use crate::lgpos::Lgpos;
 
@@ -122,6 +124,41 @@ impl Error {
             Self::UnknownRecord { .. } => Code::BAD_LOG_VERSION,
             Self::Log { code, .. } | Self::Replay { code, .. } | Self::Refused { code, .. } => *code,
         }
+    }
+
+    /// Where in the database or its logs it happened, as far as the error tells.
+    pub fn spot(&self) -> Option<Spot> {
+        match self {
+            Self::PageDamaged { page, .. } | Self::MalformedPage { page, .. } => Some(Spot::Page(*page)),
+            Self::Log { generation, .. } => (*generation != 0).then_some(Spot::Log(*generation)),
+            Self::UnknownRecord { position, .. } | Self::Replay { position, .. } => Some((*position).into()),
+            _ => None,
+        }
+    }
+
+    /// What happened, in words that do not repeat [`Error::spot`].
+    pub fn detail(&self) -> String {
+        match self {
+            Self::PageDamaged { problem, .. } => (*problem).to_owned(),
+            Self::MalformedPage { what, problem, .. } => format!("{what} is malformed: {problem}"),
+            Self::Log { problem, .. } => problem.clone(),
+            Self::UnknownRecord { kind, .. } => {
+                format!("unknown log record type {kind}: written by a newer engine, replay it on Windows")
+            }
+            Self::Replay { problem, .. } => format!("replay stopped: {problem}"),
+            other => other.to_string(),
+        }
+    }
+
+    /// The error as a finding at `spot`, or where the error itself says.
+    pub(crate) fn to_finding(&self, kind: Kind, spot: Option<Spot>) -> Finding {
+        let (spot, detail) = match (self.spot(), spot) {
+            (Some(own), Some(spot)) if own != spot => (Some(spot), self.to_string()),
+            (own, spot) => (spot.or(own), self.detail()),
+        };
+        let mut finding = Finding::error(kind, self.code(), detail);
+        finding.place.spot = spot;
+        finding
     }
 
     /// Names the page a malformed structure was found on.

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use certadm_rules::finding::Spot;
+
 use crate::bytes::Fields;
 use crate::error::Error;
 use crate::time::DateTime;
@@ -37,6 +39,13 @@ impl Lgpos {
     /// True for the all-zero value, which means "none".
     pub fn is_none(self) -> bool {
         self == Self::default()
+    }
+}
+
+impl From<Lgpos> for Spot {
+    fn from(position: Lgpos) -> Self {
+        let Lgpos { generation, segment, offset } = position;
+        Self::Position { generation, segment, offset }
     }
 }
 

@@ -29,7 +29,6 @@ pub mod column;
 pub mod compress;
 pub mod database;
 pub mod error;
-pub mod finding;
 pub mod header;
 pub mod lgpos;
 pub mod page;
@@ -52,6 +51,7 @@ mod longvalue;
 mod overlay;
 mod record;
 
+pub use certadm_rules::finding;
 pub use code::Code;
 pub use database::Database;
 pub use error::Error;

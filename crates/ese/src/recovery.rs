@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use certadm_rules::finding::{Finding, Kind, Severity, Spot};
+
 use crate::backup::PatchPage;
 use crate::code::Code;
 use crate::copy::copy_corrected;
 use crate::database::Database;
 use crate::error::Error;
-use crate::finding::{Finding, Kind, Place, Severity};
 use crate::header::{DatabaseHeader, State};
 use crate::lgpos::{Lgpos, Signature};
 use crate::log::chain::{ChainCodes, Predecessor, check_inside, check_link, check_name, generation_of_name};
@@ -153,7 +154,7 @@ impl<'a> Plan<'a> {
 
     /// True when nothing found so far forbids a recovery. Only a replay proves it: [`Plan::rehearse`].
     pub fn is_promising(&self) -> bool {
-        self.findings.iter().all(|finding| finding.severity < Severity::Damage)
+        self.findings.iter().all(|finding| finding.severity < Severity::Error)
     }
 
     /// Replays in memory: the strongest check, without writing anything. `cap` bounds the bytes of changed pages.
@@ -224,12 +225,9 @@ impl<'a> Plan<'a> {
             findings.extend(self.judge_inside(&log, last));
             for record in log.records() {
                 if let Err(error) = record {
-                    findings.push(Finding::from_error(
-                        Kind::LogDamaged,
-                        Place::Log(*generation),
-                        &error,
-                        "take this log from the backup again",
-                    ));
+                    let spot = error.spot().unwrap_or(Spot::Log(*generation));
+                    let finding = error.to_finding(Kind::LogDamaged, Some(spot));
+                    findings.push(finding.remedy("take this log from the backup again"));
                 }
             }
             at.done += input.file.size();
@@ -281,12 +279,12 @@ impl<'a> Plan<'a> {
     }
 
     fn check_promising(&self) -> Result<(), Error> {
-        let worst = self.findings.iter().find(|finding| finding.severity == Severity::Damage);
+        let worst = self.findings.iter().find(|finding| finding.severity == Severity::Error);
         match worst {
             None => Ok(()),
             Some(finding) => Err(Error::Refused {
-                code: finding.code.unwrap_or(Code::DATABASE_CORRUPTED),
-                problem: format!("{}: {}; {}", finding.place, finding.text, finding.advice),
+                code: Code::from_hresult(finding.code).unwrap_or(Code::DATABASE_CORRUPTED),
+                problem: problem_of(finding, true),
             }),
         }
     }
@@ -300,30 +298,20 @@ impl<'a> Plan<'a> {
         if let Some(patch) = &patch
             && let Err(error) = patch.check_against(&header)
         {
-            self.findings.push(Finding::from_error(
-                Kind::PatchPage,
-                Place::Page(database.page_slots()),
-                &error,
-                "take the database and its logs from one backup",
-            ));
+            self.findings.push(
+                error
+                    .to_finding(Kind::PatchPage, Some(Spot::Page(database.page_slots())))
+                    .remedy("take the database and its logs from one backup"),
+            );
         }
+        let cut_short = "the copy was cut short: take it again";
         if is_copy && patch.is_none() && current.high == 0 {
-            self.findings.push(Finding::damage(
-                Kind::PatchPage,
-                Code::NOT_A_BACKUP,
-                Place::File,
-                "a backup copy without the patch page at its end".to_owned(),
-                "the copy was cut short: take it again",
-            ));
+            let text = "a backup copy without the patch page at its end";
+            self.findings.push(Finding::error(Kind::PatchPage, Code::NOT_A_BACKUP, text).remedy(cut_short));
         }
         if !file.size().is_multiple_of(header.page_size().bytes64()) {
-            self.findings.push(Finding::damage(
-                Kind::FileSize,
-                Code::BAD_BACKUP_SIZE,
-                Place::File,
-                "the size of the database is no multiple of its page size".to_owned(),
-                "the copy was cut short: take it again",
-            ));
+            let text = "the size of the database is no multiple of its page size";
+            self.findings.push(Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text).remedy(cut_short));
         }
         self.required = required_range(&header, patch.as_ref());
         self.page_size = Some(header.page_size());
@@ -339,44 +327,40 @@ impl<'a> Plan<'a> {
             Err(error) => {
                 let kind = match error.code() {
                     Code::BAD_LOG_VERSION => Kind::LogVersion,
-                    _ => Kind::LogDamaged,
+                    _ => Kind::LogHeader,
                 };
                 let code = match error.code() {
                     Code::LOG_CORRUPT => self.codes().damaged,
                     other => other,
                 };
-                let text = format!("{}: {error}", log.name);
-                let generation = generation_of_name(log.name).unwrap_or(0);
-                self.findings.push(Finding::damage(
-                    kind,
-                    code,
-                    Place::Log(generation),
-                    text,
-                    "take this log from the backup again",
-                ));
+                let mut finding = error
+                    .to_finding(kind, generation_of_name(log.name).map(Spot::Log))
+                    .code(code)
+                    .in_file(log.name)
+                    .remedy("take this log from the backup again");
+                finding.detail = error.detail();
+                self.findings.push(finding);
                 return Ok(());
             }
         };
         self.findings.extend(check_name(log.name, &header));
         let page_size = *self.page_size.get_or_insert(header.page_size);
         if header.page_size != page_size {
-            self.findings.push(Finding::damage(
-                Kind::LogForeign,
-                self.codes().foreign_database,
-                Place::Log(header.generation),
-                "it was written for another page size".to_owned(),
-                "take the database and its logs from one CA",
-            ));
+            let text = "it was written for another page size";
+            self.findings.push(
+                Finding::error(Kind::LogForeign, self.codes().foreign_database, text)
+                    .at(Spot::Log(header.generation))
+                    .remedy("take the database and its logs from one CA"),
+            );
         }
         if let Some((_, other)) = self.logs.get(&header.generation) {
             if !same_bytes(other.file, log.file)? {
-                self.findings.push(Finding::damage(
-                    Kind::LogChain,
-                    self.codes().link,
-                    Place::Log(header.generation),
-                    format!("{} and {} differ but hold the same generation", other.name, log.name),
-                    "keep the one that belongs to the neighbouring logs",
-                ));
+                let text = format!("{} and {} differ but hold the same generation", other.name, log.name);
+                self.findings.push(
+                    Finding::error(Kind::LogChain, self.codes().link, text)
+                        .at(Spot::Log(header.generation))
+                        .remedy("keep the one that belongs to the neighbouring logs"),
+                );
             }
             return Ok(());
         }
@@ -396,13 +380,11 @@ impl<'a> Plan<'a> {
         };
         let agree = all.iter().all(|(_, signature)| *signature == first);
         if let Some(own) = own.filter(|own| agree && *own != first && !own.is_none()) {
-            self.findings.push(Finding::damage(
-                Kind::LogForeign,
-                self.codes().foreign_database,
-                Place::File,
-                format!("the logs are of the sequence {first}, the database of {own}"),
-                "take the database and its logs from one CA, made after its last restore",
-            ));
+            let text = format!("the logs are of the sequence {first}, the database of {own}");
+            self.findings.push(
+                Finding::error(Kind::LogForeign, self.codes().foreign_database, text)
+                    .remedy("take the database and its logs from one CA, made after its last restore"),
+            );
             return;
         }
         let reference = own
@@ -410,26 +392,21 @@ impl<'a> Plan<'a> {
             .unwrap_or_else(|| most_common(&all).unwrap_or(first));
         for (generation, signature) in all {
             if signature != reference {
-                self.findings.push(Finding::damage(
-                    Kind::LogForeign,
-                    self.codes_of(generation).foreign_log,
-                    Place::Log(generation),
-                    format!("it is of the sequence {signature}, the others of {reference}"),
-                    "take all logs from the backups of one CA, made after its last restore",
-                ));
+                let text = format!("it is of the sequence {signature}, the others of {reference}");
+                self.findings.push(
+                    Finding::error(Kind::LogForeign, self.codes_of(generation).foreign_log, text)
+                        .at(Spot::Log(generation))
+                        .remedy("take all logs from the backups of one CA, made after its last restore"),
+                );
             }
         }
     }
 
     fn judge_range(&mut self) {
-        let missing = |code, generation, text: String| {
-            Finding::damage(
-                Kind::LogMissing,
-                code,
-                Place::Log(generation),
-                text,
-                "add this log from the backup it belongs to",
-            )
+        let missing = |code: Code, generation, text: String| {
+            Finding::error(Kind::LogMissing, code, text)
+                .at(Spot::Log(generation))
+                .remedy("add this log from the backup it belongs to")
         };
         let is_copy = self.is_copy();
         let given = self.given();
@@ -565,9 +542,22 @@ impl<'a> Plan<'a> {
 fn fatal(generation: u32, finding: &Finding) -> Error {
     Error::Log {
         generation,
-        code: finding.code.unwrap_or(Code::LOG_CORRUPT_IN_RESTORE),
-        problem: format!("{}: {}; {}", finding.place, finding.text, finding.advice),
+        code: Code::from_hresult(finding.code).unwrap_or(Code::LOG_CORRUPT_IN_RESTORE),
+        problem: problem_of(finding, finding.place.spot != Some(Spot::Log(generation))),
     }
+}
+
+/// A finding as the text of an error, with its place where the error does not name it.
+fn problem_of(finding: &Finding, with_place: bool) -> String {
+    let mut text = String::new();
+    if with_place && !finding.place.is_none() {
+        text = format!("{}: ", finding.place);
+    }
+    text.push_str(&finding.detail);
+    if let Some(remedy) = &finding.remedy {
+        text.push_str(&format!("; {remedy}"));
+    }
+    text
 }
 
 fn required_range(header: &DatabaseHeader, patch: Option<&PatchPage>) -> Option<Range> {

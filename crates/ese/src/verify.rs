@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use certadm_files::AlignedBuffer;
+use certadm_rules::finding::{self, Finding, Kind, Severity, Spot};
 
 use crate::bytes::index;
 use crate::catalog::Catalog;
@@ -10,8 +11,7 @@ use crate::checksum::{PageCheck, check_page, flip};
 use crate::code::Code;
 use crate::database::Database;
 use crate::error::Error;
-use crate::finding::{Finding, Kind, Place, Severity};
-use crate::header::{Copies, State};
+use crate::header::{Copies, DatabaseHeader, State};
 use crate::page::Page;
 use crate::pager::Pager;
 use crate::space::SpaceMap;
@@ -62,12 +62,12 @@ pub struct Report {
 impl Report {
     /// The worst finding; `None` when there is none.
     pub fn severity(&self) -> Option<Severity> {
-        self.findings.iter().map(|finding| finding.severity).max()
+        finding::worst(&self.findings)
     }
 
     /// True when nothing is lost or missing.
     pub fn is_sound(&self) -> bool {
-        self.severity() < Some(Severity::Damage)
+        self.severity() < Some(Severity::Error)
     }
 }
 
@@ -81,6 +81,26 @@ pub struct Progress {
 }
 
 impl<P: Pager> Database<P> {
+    /// Judges what the header says of the file: its two copies, its state, and what the engine noted in it.
+    pub fn judge_header(&self) -> Vec<Finding> {
+        let copies = match self.header_copies() {
+            Copies::Equal => None,
+            Copies::Differ => Some("the two copies of the header differ; the first one was used"),
+            Copies::ShadowDamaged => Some("the second copy of the header is damaged"),
+            Copies::PrimaryDamaged => {
+                Some("the first copy of the header is damaged; the second one was used")
+            }
+        };
+        let copies = copies.map(|text| {
+            Finding::warning(Kind::HeaderCopies, text)
+                .code(Code::PAGE_CHECKSUM)
+                .remedy("recover to a new file, which writes both copies again")
+        });
+        let header = self.header();
+        let judged = [copies, judge_state(header), judge_history(header)];
+        judged.into_iter().flatten().collect()
+    }
+
     /// Judges the header and every page of the file. `progress` is called about once a MiB.
     ///
     /// Whether the state fits the logs is not judged here; a dirty database is a finding (-550, HRESULT 0xC8000226)
@@ -99,13 +119,54 @@ impl<P: Pager> Database<P> {
                 last_owned: self.page_slots(),
             },
         };
-        verifier.header();
+        verifier.report.findings = self.judge_header();
         let space = verifier.space()?;
         verifier.file_size();
         verifier.patch_page()?;
         verifier.pages(space.as_ref(), progress)?;
         Ok(verifier.report)
     }
+}
+
+fn judge_state(header: &DatabaseHeader) -> Option<Finding> {
+    let is_copy = header.current_full_backup().is_set();
+    let finding = match header.state() {
+        State::CleanShutdown => return None,
+        State::DirtyShutdown | State::DirtyAndPatched => {
+            let (low, high) = (header.required_low(), header.required_high().max(header.committed_high()));
+            let needs = format!("needs log generations {low:#x} to {high:#x}");
+            if is_copy {
+                Finding::note(Kind::DirtyShutdown, format!("a backup copy: as every one does, it {needs}"))
+            } else {
+                Finding::error(
+                    Kind::DirtyShutdown,
+                    Code::DIRTY_SHUTDOWN,
+                    format!("not closed cleanly: it {needs}"),
+                )
+                .remedy("recover it together with these logs")
+            }
+        }
+        state => Finding::error(
+            Kind::UnusualState,
+            Code::DIRTY_SHUTDOWN,
+            format!("the header's state is: {state}"),
+        )
+        .remedy("let the engine on Windows finish what it was doing, or take a backup"),
+    };
+    Some(finding)
+}
+
+fn judge_history(header: &DatabaseHeader) -> Option<Finding> {
+    let [fixed, unfixable, bad] = header.checksum_counters();
+    let repairs = header.repair_count();
+    (fixed | unfixable | bad | repairs != 0).then(|| {
+        let text = format!(
+            "the engine noted {fixed} corrected bits, {unfixable} failed corrections, {bad} bad checksums and \
+             {repairs} repairs"
+        );
+        Finding::warning(Kind::EngineHistory, text)
+            .remedy("check the disk of the CA; after a repair, prefer an older backup")
+    })
 }
 
 struct Verifier<'d, P> {
@@ -121,70 +182,6 @@ impl<P: Pager> Verifier<'_, P> {
         self.report.findings.push(finding);
     }
 
-    fn header(&mut self) {
-        let header = self.database.header();
-        let copies = match self.database.header_copies() {
-            Copies::Equal => None,
-            Copies::Differ => Some("the two copies of the header differ; the first one was used"),
-            Copies::ShadowDamaged => Some("the second copy of the header is damaged"),
-            Copies::PrimaryDamaged => {
-                Some("the first copy of the header is damaged; the second one was used")
-            }
-        };
-        if let Some(text) = copies {
-            self.add(Finding {
-                severity: Severity::Warning,
-                kind: Kind::HeaderCopies,
-                code: Some(Code::PAGE_CHECKSUM),
-                place: Place::File,
-                text: text.to_owned(),
-                advice: "recover to a new file, which writes both copies again",
-            });
-        }
-        let backup = header.current_full_backup().is_set();
-        match header.state() {
-            State::CleanShutdown => {}
-            State::DirtyShutdown | State::DirtyAndPatched if backup => self.add(Finding::note(
-                Kind::DirtyShutdown,
-                Place::File,
-                "a backup copy: needs its logs, as every one does".to_owned(),
-            )),
-            State::DirtyShutdown | State::DirtyAndPatched => self.add(Finding::damage(
-                Kind::DirtyShutdown,
-                Code::DIRTY_SHUTDOWN,
-                Place::File,
-                format!(
-                    "not closed cleanly: needs log generations {:#x} to {:#x}",
-                    header.required_low(),
-                    header.required_high().max(header.committed_high())
-                ),
-                "recover it together with these logs",
-            )),
-            state => self.add(Finding::damage(
-                Kind::UnusualState,
-                Code::DIRTY_SHUTDOWN,
-                Place::File,
-                format!("the header's state is: {state}"),
-                "let the engine on Windows finish what it was doing, or take a backup",
-            )),
-        }
-        let [fixed, unfixable, bad] = header.checksum_counters();
-        let repairs = header.repair_count();
-        if fixed | unfixable | bad | repairs != 0 {
-            self.add(Finding {
-                severity: Severity::Warning,
-                kind: Kind::EngineHistory,
-                code: None,
-                place: Place::File,
-                text: format!(
-                    "the engine noted {fixed} corrected bits, {unfixable} failed corrections, {bad} bad checksums \
-                     and {repairs} repairs"
-                ),
-                advice: "check the disk of the CA; after a repair, prefer an older backup",
-            });
-        }
-    }
-
     fn space(&mut self) -> Result<Option<SpaceMap>, Error> {
         let roots = match self.database.catalog() {
             Ok(catalog) => {
@@ -193,12 +190,9 @@ impl<P: Pager> Verifier<'_, P> {
             }
             Err(error @ Error::Io(_)) => return Err(error),
             Err(error) => {
-                self.add(Finding::from_error(
-                    Kind::Catalog,
-                    Place::File,
-                    &error,
-                    "tables cannot be listed: take another backup",
-                ));
+                let mut finding = error.to_finding(Kind::Catalog, None);
+                finding.detail = format!("the catalog cannot be read: {}", finding.detail);
+                self.add(finding.remedy("tables cannot be listed: take another backup"));
                 Vec::new()
             }
         };
@@ -211,23 +205,15 @@ impl<P: Pager> Verifier<'_, P> {
                     if error.code() == Code::PAGE_CHECKSUM {
                         continue;
                     }
-                    self.add_page(Finding::from_error(
-                        Kind::Space,
-                        Place::Page(root),
-                        &error,
-                        "free pages of this tree count as in use",
-                    ));
+                    let finding = error.to_finding(Kind::Space, Some(Spot::Page(root)));
+                    self.add_page(finding.remedy("free pages of this tree count as in use"));
                 }
                 Ok(Some(space))
             }
             Err(error @ Error::Io(_)) => Err(error),
             Err(error) => {
-                self.add(Finding::from_error(
-                    Kind::Space,
-                    Place::File,
-                    &error,
-                    "which pages are free is not known: every page counts as in use",
-                ));
+                let finding = error.to_finding(Kind::Space, None);
+                self.add(finding.remedy("which pages are free is not known: every page counts as in use"));
                 Ok(None)
             }
         }
@@ -237,13 +223,11 @@ impl<P: Pager> Verifier<'_, P> {
         let size = self.database.file().size();
         let page = self.database.page_size().bytes64();
         if !size.is_multiple_of(page) {
-            self.add(Finding::damage(
-                Kind::FileSize,
-                Code::BAD_BACKUP_SIZE,
-                Place::File,
-                format!("the size of {size} bytes is no multiple of the page size of {page}"),
-                "the copy was cut short: take it again",
-            ));
+            let text = format!("the size of {size} bytes is no multiple of the page size of {page}");
+            self.add(
+                Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text)
+                    .remedy("the copy was cut short: take it again"),
+            );
         }
     }
 
@@ -251,30 +235,26 @@ impl<P: Pager> Verifier<'_, P> {
         let header = self.database.header();
         let current = header.current_full_backup();
         let patch = self.database.patch_page()?;
+        let last = Spot::Page(self.database.page_slots());
         let finding = match patch {
             Some(patch) => match patch.check_against(header) {
-                Ok(()) => Finding::note(
-                    Kind::PatchPage,
-                    Place::Page(self.database.page_slots()),
-                    format!(
+                Ok(()) => {
+                    let text = format!(
                         "a complete backup copy: needs log generations {:#x} to {:#x}",
                         patch.backup.low, patch.backup.high
-                    ),
-                ),
-                Err(error) => Finding::from_error(
-                    Kind::PatchPage,
-                    Place::Page(self.database.page_slots()),
-                    &error,
-                    "take the database and its logs from one backup",
-                ),
+                    );
+                    Finding::note(Kind::PatchPage, text).at(last)
+                }
+                Err(error) => error
+                    .to_finding(Kind::PatchPage, Some(last))
+                    .remedy("take the database and its logs from one backup"),
             },
-            None if current.is_set() && current.high == 0 => Finding::damage(
+            None if current.is_set() && current.high == 0 => Finding::error(
                 Kind::PatchPage,
                 Code::NOT_A_BACKUP,
-                Place::File,
-                "the header is that of a backup copy, but the patch page at the end is missing".to_owned(),
-                "the copy was cut short: take it again",
-            ),
+                "the header is that of a backup copy, but the patch page at the end is missing",
+            )
+            .remedy("the copy was cut short: take it again"),
             None => return Ok(()),
         };
         self.add(finding);
@@ -298,17 +278,16 @@ impl<P: Pager> Verifier<'_, P> {
             progress(Progress { done: number - 1, total });
         }
         if total < self.report.last_owned {
-            self.add(Finding::damage(
-                Kind::FileSize,
-                Code::BAD_BACKUP_SIZE,
-                Place::File,
-                format!("the database owns {} pages but the file ends after {total}", self.report.last_owned),
-                "the copy was cut short: take it again",
-            ));
+            let owned = self.report.last_owned;
+            let text = format!("the database owns {owned} pages but the file ends after {total}");
+            self.add(
+                Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text)
+                    .remedy("the copy was cut short: take it again"),
+            );
         }
         if MOST_PAGE_FINDINGS < self.page_findings {
             let left_out = self.page_findings - MOST_PAGE_FINDINGS;
-            self.add(Finding::note(Kind::More, Place::File, format!("{left_out} further findings on pages")));
+            self.add(Finding::note(Kind::More, format!("{left_out} further findings on pages")));
         }
         Ok(())
     }
@@ -342,23 +321,20 @@ impl<P: Pager> Verifier<'_, P> {
             }
             PageCheck::Misplaced { belongs_to } if belongs_to <= self.database.page_slots() => {
                 pages.damaged += 1;
-                self.add_page(Finding::damage(
-                    Kind::MisplacedPage,
-                    Code::PAGE_CHECKSUM,
-                    Place::Page(number),
-                    format!("holds what belongs to page {belongs_to}"),
-                    "a write went to the wrong place: check the disk, take another backup",
-                ));
+                let text = format!("holds what belongs to page {belongs_to}");
+                self.add_page(
+                    Finding::error(Kind::MisplacedPage, Code::PAGE_CHECKSUM, text)
+                        .at(Spot::Page(number))
+                        .remedy("a write went to the wrong place: check the disk, take another backup"),
+                );
             }
             PageCheck::Misplaced { .. } | PageCheck::Damaged => {
                 pages.damaged += 1;
-                self.add_page(Finding::damage(
-                    Kind::PageChecksum,
-                    Code::PAGE_CHECKSUM,
-                    Place::Page(number),
-                    "the checksum is wrong".to_owned(),
-                    "check the disk, take another backup",
-                ));
+                self.add_page(
+                    Finding::error(Kind::PageChecksum, Code::PAGE_CHECKSUM, "the checksum is wrong")
+                        .at(Spot::Page(number))
+                        .remedy("check the disk, take another backup"),
+                );
             }
         }
     }
@@ -367,14 +343,13 @@ impl<P: Pager> Verifier<'_, P> {
         let mut whole = bytes.to_vec();
         for bit in bits {
             flip(&mut whole, *bit);
-            self.add_page(Finding {
-                severity: Severity::Warning,
-                kind: Kind::FlippedBit,
-                code: Some(Code::PAGE_CHECKSUM),
-                place: Place::Page(number),
-                text: format!("bit {} of byte {} is flipped", bit % 8, bit / 8),
-                advice: "reading corrects it; check the disk, recover to a new file",
-            });
+            let text = format!("bit {} of byte {} is flipped", bit % 8, bit / 8);
+            self.add_page(
+                Finding::warning(Kind::FlippedBit, text)
+                    .code(Code::PAGE_CHECKSUM)
+                    .at(Spot::Page(number))
+                    .remedy("reading corrects it; check the disk, recover to a new file"),
+            );
         }
         self.structure(number, whole);
     }
@@ -382,26 +357,23 @@ impl<P: Pager> Verifier<'_, P> {
     /// A page whose checksum is right must also make sense.
     fn structure(&mut self, number: u32, bytes: Vec<u8>) {
         match Page::parse(number, bytes) {
-            Err(error) => self.add_page(Finding::from_error(
-                Kind::PageStructure,
-                Place::Page(number),
-                &error,
-                "the engine itself wrote it so: list what can be read, take another backup",
-            )),
+            Err(error) => {
+                let finding = error.to_finding(Kind::PageStructure, Some(Spot::Page(number)));
+                self.add_page(
+                    finding
+                        .remedy("the engine itself wrote it so: list what can be read, take another backup"),
+                );
+            }
             Ok(page) => {
                 let known = self.objects.as_ref().is_none_or(|objects| objects.contains(&page.object_id()));
                 if !known {
-                    self.add_page(Finding {
-                        severity: Severity::Warning,
-                        kind: Kind::UnknownObject,
-                        code: None,
-                        place: Place::Page(number),
-                        text: format!(
-                            "belongs to object {}, which the catalog does not know",
-                            page.object_id()
-                        ),
-                        advice: "left over from a deleted table as a rule; harmless",
-                    });
+                    let text =
+                        format!("belongs to object {}, which the catalog does not know", page.object_id());
+                    self.add_page(
+                        Finding::warning(Kind::UnknownObject, text)
+                            .at(Spot::Page(number))
+                            .remedy("left over from a deleted table as a rule; harmless"),
+                    );
                 }
             }
         }

@@ -4,7 +4,7 @@ mod common;
 
 use certadm_ese::checkpoint::{Checkpoint, check_flush_map};
 use certadm_ese::checksum::{PageCheck, check_page, flip, seal_page};
-use certadm_ese::finding::{Kind, Place, Severity};
+use certadm_ese::finding::{Kind, Severity, Spot};
 use certadm_ese::header::{Copies, State};
 use certadm_ese::space::SpaceMap;
 use certadm_ese::verify::Report;
@@ -21,10 +21,10 @@ fn ca_database() -> Vec<u8> {
 }
 
 /// The one finding of a report.
-fn only(report: &Report) -> (Kind, Severity, Option<Code>, Place) {
+fn only(report: &Report) -> (Kind, Severity, Option<Code>, Option<Spot>) {
     assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
     let finding = &report.findings[0];
-    (finding.kind, finding.severity, finding.code, finding.place)
+    (finding.kind, finding.severity, Code::from_hresult(finding.code), finding.place.spot)
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn random_flips_in_pages_in_use_are_each_named() {
         assert_eq!(kind, Kind::FlippedBit, "page {page} bit {bit}");
         assert_eq!(severity, Severity::Warning);
         assert_eq!(code, Some(Code::PAGE_CHECKSUM));
-        assert_eq!(place, Place::Page(page));
+        assert_eq!(place, Some(Spot::Page(page)));
         let expected = format!("bit {} of byte {} is flipped", bit % 8, bit / 8);
-        assert_eq!(report.findings[0].text, expected);
+        assert_eq!(report.findings[0].detail, expected);
         assert!(report.is_sound());
     }
 }
@@ -154,14 +154,14 @@ fn damage_to_pages_is_told_apart() {
     let mut bytes = original.clone();
     bytes[start(60) + 1000..start(60) + 1100].fill(0xEE);
     let found = only(&verify(bytes));
-    assert_eq!(found, (Kind::PageChecksum, Severity::Damage, Some(Code::PAGE_CHECKSUM), Place::Page(60)));
+    assert_eq!(found, (Kind::PageChecksum, Severity::Error, Some(Code::PAGE_CHECKSUM), Some(Spot::Page(60))));
 
     let mut bytes = original.clone();
     let copy = bytes[start(60)..start(61)].to_vec();
     bytes[start(62)..start(63)].copy_from_slice(&copy);
     let report = verify(bytes);
     assert_eq!(only(&report).0, Kind::MisplacedPage);
-    assert!(report.findings[0].text.contains("page 60"));
+    assert!(report.findings[0].detail.contains("page 60"));
 
     // A page whose checksum is right but whose tags point outside.
     let mut bytes = original.clone();
@@ -224,7 +224,8 @@ fn a_backup_copy_without_its_patch_page_is_noticed() {
     let mut cut = bytes.clone();
     cut.truncate(bytes.len() - 8192);
     let report = verify(cut);
-    let codes: Vec<_> = report.findings.iter().filter_map(|finding| finding.code).collect();
+    let codes: Vec<_> =
+        report.findings.iter().filter_map(|finding| Code::from_hresult(finding.code)).collect();
     assert_eq!(codes, [Code::NOT_A_BACKUP]);
 
     let mut other = bytes.clone();
@@ -234,7 +235,8 @@ fn a_backup_copy_without_its_patch_page_is_noticed() {
     let checksum = certadm_ese::checksum::xor_checksum(page);
     page[..4].copy_from_slice(&checksum.to_le_bytes());
     let report = verify(other);
-    let codes: Vec<_> = report.findings.iter().filter_map(|finding| finding.code).collect();
+    let codes: Vec<_> =
+        report.findings.iter().filter_map(|finding| Code::from_hresult(finding.code)).collect();
     assert_eq!(codes, [Code::PATCH_PAGE_MISMATCH]);
 }
 

@@ -46,7 +46,9 @@ impl Set {
     }
 
     fn codes(&self) -> Vec<Code> {
-        self.with_plan(|plan| plan.findings.iter().filter_map(|finding| finding.code).collect())
+        self.with_plan(|plan| {
+            plan.findings.iter().filter_map(|finding| Code::from_hresult(finding.code)).collect()
+        })
     }
 
     fn rehearse(&self) -> Result<Outcome, Error> {
@@ -170,7 +172,7 @@ fn missing_logs_have_the_codes_of_the_table() {
     open.with_plan(|plan| {
         let findings = plan.inspect_logs(&mut |_| {}).unwrap();
         assert_eq!(findings[0].kind, Kind::LogDamaged);
-        assert_eq!(findings[0].code, Some(Code::LOG_CORRUPT));
+        assert_eq!(findings[0].code, Code::LOG_CORRUPT.hresult());
     });
 }
 

@@ -7,6 +7,7 @@
 //! * [`wide`]: UTF-16 strings from outside, checked once.
 //! * [`list`]: the string lists of the backup calls and of `certbkxp.dat`.
 //! * [`flags`]: backup and restore types, control values, interface flags, roles, the read buffer.
+//! * [`finding`]: what a check found: how grave, of which kind, where, and what to do; summed up for a person.
 //! * [`generation`]: log generations and log file names.
 //! * [`ranges`]: which logs a backup lists and deletes.
 //! * [`kind`]: what kind of backup it was, and the marks it leaves.
@@ -15,6 +16,7 @@
 //! * [`unc`]: this machine's paths in the UNC form of the lists.
 //! * [`registration`]: registering a restore, and what a starting service makes of it.
 
+pub mod finding;
 pub mod flags;
 pub mod generation;
 pub mod hresult;
@@ -28,6 +30,7 @@ pub mod sequence;
 pub mod unc;
 pub mod wide;
 
+pub use finding::Finding;
 pub use flags::{BackupType, RestoreType};
 pub use generation::Generation;
 pub use hresult::Hresult;

@@ -172,7 +172,7 @@ impl From<certadm_files::Error> for Error {
 }
 
 /// What to do about an error of the Windows format.
-pub(crate) fn windows_remedy(error: &certadm_ese::Error) -> &'static str {
+fn windows_remedy(error: &certadm_ese::Error) -> &'static str {
     use certadm_ese::{Code, Error as Ese};
     match error {
         Ese::Io(_) => "check the disk, the path and its permissions",

@@ -3,6 +3,7 @@
 pub mod chain;
 mod copy;
 pub mod error;
+pub mod judge;
 pub mod layout;
 pub mod manifest;
 pub mod progress;
@@ -14,6 +15,7 @@ pub mod verify;
 pub mod windows;
 mod writer;
 
+pub use certadm_rules::finding;
 pub use copy::ReadBack;
 pub use error::{Error, Result};
 pub use manifest::Manifest;

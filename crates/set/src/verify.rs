@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
 use certadm_files::IoContext;
+use certadm_rules::finding::{self, Finding, Kind, Place, Severity, Spot};
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::chain::check_image;
 use certadm_store::log_file::LogFile;
 
 use crate::chain::{Combined, combine};
 use crate::copy::hash_file;
-use crate::error::{Error, Result};
+use crate::error::Error;
+use crate::judge::{incomplete, place_of};
 use crate::layout::{LOCATIONS_FILE, file_of};
 use crate::manifest::{FileEntry, Role};
 use crate::progress::{Progress, Stage};
@@ -20,36 +22,10 @@ use crate::reader::Set;
 use crate::scratch::{self, Content};
 use crate::windows::{self, WindowsSet};
 
-/// How grave a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Worth knowing.
-    Note,
-    /// Worth looking into; the set can be restored.
-    Warning,
-    /// The set cannot be trusted or restored.
-    Error,
-}
-
-/// One thing found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// How grave it is.
-    pub severity: Severity,
-    /// The code for it (certbcli.md 9.2 and 14).
-    pub code: Hresult,
-    /// The set or file concerned.
-    pub path: PathBuf,
-    /// What was found.
-    pub detail: String,
-    /// What to do next.
-    pub remedy: String,
-}
-
 /// What verification found.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Everything found, in the order of discovery.
+    /// Everything found: grave findings first, causes before their consequences.
     pub findings: Vec<Finding>,
     /// Bytes read and compared with hashes.
     pub bytes: u64,
@@ -64,7 +40,7 @@ pub struct Report {
 impl Report {
     /// The gravest finding, [`Severity::Note`] when there is none.
     pub fn severity(&self) -> Severity {
-        self.findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Note)
+        finding::worst(&self.findings).unwrap_or(Severity::Note)
     }
 
     /// Whether nothing was found that keeps the sets from being restored.
@@ -109,21 +85,16 @@ impl Report {
                     2 => ", and 1 further finding".to_owned(),
                     more => format!(", and {} further findings", more - 1),
                 };
-                format!("NOT restorable: {} [{}]{more}", first.detail, first.code)
+                let place = Place { file: None, ..first.place.clone() };
+                format!("NOT restorable: {}{more}", Finding { place, ..first.clone() })
             }
             (None, Some(replay)) => replay.sentence(),
             (None, None) => "sound, but only restorable together with the full set it continues".to_owned(),
         }
     }
 
-    fn add(&mut self, severity: Severity, path: &Path, error: &Error) {
-        self.findings.push(Finding {
-            severity,
-            code: error.hresult(),
-            path: path.to_owned(),
-            detail: crate::error::chain_of(error),
-            remedy: error.remedy(),
-        });
+    fn add(&mut self, error: &Error, path: &Path) {
+        self.findings.push(error.to_finding(path));
     }
 }
 
@@ -133,12 +104,18 @@ impl Report {
 ///
 /// Sets and loose files of a Windows CA are recognised and replayed in memory.
 pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
+    let mut report = look(paths, progress);
+    finding::sort(&mut report.findings);
+    report
+}
+
+fn look(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
     let mut report = Report::default();
     match WindowsSet::find_all(paths) {
         Ok(Some(sets)) => return verify_windows(&sets, progress),
         Ok(None) => {}
         Err(error) => {
-            report.add(Severity::Error, paths.first().map_or(Path::new(""), PathBuf::as_path), &error);
+            report.add(&error, paths.first().map_or(Path::new(""), PathBuf::as_path));
             return report;
         }
     }
@@ -146,7 +123,7 @@ pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
     for path in paths {
         match Set::open(path) {
             Ok(set) => sets.push(set),
-            Err(error) => report.add(Severity::Error, path, &error),
+            Err(error) => report.add(&error, path),
         }
     }
     if sets.len() < paths.len() || sets.is_empty() {
@@ -166,7 +143,7 @@ pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
                 Hashed::Progress { done, total } => progress.at(Stage::Verify, done, total),
                 Hashed::At(stage, done, total) => progress.at(stage, done, total),
                 Hashed::Done(bytes) => report.bytes += bytes,
-                Hashed::Failed(path, error) => report.add(Severity::Error, &path, &error),
+                Hashed::Failed(finding) => report.findings.push(*finding),
             }
         }
         progress.at(Stage::Integrity, 0, 0);
@@ -175,30 +152,24 @@ pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
                 report.range = range;
                 if let Some(content) = content {
                     for complaint in &content.complaints {
-                        report.findings.push(Finding {
-                            severity: Severity::Error,
-                            code: Hresult::READ_VERIFY_FAILURE,
-                            path: sets[0].image.clone().unwrap_or_default(),
-                            detail: format!("the recovered database is not sound: {complaint}"),
-                            remedy: "take this set from another copy, or use an older one".to_owned(),
-                        });
+                        let text = format!("the recovered database is not sound: {complaint}");
+                        report.findings.push(
+                            Finding::error(Kind::DatabaseUnsound, Hresult::READ_VERIFY_FAILURE, text)
+                                .in_file(sets[0].image.clone().unwrap_or_default())
+                                .remedy("take this set from another copy, or use an older one"),
+                        );
                     }
                     report.content = Some(content);
                 }
             }
-            Ok(Err(error)) => {
+            Ok(Err(finding)) => {
                 // What the hashes found already need not be said twice.
-                let path = sets[0].path.clone();
-                let known = report.findings.iter().any(|finding| finding.severity == Severity::Error);
-                if !known || !matches!(error, Error::Store(certadm_store::Error::LogDamaged { .. })) {
-                    report.add(Severity::Error, &path, &error);
+                let known = finding::worst(&report.findings) == Some(Severity::Error);
+                if !known || !matches!(finding.kind, Kind::LogDamaged | Kind::LogTorn) {
+                    report.findings.push(*finding);
                 }
             }
-            Err(_) => report.add(
-                Severity::Error,
-                &sets[0].path,
-                &Error::NotASet { path: sets[0].path.clone(), detail: "a worker thread failed".to_owned() },
-            ),
+            Err(_) => report.findings.push(worker_failed(&sets[0].path)),
         }
     });
     report
@@ -210,7 +181,7 @@ fn verify_windows(sets: &[WindowsSet], progress: &mut dyn Progress) -> Report {
     for set in sets {
         match &set.sealed {
             Some(sealed) => note_strangers(sealed, &mut report),
-            None if set.path.is_dir() => note_unsealed(&set.path, &mut report),
+            None if set.path.is_dir() => report.findings.push(incomplete(&set.path)),
             None => {}
         }
     }
@@ -231,7 +202,7 @@ fn verify_windows(sets: &[WindowsSet], progress: &mut dyn Progress) -> Report {
                     continue;
                 }
                 Hashed::Done(bytes) => report.bytes += bytes,
-                Hashed::Failed(path, error) => report.add(Severity::Error, &path, &error),
+                Hashed::Failed(finding) => report.findings.push(*finding),
             }
             progress.at(Stage::Verify, hashed.0 + read.0, hashed.1 + read.1);
         }
@@ -247,8 +218,7 @@ fn verify_windows(sets: &[WindowsSet], progress: &mut dyn Progress) -> Report {
         }
         Err(_) => {
             let path = sets.first().map(|set| set.path.clone()).unwrap_or_default();
-            let detail = "a worker thread failed".to_owned();
-            report.add(Severity::Error, &path.clone(), &Error::NotASet { path, detail });
+            report.findings.push(worker_failed(&path));
         }
     }
     report
@@ -264,20 +234,16 @@ impl Progress for Forward {
     }
 }
 
-fn note_unsealed(path: &Path, report: &mut Report) {
-    report.findings.push(Finding {
-        severity: Severity::Note,
-        code: Hresult::S_OK,
-        path: path.to_owned(),
-        detail: "the set is unsealed: it has no manifest to compare its files with".to_owned(),
-        remedy: "take sets with `certadm backup` to have them sealed".to_owned(),
-    });
+fn worker_failed(path: &Path) -> Finding {
+    Finding::error(Kind::Internal, Hresult::E_UNEXPECTED, "a part of the check ended early")
+        .in_file(path)
+        .remedy("verify again; if it stays, report it as an error of this program")
 }
 
-/// Files in a sealed set that its manifest does not know, and sets without a seal.
+/// Files in a complete set that its manifest does not know, and sets without a manifest.
 fn note_strangers(set: &Set, report: &mut Report) {
     let Some(manifest) = &set.manifest else {
-        note_unsealed(&set.path, report);
+        report.findings.push(incomplete(&set.path));
         return;
     };
     let known: BTreeSet<PathBuf> =
@@ -286,13 +252,11 @@ fn note_strangers(set: &Set, report: &mut Report) {
         return; // the missing files are found by their hashes
     };
     for path in entries.flatten().map(|entry| entry.path()).filter(|path| !known.contains(path)) {
-        report.findings.push(Finding {
-            severity: Severity::Warning,
-            code: Hresult::S_OK,
-            path,
-            detail: "the manifest does not know this file".to_owned(),
-            remedy: "find out who put it there; a restore ignores it".to_owned(),
-        });
+        report.findings.push(
+            Finding::warning(Kind::UnknownFile, "the manifest does not know this file")
+                .in_file(path)
+                .remedy("find out who put it there; a restore ignores it"),
+        );
     }
 }
 
@@ -300,10 +264,10 @@ enum Hashed {
     Progress { done: u64, total: u64 },
     At(Stage, u64, u64),
     Done(u64),
-    Failed(PathBuf, Error),
+    Failed(Box<Finding>),
 }
 
-/// Compares every file with the manifest's two hashes; the image of an unsealed set with its trailer's.
+/// Compares every file with the manifest's two hashes; the image of an incomplete set with its trailer's.
 fn hash_all(sets: &[Set], results: &Sender<Hashed>) {
     // The receiver goes away only when the verification is over.
     let send = |result| results.send(result).ok();
@@ -320,7 +284,7 @@ fn hash_all(sets: &[Set], results: &Sender<Hashed>) {
                 }
             }) {
                 Ok(()) => send(Hashed::Done(entry.size)),
-                Err(error) => send(Hashed::Failed(path, error)),
+                Err(finding) => send(Hashed::Failed(finding)),
             };
             done += entry.size;
         }
@@ -329,23 +293,31 @@ fn hash_all(sets: &[Set], results: &Sender<Hashed>) {
                 .and_then(|trailer| check_image(image, &trailer, |_| ()));
             match checked {
                 Ok(()) => send(Hashed::Done(fs::metadata(image).map_or(0, |metadata| metadata.len()))),
-                Err(error) => send(Hashed::Failed(image.clone(), error.into())),
+                Err(error) => send(Hashed::Failed(Box::new(Error::from(error).to_finding(image)))),
             };
         }
     }
     send(Hashed::Progress { done: total, total });
 }
 
-fn compare(path: &Path, entry: &FileEntry, progress: impl FnMut(u64)) -> Result<()> {
-    let damaged = |detail: String, torn: bool| {
-        let code = match entry.role {
-            Role::Database => Hresult::READ_VERIFY_FAILURE,
-            Role::Log if torn => Hresult::LOG_TORN_WRITE_DURING_HARD_RESTORE,
-            Role::Log => Hresult::LOG_CORRUPT_DURING_HARD_RESTORE,
-            Role::Locations | Role::Dynamic => Hresult::ERROR_INVALID_DATA,
-        };
-        Err(Error::Damaged { path: path.to_owned(), detail, code })
+fn compare(
+    path: &Path,
+    entry: &FileEntry,
+    progress: impl FnMut(u64),
+) -> std::result::Result<(), Box<Finding>> {
+    let refuse = |kind, code: Hresult, detail: String| {
+        let mut finding = Finding::error(kind, code, detail)
+            .remedy("take this file from another copy of the set, or use an older set");
+        finding.place = place_of(path);
+        Err(Box::new(finding))
     };
+    let damaged = |torn: bool| match entry.role {
+        Role::Database => Hresult::READ_VERIFY_FAILURE,
+        Role::Log if torn => Hresult::LOG_TORN_WRITE_DURING_HARD_RESTORE,
+        Role::Log => Hresult::LOG_CORRUPT_DURING_HARD_RESTORE,
+        Role::Locations | Role::Dynamic => Hresult::ERROR_INVALID_DATA,
+    };
+    let failed = |error: certadm_files::Error| Box::new(Error::from(error).to_finding(path));
     let len = match fs::metadata(path) {
         Ok(metadata) => metadata.len(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -354,17 +326,18 @@ fn compare(path: &Path, entry: &FileEntry, progress: impl FnMut(u64)) -> Result<
                 Role::Log => Hresult::MISSING_RESTORE_LOG_FILES,
                 Role::Locations | Role::Dynamic => Hresult::ERROR_FILE_NOT_FOUND,
             };
-            return Err(Error::Damaged { path: path.to_owned(), detail: "it is missing".to_owned(), code });
+            return refuse(Kind::FileMissing, code, "it is missing".to_owned());
         }
-        Err(error) => return Err(error).during("look at", path)?,
+        Err(error) => return Err(error).during("look at", path).map_err(failed),
     };
     if len != entry.size {
         let detail = format!("it has {len} bytes, the manifest says {}", entry.size);
-        return damaged(detail, len < entry.size);
+        return refuse(Kind::FileSize, damaged(len < entry.size), detail);
     }
-    let hashes = hash_file(path, progress)?;
+    let hashes = hash_file(path, progress).map_err(|error| Box::new(error.to_finding(path)))?;
     if hashes.blake3 != entry.blake3 || hashes.sha256 != entry.sha256 {
-        return damaged("its bytes differ from what was backed up".to_owned(), false);
+        let detail = "its bytes differ from what was backed up".to_owned();
+        return refuse(Kind::FileChanged, damaged(false), detail);
     }
     Ok(())
 }
@@ -372,58 +345,63 @@ fn compare(path: &Path, entry: &FileEntry, progress: impl FnMut(u64)) -> Result<
 type Examined = (Option<GenerationRange>, Option<Content>);
 
 /// Trailer, chain, restore map and the recovered database of a full set; the links of a set of logs.
-fn examine(sets: &[Set]) -> Result<Examined> {
+fn examine(sets: &[Set]) -> std::result::Result<Examined, Box<Finding>> {
+    let failed = |error: Error| Box::new(error.to_finding(&sets[0].path));
     for set in sets {
-        let locations = set.locations()?;
+        let locations = set.locations().map_err(failed)?;
         if set.image.is_some() && locations.as_ref().is_some_and(|list| list.database().is_none()) {
-            return Err(Error::Damaged {
-                path: set.database_dir().join(LOCATIONS_FILE),
-                detail: "it names no database".to_owned(),
-                code: Hresult::ERROR_INVALID_DATA,
-            });
+            let path = set.database_dir().join(LOCATIONS_FILE);
+            let (detail, code) = ("it names no database".to_owned(), Hresult::ERROR_INVALID_DATA);
+            return Err(failed(Error::Damaged { path, detail, code }));
         }
     }
     if sets.iter().all(|set| set.image.is_none()) {
         check_logs_alone(sets)?;
         return Ok((None, None));
     }
-    let combined: Combined = combine(sets)?;
-    let chain = combined.check()?;
-    let content = scratch::examine(&combined.image, &chain)?;
+    let combined: Combined = combine(sets).map_err(failed)?;
+    let chain = combined.check().map_err(failed)?;
+    let content = scratch::examine(&combined.image, &chain).map_err(failed)?;
     Ok((Some(combined.range), Some(content)))
 }
 
 /// Without the full set only the logs themselves and their links can be checked.
-fn check_logs_alone(sets: &[Set]) -> Result<()> {
+fn check_logs_alone(sets: &[Set]) -> std::result::Result<(), Box<Finding>> {
     for set in sets {
+        let failed = |error: certadm_store::Error| Box::new(Error::from(error).to_finding(&set.path));
         let mut before: Option<LogFile> = None;
         for (generation, path) in &set.logs {
-            let log = LogFile::open(path)?;
-            log.check()?;
+            let log = LogFile::open(path).map_err(failed)?;
+            log.check().map_err(failed)?;
             if let Some(before) = before {
                 let follows = before.header().generation.next() == Some(*generation);
-                check_link(path, follows, before.header().own == log.header().previous)?;
+                check_link(place_of(path), follows, before.header().own == log.header().previous)?;
             }
             before = Some(log);
         }
         // The names tell what was there; the manifest tells what should be.
         let low = set.manifest.as_ref().map(|manifest| manifest.generations.low).and_then(Generation::new);
         if let (Some(low), Some(range)) = (low, set.range()) {
-            check_link(&set.path, range.low() == low, true)?;
+            let place = Place { file: Some(set.path.clone()), spot: Some(Spot::Log(range.low().number())) };
+            check_link(place, range.low() == low, true)?;
         }
     }
     Ok(())
 }
 
-fn check_link(path: &Path, complete: bool, linked: bool) -> Result<()> {
-    let refuse = |detail: &str, code| {
-        Err(Error::Combination { detail: format!("{}: {detail}", path.display()), code })
+fn check_link(place: Place, complete: bool, linked: bool) -> std::result::Result<(), Box<Finding>> {
+    let refuse = |kind, detail: &str, code: Hresult| {
+        let finding = Finding::error(kind, code, detail)
+            .remedy("bring the full set and every set of logs after it, of one CA");
+        Err(Box::new(Finding { place, ..finding }))
     };
     if !complete {
-        return refuse("a log generation is missing before it", Hresult::MISSING_RESTORE_LOG_FILES);
+        let code = Hresult::MISSING_RESTORE_LOG_FILES;
+        return refuse(Kind::LogMissing, "a log generation is missing before it", code);
     }
     if !linked {
-        return refuse("it does not continue the log before it", Hresult::GIVEN_LOG_FILE_IS_NOT_CONTIGUOUS);
+        let code = Hresult::GIVEN_LOG_FILE_IS_NOT_CONTIGUOUS;
+        return refuse(Kind::LogChain, "it does not continue the log before it", code);
     }
     Ok(())
 }

@@ -155,6 +155,11 @@ impl Folder {
     }
 }
 
+/// Bytes of the write-ahead log beside a database, 0 when there is none.
+pub fn wal_len(database: &Path) -> u64 {
+    fs::metadata(wal_path(database)).map_or(0, |metadata| metadata.len())
+}
+
 /// The `-wal` file that SQLite keeps beside a database.
 pub(crate) fn wal_path(database: &Path) -> PathBuf {
     with_suffix(database, "-wal")

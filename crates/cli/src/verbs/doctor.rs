@@ -1,11 +1,12 @@
 //! `certadm doctor`: walk the gates between here and a CA's backup, and name the one that is shut.
 
-use certadm_client::doctor::{Finding, Verdict, examine};
-use certadm_rules::Hresult;
+use certadm_client::doctor::{Verdict, Visit, examine};
+use certadm_rules::Finding;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure, exit_for};
+use crate::findings;
 use crate::output::{Done, Output};
 use crate::verbs::remote::LoginArgs;
 
@@ -25,45 +26,44 @@ pub(crate) struct DoctorArgs {
 
 pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
     let (target, credentials) = args.login.target(&args.server)?;
-    let mut show = |finding: &Finding| {
-        let sign = match finding.verdict {
+    let mut show = |visit: &Visit| {
+        let sign = match visit.verdict {
             Verdict::Open => "ok  ",
             Verdict::Shut => "SHUT",
             Verdict::Unknown => "?   ",
             Verdict::Skipped => "-   ",
         };
-        output.result(format!("{sign} {:16} {}", finding.checkpoint.key(), finding.detail));
+        output.result(format!("{sign} {:16} {}", visit.gate.key(), visit.finding.detail));
     };
-    let findings = examine(&target, credentials, !args.no_prepare, &mut show);
-    for finding in findings.iter().filter(|finding| finding.verdict != Verdict::Skipped) {
-        if let Some(remedy) = &finding.remedy {
-            let code = finding.code.map(|code| format!(" [{code}]")).unwrap_or_default();
-            output.result(format!("What to do about {}: {remedy}.{code}", finding.checkpoint.key()));
-        }
-    }
-    let shut: Vec<&Finding> = findings.iter().filter(|finding| finding.verdict == Verdict::Shut).collect();
+    let visits = examine(&target, credentials, !args.no_prepare, &mut show);
+    let with_remedy = |visit: &&Visit| visit.finding.remedy.is_some();
+    let to_do: Vec<Finding> = visits.iter().filter(with_remedy).map(|visit| visit.finding.clone()).collect();
+    findings::print(&to_do, output);
+    let shut: Vec<&Visit> = visits.iter().filter(|visit| visit.verdict == Verdict::Shut).collect();
     if shut.is_empty() {
         output.line(format!("All gates to {} are open, as far as they can be seen.", target.endpoint));
     }
     // The first gate that is shut says whose turn it is.
-    let exit = shut.first().map_or(Exit::Good, |finding| exit_for(finding.code.unwrap_or(Hresult::E_FAIL)));
+    let exit = shut.first().map_or(Exit::Good, |visit| exit_for(visit.finding.code));
     let result = json!({
         "server": args.server,
         "endpoint": target.endpoint.to_string(),
         "ready": shut.is_empty(),
-        "shut": shut.iter().map(|finding| finding.checkpoint.key()).collect::<Vec<_>>(),
-        "gates": findings.iter().map(to_json).collect::<Vec<_>>(),
+        "shut": shut.iter().map(|visit| visit.gate.key()).collect::<Vec<_>>(),
+        "gates": visits.iter().map(to_json).collect::<Vec<_>>(),
     });
     Ok(Done { exit, result })
 }
 
-fn to_json(finding: &Finding) -> Value {
-    json!({
-        "gate": finding.checkpoint.key(),
-        "verdict": finding.verdict.to_string(),
-        "detail": finding.detail,
-        "code": finding.code.map(|code| format!("0x{:08x}", code.to_bits())),
-        "name": finding.code.and_then(Hresult::name),
-        "remedy": finding.remedy,
-    })
+/// A finding, and the gate that it was made at. What is about no code has null there, as the contract of this command
+/// has it.
+fn to_json(visit: &Visit) -> Value {
+    let mut gate = findings::to_json(&visit.finding);
+    gate["gate"] = json!(visit.gate.key());
+    gate["verdict"] = json!(visit.verdict.to_string());
+    if visit.finding.code.is_success() {
+        gate["code"] = Value::Null;
+        gate["name"] = Value::Null;
+    }
+    gate
 }

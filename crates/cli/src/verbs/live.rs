@@ -1,9 +1,8 @@
 //! Working on a CA's database whether or not a service owns it.
 
-use std::fs;
-use std::path::Path;
 
 use certadm_ca::Config;
+use certadm_store::folder::wal_len;
 use certadm_store::{Error, Folder, Options, Store, Writer};
 use serde_json::{Value, json};
 
@@ -85,11 +84,4 @@ pub(crate) fn store_options(folder: &Folder) -> Result<Options, Failure> {
         return Ok(Options::default());
     }
     Ok(Config::load(&path)?.database.store_options())
-}
-
-/// Bytes of the write-ahead log beside a database, 0 when there is none.
-pub(crate) fn wal_len(database: &Path) -> u64 {
-    let mut wal = database.as_os_str().to_owned();
-    wal.push("-wal");
-    fs::metadata(wal).map_or(0, |metadata| metadata.len())
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::failure::{Exit, Failure};
+use crate::findings;
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::verify::replay_json;
 
@@ -44,9 +45,7 @@ pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
             outcome.rolled_back()
         ));
     }
-    for finding in &outcome.findings {
-        output.result(format!("note: {finding}"));
-    }
+    findings::print(&outcome.findings, output);
     output.result(format!(
         "Recovered {} to {}: clean, every page checked.",
         human_bytes(recovered.bytes),
@@ -59,6 +58,7 @@ pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
         "pages": recovered.pages.total(),
         "replay": replay_json(outcome),
         "notes": outcome.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "findings": findings::list(&outcome.findings),
     });
     Ok(Done { exit, result })
 }

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use certadm_ese::recovery::Outcome as Replay;
-use certadm_set::verify::{Finding, Severity, verify};
+use certadm_rules::finding::Severity;
+use certadm_set::verify::verify;
 use certadm_set::windows::Outcome;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::findings;
 use crate::output::{Done, Output, human_bytes};
 
 /// `certadm verify`
@@ -26,9 +28,7 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
         let mut progress = output.progress();
         verify(&args.sets, &mut progress)
     };
-    for finding in &report.findings {
-        output.result(text(finding));
-    }
+    findings::print(&report.findings, output);
     output.line(format!("{} read and compared.", human_bytes(report.bytes)));
     output.result(report.verdict());
     let exit = match report.severity() {
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
         "generations": report.range.map(|range| json!({ "low": range.low().number(), "high": range.high().number() })),
         "content": content,
         "windows": report.windows.as_ref().map(windows),
-        "findings": report.findings.iter().map(to_json).collect::<Vec<_>>(),
+        "findings": findings::list(&report.findings),
     });
     Ok(Done { exit, result })
 }
@@ -87,34 +87,5 @@ pub(super) fn replay_json(replay: &Replay) -> Value {
         "skipped": replay.counts.skipped,
         "rolled_back": replay.counts.rolled_back,
         "undone": replay.counts.undone,
-    })
-}
-
-fn text(finding: &Finding) -> String {
-    let word = severity_word(finding.severity);
-    let code = if finding.code.is_failure() { format!(" [{}]", finding.code) } else { String::new() };
-    let remedy = match finding.remedy.as_str() {
-        "nothing to do" => String::new(),
-        remedy => format!("\n  what to do: {remedy}"),
-    };
-    format!("{word}: {}: {}{code}{remedy}", finding.path.display(), finding.detail)
-}
-
-fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Error => "ERROR",
-    }
-}
-
-fn to_json(finding: &Finding) -> Value {
-    json!({
-        "severity": severity_word(finding.severity).to_lowercase(),
-        "code": format!("0x{:08x}", finding.code.to_bits()),
-        "name": finding.code.name(),
-        "path": finding.path,
-        "detail": finding.detail,
-        "remedy": finding.remedy,
     })
 }

@@ -71,6 +71,16 @@ fn checkpoint() -> Vec<u8> {
 }
 
 #[test]
+fn every_kind_of_finding_is_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/json.md");
+    let text = fs::read_to_string(path).expect("docs/json.md");
+    for kind in certadm_rules::finding::Kind::ALL {
+        let row = format!("| `{}` | {} |", kind.key(), kind.text());
+        assert!(text.contains(&row), "docs/json.md has no row {row}");
+    }
+}
+
+#[test]
 fn every_verb_prints_what_the_document_shows() {
     let work = Work::with_ca();
     let mut examples = examples();

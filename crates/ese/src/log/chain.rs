@@ -1,7 +1,8 @@
 //! Whether logs follow each other (ese.md 7; codes: certbcli.md 9.2).
 
+use certadm_rules::finding::{Finding, Kind, Spot};
+
 use crate::code::Code;
-use crate::finding::{Finding, Kind, Place};
 use crate::log::file::{LogEnd, LogFile};
 use crate::log::header::LogHeader;
 
@@ -64,13 +65,10 @@ pub fn generation_of_name(name: &str) -> Option<u32> {
 pub(crate) fn check_name(name: &str, header: &LogHeader) -> Option<Finding> {
     let named = generation_of_name(name)?;
     (named != header.generation).then(|| {
-        Finding::damage(
-            Kind::LogName,
-            Code::LOG_GENERATION_MISMATCH,
-            Place::Log(header.generation),
-            format!("the file is called {name} but holds generation {:#x}", header.generation),
-            "give the file the name of its generation, or take it from the backup again",
-        )
+        Finding::error(Kind::LogName, Code::LOG_GENERATION_MISMATCH, "its name is that of another generation")
+            .in_file(name)
+            .at(Spot::Log(header.generation))
+            .remedy("give the file the name of its generation, or take it from the backup again")
     })
 }
 
@@ -78,16 +76,15 @@ pub(crate) fn check_name(name: &str, header: &LogHeader) -> Option<Finding> {
 /// once, because a single foreign one is another fault than a foreign database.
 pub(crate) fn check_link(previous: &LogHeader, next: &LogHeader, codes: ChainCodes) -> Option<Finding> {
     if next.previous_created != previous.created {
-        return Some(Finding::damage(
-            Kind::LogChain,
-            codes.link,
-            Place::Log(next.generation),
-            format!(
-                "its predecessor was created {}, but the one given was created {}",
-                next.previous_created, previous.created
-            ),
-            "one of the two is an older copy of the same number: take both from one backup",
-        ));
+        let text = format!(
+            "its predecessor was created {}, but the one given was created {}",
+            next.previous_created, previous.created
+        );
+        return Some(
+            Finding::error(Kind::LogChain, codes.link, text)
+                .at(Spot::Log(next.generation))
+                .remedy("one of the two is an older copy of the same number: take both from one backup"),
+        );
     }
     None
 }
@@ -109,52 +106,45 @@ impl Predecessor {
         let follows = self.generation.checked_add(1) == Some(next.generation);
         let differs = next.has_previous_xor() && next.previous_xor != self.segments_xor;
         (follows && differs).then(|| {
-            Finding::damage(
-                Kind::LogChain,
-                codes.link,
-                Place::Log(self.generation),
-                "its contents are not those that its successor was made after".to_owned(),
-                "the log was cut short or changed: take it from the backup again",
-            )
+            let text = "its contents are not those that its successor was made after";
+            Finding::error(Kind::LogChain, codes.link, text)
+                .at(Spot::Log(self.generation))
+                .remedy("the log was cut short or changed: take it from the backup again")
         })
     }
 }
 
 /// Judges size and inner state of one log. `closed`: a later generation exists, so its end must be clean.
 pub(crate) fn check_inside(log: &LogFile, closed: bool, codes: ChainCodes) -> Vec<Finding> {
-    let place = Place::Log(log.header().generation);
     let mut findings = Vec::new();
     if !log.has_stated_size() {
-        findings.push(Finding::damage(
-            Kind::LogSize,
-            Code::LOG_SIZE_MISMATCH,
-            place,
-            format!("the file should have {} bytes", log.header().file_size()),
-            "the copy was cut short or extended: take it from the backup again",
-        ));
+        let text = format!("the file should have {} bytes", log.header().file_size());
+        findings.push(
+            Finding::error(Kind::LogSize, Code::LOG_SIZE_MISMATCH, text)
+                .at(Spot::Log(log.header().generation))
+                .remedy("the copy was cut short or extended: take it from the backup again"),
+        );
     }
-    let damaged = |kind, code, text: &str| {
-        Finding::damage(
-            kind,
-            code,
-            Place::Position(log.end_position()),
-            text.to_owned(),
-            "take the log from another backup; without it only what lies before can be recovered",
-        )
+    let end = Spot::from(log.end_position());
+    let damaged = |kind, code: Code, text: &str| {
+        Finding::error(kind, code, text)
+            .at(end)
+            .remedy("take the log from another backup; without it only what lies before can be recovered")
     };
     match log.end() {
         LogEnd::Full | LogEnd::Reached => {}
-        LogEnd::Torn(text) if closed => {
-            findings.push(damaged(Kind::LogTorn, codes.torn, text));
-        }
-        LogEnd::Torn(text) => {
-            findings.push(Finding::note(Kind::LogTorn, Place::Position(log.end_position()), text.to_owned()));
-        }
-        LogEnd::Damaged(text) => {
-            findings.push(damaged(Kind::LogDamaged, codes.damaged, text));
-        }
+        LogEnd::Torn(text) if closed => findings.push(damaged(Kind::LogTorn, codes.torn, text)),
+        LogEnd::Torn(text) => findings.push(Finding::note(Kind::LogTorn, text).at(end)),
+        LogEnd::Damaged(text) => findings.push(damaged(Kind::LogDamaged, codes.damaged, text)),
     }
     findings
+}
+
+impl LogFile {
+    /// Judges size and end of this log alone, as that of a restore whose last log it may be.
+    pub fn judge(&self) -> Vec<Finding> {
+        check_inside(self, false, ChainCodes::RESTORE)
+    }
 }
 
 #[cfg(test)]

@@ -1,25 +1,24 @@
 //! The checks of a Windows set: pages, logs, restore map, and a replay in memory (ese.md 13).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use certadm_ese::checkpoint::Checkpoint;
-use certadm_ese::finding::{Finding as EseFinding, Kind, Place, Severity as EseSeverity};
 use certadm_ese::header::State;
 use certadm_ese::pager::{FilePager, Overlay};
 use certadm_ese::recovery::{Plan, Range};
 use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};
+use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::names::last_component;
 use certadm_rules::{Generation, GenerationRange, Hresult};
 
 use super::files::WindowsSet;
 use super::replay::{Files, tell};
-use crate::error::{Error, Result, windows_remedy};
+use crate::error::{Error, Result};
 use crate::layout::DATABASE_DIR;
 use crate::progress::{Progress, Stage};
 use crate::reader::read_locations;
 use crate::scratch::Content;
-use crate::verify::{Finding, Severity};
 
 /// What an examination tells of a Windows set beyond its findings.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +51,7 @@ pub(crate) fn examine(sets: &[WindowsSet], progress: &mut dyn Progress) -> Exami
     let mut examiner = Examiner { sets, found: Examination::default() };
     if let Err(error) = examiner.run(progress) {
         let path = sets.first().map(|set| set.path.clone()).unwrap_or_default();
-        examiner.add_error(&path, &error);
+        examiner.found.findings.push(error.to_finding(&path));
     }
     examiner.found
 }
@@ -95,7 +94,7 @@ impl Examiner<'_> {
             Ok(database) => database,
             Err(error @ certadm_ese::Error::Io(_)) => return Err(blame(error)),
             Err(error) => {
-                self.add_error(path, &blame(error));
+                self.found.findings.push(blame(error).to_finding(path));
                 return Ok(false);
             }
         };
@@ -108,12 +107,12 @@ impl Examiner<'_> {
         self.found.outcome.state = Some(database.header().state().to_string());
         self.found.outcome.pages = Some(report.pages);
         let alone = matches!(self.sets, [set] if set.is_single_file());
-        for finding in &report.findings {
+        for finding in report.findings {
             // With its folder, or with logs, what is missing is said log by log.
             let judged_by_its_logs =
-                finding.kind == Kind::DirtyShutdown && finding.severity == EseSeverity::Damage && !alone;
+                finding.kind == Kind::DirtyShutdown && finding.severity == Severity::Error && !alone;
             if !judged_by_its_logs {
-                self.add(path, finding);
+                self.found.findings.push(finding.in_file(path));
             }
         }
         Ok(true)
@@ -134,13 +133,13 @@ impl Examiner<'_> {
         });
         for finding in &plan.findings {
             if !self.is_known(finding) {
-                self.add(&path_of(finding, files), finding);
+                self.found.findings.push(files.place(finding.clone()));
             }
         }
         let mut logs_are_sound = plan.is_promising();
         for finding in plan.inspect_logs(&mut |at| tell(at, progress))? {
-            logs_are_sound &= finding.severity < EseSeverity::Damage;
-            self.add(&path_of(&finding, files), &finding);
+            logs_are_sound &= finding.severity < Severity::Error;
+            self.found.findings.push(files.place(finding));
         }
         if !logs_are_sound {
             return Ok(None);
@@ -169,12 +168,7 @@ impl Examiner<'_> {
             }
             Err(error @ certadm_ese::Error::Io(_)) => Err(error),
             Err(error) => {
-                let blamed = files.blame(error);
-                let path = match &blamed {
-                    Error::Windows { path, .. } => path.clone(),
-                    _ => files.set.clone(),
-                };
-                self.add_error(&path, &blamed);
+                self.found.findings.push(files.blame(error).to_finding(&files.set));
                 Ok(None)
             }
         }
@@ -188,12 +182,12 @@ impl Examiner<'_> {
 
     /// A plan repeats what the look at the database file said of its size and its patch page. A file named alone is
     /// told that it is dirty, not that logs are missing which nobody looked for.
-    fn is_known(&self, finding: &EseFinding) -> bool {
+    fn is_known(&self, finding: &Finding) -> bool {
         let alone = matches!(self.sets, [set] if set.is_single_file() && set.logs.is_empty());
-        let dirty = self.found.findings.iter().any(|known| known.code == Code::DIRTY_SHUTDOWN.hresult());
-        let hresult = finding.code.map(Code::hresult);
+        let known = &self.found.findings;
+        let dirty = known.iter().any(|known| known.code == Code::DIRTY_SHUTDOWN.hresult());
         let repeated = matches!(finding.kind, Kind::FileSize | Kind::PatchPage)
-            && self.found.findings.iter().any(|known| Some(known.code) == hresult);
+            && known.iter().any(|known| known.code == finding.code);
         repeated || (alone && dirty && finding.kind == Kind::LogMissing)
     }
 
@@ -203,13 +197,13 @@ impl Examiner<'_> {
             match &set.locations {
                 Some(path) => self.restore_map(path, set.database.as_deref()),
                 // A folder that certutil would restore from has its map.
-                None if set.database.is_some() && set.path.join(DATABASE_DIR).is_dir() => self.push(
-                    Severity::Warning,
-                    Hresult::S_OK,
-                    &set.path,
-                    "the restore map certbkxp.dat is missing".to_owned(),
-                    "certutil needs it to restore this set; certadm recover does not",
-                ),
+                None if set.database.is_some() && set.path.join(DATABASE_DIR).is_dir() => {
+                    self.found.findings.push(
+                        Finding::warning(Kind::RestoreMap, "the restore map certbkxp.dat is missing")
+                            .in_file(&set.path)
+                            .remedy("certutil needs it to restore this set; certadm recover does not"),
+                    );
+                }
                 None => {}
             }
         }
@@ -218,12 +212,14 @@ impl Examiner<'_> {
     fn restore_map(&mut self, path: &Path, database: Option<&Path>) {
         let list = match read_locations(path) {
             Ok(list) => list,
-            Err(error) => return self.add_error(path, &error),
+            Err(error) => return self.found.findings.push(error.to_finding(path)),
         };
         let Some(named) = list.database() else {
-            let detail = "it names no database".to_owned();
-            let remedy = "take this file from another copy of the set";
-            return self.push(Severity::Error, Hresult::ERROR_INVALID_DATA, path, detail, remedy);
+            return self.found.findings.push(
+                Finding::error(Kind::RestoreMap, Hresult::ERROR_INVALID_DATA, "it names no database")
+                    .in_file(path)
+                    .remedy("take this file from another copy of the set"),
+            );
         };
         let named = last_component(named);
         let there = database.and_then(Path::file_name).and_then(|name| name.to_str());
@@ -231,12 +227,10 @@ impl Examiner<'_> {
             && !there.eq_ignore_ascii_case(named)
         {
             let detail = format!("it names the database {named}, the set holds {there}");
-            self.push(
-                Severity::Warning,
-                Hresult::S_OK,
-                path,
-                detail,
-                "find out which of the two belongs to another set; certutil restores by this file",
+            self.found.findings.push(
+                Finding::warning(Kind::RestoreMap, detail).in_file(path).remedy(
+                    "find out which of the two belongs to another set; certutil restores by this file",
+                ),
             );
         }
     }
@@ -248,37 +242,14 @@ impl Examiner<'_> {
                 .map_err(certadm_ese::Error::from)
                 .and_then(|file| Checkpoint::read(&file));
             if let Err(error) = read {
-                let remedy = "leave it away: it is only a hint";
-                let code = error.code().hresult();
-                self.push(Severity::Warning, code, path, error.to_string(), remedy);
+                self.found.findings.push(
+                    Finding::warning(Kind::Checkpoint, error.detail())
+                        .code(error.code())
+                        .in_file(path)
+                        .remedy("leave this file out: a checkpoint is only a hint"),
+                );
             }
         }
-    }
-
-    fn add(&mut self, path: &Path, finding: &EseFinding) {
-        let severity = match finding.severity {
-            EseSeverity::Note => Severity::Note,
-            EseSeverity::Warning => Severity::Warning,
-            EseSeverity::Damage => Severity::Error,
-        };
-        let detail = match finding.place {
-            Place::File => finding.text.clone(),
-            place => format!("{place}: {}", finding.text),
-        };
-        self.push(severity, finding.code.map_or(Hresult::S_OK, Code::hresult), path, detail, finding.advice);
-    }
-
-    fn add_error(&mut self, path: &Path, error: &Error) {
-        let (detail, remedy) = match error {
-            Error::Windows { source, .. } => (source.to_string(), windows_remedy(source).to_owned()),
-            other => (crate::error::chain_of(other), other.remedy()),
-        };
-        self.push(Severity::Error, error.hresult(), path, detail, &remedy);
-    }
-
-    fn push(&mut self, severity: Severity, code: Hresult, path: &Path, detail: String, remedy: &str) {
-        let path = path.to_owned();
-        self.found.findings.push(Finding { severity, code, path, detail, remedy: remedy.to_owned() });
     }
 }
 
@@ -287,21 +258,6 @@ const ROWS_TOLD: u64 = 1024;
 
 fn creates_its_database(plan: &Plan<'_>) -> bool {
     plan.logs().next().is_some_and(|first| first.generation == 1 && 8 <= first.version[0])
-}
-
-/// The file a finding is about.
-fn path_of(finding: &EseFinding, files: &Files) -> PathBuf {
-    let log = match finding.place {
-        Place::Log(generation) => files.log_of(generation),
-        Place::Position(position) => files.log_of(position.generation),
-        Place::File | Place::Page(_) => None,
-    };
-    let database = files.database_path.as_deref().unwrap_or(&files.set);
-    match (log, finding.place) {
-        (Some(log), _) => log.to_owned(),
-        (None, Place::File | Place::Page(_)) => database.to_owned(),
-        (None, _) => files.set.clone(),
-    }
 }
 
 /// Rows of a CA database; an error when it is another kind of database.

@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use certadm_ese::Database;
-use certadm_ese::finding::Severity;
 use certadm_ese::pager::FilePager;
 use certadm_ese::recovery::Outcome;
 use certadm_ese::verify::PageCounts;
+use certadm_ese::{Code, Database};
 use certadm_files::unfinished::refuse_occupied;
 use certadm_files::{IoContext, Unfinished, durable};
+use certadm_rules::finding::Severity;
 use certadm_rules::names::is_safe_component;
 
 use super::files::WindowsSet;
@@ -73,10 +73,10 @@ fn write(
             progress.at(Stage::ReadBack, u64::from(at.done) * page, u64::from(at.total) * page);
         })
         .map_err(blame)?;
-    match report.findings.iter().find(|finding| finding.severity == Severity::Damage) {
+    match report.findings.iter().find(|finding| finding.severity == Severity::Error) {
         None => Ok((outcome, report.pages, bytes)),
         Some(finding) => Err(blame(certadm_ese::Error::Refused {
-            code: finding.code.unwrap_or(certadm_ese::Code::DATABASE_CORRUPTED),
+            code: Code::from_hresult(finding.code).unwrap_or(Code::DATABASE_CORRUPTED),
             problem: format!("damaged before the replay, and still so after it: {finding}"),
         })),
     }

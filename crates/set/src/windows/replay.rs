@@ -9,6 +9,7 @@ use certadm_ese::pager::{FilePager, Overlay, Pager};
 use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At, Step};
 use certadm_files::IoContext;
 use certadm_rules::Hresult;
+use certadm_rules::finding::{Finding, Spot};
 
 use super::files::WindowsSet;
 use crate::error::{Error, Result};
@@ -122,6 +123,22 @@ impl Files {
         let inputs: Vec<_> = self.logs.iter().map(|log| LogInput { name: &log.name, file: log }).collect();
         let database = database.map(|file| file as &dyn Pager);
         Plan::new(database, &inputs).and_then(use_plan).map_err(|source| self.blame(source))
+    }
+
+    /// A finding of a plan in the file that it is about: the log that it names or whose generation it tells, else the
+    /// database, or the set where a log is missing.
+    pub fn place(&self, finding: Finding) -> Finding {
+        let named = finding.place.file.as_deref().and_then(Path::to_str);
+        let generation = match finding.place.spot {
+            Some(Spot::Log(generation) | Spot::Position { generation, .. }) => Some(generation),
+            Some(Spot::Page(_)) | None => None,
+        };
+        let log = named
+            .and_then(|name| self.logs.iter().find(|log| log.name == name))
+            .map(|log| log.path.as_path())
+            .or_else(|| generation.and_then(|generation| self.log_of(generation)));
+        let database = self.database_path.as_deref().filter(|_| generation.is_none());
+        finding.in_file(log.or(database).unwrap_or(&self.set))
     }
 
     /// The log file of a generation, as far as its name or header tells.

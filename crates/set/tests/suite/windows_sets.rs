@@ -10,9 +10,10 @@ use certadm_ese::checksum::xor_checksum;
 use certadm_ese::header::{Copies, State};
 use certadm_rules::Hresult;
 use certadm_set::Error;
+use certadm_set::finding::Severity;
 use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use certadm_set::progress::Silent;
-use certadm_set::verify::{Report, Severity, verify};
+use certadm_set::verify::{Report, verify};
 use certadm_set::windows::{WindowsSet, open_database, recover};
 
 fn scratch() -> tempfile::TempDir {
@@ -75,7 +76,7 @@ fn a_backup_and_the_logs_after_it_replay() {
         report.verdict(),
         "restorable: replay reached 0x1:2:ccf, 0 mismatches, 0 transactions rolled back"
     );
-    assert!(report.findings.iter().any(|finding| finding.detail.contains("unsealed")));
+    assert!(report.findings.iter().any(|finding| finding.detail.contains("incomplete")));
 
     let report = check(&[&full, &logs]);
     assert_eq!(
@@ -399,7 +400,7 @@ fn a_sealed_set_is_also_compared_with_its_hashes() {
         report.verdict(),
         "restorable: replay reached 0x2:9:644, 0 mismatches, 0 transactions rolled back"
     );
-    assert!(!report.findings.iter().any(|finding| finding.detail.contains("unsealed")));
+    assert!(!report.findings.iter().any(|finding| finding.detail.contains("incomplete")));
     // Behind the last record nothing but the hash notices.
     let log = logs.join("DataBase/edb00002.log");
     flip(&log, fs::read(&log).unwrap().len() - 5);

@@ -10,11 +10,13 @@ mod windows;
 
 use std::path::{Path, PathBuf};
 
+use certadm_rules::finding::{Finding, Severity};
 use certadm_set::windows::WindowsSet;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::findings;
 use crate::output::{Done, Output};
 use crate::table::printable;
 use crate::verbs::files::write_new;
@@ -67,39 +69,34 @@ pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
     Ok(done)
 }
 
-/// What was found while looking: problems make the exit code 1, notes do not.
-#[derive(Default)]
-struct Health {
-    problems: Vec<String>,
-    notes: Vec<String>,
+/// Prints what was found while looking and makes it part of the result. Anything worse than a note is a problem and makes
+/// the exit code 1.
+fn finish(findings: &[Finding], good: &str, mut result: Value, output: Output) -> Done {
+    let (notes, problems): (Vec<_>, Vec<_>) =
+        findings.iter().partition(|finding| finding.severity == Severity::Note);
+    let verdict = match problems.len() {
+        0 => good.to_owned(),
+        1 => "1 problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    fact(output, "Health", &verdict);
+    findings::print(findings, output);
+    let lines = |findings: &[&Finding]| findings.iter().map(|finding| line(finding)).collect::<Vec<_>>();
+    result["health"] = json!({
+        "verdict": verdict,
+        "problems": lines(&problems),
+        "notes": lines(&notes),
+        "findings": findings::list(findings),
+    });
+    let exit = if problems.is_empty() { Exit::Good } else { Exit::Finding };
+    Done { exit, result }
 }
 
-impl Health {
-    fn problem(&mut self, text: impl Into<String>) {
-        self.problems.push(text.into());
-    }
-
-    fn note(&mut self, text: impl Into<String>) {
-        self.notes.push(text.into());
-    }
-
-    /// Prints it and makes it part of the result.
-    fn finish(self, good: &str, mut result: Value, output: Output) -> Done {
-        let verdict = match self.problems.len() {
-            0 => good.to_owned(),
-            1 => "1 problem".to_owned(),
-            count => format!("{count} problems"),
-        };
-        fact(output, "Health", &verdict);
-        for problem in &self.problems {
-            output.result(format!("  problem: {}", printable(problem)));
-        }
-        for note in &self.notes {
-            output.result(format!("  note: {}", printable(note)));
-        }
-        let exit = if self.problems.is_empty() { Exit::Good } else { Exit::Finding };
-        result["health"] = json!({ "verdict": verdict, "problems": self.problems, "notes": self.notes });
-        Done { exit, result }
+/// A finding with what to do about it, in one line.
+fn line(finding: &Finding) -> String {
+    match &finding.remedy {
+        Some(remedy) => format!("{finding}; {remedy}"),
+        None => finding.to_string(),
     }
 }
 

@@ -3,42 +3,45 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use certadm_rules::Hresult;
+use certadm_rules::finding::{self, Finding, Kind};
 use certadm_rules::names::last_component;
 use certadm_set::Set;
+use certadm_set::judge::{incomplete, place_of};
 use certadm_set::manifest::{FileEntry, Manifest, Role};
 use certadm_store::chain::read_trailer;
 use certadm_store::log_file::LogFile;
 use certadm_store::trailer::Trailer;
 use serde_json::{Value, json};
 
-use super::{Health, fact};
+use super::{fact, finish};
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes};
 
 pub(crate) fn show(path: &Path, output: Output) -> Result<Done, Failure> {
     let set = Set::open(path)?;
-    let mut health = Health::default();
-    let files = files(&set, &mut health);
-    let identity = Identity::of(&set, &mut health)?;
-    check_range(&set, &identity, &mut health);
+    let mut findings = Vec::new();
+    let files = files(&set, &mut findings);
+    let identity = Identity::of(&set, &mut findings)?;
+    check_range(&set, &identity, &mut findings);
     let bytes: u64 = files.iter().filter_map(|file| file.found).sum();
 
     let manifest = set.manifest.as_ref();
     fact(output, "Set", &set.path.display().to_string());
-    let seal = manifest
-        .map_or("unsealed: no manifest".to_owned(), |manifest| format!("sealed by {}", manifest.tool));
-    fact(output, "Kind", &format!("{}, {seal}", set.kind()));
+    let state = manifest
+        .map_or("incomplete: no manifest".to_owned(), |manifest| format!("complete, by {}", manifest.tool));
+    fact(output, "Kind", &format!("{}, {state}", set.kind()));
     fact(output, "CA", &identity.name);
     fact(output, "Host", &identity.host);
     fact(output, "Database", &identity.database);
     fact(output, "Log stream", &identity.stream);
     let generations = set.range().map_or_else(
         || "none: the set holds no log".to_owned(),
-        |range| format!("{:x} to {:x}", range.low(), range.high()),
+        |range| format!("{:#x} to {:#x}", range.low(), range.high()),
     );
     fact(output, "Generations", &generations);
     if let Some(trailer) = &identity.trailer {
-        fact(output, "Image needs", &format!("{:x} to {:x}", trailer.low, trailer.high));
+        fact(output, "Image needs", &format!("{:#x} to {:#x}", trailer.low, trailer.high));
         fact(output, "Image read", &trailer.finished.to_rfc3339());
     }
     if let Some(manifest) = manifest {
@@ -58,7 +61,9 @@ pub(crate) fn show(path: &Path, output: Output) -> Result<Done, Failure> {
         }
     }
     let result = to_json(&set, &identity, &files, bytes);
-    Ok(health.finish("complete by names and sizes; `certadm verify` compares every byte", result, output))
+    finding::sort(&mut findings);
+    let good = "complete by names and sizes; `certadm verify` compares every byte";
+    Ok(finish(&findings, good, result, output))
 }
 
 /// Whose set it is, as far as the set tells.
@@ -71,11 +76,12 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(set: &Set, health: &mut Health) -> Result<Self, Failure> {
+    fn of(set: &Set, findings: &mut Vec<Finding>) -> Result<Self, Failure> {
         let trailer = match set.image.as_deref().map(read_trailer).transpose() {
             Ok(trailer) => trailer,
             Err(error) => {
-                health.problem(format!("{} [{}]", error, error.hresult()));
+                let path = set.image.as_deref().unwrap_or(&set.path);
+                findings.push(certadm_set::Error::from(error).to_finding(path));
                 None
             }
         };
@@ -98,7 +104,7 @@ impl Identity {
             (None, Some((_, path))) => match LogFile::open(path) {
                 Ok(log) => Some((log.header().database, log.header().stream)),
                 Err(error) => {
-                    health.problem(format!("{} [{}]", error, error.hresult()));
+                    findings.push(certadm_set::Error::from(error).to_finding(path));
                     None
                 }
             },
@@ -123,12 +129,12 @@ struct File {
     found: Option<u64>,
 }
 
-fn files(set: &Set, health: &mut Health) -> Vec<File> {
+fn files(set: &Set, findings: &mut Vec<Finding>) -> Vec<File> {
     let found = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.len());
     let files: Vec<File> = match &set.manifest {
         Some(manifest) => entries(manifest, &set.path),
         None => {
-            health.note("the set is unsealed: nothing says which files it should have");
+            findings.push(incomplete(&set.path));
             let image = set.image.iter().map(|path| ("database", path));
             let logs = set.logs.iter().map(|(_, path)| ("log", path));
             let describe = |(role, path): (&'static str, &PathBuf)| File {
@@ -140,11 +146,24 @@ fn files(set: &Set, health: &mut Health) -> Vec<File> {
             image.chain(logs).map(describe).collect()
         }
     };
+    let wrong = |kind, file: &File, detail: String| {
+        let code = if file.role == "log" {
+            Hresult::MISSING_RESTORE_LOG_FILES
+        } else {
+            Hresult::ERROR_FILE_NOT_FOUND
+        };
+        let code = if kind == Kind::FileMissing { code } else { Hresult::ERROR_INVALID_DATA };
+        let mut finding = Finding::error(kind, code, detail)
+            .remedy("take this file from another copy of the set, or use an older set");
+        finding.place = place_of(&set.path.join(&file.path));
+        finding
+    };
     for file in &files {
         match (file.found, file.expected) {
-            (None, _) => health.problem(format!("{} is missing", file.path)),
+            (None, _) => findings.push(wrong(Kind::FileMissing, file, "it is missing".to_owned())),
             (Some(found), Some(expected)) if found != expected => {
-                health.problem(format!("{} has {found} bytes where the manifest says {expected}", file.path));
+                let detail = format!("it has {found} bytes, the manifest says {expected}");
+                findings.push(wrong(Kind::FileSize, file, detail));
             }
             _ => {}
         }
@@ -174,20 +193,26 @@ fn role_word(role: Role) -> &'static str {
 }
 
 /// Whether the names of the logs leave no hole, and cover what the image needs.
-fn check_range(set: &Set, identity: &Identity, health: &mut Health) {
+fn check_range(set: &Set, identity: &Identity, findings: &mut Vec<Finding>) {
+    let missing = |detail: String| {
+        Finding::error(Kind::LogMissing, Hresult::MISSING_RESTORE_LOG_FILES, detail)
+            .in_file(&set.path)
+            .remedy("bring the full set and every set of logs after it, of one CA")
+    };
     for pair in set.logs.windows(2) {
         if pair[0].0.next() != Some(pair[1].0) {
-            health.problem(format!("logs between {:x} and {:x} are missing", pair[0].0, pair[1].0));
+            findings.push(missing(format!("logs between {:#x} and {:#x} are missing", pair[0].0, pair[1].0)));
         }
     }
     let Some(trailer) = &identity.trailer else {
         if set.image.is_none() {
-            health.note("a log set is restored together with the full set that it continues");
+            let text = "a log set is restored together with the full set that it continues";
+            findings.push(Finding::note(Kind::LogSet, text).in_file(&set.path));
         }
         return;
     };
     if !set.range().is_some_and(|range| range.low() <= trailer.low && trailer.high <= range.high()) {
-        health.problem(format!("the image needs the logs {:x} to {:x}", trailer.low, trailer.high));
+        findings.push(missing(format!("the image needs the logs {:#x} to {:#x}", trailer.low, trailer.high)));
     }
 }
 

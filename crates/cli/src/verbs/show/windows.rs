@@ -6,19 +6,21 @@ use std::fs::File;
 use std::path::Path;
 
 use certadm_ese::checkpoint::Checkpoint;
-use certadm_ese::finding::Severity;
-use certadm_ese::header::{Copies, DatabaseHeader, State};
+use certadm_ese::header::DatabaseHeader;
 use certadm_ese::lgpos::{BackupInfo, Lgpos, LogTime};
 use certadm_ese::log::{LogEnd, LogFile, LogHeader, record_name};
 use certadm_ese::pager::{FilePager, Pager};
 use certadm_ese::recovery::Plan;
 use certadm_ese::{Database, Error as EseError};
 use certadm_files::IoContext;
+use certadm_rules::Hresult;
+use certadm_rules::finding::{self, Finding, Kind, Severity, Spot};
+use certadm_set::judge::incomplete;
 use certadm_set::reader::read_locations;
 use certadm_set::windows::{Files, WindowsSet};
 use serde_json::{Value, json};
 
-use super::{Health, fact};
+use super::{fact, finish};
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes};
 
@@ -49,11 +51,11 @@ fn show_database(path: &Path, output: Output) -> Result<Done, Failure> {
     let file = open(path)?;
     let bytes = file.size();
     let database = Database::open(file).map_err(|error| of(path, error))?;
-    let mut health = Health::default();
+    let mut findings = Vec::new();
     fact(output, "Database", &path.display().to_string());
     fact(output, "Size", &human_bytes(bytes));
     header_facts(database.header(), output);
-    judge_header(database.header(), database.header_copies(), &mut health);
+    findings.extend(database.judge_header().into_iter().map(|finding| finding.in_file(path)));
     let mut tables = Vec::new();
     match database.catalog() {
         Ok(catalog) => {
@@ -73,7 +75,10 @@ fn show_database(path: &Path, output: Output) -> Result<Done, Failure> {
                 }));
             }
         }
-        Err(error) => health.problem(format!("the catalog cannot be read: {error}")),
+        Err(error) => findings.push(
+            Finding::error(Kind::Catalog, error.code(), format!("the catalog cannot be read: {error}"))
+                .in_file(path),
+        ),
     }
     let patch = database.patch_page().map_err(|error| of(path, error))?;
     if let Some(patch) = &patch {
@@ -87,34 +92,8 @@ fn show_database(path: &Path, output: Output) -> Result<Done, Failure> {
         "patch_page": patch.map(|patch| backup_json(&patch.backup)),
         "tables": tables,
     });
-    Ok(health.finish("its header is in order; `certadm verify` checks every page", result, output))
-}
-
-fn judge_header(header: &DatabaseHeader, copies: Copies, health: &mut Health) {
-    match copies {
-        Copies::Equal => {}
-        Copies::Differ => health.problem("the two copies of the header differ"),
-        Copies::ShadowDamaged => health.problem("the second copy of the header is damaged"),
-        Copies::PrimaryDamaged => health.problem("the first copy of the header is damaged"),
-    }
-    let needs = format!("log generations {}", range_text(header.required_low(), highest(header)));
-    match header.state() {
-        State::CleanShutdown => {}
-        State::DirtyShutdown | State::DirtyAndPatched if header.current_full_backup().is_set() => {
-            health.note(format!("a backup copy: it is restored with its {needs}"));
-        }
-        State::DirtyShutdown | State::DirtyAndPatched => {
-            health.problem(format!("not closed cleanly: it needs {needs}"));
-        }
-        other => health.problem(format!("its state is: {other}")),
-    }
-    let [fixed, unfixable, bad] = header.checksum_counters();
-    if fixed | unfixable | bad | header.repair_count() != 0 {
-        health.problem(format!(
-            "the engine noted {fixed} corrected bits, {unfixable} failed corrections, {bad} bad checksums and {} repairs",
-            header.repair_count()
-        ));
-    }
+    finding::sort(&mut findings);
+    Ok(finish(&findings, "its header is in order; `certadm verify` checks every page", result, output))
 }
 
 fn highest(header: &DatabaseHeader) -> u32 {
@@ -225,7 +204,7 @@ fn header_json(header: &DatabaseHeader) -> Value {
 fn show_log(path: &Path, output: Output) -> Result<Done, Failure> {
     let file = open(path)?;
     let log = LogFile::open(&file).map_err(|error| of(path, error))?;
-    let mut health = Health::default();
+    let mut findings = Vec::new();
     let header = log.header();
     fact(output, "Log", &path.display().to_string());
     fact(output, "Generation", &format!("{:#x}", header.generation));
@@ -252,18 +231,10 @@ fn show_log(path: &Path, output: Output) -> Result<Done, Failure> {
     let end = match log.end() {
         LogEnd::Full => "full".to_owned(),
         LogEnd::Reached => "end of what was written".to_owned(),
-        LogEnd::Torn(text) => {
-            health.note(text);
-            format!("torn: {text}")
-        }
-        LogEnd::Damaged(text) => {
-            health.problem(format!("{text}, at {}", log.end_position()));
-            format!("damaged: {text}")
-        }
+        LogEnd::Torn(text) => format!("torn: {text}"),
+        LogEnd::Damaged(text) => format!("damaged: {text}"),
     };
-    if !log.has_stated_size() {
-        health.problem(format!("the file should have {} bytes", header.file_size()));
-    }
+    findings.extend(log.judge().into_iter().map(|finding| finding.in_file(path)));
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
     let mut last = None;
     for record in log.records() {
@@ -273,7 +244,7 @@ fn show_log(path: &Path, output: Output) -> Result<Done, Failure> {
                 *kinds.entry(kind).or_default() += 1;
                 last = Some(record.position);
             }
-            Err(error) => health.problem(error.to_string()),
+            Err(error) => findings.push(certadm_set::Error::from_windows(path, error).to_finding(path)),
         }
     }
     fact(output, "Ends", &format!("{end}, at {}", log.end_position()));
@@ -287,7 +258,8 @@ fn show_log(path: &Path, output: Output) -> Result<Done, Failure> {
     result["end_position"] = json!(log.end_position().to_string());
     result["last_record"] = json!(last.map(|position| position.to_string()));
     result["records"] = json!(kinds);
-    Ok(health.finish("sound in itself; `certadm verify` checks it with its neighbours", result, output))
+    finding::sort(&mut findings);
+    Ok(finish(&findings, "sound in itself; `certadm verify` checks it with its neighbours", result, output))
 }
 
 fn version_text(header: &LogHeader) -> String {
@@ -328,7 +300,7 @@ fn log_json(path: &Path, bytes: u64, header: &LogHeader) -> Value {
 /// What `esentutl /mk` would say.
 fn show_checkpoint(path: &Path, output: Output) -> Result<Done, Failure> {
     let checkpoint = Checkpoint::read(&open(path)?).map_err(|error| of(path, error))?;
-    let mut health = Health::default();
+    let mut findings = Vec::new();
     fact(output, "Checkpoint", &path.display().to_string());
     fact(output, "Position", &checkpoint.position.to_string());
     fact(output, "Log sequence", &checkpoint.log_signature.to_string());
@@ -340,7 +312,10 @@ fn show_checkpoint(path: &Path, output: Output) -> Result<Done, Failure> {
         fact(output, "Incremental", &format!("{} at {}", incremental.1, incremental.0));
     }
     if checkpoint.from_second_copy {
-        health.problem("its first copy is damaged; the second one was read");
+        findings.push(
+            Finding::warning(Kind::Checkpoint, "its first copy is damaged; the second one was read")
+                .in_file(path),
+        );
     }
     let result = json!({
         "what": "checkpoint",
@@ -351,23 +326,23 @@ fn show_checkpoint(path: &Path, output: Output) -> Result<Done, Failure> {
         "full_backup": { "position": position_json(full.0), "time": time_json(full.1) },
         "incremental_backup": { "position": position_json(incremental.0), "time": time_json(incremental.1) },
     });
-    Ok(health.finish("in order; a checkpoint is only a hint and no part of a backup", result, output))
+    Ok(finish(&findings, "in order; a checkpoint is only a hint and no part of a backup", result, output))
 }
 
 /// A folder: its database, its logs, its restore map.
 fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
-    let mut health = Health::default();
+    let mut findings = Vec::new();
     let files = Files::open(std::slice::from_ref(set))?;
     fact(output, "Set", &set.path.display().to_string());
     let manifest = set.sealed.as_ref().and_then(|sealed| sealed.manifest.as_ref());
-    let seal = manifest.map_or_else(
-        || "unsealed: no manifest".to_owned(),
-        |manifest| format!("sealed by {}", manifest.tool),
+    let state = manifest.map_or_else(
+        || "incomplete: no manifest".to_owned(),
+        |manifest| format!("complete, by {}", manifest.tool),
     );
     let kind = if set.database.is_some() { "full" } else { "logs" };
-    fact(output, "Kind", &format!("{kind}, of a Windows CA, {seal}"));
+    fact(output, "Kind", &format!("{kind}, of a Windows CA, {state}"));
     if manifest.is_none() {
-        health.note("the set is unsealed: nothing says which files it should have");
+        findings.push(incomplete(&set.path));
     }
     let mut database_json = Value::Null;
     let mut planned = true;
@@ -380,16 +355,17 @@ fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
             }
             Err(error) => {
                 planned = false;
-                health.problem(format!("{}: {error} [{}]", path.display(), error.code()));
+                findings.push(certadm_set::Error::from_windows(path, error).to_finding(path));
             }
         }
     }
-    let locations = locations(set, &mut health, output);
-    let logs = set.logs.iter().map(|path| log_of_set(path, &mut health)).collect::<Result<Vec<_>, _>>()?;
+    let locations = locations(set, &mut findings, output);
+    let logs = set.logs.iter().map(|path| log_of_set(path, &mut findings)).collect::<Result<Vec<_>, _>>()?;
     let look = |plan: Plan<'_>| Ok((plan.required(), plan.given(), plan.findings.clone()));
-    let (required, given, findings) = if planned { files.plan(look)? } else { files.plan_logs(look)? };
-    let problems = findings.iter().filter(|finding| finding.severity == Severity::Damage);
-    problems.for_each(|finding| health.problem(finding.to_string()));
+    let (required, given, planned) = if planned { files.plan(look)? } else { files.plan_logs(look)? };
+    let problems = planned.into_iter().filter(|finding| finding.severity == Severity::Error);
+    findings.extend(problems.map(|finding| files.place(finding)));
+    finding::sort(&mut findings);
     let range = given.map_or_else(|| "none".to_owned(), |given| range_text(given.low, given.high));
     fact(output, "Generations", &range);
     output.result("Logs");
@@ -427,10 +403,10 @@ fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
         "locations": locations,
     });
     let good = "the headers fit together; `certadm verify` checks every page and replays the logs";
-    Ok(health.finish(good, result, output))
+    Ok(finish(&findings, good, result, output))
 }
 
-fn locations(set: &WindowsSet, health: &mut Health, output: Output) -> Vec<String> {
+fn locations(set: &WindowsSet, findings: &mut Vec<Finding>, output: Output) -> Vec<String> {
     let Some(path) = &set.locations else {
         return Vec::new();
     };
@@ -441,7 +417,7 @@ fn locations(set: &WindowsSet, health: &mut Health, output: Output) -> Vec<Strin
             paths
         }
         Err(error) => {
-            health.problem(error.to_string());
+            findings.push(error.to_finding(path));
             Vec::new()
         }
     }
@@ -450,17 +426,17 @@ fn locations(set: &WindowsSet, health: &mut Health, output: Output) -> Vec<Strin
 type LogOfSet = Option<(u64, LogHeader)>;
 
 /// Size and header of a log; a damaged one is a problem of the set, which the plan names.
-fn log_of_set(path: &Path, health: &mut Health) -> Result<LogOfSet, Failure> {
+fn log_of_set(path: &Path, findings: &mut Vec<Finding>) -> Result<LogOfSet, Failure> {
     let file = open(path)?;
     match LogFile::read_header(&file) {
         Ok(header) => {
             if file.size() != header.file_size() {
-                let name = path.display();
-                health.problem(format!(
-                    "{name} has {} bytes, its header says {}",
-                    file.size(),
-                    header.file_size()
-                ));
+                let text = format!("it has {} bytes, its header says {}", file.size(), header.file_size());
+                findings.push(
+                    Finding::error(Kind::LogSize, Hresult::LOG_FILE_SIZE_MISMATCH, text)
+                        .in_file(path)
+                        .at(Spot::Log(header.generation)),
+                );
             }
             Ok(Some((file.size(), header)))
         }

@@ -1,0 +1,272 @@
+//! How a CA's folder is: its files, its logs, a restore that waits, and what its database says of itself.
+//!
+//! Looking changes nothing and disturbs nobody: the database is read through a connection like any committer's,
+//! everything else by looking at files. So a service may own the CA meanwhile.
+//!
+//! ```no_run
+//! let health = certadm_ca::health::examine("/srv/ca".as_ref())?;
+//! for finding in &health.findings {
+//!     println!("{}: {finding}", finding.kind.key());
+//! }
+//! # Ok::<(), certadm_ca::Error>(())
+//! ```
+
+mod content;
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use certadm_rules::finding::{self, Finding, Kind, Spot};
+use certadm_rules::registration::RestoreRecord;
+use certadm_rules::{Generation, Hresult};
+use certadm_store::folder::wal_len;
+use certadm_store::{FileTime, Folder, Writer, record};
+
+pub use content::{Content, Crl, Mark};
+
+use crate::config::Config;
+use crate::error::Result;
+
+/// How a CA's folder is.
+#[derive(Debug)]
+pub struct Health {
+    /// Its configuration; nothing when that cannot be read, which is a finding.
+    pub config: Option<Config>,
+    /// Which of its files are there.
+    pub files: Files,
+    /// Whether a restore waits or was left unfinished.
+    pub restore: Restore,
+    /// Whether a service or command owns the database; nothing when the lock file cannot be read.
+    pub is_owned: Option<bool>,
+    /// The archived logs.
+    pub logs: Logs,
+    /// The generation of the checkpoint file: the database file needs no older log.
+    pub checkpoint: Option<Generation>,
+    /// The database; nothing while a restore waits, or when it cannot be read, which is a finding.
+    pub database: Option<Database>,
+    /// What there is to look into: grave findings first, causes before their consequences.
+    pub findings: Vec<Finding>,
+}
+
+/// Which of a CA's own files are there.
+#[derive(Clone, Copy, Debug)]
+pub struct Files {
+    /// `ca.toml`.
+    pub configuration: bool,
+    /// `ca.key`.
+    pub key: bool,
+    /// `ca.crt`.
+    pub certificate: bool,
+}
+
+/// Whether a restore is registered.
+#[derive(Debug)]
+pub enum Restore {
+    /// None is.
+    None,
+    /// Its record cannot be read.
+    Malformed,
+    /// One is, in some state.
+    Registered(RestoreRecord),
+}
+
+impl Restore {
+    /// Its state in a word or two.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Malformed => "malformed",
+            Self::Registered(record) if record.database_recovered => "carried out",
+            Self::Registered(record) if record.is_complete() => "complete",
+            Self::Registered(record) if record.is_pending() => "pending",
+            Self::Registered(_) => "failed",
+        }
+    }
+}
+
+/// The archived logs of a CA.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Logs {
+    /// How many there are.
+    pub count: usize,
+    /// Bytes of all.
+    pub bytes: u64,
+    /// The lowest and the highest generation.
+    pub ends: Option<(Generation, Generation)>,
+}
+
+/// The database of a CA.
+#[derive(Debug)]
+pub struct Database {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Bytes of the write-ahead log beside it, which is the current log.
+    pub wal_bytes: u64,
+    /// What its tables say.
+    pub content: Content,
+}
+
+/// Looks at a CA's folder.
+///
+/// # Errors
+/// [`certadm_store::Error::NotACaFolder`] (0x80070424) when it is none, [`certadm_store::Error::File`] and
+/// [`certadm_store::Error::Sqlite`] when the system fails. Everything else that is wrong becomes findings.
+pub fn examine(dir: &Path) -> Result<Health> {
+    let folder = Folder::new(dir);
+    if !folder.database_dir().is_dir() && !folder.restore_record_path().exists() {
+        return Err(certadm_store::Error::NotACaFolder { folder: folder.path().to_owned() }.into());
+    }
+    let mut findings = Vec::new();
+    let config = configuration(&folder, &mut findings);
+    let files = files(&folder, &mut findings);
+    let restore = restore(&folder, &mut findings);
+    let is_owned = is_owned(&folder);
+    let logs = logs(&folder, &mut findings)?;
+    let checkpoint = certadm_store::stated_checkpoint(&folder.checkpoint_path())?;
+    let database = database(&folder, &mut findings)?;
+    finding::sort(&mut findings);
+    Ok(Health { config, files, restore, is_owned, logs, checkpoint, database, findings })
+}
+
+fn configuration(folder: &Folder, findings: &mut Vec<Finding>) -> Option<Config> {
+    let path = folder.config_path();
+    let config = Config::load(&path).map_err(|error| {
+        let finding = Finding::error(Kind::Configuration, error.hresult(), error.to_string());
+        findings.push(finding.remedy(error.remedy()));
+    });
+    let config = config.ok()?;
+    if config.database.circular_logging {
+        let text = "circular logging is on: only full backups are possible";
+        findings.push(Finding::note(Kind::CircularLogging, text).in_file(path));
+    }
+    Some(config)
+}
+
+fn files(folder: &Folder, findings: &mut Vec<Finding>) -> Files {
+    let (key, certificate) = (folder.key_path(), folder.certificate_path());
+    let files = Files {
+        configuration: folder.config_path().exists(),
+        key: key.exists(),
+        certificate: certificate.exists(),
+    };
+    let missing = |kind, what: &str, path: PathBuf| {
+        let text = format!("it is not there: the CA cannot issue without its {what}");
+        Finding::error(kind, Hresult::ERROR_FILE_NOT_FOUND, text)
+            .in_file(path)
+            .remedy("put it back from where it is kept; a backup set does not hold it")
+    };
+    if !files.certificate {
+        findings.push(missing(Kind::CertificateMissing, "certificate", certificate));
+    }
+    match fs::metadata(&key) {
+        Ok(metadata) if is_exposed(&metadata) => findings.push(
+            Finding::warning(Kind::KeyExposed, "others can read it")
+                .in_file(key)
+                .remedy("give it mode 0600 (chmod 600)"),
+        ),
+        Ok(_) => {}
+        Err(_) => findings.push(missing(Kind::KeyMissing, "key", key)),
+    }
+    files
+}
+
+/// Whether others than its owner can read a file. On Windows the rights of the folder say who can.
+fn is_exposed(metadata: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0;
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
+    }
+}
+
+fn restore(folder: &Folder, findings: &mut Vec<Finding>) -> Restore {
+    let record = match record::read(folder) {
+        Ok(None) => return Restore::None,
+        Ok(Some(record)) => record,
+        Err(error) => {
+            let finding = Finding::error(Kind::RestoreRecord, error.hresult(), error.to_string());
+            findings.push(finding.remedy(error.remedy()));
+            return Restore::Malformed;
+        }
+    };
+    let restore = Restore::Registered(record);
+    let repeat = "repeat `certadm restore`";
+    findings.push(match &restore {
+        Restore::Registered(record) if record.database_recovered => Finding::warning(
+            Kind::RestoreWaiting,
+            "a restore was carried out and its record not yet removed: the CA's next start does",
+        )
+        .remedy("start the CA once"),
+        Restore::Registered(record) if record.is_complete() => {
+            Finding::warning(Kind::RestoreWaiting, "a restore waits: the CA's next start carries it out")
+                .remedy("start the CA once")
+        }
+        Restore::Registered(record) if record.is_pending() => {
+            Finding::warning(Kind::RestoreUnfinished, "a restore was begun and not completed").remedy(repeat)
+        }
+        Restore::Registered(record) => {
+            Finding::error(Kind::RestoreUnfinished, record.status, "a restore failed").remedy(repeat)
+        }
+        Restore::None | Restore::Malformed => return restore,
+    });
+    restore
+}
+
+/// Whether somebody holds the owner's lock, `None` when that cannot be told. Asking shares the lock for a moment.
+fn is_owned(folder: &Folder) -> Option<bool> {
+    match File::open(folder.owner_lock_path()) {
+        Ok(file) => match file.try_lock_shared() {
+            Ok(()) => Some(false),
+            Err(TryLockError::WouldBlock) => Some(true),
+            Err(TryLockError::Error(_)) => None,
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(false),
+        Err(_) => None,
+    }
+}
+
+fn logs(folder: &Folder, findings: &mut Vec<Finding>) -> Result<Logs> {
+    let logs = if folder.log_dir().is_dir() { folder.archived_logs()? } else { Vec::new() };
+    for pair in logs.windows(2) {
+        if let Some(next) = pair[0].0.next().filter(|next| *next != pair[1].0) {
+            let last = pair[1].0.previous().unwrap_or(next);
+            let text = format!("archived logs are missing: generations {next:#x} to {last:#x}");
+            findings.push(
+                Finding::error(Kind::LogMissing, Hresult::MISSING_LOG_FILE, text)
+                    .in_file(folder.log_dir())
+                    .at(Spot::Log(next.number()))
+                    .remedy("take a full backup; log sets cannot build on what is missing"),
+            );
+        }
+    }
+    let size = |(_, path): &(Generation, PathBuf)| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    Ok(Logs {
+        count: logs.len(),
+        bytes: logs.iter().map(size).sum(),
+        ends: logs.first().zip(logs.last()).map(|((low, _), (high, _))| (*low, *high)),
+    })
+}
+
+fn database(folder: &Folder, findings: &mut Vec<Finding>) -> Result<Option<Database>> {
+    let opened = folder.database_path().and_then(|path| Ok((Writer::open(folder)?, path)));
+    let (writer, path) = match opened {
+        Ok(opened) => opened,
+        // What a waiting restore means has been said.
+        Err(certadm_store::Error::RestorePending { .. }) => return Ok(None),
+        Err(error) => {
+            let text = format!("the database cannot be read: {error}");
+            let finding = Finding::error(Kind::DatabaseUnreadable, error.hresult(), text);
+            findings.push(finding.remedy(error.remedy()));
+            return Ok(None);
+        }
+    };
+    let content = Content::read(writer.connection()).map_err(certadm_store::Error::from)?;
+    content.judge(FileTime::now(), findings);
+    let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    Ok(Some(Database { bytes, wal_bytes: wal_len(&path), path, content }))
+}

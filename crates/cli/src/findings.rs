@@ -1,0 +1,51 @@
+//! What checks found, for a person or as JSON: the one place that prints findings, whatever the command.
+
+use certadm_rules::finding::{Finding, Severity, Spot, sum_up};
+use serde_json::{Value, json};
+
+use crate::output::Output;
+use crate::table::printable;
+
+/// Prints findings, those of one kind summed up, with what to do about them.
+pub(crate) fn print(findings: &[Finding], output: Output) {
+    for summary in sum_up(findings) {
+        let word = match summary.severity() {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "ERROR",
+        };
+        output.result(format!("{word}: {}", printable(&summary.to_string())));
+        if let Some(remedy) = summary.remedy() {
+            output.result(format!("  what to do: {}", printable(remedy)));
+        }
+    }
+}
+
+/// A finding as the JSON contract has it (docs/json.md, "A finding").
+pub(crate) fn to_json(finding: &Finding) -> Value {
+    let (page, generation, position) = match finding.place.spot {
+        Some(Spot::Page(page)) => (Some(page), None, None),
+        Some(Spot::Log(generation)) => (None, Some(generation), None),
+        Some(Spot::Position { generation, segment, offset }) => {
+            (None, Some(generation), Some(format!("{generation:#x}:{segment:x}:{offset:x}")))
+        }
+        None => (None, None, None),
+    };
+    json!({
+        "severity": finding.severity.key(),
+        "kind": finding.kind.key(),
+        "code": format!("0x{:08x}", finding.code.to_bits()),
+        "name": finding.code.name(),
+        "path": finding.place.file,
+        "page": page,
+        "generation": generation,
+        "position": position,
+        "detail": finding.detail,
+        "remedy": finding.remedy,
+    })
+}
+
+/// All of them, one by one.
+pub(crate) fn list(findings: &[Finding]) -> Value {
+    findings.iter().map(to_json).collect()
+}

@@ -1,0 +1,140 @@
+//! The kinds of findings, in the order in which they are told.
+
+/// Makes the type, [`Kind::ALL`] and [`Kind::key`] out of rows `Name = "key", "what it means";`.
+macro_rules! kinds {
+    ($( $(#[$comment:meta])* $name:ident = $key:literal, $text:literal; )+) => {
+        /// What kind of finding it is. Kinds order as they are told: a cause stands before what follows from it.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[non_exhaustive]
+        pub enum Kind {
+            $( #[doc = concat!("`", $key, "`: ", $text, ".")] $name, )+
+        }
+
+        impl Kind {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$( Self::$name ),+];
+
+            /// Its name for programs, which stays.
+            #[must_use]
+            pub const fn key(self) -> &'static str {
+                match self { $( Self::$name => $key, )+ }
+            }
+
+            /// What findings of this kind say.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $( Self::$name => $text, )+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    // Gates on the way to a CA (doctor), in the order in which they are tried.
+    GateName = "gate-name", "the name stands for an address or a socket, or does not";
+    GatePort = "gate-port", "the resolver's port or the socket can be reached, or cannot";
+    GateResolver = "gate-resolver", "an object resolver answers there, or does not";
+    GateAuthentication = "gate-authentication", "account and password are accepted, or are not";
+    GateActivation = "gate-activation", "the CA's administration object can be activated, or cannot";
+    GateExporter = "gate-exporter", "the object's own port can be reached, or cannot";
+    GatePrivacy = "gate-privacy", "calls are signed and encrypted, or are not";
+    GateState = "gate-state", "the CA serves requests and may be read, or not";
+    GateRole = "gate-role", "the account has the operator role, or lacks it";
+    GateInterfaceFlags = "gate-interface-flags", "the CA's interface flags allow a backup, or refuse it";
+    GateLastFull = "gate-last-full", "a backup can begin, or cannot; whether a full one is on record";
+
+    // What was named is not there, or nothing of it can be used.
+    NotASet = "not-a-set", "what was named holds no backup set";
+    Manifest = "manifest", "the manifest is damaged or of another version";
+    Combination = "combination", "the sets given do not go together";
+    Internal = "internal", "the check itself failed";
+    Unreadable = "unreadable", "a file cannot be read";
+    Configuration = "configuration", "the CA's configuration cannot be used";
+
+    // Files as a whole.
+    FileMissing = "file-missing", "a file is missing";
+    FileSize = "file-size", "a file has another size than it should";
+    FileChanged = "file-changed", "a file has other bytes than were backed up";
+    NotADatabase = "not-a-database", "a file is no database, or both copies of its header are damaged";
+    HeaderCopies = "header-copies", "one copy of the database header is damaged, or the two differ";
+    EngineHistory = "engine-history", "the engine noted checksum errors or repairs in the header";
+
+    // Pages, and what is made of them.
+    PageChecksum = "page-checksum", "the checksum of a page is wrong";
+    MisplacedPage = "misplaced-page", "a page was written to the wrong place";
+    FlippedBit = "flipped-bit", "one bit of a page is flipped; reading corrects it";
+    PageStructure = "page-structure", "a page contradicts itself although its checksum is right";
+    UnknownObject = "unknown-object", "a page belongs to an object that the catalog does not know";
+    Catalog = "catalog", "the catalog of the database cannot be read";
+    Space = "space", "the free pages of a tree cannot be told";
+    More = "more", "further findings of one kind were left out";
+    PatchPage = "patch-page", "the patch page of a backup copy is missing, does not fit, or says which logs it needs";
+    UnusualState = "unusual-state", "the database is in the middle of a rare operation";
+
+    // Logs. One that cannot be used counts as missing, and then the others do not fit together.
+    LogVersion = "log-version", "a log was written by another version of the engine";
+    LogHeader = "log-header", "the header of a log is damaged";
+    LogName = "log-name", "the name of a log and the generation in it disagree";
+    LogMissing = "log-missing", "a log is missing";
+    LogSize = "log-size", "the size of a log is not what its header says";
+    LogDamaged = "log-damaged", "a log is damaged inside";
+    LogTorn = "log-torn", "the last write to a log was torn";
+    LogForeign = "log-foreign", "a log belongs to another sequence or another database";
+    LogChain = "log-chain", "a log does not continue the one before it";
+
+    // What follows for the database.
+    DirtyShutdown = "dirty-shutdown", "the database was not closed cleanly and needs its logs";
+    DatabaseImage = "database-image", "the image of the database is damaged or not what it should be";
+    DatabaseUnsound = "database-unsound", "the recovered database fails its integrity check";
+    DatabaseUnreadable = "database-unreadable", "the database of a CA cannot be read";
+    Replay = "replay", "the logs cannot be replayed into the database";
+
+    // What stands beside the database.
+    RestoreMap = "restore-map", "the restore map is missing, damaged, or names another database";
+    Checkpoint = "checkpoint", "the checkpoint file cannot be used, or only its second copy";
+    UnknownFile = "unknown-file", "a file in the set is not in its manifest";
+    Incomplete = "incomplete", "the set has no manifest, so nothing says which files it should have";
+    LogSet = "log-set", "a log set is restored together with the full set that it continues";
+
+    // A CA's folder.
+    RestoreRecord = "restore-record", "the record of a restore is malformed";
+    RestoreWaiting = "restore-waiting", "a restore waits for the next start of the CA, or for its record to be removed";
+    RestoreUnfinished = "restore-unfinished", "a restore was begun and not completed, or failed";
+    KeyMissing = "key-missing", "the CA's private key is not in its folder";
+    KeyExposed = "key-exposed", "others can read the CA's private key";
+    CertificateMissing = "certificate-missing", "the CA's certificate is not in its folder";
+    CertificateExpired = "certificate-expired", "the CA's own certificate has expired";
+    CrlExpired = "crl-expired", "the last CRL has expired";
+    NoFullBackup = "no-full-backup", "no full backup is on record";
+    CircularLogging = "circular-logging", "circular logging is on, so only full backups are possible";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_kebab_case_and_each_is_there_once() {
+        let keys: BTreeSet<_> = Kind::ALL.iter().map(|kind| kind.key()).collect();
+        assert_eq!(keys.len(), Kind::ALL.len());
+        for key in keys {
+            let words =
+                key.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()));
+            assert!(words, "{key}");
+        }
+    }
+
+    #[test]
+    fn damage_is_told_before_what_follows_from_it() {
+        let chains = [
+            [Kind::FileSize, Kind::PageChecksum, Kind::Catalog, Kind::Replay],
+            [Kind::LogHeader, Kind::LogMissing, Kind::DirtyShutdown, Kind::Replay],
+            [Kind::FileChanged, Kind::LogDamaged, Kind::DatabaseUnsound, Kind::Incomplete],
+        ];
+        for chain in chains {
+            assert!(chain.is_sorted(), "{chain:?}");
+        }
+    }
+}
