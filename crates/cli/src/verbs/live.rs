@@ -1,6 +1,5 @@
 //! Working on a CA's database whether or not a service owns it.
 
-
 use certadm_ca::Config;
 use certadm_store::folder::wal_len;
 use certadm_store::{Error, Folder, Options, Store, Writer};
