@@ -1,6 +1,7 @@
 //! A CA that is open for signing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use certadm_store::{FileTime, Folder, GroupCommit, Writer};
 use der::asn1::{Ia5String, OctetString};
@@ -14,9 +15,10 @@ use x509_cert::ext::{Extension, ToExtension};
 
 use crate::certificate::{MAX_CERTIFICATE_FILE, OwnCertificate};
 use crate::config::{Config, PublishConfig};
-use crate::crl::{Publication, Signer};
+use crate::crl::{self, Publication, Signer};
 use crate::dates;
 use crate::error::{Error, Result};
+use crate::identity::{DatabaseGuard, Identity};
 use crate::init::request_path;
 use crate::issue::{Issued, PendingCertificate, Terms, record, record_denial, sign_certificate};
 use crate::keys::CaKey;
@@ -36,6 +38,7 @@ pub struct Authority {
     key: CaKey,
     own: OwnCertificate,
     issuer: Issuer,
+    guard: Arc<DatabaseGuard>,
 }
 
 /// Two equal serial numbers of 126 random bits mean that the random source is broken; a few tries
@@ -70,7 +73,8 @@ impl Authority {
             common_extensions: common_extensions(&own, &config.publish)
                 .map_err(Error::encoding("certificate"))?,
         };
-        Ok(Self { folder: folder.clone(), config, key, own, issuer })
+        let guard = Arc::new(DatabaseGuard::new(Identity::of_certificate(&own.der, "the CA certificate")?));
+        Ok(Self { folder: folder.clone(), config, key, own, issuer, guard })
     }
 
     /// The settings.
@@ -197,17 +201,20 @@ impl Authority {
             return Err(Error::ValidityTooLong { days, max: profile.max_days, profile: profile_name.into() });
         }
         let now = dates::whole_seconds(now);
-        if now < self.own.not_before || self.own.not_after <= now {
-            return Err(Error::CaNotValid {
-                not_before: self.own.not_before,
-                not_after: self.own.not_after,
-                now,
-            });
-        }
+        self.check_clock(now)?;
         let skew = i64::from(self.config.validity.clock_skew_minutes);
         let not_before = dates::plus_minutes(now, -skew).max(self.own.not_before);
         let not_after = dates::plus_days(now, days).min(self.own.not_after);
         Ok((not_before, not_after))
+    }
+
+    /// Refuses a time at which the CA's own certificate is not valid.
+    fn check_clock(&self, now: FileTime) -> Result<()> {
+        let (not_before, not_after) = self.validity();
+        if now < not_before || not_after <= now {
+            return Err(Error::CaNotValid { not_before, not_after, now });
+        }
+        Ok(())
     }
 
     /// Issues a certificate; it is durable when this returns. A denied request leaves a row with
@@ -223,7 +230,7 @@ impl Authority {
         now: FileTime,
     ) -> Result<Issued> {
         self.issue_through(request, terms, now, Serial::random, |decision| {
-            writer.commit(|transaction| decision.record(transaction))
+            writer.commit(|transaction| decision.record(&self.guard, transaction))
         })
     }
 
@@ -240,7 +247,8 @@ impl Authority {
         now: FileTime,
     ) -> Result<Issued> {
         self.issue_through(request, terms, now, Serial::random, |decision| {
-            group.commit(move |transaction| decision.record(transaction))
+            let guard = Arc::clone(&self.guard);
+            group.commit(move |transaction| decision.record(&guard, transaction))
         })
     }
 
@@ -271,17 +279,33 @@ impl Authority {
     /// Publishes a new base CRL: file and row in one commit.
     ///
     /// # Errors
+    /// [`Error::CaNotValid`], [`Error::ClockBehindCrl`] when the clock is wrong, [`Error::AnotherCa`],
     /// [`Error::Encoding`], [`Error::DamagedRow`], [`Error::CrlNumbersExhausted`],
-    /// [`Error::Store`], [`Error::Io`].
+    /// [`Error::Store`], [`Error::File`].
     pub fn publish_crl(&self, writer: &mut Writer, now: FileTime) -> Result<Publication> {
+        self.check_clock(dates::whole_seconds(now))?;
+        let skew = i64::from(self.config.validity.clock_skew_minutes);
+        writer.commit(|transaction| {
+            crl::refuse_clock_behind_last(transaction, now, skew)?;
+            self.publish_crl_in(transaction, now)
+        })
+    }
+
+    /// As [`Authority::publish_crl`], although the last CRL is dated later: the clock was wrong when that one was made.
+    ///
+    /// # Errors
+    /// As [`Authority::publish_crl`], but for [`Error::ClockBehindCrl`].
+    pub fn publish_crl_after_wrong_clock(&self, writer: &mut Writer, now: FileTime) -> Result<Publication> {
+        self.check_clock(dates::whole_seconds(now))?;
         writer.commit(|transaction| self.publish_crl_in(transaction, now))
     }
 
-    /// As [`Authority::publish_crl`], inside of a transaction of the caller.
+    /// As [`Authority::publish_crl`], inside of a transaction of the caller, and without a look at the clock.
     ///
     /// # Errors
     /// As [`Authority::publish_crl`].
     pub fn publish_crl_in(&self, connection: &Connection, now: FileTime) -> Result<Publication> {
+        self.guard.check(connection)?;
         let signer = Signer {
             key: &self.key,
             name: &self.own.name,
@@ -305,7 +329,8 @@ enum Recorded {
 }
 
 impl Decision {
-    fn record(self, connection: &Connection) -> Result<Recorded> {
+    fn record(self, guard: &DatabaseGuard, connection: &Connection) -> Result<Recorded> {
+        guard.check(connection)?;
         Ok(match self {
             Self::Grant(pending) => Recorded::Issued(record(connection, &pending)?),
             Self::Deny(mut denial) => {
@@ -377,7 +402,7 @@ mod tests {
                 &Terms::new("tests"),
                 now,
                 || left.next().map_or_else(Serial::random, |serial| serial.parse()),
-                |decision| writer.commit(|transaction| decision.record(transaction)),
+                |decision| writer.commit(|transaction| decision.record(&authority.guard, transaction)),
             );
             (issued.map(|issued| issued.serial.to_string()), left.len())
         };

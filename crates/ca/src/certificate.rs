@@ -77,21 +77,26 @@ impl OwnCertificate {
         Self::parse(&der, key, "the new CA certificate")
     }
 
-    /// Finds, among the certificates of `input` (PEM or DER), the one that belongs to `key`, and
+    /// Finds, among the certificates of `input` (PEM or DER), the newest one that belongs to `key`, and
     /// checks that it is a CA's. `what` names the input in errors.
     ///
     /// # Errors
     /// [`Error::CertificateDamaged`], [`Error::KeyMismatch`], [`Error::NotACaCertificate`].
     pub(crate) fn parse(input: &[u8], key: &CaKey, what: &str) -> Result<Self> {
         let damaged = |reason: String| Error::CertificateDamaged { what: what.into(), reason };
+        let mut newest: Option<(FileTime, Certificate, Vec<u8>)> = None;
         for der in certificates_of(input).map_err(damaged)? {
             let certificate = Certificate::from_der(&der).map_err(|error| damaged(error.to_string()))?;
-            let info = certificate.tbs_certificate().subject_public_key_info();
-            if info == key.public_key_info() {
-                return Self::checked(certificate, der, what);
+            let content = certificate.tbs_certificate();
+            let begins = dates::from_x509(content.validity().not_before);
+            // A certificate that was renewed with its key may stand beside the one before it.
+            let is_newer = newest.as_ref().is_none_or(|(before, ..)| *before < begins);
+            if content.subject_public_key_info() == key.public_key_info() && is_newer {
+                newest = Some((begins, certificate, der));
             }
         }
-        Err(Error::KeyMismatch { what: what.into() })
+        let (_, certificate, der) = newest.ok_or_else(|| Error::KeyMismatch { what: what.into() })?;
+        Self::checked(certificate, der, what)
     }
 
     fn checked(certificate: Certificate, der: Vec<u8>, what: &str) -> Result<Self> {
@@ -198,6 +203,19 @@ impl OwnCertificate {
         }
         Ok(())
     }
+}
+
+/// Records the certificate in a CA's folder in its database, which knew another key until then: what
+/// a restore does for a CA whose key was renewed after the set was taken. A row that is there already is left alone.
+///
+/// # Errors
+/// [`Error::CertificateDamaged`], [`Error::NotACaCertificate`], [`Error::Store`].
+pub fn record_certificate_of(folder: &Folder, connection: &Connection, now: FileTime) -> Result<()> {
+    let what = folder.certificate_path().display().to_string();
+    let der = certificate_in(folder)?.der;
+    let certificate = Certificate::from_der(&der)
+        .map_err(|error| Error::CertificateDamaged { what: what.clone(), reason: error.to_string() })?;
+    OwnCertificate::checked(certificate, der, &what)?.record(connection, None, now)
 }
 
 /// The PEM text of `ca.crt` for an imported `own` certificate: it first, then what came with it.

@@ -62,6 +62,21 @@ pub fn next_number(connection: &Connection, published: Option<i64>) -> Result<i6
     used.max(published.unwrap_or(0)).checked_add(1).ok_or(Error::CrlNumbersExhausted)
 }
 
+/// Refuses when a CRL was published more than `skew` minutes after `now`: the clock then is or was wrong. A CRL that is
+/// dated before the one it replaces ends earlier than that one, and clients may keep the other.
+///
+/// # Errors
+/// [`Error::ClockBehindCrl`], [`Error::Store`].
+pub(crate) fn refuse_clock_behind_last(connection: &Connection, now: FileTime, skew: i64) -> Result<()> {
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(coalesce(ThisPublish, ThisUpdate)) FROM CRLs")?
+        .query_row([], |row| row.get(0))?;
+    match last.map(FileTime) {
+        Some(last) if dates::plus_minutes(now, skew) < last => Err(Error::ClockBehindCrl { last, now }),
+        _ => Ok(()),
+    }
+}
+
 /// What a CRL is made with.
 pub(crate) struct Signer<'a> {
     pub(crate) key: &'a CaKey,

@@ -149,6 +149,25 @@ pub enum Error {
         now: FileTime,
     },
 
+    /// The database belongs to another CA than the key.
+    #[error("the database is that of {database}, but the key here is that of {folder}")]
+    AnotherCa {
+        /// The CA of the database, with its key identifier.
+        database: String,
+        /// The CA of the folder, likewise.
+        folder: String,
+        /// Whether both have the same name, as before and after the renewal of a key.
+        same_name: bool,
+    },
+    /// The clock is behind what has been published already.
+    #[error("the last CRL was published on {}, and now it is {}", last.to_rfc3339(), now.to_rfc3339())]
+    ClockBehindCrl {
+        /// When the last CRL was published.
+        last: FileTime,
+        /// What the clock says.
+        now: FileTime,
+    },
+
     // Requests.
     /// Not a PKCS#10 request at all. Leaves no row.
     #[error("this is not a PKCS#10 certificate request: {reason}")]
@@ -297,6 +316,15 @@ impl Error {
             Self::KeyMismatch { .. } => "give the answer to this CA's own request",
             Self::NotACaCertificate { .. } => "ask the parent for the certificate of a CA",
             Self::CaNotValid { .. } => "check the clock, or set up a new CA",
+            Self::AnotherCa { same_name: true, .. } => {
+                "name the folder of the CA that the database is of; if this CA's key was renewed since, restore with --renewed-key"
+            }
+            Self::AnotherCa { .. } => {
+                "restore a set of this CA, or name the folder of the CA that the set is of"
+            }
+            Self::ClockBehindCrl { .. } => {
+                "set the clock; if it is right and was wrong when that CRL was made, add --after-wrong-clock"
+            }
             Self::BadRequest { .. } => "make a PKCS#10 request with `openssl req -new` or certreq",
             Self::UnknownProfile { .. } => "use one of these, or add it to ca.toml",
             Self::CaProfileNotAllowed { .. } => "allow it explicitly if a subordinate CA is what you want",
@@ -339,7 +367,8 @@ impl Error {
             }
             Self::KeyMismatch { .. } => Hresult::from_bits(0x8009_0015), // NTE_BAD_PUBLIC_KEY
             Self::NotACaCertificate { .. } => Hresult::from_bits(0x8009_6019), // TRUST_E_BASIC_CONSTRAINTS
-            Self::CaNotValid { .. } => Hresult::from_bits(0x800B_0101),  // CERT_E_EXPIRED
+            Self::CaNotValid { .. } | Self::ClockBehindCrl { .. } => Hresult::from_bits(0x800B_0101), // CERT_E_EXPIRED
+            Self::AnotherCa { .. } => Hresult::GIVEN_LOG_FILE_HAS_BAD_SIGNATURE,
             Self::UnknownProfile { .. } => Hresult::from_bits(0x8009_4800), // CERTSRV_E_UNSUPPORTED_CERT_TYPE
             Self::CaProfileNotAllowed { .. } => Hresult::E_ACCESSDENIED,
             Self::Denied(denial) => Hresult::from_bits(denial.reason.status_code()),

@@ -17,6 +17,7 @@ mod crl;
 mod dates;
 mod error;
 pub mod health;
+pub mod identity;
 mod init;
 mod issue;
 mod keys;
@@ -33,7 +34,7 @@ pub mod rows;
 mod serial;
 
 pub use authority::Authority;
-pub use certificate::{PublicCertificate, certificate_in};
+pub use certificate::{PublicCertificate, certificate_in, record_certificate_of};
 pub use config::{
     Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, RolesConfig, ServiceConfig,
     ValidityConfig,

@@ -70,7 +70,9 @@ fn completions(shell: clap_complete::Shell) -> Result<Done, Failure> {
 }
 
 fn man(dir: &std::path::Path) -> Result<Done, Failure> {
-    certadm_files::durable::create_dir(dir)?;
+    if !dir.is_dir() {
+        certadm_files::durable::create_dir(dir)?;
+    }
     clap_mangen::generate_to(Cli::command(), dir)?;
     Ok(Done::good(serde_json::json!({ "dir": dir })))
 }

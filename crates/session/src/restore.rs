@@ -52,6 +52,17 @@ impl RestoreContext {
         self.form = if through_file { Form::Request } else { Form::Record };
     }
 
+    /// Keeps the CA from starting from now on, as the first registration does.
+    ///
+    /// # Errors
+    /// [`Error::Owned`] (0x80070420) while the CA runs, [`Error::File`].
+    pub fn own(&mut self) -> Result<(), Error> {
+        if self.owned.is_none() {
+            self.owned = Some(locks::own(&self.folder)?);
+        }
+        Ok(())
+    }
+
     /// Lets the CA start again as far as this context is concerned. A registration that is pending still keeps it from
     /// starting, and the next one needs the CA to be down again.
     pub fn release(&mut self) {
@@ -64,9 +75,7 @@ impl RestoreContext {
     /// [`Error::Owned`] (0x80070420) while the CA runs, [`Error::Registration`] with the code of certbcli.md D16,
     /// [`Error::File`].
     pub fn register(&mut self, arguments: Registration) -> Result<Pending<'_>, Error> {
-        if self.owned.is_none() {
-            self.owned = Some(locks::own(&self.folder)?);
-        }
+        self.own()?;
         let with_map = arguments.map.is_some();
         let (database, log) = (text(&self.folder.database_dir()), text(&self.folder.log_dir()));
         let circumstances = Circumstances {
@@ -108,9 +117,7 @@ impl RestoreContext {
     /// # Errors
     /// As [`RestoreContext::register`].
     pub fn abandon_pending(&mut self) -> Result<(), Error> {
-        if self.owned.is_none() {
-            self.owned = Some(locks::own(&self.folder)?);
-        }
+        self.own()?;
         match record::read(&self.folder)? {
             Some(record) if record.is_pending() => complete(&self.folder, Hresult::E_ABORT),
             _ => Ok(()),
@@ -119,6 +126,9 @@ impl RestoreContext {
 }
 
 impl Pending<'_> {
+    /// The registration is completed later, through [`RestoreContext::complete`].
+    pub fn complete_later(self) {}
+
     /// RestoreRegisterComplete: the outcome of the copying. With a failure the CA does not start until a new full
     /// registration succeeds.
     ///

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use certadm_rules::{Generation, GenerationRange, Hresult};
-use certadm_store::chain::{Chain, check_chain, read_trailer};
+use certadm_store::chain::{Chain, check_chain, check_headers, read_trailer};
 use certadm_store::log_file::LogFile;
 use certadm_store::trailer::Trailer;
 
@@ -71,6 +71,15 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
 }
 
 impl Combined {
+    /// Checks whether the logs are there and belong together, by their headers.
+    ///
+    /// # Errors
+    /// As [`certadm_store::chain::check_headers`].
+    pub fn check_headers(&self) -> Result<()> {
+        check_headers(&self.trailer, &self.logs, self.range)?;
+        Ok(())
+    }
+
     /// Checks the whole chain, every byte of every log.
     ///
     /// # Errors

@@ -33,6 +33,51 @@ pub enum Error {
         /// The CA's folder.
         path: PathBuf,
     },
+    /// The database is that of another CA, or the CA's own files cannot be read.
+    #[error(transparent)]
+    Ca(#[from] certadm_ca::Error),
+    /// The target has too little space.
+    #[error("{path} has {available} bytes of free space, and the restore needs {needed}")]
+    NoSpace {
+        /// The CA's folder.
+        path: PathBuf,
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that are free.
+        available: u64,
+    },
+    /// A part of the CA's folder lies on another file system, so that files cannot be exchanged by rename.
+    #[error("{path} is not on the file system of {folder}")]
+    NotOneFileSystem {
+        /// The part.
+        path: PathBuf,
+        /// The CA's folder.
+        folder: PathBuf,
+    },
+    /// A restore failed while files were exchanged, and so did putting them back.
+    #[error("the restore failed ({cause}), and what was in {folder} could not be put back")]
+    NotPutBack {
+        /// The CA's folder.
+        folder: PathBuf,
+        /// Why the restore failed.
+        cause: Box<Error>,
+        /// Why nothing was put back.
+        source: Box<Error>,
+    },
+    /// There is no restore to give up.
+    #[error("no restore waits in {folder}")]
+    NothingToAbandon {
+        /// The CA's folder.
+        folder: PathBuf,
+    },
+    /// A restore that another program made cannot be taken back.
+    #[error(
+        "the restore in {folder} was not made by certadm, or its record was removed: what was there before is not known"
+    )]
+    CannotAbandon {
+        /// The CA's folder.
+        folder: PathBuf,
+    },
     /// A path does not hold a set.
     #[error("{path} is not a backup set: {detail}")]
     NotASet {
@@ -111,6 +156,11 @@ impl Error {
             Self::File(error) => error.hresult(),
             Self::TargetNotEmpty { .. } | Self::TargetInUse { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
             Self::WouldOverwrite { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::Ca(error) => error.hresult(),
+            Self::NoSpace { .. } => Hresult::ERROR_DISK_FULL,
+            Self::NotOneFileSystem { .. } => Hresult::from_win32(17), // ERROR_NOT_SAME_DEVICE
+            Self::NotPutBack { cause, .. } => cause.hresult(),
+            Self::NothingToAbandon { .. } | Self::CannotAbandon { .. } => Hresult::ERROR_INVALID_STATE,
             Self::Windows { source: certadm_ese::Error::Io(error), .. } => {
                 certadm_files::error::io_hresult(error)
             }
@@ -135,6 +185,19 @@ impl Error {
             },
             Self::TargetNotEmpty { .. } => {
                 "name a folder that does not exist yet; a set is never overwritten".to_owned()
+            }
+            Self::Ca(error) => error.remedy().to_owned(),
+            Self::NoSpace { .. } => "free some space there; nothing was changed".to_owned(),
+            Self::NotOneFileSystem { .. } => {
+                "make it a folder on the same file system, or restore into a new folder".to_owned()
+            }
+            Self::NotPutBack { folder, .. } => format!(
+                "nothing was deleted: run `certadm restore --abandon --dir {}` once the cause is mended",
+                folder.display()
+            ),
+            Self::NothingToAbandon { .. } => "nothing has to be done".to_owned(),
+            Self::CannotAbandon { .. } => {
+                "restore again, with --force; what is there is then moved aside".to_owned()
             }
             Self::TargetInUse { .. } => {
                 "name an empty folder, or add --force to move what is there aside first".to_owned()

@@ -57,7 +57,14 @@ impl Recovered {
 
     /// Lets SQLite check the database; what it holds is counted meanwhile, as far as the check and whoever hashes the files
     /// leave time for it.
-    fn examine(&self) -> rusqlite::Result<Content> {
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read it; `image` names it there.
+    pub(crate) fn examine(&self, image: &Path) -> Result<Content> {
+        self.look().map_err(|error| unreadable(image, &error))
+    }
+
+    fn look(&self) -> rusqlite::Result<Content> {
         let counting = self.scratch.connect()?;
         counting.pragma_update(None, "cache_size", -1024)?;
         std::thread::scope(|scope| {
@@ -75,8 +82,7 @@ impl Recovered {
 /// # Errors
 /// As [`Recovered::open`].
 pub fn examine(image: &Path, chain: &Chain) -> Result<Content> {
-    let recovered = Recovered::open(image, chain)?;
-    recovered.examine().map_err(|error| unreadable(image, &error))
+    Recovered::open(image, chain)?.examine(image)
 }
 
 /// The database may be anybody's: its schema runs nothing, its cells are checked before they are believed.

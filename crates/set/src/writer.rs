@@ -33,7 +33,9 @@ impl SetWriter {
             return Err(Error::TargetNotEmpty { path: target });
         }
         let parent = target.parent().unwrap_or(Path::new("/"));
-        durable::create_dir(parent)?;
+        if !parent.is_dir() {
+            durable::create_dir(parent)?;
+        }
         let building = Unfinished::folder(&target)?;
         let writer = Self { building, read_back, logs_read_back, files: Vec::new() };
         let dir = writer.building.path().join(DATABASE_DIR);
@@ -54,7 +56,9 @@ impl SetWriter {
     ) -> Result<&FileEntry> {
         if role == Role::Dynamic {
             let dir = self.building.path().join(DYNAMIC_DIR);
-            durable::create_dir(&dir)?;
+            if !dir.is_dir() {
+                durable::create_new_dir(&dir)?;
+            }
         }
         let read_back = if role == Role::Log { self.logs_read_back } else { self.read_back };
         let Hashes { size, blake3, sha256 } =

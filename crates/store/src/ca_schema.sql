@@ -140,4 +140,5 @@ CREATE TABLE CRLs (
     CRLPublishError      TEXT,
     RawCRL               BLOB     -- DER
 ) STRICT;
-CREATE UNIQUE INDEX CRLNumberIndex ON CRLs (Number);
+-- Not unique: a base CRL and the delta CRL that goes with it have one number.
+CREATE INDEX CRLNumberIndex ON CRLs (Number);

@@ -140,6 +140,30 @@ pub fn check_chain(
     logs: &[(Generation, PathBuf)],
     range: GenerationRange,
 ) -> Result<Chain> {
+    let mut chain = Chain {
+        trailer: *trailer,
+        logs: check_headers(trailer, logs, range)?,
+        rolled_forward: 0,
+        stopped_at: None,
+    };
+    chain.logs.retain(|log| log.header().generation >= trailer.low);
+    for log in &chain.logs {
+        log.check()?;
+    }
+    roll_forward(&mut chain, logs, range)?;
+    Ok(chain)
+}
+
+/// Checks by their headers alone that `logs` are those of the image over `range`: all there, of its database, each the
+/// next one's predecessor. Returns those of the range.
+///
+/// # Errors
+/// As [`check_chain`], but for damage of a log's content.
+pub fn check_headers(
+    trailer: &Trailer,
+    logs: &[(Generation, PathBuf)],
+    range: GenerationRange,
+) -> Result<Vec<LogFile>> {
     if range.low() > trailer.low {
         let detail =
             format!("the logs begin with {:x}, the image needs {:x} and later", range.low(), trailer.low);
@@ -153,13 +177,7 @@ pub fn check_chain(
     let within = required(logs, range)?;
     check_identity(trailer, &within)?;
     check_links(&within)?;
-    let mut chain = Chain { trailer: *trailer, logs: within, rolled_forward: 0, stopped_at: None };
-    chain.logs.retain(|log| log.header().generation >= trailer.low);
-    for log in &chain.logs {
-        log.check()?;
-    }
-    roll_forward(&mut chain, logs, range)?;
-    Ok(chain)
+    Ok(within)
 }
 
 /// Opens every generation of the range.

@@ -71,6 +71,11 @@ impl Folder {
         self.dir.join("restore.json")
     }
 
+    /// `restore-swap.json`: how far the exchange of files by a restore is.
+    pub fn restore_swap_path(&self) -> PathBuf {
+        self.dir.join("restore-swap.json")
+    }
+
     /// `restore.d`: requests of RegisterThroughFile (certbcli.md D17) and the saved trailer of a running recovery.
     pub fn restore_requests_dir(&self) -> PathBuf {
         self.dir.join("restore.d")

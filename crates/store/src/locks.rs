@@ -45,7 +45,10 @@ pub(crate) fn use_database(folder: &Folder) -> Result<Held> {
 }
 
 /// Makes sure nobody has the database open, for as long as the lock is held.
-pub(crate) fn replace_database(folder: &Folder) -> Result<Held> {
+///
+/// # Errors
+/// [`Error::InUse`] while somebody has it open.
+pub fn replace_database(folder: &Folder) -> Result<Held> {
     try_exclusive(&folder.use_lock_path(), || Error::InUse { folder: folder.path().to_owned() })
 }
 

@@ -177,6 +177,16 @@ pub fn begin_as(folder: &Folder, form: Form, record: &RestoreRecord) -> Result<(
     register(folder, form, record)
 }
 
+/// Takes a registration back that was not carried out: the CA starts again as if there had been none.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn withdraw(folder: &Folder) -> Result<()> {
+    // A request stands for the record while it is there, so it goes last: a crash in between leaves the same registration.
+    durable::remove_if_present(&folder.restore_record_path())?;
+    Ok(durable::remove_if_present(&folder.restore_request_path())?)
+}
+
 /// Refuses while any registration waits.
 pub(crate) fn refuse_while_registered(folder: &Folder) -> Result<()> {
     match read(folder)? {

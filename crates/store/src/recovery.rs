@@ -101,6 +101,8 @@ pub fn apply(chain: &Chain, image: &Path) -> Result<u64> {
 /// # Errors
 /// [`Error::File`].
 pub(crate) fn forget(folder: &Folder) -> Result<()> {
+    // What an exchange of files moved aside is no longer to be put back: the database that took its place counts now.
+    durable::remove_if_present(&folder.restore_swap_path())?;
     Ok(durable::remove_if_present(&saved_trailer_path(folder))?)
 }
 

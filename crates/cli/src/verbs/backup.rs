@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
-use crate::verbs::live::store_options;
+use crate::verbs::live::open_store;
 use crate::verbs::remote::LoginArgs;
 
 /// `certadm backup`
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     let taken = match (&args.dir, &args.server) {
         (Some(dir), _) => {
             let folder = Folder::new(dir);
-            let store = Arc::new(Store::open(&folder, store_options(&folder)?)?);
+            let store = Arc::new(open_store(&folder)?);
             let mut source = local_source(&store)?;
             let place = store.database().display().to_string();
             take_from(&mut source, args, &place, Some(folder.crl_dir()), output)?

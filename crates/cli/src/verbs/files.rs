@@ -30,5 +30,8 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
 /// # Errors
 /// When it cannot be created.
 pub(crate) fn create_dir(dir: &Path) -> Result<(), Failure> {
-    Ok(durable::create_dir(dir)?)
+    if !dir.is_dir() {
+        durable::create_dir(dir)?;
+    }
+    Ok(())
 }

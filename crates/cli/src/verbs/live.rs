@@ -1,7 +1,8 @@
 //! Working on a CA's database whether or not a service owns it.
 
-use certadm_ca::Config;
+use certadm_ca::{Config, identity};
 use certadm_store::folder::wal_len;
+use certadm_store::recovery::Recovered;
 use certadm_store::{Error, Folder, Options, Store, Writer};
 use serde_json::{Value, json};
 
@@ -12,39 +13,54 @@ use crate::output::{Done, Output};
 /// is carried out first.
 ///
 /// # Errors
-/// As [`Writer::open`] and [`Store::open`]; a registration that is not complete is not touched.
+/// As [`Writer::open`] and [`Store::open`]; a registration that is not complete is not touched. A database of another CA
+/// than the folder's is refused.
 pub(crate) fn open_writer(folder: &Folder, output: Output) -> Result<(Writer, Value), Failure> {
-    match Writer::open(folder) {
+    let (writer, recovered) = match Writer::open(folder) {
         Err(Error::RestorePending { state, .. }) if state.is_success() => {
             let recovered = recover(folder, output)?;
-            Ok((Writer::open(folder)?, recovered))
+            (Writer::open(folder)?, recovered)
         }
-        other => Ok((other?, Value::Null)),
-    }
+        other => (other?, Value::Null),
+    };
+    identity::check(writer.connection(), folder)?;
+    Ok((writer, recovered))
+}
+
+/// Opens the database as its owner, with the settings of its CA.
+///
+/// # Errors
+/// As [`Store::open`]; a database of another CA than the folder's is refused.
+pub(crate) fn open_store(folder: &Folder) -> Result<Store, Failure> {
+    let store = Store::open(folder, store_options(folder)?)?;
+    identity::check(store.writer()?.connection(), folder)?;
+    Ok(store)
 }
 
 /// Lets the CA start once, which carries the registered restore out, and says what that did.
 pub(crate) fn recover(folder: &Folder, output: Output) -> Result<Value, Failure> {
-    let store = Store::open(folder, store_options(folder)?)?;
+    let store = open_store(folder)?;
     let recovered = store.opened().recovered.clone();
     store.close()?;
-    let Some(recovered) = recovered else {
-        return Ok(Value::Null);
-    };
+    Ok(recovered.map_or(Value::Null, |recovered| tell_recovered(&recovered, output)))
+}
+
+/// Says what a recovery did, and gives it as JSON.
+pub(crate) fn tell_recovered(recovered: &Recovered, output: Output) -> Value {
     output.line(format!(
-        "Recovered: generations {:x} to {:x} applied, {} pages.",
+        "Recovered: generations 0x{:x} to 0x{:x} applied, {} pages.",
         recovered.low, recovered.high, recovered.pages_applied
     ));
     if let Some(stopped) = &recovered.stopped_at {
         output.line(format!("The replay ended early: {stopped}."));
     }
-    Ok(json!({
+    json!({
         "low": recovered.low.number(),
         "high": recovered.high.number(),
         "rolled_forward": recovered.rolled_forward,
         "pages": recovered.pages_applied,
         "stopped_at": recovered.stopped_at,
-    }))
+    })
 }
 
 /// Archives the log when it is full and no service is there to do it, so that it does not grow without end. Returns

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use certadm_ca::Config;
+use certadm_ca::{Config, identity};
 use certadm_client::own_host_name;
 use certadm_rules::flags::InterfaceFlags;
 use certadm_server::{Addresses, Server, Settings, SocketWish};
@@ -58,6 +58,9 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
         settings.interface_flags = settings.interface_flags.without(InterfaceFlags::NO_REMOTE_BACKUP);
     }
     let store = Store::open(&folder, config.database.store_options()).inspect_err(|error| {
+        tracing::error!(event = 17, %error, code = %error.hresult(), "certificate service did not start");
+    })?;
+    identity::check(store.writer()?.connection(), &folder).inspect_err(|error| {
         tracing::error!(event = 17, %error, code = %error.hresult(), "certificate service did not start");
     })?;
     let server = Server::start(store, settings)?;

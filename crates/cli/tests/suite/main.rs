@@ -3,10 +3,12 @@
 mod capture;
 mod errors;
 mod help;
+mod identity;
 mod json_contract;
 mod life;
 mod ownership;
 mod remote;
+mod restoring;
 mod secrets;
 mod serve;
 mod support;

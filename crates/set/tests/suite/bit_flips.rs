@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::common::{Ca, copy_dir, scratch, serials, start};
 use certadm_rules::{BackupType, Hresult};
 use certadm_session::LocalSource;
-use certadm_set::restore::plan;
+use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
 use certadm_set::{ReadBack, Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
@@ -168,6 +168,10 @@ fn no_sampled_bit_leads_to_a_wrong_restore() {
         flipper.flip(bit);
         let target = dir.path().join(format!("new{number}"));
         match restored(&sets, &target) {
+            // A damaged CRL copy is left out, with a warning: the CA can publish a new CRL.
+            Ok((rows, dynamic)) if file.components().any(|part| part.as_os_str() == "DynamicFiles") => {
+                assert!(rows == right.0 && dynamic.is_empty(), "bit {bit} of {}", file.display());
+            }
             Ok(found) => assert_eq!(found, right, "bit {bit} of {}", file.display()),
             Err(_) => refused += 1,
         }
@@ -188,7 +192,7 @@ fn no_bit_of_the_restore_map_leads_to_a_wrong_restore() {
     let mut count = 0;
     for bit in (0..8 * flipper.len).step_by(5) {
         flipper.flip(bit);
-        assert!(plan(&sets, &dir.path().join("new"), false).is_err(), "bit {bit}");
+        assert!(plan(&sets, &dir.path().join("new"), Options::default()).is_err(), "bit {bit}");
         flipper.flip(bit);
         count += 1;
     }
@@ -226,7 +230,7 @@ type Restored = (Vec<u32>, Vec<(PathBuf, Vec<u8>)>);
 
 /// Restores and starts; returns what the CA then holds.
 fn restored(sets: &[PathBuf], target: &Path) -> Result<Restored, Hresult> {
-    let plan = plan(sets, target, false).map_err(|error| error.hresult())?;
+    let plan = plan(sets, target, Options::default()).map_err(|error| error.hresult())?;
     plan.execute("host", &mut Silent).map_err(|error| error.hresult())?;
     let folder = Folder::new(target);
     start(&folder)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{Ca, copy_dir, edit, image, insert, lay_down, log, scratch, serials, start};
 use certadm_rules::Hresult;
-use certadm_set::restore::plan;
+use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
 use certadm_set::{Set, Silent};
 use certadm_store::{PAGE_SIZE, Writer};
@@ -207,10 +207,18 @@ fn every_wrong_chain_has_its_own_code_and_changes_nothing() {
         let before = contents(&set);
 
         let target = world.path(&format!("target{number}"));
-        let planned =
-            plan(std::slice::from_ref(&set), &target, false).map(|_| ()).map_err(|error| error.hresult());
-        assert_eq!(planned, Err(case.code), "plan: {name}");
-        assert!(!target.exists(), "planning writes nothing: {name}");
+        let checked = plan(std::slice::from_ref(&set), &target, Options::default())
+            .and_then(|plan| plan.check(&mut Silent))
+            .map(|_| ())
+            .map_err(|error| error.hresult());
+        assert_eq!(checked, Err(case.code), "dry run: {name}");
+        assert!(!target.exists(), "a dry run writes nothing: {name}");
+        let restored = plan(std::slice::from_ref(&set), &target, Options::default())
+            .and_then(|plan| plan.execute("host", &mut Silent))
+            .map(|_| ())
+            .map_err(|error| error.hresult());
+        assert_eq!(restored, Err(case.code), "restore: {name}");
+        assert!(!target.exists(), "a refused restore leaves nothing: {name}");
 
         let report = verify(std::slice::from_ref(&set), &mut Silent);
         assert!(!report.is_good(), "verify: {name}");
@@ -243,13 +251,17 @@ fn the_chain_that_is_mixed_into_is_a_good_one() {
 fn a_damaged_page_is_found_by_verify_and_by_the_start() {
     let world = World::new();
     let set = world.path("good");
-    // Page 2 of the image: the plan reads names, trailer and logs, and leaves the pages to whoever reads them all.
+    // Page 2 of the image. The set has no manifest; the image's own checksum tells.
     edit(&image(&set), |bytes| bytes[PAGE + 77] ^= 4);
     let report = verify(std::slice::from_ref(&set), &mut Silent);
     assert!(report.findings.iter().any(|finding| finding.code == Hresult::READ_VERIFY_FAILURE), "{report:?}");
     let target = world.path("new");
-    plan(std::slice::from_ref(&set), &target, false).unwrap().execute("host", &mut Silent).unwrap();
-    let folder = certadm_store::Folder::new(&target);
+    let planned = plan(std::slice::from_ref(&set), &target, Options::default()).unwrap();
+    let refused = planned.execute("host", &mut Silent).unwrap_err();
+    assert_eq!(refused.hresult(), Hresult::READ_VERIFY_FAILURE);
+    assert!(!target.exists(), "a refused restore leaves nothing");
+    let logs = Set::open(&set).unwrap().range().unwrap();
+    let folder = lay_down(&set, &target, (logs.low().number(), logs.high().number()));
     let before = contents(&folder.database_dir());
     assert_eq!(start(&folder), Err(Hresult::READ_VERIFY_FAILURE));
     assert_eq!(contents(&folder.database_dir()), before);
@@ -272,10 +284,10 @@ fn sets_may_overlap_but_not_contradict_each_other() {
         copy(&log(&good, number), &log(&again, number));
     }
     let target = world.path("new");
-    let planned = plan(&[good.clone(), again.clone()], &target, false).unwrap();
+    let planned = plan(&[good.clone(), again.clone()], &target, Options::default()).unwrap();
     assert_eq!(planned.last.number(), 6, "identical copies are accepted");
     copy(&log(&world.path("forked"), 5), &log(&again, 5));
-    let refused = plan(&[good, again], &target, false).unwrap_err();
+    let refused = plan(&[good, again], &target, Options::default()).unwrap_err();
     assert_eq!(refused.hresult(), Hresult::GIVEN_LOG_FILE_IS_NOT_CONTIGUOUS);
 }
 

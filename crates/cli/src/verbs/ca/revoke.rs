@@ -62,13 +62,20 @@ pub(crate) struct CrlArgs {
     dir: PathBuf,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    /// Publish although the last CRL is dated later than now: the clock was wrong then, and is right now
+    #[arg(long)]
+    after_wrong_clock: bool,
 }
 
 pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(&args.dir);
     let authority = super::open_authority(&folder, &args.passphrase)?;
     let (mut writer, recovered) = live::open_writer(&folder, output)?;
-    let published = authority.publish_crl(&mut writer, FileTime::now())?;
+    let published = if args.after_wrong_clock {
+        authority.publish_crl_after_wrong_clock(&mut writer, FileTime::now())?
+    } else {
+        authority.publish_crl(&mut writer, FileTime::now())?
+    };
     drop(writer);
     let next_update = published.next_update.to_rfc3339();
     output.line(format!(

@@ -16,7 +16,7 @@ use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Ro
 use certadm_client::own_host_name;
 use certadm_rules::BackupType;
 use certadm_session::Source;
-use certadm_set::restore::plan;
+use certadm_set::restore::{self, plan};
 use certadm_set::verify::verify;
 use certadm_set::{ReadBack, TakeOptions, Taken, take};
 use certadm_store::{FileTime, Folder, Store};
@@ -26,7 +26,7 @@ use rusqlite::params;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::backup::local_source;
-use crate::verbs::live::store_options;
+use crate::verbs::live::open_store;
 use load::{Load, Phase, Record};
 use report::{Summary, Way};
 use wire::Wire;
@@ -110,7 +110,7 @@ impl<'a> Drill<'a> {
 
     fn run(self) -> Result<Summary, Failure> {
         let sets: Vec<PathBuf> = ["full", "logs-1", "logs-2"].map(|name| self.root.join(name)).into();
-        let store = Arc::new(Store::open(&self.ca, store_options(&self.ca)?)?);
+        let store = Arc::new(open_store(&self.ca)?);
         let filler = self.fill(&store)?;
         let way = self.way(&store)?;
         let (full, logs) = self.back_up_under_load(&store, way.as_ref(), &sets)?;
@@ -131,12 +131,12 @@ impl<'a> Drill<'a> {
         let verified = verify(&sets, &mut self.output.progress());
         self.output.line(format!("Verified the sets: {}.", verified.verdict()));
         let begun = Instant::now();
-        let plan = plan(&sets, self.ca.path(), false)?;
+        let plan = plan(&sets, self.ca.path(), restore::Options::default())?;
         let restored = plan.execute(&own_host_name(), &mut self.output.progress())?;
         for (path, bytes) in kept {
             fs::write(path, bytes)?;
         }
-        let store = Store::open(&self.ca, store_options(&self.ca)?)?;
+        let store = open_store(&self.ca)?;
         let recovery = begun.elapsed();
         let recovered = store.opened().recovered.clone();
         self.output.line(format!("Restored and recovered in {:.2} s.", recovery.as_secs_f64()));

@@ -4,13 +4,15 @@ mod elsewhere;
 
 use std::path::PathBuf;
 
+use certadm_ca::identity::DatabaseIdentity;
+use certadm_ca::record_certificate_of;
 use certadm_client::own_host_name;
-use certadm_set::restore::{Plan, plan};
-use certadm_store::Folder;
+use certadm_set::restore::{Checked, Options, Plan, abandon, plan};
+use certadm_store::{FileTime, Folder, Store};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::live;
 use crate::verbs::remote::LoginArgs;
@@ -21,8 +23,8 @@ use crate::verbs::remote::LoginArgs;
     after_help = "Example: certadm restore --from /backup/monday --from /backup/monday-noon --dir /srv/ca"
 )]
 pub(crate) struct RestoreArgs {
-    /// A set: the full one first, then its sets of logs in any order
-    #[arg(long, value_name = "SET", required = true)]
+    /// A set: the full one first, then its log sets in any order
+    #[arg(long, value_name = "SET", required_unless_present = "abandon")]
     from: Vec<PathBuf>,
     /// The CA's folder
     #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
@@ -41,6 +43,12 @@ pub(crate) struct RestoreArgs {
     /// Register only; the CA's next start recovers
     #[arg(long)]
     no_recover: bool,
+    /// The CA's key was renewed after the set was taken: accept a database that knows only the key before it
+    #[arg(long, conflicts_with = "no_recover")]
+    renewed_key: bool,
+    /// Give up a restore that was interrupted, failed, or is not carried out yet, and put back what it moved aside
+    #[arg(long, conflicts_with_all = ["from", "server", "dry_run", "force", "no_recover", "renewed_key"])]
+    abandon: bool,
 }
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
@@ -49,13 +57,12 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         (None, Some(server)) => return elsewhere::run(args, server, output),
         (None, None) => return Err(Failure::usage("name the CA by --dir or --server")),
     };
-    let plan = plan(&args.from, dir, args.force)?;
+    if args.abandon {
+        return give_up(&Folder::new(dir), output);
+    }
+    let plan = plan(&args.from, dir, Options { force: args.force, renewed_key: args.renewed_key })?;
     if args.dry_run {
-        output.line(format!("Nothing is done. A restore of {} would:", human_bytes(plan.bytes)));
-        for (number, step) in plan.steps().iter().enumerate() {
-            output.line(format!("{:3}. {step}", number + 1));
-        }
-        return Ok(Done::good(plan_json(&plan, true)));
+        return dry_run(&plan, output);
     }
     output.line(format!("Restoring database to {}.", plan.database.display()));
     let restored = {
@@ -66,20 +73,68 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     if let Some(aside) = &restored.moved_aside {
         output.line(format!("What was there is now in {}.", aside.display()));
     }
-    let mut result = plan_json(&plan, false);
+    for warning in &restored.warnings {
+        output.line(format!("Warning: {warning}."));
+    }
+    let mut result = plan_json(&plan, false, &restored.checked);
     result["moved_aside"] = json!(restored.moved_aside);
+    result["warnings"] = json!(restored.warnings);
     if args.no_recover {
         output.line("The restore is registered; the CA's next start carries it out.");
     } else {
-        result["recovered"] = live::recover(&plan.folder, output)?;
+        result["recovered"] = match args.renewed_key {
+            true => recover_with_renewed_key(&plan.folder, output)?,
+            false => live::recover(&plan.folder, output)?,
+        };
     }
-    note_missing_parts(&plan.folder, output);
+    note_missing_parts(&plan.folder, &restored.checked.identity, output);
     output.line("Take a new full backup now: sets made before and after a restore do not go together.");
-    Ok(Done::good(result))
+    let exit = if restored.warnings.is_empty() { Exit::Good } else { Exit::Finding };
+    Ok(Done { exit, result })
+}
+
+/// Makes every check of the restore and says what it would do.
+fn dry_run(plan: &Plan, output: Output) -> Result<Done, Failure> {
+    let checked = plan.check(&mut output.progress())?;
+    output.line(format!(
+        "Checked {}: {} certificates, the database is sound.",
+        human_bytes(plan.bytes),
+        checked.content.certificates
+    ));
+    output.line("Nothing is done. A restore would:");
+    for (number, step) in plan.steps().iter().enumerate() {
+        output.line(format!("{:3}. {step}", number + 1));
+    }
+    note_missing_parts(&plan.folder, &checked.identity, output);
+    Ok(Done::good(plan_json(plan, true, &checked)))
+}
+
+/// `--abandon`
+fn give_up(folder: &Folder, output: Output) -> Result<Done, Failure> {
+    let abandoned = abandon(folder)?;
+    output.line(match abandoned.put_back {
+        true => "The restore is given up; the database that was there before is in its place again.",
+        false => "The restore is given up; no database had been there before.",
+    });
+    Ok(Done::good(json!({ "dir": folder.path(), "abandoned": true, "put_back": abandoned.put_back })))
+}
+
+/// Lets the restored CA start, and records the certificate of its renewed key before anything is signed with it.
+fn recover_with_renewed_key(folder: &Folder, output: Output) -> Result<Value, Failure> {
+    let store = Store::open(folder, live::store_options(folder)?)?;
+    let mut writer = store.writer()?;
+    writer.commit(|transaction| record_certificate_of(folder, transaction, FileTime::now()))?;
+    drop(writer);
+    let recovered = store.opened().recovered.clone();
+    store.close()?;
+    Ok(recovered.map_or(Value::Null, |recovered| live::tell_recovered(&recovered, output)))
 }
 
 /// Key and configuration are no part of a set; a CA without them cannot issue.
-fn note_missing_parts(folder: &Folder, output: Output) {
+fn note_missing_parts(folder: &Folder, identity: &DatabaseIdentity, output: Output) {
+    if let (Some(newest), false) = (identity.newest(), folder.certificate_path().exists()) {
+        output.line(format!("The set is of {newest}."));
+    }
     for (path, what) in [
         (folder.key_path(), "private key"),
         (folder.certificate_path(), "certificate"),
@@ -92,8 +147,15 @@ fn note_missing_parts(folder: &Folder, output: Output) {
     }
 }
 
-fn plan_json(plan: &Plan, dry_run: bool) -> Value {
+fn plan_json(plan: &Plan, dry_run: bool, checked: &Checked) -> Value {
+    let newest = checked.identity.newest();
     json!({
+        "ca": newest.map(|newest| json!({
+            "name": newest.name,
+            "key_identifier": newest.key_identifier,
+        })),
+        "certificates": checked.content.certificates,
+        "warnings": [],
         "dry_run": dry_run,
         "dir": plan.folder.path(),
         "database": plan.database,

@@ -1,0 +1,184 @@
+//! Which CA a database and a folder are of: by the public keys of their certificates, not by their names.
+//!
+//! A database holds the certificates of its CA as rows of disposition 15; a folder holds the CA's certificate in `ca.crt`
+//! and its key in `ca.key`. When a set of another CA is restored into a folder, everything else fits: the CA would then sign
+//! the other one's revocations with its own key, and its own revoked certificates would be valid again. So both are
+//! compared before a restore changes anything, and before a CA issues, revokes or publishes.
+
+use std::fmt;
+use std::sync::Mutex;
+
+use certadm_store::{FileTime, Folder};
+use der::Decode;
+use rusqlite::Connection;
+use spki::SubjectPublicKeyInfoOwned;
+use x509_cert::certificate::Certificate;
+
+use crate::certificate::certificate_in;
+use crate::dates;
+use crate::error::{Error, Result};
+use crate::keys::key_identifier;
+use crate::rows::Disposition;
+use crate::serial::spaced_hex;
+
+/// A CA as one of its certificates shows it: its public key, and the name that goes with it. Two are of one CA when their
+/// keys are the same.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The subject, as RFC 4514 text.
+    pub name: String,
+    /// SHA-1 over the public key (RFC 5280 4.2.1.2 (1)), as hex pairs with spaces.
+    pub key_identifier: String,
+    /// When the certificate begins to be valid.
+    pub not_before: FileTime,
+    key: SubjectPublicKeyInfoOwned,
+}
+
+impl Identity {
+    /// The identity that a certificate in DER shows.
+    ///
+    /// # Errors
+    /// [`Error::CertificateDamaged`]; `what` names the certificate there.
+    pub fn of_certificate(der: &[u8], what: &str) -> Result<Self> {
+        let certificate = Certificate::from_der(der).map_err(|error| Error::CertificateDamaged {
+            what: what.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let content = certificate.tbs_certificate();
+        let key = content.subject_public_key_info().clone();
+        Ok(Self {
+            name: content.subject().to_string(),
+            key_identifier: spaced_hex(&key_identifier(&key)),
+            not_before: dates::from_x509(content.validity().not_before),
+            key,
+        })
+    }
+
+    /// The CA whose key and certificate lie in `folder`: that of the first certificate in `ca.crt`. `None` where there is no
+    /// `ca.crt`.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::CertificateDamaged`].
+    pub fn of_folder(folder: &Folder) -> Result<Option<Self>> {
+        let path = folder.certificate_path();
+        if !path.exists() {
+            return Ok(None);
+        }
+        Self::of_certificate(&certificate_in(folder)?.der, &path.display().to_string()).map(Some)
+    }
+
+    /// Whether both have the same public key.
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl fmt::Display for Identity {
+    /// Such as `CN=Example CA (key 4f 3a ...)`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} (key {})", self.name, self.key_identifier)
+    }
+}
+
+/// The CA that a database is of: one identity for each of its own certificates, the newest last.
+#[derive(Clone, Debug, Default)]
+pub struct DatabaseIdentity {
+    /// The certificates of the CA that the database records.
+    pub certificates: Vec<Identity>,
+    /// Whether a certificate was issued from it.
+    pub has_issued: bool,
+}
+
+impl DatabaseIdentity {
+    /// Reads the rows of disposition 15.
+    ///
+    /// # Errors
+    /// [`Error::DamagedRow`] when one holds no certificate, [`Error::Store`].
+    pub fn read(connection: &Connection) -> Result<Self> {
+        let mut statement = connection.prepare_cached(
+            "SELECT RequestID, RawCertificate FROM Requests LEFT JOIN Certificates USING (RequestID) \
+             WHERE Disposition <> 20 AND Disposition = ?1 ORDER BY RequestID",
+        )?;
+        let mut rows = statement.query([Disposition::CA_CERTIFICATE.0])?;
+        let mut certificates = Vec::new();
+        while let Some(row) = rows.next()? {
+            let request_id = row.get(0)?;
+            let damaged = |reason: String| Error::DamagedRow { request_id, reason };
+            let der: Option<Vec<u8>> = row.get(1)?;
+            let der = der.ok_or_else(|| damaged("it has no certificate".to_owned()))?;
+            let identity =
+                Identity::of_certificate(&der, "the row").map_err(|error| damaged(error.to_string()))?;
+            certificates.push(identity);
+        }
+        certificates.sort_by_key(|identity| identity.not_before);
+        let has_issued = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM Requests WHERE Disposition IN (20, 21))")?
+            .query_row([], |row| row.get(0))?;
+        Ok(Self { certificates, has_issued })
+    }
+
+    /// The newest certificate's identity; `None` for a CA that waits for its parent.
+    pub fn newest(&self) -> Option<&Identity> {
+        self.certificates.last()
+    }
+
+    /// Refuses the key of another CA. A database that knows no certificate of its CA fits any folder as long as nothing was
+    /// issued from it: so it is with a subordinate CA that waits for its parent.
+    ///
+    /// # Errors
+    /// [`Error::AnotherCa`] (0xC800022B).
+    pub fn check(&self, own: &Identity) -> Result<()> {
+        if self.certificates.iter().any(|identity| identity.has_key_of(own)) {
+            return Ok(());
+        }
+        let database = match self.newest() {
+            Some(newest) => newest.to_string(),
+            None if self.has_issued => "a CA whose certificate it does not hold".to_owned(),
+            None => return Ok(()),
+        };
+        // A database of the same name may be that of this CA before its key was renewed.
+        let same_name = self.certificates.iter().any(|identity| identity.name == own.name);
+        Err(Error::AnotherCa { database, folder: own.to_string(), same_name })
+    }
+}
+
+/// Refuses a database whose CA is not the one whose certificate lies in `folder`. A folder without `ca.crt` passes.
+///
+/// # Errors
+/// [`Error::AnotherCa`] (0xC800022B), and those of [`Identity::of_folder`] and [`DatabaseIdentity::read`].
+pub fn check(connection: &Connection, folder: &Folder) -> Result<()> {
+    match Identity::of_folder(folder)? {
+        Some(own) => DatabaseIdentity::read(connection)?.check(&own),
+        None => Ok(()),
+    }
+}
+
+/// The key of an open CA, as what every transaction of it is checked against. The last database that passed is
+/// remembered by its signature, so that the check costs one row from then on.
+#[derive(Debug)]
+pub(crate) struct DatabaseGuard {
+    own: Identity,
+    passed: Mutex<Option<Vec<u8>>>,
+}
+
+impl DatabaseGuard {
+    pub(crate) fn new(own: Identity) -> Self {
+        Self { own, passed: Mutex::new(None) }
+    }
+
+    /// Refuses to work in the database of another CA.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub(crate) fn check(&self, connection: &Connection) -> Result<()> {
+        let signature: Vec<u8> = connection
+            .prepare_cached("SELECT database_signature FROM store_state")?
+            .query_row([], |row| row.get(0))?;
+        let mut passed = self.passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if passed.as_ref() != Some(&signature) {
+            DatabaseIdentity::read(connection)?.check(&self.own)?;
+            *passed = Some(signature);
+        }
+        Ok(())
+    }
+}

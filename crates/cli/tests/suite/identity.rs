@@ -1,0 +1,93 @@
+//! A database and a key of two CAs never work together: restore, dry run, start, issue, revoke and CRL refuse.
+
+use std::fs;
+
+use crate::support::Work;
+
+/// Two CAs with sets: `a` and `b`, `set-a` and `set-b`.
+fn two_cas() -> Work {
+    let work = Work::new();
+    for (name, dir) in [("CA-A", "a"), ("CA-B", "b")] {
+        work.run(&format!("ca init --dir {{{dir}}} --name {name} --passphrase-file {{pass}}")).good();
+        work.issue(dir, &format!("host-{dir}"));
+        work.result(&format!("backup --dir {{{dir}}} --to {{set-{dir}}}"));
+    }
+    work
+}
+
+/// Runs a command that must be refused because the database is of another CA, and gives what it said.
+fn refused(work: &Work, line: &str) -> String {
+    let json = work.run(&format!("--json {line}")).json();
+    assert_eq!(json["error"]["code"], "0xc800022b", "{line}: {json}");
+    let message = json["error"]["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.contains("CN=CA-A (key ") && message.contains("CN=CA-B (key "),
+        "both are named: {message}"
+    );
+    message
+}
+
+#[test]
+fn a_set_of_another_ca_is_not_restored_into_a_folder() {
+    let work = two_cas();
+    work.copy_key_and_configuration("a", "new");
+    let before = work.tables("--dir {a}");
+    for line in [
+        "restore --from {set-b} --dir {new} --dry-run",
+        "restore --from {set-b} --dir {new}",
+        "restore --from {set-b} --dir {a} --force --dry-run",
+        "restore --from {set-b} --dir {a} --force",
+        // Another name is no renewed key.
+        "restore --from {set-b} --dir {a} --force --renewed-key",
+    ] {
+        refused(&work, line);
+    }
+    assert_eq!(work.tables("--dir {a}"), before);
+    let left: Vec<_> =
+        fs::read_dir(work.path("new")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name != "database" && name != "restore.json"), "{left:?}");
+    work.issue("a", "after");
+    // Without a certificate in the folder, the command says which CA the set is of.
+    let said = work.run("restore --from {set-b} --dir {empty}").good();
+    assert!(said.contains("The set is of CN=CA-B (key "), "{said}");
+}
+
+#[test]
+fn a_database_of_another_ca_is_not_worked_in() {
+    let work = two_cas();
+    // As an earlier version of this command, or a person, may have left it.
+    let serial = work.issue("b", "victim");
+    for name in ["ca.crt", "ca.key"] {
+        fs::copy(work.path("a").join(name), work.path("b").join(name)).unwrap();
+    }
+    work.request("more");
+    for line in [
+        "ca crl --dir {b} --passphrase-file {pass}".to_owned(),
+        "ca issue --dir {b} --passphrase-file {pass} {more.csr}".to_owned(),
+        format!("ca revoke --dir {{b}} --serial {serial}"),
+        "backup --dir {b} --to {set}".to_owned(),
+        "serve --dir {b} --listen 127.0.0.1:0".to_owned(),
+    ] {
+        refused(&work, &line);
+    }
+    assert!(!work.path("set").exists());
+}
+
+#[test]
+fn a_renewed_key_of_the_same_name_needs_the_option() {
+    let work = two_cas();
+    // The same name, another key: as after a renewal, where the set knows only the key before it.
+    work.run("ca init --dir {renewed} --name CA-A --passphrase-file {pass}").good();
+    work.copy_key_and_configuration("renewed", "new");
+    let json = work.run("--json restore --from {set-a} --dir {new}").json();
+    assert_eq!(json["error"]["code"], "0xc800022b", "{json}");
+    assert!(json["error"]["remedy"].as_str().unwrap().contains("--renewed-key"), "{json}");
+    let restored = work.result("restore --from {set-a} --dir {new} --renewed-key");
+    assert!(restored["recovered"]["low"].is_number(), "{restored}");
+    // From then on the database knows both keys.
+    work.issue("new", "after");
+    work.result("ca crl --dir {new} --passphrase-file {pass}");
+    work.result("backup --dir {new} --to {set-new}");
+    work.copy_key_and_configuration("renewed", "again");
+    work.result("restore --from {set-new} --dir {again}");
+}

@@ -1,0 +1,139 @@
+//! A restore that cannot succeed changes nothing; one that was interrupted can be given up.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use certadm_store::{Folder, record};
+
+use crate::support::Work;
+
+/// A CA with a full set, and one certificate more.
+fn with_set() -> Work {
+    let work = Work::with_ca();
+    work.issue("ca", "one");
+    work.result("backup --dir {ca} --to {full}");
+    work.issue("ca", "two");
+    work
+}
+
+/// Names and bytes of every file below a folder. Locks and shared memory are not data.
+fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.to_string_lossy().into_owned();
+        if path.is_dir() {
+            found.extend(content(&path));
+        } else if !name.ends_with("lock") && !name.ends_with("-shm") {
+            found.insert(path.clone(), fs::read(path).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_damaged_set_leaves_the_live_ca_as_it_was() {
+    let work = with_set();
+    work.flip("full/DataBase/Test-CA.db");
+    let before = content(&work.path("ca"));
+    for line in
+        ["restore --from {full} --dir {ca} --force --dry-run", "restore --from {full} --dir {ca} --force"]
+    {
+        let run = work.run(&format!("--json {line}"));
+        assert_eq!((run.code, &run.json()["error"]["code"]), (5, &"0xc80003fa".into()), "{line}");
+        assert_eq!(content(&work.path("ca")), before, "{line}");
+    }
+    for line in ["restore --from {full} --dir {new} --dry-run", "restore --from {full} --dir {new}"] {
+        assert_eq!(work.run(line).code, 5, "{line}");
+        assert!(!work.path("new").exists(), "{line}");
+    }
+    work.issue("ca", "three");
+}
+
+#[test]
+fn a_dry_run_makes_the_checks_of_a_restore_and_changes_nothing() {
+    let work = with_set();
+    let before = (content(&work.path("ca")), content(&work.path("full")));
+    let plan = work.result("restore --from {full} --dir {ca} --force --dry-run");
+    assert_eq!(plan["certificates"], 1, "{plan}");
+    assert_eq!(plan["ca"]["name"], "CN=Test-CA", "{plan}");
+    assert_eq!((content(&work.path("ca")), content(&work.path("full"))), before);
+}
+
+#[test]
+fn a_registered_restore_can_be_given_up() {
+    let work = with_set();
+    let (before, rows) = (content(&work.path("ca")), work.tables("--dir {ca}"));
+    work.result("restore --from {full} --dir {ca} --force --no-recover");
+    assert_ne!(content(&work.path("ca")), before);
+    assert_eq!(work.result("restore --dir {ca} --abandon")["put_back"], true);
+    assert_eq!(content(&work.path("ca")), before);
+    assert_eq!(work.tables("--dir {ca}"), rows);
+    let again = work.run("--json restore --dir {ca} --abandon").json();
+    assert_eq!((&again["exit_code"], &again["error"]["code"]), (&3.into(), &"0x8007139f".into()));
+    work.issue("ca", "three");
+    // Into an empty folder: it is empty again.
+    work.result("restore --from {full} --dir {new} --no-recover");
+    assert_eq!(work.result("restore --dir {new} --abandon")["put_back"], false);
+    assert_eq!(fs::read_dir(work.path("new/database")).unwrap().count(), 0);
+}
+
+#[test]
+fn repeated_restores_do_not_pile_up() {
+    let work = with_set();
+    for _ in 0..3 {
+        work.result("restore --from {full} --dir {ca} --force --no-recover");
+    }
+    let replaced = fs::read_dir(work.path("ca")).unwrap();
+    let replaced = replaced
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("replaced-"));
+    assert_eq!(replaced.count(), 1, "each restore puts back what the one before it had moved aside");
+    assert_eq!(work.run("restore --from {full} --dir {ca}").code, 3, "what lies aside is a CA's");
+    work.result("restore --dir {ca} --abandon");
+    assert_eq!(work.tables("--dir {ca}")[0].as_array().unwrap().len(), 3, "the CA's own row and two");
+}
+
+#[test]
+fn a_carried_out_restore_cannot_be_given_up() {
+    let work = with_set();
+    work.result("restore --from {full} --dir {ca} --force");
+    assert!(record::read(&Folder::new(work.path("ca"))).unwrap().is_none());
+    assert!(!work.path("ca/restore-swap.json").exists());
+    assert_eq!(work.run("restore --dir {ca} --abandon").code, 3);
+    assert_eq!(work.run("restore --dir {absent} --abandon").code, 3);
+    assert!(!work.path("absent").exists());
+}
+
+#[test]
+fn a_lost_crl_copy_does_not_stop_a_restore() {
+    let work = with_set();
+    fs::write(work.path("full/DynamicFiles/Test-CA.crl"), "damaged").unwrap();
+    work.copy_key_and_configuration("ca", "new");
+    let run = work.run("--json restore --from {full} --dir {new}");
+    let result = run.json()["result"].clone();
+    assert_eq!(run.code, 1, "{result}");
+    assert!(result["warnings"][0].as_str().unwrap().ends_with("publish a new CRL"), "{result}");
+    assert!(!work.path("new/crl/Test-CA.crl").exists());
+    work.result("ca crl --dir {new} --passphrase-file {pass}");
+}
+
+/// Root restores into the folder of the account that the service runs as.
+#[cfg(unix)]
+#[test]
+fn restored_files_belong_to_the_owner_of_the_folder() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let work = with_set();
+    work.copy_key_and_configuration("ca", "new");
+    // Accounts other than root can give nothing away; then all files are theirs, and that is tested.
+    chown(work.path("new"), Some(4711), Some(4711)).ok();
+    fs::set_permissions(work.path("new"), fs::Permissions::from_mode(0o750)).unwrap();
+    let owner = fs::metadata(work.path("new")).unwrap().uid();
+    work.result("restore --from {full} --dir {new}");
+    let kept = ["ca.toml", "ca.crt", "ca.key"].map(|name| work.path("new").join(name));
+    for path in content(&work.path("new")).into_keys().filter(|path| !kept.contains(path)) {
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(metadata.uid(), owner, "{}", path.display());
+        assert_eq!(metadata.mode() & 0o027, 0, "{} is as the folder", path.display());
+    }
+}

@@ -1,0 +1,196 @@
+//! What a restore will do, found out by looking at the sets and the target.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use certadm_files::IoContext;
+use certadm_rules::names::{is_safe_component, last_component};
+use certadm_rules::{Generation, GenerationRange, Hresult};
+use certadm_store::{Folder, record};
+
+use super::swap;
+use crate::chain::{Combined, combine};
+use crate::error::{Error, Result};
+use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE, file_of};
+use crate::manifest::{FileEntry, Role};
+use crate::reader::Set;
+
+/// What the caller allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Move a database that is there aside instead of refusing.
+    pub force: bool,
+    /// The CA's key was renewed after the set was taken: the database may know another key of a CA of the same name.
+    pub renewed_key: bool,
+}
+
+/// Everything a restore will do.
+#[derive(Debug)]
+pub struct Plan {
+    /// The CA's folder.
+    pub folder: Folder,
+    /// The restored database's place.
+    pub database: PathBuf,
+    /// Where the database was when it was backed up, as its restore map says.
+    pub original: String,
+    /// The sets, full one first.
+    pub sets: Vec<Set>,
+    /// Image, logs, range.
+    pub combined: Combined,
+    /// The generation that the CA will be recovered to.
+    pub last: Generation,
+    /// Bytes to copy.
+    pub bytes: u64,
+    /// Files of the target that have to be moved aside first.
+    pub in_the_way: Vec<PathBuf>,
+    /// Dynamic files that will be put back.
+    pub dynamic: Vec<PathBuf>,
+    /// What the caller allows.
+    pub options: Options,
+}
+
+/// Plans the restore of `paths` (the full set, then its log sets) into the CA's folder at `target`. The headers of image
+/// and logs are read; their content is checked by [`Plan::check`] or while the plan is carried out.
+///
+/// # Errors
+/// What [`combine`] and [`Combined::check_headers`] find; [`Error::TargetInUse`] (0x80070091) for a target with a database,
+/// unless it is to be moved aside; [`Error::Damaged`] with 0x8007000D when the full set's restore map is missing or names no
+/// database.
+pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> {
+    let sets = paths.iter().map(|path| Set::open(path)).collect::<Result<Vec<_>>>()?;
+    let combined = combine(&sets)?;
+    combined.check_headers()?;
+    let original = original_database(&sets[0])?;
+    let folder = Folder::new(std::path::absolute(target).during("resolve", target)?);
+    let name = last_component(&original);
+    if !is_safe_component(name) {
+        return Err(Error::BadName { name: original });
+    }
+    let in_the_way = in_the_way(&folder)?;
+    if !options.force {
+        refuse_occupied(&folder, &in_the_way)?;
+    }
+    let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).during("look at", path);
+    let mut bytes = size(&combined.image)?;
+    for (_, log) in &combined.logs {
+        bytes += size(log)?;
+    }
+    Ok(Plan {
+        database: folder.database_dir().join(name),
+        folder,
+        original,
+        last: combined.range.high(),
+        dynamic: dynamic_files(&sets),
+        sets,
+        combined,
+        bytes,
+        in_the_way,
+        options,
+    })
+}
+
+/// Refuses a folder that holds a CA's database. What an unfinished restore put there is none: it is replaced all the same.
+/// What that restore had moved aside is one.
+fn refuse_occupied(folder: &Folder, in_the_way: &[PathBuf]) -> Result<()> {
+    let unfinished =
+        record::read(folder)?.is_some_and(|record| !record.database_recovered && !record.is_complete());
+    let occupied = if unfinished { swap::has_moved_aside(folder)? } else { !in_the_way.is_empty() };
+    if occupied { Err(Error::TargetInUse { path: folder.path().to_owned() }) } else { Ok(()) }
+}
+
+impl Plan {
+    /// The plan as steps for a person, in order.
+    pub fn steps(&self) -> Vec<String> {
+        let range = self.combined.range;
+        let folder = self.folder.path().display();
+        let mut steps = vec![
+            format!(
+                "copy {} and {} logs into {folder}, compare them with their hashes, and check the database that they give",
+                self.combined.image.display(),
+                self.combined.logs.len(),
+            ),
+            format!("register a full restore of generations {} to {}", hex(range.low()), hex(range.high())),
+        ];
+        if !self.in_the_way.is_empty() {
+            steps.push(format!("move {} files of {folder} aside", self.in_the_way.len()));
+        }
+        steps.push(format!(
+            "give the copies their names: {}, and logs in {}",
+            self.database.display(),
+            self.folder.log_dir().display()
+        ));
+        steps.push("complete the registration".to_owned());
+        if !self.dynamic.is_empty() {
+            steps.push(format!(
+                "put {} dynamic files back into {}",
+                self.dynamic.len(),
+                self.folder.crl_dir().display()
+            ));
+        }
+        steps.push(format!(
+            "at the CA's next start: apply the logs up to generation {} and serve",
+            hex(self.last)
+        ));
+        steps.push(
+            "take a new full backup: sets made before and after a restore do not go together".to_owned(),
+        );
+        steps
+    }
+
+    /// The range of the full set's own logs, at least up to what its image needs.
+    pub(super) fn full_range(&self) -> GenerationRange {
+        self.sets[0].range().unwrap_or(self.combined.range)
+    }
+
+    /// What the manifests say of a file of the sets; `None` for a set without one.
+    pub(super) fn entry_of(&self, file: &Path) -> Option<&FileEntry> {
+        self.sets.iter().find_map(|set| {
+            let files = &set.manifest.as_ref()?.files;
+            files.iter().find(|entry| file_of(&set.path, &entry.path) == file)
+        })
+    }
+}
+
+/// A generation as every message writes it.
+fn hex(generation: Generation) -> String {
+    format!("0x{generation:x}")
+}
+
+/// Whatever lies where the restore will write: in the database and the log folder.
+pub(super) fn in_the_way(folder: &Folder) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for dir in [folder.database_dir(), folder.log_dir()] {
+        if !dir.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(&dir).during("list", &dir)? {
+            found.push(entry.during("list", &dir)?.path());
+        }
+    }
+    Ok(found)
+}
+
+/// The `D` entry of the full set's restore map (certbcli.md D23).
+fn original_database(full: &Set) -> Result<String> {
+    let missing = |detail: &str| Error::Damaged {
+        path: full.database_dir().join(LOCATIONS_FILE),
+        detail: detail.to_owned(),
+        code: Hresult::ERROR_INVALID_DATA,
+    };
+    let locations = full.locations()?.ok_or_else(|| missing("the restore map of the full set is missing"))?;
+    let database = locations.database().ok_or_else(|| missing("it names no database"))?;
+    Ok(database.to_owned())
+}
+
+/// The newest copy of each dynamic file in the sets.
+fn dynamic_files(sets: &[Set]) -> Vec<PathBuf> {
+    let mut files = std::collections::BTreeMap::new();
+    for set in sets {
+        for entry in set.manifest.iter().flat_map(|manifest| &manifest.files) {
+            if entry.role == Role::Dynamic && entry.path.starts_with(DYNAMIC_DIR) {
+                files.insert(entry.path.clone(), file_of(&set.path, &entry.path));
+            }
+        }
+    }
+    files.into_values().collect()
+}

@@ -1,0 +1,200 @@
+//! The staging folder: where the files of the sets are copied to before anything of the target changes.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use certadm_files::{IoContext, durable};
+use certadm_rules::Generation;
+use certadm_store::Folder;
+
+use super::plan::Plan;
+use crate::chain::Combined;
+use crate::copy::{self, ReadBack};
+use crate::error::Result;
+use crate::progress::{Progress, Stage};
+
+/// The name of the folder, inside the CA's folder so that a rename brings its files into place. There is one at a time,
+/// because a restore holds the owner's lock.
+const NAME: &str = "restore.staging";
+
+/// Copies of image, logs and dynamic files. What has not been given its name goes away with it.
+#[derive(Debug)]
+pub(super) struct Staging {
+    dir: PathBuf,
+    image: PathBuf,
+    logs: Vec<(Generation, PathBuf)>,
+    /// Dynamic files that could be copied.
+    pub(super) dynamic: Vec<PathBuf>,
+    /// Those that could not, and why.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Staging {
+    /// Copies the files of a plan, and compares each with its manifest on the way.
+    ///
+    /// # Errors
+    /// [`crate::Error::Damaged`], [`crate::Error::File`]; the folder is then gone.
+    pub(super) fn fill(plan: &Plan, progress: &mut dyn Progress) -> Result<Self> {
+        let dir = path(&plan.folder);
+        remove(&plan.folder)?;
+        durable::create_new_dir(&dir)?;
+        let name = plan.database.file_name().unwrap_or_default();
+        let mut staging = Self {
+            image: dir.join("database").join(name),
+            logs: Vec::new(),
+            dynamic: Vec::new(),
+            warnings: Vec::new(),
+            dir,
+        };
+        for part in ["database", "log", "crl"] {
+            durable::create_new_dir(&staging.dir.join(part))?;
+        }
+        let mut done = 0;
+        let mut copy_one = |from: &Path, to: &Path, stage: Stage| -> Result<()> {
+            let before = done;
+            // The recovery in a scratch copy reads every byte of image and logs again.
+            done += copy_file(plan, from, to, ReadBack::Skip, |copied| {
+                progress.at(stage, before + copied, plan.bytes);
+            })?;
+            Ok(())
+        };
+        copy_one(&plan.combined.image, &staging.image, Stage::Database)?;
+        for (generation, log) in &plan.combined.logs {
+            let to = staging.dir.join("log").join(generation.log_file_name());
+            copy_one(log, &to, Stage::Logs)?;
+            staging.logs.push((*generation, to));
+        }
+        staging.add_dynamic(plan);
+        for part in ["database", "log", "crl"] {
+            durable::sync_dir(&staging.dir.join(part))?;
+        }
+        Ok(staging)
+    }
+
+    /// Copies the dynamic files that the target lacks. A CA can publish a new CRL, so one that cannot be copied does not
+    /// keep it from coming back.
+    fn add_dynamic(&mut self, plan: &Plan) {
+        for file in &plan.dynamic {
+            let Some(name) = file.file_name() else { continue };
+            if plan.folder.crl_dir().join(name).exists() {
+                continue;
+            }
+            let to = self.dir.join("crl").join(name);
+            match copy_file(plan, file, &to, ReadBack::System, |_| ()) {
+                Ok(_) => self.dynamic.push(to),
+                Err(error) => {
+                    fs::remove_file(&to).ok(); // best effort: the staging folder goes away as a whole
+                    self.warnings.push(format!(
+                        "{} was not put back: {}; publish a new CRL",
+                        file.display(),
+                        crate::error::chain_of(&error)
+                    ));
+                }
+            }
+        }
+    }
+
+    /// The copied image.
+    pub(super) fn image(&self) -> &Path {
+        &self.image
+    }
+
+    /// The sets' chain with the copies in the place of the originals.
+    pub(super) fn combined(&self, original: &Combined) -> Combined {
+        Combined {
+            image: self.image.clone(),
+            trailer: original.trailer,
+            logs: self.logs.clone(),
+            range: original.range,
+        }
+    }
+
+    /// Image and logs, and where each belongs.
+    pub(super) fn places<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a Path, PathBuf)> {
+        let image = (self.image.as_path(), plan.database.clone());
+        let logs =
+            self.logs.iter().map(|(generation, log)| (log.as_path(), plan.folder.log_path(*generation)));
+        std::iter::once(image).chain(logs)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.dir).ok(); // what stays is removed by the next restore, or by giving this one up
+    }
+}
+
+/// Where the staging folder of a CA is.
+pub(super) fn path(folder: &Folder) -> PathBuf {
+    folder.path().join(NAME)
+}
+
+/// Removes what a restore that was killed left behind.
+///
+/// # Errors
+/// [`crate::Error::File`].
+pub(super) fn remove(folder: &Folder) -> Result<()> {
+    let dir = path(folder);
+    match fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => Ok(other.during("remove", &dir)?),
+    }
+}
+
+/// Copies one file of the sets and compares it with the manifest on the way.
+fn copy_file(
+    plan: &Plan,
+    from: &Path,
+    to: &Path,
+    read_back: ReadBack,
+    mut progress: impl FnMut(u64),
+) -> Result<u64> {
+    let mut file = fs::File::open(from).during("open", from)?;
+    let mut copied = 0;
+    let hashes = copy::store(to, read_back, |buffer: &mut [u8]| {
+        let len = file.read(buffer).during("read", from)?;
+        copied += len as u64;
+        progress(copied);
+        Ok(len)
+    })?;
+    plan.compare(from, &hashes)?;
+    Ok(hashes.size)
+}
+
+/// Folders that a restore made, so that one that is refused leaves none behind.
+#[derive(Debug, Default)]
+pub(super) struct MadeFolders {
+    made: Vec<PathBuf>,
+}
+
+impl MadeFolders {
+    /// Creates a folder, with its parents, unless it is there.
+    ///
+    /// # Errors
+    /// [`crate::Error::File`].
+    pub(super) fn create(&mut self, dir: &Path) -> Result<()> {
+        let missing: Vec<PathBuf> =
+            dir.ancestors().take_while(|path| !path.is_dir()).map(Path::to_owned).collect();
+        durable::create_dir(dir)?;
+        self.made.extend(missing.into_iter().rev());
+        Ok(())
+    }
+
+    /// The restore is done: they stay.
+    pub(super) fn keep(mut self) {
+        self.made.clear();
+    }
+
+    /// Removes those that are empty but for lock files. Best effort: an empty folder harms nobody.
+    pub(super) fn remove_if_unused(self, folder: &Folder) {
+        if self.made.iter().any(|path| path == folder.path()) {
+            for lock in [folder.owner_lock_path(), folder.use_lock_path(), folder.commit_lock_path()] {
+                fs::remove_file(lock).ok();
+            }
+        }
+        for dir in self.made.iter().rev() {
+            fs::remove_dir(dir).ok();
+        }
+    }
+}

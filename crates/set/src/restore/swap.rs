@@ -1,0 +1,315 @@
+//! The exchange of the CA's files, and how it is taken back.
+//!
+//! A journal, `restore-swap.json` in the CA's folder, says how far an exchange is. Example: `{"aside":"replaced-134402",
+//! "phase":"placing"}`. Every step leaves a state from which [`put_back`] knows the way:
+//!
+//! | Journal | What lies in `database` and `log` | What lies aside |
+//! |---|---|---|
+//! | none | what was there | nothing |
+//! | `moving-aside` | some of what was there | the rest of it |
+//! | `placing` | files of the restore alone | all of what was there |
+//!
+//! The registration of the restore stands before the journal and goes before it, so the CA does not start in between. The
+//! start that carries the registration out removes the journal.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use certadm_files::{IoContext, durable, read};
+use certadm_rules::Hresult;
+use certadm_session::restore::RestoreContext;
+use certadm_store::chain::read_trailer;
+use certadm_store::{FileTime, Folder, locks, record};
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Plan, in_the_way};
+use super::stage::{self, Staging};
+use crate::error::{Error, Result};
+
+/// The journal is far shorter.
+const MAX_JOURNAL: u64 = 4096;
+/// What the names of folders with replaced files begin with.
+const ASIDE: &str = "replaced-";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Journal {
+    /// The folder, inside the CA's, with what was there; none when nothing was.
+    aside: Option<String>,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Phase {
+    MovingAside,
+    Placing,
+}
+
+/// Registers the restore, moves aside what is in the way, gives the staged files their names, and completes the
+/// registration. Returns where what was in the way is now.
+///
+/// # Errors
+/// [`Error::Store`] with 0x80070420 or `E_ACCESSDENIED` when the database is open somewhere; [`Error::File`], after which
+/// everything is where it was; [`Error::NotPutBack`] when it is not.
+pub(super) fn exchange(
+    plan: &Plan,
+    context: &mut RestoreContext,
+    staging: &Staging,
+) -> Result<Option<PathBuf>> {
+    let folder = &plan.folder;
+    let alone = locks::replace_database(folder)?;
+    context.abandon_pending()?;
+    context.register(plan.registration(plan.full_range(), true))?.complete_later();
+    let exchanged = exchange_registered(plan, context, staging);
+    drop(alone);
+    exchanged.map_err(|cause| give_up(folder, cause))
+}
+
+fn exchange_registered(
+    plan: &Plan,
+    context: &mut RestoreContext,
+    staging: &Staging,
+) -> Result<Option<PathBuf>> {
+    let folder = &plan.folder;
+    let in_the_way = in_the_way(folder)?;
+    let aside = (!in_the_way.is_empty()).then(|| format!("{ASIDE}{}", FileTime::now().0));
+    let mut journal = Journal { aside, phase: Phase::MovingAside };
+    journal.write(folder)?;
+    let moved_aside = journal.aside_dir(folder);
+    if let Some(aside) = &moved_aside {
+        move_aside(folder, aside, in_the_way)?;
+    }
+    journal.phase = Phase::Placing;
+    journal.write(folder)?;
+    for (from, to) in staging.places(plan) {
+        durable::rename(from, &to)?;
+    }
+    for dir in [folder.database_dir(), folder.log_dir()] {
+        durable::sync_dir(&dir)?;
+    }
+    context.complete(Hresult::S_OK)?;
+    for set in &plan.sets[1..] {
+        if let Some(range) = set.range() {
+            context.register(plan.registration(range, false))?.complete(Hresult::S_OK)?;
+        }
+    }
+    Ok(moved_aside)
+}
+
+/// Puts the staged dynamic files into the CA's folder; what could not be put there is told as a warning.
+pub(super) fn place_dynamic(folder: &Folder, staging: &Staging) -> Vec<String> {
+    let mut warnings = staging.warnings.clone();
+    for from in &staging.dynamic {
+        let Some(name) = from.file_name() else { continue };
+        let to = folder.crl_dir().join(name);
+        if let Err(error) = durable::rename(from, &to).and_then(|()| durable::sync_parent(&to)) {
+            let detail = crate::error::chain_of(&error);
+            warnings.push(format!("{} was not put back: {detail}; publish a new CRL", to.display()));
+        }
+    }
+    warnings
+}
+
+/// Moves files of `database` and `log` into folders of these names in `aside`; nothing is deleted.
+fn move_aside(folder: &Folder, aside: &Path, files: Vec<PathBuf>) -> Result<()> {
+    durable::create_new_dir(aside)?;
+    for (_, name) in parts(folder) {
+        durable::create_new_dir(&aside.join(name))?;
+    }
+    durable::sync_dir(aside)?;
+    durable::sync_dir(folder.path())?;
+    for file in files {
+        let part = file.parent().and_then(Path::file_name).unwrap_or_default();
+        durable::rename(&file, &aside.join(part).join(file.file_name().unwrap_or_default()))?;
+    }
+    for (dir, name) in parts(folder) {
+        durable::sync_dir(&aside.join(name))?;
+        durable::sync_dir(&dir)?;
+    }
+    Ok(())
+}
+
+/// The folders whose content is exchanged, and their names.
+fn parts(folder: &Folder) -> [(PathBuf, &'static str); 2] {
+    [(folder.database_dir(), "database"), (folder.log_dir(), "log")]
+}
+
+/// After a failure: takes the exchange back. Returns the failure, or where the files are when that fails as well.
+fn give_up(folder: &Folder, cause: Error) -> Error {
+    match put_back(folder) {
+        Ok(()) => cause,
+        Err(source) => Error::NotPutBack {
+            folder: folder.path().to_owned(),
+            cause: Box::new(cause),
+            source: Box::new(source),
+        },
+    }
+}
+
+/// At the beginning of a restore: takes back what an earlier one, killed or failed, left exchanged.
+///
+/// # Errors
+/// [`Error::File`], [`Error::Store`].
+pub(super) fn put_earlier_back(folder: &Folder) -> Result<()> {
+    stage::remove(folder)?;
+    match (record::read(folder)?, Journal::read(folder)?) {
+        (Some(record), Some(_)) if !record.database_recovered => put_back(folder),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the folder what it was before the restore that its journal tells of. Killed at any point, it can be done again.
+fn put_back(folder: &Folder) -> Result<()> {
+    let _alone = locks::replace_database(folder)?;
+    stage::remove(folder)?;
+    let Some(mut journal) = Journal::read(folder)? else {
+        return Ok(record::withdraw(folder)?);
+    };
+    if journal.phase == Phase::Placing {
+        for (dir, _) in parts(folder) {
+            empty(&dir)?;
+        }
+        // From here on nothing of the restore is in place: what is brought back below must not be removed again.
+        journal.phase = Phase::MovingAside;
+        journal.write(folder)?;
+    }
+    if let Some(aside) = journal.aside_dir(folder) {
+        bring_back(folder, &aside)?;
+    }
+    record::withdraw(folder)?;
+    Ok(durable::remove_if_present(&folder.restore_swap_path())?)
+}
+
+/// Removes the files of a folder.
+fn empty(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir).during("list", dir)? {
+        let path = entry.during("list", dir)?.path();
+        fs::remove_file(&path).during("remove", &path)?;
+    }
+    Ok(durable::sync_dir(dir)?)
+}
+
+/// Brings what was moved aside back to its place, and removes the folders that held it.
+fn bring_back(folder: &Folder, aside: &Path) -> Result<()> {
+    for (dir, name) in parts(folder) {
+        let from = aside.join(name);
+        if !from.is_dir() {
+            continue; // it was never made, or is gone already
+        }
+        for entry in fs::read_dir(&from).during("list", &from)? {
+            let path = entry.during("list", &from)?.path();
+            durable::rename(&path, &dir.join(path.file_name().unwrap_or_default()))?;
+        }
+        durable::sync_dir(&dir)?;
+        fs::remove_dir(&from).during("remove", &from)?;
+    }
+    if aside.is_dir() {
+        fs::remove_dir(aside).during("remove", aside)?;
+    }
+    Ok(durable::sync_dir(folder.path())?)
+}
+
+/// What giving a restore up did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abandoned {
+    /// Whether a database that had been moved aside is in its place again.
+    pub put_back: bool,
+}
+
+/// Gives up a restore that was killed or failed, or that was registered and not yet carried out: the CA's folder is then
+/// what it was before.
+///
+/// # Errors
+/// [`Error::NothingToAbandon`] when no restore waits; [`Error::CannotAbandon`] when the files there were not put there by
+/// [`Plan::execute`]; 0x80070420 while the CA runs; [`Error::File`].
+pub fn abandon(folder: &Folder) -> Result<Abandoned> {
+    if !folder.path().is_dir() {
+        return Err(Error::NothingToAbandon { folder: folder.path().to_owned() });
+    }
+    let _down = locks::own(folder)?;
+    let waiting = record::read(folder)?.filter(|record| !record.database_recovered);
+    let journal = Journal::read(folder)?;
+    let put_back_files = has_moved_aside(folder)?;
+    match (&waiting, &journal) {
+        (None, None) if !stage::path(folder).exists() => {
+            return Err(Error::NothingToAbandon { folder: folder.path().to_owned() });
+        }
+        // Without a journal, somebody else moved the files: only the registration can be taken back, and only if the
+        // database there can start without it.
+        (Some(_), None) if is_restored_image(folder) => {
+            return Err(Error::CannotAbandon { folder: folder.path().to_owned() });
+        }
+        // The registration was removed by hand. A database that is no restored image may be in use since.
+        (None, Some(journal)) if journal.phase == Phase::Placing && !is_restored_image(folder) => {
+            return Err(Error::CannotAbandon { folder: folder.path().to_owned() });
+        }
+        _ => put_back(folder)?,
+    }
+    Ok(Abandoned { put_back: put_back_files })
+}
+
+/// Whether the database in the folder is the image of a backup that nothing has made whole.
+fn is_restored_image(folder: &Folder) -> bool {
+    folder.database_path().is_ok_and(|path| read_trailer(&path).is_ok())
+}
+
+/// Whether a restore that is not carried out has files of the CA aside.
+///
+/// # Errors
+/// [`Error::File`], [`Error::Damaged`] for a journal that cannot be read.
+pub(super) fn has_moved_aside(folder: &Folder) -> Result<bool> {
+    Ok(Journal::read(folder)?
+        .and_then(|journal| journal.aside_dir(folder))
+        .is_some_and(|aside| aside.is_dir()))
+}
+
+/// Bytes that an earlier restore left in the folder and that go away when the next one begins.
+pub(super) fn reclaimable(folder: &Folder) -> u64 {
+    let sizes = |dir: PathBuf| -> u64 {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| entry.metadata().ok())
+            .filter(fs::Metadata::is_file)
+            .map(|file| file.len())
+            .sum()
+    };
+    let staging = stage::path(folder);
+    ["database", "log", "crl"].into_iter().map(|part| sizes(staging.join(part))).sum()
+}
+
+impl Journal {
+    /// Reads the journal; `None` where there is none.
+    fn read(folder: &Folder) -> Result<Option<Self>> {
+        let path = folder.restore_swap_path();
+        let bytes = match read::bounded(&path, MAX_JOURNAL) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            other => other?,
+        };
+        let damaged =
+            |detail: String| Error::Damaged { path: path.clone(), detail, code: Hresult::ERROR_INVALID_DATA };
+        let journal: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let is_name = |name: &String| {
+            name.strip_prefix(ASIDE).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        if journal.aside.as_ref().is_some_and(|name| !is_name(name)) {
+            return Err(damaged("it names no folder of replaced files".to_owned()));
+        }
+        Ok(Some(journal))
+    }
+
+    fn write(&self, folder: &Folder) -> Result<()> {
+        let path = folder.restore_swap_path();
+        let mut bytes = serde_json::to_vec(self).map_err(|error| Error::Damaged {
+            path: path.clone(),
+            detail: error.to_string(),
+            code: Hresult::E_FAIL,
+        })?;
+        bytes.push(b'\n');
+        Ok(durable::replace(&path, &bytes)?)
+    }
+
+    fn aside_dir(&self, folder: &Folder) -> Option<PathBuf> {
+        self.aside.as_ref().map(|name| folder.path().join(name))
+    }
+}
