@@ -205,7 +205,10 @@ fn a_restore_target_that_is_not_empty() {
     assert_eq!(work.tables("--dir {ca}"), before, "the CA is as it was");
     let restored = work.result("restore --from {full} --dir {ca} --force");
     let aside = restored["moved_aside"].as_str().expect("a folder");
-    assert!(Path::new(aside).join("database/Test-CA.db").is_file(), "what was there is moved, not deleted: {aside}");
+    assert!(
+        Path::new(aside).join("database/Test-CA.db").is_file(),
+        "what was there is moved, not deleted: {aside}"
+    );
 }
 
 #[test]
