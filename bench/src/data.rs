@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use certadm_store::{Error, Folder, Options, Store, Writer};
 use rusqlite::params;
 
-use crate::Result;
+use crate::error::Result;
 
 /// Bytes that one certificate's rows take in the database, about.
 const ROW_LEN: u64 = 4100;

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::error::Result;
 use crate::ese_data;
 use crate::ese_logs;
 use crate::process::{measure, run, wait_until_idle};
+use crate::run::{Bench, remove};
 use crate::table::{Row, Samples};
-use crate::{Bench, Result, remove};
 
 /// Rows of the listing, whatever `--size-mib` says of other sizes when it is at least one GiB.
 const ROWS: u64 = 1_000_000;

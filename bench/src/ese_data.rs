@@ -10,7 +10,7 @@ use std::path::Path;
 use certadm_ese::Database;
 use certadm_ese::checksum::seal_page;
 
-use crate::Result;
+use crate::error::Result;
 
 /// Bytes of a page of the small database.
 pub(crate) const PAGE: u64 = 4096;

@@ -8,7 +8,7 @@ use certadm_ese::Database;
 use certadm_ese::checksum::{ecc_checksum, xor_checksum};
 use certadm_ese::pager::FilePager;
 
-use crate::Result;
+use crate::error::Result;
 use crate::ese_data::PAGE;
 
 const BLOCK: usize = 4096;

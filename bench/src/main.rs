@@ -4,11 +4,13 @@
 //! faster. The numbers of a run belong together; quote no two from different runs.
 
 mod data;
+mod error;
 mod ese;
 mod ese_data;
 mod ese_logs;
 mod peers;
 mod process;
+mod run;
 mod samba;
 mod seal_speed;
 mod sealed;
@@ -17,18 +19,10 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use crate::data::CaFolder;
+use crate::error::Result;
 use crate::process::{Measured, run, wait_until_idle};
+use crate::run::{Bench, Options, remove};
 use crate::table::{Row, Samples};
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-/// What to run.
-struct Options {
-    size: u64,
-    rounds: usize,
-    within: PathBuf,
-    only: Vec<String>,
-}
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).peekable();
@@ -78,18 +72,7 @@ fn built_certadm() -> Result<PathBuf> {
     Ok(folder.join("certadm"))
 }
 
-struct Bench {
-    options: Options,
-    certadm: PathBuf,
-    root: PathBuf,
-    rows: Vec<Row>,
-}
-
 impl Bench {
-    fn wants(&self, name: &str) -> bool {
-        self.options.only.is_empty() || self.options.only.iter().any(|only| only == name)
-    }
-
     fn run(&mut self) -> Result<()> {
         if self.wants("START") {
             self.start()?;
@@ -277,12 +260,5 @@ impl Sides {
         rows.push(Row::plain("MEM peak of the full backup, MiB", self.backup.peak_mib()).goal("<= 64"));
         rows.push(Row::plain("MEM peak of the restore, MiB", self.restore.peak_mib()).goal("<= 64"));
         rows.push(Row::plain("MEM peak of verify, MiB", self.verify.peak_mib()).goal("<= 64"));
-    }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
     }
 }

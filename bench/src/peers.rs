@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::error::Result;
 use crate::process::{Measured, measure};
-use crate::{Result, remove};
+use crate::run::remove;
 
 /// Repositories and folders of the peers.
 pub(crate) struct Peers {

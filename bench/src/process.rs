@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::Result;
+use crate::error::Result;
 
 /// One run.
 #[derive(Clone, Copy, Debug)]

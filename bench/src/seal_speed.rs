@@ -16,7 +16,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use rc4::{Rc4, StreamCipher};
 
-use crate::Result;
+use crate::error::Result;
 use crate::table::median;
 
 /// Room for the body in a fragment of 5840 bytes (wire.md 2.8).

@@ -14,11 +14,12 @@ use certadm_session::{FileOpen, Session, Source};
 use serde_json::{Value, json};
 
 use crate::data::CaFolder;
+use crate::error::Result;
 use crate::process::{peak_of, processor_seconds, run, wait_until_idle};
+use crate::run::Bench;
 use crate::samba::Samba;
 use crate::seal_speed::SealSpeed;
 use crate::table::{Row, median};
-use crate::{Bench, Result};
 
 const USER: &str = "bench";
 const PASSWORD: &str = "Bench-Pa55";

@@ -3,6 +3,7 @@
 //! [`mod@test`] is the table of contents: every step of the test command in its order. The other modules hold one concern
 //! each. Nothing here knows how a test works; it only runs the tools and counts what they say.
 
+mod circles;
 mod citations;
 mod counts;
 mod deny;
@@ -34,7 +35,7 @@ usage: cargo xtask <verb>
                            fails does not keep the later ones from running, but for the set-up
   setup                    only the set-up: look for what the suites need, install what is missing
   fmt                      format everything in place
-  lint                     citations and the other rules of this repository, then clippy with warnings as errors
+  lint                     circles, citations and the other rules of this repository, then clippy with warnings as errors
   fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (30 s)
   lock                     bring fuzz/Cargo.lock in line with Cargo.lock
   install --prefix DIR     command, C library, header, manual pages, completions and unit; --profile dev: a debug build;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::accounts::AccountName;
 use crate::error::AuthError;
+use crate::names::AccountName;
 use crate::sealing::{Sealer, Unsealer};
 
 /// The auth_type of a sec_trailer (wire.md 2.8).
@@ -36,36 +36,6 @@ impl AuthType {
             9 => Some(Self::Spnego),
             10 => Some(Self::Ntlm),
             16 => Some(Self::Kerberos),
-            _ => None,
-        }
-    }
-}
-
-/// What a context must protect (auth_level 5 and 6 of wire.md 2.8; lower levels are refused, 4.18).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// Packet integrity (5): signed.
-    Integrity,
-    /// Packet privacy (6): signed, and the body encrypted.
-    Privacy,
-}
-
-impl Level {
-    /// The number on the wire.
-    #[must_use]
-    pub fn to_wire(self) -> u8 {
-        match self {
-            Self::Integrity => 5,
-            Self::Privacy => 6,
-        }
-    }
-
-    /// Reads the number on the wire; `None` for the levels below 5.
-    #[must_use]
-    pub fn from_wire(number: u8) -> Option<Self> {
-        match number {
-            5 => Some(Self::Integrity),
-            6 => Some(Self::Privacy),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! What can go wrong, whose fault it is, and the status that a peer or caller is told.
 
-use crate::accounts::AccountName;
+use crate::names::AccountName;
 
 /// ERROR_ACCESS_DENIED as a fault status (wire.md 2.16).
 const ACCESS_DENIED: u32 = 0x0000_0005;

@@ -10,15 +10,17 @@
 
 use std::sync::Arc;
 
-use crate::accounts::{AccountStore, Environment, FileTime, NtHash};
-use crate::context::{AuthType, Level};
+use crate::accounts::{AccountStore, Environment, FileTime};
+use crate::context::AuthType;
 use crate::error::AuthError;
 use crate::ntlm::av_pairs::AvPairs;
 use crate::ntlm::crypto::{Key, Sender};
 use crate::ntlm::messages::{Authenticate, Challenge, Negotiate, NtlmV2Response};
 use crate::ntlm::session::{NtlmUnseal, TOKEN_SIZE};
-use crate::sealing::Segments;
-use crate::service::{ServerNames, Service};
+use crate::protection::{Level, Segments};
+use crate::secret::NtHash;
+use crate::server::ServerNames;
+use crate::service::Service;
 use crate::spnego::token::{NegTokenInit, NegTokenResp};
 
 /// Parses `data` as each of the NTLM messages and structures.

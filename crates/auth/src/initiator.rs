@@ -18,14 +18,16 @@ use sspi::{
 };
 use zeroize::Zeroizing;
 
-use crate::accounts::{AccountName, NtHash};
-use crate::context::{AuthType, Established, Initiator, LastLeg, Level, PeerIdentity, Step};
+use crate::context::{AuthType, Established, Initiator, LastLeg, PeerIdentity, Step};
 use crate::error::AuthError;
+use crate::names::AccountName;
 use crate::ntlm::av_pairs::AvPairs;
 use crate::ntlm::crypto::{Key, Sender};
 use crate::ntlm::messages::{Challenge, Flags};
 use crate::ntlm::session::{NtlmSeal, NtlmUnseal};
+use crate::protection::Level;
 use crate::sealing::{Sealer, Unsealer};
+use crate::secret::NtHash;
 use crate::spnego::token::{NegState, NegTokenResp};
 
 /// A password. Wiped when dropped, never printed.

@@ -1,85 +1,19 @@
-//! The server's side as a whole: who it says it is, whom it knows, and the acceptors it hands out.
+//! A server's logons: the acceptors that it hands out.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::accounts::{AccountStore, Environment};
-use crate::context::{Acceptor, AuthType, Level};
+use crate::context::{Acceptor, AuthType};
 use crate::error::AuthError;
 use crate::ntlm::acceptor::RawNtlmAcceptor;
+use crate::protection::Level;
+use crate::server::{Server, ServerNames};
 use crate::spnego::acceptor::SpnegoAcceptor;
 
-/// The names that a server gives of itself in a challenge (AV ids 1 to 4, wire.md 2.12).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerNames {
-    pub(crate) netbios_computer: String,
-    pub(crate) netbios_domain: String,
-    pub(crate) dns_computer: Option<String>,
-}
-
-impl ServerNames {
-    /// Longest NetBIOS name, in characters.
-    const LONGEST_NETBIOS: usize = 15;
-    /// Longest DNS name, in characters.
-    const LONGEST_DNS: usize = 253;
-
-    /// Names of a server: NetBIOS name of the computer, NetBIOS name of its domain (a server outside any domain repeats its
-    /// own), and its DNS name if it has one.
-    ///
-    /// # Errors
-    /// [`AuthError::InvalidInput`] if a NetBIOS name is empty or longer than 15 characters, or the DNS name is empty or
-    /// longer than 253.
-    pub fn new(
-        netbios_computer: &str,
-        netbios_domain: &str,
-        dns_computer: Option<&str>,
-    ) -> Result<Self, AuthError> {
-        for (what, name) in
-            [("NetBIOS computer name", netbios_computer), ("NetBIOS domain name", netbios_domain)]
-        {
-            if name.is_empty() || Self::LONGEST_NETBIOS < name.chars().count() {
-                return Err(AuthError::InvalidInput { what, remedy: "give 1 to 15 characters" });
-            }
-        }
-        if dns_computer.is_some_and(|name| name.is_empty() || Self::LONGEST_DNS < name.chars().count()) {
-            return Err(AuthError::InvalidInput {
-                what: "DNS computer name",
-                remedy: "give 1 to 253 characters",
-            });
-        }
-        Ok(Self {
-            netbios_computer: netbios_computer.to_owned(),
-            netbios_domain: netbios_domain.to_owned(),
-            dns_computer: dns_computer.map(str::to_owned),
-        })
-    }
-
-    /// Names made from a host name: the first label, in capitals and cut to 15 characters, as computer and domain, and the
-    /// host name itself as DNS name.
-    ///
-    /// # Errors
-    /// [`AuthError::InvalidInput`] as for [`new`](Self::new).
-    pub fn from_host(host: &str) -> Result<Self, AuthError> {
-        let netbios: String = host
-            .split('.')
-            .next()
-            .unwrap_or_default()
-            .to_uppercase()
-            .chars()
-            .take(Self::LONGEST_NETBIOS)
-            .collect();
-        Self::new(&netbios, &netbios, Some(host))
-    }
-}
-
-/// What every acceptor of a server shares. Cheap to clone.
+/// Hands out the acceptors of a server. Cheap to clone.
 #[derive(Clone)]
-pub struct Service {
-    pub(crate) names: Arc<ServerNames>,
-    pub(crate) accounts: Arc<dyn AccountStore>,
-    pub(crate) environment: Arc<dyn Environment>,
-    pub(crate) mic_required: bool,
-}
+pub struct Service(Server);
 
 impl Service {
     /// A server with these names, accounts, clock and random source.
@@ -88,14 +22,14 @@ impl Service {
         accounts: Arc<dyn AccountStore>,
         environment: Arc<dyn Environment>,
     ) -> Self {
-        Self { names: Arc::new(names), accounts, environment, mic_required: false }
+        Self(Server { names: Arc::new(names), accounts, environment, mic_required: false })
     }
 
     /// Refuses clients that do not protect the exchange with a MIC. Windows clients always do; impacket does not. A MIC that
     /// a client announces is checked in any case.
     #[must_use]
     pub fn require_mic(mut self) -> Self {
-        self.mic_required = true;
+        self.0.mic_required = true;
         self
     }
 
@@ -107,8 +41,8 @@ impl Service {
     /// [`AuthError::NoCommonMechanism`] for an `auth_type` that this server does not speak.
     pub fn acceptor(&self, auth_type: AuthType, level: Level) -> Result<Box<dyn Acceptor>, AuthError> {
         match auth_type {
-            AuthType::Ntlm => Ok(Box::new(RawNtlmAcceptor::new(self.clone(), level))),
-            AuthType::Spnego => Ok(Box::new(SpnegoAcceptor::new(self.clone(), level))),
+            AuthType::Ntlm => Ok(Box::new(RawNtlmAcceptor::new(self.0.clone(), level))),
+            AuthType::Spnego => Ok(Box::new(SpnegoAcceptor::new(self.0.clone(), level))),
             AuthType::Kerberos => Err(AuthError::NoCommonMechanism { ours: "NTLM and SPNEGO" }),
         }
     }
@@ -117,8 +51,8 @@ impl Service {
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service")
-            .field("names", &self.names)
-            .field("mic_required", &self.mic_required)
+            .field("names", &self.0.names)
+            .field("mic_required", &self.0.mic_required)
             .finish_non_exhaustive()
     }
 }

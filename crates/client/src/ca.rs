@@ -1,19 +1,21 @@
 //! One CA over the network: its administration object, and the calls on it (wire.md 5).
 
 use certadm_auth::Credentials;
-use certadm_rules::flags::{Control, DEFAULT_READ_BUFFER, Origin};
+use certadm_rules::flags::{Control, DEFAULT_READ_BUFFER, MIN_READ_BUFFER, Origin};
 use certadm_rules::{BackupType, Hresult, PlainList, TaggedList};
 use certadm_wire::csra::{Request, Response};
 use certadm_wire::dcom::{ComVersion, Ipid, OrpcThat, StdObjRef};
 use certadm_wire::ndr::{ByteOrder, Reader, Writer};
+use certadm_wire::rpc::FaultStatus;
 
 use crate::connection::{Connection, Interface};
-use crate::dial::{Exported, Login, object_of, orpc_stub, release};
+use crate::delivered::Delivered;
+use crate::dial::{Activated, Exported, Login};
 use crate::error::Error;
+use crate::orpc::{object_of, orpc_stub, release};
 use crate::outlet::Ready;
 use crate::ping::Pinger;
-use crate::read::Reading;
-use crate::taken::Taken;
+use crate::reading::{PAGE, READ, Reading};
 use crate::target::{Endpoint, Target};
 
 /// The administration object of a CA: one backup at a time, as [`certadm_session::Source`].
@@ -23,7 +25,7 @@ use crate::target::{Endpoint, Target};
 pub struct RemoteCa {
     pub(crate) connection: Connection,
     pub(crate) reading: Reading,
-    pub(crate) taken: Taken,
+    pub(crate) delivered: Delivered,
     /// A backup was prepared and not ended.
     pub(crate) in_backup: bool,
     interface: Interface,
@@ -50,7 +52,7 @@ impl RemoteCa {
     }
 
     /// Connects to the exporter of an object that was activated.
-    pub(crate) fn open(login: Login, activated: crate::dial::Activated) -> Result<Self, Error> {
+    pub(crate) fn open(login: Login, activated: Activated) -> Result<Self, Error> {
         let (rem_unknown, version) = (activated.exporter.rem_unknown, activated.exporter.version.common());
         let Exported { connection, interface, object } = login.exporter(activated)?;
         let over_network = matches!(login.target.endpoint, Endpoint::Tcp { .. });
@@ -64,7 +66,7 @@ impl RemoteCa {
         Ok(Self {
             connection,
             reading: Reading::new(DEFAULT_READ_BUFFER),
-            taken: Taken::default(),
+            delivered: Delivered::default(),
             in_backup: false,
             interface,
             object,
@@ -146,7 +148,7 @@ impl RemoteCa {
         };
         self.invoke_plain(&request, "BackupPrepare")?;
         self.in_backup = true;
-        self.taken = Taken::default();
+        self.delivered = Delivered::default();
         Ok(())
     }
 
@@ -219,6 +221,87 @@ impl RemoteCa {
         })
     }
 
+    /// Fills `buffer` but at the end of the file.
+    pub(crate) fn read_file(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let mut filled = self.reading.take_rest(buffer);
+        while filled < buffer.len() && self.reading.remaining != Some(0) {
+            let read = self.read_once(&mut buffer[filled..]);
+            match read {
+                Ok(0) => break,
+                Ok(len) => filled += len,
+                Err(error) => {
+                    // The CA has closed a database, or given the backup up (certbcli.md 6.5).
+                    self.reading.close();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(filled)
+    }
+
+    /// One read of the wire, into `buffer` and what is beyond it into the rest.
+    fn read_once(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            // Without an open file the CA has to answer for itself.
+            let remaining = self.reading.remaining.unwrap_or(PAGE.into());
+            let size = match self.reading.ahead.take() {
+                Some(size) => size,
+                None => {
+                    // What may still be on its way was asked for by a read that has failed since.
+                    self.connection.settle(READ).map_err(|error| self.lost(error))?;
+                    self.reading.next_size(remaining)
+                }
+            };
+            let request = Request::BackupReadFile { size };
+            // What is left behind this one, if it delivers what it asks for.
+            let after = remaining.saturating_sub(size.into());
+            let next_size = self.reading.next_size(after);
+            let next = if after > 0 && self.reading.is_proven && self.reading.remaining.is_some() {
+                Some(self.ready(&Request::BackupReadFile { size: next_size })?)
+            } else {
+                None
+            };
+            let ready = self.ready(&request)?;
+            let answer = self.connection.call_ahead(&ready, next, READ).map_err(|error| self.lost(error));
+            self.reading.ahead = self.connection.is_ahead().then_some(next_size);
+            let reading = &mut self.reading;
+            let len = answer.and_then(|stub| {
+                let accepted = decode(&request, &stub, READ, |response| match response {
+                    Response::Data { data, .. } => Some(reading.accept(data, buffer)),
+                    _ => None,
+                });
+                self.connection.recycle(stub);
+                accepted.and_then(|accepted| accepted)
+            });
+            match len {
+                Err(error) if self.may_be_too_large(&error, size) => {
+                    self.reading.size /= 2;
+                    tracing::debug!(
+                        size = self.reading.size,
+                        "the CA refuses so large a read; trying a smaller one"
+                    );
+                }
+                len => return len,
+            }
+        }
+    }
+
+    /// Whether an error may mean that the server has a lower limit for reads than we asked for. Such a refusal comes
+    /// before anything is read (wire.md 5.7), and only before a read of this size has ever succeeded.
+    fn may_be_too_large(&self, error: &Error, size: u32) -> bool {
+        let refused = match error {
+            Error::Fault { status, .. } => {
+                [FaultStatus::BAD_STUB_DATA, FaultStatus(0x1C01_0013), FaultStatus(0x1C00_0007)]
+                    .contains(status)
+            }
+            Error::Method { code, .. } => {
+                matches!(*code, Hresult::E_INVALIDARG | Hresult::E_OUTOFMEMORY)
+            }
+            _ => false,
+        };
+        refused && !self.reading.is_proven && self.reading.remaining.is_some() && MIN_READ_BUFFER < size
+    }
+
     /// In a backup a connection that is gone has taken the backup with it, whichever call notices (certbcli.md D30).
     pub(crate) fn lost(&self, error: Error) -> Error {
         match error {
@@ -254,7 +337,7 @@ impl Drop for RemoteCa {
 }
 
 /// Takes the answer to `request` apart. Any code but 0 is a failure (wire.md 5.8).
-pub(crate) fn decode<T>(
+fn decode<T>(
     request: &Request,
     stub: &[u8],
     call: &'static str,

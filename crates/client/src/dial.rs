@@ -7,14 +7,15 @@ use certadm_auth::{Credentials, Initiator, Level, initiator};
 use certadm_rules::Hresult;
 use certadm_wire::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse, Exporter};
 use certadm_wire::dcom::{
-    Clsid, ComVersion, DualStringArray, Iid, InterfaceReferences, Ipid, OrpcThat, OrpcThis,
-    RemUnknownRequest, RemUnknownResponse, ResolverRequest, ResolverResponse, ResolverStatus, StdObjRef,
+    Clsid, ComVersion, DualStringArray, Iid, OrpcThat, RemUnknownRequest, RemUnknownResponse,
+    ResolverRequest, ResolverResponse, ResolverStatus, StdObjRef,
 };
-use certadm_wire::ndr::{ByteOrder, Guid, Reader, Writer};
+use certadm_wire::ndr::{ByteOrder, Reader, Writer};
 use certadm_wire::rpc::FaultStatus;
 
 use crate::connection::{Connection, Interface};
 use crate::error::Error;
+use crate::orpc::{orpc_stub, random_guid, release, remote_unknown};
 use crate::outlet::Ready;
 use crate::stream::Stream;
 use crate::target::{Endpoint, Target};
@@ -199,16 +200,6 @@ pub(crate) fn resolver_call(
     }
 }
 
-/// The beginning of the stub of a call: ORPCTHIS with a causality id of its own (wire.md 4.1).
-///
-/// # Errors
-/// [`Error::Random`].
-pub(crate) fn orpc_stub(version: ComVersion) -> Result<Writer, Error> {
-    let mut writer = Writer::new();
-    OrpcThis { version, flags: 0, causality: random_guid()? }.write(&mut writer);
-    Ok(writer)
-}
-
 /// One RemoteCreateInstance: the object and its exporter, or the server's HRESULT.
 fn create_instance(
     resolver: &mut Connection,
@@ -281,38 +272,6 @@ fn query_older(
     Ok(older)
 }
 
-/// Gives an object's references back (wire.md 4.15).
-///
-/// # Errors
-/// Those of a connection.
-pub(crate) fn release(
-    connection: &mut Connection,
-    unknown: (Ipid, ComVersion),
-    object: &StdObjRef,
-) -> Result<(), Error> {
-    let references = InterfaceReferences { ipid: object.ipid, public: object.references, private: 0 };
-    let request = RemUnknownRequest::Release(vec![references]);
-    remote_unknown(connection, unknown, &request, "RemRelease").map(|_| ())
-}
-
-/// One call on an exporter's Remote Unknown, over a connection that has bound it.
-fn remote_unknown(
-    connection: &mut Connection,
-    (ipid, version): (Ipid, ComVersion),
-    request: &RemUnknownRequest,
-    call: &'static str,
-) -> Result<Vec<u8>, Error> {
-    let mut writer = orpc_stub(version)?;
-    request.write(&mut writer);
-    let ready = Ready {
-        interface: Interface::REM_UNKNOWN.syntax(),
-        opnum: request.opnum(),
-        object: object_of(ipid),
-        stub: writer.into_bytes(),
-    };
-    connection.call(&ready, call)
-}
-
 /// The port of the binding that names the host as it was named here, else of the first one with a port. An exporter
 /// names all its addresses, and their order says nothing (wire.md 4.4).
 fn exporter_port(bindings: &DualStringArray, host: &str, address: IpAddr) -> Option<u16> {
@@ -334,19 +293,6 @@ fn exporter_port(bindings: &DualStringArray, host: &str, address: IpAddr) -> Opt
         .collect();
     let first = |fits: &dyn Fn(&str) -> bool| with_ports.iter().find(|(named, _)| fits(named));
     first(&is_ours).or_else(|| first(&is_alike)).or_else(|| with_ports.first()).map(|&(_, port)| port)
-}
-
-/// # Errors
-/// [`Error::Random`].
-fn random_guid() -> Result<Guid, Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Error::Random)?;
-    Ok(Guid::from_le_bytes(bytes))
-}
-
-/// The object UUID of a call on an interface.
-pub(crate) const fn object_of(ipid: Ipid) -> Option<Guid> {
-    Some(ipid.0)
 }
 
 #[cfg(test)]

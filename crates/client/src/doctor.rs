@@ -13,7 +13,7 @@ use crate::ca::RemoteCa;
 use crate::connection::Interface;
 use crate::dial::{Activated, Login, resolver_call, server_alive};
 use crate::error::Error;
-use crate::refusal::{self, RoleNames};
+use crate::refusal::{Cause, RoleNames};
 use crate::target::{Endpoint, Target};
 
 /// A gate that a backup has to pass, in the order in which they are tried.
@@ -184,7 +184,7 @@ impl Walk<'_> {
     }
 
     /// The account or the CA's settings keep the gate shut.
-    fn denied(&mut self, gate: Gate, cause: refusal::Gate) {
+    fn denied(&mut self, gate: Gate, cause: Cause) {
         let finding = Finding::error(gate.kind(), Hresult::E_ACCESSDENIED, cause.finding());
         self.add(gate, Verdict::Shut, finding.remedy(cause.remedy()));
     }
@@ -310,18 +310,18 @@ impl Walk<'_> {
             }
             Some(roles) => {
                 is_shut = true;
-                self.denied(Gate::Role, refusal::Gate::Role { roles, origin });
+                self.denied(Gate::Role, Cause::Role { roles, origin });
             }
             None => self.unknown(Gate::Role, "the CA does not tell the account's roles"),
         }
         match evidence.flags {
             Some(flags) if flags.check_admin(origin).is_err() => {
                 is_shut = true;
-                self.denied(Gate::InterfaceFlags, refusal::Gate::AdminFlag { origin });
+                self.denied(Gate::InterfaceFlags, Cause::AdminFlag { origin });
             }
             Some(flags) if flags.check_backup(origin).is_err() => {
                 is_shut = true;
-                self.denied(Gate::InterfaceFlags, refusal::Gate::BackupFlag { origin, seen: true });
+                self.denied(Gate::InterfaceFlags, Cause::BackupFlag { origin, seen: true });
             }
             Some(flags) => {
                 self.open(Gate::InterfaceFlags, format!("InterfaceFlags {:#x} allow it", flags.to_bits()));

@@ -7,7 +7,7 @@ use certadm_rules::Hresult;
 use certadm_wire::rpc::{ClientError, FaultStatus, NakReason, PduError};
 
 use crate::name::NameError;
-use crate::refusal::Gate;
+use crate::refusal::Cause;
 
 /// An error of the client.
 #[derive(Debug, thiserror::Error)]
@@ -194,13 +194,13 @@ pub enum Error {
         /// Its HRESULT.
         code: Hresult,
     },
-    /// Access was denied, and the gate that is shut was found out.
-    #[error("{call} is denied: {}", .gate.finding())]
+    /// Access was denied, and the cause was found out.
+    #[error("{call} is denied: {}", .cause.finding())]
     Denied {
         /// The call.
         call: &'static str,
-        /// The gate.
-        gate: Gate,
+        /// Why.
+        cause: Cause,
     },
     /// The system gave no random bytes.
     #[error("the system's random source failed")]
@@ -291,7 +291,7 @@ impl Error {
             Self::Fault { status, .. } => return code_remedy(fault_code(*status)).to_owned(),
             Self::Activation { code } => return activation_remedy(*code).to_owned(),
             Self::Method { code, .. } => return code_remedy(*code).to_owned(),
-            Self::Denied { gate, .. } => return gate.remedy(),
+            Self::Denied { cause, .. } => return cause.remedy(),
             Self::Random | Self::Thread(_) => "look at the limits of this machine",
         };
         text.to_owned()

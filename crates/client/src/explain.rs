@@ -9,7 +9,7 @@ use certadm_wire::ndr::{ByteOrder, Reader};
 
 use crate::ca::RemoteCa;
 use crate::error::Error;
-use crate::refusal::{Evidence, Gate};
+use crate::refusal::{Cause, Evidence};
 
 /// The property that holds the CA's common name (wire.md 5.2).
 const PROPERTY_CA_NAME: i32 = 6;
@@ -65,14 +65,14 @@ impl RemoteCa {
         }
     }
 
-    /// Puts the gate that is shut in the place of a bare denial of access to `call`.
+    /// Puts the cause in the place of a bare denial of access to `call`.
     pub(crate) fn explain(&mut self, call: &'static str, error: Error) -> Error {
         let denied = error.hresult() == Hresult::E_ACCESSDENIED
             && matches!(error, Error::Method { .. } | Error::Fault { .. });
         if !denied {
             return error;
         }
-        Error::Denied { call, gate: Gate::find(self.evidence(), self.origin()) }
+        Error::Denied { call, cause: Cause::find(self.evidence(), self.origin()) }
     }
 
     /// A call of a method that is none of the backup methods.

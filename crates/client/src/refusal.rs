@@ -1,13 +1,13 @@
-//! Which gate is shut when access is denied, and the commands that open it (certbcli.md 12; wire.md 5.3, 5.4).
+//! Why a call was refused, and the commands that change it (certbcli.md 12; wire.md 5.3, 5.4).
 
 use std::fmt;
 
 use certadm_rules::flags::{InterfaceFlags, Origin, Roles};
 
-/// A gate that a backup has to pass at the CA.
+/// Why a backup was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Gate {
+pub enum Cause {
     /// The account may not take backups: it lacks the CA's operator role.
     Role {
         /// The roles it has.
@@ -42,8 +42,8 @@ pub(crate) struct Evidence {
     pub(crate) flags: Option<InterfaceFlags>,
 }
 
-impl Gate {
-    /// The gate that denies a backup to a caller of this origin, by what is known.
+impl Cause {
+    /// Why a backup is denied to a caller of this origin, by what is known.
     pub(crate) fn find(evidence: Evidence, origin: Origin) -> Self {
         let Evidence { may_read, roles, flags } = evidence;
         if flags.is_some_and(|flags| flags.check_admin(origin).is_err()) {
@@ -62,7 +62,7 @@ impl Gate {
         }
     }
 
-    /// What is shut, in half a sentence.
+    /// What the cause is, in half a sentence.
     #[must_use]
     pub fn finding(&self) -> String {
         match self {
@@ -88,7 +88,7 @@ impl Gate {
         }
     }
 
-    /// How it is opened.
+    /// What changes it.
     #[must_use]
     pub fn remedy(&self) -> String {
         match self {
@@ -170,32 +170,35 @@ impl fmt::Display for RoleNames {
 mod tests {
     use super::*;
 
-    fn gate(roles: Option<Roles>, flags: Option<u32>, may_read: Option<bool>) -> Gate {
+    fn cause(roles: Option<Roles>, flags: Option<u32>, may_read: Option<bool>) -> Cause {
         let evidence = Evidence { may_read, roles, flags: flags.map(InterfaceFlags::from_bits) };
-        Gate::find(evidence, Origin::Remote)
+        Cause::find(evidence, Origin::Remote)
     }
 
     #[test]
-    fn the_evidence_names_the_gate() {
+    fn the_evidence_names_the_cause() {
         let operator = Some(Roles::OPERATOR.with_implied());
         let origin = Origin::Remote;
-        assert_eq!(gate(operator, Some(0x641), Some(true)), Gate::BackupFlag { origin, seen: true });
-        assert_eq!(gate(operator, None, Some(true)), Gate::BackupFlag { origin, seen: false });
+        assert_eq!(cause(operator, Some(0x641), Some(true)), Cause::BackupFlag { origin, seen: true });
+        assert_eq!(cause(operator, None, Some(true)), Cause::BackupFlag { origin, seen: false });
         assert_eq!(
-            gate(Some(Roles::READ), Some(0x641), Some(true)),
-            Gate::Role { roles: Roles::READ, origin }
+            cause(Some(Roles::READ), Some(0x641), Some(true)),
+            Cause::Role { roles: Roles::READ, origin }
         );
-        assert_eq!(gate(operator, Some(0x651), None), Gate::AdminFlag { origin });
-        assert_eq!(gate(operator, Some(0x601), Some(true)), Gate::Unknown { origin });
-        assert_eq!(gate(None, None, Some(true)), Gate::Unknown { origin });
+        assert_eq!(cause(operator, Some(0x651), None), Cause::AdminFlag { origin });
+        assert_eq!(cause(operator, Some(0x601), Some(true)), Cause::Unknown { origin });
+        assert_eq!(cause(None, None, Some(true)), Cause::Unknown { origin });
         let local =
             Evidence { may_read: None, roles: operator, flags: Some(InterfaceFlags::from_bits(0x80)) };
-        assert_eq!(Gate::find(local, Origin::Local), Gate::BackupFlag { origin: Origin::Local, seen: true });
+        assert_eq!(
+            Cause::find(local, Origin::Local),
+            Cause::BackupFlag { origin: Origin::Local, seen: true }
+        );
     }
 
     #[test]
     fn the_remedy_is_a_command() {
-        let remedy = gate(Some(Roles::OPERATOR), Some(0x641), Some(true)).remedy();
+        let remedy = cause(Some(Roles::OPERATOR), Some(0x641), Some(true)).remedy();
         assert!(
             remedy.contains("certutil -setreg CA\\InterfaceFlags -IF_NOREMOTEICERTADMINBACKUP"),
             "{remedy}"

@@ -6,8 +6,8 @@ use certadm_session::{CallError, CallResult, Source};
 use certadm_wire::csra::Request;
 
 use crate::ca::RemoteCa;
+use crate::delivered::Verdict;
 use crate::error::Error;
-use crate::taken::Verdict;
 
 impl Source for RemoteCa {
     fn is_online(&mut self) -> CallResult<bool> {
@@ -33,7 +33,7 @@ impl Source for RemoteCa {
     fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64> {
         let length = self.backup_open(name).map_err(failed("BackupOpenFile"))?;
         self.reading.open(length, read_hint);
-        self.taken.opened(name);
+        self.delivered.opened(name);
         Ok(length)
     }
 
@@ -49,20 +49,20 @@ impl Source for RemoteCa {
         let (all, sent) = (self.reading.all_taken(), self.reading.all_sent());
         self.reading.close();
         self.invoke_plain(&Request::BackupCloseFile, "BackupCloseFile").map_err(failed("BackupClose"))?;
-        self.taken.closed(all, sent);
+        self.delivered.closed(all, sent);
         Ok(())
     }
 
     fn backup_logs(&mut self) -> CallResult<TaggedList> {
         const CALL: &str = "BackupGetBackupLogs";
         let logs = self.tagged_list(&Request::BackupGetBackupLogs, CALL).map_err(failed(CALL))?;
-        self.taken.logs_listed();
+        self.delivered.logs_listed();
         Ok(logs)
     }
 
     fn truncate_logs(&mut self) -> CallResult<()> {
         const CALL: &str = "BackupTruncateLogs";
-        if self.taken.refuses_truncation() {
+        if self.delivered.refuses_truncation() {
             return Err(CallError::new(CALL, Hresult::LOG_FILE_NOT_COPIED));
         }
         self.invoke_plain(&Request::BackupTruncateLogs, CALL).map_err(failed(CALL))
@@ -76,10 +76,10 @@ impl Source for RemoteCa {
     fn end(&mut self) -> CallResult<()> {
         const CALL: &str = "BackupEnd";
         // A file that is still open is closed by the end.
-        self.taken.closed(self.reading.all_taken(), self.reading.all_sent());
+        self.delivered.closed(self.reading.all_taken(), self.reading.all_sent());
         self.reading.close();
         let can_abandon = self.in_backup && !self.connection.is_broken();
-        if let (true, Verdict::NoMark(code)) = (can_abandon, self.taken.verdict()) {
+        if let (true, Verdict::NoMark(code)) = (can_abandon, self.delivered.verdict()) {
             self.abandon();
             self.in_backup = false;
             return if code.is_success() { Ok(()) } else { Err(CallError::new(CALL, code)) };

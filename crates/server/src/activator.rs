@@ -11,7 +11,7 @@ use certadm_wire::dcom::{Clsid, ComVersion, DcomError, Iid, ObjRef, StdObjRef};
 use certadm_wire::rpc::{AuthLevel, Call, FaultStatus};
 
 use crate::access::Caller;
-use crate::dispatch::{Answer, Circumstances, check_trailer, enter, reader};
+use crate::call::{Answer, Circumstances, check_trailer, enter, reader};
 use crate::object::AdminObject;
 use crate::objects::{Handed, Objects};
 use crate::resolver::{exporter_bindings, resolver_bindings};

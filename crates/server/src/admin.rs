@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use certadm_rules::flags::{Control, Origin, Roles};
-use certadm_rules::{BackupType, Hresult, names};
+use certadm_rules::{BackupType, Hresult};
 use certadm_session::{CallError, Source};
 use certadm_wire::csra::{Interface, Method, Request, RequestError, Response};
 use certadm_wire::dcom::{Iid, Ipid};
@@ -12,7 +12,7 @@ use certadm_wire::rpc::{Call, FaultStatus};
 
 use crate::access::{self, Caller, Refusal, Rules};
 use crate::audit;
-use crate::dispatch::{Answer, Circumstances, check_trailer, enter, reader};
+use crate::call::{Answer, Circumstances, check_trailer, enter, reader};
 use crate::object::{AdminObject, Session, State};
 use crate::properties;
 use crate::read;
@@ -226,12 +226,4 @@ fn refuse(method: Method, request: Option<&Request>, refusal: Refusal) -> Result
         Some(request) => Ok(Answer::orpc(|writer| Response::failure(request, code).write(writer))),
         None => Ok(properties::failure(method, code)),
     }
-}
-
-/// Whether `authority` names the CA whose common name is `common_name` (wire.md 5.1).
-pub(crate) fn names_ca(authority: Option<&str>, common_name: &str) -> bool {
-    let Some(authority) = authority.filter(|authority| !authority.is_empty()) else { return true };
-    [common_name.to_owned(), names::sanitize(common_name), names::short_sanitized(common_name)]
-        .iter()
-        .any(|name| names::same_ignoring_case(name, authority))
 }

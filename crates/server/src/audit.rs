@@ -7,7 +7,7 @@ use certadm_session::CallError;
 use certadm_wire::csra::Method;
 
 use crate::access::{Caller, Refusal};
-use crate::service::Shared;
+use crate::shared::Shared;
 
 /// Audit filter: service start and stop, ServerControl (wire.md 5.9).
 const SERVICE: u32 = 0x1;

@@ -20,11 +20,13 @@ use certadm_wire::rpc::{
 };
 
 use crate::access::{Caller, Identity};
-use crate::dispatch::{self, Answer};
+use crate::call::{Answer, Circumstances};
+use crate::dispatch;
 use crate::incoming::{Incoming, IncomingError};
 use crate::limits::{RESOLVER_STUB, WRITE_BATCH};
+use crate::listeners::Port;
 use crate::object::ConnectionId;
-use crate::service::{Port, Shared};
+use crate::shared::Shared;
 use crate::transport::Stream;
 
 /// The longest token of a sealed PDU (wire.md 2.8): room for Kerberos, too.
@@ -311,7 +313,7 @@ impl Connection {
     }
 
     fn call(&mut self, call: &Call<'_>) -> Result<Then, IncomingError> {
-        let circumstances = dispatch::Circumstances {
+        let circumstances = Circumstances {
             shared: &self.shared,
             connection: self.id,
             caller: self.caller(call.security),

@@ -7,8 +7,15 @@ use std::path::PathBuf;
 use crate::access::Identity;
 use crate::error::StartError;
 use crate::local_socket::LocalSocket;
-use crate::service::Port;
 use crate::transport::Stream;
+
+/// Which listener a connection came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    Resolver,
+    Exporter,
+    Socket,
+}
 
 /// Where the service listens, with the ports that the system picked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use certadm_wire::ndr::Reader;
 use certadm_wire::rpc::{Call, FaultStatus};
 
 use crate::access::Caller;
-use crate::dispatch::{Answer, Circumstances, check_trailer};
-use crate::service::Shared;
+use crate::call::{Answer, Circumstances, check_trailer};
+use crate::shared::Shared;
 
 /// Our version where a Windows CA has its own (wire.md 5.2): major and minor, 16 bits each.
 const VERSION: i32 = 0x0000_0001;

@@ -7,7 +7,7 @@ use certadm_wire::ndr::Writer;
 use certadm_wire::rpc::{AuthLevel, Call, FaultStatus};
 use std::time::Instant;
 
-use crate::dispatch::{Answer, Circumstances, check_trailer, proven, reader};
+use crate::call::{Answer, Circumstances, check_trailer, proven, reader};
 use crate::objects::Ping;
 
 pub(crate) fn answer(circumstances: &Circumstances<'_>, call: &Call<'_>) -> Result<Answer, Answer> {

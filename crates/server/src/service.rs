@@ -1,39 +1,30 @@
 //! The service as a whole: started on a store, run until it is told to stop.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use certadm_auth::{AuthError, Environment, FileTime, ServerNames, Service};
-use certadm_ca::{Config, RolesConfig, ServiceConfig};
-use certadm_rules::Hresult;
-use certadm_rules::flags::{InterfaceFlags, Roles};
 use certadm_rules::unc::UncRoot;
-use certadm_session::LocalSource;
 use certadm_store::Store;
-use certadm_wire::dcom::{DualStringArray, SecurityBinding, StringBinding};
-use certadm_wire::rpc::AuthType;
 
 use crate::access::Identity;
-use crate::admin::names_ca;
 use crate::audit;
 use crate::backoff::Backoff;
 use crate::connection::{Accepted, Connection};
 use crate::connections::Connections;
 use crate::error::StartError;
-use crate::limits::{Limits, STACK};
-use crate::listeners::{Addresses, Listeners, SocketWish};
+use crate::limits::STACK;
+use crate::listeners::{Addresses, Listeners, Port};
 use crate::object::ConnectionId;
 use crate::objects::Objects;
-use crate::roles::local_roles;
+use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::transport::Stream;
 use crate::users::{Accounts, UserFile};
-use crate::wake::{self, Wake, Woken};
+use crate::wake::{self, Woken};
 
-/// Where the socket is when nobody says otherwise (docs/remote.md, "client.toml").
-const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
 /// How long the service waits for callers before it looks after other things.
 const TICK: Duration = Duration::from_millis(200);
 /// How often the tables are looked through for what nobody drives any more.
@@ -42,152 +33,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 const LEAVING: Duration = Duration::from_secs(10);
 /// How long the last references to the service's tables may take to go.
 const LETTING_GO: Duration = Duration::from_secs(1);
-
-/// How the service is run.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The CA's common name: the authority of its methods.
-    pub name: String,
-    /// The name of this host: in lists, bindings and challenges.
-    pub host: String,
-    /// Address and port of the resolver.
-    pub resolver: SocketAddr,
-    /// Port of the exporter, 0 for any.
-    pub exporter_port: u16,
-    /// The Unix socket of local callers.
-    pub socket: SocketWish,
-    /// Who may use which interface (wire.md 5.4).
-    pub interface_flags: InterfaceFlags,
-    /// What audit records are written of (wire.md 5.9).
-    pub audit_filter: u32,
-    /// The roles of local callers.
-    pub roles: RolesConfig,
-    /// What the service lets its callers do at all.
-    pub allowed: ServiceConfig,
-    /// What callers may use up.
-    pub limits: Limits,
-}
-
-impl Settings {
-    /// What `ca.toml` says, on the host of this name; the socket in its default place where the file names none and that
-    /// can be written.
-    #[must_use]
-    pub fn from_config(config: &Config, host: String) -> Self {
-        Self {
-            name: config.name.as_str().to_owned(),
-            host,
-            resolver: config.listeners.listen,
-            exporter_port: config.listeners.exporter_port,
-            socket: match &config.listeners.socket {
-                Some(path) => SocketWish::Path(path.clone()),
-                None if cfg!(unix) => SocketWish::IfPossible(DEFAULT_SOCKET.into()),
-                None => SocketWish::None,
-            },
-            interface_flags: InterfaceFlags::from_bits(config.interface_flags),
-            audit_filter: config.audit_filter,
-            roles: config.roles.clone(),
-            allowed: config.service,
-            limits: Limits::default(),
-        }
-    }
-}
-
-/// Which listener a connection came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Port {
-    Resolver,
-    Exporter,
-    Socket,
-}
-
-/// What all threads share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) addresses: Addresses,
-    pub(crate) store: Arc<Store>,
-    names: UncRoot,
-    pub(crate) accounts: Arc<Accounts>,
-    pub(crate) logons: Service,
-    pub(crate) objects: Objects,
-    pub(crate) connections: Connections,
-    pub(crate) backoff: Backoff,
-    own_uid: u32,
-    /// No new objects and backups.
-    stopping: AtomicBool,
-    /// Connections end.
-    closing: AtomicBool,
-    wake: Wake,
-}
-
-impl Shared {
-    /// A server object of the CA.
-    pub(crate) fn source(&self) -> LocalSource {
-        LocalSource::new(Arc::clone(&self.store), self.names.clone())
-    }
-
-    /// Whether `authority` names this CA (wire.md 5.1).
-    ///
-    /// # Errors
-    /// `E_INVALIDARG`.
-    pub(crate) fn check_authority(&self, authority: Option<&str>) -> Result<(), Hresult> {
-        if names_ca(authority, &self.settings.name) { Ok(()) } else { Err(Hresult::E_INVALIDARG) }
-    }
-
-    /// The roles of a caller of the Unix socket.
-    pub(crate) fn local_roles(&self, identity: &Identity) -> Roles {
-        match identity {
-            Identity::Local { uid, gid } => local_roles(&self.settings.roles, *uid, *gid, self.own_uid),
-            Identity::Account(_) => Roles::NONE,
-        }
-    }
-
-    /// Our names and addresses as this caller may know them: host name, the address we listen on, the address he
-    /// reached (wire.md 4.4). With a port for the exporter, without for the resolver.
-    pub(crate) fn bindings(&self, reached: Option<IpAddr>, port: Option<u16>) -> DualStringArray {
-        let host = &self.settings.host;
-        let mut names = vec![host.clone()];
-        let listening = Some(self.addresses.resolver.ip()).filter(|ip| !ip.is_unspecified());
-        let addresses = reached.into_iter().chain(listening);
-        let is_loopback = reached.or(listening).is_none_or(|ip| ip.is_loopback());
-        names.extend(is_loopback.then(|| "localhost".to_owned()));
-        names.extend(addresses.map(|address| address.to_string()));
-        names.extend(host.split_once('.').map(|(label, _)| label.to_owned()));
-        let mut strings: Vec<StringBinding> = Vec::new();
-        for name in names {
-            let binding = match port {
-                Some(port) => StringBinding::exporter(&name, port),
-                None => StringBinding::resolver(&name),
-            };
-            if !strings.contains(&binding) {
-                strings.push(binding);
-            }
-        }
-        let security = [AuthType::SPNEGO, AuthType::NTLM].map(SecurityBinding::of).to_vec();
-        // Host names are checked at the start and short, so the array is always good.
-        DualStringArray::new(strings, security).unwrap_or_default()
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::SeqCst)
-    }
-
-    /// Takes no new work and aborts the running backup; callers are still answered.
-    pub(crate) fn begin_stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.objects.abort_all();
-    }
-
-    /// Lets [`Server::run`] return.
-    pub(crate) fn stop(&self) {
-        self.begin_stop();
-        self.wake.wake();
-    }
-}
 
 /// Tells a running service to stop.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use certadm_wire::rpc::{Call, FaultStatus};
 
 use crate::access::Caller;
 use crate::activator::standard;
-use crate::dispatch::{Answer, Circumstances, check_trailer, enter, reader};
+use crate::call::{Answer, Circumstances, check_trailer, enter, reader};
 use crate::objects::{ACTIVATION_REFERENCES, Handed};
 use crate::resolver::resolver_bindings;
 

@@ -8,18 +8,20 @@ use std::fmt;
 
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::accounts::{AccountName, NtHash};
-use crate::context::{Acceptor, Established, Level, PeerIdentity, Step};
+use crate::context::{Acceptor, Established, PeerIdentity, Step};
 use crate::error::AuthError;
+use crate::names::AccountName;
 use crate::ntlm::av_pairs::{AvPairs, AvPairsBuilder, id};
 use crate::ntlm::crypto::{
     Capitals, Key, Sender, exchange_key, message_integrity_code, nt_proof, response_key, session_base_key,
-    utf16_bytes,
 };
 use crate::ntlm::messages::{Authenticate, Challenge, Flags, Negotiate, NtlmV2Response};
 use crate::ntlm::session::{NtlmSeal, NtlmUnseal};
+use crate::protection::Level;
 use crate::sealing::{Sealer, Unsealer};
-use crate::service::Service;
+use crate::secret::NtHash;
+use crate::server::Server;
+use crate::text::utf16_bytes;
 
 /// Raw NTLM in three legs (auth type 10, and raw NTLM under auth type 9).
 pub(crate) struct RawNtlmAcceptor {
@@ -33,8 +35,8 @@ enum State {
 }
 
 impl RawNtlmAcceptor {
-    pub(crate) fn new(service: Service, level: Level) -> Self {
-        Self { state: State::Fresh(NtlmServer::new(service, level)) }
+    pub(crate) fn new(server: Server, level: Level) -> Self {
+        Self { state: State::Fresh(NtlmServer::new(server, level)) }
     }
 }
 
@@ -62,13 +64,13 @@ impl fmt::Debug for RawNtlmAcceptor {
 
 /// A server that waits for NEGOTIATE.
 pub(crate) struct NtlmServer {
-    service: Service,
+    server: Server,
     level: Level,
 }
 
 impl NtlmServer {
-    pub(crate) fn new(service: Service, level: Level) -> Self {
-        Self { service, level }
+    pub(crate) fn new(server: Server, level: Level) -> Self {
+        Self { server, level }
     }
 
     /// Takes NEGOTIATE, gives CHALLENGE.
@@ -78,9 +80,9 @@ impl NtlmServer {
         offered.require(seal)?;
 
         let mut server_challenge = [0; 8];
-        self.service.environment.fill_random(&mut server_challenge)?;
+        self.server.environment.fill_random(&mut server_challenge)?;
         let target_info = self.target_info();
-        let names = &self.service.names;
+        let names = &self.server.names;
         let target_name = if offered.contains(Flags::REQUEST_TARGET) {
             utf16_bytes(&names.netbios_computer)
         } else {
@@ -95,7 +97,7 @@ impl NtlmServer {
         .encode();
 
         let server = ChallengedServer {
-            service: self.service,
+            server: self.server,
             level: self.level,
             server_challenge,
             target_info,
@@ -108,7 +110,7 @@ impl NtlmServer {
     /// Names, then the time, which makes clients add a MIC. No flags attribute: Windows DCE/RPC clients are reported to
     /// compute a MIC that never matches when an empty one is sent.
     fn target_info(&self) -> Vec<u8> {
-        let names = &self.service.names;
+        let names = &self.server.names;
         let mut pairs = AvPairsBuilder::new()
             .text(id::NETBIOS_DOMAIN, &names.netbios_domain)
             .text(id::NETBIOS_COMPUTER, &names.netbios_computer);
@@ -120,7 +122,7 @@ impl NtlmServer {
                 pairs = pairs.text(id::DNS_DOMAIN, dns_domain);
             }
         }
-        pairs.bytes(id::TIMESTAMP, &self.service.environment.now().0.to_le_bytes()).finish()
+        pairs.bytes(id::TIMESTAMP, &self.server.environment.now().0.to_le_bytes()).finish()
     }
 }
 
@@ -139,7 +141,7 @@ fn chosen_flags(offered: Flags) -> Flags {
 
 /// A server that waits for AUTHENTICATE.
 pub(crate) struct ChallengedServer {
-    service: Service,
+    server: Server,
     level: Level,
     server_challenge: [u8; 8],
     target_info: Vec<u8>,
@@ -180,7 +182,7 @@ impl ChallengedServer {
             Some(_) => {
                 return Err(AuthError::Tampered { what: "message integrity code" });
             }
-            None if self.service.mic_required => {
+            None if self.server.mic_required => {
                 return Err(AuthError::Tampered { what: "message integrity code missing" });
             }
             None => {}
@@ -199,7 +201,7 @@ impl ChallengedServer {
 
     /// Whether the account exists and its secret made the proof; and the response key, meaningful only then.
     fn check_proof(&self, message: &Authenticate<'_>, response: &NtlmV2Response<'_>) -> (Choice, Key) {
-        let stored = self.service.accounts.nt_hash(&message.domain, &message.user);
+        let stored = self.server.accounts.nt_hash(&message.domain, &message.user);
         let exists = Choice::from(u8::from(stored.is_some()));
         let hash = stored.unwrap_or_else(|| NtHash::from_bytes([0; 16]));
         let has_password = !Choice::from(u8::from(hash.is_of_empty_password()));

@@ -1,7 +1,7 @@
 //! The attribute list of CHALLENGE and of the NTLMv2 response (MS-NLMP 2.2.2.1; wire.md 2.12).
 
 use crate::error::AuthError;
-use crate::ntlm::crypto::utf16_bytes;
+use crate::text::utf16_bytes;
 
 /// Attribute ids in use here (MS-NLMP 2.2.2.1).
 pub(crate) mod id {

@@ -1,13 +1,13 @@
 //! The computations of NTLMv2 (MS-NLMP 3.3.2, 3.4.5; wire.md 2.12), each with its published vector.
 
 use hmac::{Hmac, KeyInit, Mac};
-use md4::Md4;
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::accounts::NtHash;
 use crate::ntlm::rc4_md5::Rc4;
+use crate::secret::NtHash;
+use crate::text::{simple_upper, utf16_bytes, utf16_of};
 
 /// Sixteen secret bytes: every key of NTLM has this size. Wiped when dropped, never printed.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -24,12 +24,6 @@ impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Key(..)")
     }
-}
-
-/// `MD4(UTF-16LE(password))`, the stored secret of an account (MS-NLMP 3.3.1, NTOWFv1).
-pub(crate) fn nt_hash(password: &str) -> Zeroizing<[u8; 16]> {
-    let units = Zeroizing::new(utf16_bytes(password));
-    Zeroizing::new(Md4::digest(&*units).into())
 }
 
 /// How the user name is put in capitals before it is hashed. MS-NLMP says "uppercase" and no more.
@@ -101,25 +95,6 @@ impl DirectionKeys {
         };
         Self { sign: md5(&[&exported.0, sign]), seal: md5(&[&exported.0, seal]) }
     }
-}
-
-/// UTF-16LE bytes of a string.
-pub(crate) fn utf16_bytes(text: &str) -> Vec<u8> {
-    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
-}
-
-/// The capital of one character if it is one 16-bit unit, the character itself otherwise.
-pub(crate) fn simple_upper(character: char) -> char {
-    let mut upper = character.to_uppercase();
-    match (upper.next(), upper.next()) {
-        (Some(capital), None) if character.len_utf16() == 1 && capital.len_utf16() == 1 => capital,
-        _ => character,
-    }
-}
-
-fn utf16_of(character: char) -> Vec<u8> {
-    let mut units = [0; 2];
-    character.encode_utf16(&mut units).iter().flat_map(|unit| unit.to_le_bytes()).collect()
 }
 
 fn hmac_md5(key: &[u8; 16], parts: &[&[u8]]) -> Key {

@@ -7,12 +7,11 @@
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use crate::context::Level;
 use crate::error::SealError;
 use crate::ntlm::crypto::{DirectionKeys, Key, Sender};
 use crate::ntlm::mac::SignKey;
 use crate::ntlm::rc4_md5::Rc4;
-use crate::sealing::Segments;
+use crate::protection::{Level, Segments};
 
 /// Bytes of a message signature (MS-NLMP 2.2.2.9.1).
 pub(crate) const TOKEN_SIZE: usize = 16;

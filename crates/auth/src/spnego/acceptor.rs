@@ -5,11 +5,12 @@
 
 use std::fmt;
 
-use crate::context::{Acceptor, Level, Step};
+use crate::context::{Acceptor, Step};
 use crate::error::AuthError;
 use crate::ntlm::acceptor::{ChallengedServer, NtlmServer, RawNtlmAcceptor};
 use crate::ntlm::messages::is_ntlm;
-use crate::service::Service;
+use crate::protection::Level;
+use crate::server::Server;
 use crate::spnego::token::{NegState, NegTokenInit, NegTokenResp, oid};
 
 /// Four legs, or six when NTLM is not the client's first choice; three for raw NTLM.
@@ -18,7 +19,7 @@ pub(crate) struct SpnegoAcceptor {
 }
 
 enum State {
-    Fresh(Service, Level),
+    Fresh(Server, Level),
     /// The client spoke raw NTLM.
     Raw(RawNtlmAcceptor),
     /// NTLM is chosen; its first token is still to come.
@@ -37,20 +38,20 @@ struct Negotiation {
 }
 
 impl SpnegoAcceptor {
-    pub(crate) fn new(service: Service, level: Level) -> Self {
-        Self { state: State::Fresh(service, level) }
+    pub(crate) fn new(server: Server, level: Level) -> Self {
+        Self { state: State::Fresh(server, level) }
     }
 }
 
 impl Acceptor for SpnegoAcceptor {
     fn step(&mut self, token_in: &[u8]) -> Result<Step, AuthError> {
         let (state, step) = match std::mem::replace(&mut self.state, State::Finished) {
-            State::Fresh(service, level) if is_ntlm(token_in) => {
-                let mut raw = RawNtlmAcceptor::new(service, level);
+            State::Fresh(server, level) if is_ntlm(token_in) => {
+                let mut raw = RawNtlmAcceptor::new(server, level);
                 let step = raw.step(token_in)?;
                 (State::Raw(raw), step)
             }
-            State::Fresh(service, level) => begin(NtlmServer::new(service, level), token_in)?,
+            State::Fresh(server, level) => begin(NtlmServer::new(server, level), token_in)?,
             State::Raw(mut raw) => {
                 let step = raw.step(token_in)?;
                 (State::Raw(raw), step)

@@ -12,6 +12,7 @@ pub mod activation;
 mod bindings;
 mod error;
 mod ids;
+mod levels;
 mod objref;
 mod orpc;
 mod rem_unknown;
@@ -20,8 +21,9 @@ mod resolver;
 pub use bindings::{DualStringArray, SecurityBinding, StringBinding, TOWER_TCP};
 pub use error::{BindingsError, DcomError, ObjRefError};
 pub use ids::{Clsid, Iid, Ipid, Oid, Oxid, SetId};
+pub use levels::{call_level, level_rule};
 pub use objref::{CustomObjRef, ObjRef, StdObjRef};
-pub use orpc::{ComVersion, OrpcThat, OrpcThis, call_level, level_rule};
+pub use orpc::{ComVersion, OrpcThat, OrpcThis};
 pub use rem_unknown::{
     InterfaceReferences, QueryResult, RemUnknownInterface, RemUnknownRequest, RemUnknownResponse, query_code,
 };

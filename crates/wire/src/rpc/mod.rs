@@ -14,6 +14,7 @@
 mod bind;
 mod client;
 mod endpoint_mapper;
+mod error;
 mod fault;
 mod fragment;
 mod header;
@@ -28,10 +29,11 @@ pub use bind::{
 };
 pub use client::{ClientConnection, ClientError, ClientEvent, ClientLimits, Outgoing};
 pub use endpoint_mapper::{Floor, LookupHandle, MapperRequest, MapperResponse, TcpTower, Tower};
+pub use error::{EncodeError, PduError};
 pub use fault::{FaultBody, FaultStatus};
 pub use fragment::{Assembly, AssemblyError, Fragment, FragmentError, FragmentPlan, MAX_REQUEST_STUB};
 pub use header::{Flags, Header, MAX_FRAGMENT, MIN_FRAGMENT, PduKind};
-pub use pdu::{Body, EncodeError, Pdu, PduError, RequestBody, ResponseBody};
+pub use pdu::{Body, Pdu, RequestBody, ResponseBody};
 pub use server::{
     AuthLeg, Call, LegResult, LevelRule, SecurityContext, SecurityState, ServerConnection, ServerEvent,
     ServerLimits,

@@ -1,4 +1,4 @@
-//! Which files the caller has really taken: the CA counts what it sent, and reads run ahead of the caller.
+//! Which files were delivered to the caller: the CA counts what it sent, and reads run ahead of the caller.
 //!
 //! A file that the caller closes early is not backed up (certbcli.md 6.6, 7.1). Where the CA has sent all of it all the
 //! same, because the last read was larger than what the caller wanted of it, only this side can know.
@@ -10,7 +10,7 @@ use certadm_rules::names::{folded, last_component, names_a_log};
 
 /// The files of one backup that were closed, as the caller saw them.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct Delivered {
     open: Option<String>,
     whole: HashSet<String>,
     /// The CA takes these for backed up; the caller does not have all of them.
@@ -18,7 +18,7 @@ pub(crate) struct Taken {
     logs_listed: bool,
 }
 
-/// What becomes of a backup at its end when the CA thinks better of it than it deserves.
+/// How a backup ends whose CA may have sent more than the caller took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// As the CA says.
@@ -27,7 +27,7 @@ pub(crate) enum Verdict {
     NoMark(Hresult),
 }
 
-impl Taken {
+impl Delivered {
     /// A file was opened.
     pub(crate) fn opened(&mut self, name: &str) {
         self.open = Some(folded(name));
@@ -73,14 +73,14 @@ mod tests {
     const DATABASE: &str = r"\\h\root$\ca\database\CA.db";
     const LOG: &str = r"\\h\root$\ca\log\edb00001.log";
 
-    fn after(files: &[(&str, bool, bool)]) -> Taken {
-        let mut taken = Taken::default();
+    fn after(files: &[(&str, bool, bool)]) -> Delivered {
+        let mut delivered = Delivered::default();
         for (name, all, sent) in files {
-            taken.opened(name);
-            taken.closed(*all, *sent);
+            delivered.opened(name);
+            delivered.closed(*all, *sent);
         }
-        taken.logs_listed();
-        taken
+        delivered.logs_listed();
+        delivered
     }
 
     #[test]
@@ -111,12 +111,12 @@ mod tests {
 
     #[test]
     fn other_phases_are_the_cas_to_judge() {
-        let mut taken = Taken::default();
-        taken.opened(DATABASE);
-        taken.closed(false, true);
-        assert!(!taken.refuses_truncation());
-        taken.logs_listed();
-        taken.opened(LOG);
-        assert!(!taken.refuses_truncation());
+        let mut delivered = Delivered::default();
+        delivered.opened(DATABASE);
+        delivered.closed(false, true);
+        assert!(!delivered.refuses_truncation());
+        delivered.logs_listed();
+        delivered.opened(LOG);
+        assert!(!delivered.refuses_truncation());
     }
 }

@@ -1,0 +1,61 @@
+//! How the service is run.
+
+use std::net::SocketAddr;
+
+use certadm_ca::{Config, RolesConfig, ServiceConfig};
+use certadm_rules::flags::InterfaceFlags;
+
+use crate::limits::Limits;
+use crate::listeners::SocketWish;
+
+/// Where the socket is when nobody says otherwise (docs/remote.md, "client.toml").
+const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
+
+/// How the service is run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The CA's common name: the authority of its methods.
+    pub name: String,
+    /// The name of this host: in lists, bindings and challenges.
+    pub host: String,
+    /// Address and port of the resolver.
+    pub resolver: SocketAddr,
+    /// Port of the exporter, 0 for any.
+    pub exporter_port: u16,
+    /// The Unix socket of local callers.
+    pub socket: SocketWish,
+    /// Who may use which interface (wire.md 5.4).
+    pub interface_flags: InterfaceFlags,
+    /// What audit records are written of (wire.md 5.9).
+    pub audit_filter: u32,
+    /// The roles of local callers.
+    pub roles: RolesConfig,
+    /// What the service lets its callers do at all.
+    pub allowed: ServiceConfig,
+    /// What callers may use up.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// What `ca.toml` says, on the host of this name; the socket in its default place where the file names none and that
+    /// can be written.
+    #[must_use]
+    pub fn from_config(config: &Config, host: String) -> Self {
+        Self {
+            name: config.name.as_str().to_owned(),
+            host,
+            resolver: config.listeners.listen,
+            exporter_port: config.listeners.exporter_port,
+            socket: match &config.listeners.socket {
+                Some(path) => SocketWish::Path(path.clone()),
+                None if cfg!(unix) => SocketWish::IfPossible(DEFAULT_SOCKET.into()),
+                None => SocketWish::None,
+            },
+            interface_flags: InterfaceFlags::from_bits(config.interface_flags),
+            audit_filter: config.audit_filter,
+            roles: config.roles.clone(),
+            allowed: config.service,
+            limits: Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What all threads of the service share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use certadm_auth::Service;
+use certadm_rules::Hresult;
+use certadm_rules::flags::Roles;
+use certadm_rules::unc::UncRoot;
+use certadm_session::LocalSource;
+use certadm_store::Store;
+use certadm_wire::dcom::{DualStringArray, SecurityBinding, StringBinding};
+use certadm_wire::rpc::AuthType;
+
+use crate::access::{Identity, names_ca};
+use crate::backoff::Backoff;
+use crate::connections::Connections;
+use crate::listeners::Addresses;
+use crate::objects::Objects;
+use crate::roles::local_roles;
+use crate::settings::Settings;
+use crate::users::Accounts;
+use crate::wake::Wake;
+
+/// What all threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) addresses: Addresses,
+    pub(crate) store: Arc<Store>,
+    pub(crate) names: UncRoot,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) logons: Service,
+    pub(crate) objects: Objects,
+    pub(crate) connections: Connections,
+    pub(crate) backoff: Backoff,
+    pub(crate) own_uid: u32,
+    /// No new objects and backups.
+    pub(crate) stopping: AtomicBool,
+    /// Connections end.
+    pub(crate) closing: AtomicBool,
+    pub(crate) wake: Wake,
+}
+
+impl Shared {
+    /// A server object of the CA.
+    pub(crate) fn source(&self) -> LocalSource {
+        LocalSource::new(Arc::clone(&self.store), self.names.clone())
+    }
+
+    /// Whether `authority` names this CA (wire.md 5.1).
+    ///
+    /// # Errors
+    /// `E_INVALIDARG`.
+    pub(crate) fn check_authority(&self, authority: Option<&str>) -> Result<(), Hresult> {
+        if names_ca(authority, &self.settings.name) { Ok(()) } else { Err(Hresult::E_INVALIDARG) }
+    }
+
+    /// The roles of a caller of the Unix socket.
+    pub(crate) fn local_roles(&self, identity: &Identity) -> Roles {
+        match identity {
+            Identity::Local { uid, gid } => local_roles(&self.settings.roles, *uid, *gid, self.own_uid),
+            Identity::Account(_) => Roles::NONE,
+        }
+    }
+
+    /// Our names and addresses as this caller may know them: host name, the address we listen on, the address he
+    /// reached (wire.md 4.4). With a port for the exporter, without for the resolver.
+    pub(crate) fn bindings(&self, reached: Option<IpAddr>, port: Option<u16>) -> DualStringArray {
+        let host = &self.settings.host;
+        let mut names = vec![host.clone()];
+        let listening = Some(self.addresses.resolver.ip()).filter(|ip| !ip.is_unspecified());
+        let addresses = reached.into_iter().chain(listening);
+        let is_loopback = reached.or(listening).is_none_or(|ip| ip.is_loopback());
+        names.extend(is_loopback.then(|| "localhost".to_owned()));
+        names.extend(addresses.map(|address| address.to_string()));
+        names.extend(host.split_once('.').map(|(label, _)| label.to_owned()));
+        let mut strings: Vec<StringBinding> = Vec::new();
+        for name in names {
+            let binding = match port {
+                Some(port) => StringBinding::exporter(&name, port),
+                None => StringBinding::resolver(&name),
+            };
+            if !strings.contains(&binding) {
+                strings.push(binding);
+            }
+        }
+        let security = [AuthType::SPNEGO, AuthType::NTLM].map(SecurityBinding::of).to_vec();
+        // Host names are checked at the start and short, so the array is always good.
+        DualStringArray::new(strings, security).unwrap_or_default()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Takes no new work and aborts the running backup; callers are still answered.
+    pub(crate) fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.objects.abort_all();
+    }
+
+    /// Lets [`Server::run`] return.
+    pub(crate) fn stop(&self) {
+        self.begin_stop();
+        self.wake.wake();
+    }
+}
