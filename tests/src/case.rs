@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use certadm_rules::{BackupKind, BackupType, Hresult};
+use certadm_rules::{BackupKind, BackupType, Diagnosis, Hresult};
 use certadm_store::{Adopted, Folder, Options, Store, Writer};
 use tempfile::TempDir;
 

@@ -1,9 +1,10 @@
-//! What can go wrong, whose fault it is and what to do next: as the store, the text says what failed and
-//! [`Error::remedy`] what to do.
+//! What can go wrong, whose fault it is and what to do next: the text says what failed, [`Diagnosis`] the rest.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use certadm_rules::Hresult;
+use certadm_rules::diagnosis::Class;
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_store::FileTime;
 
 use crate::policy::Denial;
@@ -289,17 +290,63 @@ pub enum Error {
     File(certadm_files::Error),
 }
 
-impl Error {
-    /// What whoever sees this error should do next.
-    pub fn remedy(&self) -> &'static str {
+impl Diagnosis for Error {
+    /// A code of certbcli.md section 14 where one fits, otherwise the one that winerror.h has for certificates.
+    fn hresult(&self) -> Hresult {
         match self {
+            Self::NotACa { .. } => Hresult::ERROR_SERVICE_DOES_NOT_EXIST,
+            Self::WouldOverwrite { .. } | Self::AlreadyCertified { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::Io { source, .. } => certadm_files::io_hresult(source),
+            Self::PassphraseUnusable(_) | Self::WrongPassphrase { .. } => Hresult::ERROR_INVALID_PASSWORD,
+            Self::KeyDamaged { .. } | Self::Key { .. } | Self::KeyNotEncrypted { .. } => Hresult::NTE_BAD_KEY,
+            Self::NotYetCertified { .. } => Hresult::ERROR_SERVICE_NOT_ACTIVE,
+            Self::CertificateDamaged { .. } | Self::BadRequest { .. } | Self::DamagedRow { .. } => {
+                Hresult::ERROR_INVALID_DATA
+            }
+            Self::KeyMismatch { .. } => Hresult::NTE_BAD_PUBLIC_KEY,
+            Self::NotACaCertificate { .. } => Hresult::TRUST_E_BASIC_CONSTRAINTS,
+            Self::CaNotValid { .. } | Self::ClockBehindCrl { .. } => Hresult::CERT_E_EXPIRED,
+            Self::AnotherCa { .. } => Hresult::GIVEN_LOG_FILE_HAS_BAD_SIGNATURE,
+            Self::UnknownProfile { .. } => Hresult::CERTSRV_E_UNSUPPORTED_CERT_TYPE,
+            Self::CaProfileNotAllowed { .. } => Hresult::E_ACCESSDENIED,
+            Self::Denied(denial) => Hresult::from_bits(denial.reason.status_code()),
+            Self::SerialTaken { .. } => Hresult::ERROR_OBJECT_ALREADY_EXISTS,
+            Self::UnknownSerial { .. } | Self::UnknownRequest { .. } => Hresult::CRYPT_E_NOT_FOUND,
+            Self::AlreadyRevoked { .. } => Hresult::CRYPT_E_REVOKED,
+            Self::NotOnHold { .. } | Self::OwnCertificate { .. } => Hresult::ERROR_INVALID_STATE,
+            Self::Config { .. }
+            | Self::BadCaName { .. }
+            | Self::BadSetting { .. }
+            | Self::ValidityTooLong { .. }
+            | Self::BadSerial { .. }
+            | Self::BadReason { .. } => Hresult::E_INVALIDARG,
+            Self::Random(_) | Self::Encoding { .. } | Self::CrlNumbersExhausted => Hresult::E_FAIL,
+            Self::Store(error) => error.hresult(),
+            Self::File(error) => error.hresult(),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Store(error) => error.class(),
+            Self::File(error) => error.class(),
+            // Understood; a rule of the profile says no.
+            Self::ValidityTooLong { .. } => Class::Refused,
+            Self::KeyDamaged { .. } => Class::Damaged,
+            Self::Key { .. } | Self::Encoding { .. } => Class::Internal,
+            _ => self.hresult().class(),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Config { .. } => "correct the file",
             Self::BadCaName { .. } | Self::BadSetting { .. } => "give another value",
             Self::NotACa { .. } => "give the folder that `certadm ca init` made",
             Self::WouldOverwrite { .. } => {
                 "choose another folder, or move the file away if what it belongs to is given up"
             }
-            Self::Io { .. } => "check the path, its permissions and the free space",
+            Self::Io { source, .. } => certadm_files::io_remedy(source),
             Self::PassphraseUnusable(_) => "give a passphrase of 1 to 1024 bytes",
             Self::WrongPassphrase { .. } => {
                 "give the passphrase of this CA; if it is the right one, the key file is damaged: take it from a copy"
@@ -345,51 +392,13 @@ impl Error {
                 "verify the database, and restore the latest verified set if it is damaged"
             }
             Self::CrlNumbersExhausted => "correct the numbers in the table CRLs",
-            Self::Store(error) => error.remedy(),
-            Self::File(error) => error.remedy(),
-        }
+            Self::Store(error) => return error.remedy(),
+            Self::File(error) => return error.remedy(),
+        })
     }
+}
 
-    /// The HRESULT that stands for this error: those of certbcli.md section 14 where one fits, otherwise the one that
-    /// winerror.h has for certificates.
-    pub fn hresult(&self) -> Hresult {
-        match self {
-            Self::NotACa { .. } => Hresult::ERROR_SERVICE_DOES_NOT_EXIST,
-            Self::WouldOverwrite { .. } | Self::AlreadyCertified { .. } => Hresult::ERROR_ALREADY_EXISTS,
-            Self::Io { source, .. } => certadm_files::error::io_hresult(source),
-            Self::PassphraseUnusable(_) | Self::WrongPassphrase { .. } => Hresult::from_win32(86), // ERROR_INVALID_PASSWORD
-            Self::KeyDamaged { .. } | Self::Key { .. } | Self::KeyNotEncrypted { .. } => {
-                Hresult::from_bits(0x8009_0003) // NTE_BAD_KEY
-            }
-            Self::NotYetCertified { .. } => Hresult::ERROR_SERVICE_NOT_ACTIVE,
-            Self::CertificateDamaged { .. } | Self::BadRequest { .. } | Self::DamagedRow { .. } => {
-                Hresult::ERROR_INVALID_DATA
-            }
-            Self::KeyMismatch { .. } => Hresult::from_bits(0x8009_0015), // NTE_BAD_PUBLIC_KEY
-            Self::NotACaCertificate { .. } => Hresult::from_bits(0x8009_6019), // TRUST_E_BASIC_CONSTRAINTS
-            Self::CaNotValid { .. } | Self::ClockBehindCrl { .. } => Hresult::from_bits(0x800B_0101), // CERT_E_EXPIRED
-            Self::AnotherCa { .. } => Hresult::GIVEN_LOG_FILE_HAS_BAD_SIGNATURE,
-            Self::UnknownProfile { .. } => Hresult::from_bits(0x8009_4800), // CERTSRV_E_UNSUPPORTED_CERT_TYPE
-            Self::CaProfileNotAllowed { .. } => Hresult::E_ACCESSDENIED,
-            Self::Denied(denial) => Hresult::from_bits(denial.reason.status_code()),
-            Self::SerialTaken { .. } => Hresult::ERROR_OBJECT_ALREADY_EXISTS,
-            Self::UnknownSerial { .. } | Self::UnknownRequest { .. } => {
-                Hresult::from_bits(0x8009_2004) // CRYPT_E_NOT_FOUND
-            }
-            Self::AlreadyRevoked { .. } => Hresult::from_bits(0x8009_2010), // CRYPT_E_REVOKED
-            Self::NotOnHold { .. } | Self::OwnCertificate { .. } => Hresult::ERROR_INVALID_STATE,
-            Self::Config { .. }
-            | Self::BadCaName { .. }
-            | Self::BadSetting { .. }
-            | Self::ValidityTooLong { .. }
-            | Self::BadSerial { .. }
-            | Self::BadReason { .. } => Hresult::E_INVALIDARG,
-            Self::Random(_) | Self::Encoding { .. } | Self::CrlNumbersExhausted => Hresult::E_FAIL,
-            Self::Store(error) => error.hresult(),
-            Self::File(error) => error.hresult(),
-        }
-    }
-
+impl Error {
     /// For `map_err` on builders and encoders.
     pub(crate) fn encoding<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| Self::Encoding { what, reason: error.to_string() }

@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 /// Back up, verify, rehearse and restore a certification authority.
 #[derive(Debug, Parser)]
 #[command(name = "certadm", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 good, 1 finding, 2 usage, 3 refused, 4 unreachable, 5 damaged.\n\
+#[command(after_help = "Exit codes: 0 good, 1 finding, 2 usage, 3 refused, 4 unreachable, 5 damaged,\n\
+    70 internal, 130 interrupted.\n\
     Example: certadm backup --dir /srv/ca --to /backup/monday")]
 pub(crate) struct Cli {
     /// Print one JSON object instead of text (docs/json.md)

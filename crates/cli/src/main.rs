@@ -10,6 +10,7 @@ mod verbs;
 
 use std::process::ExitCode;
 
+use certadm_files::IoContext;
 use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
@@ -65,7 +66,7 @@ fn log_to_stderr() {
 fn completions(shell: clap_complete::Shell) -> Result<Done, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "certadm", &mut script);
-    std::io::Write::write_all(&mut std::io::stdout().lock(), &script)?;
+    std::io::Write::write_all(&mut std::io::stdout().lock(), &script).map_err(output::failed_output)?;
     Ok(Done::good(serde_json::Value::Null))
 }
 
@@ -73,6 +74,6 @@ fn man(dir: &std::path::Path) -> Result<Done, Failure> {
     if !dir.is_dir() {
         certadm_files::durable::create_dir(dir)?;
     }
-    clap_mangen::generate_to(Cli::command(), dir)?;
+    clap_mangen::generate_to(Cli::command(), dir).during("write manual pages to", dir)?;
     Ok(Done::good(serde_json::json!({ "dir": dir })))
 }

@@ -128,6 +128,11 @@ impl Output {
     }
 }
 
+/// A failure to write what the command prints.
+pub(crate) fn failed_output(source: std::io::Error) -> certadm_files::Error {
+    certadm_files::Error::Io { action: "write", path: "standard output".into(), source }
+}
+
 /// The object of a command up to its result.
 fn beginning(command: &str) -> String {
     format!("{{\"format\":1,\"command\":{},\"result\":", json!(command))

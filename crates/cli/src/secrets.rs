@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_ca::Passphrase;
 use certadm_client::credentials;
+use certadm_files::IoContext;
 use clap::Args;
 use zeroize::Zeroizing;
 
@@ -53,8 +54,8 @@ impl PassphraseArgs {
         if !std::io::stdin().is_terminal() {
             return Err(Failure::usage("no passphrase: give --passphrase-file or --passphrase-fd"));
         }
-        let first = Zeroizing::new(rpassword::prompt_password("Passphrase of the CA's key: ")?);
-        if twice && *Zeroizing::new(rpassword::prompt_password("Once more: ")?) != *first {
+        let first = Zeroizing::new(ask("Passphrase of the CA's key: ")?);
+        if twice && *Zeroizing::new(ask("Once more: ")?) != *first {
             return Err(Failure::usage("the two passphrases differ"));
         }
         Ok(Passphrase::new(first.as_bytes().to_vec())?)
@@ -70,13 +71,19 @@ pub(crate) enum Prompt<'a> {
     New,
 }
 
+/// Asks on the terminal, without showing what is typed.
+fn ask(text: &str) -> certadm_files::Result<String> {
+    rpassword::prompt_password(text).during("ask on", Path::new("the terminal"))
+}
+
 /// Opens a descriptor of the caller by its name, so that his own stays open.
 ///
 /// # Errors
 /// When there is no such descriptor; always on Windows, whose programs are handed none by number.
 pub(crate) fn open_descriptor(descriptor: Descriptor) -> Result<File, Failure> {
     if cfg!(unix) {
-        return Ok(File::open(format!("/dev/fd/{descriptor}"))?);
+        let path = PathBuf::from(format!("/dev/fd/{descriptor}"));
+        return Ok(File::open(&path).during("open", &path)?);
     }
     Err(Failure::usage("descriptors have no numbers on this system: give a file instead"))
 }
@@ -92,7 +99,10 @@ pub(crate) fn read_password(
     prompt: Prompt<'_>,
 ) -> Result<Zeroizing<String>, Failure> {
     if let Some(path) = file {
-        return Ok(credentials::read_password(File::open(path)?, &path.display().to_string())?);
+        return Ok(credentials::read_password(
+            File::open(path).during("open", path)?,
+            &path.display().to_string(),
+        )?);
     }
     if let Some(descriptor) = descriptor {
         let file = open_descriptor(descriptor)?;
@@ -105,9 +115,8 @@ pub(crate) fn read_password(
         Prompt::Known(account) => format!("Password of {account}: "),
         Prompt::New => "Password of the account: ".to_owned(),
     };
-    let first = Zeroizing::new(rpassword::prompt_password(text)?);
-    if matches!(prompt, Prompt::New) && *Zeroizing::new(rpassword::prompt_password("Once more: ")?) != *first
-    {
+    let first = Zeroizing::new(ask(&text)?);
+    if matches!(prompt, Prompt::New) && *Zeroizing::new(ask("Once more: ")?) != *first {
         return Err(Failure::usage("the two passwords differ"));
     }
     Ok(credentials::read_password(first.as_bytes(), "the prompt")?)

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use certadm_auth::Credentials;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::flags::Roles;
-use certadm_rules::{BackupType, Hresult};
+use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_wire::csra::Request;
 use certadm_wire::dcom::{ResolverRequest, SetId};
 
@@ -179,7 +180,7 @@ impl Walk<'_> {
     }
 
     fn shut(&mut self, gate: Gate, error: &Error) {
-        let finding = Finding::error(gate.kind(), error.hresult(), chain(error)).remedy(error.remedy());
+        let finding = Finding::error(gate.kind(), error.hresult(), chain_of(error)).remedy(error.remedy());
         self.add(gate, Verdict::Shut, finding);
     }
 
@@ -352,33 +353,16 @@ impl Walk<'_> {
             }
             Err(error) => ca.explain("BackupPrepare", error),
         };
-        let (detail, remedy) = match error.hresult() {
-            Hresult::MISSING_FULL_BACKUP => (
-                "no full backup is on record: only a full one can begin",
-                "take a full backup, without --keep-logs",
-            ),
-            Hresult::INVALID_BACKUP => (
-                "circular logging is on: only full backups can begin",
-                "turn circular logging off for logs-only backups",
-            ),
-            Hresult::BACKUP_IN_PROGRESS => ("another backup is running", "wait until it has ended"),
+        let detail = match error.hresult() {
+            Hresult::MISSING_FULL_BACKUP => "no full backup is on record: only a full one can begin",
+            Hresult::INVALID_BACKUP => "circular logging is on: only full backups can begin",
+            Hresult::BACKUP_IN_PROGRESS => "another backup is running",
             _ => {
                 self.shut(GATE, &error);
                 return;
             }
         };
-        let finding = Finding::note(GATE.kind(), detail).code(error.hresult()).remedy(remedy);
+        let finding = Finding::note(GATE.kind(), detail).code(error.hresult()).remedy(error.remedy());
         self.add(GATE, Verdict::Open, finding);
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text.push_str(&format!(": {source}"));
-        cause = source.source();
-    }
-    text
 }

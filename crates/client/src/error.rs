@@ -1,9 +1,12 @@
 //! What can go wrong between here and a CA: whose fault it is, its HRESULT (certbcli.md 14), and what to do next.
 
+use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use certadm_auth::{AuthError, SealError};
-use certadm_rules::Hresult;
+use certadm_rules::diagnosis::Class;
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_wire::rpc::{ClientError, FaultStatus, NakReason, PduError};
 
 use crate::name::NameError;
@@ -210,9 +213,9 @@ pub enum Error {
     Thread(#[source] std::io::Error),
 }
 
-impl Error {
-    /// The HRESULT that stands for this error (certbcli.md 14.2, 14.3).
-    pub fn hresult(&self) -> Hresult {
+impl Diagnosis for Error {
+    /// A code of certbcli.md 14.2 and 14.3.
+    fn hresult(&self) -> Hresult {
         match self {
             Self::Name(error) => error.hresult(),
             Self::Config { .. } | Self::Account { .. } | Self::PasswordUnusable { .. } => {
@@ -221,10 +224,11 @@ impl Error {
             Self::NoAccount { .. } | Self::Unprotected { .. } | Self::Denied { .. } => {
                 Hresult::E_ACCESSDENIED
             }
-            Self::PasswordSource { source, .. } => match source.kind() {
-                std::io::ErrorKind::NotFound => Hresult::ERROR_FILE_NOT_FOUND,
-                _ => Hresult::E_ACCESSDENIED,
-            },
+            Self::PasswordSource { source, .. } => certadm_files::io_hresult(source),
+            // The socket is there, and this user may not open it.
+            Self::Connect { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                Hresult::E_ACCESSDENIED
+            }
             Self::Resolve { .. } | Self::Connect { .. } => Hresult::RPC_S_SERVER_UNAVAILABLE,
             Self::NotSent { .. } => Hresult::RPC_S_CALL_FAILED_DNE,
             Self::Lost { .. } | Self::Timeout { .. } => Hresult::RPC_S_CALL_FAILED,
@@ -247,21 +251,30 @@ impl Error {
         }
     }
 
-    /// What to do next, in one sentence.
-    #[must_use]
-    pub fn remedy(&self) -> String {
-        let text = match self {
+    fn class(&self) -> Class {
+        match self {
+            // The command line lacks an account, or names none.
+            Self::NoAccount { .. } => Class::Usage,
+            // What the file holds cannot be a password; the command line is right.
+            Self::PasswordUnusable { .. } => Class::Refused,
+            _ => self.hresult().class(),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Name(_) => "give --server as host, host:port, host\\CA name, or a name of client.toml",
             Self::Config { .. } => "correct the file; docs/remote.md describes it",
             Self::Account { .. } => "write it as DOMAIN\\user, user@domain or user",
             Self::NoAccount { .. } => {
                 "add --user DOMAIN\\user, or user and password_file to the server's entry in client.toml"
             }
-            Self::PasswordSource { .. } | Self::PasswordUnusable { .. } => {
+            Self::PasswordSource { source, .. } => certadm_files::io_remedy(source),
+            Self::PasswordUnusable { .. } => {
                 "put the password, and nothing else, into the file or descriptor"
             }
             Self::Resolve { .. } => "check the spelling of the name, or give the address",
-            Self::Connect { source, .. } => return connect_remedy(source).to_owned(),
+            Self::Connect { source, .. } => connect_remedy(source),
             Self::NotSent { .. } => "try again; the server had closed the connection",
             Self::Lost { .. } | Self::Timeout { .. } => {
                 "start the backup again; if it stays, look at the CA's own log and at what stands between the hosts"
@@ -288,15 +301,16 @@ impl Error {
             Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } | Self::BadAnswer { .. } => {
                 "do not trust this server; make sure that name and port are those of a CA"
             }
-            Self::Fault { status, .. } => return code_remedy(fault_code(*status)).to_owned(),
-            Self::Activation { code } => return activation_remedy(*code).to_owned(),
-            Self::Method { code, .. } => return code_remedy(*code).to_owned(),
-            Self::Denied { cause, .. } => return cause.remedy(),
+            Self::Fault { status, .. } => return code_remedy(fault_code(*status)),
+            Self::Activation { code } => activation_remedy(*code),
+            Self::Method { code, .. } => return code_remedy(*code),
+            Self::Denied { cause, .. } => return Cow::Owned(cause.remedy()),
             Self::Random | Self::Thread(_) => "look at the limits of this machine",
-        };
-        text.to_owned()
+        })
     }
+}
 
+impl Error {
     /// An answer that does not decode.
     pub(crate) fn answer(call: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Answer { call, source: Box::new(source) }
@@ -323,14 +337,12 @@ pub(crate) const fn fault_code(status: FaultStatus) -> Hresult {
 
 fn connect_remedy(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => {
+        ErrorKind::ConnectionRefused => {
             "start the certificate service; nothing listens there, or a firewall refuses"
         }
-        std::io::ErrorKind::TimedOut => "open the port in the firewalls on the way, or check the address",
-        std::io::ErrorKind::NotFound => {
-            "start the service (`certadm serve`), or name its socket in client.toml"
-        }
-        std::io::ErrorKind::PermissionDenied => "run as a user who may open the service's socket",
+        ErrorKind::TimedOut => "open the port in the firewalls on the way, or check the address",
+        ErrorKind::NotFound => "start the service (`certadm serve`), or name its socket in client.toml",
+        ErrorKind::PermissionDenied => "run as a user who may open the service's socket",
         _ => "check name, port, firewalls, and that the machine is up",
     }
 }
@@ -346,21 +358,11 @@ fn activation_remedy(code: Hresult) -> &'static str {
     }
 }
 
-fn code_remedy(code: Hresult) -> &'static str {
+/// What to do about a code that a call came back with.
+fn code_remedy(code: Hresult) -> Cow<'static, str> {
     match code {
-        Hresult::E_ACCESSDENIED => {
-            "run `certadm doctor` with the same server and account: it names the gate that is shut"
-        }
-        Hresult::MISSING_FULL_BACKUP => "take a full backup first, without --keep-logs",
-        Hresult::BACKUP_IN_PROGRESS => "wait until the running backup has ended",
-        Hresult::INVALID_BACKUP => "take full backups, or turn circular logging off",
-        Hresult::E_INVALIDARG => "name the CA as well: --server 'host\\CA name'",
-        Hresult::CERTSRV_E_SERVER_SUSPENDED => "resume the CA",
-        Hresult::RPC_E_DISCONNECTED | Hresult::RPC_S_SERVER_UNAVAILABLE => {
-            "start the certificate service, then try again"
-        }
-        Hresult::RPC_S_SERVER_TOO_BUSY | Hresult::RPC_S_CALL_FAILED_DNE => "try again later",
-        _ => "try again; if it stays, look at the CA's own log",
+        Hresult::E_INVALIDARG => Cow::Borrowed("name the CA as well: --server 'host\\CA name'"),
+        _ => code.remedy(),
     }
 }
 
@@ -371,7 +373,7 @@ mod tests {
     /// The codes of certbcli.md 14.3 that a client makes by itself.
     #[test]
     fn failures_have_the_codes_of_the_table() {
-        let io = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let io = || std::io::Error::from(ErrorKind::ConnectionRefused);
         let peer = || "ca1:135".to_owned();
         let during = "BackupPrepare";
         for (error, code) in [

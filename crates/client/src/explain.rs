@@ -1,8 +1,8 @@
 //! What a CA says of itself and of its caller: roles, interface flags, name; and, with it, why it denies access (wire.md
 //! 5.2 to 5.4).
 
-use certadm_rules::Hresult;
 use certadm_rules::flags::{InterfaceFlags, Roles};
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_wire::csra::{Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue, Variant};
 use certadm_wire::dcom::OrpcThat;
 use certadm_wire::ndr::{ByteOrder, Reader};

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use certadm_auth::{AccountName, Credentials, Flavour, Level, Password, initiator};
-use certadm_rules::Hresult;
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_wire::ndr::{ByteOrder, Guid, Reader, Writer};
 use certadm_wire::rpc::{LookupHandle, MapperRequest, MapperResponse, SyntaxId, TcpTower, Tower};
 use tempfile::TempDir;

@@ -93,5 +93,5 @@ impl Source for RemoteCa {
 
 /// The error under the C API's name of the call, with everything this side knows behind it.
 fn failed(call: &'static str) -> impl Fn(Error) -> CallError {
-    move |error| CallError::because(call, error.hresult(), error)
+    move |error| CallError::because(call, error)
 }

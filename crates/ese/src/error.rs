@@ -1,18 +1,20 @@
 //! What can go wrong, whose fault it is and what to do next.
 
+use std::borrow::Cow;
 use std::io;
 
 use certadm_rules::finding::{Finding, Kind, Spot};
+use certadm_rules::{Diagnosis, Hresult};
 
 use crate::code::Code;
 use crate::lgpos::Lgpos;
 
-/// An error of this crate. Every variant has the engine's code for it ([`Error::code`]).
+/// An error of this crate. Every variant has the engine's code for it ([`Error::code`]); [`Diagnosis`] has the rest.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The file could not be read or written.
-    #[error("the file could not be read or written: check the disk and the permissions")]
+    #[error("the file could not be read or written")]
     Io(#[from] io::Error),
     /// Neither header copy is that of a database.
     #[error("not a database of this kind, or both copies of its header are damaged: {problem}")]
@@ -156,7 +158,7 @@ impl Error {
             (Some(own), Some(spot)) if own != spot => (Some(spot), self.to_string()),
             (own, spot) => (spot.or(own), self.detail()),
         };
-        let mut finding = Finding::error(kind, self.code(), detail);
+        let mut finding = Finding::error(kind, self.hresult(), detail);
         finding.place.spot = spot;
         finding
     }
@@ -167,5 +169,38 @@ impl Error {
             Self::Malformed { what, problem } => Self::MalformedPage { page, what, problem },
             other => other,
         }
+    }
+}
+
+impl Diagnosis for Error {
+    /// That of the engine's code; an error of the system has one that says more.
+    fn hresult(&self) -> Hresult {
+        match self {
+            Self::Io(error) => certadm_files::io_hresult(error),
+            _ => self.code().hresult(),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Io(error) => certadm_files::io_remedy(error),
+            Self::NoSuchTable { .. } | Self::NoSuchColumn { .. } => {
+                "name a table that is there; `certadm show` lists them"
+            }
+            Self::UnknownRecord { .. } | Self::UnsupportedCompression { .. } | Self::Encrypted => {
+                "restore or read it on the Windows that wrote it"
+            }
+            Self::Refused { .. } => {
+                "run `certadm verify` on the same sets: it names everything that is missing"
+            }
+            Self::Replay { code: Code::DBTIME_TOO_OLD, .. } => {
+                "add the logs from the backup's first generation on, or use an older set"
+            }
+            Self::Replay { code: Code::DBTIME_TOO_NEW, .. } => {
+                "take the database and its logs from one CA and one backup"
+            }
+            Self::Replay { code: Code::BAD_LOG_VERSION, .. } => "recover it with the Windows that wrote it",
+            _ => "take this file from another copy of the set, or use an older set",
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use certadm_client::RemoteCa;
 use certadm_rules::flags::{BackupType, Control};
-use certadm_rules::{Hresult, PlainList, TaggedList};
+use certadm_rules::{Diagnosis, Hresult, PlainList, TaggedList};
 use certadm_session::{CallResult, Source};
 
 use crate::memory::{self, CallersList};

@@ -4,7 +4,7 @@
 use certadm_client::{Config, own_host_name};
 use certadm_rules::registration::Registration;
 use certadm_rules::unc::UncRoot;
-use certadm_rules::{Hresult, RestoreType};
+use certadm_rules::{Diagnosis, Hresult, RestoreType};
 use certadm_session::restore::RestoreContext;
 use certadm_store::{Error, Folder};
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target, is_own_name, own_host_name};
-use certadm_rules::Hresult;
+use certadm_rules::{Diagnosis, Hresult};
 
 /// A port to name where a port has to be named: that of the discard protocol.
 const DISCARD: u16 = 9;

@@ -1,14 +1,17 @@
-//! What can go wrong with a file, and the HRESULT that stands for it.
+//! What can go wrong with a file.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use certadm_rules::Hresult;
+use certadm_rules::{Diagnosis, Hresult};
+
+use crate::system::{io_hresult, io_remedy};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An operation on a file or folder failed. [`Error::hresult`] gives the code, [`Error::remedy`] what to do.
+/// An operation on a file or folder failed. [`Diagnosis`] has its code and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -38,48 +41,28 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// The HRESULT of certbcli.md section 14, or of winerror.h, that stands for this error.
-    pub fn hresult(&self) -> Hresult {
+impl Diagnosis for Error {
+    fn hresult(&self) -> Hresult {
         match self {
             Self::Io { source, .. } => io_hresult(source),
             Self::Exists { .. } => Hresult::ERROR_ALREADY_EXISTS,
-            Self::TooLong { .. } => Hresult::from_win32(223), // ERROR_FILE_TOO_LARGE
+            Self::TooLong { .. } => Hresult::ERROR_FILE_TOO_LARGE,
         }
     }
 
-    /// What to do next, in one sentence.
-    pub fn remedy(&self) -> &'static str {
-        match self {
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    "free some space and try again; nothing was lost"
-                }
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    "use an account that may write there, or another folder"
-                }
-                io::ErrorKind::NotFound => "check the path",
-                _ => "check the disk and the file's permissions",
-            },
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Io { source, .. } => io_remedy(source),
             Self::Exists { .. } => "name another place; nothing is ever overwritten",
             Self::TooLong { .. } => "name the right file; this one is too long to be what was asked for",
-        }
-    }
-
-    /// Whether there is no such file or folder.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        })
     }
 }
 
-/// The HRESULT for an error of the operating system.
-pub fn io_hresult(error: &io::Error) -> Hresult {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Hresult::ERROR_DISK_FULL,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Hresult::E_ACCESSDENIED,
-        io::ErrorKind::NotFound => Hresult::ERROR_FILE_NOT_FOUND,
-        io::ErrorKind::DirectoryNotEmpty => Hresult::ERROR_DIR_NOT_EMPTY,
-        _ => Hresult::DISK_IO,
+impl Error {
+    /// Whether there is no such file or folder.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 

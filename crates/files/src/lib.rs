@@ -11,7 +11,8 @@
 //! * [`offset_io`]: reading and writing at an offset, on every system.
 //! * [`buffer`]: buffers that files are read into at full speed.
 //! * [`checksum`]: a checksum that finds accidents.
-//! * [`error`]: what failed, on which file, and the HRESULT for it.
+//! * [`error`]: what failed, and on which file.
+//! * [`system`]: the HRESULT for each error of the operating system.
 
 pub mod buffer;
 pub mod checksum;
@@ -21,6 +22,7 @@ pub mod offset_io;
 mod owner;
 pub mod read;
 pub mod space;
+pub mod system;
 pub mod unfinished;
 
 pub use buffer::{ALIGNMENT, AlignedBuffer};
@@ -28,4 +30,5 @@ pub use checksum::Checksum;
 pub use durable::Access;
 pub use error::{Error, IoContext, Result};
 pub use offset_io::OffsetIo;
+pub use system::{io_hresult, io_remedy};
 pub use unfinished::Unfinished;

@@ -3,6 +3,7 @@
 //! No I/O and no clock: every answer depends on the arguments alone. The same rules serve the client, the service, the
 //! embedded database and the C library. The bytes of the network are in `certadm-wire`.
 //!
+//! * [`diagnosis`]: what every error says about itself: its code, whose fault it is, what to do next.
 //! * [`hresult`]: the result codes, their names and a sentence for the user.
 //! * [`wide`]: UTF-16 strings from outside, checked once.
 //! * [`list`]: the string lists of the backup calls and of `certbkxp.dat`.
@@ -16,6 +17,7 @@
 //! * [`unc`]: this machine's paths in the UNC form of the lists.
 //! * [`registration`]: registering a restore, and what a starting service makes of it.
 
+pub mod diagnosis;
 pub mod finding;
 pub mod flags;
 pub mod generation;
@@ -30,6 +32,7 @@ pub mod sequence;
 pub mod unc;
 pub mod wide;
 
+pub use diagnosis::Diagnosis;
 pub use finding::Finding;
 pub use flags::{BackupType, RestoreType};
 pub use generation::Generation;

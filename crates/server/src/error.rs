@@ -1,9 +1,11 @@
 //! Why the service does not start.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use certadm_rules::Hresult;
+use certadm_rules::diagnosis::Class;
+use certadm_rules::{Diagnosis, Hresult};
 
 /// Why the service does not start. The administrator's to repair.
 #[derive(Debug, thiserror::Error)]
@@ -50,12 +52,11 @@ pub enum StartError {
     },
 }
 
-impl StartError {
-    /// The result code that goes with it.
-    pub fn hresult(&self) -> Hresult {
+impl Diagnosis for StartError {
+    fn hresult(&self) -> Hresult {
         match self {
             Self::Listen { source, .. } | Self::Socket { source, .. } | Self::System { source, .. } => {
-                certadm_files::error::io_hresult(source)
+                certadm_files::io_hresult(source)
             }
             Self::SocketInUse { .. } => Hresult::ERROR_SERVICE_ALREADY_RUNNING,
             Self::Host { .. } => Hresult::E_INVALIDARG,
@@ -63,18 +64,25 @@ impl StartError {
         }
     }
 
-    /// What to do about it.
-    #[must_use]
-    pub fn remedy(&self) -> &'static str {
+    fn class(&self) -> Class {
         match self {
+            Self::Users(error) => error.class(),
+            // The machine's name, not an argument.
+            Self::Host { .. } => Class::Refused,
+            _ => self.hresult().class(),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Listen { .. } => {
                 "give another --listen or --exporter-port; a port below 1024 needs CAP_NET_BIND_SERVICE"
             }
             Self::Socket { .. } => "give --socket a path in a folder that the service can write",
             Self::SocketInUse { .. } => "stop the other service, or give --socket another path",
             Self::Host { .. } => "give the machine a host name of letters, digits and hyphens",
-            Self::Users(error) => error.remedy(),
+            Self::Users(error) => return error.remedy(),
             Self::System { .. } => "look at the limits of the service's process",
-        }
+        })
     }
 }

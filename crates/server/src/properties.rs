@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use certadm_rules::{Hresult, names};
+use certadm_rules::{Diagnosis, Hresult, names};
 use certadm_wire::csra::{
     CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue,
     RequestError, Variant,
@@ -105,7 +105,7 @@ fn value(shared: &Shared, id: i32) -> Result<PropertyValue, Hresult> {
 
 /// The bytes of a small file.
 fn read_file(path: &Path) -> Result<Vec<u8>, Hresult> {
-    let failed = |error: io::Error| certadm_files::error::io_hresult(&error);
+    let failed = |error: io::Error| certadm_files::io_hresult(&error);
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     if MAX_FILE < size {

@@ -1,5 +1,6 @@
 //! `users.toml`: the accounts that may log on over TCP. It holds NT hashes, which are as good as passwords.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,9 @@ use std::time::SystemTime;
 
 use certadm_auth::{AccountStore, NtHash, same_name};
 use certadm_files::durable;
-use certadm_rules::Hresult;
+use certadm_rules::diagnosis::Class;
 use certadm_rules::flags::Roles;
+use certadm_rules::{Diagnosis, Hresult};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -89,11 +91,10 @@ pub enum UsersError {
     },
 }
 
-impl UsersError {
-    /// The result code that goes with it.
-    pub fn hresult(&self) -> Hresult {
+impl Diagnosis for UsersError {
+    fn hresult(&self) -> Hresult {
         match self {
-            Self::Io { source, .. } => certadm_files::error::io_hresult(source),
+            Self::Io { source, .. } => certadm_files::io_hresult(source),
             Self::Write(error) => error.hresult(),
             Self::Exposed { .. } => Hresult::E_ACCESSDENIED,
             Self::Malformed { .. } => Hresult::ERROR_INVALID_DATA,
@@ -102,11 +103,18 @@ impl UsersError {
         }
     }
 
-    /// What to do about it.
-    #[must_use]
-    pub const fn remedy(&self) -> &'static str {
+    fn class(&self) -> Class {
         match self {
-            Self::Io { .. } | Self::Write(_) => "check the path and its permissions",
+            // Well written; there is no such account, or no logon would succeed with the password.
+            Self::Unknown { .. } | Self::EmptyPassword => Class::Refused,
+            _ => self.hresult().class(),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Io { source, .. } => certadm_files::io_remedy(source),
+            Self::Write(error) => return error.remedy(),
             Self::Exposed { .. } => {
                 "chmod 600 the file, and change the passwords if others could have read it"
             }
@@ -114,7 +122,7 @@ impl UsersError {
             Self::Name { .. } | Self::EmptyPassword => "choose another one",
             Self::Exists { .. } => "remove it first to change its password or roles",
             Self::Unknown { .. } => "certadm user list --dir DIR shows the accounts",
-        }
+        })
     }
 }
 
@@ -333,7 +341,7 @@ impl Accounts {
         if stamp.is_none() || stamp != known.stamp {
             let users = self.file.read().unwrap_or_else(|error| {
                 let code = error.hresult();
-                tracing::error!(%error, %code, remedy = error.remedy(), "nobody can log on over TCP");
+                tracing::error!(%error, %code, remedy = %error.remedy(), "nobody can log on over TCP");
                 Vec::new()
             });
             *known = Known { stamp, users };

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use certadm_files::IoContext;
 use certadm_rules::flags::BackupType;
 use certadm_rules::sequence::{FileRef, LogsRequest, TruncateRequest};
 use certadm_rules::unc::UncRoot;
-use certadm_rules::{Entry, Generation, Hresult, PlainList, Sequence, Tag, TaggedList};
+use certadm_rules::{Diagnosis, Entry, Generation, Hresult, PlainList, Sequence, Tag, TaggedList};
 use certadm_store::backup::{Backup, ImageReader, LogReader};
 use certadm_store::{Error, Folder, Store};
 
@@ -66,12 +67,12 @@ impl LocalSource {
 
     fn entry(&self, call: &'static str, tag: Tag, path: &Path) -> CallResult<Entry> {
         let unc = self.unc(call, path)?;
-        Entry::new(tag, unc).map_err(|error| CallError::because(call, Hresult::INVALID_PATH, error))
+        Entry::new(tag, unc).map_err(|_| CallError::new(call, Hresult::INVALID_PATH))
     }
 
     fn list(&self, call: &'static str, names: &[String], tag: Tag) -> CallResult<TaggedList> {
         let entries: Result<Vec<_>, _> = names.iter().map(|name| Entry::new(tag, name.clone())).collect();
-        entries.map(TaggedList::new).map_err(|error| CallError::because(call, Hresult::INVALID_PATH, error))
+        entries.map(TaggedList::new).map_err(|_| CallError::new(call, Hresult::INVALID_PATH))
     }
 
     fn backup(&mut self, call: &'static str) -> CallResult<&mut Backup> {
@@ -223,8 +224,9 @@ impl Source for LocalSource {
         match std::fs::read_dir(&dir) {
             Ok(entries) => {
                 for entry in entries {
-                    let path =
-                        entry.map_err(|error| CallError::because(CALL, Hresult::DISK_IO, error))?.path();
+                    let entry =
+                        entry.during("list", &dir).map_err(|error| CallError::because(CALL, error))?;
+                    let path = entry.path();
                     // A file that is being replaced is written under this ending first.
                     if path.is_file() && path.extension().is_none_or(|extension| extension != "new") {
                         paths.push(self.unc(CALL, &path)?);
@@ -232,10 +234,13 @@ impl Source for LocalSource {
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(CallError::because(CALL, Hresult::DISK_IO, error)),
+            Err(source) => {
+                let error = certadm_files::Error::Io { action: "list", path: dir, source };
+                return Err(CallError::because(CALL, error));
+            }
         }
         paths.sort();
-        PlainList::new(paths).map_err(|error| CallError::because(CALL, Hresult::INVALID_PATH, error))
+        PlainList::new(paths).map_err(|_| CallError::new(CALL, Hresult::INVALID_PATH))
     }
 
     fn end(&mut self) -> CallResult<()> {
@@ -265,5 +270,9 @@ fn refused(call: &'static str) -> impl Fn(Hresult) -> CallError {
 }
 
 fn failed(call: &'static str) -> impl Fn(Error) -> CallError {
-    move |error| CallError::because(call, error.hresult(), error)
+    move |error| match error {
+        // Nothing but a code: what it means for this call is in the table.
+        Error::Backup(code) => CallError::new(call, code),
+        other => CallError::because(call, other),
+    }
 }

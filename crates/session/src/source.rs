@@ -1,18 +1,22 @@
 //! What a backup is read from: a CA, wherever it is.
 
-use certadm_rules::flags::BackupType;
-use certadm_rules::{Hresult, PlainList, TaggedList};
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 
-/// A call on a CA that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{call} failed: {}", .code.text())]
+use certadm_rules::diagnosis::Class;
+use certadm_rules::flags::BackupType;
+use certadm_rules::{Diagnosis, Hresult, PlainList, TaggedList};
+
+/// A call on a CA that failed. Where the cause is known on this side, text, class and advice are those of the cause.
+#[derive(Debug)]
 pub struct CallError {
     /// The call, by its name in the C API without its prefix (`BackupPrepare`).
     pub call: &'static str,
     /// Its result (certbcli.md 14).
     pub code: Hresult,
     /// What lay behind the result, where it is known on this side.
-    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    pub source: Option<Box<dyn Diagnosis>>,
 }
 
 impl CallError {
@@ -21,13 +25,38 @@ impl CallError {
         Self { call, code, source: None }
     }
 
-    /// An error with what caused it.
-    pub fn because(
-        call: &'static str,
-        code: Hresult,
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> Self {
-        Self { call, code, source: Some(Box::new(source)) }
+    /// An error with what caused it, which also has its code.
+    pub fn because(call: &'static str, source: impl Diagnosis + 'static) -> Self {
+        Self { call, code: source.hresult(), source: Some(Box::new(source)) }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Some(source) => source.fmt(f),
+            None => write!(f, "{} failed: {}", self.call, self.code.text()),
+        }
+    }
+}
+
+impl Error for CallError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().and_then(|source| source.source())
+    }
+}
+
+impl Diagnosis for CallError {
+    fn hresult(&self) -> Hresult {
+        self.code
+    }
+
+    fn class(&self) -> Class {
+        self.source.as_ref().map_or(self.code.class(), |source| source.class())
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        self.source.as_ref().map_or_else(|| self.code.remedy(), |source| source.remedy())
     }
 }
 

@@ -1,8 +1,10 @@
 //! What can go wrong with a set, and what to do about it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use certadm_rules::Hresult;
+use certadm_rules::diagnosis::Class;
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_session::CallError;
 
 /// `Result` with this crate's [`Error`].
@@ -147,24 +149,20 @@ pub enum Error {
     Registration(Hresult),
 }
 
-impl Error {
-    /// The HRESULT that stands for this error (certbcli.md 14).
-    pub fn hresult(&self) -> Hresult {
+impl Diagnosis for Error {
+    fn hresult(&self) -> Hresult {
         match self {
-            Self::Call(error) => error.code,
+            Self::Call(error) => error.hresult(),
             Self::Store(error) => error.hresult(),
             Self::File(error) => error.hresult(),
             Self::TargetNotEmpty { .. } | Self::TargetInUse { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
             Self::WouldOverwrite { .. } => Hresult::ERROR_ALREADY_EXISTS,
             Self::Ca(error) => error.hresult(),
             Self::NoSpace { .. } => Hresult::ERROR_DISK_FULL,
-            Self::NotOneFileSystem { .. } => Hresult::from_win32(17), // ERROR_NOT_SAME_DEVICE
+            Self::NotOneFileSystem { .. } => Hresult::ERROR_NOT_SAME_DEVICE,
             Self::NotPutBack { cause, .. } => cause.hresult(),
             Self::NothingToAbandon { .. } | Self::CannotAbandon { .. } => Hresult::ERROR_INVALID_STATE,
-            Self::Windows { source: certadm_ese::Error::Io(error), .. } => {
-                certadm_files::error::io_hresult(error)
-            }
-            Self::Windows { source, .. } => source.code().hresult(),
+            Self::Windows { source, .. } => source.hresult(),
             Self::NotASet { .. } => Hresult::ERROR_DIRECTORY,
             Self::BadManifest { .. } | Self::BadName { .. } | Self::SizeLied { .. } => {
                 Hresult::ERROR_INVALID_DATA
@@ -174,54 +172,57 @@ impl Error {
         }
     }
 
-    /// What to do next, in one sentence.
-    pub fn remedy(&self) -> String {
+    fn class(&self) -> Class {
         match self {
-            Self::Store(error) => error.remedy().to_owned(),
-            Self::File(error) => error.remedy().to_owned(),
-            Self::Call(error) => match source_remedy(error) {
-                Some(remedy) => remedy.to_owned(),
-                None => call_remedy(error.code).to_owned(),
-            },
+            Self::Call(error) => error.class(),
+            Self::Store(error) => error.class(),
+            Self::Ca(error) => error.class(),
+            Self::NotPutBack { cause, .. } => cause.class(),
+            Self::Windows { source, .. } => source.class(),
+            // Of whatever kind the file is that is missing or changed.
+            Self::Damaged { .. } => Class::Damaged,
+            _ => self.hresult().class(),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Store(error) => return error.remedy(),
+            Self::File(error) => return error.remedy(),
+            Self::Call(error) => return error.remedy(),
+            Self::Windows { source, .. } => return source.remedy(),
             Self::TargetNotEmpty { .. } => {
-                "name a folder that does not exist yet; a set is never overwritten".to_owned()
+                "name a folder that does not exist yet; a set is never overwritten"
             }
-            Self::Ca(error) => error.remedy().to_owned(),
-            Self::NoSpace { .. } => "free some space there; nothing was changed".to_owned(),
+            Self::Ca(error) => return error.remedy(),
+            Self::NoSpace { .. } => "free some space there; nothing was changed",
             Self::NotOneFileSystem { .. } => {
-                "make it a folder on the same file system, or restore into a new folder".to_owned()
+                "make it a folder on the same file system, or restore into a new folder"
             }
-            Self::NotPutBack { folder, .. } => format!(
-                "nothing was deleted: run `certadm restore --abandon --dir {}` once the cause is mended",
-                folder.display()
-            ),
-            Self::NothingToAbandon { .. } => "nothing has to be done".to_owned(),
-            Self::CannotAbandon { .. } => {
-                "restore again, with --force; what is there is then moved aside".to_owned()
+            Self::NotPutBack { folder, .. } => {
+                return Cow::Owned(format!(
+                    "nothing was deleted: run `certadm restore --abandon --dir {}` once the cause is mended",
+                    folder.display()
+                ));
             }
+            Self::NothingToAbandon { .. } => "nothing has to be done",
+            Self::CannotAbandon { .. } => "restore again, with --force; what is there is then moved aside",
             Self::TargetInUse { .. } => {
-                "name an empty folder, or add --force to move what is there aside first".to_owned()
+                "name an empty folder, or add --force to move what is there aside first"
             }
             Self::NotASet { .. } => {
-                "name the folder that holds DataBase, as `certadm backup` or certutil wrote it".to_owned()
+                "name the folder that holds DataBase, as `certadm backup` or certutil wrote it"
             }
-            Self::BadManifest { .. } => "take the set from another copy".to_owned(),
-            Self::Damaged { .. } => {
-                "take this file from another copy of the set, or use an older set".to_owned()
-            }
-            Self::BadName { .. } | Self::SizeLied { .. } => {
-                "do not trust this server; nothing was stored".to_owned()
-            }
+            Self::BadManifest { .. } => "take the set from another copy",
+            Self::Damaged { .. } => "take this file from another copy of the set, or use an older set",
+            Self::BadName { .. } | Self::SizeLied { .. } => "do not trust this server; nothing was stored",
             Self::Combination { code, .. } if *code == Hresult::HR_NO_FULL_RESTORE => {
-                "name the full set first: --from FULL --from LOGS".to_owned()
+                "name the full set first: --from FULL --from LOGS"
             }
-            Self::Combination { .. } => {
-                "bring the full set and every set of logs after it, of one CA".to_owned()
-            }
-            Self::Windows { source, .. } => windows_remedy(source).to_owned(),
-            Self::WouldOverwrite { .. } => "name another place; nothing is ever overwritten".to_owned(),
-            Self::Registration(_) => "finish the other restore first".to_owned(),
-        }
+            Self::Combination { .. } => "bring the full set and every set of logs after it, of one CA",
+            Self::WouldOverwrite { .. } => "name another place; nothing is ever overwritten",
+            Self::Registration(_) => "finish the other restore first",
+        })
     }
 }
 
@@ -232,57 +233,4 @@ impl From<certadm_files::Error> for Error {
             other => Self::File(other),
         }
     }
-}
-
-/// What to do about an error of the Windows format.
-fn windows_remedy(error: &certadm_ese::Error) -> &'static str {
-    use certadm_ese::{Code, Error as Ese};
-    match error {
-        Ese::Io(_) => "check the disk, the path and its permissions",
-        Ese::NoSuchTable { .. } | Ese::NoSuchColumn { .. } => {
-            "name a table that is there; `certadm show` lists them"
-        }
-        Ese::UnknownRecord { .. } | Ese::UnsupportedCompression { .. } | Ese::Encrypted => {
-            "restore or read it on the Windows that wrote it"
-        }
-        Ese::Refused { .. } => "run `certadm verify` on the same sets: it names everything that is missing",
-        Ese::Replay { code: Code::DBTIME_TOO_OLD, .. } => {
-            "add the logs from the backup's first generation on, or use an older set"
-        }
-        Ese::Replay { code: Code::DBTIME_TOO_NEW, .. } => {
-            "take the database and its logs from one CA and one backup"
-        }
-        Ese::Replay { code: Code::BAD_LOG_VERSION, .. } => "recover it with the Windows that wrote it",
-        _ => "take this file from another copy of the set, or use an older set",
-    }
-}
-
-fn source_remedy(error: &CallError) -> Option<&'static str> {
-    let source = error.source.as_deref()?;
-    source.downcast_ref::<certadm_store::Error>().map(certadm_store::Error::remedy)
-}
-
-fn call_remedy(code: Hresult) -> &'static str {
-    match code {
-        Hresult::MISSING_FULL_BACKUP => "take a full backup first, without --keep-logs",
-        Hresult::BACKUP_IN_PROGRESS => "wait until the running backup has ended",
-        Hresult::INVALID_BACKUP => "take full backups, or turn circular logging off",
-        Hresult::E_ACCESSDENIED => "ask the CA's administrator for the backup role",
-        _ => "try again; if it stays, look at the CA's own log",
-    }
-}
-
-/// An error with its causes, in one line.
-pub fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let next = source.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = source.source();
-    }
-    text
 }

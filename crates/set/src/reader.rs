@@ -169,6 +169,8 @@ fn damaged_locations(path: &Path, detail: String) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use certadm_rules::Diagnosis;
+
     use super::*;
 
     #[test]

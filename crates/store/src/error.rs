@@ -1,13 +1,15 @@
 //! What can go wrong in the store, whose fault it is, and the HRESULT that stands for it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use certadm_rules::{Generation, Hresult};
+use certadm_rules::diagnosis::Class;
+use certadm_rules::{Diagnosis, Generation, Hresult};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the store. [`Error::hresult`] gives the code of certbcli.md section 14, [`Error::remedy`] what to do.
+/// An error of the store. [`Diagnosis`] has its code, whose fault it is, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -142,9 +144,8 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// The HRESULT of certbcli.md section 14 that stands for this error.
-    pub fn hresult(&self) -> Hresult {
+impl Diagnosis for Error {
+    fn hresult(&self) -> Hresult {
         match self {
             Self::File(error) => error.hresult(),
             Self::Sqlite(error) => sqlite_hresult(error),
@@ -167,10 +168,18 @@ impl Error {
         }
     }
 
-    /// What whoever sees this error should do next, in one sentence.
-    pub fn remedy(&self) -> &'static str {
+    fn class(&self) -> Class {
         match self {
-            Self::File(error) => error.remedy(),
+            // The state of the folder, not an argument.
+            Self::SeveralDatabases { .. } => Class::Refused,
+            _ => self.hresult().class(),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::File(error) => return error.remedy(),
+            Self::Backup(code) => return code.remedy(),
             Self::Sqlite(_) => {
                 "check free space and the disk; restore the latest verified set if the database is damaged"
             }
@@ -196,22 +205,12 @@ impl Error {
             }
             Self::Chain { .. } => "bring the logs of one unbroken sequence, starting with the full set's own",
             Self::Image { .. } => "take the image from another copy of the set, or restore an older set",
-            Self::Backup(code) if *code == Hresult::MISSING_FULL_BACKUP => {
-                "take a full backup first, with truncation"
-            }
-            Self::Backup(code) if *code == Hresult::BACKUP_IN_PROGRESS => {
-                "wait until the running backup has ended"
-            }
-            Self::Backup(code) if *code == Hresult::INVALID_BACKUP => {
-                "take full backups, or turn circular logging off in ca.toml and take one full backup"
-            }
-            Self::Backup(_) => "end this backup and begin another",
             Self::SharedCommit { .. } => {
                 "check free space and the disk, then submit the request again; it was not issued"
             }
             Self::Closed => "open the store again",
             Self::BadName { .. } => "choose a name without path separators or control characters",
-        }
+        })
     }
 }
 
@@ -230,9 +229,13 @@ fn sqlite_hresult(error: &rusqlite::Error) -> Hresult {
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Hresult::DISK_FULL,
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-            Hresult::FILE_ACCESS_DENIED
-        }
+        Some(
+            ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied
+            | ErrorCode::CannotOpen
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked,
+        ) => Hresult::FILE_ACCESS_DENIED,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Hresult::DATABASE_CORRUPTED,
         Some(ErrorCode::OutOfMemory) => Hresult::OUT_OF_MEMORY,
         _ => Hresult::DISK_IO,

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use certadm_files::{IoContext, durable};
-use certadm_rules::{BackupMarks, Generation, Hresult};
+use certadm_rules::{BackupMarks, Diagnosis, Generation, Hresult};
 use rusqlite::TransactionBehavior;
 
 use crate::checkpoint::{Checkpoint, CheckpointFile};

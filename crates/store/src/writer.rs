@@ -1,5 +1,6 @@
 //! Committing: a connection of any process, and a thread that makes one flush serve many commits.
 
+use certadm_rules::Diagnosis;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};

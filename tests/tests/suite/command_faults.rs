@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use certadm_rules::Hresult;
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_store::{Adopted, Folder, Store};
 use certadm_tests::case::{OPTIONS, Template};
 use certadm_tests::command::{binary, outcome};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use certadm_rules::Hresult;
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_store::{Error, Folder, Store};
 use certadm_tests::case::{OPTIONS, Template};
 use certadm_tests::command::{binary, outcome};

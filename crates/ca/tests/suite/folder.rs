@@ -1,6 +1,7 @@
 //! The folder of a CA: made once, opened with the right passphrase, never overwritten.
 
 use certadm_ca::{Authority, Config, Error, KeyType, Passphrase, Role};
+use certadm_rules::Diagnosis;
 use certadm_store::{FileTime, Folder};
 
 use crate::support::{PASSPHRASE, TestCa, passphrase};

@@ -113,8 +113,8 @@ fn take_from(
 /// The server object of a CA on this machine.
 pub(crate) fn local_source(store: &Arc<Store>) -> Result<LocalSource, Failure> {
     let host = own_host_name();
-    let names = UncRoot::of_this_system(host.clone())
-        .map_err(|_| Failure::usage(format!("the host name {host:?} cannot be used")))?;
+    let names =
+        UncRoot::of_this_system(host.clone()).map_err(|_| certadm_server::StartError::Host { host })?;
     Ok(LocalSource::new(Arc::clone(store), names))
 }
 

@@ -5,7 +5,7 @@ use certadm_rules::Finding;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::failure::{Exit, Failure, exit_for};
+use crate::failure::{Exit, Failure};
 use crate::findings;
 use crate::output::{Done, Output};
 use crate::verbs::remote::LoginArgs;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
         output.line(format!("All gates to {} are open, as far as they can be seen.", target.endpoint));
     }
     // The first gate that is shut says whose turn it is.
-    let exit = shut.first().map_or(Exit::Good, |visit| exit_for(visit.finding.code));
+    let exit = shut.first().map_or(Exit::Good, |visit| visit.finding.code.class().into());
     let result = json!({
         "server": args.server,
         "endpoint": target.endpoint.to_string(),

@@ -11,10 +11,7 @@ use crate::failure::Failure;
 /// # Errors
 /// When it cannot be read or is longer.
 pub(crate) fn read_input(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-    match certadm_files::read::bounded(path, limit) {
-        Err(error @ certadm_files::Error::TooLong { .. }) => Err(Failure::usage(error.to_string())),
-        other => Ok(other?),
-    }
+    Ok(certadm_files::read::bounded(path, limit)?)
 }
 
 /// Writes a new file; what could not be written completely does not stay.

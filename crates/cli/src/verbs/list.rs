@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use crate::failure::{Exit, Failure};
-use crate::output::{Done, Output};
+use crate::output::{Done, Output, failed_output};
 use crate::table::{self, Column, Form, Lines, shown};
 use crate::verbs::files::{create_dir, write_new};
 use crate::verbs::list_windows::What;
@@ -305,11 +305,10 @@ impl<'a> Lister<'a> {
         let Printing { command, output, printed } = self.printing;
         let mut listed = Listed { count: 0, truncated: false };
         let mut progress = output.progress_of_rows();
-        let mut lines = match Lines::new(names, self.form, command) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                return Ok(Listed { truncated: true, ..listed });
-            }
-            other => other?,
+        let mut lines = match Lines::new(names, self.form, command).map_err(output_failed) {
+            Ok(lines) => lines,
+            Err(Stop::Failed(failure)) => return Err(failure),
+            Err(_) => return Ok(Listed { truncated: true, ..listed }),
         };
         let ended = all(&mut |row| {
             if listed.count == self.limit {
@@ -362,7 +361,10 @@ pub(super) struct Listed {
 
 /// A reader that has seen enough is no error of the command; a full disk behind a redirection is.
 fn output_failed(error: io::Error) -> Stop {
-    if error.kind() == io::ErrorKind::BrokenPipe { Stop::PipeClosed } else { error.into() }
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Stop::PipeClosed,
+        _ => Stop::Failed(failed_output(error).into()),
+    }
 }
 
 /// Certificates on their way into files.

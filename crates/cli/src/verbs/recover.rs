@@ -25,9 +25,11 @@ pub(crate) struct RecoverArgs {
 
 pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
     let Some(sets) = WindowsSet::find_all(&args.sets)? else {
-        let path = args.sets.first().map(|path| path.display().to_string()).unwrap_or_default();
-        let mut failure = Failure::usage(format!("{path} is no set and no database of a Windows CA"));
-        failure.remedy = "sets of certadm's own CA come back with `certadm restore`".to_owned();
+        let path = args.sets.first().cloned().unwrap_or_default();
+        let detail = "no set and no database of a Windows CA is there".to_owned();
+        let mut failure = Failure::from(certadm_set::Error::NotASet { path, detail });
+        "check the path; sets of certadm's own CA come back with `certadm restore`"
+            .clone_into(&mut failure.remedy);
         return Err(failure);
     };
     let recovered = {

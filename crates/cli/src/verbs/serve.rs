@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use certadm_ca::{Config, identity};
 use certadm_client::own_host_name;
+use certadm_rules::Diagnosis;
 use certadm_rules::flags::InterfaceFlags;
 use certadm_server::{Addresses, Server, Settings, SocketWish};
 use certadm_store::{Folder, Store};

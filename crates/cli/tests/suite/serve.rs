@@ -97,7 +97,7 @@ fn accounts_are_added_listed_and_removed() {
     assert_eq!(work.run("user add --dir {ca} BACKUP --role read --password-file {pw}").code, 3);
     assert_eq!(work.run("user add --dir {ca} other --role root --password-file {pw}").code, 2);
     std::fs::write(work.path("empty"), "\n").unwrap();
-    assert_eq!(work.run("user add --dir {ca} other --role read --password-file {empty}").code, 2);
+    assert_eq!(work.run("user add --dir {ca} other --role read --password-file {empty}").code, 3);
     work.result("user remove --dir {ca} backup");
     assert_eq!(work.result("user list --dir {ca}")["users"], serde_json::json!([]));
     assert_eq!(work.run("user remove --dir {ca} backup").code, 3);

@@ -204,7 +204,7 @@ fn what_is_not_of_windows_is_not_recovered() {
     work.result("backup --dir {ca} --to {set}");
     let run = work.run("--json recover {set} --to {out}");
     let error = run.json()["error"].clone();
-    assert_eq!(run.code, 2);
+    assert_eq!(run.code, 3);
     assert!(error["remedy"].as_str().unwrap().contains("certadm restore"), "{error}");
     assert_eq!(work.run("list {set} --table Requests").code, 2);
 }

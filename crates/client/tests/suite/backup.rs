@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use certadm_auth::Flavour;
 use certadm_client::{Error, RemoteCa, Target};
-use certadm_rules::{BackupType, Hresult};
+use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::Source;
 use certadm_set::{ReadBack, Set, Silent, TakeOptions, take};
 use certadm_wire::csra::{Request, Response};

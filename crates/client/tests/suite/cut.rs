@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use certadm_client::RemoteCa;
-use certadm_rules::{BackupType, Hresult};
+use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_set::{ReadBack, Set, Silent, TakeOptions, Taken, take};
 
 use crate::fake::{Calls, FakeCa, Files};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use certadm_client::RemoteCa;
-use certadm_rules::{BackupType, Hresult};
+use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::Source;
 use certadm_set::{Error, ReadBack, Silent, TakeOptions, take};
 use certadm_wire::csra::{Request, Response};

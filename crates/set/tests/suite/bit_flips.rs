@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::common::{Ca, copy_dir, scratch, serials, start};
-use certadm_rules::{BackupType, Hresult};
+use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::LocalSource;
 use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use certadm_rules::registration::{MapEntry, RestoreRecord};
 use certadm_rules::unc::UncRoot;
-use certadm_rules::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
+use certadm_rules::{BackupKind, BackupType, Diagnosis, Generation, GenerationRange, Hresult};
 use certadm_session::{LocalSource, Source};
 use certadm_store::backup::Backup;
 use certadm_store::{Error, Folder, Options, Store, Writer, record};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use certadm_rules::{BackupType, Entry, Hresult, PlainList, Tag, TaggedList};
+use certadm_rules::{BackupType, Diagnosis, Entry, Hresult, PlainList, Tag, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
 use certadm_set::{Error, ReadBack, Silent, TakeOptions, take};
 
@@ -84,7 +84,7 @@ impl Source for Hostile {
 fn list(tag: Tag, path: &str) -> CallResult<TaggedList> {
     Entry::new(tag, path)
         .map(|entry| TaggedList::new(vec![entry]))
-        .map_err(|error| CallError::because("list", Hresult::INVALID_PATH, error))
+        .map_err(|_| CallError::new("list", Hresult::INVALID_PATH))
 }
 
 fn take_from(ca: &mut Hostile, target: &Path) -> Result<certadm_set::Taken, Error> {

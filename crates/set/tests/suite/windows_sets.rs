@@ -8,7 +8,7 @@ use crate::windows_files::{backup, ca_database, fixture, restore_map};
 use certadm_ese::Database;
 use certadm_ese::checksum::xor_checksum;
 use certadm_ese::header::{Copies, State};
-use certadm_rules::Hresult;
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_set::Error;
 use certadm_set::finding::Severity;
 use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::{Ca, copy_dir, edit, image, insert, lay_down, log, scratch, serials, start};
-use certadm_rules::Hresult;
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
 use certadm_set::{Set, Silent};

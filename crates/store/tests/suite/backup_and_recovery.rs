@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use certadm_rules::registration::{MapEntry, RestoreRecord};
-use certadm_rules::{BackupKind, BackupType, Generation, GenerationRange, Hresult};
+use certadm_rules::{BackupKind, BackupType, Diagnosis, Generation, GenerationRange, Hresult};
 use certadm_store::backup::Backup;
 use certadm_store::chain::{check_chain, check_image, read_trailer};
 use certadm_store::{Adopted, Error, Folder, Options, Store, Writer, record};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use certadm_rules::{BackupType, Hresult};
+use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_store::{Error, Folder, Options, Store, Writer};
 
 const SMALL_LOGS: Options = Options { log_size: 64 * 1024, circular_logging: false, backup_rate: 0 };

@@ -139,7 +139,7 @@ impl Load {
     pub(crate) fn stop(self) -> Result<(), Failure> {
         self.record.stop.store(true, Ordering::SeqCst);
         for worker in self.workers {
-            worker.join().map_err(|_| Failure::usage("a worker of the drill failed"))?;
+            worker.join().map_err(|_| Failure::internal("a worker of the drill failed"))?;
         }
         self.record.ledger().failure.take().map_or(Ok(()), Err)
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Role};
 use certadm_client::own_host_name;
+use certadm_files::IoContext;
 use certadm_rules::BackupType;
 use certadm_session::Source;
 use certadm_set::restore::{self, plan};
@@ -63,7 +64,8 @@ const FILLER_LEN: u32 = 32 * 1024;
 
 pub(crate) fn run(args: &DrillArgs, output: Output) -> Result<Done, Failure> {
     let within = args.within.clone().unwrap_or_else(std::env::temp_dir);
-    let root = tempfile::Builder::new().prefix("certadm-drill-").tempdir_in(&within)?;
+    let root = tempfile::Builder::new().prefix("certadm-drill-").tempdir_in(&within);
+    let root = root.during("create a folder in", &within)?;
     let summary = Drill::new(root.path(), args, output)?.run()?;
     summary.print(output);
     if args.keep {
@@ -87,14 +89,14 @@ struct Drill<'a> {
 impl<'a> Drill<'a> {
     fn new(root: &Path, args: &'a DrillArgs, output: Output) -> Result<Self, Failure> {
         let ca = Folder::new(root.join("ca"));
-        let name = CaName::from_str("Drill CA").map_err(|error| Failure::usage(error.to_string()))?;
+        let name = CaName::from_str("Drill CA").map_err(|error| Failure::internal(error.to_string()))?;
         let config = Config::new(name, KeyType::P256);
         let mut secret = vec![0; 32];
-        getrandom::fill(&mut secret).map_err(|error| Failure::usage(error.to_string()))?;
+        getrandom::fill(&mut secret).map_err(certadm_ca::Error::Random)?;
         let passphrase = Passphrase::new(secret)?;
         let made = Authority::init(&ca, &config, Role::Root, &passphrase, FileTime::now())?;
         let Initialized::Root(authority) = made else {
-            return Err(Failure::usage("the drill's CA is not a root"));
+            return Err(Failure::internal("the drill's CA is not a root"));
         };
         output.line(format!("Created a CA with a P-256 key in {}.", ca.path().display()));
         Ok(Self {
@@ -124,8 +126,8 @@ impl<'a> Drill<'a> {
             None => Way::Local,
         };
         let kept = self.keep_what_no_set_holds()?;
-        Arc::into_inner(store).ok_or_else(|| Failure::usage("the store is still in use"))?.close()?;
-        fs::remove_dir_all(self.ca.path())?;
+        Arc::into_inner(store).ok_or_else(|| Failure::internal("the store is still in use"))?.close()?;
+        fs::remove_dir_all(self.ca.path()).during("remove", self.ca.path())?;
         self.output.line("Destroyed the CA's folder.");
 
         let verified = verify(&sets, &mut self.output.progress());
@@ -134,7 +136,7 @@ impl<'a> Drill<'a> {
         let plan = plan(&sets, self.ca.path(), restore::Options::default())?;
         let restored = plan.execute(&own_host_name(), &mut self.output.progress())?;
         for (path, bytes) in kept {
-            fs::write(path, bytes)?;
+            fs::write(&path, bytes).during("write", &path)?;
         }
         let store = open_store(&self.ca)?;
         let recovery = begun.elapsed();
@@ -272,7 +274,7 @@ impl<'a> Drill<'a> {
     fn keep_what_no_set_holds(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
         let mut kept = Vec::new();
         for path in [self.ca.key_path(), self.ca.certificate_path(), self.ca.config_path()] {
-            let bytes = fs::read(&path)?;
+            let bytes = fs::read(&path).during("read", &path)?;
             kept.push((path, bytes));
         }
         Ok(kept)

@@ -17,8 +17,9 @@ pub(crate) fn make(count: usize) -> Result<Vec<Request>, Failure> {
 }
 
 fn one(number: usize) -> Result<Request, Failure> {
-    let broken =
-        |error: &dyn std::fmt::Display| Failure::usage(format!("a drill request could not be made: {error}"));
+    let broken = |error: &dyn std::fmt::Display| {
+        Failure::internal(format!("a drill request could not be made: {error}"))
+    };
     let subject =
         Name::from_str(&format!("CN=host{number:05}.drill.example")).map_err(|error| broken(&error))?;
     let key = SigningKey::try_generate().map_err(|error| broken(&error))?;

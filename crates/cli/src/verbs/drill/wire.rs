@@ -47,7 +47,8 @@ impl Wire {
         let server = Server::start(Arc::clone(store), settings)?;
         let (resolver, stopper) = (server.addresses().resolver, server.stopper());
         let serving =
-            std::thread::Builder::new().name("drill-service".to_owned()).spawn(move || server.run())?;
+            std::thread::Builder::new().name("drill-service".to_owned()).spawn(move || server.run());
+        let serving = serving.map_err(certadm_client::Error::Thread)?;
         let account = AccountName::new("", ACCOUNT);
         let credentials = Credentials { account, password: Password::new(password.as_str().to_owned()) };
         Ok(Self { resolver, credentials, stopper, serving: Some(serving) })
@@ -79,7 +80,7 @@ impl Wire {
         match serving {
             Some(Stopped { close_error: Some(error), .. }) => Err(error.into()),
             Some(Stopped { all_left: true, .. }) => Ok(()),
-            _ => Err(Failure::usage("the drill's service did not end in order")),
+            _ => Err(Failure::internal("the drill's service did not end in order")),
         }
     }
 }
@@ -96,10 +97,10 @@ impl Drop for Wire {
 /// 256 random bits in hex digits.
 fn random_password() -> Result<Zeroizing<String>, Failure> {
     let mut bytes = Zeroizing::new([0u8; 32]);
-    getrandom::fill(&mut *bytes).map_err(|error| Failure::usage(error.to_string()))?;
+    getrandom::fill(&mut *bytes).map_err(certadm_ca::Error::Random)?;
     let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));
     for byte in *bytes {
-        write!(text, "{byte:02x}").map_err(|error| Failure::usage(error.to_string()))?;
+        write!(text, "{byte:02x}").map_err(|error| Failure::internal(error.to_string()))?;
     }
     Ok(text)
 }

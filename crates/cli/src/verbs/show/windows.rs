@@ -33,7 +33,7 @@ pub(super) fn show(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
         (Some(path), _, _) => show_database(path, output),
         (_, Some(path), _) => show_log(path, output),
         (_, _, Some(path)) => show_checkpoint(path, output),
-        _ => Err(Failure::usage("there is nothing to show")),
+        _ => Err(Failure::internal("what was recognised as one file of Windows is none")),
     }
 }
 
