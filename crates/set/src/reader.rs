@@ -29,16 +29,14 @@ impl Set {
     ///
     /// # Errors
     /// [`Error::NotASet`] (0x8007010B), [`Error::BadManifest`], [`Error::Damaged`] when a file that the manifest names
-    /// is missing, [`Error::Store`].
+    /// is missing, [`Error::File`] when the system refuses, [`Error::Store`].
     pub fn open(path: &Path) -> Result<Self> {
-        if !path.is_dir() {
-            let is_there = path.exists();
-            let detail = if is_there {
-                "it is a file, and none that this command reads"
-            } else {
-                "there is no such folder"
-            };
-            return Err(Error::NotASet { path: path.to_owned(), detail: detail.to_owned() });
+        let not_a_set = |detail: &str| Error::NotASet { path: path.to_owned(), detail: detail.to_owned() };
+        match fs::metadata(path).during("look at", path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Err(not_a_set("it is a file, and none that this command reads")),
+            Err(error) if error.is_not_found() => return Err(not_a_set("there is no such folder")),
+            Err(error) => return Err(error.into()),
         }
         let manifest_path = path.join(manifest::FILE_NAME);
         if manifest_path.exists() {

@@ -116,7 +116,7 @@ fn refuse_occupied(target: &Path) -> Result<()> {
             Some(_) => Err(Error::TargetNotEmpty { path: target.to_owned() }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory && target.symlink_metadata().is_ok() => {
             Err(Error::TargetNotEmpty { path: target.to_owned() })
         }
         Err(error) => Ok(Err(error).during("list", target)?),

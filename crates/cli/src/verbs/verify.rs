@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use certadm_ese::recovery::Outcome as Replay;
+use certadm_files::IoContext;
+use certadm_rules::Hresult;
 use certadm_rules::finding::Severity;
-use certadm_set::verify::verify;
+use certadm_set::verify::{Report, verify};
 use certadm_set::windows::Outcome;
 use clap::Args;
 use serde_json::{Value, json};
@@ -24,6 +26,10 @@ pub(crate) struct VerifyArgs {
 }
 
 pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
+    for path in &args.sets {
+        // What is not there, or may not be looked at, is no finding on a set.
+        std::fs::metadata(path).during("look at", path)?;
+    }
     let report = {
         let mut progress = output.progress();
         verify(&args.sets, &mut progress)
@@ -34,6 +40,7 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     let exit = match report.severity() {
         Severity::Note => Exit::Good,
         Severity::Warning => Exit::Finding,
+        Severity::Error if is_refused(&report) => Exit::Refused,
         Severity::Error => Exit::Damaged,
     };
     let content = report.content.as_ref().map(|content| {
@@ -54,6 +61,20 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
         "findings": findings::list(&report.findings),
     });
     Ok(Done { exit, result })
+}
+
+/// Whether nothing is known to be wrong, and the system kept the command from finding out.
+fn is_refused(report: &Report) -> bool {
+    const BY_SYSTEM: [Hresult; 6] = [
+        Hresult::E_ACCESSDENIED,
+        Hresult::FILE_ACCESS_DENIED,
+        Hresult::ERROR_TOO_MANY_OPEN_FILES,
+        Hresult::ERROR_DISK_FULL,
+        Hresult::DISK_FULL,
+        Hresult::E_OUTOFMEMORY,
+    ];
+    let mut errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    errors.all(|finding| BY_SYSTEM.contains(&finding.code))
 }
 
 /// What only sets of a Windows CA have to tell.

@@ -2,6 +2,7 @@
 
 mod capture;
 mod errors;
+mod exit_codes;
 mod help;
 mod identity;
 mod json_contract;
