@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_rules::Hresult;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{Finding, Kind, Place, Spot};
+use certadm_rules::{Diagnosis, Hresult};
 
-use crate::error::{Error, chain_of};
+use crate::error::Error;
 use crate::layout::LOCATIONS_FILE;
 
 impl Error {

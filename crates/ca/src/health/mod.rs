@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;
-use certadm_rules::{Generation, Hresult};
+use certadm_rules::{Diagnosis, Generation, Hresult};
 use certadm_store::folder::wal_len;
 use certadm_store::{FileTime, Folder, Writer, record};
 

@@ -10,7 +10,7 @@ use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::names::last_component;
-use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
+use certadm_rules::{Generation, GenerationRange, Hresult};
 
 use super::files::WindowsSet;
 use super::replay::{Files, tell};
