@@ -110,7 +110,7 @@ fn a_missing_right_is_refused() {
         return;
     }
     use std::os::unix::fs::PermissionsExt;
-    let close = |path: &str| fs::set_permissions(work.path(path), fs::Permissions::from_mode(0)).unwrap();
+    let close = |path: &str| fs::set_permissions(work.path(path), fs::Permissions::from_mode(0o000)).unwrap();
     close("pass");
     fails(&work, "ca crl --dir {ca} --passphrase-file {pass}", 3, "0x80070005");
     close("set/DataBase/Test-CA.db");
