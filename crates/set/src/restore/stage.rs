@@ -88,7 +88,7 @@ impl Staging {
                     self.warnings.push(format!(
                         "{} was not put back: {}; publish a new CRL",
                         file.display(),
-                        crate::error::chain_of(&error)
+                        certadm_rules::diagnosis::chain_of(&error)
                     ));
                 }
             }

@@ -104,7 +104,7 @@ pub(super) fn place_dynamic(folder: &Folder, staging: &Staging) -> Vec<String> {
         let Some(name) = from.file_name() else { continue };
         let to = folder.crl_dir().join(name);
         if let Err(error) = durable::rename(from, &to).and_then(|()| durable::sync_parent(&to)) {
-            let detail = crate::error::chain_of(&error);
+            let detail = certadm_rules::diagnosis::chain_of(&error);
             warnings.push(format!("{} was not put back: {detail}; publish a new CRL", to.display()));
         }
     }
