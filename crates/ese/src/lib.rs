@@ -16,7 +16,7 @@
 //! Entry points that take bytes from anywhere, for fuzzing: [`checksum::check_page`], [`header::DatabaseHeader::parse`],
 //! [`backup::PatchPage::parse`], [`checkpoint::Checkpoint::parse`], [`page::Page::parse`], [`compress::decompress`],
 //! [`compress::xpress`], [`space::SpaceHeader::parse`], [`log::LogHeader::parse`], [`log::record_length`],
-//! [`log::Record::parse`], [`log::file::list_records`], [`redo::apply_difference`], [`redo::decode_image`],
+//! [`log::Record::parse`], [`redo::apply_difference`], [`redo::decode_image`],
 //! [`Database::open`] on a slice or vector, and [`redo::Replayer::apply`] on an overlay.
 
 pub mod backup;
@@ -48,6 +48,7 @@ mod bytes;
 mod copy;
 mod image;
 mod longvalue;
+mod numbered;
 mod overlay;
 mod record;
 

@@ -2,6 +2,7 @@
 
 use crate::bytes::Fields;
 use crate::error::Error;
+use crate::numbered::numbered;
 
 /// What every record that changes a page starts with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +89,50 @@ impl OtherPage {
     }
 }
 
+numbered! {
+    /// Where the nodes of a split go.
+    pub enum SplitKind: u8 {
+        /// A root: everything into a new page below it, so that the tree gets a level deeper.
+        Vertical = 0,
+        /// The upper nodes into a new page to the right.
+        Right = 1,
+        /// The same behind the last node of a level: most often only the new node moves.
+        Append = 2,
+    }
+}
+
+numbered! {
+    /// What a node that does not fit was about to do.
+    pub enum SplitOperation: u8 {
+        /// Nothing.
+        None = 0,
+        /// Come in.
+        Insert = 1,
+        /// Get longer data.
+        Replace = 2,
+        /// Come back, with longer data.
+        FlagInsertAndReplace = 3,
+    }
+}
+
+numbered! {
+    /// Where the nodes of a merge go.
+    pub enum MergeKind: u8 {
+        /// There are none: the page is only taken out.
+        EmptyPage = 1,
+        /// All to the right; the page is taken out.
+        FullRight = 2,
+        /// Some to the right.
+        PartialRight = 3,
+        /// All to the left; the page is taken out.
+        FullLeft = 5,
+        /// Some to the left.
+        PartialLeft = 6,
+        /// All into a page elsewhere in the file.
+        PageMove = 7,
+    }
+}
+
 /// One level of a split (ese.md 9.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Split<'a> {
@@ -103,10 +148,10 @@ pub struct Split<'a> {
     pub root: u32,
     /// Object identifier of the tree.
     pub object: u32,
-    /// 0 vertical, 1 right, 2 append.
-    pub kind: u8,
-    /// 0 none, 1 insert, 2 replace, 3 flag-insert-and-replace.
-    pub operation: u8,
+    /// Where its nodes go.
+    pub kind: SplitKind,
+    /// What caused it.
+    pub operation: SplitOperation,
     /// Line of the operation.
     pub operation_line: u16,
     /// First line that moves.
@@ -144,8 +189,8 @@ pub struct Merge<'a> {
     pub line: u16,
     /// 1 key change, 2 delete node, 4 page becomes empty.
     pub flags: u8,
-    /// 1 empty page, 2 full right, 3 partial right, 5 full left, 6 partial left, 7 page move.
-    pub kind: u8,
+    /// Where its nodes go.
+    pub kind: MergeKind,
     /// New separator.
     pub separator: &'a [u8],
     /// 1 without its gap, 2 compressed.
@@ -182,8 +227,8 @@ pub(super) fn split<'a>(fields: &Fields<'a>, with_image: bool) -> Result<Split<'
         parent: OtherPage::read(fields, 48)?,
         root: fields.u32(60)?,
         object: fields.u32(64)?,
-        kind: fields.u8(68)?,
-        operation: fields.u8(69)?,
+        kind: fields.u8(68)?.into(),
+        operation: fields.u8(69)?.into(),
         operation_line: fields.u16(70)?,
         split_line: fields.u16(72)?,
         lines: fields.u16(74)?,
@@ -208,7 +253,7 @@ pub(super) fn merge<'a>(fields: &Fields<'a>, with_image: bool) -> Result<Merge<'
         parent: OtherPage::read(fields, 56)?,
         line: fields.u16(82)?,
         flags: fields.u8(84)?,
-        kind: fields.u8(85)?,
+        kind: fields.u8(85)?.into(),
         separator,
         image_flags,
         image,

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use certadm_files::AlignedBuffer;
 
-use crate::bytes::{Fields, count32, index};
+use crate::bytes::{Fields, index};
 use crate::code::Code;
 use crate::error::Error;
 use crate::lgpos::Lgpos;
 use crate::log::header::{Framing, LOG_HEADER, LogHeader};
-use crate::log::length::record_length;
+use crate::log::kind::{RecordKind, record_length};
 use crate::log::{frames_v7, frames_v8};
 use crate::pager::Pager;
 
@@ -155,10 +155,14 @@ pub struct Records<'a> {
     failed: bool,
 }
 
-const NOP: u8 = 0;
-const CHECKSUM: u8 = 42;
-const FRAGMENT_BEGIN: u8 = 76;
-const FRAGMENT: u8 = 77;
+const NOP: u8 = RecordKind::Nop as u8;
+const CHECKSUM: u8 = RecordKind::Checksum as u8;
+const FRAGMENT_BEGIN: u8 = RecordKind::FragmentBegin as u8;
+const FRAGMENT: u8 = RecordKind::Fragment as u8;
+
+/// What the engine may write after a crash instead of the fragments that are missing.
+const AFTER_CRASH: [u8; 3] =
+    [RecordKind::RecoveryUndo as u8, RecordKind::RecoveryUndo2 as u8, RecordKind::UndoInfo as u8];
 
 impl<'a> Records<'a> {
     /// The next record as it lies in the file, fragments included.
@@ -218,7 +222,7 @@ impl<'a> Records<'a> {
                 };
                 if next[0] != FRAGMENT {
                     // After a crash the engine goes on with an undo mark instead of the rest.
-                    if !matches!(next[0], 17 | 51 | 36) {
+                    if !AFTER_CRASH.contains(&next[0]) {
                         let problem = "a record in fragments is not completed";
                         return Err(self.log.corrupt(next_position, problem));
                     }
@@ -253,20 +257,4 @@ impl<'a> Iterator for Records<'a> {
         self.failed = next.is_err();
         next.transpose()
     }
-}
-
-/// All records of log bytes with their positions and names, for tools and for fuzzing.
-///
-/// # Errors
-/// As [`LogFile::open`] and [`LogFile::records`].
-pub fn list_records(bytes: &[u8]) -> Result<Vec<(Lgpos, &'static str, u32)>, Error> {
-    let log = LogFile::open(&bytes)?;
-    log.records()
-        .map(|record| {
-            record.map(|record| {
-                let name = crate::log::length::record_name(record.bytes[0]);
-                (record.position, name, count32(record.bytes.len()))
-            })
-        })
-        .collect()
 }

@@ -4,9 +4,9 @@ use crate::bytes::{Fields, index};
 use crate::checksum::xor_words;
 use crate::log::file::{Frames, LogEnd, Piece};
 use crate::log::header::{LOG_HEADER, LogHeader};
+use crate::log::kind::RecordKind;
 
 const CHECKSUM_RECORD: usize = 22;
-const CHECKSUM_KIND: u8 = 42;
 const SEED: u32 = 0xFEED_BEAF;
 const SHADOW: u32 = 0x5AD0_5EC7;
 
@@ -48,7 +48,7 @@ pub(super) fn walk(header: &LogHeader, bytes: &[u8]) -> Frames {
 /// Judges the checksum record at `at`: verdict, forward range, distance to the next record.
 fn judge(header: &LogHeader, bytes: &[u8], at: usize) -> Option<(Verdict, usize, usize)> {
     let fields = Fields::new(bytes.get(at..)?, "a checksum record");
-    if fields.u8(0).ok()? != CHECKSUM_KIND {
+    if fields.u8(0).ok()? != RecordKind::Checksum as u8 {
         return None;
     }
     let (backwards, forwards) = (fields.u32(1).ok()?, fields.u32(5).ok()?);

@@ -90,7 +90,7 @@ impl LogHeader {
         if fields.u32(FILE_TYPE)? != 3 {
             return refuse(Code::LOG_CORRUPT, "the file type is not that of a log");
         }
-        let version = [fields.u32(32)?, fields.u32(36)?, fields.u32(40)?, fields.u32(652 - 4)?];
+        let version = [fields.u32(32)?, fields.u32(36)?, fields.u32(40)?, fields.u32(648)?];
         if !matches!(version[0], 7 | 8) {
             return refuse(
                 Code::BAD_LOG_VERSION,

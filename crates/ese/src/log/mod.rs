@@ -8,9 +8,9 @@ pub mod record;
 mod change;
 mod frames_v7;
 mod frames_v8;
-mod length;
+mod kind;
 
 pub use file::{LogEnd, LogFile, RecordAt, Records};
 pub use header::{Attachment, LogHeader};
-pub use length::{record_length, record_name};
+pub use kind::{RecordKind, record_length, record_name};
 pub use record::Record;

@@ -5,8 +5,62 @@ use crate::error::Error;
 use crate::lgpos::{BackupInfo, Signature};
 use crate::log::change::{Parts, merge, split};
 use crate::log::header::names_text;
+use crate::log::kind::{
+    NEW_DATABASE_FLAGS, NEW_DATABASE_HAS_VERSION, REPLACEMENT_LENGTH, REPLACEMENT_LENGTH_BITS, RecordKind,
+};
+use crate::numbered::numbered;
 
-pub use crate::log::change::{Merge, NodeChange, OtherPage, PageChange, Split};
+pub use crate::log::change::{
+    Merge, MergeKind, NodeChange, OtherPage, PageChange, Split, SplitKind, SplitOperation,
+};
+
+numbered! {
+    /// What an undo record undoes, or what its information is about.
+    pub enum Operation: u16 {
+        /// A node was added.
+        Insert = 1,
+        /// Data was replaced.
+        Replace = 2,
+        /// A node was marked deleted.
+        FlagDelete = 3,
+        /// A counter of 32 bits changed.
+        Delta = 4,
+        /// A counter of 64 bits changed.
+        Delta64 = 9,
+    }
+}
+
+numbered! {
+    /// How far a backup is.
+    pub enum Phase: u8 {
+        /// It begins.
+        Begin = 1,
+        /// The logs are prepared for it.
+        PrepareLogs = 2,
+        /// Logs are deleted.
+        Truncate = 3,
+        /// The header of the database knows of it.
+        HeaderUpdated = 4,
+        /// It is given up.
+        Abort = 5,
+        /// It ends.
+        Stop = 6,
+    }
+}
+
+numbered! {
+    /// What a backup holds.
+    pub enum Scope: u8 {
+        /// The database; the CA may delete logs.
+        Full = 1,
+        /// Logs, which the CA may then delete.
+        Incremental = 2,
+        /// The database; no log is deleted.
+        Copy = 5,
+        /// Logs; no log is deleted.
+        Differential = 6,
+    }
+}
 
 /// A log record, as far as replay needs it typed.
 #[derive(Clone, PartialEq, Debug)]
@@ -77,6 +131,8 @@ pub enum Record<'a> {
         /// Its path.
         path: String,
     },
+    /// The engine starts.
+    Init,
     /// The engine ended in good order.
     Term,
     /// An earlier recovery of the engine ended in good order.
@@ -213,8 +269,8 @@ pub enum Record<'a> {
         key: &'a [u8],
         /// Data part of the bookmark.
         bookmark_data: &'a [u8],
-        /// 1 insert, 2 replace, 3 flag delete, 4 delta, 9 wide delta.
-        operation: u16,
+        /// The operation of that record.
+        operation: Operation,
         /// The data before.
         before: &'a [u8],
     },
@@ -248,8 +304,8 @@ pub enum Record<'a> {
         key: &'a [u8],
         /// Data part of the bookmark.
         bookmark_data: &'a [u8],
-        /// The operation it undoes, as in [`Record::UndoInfo`].
-        operation: u16,
+        /// The operation it undoes.
+        operation: Operation,
     },
     /// All pages below a root are emptied.
     EmptyTree {
@@ -292,23 +348,20 @@ pub enum Record<'a> {
     },
     /// A phase of a backup.
     Backup {
-        /// 1 begin, 2 prepare logs, 3 truncate, 4 header updated, 5 abort, 6 stop.
-        phase: u8,
-        /// 1 full, 2 incremental, 5 copy, 6 differential.
-        scope: u8,
+        /// How far it is.
+        phase: Phase,
+        /// What it holds.
+        scope: Scope,
         /// The backup.
         info: BackupInfo,
     },
     /// Changes pages in a way that this version does not replay.
     NotReplayed {
-        /// The type byte.
-        kind: u8,
+        /// Its kind.
+        kind: RecordKind,
     },
-    /// Nothing that replay has to act on.
-    Other {
-        /// The type byte.
-        kind: u8,
-    },
+    /// Nothing that replay has to act on, or of a kind that this version does not know.
+    Other,
 }
 
 impl<'a> Record<'a> {
@@ -318,23 +371,30 @@ impl<'a> Record<'a> {
     /// [`Error::Malformed`] for bytes that end before their fields do.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let fields = Fields::new(bytes, "a log record");
-        let kind = fields.u8(0)?;
+        let Some(kind) = RecordKind::from_byte(fields.u8(0)?) else {
+            return Ok(Self::Other);
+        };
         let parts = |at| Parts { fields, at };
         let half = |offset| fields.u16(offset).map(usize::from);
+        let replacement_length =
+            || fields.u16(REPLACEMENT_LENGTH).map(|field| usize::from(field & REPLACEMENT_LENGTH_BITS));
         Ok(match kind {
-            5 | 8 | 53 => {
+            RecordKind::Begin | RecordKind::Begin0 | RecordKind::BeginDistributed => {
                 Self::Begin { session: fields.u16(1)?, from: fields.u8(3)? & 15, levels: fields.u8(3)? >> 4 }
             }
-            6 | 9 => Self::Commit { session: fields.u16(1)?, to: fields.u8(3)? },
-            7 => Self::Rollback { session: fields.u16(1)?, levels: fields.u8(3)? },
-            11 => Self::MacroBegin { session: fields.u16(1)? },
-            12 => Self::MacroCommit { session: fields.u16(1)? },
-            13 => Self::MacroAbort { session: fields.u16(1)? },
-            14 => {
-                let flags = fields.u8(42)?;
-                let version = match flags & 4 {
-                    0 => None,
-                    _ => Some((fields.u16(43)?, fields.u16(45)?)),
+            RecordKind::Commit | RecordKind::Commit0 => {
+                Self::Commit { session: fields.u16(1)?, to: fields.u8(3)? }
+            }
+            RecordKind::Rollback => Self::Rollback { session: fields.u16(1)?, levels: fields.u8(3)? },
+            RecordKind::MacroBegin => Self::MacroBegin { session: fields.u16(1)? },
+            RecordKind::MacroCommit => Self::MacroCommit { session: fields.u16(1)? },
+            RecordKind::MacroAbort => Self::MacroAbort { session: fields.u16(1)? },
+            RecordKind::CreateDatabase => {
+                let flags = fields.u8(NEW_DATABASE_FLAGS)?;
+                let version = if flags & NEW_DATABASE_HAS_VERSION != 0 {
+                    Some((fields.u16(43)?, fields.u16(45)?))
+                } else {
+                    None
                 };
                 let at = if version.is_some() { 47 } else { 43 };
                 Self::CreateDatabase {
@@ -344,19 +404,22 @@ impl<'a> Record<'a> {
                     path: names_text(fields.slice(at, half(40)?)?, flags & 8 != 0),
                 }
             }
-            15 => Self::AttachDatabase {
+            RecordKind::AttachDatabase => Self::AttachDatabase {
                 database: fields.u8(3)?,
                 signature: Signature::read(&fields, 16)?,
                 path: names_text(fields.slice(75, half(72)?)?, fields.u8(74)? & 8 != 0),
             },
-            16 => Self::DetachDatabase {
+            RecordKind::DetachDatabase => Self::DetachDatabase {
                 database: fields.u8(3)?,
                 path: detached_path(fields.slice(7, half(4)?)?),
             },
-            2 | 50 => Self::Term,
-            18 | 52 | 80 => Self::RecoveryQuit,
-            17 | 51 => Self::RecoveryUndo,
-            24 => Self::CreateMultipleExtentTree {
+            RecordKind::Init | RecordKind::Init2 => Self::Init,
+            RecordKind::Term | RecordKind::Term2 => Self::Term,
+            RecordKind::RecoveryQuit
+            | RecordKind::RecoveryQuit2
+            | RecordKind::RecoveryQuitKeepAttachments => Self::RecoveryQuit,
+            RecordKind::RecoveryUndo | RecordKind::RecoveryUndo2 => Self::RecoveryUndo,
+            RecordKind::CreateMultipleExtentTree => Self::CreateMultipleExtentTree {
                 page: PageChange::read(&fields)?,
                 object: fields.u32(32)?,
                 owned: fields.u32(36)?,
@@ -365,14 +428,14 @@ impl<'a> Record<'a> {
                 pages: fields.u32(48)?,
                 flags: fields.u32(52)?,
             },
-            25 => Self::CreateSingleExtentTree {
+            RecordKind::CreateSingleExtentTree => Self::CreateSingleExtentTree {
                 page: PageChange::read(&fields)?,
                 object: fields.u32(32)?,
                 parent: fields.u32(36)?,
                 pages: fields.u32(40)?,
                 flags: fields.u32(44)?,
             },
-            58 => Self::ConvertTree {
+            RecordKind::ConvertTree2 => Self::ConvertTree {
                 page: PageChange::read(&fields)?,
                 object: fields.u32(32)?,
                 owned: fields.u32(36)?,
@@ -384,9 +447,11 @@ impl<'a> Record<'a> {
                 free: fields.u32(60)?,
                 flags: fields.u32(64)?,
             },
-            27 | 62 => Self::Split(split(&fields, kind == 62)?),
-            28 | 63 => Self::Merge(merge(&fields, kind == 63)?),
-            29 => {
+            RecordKind::Split => Self::Split(split(&fields, false)?),
+            RecordKind::Split2 => Self::Split(split(&fields, true)?),
+            RecordKind::Merge => Self::Merge(merge(&fields, false)?),
+            RecordKind::Merge2 => Self::Merge(merge(&fields, true)?),
+            RecordKind::Insert => {
                 let mut parts = parts(50);
                 Self::Insert {
                     at: NodeChange::read(&fields)?,
@@ -395,7 +460,7 @@ impl<'a> Record<'a> {
                     data: parts.take(half(48)?)?,
                 }
             }
-            30 => {
+            RecordKind::FlagInsert => {
                 let mut parts = parts(48);
                 Self::FlagInsert {
                     at: NodeChange::read(&fields)?,
@@ -403,7 +468,7 @@ impl<'a> Record<'a> {
                     data: parts.take(half(46)?)?,
                 }
             }
-            31 => {
+            RecordKind::FlagInsertAndReplace => {
                 let mut parts = parts(52);
                 Self::FlagInsertAndReplace {
                     at: NodeChange::read(&fields)?,
@@ -412,33 +477,33 @@ impl<'a> Record<'a> {
                     data: parts.take(half(46)?)?,
                 }
             }
-            32 => Self::FlagDelete { at: NodeChange::read(&fields)? },
-            35 => Self::Delete { at: NodeChange::read(&fields)? },
-            33 => Self::Replace {
+            RecordKind::FlagDelete => Self::FlagDelete { at: NodeChange::read(&fields)? },
+            RecordKind::Delete => Self::Delete { at: NodeChange::read(&fields)? },
+            RecordKind::Replace => Self::Replace {
                 at: NodeChange::read(&fields)?,
                 old_length: fields.u16(46)?,
                 new_length: fields.u16(48)?,
-                data: parts(50).take(half(44)? & 0x7FFF)?,
+                data: parts(50).take(replacement_length()?)?,
             },
-            34 => Self::ReplaceDifference {
+            RecordKind::ReplaceDifference => Self::ReplaceDifference {
                 at: NodeChange::read(&fields)?,
                 old_length: fields.u16(46)?,
                 new_length: fields.u16(48)?,
-                difference: parts(50).take(half(44)? & 0x7FFF)?,
-                long_headers: half(44)? & 0x8000 != 0,
+                difference: parts(50).take(replacement_length()?)?,
+                long_headers: fields.u16(REPLACEMENT_LENGTH)? & !REPLACEMENT_LENGTH_BITS != 0,
             },
-            36 => {
+            RecordKind::UndoInfo => {
                 let mut parts = parts(56);
                 Self::UndoInfo {
                     at: NodeChange::read(&fields)?,
-                    operation: fields.u16(48)?,
+                    operation: fields.u16(48)?.into(),
                     key: parts.take(half(44)?)?,
                     bookmark_data: parts.take(half(46)?)?,
                     before: parts.take(half(54)?)?,
                 }
             }
-            37 | 93 => {
-                let wide = kind == 93;
+            RecordKind::Delta | RecordKind::Delta64 => {
+                let wide = kind == RecordKind::Delta64;
                 let mut parts = parts(if wide { 58 } else { 54 });
                 Self::Delta {
                     at: NodeChange::read(&fields)?,
@@ -449,19 +514,19 @@ impl<'a> Record<'a> {
                     bookmark_data: parts.take(half(46)?)?,
                 }
             }
-            38 => {
+            RecordKind::SetExternalHeader => {
                 Self::SetExternalHeader { at: NodeChange::read(&fields)?, header: parts(46).take(half(44)?)? }
             }
-            39 => {
+            RecordKind::Undo => {
                 let mut parts = parts(51);
                 Self::Undo {
                     at: NodeChange::read(&fields)?,
-                    operation: fields.u16(48)?,
+                    operation: fields.u16(48)?.into(),
                     key: parts.take(half(44)?)?,
                     bookmark_data: parts.take(half(46)?)?,
                 }
             }
-            48 => {
+            RecordKind::EmptyTree => {
                 let list = parts(46).take(half(44)?)?;
                 let mut pages = Vec::with_capacity(list.len() / 16);
                 for entry in list.as_chunks::<16>().0 {
@@ -470,26 +535,32 @@ impl<'a> Record<'a> {
                 }
                 Self::EmptyTree { at: NodeChange::read(&fields)?, pages }
             }
-            95 => Self::NewPage {
+            RecordKind::NewPage => Self::NewPage {
                 database: fields.u8(3)?,
                 page: fields.u32(4)?,
                 object: fields.u32(8)?,
                 dbtime: fields.u64(12)?,
             },
-            68 => Self::ExtendDatabase { database: fields.u8(5)?, last_page: fields.u32(6)? },
-            78 | 94 | 99 => Self::ShrinkDatabase { database: fields.u8(1)?, last_page: fields.u32(2)? },
-            92 => Self::SetVersion {
+            RecordKind::ExtendDatabase => {
+                Self::ExtendDatabase { database: fields.u8(5)?, last_page: fields.u32(6)? }
+            }
+            RecordKind::ShrinkDatabase | RecordKind::ShrinkDatabase2 | RecordKind::ShrinkDatabase3 => {
+                Self::ShrinkDatabase { database: fields.u8(1)?, last_page: fields.u32(2)? }
+            }
+            RecordKind::SetDatabaseVersion => Self::SetVersion {
                 database: fields.u8(1)?,
                 version: [fields.u32(2)?, fields.u32(6)?, fields.u32(10)?],
             },
-            60 => Self::Backup {
-                phase: fields.u8(1)?,
-                scope: fields.u8(6)?,
+            RecordKind::Backup => Self::Backup {
+                phase: fields.u8(1)?.into(),
+                scope: fields.u8(6)?.into(),
                 info: BackupInfo::read(&fields, 8)?,
             },
             // Their redo is not described or was never seen: honest to stop.
-            26 | 64 | 65 | 96 => Self::NotReplayed { kind },
-            _ => Self::Other { kind },
+            RecordKind::ConvertTree | RecordKind::Scrub | RecordKind::PageMove | RecordKind::RootPageMove => {
+                Self::NotReplayed { kind }
+            }
+            _ => Self::Other,
         })
     }
 }
@@ -514,7 +585,8 @@ impl Record<'_> {
     }
 }
 
-/// The flags of a detach do not tell the width of its path's characters.
+/// The flags of a detach do not tell the width of its path's characters; the second byte of a wide one is 0, because a
+/// path begins with a drive letter or a backslash.
 fn detached_path(bytes: &[u8]) -> String {
     names_text(bytes, bytes.get(1) == Some(&0))
 }

@@ -4,17 +4,8 @@ use super::pages::Slot;
 use super::{Replayer, Verdict};
 use crate::error::Error;
 use crate::image::{FullNode, PageImage};
-use crate::log::record::{Merge, OtherPage};
+use crate::log::record::{Merge, MergeKind, OtherPage};
 use crate::pager::PagerMut;
-
-/// What a merge does with the nodes of its leaf.
-mod kind {
-    pub(super) const EMPTY_PAGE: u8 = 1;
-    pub(super) const FULL_RIGHT: u8 = 2;
-    pub(super) const PARTIAL_RIGHT: u8 = 3;
-    pub(super) const FULL_LEFT: u8 = 5;
-    pub(super) const PARTIAL_LEFT: u8 = 6;
-}
 
 /// What a merge does on one level.
 mod level {
@@ -32,10 +23,7 @@ impl<T: PagerMut> Replayer<T> {
         if !self.is_ours(leaf.page.database) {
             return Ok(());
         }
-        if !matches!(
-            leaf.kind,
-            kind::EMPTY_PAGE | kind::FULL_RIGHT | kind::PARTIAL_RIGHT | kind::FULL_LEFT | kind::PARTIAL_LEFT
-        ) {
+        if matches!(leaf.kind, MergeKind::PageMove | MergeKind::Unknown(_)) {
             return Err(self.fault(
                 Some(leaf.page.page),
                 crate::Code::BAD_LOG_VERSION,
@@ -57,9 +45,9 @@ impl<T: PagerMut> Replayer<T> {
     fn merge_leaf(&mut self, merge: &Merge<'_>) -> Result<(), Error> {
         let page = merge.page;
         let verdict = self.judge(page.page, page.dbtime, page.before)?;
-        let full = matches!(merge.kind, kind::EMPTY_PAGE | kind::FULL_RIGHT | kind::FULL_LEFT);
-        let to_right = matches!(merge.kind, kind::FULL_RIGHT | kind::PARTIAL_RIGHT);
-        let to_left = matches!(merge.kind, kind::FULL_LEFT | kind::PARTIAL_LEFT);
+        let full = matches!(merge.kind, MergeKind::EmptyPage | MergeKind::FullRight | MergeKind::FullLeft);
+        let to_right = matches!(merge.kind, MergeKind::FullRight | MergeKind::PartialRight);
+        let to_left = matches!(merge.kind, MergeKind::FullLeft | MergeKind::PartialLeft);
         let right = self.judge_sibling(merge, merge.right, full || to_right)?;
         let left = self.judge_sibling(merge, merge.left, full || to_left)?;
         let receives =
@@ -152,7 +140,7 @@ fn change_branch(page: &mut PageImage, merge: &Merge<'_>, leaf: &Merge<'_>) -> R
         return Ok(());
     }
     let both = level::KEY_CHANGE | level::DELETE_NODE;
-    if merge.flags & both == both && leaf.kind == kind::FULL_LEFT {
+    if merge.flags & both == both && leaf.kind == MergeKind::FullLeft {
         let node = page.nodes.get_mut(line).ok_or(MISSING)?;
         node.data = leaf.left.page.to_le_bytes().to_vec();
         let before = line.checked_sub(1).ok_or(MISSING)?;
@@ -173,7 +161,8 @@ fn change_branch(page: &mut PageImage, merge: &Merge<'_>, leaf: &Merge<'_>) -> R
         return Ok(());
     }
     if merge.flags & level::KEY_CHANGE != 0 {
-        let line = if leaf.kind == kind::PARTIAL_LEFT { line.checked_sub(1).ok_or(MISSING)? } else { line };
+        let line =
+            if leaf.kind == MergeKind::PartialLeft { line.checked_sub(1).ok_or(MISSING)? } else { line };
         let old = page.nodes.get(line).ok_or(MISSING)?;
         let node = page.compressed(old.flags, merge.separator, old.data.clone());
         page.nodes[line] = node;

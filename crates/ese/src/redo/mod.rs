@@ -220,7 +220,7 @@ impl<T: PagerMut> Replayer<T> {
                 }
             }
             // The engine started, or began to recover: a macro without an end never happened.
-            Record::RecoveryUndo | Record::Other { kind: 1 | 49 } => self.drop_macros(),
+            Record::RecoveryUndo | Record::Init => self.drop_macros(),
             Record::ExtendDatabase { database, last_page } if self.is_ours(*database) => {
                 self.extend(*last_page)?;
             }
@@ -229,17 +229,14 @@ impl<T: PagerMut> Replayer<T> {
             }
             Record::SetVersion { database, version } if self.is_ours(*database) => {
                 if let Some(header) = &mut self.header {
-                    header.set_u32(232, version[1]);
-                    header.set_u32(644, version[2]);
-                    header.seal();
+                    header.set_update(version[1], version[2]);
                 }
             }
             Record::NotReplayed { kind } => {
-                let name = crate::log::record_name(*kind);
                 return Err(self.fault(
                     None,
                     Code::BAD_LOG_VERSION,
-                    format!("replay of a {name} record is not supported: recover on Windows"),
+                    format!("replay of a {} record is not supported: recover on Windows", kind.name()),
                 ));
             }
             Record::Split(split) => self.apply_splits(&[(*split, self.position)], None)?,
@@ -271,39 +268,31 @@ impl<T: PagerMut> Replayer<T> {
         for (position, bytes) in &collected {
             records.push((*position, Record::parse(bytes)?));
         }
-        let mut next = 0;
-        while let Some((position, record)) = records.get(next) {
+        let mut rest = records.as_slice();
+        while let Some((position, record)) = rest.first() {
             self.position = *position;
-            next += 1;
             match record {
                 Record::Split(_) => {
-                    let rest = records[next..].iter();
-                    let further = rest.take_while(|(_, record)| matches!(record, Record::Split(_))).count();
-                    let group: Vec<_> = records[next - 1..next + further]
-                        .iter()
-                        .filter_map(|(position, record)| match record {
-                            Record::Split(split) => Some((*split, *position)),
-                            _ => None,
-                        })
-                        .collect();
-                    next += further;
-                    let operation = records.get(next).map(|(_, record)| record);
-                    self.apply_splits(&group, operation)?;
+                    let levels = run_of(rest, |position, record| match record {
+                        Record::Split(split) => Some((*split, position)),
+                        _ => None,
+                    });
+                    rest = &rest[levels.len()..];
+                    let operation = rest.first().map(|(_, record)| record);
+                    self.apply_splits(&levels, operation)?;
                 }
                 Record::Merge(_) => {
-                    let rest = records[next..].iter();
-                    let further = rest.take_while(|(_, record)| matches!(record, Record::Merge(_))).count();
-                    let group: Vec<_> = records[next - 1..next + further]
-                        .iter()
-                        .filter_map(|(_, record)| match record {
-                            Record::Merge(merge) => Some(*merge),
-                            _ => None,
-                        })
-                        .collect();
-                    next += further;
-                    self.apply_merges(&group)?;
+                    let levels = run_of(rest, |_, record| match record {
+                        Record::Merge(merge) => Some(*merge),
+                        _ => None,
+                    });
+                    rest = &rest[levels.len()..];
+                    self.apply_merges(&levels)?;
                 }
-                other => self.apply_parsed(other)?,
+                other => {
+                    rest = &rest[1..];
+                    self.apply_parsed(other)?;
+                }
             }
         }
         self.position = end;
@@ -377,7 +366,7 @@ impl<T: PagerMut> Replayer<T> {
                 // Format 0x620, update 20: what every engine creates unless a later record says otherwise.
                 let mut header =
                     DatabaseHeader::create(self.pages.size, 0x620, 20, signature, self.log_signature);
-                header.set_u32(104, u32::from(database));
+                header.set_database_number(database);
                 header.set_dirty(self.position, self.position.generation);
                 self.header = Some(header);
                 self.number = Some(database);
@@ -550,6 +539,11 @@ impl<T: PagerMut> crate::pager::Pager for PagerRef<'_, T> {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
         self.0.read_at(offset, buffer)
     }
+}
+
+/// The first records, as long as `level` takes them: the levels of one split or of one merge.
+fn run_of<'a, L>(records: &[(Lgpos, Record<'a>)], level: impl Fn(Lgpos, &Record<'a>) -> Option<L>) -> Vec<L> {
+    records.iter().map_while(|(position, record)| level(*position, record)).collect()
 }
 
 /// The session of a record that changes pages.

@@ -6,7 +6,7 @@ use crate::bytes::Fields;
 use crate::error::Error;
 use crate::image::{NodeImage, PageImage};
 use crate::log::Record;
-use crate::log::record::NodeChange;
+use crate::log::record::{NodeChange, Operation};
 use crate::page::node_flag;
 use crate::pager::PagerMut;
 
@@ -94,18 +94,17 @@ impl<T: PagerMut> Replayer<T> {
     fn note_undo_info(
         &mut self,
         at: &NodeChange,
-        operation: u16,
+        operation: Operation,
         key: &[u8],
         bookmark_data: &[u8],
         before: &[u8],
     ) {
-        const REPLACE: u16 = 2;
         self.session(at.page.session).complete(at.version, |change| {
             if change.key.is_none() {
                 change.key = Some(key.to_vec());
                 change.bookmark_data = bookmark_data.to_vec();
             }
-            if operation == REPLACE && change.old.is_none() {
+            if operation == Operation::Replace && change.old.is_none() {
                 change.old = Some(before.to_vec());
             }
         });

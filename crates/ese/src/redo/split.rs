@@ -8,20 +8,13 @@ use crate::error::Error;
 use crate::image::{FullNode, NodeImage, PageImage};
 use crate::lgpos::Lgpos;
 use crate::log::Record;
-use crate::log::record::{NodeChange, OtherPage, PageChange, Split};
+use crate::log::record::{NodeChange, OtherPage, PageChange, Split, SplitKind, SplitOperation};
 use crate::page::{Page, flag};
 use crate::pager::PagerMut;
 use crate::pagesize::PageSize;
 
-const VERTICAL: u8 = 0;
-const APPEND: u8 = 2;
-
 /// More nodes than fit on a page.
 const LONGEST_PAGE: u16 = 0xFFF;
-
-const INSERT: u8 = 1;
-const REPLACE: u8 = 2;
-const FLAG_INSERT_AND_REPLACE: u8 = 3;
 
 impl<T: PagerMut> Replayer<T> {
     /// Redoes the levels of one split, root first; `operation` is the record that caused it.
@@ -41,7 +34,7 @@ impl<T: PagerMut> Replayer<T> {
             let parent_splits = levels[..level]
                 .iter()
                 .any(|(other, _)| other.new != 0 && other.page.page == split.parent.page);
-            if split.kind != VERTICAL && !parent_splits {
+            if split.kind != SplitKind::Vertical && !parent_splits {
                 self.point_parent(split)?;
             }
         }
@@ -60,7 +53,7 @@ impl<T: PagerMut> Replayer<T> {
         let old_verdict = self.judge(old.page, old.dbtime, old.before)?;
         let is_leaf = split.new_flags & flag::LEAF != 0;
         let right_verdict = match split.right.page {
-            right if right != 0 && is_leaf && split.kind != VERTICAL => {
+            right if right != 0 && is_leaf && split.kind != SplitKind::Vertical => {
                 Some(self.judge(right, old.dbtime, split.right.before)?)
             }
             _ => None,
@@ -108,8 +101,8 @@ impl<T: PagerMut> Replayer<T> {
         let inserted = split.operation_line;
         let is_leaf = split.new_flags & flag::LEAF != 0;
         let behind_inserted = split.lines.checked_sub(inserted)?;
-        let moves_only_inserted = split.kind == APPEND
-            && split.operation == INSERT
+        let moves_only_inserted = split.kind == SplitKind::Append
+            && split.operation == SplitOperation::Insert
             && inserted <= split.split_line
             && split.image.is_empty();
         let known = if is_leaf { 1 } else { 2 };
@@ -182,12 +175,12 @@ impl<T: PagerMut> Replayer<T> {
 
         let mut left = source;
         left.dbtime = split.page.dbtime;
-        if split.kind == VERTICAL {
+        if split.kind == SplitKind::Vertical {
             left.flags = split.old_flags | left.flags & flag::FLUSH_COUNTER;
             left.nodes = vec![NodeImage::plain(&[], &split.new.to_le_bytes())];
             return Ok((left, right));
         }
-        let appended = split.kind == APPEND && split.split_line <= split.operation_line;
+        let appended = split.kind == SplitKind::Append && split.split_line <= split.operation_line;
         if appended {
             left.nodes.truncate(first_moved);
         } else {
@@ -213,8 +206,8 @@ impl<T: PagerMut> Replayer<T> {
         const MISSING: &str = "a split is not followed by the operation that caused it";
         let line = usize::from(split.operation_line);
         match split.operation {
-            0 => return Ok(()),
-            INSERT => {
+            SplitOperation::None => return Ok(()),
+            SplitOperation::Insert => {
                 let Some(Record::Insert { at, prefix, suffix, data }) = operation else {
                     return Err(MISSING);
                 };
@@ -224,8 +217,8 @@ impl<T: PagerMut> Replayer<T> {
                 nodes.insert(line, full_node(at, &[*prefix, *suffix].concat(), data));
                 return Ok(());
             }
-            REPLACE | FLAG_INSERT_AND_REPLACE => {}
-            _ => return Err("a split names an unknown operation"),
+            SplitOperation::Replace | SplitOperation::FlagInsertAndReplace => {}
+            SplitOperation::Unknown(_) => return Err("a split names an unknown operation"),
         }
         let node = nodes.get_mut(line).ok_or("a split changes a node that does not exist")?;
         let record = operation.ok_or(MISSING)?;
@@ -242,7 +235,7 @@ impl<T: PagerMut> Replayer<T> {
             self.prepared = Some(change);
         }
         node.data = new;
-        if split.operation == FLAG_INSERT_AND_REPLACE {
+        if split.operation == SplitOperation::FlagInsertAndReplace {
             node.flags &= !crate::page::node_flag::DELETED;
         }
         Ok(())
@@ -280,7 +273,7 @@ fn operate_on_branch(
     nodes: &mut Vec<FullNode>,
     child: Option<&Split<'_>>,
 ) -> Result<(), &'static str> {
-    if split.operation == 0 {
+    if split.operation == SplitOperation::None {
         return Ok(());
     }
     let child = child.ok_or("a split above the leaves lacks its child's")?;
