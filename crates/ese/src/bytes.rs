@@ -16,10 +16,12 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn slice(&self, offset: usize, length: usize) -> Result<&'a [u8], Error> {
-        offset
-            .checked_add(length)
-            .and_then(|end| self.bytes.get(offset..end))
-            .ok_or(Error::Malformed { what: self.what, problem: "it ends before its fields do" })
+        // An error that is made only where it is needed: with `ok_or` every field would make one and drop it again, which
+        // takes as long as the reading does.
+        match offset.checked_add(length).and_then(|end| self.bytes.get(offset..end)) {
+            Some(slice) => Ok(slice),
+            None => Err(Error::Malformed { what: self.what, problem: "it ends before its fields do" }),
+        }
     }
 
     fn array<const N: usize>(&self, offset: usize) -> Result<[u8; N], Error> {
