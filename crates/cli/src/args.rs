@@ -30,7 +30,7 @@ pub(crate) enum Command {
     Ca(crate::verbs::ca::CaCommand),
     /// Back a CA's database up while it goes on issuing
     Backup(crate::verbs::backup::BackupArgs),
-    /// Restore a full set, and the sets of logs that continue it, into a CA's folder
+    /// Restore a full set, and the log sets that continue it, into a CA's folder
     Restore(crate::verbs::restore::RestoreArgs),
     /// Check every byte, every link, and the database that a restore would give
     Verify(crate::verbs::verify::VerifyArgs),

@@ -9,9 +9,10 @@ use certadm_store::log_file::LogFile;
 use certadm_store::trailer::Trailer;
 
 use crate::error::{Error, Result};
+use crate::manifest::Manifest;
 use crate::reader::Set;
 
-/// A full set and the sets of logs that continue it.
+/// A full set and the log sets that continue it.
 #[derive(Debug)]
 pub struct Combined {
     /// The image.
@@ -24,7 +25,7 @@ pub struct Combined {
     pub range: GenerationRange,
 }
 
-/// Puts sets together. The first must be the full one, the others sets of logs, in any order; they may overlap.
+/// Puts sets together. The first must be the full one, the others log sets, in any order; they may overlap.
 ///
 /// # Errors
 /// [`Error::Combination`]: 0xC7FF000C without a full set first, 0xC800022C when two copies of one generation differ,
@@ -35,8 +36,7 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
         return refuse("no set was named".to_owned(), Hresult::HR_NO_FULL_RESTORE);
     };
     let Some(image) = full.image.clone() else {
-        let detail =
-            format!("{} is a set of logs; the full set it continues comes first", full.path.display());
+        let detail = format!("{} is a log set; the full set it continues comes first", full.path.display());
         return refuse(detail, Hresult::HR_NO_FULL_RESTORE);
     };
     if let Some(second) = others.iter().find(|set| set.image.is_some()) {
@@ -44,6 +44,10 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
         return refuse(detail, Hresult::HR_RESTORE_MAP_EXISTS);
     }
     let trailer = read_trailer(&image)?;
+    // Before any generation is missed: the logs of another CA leave gaps that no set of this one fills.
+    for set in others {
+        refuse_stranger(full, &trailer, set)?;
+    }
     let mut logs: BTreeMap<Generation, PathBuf> = BTreeMap::new();
     for (generation, path) in sets.iter().flat_map(|set| &set.logs) {
         match logs.get(generation) {
@@ -65,9 +69,47 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
     let Some(range) = logs.keys().last().and_then(|high| GenerationRange::new(low, *high)) else {
         return refuse("the sets hold no log".to_owned(), Hresult::MISSING_RESTORE_LOG_FILES);
     };
-    // A set of logs may reach back before the full set; what lies below is of no use.
+    // A log set may reach back before the full set; what lies below is of no use.
     let logs = logs.into_iter().filter(|(generation, _)| *generation >= low).collect();
     Ok(Combined { image, trailer, logs, range })
+}
+
+/// Refuses a log set of another CA than the full set's, or of another era of it: a restore between the two begins a new
+/// stream of logs.
+fn refuse_stranger(full: &Set, trailer: &Trailer, set: &Set) -> Result<()> {
+    for (_, path) in &set.logs {
+        // A log that cannot be opened is told where its content is checked.
+        let Ok(log) = LogFile::open(path) else { continue };
+        let detail = if log.header().database != trailer.database {
+            format!(
+                "{} is a set of {}, and {} one of {}",
+                set.path.display(),
+                owner(set),
+                full.path.display(),
+                owner(full)
+            )
+        } else if log.header().stream != trailer.stream {
+            format!(
+                "{} does not continue {}: the CA was restored, or its log broke off, between the two",
+                set.path.display(),
+                full.path.display()
+            )
+        } else {
+            continue;
+        };
+        return Err(Error::Combination { detail, code: Hresult::GIVEN_LOG_FILE_HAS_BAD_SIGNATURE });
+    }
+    Ok(())
+}
+
+/// The CA that a set's manifest names.
+fn owner(set: &Set) -> String {
+    match &set.manifest {
+        Some(Manifest { ca, .. }) => {
+            format!("the CA {:?} on {} (database {})", ca.name, ca.host, ca.database_signature)
+        }
+        None => "a CA that no manifest names".to_owned(),
+    }
 }
 
 impl Combined {

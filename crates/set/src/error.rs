@@ -219,7 +219,7 @@ impl Diagnosis for Error {
             Self::Combination { code, .. } if *code == Hresult::HR_NO_FULL_RESTORE => {
                 "name the full set first: --from FULL --from LOGS"
             }
-            Self::Combination { .. } => "bring the full set and every set of logs after it, of one CA",
+            Self::Combination { .. } => "bring the full set and every log set after it, of one CA",
             Self::WouldOverwrite { .. } => "name another place; nothing is ever overwritten",
             Self::Registration(_) => "finish the other restore first",
         })

@@ -21,4 +21,4 @@ pub use error::{Error, Result};
 pub use manifest::Manifest;
 pub use progress::{Progress, Silent, Stage};
 pub use reader::Set;
-pub use take::{TakeOptions, Taken, take};
+pub use take::{Check, TakeOptions, Taken, take};

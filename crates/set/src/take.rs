@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use certadm_rules::finding::{self, Finding, Severity};
 use certadm_rules::flags::BackupType;
 use certadm_rules::names::{is_safe_component, last_component};
 use certadm_rules::{BackupKind, Generation, TaggedList};
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, database_entry, file_of, locations_entry, log_entry, log_generation};
 use crate::manifest::{CaIdentity, Generations, Manifest, Role, SetKind};
 use crate::progress::{Progress, Stage};
+use crate::verify::check_content;
 use crate::writer::SetWriter;
 use certadm_files::IoContext;
 
@@ -31,9 +33,21 @@ pub struct TakeOptions {
     pub truncate: bool,
     /// How what is stored is compared. Logs that truncation then deletes at the CA are read from the medium in any case.
     pub read_back: ReadBack,
+    /// When the database that the set gives is checked.
+    pub check: Check,
     /// Folder of this machine from which listed dynamic files may be copied into the set; `None` where they are out
     /// of reach.
     pub dynamic_dir: Option<PathBuf>,
+}
+
+/// When the database that a set gives is checked as `verify` does: its chain, and SQLite's integrity check or a replay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    /// Before any log is deleted at the CA. A database that is not sound may be mended with the logs, so they stay then.
+    #[default]
+    BeforeTruncation,
+    /// Not now: no log is deleted.
+    Later,
 }
 
 /// What a backup did.
@@ -49,6 +63,10 @@ pub struct Taken {
     pub truncated: Vec<(Generation, u64)>,
     /// Listed logs that are still at the CA after truncation.
     pub still_there: Vec<Generation>,
+    /// Whether the database was checked.
+    pub checked: bool,
+    /// What the check found. After an error, no log was deleted.
+    pub findings: Vec<Finding>,
     /// The CA's answer to TruncateLogs or BackupEnd, when it was not success: the set is whole, but the CA may not
     /// remember it.
     pub end_error: Option<String>,
@@ -105,9 +123,15 @@ pub fn take(
     let (set, manifest) = writer.commit(manifest)?;
 
     // From here on the set exists whatever the CA answers: a failure is told in the report.
+    let findings = match options.check {
+        Check::BeforeTruncation => check_content(&set, progress),
+        Check::Later => Vec::new(),
+    };
+    let is_sound = finding::worst(&findings) < Some(Severity::Error);
+    let truncate = options.truncate && options.check == Check::BeforeTruncation && is_sound;
     let mut truncated = Vec::new();
     let mut still_there = Vec::new();
-    let ended = if options.truncate {
+    let ended = if truncate {
         progress.at(Stage::Truncate, 0, 1);
         session.truncate().and_then(|mut after| {
             (truncated, still_there) = ask_again(&mut after, &manifest)?;
@@ -120,9 +144,11 @@ pub fn take(
     Ok(Taken {
         set,
         manifest,
-        kind: BackupKind::of(options.kind, options.truncate),
+        kind: BackupKind::of(options.kind, truncate),
         truncated,
         still_there,
+        checked: options.check == Check::BeforeTruncation,
+        findings,
         end_error: ended.err().map(|error| format!("{error} ({})", error.code)),
         duration: begun.elapsed(),
     })

@@ -1,6 +1,6 @@
 //! Verifying sets: every byte, every link, and the database that would come out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -65,7 +65,7 @@ impl Report {
         }
         match (grave, self.range, &self.content) {
             (0, Some(range), Some(content)) => format!(
-                "restorable: generations {:x} to {:x}, {} certificates, database sound",
+                "restorable: generations {:#x} to {:#x}, {} certificates, database sound",
                 range.low(),
                 range.high(),
                 content.certificates
@@ -98,7 +98,7 @@ impl Report {
     }
 }
 
-/// Verifies a full set and the sets of logs that continue it, or sets of logs alone.
+/// Verifies a full set and the log sets that continue it, or log sets alone.
 ///
 /// Hashes are compared on one thread while another checks links and lets SQLite look at a scratch recovery.
 ///
@@ -151,14 +151,7 @@ fn look(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
             Ok(Ok((range, content))) => {
                 report.range = range;
                 if let Some(content) = content {
-                    for complaint in &content.complaints {
-                        let text = format!("the recovered database is not sound: {complaint}");
-                        report.findings.push(
-                            Finding::error(Kind::DatabaseUnsound, Hresult::READ_VERIFY_FAILURE, text)
-                                .in_file(sets[0].image.clone().unwrap_or_default())
-                                .remedy("take this set from another copy, or use an older one"),
-                        );
-                    }
+                    report.findings.extend(unsound(&content, &sets[0]));
                     report.content = Some(content);
                 }
             }
@@ -173,6 +166,37 @@ fn look(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
         }
     });
     report
+}
+
+/// Looks at a set as [`verify`] does, but for the hashes: for a set whose files were compared while they were stored.
+pub(crate) fn check_content(path: &Path, progress: &mut dyn Progress) -> Vec<Finding> {
+    progress.at(Stage::Integrity, 0, 0);
+    let set = match WindowsSet::find(path) {
+        Ok(Some(set)) => {
+            let mut findings = windows::examine(&[set], progress).findings;
+            finding::sort(&mut findings);
+            return findings;
+        }
+        Ok(None) => Set::open(path),
+        Err(error) => Err(error),
+    };
+    match set {
+        Ok(set) => match examine(std::slice::from_ref(&set)) {
+            Ok((_, content)) => content.iter().flat_map(|content| unsound(content, &set)).collect(),
+            Err(finding) => vec![*finding],
+        },
+        Err(error) => vec![error.to_finding(path)],
+    }
+}
+
+/// What SQLite's check complains about, as findings on the image.
+fn unsound<'a>(content: &'a Content, full: &'a Set) -> impl Iterator<Item = Finding> + 'a {
+    content.complaints.iter().map(|complaint| {
+        let text = format!("the recovered database is not sound: {complaint}");
+        Finding::error(Kind::DatabaseUnsound, Hresult::READ_VERIFY_FAILURE, text)
+            .in_file(full.image.clone().unwrap_or_default())
+            .remedy("take this set from another copy, or use an older one")
+    })
 }
 
 /// Hashes on one thread, pages and replay on another.
@@ -306,8 +330,14 @@ fn compare(
     progress: impl FnMut(u64),
 ) -> std::result::Result<(), Box<Finding>> {
     let refuse = |kind, code: Hresult, detail: String| {
-        let mut finding = Finding::error(kind, code, detail)
-            .remedy("take this file from another copy of the set, or use an older set");
+        let mut finding = match entry.role {
+            // The CA can publish a new one at any time.
+            Role::Dynamic => Finding::warning(kind, detail)
+                .code(code)
+                .remedy("a restore leaves this copy out: publish a new CRL after it"),
+            _ => Finding::error(kind, code, detail)
+                .remedy("take this file from another copy of the set, or use an older set"),
+        };
         finding.place = place_of(path);
         Err(Box::new(finding))
     };
@@ -344,7 +374,7 @@ fn compare(
 
 type Examined = (Option<GenerationRange>, Option<Content>);
 
-/// Trailer, chain, restore map and the recovered database of a full set; the links of a set of logs.
+/// Trailer, chain, restore map and the recovered database of a full set; the links of a log set.
 fn examine(sets: &[Set]) -> std::result::Result<Examined, Box<Finding>> {
     let failed = |error: Error| Box::new(error.to_finding(&sets[0].path));
     for set in sets {
@@ -365,34 +395,57 @@ fn examine(sets: &[Set]) -> std::result::Result<Examined, Box<Finding>> {
     Ok((Some(combined.range), Some(content)))
 }
 
-/// Without the full set only the logs themselves and their links can be checked.
+/// Without the full set only the logs themselves and their links can be checked: whether each is whole, whether all are of
+/// one CA, and whether each continues the one before it.
 fn check_logs_alone(sets: &[Set]) -> std::result::Result<(), Box<Finding>> {
+    let mut logs: BTreeMap<Generation, (&Set, LogFile)> = BTreeMap::new();
     for set in sets {
         let failed = |error: certadm_store::Error| Box::new(Error::from(error).to_finding(&set.path));
-        let mut before: Option<LogFile> = None;
-        for (generation, path) in &set.logs {
-            let log = LogFile::open(path).map_err(failed)?;
-            log.check().map_err(failed)?;
-            if let Some(before) = before {
-                let follows = before.header().generation.next() == Some(*generation);
-                check_link(place_of(path), follows, before.header().own == log.header().previous)?;
-            }
-            before = Some(log);
-        }
         // The names tell what was there; the manifest tells what should be.
         let low = set.manifest.as_ref().map(|manifest| manifest.generations.low).and_then(Generation::new);
         if let (Some(low), Some(range)) = (low, set.range()) {
             let place = Place { file: Some(set.path.clone()), spot: Some(Spot::Log(range.low().number())) };
             check_link(place, range.low() == low, true)?;
         }
+        for (generation, path) in &set.logs {
+            let log = LogFile::open(path).map_err(failed)?;
+            log.check().map_err(failed)?;
+            if let Some((_, first)) = logs.values().next() {
+                check_one_ca(first, &log)?;
+            }
+            // Sets may overlap, with copies of one log.
+            let same = logs.get(generation).is_none_or(|(_, other)| other.header() == log.header());
+            check_link(place_of(path), true, same)?;
+            logs.entry(*generation).or_insert((set, log));
+        }
+    }
+    let mut before: Option<&LogFile> = None;
+    for (generation, (_, log)) in &logs {
+        if let Some(before) = before {
+            let follows = before.header().generation.next() == Some(*generation);
+            check_link(place_of(log.path()), follows, before.header().own == log.header().previous)?;
+        }
+        before = Some(log);
     }
     Ok(())
+}
+
+fn check_one_ca(first: &LogFile, other: &LogFile) -> std::result::Result<(), Box<Finding>> {
+    let identity = |log: &LogFile| (log.header().database, log.header().stream);
+    if identity(first) == identity(other) {
+        return Ok(());
+    }
+    let text = format!("it is of another CA, or of another era of it, than {}", first.path().display());
+    let mut finding = Finding::error(Kind::LogForeign, Hresult::GIVEN_LOG_FILE_HAS_BAD_SIGNATURE, text)
+        .remedy("verify the sets of each CA by themselves; `certadm show SET` names it");
+    finding.place = place_of(other.path());
+    Err(Box::new(finding))
 }
 
 fn check_link(place: Place, complete: bool, linked: bool) -> std::result::Result<(), Box<Finding>> {
     let refuse = |kind, detail: &str, code: Hresult| {
         let finding = Finding::error(kind, code, detail)
-            .remedy("bring the full set and every set of logs after it, of one CA");
+            .remedy("bring the full set and every log set after it, of one CA");
         Err(Box::new(Finding { place, ..finding }))
     };
     if !complete {

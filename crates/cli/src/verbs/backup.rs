@@ -4,16 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use certadm_client::own_host_name;
+use certadm_rules::finding::{self, Severity};
 use certadm_rules::flags::BackupType;
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
-use certadm_set::{ReadBack, TakeOptions, Taken, take};
+use certadm_set::{Check, ReadBack, TakeOptions, Taken, take};
 use certadm_store::{Folder, Store};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::findings;
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::live::open_store;
 use crate::verbs::remote::LoginArgs;
@@ -38,14 +40,18 @@ pub(crate) struct BackupArgs {
     /// What to back up
     #[arg(long = "type", value_enum, default_value = "full")]
     kind: KindArg,
-    /// Leave the CA's logs in place; a full set taken so is no base for logs-only ones
+    /// Leave the CA's logs in place; a full set taken so is no base for log sets
     #[arg(long)]
     keep_logs: bool,
     /// What the stored files are compared with: what the system holds of them, or what the medium gives back, which takes
     /// as long again as writing. Logs that the CA then deletes are read from the medium in any case
     #[arg(long, value_enum, default_value = "system")]
     read_back: ReadBackArg,
-    /// Also after a logs-only backup, delete the logs it holds; each such set is then needed for a restore
+    /// When the database that the set gives is checked: now, before any log is deleted at the CA, or later, by
+    /// `certadm verify`; the logs then stay
+    #[arg(long, value_enum, default_value = "now")]
+    verify: VerifyArg,
+    /// After a log backup too, delete the logs that it holds; each such set is then needed for a restore
     #[arg(long, conflicts_with = "keep_logs")]
     truncate: bool,
 }
@@ -57,6 +63,13 @@ enum KindArg {
     Full,
     /// The logs since the last truncation; needs a full set as base
     Logs,
+}
+
+/// `--verify`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum VerifyArg {
+    Now,
+    Later,
 }
 
 /// `--read-back`
@@ -81,8 +94,9 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
         }
         (None, None) => return Err(Failure::usage("name the CA by --dir or --server")),
     };
-    report(&taken, output);
-    let exit = if taken.end_error.is_some() { Exit::Finding } else { Exit::Good };
+    report(&taken, args, output);
+    let is_unsound = finding::worst(&taken.findings) > Some(Severity::Note);
+    let exit = if taken.end_error.is_some() || is_unsound { Exit::Finding } else { Exit::Good };
     Ok(Done { exit, result: to_json(&taken) })
 }
 
@@ -103,9 +117,13 @@ fn take_from(
         ReadBackArg::System => ReadBack::System,
         ReadBackArg::Medium => ReadBack::Medium,
     };
-    let options = TakeOptions { kind, truncate, read_back, dynamic_dir };
-    let word = if kind == BackupType::Full { "Full" } else { "Incremental" };
-    output.line(format!("{word} database backup for {place}."));
+    let check = match args.verify {
+        VerifyArg::Now => Check::BeforeTruncation,
+        VerifyArg::Later => Check::Later,
+    };
+    let options = TakeOptions { kind, truncate, read_back, check, dynamic_dir };
+    let word = if kind == BackupType::Full { "Full database" } else { "Log" };
+    output.line(format!("{word} backup for {place}."));
     let mut progress = output.progress();
     Ok(take(source, &args.to, &options, &mut progress)?)
 }
@@ -118,21 +136,31 @@ pub(crate) fn local_source(store: &Arc<Store>) -> Result<LocalSource, Failure> {
     Ok(LocalSource::new(Arc::clone(store), names))
 }
 
-fn report(taken: &Taken, output: Output) {
+fn report(taken: &Taken, args: &BackupArgs, output: Output) {
     let manifest = &taken.manifest;
     let seconds = taken.duration.as_secs_f64();
     output.line(format!("Backed up database to {}.", taken.set.display()));
     output.line(format!(
-        "{} set, generations {:x} to {:x}, {} in {seconds:.2} s, read back and compared.",
+        "{} set, generations {:#x} to {:#x}, {} in {seconds:.2} s, read back and compared.",
         taken.kind,
         manifest.generations.low,
         manifest.generations.high,
         human_bytes(manifest.total_size()),
     ));
+    findings::print(&taken.findings, output);
+    if finding::worst(&taken.findings) == Some(Severity::Error) {
+        output.line(
+            "The CA's database is not sound. No log was deleted, and the set is kept: sets taken before and the logs may \
+             mend it. Verify the sets you have, and restore the newest sound one with the logs since.",
+        );
+    }
     match (&taken.kind, taken.truncated.as_slice(), taken.still_there.as_slice()) {
-        (BackupKind::Copy, ..) => {
-            output.line("Database logs were kept: this set is no base for logs-only backups.");
+        (BackupKind::Copy, ..) if matches!(args.verify, VerifyArg::Later) => {
+            output.line(
+                "Database logs were kept, because the set was not checked: it is no base for log sets.",
+            );
         }
+        (BackupKind::Copy, ..) => output.line("Database logs were kept: this set is no base for log sets."),
         (BackupKind::Differential, ..) => {
             output.line("Database logs were kept: the next log set will hold them again.");
         }
@@ -155,7 +183,7 @@ fn gone_text(gone: &[(Generation, u64)]) -> String {
     match (gone.first(), gone.last()) {
         (Some((first, _)), Some((last, _))) => {
             let bytes: u64 = gone.iter().map(|(_, bytes)| bytes).sum();
-            format!("generations {first:x} to {last:x} are gone, {} freed", human_bytes(bytes))
+            format!("generations {first:#x} to {last:#x} are gone, {} freed", human_bytes(bytes))
         }
         _ => "no log was deleted".to_owned(),
     }
@@ -179,5 +207,7 @@ fn to_json(taken: &Taken) -> Value {
         },
         "not_included": manifest.not_included,
         "end_error": taken.end_error,
+        "checked": taken.checked,
+        "findings": findings::list(&taken.findings),
     })
 }

@@ -38,7 +38,7 @@ pub(crate) struct ListArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// A full set and the sets of logs that continue it, or a Windows database; then the table's name
+    /// A full set and the log sets that continue it, or a Windows database; then the table's name
     #[arg(value_name = "SET|TABLE")]
     words: Vec<PathBuf>,
     /// Any table of a Windows database by its name in the file, with every column

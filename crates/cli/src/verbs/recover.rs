@@ -15,7 +15,7 @@ use crate::verbs::verify::replay_json;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm recover /backup/monday /backup/monday-noon --to /recovered")]
 pub(crate) struct RecoverArgs {
-    /// A full set of a Windows CA, and the sets of logs that continue it; or a folder with database and logs
+    /// A full set of a Windows CA, and the log sets that continue it; or a folder with database and logs
     #[arg(value_name = "SET", required = true)]
     sets: Vec<PathBuf>,
     /// The folder for the recovered database; it is created, and nothing in it is overwritten

@@ -20,7 +20,7 @@ use crate::output::{Done, Output, human_bytes};
 #[command(after_help = "Example: certadm verify /backup/monday /backup/monday-noon\n\
     Example: certadm verify CertLog.edb")]
 pub(crate) struct VerifyArgs {
-    /// A full set and the sets of logs that continue it, or sets of logs alone; also a Windows database or its logs
+    /// A full set and the log sets that continue it, or log sets alone; also a Windows database or its logs
     #[arg(value_name = "SET", required = true)]
     sets: Vec<PathBuf>,
 }

@@ -37,7 +37,7 @@ fn found(work: &Work, sets: &str, code: &str) {
     assert_eq!(json["result"]["restorable"], false, "{json}");
 }
 
-/// A CA with a full set (`full`), and two truncating sets of logs after it (`logs1`, `logs2`).
+/// A CA with a full set (`full`), and two truncating log sets after it (`logs1`, `logs2`).
 fn with_sets() -> Work {
     let work = Work::with_ca();
     work.issue("ca", "one");
@@ -89,7 +89,7 @@ fn a_set_of_another_ca() {
     let other = with_sets();
     other.copy("logs1", "stranger");
     fs::rename(other.path("stranger"), work.path("stranger")).unwrap();
-    let (code, remedy) = ("0xc800022b", "one unbroken sequence");
+    let (code, remedy) = ("0xc800022b", "of one CA");
     refused(&work, "restore --from {full} --from {stranger} --dir {new}", 5, code, remedy);
     refused(&work, "list {full} {stranger}", 5, code, remedy);
     found(&work, "{full} {stranger}", code);
@@ -117,7 +117,7 @@ fn a_log_without_its_full_set() {
     let work = with_sets();
     refused(&work, "restore --from {logs1} --dir {new}", 3, "0xc7ff000c", "--from FULL --from LOGS");
     refused(&work, "list {logs1}", 3, "0xc7ff000c", "--from FULL --from LOGS");
-    // By itself a set of logs can be verified, not restored.
+    // By itself a log set can be verified, not restored.
     let verified = work.result("verify {logs1}");
     assert_eq!(verified["restorable"], false);
 }

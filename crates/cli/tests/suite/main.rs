@@ -14,6 +14,7 @@ mod secrets;
 mod serve;
 mod support;
 mod tshark;
+mod unsound;
 #[path = "../../../set/tests/suite/windows_files.rs"]
 mod windows_files;
 mod windows_sets;

@@ -8,7 +8,7 @@ use certadm_auth::Flavour;
 use certadm_client::{Error, RemoteCa, Target};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::Source;
-use certadm_set::{ReadBack, Set, Silent, TakeOptions, take};
+use certadm_set::{Check, ReadBack, Set, Silent, TakeOptions, take};
 use certadm_wire::csra::{Request, Response};
 use certadm_wire::dcom::{ComVersion, Iid, Oid, ResolverRequest, SetId};
 use certadm_wire::rpc::FaultStatus;
@@ -21,7 +21,13 @@ fn connect(target: Target) -> RemoteCa {
 }
 
 fn options(kind: BackupType) -> TakeOptions {
-    TakeOptions { kind, truncate: kind == BackupType::Full, read_back: ReadBack::System, dynamic_dir: None }
+    TakeOptions {
+        kind,
+        truncate: kind == BackupType::Full,
+        read_back: ReadBack::System,
+        check: Check::BeforeTruncation,
+        dynamic_dir: None,
+    }
 }
 
 fn hooked(files: &Files, hook: Hook) -> (Server, Calls) {

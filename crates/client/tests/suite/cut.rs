@@ -5,7 +5,7 @@ use std::path::Path;
 
 use certadm_client::RemoteCa;
 use certadm_rules::{BackupType, Diagnosis, Hresult};
-use certadm_set::{ReadBack, Set, Silent, TakeOptions, Taken, take};
+use certadm_set::{Check, ReadBack, Set, Silent, TakeOptions, Taken, take};
 
 use crate::fake::{Calls, FakeCa, Files};
 use crate::server::{Manners, Server, credentials};
@@ -15,6 +15,7 @@ fn back_up(server: &Server, set: &Path) -> Result<Taken, Hresult> {
         kind: BackupType::Full,
         truncate: true,
         read_back: ReadBack::System,
+        check: Check::BeforeTruncation,
         dynamic_dir: None,
     };
     let mut ca = RemoteCa::connect(server.target(), Some(credentials())).map_err(|error| error.hresult())?;

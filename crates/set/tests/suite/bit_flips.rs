@@ -13,7 +13,7 @@ use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::LocalSource;
 use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
-use certadm_set::{ReadBack, Set, Silent, TakeOptions, take};
+use certadm_set::{Check, ReadBack, Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::{HEADER_LEN, LogFile};
 use certadm_store::{Folder, PAGE_SIZE};
@@ -22,7 +22,7 @@ use certadm_tests::proven::proven;
 /// Whole verifications, and whole restores, over bits chosen at random.
 const SAMPLES: u64 = 150;
 
-/// A sealed full set and a sealed set of logs after it.
+/// A sealed full set and a sealed log set after it.
 fn sealed_sets(dir: &Path) -> [PathBuf; 2] {
     let mut ca = Ca::create(&dir.join("ca"));
     fs::write(ca.folder.crl_dir().join("ca.crl"), "a CRL").unwrap();
@@ -35,6 +35,7 @@ fn sealed_sets(dir: &Path) -> [PathBuf; 2] {
             kind,
             truncate: true,
             read_back: ReadBack::System,
+            check: Check::BeforeTruncation,
             dynamic_dir: Some(ca.folder.crl_dir()),
         };
         take(&mut source, set, &options, &mut Silent).unwrap();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use certadm_rules::{BackupType, Diagnosis, Entry, Hresult, PlainList, Tag, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
-use certadm_set::{Error, ReadBack, Silent, TakeOptions, take};
+use certadm_set::{Check, Error, ReadBack, Silent, TakeOptions, take};
 
 /// Answers every call, with whatever it was told to.
 struct Hostile {
@@ -92,6 +92,7 @@ fn take_from(ca: &mut Hostile, target: &Path) -> Result<certadm_set::Taken, Erro
         kind: BackupType::Full,
         truncate: true,
         read_back: ReadBack::System,
+        check: Check::BeforeTruncation,
         dynamic_dir: None,
     };
     take(ca, target, &options, &mut Silent)

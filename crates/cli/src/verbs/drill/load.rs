@@ -29,7 +29,7 @@ impl Phase {
         match self {
             Self::Idle => "no backup running",
             Self::FullBackup => "during the full backup",
-            Self::LogsBackup => "during a logs-only backup",
+            Self::LogsBackup => "during a log backup",
             Self::AfterLast => "after the last backup",
             Self::Restored => "on the restored CA",
         }

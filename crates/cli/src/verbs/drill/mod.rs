@@ -19,7 +19,7 @@ use certadm_rules::BackupType;
 use certadm_session::Source;
 use certadm_set::restore::{self, plan};
 use certadm_set::verify::verify;
-use certadm_set::{ReadBack, TakeOptions, Taken, take};
+use certadm_set::{Check, ReadBack, TakeOptions, Taken, take};
 use certadm_store::{FileTime, Folder, Store};
 use clap::Args;
 use rusqlite::params;
@@ -244,6 +244,7 @@ impl<'a> Drill<'a> {
             kind,
             truncate: kind == BackupType::Full,
             read_back: ReadBack::System,
+            check: Check::BeforeTruncation,
             dynamic_dir,
         };
         let taken = take(source, to, &options, &mut self.output.progress())?;

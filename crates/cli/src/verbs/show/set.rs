@@ -197,7 +197,7 @@ fn check_range(set: &Set, identity: &Identity, findings: &mut Vec<Finding>) {
     let missing = |detail: String| {
         Finding::error(Kind::LogMissing, Hresult::MISSING_RESTORE_LOG_FILES, detail)
             .in_file(&set.path)
-            .remedy("bring the full set and every set of logs after it, of one CA")
+            .remedy("bring the full set and every log set after it, of one CA")
     };
     for pair in set.logs.windows(2) {
         if pair[0].0.next() != Some(pair[1].0) {
