@@ -374,10 +374,12 @@ mod tests {
     #[test]
     fn failures_have_the_codes_of_the_table() {
         let io = || std::io::Error::from(ErrorKind::ConnectionRefused);
+        let denied = std::io::Error::from(ErrorKind::PermissionDenied);
         let peer = || "ca1:135".to_owned();
         let during = "BackupPrepare";
         for (error, code) in [
             (Error::Connect { peer: peer(), source: io() }, 0x8007_06BA),
+            (Error::Connect { peer: peer(), source: denied }, 0x8007_0005),
             (Error::Resolve { host: peer(), source: io() }, 0x8007_06BA),
             (Error::NotSent { peer: peer(), during }, 0x8007_06BF),
             (Error::Lost { peer: peer(), during, source: None }, 0x8007_06BE),
@@ -406,6 +408,24 @@ mod tests {
         ] {
             assert_eq!(error.hresult(), Hresult::from_bits(code), "{error}");
             assert!(!error.remedy().is_empty() && !error.remedy().ends_with('.'));
+        }
+    }
+
+    /// What was typed or configured wrong is usage; what cannot be used although it was named right is refused.
+    #[test]
+    fn mistakes_of_the_user_are_told_from_refusals() {
+        let place = || "file".to_owned();
+        let missing = std::io::Error::from(ErrorKind::NotFound);
+        for (error, class) in [
+            (Error::Config { path: place().into(), detail: String::new() }, Class::Usage),
+            (Error::Account { account: String::new() }, Class::Usage),
+            (Error::NoAccount { server: String::new() }, Class::Usage),
+            (Error::PasswordUnusable { place: place(), detail: "empty" }, Class::Refused),
+            (Error::PasswordSource { place: place(), source: missing }, Class::Refused),
+            (Error::Timeout { peer: place(), during: "BackupRead", seconds: 5 }, Class::Unreachable),
+            (Error::BadAnswer { call: "BackupRead", detail: String::new() }, Class::Damaged),
+        ] {
+            assert_eq!(error.class(), class, "{error}");
         }
     }
 }

@@ -181,3 +181,37 @@ impl<S: Source + ?Sized> Source for &mut S {
         (**self).end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the tape is torn")]
+    struct Torn(#[source] std::io::Error);
+
+    impl Diagnosis for Torn {
+        fn hresult(&self) -> Hresult {
+            Hresult::E_FAIL
+        }
+
+        fn class(&self) -> Class {
+            Class::Damaged
+        }
+
+        fn remedy(&self) -> Cow<'static, str> {
+            Cow::Borrowed("take another tape")
+        }
+    }
+
+    #[test]
+    fn a_call_says_what_its_cause_says() {
+        let torn = CallError::because("BackupRead", Torn(std::io::Error::other("at byte 7")));
+        assert_eq!(certadm_rules::diagnosis::chain_of(&torn), "the tape is torn: at byte 7");
+        assert_eq!((torn.hresult(), torn.class()), (Hresult::E_FAIL, Class::Damaged));
+        assert_eq!(torn.remedy(), "take another tape");
+        let bare = CallError::new("BackupPrepare", Hresult::BACKUP_IN_PROGRESS);
+        assert!(bare.to_string().starts_with("BackupPrepare failed: another backup"), "{bare}");
+        assert_eq!((bare.class(), bare.remedy()), (Class::Refused, Hresult::BACKUP_IN_PROGRESS.remedy()));
+    }
+}

@@ -241,3 +241,30 @@ fn sqlite_hresult(error: &rusqlite::Error) -> Hresult {
         _ => Hresult::DISK_IO,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    /// Only what SQLite finds wrong in the file, and a failing disk, is damage.
+    #[test]
+    fn errors_of_sqlite_have_the_class_that_is_meant() {
+        for (number, class) in [
+            (ffi::SQLITE_BUSY, Class::Refused),
+            (ffi::SQLITE_LOCKED, Class::Refused),
+            (ffi::SQLITE_READONLY, Class::Refused),
+            (ffi::SQLITE_CANTOPEN, Class::Refused),
+            (ffi::SQLITE_FULL, Class::Refused),
+            (ffi::SQLITE_IOERR_SHMSIZE, Class::Refused),
+            (ffi::SQLITE_NOMEM, Class::Refused),
+            (ffi::SQLITE_CORRUPT, Class::Damaged),
+            (ffi::SQLITE_NOTADB, Class::Damaged),
+            (ffi::SQLITE_IOERR, Class::Damaged),
+        ] {
+            let error = Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(number), None));
+            assert_eq!(error.class(), class, "{number}: {}", error.hresult());
+        }
+    }
+}

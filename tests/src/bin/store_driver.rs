@@ -227,13 +227,7 @@ fn said<T, E: std::error::Error>(what: &str, result: Result<T, E>) -> Option<T> 
 }
 
 fn complain(what: &str, error: &dyn std::error::Error) {
-    let mut text = format!("{what}: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    eprintln!("{text}");
+    eprintln!("{what}: {}", certadm_rules::diagnosis::chain_of(error));
 }
 
 fn until_input_closes() -> Arc<AtomicBool> {

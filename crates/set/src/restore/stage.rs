@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::{IoContext, durable};
 use certadm_rules::Generation;
+use certadm_rules::diagnosis::chain_of;
 use certadm_store::Folder;
 
 use super::plan::Plan;
@@ -88,7 +89,7 @@ impl Staging {
                     self.warnings.push(format!(
                         "{} was not put back: {}; publish a new CRL",
                         file.display(),
-                        certadm_rules::diagnosis::chain_of(&error)
+                        chain_of(&error)
                     ));
                 }
             }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::{IoContext, durable, read};
 use certadm_rules::Hresult;
+use certadm_rules::diagnosis::chain_of;
 use certadm_session::restore::RestoreContext;
 use certadm_store::chain::read_trailer;
 use certadm_store::{FileTime, Folder, locks, record};
@@ -104,7 +105,7 @@ pub(super) fn place_dynamic(folder: &Folder, staging: &Staging) -> Vec<String> {
         let Some(name) = from.file_name() else { continue };
         let to = folder.crl_dir().join(name);
         if let Err(error) = durable::rename(from, &to).and_then(|()| durable::sync_parent(&to)) {
-            let detail = certadm_rules::diagnosis::chain_of(&error);
+            let detail = chain_of(&error);
             warnings.push(format!("{} was not put back: {detail}; publish a new CRL", to.display()));
         }
     }

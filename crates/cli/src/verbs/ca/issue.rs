@@ -78,7 +78,11 @@ pub(crate) fn run(args: &IssueArgs, output: Output) -> Result<Done, Failure> {
     }
     let issued = outcomes.iter().filter(|outcome| outcome.issued.is_some()).count();
     let exit = match (issued, outcomes.iter().any(|outcome| outcome.failure.is_some())) {
-        (0, _) => Exit::Refused,
+        // The first failure decides, as it does for one request alone.
+        (0, _) => outcomes
+            .iter()
+            .find_map(|outcome| outcome.failure.as_ref())
+            .map_or(Exit::Good, |first| first.exit),
         (_, true) => Exit::Finding,
         (_, false) => Exit::Good,
     };
