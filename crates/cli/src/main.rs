@@ -15,7 +15,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
-use crate::output::{Done, Output};
+use crate::output::{Done, Ended, Output};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -25,27 +25,22 @@ fn main() -> ExitCode {
         log_to_stderr();
     }
     let output = Output { json: cli.json, quiet: cli.quiet };
-    let (name, outcome) = match cli.command {
-        // These say themselves how they ended: rows are printed as they come.
-        Command::List(args) => return ExitCode::from(verbs::list::run(&args, output) as u8),
-        Command::Ca(command) => return ExitCode::from(verbs::ca::run(command, output) as u8),
-        Command::Backup(args) => ("backup", verbs::backup::run(&args, output)),
-        Command::Restore(args) => ("restore", verbs::restore::run(&args, output)),
-        Command::Verify(args) => ("verify", verbs::verify::run(&args, output)),
-        Command::Show(args) => ("show", verbs::show::run(&args, output)),
-        Command::Serve(args) => match verbs::serve::run(&args, output) {
-            // It has said where it listens; there is nothing to add.
-            Ok(exit) => return ExitCode::from(exit as u8),
-            Err(failure) => ("serve", Err(failure)),
-        },
-        Command::User(command) => (command.name(), verbs::user::run(&command, output)),
-        Command::Doctor(args) => ("doctor", verbs::doctor::run(&args, output)),
-        Command::Recover(args) => ("recover", verbs::recover::run(&args, output)),
-        Command::Drill(args) => ("drill", verbs::drill::run(&args, output)),
-        Command::Completions { shell } => ("completions", completions(shell)),
-        Command::Man { dir } => ("man", man(&dir)),
+    let (name, ended): (_, Ended) = match cli.command {
+        Command::List(args) => ("list", verbs::list::run(&args, "list", output)),
+        Command::Ca(command) => (command.name(), verbs::ca::run(command, output)),
+        Command::Serve(args) => ("serve", verbs::serve::run(&args, output)),
+        Command::Backup(args) => ("backup", verbs::backup::run(&args, output).into()),
+        Command::Restore(args) => ("restore", verbs::restore::run(&args, output).into()),
+        Command::Verify(args) => ("verify", verbs::verify::run(&args, output).into()),
+        Command::Show(args) => ("show", verbs::show::run(&args, output).into()),
+        Command::User(command) => (command.name(), verbs::user::run(&command, output).into()),
+        Command::Doctor(args) => ("doctor", verbs::doctor::run(&args, output).into()),
+        Command::Recover(args) => ("recover", verbs::recover::run(&args, output).into()),
+        Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),
+        Command::Completions { shell } => ("completions", completions(shell).into()),
+        Command::Man { dir } => ("man", man(&dir).into()),
     };
-    ExitCode::from(output.finish(name, outcome) as u8)
+    ExitCode::from(output.finish(name, ended) as u8)
 }
 
 /// A core dump would hold passphrase and key (invariant 10). Windows writes none unless an administrator sets it up.

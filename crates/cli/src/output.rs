@@ -29,6 +29,30 @@ impl Done {
     }
 }
 
+/// What a command has printed of its JSON object before it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// Nothing yet.
+    Nothing,
+    /// The beginning, and so many rows: what the result has beside them is still to come.
+    Rows(usize),
+    /// All of it, as long as it ends well.
+    Everything,
+}
+
+/// How a command ended, and what it has said before.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) said: Said,
+    pub(crate) outcome: Result<Done, Failure>,
+}
+
+impl From<Result<Done, Failure>> for Ended {
+    fn from(outcome: Result<Done, Failure>) -> Self {
+        Self { said: Said::Nothing, outcome }
+    }
+}
+
 impl Output {
     /// A line for a person; nothing with `--json` or `--quiet`.
     pub(crate) fn line(self, text: impl AsRef<str>) {
@@ -51,24 +75,38 @@ impl Output {
         }
     }
 
-    /// The end of a command, good or bad. Returns the exit code.
-    pub(crate) fn finish(self, command: &str, outcome: Result<Done, Failure>) -> Exit {
-        match outcome {
-            Ok(done) => {
+    /// The end of a command, good or bad: the one place where it says so. Returns the exit code.
+    pub(crate) fn finish(self, command: &str, ended: Ended) -> Exit {
+        match (ended.said, ended.outcome) {
+            (Said::Everything, Ok(done)) => done.exit,
+            (Said::Nothing, Ok(done)) => {
                 self.say(command, &done);
                 done.exit
             }
-            Err(failure) => {
-                if self.json {
-                    self.object(command, failure.exit, &Value::Null, Some(&failure.to_json()));
-                } else {
-                    // With standard error gone there is nobody left to tell; the exit code still says it.
-                    let mut stderr = std::io::stderr().lock();
-                    writeln!(stderr, "certadm {command} FAILED: {failure}").ok();
-                    writeln!(stderr, "What to do: {}.", failure.remedy.trim_end_matches('.')).ok();
-                }
+            (Said::Rows(_), Ok(done)) => {
+                self.end_rows(&done.result, done.exit, None);
+                done.exit
+            }
+            (Said::Rows(count), Err(failure)) => {
+                let cut_off = json!({ "count": count, "truncated": true });
+                self.end_rows(&cut_off, failure.exit, Some(&failure.to_json()));
                 failure.exit
             }
+            (Said::Nothing | Said::Everything, Err(failure)) => {
+                self.fail(command, &failure);
+                failure.exit
+            }
+        }
+    }
+
+    fn fail(self, command: &str, failure: &Failure) {
+        if self.json {
+            self.object(command, failure.exit, &Value::Null, Some(&failure.to_json()));
+        } else {
+            // With standard error gone there is nobody left to tell; the exit code still says it.
+            let mut stderr = std::io::stderr().lock();
+            writeln!(stderr, "certadm {command} FAILED: {failure}").ok();
+            writeln!(stderr, "What to do: {}.", failure.remedy.trim_end_matches('.')).ok();
         }
     }
 
@@ -78,7 +116,7 @@ impl Output {
     }
 
     /// The end of an object whose rows were printed as they came: what else the result has, and how the command ended.
-    pub(crate) fn end_rows(self, result: &Value, exit: Exit, error: Option<&Value>) {
+    fn end_rows(self, result: &Value, exit: Exit, error: Option<&Value>) {
         let rest: String = result
             .as_object()
             .into_iter()

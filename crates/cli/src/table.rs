@@ -183,7 +183,7 @@ impl Lines {
         }
     }
 
-    /// Prints what is left. After a JSON list the object is still open: [`Output::end_rows`](crate::output::Output).
+    /// Prints what is left. After a JSON list the object is still open ([`Said::Rows`](crate::output::Said)).
     pub(crate) fn finish(mut self) -> io::Result<()> {
         match self.form {
             Form::Table if self.widths.is_none() => self.measure()?,

@@ -1,4 +1,4 @@
-//! The manifest: what a set holds, sealed. A set exists only when its manifest does (invariant 5).
+//! The manifest: what a set holds, and its own checksum. A set exists only when its manifest does (invariant 5).
 //!
 //! The file is JSON in one canonical form and ends with a checksum of itself, so that any changed bit of it shows.
 //! docs/set-format.md describes every field.
@@ -120,7 +120,7 @@ pub struct FileEntry {
 }
 
 impl Manifest {
-    /// An unsealed manifest of the present format, with no files yet.
+    /// A manifest of the present format, with no files and no checksum yet.
     pub fn new(ca: CaIdentity, kind: SetKind, started: String) -> Self {
         Self {
             format: FORMAT.to_owned(),
@@ -138,11 +138,11 @@ impl Manifest {
         }
     }
 
-    /// Seals the manifest and gives its bytes.
+    /// Puts the checksum into the manifest and gives its bytes; once they stand in their file, the set is complete.
     ///
     /// # Errors
     /// A sentence, should the manifest not be expressible as JSON.
-    pub fn seal(&mut self) -> Result<Vec<u8>, String> {
+    pub fn complete(&mut self) -> Result<Vec<u8>, String> {
         self.checksum = String::new();
         self.checksum = blake3::hash(&self.to_bytes()?).to_hex().to_string();
         self.to_bytes()
@@ -161,7 +161,7 @@ impl Manifest {
         if manifest.format != FORMAT || manifest.version != VERSION {
             return Err(format!("its format is {} {}", manifest.format, manifest.version));
         }
-        if manifest.clone().seal()? != bytes {
+        if manifest.clone().complete()? != bytes {
             return Err("its checksum does not fit".to_owned());
         }
         if manifest.generations.low > manifest.generations.high {
@@ -205,7 +205,7 @@ fn stays_inside(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn sealed() -> Vec<u8> {
+    fn complete() -> Vec<u8> {
         let ca = CaIdentity {
             name: "Test CA".to_owned(),
             host: "host".to_owned(),
@@ -214,12 +214,12 @@ mod tests {
         };
         let mut manifest = Manifest::new(ca, SetKind::Full, "2026-01-01T00:00:00Z".to_owned());
         manifest.generations = Generations { low: 1, high: 2 };
-        manifest.seal().unwrap()
+        manifest.complete().unwrap()
     }
 
     #[test]
     fn every_flipped_bit_shows() {
-        let bytes = sealed();
+        let bytes = complete();
         assert!(Manifest::parse(&bytes).is_ok());
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();

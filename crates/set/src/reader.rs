@@ -1,4 +1,4 @@
-//! Opening a set that somebody wrote: sealed with a manifest, or the bare folder of a Windows tool.
+//! Opening a set that somebody wrote: complete with a manifest, or the bare folder of a Windows tool.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use certadm_files::IoContext;
 pub struct Set {
     /// The set's folder.
     pub path: PathBuf,
-    /// The manifest, checked against its own checksum; `None` for an unsealed set.
+    /// The manifest, checked against its own checksum; `None` for an incomplete set.
     pub manifest: Option<Manifest>,
     /// The database image, in a full set.
     pub image: Option<PathBuf>,
@@ -40,13 +40,13 @@ impl Set {
         }
         let manifest_path = path.join(manifest::FILE_NAME);
         if manifest_path.exists() {
-            return Self::open_sealed(path, &manifest_path);
+            return Self::open_complete(path, &manifest_path);
         }
         let inner = path.join(DATABASE_DIR);
-        Self::open_unsealed(path, if inner.is_dir() { &inner } else { path })
+        Self::open_incomplete(path, if inner.is_dir() { &inner } else { path })
     }
 
-    fn open_sealed(path: &Path, manifest_path: &Path) -> Result<Self> {
+    fn open_complete(path: &Path, manifest_path: &Path) -> Result<Self> {
         let bad = |detail: String| Error::BadManifest { path: manifest_path.to_owned(), detail };
         if fs::metadata(manifest_path).during("look at", manifest_path)?.len() > manifest::MAX_LEN {
             return Err(bad("it is too large".to_owned()));
@@ -69,7 +69,7 @@ impl Set {
         Ok(Self { path: path.to_owned(), manifest: Some(manifest), image, logs })
     }
 
-    fn open_unsealed(path: &Path, dir: &Path) -> Result<Self> {
+    fn open_incomplete(path: &Path, dir: &Path) -> Result<Self> {
         let logs = Folder::logs_in(dir)?;
         let mut image = None;
         for entry in fs::read_dir(dir).during("list", dir)? {

@@ -11,8 +11,10 @@ use certadm_store::chain::{Chain, write_overlay};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::chain::combine;
 use crate::copy::yielding;
 use crate::error::{Error, Result};
+use crate::reader::Set;
 use certadm_files::IoContext;
 
 /// What the scratch recovery found in the database.
@@ -48,6 +50,15 @@ impl Recovered {
         write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
         let connection = scratch.connect().map_err(|error| unreadable(image, &error))?;
         Ok(Self { connection, scratch })
+    }
+
+    /// Recovers what a restore of these sets would give: a full set, and the log sets that continue it.
+    ///
+    /// # Errors
+    /// As [`combine`], [`Combined::check`](crate::chain::Combined::check) and [`Recovered::open`].
+    pub fn of(sets: &[Set]) -> Result<Self> {
+        let combined = combine(sets)?;
+        Self::open(&combined.image, &combined.check()?)
     }
 
     /// The connection, for reading.

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::judge::{incomplete, place_of};
 use crate::layout::{LOCATIONS_FILE, file_of};
 use crate::manifest::{FileEntry, Role};
+use crate::open::{Opened, open_each, together};
 use crate::progress::{Progress, Stage};
 use crate::reader::Set;
 use crate::scratch::{self, Content};
@@ -111,33 +112,39 @@ pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
 
 fn look(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
     let mut report = Report::default();
-    match WindowsSet::find_all(paths) {
-        Ok(Some(sets)) => return verify_windows(&sets, progress),
-        Ok(None) => {}
-        Err(error) => {
-            report.add(&error, paths.first().map_or(Path::new(""), PathBuf::as_path));
-            return report;
-        }
-    }
-    let mut sets = Vec::new();
-    for path in paths {
-        match Set::open(path) {
-            Ok(set) => sets.push(set),
+    let mut opened = Vec::new();
+    for (path, result) in paths.iter().zip(open_each(paths)) {
+        match result {
+            Ok(found) => opened.push(found),
             Err(error) => report.add(&error, path),
         }
     }
-    if sets.len() < paths.len() || sets.is_empty() {
+    if opened.len() < paths.len() || opened.is_empty() {
         return report;
     }
-    for set in &sets {
+    let refused = match together(paths, opened) {
+        Ok(Opened::Windows(sets)) => return verify_windows(&sets, progress),
+        Ok(Opened::Ours(sets)) => return verify_ours(&sets, progress),
+        Ok(folder @ Opened::Folder(_)) => folder.into_ours().err(),
+        Err(error) => Some(error),
+    };
+    if let Some(error) = refused {
+        report.add(&error, &paths[0]);
+    }
+    report
+}
+
+/// Hashes on one thread, chain and scratch recovery on another.
+fn verify_ours(sets: &[Set], progress: &mut dyn Progress) -> Report {
+    let mut report = Report::default();
+    for set in sets {
         note_strangers(set, &mut report);
     }
     std::thread::scope(|scope| {
         let (sender, results) = channel();
-        let hashed = &sets;
-        scope.spawn(move || hash_all(hashed, &sender));
+        scope.spawn(move || hash_all(sets, &sender));
         // Small next to the hashing of the image: it runs meanwhile.
-        let examined = scope.spawn(|| examine(&sets));
+        let examined = scope.spawn(|| examine(sets));
         for result in results {
             match result {
                 Hashed::Progress { done, total } => progress.at(Stage::Verify, done, total),
@@ -203,16 +210,16 @@ fn unsound<'a>(content: &'a Content, full: &'a Set) -> impl Iterator<Item = Find
 fn verify_windows(sets: &[WindowsSet], progress: &mut dyn Progress) -> Report {
     let mut report = Report::default();
     for set in sets {
-        match &set.sealed {
-            Some(sealed) => note_strangers(sealed, &mut report),
+        match &set.complete {
+            Some(complete) => note_strangers(complete, &mut report),
             None if set.path.is_dir() => report.findings.push(incomplete(&set.path)),
             None => {}
         }
     }
-    let sealed: Vec<Set> = sets.iter().filter_map(|set| set.sealed.clone()).collect();
+    let complete: Vec<Set> = sets.iter().filter_map(|set| set.complete.clone()).collect();
     let examined = std::thread::scope(|scope| {
         let (sender, results) = channel();
-        let to_hash = &sealed;
+        let to_hash = &complete;
         let hash_sender = sender.clone();
         scope.spawn(move || hash_all(to_hash, &hash_sender));
         let examiner = scope.spawn(move || windows::examine(sets, &mut Forward(sender)));

@@ -87,20 +87,21 @@ impl SetWriter {
         self.building.path()
     }
 
-    /// Makes the set exist: every file is durable and read back, the manifest seals them, the folder gets its name.
+    /// Makes the set exist: every file is durable and read back, the manifest lists them, the folder gets its name.
     ///
     /// # Errors
     /// [`Error::TargetNotEmpty`] when something took the target's place meanwhile, [`Error::Store`].
     pub(crate) fn commit(mut self, mut manifest: Manifest) -> Result<(PathBuf, Manifest)> {
         manifest.files = std::mem::take(&mut self.files);
         let target = self.building.target().to_owned();
-        let bytes = manifest.seal().map_err(|detail| Error::BadManifest { path: target.clone(), detail })?;
+        let bytes =
+            manifest.complete().map_err(|detail| Error::BadManifest { path: target.clone(), detail })?;
         for dir in [DATABASE_DIR, DYNAMIC_DIR].map(|dir| self.building.path().join(dir)) {
             if dir.is_dir() {
                 durable::sync_dir(&dir)?;
             }
         }
-        // The manifest seals the folder before the folder gets its name: no crash leaves one without the other.
+        // The manifest stands before the folder gets its name: no crash leaves one without the other.
         durable::replace(&self.building.path().join(manifest::FILE_NAME), &bytes)?;
         refuse_occupied(&target)?;
         self.building.place()?;

@@ -1,4 +1,4 @@
-//! One file per verb.
+//! One file or folder per verb.
 
 mod account;
 pub(crate) mod backup;
@@ -7,11 +7,10 @@ pub(crate) mod doctor;
 pub(crate) mod drill;
 mod files;
 pub(crate) mod list;
-mod list_windows;
-mod listing;
 mod live;
 pub(crate) mod recover;
 pub(crate) mod remote;
+mod replay;
 pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod show;

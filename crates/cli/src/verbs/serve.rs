@@ -10,10 +10,10 @@ use certadm_rules::flags::InterfaceFlags;
 use certadm_server::{Addresses, Server, Settings, SocketWish};
 use certadm_store::{Folder, Store};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::failure::{Exit, Failure};
-use crate::output::{Done, Output};
+use crate::failure::Failure;
+use crate::output::{Done, Ended, Output, Said};
 
 /// `certadm serve`
 #[derive(Debug, Args)]
@@ -40,8 +40,12 @@ pub(crate) struct ServeArgs {
     pub(crate) log_json: bool,
 }
 
-/// Serves until it is stopped. The addresses are printed as soon as it listens.
-pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
+/// Serves until it is stopped. The addresses are printed as soon as it listens; a good end adds nothing to them.
+pub(crate) fn run(args: &ServeArgs, output: Output) -> Ended {
+    Ended { said: Said::Everything, outcome: serve(args, output) }
+}
+
+fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     log(args.log_json);
     let folder = Folder::new(&args.dir);
     let config = Config::load(&folder.config_path())?;
@@ -73,7 +77,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
     }
     match stopped.close_error {
         Some(error) => Err(error.into()),
-        None => Ok(Exit::Good),
+        None => Ok(Done::good(Value::Null)),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::chain::{Combined, combine};
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE, file_of};
 use crate::manifest::{FileEntry, Role};
+use crate::open::open;
 use crate::reader::Set;
 
 /// What the caller allows.
@@ -57,7 +58,7 @@ pub struct Plan {
 /// unless it is to be moved aside; [`Error::Damaged`] with 0x8007000D when the full set's restore map is missing or names no
 /// database.
 pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> {
-    let sets = paths.iter().map(|path| Set::open(path)).collect::<Result<Vec<_>>>()?;
+    let sets = open(paths)?.into_ours()?;
     let combined = combine(&sets)?;
     combined.check_headers()?;
     let original = original_database(&sets[0])?;

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use certadm_ese::log::chain::generation_of_name;
 use certadm_files::IoContext;
+use certadm_rules::TaggedList;
 
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, LOCATIONS_FILE};
 use crate::manifest;
-use crate::reader::Set;
+use crate::reader::{Set, read_locations};
 
 /// What a file is, by its first block (ese.md 1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,8 +68,8 @@ impl FileKind {
 pub struct WindowsSet {
     /// What was named: a folder or a single file.
     pub path: PathBuf,
-    /// The set with its manifest, where it is sealed.
-    pub sealed: Option<Set>,
+    /// The set with its manifest, where it is complete.
+    pub complete: Option<Set>,
     /// The database.
     pub database: Option<PathBuf>,
     /// The logs, by name.
@@ -84,14 +85,14 @@ impl WindowsSet {
     ///
     /// # Errors
     /// [`Error::NotASet`] (0x8007010B) when a folder holds more than one database, [`Error::Store`].
-    pub fn find(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn find(path: &Path) -> Result<Option<Self>> {
         if path.is_file() {
             return Self::of_file(path);
         }
         if path.join(manifest::FILE_NAME).exists() {
             // What is wrong with a manifest is said by whoever reads the set next.
             return match Set::open(path) {
-                Ok(set) => Self::of_sealed(set),
+                Ok(set) => Self::of_complete(set),
                 Err(_) => Ok(None),
             };
         }
@@ -100,33 +101,27 @@ impl WindowsSet {
         if dir.is_dir() { Self::of_folder(path, &dir) } else { Ok(None) }
     }
 
-    /// Looks at several paths; `None` when none of them is of a Windows CA.
+    /// What the restore map says, `None` where there is no such file.
     ///
     /// # Errors
-    /// As [`WindowsSet::find`]; [`Error::NotASet`] (0x8007010B) when some are and others are not.
-    pub fn find_all(paths: &[PathBuf]) -> Result<Option<Vec<Self>>> {
-        let found = paths.iter().map(|path| Self::find(path)).collect::<Result<Vec<_>>>()?;
-        if found.iter().all(Option::is_none) {
-            return Ok(None);
+    /// As [`Set::locations`].
+    pub fn read_locations(&self) -> Result<Option<TaggedList>> {
+        match (&self.complete, &self.locations) {
+            (Some(set), _) => set.locations(),
+            (None, Some(path)) => read_locations(path).map(Some),
+            (None, None) => Ok(None),
         }
-        let checked = paths.iter().zip(found).map(|(path, set)| {
-            set.ok_or_else(|| Error::NotASet {
-                path: path.clone(),
-                detail: "it is not of a Windows CA, the others are".to_owned(),
-            })
-        });
-        checked.collect::<Result<Vec<_>>>().map(Some)
     }
 
     /// True for a single file, whose neighbours were not looked at.
     pub fn is_single_file(&self) -> bool {
-        self.sealed.is_none() && self.path.is_file()
+        self.complete.is_none() && self.path.is_file()
     }
 
     fn empty(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            sealed: None,
+            complete: None,
             database: None,
             logs: Vec::new(),
             checkpoint: None,
@@ -146,7 +141,7 @@ impl WindowsSet {
         Ok(Some(set))
     }
 
-    fn of_sealed(set: Set) -> Result<Option<Self>> {
+    fn of_complete(set: Set) -> Result<Option<Self>> {
         let is_windows = match (&set.image, set.logs.first()) {
             (Some(image), _) => is_named_database(image) || kind_if_there(image)? == FileKind::Database,
             (None, Some((_, log))) => kind_if_there(log)? == FileKind::Log,
@@ -163,7 +158,7 @@ impl WindowsSet {
             logs: set.logs.iter().map(|(_, log)| log.clone()).filter(there).collect(),
             checkpoint: None,
             locations: Some(locations).filter(there),
-            sealed: Some(set),
+            complete: Some(set),
         }))
     }
 

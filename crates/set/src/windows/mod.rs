@@ -1,6 +1,6 @@
 //! Sets and loose files of a Windows CA: found, verified, replayed, recovered (docs/windows-sets.md).
 //!
-//! What `certutil -backupDB` wrote, sealed by us or not; a copy of a CA's folders; a database or logs alone.
+//! What `certutil -backupDB` wrote, complete or not; a copy of a CA's folders; a database or logs alone.
 
 mod examine;
 pub mod files;

@@ -9,12 +9,12 @@ use certadm_ese::Database;
 use certadm_ese::checksum::xor_checksum;
 use certadm_ese::header::{Copies, State};
 use certadm_rules::{Diagnosis, Hresult};
-use certadm_set::Error;
 use certadm_set::finding::Severity;
 use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use certadm_set::progress::Silent;
 use certadm_set::verify::{Report, verify};
 use certadm_set::windows::{WindowsSet, open_database, recover};
+use certadm_set::{Error, Opened, open};
 
 fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
@@ -32,7 +32,11 @@ fn errors(report: &Report) -> Vec<Hresult> {
 }
 
 fn sets(paths: &[&PathBuf]) -> Vec<WindowsSet> {
-    paths.iter().map(|path| WindowsSet::find(path).unwrap().unwrap()).collect()
+    let paths: Vec<PathBuf> = paths.iter().map(|path| (*path).clone()).collect();
+    match open(&paths).unwrap() {
+        Opened::Windows(sets) => sets,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Changes a field of a header of `size` bytes at `start` and makes its checksum right again.
@@ -172,9 +176,8 @@ fn damaged(change: impl FnOnce(&Path, &Path), expected: &[Hresult]) -> Option<Re
     // A recovery meets the same code and leaves nothing behind.
     if let [first, ..] = expected {
         let to = dir.path().join("to");
-        let found = [full, logs].map(|path| WindowsSet::find(&path));
-        if let [Ok(Some(full)), Ok(Some(logs))] = found {
-            let error = recover(&[full, logs], &to, &mut Silent).unwrap_err();
+        if let Ok(Opened::Windows(sets)) = open(&[full, logs]) {
+            let error = recover(&sets, &to, &mut Silent).unwrap_err();
             assert_eq!(error.hresult(), *first, "{error}");
             assert_eq!(fs::read_dir(&to).map_or(0, Iterator::count), 0);
         }
@@ -385,7 +388,7 @@ fn seal(set: &Path, kind: SetKind, low: u32, high: u32) {
             sha256,
         });
     }
-    fs::write(set.join("manifest.json"), manifest.seal().unwrap()).unwrap();
+    fs::write(set.join("manifest.json"), manifest.complete().unwrap()).unwrap();
 }
 
 #[test]

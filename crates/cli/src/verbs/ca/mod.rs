@@ -9,8 +9,8 @@ use certadm_ca::Authority;
 use certadm_store::Folder;
 use clap::Subcommand;
 
-use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::failure::Failure;
+use crate::output::{Ended, Output};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::list;
 
@@ -35,7 +35,7 @@ pub(crate) enum CaCommand {
 
 impl CaCommand {
     /// The command as the user typed it.
-    fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Init(_) => "ca init",
             Self::Import(_) => "ca import",
@@ -48,19 +48,18 @@ impl CaCommand {
     }
 }
 
-/// Runs a command to its end, and says how it ended.
-pub(crate) fn run(command: CaCommand, output: Output) -> Exit {
+/// Runs a command.
+pub(crate) fn run(command: CaCommand, output: Output) -> Ended {
     let name = command.name();
-    let outcome = match command {
-        CaCommand::Init(args) => init::run(&args, output),
-        CaCommand::Import(args) => init::import(&args, output),
-        CaCommand::Issue(args) => issue::run(&args, output),
-        CaCommand::Revoke(args) => revoke::run(&args, output),
-        CaCommand::Crl(args) => revoke::publish(&args, output),
-        CaCommand::List(args) => return list::run_ca(&args, output),
-        CaCommand::Export(args) => export::run(&args, output),
-    };
-    output.finish(name, outcome)
+    match command {
+        CaCommand::Init(args) => init::run(&args, output).into(),
+        CaCommand::Import(args) => init::import(&args, output).into(),
+        CaCommand::Issue(args) => issue::run(&args, output).into(),
+        CaCommand::Revoke(args) => revoke::run(&args, output).into(),
+        CaCommand::Crl(args) => revoke::publish(&args, output).into(),
+        CaCommand::List(args) => list::run(&args.into(), name, output),
+        CaCommand::Export(args) => export::run(&args, output).into(),
+    }
 }
 
 /// Opens the CA for signing. A folder that is none is refused before anybody is asked for a passphrase.

@@ -2,8 +2,7 @@
 
 use certadm_rules::{Tag, TaggedList};
 use certadm_session::Source;
-use certadm_set::Set;
-use certadm_set::manifest::SetKind;
+use certadm_set::Opened;
 use serde_json::{Value, json};
 
 use super::RestoreArgs;
@@ -12,11 +11,18 @@ use crate::output::{Done, Output};
 
 /// Asks the CA where its files belong and compares with where the set's came from.
 pub(super) fn run(args: &RestoreArgs, server: &str, output: Output) -> Result<Done, Failure> {
-    let sets = args.from.iter().map(|path| Set::open(path)).collect::<certadm_set::Result<Vec<_>>>()?;
-    let saved = match sets.first() {
-        Some(full) if full.kind() == SetKind::Full => full.locations()?.unwrap_or_default(),
-        _ => return Err(Failure::usage("name the full set first: --from FULL --from LOGS")),
+    let saved = match certadm_set::open(&args.from)? {
+        Opened::Ours(sets) => match sets.first().filter(|first| first.image.is_some()) {
+            Some(full) => full.locations()?,
+            None => return Err(no_full_set()),
+        },
+        Opened::Windows(sets) => match sets.first().filter(|first| first.database.is_some()) {
+            Some(full) => full.read_locations()?,
+            None => return Err(no_full_set()),
+        },
+        Opened::Folder(_) => return Err(no_full_set()),
     };
+    let saved = saved.unwrap_or_default();
     let there = args
         .login
         .connect(server)?
@@ -42,6 +48,10 @@ pub(super) fn run(args: &RestoreArgs, server: &str, output: Output) -> Result<Do
         "locations": places.iter().map(Place::to_json).collect::<Vec<_>>(),
         "steps": steps,
     })))
+}
+
+fn no_full_set() -> Failure {
+    Failure::usage("name the full set first: --from FULL --from LOGS")
 }
 
 /// Where one kind of file was, and where it belongs.

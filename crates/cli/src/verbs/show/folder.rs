@@ -7,7 +7,7 @@ use certadm_rules::Generation;
 use certadm_store::FileTime;
 use serde_json::{Value, json};
 
-use super::{fact, finish};
+use super::facts::{fact, finish};
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes};
 

@@ -27,7 +27,7 @@ const FACTS: [(&str, &str); 25] = [
     ("/path", "Path"),
     ("/what", "What it is"),
     ("/type", "Kind"),
-    ("/sealed", "Sealed"),
+    ("/sealed", "Complete"),
     ("/tool", "Sealed by"),
     ("/name", "CA"),
     ("/ca/name", "CA"),

@@ -1,20 +1,20 @@
 //! Counts over a CA's database, whichever kind it is: certificates by month, requests by disposition and template.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use certadm_ca::rows::Disposition;
 use certadm_ese::Database;
 use certadm_ese::ca::{Cell, View, ViewName};
 use certadm_ese::pager::Pager;
+use certadm_set::Opened;
 use certadm_set::progress::{Progress, Stage};
-use certadm_set::windows::{WindowsSet, open_database};
-use certadm_store::{FileTime, Folder, Writer};
+use certadm_set::scratch::Recovered;
+use certadm_set::windows::open_database;
+use certadm_store::{FileTime, Writer};
 use rusqlite::Connection;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::verbs::list::open_sets;
 
 /// Counts under more names than this go together: a database from elsewhere may have one for every row.
 const MOST_NAMES: usize = 10_000;
@@ -51,21 +51,20 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
-    /// Counts what a restore of a set would give, replayed in memory where it is of a Windows CA.
-    pub(super) fn of_path(path: &Path, output: Output) -> Result<Self, Failure> {
-        let Some(set) = WindowsSet::find(path)? else {
-            return Self::of_connection(open_sets(&[path.to_owned()])?.connection());
-        };
-        let database = set.database.clone().unwrap_or_default();
-        let mut progress = output.progress_on_stderr();
-        let opened = open_database(&[set], &mut progress)?;
-        Self::of_windows(&opened.database, &mut progress)
-            .map_err(|source| certadm_set::Error::Windows { path: database, source }.into())
-    }
-
-    /// Counts what a CA's folder holds.
-    pub(super) fn of_folder(dir: &Path) -> Result<Self, Failure> {
-        Self::of_connection(Writer::open(&Folder::new(dir))?.connection())
+    /// Counts what a CA's folder holds, or what a restore of a set would give, replayed in memory where it is of a
+    /// Windows CA.
+    pub(super) fn of(opened: &Opened, output: Output) -> Result<Self, Failure> {
+        match opened {
+            Opened::Ours(sets) => Self::of_connection(Recovered::of(sets)?.connection()),
+            Opened::Folder(folder) => Self::of_connection(Writer::open(folder)?.connection()),
+            Opened::Windows(sets) => {
+                let path = sets.iter().find_map(|set| set.database.clone()).unwrap_or_default();
+                let mut progress = output.progress_on_stderr();
+                let replayed = open_database(sets, &mut progress)?;
+                Self::of_windows(&replayed.database, &mut progress)
+                    .map_err(|source| certadm_set::Error::Windows { path, source }.into())
+            }
+        }
     }
 
     fn of_connection(connection: &Connection) -> Result<Self, Failure> {

@@ -20,7 +20,7 @@ use certadm_set::reader::read_locations;
 use certadm_set::windows::{Files, WindowsSet};
 use serde_json::{Value, json};
 
-use super::{fact, finish};
+use super::facts::{fact, finish};
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes};
 
@@ -334,7 +334,7 @@ fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
     let mut findings = Vec::new();
     let files = Files::open(std::slice::from_ref(set))?;
     fact(output, "Set", &set.path.display().to_string());
-    let manifest = set.sealed.as_ref().and_then(|sealed| sealed.manifest.as_ref());
+    let manifest = set.complete.as_ref().and_then(|complete| complete.manifest.as_ref());
     let state = manifest.map_or_else(
         || "incomplete: no manifest".to_owned(),
         |manifest| format!("complete, by {}", manifest.tool),

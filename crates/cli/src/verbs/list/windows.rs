@@ -10,8 +10,8 @@ use certadm_ese::pager::Pager;
 use certadm_set::windows::{WindowsSet, open_database};
 use serde_json::json;
 
-use super::list::{Listed, Lister, Stop, Table};
-use super::listing;
+use super::columns::{self, Table};
+use super::rows::{Listed, Lister, Stop};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output};
 use crate::table::{Cell, Column, Form};
@@ -102,12 +102,12 @@ fn headings(table: Table) -> Vec<(&'static str, &'static str)> {
         columns.iter().filter_map(|column| Some((column.key, column.heading?))).collect()
     }
     let mut headings = match table {
-        Table::Requests => of(listing::REQUESTS),
-        Table::Certificates => of(listing::CERTIFICATES),
-        Table::Revoked => of(listing::REVOKED),
-        Table::Extensions => of(listing::EXTENSIONS),
-        Table::Attributes => of(listing::ATTRIBUTES),
-        Table::Crls => of(listing::CRLS),
+        Table::Requests => of(columns::REQUESTS),
+        Table::Certificates => of(columns::CERTIFICATES),
+        Table::Revoked => of(columns::REVOKED),
+        Table::Extensions => of(columns::EXTENSIONS),
+        Table::Attributes => of(columns::ATTRIBUTES),
+        Table::Crls => of(columns::CRLS),
     };
     // What is a profile of our own CA.
     for (_, heading) in headings.iter_mut().filter(|(key, _)| *key == "certificate_template") {
@@ -154,7 +154,7 @@ fn key_of(table: Table, column: &str) -> String {
 }
 
 /// The columns that a view shows.
-fn columns(table: Table, fields: &[Field], form: Form) -> Vec<Shown> {
+fn shown_columns(table: Table, fields: &[Field], form: Form) -> Vec<Shown> {
     let mut all = Vec::new();
     for (place, field) in fields.iter().enumerate() {
         let key = key_of(table, field.column_name());
@@ -230,7 +230,7 @@ fn view<P: Pager>(
     let place = |name: &str| view.fields().iter().position(|field| field.column_name() == name);
     let (request_id, disposition) = (place("RequestID"), place("Disposition"));
     let (serial, certificate) = (place("SerialNumber"), place("RawCertificate"));
-    let columns = columns(table, view.fields(), lister.form);
+    let columns = shown_columns(table, view.fields(), lister.form);
     let names = columns.iter().map(|column| match column.heading {
         Some(heading) => heading.to_owned(),
         None => column.key.clone(),
@@ -371,7 +371,7 @@ fn typed(value: Value, of_a_ca: bool) -> Cell {
             Cell::Text(date.map_or_else(|| format!("{bits:#x}"), |date| format!("{date}Z")))
         }
         Value::Text(text) => Cell::Text(text),
-        Value::Binary(bytes) => Cell::Text(listing::hex(&bytes)),
+        Value::Binary(bytes) => Cell::Text(columns::hex(&bytes)),
         Value::Guid(guid) => Cell::Text(guid.to_string()),
         Value::Multi(values) => Cell::Many(values.into_iter().map(|value| typed(value, of_a_ca)).collect()),
         Value::U64(number) => match i64::try_from(number) {

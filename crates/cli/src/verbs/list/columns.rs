@@ -1,4 +1,4 @@
-//! The columns of every table that `certadm list` shows. Keys are the database's column names in small letters;
+//! The tables that `certadm list` shows, and their columns. Keys are the database's column names in small letters;
 //! docs/json.md lists them.
 
 use std::fmt::Write;
@@ -6,8 +6,40 @@ use std::fmt::Write;
 use certadm_ca::Reason;
 use certadm_ca::rows::{AttributeRow, CertificateRow, CrlRow, Disposition, ExtensionRow, RequestRow};
 use certadm_store::FileTime;
+use clap::ValueEnum;
 
 use crate::table::{Cell, Column};
+
+/// The tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Table {
+    /// Every request and what became of it
+    Requests,
+    /// Every certificate, the CA's own and revoked ones among them
+    Certificates,
+    /// Revoked certificates
+    Revoked,
+    /// Extensions of certificates and requests
+    Extensions,
+    /// Attributes of requests
+    Attributes,
+    /// Published CRLs
+    Crls,
+}
+
+impl Table {
+    /// Its name on the command line and in the result.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Certificates => "certificates",
+            Self::Revoked => "revoked",
+            Self::Extensions => "extensions",
+            Self::Attributes => "attributes",
+            Self::Crls => "crls",
+        }
+    }
+}
 
 pub(crate) static REQUESTS: &[Column<RequestRow>] = &[
     Column { key: "request_id", heading: Some("Request"), cell: |row| row.request_id.into() },

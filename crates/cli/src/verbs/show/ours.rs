@@ -14,16 +14,15 @@ use certadm_store::log_file::LogFile;
 use certadm_store::trailer::Trailer;
 use serde_json::{Value, json};
 
-use super::{fact, finish};
+use super::facts::{fact, finish};
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes};
 
-pub(crate) fn show(path: &Path, output: Output) -> Result<Done, Failure> {
-    let set = Set::open(path)?;
+pub(super) fn show(set: &Set, output: Output) -> Result<Done, Failure> {
     let mut findings = Vec::new();
-    let files = files(&set, &mut findings);
-    let identity = Identity::of(&set, &mut findings)?;
-    check_range(&set, &identity, &mut findings);
+    let files = files(set, &mut findings);
+    let identity = Identity::of(set, &mut findings)?;
+    check_range(set, &identity, &mut findings);
     let bytes: u64 = files.iter().filter_map(|file| file.found).sum();
 
     let manifest = set.manifest.as_ref();
@@ -60,7 +59,7 @@ pub(crate) fn show(path: &Path, output: Output) -> Result<Done, Failure> {
             output.result(format!("  {missing}"));
         }
     }
-    let result = to_json(&set, &identity, &files, bytes);
+    let result = to_json(set, &identity, &files, bytes);
     finding::sort(&mut findings);
     let good = "complete by names and sizes; `certadm verify` compares every byte";
     Ok(finish(&findings, good, result, output))

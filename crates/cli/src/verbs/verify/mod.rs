@@ -1,15 +1,15 @@
 //! `certadm verify`: findings and a verdict.
 
+mod windows;
+
 use std::path::PathBuf;
 
-use certadm_ese::recovery::Outcome as Replay;
 use certadm_files::IoContext;
 use certadm_rules::Hresult;
 use certadm_rules::finding::Severity;
 use certadm_set::verify::{Report, verify};
-use certadm_set::windows::Outcome;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::failure::{Exit, Failure};
 use crate::findings;
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
         "bytes": report.bytes,
         "generations": report.range.map(|range| json!({ "low": range.low().number(), "high": range.high().number() })),
         "content": content,
-        "windows": report.windows.as_ref().map(windows),
+        "windows": report.windows.as_ref().map(windows::to_json),
         "findings": findings::list(&report.findings),
     });
     Ok(Done { exit, result })
@@ -75,38 +75,4 @@ fn is_refused(report: &Report) -> bool {
     ];
     let mut errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error);
     errors.all(|finding| BY_SYSTEM.contains(&finding.code))
-}
-
-/// What only sets of a Windows CA have to tell.
-fn windows(windows: &Outcome) -> Value {
-    let pages = windows.pages.map(|pages| {
-        json!({
-            "valid": pages.valid,
-            "zero": pages.zero,
-            "free": pages.free,
-            "free_garbage": pages.free_garbage,
-            "beyond": pages.beyond,
-            "correctable": pages.correctable,
-            "damaged": pages.damaged,
-        })
-    });
-    json!({
-        "state": windows.state,
-        "required": windows.required.map(|range| json!({ "low": range.low, "high": range.high })),
-        "pages": pages,
-        "replay": windows.replay.as_ref().map(replay_json),
-    })
-}
-
-/// What a replay did.
-pub(super) fn replay_json(replay: &Replay) -> Value {
-    let reached = (!replay.reached.is_none()).then(|| replay.reached.to_string());
-    json!({
-        "reached": reached,
-        "records": replay.counts.records,
-        "applied": replay.counts.applied,
-        "skipped": replay.counts.skipped,
-        "rolled_back": replay.counts.rolled_back,
-        "undone": replay.counts.undone,
-    })
 }

@@ -1,0 +1,106 @@
+//! `certadm list`: the tables of a CA's database, live or in a set. `certadm ca list` is the same for a live CA.
+
+mod columns;
+mod ours;
+mod rows;
+mod windows;
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use certadm_set::Opened;
+use certadm_set::scratch::Recovered;
+use certadm_store::{Folder, Writer};
+use clap::{Args, ValueEnum};
+
+use crate::failure::Failure;
+use crate::output::{Done, Ended, Output, Said};
+use columns::Table;
+use rows::{HowArgs, Lister, Printing};
+use windows::What;
+
+/// `certadm list`
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "certadm list [OPTIONS] --dir <DIR> [TABLE]\n       certadm list [OPTIONS] <SET|EDB> [LOGSET]... [TABLE]"
+)]
+#[command(
+    after_help = "Tables: requests, certificates (if none is named), revoked, extensions, attributes, crls\n\
+    Example: certadm list /backup/monday /backup/monday-noon revoked\n\
+    Example: certadm list --dir /srv/ca requests --csv\n\
+    Example: certadm list CertLog.edb --table Requests --csv"
+)]
+pub(crate) struct ListArgs {
+    /// The CA's folder
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// A full set and the log sets that continue it, or a Windows database; then the table's name
+    #[arg(value_name = "SET|TABLE")]
+    words: Vec<PathBuf>,
+    /// Any table of a Windows database by its name in the file, with every column
+    #[arg(long, value_name = "T", conflicts_with = "export_certs")]
+    table: Option<String>,
+    #[command(flatten)]
+    how: HowArgs,
+    /// Write each certificate listed to this folder as SERIAL.pem; none is overwritten
+    #[arg(long, value_name = "DIR")]
+    export_certs: Option<PathBuf>,
+}
+
+/// `certadm ca list`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm ca list --dir /srv/ca revoked")]
+pub(crate) struct CaListArgs {
+    /// The CA's folder
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// What to list
+    #[arg(value_enum, default_value = "certificates")]
+    table: Table,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+impl From<CaListArgs> for ListArgs {
+    fn from(args: CaListArgs) -> Self {
+        let words = vec![args.table.name().into()];
+        Self { dir: Some(args.dir), words, table: None, how: args.how, export_certs: None }
+    }
+}
+
+/// Lists. Rows of JSON are printed as they come, and the object around them stays open.
+pub(crate) fn run(args: &ListArgs, command: &'static str, output: Output) -> Ended {
+    let printed = Cell::new(None);
+    let outcome = list(args, output, Printing { command, output, printed: &printed });
+    Ended { said: printed.get().map_or(Said::Nothing, Said::Rows), outcome }
+}
+
+fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done, Failure> {
+    let (table, sets) = match args.words.split_last() {
+        Some((last, before)) => match last.to_str().map(|word| Table::from_str(word, false)) {
+            Some(Ok(table)) => (table, before),
+            _ => (Table::Certificates, args.words.as_slice()),
+        },
+        None => (Table::Certificates, [].as_slice()),
+    };
+    if args.export_certs.is_some() && !matches!(table, Table::Certificates | Table::Revoked) {
+        return Err(Failure::usage("--export-certs goes with the tables certificates and revoked"));
+    }
+    let lister = Lister::new(args.how, args.export_certs.as_deref(), printing)?;
+    let opened = match (&args.dir, sets) {
+        (Some(dir), []) => Opened::Folder(Folder::new(dir)),
+        (None, [_, ..]) => certadm_set::open(sets)?,
+        (Some(_), [other, ..]) => {
+            let detail = format!("{} is no table, and with --dir no set is listed", other.display());
+            return Err(Failure::usage(detail));
+        }
+        (None, []) => return Err(Failure::usage("nothing to list: name a set, or a CA's folder with --dir")),
+    };
+    match (opened, &args.table) {
+        (Opened::Windows(sets), Some(name)) => windows::list(lister, &sets, What::Table(name), output),
+        (Opened::Windows(sets), None) => windows::list(lister, &sets, What::View(table), output),
+        (_, Some(_)) => Err(Failure::usage("--table goes with a database of a Windows CA; this is none")),
+        (Opened::Ours(sets), None) => ours::list(lister, Recovered::of(&sets)?.connection(), table),
+        (Opened::Folder(folder), None) => ours::list(lister, Writer::open(&folder)?.connection(), table),
+    }
+}

@@ -1,0 +1,160 @@
+//! What lies at a path: the one place that tells sets of our own, files of a Windows CA and a CA's folder apart.
+//!
+//! ```no_run
+//! use certadm_set::Opened;
+//!
+//! match certadm_set::open(&["/backup/monday".into(), "/backup/monday-noon".into()])? {
+//!     Opened::Ours(sets) => println!("{} sets of our own CA, the first {}", sets.len(), sets[0].kind()),
+//!     Opened::Windows(sets) => println!("a Windows CA, {} logs", sets[0].logs.len()),
+//!     Opened::Folder(folder) => println!("the folder of a CA, {}", folder.path().display()),
+//! }
+//! # Ok::<(), certadm_set::Error>(())
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use certadm_store::Folder;
+
+use crate::error::{Error, Result};
+use crate::manifest;
+use crate::reader::Set;
+use crate::windows::WindowsSet;
+
+/// What lies at one or several paths.
+#[derive(Clone, Debug)]
+pub enum Opened {
+    /// Sets of our own CA, in the order named; a set with a manifest is complete ([`Set::manifest`]).
+    Ours(Vec<Set>),
+    /// Sets of a Windows CA, with a manifest or without, or loose files of it ([`WindowsSet::is_single_file`]).
+    Windows(Vec<WindowsSet>),
+    /// The folder of a CA; always named alone.
+    Folder(Folder),
+}
+
+/// Looks at paths that are to be used together.
+///
+/// # Errors
+/// [`Error::NotASet`] (0x8007010B) when a path holds nothing of the kind, when it holds more than one database, or when
+/// the paths hold things that do not go together; [`Error::BadManifest`], [`Error::Damaged`], [`Error::Store`] as
+/// [`Set::open`].
+pub fn open(paths: &[PathBuf]) -> Result<Opened> {
+    together(paths, open_each(paths).into_iter().collect::<Result<_>>()?)
+}
+
+/// Looks at each path by itself, so that a check can say of each what is wrong with it.
+pub(crate) fn open_each(paths: &[PathBuf]) -> Vec<Result<Opened>> {
+    paths.iter().map(|path| open_one(path)).collect()
+}
+
+/// Puts together what was found at several paths.
+///
+/// # Errors
+/// [`Error::NotASet`] for the first path that does not go with the first one.
+pub(crate) fn together(paths: &[PathBuf], found: Vec<Opened>) -> Result<Opened> {
+    let mut all = Opened::Ours(Vec::new());
+    for (place, (path, opened)) in paths.iter().zip(found).enumerate() {
+        all = match (all, opened) {
+            (_, first) if place == 0 => first,
+            (Opened::Ours(mut sets), Opened::Ours(more)) => {
+                sets.extend(more);
+                Opened::Ours(sets)
+            }
+            (Opened::Windows(mut sets), Opened::Windows(more)) => {
+                sets.extend(more);
+                Opened::Windows(sets)
+            }
+            (first, other) => {
+                let detail = format!("it is {}, the first one named is {}", other.word(), first.word());
+                return Err(Error::NotASet { path: path.clone(), detail });
+            }
+        };
+    }
+    Ok(all)
+}
+
+fn open_one(path: &Path) -> Result<Opened> {
+    if is_ca_folder(path) {
+        return Ok(Opened::Folder(Folder::new(path)));
+    }
+    match WindowsSet::find(path)? {
+        Some(set) => Ok(Opened::Windows(vec![set])),
+        None => Ok(Opened::Ours(vec![Set::open(path)?])),
+    }
+}
+
+/// A CA's folder has a configuration, or the record of a restore; a set has neither.
+fn is_ca_folder(path: &Path) -> bool {
+    let folder = Folder::new(path);
+    !path.join(manifest::FILE_NAME).exists()
+        && (folder.config_path().is_file() || folder.restore_record_path().is_file())
+}
+
+impl Opened {
+    /// What it is, in words.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ours(_) => "a set of certadm's own CA",
+            Self::Windows(_) => "of a Windows CA",
+            Self::Folder(_) => "the folder of a CA",
+        }
+    }
+
+    /// The sets of our own CA, for what works on nothing else.
+    ///
+    /// # Errors
+    /// [`Error::NotASet`] (0x8007010B).
+    pub fn into_ours(self) -> Result<Vec<Set>> {
+        let (path, detail) = match self {
+            Self::Ours(sets) => return Ok(sets),
+            Self::Windows(sets) => {
+                let detail = "it is of a Windows CA, where certutil restores it; see also certadm recover";
+                (sets.into_iter().next().map(|set| set.path).unwrap_or_default(), detail)
+            }
+            Self::Folder(folder) => (folder.path().to_owned(), "it is the folder of a CA"),
+        };
+        Err(Error::NotASet { path, detail: detail.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn named(dir: &Path, name: &str, file: &str, bytes: &[u8]) -> PathBuf {
+        let path = dir.join(name);
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join(file), bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn each_thing_is_told_by_what_lies_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let ours = named(dir.path(), "ours", "ca.db", b"SQLite format 3\0");
+        let windows = named(dir.path(), "windows", "CertLog.edb", b"");
+        let folder = named(dir.path(), "ca", "ca.toml", b"");
+        let empty = dir.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        let one = |path: &PathBuf| open(std::slice::from_ref(path));
+        assert!(matches!(one(&ours).unwrap(), Opened::Ours(sets) if sets.len() == 1));
+        assert!(
+            matches!(open(&[ours.clone(), ours.clone()]).unwrap(), Opened::Ours(sets) if sets.len() == 2)
+        );
+        assert!(matches!(one(&windows).unwrap(), Opened::Windows(_)));
+        assert!(matches!(one(&windows.join("CertLog.edb")).unwrap(), Opened::Windows(_)));
+        assert!(matches!(one(&folder).unwrap(), Opened::Folder(_)));
+        for nothing in [empty, dir.path().join("missing")] {
+            assert!(matches!(one(&nothing).unwrap_err(), Error::NotASet { .. }));
+        }
+        for (first, other) in [(&ours, &windows), (&windows, &ours), (&ours, &folder), (&folder, &folder)] {
+            let error = open(&[first.clone(), other.clone()]).unwrap_err();
+            assert!(matches!(&error, Error::NotASet { path, .. } if path == other), "{error}");
+        }
+        assert!(one(&windows).unwrap().into_ours().is_err());
+        assert!(one(&folder).unwrap().into_ours().is_err());
+        assert_eq!(one(&ours).unwrap().into_ours().unwrap().len(), 1);
+    }
+}
