@@ -5,6 +5,14 @@ use certadm_rules::finding::{Finding, Kind};
 use certadm_store::FileTime;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::thresholds::Thresholds;
+
+/// One hour and one day in units of [`FileTime`].
+const HOUR: i64 = 3600 * 10_000_000;
+const DAY: i64 = 24 * HOUR;
+/// How far two clocks may be apart before a date counts as one of the future.
+const TOLERANCE: i64 = HOUR / 12;
+
 /// What the tables say.
 #[derive(Clone, Debug)]
 pub struct Content {
@@ -48,6 +56,8 @@ pub struct Mark {
 pub struct Crl {
     /// Its number.
     pub number: i64,
+    /// From when on it is valid.
+    pub this_update: FileTime,
     /// The moment after which nobody accepts it.
     pub next_update: FileTime,
 }
@@ -80,9 +90,12 @@ impl Content {
             |row| Ok(FileTime(row.get(0)?)),
         );
         let crl = connection.query_row(
-            "SELECT Number, NextUpdate FROM CRLs ORDER BY RowId DESC LIMIT 1",
+            "SELECT Number, ThisUpdate, NextUpdate FROM CRLs ORDER BY RowId DESC LIMIT 1",
             [],
-            |row| Ok(Crl { number: row.get(0)?, next_update: FileTime(row.get(1)?) }),
+            |row| {
+                let (this_update, next_update) = (FileTime(row.get(1)?), FileTime(row.get(2)?));
+                Ok(Crl { number: row.get(0)?, this_update, next_update })
+            },
         );
         Ok(Self {
             generation,
@@ -99,7 +112,13 @@ impl Content {
     }
 
     /// What there is to look into at this moment.
-    pub(super) fn judge(&self, now: FileTime, findings: &mut Vec<Finding>) {
+    pub(super) fn judge(&self, now: FileTime, thresholds: &Thresholds, findings: &mut Vec<Finding>) {
+        self.judge_certificate(now, thresholds, findings);
+        self.judge_crl(now, thresholds, findings);
+        self.judge_backups(now, thresholds, findings);
+    }
+
+    fn judge_certificate(&self, now: FileTime, thresholds: &Thresholds, findings: &mut Vec<Finding>) {
         if self.valid_until.is_some_and(|until| until <= now) {
             let text = "the CA's own certificate has expired";
             findings.push(
@@ -107,11 +126,52 @@ impl Content {
                     .remedy("create a CA that takes over; what this one issued is no longer accepted"),
             );
         }
-        if self.crl.is_some_and(|crl| crl.next_update <= now) {
+        let Some(left) = self.valid_until.map(|until| until.0.saturating_sub(now.0)).filter(|left| *left > 0)
+        else {
+            return;
+        };
+        if left < i64::from(thresholds.certificate_days).saturating_mul(DAY) {
+            let text = format!("the CA's own certificate ends in {} days", left / DAY);
+            findings.push(
+                Finding::warning(Kind::CertificateEnding, text)
+                    .remedy("renew it; what this CA issues ends with it at the latest"),
+            );
+        }
+    }
+
+    fn judge_crl(&self, now: FileTime, thresholds: &Thresholds, findings: &mut Vec<Finding>) {
+        let Some(crl) = self.crl else { return };
+        let (life, passed) = (crl.next_update.0 - crl.this_update.0, now.0 - crl.this_update.0);
+        if passed < -TOLERANCE {
+            findings.push(in_the_future("the last CRL", crl.this_update));
+        }
+        if passed.saturating_mul(100) > life.saturating_mul(i64::from(thresholds.crl_percent))
+            && passed < life
+        {
+            let text = format!("the last CRL ends on {}: a new one is due", crl.next_update.to_rfc3339());
+            findings.push(Finding::warning(Kind::CrlDue, text).remedy("publish one with `certadm ca crl`"));
+        }
+        if crl.next_update <= now {
             findings.push(
                 Finding::warning(Kind::CrlExpired, "the last CRL has expired")
                     .remedy("publish one with `certadm ca crl`"),
             );
+        }
+    }
+
+    fn judge_backups(&self, now: FileTime, thresholds: &Thresholds, findings: &mut Vec<Finding>) {
+        if let Some(last) = self.marks.iter().map(|mark| mark.taken).max() {
+            let age = now.0 - last.0;
+            if age < -TOLERANCE {
+                findings.push(in_the_future("the last backup", last));
+            }
+            if age > i64::from(thresholds.backup_hours).saturating_mul(HOUR) {
+                let text = format!("the last backup was taken {} hours ago", age / HOUR);
+                findings.push(
+                    Finding::warning(Kind::BackupOld, text)
+                        .remedy("take one with `certadm backup`, and find out why none was taken"),
+                );
+            }
         }
         if !self.marks.iter().any(|mark| mark.kind == "full") {
             findings.push(
@@ -125,31 +185,60 @@ impl Content {
     }
 }
 
+fn in_the_future(what: &str, date: FileTime) -> Finding {
+    let text =
+        format!("{what} is dated {}, which is in the future: the clock is wrong, or was", date.to_rfc3339());
+    Finding::warning(Kind::Clock, text)
+        .remedy("set the clock; if it was wrong then, take a new backup and CRL")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_ends_is_said_when_it_has_ended() {
-        let content = Content {
+    fn kinds(content: &Content, now: i64) -> Vec<Kind> {
+        let mut findings = Vec::new();
+        content.judge(FileTime(now), &Thresholds::default(), &mut findings);
+        findings.iter().map(|finding| finding.kind).collect()
+    }
+
+    /// A CA whose certificate ends after 1000 days, with a CRL of days 500 to 510 and a full backup of day 505.
+    fn content() -> Content {
+        Content {
             generation: 1,
             database_signature: String::new(),
             stream_signature: String::new(),
             recovered: None,
-            marks: Vec::new(),
+            marks: vec![Mark { kind: "full".to_owned(), low: 1, high: 1, taken: FileTime(505 * DAY) }],
             requests: 1,
             issued: 0,
             revoked: 0,
-            valid_until: Some(FileTime(100)),
-            crl: Some(Crl { number: 1, next_update: FileTime(50) }),
-        };
-        let kinds = |now: i64| {
-            let mut findings = Vec::new();
-            content.judge(FileTime(now), &mut findings);
-            findings.iter().map(|finding| finding.kind).collect::<Vec<_>>()
-        };
-        assert_eq!(kinds(49), [Kind::NoFullBackup]);
-        assert_eq!(kinds(50), [Kind::CrlExpired, Kind::NoFullBackup]);
-        assert_eq!(kinds(100), [Kind::CertificateExpired, Kind::CrlExpired, Kind::NoFullBackup]);
+            valid_until: Some(FileTime(1000 * DAY)),
+            crl: Some(Crl { number: 1, this_update: FileTime(500 * DAY), next_update: FileTime(510 * DAY) }),
+        }
+    }
+
+    #[test]
+    fn ages_are_told_from_their_thresholds_on() {
+        let content = content();
+        assert_eq!(kinds(&content, 505 * DAY), []);
+        assert_eq!(kinds(&content, 505 * DAY + 1), [Kind::CrlDue]);
+        assert_eq!(kinds(&content, 505 * DAY + 26 * HOUR), [Kind::CrlDue]);
+        assert_eq!(kinds(&content, 505 * DAY + 26 * HOUR + 1), [Kind::CrlDue, Kind::BackupOld]);
+        assert_eq!(kinds(&content, 510 * DAY), [Kind::CrlExpired, Kind::BackupOld]);
+        assert_eq!(kinds(&content, 910 * DAY), [Kind::CrlExpired, Kind::BackupOld]);
+        let ending = [Kind::CertificateEnding, Kind::CrlExpired, Kind::BackupOld];
+        assert_eq!(kinds(&content, 910 * DAY + 1), ending);
+        let ended = [Kind::CertificateExpired, Kind::CrlExpired, Kind::BackupOld];
+        assert_eq!(kinds(&content, 1000 * DAY), ended);
+        assert_eq!(kinds(&Content { marks: Vec::new(), ..content }, 505 * DAY), [Kind::NoFullBackup]);
+    }
+
+    #[test]
+    fn a_date_in_the_future_is_told() {
+        let content = content();
+        assert_eq!(kinds(&content, 505 * DAY - TOLERANCE), []);
+        assert_eq!(kinds(&content, 505 * DAY - TOLERANCE - 1), [Kind::Clock]);
+        assert_eq!(kinds(&content, 499 * DAY), [Kind::Clock, Kind::Clock]);
     }
 }

@@ -4,7 +4,7 @@
 //! everything else by looking at files. So a service may own the CA meanwhile.
 //!
 //! ```no_run
-//! let health = certadm_ca::health::examine("/srv/ca".as_ref())?;
+//! let health = certadm_ca::health::examine("/srv/ca".as_ref(), &Default::default())?;
 //! for finding in &health.findings {
 //!     println!("{}: {finding}", finding.kind.key());
 //! }
@@ -12,10 +12,13 @@
 //! ```
 
 mod content;
+mod last_check;
+mod thresholds;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use certadm_files::IoContext;
 use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;
 use certadm_rules::{Diagnosis, Generation, Hresult};
@@ -23,9 +26,12 @@ use certadm_store::folder::wal_len;
 use certadm_store::{FileTime, Folder, Writer, record};
 
 pub use content::{Content, Crl, Mark};
+pub use last_check::LastCheck;
+pub use thresholds::Thresholds;
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::identity;
 
 /// How a CA's folder is.
 #[derive(Debug)]
@@ -44,6 +50,8 @@ pub struct Health {
     pub checkpoint: Option<Generation>,
     /// The database; nothing while a restore waits, or when it cannot be read, which is a finding.
     pub database: Option<Database>,
+    /// When the database was last checked as a whole, and by what; nothing when it never was.
+    pub last_check: Option<LastCheck>,
     /// What there is to look into: grave findings first, causes before their consequences.
     pub findings: Vec<Finding>,
 }
@@ -114,7 +122,7 @@ pub struct Database {
 /// # Errors
 /// [`certadm_store::Error::NotACaFolder`] (0x80070424) when it is none, [`certadm_store::Error::File`] and
 /// [`certadm_store::Error::Sqlite`] when the system fails. Everything else that is wrong becomes findings.
-pub fn examine(dir: &Path) -> Result<Health> {
+pub fn examine(dir: &Path, thresholds: &Thresholds) -> Result<Health> {
     let folder = Folder::new(dir);
     if !folder.database_dir().is_dir() && !folder.restore_record_path().exists() {
         return Err(certadm_store::Error::NotACaFolder { folder: folder.path().to_owned() }.into());
@@ -126,9 +134,12 @@ pub fn examine(dir: &Path) -> Result<Health> {
     let is_owned = is_owned(&folder);
     let logs = logs(&folder, &mut findings)?;
     let checkpoint = certadm_store::stated_checkpoint(&folder.checkpoint_path())?;
-    let database = database(&folder, &mut findings)?;
+    let database = database(&folder, thresholds, &mut findings)?;
+    owners(&folder, &mut findings)?;
+    space(&folder, config.as_ref(), &mut findings)?;
+    let last_check = LastCheck::read(&folder);
     finding::sort(&mut findings);
-    Ok(Health { config, files, restore, is_owned, logs, checkpoint, database, findings })
+    Ok(Health { config, files, restore, is_owned, logs, checkpoint, database, last_check, findings })
 }
 
 fn configuration(folder: &Folder, findings: &mut Vec<Finding>) -> Option<Config> {
@@ -252,7 +263,71 @@ fn logs(folder: &Folder, findings: &mut Vec<Finding>) -> Result<Logs> {
     })
 }
 
-fn database(folder: &Folder, findings: &mut Vec<Finding>) -> Result<Option<Database>> {
+/// Files that belong to another account than the folder: the service may not be able to open them.
+#[cfg(unix)]
+fn owners(folder: &Folder, findings: &mut Vec<Finding>) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let look = |path: &Path| fs::symlink_metadata(path).during("look at", path);
+    let own = look(folder.path())?;
+    let mut strangers = Vec::new();
+    for dir in [folder.path().to_owned(), folder.database_dir(), folder.log_dir(), folder.crl_dir()] {
+        if !dir.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(&dir).during("list", &dir)? {
+            let path = entry.during("list", &dir)?.path();
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.uid() != own.uid() => strangers.push(path),
+                // What is gone again belongs to nobody.
+                _ => {}
+            }
+        }
+    }
+    if let Some(first) = strangers.first() {
+        let (count, dir) = (strangers.len(), folder.path().display());
+        let text = format!(
+            "{count} files belong to another account than the folder, {} among them",
+            first.display()
+        );
+        findings.push(Finding::warning(Kind::MixedOwners, text).in_file(folder.path()).remedy(format!(
+            "give them to its owner: chown -R {}:{} {dir}",
+            own.uid(),
+            own.gid()
+        )));
+    }
+    Ok(())
+}
+
+/// Windows decides by the rights of the folder, not by owners.
+#[cfg(not(unix))]
+fn owners(_folder: &Folder, _findings: &mut Vec<Finding>) -> Result<()> {
+    Ok(())
+}
+
+/// A CA needs room for one log to archive the current one, and for another to go on meanwhile.
+fn space(folder: &Folder, config: Option<&Config>, findings: &mut Vec<Finding>) -> Result<()> {
+    let needed =
+        2 * config.map_or(certadm_store::Options::default().log_size, |config| config.database.log_size);
+    match certadm_files::space::available(folder.path())? {
+        Some(available) if available < needed => {
+            let text =
+                format!("{available} bytes are free on the disk of the CA, which needs {needed} to go on");
+            findings.push(
+                Finding::warning(Kind::DiskSpace, text)
+                    .in_file(folder.path())
+                    .remedy("free some space there; a backup frees the space of the logs that it deletes"),
+            );
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn database(
+    folder: &Folder,
+    thresholds: &Thresholds,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Database>> {
     let opened = folder.database_path().and_then(|path| Ok((Writer::open(folder)?, path)));
     let (writer, path) = match opened {
         Ok(opened) => opened,
@@ -266,7 +341,14 @@ fn database(folder: &Folder, findings: &mut Vec<Finding>) -> Result<Option<Datab
         }
     };
     let content = Content::read(writer.connection()).map_err(certadm_store::Error::from)?;
-    content.judge(FileTime::now(), findings);
+    content.judge(FileTime::now(), thresholds, findings);
+    if let Err(error) = identity::check(writer.connection(), folder) {
+        let kind = match error {
+            Error::AnotherCa { .. } => Kind::AnotherCa,
+            _ => Kind::Unreadable,
+        };
+        findings.push(Finding::error(kind, error.hresult(), error.to_string()).remedy(error.remedy()));
+    }
     let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
     Ok(Some(Database { bytes, wal_bytes: wal_len(&path), path, content }))
 }

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use certadm_ca::health::LastCheck;
 use certadm_client::own_host_name;
 use certadm_rules::finding::{self, Severity};
 use certadm_rules::flags::BackupType;
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
+use certadm_set::manifest::SetKind;
 use certadm_set::{Check, ReadBack, TakeOptions, Taken, take};
-use certadm_store::{Folder, Store};
+use certadm_store::{FileTime, Folder, Store};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -86,7 +88,9 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
             let store = Arc::new(open_store(&folder)?);
             let mut source = local_source(&store)?;
             let place = store.database().display().to_string();
-            take_from(&mut source, args, &place, Some(folder.crl_dir()), output)?
+            let taken = take_from(&mut source, args, &place, Some(folder.crl_dir()), output)?;
+            note_check(&taken, &folder, output);
+            taken
         }
         (None, Some(server)) => {
             let mut source = args.login.connect(server)?;
@@ -98,6 +102,18 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     let is_unsound = finding::worst(&taken.findings) > Some(Severity::Note);
     let exit = if taken.end_error.is_some() || is_unsound { Exit::Finding } else { Exit::Good };
     Ok(Done { exit, result: to_json(&taken) })
+}
+
+/// Records in the CA's folder that its database was found sound; `show` says so. The set does not depend on it.
+fn note_check(taken: &Taken, folder: &Folder, output: Output) {
+    let is_full = taken.manifest.kind == SetKind::Full;
+    if !is_full || !taken.checked || finding::worst(&taken.findings) == Some(Severity::Error) {
+        return;
+    }
+    let check = LastCheck { when: FileTime::now().to_rfc3339(), by: "a full backup".to_owned() };
+    if let Err(error) = check.write(folder) {
+        output.line(format!("Warning: the check could not be noted in the CA's folder: {error}."));
+    }
 }
 
 /// Takes the set that `args` ask for from the CA behind `source`, which messages call `place`.

@@ -100,11 +100,18 @@ kinds! {
     RestoreRecord = "restore-record", "the record of a restore is malformed";
     RestoreWaiting = "restore-waiting", "a restore waits for the next start of the CA, or for its record to be removed";
     RestoreUnfinished = "restore-unfinished", "a restore was begun and not completed, or failed";
+    AnotherCa = "another-ca", "the database is of another CA than the folder's key";
+    MixedOwners = "mixed-owners", "files in the CA's folder belong to another account than the folder";
+    DiskSpace = "disk-space", "the disk of the CA is nearly full";
     KeyMissing = "key-missing", "the CA's private key is not in its folder";
     KeyExposed = "key-exposed", "others can read the CA's private key";
     CertificateMissing = "certificate-missing", "the CA's certificate is not in its folder";
     CertificateExpired = "certificate-expired", "the CA's own certificate has expired";
+    CertificateEnding = "certificate-ending", "the CA's own certificate ends soon";
     CrlExpired = "crl-expired", "the last CRL has expired";
+    CrlDue = "crl-due", "the last CRL is past the part of its life after which a new one is due";
+    Clock = "clock", "a backup or CRL is dated in the future, so the clock is or was wrong";
+    BackupOld = "backup-old", "the last backup is too long ago";
     NoFullBackup = "no-full-backup", "no full backup is on record";
     CircularLogging = "circular-logging", "circular logging is on, so only full backups are possible";
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use certadm_ca::health::{Content, Database, Health, Logs, Restore, examine};
+use certadm_ca::health::{Content, Database, Health, LastCheck, Logs, Restore, Thresholds, examine};
 use certadm_rules::Generation;
 use certadm_store::FileTime;
 use serde_json::{Value, json};
@@ -11,11 +11,16 @@ use super::facts::{fact, finish};
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes};
 
-pub(super) fn show(dir: &Path, output: Output) -> Result<Done, Failure> {
-    let health = examine(dir)?;
+pub(super) fn show(dir: &Path, thresholds: &Thresholds, output: Output) -> Result<Done, Failure> {
+    let health = examine(dir, thresholds)?;
     print(dir, &health, output);
     let result = to_json(dir, &health);
-    Ok(finish(&health.findings, "in order", result, output))
+    // Looking at the folder does not read the database through: that is said, not implied.
+    let good = match &health.last_check {
+        Some(LastCheck { when, by }) => format!("in order; the database was last checked on {when}, by {by}"),
+        None => "nothing found; the database itself was never checked: `certadm backup` does".to_owned(),
+    };
+    Ok(finish(&health.findings, &good, result, output))
 }
 
 fn print(dir: &Path, health: &Health, output: Output) {
@@ -121,5 +126,6 @@ fn to_json(dir: &Path, health: &Health) -> Value {
         "crl": content.and_then(|content| content.crl).map(|crl| {
             json!({ "number": crl.number, "next_update": crl.next_update.to_rfc3339() })
         }),
+        "last_check": health.last_check,
     })
 }
