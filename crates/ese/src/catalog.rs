@@ -26,6 +26,8 @@ pub struct Index {
     pub flags: u32,
     /// Column identifiers, most significant first.
     pub columns: Vec<u32>,
+    /// True when rows give entries in the plain way: no conditions, no parts of text, no descending columns.
+    pub is_plain: bool,
 }
 
 impl Index {
@@ -56,8 +58,6 @@ pub struct TableDefinition {
     pub long_values: Option<u32>,
     /// Object identifier of that tree.
     pub long_values_object: Option<u32>,
-    /// Bytes of a chunk of a long value.
-    pub chunk_size: usize,
 }
 
 impl TableDefinition {
@@ -89,7 +89,7 @@ const TYPE_INDEX: i64 = 3;
 const TYPE_LONG_VALUES: i64 = 4;
 
 /// Columns of MSysObjects itself, which cannot be looked up in it: identifier, type, offset of fixed ones.
-const BOOTSTRAP: [(u32, u32, usize); 19] = [
+const BOOTSTRAP: [(u32, u32, usize); 20] = [
     (1, 4, 4),    // ObjidTable
     (2, 3, 8),    // Type
     (3, 4, 10),   // Id
@@ -109,6 +109,7 @@ const BOOTSTRAP: [(u32, u32, usize); 19] = [
     (132, 9, 0),  // KeyFldIDs
     (133, 9, 0),  // VarSegMac
     (134, 9, 0),  // ConditionalColumns
+    (135, 9, 0),  // TupleLimits
 ];
 
 /// One row of the catalog, by column identifier.
@@ -173,7 +174,7 @@ impl Catalog {
             let (page, _) = node.position();
             let entry = Entry::read(node.node()?.data, page_size);
             entry
-                .and_then(|entry| add_entry(&mut tables, &entry, page_size))
+                .and_then(|entry| add_entry(&mut tables, &entry))
                 .map_err(|error| error.on_page(page))?;
         }
         let mut tables: Vec<_> = tables.into_values().collect();
@@ -214,11 +215,7 @@ impl Catalog {
     }
 }
 
-fn add_entry(
-    tables: &mut BTreeMap<u32, TableDefinition>,
-    entry: &Entry,
-    page_size: PageSize,
-) -> Result<(), Error> {
+fn add_entry(tables: &mut BTreeMap<u32, TableDefinition>, entry: &Entry) -> Result<(), Error> {
     let (table_id, id) = (entry.required(1)?, entry.required(3)?);
     let kind = i64::from(entry.required(2)?);
     let name = entry.text(128).unwrap_or_default();
@@ -233,10 +230,6 @@ fn add_entry(
             indexes: Vec::new(),
             long_values: None,
             long_values_object: None,
-            chunk_size: match entry.number(12) {
-                Some(size) if size != 0 => index(size),
-                _ => default_chunk_size(page_size),
-            },
         };
         tables.insert(table_id, table);
         return Ok(());
@@ -264,6 +257,7 @@ fn add_entry(
             root: entry.required(4)?,
             flags: entry.number(6).unwrap_or(0),
             columns: index_columns(entry.values.get(&132).map_or(&[], Vec::as_slice)),
+            is_plain: has_plain_entries(entry),
         }),
         TYPE_LONG_VALUES => {
             table.long_values = Some(entry.required(4)?);
@@ -283,6 +277,17 @@ fn record_offset(entry: &Entry, table: u32, column: u32) -> usize {
         .map_or_else(|| index(entry.number(9).unwrap_or(0)), |(_, _, at)| *at)
 }
 
+/// Whether an index has one entry a row with its columns as they are. Segments of two bytes are those of old files.
+fn has_plain_entries(entry: &Entry) -> bool {
+    const LONG_SEGMENTS: u32 = 0x1_0000;
+    let bytes = |id| entry.values.get(&id).map_or(&[][..], Vec::as_slice);
+    let segments = bytes(132).as_chunks::<4>().0;
+    entry.number(6).unwrap_or(0) & LONG_SEGMENTS != 0
+        && bytes(134).is_empty()
+        && bytes(135).is_empty()
+        && segments.iter().all(|segment| segment[..2] == [0, 0])
+}
+
 /// Segments of 4 bytes: flags, column identifier.
 fn index_columns(bytes: &[u8]) -> Vec<u32> {
     bytes
@@ -291,11 +296,6 @@ fn index_columns(bytes: &[u8]) -> Vec<u32> {
         .iter()
         .map(|segment| u32::from(u16::from_le_bytes([segment[2], segment[3]])))
         .collect()
-}
-
-/// ese.md 6.2.
-fn default_chunk_size(page_size: PageSize) -> usize {
-    page_size.bytes() - if page_size.is_large() { 122 } else { 82 }
 }
 
 /// Copies the columns of templates into the tables made from them.

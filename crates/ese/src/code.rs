@@ -12,6 +12,10 @@ use certadm_rules::hresult::Hresult;
 pub struct Code(u16);
 
 impl Code {
+    /// -327: a page does not name its neighbours.
+    pub const BAD_PAGE_LINK: Self = Self(327);
+    /// -338: a page does not fit the page above it.
+    pub const BAD_PARENT_PAGE_LINK: Self = Self(338);
     /// -501: a log file is damaged.
     pub const LOG_CORRUPT: Self = Self(501);
     /// -509: the log that the checkpoint names is missing.
@@ -78,18 +82,26 @@ impl Code {
     pub const OUT_OF_MEMORY: Self = Self(1011);
     /// -1018: a page's checksum is wrong.
     pub const PAGE_CHECKSUM: Self = Self(1018);
+    /// -1019: a page in use was never written.
+    pub const PAGE_NOT_INITIALIZED: Self = Self(1019);
     /// -1022: reading or writing failed.
     pub const DISK_IO: Self = Self(1022);
     /// -1069: open transactions have changed more than can be remembered.
     pub const VERSION_STORE_OUT_OF_MEMORY: Self = Self(1069);
+    /// -1119: the last write of a page did not arrive.
+    pub const LOST_WRITE: Self = Self(1119);
     /// -1206: not a database, or its structure is damaged.
     pub const DATABASE_CORRUPTED: Self = Self(1206);
     /// -1216: the database is not the one the logs speak of.
     pub const ATTACHED_DATABASE_MISMATCH: Self = Self(1216);
     /// -1305: a table of that name does not exist.
     pub const OBJECT_NOT_FOUND: Self = Self(1305);
+    /// -1414: an index does not fit its table.
+    pub const SECONDARY_INDEX_CORRUPTED: Self = Self(1414);
     /// -1507: a column of that name does not exist.
     pub const COLUMN_NOT_FOUND: Self = Self(1507);
+    /// -1526: a long value lacks a part, or is not there.
+    pub const LONG_VALUE_CORRUPTED: Self = Self(1526);
     /// -1532: data stored in a form this reader does not open (a compression scheme, an encryption).
     pub const NOT_SUPPORTED: Self = Self(1532);
 

@@ -41,6 +41,7 @@ pub mod table;
 pub mod time;
 pub mod tree;
 pub mod verify;
+pub mod walk;
 
 pub mod log;
 

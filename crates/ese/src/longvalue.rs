@@ -1,5 +1,7 @@
 //! Values too large for their record, in a tree of their own (ese.md 6.2).
 
+use std::borrow::Cow;
+
 use crate::bytes::{Fields, index};
 use crate::compress::decompress;
 use crate::database::Database;
@@ -10,28 +12,79 @@ fn malformed(problem: &'static str) -> Error {
     Error::Malformed { what: "a long value", problem }
 }
 
-/// Keys of a value: identifiers above 32 bits have a longer form with the top bit set.
-fn root_key(id: u64) -> Vec<u8> {
-    match u32::try_from(id) {
-        Ok(short) => short.to_be_bytes().to_vec(),
-        Err(_) => (id | 1 << 63).to_be_bytes().to_vec(),
+/// The top bit of the first byte tells a key with an identifier of 64 bits.
+const LONG_ID: u64 = 1 << 63;
+
+/// A key of the tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Key {
+    /// The head of a value.
+    Root(u64),
+    /// A part of it, and where in the value it begins.
+    Part(u64, u32),
+}
+
+impl Key {
+    /// Reads a key; `None` for one that is none.
+    pub(crate) fn read(key: &[u8]) -> Option<Self> {
+        let long = key.first()? & 0x80 != 0;
+        let (id, offset) = match (long, key.len()) {
+            (false, 4 | 8) => (u64::from(u32::from_be_bytes(*key.first_chunk()?)), &key[4..]),
+            (true, 8 | 12) => (u64::from_be_bytes(*key.first_chunk()?) & !LONG_ID, &key[8..]),
+            _ => return None,
+        };
+        Some(match offset.first_chunk() {
+            Some(offset) => Self::Part(id, u32::from_be_bytes(*offset)),
+            None => Self::Root(id),
+        })
+    }
+
+    /// The key of the head of a value.
+    fn of_root(id: u64) -> Vec<u8> {
+        match u32::try_from(id) {
+            Ok(short) if short < 1 << 31 => short.to_be_bytes().to_vec(),
+            _ => (id | LONG_ID).to_be_bytes().to_vec(),
+        }
     }
 }
 
-/// Reads the long value `id` from the tree with this root.
+/// The length of a part once it is decompressed, as its first bytes tell it; `None` where they tell none.
+pub(crate) fn stored_size(data: &[u8]) -> Option<usize> {
+    let (head, body) = data.split_first()?;
+    let bits = usize::from(head & 7) + 1;
+    match head >> 3 {
+        1 | 2 if body.is_empty() => Some(0),
+        1 => Some(((body.len() - 1) * 8 + bits) / 7),
+        2 => Some(((body.len() - 1) * 8 + bits) / 7 * 2),
+        3 => body.first_chunk().map(|size| usize::from(u16::from_le_bytes(*size))),
+        _ => None,
+    }
+}
+
+/// The bytes of a part whose length the keys tell: stored plain where that is the length stored, compressed otherwise.
+fn part_bytes(stored: &[u8], length: usize) -> Result<Cow<'_, [u8]>, Error> {
+    if stored.len() == length {
+        return Ok(Cow::Borrowed(stored));
+    }
+    let bytes = decompress(stored)?;
+    if bytes.len() == length { Ok(Cow::Owned(bytes)) } else { Err(malformed("a part has another size than its keys say")) }
+}
+
+/// True when the head of the long value `id` can be read.
+pub(crate) fn is_there<P: Pager>(database: &Database<P>, root: u32, id: u64) -> bool {
+    database.tree(root).find(&Key::of_root(id)).is_ok_and(|found| found.is_some())
+}
+
+/// Reads the long value `id` from the tree with this root. Where its parts begin, their keys say; no size of a part is
+/// assumed.
 ///
-/// Memory grows with the chunks that are really there, not with the size the value claims.
+/// Memory grows with the parts that are really there, not with the size the value claims.
 ///
 /// # Errors
-/// [`Error::Malformed`] (HRESULT 0xC80004B6) when the value or a chunk is missing or has another size,
+/// [`Error::Malformed`] (HRESULT 0xC80004B6) when the value or a part is missing or has another size,
 /// [`Error::UnsupportedCompression`], [`Error::Encrypted`], and as [`Database::page`].
-pub(crate) fn read<P: Pager>(
-    database: &Database<P>,
-    root: u32,
-    id: u64,
-    chunk_size: usize,
-) -> Result<Vec<u8>, Error> {
-    let key = root_key(id);
+pub(crate) fn read<P: Pager>(database: &Database<P>, root: u32, id: u64) -> Result<Vec<u8>, Error> {
+    let key = Key::of_root(id);
     let mut scan = database.tree(root).seek(&key);
     let first = scan.next().transpose()?.ok_or_else(|| malformed("it is missing"))?;
     let node = first.node()?;
@@ -44,23 +97,60 @@ pub(crate) fn read<P: Pager>(
         return Err(Error::Encrypted);
     }
     let mut value = Vec::new();
-    while value.len() < total {
-        let chunk = scan.next().transpose()?.ok_or_else(|| malformed("a chunk is missing"))?;
-        let node = chunk.node()?;
-        let offset = crate::bytes::count32(value.len()).to_be_bytes();
-        if node.key() != [key.as_slice(), &offset].concat() {
-            return Err(malformed("a chunk is missing"));
+    // The part before, which ends where the next one begins.
+    let mut open = None;
+    loop {
+        let next = scan.next().transpose()?;
+        let begins = match &next {
+            Some(part) => match Key::read(&part.node()?.key()) {
+                Some(Key::Part(of, offset)) if of == id => Some(index(offset)),
+                _ => None,
+            },
+            None => None,
+        };
+        let end = begins.unwrap_or(total);
+        match open.take() {
+            None if end != 0 => return Err(malformed("its first part is missing")),
+            None => {}
+            Some(part) => {
+                let part: crate::tree::NodeRef = part;
+                let length = end.checked_sub(value.len()).filter(|length| *length != 0);
+                let length = length.ok_or_else(|| malformed("its parts overlap"))?;
+                value.extend_from_slice(&part_bytes(part.node()?.data, length)?);
+            }
         }
-        let expected = chunk_size.min(total - value.len());
-        if node.data.len() == expected {
-            value.extend_from_slice(node.data);
-            continue;
+        if begins.is_none() || total <= value.len() {
+            break;
         }
-        let part = decompress(node.data)?;
-        if part.len() != expected {
-            return Err(malformed("a chunk has another size than the value says"));
-        }
-        value.extend_from_slice(&part);
+        open = next;
     }
-    Ok(value)
+    if value.len() == total { Ok(value) } else { Err(malformed("its parts are longer than it says")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_both_forms_are_read() {
+        assert_eq!(Key::read(&[0, 0, 0, 7]), Some(Key::Root(7)));
+        assert_eq!(Key::read(&[0, 0, 0, 7, 0, 0, 0x1F, 0xD6]), Some(Key::Part(7, 8150)));
+        let long = Key::of_root(1 << 40);
+        assert_eq!(long[0], 0x80);
+        assert_eq!(Key::read(&long), Some(Key::Root(1 << 40)));
+        let part = [&long[..], &[0, 0, 0, 1]].concat();
+        assert_eq!(Key::read(&part), Some(Key::Part(1 << 40, 1)));
+        for wrong in [&[][..], &[0; 5], &[0x80; 4], &[0; 12]] {
+            assert_eq!(Key::read(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_compressed_part_stands_in_its_head() {
+        let seven_bit = [0x17, 0xd3, 0xa2, 0xb5, 0xe8, 0x5c, 0x26, 0x9d, 0x47, 0xe2, 0xb3, 0x36, 0x6d, 0x0d, 0x83];
+        assert_eq!(stored_size(&seven_bit), Some(decompress(&seven_bit).unwrap().len()));
+        assert_eq!(stored_size(&[0x18, 0x26, 0x06, 0]), Some(0x626));
+        assert_eq!(stored_size(&[0x28, 1, 2]), None);
+        assert_eq!(stored_size(&[]), None);
+    }
 }

@@ -35,6 +35,19 @@ pub(crate) enum Cell {
     Many(Vec<Part>),
 }
 
+/// A cell as its bytes lie there, for whatever does not need the value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Raw<'a> {
+    /// The record says nothing: the default counts.
+    Absent,
+    /// The record says: no value.
+    Null,
+    /// One value, stored plain.
+    Value(&'a [u8]),
+    /// A value that is compressed, encrypted or elsewhere, or several values.
+    Other,
+}
+
 /// Header byte, if there is one, and bytes of a tagged value.
 type Tagged<'a> = (Option<u8>, &'a [u8]);
 
@@ -56,6 +69,7 @@ pub(crate) struct Record<'a> {
 
 /// Header byte of a tagged value.
 mod header {
+    pub(super) const LONG: u8 = 0x01;
     pub(super) const COMPRESSED: u8 = 0x02;
     pub(super) const SEPARATED: u8 = 0x04;
     pub(super) const MULTI: u8 = 0x08;
@@ -116,14 +130,33 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// The same without decompressing or copying anything.
+    pub(crate) fn raw(&self, column: &Column) -> Result<Raw<'a>, Error> {
+        match column.id {
+            1..FIRST_VARIABLE => self.fixed_raw(column),
+            FIRST_VARIABLE..FIRST_TAGGED => self.variable_raw(column),
+            FIRST_TAGGED.. => Ok(match self.tagged_value(column)? {
+                None => Raw::Absent,
+                Some((None | Some(0 | header::LONG), value)) => Raw::Value(value),
+                Some((Some(flags), _)) if flags & header::NULL != 0 => Raw::Null,
+                Some(_) => Raw::Other,
+            }),
+            0 => Err(malformed("column 0 does not exist")),
+        }
+    }
+
     fn fixed(&self, column: &Column) -> Result<Cell, Error> {
+        Ok(self.fixed_raw(column)?.into_cell())
+    }
+
+    fn fixed_raw(&self, column: &Column) -> Result<Raw<'a>, Error> {
         if u32::from(self.last_fixed) < column.id {
-            return Ok(Cell::Absent);
+            return Ok(Raw::Absent);
         }
         let bit = crate::bytes::index(column.id - 1);
         let nulls = Fields::new(self.bytes, "a record").u8(self.null_bitmap + bit / 8)?;
         if nulls >> (bit % 8) & 1 != 0 {
-            return Ok(Cell::Null);
+            return Ok(Raw::Null);
         }
         let width = match column.kind.width() {
             Some(width) => width,
@@ -135,16 +168,20 @@ impl<'a> Record<'a> {
             .filter(|end| *end <= self.null_bitmap)
             .and_then(|end| self.bytes.get(start..end))
             .ok_or_else(|| malformed("a fixed column lies outside it"))?;
-        Ok(Cell::One(Part::Here(value.to_vec())))
+        Ok(Raw::Value(value))
     }
 
     fn variable(&self, column: &Column) -> Result<Cell, Error> {
+        Ok(self.variable_raw(column)?.into_cell())
+    }
+
+    fn variable_raw(&self, column: &Column) -> Result<Raw<'a>, Error> {
         if u32::from(self.last_variable) < column.id {
-            return Ok(Cell::Absent);
+            return Ok(Raw::Absent);
         }
         let index = crate::bytes::index(column.id - FIRST_VARIABLE);
         if self.variable_offset(index)? & 0x8000 != 0 {
-            return Ok(Cell::Null);
+            return Ok(Raw::Null);
         }
         let start = match index {
             0 => 0,
@@ -155,7 +192,41 @@ impl<'a> Record<'a> {
             .then(|| self.bytes.get(self.variable_data + start..self.variable_data + end))
             .flatten()
             .ok_or_else(|| malformed("a variable column ends outside it"))?;
-        Ok(Cell::One(Part::Here(value.to_vec())))
+        Ok(Raw::Value(value))
+    }
+
+    /// Hands the identifier of every long value that the record refers to.
+    pub(crate) fn long_values(&self, visit: &mut dyn FnMut(u64)) -> Result<(), Error> {
+        if self.tagged.is_empty() {
+            return Ok(());
+        }
+        let fields = Fields::new(self.tagged, "the tagged columns of a record");
+        let mask = self.page_size.mask();
+        let count = usize::from(fields.u16(2)? & mask) / 4;
+        for entry in 0..count {
+            let offset = fields.u16(entry * 4 + 2)?;
+            let has_header = self.page_size.is_large() || offset & 0x6000 == 0x4000;
+            let start = usize::from(offset & mask);
+            let end = if entry + 1 < count {
+                usize::from(fields.u16(entry * 4 + 6)? & mask)
+            } else {
+                self.tagged.len()
+            };
+            let Some((&flags, value)) = self.tagged.get(start..end).and_then(<[u8]>::split_first) else {
+                continue;
+            };
+            if !has_header || flags & (header::NULL | header::TWO) != 0 {
+                continue;
+            }
+            if flags & header::MULTI != 0 {
+                separated_of_many(value, visit)?;
+            } else if flags & header::SEPARATED != 0
+                && let Part::Elsewhere(id) = long_value_id(value)?
+            {
+                visit(id);
+            }
+        }
+        Ok(())
     }
 
     fn tagged(&self, column: &Column) -> Result<Cell, Error> {
@@ -232,6 +303,34 @@ impl<'a> Record<'a> {
         }
         Ok(None)
     }
+}
+
+impl Raw<'_> {
+    fn into_cell(self) -> Cell {
+        match self {
+            Self::Absent => Cell::Absent,
+            Self::Value(value) => Cell::One(Part::Here(value.to_vec())),
+            Self::Null | Self::Other => Cell::Null,
+        }
+    }
+}
+
+fn separated_of_many(value: &[u8], visit: &mut dyn FnMut(u64)) -> Result<(), Error> {
+    let fields = Fields::new(value, "a cell of several values");
+    let count = usize::from(fields.u16(0)? & 0x7FFF) / 2;
+    for entry in 0..count {
+        let offset = fields.u16(entry * 2)?;
+        let start = usize::from(offset & 0x7FFF);
+        let end =
+            if entry + 1 < count { usize::from(fields.u16(entry * 2 + 2)? & 0x7FFF) } else { value.len() };
+        if offset & 0x8000 != 0
+            && let Some(part) = value.get(start..end)
+            && let Part::Elsewhere(id) = long_value_id(part)?
+        {
+            visit(id);
+        }
+    }
+    Ok(())
 }
 
 fn single_value(value: &[u8], flags: u8) -> Result<Part, Error> {

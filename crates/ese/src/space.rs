@@ -84,7 +84,7 @@ impl Extent {
     }
 
     /// Reads a node of a space tree; `None` for an empty extent.
-    fn from_node(key: &[u8], data: &[u8]) -> Result<Option<Self>, Error> {
+    pub(crate) fn from_node(key: &[u8], data: &[u8]) -> Result<Option<Self>, Error> {
         let malformed = Error::Malformed { what: "a node of a space tree", problem: "it is no extent" };
         // A pool byte may precede the page number.
         let last = match key.len() {
@@ -116,10 +116,30 @@ impl PageSet {
         Self { bits: vec![0; index(limit) / 64 + 1], limit }
     }
 
+    /// The highest page that it can hold.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// Takes out all pages.
+    pub(crate) fn clear(&mut self) {
+        self.bits.fill(0);
+    }
+
     pub(crate) fn insert(&mut self, extent: Extent) {
-        for page in extent.first..=extent.last.min(self.limit) {
-            self.bits[index(page) / 64] |= 1 << (page % 64);
+        let last = extent.last.min(self.limit);
+        if last < extent.first {
+            return;
         }
+        let (low, high) = (index(extent.first) / 64, index(last) / 64);
+        let (from, to) = (u64::MAX << (extent.first % 64), u64::MAX >> (63 - last % 64));
+        if low == high {
+            self.bits[low] |= from & to;
+            return;
+        }
+        self.bits[low] |= from;
+        self.bits[low + 1..high].fill(u64::MAX);
+        self.bits[high] |= to;
     }
 
     /// True when the page is in the set.
@@ -223,7 +243,7 @@ fn extents<P: Pager>(database: &Database<P>, root: &Page) -> Result<Vec<Extent>,
 }
 
 /// The two extents kept in the root of a space tree for its own splits.
-fn split_buffer(root: &Page) -> impl Iterator<Item = Extent> {
+pub(crate) fn split_buffer(root: &Page) -> impl Iterator<Item = Extent> {
     let fields = Fields::new(root.external_header(), "a split buffer");
     [0, 8].into_iter().filter_map(move |at| {
         let (last, count) = (fields.u32(at).ok()?, fields.u32(at + 4).ok()?);

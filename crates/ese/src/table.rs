@@ -6,7 +6,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::longvalue;
 use crate::pager::Pager;
-use crate::record::{Cell, Part, Record};
+use crate::record::{Cell, Part, Raw, Record};
 use crate::tree::{NodeRef, Scan};
 
 /// A table opened for reading.
@@ -50,6 +50,20 @@ impl<'d, P: Pager> Table<'d, P> {
         key.extend_from_slice(&(number.cast_unsigned() ^ 1 << 31).to_be_bytes());
         let found = self.database.tree(self.definition.root).find(&key)?;
         Ok(found.map(|node| Row { table: self, node }))
+    }
+}
+
+impl<P: Pager> Table<'_, P> {
+    /// Whether the row with this number exists and has a value in a column, which is not read.
+    pub(crate) fn has_value(&self, number: i64, column: &str) -> Result<bool, Error> {
+        let Ok(number) = i32::try_from(number) else {
+            return Ok(false);
+        };
+        let Some(row) = self.row_by_number(number)? else {
+            return Ok(false);
+        };
+        let record = Record::parse(row.node.node()?.data, self.database.page_size())?;
+        Ok(!matches!(record.raw(self.column(column)?)?, Raw::Absent | Raw::Null))
     }
 }
 
@@ -112,7 +126,7 @@ impl<P: Pager> Row<'_, '_, P> {
                     problem: "the table has no tree for long values",
                 })?;
                 let database = self.table.database;
-                column.value(&longvalue::read(database, root, id, definition.chunk_size)?)
+                column.value(&longvalue::read(database, root, id)?)
             }
         }
     }

@@ -1,6 +1,6 @@
-//! Every page of a database file, judged (ese.md 13, points 1 to 3).
+//! Every page of a database file, judged, and every tree of it walked (ese.md 13, points 1 to 3).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use certadm_files::AlignedBuffer;
 use certadm_rules::finding::{self, Finding, Kind, Severity, Spot};
@@ -12,9 +12,10 @@ use crate::code::Code;
 use crate::database::Database;
 use crate::error::Error;
 use crate::header::{Copies, DatabaseHeader, State};
-use crate::page::Page;
+use crate::page::{Page, flag};
 use crate::pager::Pager;
-use crate::space::SpaceMap;
+use crate::space::{PageSet, SpaceMap};
+use crate::walk::{self, Look, Summary};
 
 /// Page findings kept; further ones are only counted.
 const MOST_PAGE_FINDINGS: usize = 1000;
@@ -57,6 +58,8 @@ pub struct Report {
     pub pages: PageCounts,
     /// Last page that the database owns.
     pub last_owned: u32,
+    /// What the trees of the database came to; `None` where they do not fit together before logs are replayed.
+    pub trees: Option<Summary>,
 }
 
 impl Report {
@@ -101,7 +104,8 @@ impl<P: Pager> Database<P> {
         judged.into_iter().flatten().collect()
     }
 
-    /// Judges the header and every page of the file. `progress` is called about once a MiB.
+    /// Judges the header and every page of the file, and walks the trees of a clean database ([`walk`]). `progress` is
+    /// called about once a MiB.
     ///
     /// Whether the state fits the logs is not judged here; a dirty database is a finding (-550, HRESULT 0xC8000226)
     /// unless it is a backup copy, which always is.
@@ -109,22 +113,39 @@ impl<P: Pager> Database<P> {
     /// # Errors
     /// [`Error::Io`] only: what the file contains becomes findings.
     pub fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<Report, Error> {
-        let mut verifier = Verifier {
-            database: self,
-            objects: None,
-            page_findings: 0,
-            report: Report {
-                findings: Vec::new(),
-                pages: PageCounts::default(),
-                last_owned: self.page_slots(),
-            },
+        let mut verifier = Verifier::new(self);
+        let (catalog, space) = verifier.begin()?;
+        let trees = catalog.filter(|_| self.header().state() == State::CleanShutdown);
+        let reached = match trees {
+            Some(catalog) => Some(verifier.trees(&catalog, space.as_ref(), progress)?),
+            None => None,
         };
-        verifier.report.findings = self.judge_header();
-        let space = verifier.space()?;
-        verifier.file_size();
-        verifier.patch_page()?;
-        verifier.pages(space.as_ref(), progress)?;
+        verifier.pages(space.as_ref(), reached.as_ref(), progress)?;
         Ok(verifier.report)
+    }
+
+    /// The same without its trees: each page by itself.
+    ///
+    /// # Errors
+    /// As [`Database::verify`].
+    pub fn verify_pages(&self, progress: &mut dyn FnMut(Progress)) -> Result<Report, Error> {
+        let mut verifier = Verifier::new(self);
+        let (_, space) = verifier.begin()?;
+        verifier.pages(space.as_ref(), None, progress)?;
+        Ok(verifier.report)
+    }
+
+    /// Walks the trees as [`Database::verify`] does, for a database whose logs were replayed, and judges the pages that
+    /// they refer to.
+    ///
+    /// # Errors
+    /// [`Error::Io`] only.
+    pub fn verify_trees(&self) -> Result<Vec<Finding>, Error> {
+        match self.walk() {
+            Ok(outcome) => Ok(outcome.findings()),
+            Err(error @ Error::Io(_)) => Err(error),
+            Err(error) => Ok(vec![unlisted(&error)]),
+        }
     }
 }
 
@@ -174,28 +195,53 @@ struct Verifier<'d, P> {
     /// Object identifiers that the catalog knows; `None` when it cannot be read.
     objects: Option<HashSet<u32>>,
     page_findings: usize,
+    /// Pages that hold nodes although no tree refers to them, by object: the first, and how many.
+    unreached: BTreeMap<u32, (u32, u32)>,
     report: Report,
 }
 
-impl<P: Pager> Verifier<'_, P> {
+impl<'d, P: Pager> Verifier<'d, P> {
+    fn new(database: &'d Database<P>) -> Self {
+        Self {
+            database,
+            objects: None,
+            page_findings: 0,
+            unreached: BTreeMap::new(),
+            report: Report {
+                findings: Vec::new(),
+                pages: PageCounts::default(),
+                last_owned: database.page_slots(),
+                trees: None,
+            },
+        }
+    }
+
+    /// What is judged before the pages.
+    fn begin(&mut self) -> Result<(Option<Catalog>, Option<SpaceMap>), Error> {
+        self.report.findings = self.database.judge_header();
+        let found = self.space()?;
+        self.file_size();
+        self.patch_page()?;
+        Ok(found)
+    }
+
     fn add(&mut self, finding: Finding) {
         self.report.findings.push(finding);
     }
 
-    fn space(&mut self) -> Result<Option<SpaceMap>, Error> {
-        let roots = match self.database.catalog() {
+    fn space(&mut self) -> Result<(Option<Catalog>, Option<SpaceMap>), Error> {
+        let catalog = match self.database.catalog() {
             Ok(catalog) => {
                 self.objects = Some(known_objects(&catalog));
-                catalog.roots()
+                Some(catalog)
             }
             Err(error @ Error::Io(_)) => return Err(error),
             Err(error) => {
-                let mut finding = error.to_finding(Kind::Catalog, None);
-                finding.detail = format!("the catalog cannot be read: {}", finding.detail);
-                self.add(finding.remedy("tables cannot be listed: take another backup"));
-                Vec::new()
+                self.add(unlisted(&error));
+                None
             }
         };
+        let roots = catalog.as_ref().map(Catalog::roots).unwrap_or_default();
         let roots = roots.into_iter().map(|(root, _)| root);
         match SpaceMap::read(self.database, roots) {
             Ok(mut space) => {
@@ -208,13 +254,13 @@ impl<P: Pager> Verifier<'_, P> {
                     let finding = error.to_finding(Kind::Space, Some(Spot::Page(root)));
                     self.add_page(finding.remedy("free pages of this tree count as in use"));
                 }
-                Ok(Some(space))
+                Ok((catalog, Some(space)))
             }
             Err(error @ Error::Io(_)) => Err(error),
             Err(error) => {
                 let finding = error.to_finding(Kind::Space, None);
                 self.add(finding.remedy("which pages are free is not known: every page counts as in use"));
-                Ok(None)
+                Ok((catalog, None))
             }
         }
     }
@@ -261,22 +307,66 @@ impl<P: Pager> Verifier<'_, P> {
         Ok(())
     }
 
-    fn pages(&mut self, space: Option<&SpaceMap>, progress: &mut dyn FnMut(Progress)) -> Result<(), Error> {
+    /// Walks every tree and judges the pages that they refer to.
+    fn trees(
+        &mut self,
+        catalog: &Catalog,
+        space: Option<&SpaceMap>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PageSet, Error> {
+        let database = self.database;
+        let total = database.page_slots();
+        let often = pages_of_stride(database);
+        let mut judge = |number: u32, bytes: &[u8]| {
+            let look = self.page(number, bytes, false);
+            let done = self.report.pages.total();
+            if done.is_multiple_of(often) {
+                progress(Progress { done, total });
+            }
+            look
+        };
+        let (outcome, reached) = walk::walk(database, catalog, space, &mut judge)?;
+        for finding in outcome.findings() {
+            self.add_page(finding);
+        }
+        self.report.trees = Some(outcome.summary);
+        Ok(reached)
+    }
+
+    /// Judges all pages, or those that no tree refers to.
+    fn pages(
+        &mut self,
+        space: Option<&SpaceMap>,
+        reached: Option<&PageSet>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), Error> {
         let size = self.database.page_size();
         let total = self.database.page_slots();
-        let per_stride = STRIDE / size.bytes();
         let mut buffer = AlignedBuffer::new(STRIDE);
         let mut number = 1u32;
+        let is_reached = |page| reached.is_some_and(|reached| reached.contains(page));
+        let mut lost = 0;
         while number <= total {
-            let take = per_stride.min(index(total - number) + 1);
-            let bytes = &mut buffer[..take * size.bytes()];
+            if is_reached(number) {
+                number = number.saturating_add(1);
+                continue;
+            }
+            let longest = pages_of_stride(self.database).min(total - number + 1);
+            let take = (1..longest).find(|more| is_reached(number + more)).unwrap_or(longest);
+            let bytes = &mut buffer[..index(take) * size.bytes()];
             self.database.file().read_at(size.offset_of(number), bytes)?;
             for page in bytes.chunks_exact(size.bytes()) {
-                self.page(number, page, space);
+                let free = space.is_some_and(|space| space.free.contains(number));
+                let look = self.page(number, page, free);
+                if reached.is_some() && !free && number <= self.report.last_owned {
+                    lost += 1;
+                    self.not_reached(&look);
+                }
                 number = number.saturating_add(1);
             }
-            progress(Progress { done: number - 1, total });
+            progress(Progress { done: self.report.pages.total(), total });
         }
+        self.lost_space(lost);
         if total < self.report.last_owned {
             let owned = self.report.last_owned;
             let text = format!("the database owns {owned} pages but the file ends after {total}");
@@ -299,25 +389,52 @@ impl<P: Pager> Verifier<'_, P> {
         }
     }
 
-    fn page(&mut self, number: u32, bytes: &[u8], space: Option<&SpaceMap>) {
+    /// A page in use, to which nothing refers.
+    fn not_reached(&mut self, look: &Look) {
+        let Look::Page(page) = look else { return };
+        let known = self.objects.as_ref().is_some_and(|objects| objects.contains(&page.object_id()));
+        if known && page.node_count() != 0 && !page.has(flag::EMPTY) {
+            self.unreached.entry(page.object_id()).or_insert((page.number(), 0)).1 += 1;
+        }
+    }
+
+    /// Tells of pages that are neither in use nor free.
+    fn lost_space(&mut self, pages: u32) {
+        if pages != 0 {
+            let text = format!("{pages} pages are neither used by a tree nor free");
+            self.add_page(Finding::note(Kind::Tree, text));
+        }
+        for (object, (first, pages)) in core::mem::take(&mut self.unreached) {
+            let text = format!("the first of {pages} pages of object {object} with nodes that no tree refers to");
+            self.add_page(
+                Finding::warning(Kind::Tree, text)
+                    .at(Spot::Page(first))
+                    .remedy("space that is lost as a rule; where rows are missing, too, a write was lost"),
+            );
+        }
+    }
+
+    fn page(&mut self, number: u32, bytes: &[u8], free: bool) -> Look {
         if self.report.last_owned < number {
             self.report.pages.beyond += 1;
-            return;
+            return Look::Bad(None);
         }
-        let free = space.is_some_and(|space| space.free.contains(number));
         let check = check_page(bytes, number);
         let pages = &mut self.report.pages;
         match check {
-            PageCheck::Zero => pages.zero += 1,
+            PageCheck::Zero => {
+                pages.zero += 1;
+                return Look::Zero;
+            }
             PageCheck::Valid if free => pages.free += 1,
             _ if free => pages.free_garbage += 1,
             PageCheck::Valid => {
                 pages.valid += 1;
-                self.structure(number, bytes.to_vec());
+                return self.structure(number, bytes.to_vec());
             }
             PageCheck::Correctable(bits) => {
                 pages.correctable += 1;
-                self.flipped(number, bytes, &bits);
+                return self.flipped(number, bytes, &bits);
             }
             PageCheck::Misplaced { belongs_to } if belongs_to <= self.database.page_slots() => {
                 pages.damaged += 1;
@@ -337,9 +454,10 @@ impl<P: Pager> Verifier<'_, P> {
                 );
             }
         }
+        Look::Bad(None)
     }
 
-    fn flipped(&mut self, number: u32, bytes: &[u8], bits: &[u32]) {
+    fn flipped(&mut self, number: u32, bytes: &[u8], bits: &[u32]) -> Look {
         let mut whole = bytes.to_vec();
         for bit in bits {
             flip(&mut whole, *bit);
@@ -351,11 +469,11 @@ impl<P: Pager> Verifier<'_, P> {
                     .remedy("reading corrects it; check the disk, recover to a new file"),
             );
         }
-        self.structure(number, whole);
+        self.structure(number, whole)
     }
 
     /// A page whose checksum is right must also make sense.
-    fn structure(&mut self, number: u32, bytes: Vec<u8>) {
+    fn structure(&mut self, number: u32, bytes: Vec<u8>) -> Look {
         match Page::parse(number, bytes) {
             Err(error) => {
                 let finding = error.to_finding(Kind::PageStructure, Some(Spot::Page(number)));
@@ -363,6 +481,7 @@ impl<P: Pager> Verifier<'_, P> {
                     finding
                         .remedy("the engine itself wrote it so: list what can be read, take another backup"),
                 );
+                Look::Bad(None)
             }
             Ok(page) => {
                 let known = self.objects.as_ref().is_none_or(|objects| objects.contains(&page.object_id()));
@@ -375,9 +494,21 @@ impl<P: Pager> Verifier<'_, P> {
                             .remedy("left over from a deleted table as a rule; harmless"),
                     );
                 }
+                Look::Page(page)
             }
         }
     }
+}
+
+/// Pages read at a time.
+fn pages_of_stride<P: Pager>(database: &Database<P>) -> u32 {
+    u32::try_from(STRIDE / database.page_size().bytes()).unwrap_or(1)
+}
+
+fn unlisted(error: &Error) -> Finding {
+    let mut finding = error.to_finding(Kind::Catalog, None);
+    finding.detail = format!("the catalog cannot be read: {}", finding.detail);
+    finding.remedy("tables cannot be listed: take another backup")
 }
 
 /// Objects 1 to 5 are fixed (ese.md 3.4). Long-value trees carry an object identifier that only their page knows.

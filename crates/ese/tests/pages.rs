@@ -47,13 +47,18 @@ fn every_page_of_every_fixture_is_judged_right() {
             continue;
         };
         let database = Database::open(bytes).unwrap();
-        let report = database.verify(&mut |_| {}).unwrap();
+        let report = database.verify_pages(&mut |_| {}).unwrap();
         let pages = report.pages;
         let found = [pages.valid, pages.zero, pages.free, pages.free_garbage, pages.beyond];
         assert_eq!(found, counts, "{name}");
         assert_eq!(pages.total(), database.page_slots(), "{name}");
         assert!(report.is_sound(), "{name}: {:?}", report.findings);
         assert_eq!(database.header_copies(), Copies::Equal, "{name}");
+        // The keys of one file were overwritten: its pages are whole, its trees are not (walk.rs).
+        if !name.contains("scrubbed") {
+            let with_trees = database.verify(&mut |_| {}).unwrap();
+            assert_eq!((with_trees.pages, with_trees.findings), (pages, report.findings), "{name}");
+        }
     }
 }
 
@@ -199,7 +204,7 @@ fn damage_to_the_file_as_a_whole_is_told_apart() {
     let mut bytes = original.clone();
     bytes.truncate(bytes.len() - 10);
     let report = verify(bytes);
-    assert!(report.findings.iter().all(|finding| finding.kind == Kind::FileSize));
+    assert!(report.findings.iter().all(|finding| finding.kind == Kind::FileSize), "{:?}", report.findings);
     assert!(!report.is_sound());
 
     let mut bytes = original.clone();

@@ -243,6 +243,8 @@ hresult_table! {
     HR_CONTENTS_EXPIRED = bits(0xC7FF_0011), Refused, "hrContentsExpired", "the contents of the backup have expired";
 
     // 14.5 Engine codes
+    BAD_PAGE_LINK = jet(327), Damaged, "JET_errBadPageLink", "a page does not name its neighbours";
+    BAD_PARENT_PAGE_LINK = jet(338), Damaged, "JET_errBadParentPageLink", "a page does not fit the page above it";
     LOG_FILE_CORRUPT = jet(501), Damaged, "JET_errLogFileCorrupt", "a log file is damaged";
     BACKUP_IN_PROGRESS = jet(505), Refused, "JET_errBackupInProgress",
         "another backup of this CA is running; wait until it ends";
@@ -343,6 +345,7 @@ hresult_table! {
     INVALID_PARAMETER = jet(1003), Usage, "JET_errInvalidParameter", "the database engine refused an argument";
     OUT_OF_MEMORY = jet(1011), Refused, "JET_errOutOfMemory", "the database engine ran out of memory";
     READ_VERIFY_FAILURE = jet(1018), Damaged, "JET_errReadVerifyFailure", "a database page failed its checksum";
+    PAGE_NOT_INITIALIZED = jet(1019), Damaged, "JET_errPageNotInitialized", "a database page in use was never written";
     DISK_IO = jet(1022), Damaged, "JET_errDiskIO", "the disk failed to read or write";
     INVALID_PATH = jet(1023), Refused, "JET_errInvalidPath", "the database engine found no such path";
     NOT_INITIALIZED = jet(1029), Refused, "JET_errNotInitialized", "the database engine is not running";
@@ -351,12 +354,17 @@ hresult_table! {
     VERSION_STORE_OUT_OF_MEMORY = jet(1069), Refused, "JET_errVersionStoreOutOfMemory", "the server ran out of memory";
     INSTANCE_UNAVAILABLE = jet(1090), Refused, "JET_errInstanceUnavailable",
         "the database engine gave up after an error; restart the service";
+    READ_LOST_FLUSH_VERIFY_FAILURE = jet(1119), Damaged, "JET_errReadLostFlushVerifyFailure",
+        "the last write of a database page did not arrive";
     DATABASE_NOT_FOUND = jet(1203), Damaged, "JET_errDatabaseNotFound", "the database does not exist";
     DATABASE_CORRUPTED = jet(1206), Damaged, "JET_errDatabaseCorrupted", "the file is not a database, or is damaged";
     ATTACHED_DATABASE_MISMATCH = jet(1216), Damaged, "JET_errAttachedDatabaseMismatch",
         "the database is missing, or is not the one that the logs speak of";
     CLIENT_REQUEST_TO_STOP_JET_SERVICE = jet(1329), Refused, "JET_errClientRequestToStopJetService",
         "the database engine was asked to stop";
+    SECONDARY_INDEX_CORRUPTED = jet(1414), Damaged, "JET_errSecondaryIndexCorrupted",
+        "an index does not fit its table";
+    LV_CORRUPTED = jet(1526), Damaged, "JET_errLVCorrupted", "a long value lacks a part, or is not there";
     DISK_FULL = jet(1808), Refused, "JET_errDiskFull", "the disk of the database is full";
     PERMISSION_DENIED = jet(1809), Refused, "JET_errPermissionDenied", "the service lacks a permission on a file";
     FILE_NOT_FOUND = jet(1811), Damaged, "JET_errFileNotFound", "the database or one of its logs is missing";

@@ -64,6 +64,12 @@ kinds! {
     MisplacedPage = "misplaced-page", "a page was written to the wrong place";
     FlippedBit = "flipped-bit", "one bit of a page is flipped; reading corrects it";
     PageStructure = "page-structure", "a page contradicts itself although its checksum is right";
+    PageNotWritten = "page-not-written", "a page that a tree refers to was never written";
+    Tree = "tree", "the pages of a tree do not fit together";
+    IndexMismatch = "index-mismatch", "an index does not fit its table";
+    LongValue = "long-value", "a long value lacks a part, or is not there";
+    TableMismatch = "table-mismatch", "two tables that have the same rows differ";
+    LostWrite = "lost-write", "the flush map names a later write than a page has";
     UnknownObject = "unknown-object", "a page belongs to an object that the catalog does not know";
     Catalog = "catalog", "the catalog of the database cannot be read";
     Space = "space", "the free pages of a tree cannot be told";
