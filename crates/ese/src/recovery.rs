@@ -11,12 +11,15 @@ use crate::copy::copy_corrected;
 use crate::database::Database;
 use crate::error::Error;
 use crate::header::{DatabaseHeader, State};
-use crate::lgpos::{Lgpos, Signature};
+use crate::lgpos::Lgpos;
 use crate::log::chain::{ChainCodes, Predecessor, check_inside, check_link, check_name, generation_of_name};
 use crate::log::{LogFile, LogHeader};
 use crate::pager::{Overlay, Pager, PagerMut, same_bytes};
 use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
+use signatures::{not_its_own, two_sequences};
+
+mod signatures;
 
 /// Missing generations listed one by one; more become one finding.
 const MOST_MISSING: u32 = 16;
@@ -49,6 +52,8 @@ pub struct Plan<'a> {
     /// The highest generation of a log whose name has a number.
     last_numbered: Option<u32>,
     required: Option<Range>,
+    /// Logs that were given and are those of another database.
+    foreign: usize,
     /// What was found; damage means that [`Plan::recover`] refuses.
     pub findings: Vec<Finding>,
 }
@@ -84,6 +89,8 @@ pub struct Outcome {
     pub counts: Counts,
     /// Position of the last record.
     pub reached: Lgpos,
+    /// Logs that were given and are those of another database: none of them was replayed.
+    pub foreign_logs: usize,
     /// What was noticed on the way without stopping it.
     pub findings: Vec<Finding>,
 }
@@ -99,8 +106,12 @@ impl Outcome {
 
     /// The outcome in one sentence.
     pub fn sentence(&self) -> String {
-        if self.reached.is_none() {
-            return "restorable: the database is clean and needs no log".to_owned();
+        let clean = "restorable: the database is clean and needs no log";
+        match self.foreign_logs {
+            0 if self.reached.is_none() => return clean.to_owned(),
+            0 => {}
+            1 => return format!("{clean}; the log given is not its own"),
+            logs => return format!("{clean}; the {logs} logs given are not its own"),
         }
         format!("restorable: replay reached {}, 0 mismatches, {}", self.reached, self.rolled_back())
     }
@@ -122,6 +133,7 @@ impl<'a> Plan<'a> {
             logs: BTreeMap::new(),
             last_numbered: None,
             required: None,
+            foreign: 0,
             findings: Vec::new(),
         };
         if let Some(file) = database {
@@ -130,8 +142,10 @@ impl<'a> Plan<'a> {
         for log in logs {
             plan.read_log(*log)?;
         }
-        plan.judge_signatures();
-        plan.judge_range();
+        // Which logs are missing is only known of logs of one sequence.
+        if plan.judge_signatures() {
+            plan.judge_range();
+        }
         plan.judge_links();
         Ok(plan)
     }
@@ -353,8 +367,11 @@ impl<'a> Plan<'a> {
                     .remedy("take the database and its logs from one CA"),
             );
         }
-        if let Some((_, other)) = self.logs.get(&header.generation) {
-            if !same_bytes(other.file, log.file)? {
+        if let Some((known, other)) = self.logs.get(&header.generation) {
+            if known.signature != header.signature {
+                let finding = two_sequences(known, &header, self.codes_of(header.generation));
+                self.findings.push(finding.in_file(log.name));
+            } else if !same_bytes(other.file, log.file)? {
                 let text = format!("{} and {} differ but hold the same generation", other.name, log.name);
                 self.findings.push(
                     Finding::error(Kind::LogChain, self.codes().link, text)
@@ -369,37 +386,6 @@ impl<'a> Plan<'a> {
         }
         self.logs.insert(header.generation, (header, log));
         Ok(())
-    }
-
-    fn judge_signatures(&mut self) {
-        let own = self.header.as_ref().map(DatabaseHeader::log_signature);
-        let all: Vec<(u32, Signature)> =
-            self.logs.iter().map(|(generation, (header, _))| (*generation, header.signature)).collect();
-        let Some((_, first)) = all.first().copied() else {
-            return;
-        };
-        let agree = all.iter().all(|(_, signature)| *signature == first);
-        if let Some(own) = own.filter(|own| agree && *own != first && !own.is_none()) {
-            let text = format!("the logs are of the sequence {first}, the database of {own}");
-            self.findings.push(
-                Finding::error(Kind::LogForeign, self.codes().foreign_database, text)
-                    .remedy("take the database and its logs from one CA, made after its last restore"),
-            );
-            return;
-        }
-        let reference = own
-            .filter(|own| all.iter().any(|(_, signature)| signature == own))
-            .unwrap_or_else(|| most_common(&all).unwrap_or(first));
-        for (generation, signature) in all {
-            if signature != reference {
-                let text = format!("it is of the sequence {signature}, the others of {reference}");
-                self.findings.push(
-                    Finding::error(Kind::LogForeign, self.codes_of(generation).foreign_log, text)
-                        .at(Spot::Log(generation))
-                        .remedy("take all logs from the backups of one CA, made after its last restore"),
-                );
-            }
-        }
     }
 
     fn judge_range(&mut self) {
@@ -484,7 +470,8 @@ impl<'a> Plan<'a> {
         }
         let last = self.given().map_or(0, |given| given.high);
         let mut replayer = Replayer::new(target, self.header.clone(), page_size);
-        let mut findings = Vec::new();
+        let foreign = self.findings.iter().filter(|finding| finding.kind == Kind::LogForeign);
+        let mut findings: Vec<_> = foreign.cloned().collect();
         let mut reached = Lgpos::default();
         let mut at = self.at(Step::Replaying, start);
         let mut previous: Option<Predecessor> = None;
@@ -516,8 +503,20 @@ impl<'a> Plan<'a> {
             }
             previous = Some(Predecessor::of(&log));
         }
+        // Logs of the same sequence may speak of other databases only.
+        let stranger = !reached.is_none() && self.header.is_some() && !replayer.was_attached();
+        if stranger && self.required.is_some() {
+            return Err(Error::Refused {
+                code: Code::ATTACHED_DATABASE_MISMATCH,
+                problem: "the logs do not speak of this database: take it and its logs from one CA".to_owned(),
+            });
+        }
         let (target, header, counts) = replayer.finish()?;
-        Ok((target, Outcome { header, counts, reached, findings }))
+        let foreign_logs = self.foreign + if stranger { self.logs.len() } else { 0 };
+        if stranger {
+            findings.push(not_its_own(self.logs.len()));
+        }
+        Ok((target, Outcome { header, counts, reached, foreign_logs, findings }))
     }
 
     /// Logs that a recovery may not do without: those the database needs, and all that a restore names.
@@ -577,10 +576,4 @@ fn required_range(header: &DatabaseHeader, patch: Option<&PatchPage>) -> Option<
     let low = lows.into_iter().filter(|low| *low != 0).min()?;
     let high = highs.into_iter().max().unwrap_or(low).max(low);
     Some(Range { low, high })
-}
-
-fn most_common(all: &[(u32, Signature)]) -> Option<Signature> {
-    let count = |signature: &Signature| all.iter().filter(|(_, other)| other == signature).count();
-    let (_, signature) = all.iter().max_by_key(|(_, signature)| count(signature))?;
-    Some(*signature)
 }

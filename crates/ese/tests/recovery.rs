@@ -1,9 +1,12 @@
 //! Recovery as a whole: planned, rehearsed, done; and every way a set of logs can be wrong.
 
 mod common;
+#[path = "common/writer.rs"]
+#[allow(unreachable_pub, dead_code)]
+mod writer;
 
 use certadm_ese::checksum::xor_checksum;
-use certadm_ese::finding::Kind;
+use certadm_ese::finding::{Kind, Severity};
 use certadm_ese::header::{Copies, State};
 use certadm_ese::pager::Pager;
 use certadm_ese::recovery::{LogInput, Outcome, Plan};
@@ -427,4 +430,54 @@ fn any_flip_in_a_log_ends_in_an_error_or_the_same_state() {
             ),
         }
     }
+}
+
+/// Logs of version 8 with nothing in them, of one sequence or of several.
+fn empty_logs(generations: &[(u32, u8)]) -> Vec<(String, Vec<u8>)> {
+    let log = |(generation, sequence): &(u32, u8)| {
+        let mut bytes = writer::log_v8(*generation, 2, &[writer::begin(1, 0)]);
+        edit_header(&mut bytes, 44, &[*sequence; 28]);
+        // Each was made after the one before.
+        edit_header(&mut bytes, 16, &[1, 1, 1, 1, u8::try_from(*generation).unwrap(), 100, 0, 0]);
+        edit_header(&mut bytes, 24, &[1, 1, 1, 1, u8::try_from(*generation - 1).unwrap(), 100, 0, 0]);
+        (format!("edb{generation:05x}.log"), bytes)
+    };
+    generations.iter().map(log).collect()
+}
+
+#[test]
+fn a_clean_database_with_the_logs_of_another_is_told_that_it_needs_none() {
+    let original = common::fixture("certlog/CertLog.edb").unwrap();
+    let mut repaired = original.clone();
+    for copy in [0, 4096] {
+        // A repair leaves no signature of a log.
+        let header = &mut repaired[copy..copy + 4096];
+        header[108..136].fill(0);
+        let checksum = xor_checksum(header);
+        header[..4].copy_from_slice(&checksum.to_le_bytes());
+    }
+    for database in [original, repaired] {
+        let set = Set { database: Some(database), logs: empty_logs(&[(5, 7), (6, 7)]) };
+        let outcome = set.rehearse().unwrap();
+        assert_eq!(outcome.foreign_logs, 2);
+        assert_eq!(
+            outcome.sentence(),
+            "restorable: the database is clean and needs no log; the 2 logs given are not its own"
+        );
+        let [finding] = &outcome.findings[..] else { panic!("{:?}", outcome.findings) };
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(finding.code, Code::ATTACHED_DATABASE_MISMATCH.hresult());
+    }
+}
+
+#[test]
+fn logs_alone_show_gaps_and_foreign_logs() {
+    let codes = |generations: &[(u32, u8)]| Set { database: None, logs: empty_logs(generations) }.codes();
+    assert_eq!(codes(&[(5, 7), (6, 7), (7, 7)]), []);
+    assert_eq!(codes(&[(5, 7), (7, 7)]), [Code::MISSING_RESTORE_LOGS]);
+    // Which logs are missing is not said before they are those of one CA.
+    assert_eq!(codes(&[(5, 7), (6, 7), (9, 8)]), [Code::GIVEN_LOG_BAD_SIGNATURE]);
+    let mut both = Set { database: None, logs: empty_logs(&[(5, 7), (5, 8)]) };
+    both.logs[1].0 = "EDB00005.LOG".to_owned();
+    assert_eq!(both.codes(), [Code::GIVEN_LOG_BAD_SIGNATURE]);
 }

@@ -63,6 +63,8 @@ pub struct Replayer<T> {
     header: Option<DatabaseHeader>,
     /// Number of the database in the records while it is attached.
     number: Option<u8>,
+    /// The logs have spoken of the database.
+    attached: bool,
     sessions: HashMap<u16, Session>,
     /// What a split learned about the operation that follows it.
     prepared: Option<Change>,
@@ -95,6 +97,7 @@ impl<T: PagerMut> Replayer<T> {
             pages: Pages::new(target, page_size),
             header,
             number: None,
+            attached: false,
             sessions: HashMap::new(),
             prepared: None,
             position: Lgpos::default(),
@@ -112,6 +115,7 @@ impl<T: PagerMut> Replayer<T> {
         let own = self.header.as_ref().map(DatabaseHeader::database_signature);
         let attached = log.attachments.iter().find(|attachment| Some(attachment.signature) == own);
         if let Some(attachment) = attached {
+            self.attached = true;
             self.number = Some(attachment.database);
         }
     }
@@ -119,6 +123,11 @@ impl<T: PagerMut> Replayer<T> {
     /// The header as it would be written now; `None` before the log created the database.
     pub fn header(&self) -> Option<&DatabaseHeader> {
         self.header.as_ref()
+    }
+
+    /// True when the logs have spoken of this database: what they did to others is none of its business.
+    pub fn was_attached(&self) -> bool {
+        self.attached
     }
 
     /// What was done so far.
@@ -359,6 +368,7 @@ impl<T: PagerMut> Replayer<T> {
         match &self.header {
             // The copy at hand is of this database or younger: its creation is history.
             Some(header) if header.database_signature() == signature => {
+                self.attached = true;
                 self.number = Some(database);
             }
             Some(_) => {}
@@ -369,6 +379,7 @@ impl<T: PagerMut> Replayer<T> {
                 header.set_database_number(database);
                 header.set_dirty(self.position, self.position.generation);
                 self.header = Some(header);
+                self.attached = true;
                 self.number = Some(database);
                 self.write_header()?;
             }
@@ -382,6 +393,7 @@ impl<T: PagerMut> Replayer<T> {
             return;
         };
         if header.database_signature() == signature {
+            self.attached = true;
             self.number = Some(database);
             if header.state() == State::CleanShutdown && header.consistent_position() < position {
                 header.set_dirty(position, position.generation);

@@ -79,10 +79,9 @@ impl Examiner<'_> {
             let replayed = files
                 .overlay()
                 .and_then(|overlay| files.plan(|plan| self.planned(&plan, &files, Some(overlay), progress)));
-            self.replayed(replayed?, progress);
+            self.recovered(replayed?, &files, progress)?;
         } else {
-            let replayed = files.plan_logs(|plan| self.planned(&plan, &files, None, progress));
-            self.replayed(replayed?, progress);
+            files.plan_logs(|plan| self.planned(&plan, &files, None, progress))?;
         }
         Ok(())
     }
@@ -163,6 +162,10 @@ impl Examiner<'_> {
         };
         match replayed {
             Ok((target, outcome)) => {
+                let foreign = outcome.findings.iter().filter(|finding| finding.kind == Kind::LogForeign);
+                for finding in foreign.filter(|finding| !plan.findings.contains(finding)) {
+                    self.found.findings.push(files.place(finding.clone()));
+                }
                 self.found.outcome.replay = Some(outcome);
                 Ok(target)
             }
@@ -174,10 +177,29 @@ impl Examiner<'_> {
         }
     }
 
-    fn replayed(&mut self, target: Option<Overlay<FilePager>>, progress: &mut dyn Progress) {
-        self.found.content = target
-            .and_then(|target| Database::open(target).ok())
-            .and_then(|database| count(&database, progress).ok());
+    /// What a recovery would give: its trees, which only now fit together, and its rows.
+    fn recovered(
+        &mut self,
+        target: Option<Overlay<FilePager>>,
+        files: &Files,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        let Some(target) = target else { return Ok(()) };
+        let Ok(database) = Database::open(target) else { return Ok(()) };
+        // The trees of a database that was clean before have been walked.
+        if self.found.outcome.required.is_some() {
+            let findings = database.verify_trees().map_err(|error| files.blame(error))?;
+            for finding in findings {
+                // A page that was damaged before is told once.
+                let is_known = finding.kind == Kind::PageChecksum
+                    && self.found.findings.iter().any(|known| known.place.spot == finding.place.spot);
+                if !is_known {
+                    self.found.findings.push(files.place(finding));
+                }
+            }
+        }
+        self.found.content = count(&database, progress).ok();
+        Ok(())
     }
 
     /// A plan repeats what the look at the database file said of its size and its patch page. A file named alone is

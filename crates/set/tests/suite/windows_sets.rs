@@ -56,6 +56,24 @@ fn flip(file: &Path, at: usize) {
 }
 
 #[test]
+fn a_database_whose_pages_in_use_are_zero_is_not_restorable() {
+    let dir = scratch();
+    let file = dir.path().join("CertLog.edb");
+    let mut bytes = ca_database();
+    // Every page of the CA's own tables.
+    bytes[32 * 4096..120 * 4096].fill(0);
+    fs::write(&file, bytes).unwrap();
+    let report = check(&[&file]);
+    let never_written = Hresult::PAGE_NOT_INITIALIZED;
+    assert!(errors(&report).contains(&never_written), "{:?}", report.findings);
+    assert!(report.verdict().starts_with("NOT restorable: "), "{}", report.verdict());
+    let to = dir.path().join("recovered");
+    let error = recover(&sets(&[&file]), &to, &mut Silent).unwrap_err();
+    assert_eq!(error.hresult(), never_written);
+    assert!(!to.join("CertLog.edb").exists());
+}
+
+#[test]
 fn a_clean_ca_database_is_sound_and_counted() {
     let dir = scratch();
     let file = dir.path().join("CertLog.edb");
