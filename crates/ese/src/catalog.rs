@@ -173,9 +173,7 @@ impl Catalog {
             let node = node?;
             let (page, _) = node.position();
             let entry = Entry::read(node.node()?.data, page_size);
-            entry
-                .and_then(|entry| add_entry(&mut tables, &entry))
-                .map_err(|error| error.on_page(page))?;
+            entry.and_then(|entry| add_entry(&mut tables, &entry)).map_err(|error| error.on_page(page))?;
         }
         let mut tables: Vec<_> = tables.into_values().collect();
         inherit(&mut tables);

@@ -67,7 +67,11 @@ fn part_bytes(stored: &[u8], length: usize) -> Result<Cow<'_, [u8]>, Error> {
         return Ok(Cow::Borrowed(stored));
     }
     let bytes = decompress(stored)?;
-    if bytes.len() == length { Ok(Cow::Owned(bytes)) } else { Err(malformed("a part has another size than its keys say")) }
+    if bytes.len() == length {
+        Ok(Cow::Owned(bytes))
+    } else {
+        Err(malformed("a part has another size than its keys say"))
+    }
 }
 
 /// True when the head of the long value `id` can be read.
@@ -147,7 +151,8 @@ mod tests {
 
     #[test]
     fn the_size_of_a_compressed_part_stands_in_its_head() {
-        let seven_bit = [0x17, 0xd3, 0xa2, 0xb5, 0xe8, 0x5c, 0x26, 0x9d, 0x47, 0xe2, 0xb3, 0x36, 0x6d, 0x0d, 0x83];
+        let seven_bit =
+            [0x17, 0xd3, 0xa2, 0xb5, 0xe8, 0x5c, 0x26, 0x9d, 0x47, 0xe2, 0xb3, 0x36, 0x6d, 0x0d, 0x83];
         assert_eq!(stored_size(&seven_bit), Some(decompress(&seven_bit).unwrap().len()));
         assert_eq!(stored_size(&[0x18, 0x26, 0x06, 0]), Some(0x626));
         assert_eq!(stored_size(&[0x28, 1, 2]), None);

@@ -508,7 +508,8 @@ impl<'a> Plan<'a> {
         if stranger && self.required.is_some() {
             return Err(Error::Refused {
                 code: Code::ATTACHED_DATABASE_MISMATCH,
-                problem: "the logs do not speak of this database: take it and its logs from one CA".to_owned(),
+                problem: "the logs do not speak of this database: take it and its logs from one CA"
+                    .to_owned(),
             });
         }
         let (target, header, counts) = replayer.finish()?;

@@ -405,7 +405,8 @@ impl<'d, P: Pager> Verifier<'d, P> {
             self.add_page(Finding::note(Kind::Tree, text));
         }
         for (object, (first, pages)) in core::mem::take(&mut self.unreached) {
-            let text = format!("the first of {pages} pages of object {object} with nodes that no tree refers to");
+            let text =
+                format!("the first of {pages} pages of object {object} with nodes that no tree refers to");
             self.add_page(
                 Finding::warning(Kind::Tree, text)
                     .at(Spot::Page(first))

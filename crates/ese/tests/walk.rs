@@ -55,10 +55,10 @@ fn pages_in_use(bytes: &[u8]) -> Vec<u32> {
 
 #[test]
 fn the_trees_of_every_fixture_are_sound() {
-    for name in common::TABLE_FIXTURES.into_iter().chain([
-        "winmail-v7-sec4096/WindowsMail.MSMessageStore",
-        "indexeddb-v8-scrubbed/IndexedDB.edb",
-    ]) {
+    for name in common::TABLE_FIXTURES
+        .into_iter()
+        .chain(["winmail-v7-sec4096/WindowsMail.MSMessageStore", "indexeddb-v8-scrubbed/IndexedDB.edb"])
+    {
         let Some(bytes) = common::fixture(name) else {
             continue;
         };
@@ -127,7 +127,8 @@ fn what_does_not_fit_its_place_is_told() {
     let certificates = database.table("Certificates").unwrap().definition().clone();
     let leaves: Vec<u32> = database.tree(certificates.root).pages().unwrap()[1..].to_vec();
     let [first, second, third] = leaves[..] else { panic!("{leaves:?}") };
-    let problems = |bytes: &[u8]| -> Vec<Problem> { faults(bytes).into_iter().map(|fault| fault.problem).collect() };
+    let problems =
+        |bytes: &[u8]| -> Vec<Problem> { faults(bytes).into_iter().map(|fault| fault.problem).collect() };
 
     // Links between neighbours.
     for (page, at, value) in [(first, 20, third), (second, 16, third), (third, 20, 60)] {
@@ -380,7 +381,10 @@ fn stale_pages(database: Option<Vec<u8>>, logs: &[Vec<u8>]) -> BTreeMap<(Change,
             }
             if !told && change != Change::Nothing {
                 let (before, now) = (old.node_count(), new.node_count());
-                println!("page {number} of object {}: {change:?} not told, {before} nodes instead of {now}", new.object_id());
+                println!(
+                    "page {number} of object {}: {change:?} not told, {before} nodes instead of {now}",
+                    new.object_id()
+                );
             }
             *found.entry((change, told)).or_insert(0) += 1;
         }

@@ -203,6 +203,12 @@ mod tests {
                 Hresult::LOG_READ_VERIFY_FAILURE,
                 Hresult::RESTORE_OF_NON_BACKUP_DATABASE,
                 Hresult::READ_VERIFY_FAILURE,
+                Hresult::PAGE_NOT_INITIALIZED,
+                Hresult::BAD_PAGE_LINK,
+                Hresult::BAD_PARENT_PAGE_LINK,
+                Hresult::READ_LOST_FLUSH_VERIFY_FAILURE,
+                Hresult::SECONDARY_INDEX_CORRUPTED,
+                Hresult::LV_CORRUPTED,
                 Hresult::DISK_IO,
                 Hresult::DATABASE_NOT_FOUND,
                 Hresult::DATABASE_CORRUPTED,
@@ -243,7 +249,7 @@ mod tests {
         // Refused by name: a row that nobody thought about would be among them and change their number.
         assert_eq!(
             counts,
-            [5, 96, 20, 50, 8, 3],
+            [5, 96, 20, 56, 8, 3],
             "usage, refused, unreachable, damaged, internal, interrupted"
         );
         assert_eq!(counts.iter().sum::<usize>(), Hresult::KNOWN.len());

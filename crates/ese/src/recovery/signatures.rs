@@ -8,9 +8,9 @@ use certadm_rules::names::last_component;
 use super::Plan;
 use crate::code::Code;
 use crate::header::{DatabaseHeader, State};
+use crate::lgpos::Signature;
 use crate::log::LogHeader;
 use crate::log::chain::ChainCodes;
-use crate::lgpos::Signature;
 
 /// Databases named of a log; it may have more.
 const MOST_NAMES: usize = 3;
@@ -34,7 +34,8 @@ impl Plan<'_> {
                 return false;
             }
             if !own.is_none() {
-                let text = format!("the logs are of the sequence {}, the database of {own}", sequence(&first));
+                let text =
+                    format!("the logs are of the sequence {}, the database of {own}", sequence(&first));
                 self.findings.push(
                     Finding::error(Kind::LogForeign, self.codes().foreign_database, text)
                         .remedy("take the database and its logs from one CA, made after its last restore"),
@@ -50,7 +51,8 @@ impl Plan<'_> {
         let mut found = Vec::new();
         for (generation, (header, _)) in &self.logs {
             if header.signature != reference {
-                let text = format!("it is of the sequence {}, the others of {reference_name}", sequence(header));
+                let text =
+                    format!("it is of the sequence {}, the others of {reference_name}", sequence(header));
                 found.push(
                     Finding::error(Kind::LogForeign, self.codes_of(*generation).foreign_log, text)
                         .at(Spot::Log(*generation))

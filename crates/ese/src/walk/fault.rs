@@ -179,7 +179,9 @@ impl Problem {
             Self::NeverWritten => Code::PAGE_NOT_INITIALIZED,
             Self::Unreadable(_) => Code::PAGE_CHECKSUM,
             Self::Sibling { .. } => Code::BAD_PAGE_LINK,
-            Self::NoSuchPage { .. } | Self::ReachedTwice | Self::OutsideParent { .. } => Code::BAD_PARENT_PAGE_LINK,
+            Self::NoSuchPage { .. } | Self::ReachedTwice | Self::OutsideParent { .. } => {
+                Code::BAD_PARENT_PAGE_LINK
+            }
             Self::IndexCount { .. } | Self::IndexRows | Self::IndexValues => Code::SECONDARY_INDEX_CORRUPTED,
             Self::LongValueMissing { .. } | Self::LongValueCut { .. } | Self::LongValueCount { .. } => {
                 Code::LONG_VALUE_CORRUPTED

@@ -14,7 +14,9 @@ impl Outcome {
         let mut findings: Vec<_> = self.faults.iter().map(finding).collect();
         if self.left_out != 0 {
             let text = format!("{} further faults of trees", self.left_out);
-            findings.push(Finding::error(Kind::More, Code::DATABASE_CORRUPTED, text).remedy("take another backup"));
+            findings.push(
+                Finding::error(Kind::More, Code::DATABASE_CORRUPTED, text).remedy("take another backup"),
+            );
         }
         findings
     }
@@ -23,7 +25,9 @@ impl Outcome {
 fn finding(fault: &Fault) -> Finding {
     let problem = &fault.problem;
     let remedy = match problem {
-        Problem::NeverWritten => "what was on it is lost: take another backup, read the rest with list --salvage",
+        Problem::NeverWritten => {
+            "what was on it is lost: take another backup, read the rest with list --salvage"
+        }
         Problem::Unreadable(_) => "check the disk, take another backup",
         _ if problem.is_damage() => LOST,
         _ => "no row is lost; an offline defragmentation on Windows writes the database anew",
@@ -43,9 +47,10 @@ fn kind(problem: &Problem) -> Kind {
         Problem::LongValueMissing { .. } | Problem::LongValueCut { .. } | Problem::LongValueCount { .. } => {
             Kind::LongValue
         }
-        Problem::ShadowCatalog | Problem::Objects | Problem::Unpaired { .. } | Problem::NoCertificate { .. } => {
-            Kind::TableMismatch
-        }
+        Problem::ShadowCatalog
+        | Problem::Objects
+        | Problem::Unpaired { .. }
+        | Problem::NoCertificate { .. } => Kind::TableMismatch,
         Problem::LostWrite => Kind::LostWrite,
         _ => Kind::Tree,
     }

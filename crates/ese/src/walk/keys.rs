@@ -47,9 +47,9 @@ impl KeyPlan {
         let plain = index.is_plain
             && index.flags & (index_flag::MULTI_VALUED | index_flag::OF_TEMPLATE) == 0
             && !columns.is_empty()
-            && columns
-                .iter()
-                .all(|column| !column.is_multi_valued() && !column.derived && column.flags & USER_DEFINED_DEFAULT == 0);
+            && columns.iter().all(|column| {
+                !column.is_multi_valued() && !column.derived && column.flags & USER_DEFINED_DEFAULT == 0
+            });
         Self { columns, flags: index.flags, one_entry_a_row: plain }
     }
 

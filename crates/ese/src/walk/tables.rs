@@ -1,10 +1,10 @@
 //! What the rows of a table promise to its other trees, and whether these keep it.
 
+use super::Walk;
 use super::fault::{Problem, TreeKind, TreeName};
 use super::keys::{Entry, KeyPlan};
 use super::longvalues::LongValues;
 use super::tally::Tally;
-use super::Walk;
 use crate::catalog::{Index, TableDefinition};
 use crate::column::Column;
 use crate::error::Error;
@@ -91,7 +91,8 @@ impl<P: Pager> Walk<'_, P> {
         expected: &mut [Expected<'_>],
     ) -> Result<Rows, Error> {
         let page_size = self.walker.database.page_size();
-        let primary = table.indexes.iter().find(|index| index.is_primary()).map(|index| KeyPlan::new(table, index));
+        let primary =
+            table.indexes.iter().find(|index| index.is_primary()).map(|index| KeyPlan::new(table, index));
         let primary = primary.filter(|plan| plan.one_entry_a_row);
         let mut rows = Rows {
             whole: false,
@@ -229,9 +230,8 @@ impl<P: Pager> Walk<'_, P> {
                 continue;
             }
             for id in ids {
-                let there = table.long_values.is_some_and(|root| {
-                    crate::longvalue::is_there(database, root, id)
-                });
+                let there =
+                    table.long_values.is_some_and(|root| crate::longvalue::is_there(database, root, id));
                 if !there {
                     missing = true;
                     self.walker.add(&name, page, Problem::LongValueMissing { id });
@@ -239,7 +239,8 @@ impl<P: Pager> Walk<'_, P> {
             }
         }
         if !missing {
-            let problem = Problem::LongValueCount { references: rows.references.count, counted: counted.count };
+            let problem =
+                Problem::LongValueCount { references: rows.references.count, counted: counted.count };
             self.walker.add(&name, root, problem);
         }
         Ok(())

@@ -156,7 +156,12 @@ impl<'w, P: Pager> Walker<'w, P> {
     }
 
     /// Reads a page that the tree refers to, for the first time; `None` where it cannot be used.
-    pub(super) fn first_look(&mut self, name: &TreeName, from: u32, page: u32) -> Result<Option<Page>, Error> {
+    pub(super) fn first_look(
+        &mut self,
+        name: &TreeName,
+        from: u32,
+        page: u32,
+    ) -> Result<Option<Page>, Error> {
         if !self.may_look(name, from, page) {
             return Ok(None);
         }
