@@ -1,6 +1,7 @@
 //! Why the service does not start.
 
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -75,6 +76,9 @@ impl Diagnosis for StartError {
 
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
+            Self::Listen { source, .. } if source.kind() != ErrorKind::PermissionDenied => {
+                certadm_files::io_remedy(source)
+            }
             Self::Listen { .. } => {
                 "give another --listen or --exporter-port; a port below 1024 needs CAP_NET_BIND_SERVICE"
             }
