@@ -6,6 +6,7 @@
 mod circles;
 mod citations;
 mod counts;
+mod coverage;
 mod deny;
 mod durability;
 mod failure;
@@ -20,6 +21,7 @@ mod spdx;
 mod suites;
 mod tally;
 mod test;
+mod tools;
 mod windows;
 mod workspace;
 
@@ -31,11 +33,12 @@ use workspace::Workspace;
 const HELP: &str = "\
 usage: cargo xtask <verb>
 
-  test                     set-up, format, lint, licences, every test, Windows, fuzz smoke, documentation; a step that
-                           fails does not keep the later ones from running, but for the set-up
+  test                     set-up, format, lint, licences, every test, Windows, coverage, fuzz smoke, documentation; a
+                           step that fails does not keep the later ones from running, but for the set-up
   setup                    only the set-up: look for what the suites need, install what is missing
   fmt                      format everything in place
   lint                     circles, citations and the other rules of this repository, then clippy with warnings as errors
+  coverage                 only the tests and the lines of each crate that they reach
   fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (30 s)
   lock                     bring fuzz/Cargo.lock in line with Cargo.lock
   install --prefix DIR     command, C library, header, manual pages, completions and unit; --profile dev: a debug build;
@@ -70,6 +73,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     match words {
         ["test"] => return test::run(&workspace),
+        ["coverage"] => return test::coverage(&workspace),
         ["setup"] => drop(setup::run(&workspace)?),
         ["fmt"] => suites::format(&workspace, suites::Formatting::InPlace)?,
         ["lint"] => suites::lint(&workspace)?,

@@ -1,7 +1,8 @@
 //! Format, lint, tests, documentation: what cargo itself runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::coverage::Coverage;
 use crate::failure::Result;
 use crate::journal::Outcome;
 use crate::process;
@@ -46,9 +47,17 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
     workspace.run_cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
+/// How the tests are run.
+pub(crate) struct Runs<'a> {
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) installed: &'a Installed,
+    /// Counts the lines that they reach; nothing when its tools could not be installed.
+    pub(crate) coverage: Option<&'a Coverage>,
+}
+
 /// Every test of the workspace that needs no peer: unit tests, integration tests, doc tests.
-pub(crate) fn test(workspace: &Workspace, installed: &Installed) -> Result<Outcome> {
-    let runs: &[&[&str]] = if installed.nextest {
+pub(crate) fn test(how: &Runs<'_>) -> Result<Outcome> {
+    let runs: &[&[&str]] = if how.installed.nextest {
         &[
             &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"],
             &["test", "--locked", "--workspace", "--no-fail-fast", "--doc"],
@@ -58,7 +67,7 @@ pub(crate) fn test(workspace: &Workspace, installed: &Installed) -> Result<Outco
     };
     let (mut total, mut all_ended) = (Tally::default(), Ok(()));
     for arguments in runs {
-        let (tally, ended) = count(workspace, arguments, installed.python.as_deref())?;
+        let (tally, ended) = count(how, arguments)?;
         total += tally;
         all_ended = all_ended.and(ended);
     }
@@ -66,8 +75,8 @@ pub(crate) fn test(workspace: &Workspace, installed: &Installed) -> Result<Outco
 }
 
 /// The tests that [`test()`] skipped because they need foreign peers.
-pub(crate) fn interop(workspace: &Workspace, installed: &Installed) -> Result<Outcome> {
-    let packages: Vec<&str> = INTEROP.iter().copied().filter(|package| workspace.has(package)).collect();
+pub(crate) fn interop(how: &Runs<'_>) -> Result<Outcome> {
+    let packages: Vec<&str> = INTEROP.iter().copied().filter(|package| how.workspace.has(package)).collect();
     if packages.is_empty() {
         println!("none of {} is here", INTEROP.join(", "));
         return Ok((Tally::default(), Ok(())));
@@ -75,7 +84,7 @@ pub(crate) fn interop(workspace: &Workspace, installed: &Installed) -> Result<Ou
     let mut arguments = vec!["test", "--locked", "--no-fail-fast", "--tests"];
     arguments.extend(packages.iter().flat_map(|package| ["--package", package]));
     arguments.extend(["--", "--ignored"]);
-    count(workspace, &arguments, installed.python.as_deref())
+    count(how, &arguments)
 }
 
 /// rustdoc over the workspace, with warnings, such as links that lead nowhere, as errors.
@@ -90,11 +99,14 @@ pub(crate) fn command(workspace: &Workspace) -> PathBuf {
 }
 
 /// Runs tests. Cargo makes the command, for the tests of its own package, before any test begins.
-fn count(workspace: &Workspace, arguments: &[&str], python: Option<&Path>) -> Result<Outcome> {
-    let mut cargo = workspace.cargo(arguments);
-    cargo.env(COMMAND_VARIABLE, command(workspace)).env(counts::VARIABLE, counts::path(workspace));
-    if let Some(python) = python {
+fn count(how: &Runs<'_>, arguments: &[&str]) -> Result<Outcome> {
+    let mut cargo = how.workspace.cargo(arguments);
+    cargo.env(COMMAND_VARIABLE, command(how.workspace)).env(counts::VARIABLE, counts::path(how.workspace));
+    if let Some(python) = &how.installed.python {
         cargo.env(PYTHON_VARIABLE, python);
+    }
+    if let Some(coverage) = how.coverage {
+        coverage.instrument(&mut cargo);
     }
     process::count(&mut cargo)
 }

@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
-use crate::failure::Result;
+use crate::coverage::Coverage;
+use crate::failure::{Failure, Result};
 use crate::journal::Journal;
+use crate::suites::Runs;
 use crate::workspace::Workspace;
 use crate::{counts, deny, fuzz, licences, setup, suites, windows};
 
 /// Runs every step, whether those before it failed or not; only a failed set-up ends the run. The last line printed is
-/// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, cargo-deny, advisories, documentation and each fuzz target
-/// count as one test each.
+/// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, cargo-deny, advisories, coverage,
+/// documentation and each fuzz target count as one test each.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let fuzz_seconds = match std::env::var("CERTADM_FUZZ_SECONDS") {
         Ok(text) => fuzz::seconds(&text)?,
@@ -18,25 +20,59 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     counts::begin(workspace)?;
     let mut journal = Journal::default();
     let mut ran_later = 0;
+    let mut proven = Vec::new();
     if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
+        let coverage = journal.prepare("coverage tools", || Coverage::prepare(workspace));
+        let how = Runs { workspace, installed: &installed, coverage: coverage.as_ref() };
         journal.check("format", || suites::format(workspace, suites::Formatting::Check));
         journal.check("lint", || suites::lint(workspace));
         journal.check("licences", || licences::check(workspace));
         journal.check("cargo-deny", || deny::check(workspace));
         journal.step("advisories", || deny::advisories(workspace));
-        journal.step("tests", || suites::test(workspace, &installed));
-        journal.step("interop tests", || {
-            let (tally, ended) = suites::interop(workspace, &installed)?;
-            ran_later += tally.run();
-            Ok((tally, ended))
-        });
+        ran_later += tests(&mut journal, &how);
         journal.step("windows", || {
-            let (tally, ended) = windows::run(workspace, windows::Build::Quick)?;
+            let (tally, ended) = windows::run(workspace, windows::Build::Quick, how.coverage)?;
             ran_later += tally.run();
             Ok((tally, ended))
         });
+        journal.check("coverage", || measure(&how, &mut proven));
         journal.step("fuzz smoke", || fuzz::smoke(workspace, fuzz_seconds));
         journal.check("documentation", || suites::documentation(workspace));
     }
-    Ok(journal.close(ran_later, &counts::summary(workspace)))
+    proven.splice(..0, counts::summary(workspace));
+    Ok(journal.close(ran_later, &proven))
+}
+
+/// The tests of [`run`] but for those under Wine, and the lines that they reach.
+pub(crate) fn coverage(workspace: &Workspace) -> Result<ExitCode> {
+    let mut journal = Journal::default();
+    let mut ran_later = 0;
+    let mut proven = Vec::new();
+    if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
+        let coverage = journal.prepare("coverage tools", || Coverage::prepare(workspace));
+        let how = Runs { workspace, installed: &installed, coverage: coverage.as_ref() };
+        ran_later = tests(&mut journal, &how);
+        journal.check("coverage", || measure(&how, &mut proven));
+    }
+    Ok(journal.close(ran_later, &proven))
+}
+
+/// The tests that need no Windows. Gives how many of the skipped ones ran after all, with the peers that they need.
+fn tests(journal: &mut Journal, how: &Runs<'_>) -> u64 {
+    let mut ran_later = 0;
+    journal.step("tests", || suites::test(how));
+    journal.step("interop tests", || {
+        let (tally, ended) = suites::interop(how)?;
+        ran_later = tally.run();
+        Ok((tally, ended))
+    });
+    ran_later
+}
+
+/// What the tests before have reached, for the summary, and whether that is enough.
+fn measure(how: &Runs<'_>, proven: &mut Vec<String>) -> Result<()> {
+    let coverage = how.coverage.ok_or_else(|| Failure::new("the tools for it are missing"))?;
+    let report = coverage.report(how.workspace)?;
+    proven.extend(report.summary());
+    report.verdict()
 }

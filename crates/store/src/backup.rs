@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use certadm_files::{AlignedBuffer, Checksum, IoContext};
@@ -88,11 +88,6 @@ impl Store {
 }
 
 impl Backup {
-    /// The database file of a full backup.
-    pub fn database(&self) -> &Path {
-        &self.shared.database
-    }
-
     /// The CA's folder.
     pub fn folder(&self) -> &Folder {
         &self.shared.folder

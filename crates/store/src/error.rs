@@ -197,7 +197,7 @@ impl Diagnosis for Error {
             Self::RestorePending { .. } => "finish or repeat `certadm restore`; the CA does not start before",
             Self::BadRecord { .. } => "repeat the restore, or remove the record after looking at it",
             Self::Registration(_) => "restore the full set first, then the logs that continue it",
-            Self::LogTwice { .. } => "remove the copy that does not belong",
+            Self::LogTwice { .. } => "remove the copy that does not belong there",
             Self::LogDamaged { .. } => "take this log from another copy of the set, or restore an older set",
             Self::LogVersion { .. } => "use the version of certadm that wrote it, or a newer one",
             Self::LogMisnamed { .. } => {

@@ -234,23 +234,6 @@ impl Store {
         schema::marks(&self.shared.core().writer)
     }
 
-    /// The signatures of the database and of its present stream of logs.
-    ///
-    /// # Errors
-    /// [`Error::Sqlite`].
-    pub fn signatures(&self) -> Result<(Signature, Signature)> {
-        let state = schema::state(&self.shared.core().writer)?;
-        Ok((state.database, state.stream))
-    }
-
-    /// When the database was last recovered from a backup, if ever.
-    ///
-    /// # Errors
-    /// [`Error::Sqlite`].
-    pub fn recovered_when(&self) -> Result<Option<crate::time::FileTime>> {
-        Ok(schema::state(&self.shared.core().writer)?.recovered)
-    }
-
     /// Rolls, checkpoints and lets go.
     ///
     /// # Errors

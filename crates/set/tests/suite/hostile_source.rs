@@ -66,6 +66,9 @@ impl Source for Hostile {
         Ok(())
     }
     fn backup_logs(&mut self) -> CallResult<TaggedList> {
+        if self.log.is_empty() {
+            return Ok(TaggedList::new(Vec::new()));
+        }
         list(Tag::Log, &self.log)
     }
     fn truncate_logs(&mut self) -> CallResult<()> {
@@ -87,15 +90,16 @@ fn list(tag: Tag, path: &str) -> CallResult<TaggedList> {
         .map_err(|_| CallError::new("list", Hresult::INVALID_PATH))
 }
 
+const OPTIONS: TakeOptions = TakeOptions {
+    kind: BackupType::Full,
+    truncate: true,
+    read_back: ReadBack::System,
+    check: Check::BeforeTruncation,
+    dynamic_dir: None,
+};
+
 fn take_from(ca: &mut Hostile, target: &Path) -> Result<certadm_set::Taken, Error> {
-    let options = TakeOptions {
-        kind: BackupType::Full,
-        truncate: true,
-        read_back: ReadBack::System,
-        check: Check::BeforeTruncation,
-        dynamic_dir: None,
-    };
-    take(ca, target, &options, &mut Silent)
+    take(ca, target, &OPTIONS, &mut Silent)
 }
 
 fn assert_nothing(ca: &Hostile, dir: &Path) {
@@ -189,4 +193,48 @@ fn an_occupied_target_is_refused_before_the_ca_is_asked() {
     assert_eq!(error.hresult(), Hresult::ERROR_DIR_NOT_EMPTY);
     assert!(!ca.ended && !ca.truncated);
     assert_eq!(std::fs::read_to_string(dir.path().join("precious")).unwrap(), "x");
+}
+
+#[test]
+fn an_empty_folder_becomes_the_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("set");
+    std::fs::create_dir(&target).unwrap();
+    let taken = take_from(&mut Hostile::honest(), &target).unwrap();
+    assert_eq!(taken.set, target);
+    assert!(target.join("manifest.json").is_file());
+}
+
+#[test]
+fn a_target_that_cannot_be_a_folder_is_refused_before_the_ca_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let nameless = dir.path().join("nothing").join("..");
+    let long = dir.path().join("x".repeat(300));
+    for target in [&file, &file.join("below"), &nameless, &long] {
+        let mut ca = Hostile::honest();
+        assert!(take_from(&mut ca, target).is_err(), "{}", target.display());
+        assert!(!ca.ended && !ca.truncated);
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "the file alone is there");
+}
+
+#[test]
+fn a_dynamic_file_that_is_not_there_is_named_as_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = TakeOptions { dynamic_dir: Some(dir.path().join("crl")), ..OPTIONS };
+    let taken = take(&mut Hostile::honest(), &dir.path().join("set"), &options, &mut Silent).unwrap();
+    let missing = &taken.manifest.not_included;
+    assert!(missing.iter().any(|what| what.contains("dynamic files")), "{missing:?}");
+}
+
+#[test]
+fn a_log_set_without_logs_says_whose_it_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ca = Hostile { log: String::new(), database: r"\\h\root$\ca\..".to_owned(), ..Hostile::honest() };
+    let options = TakeOptions { kind: BackupType::LogsOnly, ..OPTIONS };
+    let taken = take(&mut ca, &dir.path().join("set"), &options, &mut Silent).unwrap();
+    assert_eq!(taken.manifest.logs().count(), 0);
+    assert_eq!(taken.manifest.ca.database_signature, "");
 }

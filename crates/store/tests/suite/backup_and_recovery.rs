@@ -13,7 +13,7 @@ use certadm_store::{Adopted, Error, Folder, Options, Store, Writer, record};
 
 const SMALL_LOGS: Options = Options { log_size: 128 * 1024, circular_logging: false, backup_rate: 0 };
 
-fn insert(writer: &mut Writer, serial: u32) {
+pub(crate) fn insert(writer: &mut Writer, serial: u32) {
     writer
         .commit(|transaction| {
             transaction
@@ -31,7 +31,7 @@ fn insert(writer: &mut Writer, serial: u32) {
         .unwrap();
 }
 
-fn serials(folder: &Folder) -> Vec<u32> {
+pub(crate) fn serials(folder: &Folder) -> Vec<u32> {
     let writer = Writer::open(folder).unwrap();
     let mut statement = writer.connection().prepare("SELECT SerialNumber FROM Certificates").unwrap();
     let mut serials: Vec<u32> = statement

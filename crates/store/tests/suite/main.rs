@@ -1,4 +1,5 @@
 //! The store as its callers see it: backups, recovery, and an owner under load.
 
 mod backup_and_recovery;
+mod broken_chains;
 mod owner_under_load;

@@ -1,0 +1,47 @@
+//! Cargo's own tools from crates.io, of one version, whatever else is installed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::Result;
+use crate::process;
+use crate::workspace::Workspace;
+
+/// A tool and the version that is used.
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    /// The arguments with which it says its name and version.
+    pub(crate) asks_version: &'static [&'static str],
+}
+
+/// The tool on the search path if it is of the right version, or else the one in the target folder, where it is installed
+/// once.
+pub(crate) fn find(workspace: &Workspace, tool: &Tool) -> Result<PathBuf> {
+    let Tool { name, version, .. } = tool;
+    let on_path = search(name);
+    if let Some(path) = on_path.filter(|path| is_right(path, tool)) {
+        return Ok(path);
+    }
+    let tools = workspace.target().join("tools");
+    let own = tools.join("bin").join(name);
+    if !is_right(&own, tool) {
+        println!("installing {name} {version}, which takes some minutes");
+        let mut cargo =
+            workspace.cargo(&["install", name, "--version", version, "--locked", "--force", "--root"]);
+        process::run(cargo.arg(&tools))?;
+    }
+    Ok(own)
+}
+
+/// Its place, since compilers are told of one.
+fn search(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+fn is_right(program: &Path, tool: &Tool) -> bool {
+    let output = Command::new(program).args(tool.asks_version).output();
+    let wanted = format!("{} {}", tool.name, tool.version);
+    output.is_ok_and(|output| output.stdout.trim_ascii() == wanted.as_bytes())
+}
