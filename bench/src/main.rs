@@ -102,7 +102,7 @@ impl Bench {
             ours.add(run(&self.certadm, ["--help"])?);
             borg.add(run("borg", ["--version"])?);
         }
-        self.rows.push(Row::ratio("START --help", &ours, "borg --version", &borg).goal("<= 20 ms"));
+        self.rows.push(Row::ratio("START --help", &ours, "borg --version", &borg).goal("<= 10 ms"));
         Ok(())
     }
 

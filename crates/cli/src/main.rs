@@ -1,4 +1,23 @@
 //! The `certadm` command: arguments in, one verb, an exit code out.
+//!
+//! This is the front page of the documentation. The command is made of libraries that other programs can use, too. The
+//! first page of each of them has an example that runs.
+//!
+//! | You want to | Library |
+//! |---|---|
+//! | take, verify, recover or restore a backup set | [`certadm_set`] |
+//! | back up a CA over the network | [`certadm_client`] |
+//! | write a backup of your own, over any CA | [`certadm_session`] |
+//! | read the database of a Windows CA | [`certadm_ese`] |
+//! | run a CA: issue, revoke, publish CRLs | [`certadm_ca`] |
+//! | keep a CA's database, with logs and online backups | [`certadm_store`] |
+//! | offer backups to other machines | [`certadm_server`] |
+//! | speak DCE/RPC and DCOM without I/O | [`certadm_wire`](../certadm_wire/index.html) |
+//! | authenticate and seal by NTLM and SPNEGO | [`certadm_auth`] |
+//! | know the rules: result codes, names, lists, the order of calls | [`certadm_rules`] |
+//! | write files that are there completely or not at all | [`certadm_files`] |
+//!
+//! The C library is in `crates/ffi`; `docs/c-api.md` of the repository describes it.
 
 mod args;
 mod failure;
