@@ -387,7 +387,9 @@ impl Diagnosis for Error {
             Self::UnknownRequest { .. } => "`certadm ca list requests` shows what became of it",
             Self::AlreadyRevoked { .. } => "nothing has to be done",
             Self::NotOnHold { .. } => "a revocation for another reason is final; issue a new certificate",
-            Self::OwnCertificate { .. } => "have the parent revoke it; a self-signed CA is given up instead",
+            Self::OwnCertificate { .. } => {
+                "have the parent revoke it; in place of a self-signed CA set up a new one"
+            }
             Self::DamagedRow { .. } => {
                 "verify the database, and restore the latest verified set if it is damaged"
             }

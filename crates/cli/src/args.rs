@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Create a CA and let it work: issue, revoke, publish a CRL, list
+    /// Create a CA, issue and revoke certificates, publish CRLs, list and export
     #[command(subcommand)]
     #[command(after_help = "Example: certadm ca init --dir /srv/ca --name 'Example CA'")]
     Ca(crate::verbs::ca::CaCommand),
@@ -32,13 +32,13 @@ pub(crate) enum Command {
     Backup(crate::verbs::backup::BackupArgs),
     /// Restore a full set, and the log sets that continue it, into a CA's folder
     Restore(crate::verbs::restore::RestoreArgs),
-    /// Check every byte, every link, and the database that a restore would give
+    /// Check every byte of sets, their chain of logs, and the database that a restore would give
     Verify(crate::verbs::verify::VerifyArgs),
-    /// Say what is inside a set, or a Windows database, log or checkpoint: identity, range, health
+    /// Show what is in a set, or in a Windows database, log or checkpoint: identity, range, health
     Show(crate::verbs::show::ShowArgs),
     /// List what a CA's folder, a set or a Windows database holds: requests, certificates, extensions, attributes, CRLs
     List(crate::verbs::list::ListArgs),
-    /// Serve a CA: backups over the network and a Unix socket, by the protocol of Windows CAs
+    /// Serve a CA to backup programs, over the network and a Unix socket, by the protocol of Windows
     Serve(crate::verbs::serve::ServeArgs),
     /// Accounts that may log on to the service over TCP: add, remove, list
     #[command(subcommand)]
@@ -46,11 +46,11 @@ pub(crate) enum Command {
         after_help = "Example: certadm user add --dir /srv/ca backup --role operator --password-file pw"
     )]
     User(crate::verbs::user::UserCommand),
-    /// Walk the gates between here and a CA's backup, and name the one that is shut
+    /// Try every gate on the way to a CA's backup, and say which one is shut and what to do
     Doctor(crate::verbs::doctor::DoctorArgs),
     /// Replay the logs of a Windows CA into a clean copy of its database
     Recover(crate::verbs::recover::RecoverArgs),
-    /// Create a CA, issue under load, back up, lose it, restore it, prove it
+    /// Rehearse a loss: create a CA, issue, back up, destroy it, restore it, compare
     Drill(crate::verbs::drill::DrillArgs),
     /// Write shell completions to standard output
     #[command(after_help = "Example: certadm completions bash > /etc/bash_completion.d/certadm")]

@@ -118,7 +118,7 @@ pub enum Error {
         interface: &'static str,
     },
     /// The server leaves authentication or protection out.
-    #[error("{peer} {detail}; it was left before anything was sent to it unprotected")]
+    #[error("{peer} {detail}; the connection was closed before anything was sent unprotected")]
     Unprotected {
         /// Address and port, or socket.
         peer: String,
@@ -277,7 +277,7 @@ impl Diagnosis for Error {
             Self::Connect { source, .. } => connect_remedy(source),
             Self::NotSent { .. } => "try again; the server had closed the connection",
             Self::Lost { .. } | Self::Timeout { .. } => {
-                "start the backup again; if it stays, look at the CA's own log and at what stands between the hosts"
+                "start the backup again; if it fails again, look at the CA's own log and at what stands between the hosts"
             }
             Self::BindRefused { reason, .. } => match *reason {
                 NakReason::CONGESTION | NakReason::LOCAL_LIMIT => {
@@ -296,7 +296,7 @@ impl Diagnosis for Error {
                 "check account, domain and password; the server has to allow NTLMv2 with 128-bit sealing"
             }
             Self::Protection { .. } => {
-                "start again; if it stays, something between the hosts alters the traffic"
+                "start again; if it fails again, something between the hosts alters the traffic"
             }
             Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } | Self::BadAnswer { .. } => {
                 "do not trust this server; make sure that name and port are those of a CA"

@@ -45,7 +45,8 @@ impl Checkpoint {
         }
         Err(Error::Refused {
             code: crate::Code::CHECKPOINT_CORRUPT,
-            problem: "both copies of the checkpoint are damaged: it is only a hint, leave it away".to_owned(),
+            problem: "both copies of the checkpoint are damaged: ignore the file, because it is only a hint"
+                .to_owned(),
         })
     }
 

@@ -93,7 +93,7 @@ impl Diagnosis for Hresult {
             _ => match self.class() {
                 Class::Internal => "report this, with the command that led to it",
                 Class::Usage | Class::Refused | Class::Unreachable | Class::Damaged | Class::Interrupted => {
-                    "try again; if it stays, look at the CA's own log"
+                    "try again; if it fails again, look at the CA's own log"
                 }
             },
         })

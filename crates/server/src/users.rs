@@ -75,7 +75,7 @@ pub enum UsersError {
         name: String,
     },
     /// The empty password; no logon succeeds with it.
-    #[error("the password is empty; nobody could log on with it")]
+    #[error("the password is empty; give one of at least one character")]
     EmptyPassword,
     /// The account exists.
     #[error("there is an account {name:?} already")]
@@ -341,7 +341,7 @@ impl Accounts {
         if stamp.is_none() || stamp != known.stamp {
             let users = self.file.read().unwrap_or_else(|error| {
                 let code = error.hresult();
-                tracing::error!(%error, %code, remedy = %error.remedy(), "nobody can log on over TCP");
+                tracing::error!(%error, %code, remedy = %error.remedy(), "no caller can log on over TCP");
                 Vec::new()
             });
             *known = Known { stamp, users };

@@ -89,7 +89,7 @@ pub enum Error {
         detail: String,
     },
     /// The manifest is damaged or of another version.
-    #[error("the manifest {path} is not to be trusted: {detail}")]
+    #[error("the manifest {path} cannot be trusted: {detail}")]
     BadManifest {
         /// The manifest.
         path: PathBuf,

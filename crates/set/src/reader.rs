@@ -34,7 +34,7 @@ impl Set {
         let not_a_set = |detail: &str| Error::NotASet { path: path.to_owned(), detail: detail.to_owned() };
         match fs::metadata(path).during("look at", path) {
             Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(not_a_set("it is a file, and none that this command reads")),
+            Ok(_) => return Err(not_a_set("it is a file that this command does not read")),
             Err(error) if error.is_not_found() => return Err(not_a_set("there is no such folder")),
             Err(error) => return Err(error.into()),
         }

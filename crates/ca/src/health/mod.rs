@@ -210,7 +210,7 @@ fn restore(folder: &Folder, findings: &mut Vec<Finding>) -> Restore {
     findings.push(match &restore {
         Restore::Registered(record) if record.database_recovered => Finding::warning(
             Kind::RestoreWaiting,
-            "a restore was carried out and its record not yet removed: the CA's next start does",
+            "a restore was carried out, and its record is still there: the CA's next start removes it",
         )
         .remedy("start the CA once"),
         Restore::Registered(record) if record.is_complete() => {

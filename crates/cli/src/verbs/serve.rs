@@ -18,7 +18,7 @@ use crate::output::{Done, Ended, Output, Said};
 /// `certadm serve`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm serve --dir /srv/ca --listen 0.0.0.0:135 --allow-remote-backup\n\
-    Stop it with SIGTERM or SIGINT; it then rolls its log and closes the database in order.")]
+    Stop it with SIGTERM or SIGINT. It then archives its log and closes the database.")]
 pub(crate) struct ServeArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR")]
@@ -32,7 +32,7 @@ pub(crate) struct ServeArgs {
     /// The Unix socket of local callers [default: ca.toml, else /run/certadm/certadm.sock]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Let operators take backups over TCP (clears 0x40 of InterfaceFlags); over loopback, too, that is remote
+    /// Let operators take backups over TCP (clears 0x40 of InterfaceFlags); callers over loopback count as remote
     #[arg(long)]
     pub(crate) allow_remote_backup: bool,
     /// Write events as JSON lines
@@ -98,7 +98,7 @@ fn announce(addresses: &Addresses, output: Output) {
     output.line(format!("Listening on {resolver} (exporter port {}).", exporter.port()));
     match socket {
         Some(path) => output.line(format!("Local callers: {}.", path.display())),
-        None => output.line("No Unix socket: everybody comes over TCP."),
+        None => output.line("No Unix socket: all callers come over TCP."),
     }
     output.say(
         "serve",

@@ -35,7 +35,7 @@ pub(crate) struct IssueArgs {
     /// Write each certificate to this folder as SERIAL.pem; to standard output if left out
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Who asks, for the record; the account that runs this command if left out
+    /// The requester that the database records; if left out, the account that runs this command
     #[arg(long, value_name = "NAME")]
     requester: Option<String>,
     /// PKCS#10 requests, PEM or DER, one a file

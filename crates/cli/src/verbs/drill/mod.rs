@@ -35,7 +35,7 @@ use wire::Wire;
 /// `certadm drill`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm drill\nExample: certadm drill --size 1GiB --keep\n\
-    The CA is served on a port of loopback, and backed up from there over TCP: authenticated by NTLM, all of it sealed.")]
+    The drill serves the CA on the loopback address and backs it up over TCP, with authentication and encryption.")]
 pub(crate) struct DrillArgs {
     /// Size of the database before the backup, such as 32MiB or 1GiB
     #[arg(long, value_parser = parse_size, default_value = "32MiB")]

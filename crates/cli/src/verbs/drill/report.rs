@@ -123,7 +123,7 @@ impl Summary {
             proof.expected, proof.equal, proof.different, proof.missing
         ));
         output.line(format!(
-            "Issued after the last backup and lost with the CA: {}. A backup cannot save what it never saw.",
+            "Issued after the last backup and lost with the CA: {}. The backup was taken before them.",
             self.lost
         ));
         output.line(format!(

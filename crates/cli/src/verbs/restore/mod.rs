@@ -29,7 +29,7 @@ pub(crate) struct RestoreArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
     dir: Option<PathBuf>,
-    /// Say where the parts would go on another machine: a restore is registered on the CA's own machine alone
+    /// Say where the files belong on another machine: a restore is registered on the CA's own machine alone
     #[arg(long, value_name = "NAME", requires = "dry_run")]
     server: Option<String>,
     #[command(flatten)]
