@@ -326,13 +326,15 @@ impl SpnegoInitiator {
         check_challenge(challenge, self.level)
     }
 
-    /// The server's last word: completed, with its mechListMIC, and nothing more.
-    fn check_completion(token: &[u8]) -> Result<(), AuthError> {
+    /// The server's last word, as the library wants it: completed, with its mechListMIC. The state may be left out (RFC
+    /// 4178 4.2.2): it is the MIC that proves that both sides are done.
+    fn completion(token: &[u8]) -> Result<Vec<u8>, AuthError> {
         let resp = NegTokenResp::parse(token)?;
         match (resp.state, resp.mic) {
             (Some(NegState::Reject), _) => Err(AuthError::RejectedByPeer),
-            (Some(NegState::AcceptCompleted), Some(_)) => Ok(()),
-            (Some(NegState::AcceptCompleted), None) => {
+            (Some(NegState::AcceptCompleted), Some(_)) => Ok(token.to_vec()),
+            (None, Some(_)) => Ok(NegTokenResp { state: Some(NegState::AcceptCompleted), ..resp }.encode()),
+            (None | Some(NegState::AcceptCompleted), None) => {
                 Err(AuthError::Tampered { what: "SPNEGO mechListMIC missing" })
             }
             _ => Err(AuthError::UnexpectedToken { what: "SPNEGO not completed" }),
@@ -363,8 +365,7 @@ impl Initiator for SpnegoInitiator {
                 Ok(Step::next(answer))
             }
             Stage::Answered => {
-                Self::check_completion(token_in)?;
-                let (status, _) = self.library.step(token_in.to_vec())?;
+                let (status, _) = self.library.step(Self::completion(token_in)?)?;
                 if status != SecurityStatus::Ok {
                     return Err(AuthError::UnexpectedToken { what: "SPNEGO not completed" });
                 }

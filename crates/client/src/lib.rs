@@ -26,6 +26,7 @@ mod name;
 mod orpc;
 mod outlet;
 mod ping;
+mod properties;
 mod reading;
 mod refusal;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use certadm_wire::csra::{
-    CaProperty, DatabaseAttribute, DatabaseColumn, DatabaseExtension, Interface, Method, OtherOut, OtherResponse, PackedError, PropertyValue, Request, Response, ResultRow,
+    CaInfo, CaProperty, DatabaseAttribute, DatabaseColumn, DatabaseExtension, Interface, Method, OtherOut, OtherResponse, PackedError, PropertyValue, Request, Response, ResultRow, decode_numbers, encode_numbers,
 };
 
 use crate::stub::{read, written};
@@ -29,6 +29,12 @@ pub(crate) fn run(data: &[u8]) {
     assert_eq!(OtherResponse::read(method, &mut read(&encoded)).as_ref(), Ok(&Some(response.clone())));
     match response.out {
         OtherOut::Blob(blob) => {
+            if let Ok(info) = CaInfo::decode(blob) {
+                assert_eq!(CaInfo::decode(&info.encode()), Ok(info));
+            }
+            if let Ok(numbers) = decode_numbers(blob) {
+                assert_eq!(encode_numbers(&numbers), blob);
+            }
             for kind in 1..5 {
                 if let Ok(value) = PropertyValue::decode(kind, blob) {
                     assert_eq!(PropertyValue::decode(kind, &value.encode()), Ok(value));

@@ -37,10 +37,10 @@ pub(crate) fn answer(
         .ok_or(FaultStatus::DISCONNECTED)?;
     let table = if interface == Iid::CERT_ADMIN_2 { Interface::CertAdmin2 } else { Interface::CertAdmin };
     let method = Method::from_opnum(table, call.opnum).ok_or(FaultStatus::OPNUM_OUT_OF_RANGE)?;
-    let request = match Request::read(table, call.opnum, &mut reader) {
-        Ok(request) => Some(request),
-        Err(RequestError::NotBackup { .. }) => None,
-        Err(error) => return Err(error.fault().unwrap_or(FaultStatus::BAD_STUB_DATA).into()),
+    let (request, refused) = match Request::read(table, call.opnum, &mut reader) {
+        Ok(request) => (Some(request), None),
+        Err(RequestError::NotBackup { .. }) => (None, None),
+        Err(error) => (None, Some(error.code().ok_or_else(|| properties::fault(error))?)),
     };
     if request.is_some() {
         check_trailer(circumstances, call, &reader)?;
@@ -49,6 +49,9 @@ pub(crate) fn answer(
     if let Err(refusal) = access::check(caller, rules, method) {
         audit::refused(caller, method, refusal);
         return refuse(method, request.as_ref(), refusal);
+    }
+    if let Some(code) = refused {
+        return Ok(properties::failure(method, code));
     }
     match request {
         None => properties::answer(circumstances, caller, call, (table, method), &mut reader),

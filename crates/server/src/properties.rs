@@ -6,8 +6,8 @@ use std::path::Path;
 
 use certadm_rules::{Diagnosis, Hresult, names};
 use certadm_wire::csra::{
-    CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue,
-    RequestError, Variant,
+    CaInfo, CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue,
+    RequestError, Variant, encode_numbers,
 };
 use certadm_wire::ndr::Reader;
 use certadm_wire::rpc::{Call, FaultStatus};
@@ -21,14 +21,19 @@ const VERSION: i32 = 0x0000_0001;
 
 /// The type of a CA whose certificate it issued itself, and of one with a parent; neither is in a directory (WCCE
 /// 3.2.1.4.3.2, `CR_PROP_CATYPE`).
-const STANDALONE_ROOT: i32 = 3;
-const STANDALONE_SUBORDINATE: i32 = 4;
+const STANDALONE_ROOT: u32 = 3;
+const STANDALONE_SUBORDINATE: u32 = 4;
+/// The type of a CA whose certificate cannot be read.
+const UNKNOWN: u32 = 5;
 /// What a certificate and a CRL that are there are: valid (WCCE 3.2.1.4.3.2, `CR_PROP_CACERTSTATE`).
-const VALID: i32 = 3;
+const VALID: u8 = 3;
 /// A CATRANSPROP of a property with several values (WCCE 2.2.2.3).
 const INDEXED: u16 = 1;
 /// A certificate or CRL of more bytes is not read.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// The index of the newest certificate or CRL.
+const NEWEST: i32 = -1;
 
 /// A property of the CA, by its number in WCCE 3.2.1.4.3.2.
 struct Property {
@@ -38,6 +43,7 @@ struct Property {
     flags: u16,
 }
 
+/// A number, which is answered as CAINFO; with an index, an array of bytes or numbers (wire.md 5.12).
 const LONG: u8 = 1;
 const BINARY: u8 = 3;
 const TEXT: u8 = 4;
@@ -53,7 +59,7 @@ impl Property {
 }
 
 /// The properties that are served.
-const PROPERTIES: [Property; 17] = [
+const PROPERTIES: [Property; 21] = [
     Property::new(1, "File Version", TEXT),
     Property::new(2, "Product Version", TEXT),
     Property::new(3, "Exit Count", LONG),
@@ -70,11 +76,23 @@ const PROPERTIES: [Property; 17] = [
     Property::new(21, "Maximum Property Id", LONG),
     Property::new(22, "DNS Name", TEXT),
     Property::new(23, "Role Separation Enabled", LONG),
+    Property::new(24, "KRA Certificates Used Count", LONG),
+    Property::new(25, "KRA Certificate Count", LONG),
+    Property::indexed(27, "KRA Certificate State", LONG),
     Property::new(28, "Advanced Server", LONG),
+    Property::indexed(39, "CA Certificate Version", LONG),
 ];
 
-/// The value of a property. The CA has one certificate and one CRL, so that every index is 0.
-fn value(shared: &Shared, id: i32) -> Result<PropertyValue, Hresult> {
+impl Property {
+    /// The CA has one certificate and one CRL, number 0, which is the newest too. Without an index, it is ignored (CSRA
+    /// 3.1.4.2.2).
+    const fn has(&self, index: i32) -> bool {
+        self.flags & INDEXED == 0 || index == 0 || self.kind == BINARY && index == NEWEST
+    }
+}
+
+/// The value of a property, as it travels.
+fn value(shared: &Shared, id: i32) -> Result<Vec<u8>, Hresult> {
     let name = &shared.settings.name;
     let folder = shared.store.folder();
     let certificate = || {
@@ -84,23 +102,37 @@ fn value(shared: &Shared, id: i32) -> Result<PropertyValue, Hresult> {
         })
     };
     let crl = || read_file(&folder.crl_dir().join(format!("{}.crl", names::sanitize(name))));
+    let text = |text: &str| PropertyValue::Text(text.to_owned()).encode();
     Ok(match id {
-        1 | 2 => PropertyValue::Text(env!("CARGO_PKG_VERSION").to_owned()),
-        3 | 14 | 23 | 28 => PropertyValue::Long(0),
-        5 => PropertyValue::Text("certadm".to_owned()),
-        6 => PropertyValue::Text(name.clone()),
-        7 => PropertyValue::Text(names::sanitize(name)),
-        10 if certificate()?.self_issued => PropertyValue::Long(STANDALONE_ROOT),
-        10 => PropertyValue::Long(STANDALONE_SUBORDINATE),
-        11 => PropertyValue::Long(1),
-        12 => PropertyValue::Binary(certificate()?.der),
-        17 => PropertyValue::Binary(crl()?),
-        19 => certificate().map(|_| PropertyValue::Long(VALID))?,
-        20 => crl().map(|_| PropertyValue::Long(VALID))?,
-        21 => PropertyValue::Long(PROPERTIES.last().map_or(0, |property| property.id)),
-        22 => PropertyValue::Text(shared.settings.host.clone()),
+        1 | 2 => text(env!("CARGO_PKG_VERSION")),
+        5 => text("certadm"),
+        6 => text(name),
+        7 => text(&names::sanitize(name)),
+        22 => text(&shared.settings.host),
+        3 | 10 | 11 | 14 | 21 | 23 | 24 | 25 | 28 => {
+            let ca_type = certificate().map_or(UNKNOWN, |certificate| match certificate.self_issued {
+                true => STANDALONE_ROOT,
+                false => STANDALONE_SUBORDINATE,
+            });
+            info(ca_type).encode()
+        }
+
+        12 => certificate()?.der,
+        17 => crl()?,
+        19 => certificate().map(|_| vec![VALID])?,
+        20 => crl().map(|_| vec![VALID])?,
+        // There is no key recovery agent.
+        27 => Vec::new(),
+        // Key 0 and certificate 0.
+        39 => certificate().map(|_| encode_numbers(&[0]))?,
         _ => return Err(Hresult::E_INVALIDARG),
     })
+}
+
+/// What every property that is a number is answered with.
+fn info(ca_type: u32) -> CaInfo {
+    let highest = PROPERTIES.last().map_or(0, |property| property.id);
+    CaInfo { ca_type, certificates: 1, highest_property: highest.cast_unsigned(), ..CaInfo::default() }
 }
 
 /// The bytes of a small file.
@@ -127,7 +159,12 @@ pub(crate) fn answer(
     (table, method): (Interface, Method),
     reader: &mut Reader<'_>,
 ) -> Result<Answer, Answer> {
-    let request = OtherRequest::read(table, call.opnum, reader).map_err(fault)?;
+    let request = match OtherRequest::read(table, call.opnum, reader) {
+        Ok(request) => request,
+        Err(error) => {
+            return error.code().map(|code| failure(method, code)).ok_or_else(|| fault(error));
+        }
+    };
     check_trailer(circumstances, call, reader)?;
     let shared = circumstances.shared;
     if let Err(code) = shared.check_authority(request.authority.as_deref()) {
@@ -139,10 +176,10 @@ pub(crate) fn answer(
         OtherCall::GetAuditFilter => Ok(OtherOut::Number(shared.settings.audit_filter)),
         OtherCall::GetCaProperty { property, index, kind } => {
             let known = PROPERTIES.iter().find(|known| known.id == *property);
-            match known.filter(|known| *index == 0 && *kind == i32::from(known.kind)) {
+            match known.filter(|known| known.has(*index) && *kind == i32::from(known.kind)) {
                 Some(known) => match value(shared, known.id) {
                     Ok(value) => {
-                        blob = value.encode();
+                        blob = value;
                         Ok(OtherOut::Blob(&blob))
                     }
                     Err(code) => Err(code),
@@ -190,14 +227,12 @@ fn config_entry(shared: &Shared, node: Option<&str>, entry: &str) -> Result<Vari
     found.map(|(_, value)| value).ok_or(Hresult::ERROR_FILE_NOT_FOUND)
 }
 
-fn fault(error: RequestError) -> Answer {
+/// The fault that answers a request which does not decode.
+pub(crate) fn fault(error: RequestError) -> Answer {
     error.fault().unwrap_or(FaultStatus::BAD_STUB_DATA).into()
 }
 
-/// The complete answer to `method`, none of the backup methods, that says nothing but `code`.
+/// The complete answer to `method`, not to BackupReadFile, that says nothing but `code`.
 pub(crate) fn failure(method: Method, code: Hresult) -> Answer {
-    match OtherResponse::failure(method, code) {
-        Some(response) => Answer::orpc(|writer| response.write(writer)),
-        None => FaultStatus::OPNUM_OUT_OF_RANGE.into(),
-    }
+    Answer::orpc(|writer| method.write_failure(code, writer))
 }

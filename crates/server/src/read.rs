@@ -6,6 +6,7 @@ use std::sync::Arc;
 use certadm_files::{ALIGNMENT, AlignedBuffer};
 use certadm_rules::Hresult;
 use certadm_session::Source;
+use certadm_wire::csra::Response;
 use certadm_wire::dcom::OrpcThat;
 use certadm_wire::ndr::Writer;
 
@@ -51,7 +52,7 @@ pub(crate) fn answer(
 ) -> ReadAnswer {
     let mut front = Writer::new();
     OrpcThat.write(&mut front);
-    front.u32(size);
+    Response::write_before_data(&mut front, size);
     let front = front.into_bytes();
     let capacity = usize::try_from(size).unwrap_or(0);
     let length = ALIGNMENT + capacity + BEHIND;
@@ -69,9 +70,8 @@ pub(crate) fn answer(
     };
     place[count..].fill(0);
 
-    let mut back = Writer::new();
-    back.zeros(capacity.next_multiple_of(4) - capacity);
-    back.u32(u32::try_from(count).unwrap_or(size)).u32(code.to_bits());
+    let mut back = Writer::behind(ALIGNMENT - start + capacity);
+    Response::write_behind_data(&mut back, u32::try_from(count).unwrap_or(size), code);
     let back = back.into_bytes();
     let (behind, end) = (ALIGNMENT + capacity, ALIGNMENT + capacity + back.len());
     buffer[behind..end].copy_from_slice(&back);

@@ -196,7 +196,7 @@ fn every_method_has_a_complete_not_implemented_answer() {
         let method = Method::from_opnum(Interface::CertAdmin2, opnum).unwrap();
         let mut writer = Writer::new();
         OrpcThat.write(&mut writer);
-        method.write_not_implemented(&mut writer);
+        method.write_failure(Hresult::E_NOTIMPL, &mut writer);
         let stub = writer.into_bytes();
         assert_eq!(stub.len(), 8 + size + 4, "{opnum}");
         assert_eq!(stub[8 + size..], 0x8000_4001u32.to_le_bytes(), "{opnum}");

@@ -81,7 +81,8 @@ fn strings_are_ended_by_their_only_nul() {
     assert_eq!(string(3, 0, 3, &[0x41, 0, 0]), Err(NdrError::BadTerminator { offset: 0 }));
     assert_eq!(string(0, 0, 0, &[]), Err(NdrError::BadTerminator { offset: 0 }));
     assert_eq!(string(2, 0, 2, &[0xD800, 0]), Err(NdrError::BadUtf16 { offset: 0 }));
-    assert_eq!(string(6, 0, 6, &[0x41; 6]), Err(NdrError::TooLarge { offset: 0, count: 6, limit: 5 }));
+    assert_eq!(string(6, 0, 6, &[0x41; 6]), Err(NdrError::TooLong { offset: 0, units: 6, limit: 5 }));
+    assert!(matches!(string(6, 0, 6, &[0x41; 5]), Err(NdrError::Truncated { .. })));
     assert_eq!(string(3, 0, 3, &[0x41]), Err(NdrError::Truncated { offset: 12, needed: 6, length: 14 }));
 }
 

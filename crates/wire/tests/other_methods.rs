@@ -1,11 +1,13 @@
 //! The methods beyond those of a backup: every one of wire.md 5.2, both ways.
 
 use certadm_rules::Hresult;
+use certadm_rules::wide::MAX_PATH_UNITS;
 use certadm_wire::csra::{
     FileTime, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, OutParameters,
     RequestError, Variant, ViewRestriction,
 };
 use certadm_wire::ndr::{ByteOrder, NdrError, Reader, Writer};
+use certadm_wire::rpc::FaultStatus;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -54,7 +56,7 @@ fn calls<'a>(text: Option<String>, number: u32, blob: &'a [u8], value: &Variant)
         OtherCall::GetOfficerRights,
         OtherCall::SetOfficerRights { enabled: 1, rights: blob },
         OtherCall::GetConfigEntry { node: text.clone(), entry: entry.clone() },
-        OtherCall::SetConfigEntry { node: text.clone(), entry, value: value.clone() },
+        OtherCall::SetConfigEntry { node: text.clone(), entry, value: Some(value.clone()) },
         OtherCall::ImportKey { request_id: number, certificate_hash: text, flags: number, key: blob },
         OtherCall::GetMyRoles,
         OtherCall::DeleteRow { flags: number, before: time, table: 0, row: number },
@@ -95,7 +97,7 @@ fn not_implemented_answers_are_complete() {
             continue;
         };
         let bytes = written(|writer| failure.write(writer));
-        assert_eq!(bytes, written(|writer| method.write_not_implemented(writer)), "{opnum}");
+        assert_eq!(bytes, written(|writer| method.write_failure(Hresult::E_NOTIMPL, writer)), "{opnum}");
         let mut reader = Reader::new(&bytes, ByteOrder::Little);
         assert_eq!(OtherResponse::read(method, &mut reader), Ok(Some(failure)));
     }
@@ -108,6 +110,52 @@ fn config_entry_names_have_no_referent() {
     let bytes = written(|writer| OtherRequest { authority: None, call }.write(writer));
     assert_eq!(bytes[..20], [0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0]);
     assert_eq!(bytes.len(), 20 + 16);
+}
+
+#[test]
+fn a_variant_to_set_may_be_null() {
+    let call = OtherCall::SetConfigEntry { node: None, entry: "Version".to_owned(), value: None };
+    let request = OtherRequest { authority: None, call };
+    let bytes = written(|writer| request.write(writer));
+    assert_eq!(bytes.last_chunk(), Some(&[0; 4]), "the NULL pointer");
+    assert_eq!(read(45, &bytes), Ok(request));
+    // In an answer it may not.
+    let reader = &mut Reader::new(&[0; 8], ByteOrder::Little);
+    let method = Method::from_opnum(Interface::CertAdmin2, 44).unwrap();
+    assert_eq!(OtherResponse::read(method, reader), Err(NdrError::NullPointer { offset: 0 }));
+}
+
+/// Every string of every method, one unit longer than any path: the stub is right, and the method says no.
+#[test]
+fn strings_that_are_too_long_are_for_the_method_to_refuse() {
+    let (fits, long) = ("x".repeat(MAX_PATH_UNITS), "x".repeat(MAX_PATH_UNITS + 1));
+    let mut found = 0;
+    for (fitting, call) in calls(Some(fits.clone()), 0, b"", &Variant::Text(Some(fits.clone())))
+        .into_iter()
+        .zip(calls(Some(long.clone()), 0, b"", &Variant::Empty))
+    {
+        let opnum = call.opnum();
+        let longer = OtherRequest { authority: None, call };
+        let named = OtherRequest { authority: Some(long.clone()), call: fitting.clone() };
+        let fitting = OtherRequest { authority: Some(fits.clone()), call: fitting };
+        assert_eq!(read(opnum, &written(|writer| fitting.write(writer))), Ok(fitting));
+        let refused = |request: &OtherRequest<'_>| {
+            let bytes = written(|writer| request.write(writer));
+            let error = read(opnum, &bytes).err()?;
+            assert_eq!((error.fault(), error.code()), (None, Some(Hresult::E_INVALIDARG)), "{opnum}");
+            // Cut short it is a stub that does not decode.
+            let cut = read(opnum, &bytes[..MAX_PATH_UNITS]).unwrap_err();
+            assert_eq!(cut.fault(), Some(FaultStatus::BAD_STUB_DATA));
+            Some(())
+        };
+        assert!(refused(&named).is_some(), "{opnum}");
+        found += usize::from(refused(&longer).is_some());
+    }
+    assert_eq!(found, 8, "methods with a string behind the authority");
+    let value = Some(Variant::Text(Some(long)));
+    let call = OtherCall::SetConfigEntry { node: None, entry: String::new(), value };
+    let bytes = written(|writer| OtherRequest { authority: None, call }.write(writer));
+    assert_eq!(read(45, &bytes).unwrap_err().code(), Some(Hresult::E_INVALIDARG));
 }
 
 #[test]

@@ -101,11 +101,28 @@ fn a_spnego_completion_needs_the_servers_mic() {
         client.step(&resp(Some(1), Some(&challenge), None)).unwrap();
         client.step(&token).map(|step| step.done.is_some())
     };
-    assert!(matches!(outcome(resp(Some(0), None, None)), Err(AuthError::Tampered { .. })));
-    assert!(matches!(outcome(resp(Some(0), None, Some(&[1; 16]))), Err(AuthError::Library { .. })));
-    for state in [None, Some(1), Some(3)] {
+    for state in [None, Some(0)] {
+        assert!(matches!(outcome(resp(state, None, None)), Err(AuthError::Tampered { .. })));
+        assert!(matches!(outcome(resp(state, None, Some(&[1; 16]))), Err(AuthError::Library { .. })));
+    }
+    for state in [Some(1), Some(3)] {
         assert!(matches!(outcome(resp(state, None, Some(&[1; 16]))), Err(AuthError::UnexpectedToken { .. })));
     }
     assert_eq!(outcome(resp(Some(2), None, None)), Err(AuthError::RejectedByPeer));
     assert!(matches!(outcome(vec![0xa1, 0x80]), Err(AuthError::Malformed { .. })));
+}
+
+/// RFC 4178 4.2.2: negState is optional in every reply, in the last one too. The MIC is what counts.
+#[test]
+fn the_servers_last_word_needs_no_state() {
+    for state in [None, Some(0)] {
+        let (mut client, mut server) = (client(Flavour::Spnego), acceptor(AuthType::Spnego));
+        let init = client.step(&[]).unwrap().token_out;
+        let challenge = server.step(&init).unwrap().token_out;
+        let answer = client.step(&challenge).unwrap().token_out;
+        let last = server.step(&answer).unwrap().token_out;
+        // [3] mechListMIC, a context tag around 16 bytes, is the end of the token.
+        let mic = &last[last.len() - 16..];
+        assert!(client.step(&resp(state, None, Some(mic))).unwrap().done.is_some(), "{state:?}");
+    }
 }

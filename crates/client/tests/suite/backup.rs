@@ -216,6 +216,25 @@ fn wrong_password_and_missing_account_are_told_apart_from_an_absent_server() {
     assert_eq!(error.hresult(), Hresult::RPC_S_SERVER_UNAVAILABLE, "{error:?}");
 }
 
+/// A CA that keeps to the document: the empty node is a string, the CA has to be named beside it, numbers come as a
+/// structure, states and versions as arrays.
+#[test]
+fn properties_and_configuration_of_a_windows_ca() {
+    let (server, _) = hooked(&Files::new(10), Arc::new(|_| None));
+    for authority in [None, Some("Example CA".to_owned())] {
+        let mut ca = connect(Target { authority, ..server.target() });
+        assert_eq!(ca.name().unwrap(), "Example CA");
+        assert_eq!(ca.interface_flags().unwrap().to_bits(), 0x641);
+        assert!(ca.config_entry("Nothing").is_err());
+        let info = ca.info().unwrap();
+        assert_eq!((info.ca_type, info.certificates, info.recovery_agents), (1, 3, 2));
+        assert_eq!(ca.certificate_states().unwrap(), [4, 2, 3]);
+        assert_eq!(ca.crl_states().unwrap(), [3, 1, 3]);
+        assert_eq!(ca.recovery_agent_states().unwrap(), [3, 3]);
+        assert_eq!(ca.certificate_versions().unwrap(), [0, 1, 0x0002_0002]);
+    }
+}
+
 #[test]
 fn activation_refusals_keep_their_codes() {
     for code in [Hresult::REGDB_E_CLASSNOTREG, Hresult::E_ACCESSDENIED, Hresult::CO_E_SERVER_EXEC_FAILURE] {

@@ -5,12 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use certadm_rules::sequence::{FileRef, LogsRequest};
 use certadm_rules::{BackupType, Entry, Hresult, Sequence, Tag, TaggedList};
-use certadm_wire::csra::{Interface, Request, RequestError, Response};
+use certadm_wire::csra::{
+    CaInfo, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue, Request,
+    RequestError, Response, Variant, encode_numbers,
+};
 use certadm_wire::ndr::{Reader, Writer};
 
 use crate::server::{Reply, Script};
 
 pub(crate) const DATABASE: &str = "\\\\ca1\\c$\\CertLog\\Example CA.edb";
+pub(crate) const CA_NAME: &str = "Example CA";
 pub(crate) const LOGS: &str = "\\\\ca1\\c$\\CertLog";
 
 /// What a CA holds; shared by all its objects.
@@ -138,9 +142,7 @@ impl Script for FakeCa {
         let request = match Request::read(Interface::CertAdmin2, opnum, parameters) {
             Ok(request) => request,
             Err(RequestError::NotBackup { method }) => {
-                let mut writer = Writer::new();
-                method.write_not_implemented(&mut writer);
-                return Reply::Stub(writer.into_bytes());
+                return Reply::Stub(answer_as_windows(method, parameters));
             }
             Err(error) => return Reply::Fault(error.fault().unwrap()),
         };
@@ -151,6 +153,50 @@ impl Script for FakeCa {
         let answer = self.process(&request);
         Reply::Stub(answer.unwrap_or_else(|code| encode(&Response::failure(&request, code))))
     }
+}
+
+/// What a Windows CA answers beside the backup, by the document: names select as the table of wire.md 5.12 says, and
+/// properties are structures and arrays.
+fn answer_as_windows(method: Method, parameters: &mut Reader<'_>) -> Vec<u8> {
+    let mut writer = Writer::new();
+    let request = OtherRequest::read(Interface::CertAdmin2, method.opnum(), parameters).unwrap();
+    let authority = request.authority.as_deref().unwrap_or_default();
+    let blob = match &request.call {
+        OtherCall::GetCaProperty { property, index: 0, kind } => match (*property, *kind) {
+            (6, 4) => PropertyValue::Text(CA_NAME.to_owned()).encode(),
+            (10, 1) => {
+                CaInfo { ca_type: 1, certificates: 3, recovery_agents: 2, ..CaInfo::default() }.encode()
+            }
+            (19, 1) => vec![4, 2, 3],
+            (20, 1) => vec![3, 1, 3],
+            (27, 1) => vec![3, 3],
+            (39, 1) => encode_numbers(&[0, 0x0000_0001, 0x0002_0002]),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    let (out, code) = match &request.call {
+        OtherCall::GetCaProperty { .. } if !blob.is_empty() => (OtherOut::Blob(&blob), Hresult::S_OK),
+        OtherCall::GetConfigEntry { node: Some(node), entry }
+            if node.is_empty() && authority == CA_NAME && entry == "InterfaceFlags" =>
+        {
+            (OtherOut::Variant(Variant::Long(0x641)), Hresult::S_OK)
+        }
+        OtherCall::GetConfigEntry { node: None, .. } | OtherCall::GetCaProperty { .. } => {
+            method.write_failure(Hresult::E_INVALIDARG, &mut writer);
+            return writer.into_bytes();
+        }
+        OtherCall::GetConfigEntry { .. } => {
+            method.write_failure(Hresult::ERROR_FILE_NOT_FOUND, &mut writer);
+            return writer.into_bytes();
+        }
+        _ => {
+            method.write_failure(Hresult::E_NOTIMPL, &mut writer);
+            return writer.into_bytes();
+        }
+    };
+    OtherResponse { out, code }.write(&mut writer);
+    writer.into_bytes()
 }
 
 fn list(names: &[String], tag: Tag) -> Response<'static> {

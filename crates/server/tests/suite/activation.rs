@@ -5,7 +5,7 @@ use certadm_ca::{Authority, Config, Initialized, KeyType, Passphrase, Role};
 use certadm_rules::Hresult;
 use certadm_store::{FileTime, Folder};
 use certadm_wire::csra::{
-    CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue,
+    CaInfo, CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue,
 };
 use certadm_wire::dcom::activation::{
     ActivationProperties, ActivatorRequest, ActivatorResponse, RemoteActivation, RemoteActivationReply,
@@ -135,16 +135,16 @@ fn the_common_properties_are_told() {
     assert_eq!((get(6, 0, 4), get(7, 0, 4), get(22, 0, 4)), (text(CA_NAME), text(CA_NAME), text("ca01")));
     assert_eq!(get(12, 0, 3), Ok(PropertyValue::Binary(authority.certificate_der().to_vec())));
     assert_eq!(get(17, 0, 3), Ok(PropertyValue::Binary(crl)));
-    for (property, number) in
-        [(3, 0), (10, 3), (11, 1), (14, 0), (19, 3), (20, 3), (21, 28), (23, 0), (28, 0)]
-    {
-        assert_eq!(get(property, 0, 1), Ok(PropertyValue::Long(number)), "{property}");
-    }
-    for (property, index, kind) in [(6, 0, 1), (12, 1, 3), (12, -1, 3), (4, 0, 4), (0, 0, 1), (99, 0, 1)] {
+    assert_eq!(get(12, -1, 3), get(12, 0, 3), "the newest");
+    for (property, index, kind) in [(6, 0, 1), (12, 1, 3), (12, -2, 3), (4, 0, 4), (0, 0, 1), (99, 0, 1)] {
         assert_eq!(get(property, index, kind), Err(Hresult::E_INVALIDARG), "{property} {index} {kind}");
     }
+    let mut raw = |property| blob_of(&mut object, OtherCall::GetCaProperty { property, index: 0, kind: 1 });
+    let root = CaInfo { ca_type: 3, certificates: 1, highest_property: 39, ..CaInfo::default() };
+    assert_eq!(raw(10), Ok(root.encode()));
+    assert_eq!((raw(19), raw(20), raw(39)), (Ok(vec![3]), Ok(vec![3]), Ok(vec![0; 4])));
     let info = blob_of(&mut object, OtherCall::GetCaPropertyInfo).unwrap();
-    let described = CaProperty::decode_all(17, &info).unwrap();
+    let described = CaProperty::decode_all(21, &info).unwrap();
     for CaProperty { id, kind, .. } in described {
         let call = OtherCall::GetCaProperty { property: id, index: 0, kind: kind.into() };
         assert!(blob_of(&mut object, call).is_ok(), "{id}");

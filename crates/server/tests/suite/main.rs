@@ -5,5 +5,6 @@ mod activation;
 mod interop;
 mod peer;
 mod sequence;
+mod stubs;
 mod traffic;
 mod world;

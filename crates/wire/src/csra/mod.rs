@@ -3,11 +3,12 @@
 //! * [`Request`]: the calls a backup needs, decoded and encoded.
 //! * [`Response`]: their answers.
 //! * [`OtherRequest`], [`OtherResponse`]: the same for all other methods.
-//! * [`Variant`], [`PropertyValue`], [`CaProperty`], [`FileTime`]: what travels in them.
+//! * [`Variant`], [`PropertyValue`], [`CaProperty`], [`CaInfo`], [`FileTime`]: what travels in them.
 //! * [`DatabaseColumn`], [`DatabaseAttribute`], [`DatabaseExtension`], [`ResultRow`]: what the views answer.
 //! * [`Method`]: which of all methods an opnum is, and the complete "not implemented" answer to those without
 //!   processing.
 
+mod ca_info;
 mod other_request;
 mod other_response;
 mod packed;
@@ -17,6 +18,7 @@ mod table;
 mod variant;
 mod view;
 
+pub use ca_info::{CaInfo, decode_numbers, encode_numbers};
 pub use other_request::{OtherCall, OtherRequest, ViewRestriction};
 pub use other_response::{OtherOut, OtherResponse};
 pub use packed::{CaProperty, PackedError, PropertyValue};

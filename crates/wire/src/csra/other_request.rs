@@ -78,10 +78,10 @@ pub enum OtherCall<'a> {
     GetOfficerRights,
     /// Opnum 43.
     SetOfficerRights { enabled: u32, rights: &'a [u8] },
-    /// Opnum 44: a configuration value; the node is the CA's own when NULL or empty.
+    /// Opnum 44: a configuration value. The node of the CA's own key is the empty string, not NULL (wire.md 5.12).
     GetConfigEntry { node: Option<String>, entry: String },
-    /// Opnum 45.
-    SetConfigEntry { node: Option<String>, entry: String, value: Variant },
+    /// Opnum 45; a VARIANT that is NULL is none.
+    SetConfigEntry { node: Option<String>, entry: String, value: Option<Variant> },
     /// Opnum 46.
     ImportKey { request_id: u32, certificate_hash: Option<String>, flags: u32, key: &'a [u8] },
     /// Opnum 47: the caller's [`Roles`](certadm_rules::flags::Roles).
@@ -229,7 +229,7 @@ impl<'a> OtherCall<'a> {
             45 => Self::SetConfigEntry {
                 node: read_string(reader)?,
                 entry: reader.wide_string(MAX_PATH_UNITS)?,
-                value: Variant::read(reader)?,
+                value: Variant::read_unique(reader)?,
             },
             46 => Self::ImportKey {
                 request_id: reader.u32()?,
@@ -308,7 +308,13 @@ impl<'a> OtherCall<'a> {
                 write_string(writer, node.as_deref()).wide_string(entry);
             }
             Self::SetConfigEntry { node, entry, value } => {
-                value.write(write_string(writer, node.as_deref()).wide_string(entry));
+                write_string(writer, node.as_deref()).wide_string(entry);
+                match value {
+                    Some(value) => value.write(writer),
+                    None => {
+                        writer.null();
+                    }
+                }
             }
             Self::ImportKey { request_id, certificate_hash, flags, key } => {
                 write_string(writer.u32(*request_id), certificate_hash.as_deref()).u32(*flags);

@@ -1,7 +1,7 @@
 //! What the server answers beyond the backup methods (wire.md 5.2).
 
 use super::response::{read_blob, read_code, write_blob};
-use super::{Method, OutParameters, Variant};
+use super::{Method, OutParameters, Response, Variant};
 use crate::ndr::{NdrError, Reader, Writer};
 use certadm_rules::Hresult;
 
@@ -33,8 +33,26 @@ pub enum OtherOut<'a> {
     Variant(Variant),
 }
 
+impl Method {
+    /// Writes the complete answer after ORPCTHAT that says nothing but `code`: every out parameter zeroed, then the
+    /// code (wire.md 5.2). Whoever has the request of a backup method answers by [`Response::failure`]: the answer to
+    /// BackupReadFile has as many bytes as were asked for, here none.
+    pub fn write_failure(self, code: Hresult, writer: &mut Writer) {
+        if let Some(response) = OtherResponse::failure(self, code) {
+            return response.write(writer);
+        }
+        let response = match self.out_parameters() {
+            OutParameters::Length => Response::Length { length: 0, code },
+            OutParameters::Buffer => Response::Data { size: 0, data: &[], code },
+            _ => Response::List { units: Vec::new(), code },
+        };
+        response.write(writer);
+    }
+}
+
 impl<'a> OtherResponse<'a> {
-    /// The complete answer to `method` that says nothing but `code`; none for a backup method.
+    /// The complete answer to `method` that says nothing but `code`; none for a method whose answer has what only those
+    /// of a backup have: a list, a length, a buffer.
     #[must_use]
     pub const fn failure(method: Method, code: Hresult) -> Option<Self> {
         let out = match method.out_parameters() {

@@ -3,6 +3,7 @@
 use super::{Interface, Method};
 use crate::ndr::{NdrError, Reader, Writer};
 use crate::rpc::FaultStatus;
+use certadm_rules::Hresult;
 use certadm_rules::flags::MAX_READ_BUFFER;
 use certadm_rules::wide::MAX_PATH_UNITS;
 
@@ -79,7 +80,7 @@ pub enum RequestError {
         /// The opnum.
         opnum: u16,
     },
-    /// The method is none of a backup: answer it by [`Method::write_not_implemented`], or decode it by
+    /// The method is none of a backup: answer it by [`Method::write_failure`], or decode it by
     /// [`OtherRequest`](super::OtherRequest).
     #[error("method {} is none of the backup methods", .method.opnum())]
     NotBackup {
@@ -92,13 +93,25 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// The status of the fault that answers it; none when it is to be answered by the method's own E_NOTIMPL.
+    /// The status of the fault that answers it; none when it is to be answered by the method's own HRESULT,
+    /// [`RequestError::code`].
     #[must_use]
     pub const fn fault(self) -> Option<FaultStatus> {
         match self {
             Self::Opnum { .. } => Some(FaultStatus::OPNUM_OUT_OF_RANGE),
-            Self::NotBackup { .. } => None,
+            Self::NotBackup { .. } | Self::Stub(NdrError::TooLong { .. }) => None,
             Self::Stub(_) => Some(FaultStatus::BAD_STUB_DATA),
+        }
+    }
+
+    /// The HRESULT of the method that answers it, by [`Method::write_failure`]; none when a fault does. The stub of a
+    /// string that is too long is right, its value is not.
+    #[must_use]
+    pub const fn code(self) -> Option<Hresult> {
+        match self {
+            Self::NotBackup { .. } => Some(Hresult::E_NOTIMPL),
+            Self::Stub(NdrError::TooLong { .. }) => Some(Hresult::E_INVALIDARG),
+            Self::Opnum { .. } | Self::Stub(_) => None,
         }
     }
 }

@@ -119,10 +119,23 @@ impl<'a> Response<'a> {
                 let capacity = usize::try_from(*size).unwrap_or(usize::MAX);
                 let data = data.get(..capacity).unwrap_or(data);
                 let read = u32::try_from(data.len()).unwrap_or(*size);
-                writer.u32(*size).bytes(data).zeros(capacity - data.len()).u32(read)
+                Self::write_before_data(writer, *size).bytes(data).zeros(capacity - data.len());
+                return Self::write_behind_data(writer, read, self.code());
             }
         }
         .u32(self.code().to_bits());
+    }
+
+    /// Writes what stands before the `size` bytes of a [`Response::Data`], for a server that reads a file into the very
+    /// place it is sent from.
+    pub fn write_before_data(writer: &mut Writer, size: u32) -> &mut Writer {
+        writer.u32(size)
+    }
+
+    /// Writes what stands behind those bytes, of which `read` were read. The writer stands where they end:
+    /// [`Writer::behind`].
+    pub fn write_behind_data(writer: &mut Writer, read: u32, code: Hresult) {
+        writer.u32(read).u32(code.to_bits());
     }
 
     /// Whether this is the kind of answer that `method` gives.

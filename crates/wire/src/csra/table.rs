@@ -1,9 +1,5 @@
 //! All methods of both interfaces and the shape of what they answer (wire.md 5.2).
 
-use super::Variant;
-use crate::ndr::Writer;
-use certadm_rules::Hresult;
-
 /// Which interface a call arrives on (wire.md 1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Interface {
@@ -55,25 +51,6 @@ impl Method {
             44 => OutParameters::Variant,
             _ => OutParameters::None,
         }
-    }
-
-    /// Writes the complete answer E_NOTIMPL after ORPCTHAT: every out parameter zeroed, then the code (wire.md 5.2).
-    pub fn write_not_implemented(self, writer: &mut Writer) {
-        match self.out_parameters() {
-            OutParameters::None => writer,
-            OutParameters::Number => writer.u32(0),
-            OutParameters::TwoNumbers => writer.u32(0).u32(0),
-            OutParameters::Blob => writer.u32(0).null(),
-            OutParameters::NumberAndBlob => writer.u32(0).u32(0).null(),
-            OutParameters::List => writer.null().u32(0),
-            OutParameters::Length => writer.u64(0),
-            OutParameters::Buffer => writer.u32(0).u32(0),
-            OutParameters::Variant => {
-                Variant::Empty.write(writer);
-                writer
-            }
-        }
-        .u32(Hresult::E_NOTIMPL.to_bits());
     }
 }
 

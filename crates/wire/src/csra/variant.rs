@@ -39,9 +39,16 @@ impl Variant {
     /// [`NdrError`]: among others [`NdrError::NullPointer`] without the marker, and [`NdrError::CountMismatch`] when the
     /// counts of a string disagree.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, NdrError> {
-        if !reader.referent()? {
-            return Err(NdrError::NullPointer { offset: reader.position() - 4 });
-        }
+        Self::read_unique(reader)?
+            .ok_or(NdrError::NullPointer { offset: reader.position().saturating_sub(4) })
+    }
+
+    /// Reads it where it may be NULL.
+    pub(super) fn read_unique(reader: &mut Reader<'_>) -> Result<Option<Self>, NdrError> {
+        reader.unique(Self::read_content)
+    }
+
+    fn read_content(reader: &mut Reader<'_>) -> Result<Self, NdrError> {
         reader.align(8)?;
         reader.u32()?; // its size in units of 8 bytes
         reader.u32()?; // reserved
@@ -87,7 +94,7 @@ impl Variant {
 
 /// Maximum count, length in bytes, number of units, units: no NUL, unlike other strings.
 fn read_text(reader: &mut Reader<'_>) -> Result<Option<String>, NdrError> {
-    let maximum = reader.conformance(MAX_PATH_UNITS)?;
+    let maximum = reader.conformance(usize::MAX)?;
     let offset = reader.position() - 4;
     let bytes = reader.u32()?;
     let count = reader.u32()?;
@@ -98,7 +105,7 @@ fn read_text(reader: &mut Reader<'_>) -> Result<Option<String>, NdrError> {
     }
     // An odd number of bytes has half a unit at its end, which no text has.
     reader.expect_count(u64::from(count) * 2, bytes.into())?;
-    let units = reader.units(maximum)?;
+    let units = reader.text_units(maximum, MAX_PATH_UNITS, offset)?;
     String::from_utf16(&units).map(Some).map_err(|_| NdrError::BadUtf16 { offset })
 }
 

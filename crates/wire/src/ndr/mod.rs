@@ -31,7 +31,7 @@ pub enum ByteOrder {
 }
 
 /// Why a stub does not decode. The sender's fault, always; a server answers fault 0x6F7, RPC_X_BAD_STUB_DATA
-/// (wire.md 3.1).
+/// (wire.md 3.1), to all but [`NdrError::TooLong`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NdrError {
@@ -70,6 +70,16 @@ pub enum NdrError {
         offset: usize,
         /// What it says.
         count: u64,
+        /// The limit.
+        limit: usize,
+    },
+    /// A string is there as a whole, and longer than the caller of the decoder takes. The encoding is right.
+    #[error("the string at byte {offset} has {units} units; at most {limit} are accepted")]
+    TooLong {
+        /// Where its first count stands.
+        offset: usize,
+        /// How many units it has.
+        units: usize,
         /// The limit.
         limit: usize,
     },

@@ -222,13 +222,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// [`NdrError::Truncated`], before anything is allocated; [`NdrError::TooLarge`];
+    /// [`NdrError::Truncated`] and [`NdrError::TooLong`], before anything is allocated;
     /// [`NdrError::BadVaryingBounds`]; [`NdrError::BadTerminator`]; [`NdrError::BadUtf16`].
     pub fn wide_string(&mut self, limit: usize) -> Result<String, NdrError> {
         self.align(4)?;
         let offset = self.position;
-        let count = self.varying_conformance(limit.saturating_add(1))?;
-        let units = self.units(count)?;
+        let count = self.varying_conformance(usize::MAX)?;
+        let units = self.text_units(count, limit.saturating_add(1), offset)?;
         match units.split_last() {
             Some((0, text)) if !text.contains(&0) => {
                 String::from_utf16(text).map_err(|_| NdrError::BadUtf16 { offset })
@@ -262,6 +262,20 @@ impl<'a> Reader<'a> {
                 ByteOrder::Big => u16::from_be_bytes(pair),
             })
             .collect())
+    }
+
+    /// `count` units of a string that begins at `offset`: all of them are there, and no more than `limit`.
+    pub(crate) fn text_units(
+        &mut self,
+        count: usize,
+        limit: usize,
+        offset: usize,
+    ) -> Result<Vec<u16>, NdrError> {
+        if limit < count {
+            self.bytes(count.saturating_mul(2))?;
+            return Err(NdrError::TooLong { offset, units: count, limit });
+        }
+        self.units(count)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], NdrError> {

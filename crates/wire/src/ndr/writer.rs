@@ -11,6 +11,8 @@ pub struct Writer {
     bytes: Vec<u8>,
     /// Where in `bytes` the stub begins.
     origin: usize,
+    /// How many bytes of the stub stand elsewhere, before these.
+    before: usize,
     referents: u32,
 }
 
@@ -18,22 +20,28 @@ impl Writer {
     /// A writer of an empty stub.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), origin: 0, referents: 0 }
+        Self { bytes: Vec::new(), origin: 0, before: 0, referents: 0 }
     }
 
     /// A writer of an empty stub behind the content of `buffer`, which stays and does not count for positions and alignment.
     #[must_use]
     pub const fn appending(buffer: Vec<u8>) -> Self {
-        Self { origin: buffer.len(), bytes: buffer, referents: 0 }
+        Self { origin: buffer.len(), bytes: buffer, before: 0, referents: 0 }
     }
 
-    /// How many bytes are written.
+    /// A writer of the rest of a stub whose first `position` bytes, without a pointer among them, stand elsewhere.
+    #[must_use]
+    pub const fn behind(position: usize) -> Self {
+        Self { bytes: Vec::new(), origin: 0, before: position, referents: 0 }
+    }
+
+    /// Where in the stub the next byte goes.
     #[must_use]
     pub const fn position(&self) -> usize {
-        self.bytes.len() - self.origin
+        self.before + self.bytes.len() - self.origin
     }
 
-    /// The stub, behind what it was appended to.
+    /// What was written, behind what it was appended to.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
@@ -41,9 +49,7 @@ impl Writer {
 
     /// Fills up with zeros to the next multiple of `alignment` bytes, which is 1, 2, 4 or 8.
     pub fn align(&mut self, alignment: usize) -> &mut Self {
-        let end = self.origin + self.position().next_multiple_of(alignment);
-        self.bytes.resize(end, 0);
-        self
+        self.zeros(self.position().next_multiple_of(alignment) - self.position())
     }
 
     /// Bytes as they are.
