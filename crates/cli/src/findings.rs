@@ -3,7 +3,7 @@
 use certadm_rules::finding::{Finding, Severity, Spot, sum_up};
 use serde_json::{Value, json};
 
-use crate::output::Output;
+use crate::output::{Output, path_text};
 use crate::table::printable;
 
 /// Prints findings, those of one kind summed up, with what to do about them.
@@ -36,7 +36,7 @@ pub(crate) fn to_json(finding: &Finding) -> Value {
         "kind": finding.kind.key(),
         "code": format!("0x{:08x}", finding.code.to_bits()),
         "name": finding.code.name(),
-        "path": finding.place.file,
+        "path": finding.place.file.as_deref().map(path_text),
         "page": page,
         "generation": generation,
         "position": position,

@@ -89,5 +89,5 @@ fn man(dir: &std::path::Path) -> Result<Done, Failure> {
         certadm_files::durable::create_dir(dir)?;
     }
     clap_mangen::generate_to(Cli::command(), dir).during("write manual pages to", dir)?;
-    Ok(Done::good(serde_json::json!({ "dir": dir })))
+    Ok(Done::good(serde_json::json!({ "dir": output::path_text(dir) })))
 }

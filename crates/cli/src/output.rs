@@ -1,6 +1,7 @@
 //! What a command says: lines for a person, or one JSON object (docs/json.md).
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use certadm_set::progress::{Progress, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -69,20 +70,22 @@ impl Output {
     }
 
     /// A success that is told before the command ends.
-    pub(crate) fn say(self, command: &str, done: &Done) {
-        if self.json {
-            self.object(command, done.exit, &done.result, None);
-        }
+    ///
+    /// # Errors
+    /// With `--json`, when the object cannot be written.
+    pub(crate) fn say(self, command: &str, done: &Done) -> Result<(), Failure> {
+        if self.json { self.object(command, done.exit, &done.result, None) } else { Ok(()) }
     }
 
-    /// The end of a command, good or bad: the one place where it says so. Returns the exit code.
+    /// The end of a command, good or bad: the one place where it says so. Returns the exit code. A program that asked for
+    /// JSON and cannot get it is not told "good".
     pub(crate) fn finish(self, command: &str, ended: Ended) -> Exit {
         match (ended.said, ended.outcome) {
             (Said::Everything, Ok(done)) => done.exit,
-            (Said::Nothing, Ok(done)) => {
-                self.say(command, &done);
-                done.exit
-            }
+            (Said::Nothing, Ok(done)) => match self.say(command, &done) {
+                Ok(()) => done.exit,
+                Err(failure) => tell(command, &failure),
+            },
             (Said::Rows(_), Ok(done)) => {
                 self.end_rows(&done.result, done.exit, None);
                 done.exit
@@ -92,27 +95,21 @@ impl Output {
                 self.end_rows(&cut_off, failure.exit, Some(&failure.to_json()));
                 failure.exit
             }
-            (Said::Nothing | Said::Everything, Err(failure)) => {
-                self.fail(command, &failure);
-                failure.exit
-            }
+            (Said::Nothing | Said::Everything, Err(failure)) => self.fail(command, &failure),
         }
     }
 
-    fn fail(self, command: &str, failure: &Failure) {
-        if self.json {
-            self.object(command, failure.exit, &Value::Null, Some(&failure.to_json()));
-        } else {
-            // With standard error gone there is nobody left to tell; the exit code still says it.
-            let mut stderr = std::io::stderr().lock();
-            writeln!(stderr, "certadm {command} FAILED: {failure}").ok();
-            writeln!(stderr, "What to do: {}.", failure.remedy.trim_end_matches('.')).ok();
-        }
+    fn fail(self, command: &str, failure: &Failure) -> Exit {
+        let is_told =
+            self.json && self.object(command, failure.exit, &Value::Null, Some(&failure.to_json())).is_ok();
+        if is_told { failure.exit } else { tell(command, failure) }
     }
 
-    fn object(self, command: &str, exit: Exit, result: &Value, error: Option<&Value>) {
+    fn object(self, command: &str, exit: Exit, result: &Value, error: Option<&Value>) -> Result<(), Failure> {
         let (beginning, end) = (beginning(command), ending(exit, error));
-        self.print(&format!("{beginning}{result}{end}"));
+        let mut stdout = std::io::stdout().lock();
+        let written = writeln!(stdout, "{beginning}{result}{end}").and_then(|()| stdout.flush());
+        written.map_err(|error| failed_output(error).into())
     }
 
     /// The end of an object whose rows were printed as they came: what else the result has, and how the command ended.
@@ -164,6 +161,20 @@ impl Output {
         let terminal = std::io::stderr().is_terminal();
         Bar { output: self, silent, bar: None, stage: None, terminal, traceless: false }
     }
+}
+
+/// Tells a failure to a person.
+fn tell(command: &str, failure: &Failure) -> Exit {
+    // With standard error gone there is nobody left to tell; the exit code still says it.
+    let mut stderr = std::io::stderr().lock();
+    writeln!(stderr, "certadm {command} FAILED: {failure}").ok();
+    writeln!(stderr, "What to do: {}.", failure.remedy.trim_end_matches('.')).ok();
+    failure.exit
+}
+
+/// A path as it stands in JSON, which is UTF-8: bytes of it that are not are U+FFFD there.
+pub(crate) fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// A failure to write what the command prints.

@@ -46,6 +46,7 @@ impl PassphraseArgs {
 
     fn read_with_prompt(&self, twice: bool) -> Result<Passphrase, Failure> {
         if let Some(path) = &self.passphrase_file {
+            warn_if_exposed(path);
             return Ok(Passphrase::from_file(path)?);
         }
         if let Some(descriptor) = self.passphrase_fd {
@@ -88,6 +89,22 @@ pub(crate) fn open_descriptor(descriptor: Descriptor) -> Result<File, Failure> {
     Err(Failure::usage("descriptors have no numbers on this system: give a file instead"))
 }
 
+/// Warns of a file with a secret that other accounts can read. It is used all the same: refusing it would keep no secret.
+fn warn_if_exposed(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let exposed = std::fs::metadata(path)
+            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0);
+        if exposed {
+            eprintln!("warning: others can read {}: give it mode 0600 (chmod 600)", path.display());
+        }
+    }
+    // On Windows the rights of the folder say who can read it.
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
 /// Reads the password of an account: from the file, from the descriptor, or, on a terminal, from a prompt.
 ///
 /// # Errors
@@ -99,6 +116,7 @@ pub(crate) fn read_password(
     prompt: Prompt<'_>,
 ) -> Result<Zeroizing<String>, Failure> {
     if let Some(path) = file {
+        warn_if_exposed(path);
         return Ok(credentials::read_password(
             File::open(path).during("open", path)?,
             &path.display().to_string(),

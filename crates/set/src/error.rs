@@ -66,6 +66,12 @@ pub enum Error {
         /// Why nothing was put back.
         source: Box<Error>,
     },
+    /// The target's name cannot be written into the restore record, which is text.
+    #[error("the CA's folder {path} has a name that is not UTF-8")]
+    TargetName {
+        /// The folder.
+        path: PathBuf,
+    },
     /// There is no restore to give up.
     #[error("no restore waits in {folder}")]
     NothingToAbandon {
@@ -161,6 +167,7 @@ impl Diagnosis for Error {
             Self::NoSpace { .. } => Hresult::ERROR_DISK_FULL,
             Self::NotOneFileSystem { .. } => Hresult::ERROR_NOT_SAME_DEVICE,
             Self::NotPutBack { cause, .. } => cause.hresult(),
+            Self::TargetName { .. } => Hresult::from_win32(123), // ERROR_INVALID_NAME
             Self::NothingToAbandon { .. } | Self::CannotAbandon { .. } => Hresult::ERROR_INVALID_STATE,
             Self::Windows { source, .. } => source.hresult(),
             Self::NotASet { .. } => Hresult::ERROR_DIRECTORY,
@@ -205,6 +212,7 @@ impl Diagnosis for Error {
                     folder.display()
                 ));
             }
+            Self::TargetName { .. } => "name a folder whose whole path is UTF-8",
             Self::NothingToAbandon { .. } => "nothing has to be done",
             Self::CannotAbandon { .. } => "restore again, with --force; what is there is then moved aside",
             Self::TargetInUse { .. } => {

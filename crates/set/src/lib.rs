@@ -23,4 +23,4 @@ pub use manifest::Manifest;
 pub use open::{Opened, open};
 pub use progress::{Progress, Silent, Stage};
 pub use reader::Set;
-pub use take::{Check, TakeOptions, Taken, take};
+pub use take::{Check, Readers, TakeOptions, Taken, take};

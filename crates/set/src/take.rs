@@ -35,6 +35,8 @@ pub struct TakeOptions {
     pub read_back: ReadBack,
     /// When the database that the set gives is checked.
     pub check: Check,
+    /// Who may read the set.
+    pub readers: Readers,
     /// Folder of this machine from which listed dynamic files may be copied into the set; `None` where they are out
     /// of reach.
     pub dynamic_dir: Option<PathBuf>,
@@ -48,6 +50,30 @@ pub enum Check {
     BeforeTruncation,
     /// Not now: no log is deleted.
     Later,
+}
+
+/// Who may read a set, on systems with modes: a set holds every request, with what is in it about people and machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// The owner alone: folders have mode 0700, files 0600.
+    #[default]
+    Owner,
+    /// The owner's group too: 0750 and 0640.
+    Group,
+    /// Everybody, within the umask: 0755 and 0644.
+    All,
+}
+
+impl Readers {
+    /// The mode of the set's folder; what is in it follows.
+    #[cfg(unix)]
+    pub(crate) const fn folder_mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o700,
+            Self::Group => 0o750,
+            Self::All => 0o755,
+        }
+    }
 }
 
 /// What a backup did.
@@ -88,7 +114,7 @@ pub fn take(
     let begun = Instant::now();
     // Truncation deletes the logs at the CA, and then they are nowhere else: they are worth a look at the medium itself.
     let logs_read_back = if options.truncate { ReadBack::Medium } else { options.read_back };
-    let mut writer = SetWriter::create(target, options.read_back, logs_read_back)?;
+    let mut writer = SetWriter::create(target, options.readers, options.read_back, logs_read_back)?;
     let started = FileTime::now().to_rfc3339();
     let mut taking = Taking { writer: &mut writer, progress };
     let (session, names, locations, dynamic, kind) = match options.kind {

@@ -10,6 +10,7 @@ use crate::copy::{self, Hashes, ReadBack, Stream};
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, DYNAMIC_DIR, file_of};
 use crate::manifest::{self, FileEntry, Manifest, Role};
+use crate::take::Readers;
 
 /// A set being written. Dropped before [`SetWriter::commit`], it takes everything it wrote away.
 #[derive(Debug)]
@@ -26,7 +27,12 @@ impl SetWriter {
     ///
     /// # Errors
     /// [`Error::TargetNotEmpty`] (0x80070091) when something is there, [`Error::Store`].
-    pub(crate) fn create(target: &Path, read_back: ReadBack, logs_read_back: ReadBack) -> Result<Self> {
+    pub(crate) fn create(
+        target: &Path,
+        readers: Readers,
+        read_back: ReadBack,
+        logs_read_back: ReadBack,
+    ) -> Result<Self> {
         let target = std::path::absolute(target).during("resolve", target)?;
         refuse_occupied(&target)?;
         if target.file_name().is_none() {
@@ -37,6 +43,7 @@ impl SetWriter {
             durable::create_dir(parent)?;
         }
         let building = Unfinished::folder(&target)?;
+        open_to(building.path(), readers)?;
         let writer = Self { building, read_back, logs_read_back, files: Vec::new() };
         let dir = writer.building.path().join(DATABASE_DIR);
         durable::create_new_dir(&dir)?;
@@ -107,6 +114,19 @@ impl SetWriter {
         self.building.place()?;
         Ok((target, manifest))
     }
+}
+
+/// Sets the mode of a new set's folder before anything is in it. What is created in it takes what it allows.
+fn open_to(dir: &Path, readers: Readers) -> Result<()> {
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(readers.folder_mode());
+        fs::set_permissions(dir, mode).during("set the mode of", dir)?;
+    }
+    // Windows gives a new folder the rights of the folder that it is in.
+    #[cfg(not(unix))]
+    let _ = (dir, readers);
+    Ok(())
 }
 
 /// A target must be absent or an empty folder.

@@ -1,24 +1,25 @@
 //! `certadm backup`: take a set, in certutil's words (certbcli.md 10.3).
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use certadm_ca::health::LastCheck;
 use certadm_client::own_host_name;
+use certadm_files::IoContext;
 use certadm_rules::finding::{self, Severity};
 use certadm_rules::flags::BackupType;
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
 use certadm_set::manifest::SetKind;
-use certadm_set::{Check, ReadBack, TakeOptions, Taken, take};
+use certadm_set::{Check, ReadBack, Readers, TakeOptions, Taken, take};
 use certadm_store::{FileTime, Folder, Store};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::findings;
-use crate::output::{Done, Output, human_bytes};
+use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::live::open_store;
 use crate::verbs::remote::LoginArgs;
 
@@ -49,6 +50,9 @@ pub(crate) struct BackupArgs {
     /// as long again as writing. Logs that the CA then deletes are read from the medium in any case
     #[arg(long, value_enum, default_value = "system")]
     read_back: ReadBackArg,
+    /// Who may read the set: it holds every request
+    #[arg(long, value_enum, default_value = "owner")]
+    readers: ReadersArg,
     /// When the database that the set gives is checked: now, before any log is deleted at the CA, or later, by
     /// `certadm verify`; the logs then stay
     #[arg(long, value_enum, default_value = "now")]
@@ -67,6 +71,17 @@ enum KindArg {
     Logs,
 }
 
+/// `--readers`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ReadersArg {
+    /// The owner alone
+    Owner,
+    /// The owner's group too
+    Group,
+    /// Everybody, within the umask
+    All,
+}
+
 /// `--verify`
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum VerifyArg {
@@ -82,14 +97,17 @@ enum ReadBackArg {
 }
 
 pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
+    refuse_home_sign(&args.to)?;
     let taken = match (&args.dir, &args.server) {
         (Some(dir), _) => {
             let folder = Folder::new(dir);
+            refuse_inside(&args.to, &folder)?;
             let store = Arc::new(open_store(&folder)?);
             let mut source = local_source(&store)?;
             let place = store.database().display().to_string();
             let taken = take_from(&mut source, args, &place, Some(folder.crl_dir()), output)?;
             note_check(&taken, &folder, output);
+            warn_of_same_disk(&taken.set, &folder, output);
             taken
         }
         (None, Some(server)) => {
@@ -102,6 +120,43 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     let is_unsound = finding::worst(&taken.findings) > Some(Severity::Note);
     let exit = if taken.end_error.is_some() || is_unsound { Exit::Finding } else { Exit::Good };
     Ok(Done { exit, result: to_json(&taken) })
+}
+
+/// Refuses a path that begins with `~`: the shell expands that only without quotes, and a folder of that name is hardly
+/// meant.
+fn refuse_home_sign(to: &Path) -> Result<(), Failure> {
+    match to.components().next() {
+        Some(Component::Normal(first)) if first.as_encoded_bytes().starts_with(b"~") => {
+            let text = format!("{} begins with ~, which the shell did not replace", to.display());
+            let remedy = "write the path in full, or ./~ for a folder of that name".to_owned();
+            Err(Failure { remedy, ..Failure::usage(text) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a set inside of the CA's folder: it would be lost together with the CA.
+fn refuse_inside(to: &Path, folder: &Folder) -> Result<(), Failure> {
+    let to = std::path::absolute(to).during("resolve", to)?;
+    // What is there of the path, with links followed, and the rest as it is.
+    let there = to.ancestors().find_map(|path| path.canonicalize().ok()).unwrap_or_else(|| to.clone());
+    match folder.path().canonicalize() {
+        Ok(ca) if there.starts_with(&ca) => {
+            let text = format!("{} lies inside the CA's folder, and would be lost with it", to.display());
+            let remedy = "name a folder elsewhere, on another disk if there is one".to_owned();
+            Err(Failure { remedy, exit: Exit::Refused, ..Failure::usage(text) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A set on the CA's own disk does not survive the loss of that disk.
+fn warn_of_same_disk(set: &Path, folder: &Folder, output: Output) {
+    if certadm_files::space::same_file_system(set, folder.path()).unwrap_or(false) {
+        output.remark(
+            "the set lies on the file system of the CA itself, and is lost with it: copy it to another machine",
+        );
+    }
 }
 
 /// Records in the CA's folder that its database was found sound; `show` says so. The set does not depend on it.
@@ -137,7 +192,12 @@ fn take_from(
         VerifyArg::Now => Check::BeforeTruncation,
         VerifyArg::Later => Check::Later,
     };
-    let options = TakeOptions { kind, truncate, read_back, check, dynamic_dir };
+    let readers = match args.readers {
+        ReadersArg::Owner => Readers::Owner,
+        ReadersArg::Group => Readers::Group,
+        ReadersArg::All => Readers::All,
+    };
+    let options = TakeOptions { kind, truncate, read_back, check, readers, dynamic_dir };
     let word = if kind == BackupType::Full { "Full database" } else { "Log" };
     output.line(format!("{word} backup for {place}."));
     let mut progress = output.progress();
@@ -208,7 +268,7 @@ fn gone_text(gone: &[(Generation, u64)]) -> String {
 fn to_json(taken: &Taken) -> Value {
     let manifest = &taken.manifest;
     json!({
-        "set": taken.set,
+        "set": path_text(&taken.set),
         "type": manifest.kind,
         "kind": taken.kind.to_string(),
         "is_base": taken.kind.is_base(),

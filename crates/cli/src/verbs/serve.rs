@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::output::{Done, Ended, Output, Said};
+use crate::output::{Done, Ended, Output, Said, path_text};
 
 /// `certadm serve`
 #[derive(Debug, Args)]
@@ -70,7 +70,7 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     })?;
     let server = Server::start(store, settings)?;
     server.stop_on_signals()?;
-    announce(server.addresses(), output);
+    announce(server.addresses(), output)?;
     let stopped = server.run();
     if !stopped.all_left {
         tracing::warn!("some connections did not end in time");
@@ -93,7 +93,7 @@ fn log(json: bool) {
     }
 }
 
-fn announce(addresses: &Addresses, output: Output) {
+fn announce(addresses: &Addresses, output: Output) -> Result<(), Failure> {
     let Addresses { resolver, exporter, socket } = addresses;
     output.line(format!("Listening on {resolver} (exporter port {}).", exporter.port()));
     match socket {
@@ -105,8 +105,8 @@ fn announce(addresses: &Addresses, output: Output) {
         &Done::good(json!({
             "listen": resolver.to_string(),
             "exporter": exporter.to_string(),
-            "socket": socket,
+            "socket": socket.as_deref().map(path_text),
             "pid": std::process::id(),
         })),
-    );
+    )
 }

@@ -8,6 +8,7 @@ mod identity;
 mod json_contract;
 mod life;
 mod ownership;
+mod paths;
 mod remote;
 mod restoring;
 mod secrets;

@@ -8,7 +8,7 @@ use certadm_auth::Flavour;
 use certadm_client::{Error, RemoteCa, Target};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::Source;
-use certadm_set::{Check, ReadBack, Set, Silent, TakeOptions, take};
+use certadm_set::{Check, ReadBack, Readers, Set, Silent, TakeOptions, take};
 use certadm_wire::csra::{Request, Response};
 use certadm_wire::dcom::{ComVersion, Iid, Oid, ResolverRequest, SetId};
 use certadm_wire::rpc::FaultStatus;
@@ -26,6 +26,7 @@ fn options(kind: BackupType) -> TakeOptions {
         truncate: kind == BackupType::Full,
         read_back: ReadBack::System,
         check: Check::BeforeTruncation,
+        readers: Readers::Owner,
         dynamic_dir: None,
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use certadm_client::RemoteCa;
 use certadm_rules::{BackupType, Diagnosis, Hresult};
-use certadm_set::{Check, ReadBack, Set, Silent, TakeOptions, Taken, take};
+use certadm_set::{Check, ReadBack, Readers, Set, Silent, TakeOptions, Taken, take};
 
 use crate::fake::{Calls, FakeCa, Files};
 use crate::server::{Manners, Server, credentials};
@@ -16,6 +16,7 @@ fn back_up(server: &Server, set: &Path) -> Result<Taken, Hresult> {
         truncate: true,
         read_back: ReadBack::System,
         check: Check::BeforeTruncation,
+        readers: Readers::Owner,
         dynamic_dir: None,
     };
     let mut ca = RemoteCa::connect(server.target(), Some(credentials())).map_err(|error| error.hresult())?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use certadm_client::RemoteCa;
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::Source;
-use certadm_set::{Check, Error, ReadBack, Silent, TakeOptions, take};
+use certadm_set::{Check, Error, ReadBack, Readers, Silent, TakeOptions, take};
 use certadm_wire::csra::{Request, Response};
 use certadm_wire::ndr::Writer;
 
@@ -28,6 +28,7 @@ fn refused(manners: Manners, hook: Hook) -> Error {
         truncate: true,
         read_back: ReadBack::System,
         check: Check::BeforeTruncation,
+        readers: Readers::Owner,
         dynamic_dir: None,
     };
     let error = take(&mut ca, &inside.join("set"), &options, &mut Silent).unwrap_err();

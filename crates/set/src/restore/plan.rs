@@ -63,6 +63,9 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
     combined.check_headers()?;
     let original = original_database(&sets[0])?;
     let folder = Folder::new(std::path::absolute(target).during("resolve", target)?);
+    if folder.path().to_str().is_none() {
+        return Err(Error::TargetName { path: folder.path().to_owned() });
+    }
     let name = last_component(&original);
     if !is_safe_component(name) {
         return Err(Error::BadName { name: original });

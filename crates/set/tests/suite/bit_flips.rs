@@ -13,7 +13,7 @@ use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::LocalSource;
 use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
-use certadm_set::{Check, ReadBack, Set, Silent, TakeOptions, take};
+use certadm_set::{Check, ReadBack, Readers, Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::{HEADER_LEN, LogFile};
 use certadm_store::{Folder, PAGE_SIZE};
@@ -36,6 +36,7 @@ fn sealed_sets(dir: &Path) -> [PathBuf; 2] {
             truncate: true,
             read_back: ReadBack::System,
             check: Check::BeforeTruncation,
+            readers: Readers::Owner,
             dynamic_dir: Some(ca.folder.crl_dir()),
         };
         take(&mut source, set, &options, &mut Silent).unwrap();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use certadm_rules::{BackupType, Diagnosis, Entry, Hresult, PlainList, Tag, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
-use certadm_set::{Check, Error, ReadBack, Silent, TakeOptions, take};
+use certadm_set::{Check, Error, ReadBack, Readers, Silent, TakeOptions, take};
 
 /// Answers every call, with whatever it was told to.
 struct Hostile {
@@ -95,6 +95,7 @@ const OPTIONS: TakeOptions = TakeOptions {
     truncate: true,
     read_back: ReadBack::System,
     check: Check::BeforeTruncation,
+    readers: Readers::Owner,
     dynamic_dir: None,
 };
 

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::output::{Done, Output};
+use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::files::read_input;
 use crate::verbs::live;
@@ -75,10 +75,10 @@ pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     let role = if args.subordinate { Role::Subordinate } else { Role::Root };
     let made = Authority::init(&folder, &config, role, &args.passphrase.read_new()?, FileTime::now())?;
     let mut result = json!({
-        "dir": folder.path(),
+        "dir": path_text(folder.path()),
         "name": config.name.as_str(),
         "key": config.key.as_str(),
-        "configuration": folder.config_path(),
+        "configuration": path_text(&folder.config_path()),
         "request": null,
         "certificate": null,
         "serial_number": null,
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
             output.line(format!("The CA {:?} waits for its parent.", config.name.as_str()));
             output
                 .line(format!("Have {} signed, then: certadm ca import --dir DIR CERT.", request.display()));
-            result["request"] = json!(request);
+            result["request"] = json!(path_text(request));
         }
     }
     output.line(format!(
@@ -129,7 +129,7 @@ pub(crate) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
     let answer = read_input(&args.certificate, MAX_CERTIFICATE)?;
     let authority =
         Authority::import_certificate(&folder, &answer, &args.passphrase.read()?, FileTime::now())?;
-    let mut result = json!({ "dir": folder.path() });
+    let mut result = json!({ "dir": path_text(folder.path()) });
     output.line(format!("The CA {:?} can issue now.", authority.config().name.as_str()));
     describe(&authority, &mut result, &folder, output);
     Ok(live::finish(&folder, Done::good(result), output))
@@ -140,9 +140,9 @@ fn describe(authority: &Authority, result: &mut Value, folder: &Folder, output: 
     let not_after = not_after.to_rfc3339();
     let certificate = folder.certificate_path();
     output.line(format!("Its certificate {} is valid until {not_after}.", certificate.display()));
-    result["certificate"] = json!(certificate);
+    result["certificate"] = json!(path_text(&certificate));
     result["serial_number"] = json!(authority.serial().as_str());
     result["subject"] = json!(authority.distinguished_name());
     result["not_after"] = json!(not_after);
-    result["crl"] = json!(authority.crl_path());
+    result["crl"] = json!(path_text(&authority.crl_path()));
 }

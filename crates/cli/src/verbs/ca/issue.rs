@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
-use crate::output::{Done, Output};
+use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::account::account;
 use crate::verbs::files::{create_dir, read_input, write_new};
@@ -156,13 +156,13 @@ impl Outcome {
     fn to_json(&self) -> Value {
         let issued = self.issued.as_ref();
         json!({
-            "request_file": self.file,
+            "request_file": path_text(&self.file),
             "subject": self.subject,
             "request_id": issued.map(|issued| issued.request_id),
             "serial_number": issued.map(|issued| issued.serial.as_str()),
             "not_before": issued.map(|issued| issued.not_before.to_rfc3339()),
             "not_after": issued.map(|issued| issued.not_after.to_rfc3339()),
-            "file": self.written,
+            "file": self.written.as_deref().map(path_text),
             "certificate": self.pem,
             "error": self.failure.as_ref().map(Failure::to_json),
         })

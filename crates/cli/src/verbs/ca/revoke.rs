@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::{Done, Output};
+use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::account::account;
 use crate::verbs::live;
@@ -87,7 +87,7 @@ pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
     let result = json!({
         "number": published.number,
         "entries": published.entries,
-        "file": published.path,
+        "file": path_text(&published.path),
         "this_update": published.this_update.to_rfc3339(),
         "next_update": next_update,
         "recovered": recovered,

@@ -19,7 +19,7 @@ use certadm_rules::BackupType;
 use certadm_session::Source;
 use certadm_set::restore::{self, plan};
 use certadm_set::verify::verify;
-use certadm_set::{Check, ReadBack, TakeOptions, Taken, take};
+use certadm_set::{Check, ReadBack, Readers, TakeOptions, Taken, take};
 use certadm_store::{FileTime, Folder, Store};
 use clap::Args;
 use rusqlite::params;
@@ -245,6 +245,7 @@ impl<'a> Drill<'a> {
             truncate: kind == BackupType::Full,
             read_back: ReadBack::System,
             check: Check::BeforeTruncation,
+            readers: Readers::Owner,
             dynamic_dir,
         };
         let taken = take(source, to, &options, &mut self.output.progress())?;

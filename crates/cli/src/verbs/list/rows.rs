@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::{Done, Output, failed_output};
+use crate::output::{Done, Output, failed_output, path_text};
 use crate::table::{self, Column, Form, Lines, shown};
 use crate::verbs::files::{create_dir, write_new};
 
@@ -139,7 +139,7 @@ impl<'a> Lister<'a> {
             "table": table,
             "count": listed.count,
             "truncated": listed.truncated,
-            "exported": export.map(|export| json!({ "dir": export.dir, "certificates": export.written })),
+            "exported": export.map(|export| json!({ "dir": path_text(export.dir), "certificates": export.written })),
         }))
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::failure::{Exit, Failure};
 use crate::findings;
-use crate::output::{Done, Output, human_bytes};
+use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::replay;
 
 pub(super) fn run(sets: &[WindowsSet], to: &Path, output: Output) -> Result<Done, Failure> {
@@ -34,7 +34,7 @@ pub(super) fn run(sets: &[WindowsSet], to: &Path, output: Output) -> Result<Done
     ));
     let exit = if outcome.findings.is_empty() { Exit::Good } else { Exit::Finding };
     let result = json!({
-        "database": recovered.database,
+        "database": path_text(&recovered.database),
         "bytes": recovered.bytes,
         "pages": recovered.pages.total(),
         "replay": replay::to_json(outcome),

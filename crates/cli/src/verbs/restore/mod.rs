@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
-use crate::output::{Done, Output, human_bytes};
+use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::live;
 use crate::verbs::remote::LoginArgs;
 
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         output.line(format!("Warning: {warning}."));
     }
     let mut result = plan_json(&plan, false, &restored.checked);
-    result["moved_aside"] = json!(restored.moved_aside);
+    result["moved_aside"] = json!(restored.moved_aside.as_deref().map(path_text));
     result["warnings"] = json!(restored.warnings);
     if args.no_recover {
         output.line("The restore is registered; the CA's next start carries it out.");
@@ -116,7 +116,9 @@ fn give_up(folder: &Folder, output: Output) -> Result<Done, Failure> {
         true => "The restore is given up; the database that was there before is in its place again.",
         false => "The restore is given up; no database had been there before.",
     });
-    Ok(Done::good(json!({ "dir": folder.path(), "abandoned": true, "put_back": abandoned.put_back })))
+    Ok(Done::good(
+        json!({ "dir": path_text(folder.path()), "abandoned": true, "put_back": abandoned.put_back }),
+    ))
 }
 
 /// Lets the restored CA start, and records the certificate of its renewed key before anything is signed with it.
@@ -157,8 +159,8 @@ fn plan_json(plan: &Plan, dry_run: bool, checked: &Checked) -> Value {
         "certificates": checked.content.certificates,
         "warnings": [],
         "dry_run": dry_run,
-        "dir": plan.folder.path(),
-        "database": plan.database,
+        "dir": path_text(plan.folder.path()),
+        "database": path_text(&plan.database),
         "original_database": plan.original,
         "generations": {
             "low": plan.combined.range.low().number(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::facts::{fact, finish};
 use crate::failure::Failure;
-use crate::output::{Done, Output, human_bytes};
+use crate::output::{Done, Output, human_bytes, path_text};
 
 pub(super) fn show(dir: &Path, thresholds: &Thresholds, output: Output) -> Result<Done, Failure> {
     let health = examine(dir, thresholds)?;
@@ -93,7 +93,7 @@ fn to_json(dir: &Path, health: &Health) -> Value {
     let date = |date: Option<FileTime>| date.map(FileTime::to_rfc3339);
     json!({
         "what": "folder",
-        "path": dir,
+        "path": path_text(dir),
         "name": health.config.as_ref().map(|config| config.name.as_str()),
         "circular_logging": health.config.as_ref().map(|config| config.database.circular_logging),
         "files": {
@@ -112,7 +112,7 @@ fn to_json(dir: &Path, health: &Health) -> Value {
         },
         "checkpoint_generation": health.checkpoint.map(Generation::number),
         "database": database.map(|database| {
-            json!({ "path": database.path, "bytes": database.bytes, "wal_bytes": database.wal_bytes })
+            json!({ "path": path_text(&database.path), "bytes": database.bytes, "wal_bytes": database.wal_bytes })
         }),
         "current_generation": content.map(|content| content.generation),
         "database_signature": content.map(|content| &content.database_signature),

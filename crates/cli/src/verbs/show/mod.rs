@@ -18,7 +18,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::output::{Done, Output};
+use crate::output::{Done, Output, path_text};
 use crate::verbs::files::write_new;
 use statistics::Statistics;
 
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
         let statistics = Statistics::of(&opened, output).map_err(|failure| failure.to_string());
         write_new(file, html::page(&done.result, &statistics).as_bytes())?;
         output.line(format!("Summary page: {}", file.display()));
-        done.result["html"] = json!(file);
+        done.result["html"] = json!(path_text(file));
     }
     Ok(done)
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::facts::{fact, finish};
 use crate::failure::Failure;
-use crate::output::{Done, Output, human_bytes};
+use crate::output::{Done, Output, human_bytes, path_text};
 
 pub(super) fn show(set: &Set, output: Output) -> Result<Done, Failure> {
     let mut findings = Vec::new();
@@ -220,7 +220,7 @@ fn to_json(set: &Set, identity: &Identity, files: &[File], bytes: u64) -> Value 
     let file = |file: &File| json!({ "path": file.path, "role": file.role, "bytes": file.found, "expected_bytes": file.expected });
     json!({
         "what": "set",
-        "path": set.path,
+        "path": path_text(&set.path),
         "type": set.kind().to_string(),
         "sealed": manifest.is_some(),
         "tool": manifest.map(|manifest| &manifest.tool),

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::facts::{fact, finish};
 use crate::failure::Failure;
-use crate::output::{Done, Output, human_bytes};
+use crate::output::{Done, Output, human_bytes, path_text};
 
 /// Shows what was found at a path.
 pub(super) fn show(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
@@ -86,7 +86,7 @@ fn show_database(path: &Path, output: Output) -> Result<Done, Failure> {
     }
     let result = json!({
         "what": "database",
-        "path": path,
+        "path": path_text(path),
         "bytes": bytes,
         "header": header_json(database.header()),
         "patch_page": patch.map(|patch| backup_json(&patch.backup)),
@@ -281,7 +281,7 @@ fn log_json(path: &Path, bytes: u64, header: &LogHeader) -> Value {
         })
     };
     json!({
-        "path": path,
+        "path": path_text(path),
         "bytes": bytes,
         "expected_bytes": header.file_size(),
         "generation": header.generation,
@@ -319,7 +319,7 @@ fn show_checkpoint(path: &Path, output: Output) -> Result<Done, Failure> {
     }
     let result = json!({
         "what": "checkpoint",
-        "path": path,
+        "path": path_text(path),
         "position": position_json(checkpoint.position),
         "backup_position": position_json(checkpoint.backup_position),
         "log_signature": checkpoint.log_signature.to_string(),
@@ -389,12 +389,12 @@ fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
     let range_json = |range: certadm_ese::recovery::Range| json!({ "low": range.low, "high": range.high });
     let result = json!({
         "what": "windows set",
-        "path": set.path,
+        "path": path_text(&set.path),
         "type": kind,
         "sealed": manifest.is_some(),
         "tool": manifest.map(|manifest| &manifest.tool),
         "bytes": files.bytes(),
-        "database": set.database,
+        "database": set.database.as_deref().map(path_text),
         "header": database_json,
         "required": required.map(range_json),
         "generations": given.map(range_json),

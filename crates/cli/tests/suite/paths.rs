@@ -1,0 +1,136 @@
+//! Paths as people have them, and results that cannot be written.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::support::{Run, Work, command};
+
+/// Names on Linux are bytes. A command that has done its work says so, whatever the name.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_not_utf8_works_to_the_end() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let work = Work::with_ca();
+    work.request("web");
+    let strange = work.path("x").with_file_name(OsStr::from_bytes(b"dir-\xff\xfe"));
+    fs::create_dir(&strange).unwrap();
+    let at = |name: &str| strange.join(name);
+    let run = |json: bool, before: &str, paths: &[&std::path::Path], after: &str| {
+        let mut command = command(
+            work.path("x").parent().unwrap(),
+            &format!("{}{before}", if json { "--json " } else { "" }),
+        );
+        for path in paths {
+            command.arg(path);
+        }
+        command.args(after.split_whitespace());
+        let run = Run::of(&mut command);
+        assert_eq!(run.code, 0, "{before}: {run:?}");
+        if json {
+            assert_eq!(run.json()["ok"], true);
+        }
+    };
+    let pass = work.path("pass");
+    let pass = format!("--passphrase-file {}", pass.display());
+    for (number, json) in [false, true].into_iter().enumerate() {
+        let (set, back, page) =
+            (at(&format!("set{number}")), work.path(&format!("back{number}")), at(&format!("{number}.html")));
+        let out = at(&format!("issued{number}"));
+        run(json, "backup --to", &[&set, "--dir".as_ref(), &work.path("ca")], "");
+        run(json, "verify", &[&set], "");
+        run(json, "show", &[&set, "--html".as_ref(), &page], "");
+        run(json, "show --dir", &[&work.path("ca")], "");
+        run(json, "list", &[&set], "");
+        run(json, "list --dir", &[&work.path("ca")], "");
+        run(json, "restore --from", &[&set, "--dir".as_ref(), &back], "--dry-run");
+        run(json, "restore --from", &[&set, "--dir".as_ref(), &back], "");
+        run(json, "restore --from", &[&set, "--dir".as_ref(), &back], "--force --no-recover");
+        run(json, "restore --abandon --dir", &[&back], "");
+        run(json, "ca crl --dir", &[&work.path("ca")], &pass);
+        run(
+            json,
+            "ca issue --dir",
+            &[&work.path("ca"), "--out".as_ref(), &out, &work.path("web.csr")],
+            &pass,
+        );
+        run(json, "ca init --name Other --dir", &[&work.path(&format!("other{number}"))], &pass);
+        run(json, "man", &[&at(&format!("man{number}"))], "");
+    }
+    // A CA's own paths go into its restore record, which is text.
+    let mut command = command(work.path("x").parent().unwrap(), "--json restore --from");
+    let refused = Run::of(command.arg(at("set0")).arg("--dir").arg(at("back")));
+    assert_eq!((refused.code, &refused.json()["error"]["code"]), (3, &"0x8007007b".into()), "{refused:?}");
+}
+
+#[test]
+fn a_set_does_not_lie_inside_the_ca() {
+    let work = Work::with_ca();
+    for to in ["{ca}/backup", "{ca}"] {
+        // Braces stand for one word of the work folder only.
+        let to = to.replace("{ca}", work.path("ca").to_str().unwrap());
+        let run = work.run(&format!("backup --dir {{ca}} --to {to}"));
+        assert!(run.code == 3 && run.stderr.contains("would be lost with it"), "{run:?}");
+    }
+    fs::create_dir(work.path("ca/sub")).unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(work.path("ca/sub"), work.path("link")).unwrap();
+        let to = work.path("link/set");
+        let run = work.run(&format!("backup --dir {{ca}} --to {}", to.display()));
+        assert_eq!(run.code, 3, "{run:?}");
+    }
+    let run = work.run("backup --dir {ca} --to ~/set");
+    assert!(run.code == 2 && run.stderr.contains("begins with ~"), "{run:?}");
+    // On the CA's own disk it is taken, with a remark.
+    let run = work.run("backup --dir {ca} --to {beside}");
+    assert!(run.code == 0 && run.stderr.contains("file system of the CA itself"), "{run:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_set_is_its_owners_unless_it_is_asked_otherwise() {
+    use std::os::unix::fs::PermissionsExt;
+    let work = Work::with_ca();
+    let mode = |name: &str| fs::metadata(work.path(name)).unwrap().permissions().mode() & 0o777;
+    for (readers, folder, file) in
+        [("", 0o700, 0o600), ("--readers group", 0o750, 0o640), ("--readers all", 0o755, 0o644)]
+    {
+        let set = format!("set{folder:o}");
+        work.run(&format!("backup --dir {{ca}} --to {{{set}}} {readers}")).good();
+        for dir in ["", "/DataBase", "/DynamicFiles"] {
+            assert_eq!(mode(&format!("{set}{dir}")), folder, "{readers} {dir}");
+        }
+        for name in
+            ["manifest.json", "DataBase/Test-CA.db", "DataBase/certbkxp.dat", "DynamicFiles/Test-CA.crl"]
+        {
+            assert_eq!(mode(&format!("{set}/{name}")) & !file, 0, "{readers} {name}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_that_others_can_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let work = Work::with_ca();
+    let set = |mode| fs::set_permissions(work.path("pass"), fs::Permissions::from_mode(mode)).unwrap();
+    for (mode, told) in [(0o644, true), (0o600, false)] {
+        set(mode);
+        let run = work.run("ca crl --dir {ca} --passphrase-file {pass}");
+        assert_eq!((run.code, run.stderr.contains("others can read")), (0, told), "{run:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn json_that_cannot_be_written_is_a_failure() {
+    let work = Work::with_ca();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for line in ["--json show --dir {ca}", "--json show --dir {absent}"] {
+        let mut command = command(work.path("x").parent().unwrap(), line);
+        let out = command.stdin(Stdio::null()).stdout(full.try_clone().unwrap()).output().unwrap();
+        assert_eq!(out.status.code(), Some(3), "{line}: {out:?}");
+        assert!(String::from_utf8_lossy(&out.stderr).contains("FAILED"), "{out:?}");
+    }
+}
