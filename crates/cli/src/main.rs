@@ -22,6 +22,7 @@
 mod args;
 mod failure;
 mod findings;
+mod log;
 mod output;
 mod secrets;
 mod table;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     #[cfg(unix)]
     leave_no_core_dump();
     if !matches!(cli.command, Command::Serve(_)) {
-        log_to_stderr();
+        log::of_command();
     }
     let output = Output { json: cli.json, quiet: cli.quiet };
     let (name, ended): (_, Ended) = match cli.command {
@@ -68,13 +69,6 @@ fn leave_no_core_dump() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     // Lowering a limit is always allowed; were it not, the command would still be of use.
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
-}
-
-/// Events go to standard error when CERTADM_LOG asks for them, such as `CERTADM_LOG=info`.
-fn log_to_stderr() {
-    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("CERTADM_LOG") {
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    }
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<Done, Failure> {

@@ -30,6 +30,11 @@ pub const CSCONTROL_SUSPEND: u32 = 2;
 /// `ServerControl`: succeeds without effect (certbcli.md 4.1).
 pub const CSCONTROL_RESTART: u32 = 3;
 
+/// Bit of a CA's audit filter: records of the service's start and stop, and of ServerControl (wire.md 5.9).
+pub const AUDIT_SERVICE: u32 = 0x1;
+/// Bit of a CA's audit filter: records of backups and restores (4876 to 4879).
+pub const AUDIT_BACKUP: u32 = 0x2;
+
 /// What a backup asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BackupType {

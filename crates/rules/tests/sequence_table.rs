@@ -316,7 +316,12 @@ fn a_failed_session_closes_its_file_once_and_ends() {
     assert_eq!(sequence.close(), Err(Hresult::E_UNEXPECTED));
     assert_eq!(
         sequence.end(),
-        Ok(EndOutcome { result: Hresult::BACKUP_ABORT_BY_SERVER, mark: None, open_file: None })
+        Ok(EndOutcome {
+            result: Hresult::BACKUP_ABORT_BY_SERVER,
+            mark: None,
+            open_file: None,
+            is_empty: false
+        })
     );
     assert_eq!(sequence.end(), Err(Hresult::E_UNEXPECTED));
     sequence.fail();
@@ -401,6 +406,28 @@ fn end_hands_over_the_open_file() {
         assert_eq!(open_file.map(|open_file| open_file.file()), Some(file), "column {column}");
     }
     assert_eq!(state(7).end().unwrap().open_file, None);
+}
+
+#[test]
+fn a_failed_read_is_noted_until_the_file_is_closed() {
+    let mut sequence = state(1);
+    sequence.note_failed_read();
+    assert_eq!(sequence.open_file(), None);
+    let mut sequence = state(6);
+    let open_file = |sequence: &Sequence| sequence.open_file().unwrap();
+    assert!(!open_file(&sequence).read_failed());
+    sequence.note_failed_read();
+    // A log stays open after it, until it is closed.
+    sequence.read_failed().unwrap();
+    assert!(open_file(&sequence).read_failed());
+    assert!(sequence.close().unwrap().read_failed());
+}
+
+#[test]
+fn a_session_without_any_opened_file_is_empty() {
+    for (column, is_empty) in [(1, true), (2, false), (6, false), (7, false)] {
+        assert_eq!(state(column).end().unwrap().is_empty, is_empty, "column {column}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use certadm_wire::csra::{Interface, Method, Request, RequestError, Response};
 use certadm_wire::dcom::{Iid, Ipid};
 use certadm_wire::rpc::{Call, FaultStatus};
 
-use crate::access::{self, Caller, Refusal, Rules};
+use crate::access::{self, Caller, Identity, Refusal, Rules};
 use crate::audit;
 use crate::call::{Answer, Circumstances, check_trailer, enter, reader};
 use crate::object::{AdminObject, Session, State};
@@ -156,28 +156,23 @@ impl Calling<'_> {
                 Response::Code(Hresult::S_OK)
             }
             Request::BackupEnd => {
-                self.end(state)?;
+                let ended = source.end();
+                state.session = None;
+                ended?;
                 Response::Code(Hresult::S_OK)
             }
             Request::BackupGetAttachmentInformation => list(units_of(&source.database_names()?.to_units())),
-            Request::BackupGetBackupLogs => {
-                let logs = source.backup_logs()?;
-                audit::logs_listed(&logs);
-                list(units_of(&logs.to_units()))
-            }
+            Request::BackupGetBackupLogs => list(units_of(&source.backup_logs()?.to_units())),
             Request::BackupOpenFile { path } => {
                 let length = source.open_file(path.as_deref().unwrap_or_default(), 0)?;
-                state.copying = Some((0, length));
                 Response::Length { length, code: Hresult::S_OK }
             }
             Request::BackupCloseFile => {
                 source.close_file()?;
-                audit::file_closed(state.copying.take());
                 Response::Code(Hresult::S_OK)
             }
             Request::BackupTruncateLogs => {
                 source.truncate_logs()?;
-                audit::truncated(self.caller);
                 Response::Code(Hresult::S_OK)
             }
             Request::BackupGetDynamicFiles => {
@@ -196,22 +191,15 @@ impl Calling<'_> {
         if shared.is_stopping() {
             return Err(refused(Hresult::BACKUP_ABORT_BY_SERVER));
         }
+        let owner = self.caller.identity.clone();
+        state.source.called_by(match &owner {
+            Identity::Account(_) => certadm_session::Caller::remote(owner.to_string(), self.caller.address),
+            Identity::Local { .. } => certadm_session::Caller::local(owner.to_string()),
+        });
         state.source.prepare(kind)?;
         let local = self.caller.origin == Origin::Local;
-        let owner = self.caller.identity.clone();
-        state.session = Some(Session { owner, kind, last_call: self.now, aborted: false, local });
-        audit::backup_started(shared, self.caller, kind);
+        state.session = Some(Session { owner, last_call: self.now, aborted: false, local });
         Ok(())
-    }
-
-    fn end(&self, state: &mut State) -> Result<(), CallError> {
-        let ended = state.source.end();
-        state.copying = None;
-        // Without a session the call was refused and nothing has ended.
-        if let Some(session) = state.session.take() {
-            audit::backup_ended(self.circumstances.shared, self.caller, session.kind, ended.as_ref().err());
-        }
-        ended
     }
 }
 

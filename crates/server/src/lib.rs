@@ -1,18 +1,4 @@
-//! The certificate service: a CA's folder behind MS-CSRA over DCOM, on TCP and on a Unix socket (wire.md 4, 5).
-//!
-//! ```text
-//! Server::start    listeners, tables          service.rs, settings.rs, listeners.rs, shared.rs
-//! accept           a thread a connection      service.rs, connections.rs
-//! connection       PDUs, security contexts    connection.rs, incoming.rs, transport.rs
-//! dispatch         by interface               dispatch.rs, on call.rs
-//!   resolver, activator, unknown              IObjectExporter, IRemoteSCMActivator, IRemUnknown
-//!   admin, read, properties                   ICertAdminD, ICertAdminD2, over `session::LocalSource`
-//! objects, object  references, pings, the backup of each object, and when it is given up
-//! access           who may call what          access.rs, roles.rs, users.rs, backoff.rs
-//! ```
-//!
-//! Threads block, with deadlines; the store is synchronous and a CA has few callers. Everything that a caller can use up
-//! is bounded by [`Limits`].
+#![doc = include_str!("../README.md")]
 
 mod access;
 mod activator;

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
-use certadm_rules::BackupType;
-use certadm_session::LocalSource;
+use certadm_session::{LocalSource, Loss};
 
 use crate::access::Identity;
 use crate::limits::Limits;
@@ -24,8 +23,6 @@ pub(crate) struct AdminObject {
 pub(crate) struct State {
     pub(crate) source: LocalSource,
     pub(crate) session: Option<Session>,
-    /// Of the open file: bytes delivered, bytes announced.
-    pub(crate) copying: Option<(u64, u64)>,
     /// Open connections that have called the object.
     connections: HashSet<ConnectionId>,
     /// Since when there is none of them.
@@ -36,7 +33,6 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) owner: Identity,
-    pub(crate) kind: BackupType,
     pub(crate) last_call: Instant,
     /// The server has given it up.
     pub(crate) aborted: bool,
@@ -44,34 +40,9 @@ pub(crate) struct Session {
     pub(crate) local: bool,
 }
 
-/// Why the server gives a backup up (certbcli.md D14, D30).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// The client's last connection is gone.
-    Client,
-    /// No call for too long.
-    Idle,
-    /// Its object is released or forgotten.
-    Object,
-    /// The service stops.
-    Service,
-}
-
-impl Loss {
-    const fn reason(self) -> &'static str {
-        match self {
-            Self::Client => "the client's connection is gone",
-            Self::Idle => "the client has been idle for too long",
-            Self::Object => "the client has let go of the object",
-            Self::Service => "the service stops",
-        }
-    }
-}
-
 impl AdminObject {
     pub(crate) fn new(source: LocalSource) -> Self {
-        let state =
-            State { source, session: None, copying: None, connections: HashSet::new(), lost_since: None };
+        let state = State { source, session: None, connections: HashSet::new(), lost_since: None };
         Self { state: Mutex::new(state) }
     }
 
@@ -128,13 +99,7 @@ impl State {
     pub(crate) fn abort(&mut self, loss: Loss) {
         let Some(session) = self.session.as_mut().filter(|session| !session.aborted) else { return };
         session.aborted = true;
-        let (owner, reason) = (&session.owner, loss.reason());
-        if loss == Loss::Service {
-            tracing::warn!(event = 226, caller = %owner, reason, "backup stopped prematurely");
-        } else {
-            tracing::warn!(event = 215, caller = %owner, reason, "backup stopped");
-        }
-        self.source.fail();
+        self.source.give_up(loss);
     }
 
     fn disconnected(&mut self, connection: ConnectionId, now: Instant) {

@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use certadm_session::Loss;
 use certadm_wire::dcom::{Iid, Ipid, Oid, Oxid, SetId};
 use certadm_wire::ndr::Guid;
 
 use crate::access::Identity;
 use crate::limits::Limits;
-use crate::object::{AdminObject, ConnectionId, Loss};
+use crate::object::{AdminObject, ConnectionId};
 
 /// References that an activation hands out (wire.md 4.4).
 pub(crate) const ACTIVATION_REFERENCES: u32 = 5;

@@ -81,18 +81,6 @@ pub(crate) fn answer(
 
 /// Reads into all of `buffer` but at the end of the file; answers how much.
 fn read(state: &mut State, buffer: &mut [u8]) -> Result<usize, Hresult> {
-    match state.source.read(buffer) {
-        Ok(count) => {
-            if let Some((delivered, _)) = &mut state.copying {
-                *delivered += count as u64;
-            }
-            Ok(count.min(buffer.len()))
-        }
-        Err(error) => {
-            if state.copying.take().is_some() {
-                tracing::error!(event = 218, %error, code = %error.code, "error while a file was copied");
-            }
-            Err(error.code)
-        }
-    }
+    let count = state.source.read(buffer).map_err(|error| error.code)?;
+    Ok(count.min(buffer.len()))
 }

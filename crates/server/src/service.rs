@@ -93,9 +93,6 @@ impl Server {
             .map_err(|error| StartError::System { what: "random bytes", source: io::Error::other(error) })?;
         let (listeners, addresses) =
             Listeners::open(settings.resolver, settings.exporter_port, settings.socket.clone())?;
-        if let Some(recovered) = &store.opened().recovered {
-            audit::restored(settings.audit_filter, recovered.low.number(), recovered.high.number());
-        }
         let shared = Shared {
             logons: Service::new(server_names, accounts.clone(), Arc::new(System)),
             accounts,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use certadm_auth::Service;
 use certadm_rules::Hresult;
-use certadm_rules::flags::Roles;
+use certadm_rules::flags::{AUDIT_BACKUP, Roles};
 use certadm_rules::unc::UncRoot;
 use certadm_session::LocalSource;
 use certadm_store::Store;
@@ -47,6 +47,7 @@ impl Shared {
     /// A server object of the CA.
     pub(crate) fn source(&self) -> LocalSource {
         LocalSource::new(Arc::clone(&self.store), self.names.clone())
+            .with_audits(self.settings.audit_filter & AUDIT_BACKUP != 0)
     }
 
     /// Whether `authority` names this CA (wire.md 5.1).

@@ -5,19 +5,22 @@ use std::sync::Arc;
 
 use certadm_files::IoContext;
 use certadm_rules::flags::BackupType;
-use certadm_rules::sequence::{FileRef, LogsRequest, TruncateRequest};
+use certadm_rules::sequence::{EndOutcome, FileRef, LogsRequest, TruncateRequest};
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{Diagnosis, Entry, Generation, Hresult, PlainList, Sequence, Tag, TaggedList};
 use certadm_store::backup::{Backup, ImageReader, LogReader};
 use certadm_store::{Error, Folder, Store};
 
+use crate::events::{Caller, Events, Loss};
 use crate::source::{CallError, CallResult, Source};
 
-/// The server object of a local CA: one backup at a time, the calls in the order of certbcli.md 7.1.
+/// The server object of a local CA: one backup at a time, the calls in the order of certbcli.md 7.1. It tells the log what
+/// becomes of each backup (certbcli.md 15).
 #[derive(Debug)]
 pub struct LocalSource {
     store: Arc<Store>,
     names: UncRoot,
+    events: Events,
     sequence: Sequence,
     backup: Option<Backup>,
     open: Option<Reader>,
@@ -32,21 +35,42 @@ enum Reader {
 }
 
 impl LocalSource {
-    /// An object on `store`, whose paths carry the host's name as `names` gives it (certbcli.md D29).
+    /// An object on `store`, whose paths carry the host's name as `names` gives it (certbcli.md D29). This process is the
+    /// caller, and its backups are audited.
     pub fn new(store: Arc<Store>, names: UncRoot) -> Self {
-        Self { store, names, sequence: Sequence::new(), backup: None, open: None, logs: Vec::new() }
+        let events = Events { caller: Caller::this_process(), audits: true };
+        Self { store, names, events, sequence: Sequence::new(), backup: None, open: None, logs: Vec::new() }
     }
 
-    /// Cancels the backup from this side: the service stops, or its client is lost (certbcli.md D14, D30).
-    pub fn fail(&mut self) {
+    /// The same, writing audit records (4876, 4877) only if `audits`: bit 0x2 of the CA's audit filter.
+    #[must_use]
+    pub fn with_audits(mut self, audits: bool) -> Self {
+        self.events.audits = audits;
+        self
+    }
+
+    /// Whom the log names from now on: a service says it before each [`Source::prepare`].
+    pub fn called_by(&mut self, caller: Caller) {
+        self.events.caller = caller;
+    }
+
+    /// Cancels the backup from this side (certbcli.md D14, D30); without one nothing happens.
+    pub fn give_up(&mut self, loss: Loss) {
+        if self.sequence.backup_type().is_some() {
+            self.events.backup_given_up(loss);
+            self.fail();
+        }
+    }
+
+    fn fail(&mut self) {
         self.sequence.fail();
         self.open = None;
         self.backup = None;
     }
 
-    /// Reads up to `len` bytes of an open database before they are asked for, so that the next [`Source::read`] only copies them; for
-    /// a service that waits for its client's next request. Nothing counts as delivered by it, and a failure is left to that
-    /// read.
+    /// Reads up to `len` bytes of an open database before they are asked for, so that the next [`Source::read`] only
+    /// copies them; for a service that waits for its client's next request. Nothing counts as delivered by it, and a
+    /// failure is left to that read.
     pub fn read_ahead(&mut self, len: usize) {
         if let (Some(Reader::Image(image)), Ok(_)) = (&mut self.open, self.sequence.check_read()) {
             image.read_ahead(len);
@@ -75,6 +99,42 @@ impl LocalSource {
         entries.map(TaggedList::new).map_err(|_| CallError::new(call, Hresult::INVALID_PATH))
     }
 
+    /// Reads on in the open file; the sequence has allowed it.
+    fn read_open_file(&mut self, call: &'static str, buffer: &mut [u8]) -> CallResult<usize> {
+        let read = match &mut self.open {
+            Some(Reader::Image(image)) => image.read(buffer),
+            Some(Reader::Log(log)) => log.read(buffer),
+            None => Err(Error::Backup(Hresult::E_UNEXPECTED)),
+        };
+        match read {
+            Ok(len) => {
+                self.sequence.delivered(len as u64).map_err(refused(call))?;
+                Ok(len)
+            }
+            Err(error) => {
+                if let Some(Reader::Image(_)) = self.open.take() {
+                    self.events.database_failed(&error);
+                }
+                self.sequence.read_failed().map_err(refused(call))?;
+                Err(failed(call)(error))
+            }
+        }
+    }
+
+    /// Ends the store's backup as the sequence has judged it.
+    fn end_backup(&mut self, call: &'static str, outcome: &EndOutcome) -> CallResult<()> {
+        let backup = self.backup.take();
+        if outcome.result.is_failure() {
+            self.events.backup_stopped(outcome.result);
+            return Err(CallError::new(call, outcome.result));
+        }
+        let backup = backup.ok_or_else(|| CallError::new(call, Hresult::BACKUP_ABORT_BY_SERVER))?;
+        backup
+            .end(outcome.mark)
+            .map_err(failed(call))
+            .inspect_err(|error| self.events.mark_failed(error, error.code))
+    }
+
     fn backup(&mut self, call: &'static str) -> CallResult<&mut Backup> {
         self.backup.as_mut().ok_or_else(|| CallError::new(call, Hresult::BACKUP_ABORT_BY_SERVER))
     }
@@ -92,7 +152,9 @@ impl Source for LocalSource {
         self.backup = Some(self.store.begin_backup(kind).map_err(failed(CALL))?);
         self.logs.clear();
         // A logs-only session knows the names too: opening one is out of sequence there, not unknown.
-        self.sequence.prepared(kind, vec![database]).map_err(refused(CALL))
+        self.sequence.prepared(kind, vec![database]).map_err(refused(CALL))?;
+        self.events.backup_started(kind);
+        Ok(())
     }
 
     fn database_locations(&mut self) -> CallResult<TaggedList> {
@@ -132,7 +194,7 @@ impl Source for LocalSource {
             Ok(opened) => opened,
             Err(error) => {
                 if log.is_none() {
-                    tracing::error!(event = 217, %error, "the database cannot be backed up");
+                    self.events.database_failed(&error);
                 }
                 // A damaged log ends the whole backup (certbcli.md 6.5); a missing one is only refused.
                 if error.hresult() == Hresult::LOG_READ_VERIFY_FAILURE {
@@ -142,7 +204,7 @@ impl Source for LocalSource {
             }
         };
         self.sequence.opened(file, size).map_err(refused(CALL))?;
-        tracing::debug!(event = 220, name, size, "backup of a file begins");
+        self.events.file_opened(name, size);
         self.open = Some(reader);
         Ok(size)
     }
@@ -152,34 +214,23 @@ impl Source for LocalSource {
         if buffer.is_empty() {
             return Err(CallError::new(CALL, Hresult::E_INVALIDARG));
         }
-        self.sequence.check_read().map_err(refused(CALL))?;
-        let read = match &mut self.open {
-            Some(Reader::Image(image)) => image.read(buffer),
-            Some(Reader::Log(log)) => log.read(buffer),
-            None => Err(Error::Backup(Hresult::E_UNEXPECTED)),
+        let is_unharmed = self.sequence.open_file().is_some_and(|file| !file.read_failed());
+        let read = match self.sequence.check_read() {
+            Ok(_) => self.read_open_file(CALL, buffer),
+            Err(code) => Err(CallError::new(CALL, code)),
         };
-        match read {
-            Ok(len) => {
-                self.sequence.delivered(len as u64).map_err(refused(CALL))?;
-                Ok(len)
+        read.inspect_err(|error| {
+            if is_unharmed {
+                self.sequence.note_failed_read();
+                self.events.read_failed(error, error.code);
             }
-            Err(error) => {
-                if let Some(Reader::Image(_)) = self.open.take() {
-                    tracing::error!(event = 217, %error, "the database cannot be backed up");
-                }
-                self.sequence.read_failed().map_err(refused(CALL))?;
-                Err(failed(CALL)(error))
-            }
-        }
+        })
     }
 
     fn close_file(&mut self) -> CallResult<()> {
         let closed = self.sequence.close().map_err(refused("BackupClose"))?;
         self.open = None;
-        if closed.remaining() > 0 {
-            let (read, size) = (closed.delivered(), closed.size());
-            tracing::warn!(event = 222, read, size, "a file was closed before all of it was read");
-        }
+        self.events.file_closed(closed);
         Ok(())
     }
 
@@ -194,6 +245,7 @@ impl Source for LocalSource {
         self.logs = logs.into_iter().map(|(generation, _)| generation).collect();
         let list = self.list(CALL, &names, Tag::Log)?;
         self.sequence.logs_listed(names).map_err(refused(CALL))?;
+        self.events.logs_listed(&list);
         Ok(list)
     }
 
@@ -203,17 +255,8 @@ impl Source for LocalSource {
             return Ok(());
         }
         let deleted = self.backup(CALL)?.truncate().map_err(failed(CALL))?;
-        match (deleted.first(), deleted.last()) {
-            (Some((first, _)), Some((last, _))) => {
-                let (first, last) = (first.number(), last.number());
-                tracing::info!(event = 224, first, last, "logs deleted");
-                let missing = u64::from(last - first) + 1 - deleted.len() as u64;
-                if missing > 0 {
-                    tracing::warn!(event = 227, first, last, missing, "some logs to delete were not there");
-                }
-            }
-            _ => tracing::info!(event = 225, "no log can be truncated"),
-        }
+        let deleted: Vec<Generation> = deleted.into_iter().map(|(generation, _)| generation).collect();
+        self.events.logs_deleted(&deleted);
         self.sequence.truncated().map_err(refused(CALL))
     }
 
@@ -245,23 +288,16 @@ impl Source for LocalSource {
 
     fn end(&mut self) -> CallResult<()> {
         const CALL: &str = "BackupEnd";
+        let kind = self.sequence.backup_type();
         let outcome = self.sequence.end().map_err(refused(CALL))?;
         self.open = None;
-        let backup = self.backup.take();
-        if outcome.result.is_failure() {
-            tracing::warn!(event = 215, code = %outcome.result, "backup stopped");
-            return Err(CallError::new(CALL, outcome.result));
+        let ended = self.end_backup(CALL, &outcome);
+        match (&ended, kind) {
+            (Err(error), _) => self.events.backup_failed(error.code),
+            (Ok(()), Some(kind)) => self.events.backup_completed(kind, outcome.is_empty),
+            (Ok(()), None) => {}
         }
-        match backup {
-            Some(backup) => {
-                backup.end(outcome.mark).map_err(failed(CALL)).inspect_err(|error| {
-                    tracing::error!(event = 219, %error, code = %error.code, "the backup could not be noted");
-                })?;
-                tracing::info!(event = 213, "backup completed");
-                Ok(())
-            }
-            None => Err(CallError::new(CALL, Hresult::BACKUP_ABORT_BY_SERVER)),
-        }
+        ended
     }
 }
 

@@ -1,4 +1,4 @@
-//! Registering a restore on this machine (certbcli.md 6.13 to 6.18, 7.2).
+//! Registering a restore on this machine (certbcli.md 6.13 to 6.18, 7.2), and the start that carries it out.
 
 use std::path::Path;
 
@@ -7,7 +7,22 @@ use certadm_rules::unc::UncRoot;
 use certadm_rules::{Hresult, RestoreType};
 use certadm_store::locks::{self, Held};
 use certadm_store::record::{self, Form};
-use certadm_store::{Error, Folder};
+use certadm_store::{Error, Folder, Options, Store};
+
+use crate::events;
+
+/// Opens the CA in `folder` as its owner: the start that carries a completed registration out. That is told in the log, as
+/// audit records 4878 and 4879 if `audits`: bit 0x2 of the CA's audit filter.
+///
+/// # Errors
+/// As [`Store::open`].
+pub fn start(folder: &Folder, options: Options, audits: bool) -> Result<Store, Error> {
+    let store = Store::open(folder, options)?;
+    if let (Some(recovered), true) = (&store.opened().recovered, audits) {
+        events::restored(recovered.low, recovered.high);
+    }
+    Ok(store)
+}
 
 /// An open restore context on the CA in one folder. From its first registration on it keeps the CA from starting, until
 /// it is dropped; a registration that was not completed keeps it from starting beyond that.

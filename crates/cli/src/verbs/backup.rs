@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::findings;
 use crate::output::{Done, Output, human_bytes, path_text};
-use crate::verbs::live::open_store;
+use crate::verbs::live::{audits, open_store};
 use crate::verbs::remote::LoginArgs;
 
 /// `certadm backup`
@@ -209,7 +209,7 @@ pub(crate) fn local_source(store: &Arc<Store>) -> Result<LocalSource, Failure> {
     let host = own_host_name();
     let names =
         UncRoot::of_this_system(host.clone()).map_err(|_| certadm_server::StartError::Host { host })?;
-    Ok(LocalSource::new(Arc::clone(store), names))
+    Ok(LocalSource::new(Arc::clone(store), names).with_audits(audits(store.folder())?))
 }
 
 fn report(taken: &Taken, args: &BackupArgs, output: Output) {

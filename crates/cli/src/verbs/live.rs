@@ -1,6 +1,8 @@
 //! Working on a CA's database whether or not a service owns it.
 
 use certadm_ca::{Config, identity};
+use certadm_rules::flags::AUDIT_BACKUP;
+use certadm_session::restore;
 use certadm_store::folder::wal_len;
 use certadm_store::recovery::Recovered;
 use certadm_store::{Error, Folder, Options, Store, Writer};
@@ -32,9 +34,17 @@ pub(crate) fn open_writer(folder: &Folder, output: Output) -> Result<(Writer, Va
 /// # Errors
 /// As [`Store::open`]; a database of another CA than the folder's is refused.
 pub(crate) fn open_store(folder: &Folder) -> Result<Store, Failure> {
-    let store = Store::open(folder, store_options(folder)?)?;
+    let store = start(folder)?;
     identity::check(store.writer()?.connection(), folder)?;
     Ok(store)
+}
+
+/// Opens the database as its owner, with the settings of its CA, whoever's database it is.
+///
+/// # Errors
+/// As [`Store::open`].
+pub(crate) fn start(folder: &Folder) -> Result<Store, Failure> {
+    Ok(restore::start(folder, store_options(folder)?, audits(folder)?)?)
 }
 
 /// Lets the CA start once, which carries the registered restore out, and says what that did.
@@ -70,7 +80,7 @@ pub(crate) fn roll_if_unowned(folder: &Folder) -> Option<String> {
         if wal_len(&folder.database_path()?) <= options.log_size {
             return Ok(());
         }
-        match Store::open(folder, options) {
+        match restore::start(folder, options, audits(folder)?) {
             // Opening rolls what is due.
             Ok(_) | Err(Error::Owned { .. }) => Ok(()),
             Err(error) => Err(Failure::from(error)),
@@ -94,9 +104,15 @@ pub(crate) fn finish(folder: &Folder, mut done: Done, output: Output) -> Done {
 
 /// How the CA in `folder` wants its database run: as its `ca.toml` says, or the defaults where there is none yet.
 pub(crate) fn store_options(folder: &Folder) -> Result<Options, Failure> {
+    Ok(config(folder)?.map_or_else(Options::default, |config| config.database.store_options()))
+}
+
+/// Whether the CA in `folder` wants audit records of backups and restores; a folder without `ca.toml` does.
+pub(crate) fn audits(folder: &Folder) -> Result<bool, Failure> {
+    Ok(config(folder)?.is_none_or(|config| config.audit_filter & AUDIT_BACKUP != 0))
+}
+
+fn config(folder: &Folder) -> Result<Option<Config>, Failure> {
     let path = folder.config_path();
-    if !path.exists() {
-        return Ok(Options::default());
-    }
-    Ok(Config::load(&path)?.database.store_options())
+    Ok(if path.exists() { Some(Config::load(&path)?) } else { None })
 }

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use certadm_ca::{Config, identity};
 use certadm_client::own_host_name;
 use certadm_rules::Diagnosis;
-use certadm_rules::flags::InterfaceFlags;
+use certadm_rules::flags::{AUDIT_BACKUP, InterfaceFlags};
 use certadm_server::{Addresses, Server, Settings, SocketWish};
-use certadm_store::{Folder, Store};
+use certadm_session::restore;
+use certadm_store::Folder;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::log;
 use crate::output::{Done, Ended, Output, Said, path_text};
 
 /// `certadm serve`
@@ -46,7 +48,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Ended {
 }
 
 fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
-    log(args.log_json);
+    log::of_service(args.log_json);
     let folder = Folder::new(&args.dir);
     let config = Config::load(&folder.config_path())?;
     let mut settings = Settings::from_config(&config, own_host_name());
@@ -62,7 +64,8 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     if args.allow_remote_backup {
         settings.interface_flags = settings.interface_flags.without(InterfaceFlags::NO_REMOTE_BACKUP);
     }
-    let store = Store::open(&folder, config.database.store_options()).inspect_err(|error| {
+    let audits = settings.audit_filter & AUDIT_BACKUP != 0;
+    let store = restore::start(&folder, config.database.store_options(), audits).inspect_err(|error| {
         tracing::error!(event = 17, %error, code = %error.hresult(), "certificate service did not start");
     })?;
     identity::check(store.writer()?.connection(), &folder).inspect_err(|error| {
@@ -78,18 +81,6 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     match stopped.close_error {
         Some(error) => Err(error.into()),
         None => Ok(Done::good(Value::Null)),
-    }
-}
-
-/// Events go to standard error: everything worth an administrator's look, or what CERTADM_LOG asks for.
-fn log(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CERTADM_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json {
-        subscriber.json().flatten_event(true).init();
-    } else {
-        subscriber.init();
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod capture;
 mod errors;
+mod events;
 mod exit_codes;
 mod help;
 mod identity;

@@ -22,9 +22,15 @@ impl Service {
 
     /// One whose events go where `log` says.
     fn start_logging(work: &Work, line: &str, log: Stdio) -> Self {
+        Self::start_with(work, line, log, &[])
+    }
+
+    /// One with more in its environment.
+    pub(crate) fn start_with(work: &Work, line: &str, log: Stdio, environment: &[(&str, &str)]) -> Self {
         let line = format!("--json serve --listen 127.0.0.1:0 {line}");
         let mut command: Command = command(&work.path(""), &line);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().unwrap();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         let said = serde_json::from_str(&first).unwrap_or_else(|error| panic!("{first:?}: {error}"));

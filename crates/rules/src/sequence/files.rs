@@ -19,11 +19,12 @@ pub struct OpenFile {
     file: FileRef,
     size: u64,
     delivered: u64,
+    read_failed: bool,
 }
 
 impl OpenFile {
     pub(super) const fn new(file: FileRef, size: u64) -> Self {
-        Self { file, size, delivered: 0 }
+        Self { file, size, delivered: 0, read_failed: false }
     }
 
     /// Which file it is.
@@ -48,6 +49,16 @@ impl OpenFile {
     #[must_use]
     pub const fn remaining(self) -> u64 {
         self.size - self.delivered // never negative: `deliver` keeps to the size
+    }
+
+    /// Whether a read of this opening failed or was refused.
+    #[must_use]
+    pub const fn read_failed(self) -> bool {
+        self.read_failed
+    }
+
+    pub(super) const fn note_failed_read(&mut self) {
+        self.read_failed = true;
     }
 
     /// Counts delivered bytes, up to the size.

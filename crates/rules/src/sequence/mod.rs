@@ -86,6 +86,8 @@ pub struct EndOutcome {
     pub mark: Option<BackupKind>,
     /// The file that was still open; it is to be closed.
     pub open_file: Option<OpenFile>,
+    /// No file was ever opened in it: nothing was backed up, whatever the result.
+    pub is_empty: bool,
 }
 
 /// The session of one server object, or its absence.
@@ -103,6 +105,8 @@ struct Session {
     open_file: Option<OpenFile>,
     truncated: bool,
     failed: bool,
+    /// Whether any file was opened.
+    has_opened: bool,
 }
 
 impl Sequence {
@@ -157,6 +161,7 @@ impl Sequence {
             open_file: None,
             truncated: false,
             failed: false,
+            has_opened: false,
         });
         Ok(())
     }
@@ -210,6 +215,7 @@ impl Sequence {
         session.check_phase_of(file)?;
         let session = self.running()?;
         session.open_file = Some(OpenFile::new(file, size));
+        session.has_opened = true;
         session.note_if_read();
         Ok(())
     }
@@ -242,6 +248,14 @@ impl Sequence {
         }
         session.note_if_read();
         Ok(())
+    }
+
+    /// Notes that a read of the open file failed or was refused, whatever the reason: [`OpenFile::read_failed`] tells it
+    /// until the file is closed. Without an open file nothing happens.
+    pub fn note_failed_read(&mut self) {
+        if let Some(open_file) = self.session.as_mut().and_then(|session| session.open_file.as_mut()) {
+            open_file.note_failed_read();
+        }
     }
 
     /// Tells that a read failed. A database is closed by it and stays unread, and its session goes on; a log takes the
@@ -347,7 +361,7 @@ impl Sequence {
         };
         let complete = result.is_success() && session.logs.as_ref().is_some_and(FileList::all_read);
         let mark = complete.then(|| BackupKind::of(session.backup_type, session.truncated));
-        Ok(EndOutcome { result, mark, open_file: session.open_file })
+        Ok(EndOutcome { result, mark, open_file: session.open_file, is_empty: !session.has_opened })
     }
 
     /// The session, to change it once its state is checked.

@@ -6,16 +6,30 @@ use std::sync::Arc;
 
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupType, Generation, Tag};
-use certadm_session::{LocalSource, Source};
+use certadm_session::{Caller, LocalSource, Loss, Source};
 use certadm_store::{Folder, Options, Store};
 
 /// The file with what was logged by this thread.
 struct Log(PathBuf);
 
 impl Log {
-    fn has(&self, event: u32) -> bool {
+    /// The numbers of all events and audit records, in their order.
+    fn numbers(&self) -> Vec<u32> {
         let text = std::fs::read_to_string(&self.0).unwrap();
-        text.split_whitespace().any(|field| field == format!("event={event}"))
+        let number =
+            |field: &str| field.strip_prefix("event=").or(field.strip_prefix("audit="))?.parse().ok();
+        text.split_whitespace().filter_map(number).collect()
+    }
+
+    fn has(&self, event: u32) -> bool {
+        self.numbers().contains(&event)
+    }
+
+    /// The numbers of what `work` does.
+    fn of(&self, work: impl FnOnce()) -> Vec<u32> {
+        let before = self.numbers().len();
+        work();
+        self.numbers().split_off(before)
     }
 }
 
@@ -67,6 +81,12 @@ fn a_database_that_cannot_be_read_is_event_217() {
     let mut buffer = vec![0; usize::try_from(whole).unwrap()];
     assert!(source.read(&mut buffer).is_err());
     assert!(log.has(217));
+    // The failed read has closed the file, so that nothing is copied any more.
+    let before = log.numbers();
+    assert_eq!(before[before.len() - 2..], [217, 218]);
+    assert!(source.read(&mut buffer).is_err());
+    assert!(source.close_file().is_err());
+    assert_eq!(log.numbers(), before);
 }
 
 #[test]
@@ -91,4 +111,80 @@ fn a_log_that_is_gone_when_logs_are_deleted_is_event_227() {
     assert!(log.has(227) && log.has(224));
     source.end().unwrap();
     assert!(log.has(213));
+}
+
+#[test]
+fn a_backup_is_told_from_its_beginning_to_its_end() {
+    let (_dir, _store, mut source, log, _guard) = ca();
+    let numbers = log.of(|| {
+        back_up(&mut source);
+        source.truncate_logs().unwrap();
+        source.end().unwrap();
+    });
+    // The database and the one log that it needs, each of them whole.
+    assert_eq!(numbers, [210, 4876, 221, 223, 221, 224, 213, 4877]);
+    source = source.with_audits(false);
+    source.called_by(Caller::remote("backup", Some([192, 0, 2, 1].into())));
+    let numbers = log.of(|| {
+        source.prepare(BackupType::LogsOnly).unwrap();
+        let logs = source.backup_logs().unwrap();
+        // A list that is asked for again is told no second time.
+        assert_eq!(source.backup_logs().unwrap(), logs);
+        logs.paths(Tag::Log).for_each(|name| read(&mut source, name));
+        source.end().unwrap();
+    });
+    assert_eq!(numbers, [211, 223, 221, 213]);
+    let text = std::fs::read_to_string(&log.0).unwrap();
+    assert!(text.contains("event=211 caller=backup address=192.0.2.1"), "{text}");
+}
+
+#[test]
+fn a_context_without_any_opened_file_is_no_backup() {
+    let (_dir, _store, mut source, log, _guard) = ca();
+    back_up(&mut source);
+    source.truncate_logs().unwrap();
+    source.end().unwrap();
+    let numbers = log.of(|| {
+        source.prepare(BackupType::LogsOnly).unwrap();
+        source.end().unwrap();
+    });
+    assert_eq!(numbers, [211, 4876]);
+    let numbers = log.of(|| {
+        source.prepare(BackupType::Full).unwrap();
+        source.end().unwrap_err();
+    });
+    assert_eq!(numbers, [210, 4876, 215, 214]);
+}
+
+#[test]
+fn a_backup_that_is_given_up_is_told_once_and_a_file_is_copied_whole_or_not() {
+    let (_dir, _store, mut source, log, _guard) = ca();
+    let mut buffer = vec![0; 1 << 20];
+    assert!(log.of(|| source.give_up(Loss::Client)).is_empty(), "there is no backup");
+    for (loss, event) in [(Loss::Client, 215), (Loss::Service, 226)] {
+        for (reads_on, closing) in [(false, vec![221]), (true, vec![])] {
+            source.prepare(BackupType::Full).unwrap();
+            let databases = source.database_names().unwrap();
+            source.open_file(databases.paths(Tag::Database).next().unwrap(), 0).unwrap();
+            while source.read(&mut buffer).unwrap() > 0 {}
+            assert_eq!(log.of(|| source.give_up(loss)), [event]);
+            if reads_on {
+                // The first refused read is told, the next one is not.
+                assert_eq!(log.of(|| drop(source.read(&mut buffer).unwrap_err())), [218]);
+                assert!(log.of(|| drop(source.read(&mut buffer).unwrap_err())).is_empty());
+            }
+            assert_eq!(log.of(|| source.close_file().unwrap()), closing);
+            assert_eq!(log.of(|| drop(source.end().unwrap_err())), [215, 214]);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_closed_early_is_event_222() {
+    let (_dir, _store, mut source, log, _guard) = ca();
+    source.prepare(BackupType::Full).unwrap();
+    let databases = source.database_names().unwrap();
+    source.open_file(databases.paths(Tag::Database).next().unwrap(), 0).unwrap();
+    source.read(&mut [0; 512]).unwrap();
+    assert_eq!(log.of(|| source.close_file().unwrap()), [222]);
 }

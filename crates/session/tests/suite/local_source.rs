@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupType, Hresult, Tag};
-use certadm_session::{CallResult, LocalSource, Session, Source};
+use certadm_session::{CallResult, LocalSource, Loss, Session, Source};
 use certadm_store::{Error, Folder, Options, Store};
 
 fn store(dir: &tempfile::TempDir) -> Arc<Store> {
@@ -163,7 +163,7 @@ fn a_session_dropped_in_the_middle_frees_the_ca() {
     let session = Session::prepare_full(&mut ca).unwrap();
     assert_eq!(session.abort().unwrap_err().code, Hresult::BACKUP_ABORT_BY_CALLER);
     ca.prepare(BackupType::Full).unwrap();
-    ca.fail();
+    ca.give_up(Loss::Client);
     assert_eq!(code(ca.backup_logs()), Hresult::BACKUP_ABORT_BY_SERVER);
     // The store is free for another object at once, before the failed one has ended.
     let mut other = source(&store);

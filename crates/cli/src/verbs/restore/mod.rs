@@ -8,7 +8,7 @@ use certadm_ca::identity::DatabaseIdentity;
 use certadm_ca::record_certificate_of;
 use certadm_client::own_host_name;
 use certadm_set::restore::{Checked, Options, Plan, abandon, plan};
-use certadm_store::{FileTime, Folder, Store};
+use certadm_store::{FileTime, Folder};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -123,7 +123,7 @@ fn give_up(folder: &Folder, output: Output) -> Result<Done, Failure> {
 
 /// Lets the restored CA start, and records the certificate of its renewed key before anything is signed with it.
 fn recover_with_renewed_key(folder: &Folder, output: Output) -> Result<Value, Failure> {
-    let store = Store::open(folder, live::store_options(folder)?)?;
+    let store = live::start(folder)?;
     let mut writer = store.writer()?;
     writer.commit(|transaction| record_certificate_of(folder, transaction, FileTime::now()))?;
     drop(writer);
