@@ -8,7 +8,7 @@ use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use certadm_ese::Database;
-use certadm_ese::checksum::seal_page;
+use certadm_ese::checksum::checksum_page;
 
 use crate::error::Result;
 
@@ -199,7 +199,7 @@ impl PageBuilder {
         self.put16(28, PAGE_LEN - PAGE_HEADER - self.used - 4 * self.tags);
         self.put16(32, self.used);
         self.put16(34, self.tags);
-        seal_page(&mut self.bytes, number);
+        checksum_page(&mut self.bytes, number);
         self.bytes
     }
 }

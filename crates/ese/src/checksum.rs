@@ -235,7 +235,7 @@ pub fn flip(bytes: &mut [u8], bit: u32) {
 /// Gives a page its checksum, of the kind its flags ask for.
 ///
 /// A buffer that is no whole page is left alone.
-pub fn seal_page(page: &mut [u8], number: u32) {
+pub fn checksum_page(page: &mut [u8], number: u32) {
     let Some(size) = PageSize::new(page.len()) else {
         return;
     };
@@ -325,7 +325,7 @@ mod tests {
         ];
         for (length, expected) in cases {
             let mut page = block(length, true);
-            seal_page(&mut page, 7);
+            checksum_page(&mut page, 7);
             let stored = [0, 1, 2, 3].map(|index| stored_u64(&page, checksum_offset(index)));
             assert_eq!(stored, expected, "{length}");
             assert_eq!(check_page(&page, 7), PageCheck::Valid);
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn old_pages_carry_their_number() {
         let mut page = block(4096, false);
-        seal_page(&mut page, 77);
+        checksum_page(&mut page, 77);
         assert_eq!(check_page(&page, 77), PageCheck::Valid);
         assert_eq!(check_page(&page, 78), PageCheck::Misplaced { belongs_to: 77 });
         page[100] ^= 1;
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn each_bit_of_a_page_is_named_when_it_flips() {
         let mut page = block(4096, true);
-        seal_page(&mut page, 77);
+        checksum_page(&mut page, 77);
         for bit in (32..4096 * 8).filter(|bit| *bit != 9 * 32 + 13) {
             flip(&mut page, bit);
             assert_eq!(check_page(&page, 77), PageCheck::Correctable(vec![bit]));
@@ -362,7 +362,7 @@ mod tests {
             position in any::<u32>(),
         ) {
             let mut page = block(size, true);
-            seal_page(&mut page, number);
+            checksum_page(&mut page, number);
             let bit = position % u32::try_from(size * 8).unwrap();
             prop_assume!(bit != 9 * 32 + 13);
             let whole = page.clone();
@@ -386,7 +386,7 @@ mod tests {
         fn two_flips_in_a_block_are_never_valid(a in 0u32..32_768, b in 0u32..32_768) {
             prop_assume!(a != b);
             let mut page = block(4096, true);
-            seal_page(&mut page, 3);
+            checksum_page(&mut page, 3);
             flip(&mut page, a);
             flip(&mut page, b);
             prop_assert_ne!(check_page(&page, 3), PageCheck::Valid);

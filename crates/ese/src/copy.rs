@@ -56,7 +56,7 @@ fn correct(bytes: &mut [u8], first: u64, size: PageSize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checksum::seal_page;
+    use crate::checksum::checksum_page;
 
     #[test]
     fn flipped_bits_are_turned_back_wherever_the_page_lies() {
@@ -67,7 +67,7 @@ mod tests {
             let start = (number as usize + 1) * size.bytes();
             let page = &mut whole[start..start + size.bytes()];
             page[37] |= 0x20;
-            seal_page(page, number);
+            checksum_page(page, number);
         }
         let mut damaged = whole.clone();
         for number in [1usize, 31, 32, 78] {

@@ -209,7 +209,7 @@ impl DatabaseHeader {
         put(&mut raw, at::DATABASE_SIGNATURE, &sign_db.0);
         put(&mut raw, at::LOG_SIGNATURE, &sign_log.0);
         let mut header = Self { raw, page_size };
-        header.seal();
+        header.put_checksum();
         header
     }
 
@@ -372,14 +372,14 @@ impl DatabaseHeader {
     /// Notes the number that the records give the database.
     pub(crate) fn set_database_number(&mut self, number: u8) {
         self.set_u32(at::DATABASE_NUMBER, u32::from(number));
-        self.seal();
+        self.put_checksum();
     }
 
     /// Notes another update of the format, and its minor number.
     pub(crate) fn set_update(&mut self, update: u32, minor: u32) {
         self.set_u32(at::UPDATE, update);
         self.set_u32(at::MINOR_UPDATE, minor);
-        self.seal();
+        self.put_checksum();
     }
 
     /// Marks the file as attached and needing its logs from `low` on.
@@ -393,7 +393,7 @@ impl DatabaseHeader {
         self.set_u32(at::REQUIRED_LOW, low);
         self.set_u32(at::REQUIRED_HIGH, low);
         self.set_u32(at::COMMITTED_HIGH, low);
-        self.seal();
+        self.put_checksum();
     }
 
     /// Marks the file as self-contained: what the end of a recovery writes (ese.md 10).
@@ -410,10 +410,10 @@ impl DatabaseHeader {
         self.set_u32(at::REQUIRED_HIGH, 0);
         self.set_bytes(at::REQUIRED_HIGH_CREATED, &NEVER);
         self.set_u32(at::COMMITTED_HIGH, 0);
-        self.seal();
+        self.put_checksum();
     }
 
-    fn seal(&mut self) {
+    fn put_checksum(&mut self) {
         let checksum = xor_checksum(&self.raw);
         put(&mut self.raw, at::CHECKSUM, &checksum.to_le_bytes());
     }

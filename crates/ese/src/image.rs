@@ -1,7 +1,7 @@
 //! A page taken apart for changing, and put together again (ese.md 3.3).
 
 use crate::bytes::{len16, put};
-use crate::checksum::seal_page;
+use crate::checksum::checksum_page;
 use crate::error::Error;
 use crate::page::{Page, flag, node_flag};
 use crate::pagesize::PageSize;
@@ -199,7 +199,7 @@ impl PageImage {
         if !bare {
             self.write_tags(&mut bytes).ok_or_else(too_large)?;
         }
-        seal_page(&mut bytes, self.number);
+        checksum_page(&mut bytes, self.number);
         Ok(bytes)
     }
 

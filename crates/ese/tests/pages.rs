@@ -3,7 +3,7 @@
 mod common;
 
 use certadm_ese::checkpoint::{Checkpoint, check_flush_map};
-use certadm_ese::checksum::{PageCheck, check_page, flip, seal_page};
+use certadm_ese::checksum::{PageCheck, check_page, checksum_page, flip};
 use certadm_ese::finding::{Kind, Severity, Spot};
 use certadm_ese::header::{Copies, State};
 use certadm_ese::space::SpaceMap;
@@ -171,7 +171,7 @@ fn damage_to_pages_is_told_apart() {
     // A page whose checksum is right but whose tags point outside.
     let mut bytes = original.clone();
     bytes[start(60) + PAGE - 4..start(60) + PAGE].copy_from_slice(&[0xFF, 0x1F, 0xFF, 0x1F]);
-    seal_page(&mut bytes[start(60)..start(61)], 60);
+    checksum_page(&mut bytes[start(60)..start(61)], 60);
     assert_eq!(verify(bytes).findings.last().unwrap().kind, Kind::PageStructure);
 
     // Garbage on a free page is no damage.
@@ -286,7 +286,7 @@ fn hostile_page_bytes_behind_right_checksums_end_in_findings() {
                 bytes[start + at] = u8::try_from(random.below(256)).unwrap();
             }
             bytes[start + 37] |= 0x20;
-            seal_page(&mut bytes[start..start + PAGE], u32::try_from(page).unwrap());
+            checksum_page(&mut bytes[start..start + PAGE], u32::try_from(page).unwrap());
         }
         let database = Database::open(bytes).unwrap();
         let _ = database.verify(&mut |_| {}).unwrap();

@@ -285,7 +285,7 @@ fn a_database_of_another_time_is_refused_by_its_pages() {
     // A page thrown back to an older time: the state a lost write leaves.
     let start = 3 * 8192 + 8192;
     database[start + 8..start + 16].copy_from_slice(&1u64.to_le_bytes());
-    certadm_ese::checksum::seal_page(&mut database[start..start + 8192], 3);
+    certadm_ese::checksum::checksum_page(&mut database[start..start + 8192], 3);
     set.logs.remove(0);
     let error = set.rehearse().unwrap_err();
     assert_eq!(error.code(), Code::DBTIME_TOO_OLD, "{error}");

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::LazyLock;
 
-use certadm_ese::checksum::{seal_page, xor_checksum};
+use certadm_ese::checksum::{checksum_page, xor_checksum};
 use certadm_ese::pagesize::PageSize;
 
 /// A database of 1 MiB with every type of column (crates/ese/tests/data/README.md).
@@ -31,7 +31,7 @@ pub(crate) fn patched(size: PageSize, mut patches: &[u8]) -> Vec<u8> {
         if let Some(number) = slot.checked_sub(1).and_then(|number| u32::try_from(number).ok())
             && 0 < number
         {
-            seal_page(page, number);
+            checksum_page(page, number);
         }
     }
     database
@@ -49,7 +49,7 @@ pub(crate) fn apply_patches(block: &mut [u8], mut patches: &[u8]) {
 }
 
 /// Makes the legacy checksum of a block right (ese.md 2.1).
-pub(crate) fn seal_legacy(block: &mut [u8]) {
+pub(crate) fn checksum_legacy(block: &mut [u8]) {
     let checksum = xor_checksum(block);
     block[..4].copy_from_slice(&checksum.to_le_bytes());
 }

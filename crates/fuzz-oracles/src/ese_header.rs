@@ -9,7 +9,7 @@ use certadm_ese::header::{Copies, DatabaseHeader};
 use certadm_ese::pager::Pager;
 use certadm_ese::recovery::Plan;
 
-use crate::ese_base::{DATABASE, apply_patches, seal_legacy};
+use crate::ese_base::{DATABASE, apply_patches, checksum_legacy};
 
 const BLOCK: usize = 4096;
 const FLUSH_MAP: usize = 8192;
@@ -35,7 +35,7 @@ fn header(patches: &[u8]) {
     };
     let page = good.page_size().bytes();
     apply_patches(&mut bytes[..page], patches);
-    seal_legacy(&mut bytes[..page]);
+    checksum_legacy(&mut bytes[..page]);
     // What the first copy says is believed only as far as it makes sense; else the second one counts.
     let Ok(database) = Database::open(bytes.as_slice()) else {
         panic!("the second copy of the header is whole");
@@ -58,7 +58,7 @@ fn header(patches: &[u8]) {
 fn patch_page(content: &[u8]) {
     let mut page = content.to_vec();
     page.resize(BLOCK, 0);
-    seal_legacy(&mut page);
+    checksum_legacy(&mut page);
     if let Some(patch) = PatchPage::parse(&page)
         && let Ok((header, _)) = DatabaseHeader::read(&*DATABASE)
     {
@@ -70,8 +70,8 @@ fn checkpoint(content: &[u8]) {
     let mut bytes = content.to_vec();
     bytes.resize(2 * BLOCK, 0);
     let (first, second) = bytes.split_at_mut(BLOCK);
-    seal_legacy(first);
-    seal_legacy(second);
+    checksum_legacy(first);
+    checksum_legacy(second);
     if Checkpoint::read(&bytes).is_err() {
         return;
     }
@@ -84,7 +84,7 @@ fn checkpoint(content: &[u8]) {
 fn flush_map(content: &[u8]) {
     let mut bytes = content.to_vec();
     bytes.resize(bytes.len().max(FLUSH_MAP), 0);
-    seal_legacy(&mut bytes[..FLUSH_MAP]);
+    checksum_legacy(&mut bytes[..FLUSH_MAP]);
     let Ok(check) = check_flush_map(&bytes) else {
         panic!("memory has no input errors");
     };

@@ -5,7 +5,7 @@ use certadm_ese::checksum::{ecc_checksum, xor_words};
 use certadm_ese::log::{LogEnd, LogFile, Record, record_length};
 use certadm_ese::recovery::{LogInput, Plan};
 
-use crate::ese_base::{apply_patches, seal_legacy};
+use crate::ese_base::{apply_patches, checksum_legacy};
 
 const HEADER: usize = 4096;
 const SEGMENT: usize = 4096;
@@ -29,7 +29,7 @@ pub(crate) fn run(data: &[u8]) {
         _ => [header(8, 4096, 1 + content.len().div_ceil(SEGMENT)), content.to_vec()].concat(),
     };
     apply_patches(&mut bytes[..HEADER], patches);
-    seal_legacy(&mut bytes[..HEADER]);
+    checksum_legacy(&mut bytes[..HEADER]);
     let Ok(log) = LogFile::open(&bytes) else {
         return;
     };

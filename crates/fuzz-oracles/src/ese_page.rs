@@ -1,6 +1,6 @@
 //! Pages of the Windows database: checksums and nodes (ese.md 2, 3.3, 4).
 
-use certadm_ese::checksum::{PageCheck, check_page, seal_page};
+use certadm_ese::checksum::{PageCheck, check_page, checksum_page};
 use certadm_ese::page::Page;
 use certadm_ese::pagesize::PageSize;
 
@@ -15,7 +15,7 @@ pub(crate) fn run(data: &[u8]) {
     bytes.resize(size.bytes(), 0);
     let _ = check_page(&bytes, number);
 
-    seal_page(&mut bytes, number);
+    checksum_page(&mut bytes, number);
     if bytes.iter().any(|&byte| byte != 0) {
         assert_eq!(check_page(&bytes, number), PageCheck::Valid);
         let at = content.len() % bytes.len();

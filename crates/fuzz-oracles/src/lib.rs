@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod checksummed;
 mod ese_base;
-mod sealing;
 mod stub;
 
 /// A fuzz target.

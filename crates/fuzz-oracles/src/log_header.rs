@@ -4,15 +4,15 @@ use std::path::Path;
 
 use certadm_store::log_file::{HEADER_LEN, LogHeader};
 
-use crate::sealing::{seal, with_flipped_bit};
+use crate::checksummed::{with_checksum, with_flipped_bit};
 
 const MAGIC: [u8; 8] = *b"CADMLOG\x01";
 
 pub(crate) fn run(data: &[u8]) {
     check(data);
-    let sealed = seal(data, MAGIC, HEADER_LEN);
-    check(&sealed);
-    assert!(decode(&with_flipped_bit(&sealed, data)).is_none(), "a flipped bit went unnoticed");
+    let whole = with_checksum(data, MAGIC, HEADER_LEN);
+    check(&whole);
+    assert!(decode(&with_flipped_bit(&whole, data)).is_none(), "a flipped bit went unnoticed");
 }
 
 fn decode(bytes: &[u8]) -> Option<LogHeader> {

@@ -2,7 +2,7 @@
 
 use certadm_store::trailer::{Trailer, sqlite_page_size};
 
-use crate::sealing::{SEAL_LEN, seal, with_flipped_bit};
+use crate::checksummed::{CHECKSUM_LEN, with_checksum, with_flipped_bit};
 
 const MAGIC: [u8; 8] = *b"CADMEND\x01";
 
@@ -11,15 +11,15 @@ pub(crate) fn run(data: &[u8]) {
         assert!(size.is_power_of_two() && (512..=65536).contains(&size), "{size}");
     }
     check(data);
-    let (Ok(len), true) = (u32::try_from(data.len()), MAGIC.len() + 8 + SEAL_LEN < data.len()) else {
+    let (Ok(len), true) = (u32::try_from(data.len()), MAGIC.len() + 8 + CHECKSUM_LEN < data.len()) else {
         return;
     };
     // The page says how long it is; with any other length it is refused at once.
     let mut page = data.to_vec();
     page[12..16].copy_from_slice(&len.to_le_bytes());
-    let sealed = seal(&page, MAGIC, page.len());
-    check(&sealed);
-    assert!(Trailer::decode(&with_flipped_bit(&sealed, data)).is_err(), "a flipped bit went unnoticed");
+    let whole = with_checksum(&page, MAGIC, page.len());
+    check(&whole);
+    assert!(Trailer::decode(&with_flipped_bit(&whole, data)).is_err(), "a flipped bit went unnoticed");
 }
 
 fn check(page: &[u8]) {

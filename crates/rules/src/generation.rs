@@ -87,9 +87,10 @@ impl Generation {
     }
 }
 
+/// As every message writes it: `0x1a`.
 impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        write!(f, "{:#x}", self.0)
     }
 }
 
@@ -176,7 +177,7 @@ mod tests {
         assert_eq!(Generation::FIRST.next(), Some(generation(2)));
         assert_eq!(generation(2).previous(), Some(Generation::FIRST));
         assert_eq!(generation(u32::MAX).next(), None);
-        assert_eq!(format!("{0} {0:x} {0:05x}", generation(26)), "26 1a 0001a");
+        assert_eq!(format!("{0} {0:x} {0:05x}", generation(26)), "0x1a 1a 0001a");
     }
 
     proptest! {

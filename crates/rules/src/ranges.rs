@@ -55,12 +55,12 @@ impl GenerationRange {
 }
 
 impl fmt::Display for GenerationRange {
-    /// In decimal, `5..10`, or `5` for one generation.
+    /// `0x5 to 0xa`, or `0x5` for one generation.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.low == self.high {
             write!(f, "{}", self.low)
         } else {
-            write!(f, "{}..{}", self.low, self.high)
+            write!(f, "{} to {}", self.low, self.high)
         }
     }
 }
@@ -215,8 +215,8 @@ mod tests {
                 && range.contains(generation(10))
                 && !range.contains(generation(11))
         );
-        assert_eq!(range.to_string(), "5..10");
-        assert_eq!(GenerationRange::new(generation(7), generation(7)).unwrap().to_string(), "7");
+        assert_eq!(range.to_string(), "0x5 to 0xa");
+        assert_eq!(GenerationRange::new(generation(7), generation(7)).unwrap().to_string(), "0x7");
         assert_eq!(GenerationRange::new(generation(2), generation(1)), None);
         let widest = GenerationRange::new(Generation::FIRST, generation(u32::MAX)).unwrap();
         assert_eq!(widest.count(), u32::MAX);

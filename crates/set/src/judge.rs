@@ -168,7 +168,7 @@ mod tests {
             Error::Damaged { path: path.clone(), detail: "it is short".to_owned(), code: Hresult::E_FAIL },
             Error::Store(certadm_store::Error::LogDamaged {
                 path: path.clone(),
-                detail: "its seal is wrong".to_owned(),
+                detail: "its checksum is wrong".to_owned(),
                 torn: false,
             }),
             Error::Windows {

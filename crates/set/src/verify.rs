@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::judge::{incomplete, place_of};
 use crate::layout::{LOCATIONS_FILE, file_of};
 use crate::manifest::{FileEntry, Role};
-use crate::open::{Opened, open_each, together};
+use crate::open::{Opened, open, open_each, together};
 use crate::progress::{Progress, Stage};
 use crate::reader::Set;
 use crate::scratch::{self, Content};
@@ -178,20 +178,22 @@ fn verify_ours(sets: &[Set], progress: &mut dyn Progress) -> Report {
 /// Looks at a set as [`verify`] does, but for the hashes: for a set whose files were compared while they were stored.
 pub(crate) fn check_content(path: &Path, progress: &mut dyn Progress) -> Vec<Finding> {
     progress.at(Stage::Integrity, 0, 0);
-    let set = match WindowsSet::find(path) {
-        Ok(Some(set)) => {
-            let mut findings = windows::examine(&[set], progress).findings;
+    match open(&[path.to_owned()]) {
+        Ok(Opened::Windows(sets)) => {
+            let mut findings = windows::examine(&sets, progress).findings;
             finding::sort(&mut findings);
-            return findings;
+            findings
         }
-        Ok(None) => Set::open(path),
-        Err(error) => Err(error),
-    };
-    match set {
-        Ok(set) => match examine(std::slice::from_ref(&set)) {
-            Ok((_, content)) => content.iter().flat_map(|content| unsound(content, &set)).collect(),
+        Ok(Opened::Ours(sets)) => match examine(&sets) {
+            Ok((_, content)) => {
+                let unsound = |content| sets.first().map(|full| unsound(content, full));
+                content.iter().filter_map(unsound).flatten().collect()
+            }
             Err(finding) => vec![*finding],
         },
+        Ok(folder @ Opened::Folder(_)) => {
+            folder.into_ours().err().iter().map(|error| error.to_finding(path)).collect()
+        }
         Err(error) => vec![error.to_finding(path)],
     }
 }

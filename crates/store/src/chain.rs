@@ -166,12 +166,12 @@ pub fn check_headers(
 ) -> Result<Vec<LogFile>> {
     if range.low() > trailer.low {
         let detail =
-            format!("the logs begin with {:x}, the image needs {:x} and later", range.low(), trailer.low);
+            format!("the logs begin with {}, the image needs {} and later", range.low(), trailer.low);
         return Err(chain(detail, Hresult::STARTING_RESTORE_LOG_TOO_HIGH));
     }
     if range.high() < trailer.high {
         let detail =
-            format!("the logs end with {:x}, the image needs all up to {:x}", range.high(), trailer.high);
+            format!("the logs end with {}, the image needs all up to {}", range.high(), trailer.high);
         return Err(chain(detail, Hresult::ENDING_RESTORE_LOG_TOO_LOW));
     }
     let within = required(logs, range)?;
@@ -194,8 +194,7 @@ fn required(logs: &[(Generation, PathBuf)], range: GenerationRange) -> Result<Ve
     let present = u32::try_from(found.len()).unwrap_or(u32::MAX);
     if present != range.count() {
         let missing = range.low().number().saturating_add(present);
-        let detail =
-            format!("log generation {missing:x} is missing from {:x} to {:x}", range.low(), range.high());
+        let detail = format!("log generation {missing} is missing from {} to {}", range.low(), range.high());
         return Err(chain(detail, Hresult::MISSING_RESTORE_LOG_FILES));
     }
     found.into_iter().map(|path| LogFile::open(path)).collect()
@@ -237,8 +236,7 @@ fn roll_forward(
     let mut expected = range.high().next();
     for (generation, path) in logs.iter().filter(|(generation, _)| *generation > range.high()) {
         if Some(*generation) != expected {
-            let detail =
-                format!("log generations before {generation:x} are missing above the restored range");
+            let detail = format!("log generations before {generation} are missing above the restored range");
             return Err(chain(detail, Hresult::MISSING_CURRENT_LOG_FILES));
         }
         expected = generation.next();

@@ -1,6 +1,6 @@
 //! The checkpoint file, `edb.chk`: which generation is current, which the database file needs, and which WAL is expected.
 //!
-//! One sealed block of [`LEN`] bytes, written in place under the commit lock and flushed. A torn one does not check;
+//! One checksummed block of [`LEN`] bytes, written in place under the commit lock and flushed. A torn one does not check;
 //! the owner then tells from the database and the logs (docs/store-format.md, "Foreign checkpoint").
 
 use std::fs::File;
@@ -95,11 +95,11 @@ fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
         .salts(checkpoint.archived.salts)
         .u32(checkpoint.archived.frames)
         .checksum(checkpoint.archived.checksum)
-        .seal(LEN)
+        .checksummed(LEN)
 }
 
 fn decode(block: &[u8]) -> Option<Checkpoint> {
-    let mut take = Take::sealed(block, MAGIC)?;
+    let mut take = Take::checksummed(block, MAGIC)?;
     Some(Checkpoint {
         database: Signature(take.raw()),
         stream: Signature(take.raw()),

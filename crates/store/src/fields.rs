@@ -1,9 +1,9 @@
-//! Fixed-size headers: fields put one after another, sealed by a BLAKE3 checksum over everything before it.
+//! Fixed-size headers: fields put one after another, checksummed by BLAKE3 over everything before it.
 
 use crate::wal::{Checksum, Salts};
 
-/// The length of the checksum that ends every sealed header, in bytes.
-pub(crate) const SEAL_LEN: usize = 32;
+/// The length of the checksum that ends every checksummed header, in bytes.
+pub(crate) const CHECKSUM_LEN: usize = 32;
 
 /// Puts fields into a header, little-endian.
 pub(crate) struct Put {
@@ -41,10 +41,10 @@ impl Put {
     }
 
     /// Pads with zeros and ends with the checksum, `len` bytes in all. The fields of this crate's headers fit.
-    pub(crate) fn seal(mut self, len: usize) -> Vec<u8> {
-        self.bytes.resize(len - SEAL_LEN, 0);
-        let seal = blake3::hash(&self.bytes);
-        self.raw(seal.as_bytes()).bytes
+    pub(crate) fn checksummed(mut self, len: usize) -> Vec<u8> {
+        self.bytes.resize(len - CHECKSUM_LEN, 0);
+        let checksum = blake3::hash(&self.bytes);
+        self.raw(checksum.as_bytes()).bytes
     }
 }
 
@@ -55,14 +55,14 @@ pub(crate) struct Take<'a> {
 
 impl<'a> Take<'a> {
     /// Begins to read a header whose magic is `magic` and whose checksum fits, else `None`.
-    pub(crate) fn sealed(bytes: &'a [u8], magic: [u8; 8]) -> Option<Self> {
-        let body = bytes.len().checked_sub(SEAL_LEN)?;
-        let (body, seal) = bytes.split_at(body);
-        let fits = body.starts_with(&magic) && blake3::hash(body).as_bytes() == seal;
+    pub(crate) fn checksummed(bytes: &'a [u8], magic: [u8; 8]) -> Option<Self> {
+        let body = bytes.len().checked_sub(CHECKSUM_LEN)?;
+        let (body, checksum) = bytes.split_at(body);
+        let fits = body.starts_with(&magic) && blake3::hash(body).as_bytes() == checksum;
         fits.then(|| Self { rest: &body[magic.len()..] })
     }
 
-    /// The next `N` bytes; zeros past the end, which a sealed header of the right length never reaches.
+    /// The next `N` bytes; zeros past the end, which a checksummed header of the right length never reaches.
     pub(crate) fn raw<const N: usize>(&mut self) -> [u8; N] {
         let mut field = [0; N];
         let len = N.min(self.rest.len());

@@ -117,7 +117,7 @@ impl LogHeader {
             .salts(self.wal_end.salts)
             .u32(self.wal_end.frames)
             .checksum(self.wal_end.checksum)
-            .seal(HEADER_LEN)
+            .checksummed(HEADER_LEN)
     }
 
     /// Reads a header from a file's first [`HEADER_LEN`] bytes; `path` only names it in errors.
@@ -128,7 +128,7 @@ impl LogHeader {
         if bytes.len() < HEADER_LEN {
             return Err(damaged(path, "it is shorter than its header", true));
         }
-        let Some(mut take) = Take::sealed(&bytes[..HEADER_LEN], MAGIC) else {
+        let Some(mut take) = Take::checksummed(&bytes[..HEADER_LEN], MAGIC) else {
             return Err(damaged(path, "its header does not check", false));
         };
         let version = take.u32();

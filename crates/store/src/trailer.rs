@@ -44,7 +44,7 @@ impl Trailer {
             .u32(self.high.number())
             .i64(self.finished.0)
             .raw(&self.image)
-            .seal(self.page_size as usize)
+            .checksummed(self.page_size as usize)
     }
 
     /// Reads a trailer from a whole page.
@@ -59,7 +59,7 @@ impl Trailer {
             ));
         }
         let mismatch = || image("the image's trailer page is damaged", Hresult::DATABASE_PATCH_FILE_MISMATCH);
-        let mut take = Take::sealed(page, MAGIC).ok_or_else(mismatch)?;
+        let mut take = Take::checksummed(page, MAGIC).ok_or_else(mismatch)?;
         let version = take.u32();
         let page_size = take.u32();
         let image_pages = take.u64();

@@ -58,7 +58,7 @@ pub(crate) fn recover(folder: &Folder, output: Output) -> Result<Value, Failure>
 /// Says what a recovery did, and gives it as JSON.
 pub(crate) fn tell_recovered(recovered: &Recovered, output: Output) -> Value {
     output.line(format!(
-        "Recovered: generations 0x{:x} to 0x{:x} applied, {} pages.",
+        "Recovered: generations {} to {} applied, {} pages.",
         recovered.low, recovered.high, recovered.pages_applied
     ));
     if let Some(stopped) = &recovered.stopped_at {

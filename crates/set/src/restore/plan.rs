@@ -113,7 +113,7 @@ impl Plan {
                 self.combined.image.display(),
                 self.combined.logs.len(),
             ),
-            format!("register a full restore of generations {} to {}", hex(range.low()), hex(range.high())),
+            format!("register a full restore of generations {} to {}", range.low(), range.high()),
         ];
         if !self.in_the_way.is_empty() {
             steps.push(format!("move {} files of {folder} aside", self.in_the_way.len()));
@@ -131,10 +131,8 @@ impl Plan {
                 self.folder.crl_dir().display()
             ));
         }
-        steps.push(format!(
-            "at the CA's next start: apply the logs up to generation {} and serve",
-            hex(self.last)
-        ));
+        steps
+            .push(format!("at the CA's next start: apply the logs up to generation {} and serve", self.last));
         steps.push(
             "take a new full backup: sets made before and after a restore do not go together".to_owned(),
         );
@@ -153,11 +151,6 @@ impl Plan {
             files.iter().find(|entry| file_of(&set.path, &entry.path) == file)
         })
     }
-}
-
-/// A generation as every message writes it.
-fn hex(generation: Generation) -> String {
-    format!("0x{generation:x}")
 }
 
 /// Whatever lies where the restore will write: in the database and the log folder.

@@ -22,8 +22,8 @@ use certadm_tests::proven::proven;
 /// Whole verifications, and whole restores, over bits chosen at random.
 const SAMPLES: u64 = 150;
 
-/// A sealed full set and a sealed log set after it.
-fn sealed_sets(dir: &Path) -> [PathBuf; 2] {
+/// A complete full set and a complete log set after it.
+fn complete_sets(dir: &Path) -> [PathBuf; 2] {
     let mut ca = Ca::create(&dir.join("ca"));
     fs::write(ca.folder.crl_dir().join("ca.crl"), "a CRL").unwrap();
     let sets = ["full", "logs"].map(|name| dir.join(name));
@@ -91,7 +91,7 @@ fn bits_of(bytes: std::ops::Range<u64>) -> Box<dyn Iterator<Item = u64>> {
 #[test]
 fn every_bit_of_every_file_is_protected() {
     let dir = scratch();
-    let sets = sealed_sets(dir.path());
+    let sets = complete_sets(dir.path());
     let mut count = 0;
     for path in &sets {
         let manifest = Flipper::open(&path.join("manifest.json"));
@@ -144,7 +144,7 @@ fn files_of(sets: &[PathBuf]) -> Vec<PathBuf> {
 #[test]
 fn whole_verifications_find_every_sampled_bit() {
     let dir = scratch();
-    let sets = sealed_sets(dir.path());
+    let sets = complete_sets(dir.path());
     let files = files_of(&sets);
     assert!(verify(&sets, &mut Silent).is_good());
     for (file, bit) in samples(&files) {
@@ -161,7 +161,7 @@ fn whole_verifications_find_every_sampled_bit() {
 #[test]
 fn no_sampled_bit_leads_to_a_wrong_restore() {
     let dir = scratch();
-    let sets = sealed_sets(dir.path());
+    let sets = complete_sets(dir.path());
     let files = files_of(&sets);
     let right = restored(&sets, &dir.path().join("right")).unwrap();
     let mut refused = 0;
@@ -190,7 +190,7 @@ fn no_sampled_bit_leads_to_a_wrong_restore() {
 #[test]
 fn no_bit_of_the_restore_map_leads_to_a_wrong_restore() {
     let dir = scratch();
-    let sets = sealed_sets(dir.path());
+    let sets = complete_sets(dir.path());
     let flipper = Flipper::open(&sets[0].join("DataBase/certbkxp.dat"));
     let mut count = 0;
     for bit in (0..8 * flipper.len).step_by(5) {
@@ -204,11 +204,11 @@ fn no_bit_of_the_restore_map_leads_to_a_wrong_restore() {
 
 /// The same without manifests, as from a Windows tool: trailer, headers and links are all there is.
 #[test]
-fn no_sampled_bit_leads_to_a_wrong_restore_of_an_unsealed_set() {
+fn no_sampled_bit_leads_to_a_wrong_restore_of_an_incomplete_set() {
     let dir = scratch();
-    let sealed = sealed_sets(dir.path());
+    let complete = complete_sets(dir.path());
     let sets = ["full2", "logs2"].map(|name| dir.path().join(name));
-    for (from, to) in sealed.iter().zip(&sets) {
+    for (from, to) in complete.iter().zip(&sets) {
         copy_dir(&from.join("DataBase"), &to.join("DataBase"));
     }
     let databases_and_logs: Vec<PathBuf> = sets

@@ -373,8 +373,8 @@ fn a_dirty_database_without_its_logs() {
     assert_eq!(errors(&check(&[&dir.path().to_owned()])), [Hresult::REQUIRED_LOG_FILES_MISSING]);
 }
 
-/// Seals a folder as `certadm backup` seals what it takes from a Windows CA.
-fn seal(set: &Path, kind: SetKind, low: u32, high: u32) {
+/// Writes a manifest as `certadm backup` does for what it takes from a Windows CA.
+fn complete(set: &Path, kind: SetKind, low: u32, high: u32) {
     let ca = CaIdentity {
         name: "Store".to_owned(),
         host: "ca1".to_owned(),
@@ -410,11 +410,11 @@ fn seal(set: &Path, kind: SetKind, low: u32, high: u32) {
 }
 
 #[test]
-fn a_sealed_set_is_also_compared_with_its_hashes() {
+fn a_complete_set_is_also_compared_with_its_hashes() {
     let dir = scratch();
     let Some((full, logs)) = backup(dir.path()) else { return };
-    seal(&full, SetKind::Full, 1, 1);
-    seal(&logs, SetKind::Logs, 2, 2);
+    complete(&full, SetKind::Full, 1, 1);
+    complete(&logs, SetKind::Logs, 2, 2);
     let report = check(&[&full, &logs]);
     assert_eq!(errors(&report), []);
     assert_eq!(

@@ -192,8 +192,8 @@ fn copy(from: &Path, to: &Path) {
 /// Makes a log's header say version 2, checksum and all.
 fn other_version(bytes: &mut [u8]) {
     bytes[8] = 2;
-    let seal = blake3::hash(&bytes[..480]);
-    bytes[480..512].copy_from_slice(seal.as_bytes());
+    let checksum = blake3::hash(&bytes[..480]);
+    bytes[480..512].copy_from_slice(checksum.as_bytes());
 }
 
 #[test]
@@ -405,8 +405,8 @@ fn a_start_without_a_registration_checks_the_logs_it_needs() {
 /// Makes a log's header name another predecessor, checksum and all.
 fn unlink(bytes: &mut [u8]) {
     bytes[104] ^= 1; // the creation time of the log before it
-    let seal = blake3::hash(&bytes[..480]);
-    bytes[480..512].copy_from_slice(seal.as_bytes());
+    let checksum = blake3::hash(&bytes[..480]);
+    bytes[480..512].copy_from_slice(checksum.as_bytes());
 }
 
 #[test]

@@ -251,7 +251,7 @@ impl<'a> Drill<'a> {
         let taken = take(source, to, &options, &mut self.output.progress())?;
         let manifest = &taken.manifest;
         self.output.line(format!(
-            "Took a {} backup: generations {:x} to {:x}, {} in {:.2} s.",
+            "Took a {} backup: generations {:#x} to {:#x}, {} in {:.2} s.",
             taken.kind,
             manifest.generations.low,
             manifest.generations.high,

@@ -28,7 +28,7 @@ const FACTS: [(&str, &str); 25] = [
     ("/what", "What it is"),
     ("/type", "Kind"),
     ("/sealed", "Complete"),
-    ("/tool", "Sealed by"),
+    ("/tool", "Written by"),
     ("/name", "CA"),
     ("/ca/name", "CA"),
     ("/ca/host", "Host"),
@@ -132,7 +132,7 @@ fn facts(page: &mut String, result: &Value) {
         if let (Some(low), Some(high)) = (bound("low"), bound("high"))
             && high != 0
         {
-            row(name, &format!("{low:x} to {high:x}"));
+            row(name, &format!("{low:#x} to {high:#x}"));
         }
     }
     if let Some(bytes) = result["bytes"].as_u64() {
