@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 
-use certadm_ese::checksum::seal_page;
+use certadm_ese::checksum::checksum_page;
 use certadm_ese::header::DatabaseHeader;
 use certadm_ese::log::LogFile;
 use certadm_ese::page::{Page, flag};
@@ -109,7 +109,7 @@ fn changed(original: &[u8], page: u32, change: impl Fn(&mut [u8])) -> Vec<u8> {
     let mut bytes = original.to_vec();
     let place = offset(page, PAGE)..offset(page + 1, PAGE);
     change(&mut bytes[place.clone()]);
-    seal_page(&mut bytes[place], page);
+    checksum_page(&mut bytes[place], page);
     bytes
 }
 
@@ -211,7 +211,7 @@ fn without_node(page: &Page, line: usize) -> Vec<u8> {
     }
     let count = u16::from_le_bytes([bytes[34], bytes[35]]) - 1;
     bytes[34..36].copy_from_slice(&count.to_le_bytes());
-    seal_page(&mut bytes, page.number());
+    checksum_page(&mut bytes, page.number());
     bytes
 }
 
