@@ -262,7 +262,7 @@ fn product_file(crates: &Path, path: &Path) -> Option<(String, String)> {
 }
 
 /// Files in `src` that are compiled for tests only.
-const TEST_FILES: &[&str] = &["auth/src/testing.rs", "client/src/samba.rs"];
+const TEST_FILES: &[&str] = &["auth/src/testing.rs"];
 
 /// The lines above the unit tests, which stand at the end of a file.
 fn before_tests(text: &str, counts: &BTreeMap<usize, u64>) -> BTreeMap<usize, u64> {

@@ -20,7 +20,6 @@ const CALLS: &[&str] = &[
 /// Product code that may make them, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("crates/files/", "it is the place"),
-    ("crates/client/src/samba.rs", "it is a test"),
     ("crates/ese/src/pager.rs", "its trait has a flush of its own, over files and memory alike"),
 ];
 

@@ -9,7 +9,7 @@ use crate::process;
 use crate::setup::Installed;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{circles, citations, counts, durability};
+use crate::{circles, citations, counts, durability, lockfiles};
 
 /// Packages with tests that need foreign peers, in Python or Debian's, and are therefore `#[ignore]`d.
 const INTEROP: &[&str] = &["certadm-ese", "certadm-auth", "certadm-client", "certadm-server", "certadm"];
@@ -41,6 +41,7 @@ pub(crate) fn format(workspace: &Workspace, how: Formatting) -> Result<()> {
 
 /// The rules of this repository that clippy does not know, then clippy over every target, with warnings as errors.
 pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
+    lockfiles::fetch(workspace)?;
     durability::check(workspace)?;
     circles::check(workspace)?;
     citations::check(workspace)?;

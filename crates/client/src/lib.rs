@@ -18,6 +18,7 @@ mod properties;
 mod reading;
 mod refusal;
 #[cfg(test)]
+#[path = "../tests/unit/samba.rs"] // a test that needs what is private here
 mod samba;
 mod source;
 mod stream;
