@@ -410,7 +410,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
             self.add_page(
                 Finding::warning(Kind::Tree, text)
                     .at(Spot::Page(first))
-                    .remedy("space that is lost as a rule; where rows are missing, too, a write was lost"),
+                    .remedy("usually this is only lost space; if rows are missing as well, a write was lost"),
             );
         }
     }

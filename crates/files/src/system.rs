@@ -99,7 +99,7 @@ fn row_by_kind(kind: ErrorKind) -> Option<(Hresult, &'static str)> {
         }
         ErrorKind::NotSeekable => (Hresult::ERROR_SEEK, "name a file on a disk, not a pipe or a device"),
         ErrorKind::ExecutableFileBusy => {
-            (Hresult::ERROR_SHARING_VIOLATION, "end the program that this file is")
+            (Hresult::ERROR_SHARING_VIOLATION, "end the program that runs from this file")
         }
         ErrorKind::ResourceBusy => (Hresult::ERROR_BUSY, "wait until the system has finished with it"),
         ErrorKind::Deadlock => {

@@ -184,13 +184,13 @@ hresult_table! {
     WSAEADDRINUSE = win32(10048), Refused, "WSAEADDRINUSE", "another program uses the address and port";
     WSAEADDRNOTAVAIL = win32(10049), Refused, "WSAEADDRNOTAVAIL", "the address is not one of this machine, or not yet";
     WSAENETDOWN = win32(10050), Unreachable, "WSAENETDOWN", "the network is down";
-    WSAENETUNREACH = win32(10051), Unreachable, "WSAENETUNREACH", "no way leads to the network of the host";
+    WSAENETUNREACH = win32(10051), Unreachable, "WSAENETUNREACH", "no route leads to the network of the host";
     WSAECONNABORTED = win32(10053), Unreachable, "WSAECONNABORTED", "the connection was aborted";
     WSAECONNRESET = win32(10054), Unreachable, "WSAECONNRESET", "the peer reset the connection";
     WSAENOTCONN = win32(10057), Unreachable, "WSAENOTCONN", "the connection does not exist any more";
     WSAETIMEDOUT = win32(10060), Unreachable, "WSAETIMEDOUT", "no answer came in time";
     WSAECONNREFUSED = win32(10061), Unreachable, "WSAECONNREFUSED", "nothing listens at the address and port";
-    WSAEHOSTUNREACH = win32(10065), Unreachable, "WSAEHOSTUNREACH", "no way leads to the host";
+    WSAEHOSTUNREACH = win32(10065), Unreachable, "WSAEHOSTUNREACH", "no route leads to the host";
 
     // winerror.h: keys, certificates and requests
     ERROR_INVALID_PASSWORD = win32(86), Refused, "ERROR_INVALID_PASSWORD",

@@ -22,7 +22,7 @@ impl Error {
                 Told::of(Kind::NotASet, path, format!("not a backup set: {detail}"))
             }
             Self::BadManifest { path, detail } => {
-                Told::of(Kind::Manifest, path, format!("the manifest is not to be trusted: {detail}"))
+                Told::of(Kind::Manifest, path, format!("the manifest cannot be trusted: {detail}"))
             }
             Self::Damaged { path, detail, .. } => {
                 let is_map = path.file_name().is_some_and(|name| name == LOCATIONS_FILE);

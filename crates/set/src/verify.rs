@@ -270,7 +270,7 @@ impl Progress for Forward {
 fn worker_failed(path: &Path) -> Finding {
     Finding::error(Kind::Internal, Hresult::E_UNEXPECTED, "a part of the check ended early")
         .in_file(path)
-        .remedy("verify again; if it stays, report it as an error of this program")
+        .remedy("verify again; if it happens again, report it as an error of this program")
 }
 
 /// Files in a complete set that its manifest does not know, and sets without a manifest.

@@ -6,7 +6,7 @@ use super::{Fault, Outcome, Problem};
 use crate::code::Code;
 
 /// What to do about what a lost write leaves behind.
-const LOST: &str = "so looks what a lost write leaves: check the disk, take another backup or an older one";
+const LOST: &str = "a lost write leaves this: check the disk, and take another backup or an older one";
 
 impl Outcome {
     /// What is wrong, as findings.

@@ -113,8 +113,8 @@ fn dry_run(plan: &Plan, output: Output) -> Result<Done, Failure> {
 fn give_up(folder: &Folder, output: Output) -> Result<Done, Failure> {
     let abandoned = abandon(folder)?;
     output.line(match abandoned.put_back {
-        true => "The restore is given up; the database that was there before is in its place again.",
-        false => "The restore is given up; no database had been there before.",
+        true => "The restore is given up. The database that was there before it is in its place again.",
+        false => "The restore is given up. There was no database before it.",
     });
     Ok(Done::good(
         json!({ "dir": path_text(folder.path()), "abandoned": true, "put_back": abandoned.put_back }),
