@@ -174,9 +174,8 @@ impl Backup {
                 Error::File(_) => error,
                 _ => Error::Backup(Hresult::LOG_READ_VERIFY_FAILURE),
             })?;
-        let file = File::open(&path).during("open", &path)?;
         let len = log.header().file_len();
-        Ok(LogReader { file: file.take(len), shared: Arc::clone(&self.shared), len, path })
+        Ok(LogReader { file: log.into_file()?.take(len), shared: Arc::clone(&self.shared), len, path })
     }
 
     /// Deletes the logs that this backup makes redundant, lowest first. Returns generations and bytes freed.

@@ -252,6 +252,11 @@ impl LogFile {
         self.pages(|_, _| Ok(()))
     }
 
+    /// The open file at its first byte, so that what was checked is what is read, whatever gets the name in between.
+    pub(crate) fn into_file(self) -> Result<File> {
+        self.file_at(0)
+    }
+
     fn file_at(&self, offset: u64) -> Result<File> {
         use std::io::{Seek, SeekFrom};
         let mut file = self.file.try_clone().during("open again", &self.path)?;
