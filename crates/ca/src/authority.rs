@@ -17,14 +17,16 @@ use crate::certificate::{MAX_CERTIFICATE_FILE, OwnCertificate};
 use crate::config::{Config, PublishConfig};
 use crate::crl::{self, Publication, Signer};
 use crate::dates;
+use crate::denial::Denial;
 use crate::error::{Error, Result};
 use crate::identity::{DatabaseGuard, Identity};
-use crate::init::request_path;
-use crate::issue::{Issued, PendingCertificate, Terms, record, record_denial, sign_certificate};
+use crate::issue::{
+    DeniedRequest, Issued, PendingCertificate, Terms, record, record_denial, sign_certificate,
+};
 use crate::keys::CaKey;
 use crate::passphrase::Passphrase;
 use crate::pem;
-use crate::policy::{self, Denial, Issuer};
+use crate::policy::{self, Issuer};
 use crate::profile::{DEFAULT, Profile};
 use crate::request::Request;
 use crate::serial::Serial;
@@ -121,7 +123,7 @@ impl Authority {
     /// latest.
     ///
     /// # Errors
-    /// [`Error::Denied`], to be recorded with [`record_denial`]; [`Error::UnknownProfile`],
+    /// [`Error::Denied`], which leaves no row; [`Error::UnknownProfile`],
     /// [`Error::CaProfileNotAllowed`], [`Error::ValidityTooLong`], [`Error::CaNotValid`],
     /// [`Error::Random`], [`Error::Encoding`].
     pub fn prepare_issue(
@@ -130,28 +132,35 @@ impl Authority {
         terms: &Terms<'_>,
         now: FileTime,
     ) -> Result<PendingCertificate> {
-        self.prepare_with_serial(request, terms, now, Serial::random()?)
+        match self.decide(request, terms, now, random_serial()?)? {
+            Decision::Grant(pending) => Ok(*pending),
+            Decision::Deny(denied) => {
+                Err(Error::Denied(Box::new(Denial { reason: denied.reason, request_id: None })))
+            }
+        }
     }
 
-    fn prepare_with_serial(
+    fn decide(
         &self,
         request: &Request,
         terms: &Terms<'_>,
         now: FileTime,
         serial: Serial,
-    ) -> Result<PendingCertificate> {
+    ) -> Result<Decision> {
         let (profile_name, profile) = self.profile(terms)?;
         let (not_before, not_after) = self.validity_for(profile_name, profile, terms, now)?;
-        let grant = policy::decide(request, profile, &self.issuer)?.map_err(|reason| {
-            Error::Denied(Box::new(Denial {
-                reason,
-                request_id: None,
-                request: request.clone(),
-                requester: terms.requester.into(),
-                profile: profile_name.into(),
-                when: now,
-            }))
-        })?;
+        let grant = match policy::decide(request, profile, &self.issuer)? {
+            Ok(grant) => grant,
+            Err(reason) => {
+                return Ok(Decision::Deny(Box::new(DeniedRequest {
+                    reason,
+                    request: request.clone(),
+                    requester: terms.requester.into(),
+                    profile: profile_name.into(),
+                    when: now,
+                })));
+            }
+        };
         let extensions = grant.extensions.iter();
         let der = sign_certificate(
             &self.key,
@@ -162,7 +171,7 @@ impl Authority {
             (not_before, not_after),
             extensions.map(|(_, extension)| extension.clone()).collect(),
         )?;
-        Ok(PendingCertificate {
+        Ok(Decision::Grant(Box::new(PendingCertificate {
             request: request.clone(),
             requester: terms.requester.into(),
             profile: profile_name.into(),
@@ -173,7 +182,7 @@ impl Authority {
             keep_expired: profile.keep_expired_in_crl,
             grant,
             der,
-        })
+        })))
     }
 
     fn profile<'a>(&'a self, terms: &Terms<'a>) -> Result<(&'a str, &'a Profile)> {
@@ -229,7 +238,7 @@ impl Authority {
         terms: &Terms<'_>,
         now: FileTime,
     ) -> Result<Issued> {
-        self.issue_through(request, terms, now, Serial::random, |decision| {
+        self.issue_through(request, terms, now, random_serial, |decision| {
             writer.commit(|transaction| decision.record(&self.guard, transaction))
         })
     }
@@ -246,7 +255,7 @@ impl Authority {
         terms: &Terms<'_>,
         now: FileTime,
     ) -> Result<Issued> {
-        self.issue_through(request, terms, now, Serial::random, |decision| {
+        self.issue_through(request, terms, now, random_serial, |decision| {
             let guard = Arc::clone(&self.guard);
             group.commit(move |transaction| decision.record(&guard, transaction))
         })
@@ -262,14 +271,9 @@ impl Authority {
     ) -> Result<Issued> {
         let mut attempts = 1;
         loop {
-            let decision = match self.prepare_with_serial(request, terms, now, serial()?) {
-                Ok(pending) => Decision::Grant(Box::new(pending)),
-                Err(Error::Denied(denial)) => Decision::Deny(denial),
-                Err(other) => return Err(other),
-            };
-            match commit(decision) {
+            match commit(self.decide(request, terms, now, serial()?)?) {
                 Ok(Recorded::Issued(issued)) => return Ok(issued),
-                Ok(Recorded::Denied(denial)) => return Err(Error::Denied(denial)),
+                Ok(Recorded::Denied(denial)) => return Err(Error::Denied(Box::new(denial))),
                 Err(Error::SerialTaken { .. }) if attempts < SERIAL_ATTEMPTS => attempts += 1,
                 Err(error) => return Err(error),
             }
@@ -319,13 +323,13 @@ impl Authority {
 /// What is to be recorded of a request.
 enum Decision {
     Grant(Box<PendingCertificate>),
-    Deny(Box<Denial>),
+    Deny(Box<DeniedRequest>),
 }
 
 /// What has been recorded.
 enum Recorded {
     Issued(Issued),
-    Denied(Box<Denial>),
+    Denied(Denial),
 }
 
 impl Decision {
@@ -333,12 +337,21 @@ impl Decision {
         guard.check(connection)?;
         Ok(match self {
             Self::Grant(pending) => Recorded::Issued(record(connection, &pending)?),
-            Self::Deny(mut denial) => {
-                denial.request_id = Some(record_denial(connection, &denial)?);
-                Recorded::Denied(denial)
+            Self::Deny(denied) => {
+                let request_id = Some(record_denial(connection, &denied)?);
+                Recorded::Denied(Denial { reason: denied.reason, request_id })
             }
         })
     }
+}
+
+fn random_serial() -> Result<Serial> {
+    Serial::random().map_err(Error::Random)
+}
+
+/// `ca.csr`: the request of a subordinate CA.
+pub(crate) fn request_path(folder: &Folder) -> PathBuf {
+    folder.path().join("ca.csr")
 }
 
 fn common_extensions(own: &OwnCertificate, publish: &PublishConfig) -> der::Result<Vec<Extension>> {
@@ -401,7 +414,7 @@ mod tests {
                 &request,
                 &Terms::new("tests"),
                 now,
-                || left.next().map_or_else(Serial::random, |serial| serial.parse()),
+                || left.next().map_or_else(random_serial, |serial| serial.parse()),
                 |decision| writer.commit(|transaction| decision.record(&authority.guard, transaction)),
             );
             (issued.map(|issued| issued.serial.to_string()), left.len())

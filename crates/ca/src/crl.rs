@@ -18,7 +18,7 @@ use crate::dates;
 use crate::error::{Error, Result};
 use crate::keys::CaKey;
 use crate::public_key::PublicKey;
-use crate::revoke::Reason;
+use crate::reason::Reason;
 use crate::rows::Disposition;
 use crate::serial::Serial;
 use certadm_files::read;

@@ -7,8 +7,8 @@ use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_store::FileTime;
 
-use crate::policy::Denial;
-use crate::revoke::Reason;
+use crate::denial::Denial;
+use crate::reason::Reason;
 use crate::serial::Serial;
 
 /// The result of every fallible function of this crate.
@@ -202,12 +202,10 @@ pub enum Error {
         /// The profile.
         profile: String,
     },
-    /// The request is one, but this CA does not grant it. [`crate::Authority`] records it as a
-    /// row with disposition 31.
+    /// The request is one, but this CA does not grant it. An issue leaves a row with disposition 31.
     #[error("the request{} was denied: {}", denied_as(.0), .0.reason)]
     Denied(Box<Denial>),
-    /// The serial number exists. [`crate::Authority`] takes another one; only whoever calls
-    /// [`crate::record`] sees this.
+    /// The serial number exists, and so did those of a few more tries: the random source is broken.
     #[error("the serial number {serial} has been issued already")]
     SerialTaken {
         /// The number.

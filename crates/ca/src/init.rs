@@ -8,7 +8,7 @@ use x509_cert::builder::Builder;
 use x509_cert::name::Name;
 use x509_cert::request::RequestBuilder;
 
-use crate::authority::Authority;
+use crate::authority::{Authority, request_path};
 use crate::certificate::{OwnCertificate, ca_extensions, chain_text};
 use crate::config::Config;
 use crate::dates;
@@ -115,11 +115,6 @@ impl Authority {
         durable::create(&path, text.as_bytes(), Access::Public)?;
         Ok(authority)
     }
-}
-
-/// `ca.csr`: the request of a subordinate CA.
-pub(crate) fn request_path(folder: &Folder) -> PathBuf {
-    folder.path().join("ca.csr")
 }
 
 fn refuse_existing(folder: &Folder) -> Result<()> {

@@ -16,11 +16,12 @@ use x509_cert::time::Validity;
 use certadm_store::FileTime;
 
 use crate::dates;
+use crate::denial::DenialReason;
 use crate::error::{Error, Result};
 use crate::keys::{CaKey, RawSignature};
 use crate::name::{COLUMNS, NameParts};
 use crate::pem;
-use crate::policy::{Denial, Grant, Origin};
+use crate::policy::{Grant, Origin};
 use crate::public_key;
 use crate::request::Request;
 use crate::rows::Disposition;
@@ -46,8 +47,8 @@ impl<'a> Terms<'a> {
     }
 }
 
-/// A certificate that is signed, but not in the database yet. Nobody may see it before
-/// [`record`] has been committed: after a loss it would be unknown to its own CA.
+/// A certificate that is signed, but not in the database yet, and is not shown before its row is committed: after a
+/// loss it would be unknown to its own CA.
 #[derive(Clone, Debug)]
 pub struct PendingCertificate {
     pub(crate) request: Request,
@@ -158,7 +159,7 @@ const EXTENSION_DISABLED: i64 = 2;
 /// # Errors
 /// [`Error::SerialTaken`] when the serial number exists; nothing has been written then.
 /// [`Error::Store`]; the transaction must be rolled back.
-pub fn record(connection: &Connection, pending: &PendingCertificate) -> Result<Issued> {
+pub(crate) fn record(connection: &Connection, pending: &PendingCertificate) -> Result<Issued> {
     let taken = connection
         .prepare_cached("SELECT 1 FROM Certificates WHERE SerialNumber = ?1")?
         .query_row([&pending.serial], |_| Ok(()))
@@ -210,22 +211,31 @@ pub fn record(connection: &Connection, pending: &PendingCertificate) -> Result<I
     })
 }
 
+/// A request that is not granted, with what its row in the database will say.
+pub(crate) struct DeniedRequest {
+    pub(crate) reason: DenialReason,
+    pub(crate) request: Request,
+    pub(crate) requester: String,
+    pub(crate) profile: String,
+    pub(crate) when: FileTime,
+}
+
 /// Records a denied request: a row in Requests with disposition 31, the HRESULT of the reason and
 /// its text, and an empty row in Certificates. Gives the number of the row.
 ///
 /// # Errors
 /// [`Error::Store`]; the transaction must be rolled back.
-pub fn record_denial(connection: &Connection, denial: &Denial) -> Result<i64> {
-    let name = NameRow::of(&denial.request.subject).map_err(Error::encoding("name of the request"))?;
+pub(crate) fn record_denial(connection: &Connection, denied: &DeniedRequest) -> Result<i64> {
+    let name = NameRow::of(&denied.request.subject).map_err(Error::encoding("name of the request"))?;
     let request_id = insert_request(
         connection,
         &RequestFacts {
-            requester: &denial.requester,
-            submitted: denial.when,
-            status_code: denial.reason.status_code(),
+            requester: &denied.requester,
+            submitted: denied.when,
+            status_code: denied.reason.status_code(),
             disposition: Disposition::DENIED,
-            message: &format!("Denied: {}", denial.reason),
-            ..RequestFacts::of(&denial.request, &denial.profile)
+            message: &format!("Denied: {}", denied.reason),
+            ..RequestFacts::of(&denied.request, &denied.profile)
         },
         &name,
     )?;

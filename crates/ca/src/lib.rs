@@ -15,10 +15,12 @@ mod certificate;
 mod config;
 mod crl;
 mod dates;
+mod denial;
 mod error;
 pub mod health;
 pub mod identity;
 mod init;
+mod input;
 mod issue;
 mod keys;
 mod list;
@@ -28,6 +30,7 @@ mod pem;
 mod policy;
 mod profile;
 mod public_key;
+mod reason;
 mod request;
 mod revoke;
 pub mod rows;
@@ -40,9 +43,10 @@ pub use config::{
     ValidityConfig,
 };
 pub use crl::{Publication, next_number};
+pub use denial::{Denial, DenialReason};
 pub use error::{Error, Result};
 pub use init::{Initialized, Role};
-pub use issue::{Issued, PendingCertificate, Terms, record, record_denial};
+pub use issue::{Issued, PendingCertificate, Terms};
 pub use keys::{CaKey, EncodedPublicKey, KeyType};
 pub use list::{
     CertificateChoice, ExportedCertificate, attributes, certificates, crls, export_certificate, extensions,
@@ -50,8 +54,8 @@ pub use list::{
 };
 pub use name::CaName;
 pub use passphrase::Passphrase;
-pub use policy::{Denial, DenialReason};
 pub use profile::{ExtendedUsage, Profile, SanKind, Usage};
+pub use reason::Reason;
 pub use request::Request;
-pub use revoke::{Reason, RevocationOrder, revoke};
+pub use revoke::{RevocationOrder, revoke};
 pub use serial::Serial;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::{Error, Result};
 use crate::pem;
-use crate::revoke::Reason;
+use crate::reason::Reason;
 use crate::rows::{AttributeRow, CertificateRow, CrlRow, Disposition, ExtensionRow, RequestRow, Revocation};
 use crate::serial::Serial;
 

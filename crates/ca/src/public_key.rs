@@ -13,7 +13,7 @@ use sha2::{Digest, Sha512};
 use signature::hazmat::PrehashVerifier;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
-use crate::policy::DenialReason;
+use crate::denial::DenialReason;
 
 /// A public key this CA certifies.
 pub(crate) enum PublicKey {

@@ -8,10 +8,10 @@ use x509_cert::ext::{Extension, Extensions};
 use x509_cert::name::Name;
 use x509_cert::request::ExtensionReq;
 
+use crate::denial::DenialReason;
 use crate::error::{Error, Result};
 use crate::name::text_of;
 use crate::pem;
-use crate::policy::DenialReason;
 use crate::public_key::PublicKey;
 
 /// A PKCS#10 request (RFC 2986) that has been taken apart, but not yet believed: its signature

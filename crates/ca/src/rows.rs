@@ -7,7 +7,7 @@ use certadm_store::FileTime;
 use serde::{Serialize, Serializer};
 
 use crate::dates;
-use crate::revoke::Reason;
+use crate::reason::Reason;
 
 /// What became of a request: the column `Disposition`. A Windows CA has more values than this CA
 /// writes.

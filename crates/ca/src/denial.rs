@@ -1,0 +1,102 @@
+//! What the CA does not grant, and why.
+
+/// A request that was not granted.
+#[derive(Debug)]
+pub struct Denial {
+    /// Why.
+    pub reason: DenialReason,
+    /// The number of its row, once it has one.
+    pub request_id: Option<i64>,
+}
+
+/// Why a request was denied. The text goes into the column `DispositionMessage`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DenialReason {
+    /// The requester has not shown to have the private key.
+    #[error("its signature does not verify; it was changed after signing, or made with another key")]
+    BadSignature,
+    /// Signed in a way this CA does not check.
+    #[error(
+        "its signature algorithm {algorithm} is not supported; use ECDSA or RSA PKCS#1 v1.5 with SHA-256 or longer"
+    )]
+    UnsupportedSignature {
+        /// Object identifier.
+        algorithm: String,
+    },
+    /// A kind of key this CA does not certify.
+    #[error("its key algorithm {algorithm} is not supported; use P-256, P-384 or RSA")]
+    UnsupportedKey {
+        /// Object identifier, or curve.
+        algorithm: String,
+    },
+    /// Too short.
+    #[error("its RSA key has {bits} bits; at least 2048 are needed")]
+    WeakKey {
+        /// Length of the modulus.
+        bits: u32,
+    },
+    /// Not a key at all.
+    #[error("its public key cannot be used: {reason}")]
+    UnusableKey {
+        /// What is wrong.
+        reason: String,
+    },
+    /// It wants to be a CA, and the profile is for something else.
+    #[error(
+        "it asks for a CA certificate (CA:TRUE), which this profile does not make; use a profile for subordinate CAs"
+    )]
+    RequestsCa,
+    /// Below this CA there may be no other.
+    #[error("the certificate of this CA has path length 0, so it may not have subordinate CAs")]
+    PathLength,
+    /// The key cannot do what the profile is for.
+    #[error("its kind of key can do none of the key usages of the profile")]
+    KeyUsage,
+    /// A name of a kind that the profile does not have.
+    #[error(
+        "it asks for the subject alternative name {name}, a kind that this profile does not allow; add the kind to subject_alternative_names of the profile if it should"
+    )]
+    NameKind {
+        /// The name.
+        name: String,
+    },
+    /// A name that is not one.
+    #[error("the name {name:?} is not valid: {reason}")]
+    BadName {
+        /// The name.
+        name: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Nothing says whose certificate it would be.
+    #[error("it has neither a subject nor a subject alternative name")]
+    NoName,
+    /// A certificate in the CA's own name would be taken for the CA's.
+    #[error("its subject is the name of this CA")]
+    SubjectIsIssuer,
+    /// An extension the decision depends on cannot be read.
+    #[error("its extension {oid} cannot be decoded")]
+    BadExtension {
+        /// Object identifier.
+        oid: String,
+    },
+}
+
+impl DenialReason {
+    /// The HRESULT in the column `StatusCode` (names of winerror.h).
+    pub fn status_code(&self) -> u32 {
+        match self {
+            Self::BadSignature => 0x8009_0006, // NTE_BAD_SIGNATURE
+            Self::UnsupportedSignature { .. } | Self::UnsupportedKey { .. } => 0x8009_0008, // NTE_BAD_ALGID
+            Self::WeakKey { .. } => 0x8009_4811, // CERTSRV_E_KEY_LENGTH
+            Self::UnusableKey { .. } => 0x8009_0015, // NTE_BAD_PUBLIC_KEY
+            Self::RequestsCa | Self::PathLength => 0x8009_6019, // TRUST_E_BASIC_CONSTRAINTS
+            Self::KeyUsage => 0x800B_0110,     // CERT_E_WRONG_USAGE
+            Self::NameKind { .. } | Self::BadName { .. } | Self::NoName | Self::SubjectIsIssuer => {
+                0x8009_4001 // CERTSRV_E_BAD_REQUESTSUBJECT
+            }
+            Self::BadExtension { .. } => 0x8007_000D, // ERROR_INVALID_DATA
+        }
+    }
+}
