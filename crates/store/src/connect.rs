@@ -7,11 +7,13 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use certadm_files::{Access, IoContext, OffsetIo, durable};
+use certadm_rules::Hresult;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, Result};
 use crate::schema;
+use crate::trailer::{self, Trailer};
 
 /// How long SQLite waits for a lock that somebody outside this program holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -115,7 +117,7 @@ impl DatabaseConnection {
         if mode != "wal" {
             return Err(Error::Image {
                 detail: format!("the file system of {} does not allow a write-ahead log", path.display()),
-                code: certadm_rules::Hresult::ERROR_NOT_SUPPORTED,
+                code: Hresult::ERROR_NOT_SUPPORTED,
             });
         }
         prepare(&connection)?;
@@ -156,4 +158,37 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
+}
+
+/// A database file that ends with a trailer page is a backup's image, and nothing has made it whole yet.
+pub(crate) fn refuse_unregistered_image(database: &Path) -> Result<()> {
+    let file = DatabaseFile::open(database)?;
+    let mut first = [0; 100];
+    let len = file.len()?;
+    if len < first.len() as u64 {
+        return Err(not_a_database(database));
+    }
+    file.read_exact_at(&mut first, 0)?;
+    let page_size = trailer::sqlite_page_size(&first).ok_or_else(|| not_a_database(database))?;
+    let mut last = [0; 8];
+    if len >= u64::from(page_size) {
+        file.read_exact_at(&mut last, len - u64::from(page_size))?;
+    }
+    if Trailer::is_trailer(&last) {
+        return Err(Error::Image {
+            detail: format!(
+                "{} was restored from a backup but no restore was registered",
+                database.display()
+            ),
+            code: Hresult::SOFT_RECOVERY_ON_BACKUP_DATABASE,
+        });
+    }
+    Ok(())
+}
+
+fn not_a_database(database: &Path) -> Error {
+    Error::Image {
+        detail: format!("{} is not a database", database.display()),
+        code: Hresult::DATABASE_CORRUPTED,
+    }
 }

@@ -54,12 +54,12 @@ pub fn replace_database(folder: &Folder) -> Result<Held> {
 
 /// The commit lock of one connection; each has its own open file, so threads queue like processes.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct CommitLock {
     file: File,
     path: std::path::PathBuf,
 }
 
-impl Gate {
+impl CommitLock {
     pub(crate) fn open(folder: &Folder) -> Result<Self> {
         let path = folder.commit_lock_path();
         Ok(Self { file: open(&path)?, path })

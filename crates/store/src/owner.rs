@@ -6,21 +6,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use certadm_files::{IoContext, durable};
-use certadm_rules::{BackupMarks, Diagnosis, Generation, Hresult};
+use certadm_rules::{BackupMarks, Diagnosis, Generation};
 use rusqlite::TransactionBehavior;
 
 use crate::checkpoint::{Checkpoint, CheckpointFile};
-use crate::connect::{DatabaseConnection, DatabaseFile};
+use crate::connect::{DatabaseConnection, DatabaseFile, refuse_unregistered_image};
 use crate::error::{Error, Result};
 use crate::folder::{Folder, wal_path};
 use crate::generation::{self, Adopted, Rolled};
-use crate::locks::{self, Gate, Held};
+use crate::locks::{self, CommitLock, Held};
 use crate::log_file::Signature;
 use crate::marks::Mark;
 use crate::pace::{Commits, Pace};
 use crate::recovery::Recovered;
-use crate::trailer::Trailer;
-use crate::writer::Writer;
+use crate::writer::{AfterCommit, Writer};
 use crate::{record, recovery, schema};
 
 /// How often the owner looks whether committers of other processes have filled a log.
@@ -87,7 +86,7 @@ pub(crate) struct Shared {
 pub(crate) struct Core {
     pub(crate) writer: DatabaseConnection,
     checkpointer: DatabaseConnection,
-    gate: Gate,
+    commit_lock: CommitLock,
     checkpoint: CheckpointFile,
     now: Checkpoint,
     _in_use: Held,
@@ -151,9 +150,9 @@ impl Store {
         let database = folder.database_path()?;
         refuse_unregistered_image(&database)?;
         let mut writer = DatabaseConnection::open(&database)?;
-        let gate = Gate::open(folder)?;
+        let commit_lock = CommitLock::open(folder)?;
         let checkpoint = CheckpointFile::open(&folder.checkpoint_path())?;
-        let (now, adopted) = gate.hold(|| {
+        let (now, adopted) = commit_lock.hold(|| {
             // SQLite goes on read-only where it cannot open its shared memory; an owner must not.
             drop(writer.transaction_with_behavior(TransactionBehavior::Immediate)?);
             generation::adopt(folder, &database, &mut writer, &checkpoint)
@@ -162,7 +161,7 @@ impl Store {
         let core = Core {
             checkpointer: DatabaseConnection::open(&database)?,
             writer,
-            gate,
+            commit_lock,
             checkpoint,
             now,
             _in_use: in_use,
@@ -195,7 +194,7 @@ impl Store {
     /// # Errors
     /// As [`Writer::open`].
     pub fn writer(&self) -> Result<Writer> {
-        Writer::with_nudge(&self.shared.folder, Some(Nudge(Arc::downgrade(&self.shared))))
+        Writer::watched(&self.shared.folder, Box::new(Nudge(Arc::downgrade(&self.shared))))
     }
 
     /// The CA's folder.
@@ -280,9 +279,9 @@ impl Shared {
     }
 
     fn roll_locked(&self, core: &mut Core) -> Result<Rolled> {
-        let Core { writer, checkpointer, gate, checkpoint, now, .. } = core;
-        let rolled =
-            gate.hold(|| generation::roll(&self.folder, &self.database, writer, checkpointer, checkpoint))?;
+        let Core { writer, checkpointer, commit_lock, checkpoint, now, .. } = core;
+        let rolled = commit_lock
+            .hold(|| generation::roll(&self.folder, &self.database, writer, checkpointer, checkpoint))?;
         *now = rolled.now;
         if self.options.circular_logging
             && !*self.backup_running.lock().unwrap_or_else(PoisonError::into_inner)
@@ -295,8 +294,8 @@ impl Shared {
     /// Runs `work` on the owner's connection under the commit lock.
     pub(crate) fn with_gate<T>(&self, work: impl FnOnce(&mut DatabaseConnection) -> Result<T>) -> Result<T> {
         let mut core = self.core();
-        let Core { writer, gate, .. } = &mut *core;
-        gate.hold(|| work(writer))
+        let Core { writer, commit_lock, .. } = &mut *core;
+        commit_lock.hold(|| work(writer))
     }
 
     /// Database, stream and current generation, as one consistent statement.
@@ -327,12 +326,12 @@ impl Shared {
 }
 
 /// Lets a committer of the owner's process roll as soon as its commit has filled the log.
-#[derive(Clone, Debug)]
-pub(crate) struct Nudge(Weak<Shared>);
+#[derive(Debug)]
+struct Nudge(Weak<Shared>);
 
-impl Nudge {
-    /// `writer` is the connection that committed: it tells the WAL's length without waiting for the owner's.
-    pub(crate) fn after_commit(&self, writer: &DatabaseConnection) {
+impl AfterCommit for Nudge {
+    /// The connection that committed tells the WAL's length without waiting for the owner's.
+    fn after_commit(&self, writer: &DatabaseConnection) {
         if let Some(shared) = self.0.upgrade() {
             shared.commits.happened();
             let rolled = generation::wal_len(writer)
@@ -376,37 +375,4 @@ pub(crate) fn delete_logs_below(folder: &Folder, limit: Generation) -> Result<Ve
     }
     durable::sync_dir(&folder.log_dir())?;
     Ok(deleted)
-}
-
-/// A database file that ends with a trailer page is a backup's image, and nothing has made it whole yet.
-pub(crate) fn refuse_unregistered_image(database: &Path) -> Result<()> {
-    let file = DatabaseFile::open(database)?;
-    let mut first = [0; 100];
-    let len = file.len()?;
-    if len < first.len() as u64 {
-        return Err(not_a_database(database));
-    }
-    file.read_exact_at(&mut first, 0)?;
-    let page_size = crate::trailer::sqlite_page_size(&first).ok_or_else(|| not_a_database(database))?;
-    let mut last = [0; 8];
-    if len >= u64::from(page_size) {
-        file.read_exact_at(&mut last, len - u64::from(page_size))?;
-    }
-    if Trailer::is_trailer(&last) {
-        return Err(Error::Image {
-            detail: format!(
-                "{} was restored from a backup but no restore was registered",
-                database.display()
-            ),
-            code: Hresult::SOFT_RECOVERY_ON_BACKUP_DATABASE,
-        });
-    }
-    Ok(())
-}
-
-fn not_a_database(database: &Path) -> Error {
-    Error::Image {
-        detail: format!("{} is not a database", database.display()),
-        code: Hresult::DATABASE_CORRUPTED,
-    }
 }

@@ -9,27 +9,32 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::checkpoint::{CheckpointFile, Phase};
-use crate::connect::DatabaseConnection;
+use crate::connect::{DatabaseConnection, refuse_unregistered_image};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::generation;
-use crate::locks::{self, Gate, Held};
-use crate::owner::{Nudge, refuse_unregistered_image};
+use crate::locks::{self, CommitLock, Held};
 use crate::record;
 
 /// How many commits one flush may serve.
 const BATCH: usize = 256;
+
+/// Whom a writer tells of its commits: the owner of its process, which may have to roll.
+pub(crate) trait AfterCommit: std::fmt::Debug + Send + Sync {
+    /// `writer` is the connection that committed.
+    fn after_commit(&self, writer: &DatabaseConnection);
+}
 
 /// One committing connection. Any process of the host may have one, whether or not an owner runs; it never
 /// checkpoints.
 #[derive(Debug)]
 pub struct Writer {
     connection: DatabaseConnection,
-    gate: Gate,
+    commit_lock: CommitLock,
     checkpoint: CheckpointFile,
     folder: Folder,
     database: PathBuf,
-    nudge: Option<Nudge>,
+    owner: Option<Box<dyn AfterCommit>>,
     _in_use: Held,
 }
 
@@ -40,21 +45,26 @@ impl Writer {
     /// 0xC8000220 for a restored image that nobody registered, [`Error::RestorePending`] while a registered restore waits to be carried out, [`Error::InUse`] while the
     /// database is being replaced, and as [`Folder::database_path`].
     pub fn open(folder: &Folder) -> Result<Self> {
-        Self::with_nudge(folder, None)
+        Self::connect(folder, None)
     }
 
-    pub(crate) fn with_nudge(folder: &Folder, nudge: Option<Nudge>) -> Result<Self> {
+    /// As [`Writer::open`], for a process that has the owner, too.
+    pub(crate) fn watched(folder: &Folder, owner: Box<dyn AfterCommit>) -> Result<Self> {
+        Self::connect(folder, Some(owner))
+    }
+
+    fn connect(folder: &Folder, owner: Option<Box<dyn AfterCommit>>) -> Result<Self> {
         let database = folder.database_path()?;
         let in_use = locks::use_database(folder)?;
         record::refuse_while_registered(folder)?;
         refuse_unregistered_image(&database)?;
         Ok(Self {
             connection: DatabaseConnection::open(&database)?,
-            gate: Gate::open(folder)?,
+            commit_lock: CommitLock::open(folder)?,
             checkpoint: CheckpointFile::open(&folder.checkpoint_path())?,
             folder: folder.clone(),
             database,
-            nudge,
+            owner,
             _in_use: in_use,
         })
     }
@@ -68,8 +78,8 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let Self { connection, gate, checkpoint, folder, database, .. } = self;
-        let result = gate.hold(|| {
+        let Self { connection, commit_lock, checkpoint, folder, database, .. } = self;
+        let result = commit_lock.hold(|| {
             if checkpoint.read()?.is_none_or(|checkpoint| checkpoint.phase == Phase::Rolling) {
                 generation::settle(folder, database, connection, checkpoint)?;
             }
@@ -79,8 +89,8 @@ impl Writer {
             transaction.commit().map_err(Error::from)?;
             Ok(value)
         });
-        if let Some(nudge) = &self.nudge {
-            nudge.after_commit(&self.connection);
+        if let Some(owner) = &self.owner {
+            owner.after_commit(&self.connection);
         }
         result
     }
