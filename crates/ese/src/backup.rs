@@ -5,7 +5,7 @@ use crate::checksum::xor_checksum;
 use crate::code::Code;
 use crate::error::Error;
 use crate::header::DatabaseHeader;
-use crate::lgpos::{BackupInfo, LogTime, Signature};
+use crate::stamps::{BackupInfo, LogTime, Signature};
 
 /// What the patch page adds to the header of a backup copy.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,6 +1,7 @@
 //! Little-endian fields out of bytes that nobody has vouched for.
 
 use crate::error::Error;
+use crate::lgpos::Lgpos;
 
 /// A byte range read by offset; every read is checked.
 #[derive(Clone, Copy)]
@@ -48,6 +49,10 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn i64(&self, offset: usize) -> Result<i64, Error> {
         Ok(i64::from_le_bytes(self.array(offset)?))
+    }
+
+    pub(crate) fn position(&self, offset: usize) -> Result<Lgpos, Error> {
+        Ok(Lgpos::from_bytes(self.array(offset)?))
     }
 
     pub(crate) fn u64(&self, offset: usize) -> Result<u64, Error> {

@@ -164,9 +164,19 @@ fn bootstrap_column(id: u32, kind: u32, record_offset: usize) -> Column {
     }
 }
 
+impl<P: Pager> Database<P> {
+    /// Reads the catalog: every table, column and index.
+    ///
+    /// # Errors
+    /// As [`Database::page`], and [`Error::Malformed`] for rows that contradict each other.
+    pub fn catalog(&self) -> Result<Catalog, Error> {
+        Catalog::read(self)
+    }
+}
+
 impl Catalog {
     /// Reads the rows of MSysObjects.
-    pub(crate) fn read<P: Pager>(database: &Database<P>) -> Result<Self, Error> {
+    fn read<P: Pager>(database: &Database<P>) -> Result<Self, Error> {
         let page_size = database.page_size();
         let mut tables: BTreeMap<u32, TableDefinition> = BTreeMap::new();
         for node in database.tree(CATALOG_ROOT).scan() {

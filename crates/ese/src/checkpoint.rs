@@ -4,8 +4,9 @@ use crate::bytes::Fields;
 use crate::checksum::{PageCheck, check_page, ecc_checksum, xor_checksum};
 use crate::error::Error;
 use crate::header::FILE_TYPE;
-use crate::lgpos::{Lgpos, LogTime, Signature};
+use crate::lgpos::Lgpos;
 use crate::pager::Pager;
+use crate::stamps::{LogTime, Signature};
 
 const COPY: usize = 4096;
 
@@ -64,11 +65,11 @@ impl Checkpoint {
             return refuse("the file type is not that of a checkpoint");
         }
         Ok(Self {
-            backup_position: Lgpos::read(&fields, 4)?,
-            position: Lgpos::read(&fields, 12)?,
+            backup_position: fields.position(4)?,
+            position: fields.position(12)?,
             log_signature: Signature::read(&fields, 20)?,
-            full_backup: (Lgpos::read(&fields, 615)?, LogTime::read(&fields, 623)?),
-            incremental_backup: (Lgpos::read(&fields, 631)?, LogTime::read(&fields, 639)?),
+            full_backup: (fields.position(615)?, LogTime::read(&fields, 623)?),
+            incremental_backup: (fields.position(631)?, LogTime::read(&fields, 639)?),
             from_second_copy: false,
         })
     }

@@ -5,15 +5,12 @@ use std::rc::Rc;
 
 use crate::backup::PatchPage;
 use crate::bytes::{count32, index};
-use crate::catalog::Catalog;
 use crate::checksum::{PageCheck, check_page, flip};
 use crate::error::Error;
 use crate::header::{Copies, DatabaseHeader};
 use crate::page::Page;
 use crate::pager::Pager;
 use crate::pagesize::PageSize;
-use crate::table::Table;
-use crate::tree::Tree;
 
 const CACHED_PAGES: usize = 64;
 
@@ -108,27 +105,6 @@ impl<P: Pager> Database<P> {
         let page = Rc::new(Page::parse(number, bytes)?);
         self.cache.borrow_mut()[slot] = Some(Rc::clone(&page));
         Ok(page)
-    }
-
-    /// The tree with this root page.
-    pub fn tree(&self, root: u32) -> Tree<'_, P> {
-        Tree::new(self, root)
-    }
-
-    /// Reads the catalog: every table, column and index.
-    ///
-    /// # Errors
-    /// As [`Database::page`], and [`Error::Malformed`] for rows that contradict each other.
-    pub fn catalog(&self) -> Result<Catalog, Error> {
-        Catalog::read(self)
-    }
-
-    /// Opens a table by name (ASCII case is ignored).
-    ///
-    /// # Errors
-    /// [`Error::NoSuchTable`] (HRESULT 0xC8000519), and as [`Database::catalog`].
-    pub fn table(&self, name: &str) -> Result<Table<'_, P>, Error> {
-        Ok(Table::new(self, self.catalog()?.table(name)?.clone()))
     }
 
     /// The patch page of a backup copy: the last page slot of the file.

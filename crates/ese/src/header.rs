@@ -5,10 +5,11 @@ use core::fmt;
 use crate::bytes::{Fields, put};
 use crate::checksum::xor_checksum;
 use crate::error::Error;
-use crate::lgpos::{BackupInfo, Lgpos, LogTime, Signature};
+use crate::lgpos::Lgpos;
 use crate::numbered::numbered;
 use crate::pager::Pager;
 use crate::pagesize::PageSize;
+use crate::stamps::{BackupInfo, LogTime, Signature};
 
 const MAGIC: u32 = 0x89AB_CDEF;
 const FORMAT_VERSION: u32 = 0x620;
@@ -219,7 +220,7 @@ impl DatabaseHeader {
     }
 
     fn position(&self, offset: usize) -> Lgpos {
-        Lgpos::read(&Fields::new(&self.raw, "the database header"), offset).unwrap_or_default()
+        Fields::new(&self.raw, "the database header").position(offset).unwrap_or_default()
     }
 
     fn log_time(&self, offset: usize) -> LogTime {

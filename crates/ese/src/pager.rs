@@ -5,8 +5,6 @@ use std::io;
 
 use certadm_files::AlignedBuffer;
 
-pub use crate::overlay::Overlay;
-
 /// Random-access bytes to read. Implemented for files, memory and overlays.
 pub trait Pager {
     /// Size in bytes.

@@ -14,9 +14,11 @@ use crate::header::{DatabaseHeader, State};
 use crate::lgpos::Lgpos;
 use crate::log::chain::{ChainCodes, Predecessor, check_inside, check_link, check_name, generation_of_name};
 use crate::log::{LogFile, LogHeader};
-use crate::pager::{Overlay, Pager, PagerMut, same_bytes};
+use crate::overlay::Overlay;
+use crate::pager::{Pager, PagerMut, same_bytes};
 use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
+use crate::stamps::Signature;
 use signatures::{not_its_own, two_sequences};
 
 mod signatures;

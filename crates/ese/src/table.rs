@@ -15,11 +15,17 @@ pub struct Table<'d, P> {
     definition: TableDefinition,
 }
 
-impl<'d, P: Pager> Table<'d, P> {
-    pub(crate) fn new(database: &'d Database<P>, definition: TableDefinition) -> Self {
-        Self { database, definition }
+impl<P: Pager> Database<P> {
+    /// Opens a table by name (ASCII case is ignored).
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTable`] (HRESULT 0xC8000519), and as [`Database::catalog`].
+    pub fn table(&self, name: &str) -> Result<Table<'_, P>, Error> {
+        Ok(Table { database: self, definition: self.catalog()?.table(name)?.clone() })
     }
+}
 
+impl<'d, P: Pager> Table<'d, P> {
     /// What the catalog says of it.
     pub fn definition(&self) -> &TableDefinition {
         &self.definition

@@ -17,11 +17,14 @@ pub struct Tree<'d, P> {
     root: u32,
 }
 
-impl<'d, P: Pager> Tree<'d, P> {
-    pub(crate) fn new(database: &'d Database<P>, root: u32) -> Self {
-        Self { database, root }
+impl<P: Pager> Database<P> {
+    /// The tree with this root page.
+    pub fn tree(&self, root: u32) -> Tree<'_, P> {
+        Tree { database: self, root }
     }
+}
 
+impl<'d, P: Pager> Tree<'d, P> {
     /// All nodes in key order that are not flagged deleted.
     pub fn scan(&self) -> Scan<'d, P> {
         self.start(|page| page.first_child(), |_| 0)

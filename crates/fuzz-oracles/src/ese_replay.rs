@@ -2,9 +2,10 @@
 
 use certadm_ese::Database;
 use certadm_ese::header::DatabaseHeader;
-use certadm_ese::lgpos::{Lgpos, LogTime};
+use certadm_ese::lgpos::Lgpos;
+use certadm_ese::stamps::LogTime;
 use certadm_ese::log::{Attachment, LogHeader};
-use certadm_ese::pager::Overlay;
+use certadm_ese::overlay::Overlay;
 use certadm_ese::redo::Replayer;
 
 use crate::ese_base::DATABASE;

@@ -3,7 +3,8 @@
 use certadm_rules::finding::{Finding, Kind, Spot};
 
 use crate::code::Code;
-use crate::log::file::{LogEnd, LogFile};
+use crate::log::file::LogFile;
+use crate::log::frames::LogEnd;
 use crate::log::header::LogHeader;
 
 /// The codes for a wrong log: the two columns of certbcli.md 9.2.

@@ -2,7 +2,7 @@
 
 use crate::bytes::{Fields, index};
 use crate::checksum::xor_words;
-use crate::log::file::{Frames, LogEnd, Piece};
+use crate::log::frames::{Frames, LogEnd, Piece};
 use crate::log::header::{LOG_HEADER, LogHeader};
 use crate::log::kind::RecordKind;
 

@@ -3,7 +3,7 @@
 use crate::bytes::Fields;
 use crate::checksum::{ecc_checksum, is_zero};
 use crate::lgpos::Lgpos;
-use crate::log::file::{Frames, LogEnd, Piece};
+use crate::log::frames::{Frames, LogEnd, Piece};
 use crate::log::header::LogHeader;
 
 const SEGMENT: usize = 4096;
@@ -67,7 +67,7 @@ fn judge(header: &LogHeader, bytes: &[u8], number: u16, slot: u16) -> Verdict {
         return Verdict::Corrupt;
     };
     let fields = Fields::new(segment, "a log segment");
-    let (Ok(stored), Ok(position)) = (fields.u64(0), Lgpos::read(&fields, 8)) else {
+    let (Ok(stored), Ok(position)) = (fields.u64(0), fields.position(8)) else {
         return Verdict::Corrupt;
     };
     let expected = Lgpos { generation: header.generation, segment: number, offset: 0 };

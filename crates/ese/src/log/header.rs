@@ -5,8 +5,9 @@ use crate::checksum::xor_checksum;
 use crate::code::Code;
 use crate::error::Error;
 use crate::header::FILE_TYPE;
-use crate::lgpos::{Lgpos, LogTime, Signature};
+use crate::lgpos::Lgpos;
 use crate::pagesize::PageSize;
+use crate::stamps::{LogTime, Signature};
 
 /// Bytes of a log header in every version.
 pub const LOG_HEADER: usize = 4096;
@@ -111,7 +112,7 @@ impl LogHeader {
             version,
             signature: Signature::read(&fields, 44)?,
             flags: fields.u8(639)?,
-            checkpoint: Lgpos::read(&fields, 640)?,
+            checkpoint: fields.position(640)?,
             previous_xor: fields.u64(653)?,
             attachments: attachments(fields.slice(671, 2048)?),
         };
@@ -170,7 +171,7 @@ fn attachment(bytes: &[u8]) -> Option<(Attachment, usize)> {
         database,
         dbtime: fields.u64(4).ok()?,
         last_object: fields.u32(12).ok()?,
-        attach: Lgpos::read(&fields, 20).ok()?,
+        attach: fields.position(20).ok()?,
         signature: Signature::read(&fields, 36).ok()?,
         names: names_text(names, flags & 0x20 != 0),
     };

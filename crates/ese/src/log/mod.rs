@@ -6,11 +6,13 @@ pub mod header;
 pub mod record;
 
 mod change;
+mod frames;
 mod frames_v7;
 mod frames_v8;
 mod kind;
 
-pub use file::{LogEnd, LogFile, RecordAt, Records};
+pub use file::{LogFile, RecordAt, Records};
+pub use frames::LogEnd;
 pub use header::{Attachment, LogHeader};
 pub use kind::{RecordKind, record_length, record_name};
 pub use record::Record;

@@ -2,13 +2,13 @@
 
 use crate::bytes::Fields;
 use crate::error::Error;
-use crate::lgpos::{BackupInfo, Signature};
 use crate::log::change::{Parts, merge, split};
 use crate::log::header::names_text;
 use crate::log::kind::{
     NEW_DATABASE_FLAGS, NEW_DATABASE_HAS_VERSION, REPLACEMENT_LENGTH, REPLACEMENT_LENGTH_BITS, RecordKind,
 };
 use crate::numbered::numbered;
+use crate::stamps::{BackupInfo, Signature};
 
 pub use crate::log::change::{
     Merge, MergeKind, NodeChange, OtherPage, PageChange, Split, SplitKind, SplitOperation,

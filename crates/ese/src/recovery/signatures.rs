@@ -8,7 +8,7 @@ use certadm_rules::names::last_component;
 use super::Plan;
 use crate::code::Code;
 use crate::header::{DatabaseHeader, State};
-use crate::lgpos::Signature;
+use crate::stamps::Signature;
 use crate::log::LogHeader;
 use crate::log::chain::ChainCodes;
 

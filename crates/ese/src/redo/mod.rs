@@ -16,11 +16,12 @@ use std::collections::HashMap;
 use crate::code::Code;
 use crate::error::Error;
 use crate::header::{DatabaseHeader, State};
-use crate::lgpos::{Lgpos, LogTime, Signature};
+use crate::lgpos::Lgpos;
 use crate::log::{LogHeader, Record};
 use crate::page::flag;
 use crate::pager::PagerMut;
 use crate::pagesize::PageSize;
+use crate::stamps::{LogTime, Signature};
 
 pub use node::apply_difference;
 pub use split::decode_image;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use certadm_ese::checkpoint::Checkpoint;
 use certadm_ese::header::State;
-use certadm_ese::pager::{FilePager, Overlay};
+use certadm_ese::overlay::Overlay;
+use certadm_ese::pager::FilePager;
 use certadm_ese::recovery::{Plan, Range};
 use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};

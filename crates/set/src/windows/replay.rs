@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use certadm_ese::Database;
-use certadm_ese::pager::{FilePager, Overlay, Pager};
+use certadm_ese::overlay::Overlay;
+use certadm_ese::pager::{FilePager, Pager};
 use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At, Step};
 use certadm_files::IoContext;
 use certadm_rules::Hresult;

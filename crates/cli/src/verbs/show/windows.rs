@@ -7,10 +7,11 @@ use std::path::Path;
 
 use certadm_ese::checkpoint::Checkpoint;
 use certadm_ese::header::DatabaseHeader;
-use certadm_ese::lgpos::{BackupInfo, Lgpos, LogTime};
+use certadm_ese::lgpos::Lgpos;
 use certadm_ese::log::{LogEnd, LogFile, LogHeader, record_name};
 use certadm_ese::pager::{FilePager, Pager};
 use certadm_ese::recovery::Plan;
+use certadm_ese::stamps::{BackupInfo, LogTime};
 use certadm_ese::{Database, Error as EseError};
 use certadm_files::IoContext;
 use certadm_rules::Hresult;
