@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use certadm_rules::pem;
 use certadm_store::{FileTime, Folder, GroupCommit, Writer};
 use der::asn1::{Ia5String, OctetString};
 use rusqlite::Connection;
@@ -25,7 +26,6 @@ use crate::issue::{
 };
 use crate::keys::CaKey;
 use crate::passphrase::Passphrase;
-use crate::pem;
 use crate::policy::{self, Issuer};
 use crate::profile::{DEFAULT, Profile};
 use crate::request::Request;
@@ -90,11 +90,8 @@ impl Authority {
     }
 
     /// The CA's own certificate in PEM.
-    ///
-    /// # Errors
-    /// [`Error::Encoding`].
-    pub fn certificate_pem(&self) -> Result<String> {
-        pem::encode("CERTIFICATE", &self.own.der).map_err(Error::encoding("certificate"))
+    pub fn certificate_pem(&self) -> String {
+        pem::encode("CERTIFICATE", &self.own.der)
     }
 
     /// The serial number of the CA's own certificate.

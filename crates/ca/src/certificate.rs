@@ -1,5 +1,6 @@
 //! The CA's own certificate: made, imported, checked, recorded.
 
+use certadm_rules::pem;
 use certadm_store::{FileTime, Folder};
 use der::Decode;
 use der::asn1::OctetString;
@@ -16,7 +17,6 @@ use crate::issue::{
     sign_certificate,
 };
 use crate::keys::{CaKey, key_identifier};
-use crate::pem;
 use crate::policy::Origin;
 use crate::public_key::{self, PublicKey};
 use crate::rows::Disposition;
@@ -220,15 +220,14 @@ pub fn record_certificate_of(folder: &Folder, connection: &Connection, now: File
 
 /// The PEM text of `ca.crt` for an imported `own` certificate: it first, then what came with it.
 pub(crate) fn chain_text(own: &OwnCertificate, input: &[u8], what: &str) -> Result<String> {
-    let encoding = Error::encoding("CA certificate");
-    let mut text = pem::encode("CERTIFICATE", &own.der).map_err(&encoding)?;
+    let mut text = pem::encode("CERTIFICATE", &own.der);
     let all =
         certificates_of(input).map_err(|reason| Error::CertificateDamaged { what: what.into(), reason })?;
     for der in all.iter().filter(|der| **der != own.der) {
         // The rest is handed on as it is, but not if it is no certificate.
         Certificate::from_der(der)
             .map_err(|error| Error::CertificateDamaged { what: what.into(), reason: error.to_string() })?;
-        text.push_str(&pem::encode("CERTIFICATE", der).map_err(&encoding)?);
+        text.push_str(&pem::encode("CERTIFICATE", der));
     }
     Ok(text)
 }

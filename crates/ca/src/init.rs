@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use certadm_rules::pem;
 use certadm_store::{FileTime, Folder, Store, Writer};
 use der::Encode;
 use x509_cert::builder::Builder;
@@ -15,7 +16,6 @@ use crate::dates;
 use crate::error::{Error, Result};
 use crate::keys::{CaKey, RawSignature};
 use crate::passphrase::Passphrase;
-use crate::pem;
 use certadm_files::{Access, durable, read};
 
 /// Who signs the certificate of a new CA.
@@ -147,19 +147,18 @@ fn make_root(
         own.record(transaction, None, now)?;
         authority.publish_crl_in(transaction, now)
     })?;
-    durable::create(&folder.certificate_path(), authority.certificate_pem()?.as_bytes(), Access::Public)?;
+    durable::create(&folder.certificate_path(), authority.certificate_pem().as_bytes(), Access::Public)?;
     Ok(authority)
 }
 
 fn request_for_parent(key: &CaKey, name: &Name) -> Result<String> {
-    let encoding = Error::encoding("request");
     let mut builder = RequestBuilder::new(name.clone()).map_err(Error::encoding("request"))?;
     for extension in ca_extensions(name)? {
         builder.add_extension(extension).map_err(Error::encoding("request"))?;
     }
     let request = builder.build::<_, RawSignature>(key).map_err(Error::encoding("request"))?;
-    let der = request.to_der().map_err(&encoding)?;
-    pem::encode("CERTIFICATE REQUEST", &der).map_err(&encoding)
+    let der = request.to_der().map_err(Error::encoding("request"))?;
+    Ok(pem::encode("CERTIFICATE REQUEST", &der))
 }
 
 fn read_request(folder: &Folder) -> Result<Option<Vec<u8>>> {

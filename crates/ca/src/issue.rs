@@ -13,6 +13,7 @@ use x509_cert::ext::Extension;
 use x509_cert::name::Name;
 use x509_cert::time::Validity;
 
+use certadm_rules::pem;
 use certadm_store::FileTime;
 
 use crate::dates;
@@ -20,7 +21,6 @@ use crate::denial::DenialReason;
 use crate::error::{Error, Result};
 use crate::keys::{CaKey, RawSignature};
 use crate::name::{COLUMNS, NameParts};
-use crate::pem;
 use crate::policy::{Grant, Origin};
 use crate::public_key;
 use crate::request::Request;
@@ -88,11 +88,8 @@ pub struct Issued {
 
 impl Issued {
     /// The certificate in PEM.
-    ///
-    /// # Errors
-    /// [`Error::Encoding`].
-    pub fn to_pem(&self) -> Result<String> {
-        pem::encode("CERTIFICATE", &self.der).map_err(Error::encoding("certificate"))
+    pub fn to_pem(&self) -> String {
+        pem::encode("CERTIFICATE", &self.der)
     }
 }
 

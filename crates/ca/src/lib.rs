@@ -1,13 +1,4 @@
-//! The certification authority of certadm: keys, requests, issue, revoke, CRL.
-//!
-//! * [`Authority`] signs. It holds the decrypted key, and nothing of the database: many threads may
-//!   prepare certificates with one `Authority` while one connection (or one group commit) makes
-//!   them durable.
-//! * Functions of the database take a plain [`rusqlite::Connection`]; a transaction dereferences to
-//!   one, so whoever commits decides what commits together.
-//! * The rows are those of a Windows CA ([`rows`]), so that one listing shows either.
-//!
-//! This crate knows the store, and nothing of backup.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod authority;
@@ -26,7 +17,6 @@ mod keys;
 mod list;
 mod name;
 mod passphrase;
-mod pem;
 mod policy;
 mod profile;
 mod public_key;

@@ -1,10 +1,10 @@
 //! Rows out of the CA tables, one after the other: memory does not grow with their number.
 
+use certadm_rules::pem;
 use certadm_store::FileTime;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::{Error, Result};
-use crate::pem;
 use crate::reason::Reason;
 use crate::rows::{AttributeRow, CertificateRow, CrlRow, Disposition, ExtensionRow, RequestRow, Revocation};
 use crate::serial::Serial;
@@ -118,11 +118,8 @@ pub struct ExportedCertificate {
 
 impl ExportedCertificate {
     /// The certificate in PEM.
-    ///
-    /// # Errors
-    /// [`Error::Encoding`].
-    pub fn to_pem(&self) -> Result<String> {
-        pem::encode("CERTIFICATE", &self.der).map_err(Error::encoding("certificate"))
+    pub fn to_pem(&self) -> String {
+        pem::encode("CERTIFICATE", &self.der)
     }
 }
 

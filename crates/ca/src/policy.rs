@@ -216,7 +216,7 @@ fn shown(name: &GeneralName) -> String {
         GeneralName::Rfc822Name(text) => format!("email:{}", text.as_str()),
         GeneralName::UniformResourceIdentifier(text) => format!("uri:{}", text.as_str()),
         GeneralName::IpAddress(octets) => {
-            format!("ip:{}", crate::serial::hex(octets.as_bytes()))
+            format!("ip:{}", certadm_rules::hex::encode(octets.as_bytes()))
         }
         GeneralName::OtherName(other) => format!("other name {}", other.type_id),
         GeneralName::DirectoryName(name) => format!("directory name {name}"),

@@ -1,5 +1,6 @@
 //! PKCS#10 certificate requests, read strictly and without trust.
 
+use certadm_rules::pem;
 use const_oid::{AssociatedOid, ObjectIdentifier};
 use der::asn1::{Any, AnyRef, BitString, BmpString};
 use der::{Decode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
@@ -11,7 +12,6 @@ use x509_cert::request::ExtensionReq;
 use crate::denial::DenialReason;
 use crate::error::{Error, Result};
 use crate::name::text_of;
-use crate::pem;
 use crate::public_key::PublicKey;
 
 /// A PKCS#10 request (RFC 2986) that has been taken apart, but not yet believed: its signature

@@ -204,7 +204,7 @@ pub struct CrlRow {
 
 fn hex_text<S: Serializer>(value: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
-        Some(octets) => serializer.serialize_some(&crate::serial::hex(octets)),
+        Some(octets) => serializer.serialize_some(&certadm_rules::hex::encode(octets)),
         None => serializer.serialize_none(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use certadm_rules::hex;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::Serialize;
 use x509_cert::serial_number::SerialNumber;
@@ -27,7 +28,7 @@ impl Serial {
         let mut octets = [0u8; 16];
         getrandom::fill(&mut octets)?;
         octets[0] = octets[0] & 0x7f | 0x40;
-        Ok(Self(hex(&octets)))
+        Ok(Self(hex::encode(&octets)))
     }
 
     /// The number that a text stands for: see the type.
@@ -53,13 +54,13 @@ impl Serial {
     }
 
     pub(crate) fn to_x509(&self) -> der::Result<SerialNumber> {
-        SerialNumber::new(&octets_of(&self.0))
+        SerialNumber::new(&hex::decode(&self.0).unwrap_or_default()) // pairs of digits by construction
     }
 }
 
 impl From<&SerialNumber> for Serial {
     fn from(number: &SerialNumber) -> Self {
-        Self(normal_form(&hex(number.as_bytes())))
+        Self(normal_form(&hex::encode(number.as_bytes())))
     }
 }
 
@@ -82,23 +83,10 @@ impl FromSql for Serial {
     }
 }
 
-/// Lower-case hex digits without separators.
-pub(crate) fn hex(octets: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 0x0f)]);
-    octets.iter().flat_map(|&octet| [digit(octet >> 4), digit(octet)]).collect()
-}
-
 /// Lower-case hex pairs with a space between them: how a Windows CA stores hashes.
 pub(crate) fn spaced_hex(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(octets.len() * 3);
-    for (index, octet) in octets.iter().enumerate() {
-        if 0 < index {
-            text.push(' ');
-        }
-        text.push_str(&hex(&[*octet]));
-    }
-    text
+    let pairs: Vec<String> = octets.iter().map(|octet| hex::encode(&[*octet])).collect();
+    pairs.join(" ")
 }
 
 /// Whole pairs, no leading `00` (but zero itself is `00`).
@@ -109,15 +97,6 @@ fn normal_form(digits: &str) -> String {
         odd if odd % 2 == 1 => format!("0{significant}"),
         _ => significant.into(),
     }
-}
-
-/// `digits` are in normal form.
-fn octets_of(digits: &str) -> Vec<u8> {
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => digit.wrapping_sub(b'a').wrapping_add(10) & 0x0f,
-    };
-    digits.as_bytes().chunks_exact(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect()
 }
 
 #[cfg(test)]

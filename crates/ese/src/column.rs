@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use certadm_rules::hex::Hex;
+
 use crate::error::Error;
 use crate::time::DateTime;
 
@@ -198,14 +200,10 @@ pub struct Guid(pub [u8; 16]);
 
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-        for (position, index) in order.into_iter().enumerate() {
-            if matches!(position, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{:02x}", self.0[index])?;
-        }
-        Ok(())
+        // Three numbers, little-endian, and two runs of bytes.
+        let [a0, a1, a2, a3, b0, b1, c0, c1, d0, d1, rest @ ..] = self.0;
+        let (a, b, c) = (Hex(&[a3, a2, a1, a0]), Hex(&[b1, b0]), Hex(&[c1, c0]));
+        write!(f, "{a}-{b}-{c}-{}-{}", Hex(&[d0, d1]), Hex(&rest))
     }
 }
 

@@ -18,7 +18,6 @@ use crate::overlay::Overlay;
 use crate::pager::{Pager, PagerMut, same_bytes};
 use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
-use crate::stamps::Signature;
 use signatures::{not_its_own, two_sequences};
 
 mod signatures;

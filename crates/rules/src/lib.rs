@@ -1,9 +1,9 @@
-//! Certificate Services backup and restore: the rules of MS-CSRA and `certbcli.h` (certbcli.md, wire.md 5).
+#![doc = include_str!("../README.md")]
 //!
-//! No I/O and no clock: every answer depends on the arguments alone. The same rules serve the client, the service, the
-//! embedded database and the C library. The bytes of the network are in `certadm-wire`.
+//! # Modules
 //!
 //! * [`diagnosis`]: what every error says about itself: its code, whose fault it is, what to do next.
+//! * [`hex`] and [`pem`]: bytes as text.
 //! * [`hresult`]: the result codes, their names and a sentence for the user.
 //! * [`wide`]: UTF-16 strings from outside, checked once.
 //! * [`list`]: the string lists of the backup calls and of `certbkxp.dat`.
@@ -21,11 +21,13 @@ pub mod diagnosis;
 pub mod finding;
 pub mod flags;
 pub mod generation;
+pub mod hex;
 pub mod hresult;
 mod hresult_table;
 pub mod kind;
 pub mod list;
 pub mod names;
+pub mod pem;
 pub mod ranges;
 pub mod registration;
 pub mod sequence;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use certadm_files::{Access, AlignedBuffer, Checksum, IoContext, OffsetIo, durable};
-use certadm_rules::Hresult;
+use certadm_rules::{Hresult, hex};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -252,13 +252,7 @@ fn each_chunk(path: &Path, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
 }
 
 fn finish(size: u64, blake3: &blake3::Hasher, sha256: Sha256) -> Hashes {
-    let sha256 = sha256.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        use std::fmt::Write;
-        // Writing to a string cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    });
-    Hashes { size, blake3: blake3.finalize().to_hex().to_string(), sha256 }
+    Hashes { size, blake3: blake3.finalize().to_hex().to_string(), sha256: hex::encode(&sha256.finalize()) }
 }
 
 fn panicked(path: &Path) -> Error {

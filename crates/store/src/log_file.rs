@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::{AlignedBuffer, IoContext, OffsetIo, durable};
 use certadm_rules::Generation;
+use certadm_rules::hex::Hex;
 
 use crate::error::{Error, Result};
 use crate::fields::{Put, Take};
@@ -34,7 +35,7 @@ impl std::fmt::Debug for Signature {
 
 impl std::fmt::Display for Signature {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0).fmt(f)
     }
 }
 

@@ -1,13 +1,13 @@
 //! The tables of a CA as an administrator knows them (ese.md 12).
 
 mod fields;
-mod pem;
 pub mod words;
 
 use core::fmt;
 
 pub use fields::Meaning;
-pub use pem::pem;
+
+use certadm_rules::{hex::Hex, pem};
 
 use crate::column::{Column, ColumnType, Value};
 use crate::database::Database;
@@ -172,7 +172,7 @@ impl fmt::Display for Cell {
             Self::ResultCode(code) => write!(f, "{code:#010x}"),
             Self::Date(date) => write!(f, "{date}Z"),
             Self::Text(text) => f.write_str(text),
-            Self::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Self::Bytes(bytes) => Hex(bytes).fmt(f),
             Self::Unreadable(problem) => write!(f, "<{problem}>"),
         }
     }
@@ -315,7 +315,7 @@ pub struct Certificate {
 impl Certificate {
     /// The certificate in base64 armour.
     pub fn to_pem(&self) -> String {
-        pem("CERTIFICATE", &self.der)
+        pem::encode("CERTIFICATE", &self.der)
     }
 }
 

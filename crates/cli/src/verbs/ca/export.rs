@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ExportArgs, output: Output) -> Result<Done, Failure> {
     };
     let writer = Writer::open(&Folder::new(&args.dir))?;
     let exported = export_certificate(writer.connection(), &choice)?;
-    let pem = exported.to_pem()?;
+    let pem = exported.to_pem();
     match &args.out {
         Some(path) => {
             write_new(path, pem.as_bytes())?;

@@ -139,7 +139,7 @@ impl Issuing<'_> {
             issued.not_after.to_rfc3339(),
         ));
         let issued = outcome.issued.insert(issued);
-        let pem = outcome.pem.insert(issued.to_pem()?);
+        let pem = outcome.pem.insert(issued.to_pem());
         match self.out {
             Some(dir) => {
                 let path = dir.join(format!("{}.pem", issued.serial.as_str()));

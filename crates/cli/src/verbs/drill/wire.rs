@@ -1,7 +1,6 @@
 //! The way a drill's backups take by default: the drilled CA behind a service of its own on loopback, and the client that
 //! reaches it over TCP, authenticated and sealed.
 
-use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,6 +9,7 @@ use certadm_auth::{AccountName, Credentials, NtHash, Password};
 use certadm_ca::Config;
 use certadm_client::{RemoteCa, ServerName, own_host_name};
 use certadm_rules::flags::{InterfaceFlags, Roles};
+use certadm_rules::hex;
 use certadm_server::{Server, Settings, SocketWish, Stopped, Stopper, User, UserFile};
 use certadm_store::Store;
 use zeroize::Zeroizing;
@@ -98,9 +98,5 @@ impl Drop for Wire {
 fn random_password() -> Result<Zeroizing<String>, Failure> {
     let mut bytes = Zeroizing::new([0u8; 32]);
     getrandom::fill(&mut *bytes).map_err(certadm_ca::Error::Random)?;
-    let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));
-    for byte in *bytes {
-        write!(text, "{byte:02x}").map_err(|error| Failure::internal(error.to_string()))?;
-    }
-    Ok(text)
+    Ok(Zeroizing::new(hex::encode(&*bytes)))
 }

@@ -1,8 +1,6 @@
 //! The tables that `certadm list` shows, and their columns. Keys are the database's column names in small letters;
 //! docs/json.md lists them.
 
-use std::fmt::Write;
-
 use certadm_ca::Reason;
 use certadm_ca::rows::{AttributeRow, CertificateRow, CrlRow, Disposition, ExtensionRow, RequestRow};
 use certadm_store::FileTime;
@@ -122,7 +120,7 @@ pub(crate) static EXTENSIONS: &[Column<ExtensionRow>] = &[
     Column {
         key: "extension_raw_value",
         heading: Some("Value"),
-        cell: |row| row.value.as_deref().map(hex).into(),
+        cell: |row| row.value.as_deref().map(certadm_rules::hex::encode).into(),
     },
 ];
 
@@ -180,12 +178,4 @@ fn revoked_reason_code(row: &CertificateRow) -> Cell {
 
 fn reason(row: &CertificateRow) -> Option<Reason> {
     row.revocation.map(|revocation| revocation.reason)
-}
-
-pub(super) fn hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::with_capacity(2 * octets.len()), |mut text, octet| {
-        // Writing to a string cannot fail.
-        write!(text, "{octet:02x}").ok();
-        text
-    })
 }

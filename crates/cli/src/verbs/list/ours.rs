@@ -56,5 +56,5 @@ fn certificates(
 
 fn write(export: &mut Export<'_>, connection: &Connection, row: &CertificateRow) -> Result<(), Failure> {
     let exported = export_certificate(connection, &CertificateChoice::RequestId(row.request_id))?;
-    export.write(row.request_id, row.serial_number.as_deref(), &exported.to_pem()?)
+    export.write(row.request_id, row.serial_number.as_deref(), &exported.to_pem())
 }

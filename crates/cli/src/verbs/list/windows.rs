@@ -4,7 +4,7 @@
 //! long binary ones. Rows are printed as they are read.
 
 use certadm_ese::Database;
-use certadm_ese::ca::{Cell as ViewCell, Field, Meaning, View, ViewName, pem};
+use certadm_ese::ca::{Cell as ViewCell, Field, Meaning, View, ViewName};
 use certadm_ese::column::Value;
 use certadm_ese::pager::Pager;
 use certadm_set::windows::{WindowsSet, open_database};
@@ -266,7 +266,11 @@ fn view<P: Pager>(
                     Some(ViewCell::Text(serial)) => Some(serial.as_str()),
                     _ => None,
                 };
-                let written = export.write(id.unwrap_or_default(), serial, &pem("CERTIFICATE", der));
+                let written = export.write(
+                    id.unwrap_or_default(),
+                    serial,
+                    &certadm_rules::pem::encode("CERTIFICATE", der),
+                );
                 written.map_err(Stop::Failed)?;
             }
         }
@@ -371,7 +375,7 @@ fn typed(value: Value, of_a_ca: bool) -> Cell {
             Cell::Text(date.map_or_else(|| format!("{bits:#x}"), |date| format!("{date}Z")))
         }
         Value::Text(text) => Cell::Text(text),
-        Value::Binary(bytes) => Cell::Text(columns::hex(&bytes)),
+        Value::Binary(bytes) => Cell::Text(certadm_rules::hex::encode(&bytes)),
         Value::Guid(guid) => Cell::Text(guid.to_string()),
         Value::Multi(values) => Cell::Many(values.into_iter().map(|value| typed(value, of_a_ca)).collect()),
         Value::U64(number) => match i64::try_from(number) {

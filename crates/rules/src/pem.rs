@@ -1,0 +1,109 @@
+//! PEM (RFC 7468) as it is found in files: explanatory text, any line width, CR LF.
+
+use base64ct::{Base64, Encoding};
+
+const BEGIN: &str = "-----BEGIN ";
+const DASHES: &str = "-----";
+
+/// Characters of a line that is written.
+const LINE: usize = 64;
+
+/// One block of a PEM file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Block {
+    /// The words of `-----BEGIN ...-----`.
+    pub label: String,
+    /// The decoded content.
+    pub der: Vec<u8>,
+}
+
+/// The PEM form of `der`: lines of 64 characters that end with LF.
+#[must_use]
+pub fn encode(label: &str, der: &[u8]) -> String {
+    let mut text = format!("{BEGIN}{label}{DASHES}\n");
+    for line in der.chunks(LINE / 4 * 3) {
+        text.push_str(&Base64::encode_string(line));
+        text.push('\n');
+    }
+    text.push_str(&format!("-----END {label}{DASHES}\n"));
+    text
+}
+
+/// Whether `input` looks like PEM rather than DER.
+#[must_use]
+pub fn looks_like_pem(input: &[u8]) -> bool {
+    input.windows(BEGIN.len()).any(|window| window == BEGIN.as_bytes())
+}
+
+/// Every block of `input` in order. Text outside of the blocks is skipped.
+///
+/// # Errors
+/// A sentence fragment for the user when a block has no end or is not Base64.
+pub fn blocks(input: &[u8]) -> Result<Vec<Block>, String> {
+    let text = std::str::from_utf8(input).map_err(|_| "the text is not UTF-8".to_owned())?;
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(BEGIN) {
+        let after_begin = &rest[start + BEGIN.len()..];
+        let (label, body) = after_begin
+            .split_once(DASHES)
+            .filter(|(label, _)| label.len() <= LINE && !label.contains(['\r', '\n']))
+            .ok_or("a BEGIN line is not complete")?;
+        let end_line = format!("-----END {label}{DASHES}");
+        let (encoded, behind) =
+            body.split_once(&end_line).ok_or_else(|| format!("the block {label:?} has no END line"))?;
+        let encoded: String = encoded.chars().filter(|c| !c.is_whitespace()).collect();
+        let der = Base64::decode_vec(&encoded)
+            .map_err(|error| format!("the block {label:?} cannot be decoded: {error}"))?;
+        found.push(Block { label: label.into(), der });
+        rest = behind;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_and_line_length() {
+        assert_eq!(encode("X", b"abc"), "-----BEGIN X-----\nYWJj\n-----END X-----\n");
+        assert_eq!(encode("X", b"ab"), "-----BEGIN X-----\nYWI=\n-----END X-----\n");
+        assert_eq!(encode("X", b"a"), "-----BEGIN X-----\nYQ==\n-----END X-----\n");
+        let long = encode("X", &[0; 100]);
+        assert!(long.lines().all(|line| line.len() <= LINE));
+        assert_eq!(long.lines().nth(1).map(str::len), Some(LINE));
+    }
+
+    #[test]
+    fn odd_files_are_read() {
+        let der: Vec<u8> = (0..100).collect();
+        let plain = encode("CERTIFICATE", &der);
+        let crlf = plain.replace('\n', "\r\n");
+        let one_line =
+            plain.replace('\n', "").replace("E-----", "E-----\n").replace("-----END", "\n-----END");
+        for text in [plain.clone(), crlf, one_line, format!("subject=x\n\n{plain}tail")] {
+            assert_eq!(
+                blocks(text.as_bytes()).unwrap(),
+                [Block { label: "CERTIFICATE".to_owned(), der: der.clone() }],
+                "{text}"
+            );
+        }
+        assert_eq!(blocks(plain.repeat(3).as_bytes()).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn broken_files_are_refused() {
+        for text in [
+            "-----BEGIN ",
+            "-----BEGIN A\n-----\n",
+            "-----BEGIN A-----\nAAAA\n",
+            "-----BEGIN A-----\n????\n-----END A-----\n",
+            "-----BEGIN A-----\nAAAA\n-----END B-----\n",
+        ] {
+            assert!(blocks(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(blocks(b"\xff-----BEGIN A-----").is_err());
+        assert!(blocks(b"nothing here").unwrap().is_empty());
+    }
+}
