@@ -1,17 +1,12 @@
-//! The Windows database format: verify, list, replay, recover.
+#![doc = include_str!("../README.md")]
 //!
-//! No I/O below the [`pager::Pager`] trait, no unsafe code, and every byte of a file is taken as hostile: errors and
-//! findings, never a panic; memory bounded by what is really there, not by what a length claims. The formats are those
-//! of `spec/ese.md`; sections are cited where a fact comes from.
+//! # Modules
 //!
 //! * [`Database`]: open a file, [`Database::verify`] every page, read the [`catalog`] and the rows of a [`table`].
 //! * [`ca`]: the tables of a CA as its administrator knows them, certificates as DER and PEM.
 //! * [`log`]: both framings behind one iterator of records.
 //! * [`recovery`]: [`recovery::Plan`] judges a set of logs, rehearses a replay in memory, recovers to a new file.
 //! * [`redo`]: the replay itself, record by record.
-//!
-//! Not replayed, and said so with -514: page moves, scrubs and the oldest conversion record. Not decompressed, and said
-//! so: the XPRESS9, XPRESS10 and LZ4 schemes. Encrypted columns are named, not opened.
 //!
 //! Entry points that take bytes from anywhere, for fuzzing: [`checksum::check_page`], [`header::DatabaseHeader::parse`],
 //! [`backup::PatchPage::parse`], [`checkpoint::Checkpoint::parse`], [`page::Page::parse`], [`compress::decompress`],

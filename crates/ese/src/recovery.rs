@@ -1,5 +1,13 @@
 //! Recovery of a database from its logs: planned from headers alone, rehearsed in memory, or done to a new file
 //! (ese.md 9.2, 11.5; codes: certbcli.md 9.2).
+//!
+//! Which logs a database needs is said in different places. The header of a database that was in use says it. In a backup
+//! copy it says where to begin, but not where to end, because the copy was read while work went on: the end is in the patch
+//! page, which the engine made last. Replaying a log twice does no harm, so it begins with the first record of the first
+//! log, however old some pages are.
+//!
+//! Damage counts by where it is. In a log that the database needs it is an error. In a later one it only ends the replay:
+//! what comes before it is whole, and the transactions that are open there are rolled back.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,6 @@
-//! Files that are there completely or not at all.
+#![doc = include_str!("../README.md")]
 //!
-//! Every other crate writes, flushes and renames through this one, so that the order that survives a crash (write, flush
-//! the file, rename, flush the folder) and the access rights of new files are decided in one place. `cargo xtask lint`
-//! refuses the system's own calls elsewhere.
+//! # Modules
 //!
 //! * [`durable`]: replacing and creating files, flushing files and folders.
 //! * [`unfinished`]: a file or folder that is built aside and goes away unless it gets its name.

@@ -1,6 +1,25 @@
 //! The life of a generation: settle what a crash left, roll the WAL into a log, notice a foreign checkpoint.
 //!
 //! Everything here runs under the commit lock. docs/store-format.md tells the protocol and why each order is as it is.
+//!
+//! # One roll, worked through
+//!
+//! Generation 7 is current. The WAL has 100 frames; the first 60 are in log 6 already, because the WAL did not begin anew
+//! since, and the other 40 are the commits of generation 7. They change 12 different pages.
+//!
+//! | | edb.chk | logs | what the database says | after a crash here |
+//! |---|---|---|---|---|
+//! | before | steady, current 7, archived to frame 60 | to 6 | generation 7 | nothing to do |
+//! | [`roll`] says what it is about to do | rolling | to 6 | 7 | no log 7: [`settle`] says steady again, and 7 goes on |
+//! | frames 61 to 100 become log 7: 12 pages, each as the last frame has it | rolling | to 7 | 7 | log 7 stands: [`settle`] begins 8, linked to it |
+//! | SQLite copies the WAL into the database file | rolling | to 7 | 7 | the same; the file holds nothing that is in no log |
+//! | the first commit of generation 8, with the link to log 7 | rolling | to 7 | 8 | log 8 does not stand: steady, current 8 |
+//! | the end | steady, current 8, archived to frame 100, or to 0 of a WAL that began anew | to 7 | 8 | nothing to do |
+//!
+//! "Rolling" is in the file before log 7 gets its name, since any process may commit as soon as the lock is free: after a
+//! crash between the two a commit would become part of generation 7, whose log is closed and does not hold it. A reader
+//! of the database may keep SQLite from copying all frames. Then log 7 is still needed, and `checkpoint` in `edb.chk`
+//! stays below it.
 
 use std::path::Path;
 

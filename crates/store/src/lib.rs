@@ -1,9 +1,4 @@
-//! The embedded CA database: SQLite, and what an online backup in the sense of Certificate Services needs of it.
-//!
-//! SQLite's write-ahead log is the current log. A *roll* archives it as `edbXXXXX.log` and checkpoints it; only the
-//! [`Store`]'s owner rolls, while any number of [`Writer`]s of any process commit. A [`Backup`](backup::Backup) reads the database file while
-//! commits and rolls go on; the logs it lists make the image whole. Structure and bytes: docs/store-format.md; rules:
-//! certbcli.md 8 and 9.
+#![doc = include_str!("../README.md")]
 
 pub mod backup;
 pub mod chain;
