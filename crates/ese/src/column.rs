@@ -86,11 +86,6 @@ impl ColumnType {
             Self::Binary | Self::Text | Self::LongBinary | Self::LongText | Self::Unknown(_) => None,
         }
     }
-
-    /// True for the types whose values may lie in a long-value tree.
-    pub fn is_long(self) -> bool {
-        matches!(self, Self::LongBinary | Self::LongText)
-    }
 }
 
 /// A column as the catalog describes it.

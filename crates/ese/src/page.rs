@@ -174,16 +174,6 @@ impl Page {
         self.field(24)
     }
 
-    /// Free bytes as the page itself counts them.
-    pub fn free_bytes(&self) -> u16 {
-        self.half(28)
-    }
-
-    /// Free bytes that a rollback could still need.
-    pub fn uncommitted_free_bytes(&self) -> u16 {
-        self.half(30)
-    }
-
     /// Of [`flag`].
     pub fn flags(&self) -> u32 {
         self.field(36)

@@ -1,4 +1,4 @@
-//! Measures the page checksums on one core: `cargo run --release -p certadm-ese --example checksum_speed`.
+//! Measures the page checksums on one core: `cargo run --release -p certadm-bench --example checksum_speed`.
 
 use std::hint::black_box;
 use std::time::Instant;

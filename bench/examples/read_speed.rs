@@ -1,4 +1,4 @@
-//! Measures verifying and listing a database: `cargo run --release -p certadm-ese --example read_speed -- FILE`.
+//! Measures verifying and listing a database: `cargo run --release -p certadm-bench --example read_speed -- FILE`.
 
 use std::hint::black_box;
 use std::time::Instant;
