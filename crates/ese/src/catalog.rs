@@ -30,6 +30,13 @@ pub struct Index {
     pub is_plain: bool,
 }
 
+impl Index {
+    /// True for the index that orders the table itself.
+    pub fn is_primary(&self) -> bool {
+        self.flags & 0x20 != 0
+    }
+}
+
 /// A table as the catalog describes it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TableDefinition {

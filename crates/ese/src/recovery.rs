@@ -1,13 +1,11 @@
 //! Recovery of a database from its logs: planned from headers alone, rehearsed in memory, or done to a new file
 //! (ese.md 9.2, 11.5; codes: certbcli.md 9.2).
 //!
-//! Which logs a database needs is said in different places. The header of a database that was in use says it. In a backup
-//! copy it says where to begin, but not where to end, because the copy was read while work went on: the end is in the patch
-//! page, which the engine made last. Replaying a log twice does no harm, so it begins with the first record of the first
-//! log, however old some pages are.
-//!
-//! Damage counts by where it is. In a log that the database needs it is an error. In a later one it only ends the replay:
-//! what comes before it is whole, and the transactions that are open there are rolled back.
+//! The header of a database that was in use says which logs it needs. That of a backup copy says where to begin, but
+//! not where to end, because the copy was read while work went on: the end is in the patch page, which was made last.
+//! Replaying a log twice does no harm, so it begins with the first record of the first log, however old some pages
+//! are. In a log that the database needs, damage is an error. In a later one it only ends the replay: what comes
+//! before it is whole.
 
 use std::collections::BTreeMap;
 
@@ -395,6 +393,19 @@ impl<'a> Plan<'a> {
         }
         self.logs.insert(header.generation, (header, log));
         Ok(())
+    }
+
+    /// True where all logs are of one sequence: then gaps between them mean something.
+    fn judge_signatures(&mut self) -> bool {
+        let logs: Vec<_> = self.logs.values().map(|(header, _)| header).collect();
+        let judged = signatures::judge(self.header.as_ref(), &logs, |generation| self.codes_of(generation));
+        if judged.left_out {
+            self.foreign = logs.len();
+            self.logs.clear();
+        }
+        let known = self.findings.iter().any(|known| known.kind == Kind::LogForeign);
+        self.findings.extend(judged.findings);
+        judged.alike && !known
     }
 
     fn judge_range(&mut self) {

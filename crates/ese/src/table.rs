@@ -21,11 +21,15 @@ impl<P: Pager> Database<P> {
     /// # Errors
     /// [`Error::NoSuchTable`] (HRESULT 0xC8000519), and as [`Database::catalog`].
     pub fn table(&self, name: &str) -> Result<Table<'_, P>, Error> {
-        Ok(Table { database: self, definition: self.catalog()?.table(name)?.clone() })
+        Ok(Table::new(self, self.catalog()?.table(name)?.clone()))
     }
 }
 
 impl<'d, P: Pager> Table<'d, P> {
+    pub(crate) fn new(database: &'d Database<P>, definition: TableDefinition) -> Self {
+        Self { database, definition }
+    }
+
     /// What the catalog says of it.
     pub fn definition(&self) -> &TableDefinition {
         &self.definition

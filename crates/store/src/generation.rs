@@ -4,22 +4,23 @@
 //!
 //! # One roll, worked through
 //!
-//! Generation 7 is current. The WAL has 100 frames; the first 60 are in log 6 already, because the WAL did not begin anew
-//! since, and the other 40 are the commits of generation 7. They change 12 different pages.
+//! Generation 7 is current. The WAL has 100 frames. The first 60 are in log 6 already, because SQLite did not begin
+//! the WAL anew since; the other 40 are the commits of generation 7. They change 12 different pages. `edb.chk` says
+//! "steady, current 7, archived to frame 60". Each step is durable before the next one, and after a crash the next
+//! committer or owner finds one of these states:
 //!
-//! | | edb.chk | logs | what the database says | after a crash here |
-//! |---|---|---|---|---|
-//! | before | steady, current 7, archived to frame 60 | to 6 | generation 7 | nothing to do |
-//! | [`roll`] says what it is about to do | rolling | to 6 | 7 | no log 7: [`settle`] says steady again, and 7 goes on |
-//! | frames 61 to 100 become log 7: 12 pages, each as the last frame has it | rolling | to 7 | 7 | log 7 stands: [`settle`] begins 8, linked to it |
-//! | SQLite copies the WAL into the database file | rolling | to 7 | 7 | the same; the file holds nothing that is in no log |
-//! | the first commit of generation 8, with the link to log 7 | rolling | to 7 | 8 | log 8 does not stand: steady, current 8 |
-//! | the end | steady, current 8, archived to frame 100, or to 0 of a WAL that began anew | to 7 | 8 | nothing to do |
+//! 1. `edb.chk` says "rolling". There is no log 7, so [`settle`] says "steady" again and generation 7 goes on.
+//! 2. Frames 61 to 100 have become log 7: 12 pages, each as the last of its frames has it. Since log 7 stands,
+//!    [`settle`] begins generation 8 and links it to log 7.
+//! 3. SQLite has copied the WAL into the database file. The same; the file holds nothing that is in no log.
+//! 4. The first commit of generation 8 stands in the database, with the link to log 7. There is no log 8, so [`settle`]
+//!    says "steady, current 8".
+//! 5. `edb.chk` says "steady, current 8, archived to frame 100", or to frame 0 of a WAL that began anew.
 //!
-//! "Rolling" is in the file before log 7 gets its name, since any process may commit as soon as the lock is free: after a
-//! crash between the two a commit would become part of generation 7, whose log is closed and does not hold it. A reader
-//! of the database may keep SQLite from copying all frames. Then log 7 is still needed, and `checkpoint` in `edb.chk`
-//! stays below it.
+//! "Rolling" comes before log 7 gets its name, since any process may commit as soon as the lock is free. After a crash
+//! between the two, a commit would otherwise become part of generation 7, whose log is closed and does not hold it. A
+//! reader of the database may keep SQLite from copying all frames. Then log 7 is still needed, and the checkpoint in
+//! `edb.chk` stays below it.
 
 use std::path::Path;
 

@@ -5,71 +5,71 @@ use std::collections::BTreeSet;
 use certadm_rules::finding::{Finding, Kind, Spot};
 use certadm_rules::names::last_component;
 
-use super::Plan;
 use crate::code::Code;
 use crate::header::{DatabaseHeader, State};
-use crate::stamps::Signature;
 use crate::log::LogHeader;
 use crate::log::chain::ChainCodes;
+use crate::stamps::Signature;
 
 /// Databases named of a log; it may have more.
 const MOST_NAMES: usize = 3;
 
-impl Plan<'_> {
-    /// Judges the signatures of all logs together; true where they are those of one sequence, so that gaps between them
-    /// mean something. Logs that a clean database does not need and that are not its own are left out.
-    pub(super) fn judge_signatures(&mut self) -> bool {
-        let own = self.header.as_ref().map(DatabaseHeader::log_signature);
-        let Some((first, _)) = self.logs.values().next() else {
-            return true;
-        };
-        let first = first.clone();
-        let agree = self.logs.values().all(|(header, _)| header.signature == first.signature);
-        let clean = self.header.as_ref().is_some_and(|header| header.state() == State::CleanShutdown);
-        if let Some(own) = own.filter(|own| agree && *own != first.signature) {
-            if clean {
-                self.foreign = self.logs.len();
-                self.logs.clear();
-                self.findings.push(not_its_own(self.foreign));
-                return false;
-            }
-            if !own.is_none() {
-                let text =
-                    format!("the logs are of the sequence {}, the database of {own}", sequence(&first));
-                self.findings.push(
-                    Finding::error(Kind::LogForeign, self.codes().foreign_database, text)
-                        .remedy("take the database and its logs from one CA, made after its last restore"),
-                );
-                return false;
-            }
-        }
-        let reference = own
-            .filter(|own| self.logs.values().any(|(header, _)| header.signature == *own))
-            .unwrap_or_else(|| self.most_common().unwrap_or(first.signature));
-        let one = self.logs.values().find(|(header, _)| header.signature == reference);
-        let reference_name = one.map(|(header, _)| sequence(header)).unwrap_or_default();
-        let mut found = Vec::new();
-        for (generation, (header, _)) in &self.logs {
-            if header.signature != reference {
-                let text =
-                    format!("it is of the sequence {}, the others of {reference_name}", sequence(header));
-                found.push(
-                    Finding::error(Kind::LogForeign, self.codes_of(*generation).foreign_log, text)
-                        .at(Spot::Log(*generation))
-                        .remedy("take all logs from the backups of one CA, made after its last restore"),
-                );
-            }
-        }
-        let alike = found.is_empty() && !self.findings.iter().any(|known| known.kind == Kind::LogForeign);
-        self.findings.extend(found);
-        alike
-    }
+/// What the signatures of all logs say.
+pub(super) struct Judged {
+    /// The logs are those of one sequence, so that gaps between them mean something.
+    pub(super) alike: bool,
+    /// The database is clean, and none of the logs is its own: they are left out.
+    pub(super) left_out: bool,
+    pub(super) findings: Vec<Finding>,
+}
 
-    fn most_common(&self) -> Option<Signature> {
-        let all: Vec<_> = self.logs.values().map(|(header, _)| header.signature).collect();
-        let count = |signature: &Signature| all.iter().filter(|other| *other == signature).count();
-        all.iter().copied().max_by_key(count)
+/// Judges the signatures of all logs together. `codes_of` gives the codes for one generation.
+pub(super) fn judge(
+    database: Option<&DatabaseHeader>,
+    logs: &[&LogHeader],
+    codes_of: impl Fn(u32) -> ChainCodes,
+) -> Judged {
+    let mut judged = Judged { alike: true, left_out: false, findings: Vec::new() };
+    let own = database.map(DatabaseHeader::log_signature);
+    let Some(first) = logs.first() else {
+        return judged;
+    };
+    let agree = logs.iter().all(|log| log.signature == first.signature);
+    let clean = database.is_some_and(|header| header.state() == State::CleanShutdown);
+    if let Some(own) = own.filter(|own| agree && *own != first.signature) {
+        if clean {
+            let findings = vec![not_its_own(logs.len())];
+            return Judged { alike: false, left_out: true, findings };
+        }
+        if !own.is_none() {
+            let text = format!("the logs are of the sequence {}, the database of {own}", sequence(first));
+            judged.findings.push(
+                Finding::error(Kind::LogForeign, codes_of(first.generation).foreign_database, text)
+                    .remedy("take the database and its logs from one CA, made after its last restore"),
+            );
+            return Judged { alike: false, ..judged };
+        }
     }
+    let reference = own
+        .filter(|own| logs.iter().any(|log| log.signature == *own))
+        .unwrap_or_else(|| most_common(logs).unwrap_or(first.signature));
+    let one = logs.iter().find(|log| log.signature == reference);
+    let reference_name = one.map(|log| sequence(log)).unwrap_or_default();
+    for log in logs.iter().filter(|log| log.signature != reference) {
+        judged.alike = false;
+        let text = format!("it is of the sequence {}, the others of {reference_name}", sequence(log));
+        judged.findings.push(
+            Finding::error(Kind::LogForeign, codes_of(log.generation).foreign_log, text)
+                .at(Spot::Log(log.generation))
+                .remedy("take all logs from the backups of one CA, made after its last restore"),
+        );
+    }
+    judged
+}
+
+fn most_common(logs: &[&LogHeader]) -> Option<Signature> {
+    let count = |signature: &Signature| logs.iter().filter(|log| log.signature == *signature).count();
+    logs.iter().map(|log| log.signature).max_by_key(count)
 }
 
 /// A clean database with the logs of another one.

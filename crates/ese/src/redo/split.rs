@@ -2,9 +2,10 @@
 //!
 //! # One split, worked through
 //!
-//! Page 21 is a leaf with the keys `a b d e`; page 30 is the leaf to the right of it. Their parent is page 20. A pointer in
-//! a parent has a key that all keys of its child are below, so page 20 has the nodes `f -> 21` and, as the last one of
-//! its level, ` -> 30` with an empty key. The key `c` is to be inserted and does not fit on page 21. The engine logs
+//! Page 21 is a leaf with the keys `a b d e`; page 30 is the leaf to the right of it. Their parent is page 20. A
+//! pointer in a parent has a key that all keys of its child are below, so page 20 has the nodes `f -> 21` and, as the
+//! last one of its level, ` -> 30` with an empty key. The key `c` is to be inserted and does not fit on page 21. The
+//! engine logs
 //!
 //! ```text
 //! MacroBegin
@@ -18,20 +19,20 @@
 //!
 //! 1. The operation is done on a list, where nothing is too long: `a b c d e`, which are `lines` nodes. ([`divide`]
 //!    refuses another number: then database and log were not written together.)
-//! 2. Lines from `split_line` on move: page 33 gets `d e`, page 21 keeps `a b c`. Each page has a prefix that its keys may
-//!    leave out, and both prefixes change, so all nodes are written anew from full keys.
+//! 2. Lines from `split_line` on move: page 33 gets `d e`, page 21 keeps `a b c`. Each page has a prefix that its keys
+//!    may leave out, and both prefixes change, so all nodes are written anew from full keys.
 //! 3. The chain of leaves: 21 points right to 33, 33 back to 21 and right to 30, and 30 back to 33.
-//! 4. The parent is searched for the pointer to 21, which was `f -> 21`. `d -> 21` comes before it, and it becomes
-//!    `f -> 33`. Where the parent has no room for this, it is split by a level of the record of its own, which comes
+//! 4. The parent is searched for the pointer to 21, which was `f -> 21`. `d -> 21` comes before it, and it becomes `f
+//!    -> 33`. Where the parent has no room for this, it is split by a level of the record of its own, which comes
 //!    before that of its child, and then the pointer is the operation of that level ([`operate_on_branch`]).
-//! 5. The four pages get the database time of the record. The `Insert` that follows does nothing to a page any more (all
-//!    ones say so), but its transaction may be rolled back, so the change is remembered.
+//! 5. The four pages get the database time of the record. The `Insert` that follows does nothing to a page any more
+//!    (all ones say so), but its transaction may be rolled back, so the change is remembered.
 //!
-//! The engine wrote the four pages to the file one by one, in any order, and may have crashed between any two. Each page is
-//! therefore judged by its own time ([`Replayer::judge`]), and those that are there already are left alone. One case needs
-//! more: page 21 is new in the file and page 33 is not. Then `d e` are on no page. For this case the record holds the
-//! image of page 21 before the split, and [`Replayer::split_source`] takes it. A split that appends needs no image, since
-//! the only node that moves is the inserted one, which the record of the operation holds.
+//! The engine wrote the four pages to the file one by one, in any order, and may have crashed between any two. Each
+//! page is therefore judged by its own time ([`Replayer::judge`]), and those that are there already are left alone.
+//! One case needs more: page 21 is new in the file and page 33 is not. Then `d e` are on no page. For this case the
+//! record holds the image of page 21 before the split, and [`Replayer::split_source`] takes it. A split that appends
+//! needs no image, since the only node that moves is the inserted one, which the record of the operation holds.
 //!
 //! [`divide`]: Replayer::divide
 

@@ -1,8 +1,8 @@
 //! Tables that must have the same rows: the catalog and its copy, the requests of a CA and their certificates.
 
 use super::Walk;
-use super::fault::{Problem, TreeKind};
-use super::tables::{Mark, Rows, name};
+use super::fault::{Problem, TreeKind, name};
+use super::tables::{Mark, Rows};
 use super::tally::Tally;
 use crate::catalog::{CATALOG_ROOT, Catalog, TableDefinition};
 use crate::error::Error;

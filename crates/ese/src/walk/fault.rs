@@ -287,3 +287,8 @@ impl fmt::Display for Neighbour {
         }
     }
 }
+
+/// The name of a tree; an index or a table that it has not is empty.
+pub(super) fn name(kind: TreeKind, table: &str, index: &str) -> TreeName {
+    TreeName { kind, table: table.into(), index: index.into() }
+}

@@ -21,6 +21,7 @@ mod tally;
 mod tree;
 
 pub use fault::{Fault, Problem, TreeKind, TreeName};
+pub(crate) use tree::Look;
 
 use crate::catalog::Catalog;
 use crate::checksum::{PageCheck, check_page, flip};
@@ -29,18 +30,8 @@ use crate::error::Error;
 use crate::page::Page;
 use crate::pager::Pager;
 use crate::space::{DATABASE_ROOT, PageSet, SpaceMap};
-use tables::name;
+use fault::name;
 use tree::{Judge, Owned, Spec, Visit, Walker};
-
-/// How a page looked to whatever judges pages.
-pub(crate) enum Look {
-    /// It can be used.
-    Page(Page),
-    /// It was never written.
-    Zero,
-    /// It cannot be used; why, where that is not told elsewhere.
-    Bad(Option<String>),
-}
 
 /// How much a walk looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

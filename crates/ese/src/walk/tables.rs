@@ -1,7 +1,7 @@
 //! What the rows of a table promise to its other trees, and whether these keep it.
 
 use super::Walk;
-use super::fault::{Problem, TreeKind, TreeName};
+use super::fault::{Problem, TreeKind, name};
 use super::keys::{Entry, KeyPlan};
 use super::longvalues::LongValues;
 use super::tally::Tally;
@@ -253,8 +253,4 @@ struct Buffers {
     row: Vec<u8>,
     entry: Vec<u8>,
     key: Vec<u8>,
-}
-
-pub(super) fn name(kind: TreeKind, table: &str, index: &str) -> TreeName {
-    TreeName { kind, table: table.into(), index: index.into() }
 }

@@ -4,7 +4,6 @@ use core::cmp::Ordering;
 
 use certadm_files::AlignedBuffer;
 
-use super::Look;
 use super::fault::{Fault, Problem, TreeKind, TreeName};
 use crate::database::Database;
 use crate::error::Error;
@@ -20,6 +19,16 @@ const WINDOW: usize = 1 << 20;
 
 /// Faults kept; further ones are only counted.
 const MOST_FAULTS: usize = 1000;
+
+/// How a page looked to whatever judges pages.
+pub(crate) enum Look {
+    /// It can be used.
+    Page(Page),
+    /// It was never written.
+    Zero,
+    /// It cannot be used; why, where that is not told elsewhere.
+    Bad(Option<String>),
+}
 
 /// A tree that is to be walked.
 pub(super) struct Spec {
