@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::common::{Ca, copy_dir, scratch, serials, start};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::LocalSource;
+use certadm_set::finding::Severity;
 use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
 use certadm_set::{Check, ReadBack, Readers, Set, Silent, TakeOptions, take};
@@ -151,7 +152,10 @@ fn whole_verifications_find_every_sampled_bit() {
         let flipper = Flipper::open(file);
         flipper.flip(bit);
         let report = verify(&sets, &mut Silent);
-        assert!(!report.is_good(), "bit {bit} of {} is not found: {report:?}", file.display());
+        // A damaged CRL copy is a warning: a restore leaves it out, and the CA can publish a new CRL.
+        let warned = file.ends_with("DynamicFiles/ca.crl")
+            && report.findings.iter().any(|finding| finding.severity == Severity::Warning);
+        assert!(warned || !report.is_good(), "bit {bit} of {} is not found: {report:?}", file.display());
         flipper.flip(bit);
     }
     assert!(verify(&sets, &mut Silent).is_good());
