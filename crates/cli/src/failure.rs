@@ -6,6 +6,8 @@ use certadm_rules::diagnosis::{Class, chain_of};
 use certadm_rules::{Diagnosis, Hresult};
 use serde_json::{Value, json};
 
+use crate::interrupt;
+
 /// Exit codes; docs/json.md and the manual page list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -25,6 +27,8 @@ pub(crate) enum Exit {
     Internal = 70,
     /// Interrupted (what a shell reports of a command that SIGINT ended).
     Interrupted = 130,
+    /// Ended by SIGTERM, likewise.
+    Terminated = 143,
 }
 
 impl From<Class> for Exit {
@@ -35,6 +39,7 @@ impl From<Class> for Exit {
             Class::Unreachable => Self::Unreachable,
             Class::Damaged => Self::Damaged,
             Class::Internal => Self::Internal,
+            Class::Interrupted if interrupt::by_sigterm() => Self::Terminated,
             Class::Interrupted => Self::Interrupted,
         }
     }

@@ -22,6 +22,7 @@
 mod args;
 mod failure;
 mod findings;
+mod interrupt;
 mod log;
 mod output;
 mod secrets;

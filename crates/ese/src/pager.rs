@@ -148,6 +148,11 @@ impl FilePager {
     }
 }
 
+/// Whatever is done with pages, it ends here when the process was asked to stop.
+fn refuse_when_cancelled() -> io::Result<()> {
+    certadm_files::cancel::check().map_err(|error| io::Error::new(io::ErrorKind::Interrupted, error))
+}
+
 impl Pager for FilePager {
     fn size(&self) -> u64 {
         self.size
@@ -155,11 +160,13 @@ impl Pager for FilePager {
 
     #[cfg(unix)]
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        refuse_when_cancelled()?;
         std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
     }
 
     #[cfg(windows)]
     fn read_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+        refuse_when_cancelled()?;
         while !buffer.is_empty() {
             let read = std::os::windows::fs::FileExt::seek_read(&self.file, buffer, offset)?;
             if read == 0 {

@@ -25,6 +25,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The process was asked to stop.
+    #[error("interrupted before the end")]
+    Cancelled,
     /// A new file was to be created where something is.
     #[error("{path} already exists")]
     Exists {
@@ -45,6 +48,7 @@ impl Diagnosis for Error {
     fn hresult(&self) -> Hresult {
         match self {
             Self::Io { source, .. } => io_hresult(source),
+            Self::Cancelled => Hresult::ERROR_OPERATION_ABORTED,
             Self::Exists { .. } => Hresult::ERROR_ALREADY_EXISTS,
             Self::TooLong { .. } => Hresult::ERROR_FILE_TOO_LARGE,
         }
@@ -53,6 +57,7 @@ impl Diagnosis for Error {
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Io { source, .. } => io_remedy(source),
+            Self::Cancelled => "start again; what had been begun was taken back",
             Self::Exists { .. } => "name another place; nothing is ever overwritten",
             Self::TooLong { .. } => "name the right file; this one is too long to be what was asked for",
         })

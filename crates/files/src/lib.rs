@@ -8,11 +8,13 @@
 //! * [`space`]: how much room a file system has.
 //! * [`offset_io`]: reading and writing at an offset, on every system.
 //! * [`buffer`]: buffers that files are read into at full speed.
+//! * [`cancel`]: stopping a long operation from outside.
 //! * [`checksum`]: a checksum that finds accidents.
 //! * [`error`]: what failed, and on which file.
 //! * [`system`]: the HRESULT for each error of the operating system.
 
 pub mod buffer;
+pub mod cancel;
 pub mod checksum;
 pub mod durable;
 pub mod error;

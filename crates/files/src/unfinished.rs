@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::durable::{self, Access};
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 
 /// A file or folder under construction beside its target. Dropped before [`Unfinished::place`], it removes what was built.
 ///
@@ -26,6 +26,8 @@ pub struct Unfinished {
     building: PathBuf,
     target: PathBuf,
     placed: bool,
+    /// Locked while it is under construction, so that others can tell it from what a killed process has left.
+    _held: Option<File>,
 }
 
 impl Unfinished {
@@ -36,7 +38,8 @@ impl Unfinished {
     pub fn folder(target: &Path) -> Result<Self> {
         let building = name_beside(target);
         durable::create_new_dir(&building)?;
-        Ok(Self { building, target: target.to_owned(), placed: false })
+        let held = hold(&building);
+        Ok(Self { building, target: target.to_owned(), placed: false, _held: held })
     }
 
     /// Begins a file that will stand at `target`, open for reading and writing.
@@ -46,7 +49,7 @@ impl Unfinished {
     pub fn file(target: &Path) -> Result<(Self, File)> {
         let building = name_beside(target);
         let file = durable::open_new(&building, Access::Public)?;
-        Ok((Self { building, target: target.to_owned(), placed: false }, file))
+        Ok((Self { building, target: target.to_owned(), placed: false, _held: None }, file))
     }
 
     /// Where the content is until it gets its name.
@@ -85,6 +88,51 @@ impl Drop for Unfinished {
     }
 }
 
+/// Locks a folder under construction. Systems that cannot lock folders go without.
+fn hold(folder: &Path) -> Option<File> {
+    File::open(folder).ok().filter(|file| file.try_lock().is_ok())
+}
+
+/// Removes the folders under construction in `dir` whose processes are gone, and returns them. What a running process
+/// builds, here or on another machine that shares the folder, is locked and stays.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove_abandoned(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut removed = Vec::new();
+    for entry in fs::read_dir(dir).during("list", dir)? {
+        let path = entry.during("list", dir)?.path();
+        let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        let Some(process) = builder_of(&path).filter(|_| is_folder) else { continue };
+        if is_running(process) || hold(&path).is_none() {
+            continue;
+        }
+        fs::remove_dir_all(&path).during("remove", &path)?;
+        removed.push(path);
+    }
+    Ok(removed)
+}
+
+/// The process that builds what has such a name.
+fn builder_of(path: &Path) -> Option<u32> {
+    let name = path.file_name()?.to_str()?;
+    let (_, process) = name.strip_prefix('.')?.rsplit_once(".unfinished-")?;
+    process.parse().ok()
+}
+
+#[cfg(unix)]
+fn is_running(process: u32) -> bool {
+    let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+    // A process of another account may not be signalled, and is there all the same.
+    process.is_some_and(|process| rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH))
+}
+
+/// Nothing is removed where processes cannot be asked for.
+#[cfg(not(unix))]
+fn is_running(_process: u32) -> bool {
+    true
+}
+
 /// `set` becomes `.set.unfinished-4711`, 4711 being this process.
 fn name_beside(target: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
@@ -107,6 +155,28 @@ pub fn refuse_occupied(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_dead_process_left_is_removed_and_what_lives_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        // No process has a number so high.
+        let dead = dir.path().join(".set.unfinished-4194999");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join("file"), "x").unwrap();
+        let held = dir.path().join(".set.unfinished-4194998");
+        fs::create_dir(&held).unwrap();
+        let holder = hold(&held);
+        for name in ["set.unfinished-1", ".set.unfinished-x", ".set"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let own = Unfinished::folder(&dir.path().join("mine")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join(".a.unfinished-4194997")).unwrap();
+        assert_eq!(remove_abandoned(dir.path()).unwrap(), [dead]);
+        assert!(held.is_dir() && own.path().is_dir());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 6);
+        drop(holder);
+    }
 
     #[test]
     fn what_is_not_placed_goes_away() {

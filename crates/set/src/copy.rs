@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use certadm_files::{Access, AlignedBuffer, Checksum, IoContext, OffsetIo, durable};
+use certadm_files::{Access, cancel, AlignedBuffer, Checksum, IoContext, OffsetIo, durable};
 use certadm_rules::{Hresult, hex};
 use sha2::{Digest, Sha256};
 
@@ -126,6 +126,7 @@ fn produce(
 ) -> Result<()> {
     // The pool or the hasher gone means that a later stage failed; it has the reason.
     while let Ok(mut bytes) = pool.recv() {
+        cancel::check()?;
         let len = stream.read(&mut bytes)?;
         if len == 0 || to_hash.send(Chunk { bytes, len }).is_err() {
             break;
@@ -246,6 +247,7 @@ fn each_chunk(path: &Path, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error).during("read", path)?,
         };
+        cancel::check()?;
         done += len as u64;
         visit(&buffer[..len], done);
     }

@@ -15,7 +15,7 @@ use crate::chain::combine;
 use crate::copy::yielding;
 use crate::error::{Error, Result};
 use crate::reader::Set;
-use certadm_files::IoContext;
+use certadm_files::{IoContext, cancel};
 
 /// What the scratch recovery found in the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,9 @@ pub fn examine(image: &Path, chain: &Chain) -> Result<Content> {
 }
 
 /// The database may be anybody's: its schema runs nothing, its cells are checked before they are believed.
-fn distrust(connection: &Connection) -> rusqlite::Result<()> {
+fn distrust(connection: &mut Connection) -> rusqlite::Result<()> {
+    // Steps of SQLite's machine; a check of a large database takes many millions.
+    connection.progress_handler(100_000, Some(|| cancel::requested().is_some()))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
@@ -105,6 +107,9 @@ fn distrust(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn unreadable(image: &Path, error: &rusqlite::Error) -> Error {
+    if let Err(cancelled) = cancel::check() {
+        return Error::File(cancelled);
+    }
     Error::Damaged {
         path: image.to_owned(),
         detail: format!("with its logs applied it cannot be read: {error}"),
@@ -145,8 +150,8 @@ impl Scratch {
     /// A connection to the image and the log laid over it, read-only and on its guard.
     fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.dir.path().join("image.db"), flags)?;
-        distrust(&connection)?;
+        let mut connection = Connection::open_with_flags(self.dir.path().join("image.db"), flags)?;
+        distrust(&mut connection)?;
         Ok(connection)
     }
 

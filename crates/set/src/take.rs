@@ -22,7 +22,7 @@ use crate::manifest::{CaIdentity, Generations, Manifest, Role, SetKind};
 use crate::progress::{Progress, Stage};
 use crate::verify::check_content;
 use crate::writer::SetWriter;
-use certadm_files::IoContext;
+use certadm_files::{IoContext, cancel, unfinished};
 
 /// What a backup is asked to do.
 #[derive(Clone, Debug)]
@@ -89,6 +89,8 @@ pub struct Taken {
     pub truncated: Vec<(Generation, u64)>,
     /// Listed logs that are still at the CA after truncation.
     pub still_there: Vec<Generation>,
+    /// Folders beside the set that earlier backups had begun, and whose processes are gone; they were removed.
+    pub removed: Vec<PathBuf>,
     /// Whether the database was checked.
     pub checked: bool,
     /// What the check found. After an error, no log was deleted.
@@ -114,6 +116,7 @@ pub fn take(
     let begun = Instant::now();
     // Truncation deletes the logs at the CA, and then they are nowhere else: they are worth a look at the medium itself.
     let logs_read_back = if options.truncate { ReadBack::Medium } else { options.read_back };
+    let removed = remove_abandoned(target)?;
     let mut writer = SetWriter::create(target, options.readers, options.read_back, logs_read_back)?;
     let started = FileTime::now().to_rfc3339();
     let mut taking = Taking { writer: &mut writer, progress };
@@ -149,12 +152,17 @@ pub fn take(
     let (set, manifest) = writer.commit(manifest)?;
 
     // From here on the set exists whatever the CA answers: a failure is told in the report.
-    let findings = match options.check {
+    let mut findings = match options.check {
         Check::BeforeTruncation => check_content(&set, progress),
         Check::Later => Vec::new(),
     };
+    // A check that was broken off says nothing about the database.
+    let checked = options.check == Check::BeforeTruncation && cancel::requested().is_none();
+    if !checked {
+        findings.clear();
+    }
     let is_sound = finding::worst(&findings) < Some(Severity::Error);
-    let truncate = options.truncate && options.check == Check::BeforeTruncation && is_sound;
+    let truncate = options.truncate && checked && is_sound;
     let mut truncated = Vec::new();
     let mut still_there = Vec::new();
     let ended = if truncate {
@@ -173,11 +181,21 @@ pub fn take(
         kind: BackupKind::of(options.kind, truncate),
         truncated,
         still_there,
-        checked: options.check == Check::BeforeTruncation,
+        checked,
+        removed,
         findings,
         end_error: ended.err().map(|error| format!("{error} ({})", error.code)),
         duration: begun.elapsed(),
     })
+}
+
+/// Removes what backups that were killed have left beside the target.
+fn remove_abandoned(target: &Path) -> Result<Vec<PathBuf>> {
+    let target = std::path::absolute(target).during("resolve", target)?;
+    match target.parent() {
+        Some(parent) if parent.is_dir() => Ok(unfinished::remove_abandoned(parent)?),
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Reads of one buffer each.

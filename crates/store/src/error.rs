@@ -44,10 +44,12 @@ pub enum Error {
         folder: PathBuf,
     },
     /// Another process owns the store.
-    #[error("the CA in {folder} is in use: another process owns its database")]
+    #[error("the CA in {folder} is in use: {} owns its database", holder.as_deref().unwrap_or("another process"))]
     Owned {
         /// The CA's folder.
         folder: PathBuf,
+        /// Which program, which process, since when; as far as its lock file tells.
+        holder: Option<String>,
     },
     /// Somebody has the database open while it has to be replaced.
     #[error("the database in {folder} is open in another process")]

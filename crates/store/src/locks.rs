@@ -30,7 +30,38 @@ impl Drop for Held {
 /// # Errors
 /// [`Error::Owned`] (0x80070420) when another process or store holds it.
 pub fn own(folder: &Folder) -> Result<Held> {
-    try_exclusive(&folder.owner_lock_path(), || Error::Owned { folder: folder.path().to_owned() })
+    let path = folder.owner_lock_path();
+    let held =
+        try_exclusive(&path, || Error::Owned { folder: folder.path().to_owned(), holder: holder_in(&path) })?;
+    leave_word(&held.file);
+    Ok(held)
+}
+
+/// Writes into the lock file who holds it. Best effort: only a message needs it.
+fn leave_word(file: &File) {
+    #[cfg(unix)]
+    {
+        use certadm_files::OffsetIo;
+        let program = std::env::current_exe().ok();
+        let program = program.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+        let since = crate::time::FileTime::now().to_rfc3339();
+        let text =
+            format!("{}, process {}, since {since}\n", program.unwrap_or("a program"), std::process::id());
+        file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0)).ok();
+    }
+    // A locked file cannot be read on Windows.
+    #[cfg(not(unix))]
+    let _ = file;
+}
+
+/// What the holder of a lock has left in it.
+fn holder_in(path: &Path) -> Option<String> {
+    const LONGEST: u64 = 200;
+    let bytes = certadm_files::read::bounded(path, LONGEST).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let text = text.trim_end();
+    (!text.is_empty() && text.chars().all(|letter| letter.is_ascii_graphic() || letter == ' '))
+        .then(|| text.to_owned())
 }
 
 /// Says "I have the database open", unless somebody is replacing it.

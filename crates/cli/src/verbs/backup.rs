@@ -18,10 +18,10 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
-use crate::findings;
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::live::{audits, open_store};
 use crate::verbs::remote::LoginArgs;
+use crate::{findings, interrupt};
 
 /// `certadm backup`
 #[derive(Debug, Args)]
@@ -116,9 +116,13 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
         }
         (None, None) => return Err(Failure::usage("name the CA by --dir or --server")),
     };
-    report(&taken, args, output);
+    report(&taken, output);
     let is_unsound = finding::worst(&taken.findings) > Some(Severity::Note);
-    let exit = if taken.end_error.is_some() || is_unsound { Exit::Finding } else { Exit::Good };
+    let exit = match (interrupt::check(), taken.end_error.is_some() || is_unsound) {
+        (Err(interrupted), _) => interrupted.exit,
+        (Ok(()), true) => Exit::Finding,
+        (Ok(()), false) => Exit::Good,
+    };
     Ok(Done { exit, result: to_json(&taken) })
 }
 
@@ -201,6 +205,7 @@ fn take_from(
     let word = if kind == BackupType::Full { "Full database" } else { "Log" };
     output.line(format!("{word} backup for {place}."));
     let mut progress = output.progress();
+    interrupt::watch();
     Ok(take(source, &args.to, &options, &mut progress)?)
 }
 
@@ -212,9 +217,12 @@ pub(crate) fn local_source(store: &Arc<Store>) -> Result<LocalSource, Failure> {
     Ok(LocalSource::new(Arc::clone(store), names).with_audits(audits(store.folder())?))
 }
 
-fn report(taken: &Taken, args: &BackupArgs, output: Output) {
+fn report(taken: &Taken, output: Output) {
     let manifest = &taken.manifest;
     let seconds = taken.duration.as_secs_f64();
+    for path in &taken.removed {
+        output.line(format!("Removed {}, which a backup that was killed had left.", path.display()));
+    }
     output.line(format!("Backed up database to {}.", taken.set.display()));
     output.line(format!(
         "{} set, generations {:#x} to {:#x}, {} in {seconds:.2} s, read back and compared.",
@@ -231,7 +239,7 @@ fn report(taken: &Taken, args: &BackupArgs, output: Output) {
         );
     }
     match (&taken.kind, taken.truncated.as_slice(), taken.still_there.as_slice()) {
-        (BackupKind::Copy, ..) if matches!(args.verify, VerifyArg::Later) => {
+        (BackupKind::Copy, ..) if !taken.checked => {
             output.line(
                 "Database logs were kept, because the set was not checked: it is no base for log sets.",
             );
@@ -284,6 +292,7 @@ fn to_json(taken: &Taken) -> Value {
         "not_included": manifest.not_included,
         "end_error": taken.end_error,
         "checked": taken.checked,
+        "removed": taken.removed.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
         "findings": findings::list(&taken.findings),
     })
 }

@@ -6,6 +6,7 @@ mod events;
 mod exit_codes;
 mod help;
 mod identity;
+mod interrupted;
 mod json_contract;
 mod life;
 mod ownership;

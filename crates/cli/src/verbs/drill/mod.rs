@@ -25,6 +25,7 @@ use clap::Args;
 use rusqlite::params;
 
 use crate::failure::{Exit, Failure};
+use crate::interrupt;
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::backup::local_source;
 use crate::verbs::live::open_store;
@@ -66,6 +67,7 @@ pub(crate) fn run(args: &DrillArgs, output: Output) -> Result<Done, Failure> {
     let within = args.within.clone().unwrap_or_else(std::env::temp_dir);
     let root = tempfile::Builder::new().prefix("certadm-drill-").tempdir_in(&within);
     let root = root.during("create a folder in", &within)?;
+    interrupt::watch();
     let summary = Drill::new(root.path(), args, output)?.run()?;
     summary.print(output);
     if args.keep {
@@ -130,6 +132,7 @@ impl<'a> Drill<'a> {
         fs::remove_dir_all(self.ca.path()).during("remove", self.ca.path())?;
         self.output.line("Destroyed the CA's folder.");
 
+        interrupt::check()?;
         let verified = verify(&sets, &mut self.output.progress());
         self.output.line(format!("Verified the sets: {}.", verified.verdict()));
         let begun = Instant::now();

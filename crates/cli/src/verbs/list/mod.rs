@@ -70,6 +70,7 @@ impl From<CaListArgs> for ListArgs {
 
 /// Lists. Rows of JSON are printed as they come, and the object around them stays open.
 pub(crate) fn run(args: &ListArgs, command: &'static str, output: Output) -> Ended {
+    crate::interrupt::watch();
     let printed = Cell::new(None);
     let outcome = list(args, output, Printing { command, output, printed: &printed });
     Ended { said: printed.get().map_or(Said::Nothing, Said::Rows), outcome }

@@ -6,11 +6,12 @@ use certadm_set::windows::{WindowsSet, recover};
 use serde_json::json;
 
 use crate::failure::{Exit, Failure};
-use crate::findings;
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::replay;
+use crate::{findings, interrupt};
 
 pub(super) fn run(sets: &[WindowsSet], to: &Path, output: Output) -> Result<Done, Failure> {
+    interrupt::watch();
     let recovered = {
         let mut progress = output.progress();
         recover(sets, to, &mut progress)?

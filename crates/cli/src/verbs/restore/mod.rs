@@ -13,6 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::live;
 use crate::verbs::remote::LoginArgs;
@@ -60,6 +61,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     if args.abandon {
         return give_up(&Folder::new(dir), output);
     }
+    interrupt::watch();
     let plan = plan(&args.from, dir, Options { force: args.force, renewed_key: args.renewed_key })?;
     if args.dry_run {
         return dry_run(&plan, output);

@@ -12,8 +12,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::failure::{Exit, Failure};
-use crate::findings;
 use crate::output::{Done, Output, human_bytes};
+use crate::{findings, interrupt};
 
 /// `certadm verify`
 #[derive(Debug, Args)]
@@ -30,10 +30,12 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
         // What is not there, or may not be looked at, is no finding on a set.
         std::fs::metadata(path).during("look at", path)?;
     }
+    interrupt::watch();
     let report = {
         let mut progress = output.progress();
         verify(&args.sets, &mut progress)
     };
+    interrupt::check()?;
     findings::print(&report.findings, output);
     output.line(format!("{} read and compared.", human_bytes(report.bytes)));
     output.result(report.verdict());

@@ -1,0 +1,39 @@
+//! SIGINT and SIGTERM while a command works: it ends in order, with one line and nothing half done.
+
+use certadm_files::cancel;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::failure::Failure;
+
+/// From now on the first signal asks the command to stop, and a second one ends it at once. Commands call this when
+/// their long work begins: at a prompt a signal still ends them.
+pub(crate) fn watch() {
+    for signal in [SIGINT, SIGTERM] {
+        // Where a handler cannot be set, a signal ends the process as ever.
+        let number = usize::try_from(signal).unwrap_or(usize::MAX);
+        #[cfg(unix)]
+        end_at_once_on_the_second(signal);
+        signal_hook::flag::register_usize(signal, cancel::switch(), number).ok();
+    }
+}
+
+/// What is registered first runs first: at the first signal the flag is still down.
+#[cfg(unix)]
+fn end_at_once_on_the_second(signal: i32) {
+    let seen = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    signal_hook::flag::register_conditional_default(signal, std::sync::Arc::clone(&seen)).ok();
+    signal_hook::flag::register(signal, seen).ok();
+}
+
+/// Whether SIGTERM, and not SIGINT, asked to stop.
+pub(crate) fn by_sigterm() -> bool {
+    cancel::requested().and_then(|signal| i32::try_from(signal).ok()) == Some(SIGTERM)
+}
+
+/// Goes on, unless a signal asked to stop.
+///
+/// # Errors
+/// A failure of the class "interrupted".
+pub(crate) fn check() -> Result<(), Failure> {
+    Ok(cancel::check()?)
+}
