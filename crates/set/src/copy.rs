@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use certadm_files::{Access, cancel, AlignedBuffer, Checksum, IoContext, OffsetIo, durable};
+use certadm_files::{Access, AlignedBuffer, Checksum, IoContext, OffsetIo, cancel, durable};
 use certadm_rules::{Hresult, hex};
 use sha2::{Digest, Sha256};
 

@@ -10,7 +10,7 @@ use crate::copy::{self, Hashes, ReadBack, Stream};
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, DYNAMIC_DIR, file_of};
 use crate::manifest::{self, FileEntry, Manifest, Role};
-use crate::take::Readers;
+use crate::readers::Readers;
 
 /// A set being written. Dropped before [`SetWriter::commit`], it takes everything it wrote away.
 #[derive(Debug)]

@@ -11,6 +11,7 @@
 //! [`Plan::check`] makes the same checks for a dry run, on the sets themselves.
 
 mod check;
+mod journal;
 mod plan;
 mod stage;
 mod swap;

@@ -8,7 +8,7 @@ use certadm_rules::names::{is_safe_component, last_component};
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::{Folder, record};
 
-use super::swap;
+use super::journal;
 use crate::chain::{Combined, combine};
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE, file_of};
@@ -98,7 +98,7 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
 fn refuse_occupied(folder: &Folder, in_the_way: &[PathBuf]) -> Result<()> {
     let unfinished =
         record::read(folder)?.is_some_and(|record| !record.database_recovered && !record.is_complete());
-    let occupied = if unfinished { swap::has_moved_aside(folder)? } else { !in_the_way.is_empty() };
+    let occupied = if unfinished { journal::has_moved_aside(folder)? } else { !in_the_way.is_empty() };
     if occupied { Err(Error::TargetInUse { path: folder.path().to_owned() }) } else { Ok(()) }
 }
 

@@ -15,37 +15,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{IoContext, durable, read};
+use certadm_files::{IoContext, durable};
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::chain_of;
 use certadm_session::restore::RestoreContext;
 use certadm_store::chain::read_trailer;
 use certadm_store::{FileTime, Folder, locks, record};
-use serde::{Deserialize, Serialize};
 
+use super::journal::{ASIDE, Journal, Phase, has_moved_aside};
 use super::plan::{Plan, in_the_way};
 use super::stage::{self, Staging};
 use crate::error::{Error, Result};
-
-/// The journal is far shorter.
-const MAX_JOURNAL: u64 = 4096;
-/// What the names of folders with replaced files begin with.
-const ASIDE: &str = "replaced-";
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Journal {
-    /// The folder, inside the CA's, with what was there; none when nothing was.
-    aside: Option<String>,
-    phase: Phase,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Phase {
-    MovingAside,
-    Placing,
-}
 
 /// Registers the restore, moves aside what is in the way, gives the staged files their names, and completes the
 /// registration. Returns where what was in the way is now.
@@ -255,16 +235,6 @@ fn is_restored_image(folder: &Folder) -> bool {
     folder.database_path().is_ok_and(|path| read_trailer(&path).is_ok())
 }
 
-/// Whether a restore that is not carried out has files of the CA aside.
-///
-/// # Errors
-/// [`Error::File`], [`Error::Damaged`] for a journal that cannot be read.
-pub(super) fn has_moved_aside(folder: &Folder) -> Result<bool> {
-    Ok(Journal::read(folder)?
-        .and_then(|journal| journal.aside_dir(folder))
-        .is_some_and(|aside| aside.is_dir()))
-}
-
 /// Bytes that an earlier restore left in the folder and that go away when the next one begins.
 pub(super) fn reclaimable(folder: &Folder) -> u64 {
     let sizes = |dir: PathBuf| -> u64 {
@@ -277,40 +247,4 @@ pub(super) fn reclaimable(folder: &Folder) -> u64 {
     };
     let staging = stage::path(folder);
     ["database", "log", "crl"].into_iter().map(|part| sizes(staging.join(part))).sum()
-}
-
-impl Journal {
-    /// Reads the journal; `None` where there is none.
-    fn read(folder: &Folder) -> Result<Option<Self>> {
-        let path = folder.restore_swap_path();
-        let bytes = match read::bounded(&path, MAX_JOURNAL) {
-            Err(error) if error.is_not_found() => return Ok(None),
-            other => other?,
-        };
-        let damaged =
-            |detail: String| Error::Damaged { path: path.clone(), detail, code: Hresult::ERROR_INVALID_DATA };
-        let journal: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let is_name = |name: &String| {
-            name.strip_prefix(ASIDE).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
-        };
-        if journal.aside.as_ref().is_some_and(|name| !is_name(name)) {
-            return Err(damaged("it names no folder of replaced files".to_owned()));
-        }
-        Ok(Some(journal))
-    }
-
-    fn write(&self, folder: &Folder) -> Result<()> {
-        let path = folder.restore_swap_path();
-        let mut bytes = serde_json::to_vec(self).map_err(|error| Error::Damaged {
-            path: path.clone(),
-            detail: error.to_string(),
-            code: Hresult::E_FAIL,
-        })?;
-        bytes.push(b'\n');
-        Ok(durable::replace(&path, &bytes)?)
-    }
-
-    fn aside_dir(&self, folder: &Folder) -> Option<PathBuf> {
-        self.aside.as_ref().map(|name| folder.path().join(name))
-    }
 }
