@@ -3,7 +3,7 @@
  *
  * The names, values and layouts are those of the Windows API, so that one source serves both. A string is UTF-16 and
  * ends with a NUL; a WCHAR has 16 bits everywhere. Write literals as CERTBCLI_W("text"), never as L"text": off Windows
- * that would be 32 bits wide.
+ * that would be 32 bits wide. The header is C90; CERTBCLI_W is C11 off Windows (-std=c11, gnu99 or later, C++11).
  *
  * Every function but CertSrvBackupFree returns S_OK, which is 0, or a negative HRESULT. docs/c-api.md has the order of
  * calls, the configuration, and what differs from Windows.
@@ -26,7 +26,12 @@
 #endif
 
 #define CERTBCLI_CALL
+#if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L) ||                             \
+    (defined(__STDC_VERSION__) && !defined(__STRICT_ANSI__))
 #define CERTBCLI_W_(text) u##text
+#else
+#define CERTBCLI_W_(text) CERTBCLI_W_needs_C11_or_gnu99
+#endif
 
 typedef char16_t WCHAR;
 typedef int32_t HRESULT;

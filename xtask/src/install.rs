@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::{Context, Failure, Result};
+use crate::loader;
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -93,6 +94,7 @@ pub(crate) fn run(workspace: &Workspace, wish: &Wish<'_>) -> Result<()> {
     let manual = tree.folder("share/man/man1")?;
     process::output(Command::new(&command).arg("man").arg(&manual))?;
     println!("installed below {}", prefix.display());
+    println!("{}", loader::tell(&prefix.join("lib"), SONAME));
     Ok(())
 }
 
@@ -106,8 +108,8 @@ fn pkg_config(prefix: &Path, version: &str) -> String {
          Name: certadm\n\
          Description: Certificate Services backup and restore, the API of certbcli.h\n\
          Version: {version}\n\
-         Libs: -L${{libdir}} -lcertadm\n\
-         Cflags: -I${{includedir}}\n",
+         Libs: -L\"${{libdir}}\" -lcertadm\n\
+         Cflags: -I\"${{includedir}}\"\n",
         prefix.display()
     )
 }
@@ -196,7 +198,25 @@ mod tests {
     fn pkg_config_files_name_their_prefix() {
         let text = pkg_config(Path::new("/opt/certadm"), "1.2.3");
         assert!(text.starts_with("prefix=/opt/certadm\nlibdir=${prefix}/lib\n"), "{text}");
-        assert!(text.contains("\nVersion: 1.2.3\n") && text.contains("-L${libdir} -lcertadm"), "{text}");
+        assert!(text.contains("\nVersion: 1.2.3\n") && text.contains("-lcertadm"), "{text}");
+    }
+
+    /// A prefix with a blank in its name is one word of the compiler's command line.
+    #[test]
+    fn pkg_config_reads_its_file() {
+        let folder = std::env::temp_dir().join(format!("certadm pkg config {}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("certadm.pc"), pkg_config(&folder, "1.2.3")).unwrap();
+        let mut command = Command::new("pkg-config");
+        let output = command.args(["--cflags", "--libs", "certadm"]).env("PKG_CONFIG_PATH", &folder).output();
+        fs::remove_dir_all(&folder).unwrap();
+        let Ok(output) = output else {
+            println!("skipped: pkg-config is not installed");
+            return;
+        };
+        let said = String::from_utf8(output.stdout).unwrap();
+        let place = folder.display().to_string().replace(' ', "\\ ");
+        assert_eq!(said.trim(), format!("-I{place}/include -L{place}/lib -lcertadm"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod fuzz;
 mod install;
 mod journal;
 mod licences;
+mod loader;
 mod lockfiles;
 mod process;
 mod setup;

@@ -61,6 +61,11 @@ const WINDOWS_NEEDS: &[Need] = &[
     ),
     Need::new("gcc-mingw-w64-x86-64", Evidence::Program("x86_64-w64-mingw32-gcc"), "linking for Windows"),
     Need::new(
+        "g++-mingw-w64-x86-64",
+        Evidence::Program("x86_64-w64-mingw32-g++"),
+        "the examples as C++ for Windows",
+    ),
+    Need::new(
         "mingw-w64-x86-64-dev",
         Evidence::File("/usr/x86_64-w64-mingw32/include/windows.h"),
         "the headers of Windows",

@@ -268,7 +268,11 @@ mod tests {
         assert_eq!(target("ca2.corp.example").account.unwrap().user(), "backup@corp.example");
         let there = target("there");
         assert_eq!((there.endpoint, there.authority.as_deref()), (tcp("10.0.0.5", 1135), Some("Other CA")));
-        assert!(matches!(target("ca2.corp.example").configured_credentials(), Err(Error::NoAccount { .. })));
+        let half = target("ca2.corp.example").configured_credentials();
+        assert!(matches!(half, Err(Error::HalfAccount { missing: "password_file", .. })));
+        let none = |name: &str| target(name).configured_credentials().unwrap_err();
+        assert!(matches!(none("192.0.2.1"), Error::NoAccount { .. }));
+        assert!(matches!(none("no.such.host.invalid"), Error::Resolve { .. }));
         let plain = target("192.0.2.1");
         assert_eq!((plain.endpoint, plain.account), (tcp("192.0.2.1", 135), None));
     }

@@ -216,16 +216,13 @@ impl Walk<'_> {
     }
 
     fn name(&mut self, target: &Target) -> Option<()> {
-        use std::net::ToSocketAddrs;
+        use crate::stream::addresses;
         match &target.endpoint {
             Endpoint::Socket(path) => {
                 self.open(Gate::Name, format!("this machine, by the socket {}", path.display()));
             }
             Endpoint::Tcp { host, port } => {
-                let addresses = (host.as_str(), *port)
-                    .to_socket_addrs()
-                    .map_err(|source| Error::Resolve { host: host.clone(), source });
-                let addresses = self.pass(Gate::Name, addresses)?;
+                let addresses = self.pass(Gate::Name, addresses(host, *port))?;
                 let mut texts: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
                 texts.dedup();
                 self.open(Gate::Name, format!("{host} is {}", texts.join(", ")));

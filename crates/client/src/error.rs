@@ -39,6 +39,14 @@ pub enum Error {
         /// The server.
         server: String,
     },
+    /// The configuration has one half of an account.
+    #[error("the entry of {server} in client.toml has no {missing}")]
+    HalfAccount {
+        /// The server.
+        server: String,
+        /// The key that is missing.
+        missing: &'static str,
+    },
     /// The password could not be read.
     #[error("the password cannot be read from {place}")]
     PasswordSource {
@@ -218,9 +226,10 @@ impl Diagnosis for Error {
     fn hresult(&self) -> Hresult {
         match self {
             Self::Name(error) => error.hresult(),
-            Self::Config { .. } | Self::Account { .. } | Self::PasswordUnusable { .. } => {
-                Hresult::E_INVALIDARG
-            }
+            Self::Config { .. }
+            | Self::Account { .. }
+            | Self::HalfAccount { .. }
+            | Self::PasswordUnusable { .. } => Hresult::E_INVALIDARG,
             Self::NoAccount { .. } | Self::Unprotected { .. } | Self::Denied { .. } => {
                 Hresult::E_ACCESSDENIED
             }
@@ -229,7 +238,8 @@ impl Diagnosis for Error {
             Self::Connect { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
                 Hresult::E_ACCESSDENIED
             }
-            Self::Resolve { .. } | Self::Connect { .. } => Hresult::RPC_S_SERVER_UNAVAILABLE,
+            Self::Resolve { .. } => Hresult::ERROR_BAD_NETPATH,
+            Self::Connect { .. } => Hresult::RPC_S_SERVER_UNAVAILABLE,
             Self::NotSent { .. } => Hresult::RPC_S_CALL_FAILED_DNE,
             Self::Lost { .. } | Self::Timeout { .. } => Hresult::RPC_S_CALL_FAILED,
             Self::BindRefused { reason, .. } => match *reason {
@@ -269,6 +279,7 @@ impl Diagnosis for Error {
             Self::NoAccount { .. } => {
                 "add --user DOMAIN\\user, or user and password_file to the server's entry in client.toml"
             }
+            Self::HalfAccount { .. } => "give the entry both user and password_file",
             Self::PasswordSource { source, .. } => certadm_files::io_remedy(source),
             Self::PasswordUnusable { .. } => {
                 "put the password, and nothing else, into the file or descriptor"
@@ -380,7 +391,8 @@ mod tests {
         for (error, code) in [
             (Error::Connect { peer: peer(), source: io() }, 0x8007_06BA),
             (Error::Connect { peer: peer(), source: denied }, 0x8007_0005),
-            (Error::Resolve { host: peer(), source: io() }, 0x8007_06BA),
+            (Error::Resolve { host: peer(), source: io() }, 0x8007_0035),
+            (Error::HalfAccount { server: peer(), missing: "user" }, 0x8007_0057),
             (Error::NotSent { peer: peer(), during }, 0x8007_06BF),
             (Error::Lost { peer: peer(), during, source: None }, 0x8007_06BE),
             (Error::Timeout { peer: peer(), during, seconds: 5 }, 0x8007_06BE),

@@ -17,14 +17,31 @@ pub(crate) enum Stream {
     Unix(UnixStream),
 }
 
+/// The addresses of a host.
+///
+/// # Errors
+/// [`Error::Resolve`], also when there are none.
+pub(crate) fn addresses(host: &str, port: u16) -> Result<impl Iterator<Item = SocketAddr>, Error> {
+    let resolve = |source| Error::Resolve { host: host.to_owned(), source };
+    let mut addresses = (host, port).to_socket_addrs().map_err(resolve)?.peekable();
+    if addresses.peek().is_none() {
+        return Err(no_address(host));
+    }
+    Ok(addresses)
+}
+
+fn no_address(host: &str) -> Error {
+    let source = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    Error::Resolve { host: host.to_owned(), source }
+}
+
 impl Stream {
     /// Connects to the first address of `host` that answers within `timeout`.
     ///
     /// # Errors
     /// [`Error::Resolve`], [`Error::Connect`] with the last address's reason.
     pub(crate) fn tcp(host: &str, port: u16, timeout: Duration) -> Result<Self, Error> {
-        let resolve = |source| Error::Resolve { host: host.to_owned(), source };
-        let addresses = (host, port).to_socket_addrs().map_err(resolve)?;
+        let addresses = addresses(host, port)?;
         let peer = format!("{host}:{port}");
         let mut last = None;
         let deadline = Instant::now() + timeout.saturating_mul(4);
@@ -42,7 +59,7 @@ impl Stream {
         }
         match last {
             Some(source) => Err(Error::Connect { peer, source }),
-            None => Err(resolve(io::Error::new(io::ErrorKind::NotFound, "the name has no address"))),
+            None => Err(no_address(host)),
         }
     }
 

@@ -8,6 +8,7 @@ use certadm_auth::{AccountName, Credentials, Flavour};
 
 use crate::credentials::password_from_file;
 use crate::error::Error;
+use crate::stream::addresses;
 
 /// A server, found out: where it is, as whom to log on, how long to wait.
 #[derive(Debug, Clone)]
@@ -45,8 +46,9 @@ impl Target {
     /// cannot give an account, as those of the C API (certbcli.md D27).
     ///
     /// # Errors
-    /// [`Error::NoAccount`] (`E_ACCESSDENIED`) when account or password file are not configured; those of
-    /// [`password_from_file`].
+    /// [`Error::NoAccount`] (`E_ACCESSDENIED`) when neither account nor password file are configured,
+    /// [`Error::HalfAccount`] (`E_INVALIDARG`) when one of them is missing, [`Error::Resolve`] (0x80070035) when there is no
+    /// account and no such host either; those of [`password_from_file`].
     pub fn configured_credentials(&self) -> Result<Option<Credentials>, Error> {
         if let Endpoint::Socket(_) = self.endpoint {
             return Ok(None);
@@ -55,7 +57,25 @@ impl Target {
             (Some(account), Some(file)) => {
                 Ok(Some(Credentials { account: account.clone(), password: password_from_file(file)? }))
             }
-            _ => Err(Error::NoAccount { server: self.endpoint.to_string() }),
+            (Some(_), None) => Err(self.half("password_file")),
+            (None, Some(_)) => Err(self.half("user")),
+            // A name that is not there has no entry either: then the name is what is wrong.
+            (None, None) => Err(self
+                .resolve()
+                .err()
+                .unwrap_or_else(|| Error::NoAccount { server: self.endpoint.to_string() })),
+        }
+    }
+
+    fn half(&self, missing: &'static str) -> Error {
+        Error::HalfAccount { server: self.endpoint.to_string(), missing }
+    }
+
+    /// Whether the host has an address.
+    fn resolve(&self) -> Result<(), Error> {
+        match &self.endpoint {
+            Endpoint::Tcp { host, port } => addresses(host, *port).map(drop),
+            Endpoint::Socket(_) => Ok(()),
         }
     }
 }

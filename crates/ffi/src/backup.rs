@@ -4,9 +4,10 @@ use std::sync::{Mutex, PoisonError};
 
 use certadm_client::RemoteCa;
 use certadm_rules::flags::{BackupType, Control};
-use certadm_rules::{Diagnosis, Hresult, PlainList, TaggedList};
+use certadm_rules::{Hresult, PlainList, TaggedList};
 use certadm_session::{CallResult, Source};
 
+use crate::log;
 use crate::memory::{self, CallersList};
 use crate::server;
 
@@ -26,7 +27,7 @@ impl Backup {
         let target = server::target(name)?;
         let kind = BackupType::from_api(grbit_jet, backup_flags)?;
         let mut ca = server::connect(target)?;
-        ca.prepare(kind).map_err(|error| error.code)?;
+        ca.prepare(kind).map_err(|error| log::why(&error))?;
         Ok(Self { ca: Mutex::new(Some(ca)) })
     }
 
@@ -37,7 +38,7 @@ impl Backup {
     pub(crate) fn call<T>(&self, call: impl FnOnce(&mut RemoteCa) -> CallResult<T>) -> Result<T, Hresult> {
         let mut ca = self.ca.lock().map_err(|_| Hresult::E_FAIL)?;
         let ca = ca.as_mut().ok_or(Hresult::E_HANDLE)?;
-        call(ca).map_err(|error| error.code)
+        call(ca).map_err(|error| log::why(&error))
     }
 
     /// BackupEnd: whatever the CA answers, the context is gone afterwards. A call under way is waited for.
@@ -50,7 +51,7 @@ impl Backup {
             Err(poisoned) => (PoisonError::into_inner(poisoned).take(), false),
         };
         let mut ca = ca.ok_or(Hresult::E_HANDLE)?;
-        let ended = ca.end().map_err(|error| error.code);
+        let ended = ca.end().map_err(|error| log::why(&error));
         if sound { ended } else { Err(Hresult::E_FAIL) }
     }
 
@@ -65,7 +66,7 @@ impl Backup {
 /// # Errors
 /// Those of [`server::target`] and [`server::connect`]; 0x800706BA when the service does not run.
 pub(crate) fn is_online(name: &str) -> Result<bool, Hresult> {
-    server::connect(server::target(name)?)?.is_online().map_err(|error| error.code)
+    server::connect(server::target(name)?)?.is_online().map_err(|error| log::why(&error))
 }
 
 /// ServerControl (6.12, D14).
@@ -75,7 +76,7 @@ pub(crate) fn is_online(name: &str) -> Result<bool, Hresult> {
 pub(crate) fn control(name: &str, flags: u32) -> Result<(), Hresult> {
     let target = server::target(name)?;
     let control = Control::from_flags(flags)?;
-    server::connect(target)?.control(control).map_err(|error| error.hresult())
+    server::connect(target)?.control(control).map_err(|error| log::why(&error))
 }
 
 /// A tagged list for a caller.

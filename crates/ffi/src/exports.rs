@@ -33,7 +33,7 @@ use crate::restore::{self, Restore};
 /// `server_name` is NULL or a string; `online` is NULL or can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "system" fn CertSrvIsServerOnlineW(server_name: *const u16, online: *mut i32) -> i32 {
-    guard(|| {
+    guard("CertSrvIsServerOnlineW", || {
         // SAFETY: the caller's promise.
         let online = unsafe { Out::new(online, 0) }.required()?;
         // SAFETY: the caller's promise.
@@ -57,7 +57,7 @@ pub unsafe extern "system" fn CertSrvBackupPrepareW(
     backup_flags: u32,
     context: *mut HCSBC,
 ) -> i32 {
-    guard(|| {
+    guard("CertSrvBackupPrepareW", || {
         // SAFETY: the caller's promise.
         let context = unsafe { Out::new(context, std::ptr::null_mut()) }.required()?;
         // SAFETY: the caller's promise.
@@ -85,7 +85,7 @@ pub unsafe extern "system" fn CertSrvBackupGetDatabaseNamesW(
         backup::tagged(&names)
     };
     // SAFETY: the caller's promise.
-    unsafe { list_call(list, size, call) }
+    unsafe { list_call("CertSrvBackupGetDatabaseNamesW", list, size, call) }
 }
 
 /// Opens a listed file, its tag left out, and says how many bytes reads will deliver (certbcli.md 6.4, D9). One
@@ -105,7 +105,7 @@ pub unsafe extern "system" fn CertSrvBackupOpenFileW(
     read_hint: u32,
     file_size: *mut i64,
 ) -> i32 {
-    guard(|| {
+    guard("CertSrvBackupOpenFileW", || {
         // SAFETY: the caller's promise.
         let file_size = unsafe { Out::new(file_size, 0) }.required()?;
         let backup = handles::find::<Backup>(context)?;
@@ -133,7 +133,7 @@ pub unsafe extern "system" fn CertSrvBackupRead(
     size: u32,
     read: *mut u32,
 ) -> i32 {
-    guard(|| {
+    guard("CertSrvBackupRead", || {
         // SAFETY: the caller's promise.
         let read = unsafe { Out::new(read, 0) }.required()?;
         let buffer = NonNull::new(buffer.cast::<u8>()).ok_or(Hresult::E_INVALIDARG)?;
@@ -156,7 +156,7 @@ pub unsafe extern "system" fn CertSrvBackupRead(
 /// None beyond that of any foreign call.
 #[unsafe(no_mangle)]
 pub unsafe extern "system" fn CertSrvBackupClose(context: HCSBC) -> i32 {
-    guard(|| handles::find::<Backup>(context)?.call(Source::close_file))
+    guard("CertSrvBackupClose", || handles::find::<Backup>(context)?.call(Source::close_file))
 }
 
 /// The logs of this backup, each behind its tag (certbcli.md 6.7). The first call ends the database phase. Give the list
@@ -178,7 +178,7 @@ pub unsafe extern "system" fn CertSrvBackupGetBackupLogsW(
         backup::tagged(&logs)
     };
     // SAFETY: the caller's promise.
-    unsafe { list_call(list, size, call) }
+    unsafe { list_call("CertSrvBackupGetBackupLogsW", list, size, call) }
 }
 
 /// Deletes the logs that this backup makes redundant (certbcli.md 6.8). Everything listed must be read completely, and
@@ -191,7 +191,7 @@ pub unsafe extern "system" fn CertSrvBackupGetBackupLogsW(
 /// None beyond that of any foreign call.
 #[unsafe(no_mangle)]
 pub unsafe extern "system" fn CertSrvBackupTruncateLogs(context: HCSBC) -> i32 {
-    guard(|| handles::find::<Backup>(context)?.call(Source::truncate_logs))
+    guard("CertSrvBackupTruncateLogs", || handles::find::<Backup>(context)?.call(Source::truncate_logs))
 }
 
 /// Ends the backup and its context, whatever the result (certbcli.md 6.9, D12). Success is the CA's word that the backup
@@ -203,7 +203,7 @@ pub unsafe extern "system" fn CertSrvBackupTruncateLogs(context: HCSBC) -> i32 {
 /// None beyond that of any foreign call.
 #[unsafe(no_mangle)]
 pub unsafe extern "system" fn CertSrvBackupEnd(context: HCSBC) -> i32 {
-    guard(|| handles::close::<Backup>(context)?.end())
+    guard("CertSrvBackupEnd", || handles::close::<Backup>(context)?.end())
 }
 
 /// Gives back what this library allocated: a list, or the output of `CertSrvServerControlW` (certbcli.md 6.10, D13).
@@ -214,7 +214,7 @@ pub unsafe extern "system" fn CertSrvBackupEnd(context: HCSBC) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "system" fn CertSrvBackupFree(pointer: *mut c_void) {
     // SAFETY: the caller's promise.
-    guard_void(|| unsafe { memory::give_back(pointer) });
+    guard_void("CertSrvBackupFree", || unsafe { memory::give_back(pointer) });
 }
 
 /// Files outside the database to copy by other means, without tags (certbcli.md 6.11). Give the list back by
@@ -235,7 +235,7 @@ pub unsafe extern "system" fn CertSrvBackupGetDynamicFileListW(
         backup::plain(&files)
     };
     // SAFETY: the caller's promise.
-    unsafe { list_call(list, size, call) }
+    unsafe { list_call("CertSrvBackupGetDynamicFileListW", list, size, call) }
 }
 
 /// Controls the service: 1 stops the CA; 2 and 3 succeed without effect (certbcli.md 6.12, D14). There is no output; both
@@ -252,7 +252,7 @@ pub unsafe extern "system" fn CertSrvServerControlW(
     output_size: *mut u32,
     output: *mut *mut u8,
 ) -> i32 {
-    guard(|| {
+    guard("CertSrvServerControlW", || {
         // SAFETY: the caller's promise.
         unsafe { Out::new(output_size, 0) };
         // SAFETY: the caller's promise.
@@ -276,7 +276,7 @@ pub unsafe extern "system" fn CertSrvRestorePrepareW(
     restore_flags: u32,
     context: *mut HCSBC,
 ) -> i32 {
-    guard(|| {
+    guard("CertSrvRestorePrepareW", || {
         // SAFETY: the caller's promise.
         let context = unsafe { Out::new(context, std::ptr::null_mut()) }.required()?;
         // SAFETY: the caller's promise.
@@ -307,7 +307,7 @@ pub unsafe extern "system" fn CertSrvRestoreRegisterW(
     low: u32,
     high: u32,
 ) -> i32 {
-    guard(|| {
+    guard("CertSrvRestoreRegisterW", || {
         let here = context.is_null();
         let restore = if here { None } else { Some(handles::find::<Restore>(context)?) };
         // SAFETY: the caller's promise.
@@ -339,7 +339,7 @@ pub unsafe extern "system" fn CertSrvRestoreRegisterThroughFile(
     low: u32,
     high: u32,
 ) -> i32 {
-    guard(|| {
+    guard("CertSrvRestoreRegisterThroughFile", || {
         let restore = handles::find::<Restore>(context)?;
         // SAFETY: the caller's promise.
         let arguments = unsafe {
@@ -359,7 +359,7 @@ pub unsafe extern "system" fn CertSrvRestoreRegisterThroughFile(
 /// None beyond that of any foreign call.
 #[unsafe(no_mangle)]
 pub unsafe extern "system" fn CertSrvRestoreRegisterComplete(context: HCSBC, restore_state: i32) -> i32 {
-    guard(|| {
+    guard("CertSrvRestoreRegisterComplete", || {
         let outcome = Hresult::from_i32(restore_state);
         if context.is_null() {
             return restore::complete_here(outcome);
@@ -390,7 +390,7 @@ pub unsafe extern "system" fn CertSrvRestoreGetDatabaseLocationsW(
         backup::tagged(&locations)
     };
     // SAFETY: the caller's promise.
-    unsafe { list_call(list, size, call) }
+    unsafe { list_call("CertSrvRestoreGetDatabaseLocationsW", list, size, call) }
 }
 
 /// Ends a restore context (certbcli.md 6.18, D12). It completes nothing: a pending registration stays pending.
@@ -401,7 +401,7 @@ pub unsafe extern "system" fn CertSrvRestoreGetDatabaseLocationsW(
 /// None beyond that of any foreign call.
 #[unsafe(no_mangle)]
 pub unsafe extern "system" fn CertSrvRestoreEnd(context: HCSBC) -> i32 {
-    guard(|| handles::close::<Restore>(context).map(drop))
+    guard("CertSrvRestoreEnd", || handles::close::<Restore>(context).map(drop))
 }
 
 /// A call that answers a list.
@@ -409,11 +409,12 @@ pub unsafe extern "system" fn CertSrvRestoreEnd(context: HCSBC) -> i32 {
 /// # Safety
 /// `list` and `size` are NULL or can be written to.
 unsafe fn list_call(
+    name: &'static str,
     list: *mut *mut u16,
     size: *mut u32,
     call: impl FnOnce() -> Result<CallersList, Hresult>,
 ) -> i32 {
-    guard(|| {
+    guard(name, || {
         // SAFETY: the caller's promise.
         let list = unsafe { Out::new(list, std::ptr::null_mut()) };
         // SAFETY: the caller's promise.

@@ -3,6 +3,7 @@
 //! ```text
 //! exports  extern "system", pointers in and out, no panic beyond    the only place where C meets Rust
 //!   pointers, memory, guard                                         all the unsafe code there is
+//!   log                                                             why a call failed, when the environment asks
 //!   handles                                                         numbers that stand for contexts
 //!   backup -> certadm_client::RemoteCa                              the order of calls is the CA's to judge
 //!   restore -> registrar                                            registrations on this machine
@@ -16,6 +17,7 @@ mod backup;
 mod exports;
 mod guard;
 mod handles;
+mod log;
 mod memory;
 mod pointers;
 mod registrar;

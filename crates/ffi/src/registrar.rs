@@ -4,9 +4,11 @@
 use certadm_client::{Config, own_host_name};
 use certadm_rules::registration::Registration;
 use certadm_rules::unc::UncRoot;
-use certadm_rules::{Diagnosis, Hresult, RestoreType};
+use certadm_rules::{Hresult, RestoreType};
 use certadm_session::restore::RestoreContext;
 use certadm_store::{Error, Folder};
+
+use crate::log;
 
 /// The two ways to register (certbcli.md 6.14, 6.15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +60,18 @@ impl Registrar {
 
 /// A context on the CA that the configuration knows.
 fn context(restore_type: RestoreType) -> Result<RestoreContext, Hresult> {
-    let config = Config::load().map_err(|error| error.hresult())?;
-    let folder =
-        config.ca_dir().filter(|folder| folder.is_dir()).ok_or(Hresult::ERROR_SERVICE_DOES_NOT_EXIST)?;
+    let config = Config::load().map_err(|error| log::why(&error))?;
+    let folder = config.ca_dir().filter(|folder| folder.is_dir()).ok_or_else(|| {
+        tracing::warn!(
+            remedy = "name the CA's folder as ca_dir in client.toml",
+            "no folder of a CA is known on this machine"
+        );
+        Hresult::ERROR_SERVICE_DOES_NOT_EXIST
+    })?;
     let names = UncRoot::of_this_system(own_host_name()).and_then(|names| names.accepting("localhost"));
     Ok(RestoreContext::prepare(Folder::new(folder), names.map_err(|error| error.hresult())?, restore_type))
 }
 
 fn code(error: &Error) -> Hresult {
-    error.hresult()
+    log::why(error)
 }

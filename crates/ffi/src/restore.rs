@@ -7,6 +7,7 @@ use certadm_rules::registration::Registration;
 use certadm_rules::{Hresult, RestoreType, TaggedList};
 use certadm_session::Source;
 
+use crate::log;
 use crate::registrar::{Form, Registrar};
 use crate::server;
 
@@ -58,7 +59,7 @@ impl Restore {
     /// Those of [`server::connect`]; 0x800706BA when the service does not run.
     pub(crate) fn database_locations(&self) -> Result<TaggedList, Hresult> {
         let mut ca = server::connect(self.target.clone())?;
-        ca.database_locations().map_err(|error| error.code)
+        ca.database_locations().map_err(|error| log::why(&error))
     }
 
     fn registrar(&self) -> Result<MutexGuard<'_, Registrar>, Hresult> {

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target, is_own_name, own_host_name};
-use certadm_rules::{Diagnosis, Hresult};
+use certadm_rules::Hresult;
+
+use crate::log;
 
 /// A port to name where a port has to be named: that of the discard protocol.
 const DISCARD: u16 = 9;
@@ -20,7 +22,7 @@ pub(crate) fn target(name: &str) -> Result<Target, Hresult> {
 /// Connects to a CA with the account that the configuration has for it.
 ///
 /// # Errors
-/// `E_ACCESSDENIED` without an account for a server over the network; those of a connection (certbcli.md 14.3).
+/// Those of [`Target::configured_credentials`], and of a connection (certbcli.md 14.3).
 pub(crate) fn connect(target: Target) -> Result<RemoteCa, Hresult> {
     let credentials = target.configured_credentials().map_err(|error| code(&error))?;
     RemoteCa::connect(target, credentials).map_err(|error| code(&error))
@@ -50,7 +52,7 @@ fn is_own_address(address: IpAddr) -> bool {
 }
 
 fn code(error: &Error) -> Hresult {
-    error.hresult()
+    log::why(error)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! * [`durable`]: replacing and creating files, flushing files and folders.
 //! * [`unfinished`]: a file or folder that is built aside and goes away unless it gets its name.
 //! * [`read`]: reading a whole file that must not be large.
+//! * [`event_file`]: a file that events are appended to, opened so that no link leads elsewhere.
 //! * [`space`]: how much room a file system has.
 //! * [`offset_io`]: reading and writing at an offset, on every system.
 //! * [`buffer`]: buffers that files are read into at full speed.
@@ -18,6 +19,7 @@ pub mod cancel;
 pub mod checksum;
 pub mod durable;
 pub mod error;
+pub mod event_file;
 pub mod offset_io;
 mod owner;
 pub mod read;

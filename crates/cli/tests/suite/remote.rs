@@ -121,7 +121,7 @@ fn every_shut_gate_is_named_with_the_command_that_opens_it() {
     );
     assert_eq!(
         error("backup --server no.such.host.invalid --user a --password-file {pw} --to {x}", 4)["code"],
-        "0x800706ba"
+        "0x80070035"
     );
     error("backup --server a:b:c --user backup --password-file {pw} --to {x}", 2);
     error(&format!("backup --server {server} --to {{x}}"), 2);

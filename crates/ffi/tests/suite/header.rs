@@ -26,6 +26,43 @@ const MINGW_COMPILER: &[&str] = &[
     "-D_stdcall=",
 ];
 
+/// The header in every language that may include it; literals where the language has them, and one line where not.
+#[test]
+fn it_is_c90_and_its_literals_are_c11() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source.c");
+    let compiled = |standard: &str, text: &str| {
+        std::fs::write(&source, format!("#include <certbcli.h>\n{text}\n")).unwrap();
+        let language = if standard.contains("++") { "c++" } else { "c" };
+        let mut command = Command::new(if language == "c" { "gcc" } else { "g++" });
+        command.args([
+            "-x",
+            language,
+            &format!("-std={standard}"),
+            "-pedantic",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+        ]);
+        command.arg("-I").arg(repository("include")).arg("-c").arg(&source);
+        let output = command.arg("-o").arg(dir.path().join("object")).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (function, literal) =
+        ("HRESULT (*f)(HCSBC) = CertSrvBackupEnd;", "const WCHAR *w = CERTBCLI_W(\"a\");");
+    for standard in ["c90", "gnu90", "c99", "gnu99", "c11", "c17", "gnu17", "c++11", "c++17", "gnu++17"] {
+        let (good, said) = compiled(standard, function);
+        assert!(good, "{standard}: {said}");
+        let (good, said) = compiled(standard, literal);
+        let has_literals = !["c90", "gnu90", "c99"].contains(&standard);
+        assert_eq!(good, has_literals, "{standard}: {said}");
+        assert!(
+            good || said.contains("CERTBCLI_W_needs_C11_or_gnu99") && said.matches("error:").count() == 1,
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn names_values_and_layouts_are_those_of_mingw() {
     if !Path::new(MINGW).join("certbcli.h").exists() {

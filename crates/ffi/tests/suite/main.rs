@@ -1,6 +1,7 @@
 //! The library as C sees it: compiled by gcc and g++, against `certadm serve` on its Unix socket and over TCP; and the same
 //! under Wine.
 
+mod causes;
 mod header;
 mod library;
 mod network;

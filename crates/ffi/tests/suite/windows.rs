@@ -15,6 +15,8 @@ use crate::world::{World, compile, good, repository, source};
 
 /// The compiler for Windows.
 const MINGW: &str = "x86_64-w64-mingw32-gcc";
+/// The same for C++.
+const MINGW_CPP: &str = "x86_64-w64-mingw32-g++";
 /// Seconds after which a Windows program is ended.
 const PATIENCE: &str = "300";
 
@@ -94,6 +96,13 @@ impl Windows {
         let source = source(name);
         let program = self.world.path(&format!("{name}{}.exe", flags.len()));
         compile(MINGW, &source, &program, flags);
+        program
+    }
+
+    /// The same program, compiled as C++. It brings along what it needs of that language.
+    fn program_as_cpp(&self, name: &str) -> PathBuf {
+        let program = self.world.path(&format!("{name}-cpp.exe"));
+        compile(MINGW_CPP, &source(name), &program, &["-static", "-lpthread"]);
         program
     }
 
@@ -197,6 +206,23 @@ fn a_backup_from_a_service_on_linux() {
         let said = windows.run(&loops, &work);
         assert!(said.contains(" 0 wrong"), "{said}");
     }
+}
+
+/// Examples and test programs as C++: the same lines, the same sets.
+#[test]
+#[ignore = "needs Wine and the build for Windows: cargo xtask windows"]
+fn the_programs_as_cpp() {
+    let mut windows = Windows::new();
+    let address = windows.world.start_with("--allow-remote-backup");
+    name_network(&windows.world, &address);
+    let said = windows.run(&windows.program_as_cpp("backup"), &["network", "set"]);
+    assert!(said.ends_with("The backup is complete.\n"), "{said}");
+    assert!(windows.world.certadm("verify {set}").contains("restorable"));
+    let here = windows.world.run(&windows.world.program("sequence"), &["network"]);
+    assert_eq!(windows.run(&windows.program_as_cpp("sequence"), &["network"]), here);
+    // The set is that of a CA of this machine, whose files are still there.
+    let refused = windows.wine(&windows.program_as_cpp("restore")).args(["network", "set"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
 }
 
 #[test]
