@@ -34,7 +34,7 @@ use workspace::Workspace;
 const HELP: &str = "\
 usage: cargo xtask <verb>
 
-  test                     set-up, format, lint, licences, every test, Windows, coverage, fuzz smoke, documentation; a
+  test                     set-up, format, lint, licences, every test, Windows, fuzz smoke, documentation; a
                            step that fails does not keep the later ones from running, but for the set-up
   setup                    only the set-up: look for what the suites need, install what is missing
   fmt                      format everything in place

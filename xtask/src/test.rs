@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 use crate::{counts, deny, fuzz, licences, setup, suites, windows};
 
 /// Runs every step, whether those before it failed or not; only a failed set-up ends the run. The last line printed is
-/// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, cargo-deny, advisories, coverage,
+/// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, cargo-deny, advisories,
 /// documentation and each fuzz target count as one test each.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let fuzz_seconds = match std::env::var("CERTADM_FUZZ_SECONDS") {
@@ -22,8 +22,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let mut ran_later = 0;
     let mut proven = Vec::new();
     if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
-        let coverage = journal.prepare("coverage tools", || Coverage::prepare(workspace));
-        let how = Runs { workspace, installed: &installed, coverage: coverage.as_ref() };
+        let how = Runs { workspace, installed: &installed, coverage: None };
         journal.check("format", || suites::format(workspace, suites::Formatting::Check));
         journal.check("lint", || suites::lint(workspace));
         journal.check("licences", || licences::check(workspace));
@@ -35,7 +34,6 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
             ran_later += tally.run();
             Ok((tally, ended))
         });
-        journal.check("coverage", || measure(&how, &mut proven));
         journal.step("fuzz smoke", || fuzz::smoke(workspace, fuzz_seconds));
         journal.check("documentation", || suites::documentation(workspace));
     }
