@@ -442,7 +442,8 @@ fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// What holds data: lock files may come, empty as they are.
+/// What holds data: lock files may come, which are empty or say who held them.
 fn kept(files: &[(PathBuf, Vec<u8>)]) -> Vec<&(PathBuf, Vec<u8>)> {
-    files.iter().filter(|(_, bytes)| !bytes.is_empty()).collect()
+    let is_lock = |path: &Path| path.file_name().is_some_and(|name| name == "lock");
+    files.iter().filter(|(path, bytes)| !bytes.is_empty() && !is_lock(path)).collect()
 }
