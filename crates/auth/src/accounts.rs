@@ -5,7 +5,7 @@ use crate::secret::NtHash;
 
 /// Where an acceptor looks up accounts.
 pub trait AccountStore: Send + Sync {
-    /// The NT hash of `domain\user`, or `None` if there is no such account. Names compare as [`same_name`] does;
+    /// The NT hash of `domain\user`, or `None` if there is no such account. Names compare as `same_name` does;
     /// which domains are acceptable (the server's own, none, any) is the store's decision.
     ///
     /// The acceptor does the same work and gives the same answer whether the account exists or not; an implementation

@@ -64,7 +64,7 @@ pub struct PendingCertificate {
 }
 
 impl PendingCertificate {
-    /// Its serial number, which nobody else has with near certainty; [`record`] makes sure.
+    /// Its serial number, which nobody else has with near certainty; the index on serial numbers makes sure.
     pub fn serial(&self) -> &Serial {
         &self.serial
     }

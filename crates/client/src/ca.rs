@@ -43,7 +43,7 @@ impl RemoteCa {
     /// over the network, and of no use on a socket of this machine.
     ///
     /// # Errors
-    /// [`Error`]; its [`hresult`](Error::hresult) is one of certbcli.md 14.3, its [`remedy`](Error::remedy) says what
+    /// [`Error`]: its code is one of certbcli.md 14.3, and [`Diagnosis`](certadm_rules::Diagnosis) says what
     /// to do.
     pub fn connect(target: Target, credentials: Option<Credentials>) -> Result<Self, Error> {
         let login = Login::new(target, credentials)?;

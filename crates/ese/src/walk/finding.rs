@@ -26,7 +26,7 @@ fn finding(fault: &Fault) -> Finding {
     let problem = &fault.problem;
     let remedy = match problem {
         Problem::NeverWritten => {
-            "what was on it is lost: take another backup, read the rest with list --salvage"
+            "what was on it is lost: take this file from another copy of the set, or use an older set"
         }
         Problem::Unreadable(_) => "check the disk, take another backup",
         _ if problem.is_damage() => LOST,

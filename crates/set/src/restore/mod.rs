@@ -6,7 +6,7 @@
 //!    recovered in a scratch copy and checked: SQLite's integrity check, and whether the database is of this CA. Until here
 //!    the target is as it was, and a failure removes the staging folder.
 //! 3. The restore is registered, what was there is moved aside, the staged files get their names by rename, and the
-//!    registration is completed ([`swap`]). A failure puts back what was moved aside.
+//!    registration is completed. A failure puts back what was moved aside.
 //!
 //! [`Plan::check`] makes the same checks for a dry run, on the sets themselves.
 
