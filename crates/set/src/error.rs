@@ -80,7 +80,7 @@ pub enum Error {
     },
     /// A restore that another program made cannot be taken back.
     #[error(
-        "the restore in {folder} was not made by certadm, or its record was removed: what was there before is not known"
+        "what was in {folder} before the restore is not known: certadm did not make it, or its record or the replaced files were removed"
     )]
     CannotAbandon {
         /// The CA's folder.

@@ -5,7 +5,10 @@
 
 use std::path::{Component, Path};
 
+use certadm_rules::Hresult;
 use serde::{Deserialize, Serialize};
+
+use crate::copy::Hashes;
 
 /// The manifest's file name.
 pub const FILE_NAME: &str = "manifest.json";
@@ -117,6 +120,28 @@ pub struct FileEntry {
     pub blake3: String,
     /// SHA-256, hexadecimal.
     pub sha256: String,
+}
+
+/// What is said of a file whose hashes are not those of its entry.
+pub(crate) const CHANGED: &str = "its bytes differ from what was backed up";
+
+impl FileEntry {
+    /// Whether a file with these hashes is the one that was backed up.
+    pub(crate) fn has(&self, hashes: &Hashes) -> bool {
+        self.blake3 == hashes.blake3 && self.sha256 == hashes.sha256
+    }
+}
+
+impl Role {
+    /// The code for a file of this role whose bytes are wrong; `torn` when its end is missing.
+    pub(crate) const fn code_of_damage(self, torn: bool) -> Hresult {
+        match self {
+            Self::Database => Hresult::READ_VERIFY_FAILURE,
+            Self::Log if torn => Hresult::LOG_TORN_WRITE_DURING_HARD_RESTORE,
+            Self::Log => Hresult::LOG_CORRUPT_DURING_HARD_RESTORE,
+            Self::Locations | Self::Dynamic => Hresult::ERROR_INVALID_DATA,
+        }
+    }
 }
 
 impl Manifest {

@@ -32,6 +32,13 @@ pub struct Content {
     pub complaints: Vec<String>,
 }
 
+impl Content {
+    /// What is wrong with the database, one sentence for each complaint.
+    pub fn unsound(&self) -> impl Iterator<Item = String> {
+        self.complaints.iter().map(|complaint| format!("the recovered database is not sound: {complaint}"))
+    }
+}
+
 /// A recovered database, open for reading. The scratch folder goes away with it.
 #[derive(Debug)]
 pub struct Recovered {

@@ -16,7 +16,7 @@ use crate::copy::hash_file;
 use crate::error::Error;
 use crate::judge::{incomplete, place_of};
 use crate::layout::{LOCATIONS_FILE, file_of};
-use crate::manifest::{FileEntry, Role};
+use crate::manifest::{self, FileEntry, Role};
 use crate::open::{Opened, open, open_each, together};
 use crate::progress::{Progress, Stage};
 use crate::reader::Set;
@@ -200,8 +200,7 @@ pub(crate) fn check_content(path: &Path, progress: &mut dyn Progress) -> Vec<Fin
 
 /// What SQLite's check complains about, as findings on the image.
 fn unsound<'a>(content: &'a Content, full: &'a Set) -> impl Iterator<Item = Finding> + 'a {
-    content.complaints.iter().map(|complaint| {
-        let text = format!("the recovered database is not sound: {complaint}");
+    content.unsound().map(|text| {
         Finding::error(Kind::DatabaseUnsound, Hresult::READ_VERIFY_FAILURE, text)
             .in_file(full.image.clone().unwrap_or_default())
             .remedy("take this set from another copy, or use an older one")
@@ -350,12 +349,6 @@ fn compare(
         finding.place = place_of(path);
         Err(Box::new(finding))
     };
-    let damaged = |torn: bool| match entry.role {
-        Role::Database => Hresult::READ_VERIFY_FAILURE,
-        Role::Log if torn => Hresult::LOG_TORN_WRITE_DURING_HARD_RESTORE,
-        Role::Log => Hresult::LOG_CORRUPT_DURING_HARD_RESTORE,
-        Role::Locations | Role::Dynamic => Hresult::ERROR_INVALID_DATA,
-    };
     let failed = |error: certadm_files::Error| Box::new(Error::from(error).to_finding(path));
     let len = match fs::metadata(path) {
         Ok(metadata) => metadata.len(),
@@ -371,12 +364,12 @@ fn compare(
     };
     if len != entry.size {
         let detail = format!("it has {len} bytes, the manifest says {}", entry.size);
-        return refuse(Kind::FileSize, damaged(len < entry.size), detail);
+        return refuse(Kind::FileSize, entry.role.code_of_damage(len < entry.size), detail);
     }
     let hashes = hash_file(path, progress).map_err(|error| Box::new(error.to_finding(path)))?;
-    if hashes.blake3 != entry.blake3 || hashes.sha256 != entry.sha256 {
-        let detail = "its bytes differ from what was backed up".to_owned();
-        return refuse(Kind::FileChanged, damaged(false), detail);
+    if !entry.has(&hashes) {
+        let code = entry.role.code_of_damage(false);
+        return refuse(Kind::FileChanged, code, manifest::CHANGED.to_owned());
     }
     Ok(())
 }

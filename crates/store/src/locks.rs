@@ -30,11 +30,35 @@ impl Drop for Held {
 /// # Errors
 /// [`Error::Owned`] (0x80070420) when another process or store holds it.
 pub fn own(folder: &Folder) -> Result<Held> {
-    let path = folder.owner_lock_path();
-    let held =
-        try_exclusive(&path, || Error::Owned { folder: folder.path().to_owned(), holder: holder_in(&path) })?;
+    let held = try_exclusive(&folder.owner_lock_path(), || owned(folder))?;
     leave_word(&held.file);
     Ok(held)
+}
+
+/// Whether somebody holds the owner's lock, `None` when that cannot be told. Asking shares the lock for a moment and
+/// creates no file.
+pub fn is_owned(folder: &Folder) -> Option<bool> {
+    match File::open(folder.owner_lock_path()) {
+        Ok(file) => match file.try_lock_shared() {
+            Ok(()) => Some(false),
+            Err(TryLockError::WouldBlock) => Some(true),
+            Err(TryLockError::Error(_)) => None,
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(false),
+        Err(_) => None,
+    }
+}
+
+/// Refuses while somebody holds the owner's lock, and does not take it.
+///
+/// # Errors
+/// [`Error::Owned`] (0x80070420).
+pub fn refuse_owned(folder: &Folder) -> Result<()> {
+    if is_owned(folder) == Some(true) { Err(owned(folder)) } else { Ok(()) }
+}
+
+fn owned(folder: &Folder) -> Error {
+    Error::Owned { folder: folder.path().to_owned(), holder: holder_in(&folder.owner_lock_path()) }
 }
 
 /// Writes into the lock file who holds it. Best effort: only a message needs it.

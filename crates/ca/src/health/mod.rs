@@ -15,7 +15,7 @@ mod content;
 mod last_check;
 mod thresholds;
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use certadm_files::IoContext;
@@ -23,7 +23,7 @@ use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;
 use certadm_rules::{Diagnosis, Generation, Hresult};
 use certadm_store::folder::wal_len;
-use certadm_store::{FileTime, Folder, Writer, record};
+use certadm_store::{FileTime, Folder, Writer, locks, record};
 
 pub use content::{Content, Crl, Mark};
 pub use last_check::LastCheck;
@@ -131,7 +131,7 @@ pub fn examine(dir: &Path, thresholds: &Thresholds) -> Result<Health> {
     let config = configuration(&folder, &mut findings);
     let files = files(&folder, &mut findings);
     let restore = restore(&folder, &mut findings);
-    let is_owned = is_owned(&folder);
+    let is_owned = locks::is_owned(&folder);
     let logs = logs(&folder, &mut findings)?;
     let checkpoint = certadm_store::stated_checkpoint(&folder.checkpoint_path())?;
     let database = database(&folder, thresholds, &mut findings)?;
@@ -226,19 +226,6 @@ fn restore(folder: &Folder, findings: &mut Vec<Finding>) -> Restore {
         Restore::None | Restore::Malformed => return restore,
     });
     restore
-}
-
-/// Whether somebody holds the owner's lock, `None` when that cannot be told. Asking shares the lock for a moment.
-fn is_owned(folder: &Folder) -> Option<bool> {
-    match File::open(folder.owner_lock_path()) {
-        Ok(file) => match file.try_lock_shared() {
-            Ok(()) => Some(false),
-            Err(TryLockError::WouldBlock) => Some(true),
-            Err(TryLockError::Error(_)) => None,
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(false),
-        Err(_) => None,
-    }
 }
 
 fn logs(folder: &Folder, findings: &mut Vec<Finding>) -> Result<Logs> {

@@ -95,6 +95,34 @@ fn repeated_restores_do_not_pile_up() {
 }
 
 #[test]
+fn a_refused_restore_leaves_one_that_waits_as_it_is() {
+    let work = with_set();
+    work.copy("full", "damaged");
+    work.flip("damaged/DataBase/Test-CA.db");
+    work.result("restore --from {full} --dir {ca} --force --no-recover");
+    let before = content(&work.path("ca"));
+    assert_eq!(work.run("restore --from {damaged} --dir {ca} --force").code, 5);
+    assert_eq!(content(&work.path("ca")), before, "the restore that waits is not taken back");
+    work.result("restore --dir {ca} --abandon");
+}
+
+/// Somebody removed the files that a restore had moved aside, to have their space: only the restored ones are left.
+#[test]
+fn a_restore_is_not_given_up_when_what_was_there_is_gone() {
+    let work = with_set();
+    work.result("restore --from {full} --dir {ca} --force --no-recover");
+    let replaced = fs::read_dir(work.path("ca")).unwrap().map(|entry| entry.unwrap().path());
+    let replaced = replaced.filter(|path| path.to_string_lossy().contains("/replaced-")).collect::<Vec<_>>();
+    fs::remove_dir_all(&replaced[0]).unwrap();
+    let before = content(&work.path("ca"));
+    let json = work.run("--json restore --dir {ca} --abandon").json();
+    assert_eq!((&json["exit_code"], &json["error"]["code"]), (&3.into(), &"0x8007139f".into()), "{json}");
+    assert_eq!(content(&work.path("ca")), before);
+    work.result("restore --from {full} --dir {ca} --force");
+    assert_eq!(work.tables("--dir {ca}")[0].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn a_carried_out_restore_cannot_be_given_up() {
     let work = with_set();
     work.result("restore --from {full} --dir {ca} --force");

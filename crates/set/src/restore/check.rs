@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use certadm_ca::identity::{DatabaseIdentity, Identity};
-use certadm_files::{IoContext, space};
+use certadm_files::space;
 use certadm_rules::Hresult;
 use certadm_store::chain::{Chain, check_image};
 use certadm_store::locks;
 
-use super::plan::{Plan, in_the_way};
-use super::stage::Staging;
-use super::{Checked, swap};
+use super::Checked;
+use super::plan::{Plan, in_the_way, refuse_occupied};
+use super::stage::{self, Staging};
 use crate::copy::{Hashes, hash_file};
 use crate::error::{Error, Result};
-use crate::manifest::Role;
+use crate::manifest;
 use crate::progress::{Progress, Stage};
 use crate::scratch::Recovered;
 
@@ -26,9 +26,7 @@ impl Plan {
     /// # Errors
     /// As [`Plan::execute`], and before it would have changed anything.
     pub fn check(&self, progress: &mut dyn Progress) -> Result<Checked> {
-        // Who runs the CA holds the lock; where there is no such file, nobody does. Taking it would create the file.
-        let path = self.folder.owner_lock_path();
-        let _down = if path.exists() { Some(locks::own(&self.folder)?) } else { None };
+        locks::refuse_owned(&self.folder)?;
         self.check_target()?;
         let mut done = 0;
         let files =
@@ -58,20 +56,13 @@ impl Plan {
                 return Err(Error::NotOneFileSystem { path: dir, folder: folder.path().to_owned() });
             }
         }
-        if !self.options.force
-            && !in_the_way(folder)?.is_empty()
-            && certadm_store::record::read(folder)?.is_none()
-        {
-            return Err(Error::TargetInUse { path: folder.path().to_owned() });
+        if !self.options.force {
+            refuse_occupied(folder, &in_the_way(folder)?)?;
         }
         // The logs are laid down a second time when the copy is checked.
-        let logs: u64 = self.combined.logs.iter().try_fold(0, |sum, (_, log)| {
-            let len = std::fs::metadata(log).during("look at", log)?.len();
-            Ok::<_, Error>(sum + len)
-        })?;
-        let needed = self.bytes + logs + SPARE;
+        let needed = self.bytes + self.log_bytes + SPARE;
         match space::available(there)? {
-            Some(available) if available + swap::reclaimable(folder) < needed => {
+            Some(available) if available + stage::leftover_bytes(folder) < needed => {
                 Err(Error::NoSpace { path: folder.path().to_owned(), needed, available })
             }
             _ => Ok(()),
@@ -80,17 +71,14 @@ impl Plan {
 
     /// Compares a file's hashes with the manifest.
     pub(super) fn compare(&self, file: &Path, hashes: &Hashes) -> Result<()> {
-        let Some(entry) = self.entry_of(file) else { return Ok(()) };
-        if entry.blake3 == hashes.blake3 && entry.sha256 == hashes.sha256 {
-            return Ok(());
+        match self.entry_of(file).filter(|entry| !entry.has(hashes)) {
+            None => Ok(()),
+            Some(entry) => Err(Error::Damaged {
+                path: file.to_owned(),
+                detail: manifest::CHANGED.to_owned(),
+                code: entry.role.code_of_damage(false),
+            }),
         }
-        let code = match entry.role {
-            Role::Database => Hresult::READ_VERIFY_FAILURE,
-            Role::Log => Hresult::LOG_CORRUPT_DURING_HARD_RESTORE,
-            Role::Locations | Role::Dynamic => Hresult::ERROR_INVALID_DATA,
-        };
-        let detail = "its bytes differ from what was backed up".to_owned();
-        Err(Error::Damaged { path: file.to_owned(), detail, code })
     }
 
     /// Recovers in a scratch folder beside `image`, lets SQLite check the database, and compares its CA with the folder's.
@@ -102,12 +90,9 @@ impl Plan {
         progress.at(Stage::Integrity, 0, 0);
         let recovered = Recovered::open(image, chain)?;
         let content = recovered.examine(image)?;
-        if let Some(complaint) = content.complaints.first() {
-            return Err(Error::Damaged {
-                path: self.combined.image.clone(),
-                detail: format!("the recovered database is not sound: {complaint}"),
-                code: Hresult::READ_VERIFY_FAILURE,
-            });
+        if let Some(detail) = content.unsound().next() {
+            let code = Hresult::READ_VERIFY_FAILURE;
+            return Err(Error::Damaged { path: self.combined.image.clone(), detail, code });
         }
         let identity = DatabaseIdentity::read(recovered.connection())?;
         if let Some(own) = Identity::of_folder(&self.folder)? {

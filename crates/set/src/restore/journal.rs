@@ -60,6 +60,11 @@ impl Journal {
         Ok(durable::replace(&path, &bytes)?)
     }
 
+    /// Whether what was moved aside is no longer there, although files of the restore have taken its place.
+    pub(super) fn has_lost(&self, folder: &Folder) -> bool {
+        self.phase == Phase::Placing && self.aside_dir(folder).is_some_and(|aside| !aside.is_dir())
+    }
+
     pub(super) fn aside_dir(&self, folder: &Folder) -> Option<PathBuf> {
         self.aside.as_ref().map(|name| folder.path().join(name))
     }

@@ -65,25 +65,19 @@ impl Plan {
     /// what its manifest says or the recovered database is not sound, [`Error::Ca`] with 0xC800022B when it is another
     /// CA's, [`Error::Store`]. The target is then as it was; [`Error::NotPutBack`] says where it is not.
     pub fn execute(&self, host: &str, progress: &mut dyn Progress) -> Result<Restored> {
-        let folder = &self.folder;
-        let mut made = stage::MadeFolders::default();
-        for dir in [folder.path().to_owned(), folder.database_dir(), folder.log_dir(), folder.crl_dir()] {
-            made.create(&dir)?;
-        }
-        let mut context = RestoreContext::prepare(folder.clone(), self.names(host)?, RestoreType::Full);
+        let names = self.names(host)?;
+        // Before the context, so that its locks are released when the folders go away.
+        let mut made = stage::MadeFolders::of(&self.folder)?;
+        let mut context = RestoreContext::prepare(self.folder.clone(), names, RestoreType::Full);
         let outcome = self.execute_in(&mut context, progress);
-        drop(context);
-        match &outcome {
-            Ok(_) => made.keep(),
-            Err(Error::NotPutBack { .. }) => made.keep(),
-            Err(_) => made.remove_if_unused(folder),
+        if matches!(outcome, Ok(_) | Err(Error::NotPutBack { .. })) {
+            made.keep();
         }
         outcome
     }
 
     fn execute_in(&self, context: &mut RestoreContext, progress: &mut dyn Progress) -> Result<Restored> {
         context.own()?;
-        swap::put_earlier_back(&self.folder)?;
         self.check_target()?;
         let staging = stage::Staging::fill(self, progress)?;
         let checked = self.check_staged(&staging, progress)?;

@@ -42,6 +42,8 @@ pub struct Plan {
     pub last: Generation,
     /// Bytes to copy.
     pub bytes: u64,
+    /// Those of the logs among them.
+    pub(super) log_bytes: u64,
     /// Files of the target that have to be moved aside first.
     pub in_the_way: Vec<PathBuf>,
     /// Dynamic files that will be put back.
@@ -75,9 +77,9 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
         refuse_occupied(&folder, &in_the_way)?;
     }
     let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).during("look at", path);
-    let mut bytes = size(&combined.image)?;
+    let mut log_bytes = 0;
     for (_, log) in &combined.logs {
-        bytes += size(log)?;
+        log_bytes += size(log)?;
     }
     Ok(Plan {
         database: folder.database_dir().join(name),
@@ -86,8 +88,9 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
         last: combined.range.high(),
         dynamic: dynamic_files(&sets),
         sets,
+        bytes: size(&combined.image)? + log_bytes,
+        log_bytes,
         combined,
-        bytes,
         in_the_way,
         options,
     })
@@ -95,7 +98,7 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
 
 /// Refuses a folder that holds a CA's database. What an unfinished restore put there is none: it is replaced all the same.
 /// What that restore had moved aside is one.
-fn refuse_occupied(folder: &Folder, in_the_way: &[PathBuf]) -> Result<()> {
+pub(super) fn refuse_occupied(folder: &Folder, in_the_way: &[PathBuf]) -> Result<()> {
     let unfinished =
         record::read(folder)?.is_some_and(|record| !record.database_recovered && !record.is_complete());
     let occupied = if unfinished { journal::has_moved_aside(folder)? } else { !in_the_way.is_empty() };

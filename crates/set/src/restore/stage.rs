@@ -18,6 +18,8 @@ use crate::progress::{Progress, Stage};
 /// The name of the folder, inside the CA's folder so that a rename brings its files into place. There is one at a time,
 /// because a restore holds the owner's lock.
 const NAME: &str = "restore.staging";
+/// The folders in it, named as those of a CA.
+const PARTS: [&str; 3] = ["database", "log", "crl"];
 
 /// Copies of image, logs and dynamic files. What has not been given its name goes away with it.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl Staging {
             warnings: Vec::new(),
             dir,
         };
-        for part in ["database", "log", "crl"] {
+        for part in PARTS {
             durable::create_new_dir(&staging.dir.join(part))?;
         }
         let mut done = 0;
@@ -67,7 +69,7 @@ impl Staging {
             staging.logs.push((*generation, to));
         }
         staging.add_dynamic(plan);
-        for part in ["database", "log", "crl"] {
+        for part in PARTS {
             durable::sync_dir(&staging.dir.join(part))?;
         }
         Ok(staging)
@@ -163,34 +165,50 @@ fn copy_file(
     Ok(hashes.size)
 }
 
-/// Folders that a restore made, so that one that is refused leaves none behind.
-#[derive(Debug, Default)]
-pub(super) struct MadeFolders {
+/// Bytes that a restore that was killed has left, and that the next one frees before it begins.
+pub(super) fn leftover_bytes(folder: &Folder) -> u64 {
+    let dir = path(folder);
+    let files = PARTS.iter().filter_map(|part| fs::read_dir(dir.join(part)).ok()).flatten().flatten();
+    files.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
+}
+
+/// The folders of a CA that a restore made. Unless they are kept, they go away when this is dropped, as far as nothing
+/// but lock files is in them: a restore that is refused leaves none behind.
+#[derive(Debug)]
+pub(super) struct MadeFolders<'a> {
+    folder: &'a Folder,
     made: Vec<PathBuf>,
 }
 
-impl MadeFolders {
-    /// Creates a folder, with its parents, unless it is there.
+impl<'a> MadeFolders<'a> {
+    /// Creates what is missing of the CA's folder, its parents, and the folders in it.
     ///
     /// # Errors
     /// [`crate::Error::File`].
-    pub(super) fn create(&mut self, dir: &Path) -> Result<()> {
-        let missing: Vec<PathBuf> =
-            dir.ancestors().take_while(|path| !path.is_dir()).map(Path::to_owned).collect();
-        durable::create_dir(dir)?;
-        self.made.extend(missing.into_iter().rev());
-        Ok(())
+    pub(super) fn of(folder: &'a Folder) -> Result<Self> {
+        let mut made = Self { folder, made: Vec::new() };
+        for dir in [folder.path().to_owned(), folder.database_dir(), folder.log_dir(), folder.crl_dir()] {
+            let missing: Vec<PathBuf> =
+                dir.ancestors().take_while(|path| !path.is_dir()).map(Path::to_owned).collect();
+            made.made.extend(missing.into_iter().rev());
+            durable::create_dir(&dir)?;
+        }
+        Ok(made)
     }
 
-    /// The restore is done: they stay.
-    pub(super) fn keep(mut self) {
+    /// They stay.
+    pub(super) fn keep(&mut self) {
         self.made.clear();
     }
+}
 
-    /// Removes those that are empty but for lock files. Best effort: an empty folder harms nobody.
-    pub(super) fn remove_if_unused(self, folder: &Folder) {
-        if self.made.iter().any(|path| path == folder.path()) {
-            for lock in [folder.owner_lock_path(), folder.use_lock_path(), folder.commit_lock_path()] {
+impl Drop for MadeFolders<'_> {
+    fn drop(&mut self) {
+        // Best effort throughout: an empty folder harms nobody.
+        if self.made.iter().any(|path| path == self.folder.path()) {
+            for lock in
+                [self.folder.owner_lock_path(), self.folder.use_lock_path(), self.folder.commit_lock_path()]
+            {
                 fs::remove_file(lock).ok();
             }
         }

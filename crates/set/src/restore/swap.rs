@@ -1,7 +1,7 @@
 //! The exchange of the CA's files, and how it is taken back.
 //!
 //! A journal, `restore-swap.json` in the CA's folder, says how far an exchange is. Example: `{"aside":"replaced-134402",
-//! "phase":"placing"}`. Every step leaves a state from which [`put_back`] knows the way:
+//! "phase":"placing"}`. Every step leaves a state from which [`take_back`] knows the way:
 //!
 //! | Journal | What lies in `database` and `log` | What lies aside |
 //! |---|---|---|
@@ -39,12 +39,11 @@ pub(super) fn exchange(
     staging: &Staging,
 ) -> Result<Option<PathBuf>> {
     let folder = &plan.folder;
-    let alone = locks::replace_database(folder)?;
+    let _alone = locks::replace_database(folder)?;
+    take_back_earlier(folder)?;
     context.abandon_pending()?;
     context.register(plan.registration(plan.full_range(), true))?.complete_later();
-    let exchanged = exchange_registered(plan, context, staging);
-    drop(alone);
-    exchanged.map_err(|cause| give_up(folder, cause))
+    exchange_registered(plan, context, staging).map_err(|cause| give_up(folder, cause))
 }
 
 fn exchange_registered(
@@ -118,7 +117,7 @@ fn parts(folder: &Folder) -> [(PathBuf, &'static str); 2] {
 
 /// After a failure: takes the exchange back. Returns the failure, or where the files are when that fails as well.
 fn give_up(folder: &Folder, cause: Error) -> Error {
-    match put_back(folder) {
+    match take_back(folder) {
         Ok(()) => cause,
         Err(source) => Error::NotPutBack {
             folder: folder.path().to_owned(),
@@ -128,22 +127,20 @@ fn give_up(folder: &Folder, cause: Error) -> Error {
     }
 }
 
-/// At the beginning of a restore: takes back what an earlier one, killed or failed, left exchanged.
-///
-/// # Errors
-/// [`Error::File`], [`Error::Store`].
-pub(super) fn put_earlier_back(folder: &Folder) -> Result<()> {
-    stage::remove(folder)?;
+/// Before an exchange: takes back what an earlier one, killed, failed or not carried out, left exchanged. Restores so do
+/// not pile up what they moved aside. Where that is gone, what is there is moved aside like anything else.
+fn take_back_earlier(folder: &Folder) -> Result<()> {
     match (record::read(folder)?, Journal::read(folder)?) {
-        (Some(record), Some(_)) if !record.database_recovered => put_back(folder),
+        (Some(record), Some(journal)) if !record.database_recovered && !journal.has_lost(folder) => {
+            take_back(folder)
+        }
         _ => Ok(()),
     }
 }
 
 /// Makes the folder what it was before the restore that its journal tells of. Killed at any point, it can be done again.
-fn put_back(folder: &Folder) -> Result<()> {
-    let _alone = locks::replace_database(folder)?;
-    stage::remove(folder)?;
+/// The caller makes sure that nobody has the database open.
+fn take_back(folder: &Folder) -> Result<()> {
     let Some(mut journal) = Journal::read(folder)? else {
         return Ok(record::withdraw(folder)?);
     };
@@ -209,6 +206,7 @@ pub fn abandon(folder: &Folder) -> Result<Abandoned> {
         return Err(Error::NothingToAbandon { folder: folder.path().to_owned() });
     }
     let _down = locks::own(folder)?;
+    let _alone = locks::replace_database(folder)?;
     let waiting = record::read(folder)?.filter(|record| !record.database_recovered);
     let journal = Journal::read(folder)?;
     let put_back_files = has_moved_aside(folder)?;
@@ -221,11 +219,18 @@ pub fn abandon(folder: &Folder) -> Result<Abandoned> {
         (Some(_), None) if is_restored_image(folder) => {
             return Err(Error::CannotAbandon { folder: folder.path().to_owned() });
         }
+        // What was moved aside was moved away since: taking the restore back would leave nothing.
+        (_, Some(journal)) if journal.has_lost(folder) => {
+            return Err(Error::CannotAbandon { folder: folder.path().to_owned() });
+        }
         // The registration was removed by hand. A database that is no restored image may be in use since.
         (None, Some(journal)) if journal.phase == Phase::Placing && !is_restored_image(folder) => {
             return Err(Error::CannotAbandon { folder: folder.path().to_owned() });
         }
-        _ => put_back(folder)?,
+        _ => {
+            stage::remove(folder)?;
+            take_back(folder)?;
+        }
     }
     Ok(Abandoned { put_back: put_back_files })
 }
@@ -233,18 +238,4 @@ pub fn abandon(folder: &Folder) -> Result<Abandoned> {
 /// Whether the database in the folder is the image of a backup that nothing has made whole.
 fn is_restored_image(folder: &Folder) -> bool {
     folder.database_path().is_ok_and(|path| read_trailer(&path).is_ok())
-}
-
-/// Bytes that an earlier restore left in the folder and that go away when the next one begins.
-pub(super) fn reclaimable(folder: &Folder) -> u64 {
-    let sizes = |dir: PathBuf| -> u64 {
-        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-        entries
-            .filter_map(|entry| entry.metadata().ok())
-            .filter(fs::Metadata::is_file)
-            .map(|file| file.len())
-            .sum()
-    };
-    let staging = stage::path(folder);
-    ["database", "log", "crl"].into_iter().map(|part| sizes(staging.join(part))).sum()
 }
