@@ -161,6 +161,9 @@ pub fn register(folder: &Folder, range: GenerationRange) {
 /// # Panics
 /// When that fails.
 pub fn copy_folder(from: &Path, to: &Path) {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).expect("its parents can be created");
+    }
     fs::create_dir(to).expect("a folder can be created");
     for entry in fs::read_dir(from).expect("a folder can be listed") {
         let entry = entry.expect("and read");

@@ -43,6 +43,21 @@ pub struct TakeOptions {
     pub dynamic_dir: Option<PathBuf>,
 }
 
+impl TakeOptions {
+    /// The usual backup: a full one deletes the logs that it makes redundant, one of logs leaves them; the set is checked
+    /// before any log is deleted, and is its owner's alone; no dynamic file is in reach.
+    pub const fn new(kind: BackupType) -> Self {
+        Self {
+            kind,
+            truncate: matches!(kind, BackupType::Full),
+            read_back: ReadBack::System,
+            check: Check::BeforeTruncation,
+            readers: Readers::Owner,
+            dynamic_dir: None,
+        }
+    }
+}
+
 /// When the database that a set gives is checked as `verify` does: its chain, and SQLite's integrity check or a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Check {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use certadm_tests::plain_set::copy_folder;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -135,7 +136,7 @@ impl Work {
 
     /// Copies a whole folder.
     pub(crate) fn copy(&self, from: &str, to: &str) {
-        copy_dir(&self.path(from), &self.path(to));
+        copy_folder(&self.path(from), &self.path(to));
     }
 
     /// Turns one bit of a file over, somewhere in its middle.
@@ -171,19 +172,6 @@ impl Work {
 /// The tables of `certadm list`.
 pub(crate) const TABLES: [&str; 6] =
     ["requests", "certificates", "revoked", "extensions", "attributes", "crls"];
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_dir(&path, &target);
-        } else {
-            fs::copy(&path, target).unwrap();
-        }
-    }
-}
 
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -8,7 +8,7 @@ use certadm_auth::Flavour;
 use certadm_client::{Error, RemoteCa, Target};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::Source;
-use certadm_set::{Check, ReadBack, Readers, Set, Silent, TakeOptions, take};
+use certadm_set::{Set, Silent, TakeOptions, take};
 use certadm_wire::csra::{Request, Response};
 use certadm_wire::dcom::{ComVersion, Iid, Oid, ResolverRequest, SetId};
 use certadm_wire::rpc::FaultStatus;
@@ -18,17 +18,6 @@ use crate::server::{Manners, Reply, Server, credentials};
 
 fn connect(target: Target) -> RemoteCa {
     RemoteCa::connect(target, Some(credentials())).unwrap_or_else(|error| panic!("{error:?}"))
-}
-
-fn options(kind: BackupType) -> TakeOptions {
-    TakeOptions {
-        kind,
-        truncate: kind == BackupType::Full,
-        read_back: ReadBack::System,
-        check: Check::BeforeTruncation,
-        readers: Readers::Owner,
-        dynamic_dir: None,
-    }
 }
 
 fn hooked(files: &Files, hook: Hook) -> (Server, Calls) {
@@ -48,7 +37,8 @@ fn a_full_backup_by_every_mechanism() {
         let work = tempfile::tempdir().unwrap();
         let mut ca = connect(Target { flavour, ..server.target() });
         assert!(ca.is_online().unwrap());
-        let taken = take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+        let taken = take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent)
+            .unwrap();
         assert_eq!(taken.end_error, None);
         let stored = std::fs::read(work.path().join("set/DataBase/Example CA.edb")).unwrap();
         assert!(stored == *files.database);
@@ -88,7 +78,7 @@ fn logs_only_on_the_older_interface_sends_the_flag_of_the_wire() {
     let work = tempfile::tempdir().unwrap();
     let mut ca = connect(server.target());
     assert_eq!(ca.interface(), "ICertAdminD");
-    take(&mut ca, &work.path().join("set"), &options(BackupType::LogsOnly), &mut Silent).unwrap();
+    take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::LogsOnly), &mut Silent).unwrap();
     assert_eq!(server.seen().activated, [Iid::CERT_ADMIN_2, Iid::CERT_ADMIN]);
     let calls = calls.lock().unwrap();
     let prepare = Request::BackupPrepare { authority: None, grbit_jet: 1, backup_flags: 0 };
@@ -103,7 +93,7 @@ fn an_object_whose_newer_interface_cannot_be_bound_is_asked_for_the_older() {
     let work = tempfile::tempdir().unwrap();
     let mut ca = connect(server.target());
     assert_eq!(ca.interface(), "ICertAdminD");
-    take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+    take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
     drop(ca);
     // Of both interfaces.
     assert_eq!(server.seen().released, 10);
@@ -118,7 +108,7 @@ fn a_server_of_a_lower_version_is_spoken_to_in_it() {
         let server = Server::start(manners, move || FakeCa::new(files.clone(), Arc::clone(&calls)));
         let work = tempfile::tempdir().unwrap();
         let mut ca = connect(server.target());
-        take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+        take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
         assert_eq!(server.seen().activated, [Iid::CERT_ADMIN_2]);
     }
     // One that names no lower version is not asked twice.
@@ -138,7 +128,7 @@ fn the_socket_of_this_machine_needs_no_account() {
         FakeCa::new(content.clone(), Arc::clone(&calls))
     });
     let mut ca = RemoteCa::connect(server.local_target(), None).unwrap();
-    take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+    take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
     assert!(std::fs::read(work.path().join("set/DataBase/Example CA.edb")).unwrap() == *files.database);
     drop(ca);
     assert_eq!((server.seen().connections, server.seen().released), (1, 5));
@@ -158,7 +148,7 @@ fn a_server_with_a_lower_limit_gets_smaller_reads() {
         let (server, _) = hooked(&files, hook);
         let work = tempfile::tempdir().unwrap();
         let mut ca = connect(server.target());
-        take(&mut ca, &work.path().join("set"), &options(BackupType::Full), &mut Silent).unwrap();
+        take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
         assert!(std::fs::read(work.path().join("set/DataBase/Example CA.edb")).unwrap() == *files.database);
     }
 }

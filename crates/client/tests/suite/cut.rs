@@ -5,20 +5,13 @@ use std::path::Path;
 
 use certadm_client::RemoteCa;
 use certadm_rules::{BackupType, Diagnosis, Hresult};
-use certadm_set::{Check, ReadBack, Readers, Set, Silent, TakeOptions, Taken, take};
+use certadm_set::{Set, Silent, TakeOptions, Taken, take};
 
 use crate::fake::{Calls, FakeCa, Files};
 use crate::server::{Manners, Server, credentials};
 
 fn back_up(server: &Server, set: &Path) -> Result<Taken, Hresult> {
-    let options = TakeOptions {
-        kind: BackupType::Full,
-        truncate: true,
-        read_back: ReadBack::System,
-        check: Check::BeforeTruncation,
-        readers: Readers::Owner,
-        dynamic_dir: None,
-    };
+    let options = TakeOptions::new(BackupType::Full);
     let mut ca = RemoteCa::connect(server.target(), Some(credentials())).map_err(|error| error.hresult())?;
     take(&mut ca, set, &options, &mut Silent).map_err(|error| error.hresult())
 }

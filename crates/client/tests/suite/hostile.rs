@@ -7,7 +7,7 @@ use std::sync::Arc;
 use certadm_client::RemoteCa;
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::Source;
-use certadm_set::{Check, Error, ReadBack, Readers, Silent, TakeOptions, take};
+use certadm_set::{Error, Silent, TakeOptions, take};
 use certadm_wire::csra::{Request, Response};
 use certadm_wire::ndr::Writer;
 
@@ -23,14 +23,7 @@ fn refused(manners: Manners, hook: Hook) -> Error {
     let inside = work.path().join("inside");
     std::fs::create_dir(&inside).unwrap();
     let mut ca = RemoteCa::connect(server.target(), Some(credentials())).unwrap();
-    let options = TakeOptions {
-        kind: BackupType::Full,
-        truncate: true,
-        read_back: ReadBack::System,
-        check: Check::BeforeTruncation,
-        readers: Readers::Owner,
-        dynamic_dir: None,
-    };
+    let options = TakeOptions::new(BackupType::Full);
     let error = take(&mut ca, &inside.join("set"), &options, &mut Silent).unwrap_err();
     assert_eq!(names_below(work.path()), ["inside"], "{error}");
     assert!(!error.remedy().is_empty());

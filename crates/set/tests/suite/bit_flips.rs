@@ -14,7 +14,7 @@ use certadm_session::LocalSource;
 use certadm_set::finding::Severity;
 use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
-use certadm_set::{Check, ReadBack, Readers, Set, Silent, TakeOptions, take};
+use certadm_set::{Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::{HEADER_LEN, LogFile};
 use certadm_store::{Folder, PAGE_SIZE};
@@ -32,14 +32,8 @@ fn complete_sets(dir: &Path) -> [PathBuf; 2] {
         ca.insert();
         let names = certadm_rules::unc::UncRoot::new("host".to_owned()).unwrap();
         let mut source = LocalSource::new(std::sync::Arc::clone(&ca.store), names);
-        let options = TakeOptions {
-            kind,
-            truncate: true,
-            read_back: ReadBack::System,
-            check: Check::BeforeTruncation,
-            readers: Readers::Owner,
-            dynamic_dir: Some(ca.folder.crl_dir()),
-        };
+        let options =
+            TakeOptions { truncate: true, dynamic_dir: Some(ca.folder.crl_dir()), ..TakeOptions::new(kind) };
         take(&mut source, set, &options, &mut Silent).unwrap();
     }
     sets

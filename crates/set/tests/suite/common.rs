@@ -10,6 +10,7 @@ use certadm_rules::{BackupKind, BackupType, Diagnosis, Generation, GenerationRan
 use certadm_session::{LocalSource, Source};
 use certadm_store::backup::Backup;
 use certadm_store::{Error, Folder, Options, Store, Writer, record};
+pub(crate) use certadm_tests::plain_set::copy_folder as copy_dir;
 
 /// Logs are rolled by the tests alone.
 const NEVER_ROLL: Options = Options { log_size: 1 << 30, circular_logging: false, backup_rate: 0 };
@@ -135,20 +136,6 @@ pub(crate) fn log(set: &Path, generation: u32) -> PathBuf {
 /// The image of a set.
 pub(crate) fn image(set: &Path) -> PathBuf {
     set.join("DataBase/ca.db")
-}
-
-/// Copies a whole folder.
-pub(crate) fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_dir(&path, &target);
-        } else {
-            fs::copy(&path, target).unwrap();
-        }
-    }
 }
 
 /// Changes a file's bytes.

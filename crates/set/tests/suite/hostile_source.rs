@@ -4,7 +4,7 @@ use std::path::Path;
 
 use certadm_rules::{BackupType, Diagnosis, Entry, Hresult, PlainList, Tag, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
-use certadm_set::{Check, Error, ReadBack, Readers, Silent, TakeOptions, take};
+use certadm_set::{Error, Silent, TakeOptions, take};
 
 /// Answers every call, with whatever it was told to.
 struct Hostile {
@@ -90,14 +90,7 @@ fn list(tag: Tag, path: &str) -> CallResult<TaggedList> {
         .map_err(|_| CallError::new("list", Hresult::INVALID_PATH))
 }
 
-const OPTIONS: TakeOptions = TakeOptions {
-    kind: BackupType::Full,
-    truncate: true,
-    read_back: ReadBack::System,
-    check: Check::BeforeTruncation,
-    readers: Readers::Owner,
-    dynamic_dir: None,
-};
+const OPTIONS: TakeOptions = TakeOptions::new(BackupType::Full);
 
 fn take_from(ca: &mut Hostile, target: &Path) -> Result<certadm_set::Taken, Error> {
     take(ca, target, &OPTIONS, &mut Silent)

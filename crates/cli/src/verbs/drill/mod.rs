@@ -19,7 +19,7 @@ use certadm_rules::BackupType;
 use certadm_session::Source;
 use certadm_set::restore::{self, plan};
 use certadm_set::verify::verify;
-use certadm_set::{Check, ReadBack, Readers, TakeOptions, Taken, take};
+use certadm_set::{TakeOptions, Taken, take};
 use certadm_store::{FileTime, Folder, Store};
 use clap::Args;
 use rusqlite::params;
@@ -243,14 +243,7 @@ impl<'a> Drill<'a> {
         to: &Path,
         kind: BackupType,
     ) -> Result<Taken, Failure> {
-        let options = TakeOptions {
-            kind,
-            truncate: kind == BackupType::Full,
-            read_back: ReadBack::System,
-            check: Check::BeforeTruncation,
-            readers: Readers::Owner,
-            dynamic_dir,
-        };
+        let options = TakeOptions { dynamic_dir, ..TakeOptions::new(kind) };
         let taken = take(source, to, &options, &mut self.output.progress())?;
         let manifest = &taken.manifest;
         self.output.line(format!(
