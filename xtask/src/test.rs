@@ -30,7 +30,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         journal.step("advisories", || deny::advisories(workspace));
         ran_later += tests(&mut journal, &how);
         journal.step("windows", || {
-            let (tally, ended) = windows::run(workspace, windows::Build::Quick, how.coverage)?;
+            let (tally, ended) = windows::run(workspace, windows::Build::Quick)?;
             ran_later += tally.run();
             Ok((tally, ended))
         });

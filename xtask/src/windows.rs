@@ -7,7 +7,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::coverage::Coverage;
 use crate::failure::{Context, Failure, Result};
 use crate::journal::{Journal, Outcome};
 use crate::workspace::Workspace;
@@ -75,20 +74,18 @@ impl Build {
 /// [`run`] as a verb of its own: it ends with the time and the sum of the tests.
 pub(crate) fn alone(workspace: &Workspace, build: Build) -> ExitCode {
     let mut journal = Journal::default();
-    journal.step("windows", || run(workspace, build, None));
+    journal.step("windows", || run(workspace, build));
     journal.close(0, &[])
 }
 
 /// Installs what it needs, builds, puts the bundle together, and runs the tests under Wine.
-///
-/// The tests are built with counters if `coverage` is given, as those before them, so that nothing is built again.
-pub(crate) fn run(workspace: &Workspace, build: Build, coverage: Option<&Coverage>) -> Result<Outcome> {
+pub(crate) fn run(workspace: &Workspace, build: Build) -> Result<Outcome> {
     setup::for_windows()?;
     let folder = workspace.target().join("windows");
     compile(workspace, &folder, build)?;
     let bundle = bundle(workspace, &folder, build)?;
     println!("library, import library and command for Windows: {}", bundle.display());
-    try_out(workspace, coverage, &folder, &bundle)
+    try_out(workspace, &folder, &bundle)
 }
 
 fn compile(workspace: &Workspace, folder: &Path, build: Build) -> Result<()> {
@@ -137,12 +134,7 @@ fn definition(header: &str) -> String {
 }
 
 /// Runs the tests that were skipped for want of a Windows, on a fresh one, which is removed afterwards: it is large.
-fn try_out(
-    workspace: &Workspace,
-    coverage: Option<&Coverage>,
-    folder: &Path,
-    bundle: &Path,
-) -> Result<Outcome> {
+fn try_out(workspace: &Workspace, folder: &Path, bundle: &Path) -> Result<Outcome> {
     let prefix = folder.join("wine");
     let remove = || match fs::remove_dir_all(&prefix) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -156,9 +148,6 @@ fn try_out(
         workspace.cargo(&["test", "--locked", "--no-fail-fast", "--workspace", "--test", "suite"]);
     cargo.args(["--", "--ignored", "windows::"]);
     cargo.env(suites::COMMAND_VARIABLE, suites::command(workspace));
-    if let Some(coverage) = coverage {
-        coverage.instrument(&mut cargo);
-    }
     let outcome = process::count(cargo.env(BUNDLE_VARIABLE, bundle).env(PREFIX_VARIABLE, &prefix))?;
     if outcome.0.run() == 0 && outcome.1.is_ok() {
         return Err(Failure::new("no test for Windows was found in certadm-ffi"));
