@@ -93,8 +93,8 @@ fn hold(folder: &Path) -> Option<File> {
     File::open(folder).ok().filter(|file| file.try_lock().is_ok())
 }
 
-/// Removes the folders under construction in `dir` whose processes are gone, and returns them. What a running process
-/// builds, here or on another machine that shares the folder, is locked and stays.
+/// Removes the folders under construction in `dir` whose processes are gone, and returns them. What a running process of
+/// this machine builds stays, and so does what is locked: by another machine too, where the file system shares locks.
 ///
 /// # Errors
 /// [`Error::Io`].
