@@ -163,7 +163,7 @@ fn connect() -> std::result::Result<(Established, Established), AuthError> {
     let credentials =
         Credentials { account: AccountName::new("", "alice"), password: Password::new("measure".to_owned()) };
     let mut client = initiator(Flavour::Ntlm, &credentials, "HOST/ca1", Level::Privacy)?;
-    let mut server = service.acceptor(AuthType::Ntlm, Level::Privacy)?;
+    let mut server = service.acceptor(AuthType::NTLM, Level::Privacy)?;
     let mut token = Vec::new();
     let mut ends = (None, None);
     while ends.1.is_none() {

@@ -2,44 +2,11 @@
 
 use std::fmt;
 
+use certadm_rules::AuthType;
+
 use crate::error::AuthError;
 use crate::names::AccountName;
 use crate::sealing::{Sealer, Unsealer};
-
-/// The auth_type of a sec_trailer (wire.md 2.8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AuthType {
-    /// SPNEGO (9). A token that begins with `NTLMSSP` is raw NTLM under this number (wire.md 2.10).
-    Spnego,
-    /// NTLM (10).
-    Ntlm,
-    /// Kerberos (16); not implemented yet, refused by [`crate::Service::acceptor`].
-    Kerberos,
-}
-
-impl AuthType {
-    /// The number on the wire.
-    #[must_use]
-    pub fn to_wire(self) -> u8 {
-        match self {
-            Self::Spnego => 9,
-            Self::Ntlm => 10,
-            Self::Kerberos => 16,
-        }
-    }
-
-    /// Reads the number on the wire; `None` for mechanisms that are not spoken here.
-    #[must_use]
-    pub fn from_wire(number: u8) -> Option<Self> {
-        match number {
-            9 => Some(Self::Spnego),
-            10 => Some(Self::Ntlm),
-            16 => Some(Self::Kerberos),
-            _ => None,
-        }
-    }
-}
 
 /// The PDU that carries the client's last token (wire.md 2.10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,9 @@
 
 use std::sync::Arc;
 
-use crate::accounts::{AccountStore, Environment, FileTime};
-use crate::context::AuthType;
+use certadm_rules::{AuthType, FileTime};
+
+use crate::accounts::{AccountStore, Environment};
 use crate::error::AuthError;
 use crate::ntlm::av_pairs::AvPairs;
 use crate::ntlm::crypto::{Key, Sender};
@@ -55,7 +56,7 @@ pub fn acceptor(data: &[u8]) {
     let names =
         ServerNames::new("FUZZ", "FUZZ", Some("fuzz.example")).expect("invariant: these names are valid");
     let service = Service::new(names, Arc::new(Nobody), Arc::new(Fixed));
-    for auth_type in [AuthType::Ntlm, AuthType::Spnego] {
+    for auth_type in [AuthType::NTLM, AuthType::SPNEGO] {
         for level in [Level::Integrity, Level::Privacy] {
             let mut acceptor = service.acceptor(auth_type, level).expect("invariant: both types are spoken");
             let mut rest = data;

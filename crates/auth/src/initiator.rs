@@ -18,7 +18,9 @@ use sspi::{
 };
 use zeroize::Zeroizing;
 
-use crate::context::{AuthType, Established, Initiator, LastLeg, PeerIdentity, Step};
+use certadm_rules::AuthType;
+
+use crate::context::{Established, Initiator, LastLeg, PeerIdentity, Step};
 use crate::error::AuthError;
 use crate::names::AccountName;
 use crate::ntlm::av_pairs::AvPairs;
@@ -85,8 +87,8 @@ pub fn initiator(
 ) -> Result<Box<dyn Initiator>, AuthError> {
     let identity = identity(credentials)?;
     Ok(match flavour {
-        Flavour::Ntlm => Box::new(NtlmInitiator::new(AuthType::Ntlm, &identity, target, level)?),
-        Flavour::NtlmAsNegotiate => Box::new(NtlmInitiator::new(AuthType::Spnego, &identity, target, level)?),
+        Flavour::Ntlm => Box::new(NtlmInitiator::new(AuthType::NTLM, &identity, target, level)?),
+        Flavour::NtlmAsNegotiate => Box::new(NtlmInitiator::new(AuthType::SPNEGO, &identity, target, level)?),
         Flavour::Spnego => Box::new(SpnegoInitiator::new(&identity, target, level)?),
     })
 }
@@ -344,7 +346,7 @@ impl SpnegoInitiator {
 
 impl Initiator for SpnegoInitiator {
     fn auth_type(&self) -> AuthType {
-        AuthType::Spnego
+        AuthType::SPNEGO
     }
 
     fn last_leg(&self) -> LastLeg {

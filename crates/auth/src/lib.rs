@@ -18,8 +18,10 @@ mod spnego;
 mod testing;
 mod text;
 
-pub use accounts::{AccountStore, Environment, FileTime};
-pub use context::{Acceptor, AuthType, Established, Initiator, LastLeg, PeerIdentity, Step};
+pub use certadm_rules::{AuthType, FileTime};
+
+pub use accounts::{AccountStore, Environment};
+pub use context::{Acceptor, Established, Initiator, LastLeg, PeerIdentity, Step};
 pub use error::{AuthError, SealError};
 pub use initiator::{Credentials, Flavour, Password, initiator};
 pub use names::{AccountName, same_name};

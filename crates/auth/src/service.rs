@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use certadm_rules::AuthType;
+
 use crate::accounts::{AccountStore, Environment};
-use crate::context::{Acceptor, AuthType};
+use crate::context::Acceptor;
 use crate::error::AuthError;
 use crate::ntlm::acceptor::RawNtlmAcceptor;
 use crate::protection::Level;
@@ -41,9 +43,9 @@ impl Service {
     /// [`AuthError::NoCommonMechanism`] for an `auth_type` that this server does not speak.
     pub fn acceptor(&self, auth_type: AuthType, level: Level) -> Result<Box<dyn Acceptor>, AuthError> {
         match auth_type {
-            AuthType::Ntlm => Ok(Box::new(RawNtlmAcceptor::new(self.0.clone(), level))),
-            AuthType::Spnego => Ok(Box::new(SpnegoAcceptor::new(self.0.clone(), level))),
-            AuthType::Kerberos => Err(AuthError::NoCommonMechanism { ours: "NTLM and SPNEGO" }),
+            AuthType::NTLM => Ok(Box::new(RawNtlmAcceptor::new(self.0.clone(), level))),
+            AuthType::SPNEGO => Ok(Box::new(SpnegoAcceptor::new(self.0.clone(), level))),
+            _ => Err(AuthError::NoCommonMechanism { ours: "NTLM and SPNEGO" }),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use certadm_rules::FileTime;
 use certadm_rules::pem;
-use certadm_store::{FileTime, Folder, GroupCommit, Writer};
+use certadm_store::{Folder, GroupCommit, Writer};
 use der::asn1::{Ia5String, OctetString};
 use rusqlite::Connection;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
@@ -400,7 +401,7 @@ mod tests {
         let folder = Folder::new(scratch.path().join("ca"));
         let passphrase = Passphrase::new(b"x".to_vec()).unwrap();
         let config = Config::new("Test CA".parse().unwrap(), KeyType::P256);
-        let now = FileTime::now();
+        let now = certadm_store::now();
         let made = Authority::init(&folder, &config, Role::Root, &passphrase, now);
         let Ok(Initialized::Root(authority)) = made else { panic!("no root CA") };
         let mut writer = Writer::open(&folder).unwrap();
@@ -439,7 +440,7 @@ mod tests {
         let folder = Folder::new(scratch.path().join("ca"));
         let passphrase = Passphrase::new(b"x".to_vec()).unwrap();
         let config = Config::new("Test CA".parse().unwrap(), KeyType::P256);
-        Authority::init(&folder, &config, Role::Root, &passphrase, FileTime::now()).unwrap();
+        Authority::init(&folder, &config, Role::Root, &passphrase, certadm_store::now()).unwrap();
         let writer = Writer::open(&folder).unwrap();
         let own = "INSERT INTO Certificates (RequestID, SerialNumber) \
                    SELECT 77, SerialNumber FROM Certificates";

@@ -1,7 +1,8 @@
 //! The CA's own certificate: made, imported, checked, recorded.
 
+use certadm_rules::FileTime;
 use certadm_rules::pem;
-use certadm_store::{FileTime, Folder};
+use certadm_store::Folder;
 use der::Decode;
 use der::asn1::OctetString;
 use rusqlite::{Connection, OptionalExtension};

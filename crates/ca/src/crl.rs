@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use certadm_files::durable;
-use certadm_store::FileTime;
+use certadm_rules::FileTime;
 use der::asn1::OctetString;
 use der::{Decode, Encode};
 use rusqlite::Connection;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use certadm_store::FileTime;
+use certadm_rules::FileTime;
 use der::DateTime;
 use serde::Serializer;
 use x509_cert::time::Time;

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+use certadm_rules::FileTime;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Hresult};
-use certadm_store::FileTime;
 
 use crate::denial::Denial;
 use crate::reason::Reason;

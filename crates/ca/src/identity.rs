@@ -8,7 +8,8 @@
 use std::fmt;
 use std::sync::Mutex;
 
-use certadm_store::{FileTime, Folder};
+use certadm_rules::FileTime;
+use certadm_store::Folder;
 use der::Decode;
 use rusqlite::Connection;
 use spki::SubjectPublicKeyInfoOwned;

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use certadm_rules::FileTime;
 use certadm_rules::pem;
-use certadm_store::{FileTime, Folder, Store, Writer};
+use certadm_store::{Folder, Store, Writer};
 use der::Encode;
 use x509_cert::builder::Builder;
 use x509_cert::name::Name;

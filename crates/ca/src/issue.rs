@@ -13,8 +13,8 @@ use x509_cert::ext::Extension;
 use x509_cert::name::Name;
 use x509_cert::time::Validity;
 
+use certadm_rules::FileTime;
 use certadm_rules::pem;
-use certadm_store::FileTime;
 
 use crate::dates;
 use crate::denial::DenialReason;

@@ -1,7 +1,7 @@
 //! Rows out of the CA tables, one after the other: memory does not grow with their number.
 
+use certadm_rules::FileTime;
 use certadm_rules::pem;
-use certadm_store::FileTime;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::{Error, Result};

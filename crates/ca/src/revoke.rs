@@ -1,6 +1,6 @@
 //! Revocation, and the end of a hold.
 
-use certadm_store::FileTime;
+use certadm_rules::FileTime;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};

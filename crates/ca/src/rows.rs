@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use certadm_store::FileTime;
+use certadm_rules::FileTime;
 use serde::{Serialize, Serializer};
 
 use crate::dates;

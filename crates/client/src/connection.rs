@@ -264,7 +264,7 @@ impl Connection {
         mut initiator: Box<dyn Initiator>,
         during: &'static str,
     ) -> Result<(), Error> {
-        let auth_type = AuthType(initiator.auth_type().to_wire());
+        let auth_type = initiator.auth_type();
         let mut step = self.step(&mut *initiator, &[])?;
         let first = self.outlet.machine.bind(
             &[interface.syntax()],

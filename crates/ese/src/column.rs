@@ -1,8 +1,6 @@
 //! Column types and the values of cells (ese.md 5, 6).
 
-use core::fmt;
-
-use certadm_rules::hex::Hex;
+use certadm_rules::Guid;
 
 use crate::error::Error;
 use crate::time::DateTime;
@@ -148,7 +146,7 @@ impl Column {
             ColumnType::Guid => {
                 let mut guid = [0; 16];
                 guid.copy_from_slice(bytes);
-                Value::Guid(Guid(guid))
+                Value::Guid(Guid::from_le_bytes(guid))
             }
             ColumnType::Text | ColumnType::LongText => Value::Text(self.text(bytes)),
             ColumnType::Binary | ColumnType::LongBinary | ColumnType::Unknown(_) => {
@@ -186,19 +184,6 @@ pub(crate) fn windows_1252(byte: u8) -> char {
     match byte {
         0x80..=0x9F => HIGH[usize::from(byte - 0x80)],
         other => char::from(other),
-    }
-}
-
-/// A GUID in its on-disk byte order.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Guid(pub [u8; 16]);
-
-impl fmt::Display for Guid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Three numbers, little-endian, and two runs of bytes.
-        let [a0, a1, a2, a3, b0, b1, c0, c1, d0, d1, rest @ ..] = self.0;
-        let (a, b, c) = (Hex(&[a3, a2, a1, a0]), Hex(&[b1, b0]), Hex(&[c1, c0]));
-        write!(f, "{a}-{b}-{c}-{}-{}", Hex(&[d0, d1]), Hex(&rest))
     }
 }
 
@@ -331,9 +316,10 @@ mod tests {
 
     #[test]
     fn guids_print_in_the_usual_order() {
-        let guid = Guid([
-            0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
-        ]);
+        let bytes =
+            [0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
+        let guid = column(ColumnType::Guid, 0).value(&bytes).unwrap();
+        let Value::Guid(guid) = guid else { panic!("{guid:?}") };
         assert_eq!(guid.to_string(), "00112233-4455-6677-8899-aabbccddeeff");
     }
 }

@@ -16,11 +16,14 @@
 //! * [`names`]: CA names in their sanitized forms, and which file names of a peer are safe.
 //! * [`unc`]: this machine's paths in the UNC form of the lists.
 //! * [`registration`]: registering a restore, and what a starting service makes of it.
+//! * [`Guid`], [`FileTime`], [`AuthType`]: values that several crates share.
 
+mod auth_type;
 pub mod diagnosis;
 pub mod finding;
 pub mod flags;
 pub mod generation;
+mod guid;
 pub mod hex;
 pub mod hresult;
 mod hresult_table;
@@ -31,15 +34,19 @@ pub mod pem;
 pub mod ranges;
 pub mod registration;
 pub mod sequence;
+mod time;
 pub mod unc;
 pub mod wide;
 
+pub use auth_type::AuthType;
 pub use diagnosis::Diagnosis;
 pub use finding::Finding;
 pub use flags::{BackupType, RestoreType};
 pub use generation::Generation;
+pub use guid::{Guid, GuidTextError};
 pub use hresult::Hresult;
 pub use kind::{BackupKind, BackupMarks};
 pub use list::{Entry, PlainList, Tag, TaggedList};
 pub use ranges::GenerationRange;
 pub use sequence::Sequence;
+pub use time::FileTime;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use certadm_auth::{
-    Acceptor, AuthError, AuthType, Established, Level, PeerIdentity, Protection, Sealer, Segments, Unsealer,
+    Acceptor, AuthError, Established, Level, PeerIdentity, Protection, Sealer, Segments, Unsealer,
 };
 use certadm_files::AlignedBuffer;
 use certadm_rules::flags::Origin;
@@ -258,9 +258,8 @@ impl Connection {
 
     /// Levels below integrity are let through the handshake so that their calls get fault 5 (wire.md 5.1).
     fn acceptor(&self, leg: &AuthLeg<'_>) -> Option<Box<dyn Acceptor>> {
-        let auth_type = AuthType::from_wire(leg.auth_type.0)?;
         let level = if leg.level == AuthLevel::Privacy { Level::Privacy } else { Level::Integrity };
-        self.shared.logons.acceptor(auth_type, level).ok()
+        self.shared.logons.acceptor(leg.auth_type, level).ok()
     }
 
     /// Enters a finished context; answers whether the caller may have one more connection.

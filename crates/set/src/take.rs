@@ -10,7 +10,6 @@ use certadm_rules::flags::BackupType;
 use certadm_rules::names::{is_safe_component, last_component};
 use certadm_rules::{BackupKind, Generation, TaggedList};
 use certadm_session::{CallResult, FileOpen, Logs, Session, Source, Truncated};
-use certadm_store::FileTime;
 use certadm_store::chain::read_trailer;
 use certadm_store::log_file::LogFile;
 use certadm_store::trailer::sqlite_page_size;
@@ -110,7 +109,7 @@ pub fn take(
     let logs_read_back = if options.truncate { ReadBack::Medium } else { options.read_back };
     let removed = remove_abandoned(target)?;
     let mut writer = SetWriter::create(target, options.readers, options.read_back, logs_read_back)?;
-    let started = FileTime::now().to_rfc3339();
+    let started = certadm_store::now().to_rfc3339();
     let mut taking = Taking { writer: &mut writer, progress };
     let (session, names, locations, dynamic, kind) = match options.kind {
         BackupType::Full => {
@@ -140,7 +139,7 @@ pub fn take(
     manifest.generations = generations;
     manifest.dynamic_files = dynamic.paths().to_vec();
     manifest.not_included = not_included(copied, options.dynamic_dir.is_some());
-    manifest.finished = FileTime::now().to_rfc3339();
+    manifest.finished = certadm_store::now().to_rfc3339();
     let (set, manifest) = writer.commit(manifest)?;
 
     // From here on the set exists whatever the CA answers: a failure is told in the report.

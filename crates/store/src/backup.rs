@@ -21,7 +21,6 @@ use crate::log_file::LogFile;
 use crate::marks::Mark;
 use crate::owner::{Shared, Store, delete_logs_below};
 use crate::schema;
-use crate::time::FileTime;
 use crate::trailer::Trailer;
 
 /// A running backup. There is one at a time; dropping it frees the store for the next without writing a mark.
@@ -200,7 +199,7 @@ impl Backup {
         let (Some(kind), Some(listed)) = (mark, &self.listed) else {
             return Ok(());
         };
-        let mark = Mark { range: listed.range, taken: FileTime::now() };
+        let mark = Mark { range: listed.range, taken: crate::time::now() };
         self.shared.commit(|transaction| {
             let mut marks = schema::marks(transaction)?;
             marks.record(kind, mark);
@@ -334,7 +333,7 @@ impl ImageReader {
             stream,
             low: self.low,
             high,
-            finished: FileTime::now(),
+            finished: crate::time::now(),
             image: self.sum.finish(),
         };
         Ok(trailer.encode())

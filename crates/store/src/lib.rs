@@ -29,5 +29,5 @@ pub use marks::Mark;
 pub use owner::{Opened, Options, Store};
 pub use recovery::Recovered;
 pub use schema::PAGE_SIZE;
-pub use time::FileTime;
+pub use time::now;
 pub use writer::{GroupCommit, Writer};

@@ -14,8 +14,8 @@ use certadm_rules::hex::Hex;
 
 use crate::error::{Error, Result};
 use crate::fields::{Put, Take};
-use crate::time::FileTime;
 use crate::wal::{Position, WalReader};
+use certadm_rules::FileTime;
 
 /// The length of a log's header in bytes.
 pub const HEADER_LEN: usize = 512;
@@ -310,7 +310,7 @@ pub(crate) fn archive(
         page_size: page_size_field,
         page_count,
         database_pages,
-        own: Link { created: FileTime::now(), content },
+        own: Link { created: crate::time::now(), content },
         previous: new.previous,
         wal_end,
     });

@@ -2,7 +2,7 @@
 
 use certadm_rules::GenerationRange;
 
-use crate::time::FileTime;
+use certadm_rules::FileTime;
 
 /// A backup the database remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

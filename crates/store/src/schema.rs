@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use crate::error::{Error, Result};
 use crate::log_file::{Link, Signature};
 use crate::marks::Mark;
-use crate::time::FileTime;
+use certadm_rules::FileTime;
 
 /// Page size of every database this crate creates, in bytes.
 pub const PAGE_SIZE: u32 = 8192;
@@ -94,7 +94,7 @@ pub(crate) fn set_generation(connection: &Connection, generation: Generation, pr
 
 /// Dates a new database: the first commit of generation 1, and as such one that must change a page.
 pub(crate) fn set_created(connection: &Connection) -> Result<()> {
-    connection.execute("UPDATE store_state SET created_when = ?1", [FileTime::now().0])?;
+    connection.execute("UPDATE store_state SET created_when = ?1", [crate::time::now().0])?;
     Ok(())
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn after_recovery(
     connection.execute(
         "UPDATE store_state SET recovered_when = ?1, crl_number_floor =
             max(crl_number_floor, (SELECT coalesce(max(Number), 0) FROM CRLs)) + ?2",
-        params![FileTime::now().0, RECOVERY_GAP],
+        params![crate::time::now().0, RECOVERY_GAP],
     )?;
     connection
         .execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'Requests'", [RECOVERY_GAP])?;

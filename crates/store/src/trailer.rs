@@ -5,7 +5,7 @@ use certadm_rules::{Generation, Hresult};
 use crate::error::{Error, Result};
 use crate::fields::{Put, Take};
 use crate::log_file::Signature;
-use crate::time::FileTime;
+use certadm_rules::FileTime;
 
 const MAGIC: [u8; 8] = *b"CADMEND\x01";
 const VERSION: u32 = 2;

@@ -1,10 +1,10 @@
 //! The methods beyond those of a backup: every one of wire.md 5.2, both ways.
 
-use certadm_rules::Hresult;
 use certadm_rules::wide::MAX_PATH_UNITS;
+use certadm_rules::{FileTime, Hresult};
 use certadm_wire::csra::{
-    FileTime, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, OutParameters,
-    RequestError, Variant, ViewRestriction,
+    Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, OutParameters, RequestError,
+    Variant, ViewRestriction,
 };
 use certadm_wire::ndr::{ByteOrder, NdrError, Reader, Writer};
 use certadm_wire::rpc::FaultStatus;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 /// One call of every method.
 fn calls<'a>(text: Option<String>, number: u32, blob: &'a [u8], value: &Variant) -> Vec<OtherCall<'a>> {
-    let (signed, time) = (number.cast_signed(), FileTime(u64::from(number) << 20));
+    let (signed, time) = (number.cast_signed(), FileTime(i64::from(number) << 20));
     let entry = text.clone().unwrap_or_default();
     let restriction = |value| ViewRestriction { column: number, operator: 1, sort: signed, value };
     vec![

@@ -122,7 +122,7 @@ impl NtlmServer {
                 pairs = pairs.text(id::DNS_DOMAIN, dns_domain);
             }
         }
-        pairs.bytes(id::TIMESTAMP, &self.server.environment.now().0.to_le_bytes()).finish()
+        pairs.bytes(id::TIMESTAMP, &self.server.environment.now().to_bits().to_le_bytes()).finish()
     }
 }
 

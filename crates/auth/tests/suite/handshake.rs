@@ -7,9 +7,9 @@ use crate::world::{
 };
 
 const FLAVOURS: [(Flavour, AuthType, LastLeg, usize); 3] = [
-    (Flavour::Ntlm, AuthType::Ntlm, LastLeg::Auth3, 3),
-    (Flavour::NtlmAsNegotiate, AuthType::Spnego, LastLeg::Auth3, 3),
-    (Flavour::Spnego, AuthType::Spnego, LastLeg::AlterContext, 4),
+    (Flavour::Ntlm, AuthType::NTLM, LastLeg::Auth3, 3),
+    (Flavour::NtlmAsNegotiate, AuthType::SPNEGO, LastLeg::Auth3, 3),
+    (Flavour::Spnego, AuthType::SPNEGO, LastLeg::AlterContext, 4),
 ];
 
 #[test]
@@ -95,14 +95,14 @@ fn contexts_are_independent() {
 #[test]
 fn a_server_that_requires_a_mic_is_content_with_sspi() {
     let mut client = initiator(Flavour::Ntlm, &alice(), "HOST/ca1", Level::Privacy).unwrap();
-    let mut server = service().require_mic().acceptor(AuthType::Ntlm, Level::Privacy).unwrap();
+    let mut server = service().require_mic().acceptor(AuthType::NTLM, Level::Privacy).unwrap();
     shake(client.as_mut(), server.as_mut()).unwrap();
 }
 
 #[test]
 fn kerberos_is_refused_until_it_exists() {
     assert!(matches!(
-        service().acceptor(AuthType::Kerberos, Level::Privacy),
+        service().acceptor(AuthType::KERBEROS, Level::Privacy),
         Err(AuthError::NoCommonMechanism { .. })
     ));
 }

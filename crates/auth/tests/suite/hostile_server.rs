@@ -13,7 +13,7 @@ fn client(flavour: Flavour) -> Box<dyn Initiator> {
 fn challenged() -> (Box<dyn Initiator>, Vec<u8>) {
     let mut client = client(Flavour::Ntlm);
     let negotiate = client.step(&[]).unwrap().token_out;
-    let challenge = acceptor(AuthType::Ntlm).step(&negotiate).unwrap().token_out;
+    let challenge = acceptor(AuthType::NTLM).step(&negotiate).unwrap().token_out;
     (client, challenge)
 }
 
@@ -21,7 +21,7 @@ fn challenged() -> (Box<dyn Initiator>, Vec<u8>) {
 fn spnego_challenged() -> (Box<dyn Initiator>, Vec<u8>) {
     let mut client = client(Flavour::Spnego);
     let init = client.step(&[]).unwrap().token_out;
-    let token = acceptor(AuthType::Spnego).step(&init).unwrap().token_out;
+    let token = acceptor(AuthType::SPNEGO).step(&init).unwrap().token_out;
     let start = token.windows(8).position(|window| window == b"NTLMSSP\0").unwrap();
     (client, token[start..].to_vec())
 }
@@ -116,7 +116,7 @@ fn a_spnego_completion_needs_the_servers_mic() {
 #[test]
 fn the_servers_last_word_needs_no_state() {
     for state in [None, Some(0)] {
-        let (mut client, mut server) = (client(Flavour::Spnego), acceptor(AuthType::Spnego));
+        let (mut client, mut server) = (client(Flavour::Spnego), acceptor(AuthType::SPNEGO));
         let init = client.step(&[]).unwrap().token_out;
         let challenge = server.step(&init).unwrap().token_out;
         let answer = client.step(&challenge).unwrap().token_out;

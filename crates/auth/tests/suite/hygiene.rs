@@ -58,7 +58,7 @@ fn no_secret_is_printed_or_logged() {
             }
         }
     });
-    assert!(acceptor(AuthType::Spnego).step(&[]).is_err());
+    assert!(acceptor(AuthType::SPNEGO).step(&[]).is_err());
     let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     assert!(logged.contains("sspi"), "the library logs something");
     for text in [&shown, &logged] {

@@ -190,31 +190,31 @@ fn judge_initiator(protocol: &str, flavour: Flavour) {
 #[test]
 #[ignore = "needs CERTADM_PYTHON"]
 fn impacket_initiates_raw_ntlm() {
-    judge_acceptor("auth_impacket.py", &["ntlm"], AuthType::Ntlm);
+    judge_acceptor("auth_impacket.py", &["ntlm"], AuthType::NTLM);
 }
 
 #[test]
 #[ignore = "needs CERTADM_PYTHON"]
 fn impacket_initiates_raw_ntlm_under_auth_type_9() {
-    judge_acceptor("auth_impacket.py", &["ntlm"], AuthType::Spnego);
+    judge_acceptor("auth_impacket.py", &["ntlm"], AuthType::SPNEGO);
 }
 
 #[test]
 #[ignore = "needs CERTADM_PYTHON"]
 fn impacket_initiates_spnego() {
-    judge_acceptor("auth_impacket.py", &["spnego"], AuthType::Spnego);
+    judge_acceptor("auth_impacket.py", &["spnego"], AuthType::SPNEGO);
 }
 
 #[test]
 #[ignore = "needs CERTADM_PYTHON"]
 fn pyspnego_initiates_raw_ntlm() {
-    judge_acceptor("auth_pyspnego.py", &["initiate", "ntlm"], AuthType::Ntlm);
+    judge_acceptor("auth_pyspnego.py", &["initiate", "ntlm"], AuthType::NTLM);
 }
 
 #[test]
 #[ignore = "needs CERTADM_PYTHON"]
 fn pyspnego_initiates_spnego() {
-    judge_acceptor("auth_pyspnego.py", &["initiate", "negotiate"], AuthType::Spnego);
+    judge_acceptor("auth_pyspnego.py", &["initiate", "negotiate"], AuthType::SPNEGO);
 }
 
 #[test]
@@ -232,6 +232,6 @@ fn pyspnego_accepts_spnego() {
 #[test]
 #[ignore = "needs CERTADM_PYTHON"]
 fn impacket_and_pyspnego_know_letters_beyond_ascii() {
-    letters_beyond_ascii("auth_impacket.py", &["ntlm"], AuthType::Ntlm);
-    letters_beyond_ascii("auth_pyspnego.py", &["initiate", "negotiate"], AuthType::Spnego);
+    letters_beyond_ascii("auth_impacket.py", &["ntlm"], AuthType::NTLM);
+    letters_beyond_ascii("auth_pyspnego.py", &["initiate", "negotiate"], AuthType::SPNEGO);
 }

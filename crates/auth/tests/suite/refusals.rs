@@ -11,7 +11,7 @@ use crate::world::{INTEGRITY, PRIVACY, acceptor, account_of, pdu, seal, service,
 
 /// Runs raw NTLM.
 fn log_on(client: &Client) -> Result<Established, AuthError> {
-    let mut server = acceptor(AuthType::Ntlm);
+    let mut server = acceptor(AuthType::NTLM);
     let challenge = server.step(&client.negotiate())?.token_out;
     let step = server.step(&client.authenticate(&challenge).0)?;
     assert!(step.token_out.is_empty(), "auth3 has no answer");
@@ -76,17 +76,17 @@ fn guest_anonymous_and_empty_passwords_are_refused() {
 #[test]
 fn a_completed_spnego_without_a_secret_is_refused() {
     for claim in [resp(Some(0), None, None), resp(Some(0), None, Some(&[0; 16])), resp(None, None, None)] {
-        let mut server = acceptor(AuthType::Spnego);
+        let mut server = acceptor(AuthType::SPNEGO);
         assert!(server.step(&claim).is_err(), "as the first token");
         assert_eq!(server.step(&claim).err(), Some(AuthError::Finished));
 
-        let mut server = acceptor(AuthType::Spnego);
+        let mut server = acceptor(AuthType::SPNEGO);
         let client = Client::alice();
         server.step(&init(&[&NTLM_OID], Some(&client.negotiate()))).unwrap();
         assert!(server.step(&claim).is_err(), "as the last token");
         assert_eq!(server.step(&claim).err(), Some(AuthError::Finished));
     }
-    let mut server = acceptor(AuthType::Spnego);
+    let mut server = acceptor(AuthType::SPNEGO);
     let guest = Client { user: "/GUEST", password: "", ..Client::alice() };
     let step = server.step(&init(&[&NTLM_OID], Some(&guest.negotiate()))).unwrap();
     let (authenticate, _) = guest.authenticate(challenge_in(&step));
@@ -130,7 +130,7 @@ fn each_required_flag_is_enforced_in_both_messages() {
 /// Defect 6, the other half: what our challenge says, and the pair that it must not contain (wire.md 2.12).
 #[test]
 fn the_challenge_is_ours() {
-    let mut server = acceptor(AuthType::Ntlm);
+    let mut server = acceptor(AuthType::NTLM);
     let client = Client {
         // everything a client can set, reserved bits and NTLMv1 session keys included
         negotiate_flags: u32::MAX,
@@ -144,7 +144,7 @@ fn the_challenge_is_ours() {
     assert_eq!(ids, [2, 1, 3, 4, 7]);
     assert!(attributes.iter().all(|(_, value)| !value.is_empty()));
 
-    let mut other = acceptor(AuthType::Ntlm);
+    let mut other = acceptor(AuthType::NTLM);
     let again = other.step(&client.negotiate()).unwrap().token_out;
     assert_ne!(challenge[24..32], again[24..32], "challenges are random");
 }
@@ -167,7 +167,7 @@ fn an_announced_mic_is_checked() {
 #[test]
 fn a_required_mic_may_not_be_missing() {
     let client = Client { mic: Mic::Absent, ..Client::alice() };
-    let mut server = service().require_mic().acceptor(AuthType::Ntlm, Level::Privacy).unwrap();
+    let mut server = service().require_mic().acceptor(AuthType::NTLM, Level::Privacy).unwrap();
     let challenge = server.step(&client.negotiate()).unwrap().token_out;
     assert!(matches!(server.step(&client.authenticate(&challenge).0), Err(AuthError::Tampered { .. })));
 }
@@ -204,8 +204,8 @@ fn the_exchanged_key_has_sixteen_bytes() {
 #[test]
 fn an_answer_to_another_challenge_is_refused() {
     let client = Client::alice();
-    let mut first = acceptor(AuthType::Ntlm);
-    let mut second = acceptor(AuthType::Ntlm);
+    let mut first = acceptor(AuthType::NTLM);
+    let mut second = acceptor(AuthType::NTLM);
     let challenge = first.step(&client.negotiate()).unwrap().token_out;
     second.step(&client.negotiate()).unwrap();
     let (authenticate, _) = client.authenticate(&challenge);
@@ -215,7 +215,7 @@ fn an_answer_to_another_challenge_is_refused() {
 #[test]
 fn messages_out_of_turn_are_refused() {
     let client = Client::alice();
-    for auth_type in [AuthType::Ntlm, AuthType::Spnego] {
+    for auth_type in [AuthType::NTLM, AuthType::SPNEGO] {
         let mut server = acceptor(auth_type);
         let challenge = server.step(&client.negotiate()).unwrap().token_out;
         assert!(server.step(&client.negotiate()).is_err());
@@ -232,7 +232,7 @@ fn messages_out_of_turn_are_refused() {
 fn a_context_for_integrity_only_signs() {
     let client =
         Client { negotiate_flags: FLAGS & !SEAL, authenticate_flags: FLAGS & !SEAL, ..Client::alice() };
-    let mut server = service().acceptor(AuthType::Ntlm, Level::Integrity).unwrap();
+    let mut server = service().acceptor(AuthType::NTLM, Level::Integrity).unwrap();
     let challenge = server.step(&client.negotiate()).unwrap().token_out;
     let mut done = server.step(&client.authenticate(&challenge).0).unwrap().done.unwrap();
     seal(&mut done.sealer, INTEGRITY, b"signed");
@@ -257,7 +257,7 @@ fn spnego_log_on(
     sent: Sent,
 ) -> Result<(Vec<u8>, [u8; 16], Established), AuthError> {
     let client = Client::alice();
-    let mut server = acceptor(AuthType::Spnego);
+    let mut server = acceptor(AuthType::SPNEGO);
     let preferred = mechanisms[0] == NTLM_OID;
     let first = if preferred { client.negotiate() } else { vec![0x6e, 0] };
     let mut step = server.step(&init(mechanisms, Some(&first)))?;
@@ -317,7 +317,7 @@ fn the_mech_list_mic_may_be_missing_only_for_the_first_choice() {
 
 #[test]
 fn a_list_without_ntlm_is_refused() {
-    let mut server = acceptor(AuthType::Spnego);
+    let mut server = acceptor(AuthType::SPNEGO);
     assert_eq!(
         server.step(&init(&[&KERBEROS_OID], Some(&[0x6e, 0]))).err(),
         Some(AuthError::NoCommonMechanism { ours: "NTLM" })

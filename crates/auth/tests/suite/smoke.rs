@@ -9,7 +9,7 @@ use crate::world::acceptor;
 /// One token of each kind.
 fn tokens() -> Vec<Vec<u8>> {
     let client = Client::alice();
-    let mut server = acceptor(AuthType::Ntlm);
+    let mut server = acceptor(AuthType::NTLM);
     let challenge = server.step(&client.negotiate()).unwrap().token_out;
     let (authenticate, _) = client.authenticate(&challenge);
     vec![

@@ -28,7 +28,7 @@ fn raw_ntlm() {
         .execute(&mut package)
         .unwrap()
         .credentials_handle;
-    for auth_type in [AuthType::Ntlm, AuthType::Spnego] {
+    for auth_type in [AuthType::NTLM, AuthType::SPNEGO] {
         exchange(package.clone(), handle.clone(), auth_type);
     }
 }
@@ -49,7 +49,7 @@ fn spnego() {
         .execute(&mut package)
         .unwrap()
         .credentials_handle;
-    exchange(package, handle, AuthType::Spnego);
+    exchange(package, handle, AuthType::SPNEGO);
 }
 
 /// Handshake, then 200 PDUs of 4000 bytes and 2 of 1 MiB each way, then an altered header.

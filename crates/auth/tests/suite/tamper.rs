@@ -98,8 +98,8 @@ const CLIENT_STATE: (Flavour, bool, usize, usize) = (Flavour::Spnego, true, 1, 1
 #[test]
 fn an_altered_handshake_fails() {
     for (flavour, auth_type, tokens) in [
-        (Flavour::Ntlm, AuthType::Ntlm, &[(true, 0), (false, 0), (true, 1)][..]),
-        (Flavour::Spnego, AuthType::Spnego, &[(true, 0), (false, 0), (true, 1), (false, 1)]),
+        (Flavour::Ntlm, AuthType::NTLM, &[(true, 0), (false, 0), (true, 1)][..]),
+        (Flavour::Spnego, AuthType::SPNEGO, &[(true, 0), (false, 0), (true, 1), (false, 1)]),
     ] {
         for (from_client, round) in tokens {
             let mut position = 0;

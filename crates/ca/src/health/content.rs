@@ -1,8 +1,8 @@
 //! What the tables of a CA's database say of the CA.
 
+use certadm_rules::FileTime;
 use certadm_rules::Hresult;
 use certadm_rules::finding::{Finding, Kind};
-use certadm_store::FileTime;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::thresholds::Thresholds;

@@ -23,7 +23,7 @@ use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;
 use certadm_rules::{Diagnosis, Generation, Hresult};
 use certadm_store::folder::wal_len;
-use certadm_store::{FileTime, Folder, Writer, locks, record};
+use certadm_store::{Folder, Writer, locks, record};
 
 pub use content::{Content, Crl, Mark};
 pub use last_check::LastCheck;
@@ -328,7 +328,7 @@ fn database(
         }
     };
     let content = Content::read(writer.connection()).map_err(certadm_store::Error::from)?;
-    content.judge(FileTime::now(), thresholds, findings);
+    content.judge(certadm_store::now(), thresholds, findings);
     if let Err(error) = identity::check(writer.connection(), folder) {
         let kind = match error {
             Error::AnotherCa { .. } => Kind::AnotherCa,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use certadm_ca::{Authority, CertificateChoice, Request, Terms, export_certificate};
-use certadm_store::{FileTime, GroupCommit, Writer};
+use certadm_store::{GroupCommit, Writer};
 
 use crate::support::{P256, TestCa, passphrase, request, server_request};
 
@@ -27,7 +27,7 @@ fn threads_share_commits_and_every_certificate_is_there() {
                 let mut issued = Vec::new();
                 for _ in 0..EACH {
                     let terms = Terms::new("tests");
-                    let now = FileTime::now();
+                    let now = certadm_store::now();
                     issued.push(authority.issue_grouped(&group, &good, &terms, now).unwrap());
                     authority.issue_grouped(&group, &bad, &terms, now).unwrap_err();
                 }
@@ -60,7 +60,7 @@ fn writers_publish_at_the_same_time_and_the_file_is_the_last() {
                 let authority = Authority::open(&folder, &passphrase()).unwrap();
                 let mut writer = Writer::open(&folder).unwrap();
                 (0..5)
-                    .map(|_| authority.publish_crl(&mut writer, FileTime::now()).unwrap().number)
+                    .map(|_| authority.publish_crl(&mut writer, certadm_store::now()).unwrap().number)
                     .collect::<Vec<_>>()
             })
         })

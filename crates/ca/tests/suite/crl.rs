@@ -1,7 +1,7 @@
 //! Revocation and the CRL, as `openssl` sees them.
 
 use certadm_ca::{Error, Issued, Reason, RevocationOrder, Terms, revoke};
-use certadm_store::FileTime;
+use certadm_rules::FileTime;
 
 use crate::support::{TestCa, openssl, run_openssl, server_request, text};
 
@@ -14,7 +14,7 @@ fn order<'a>(issued: &'a Issued, reason: Reason) -> RevocationOrder<'a> {
         serial: &issued.serial,
         reason,
         by: "an officer",
-        now: FileTime::now(),
+        now: certadm_store::now(),
         effective: None,
     }
 }
@@ -24,7 +24,7 @@ fn revoke_as(ca: &mut TestCa, issued: &Issued, reason: Reason) -> Result<(), Err
 }
 
 fn publish(ca: &mut TestCa) -> certadm_ca::Publication {
-    ca.authority.publish_crl(&mut ca.writer, FileTime::now()).unwrap()
+    ca.authority.publish_crl(&mut ca.writer, certadm_store::now()).unwrap()
 }
 
 /// The CRL as `openssl crl` shows it, after it has verified it.
@@ -156,7 +156,7 @@ fn only_issued_certificates_are_revoked() {
 fn an_effective_date_counts() {
     let mut ca = TestCa::new();
     let (past, future) = (issue(&mut ca), issue(&mut ca));
-    let now = FileTime::now();
+    let now = certadm_store::now();
     let at = |days: i64| FileTime::from_unix_seconds(now.unix_seconds() + days * 86_400);
     for (issued, days) in [(&past, -3), (&future, 3)] {
         let order = RevocationOrder { effective: Some(at(days)), ..order(issued, Reason::SUPERSEDED) };
@@ -172,7 +172,7 @@ fn an_effective_date_counts() {
 #[test]
 fn expired_certificates_leave_after_one_more_crl() {
     let mut ca = TestCa::new();
-    let day = |n: i64| FileTime::from_unix_seconds(FileTime::now().unix_seconds() + n * 86_400);
+    let day = |n: i64| FileTime::from_unix_seconds(certadm_store::now().unix_seconds() + n * 86_400);
     let request = server_request("a.example");
     let short = ca.issue(&request, &Terms { days: Some(2), ..Terms::new("tests") }).unwrap();
     let signing = crate::support::request(crate::support::P256, "/CN=signer", &[]);
@@ -228,7 +228,7 @@ fn numbers_only_grow() {
             Ok::<_, Error>(())
         })
         .unwrap();
-    let end = ca.authority.publish_crl(&mut ca.writer, FileTime::now());
+    let end = ca.authority.publish_crl(&mut ca.writer, certadm_store::now());
     assert!(matches!(end, Err(Error::CrlNumbersExhausted)));
     assert!(shown(&ca).contains("1006"));
 }
@@ -253,7 +253,7 @@ fn a_crl_that_cannot_be_written_leaves_no_row() {
     let mut ca = TestCa::new();
     std::fs::remove_file(ca.authority.crl_path()).unwrap();
     std::fs::create_dir(ca.authority.crl_path()).unwrap(); // nothing can be put in its place
-    ca.authority.publish_crl(&mut ca.writer, FileTime::now()).unwrap_err();
+    ca.authority.publish_crl(&mut ca.writer, certadm_store::now()).unwrap_err();
     let count: i64 =
         ca.writer.connection().query_row("SELECT count(*) FROM CRLs", [], |row| row.get(0)).unwrap();
     assert_eq!(count, 1);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use certadm_ca::{DenialReason, Error, Request, Terms};
-use certadm_store::FileTime;
 
 use crate::support::{P256, TestCa, der_of, request, server_request};
 
@@ -111,7 +110,7 @@ fn nobody_becomes_a_ca_by_asking() {
 #[test]
 fn a_request_with_any_bit_changed_is_refused() {
     let ca = TestCa::new();
-    let now = FileTime::now();
+    let now = certadm_store::now();
     let good = der_of(&server_request("a.example"));
     let judge = |der: &[u8]| {
         let request = Request::parse(der)?;

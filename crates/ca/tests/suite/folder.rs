@@ -2,7 +2,7 @@
 
 use certadm_ca::{Authority, Config, Error, KeyType, Passphrase, Role};
 use certadm_rules::Diagnosis;
-use certadm_store::{FileTime, Folder};
+use certadm_store::Folder;
 
 use crate::support::{PASSPHRASE, TestCa, passphrase};
 
@@ -26,7 +26,8 @@ fn a_ca_is_never_made_over_another() {
     let before = contents(&ca.folder);
     let config = Config::new("Other CA".parse().unwrap(), KeyType::P256);
     for role in [Role::Root, Role::Subordinate] {
-        let error = Authority::init(&ca.folder, &config, role, &passphrase(), FileTime::now()).err().unwrap();
+        let error =
+            Authority::init(&ca.folder, &config, role, &passphrase(), certadm_store::now()).err().unwrap();
         assert!(matches!(error, Error::WouldOverwrite { .. }), "{error}");
     }
     assert_eq!(contents(&ca.folder), before);
@@ -35,7 +36,7 @@ fn a_ca_is_never_made_over_another() {
     for path in [ca.folder.config_path(), ca.folder.certificate_path(), ca.folder.key_path()] {
         std::fs::remove_file(path).unwrap();
     }
-    let made = Authority::init(&ca.folder, &config, Role::Root, &passphrase(), FileTime::now());
+    let made = Authority::init(&ca.folder, &config, Role::Root, &passphrase(), certadm_store::now());
     assert!(matches!(made.err().unwrap(), Error::WouldOverwrite { .. }));
     assert!(!ca.folder.key_path().exists());
 }
@@ -76,7 +77,7 @@ fn settings_that_do_not_fit_make_nothing() {
     let folder = Folder::new(scratch.path().join("ca"));
     let mut config = Config::new("Test CA".parse().unwrap(), KeyType::P256);
     config.database.log_size = 1;
-    let made = Authority::init(&folder, &config, Role::Root, &passphrase(), FileTime::now());
+    let made = Authority::init(&folder, &config, Role::Root, &passphrase(), certadm_store::now());
     assert!(matches!(made.err().unwrap(), Error::Config { .. }));
     assert!(!folder.path().exists());
 }

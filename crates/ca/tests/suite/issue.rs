@@ -1,7 +1,7 @@
 //! What is issued, as `openssl` sees it.
 
 use certadm_ca::{CertificateChoice, Config, Error, KeyType, Request, Terms, export_certificate};
-use certadm_store::FileTime;
+use certadm_rules::FileTime;
 
 use crate::support::{
     P256, P384, RSA2048, TestCa, der_of, openssl, request, request_from_config, run_openssl, server_request,
@@ -342,7 +342,7 @@ fn validity_follows_the_profile_and_the_ca() {
     let mut config = Config::new("Test CA".parse().unwrap(), KeyType::P256);
     config.validity.ca_days = 500;
     let mut ca = TestCa::with(config);
-    let now = FileTime::now();
+    let now = certadm_store::now();
     let day = 24 * 3600;
     let pem = server_request("a.example");
     let issued = ca.issue(&pem, &TERMS).unwrap();

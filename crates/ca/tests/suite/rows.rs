@@ -5,7 +5,6 @@ use certadm_ca::{
     Error, Reason, RevocationOrder, Terms, attributes, certificates, crls, extensions, requests, revoke,
     revoked,
 };
-use certadm_store::FileTime;
 
 use crate::support::{P256, RSA2048, TestCa, der_of, openssl, request, text};
 
@@ -25,7 +24,7 @@ fn some() -> TestCa {
         serial: &second.serial,
         reason: Reason::SUPERSEDED,
         by: "EXAMPLE\\officer",
-        now: FileTime::now(),
+        now: certadm_store::now(),
         effective: None,
     };
     ca.writer.commit(|transaction| revoke(transaction, &order)).unwrap();

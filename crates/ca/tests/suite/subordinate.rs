@@ -1,7 +1,7 @@
 //! A CA below another one.
 
 use certadm_ca::{Authority, CaKey, Config, DenialReason, Error, Initialized, KeyType, Request, Role, Terms};
-use certadm_store::{FileTime, Folder, Writer};
+use certadm_store::{Folder, Writer};
 
 use crate::support::{TestCa, openssl, passphrase, run_openssl, server_request, text};
 
@@ -12,7 +12,7 @@ const SUBCA: Terms<'static> =
 fn waiting(root: &TestCa, name: &str, kind: KeyType) -> (Folder, Vec<u8>) {
     let folder = Folder::new(root.scratch.path().join(name));
     let config = Config::new(name.parse().unwrap(), kind);
-    let made = Authority::init(&folder, &config, Role::Subordinate, &passphrase(), FileTime::now());
+    let made = Authority::init(&folder, &config, Role::Subordinate, &passphrase(), certadm_store::now());
     let Initialized::Subordinate { request } = made.unwrap() else {
         panic!("a subordinate CA has to wait");
     };
@@ -39,7 +39,7 @@ fn a_chain_of_two_verifies() {
         }
         // PEM with the chain behind it, as a parent would hand it out
         let chain = format!("{}{}", answer.to_pem(), root.authority.certificate_pem());
-        let now = FileTime::now();
+        let now = certadm_store::now();
         Authority::import_certificate(&folder, chain.as_bytes(), &passphrase(), now).unwrap();
         let again = Authority::import_certificate(&folder, chain.as_bytes(), &passphrase(), now);
         assert!(matches!(again.err().unwrap(), Error::AlreadyCertified { .. }));
@@ -49,7 +49,8 @@ fn a_chain_of_two_verifies() {
         let authority = Authority::open(&folder, &passphrase()).unwrap();
         let mut writer = Writer::open(&folder).unwrap();
         let request = Request::parse(&server_request("www.example.com")).unwrap();
-        let issued = authority.issue(&mut writer, &request, &Terms::new("tests"), FileTime::now()).unwrap();
+        let issued =
+            authority.issue(&mut writer, &request, &Terms::new("tests"), certadm_store::now()).unwrap();
         let path = root.save(&issued);
         let own = root.folder.certificate_path();
         let sub = folder.certificate_path();
@@ -90,7 +91,7 @@ fn a_chain_of_two_verifies() {
         // Path length 0: no third level.
         let (_, third) = waiting(&root, "Third CA", KeyType::P256);
         let third = Request::parse(&third).unwrap();
-        let refused = authority.issue(&mut writer, &third, &SUBCA, FileTime::now());
+        let refused = authority.issue(&mut writer, &third, &SUBCA, certadm_store::now());
         let Err(Error::Denied(denial)) = refused else {
             panic!("a CA of path length 0 made another CA");
         };
@@ -103,7 +104,7 @@ fn only_the_right_answer_is_imported() {
     let mut root = TestCa::new();
     let (folder, pem) = waiting(&root, "Issuing CA", KeyType::P256);
     let (_, other_pem) = waiting(&root, "Other CA", KeyType::P256);
-    let now = FileTime::now();
+    let now = certadm_store::now();
     let import =
         |input: &[u8]| Authority::import_certificate(&folder, input, &passphrase(), now).err().unwrap();
     let foreign = root.issue(&other_pem, &SUBCA).unwrap();
@@ -187,7 +188,7 @@ fn an_interrupted_import_can_be_repeated() {
     let mut root = TestCa::new();
     let (folder, pem) = waiting(&root, "Issuing CA", KeyType::P256);
     let answer = root.issue(&pem, &SUBCA).unwrap();
-    let now = FileTime::now();
+    let now = certadm_store::now();
     Authority::import_certificate(&folder, &answer.der, &passphrase(), now).unwrap();
     std::fs::remove_file(folder.certificate_path()).unwrap(); // as if it had been killed before
     Authority::import_certificate(&folder, &answer.der, &passphrase(), now).unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use certadm_ca::{Authority, Config, Initialized, Issued, KeyType, Passphrase, Request, Role, Terms};
-use certadm_store::{FileTime, Folder, Writer};
+use certadm_store::{Folder, Writer};
 use tempfile::TempDir;
 
 pub(crate) const PASSPHRASE: &str = "correct horse";
@@ -29,7 +29,8 @@ impl TestCa {
     pub(crate) fn with(config: Config) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let folder = Folder::new(scratch.path().join("ca"));
-        let made = Authority::init(&folder, &config, Role::Root, &passphrase(), FileTime::now()).unwrap();
+        let made =
+            Authority::init(&folder, &config, Role::Root, &passphrase(), certadm_store::now()).unwrap();
         let Initialized::Root(authority) = made else {
             panic!("a root waits for nobody");
         };
@@ -38,7 +39,7 @@ impl TestCa {
 
     pub(crate) fn issue(&mut self, request: &[u8], terms: &Terms<'_>) -> certadm_ca::Result<Issued> {
         let request = Request::parse(request)?;
-        self.authority.issue(&mut self.writer, &request, terms, FileTime::now())
+        self.authority.issue(&mut self.writer, &request, terms, certadm_store::now())
     }
 
     /// Puts a certificate where `openssl` can read it.

@@ -13,7 +13,7 @@ use certadm_rules::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
 use certadm_set::manifest::SetKind;
 use certadm_set::{Check, ReadBack, Readers, TakeOptions, Taken, take};
-use certadm_store::{FileTime, Folder, Store};
+use certadm_store::{Folder, Store};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -169,7 +169,7 @@ fn note_check(taken: &Taken, folder: &Folder, output: Output) {
     if !is_full || !taken.checked || finding::worst(&taken.findings) == Some(Severity::Error) {
         return;
     }
-    let check = LastCheck { when: FileTime::now().to_rfc3339(), by: "a full backup".to_owned() };
+    let check = LastCheck { when: certadm_store::now().to_rfc3339(), by: "a full backup".to_owned() };
     if let Err(error) = check.write(folder) {
         output.line(format!("Warning: the check could not be noted in the CA's folder: {error}."));
     }

@@ -378,10 +378,9 @@ impl Peer {
     }
 
     fn leg(&mut self, id: u32, auth_type: AuthType, token: &[u8]) -> (LegResult, Vec<u8>) {
-        let kind = certadm_auth::AuthType::from_wire(auth_type.0).unwrap();
         let service = &self.world.service;
         let acceptor =
-            self.acceptors.entry(id).or_insert_with(|| service.acceptor(kind, Level::Privacy).unwrap());
+            self.acceptors.entry(id).or_insert_with(|| service.acceptor(auth_type, Level::Privacy).unwrap());
         match acceptor.step(token) {
             Err(_) => (LegResult::Failed, Vec::new()),
             Ok(step) => match step.done {
@@ -531,7 +530,7 @@ pub(crate) fn unseal_rate() -> f64 {
     let service = Service::new(names, Arc::new(Accounts), Arc::new(RealWorld));
     let mut client =
         certadm_auth::initiator(Flavour::Ntlm, &credentials(), "HOST/ca1", Level::Privacy).unwrap();
-    let mut server = service.acceptor(certadm_auth::AuthType::Ntlm, Level::Privacy).unwrap();
+    let mut server = service.acceptor(AuthType::NTLM, Level::Privacy).unwrap();
     let hello = client.step(&[]).unwrap().token_out;
     let challenge = server.step(&hello).unwrap().token_out;
     let last = client.step(&challenge).unwrap();

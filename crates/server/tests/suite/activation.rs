@@ -3,7 +3,7 @@
 use certadm_auth::Flavour;
 use certadm_ca::{Authority, Config, Initialized, KeyType, Passphrase, Role};
 use certadm_rules::Hresult;
-use certadm_store::{FileTime, Folder};
+use certadm_store::Folder;
 use certadm_wire::csra::{
     CaInfo, CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue,
 };
@@ -119,7 +119,7 @@ fn the_common_properties_are_told() {
     let other = Folder::new(world.path("other"));
     let config = Config::new(CA_NAME.parse().unwrap(), KeyType::P256);
     let passphrase = Passphrase::new(b"correct horse battery".to_vec()).unwrap();
-    let made = Authority::init(&other, &config, Role::Root, &passphrase, FileTime::now()).unwrap();
+    let made = Authority::init(&other, &config, Role::Root, &passphrase, certadm_store::now()).unwrap();
     let Initialized::Root(authority) = made else { panic!("a root was asked for") };
     let mut object = Object::tcp(&world, "reader");
     let mut get = |property, index, kind| {

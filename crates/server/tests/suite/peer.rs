@@ -7,16 +7,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use certadm_auth::{
-    AccountName, AuthType, Credentials, Established, Flavour, LastLeg, Level, Password, Protection, Segments,
-    initiator,
+    AccountName, Credentials, Established, Flavour, LastLeg, Level, Password, Protection, Segments, initiator,
 };
 use certadm_wire::csra::Request;
 use certadm_wire::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse};
 use certadm_wire::dcom::{Clsid, ComVersion, Iid, Ipid, Oid, OrpcThat, OrpcThis};
 use certadm_wire::ndr::{ByteOrder, Guid, Reader, Writer};
 use certadm_wire::rpc::{
-    AuthLevel, AuthType as WireAuthType, BindBody, BindOutcome, Body, ContextElement, Flags, FragmentPlan,
-    Header, Layout, Pdu, RequestBody, SyntaxId, Verifier,
+    AuthLevel, AuthType, BindBody, BindOutcome, Body, ContextElement, Flags, FragmentPlan, Header, Layout,
+    Pdu, RequestBody, SyntaxId, Verifier,
 };
 
 use crate::world::{PASSWORD, World};
@@ -53,7 +52,7 @@ pub(crate) struct Peer {
 }
 
 struct Security {
-    auth_type: WireAuthType,
+    auth_type: AuthType,
     level: AuthLevel,
     keys: Option<Established>,
 }
@@ -159,8 +158,8 @@ impl Peer {
         let credentials =
             Credentials { account: AccountName::new("", user), password: Password::new(password.to_owned()) };
         let mut handshake = initiator(flavour, &credentials, "HOST/ca01", auth_level(level)).unwrap();
-        let auth_type = WireAuthType(handshake.auth_type().to_wire());
-        assert_ne!(handshake.auth_type(), AuthType::Kerberos);
+        let auth_type = handshake.auth_type();
+        assert_ne!(handshake.auth_type(), AuthType::KERBEROS);
         let flags = Flags::ONLY.with(Flags::HEADER_SIGNING);
         let mut step = handshake.step(&[]).unwrap();
         let mut first = true;

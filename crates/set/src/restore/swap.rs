@@ -20,7 +20,7 @@ use certadm_rules::Hresult;
 use certadm_rules::diagnosis::chain_of;
 use certadm_session::restore::RestoreContext;
 use certadm_store::chain::read_trailer;
-use certadm_store::{FileTime, Folder, locks, record};
+use certadm_store::{Folder, locks, record};
 
 use super::journal::{ASIDE, Journal, Phase, has_moved_aside};
 use super::plan::{Plan, in_the_way};
@@ -53,7 +53,7 @@ fn exchange_registered(
 ) -> Result<Option<PathBuf>> {
     let folder = &plan.folder;
     let in_the_way = in_the_way(folder)?;
-    let aside = (!in_the_way.is_empty()).then(|| format!("{ASIDE}{}", FileTime::now().0));
+    let aside = (!in_the_way.is_empty()).then(|| format!("{ASIDE}{}", certadm_store::now().0));
     let mut journal = Journal { aside, phase: Phase::MovingAside };
     journal.write(folder)?;
     let moved_aside = journal.aside_dir(folder);

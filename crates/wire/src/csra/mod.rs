@@ -3,7 +3,7 @@
 //! * [`Request`]: the calls a backup needs, decoded and encoded.
 //! * [`Response`]: their answers.
 //! * [`OtherRequest`], [`OtherResponse`]: the same for all other methods.
-//! * [`Variant`], [`PropertyValue`], [`CaProperty`], [`CaInfo`], [`FileTime`]: what travels in them.
+//! * [`Variant`], [`PropertyValue`], [`CaProperty`], [`CaInfo`]: what travels in them.
 //! * [`DatabaseColumn`], [`DatabaseAttribute`], [`DatabaseExtension`], [`ResultRow`]: what the views answer.
 //! * [`Method`]: which of all methods an opnum is, and the complete "not implemented" answer to those without
 //!   processing.
@@ -25,5 +25,5 @@ pub use packed::{CaProperty, PackedError, PropertyValue};
 pub use request::{Request, RequestError};
 pub use response::{MAX_BLOB, Response};
 pub use table::{Interface, Method, OutParameters};
-pub use variant::{FileTime, Variant};
+pub use variant::Variant;
 pub use view::{DatabaseAttribute, DatabaseColumn, DatabaseExtension, ResultColumn, ResultRow};

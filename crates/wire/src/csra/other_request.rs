@@ -2,7 +2,9 @@
 
 use super::request::{read_string, write_string};
 use super::response::{MAX_BLOB, read_blob, write_blob};
-use super::{FileTime, Interface, Method, RequestError, Variant};
+use certadm_rules::FileTime;
+
+use super::{Interface, Method, RequestError, Variant};
 use crate::ndr::{NdrError, Reader, Writer};
 use certadm_rules::wide::MAX_PATH_UNITS;
 
@@ -179,12 +181,12 @@ impl<'a> OtherCall<'a> {
             5 => Self::ResubmitRequest { request_id: reader.u32()? },
             6 => Self::DenyRequest { request_id: reader.u32()? },
             7 => Self::IsValidCertificate { serial: read_string(reader)? },
-            8 => Self::PublishCrl { next_update: FileTime::read(reader)? },
+            8 => Self::PublishCrl { next_update: reader.file_time()? },
             9 => Self::GetCrl,
             10 => Self::RevokeCertificate {
                 serial: read_string(reader)?,
                 reason: reader.u32()?,
-                at: FileTime::read(reader)?,
+                at: reader.file_time()?,
             },
             11 => Self::EnumViewColumn { first: reader.u32()?, count: reader.u32()? },
             12 => Self::GetViewDefaultColumnSet { set: reader.u32()? },
@@ -203,7 +205,7 @@ impl<'a> OtherCall<'a> {
             15 => Self::EnumView { first: reader.u32()?, count: reader.u32()? },
             16 => Self::CloseView,
             28 => Self::ImportCertificate { certificate: read_blob(reader)?, flags: reader.i32()? },
-            31 => Self::PublishCrls { next_update: FileTime::read(reader)?, flags: reader.u32()? },
+            31 => Self::PublishCrls { next_update: reader.file_time()?, flags: reader.u32()? },
             32 => Self::GetCaProperty { property: reader.i32()?, index: reader.i32()?, kind: reader.i32()? },
             33 => Self::SetCaProperty {
                 property: reader.i32()?,
@@ -240,7 +242,7 @@ impl<'a> OtherCall<'a> {
             47 => Self::GetMyRoles,
             48 => Self::DeleteRow {
                 flags: reader.u32()?,
-                before: FileTime::read(reader)?,
+                before: reader.file_time()?,
                 table: reader.u32()?,
                 row: reader.u32()?,
             },
@@ -267,9 +269,11 @@ impl<'a> OtherCall<'a> {
             Self::IsValidCertificate { serial } => {
                 write_string(writer, serial.as_deref());
             }
-            Self::PublishCrl { next_update } => next_update.write(writer),
+            Self::PublishCrl { next_update } => {
+                writer.file_time(*next_update);
+            }
             Self::RevokeCertificate { serial, reason, at } => {
-                at.write(write_string(writer, serial.as_deref()).u32(*reason));
+                write_string(writer, serial.as_deref()).u32(*reason).file_time(*at);
             }
             Self::EnumViewColumn { first, count } | Self::EnumView { first, count } => {
                 writer.u32(*first).u32(*count);
@@ -290,8 +294,7 @@ impl<'a> OtherCall<'a> {
                 writer.i32(*flags);
             }
             Self::PublishCrls { next_update, flags } => {
-                next_update.write(writer);
-                writer.u32(*flags);
+                writer.file_time(*next_update).u32(*flags);
             }
             Self::GetCaProperty { property, index, kind } => {
                 writer.i32(*property).i32(*index).i32(*kind);
@@ -321,8 +324,7 @@ impl<'a> OtherCall<'a> {
                 write_blob(writer, key);
             }
             Self::DeleteRow { flags, before, table, row } => {
-                before.write(writer.u32(*flags));
-                writer.u32(*table).u32(*row);
+                writer.u32(*flags).file_time(*before).u32(*table).u32(*row);
             }
             Self::GetCrl
             | Self::CloseView

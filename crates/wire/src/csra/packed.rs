@@ -1,8 +1,8 @@
 //! What is packed inside the blobs: property values and descriptions (wire.md 5.10; WCCE 2.2.2.3). Little-endian,
 //! 4-aligned; offsets count from the beginning of the blob.
 
-use super::FileTime;
 use crate::ndr::{ByteOrder, NdrError, Reader, Writer};
+use certadm_rules::FileTime;
 use certadm_rules::wide::{self, MAX_PATH_UNITS};
 
 /// The size of a CATRANSPROP.
@@ -69,7 +69,7 @@ impl PropertyValue {
         let mut reader = Reader::new(blob, ByteOrder::Little);
         Ok(match kind {
             1 => Self::Long(reader.i32()?),
-            2 => Self::Date(FileTime::read(&mut reader)?),
+            2 => Self::Date(reader.file_time()?),
             3 => Self::Binary(blob.to_vec()),
             4 => Self::Text(text_at(blob, 0)?),
             _ => return Err(PackedError::Kind { kind }),
@@ -84,7 +84,9 @@ impl PropertyValue {
             Self::Long(number) => {
                 writer.i32(*number);
             }
-            Self::Date(time) => time.write(&mut writer),
+            Self::Date(time) => {
+                writer.file_time(*time);
+            }
             Self::Binary(bytes) => {
                 writer.bytes(bytes);
             }

@@ -1,4 +1,4 @@
-//! VARIANT, as far as configuration values need it (wire.md 3.10; OAUT 2.2.29), and FILETIME.
+//! VARIANT, as far as configuration values need it (wire.md 3.10; OAUT 2.2.29).
 
 use crate::ndr::{NdrError, Reader, Writer};
 use certadm_rules::wide::MAX_PATH_UNITS;
@@ -107,27 +107,6 @@ fn read_text(reader: &mut Reader<'_>) -> Result<Option<String>, NdrError> {
     reader.expect_count(u64::from(count) * 2, bytes.into())?;
     let units = reader.text_units(maximum, MAX_PATH_UNITS, offset)?;
     String::from_utf16(&units).map(Some).map_err(|_| NdrError::BadUtf16 { offset })
-}
-
-/// FILETIME: units of 100 ns since 1601-01-01 UTC; 0 where a method takes no time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct FileTime(pub u64);
-
-impl FileTime {
-    /// Reads it: low half, high half, 4-aligned.
-    ///
-    /// # Errors
-    ///
-    /// [`NdrError::Truncated`].
-    pub fn read(reader: &mut Reader<'_>) -> Result<Self, NdrError> {
-        let (low, high) = (reader.u32()?, reader.u32()?);
-        Ok(Self(u64::from(high) << 32 | u64::from(low)))
-    }
-
-    /// Writes it.
-    pub fn write(self, writer: &mut Writer) {
-        writer.align(4).bytes(&self.0.to_le_bytes());
-    }
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@
 //! * [`Writer`]: to bytes, little-endian.
 //! * [`Guid`]: the 16-byte identifiers.
 
-mod guid;
 mod reader;
 mod writer;
 
-pub use guid::{Guid, GuidTextError};
+pub use certadm_rules::{Guid, GuidTextError};
+
 pub use reader::Reader;
 pub use writer::Writer;
 

@@ -1,6 +1,8 @@
 //! Reading NDR (wire.md 3.1).
 
-use super::{ByteOrder, Guid, NdrError};
+use certadm_rules::{FileTime, Guid};
+
+use super::{ByteOrder, NdrError};
 
 /// A cursor over NDR data. Every method that fails leaves the position unspecified: give the reader up.
 #[derive(Debug, Clone)]
@@ -113,6 +115,16 @@ impl<'a> Reader<'a> {
             ByteOrder::Little => u64::from_le_bytes(bytes),
             ByteOrder::Big => u64::from_be_bytes(bytes),
         })
+    }
+
+    /// A FILETIME: low half, high half, 4-aligned (wire.md 3.10).
+    ///
+    /// # Errors
+    ///
+    /// [`NdrError::Truncated`].
+    pub fn file_time(&mut self) -> Result<FileTime, NdrError> {
+        let (low, high) = (self.u32()?, self.u32()?);
+        Ok(FileTime::from_bits(u64::from(high) << 32 | u64::from(low)))
     }
 
     /// A GUID, 4-aligned.

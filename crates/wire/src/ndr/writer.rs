@@ -1,6 +1,8 @@
 //! Writing NDR, little-endian (wire.md 3.1).
 
-use super::{FIRST_REFERENT, Guid};
+use certadm_rules::{FileTime, Guid};
+
+use super::FIRST_REFERENT;
 
 /// Appends NDR values to a stub. Alignment is counted from where the writer began.
 ///
@@ -87,6 +89,11 @@ impl Writer {
     /// A hyper: 64 bits, 8-aligned.
     pub fn u64(&mut self, value: u64) -> &mut Self {
         self.align(8).bytes(&value.to_le_bytes())
+    }
+
+    /// A FILETIME: low half, high half, 4-aligned (wire.md 3.10).
+    pub fn file_time(&mut self, time: FileTime) -> &mut Self {
+        self.align(4).bytes(&time.to_bits().to_le_bytes())
     }
 
     /// A GUID, 4-aligned.

@@ -23,6 +23,8 @@ mod server;
 mod trailer;
 mod verifier;
 
+pub use certadm_rules::AuthType;
+
 pub use bind::{
     AckBody, BindBody, BindOutcome, ContextElement, Features, NakBody, NakReason, ProviderReason, SyntaxId,
     negotiate,
@@ -39,4 +41,4 @@ pub use server::{
     ServerLimits,
 };
 pub use trailer::{Command, TrailerContext, TrailerEntry, TrailerError, VerificationTrailer};
-pub use verifier::{AuthLevel, AuthType, Layout, Verifier};
+pub use verifier::{AuthLevel, Layout, Verifier};

@@ -2,21 +2,10 @@
 
 use std::ops::Range;
 
+use certadm_rules::AuthType;
+
 use super::{Header, PduError};
 use crate::ndr::Reader;
-
-/// The field `auth_type`: which mechanism the token belongs to (wire.md 2.8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AuthType(pub u8);
-
-impl AuthType {
-    /// 9: SPNEGO, or raw NTLM inside it (wire.md 2.10).
-    pub const SPNEGO: Self = Self(9);
-    /// 10: NTLM.
-    pub const NTLM: Self = Self(10);
-    /// 16: Kerberos.
-    pub const KERBEROS: Self = Self(16);
-}
 
 /// The field `auth_level` (wire.md 2.8), in rising order of protection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Role};
-use certadm_store::{FileTime, Folder};
+use certadm_store::Folder;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     }
     let folder = Folder::new(&args.dir);
     let role = if args.subordinate { Role::Subordinate } else { Role::Root };
-    let made = Authority::init(&folder, &config, role, &args.passphrase.read_new()?, FileTime::now())?;
+    let made = Authority::init(&folder, &config, role, &args.passphrase.read_new()?, certadm_store::now())?;
     let mut result = json!({
         "dir": path_text(folder.path()),
         "name": config.name.as_str(),
@@ -128,7 +128,7 @@ pub(crate) fn import(args: &ImportArgs, output: Output) -> Result<Done, Failure>
     let folder = Folder::new(&args.dir);
     let answer = read_input(&args.certificate, MAX_CERTIFICATE)?;
     let authority =
-        Authority::import_certificate(&folder, &answer, &args.passphrase.read()?, FileTime::now())?;
+        Authority::import_certificate(&folder, &answer, &args.passphrase.read()?, certadm_store::now())?;
     let mut result = json!({ "dir": path_text(folder.path()) });
     output.line(format!("The CA {:?} can issue now.", authority.config().name.as_str()));
     describe(&authority, &mut result, &folder, output);

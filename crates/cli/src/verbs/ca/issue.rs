@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use certadm_ca::{Authority, Issued, Request, Terms};
-use certadm_store::{FileTime, Folder, Writer};
+use certadm_store::{Folder, Writer};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -130,7 +130,7 @@ impl Issuing<'_> {
     fn fill(&mut self, outcome: &mut Outcome) -> Result<(), Failure> {
         let request = Request::parse(&read_input(&outcome.file, MAX_REQUEST)?)?;
         outcome.subject = Some(request.subject());
-        let issued = self.authority.issue(&mut self.writer, &request, &self.terms, FileTime::now())?;
+        let issued = self.authority.issue(&mut self.writer, &request, &self.terms, certadm_store::now())?;
         self.output.line(format!(
             "{}: request {}, serial number {}, valid until {}",
             outcome.file.display(),

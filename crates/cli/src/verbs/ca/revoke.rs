@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use certadm_ca::{Reason, RevocationOrder, Serial, revoke};
-use certadm_store::{FileTime, Folder};
+use certadm_rules::FileTime;
+use certadm_store::Folder;
 use clap::Args;
 use serde_json::json;
 
@@ -35,7 +36,8 @@ pub(crate) fn run(args: &RevokeArgs, output: Output) -> Result<Done, Failure> {
     let reason: Reason = args.reason.parse()?;
     let (mut writer, recovered) = live::open_writer(&folder, output)?;
     let by = account();
-    let order = RevocationOrder { serial: &serial, reason, by: &by, now: FileTime::now(), effective: None };
+    let order =
+        RevocationOrder { serial: &serial, reason, by: &by, now: certadm_store::now(), effective: None };
     let revocation = writer.commit(|transaction| revoke(transaction, &order))?;
     drop(writer);
     match &revocation {
@@ -72,9 +74,9 @@ pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
     let authority = super::open_authority(&folder, &args.passphrase)?;
     let (mut writer, recovered) = live::open_writer(&folder, output)?;
     let published = if args.after_wrong_clock {
-        authority.publish_crl_after_wrong_clock(&mut writer, FileTime::now())?
+        authority.publish_crl_after_wrong_clock(&mut writer, certadm_store::now())?
     } else {
-        authority.publish_crl(&mut writer, FileTime::now())?
+        authority.publish_crl(&mut writer, certadm_store::now())?
     };
     drop(writer);
     let next_update = published.next_update.to_rfc3339();

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use certadm_ca::{Authority, Request, Terms};
-use certadm_store::{FileTime, GroupCommit, Store};
+use certadm_store::{GroupCommit, Store};
 
 use crate::failure::Failure;
 
@@ -159,7 +159,7 @@ fn issue_until_stopped(
         }
         let phase = record.phase.load(Ordering::SeqCst);
         let begun = Instant::now();
-        let issued = authority.issue_grouped(group, request, &terms, FileTime::now());
+        let issued = authority.issue_grouped(group, request, &terms, certadm_store::now());
         let micros = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
         let mut ledger = record.ledger();
         match issued {

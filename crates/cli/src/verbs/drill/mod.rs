@@ -20,7 +20,7 @@ use certadm_session::Source;
 use certadm_set::restore::{self, plan};
 use certadm_set::verify::verify;
 use certadm_set::{TakeOptions, Taken, take};
-use certadm_store::{FileTime, Folder, Store};
+use certadm_store::{Folder, Store};
 use clap::Args;
 use rusqlite::params;
 
@@ -96,7 +96,7 @@ impl<'a> Drill<'a> {
         let mut secret = vec![0; 32];
         getrandom::fill(&mut secret).map_err(certadm_ca::Error::Random)?;
         let passphrase = Passphrase::new(secret)?;
-        let made = Authority::init(&ca, &config, Role::Root, &passphrase, FileTime::now())?;
+        let made = Authority::init(&ca, &config, Role::Root, &passphrase, certadm_store::now())?;
         let Initialized::Root(authority) = made else {
             return Err(Failure::internal("the drill's CA is not a root"));
         };
@@ -150,7 +150,7 @@ impl<'a> Drill<'a> {
         let reissue = Load::start(&store, &self.authority, &self.requests, &self.record, 2)?;
         self.record.during(Phase::Restored, || std::thread::sleep(Duration::from_millis(300)));
         reissue.stop()?;
-        let crl_number = self.authority.publish_crl(&mut store.writer()?, FileTime::now())?.number;
+        let crl_number = self.authority.publish_crl(&mut store.writer()?, certadm_store::now())?.number;
         store.close()?;
         Ok(Summary {
             way,
@@ -186,7 +186,7 @@ impl<'a> Drill<'a> {
                      VALUES (256, 30, ?1, 'filler', randomblob(?2))",
                 )?;
                 for _ in 0..now {
-                    insert.execute(params![FileTime::now().0, FILLER_LEN])?;
+                    insert.execute(params![certadm_store::now().0, FILLER_LEN])?;
                 }
                 Ok::<_, certadm_store::Error>(())
             })?;

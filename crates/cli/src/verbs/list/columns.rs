@@ -3,7 +3,7 @@
 
 use certadm_ca::Reason;
 use certadm_ca::rows::{AttributeRow, CertificateRow, CrlRow, Disposition, ExtensionRow, RequestRow};
-use certadm_store::FileTime;
+use certadm_rules::FileTime;
 use clap::ValueEnum;
 
 use crate::table::{Cell, Column};

@@ -8,7 +8,7 @@ use certadm_ca::identity::DatabaseIdentity;
 use certadm_ca::record_certificate_of;
 use certadm_client::own_host_name;
 use certadm_set::restore::{Checked, Options, Plan, abandon, plan};
-use certadm_store::{FileTime, Folder};
+use certadm_store::Folder;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -127,7 +127,7 @@ fn give_up(folder: &Folder, output: Output) -> Result<Done, Failure> {
 fn recover_with_renewed_key(folder: &Folder, output: Output) -> Result<Value, Failure> {
     let store = live::start(folder)?;
     let mut writer = store.writer()?;
-    writer.commit(|transaction| record_certificate_of(folder, transaction, FileTime::now()))?;
+    writer.commit(|transaction| record_certificate_of(folder, transaction, certadm_store::now()))?;
     drop(writer);
     let recovered = store.opened().recovered.clone();
     store.close()?;

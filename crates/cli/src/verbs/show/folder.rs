@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use certadm_ca::health::{Content, Database, Health, LastCheck, Logs, Restore, Thresholds, examine};
+use certadm_rules::FileTime;
 use certadm_rules::Generation;
-use certadm_store::FileTime;
 use serde_json::{Value, json};
 
 use super::facts::{fact, finish};

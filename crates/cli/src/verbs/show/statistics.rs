@@ -6,11 +6,12 @@ use certadm_ca::rows::Disposition;
 use certadm_ese::Database;
 use certadm_ese::ca::{Cell, View, ViewName};
 use certadm_ese::pager::Pager;
+use certadm_rules::FileTime;
 use certadm_set::Opened;
 use certadm_set::progress::{Progress, Stage};
 use certadm_set::scratch::Recovered;
 use certadm_set::windows::open_database;
-use certadm_store::{FileTime, Writer};
+use certadm_store::Writer;
 use rusqlite::Connection;
 
 use crate::failure::Failure;

@@ -1,0 +1,76 @@
+//! Time as Windows counts it, and as the CA database holds it: FILETIME (ese.md section 12).
+
+use std::time::Duration;
+
+/// Seconds from 1601-01-01 to 1970-01-01.
+const EPOCH_DIFFERENCE: i64 = 11_644_473_600;
+const TICKS_PER_SECOND: i64 = 10_000_000;
+
+/// A moment as FILETIME: 100 ns units since 1601-01-01 UTC; 0 where a method takes no time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileTime(pub i64);
+
+impl FileTime {
+    /// The moment of these 64 bits, as they travel.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits.cast_signed())
+    }
+
+    /// The 64 bits that travel.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0.cast_unsigned()
+    }
+
+    /// The moment so long after 1970-01-01 UTC; the last one of the type beyond it.
+    #[must_use]
+    pub fn from_unix(since_epoch: Duration) -> Self {
+        let ticks = i64::try_from(since_epoch.as_nanos() / 100).unwrap_or(i64::MAX);
+        Self(ticks.saturating_add(EPOCH_DIFFERENCE * TICKS_PER_SECOND))
+    }
+
+    /// Whole seconds since 1970-01-01 UTC; negative before it.
+    #[must_use]
+    pub const fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(TICKS_PER_SECOND) - EPOCH_DIFFERENCE
+    }
+
+    /// The moment `seconds` after 1970-01-01 UTC, saturating at the type's ends.
+    #[must_use]
+    pub const fn from_unix_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_add(EPOCH_DIFFERENCE).saturating_mul(TICKS_PER_SECOND))
+    }
+
+    /// RFC 3339 in UTC to the second, such as `2026-11-23T09:30:00Z`; an unrepresentable time prints its number.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        time::OffsetDateTime::from_unix_timestamp(self.unix_seconds())
+            .ok()
+            .and_then(|moment| moment.format(&time::format_description::well_known::Rfc3339).ok())
+            .unwrap_or_else(|| self.0.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epoch_and_back() {
+        assert_eq!(FileTime::from_unix_seconds(0).0, 116_444_736_000_000_000);
+        assert_eq!(FileTime(116_444_736_000_000_000).unix_seconds(), 0);
+        assert_eq!(FileTime::from_unix_seconds(1_000_000_000).to_rfc3339(), "2001-09-09T01:46:40Z");
+        assert_eq!(FileTime::from_unix(Duration::ZERO).to_bits(), 0x019d_b1de_d53e_8000);
+        assert_eq!(FileTime::from_unix(Duration::MAX).0, i64::MAX);
+    }
+
+    #[test]
+    fn all_bits_are_a_time() {
+        for bits in [0, 1, u64::MAX, 1 << 63] {
+            assert_eq!(FileTime::from_bits(bits).to_bits(), bits);
+        }
+        assert_eq!(FileTime::from_bits(u64::MAX).to_rfc3339(), "1600-12-31T23:59:59Z");
+        assert_eq!(FileTime::from_bits(u64::MAX >> 1).to_rfc3339(), (u64::MAX >> 1).to_string());
+    }
+}
