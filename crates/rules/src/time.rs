@@ -1,5 +1,6 @@
 //! Time as Windows counts it, and as the CA database holds it: FILETIME (ese.md section 12).
 
+use std::fmt;
 use std::time::Duration;
 
 /// Seconds from 1601-01-01 to 1970-01-01.
@@ -7,7 +8,7 @@ const EPOCH_DIFFERENCE: i64 = 11_644_473_600;
 const TICKS_PER_SECOND: i64 = 10_000_000;
 
 /// A moment as FILETIME: 100 ns units since 1601-01-01 UTC; 0 where a method takes no time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileTime(pub i64);
 
 impl FileTime {
@@ -52,6 +53,13 @@ impl FileTime {
     }
 }
 
+impl fmt::Debug for FileTime {
+    /// The 64 bits as a number without a sign, as other programs print them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FileTime").field(&self.to_bits()).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +77,7 @@ mod tests {
     fn all_bits_are_a_time() {
         for bits in [0, 1, u64::MAX, 1 << 63] {
             assert_eq!(FileTime::from_bits(bits).to_bits(), bits);
+            assert_eq!(format!("{:?}", FileTime::from_bits(bits)), format!("FileTime({bits})"));
         }
         assert_eq!(FileTime::from_bits(u64::MAX).to_rfc3339(), "1600-12-31T23:59:59Z");
         assert_eq!(FileTime::from_bits(u64::MAX >> 1).to_rfc3339(), (u64::MAX >> 1).to_string());
