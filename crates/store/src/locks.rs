@@ -68,7 +68,7 @@ fn leave_word(file: &File) {
         use certadm_files::OffsetIo;
         let program = std::env::current_exe().ok();
         let program = program.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-        let since = crate::time::crate::time::now().to_rfc3339();
+        let since = crate::time::now().to_rfc3339();
         let text =
             format!("{}, process {}, since {since}\n", program.unwrap_or("a program"), std::process::id());
         file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0)).ok();
