@@ -4,14 +4,21 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::error::Result;
+use certadm_ese::Database;
+use certadm_ese::finding::Severity;
+use certadm_ese::pager::FilePager;
+
 use crate::ese_data;
 use crate::ese_logs;
-use crate::process::{measure, run, wait_until_idle};
+use crate::process::{Measured, measure, run, wait_until_idle};
 use crate::run::{Bench, remove};
 use crate::table::{Row, Samples};
 
 /// Rows of the listing, whatever `--size-mib` says of other sizes when it is at least one GiB.
 const ROWS: u64 = 1_000_000;
+
+/// The table whose rows are repeated where the trees are walked: its indexes follow from its rows.
+const TABLE: &str = "CertificateExtensions";
 
 /// ESE-VERIFY, ESE-REPLAY and ESE-LIST.
 pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
@@ -30,7 +37,8 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
 fn verify(bench: &mut Bench) -> Result<()> {
     let database = bench.root.join("verify.edb");
     let pages = bench.options.size / ese_data::PAGE;
-    ese_data::create(&database, "Certificates", |_, page| pages <= u64::from(page))?;
+    ese_data::create(&database, TABLE, |_, page| pages <= u64::from(page))?;
+    walk(bench, &database)?;
     let (mut ours, mut read, mut info) = (Samples::default(), Samples::default(), Samples::default());
     for _ in 0..bench.options.rounds {
         wait_until_idle();
@@ -50,6 +58,33 @@ fn verify(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// Judges every page, with the trees of the database and without them, in turns.
+fn walk(bench: &mut Bench, database: &Path) -> Result<()> {
+    let open = || -> Result<_> { Ok(Database::open(FilePager::new(std::fs::File::open(database)?)?)?) };
+    let (mut pages, mut trees) = (Samples::default(), Samples::default());
+    for round in 0..=bench.options.rounds {
+        for (with_trees, samples) in [(false, &mut pages), (true, &mut trees)] {
+            wait_until_idle();
+            let database = open()?;
+            let start = std::time::Instant::now();
+            let report =
+                if with_trees { database.verify(&mut |_| {}) } else { database.verify_pages(&mut |_| {}) }?;
+            let seconds = start.elapsed().as_secs_f64();
+            if let Some(wrong) = report.findings.iter().find(|finding| Severity::Warning <= finding.severity)
+            {
+                return Err(format!("the database that was made is not sound: {wrong}").into());
+            }
+            // The first round fills the memory of the system.
+            if round != 0 {
+                samples.add(Measured { seconds, peak_kib: 0 });
+            }
+        }
+    }
+    let ratio = trees.median() / pages.median();
+    bench.rows.push(Row::plain("ESE-VERIFY pages and trees / pages alone", ratio).goal("<= 1.5"));
+    Ok(())
+}
+
 /// How often the logs change each page.
 const CHANGES: u32 = 4;
 
@@ -61,9 +96,8 @@ fn replay(bench: &mut Bench) -> Result<()> {
     std::fs::create_dir(&folder)?;
     let database = folder.join("replay.edb");
     let pages = bench.options.size / ese_data::PAGE;
-    let table = "Certificates";
-    let leaves = ese_data::create(&database, table, |_, page| pages <= u64::from(page))?;
-    let logs = ese_logs::create(&database, table, leaves, CHANGES)?;
+    let leaves = ese_data::create(&database, TABLE, |_, page| pages <= u64::from(page))?;
+    let logs = ese_logs::create(&database, TABLE, leaves, CHANGES)?;
     let (mut rehearsed, mut recovered, mut copied) =
         (Samples::default(), Samples::default(), Samples::default());
     for _ in 0..bench.options.rounds {

@@ -1,7 +1,7 @@
-//! A large Windows database, made of a real small one by repeating the rows of one table.
+//! A large Windows database, made of a real small one by repeating the rows of one table and the entries of its indexes.
 //!
-//! The pages are appended to the file, the table's root points to them, and the database's owned extents cover them. The
-//! secondary indexes stay as they were: nothing measured here looks at them.
+//! The pages are appended to the file, the roots of the trees point to them, and the extents that the database and the trees
+//! own cover them.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
@@ -9,6 +9,7 @@ use std::path::Path;
 
 use certadm_ese::Database;
 use certadm_ese::checksum::checksum_page;
+use certadm_ese::space::SpaceHeader;
 
 use crate::error::Result;
 
@@ -16,81 +17,81 @@ use crate::error::Result;
 pub(crate) const PAGE: u64 = 4096;
 const PAGE_LEN: usize = 4096;
 const PAGE_HEADER: usize = 40;
+const ROOT: u32 = 0x1;
 const LEAF: u32 = 0x2;
 const PARENT_OF_LEAF: u32 = 0x4;
+/// A secondary index, whose keys are not unique.
+const INDEX: u32 = 0x40 | 0x400;
 /// New record format, new checksum.
 const MODERN: u32 = 0x800 | 0x2000;
-/// Where the number of the request stands in a record of the repeated tables, and where in its key.
+/// Where the number of the request stands in a record of the repeated tables, and where in the key of an index.
 const NUMBER_IN_RECORD: usize = 4;
+const NUMBER_IN_KEY: usize = 1;
 
 /// Writes the database; `enough` is asked with the number of rows and of the last page before each new leaf. Returns the
 /// first and the last leaf.
-pub(crate) fn create(path: &Path, table: &str, mut enough: impl FnMut(u64, u32) -> bool) -> Result<[u32; 2]> {
+///
+/// The numbers of the requests count up. An index whose key begins with that number gets its entries too; a table with
+/// other indexes is of use only to whatever does not look at them.
+pub(crate) fn create(path: &Path, table: &str, enough: impl Fn(u64, u32) -> bool) -> Result<[u32; 2]> {
     let base = small_database()?;
     let database = Database::open(base.as_slice())?;
     let definition = database.table(table)?.definition().clone();
-    let (root, object) = (definition.root, definition.object_id);
     let mut records = Vec::new();
-    for node in database.tree(root).scan() {
-        records.push(node?.node()?.data.to_vec());
+    let mut places = Vec::new();
+    for node in database.tree(definition.root).scan() {
+        let node = node?;
+        let node = node.node()?;
+        records.push(node.data.to_vec());
+        places.push(node.key());
     }
-    let root_header = database.page(root)?.external_header().to_vec();
-    let first = database.page_slots() + 1;
-
+    // Tables without a primary index number their rows by themselves.
+    let plain = places.iter().all(|key| key.len() == 4);
+    let place_of = |number: u32| if plain { number.to_be_bytes().to_vec() } else { key_of(number) };
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     file.write_all(&base)?;
-    // Leaves, then the levels above them, each as (last key, page).
-    let mut level: Vec<(Vec<u8>, u32)> = Vec::new();
-    let (mut next, mut rows) = (first, 0u32);
-    while !enough(u64::from(rows), next - 1) {
-        let mut leaf = PageBuilder::new(object, LEAF, Vec::new());
-        leaf.previous = if next == first { 0 } else { next - 1 };
-        let mut last_key = Vec::new();
-        loop {
-            let (key, record) = row(rows + 1, &records);
-            if !leaf.has_room(key.len(), record.len()) {
-                break;
-            }
-            leaf.add(&key, &record);
-            last_key = key;
-            rows += 1;
+    let mut trees = Trees { database: &database, file, next: database.page_slots() + 1, roots: Vec::new() };
+    let first = trees.next;
+    let (rows, leaves) = trees.write(
+        Tree { root: definition.root, object: definition.object_id, flags: 0 },
+        &|number| {
+            let mut record = records[number as usize % records.len()].clone();
+            record[NUMBER_IN_RECORD..NUMBER_IN_RECORD + 4].copy_from_slice(&number.to_le_bytes());
+            (place_of(number), record)
+        },
+        &enough,
+    )?;
+    let mut owned = vec![(definition.root, first)];
+    for index in definition.indexes.iter().filter(|index| !index.is_primary() && index.columns[0] == 1) {
+        let mut tails = vec![Vec::new(); records.len()];
+        for node in database.tree(index.root).scan() {
+            let node = node?;
+            let node = node.node()?;
+            let place = places.iter().position(|place| place == node.data).ok_or("an entry without a row")?;
+            tails[place] = node.key().split_off(NUMBER_IN_KEY + 4);
         }
-        leaf.next = if enough(u64::from(rows), next) { 0 } else { next + 1 };
-        file.write_all(&leaf.finish(next))?;
-        level.push((last_key, next));
-        next += 1;
+        owned.push((index.root, trees.next));
+        trees.write(
+            Tree { root: index.root, object: index.object_id, flags: INDEX },
+            &|number| {
+                let tail = &tails[number as usize % tails.len()];
+                ([&key_of(number), tail.as_slice()].concat(), place_of(number))
+            },
+            &|entries, _| rows <= entries,
+        )?;
     }
-    let leaves = [first, next - 1];
-    let mut flags = PARENT_OF_LEAF;
-    let mut root_page = PageBuilder::new(object, 0x1 | flags, root_header.clone());
-    while !root_page.fits_all(&level) {
-        let mut above = Vec::new();
-        let mut children = level.as_slice();
-        while !children.is_empty() {
-            let mut page = PageBuilder::new(object, flags, Vec::new());
-            let mut taken = 0;
-            while taken < children.len() && page.has_room(children[taken].0.len(), 4) {
-                page.add(
-                    &separator(&children[taken], taken + 1 == children.len()),
-                    &children[taken].1.to_le_bytes(),
-                );
-                taken += 1;
-            }
-            file.write_all(&page.finish(next))?;
-            above.push((children[taken - 1].0.clone(), next));
-            next += 1;
-            children = &children[taken..];
-        }
-        level = above;
-        flags = 0;
-        root_page = PageBuilder::new(object, 0x1 | flags, root_header.clone());
+    let last = trees.next - 1;
+    let mut file = trees.file.into_inner()?;
+    for (page, bytes) in &trees.roots {
+        put(&mut file, *page, bytes)?;
     }
-    for (place, child) in level.iter().enumerate() {
-        root_page.add(&separator(child, place + 1 == level.len()), &child.1.to_le_bytes());
+    // The table owns the pages of its indexes, too, and the database all.
+    let ends = owned.iter().skip(1).map(|(_, first)| first - 1).chain([last]);
+    for ((root, first), end) in owned.iter().zip(ends) {
+        let end = if *root == definition.root { last } else { end };
+        own(&mut file, &database, *root, *first, end)?;
     }
-    let mut file = file.into_inner()?;
-    put(&mut file, root, &root_page.finish(root))?;
-    grow_owned_extent(&mut file, &database, next - 1)?;
+    own(&mut file, &database, 1, first, last)?;
     Ok(leaves)
 }
 
@@ -101,17 +102,99 @@ fn small_database() -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The key and the record of a request by its number (ese.md 5.1, 12).
-fn row(number: u32, records: &[Vec<u8>]) -> (Vec<u8>, Vec<u8>) {
-    let mut record = records[number as usize % records.len()].clone();
-    record[NUMBER_IN_RECORD..NUMBER_IN_RECORD + 4].copy_from_slice(&number.to_le_bytes());
-    let key = [&[0x7F][..], &(number ^ 1 << 31).to_be_bytes()].concat();
-    (key, record)
+/// The key of a request by its number (ese.md 5.1).
+fn key_of(number: u32) -> Vec<u8> {
+    [&[0x7F][..], &(number ^ 1 << 31).to_be_bytes()].concat()
 }
 
-/// Every key of a child is smaller than its separator; the last of a level has none.
-fn separator(child: &(Vec<u8>, u32), is_last: bool) -> Vec<u8> {
-    if is_last { Vec::new() } else { [child.0.as_slice(), &[0]].concat() }
+/// A tree that gets new pages.
+struct Tree {
+    root: u32,
+    object: u32,
+    flags: u32,
+}
+
+/// Trees being written, one behind the other.
+struct Trees<'d, 'b> {
+    database: &'d Database<&'b [u8]>,
+    file: BufWriter<File>,
+    next: u32,
+    /// Root pages, which lie where they lay.
+    roots: Vec<(u32, Vec<u8>)>,
+}
+
+impl Trees<'_, '_> {
+    /// Writes the leaves of a tree from its nodes in order, then the levels above them. Returns the number of its nodes
+    /// and the first and last leaf.
+    fn write(
+        &mut self,
+        tree: Tree,
+        node: &dyn Fn(u32) -> (Vec<u8>, Vec<u8>),
+        enough: &dyn Fn(u64, u32) -> bool,
+    ) -> Result<(u64, [u32; 2])> {
+        let header = match self.database.page(tree.root)?.external_header() {
+            header if SpaceHeader::parse(header)?.is_some_and(|header| header.has_several_extents()) => {
+                header.to_vec()
+            }
+            // Of one extent, which is not enough: nothing is said of its space.
+            _ => Vec::new(),
+        };
+        let first = self.next;
+        // The first key of each page of a level, and the page.
+        let mut level: Vec<(Vec<u8>, u32)> = Vec::new();
+        let mut nodes = 0u32;
+        while !enough(u64::from(nodes), self.next - 1) {
+            let mut leaf = PageBuilder::new(tree.object, tree.flags | LEAF, Vec::new());
+            leaf.previous = if self.next == first { 0 } else { self.next - 1 };
+            let first_key = node(nodes + 1).0;
+            while !enough(u64::from(nodes), self.next - 1) || leaf.tags == 1 || tree.flags == 0 {
+                let (key, data) = node(nodes + 1);
+                if !leaf.has_room(key.len(), data.len()) {
+                    break;
+                }
+                leaf.add(&key, &data);
+                nodes += 1;
+            }
+            leaf.next = if enough(u64::from(nodes), self.next) { 0 } else { self.next + 1 };
+            level.push((first_key, self.append(leaf)?));
+        }
+        let leaves = [first, self.next - 1];
+        let mut flags = tree.flags | PARENT_OF_LEAF;
+        let mut root = PageBuilder::new(tree.object, ROOT | flags, header.clone());
+        while !root.fits_all(&level) {
+            let mut above = Vec::new();
+            let mut taken = 0;
+            while taken < level.len() {
+                let mut page = PageBuilder::new(tree.object, flags, Vec::new());
+                above.push((level[taken].0.clone(), self.next));
+                while taken < level.len() && page.has_room(level[taken].0.len(), 4) {
+                    page.add(separator(&level, taken), &level[taken].1.to_le_bytes());
+                    taken += 1;
+                }
+                self.append(page)?;
+            }
+            level = above;
+            flags = tree.flags;
+            root = PageBuilder::new(tree.object, ROOT | flags, header.clone());
+        }
+        for (place, (_, child)) in level.iter().enumerate() {
+            root.add(separator(&level, place), &child.to_le_bytes());
+        }
+        self.roots.push((tree.root, root.finish(tree.root)));
+        Ok((u64::from(nodes), leaves))
+    }
+
+    fn append(&mut self, page: PageBuilder) -> Result<u32> {
+        let number = self.next;
+        self.file.write_all(&page.finish(number))?;
+        self.next += 1;
+        Ok(number)
+    }
+}
+
+/// The keys of a page are smaller than the first of the next; the last page of a level has no bound.
+fn separator(level: &[(Vec<u8>, u32)], place: usize) -> &[u8] {
+    level.get(place + 1).map_or(&[], |(key, _)| key)
 }
 
 fn put(file: &mut File, page: u32, bytes: &[u8]) -> Result<()> {
@@ -119,26 +202,21 @@ fn put(file: &mut File, page: u32, bytes: &[u8]) -> Result<()> {
     Ok(file.write_all(bytes)?)
 }
 
-/// Lets the last owned extent of the whole database reach to `last`.
-fn grow_owned_extent(file: &mut File, database: &Database<&[u8]>, last: u32) -> Result<()> {
-    let word = |bytes: &[u8], at: usize| -> Result<[u8; 4]> {
-        Ok(bytes.get(at..at + 4).ok_or("a short header")?.try_into()?)
+/// Gives a tree with space trees one more extent.
+fn own(file: &mut File, database: &Database<&[u8]>, root: u32, first: u32, last: u32) -> Result<()> {
+    let header = SpaceHeader::parse(database.page(root)?.external_header())?;
+    let Some(header) = header.filter(|header| header.has_several_extents()) else {
+        return Ok(());
     };
-    let owned_root = u32::from_le_bytes(word(database.page(1)?.external_header(), 12)?);
-    let page = database.page(owned_root)?;
+    let owned = header.owned_or_bitmap;
+    let page = database.page(owned)?;
     let mut grown =
         PageBuilder::new(page.object_id(), page.flags() & !MODERN, page.external_header().to_vec());
-    let nodes: Vec<_> = page.nodes().collect();
-    for (place, node) in nodes.iter().enumerate() {
-        let (key, count) = (node.key(), u32::from_le_bytes(word(node.data, 0)?));
-        if place + 1 < nodes.len() {
-            grown.add(&key, node.data);
-            continue;
-        }
-        let before = u32::from_be_bytes(word(&key, 0)?);
-        grown.add(&last.to_be_bytes(), &(count + last - before).to_le_bytes());
+    for node in page.nodes() {
+        grown.add(&node.key(), node.data);
     }
-    put(file, owned_root, &grown.finish(owned_root))
+    grown.add(&last.to_be_bytes(), &(last - first + 1).to_le_bytes());
+    put(file, owned, &grown.finish(owned))
 }
 
 /// A page that is being written: header, tags from the end, nodes from the front (ese.md 3.3).
