@@ -13,6 +13,9 @@ use crate::record::{Cell, Part, Record};
 /// Root page of MSysObjects.
 pub const CATALOG_ROOT: u32 = 4;
 
+/// Root page of its copy MSysObjectsShadow.
+pub const SHADOW_ROOT: u32 = 24;
+
 /// An index of a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Index {
@@ -179,6 +182,15 @@ impl Catalog {
     fn read<P: Pager>(database: &Database<P>) -> Result<Self, Error> {
         let page_size = database.page_size();
         let mut tables: BTreeMap<u32, TableDefinition> = BTreeMap::new();
+        if database.is_salvaging() {
+            // Each row as far as the catalog or its copy has it; rows of a table that neither has say nothing.
+            for row in salvaged_rows(database)? {
+                let _ = Entry::read(&row, page_size).and_then(|entry| add_entry(&mut tables, &entry));
+            }
+            let mut tables: Vec<_> = tables.into_values().collect();
+            inherit(&mut tables);
+            return Ok(Self { tables });
+        }
         for node in database.tree(CATALOG_ROOT).scan() {
             let node = node?;
             let (page, _) = node.position();
@@ -221,6 +233,19 @@ impl Catalog {
         roots.dedup_by_key(|(root, _)| *root);
         roots
     }
+}
+
+/// The rows of the catalog in their order, and those of its copy that it lacks.
+fn salvaged_rows<P: Pager>(database: &Database<P>) -> Result<impl Iterator<Item = Vec<u8>>, Error> {
+    let mut rows = BTreeMap::new();
+    for root in [CATALOG_ROOT, SHADOW_ROOT] {
+        for node in database.tree(root).scan() {
+            let node = node?;
+            let node = node.node()?;
+            rows.entry(node.key()).or_insert_with(|| node.data.to_vec());
+        }
+    }
+    Ok(rows.into_values())
 }
 
 fn add_entry(tables: &mut BTreeMap<u32, TableDefinition>, entry: &Entry) -> Result<(), Error> {

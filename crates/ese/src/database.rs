@@ -11,6 +11,7 @@ use crate::header::{Copies, DatabaseHeader};
 use crate::page::Page;
 use crate::pager::Pager;
 use crate::pagesize::PageSize;
+use crate::leaves::{Leaf, Leaves};
 
 const CACHED_PAGES: usize = 64;
 
@@ -24,6 +25,8 @@ pub struct Database<P> {
     copies: Copies,
     cache: RefCell<Vec<Option<Rc<Page>>>>,
     corrected: Cell<u64>,
+    /// The leaves of its trees, where the database is read around its damage.
+    leaves: Option<Leaves>,
 }
 
 impl<P: Pager> Database<P> {
@@ -39,6 +42,7 @@ impl<P: Pager> Database<P> {
             copies,
             cache: RefCell::new(vec![None; CACHED_PAGES]),
             corrected: Cell::new(0),
+            leaves: None,
         })
     }
 
@@ -70,6 +74,26 @@ impl<P: Pager> Database<P> {
     /// Flipped bits corrected in memory so far.
     pub fn corrected_bits(&self) -> u64 {
         self.corrected.get()
+    }
+
+    /// Pages in use that cannot be read and are left out, where the database is read around its damage
+    /// ([`Database::salvaging`]).
+    pub fn skipped_pages(&self) -> u32 {
+        self.leaves.as_ref().map_or(0, Leaves::skipped)
+    }
+
+    pub(crate) fn set_leaves(&mut self, leaves: Leaves) {
+        self.leaves = Some(leaves);
+    }
+
+    /// True where the database is read around its damage.
+    pub(crate) fn is_salvaging(&self) -> bool {
+        self.leaves.is_some()
+    }
+
+    /// The leaves of a tree that is read around its damage.
+    pub(crate) fn leaves_of(&self, root: u32) -> Option<&[Leaf]> {
+        self.leaves.as_ref()?.of_tree(root)
     }
 
     /// The bytes of a page slot, unchecked.

@@ -48,6 +48,7 @@ mod image;
 mod longvalue;
 mod numbered;
 mod record;
+mod salvage;
 
 pub use certadm_rules::finding;
 pub use code::Code;

@@ -7,6 +7,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::page::{Node, Page, flag};
 use crate::pager::Pager;
+use crate::salvage::Leaf;
 
 /// Deeper trees than this do not occur: a level multiplies the size by at least 2.
 const DEEPEST: usize = 32;
@@ -27,12 +28,18 @@ impl<P: Pager> Database<P> {
 impl<'d, P: Pager> Tree<'d, P> {
     /// All nodes in key order that are not flagged deleted.
     pub fn scan(&self) -> Scan<'d, P> {
-        self.start(|page| page.first_child(), |_| 0)
+        match self.database.leaves_of(self.root) {
+            Some(leaves) => self.salvage(leaves, &[]),
+            None => self.start(|page| page.first_child(), |_| 0),
+        }
     }
 
     /// The same from the first key that is not below `key`.
     pub fn seek(&self, key: &[u8]) -> Scan<'d, P> {
-        self.start(|page| page.child_for(key), |page| page.lower_bound(key))
+        match self.database.leaves_of(self.root) {
+            Some(leaves) => self.salvage(leaves, key),
+            None => self.start(|page| page.child_for(key), |page| page.lower_bound(key)),
+        }
     }
 
     /// The node with exactly this key.
@@ -46,6 +53,22 @@ impl<'d, P: Pager> Tree<'d, P> {
         }
     }
 
+    /// The nodes from this key on, in leaves that were found one by one.
+    fn salvage(&self, leaves: &'d [Leaf], key: &[u8]) -> Scan<'d, P> {
+        let before = leaves.partition_point(|leaf| leaf.first.as_slice() <= key).saturating_sub(1);
+        let mut scan = Scan {
+            database: self.database,
+            leaf: None,
+            line: 0,
+            leaves_left: self.database.page_slots(),
+            failed: None,
+            salvaged: Some(&leaves[before..]),
+        };
+        scan.leaf = scan.next_salvaged();
+        scan.line = scan.leaf.as_ref().map_or(0, |leaf| leaf.lower_bound(key));
+        scan
+    }
+
     fn start(
         &self,
         child: impl Fn(&Page) -> Result<u32, Error>,
@@ -57,6 +80,7 @@ impl<'d, P: Pager> Tree<'d, P> {
             line: 0,
             leaves_left: self.database.page_slots(),
             failed: None,
+            salvaged: None,
         };
         match self.descend(child) {
             Ok(leaf) => {
@@ -141,9 +165,22 @@ pub struct Scan<'d, P> {
     /// A chain of siblings longer than the file is a circle.
     leaves_left: u32,
     failed: Option<Error>,
+    /// The leaves that follow, where they were found one by one.
+    salvaged: Option<&'d [Leaf]>,
 }
 
 impl<P: Pager> Scan<'_, P> {
+    /// The next leaf that can be read.
+    fn next_salvaged(&mut self) -> Option<Rc<Page>> {
+        loop {
+            let (next, rest) = self.salvaged?.split_first()?;
+            self.salvaged = Some(rest);
+            if let Ok(page) = self.database.page(next.page) {
+                return Some(page);
+            }
+        }
+    }
+
     fn step(&mut self) -> Result<Option<NodeRef>, Error> {
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -155,6 +192,11 @@ impl<P: Pager> Scan<'_, P> {
                 if !found.node()?.is_deleted() {
                     return Ok(Some(found));
                 }
+                continue;
+            }
+            if self.salvaged.is_some() {
+                self.leaf = self.next_salvaged();
+                self.line = 0;
                 continue;
             }
             let next = leaf.next();

@@ -243,12 +243,17 @@ impl<'d, P: Pager> View<'d, P> {
         if self.name == ViewName::Certificates && is_null(&row, "RawCertificate") {
             return Ok(None);
         }
+        // A request that cannot be read takes only its own columns with it.
         let request = match &self.requests {
-            Some(requests) => request_of(requests, &row)?,
-            None => None,
+            Some(requests) => request_of(requests, &row),
+            None => Ok(None),
         };
         let cells = self.fields.iter().map(|field| {
-            let source = if field.of_request { request.as_ref() } else { Some(&row) };
+            let source = match &request {
+                _ if !field.of_request => Some(&row),
+                Ok(request) => request.as_ref(),
+                Err(error) => return Cell::Unreadable(error.to_string()),
+            };
             let value = source.map_or(Ok(Value::Null), |source| source.value(&field.column));
             Cell::new(field.meaning, value)
         });
@@ -334,10 +339,9 @@ impl<P: Pager> Database<P> {
             };
             let small = |value: Value| value.integer().and_then(|number| i32::try_from(number).ok());
             let text = |value: Value| value.text().map(str::to_owned);
-            let disposition = match request_of(&requests, &row)? {
-                Some(request) => small(request.by_name("Disposition")?),
-                None => None,
-            };
+            // What became of the request may be lost, and its certificate be there.
+            let request = request_of(&requests, &row).ok().flatten();
+            let disposition = request.and_then(|request| request.by_name("Disposition").ok()).and_then(small);
             Ok(Some(Certificate {
                 request_id: small(row.by_name("RequestID")?).unwrap_or(0),
                 serial_number: text(row.by_name("SerialNumber")?).unwrap_or_default(),

@@ -9,7 +9,7 @@ mod replay;
 
 pub use files::{FileKind, WindowsSet};
 pub use recover::{Recovered, recover};
-pub use replay::{Files, OpenedDatabase, open_database};
+pub use replay::{Files, OpenedDatabase, open_database, salvage_database};
 
 pub use examine::Outcome;
 pub(crate) use examine::examine;

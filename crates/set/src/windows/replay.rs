@@ -195,6 +195,8 @@ pub struct OpenedDatabase {
     pub outcome: Option<Outcome>,
     /// True when it was not closed cleanly and is shown without its logs.
     pub is_stale: bool,
+    /// Why its logs could not be replayed, where it is read around its damage all the same.
+    pub not_replayed: Option<Error>,
 }
 
 /// Opens the database that a recovery of these sets would give, replayed in memory. A database file named alone is
@@ -215,5 +217,29 @@ pub fn open_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result
     }
     let database = Database::open(overlay).map_err(|source| files.blame(source))?;
     let is_stale = alone && database.header().state() != State::CleanShutdown;
-    Ok(OpenedDatabase { database, outcome, is_stale })
+    Ok(OpenedDatabase { database, outcome, is_stale, not_replayed: None })
+}
+
+/// As [`open_database`], for a database with damaged pages: what is not on them is read. Where its logs cannot be replayed,
+/// the file is read as it lies there.
+///
+/// # Errors
+/// [`Error::Windows`] when it is no database, and as [`Files::open`].
+pub fn salvage_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result<OpenedDatabase> {
+    let files = Files::open(sets)?;
+    let blame = |source| files.blame(source);
+    let opened = match open_database(sets, progress) {
+        Ok(opened) => opened,
+        Err(reason) => OpenedDatabase {
+            database: Database::open(files.overlay()?).map_err(blame)?,
+            outcome: None,
+            is_stale: true,
+            not_replayed: Some(reason),
+        },
+    };
+    let page = opened.database.page_size().bytes64();
+    let database = opened.database.salvaging(&mut |at| {
+        progress.at(Stage::Verify, u64::from(at.done) * page, u64::from(at.total) * page);
+    });
+    Ok(OpenedDatabase { database: database.map_err(blame)?, ..opened })
 }

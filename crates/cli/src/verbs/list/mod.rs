@@ -28,7 +28,8 @@ use windows::What;
     after_help = "Tables: requests, certificates (if none is named), revoked, extensions, attributes, crls\n\
     Example: certadm list /backup/monday /backup/monday-noon revoked\n\
     Example: certadm list --dir /srv/ca requests --csv\n\
-    Example: certadm list CertLog.edb --table Requests --csv"
+    Example: certadm list CertLog.edb --table Requests --csv\n\
+    Example: certadm list damaged.edb --salvage --export-certs certificates"
 )]
 pub(crate) struct ListArgs {
     /// The CA's folder
@@ -45,6 +46,9 @@ pub(crate) struct ListArgs {
     /// Write each certificate listed to this folder as SERIAL.pem; none is overwritten
     #[arg(long, value_name = "DIR")]
     export_certs: Option<PathBuf>,
+    /// Read around damaged pages of a Windows database, and count them
+    #[arg(long)]
+    salvage: bool,
 }
 
 /// `certadm ca list`
@@ -64,7 +68,7 @@ pub(crate) struct CaListArgs {
 impl From<CaListArgs> for ListArgs {
     fn from(args: CaListArgs) -> Self {
         let words = vec![args.table.name().into()];
-        Self { dir: Some(args.dir), words, table: None, how: args.how, export_certs: None }
+        Self { dir: Some(args.dir), words, table: None, how: args.how, export_certs: None, salvage: false }
     }
 }
 
@@ -97,9 +101,13 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
         }
         (None, []) => return Err(Failure::usage("nothing to list: name a set, or a CA's folder with --dir")),
     };
+    let what = args.table.as_deref().map_or(What::View(table), What::Table);
     match (opened, &args.table) {
-        (Opened::Windows(sets), Some(name)) => windows::list(lister, &sets, What::Table(name), output),
-        (Opened::Windows(sets), None) => windows::list(lister, &sets, What::View(table), output),
+        (Opened::Windows(sets), _) if args.salvage => windows::salvage(lister, &sets, what, output),
+        (Opened::Windows(sets), _) => windows::list(lister, &sets, what, output),
+        (_, _) if args.salvage => {
+            Err(Failure::usage("--salvage goes with a database of a Windows CA; this is none"))
+        }
         (_, Some(_)) => Err(Failure::usage("--table goes with a database of a Windows CA; this is none")),
         (Opened::Ours(sets), None) => ours::list(lister, Recovered::of(&sets)?.connection(), table),
         (Opened::Folder(folder), None) => ours::list(lister, Writer::open(&folder)?.connection(), table),

@@ -3,11 +3,11 @@
 //! A view has the keys that our own sets have (docs/json.md), and behind them every further column of the file but the
 //! long binary ones. Rows are printed as they are read.
 
-use certadm_ese::Database;
 use certadm_ese::ca::{Cell as ViewCell, Field, Meaning, View, ViewName};
+use certadm_ese::{Code, Database};
 use certadm_ese::column::Value;
 use certadm_ese::pager::Pager;
-use certadm_set::windows::{WindowsSet, open_database};
+use certadm_set::windows::{OpenedDatabase, WindowsSet, open_database, salvage_database};
 use serde_json::json;
 
 use super::columns::{self, Table};
@@ -28,11 +28,20 @@ pub(super) enum What<'a> {
 /// A failure of the format while rows are read.
 fn failed(error: certadm_ese::Error, sets: &[WindowsSet]) -> Failure {
     let path = sets.iter().find_map(|set| set.database.clone()).unwrap_or_default();
-    certadm_set::Error::Windows { path, source: error }.into()
+    let damaged = matches!(
+        error.code(),
+        Code::PAGE_CHECKSUM | Code::PAGE_NOT_INITIALIZED | Code::DATABASE_CORRUPTED
+    );
+    let mut failure = Failure::from(certadm_set::Error::Windows { path, source: error });
+    if damaged {
+        failure.remedy.push_str("; --salvage reads what is not on damaged pages");
+    }
+    failure
 }
 
+/// Lists what a recovery of these sets would give.
 pub(super) fn list(
-    mut lister: Lister<'_>,
+    lister: Lister<'_>,
     sets: &[WindowsSet],
     what: What<'_>,
     output: Output,
@@ -41,6 +50,40 @@ pub(super) fn list(
         let mut progress = output.progress_on_stderr();
         open_database(sets, &mut progress)?
     };
+    list_opened(lister, sets, &opened, what, output)
+}
+
+/// The same with all that is not on damaged pages.
+pub(super) fn salvage(
+    lister: Lister<'_>,
+    sets: &[WindowsSet],
+    what: What<'_>,
+    output: Output,
+) -> Result<Done, Failure> {
+    let opened = {
+        let mut progress = output.progress_on_stderr();
+        salvage_database(sets, &mut progress)?
+    };
+    if let Some(reason) = &opened.not_replayed {
+        output.remark(&format!("its logs were not replayed: {reason}"));
+    }
+    let mut done = list_opened(lister, sets, &opened, what, output)?;
+    let skipped = opened.database.skipped_pages();
+    let rows = done.result["count"].as_u64().unwrap_or(0);
+    output.remark(&format!("read {rows} rows; {skipped} pages in use cannot be read and were left out"));
+    if skipped != 0 || opened.not_replayed.is_some() {
+        done.exit = Exit::Finding;
+    }
+    Ok(done)
+}
+
+fn list_opened(
+    mut lister: Lister<'_>,
+    sets: &[WindowsSet],
+    opened: &OpenedDatabase,
+    what: What<'_>,
+    output: Output,
+) -> Result<Done, Failure> {
     if opened.is_stale {
         output
             .remark("the database was not closed cleanly; this is how the file lies there, without its logs");
@@ -59,6 +102,7 @@ pub(super) fn list(
     };
     let mut done = lister.done(&name, listed);
     done.result["unreadable"] = json!(unreadable);
+    done.result["skipped_pages"] = json!(database.skipped_pages());
     if 0 < unreadable {
         output.remark(&format!("{unreadable} values cannot be read; they are shown as <what is wrong>"));
         done.exit = Exit::Finding;
