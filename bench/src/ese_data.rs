@@ -167,7 +167,7 @@ impl Trees<'_, '_> {
             while taken < level.len() {
                 let mut page = PageBuilder::new(tree.object, flags, Vec::new());
                 above.push((level[taken].0.clone(), self.next));
-                while taken < level.len() && page.has_room(level[taken].0.len(), 4) {
+                while taken < level.len() && page.has_room(separator(&level, taken).len(), 4) {
                     page.add(separator(&level, taken), &level[taken].1.to_le_bytes());
                     taken += 1;
                 }

@@ -73,13 +73,16 @@ impl<P: Pager> Database<P> {
     /// # Errors
     /// [`Error::Io`].
     pub fn salvaging(mut self, progress: &mut dyn FnMut(Progress)) -> Result<Self, Error> {
-        let look = self.look(progress)?;
+        let mut look = self.look(progress)?;
         let fixed = BTreeMap::from([(CATALOG_ROOT, CATALOG_OBJECT), (SHADOW_ROOT, SHADOW_OBJECT)]);
         // The catalog says which pages are free; it is read without knowing that.
         let by_object = look.select(&[CATALOG_OBJECT, SHADOW_OBJECT], None);
         self.set_leaves(Leaves { objects: fixed.clone(), by_object, skipped: 0 });
         let catalog = self.catalog()?;
-        let roots = catalog.roots().into_iter().map(|(root, _)| root);
+        let roots: Vec<u32> = catalog.roots().into_iter().map(|(root, _)| root).collect();
+        for root in &roots {
+            look.referred.insert(Extent { first: *root, last: *root });
+        }
         let space = SpaceMap::read(&self, roots).ok();
         let mut objects = fixed;
         objects.extend(objects_of(&catalog));
@@ -90,7 +93,8 @@ impl<P: Pager> Database<P> {
         let lost = |page: &u32| {
             // A page of zeros is only known to be missing where something refers to it.
             !is_free(*page)
-                && (look.unreadable.contains(*page) || look.zero.contains(*page) && look.referred.contains(*page))
+                && (look.unreadable.contains(*page)
+                    || look.zero.contains(*page) && look.referred.contains(*page))
         };
         let skipped = (1..=last).filter(lost).count();
         self.set_leaves(Leaves { objects, by_object, skipped: crate::bytes::count32(skipped) });
@@ -141,8 +145,7 @@ impl Look {
         }
         let keys = [page.node(0), page.node(page.node_count().saturating_sub(1))];
         if let [Ok(first), Ok(last)] = keys {
-            let found =
-                Found { page: number, first: first.key(), last: last.key(), dbtime: page.dbtime() };
+            let found = Found { page: number, first: first.key(), last: last.key(), dbtime: page.dbtime() };
             self.leaves.entry(page.object_id()).or_default().push(found);
         }
     }

@@ -24,9 +24,8 @@ fn readable(database: &Database<Vec<u8>>) -> (BTreeMap<i32, Vec<u8>>, BTreeSet<S
     let certificates = database.certificates().map(|all| {
         all.into_iter().flatten().map(|certificate| (certificate.request_id, certificate.der)).collect()
     });
-    let requests = View::open(database, ViewName::Requests).map(|view| {
-        view.rows().flatten().map(|row| row[0].to_string()).collect()
-    });
+    let requests = View::open(database, ViewName::Requests)
+        .map(|view| view.rows().flatten().map(|row| row[0].to_string()).collect());
     (certificates.unwrap_or_default(), requests.unwrap_or_default())
 }
 

@@ -47,6 +47,7 @@ targets! {
     ese_page: "one page of a Windows database",
     ese_replay: "hostile log records over a Windows database",
     ese_values: "compressed values and single log records",
+    ese_walk: "the trees of a Windows database with damaged pages, walked and read around their damage",
     file_names: "names of logs and of files that a peer offers",
     log_header: "the header of a store's log",
     manifest: "the manifest of a backup set",

@@ -107,6 +107,34 @@ fn certificates_are_exported_and_none_is_overwritten() {
 }
 
 #[test]
+fn what_is_not_on_a_damaged_page_is_listed_with_salvage() {
+    let work = Work::new();
+    let mut bytes = ca_database();
+    // The root of the table of certificates was never written, a leaf of the requests is destroyed.
+    let database = certadm_ese::Database::open(bytes.clone()).unwrap();
+    let root = |name: &str| database.table(name).unwrap().definition().root;
+    let leaf = *database.tree(root("Requests")).pages().unwrap().last().unwrap();
+    let place = |page: u32| (page as usize + 1) * 4096..(page as usize + 2) * 4096;
+    bytes[place(root("Certificates"))].fill(0);
+    bytes[place(leaf)][100..200].fill(0x5A);
+    fs::write(work.path("CertLog.edb"), bytes).unwrap();
+    let verified = work.run("verify {CertLog.edb}");
+    assert_eq!(verified.code, 5, "{verified:?}");
+    let failed = work.run("--json list {CertLog.edb}");
+    assert_eq!(failed.code, 5, "{failed:?}");
+    let remedy = failed.json()["error"]["remedy"].as_str().unwrap().to_owned();
+    assert!(remedy.contains("--salvage"), "{remedy}");
+    let run = work.run("--json list {CertLog.edb} --salvage --export-certs {certs}");
+    assert_eq!(run.code, 1, "{run:?}");
+    let result = &run.json()["result"];
+    assert_eq!((&result["count"], &result["skipped_pages"]), (&8.into(), &2.into()), "{result}");
+    assert_eq!(result["exported"]["certificates"], 8);
+    let text = work.run("list {CertLog.edb} requests --salvage");
+    assert_eq!(text.code, 1);
+    assert!(format!("{text:?}").contains("2 pages in use cannot be read"), "{text:?}");
+}
+
+#[test]
 fn a_backup_is_verified_shown_and_recovered() {
     let work = Work::new();
     if backup(&work.path("")).is_none() {

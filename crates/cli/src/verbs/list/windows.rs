@@ -4,9 +4,9 @@
 //! long binary ones. Rows are printed as they are read.
 
 use certadm_ese::ca::{Cell as ViewCell, Field, Meaning, View, ViewName};
-use certadm_ese::{Code, Database};
 use certadm_ese::column::Value;
 use certadm_ese::pager::Pager;
+use certadm_ese::{Code, Database};
 use certadm_set::windows::{OpenedDatabase, WindowsSet, open_database, salvage_database};
 use serde_json::json;
 
@@ -28,10 +28,8 @@ pub(super) enum What<'a> {
 /// A failure of the format while rows are read.
 fn failed(error: certadm_ese::Error, sets: &[WindowsSet]) -> Failure {
     let path = sets.iter().find_map(|set| set.database.clone()).unwrap_or_default();
-    let damaged = matches!(
-        error.code(),
-        Code::PAGE_CHECKSUM | Code::PAGE_NOT_INITIALIZED | Code::DATABASE_CORRUPTED
-    );
+    let damaged =
+        matches!(error.code(), Code::PAGE_CHECKSUM | Code::PAGE_NOT_INITIALIZED | Code::DATABASE_CORRUPTED);
     let mut failure = Failure::from(certadm_set::Error::Windows { path, source: error });
     if damaged {
         failure.remedy.push_str("; --salvage reads what is not on damaged pages");
