@@ -8,10 +8,10 @@ use crate::bytes::{count32, index};
 use crate::checksum::{PageCheck, check_page, flip};
 use crate::error::Error;
 use crate::header::{Copies, DatabaseHeader};
+use crate::leaves::{Leaf, Leaves};
 use crate::page::Page;
 use crate::pager::Pager;
 use crate::pagesize::PageSize;
-use crate::leaves::{Leaf, Leaves};
 
 const CACHED_PAGES: usize = 64;
 
@@ -79,7 +79,7 @@ impl<P: Pager> Database<P> {
     /// Pages in use that cannot be read and are left out, where the database is read around its damage
     /// ([`Database::salvaging`]).
     pub fn skipped_pages(&self) -> u32 {
-        self.leaves.as_ref().map_or(0, Leaves::skipped)
+        self.leaves.as_ref().map_or(0, |leaves| leaves.skipped)
     }
 
     pub(crate) fn set_leaves(&mut self, leaves: Leaves) {

@@ -45,6 +45,7 @@ pub mod log;
 mod bytes;
 mod copy;
 mod image;
+mod leaves;
 mod longvalue;
 mod numbered;
 mod record;

@@ -48,16 +48,31 @@ impl Key {
     }
 }
 
-/// The length of a part once it is decompressed, as its first bytes tell it; `None` where they tell none.
-pub(crate) fn stored_size(data: &[u8]) -> Option<usize> {
-    let (head, body) = data.split_first()?;
-    let bits = usize::from(head & 7) + 1;
-    match head >> 3 {
-        1 | 2 if body.is_empty() => Some(0),
-        1 => Some(((body.len() - 1) * 8 + bits) / 7),
-        2 => Some(((body.len() - 1) * 8 + bits) / 7 * 2),
-        3 => body.first_chunk().map(|size| usize::from(u16::from_le_bytes(*size))),
-        _ => None,
+/// The length of a part once it is decompressed, as its first bytes tell it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Decompressed {
+    /// So many bytes.
+    Known(usize),
+    /// Of a scheme that this reader does not open.
+    Unknown,
+    /// It is not compressed.
+    Plain,
+}
+
+impl Decompressed {
+    pub(crate) fn of(data: &[u8]) -> Self {
+        let Some((head, body)) = data.split_first() else { return Self::Plain };
+        let bits = usize::from(head & 7) + 1;
+        let characters = || body.len().checked_sub(1).map_or(0, |whole| (whole * 8 + bits) / 7);
+        match head >> 3 {
+            1 => Self::Known(characters()),
+            2 => Self::Known(2 * characters()),
+            3 => body
+                .first_chunk()
+                .map_or(Self::Plain, |size| Self::Known(usize::from(u16::from_le_bytes(*size)))),
+            5..=7 => Self::Unknown,
+            _ => Self::Plain,
+        }
     }
 }
 
@@ -153,9 +168,10 @@ mod tests {
     fn the_size_of_a_compressed_part_stands_in_its_head() {
         let seven_bit =
             [0x17, 0xd3, 0xa2, 0xb5, 0xe8, 0x5c, 0x26, 0x9d, 0x47, 0xe2, 0xb3, 0x36, 0x6d, 0x0d, 0x83];
-        assert_eq!(stored_size(&seven_bit), Some(decompress(&seven_bit).unwrap().len()));
-        assert_eq!(stored_size(&[0x18, 0x26, 0x06, 0]), Some(0x626));
-        assert_eq!(stored_size(&[0x28, 1, 2]), None);
-        assert_eq!(stored_size(&[]), None);
+        let known = Decompressed::Known(decompress(&seven_bit).unwrap().len());
+        assert_eq!(Decompressed::of(&seven_bit), known);
+        assert_eq!(Decompressed::of(&[0x18, 0x26, 0x06, 0]), Decompressed::Known(0x626));
+        assert_eq!(Decompressed::of(&[0x28, 1, 2]), Decompressed::Unknown);
+        assert_eq!(Decompressed::of(&[]), Decompressed::Plain);
     }
 }

@@ -9,6 +9,7 @@ use crate::bytes::index;
 use crate::catalog::{CATALOG_ROOT, Catalog, SHADOW_ROOT};
 use crate::database::{Database, checked_page};
 use crate::error::Error;
+use crate::leaves::{Leaf, Leaves};
 use crate::page::{Page, flag};
 use crate::pager::Pager;
 use crate::space::{Extent, PageSet, SpaceMap};
@@ -20,33 +21,6 @@ const STRIDE: usize = 1 << 20;
 /// Objects of the catalog and of its copy (ese.md 3.4).
 const CATALOG_OBJECT: u32 = 2;
 const SHADOW_OBJECT: u32 = 3;
-
-/// The leaves of all trees of rows and of long values. Memory: some 100 bytes a leaf.
-pub(crate) struct Leaves {
-    /// The object of each tree by its root page.
-    objects: BTreeMap<u32, u32>,
-    by_object: BTreeMap<u32, Vec<Leaf>>,
-    skipped: u32,
-}
-
-/// A leaf and its first key.
-pub(crate) struct Leaf {
-    pub(crate) first: Vec<u8>,
-    pub(crate) page: u32,
-}
-
-impl Leaves {
-    /// The leaves of a tree in the order of their keys; `None` where the tree is none of rows or long values.
-    pub(crate) fn of_tree(&self, root: u32) -> Option<&[Leaf]> {
-        let object = self.objects.get(&root)?;
-        Some(self.by_object.get(object).map_or(&[], Vec::as_slice))
-    }
-
-    /// Pages in use that cannot be read.
-    pub(crate) fn skipped(&self) -> u32 {
-        self.skipped
-    }
-}
 
 /// A leaf as it was found.
 struct Found {

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use crate::database::Database;
 use crate::error::Error;
+use crate::leaves::Leaf;
 use crate::page::{Node, Page, flag};
 use crate::pager::Pager;
-use crate::salvage::Leaf;
 
 /// Deeper trees than this do not occur: a level multiplies the size by at least 2.
 const DEEPEST: usize = 32;

@@ -3,7 +3,7 @@
 use super::fault::Problem;
 use super::tally::Tally;
 use crate::bytes::{Fields, index};
-use crate::longvalue::{Key, stored_size};
+use crate::longvalue::{Decompressed, Key};
 use crate::page::Page;
 
 /// Long values as they come by, in the order of their keys.
@@ -22,7 +22,9 @@ struct Open {
     /// Where the next part has to begin at the earliest.
     reached: usize,
     /// The last part: where it begins, the bytes stored, and what they come to when they are compressed.
-    part: Option<(usize, usize, Option<usize>)>,
+    part: Option<(usize, usize, Decompressed)>,
+    /// Bytes of the first part.
+    longest: Option<usize>,
     cut: bool,
 }
 
@@ -50,14 +52,14 @@ impl LongValues {
             return self.problems.push(Problem::LongValueCut { id });
         };
         self.counted.add_times(&id.to_le_bytes(), u64::from(references));
-        self.open = Some(Open { id, total: index(total), reached: 0, part: None, cut: false });
+        self.open = Some(Open { id, total: index(total), reached: 0, part: None, longest: None, cut: false });
     }
 
     fn part(&mut self, id: u64, offset: usize, data: &[u8]) {
         match &mut self.open {
             Some(open) if open.id == id => {
                 open.end_part(offset);
-                open.part = Some((offset, data.len(), stored_size(data)));
+                open.part = Some((offset, data.len(), Decompressed::of(data)));
             }
             _ => self.problems.push(Problem::LongValueCut { id }),
         }
@@ -80,9 +82,93 @@ impl Open {
             self.cut |= end != 0;
             return;
         };
-        let length = end.checked_sub(start);
-        let fits = length == Some(stored) || decompressed.is_none() || length == decompressed;
-        self.cut |= start != self.reached || !fits || length == Some(0);
+        let length = end.checked_sub(start).unwrap_or(0);
+        let fits = length == stored
+            || decompressed == Decompressed::Unknown
+            || decompressed == Decompressed::Known(length);
+        // No part is longer than the first.
+        let longest = *self.longest.get_or_insert(length);
+        self.cut |= start != self.reached || !fits || length == 0 || longest < length;
         self.reached = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+    use crate::header::DatabaseHeader;
+    use crate::image::{FullNode, PageImage};
+    use crate::longvalue::read;
+    use crate::page::flag;
+    use crate::pagesize::PageSize;
+    use crate::stamps::Signature;
+
+    /// A database of 32 KiB pages with a tree of long values on page 1: value 7 in parts that begin at these offsets, each
+    /// stored as given.
+    fn tree_of(total: usize, parts: &[(u32, Vec<u8>)]) -> Database<Vec<u8>> {
+        let size = PageSize::new(32_768).unwrap();
+        let node = |key: Vec<u8>, data: &[u8]| FullNode { flags: 0, key, data: data.to_vec() };
+        let head = [1u32.to_le_bytes(), u32::try_from(total).unwrap().to_le_bytes()].concat();
+        let mut nodes = vec![node(vec![0, 0, 0, 7], &head)];
+        for (offset, data) in parts {
+            nodes.push(node([[0, 0, 0, 7], offset.to_be_bytes()].concat(), data));
+        }
+        let mut page = PageImage::new(size, 1, 9, flag::ROOT | flag::LEAF | flag::LONG_VALUE);
+        page.set_nodes(nodes);
+        let none = Signature([0; 28]);
+        let header = DatabaseHeader::create(size, 0x620, 20, none, none);
+        let mut file = [header.bytes(), header.bytes()].concat();
+        file.extend(page.to_bytes().unwrap());
+        Database::open(file).unwrap()
+    }
+
+    /// Characters of 7 bits, packed as the engine packs them.
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let mut out = vec![0; (text.len() * 7).div_ceil(8)];
+        for (place, byte) in text.iter().enumerate() {
+            for bit in (0..7).filter(|bit| byte >> bit & 1 != 0) {
+                let at = place * 7 + bit;
+                out[at / 8] |= 1 << (at % 8);
+            }
+        }
+        let bits = (text.len() * 7 - 1) % 8;
+        out.insert(0, 1 << 3 | u8::try_from(bits).unwrap());
+        out
+    }
+
+    fn walked(database: &Database<Vec<u8>>) -> Vec<Problem> {
+        let mut values = LongValues::default();
+        values.leaf(&database.page(1).unwrap());
+        values.finish()
+    }
+
+    #[test]
+    fn parts_begin_where_their_keys_say_whatever_their_size() {
+        let value: Vec<u8> = (0..20_000u32).map(|place| u8::try_from(32 + place % 90).unwrap()).collect();
+        // 8,150 bytes are the steps of real databases with these pages; 5,000 are those of none.
+        for step in [8150, 5000] {
+            for compressed in [0, 1, 2] {
+                let parts: Vec<(u32, Vec<u8>)> = value
+                    .chunks(step)
+                    .enumerate()
+                    .map(|(place, part)| {
+                        let offset = u32::try_from(place * step).unwrap();
+                        (offset, if place == compressed { packed(part) } else { part.to_vec() })
+                    })
+                    .collect();
+                let database = tree_of(value.len(), &parts);
+                assert_eq!(read(&database, 1, 7).unwrap(), value, "steps of {step}");
+                assert_eq!(walked(&database), [], "steps of {step}");
+                for missing in 0..parts.len() {
+                    let mut cut = parts.clone();
+                    cut.remove(missing);
+                    let database = tree_of(value.len(), &cut);
+                    assert!(read(&database, 1, 7).is_err(), "steps of {step} without part {missing}");
+                    assert_eq!(walked(&database).len(), 1, "steps of {step} without part {missing}");
+                }
+            }
+        }
+        assert_eq!(read(&tree_of(0, &[]), 1, 7).unwrap(), b"");
     }
 }
