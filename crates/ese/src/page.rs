@@ -95,6 +95,48 @@ impl Node<'_> {
     }
 }
 
+/// The nodes of a page in order. What they have in common is looked up once.
+#[derive(Clone, Debug)]
+pub struct Nodes<'a> {
+    bytes: &'a [u8],
+    prefix: &'a [u8],
+    size: PageSize,
+    tag: usize,
+    end: usize,
+}
+
+impl<'a> Nodes<'a> {
+    /// The node of a tag; `None` for one that [`Page::node`] refuses, which no parsed page has.
+    fn node(&self, tag: usize) -> Option<Node<'a>> {
+        let half = |bytes: &[u8], at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+        let at = self.size.bytes().checked_sub(4 * (tag + 1))?;
+        let (length, offset) = (half(self.bytes, at)?, half(self.bytes, at + 2)?);
+        let mask = self.size.mask();
+        let start = self.size.page_header() + usize::from(offset & mask);
+        let bytes = self.bytes.get(start..start + usize::from(length & mask))?;
+        let flags = if self.size.is_large() { bytes.get(1)? >> 5 } else { (offset >> 13).to_le_bytes()[0] };
+        let (shared, at) = match flags & node_flag::COMPRESSED {
+            0 => (0, 0),
+            _ => (usize::from(half(bytes, 0)? & 0x1FFF), 2),
+        };
+        let own = usize::from(half(bytes, at)? & 0x1FFF);
+        let (suffix, data) = bytes.get(at + 2..)?.split_at_checked(own)?;
+        Some(Node { flags, prefix: self.prefix.get(..shared)?, suffix, data })
+    }
+}
+
+impl<'a> Iterator for Nodes<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Node<'a>> {
+        if self.end <= self.tag {
+            return None;
+        }
+        self.tag += 1;
+        self.node(self.tag - 1)
+    }
+}
+
 impl Page {
     /// Checks the header and every tag of a page. The checksum is not looked at
     /// ([`crate::checksum::check_page`]).
@@ -123,8 +165,12 @@ impl Page {
                 return refuse("a tag points outside the page");
             }
         }
-        for line in 0..page.node_count() {
-            page.node(line)?;
+        if page.nodes().count() != page.node_count() {
+            // Which one, and why.
+            for line in 0..page.node_count() {
+                page.node(line)?;
+            }
+            return refuse("a node cannot be read");
         }
         Ok(page)
     }
@@ -278,9 +324,14 @@ impl Page {
     }
 
     /// All nodes in order.
-    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
-        // Every node was checked when the page was parsed.
-        (0..self.node_count()).filter_map(|line| self.node(line).ok())
+    pub fn nodes(&self) -> Nodes<'_> {
+        Nodes {
+            bytes: &self.bytes,
+            prefix: self.prefix(),
+            size: self.size,
+            tag: self.reserved_tags(),
+            end: self.reserved_tags() + self.node_count(),
+        }
     }
 
     /// Number of the first of `count` nodes for which `before` does not hold.

@@ -84,7 +84,16 @@ impl KeyPlan {
         if prefix.is_empty() {
             return self.comparable(suffix, key);
         }
-        self.comparable(&[prefix, suffix].concat(), key);
+        // Keys have at most 255 bytes as a rule; longer ones go through the heap.
+        let mut whole = [0; 256];
+        match whole.get_mut(..prefix.len() + suffix.len()) {
+            Some(whole) => {
+                whole[..prefix.len()].copy_from_slice(prefix);
+                whole[prefix.len()..].copy_from_slice(suffix);
+                self.comparable(whole, key);
+            }
+            None => self.comparable(&[prefix, suffix].concat(), key),
+        }
     }
 
     /// The part of an entry's key that a row also gives: segments up to the first that needs the tables of the system,

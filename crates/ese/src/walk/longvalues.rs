@@ -82,7 +82,7 @@ impl Open {
             self.cut |= end != 0;
             return;
         };
-        let length = end.checked_sub(start).unwrap_or(0);
+        let length = end.saturating_sub(start);
         let fits = length == stored
             || decompressed == Decompressed::Unknown
             || decompressed == Decompressed::Known(length);

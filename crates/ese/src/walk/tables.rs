@@ -4,7 +4,7 @@ use super::Walk;
 use super::fault::{Problem, TreeKind, name};
 use super::keys::{Entry, KeyPlan};
 use super::longvalues::LongValues;
-use super::tally::Tally;
+use super::tally::{Tally, hash, joined};
 use crate::catalog::{Index, TableDefinition};
 use crate::column::Column;
 use crate::error::Error;
@@ -111,18 +111,18 @@ impl<P: Pager> Walk<'_, P> {
                 buffers.row.clear();
                 buffers.row.extend_from_slice(node.prefix);
                 buffers.row.extend_from_slice(node.suffix);
-                rows.keys.add(&buffers.row);
+                let row = hash(&buffers.row);
+                rows.keys.add_hash(row);
                 let seen = Record::parse(node.data, page_size).and_then(|record| {
                     record.long_values(&mut |id| rows.references.add(&id.to_le_bytes()))?;
                     if mark.map_or(Ok(false), |mark| mark.applies(&record))? {
-                        rows.marked.add(&buffers.row);
+                        rows.marked.add_hash(row);
                     }
                     for expected in expected.iter_mut().filter(|expected| expected.plan.one_entry_a_row) {
                         buffers.entry.clear();
                         if let Entry::Key = expected.plan.of_row(&record, &mut buffers.entry)? {
-                            buffers.entry.extend_from_slice(&buffers.row);
-                            expected.rows.add(&buffers.row);
-                            expected.values.add(&buffers.entry);
+                            expected.rows.add_hash(row);
+                            expected.values.add_hash(joined(hash(&buffers.entry), row));
                         }
                     }
                     let Some(primary) = &primary else {
@@ -158,12 +158,12 @@ impl<P: Pager> Walk<'_, P> {
         let mut buffer = Vec::new();
         let mut visit = |page: &Page, _: &mut dyn FnMut(Problem)| {
             for node in page.nodes().filter(|node| !node.is_deleted()) {
-                entries.add(node.data);
+                let row = hash(node.data);
+                entries.add_hash(row);
                 if plan.one_entry_a_row {
                     buffer.clear();
                     plan.comparable_parts([node.prefix, node.suffix], &mut buffer);
-                    buffer.extend_from_slice(node.data);
-                    values.add(&buffer);
+                    values.add_hash(joined(hash(&buffer), row));
                 }
             }
         };
