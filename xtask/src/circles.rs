@@ -11,13 +11,10 @@ use syn::{Item, ItemMod, ItemUse, UseTree, Visibility};
 use crate::failure::{Context, Failure, Result};
 use crate::workspace::{self, Workspace};
 
-/// Folders of sources that still have circles.
-const EXCEPTIONS: &[&str] = &["crates/cli"];
-
 /// Looks for circles in every crate of the workspace.
 ///
 /// # Errors
-/// When there are any; each is named with what its files use of each other. An exception that is not needed is one, too.
+/// When there are any; each is named with what its files use of each other.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let root = workspace.path("");
     let mut crates: BTreeMap<String, Sources> = BTreeMap::new();
@@ -30,14 +27,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     }
     let mut objections = Vec::new();
     for (folder, sources) in &crates {
-        let circles = sources.circles();
-        match (EXCEPTIONS.contains(&folder.as_str()), circles.as_slice()) {
-            (false, [..]) => objections.extend(circles.iter().map(|circle| format!("{folder}: {circle}"))),
-            (true, []) => {
-                objections.push(format!("{folder}: it has no circle any more; take the exception out"));
-            }
-            (true, [..]) => {}
-        }
+        objections.extend(sources.circles().iter().map(|circle| format!("{folder}: {circle}")));
     }
     if objections.is_empty() {
         return Ok(());

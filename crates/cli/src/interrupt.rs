@@ -3,8 +3,6 @@
 use certadm_files::cancel;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::failure::Failure;
-
 /// From now on the first signal asks the command to stop, and a second one ends it at once. Commands call this when
 /// their long work begins: at a prompt a signal still ends them.
 pub(crate) fn watch() {
@@ -28,12 +26,4 @@ fn end_at_once_on_the_second(signal: i32) {
 /// Whether SIGTERM, and not SIGINT, asked to stop.
 pub(crate) fn by_sigterm() -> bool {
     cancel::requested().and_then(|signal| i32::try_from(signal).ok()) == Some(SIGTERM)
-}
-
-/// Goes on, unless a signal asked to stop.
-///
-/// # Errors
-/// A failure of the class "interrupted".
-pub(crate) fn check() -> Result<(), Failure> {
-    Ok(cancel::check()?)
 }

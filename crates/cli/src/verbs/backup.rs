@@ -6,6 +6,7 @@ use std::sync::Arc;
 use certadm_ca::health::LastCheck;
 use certadm_client::own_host_name;
 use certadm_files::IoContext;
+use certadm_files::cancel;
 use certadm_rules::finding::{self, Severity};
 use certadm_rules::flags::BackupType;
 use certadm_rules::unc::UncRoot;
@@ -118,8 +119,8 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     };
     report(&taken, output);
     let is_unsound = finding::worst(&taken.findings) > Some(Severity::Note);
-    let exit = match (interrupt::check(), taken.end_error.is_some() || is_unsound) {
-        (Err(interrupted), _) => interrupted.exit,
+    let exit = match (cancel::check(), taken.end_error.is_some() || is_unsound) {
+        (Err(cancelled), _) => Failure::from(cancelled).exit,
         (Ok(()), true) => Exit::Finding,
         (Ok(()), false) => Exit::Good,
     };

@@ -7,6 +7,7 @@ use certadm_store::{Folder, Writer};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::authority;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
@@ -50,7 +51,7 @@ const MAX_REQUEST: u64 = 256 << 10;
 
 pub(crate) fn run(args: &IssueArgs, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(&args.dir);
-    let authority = super::open_authority(&folder, &args.passphrase)?;
+    let authority = authority::open(&folder, &args.passphrase)?;
     if let Some(out) = &args.out {
         create_dir(out)?;
     }

@@ -1,17 +1,14 @@
 //! `certadm ca`: create a CA and let it work.
 
+mod authority;
 mod export;
 mod init;
 mod issue;
 mod revoke;
 
-use certadm_ca::Authority;
-use certadm_store::Folder;
 use clap::Subcommand;
 
-use crate::failure::Failure;
 use crate::output::{Ended, Output};
-use crate::secrets::PassphraseArgs;
 use crate::verbs::list;
 
 /// `certadm ca`
@@ -60,10 +57,4 @@ pub(crate) fn run(command: CaCommand, output: Output) -> Ended {
         CaCommand::List(args) => list::run(&args.into(), name, output),
         CaCommand::Export(args) => export::run(&args, output).into(),
     }
-}
-
-/// Opens the CA for signing. A folder that is none is refused before anybody is asked for a passphrase.
-fn open_authority(folder: &Folder, passphrase: &PassphraseArgs) -> Result<Authority, Failure> {
-    certadm_ca::Config::load(&folder.config_path())?;
-    Ok(Authority::open(folder, &passphrase.read()?)?)
 }

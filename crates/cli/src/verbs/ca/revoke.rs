@@ -8,6 +8,7 @@ use certadm_store::Folder;
 use clap::Args;
 use serde_json::json;
 
+use super::authority;
 use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
@@ -71,7 +72,7 @@ pub(crate) struct CrlArgs {
 
 pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(&args.dir);
-    let authority = super::open_authority(&folder, &args.passphrase)?;
+    let authority = authority::open(&folder, &args.passphrase)?;
     let (mut writer, recovered) = live::open_writer(&folder, output)?;
     let published = if args.after_wrong_clock {
         authority.publish_crl_after_wrong_clock(&mut writer, certadm_store::now())?

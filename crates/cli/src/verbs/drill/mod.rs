@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Role};
 use certadm_client::own_host_name;
 use certadm_files::IoContext;
+use certadm_files::cancel;
 use certadm_rules::BackupType;
 use certadm_session::Source;
 use certadm_set::restore::{self, plan};
@@ -132,7 +133,7 @@ impl<'a> Drill<'a> {
         fs::remove_dir_all(self.ca.path()).during("remove", self.ca.path())?;
         self.output.line("Destroyed the CA's folder.");
 
-        interrupt::check()?;
+        cancel::check()?;
         let verified = verify(&sets, &mut self.output.progress());
         self.output.line(format!("Verified the sets: {}.", verified.verdict()));
         let begun = Instant::now();

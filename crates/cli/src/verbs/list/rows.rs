@@ -5,12 +5,12 @@ use std::io;
 use std::path::Path;
 
 use certadm_ca::Serial;
+use certadm_files::cancel;
 use certadm_set::progress::{Progress, Stage};
 use clap::Args;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::interrupt;
 use crate::output::{Done, Output, failed_output, path_text};
 use crate::table::{self, Column, Form, Lines, shown};
 use crate::verbs::files::{create_dir, write_new};
@@ -106,7 +106,7 @@ impl<'a> Lister<'a> {
             if listed.count == self.limit {
                 return Err(Stop::Limit);
             }
-            interrupt::check().map_err(Stop::Failed)?;
+            cancel::check().map_err(|cancelled| Stop::Failed(cancelled.into()))?;
             lines.row(row).map_err(output_failed)?;
             listed.count += 1;
             if self.form == Form::Json {

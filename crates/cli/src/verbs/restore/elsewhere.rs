@@ -5,7 +5,7 @@ use certadm_session::Source;
 use certadm_set::Opened;
 use serde_json::{Value, json};
 
-use super::RestoreArgs;
+use super::args::RestoreArgs;
 use crate::failure::Failure;
 use crate::output::{Done, Output};
 

@@ -1,56 +1,21 @@
 //! `certadm restore`: plan, register, copy, complete, and let the CA's start recover.
 
+mod args;
 mod elsewhere;
-
-use std::path::PathBuf;
 
 use certadm_ca::identity::DatabaseIdentity;
 use certadm_ca::record_certificate_of;
 use certadm_client::own_host_name;
 use certadm_set::restore::{Checked, Options, Plan, abandon, plan};
 use certadm_store::Folder;
-use clap::Args;
 use serde_json::{Value, json};
+
+pub(crate) use args::RestoreArgs;
 
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::live;
-use crate::verbs::remote::LoginArgs;
-
-/// `certadm restore`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example: certadm restore --from /backup/monday --from /backup/monday-noon --dir /srv/ca"
-)]
-pub(crate) struct RestoreArgs {
-    /// A set: the full one first, then its log sets in any order
-    #[arg(long, value_name = "SET", required_unless_present = "abandon")]
-    from: Vec<PathBuf>,
-    /// The CA's folder
-    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
-    dir: Option<PathBuf>,
-    /// Say where the files belong on another machine: a restore is registered on the CA's own machine alone
-    #[arg(long, value_name = "NAME", requires = "dry_run")]
-    server: Option<String>,
-    #[command(flatten)]
-    login: LoginArgs,
-    /// Check everything and say what would be done, and do nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Move a database that is there aside instead of refusing; nothing is deleted
-    #[arg(long)]
-    force: bool,
-    /// Register only; the CA's next start recovers
-    #[arg(long)]
-    no_recover: bool,
-    /// The CA's key was renewed after the set was taken: accept a database that knows only the key before it
-    #[arg(long, conflicts_with = "no_recover")]
-    renewed_key: bool,
-    /// Give up a restore that was interrupted, failed, or is not carried out yet, and put back what it moved aside
-    #[arg(long, conflicts_with_all = ["from", "server", "dry_run", "force", "no_recover", "renewed_key"])]
-    abandon: bool,
-}
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let dir = match (&args.dir, &args.server) {

@@ -2,6 +2,7 @@
 
 mod windows;
 
+use certadm_files::cancel;
 use std::path::PathBuf;
 
 use certadm_files::IoContext;
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
         let mut progress = output.progress();
         verify(&args.sets, &mut progress)
     };
-    interrupt::check()?;
+    cancel::check()?;
     findings::print(&report.findings, output);
     output.line(format!("{} read and compared.", human_bytes(report.bytes)));
     output.result(report.verdict());

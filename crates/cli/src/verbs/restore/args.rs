@@ -1,0 +1,41 @@
+//! What `certadm restore` is told.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::verbs::remote::LoginArgs;
+
+/// `certadm restore`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: certadm restore --from /backup/monday --from /backup/monday-noon --dir /srv/ca"
+)]
+pub(crate) struct RestoreArgs {
+    /// A set: the full one first, then its log sets in any order
+    #[arg(long, value_name = "SET", required_unless_present = "abandon")]
+    pub(super) from: Vec<PathBuf>,
+    /// The CA's folder
+    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    pub(super) dir: Option<PathBuf>,
+    /// Say where the files belong on another machine: a restore is registered on the CA's own machine alone
+    #[arg(long, value_name = "NAME", requires = "dry_run")]
+    pub(super) server: Option<String>,
+    #[command(flatten)]
+    pub(super) login: LoginArgs,
+    /// Check everything and say what would be done, and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Move a database that is there aside instead of refusing; nothing is deleted
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Register only; the CA's next start recovers
+    #[arg(long)]
+    pub(super) no_recover: bool,
+    /// The CA's key was renewed after the set was taken: accept a database that knows only the key before it
+    #[arg(long, conflicts_with = "no_recover")]
+    pub(super) renewed_key: bool,
+    /// Give up a restore that was interrupted, failed, or is not carried out yet, and put back what it moved aside
+    #[arg(long, conflicts_with_all = ["from", "server", "dry_run", "force", "no_recover", "renewed_key"])]
+    pub(super) abandon: bool,
+}
