@@ -55,12 +55,12 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A command line that cannot be obeyed.
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
+    /// A command line that cannot be obeyed, and one that can.
+    pub(crate) fn usage(message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             code: Hresult::E_INVALIDARG,
-            remedy: "see --help".to_owned(),
+            remedy: remedy.into(),
             exit: Exit::Usage,
         }
     }

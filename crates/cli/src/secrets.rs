@@ -53,11 +53,14 @@ impl PassphraseArgs {
             return Ok(Passphrase::from_reader(open_descriptor(descriptor)?)?);
         }
         if !std::io::stdin().is_terminal() {
-            return Err(Failure::usage("no passphrase: give --passphrase-file or --passphrase-fd"));
+            return Err(Failure::usage(
+                "there is no passphrase, and no terminal to ask on",
+                "give --passphrase-file FILE or --passphrase-fd N",
+            ));
         }
         let first = Zeroizing::new(ask("Passphrase of the CA's key: ")?);
         if twice && *Zeroizing::new(ask("Once more: ")?) != *first {
-            return Err(Failure::usage("the two passphrases differ"));
+            return Err(Failure::usage("the two passphrases differ", "type the same one twice"));
         }
         Ok(Passphrase::new(first.as_bytes().to_vec())?)
     }
@@ -86,7 +89,7 @@ pub(crate) fn open_descriptor(descriptor: Descriptor) -> Result<File, Failure> {
         let path = PathBuf::from(format!("/dev/fd/{descriptor}"));
         return Ok(File::open(&path).during("open", &path)?);
     }
-    Err(Failure::usage("descriptors have no numbers on this system: give a file instead"))
+    Err(Failure::usage("descriptors have no numbers on this system", "give a file instead"))
 }
 
 /// Warns of a file with a secret that other accounts can read. It is used all the same: refusing it would keep no secret.
@@ -127,7 +130,10 @@ pub(crate) fn read_password(
         return Ok(credentials::read_password(file, &format!("descriptor {descriptor}"))?);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("no password: give --password-file or --password-fd"));
+        return Err(Failure::usage(
+            "there is no password, and no terminal to ask on",
+            "give --password-file FILE or --password-fd N",
+        ));
     }
     let text = match prompt {
         Prompt::Known(account) => format!("Password of {account}: "),
@@ -135,7 +141,7 @@ pub(crate) fn read_password(
     };
     let first = Zeroizing::new(ask(&text)?);
     if matches!(prompt, Prompt::New) && *Zeroizing::new(ask("Once more: ")?) != *first {
-        return Err(Failure::usage("the two passwords differ"));
+        return Err(Failure::usage("the two passwords differ", "type the same one twice"));
     }
     Ok(credentials::read_password(first.as_bytes(), "the prompt")?)
 }

@@ -23,11 +23,10 @@ use certadm_auth::Flavour;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::name::{ServerName, own_host_name};
+use crate::name::{OtherEntries, ServerName, own_host_name};
+use crate::socket;
 use crate::target::{Endpoint, Target, Timeouts};
 
-/// Where the service's socket is unless something says otherwise (docs/remote.md, "client.toml").
-pub const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
 /// The port of an object resolver (wire.md 1.5).
 pub const RESOLVER_PORT: u16 = 135;
 /// A configuration is not longer than this, in bytes.
@@ -109,14 +108,19 @@ impl Config {
     /// # Errors
     /// What is wrong, and on which line.
     pub fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        match config.server.keys().find_map(|name| name.parse::<ServerName>().err()) {
+            Some(error) => Err(format!("no --server can mean the entry [server.{:?}]: {error}", error.name)),
+            None => Ok(config),
+        }
     }
 
-    /// What a name stands for: an entry of that name, else the machine itself. A port or CA in `name` goes before the
-    /// entry's.
+    /// What a name stands for: an entry of that name, with or without its port, else the machine itself. A port or CA in
+    /// `name` goes before the entry's.
     ///
     /// # Errors
-    /// [`Error::Name`], [`Error::Account`] when the entry cannot be used.
+    /// [`Error::Name`], [`Error::Account`] when the entry cannot be used; [`Error::SeveralSockets`] when this machine is
+    /// meant and has several services.
     pub fn target(&self, name: &ServerName) -> Result<Target, Error> {
         self.target_on(name, &own_host_name())
     }
@@ -129,7 +133,12 @@ impl Config {
     }
 
     fn target_on(&self, name: &ServerName, own_name: &str) -> Result<Target, Error> {
-        let entry = self.entry(name.host()).cloned().unwrap_or_default();
+        let found = self.entry(name);
+        let other_entries = match found {
+            None if name.address().is_none() => OtherEntries(self.server.keys().cloned().collect()),
+            _ => OtherEntries::default(),
+        };
+        let entry = found.cloned().unwrap_or_default();
         let host: ServerName = match &entry.host {
             Some(host) => host.parse()?,
             // Without its port and CA: both come below, once.
@@ -138,7 +147,10 @@ impl Config {
         let port = name.port().or(host.port());
         let local = port.is_none() && host.is_local(own_name) && cfg!(unix);
         let endpoint = if local {
-            Endpoint::Socket(self.socket.clone().unwrap_or_else(|| DEFAULT_SOCKET.into()))
+            Endpoint::Socket(match &self.socket {
+                Some(path) => path.clone(),
+                None => socket::of_this_machine()?,
+            })
         } else {
             let machine = if host.host() == "." { "localhost" } else { host.host() };
             Endpoint::Tcp {
@@ -153,6 +165,7 @@ impl Config {
         let standard = Timeouts::default();
         Ok(Target {
             endpoint,
+            other_entries,
             authority,
             account: entry.user.as_deref().map(crate::credentials::account).transpose()?,
             password_file: entry.password_file,
@@ -165,8 +178,14 @@ impl Config {
         })
     }
 
-    fn entry(&self, host: &str) -> Option<&ServerEntry> {
-        self.server.iter().find(|(name, _)| name.eq_ignore_ascii_case(host)).map(|(_, entry)| entry)
+    /// The entry that says most of what `name` says: of host, port and CA, then of less.
+    fn entry(&self, name: &ServerName) -> Option<&ServerEntry> {
+        let says = |key: &String| key.parse::<ServerName>().ok().filter(|key| key.covers(name));
+        self.server
+            .iter()
+            .filter_map(|(key, entry)| Some((says(key)?, entry)))
+            .max_by_key(|(key, _)| (key.port().is_some(), key.ca().is_some()))
+            .map(|(_, entry)| entry)
     }
 
     /// Takes from `other` what is not here.
@@ -174,7 +193,7 @@ impl Config {
         self.socket = self.socket.take().or(other.socket);
         self.ca_dir = self.ca_dir.take().or(other.ca_dir);
         for (name, entry) in other.server {
-            if self.entry(&name).is_none() {
+            if !self.server.keys().any(|own| own.eq_ignore_ascii_case(&name)) {
                 self.server.insert(name, entry);
             }
         }
@@ -240,6 +259,12 @@ mod tests {
         host = "localhost"
         [server.there]
         host = '\\10.0.0.5:1135\Other CA'
+        [server."127.0.0.1:2191"]
+        user = "port"
+        [server."ca2.corp.example:2191"]
+        user = "both"
+        [server.'[2001:db8::1]:2191']
+        user = "six"
     "#;
 
     fn target(text: &str) -> Target {
@@ -277,6 +302,40 @@ mod tests {
         assert_eq!((plain.endpoint, plain.account), (tcp("192.0.2.1", 135), None));
     }
 
+    #[test]
+    fn an_entry_may_be_for_a_port_alone() {
+        let user = |name: &str| target(name).account.map(|account| account.user().to_owned());
+        let expect = |name: &str, account: Option<&str>| assert_eq!(user(name).as_deref(), account, "{name}");
+        expect("127.0.0.1:2191", Some("port"));
+        expect("127.0.0.1:2192", None);
+        expect("127.0.0.1", None);
+        expect("\\\\CA2.corp.example:2191\\Any CA", Some("both"));
+        expect("ca2.corp.example:2192", Some("backup@corp.example"));
+        expect("[2001:DB8::1]:2191", Some("six"));
+        assert_eq!(target("127.0.0.1:2191").endpoint, tcp("127.0.0.1", 2191));
+    }
+
+    /// A misspelt entry is a host that nobody knows; the message says which entries there are.
+    #[test]
+    fn a_name_without_an_entry_is_told_which_there_are() {
+        let target = target("productoin");
+        let message = target.no_account().to_string();
+        assert!(
+            message.contains("client.toml has no entry of that name") && message.contains("production"),
+            "{message}"
+        );
+        assert!(
+            !Config::default()
+                .target(&"ca1".parse().unwrap())
+                .unwrap()
+                .no_account()
+                .to_string()
+                .contains("entry")
+        );
+        let unusable = Config::parse("[server.\"my ca\"]").unwrap_err();
+        assert!(unusable.contains("my ca"), "{unusable}");
+    }
+
     #[cfg(unix)]
     #[test]
     fn this_machine_is_its_socket() {
@@ -286,8 +345,6 @@ mod tests {
         }
         assert_eq!(target("localhost:1135").endpoint, tcp("localhost", 1135));
         assert_eq!(target("here:1135").endpoint, tcp("localhost", 1135));
-        let plain = Config::default().target_on(&".".parse().unwrap(), "me").unwrap();
-        assert_eq!(plain.endpoint, Endpoint::Socket(DEFAULT_SOCKET.into()));
     }
 
     #[test]
@@ -310,8 +367,9 @@ mod tests {
         user.lay_under(
             Config::parse("socket = '/s'\nca_dir = '/other'\n[server.a]\nhost = 'two'\n[server.b]").unwrap(),
         );
-        assert_eq!(user.entry("a").unwrap().host.as_deref(), Some("one"));
-        assert!(user.entry("b").is_some() && user.socket.is_some());
+        let entry = |name: &str| user.entry(&name.parse().unwrap());
+        assert_eq!(entry("a").unwrap().host.as_deref(), Some("one"));
+        assert!(entry("b").is_some() && user.socket.is_some());
         assert_eq!(user.ca_dir(), Some("/ca".into()));
     }
 }

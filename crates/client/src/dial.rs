@@ -50,7 +50,7 @@ impl Login {
     /// [`Error::NoAccount`] when the target is reached over the network and there are no credentials.
     pub(crate) fn new(target: Target, credentials: Option<Credentials>) -> Result<Self, Error> {
         if matches!(target.endpoint, Endpoint::Tcp { .. }) && credentials.is_none() {
-            return Err(Error::NoAccount { server: target.endpoint.to_string() });
+            return Err(target.no_account());
         }
         Ok(Self { target, credentials: credentials.map(Arc::new) })
     }
@@ -58,7 +58,8 @@ impl Login {
     /// A connection to the object resolver, not bound to anything.
     pub(crate) fn reach(target: &Target) -> Result<Connection, Error> {
         let stream = match &target.endpoint {
-            Endpoint::Tcp { host, port } => Stream::tcp(host, *port, target.timeouts.connect)?,
+            Endpoint::Tcp { host, port } => Stream::tcp(host, *port, target.timeouts.connect)
+                .map_err(|error| target.with_entries(error))?,
             Endpoint::Socket(path) => Stream::socket(path, target.timeouts.connect)?,
         };
         Connection::over(stream, target.endpoint.to_string(), target.timeouts)

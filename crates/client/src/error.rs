@@ -9,7 +9,7 @@ use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_wire::rpc::{ClientError, FaultStatus, NakReason, PduError};
 
-use crate::name::NameError;
+use crate::name::{NameError, OtherEntries};
 use crate::refusal::Cause;
 
 /// An error of the client.
@@ -34,10 +34,18 @@ pub enum Error {
         account: String,
     },
     /// No account is known for a server that wants one.
-    #[error("{server} is reached over the network, and no account is given for it")]
+    #[error("{server} is reached over the network, and no account is given for it{entries}")]
     NoAccount {
         /// The server.
         server: String,
+        /// What it may be a misspelling of.
+        entries: OtherEntries,
+    },
+    /// Several services of this machine have a socket, and its name does not say which is meant.
+    #[error("several services run on this machine ({})", listed(sockets))]
+    SeveralSockets {
+        /// Their sockets.
+        sockets: Vec<PathBuf>,
     },
     /// The configuration has one half of an account.
     #[error("the entry of {server} in client.toml has no {missing}")]
@@ -64,12 +72,14 @@ pub enum Error {
         detail: &'static str,
     },
     /// The host has no address.
-    #[error("the host name {host:?} cannot be resolved to an address")]
+    #[error("the host name {host:?} cannot be resolved to an address{entries}")]
     Resolve {
         /// The host.
         host: String,
         /// The reason.
         source: std::io::Error,
+        /// What it may be a misspelling of.
+        entries: OtherEntries,
     },
     /// No connection came about.
     #[error("no connection to {peer}")]
@@ -228,6 +238,7 @@ impl Diagnosis for Error {
             Self::Name(error) => error.hresult(),
             Self::Config { .. }
             | Self::Account { .. }
+            | Self::SeveralSockets { .. }
             | Self::HalfAccount { .. }
             | Self::PasswordUnusable { .. } => Hresult::E_INVALIDARG,
             Self::NoAccount { .. } | Self::Unprotected { .. } | Self::Denied { .. } => {
@@ -279,12 +290,17 @@ impl Diagnosis for Error {
             Self::NoAccount { .. } => {
                 "add --user DOMAIN\\user, or user and password_file to the server's entry in client.toml"
             }
+            Self::SeveralSockets { .. } => {
+                "name the one that is meant by --socket PATH, or by `socket` in client.toml"
+            }
             Self::HalfAccount { .. } => "give the entry both user and password_file",
             Self::PasswordSource { source, .. } => certadm_files::io_remedy(source),
             Self::PasswordUnusable { .. } => {
                 "put the password, and nothing else, into the file or descriptor"
             }
-            Self::Resolve { .. } => "check the spelling of the name, or give the address",
+            Self::Resolve { .. } => {
+                "check the spelling of --server: a name of client.toml, a host, or its address"
+            }
             Self::Connect { source, .. } => connect_remedy(source),
             Self::NotSent { .. } => "try again; the server had closed the connection",
             Self::Lost { .. } | Self::Timeout { .. } => {
@@ -341,6 +357,11 @@ impl Error {
     }
 }
 
+fn listed(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    paths.join(", ")
+}
+
 /// The HRESULT of a fault's status (wire.md 2.16).
 pub(crate) const fn fault_code(status: FaultStatus) -> Hresult {
     Hresult::from_win32(status.client_code())
@@ -352,7 +373,7 @@ fn connect_remedy(error: &std::io::Error) -> &'static str {
             "start the certificate service; nothing listens there, or a firewall refuses"
         }
         ErrorKind::TimedOut => "open the port in the firewalls on the way, or check the address",
-        ErrorKind::NotFound => "start the service (`certadm serve`), or name its socket in client.toml",
+        ErrorKind::NotFound => "start the service (`certadm serve`), or name its socket by --socket PATH",
         ErrorKind::PermissionDenied => "run as a user who may open the service's socket",
         _ => "check name, port, firewalls, and that the machine is up",
     }
@@ -391,7 +412,7 @@ mod tests {
         for (error, code) in [
             (Error::Connect { peer: peer(), source: io() }, 0x8007_06BA),
             (Error::Connect { peer: peer(), source: denied }, 0x8007_0005),
-            (Error::Resolve { host: peer(), source: io() }, 0x8007_0035),
+            (Error::Resolve { host: peer(), source: io(), entries: OtherEntries::default() }, 0x8007_0035),
             (Error::HalfAccount { server: peer(), missing: "user" }, 0x8007_0057),
             (Error::NotSent { peer: peer(), during }, 0x8007_06BF),
             (Error::Lost { peer: peer(), during, source: None }, 0x8007_06BE),
@@ -431,7 +452,8 @@ mod tests {
         for (error, class) in [
             (Error::Config { path: place().into(), detail: String::new() }, Class::Usage),
             (Error::Account { account: String::new() }, Class::Usage),
-            (Error::NoAccount { server: String::new() }, Class::Usage),
+            (Error::NoAccount { server: String::new(), entries: OtherEntries::default() }, Class::Usage),
+            (Error::SeveralSockets { sockets: vec![place().into()] }, Class::Usage),
             (Error::PasswordUnusable { place: place(), detail: "empty" }, Class::Refused),
             (Error::PasswordSource { place: place(), source: missing }, Class::Refused),
             (Error::Timeout { peer: place(), during: "BackupRead", seconds: 5 }, Class::Unreachable),

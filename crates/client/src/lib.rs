@@ -20,6 +20,7 @@ mod refusal;
 #[cfg(test)]
 #[path = "../tests/unit/samba.rs"] // a test that needs what is private here
 mod samba;
+mod socket;
 mod source;
 mod stream;
 mod target;
@@ -27,6 +28,7 @@ mod target;
 pub use ca::RemoteCa;
 pub use config::Config;
 pub use error::Error;
-pub use name::{NameError, ServerName, is_own_name, own_host_name};
+pub use name::{NameError, OtherEntries, ServerName, is_own_name, own_host_name};
 pub use refusal::Cause;
+pub use socket::STANDARD_SOCKET;
 pub use target::{Endpoint, Target, Timeouts};

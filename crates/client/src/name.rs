@@ -71,6 +71,17 @@ impl ServerName {
         self.host.parse().ok()
     }
 
+    /// Whether `other` is this name, or says more than it: a port or a CA where this one says none.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let same_host = match (self.address(), other.address()) {
+            (Some(own), Some(address)) => own == address,
+            _ => self.host.eq_ignore_ascii_case(&other.host),
+        };
+        same_host
+            && (self.port.is_none() || self.port == other.port)
+            && (self.ca.is_none() || self.ca == other.ca)
+    }
+
     /// Whether the name means the service on this machine, reached over its socket: `localhost`, `.` or `own_name`,
     /// without a port (certbcli.md D6). An address never does.
     #[must_use]
@@ -145,6 +156,28 @@ impl fmt::Display for ServerName {
             (Some(port), true) => write!(f, "[{}]:{port}", self.host)?,
         }
         self.ca.iter().try_for_each(|ca| write!(f, "\\{ca}"))
+    }
+}
+
+/// Names of entries in `client.toml` that are not for the server which was named: it may be one of them, misspelt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OtherEntries(pub Vec<String>);
+
+impl fmt::Display for OtherEntries {
+    /// Half a sentence that goes on from another; nothing where there are no entries.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 8;
+        let shown: Vec<&str> = self.0.iter().take(MOST).map(String::as_str).collect();
+        match self.0.len() {
+            0 => Ok(()),
+            count if MOST < count => write!(
+                f,
+                "; client.toml has no entry of that name (it has {} and {} more)",
+                shown.join(", "),
+                count - MOST
+            ),
+            _ => write!(f, "; client.toml has no entry of that name (it has {})", shown.join(", ")),
+        }
     }
 }
 

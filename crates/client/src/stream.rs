@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::name::OtherEntries;
 
 /// A connected stream. Clones are further handles of the same connection.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(crate) enum Stream {
 /// # Errors
 /// [`Error::Resolve`], also when there are none.
 pub(crate) fn addresses(host: &str, port: u16) -> Result<impl Iterator<Item = SocketAddr>, Error> {
-    let resolve = |source| Error::Resolve { host: host.to_owned(), source };
+    let resolve = |source| unresolved(host, source);
     let mut addresses = (host, port).to_socket_addrs().map_err(resolve)?.peekable();
     if addresses.peek().is_none() {
         return Err(no_address(host));
@@ -32,7 +33,11 @@ pub(crate) fn addresses(host: &str, port: u16) -> Result<impl Iterator<Item = So
 
 fn no_address(host: &str) -> Error {
     let source = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    Error::Resolve { host: host.to_owned(), source }
+    unresolved(host, source)
+}
+
+fn unresolved(host: &str, source: io::Error) -> Error {
+    Error::Resolve { host: host.to_owned(), source, entries: OtherEntries::default() }
 }
 
 impl Stream {

@@ -8,6 +8,7 @@ use certadm_auth::{AccountName, Credentials, Flavour};
 
 use crate::credentials::password_from_file;
 use crate::error::Error;
+use crate::name::OtherEntries;
 use crate::stream::addresses;
 
 /// A server, found out: where it is, as whom to log on, how long to wait.
@@ -25,6 +26,8 @@ pub struct Target {
     pub flavour: Flavour,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// The entries of the configuration, where none is for this target.
+    pub other_entries: OtherEntries,
 }
 
 /// Where an object resolver is reached.
@@ -42,6 +45,36 @@ pub enum Endpoint {
 }
 
 impl Target {
+    /// The service behind a Unix socket of this machine.
+    #[must_use]
+    pub fn of_socket(path: PathBuf) -> Self {
+        Self {
+            endpoint: Endpoint::Socket(path),
+            authority: None,
+            account: None,
+            password_file: None,
+            flavour: Flavour::Spnego,
+            timeouts: Timeouts::default(),
+            other_entries: OtherEntries::default(),
+        }
+    }
+
+    /// That no account is known for this target.
+    #[must_use]
+    pub fn no_account(&self) -> Error {
+        Error::NoAccount { server: self.endpoint.to_string(), entries: self.other_entries.clone() }
+    }
+
+    /// An error on the way to this target, which may have been misspelt.
+    pub(crate) fn with_entries(&self, error: Error) -> Error {
+        match error {
+            Error::Resolve { host, source, .. } => {
+                Error::Resolve { host, source, entries: self.other_entries.clone() }
+            }
+            error => error,
+        }
+    }
+
     /// The credentials that the configuration has for this target; none on a socket, which needs none. For callers who
     /// cannot give an account, as those of the C API (certbcli.md D27).
     ///
@@ -60,10 +93,9 @@ impl Target {
             (Some(_), None) => Err(self.half("password_file")),
             (None, Some(_)) => Err(self.half("user")),
             // A name that is not there has no entry either: then the name is what is wrong.
-            (None, None) => Err(self
-                .resolve()
-                .err()
-                .unwrap_or_else(|| Error::NoAccount { server: self.endpoint.to_string() })),
+            (None, None) => {
+                Err(self.resolve().err().map_or_else(|| self.no_account(), |error| self.with_entries(error)))
+            }
         }
     }
 

@@ -31,7 +31,7 @@ mod wake;
 pub use access::{Caller, Identity, Refusal, Right, Rules, check, is_backup, right_of};
 pub use error::StartError;
 pub use limits::Limits;
-pub use listeners::{Addresses, SocketWish};
+pub use listeners::{Addresses, STANDARD_SOCKET, SocketWish};
 pub use roles::{ROLE_NAMES, local_roles, role_named, role_names};
 pub use service::{Server, Stopped, Stopper};
 pub use settings::Settings;

@@ -4,10 +4,15 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
+use certadm_store::Folder;
+
 use crate::access::Identity;
 use crate::error::StartError;
 use crate::local_socket::LocalSocket;
 use crate::transport::Stream;
+
+/// Where the socket is when nobody says otherwise (docs/remote.md, "The socket").
+pub const STANDARD_SOCKET: &str = "/run/certadm/certadm.sock";
 
 /// Which listener a connection came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +46,9 @@ pub(crate) struct Listeners {
 pub enum SocketWish {
     /// This one, or the service does not start.
     Path(PathBuf),
-    /// This one if its folder can be written.
-    IfPossible(PathBuf),
+    /// The usual one of this machine, [`STANDARD_SOCKET`]; else one in the CA's folder; else none. Commands on the CA's folder
+    /// find either.
+    Standard,
     /// None: everybody comes over TCP.
     None,
 }
@@ -51,7 +57,8 @@ impl Listeners {
     pub(crate) fn open(
         resolver: SocketAddr,
         exporter_port: u16,
-        socket: SocketWish,
+        wish: SocketWish,
+        folder: &Folder,
     ) -> Result<(Self, Addresses), StartError> {
         let listen = |address: SocketAddr| {
             let refused = |source| StartError::Listen { address, source };
@@ -62,17 +69,9 @@ impl Listeners {
         };
         let (resolver, resolver_address) = listen(resolver)?;
         let (exporter, exporter_address) = listen(SocketAddr::new(resolver_address.ip(), exporter_port))?;
-        let socket = match socket {
+        let socket = match wish {
             SocketWish::Path(path) => Some(LocalSocket::open(path)?),
-            SocketWish::IfPossible(path) => match LocalSocket::open(path) {
-                Ok(opened) => Some(opened),
-                Err(error @ StartError::SocketInUse { .. }) => return Err(error),
-                Err(error) => {
-                    let source = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%error, source, "no Unix socket; going on with TCP alone");
-                    None
-                }
-            },
+            SocketWish::Standard => standard_socket(folder),
             SocketWish::None => None,
         };
         let addresses = Addresses {
@@ -105,6 +104,22 @@ impl Listeners {
             .flatten()
             .collect()
     }
+}
+
+/// The usual socket, or that of the CA's own folder where another service has the usual one or its folder is not ours.
+fn standard_socket(folder: &Folder) -> Option<LocalSocket> {
+    let usual = PathBuf::from(STANDARD_SOCKET);
+    // A folder that cannot be made is what opening the socket fails for.
+    usual.parent().map(std::fs::create_dir);
+    let own = std::path::absolute(folder.socket_path()).unwrap_or_else(|_| folder.socket_path());
+    [usual, own].into_iter().find_map(|path| match LocalSocket::open(path) {
+        Ok(opened) => Some(opened),
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, source, "no Unix socket there");
+            None
+        }
+    })
 }
 
 /// None when nobody waits.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use certadm_auth::{AuthError, Environment, FileTime, ServerNames, Service};
 use certadm_rules::unc::UncRoot;
-use certadm_store::Store;
+use certadm_store::{Serving, Store};
 
 use crate::access::Identity;
 use crate::audit;
@@ -91,8 +91,13 @@ impl Server {
         let (wake, woken) = wake::pair().map_err(system("a pair of sockets"))?;
         let objects = Objects::new(settings.limits)
             .map_err(|error| StartError::System { what: "random bytes", source: io::Error::other(error) })?;
-        let (listeners, addresses) =
-            Listeners::open(settings.resolver, settings.exporter_port, settings.socket.clone())?;
+        let (listeners, addresses) = Listeners::open(
+            settings.resolver,
+            settings.exporter_port,
+            settings.socket.clone(),
+            store.folder(),
+        )?;
+        store.serves(&Serving { listen: Some(addresses.resolver), socket: addresses.socket.clone() });
         let shared = Shared {
             logons: Service::new(server_names, accounts.clone(), Arc::new(System)),
             accounts,
@@ -154,6 +159,7 @@ impl Server {
             if woken.wait(listeners.as_ref(), TICK) {
                 // Who comes now finds no service.
                 listeners = None;
+                shared.store.serves(&Serving::default());
                 shared.begin_stop();
                 stop_at.get_or_insert(Instant::now() + shared.settings.limits.farewell);
             }

@@ -8,9 +8,6 @@ use certadm_rules::flags::InterfaceFlags;
 use crate::limits::Limits;
 use crate::listeners::SocketWish;
 
-/// Where the socket is when nobody says otherwise (docs/remote.md, "client.toml").
-const DEFAULT_SOCKET: &str = "/run/certadm/certadm.sock";
-
 /// How the service is run.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -37,8 +34,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What `ca.toml` says, on the host of this name; the socket in its default place where the file names none and that
-    /// can be written.
+    /// What `ca.toml` says, on the host of this name.
     #[must_use]
     pub fn from_config(config: &Config, host: String) -> Self {
         Self {
@@ -48,7 +44,7 @@ impl Settings {
             exporter_port: config.listeners.exporter_port,
             socket: match &config.listeners.socket {
                 Some(path) => SocketWish::Path(path.clone()),
-                None if cfg!(unix) => SocketWish::IfPossible(DEFAULT_SOCKET.into()),
+                None if cfg!(unix) => SocketWish::Standard,
                 None => SocketWish::None,
             },
             interface_flags: InterfaceFlags::from_bits(config.interface_flags),

@@ -133,12 +133,12 @@ pub fn take(
     };
     let (session, generations) = taking.store_logs(session, &names)?;
     writer.add_bytes(locations_entry(), Role::Locations, "", &locations.to_bytes())?;
-    let copied = copy_dynamic(&mut writer, dynamic.paths(), options.dynamic_dir.as_deref())?;
+    let left_out = copy_dynamic(&mut writer, dynamic.paths(), options.dynamic_dir.as_deref())?;
 
     let mut manifest = Manifest::new(identify(&locations, writer.building(), &names)?, kind, started);
     manifest.generations = generations;
     manifest.dynamic_files = dynamic.paths().to_vec();
-    manifest.not_included = not_included(copied, options.dynamic_dir.is_some());
+    manifest.not_included = not_included(&left_out, options.dynamic_dir.is_some());
     manifest.finished = certadm_store::now().to_rfc3339();
     let (set, manifest) = writer.commit(manifest)?;
 
@@ -236,17 +236,17 @@ impl Taking<'_> {
     }
 }
 
-/// Copies the dynamic files that lie in a folder of this machine. Returns whether all were copied.
-fn copy_dynamic(writer: &mut SetWriter, paths: &[String], dir: Option<&Path>) -> Result<bool> {
+/// Copies the dynamic files that lie in a folder of this machine. Returns those that it did not copy.
+fn copy_dynamic(writer: &mut SetWriter, paths: &[String], dir: Option<&Path>) -> Result<Vec<String>> {
     let Some(dir) = dir else {
-        return Ok(paths.is_empty());
+        return Ok(paths.to_vec());
     };
-    let mut all = true;
+    let mut left_out = Vec::new();
     for path in paths {
         let name = last_component(path);
         let local = dir.join(name);
         if !is_safe_component(name) || !local.is_file() {
-            all = false;
+            left_out.push(path.clone());
             continue;
         }
         let mut file = fs::File::open(&local).during("open", &local)?;
@@ -254,7 +254,7 @@ fn copy_dynamic(writer: &mut SetWriter, paths: &[String], dir: Option<&Path>) ->
             Ok(file.read(buffer).during("read", &local)?)
         })?;
     }
-    Ok(all)
+    Ok(left_out)
 }
 
 /// Whose set it is: the names from the restore map, the signatures from what was stored.
@@ -290,7 +290,7 @@ fn identify(locations: &TaggedList, building: &Path, logs: &[String]) -> Result<
     Ok(identity)
 }
 
-fn not_included(dynamic_copied: bool, here: bool) -> Vec<String> {
+fn not_included(left_out: &[String], here: bool) -> Vec<String> {
     let parts = if here {
         [
             "the CA's private key (ca.key): keep a copy of that file and its passphrase elsewhere",
@@ -303,9 +303,7 @@ fn not_included(dynamic_copied: bool, here: bool) -> Vec<String> {
         ]
     };
     let mut missing: Vec<String> = parts.map(str::to_owned).to_vec();
-    if !dynamic_copied {
-        missing.push("the dynamic files listed here: copy them by other means".to_owned());
-    }
+    missing.extend(left_out.iter().map(|path| format!("the dynamic file {path}: copy it by other means")));
     missing
 }
 

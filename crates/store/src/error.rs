@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Generation, Hresult};
 
+use crate::holder::Holder;
+
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -44,12 +46,12 @@ pub enum Error {
         folder: PathBuf,
     },
     /// Another process owns the store.
-    #[error("the CA in {folder} is in use: {} owns its database", holder.as_deref().unwrap_or("another process"))]
+    #[error("the CA in {folder} is in use: {} owns its database", named(holder.as_deref()))]
     Owned {
         /// The CA's folder.
         folder: PathBuf,
-        /// Which program, which process, since when; as far as its lock file tells.
-        holder: Option<String>,
+        /// Who it is, as far as its lock file tells.
+        holder: Option<Box<Holder>>,
     },
     /// Somebody has the database open while it has to be replaced.
     #[error("the database in {folder} is open in another process")]
@@ -146,6 +148,15 @@ pub enum Error {
     },
 }
 
+/// Who holds the database, and that it is a service, if it is one.
+fn named(holder: Option<&Holder>) -> String {
+    match holder {
+        None => "another process".to_owned(),
+        Some(holder) if holder.is_service() => format!("its service ({holder})"),
+        Some(holder) => holder.to_string(),
+    }
+}
+
 impl Diagnosis for Error {
     fn hresult(&self) -> Hresult {
         match self {
@@ -191,6 +202,10 @@ impl Diagnosis for Error {
             Self::DatabaseMissing { .. } => "restore the latest verified set with `certadm restore`",
             Self::SeveralDatabases { .. } => "move all but the CA's own database file away",
             Self::AlreadyExists { .. } => "choose an empty folder; an existing CA is never overwritten",
+            Self::Owned { holder: Some(holder), .. } if holder.is_service() => {
+                "stop the service, and start it again afterwards (with the unit: systemctl stop certadm@NAME)"
+            }
+            Self::Owned { holder: Some(_), .. } => "wait for it to end",
             Self::Owned { .. } => "stop the service or the command that uses this CA, or wait for it to end",
             Self::InUse { .. } => "wait until the other certadm commands on this CA have ended",
             Self::RestorePending { state, .. } if state.is_success() => {

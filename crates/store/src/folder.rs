@@ -101,6 +101,11 @@ impl Folder {
         self.dir.join("commit.lock")
     }
 
+    /// `service.sock`: the service's Unix socket where it cannot have the usual one.
+    pub fn socket_path(&self) -> PathBuf {
+        self.dir.join("service.sock")
+    }
+
     /// The database file for a CA of the given sanitized name: `database/<name>.db`.
     pub fn database_path_for(&self, sanitized_name: &str) -> PathBuf {
         self.database_dir().join(format!("{sanitized_name}.db"))

@@ -9,12 +9,20 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
+use crate::holder::{self, Holder, Serving};
 use certadm_files::{IoContext, durable};
 
 /// A lock held until it is dropped.
 #[derive(Debug)]
 pub struct Held {
     file: File,
+}
+
+impl Held {
+    /// Leaves word where others reach the CA through its owner.
+    pub(crate) fn say(&self, serving: &Serving) {
+        holder::leave_word(&self.file, serving);
+    }
 }
 
 impl Drop for Held {
@@ -31,7 +39,7 @@ impl Drop for Held {
 /// [`Error::Owned`] (0x80070420) when another process or store holds it.
 pub fn own(folder: &Folder) -> Result<Held> {
     let held = try_exclusive(&folder.owner_lock_path(), || owned(folder))?;
-    leave_word(&held.file);
+    holder::leave_word(&held.file, &Serving::default());
     Ok(held)
 }
 
@@ -58,34 +66,15 @@ pub fn refuse_owned(folder: &Folder) -> Result<()> {
 }
 
 fn owned(folder: &Folder) -> Error {
-    Error::Owned { folder: folder.path().to_owned(), holder: holder_in(&folder.owner_lock_path()) }
-}
-
-/// Writes into the lock file who holds it. Best effort: only a message needs it.
-fn leave_word(file: &File) {
-    #[cfg(unix)]
-    {
-        use certadm_files::OffsetIo;
-        let program = std::env::current_exe().ok();
-        let program = program.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-        let since = crate::time::now().to_rfc3339();
-        let text =
-            format!("{}, process {}, since {since}\n", program.unwrap_or("a program"), std::process::id());
-        file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0)).ok();
+    Error::Owned {
+        folder: folder.path().to_owned(),
+        holder: Holder::read(&folder.owner_lock_path()).map(Box::new),
     }
-    // A locked file cannot be read on Windows.
-    #[cfg(not(unix))]
-    let _ = file;
 }
 
-/// What the holder of a lock has left in it.
-fn holder_in(path: &Path) -> Option<String> {
-    const LONGEST: u64 = 200;
-    let bytes = certadm_files::read::bounded(path, LONGEST).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let text = text.trim_end();
-    (!text.is_empty() && text.chars().all(|letter| letter.is_ascii_graphic() || letter == ' '))
-        .then(|| text.to_owned())
+/// Whoever holds the owner's lock, as far as he has left word; `None` when nobody does, or when that cannot be told.
+pub fn holder(folder: &Folder) -> Option<Holder> {
+    if is_owned(folder) == Some(true) { Holder::read(&folder.owner_lock_path()) } else { None }
 }
 
 /// Says "I have the database open", unless somebody is replacing it.

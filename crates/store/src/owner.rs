@@ -14,6 +14,7 @@ use crate::connect::{DatabaseConnection, DatabaseFile, refuse_unregistered_image
 use crate::error::{Error, Result};
 use crate::folder::{Folder, wal_path};
 use crate::generation::{self, Adopted, Rolled};
+use crate::holder::Serving;
 use crate::locks::{self, CommitLock, Held};
 use crate::log_file::Signature;
 use crate::marks::Mark;
@@ -60,7 +61,7 @@ pub struct Store {
     pub(crate) shared: Arc<Shared>,
     watcher: Option<JoinHandle<()>>,
     opened: Opened,
-    _owned: Held,
+    owned: Held,
 }
 
 /// What owner, watcher, backups and nudging committers share.
@@ -181,7 +182,7 @@ impl Store {
         shared.roll_if_due()?;
         let watched = Arc::downgrade(&shared);
         let watcher = std::thread::spawn(move || watch(&watched));
-        Ok(Self { shared, watcher: Some(watcher), opened: Opened { recovered, adopted }, _owned: owned })
+        Ok(Self { shared, watcher: Some(watcher), opened: Opened { recovered, adopted }, owned })
     }
 
     /// What was found and done when the store was opened.
@@ -200,6 +201,11 @@ impl Store {
     /// The CA's folder.
     pub fn folder(&self) -> &Folder {
         &self.shared.folder
+    }
+
+    /// Leaves word in the lock file where this owner serves the CA, for those who find it owned ([`locks::holder`]).
+    pub fn serves(&self, serving: &Serving) {
+        self.owned.say(serving);
     }
 
     /// The database file's path.

@@ -8,24 +8,26 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::findings;
 use crate::output::{Done, Output};
-use crate::verbs::remote::LoginArgs;
+use crate::verbs::remote::{Dial, RemoteArgs};
 
 /// `certadm doctor`
 #[derive(Debug, Args)]
-#[command(after_help = "Example: certadm doctor --server ca1.corp.example --user 'CORP\\backup'")]
+#[command(
+    after_help = "Example: certadm doctor --server ca1.corp.example --user 'CORP\\backup'",
+    group = clap::ArgGroup::new("ca").args(["server", "socket"]).required(true)
+)]
 pub(crate) struct DoctorArgs {
-    /// The CA: host, host:port, host\CA name, or a name of client.toml; localhost is this machine's socket
-    #[arg(long, value_name = "NAME")]
-    server: String,
     #[command(flatten)]
-    login: LoginArgs,
+    remote: RemoteArgs,
     /// Begin no backup: the last gate, and whether a full backup is on record, stay unknown
     #[arg(long)]
     no_prepare: bool,
 }
 
 pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
-    let (target, credentials) = args.login.target(&args.server)?;
+    let Some(Dial { name, target, credentials }) = args.remote.dial()? else {
+        return Err(Failure::usage("no CA is named", "name it by --server NAME or --socket PATH"));
+    };
     let mut show = |visit: &Visit| {
         let sign = match visit.verdict {
             Verdict::Open => "ok  ",
@@ -46,7 +48,7 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
     // The first gate that is shut says whose turn it is.
     let exit = shut.first().map_or(Exit::Good, |visit| visit.finding.code.class().into());
     let result = json!({
-        "server": args.server,
+        "server": name,
         "endpoint": target.endpoint.to_string(),
         "ready": shut.is_empty(),
         "shut": shut.iter().map(|visit| visit.gate.key()).collect::<Vec<_>>(),

@@ -1,6 +1,6 @@
 //! Reaching a CA over the network, or over the socket of this machine: which one, as whom.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use certadm_auth::{Credentials, Password};
 use certadm_client::credentials::account;
@@ -10,9 +10,15 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::secrets::{Descriptor, Prompt, read_password};
 
-/// As whom to log on to a CA over the network; what is left out comes from client.toml, the password also from a prompt.
+/// Which CA to dial, and as whom to log on there; what is left out comes from client.toml, the password also from a prompt.
 #[derive(Debug, Args)]
-pub(crate) struct LoginArgs {
+pub(crate) struct RemoteArgs {
+    /// A CA over the network: host, host:port, host\CA name, or a name of client.toml; localhost is this machine's service
+    #[arg(long, value_name = "NAME", conflicts_with = "socket")]
+    server: Option<String>,
+    /// The service of this machine behind this Unix socket, which takes no account
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["user", "password_file", "password_fd"])]
+    socket: Option<PathBuf>,
     /// The account on the CA's machine or in its domain, as DOMAIN\user, user@domain or user [default: client.toml]
     #[arg(long, value_name = "ACCOUNT", requires = "server")]
     user: Option<String>,
@@ -24,41 +30,68 @@ pub(crate) struct LoginArgs {
     password_fd: Option<Descriptor>,
 }
 
-impl LoginArgs {
-    /// What `server` stands for, and the credentials for it; none where the socket of this machine needs none.
+/// A CA to dial.
+pub(crate) struct Dial {
+    /// As the user named it.
+    pub(crate) name: String,
+    pub(crate) target: Target,
+    /// None where a socket of this machine needs none.
+    pub(crate) credentials: Option<Credentials>,
+}
+
+impl Dial {
+    /// Connects to it.
+    ///
+    /// # Errors
+    /// As [`RemoteCa::connect`].
+    pub(crate) fn connect(self) -> Result<RemoteCa, Failure> {
+        Ok(RemoteCa::connect(self.target, self.credentials)?)
+    }
+}
+
+impl RemoteArgs {
+    /// The socket that was named.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
+    /// The CA that was named, and the credentials for it; nothing when none was.
     ///
     /// # Errors
     /// A name, configuration or account that cannot be used, and when there is no way to the password.
-    pub(crate) fn target(&self, server: &str) -> Result<(Target, Option<Credentials>), Failure> {
+    pub(crate) fn dial(&self) -> Result<Option<Dial>, Failure> {
+        match (&self.socket, &self.server) {
+            (Some(path), _) => Ok(Some(Dial {
+                name: path.display().to_string(),
+                target: Target::of_socket(path.clone()),
+                credentials: None,
+            })),
+            (None, Some(server)) => {
+                let (target, credentials) = self.target(server)?;
+                Ok(Some(Dial { name: server.clone(), target, credentials }))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn target(&self, server: &str) -> Result<(Target, Option<Credentials>), Failure> {
         let name: ServerName = server.parse().map_err(Error::from)?;
         let target = Config::load()?.target(&name)?;
         if let Endpoint::Socket(path) = &target.endpoint {
             if self.user.is_some() || self.password_file.is_some() || self.password_fd.is_some() {
-                return Err(Failure::usage(format!(
-                    "{server} is this machine's socket {}, which takes no account; name a port to log on over TCP",
-                    path.display()
-                )));
+                let text =
+                    format!("{server} is this machine's socket {}, which takes no account", path.display());
+                let remedy = format!("leave the account out, or log on over TCP: --server {server}:135");
+                return Err(Failure::usage(text, remedy));
             }
             return Ok((target, None));
         }
         let account = match &self.user {
             Some(user) => account(user)?,
-            None => target
-                .account
-                .clone()
-                .ok_or_else(|| Error::NoAccount { server: target.endpoint.to_string() })?,
+            None => target.account.clone().ok_or_else(|| target.no_account())?,
         };
         let password = self.password(&target, &account.to_string())?;
         Ok((target, Some(Credentials { account, password })))
-    }
-
-    /// Connects to the CA that `server` names.
-    ///
-    /// # Errors
-    /// As [`LoginArgs::target`] and [`RemoteCa::connect`].
-    pub(crate) fn connect(&self, server: &str) -> Result<RemoteCa, Failure> {
-        let (target, credentials) = self.target(server)?;
-        Ok(RemoteCa::connect(target, credentials)?)
     }
 
     fn password(&self, target: &Target, account: &str) -> Result<Password, Failure> {

@@ -230,7 +230,7 @@ fn a_second_set_of_the_same_name() {
 fn an_owner_runs() {
     let work = with_sets();
     let owner = locks::own(&Folder::new(work.path("ca"))).unwrap();
-    let remedy = "stop the service";
+    let remedy = "wait for it to end";
     refused(&work, "restore --from {full} --dir {ca} --force", 3, "0x80070420", remedy);
     refused(&work, "backup --dir {ca} --to {set}", 3, "0x80070420", remedy);
     drop(owner);

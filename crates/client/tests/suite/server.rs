@@ -15,7 +15,7 @@ use certadm_auth::{
     Acceptor, AccountName, AccountStore, AuthError, Credentials, Environment, FileTime, Flavour, Level,
     NtHash, Password, Protection, Sealer, Segments, ServerNames, Service, Unsealer,
 };
-use certadm_client::{Endpoint, Target, Timeouts};
+use certadm_client::{Endpoint, OtherEntries, Target, Timeouts};
 use certadm_rules::Hresult;
 use certadm_wire::dcom::activation::{
     ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult,
@@ -182,6 +182,7 @@ impl Server {
                 call: Duration::from_secs(60),
                 ..Timeouts::default()
             },
+            other_entries: OtherEntries::default(),
         }
     }
 

@@ -41,7 +41,9 @@ pub(crate) fn run(args: &ExportArgs, output: Output) -> Result<Done, Failure> {
     let choice = match (&args.choice.serial, args.choice.request) {
         (Some(serial), _) => CertificateChoice::Serial(serial.parse()?),
         (None, Some(request_id)) => CertificateChoice::RequestId(request_id),
-        (None, None) => return Err(Failure::usage("no certificate is named: give --serial or --request")),
+        (None, None) => {
+            return Err(Failure::usage("no certificate is named", "give --serial S or --request N"));
+        }
     };
     let writer = Writer::open(&Folder::new(&args.dir))?;
     let exported = export_certificate(writer.connection(), &choice)?;

@@ -6,7 +6,7 @@ mod rows;
 mod windows;
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use certadm_set::Opened;
 use certadm_set::scratch::Recovered;
@@ -84,12 +84,17 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
     let (table, sets) = match args.words.split_last() {
         Some((last, before)) => match last.to_str().map(|word| Table::from_str(word, false)) {
             Some(Ok(table)) => (table, before),
+            _ if is_misspelt_table(last, before) => {
+                let text = format!("{} is no table, and there is no set of that name", last.display());
+                return Err(Failure::usage(text, which_tables()));
+            }
             _ => (Table::Certificates, args.words.as_slice()),
         },
         None => (Table::Certificates, [].as_slice()),
     };
     if args.export_certs.is_some() && !matches!(table, Table::Certificates | Table::Revoked) {
-        return Err(Failure::usage("--export-certs goes with the tables certificates and revoked"));
+        let remedy = "leave the option out, or list `certificates` or `revoked`";
+        return Err(Failure::usage("this table has no certificates that --export-certs could write", remedy));
     }
     let lister = Lister::new(args.how, args.export_certs.as_deref(), printing)?;
     let opened = match (&args.dir, sets) {
@@ -97,19 +102,39 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
         (None, [_, ..]) => certadm_set::open(sets)?,
         (Some(_), [other, ..]) => {
             let detail = format!("{} is no table, and with --dir no set is listed", other.display());
-            return Err(Failure::usage(detail));
+            return Err(Failure::usage(detail, which_tables()));
         }
-        (None, []) => return Err(Failure::usage("nothing to list: name a set, or a CA's folder with --dir")),
+        (None, []) => {
+            let remedy = "name a set, a Windows database, or a CA's folder by --dir DIR";
+            return Err(Failure::usage("there is nothing to list", remedy));
+        }
     };
     let what = args.table.as_deref().map_or(What::View(table), What::Table);
     match (opened, &args.table) {
         (Opened::Windows(sets), _) if args.salvage => windows::salvage(lister, &sets, what, output),
         (Opened::Windows(sets), _) => windows::list(lister, &sets, what, output),
         (_, _) if args.salvage => {
-            Err(Failure::usage("--salvage goes with a database of a Windows CA; this is none"))
+            let remedy = "leave the option out, or name a database or set of a Windows CA";
+            Err(Failure::usage("--salvage reads databases of Windows CAs, and this is none", remedy))
         }
-        (_, Some(_)) => Err(Failure::usage("--table goes with a database of a Windows CA; this is none")),
+        (_, Some(_)) => {
+            let text = "--table reads databases of Windows CAs, and this is none";
+            Err(Failure::usage(text, which_tables()))
+        }
         (Opened::Ours(sets), None) => ours::list(lister, Recovered::of(&sets)?.connection(), table),
         (Opened::Folder(folder), None) => ours::list(lister, Writer::open(&folder)?.connection(), table),
     }
+}
+
+/// Whether the last word behind sets is hardly a set: a plain word, and nothing of that name is there.
+fn is_misspelt_table(last: &Path, before: &[PathBuf]) -> bool {
+    !before.is_empty() && last.components().count() == 1 && !last.exists()
+}
+
+fn which_tables() -> String {
+    let names: Vec<String> = Table::value_variants()
+        .iter()
+        .filter_map(|table| Some(table.to_possible_value()?.get_name().to_owned()))
+        .collect();
+    format!("name one of the tables {}", names.join(", "))
 }

@@ -67,7 +67,9 @@ impl<'a> Lister<'a> {
         printing: Printing<'a>,
     ) -> Result<Self, Failure> {
         let form = match (printing.output.json, how.csv) {
-            (true, true) => return Err(Failure::usage("--json and --csv exclude each other")),
+            (true, true) => {
+                return Err(Failure::usage("--json and --csv exclude each other", "leave one of them out"));
+            }
             (true, false) => Form::Json,
             (false, true) => Form::Csv,
             (false, false) => Form::Table,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::verbs::remote::LoginArgs;
+use crate::verbs::remote::RemoteArgs;
 
 /// `certadm restore`
 #[derive(Debug, Args)]
@@ -15,14 +15,13 @@ pub(crate) struct RestoreArgs {
     /// A set: the full one first, then its log sets in any order
     #[arg(long, value_name = "SET", required_unless_present = "abandon")]
     pub(super) from: Vec<PathBuf>,
-    /// The CA's folder
-    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    /// The CA's folder. A CA that is named by --server or --socket instead only says where the files belong (--dry-run): a
+    /// restore is registered on the CA's own machine
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["server", "socket"],
+        conflicts_with_all = ["server", "socket"])]
     pub(super) dir: Option<PathBuf>,
-    /// Say where the files belong on another machine: a restore is registered on the CA's own machine alone
-    #[arg(long, value_name = "NAME", requires = "dry_run")]
-    pub(super) server: Option<String>,
     #[command(flatten)]
-    pub(super) login: LoginArgs,
+    pub(super) remote: RemoteArgs,
     /// Check everything and say what would be done, and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -36,6 +35,6 @@ pub(crate) struct RestoreArgs {
     #[arg(long, conflicts_with = "no_recover")]
     pub(super) renewed_key: bool,
     /// Give up a restore that was interrupted, failed, or is not carried out yet, and put back what it moved aside
-    #[arg(long, conflicts_with_all = ["from", "server", "dry_run", "force", "no_recover", "renewed_key"])]
+    #[arg(long, conflicts_with_all = ["from", "server", "socket", "dry_run", "force", "no_recover", "renewed_key"])]
     pub(super) abandon: bool,
 }

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::args::RestoreArgs;
 use crate::failure::Failure;
 use crate::output::{Done, Output};
+use crate::verbs::remote::Dial;
 
 /// Asks the CA where its files belong and compares with where the set's came from.
-pub(super) fn run(args: &RestoreArgs, server: &str, output: Output) -> Result<Done, Failure> {
+pub(super) fn run(args: &RestoreArgs, dial: Dial, output: Output) -> Result<Done, Failure> {
     let saved = match certadm_set::open(&args.from)? {
         Opened::Ours(sets) => match sets.first().filter(|first| first.image.is_some()) {
             Some(full) => full.locations()?,
@@ -23,9 +24,9 @@ pub(super) fn run(args: &RestoreArgs, server: &str, output: Output) -> Result<Do
         Opened::Folder(_) => return Err(no_full_set()),
     };
     let saved = saved.unwrap_or_default();
-    let there = args
-        .login
-        .connect(server)?
+    let server = dial.name.clone();
+    let there = dial
+        .connect()?
         .database_locations()
         .map_err(|error| Failure::from(certadm_set::Error::from(error)))?;
     let places: Vec<Place> =
@@ -51,7 +52,7 @@ pub(super) fn run(args: &RestoreArgs, server: &str, output: Output) -> Result<Do
 }
 
 fn no_full_set() -> Failure {
-    Failure::usage("name the full set first: --from FULL --from LOGS")
+    Failure::usage("the first set is no full one", "name the full set first: --from FULL --from LOGS")
 }
 
 /// Where one kind of file was, and where it belongs.

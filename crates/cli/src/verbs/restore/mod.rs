@@ -18,10 +18,8 @@ use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::live;
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
-    let dir = match (&args.dir, &args.server) {
-        (Some(dir), _) => dir,
-        (None, Some(server)) => return elsewhere::run(args, server, output),
-        (None, None) => return Err(Failure::usage("name the CA by --dir or --server")),
+    let Some(dir) = &args.dir else {
+        return of_another_machine(args, output);
     };
     if args.abandon {
         return give_up(&Folder::new(dir), output);
@@ -58,6 +56,19 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     output.line("Take a new full backup now: sets made before and after a restore do not go together.");
     let exit = if restored.warnings.is_empty() { Exit::Good } else { Exit::Finding };
     Ok(Done { exit, result })
+}
+
+/// A restore of a CA that was named by `--server` or `--socket`: what would have to be done there.
+fn of_another_machine(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
+    if !args.dry_run {
+        let text = "a restore is registered on the CA's own machine alone";
+        let remedy = "add --dry-run to see where the files belong, and run `certadm restore --dir DIR` there";
+        return Err(Failure::usage(text, remedy));
+    }
+    match args.remote.dial()? {
+        Some(dial) => elsewhere::run(args, dial, output),
+        None => Err(Failure::usage("no CA is named", "name its folder by --dir DIR")),
+    }
 }
 
 /// Makes every check of the restore and says what it would do.

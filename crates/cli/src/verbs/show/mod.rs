@@ -77,7 +77,8 @@ pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
         (Some(dir), _) => Opened::Folder(Folder::new(dir)),
         (None, Some(path)) => certadm_set::open(std::slice::from_ref(path))?,
         (None, None) => {
-            return Err(Failure::usage("nothing to show: name a set, or a CA's folder with --dir"));
+            let remedy = "name a set, a Windows database, or a CA's folder by --dir DIR";
+            return Err(Failure::usage("there is nothing to show", remedy));
         }
     };
     let mut done = match &opened {

@@ -1,5 +1,7 @@
 //! `certadm backup`: take a set, in certutil's words (certbcli.md 10.3).
 
+mod way;
+
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,9 +22,10 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
-use crate::verbs::live::{audits, open_store};
-use crate::verbs::remote::LoginArgs;
+use crate::verbs::live::audits;
+use crate::verbs::remote::RemoteArgs;
 use crate::{findings, interrupt};
+use way::Way;
 
 /// `certadm backup`
 #[derive(Debug, Args)]
@@ -30,14 +33,11 @@ use crate::{findings, interrupt};
     Then:    certadm backup --dir /srv/ca --to /backup/monday-noon --type logs\n\
     Another machine: certadm backup --server ca1.corp.example --user 'CORP\\backup' --to /backup/monday")]
 pub(crate) struct BackupArgs {
-    /// The folder of a CA on this machine
-    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    /// The folder of a CA on this machine. While its service runs, the backup goes through the service's socket
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["server", "socket"], conflicts_with = "server")]
     dir: Option<PathBuf>,
-    /// A CA over the network: host, host:port, host\CA name, or a name of client.toml; localhost is this machine's socket
-    #[arg(long, value_name = "NAME")]
-    server: Option<String>,
     #[command(flatten)]
-    login: LoginArgs,
+    remote: RemoteArgs,
     /// The new set's folder; it must not exist, or be empty
     #[arg(long, value_name = "SET")]
     to: PathBuf,
@@ -99,23 +99,9 @@ enum ReadBackArg {
 
 pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     refuse_home_sign(&args.to)?;
-    let taken = match (&args.dir, &args.server) {
-        (Some(dir), _) => {
-            let folder = Folder::new(dir);
-            refuse_inside(&args.to, &folder)?;
-            let store = Arc::new(open_store(&folder)?);
-            let mut source = local_source(&store)?;
-            let place = store.database().display().to_string();
-            let taken = take_from(&mut source, args, &place, Some(folder.crl_dir()), output)?;
-            note_check(&taken, &folder, output);
-            warn_of_same_disk(&taken.set, &folder, output);
-            taken
-        }
-        (None, Some(server)) => {
-            let mut source = args.login.connect(server)?;
-            take_from(&mut source, args, server, None, output)?
-        }
-        (None, None) => return Err(Failure::usage("name the CA by --dir or --server")),
+    let (taken, socket) = match &args.dir {
+        Some(dir) => of_folder(args, &Folder::new(dir), output)?,
+        None => (of_dialled(args, output)?, args.remote.socket().map(Path::to_owned)),
     };
     report(&taken, output);
     let is_unsound = finding::worst(&taken.findings) > Some(Severity::Note);
@@ -124,7 +110,51 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
         (Ok(()), true) => Exit::Finding,
         (Ok(()), false) => Exit::Good,
     };
-    Ok(Done { exit, result: to_json(&taken) })
+    let mut result = to_json(&taken);
+    result["socket"] = json!(socket.as_deref().map(path_text));
+    Ok(Done { exit, result })
+}
+
+/// Backs the CA of a folder up: by itself, or through the service that has it. Returns the socket in that case.
+fn of_folder(
+    args: &BackupArgs,
+    folder: &Folder,
+    output: Output,
+) -> Result<(Taken, Option<PathBuf>), Failure> {
+    refuse_inside(&args.to, folder)?;
+    let crls = || Some(folder.crl_dir());
+    let (taken, socket) = match way::find(folder, args.remote.socket())? {
+        Way::Folder(store) => {
+            let mut source = local_source(&store)?;
+            let place = store.database().display().to_string();
+            (take_from(&mut source, args, &place, crls(), output)?, None)
+        }
+        Way::Service { socket, holder } => {
+            let who = holder.map_or_else(String::new, |holder| format!(" ({holder})"));
+            output.line(format!(
+                "The service{who} has this CA: the backup goes through its socket {}.",
+                socket.display()
+            ));
+            let mut source = way::through(&socket, folder)?;
+            let place = folder.path().display().to_string();
+            (take_from(&mut source, args, &place, crls(), output)?, Some(socket))
+        }
+    };
+    note_check(&taken, folder, output);
+    warn_of_same_disk(&taken.set, folder, output);
+    Ok((taken, socket))
+}
+
+/// Backs up a CA over the network, or one of this machine whose socket is named and whose folder is not.
+fn of_dialled(args: &BackupArgs, output: Output) -> Result<Taken, Failure> {
+    let Some(dial) = args.remote.dial()? else {
+        return Err(Failure::usage(
+            "no CA is named",
+            "name its folder by --dir DIR, or the CA by --server NAME",
+        ));
+    };
+    let place = dial.name.clone();
+    take_from(&mut dial.connect()?, args, &place, None, output)
 }
 
 /// Refuses a path that begins with `~`: the shell expands that only without quotes, and a folder of that name is hardly
@@ -133,8 +163,7 @@ fn refuse_home_sign(to: &Path) -> Result<(), Failure> {
     match to.components().next() {
         Some(Component::Normal(first)) if first.as_encoded_bytes().starts_with(b"~") => {
             let text = format!("{} begins with ~, which the shell did not replace", to.display());
-            let remedy = "write the path in full, or ./~ for a folder of that name".to_owned();
-            Err(Failure { remedy, ..Failure::usage(text) })
+            Err(Failure::usage(text, "write the path in full, or ./~ for a folder of that name"))
         }
         _ => Ok(()),
     }
@@ -148,8 +177,8 @@ fn refuse_inside(to: &Path, folder: &Folder) -> Result<(), Failure> {
     match folder.path().canonicalize() {
         Ok(ca) if there.starts_with(&ca) => {
             let text = format!("{} lies inside the CA's folder, and would be lost with it", to.display());
-            let remedy = "name a folder elsewhere, on another disk if there is one".to_owned();
-            Err(Failure { remedy, exit: Exit::Refused, ..Failure::usage(text) })
+            let remedy = "name a folder elsewhere, on another disk if there is one";
+            Err(Failure { exit: Exit::Refused, ..Failure::usage(text, remedy) })
         }
         _ => Ok(()),
     }
