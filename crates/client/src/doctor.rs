@@ -1,10 +1,8 @@
 //! Walking the gates between here and a backup, one by one, and naming the one that is shut.
 
-use std::fmt;
-
 use certadm_auth::Credentials;
 use certadm_rules::diagnosis::chain_of;
-use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::finding::Finding;
 use certadm_rules::flags::Roles;
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_wire::csra::Request;
@@ -17,122 +15,7 @@ use crate::error::Error;
 use crate::refusal::{Cause, RoleNames};
 use crate::target::{Endpoint, Target};
 
-/// A gate that a backup has to pass, in the order in which they are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Gate {
-    /// The name stands for an address, or a socket.
-    Name,
-    /// The resolver's port can be reached, or the socket be opened.
-    Port,
-    /// What listens there is an object resolver.
-    Resolver,
-    /// The account and its password are taken.
-    Authentication,
-    /// The CA's administration object can be activated.
-    Activation,
-    /// The object's own port can be reached, and the object takes the account too.
-    Exporter,
-    /// Calls are signed and encrypted.
-    Privacy,
-    /// The CA serves requests, and the account may read it.
-    State,
-    /// The account has the CA's operator role.
-    Role,
-    /// The CA's interface flags let callers from here take backups.
-    InterfaceFlags,
-    /// A backup can begin; and whether a full one is on record.
-    LastFull,
-}
-
-impl Gate {
-    /// All of them, in order.
-    pub const ALL: [Self; 11] = [
-        Self::Name,
-        Self::Port,
-        Self::Resolver,
-        Self::Authentication,
-        Self::Activation,
-        Self::Exporter,
-        Self::Privacy,
-        Self::State,
-        Self::Role,
-        Self::InterfaceFlags,
-        Self::LastFull,
-    ];
-
-    /// Its name in JSON.
-    #[must_use]
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Port => "port",
-            Self::Resolver => "resolver",
-            Self::Authentication => "authentication",
-            Self::Activation => "activation",
-            Self::Exporter => "exporter",
-            Self::Privacy => "privacy",
-            Self::State => "state",
-            Self::Role => "role",
-            Self::InterfaceFlags => "interface_flags",
-            Self::LastFull => "last_full",
-        }
-    }
-
-    /// The kind of what is found at it.
-    #[must_use]
-    pub const fn kind(self) -> Kind {
-        match self {
-            Self::Name => Kind::GateName,
-            Self::Port => Kind::GatePort,
-            Self::Resolver => Kind::GateResolver,
-            Self::Authentication => Kind::GateAuthentication,
-            Self::Activation => Kind::GateActivation,
-            Self::Exporter => Kind::GateExporter,
-            Self::Privacy => Kind::GatePrivacy,
-            Self::State => Kind::GateState,
-            Self::Role => Kind::GateRole,
-            Self::InterfaceFlags => Kind::GateInterfaceFlags,
-            Self::LastFull => Kind::GateLastFull,
-        }
-    }
-}
-
-/// How a gate was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It lets a backup through.
-    Open,
-    /// It does not.
-    Shut,
-    /// The CA does not say; that alone stops nothing.
-    Unknown,
-    /// It was not tried: one before it is shut, or it does not exist on this way.
-    Skipped,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "open",
-            Self::Shut => "shut",
-            Self::Unknown => "unknown",
-            Self::Skipped => "skipped",
-        })
-    }
-}
-
-/// One gate, and what was found at it.
-#[derive(Debug, Clone)]
-pub struct Visit {
-    /// Which gate.
-    pub gate: Gate,
-    /// How it was found.
-    pub verdict: Verdict,
-    /// What was seen: an error at a gate that is shut, a note at any other. An open gate has a code and a remedy too
-    /// where something is left to do.
-    pub finding: Finding,
-}
+pub use crate::gate::{Gate, Verdict, Visit};
 
 /// Walks from `target`'s name to a backup that could begin. `report` gets each gate as it is reached; all gates are in
 /// the result, in their order.

@@ -10,6 +10,7 @@ pub mod doctor;
 mod error;
 mod explain;
 mod feed;
+mod gate;
 mod name;
 mod orpc;
 mod outlet;
