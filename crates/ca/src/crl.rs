@@ -6,7 +6,7 @@ use certadm_files::durable;
 use certadm_rules::FileTime;
 use der::asn1::OctetString;
 use der::{Decode, Encode};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use x509_cert::Version;
 use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber};
@@ -62,15 +62,18 @@ pub fn next_number(connection: &Connection, published: Option<i64>) -> Result<i6
     used.max(published.unwrap_or(0)).checked_add(1).ok_or(Error::CrlNumbersExhausted)
 }
 
-/// Refuses when a CRL was published more than `skew` minutes after `now`: the clock then is or was wrong. A CRL that is
+/// Refuses when the last CRL was published more than `skew` minutes after `now`: the clock then is or was wrong. A CRL that is
 /// dated before the one it replaces ends earlier than that one, and clients may keep the other.
 ///
 /// # Errors
 /// [`Error::ClockBehindCrl`], [`Error::Store`].
 pub(crate) fn refuse_clock_behind_last(connection: &Connection, now: FileTime, skew: i64) -> Result<()> {
+    // The last one that was made, not the one of the latest date: once a CRL follows it, a wrong date is history.
     let last: Option<i64> = connection
-        .prepare_cached("SELECT max(coalesce(ThisPublish, ThisUpdate)) FROM CRLs")?
-        .query_row([], |row| row.get(0))?;
+        .prepare_cached("SELECT coalesce(ThisPublish, ThisUpdate) FROM CRLs ORDER BY RowId DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .flatten();
     match last.map(FileTime) {
         Some(last) if dates::plus_minutes(now, skew) < last => Err(Error::ClockBehindCrl { last, now }),
         _ => Ok(()),

@@ -14,6 +14,7 @@ use certadm_wire::ndr::{ByteOrder, Reader, Writer};
 use certadm_wire::rpc::FaultStatus;
 
 use crate::connection::{Connection, Interface};
+use crate::denial::{ACTIVATION, BINDING};
 use crate::error::Error;
 use crate::orpc::{orpc_stub, random_guid, release, remote_unknown};
 use crate::outlet::Ready;
@@ -83,8 +84,10 @@ impl Login {
             Err(error @ Error::Fault { status: FaultStatus::VERSION_MISMATCH, .. }) => error,
             other => return other,
         };
-        // Nobody vouches for this answer: it is good for the choice of a version and for nothing else (wire.md 7, item 2).
-        let offered = server_alive(&self.target)?;
+        // Asked with the account, because some servers answer nobody without one. An answer that cannot be had leaves the
+        // refusal as it is.
+        let offered = self.resolver(Interface::RESOLVER, ALIVE).and_then(|mut resolver| alive(&mut resolver));
+        let Ok(offered) = offered else { return Err(refused) };
         let common = offered.common();
         if offered.major != common.major || common == ComVersion::OURS {
             return Err(refused);
@@ -160,21 +163,22 @@ impl Login {
     }
 }
 
-/// What the step is called in messages.
-pub(crate) const ACTIVATION: &str = "activation";
-const BINDING: &str = "the bind to the CA's object";
-
 /// Asks the resolver for its version, without authentication (wire.md 4.5). Nothing but that may be believed.
 ///
 /// # Errors
 /// Those of a connection.
 pub(crate) fn server_alive(target: &Target) -> Result<ComVersion, Error> {
-    const CALL: &str = "ServerAlive2";
     let mut connection = Login::reach(target)?;
-    connection.bind(Interface::RESOLVER, None, CALL)?;
-    match resolver_call(&mut connection, &ResolverRequest::ServerAlive2, CALL)? {
+    connection.bind(Interface::RESOLVER, None, ALIVE)?;
+    alive(&mut connection)
+}
+
+const ALIVE: &str = "ServerAlive2";
+
+fn alive(resolver: &mut Connection) -> Result<ComVersion, Error> {
+    match resolver_call(resolver, &ResolverRequest::ServerAlive2, ALIVE)? {
         ResolverResponse::Alive { version, .. } => Ok(version),
-        _ => Err(Error::BadAnswer { call: CALL, detail: "it is the answer to another call".to_owned() }),
+        _ => Err(Error::BadAnswer { call: ALIVE, detail: "it is the answer to another call".to_owned() }),
     }
 }
 

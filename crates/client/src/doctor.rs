@@ -1,24 +1,37 @@
 //! Walking the gates between here and a backup, one by one, and naming the one that is shut.
 
+use std::borrow::Cow;
+
 use certadm_auth::Credentials;
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::Finding;
-use certadm_rules::flags::Roles;
+use certadm_rules::flags::{Origin, Roles};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_wire::csra::Request;
 use certadm_wire::dcom::{ResolverRequest, SetId};
+use certadm_wire::rpc::NakReason;
 
 use crate::ca::RemoteCa;
 use crate::connection::Interface;
+use crate::denial::{Attempt, LOGON, is_denial};
 use crate::dial::{Activated, Login, resolver_call, server_alive};
 use crate::error::Error;
 use crate::refusal::{Cause, RoleNames};
 use crate::target::{Endpoint, Target};
 
 pub use crate::gate::{Gate, Verdict, Visit};
+pub use crate::seen::Seen;
 
-/// Walks from `target`'s name to a backup that could begin. `report` gets each gate as it is reached; all gates are in
-/// the result, in their order.
+/// What a walk has found.
+#[derive(Debug, Clone, Default)]
+pub struct Examination {
+    /// All gates, in their order.
+    pub visits: Vec<Visit>,
+    /// What the CA says of itself; nothing of a CA that was not reached, or that says nothing.
+    pub seen: Seen,
+}
+
+/// Walks from `target`'s name to a backup that could begin. `report` gets each gate as it is reached.
 ///
 /// With `prepare`, a logs-only backup is begun and ended at once: only that shows for certain that the gates are open.
 /// It reads nothing, marks nothing and deletes nothing, but the CA records it, and refuses another backup meanwhile.
@@ -27,19 +40,20 @@ pub fn examine(
     credentials: Option<Credentials>,
     prepare: bool,
     report: &mut dyn FnMut(&Visit),
-) -> Vec<Visit> {
-    let mut walk = Walk { visits: Vec::new(), report };
+) -> Examination {
+    let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), report };
     walk.walk(target, credentials, prepare);
     for gate in Gate::ALL {
         if !walk.visits.iter().any(|visit| visit.gate == gate) {
             walk.skip(gate, "not reached");
         }
     }
-    walk.visits
+    Examination { visits: walk.visits, seen: walk.seen }
 }
 
 struct Walk<'a> {
     visits: Vec<Visit>,
+    seen: Seen,
     report: &'a mut dyn FnMut(&Visit),
 }
 
@@ -63,7 +77,11 @@ impl Walk<'_> {
     }
 
     fn shut(&mut self, gate: Gate, error: &Error) {
-        let finding = Finding::error(gate.kind(), error.hresult(), chain_of(error)).remedy(error.remedy());
+        let (detail, remedy) = match denial(gate, error) {
+            Some((detail, remedy)) => (format!("{detail} ({})", refusal_of(error)), Cow::Owned(remedy)),
+            None => (chain_of(error), error.remedy()),
+        };
+        let finding = Finding::error(gate.kind(), error.hresult(), detail).remedy(remedy);
         self.add(gate, Verdict::Shut, finding);
     }
 
@@ -87,8 +105,17 @@ impl Walk<'_> {
             .map_or_else(|| target.endpoint.to_string(), |address| address.to_string());
         drop(connection);
         self.open(Gate::Port, format!("connected to {address}"));
-        let version = self.pass(Gate::Resolver, server_alive(target))?;
-        self.open(Gate::Resolver, format!("DCOM {}.{} answers", version.major, version.minor));
+        match server_alive(target) {
+            // A machine may answer nobody without an account (policy `Restrict Unauthenticated RPC clients`). That it
+            // refuses shows that an RPC server is there, and the next gate brings the account.
+            Err(error) if is_refusal(&error) => {
+                self.unknown(Gate::Resolver, &format!("it answers nobody without an account: {}", chain_of(&error)));
+            }
+            answer => {
+                let version = self.pass(Gate::Resolver, answer)?;
+                self.open(Gate::Resolver, format!("DCOM {}.{} answers", version.major, version.minor));
+            }
+        }
         let login = self.pass(Gate::Authentication, Login::new(target.clone(), credentials))?;
         self.authentication(&login)?;
         let activated = self.pass(Gate::Activation, login.activate())?;
@@ -117,14 +144,13 @@ impl Walk<'_> {
     /// A ping of a set that does not exist: whoever is logged on gets an answer, whatever it says, and nobody else. So a
     /// wrong password shows before the right to activate is asked for.
     fn authentication(&mut self, login: &Login) -> Option<()> {
-        const CALL: &str = "logon";
         if let Endpoint::Socket(_) = login.target.endpoint {
             self.open(Gate::Authentication, "the system vouches for this user on a socket");
             return Some(());
         }
-        let answer = login.resolver(Interface::RESOLVER, CALL).and_then(|mut connection| {
+        let answer = login.resolver(Interface::RESOLVER, LOGON).and_then(|mut connection| {
             let request = ResolverRequest::SimplePing { set: SetId(u64::MAX) };
-            match resolver_call(&mut connection, &request, CALL) {
+            match resolver_call(&mut connection, &request, LOGON) {
                 Ok(_) | Err(Error::Method { .. }) => Ok(()),
                 Err(error) => Err(error),
             }
@@ -133,14 +159,6 @@ impl Walk<'_> {
             Ok(()) => {
                 self.open(Gate::Authentication, "the account and its password are taken");
                 Some(())
-            }
-            Err(error @ Error::Fault { .. }) if error.hresult() == Hresult::E_ACCESSDENIED => {
-                let remedy = "check account, domain and password, and that the account is neither locked nor denied \
-                              network logon";
-                let kind = Gate::Authentication.kind();
-                let finding = Finding::error(kind, error.hresult(), "the logon is refused").remedy(remedy);
-                self.add(Gate::Authentication, Verdict::Shut, finding);
-                None
             }
             Err(error) => {
                 self.shut(Gate::Authentication, &error);
@@ -175,8 +193,15 @@ impl Walk<'_> {
                     .remedy("resume the CA, or give the account Read permission on it");
                 self.add(Gate::State, Verdict::Unknown, finding);
             }
+            // Without its right name nothing else can be asked either.
+            Err(error) if error.hresult() == Hresult::E_INVALIDARG => {
+                let error = ca.explain("GetServerState", error);
+                self.shut(Gate::State, &error);
+                return None;
+            }
             Err(error) => self.shut(Gate::State, &error),
         }
+        self.seen = ca.seen();
         Some(ca)
     }
 
@@ -244,5 +269,81 @@ impl Walk<'_> {
         };
         let finding = Finding::note(GATE.kind(), detail).code(error.hresult()).remedy(error.remedy());
         self.add(GATE, Verdict::Open, finding);
+    }
+}
+
+/// What a denial at a gate means, and what changes it. The gates before it were open, so less can be the reason than in
+/// a backup; and where a look at gates is no help, this program does not advise one.
+fn denial(gate: Gate, error: &Error) -> Option<(&'static str, String)> {
+    let is_bare = matches!(error, Error::Fault { .. } | Error::Method { .. } | Error::Activation { .. });
+    if !is_bare || !is_denial(error.hresult()) {
+        return None;
+    }
+    let attempt = match gate {
+        Gate::Name | Gate::Port | Gate::Resolver | Gate::Authentication => Attempt::Logon,
+        Gate::Activation => Attempt::Activation,
+        _ => Attempt::Call,
+    };
+    let unknown = Cause::Unknown { origin: Origin::Remote };
+    let remedy = attempt.remedy().map_or_else(|| unknown.remedy(), str::to_owned);
+    Some((attempt.meaning(), remedy))
+}
+
+/// How a refusal came: what a search finds.
+fn refusal_of(error: &Error) -> String {
+    match error {
+        Error::Fault { status, .. } => format!("fault {status}"),
+        error => format!("{:#010x}", error.hresult().to_bits()),
+    }
+}
+
+/// Whether a server refused a caller that gave no account, rather than not being one.
+const fn is_refusal(error: &Error) -> bool {
+    match error {
+        Error::Fault { .. } | Error::Method { .. } => true,
+        Error::BindRefused { reason, .. } => {
+            matches!(*reason, NakReason::AUTH_TYPE | NakReason::INVALID_CHECKSUM | NakReason::UNSPECIFIED)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use certadm_wire::rpc::FaultStatus;
+
+    /// What the walk would say of any code at any gate.
+    fn advice(gate: Gate, error: &Error) -> String {
+        let mut walk = Walk { visits: Vec::new(), seen: Seen::default(), report: &mut |_| {} };
+        walk.shut(gate, error);
+        walk.visits[0].finding.remedy.as_deref().unwrap().to_owned()
+    }
+
+    #[test]
+    fn it_never_advises_itself() {
+        let codes = Hresult::KNOWN.iter().filter(|code| code.is_failure());
+        for (&code, gate) in codes.flat_map(|code| Gate::ALL.map(|gate| (code, gate))) {
+            let call = ["the logon", "activation", "GetServerState"][gate as usize % 3];
+            let status = FaultStatus(code.to_bits());
+            for error in [
+                Error::Fault { call, status, did_not_execute: true },
+                Error::Method { call, code },
+                Error::Activation { code },
+            ] {
+                let advice = advice(gate, &error);
+                assert!(!advice.contains("doctor") && !advice.is_empty(), "{gate:?} {error}: {advice}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_denial_at_the_gate_of_activation_is_about_the_group() {
+        let status = FaultStatus::ACCESS_DENIED;
+        let error = Error::Fault { call: "activation", status, did_not_execute: true };
+        assert!(advice(Gate::Activation, &error).contains("Certificate Service DCOM Access"));
+        assert!(!advice(Gate::Activation, &error).contains("password"), "it was accepted before");
+        assert!(advice(Gate::Authentication, &error).contains("password"));
+        assert!(advice(Gate::State, &error).contains("operator role") || advice(Gate::State, &error).contains("Read"));
     }
 }

@@ -9,6 +9,7 @@ use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_wire::rpc::{ClientError, FaultStatus, NakReason, PduError};
 
+use crate::denial::{Attempt, is_denial};
 use crate::name::{NameError, OtherEntries};
 use crate::refusal::Cause;
 
@@ -192,7 +193,7 @@ pub enum Error {
         detail: String,
     },
     /// The call failed outside its method (wire.md 2.6, 2.16).
-    #[error("{call} was refused with fault {status}: {}", fault_code(*.status).text())]
+    #[error("{call} was refused with fault {status}: {}", meaning(call, fault_code(*.status)))]
     Fault {
         /// The call.
         call: &'static str,
@@ -202,7 +203,7 @@ pub enum Error {
         did_not_execute: bool,
     },
     /// The server has no such object for us (wire.md 4.6).
-    #[error("the CA's administration object could not be activated: {}", .code.text())]
+    #[error("the CA's administration object could not be activated: {}", activation_meaning(*.code))]
     Activation {
         /// Its HRESULT.
         code: Hresult,
@@ -223,6 +224,14 @@ pub enum Error {
         /// Why.
         cause: Cause,
     },
+    /// The server has no CA of the name that was given, or wants to be given one.
+    #[error("{}", wrong_ca(.given.as_deref(), .has.as_deref()))]
+    WrongCa {
+        /// The name that was given.
+        given: Option<String>,
+        /// The name of the CA that it has, where it says so.
+        has: Option<String>,
+    },
     /// The system gave no random bytes.
     #[error("the system's random source failed")]
     Random,
@@ -240,7 +249,8 @@ impl Diagnosis for Error {
             | Self::Account { .. }
             | Self::SeveralSockets { .. }
             | Self::HalfAccount { .. }
-            | Self::PasswordUnusable { .. } => Hresult::E_INVALIDARG,
+            | Self::PasswordUnusable { .. }
+            | Self::WrongCa { .. } => Hresult::E_INVALIDARG,
             Self::NoAccount { .. } | Self::Unprotected { .. } | Self::Denied { .. } => {
                 Hresult::E_ACCESSDENIED
             }
@@ -328,9 +338,15 @@ impl Diagnosis for Error {
             Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } | Self::BadAnswer { .. } => {
                 "do not trust this server; make sure that name and port are those of a CA"
             }
-            Self::Fault { status, .. } => return code_remedy(fault_code(*status)),
-            Self::Activation { code } => activation_remedy(*code),
-            Self::Method { code, .. } => return code_remedy(*code),
+            Self::Fault { call, status, .. } => return code_remedy(Attempt::of(call), fault_code(*status)),
+            Self::Activation { code } => return code_remedy(Attempt::Activation, *code),
+            Self::Method { call, code } => return code_remedy(Attempt::of(call), *code),
+            Self::WrongCa { has: Some(has), .. } => {
+                return Cow::Owned(format!("name it so: --server 'host\\{has}', or leave the CA's name out"));
+            }
+            Self::WrongCa { has: None, .. } => {
+                "write the name as `certutil -config - -ping` on that machine has it: --server 'host\\CA name'"
+            }
             Self::Denied { cause, .. } => return Cow::Owned(cause.remedy()),
             Self::Random | Self::Thread(_) => "look at the limits of this machine",
         })
@@ -352,6 +368,7 @@ impl Error {
                 | Self::Activation { .. }
                 | Self::Method { .. }
                 | Self::Denied { .. }
+                | Self::WrongCa { .. }
                 | Self::NoInterface { .. }
         )
     }
@@ -379,20 +396,31 @@ fn connect_remedy(error: &std::io::Error) -> &'static str {
     }
 }
 
-fn activation_remedy(code: Hresult) -> &'static str {
-    match code {
-        Hresult::REGDB_E_CLASSNOTREG => "name a machine on which Certificate Services are installed",
-        Hresult::E_ACCESSDENIED => {
-            "give the account remote launch and activation rights (on Windows: group Certificate Service DCOM Access)"
+/// What a code means as the answer to a step or call.
+fn meaning(call: &str, code: Hresult) -> &'static str {
+    if is_denial(code) { Attempt::of(call).meaning() } else { code.text() }
+}
+
+/// An activation is answered only to an account that was accepted.
+fn activation_meaning(code: Hresult) -> &'static str {
+    if is_denial(code) { Attempt::Activation.meaning() } else { code.text() }
+}
+
+fn wrong_ca(given: Option<&str>, has: Option<&str>) -> String {
+    match (given, has) {
+        (Some(given), Some(has)) => format!("the server has no CA named {given:?}; it has {has:?}"),
+        (Some(given), None) => {
+            format!("the server has no CA named {given:?}, and does not say which one it has")
         }
-        Hresult::CO_E_SERVER_EXEC_FAILURE => "start the certificate service on that machine",
-        _ => "look at the event log of that machine",
+        (None, Some(has)) => format!("the server wants to be told the name of its CA, which is {has:?}"),
+        (None, None) => "the server wants to be told the name of its CA".to_owned(),
     }
 }
 
-/// What to do about a code that a call came back with.
-fn code_remedy(code: Hresult) -> Cow<'static, str> {
+/// What to do about a code that a step or call came back with.
+fn code_remedy(attempt: Attempt, code: Hresult) -> Cow<'static, str> {
     match code {
+        code if is_denial(code) => attempt.remedy().map_or_else(|| code.remedy(), Cow::Borrowed),
         Hresult::E_INVALIDARG => Cow::Borrowed("name the CA as well: --server 'host\\CA name'"),
         _ => code.remedy(),
     }
@@ -401,6 +429,7 @@ fn code_remedy(code: Hresult) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::denial::{ACTIVATION, LOGON};
 
     /// The codes of certbcli.md 14.3 that a client makes by itself.
     #[test]
@@ -460,6 +489,63 @@ mod tests {
             (Error::BadAnswer { call: "BackupRead", detail: String::new() }, Class::Damaged),
         ] {
             assert_eq!(error.class(), class, "{error}");
+        }
+    }
+
+    /// The codes by which Windows says what is wrong with an account or with DCOM: as a fault and as an HRESULT alike.
+    #[test]
+    fn faults_and_results_are_explained_alike() {
+        for (status, words) in [
+            (0x721, "NTLM"),
+            (0x52E, "password"),
+            (0x532, "change the password"),
+            (0x533, "enable the account"),
+            (0x773, "change the password"),
+            (0x775, "unlock the account"),
+            (0x569, "Access this computer from the network"),
+            (0x6D3, "NTLM"),
+            (0x8000_4027, "dcomcnfg"),
+            (0x8001_011B, "Certificate Service DCOM Access"),
+        ] {
+            let fault = Error::Fault { call: ACTIVATION, status: FaultStatus(status), did_not_execute: true };
+            let code = fault.hresult();
+            assert!(code.name().is_some() && code.class() == Class::Refused, "{code}");
+            let result = Error::Activation { code };
+            for error in [&fault, &result] {
+                assert!(error.to_string().ends_with(code.text()), "{error}");
+                assert!(error.remedy().contains(words), "{error}: {}", error.remedy());
+            }
+            assert_eq!(fault.remedy(), result.remedy());
+        }
+    }
+
+    #[test]
+    fn a_denial_means_what_was_tried() {
+        let fault = |call| Error::Fault { call, status: FaultStatus::ACCESS_DENIED, did_not_execute: true };
+        let backup = fault(ACTIVATION);
+        assert!(backup.to_string().contains("password"), "{backup}");
+        for words in ["password", "Certificate Service DCOM Access"] {
+            assert!(backup.remedy().contains(words), "{}", backup.remedy());
+        }
+        let activation = Error::Activation { code: Hresult::E_ACCESSDENIED };
+        assert!(activation.remedy().contains("Certificate Service DCOM Access"));
+        assert!(!activation.to_string().contains("password") && !activation.remedy().contains("password"));
+        assert!(fault(LOGON).remedy().contains("password"));
+        assert_eq!(fault("BackupPrepare").remedy(), Hresult::E_ACCESSDENIED.remedy());
+    }
+
+    #[test]
+    fn a_wrong_ca_is_told_the_right_one() {
+        let error = |given: Option<&str>, has: Option<&str>| Error::WrongCa {
+            given: given.map(str::to_owned),
+            has: has.map(str::to_owned),
+        };
+        let named = error(Some("Other"), Some("Example CA"));
+        assert_eq!(named.to_string(), "the server has no CA named \"Other\"; it has \"Example CA\"");
+        assert!(named.remedy().contains("host\\Example CA"), "{}", named.remedy());
+        assert_eq!(named.class(), Class::Usage);
+        for other in [error(None, Some("x")), error(None, None), error(Some("x"), None)] {
+            assert!(!other.to_string().is_empty() && !other.remedy().is_empty());
         }
     }
 }

@@ -2,7 +2,7 @@
 //! 5.2 to 5.4).
 
 use certadm_rules::flags::{InterfaceFlags, Roles};
-use certadm_rules::{Diagnosis, Hresult};
+use certadm_rules::{Diagnosis, Hresult, names};
 use certadm_wire::csra::{OtherCall, OtherOut, Variant};
 
 use crate::ca::RemoteCa;
@@ -44,8 +44,22 @@ impl RemoteCa {
         }
     }
 
-    /// Puts the cause in the place of a bare denial of access to `call`.
+    /// Puts the name of the CA that the server has in the place of a refusal of the one that was given, or of none. Only
+    /// the calls that carry a name can be refused for it (wire.md 5.1).
+    pub(crate) fn explain_name(&mut self, error: Error) -> Error {
+        let Error::Method { call: "GetServerState" | "BackupPrepare", code: Hresult::E_INVALIDARG } = error else {
+            return error;
+        };
+        match (self.authority(), self.name_of_server()) {
+            (None, None) => error,
+            (Some(given), Some(has)) if same_ca(&given, &has) => error,
+            (given, has) => Error::WrongCa { given, has },
+        }
+    }
+
+    /// Puts the cause in the place of a bare denial of access to `call`, or of a refusal of the CA's name.
     pub(crate) fn explain(&mut self, call: &'static str, error: Error) -> Error {
+        let error = self.explain_name(error);
         let denied = error.hresult() == Hresult::E_ACCESSDENIED
             && matches!(error, Error::Method { .. } | Error::Fault { .. });
         if !denied {
@@ -53,6 +67,11 @@ impl RemoteCa {
         }
         Error::Denied { call, cause: Cause::find(self.evidence(), self.origin()) }
     }
+}
+
+/// Whether a name is that of a CA, as it is or sanitized.
+fn same_ca(given: &str, name: &str) -> bool {
+    [name, &names::sanitize(name)].iter().any(|name| names::same_ignoring_case(name, given))
 }
 
 /// The roles that this program knows among the bits.

@@ -5,6 +5,7 @@ pub mod config;
 mod connection;
 pub mod credentials;
 mod delivered;
+mod denial;
 mod dial;
 pub mod doctor;
 mod error;
@@ -21,6 +22,7 @@ mod refusal;
 #[cfg(test)]
 #[path = "../tests/unit/samba.rs"] // a test that needs what is private here
 mod samba;
+mod seen;
 mod socket;
 mod source;
 mod stream;

@@ -14,15 +14,20 @@ use crate::error::Error;
 const GET_PROPERTY: &str = "GetCAProperty";
 
 /// Numbers of properties (WCCE 3.2.1.4.3.2).
-const CA_NAME: i32 = 6;
+pub(crate) const CA_NAME: i32 = 6;
 const CA_TYPE: i32 = 10;
+const CA_CERTIFICATE: i32 = 12;
+const BASE_CRL: i32 = 17;
 const CERTIFICATE_STATES: i32 = 19;
 const CRL_STATES: i32 = 20;
 const RECOVERY_AGENT_STATES: i32 = 27;
 const CERTIFICATE_VERSIONS: i32 = 39;
-/// Kinds of properties: a number or an array, a string.
+/// Kinds of properties: a number or an array, bytes, a string.
 const LONG: i32 = 1;
-const TEXT: i32 = 4;
+const BINARY: i32 = 3;
+pub(crate) const TEXT: i32 = 4;
+/// The index of the newest certificate or CRL.
+const NEWEST: i32 = -1;
 
 impl RemoteCa {
     /// The CA's common name.
@@ -34,6 +39,22 @@ impl RemoteCa {
             Ok(PropertyValue::Text(name)) => Some(name),
             _ => None,
         })
+    }
+
+    /// The CA's newest certificate, in DER.
+    ///
+    /// # Errors
+    /// [`Error`]; `E_NOTIMPL` on the older interface.
+    pub fn certificate(&mut self) -> Result<Vec<u8>, Error> {
+        self.indexed(CA_CERTIFICATE, NEWEST, BINARY, |blob| Some(blob.to_vec()))
+    }
+
+    /// The CA's newest base CRL, in DER.
+    ///
+    /// # Errors
+    /// [`Error`]; `E_NOTIMPL` on the older interface.
+    pub fn base_crl(&mut self) -> Result<Vec<u8>, Error> {
+        self.indexed(BASE_CRL, NEWEST, BINARY, |blob| Some(blob.to_vec()))
     }
 
     /// CAINFO: the type of the CA, and how many it has of what. Every property that is a number answers it.
@@ -101,7 +122,17 @@ impl RemoteCa {
         kind: i32,
         take: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, Error> {
-        let call = OtherCall::GetCaProperty { property, index: 0, kind };
+        self.indexed(property, 0, kind, take)
+    }
+
+    fn indexed<T>(
+        &mut self,
+        property: i32,
+        index: i32,
+        kind: i32,
+        take: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, Error> {
+        let call = OtherCall::GetCaProperty { property, index, kind };
         self.ask(call, GET_PROPERTY, |out| match out {
             OtherOut::Blob(blob) => take(blob),
             _ => None,
@@ -119,7 +150,8 @@ impl RemoteCa {
         self.ask_of(authority, call, name, take)
     }
 
-    fn ask_of<T>(
+    /// The same about a CA of this name; without one, about whatever CA the server has.
+    pub(crate) fn ask_of<T>(
         &mut self,
         authority: Option<String>,
         call: OtherCall<'_>,

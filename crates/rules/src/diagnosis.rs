@@ -85,6 +85,52 @@ impl Diagnosis for Hresult {
             Self::E_ACCESSDENIED => {
                 "run `certadm doctor` with the same server and account: it names the gate that is shut"
             }
+            Self::ERROR_LOGON_FAILURE
+            | Self::ERROR_NO_SUCH_USER
+            | Self::SEC_E_LOGON_DENIED
+            | Self::ERROR_INVALID_PASSWORD => {
+                "check account, domain and password; write the account as DOMAIN\\user or user@domain"
+            }
+            Self::ERROR_PASSWORD_EXPIRED | Self::ERROR_PASSWORD_MUST_CHANGE => {
+                "change the password of the account, then put the new one where the old one was"
+            }
+            Self::ERROR_ACCOUNT_DISABLED => "enable the account, or use another one",
+            Self::ERROR_ACCOUNT_EXPIRED => "extend the life of the account, or use another one",
+            Self::ERROR_ACCOUNT_LOCKED_OUT => {
+                "unlock the account, and find out which program tries a wrong password"
+            }
+            Self::ERROR_ACCOUNT_RESTRICTION
+            | Self::ERROR_INVALID_LOGON_HOURS
+            | Self::ERROR_INVALID_WORKSTATION => "change this rule of the account, or use another account",
+            Self::ERROR_LOGON_TYPE_NOT_GRANTED | Self::ERROR_LOGON_NOT_GRANTED => {
+                "on the CA's machine give the account the right `Access this computer from the network`, and take it out \
+                 of `Deny access to this computer from the network`"
+            }
+            Self::ERROR_TIME_SKEW => "set the clocks of both machines",
+            Self::ERROR_NO_LOGON_SERVERS
+            | Self::ERROR_TRUSTED_DOMAIN_FAILURE
+            | Self::ERROR_TRUSTED_RELATIONSHIP_FAILURE => {
+                "find out whether the CA's machine reaches a domain controller and is still a member of its domain"
+            }
+            Self::RPC_S_SEC_PKG_ERROR => {
+                "check account and password first; then whether the CA's machine and its domain allow NTLM (policy \
+                 `Network security: Restrict NTLM`), and the clocks of both machines"
+            }
+            Self::RPC_S_UNKNOWN_AUTHN_SERVICE => {
+                "allow NTLM for this account on the CA's machine and in its domain (policy `Network security: Restrict \
+                 NTLM`); this program has no other way to log on"
+            }
+            Self::CO_E_CLASS_DISABLED | Self::RPC_E_REMOTE_DISABLED => {
+                "switch DCOM on at the CA's machine: `dcomcnfg`, My Computer, Default Properties; then restart that machine"
+            }
+            Self::RPC_E_ACCESS_DENIED => {
+                "add the account to the group Certificate Service DCOM Access of the CA's machine; if it is a member, look \
+                 at the limits below My Computer, COM Security in `dcomcnfg`"
+            }
+            Self::REGDB_E_CLASSNOTREG => "name a machine on which Certificate Services are installed",
+            Self::CO_E_SERVER_EXEC_FAILURE | Self::CO_E_RUNAS_LOGON_FAILURE => {
+                "start the certificate service on that machine"
+            }
             Self::CERTSRV_E_SERVER_SUSPENDED => "resume the CA",
             Self::RPC_E_DISCONNECTED | Self::RPC_S_SERVER_UNAVAILABLE => {
                 "start the certificate service, then try again"
@@ -249,7 +295,7 @@ mod tests {
         // Refused by name: a row that nobody thought about would be among them and change their number.
         assert_eq!(
             counts,
-            [5, 96, 20, 56, 8, 3],
+            [5, 119, 20, 56, 8, 3],
             "usage, refused, unreachable, damaged, internal, interrupted"
         );
         assert_eq!(counts.iter().sum::<usize>(), Hresult::KNOWN.len());

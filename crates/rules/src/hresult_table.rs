@@ -151,6 +151,48 @@ hresult_table! {
     CO_E_RUNAS_LOGON_FAILURE = bits(0x8000_401A), Unreachable, "CO_E_RUNAS_LOGON_FAILURE",
         "the server cannot be started in the session that was asked for";
 
+    // winerror.h: what a server answers of a caller's account, and of DCOM on its machine; as the status of a fault, as
+    // the code of a bind or as an HRESULT
+    ERROR_NO_LOGON_SERVERS = win32(1311), Refused, "ERROR_NO_LOGON_SERVERS",
+        "no domain controller could check the account";
+    ERROR_NO_SUCH_USER = win32(1317), Refused, "ERROR_NO_SUCH_USER", "the account does not exist";
+    ERROR_LOGON_FAILURE = win32(1326), Refused, "ERROR_LOGON_FAILURE", "the account or the password is wrong";
+    ERROR_ACCOUNT_RESTRICTION = win32(1327), Refused, "ERROR_ACCOUNT_RESTRICTION",
+        "a rule of the account forbids the logon, such as the one against empty passwords";
+    ERROR_INVALID_LOGON_HOURS = win32(1328), Refused, "ERROR_INVALID_LOGON_HOURS",
+        "the account may not log on at this time of day";
+    ERROR_INVALID_WORKSTATION = win32(1329), Refused, "ERROR_INVALID_WORKSTATION",
+        "the account may not log on from this machine";
+    ERROR_PASSWORD_EXPIRED = win32(1330), Refused, "ERROR_PASSWORD_EXPIRED", "the password of the account has expired";
+    ERROR_ACCOUNT_DISABLED = win32(1331), Refused, "ERROR_ACCOUNT_DISABLED", "the account is disabled";
+    ERROR_LOGON_NOT_GRANTED = win32(1380), Refused, "ERROR_LOGON_NOT_GRANTED",
+        "the account may not log on to that machine over the network";
+    ERROR_LOGON_TYPE_NOT_GRANTED = win32(1385), Refused, "ERROR_LOGON_TYPE_NOT_GRANTED",
+        "the account may not log on to that machine in this way";
+    ERROR_TIME_SKEW = win32(1398), Refused, "ERROR_TIME_SKEW", "the clocks of the two machines differ too much";
+    RPC_S_UNKNOWN_AUTHN_SERVICE = win32(1747), Refused, "RPC_S_UNKNOWN_AUTHN_SERVICE",
+        "the server does not know this kind of authentication";
+    ERROR_TRUSTED_DOMAIN_FAILURE = win32(1788), Refused, "ERROR_TRUSTED_DOMAIN_FAILURE",
+        "the trust between the two domains failed";
+    ERROR_TRUSTED_RELATIONSHIP_FAILURE = win32(1789), Refused, "ERROR_TRUSTED_RELATIONSHIP_FAILURE",
+        "the trust between the server and its domain failed";
+    ERROR_ACCOUNT_EXPIRED = win32(1793), Refused, "ERROR_ACCOUNT_EXPIRED", "the account has expired";
+    RPC_S_UNSUPPORTED_AUTHN_LEVEL = win32(1821), Refused, "RPC_S_UNSUPPORTED_AUTHN_LEVEL",
+        "the server does not take this level of protection";
+    ERROR_PASSWORD_MUST_CHANGE = win32(1907), Refused, "ERROR_PASSWORD_MUST_CHANGE",
+        "the password has to be changed before the account logs on for the first time";
+    ERROR_ACCOUNT_LOCKED_OUT = win32(1909), Refused, "ERROR_ACCOUNT_LOCKED_OUT",
+        "the account is locked after too many wrong passwords";
+    SEC_E_LOGON_DENIED = bits(0x8009_030C), Refused, "SEC_E_LOGON_DENIED", "the account or the password is wrong";
+    CO_E_CLASS_DISABLED = bits(0x8000_4027), Refused, "CO_E_CLASS_DISABLED",
+        "DCOM, or the CA's object in it, is disabled on that machine";
+    RPC_E_VERSION_MISMATCH = bits(0x8001_0110), Refused, "RPC_E_VERSION_MISMATCH",
+        "the server does not speak this version of DCOM";
+    RPC_E_ACCESS_DENIED = bits(0x8001_011B), Refused, "RPC_E_ACCESS_DENIED",
+        "the DCOM settings of that machine deny access to the account";
+    RPC_E_REMOTE_DISABLED = bits(0x8001_011C), Refused, "RPC_E_REMOTE_DISABLED",
+        "the DCOM settings of that machine refuse every call from another one";
+
     // winerror.h: what an operating system answers to a program; `certadm_files::io_hresult` says when
     ERROR_TOO_MANY_OPEN_FILES = win32(4), Refused, "ERROR_TOO_MANY_OPEN_FILES", "too many files are open";
     ERROR_NOT_SAME_DEVICE = win32(17), Refused, "ERROR_NOT_SAME_DEVICE",
@@ -177,7 +219,7 @@ hresult_table! {
     ERROR_INTERNAL_ERROR = win32(1359), Internal, "ERROR_INTERNAL_ERROR",
         "the program met an error of its own; report it";
     RPC_S_SEC_PKG_ERROR = win32(1825), Refused, "RPC_S_SEC_PKG_ERROR",
-        "the exchange that proves the caller's account broke";
+        "the server's security package refused the logon";
     ERROR_CANT_RESOLVE_FILENAME = win32(1921), Refused, "ERROR_CANT_RESOLVE_FILENAME",
         "symbolic links on the path lead in a circle";
     WSAEWOULDBLOCK = win32(10035), Refused, "WSAEWOULDBLOCK", "the operation would have to wait, and may not";

@@ -224,7 +224,21 @@ fn config_entry(shared: &Shared, node: Option<&str>, entry: &str) -> Result<Vari
         ("Version", Variant::Long(VERSION)),
     ];
     let found = entries.into_iter().find(|(name, _)| names::same_ignoring_case(name, entry));
-    found.map(|(_, value)| value).ok_or(Hresult::ERROR_FILE_NOT_FOUND)
+    found.map(|(_, value)| value).or_else(|| last_backup(shared, entry)).ok_or(Hresult::ERROR_FILE_NOT_FOUND)
+}
+
+/// When the last backup of a type ended, as the eight bytes of a FILETIME (certbcli.md 12). A Windows CA has these values
+/// above the key of the CA; here there is one CA, and any node does.
+fn last_backup(shared: &Shared, entry: &str) -> Option<Variant> {
+    let is = |name| names::same_ignoring_case(name, entry);
+    let (full, logs) = (is("DBLastFullBackup"), is("DBLastIncrementalBackup"));
+    if !full && !logs {
+        return None;
+    }
+    let marks = shared.store.marks().ok()?;
+    let marks = if full { [marks.full, marks.copy] } else { [marks.incremental, marks.differential] };
+    let taken = marks.into_iter().flatten().map(|mark| mark.taken).max()?;
+    Some(Variant::Bytes(taken.0.to_le_bytes().to_vec()))
 }
 
 /// The fault that answers a request which does not decode.

@@ -1,17 +1,11 @@
 //! What the tables of a CA's database say of the CA.
 
 use certadm_rules::FileTime;
-use certadm_rules::Hresult;
 use certadm_rules::finding::{Finding, Kind};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::ages::{judge_backup, judge_certificate, judge_crl};
 use super::thresholds::Thresholds;
-
-/// One hour and one day in units of [`FileTime`].
-const HOUR: i64 = 3600 * 10_000_000;
-const DAY: i64 = 24 * HOUR;
-/// How far two clocks may be apart before a date counts as one of the future.
-const TOLERANCE: i64 = HOUR / 12;
 
 /// What the tables say.
 #[derive(Clone, Debug)]
@@ -113,66 +107,11 @@ impl Content {
 
     /// What there is to look into at this moment.
     pub(super) fn judge(&self, now: FileTime, thresholds: &Thresholds, findings: &mut Vec<Finding>) {
-        self.judge_certificate(now, thresholds, findings);
-        self.judge_crl(now, thresholds, findings);
-        self.judge_backups(now, thresholds, findings);
-    }
-
-    fn judge_certificate(&self, now: FileTime, thresholds: &Thresholds, findings: &mut Vec<Finding>) {
-        if self.valid_until.is_some_and(|until| until <= now) {
-            let text = "the CA's own certificate has expired";
-            findings.push(
-                Finding::error(Kind::CertificateExpired, Hresult::S_OK, text)
-                    .remedy("create a CA that takes over; what this one issued is no longer accepted"),
-            );
+        judge_certificate(self.valid_until, now, thresholds, findings);
+        if let Some(crl) = self.crl {
+            judge_crl((crl.this_update, crl.next_update), now, thresholds, findings);
         }
-        let Some(left) = self.valid_until.map(|until| until.0.saturating_sub(now.0)).filter(|left| *left > 0)
-        else {
-            return;
-        };
-        if left < i64::from(thresholds.certificate_days).saturating_mul(DAY) {
-            let text = format!("the CA's own certificate ends in {} days", left / DAY);
-            findings.push(
-                Finding::warning(Kind::CertificateEnding, text)
-                    .remedy("renew it; what this CA issues ends with it at the latest"),
-            );
-        }
-    }
-
-    fn judge_crl(&self, now: FileTime, thresholds: &Thresholds, findings: &mut Vec<Finding>) {
-        let Some(crl) = self.crl else { return };
-        let (life, passed) = (crl.next_update.0 - crl.this_update.0, now.0 - crl.this_update.0);
-        if passed < -TOLERANCE {
-            findings.push(in_the_future("the last CRL", crl.this_update));
-        }
-        if passed.saturating_mul(100) > life.saturating_mul(i64::from(thresholds.crl_percent))
-            && passed < life
-        {
-            let text = format!("the last CRL ends on {}: a new one is due", crl.next_update.to_rfc3339());
-            findings.push(Finding::warning(Kind::CrlDue, text).remedy("publish one with `certadm ca crl`"));
-        }
-        if crl.next_update <= now {
-            findings.push(
-                Finding::warning(Kind::CrlExpired, "the last CRL has expired")
-                    .remedy("publish one with `certadm ca crl`"),
-            );
-        }
-    }
-
-    fn judge_backups(&self, now: FileTime, thresholds: &Thresholds, findings: &mut Vec<Finding>) {
-        if let Some(last) = self.marks.iter().map(|mark| mark.taken).max() {
-            let age = now.0 - last.0;
-            if age < -TOLERANCE {
-                findings.push(in_the_future("the last backup", last));
-            }
-            if age > i64::from(thresholds.backup_hours).saturating_mul(HOUR) {
-                let text = format!("the last backup was taken {} hours ago", age / HOUR);
-                findings.push(
-                    Finding::warning(Kind::BackupOld, text)
-                        .remedy("take one with `certadm backup`, and find out why none was taken"),
-                );
-            }
-        }
+        judge_backup(self.marks.iter().map(|mark| mark.taken).max(), now, thresholds, findings);
         if !self.marks.iter().any(|mark| mark.kind == "full") {
             findings.push(
                 Finding::note(
@@ -185,15 +124,9 @@ impl Content {
     }
 }
 
-fn in_the_future(what: &str, date: FileTime) -> Finding {
-    let text =
-        format!("{what} is dated {}, which is in the future: the clock is wrong, or was", date.to_rfc3339());
-    Finding::warning(Kind::Clock, text)
-        .remedy("set the clock; if it was wrong then, take a new backup and CRL")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::ages::{DAY, HOUR, TOLERANCE};
     use super::*;
 
     fn kinds(content: &Content, now: i64) -> Vec<Kind> {

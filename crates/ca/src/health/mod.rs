@@ -11,8 +11,10 @@
 //! # Ok::<(), certadm_ca::Error>(())
 //! ```
 
+mod ages;
 mod content;
 mod last_check;
+mod published;
 mod thresholds;
 
 use std::fs;
@@ -27,6 +29,7 @@ use certadm_store::{Folder, Writer, locks, record};
 
 pub use content::{Content, Crl, Mark};
 pub use last_check::LastCheck;
+pub use published::Published;
 pub use thresholds::Thresholds;
 
 use crate::config::Config;

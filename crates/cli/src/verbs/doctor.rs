@@ -1,14 +1,17 @@
 //! `certadm doctor`: walk the gates between here and a CA's backup, and name the one that is shut.
 
-use certadm_client::doctor::{Verdict, Visit, examine};
-use certadm_rules::Finding;
+use certadm_ca::health::Published;
+use certadm_client::doctor::{Examination, Seen, Verdict, Visit, examine};
+use certadm_rules::{FileTime, Finding};
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::findings;
 use crate::output::{Done, Output};
+use crate::table::printable;
 use crate::verbs::remote::{Dial, RemoteArgs};
+use crate::verbs::thresholds::ThresholdArgs;
 
 /// `certadm doctor`
 #[derive(Debug, Args)]
@@ -22,6 +25,8 @@ pub(crate) struct DoctorArgs {
     /// Begin no backup: the last gate, and whether a full backup is on record, stay unknown
     #[arg(long)]
     no_prepare: bool,
+    #[command(flatten)]
+    thresholds: ThresholdArgs,
 }
 
 pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
@@ -37,24 +42,56 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
         };
         output.result(format!("{sign} {:16} {}", visit.gate.key(), visit.finding.detail));
     };
-    let visits = examine(&target, credentials, !args.no_prepare, &mut show);
+    let Examination { visits, seen } = examine(&target, credentials, !args.no_prepare, &mut show);
+    let last_backup = seen.last_full.max(seen.last_logs);
+    let published = Published::read(seen.certificate.as_deref(), seen.crl.as_deref(), last_backup);
+    print_published(&seen, &published, output);
+    let ages = published.judge(FileTime::now(), &args.thresholds.get());
     let with_remedy = |visit: &&Visit| visit.finding.remedy.is_some();
-    let to_do: Vec<Finding> = visits.iter().filter(with_remedy).map(|visit| visit.finding.clone()).collect();
+    let mut to_do: Vec<Finding> =
+        visits.iter().filter(with_remedy).map(|visit| visit.finding.clone()).collect();
+    to_do.extend(ages.iter().cloned());
     findings::print(&to_do, output);
     let shut: Vec<&Visit> = visits.iter().filter(|visit| visit.verdict == Verdict::Shut).collect();
     if shut.is_empty() {
         output.line(format!("All gates to {} are open, as far as they can be seen.", target.endpoint));
     }
     // The first gate that is shut says whose turn it is.
-    let exit = shut.first().map_or(Exit::Good, |visit| visit.finding.code.class().into());
+    let exit = match shut.first() {
+        Some(visit) => visit.finding.code.class().into(),
+        None if ages.is_empty() => Exit::Good,
+        None => Exit::Finding,
+    };
+    let date = |date: Option<FileTime>| date.map(FileTime::to_rfc3339);
     let result = json!({
         "server": name,
         "endpoint": target.endpoint.to_string(),
         "ready": shut.is_empty(),
         "shut": shut.iter().map(|visit| visit.gate.key()).collect::<Vec<_>>(),
         "gates": visits.iter().map(to_json).collect::<Vec<_>>(),
+        "ca": {
+            "name": seen.name,
+            "certificate_not_after": date(published.valid_until),
+            "crl_next_update": date(published.crl.map(|(_, next_update)| next_update)),
+            "last_full_backup": date(seen.last_full),
+            "last_log_backup": date(seen.last_logs),
+        },
+        "findings": findings::list(&ages),
     });
     Ok(Done { exit, result })
+}
+
+/// What the CA says of itself; nothing of one that was not reached.
+fn print_published(seen: &Seen, published: &Published, output: Output) {
+    if *seen == Seen::default() {
+        return;
+    }
+    let date = |date: Option<FileTime>| date.map_or_else(|| "it does not say".to_owned(), FileTime::to_rfc3339);
+    let fact = |name: &str, value: String| output.result(format!("     {name:16} {}", printable(&value)));
+    fact("CA", seen.name.clone().unwrap_or_else(|| "it does not say".to_owned()));
+    fact("certificate", format!("valid until {}", date(published.valid_until)));
+    fact("CRL", format!("valid until {}", date(published.crl.map(|(_, next_update)| next_update))));
+    fact("last backup", date(published.last_backup));
 }
 
 /// A finding, and the gate that it was made at. What is about no code has null there, as the contract of this command

@@ -14,5 +14,6 @@ mod replay;
 pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod thresholds;
 pub(crate) mod user;
 pub(crate) mod verify;

@@ -1,5 +1,6 @@
 //! The real binary, run as its users run it: what it prints, what it leaves behind, how it ends.
 
+mod ages;
 mod beside;
 mod capture;
 mod errors;

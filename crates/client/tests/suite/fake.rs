@@ -15,6 +15,7 @@ use crate::server::{Reply, Script};
 
 pub(crate) const DATABASE: &str = "\\\\ca1\\c$\\CertLog\\Example CA.edb";
 pub(crate) const CA_NAME: &str = "Example CA";
+pub(crate) const LAST_FULL: i64 = 0x01DC_5F00_1234_5678;
 pub(crate) const LOGS: &str = "\\\\ca1\\c$\\CertLog";
 
 /// What a CA holds; shared by all its objects.
@@ -173,6 +174,8 @@ fn answer_as_windows(method: Method, parameters: &mut Reader<'_>) -> Vec<u8> {
             (39, 1) => encode_numbers(&[0, 0x0000_0001, 0x0002_0002]),
             _ => Vec::new(),
         },
+        OtherCall::GetCaProperty { property: 12, index: -1, kind: 3 } => b"certificate".to_vec(),
+        OtherCall::GetCaProperty { property: 17, index: -1, kind: 3 } => b"crl".to_vec(),
         _ => Vec::new(),
     };
     let (out, code) = match &request.call {
@@ -181,6 +184,12 @@ fn answer_as_windows(method: Method, parameters: &mut Reader<'_>) -> Vec<u8> {
             if node.is_empty() && authority == CA_NAME && entry == "InterfaceFlags" =>
         {
             (OtherOut::Variant(Variant::Long(0x641)), Hresult::S_OK)
+        }
+        // Moments stand above the keys of all CAs.
+        OtherCall::GetConfigEntry { node: Some(node), entry }
+            if node.is_empty() && authority.is_empty() && entry == "DBLastFullBackup" =>
+        {
+            (OtherOut::Variant(Variant::Bytes(LAST_FULL.to_le_bytes().to_vec())), Hresult::S_OK)
         }
         OtherCall::GetConfigEntry { node: None, .. } | OtherCall::GetCaProperty { .. } => {
             method.write_failure(Hresult::E_INVALIDARG, &mut writer);

@@ -2,6 +2,7 @@
 
 mod backup;
 mod cut;
+mod doctor;
 mod fake;
 mod hostile;
 mod server;

@@ -62,6 +62,12 @@ pub(crate) struct Manners {
     pub(crate) version: ComVersion,
     /// The answer to every activation, when it is not success.
     pub(crate) activation: Option<Hresult>,
+    /// The fault that answers every call on the resolver that comes without an account.
+    pub(crate) anonymous: Option<FaultStatus>,
+    /// The fault that answers every call on the resolver, whoever calls.
+    pub(crate) logon: Option<FaultStatus>,
+    /// The fault that answers every activation.
+    pub(crate) activation_fault: Option<FaultStatus>,
     /// The host that the exporter's bindings name first.
     pub(crate) binding_host: String,
     /// Answers go out unsealed.
@@ -77,6 +83,9 @@ impl Default for Manners {
             binds_newer: true,
             version: ComVersion::OURS,
             activation: None,
+            anonymous: None,
+            logon: None,
+            activation_fault: None,
             binding_host: "elsewhere.example".to_owned(),
             unsealed: false,
             tampered: false,
@@ -399,6 +408,11 @@ impl Peer {
         let iid = Iid(call.interface.uuid);
         let mut writer = Writer::new();
         if iid == Iid::OBJECT_EXPORTER {
+            let anonymous = self.world.manners.anonymous.filter(|_| call.security.is_none());
+            let logon = self.world.manners.logon.filter(|_| call.security.is_some());
+            if let Some(status) = anonymous.or(logon) {
+                return self.fault(call, status);
+            }
             self.resolver(call.opnum, &mut reader).write(&mut writer);
             return self.answer(call, &writer.into_bytes(), max);
         }
@@ -409,6 +423,9 @@ impl Peer {
         OrpcThat.write(&mut writer);
         match iid {
             Iid::REMOTE_SCM_ACTIVATOR => {
+                if let Some(status) = self.world.manners.activation_fault {
+                    return self.fault(call, status);
+                }
                 let request = ActivatorRequest::read(call.opnum, &mut reader).unwrap();
                 self.activate(&request).write(&mut writer);
             }

@@ -9,6 +9,15 @@ const MARKER: u32 = 0x7265_7355;
 const LONG: u16 = 3;
 /// `vt` of a string.
 const TEXT: u16 = 8;
+/// `vt` of a list of bytes.
+const BYTES: u16 = 0x2011;
+/// The tag of the union for every list.
+const ARRAY: u32 = 0x2000;
+/// The kind of a SAFEARRAY whose elements are bytes, and the feature bit of one that names the type of its elements.
+const OF_BYTES: u32 = 0x10;
+const HAS_TYPE: u16 = 0x80;
+/// More bytes are in no value of a configuration.
+const MAX_BYTES: usize = 65_536;
 /// The length of a string that is NULL.
 const NULL_TEXT: u32 = 0xFFFF_FFFF;
 
@@ -23,8 +32,10 @@ pub enum Variant {
     Long(i32),
     /// A string; none for a NULL one.
     Text(Option<String>),
-    /// A kind that is not decoded: bytes and lists of strings among others. The reader stands behind its union tag. It
-    /// cannot be written: an empty value is written in its place.
+    /// Bytes, such as a moment in the CA's configuration.
+    Bytes(Vec<u8>),
+    /// A kind that is not decoded: lists of strings among others. The reader stands behind its union tag. It cannot be
+    /// written: an empty value is written in its place.
     Other {
         /// `vt`.
         kind: u16,
@@ -58,6 +69,7 @@ impl Variant {
             (0, 0) => Self::Empty,
             (LONG, 3) => Self::Long(reader.i32()?),
             (TEXT, 8) => Self::Text(if reader.referent()? { read_text(reader)? } else { None }),
+            (BYTES, ARRAY) => Self::Bytes(if reader.referent()? { read_array(reader)? } else { Vec::new() }),
             _ => Self::Other { kind },
         })
     }
@@ -72,9 +84,11 @@ impl Variant {
                 let units = text.as_deref().map_or(0, |text| text.encode_utf16().count());
                 (TEXT, 16 + 2 * units)
             }
+            Self::Bytes(bytes) => (BYTES, 44usize.saturating_add(bytes.len())),
         };
-        writer.u32(MARKER).align(8).count((20usize + arm).div_ceil(8)).u32(0);
-        writer.u16(kind).zeros(6).u32(kind.into());
+        writer.u32(MARKER).align(8).count(20usize.saturating_add(arm).div_ceil(8)).u32(0);
+        let tag = if kind == BYTES { ARRAY } else { kind.into() };
+        writer.u16(kind).zeros(6).u32(tag);
         match self {
             Self::Empty | Self::Other { .. } => {}
             Self::Long(number) => {
@@ -88,8 +102,38 @@ impl Variant {
                 let count = units.len();
                 writer.referent().count(count).count(count.saturating_mul(2)).count(count).units(&units);
             }
+            Self::Bytes(bytes) => {
+                writer.referent().u32(1).u16(1).u16(HAS_TYPE).u32(1).u32(u32::from(BYTES & 0xFF) << 16);
+                writer.u32(OF_BYTES).count(bytes.len()).referent().count(bytes.len()).u32(0);
+                writer.conformant_bytes(bytes);
+            }
         }
     }
+}
+
+/// A SAFEARRAY of bytes in one dimension (OAUT 2.2.30): the number of dimensions twice, features, size of an element,
+/// locks, kind and number of elements, where they are, the bounds, the elements.
+fn read_array(reader: &mut Reader<'_>) -> Result<Vec<u8>, NdrError> {
+    let dimensions = reader.u32()?;
+    reader.expect_count(dimensions.into(), 1)?;
+    let dimensions = reader.u16()?;
+    reader.expect_count(dimensions.into(), 1)?;
+    reader.u16()?; // features
+    let (size, _locks, kind) = (reader.u32()?, reader.u32()?, reader.u32()?);
+    reader.expect_count(size.into(), 1)?;
+    reader.expect_count(kind.into(), OF_BYTES.into())?;
+    let count = reader.conformance(MAX_BYTES)?;
+    let is_there = reader.referent()?;
+    let bound = reader.u32()?;
+    reader.expect_count(bound.into(), count as u64)?;
+    reader.u32()?; // the number of the first element
+    if !is_there {
+        reader.expect_count(count as u64, 0)?;
+        return Ok(Vec::new());
+    }
+    let bytes = reader.conformant_bytes(MAX_BYTES)?;
+    reader.expect_count(bytes.len() as u64, count as u64)?;
+    Ok(bytes.to_vec())
 }
 
 /// Maximum count, length in bytes, number of units, units: no NUL, unlike other strings.
@@ -137,6 +181,13 @@ mod tests {
         assert_eq!(text[8..12], [5, 0, 0, 0]);
         assert_eq!(text[28..], [0, 0, 2, 0, 2, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 0x43, 0, 0x41, 0]);
         round_trip(&Variant::Text(None));
+        let bytes = round_trip(&Variant::Bytes(vec![1, 2, 3]));
+        assert_eq!(bytes[8..12], [9, 0, 0, 0]);
+        assert_eq!(bytes[16..28], [0x11, 0x20, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0]);
+        // Behind the referent: dimensions, features, size, type; kind, count, referent, bounds; the elements.
+        let array = [1, 0x0080_0001, 1, 0x0011_0000, 0x10, 3, 0x0002_0004, 3, 0, 3].map(u32::to_le_bytes).concat();
+        assert_eq!(bytes[32..], [array, vec![1, 2, 3]].concat());
+        round_trip(&Variant::Bytes(Vec::new()));
         let mut list = empty;
         list[16..18].copy_from_slice(&[0x08, 0x20]);
         list[25] = 0x20;

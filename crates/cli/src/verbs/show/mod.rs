@@ -11,7 +11,6 @@ mod windows;
 
 use std::path::PathBuf;
 
-use certadm_ca::health::Thresholds;
 use certadm_set::Opened;
 use certadm_store::Folder;
 use clap::Args;
@@ -20,6 +19,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
 use crate::verbs::files::write_new;
+use crate::verbs::thresholds::ThresholdArgs;
 use statistics::Statistics;
 
 /// `certadm show`
@@ -42,31 +42,6 @@ pub(crate) struct ShowArgs {
     html: Option<PathBuf>,
     #[command(flatten)]
     thresholds: ThresholdArgs,
-}
-
-/// From when on an age is a problem.
-#[derive(Clone, Copy, Debug, Args)]
-#[command(next_help_heading = "Thresholds")]
-struct ThresholdArgs {
-    /// Hours since the last backup
-    #[arg(long, value_name = "HOURS", default_value_t = Thresholds::default().backup_hours)]
-    max_backup_age: u32,
-    /// How much of the last CRL's life may have passed, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = Thresholds::default().crl_percent)]
-    max_crl_age: u32,
-    /// Days before the end of the CA's own certificate
-    #[arg(long, value_name = "DAYS", default_value_t = Thresholds::default().certificate_days)]
-    min_certificate_days: u32,
-}
-
-impl ThresholdArgs {
-    fn get(self) -> Thresholds {
-        Thresholds {
-            backup_hours: self.max_backup_age,
-            crl_percent: self.max_crl_age,
-            certificate_days: self.min_certificate_days,
-        }
-    }
 }
 
 pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
