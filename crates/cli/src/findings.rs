@@ -23,13 +23,15 @@ pub(crate) fn print(findings: &[Finding], output: Output) {
 
 /// A finding as the JSON contract has it (docs/json.md, "A finding").
 pub(crate) fn to_json(finding: &Finding) -> Value {
-    let (page, generation, position) = match finding.place.spot {
-        Some(Spot::Page(page)) => (Some(page), None, None),
-        Some(Spot::Log(generation)) => (None, Some(generation), None),
+    let (page, generation, through, position) = match finding.place.spot {
+        Some(Spot::Page(page)) => (Some(page), None, None, None),
+        Some(Spot::Pages(page, through)) => (Some(page), None, Some(through), None),
+        Some(Spot::Log(generation)) => (None, Some(generation), None, None),
+        Some(Spot::Logs(generation, through)) => (None, Some(generation), Some(through), None),
         Some(Spot::Position { generation, segment, offset }) => {
-            (None, Some(generation), Some(format!("{generation:#x}:{segment:x}:{offset:x}")))
+            (None, Some(generation), None, Some(format!("{generation:#x}:{segment:x}:{offset:x}")))
         }
-        None => (None, None, None),
+        None => (None, None, None, None),
     };
     json!({
         "severity": finding.severity.key(),
@@ -39,6 +41,7 @@ pub(crate) fn to_json(finding: &Finding) -> Value {
         "path": finding.place.file.as_deref().map(path_text),
         "page": page,
         "generation": generation,
+        "through": through,
         "position": position,
         "detail": finding.detail,
         "remedy": finding.remedy,

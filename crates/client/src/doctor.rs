@@ -109,7 +109,10 @@ impl Walk<'_> {
             // A machine may answer nobody without an account (policy `Restrict Unauthenticated RPC clients`). That it
             // refuses shows that an RPC server is there, and the next gate brings the account.
             Err(error) if is_refusal(&error) => {
-                self.unknown(Gate::Resolver, &format!("it answers nobody without an account: {}", chain_of(&error)));
+                self.unknown(
+                    Gate::Resolver,
+                    &format!("it answers nobody without an account: {}", chain_of(&error)),
+                );
             }
             answer => {
                 let version = self.pass(Gate::Resolver, answer)?;
@@ -344,6 +347,9 @@ mod tests {
         assert!(advice(Gate::Activation, &error).contains("Certificate Service DCOM Access"));
         assert!(!advice(Gate::Activation, &error).contains("password"), "it was accepted before");
         assert!(advice(Gate::Authentication, &error).contains("password"));
-        assert!(advice(Gate::State, &error).contains("operator role") || advice(Gate::State, &error).contains("Read"));
+        assert!(
+            advice(Gate::State, &error).contains("operator role")
+                || advice(Gate::State, &error).contains("Read")
+        );
     }
 }

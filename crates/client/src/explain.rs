@@ -47,7 +47,8 @@ impl RemoteCa {
     /// Puts the name of the CA that the server has in the place of a refusal of the one that was given, or of none. Only
     /// the calls that carry a name can be refused for it (wire.md 5.1).
     pub(crate) fn explain_name(&mut self, error: Error) -> Error {
-        let Error::Method { call: "GetServerState" | "BackupPrepare", code: Hresult::E_INVALIDARG } = error else {
+        let Error::Method { call: "GetServerState" | "BackupPrepare", code: Hresult::E_INVALIDARG } = error
+        else {
             return error;
         };
         match (self.authority(), self.name_of_server()) {

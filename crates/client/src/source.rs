@@ -11,9 +11,7 @@ use crate::error::Error;
 
 impl Source for RemoteCa {
     fn is_online(&mut self) -> CallResult<bool> {
-        self.server_state()
-            .map_err(|error| self.explain_name(error))
-            .map_err(failed("IsServerOnline"))
+        self.server_state().map_err(|error| self.explain_name(error)).map_err(failed("IsServerOnline"))
     }
 
     fn prepare(&mut self, kind: BackupType) -> CallResult<()> {

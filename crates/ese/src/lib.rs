@@ -28,6 +28,7 @@ pub mod header;
 pub mod lgpos;
 pub mod overlay;
 pub mod page;
+mod page_findings;
 pub mod pager;
 pub mod pagesize;
 pub mod recovery;

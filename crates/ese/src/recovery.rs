@@ -26,10 +26,8 @@ use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
 use signatures::{not_its_own, two_sequences};
 
+mod current;
 mod signatures;
-
-/// Missing generations listed one by one; more become one finding.
-const MOST_MISSING: u32 = 16;
 
 /// A log file given to a recovery.
 #[derive(Clone, Copy)]
@@ -146,9 +144,12 @@ impl<'a> Plan<'a> {
         if let Some(file) = database {
             plan.read_database(file)?;
         }
-        for log in logs {
+        let is_numbered = |log: &&LogInput<'_>| generation_of_name(log.name).is_some();
+        for log in logs.iter().filter(is_numbered) {
             plan.read_log(*log)?;
         }
+        let current: Vec<_> = logs.iter().filter(|log| !is_numbered(log)).copied().collect();
+        plan.read_current(current)?;
         // Which logs are missing is only known of logs of one sequence.
         if plan.judge_signatures() {
             plan.judge_range();
@@ -429,7 +430,9 @@ impl<'a> Plan<'a> {
                     "missing: the database needs generations {:#x} to {:#x}",
                     required.low, required.high
                 );
-                self.findings.push(missing(code, required.low, text));
+                let finding = missing(code, required.low, text);
+                let last = if given.is_some() { required.high.min(low - 1) } else { required.high };
+                self.findings.push(finding.at(Spot::logs(required.low, last)));
             }
             if given.is_some() && high < required.high {
                 let code = match (is_copy, required.high - high) {
@@ -437,22 +440,22 @@ impl<'a> Plan<'a> {
                     (false, 1) => Code::MISSING_LOG,
                     (false, _) => Code::REQUIRED_LOGS_MISSING,
                 };
-                let text = format!("missing: the database needs it, the logs end with {high:#x}");
-                self.findings.push(missing(code, required.high, text));
+                let text = format!("missing: the database needs them, the logs end with {high:#x}");
+                let finding = missing(code, required.high, text);
+                let first = required.low.max(high.saturating_add(1));
+                self.findings.push(finding.at(Spot::logs(first, required.high)));
             }
         }
         let Some(given) = given else {
             return;
         };
         let mut expected = given.low;
-        let mut listed = 0;
         let mut gaps = Vec::new();
         for generation in self.logs.keys() {
-            while expected < *generation && listed < MOST_MISSING {
-                listed += 1;
+            if expected < *generation {
                 let code = self.codes_of(*generation).missing;
-                gaps.push(missing(code, expected, "missing between the others".to_owned()));
-                expected += 1;
+                let gap = missing(code, expected, "missing between the others".to_owned());
+                gaps.push(gap.at(Spot::logs(expected, generation - 1)));
             }
             expected = generation.saturating_add(1);
         }

@@ -13,12 +13,10 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::header::{Copies, DatabaseHeader, State};
 use crate::page::{Page, flag};
+use crate::page_findings::PageFindings;
 use crate::pager::Pager;
 use crate::space::{PageSet, SpaceMap};
 use crate::walk::{self, Look, Summary};
-
-/// Page findings kept; further ones are only counted.
-const MOST_PAGE_FINDINGS: usize = 1000;
 
 /// Bytes read at a time.
 const STRIDE: usize = 1 << 20;
@@ -142,7 +140,13 @@ impl<P: Pager> Database<P> {
     /// [`Error::Io`] only.
     pub fn verify_trees(&self) -> Result<Vec<Finding>, Error> {
         match self.walk() {
-            Ok(outcome) => Ok(outcome.findings()),
+            Ok(outcome) => {
+                let mut pages = PageFindings::default();
+                let mut findings: Vec<_> =
+                    outcome.findings().into_iter().filter_map(|finding| pages.add(finding)).collect();
+                findings.extend(pages.into_findings());
+                Ok(findings)
+            }
             Err(error @ Error::Io(_)) => Err(error),
             Err(error) => Ok(vec![unlisted(&error)]),
         }
@@ -194,7 +198,7 @@ struct Verifier<'d, P> {
     database: &'d Database<P>,
     /// Object identifiers that the catalog knows; `None` when it cannot be read.
     objects: Option<HashSet<u32>>,
-    page_findings: usize,
+    page_findings: PageFindings,
     /// Pages that hold nodes although no tree refers to them, by object: the first, and how many.
     unreached: BTreeMap<u32, (u32, u32)>,
     report: Report,
@@ -205,7 +209,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
         Self {
             database,
             objects: None,
-            page_findings: 0,
+            page_findings: PageFindings::default(),
             unreached: BTreeMap::new(),
             report: Report {
                 findings: Vec::new(),
@@ -375,17 +379,14 @@ impl<'d, P: Pager> Verifier<'d, P> {
                     .remedy("the copy was cut short: take it again"),
             );
         }
-        if MOST_PAGE_FINDINGS < self.page_findings {
-            let left_out = self.page_findings - MOST_PAGE_FINDINGS;
-            self.add(Finding::note(Kind::More, format!("{left_out} further findings on pages")));
-        }
+        let findings = core::mem::take(&mut self.page_findings).into_findings();
+        self.report.findings.extend(findings);
         Ok(())
     }
 
     fn add_page(&mut self, finding: Finding) {
-        self.page_findings += 1;
-        if self.page_findings <= MOST_PAGE_FINDINGS {
-            self.add(finding);
+        if let Some(elsewhere) = self.page_findings.add(finding) {
+            self.add(elsewhere);
         }
     }
 

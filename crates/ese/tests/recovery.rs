@@ -6,7 +6,7 @@ mod common;
 mod writer;
 
 use certadm_ese::checksum::xor_checksum;
-use certadm_ese::finding::{Kind, Severity};
+use certadm_ese::finding::{Kind, Severity, Spot};
 use certadm_ese::header::{Copies, State};
 use certadm_ese::pager::Pager;
 use certadm_ese::recovery::{LogInput, Outcome, Plan};
@@ -243,6 +243,62 @@ fn a_current_log_behind_the_range_of_a_restore_has_codes_of_its_own() {
     assert_eq!(with(&|log| edit_header(log, 44, &[1, 2, 3])), [Code::EXISTING_LOG_BAD_SIGNATURE]);
     assert_eq!(with(&|log| edit_header(log, 24, &[9])), [Code::EXISTING_LOG_NOT_CONTIGUOUS]);
     assert_eq!(with(&|log| edit_header(log, 4, &3u32.to_le_bytes())), [Code::MISSING_CURRENT_LOGS]);
+}
+
+/// A current log that came beside a set by mistake: one finding about that log, no gap, nothing about the logs of the
+/// set, and the set recovers as without it.
+#[test]
+fn a_stray_current_log_is_one_finding_and_the_set_recovers_without_it() {
+    let Some(set) = Set::mail() else { return };
+    let alone = Set { database: set.database.clone(), logs: vec![set.logs[0].clone()] };
+    let reached = alone.rehearse().unwrap().reached;
+    let stray = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut logs = set.logs.clone();
+        change(&mut logs[1].1);
+        // In any letters and at any place among the others.
+        logs[1].0 = "EDB.LOG".into();
+        logs.reverse();
+        Set { database: set.database.clone(), logs }
+    };
+    let changes: [&dyn Fn(&mut Vec<u8>); 6] = [
+        &|log| edit_header(log, 4, &9u32.to_le_bytes()),
+        &|log| edit_header(log, 44, &[1, 2, 3]),
+        &|log| edit_header(log, 24, &[9]),
+        // Another state of the log that the set has.
+        &|log| edit_header(log, 4, &1u32.to_le_bytes()),
+        &|log| log[100] ^= 1,
+        &|log| log.fill(0),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let set = stray(change);
+        set.with_plan(|plan| {
+            let [finding] = plan.findings.as_slice() else { panic!("{number}: {:?}", plan.findings) };
+            assert_eq!((finding.kind, finding.severity), (Kind::LogStray, Severity::Warning), "{number}");
+            assert_eq!(finding.place.file.as_deref(), Some(std::path::Path::new("EDB.LOG")));
+            assert_eq!(plan.given().unwrap().high, 1);
+        });
+        assert_eq!(set.rehearse().unwrap().reached, reached, "{number}");
+    }
+    // A copy of the set's own log is no fault, and one that continues the set is used.
+    let copy = Set {
+        database: set.database.clone(),
+        logs: vec![("edb.log".into(), set.logs[0].1.clone()), set.logs[0].clone()],
+    };
+    copy.with_plan(|plan| assert_eq!(plan.findings, []));
+    assert!(reached < stray(&|_| {}).rehearse().unwrap().reached);
+}
+
+#[test]
+fn a_gap_of_any_size_is_one_finding() {
+    let Some(set) = Set::mail() else { return };
+    let mut set = Set { database: None, logs: set.logs };
+    set.logs[1].0 = "edb10000.log".into();
+    edit_header(&mut set.logs[1].1, 4, &0x10000u32.to_le_bytes());
+    set.with_plan(|plan| {
+        let gap: Vec<_> = plan.findings.iter().filter(|finding| finding.kind == Kind::LogMissing).collect();
+        let [gap] = gap.as_slice() else { panic!("{gap:?}") };
+        assert_eq!(gap.place.spot, Some(Spot::Logs(2, 0xffff)));
+    });
 }
 
 #[test]

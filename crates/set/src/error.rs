@@ -94,6 +94,12 @@ pub enum Error {
         /// What is missing.
         detail: String,
     },
+    /// A path holds what a Windows CA backed up, for what works on sets of our own CA alone.
+    #[error("{path} is of a Windows CA, and only its own service can take that back")]
+    OfWindows {
+        /// The path.
+        path: PathBuf,
+    },
     /// The manifest is damaged or of another version.
     #[error("the manifest {path} cannot be trusted: {detail}")]
     BadManifest {
@@ -170,7 +176,7 @@ impl Diagnosis for Error {
             Self::TargetName { .. } => Hresult::from_win32(123), // ERROR_INVALID_NAME
             Self::NothingToAbandon { .. } | Self::CannotAbandon { .. } => Hresult::ERROR_INVALID_STATE,
             Self::Windows { source, .. } => source.hresult(),
-            Self::NotASet { .. } => Hresult::ERROR_DIRECTORY,
+            Self::NotASet { .. } | Self::OfWindows { .. } => Hresult::ERROR_DIRECTORY,
             Self::BadManifest { .. } | Self::BadName { .. } | Self::SizeLied { .. } => {
                 Hresult::ERROR_INVALID_DATA
             }
@@ -220,6 +226,14 @@ impl Diagnosis for Error {
             }
             Self::NotASet { .. } => {
                 "name the folder that holds DataBase, as `certadm backup` or certutil wrote it"
+            }
+            Self::OfWindows { path } => {
+                return Cow::Owned(format!(
+                    "copy it to the CA's machine and run there `net stop certsvc`, `certutil -f -restoreDB FOLDER` (the \
+                     folder that holds DataBase), `net start certsvc`; here `certadm verify {0}` checks it, `certadm list \
+                     {0}` reads it, and `certadm recover {0} --to FOLDER` makes a clean database of it",
+                    path.display()
+                ));
             }
             Self::BadManifest { .. } => "take the set from another copy",
             Self::Damaged { .. } => "take this file from another copy of the set, or use an older set",

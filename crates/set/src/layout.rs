@@ -1,5 +1,6 @@
 //! Where the parts of a set lie (docs/set-format.md, "A backup set"; certbcli.md 10.1).
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use certadm_rules::Generation;
@@ -52,5 +53,44 @@ pub(crate) fn locations_entry() -> String {
 
 /// The file of an entry. Entries are checked to stay inside when they are made or parsed.
 pub(crate) fn file_of(set: &Path, entry: &str) -> PathBuf {
-    set.join(entry)
+    entry.split('/').fold(set.to_owned(), |folder, name| in_any_case(&folder, name))
+}
+
+/// What a folder has under a name: exactly that name, or the same in other letters, as copies by way of Windows or an old
+/// medium have it. The exact name where there is neither.
+pub(crate) fn in_any_case(folder: &Path, name: &str) -> PathBuf {
+    let exact = folder.join(name);
+    if exact.symlink_metadata().is_ok() {
+        return exact;
+    }
+    let Ok(entries) = fs::read_dir(folder) else { return exact };
+    let alike = entries.flatten().map(|entry| entry.file_name());
+    let mut alike: Vec<_> = alike.filter(|found| found.eq_ignore_ascii_case(name)).collect();
+    alike.sort();
+    alike.first().map_or(exact, |found| folder.join(found))
+}
+
+/// The folder of database and logs in a set's folder, or that folder itself where it has no such folder.
+pub(crate) fn database_dir(set: &Path) -> PathBuf {
+    let inner = in_any_case(set, DATABASE_DIR);
+    if inner.is_dir() { inner } else { set.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case_and_the_exact_one_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = dir.path();
+        assert_eq!(file_of(set, "DataBase/ca.edb"), set.join("DataBase/ca.edb"), "neither is there");
+        fs::create_dir(set.join("DATABASE")).unwrap();
+        fs::write(set.join("DATABASE/CA.EDB"), b"").unwrap();
+        assert_eq!(file_of(set, "DataBase/ca.edb"), set.join("DATABASE/CA.EDB"));
+        assert_eq!(database_dir(set), set.join("DATABASE"));
+        fs::write(set.join("DATABASE/ca.edb"), b"").unwrap();
+        assert_eq!(file_of(set, "DataBase/ca.edb"), set.join("DATABASE/ca.edb"));
+        assert_eq!(database_dir(&set.join("DATABASE")), set.join("DATABASE"), "it was named itself");
+    }
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use certadm_store::Folder;
 
 use crate::error::{Error, Result};
+use crate::layout::in_any_case;
 use crate::manifest;
 use crate::reader::Set;
 use crate::windows::WindowsSet;
@@ -85,7 +86,7 @@ fn open_one(path: &Path) -> Result<Opened> {
 /// A CA's folder has a configuration, or the record of a restore; a set has neither.
 fn is_ca_folder(path: &Path) -> bool {
     let folder = Folder::new(path);
-    !path.join(manifest::FILE_NAME).exists()
+    !in_any_case(path, manifest::FILE_NAME).exists()
         && (folder.config_path().is_file() || folder.restore_record_path().is_file())
 }
 
@@ -103,13 +104,13 @@ impl Opened {
     /// The sets of our own CA, for what works on nothing else.
     ///
     /// # Errors
-    /// [`Error::NotASet`] (0x8007010B).
+    /// [`Error::OfWindows`], [`Error::NotASet`] (0x8007010B).
     pub fn into_ours(self) -> Result<Vec<Set>> {
         let (path, detail) = match self {
             Self::Ours(sets) => return Ok(sets),
             Self::Windows(sets) => {
-                let detail = "it is of a Windows CA, where certutil restores it; see also certadm recover";
-                (sets.into_iter().next().map(|set| set.path).unwrap_or_default(), detail)
+                let path = sets.into_iter().next().map(|set| set.path).unwrap_or_default();
+                return Err(Error::OfWindows { path });
             }
             Self::Folder(folder) => (folder.path().to_owned(), "it is the folder of a CA"),
         };

@@ -7,7 +7,7 @@ use certadm_rules::{Generation, GenerationRange, Hresult, TaggedList};
 use certadm_store::Folder;
 
 use crate::error::{Error, Result};
-use crate::layout::{DATABASE_DIR, LOCATIONS_FILE, file_of};
+use crate::layout::{LOCATIONS_FILE, database_dir, file_of, in_any_case};
 use crate::manifest::{self, Manifest, Role, SetKind};
 use certadm_files::IoContext;
 
@@ -38,12 +38,11 @@ impl Set {
             Err(error) if error.is_not_found() => return Err(not_a_set("there is no such folder")),
             Err(error) => return Err(error.into()),
         }
-        let manifest_path = path.join(manifest::FILE_NAME);
+        let manifest_path = in_any_case(path, manifest::FILE_NAME);
         if manifest_path.exists() {
             return Self::open_complete(path, &manifest_path);
         }
-        let inner = path.join(DATABASE_DIR);
-        Self::open_incomplete(path, if inner.is_dir() { &inner } else { path })
+        Self::open_incomplete(path, &database_dir(path))
     }
 
     fn open_complete(path: &Path, manifest_path: &Path) -> Result<Self> {
@@ -75,15 +74,10 @@ impl Set {
         for entry in fs::read_dir(dir).during("list", dir)? {
             let file = entry.during("list", dir)?.path();
             match file.extension().and_then(|extension| extension.to_str()) {
-                Some("edb") => {
-                    return Err(Error::NotASet {
-                        path: path.to_owned(),
-                        detail:
-                            "it holds a Windows database, which certutil restores; see also certadm recover"
-                                .to_owned(),
-                    });
+                Some(edb) if edb.eq_ignore_ascii_case("edb") => {
+                    return Err(Error::OfWindows { path: path.to_owned() });
                 }
-                Some("db") if image.replace(file.clone()).is_some() => {
+                Some(db) if db.eq_ignore_ascii_case("db") && image.replace(file.clone()).is_some() => {
                     return Err(Error::NotASet {
                         path: path.to_owned(),
                         detail: "it holds more than one database".to_owned(),
@@ -111,8 +105,7 @@ impl Set {
 
     /// The folder that holds database and logs.
     pub fn database_dir(&self) -> PathBuf {
-        let inner = self.path.join(DATABASE_DIR);
-        if inner.is_dir() { inner } else { self.path.clone() }
+        database_dir(&self.path)
     }
 
     /// The restore map stored with the set, `None` where there is no such file.
@@ -120,7 +113,7 @@ impl Set {
     /// # Errors
     /// [`Error::Damaged`] (0x8007000D) when it is not what the manifest says or no such list (certbcli.md D23), [`Error::Store`].
     pub fn locations(&self) -> Result<Option<TaggedList>> {
-        let path = self.database_dir().join(LOCATIONS_FILE);
+        let path = in_any_case(&self.database_dir(), LOCATIONS_FILE);
         if !path.exists() {
             return Ok(None);
         }

@@ -8,7 +8,7 @@ use certadm_files::{IoContext, Unfinished, durable};
 
 use crate::copy::{self, Hashes, ReadBack, Stream};
 use crate::error::{Error, Result};
-use crate::layout::{DATABASE_DIR, DYNAMIC_DIR, file_of};
+use crate::layout::{DATABASE_DIR, DYNAMIC_DIR};
 use crate::manifest::{self, FileEntry, Manifest, Role};
 use crate::readers::Readers;
 
@@ -69,7 +69,7 @@ impl SetWriter {
         }
         let read_back = if role == Role::Log { self.logs_read_back } else { self.read_back };
         let Hashes { size, blake3, sha256 } =
-            copy::store(&file_of(self.building.path(), &entry), read_back, stream)?;
+            copy::store(&self.building.path().join(&entry), read_back, stream)?;
         self.files.push(FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 });
         Ok(&self.files[self.files.len() - 1])
     }

@@ -45,8 +45,7 @@ pub(super) fn judge_crl(
     findings: &mut Vec<Finding>,
 ) {
     const REMEDY: &str = "publish one with `certadm ca crl`; on a Windows CA with `certutil -CRL`";
-    let (life, passed) =
-        (next_update.0.saturating_sub(this_update.0), now.0.saturating_sub(this_update.0));
+    let (life, passed) = (next_update.0.saturating_sub(this_update.0), now.0.saturating_sub(this_update.0));
     if passed < -TOLERANCE {
         findings.push(in_the_future("the last CRL", this_update));
     }

@@ -86,7 +86,8 @@ fn print_published(seen: &Seen, published: &Published, output: Output) {
     if *seen == Seen::default() {
         return;
     }
-    let date = |date: Option<FileTime>| date.map_or_else(|| "it does not say".to_owned(), FileTime::to_rfc3339);
+    let date =
+        |date: Option<FileTime>| date.map_or_else(|| "it does not say".to_owned(), FileTime::to_rfc3339);
     let fact = |name: &str, value: String| output.result(format!("     {name:16} {}", printable(&value)));
     fact("CA", seen.name.clone().unwrap_or_else(|| "it does not say".to_owned()));
     fact("certificate", format!("valid until {}", date(published.valid_until)));

@@ -66,7 +66,8 @@ fn doctor_tells_the_ages_that_the_protocol_lets_it_ask() {
         assert!(before["ca"][date].as_str().unwrap().starts_with("20"), "{before}");
     }
     let login = format!("--server {} --user backup --password-file {{pw}}", serving.address);
-    for line in [format!("backup {login} --to {{full}}"), format!("backup {login} --to {{logs}} --type logs")] {
+    for line in [format!("backup {login} --to {{full}}"), format!("backup {login} --to {{logs}} --type logs")]
+    {
         assert_eq!(configured(&work, &line).code, 0);
     }
     let (code, after) = walk("");
@@ -93,8 +94,7 @@ fn doctor_tells_the_ages_that_the_protocol_lets_it_ask() {
 fn a_wrong_name_of_the_ca_is_told_the_right_one() {
     let work = world();
     let serving = Serving::start(&work, "--allow-remote-backup");
-    let login =
-        |ca: &str| format!("--server {}\\{ca} --user backup --password-file {{pw}}", serving.address);
+    let login = |ca: &str| format!("--server {}\\{ca} --user backup --password-file {{pw}}", serving.address);
     let walk = configured(&work, &format!("--json doctor {}", login("Other-CA")));
     assert_eq!(walk.code, 2, "{walk:?}");
     let result = walk.json()["result"].clone();

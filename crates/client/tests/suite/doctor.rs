@@ -41,7 +41,9 @@ fn shut(target: &Target) -> (Vec<Gate>, String, String) {
 
 #[test]
 fn a_server_that_answers_nobody_without_an_account_is_examined_to_the_end() {
-    for status in [FaultStatus::ACCESS_DENIED, FaultStatus::SECURITY_PACKAGE, FaultStatus::OBJECT_ACCESS_DENIED] {
+    for status in
+        [FaultStatus::ACCESS_DENIED, FaultStatus::SECURITY_PACKAGE, FaultStatus::OBJECT_ACCESS_DENIED]
+    {
         let server = server(Manners { anonymous: Some(status), ..Manners::default() }, silent());
         let walk = examine(&server.target(), Some(credentials()), true, &mut |_| {});
         let verdict =
@@ -82,7 +84,8 @@ fn every_code_is_explained_at_every_step() {
         let (gates, detail, remedy) = shut(&at_logon.target());
         assert_eq!(gates, [Gate::Authentication], "{number:#x}");
         assert!(remedy.contains(word), "{number:#x}: {remedy}");
-        let at_activation = server(Manners { activation_fault: Some(status), ..Manners::default() }, silent());
+        let at_activation =
+            server(Manners { activation_fault: Some(status), ..Manners::default() }, silent());
         let (gates, at, again) = shut(&at_activation.target());
         assert_eq!((gates.as_slice(), &again), (&[Gate::Activation][..], &remedy), "{number:#x}");
         let code = Hresult::from_win32(number);
@@ -102,7 +105,8 @@ fn a_denial_is_about_the_password_at_the_logon_and_about_the_group_at_the_activa
     assert_eq!(gates, [Gate::Authentication]);
     assert!(remedy.contains("password"), "{remedy}");
     let fault = server(Manners { activation_fault: status, ..Manners::default() }, silent());
-    let result = server(Manners { activation: Some(Hresult::E_ACCESSDENIED), ..Manners::default() }, silent());
+    let result =
+        server(Manners { activation: Some(Hresult::E_ACCESSDENIED), ..Manners::default() }, silent());
     for server in [&fault, &result] {
         let (gates, detail, remedy) = shut(&server.target());
         assert_eq!(gates, [Gate::Activation]);
@@ -134,10 +138,8 @@ fn a_wrong_name_of_the_ca_is_told_the_right_one() {
             _ => None,
         });
         let server = server(Manners::default(), hook);
-        let named = |authority: Option<&str>| Target {
-            authority: authority.map(str::to_owned),
-            ..server.target()
-        };
+        let named =
+            |authority: Option<&str>| Target { authority: authority.map(str::to_owned), ..server.target() };
         let (gates, detail, remedy) = shut(&named(Some("Other CA")));
         assert_eq!(gates, [Gate::State], "what follows from it is not told");
         assert!(detail.contains("\"Other CA\"") && detail.contains(CA_NAME), "{detail}");
@@ -145,7 +147,8 @@ fn a_wrong_name_of_the_ca_is_told_the_right_one() {
         assert_eq!(shut(&named(Some(CA_NAME))).0, FLAGS);
         assert_eq!(shut(&named(None)).0, if needs_name { [Gate::State] } else { FLAGS });
         let mut ca = RemoteCa::connect(named(Some("Other CA")), Some(credentials())).unwrap();
-        for refused in [ca.is_online().unwrap_err(), ca.prepare(certadm_rules::BackupType::Full).unwrap_err()] {
+        for refused in [ca.is_online().unwrap_err(), ca.prepare(certadm_rules::BackupType::Full).unwrap_err()]
+        {
             assert_eq!(refused.code, Hresult::E_INVALIDARG);
             assert!(certadm_rules::diagnosis::chain_of(&refused).contains(CA_NAME), "{refused:?}");
         }

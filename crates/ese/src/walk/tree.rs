@@ -18,7 +18,7 @@ const DEEPEST: usize = 32;
 const WINDOW: usize = 1 << 20;
 
 /// Faults kept; further ones are only counted.
-const MOST_FAULTS: usize = 1000;
+const MOST_FAULTS: usize = 100_000;
 
 /// How a page looked to whatever judges pages.
 pub(crate) enum Look {

@@ -86,6 +86,7 @@ kinds! {
     LogDamaged = "log-damaged", "a log is damaged inside";
     LogTorn = "log-torn", "the last write to a log was torn";
     LogForeign = "log-foreign", "a log belongs to another sequence or another database";
+    LogStray = "log-stray", "a current log (edb.log) that does not belong to a set lies beside its logs";
     LogChain = "log-chain", "a log does not continue the one before it";
 
     // What follows for the database.

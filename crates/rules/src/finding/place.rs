@@ -19,8 +19,12 @@ pub struct Place {
 pub enum Spot {
     /// A page, numbered from 1.
     Page(u32),
+    /// Neighbouring pages, from the first to the last.
+    Pages(u32, u32),
     /// A log as a whole, by its generation.
     Log(u32),
+    /// Logs as a whole, from the first generation to the last.
+    Logs(u32, u32),
     /// A position in the sequence of logs.
     Position {
         /// The log.
@@ -30,6 +34,40 @@ pub enum Spot {
         /// Bytes into that one.
         offset: u16,
     },
+}
+
+impl Spot {
+    /// The pages from one to another.
+    #[must_use]
+    pub const fn pages(first: u32, last: u32) -> Self {
+        if first == last { Self::Page(first) } else { Self::Pages(first, last) }
+    }
+
+    /// The logs from one generation to another.
+    #[must_use]
+    pub const fn logs(first: u32, last: u32) -> Self {
+        if first == last { Self::Log(first) } else { Self::Logs(first, last) }
+    }
+
+    /// The generation of the log, or of the first one, that it is in.
+    #[must_use]
+    pub const fn generation(self) -> Option<u32> {
+        match self {
+            Self::Log(generation) | Self::Logs(generation, _) | Self::Position { generation, .. } => {
+                Some(generation)
+            }
+            Self::Page(_) | Self::Pages(..) => None,
+        }
+    }
+
+    /// How many pages or logs it stands for.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Pages(first, last) | Self::Logs(first, last) => last.saturating_sub(first) as usize + 1,
+            Self::Page(_) | Self::Log(_) | Self::Position { .. } => 1,
+        }
+    }
 }
 
 impl Place {
@@ -65,6 +103,8 @@ impl fmt::Display for Spot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Page(page) => write!(f, "page {page}"),
+            Self::Pages(first, last) => write!(f, "pages {first} to {last}"),
+            Self::Logs(first, last) => write!(f, "log generations {first:#x} to {last:#x}"),
             Self::Log(generation) => write!(f, "log generation {generation:#x}"),
             Self::Position { generation, segment, offset } => {
                 write!(f, "log position {generation:#x}:{segment:x}:{offset:x}")
@@ -87,5 +127,9 @@ mod tests {
         assert_eq!(text("edb0001a.log", position), "edb0001a.log: log position 0x1a:9:44");
         assert_eq!(text("ca.edb", Spot::Page(7)), "ca.edb: page 7");
         assert!(Place::default().is_none());
+        assert_eq!(text("ca.edb", Spot::pages(7, 9)), "ca.edb: pages 7 to 9");
+        assert_eq!(text("ca.edb", Spot::pages(7, 7)), "ca.edb: page 7");
+        assert_eq!(text("/set", Spot::logs(9, 0x1a)), "/set: log generations 0x9 to 0x1a");
+        assert_eq!((Spot::logs(9, 0x1a).count(), Spot::logs(9, 9).count()), (18, 1));
     }
 }

@@ -33,10 +33,10 @@ pub fn sum_up(findings: &[Finding]) -> Vec<Summary<'_>> {
 }
 
 impl<'a> Summary<'a> {
-    /// How many findings it stands for.
+    /// How many places it stands for: a finding about ten pages counts as ten.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.findings.len()
+        self.findings.iter().map(|finding| finding.place.spot.map_or(1, Spot::count)).sum()
     }
 
     /// How grave they are.
@@ -74,7 +74,8 @@ impl fmt::Display for Summary<'_> {
             write!(f, "{}{}", Places(&self.findings), first.detail)?;
         } else {
             let colon = if first.place.is_none() { "" } else { ": " };
-            write!(f, "{}{colon}{}; {} more of this kind", first.place, first.detail, rest.len())?;
+            let more = self.count() - first.place.spot.map_or(1, Spot::count);
+            write!(f, "{}{colon}{}; {more} more of this kind", first.place, first.detail)?;
             let elsewhere = Places(rest).to_string();
             if !elsewhere.is_empty() {
                 write!(f, ": {}", elsewhere.trim_end_matches(": "))?;
@@ -92,7 +93,8 @@ impl fmt::Display for Places<'_> {
         let files: BTreeSet<&Path> =
             self.0.iter().filter_map(|finding| finding.place.file.as_deref()).collect();
         let spots: Vec<Spot> = self.0.iter().filter_map(|finding| finding.place.spot).collect();
-        let are_logs = spots.len() == self.0.len() && spots.iter().all(|spot| matches!(spot, Spot::Log(_)));
+        let are_logs = spots.len() == self.0.len()
+            && spots.iter().all(|spot| matches!(spot, Spot::Log(_) | Spot::Logs(..)));
         let (file, spots) = match (files.first(), files.len()) {
             (None, _) => (None, told(&spots)),
             (Some(file), 1) => (Some(file.display().to_string()), told(&spots)),
@@ -115,22 +117,30 @@ fn common_folder(files: &BTreeSet<&Path>) -> Option<PathBuf> {
 
 /// Spots in words: `pages 5 to 9 and 12`, `log generations 0x2 to 0x5`.
 fn told(spots: &[Spot]) -> String {
-    let (mut pages, mut logs, mut positions) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut pages, mut logs, mut positions) = (Vec::new(), Vec::new(), BTreeSet::new());
     for spot in spots {
         match *spot {
-            Spot::Page(page) => pages.insert(page),
-            Spot::Log(generation) => logs.insert(generation),
-            Spot::Position { .. } => positions.insert(*spot),
-        };
+            Spot::Page(page) => pages.push((page, page)),
+            Spot::Pages(first, last) => pages.push((first, last)),
+            Spot::Log(generation) => logs.push((generation, generation)),
+            Spot::Logs(first, last) => logs.push((first, last)),
+            Spot::Position { .. } => {
+                positions.insert(*spot);
+            }
+        }
     }
     let mut parts = Vec::new();
+    let word = |ranges: &[(u32, u32)], one, several| match ranges {
+        [(first, last), rest @ ..] if first == last && rest.iter().all(|range| range == &ranges[0]) => one,
+        _ => several,
+    };
     if !pages.is_empty() {
-        let word = if pages.len() == 1 { "page" } else { "pages" };
-        parts.push(format!("{word} {}", ranges(&pages, |page| page.to_string(), "pages")));
+        let word = word(&pages, "page", "pages");
+        parts.push(format!("{word} {}", ranges(pages, |page| page.to_string(), "pages")));
     }
     if !logs.is_empty() {
-        let word = if logs.len() == 1 { "log generation" } else { "log generations" };
-        parts.push(format!("{word} {}", ranges(&logs, |number| format!("{number:#x}"), "logs")));
+        let word = word(&logs, "log generation", "log generations");
+        parts.push(format!("{word} {}", ranges(logs, |number| format!("{number:#x}"), "logs")));
     }
     if !positions.is_empty() {
         parts.push(joined(positions.iter().map(Spot::to_string), "positions"));
@@ -138,13 +148,15 @@ fn told(spots: &[Spot]) -> String {
     parts.join(" and ")
 }
 
-/// Numbers as ranges: `5 to 9, 12 and 20 to 25`. Behind the first few ranges the remaining numbers are counted.
-fn ranges(numbers: &BTreeSet<u32>, text: impl Fn(u32) -> String, of_what: &str) -> String {
+/// Numbers and ranges of them, neighbouring ones joined: `5 to 9, 12 and 20 to 25`. Behind the first few the remaining
+/// numbers are counted.
+fn ranges(mut numbers: Vec<(u32, u32)>, text: impl Fn(u32) -> String, of_what: &str) -> String {
+    numbers.sort_unstable();
     let mut found: Vec<(u32, u32)> = Vec::new();
-    for number in numbers {
+    for (first, last) in numbers {
         match found.last_mut() {
-            Some((_, high)) if high.checked_add(1) == Some(*number) => *high = *number,
-            _ => found.push((*number, *number)),
+            Some((_, high)) if first <= high.saturating_add(1) => *high = last.max(*high),
+            _ => found.push((first, last)),
         }
     }
     let named = found.len().min(MOST_NAMED);
@@ -205,6 +217,20 @@ mod tests {
         assert_eq!(
             told_of(&found),
             ["ca.edb: pages 3, 6, 9, 12, 15, 18, 21, 24 and 992 further pages: bad [0x80004005 (E_FAIL)]"]
+        );
+    }
+
+    #[test]
+    fn ranges_count_as_what_they_stand_for() {
+        let range = |first, last| page(1, "bad").at(Spot::pages(first, last));
+        let found = [range(5, 4_000_000_000), range(4_000_000_001, 4_000_000_009), page(3, "bad")];
+        assert_eq!(told_of(&found), ["ca.edb: pages 3 and 5 to 4000000009: bad [0x80004005 (E_FAIL)]"]);
+        assert_eq!(sum_up(&found)[0].count(), 4_000_000_006);
+        assert_eq!(told_of(&[range(5, 9)]), ["ca.edb: pages 5 to 9: bad [0x80004005 (E_FAIL)]"]);
+        let other = [range(5, 9), page(12, "worse")];
+        assert_eq!(
+            told_of(&other),
+            ["ca.edb: pages 5 to 9: bad; 1 more of this kind: ca.edb: page 12 [0x80004005 (E_FAIL)]"]
         );
     }
 

@@ -16,7 +16,7 @@ use certadm_rules::{Generation, GenerationRange, Hresult};
 use super::files::WindowsSet;
 use super::replay::{Files, tell};
 use crate::error::{Error, Result};
-use crate::layout::DATABASE_DIR;
+use crate::layout::database_dir;
 use crate::progress::{Progress, Stage};
 use crate::reader::read_locations;
 use crate::scratch::Content;
@@ -220,7 +220,7 @@ impl Examiner<'_> {
             match &set.locations {
                 Some(path) => self.restore_map(path, set.database.as_deref()),
                 // A folder that certutil would restore from has its map.
-                None if set.database.is_some() && set.path.join(DATABASE_DIR).is_dir() => {
+                None if set.database.is_some() && database_dir(&set.path) != set.path => {
                     self.found.findings.push(
                         Finding::warning(Kind::RestoreMap, "the restore map certbkxp.dat is missing")
                             .in_file(&set.path)
@@ -232,18 +232,21 @@ impl Examiner<'_> {
         }
     }
 
+    /// A map that cannot be used is no worse than none: `recover` does without it.
     fn restore_map(&mut self, path: &Path, database: Option<&Path>) {
-        let list = match read_locations(path) {
-            Ok(list) => list,
-            Err(error) => return self.found.findings.push(error.to_finding(path)),
-        };
-        let Some(named) = list.database() else {
-            return self.found.findings.push(
-                Finding::error(Kind::RestoreMap, Hresult::ERROR_INVALID_DATA, "it names no database")
+        let mut unusable = |detail: &str| {
+            self.found.findings.push(
+                Finding::warning(Kind::RestoreMap, format!("the restore map cannot be used: {detail}"))
                     .in_file(path)
-                    .remedy("take this file from another copy of the set"),
+                    .remedy("certutil needs it to restore this set; certadm recover does not"),
             );
         };
+        let list = match read_locations(path) {
+            Ok(list) => list,
+            Err(Error::Damaged { detail, .. }) => return unusable(&detail),
+            Err(error) => return unusable(&error.to_string()),
+        };
+        let Some(named) = list.database() else { return unusable("it names no database") };
         let named = last_component(named);
         let there = database.and_then(Path::file_name).and_then(|name| name.to_str());
         if let Some(there) = there

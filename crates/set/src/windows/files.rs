@@ -9,7 +9,7 @@ use certadm_files::IoContext;
 use certadm_rules::TaggedList;
 
 use crate::error::{Error, Result};
-use crate::layout::{DATABASE_DIR, LOCATIONS_FILE};
+use crate::layout::{LOCATIONS_FILE, database_dir, in_any_case};
 use crate::manifest;
 use crate::reader::{Set, read_locations};
 
@@ -24,6 +24,8 @@ pub enum FileKind {
     Checkpoint,
     /// A flush map.
     FlushMap,
+    /// A temporary database, which the running engine has beside its own.
+    Temporary,
     /// Anything else, a file of our own store among them.
     Other,
 }
@@ -52,7 +54,7 @@ impl FileKind {
         match number.map(u32::from_le_bytes) {
             // Files of our own store begin with a name of their format.
             _ if start.starts_with(b"CADM") || start.starts_with(b"SQLite format 3") => Self::Other,
-            Some(5) if is_database(0) => Self::Other, // a temporary database of the running engine
+            Some(5) if is_database(0) => Self::Temporary,
             _ if is_database(0) => Self::Database,
             Some(3) => Self::Log,
             Some(4) => Self::Checkpoint,
@@ -89,15 +91,14 @@ impl WindowsSet {
         if path.is_file() {
             return Self::of_file(path);
         }
-        if path.join(manifest::FILE_NAME).exists() {
+        if in_any_case(path, manifest::FILE_NAME).exists() {
             // What is wrong with a manifest is said by whoever reads the set next.
             return match Set::open(path) {
                 Ok(set) => Self::of_complete(set),
                 Err(_) => Ok(None),
             };
         }
-        let inner = path.join(DATABASE_DIR);
-        let dir = if inner.is_dir() { inner } else { path.to_owned() };
+        let dir = database_dir(path);
         if dir.is_dir() { Self::of_folder(path, &dir) } else { Ok(None) }
     }
 
@@ -108,7 +109,8 @@ impl WindowsSet {
     pub fn read_locations(&self) -> Result<Option<TaggedList>> {
         match (&self.complete, &self.locations) {
             (Some(set), _) => set.locations(),
-            (None, Some(path)) => read_locations(path).map(Some),
+            // Without a manifest a damaged map is as good as none; `verify` says so.
+            (None, Some(path)) => Ok(read_locations(path).ok()),
             (None, None) => Ok(None),
         }
     }
@@ -136,7 +138,7 @@ impl WindowsSet {
             FileKind::Log => set.logs.push(path.to_owned()),
             FileKind::Checkpoint => set.checkpoint = Some(path.to_owned()),
             FileKind::Other if is_named_database(path) => set.database = Some(path.to_owned()),
-            FileKind::FlushMap | FileKind::Other => return Ok(None),
+            FileKind::FlushMap | FileKind::Temporary | FileKind::Other => return Ok(None),
         }
         Ok(Some(set))
     }
@@ -150,7 +152,7 @@ impl WindowsSet {
         if !is_windows {
             return Ok(None);
         }
-        let locations = set.database_dir().join(LOCATIONS_FILE);
+        let locations = in_any_case(&set.database_dir(), LOCATIONS_FILE);
         let there = |path: &PathBuf| path.exists();
         Ok(Some(Self {
             path: set.path.clone(),
@@ -178,17 +180,18 @@ impl WindowsSet {
             }
             let kind = FileKind::of(&file)?;
             let is_log = is_log_name(name);
-            is_windows |= matches!(kind, FileKind::Database | FileKind::Log);
+            is_windows |= matches!(kind, FileKind::Database | FileKind::Log | FileKind::Temporary);
             match kind {
+                FileKind::Database if is_temporary_name(name) => {}
                 FileKind::Database => set.add_database(file)?,
                 FileKind::Checkpoint => set.checkpoint = Some(file),
                 // What has the name of a log is one, even if its header is damaged.
                 FileKind::Log | FileKind::Other if is_log => set.logs.push(file),
-                FileKind::Other if is_named_database(&file) => {
+                FileKind::Other if is_named_database(&file) && !is_temporary_name(name) => {
                     is_windows = true;
                     set.add_database(file)?;
                 }
-                FileKind::Log | FileKind::FlushMap | FileKind::Other => {}
+                FileKind::Log | FileKind::FlushMap | FileKind::Temporary | FileKind::Other => {}
             }
         }
         Ok(is_windows.then_some(set))
@@ -199,7 +202,11 @@ impl WindowsSet {
         if let Some(first) = &self.database {
             return Err(Error::NotASet {
                 path: self.path.clone(),
-                detail: format!("it holds more than one database, {} and {}", name(first), name(&file)),
+                detail: format!(
+                    "it holds more than one database, {} and {}; name one of these files",
+                    name(first),
+                    name(&file)
+                ),
             });
         }
         self.database = Some(file);
@@ -213,6 +220,11 @@ fn kind_if_there(path: &Path) -> Result<FileKind> {
 
 fn is_named_database(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("edb"))
+}
+
+/// The temporary database of the running engine. It is no part of a backup, whatever it holds: it may be empty, or cut off.
+fn is_temporary_name(name: &str) -> bool {
+    name.eq_ignore_ascii_case("tmp.edb")
 }
 
 /// A log of a generation, or the current one (`edb.log`); not the next one being prepared (`edbtmp.log`), whose contents

@@ -130,10 +130,7 @@ impl Files {
     /// database, or the set where a log is missing.
     pub fn place(&self, finding: Finding) -> Finding {
         let named = finding.place.file.as_deref().and_then(Path::to_str);
-        let generation = match finding.place.spot {
-            Some(Spot::Log(generation) | Spot::Position { generation, .. }) => Some(generation),
-            Some(Spot::Page(_)) | None => None,
-        };
+        let generation = finding.place.spot.and_then(Spot::generation);
         let log = named
             .and_then(|name| self.logs.iter().find(|log| log.name == name))
             .map(|log| log.path.as_path())

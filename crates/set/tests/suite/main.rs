@@ -4,5 +4,6 @@ mod bit_flips;
 mod common;
 mod hostile_source;
 mod windows_files;
+mod windows_folders;
 mod windows_sets;
 mod wrong_chains;

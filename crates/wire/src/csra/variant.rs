@@ -185,7 +185,8 @@ mod tests {
         assert_eq!(bytes[8..12], [9, 0, 0, 0]);
         assert_eq!(bytes[16..28], [0x11, 0x20, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0]);
         // Behind the referent: dimensions, features, size, type; kind, count, referent, bounds; the elements.
-        let array = [1, 0x0080_0001, 1, 0x0011_0000, 0x10, 3, 0x0002_0004, 3, 0, 3].map(u32::to_le_bytes).concat();
+        let array =
+            [1, 0x0080_0001, 1, 0x0011_0000, 0x10, 3, 0x0002_0004, 3, 0, 3].map(u32::to_le_bytes).concat();
         assert_eq!(bytes[32..], [array, vec![1, 2, 3]].concat());
         round_trip(&Variant::Bytes(Vec::new()));
         let mut list = empty;

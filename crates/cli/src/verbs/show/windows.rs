@@ -418,7 +418,12 @@ fn locations(set: &WindowsSet, findings: &mut Vec<Finding>, output: Output) -> V
             paths
         }
         Err(error) => {
-            findings.push(error.to_finding(path));
+            let text = format!("the restore map cannot be used: {error}");
+            findings.push(
+                Finding::warning(Kind::RestoreMap, text)
+                    .in_file(path)
+                    .remedy("certutil needs it to restore this set; certadm recover does not"),
+            );
             Vec::new()
         }
     }

@@ -1,0 +1,172 @@
+//! Folders of Windows CAs as people have them: copied from a running machine, from old media, by hand, with other files
+//! beside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use certadm_rules::finding::Kind;
+use certadm_rules::{Diagnosis, Hresult};
+use certadm_set::finding::Severity;
+use certadm_set::progress::Silent;
+use certadm_set::verify::{Report, verify};
+use certadm_set::windows::recover;
+use certadm_set::{Error, Opened, open};
+
+use crate::common::scratch;
+use crate::windows_files::{backup, ca_database};
+
+fn check(paths: &[&Path]) -> Report {
+    let paths: Vec<PathBuf> = paths.iter().map(|path| (*path).to_owned()).collect();
+    verify(&paths, &mut Silent)
+}
+
+/// What of a report is worth looking into.
+fn kinds(report: &Report) -> Vec<Kind> {
+    let found = report.findings.iter().filter(|finding| Severity::Note < finding.severity);
+    found.map(|finding| finding.kind).collect()
+}
+
+/// A folder `CertLog` as a running CA has it, closed cleanly.
+fn certlog(dir: &Path) -> PathBuf {
+    let folder = dir.join("CertLog");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("Example CA.edb"), ca_database()).unwrap();
+    folder
+}
+
+#[test]
+fn what_lies_beside_a_database_is_no_part_of_it() {
+    let dir = scratch();
+    let folder = certlog(dir.path());
+    // Temporary databases: whole, as the engine marks them; empty; cut off; in other letters.
+    let mut temporary = ca_database();
+    for copy in [0, 4096] {
+        temporary[copy + 667] = 5;
+    }
+    let strangers: [(&str, &[u8]); 14] = [
+        ("tmp.edb", &temporary),
+        ("TMP.EDB", b""),
+        ("Tmp.edb", &temporary[..5000]),
+        ("edbtmp.log", &[0; 9000]),
+        ("edbres00001.jrs", &[0; 9000]),
+        ("edbres00002.jrs", &[0xff; 9000]),
+        ("Example CA.pat", &[0; 8192]),
+        ("Example CA.jfm", &[0; 8192]),
+        ("edb.chk", &[0; 8192]),
+        ("desktop.ini", b"[.ShellClassInfo]"),
+        ("Thumbs.db", b"\xd0\xcf\x11\xe0"),
+        ("CertLog.zip", b"PK\x03\x04"),
+        ("Example CA.p12", b"\x30\x82"),
+        ("Example CA.edb.txt", b"text"),
+    ];
+    for (name, bytes) in strangers {
+        fs::write(folder.join(name), bytes).unwrap();
+        let report = check(&[&folder]);
+        assert_eq!(kinds(&report), [], "{name}");
+        assert!(report.is_restorable(), "{name}");
+    }
+    fs::create_dir(folder.join("sub")).unwrap();
+    fs::write(folder.join("sub/Other.edb"), ca_database()).unwrap();
+    assert!(check(&[&folder]).is_restorable());
+    // A second real database is another matter: which one is meant?
+    fs::write(folder.join("Copy of Example CA.edb"), ca_database()).unwrap();
+    let error = open(std::slice::from_ref(&folder)).unwrap_err().to_string();
+    assert!(error.contains("more than one database") && error.contains("name one of these files"), "{error}");
+    assert!(check(&[&folder.join("Example CA.edb")]).is_restorable());
+}
+
+/// `certutil -backup`: key and database side by side.
+#[test]
+fn the_key_beside_a_set_does_not_disturb() {
+    let dir = scratch();
+    let Some((full, _)) = backup(dir.path()) else { return };
+    fs::write(full.join("Example CA.p12"), b"\x30\x82").unwrap();
+    fs::write(full.join("readme.txt"), b"taken on monday").unwrap();
+    assert_eq!(kinds(&check(&[&full])), []);
+    assert!(check(&[&full]).is_restorable());
+    assert!(check(&[&full.join("DataBase")]).is_restorable(), "the folder in it can be named, too");
+}
+
+#[test]
+fn names_are_known_in_any_letters() {
+    let dir = scratch();
+    let Some((full, logs)) = backup(dir.path()) else { return };
+    let expected = check(&[&full, &logs]).verdict();
+    for (folder, change) in [
+        ("DATABASE", str::to_uppercase as fn(&str) -> String),
+        ("database", str::to_lowercase),
+        ("Database", |name: &str| name.replace("edb", "EdB")),
+    ] {
+        for set in [&full, &logs] {
+            let inner = fs::read_dir(set).unwrap().next().unwrap().unwrap().path();
+            let renamed = set.join(folder);
+            fs::rename(&inner, &renamed).unwrap();
+            for entry in fs::read_dir(&renamed).unwrap().flatten().collect::<Vec<_>>() {
+                let name = entry.file_name().into_string().unwrap();
+                fs::rename(entry.path(), renamed.join(change(&name))).unwrap();
+            }
+        }
+        let report = check(&[&full, &logs]);
+        assert_eq!(report.verdict(), expected, "{folder}");
+        assert_eq!(kinds(&report), [], "{folder}");
+        let Opened::Windows(sets) = open(&[full.clone(), logs.clone()]).unwrap() else { panic!("{folder}") };
+        recover(&sets, &dir.path().join(format!("to-{folder}")), &mut Silent).unwrap();
+    }
+}
+
+#[test]
+fn a_restore_map_that_cannot_be_used_is_a_warning_like_a_missing_one() {
+    let dir = scratch();
+    let Some((full, _)) = backup(dir.path()) else { return };
+    let map = full.join("DataBase/certbkxp.dat");
+    let whole = fs::read(&map).unwrap();
+    let cut = &whole[..whole.len() / 2 + 1];
+    let maps: [Option<&[u8]>; 6] = [None, Some(b""), Some(cut), Some(&[0xff; 50]), Some(&[0; 4]), Some(b"D")];
+    for bytes in maps {
+        match bytes {
+            Some(bytes) => fs::write(&map, bytes).unwrap(),
+            None => fs::remove_file(&map).unwrap(),
+        }
+        let report = check(&[&full]);
+        assert_eq!(kinds(&report), [Kind::RestoreMap], "{bytes:?}");
+        assert_eq!(report.severity(), Severity::Warning, "{bytes:?}");
+        assert!(report.is_restorable(), "{bytes:?}");
+        let Opened::Windows(sets) = open(std::slice::from_ref(&full)).unwrap() else { panic!() };
+        assert!(sets[0].read_locations().unwrap().is_none(), "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_stray_current_log_is_one_warning() {
+    let dir = scratch();
+    let Some((full, logs)) = backup(dir.path()) else { return };
+    let expected = check(&[&full]).verdict();
+    let mut stray = fs::read(logs.join("DataBase/edb00002.log")).unwrap();
+    stray[4096..].fill(0);
+    for name in ["edb.log", "EDB.LOG", "Edb.Log"] {
+        let path = full.join("DataBase").join(name);
+        let mut bytes = stray.clone();
+        bytes[4] = 9; // its checksum is wrong then: it cannot be read
+        fs::write(&path, bytes).unwrap();
+        let report = check(&[&full]);
+        assert_eq!(kinds(&report), [Kind::LogStray], "{name}");
+        assert_eq!(report.verdict(), expected);
+        let finding = report.findings.iter().find(|finding| finding.kind == Kind::LogStray).unwrap();
+        assert_eq!(finding.place.file.as_deref(), Some(path.as_path()), "the set's own log is not blamed");
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn a_restore_of_a_windows_set_says_what_it_is_and_what_to_do() {
+    let dir = scratch();
+    let folder = certlog(dir.path());
+    let opened = open(std::slice::from_ref(&folder)).unwrap();
+    let error = opened.into_ours().unwrap_err();
+    assert!(matches!(&error, Error::OfWindows { path } if *path == folder));
+    assert_eq!(error.hresult(), Hresult::ERROR_DIRECTORY);
+    assert!(error.to_string().contains("of a Windows CA"), "{error}");
+    for word in ["certutil -f -restoreDB", "net stop certsvc", "certadm recover", "certadm verify"] {
+        assert!(error.remedy().contains(word), "{}", error.remedy());
+    }
+}
