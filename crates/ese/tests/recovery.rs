@@ -260,17 +260,17 @@ fn a_stray_current_log_is_one_finding_and_the_set_recovers_without_it() {
         logs.reverse();
         Set { database: set.database.clone(), logs }
     };
-    let changes: [&dyn Fn(&mut Vec<u8>); 6] = [
-        &|log| edit_header(log, 4, &9u32.to_le_bytes()),
-        &|log| edit_header(log, 44, &[1, 2, 3]),
-        &|log| edit_header(log, 24, &[9]),
+    let changes: [fn(&mut Vec<u8>); 6] = [
+        |log| edit_header(log, 4, &9u32.to_le_bytes()),
+        |log| edit_header(log, 44, &[1, 2, 3]),
+        |log| edit_header(log, 24, &[9]),
         // Another state of the log that the set has.
-        &|log| edit_header(log, 4, &1u32.to_le_bytes()),
-        &|log| log[100] ^= 1,
-        &|log| log.fill(0),
+        |log| edit_header(log, 4, &1u32.to_le_bytes()),
+        |log| log[100] ^= 1,
+        |log| log.fill(0),
     ];
     for (number, change) in changes.into_iter().enumerate() {
-        let set = stray(change);
+        let set = stray(&change);
         set.with_plan(|plan| {
             let [finding] = plan.findings.as_slice() else { panic!("{number}: {:?}", plan.findings) };
             assert_eq!((finding.kind, finding.severity), (Kind::LogStray, Severity::Warning), "{number}");

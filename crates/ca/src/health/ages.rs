@@ -1,9 +1,9 @@
 //! Ages of what a CA has, and the thresholds from which on they are worth a warning: whoever asks, a look at the folder or
 //! one over the network.
 
+use certadm_rules::FileTime;
 use certadm_rules::Hresult;
 use certadm_rules::finding::{Finding, Kind};
-use certadm_rules::FileTime;
 
 use super::thresholds::Thresholds;
 

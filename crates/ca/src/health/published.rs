@@ -1,7 +1,7 @@
 //! What a CA shows to others, over the network too, and how old it is: its certificate, its CRL, its last backup.
 
-use certadm_rules::finding::{self, Finding};
 use certadm_rules::FileTime;
+use certadm_rules::finding::{self, Finding};
 use der::Decode;
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;

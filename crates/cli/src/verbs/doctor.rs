@@ -46,7 +46,7 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
     let last_backup = seen.last_full.max(seen.last_logs);
     let published = Published::read(seen.certificate.as_deref(), seen.crl.as_deref(), last_backup);
     print_published(&seen, &published, output);
-    let ages = published.judge(FileTime::now(), &args.thresholds.get());
+    let ages = published.judge(certadm_store::now(), &args.thresholds.get());
     let with_remedy = |visit: &&Visit| visit.finding.remedy.is_some();
     let mut to_do: Vec<Finding> =
         visits.iter().filter(with_remedy).map(|visit| visit.finding.clone()).collect();

@@ -11,7 +11,7 @@ use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::names::last_component;
-use certadm_rules::{Generation, GenerationRange, Hresult};
+use certadm_rules::{Generation, GenerationRange};
 
 use super::files::WindowsSet;
 use super::replay::{Files, tell};
