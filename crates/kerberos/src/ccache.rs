@@ -1,0 +1,128 @@
+//! Credential caches: the files in which `kinit` leaves tickets.
+
+use crate::credential::Credential;
+use crate::cursor::{Cursor, LengthSize};
+use crate::der::Malformed;
+use crate::message::TicketFlags;
+use crate::moment::KerberosTime;
+use crate::principal::Principal;
+
+/// What a cache holds.
+#[derive(Debug, Clone)]
+pub struct CredentialCache {
+    /// Whose cache it is.
+    pub client: Principal,
+    /// Its tickets. Those with session keys of an etype that is not spoken here are left out.
+    pub credentials: Vec<Credential>,
+    /// By how many seconds the KDC's clock is ahead of this machine's, if the writer knew.
+    pub clock_offset: Option<i64>,
+}
+
+/// The realm of the entries that are settings of the writer, not tickets.
+const SETTINGS: &str = "X-CACHECONF:";
+
+/// The tag of the header's clock offset.
+const CLOCK_OFFSET: u16 = 1;
+
+impl CredentialCache {
+    /// The most bytes that a cache should have: read no larger file.
+    pub const MAX_SIZE: usize = 4 << 20;
+
+    /// Reads a file of version 0x0504 or 0x0503 (kerberos.md 2.4).
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn parse(file: &[u8]) -> Result<Self, Malformed> {
+        let mut cursor = Cursor::new(file, LengthSize::Four, "the credential cache");
+        let version = cursor.u16()?;
+        let clock_offset = match version {
+            0x0504 => {
+                let length = cursor.u16()?;
+                clock_offset(cursor.part(length.into())?)?
+            }
+            0x0503 => None,
+            _ => return Err(cursor.malformed()),
+        };
+        let client = principal(&mut cursor)?;
+        let mut credentials = Vec::new();
+        while cursor.remaining() != 0 {
+            credentials.extend(credential(&mut cursor, version)?);
+        }
+        Ok(Self { client, credentials, clock_offset })
+    }
+
+    /// The ticket-granting ticket of the client's own realm that is good the longest.
+    #[must_use]
+    pub fn ticket_granting(&self, now: KerberosTime) -> Option<&Credential> {
+        let realm = self.client.realm();
+        self.best(&Principal::ticket_granting(realm, realm), now)
+    }
+
+    /// The ticket for a service, in any realm, that is good the longest.
+    #[must_use]
+    pub fn ticket_for(&self, service: &Principal, now: KerberosTime) -> Option<&Credential> {
+        self.best(service, now)
+    }
+
+    fn best(&self, service: &Principal, now: KerberosTime) -> Option<&Credential> {
+        self.credentials
+            .iter()
+            .filter(|credential| credential.client == self.client)
+            .filter(|credential| credential.service.is_named_like(service) && credential.is_good(now, 0))
+            .max_by_key(|credential| credential.end_time)
+    }
+}
+
+/// The clock offset among the tagged fields of the header.
+fn clock_offset(mut header: Cursor<'_>) -> Result<Option<i64>, Malformed> {
+    let mut found = None;
+    while header.remaining() != 0 {
+        let tag = header.u16()?;
+        let length = header.u16()?;
+        let mut field = header.part(length.into())?;
+        if tag == CLOCK_OFFSET {
+            found = Some(field.i32()?.into());
+        }
+    }
+    Ok(found)
+}
+
+fn principal(cursor: &mut Cursor<'_>) -> Result<Principal, Malformed> {
+    let name_type = cursor.i32()?;
+    let count = cursor.u32()?;
+    cursor.principal(|_| Ok(name_type), count)
+}
+
+/// One entry; `None` for one that is of no use here.
+fn credential(cursor: &mut Cursor<'_>, version: u16) -> Result<Option<Credential>, Malformed> {
+    let client = principal(cursor)?;
+    let service = principal(cursor)?;
+    let etype = cursor.u16()?.into();
+    if version == 0x0503 {
+        cursor.u16()?; // the etype again
+    }
+    let key = cursor.key(etype)?;
+    let auth_time = cursor.u32()?;
+    let (start_time, end_time) = (cursor.u32()?, cursor.u32()?);
+    cursor.u32()?; // renew-till
+    cursor.u8()?; // whether the ticket is under a session key
+    let flags = TicketFlags(cursor.u32()?);
+    for _addresses_and_authorization in 0..2 {
+        for _ in 0..cursor.u32()? {
+            cursor.u16()?; // ends with the file, whatever the count says
+            cursor.data()?;
+        }
+    }
+    let ticket = cursor.data()?;
+    cursor.data()?; // the second ticket, of user to user
+    let time = |seconds: u32| KerberosTime::from_unix_seconds(seconds.into());
+    Ok(key.filter(|_| service.realm() != SETTINGS).map(|session_key| Credential {
+        client,
+        service,
+        session_key,
+        flags,
+        start_time: time(if start_time == 0 { auth_time } else { start_time }),
+        end_time: time(end_time),
+        ticket: ticket.to_vec(),
+    }))
+}

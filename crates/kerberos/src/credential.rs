@@ -1,0 +1,33 @@
+//! A ticket with what its owner knows of it.
+
+use crate::crypto::Key;
+use crate::message::TicketFlags;
+use crate::moment::KerberosTime;
+use crate::principal::Principal;
+
+/// A ticket and its session key. Together they are as good as a password until the ticket ends.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Whose it is.
+    pub client: Principal,
+    /// For which service it is.
+    pub service: Principal,
+    /// The key that client and service share.
+    pub session_key: Key,
+    /// What the ticket may be used for.
+    pub flags: TicketFlags,
+    /// From when it is good.
+    pub start_time: KerberosTime,
+    /// Until when it is good.
+    pub end_time: KerberosTime,
+    /// The ticket as it travels.
+    pub ticket: Vec<u8>,
+}
+
+impl Credential {
+    /// Whether it is good at `now`, and for `reserve` seconds more.
+    #[must_use]
+    pub fn is_good(&self, now: KerberosTime, reserve: i64) -> bool {
+        self.start_time <= now && now.plus(reserve) < self.end_time && !self.flags.has(TicketFlags::INVALID)
+    }
+}
