@@ -10,10 +10,12 @@ use std::sync::Mutex;
 
 use certadm_rules::FileTime;
 use certadm_store::Folder;
-use der::Decode;
+use const_oid::ObjectIdentifier;
+use der::{Decode, Tag, Tagged};
 use rusqlite::Connection;
 use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::certificate::Certificate;
+use x509_cert::name::Name;
 
 use crate::certificate::certificate_in;
 use crate::dates;
@@ -24,14 +26,18 @@ use crate::serial::spaced_hex;
 
 /// A CA as one of its certificates shows it: its public key, and the name that goes with it. Two are of one CA when their
 /// keys are the same.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The subject, as RFC 4514 text.
     pub name: String,
+    /// The common name in it, which is the name of the CA; nothing where it has none.
+    pub common_name: Option<String>,
     /// SHA-1 over the public key (RFC 5280 4.2.1.2 (1)), as hex pairs with spaces.
     pub key_identifier: String,
     /// When the certificate begins to be valid.
     pub not_before: FileTime,
+    /// When it ends.
+    pub not_after: FileTime,
     key: SubjectPublicKeyInfoOwned,
 }
 
@@ -49,8 +55,10 @@ impl Identity {
         let key = content.subject_public_key_info().clone();
         Ok(Self {
             name: content.subject().to_string(),
+            common_name: common_name(content.subject()),
             key_identifier: spaced_hex(&key_identifier(&key)),
             not_before: dates::from_x509(content.validity().not_before),
+            not_after: dates::from_x509(content.validity().not_after),
             key,
         })
     }
@@ -79,6 +87,23 @@ impl fmt::Display for Identity {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} (key {})", self.name, self.key_identifier)
     }
+}
+
+/// The last common name of a subject, as text.
+fn common_name(subject: &Name) -> Option<String> {
+    const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+    let names = subject.iter_rdn().flat_map(|part| part.iter()).filter(|value| value.oid == COMMON_NAME);
+    let value = &names.last()?.value;
+    let text = match value.tag() {
+        Tag::BmpString => {
+            let units = value.value().chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+            String::from_utf16(&units.collect::<Vec<_>>()).ok()
+        }
+        // Latin-1 is what is found in old strings of this kind.
+        Tag::TeletexString => Some(value.value().iter().map(|byte| char::from(*byte)).collect()),
+        _ => String::from_utf8(value.value().to_vec()).ok(),
+    };
+    text.filter(|text| !text.is_empty())
 }
 
 /// The CA that a database is of: one identity for each of its own certificates, the newest last.

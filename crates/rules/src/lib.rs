@@ -37,6 +37,7 @@ pub mod sequence;
 mod time;
 pub mod unc;
 pub mod wide;
+pub mod words;
 
 pub use auth_type::AuthType;
 pub use diagnosis::Diagnosis;

@@ -31,6 +31,38 @@ pub fn sanitize(common_name: &str) -> String {
     sanitized
 }
 
+/// The name that was sanitized, for people to read. What is no escape stays as it is, so any text may be given.
+///
+/// ```
+/// use certadm_rules::names::unsanitize;
+///
+/// assert_eq!(unsanitize("Contoso CA !00281!0029"), "Contoso CA (1)");
+/// assert_eq!(unsanitize("CertLog"), "CertLog");
+/// ```
+#[must_use]
+pub fn unsanitize(sanitized: &str) -> String {
+    let mut units = Vec::with_capacity(sanitized.len());
+    let mut rest = sanitized;
+    while let Some(escape) = rest.find('!') {
+        units.extend(rest[..escape].encode_utf16());
+        let digits = rest.get(escape + 1..escape + ESCAPE_LENGTH);
+        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        match digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()) {
+            Some(unit) => {
+                units.push(unit);
+                rest = &rest[escape + ESCAPE_LENGTH..];
+            }
+            None => {
+                units.push(u16::from(b'!'));
+                rest = &rest[escape + 1..];
+            }
+        }
+    }
+    units.extend(rest.encode_utf16());
+    // Half a character, which no name has, stays an escape.
+    String::from_utf16(&units).unwrap_or_else(|_| sanitized.to_owned())
+}
+
 /// The short sanitized form of a CA's common name: the sanitized one up to 51 characters; of a longer one the first 51
 /// (an escape cut in two is dropped whole), `-`, and a five-digit hash of the rest (wire.md 5.1).
 #[must_use]
@@ -328,6 +360,17 @@ mod tests {
         #[test]
         fn sanitizing_loses_nothing(left in any::<String>(), right in any::<String>()) {
             prop_assert_eq!(sanitize(&left) == sanitize(&right), left == right);
+        }
+
+        #[test]
+        fn what_was_sanitized_can_be_read_again(name in any::<String>()) {
+            prop_assert_eq!(unsanitize(&sanitize(&name)), name);
+        }
+
+        #[test]
+        fn any_text_can_be_read(text in "[!0-9a-fA-FxÜ€]{0,20}") {
+            let read = unsanitize(&text);
+            prop_assert!(text.contains('!') || read == text);
         }
 
         #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use certadm_rules::names::unsanitize;
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::chain::{Chain, check_chain, check_headers, read_trailer};
 use certadm_store::log_file::LogFile;
@@ -106,7 +107,7 @@ fn refuse_stranger(full: &Set, trailer: &Trailer, set: &Set) -> Result<()> {
 fn owner(set: &Set) -> String {
     match &set.manifest {
         Some(Manifest { ca, .. }) => {
-            format!("the CA {:?} on {} (database {})", ca.name, ca.host, ca.database_signature)
+            format!("the CA {:?} on {} (database {})", unsanitize(&ca.name), ca.host, ca.database_signature)
         }
         None => "a CA that no manifest names".to_owned(),
     }

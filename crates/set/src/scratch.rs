@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 
+use certadm_ca::identity::{DatabaseIdentity, Identity};
 use certadm_rules::Hresult;
 use certadm_store::chain::{Chain, write_overlay};
 use rusqlite::config::DbConfig;
@@ -20,7 +21,7 @@ use certadm_files::{IoContext, cancel};
 /// What the scratch recovery found in the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// Requests in the database.
+    /// Rows of requests in the database, those of the CA's own certificates among them.
     pub requests: u64,
     /// Certificates issued, revoked ones among them.
     pub certificates: u64,
@@ -28,11 +29,27 @@ pub struct Content {
     pub revoked: u64,
     /// CRLs published.
     pub crls: u64,
+    /// Rows of the certificates of the CA itself, of its chain and of its key recovery agents, which nobody requested.
+    pub own: u64,
+    /// The CA by its newest certificate; nothing where there is none, or none that can be read.
+    pub identity: Option<Identity>,
     /// What SQLite's integrity check complains about; empty when the database is sound.
     pub complaints: Vec<String>,
 }
 
 impl Content {
+    /// Requests that became no certificate: pending, denied and failed ones.
+    #[must_use]
+    pub const fn others(&self) -> u64 {
+        self.requests.saturating_sub(self.certificates).saturating_sub(self.own)
+    }
+
+    /// Certificates that are issued and not revoked.
+    #[must_use]
+    pub const fn issued(&self) -> u64 {
+        self.certificates.saturating_sub(self.revoked)
+    }
+
     /// What is wrong with the database, one sentence for each complaint.
     pub fn unsound(&self) -> impl Iterator<Item = String> {
         self.complaints.iter().map(|complaint| format!("the recovered database is not sound: {complaint}"))
@@ -135,6 +152,8 @@ fn content(connection: &Connection) -> rusqlite::Result<Content> {
         certificates: requests.saturating_sub(others),
         revoked,
         crls: count("SELECT count(*) FROM CRLs")?,
+        own: count("SELECT count(*) FROM Requests WHERE Disposition <> 20 AND Disposition IN (15, 16, 17)")?,
+        identity: DatabaseIdentity::read(connection).ok().and_then(|mut found| found.certificates.pop()),
         complaints: Vec::new(),
     })
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use certadm_files::IoContext;
 use certadm_rules::finding::{self, Finding, Kind, Place, Severity, Spot};
+use certadm_rules::words::counted;
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::chain::check_image;
 use certadm_store::log_file::LogFile;
@@ -66,10 +67,10 @@ impl Report {
         }
         match (grave, self.range, &self.content) {
             (0, Some(range), Some(content)) => format!(
-                "restorable: generations {:#x} to {:#x}, {} certificates, database sound",
+                "restorable: generations {:#x} to {:#x}, {}, database sound",
                 range.low(),
                 range.high(),
-                content.certificates
+                counted(content.certificates, "certificate")
             ),
             (0, _, _) => "sound, but only restorable together with the full set it continues".to_owned(),
             (1, _, _) => "NOT restorable: 1 finding".to_owned(),

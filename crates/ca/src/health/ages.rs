@@ -4,6 +4,7 @@
 use certadm_rules::FileTime;
 use certadm_rules::Hresult;
 use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::words::counted;
 
 use super::thresholds::Thresholds;
 
@@ -29,7 +30,8 @@ pub(super) fn judge_certificate(
     let left = valid_until.map(|until| until.0.saturating_sub(now.0));
     let Some(left) = left.filter(|left| *left > 0) else { return };
     if left < i64::from(thresholds.certificate_days).saturating_mul(DAY) {
-        let text = format!("the CA's own certificate ends in {} days", left / DAY);
+        let text =
+            format!("the CA's own certificate ends in {}", counted((left / DAY).unsigned_abs(), "day"));
         findings.push(
             Finding::warning(Kind::CertificateEnding, text)
                 .remedy("renew it; what this CA issues ends with it at the latest"),
@@ -70,7 +72,7 @@ pub(super) fn judge_backup(
         findings.push(in_the_future("the last backup", last));
     }
     if age > i64::from(thresholds.backup_hours).saturating_mul(HOUR) {
-        let text = format!("the last backup was taken {} hours ago", age / HOUR);
+        let text = format!("the last backup was taken {} ago", counted((age / HOUR).unsigned_abs(), "hour"));
         findings.push(
             Finding::warning(Kind::BackupOld, text)
                 .remedy("take one with `certadm backup`, and find out why none was taken"),

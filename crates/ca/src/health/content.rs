@@ -20,8 +20,10 @@ pub struct Content {
     pub recovered: Option<FileTime>,
     /// The backups on record, oldest first.
     pub marks: Vec<Mark>,
-    /// All requests, whatever became of them.
+    /// All rows of requests, whatever became of them, those of the CA's own certificates among them.
     pub requests: i64,
+    /// Rows of the certificates of the CA itself, of its chain and of its key recovery agents, which nobody requested.
+    pub own: i64,
     /// Those whose certificate is issued and valid.
     pub issued: i64,
     /// Those whose certificate is revoked.
@@ -57,6 +59,12 @@ pub struct Crl {
 }
 
 impl Content {
+    /// Requests that became no certificate: pending, denied and failed ones.
+    #[must_use]
+    pub const fn others(&self) -> i64 {
+        self.requests - self.own - self.issued - self.revoked
+    }
+
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
         let state =
@@ -98,6 +106,9 @@ impl Content {
             recovered: recovered.map(FileTime),
             marks,
             requests,
+            own: count(
+                "SELECT count(*) FROM Requests WHERE Disposition <> 20 AND Disposition IN (15, 16, 17)",
+            )?,
             issued: requests - others,
             revoked: count("SELECT count(*) FROM Requests WHERE Disposition <> 20 AND Disposition = 21")?,
             valid_until: valid_until.optional()?,
@@ -144,6 +155,7 @@ mod tests {
             recovered: None,
             marks: vec![Mark { kind: "full".to_owned(), low: 1, high: 1, taken: FileTime(505 * DAY) }],
             requests: 1,
+            own: 1,
             issued: 0,
             revoked: 0,
             valid_until: Some(FileTime(1000 * DAY)),

@@ -11,6 +11,7 @@ mod identity;
 mod interrupted;
 mod json_contract;
 mod life;
+mod names;
 mod ownership;
 mod paths;
 mod remote;

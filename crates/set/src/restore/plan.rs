@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_files::IoContext;
 use certadm_rules::names::{is_safe_component, last_component};
+use certadm_rules::words::counted;
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::{Folder, record};
 
@@ -112,14 +113,14 @@ impl Plan {
         let folder = self.folder.path().display();
         let mut steps = vec![
             format!(
-                "copy {} and {} logs into {folder}, compare them with their hashes, and check the database that they give",
+                "copy {} and {} into {folder}, compare them with their hashes, and check the database that they give",
                 self.combined.image.display(),
-                self.combined.logs.len(),
+                counted(self.combined.logs.len() as u64, "log"),
             ),
             format!("register a full restore of generations {} to {}", range.low(), range.high()),
         ];
         if !self.in_the_way.is_empty() {
-            steps.push(format!("move {} files of {folder} aside", self.in_the_way.len()));
+            steps.push(format!("move {} of {folder} aside", counted(self.in_the_way.len() as u64, "file")));
         }
         steps.push(format!(
             "give the copies their names: {}, and logs in {}",

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use certadm_ese::checkpoint::Checkpoint;
-use certadm_ese::header::State;
 use certadm_ese::overlay::Overlay;
 use certadm_ese::pager::FilePager;
 use certadm_ese::recovery::{Plan, Range};
@@ -13,6 +12,7 @@ use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::names::last_component;
 use certadm_rules::{Generation, GenerationRange};
 
+use super::content;
 use super::files::WindowsSet;
 use super::replay::{Files, tell};
 use crate::error::{Error, Result};
@@ -199,7 +199,7 @@ impl Examiner<'_> {
                 }
             }
         }
-        self.found.content = count(&database, progress).ok();
+        self.found.content = content::of_ca(&database, progress).ok();
         Ok(())
     }
 
@@ -279,39 +279,6 @@ impl Examiner<'_> {
     }
 }
 
-/// So many rows are counted before it is told.
-const ROWS_TOLD: u64 = 1024;
-
 fn creates_its_database(plan: &Plan<'_>) -> bool {
     plan.logs().next().is_some_and(|first| first.generation == 1 && 8 <= first.version[0])
-}
-
-/// Rows of a CA database; an error when it is another kind of database.
-fn count<P: certadm_ese::pager::Pager>(
-    database: &Database<P>,
-    progress: &mut dyn Progress,
-) -> Result<Content, certadm_ese::Error> {
-    debug_assert!(database.header().state() == State::CleanShutdown, "a replay ends clean");
-    let requests = database.table("Requests")?;
-    let disposition = requests.column("Disposition")?;
-    let mut content = Content::default();
-    for row in requests.rows() {
-        content.requests += 1;
-        if content.requests.is_multiple_of(ROWS_TOLD) {
-            progress.at(Stage::Rows, content.requests, 0);
-        }
-        match row?.value(disposition)?.integer() {
-            Some(20) => content.certificates += 1,
-            Some(21) => {
-                content.certificates += 1;
-                content.revoked += 1;
-            }
-            _ => {}
-        }
-    }
-    for row in database.table("CRLs")?.rows() {
-        row?;
-        content.crls += 1;
-    }
-    Ok(content)
 }

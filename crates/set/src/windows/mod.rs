@@ -2,11 +2,13 @@
 //!
 //! What `certutil -backupDB` wrote, complete or not; a copy of a CA's folders; a database or logs alone.
 
+mod content;
 mod examine;
 pub mod files;
 mod recover;
 mod replay;
 
+pub use content::of_ca as content_of_ca;
 pub use files::{FileKind, WindowsSet};
 pub use recover::{Recovered, recover};
 pub use replay::{Files, OpenedDatabase, open_database, salvage_database};

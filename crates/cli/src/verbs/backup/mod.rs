@@ -12,6 +12,7 @@ use certadm_files::cancel;
 use certadm_rules::finding::{self, Severity};
 use certadm_rules::flags::BackupType;
 use certadm_rules::unc::UncRoot;
+use certadm_rules::words::counted;
 use certadm_rules::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
 use certadm_set::manifest::SetKind;
@@ -280,7 +281,11 @@ fn report(taken: &Taken, output: Output) {
         }
         (_, gone, []) => output.line(format!("Database logs successfully truncated: {}.", gone_text(gone))),
         (_, gone, there) => {
-            output.line(format!("{} logs could not be truncated yet; {}.", there.len(), gone_text(gone)));
+            output.line(format!(
+                "{} could not be truncated yet; {}.",
+                counted(there.len() as u64, "log"),
+                gone_text(gone)
+            ));
         }
     }
     for missing in &manifest.not_included {

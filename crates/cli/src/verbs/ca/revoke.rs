@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use certadm_ca::{Reason, RevocationOrder, Serial, revoke};
 use certadm_rules::FileTime;
+use certadm_rules::words::counted;
 use certadm_store::Folder;
 use clap::Args;
 use serde_json::json;
@@ -82,9 +83,9 @@ pub(crate) fn publish(args: &CrlArgs, output: Output) -> Result<Done, Failure> {
     drop(writer);
     let next_update = published.next_update.to_rfc3339();
     output.line(format!(
-        "CRL {} with {} entries is in {}, valid until {next_update}.",
+        "CRL {} with {} is in {}, valid until {next_update}.",
         published.number,
-        published.entries,
+        counted(published.entries as u64, "entry"),
         published.path.display()
     ));
     let result = json!({

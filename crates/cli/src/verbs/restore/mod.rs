@@ -6,6 +6,7 @@ mod elsewhere;
 use certadm_ca::identity::DatabaseIdentity;
 use certadm_ca::record_certificate_of;
 use certadm_client::own_host_name;
+use certadm_rules::words::counted;
 use certadm_set::restore::{Checked, Options, Plan, abandon, plan};
 use certadm_store::Folder;
 use serde_json::{Value, json};
@@ -75,9 +76,9 @@ fn of_another_machine(args: &RestoreArgs, output: Output) -> Result<Done, Failur
 fn dry_run(plan: &Plan, output: Output) -> Result<Done, Failure> {
     let checked = plan.check(&mut output.progress())?;
     output.line(format!(
-        "Checked {}: {} certificates, the database is sound.",
+        "Checked {}: {}, the database is sound.",
         human_bytes(plan.bytes),
-        checked.content.certificates
+        counted(checked.content.certificates, "certificate")
     ));
     output.line("Nothing is done. A restore would:");
     for (number, step) in plan.steps().iter().enumerate() {

@@ -7,7 +7,7 @@ use certadm_rules::FileTime;
 use certadm_rules::Generation;
 use serde_json::{Value, json};
 
-use super::facts::{fact, finish};
+use super::facts::{fact, finish, requests_text};
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes, path_text};
 
@@ -61,8 +61,12 @@ fn print_content(content: &Content, output: Output) {
     if let Some(recovered) = content.recovered {
         fact(output, "Recovered", &recovered.to_rfc3339());
     }
-    let requests = format!("{}; {} issued, {} revoked", content.requests, content.issued, content.revoked);
-    fact(output, "Requests", &requests);
+    let Content { issued, revoked, .. } = content;
+    fact(
+        output,
+        "Requests",
+        &requests_text([issued, revoked, &content.others()].map(|count| count.unsigned_abs())),
+    );
     if let Some(valid_until) = content.valid_until {
         fact(output, "Certificate", &format!("valid until {}", valid_until.to_rfc3339()));
     }
@@ -120,7 +124,13 @@ fn to_json(dir: &Path, health: &Health) -> Value {
         "recovered_when": date(content.and_then(|content| content.recovered)),
         "marks": marks.collect::<Vec<_>>(),
         "requests": content.map(|content| {
-            json!({ "all": content.requests, "issued": content.issued, "revoked": content.revoked })
+            json!({
+                "all": content.requests,
+                "issued": content.issued,
+                "revoked": content.revoked,
+                "others": content.others(),
+                "own": content.own,
+            })
         }),
         "certificate_not_after": date(content.and_then(|content| content.valid_until)),
         "crl": content.and_then(|content| content.crl).map(|crl| {

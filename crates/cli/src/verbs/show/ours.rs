@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use certadm_rules::Hresult;
 use certadm_rules::finding::{self, Finding, Kind};
-use certadm_rules::names::last_component;
+use certadm_rules::names::{last_component, unsanitize};
+use certadm_rules::words::counted;
 use certadm_set::Set;
 use certadm_set::judge::{incomplete, place_of};
 use certadm_set::manifest::{FileEntry, Manifest, Role};
@@ -30,7 +31,7 @@ pub(super) fn show(set: &Set, output: Output) -> Result<Done, Failure> {
     let state = manifest
         .map_or("incomplete: no manifest".to_owned(), |manifest| format!("complete, by {}", manifest.tool));
     fact(output, "Kind", &format!("{}, {state}", set.kind()));
-    fact(output, "CA", &identity.name);
+    fact(output, "CA", &unsanitize(&identity.name));
     fact(output, "Host", &identity.host);
     fact(output, "Database", &identity.database);
     fact(output, "Log stream", &identity.stream);
@@ -47,7 +48,7 @@ pub(super) fn show(set: &Set, output: Output) -> Result<Done, Failure> {
         fact(output, "Started", &manifest.started);
         fact(output, "Finished", &manifest.finished);
     }
-    fact(output, "Size", &format!("{} in {} files", human_bytes(bytes), files.len()));
+    fact(output, "Size", &format!("{} in {}", human_bytes(bytes), counted(files.len() as u64, "file")));
     output.result("Files");
     for file in &files {
         let size = file.found.map_or_else(|| "missing".to_owned(), |bytes| human_bytes(bytes).to_string());
@@ -225,7 +226,8 @@ fn to_json(set: &Set, identity: &Identity, files: &[File], bytes: u64) -> Value 
         "sealed": manifest.is_some(),
         "tool": manifest.map(|manifest| &manifest.tool),
         "ca": {
-            "name": identity.name,
+            "name": unsanitize(&identity.name),
+            "sanitized_name": identity.name,
             "host": identity.host,
             "database_signature": identity.database,
             "stream_signature": identity.stream,

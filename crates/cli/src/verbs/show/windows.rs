@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::Path;
 
 use certadm_ese::checkpoint::Checkpoint;
-use certadm_ese::header::DatabaseHeader;
+use certadm_ese::header::{DatabaseHeader, State};
 use certadm_ese::lgpos::Lgpos;
 use certadm_ese::log::{LogEnd, LogFile, LogHeader, record_name};
 use certadm_ese::pager::{FilePager, Pager};
@@ -18,10 +18,11 @@ use certadm_rules::Hresult;
 use certadm_rules::finding::{self, Finding, Kind, Severity, Spot};
 use certadm_set::judge::incomplete;
 use certadm_set::reader::read_locations;
-use certadm_set::windows::{Files, WindowsSet};
+use certadm_set::scratch::Content;
+use certadm_set::windows::{Files, WindowsSet, content_of_ca};
 use serde_json::{Value, json};
 
-use super::facts::{fact, finish};
+use super::facts::{content_facts, content_json, fact, finish};
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes, path_text};
 
@@ -57,6 +58,7 @@ fn show_database(path: &Path, output: Output) -> Result<Done, Failure> {
     fact(output, "Size", &human_bytes(bytes));
     header_facts(database.header(), output);
     findings.extend(database.judge_header().into_iter().map(|finding| finding.in_file(path)));
+    let content = content_of(&database, output);
     let mut tables = Vec::new();
     match database.catalog() {
         Ok(catalog) => {
@@ -89,12 +91,24 @@ fn show_database(path: &Path, output: Output) -> Result<Done, Failure> {
         "what": "database",
         "path": path_text(path),
         "bytes": bytes,
+        "ca": content.as_ref().map(content_json),
         "header": header_json(database.header()),
         "patch_page": patch.map(|patch| backup_json(&patch.backup)),
         "tables": tables,
     });
     finding::sort(&mut findings);
     Ok(finish(&findings, "its header is in order; `certadm verify` checks every page", result, output))
+}
+
+/// Whose database it is and how much is in it, as the file lies there: logs of a set may add to it. Nothing of a database
+/// that is not that of a CA; what cannot be read is `certadm verify`'s to tell.
+fn content_of<P: Pager>(database: &Database<P>, output: Output) -> Option<Content> {
+    let content = content_of_ca(database, &mut output.progress_on_stderr()).ok()?;
+    content_facts(&content, output);
+    if database.header().state() != State::CleanShutdown {
+        fact(output, "", "as the file lies there, without what its logs add");
+    }
+    Some(content)
 }
 
 fn highest(header: &DatabaseHeader) -> u32 {
@@ -346,11 +360,13 @@ fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
         findings.push(incomplete(&set.path));
     }
     let mut database_json = Value::Null;
+    let mut content = None;
     let mut planned = true;
     if let (Some(path), Some(file)) = (&set.database, files.database()) {
         fact(output, "Database", &path.display().to_string());
         match Database::open(file) {
             Ok(database) => {
+                content = content_of(&database, output);
                 header_facts(database.header(), output);
                 database_json = header_json(database.header());
             }
@@ -395,6 +411,7 @@ fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
         "sealed": manifest.is_some(),
         "tool": manifest.map(|manifest| &manifest.tool),
         "bytes": files.bytes(),
+        "ca": content.as_ref().map(content_json),
         "database": set.database.as_deref().map(path_text),
         "header": database_json,
         "required": required.map(range_json),

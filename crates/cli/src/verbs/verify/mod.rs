@@ -39,6 +39,10 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     cancel::check()?;
     findings::print(&report.findings, output);
     output.line(format!("{} read and compared.", human_bytes(report.bytes)));
+    let identity = report.content.as_ref().and_then(|content| content.identity.as_ref());
+    if let Some(identity) = identity {
+        output.line(format!("It is of {identity}."));
+    }
     output.result(report.verdict());
     let exit = match report.severity() {
         Severity::Note => Exit::Good,
@@ -52,6 +56,7 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
             "certificates": content.certificates,
             "revoked": content.revoked,
             "crls": content.crls,
+            "own": content.own,
         })
     });
     let result = json!({
@@ -60,6 +65,10 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
         "bytes": report.bytes,
         "generations": report.range.map(|range| json!({ "low": range.low().number(), "high": range.high().number() })),
         "content": content,
+        "ca": identity.map(|identity| json!({
+            "name": identity.name,
+            "key_identifier": identity.key_identifier,
+        })),
         "windows": report.windows.as_ref().map(windows::to_json),
         "findings": findings::list(&report.findings),
     });
