@@ -10,17 +10,20 @@ use x509_cert::time::Time;
 const TICKS_PER_MINUTE: i64 = 60 * 10_000_000;
 
 /// This many minutes later (earlier when negative); saturates.
-pub(crate) fn plus_minutes(date: FileTime, minutes: i64) -> FileTime {
+#[must_use]
+pub fn plus_minutes(date: FileTime, minutes: i64) -> FileTime {
     FileTime(date.0.saturating_add(minutes.saturating_mul(TICKS_PER_MINUTE)))
 }
 
 /// This many days of 24 hours later; saturates.
-pub(crate) fn plus_days(date: FileTime, days: u32) -> FileTime {
+#[must_use]
+pub fn plus_days(date: FileTime, days: u32) -> FileTime {
     plus_minutes(date, i64::from(days) * 24 * 60)
 }
 
 /// The same moment without its fraction of a second: what a certificate can hold.
-pub(crate) fn whole_seconds(date: FileTime) -> FileTime {
+#[must_use]
+pub fn whole_seconds(date: FileTime) -> FileTime {
     FileTime::from_unix_seconds(date.unix_seconds())
 }
 
@@ -28,13 +31,15 @@ pub(crate) fn whole_seconds(date: FileTime) -> FileTime {
 ///
 /// # Errors
 /// When the date is before 1970 or after 9999.
-pub(crate) fn to_x509(date: FileTime) -> der::Result<Time> {
+pub fn to_x509(date: FileTime) -> der::Result<Time> {
     let seconds =
         u64::try_from(date.unix_seconds()).map_err(|_| der::Error::from(der::ErrorKind::DateTime))?;
     Ok(DateTime::from_unix_duration(Duration::from_secs(seconds))?.into())
 }
 
-pub(crate) fn from_x509(time: Time) -> FileTime {
+/// The moment that a certificate or CRL names.
+#[must_use]
+pub fn from_x509(time: Time) -> FileTime {
     let seconds = time.to_unix_duration().as_secs();
     FileTime::from_unix_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
 }

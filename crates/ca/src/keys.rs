@@ -143,32 +143,11 @@ impl CaKey {
     /// # Errors
     /// [`Error::WrongPassphrase`], [`Error::KeyNotEncrypted`], [`Error::KeyDamaged`], [`Error::Io`].
     pub fn open(path: &Path, passphrase: &Passphrase) -> Result<Self> {
-        let damaged = |reason: &str| Error::KeyDamaged { path: path.into(), reason: reason.into() };
-        let content = zeroize::Zeroizing::new(read::bounded(path, MAX_KEY_FILE)?);
-        let text = std::str::from_utf8(&content).map_err(|_| damaged("it is not a PEM file"))?;
-        let (label, document) =
-            SecretDocument::from_pem(text.trim_start()).map_err(|_| damaged("it is not a PEM file"))?;
-        match label {
-            ENCRYPTED_KEY => {}
-            "PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY" => {
-                return Err(Error::KeyNotEncrypted { path: path.into() });
-            }
-            _ => return Err(damaged("it does not hold an encrypted private key")),
-        }
-        let encrypted = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
-            .map_err(|_| damaged("the encryption header cannot be read"))?;
-        // A wrong passphrase shows as bad padding or, once in 256 times, as nonsense behind it.
-        let wrong = || Error::WrongPassphrase { path: path.into() };
-        let clear = match encrypted.decrypt(passphrase.as_bytes()) {
-            Ok(clear) => clear,
-            Err(pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. })) => {
-                return Err(damaged("it is encrypted in a way this program does not know"));
-            }
-            Err(_) => return Err(wrong()),
-        };
-        let info = PrivateKeyInfoRef::from_der(clear.as_bytes()).map_err(|_| wrong())?;
-        Self::with_public_parts(private_of(info).map_err(|reason| damaged(&reason))?)
-            .map_err(|reason| damaged(&reason))
+        let damaged = |reason: String| Error::KeyDamaged { path: path.into(), reason };
+        let clear = decrypted_pkcs8(path, passphrase)?;
+        let info = PrivateKeyInfoRef::from_der(clear.as_bytes())
+            .map_err(|_| Error::WrongPassphrase { path: path.into() })?;
+        Self::with_public_parts(private_of(info).map_err(damaged)?).map_err(damaged)
     }
 
     /// Writes the key as a new encrypted PKCS#8 file in PEM with mode 0600: PBES2 with
@@ -268,6 +247,39 @@ impl fmt::Debug for CaKey {
     }
 }
 
+/// Decrypts an encrypted PKCS#8 file in PEM, of whatever kind its key is. What comes back is a PrivateKeyInfo in DER, and is
+/// wiped when it is dropped.
+///
+/// # Errors
+/// [`Error::WrongPassphrase`], [`Error::KeyNotEncrypted`], [`Error::KeyDamaged`], [`Error::Io`].
+pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDocument> {
+    let damaged = |reason: &str| Error::KeyDamaged { path: path.into(), reason: reason.into() };
+    let content = zeroize::Zeroizing::new(read::bounded(path, MAX_KEY_FILE)?);
+    let text = std::str::from_utf8(&content).map_err(|_| damaged("it is not a PEM file"))?;
+    let (label, document) =
+        SecretDocument::from_pem(text.trim_start()).map_err(|_| damaged("it is not a PEM file"))?;
+    match label {
+        ENCRYPTED_KEY => {}
+        "PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY" => {
+            return Err(Error::KeyNotEncrypted { path: path.into() });
+        }
+        _ => return Err(damaged("it does not hold an encrypted private key")),
+    }
+    let encrypted = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
+        .map_err(|_| damaged("the encryption header cannot be read"))?;
+    // A wrong passphrase shows as bad padding or, once in 256 times, as nonsense behind it.
+    let wrong = || Error::WrongPassphrase { path: path.into() };
+    let clear = match encrypted.decrypt(passphrase.as_bytes()) {
+        Ok(clear) => clear,
+        Err(pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. })) => {
+            return Err(damaged("it is encrypted in a way this program does not know"));
+        }
+        Err(_) => return Err(wrong()),
+    };
+    PrivateKeyInfoRef::from_der(clear.as_bytes()).map_err(|_| wrong())?;
+    Ok(clear)
+}
+
 fn p256_key(key: p256::ecdsa::SigningKey) -> Result<Private, String> {
     Curve::new(key, &ECDSA_P256_SHA256_ASN1_SIGNING).map(Private::P256)
 }
@@ -356,6 +368,7 @@ impl EncodePublicKey for EncodedPublicKey {
 }
 
 /// The key identifier of RFC 5280 4.2.1.2 (1): SHA-1 over the content of the bit string.
-pub(crate) fn key_identifier(info: &SubjectPublicKeyInfoOwned) -> Vec<u8> {
+#[must_use]
+pub fn key_identifier(info: &SubjectPublicKeyInfoOwned) -> Vec<u8> {
     sha1::Sha1::digest(info.subject_public_key.raw_bytes()).to_vec()
 }

@@ -5,7 +5,7 @@ mod authority;
 mod certificate;
 mod config;
 mod crl;
-mod dates;
+pub mod dates;
 mod denial;
 mod error;
 pub mod health;
@@ -37,12 +37,12 @@ pub use denial::{Denial, DenialReason};
 pub use error::{Error, Result};
 pub use init::{Initialized, Role};
 pub use issue::{Issued, PendingCertificate, Terms};
-pub use keys::{CaKey, EncodedPublicKey, KeyType};
+pub use keys::{CaKey, EncodedPublicKey, KeyType, decrypted_pkcs8, key_identifier};
 pub use list::{
     CertificateChoice, ExportedCertificate, attributes, certificates, crls, export_certificate, extensions,
     requests, revoked,
 };
-pub use name::CaName;
+pub use name::{CaName, common_name_of};
 pub use passphrase::Passphrase;
 pub use profile::{ExtendedUsage, Profile, SanKind, Usage};
 pub use reason::Reason;

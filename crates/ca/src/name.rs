@@ -6,8 +6,8 @@ use std::str::FromStr;
 use certadm_rules::names;
 use const_oid::ObjectIdentifier;
 use const_oid::db::{rfc3280, rfc4519};
-use der::Tagged;
 use der::asn1::{Any, BmpString, Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
+use der::{Decode, Tagged};
 use serde::{Deserialize, Serialize};
 use x509_cert::name::Name;
 
@@ -151,6 +151,15 @@ impl NameParts {
     pub(crate) fn values(&self) -> &[Option<String>] {
         &self.values
     }
+}
+
+/// The last common name of a distinguished name in DER, where it has one.
+///
+/// # Errors
+/// When `name` is none.
+pub fn common_name_of(name: &[u8]) -> der::Result<Option<String>> {
+    let name = Name::from_der(name)?;
+    Ok(name.iter().filter(|part| part.oid == rfc4519::CN).filter_map(|part| text_of(&part.value)).last())
 }
 
 /// The text of a directory string of any of its types; `None` for anything else.

@@ -121,6 +121,16 @@ kinds! {
     BackupOld = "backup-old", "the last backup is too long ago";
     NoFullBackup = "no-full-backup", "no full backup is on record";
     CircularLogging = "circular-logging", "circular logging is on, so only full backups are possible";
+
+    // CRLs that are made without their CA.
+    CrlKey = "crl-key", "a key of the CA gets no CRL";
+    CrlUnknownCertificate = "crl-unknown-certificate", "a CRL lists certificates that the database does not know";
+    CrlContradiction = "crl-contradiction", "database and published CRL disagree about certificates";
+    CrlLeftOut = "crl-left-out", "revocations of the database are not in the CRL";
+    CrlOrder = "crl-order", "a revocation that was ordered changes nothing";
+    CrlExtension = "crl-extension", "an extension of the last CRL is not in the new one";
+    CrlValidity = "crl-validity", "the dates of a CRL are unusual";
+    CrlNotCompared = "crl-not-compared", "the CRL was made without the one that the CA published last";
 }
 
 #[cfg(test)]

@@ -1,0 +1,160 @@
+//! Revocations that are ordered while the CA is down, kept until the CA has them (recovery.md 4.4).
+
+use std::collections::BTreeMap;
+
+use certadm_ca::{Reason, Serial};
+use certadm_rules::FileTime;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
+
+use crate::error::{Error, Result};
+
+/// A revocation that the CA does not know of yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// The certificate.
+    pub serial: Serial,
+    /// Why. `removeFromCRL` takes a hold back.
+    pub reason: Reason,
+    /// From when on.
+    pub when: FileTime,
+}
+
+impl Revocation {
+    /// Reads `SERIAL[:REASON[:WHEN]]`: the digits of the serial number without anything between them, a reason of
+    /// RFC 5280 5.3.1 by name or number, and a date such as `2026-11-27` or `2026-11-27T10:00:00Z`, which is `now` where it
+    /// is not given.
+    ///
+    /// ```
+    /// use certadm_recovery::Revocation;
+    /// use certadm_rules::FileTime;
+    ///
+    /// let now = FileTime::from_unix_seconds(1_800_000_000);
+    /// let revocation = Revocation::parse("4f3a00:keyCompromise:2026-11-27", now)?;
+    /// assert_eq!(revocation.serial.as_str(), "4f3a00");
+    /// assert_eq!(revocation.when.to_rfc3339(), "2026-11-27T00:00:00Z");
+    /// # Ok::<(), certadm_recovery::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Revocation`].
+    pub fn parse(text: &str, now: FileTime) -> Result<Self> {
+        let mut parts = text.splitn(3, ':');
+        let serial = parts.next().unwrap_or_default();
+        Self::of(text, serial, parts.next(), parts.next(), now)
+    }
+
+    fn of(what: &str, serial: &str, reason: Option<&str>, when: Option<&str>, now: FileTime) -> Result<Self> {
+        let refuse = |reason: String| Error::Revocation { what: what.to_owned(), reason };
+        let given =
+            |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let serial = serial.parse().map_err(|error: certadm_ca::Error| refuse(error.to_string()))?;
+        let reason = match given(reason) {
+            Some(text) => text.parse().map_err(|error: certadm_ca::Error| refuse(error.to_string()))?,
+            None => Reason::UNSPECIFIED,
+        };
+        let when = match given(when) {
+            Some(text) => date(&text).ok_or_else(|| {
+                refuse(format!("{text:?} is no date such as 2026-11-27 or 2026-11-27T10:00:00Z"))
+            })?,
+            None => now,
+        };
+        if now < when {
+            return Err(refuse("its date lies in the future".to_owned()));
+        }
+        Ok(Self { serial, reason, when })
+    }
+
+    /// Reads lines `SERIAL,REASON,WHEN` of a CSV file. Reason and date may be missing; empty lines, lines that begin with
+    /// `#` and a first line that begins with `serial` are skipped.
+    ///
+    /// # Errors
+    /// [`Error::Revocation`] with the number of the line.
+    pub fn parse_csv(text: &str, now: FileTime) -> Result<Vec<Self>> {
+        let mut revocations = Vec::new();
+        for (place, line) in text.lines().enumerate() {
+            let line = line.trim_start_matches('\u{feff}').trim();
+            let is_heading = place == 0 && line.to_ascii_lowercase().starts_with("serial");
+            if line.is_empty() || line.starts_with('#') || is_heading {
+                continue;
+            }
+            let mut cells = line.split(',').map(|cell| cell.trim().trim_matches('"'));
+            let serial = cells.next().unwrap_or_default();
+            let (reason, when) = (cells.next(), cells.next());
+            revocations.push(Self::of(&format!("line {}", place + 1), serial, reason, when, now)?);
+        }
+        Ok(revocations)
+    }
+
+    /// Reads `revocations.json`, as an earlier emergency CRL has left it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_json(text: &str, now: FileTime) -> Result<Vec<Self>, String> {
+        let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let list = value["revocations"].as_array().ok_or("it has no list `revocations`")?;
+        let one = |entry: &Value| {
+            let text = |key: &str| entry[key].as_str();
+            let serial = text("serial_number").ok_or("an entry has no serial_number")?;
+            Self::of(serial, serial, text("reason"), text("when"), now).map_err(|error| error.to_string())
+        };
+        list.iter().map(one).collect()
+    }
+
+    /// The file that keeps them for the next emergency CRL, and for the CA when it is back.
+    #[must_use]
+    pub fn to_json(revocations: &[Self]) -> Value {
+        let one = |revocation: &Self| {
+            json!({
+                "serial_number": revocation.serial.as_str(),
+                "reason": revocation.reason.to_string(),
+                "when": revocation.when.to_rfc3339(),
+            })
+        };
+        json!({ "format": 1, "revocations": revocations.iter().map(one).collect::<Vec<_>>() })
+    }
+
+    /// The commands that tell a Windows CA, when it is back: a file for `cmd.exe`.
+    #[must_use]
+    pub fn to_return_cmd(revocations: &[Self]) -> String {
+        let mut text = String::from(
+            "rem Run this on the CA when it is back: it does not know these revocations yet.\r\n",
+        );
+        for revocation in revocations {
+            // A hold is taken back by -1.
+            let code =
+                if revocation.reason == Reason::REMOVE_FROM_CRL { -1 } else { revocation.reason.code() };
+            text.push_str(&format!("certutil -revoke {} {code}\r\n", revocation.serial));
+        }
+        text.push_str("certutil -crl\r\n");
+        text
+    }
+}
+
+/// A date, or a date with a time and a zone.
+fn date(text: &str) -> Option<FileTime> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| {
+        let date = Date::parse(text, format_description!("[year]-[month]-[day]")).ok()?;
+        Some(date.midnight().assume_utc())
+    })?;
+    Some(FileTime::from_unix_seconds(moment.unix_timestamp()))
+}
+
+/// Puts lists together; of two orders for one certificate the later one in the list counts.
+#[must_use]
+pub fn merged(lists: impl IntoIterator<Item = Revocation>) -> Vec<Revocation> {
+    let mut all: Vec<Revocation> = Vec::new();
+    let mut places: BTreeMap<Serial, usize> = BTreeMap::new();
+    for revocation in lists {
+        match places.get(&revocation.serial) {
+            Some(place) => all[*place] = revocation,
+            None => {
+                places.insert(revocation.serial.clone(), all.len());
+                all.push(revocation);
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,203 @@
+//! CRLs that the lost CA has published, as their users hand them in: whose they are, what they list.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use certadm_ca::{Serial, dates};
+use certadm_rules::{FileTime, pem};
+use der::{Decode, Encode};
+
+use crate::error::{Error, Result};
+use crate::issuer::{Issuer, Issuers};
+use crate::signature::{Algorithm, PublicKey};
+use crate::x509::{CrlRef, PublishedEntry, number_in, oid};
+
+/// A CRL that was published: read, and not yet believed.
+#[derive(Clone, Debug)]
+pub struct PublishedCrl {
+    /// Where it came from, for messages.
+    pub name: String,
+    /// The CRL.
+    pub der: Vec<u8>,
+    pub(crate) number: i64,
+    /// The base that a delta CRL builds on; nothing for a base CRL.
+    pub(crate) base: Option<i64>,
+    pub(crate) this_update: FileTime,
+    pub(crate) next_update: Option<FileTime>,
+    pub(crate) next_publish: Option<FileTime>,
+}
+
+impl PublishedCrl {
+    /// Reads a CRL in DER or PEM.
+    ///
+    /// # Errors
+    /// [`Error::Published`].
+    pub fn parse(name: &str, content: &[u8]) -> Result<Self> {
+        let unusable = |reason: String| Error::Published { name: name.to_owned(), reason };
+        let malformed = |error: der::Error| unusable(format!("it is no CRL in DER or PEM ({error})"));
+        let der = if pem::looks_like_pem(content) {
+            let blocks = pem::blocks(content).map_err(unusable)?;
+            let mut crls = blocks.into_iter().filter(|block| block.label == "X509 CRL");
+            match (crls.next(), crls.next()) {
+                (Some(one), None) => one.der,
+                (None, _) => return Err(unusable("it has no block X509 CRL".into())),
+                (Some(_), Some(_)) => return Err(unusable("it holds several CRLs".into())),
+            }
+        } else {
+            content.to_vec()
+        };
+        let crl = CrlRef::parse(&der).map_err(malformed)?;
+        let number = |oid| -> Result<Option<i64>> {
+            let Some(value) = crl.content.value(oid) else { return Ok(None) };
+            let number = number_in(value).map_err(malformed)?;
+            number.map(Some).ok_or_else(|| unusable("its number is greater than 63 bits".into()))
+        };
+        // A CRL of version 1 has no number; any other is greater.
+        let (count, base) = (number(oid::CRL_NUMBER)?.unwrap_or(0), number(oid::DELTA_BASE)?);
+        let next_publish = crl
+            .content
+            .value(oid::NEXT_PUBLISH)
+            .and_then(|value| x509_cert::time::Time::from_der(value).ok().map(dates::from_x509));
+        let (this_update, next_update) =
+            (dates::from_x509(crl.content.this_update), crl.content.next_update.map(dates::from_x509));
+        Ok(Self { name: name.to_owned(), number: count, base, this_update, next_update, next_publish, der })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// When it ends, where it says so.
+    #[must_use]
+    pub fn next_update(&self) -> Option<FileTime> {
+        self.next_update
+    }
+
+    /// Every serial number that it lists.
+    ///
+    /// # Errors
+    /// [`Error::Published`] when an entry is malformed.
+    pub fn serials(&self) -> Result<BTreeSet<Serial>> {
+        let mut serials = BTreeSet::new();
+        self.entries(|entry| {
+            serials.insert(entry.serial);
+        })?;
+        Ok(serials)
+    }
+
+    pub(crate) fn parsed(&self) -> Result<CrlRef<'_>> {
+        CrlRef::parse(&self.der).map_err(|error| self.malformed(&error))
+    }
+
+    fn malformed(&self, error: &der::Error) -> Error {
+        Error::Published { name: self.name.clone(), reason: format!("it is malformed ({error})") }
+    }
+
+    pub(crate) fn entries(&self, visit: impl FnMut(PublishedEntry)) -> Result<()> {
+        self.parsed()?.content.entries(visit).map_err(|error| self.malformed(&error))
+    }
+
+    /// The place of the key that signed it. A CRL of another issuer, or by none of its keys, is refused: its entries would
+    /// be those of another CA.
+    ///
+    /// # Errors
+    /// [`Error::PublishedElsewhere`], [`Error::Published`].
+    pub(crate) fn place_among(&self, issuers: &Issuers) -> Result<usize> {
+        let crl = self.parsed()?;
+        let elsewhere = |reason: String| Error::PublishedElsewhere { name: self.name.clone(), reason };
+        let issuer = crl.content.issuer.to_der()?;
+        if issuers.iter().all(|known| known.subject != issuer) {
+            let name = certadm_ca::common_name_of(&issuer).ok().flatten();
+            let name = name.unwrap_or_else(|| "a CA without a common name".to_owned());
+            return Err(elsewhere(format!(
+                "its issuer is {name}, the database is of {}",
+                issuers.describe()
+            )));
+        }
+        let algorithm = self.algorithm(&crl)?;
+        issuers
+            .0
+            .iter()
+            .position(|known| known.key.verifies(&algorithm, crl.signed, crl.signature))
+            .ok_or_else(|| {
+                elsewhere(format!("its signature is of none of the keys of {}", issuers.describe()))
+            })
+    }
+
+    fn algorithm(&self, crl: &CrlRef<'_>) -> Result<Algorithm> {
+        let unusable = |reason: String| Error::Published { name: self.name.clone(), reason };
+        Algorithm::from_der(&crl.content.algorithm.to_der()?).map_err(unusable)
+    }
+
+    /// The issuer that signed it with `key`, where there is no database.
+    ///
+    /// # Errors
+    /// [`Error::PublishedElsewhere`] when the key did not sign it, [`Error::Published`].
+    pub fn issuer(&self, key: &PublicKey) -> Result<Issuers> {
+        let crl = self.parsed()?;
+        if !key.verifies(&self.algorithm(&crl)?, crl.signed, crl.signature) {
+            let reason = "its signature is not of the key that was given".to_owned();
+            return Err(Error::PublishedElsewhere { name: self.name.clone(), reason });
+        }
+        Ok(Issuers(vec![Issuer::of_crl(&crl, key, &self.name)?]))
+    }
+}
+
+/// What is published for one key: the newest base CRL, and the newest delta CRL that goes with it.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    pub(crate) entries: BTreeMap<Serial, Listed>,
+    /// Taken off the list by the delta CRL.
+    pub(crate) removed: BTreeSet<Serial>,
+    /// The number of the newer of the two.
+    pub(crate) number: Option<i64>,
+    /// Whether a base CRL is there: what it does not list was not revoked then.
+    pub(crate) has_base: bool,
+    /// What was revoked later cannot be listed.
+    pub(crate) until: Option<FileTime>,
+}
+
+/// An entry of the view, and its place in the CRL.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed {
+    pub(crate) when: FileTime,
+    pub(crate) reason: i32,
+    pub(crate) place: usize,
+}
+
+/// The reason by which a delta CRL takes an entry off the list.
+const REMOVE_FROM_CRL: i32 = 8;
+
+impl View {
+    /// Puts together what is published of the key at `place`. `crls` have the places of their keys with them.
+    ///
+    /// # Errors
+    /// [`Error::Published`].
+    pub(crate) fn of(place: usize, crls: &[(usize, &PublishedCrl)]) -> Result<Self> {
+        let of_key = || crls.iter().filter(|(key, _)| *key == place).map(|(_, crl)| *crl);
+        let rank = |crl: &&PublishedCrl| (crl.number, crl.this_update);
+        let base = of_key().filter(|crl| crl.base.is_none()).max_by_key(rank);
+        let delta = of_key()
+            .filter(|crl| crl.base.is_some())
+            .filter(|delta| base.is_none_or(|base| base.number <= delta.number))
+            .max_by_key(rank);
+        let mut view = Self { has_base: base.is_some(), ..Self::default() };
+        for crl in base.into_iter().chain(delta) {
+            let mut place = view.entries.len();
+            crl.entries(|entry| {
+                if crl.base.is_some() && entry.reason == REMOVE_FROM_CRL {
+                    view.entries.remove(&entry.serial);
+                    view.removed.insert(entry.serial);
+                    return;
+                }
+                view.removed.remove(&entry.serial);
+                view.entries.insert(entry.serial, Listed { when: entry.when, reason: entry.reason, place });
+                place += 1;
+            })?;
+            view.number = view.number.max(Some(crl.number));
+            view.until = view.until.max(Some(crl.this_update));
+        }
+        Ok(view)
+    }
+}

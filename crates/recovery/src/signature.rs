@@ -1,0 +1,430 @@
+//! Signatures of CRLs and certificates: which algorithm, does it verify, sign.
+//!
+//! A Windows CA may sign in more ways than our own: SHA-1 (old roots), SHA-256, SHA-384 and SHA-512, RSA with PKCS#1 v1.5 or
+//! with PSS, ECDSA on P-256, P-384 and P-521. The AlgorithmIdentifier of the last CRL is kept as it is.
+
+use std::fmt;
+use std::path::Path;
+
+use certadm_ca::Passphrase;
+use const_oid::{AssociatedOid, ObjectIdentifier, db::rfc5912};
+use der::{Decode, Encode};
+use getrandom::SysRng;
+use pkcs8::{DecodePrivateKey, PrivateKeyInfoRef};
+use rand_core::UnwrapErr;
+use rsa::traits::PublicKeyParts;
+use rsa::{pkcs1v15, pss};
+use sha1::Sha1;
+use sha2::digest::{Digest, FixedOutputReset};
+use sha2::{Sha256, Sha384, Sha512};
+use signature::hazmat::{PrehashSigner, PrehashVerifier};
+use signature::{RandomizedSigner, SignatureEncoding, Verifier};
+use spki::{AlgorithmIdentifierRef, EncodePublicKey, SubjectPublicKeyInfoRef};
+
+use crate::error::{Error, Result};
+
+/// How something was, or is to be, signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Algorithm {
+    scheme: Scheme,
+    hash: Hash,
+    der: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Pkcs1,
+    Pss { salt: usize },
+    Ecdsa,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hash {
+    Sha1,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// ecdsa-with-SHA1 (RFC 3279).
+const ECDSA_WITH_SHA_1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.1");
+
+impl Algorithm {
+    /// The algorithm that an AlgorithmIdentifier in DER names.
+    ///
+    /// # Errors
+    /// The object identifier, or what is wrong, when it is none of those above.
+    pub fn from_der(der: &[u8]) -> Result<Self, String> {
+        let identifier = AlgorithmIdentifierRef::from_der(der).map_err(|error| error.to_string())?;
+        let (scheme, hash) = match identifier.oid {
+            rfc5912::SHA_1_WITH_RSA_ENCRYPTION => (Scheme::Pkcs1, Hash::Sha1),
+            rfc5912::SHA_256_WITH_RSA_ENCRYPTION => (Scheme::Pkcs1, Hash::Sha256),
+            rfc5912::SHA_384_WITH_RSA_ENCRYPTION => (Scheme::Pkcs1, Hash::Sha384),
+            rfc5912::SHA_512_WITH_RSA_ENCRYPTION => (Scheme::Pkcs1, Hash::Sha512),
+            ECDSA_WITH_SHA_1 => (Scheme::Ecdsa, Hash::Sha1),
+            rfc5912::ECDSA_WITH_SHA_256 => (Scheme::Ecdsa, Hash::Sha256),
+            rfc5912::ECDSA_WITH_SHA_384 => (Scheme::Ecdsa, Hash::Sha384),
+            rfc5912::ECDSA_WITH_SHA_512 => (Scheme::Ecdsa, Hash::Sha512),
+            rfc5912::ID_RSASSA_PSS => pss_of(&identifier)?,
+            other => return Err(format!("the algorithm {other} is not supported")),
+        };
+        Ok(Self { scheme, hash, der: der.to_vec() })
+    }
+
+    /// The usual algorithm for a key, where no CRL says which one its CA takes.
+    ///
+    /// # Errors
+    /// What the encoder says.
+    pub(crate) fn usual(key: &PublicKey) -> Result<Self, String> {
+        let (oid, is_rsa) = match key.kind {
+            Kind::Rsa(_) => (rfc5912::SHA_256_WITH_RSA_ENCRYPTION, true),
+            Kind::P256(_) => (rfc5912::ECDSA_WITH_SHA_256, false),
+            Kind::P384(_) => (rfc5912::ECDSA_WITH_SHA_384, false),
+            Kind::P521(_) => (rfc5912::ECDSA_WITH_SHA_512, false),
+        };
+        let parameters = is_rsa.then_some(der::asn1::AnyRef::NULL);
+        let der = AlgorithmIdentifierRef { oid, parameters }.to_der().map_err(|error| error.to_string())?;
+        Self::from_der(&der)
+    }
+
+    /// The AlgorithmIdentifier.
+    #[must_use]
+    pub fn to_der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Whether it hashes with SHA-1, for which collisions can be made.
+    #[must_use]
+    pub fn is_sha1(&self) -> bool {
+        self.hash == Hash::Sha1
+    }
+
+    /// Whether keys of this kind sign so.
+    #[must_use]
+    pub fn fits(&self, key: &PublicKey) -> bool {
+        matches!(key.kind, Kind::Rsa(_)) == (self.scheme != Scheme::Ecdsa)
+    }
+
+    /// The name of its hash as `openssl dgst` takes it.
+    #[must_use]
+    pub fn hash_name(&self) -> &'static str {
+        match self.hash {
+            Hash::Sha1 => "sha1",
+            Hash::Sha256 => "sha256",
+            Hash::Sha384 => "sha384",
+            Hash::Sha512 => "sha512",
+        }
+    }
+
+    /// What `openssl dgst -sign` needs beside the hash, for the two steps of a key that stays where it is.
+    #[must_use]
+    pub fn openssl_options(&self) -> String {
+        match self.scheme {
+            Scheme::Pss { salt } => {
+                format!(" -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:{salt}")
+            }
+            Scheme::Pkcs1 | Scheme::Ecdsa => String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    /// Such as `RSA with SHA-256`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Pkcs1 => "RSA",
+            Scheme::Pss { .. } => "RSASSA-PSS",
+            Scheme::Ecdsa => "ECDSA",
+        };
+        let hash = match self.hash {
+            Hash::Sha1 => "SHA-1",
+            Hash::Sha256 => "SHA-256",
+            Hash::Sha384 => "SHA-384",
+            Hash::Sha512 => "SHA-512",
+        };
+        write!(f, "{scheme} with {hash}")
+    }
+}
+
+fn pss_of(identifier: &AlgorithmIdentifierRef<'_>) -> Result<(Scheme, Hash), String> {
+    let parameters = identifier.parameters.ok_or("RSASSA-PSS without parameters is not supported")?;
+    let parameters =
+        parameters.decode_as::<rsa::pkcs1::RsaPssParams<'_>>().map_err(|error| error.to_string())?;
+    let hash = match parameters.hash.oid {
+        rfc5912::ID_SHA_1 => Hash::Sha1,
+        rfc5912::ID_SHA_256 => Hash::Sha256,
+        rfc5912::ID_SHA_384 => Hash::Sha384,
+        rfc5912::ID_SHA_512 => Hash::Sha512,
+        other => return Err(format!("RSASSA-PSS with the hash {other} is not supported")),
+    };
+    if parameters.mask_gen.parameters.map(|mask| mask.oid) != Some(parameters.hash.oid) {
+        return Err("RSASSA-PSS with two different hashes is not supported".to_owned());
+    }
+    Ok((Scheme::Pss { salt: usize::from(parameters.salt_len) }, hash))
+}
+
+/// A public key of a CA.
+#[derive(Clone)]
+pub struct PublicKey {
+    kind: Kind,
+    der: Vec<u8>,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Rsa(rsa::RsaPublicKey),
+    P256(p256::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
+    P521(p521::ecdsa::VerifyingKey),
+}
+
+/// The largest RSA key that is used: beyond this a single verification takes noticeable time.
+const MAX_RSA_BITS: usize = 16_384;
+
+impl PublicKey {
+    /// The key in a SubjectPublicKeyInfo in DER.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_der(der: &[u8]) -> Result<Self, String> {
+        let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|error| error.to_string())?;
+        let bits = info.subject_public_key.raw_bytes();
+        let text = |error: signature::Error| error.to_string();
+        let curve = info.algorithm.parameters_oid().ok();
+        let kind = match (info.algorithm.oid, curve) {
+            (rfc5912::RSA_ENCRYPTION, _) => Kind::Rsa(rsa_key(bits)?),
+            (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_256_R_1)) => {
+                Kind::P256(p256::ecdsa::VerifyingKey::from_sec1_bytes(bits).map_err(text)?)
+            }
+            (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_384_R_1)) => {
+                Kind::P384(p384::ecdsa::VerifyingKey::from_sec1_bytes(bits).map_err(text)?)
+            }
+            (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_521_R_1)) => {
+                Kind::P521(p521::ecdsa::VerifyingKey::from_sec1_bytes(bits).map_err(text)?)
+            }
+            (other, curve) => {
+                let curve = curve.map(|curve| format!(" on curve {curve}")).unwrap_or_default();
+                return Err(format!("keys of the kind {other}{curve} are not supported"));
+            }
+        };
+        Ok(Self { kind, der: der.to_vec() })
+    }
+
+    /// The SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn to_der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Such as `RSA-2048` or `P-256`.
+    #[must_use]
+    pub fn kind_name(&self) -> String {
+        match &self.kind {
+            Kind::Rsa(key) => format!("RSA-{}", key.n().bits()),
+            Kind::P256(_) => "P-256".to_owned(),
+            Kind::P384(_) => "P-384".to_owned(),
+            Kind::P521(_) => "P-521".to_owned(),
+        }
+    }
+
+    /// SHA-1 over the public key (RFC 5280 4.2.1.2 (1)).
+    ///
+    /// # Errors
+    /// None: the key was read from what it is asked of.
+    pub(crate) fn identifier(&self) -> der::Result<Vec<u8>> {
+        Ok(certadm_ca::key_identifier(&spki::SubjectPublicKeyInfoOwned::from_der(&self.der)?))
+    }
+
+    /// Whether `signature` is one of this key over `message`.
+    #[must_use]
+    pub fn verifies(&self, algorithm: &Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        if let Kind::Rsa(key) = &self.kind {
+            return match (algorithm.scheme, algorithm.hash) {
+                (Scheme::Ecdsa, _) => false,
+                (scheme, Hash::Sha1) => rsa_verifies::<Sha1>(key, scheme, message, signature),
+                (scheme, Hash::Sha256) => rsa_verifies::<Sha256>(key, scheme, message, signature),
+                (scheme, Hash::Sha384) => rsa_verifies::<Sha384>(key, scheme, message, signature),
+                (scheme, Hash::Sha512) => rsa_verifies::<Sha512>(key, scheme, message, signature),
+            };
+        }
+        let digest = digest(algorithm.hash, message);
+        algorithm.scheme == Scheme::Ecdsa
+            && match &self.kind {
+                Kind::Rsa(_) => false,
+                Kind::P256(key) => p256::ecdsa::DerSignature::from_bytes(signature)
+                    .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
+                Kind::P384(key) => p384::ecdsa::DerSignature::from_bytes(signature)
+                    .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
+                Kind::P521(key) => p521::ecdsa::DerSignature::from_bytes(signature)
+                    .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
+            }
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PublicKey").field(&certadm_rules::hex::Hex(&self.der)).finish()
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+fn rsa_key(bits: &[u8]) -> Result<rsa::RsaPublicKey, String> {
+    let parts = rsa::pkcs1::RsaPublicKey::from_der(bits).map_err(|error| error.to_string())?;
+    let number = |octets: &[u8]| rsa::BoxedUint::from_be_slice_vartime(octets);
+    let (modulus, exponent) = (number(parts.modulus.as_bytes()), number(parts.public_exponent.as_bytes()));
+    rsa::RsaPublicKey::new_with_max_size(modulus, exponent, MAX_RSA_BITS).map_err(|error| error.to_string())
+}
+
+fn rsa_verifies<D>(key: &rsa::RsaPublicKey, scheme: Scheme, message: &[u8], signature: &[u8]) -> bool
+where
+    D: Digest + AssociatedOid + FixedOutputReset,
+{
+    match scheme {
+        Scheme::Pkcs1 => pkcs1v15::Signature::try_from(signature).is_ok_and(|signature| {
+            pkcs1v15::VerifyingKey::<D>::new(key.clone()).verify(message, &signature).is_ok()
+        }),
+        Scheme::Pss { salt } => pss::Signature::try_from(signature).is_ok_and(|signature| {
+            pss::VerifyingKey::<D>::new_with_salt_len(key.clone(), salt).verify(message, &signature).is_ok()
+        }),
+        Scheme::Ecdsa => false,
+    }
+}
+
+fn digest(hash: Hash, message: &[u8]) -> Vec<u8> {
+    match hash {
+        Hash::Sha1 => Sha1::digest(message).to_vec(),
+        Hash::Sha256 => Sha256::digest(message).to_vec(),
+        Hash::Sha384 => Sha384::digest(message).to_vec(),
+        Hash::Sha512 => Sha512::digest(message).to_vec(),
+    }
+}
+
+/// A private key of a CA that is lost. It shows nothing when it is printed, and is wiped when it is dropped.
+pub struct PrivateKey {
+    secret: Secret,
+    public: PublicKey,
+}
+
+enum Secret {
+    Rsa(Box<rsa::RsaPrivateKey>),
+    P256(Box<p256::ecdsa::SigningKey>),
+    P384(Box<p384::ecdsa::SigningKey>),
+    P521(Box<p521::ecdsa::SigningKey>),
+}
+
+impl PrivateKey {
+    /// Opens an encrypted PKCS#8 file in PEM.
+    ///
+    /// # Errors
+    /// [`Error::Ca`] when the passphrase is wrong, the file is not encrypted or is damaged; [`Error::UnusableKey`].
+    pub fn open(path: &Path, passphrase: &Passphrase) -> Result<Self> {
+        let document = certadm_ca::decrypted_pkcs8(path, passphrase)?;
+        let unusable = |reason| Error::UnusableKey { path: path.to_owned(), reason };
+        Self::from_pkcs8(document.as_bytes()).map_err(unusable)
+    }
+
+    /// The key in a PrivateKeyInfo in DER.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, String> {
+        let info = PrivateKeyInfoRef::from_der(der).map_err(|error| error.to_string())?;
+        let text = |error: pkcs8::Error| error.to_string();
+        let secret = match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {
+            (rfc5912::RSA_ENCRYPTION, _) => {
+                Secret::Rsa(Box::new(rsa::RsaPrivateKey::from_pkcs8_der(der).map_err(text)?))
+            }
+            (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_256_R_1)) => {
+                Secret::P256(Box::new(p256::ecdsa::SigningKey::from_pkcs8_der(der).map_err(text)?))
+            }
+            (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_384_R_1)) => {
+                Secret::P384(Box::new(p384::ecdsa::SigningKey::from_pkcs8_der(der).map_err(text)?))
+            }
+            (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_521_R_1)) => {
+                Secret::P521(Box::new(p521::ecdsa::SigningKey::from_pkcs8_der(der).map_err(text)?))
+            }
+            (other, _) => return Err(format!("keys of the kind {other} are not supported")),
+        };
+        let document = match &secret {
+            Secret::Rsa(key) => key.to_public_key().to_public_key_der(),
+            Secret::P256(key) => key.verifying_key().to_public_key_der(),
+            Secret::P384(key) => key.verifying_key().to_public_key_der(),
+            Secret::P521(key) => key.verifying_key().to_public_key_der(),
+        };
+        let document = document.map_err(|error| error.to_string())?;
+        Ok(Self { secret, public: PublicKey::from_der(document.as_bytes())? })
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Signs, and verifies what came out: a damaged key can give a wrong signature.
+    ///
+    /// # Errors
+    /// What failed.
+    pub(crate) fn sign(&self, algorithm: &Algorithm, message: &[u8]) -> Result<Vec<u8>, String> {
+        let signed = match &self.secret {
+            Secret::Rsa(key) => match algorithm.hash {
+                Hash::Sha1 => rsa_sign::<Sha1>(key, algorithm.scheme, message),
+                Hash::Sha256 => rsa_sign::<Sha256>(key, algorithm.scheme, message),
+                Hash::Sha384 => rsa_sign::<Sha384>(key, algorithm.scheme, message),
+                Hash::Sha512 => rsa_sign::<Sha512>(key, algorithm.scheme, message),
+            },
+            Secret::P256(key) => {
+                let signed: signature::Result<p256::ecdsa::DerSignature> =
+                    key.sign_prehash(&digest(algorithm.hash, message));
+                signed.map(|signature| signature.to_vec())
+            }
+            Secret::P384(key) => {
+                let signed: signature::Result<p384::ecdsa::DerSignature> =
+                    key.sign_prehash(&digest(algorithm.hash, message));
+                signed.map(|signature| signature.to_vec())
+            }
+            Secret::P521(key) => {
+                let signed: signature::Result<p521::ecdsa::DerSignature> =
+                    key.sign_prehash(&digest(algorithm.hash, message));
+                signed.map(|signature| signature.to_vec())
+            }
+        };
+        let signature = signed.map_err(|error| error.to_string())?;
+        if !self.public.verifies(algorithm, message, &signature) {
+            return Err("the signature that it made does not verify: the key is damaged".to_owned());
+        }
+        Ok(signature)
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrivateKey").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+/// With random numbers the private operation is blinded. They are asked for once before, so that the wrapper that cannot
+/// report an error does not meet one.
+fn rsa_sign<D>(key: &rsa::RsaPrivateKey, scheme: Scheme, message: &[u8]) -> signature::Result<Vec<u8>>
+where
+    D: Digest + AssociatedOid + FixedOutputReset,
+{
+    getrandom::fill(&mut [0u8; 1]).map_err(signature::Error::from_source)?;
+    let mut random = UnwrapErr(SysRng);
+    match scheme {
+        Scheme::Pkcs1 => {
+            let key = pkcs1v15::SigningKey::<D>::new(key.clone());
+            Ok(key.try_sign_with_rng(&mut random, message)?.to_vec())
+        }
+        Scheme::Pss { salt } => {
+            let key = pss::SigningKey::<D>::new_with_salt_len(key.clone(), salt);
+            Ok(key.try_sign_with_rng(&mut random, message)?.to_vec())
+        }
+        Scheme::Ecdsa => Err(signature::Error::new()),
+    }
+}

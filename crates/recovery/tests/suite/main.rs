@@ -1,0 +1,4 @@
+//! CRLs made from databases.
+
+mod anchor;
+mod support;
