@@ -82,8 +82,8 @@ pub fn take_logs(backup: &mut Backup, to: &Path) -> Result<GenerationRange, Erro
         LogFile::open(path).and_then(|log| log.check()).expect("a delivered log checks");
     }
     if to.join(IMAGE).exists() {
-        let trailer = chain::read_trailer(&to.join(IMAGE)).expect("a delivered image has its trailer");
-        chain::check_image(&to.join(IMAGE), &trailer, |_| ()).expect("a delivered image checks");
+        let trailer = chain::read_trailer(to.join(IMAGE)).expect("a delivered image has its trailer");
+        chain::check_image(to.join(IMAGE), &trailer, |_| ()).expect("a delivered image checks");
         chain::check_chain(&trailer, &logs, range).expect("a delivered chain checks");
     }
     let text = format!("{} {}\n", range.low().number(), range.high().number());

@@ -34,6 +34,14 @@ pub enum Error {
         /// The name that is taken.
         path: PathBuf,
     },
+    /// What should be a regular file is something else, or a link stands on the way to it ([`crate::found`]).
+    #[error("{path} is {what}, and a regular file is expected")]
+    NotAFile {
+        /// What was looked at.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
     /// A file that must be small is not.
     #[error("{path} is longer than {limit} bytes")]
     TooLong {
@@ -50,6 +58,7 @@ impl Diagnosis for Error {
             Self::Io { source, .. } => io_hresult(source),
             Self::Cancelled => Hresult::ERROR_OPERATION_ABORTED,
             Self::Exists { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::NotAFile { .. } => Hresult::ERROR_INVALID_DATA,
             Self::TooLong { .. } => Hresult::ERROR_FILE_TOO_LARGE,
         }
     }
@@ -59,6 +68,9 @@ impl Diagnosis for Error {
             Self::Io { source, .. } => io_remedy(source),
             Self::Cancelled => "start again; what had been begun was taken back",
             Self::Exists { .. } => "name another place; nothing is ever overwritten",
+            Self::NotAFile { .. } => {
+                "find out who put it there; take the file itself from another copy of the set"
+            }
             Self::TooLong { .. } => "name the right file; this one is too long to be what was asked for",
         })
     }

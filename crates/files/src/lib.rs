@@ -4,6 +4,7 @@
 //!
 //! * [`durable`]: replacing and creating files, flushing files and folders.
 //! * [`unfinished`]: a file or folder that is built aside and goes away unless it gets its name.
+//! * [`found`]: the one door to files that somebody else may have put there, such as those of a set.
 //! * [`read`]: reading a whole file that must not be large.
 //! * [`event_file`]: a file that events are appended to, opened so that no link leads elsewhere.
 //! * [`space`]: how much room a file system has.
@@ -20,6 +21,7 @@ pub mod checksum;
 pub mod durable;
 pub mod error;
 pub mod event_file;
+pub mod found;
 pub mod offset_io;
 mod owner;
 pub mod read;
@@ -31,6 +33,7 @@ pub use buffer::{ALIGNMENT, AlignedBuffer};
 pub use checksum::Checksum;
 pub use durable::Access;
 pub use error::{Error, IoContext, Result};
+pub use found::Found;
 pub use offset_io::OffsetIo;
 pub use system::{io_hresult, io_remedy};
 pub use unfinished::Unfinished;

@@ -1,8 +1,8 @@
 //! The logs of several sets as one sequence (certbcli.md 9.2).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
+use certadm_files::Found;
 use certadm_rules::names::unsanitize;
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::chain::{Chain, check_chain, check_headers, read_trailer};
@@ -17,11 +17,11 @@ use crate::reader::Set;
 #[derive(Debug)]
 pub struct Combined {
     /// The image.
-    pub image: PathBuf,
+    pub image: Found,
     /// Its trailer.
     pub trailer: Trailer,
     /// Every log once, ascending.
-    pub logs: Vec<(Generation, PathBuf)>,
+    pub logs: Vec<(Generation, Found)>,
     /// The generations that a restore registers: all of them, from the full set's first on.
     pub range: GenerationRange,
 }
@@ -49,7 +49,7 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
     for set in others {
         refuse_stranger(full, &trailer, set)?;
     }
-    let mut logs: BTreeMap<Generation, PathBuf> = BTreeMap::new();
+    let mut logs: BTreeMap<Generation, Found> = BTreeMap::new();
     for (generation, path) in sets.iter().flat_map(|set| &set.logs) {
         match logs.get(generation) {
             None => {
@@ -133,7 +133,7 @@ impl Combined {
 }
 
 /// Two copies of a log are the same when both are whole and say the same of their content.
-fn same_log(one: &Path, other: &Path) -> Result<bool> {
+fn same_log(one: &Found, other: &Found) -> Result<bool> {
     let (one, other) = (LogFile::open(one)?, LogFile::open(other)?);
     Ok(one.header() == other.header())
 }

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use certadm_files::{Access, AlignedBuffer, Checksum, IoContext, OffsetIo, cancel, durable};
+use certadm_files::{Access, AlignedBuffer, Checksum, Found, IoContext, OffsetIo, cancel, durable};
 use certadm_rules::{Hresult, hex};
 use sha2::{Digest, Sha256};
 
@@ -221,14 +221,18 @@ fn read_again(
     Ok((read_back != ReadBack::Skip).then(|| sum.finish()))
 }
 
-/// Reads a file as it lies on the medium and hashes it with both hashes. `progress` gets the bytes read so far.
+/// Reads a file and hashes it with both hashes: no more of it than was announced and one byte. `progress` gets the bytes read so far.
 ///
 /// # Errors
 /// [`Error::Store`].
-pub(crate) fn hash_file(path: &Path, mut progress: impl FnMut(u64)) -> Result<Hashes> {
+pub(crate) fn hash_file(
+    file: &Found,
+    announced: Option<u64>,
+    mut progress: impl FnMut(u64),
+) -> Result<Hashes> {
     let mut blake3 = blake3::Hasher::new();
     let mut sha256 = Sha256::new();
-    let size = each_chunk(path, |chunk, done| {
+    let size = each_chunk(file, announced, |chunk, done| {
         blake3.update(chunk);
         sha256.update(chunk);
         progress(done);
@@ -236,8 +240,8 @@ pub(crate) fn hash_file(path: &Path, mut progress: impl FnMut(u64)) -> Result<Ha
     Ok(finish(size, &blake3, sha256))
 }
 
-fn each_chunk(path: &Path, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
-    let mut file = File::open(path).during("open", path)?;
+fn each_chunk(found: &Found, announced: Option<u64>, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
+    let mut file = found.open_up_to(announced)?;
     let mut buffer = AlignedBuffer::new(BUFFER_LEN);
     let mut done = 0;
     loop {
@@ -245,7 +249,7 @@ fn each_chunk(path: &Path, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
             Ok(0) => return Ok(done),
             Ok(len) => len,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error).during("read", path)?,
+            Err(error) => return Err(error).during("read", found)?,
         };
         cancel::check()?;
         done += len as u64;

@@ -108,6 +108,12 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// A set without a manifest is to be restored, and nobody said that this is meant.
+    #[error("{path} is incomplete: no manifest says which files and bytes the set should have")]
+    Incomplete {
+        /// The set.
+        path: PathBuf,
+    },
     /// A file of the set differs from its manifest, or from what the CA delivered.
     #[error("{path} is damaged: {detail}")]
     Damaged {
@@ -174,7 +180,9 @@ impl Diagnosis for Error {
             Self::NotOneFileSystem { .. } => Hresult::ERROR_NOT_SAME_DEVICE,
             Self::NotPutBack { cause, .. } => cause.hresult(),
             Self::TargetName { .. } => Hresult::from_win32(123), // ERROR_INVALID_NAME
-            Self::NothingToAbandon { .. } | Self::CannotAbandon { .. } => Hresult::ERROR_INVALID_STATE,
+            Self::NothingToAbandon { .. } | Self::CannotAbandon { .. } | Self::Incomplete { .. } => {
+                Hresult::ERROR_INVALID_STATE
+            }
             Self::Windows { source, .. } => source.hresult(),
             Self::NotASet { .. } | Self::OfWindows { .. } => Hresult::ERROR_DIRECTORY,
             Self::BadManifest { .. } | Self::BadName { .. } | Self::SizeLied { .. } => {
@@ -234,6 +242,9 @@ impl Diagnosis for Error {
                      {0}` reads it, and `certadm recover {0} --to FOLDER` makes a clean database of it",
                     path.display()
                 ));
+            }
+            Self::Incomplete { .. } => {
+                "take the set from a copy that has its manifest.json, or add --incomplete if there is none"
             }
             Self::BadManifest { .. } => "take the set from another copy",
             Self::Damaged { .. } => "take this file from another copy of the set, or use an older set",

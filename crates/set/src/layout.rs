@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use certadm_files::Found;
 use certadm_rules::Generation;
 use certadm_rules::names::{is_safe_component, last_component};
 
@@ -12,6 +13,8 @@ use crate::error::{Error, Result};
 pub const DATABASE_DIR: &str = "DataBase";
 /// The restore map, byte for byte as the CA gave it.
 pub const LOCATIONS_FILE: &str = "certbkxp.dat";
+/// A restore map holds a few paths (certbcli.md 10.2); this many bytes are room for sixteen of the longest.
+pub(crate) const MAX_LOCATIONS: u64 = 1 << 20;
 /// The folder of copied dynamic files.
 pub const DYNAMIC_DIR: &str = "DynamicFiles";
 
@@ -52,13 +55,22 @@ pub(crate) fn locations_entry() -> String {
 }
 
 /// The file of an entry. Entries are checked to stay inside when they are made or parsed.
-pub(crate) fn file_of(set: &Path, entry: &str) -> PathBuf {
-    entry.split('/').fold(set.to_owned(), |folder, name| in_any_case(&folder, name))
+pub(crate) fn file_of(set: &Path, entry: &str) -> Found {
+    Found::below(set, entry.split('/').fold(PathBuf::new(), |way, name| step(set, &way, name)))
+}
+
+/// A file in a folder below a set's.
+pub(crate) fn file_in(set: &Path, folder: &Path, name: &str) -> Found {
+    Found::below(set, step(set, folder, name))
+}
+
+fn step(set: &Path, way: &Path, name: &str) -> PathBuf {
+    way.join(in_any_case(&set.join(way), name).file_name().unwrap_or_default())
 }
 
 /// What a folder has under a name: exactly that name, or the same in other letters, as copies by way of Windows or an old
 /// medium have it. The exact name where there is neither.
-pub(crate) fn in_any_case(folder: &Path, name: &str) -> PathBuf {
+fn in_any_case(folder: &Path, name: &str) -> PathBuf {
     let exact = folder.join(name);
     if exact.symlink_metadata().is_ok() {
         return exact;
@@ -70,10 +82,19 @@ pub(crate) fn in_any_case(folder: &Path, name: &str) -> PathBuf {
     alike.first().map_or(exact, |found| folder.join(found))
 }
 
-/// The folder of database and logs in a set's folder, or that folder itself where it has no such folder.
-pub(crate) fn database_dir(set: &Path) -> PathBuf {
+/// The folder of database and logs, as a way below the set's folder: empty where it has no such folder.
+///
+/// # Errors
+/// [`certadm_files::Error::NotAFile`] when `DataBase` is a link: what it leads to is no part of the set.
+pub(crate) fn database_dir(set: &Path) -> Result<PathBuf> {
     let inner = in_any_case(set, DATABASE_DIR);
-    if inner.is_dir() { inner } else { set.to_owned() }
+    match inner.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(inner.file_name().unwrap_or_default().into()),
+        Ok(metadata) if metadata.is_symlink() => {
+            Err(certadm_files::Error::NotAFile { path: inner, what: "a link" }.into())
+        }
+        _ => Ok(PathBuf::new()),
+    }
 }
 
 #[cfg(test)]
@@ -84,13 +105,13 @@ mod tests {
     fn names_are_found_in_any_case_and_the_exact_one_first() {
         let dir = tempfile::tempdir().unwrap();
         let set = dir.path();
-        assert_eq!(file_of(set, "DataBase/ca.edb"), set.join("DataBase/ca.edb"), "neither is there");
+        assert_eq!(file_of(set, "DataBase/ca.edb").path(), set.join("DataBase/ca.edb"), "neither is there");
         fs::create_dir(set.join("DATABASE")).unwrap();
         fs::write(set.join("DATABASE/CA.EDB"), b"").unwrap();
-        assert_eq!(file_of(set, "DataBase/ca.edb"), set.join("DATABASE/CA.EDB"));
-        assert_eq!(database_dir(set), set.join("DATABASE"));
+        assert_eq!(file_of(set, "DataBase/ca.edb").path(), set.join("DATABASE/CA.EDB"));
+        assert_eq!(database_dir(set).unwrap(), Path::new("DATABASE"));
         fs::write(set.join("DATABASE/ca.edb"), b"").unwrap();
-        assert_eq!(file_of(set, "DataBase/ca.edb"), set.join("DATABASE/ca.edb"));
-        assert_eq!(database_dir(&set.join("DATABASE")), set.join("DATABASE"), "it was named itself");
+        assert_eq!(file_of(set, "DataBase/ca.edb").path(), set.join("DATABASE/ca.edb"));
+        assert_eq!(database_dir(&set.join("DATABASE")).unwrap(), Path::new(""), "it was named itself");
     }
 }

@@ -3,19 +3,25 @@
 //! The file is JSON in one canonical form and ends with a checksum of itself, so that any changed bit of it shows.
 //! docs/set-format.md describes every field.
 
+use std::collections::HashSet;
 use std::path::{Component, Path};
 
 use certadm_rules::Hresult;
+use certadm_rules::names::{folded, is_safe_component};
 use serde::{Deserialize, Serialize};
 
 use crate::copy::Hashes;
+use crate::layout::MAX_LOCATIONS;
 
 /// The manifest's file name.
 pub const FILE_NAME: &str = "manifest.json";
 const FORMAT: &str = "certadm-set";
 const VERSION: u32 = 1;
-/// No manifest is larger than this; a set has one entry a log.
-pub const MAX_LEN: u64 = 256 << 20;
+/// No manifest is longer than this, 16 MiB: a set has one entry a log, so this is room for some 30,000 logs. Read, a manifest
+/// takes a few times as much memory.
+pub const MAX_LEN: u64 = 16 << 20;
+/// No dynamic file is longer than this, 1 GiB; a CRL has some 40 bytes for each revoked certificate.
+pub(crate) const MAX_DYNAMIC: u64 = 1 << 30;
 
 /// What a set says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +139,16 @@ impl FileEntry {
 }
 
 impl Role {
+    /// Its name, as the manifest has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Log => "log",
+            Self::Locations => "locations",
+            Self::Dynamic => "dynamic",
+        }
+    }
+
     /// The code for a file of this role whose bytes are wrong; `torn` when its end is missing.
     pub(crate) const fn code_of_damage(self, torn: bool) -> Hresult {
         match self {
@@ -166,27 +182,36 @@ impl Manifest {
     /// Puts the checksum into the manifest and gives its bytes; once they stand in their file, the set is complete.
     ///
     /// # Errors
-    /// A sentence, should the manifest not be expressible as JSON.
+    /// A sentence, should the manifest not be expressible as JSON, or be too long.
     pub fn complete(&mut self) -> Result<Vec<u8>, String> {
         self.checksum = String::new();
         self.checksum = blake3::hash(&self.to_bytes()?).to_hex().to_string();
-        self.to_bytes()
+        let bytes = self.to_bytes()?;
+        if bytes.len() as u64 > MAX_LEN {
+            return Err(format!(
+                "it would be longer than {MAX_LEN} bytes: take a full backup, which deletes logs"
+            ));
+        }
+        Ok(bytes)
     }
 
     /// Parses and checks a manifest.
     ///
     /// # Errors
-    /// A sentence that says what is wrong: no such JSON, another version, a checksum that does not fit, a path that
-    /// leaves the set.
+    /// A sentence that says what is wrong: too long, no such JSON, another version, a checksum that does not fit, a path
+    /// that leaves the set or is there twice, a size that no such file has.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() as u64 > MAX_LEN {
-            return Err("it is too large".to_owned());
+            return Err(format!("it is longer than {MAX_LEN} bytes"));
         }
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let mut manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if manifest.format != FORMAT || manifest.version != VERSION {
             return Err(format!("its format is {} {}", manifest.format, manifest.version));
         }
-        if manifest.clone().complete()? != bytes {
+        let stated = std::mem::take(&mut manifest.checksum);
+        let fits = blake3::hash(&manifest.to_bytes()?).to_hex().as_str() == stated;
+        manifest.checksum = stated;
+        if !fits || manifest.to_bytes()? != bytes {
             return Err("its checksum does not fit".to_owned());
         }
         if manifest.generations.low > manifest.generations.high {
@@ -195,7 +220,34 @@ impl Manifest {
         if let Some(entry) = manifest.files.iter().find(|entry| !stays_inside(&entry.path)) {
             return Err(format!("it names {:?}, which is outside the set", entry.path));
         }
+        manifest.check_entries()?;
         Ok(manifest)
+    }
+
+    /// Each path once, whatever its case, because a set may lie on a system that does not tell cases apart; one image and
+    /// one restore map; sizes that can be.
+    fn check_entries(&self) -> Result<(), String> {
+        let mut paths = HashSet::new();
+        let mut total: u64 = 0;
+        for entry in &self.files {
+            if !paths.insert(folded(&entry.path)) {
+                return Err(format!("it names {:?} twice", entry.path));
+            }
+            let most = match entry.role {
+                Role::Dynamic => MAX_DYNAMIC,
+                Role::Locations => MAX_LOCATIONS,
+                Role::Database | Role::Log => u64::MAX,
+            };
+            total = total.checked_add(entry.size).filter(|_| entry.size <= most).ok_or_else(|| {
+                format!("it says that {:?} has {} bytes, which no such file has", entry.path, entry.size)
+            })?;
+        }
+        for role in [Role::Database, Role::Locations] {
+            if self.files.iter().filter(|entry| entry.role == role).count() > 1 {
+                return Err(format!("it names two files of the role {}", role.word()));
+            }
+        }
+        Ok(())
     }
 
     /// The database image's entry, in a full set.
@@ -224,6 +276,7 @@ fn stays_inside(path: &str) -> bool {
     !path.is_empty()
         && !path.contains(['\\', '\0'])
         && Path::new(path).components().all(|component| matches!(component, Component::Normal(_)))
+        && path.split('/').all(is_safe_component)
 }
 
 #[cfg(test)]
@@ -255,9 +308,55 @@ mod tests {
 
     #[test]
     fn paths_stay_inside() {
-        for bad in ["", "/etc/passwd", "../x", "a/../../x", "a\\b", "./x"] {
-            assert!(!stays_inside(bad) || bad == "./x", "{bad}");
+        for bad in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a\\b",
+            "./x",
+            "a//b",
+            "a/",
+            "a/NUL.crl",
+            "a:b",
+            "a\u{1b}b",
+        ] {
+            assert!(!stays_inside(bad), "{bad}");
         }
         assert!(stays_inside("DataBase/edb00001.log"));
+    }
+
+    fn entry(path: &str, role: Role, size: u64) -> FileEntry {
+        let (path, source) = (path.to_owned(), String::new());
+        FileEntry { path, role, source, size, blake3: String::new(), sha256: String::new() }
+    }
+
+    #[test]
+    fn entries_that_cannot_be_are_refused() {
+        let with = |files: Vec<FileEntry>| {
+            let mut manifest = Manifest::parse(&complete()).unwrap();
+            manifest.files = files;
+            Manifest::parse(&manifest.complete().unwrap())
+        };
+        assert!(with(vec![entry("a", Role::Log, 1), entry("b", Role::Database, u64::MAX - 1)]).is_ok());
+        for (files, text) in [
+            (vec![entry("a/x", Role::Log, 1), entry("a/x", Role::Log, 1)], "twice"),
+            (vec![entry("a/x", Role::Log, 1), entry("A/X", Role::Dynamic, 1)], "twice"),
+            (vec![entry("a", Role::Log, 1), entry("b", Role::Database, u64::MAX)], "no such file"),
+            (vec![entry("a", Role::Dynamic, MAX_DYNAMIC + 1)], "no such file"),
+            (vec![entry("a", Role::Locations, MAX_LOCATIONS + 1)], "no such file"),
+            (vec![entry("a", Role::Database, 1), entry("b", Role::Database, 1)], "two files"),
+        ] {
+            let error = with(files).unwrap_err();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_could_not_be_read_is_not_written() {
+        let mut manifest = Manifest::parse(&complete()).unwrap();
+        manifest.files = (0..200_000).map(|number| entry(&format!("x{number}"), Role::Log, 1)).collect();
+        assert!(manifest.complete().unwrap_err().contains("longer than"));
+        assert!(Manifest::parse(&vec![b'['; 17 << 20]).unwrap_err().contains("longer than"));
     }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use certadm_store::Folder;
 
 use crate::error::{Error, Result};
-use crate::layout::in_any_case;
+use crate::layout::file_of;
 use crate::manifest;
 use crate::reader::Set;
 use crate::windows::WindowsSet;
@@ -86,8 +86,9 @@ fn open_one(path: &Path) -> Result<Opened> {
 /// A CA's folder has a configuration, or the record of a restore; a set has neither.
 fn is_ca_folder(path: &Path) -> bool {
     let folder = Folder::new(path);
-    !in_any_case(path, manifest::FILE_NAME).exists()
-        && (folder.config_path().is_file() || folder.restore_record_path().is_file())
+    let is_file = |path: PathBuf| path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+    !file_of(path, manifest::FILE_NAME).is_there()
+        && (is_file(folder.config_path()) || is_file(folder.restore_record_path()))
 }
 
 impl Opened {

@@ -7,9 +7,9 @@ use certadm_rules::{Generation, GenerationRange, Hresult, TaggedList};
 use certadm_store::Folder;
 
 use crate::error::{Error, Result};
-use crate::layout::{LOCATIONS_FILE, database_dir, file_of, in_any_case};
+use crate::layout::{LOCATIONS_FILE, MAX_LOCATIONS, database_dir, file_in, file_of};
 use crate::manifest::{self, Manifest, Role, SetKind};
-use certadm_files::IoContext;
+use certadm_files::{Found, IoContext};
 
 /// A set as it lies on disk. Opening it reads names and the manifest, not the files.
 #[derive(Clone, Debug)]
@@ -19,9 +19,11 @@ pub struct Set {
     /// The manifest, checked against its own checksum; `None` for an incomplete set.
     pub manifest: Option<Manifest>,
     /// The database image, in a full set.
-    pub image: Option<PathBuf>,
+    pub image: Option<Found>,
     /// The logs, ascending.
-    pub logs: Vec<(Generation, PathBuf)>,
+    pub logs: Vec<(Generation, Found)>,
+    /// The folder of both, below the set's.
+    database_dir: PathBuf,
 }
 
 impl Set {
@@ -38,19 +40,21 @@ impl Set {
             Err(error) if error.is_not_found() => return Err(not_a_set("there is no such folder")),
             Err(error) => return Err(error.into()),
         }
-        let manifest_path = in_any_case(path, manifest::FILE_NAME);
-        if manifest_path.exists() {
-            return Self::open_complete(path, &manifest_path);
+        let manifest_file = file_of(path, manifest::FILE_NAME);
+        if manifest_file.is_there() {
+            return Self::open_complete(path, &manifest_file);
         }
-        Self::open_incomplete(path, &database_dir(path))
+        Self::open_incomplete(path, &database_dir(path)?)
     }
 
-    fn open_complete(path: &Path, manifest_path: &Path) -> Result<Self> {
-        let bad = |detail: String| Error::BadManifest { path: manifest_path.to_owned(), detail };
-        if fs::metadata(manifest_path).during("look at", manifest_path)?.len() > manifest::MAX_LEN {
-            return Err(bad("it is too large".to_owned()));
-        }
-        let bytes = fs::read(manifest_path).during("read", manifest_path)?;
+    fn open_complete(path: &Path, manifest_file: &Found) -> Result<Self> {
+        let bad = |detail: String| Error::BadManifest { path: manifest_file.path().to_owned(), detail };
+        let bytes = match manifest_file.read(manifest::MAX_LEN) {
+            Err(certadm_files::Error::TooLong { limit, .. }) => {
+                return Err(bad(format!("it is longer than {limit} bytes")));
+            }
+            other => other?,
+        };
         let manifest = Manifest::parse(&bytes).map_err(bad)?;
         let mut logs = Vec::new();
         for entry in manifest.logs() {
@@ -65,11 +69,15 @@ impl Set {
         if image.is_none() && manifest.kind == SetKind::Full {
             return Err(bad("it is of a full set and lists no database".to_owned()));
         }
-        Ok(Self { path: path.to_owned(), manifest: Some(manifest), image, logs })
+        let database_dir = database_dir(path)?;
+        Ok(Self { path: path.to_owned(), manifest: Some(manifest), image, logs, database_dir })
     }
 
-    fn open_incomplete(path: &Path, dir: &Path) -> Result<Self> {
-        let logs = Folder::logs_in(dir)?;
+    fn open_incomplete(path: &Path, database_dir: &Path) -> Result<Self> {
+        let dir = &path.join(database_dir);
+        let below = |file: &Path| Found::below(path, database_dir.join(file.file_name().unwrap_or_default()));
+        let logs: Vec<(Generation, Found)> =
+            Folder::logs_in(dir)?.into_iter().map(|(generation, log)| (generation, below(&log))).collect();
         let mut image = None;
         for entry in fs::read_dir(dir).during("list", dir)? {
             let file = entry.during("list", dir)?.path();
@@ -77,7 +85,7 @@ impl Set {
                 Some(edb) if edb.eq_ignore_ascii_case("edb") => {
                     return Err(Error::OfWindows { path: path.to_owned() });
                 }
-                Some(db) if db.eq_ignore_ascii_case("db") && image.replace(file.clone()).is_some() => {
+                Some(db) if db.eq_ignore_ascii_case("db") && image.replace(below(&file)).is_some() => {
                     return Err(Error::NotASet {
                         path: path.to_owned(),
                         detail: "it holds more than one database".to_owned(),
@@ -90,7 +98,7 @@ impl Set {
             let detail = "it holds neither a manifest nor a database nor logs".to_owned();
             return Err(Error::NotASet { path: path.to_owned(), detail });
         }
-        Ok(Self { path: path.to_owned(), manifest: None, image, logs })
+        Ok(Self { path: path.to_owned(), manifest: None, image, logs, database_dir: database_dir.to_owned() })
     }
 
     /// Full or logs only.
@@ -105,7 +113,12 @@ impl Set {
 
     /// The folder that holds database and logs.
     pub fn database_dir(&self) -> PathBuf {
-        database_dir(&self.path)
+        self.path.join(&self.database_dir)
+    }
+
+    /// The restore map's file, whether it is there or not.
+    pub fn locations_file(&self) -> Found {
+        file_in(&self.path, &self.database_dir, LOCATIONS_FILE)
     }
 
     /// The restore map stored with the set, `None` where there is no such file.
@@ -113,8 +126,8 @@ impl Set {
     /// # Errors
     /// [`Error::Damaged`] (0x8007000D) when it is not what the manifest says or no such list (certbcli.md D23), [`Error::Store`].
     pub fn locations(&self) -> Result<Option<TaggedList>> {
-        let path = in_any_case(&self.database_dir(), LOCATIONS_FILE);
-        if !path.exists() {
+        let path = self.locations_file();
+        if !path.is_there() {
             return Ok(None);
         }
         let bytes = location_bytes(&path)?;
@@ -134,17 +147,14 @@ impl Set {
 ///
 /// # Errors
 /// [`Error::Damaged`] (0x8007000D) when it is no such list or longer than one can be, [`Error::Store`].
-pub fn read_locations(path: &Path) -> Result<TaggedList> {
-    parse_locations(path, &location_bytes(path)?)
+pub fn read_locations(file: &Found) -> Result<TaggedList> {
+    parse_locations(file, &location_bytes(file)?)
 }
 
-/// A restore map holds a few paths (certbcli.md 10.2); this is room for sixteen of the longest.
-const MOST_LOCATION_BYTES: u64 = 1 << 20;
-
-fn location_bytes(path: &Path) -> Result<Vec<u8>> {
-    match certadm_files::read::bounded(path, MOST_LOCATION_BYTES) {
+fn location_bytes(file: &Found) -> Result<Vec<u8>> {
+    match file.read(MAX_LOCATIONS) {
         Err(certadm_files::Error::TooLong { limit, .. }) => {
-            Err(damaged_locations(path, format!("it is longer than {limit} bytes")))
+            Err(damaged_locations(file, format!("it is longer than {limit} bytes")))
         }
         other => Ok(other?),
     }
@@ -170,7 +180,7 @@ mod tests {
         let path = dir.path().join(LOCATIONS_FILE);
         let file = fs::File::create(&path).unwrap();
         file.set_len(1 << 40).unwrap();
-        let error = read_locations(&path).unwrap_err();
+        let error = read_locations(&path.into()).unwrap_err();
         assert!(error.to_string().contains("longer than 1048576 bytes"), "{error}");
         assert_eq!(error.hresult(), Hresult::ERROR_INVALID_DATA);
     }

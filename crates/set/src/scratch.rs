@@ -4,6 +4,7 @@
 //! reads the two together, read-only. Nothing is copied but the logs; where a second name cannot be had, the image is.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use certadm_ca::identity::{DatabaseIdentity, Identity};
@@ -16,7 +17,7 @@ use crate::chain::combine;
 use crate::copy::yielding;
 use crate::error::{Error, Result};
 use crate::reader::Set;
-use certadm_files::{IoContext, cancel};
+use certadm_files::{Access, Found, IoContext, cancel, durable};
 
 /// What the scratch recovery found in the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Recovered {
     ///
     /// # Errors
     /// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read the result at all, [`Error::Store`].
-    pub fn open(image: &Path, chain: &Chain) -> Result<Self> {
+    pub fn open(image: &Found, chain: &Chain) -> Result<Self> {
         let scratch = Scratch::create(image)?;
         write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
         let connection = scratch.connect().map_err(|error| unreadable(image, &error))?;
@@ -116,7 +117,7 @@ impl Recovered {
 ///
 /// # Errors
 /// As [`Recovered::open`].
-pub fn examine(image: &Path, chain: &Chain) -> Result<Content> {
+pub fn examine(image: &Found, chain: &Chain) -> Result<Content> {
     Recovered::open(image, chain)?.examine(image)
 }
 
@@ -181,7 +182,8 @@ impl Scratch {
         Ok(connection)
     }
 
-    fn create(image: &Path) -> Result<Self> {
+    fn create(image: &Found) -> Result<Self> {
+        let file = image.open()?;
         let beside = image.parent().and_then(Path::parent).unwrap_or(Path::new("."));
         let linked =
             tempfile::Builder::new().prefix(".certadm-scratch-").tempdir_in(beside).and_then(|dir| {
@@ -189,12 +191,33 @@ impl Scratch {
                 Ok(dir)
             });
         if let Ok(dir) = linked {
-            return Ok(Self { dir });
+            // Something else may have got the name since: only what was opened as a regular file is looked at.
+            if is_same_file(&file, &dir.path().join("image.db")).during("look at", image)? {
+                return Ok(Self { dir });
+            }
+            let what = "not the file that was opened, because it was exchanged meanwhile";
+            return Err(certadm_files::Error::NotAFile { path: image.path().to_owned(), what }.into());
         }
         // A set on a read-only medium, or on a file system without second names.
         let dir = tempfile::tempdir().during("create", &std::env::temp_dir())?;
         let copy = dir.path().join("image.db");
-        fs::copy(image, &copy).during("copy", image)?;
+        let (len, mut from) = (file.metadata().during("look at", image)?.len(), file);
+        let mut to = durable::open_new(&copy, Access::Owner)?;
+        std::io::copy(&mut (&mut from).take(len), &mut to).during("copy", image)?;
         Ok(Self { dir })
     }
+}
+
+/// Whether the file at `path`, which may not be a link, is the open one.
+#[cfg(unix)]
+fn is_same_file(file: &fs::File, path: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (one, other) = (file.metadata()?, path.symlink_metadata()?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+/// Windows links a link itself, and not what it leads to.
+#[cfg(not(unix))]
+fn is_same_file(_file: &fs::File, path: &Path) -> std::io::Result<bool> {
+    Ok(path.symlink_metadata()?.is_file())
 }

@@ -1,13 +1,13 @@
 //! Taking a set: read everything the CA lists, store it, read it back, commit, and only then truncate.
 
-use std::fs;
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use certadm_rules::finding::{self, Finding, Severity};
 use certadm_rules::flags::BackupType;
-use certadm_rules::names::{is_safe_component, last_component};
+use certadm_rules::names::{folded, is_safe_component, last_component};
 use certadm_rules::{BackupKind, Generation, TaggedList};
 use certadm_session::{CallResult, FileOpen, Logs, Session, Source, Truncated};
 use certadm_store::chain::read_trailer;
@@ -17,12 +17,12 @@ use certadm_store::trailer::sqlite_page_size;
 use crate::copy::{BUFFER_LEN, ReadBack, Stream};
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, database_entry, file_of, locations_entry, log_entry, log_generation};
-use crate::manifest::{CaIdentity, Generations, Manifest, Role, SetKind};
+use crate::manifest::{CaIdentity, Generations, MAX_DYNAMIC, Manifest, Role, SetKind};
 use crate::progress::{Progress, Stage};
 use crate::readers::Readers;
 use crate::verify::check_content;
 use crate::writer::SetWriter;
-use certadm_files::{IoContext, cancel, unfinished};
+use certadm_files::{Found, IoContext, cancel, unfinished};
 
 /// What a backup is asked to do.
 #[derive(Clone, Debug)]
@@ -242,14 +242,16 @@ fn copy_dynamic(writer: &mut SetWriter, paths: &[String], dir: Option<&Path>) ->
         return Ok(paths.to_vec());
     };
     let mut left_out = Vec::new();
+    let mut names = HashSet::new();
     for path in paths {
         let name = last_component(path);
-        let local = dir.join(name);
-        if !is_safe_component(name) || !local.is_file() {
+        let local = Found::named(dir.join(name));
+        let fits = local.size().is_ok_and(|bytes| bytes <= MAX_DYNAMIC);
+        if !is_safe_component(name) || !fits || !names.insert(folded(name)) {
             left_out.push(path.clone());
             continue;
         }
-        let mut file = fs::File::open(&local).during("open", &local)?;
+        let mut file = local.open_up_to(Some(MAX_DYNAMIC))?;
         writer.add(format!("{DYNAMIC_DIR}/{name}"), Role::Dynamic, path, |buffer: &mut [u8]| {
             Ok(file.read(buffer).during("read", &local)?)
         })?;
@@ -280,7 +282,7 @@ fn identify(locations: &TaggedList, building: &Path, logs: &[String]) -> Result<
     if is_safe_component(last_component(database)) {
         let image = file_of(building, &database_entry(database)?);
         let mut first = [0; 100];
-        let is_ours = fs::File::open(&image).and_then(|mut file| file.read_exact(&mut first)).is_ok()
+        let is_ours = image.open().is_ok_and(|mut file| file.read_exact(&mut first).is_ok())
             && sqlite_page_size(&first).is_some();
         if is_ours {
             // An image whose trailer does not fit must not become a set.

@@ -5,18 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
-use certadm_files::IoContext;
+use certadm_files::Found;
 use certadm_rules::finding::{self, Finding, Kind, Place, Severity, Spot};
 use certadm_rules::words::counted;
-use certadm_rules::{Generation, GenerationRange, Hresult};
-use certadm_store::chain::check_image;
+use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
+use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::LogFile;
 
 use crate::chain::{Combined, combine};
 use crate::copy::hash_file;
 use crate::error::Error;
 use crate::judge::{incomplete, place_of};
-use crate::layout::{LOCATIONS_FILE, file_of};
+use crate::layout::file_of;
 use crate::manifest::{self, FileEntry, Role};
 use crate::open::{Opened, open, open_each, together};
 use crate::progress::{Progress, Stage};
@@ -143,7 +143,7 @@ fn verify_ours(sets: &[Set], progress: &mut dyn Progress) -> Report {
     }
     std::thread::scope(|scope| {
         let (sender, results) = channel();
-        scope.spawn(move || hash_all(sets, &sender));
+        scope.spawn(move || hash_all(sets, Headers::Ours, &sender));
         // Small next to the hashing of the image: it runs meanwhile.
         let examined = scope.spawn(|| examine(sets));
         for result in results {
@@ -166,7 +166,9 @@ fn verify_ours(sets: &[Set], progress: &mut dyn Progress) -> Report {
             Ok(Err(finding)) => {
                 // What the hashes found already need not be said twice.
                 let known = finding::worst(&report.findings) == Some(Severity::Error);
-                if !known || !matches!(finding.kind, Kind::LogDamaged | Kind::LogTorn) {
+                let again =
+                    report.findings.iter().any(|told| told.kind == finding.kind && told.code == finding.code);
+                if !known || !(again || matches!(finding.kind, Kind::LogDamaged | Kind::LogTorn)) {
                     report.findings.push(*finding);
                 }
             }
@@ -203,7 +205,7 @@ pub(crate) fn check_content(path: &Path, progress: &mut dyn Progress) -> Vec<Fin
 fn unsound<'a>(content: &'a Content, full: &'a Set) -> impl Iterator<Item = Finding> + 'a {
     content.unsound().map(|text| {
         Finding::error(Kind::DatabaseUnsound, Hresult::READ_VERIFY_FAILURE, text)
-            .in_file(full.image.clone().unwrap_or_default())
+            .in_file(full.image.as_ref().map(|image| image.path().to_owned()).unwrap_or_default())
             .remedy("take this set from another copy, or use an older one")
     })
 }
@@ -223,7 +225,7 @@ fn verify_windows(sets: &[WindowsSet], progress: &mut dyn Progress) -> Report {
         let (sender, results) = channel();
         let to_hash = &complete;
         let hash_sender = sender.clone();
-        scope.spawn(move || hash_all(to_hash, &hash_sender));
+        scope.spawn(move || hash_all(to_hash, Headers::OfWindows, &hash_sender));
         let examiner = scope.spawn(move || windows::examine(sets, &mut Forward(sender)));
         let (mut hashed, mut read) = ((0, 0), (0, 0));
         for result in results {
@@ -280,7 +282,7 @@ fn note_strangers(set: &Set, report: &mut Report) {
         return;
     };
     let known: BTreeSet<PathBuf> =
-        manifest.files.iter().map(|entry| file_of(&set.path, &entry.path)).collect();
+        manifest.files.iter().map(|entry| file_of(&set.path, &entry.path).path().to_owned()).collect();
     let Ok(entries) = fs::read_dir(set.database_dir()) else {
         return; // the missing files are found by their hashes
     };
@@ -301,7 +303,7 @@ enum Hashed {
 }
 
 /// Compares every file with the manifest's two hashes; the image of an incomplete set with its trailer's.
-fn hash_all(sets: &[Set], results: &Sender<Hashed>) {
+fn hash_all(sets: &[Set], headers: Headers, results: &Sender<Hashed>) {
     // The receiver goes away only when the verification is over.
     let send = |result| results.send(result).ok();
     let total: u64 =
@@ -311,10 +313,16 @@ fn hash_all(sets: &[Set], results: &Sender<Hashed>) {
         for entry in set.manifest.iter().flat_map(|manifest| &manifest.files) {
             let path = file_of(&set.path, &entry.path);
             let before = done;
-            match compare(&path, entry, |read| {
-                if read.is_multiple_of(16 << 20) {
-                    send(Hashed::Progress { done: before + read, total });
-                }
+            let checked = match headers {
+                Headers::Ours => check_header(&path, entry),
+                Headers::OfWindows => Ok(()),
+            };
+            match checked.and_then(|()| {
+                compare(&path, entry, |read| {
+                    if read.is_multiple_of(16 << 20) {
+                        send(Hashed::Progress { done: before + read, total });
+                    }
+                })
             }) {
                 Ok(()) => send(Hashed::Done(entry.size)),
                 Err(finding) => send(Hashed::Failed(finding)),
@@ -322,10 +330,9 @@ fn hash_all(sets: &[Set], results: &Sender<Hashed>) {
             done += entry.size;
         }
         if let (None, Some(image)) = (&set.manifest, &set.image) {
-            let checked = certadm_store::chain::read_trailer(image)
-                .and_then(|trailer| check_image(image, &trailer, |_| ()));
+            let checked = read_trailer(image).and_then(|trailer| check_image(image, &trailer, |_| ()));
             match checked {
-                Ok(()) => send(Hashed::Done(fs::metadata(image).map_or(0, |metadata| metadata.len()))),
+                Ok(()) => send(Hashed::Done(image.size().unwrap_or_default())),
                 Err(error) => send(Hashed::Failed(Box::new(Error::from(error).to_finding(image)))),
             };
         }
@@ -333,8 +340,31 @@ fn hash_all(sets: &[Set], results: &Sender<Hashed>) {
     send(Hashed::Progress { done: total, total });
 }
 
+/// Whose headers are looked at before a file is read to its end.
+#[derive(Clone, Copy)]
+enum Headers {
+    /// Those of our own images and logs.
+    Ours,
+    /// None: the examination of a Windows set reads them.
+    OfWindows,
+}
+
+/// Looks at the trailer of an image or the header of a log of the right size. A file that is not what its name says may have any
+/// length that the manifest agrees to, so it is not read to its end.
+fn check_header(path: &Found, entry: &FileEntry) -> std::result::Result<(), Box<Finding>> {
+    if path.size().ok() != Some(entry.size) {
+        return Ok(()); // told by whoever compares
+    }
+    let checked = match entry.role {
+        Role::Database => read_trailer(path).map(drop),
+        Role::Log => LogFile::open(path).map(drop),
+        Role::Locations | Role::Dynamic => Ok(()),
+    };
+    checked.map_err(|error| Box::new(Error::from(error).to_finding(path)))
+}
+
 fn compare(
-    path: &Path,
+    path: &Found,
     entry: &FileEntry,
     progress: impl FnMut(u64),
 ) -> std::result::Result<(), Box<Finding>> {
@@ -351,9 +381,9 @@ fn compare(
         Err(Box::new(finding))
     };
     let failed = |error: certadm_files::Error| Box::new(Error::from(error).to_finding(path));
-    let len = match fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+    let len = match path.size() {
+        Ok(len) => len,
+        Err(error) if error.is_not_found() => {
             let code = match entry.role {
                 Role::Database => Hresult::ATTACHED_DATABASE_MISMATCH,
                 Role::Log => Hresult::MISSING_RESTORE_LOG_FILES,
@@ -361,13 +391,17 @@ fn compare(
             };
             return refuse(Kind::FileMissing, code, "it is missing".to_owned());
         }
-        Err(error) => return Err(error).during("look at", path).map_err(failed),
+        Err(error @ certadm_files::Error::NotAFile { .. }) => {
+            return refuse(Kind::NotAFile, error.hresult(), error.to_string());
+        }
+        Err(error) => return Err(failed(error)),
     };
     if len != entry.size {
         let detail = format!("it has {len} bytes, the manifest says {}", entry.size);
         return refuse(Kind::FileSize, entry.role.code_of_damage(len < entry.size), detail);
     }
-    let hashes = hash_file(path, progress).map_err(|error| Box::new(error.to_finding(path)))?;
+    let hashes =
+        hash_file(path, Some(entry.size), progress).map_err(|error| Box::new(error.to_finding(path)))?;
     if !entry.has(&hashes) {
         let code = entry.role.code_of_damage(false);
         return refuse(Kind::FileChanged, code, manifest::CHANGED.to_owned());
@@ -383,7 +417,7 @@ fn examine(sets: &[Set]) -> std::result::Result<Examined, Box<Finding>> {
     for set in sets {
         let locations = set.locations().map_err(failed)?;
         if set.image.is_some() && locations.as_ref().is_some_and(|list| list.database().is_none()) {
-            let path = set.database_dir().join(LOCATIONS_FILE);
+            let path = set.locations_file().path().to_owned();
             let (detail, code) = ("it names no database".to_owned(), Hresult::ERROR_INVALID_DATA);
             return Err(failed(Error::Damaged { path, detail, code }));
         }

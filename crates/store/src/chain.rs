@@ -4,10 +4,10 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use certadm_files::{AlignedBuffer, Checksum, IoContext, OffsetIo, durable};
+use certadm_files::{AlignedBuffer, Checksum, Found, IoContext, OffsetIo, durable};
 use certadm_rules::{Generation, GenerationRange, Hresult};
 
 use crate::error::{Error, Result};
@@ -40,13 +40,20 @@ impl Chain {
     }
 }
 
+/// Where a log lies: in a folder of our own, or in a set of somebody's.
+pub trait LogPlace: AsRef<Path> + Clone + Into<Found> {}
+
+impl<P: AsRef<Path> + Clone + Into<Found>> LogPlace for P {}
+
 /// Reads the trailer of the image at `path`.
 ///
 /// # Errors
 /// [`Error::Image`]: 0xC80004B6 when it is no SQLite database, 0xC8000231 when its length is no multiple of the page
 /// size, 0xC8000267 without a trailer, 0xC8000228 when the trailer does not fit.
-pub fn read_trailer(path: &Path) -> Result<Trailer> {
-    let file = File::open(path).during("open", path)?;
+pub fn read_trailer(image_file: impl Into<Found>) -> Result<Trailer> {
+    let found = image_file.into();
+    let path = found.path();
+    let file = found.open()?;
     let len = file.metadata().during("look at", path)?.len();
     let mut first = Vec::with_capacity(100);
     (&file).take(100).read_to_end(&mut first).during("read", path)?;
@@ -77,8 +84,14 @@ pub fn read_trailer(path: &Path) -> Result<Trailer> {
 ///
 /// # Errors
 /// [`Error::Image`] with 0xC80003FA when they differ, [`Error::File`].
-pub fn check_image(path: &Path, trailer: &Trailer, mut progress: impl FnMut(u64)) -> Result<()> {
-    let file = File::open(path).during("open", path)?;
+pub fn check_image(
+    image_file: impl Into<Found>,
+    trailer: &Trailer,
+    mut progress: impl FnMut(u64),
+) -> Result<()> {
+    let found = image_file.into();
+    let path = found.path();
+    let file = found.open()?;
     let len = trailer.image_pages * u64::from(trailer.page_size);
     let mut sum = Checksum::new();
     std::thread::scope(|scope| {
@@ -135,9 +148,9 @@ fn read_through(
 ///
 /// # Errors
 /// One code for each wrong chain, as certbcli.md 9.2 lists them, in [`Error::Chain`] and the log errors.
-pub fn check_chain(
+pub fn check_chain<P: LogPlace>(
     trailer: &Trailer,
-    logs: &[(Generation, PathBuf)],
+    logs: &[(Generation, P)],
     range: GenerationRange,
 ) -> Result<Chain> {
     let mut chain = Chain {
@@ -159,9 +172,9 @@ pub fn check_chain(
 ///
 /// # Errors
 /// As [`check_chain`], but for damage of a log's content.
-pub fn check_headers(
+pub fn check_headers<P: LogPlace>(
     trailer: &Trailer,
-    logs: &[(Generation, PathBuf)],
+    logs: &[(Generation, P)],
     range: GenerationRange,
 ) -> Result<Vec<LogFile>> {
     if range.low() > trailer.low {
@@ -181,7 +194,7 @@ pub fn check_headers(
 }
 
 /// Opens every generation of the range.
-fn required(logs: &[(Generation, PathBuf)], range: GenerationRange) -> Result<Vec<LogFile>> {
+fn required<P: LogPlace>(logs: &[(Generation, P)], range: GenerationRange) -> Result<Vec<LogFile>> {
     let mut found = Vec::new();
     let mut expected = Some(range.low());
     for (generation, path) in logs.iter().filter(|(generation, _)| range.contains(*generation)) {
@@ -197,7 +210,7 @@ fn required(logs: &[(Generation, PathBuf)], range: GenerationRange) -> Result<Ve
         let detail = format!("log generation {missing} is missing from {} to {}", range.low(), range.high());
         return Err(chain(detail, Hresult::MISSING_RESTORE_LOG_FILES));
     }
-    found.into_iter().map(|path| LogFile::open(path)).collect()
+    found.into_iter().map(|path| LogFile::open(path.clone())).collect()
 }
 
 fn check_identity(trailer: &Trailer, logs: &[LogFile]) -> Result<()> {
@@ -228,9 +241,9 @@ fn check_links(logs: &[LogFile]) -> Result<()> {
 
 /// Takes the logs above the range that continue it (certbcli.md 9.2): a foreign or missing one is an error, a damaged
 /// one only ends the replay.
-fn roll_forward(
+fn roll_forward<P: LogPlace>(
     chain_so_far: &mut Chain,
-    logs: &[(Generation, PathBuf)],
+    logs: &[(Generation, P)],
     range: GenerationRange,
 ) -> Result<()> {
     let mut expected = range.high().next();
@@ -240,7 +253,7 @@ fn roll_forward(
             return Err(chain(detail, Hresult::MISSING_CURRENT_LOG_FILES));
         }
         expected = generation.next();
-        let log = match LogFile::open(path).and_then(|log| log.check().map(|()| log)) {
+        let log = match LogFile::open(path.clone()).and_then(|log| log.check().map(|()| log)) {
             Ok(log) => log,
             Err(error @ Error::LogDamaged { .. }) => {
                 chain_so_far.stopped_at = Some(error.to_string());
@@ -250,12 +263,15 @@ fn roll_forward(
         };
         let header = log.header();
         if (header.database, header.stream) != (chain_so_far.trailer.database, chain_so_far.trailer.stream) {
-            let detail =
-                format!("log {} above the restored range belongs to another sequence", path.display());
+            let detail = format!(
+                "log {} above the restored range belongs to another sequence",
+                path.as_ref().display()
+            );
             return Err(chain(detail, Hresult::EXISTING_LOG_FILE_HAS_BAD_SIGNATURE));
         }
         if chain_so_far.logs.last().is_some_and(|last| last.header().own != header.previous) {
-            let detail = format!("log {} above the restored range does not continue it", path.display());
+            let detail =
+                format!("log {} above the restored range does not continue it", path.as_ref().display());
             return Err(chain(detail, Hresult::EXISTING_LOG_FILE_IS_NOT_CONTIGUOUS));
         }
         chain_so_far.logs.push(log);

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{IoContext, OffsetIo, durable};
+use certadm_files::{Found, IoContext, OffsetIo, durable};
 use certadm_rules::Generation;
 
 use crate::error::Result;
@@ -48,10 +48,11 @@ pub(crate) struct Checkpoint {
 /// # Errors
 /// [`crate::Error::File`].
 pub fn stated_checkpoint(path: &Path) -> Result<Option<Generation>> {
-    match std::fs::read(path) {
+    match Found::named(path).read(LEN as u64) {
         Ok(block) => Ok(block.get(..LEN).and_then(decode).map(|checkpoint| checkpoint.checkpoint)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Ok(Err(error).during("read", path)?),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(certadm_files::Error::TooLong { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

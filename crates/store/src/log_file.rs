@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use certadm_files::{AlignedBuffer, IoContext, OffsetIo, durable};
+use certadm_files::{AlignedBuffer, Found, IoContext, OffsetIo, durable};
 use certadm_rules::Generation;
 use certadm_rules::hex::Hex;
 
@@ -178,8 +178,10 @@ impl LogFile {
     /// # Errors
     /// [`Error::LogDamaged`], [`Error::LogVersion`], [`Error::LogMisnamed`] (0xC8000201) when the name stands for
     /// another generation than the header, [`Error::File`].
-    pub fn open(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).during("open", path)?;
+    pub fn open(log: impl Into<Found>) -> Result<Self> {
+        let log = log.into();
+        let path = log.path();
+        let mut file = log.open()?;
         let len = file.metadata().during("look at", path)?.len();
         let mut bytes = Vec::with_capacity(HEADER_LEN);
         (&mut file).take(HEADER_LEN as u64).read_to_end(&mut bytes).during("read", path)?;

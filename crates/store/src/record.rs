@@ -4,10 +4,9 @@
 //! While it is there it stands for the record; the owner's start puts it in the record's place before anything else.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{IoContext, durable};
+use certadm_files::{Found, durable};
 use certadm_rules::registration::{MapEntry, RestoreRecord, StartDecision, start_decision};
 use certadm_rules::unc::{UncRoot, host_of};
 use certadm_rules::{Generation, GenerationRange, Hresult};
@@ -37,6 +36,9 @@ struct Stored {
     restore_status: u32,
 }
 
+/// A record holds a few paths.
+const MOST_BYTES: u64 = 1 << 20;
+
 /// Where a registration is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -63,10 +65,9 @@ pub fn form(folder: &Folder) -> Form {
 }
 
 fn read_file(path: PathBuf) -> Result<Option<RestoreRecord>> {
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Ok(Err(error).during("read", &path)?),
+    let bytes = match Found::named(path.as_path()).read(MOST_BYTES) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        other => other?,
     };
     parse(&bytes).map(Some).map_err(|detail| Error::BadRecord { path, detail })
 }

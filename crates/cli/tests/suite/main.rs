@@ -7,6 +7,7 @@ mod errors;
 mod events;
 mod exit_codes;
 mod help;
+mod hostile_sets;
 mod identity;
 mod interrupted;
 mod json_contract;

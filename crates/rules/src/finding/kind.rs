@@ -53,6 +53,7 @@ kinds! {
 
     // Files as a whole.
     FileMissing = "file-missing", "a file is missing";
+    NotAFile = "not-a-file", "what should be a file is a link, a folder, a device or a pipe";
     FileSize = "file-size", "a file has another size than it should";
     FileChanged = "file-changed", "a file has other bytes than were backed up";
     NotADatabase = "not-a-database", "a file is no database, or both copies of its header are damaged";

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use certadm_ca::identity::{DatabaseIdentity, Identity};
-use certadm_files::space;
+use certadm_files::{Found, space};
 use certadm_rules::Hresult;
 use certadm_store::chain::{Chain, check_image};
 use certadm_store::locks;
@@ -32,7 +32,9 @@ impl Plan {
         let files =
             std::iter::once(&self.combined.image).chain(self.combined.logs.iter().map(|(_, log)| log));
         for file in files {
-            let hashes = hash_file(file, |read| progress.at(Stage::Verify, done + read, self.bytes))?;
+            let announced = self.entry_of(file).map(|entry| entry.size);
+            let hashes =
+                hash_file(file, announced, |read| progress.at(Stage::Verify, done + read, self.bytes))?;
             done += hashes.size;
             self.compare(file, &hashes)?;
         }
@@ -82,7 +84,7 @@ impl Plan {
     }
 
     /// Recovers in a scratch folder beside `image`, lets SQLite check the database, and compares its CA with the folder's.
-    fn examine(&self, image: &Path, chain: &Chain, progress: &mut dyn Progress) -> Result<Checked> {
+    fn examine(&self, image: &Found, chain: &Chain, progress: &mut dyn Progress) -> Result<Checked> {
         if self.sets[0].manifest.is_none() {
             // Without a manifest, the image's own checksum is what tells a damaged page.
             check_image(image, &chain.trailer, |read| progress.at(Stage::Verify, read, self.bytes))?;
@@ -92,7 +94,7 @@ impl Plan {
         let content = recovered.examine(image)?;
         if let Some(detail) = content.unsound().next() {
             let code = Hresult::READ_VERIFY_FAILURE;
-            return Err(Error::Damaged { path: self.combined.image.clone(), detail, code });
+            return Err(Error::Damaged { path: self.combined.image.path().to_owned(), detail, code });
         }
         let identity = DatabaseIdentity::read(recovered.connection())?;
         if let Some(own) = Identity::of_folder(&self.folder)? {

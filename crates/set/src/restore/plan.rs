@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_files::IoContext;
-use certadm_rules::names::{is_safe_component, last_component};
+use certadm_files::{Found, IoContext};
+use certadm_rules::names::{is_safe_component, last_component, same_ignoring_case};
 use certadm_rules::words::counted;
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::{Folder, record};
@@ -24,6 +24,8 @@ pub struct Options {
     pub force: bool,
     /// The CA's key was renewed after the set was taken: the database may know another key of a CA of the same name.
     pub renewed_key: bool,
+    /// Restore a set without a manifest, too: only the checksums in its image and logs then tell damage.
+    pub incomplete: bool,
 }
 
 /// Everything a restore will do.
@@ -48,7 +50,7 @@ pub struct Plan {
     /// Files of the target that have to be moved aside first.
     pub in_the_way: Vec<PathBuf>,
     /// Dynamic files that will be put back.
-    pub dynamic: Vec<PathBuf>,
+    pub dynamic: Vec<Found>,
     /// What the caller allows.
     pub options: Options,
 }
@@ -57,11 +59,15 @@ pub struct Plan {
 /// and logs are read; their content is checked by [`Plan::check`] or while the plan is carried out.
 ///
 /// # Errors
-/// What [`combine`] and [`Combined::check_headers`] find; [`Error::TargetInUse`] (0x80070091) for a target with a database,
+/// [`Error::Incomplete`] (0x8007139F) for a set without a manifest, unless it is allowed; what [`combine`] and
+/// [`Combined::check_headers`] find; [`Error::TargetInUse`] (0x80070091) for a target with a database,
 /// unless it is to be moved aside; [`Error::Damaged`] with 0x8007000D when the full set's restore map is missing or names no
 /// database.
 pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> {
     let sets = open(paths)?.into_ours()?;
+    if let Some(set) = sets.iter().find(|set| set.manifest.is_none() && !options.incomplete) {
+        return Err(Error::Incomplete { path: set.path.clone() });
+    }
     let combined = combine(&sets)?;
     combined.check_headers()?;
     let original = original_database(&sets[0])?;
@@ -77,10 +83,9 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
     if !options.force {
         refuse_occupied(&folder, &in_the_way)?;
     }
-    let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).during("look at", path);
     let mut log_bytes = 0;
     for (_, log) in &combined.logs {
-        log_bytes += size(log)?;
+        log_bytes += log.size()?;
     }
     Ok(Plan {
         database: folder.database_dir().join(name),
@@ -89,7 +94,7 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
         last: combined.range.high(),
         dynamic: dynamic_files(&sets),
         sets,
-        bytes: size(&combined.image)? + log_bytes,
+        bytes: combined.image.size()?.saturating_add(log_bytes),
         log_bytes,
         combined,
         in_the_way,
@@ -152,7 +157,8 @@ impl Plan {
     pub(super) fn entry_of(&self, file: &Path) -> Option<&FileEntry> {
         self.sets.iter().find_map(|set| {
             let files = &set.manifest.as_ref()?.files;
-            files.iter().find(|entry| file_of(&set.path, &entry.path) == file)
+            let inside = file.strip_prefix(&set.path).ok()?.to_str()?;
+            files.iter().find(|entry| same_ignoring_case(&entry.path, inside))
         })
     }
 }
@@ -183,12 +189,22 @@ fn original_database(full: &Set) -> Result<String> {
     Ok(database.to_owned())
 }
 
+/// Whether a dynamic file is one that a restore puts back: a CRL or a certificate, right in its folder. They go where
+/// the CA publishes, so nothing else does.
+fn is_restored(entry: &str) -> bool {
+    let name = entry.strip_prefix(DYNAMIC_DIR).and_then(|rest| rest.strip_prefix('/'));
+    let extension = |name: &str| name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    name.is_some_and(|name| {
+        is_safe_component(name) && matches!(extension(name).as_deref(), Some("crl" | "crt"))
+    })
+}
+
 /// The newest copy of each dynamic file in the sets.
-fn dynamic_files(sets: &[Set]) -> Vec<PathBuf> {
+fn dynamic_files(sets: &[Set]) -> Vec<Found> {
     let mut files = std::collections::BTreeMap::new();
     for set in sets {
         for entry in set.manifest.iter().flat_map(|manifest| &manifest.files) {
-            if entry.role == Role::Dynamic && entry.path.starts_with(DYNAMIC_DIR) {
+            if entry.role == Role::Dynamic && is_restored(&entry.path) {
                 files.insert(entry.path.clone(), file_of(&set.path, &entry.path));
             }
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{IoContext, durable};
+use certadm_files::{Found, IoContext, durable};
 use certadm_rules::Generation;
 use certadm_rules::diagnosis::chain_of;
 use certadm_store::Folder;
@@ -25,8 +25,8 @@ const PARTS: [&str; 3] = ["database", "log", "crl"];
 #[derive(Debug)]
 pub(super) struct Staging {
     dir: PathBuf,
-    image: PathBuf,
-    logs: Vec<(Generation, PathBuf)>,
+    image: Found,
+    logs: Vec<(Generation, Found)>,
     /// Dynamic files that could be copied.
     pub(super) dynamic: Vec<PathBuf>,
     /// Those that could not, and why.
@@ -44,7 +44,7 @@ impl Staging {
         durable::create_new_dir(&dir)?;
         let name = plan.database.file_name().unwrap_or_default();
         let mut staging = Self {
-            image: dir.join("database").join(name),
+            image: Found::below(&dir, Path::new("database").join(name)),
             logs: Vec::new(),
             dynamic: Vec::new(),
             warnings: Vec::new(),
@@ -54,7 +54,7 @@ impl Staging {
             durable::create_new_dir(&staging.dir.join(part))?;
         }
         let mut done = 0;
-        let mut copy_one = |from: &Path, to: &Path, stage: Stage| -> Result<()> {
+        let mut copy_one = |from: &Found, to: &Path, stage: Stage| -> Result<()> {
             let before = done;
             // The recovery in a scratch copy reads every byte of image and logs again.
             done += copy_file(plan, from, to, ReadBack::Skip, |copied| {
@@ -64,7 +64,7 @@ impl Staging {
         };
         copy_one(&plan.combined.image, &staging.image, Stage::Database)?;
         for (generation, log) in &plan.combined.logs {
-            let to = staging.dir.join("log").join(generation.log_file_name());
+            let to = Found::below(&staging.dir, Path::new("log").join(generation.log_file_name()));
             copy_one(log, &to, Stage::Logs)?;
             staging.logs.push((*generation, to));
         }
@@ -99,7 +99,7 @@ impl Staging {
     }
 
     /// The copied image.
-    pub(super) fn image(&self) -> &Path {
+    pub(super) fn image(&self) -> &Found {
         &self.image
     }
 
@@ -115,9 +115,8 @@ impl Staging {
 
     /// Image and logs, and where each belongs.
     pub(super) fn places<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a Path, PathBuf)> {
-        let image = (self.image.as_path(), plan.database.clone());
-        let logs =
-            self.logs.iter().map(|(generation, log)| (log.as_path(), plan.folder.log_path(*generation)));
+        let image = (self.image.path(), plan.database.clone());
+        let logs = self.logs.iter().map(|(generation, log)| (log.path(), plan.folder.log_path(*generation)));
         std::iter::once(image).chain(logs)
     }
 }
@@ -148,12 +147,13 @@ pub(super) fn remove(folder: &Folder) -> Result<()> {
 /// Copies one file of the sets and compares it with the manifest on the way.
 fn copy_file(
     plan: &Plan,
-    from: &Path,
+    from: &Found,
     to: &Path,
     read_back: ReadBack,
     mut progress: impl FnMut(u64),
 ) -> Result<u64> {
-    let mut file = fs::File::open(from).during("open", from)?;
+    let announced = plan.entry_of(from).map(|entry| entry.size);
+    let mut file = from.open_up_to(announced)?;
     let mut copied = 0;
     let hashes = copy::store(to, read_back, |buffer: &mut [u8]| {
         let len = file.read(buffer).during("read", from)?;

@@ -8,6 +8,7 @@ use certadm_ese::pager::FilePager;
 use certadm_ese::recovery::{Plan, Range};
 use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};
+use certadm_files::Found;
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::names::last_component;
 use certadm_rules::{Generation, GenerationRange};
@@ -220,7 +221,9 @@ impl Examiner<'_> {
             match &set.locations {
                 Some(path) => self.restore_map(path, set.database.as_deref()),
                 // A folder that certutil would restore from has its map.
-                None if set.database.is_some() && database_dir(&set.path) != set.path => {
+                None if set.database.is_some()
+                    && database_dir(&set.path).is_ok_and(|dir| dir != Path::new("")) =>
+                {
                     self.found.findings.push(
                         Finding::warning(Kind::RestoreMap, "the restore map certbkxp.dat is missing")
                             .in_file(&set.path)
@@ -233,7 +236,7 @@ impl Examiner<'_> {
     }
 
     /// A map that cannot be used is no worse than none: `recover` does without it.
-    fn restore_map(&mut self, path: &Path, database: Option<&Path>) {
+    fn restore_map(&mut self, path: &Found, database: Option<&Path>) {
         let mut unusable = |detail: &str| {
             self.found.findings.push(
                 Finding::warning(Kind::RestoreMap, format!("the restore map cannot be used: {detail}"))
@@ -263,7 +266,9 @@ impl Examiner<'_> {
 
     fn checkpoints(&mut self) {
         for path in self.sets.iter().filter_map(|set| set.checkpoint.as_ref()) {
-            let read = std::fs::File::open(path)
+            let read = path
+                .open()
+                .map_err(std::io::Error::other)
                 .and_then(FilePager::new)
                 .map_err(certadm_ese::Error::from)
                 .and_then(|file| Checkpoint::read(&file));

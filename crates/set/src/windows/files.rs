@@ -1,15 +1,15 @@
 //! Finding the files of a Windows set, by what they contain and by the names that the engine gives them.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use certadm_ese::log::chain::generation_of_name;
-use certadm_files::IoContext;
+use certadm_files::{Found, IoContext};
 use certadm_rules::TaggedList;
 
 use crate::error::{Error, Result};
-use crate::layout::{LOCATIONS_FILE, database_dir, in_any_case};
+use crate::layout::{LOCATIONS_FILE, database_dir, file_of};
 use crate::manifest;
 use crate::reader::{Set, read_locations};
 
@@ -41,10 +41,9 @@ impl FileKind {
     ///
     /// # Errors
     /// [`Error::Store`] when the file cannot be read.
-    pub fn of(path: &Path) -> Result<Self> {
+    pub fn of(found: &Found) -> Result<Self> {
         let mut start = Vec::new();
-        let file = File::open(path).during("open", path)?;
-        file.take(32_768 + 4096).read_to_end(&mut start).during("read", path)?;
+        found.open()?.take(32_768 + 4096).read_to_end(&mut start).during("read", found)?;
         Ok(Self::of_bytes(&start))
     }
 
@@ -73,13 +72,13 @@ pub struct WindowsSet {
     /// The set with its manifest, where it is complete.
     pub complete: Option<Set>,
     /// The database.
-    pub database: Option<PathBuf>,
+    pub database: Option<Found>,
     /// The logs, by name.
-    pub logs: Vec<PathBuf>,
+    pub logs: Vec<Found>,
     /// The checkpoint, which no backup set has.
-    pub checkpoint: Option<PathBuf>,
+    pub checkpoint: Option<Found>,
     /// The restore map.
-    pub locations: Option<PathBuf>,
+    pub locations: Option<Found>,
 }
 
 impl WindowsSet {
@@ -88,18 +87,18 @@ impl WindowsSet {
     /// # Errors
     /// [`Error::NotASet`] (0x8007010B) when a folder holds more than one database, [`Error::Store`].
     pub(crate) fn find(path: &Path) -> Result<Option<Self>> {
-        if path.is_file() {
+        // A pipe or device that was named is refused where it would be opened.
+        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_dir()) {
             return Self::of_file(path);
         }
-        if in_any_case(path, manifest::FILE_NAME).exists() {
+        if file_of(path, manifest::FILE_NAME).is_there() {
             // What is wrong with a manifest is said by whoever reads the set next.
             return match Set::open(path) {
                 Ok(set) => Self::of_complete(set),
                 Err(_) => Ok(None),
             };
         }
-        let dir = database_dir(path);
-        if dir.is_dir() { Self::of_folder(path, &dir) } else { Ok(None) }
+        if path.is_dir() { Self::of_folder(path, &database_dir(path)?) } else { Ok(None) }
     }
 
     /// What the restore map says, `None` where there is no such file.
@@ -133,11 +132,12 @@ impl WindowsSet {
 
     fn of_file(path: &Path) -> Result<Option<Self>> {
         let mut set = Self::empty(path);
-        match FileKind::of(path)? {
-            FileKind::Database => set.database = Some(path.to_owned()),
-            FileKind::Log => set.logs.push(path.to_owned()),
-            FileKind::Checkpoint => set.checkpoint = Some(path.to_owned()),
-            FileKind::Other if is_named_database(path) => set.database = Some(path.to_owned()),
+        let file = Found::named(path);
+        match FileKind::of(&file)? {
+            FileKind::Database => set.database = Some(file),
+            FileKind::Log => set.logs.push(file),
+            FileKind::Checkpoint => set.checkpoint = Some(file),
+            FileKind::Other if is_named_database(path) => set.database = Some(file),
             FileKind::FlushMap | FileKind::Temporary | FileKind::Other => return Ok(None),
         }
         Ok(Some(set))
@@ -152,8 +152,8 @@ impl WindowsSet {
         if !is_windows {
             return Ok(None);
         }
-        let locations = in_any_case(&set.database_dir(), LOCATIONS_FILE);
-        let there = |path: &PathBuf| path.exists();
+        let locations = set.locations_file();
+        let there = Found::is_there;
         Ok(Some(Self {
             path: set.path.clone(),
             database: set.image.clone().filter(there),
@@ -164,16 +164,26 @@ impl WindowsSet {
         }))
     }
 
-    fn of_folder(path: &Path, dir: &Path) -> Result<Option<Self>> {
+    fn of_folder(path: &Path, database_dir: &Path) -> Result<Option<Self>> {
+        let dir = &path.join(database_dir);
         let mut set = Self::empty(path);
         let mut is_windows = false;
         let mut files = Vec::new();
         for entry in fs::read_dir(dir).during("list", dir)? {
-            files.push(entry.during("list", dir)?.path());
+            files.push(Found::below(path, database_dir.join(entry.during("list", dir)?.file_name())));
         }
         files.sort();
-        for file in files.into_iter().filter(|file| file.is_file()) {
-            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        for file in files {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            let name = name.as_str();
+            match file.symlink_metadata() {
+                Ok(metadata) if metadata.is_file() => {}
+                // What has the name of a part is one, and must be a file; what else lies there is nobody's concern.
+                Ok(metadata) if !metadata.is_dir() && is_part(name) => {
+                    file.size()?;
+                }
+                _ => continue,
+            }
             if name.eq_ignore_ascii_case(LOCATIONS_FILE) {
                 set.locations = Some(file);
                 continue;
@@ -197,7 +207,7 @@ impl WindowsSet {
         Ok(is_windows.then_some(set))
     }
 
-    fn add_database(&mut self, file: PathBuf) -> Result<()> {
+    fn add_database(&mut self, file: Found) -> Result<()> {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(first) = &self.database {
             return Err(Error::NotASet {
@@ -214,8 +224,14 @@ impl WindowsSet {
     }
 }
 
-fn kind_if_there(path: &Path) -> Result<FileKind> {
-    if path.exists() { FileKind::of(path) } else { Ok(FileKind::Other) }
+fn kind_if_there(file: &Found) -> Result<FileKind> {
+    // What is no file is told of by whoever reads the set next.
+    if file.size().is_ok() { FileKind::of(file) } else { Ok(FileKind::Other) }
+}
+
+/// Whether a file of this name is a part of a set of a Windows CA.
+fn is_part(name: &str) -> bool {
+    is_log_name(name) || is_named_database(Path::new(name)) || name.eq_ignore_ascii_case(LOCATIONS_FILE)
 }
 
 fn is_named_database(path: &Path) -> bool {

@@ -62,7 +62,7 @@ fn write(
     let mut output = FilePager::new(file).during("look at", path)?;
     let outcome = files.plan(|plan| plan.recover(&mut output, &mut |at| tell(at, progress)))?;
     let blame = |source| Error::Windows {
-        path: files.database_path.clone().unwrap_or_else(|| files.set.clone()),
+        path: files.database_path.as_ref().map_or_else(|| files.set.clone(), PathBuf::from),
         source,
     };
     let bytes = fs::metadata(path).during("look at", path)?.len();

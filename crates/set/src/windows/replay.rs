@@ -1,6 +1,5 @@
 //! The files of Windows sets opened for reading, and a database as a replay in memory gives it.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,7 @@ use certadm_ese::Database;
 use certadm_ese::overlay::Overlay;
 use certadm_ese::pager::{FilePager, Pager};
 use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At, Step};
-use certadm_files::IoContext;
+use certadm_files::{Found, IoContext};
 use certadm_rules::Hresult;
 use certadm_rules::finding::{Finding, Spot};
 
@@ -32,7 +31,7 @@ pub(super) fn tell(at: At, progress: &mut dyn Progress) {
 /// A log that is opened when it is read: a set may hold more logs than a process may have files open.
 #[derive(Debug)]
 struct LogOnDisk {
-    path: PathBuf,
+    file: Found,
     name: String,
     size: u64,
 }
@@ -43,7 +42,8 @@ impl Pager for LogOnDisk {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        FilePager::new(File::open(&self.path)?)?.read_at(offset, buffer)
+        let file = self.file.open().map_err(io::Error::other)?;
+        FilePager::new(file)?.read_at(offset, buffer)
     }
 }
 
@@ -51,7 +51,7 @@ impl Pager for LogOnDisk {
 #[derive(Debug)]
 pub struct Files {
     /// Where the database lies.
-    pub database_path: Option<PathBuf>,
+    pub database_path: Option<Found>,
     database: Option<FilePager>,
     logs: Vec<LogOnDisk>,
     /// What to name where no file is at fault.
@@ -78,9 +78,9 @@ impl Files {
         };
         let mut logs = Vec::new();
         for path in sets.iter().flat_map(|set| &set.logs) {
-            let size = std::fs::metadata(path).during("look at", path)?.len();
+            let size = path.size()?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            logs.push(LogOnDisk { path: path.clone(), name, size });
+            logs.push(LogOnDisk { file: path.clone(), name, size });
         }
         let set = sets.first().map(|set| set.path.clone()).unwrap_or_default();
         Ok(Self { database_path, database, logs, set })
@@ -133,7 +133,7 @@ impl Files {
         let generation = finding.place.spot.and_then(Spot::generation);
         let log = named
             .and_then(|name| self.logs.iter().find(|log| log.name == name))
-            .map(|log| log.path.as_path())
+            .map(|log| log.file.path())
             .or_else(|| generation.and_then(|generation| self.log_of(generation)));
         let database = self.database_path.as_deref().filter(|_| generation.is_none());
         finding.in_file(log.or(database).unwrap_or(&self.set))
@@ -149,7 +149,7 @@ impl Files {
                     && LogFile::read_header(*log).is_ok_and(|header| header.generation == generation)
             })
         };
-        named.or_else(by_header).map(|log| log.path.as_path())
+        named.or_else(by_header).map(|log| log.file.path())
     }
 
     /// An overlay over the database: changes go to memory, then to a file without a name.
@@ -179,9 +179,8 @@ impl Files {
     }
 }
 
-fn open_pager(path: &Path) -> Result<FilePager> {
-    let file = File::open(path).during("open", path)?;
-    Ok(FilePager::new(file).during("look at", path)?)
+fn open_pager(found: &Found) -> Result<FilePager> {
+    Ok(FilePager::new(found.open()?).during("look at", found)?)
 }
 
 /// A database of a Windows CA, open for reading.

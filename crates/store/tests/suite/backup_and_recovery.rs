@@ -186,8 +186,8 @@ fn everything_committed_before_the_logs_were_listed_comes_back() {
     let original = serials(&folder);
 
     let logs = Folder::logs_in(&set).unwrap();
-    let trailer = read_trailer(&set.join("ca.db")).unwrap();
-    check_image(&set.join("ca.db"), &trailer, |_| ()).unwrap();
+    let trailer = read_trailer(set.join("ca.db")).unwrap();
+    check_image(set.join("ca.db"), &trailer, |_| ()).unwrap();
     check_chain(&trailer, &logs, GenerationRange::new(range.low(), high).unwrap()).unwrap();
 
     let back = restore(&set, &dir.path().join("back"), range.low().number(), high.number());

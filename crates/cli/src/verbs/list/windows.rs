@@ -3,6 +3,8 @@
 //! A view has the keys that our own sets have (docs/json.md), and behind them every further column of the file but the
 //! long binary ones. Rows are printed as they are read.
 
+use std::path::PathBuf;
+
 use certadm_ese::ca::{Cell as ViewCell, Field, Meaning, View, ViewName};
 use certadm_ese::column::Value;
 use certadm_ese::pager::Pager;
@@ -27,7 +29,7 @@ pub(super) enum What<'a> {
 
 /// A failure of the format while rows are read.
 fn failed(error: certadm_ese::Error, sets: &[WindowsSet]) -> Failure {
-    let path = sets.iter().find_map(|set| set.database.clone()).unwrap_or_default();
+    let path = sets.iter().find_map(|set| set.database.as_ref()).map(PathBuf::from).unwrap_or_default();
     let damaged =
         matches!(error.code(), Code::PAGE_CHECKSUM | Code::PAGE_NOT_INITIALIZED | Code::DATABASE_CORRUPTED);
     let mut failure = Failure::from(certadm_set::Error::Windows { path, source: error });

@@ -34,7 +34,10 @@ pub(crate) struct RestoreArgs {
     /// The CA's key was renewed after the set was taken: accept a database that knows only the key before it
     #[arg(long, conflicts_with = "no_recover")]
     pub(super) renewed_key: bool,
+    /// Restore a set that has no manifest: nothing says then which files and bytes it should have
+    #[arg(long, alias = "unsealed")]
+    pub(super) incomplete: bool,
     /// Give up a restore that was interrupted, failed, or is not carried out yet, and put back what it moved aside
-    #[arg(long, conflicts_with_all = ["from", "server", "socket", "dry_run", "force", "no_recover", "renewed_key"])]
+    #[arg(long, conflicts_with_all = ["from", "server", "socket", "dry_run", "force", "no_recover", "renewed_key", "incomplete"])]
     pub(super) abandon: bool,
 }

@@ -26,7 +26,8 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         return give_up(&Folder::new(dir), output);
     }
     interrupt::watch();
-    let plan = plan(&args.from, dir, Options { force: args.force, renewed_key: args.renewed_key })?;
+    let options = Options { force: args.force, renewed_key: args.renewed_key, incomplete: args.incomplete };
+    let plan = plan(&args.from, dir, options)?;
     if args.dry_run {
         return dry_run(&plan, output);
     }

@@ -1,15 +1,16 @@
 //! What is inside a set. Names, sizes, trailer and log headers are looked at; comparing bytes is `certadm verify`'s.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use certadm_files::Found;
 use certadm_rules::Hresult;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{self, Finding, Kind};
 use certadm_rules::names::{last_component, unsanitize};
 use certadm_rules::words::counted;
 use certadm_set::Set;
 use certadm_set::judge::{incomplete, place_of};
-use certadm_set::manifest::{FileEntry, Manifest, Role};
+use certadm_set::manifest::{FileEntry, Manifest};
 use certadm_store::chain::read_trailer;
 use certadm_store::log_file::LogFile;
 use certadm_store::trailer::Trailer;
@@ -24,7 +25,7 @@ pub(super) fn show(set: &Set, output: Output) -> Result<Done, Failure> {
     let files = files(set, &mut findings);
     let identity = Identity::of(set, &mut findings)?;
     check_range(set, &identity, &mut findings);
-    let bytes: u64 = files.iter().filter_map(|file| file.found).sum();
+    let bytes: u64 = files.iter().filter_map(|file| file.found.as_ref().ok()).sum();
 
     let manifest = set.manifest.as_ref();
     fact(output, "Set", &set.path.display().to_string());
@@ -51,7 +52,11 @@ pub(super) fn show(set: &Set, output: Output) -> Result<Done, Failure> {
     fact(output, "Size", &format!("{} in {}", human_bytes(bytes), counted(files.len() as u64, "file")));
     output.result("Files");
     for file in &files {
-        let size = file.found.map_or_else(|| "missing".to_owned(), |bytes| human_bytes(bytes).to_string());
+        let size = match &file.found {
+            Ok(bytes) => human_bytes(*bytes),
+            Err(error) if error.is_not_found() => "missing".to_owned(),
+            Err(_) => "unreadable".to_owned(),
+        };
         output.result(format!("  {:9} {size:>12}  {}", file.role, file.path));
     }
     if let Some(manifest) = manifest {
@@ -77,7 +82,7 @@ struct Identity {
 
 impl Identity {
     fn of(set: &Set, findings: &mut Vec<Finding>) -> Result<Self, Failure> {
-        let trailer = match set.image.as_deref().map(read_trailer).transpose() {
+        let trailer = match set.image.as_ref().map(read_trailer).transpose() {
             Ok(trailer) => trailer,
             Err(error) => {
                 let path = set.image.as_deref().unwrap_or(&set.path);
@@ -126,22 +131,21 @@ struct File {
     path: String,
     role: &'static str,
     expected: Option<u64>,
-    found: Option<u64>,
+    found: certadm_files::Result<u64>,
 }
 
 fn files(set: &Set, findings: &mut Vec<Finding>) -> Vec<File> {
-    let found = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.len());
     let files: Vec<File> = match &set.manifest {
         Some(manifest) => entries(manifest, &set.path),
         None => {
             findings.push(incomplete(&set.path));
             let image = set.image.iter().map(|path| ("database", path));
             let logs = set.logs.iter().map(|(_, path)| ("log", path));
-            let describe = |(role, path): (&'static str, &PathBuf)| File {
+            let describe = |(role, path): (&'static str, &Found)| File {
                 path: path.strip_prefix(&set.path).unwrap_or(path).display().to_string(),
                 role,
                 expected: None,
-                found: found(path),
+                found: path.size(),
             };
             image.chain(logs).map(describe).collect()
         }
@@ -159,9 +163,16 @@ fn files(set: &Set, findings: &mut Vec<Finding>) -> Vec<File> {
         finding
     };
     for file in &files {
-        match (file.found, file.expected) {
-            (None, _) => findings.push(wrong(Kind::FileMissing, file, "it is missing".to_owned())),
-            (Some(found), Some(expected)) if found != expected => {
+        match (&file.found, file.expected) {
+            (Err(error), _) if error.is_not_found() => {
+                findings.push(wrong(Kind::FileMissing, file, "it is missing".to_owned()));
+            }
+            (Err(certadm_files::Error::NotAFile { what, .. }), _) => {
+                let detail = format!("it is {what}, and a regular file is expected");
+                findings.push(wrong(Kind::NotAFile, file, detail));
+            }
+            (Err(error), _) => findings.push(wrong(Kind::Unreadable, file, chain_of(error))),
+            (Ok(found), Some(expected)) if *found != expected => {
                 let detail = format!("it has {found} bytes, the manifest says {expected}");
                 findings.push(wrong(Kind::FileSize, file, detail));
             }
@@ -175,21 +186,11 @@ fn entries(manifest: &Manifest, set: &Path) -> Vec<File> {
     let entries = manifest.files.iter();
     let describe = |entry: &FileEntry| File {
         path: entry.path.clone(),
-        role: role_word(entry.role),
+        role: entry.role.word(),
         expected: Some(entry.size),
-        found: fs::metadata(set.join(&entry.path)).ok().map(|metadata| metadata.len()),
+        found: Found::below(set, &entry.path).size(),
     };
     entries.map(describe).collect()
-}
-
-/// The role as the manifest writes it.
-fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Database => "database",
-        Role::Log => "log",
-        Role::Locations => "locations",
-        Role::Dynamic => "dynamic",
-    }
 }
 
 /// Whether the names of the logs leave no hole, and cover what the image needs.
@@ -218,7 +219,7 @@ fn check_range(set: &Set, identity: &Identity, findings: &mut Vec<Finding>) {
 
 fn to_json(set: &Set, identity: &Identity, files: &[File], bytes: u64) -> Value {
     let manifest = set.manifest.as_ref();
-    let file = |file: &File| json!({ "path": file.path, "role": file.role, "bytes": file.found, "expected_bytes": file.expected });
+    let file = |file: &File| json!({ "path": file.path, "role": file.role, "bytes": file.found.as_ref().ok(), "expected_bytes": file.expected });
     json!({
         "what": "set",
         "path": path_text(&set.path),

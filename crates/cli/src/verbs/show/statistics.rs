@@ -1,5 +1,7 @@
 //! Counts over a CA's database, whichever kind it is: certificates by month, requests by disposition and template.
 
+use std::path::Path;
+
 use std::collections::BTreeMap;
 
 use certadm_ca::rows::Disposition;
@@ -59,7 +61,11 @@ impl Statistics {
             Opened::Ours(sets) => Self::of_connection(Recovered::of(sets)?.connection()),
             Opened::Folder(folder) => Self::of_connection(Writer::open(folder)?.connection()),
             Opened::Windows(sets) => {
-                let path = sets.iter().find_map(|set| set.database.clone()).unwrap_or_default();
+                let path = sets
+                    .iter()
+                    .find_map(|set| set.database.as_deref())
+                    .map(Path::to_owned)
+                    .unwrap_or_default();
                 let mut progress = output.progress_on_stderr();
                 let replayed = open_database(sets, &mut progress)?;
                 Self::of_windows(&replayed.database, &mut progress)

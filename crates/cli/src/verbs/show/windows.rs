@@ -2,7 +2,6 @@
 //! say, in plain words. Headers are looked at; checking every byte is `certadm verify`'s.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 use certadm_ese::checkpoint::Checkpoint;
@@ -13,7 +12,7 @@ use certadm_ese::pager::{FilePager, Pager};
 use certadm_ese::recovery::Plan;
 use certadm_ese::stamps::{BackupInfo, LogTime};
 use certadm_ese::{Database, Error as EseError};
-use certadm_files::IoContext;
+use certadm_files::{Found, IoContext};
 use certadm_rules::Hresult;
 use certadm_rules::finding::{self, Finding, Kind, Severity, Spot};
 use certadm_set::judge::incomplete;
@@ -39,9 +38,8 @@ pub(super) fn show(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
     }
 }
 
-fn open(path: &Path) -> Result<FilePager, Failure> {
-    let file = File::open(path).during("open", path)?;
-    Ok(FilePager::new(file).during("look at", path)?)
+fn open(found: &Found) -> Result<FilePager, Failure> {
+    Ok(FilePager::new(found.open()?).during("look at", found)?)
 }
 
 fn of(path: &Path, source: EseError) -> Failure {
@@ -49,7 +47,7 @@ fn of(path: &Path, source: EseError) -> Failure {
 }
 
 /// What `esentutl /mh` would say.
-fn show_database(path: &Path, output: Output) -> Result<Done, Failure> {
+fn show_database(path: &Found, output: Output) -> Result<Done, Failure> {
     let file = open(path)?;
     let bytes = file.size();
     let database = Database::open(file).map_err(|error| of(path, error))?;
@@ -216,7 +214,7 @@ fn header_json(header: &DatabaseHeader) -> Value {
 }
 
 /// What `esentutl /ml` would say, and how many records of each kind there are.
-fn show_log(path: &Path, output: Output) -> Result<Done, Failure> {
+fn show_log(path: &Found, output: Output) -> Result<Done, Failure> {
     let file = open(path)?;
     let log = LogFile::open(&file).map_err(|error| of(path, error))?;
     let mut findings = Vec::new();
@@ -313,7 +311,7 @@ fn log_json(path: &Path, bytes: u64, header: &LogHeader) -> Value {
 }
 
 /// What `esentutl /mk` would say.
-fn show_checkpoint(path: &Path, output: Output) -> Result<Done, Failure> {
+fn show_checkpoint(path: &Found, output: Output) -> Result<Done, Failure> {
     let checkpoint = Checkpoint::read(&open(path)?).map_err(|error| of(path, error))?;
     let mut findings = Vec::new();
     fact(output, "Checkpoint", &path.display().to_string());
@@ -417,7 +415,7 @@ fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
         "required": required.map(range_json),
         "generations": given.map(range_json),
         "logs": log_json.collect::<Vec<_>>(),
-        "checkpoint": set.checkpoint,
+        "checkpoint": set.checkpoint.as_deref().map(path_text),
         "locations": locations,
     });
     let good = "the headers fit together; `certadm verify` checks every page and replays the logs";
@@ -449,7 +447,7 @@ fn locations(set: &WindowsSet, findings: &mut Vec<Finding>, output: Output) -> V
 type LogOfSet = Option<(u64, LogHeader)>;
 
 /// Size and header of a log; a damaged one is a problem of the set, which the plan names.
-fn log_of_set(path: &Path, findings: &mut Vec<Finding>) -> Result<LogOfSet, Failure> {
+fn log_of_set(path: &Found, findings: &mut Vec<Finding>) -> Result<LogOfSet, Failure> {
     let file = open(path)?;
     match LogFile::read_header(&file) {
         Ok(header) => {

@@ -1,0 +1,354 @@
+//! Folders of sets that an attacker made, as a table: each part of a set as a link, a device, a pipe, a folder, a huge file
+//! with a hole, one cut short and one that has grown, under each command that reads sets. Each command ends by itself, with
+//! little memory, and nothing from outside the set comes into what a restore leaves.
+#![cfg(unix)]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use certadm_set::Manifest;
+use certadm_set::manifest::Role;
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use serde_json::Value;
+
+use crate::support::{Work, command};
+use crate::windows_files::backup;
+
+/// What lies outside the set and must stay there.
+const SECRET: &[u8] = b"what only the account of the restore may read";
+/// A busy machine is slow; a command that never ends is caught all the same.
+const WATCHDOG: Duration = Duration::from_secs(180);
+
+/// What stands in the place of a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Instead {
+    Link,
+    LinkToDevice,
+    Device,
+    Pipe,
+    Folder,
+    Huge,
+    Short,
+    Grown,
+}
+
+const ALL: [Instead; 8] = [
+    Instead::Link,
+    Instead::LinkToDevice,
+    Instead::Device,
+    Instead::Pipe,
+    Instead::Folder,
+    Instead::Huge,
+    Instead::Short,
+    Instead::Grown,
+];
+
+impl Instead {
+    /// Puts it there; false where this account may not make such a thing.
+    fn put(self, path: &Path, secret: &Path) -> bool {
+        let bytes = fs::read(path).unwrap();
+        fs::remove_file(path).unwrap();
+        match self {
+            Self::Link => symlink(secret, path).unwrap(),
+            Self::LinkToDevice => symlink("/dev/zero", path).unwrap(),
+            Self::Device => {
+                let zero = makedev(1, 5);
+                return mknodat(CWD, path, FileType::CharacterDevice, Mode::RUSR, zero).is_ok();
+            }
+            Self::Pipe => mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap(),
+            Self::Folder => fs::create_dir(path).unwrap(),
+            Self::Huge => File::create(path).unwrap().set_len(4 << 40).unwrap(),
+            Self::Short => fs::write(path, &bytes[..bytes.len() / 2]).unwrap(),
+            Self::Grown => {
+                fs::write(path, &bytes).unwrap();
+                let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+                file.write_all(&[b'x'; 8192]).unwrap();
+            }
+        }
+        true
+    }
+}
+
+/// Runs a command with little memory and a limit on what it may write; kills it, and fails, when it does not end.
+fn run(work: &Work, line: &str) -> (i32, String) {
+    let plain = command(&work.path(""), line);
+    let mut limited = Command::new("sh");
+    // 3 GiB of addresses, 400,000 blocks of 512 or 1024 bytes.
+    limited.args(["-c", "ulimit -v 3000000; ulimit -f 400000; exec \"$@\"", "sh"]);
+    limited.arg(plain.get_program()).args(plain.get_args()).current_dir(work.path(""));
+    let said = work.path("said");
+    let out = File::create(&said).unwrap();
+    limited.stdin(Stdio::null()).stderr(out.try_clone().unwrap()).stdout(out);
+    let mut child = limited.spawn().unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > WATCHDOG {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("{line} does not end: {}", fs::read_to_string(&said).unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let said = String::from_utf8_lossy(&fs::read(&said).unwrap()).into_owned();
+    (status.code().unwrap_or_else(|| panic!("{line}: {status}: {said}")), said)
+}
+
+/// Every path below a folder, and the content of the files, links as what they are.
+fn tree(path: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in fs::read_dir(path).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = path.symlink_metadata().unwrap();
+        if kind.is_dir() {
+            tree(&path, found);
+        }
+        let content =
+            if kind.is_file() && kind.len() < 64 << 20 { fs::read(&path).unwrap() } else { Vec::new() };
+        found.push((path, content));
+    }
+}
+
+/// A set whose manifest says what lies there, as an attacker would write it.
+fn agree(set: &Path, inside: &str) {
+    let path = set.join("manifest.json");
+    let mut manifest = Manifest::parse(&fs::read(&path).unwrap()).unwrap();
+    let bytes = fs::metadata(set.join(inside)).map_or(0, |metadata| metadata.len());
+    for entry in manifest.files.iter_mut().filter(|entry| entry.path == inside) {
+        entry.size = bytes;
+    }
+    fs::write(&path, manifest.complete().unwrap()).unwrap();
+}
+
+fn each_command(work: &Work, commands: &[&str], what: &str, role: Option<Role>) {
+    let mut before = Vec::new();
+    tree(&work.path("set"), &mut before);
+    for line in commands {
+        let (code, said) = run(work, line);
+        let is_read = line.starts_with("show") || line.starts_with("list");
+        match (role, code) {
+            // A CRL copy does not stand between a CA and its coming back, and who lists rows does not ask for it.
+            (Some(Role::Dynamic), 0 | 1) => {}
+            (_, 0 | 1) if is_read => {}
+            // What is said to be damaged or refused, in words and not by a signal.
+            (_, 2 | 3 | 5) => {}
+            _ => panic!("{what}: {line} ended with {code}: {said}"),
+        }
+        let mut left = Vec::new();
+        for dir in ["new", "out"].map(|name| work.path(name)).iter().filter(|dir| dir.exists()) {
+            tree(dir, &mut left);
+        }
+        for (path, content) in &left {
+            assert!(
+                !content.windows(SECRET.len()).any(|window| window == SECRET),
+                "{what}: {line}: {path:?}"
+            );
+            assert!(!path.is_symlink(), "{what}: {line}: {path:?}");
+        }
+        if line.starts_with("restore") && code != 0 && role != Some(Role::Dynamic) {
+            assert!(left.is_empty(), "{what}: {line} left {left:?}");
+        }
+        let mut after = Vec::new();
+        tree(&work.path("set"), &mut after);
+        assert_eq!(before.len(), after.len(), "{what}: {line} changed the set");
+        for dir in ["new", "out"] {
+            fs::remove_dir_all(work.path(dir)).ok();
+        }
+    }
+    assert_eq!(fs::read(work.path("secret")).unwrap(), SECRET);
+}
+
+const OURS: [&str; 7] = [
+    "verify {set}",
+    "show {set}",
+    "list {set} requests",
+    "list {set} certificates --export-certs {out}",
+    "restore --from {set} --dir {new} --dry-run",
+    "restore --from {set} --dir {new}",
+    "show {set} --html {out.html}",
+];
+
+/// A set of our own with one part replaced, once with a manifest that knows nothing of it, once with one that agrees, once
+/// with none.
+fn ours(role: Option<Role>) {
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {good}");
+    fs::write(work.path("secret"), SECRET).unwrap();
+    let manifest = Manifest::parse(&fs::read(work.path("good/manifest.json")).unwrap()).unwrap();
+    let inside = match role {
+        Some(role) => manifest.files.iter().find(|entry| entry.role == role).expect("each role").path.clone(),
+        None => "manifest.json".to_owned(),
+    };
+    for instead in ALL {
+        for sealing in ["as it was", "agreeing", "gone"] {
+            if role.is_none() && sealing != "as it was" {
+                continue;
+            }
+            fs::remove_dir_all(work.path("set")).ok();
+            fs::remove_file(work.path("out.html")).ok();
+            work.copy("good", "set");
+            if !instead.put(&work.path("set").join(&inside), &work.path("secret")) {
+                continue;
+            }
+            match sealing {
+                "agreeing" => agree(&work.path("set"), &inside),
+                "gone" => fs::remove_file(work.path("set/manifest.json")).unwrap(),
+                _ => {}
+            }
+            let what = format!("{inside} as {instead:?}, manifest {sealing}");
+            each_command(&work, &OURS, &what, role);
+            if sealing == "as it was" && !matches!(instead, Instead::Huge | Instead::Short | Instead::Grown) {
+                let (_, said) = run(&work, "verify {set}");
+                assert!(said.contains("a regular file is expected"), "{what}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_manifest_that_is_none() {
+    ours(None);
+}
+
+#[test]
+fn an_image_that_is_none() {
+    ours(Some(Role::Database));
+}
+
+#[test]
+fn a_log_that_is_none() {
+    ours(Some(Role::Log));
+}
+
+#[test]
+fn a_restore_map_that_is_none() {
+    ours(Some(Role::Locations));
+}
+
+#[test]
+fn a_dynamic_file_that_is_none() {
+    ours(Some(Role::Dynamic));
+}
+
+#[test]
+fn a_folder_that_is_a_link_leads_nowhere() {
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {good}");
+    fs::write(work.path("secret"), SECRET).unwrap();
+    for sealed in [true, false] {
+        for name in ["DataBase", "DynamicFiles"] {
+            fs::remove_dir_all(work.path("set")).ok();
+            work.copy("good", "set");
+            fs::remove_dir_all(work.path("set").join(name)).unwrap();
+            symlink(work.path("good").join(name), work.path("set").join(name)).unwrap();
+            if !sealed {
+                fs::remove_file(work.path("set/manifest.json")).unwrap();
+            }
+            let role = (name == "DynamicFiles").then_some(Role::Dynamic);
+            each_command(&work, &OURS[..6], &format!("{name} as a link"), role);
+            if role.is_none() {
+                let (code, said) = run(&work, "verify {set}");
+                assert!(code == 5 && said.contains("link"), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_crls_and_certificates_are_put_back() {
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {set}");
+    let path = work.path("set/manifest.json");
+    let mut manifest = Manifest::parse(&fs::read(&path).unwrap()).unwrap();
+    let crl = manifest.files.iter().find(|entry| entry.role == Role::Dynamic).unwrap().clone();
+    for name in ["index.html", "DynamicFiles/index.html", "DynamicFiles/a/b.crl", "DynamicFiles/more.CRT"] {
+        let mut entry = crl.clone();
+        name.clone_into(&mut entry.path);
+        let to = work.path("set").join(name);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(work.path("set").join(&crl.path), to).unwrap();
+        manifest.files.push(entry);
+    }
+    fs::write(&path, manifest.complete().unwrap()).unwrap();
+    work.result("restore --from {set} --dir {new}");
+    let mut names: Vec<_> =
+        fs::read_dir(work.path("new/crl")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["Test-CA.crl", "more.CRT"]);
+}
+
+#[test]
+fn an_incomplete_set_is_restored_when_it_is_asked_for() {
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {set}");
+    fs::remove_file(work.path("set/manifest.json")).unwrap();
+    let refused = work.run("--json restore --from {set} --dir {new}");
+    let error = refused.json()["error"].clone();
+    assert_eq!((refused.code, &error["code"]), (3, &Value::from("0x8007139f")), "{error}");
+    assert!(error["remedy"].as_str().unwrap().contains("--incomplete"), "{error}");
+    assert!(!work.path("new").exists());
+    work.result("restore --from {set} --dir {new} --incomplete --dry-run");
+    work.result("restore --from {set} --dir {new} --incomplete");
+}
+
+#[test]
+fn parts_of_a_windows_set_that_are_none() {
+    const COMMANDS: [&str; 4] = [
+        "verify {set/full}",
+        "show {set/full}",
+        "list {set/full} --table MSysObjects",
+        "recover {set/full} --to {new}",
+    ];
+    let work = Work::new();
+    fs::write(work.path("secret"), SECRET).unwrap();
+    let make = || {
+        fs::remove_dir_all(work.path("set")).ok();
+        backup(&work.path("set")).is_some()
+    };
+    if !make() {
+        return;
+    }
+    let (code, said) = run(&work, "verify {set/full}");
+    assert!(code < 2, "{said}");
+    let mut parts = Vec::new();
+    tree(&work.path("set"), &mut parts);
+    for (part, _) in
+        parts.iter().filter(|(part, _)| part.is_file() && part.to_string_lossy().contains("/full/"))
+    {
+        for instead in ALL {
+            make();
+            if instead.put(part, &work.path("secret")) {
+                // A part that is not there may be one that a recovery does without.
+                let is_map = part.ends_with("certbkxp.dat");
+                let role = (is_map || instead == Instead::Folder).then_some(Role::Dynamic);
+                each_command(&work, &COMMANDS, &format!("{} as {instead:?}", part.display()), role);
+            }
+        }
+    }
+}
+
+#[test]
+fn loose_files_that_are_none() {
+    let work = Work::new();
+    fs::write(work.path("secret"), SECRET).unwrap();
+    fs::create_dir(work.path("set")).unwrap();
+    for name in ["CertLog.edb", "edb00001.log", "edb.chk"] {
+        for instead in ALL {
+            fs::write(work.path("set").join(name), [0; 100]).unwrap();
+            if instead.put(&work.path("set").join(name), &work.path("secret")) {
+                for verb in ["verify", "show", "list", "recover"] {
+                    let rest = if verb == "recover" { "--to {new}" } else { "" };
+                    let (code, said) = run(&work, &format!("{verb} {{set/{name}}} {rest}"));
+                    assert!(matches!(code, 2 | 3 | 5), "{name} as {instead:?}: {verb}: {code}: {said}");
+                }
+            }
+            fs::remove_dir_all(work.path("set")).unwrap();
+            fs::create_dir(work.path("set")).unwrap();
+        }
+    }
+}
