@@ -8,11 +8,11 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Ca, copy_dir, scratch, serials, start};
+use crate::common::{Ca, INCOMPLETE, copy_dir, scratch, serials, start};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::LocalSource;
 use certadm_set::finding::Severity;
-use certadm_set::restore::{Options, plan};
+use certadm_set::restore::plan;
 use certadm_set::verify::verify;
 use certadm_set::{Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
@@ -193,7 +193,7 @@ fn no_bit_of_the_restore_map_leads_to_a_wrong_restore() {
     let mut count = 0;
     for bit in (0..8 * flipper.len).step_by(5) {
         flipper.flip(bit);
-        assert!(plan(&sets, &dir.path().join("new"), Options::default()).is_err(), "bit {bit}");
+        assert!(plan(&sets, &dir.path().join("new"), INCOMPLETE).is_err(), "bit {bit}");
         flipper.flip(bit);
         count += 1;
     }
@@ -231,7 +231,7 @@ type Restored = (Vec<u32>, Vec<(PathBuf, Vec<u8>)>);
 
 /// Restores and starts; returns what the CA then holds.
 fn restored(sets: &[PathBuf], target: &Path) -> Result<Restored, Hresult> {
-    let plan = plan(sets, target, Options::default()).map_err(|error| error.hresult())?;
+    let plan = plan(sets, target, INCOMPLETE).map_err(|error| error.hresult())?;
     plan.execute("host", &mut Silent).map_err(|error| error.hresult())?;
     let folder = Folder::new(target);
     start(&folder)?;

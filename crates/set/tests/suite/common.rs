@@ -13,6 +13,10 @@ use certadm_store::{Error, Folder, Options, Store, Writer, record};
 pub(crate) use certadm_tests::plain_set::copy_folder as copy_dir;
 
 /// Logs are rolled by the tests alone.
+/// Allows sets without a manifest, as a plain copy of the files of a CA is one.
+pub(crate) const INCOMPLETE: certadm_set::restore::Options =
+    certadm_set::restore::Options { force: false, renewed_key: false, incomplete: true };
+
 const NEVER_ROLL: Options = Options { log_size: 1 << 30, circular_logging: false, backup_rate: 0 };
 
 /// A folder for one test.

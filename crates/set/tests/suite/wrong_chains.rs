@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Ca, copy_dir, edit, image, insert, lay_down, log, scratch, serials, start};
+use crate::common::{Ca, INCOMPLETE, copy_dir, edit, image, insert, lay_down, log, scratch, serials, start};
 use certadm_rules::{Diagnosis, Hresult};
-use certadm_set::restore::{Options, plan};
+use certadm_set::restore::plan;
 use certadm_set::verify::verify;
 use certadm_set::{Set, Silent};
 use certadm_store::{PAGE_SIZE, Writer};
@@ -207,13 +207,13 @@ fn every_wrong_chain_has_its_own_code_and_changes_nothing() {
         let before = contents(&set);
 
         let target = world.path(&format!("target{number}"));
-        let checked = plan(std::slice::from_ref(&set), &target, Options::default())
+        let checked = plan(std::slice::from_ref(&set), &target, INCOMPLETE)
             .and_then(|plan| plan.check(&mut Silent))
             .map(|_| ())
             .map_err(|error| error.hresult());
         assert_eq!(checked, Err(case.code), "dry run: {name}");
         assert!(!target.exists(), "a dry run writes nothing: {name}");
-        let restored = plan(std::slice::from_ref(&set), &target, Options::default())
+        let restored = plan(std::slice::from_ref(&set), &target, INCOMPLETE)
             .and_then(|plan| plan.execute("host", &mut Silent))
             .map(|_| ())
             .map_err(|error| error.hresult());
@@ -256,7 +256,7 @@ fn a_damaged_page_is_found_by_verify_and_by_the_start() {
     let report = verify(std::slice::from_ref(&set), &mut Silent);
     assert!(report.findings.iter().any(|finding| finding.code == Hresult::READ_VERIFY_FAILURE), "{report:?}");
     let target = world.path("new");
-    let planned = plan(std::slice::from_ref(&set), &target, Options::default()).unwrap();
+    let planned = plan(std::slice::from_ref(&set), &target, INCOMPLETE).unwrap();
     let refused = planned.execute("host", &mut Silent).unwrap_err();
     assert_eq!(refused.hresult(), Hresult::READ_VERIFY_FAILURE);
     assert!(!target.exists(), "a refused restore leaves nothing");
@@ -284,10 +284,10 @@ fn sets_may_overlap_but_not_contradict_each_other() {
         copy(&log(&good, number), &log(&again, number));
     }
     let target = world.path("new");
-    let planned = plan(&[good.clone(), again.clone()], &target, Options::default()).unwrap();
+    let planned = plan(&[good.clone(), again.clone()], &target, INCOMPLETE).unwrap();
     assert_eq!(planned.last.number(), 6, "identical copies are accepted");
     copy(&log(&world.path("forked"), 5), &log(&again, 5));
-    let refused = plan(&[good, again], &target, Options::default()).unwrap_err();
+    let refused = plan(&[good, again], &target, INCOMPLETE).unwrap_err();
     assert_eq!(refused.hresult(), Hresult::GIVEN_LOG_FILE_IS_NOT_CONTIGUOUS);
 }
 
