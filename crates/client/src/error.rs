@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use certadm_auth::{AuthError, SealError};
 use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Hresult};
+use certadm_session::OtherBackup;
 use certadm_wire::rpc::{ClientError, FaultStatus, NakReason, PduError};
 
 use crate::denial::{Attempt, is_denial};
@@ -232,6 +233,9 @@ pub enum Error {
         /// The name of the CA that it has, where it says so.
         has: Option<String>,
     },
+    /// Another backup runs.
+    #[error(transparent)]
+    OtherBackup(OtherBackup),
     /// The system gave no random bytes.
     #[error("the system's random source failed")]
     Random,
@@ -277,6 +281,7 @@ impl Diagnosis for Error {
             Self::BadAnswer { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Fault { status, .. } => fault_code(*status),
             Self::Activation { code } | Self::Method { code, .. } => *code,
+            Self::OtherBackup(error) => error.hresult(),
             Self::Random => Hresult::E_FAIL,
             Self::Thread(_) => Hresult::E_OUTOFMEMORY,
         }
@@ -348,6 +353,7 @@ impl Diagnosis for Error {
                 "write the name as `certutil -config - -ping` on that machine has it: --server 'host\\CA name'"
             }
             Self::Denied { cause, .. } => return Cow::Owned(cause.remedy()),
+            Self::OtherBackup(error) => return error.remedy(),
             Self::Random | Self::Thread(_) => "look at the limits of this machine",
         })
     }
@@ -369,6 +375,7 @@ impl Error {
                 | Self::Method { .. }
                 | Self::Denied { .. }
                 | Self::WrongCa { .. }
+                | Self::OtherBackup(_)
                 | Self::NoInterface { .. }
         )
     }

@@ -3,6 +3,7 @@
 
 use certadm_rules::flags::{InterfaceFlags, Roles};
 use certadm_rules::{Diagnosis, Hresult, names};
+use certadm_session::OtherBackup;
 use certadm_wire::csra::{OtherCall, OtherOut, Variant};
 
 use crate::ca::RemoteCa;
@@ -60,6 +61,9 @@ impl RemoteCa {
 
     /// Puts the cause in the place of a bare denial of access to `call`, or of a refusal of the CA's name.
     pub(crate) fn explain(&mut self, call: &'static str, error: Error) -> Error {
+        if matches!(error, Error::Method { code: Hresult::BACKUP_IN_PROGRESS, .. }) {
+            return Error::OtherBackup(OtherBackup(self.whose_backup()));
+        }
         let error = self.explain_name(error);
         let denied = error.hresult() == Hresult::E_ACCESSDENIED
             && matches!(error, Error::Method { .. } | Error::Fault { .. });
@@ -73,6 +77,20 @@ impl RemoteCa {
 /// Whether a name is that of a CA, as it is or sanitized.
 fn same_ca(given: &str, name: &str) -> bool {
     [name, &names::sanitize(name)].iter().any(|name| names::same_ignoring_case(name, given))
+}
+
+impl RemoteCa {
+    /// Whose backup runs, where the CA says so: ours does, a Windows CA has no such value.
+    fn whose_backup(&mut self) -> String {
+        // What a server sends goes to a terminal.
+        const MOST: usize = 300;
+        let plain = |text: String| text.chars().filter(|letter| !letter.is_control()).take(MOST).collect();
+        match self.config_entry("RunningBackup") {
+            Ok(Variant::Text(Some(text))) => plain(text),
+            _ => "the CA does not say whose; where it audits backups, event 4876 in its security log does"
+                .to_owned(),
+        }
+    }
 }
 
 /// The roles that this program knows among the bits.

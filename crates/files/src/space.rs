@@ -25,6 +25,43 @@ pub fn available(_path: &Path) -> Result<Option<u64>> {
     Ok(None)
 }
 
+/// Makes a file that takes `len` bytes of its file system, or as many as it takes already when it is there with that
+/// length. What is in it does not matter, and it need not outlive a crash.
+///
+/// # Errors
+/// [`crate::Error::Io`]; then there is no such file.
+pub fn occupy(path: &Path, len: u64) -> Result<()> {
+    use crate::error::IoContext;
+    if std::fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.len() == len) {
+        return Ok(());
+    }
+    crate::durable::remove_if_present(path)?;
+    let file = crate::durable::open_new(path, crate::durable::Access::Owner)?;
+    let occupied = fill(&file, len).during("take space for", path);
+    if occupied.is_err() {
+        std::fs::remove_file(path).ok(); // best effort: the first error is the one to report
+    }
+    occupied
+}
+
+/// Lets the file system allocate; where it cannot, zeros are written.
+#[cfg(unix)]
+fn fill(file: &std::fs::File, len: u64) -> std::io::Result<()> {
+    use rustix::io::Errno;
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, len) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+            std::io::copy(&mut std::io::Read::take(std::io::repeat(0), len), &mut { file }).map(drop)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Windows allocates what a file is long.
+#[cfg(not(unix))]
+fn fill(file: &std::fs::File, len: u64) -> std::io::Result<()> {
+    file.set_len(len)
+}
+
 /// Whether both are on one file system, so that a rename from one to the other works.
 ///
 /// # Errors
@@ -49,6 +86,21 @@ pub fn same_file_system(_one: &Path, _other: &Path) -> Result<bool> {
 
 #[cfg(all(test, unix))]
 mod tests {
+    #[test]
+    fn what_is_occupied_takes_space() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("reserve");
+        super::occupy(&path, 1 << 20).unwrap();
+        let first = path.metadata().unwrap();
+        assert!(first.len() == 1 << 20 && 1 << 20 <= first.blocks() * 512, "{first:?}");
+        super::occupy(&path, 1 << 20).unwrap();
+        assert_eq!(path.metadata().unwrap().ino(), first.ino(), "it is there already");
+        super::occupy(&path, 4096).unwrap();
+        assert_eq!(path.metadata().unwrap().len(), 4096);
+        assert!(super::occupy(&path, 1 << 60).is_err() && !path.exists());
+    }
+
     #[test]
     fn a_folder_tells_its_space_and_a_missing_one_fails() {
         let dir = tempfile::tempdir().unwrap();

@@ -77,7 +77,7 @@ fn row_by_kind(kind: ErrorKind) -> Option<(Hresult, &'static str)> {
             (Hresult::ERROR_WRITE_PROTECT, "name a place on a file system that can be written")
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            (Hresult::ERROR_DISK_FULL, "free some space and try again; nothing was lost")
+            (Hresult::ERROR_DISK_FULL, "free some space there, and try again")
         }
         ErrorKind::AlreadyExists => {
             (Hresult::ERROR_ALREADY_EXISTS, "name another place; nothing is ever overwritten")

@@ -49,7 +49,8 @@ impl Unfinished {
     pub fn file(target: &Path) -> Result<(Self, File)> {
         let building = name_beside(target);
         let file = durable::open_new(&building, Access::Public)?;
-        Ok((Self { building, target: target.to_owned(), placed: false, _held: None }, file))
+        let held = hold(&building);
+        Ok((Self { building, target: target.to_owned(), placed: false, _held: held }, file))
     }
 
     /// Where the content is until it gets its name.
@@ -88,13 +89,22 @@ impl Drop for Unfinished {
     }
 }
 
-/// Locks a folder under construction. Systems that cannot lock folders go without.
-fn hold(folder: &Path) -> Option<File> {
-    File::open(folder).ok().filter(|file| file.try_lock().is_ok())
+/// The end of a name that says who builds: `.unfinished-4711`. A name that begins with a dot and ends so is removed by
+/// [`remove_abandoned`] once that process is gone.
+#[must_use]
+pub fn ending() -> String {
+    format!(".unfinished-{}", std::process::id())
 }
 
-/// Removes the folders under construction in `dir` whose processes are gone, and returns them. What a running process of
-/// this machine builds stays, and so does what is locked: by another machine too, where the file system shares locks.
+/// Locks what is under construction, for as long as the file lives, so that others can tell it from what a killed process
+/// has left. Systems that cannot lock folders go without.
+#[must_use]
+pub fn hold(building: &Path) -> Option<File> {
+    File::open(building).ok().filter(|file| file.try_lock().is_ok())
+}
+
+/// Removes the files and folders under construction in `dir` whose processes are gone, and returns them. What a running process
+/// of this machine builds stays, and so does what is locked: by another machine too, where the file system shares locks.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -102,12 +112,15 @@ pub fn remove_abandoned(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
     for entry in fs::read_dir(dir).during("list", dir)? {
         let path = entry.during("list", dir)?.path();
-        let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-        let Some(process) = builder_of(&path).filter(|_| is_folder) else { continue };
+        let Ok(metadata) = path.symlink_metadata() else { continue };
+        let Some(process) = builder_of(&path).filter(|_| metadata.is_dir() || metadata.is_file()) else {
+            continue;
+        };
         if is_running(process) || hold(&path).is_none() {
             continue;
         }
-        fs::remove_dir_all(&path).during("remove", &path)?;
+        if metadata.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
+            .during("remove", &path)?;
         removed.push(path);
     }
     Ok(removed)
@@ -137,7 +150,7 @@ fn is_running(_process: u32) -> bool {
 fn name_beside(target: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(target.file_name().unwrap_or_default());
-    name.push(format!(".unfinished-{}", std::process::id()));
+    name.push(ending());
     target.with_file_name(name)
 }
 
@@ -170,9 +183,13 @@ mod tests {
         for name in ["set.unfinished-1", ".set.unfinished-x", ".set"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
+        let dead_file = dir.path().join(".db.unfinished-4194999");
+        fs::write(&dead_file, "x").unwrap();
         let own = Unfinished::folder(&dir.path().join("mine")).unwrap();
         std::os::unix::fs::symlink(dir.path(), dir.path().join(".a.unfinished-4194997")).unwrap();
-        assert_eq!(remove_abandoned(dir.path()).unwrap(), [dead]);
+        let mut removed = remove_abandoned(dir.path()).unwrap();
+        removed.sort();
+        assert_eq!(removed, [dead_file, dead]);
         assert!(held.is_dir() && own.path().is_dir());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 6);
         drop(holder);

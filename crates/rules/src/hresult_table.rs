@@ -98,7 +98,7 @@ hresult_table! {
     ERROR_BAD_NETPATH = win32(53), Unreachable, "ERROR_BAD_NETPATH",
         "the server name does not resolve; check its spelling";
     E_INVALIDARG = win32(87), Usage, "E_INVALIDARG", "an argument is not valid";
-    ERROR_DISK_FULL = win32(112), Refused, "ERROR_DISK_FULL", "the target disk is full";
+    ERROR_DISK_FULL = win32(112), Refused, "ERROR_DISK_FULL", "the disk is full";
     ERROR_DIR_NOT_EMPTY = win32(145), Refused, "ERROR_DIR_NOT_EMPTY",
         "the target folder is not empty; choose an empty one or force the operation";
     ERROR_ALREADY_EXISTS = win32(183), Refused, "ERROR_ALREADY_EXISTS", "the object exists already";

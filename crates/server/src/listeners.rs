@@ -110,7 +110,7 @@ impl Listeners {
 fn standard_socket(folder: &Folder) -> Option<LocalSocket> {
     let usual = PathBuf::from(STANDARD_SOCKET);
     // A folder that cannot be made is what opening the socket fails for.
-    usual.parent().map(std::fs::create_dir);
+    usual.parent().map(certadm_files::durable::create_dir);
     let own = std::path::absolute(folder.socket_path()).unwrap_or_else(|_| folder.socket_path());
     [usual, own].into_iter().find_map(|path| match LocalSocket::open(path) {
         Ok(opened) => Some(opened),

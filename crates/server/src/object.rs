@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use certadm_session::{LocalSource, Loss};
 
@@ -74,6 +74,13 @@ impl AdminObject {
             let backup_runs = state.session.as_ref().is_some_and(|session| !session.aborted);
             !backup_runs && state.connections.is_empty()
         })
+    }
+
+    /// For how long nobody has been connected that drives its backup. An object that is at work is not looked at.
+    pub(crate) fn lost_for(&self, now: Instant) -> Option<Duration> {
+        let state = self.state.try_lock().ok()?;
+        state.session.as_ref().filter(|session| !session.aborted)?;
+        state.lost_since.map(|since| now.saturating_duration_since(since))
     }
 
     /// Aborts a backup that nobody drives any more; answers whether one runs on. An object that is at work is not idle.

@@ -251,6 +251,11 @@ impl Objects {
         }
     }
 
+    /// For how long the client of the running backup has been gone; nothing when it is there, or none runs.
+    pub(crate) fn lost_for(&self, now: Instant) -> Option<Duration> {
+        self.all().iter().find_map(|object| object.lost_for(now))
+    }
+
     /// Aborts every backup: the service stops. The objects still answer (certbcli.md 7.1, "Failed").
     pub(crate) fn abort_all(&self) {
         for object in self.all() {

@@ -16,6 +16,9 @@ use crate::access::Caller;
 use crate::call::{Answer, Circumstances, check_trailer};
 use crate::shared::Shared;
 
+/// A value that is ours and no Windows CA has: whose backup runs, since when. To a backup that is refused because of it,
+/// the protocol says nothing but 0xC80001F9.
+const RUNNING_BACKUP: &str = "RunningBackup";
 /// Our version where a Windows CA has its own (wire.md 5.2): major and minor, 16 bits each.
 const VERSION: i32 = 0x0000_0001;
 
@@ -223,6 +226,9 @@ fn config_entry(shared: &Shared, node: Option<&str>, entry: &str) -> Result<Vari
         ("AuditFilter", long(settings.audit_filter)),
         ("Version", Variant::Long(VERSION)),
     ];
+    if names::same_ignoring_case(RUNNING_BACKUP, entry) {
+        return shared.running_backup().map(|running| text(&running)).ok_or(Hresult::ERROR_FILE_NOT_FOUND);
+    }
     let found = entries.into_iter().find(|(name, _)| names::same_ignoring_case(name, entry));
     found.map(|(_, value)| value).or_else(|| last_backup(shared, entry)).ok_or(Hresult::ERROR_FILE_NOT_FOUND)
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use certadm_auth::Service;
 use certadm_rules::Hresult;
@@ -56,6 +57,19 @@ impl Shared {
     /// `E_INVALIDARG`.
     pub(crate) fn check_authority(&self, authority: Option<&str>) -> Result<(), Hresult> {
         if names_ca(authority, &self.settings.name) { Ok(()) } else { Err(Hresult::E_INVALIDARG) }
+    }
+
+    /// Who takes the backup that runs, since when, and whether he is still there.
+    pub(crate) fn running_backup(&self) -> Option<String> {
+        let running = self.store.running_backup()?.to_string();
+        Some(match self.objects.lost_for(Instant::now()) {
+            Some(gone) => format!(
+                "{running}; its connection has been gone for {} s, and it is given up after {} s",
+                gone.as_secs(),
+                self.settings.limits.lost_client.as_secs()
+            ),
+            None => running,
+        })
     }
 
     /// The roles of a caller of the Unix socket.

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use certadm_rules::flags::BackupType;
 use certadm_rules::sequence::OpenFile;
 use certadm_rules::{Generation, Hresult, Tag, TaggedList, names};
+use certadm_store::RunningBackup;
 
 /// Who takes a backup, as the log names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,15 @@ impl Caller {
 
     fn place(&self) -> String {
         self.address.map_or_else(|| "local".to_owned(), |address| address.to_string())
+    }
+}
+
+impl Display for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "account {} from {address}", self.name),
+            None => write!(f, "{} on the CA's machine", self.name),
+        }
     }
 }
 
@@ -92,6 +102,13 @@ impl Events {
             let backup_type = kind.api_flag();
             tracing::info!(audit = 4876, %caller, %address, backup_type, "backup started");
         }
+    }
+
+    /// A backup that another one keeps from beginning. Windows has no number for it.
+    pub(crate) fn backup_refused(&self, running: &RunningBackup) {
+        let (caller, address) = (&self.caller.name, self.caller.place());
+        let (by, since) = (&running.by, running.since.to_rfc3339());
+        tracing::warn!(%caller, %address, by, since, "backup refused: another one is running");
     }
 
     /// 213, and audit record 4877; without a number where no file was opened, which is no backup.

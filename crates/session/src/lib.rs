@@ -13,5 +13,5 @@ mod typed;
 pub use events::{Caller, Loss};
 #[cfg(feature = "local")]
 pub use local::LocalSource;
-pub use source::{CallError, CallResult, Source};
+pub use source::{CallError, CallResult, OtherBackup, Source};
 pub use typed::{Databases, Ends, FileOpen, Logs, LogsOnly, Opens, Session, Truncated};

@@ -12,7 +12,7 @@ use certadm_store::backup::{Backup, ImageReader, LogReader};
 use certadm_store::{Error, Folder, Store};
 
 use crate::events::{Caller, Events, Loss};
-use crate::source::{CallError, CallResult, Source};
+use crate::source::{CallError, CallResult, OtherBackup, Source};
 
 /// The server object of a local CA: one backup at a time, the calls in the order of certbcli.md 7.1. It tells the log what
 /// becomes of each backup (certbcli.md 15).
@@ -79,6 +79,17 @@ impl LocalSource {
 
     fn folder(&self) -> &Folder {
         self.store.folder()
+    }
+
+    /// Why a backup cannot begin: of another one that runs, whose it is.
+    fn refused_prepare(&self, call: &'static str, error: Error) -> CallError {
+        match (error.hresult(), self.store.running_backup()) {
+            (Hresult::BACKUP_IN_PROGRESS, Some(running)) => {
+                self.events.backup_refused(&running);
+                CallError::because(call, OtherBackup(running.to_string()))
+            }
+            _ => failed(call)(error),
+        }
     }
 
     fn unc(&self, call: &'static str, path: &Path) -> CallResult<String> {
@@ -149,7 +160,8 @@ impl Source for LocalSource {
         const CALL: &str = "BackupPrepare";
         self.sequence.check_prepare().map_err(refused(CALL))?;
         let database = self.unc(CALL, self.store.database())?;
-        self.backup = Some(self.store.begin_backup(kind).map_err(failed(CALL))?);
+        let begun = self.store.begin_backup_by(kind, &self.events.caller.to_string());
+        self.backup = Some(begun.map_err(|error| self.refused_prepare(CALL, error))?);
         self.logs.clear();
         // A logs-only session knows the names too: opening one is out of sequence there, not unknown.
         self.sequence.prepared(kind, vec![database]).map_err(refused(CALL))?;

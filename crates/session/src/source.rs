@@ -60,6 +60,32 @@ impl Diagnosis for CallError {
     }
 }
 
+/// Another backup runs: whose it is and since when, as far as that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherBackup(pub String);
+
+impl fmt::Display for OtherBackup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "another backup of this CA is running ({})", self.0)
+    }
+}
+
+impl Error for OtherBackup {}
+
+impl Diagnosis for OtherBackup {
+    fn hresult(&self) -> Hresult {
+        Hresult::BACKUP_IN_PROGRESS
+    }
+
+    fn class(&self) -> Class {
+        self.hresult().class()
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        self.hresult().remedy()
+    }
+}
+
 /// The result of a call on a CA.
 pub type CallResult<T> = Result<T, CallError>;
 

@@ -16,7 +16,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The CA refused or failed a call.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(CallError),
+    /// The CA has no space to archive its current log, which a backup needs; the set's own disk is another.
+    #[error("the CA's own disk is full, and not that of the set")]
+    CaDiskFull(#[source] CallError),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] certadm_store::Error),
@@ -170,7 +173,7 @@ pub enum Error {
 impl Diagnosis for Error {
     fn hresult(&self) -> Hresult {
         match self {
-            Self::Call(error) => error.hresult(),
+            Self::Call(error) | Self::CaDiskFull(error) => error.hresult(),
             Self::Store(error) => error.hresult(),
             Self::File(error) => error.hresult(),
             Self::TargetNotEmpty { .. } | Self::TargetInUse { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
@@ -195,7 +198,7 @@ impl Diagnosis for Error {
 
     fn class(&self) -> Class {
         match self {
-            Self::Call(error) => error.class(),
+            Self::Call(error) | Self::CaDiskFull(error) => error.class(),
             Self::Store(error) => error.class(),
             Self::Ca(error) => error.class(),
             Self::NotPutBack { cause, .. } => cause.class(),
@@ -211,6 +214,9 @@ impl Diagnosis for Error {
             Self::Store(error) => return error.remedy(),
             Self::File(error) => return error.remedy(),
             Self::Call(error) => return error.remedy(),
+            Self::CaDiskFull(_) => {
+                "free some space on the disk that holds the CA's folder, as much as two logs, and start again; no log was deleted, and nothing is lost"
+            }
             Self::Windows { source, .. } => return source.remedy(),
             Self::TargetNotEmpty { .. } => {
                 "name a folder that does not exist yet; a set is never overwritten"
@@ -256,6 +262,15 @@ impl Diagnosis for Error {
             Self::WouldOverwrite { .. } => "name another place; nothing is ever overwritten",
             Self::Registration(_) => "finish the other restore first",
         })
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        match error.code {
+            Hresult::ERROR_DISK_FULL | Hresult::DISK_FULL | Hresult::LOG_DISK_FULL => Self::CaDiskFull(error),
+            _ => Self::Call(error),
+        }
     }
 }
 

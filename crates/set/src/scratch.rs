@@ -17,7 +17,7 @@ use crate::chain::combine;
 use crate::copy::yielding;
 use crate::error::{Error, Result};
 use crate::reader::Set;
-use certadm_files::{Access, Found, IoContext, cancel, durable};
+use certadm_files::{Access, Found, IoContext, cancel, durable, unfinished};
 
 /// What the scratch recovery found in the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -170,6 +170,8 @@ fn complaints(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 #[derive(Debug)]
 struct Scratch {
+    /// The lock of the folder.
+    _held: Option<fs::File>,
     dir: tempfile::TempDir,
 }
 
@@ -185,15 +187,20 @@ impl Scratch {
     fn create(image: &Found) -> Result<Self> {
         let file = image.open()?;
         let beside = image.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-        let linked =
-            tempfile::Builder::new().prefix(".certadm-scratch-").tempdir_in(beside).and_then(|dir| {
-                fs::hard_link(image, dir.path().join("image.db"))?;
-                Ok(dir)
-            });
+        // What a verification that was killed has left. Where nothing can be removed, nothing can be made either.
+        for removed in unfinished::remove_abandoned(beside).unwrap_or_default() {
+            tracing::info!(path = %removed.display(), "removed what a killed verification had left");
+        }
+        let ending = unfinished::ending();
+        let mut named = tempfile::Builder::new();
+        let linked = named.prefix(".certadm-scratch-").suffix(&ending).tempdir_in(beside).and_then(|dir| {
+            fs::hard_link(image, dir.path().join("image.db"))?;
+            Ok(dir)
+        });
         if let Ok(dir) = linked {
             // Something else may have got the name since: only what was opened as a regular file is looked at.
             if is_same_file(&file, &dir.path().join("image.db")).during("look at", image)? {
-                return Ok(Self { dir });
+                return Ok(Self { _held: unfinished::hold(dir.path()), dir });
             }
             let what = "not the file that was opened, because it was exchanged meanwhile";
             return Err(certadm_files::Error::NotAFile { path: image.path().to_owned(), what }.into());
@@ -204,7 +211,7 @@ impl Scratch {
         let (len, mut from) = (file.metadata().during("look at", image)?.len(), file);
         let mut to = durable::open_new(&copy, Access::Owner)?;
         std::io::copy(&mut (&mut from).take(len), &mut to).during("copy", image)?;
-        Ok(Self { dir })
+        Ok(Self { _held: None, dir })
     }
 }
 

@@ -305,7 +305,9 @@ fn not_included(left_out: &[String], here: bool) -> Vec<String> {
         ]
     };
     let mut missing: Vec<String> = parts.map(str::to_owned).to_vec();
-    missing.extend(left_out.iter().map(|path| format!("the dynamic file {path}: copy it by other means")));
+    if !left_out.is_empty() {
+        missing.push(format!("the dynamic files, to be copied by other means: {}", left_out.join(", ")));
+    }
     missing
 }
 

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::log_file::LogFile;
 use crate::marks::Mark;
-use crate::owner::{Shared, Store, delete_logs_below};
+use crate::owner::{RunningBackup, Shared, Store, delete_logs_below};
 use crate::schema;
 use crate::trailer::Trailer;
 
@@ -41,20 +41,20 @@ struct Listed {
 }
 
 impl Store {
-    /// Begins a backup: full, or of the logs since the last truncation.
+    /// Begins a backup: full, or of the logs since the last truncation. `by` says who takes it, to others who want to.
     ///
     /// # Errors
     /// [`Error::Backup`]: 0xC80001F9 while another runs; logs only: 0xC800020E with circular logging, 0xC8000230
     /// without a full backup as base, 0xC8000239 when logs since that base are gone.
-    pub fn begin_backup(&self, kind: BackupType) -> Result<Backup> {
+    pub fn begin_backup_by(&self, kind: BackupType, by: &str) -> Result<Backup> {
         // Claimed before anything is looked at, and without holding on to this mutex: a roll takes it while it holds
         // the core, and what it keeps from now on is kept for this backup.
-        let claimed = std::mem::replace(
-            &mut *self.shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner),
-            true,
-        );
-        if claimed {
-            return Err(Error::Backup(Hresult::BACKUP_IN_PROGRESS));
+        {
+            let mut running = self.shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner);
+            if running.is_some() {
+                return Err(Error::Backup(Hresult::BACKUP_IN_PROGRESS));
+            }
+            *running = Some(RunningBackup { by: by.to_owned(), since: crate::time::now() });
         }
         let pinned = self.checkpoint_generation();
         let backup = Backup { shared: Arc::clone(&self.shared), kind, pinned, listed: None };
@@ -62,6 +62,14 @@ impl Store {
             self.check_base()?; // dropping `backup` frees the claim
         }
         Ok(backup)
+    }
+
+    /// Begins a backup for this process.
+    ///
+    /// # Errors
+    /// As [`Store::begin_backup_by`].
+    pub fn begin_backup(&self, kind: BackupType) -> Result<Backup> {
+        self.begin_backup_by(kind, "this process")
     }
 
     fn check_base(&self) -> Result<()> {
@@ -132,7 +140,7 @@ impl Backup {
     }
 
     fn roll_and_list(&self) -> Result<Listed> {
-        let rolled = self.shared.roll()?;
+        let rolled = self.shared.roll_for_backup()?;
         let Some(log) = rolled.log else {
             // The chain was found broken: what has been read cannot be made whole.
             return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
@@ -185,10 +193,12 @@ impl Backup {
     /// 0xC8000209 before the list was fetched, [`Error::File`] when a deletion fails; the logs above it then stay.
     pub fn truncate(&self) -> Result<Vec<(Generation, u64)>> {
         let listed = self.listed.as_ref().ok_or(Error::Backup(Hresult::INVALID_BACKUP_SEQUENCE))?;
-        match listed.deletable.and_then(|range| range.high().next()) {
-            Some(limit) => delete_logs_below(self.folder(), limit),
-            None => Ok(Vec::new()),
-        }
+        let Some(limit) = listed.deletable.and_then(|range| range.high().next()) else {
+            return Ok(Vec::new());
+        };
+        let deleted = delete_logs_below(self.folder(), limit);
+        self.shared.keep_reserve();
+        deleted
     }
 
     /// Ends the backup and writes its mark, if it left one, in one durable commit.
@@ -200,7 +210,7 @@ impl Backup {
             return Ok(());
         };
         let mark = Mark { range: listed.range, taken: crate::time::now() };
-        self.shared.commit(|transaction| {
+        self.shared.commit(&|transaction: &rusqlite::Transaction<'_>| {
             let mut marks = schema::marks(transaction)?;
             marks.record(kind, mark);
             schema::write_marks(transaction, marks)
@@ -210,14 +220,14 @@ impl Backup {
 
 impl Drop for Backup {
     fn drop(&mut self) {
-        *self.shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *self.shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 impl Shared {
-    /// A commit of the owner's own.
-    fn commit(&self, work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<()>) -> Result<()> {
-        self.with_gate(|writer| {
+    /// A commit of the owner's own, with the reserve where the disk is full.
+    fn commit(&self, work: &dyn Fn(&rusqlite::Transaction<'_>) -> Result<()>) -> Result<()> {
+        self.with_reserve(|writer| {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             work(&transaction)?;
             Ok(transaction.commit()?)

@@ -193,9 +193,7 @@ impl Diagnosis for Error {
         Cow::Borrowed(match self {
             Self::File(error) => return error.remedy(),
             Self::Backup(code) => return code.remedy(),
-            Self::Sqlite(_) => {
-                "check free space and the disk; restore the latest verified set if the database is damaged"
-            }
+            Self::Sqlite(error) => sqlite_remedy(error),
             Self::NotACaFolder { .. } => {
                 "name the folder that `certadm ca init` created, or restore a set into this one"
             }
@@ -222,8 +220,11 @@ impl Diagnosis for Error {
             }
             Self::Chain { .. } => "bring the logs of one unbroken sequence, starting with the full set's own",
             Self::Image { .. } => "take the image from another copy of the set, or restore an older set",
+            Self::SharedCommit { code: Hresult::DISK_FULL, .. } => {
+                "free some space on the disk of the CA's folder, then submit the request again; it was not issued"
+            }
             Self::SharedCommit { .. } => {
-                "check free space and the disk, then submit the request again; it was not issued"
+                "look at the cause, then submit the request again; it was not issued"
             }
             Self::Closed => "open the store again",
             Self::BadName { .. } => "choose a name without path separators or control characters",
@@ -259,6 +260,23 @@ fn sqlite_hresult(error: &rusqlite::Error) -> Hresult {
     }
 }
 
+/// What to do about an error of SQLite. Only where it finds damage, a set has to be restored.
+fn sqlite_remedy(error: &rusqlite::Error) -> &'static str {
+    match sqlite_hresult(error) {
+        Hresult::DISK_FULL => {
+            "free some space on the disk of the CA's folder (a backup frees that of its logs), and try again; nothing was lost"
+        }
+        Hresult::FILE_ACCESS_DENIED => {
+            "use the account of the CA's service, or root; if another program has the database open, end that first"
+        }
+        Hresult::DATABASE_CORRUPTED => {
+            "restore the latest verified set with `certadm restore`; the logs since then continue it"
+        }
+        Hresult::OUT_OF_MEMORY => "free some memory and try again",
+        _ => "check the disk and the system's log, then try again",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rusqlite::ffi;
@@ -282,6 +300,8 @@ mod tests {
         ] {
             let error = Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(number), None));
             assert_eq!(error.class(), class, "{number}: {}", error.hresult());
+            let speaks_of_damage = error.remedy().contains("restore");
+            assert_eq!(speaks_of_damage, error.hresult() == Hresult::DATABASE_CORRUPTED, "{number}");
         }
     }
 }

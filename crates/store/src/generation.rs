@@ -32,6 +32,7 @@ use crate::connect::DatabaseConnection;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, wal_path};
 use crate::log_file::{self, Link, LogFile, LogHeader, NewLog, Signature};
+use crate::reserve::is_no_space;
 use crate::schema;
 use crate::wal::{self, Position, WalReader};
 
@@ -140,7 +141,11 @@ pub(crate) fn roll(
             return Err(error);
         }
     };
-    let checkpointed = checkpoint_pragma(checkpointer, "PASSIVE")?;
+    let checkpointed = match checkpoint_pragma(checkpointer, "PASSIVE") {
+        // The database file cannot grow. What is archived is safe in the log, and the WAL stays until there is room.
+        Err(error) if is_no_space(&error) => None,
+        other => other?,
+    };
     drop(exclusive);
 
     begin_generation(writer, following, header.own)?;

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use certadm_files::{IoContext, durable};
-use certadm_rules::{BackupMarks, Diagnosis, Generation};
+use certadm_rules::{BackupMarks, Diagnosis, FileTime, Generation};
 use rusqlite::TransactionBehavior;
 
 use crate::checkpoint::{Checkpoint, CheckpointFile};
@@ -20,6 +20,7 @@ use crate::log_file::Signature;
 use crate::marks::Mark;
 use crate::pace::{Commits, Pace};
 use crate::recovery::Recovered;
+use crate::reserve::{Reserve, is_no_space};
 use crate::writer::{AfterCommit, Writer};
 use crate::{record, recovery, schema};
 
@@ -55,6 +56,21 @@ pub struct Opened {
     pub adopted: Adopted,
 }
 
+/// A backup that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningBackup {
+    /// Who takes it, in words.
+    pub by: String,
+    /// When it began.
+    pub since: FileTime,
+}
+
+impl std::fmt::Display for RunningBackup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, since {}", self.by, self.since.to_rfc3339())
+    }
+}
+
 /// The owner's hold on a store. Dropping it leaves everything consistent; [`Store::close`] also rolls and checkpoints.
 #[derive(Debug)]
 pub struct Store {
@@ -71,11 +87,13 @@ pub(crate) struct Shared {
     pub(crate) database: PathBuf,
     pub(crate) options: Options,
     core: Mutex<Core>,
+    /// Space for a backup on a full disk.
+    reserve: Reserve,
     commits: Commits,
     /// Of the one backup that runs.
     pace: Mutex<Pace>,
     /// One backup at a time (certbcli.md D25).
-    pub(crate) backup_running: Mutex<bool>,
+    pub(crate) backup_running: Mutex<Option<RunningBackup>>,
     stop: Mutex<bool>,
     wake: Condvar,
     /// The last roll that failed without a caller to tell.
@@ -146,43 +164,30 @@ impl Store {
     }
 
     fn open_owned(folder: &Folder, options: Options, owned: Held) -> Result<Self> {
-        let recovered = record::carry_out(folder, recovery::recover)?;
-        let in_use = locks::use_database(folder)?;
-        let database = folder.database_path()?;
-        refuse_unregistered_image(&database)?;
-        let mut writer = DatabaseConnection::open(&database)?;
-        let commit_lock = CommitLock::open(folder)?;
-        let checkpoint = CheckpointFile::open(&folder.checkpoint_path())?;
-        let (now, adopted) = commit_lock.hold(|| {
-            // SQLite goes on read-only where it cannot open its shared memory; an owner must not.
-            drop(writer.transaction_with_behavior(TransactionBehavior::Immediate)?);
-            generation::adopt(folder, &database, &mut writer, &checkpoint)
-        })?;
-        recovery::check_required_logs(folder, &now)?;
-        let core = Core {
-            checkpointer: DatabaseConnection::open(&database)?,
-            writer,
-            commit_lock,
-            checkpoint,
-            now,
-            _in_use: in_use,
-        };
+        let reserve = Reserve::of(folder, options.log_size);
+        let (core, database, opened) = reserve.lend(|| Core::open(folder))?;
         let shared = Arc::new(Shared {
             folder: folder.clone(),
             database,
             options,
             core: Mutex::new(core),
+            reserve,
             commits: Commits::default(),
             pace: Mutex::new(Pace::new(options.backup_rate)),
-            backup_running: Mutex::new(false),
+            backup_running: Mutex::new(None),
             stop: Mutex::new(false),
             wake: Condvar::new(),
             roll_error: Mutex::new(None),
         });
-        shared.roll_if_due()?;
+        match shared.roll_if_due() {
+            // A backup can roll with the reserve, and then free space; the log may wait for it.
+            Err(error) if is_no_space(&error) => shared.keep_roll_error(Err(error)),
+            other => other?,
+        }
+        shared.reserve.keep();
         let watched = Arc::downgrade(&shared);
         let watcher = std::thread::spawn(move || watch(&watched));
-        Ok(Self { shared, watcher: Some(watcher), opened: Opened { recovered, adopted }, owned })
+        Ok(Self { shared, watcher: Some(watcher), opened, owned })
     }
 
     /// What was found and done when the store was opened.
@@ -201,6 +206,11 @@ impl Store {
     /// The CA's folder.
     pub fn folder(&self) -> &Folder {
         &self.shared.folder
+    }
+
+    /// The backup that runs, if one does.
+    pub fn running_backup(&self) -> Option<RunningBackup> {
+        self.shared.running_backup()
     }
 
     /// Leaves word in the lock file where this owner serves the CA, for those who find it owned ([`locks::holder`]).
@@ -266,6 +276,34 @@ impl Drop for Store {
     }
 }
 
+impl Core {
+    /// Carries a registered restore out, opens the database, and settles what a crash has left.
+    fn open(folder: &Folder) -> Result<(Self, PathBuf, Opened)> {
+        let recovered = record::carry_out(folder, recovery::recover)?;
+        let in_use = locks::use_database(folder)?;
+        let database = folder.database_path()?;
+        refuse_unregistered_image(&database)?;
+        let mut writer = DatabaseConnection::open(&database)?;
+        let commit_lock = CommitLock::open(folder)?;
+        let checkpoint = CheckpointFile::open(&folder.checkpoint_path())?;
+        let (now, adopted) = commit_lock.hold(|| {
+            // SQLite goes on read-only where it cannot open its shared memory; an owner must not.
+            drop(writer.transaction_with_behavior(TransactionBehavior::Immediate)?);
+            generation::adopt(folder, &database, &mut writer, &checkpoint)
+        })?;
+        recovery::check_required_logs(folder, &now)?;
+        let core = Self {
+            checkpointer: DatabaseConnection::open(&database)?,
+            writer,
+            commit_lock,
+            checkpoint,
+            now,
+            _in_use: in_use,
+        };
+        Ok((core, database, Opened { recovered, adopted }))
+    }
+}
+
 impl Shared {
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
@@ -284,24 +322,37 @@ impl Shared {
         self.roll_locked(&mut self.core())
     }
 
+    /// Rolls for a backup, which frees space afterwards: with the reserve where the disk is full.
+    pub(crate) fn roll_for_backup(&self) -> Result<Rolled> {
+        self.reserve.lend(|| self.roll())
+    }
+
+    pub(crate) fn running_backup(&self) -> Option<RunningBackup> {
+        self.backup_running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps space for the next full disk, after some was freed.
+    pub(crate) fn keep_reserve(&self) {
+        self.reserve.keep();
+    }
+
     fn roll_locked(&self, core: &mut Core) -> Result<Rolled> {
         let Core { writer, checkpointer, commit_lock, checkpoint, now, .. } = core;
         let rolled = commit_lock
             .hold(|| generation::roll(&self.folder, &self.database, writer, checkpointer, checkpoint))?;
         *now = rolled.now;
-        if self.options.circular_logging
-            && !*self.backup_running.lock().unwrap_or_else(PoisonError::into_inner)
-        {
+        if self.options.circular_logging && self.running_backup().is_none() {
             delete_logs_below(&self.folder, rolled.now.checkpoint)?;
         }
+        self.reserve.keep();
         Ok(rolled)
     }
 
-    /// Runs `work` on the owner's connection under the commit lock.
-    pub(crate) fn with_gate<T>(&self, work: impl FnOnce(&mut DatabaseConnection) -> Result<T>) -> Result<T> {
+    /// Runs `work` on the owner's connection under the commit lock, and again with the reserve where the disk is full.
+    pub(crate) fn with_reserve<T>(&self, work: impl Fn(&mut DatabaseConnection) -> Result<T>) -> Result<T> {
         let mut core = self.core();
         let Core { writer, commit_lock, .. } = &mut *core;
-        commit_lock.hold(|| work(writer))
+        self.reserve.lend(|| commit_lock.hold(|| work(writer)))
     }
 
     /// Database, stream and current generation, as one consistent statement.

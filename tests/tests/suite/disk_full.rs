@@ -100,6 +100,120 @@ fn a_ca_on_a_full_disk_refuses_to_issue_and_goes_on_when_there_is_room() {
     inspect::compare(&inspect::rows(folder.path()), &Entries::read(&ledger_path), "with room again");
 }
 
+/// Takes all that is left of a disk, until it is dropped.
+struct Filler(PathBuf);
+
+impl Filler {
+    fn of(disk: &SmallDisk) -> Self {
+        let path = disk.path.join("filler");
+        let mut file = fs::File::create(&path).unwrap();
+        for size in [64 * 1024, 1024, 1] {
+            while std::io::Write::write_all(&mut file, &vec![7; size]).is_ok() {}
+        }
+        Self(path)
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}
+
+/// Such a CA, with a configuration for the command, and logs that a backup can delete.
+fn ca_on(disk: &SmallDisk) -> Folder {
+    let folder = Folder::new(disk.path.join("ca"));
+    Template::running().place(&disk.path);
+    fs::remove_dir_all(disk.path.join("sets")).unwrap();
+    let store = Store::open(&folder, OPTIONS).unwrap();
+    let mut writer = store.writer().unwrap();
+    let mut ledger = Ledger::open(&disk.path.join("ledger"));
+    for serial in Serials::new().take(4) {
+        issue(&mut writer, serial, &mut ledger).unwrap();
+        store.roll().unwrap();
+    }
+    for serial in Serials::new().take(2) {
+        issue(&mut writer, serial, &mut ledger).unwrap();
+    }
+    drop(writer);
+    drop(store);
+    folder
+}
+
+/// The way out of a full disk: a backup rolls with the space that is kept for it, and deletes logs.
+#[test]
+fn a_backup_of_a_ca_on_a_full_disk_frees_space() {
+    let scratch = certadm_tests::scratch();
+    let Some(disk) = SmallDisk::mount(&scratch.path().join("disk"), "16m") else { return };
+    let folder = ca_on(&disk);
+    let reserve = || {
+        fs::read_dir(folder.log_dir())
+            .unwrap()
+            .filter(|entry| certadm_store::is_reserve(&entry.as_ref().unwrap().path()))
+            .count()
+    };
+    assert_eq!(reserve(), 2);
+    let before = folder.archived_logs().unwrap().len();
+    let filler = Filler::of(&disk);
+    let full = scratch.path().join("full");
+    let (code, text) =
+        certadm(&["--json", "backup"], &[("--dir", folder.path().to_owned()), ("--to", full.clone())]);
+    assert_eq!(code, 0, "{text}");
+    assert!(reserve() < 2, "it was used: {text}");
+    let after = folder.archived_logs().unwrap().len();
+    assert!(after < before, "{after} of {before} logs are left: {text}");
+    let (code, text) = certadm(&["verify"], &[("--", full)]);
+    assert_eq!(code, 0, "{text}");
+    inspect::compare(
+        &inspect::rows(folder.path()),
+        &Entries::read(&disk.path.join("ledger")),
+        "after the backup",
+    );
+
+    // With room again the next owner keeps space again.
+    drop(filler);
+    Store::open(&folder, OPTIONS).unwrap().close().unwrap();
+    assert_eq!(reserve(), 2);
+}
+
+/// Where even the reserve is gone, the message names the CA's disk, and nobody speaks of damage.
+#[test]
+fn a_full_disk_of_the_ca_is_named_and_nothing_is_called_damaged() {
+    let scratch = certadm_tests::scratch();
+    let Some(disk) = SmallDisk::mount(&scratch.path().join("disk"), "16m") else { return };
+    let folder = ca_on(&disk);
+    // An owner that is there already; a start on the full disk has no space for shared memory.
+    let store = std::sync::Arc::new(Store::open(&folder, OPTIONS).unwrap());
+    for entry in fs::read_dir(folder.log_dir()).unwrap() {
+        let path = entry.unwrap().path();
+        if certadm_store::is_reserve(&path) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let _filler = Filler::of(&disk);
+    let names = certadm_rules::unc::UncRoot::of_this_system("host").unwrap();
+    let mut source = certadm_session::LocalSource::new(store, names);
+    let options = certadm_set::TakeOptions::new(certadm_rules::BackupType::Full);
+    let to = scratch.path().join("set");
+    let error =
+        certadm_set::take(&mut source, &to, &options, &mut certadm_set::progress::Silent).unwrap_err();
+    let message = certadm_rules::diagnosis::chain_of(&error);
+    assert!(message.starts_with("the CA's own disk is full") && message.contains("/ca/log/edb"), "{message}");
+    assert!(!to.exists());
+    for text in [message, error.remedy().into_owned()] {
+        assert!(!text.contains("damage") && !text.contains("target"), "{text}");
+    }
+    drop(source);
+
+    let (code, text) = certadm(&["show"], &[("--dir", folder.path().to_owned())]);
+    assert_ne!(code, 0, "{text}");
+    assert!(text.contains("are free on the disk of the CA") && text.contains("used up"), "{text}");
+    assert!(!text.contains("damage"), "{text}");
+    let (code, text) = certadm(&["backup"], &[("--dir", folder.path().to_owned()), ("--to", to)]);
+    assert_ne!(code, 0, "{text}");
+    assert!(!text.contains("damage") && text.contains("free some space on the disk"), "{text}");
+}
+
 #[test]
 fn a_backup_to_a_full_disk_leaves_no_set_and_truncates_nothing() {
     let scratch = certadm_tests::scratch();

@@ -300,8 +300,13 @@ fn space(folder: &Folder, config: Option<&Config>, findings: &mut Vec<Finding>) 
         2 * config.map_or(certadm_store::Options::default().log_size, |config| config.database.log_size);
     match certadm_files::space::available(folder.path())? {
         Some(available) if available < needed => {
-            let text =
-                format!("{available} bytes are free on the disk of the CA, which needs {needed} to go on");
+            let reserve = match certadm_store::has_reserve(folder) {
+                true => "; a backup can still use the space that is kept for it",
+                false => "; the space that is kept for a backup is used up",
+            };
+            let text = format!(
+                "{available} bytes are free on the disk of the CA, which needs {needed} to go on{reserve}"
+            );
             findings.push(
                 Finding::warning(Kind::DiskSpace, text)
                     .in_file(folder.path())

@@ -7,6 +7,10 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use certadm_client::{RemoteCa, Target};
+use certadm_session::Source;
+
+use crate::serve::Service;
 use crate::support::{Run, Work, command};
 
 /// Starts a command, waits until `begun` is there, sends the signal, and gives how the command ended.
@@ -96,4 +100,90 @@ fn who_has_the_ca_is_told() {
     let said = work.run("backup --dir {ca} --to {set}").stderr;
     assert!(said.contains(&format!("process {}, since 20", std::process::id())), "{said}");
     drop(owner);
+}
+
+/// A CA served on the network, with an account.
+fn served(work: &Work) -> (Service, String) {
+    fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    work.result("user add --dir {ca} backup --role operator --password-file {pw}");
+    let service = Service::start(work, "--dir {ca} --socket {socket} --allow-remote-backup");
+    let address = service.said["result"]["listen"].as_str().unwrap().to_owned();
+    (service, format!("backup --server {address} --user backup --password-file {{pw}}"))
+}
+
+/// A client that is told to stop ends its backup at the CA, so that the next one need not wait until the CA misses it.
+#[test]
+fn after_a_signal_the_next_remote_backup_is_not_refused() {
+    let work = large();
+    let (_service, backup) = served(&work);
+    fs::create_dir(work.path("sets")).unwrap();
+    let sets = work.path("sets");
+    let begun = || {
+        names(&sets).iter().any(|name| {
+            fs::metadata(sets.join(name).join("DataBase/Test-CA.db")).is_ok_and(|file| file.len() > 0)
+        })
+    };
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let run =
+            interrupt(&work, &format!("{backup} --to {}", sets.join("broken-off").display()), begun, signal);
+        assert_eq!(run.code, code, "{run:?}");
+        assert_eq!(names(&sets), Vec::<String>::new());
+        // By another way to the same service; a logs-only backup is refused as well while one runs.
+        let next = work.run("doctor --socket {socket}");
+        assert_eq!(next.code, 0, "{next:?}");
+    }
+    work.result(&format!("{backup} --to {{next}}"));
+}
+
+#[test]
+fn a_refused_second_backup_says_whose_the_first_is() {
+    let work = Work::with_ca();
+    let (_service, remote) = served(&work);
+    let target = Target::of_socket(work.path("socket"));
+    let mut first = RemoteCa::connect(target, None).unwrap();
+    first.prepare(certadm_rules::BackupType::Full).unwrap();
+    let own = format!(
+        "uid {} gid {} on the CA's machine, since 20",
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw()
+    );
+    for line in [
+        format!("{remote} --to {{x}}"),
+        "backup --dir {ca} --to {x}".to_owned(),
+        "backup --socket {socket} --to {x}".to_owned(),
+    ] {
+        let refused = work.run(&line);
+        assert_eq!(refused.code, 3, "{refused:?}");
+        assert!(
+            refused.stderr.contains(&own) && refused.stderr.contains("0xc80001f9"),
+            "{line}: {refused:?}"
+        );
+    }
+    drop(first);
+    work.result(&format!("{remote} --to {{set}}"));
+}
+
+/// A client that was killed outright: until the CA misses it, the next one learns that nobody is there any more.
+#[test]
+fn a_backup_whose_client_is_gone_is_told_as_such() {
+    let work = large();
+    let (_service, backup) = served(&work);
+    fs::create_dir(work.path("sets")).unwrap();
+    let sets = work.path("sets");
+    let to = format!("{backup} --to {}", sets.join("killed").display());
+    let dir = work.path("x");
+    let mut child = command(dir.parent().unwrap(), &to);
+    let mut child = child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while names(&sets).is_empty() || names(&sets.join(&names(&sets)[0])).is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let told = (0..600).any(|_| {
+        let refused = work.run("backup --dir {ca} --to {x}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        refused.stderr.contains("account backup from 127.0.0.1, since 20")
+            && refused.stderr.contains("its connection has been gone")
+    });
+    assert!(told, "the killed client's backup was never told");
 }

@@ -7,7 +7,7 @@ use certadm_files::{Found, IoContext};
 use certadm_rules::names::{is_safe_component, last_component, same_ignoring_case};
 use certadm_rules::words::counted;
 use certadm_rules::{Generation, GenerationRange, Hresult};
-use certadm_store::{Folder, record};
+use certadm_store::{Folder, is_reserve, record};
 
 use super::journal;
 use crate::chain::{Combined, combine};
@@ -171,7 +171,9 @@ pub(super) fn in_the_way(folder: &Folder) -> Result<Vec<PathBuf>> {
             continue;
         }
         for entry in fs::read_dir(&dir).during("list", &dir)? {
-            found.push(entry.during("list", &dir)?.path());
+            let path = entry.during("list", &dir)?.path();
+            // The space that is kept for a full disk stays where it is.
+            found.extend((!is_reserve(&path)).then_some(path));
         }
     }
     Ok(found)

@@ -8,7 +8,7 @@ use certadm_ese::recovery::Outcome;
 use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};
 use certadm_files::unfinished::refuse_occupied;
-use certadm_files::{IoContext, Unfinished, durable};
+use certadm_files::{IoContext, Unfinished, durable, unfinished};
 use certadm_rules::finding::Severity;
 use certadm_rules::names::is_safe_component;
 
@@ -31,6 +31,8 @@ pub struct Recovered {
     pub outcome: Outcome,
     /// How its pages were judged afterwards.
     pub pages: PageCounts,
+    /// What recoveries that were killed had left beside it; it was removed.
+    pub removed: Vec<PathBuf>,
 }
 
 /// Replays the logs of these sets into a clean copy of their database in the folder `to`, which is created. The sets stay
@@ -46,11 +48,12 @@ pub fn recover(sets: &[WindowsSet], to: &Path, progress: &mut dyn Progress) -> R
     let target = to.join(name);
     durable::create_dir(to)?;
     refuse_occupied(&target)?;
+    let removed = unfinished::remove_abandoned(to)?;
     let (unfinished, file) = Unfinished::file(&target)?;
     let (outcome, pages, bytes) = write(&files, unfinished.path(), file, progress)?;
     refuse_occupied(&target)?;
     unfinished.place()?;
-    Ok(Recovered { database: target, bytes, outcome, pages })
+    Ok(Recovered { database: target, bytes, outcome, pages, removed })
 }
 
 fn write(

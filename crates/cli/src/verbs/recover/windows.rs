@@ -16,6 +16,9 @@ pub(super) fn run(sets: &[WindowsSet], to: &Path, output: Output) -> Result<Done
         let mut progress = output.progress();
         recover(sets, to, &mut progress)?
     };
+    for path in &recovered.removed {
+        output.line(format!("Removed {}, which a recovery that was killed had left.", path.display()));
+    }
     let outcome = &recovered.outcome;
     if outcome.reached.is_none() {
         output.line("The database was clean and needed no log.");
@@ -39,6 +42,7 @@ pub(super) fn run(sets: &[WindowsSet], to: &Path, output: Output) -> Result<Done
         "bytes": recovered.bytes,
         "pages": recovered.pages.total(),
         "replay": replay::to_json(outcome),
+        "removed": recovered.removed.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
         "notes": outcome.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "findings": findings::list(&outcome.findings),
     });
