@@ -1,6 +1,7 @@
 //! `certadm drill`: create a CA, issue under load, back up over the sealed wire, lose it, restore it, prove it.
 
 mod load;
+mod place;
 mod prove;
 mod report;
 mod requests;
@@ -16,7 +17,7 @@ use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Ro
 use certadm_client::own_host_name;
 use certadm_files::IoContext;
 use certadm_files::cancel;
-use certadm_rules::BackupType;
+use certadm_rules::{BackupType, Hresult};
 use certadm_session::Source;
 use certadm_set::restore::{self, plan};
 use certadm_set::verify::verify;
@@ -27,10 +28,11 @@ use rusqlite::params;
 
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
-use crate::output::{Done, Output, human_bytes};
+use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::backup::local_source;
 use crate::verbs::live::open_store;
 use load::{Load, Phase, Record};
+use place::Place;
 use report::{Summary, Way};
 use wire::Wire;
 
@@ -61,22 +63,44 @@ pub(crate) struct DrillArgs {
 
 /// Requests with keys of their own; the workers submit them over and over.
 const REQUESTS: usize = 64;
+/// A smaller database would hold nothing but the drill's own certificates.
+const SMALLEST: u64 = 64 << 10;
+const LARGEST: u64 = 1 << 40;
 /// Length of one row that brings the database to its size, in bytes.
 const FILLER_LEN: u32 = 32 * 1024;
 
 pub(crate) fn run(args: &DrillArgs, output: Output) -> Result<Done, Failure> {
     let within = args.within.clone().unwrap_or_else(std::env::temp_dir);
-    let root = tempfile::Builder::new().prefix("certadm-drill-").tempdir_in(&within);
-    let root = root.during("create a folder in", &within)?;
-    interrupt::watch();
-    let summary = Drill::new(root.path(), args, output)?.run()?;
-    summary.print(output);
-    if args.keep {
-        let kept = root.keep();
-        output.line(format!("The folder of the drill is {}.", kept.display()));
+    let place = Place::make(&within)?;
+    for path in &place.removed {
+        output.line(format!("Removed {}, which a drill that was killed had left.", path.display()));
     }
+    place::check_space(&within, args.size, args.seconds, args.workers)?;
+    interrupt::watch();
+    let removed: Vec<String> = place.removed.iter().map(|path| path_text(path)).collect();
+    let drilled = Drill::new(place.path(), args, output).and_then(Drill::run);
+    if let Ok(summary) = &drilled {
+        summary.print(output);
+    }
+    if args.keep {
+        // After a failure, too: then somebody wants to look.
+        let kept = place.keep();
+        output.result(format!("The folder of the drill is {}.", kept.display()));
+    }
+    let summary = drilled.map_err(failed)?;
     let exit = if summary.is_proven() { Exit::Good } else { Exit::Finding };
-    Ok(Done { exit, result: summary.to_json() })
+    let mut result = summary.to_json();
+    result["removed"] = removed.into();
+    Ok(Done { exit, result })
+}
+
+/// A drill that broke off. It has shown nothing about its CA, so that nothing is said of what was lost or not.
+fn failed(failure: Failure) -> Failure {
+    let remedy = match failure.code {
+        Hresult::ERROR_DISK_FULL | Hresult::DISK_FULL | Hresult::LOG_DISK_FULL => place::MORE_ROOM.to_owned(),
+        _ => failure.remedy,
+    };
+    Failure { message: format!("the drill broke off: {}", failure.message), remedy, ..failure }
 }
 
 struct Drill<'a> {
@@ -212,15 +236,15 @@ impl<'a> Drill<'a> {
         let workers = usize::from(self.args.workers);
         let load = Load::start(store, &self.authority, &self.requests, &self.record, workers)?;
         let pause = Duration::from_secs(u64::from(self.args.seconds));
-        self.record.during(Phase::Idle, || std::thread::sleep(pause));
+        self.record.during(Phase::Idle, || rest(pause))?;
         let back_up = |set: &Path, kind| match wire {
             Some(wire) => self.back_up(&mut wire.connect()?, None, set, kind),
             None => self.back_up(&mut local_source(store)?, Some(store.folder().crl_dir()), set, kind),
         };
         let full = self.record.during(Phase::FullBackup, || back_up(&sets[0], BackupType::Full))?;
-        self.record.during(Phase::Idle, || std::thread::sleep(pause / 4));
+        self.record.during(Phase::Idle, || rest(pause / 4))?;
         let first = self.record.during(Phase::LogsBackup, || back_up(&sets[1], BackupType::LogsOnly))?;
-        self.record.during(Phase::Idle, || std::thread::sleep(pause / 4));
+        self.record.during(Phase::Idle, || rest(pause / 4))?;
         load.stop()?;
         let last = back_up(&sets[2], BackupType::LogsOnly)?;
         Ok((full, vec![first, last]))
@@ -280,6 +304,16 @@ impl<'a> Drill<'a> {
     }
 }
 
+/// Lets the workers issue for a while, unless a signal asks to stop.
+fn rest(time: Duration) -> Result<(), Failure> {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        cancel::check()?;
+        std::thread::sleep(Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())));
+    }
+    Ok(())
+}
+
 /// `32MiB`, `1GiB`, `65536`.
 fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -288,8 +322,12 @@ fn parse_size(text: &str) -> Result<u64, String> {
         "k" | "kib" => 1 << 10,
         "m" | "mib" => 1 << 20,
         "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
         _ => return Err("give a size such as 32MiB or 1GiB".to_owned()),
     };
     let number: u64 = digits.parse().map_err(|_| "give a size such as 32MiB or 1GiB".to_owned())?;
-    number.checked_mul(unit).filter(|&size| size <= 1 << 40).ok_or_else(|| "at most 1 TiB".to_owned())
+    match number.checked_mul(unit) {
+        Some(size) if (SMALLEST..=LARGEST).contains(&size) => Ok(size),
+        _ => Err("a drill fills a database of 64KiB to 1TiB".to_owned()),
+    }
 }
