@@ -1,22 +1,34 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod acceptor;
 mod ccache;
+pub mod client;
 mod credential;
 pub mod crypto;
 mod cursor;
 pub mod der;
 mod environment;
+mod gss;
+mod initiator;
 mod keytab;
 pub mod message;
 mod moment;
+mod pac;
 mod principal;
+mod replay;
 mod seal;
+mod sid;
 
+pub use acceptor::{AcceptError, Accepted, Acceptor, DEFAULT_SKEW, Demand, Pending};
 pub use ccache::CredentialCache;
 pub use credential::Credential;
 pub use environment::{Environment, NoRandomness};
+pub use initiator::{InitiateError, Initiated, Initiator};
 pub use keytab::{Keytab, KeytabEntry};
 pub use moment::{KerberosTime, Moment};
+pub use pac::{LogonInfo, Pac, PacError};
 pub use principal::{NameType, Principal};
+pub use replay::ReplayCache;
 pub use seal::{Message, Seal, SealError, Sender, Unseal};
+pub use sid::{Sid, SidTextError};

@@ -25,8 +25,9 @@ impl NameType {
 #[derive(Clone)]
 pub struct Principal {
     name_type: NameType,
-    components: Vec<String>,
-    realm: String,
+    // No spare capacity: names stand in many errors.
+    components: Box<[String]>,
+    realm: Box<str>,
 }
 
 impl Principal {
@@ -38,35 +39,43 @@ impl Principal {
     ) -> Option<Self> {
         let components: Vec<_> = components.into_iter().take(MAX_COMPONENTS + 1).map(Into::into).collect();
         let fits = (1..=MAX_COMPONENTS).contains(&components.len());
-        fits.then(|| Self { name_type, components, realm: realm.into() })
+        fits.then(|| Self { name_type, components: components.into(), realm: realm.into().into() })
     }
 
     /// An account of one component.
     #[must_use]
     pub fn account(name: &str, realm: &str) -> Self {
-        Self { name_type: NameType::PRINCIPAL, components: vec![name.to_owned()], realm: realm.to_owned() }
+        Self::of(NameType::PRINCIPAL, &[name], realm)
     }
 
     /// A user principal name, such as `alice@corp.example`, whose realm only a KDC knows; `realm` is the one to ask.
     #[must_use]
     pub fn enterprise(name: &str, realm: &str) -> Self {
-        Self { name_type: NameType::ENTERPRISE, components: vec![name.to_owned()], realm: realm.to_owned() }
+        Self::of(NameType::ENTERPRISE, &[name], realm)
     }
 
     /// The service of this class on this host, such as `HOST` and `ca1.example`.
     #[must_use]
     pub fn service(class: &str, host: &str, realm: &str) -> Self {
-        Self {
-            name_type: NameType::SERVICE_INSTANCE,
-            components: vec![class.to_owned(), host.to_owned()],
-            realm: realm.to_owned(),
-        }
+        Self::of(NameType::SERVICE_INSTANCE, &[class, host], realm)
+    }
+
+    /// A name of one component or two.
+    fn of(name_type: NameType, components: &[&str], realm: &str) -> Self {
+        let components = components.iter().map(|component| (*component).to_owned()).collect();
+        Self { name_type, components, realm: realm.into() }
     }
 
     /// The service that gives tickets for `realm`, as the KDC of `issuer` knows it. Both are the same but for referrals.
     #[must_use]
     pub fn ticket_granting(realm: &str, issuer: &str) -> Self {
         Self::service("krbtgt", realm, issuer)
+    }
+
+    /// The same name in another realm.
+    #[must_use]
+    pub fn in_realm(&self, realm: &str) -> Self {
+        Self { realm: realm.into(), ..self.clone() }
     }
 
     /// What the name is meant to be.
@@ -191,8 +200,8 @@ mod tests {
             let mut writer = Writer::new();
             Principal {
                 name_type: NameType::PRINCIPAL,
-                components: vec!["a".to_owned(); count],
-                realm: String::new(),
+                components: vec!["a".to_owned(); count].into(),
+                realm: "".into(),
             }
             .write_name(&mut writer);
             assert_eq!(Principal::read_name(&writer.into_bytes(), "R", "name").is_ok(), fits, "{count}");

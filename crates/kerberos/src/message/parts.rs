@@ -44,6 +44,22 @@ impl EncryptedData {
         UsageKeys::new(key, usage).decrypt(&self.cipher)
     }
 
+    /// Writes it alone, as the proof of a logon travels.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        self.write(&mut writer);
+        writer.into_bytes()
+    }
+
+    /// Reads it alone.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        Self::read(bytes, "an encrypted part")
+    }
+
     pub(super) fn write(&self, writer: &mut Writer) {
         writer.sequence(|writer| {
             writer.integer(0, self.etype);

@@ -1,7 +1,11 @@
 //! The crate from outside.
 
+mod contexts;
 mod files;
+mod logons;
 mod messages;
+mod pacs;
 mod sealing;
+mod stage;
+mod tickets;
 mod vectors;
-mod world;

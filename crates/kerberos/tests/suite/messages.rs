@@ -8,7 +8,7 @@ use certadm_kerberos::message::{
 };
 use certadm_kerberos::{KerberosTime, Moment, Principal};
 
-use crate::world::{NOON, World};
+use certadm_toy_kdc::{NOON, World};
 
 fn noon() -> KerberosTime {
     KerberosTime::from_unix_seconds(NOON)

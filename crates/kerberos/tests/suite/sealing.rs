@@ -4,7 +4,7 @@ use certadm_kerberos::crypto::{Etype, Key, KeyUsage, UsageKeys};
 use certadm_kerberos::{Message, Seal, SealError, Sender, Unseal};
 use proptest::prelude::*;
 
-use crate::world::World;
+use certadm_toy_kdc::World;
 
 fn key(etype: Etype) -> Key {
     Key::new(etype, &[0x42; 32][..etype.key_size()]).unwrap()
