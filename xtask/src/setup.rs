@@ -41,6 +41,8 @@ const NEEDS: &[Need] = &[
     Need::new("tshark", Evidence::Program("tshark"), "the second opinion on captured sessions"),
     Need::new("samba", Evidence::File(SAMBA_RPC), "the second opinion on our client's RPC and NTLM"),
     Need::new("samba-common-bin", Evidence::Program("smbpasswd"), "accounts for Samba"),
+    Need::new("gnutls-bin", Evidence::Program("certtool"), "a further opinion on CRLs"),
+    Need::new("libnss3-tools", Evidence::Program("crlutil"), "a further opinion on CRLs"),
     Need::new("restic", Evidence::Program("restic"), "a peer of the benchmarks"),
     Need::new("borgbackup", Evidence::Program("borg"), "a peer of the benchmarks"),
     Need::new("smbclient", Evidence::Program("smbclient"), "a peer of the benchmarks"),

@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Doctor(crate::verbs::doctor::DoctorArgs),
     /// Replay the logs of a Windows CA into a clean copy of its database
     Recover(crate::verbs::recover::RecoverArgs),
+    /// Make the next CRL of a CA that is lost, from its database and its key
+    EmergencyCrl(Box<crate::verbs::emergency_crl::EmergencyCrlArgs>),
     /// Rehearse a loss: create a CA, issue, back up, destroy it, restore it, compare
     Drill(crate::verbs::drill::DrillArgs),
     /// Write shell completions to standard output

@@ -272,7 +272,7 @@ impl Tally {
         let mut findings = Vec::new();
         let mut tell = |serials: &[Serial], finding: fn(Kind, String) -> Finding, kind, text: &str| {
             if !serials.is_empty() {
-                findings.push(finding(kind, format!("{}: {text}", named(serials))));
+                findings.push(finding(kind, format!("{text}: {}", named(serials))));
             }
         };
         let note: fn(Kind, String) -> Finding = Finding::note;
@@ -287,37 +287,37 @@ impl Tally {
             &self.only_in_database,
             warning,
             Kind::CrlContradiction,
-            "listed, because the database says revoked; the newer published CRL does not list them",
+            "listed, because the database says revoked, although the newer published CRL does not list it",
         );
         tell(
             &self.in_force_in_database,
             warning,
             Kind::CrlContradiction,
-            "listed, because a published CRL lists them; the newer database says that they are in force",
+            "listed, because a published CRL lists it, although the newer database says that it is in force",
         );
         tell(
             &self.removed,
             warning,
             Kind::CrlContradiction,
-            "listed, because the database says revoked for good; a delta CRL takes them off the list",
+            "listed, because the database says revoked for good, although a delta CRL takes it off the list",
         );
         tell(
             &self.future,
             note,
             Kind::CrlLeftOut,
-            "left out, because their revocation takes effect later than now",
+            "left out, because the revocation takes effect later than now",
         );
         tell(
             &self.undated,
             warning,
             Kind::CrlLeftOut,
-            "left out, because the database has no date for their revocation",
+            "left out, because the database has no date for the revocation",
         );
         tell(
             &self.odd_reasons,
             warning,
             Kind::CrlContradiction,
-            "listed without a reason, because no entry of a base CRL may give that of the database",
+            "listed without a reason, because no entry of a base CRL may give the one of the database",
         );
         findings
     }

@@ -2,10 +2,13 @@
 //!
 //! # Modules
 //!
-//! The rules are those of `docs/spec/recovery.md`, chapter 4. [`Records`] is what they need of a database, [`Plan`] carries
-//! them out, [`PrivateKey`] signs.
+//! * [`Records`]: what the rules (`docs/spec/recovery.md`, chapter 4) need of a database.
+//! * [`Plan`]: which CRLs there will be, with what in them.
+//! * [`PrivateKey`]: signs them.
+//! * [`bundle`]: the folder that they and everything about them is written to, also in two steps.
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 mod content;
 mod entries;
 mod error;
@@ -13,8 +16,10 @@ mod issuer;
 mod order;
 mod ours;
 mod plan;
+mod publish;
 mod published;
 mod records;
+mod report;
 mod schedule;
 mod signature;
 mod windows;

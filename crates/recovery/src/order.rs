@@ -131,6 +131,21 @@ impl Revocation {
         text.push_str("certutil -crl\r\n");
         text
     }
+
+    /// The same for our own CA: a script that is called with the CA's folder and the file of its passphrase.
+    #[must_use]
+    pub fn to_return_sh(revocations: &[Self]) -> String {
+        let mut text = String::from(
+            "#!/bin/sh\n# Run this when the CA is back: it does not know these revocations yet.\n\
+             # return.sh CA_FOLDER PASSPHRASE_FILE\nset -u\n",
+        );
+        for revocation in revocations {
+            let (serial, code) = (&revocation.serial, revocation.reason.code());
+            text.push_str(&format!("certadm ca revoke --dir \"$1\" --serial {serial} --reason {code}\n"));
+        }
+        text.push_str("certadm ca crl --dir \"$1\" --passphrase-file \"$2\"\n");
+        text
+    }
 }
 
 /// A date, or a date with a time and a zone.

@@ -227,9 +227,11 @@ impl Planner<'_> {
             }
         }
         self.destinations(made);
+        let orders = &self.options.revocations;
+        made.unknown.retain(|serial| orders.iter().all(|order| order.serial != *serial));
         if !made.unknown.is_empty() && self.has_database {
             let detail = format!(
-                "{} are revoked in a published CRL, and the database does not know them: they were issued after it was backed up",
+                "revoked in a published CRL and not known to the database, so issued after it was backed up: {}",
                 named(&made.unknown)
             );
             findings.push(Finding::warning(Kind::CrlUnknownCertificate, detail));
@@ -268,15 +270,12 @@ impl Planner<'_> {
             rows[place].push(row);
         }
         if !foreign.is_empty() {
-            let detail = format!(
-                "{} left out: none of the CA's keys signed them, as far as they say",
-                named(&foreign)
-            );
+            let detail = format!("left out, because none of the CA's keys signed it: {}", named(&foreign));
             findings.push(Finding::warning(Kind::CrlLeftOut, detail));
         }
         if !differing.is_empty() {
             let detail = format!(
-                "{}: the column IssuerNameID names another key than the certificate does; the certificate decides",
+                "the column IssuerNameID names another key than the certificate does, and the certificate decides: {}",
                 named(&differing)
             );
             findings.push(Finding::warning(Kind::CrlContradiction, detail));
@@ -322,7 +321,7 @@ impl Planner<'_> {
         }
         if !assumed.is_empty() {
             let detail = format!(
-                "{} to be revoked: the database does not know them, and their serial numbers do not look like those of later requests; check them",
+                "revoked as ordered, although the database does not know it and its serial number is not that of a later request: {}",
                 named(&assumed)
             );
             findings.push(Finding::warning(Kind::CrlUnknownCertificate, detail));

@@ -281,6 +281,12 @@ impl Records {
         self.rows
     }
 
+    /// Whose database it is.
+    #[must_use]
+    pub fn maker(&self) -> Maker {
+        self.maker
+    }
+
     /// The rows of CRLs, in the order in which they were read.
     #[must_use]
     pub fn crls(&self) -> &[CrlRow] {

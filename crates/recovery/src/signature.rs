@@ -428,3 +428,13 @@ where
         Scheme::Ecdsa => Err(signature::Error::new()),
     }
 }
+/// A signature on a curve as HSMs give it, two numbers of equal length, in the form of a CRL; any other stays as it is.
+pub(crate) fn der_of_raw(key: &PublicKey, signature: &[u8]) -> Vec<u8> {
+    let converted = match &key.kind {
+        Kind::Rsa(_) => None,
+        Kind::P256(_) => p256::ecdsa::Signature::from_slice(signature).ok().map(|raw| raw.to_der().to_vec()),
+        Kind::P384(_) => p384::ecdsa::Signature::from_slice(signature).ok().map(|raw| raw.to_der().to_vec()),
+        Kind::P521(_) => p521::ecdsa::Signature::from_slice(signature).ok().map(|raw| raw.to_der().to_vec()),
+    };
+    converted.unwrap_or_else(|| signature.to_vec())
+}

@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod ca;
 pub(crate) mod doctor;
 pub(crate) mod drill;
+pub(crate) mod emergency_crl;
 mod files;
 pub(crate) mod list;
 mod live;

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "ca",
     "backup",
     "restore",
@@ -15,6 +15,7 @@ const VERBS: [&str; 13] = [
     "user",
     "doctor",
     "recover",
+    "emergency-crl",
     "drill",
     "completions",
     "man",

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::serve::Service;
-use crate::support::Work;
+use crate::support::{Work, openssl, text};
 use crate::windows_files::{backup as backup_of_windows, ca_database};
 
 /// The example of every command: the JSON block under the heading that names it.
@@ -122,7 +122,27 @@ fn every_verb_prints_what_the_document_shows() {
             unchecked.push(heading);
         }
     }
+    let line = "emergency-crl {CertLog.edb} --tbs-only --no-published --now 2025-10-03T12:00:00Z";
+    check("emergency-crl", &format!("{line} --to {{emergency}}"));
     check("backup", "backup --dir {ca} --to {set}");
+    work.run("emergency-crl {set} --tbs-only --no-published --to {tbs}");
+    let (pass, key) = (work.path("pass"), work.path("ca/ca.key"));
+    openssl(&[
+        "dgst",
+        "-sha256",
+        "-sign",
+        text(&key),
+        "-passin",
+        &format!("file:{}", pass.display()),
+        "-out",
+        text(&work.path("base.sig")),
+        text(&work.path("tbs/Test-CA.tbs")),
+    ]);
+    let signature = work.path("base.sig");
+    check(
+        "emergency-crl finish",
+        &format!("emergency-crl finish {{tbs}} --signature 0={}", signature.display()),
+    );
     work.issue("ca", "two");
     work.result("backup --dir {ca} --to {logs} --type logs");
     check("verify", "verify {set} {logs}");

@@ -3,6 +3,7 @@
 mod ages;
 mod beside;
 mod capture;
+mod emergency_crl;
 mod errors;
 mod events;
 mod exit_codes;

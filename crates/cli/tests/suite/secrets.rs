@@ -22,6 +22,7 @@ fn a_passphrase_shows_nowhere() {
         "ca crl --dir {ca} --passphrase-file {pass}",
         "backup --dir {ca} --to {set}",
         "--json verify {set}",
+        "--json emergency-crl {set} --key {ca/ca.key} --passphrase-file {pass} --no-published --to {crl}",
         "--json show {set}",
         "--json show --dir {ca}",
         "--json list --dir {ca} requests",
@@ -43,7 +44,7 @@ fn a_passphrase_shows_nowhere() {
         seen.push_str(&run.stderr);
     }
     assert!(!seen.contains(MARKER), "printed or logged");
-    for dir in ["ca", "set", "new", "issued"] {
+    for dir in ["ca", "set", "new", "issued", "crl"] {
         scan(&work.path(dir));
     }
 }

@@ -1,0 +1,197 @@
+//! What an emergency CRL is made from: published CRLs, lists of revocations, and a database that was checked.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use certadm_ca::Serial;
+use certadm_ese::Database;
+use certadm_ese::overlay::Overlay;
+use certadm_ese::pager::FilePager;
+use certadm_files::IoContext;
+use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
+use certadm_recovery::{Damage, PublishedCrl, Revocation, merged};
+use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::{FileTime, Hresult};
+use certadm_set::Opened;
+use certadm_set::scratch::Recovered;
+use certadm_set::verify::verify;
+use certadm_set::windows::{open_database, salvage_database};
+use serde_json::{Value, json};
+
+use super::args::EmergencyCrlArgs;
+use crate::failure::Failure;
+use crate::output::{Output, path_text};
+use crate::verbs::files::read_input;
+
+/// A list of revocations of the length that a CRL may have.
+const MAX_LIST: u64 = 64 << 20;
+
+/// What was handed in beside the database.
+pub(super) struct Sources {
+    pub(super) published: Vec<PublishedCrl>,
+    pub(super) revocations: Vec<Revocation>,
+    pub(super) findings: Vec<Finding>,
+    /// For `report.json`: each file with its hash.
+    pub(super) list: Vec<Value>,
+}
+
+impl Sources {
+    pub(super) fn read(args: &EmergencyCrlArgs, now: FileTime) -> Result<Self, Failure> {
+        let mut sources =
+            Self { published: Vec::new(), revocations: Vec::new(), findings: Vec::new(), list: Vec::new() };
+        let mut revocations = Vec::new();
+        for path in args.from_crl.iter().chain(&args.published) {
+            if path.is_dir() {
+                revocations.extend(sources.folder(path, now)?);
+            } else {
+                sources.crl(path)?;
+            }
+        }
+        if let Some(path) = &args.revoke_file {
+            let text = sources.text(path, "revocations")?;
+            revocations.extend(Revocation::parse_csv(&text, now)?);
+        }
+        for text in &args.revoke {
+            revocations.push(Revocation::parse(text, now)?);
+        }
+        sources.revocations = merged(revocations);
+        sources.list.extend(
+            args.sets.iter().map(|set| json!({ "kind": "set", "path": path_text(set), "blake3": null })),
+        );
+        if args.no_published {
+            let text = "no published CRL was given: revocations that the CA made after the backup are not in the CRL";
+            sources.findings.push(Finding::warning(Kind::CrlNotCompared, text));
+        }
+        Ok(sources)
+    }
+
+    /// The folder of an earlier emergency CRL: its CRLs, and the revocations that the CA still does not know of.
+    fn folder(&mut self, folder: &Path, now: FileTime) -> Result<Vec<Revocation>, Failure> {
+        let mut crls = Vec::new();
+        for entry in std::fs::read_dir(folder).during("list", folder)? {
+            let path = entry.during("list", folder)?.path();
+            if path.extension().is_some_and(|ending| ending == "crl") && path.is_file() {
+                crls.push(path);
+            }
+        }
+        if crls.is_empty() {
+            let text = format!("{} holds no CRL", folder.display());
+            return Err(Failure::usage(text, "name a CRL, or the folder of an earlier emergency CRL"));
+        }
+        crls.sort();
+        for path in crls {
+            self.crl(&path)?;
+        }
+        let list = folder.join(REVOCATIONS);
+        if !list.is_file() {
+            return Ok(Vec::new());
+        }
+        let text = self.text(&list, "revocations")?;
+        let broken = |reason| certadm_recovery::Error::Folder { path: list.clone(), reason };
+        Ok(Revocation::parse_json(&text, now).map_err(broken)?)
+    }
+
+    fn crl(&mut self, path: &Path) -> Result<(), Failure> {
+        let content = read_input(path, MAX_CRL)?;
+        self.listed(path, "published CRL", &content);
+        self.published.push(PublishedCrl::parse(&path.display().to_string(), &content)?);
+        Ok(())
+    }
+
+    fn text(&mut self, path: &Path, kind: &str) -> Result<String, Failure> {
+        let content = read_input(path, MAX_LIST)?;
+        self.listed(path, kind, &content);
+        String::from_utf8(content).map_err(|_| {
+            Failure::usage(format!("{} is no text in UTF-8", path.display()), "write it as UTF-8 text")
+        })
+    }
+
+    fn listed(&mut self, path: &Path, kind: &str, content: &[u8]) {
+        let hash = blake3::hash(content).to_hex().to_string();
+        self.list.push(json!({ "kind": kind, "path": path_text(path), "blake3": hash }));
+    }
+
+    /// Certificates that the database is asked for by their serial numbers.
+    pub(super) fn asked(&self) -> Result<BTreeSet<Serial>, Failure> {
+        let mut asked: BTreeSet<Serial> =
+            self.revocations.iter().map(|revocation| revocation.serial.clone()).collect();
+        for crl in &self.published {
+            asked.append(&mut crl.serials()?);
+        }
+        Ok(asked)
+    }
+}
+
+/// A database that was found, open for reading.
+pub(super) enum Found {
+    Windows(Box<WindowsDatabase>),
+    Ours(Recovered),
+}
+
+/// That of a Windows CA.
+pub(super) struct WindowsDatabase {
+    pub(super) database: Database<Overlay<FilePager>>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Checks the sets as `certadm verify` does, and opens the database that they give. Damage ends it, or is accepted: then
+/// what can be read is.
+pub(super) fn database(sets: &[PathBuf], damage: Damage, output: Output) -> Result<Found, Failure> {
+    for path in sets {
+        std::fs::metadata(path).during("look at", path)?;
+    }
+    let mut progress = output.progress_on_stderr();
+    let opened = certadm_set::open(sets)?;
+    if let Opened::Folder(folder) = &opened {
+        let text = format!("{} is the folder of a CA that is here", folder.path().display());
+        let remedy = "publish its CRL with `certadm ca crl`; an emergency CRL is made from a set";
+        return Err(Failure::usage(text, remedy));
+    }
+    let report = verify(sets, &mut progress);
+    certadm_files::cancel::check()?;
+    if damage == Damage::Refused && !report.is_restorable() {
+        let code = report.findings.first().map_or(Hresult::DATABASE_CORRUPTED, |finding| finding.code);
+        return Err(Failure {
+            message: report.verdict(),
+            code: if code.is_failure() { code } else { Hresult::DATABASE_CORRUPTED },
+            remedy: "run `certadm verify` on it and take another set; --force-damaged uses what can be read"
+                .to_owned(),
+            exit: crate::failure::Exit::Damaged,
+        });
+    }
+    Ok(match opened {
+        Opened::Ours(sets) => Found::Ours(Recovered::of(&sets)?),
+        Opened::Windows(sets) if damage == Damage::Refused => Found::Windows(Box::new(WindowsDatabase {
+            database: open_database(&sets, &mut progress)?.database,
+            findings: Vec::new(),
+        })),
+        Opened::Windows(sets) => {
+            let salvaged = salvage_database(&sets, &mut progress)?;
+            let mut findings = Vec::new();
+            if let Some(reason) = &salvaged.not_replayed {
+                findings.push(Finding::error(
+                    Kind::Replay,
+                    Hresult::DATABASE_CORRUPTED,
+                    format!(
+                        "the logs were not replayed ({reason}): revocations in them are missing from the CRL"
+                    ),
+                ));
+            }
+            let skipped = salvaged.database.skipped_pages();
+            if skipped != 0 {
+                findings.push(Finding::error(
+                    Kind::DatabaseUnreadable,
+                    Hresult::DATABASE_CORRUPTED,
+                    format!(
+                        "{skipped} pages in use cannot be read: revocations on them are missing from the CRL"
+                    ),
+                ));
+            }
+            Found::Windows(Box::new(WindowsDatabase { database: salvaged.database, findings }))
+        }
+        // Refused above.
+        Opened::Folder(folder) => {
+            return Err(Failure::internal(format!("{} is a folder", folder.path().display())));
+        }
+    })
+}

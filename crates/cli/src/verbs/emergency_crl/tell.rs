@@ -1,0 +1,51 @@
+//! What was made, for a person: the CRLs, the deadline, what comes next.
+
+use std::path::Path;
+
+use certadm_recovery::bundle::Bundle;
+use certadm_recovery::{CrlKind, Plan};
+use certadm_rules::FileTime;
+
+use crate::output::Output;
+
+pub(super) fn person(plan: &Plan, bundle: &Bundle, to: &Path, now: FileTime, output: Output) {
+    let basis = plan.number;
+    output.line(format!(
+        "Number {}: the highest known is {}, the lost CA may have used {} more.",
+        basis.number, basis.highest_known, basis.unseen
+    ));
+    for crl in &plan.crls {
+        let what = match crl.kind {
+            CrlKind::Base => format!("{} entries", crl.entries.len()),
+            CrlKind::Delta(_) => "delta CRL without entries".to_owned(),
+        };
+        let file = format!("{}.crl", crl.file_name);
+        if bundle.crls.contains(&file) {
+            let end = crl.dates.next_update.to_rfc3339();
+            output.line(format!(
+                "{}: {what}, {}, valid until {end}.",
+                to.join(file).display(),
+                crl.algorithm
+            ));
+        } else if bundle.crls.is_empty() {
+            let file = to.join(format!("{}.tbs", crl.file_name));
+            output.line(format!("{}: {what}, to be signed with {}.", file.display(), crl.algorithm));
+        }
+    }
+    if let Some(end) = plan.deadlines.iter().flatten().min() {
+        let word = if *end < now { "ended" } else { "ends" };
+        output.result(format!("The CRL that is published now {word} at {}.", end.to_rfc3339()));
+    }
+    let (file, what) = if bundle.crls.is_empty() {
+        ("to-sign.txt", "says how to sign and what comes then")
+    } else {
+        ("publish.txt", "says where the CRLs go")
+    };
+    output.line(format!("{} {what}.", to.join(file).display()));
+    if !plan.revocations.is_empty() {
+        output.line(format!(
+            "The CA does not know {} of the revocations: run the file return.* there when it is back, and give the folder to the next emergency CRL by --published.",
+            plan.revocations.len()
+        ));
+    }
+}

@@ -1,0 +1,201 @@
+//! The CRL of a lost CA from the command line, with `openssl` as the one who relies on it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Work, openssl, text};
+use crate::windows_files::ca_database;
+
+/// A CA with a set, two certificates, one of them revoked after the set was taken; then it is lost.
+struct Lost {
+    work: Work,
+    revoked_later: String,
+}
+
+fn lost() -> Lost {
+    let work = Work::with_ca();
+    let (early, later) = (work.issue("ca", "early"), work.issue("ca", "later"));
+    work.issue("ca", "good");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {early} --reason superseded"));
+    work.result("ca crl --dir {ca} --passphrase-file {pass}");
+    work.result("backup --dir {ca} --to {set}");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {later} --reason keyCompromise"));
+    let published = work.result("ca crl --dir {ca} --passphrase-file {pass}");
+    fs::copy(published["file"].as_str().unwrap(), work.path("last.crl")).unwrap();
+    fs::copy(work.path("ca/ca.key"), work.path("ca.key")).unwrap();
+    fs::copy(work.path("ca/ca.crt"), work.path("ca.crt")).unwrap();
+    fs::remove_dir_all(work.path("ca")).unwrap();
+    Lost { work, revoked_later: later }
+}
+
+impl Lost {
+    /// Whether openssl accepts a certificate with this CRL.
+    fn is_valid(&self, crl: &str, certificate: &str) -> bool {
+        let output = std::process::Command::new("openssl")
+            .args(["verify", "-crl_check", "-CAfile", text(&self.work.path("ca.crt"))])
+            .args(["-CRLfile", text(&self.work.path(crl))])
+            .arg(self.work.path(certificate))
+            .output()
+            .expect("openssl");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success() || said.contains("error 23"), "{said}");
+        output.status.success()
+    }
+
+    fn certificates(&self) -> Vec<String> {
+        let mut found: Vec<String> = fs::read_dir(self.work.path("issued"))
+            .unwrap()
+            .map(|entry| format!("issued/{}", entry.unwrap().file_name().to_str().unwrap()))
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+const SIGN: &str = "--key {ca.key} --passphrase-file {pass}";
+
+#[test]
+fn a_crl_from_set_and_published_crl_knows_both_revocations() {
+    let lost = lost();
+    let made =
+        lost.work.result(&format!("emergency-crl {{set}} {SIGN} --published {{last.crl}} --to {{crl}}"));
+    assert_eq!(made["crls"][0]["entries"], 2, "{made}");
+    assert!(made["highest_known"].as_i64() < made["number"].as_i64());
+    assert_eq!(made["signed"].as_array().unwrap().len(), 1);
+    let valid: Vec<_> =
+        lost.certificates().iter().filter(|name| lost.is_valid("crl/Test-CA.pem", name)).cloned().collect();
+    assert_eq!(valid.len(), 1, "{valid:?}");
+    let report: Value =
+        serde_json::from_slice(&fs::read(lost.work.path("crl/report.json")).unwrap()).unwrap();
+    let origins: Vec<_> =
+        report["crls"][0]["listed"].as_array().unwrap().iter().map(|entry| &entry["origin"]).collect();
+    assert_eq!(origins, ["published", "published"]);
+    // Without it the second one is valid again: that has to be said in so many words.
+    let refused = lost.work.run(&format!("emergency-crl {{set}} {SIGN} --to {{crl2}}"));
+    assert_eq!(refused.code, 2, "{refused:?}");
+    let alone = lost.work.run(&format!("--json emergency-crl {{set}} {SIGN} --no-published --to {{crl2}}"));
+    assert_eq!(alone.code, 1);
+    assert_eq!(alone.json()["result"]["findings"][0]["kind"], "crl-not-compared");
+    assert_eq!(alone.json()["result"]["crls"][0]["entries"], 1);
+    // Nothing is overwritten.
+    let again = lost.work.run(&format!("emergency-crl {{set}} {SIGN} --published {{last.crl}} --to {{crl}}"));
+    assert_eq!(again.code, 3, "{again:?}");
+}
+
+#[test]
+fn revocations_made_while_the_ca_is_down_are_kept_and_handed_on() {
+    let lost = lost();
+    let good = lost.work.result(&format!(
+        "emergency-crl {{set}} {SIGN} --published {{last.crl}} --to {{one}} --revoke 4f3a00:keyCompromise"
+    ));
+    assert_eq!((&good["crls"][0]["entries"], &good["revocations"]), (&3.into(), &1.into()));
+    let script = fs::read_to_string(lost.work.path("one/return.sh")).unwrap();
+    assert!(script.contains("--serial 4f3a00 --reason 1"), "{script}");
+    let next = lost.work.result(&format!("emergency-crl {{set}} {SIGN} --published {{one}} --to {{two}}"));
+    assert_eq!((&next["crls"][0]["entries"], &next["revocations"]), (&3.into(), &1.into()));
+    assert!(good["number"].as_i64() < next["number"].as_i64());
+    assert!(lost.work.path("two/revocations.json").exists());
+    // And from the last CRL alone.
+    let alone = lost.work.result(&format!("emergency-crl --from-crl {{last.crl}} {SIGN} --to {{three}}"));
+    assert_eq!(alone["crls"][0]["entries"], 2);
+    assert!(!lost.revoked_later.is_empty());
+    openssl(&[
+        "crl",
+        "-noout",
+        "-CAfile",
+        text(&lost.work.path("ca.crt")),
+        "-in",
+        text(&lost.work.path("three/Test-CA.pem")),
+    ]);
+}
+
+#[test]
+fn the_key_and_the_crl_of_another_ca_are_refused_with_both_key_ids() {
+    let lost = lost();
+    let work = &lost.work;
+    work.run("ca init --dir {other} --name Other --passphrase-file {pass}").good();
+    let run = work.run(
+        "emergency-crl {set} --key {other/ca.key} --passphrase-file {pass} --published {last.crl} --to {crl}",
+    );
+    assert_eq!(run.code, 5, "{run:?}");
+    assert!(run.stderr.matches("key id").count() == 2, "{}", run.stderr);
+    work.result("ca crl --dir {other} --passphrase-file {pass}");
+    let run =
+        work.run(&format!("emergency-crl {{set}} {SIGN} --published {{other/crl/Other.crl}} --to {{crl}}"));
+    assert_eq!(run.code, 5, "{run:?}");
+    fs::write(work.path("wrong"), "nonsense\n").unwrap();
+    let run = work.run(
+        "emergency-crl {set} --key {ca.key} --passphrase-file {wrong} --published {last.crl} --to {crl}",
+    );
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(!work.path("crl").exists());
+}
+
+#[test]
+fn two_steps_give_what_one_step_gives() {
+    let lost = lost();
+    let work = &lost.work;
+    let line = "emergency-crl {set} --published {last.crl} --now 2026-11-27T10:00:00Z";
+    work.run(&format!("{line} --tbs-only --to {{tbs}}"));
+    work.run(&format!("{line} {SIGN} --to {{crl}}"));
+    let content = fs::read(work.path("tbs/Test-CA.tbs")).unwrap();
+    let whole = fs::read(work.path("crl/Test-CA.crl")).unwrap();
+    assert!(whole.windows(content.len()).any(|part| part == content), "the same is signed");
+    let pass = format!("file:{}", work.path("pass").display());
+    openssl(&[
+        "dgst",
+        "-sha256",
+        "-sign",
+        text(&work.path("ca.key")),
+        "-passin",
+        &pass,
+        "-out",
+        text(&work.path("base.sig")),
+        text(&work.path("tbs/Test-CA.tbs")),
+    ]);
+    fs::write(work.path("wrong.sig"), b"nonsense").unwrap();
+    let finish = |file: &str| {
+        work.run(&format!("--json emergency-crl finish {{tbs}} --signature 0={}", work.path(file).display()))
+    };
+    assert_eq!(finish("wrong.sig").code, 5);
+    assert!(!work.path("tbs/Test-CA.crl").exists());
+    let done = finish("base.sig");
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(done.json()["result"]["crls"][0], "Test-CA.crl");
+    for name in lost.certificates() {
+        assert_eq!(lost.is_valid("tbs/Test-CA.pem", &name), lost.is_valid("crl/Test-CA.pem", &name));
+    }
+    assert_eq!(finish("base.sig").code, 3, "nothing is overwritten");
+}
+
+#[test]
+fn a_windows_database_gives_what_is_to_be_signed_and_where_it_goes() {
+    let work = Work::new();
+    fs::write(work.path("CertLog.edb"), ca_database()).unwrap();
+    let line = "--json emergency-crl {CertLog.edb} --tbs-only --no-published --now 2025-10-03T12:00:00Z";
+    let run =
+        work.run(&format!("{line} --to {{crl}} --revoke 6500000004dfd5d66db7c478b5000000000004:superseded"));
+    let made = run.json()["result"].clone();
+    assert_eq!(run.code, 1, "{made}");
+    assert_eq!(made["ca"], "SEVENKINGDOMS-CA");
+    assert_eq!((&made["crls"][0]["entries"], &made["crls"][1]["crl"]), (&1.into(), &"0+".into()));
+    let names: Vec<_> = made["files"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for name in ["SEVENKINGDOMS-CA.tbs", "SEVENKINGDOMS-CA+.tbs", "to-sign.txt", "return.cmd", "report.json"]
+    {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let commands = fs::read_to_string(work.path("crl/return.cmd")).unwrap();
+    assert!(commands.contains("certutil -revoke 6500000004dfd5d66db7c478b5000000000004 4\r\n"), "{commands}");
+    // A damaged database is refused, and used when that is wanted.
+    let mut bytes = ca_database();
+    let quarter = bytes.len() / 4;
+    for byte in &mut bytes[quarter..3 * quarter] {
+        *byte ^= 0x55;
+    }
+    fs::write(work.path("damaged.edb"), bytes).unwrap();
+    let line = line.replace("{CertLog.edb}", "{damaged.edb}");
+    let refused = work.run(&format!("{line} --to {{two}}"));
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(refused.json()["error"]["remedy"].as_str().unwrap().contains("--force-damaged"));
+}
