@@ -139,6 +139,14 @@ pub enum Error {
         /// What is missing in it.
         reason: String,
     },
+    /// What was written to the database is not what it gives back; nothing of it was committed.
+    #[error("the database does not give back what was recorded of certificate {serial}: nothing was {verb}")]
+    NotRecorded {
+        /// The certificate.
+        serial: Serial,
+        /// What was to be done: `issued` or `revoked`.
+        verb: &'static str,
+    },
     /// The CA certificate does not cover the present.
     #[error("the certificate of this CA is valid from {} to {}, and now it is {}", not_before.to_rfc3339(), not_after.to_rfc3339(), now.to_rfc3339())]
     CaNotValid {
@@ -304,6 +312,7 @@ impl Diagnosis for Error {
             Self::KeyMismatch { .. } => Hresult::NTE_BAD_PUBLIC_KEY,
             Self::NotACaCertificate { .. } => Hresult::TRUST_E_BASIC_CONSTRAINTS,
             Self::CaNotValid { .. } | Self::ClockBehindCrl { .. } => Hresult::CERT_E_EXPIRED,
+            Self::NotRecorded { .. } => Hresult::DATABASE_CORRUPTED,
             Self::AnotherCa { .. } => Hresult::GIVEN_LOG_FILE_HAS_BAD_SIGNATURE,
             Self::UnknownProfile { .. } => Hresult::CERTSRV_E_UNSUPPORTED_CERT_TYPE,
             Self::CaProfileNotAllowed { .. } => Hresult::E_ACCESSDENIED,
@@ -366,6 +375,9 @@ impl Diagnosis for Error {
             }
             Self::AnotherCa { .. } => {
                 "restore a set of this CA, or name the folder of the CA that the set is of"
+            }
+            Self::NotRecorded { .. } => {
+                "stop using this database: take the latest verified set, and find out who changed it"
             }
             Self::ClockBehindCrl { .. } => {
                 "set the clock; if it is right and was wrong when that CRL was made, add --after-wrong-clock"

@@ -155,7 +155,7 @@ const EXTENSION_DISABLED: i64 = 2;
 ///
 /// # Errors
 /// [`Error::SerialTaken`] when the serial number exists; nothing has been written then.
-/// [`Error::Store`]; the transaction must be rolled back.
+/// [`Error::NotRecorded`], [`Error::Store`]; the transaction must be rolled back.
 pub(crate) fn record(connection: &Connection, pending: &PendingCertificate) -> Result<Issued> {
     let taken = connection
         .prepare_cached("SELECT 1 FROM Certificates WHERE SerialNumber = ?1")?
@@ -199,6 +199,7 @@ pub(crate) fn record(connection: &Connection, pending: &PendingCertificate) -> R
         &name,
     )?;
     insert_extensions(connection, request_id, pending)?;
+    check_recorded(connection, request_id, pending)?;
     Ok(Issued {
         request_id,
         serial: pending.serial.clone(),
@@ -206,6 +207,18 @@ pub(crate) fn record(connection: &Connection, pending: &PendingCertificate) -> R
         not_after: pending.not_after,
         der: pending.der.clone(),
     })
+}
+
+/// Reads back what makes a certificate one that this CA can revoke.
+fn check_recorded(connection: &Connection, request_id: i64, pending: &PendingCertificate) -> Result<()> {
+    let is_there = connection
+        .prepare_cached(
+            "SELECT 1 FROM Requests JOIN Certificates USING (RequestID) \
+             WHERE RequestID = ?1 AND Disposition = ?2 AND SerialNumber = ?3 AND RawCertificate = ?4",
+        )?
+        .query_row((request_id, Disposition::ISSUED.0, &pending.serial, &pending.der), |_| Ok(()))
+        .optional()?;
+    is_there.ok_or_else(|| Error::NotRecorded { serial: pending.serial.clone(), verb: "issued" })
 }
 
 /// A request that is not granted, with what its row in the database will say.

@@ -31,7 +31,8 @@ pub struct RevocationOrder<'a> {
 ///
 /// # Errors
 /// [`Error::UnknownSerial`], [`Error::AlreadyRevoked`], [`Error::NotOnHold`],
-/// [`Error::OwnCertificate`]; nothing has been changed then. [`Error::Store`].
+/// [`Error::OwnCertificate`]; nothing has been changed then. [`Error::NotRecorded`], [`Error::Store`]; the transaction must
+/// be rolled back.
 pub fn revoke(connection: &Connection, order: &RevocationOrder<'_>) -> Result<Option<Revocation>> {
     let serial = || order.serial.clone();
     let (request_id, disposition, present) =
@@ -81,6 +82,10 @@ pub fn revoke(connection: &Connection, order: &RevocationOrder<'_>) -> Result<Op
             revocation.and_then(|revocation| revocation.effective).map(|date| date.0),
             revocation.map(|revocation| revocation.reason.code()),
         ))?;
+    // Nothing is reported as done that the next CRL would not say.
+    if find(connection, order.serial)? != Some((request_id, disposition, revocation)) {
+        return Err(Error::NotRecorded { serial: serial(), verb: "revoked" });
+    }
     Ok(revocation)
 }
 

@@ -110,6 +110,11 @@ fn of_store(error: &certadm_store::Error, whole: &Error) -> Told {
         Store::Image { detail, .. } => {
             Told { kind: Kind::DatabaseImage, place: Place::default(), detail: detail.clone() }
         }
+        Store::Foreign { path, detail } => Told::of(
+            Kind::ForeignSchema,
+            path,
+            format!("it is not the database of a CA as certadm makes it: {detail}"),
+        ),
         Store::Sqlite(_) => {
             Told { kind: Kind::DatabaseUnreadable, place: Place::default(), detail: chain_of(whole) }
         }

@@ -10,7 +10,7 @@ use std::path::Path;
 use certadm_ca::identity::{DatabaseIdentity, Identity};
 use certadm_rules::Hresult;
 use certadm_store::chain::{Chain, write_overlay};
-use rusqlite::config::DbConfig;
+use certadm_store::{foreign, run_nothing};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::chain::combine;
@@ -69,11 +69,16 @@ impl Recovered {
     /// Recovers in a scratch folder beside the image; the image stays as it is.
     ///
     /// # Errors
-    /// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read the result at all, [`Error::Store`].
+    /// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read the result at all; [`certadm_store::Error::Foreign`] when
+    /// its schema is not that of a CA; [`Error::Store`].
     pub fn open(image: &Found, chain: &Chain) -> Result<Self> {
         let scratch = Scratch::create(image)?;
         write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
         let connection = scratch.connect().map_err(|error| unreadable(image, &error))?;
+        foreign::check(&connection, image).map_err(|error| match error {
+            certadm_store::Error::Sqlite(error) => unreadable(image, &error),
+            other => other.into(),
+        })?;
         Ok(Self { connection, scratch })
     }
 
@@ -121,12 +126,28 @@ pub fn examine(image: &Found, chain: &Chain) -> Result<Content> {
     Recovered::open(image, chain)?.examine(image)
 }
 
+/// So many steps of SQLite's machine are made before it is asked whether to go on.
+const STEPS_AT_ONCE: i32 = 100_000;
+/// What queries of a small database may take, in steps: some seconds.
+const STEPS_OF_ANY: u64 = 100_000_000;
+/// What they may take beyond that for each byte of the database. The integrity check takes less than one, a row of a few bytes
+/// some hundred.
+const STEPS_A_BYTE: u64 = 100;
+
 /// The database may be anybody's: its schema runs nothing, its cells are checked before they are believed.
 fn distrust(connection: &mut Connection) -> rusqlite::Result<()> {
-    // Steps of SQLite's machine; a check of a large database takes many millions.
-    connection.progress_handler(100_000, Some(|| cancel::requested().is_some()))?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
+    run_nothing(connection)?;
+    let pages: u64 =
+        connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))?.unsigned_abs();
+    let page_size: u64 =
+        connection.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0))?.unsigned_abs();
+    let most = STEPS_OF_ANY + STEPS_A_BYTE.saturating_mul(pages.saturating_mul(page_size));
+    let mut done: u64 = 0;
+    let stop = move || {
+        done = done.saturating_add(STEPS_AT_ONCE.unsigned_abs().into());
+        done > most || cancel::requested().is_some()
+    };
+    connection.progress_handler(STEPS_AT_ONCE, Some(stop))?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "cache_size", -32768)
 }
@@ -135,11 +156,13 @@ fn unreadable(image: &Path, error: &rusqlite::Error) -> Error {
     if let Err(cancelled) = cancel::check() {
         return Error::File(cancelled);
     }
-    Error::Damaged {
-        path: image.to_owned(),
-        detail: format!("with its logs applied it cannot be read: {error}"),
-        code: Hresult::DATABASE_CORRUPTED,
-    }
+    let detail = match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::OperationInterrupted) => {
+            "with its logs applied, reading it takes more steps than a database of its size needs".to_owned()
+        }
+        _ => format!("with its logs applied it cannot be read: {error}"),
+    };
+    Error::Damaged { path: image.to_owned(), detail, code: Hresult::DATABASE_CORRUPTED }
 }
 
 fn content(connection: &Connection) -> rusqlite::Result<Content> {

@@ -12,8 +12,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, Result};
-use crate::schema;
 use crate::trailer::{self, Trailer};
+use crate::{foreign, schema};
 
 /// How long SQLite waits for a lock that somebody outside this program holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,12 +95,13 @@ pub(crate) struct DatabaseConnection {
 }
 
 impl DatabaseConnection {
-    /// Opens an existing CA database.
+    /// Opens an existing CA database, and refuses one with another schema.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = DatabaseFile::open(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         prepare(&connection)?;
+        foreign::check(&connection, path)?;
         Ok(Self { connection, file })
     }
 
@@ -146,8 +147,8 @@ impl std::ops::DerefMut for DatabaseConnection {
 /// The settings of every connection: commits are durable, and nobody checkpoints but the owner's roll.
 fn prepare(connection: &Connection) -> Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    run_nothing(connection)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A WAL that begins anew is written over in place: a commit that does not lengthen the file is flushed without
@@ -155,8 +156,24 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "journal_size_limit", WAL_SIZE_LIMIT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -8192)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
     connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Keeps a connection from running what stands in its database: no trigger, no view, no function out of the schema, no write
+/// to the schema's own tables.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn run_nothing(connection: &Connection) -> rusqlite::Result<()> {
+    for (setting, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+    ] {
+        connection.set_db_config(setting, on)?;
+    }
     Ok(())
 }
 

@@ -126,6 +126,14 @@ pub enum Error {
         /// The engine's code (certbcli.md 9.2).
         code: Hresult,
     },
+    /// The schema of a database is not that of a CA: it would run what somebody else wrote.
+    #[error("{path} is not the database of a CA as certadm makes it: {detail}")]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// Which object is foreign, differs or is missing.
+        detail: String,
+    },
     /// A backup call was refused or failed by the rules of the sequence or the ranges.
     #[error("the backup call was refused")]
     Backup(#[source] Hresult),
@@ -176,6 +184,7 @@ impl Diagnosis for Error {
             Self::LogVersion { .. } => Hresult::BAD_LOG_VERSION,
             Self::LogMisnamed { .. } => Hresult::LOG_GENERATION_MISMATCH,
             Self::Chain { code, .. } | Self::Image { code, .. } | Self::SharedCommit { code, .. } => *code,
+            Self::Foreign { .. } => Hresult::DATABASE_CORRUPTED,
             Self::Backup(code) | Self::Registration(code) => *code,
             Self::Closed => Hresult::TERM_IN_PROGRESS,
         }
@@ -222,6 +231,9 @@ impl Diagnosis for Error {
             Self::Image { .. } => "take the image from another copy of the set, or restore an older set",
             Self::SharedCommit { code: Hresult::DISK_FULL, .. } => {
                 "free some space on the disk of the CA's folder, then submit the request again; it was not issued"
+            }
+            Self::Foreign { .. } => {
+                "do not use this database: take the latest verified set, and find out who changed it"
             }
             Self::SharedCommit { .. } => {
                 "look at the cause, then submit the request again; it was not issued"

@@ -7,6 +7,7 @@ mod connect;
 pub mod error;
 mod fields;
 pub mod folder;
+pub mod foreign;
 mod generation;
 mod holder;
 pub mod locks;
@@ -24,6 +25,7 @@ mod wal;
 mod writer;
 
 pub use checkpoint::stated_checkpoint;
+pub use connect::run_nothing;
 pub use error::{Error, Result};
 pub use folder::Folder;
 pub use generation::Adopted;

@@ -50,13 +50,18 @@ pub(crate) struct State {
 /// Creates all tables in an empty database; generation 1 is current.
 pub(crate) fn create(connection: &Connection, database: Signature, stream: Signature) -> Result<()> {
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.execute_batch(STORE_TABLES)?;
-    connection.execute_batch(include_str!("ca_schema.sql"))?;
+    create_tables(connection)?;
     connection.execute(
         "INSERT INTO store_state VALUES (1, ?1, ?2, 1, 0, zeroblob(32), 0, 0, NULL)",
         params![database.0, stream.0],
     )?;
     Ok(())
+}
+
+/// Creates the tables, empty.
+pub(crate) fn create_tables(connection: &Connection) -> Result<()> {
+    connection.execute_batch(STORE_TABLES)?;
+    Ok(connection.execute_batch(include_str!("ca_schema.sql"))?)
 }
 
 pub(crate) fn state(connection: &Connection) -> Result<State> {

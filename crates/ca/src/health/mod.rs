@@ -330,7 +330,11 @@ fn database(
         Err(certadm_store::Error::RestorePending { .. }) => return Ok(None),
         Err(error) => {
             let text = format!("the database cannot be read: {error}");
-            let finding = Finding::error(Kind::DatabaseUnreadable, error.hresult(), text);
+            let kind = match error {
+                certadm_store::Error::Foreign { .. } => Kind::ForeignSchema,
+                _ => Kind::DatabaseUnreadable,
+            };
+            let finding = Finding::error(kind, error.hresult(), text);
             findings.push(finding.remedy(error.remedy()));
             return Ok(None);
         }

@@ -8,6 +8,7 @@ mod errors;
 mod events;
 mod exit_codes;
 mod help;
+mod hostile_databases;
 mod hostile_sets;
 mod identity;
 mod interrupted;

@@ -62,14 +62,6 @@ impl World {
             let user = User { name: name.into(), nt_hash: NtHash::from_password(PASSWORD), roles };
             UserFile::in_folder(folder.path()).add(user).unwrap();
         }
-        let mut writer = store.writer().unwrap();
-        writer
-            .commit(|transaction| {
-                transaction.execute_batch("CREATE TABLE things (number INTEGER PRIMARY KEY, text TEXT)")?;
-                Ok::<_, certadm_store::Error>(())
-            })
-            .unwrap();
-        drop(writer);
         std::fs::write(folder.crl_dir().join("Test CA.crl"), b"crl").unwrap();
         Self::serve(dir, store, flags, limits, truncation)
     }
@@ -108,7 +100,10 @@ impl World {
         for _ in 0..count {
             writer
                 .commit(|transaction| {
-                    transaction.execute("INSERT INTO things (text) VALUES (?1)", [&text])?;
+                    transaction.execute(
+                        "INSERT INTO Requests (Disposition, DispositionMessage) VALUES (31, ?1)",
+                        [&text],
+                    )?;
                     Ok::<_, certadm_store::Error>(())
                 })
                 .unwrap();
@@ -139,6 +134,6 @@ pub(crate) fn rows(folder: &Folder) -> usize {
     let store = Store::open(folder, Options::default()).unwrap();
     let writer = store.writer().unwrap();
     let count: i64 =
-        writer.connection().query_row("SELECT count(*) FROM things", [], |row| row.get(0)).unwrap();
+        writer.connection().query_row("SELECT count(*) FROM Requests", [], |row| row.get(0)).unwrap();
     usize::try_from(count).unwrap()
 }

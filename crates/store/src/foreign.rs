@@ -1,0 +1,170 @@
+//! Whether a database has what a CA's database has, and nothing else.
+//!
+//! A database may come from a stranger, as part of a set. SQLite runs what stands in a schema: a trigger may undo each
+//! revocation, a view under the name of a table may never end, a column may be computed. Its integrity check finds nothing
+//! wrong with them. So the schema must be the built-in one, object by object and word by word; only comments and
+//! white space may differ, as they do between versions of this program.
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+use crate::schema;
+
+/// One object of a schema.
+#[derive(Debug, PartialEq, Eq)]
+struct Object {
+    /// `table`, `index`, `view` or `trigger`.
+    kind: String,
+    name: String,
+    /// The statement that makes it; none for an index that comes with its table.
+    statement: Option<String>,
+}
+
+/// Checks the schema of an open database. `what` names the database in the error.
+///
+/// # Errors
+/// [`Error::Foreign`] (0xC80004B6) names the first object that is not a CA's, that differs, or that is missing;
+/// [`Error::Sqlite`].
+pub fn check(connection: &Connection, what: &std::path::Path) -> Result<()> {
+    let expected = built_in()?;
+    let refuse = |detail: String| Err(Error::Foreign { path: what.to_owned(), detail });
+    let mut seen = vec![false; expected.len()];
+    let mut statement = connection.prepare("SELECT type, name, sql FROM main.sqlite_schema")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let found = object(row)?;
+        let place =
+            expected.iter().position(|known| (&known.kind, &known.name) == (&found.kind, &found.name));
+        let Some(place) = place.filter(|place| !std::mem::replace(&mut seen[*place], true)) else {
+            return refuse(format!("the {} {:?} is foreign to it", found.kind, found.name));
+        };
+        if expected[place].statement != found.statement {
+            return refuse(format!("the {} {:?} is not the one of a CA", found.kind, found.name));
+        }
+    }
+    match seen.iter().position(|seen| !seen) {
+        Some(missing) => {
+            let Object { kind, name, .. } = &expected[missing];
+            refuse(format!("the {kind} {name:?} is missing"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What this program makes, read from a database in memory: SQLite adds objects of its own.
+fn built_in() -> Result<Vec<Object>> {
+    let connection = Connection::open_in_memory()?;
+    schema::create_tables(&connection)?;
+    let mut statement = connection.prepare("SELECT type, name, sql FROM sqlite_schema")?;
+    let mut rows = statement.query([])?;
+    let mut objects = Vec::new();
+    while let Some(row) = rows.next()? {
+        objects.push(object(row)?);
+    }
+    Ok(objects)
+}
+
+fn object(row: &rusqlite::Row<'_>) -> rusqlite::Result<Object> {
+    let text = |place| -> rusqlite::Result<Option<String>> {
+        Ok(match row.get_ref(place)? {
+            rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => {
+                Some(String::from_utf8_lossy(bytes).into_owned())
+            }
+            _ => None,
+        })
+    };
+    Ok(Object {
+        kind: text(0)?.unwrap_or_default(),
+        name: text(1)?.unwrap_or_default(),
+        statement: text(2)?.map(|statement| words(&statement)),
+    })
+}
+
+/// A statement without its comments, a blank for all white space. Quotes are no shelter for a comment here; the built-in
+/// schema has none, so that a statement with one is another one in any case.
+fn words(statement: &str) -> String {
+    let mut plain = String::with_capacity(statement.len());
+    let mut rest = statement;
+    while let Some(letter) = rest.chars().next() {
+        if rest.starts_with("--") {
+            rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
+            plain.push(' ');
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            rest = comment.split_once("*/").map_or("", |(_, rest)| rest);
+            plain.push(' ');
+        } else {
+            plain.push(letter);
+            rest = &rest[letter.len_utf8()..];
+        }
+    }
+    // SQLite ends a statement at a NUL.
+    if statement.contains('\0') {
+        plain.push('\0');
+    }
+    plain.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A database as this program makes it, changed by these statements.
+    fn changed(statements: &str) -> Result<()> {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::create_tables(&connection).unwrap();
+        connection.execute_batch(statements).unwrap();
+        check(&connection, Path::new("ca.db"))
+    }
+
+    #[test]
+    fn the_built_in_schema_passes_whatever_its_comments_say() {
+        changed("").unwrap();
+        changed("PRAGMA writable_schema = on; UPDATE sqlite_schema SET sql = sql || ' -- an older\n /* remark */'")
+            .unwrap();
+        assert_eq!(words("a --b'\n (c /* d */)\t,e"), "a (c ) ,e");
+    }
+
+    #[test]
+    fn what_is_foreign_differs_or_is_missing_is_named() {
+        let swap = |from: &str, to: &str, name: &str| {
+            format!(
+                "PRAGMA writable_schema = on; \
+                 UPDATE sqlite_schema SET sql = replace(sql, '{from}', '{to}') WHERE name = '{name}'"
+            )
+        };
+        for (statements, named) in [
+            (
+                "CREATE TRIGGER undo AFTER UPDATE ON Requests WHEN new.Disposition = 21 BEGIN \
+                 UPDATE Requests SET Disposition = 20 WHERE RequestID = new.RequestID; END"
+                    .to_owned(),
+                "trigger \"undo\" is foreign",
+            ),
+            ("CREATE VIEW v AS SELECT 1".to_owned(), "view \"v\" is foreign"),
+            (
+                "DROP TABLE CRLs; CREATE VIEW CRLs AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) \
+                 SELECT x AS RowId FROM n"
+                    .to_owned(),
+                "view \"CRLs\" is foreign",
+            ),
+            ("CREATE TABLE t (a, b AS (a + 1))".to_owned(), "table \"t\" is foreign"),
+            ("ALTER TABLE Requests ADD COLUMN x INTEGER AS (1)".to_owned(), "table \"Requests\" is not the one"),
+            ("CREATE INDEX i ON Requests (length(RawRequest))".to_owned(), "index \"i\" is foreign"),
+            ("CREATE VIRTUAL TABLE f USING fts5 (x)".to_owned(), "table \"f\" is foreign"),
+            ("DROP INDEX CRLNumberIndex".to_owned(), "index \"CRLNumberIndex\" is missing"),
+            ("DROP TABLE store_marks".to_owned(), "table \"store_marks\" is missing"),
+            (
+                "DROP INDEX CRLNumberIndex; CREATE INDEX CRLNumberIndex ON CRLs (Number, length(RawCRL))".to_owned(),
+                "index \"CRLNumberIndex\" is not the one",
+            ),
+            (swap("CRLNumberIndex", "CRLNumberIndex/*", "CRLNumberIndex"), "index \"CRLNumberIndex\" is not the one"),
+            (swap("STRICT", "STRICT \0", "CRLs"), "table \"CRLs\" is not the one"),
+            ("ANALYZE".to_owned(), "table \"sqlite_stat1\" is foreign"),
+        ] {
+            let statements = statements.replace('\0', "' || char(0) || '");
+            let error = changed(&statements).expect_err(&statements).to_string();
+            assert!(error.contains(named), "{statements}: {error}");
+        }
+    }
+}
