@@ -43,6 +43,10 @@ const NEEDS: &[Need] = &[
     Need::new("samba-common-bin", Evidence::Program("smbpasswd"), "accounts for Samba"),
     Need::new("gnutls-bin", Evidence::Program("certtool"), "a further opinion on CRLs"),
     Need::new("libnss3-tools", Evidence::Program("crlutil"), "a further opinion on CRLs"),
+    Need::new("samba-ad-dc", Evidence::File(SAMBA_DC), "the second opinion on our Kerberos"),
+    Need::new("samba-ad-provision", Evidence::File(SAMBA_SCHEMA), "making a domain for it"),
+    Need::new("ldb-tools", Evidence::Program("ldbmodify"), "accounts with AES keys for it"),
+    Need::new("krb5-user", Evidence::Program("kinit"), "credential caches as people have them"),
     Need::new("restic", Evidence::Program("restic"), "a peer of the benchmarks"),
     Need::new("borgbackup", Evidence::Program("borg"), "a peer of the benchmarks"),
     Need::new("smbclient", Evidence::Program("smbclient"), "a peer of the benchmarks"),
@@ -78,6 +82,12 @@ const WINDOWS_NEEDS: &[Need] = &[
 
 /// Samba's host of RPC services, which is not on the search path.
 const SAMBA_RPC: &str = "/usr/libexec/samba/samba-dcerpcd";
+
+/// A package that only depends on others leaves nothing else behind.
+const SAMBA_DC: &str = "/usr/share/doc/samba-ad-dc/copyright";
+
+/// What a new domain is made of.
+const SAMBA_SCHEMA: &str = "/usr/share/samba/setup/provision.ldif";
 
 /// apt-get without questions; another apt that holds the lock is waited for.
 const APT_GET: &[&str] =

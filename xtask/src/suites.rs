@@ -12,7 +12,8 @@ use crate::workspace::Workspace;
 use crate::{circles, citations, counts, durability, lockfiles};
 
 /// Packages with tests that need foreign peers, in Python or Debian's, and are therefore `#[ignore]`d.
-const INTEROP: &[&str] = &["certadm-ese", "certadm-auth", "certadm-client", "certadm-server", "certadm"];
+const INTEROP: &[&str] =
+    &["certadm-ese", "certadm-auth", "certadm-kerberos", "certadm-client", "certadm-server", "certadm"];
 
 /// Where the interop tests find the interpreter with the Python peers.
 const PYTHON_VARIABLE: &str = "CERTADM_PYTHON";

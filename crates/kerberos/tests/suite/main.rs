@@ -5,6 +5,7 @@ mod files;
 mod logons;
 mod messages;
 mod pacs;
+mod samba_dc;
 mod sealing;
 mod stage;
 mod tickets;
