@@ -48,11 +48,17 @@ pub fn name_of(plan: &Plan, crl: &PlannedCrl) -> String {
 }
 
 impl Bundle {
-    /// Signs the CRLs of those keys that are given, and puts everything together. `report` becomes `report.json`.
+    /// Signs the CRLs of those keys that are given, and puts everything together. `report` becomes
+    /// `report.json`.
     ///
     /// # Errors
     /// [`Error::KeyOfAnotherCa`], [`Error::Signing`].
-    pub fn signed(plan: &Plan, keys: &[(PathBuf, PrivateKey)], maker: Maker, report: &Value) -> Result<Self> {
+    pub fn signed(
+        plan: &Plan,
+        keys: &[(PathBuf, PrivateKey)],
+        maker: Maker,
+        report: Vec<u8>,
+    ) -> Result<Self> {
         let mut places = Vec::new();
         for (path, key) in keys {
             places.push(plan.issuers.place_of_key(key.public_key(), &path.display().to_string())?);
@@ -72,7 +78,7 @@ impl Bundle {
     ///
     /// # Errors
     /// None so far.
-    pub fn unsigned(plan: &Plan, maker: Maker, report: &Value) -> Result<Self> {
+    pub fn unsigned(plan: &Plan, maker: Maker, report: Vec<u8>) -> Result<Self> {
         let mut bundle = Self::default();
         let mut list = Vec::new();
         let mut text = String::from(
@@ -111,8 +117,8 @@ impl Bundle {
         Ok(bundle)
     }
 
-    fn common(&mut self, plan: &Plan, maker: Maker, report: &Value) {
-        self.add("report.json".to_owned(), report.to_string().into_bytes());
+    fn common(&mut self, plan: &Plan, maker: Maker, report: Vec<u8>) {
+        self.add("report.json".to_owned(), report);
         if plan.revocations.is_empty() {
             return;
         }

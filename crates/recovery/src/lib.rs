@@ -33,6 +33,7 @@ pub use order::{Revocation, merged};
 pub use plan::{Deltas, Destination, Options, Plan, PlannedCrl};
 pub use published::PublishedCrl;
 pub use records::{CrlRow, Maker, Reading, Records, Row};
+pub use report::Report;
 pub use schedule::{Dates, NumberBasis};
 pub use signature::{Algorithm, PrivateKey, PublicKey};
 pub use windows::Damage;

@@ -17,7 +17,7 @@ use crate::published::{PublishedCrl, View};
 use crate::records::{Maker, Records, Revoked, Signer};
 use crate::schedule::{self, Dates, Habits, NumberBasis};
 use crate::signature::{Algorithm, PrivateKey};
-use crate::x509::{CrlRef, oid, urls_in};
+use crate::x509::{CrlRef, key_identifier_in, oid, urls_in};
 
 /// Which delta CRLs are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,6 +139,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// When the first of the last CRLs ends that relying parties can have.
+    #[must_use]
+    pub fn deadline(&self) -> Option<FileTime> {
+        self.deadlines.iter().flatten().min().copied()
+    }
+
     /// Plans from a database, or from published CRLs alone. With a database, `issuers` are [`Issuers::of`] it.
     ///
     /// # Errors
@@ -426,12 +432,21 @@ impl Planner<'_> {
         Ok(algorithm)
     }
 
+    /// Whether a CRL is of the key with these identifiers. One that does not say is of the only key there is.
+    fn is_of(&self, crl: &CrlRef<'_>, identifiers: &[Vec<u8>]) -> bool {
+        let value = crl.content.value(oid::AUTHORITY_KEY);
+        match value.and_then(|value| key_identifier_in(value).ok().flatten()) {
+            Some(identifier) => identifiers.iter().any(|own| own == identifier),
+            None => self.issuers.0.len() == 1,
+        }
+    }
+
     /// When the newest base CRL of a key ends.
     fn deadline(&self, place: usize) -> Option<FileTime> {
         let identifier = self.issuers.0[place].identifiers.as_slice();
         let rows = self.records.crls.iter().filter(|row| row.min_base == 0).filter_map(|row| {
             let crl = CrlRef::parse(row.raw.as_deref()?).ok()?;
-            is_of(&crl, identifier).then_some((row.number, row.next_update))
+            self.is_of(&crl, identifier).then_some((row.number, row.next_update))
         });
         let published = self.published.iter().filter(|(key, crl)| *key == place && crl.base.is_none());
         let published = published.map(|(_, crl)| (crl.number, crl.next_update));
@@ -467,12 +482,6 @@ impl Planner<'_> {
     }
 }
 
-fn is_of(crl: &CrlRef<'_>, identifiers: &[Vec<u8>]) -> bool {
-    let value = crl.content.value(oid::AUTHORITY_KEY);
-    let identifier = value.and_then(|value| crate::x509::key_identifier_in(value).ok().flatten());
-    identifier.is_some_and(|identifier| identifiers.iter().any(|own| own == identifier))
-}
-
 /// What the last CRLs of a key say: in the table, or published later.
 #[derive(Default)]
 struct Last {
@@ -501,7 +510,7 @@ impl Last {
         for (_, publish, der) in crls {
             // What cannot be read cannot be followed.
             let Ok(crl) = CrlRef::parse(der) else { continue };
-            if !is_of(&crl, &issuer.identifiers) {
+            if !planner.is_of(&crl, &issuer.identifiers) {
                 continue;
             }
             last.algorithm = Some(crl.content.algorithm.to_der()?);

@@ -1,68 +1,117 @@
-//! What was made, and out of what: `report.json` and the result of the command.
+//! What was made, and out of what: `report.json` and the result of the command. A CRL may list very many certificates, so
+//! the report borrows them and is written as it is walked.
 
 use certadm_rules::FileTime;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
 use crate::bundle::name_of;
 use crate::content::CrlKind;
+use crate::entries::Entry;
 use crate::issuer::Issuer;
 use crate::plan::{Plan, PlannedCrl};
 
+/// A plan, for programs.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    ca: Option<String>,
+    number: i64,
+    highest_known: i64,
+    unseen: i64,
+    deadline: Option<String>,
+    crls: Vec<CrlReport<'a>>,
+    destinations: Vec<PlaceReport<'a>>,
+    unknown_certificates: usize,
+    revocations: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct CrlReport<'a> {
+    crl: String,
+    file: String,
+    delta_of: Option<i64>,
+    key_index: Option<u32>,
+    key_identifier: Option<String>,
+    algorithm: String,
+    this_update: String,
+    next_update: String,
+    next_publish: String,
+    entries: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listed: Option<Listed<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlaceReport<'a> {
+    url: &'a str,
+    delta: bool,
+    key_index: Option<u32>,
+    certificates: u64,
+}
+
+/// The entries of a CRL with where they come from.
+#[derive(Debug)]
+struct Listed<'a>(&'a [Entry]);
+
+impl Serialize for Listed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            serial_number: &'a str,
+            request_id: Option<i64>,
+            when: String,
+            reason: i32,
+            origin: &'static str,
+        }
+        serializer.collect_seq(self.0.iter().map(|entry| Row {
+            serial_number: entry.serial.as_str(),
+            request_id: entry.request_id,
+            when: entry.when.to_rfc3339(),
+            reason: entry.reason,
+            origin: entry.origin.key(),
+        }))
+    }
+}
+
 impl Plan {
-    /// The plan as JSON, without its findings. With `entries`, what each CRL lists and where it comes from.
+    /// The plan without its findings. With `entries`, what each CRL lists and where it comes from.
     #[must_use]
-    pub fn to_json(&self, entries: bool) -> Value {
-        let deadline = self.deadlines.iter().flatten().min().map(|end| end.to_rfc3339());
-        let places = self.destinations.iter().map(|place| {
-            json!({
-                "url": place.url,
-                "delta": place.delta,
-                "key_index": self.issuers.iter().nth(place.issuer).map(Issuer::index),
-                "certificates": place.certificates,
-            })
+    pub fn report(&self, entries: bool) -> Report<'_> {
+        let places = self.destinations.iter().map(|place| PlaceReport {
+            url: &place.url,
+            delta: place.delta,
+            key_index: self.issuers.iter().nth(place.issuer).map(Issuer::index),
+            certificates: place.certificates,
         });
-        json!({
-            "ca": self.issuers.iter().next().and_then(Issuer::common_name),
-            "number": self.number.number,
-            "highest_known": self.number.highest_known,
-            "unseen": self.number.unseen,
-            "deadline": deadline,
-            "crls": self.crls.iter().map(|crl| self.crl_to_json(crl, entries)).collect::<Vec<_>>(),
-            "destinations": places.collect::<Vec<_>>(),
-            "unknown_certificates": self.unknown.len(),
-            "revocations": self.revocations.len(),
-        })
+        Report {
+            ca: self.issuers.iter().next().and_then(Issuer::common_name),
+            number: self.number.number,
+            highest_known: self.number.highest_known,
+            unseen: self.number.unseen,
+            deadline: self.deadline().map(FileTime::to_rfc3339),
+            crls: self.crls.iter().map(|crl| self.report_of(crl, entries)).collect(),
+            destinations: places.collect(),
+            unknown_certificates: self.unknown.len(),
+            revocations: self.revocations.len(),
+        }
     }
 
-    fn crl_to_json(&self, crl: &PlannedCrl, entries: bool) -> Value {
+    fn report_of<'a>(&self, crl: &'a PlannedCrl, entries: bool) -> CrlReport<'a> {
         let issuer = self.issuers.iter().nth(crl.issuer);
-        let mut value = json!({
-            "crl": name_of(self, crl),
-            "file": format!("{}.crl", crl.file_name),
-            "delta_of": match crl.kind {
+        CrlReport {
+            crl: name_of(self, crl),
+            file: format!("{}.crl", crl.file_name),
+            delta_of: match crl.kind {
                 CrlKind::Base => None,
                 CrlKind::Delta(base) => Some(base),
             },
-            "key_index": issuer.map(Issuer::index),
-            "key_identifier": issuer.map(Issuer::key_identifier),
-            "algorithm": crl.algorithm.to_string(),
-            "this_update": crl.dates.this_update.to_rfc3339(),
-            "next_update": crl.dates.next_update.to_rfc3339(),
-            "next_publish": crl.dates.next_publish.to_rfc3339(),
-            "entries": crl.entries.len(),
-        });
-        if entries {
-            let listed = crl.entries.iter().map(|entry| {
-                json!({
-                    "serial_number": entry.serial.as_str(),
-                    "request_id": entry.request_id,
-                    "when": FileTime::to_rfc3339(entry.when),
-                    "reason": entry.reason,
-                    "origin": entry.origin.key(),
-                })
-            });
-            value["listed"] = listed.collect();
+            key_index: issuer.map(Issuer::index),
+            key_identifier: issuer.map(Issuer::key_identifier),
+            algorithm: crl.algorithm.to_string(),
+            this_update: crl.dates.this_update.to_rfc3339(),
+            next_update: crl.dates.next_update.to_rfc3339(),
+            next_publish: crl.dates.next_publish.to_rfc3339(),
+            entries: crl.entries.len(),
+            listed: entries.then_some(Listed(&crl.entries)),
         }
-        value
     }
 }

@@ -6,3 +6,4 @@ mod openssl;
 mod patch;
 mod revoked;
 mod support;
+mod union;

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use certadm_files::cancel;
 use certadm_recovery::bundle::{Bundle, finish};
-use certadm_recovery::{Damage, Deltas, Issuers, Maker, Options, Plan, PrivateKey, Records};
+use certadm_recovery::{Damage, Deltas, Issuers, Maker, Options, Plan, PrivateKey, Records, Report};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::{FileTime, finding};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
@@ -54,20 +55,23 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
         missing_keys(&plan, &keys, &mut found)?;
     }
     finding::sort(&mut found);
-    let mut report = plan.to_json(true);
-    report["format"] = json!(1);
-    report["made_when"] = json!(now.to_rfc3339());
-    report["sources"] = Value::Array(sources.list);
-    report["findings"] = findings::list(&found);
+    let report = ReportFile {
+        format: 1,
+        made_when: now.to_rfc3339(),
+        report: plan.report(true),
+        sources: &sources.list,
+        findings: findings::list(&found),
+    };
+    let report = serde_json::to_vec(&report).map_err(|error| Failure::internal(error.to_string()))?;
     let bundle = if args.tbs_only {
-        Bundle::unsigned(&plan, maker, &report)?
+        Bundle::unsigned(&plan, maker, report)?
     } else {
-        Bundle::signed(&plan, &keys, maker, &report)?
+        Bundle::signed(&plan, &keys, maker, report)?
     };
     bundle.write(to)?;
     findings::print(&found, output);
     tell::person(&plan, &bundle, to, now, output);
-    let mut result = plan.to_json(false);
+    let mut result = json!(plan.report(false));
     result["dir"] = json!(path_text(to));
     result["files"] = bundle.names().collect();
     result["signed"] = json!(bundle.crls);
@@ -77,6 +81,17 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
         Some(Severity::Warning | Severity::Error) => Exit::Finding,
     };
     Ok(Done { exit, result })
+}
+
+/// `report.json`
+#[derive(Serialize)]
+struct ReportFile<'a> {
+    format: u32,
+    made_when: String,
+    #[serde(flatten)]
+    report: Report<'a>,
+    sources: &'a [Value],
+    findings: Value,
 }
 
 fn check_command_line(args: &EmergencyCrlArgs) -> Result<(), Failure> {

@@ -32,8 +32,8 @@ pub(super) fn person(plan: &Plan, bundle: &Bundle, to: &Path, now: FileTime, out
             output.line(format!("{}: {what}, to be signed with {}.", file.display(), crl.algorithm));
         }
     }
-    if let Some(end) = plan.deadlines.iter().flatten().min() {
-        let word = if *end < now { "ended" } else { "ends" };
+    if let Some(end) = plan.deadline() {
+        let word = if end < now { "ended" } else { "ends" };
         output.result(format!("The CRL that is published now {word} at {}.", end.to_rfc3339()));
     }
     let (file, what) = if bundle.crls.is_empty() {

@@ -1,0 +1,247 @@
+//! The database and the CRLs that were published after it or before it: the newer source decides.
+
+use std::collections::BTreeSet;
+
+use certadm_ca::rows::Disposition;
+use certadm_recovery::{
+    CrlKind, CrlRow, Deltas, Entry, Issuers, Maker, Options, Origin, Plan, PrivateKey, PublishedCrl, Reading,
+    Records, Revocation, Row,
+};
+use certadm_rules::FileTime;
+
+use crate::openssl::Openssl;
+
+const DAY: i64 = 24 * 3600;
+/// When the table's last CRL was published; the present is ten days later.
+const PUBLISHED: i64 = 1_900_000_000;
+
+const SUPERSEDED: i32 = 4;
+const ON_HOLD: i32 = 6;
+const RELEASED: i32 = -1;
+
+fn at(days: i64) -> FileTime {
+    FileTime::from_unix_seconds(PUBLISHED + days * DAY)
+}
+
+/// A CA whose certificates are all one, under serial numbers of their own: nobody looks at them but for the key.
+struct Ca {
+    openssl: Openssl,
+    key: PrivateKey,
+    number: i64,
+}
+
+impl Ca {
+    fn new() -> Self {
+        let openssl = Openssl::new();
+        let key = openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+        openssl.ca("ca", "ca", None, "");
+        openssl.leaf("leaf", "ca", "ca", 2, "");
+        Self { openssl, key, number: 100 }
+    }
+
+    /// Rows of certificates: number, reason (none: in force) and the day of the revocation.
+    fn records(&self, rows: &[(i64, Option<i32>, i64)], asked: &[PublishedCrl]) -> Records {
+        let serials: BTreeSet<_> = asked.iter().flat_map(|crl| crl.serials().unwrap()).collect();
+        let mut reading = Reading::new(Maker::Windows, at(10), serials);
+        reading.row(self.openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
+        for (id, reason, day) in rows {
+            let disposition = if reason.is_some() { Disposition::REVOKED } else { Disposition::ISSUED };
+            let row = Row {
+                revoked_effective_when: reason.map(|_| at(*day)),
+                revoked_reason: *reason,
+                ..self.openssl.row("leaf", *id, disposition)
+            };
+            reading.row(row).unwrap();
+        }
+        reading.crl(CrlRow {
+            row_id: 1,
+            number: self.number,
+            min_base: 0,
+            name_id: 0,
+            this_update: Some(at(0)),
+            next_update: Some(at(8)),
+            this_publish: Some(at(0)),
+            next_publish: Some(at(7)),
+            raw: None,
+        });
+        reading.finish()
+    }
+
+    fn plan(&self, records: &Records, published: &[PublishedCrl], revocations: Vec<Revocation>) -> Plan {
+        let options = Options { revocations, ..Options::new(at(10)) };
+        Plan::new(Issuers::of(records).unwrap(), Some(records), published, &options).unwrap()
+    }
+
+    /// A CRL that the CA published on this day under this number, listing these.
+    fn published(&self, number: i64, day: i64, rows: &[(i64, Option<i32>, i64)]) -> PublishedCrl {
+        let mut reading = Reading::new(Maker::Windows, at(day), [].into());
+        reading.row(self.openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
+        for (id, reason, day) in rows {
+            let row = Row {
+                revoked_effective_when: Some(at(*day)),
+                revoked_reason: *reason,
+                ..self.openssl.row("leaf", *id, Disposition::REVOKED)
+            };
+            reading.row(row).unwrap();
+        }
+        let records = reading.finish();
+        let options = Options { number: Some(number), deltas: Deltas::None, ..Options::new(at(day)) };
+        let plan = Plan::new(Issuers::of(&records).unwrap(), Some(&records), &[], &options).unwrap();
+        PublishedCrl::parse("published", &plan.crls[0].sign(&plan, &self.key).unwrap()).unwrap()
+    }
+}
+
+/// Request, reason and origin of each entry.
+fn told(entries: &[Entry]) -> Vec<(Option<i64>, i32, Origin)> {
+    entries.iter().map(|entry| (entry.request_id, entry.reason, entry.origin)).collect()
+}
+
+fn severities(plan: &Plan) -> Vec<&str> {
+    plan.findings.iter().map(|finding| finding.kind.key()).collect()
+}
+
+#[test]
+fn a_newer_published_crl_decides() {
+    let ca = Ca::new();
+    // 2 on hold and 3 revoked in both, 4 in force here and revoked there, 5 unknown here.
+    let newer = ca.published(
+        101,
+        5,
+        &[(2, Some(ON_HOLD), 1), (3, Some(1), 2), (4, Some(SUPERSEDED), 4), (5, Some(SUPERSEDED), 4)],
+    );
+    let rows = [(2, Some(ON_HOLD), -1), (3, Some(SUPERSEDED), -1), (4, None, 0)];
+    let published = [newer];
+    let records = ca.records(&rows, &published);
+    let plan = ca.plan(&records, &published, Vec::new());
+    let there = Origin::Published;
+    assert_eq!(
+        told(&plan.crls[0].entries),
+        [
+            (None, SUPERSEDED, there),
+            (Some(4), SUPERSEDED, there),
+            (Some(3), 1, there),
+            (Some(2), ON_HOLD, there)
+        ]
+    );
+    assert_eq!(severities(&plan), ["crl-unknown-certificate"]);
+    assert_eq!(plan.unknown.len(), 1);
+    assert!(101 + 16 < plan.number.number);
+}
+
+#[test]
+fn what_a_newer_published_crl_does_not_list_is_released_or_told() {
+    let ca = Ca::new();
+    let newer = [ca.published(101, 5, &[(9, Some(1), 1)])];
+    // 2: the hold was taken back. 3: a revocation that cannot be taken back. 4: revoked after that CRL was made.
+    let rows = [(2, Some(ON_HOLD), -1), (3, Some(SUPERSEDED), -1), (4, Some(ON_HOLD), 6), (9, Some(1), 1)];
+    let plan = ca.plan(&ca.records(&rows, &newer), &newer, Vec::new());
+    let here = Origin::Database;
+    assert_eq!(
+        told(&plan.crls[0].entries),
+        [(Some(9), 1, Origin::Published), (Some(4), ON_HOLD, here), (Some(3), SUPERSEDED, here)]
+    );
+    assert_eq!(severities(&plan), ["crl-contradiction", "crl-contradiction"]);
+}
+
+#[test]
+fn a_newer_database_decides() {
+    let ca = Ca::new();
+    let older = [ca.published(
+        99,
+        -5,
+        &[
+            (2, Some(ON_HOLD), -9),
+            (3, Some(1), -9),
+            (4, Some(ON_HOLD), -9),
+            (5, Some(1), -9),
+            (6, Some(1), -9),
+        ],
+    )];
+    // 2 was released, 3 has another reason by now, 4 is in force again, 5 is in force although it was revoked for good.
+    let rows = [(2, Some(RELEASED), -9), (3, Some(SUPERSEDED), -8), (4, None, 0), (5, None, 0)];
+    let plan = ca.plan(&ca.records(&rows, &older), &older, Vec::new());
+    assert_eq!(
+        told(&plan.crls[0].entries),
+        [
+            (None, 1, Origin::Published),
+            (Some(5), 1, Origin::Published),
+            (Some(3), SUPERSEDED, Origin::Database)
+        ]
+    );
+    assert_eq!(severities(&plan), ["crl-unknown-certificate", "crl-contradiction", "crl-contradiction"]);
+}
+
+#[test]
+fn what_expired_before_the_last_crl_is_left_out_unless_it_is_kept_for_good() {
+    let ca = Ca::new();
+    let mut reading = Reading::new(Maker::Windows, at(10), [].into());
+    reading.row(ca.openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
+    let last = ca.published(100, 0, &[]);
+    for (id, ends, kept) in [(2, -1, false), (3, -1, true), (4, 1, false)] {
+        let row = Row {
+            revoked_effective_when: Some(at(-9)),
+            not_after: Some(at(ends)),
+            publish_expired: kept,
+            ..ca.openssl.row("leaf", id, Disposition::REVOKED)
+        };
+        reading.row(row).unwrap();
+    }
+    reading.crl(CrlRow {
+        row_id: 1,
+        number: 100,
+        min_base: 0,
+        name_id: 0,
+        this_update: Some(at(0)),
+        next_update: Some(at(8)),
+        this_publish: Some(at(0)),
+        next_publish: Some(at(7)),
+        raw: Some(last.der),
+    });
+    let records = reading.finish();
+    let plan = ca.plan(&records, &[], Vec::new());
+    let listed: Vec<_> = plan.crls[0].entries.iter().map(|entry| entry.request_id.unwrap()).collect();
+    assert_eq!(listed, [4, 3]);
+    // The row says so.
+    assert_eq!(plan.deadline(), Some(at(8)));
+}
+
+#[test]
+fn making_it_again_from_itself_keeps_every_entry_and_raises_the_number() {
+    let ca = Ca::new();
+    let rows = [(2, Some(ON_HOLD), -1), (3, Some(SUPERSEDED), -1), (4, None, 0)];
+    let order = Revocation::parse("4f3a00:keyCompromise", at(10)).unwrap();
+    let first = ca.plan(&ca.records(&rows, &[]), &[], vec![order.clone()]);
+    let signed = first.crls[0].sign(&first, &ca.key).unwrap();
+    let published = [PublishedCrl::parse("first", &signed).unwrap()];
+    let second = ca.plan(&ca.records(&rows, &published), &published, vec![order]);
+    let serials = |plan: &Plan| -> BTreeSet<_> {
+        plan.crls[0].entries.iter().map(|entry| entry.serial.clone()).collect()
+    };
+    assert_eq!(serials(&first), serials(&second));
+    assert_eq!(serials(&first).len(), 3);
+    assert!(first.number.number < second.number.number);
+    assert!(second.findings.is_empty(), "{:?}", second.findings);
+}
+
+#[test]
+fn a_delta_crl_goes_with_its_base_and_openssl_takes_both() {
+    let ca = Ca::new();
+    // openssl looks at it with the clock of this machine.
+    let rows = [(2, Some(SUPERSEDED), -3000)];
+    let records = ca.records(&rows, &[]);
+    let options = Options { deltas: Deltas::Normal, ..Options::new(crate::openssl::now()) };
+    let plan = Plan::new(Issuers::of(&records).unwrap(), Some(&records), &[], &options).unwrap();
+    let number = plan.number.number;
+    assert_eq!(plan.crls[1].kind, CrlKind::Delta(number));
+    let mut both = String::new();
+    for crl in &plan.crls {
+        both.push_str(&certadm_rules::pem::encode("X509 CRL", &crl.sign(&plan, &ca.key).unwrap()));
+    }
+    std::fs::write(ca.openssl.path("both.pem"), both).unwrap();
+    let (accepted, why) = ca
+        .openssl
+        .run("verify -crl_check -use_deltas -extended_crl -CAfile ca.pem -CRLfile both.pem leaf.pem");
+    assert!(!accepted && why.contains("error 23"), "{why}");
+    ca.openssl.leaf("other", "ca", "ca", 7, "");
+    ca.openssl.good("verify -crl_check -use_deltas -extended_crl -CAfile ca.pem -CRLfile both.pem other.pem");
+}
