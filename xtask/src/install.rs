@@ -91,7 +91,7 @@ pub(crate) fn run(workspace: &Workspace, wish: &Wish<'_>) -> Result<()> {
     ] {
         tree.write(place, process::output(Command::new(&command).args(["completions", shell]))?)?;
     }
-    let manual = tree.folder("share/man/man1")?;
+    let manual = tree.folder("share/man")?;
     process::output(Command::new(&command).arg("man").arg(&manual))?;
     println!("installed below {}", prefix.display());
     println!("{}", loader::tell(&prefix.join("lib"), SONAME));

@@ -61,9 +61,9 @@ pub(crate) enum Command {
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a folder
-    #[command(after_help = "Example: certadm man /usr/local/share/man/man1")]
+    #[command(after_help = "Example: certadm man /usr/local/share/man")]
     Man {
-        /// The folder; it is created
+        /// The folder; commands go into man1 in it, files into man5
         dir: PathBuf,
     },
 }

@@ -32,7 +32,6 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use certadm_files::IoContext;
 use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
@@ -61,7 +60,7 @@ fn main() -> ExitCode {
         Command::EmergencyCrl(args) => (args.name(), verbs::emergency_crl::run(&args, output).into()),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),
         Command::Completions { shell } => ("completions", completions(shell).into()),
-        Command::Man { dir } => ("man", man(&dir).into()),
+        Command::Man { dir } => ("man", verbs::man::run(Cli::command(), &dir).into()),
     };
     ExitCode::from(output.finish(name, ended) as u8)
 }
@@ -79,12 +78,4 @@ fn completions(shell: clap_complete::Shell) -> Result<Done, Failure> {
     clap_complete::generate(shell, &mut Cli::command(), "certadm", &mut script);
     std::io::Write::write_all(&mut std::io::stdout().lock(), &script).map_err(output::failed_output)?;
     Ok(Done::good(serde_json::Value::Null))
-}
-
-fn man(dir: &std::path::Path) -> Result<Done, Failure> {
-    if !dir.is_dir() {
-        certadm_files::durable::create_dir(dir)?;
-    }
-    clap_mangen::generate_to(Cli::command(), dir).during("write manual pages to", dir)?;
-    Ok(Done::good(serde_json::json!({ "dir": output::path_text(dir) })))
 }

@@ -9,6 +9,7 @@ pub(crate) mod emergency_crl;
 mod files;
 pub(crate) mod list;
 mod live;
+pub(crate) mod man;
 pub(crate) mod recover;
 pub(crate) mod remote;
 mod replay;

@@ -65,10 +65,74 @@ fn a_manual_page_for_every_verb() {
     work.run("man {man}").good();
     let pages = VERBS.map(str::to_owned).into_iter().chain(CA_VERBS.map(|verb| format!("ca-{verb}")));
     for page in pages {
-        let text = fs::read_to_string(work.path(&format!("man/certadm-{page}.1"))).unwrap();
-        assert!(text.contains(".TH") && text.contains(".SH SYNOPSIS"), "{page}");
+        let text = fs::read_to_string(work.path(&format!("man/man1/certadm-{page}.1"))).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+        for section in SECTIONS {
+            let begins = format!(".SH {section}\n");
+            let rest =
+                text.split(&begins).nth(1).or_else(|| text.split(&format!(".SH \"{section}\"\n")).nth(1));
+            let body = rest.unwrap_or_else(|| panic!("{page} has no {section}: {text}"));
+            assert!(!body.trim_start().starts_with(".SH"), "{page}: {section} is empty");
+        }
     }
-    assert!(fs::read_to_string(work.path("man/certadm.1")).unwrap().contains("Exit codes"));
+    let backup = fs::read_to_string(work.path("man/man1/certadm-backup.1")).unwrap();
+    for text in ["\\fI\\fR", "EXTRA"] {
+        assert!(!backup.contains(text), "{backup}");
+    }
+    let synopsis = backup.split(".SH SYNOPSIS\n").nth(1).unwrap().lines().next().unwrap();
+    for option in ["[\\fB\\-\\-type\\fR \\fIKIND\\fR]", "\\fB\\-\\-to\\fR \\fISET\\fR"] {
+        assert!(synopsis.contains(option), "{option}: {synopsis}");
+    }
+    assert!(backup.contains("CERTADM_CONFIG") && backup.contains("client.toml"));
+}
+
+const SECTIONS: [&str; 8] =
+    ["NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "EXIT STATUS", "ENVIRONMENT", "FILES", "SEE ALSO"];
+
+/// A page of a file names every key that the file may have: those that the program says it expects.
+#[test]
+fn the_pages_of_the_files_name_every_key() {
+    let work = Work::with_ca();
+    work.run("man {man}").good();
+    let page = |name: &str| fs::read_to_string(work.path("man/man5").join(name)).unwrap();
+    let check = |page: &str, text: &str, error: &str| {
+        let expected = error.split("expected").nth(1).unwrap_or_else(|| panic!("{text}: {error}"));
+        let keys: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        assert!(!keys.is_empty(), "{text}: {error}");
+        for key in keys {
+            let named = [format!("\\fB{key}\\fR"), format!(".SH [{key}"), format!("[[{key}]]")];
+            assert!(named.iter().any(|named| page.contains(named)), "the page does not name {key} ({text})");
+        }
+    };
+    let own = fs::read_to_string(work.path("ca/ca.toml")).unwrap();
+    let ca = page("ca.toml.5");
+    for section in [
+        "",
+        "[listeners]",
+        "[roles]",
+        "[service]",
+        "[database]",
+        "[validity]",
+        "[crl]",
+        "[publish]",
+        "[profiles.server]",
+    ] {
+        fs::write(work.path("ca/ca.toml"), format!("{section}\nno_such_key = 1\n")).unwrap();
+        let run = work.run("ca crl --dir {ca} --passphrase-file {pass}");
+        check(&ca, section, &run.stderr);
+    }
+    fs::write(work.path("ca/ca.toml"), own).unwrap();
+    for section in ["", "[server.a]"] {
+        fs::write(work.path("client.toml"), format!("{section}\nno_such_key = 1\n")).unwrap();
+        let run = crate::remote::configured(&work, "doctor --server a");
+        check(&page("client.toml.5"), section, &run.stderr);
+    }
+    for section in ["", "[[user]]"] {
+        fs::write(work.path("ca/users.toml"), format!("{section}\nno_such_key = 1\n")).unwrap();
+        fs::set_permissions(work.path("ca/users.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
+        check(&page("users.toml.5"), section, &work.run("user list --dir {ca}").stderr);
+    }
 }
 
 #[test]
