@@ -46,7 +46,7 @@ pub enum Error {
         reason: String,
     },
     /// The folder holds no `ca.toml`.
-    #[error("{dir} is not the folder of a CA: it has no ca.toml", dir = dir.display())]
+    #[error("{dir} is not the folder of a CA: {}", lacks(dir), dir = dir.display())]
     NotACa {
         /// The folder.
         dir: PathBuf,
@@ -296,6 +296,11 @@ pub enum Error {
     File(certadm_files::Error),
 }
 
+/// What a folder lacks to be that of a CA.
+fn lacks(dir: &std::path::Path) -> &'static str {
+    if dir.is_dir() { "it has no ca.toml" } else { "there is no such folder" }
+}
+
 impl Diagnosis for Error {
     /// A code of certbcli.md section 14 where one fits, otherwise the one that winerror.h has for certificates.
     fn hresult(&self) -> Hresult {
@@ -364,7 +369,9 @@ impl Diagnosis for Error {
             }
             Self::Key { .. } | Self::Encoding { .. } => "report this with the request that led to it",
             Self::Random(_) => "try again; nothing was issued",
-            Self::NotYetCertified { .. } => "have the parent sign the request, then import its answer",
+            Self::NotYetCertified { .. } => {
+                "have the parent sign the request (ca.csr), then import its answer with `certadm ca import`"
+            }
             Self::AlreadyCertified { .. } => "nothing has to be imported",
             Self::CertificateDamaged { .. } => "give a certificate in PEM or DER, whole and unchanged",
             Self::KeyMismatch { .. } => "give the answer to this CA's own request",
@@ -384,8 +391,10 @@ impl Diagnosis for Error {
             }
             Self::BadRequest { .. } => "make a PKCS#10 request with `openssl req -new` or certreq",
             Self::UnknownProfile { .. } => "use one of these, or add it to ca.toml",
-            Self::CaProfileNotAllowed { .. } => "allow it explicitly if a subordinate CA is what you want",
-            Self::ValidityTooLong { .. } => "ask for fewer days, or raise max_days in ca.toml",
+            Self::CaProfileNotAllowed { .. } => {
+                "allow it explicitly with --allow-ca if a subordinate CA is what you want"
+            }
+            Self::ValidityTooLong { .. } => "ask for fewer days (--days), or raise max_days in ca.toml",
             Self::Denied(_) => "change the request, or use a profile that allows it",
             Self::SerialTaken { .. } => "sign again with another one",
             Self::BadSerial { .. } | Self::UnknownSerial { .. } => {

@@ -55,9 +55,10 @@ impl Authority {
         passphrase: &Passphrase,
         now: FileTime,
     ) -> Result<Initialized> {
+        // First what was given on the command line: there is no ca.toml yet that could be corrected.
+        let name = config.name.distinguished_name(config.subject_suffix.as_deref())?;
         config.check().map_err(|reason| Error::Config { path: folder.config_path(), reason })?;
         refuse_existing(folder)?;
-        let name = config.name.distinguished_name(config.subject_suffix.as_deref())?;
         durable::create_dir(folder.path())?;
         let key = CaKey::generate(config.key)?;
         key.save(&folder.key_path(), passphrase)?;

@@ -44,7 +44,7 @@ pub use list::{
 };
 pub use name::{CaName, common_name_of};
 pub use passphrase::Passphrase;
-pub use profile::{ExtendedUsage, Profile, SanKind, Usage};
+pub use profile::{ExtendedUsage, MAX_DAYS, Profile, SanKind, Usage};
 pub use reason::Reason;
 pub use request::Request;
 pub use revoke::{RevocationOrder, revoke};

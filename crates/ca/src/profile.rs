@@ -113,8 +113,8 @@ pub(crate) struct ProfileSettings {
     keep_expired_in_crl: Option<bool>,
 }
 
-/// No certificate of a profile lives longer than a hundred years.
-pub(crate) const MAX_DAYS: u32 = 36_525;
+/// No certificate lives longer than a hundred years.
+pub const MAX_DAYS: u32 = 36_525;
 
 impl ProfileSettings {
     /// These settings over `base`, or on their own where the CA has no such profile yet.

@@ -39,7 +39,7 @@ use crate::failure::Failure;
 use crate::output::{Done, Ended, Output};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| end_with(&error));
     #[cfg(unix)]
     leave_no_core_dump();
     if !matches!(cli.command, Command::Serve(_)) {
@@ -63,6 +63,24 @@ fn main() -> ExitCode {
         Command::Man { dir } => ("man", verbs::man::run(Cli::command(), &dir).into()),
     };
     ExitCode::from(output.finish(name, ended) as u8)
+}
+
+/// Tells what is wrong with a command line, or the help that was asked for. Who writes as for certutil is told our word.
+fn end_with(error: &clap::Error) -> ! {
+    error.print().ok();
+    let first = std::env::args().nth(1).unwrap_or_default().to_ascii_lowercase();
+    let ours = match first.trim_start_matches(['-', '/']) {
+        "backupdb" | "backup" if first.starts_with(['-', '/']) => Some("certadm backup"),
+        "restoredb" | "restore" if first.starts_with(['-', '/']) => Some("certadm restore"),
+        "dump" | "db" | "view" => Some("certadm list"),
+        "ping" | "pingadmin" => Some("certadm doctor"),
+        "crl" | "revoke" => Some("certadm ca crl, certadm ca revoke"),
+        _ => None,
+    };
+    if let Some(ours) = ours.filter(|_| error.exit_code() != 0) {
+        eprintln!("What to do: what certutil calls {first} is here: {ours}.");
+    }
+    std::process::exit(error.exit_code())
 }
 
 /// A core dump would hold passphrase and key (invariant 10). Windows writes none unless an administrator sets it up.

@@ -125,13 +125,13 @@ impl Output {
 
     fn print(self, text: &str) {
         // A reader that has gone away (a closed pipe) is no error of the command.
-        writeln!(std::io::stdout().lock(), "{text}").ok();
+        writeln!(std::io::stdout().lock(), "{}", plain(text)).ok();
     }
 
     /// A remark beside the result, on standard error; nothing with `--json` or `--quiet`.
     pub(crate) fn remark(self, text: &str) {
         if !self.json && !self.quiet {
-            writeln!(std::io::stderr().lock(), "note: {text}").ok();
+            writeln!(std::io::stderr().lock(), "note: {}", plain(text)).ok();
         }
     }
 
@@ -167,9 +167,23 @@ impl Output {
 fn tell(command: &str, failure: &Failure) -> Exit {
     // With standard error gone there is nobody left to tell; the exit code still says it.
     let mut stderr = std::io::stderr().lock();
-    writeln!(stderr, "certadm {command} FAILED: {failure}").ok();
-    writeln!(stderr, "What to do: {}.", failure.remedy.trim_end_matches('.')).ok();
+    writeln!(stderr, "certadm {command} FAILED: {}", plain(&failure.to_string())).ok();
+    writeln!(stderr, "What to do: {}.", plain(failure.remedy.trim_end_matches('.'))).ok();
     failure.exit
+}
+
+/// A text without what a terminal would obey: names of files and of others' certificates come from elsewhere. Line ends and
+/// tabs stay.
+fn plain(text: &str) -> std::borrow::Cow<'_, str> {
+    let is_obeyed = |letter: char| letter.is_control() && letter != '\n' && letter != '\t';
+    if !text.contains(is_obeyed) {
+        return text.into();
+    }
+    let escape = |letter: char| match is_obeyed(letter) {
+        true => letter.escape_debug().to_string(),
+        false => letter.to_string(),
+    };
+    text.chars().map(escape).collect::<String>().into()
 }
 
 /// A path as it stands in JSON, which is UTF-8: bytes of it that are not are U+FFFD there.

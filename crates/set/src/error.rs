@@ -1,7 +1,7 @@
 //! What can go wrong with a set, and what to do about it.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Hresult};
@@ -27,7 +27,7 @@ pub enum Error {
     #[error(transparent)]
     File(certadm_files::Error),
     /// The target of a backup exists already.
-    #[error("{path} is not empty")]
+    #[error("{path} {}", occupied(path))]
     TargetNotEmpty {
         /// The target.
         path: PathBuf,
@@ -170,6 +170,11 @@ pub enum Error {
     Registration(Hresult),
 }
 
+/// Why nothing can be written to a target.
+fn occupied(path: &Path) -> &'static str {
+    if path.is_dir() { "is not empty" } else { "is a file, and a set is a folder" }
+}
+
 impl Diagnosis for Error {
     fn hresult(&self) -> Hresult {
         match self {
@@ -237,6 +242,12 @@ impl Diagnosis for Error {
             Self::CannotAbandon { .. } => "restore again, with --force; what is there is then moved aside",
             Self::TargetInUse { .. } => {
                 "name an empty folder, or add --force to move what is there aside first"
+            }
+            Self::NotASet { path, .. } if path.join("ca.toml").is_file() => {
+                return Cow::Owned(format!(
+                    "look at a CA with `certadm show --dir {0}`; take a set of it with `certadm backup --dir {0} --to SET`",
+                    path.display()
+                ));
             }
             Self::NotASet { .. } => {
                 "name the folder that holds DataBase, as `certadm backup` or certutil wrote it"

@@ -1,7 +1,7 @@
 //! What can go wrong in the store, whose fault it is, and the HRESULT that stands for it.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Generation, Hresult};
@@ -22,7 +22,7 @@ pub enum Error {
     #[error("the database engine failed")]
     Sqlite(#[source] rusqlite::Error),
     /// The folder holds no CA.
-    #[error("{folder} is not the folder of a CA: it has no database folder")]
+    #[error("{folder} is not the folder of a CA: {}", lacks(folder))]
     NotACaFolder {
         /// The folder looked at.
         folder: PathBuf,
@@ -154,6 +154,11 @@ pub enum Error {
         /// The name given.
         name: String,
     },
+}
+
+/// What a folder lacks to be that of a CA.
+fn lacks(folder: &Path) -> &'static str {
+    if folder.is_dir() { "it has no database folder" } else { "there is no such folder" }
 }
 
 /// Who holds the database, and that it is a service, if it is one.

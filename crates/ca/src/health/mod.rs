@@ -175,6 +175,14 @@ fn files(folder: &Folder, findings: &mut Vec<Finding>) -> Files {
     if !files.certificate {
         findings.push(missing(Kind::CertificateMissing, "certificate", certificate));
     }
+    let users = folder.path().join("users.toml");
+    if fs::metadata(&users).is_ok_and(|metadata| is_exposed(&metadata)) {
+        findings.push(
+            Finding::warning(Kind::AccountsExposed, "others can read it, so that the service refuses it")
+                .in_file(users)
+                .remedy("give it mode 0600 (chmod 600)"),
+        );
+    }
     match fs::metadata(&key) {
         Ok(metadata) if is_exposed(&metadata) => findings.push(
             Finding::warning(Kind::KeyExposed, "others can read it")

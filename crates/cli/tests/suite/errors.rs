@@ -294,3 +294,51 @@ fn unknown_and_impossible_requests() {
     refused(&work, &issue("--profile subca"), 3, "0x80070005", "allow it explicitly");
     refused(&work, &issue("--days 100000"), 3, "0x80070057", "fewer days");
 }
+
+/// Rows of the table of wrong inputs: each remedy names the option, command or mode that helps.
+#[test]
+fn remedies_name_what_to_type() {
+    let work = Work::with_ca();
+    work.request("web");
+    let issue = "ca issue --dir {ca} --passphrase-file {pass} {web.csr}";
+    std::fs::write(work.path("file"), "x").unwrap();
+    for (line, code, words) in [
+        (format!("{issue} --profile subca"), 3, "with --allow-ca"),
+        (format!("{issue} --days 0"), 2, "0 is not in 1.."),
+        (format!("{issue} --days -1"), 2, "-1 is not in 1.."),
+        (format!("{issue} --days 99999"), 3, "(--days)"),
+        (
+            "ca init --dir {n} --name X --passphrase-file {pass} --days 0".to_owned(),
+            2,
+            "0 is not in 1..=36525",
+        ),
+        (
+            "ca init --dir {n} --name X --passphrase-file {pass} --subject-suffix foo".to_owned(),
+            2,
+            "subject suffix",
+        ),
+        ("ca issue --dir {ca} {web.csr}".to_owned(), 2, "--passphrase-file FILE"),
+        ("ca list --dir {nowhere}".to_owned(), 3, "there is no such folder"),
+        ("ca crl --dir {nowhere} --passphrase-file {pass}".to_owned(), 3, "there is no such folder"),
+        ("backup --dir {ca} --to {file}".to_owned(), 3, "is a file"),
+        ("backup --to {x}".to_owned(), 2, "--server <NAME>"),
+        ("restore --from {x}".to_owned(), 2, "--dir <DIR>"),
+        ("doctor".to_owned(), 2, "--socket <PATH>"),
+        ("verify {ca}".to_owned(), 5, "certadm show --dir"),
+        ("list {file} certs".to_owned(), 2, "requests, certificates, revoked"),
+        ("list --dir {ca} --export-certs {x} requests".to_owned(), 2, "`certificates` or `revoked`"),
+        ("-backupDB {x}".to_owned(), 2, "certadm backup"),
+        ("drill --size 10".to_owned(), 2, "64KiB to 1TiB"),
+    ] {
+        let run = work.run(&line);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert_eq!(run.code, code, "{line}: {said}");
+        assert!(said.contains(words) && !said.contains("ca.toml cannot be used"), "{line}: {said}");
+        assert!(!said.contains("see --help"), "{line}: {said}");
+    }
+    assert!(!work.path("n").exists(), "nothing was begun");
+    let evil = work.path("new\n\u{1b}[31mset");
+    let mut command = crate::support::command(&work.path(""), "backup --dir {ca} --to");
+    let run = crate::support::Run::of(command.arg(evil));
+    assert!(run.code == 0 && !run.stdout.contains('\u{1b}') && run.stdout.contains("\\u{1b}[31m"), "{run:?}");
+}

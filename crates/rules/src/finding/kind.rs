@@ -114,6 +114,7 @@ kinds! {
     DiskSpace = "disk-space", "the disk of the CA is nearly full";
     KeyMissing = "key-missing", "the CA's private key is not in its folder";
     KeyExposed = "key-exposed", "others can read the CA's private key";
+    AccountsExposed = "accounts-exposed", "others can read the accounts of the CA's service";
     CertificateMissing = "certificate-missing", "the CA's certificate is not in its folder";
     CertificateExpired = "certificate-expired", "the CA's own certificate has expired";
     CertificateEnding = "certificate-ending", "the CA's own certificate ends soon";

@@ -32,10 +32,11 @@ use way::Way;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm backup --dir /srv/ca --to /backup/monday\n\
     Then:    certadm backup --dir /srv/ca --to /backup/monday-noon --type logs\n\
-    Another machine: certadm backup --server ca1.corp.example --user 'CORP\\backup' --to /backup/monday")]
+    Another machine: certadm backup --server ca1.corp.example --user 'CORP\\backup' --to /backup/monday",
+    group = clap::ArgGroup::new("ca").args(["dir", "server", "socket"]).required(true).multiple(true))]
 pub(crate) struct BackupArgs {
     /// The folder of a CA on this machine. While its service runs, the backup goes through the service's socket
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["server", "socket"], conflicts_with = "server")]
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
     dir: Option<PathBuf>,
     #[command(flatten)]
     remote: RemoteArgs,
@@ -100,6 +101,10 @@ enum ReadBackArg {
 
 pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     refuse_home_sign(&args.to)?;
+    let parent = args.to.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists());
+    if let Some(parent) = parent {
+        output.line(format!("The folder {} is not there yet and is made.", parent.display()));
+    }
     let (taken, socket) = match &args.dir {
         Some(dir) => of_folder(args, &Folder::new(dir), output)?,
         None => (of_dialled(args, output)?, args.remote.socket().map(Path::to_owned)),

@@ -32,7 +32,8 @@ pub(crate) struct InitArgs {
     #[arg(long, value_enum, default_value = "p256")]
     key: KeyArg,
     /// Days its own certificate is valid; 3652 if left out
-    #[arg(long, value_name = "N", conflicts_with = "subordinate")]
+    #[arg(long, value_name = "N", conflicts_with = "subordinate", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(certadm_ca::MAX_DAYS)))]
     days: Option<u32>,
     /// Write a request for a parent instead of a self-signed certificate
     #[arg(long)]

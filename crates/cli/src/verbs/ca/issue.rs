@@ -31,7 +31,7 @@ pub(crate) struct IssueArgs {
     #[arg(long)]
     allow_ca: bool,
     /// Days of validity; the profile's own if left out
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
     /// Write each certificate to this folder as SERIAL.pem; to standard output if left out
     #[arg(long, value_name = "DIR")]

@@ -9,7 +9,8 @@ use crate::verbs::remote::RemoteArgs;
 /// `certadm restore`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: certadm restore --from /backup/monday --from /backup/monday-noon --dir /srv/ca"
+    after_help = "Example: certadm restore --from /backup/monday --from /backup/monday-noon --dir /srv/ca",
+    group = clap::ArgGroup::new("ca").args(["dir", "server", "socket"]).required(true)
 )]
 pub(crate) struct RestoreArgs {
     /// A set: the full one first, then its log sets in any order
@@ -17,8 +18,7 @@ pub(crate) struct RestoreArgs {
     pub(super) from: Vec<PathBuf>,
     /// The CA's folder. A CA that is named by --server or --socket instead only says where the files belong (--dry-run): a
     /// restore is registered on the CA's own machine
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["server", "socket"],
-        conflicts_with_all = ["server", "socket"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "socket"])]
     pub(super) dir: Option<PathBuf>,
     #[command(flatten)]
     pub(super) remote: RemoteArgs,
