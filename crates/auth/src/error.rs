@@ -1,5 +1,8 @@
 //! What can go wrong, whose fault it is, and the status that a peer or caller is told.
 
+use certadm_kerberos::InitiateError;
+use certadm_rules::{Diagnosis, Hresult};
+
 use crate::names::AccountName;
 
 /// ERROR_ACCESS_DENIED as a fault status (wire.md 2.16).
@@ -81,6 +84,14 @@ pub enum AuthError {
         remedy: &'static str,
     },
 
+    /// A service did not accept a Kerberos ticket, or did not prove its identity.
+    #[error("{error}; {}", .error.remedy())]
+    Kerberos {
+        /// Why.
+        #[from]
+        error: InitiateError,
+    },
+
     /// The environment could not supply random bytes.
     #[error("no random bytes for a challenge; check the system's random source")]
     NoRandomness,
@@ -108,12 +119,14 @@ impl AuthError {
             | Self::InvalidInput { .. }
             | Self::NoRandomness
             | Self::Library { .. } => SECURITY_PACKAGE,
+            Self::Kerberos { error } if error.hresult() == Hresult::RPC_S_SEC_PKG_ERROR => SECURITY_PACKAGE,
             Self::WeakNegotiation { .. }
             | Self::ObsoleteResponse
             | Self::Anonymous
             | Self::LogonRefused { .. }
             | Self::Tampered { .. }
             | Self::NoCommonMechanism { .. }
+            | Self::Kerberos { .. }
             | Self::RejectedByPeer => ACCESS_DENIED,
         }
     }
@@ -150,6 +163,10 @@ pub enum SealError {
     /// The context was established for integrity only.
     #[error("security context was negotiated without sealing; authenticate again at packet privacy")]
     NotNegotiated,
+
+    /// The body is not filled up to a multiple of 16 bytes, which Kerberos needs.
+    #[error("message body is no multiple of 16 bytes; the caller filled it up wrongly")]
+    Alignment,
 
     /// 2^32 messages were sent in one direction.
     #[error("security context has used all its sequence numbers; open a new connection")]

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::error::SealError;
+use crate::kerberos::session::{KerberosSeal, KerberosUnseal};
 use crate::ntlm::session::{NtlmSeal, NtlmUnseal, TOKEN_SIZE};
 use crate::protection::{Level, Protection, Segments};
 
@@ -12,6 +13,7 @@ pub struct Sealer(SealerKind);
 
 enum SealerKind {
     Ntlm(Box<NtlmSeal>),
+    Kerberos(Box<KerberosSeal>),
 }
 
 impl Sealer {
@@ -19,11 +21,17 @@ impl Sealer {
         Self(SealerKind::Ntlm(Box::new(seal)))
     }
 
-    /// Bytes of the token of every PDU at `level` (wire.md 2.8): 16 for NTLM. Constant over the life of the context.
+    pub(crate) fn kerberos(seal: KerberosSeal) -> Self {
+        Self(SealerKind::Kerberos(Box::new(seal)))
+    }
+
+    /// Bytes of the token of every PDU at `level` (wire.md 2.8): 16 for NTLM, for Kerberos what kerberos.md 2.2 says. Constant
+    /// over the life of the context.
     #[must_use]
-    pub fn token_size(&self, _level: Level) -> usize {
+    pub fn token_size(&self, level: Level) -> usize {
         match &self.0 {
             SealerKind::Ntlm(_) => TOKEN_SIZE,
+            SealerKind::Kerberos(seal) => seal.token_size(level),
         }
     }
 
@@ -31,7 +39,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`SealError::TokenSize`] if `token` does not have [`token_size`](Self::token_size) bytes,
-    /// [`SealError::NotNegotiated`], [`SealError::SequenceExhausted`]; nothing was changed then. HRESULT 0x80070005.
+    /// [`SealError::NotNegotiated`], [`SealError::Alignment`], [`SealError::SequenceExhausted`]; nothing was changed then. HRESULT 0x80070005.
     pub fn seal(
         &mut self,
         protection: Protection,
@@ -40,6 +48,7 @@ impl Sealer {
     ) -> Result<(), SealError> {
         match &mut self.0 {
             SealerKind::Ntlm(seal) => seal.seal(protection.level, pdu, token),
+            SealerKind::Kerberos(seal) => seal.seal(protection, pdu, token),
         }
     }
 }
@@ -55,11 +64,16 @@ pub struct Unsealer(UnsealerKind);
 
 enum UnsealerKind {
     Ntlm(Box<NtlmUnseal>),
+    Kerberos(Box<KerberosUnseal>),
 }
 
 impl Unsealer {
     pub(crate) fn ntlm(unseal: NtlmUnseal) -> Self {
         Self(UnsealerKind::Ntlm(Box::new(unseal)))
+    }
+
+    pub(crate) fn kerberos(unseal: KerberosUnseal) -> Self {
+        Self(UnsealerKind::Kerberos(Box::new(unseal)))
     }
 
     /// Decrypts the body in place at [`Level::Privacy`] and checks signature and place in the sequence.
@@ -77,6 +91,7 @@ impl Unsealer {
     ) -> Result<(), SealError> {
         match &mut self.0 {
             UnsealerKind::Ntlm(unseal) => unseal.unseal(protection.level, pdu, token),
+            UnsealerKind::Kerberos(unseal) => unseal.unseal(protection, pdu, token),
         }
     }
 }

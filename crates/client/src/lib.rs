@@ -22,6 +22,9 @@ mod refusal;
 #[cfg(test)]
 #[path = "../tests/unit/samba.rs"] // a test that needs what is private here
 mod samba;
+#[cfg(test)]
+#[path = "../tests/unit/samba_dc.rs"] // the same, with a domain controller
+mod samba_dc;
 mod seen;
 mod socket;
 mod source;

@@ -1,12 +1,14 @@
 //! The server's end of a security context in DCE style (kerberos.md 4.1): AP-REQ against a keytab, AP-REP, and the third
 //! message, before which nothing about the client is believed.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use certadm_rules::FileTime;
+use certadm_rules::{Diagnosis, FileTime, Hresult};
 
+use crate::advice::remedy;
 use crate::crypto::{IntegrityError, Key, KeyUsage};
 use crate::der::Malformed;
 use crate::environment::{Environment, NoRandomness, random};
@@ -65,7 +67,7 @@ pub enum AcceptError {
         what: &'static str,
     },
     /// The keytab has no key of the ticket's etype.
-    #[error("the keytab has no key of etype {etype}, which the ticket for {service} is under; {KEYTAB}")]
+    #[error("the keytab has no key of etype {etype}, which the ticket for {service} is under")]
     NoKey {
         /// The etype.
         etype: i32,
@@ -74,7 +76,7 @@ pub enum AcceptError {
     },
     /// The keytab has keys, but none opens the ticket.
     #[error(
-        "no key of the keytab opens the ticket for {service}; the keytab is stale, or the name belongs to another account; {KEYTAB}"
+        "no key of the keytab opens the ticket for {service}; it is of another version or of another account"
     )]
     WrongKey {
         /// For whom the ticket is.
@@ -117,7 +119,7 @@ pub enum AcceptError {
         claimed: Principal,
     },
     /// The clocks are too far apart.
-    #[error("the clock of {client} shows {theirs}, this machine's {ours}; set the clock that is wrong")]
+    #[error("the clock of {client} shows {theirs}, this machine's {ours}")]
     Skew {
         /// Who it is.
         client: Principal,
@@ -129,7 +131,7 @@ pub enum AcceptError {
         ours: KerberosTime,
     },
     /// The authenticator came before.
-    #[error("an authenticator of {client} came twice; somebody may have recorded it")]
+    #[error("an authenticator of {client} came twice")]
     Replay {
         /// Who it is.
         client: Principal,
@@ -149,9 +151,6 @@ pub enum AcceptError {
         client: Principal,
     },
 }
-
-/// What to do about a keytab.
-const KEYTAB: &str = "make the keytab anew";
 
 impl AcceptError {
     /// What RFC 4120 calls it.
@@ -188,6 +187,36 @@ impl AcceptError {
             data: None,
         };
         Some(error.encode())
+    }
+}
+
+impl Diagnosis for AcceptError {
+    fn hresult(&self) -> Hresult {
+        match self {
+            Self::Malformed(_) | Self::NoRandomness(_) => Hresult::RPC_S_SEC_PKG_ERROR,
+            _ => Hresult::E_ACCESSDENIED,
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Malformed(_) => "check what stands between the two hosts",
+            Self::NoRandomness(_) => "check the system's random source",
+            Self::Unsupported { .. } => "use a client that speaks Kerberos as Windows does for RPC",
+            Self::Realm { .. } => "add the realm to those that may come in, if it is meant to",
+            Self::Replay { .. } => "look for somebody who records the traffic, if this goes on",
+            Self::Pac { .. }
+            | Self::Mismatch { .. }
+            | Self::WrongAuthenticator { .. }
+            | Self::Third { .. } => {
+                "suspect an attack, or a broken client; the address of the connection says where"
+            }
+            Self::NoKey { .. }
+            | Self::WrongKey { .. }
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::Skew { .. } => remedy(self.code()),
+        })
     }
 }
 

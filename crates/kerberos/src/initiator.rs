@@ -1,8 +1,12 @@
 //! The client's end of a security context in DCE style (RFC 4121 4.1, MS-KILE 3.4.5.1; kerberos.md 2.3): three messages,
 //! the first and the last from here.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use certadm_rules::{Diagnosis, Hresult};
+
+use crate::advice::remedy;
 use crate::credential::Credential;
 use crate::crypto::{IntegrityError, Key, KeyUsage};
 use crate::der::Malformed;
@@ -46,6 +50,26 @@ pub enum InitiateError {
     /// The answer has no sequence number, without which messages cannot be numbered.
     #[error("the service's answer has no sequence number")]
     NoSequence,
+}
+
+impl Diagnosis for InitiateError {
+    fn hresult(&self) -> Hresult {
+        match self {
+            Self::Refused(_) | Self::NotProven => Hresult::E_ACCESSDENIED,
+            Self::Malformed(_) | Self::NoRandomness(_) | Self::NoSequence => Hresult::RPC_S_SEC_PKG_ERROR,
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Refused(error) => remedy(error.code),
+            Self::NotProven => {
+                "suspect another machine at the address of the service, and check what DNS says of it"
+            }
+            Self::Malformed(_) | Self::NoSequence => "check what stands between the two hosts",
+            Self::NoRandomness(_) => "check the system's random source",
+        })
+    }
 }
 
 /// A client that has sent its first message and waits for the answer.

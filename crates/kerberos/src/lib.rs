@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+mod advice;
 mod ccache;
 pub mod client;
 mod credential;

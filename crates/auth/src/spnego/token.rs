@@ -6,6 +6,10 @@ use crate::spnego::der::{self, Reader, tag};
 /// Content of the object identifiers that matter (wire.md 1.5).
 pub(crate) mod oid {
     pub(crate) const SPNEGO: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x02];
+    /// Kerberos, as RFC 4121 numbers it.
+    pub(crate) const KERBEROS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02];
+    /// The same, as an early Windows wrote it and all since: a bit got lost.
+    pub(crate) const WINDOWS_KERBEROS: &[u8] = &[0x2a, 0x86, 0x48, 0x82, 0xf7, 0x12, 0x01, 0x02, 0x02];
     pub(crate) const NTLM: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0a];
 }
 
@@ -64,6 +68,20 @@ impl<'a> NegTokenInit<'a> {
         }
         Some(Self { mechanisms, mechanism_list: der::wrap(tag::SEQUENCE, list), mech_token })
     }
+}
+
+/// The DER of mechTypes with these mechanisms: the text of mechListMIC.
+pub(crate) fn mechanism_list(mechanisms: &[&[u8]]) -> Vec<u8> {
+    let list: Vec<u8> = mechanisms.iter().flat_map(|oid| der::wrap(tag::OBJECT_IDENTIFIER, oid)).collect();
+    der::wrap(tag::SEQUENCE, &list)
+}
+
+/// A first token that offers this list, with a token for its first mechanism.
+pub(crate) fn encode_init(mechanism_list: &[u8], mech_token: &[u8]) -> Vec<u8> {
+    let token = der::wrap(tag::OCTET_STRING, mech_token);
+    let fields = [der::wrap(tag::context(0), mechanism_list), der::wrap(tag::context(2), &token)].concat();
+    let choice = der::wrap(tag::context(0), &der::wrap(tag::SEQUENCE, &fields));
+    der::wrap(tag::APPLICATION, &[der::wrap(tag::OBJECT_IDENTIFIER, oid::SPNEGO), choice].concat())
 }
 
 /// State of a negotiation (RFC 4178 4.2.2).
@@ -169,6 +187,14 @@ mod tests {
         assert_eq!(init.mechanisms, [oid::NTLM]);
         assert_eq!(init.mechanism_list, hex("300c060a2b06010401823702020a"));
         assert_eq!(init.mech_token.map(<[u8]>::len), Some(11));
+    }
+
+    #[test]
+    fn an_init_is_written_as_it_is_read() {
+        let list = mechanism_list(&[oid::NTLM]);
+        let token = hex(INIT);
+        let init = NegTokenInit::parse(&token).unwrap();
+        assert_eq!(encode_init(&list, init.mech_token.unwrap()), token);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Hresult};
 
+use crate::advice::remedy;
 use crate::crypto::IterationsRefused;
 use crate::der::Malformed;
 use crate::environment::NoRandomness;
@@ -109,7 +110,7 @@ impl Diagnosis for ClientError {
 
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::Refused { error, .. } => refusal_remedy(error),
+            Self::Refused { error, .. } => remedy(error.code),
             Self::Malformed(_) | Self::OtherAnswer { .. } => {
                 "check that the address is that of a KDC, and what stands between it and this machine"
             }
@@ -125,34 +126,6 @@ impl Diagnosis for ClientError {
             }
             Self::NotGranting { .. } => "get a ticket-granting ticket, for instance with `kinit`",
         })
-    }
-}
-
-/// What to do about a code.
-fn refusal_remedy(error: &KrbError) -> &'static str {
-    match error.code {
-        ErrorCode::CLIENT_UNKNOWN => {
-            "check account and realm; try the user principal name (user@suffix), or DOMAIN\\user"
-        }
-        ErrorCode::SERVICE_UNKNOWN => {
-            "use the CA's own DNS name, not an address or an alias; `setspn -Q HOST/NAME` shows whether the domain \
-             knows the name"
-        }
-        ErrorCode::POLICY => {
-            "check logon hours and authentication policies; where the domain demands FAST, use `kinit` and its cache"
-        }
-        ErrorCode::ETYPE_UNSUPPORTED => {
-            "allow AES for the account (msDS-SupportedEncryptionTypes) and set its password again; RC4 is not spoken \
-             here"
-        }
-        ErrorCode::CLIENT_REVOKED => "have the account enabled or unlocked",
-        ErrorCode::KEY_EXPIRED => "change the account's password elsewhere",
-        ErrorCode::PREAUTH_FAILED => "check the password, or make the keytab anew",
-        ErrorCode::SERVICE_UNAVAILABLE | ErrorCode::GENERIC => "try another KDC, or try again later",
-        ErrorCode::TICKET_EXPIRED => "log on again, for instance with `kinit`",
-        ErrorCode::SKEW => "set the clock of this machine, or that of the KDC",
-        ErrorCode::BAD_OPTION => "report this, with the command that led to it",
-        _ => "look at the KDC's own log",
     }
 }
 

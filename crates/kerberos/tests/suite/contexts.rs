@@ -11,6 +11,7 @@ use certadm_kerberos::{
     AcceptError, Acceptor, Credential, Demand, InitiateError, Initiator, Keytab, KeytabEntry, Message,
     Moment, Principal, ReplayCache,
 };
+use certadm_rules::Diagnosis;
 use certadm_toy_kdc::{Network, World};
 
 use crate::stage::{HOST, REALM, alice, realm, service, ticket};
@@ -179,7 +180,7 @@ fn tickets_are_accepted_by_key_and_not_by_name() {
     };
     let stale = accept(vec![entry(HOST, 2, other.clone())]);
     assert_eq!((stale.code(), stale.answer(&stage.world)), (ErrorCode::MODIFIED, None));
-    assert!(stale.to_string().contains("make the keytab anew"), "{stale}");
+    assert!(stale.remedy().contains("make its keytab anew"), "{}", stale.remedy());
     assert_eq!(accept(vec![entry("other.toy.test", 2, other)]).code(), ErrorCode::NOT_US);
     assert_eq!(accept(vec![entry(HOST, 2, None)]).code(), ErrorCode::NO_KEY);
     assert_eq!(accept(vec![]).code(), ErrorCode::NO_KEY);

@@ -105,7 +105,7 @@ fn a_clock_that_jumps_is_followed_once() {
     };
     assert_eq!(
         (code, error.remedy().as_ref()),
-        (ErrorCode::SKEW, "set the clock of this machine, or that of the KDC")
+        (ErrorCode::SKEW, "set the clocks of this machine, of the service and of the KDC")
     );
 }
 

@@ -6,6 +6,7 @@ mod logons;
 mod messages;
 mod pacs;
 mod samba_dc;
+mod samba_domain;
 mod sealing;
 mod stage;
 mod tickets;
