@@ -1,10 +1,10 @@
 //! What checks found, for a person or as JSON: the one place that prints findings, whatever the command.
 
 use certadm_rules::finding::{Finding, Severity, Spot, sum_up};
+use certadm_rules::printable::printable;
 use serde_json::{Value, json};
 
 use crate::output::{Output, path_text};
-use crate::table::printable;
 
 /// Prints findings, those of one kind summed up, with what to do about them.
 pub(crate) fn print(findings: &[Finding], output: Output) {

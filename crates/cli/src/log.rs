@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use certadm_files::event_text::EventText;
 use tracing_subscriber::EnvFilter;
 
 /// Which events are wanted, such as `CERTADM_LOG=info`.
@@ -22,11 +23,10 @@ pub(crate) fn of_service(json: bool) {
 fn init(filter: EnvFilter, json: bool) {
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = std::io::stderr().is_terminal() && !is_plain && !json;
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour);
     if json {
-        subscriber.json().flatten_event(true).init();
+        subscriber.with_writer(std::io::stderr).json().flatten_event(true).init();
     } else {
-        subscriber.init();
+        subscriber.with_writer(move || EventText::new(std::io::stderr(), colour)).init();
     }
 }

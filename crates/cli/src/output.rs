@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
+use certadm_rules::printable::{printable, printable_lines};
 use certadm_set::progress::{Progress, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -58,14 +59,14 @@ impl Output {
     /// A line for a person; nothing with `--json` or `--quiet`.
     pub(crate) fn line(self, text: impl AsRef<str>) {
         if !self.json && !self.quiet {
-            self.print(text.as_ref());
+            print(&printable_lines(text.as_ref()));
         }
     }
 
     /// A result that a person asked for, such as a table; not silenced by `--quiet`.
     pub(crate) fn result(self, text: impl AsRef<str>) {
         if !self.json {
-            self.print(text.as_ref());
+            print(&printable_lines(text.as_ref()));
         }
     }
 
@@ -120,18 +121,13 @@ impl Output {
             .flatten()
             .fold(String::new(), |rest, (key, value)| format!("{rest},{}:{value}", json!(key)));
         let end = ending(exit, error);
-        self.print(&format!("]{rest}}}{end}"));
-    }
-
-    fn print(self, text: &str) {
-        // A reader that has gone away (a closed pipe) is no error of the command.
-        writeln!(std::io::stdout().lock(), "{}", plain(text)).ok();
+        print(&format!("]{rest}}}{end}"));
     }
 
     /// A remark beside the result, on standard error; nothing with `--json` or `--quiet`.
     pub(crate) fn remark(self, text: &str) {
         if !self.json && !self.quiet {
-            writeln!(std::io::stderr().lock(), "note: {}", plain(text)).ok();
+            writeln!(std::io::stderr().lock(), "note: {}", printable(text)).ok();
         }
     }
 
@@ -163,27 +159,18 @@ impl Output {
     }
 }
 
+/// Prints to standard output. A reader that has gone away (a closed pipe) is no error of the command.
+fn print(text: &str) {
+    writeln!(std::io::stdout().lock(), "{text}").ok();
+}
+
 /// Tells a failure to a person.
 fn tell(command: &str, failure: &Failure) -> Exit {
     // With standard error gone there is nobody left to tell; the exit code still says it.
     let mut stderr = std::io::stderr().lock();
-    writeln!(stderr, "certadm {command} FAILED: {}", plain(&failure.to_string())).ok();
-    writeln!(stderr, "What to do: {}.", plain(failure.remedy.trim_end_matches('.'))).ok();
+    writeln!(stderr, "certadm {command} FAILED: {}", printable(&failure.to_string())).ok();
+    writeln!(stderr, "What to do: {}.", printable(failure.remedy.trim_end_matches('.'))).ok();
     failure.exit
-}
-
-/// A text without what a terminal would obey: names of files and of others' certificates come from elsewhere. Line ends and
-/// tabs stay.
-fn plain(text: &str) -> std::borrow::Cow<'_, str> {
-    let is_obeyed = |letter: char| letter.is_control() && letter != '\n' && letter != '\t';
-    if !text.contains(is_obeyed) {
-        return text.into();
-    }
-    let escape = |letter: char| match is_obeyed(letter) {
-        true => letter.escape_debug().to_string(),
-        false => letter.to_string(),
-    };
-    text.chars().map(escape).collect::<String>().into()
 }
 
 /// A path as it stands in JSON, which is UTF-8: bytes of it that are not are U+FFFD there.

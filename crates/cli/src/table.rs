@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 
+use certadm_rules::printable::printable;
 use serde_json::{Map, Value};
 
 use crate::output::begin_rows;
@@ -93,21 +94,10 @@ impl Cell {
             Self::Flag(false) => "no".to_owned(),
             Self::Number(number) => number.to_string(),
             Self::Real(number) => number.to_string(),
-            Self::Text(text) => printable(text),
+            Self::Text(text) => printable(text).into_owned(),
             Self::Many(cells) => cells.iter().map(Self::for_a_person).collect::<Vec<_>>().join("; "),
         }
     }
-}
-
-/// Text from elsewhere must not steer the terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| match c {
-            '\n' => "; ".chars().collect::<Vec<_>>(),
-            c if c.is_control() => c.escape_default().collect(),
-            c => vec![c],
-        })
-        .collect()
 }
 
 /// One column of a listing.
@@ -151,7 +141,10 @@ impl Lines {
         let before = begin_rows(command);
         let mut lines = Self { names, form, out, waiting: Vec::new(), widths: None, before };
         match form {
-            Form::Table => lines.waiting.push(lines.names.clone()),
+            // Columns of a Windows database have the names that its file gives them.
+            Form::Table => {
+                lines.waiting.push(lines.names.iter().map(|name| printable(name).into_owned()).collect());
+            }
             Form::Csv => {
                 let names: Vec<_> =
                     lines.names.iter().map(|name| Cell::Text(name.clone()).to_csv()).collect();

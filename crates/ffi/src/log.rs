@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::{Arc, Once};
 
+use certadm_files::event_text::EventText;
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::{Diagnosis, Hresult};
 use tracing_subscriber::EnvFilter;
@@ -34,9 +35,12 @@ fn subscribe(filter: EnvFilter, file: Option<&Path>) {
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).log_internal_errors(false);
     match file.map(certadm_files::event_file::open) {
-        Some(Ok(file)) => drop(builder.with_writer(Arc::new(file)).try_init()),
+        Some(Ok(file)) => {
+            let file = Arc::new(file);
+            drop(builder.with_writer(move || EventText::new(Arc::clone(&file), false)).try_init());
+        }
         unopened => {
-            drop(builder.with_writer(std::io::stderr).try_init());
+            drop(builder.with_writer(|| EventText::new(std::io::stderr(), false)).try_init());
             if let Some(Err(error)) = unopened {
                 tracing::error!("events go to standard error: {}", chain_of(&error));
             }

@@ -7,6 +7,7 @@
 //! * [`found`]: the one door to files that somebody else may have put there, such as those of a set.
 //! * [`read`]: reading a whole file that must not be large.
 //! * [`event_file`]: a file that events are appended to, opened so that no link leads elsewhere.
+//! * [`event_text`]: events as lines, whatever text from elsewhere is in them.
 //! * [`space`]: how much room a file system has.
 //! * [`offset_io`]: reading and writing at an offset, on every system.
 //! * [`buffer`]: buffers that files are read into at full speed.
@@ -21,6 +22,7 @@ pub mod checksum;
 pub mod durable;
 pub mod error;
 pub mod event_file;
+pub mod event_text;
 pub mod found;
 pub mod offset_io;
 mod owner;

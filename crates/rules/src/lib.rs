@@ -15,6 +15,7 @@
 //! * [`sequence`]: the order of calls, one state machine for the service and the C API.
 //! * [`names`]: CA names in their sanitized forms, and which file names of a peer are safe.
 //! * [`unc`]: this machine's paths in the UNC form of the lists.
+//! * [`printable`]: text from elsewhere, made fit to be shown.
 //! * [`registration`]: registering a restore, and what a starting service makes of it.
 //! * [`Guid`], [`FileTime`], [`AuthType`]: values that several crates share.
 
@@ -31,6 +32,7 @@ pub mod kind;
 pub mod list;
 pub mod names;
 pub mod pem;
+pub mod printable;
 pub mod ranges;
 pub mod registration;
 pub mod sequence;

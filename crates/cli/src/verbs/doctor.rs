@@ -2,6 +2,7 @@
 
 use certadm_ca::health::Published;
 use certadm_client::doctor::{Examination, Seen, Verdict, Visit, examine};
+use certadm_rules::printable::printable;
 use certadm_rules::{FileTime, Finding};
 use clap::Args;
 use serde_json::{Value, json};
@@ -9,7 +10,6 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::findings;
 use crate::output::{Done, Output};
-use crate::table::printable;
 use crate::verbs::remote::{Dial, RemoteArgs};
 use crate::verbs::thresholds::ThresholdArgs;
 

@@ -1,6 +1,7 @@
 //! Facts, and what was found while looking for them.
 
 use certadm_rules::finding::{Finding, Severity};
+use certadm_rules::printable::printable;
 use certadm_rules::words::counted;
 use certadm_set::scratch::Content;
 use serde_json::{Value, json};
@@ -8,7 +9,6 @@ use serde_json::{Value, json};
 use crate::failure::Exit;
 use crate::findings;
 use crate::output::{Done, Output};
-use crate::table::printable;
 
 /// Prints what was found while looking and makes it part of the result. Anything worse than a note is a problem and makes
 /// the exit code 1.

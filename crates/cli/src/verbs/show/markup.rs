@@ -1,5 +1,7 @@
 //! Text from elsewhere, made fit to stand in a page.
 
+use certadm_rules::printable::is_hidden;
+
 /// Text as it may stand in a page: between tags and in attributes.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -11,7 +13,7 @@ pub(super) fn escaped(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' => out.push_str("; "),
-            letter if letter.is_control() => out.push('\u{fffd}'),
+            letter if is_hidden(letter) => out.extend(letter.escape_default()),
             letter => out.push(letter),
         }
     }

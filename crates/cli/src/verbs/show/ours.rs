@@ -7,6 +7,7 @@ use certadm_rules::Hresult;
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::{self, Finding, Kind};
 use certadm_rules::names::{last_component, unsanitize};
+use certadm_rules::printable::printable;
 use certadm_rules::words::counted;
 use certadm_set::Set;
 use certadm_set::judge::{incomplete, place_of};
@@ -57,12 +58,12 @@ pub(super) fn show(set: &Set, output: Output) -> Result<Done, Failure> {
             Err(error) if error.is_not_found() => "missing".to_owned(),
             Err(_) => "unreadable".to_owned(),
         };
-        output.result(format!("  {:9} {size:>12}  {}", file.role, file.path));
+        output.result(format!("  {:9} {size:>12}  {}", file.role, printable(&file.path)));
     }
     if let Some(manifest) = manifest {
         output.result("Not included");
         for missing in &manifest.not_included {
-            output.result(format!("  {missing}"));
+            output.result(format!("  {}", printable(missing)));
         }
     }
     let result = to_json(set, &identity, &files, bytes);

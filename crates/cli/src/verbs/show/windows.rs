@@ -15,6 +15,7 @@ use certadm_ese::{Database, Error as EseError};
 use certadm_files::{Found, IoContext};
 use certadm_rules::Hresult;
 use certadm_rules::finding::{self, Finding, Kind, Severity, Spot};
+use certadm_rules::printable::printable;
 use certadm_set::judge::incomplete;
 use certadm_set::reader::read_locations;
 use certadm_set::scratch::Content;
@@ -64,7 +65,7 @@ fn show_database(path: &Found, output: Output) -> Result<Done, Failure> {
             for table in catalog.tables() {
                 output.result(format!(
                     "  {:32} {:4} columns, {} indexes",
-                    crate::table::printable(&table.name),
+                    printable(&table.name),
                     table.columns.len(),
                     table.indexes.len()
                 ));
