@@ -122,7 +122,7 @@ impl Signer<'_> {
                 &der,
             ))?;
         if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
-            durable::create_dir(folder)?;
+            durable::create_dir_as(folder, 0o755)?;
         }
         durable::replace(path, &der)?;
         Ok(Publication { number, entries, this_update, next_update, path: path.into(), der })

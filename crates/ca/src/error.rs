@@ -139,6 +139,16 @@ pub enum Error {
         /// What is missing in it.
         reason: String,
     },
+    /// A CA's folder or key is open to other accounts.
+    #[error("{path} is not safe: {what}")]
+    Exposed {
+        /// The folder or file.
+        path: PathBuf,
+        /// What others can do.
+        what: &'static str,
+        /// The command that mends it.
+        remedy: String,
+    },
     /// What was written to the database is not what it gives back; nothing of it was committed.
     #[error("the database does not give back what was recorded of certificate {serial}: nothing was {verb}")]
     NotRecorded {
@@ -318,6 +328,7 @@ impl Diagnosis for Error {
             Self::NotACaCertificate { .. } => Hresult::TRUST_E_BASIC_CONSTRAINTS,
             Self::CaNotValid { .. } | Self::ClockBehindCrl { .. } => Hresult::CERT_E_EXPIRED,
             Self::NotRecorded { .. } => Hresult::DATABASE_CORRUPTED,
+            Self::Exposed { .. } => Hresult::E_ACCESSDENIED,
             Self::AnotherCa { .. } => Hresult::GIVEN_LOG_FILE_HAS_BAD_SIGNATURE,
             Self::UnknownProfile { .. } => Hresult::CERTSRV_E_UNSUPPORTED_CERT_TYPE,
             Self::CaProfileNotAllowed { .. } => Hresult::E_ACCESSDENIED,
@@ -383,6 +394,7 @@ impl Diagnosis for Error {
             Self::AnotherCa { .. } => {
                 "restore a set of this CA, or name the folder of the CA that the set is of"
             }
+            Self::Exposed { remedy, .. } => return Cow::Owned(format!("run `{remedy}`")),
             Self::NotRecorded { .. } => {
                 "stop using this database: take the latest verified set, and find out who changed it"
             }

@@ -1,5 +1,6 @@
 //! A new CA: its folder, key, certificate or request, database and first CRL.
 
+use std::fs;
 use std::path::PathBuf;
 
 use certadm_rules::FileTime;
@@ -16,8 +17,9 @@ use crate::config::Config;
 use crate::dates;
 use crate::error::{Error, Result};
 use crate::keys::{CaKey, RawSignature};
+use crate::modes;
 use crate::passphrase::Passphrase;
-use certadm_files::{Access, durable, read};
+use certadm_files::{Access, IoContext, durable, read};
 
 /// Who signs the certificate of a new CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +61,7 @@ impl Authority {
         let name = config.name.distinguished_name(config.subject_suffix.as_deref())?;
         config.check().map_err(|reason| Error::Config { path: folder.config_path(), reason })?;
         refuse_existing(folder)?;
-        durable::create_dir(folder.path())?;
+        make_private(folder)?;
         let key = CaKey::generate(config.key)?;
         key.save(&folder.key_path(), passphrase)?;
         let store = Store::create(folder, &config.name.sanitized(), config.database.store_options())?;
@@ -72,7 +74,7 @@ impl Authority {
             Role::Subordinate => {
                 let request = request_path(folder);
                 let text = request_for_parent(&key, &name)?;
-                durable::create(&request, text.as_bytes(), Access::Public)?;
+                durable::create(&request, text.as_bytes(), Access::Everyone)?;
                 Initialized::Subordinate { request }
             }
         };
@@ -114,9 +116,29 @@ impl Authority {
             own.record(transaction, request.as_deref(), now)?;
             authority.publish_crl_in(transaction, now)
         })?;
-        durable::create(&path, text.as_bytes(), Access::Public)?;
+        durable::create(&path, text.as_bytes(), Access::Everyone)?;
         Ok(authority)
     }
+}
+
+/// Makes the CA's folder its owner's alone, whatever the umask: what is created in it later follows. A folder that has other
+/// files is not taken from their readers.
+fn make_private(folder: &Folder) -> Result<()> {
+    folder.create_parts()?;
+    let path = folder.path();
+    let is_open = modes::exposures(folder).into_iter().find(|exposure| exposure.path == path);
+    let Some(exposure) = is_open else { return Ok(()) };
+    let own: Vec<_> = folder.parts().into_iter().map(|(part, _)| part).collect();
+    for entry in fs::read_dir(path).during("list", path)? {
+        if !own.contains(&entry.during("list", path)?.path()) {
+            return Err(exposure.refused());
+        }
+    }
+    // The folders in it have taken its mode, too.
+    for dir in [folder.path().to_owned(), folder.database_dir(), folder.log_dir()] {
+        durable::make_private(&dir)?;
+    }
+    Ok(())
 }
 
 fn refuse_existing(folder: &Folder) -> Result<()> {
@@ -149,7 +171,7 @@ fn make_root(
         own.record(transaction, None, now)?;
         authority.publish_crl_in(transaction, now)
     })?;
-    durable::create(&folder.certificate_path(), authority.certificate_pem().as_bytes(), Access::Public)?;
+    durable::create(&folder.certificate_path(), authority.certificate_pem().as_bytes(), Access::Everyone)?;
     Ok(authority)
 }
 

@@ -15,6 +15,7 @@ mod input;
 mod issue;
 mod keys;
 mod list;
+pub mod modes;
 mod name;
 mod passphrase;
 mod policy;

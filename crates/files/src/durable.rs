@@ -15,6 +15,11 @@ pub enum Access {
     /// Those who may read the folder that it goes into, within the umask: mode 0666 without what either of them lacks. On
     /// Windows the folder decides.
     Public,
+    /// Those who may write to the folder that it goes into, within the umask: what is locked, because whoever can open it can
+    /// hold it. On Windows the folder decides.
+    Writers,
+    /// Everyone, within the umask (mode 0644), whoever may read the folder; on Windows the folder decides.
+    Everyone,
 }
 
 /// Creates a file that is not there yet and opens it for reading and writing.
@@ -51,22 +56,36 @@ pub fn open_emptied(path: &Path) -> Result<File> {
     }
 }
 
-/// Opens a file for reading and writing, and creates it empty where there is none: for lock files and the like.
+/// Opens a file for reading and writing, and creates it empty where there is none: for lock files and the like, which
+/// those who may only read the folder cannot open. A link in its place is refused.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn open_or_create(path: &Path) -> Result<File> {
     loop {
-        match OpenOptions::new().read(true).write(true).open(path) {
+        match open_itself(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other.during("open", path),
         }
-        match open_new(path, Access::Public) {
+        match open_new(path, Access::Writers) {
             // Another process was faster. A link that leads nowhere is there for one and not for the other.
             Err(Error::Exists { .. }) if path.exists() => {}
             other => return other,
         }
     }
+}
+
+/// Opens a file for reading and writing, and follows no link in its place.
+fn open_itself(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
+    }
+    options.open(path)
 }
 
 fn restrict(options: &mut OpenOptions, access: Access, path: &Path) {
@@ -76,6 +95,8 @@ fn restrict(options: &mut OpenOptions, access: Access, path: &Path) {
         match access {
             Access::Owner => 0o600,
             Access::Public => owner::file_mode(path),
+            Access::Writers => owner::writers_mode(path),
+            Access::Everyone => 0o644,
         },
     );
     // Windows gives a new file the rights of its folder.
@@ -251,14 +272,36 @@ pub fn create_dir(dir: &Path) -> Result<()> {
     sync_parent(dir)
 }
 
+/// As [`create_dir`], with a mode of its own within the umask, should it not be there. On Windows the folder that it goes into
+/// decides.
+///
+/// # Errors
+/// As [`create_dir`].
+pub fn create_dir_as(dir: &Path, mode: u32) -> Result<()> {
+    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
+        create_dir(parent)?;
+    }
+    match make_dir(dir, Some(mode)) {
+        Err(Error::Exists { .. }) => create_dir(dir),
+        other => other.and_then(|()| sync_parent(dir)),
+    }
+}
+
 /// Creates a folder that is not there yet, in a folder that is. The caller flushes the latter ([`sync_parent`]).
 ///
 /// # Errors
 /// [`Error::Exists`], [`Error::Io`].
 pub fn create_new_dir(dir: &Path) -> Result<()> {
+    make_dir(dir, None)
+}
+
+/// Creates a folder with this mode, or else that of the folder that it goes into.
+fn make_dir(dir: &Path, mode: Option<u32>) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, owner::folder_mode(dir));
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode.unwrap_or_else(|| owner::folder_mode(dir)));
+    #[cfg(not(unix))]
+    let _ = mode;
     match builder.create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(Error::Exists { path: dir.to_owned() });
@@ -274,6 +317,25 @@ pub fn create_new_dir(dir: &Path) -> Result<()> {
             rustix::fs::open(dir, flags, Mode::empty()).map_err(io::Error::from).during("open", dir)?;
         owner::give_to_owner_of_folder(&File::from(opened), dir)?;
     }
+    Ok(())
+}
+
+/// Takes a folder from all but its owner: mode 0700. A link in its place is refused. On Windows its rights stay.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn make_private(dir: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::open(dir, flags, Mode::empty())
+            .and_then(|folder| rustix::fs::fchmod(folder, Mode::RWXU))
+            .map_err(io::Error::from)
+            .during("set the mode of", dir)?;
+    }
+    #[cfg(not(unix))]
+    let _ = dir;
     Ok(())
 }
 

@@ -19,6 +19,13 @@ pub(crate) fn file_mode(path: &Path) -> u32 {
     folder_mode(path) & 0o666
 }
 
+/// The mode for a new file in the folder of `path` that only those may open who may write to the folder.
+#[cfg(unix)]
+pub(crate) fn writers_mode(path: &Path) -> u32 {
+    let may_write = folder_mode(path) & 0o022;
+    0o600 | may_write | (may_write << 1)
+}
+
 /// The mode for a new folder in the folder of `path`.
 #[cfg(unix)]
 pub(crate) fn folder_mode(path: &Path) -> u32 {

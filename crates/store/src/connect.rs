@@ -107,7 +107,7 @@ impl DatabaseConnection {
 
     /// Creates an empty database file in WAL mode, with no tables. Fails if the file exists.
     pub(crate) fn create(path: &Path) -> Result<Self> {
-        drop(durable::open_new(path, Access::Public)?);
+        drop(durable::open_new(path, Access::Writers)?);
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "page_size", schema::PAGE_SIZE)?;
         drop(connection);

@@ -59,6 +59,16 @@ pub enum Error {
         /// The CA's folder.
         folder: PathBuf,
     },
+    /// A lock that is held for one commit or one roll is held for longer.
+    #[error("the lock {path} is held by {} for more than {seconds} seconds", holder.as_deref().unwrap_or("another process"))]
+    LockHeld {
+        /// The lock file.
+        path: PathBuf,
+        /// Which program and process, where the system tells.
+        holder: Option<String>,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// A registered restore has not been carried out yet.
     #[error("a restore is registered for the CA in {folder} and not finished")]
     RestorePending {
@@ -180,7 +190,7 @@ impl Diagnosis for Error {
             Self::SeveralDatabases { .. } | Self::BadName { .. } => Hresult::E_INVALIDARG,
             Self::AlreadyExists { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
             Self::Owned { .. } => Hresult::ERROR_SERVICE_ALREADY_RUNNING,
-            Self::InUse { .. } => Hresult::ERROR_SHARING_VIOLATION,
+            Self::InUse { .. } | Self::LockHeld { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::RestorePending { .. } => Hresult::RESTORE_IN_PROGRESS,
             Self::BadRecord { .. } => Hresult::ERROR_INVALID_DATA,
             Self::LogTwice { .. } => Hresult::GIVEN_LOG_FILE_IS_NOT_CONTIGUOUS,
@@ -207,6 +217,9 @@ impl Diagnosis for Error {
         Cow::Borrowed(match self {
             Self::File(error) => return error.remedy(),
             Self::Backup(code) => return code.remedy(),
+            Self::LockHeld { .. } => {
+                "end that process if it is none of this CA's, and take others their right to the CA's folder (chmod -R go= DIR)"
+            }
             Self::Sqlite(error) => sqlite_remedy(error),
             Self::NotACaFolder { .. } => {
                 "name the folder that `certadm ca init` created, or restore a set into this one"

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_files::IoContext;
+use certadm_files::{IoContext, durable};
 use certadm_rules::Generation;
 
 use crate::error::{Error, Result};
@@ -84,6 +84,36 @@ impl Folder {
     /// `restore.d/request.json`: a registration of RegisterThroughFile that waits to become the record.
     pub fn restore_request_path(&self) -> PathBuf {
         self.restore_requests_dir().join("request.json")
+    }
+
+    /// The folder and those in it, each with the mode it gets where it is made anew: the CA's is its owner's alone, the
+    /// published one is for everyone who may come there, and the others take that of the CA's.
+    pub fn parts(&self) -> [(PathBuf, Option<u32>); 4] {
+        [
+            (self.dir.clone(), Some(0o700)),
+            (self.database_dir(), None),
+            (self.log_dir(), None),
+            (self.crl_dir(), Some(0o755)),
+        ]
+    }
+
+    /// Makes what is missing of [`Folder::parts`].
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn create_parts(&self) -> Result<()> {
+        self.parts().iter().try_for_each(|(dir, mode)| Self::create_part(dir, *mode))
+    }
+
+    /// Makes one of [`Folder::parts`], if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn create_part(dir: &Path, mode: Option<u32>) -> Result<()> {
+        Ok(match mode {
+            Some(mode) => durable::create_dir_as(dir, mode)?,
+            None => durable::create_dir(dir)?,
+        })
     }
 
     /// `lock`: held by the owner.

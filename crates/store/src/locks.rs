@@ -6,11 +6,15 @@
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::holder::{self, Holder, Serving};
 use certadm_files::{IoContext, durable};
+#[cfg(target_os = "linux")]
+use certadm_rules::printable::printable;
 
 /// A lock held until it is dropped.
 #[derive(Debug)]
@@ -109,13 +113,84 @@ impl CommitLock {
         Ok(Self { file: open(&path)?, path })
     }
 
-    /// Runs `work` while holding the lock; waits for whoever holds it.
+    /// Runs `work` while holding the lock; waits for whoever holds it, but not for ever.
     pub(crate) fn hold<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.file.lock().during("lock", &self.path).map_err(Error::from)?;
+        self.lock(LONGEST_WAIT)?;
         let result = work();
         unlock(&self.file).during("unlock", &self.path).map_err(Error::from)?;
         result
     }
+}
+
+/// How long a commit or roll waits for the one before it. A roll takes as long as it takes to write a log.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How far a thread is that waits for a lock.
+enum Waiting {
+    Still,
+    Locked(std::io::Result<()>),
+    GivenUp,
+}
+
+impl CommitLock {
+    /// Waits for the lock. The system queues those who wait, but knows no limit; so where it is taken, a thread waits in the
+    /// stead of this one.
+    fn lock(&self, longest: Duration) -> Result<()> {
+        match self.file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Ok(Err(error).during("lock", &self.path)?),
+        }
+        // The same open file, so that the lock is this one's, too.
+        let file = self.file.try_clone().during("lock", &self.path)?;
+        let state = Arc::new((Mutex::new(Waiting::Still), Condvar::new()));
+        let told = Arc::clone(&state);
+        std::thread::spawn(move || {
+            let locked = file.lock();
+            let mut state = told.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match *state {
+                // Nobody is there any more who would unlock it.
+                Waiting::GivenUp => drop(unlock(&file)),
+                _ => *state = Waiting::Locked(locked),
+            }
+            told.1.notify_all();
+        });
+        let waiting = state.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut waiting, _) = state
+            .1
+            .wait_timeout_while(waiting, longest, |state| matches!(state, Waiting::Still))
+            .unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *waiting, Waiting::GivenUp) {
+            Waiting::Locked(locked) => Ok(locked.during("lock", &self.path)?),
+            Waiting::Still | Waiting::GivenUp => Err(Error::LockHeld {
+                path: self.path.clone(),
+                holder: holder_of(&self.file),
+                seconds: longest.as_secs(),
+            }),
+        }
+    }
+}
+
+/// Who holds a lock on an open file, as far as the system tells: `backup (process 4711)`.
+#[cfg(target_os = "linux")]
+fn holder_of(file: &File) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let inode = file.metadata().ok()?.ino().to_string();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // `1: FLOCK  ADVISORY  WRITE 4711 08:02:131090 0 EOF`; who waits has `->` after the number.
+    let process = locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, _, process, place, ..] = fields[..] else { return None };
+        (place.rsplit(':').next() == Some(inode.as_str())).then(|| process.to_owned())
+    })?;
+    let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+    let name = printable(name.trim_end()).into_owned();
+    Some(if name.is_empty() { format!("process {process}") } else { format!("{name} (process {process})") })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn holder_of(_file: &File) -> Option<String> {
+    None
 }
 
 fn try_exclusive(path: &Path, refused: impl FnOnce() -> Error) -> Result<Held> {
@@ -139,4 +214,47 @@ fn unlock(file: &File) -> std::io::Result<()> {
 
 fn open(path: &Path) -> Result<File> {
     Ok(durable::open_or_create(path)?)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_held_is_told_and_not_waited_for_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let (held, waiting) = (CommitLock::open(&folder).unwrap(), CommitLock::open(&folder).unwrap());
+        held.file.lock().unwrap();
+        let error = waiting.lock(Duration::from_millis(20)).unwrap_err();
+        let Error::LockHeld { holder, .. } = &error else { panic!("{error}") };
+        let own = format!("(process {})", std::process::id());
+        assert!(holder.as_ref().is_none_or(|holder| holder.ends_with(&own)), "{holder:?}");
+        held.file.unlock().unwrap();
+        // The thread that had waited in vain does not keep it.
+        waiting.lock(LONGEST_WAIT).unwrap();
+        unlock(&waiting.file).unwrap();
+        held.lock(LONGEST_WAIT).unwrap();
+    }
+
+    #[test]
+    fn who_may_only_read_the_folder_cannot_open_its_locks() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        drop(CommitLock::open(&folder).unwrap());
+        let mode = std::fs::metadata(folder.commit_lock_path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_link_is_no_lock_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("victim"), "x").unwrap();
+        let folder = Folder::new(dir.path());
+        std::os::unix::fs::symlink("victim", folder.owner_lock_path()).unwrap();
+        assert!(own(&folder).is_err());
+        assert_eq!(std::fs::read(dir.path().join("victim")).unwrap(), b"x");
+    }
 }

@@ -121,9 +121,7 @@ impl Store {
         if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
             return Err(Error::BadName { name: name.to_owned() });
         }
-        for dir in [folder.path().to_owned(), folder.database_dir(), folder.log_dir(), folder.crl_dir()] {
-            durable::create_dir(&dir)?;
-        }
+        folder.create_parts()?;
         let owned = locks::own(folder)?;
         let already = folder.database_path().is_ok() || !folder.archived_logs()?.is_empty();
         if already || folder.restore_record_path().exists() {

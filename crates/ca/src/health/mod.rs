@@ -35,6 +35,7 @@ pub use thresholds::Thresholds;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::identity;
+use crate::modes;
 
 /// How a CA's folder is.
 #[derive(Debug)]
@@ -176,34 +177,22 @@ fn files(folder: &Folder, findings: &mut Vec<Finding>) -> Files {
         findings.push(missing(Kind::CertificateMissing, "certificate", certificate));
     }
     let users = folder.path().join("users.toml");
-    if fs::metadata(&users).is_ok_and(|metadata| is_exposed(&metadata)) {
+    if modes::is_exposed(&users) {
         findings.push(
             Finding::warning(Kind::AccountsExposed, "others can read it, so that the service refuses it")
                 .in_file(users)
                 .remedy("give it mode 0600 (chmod 600)"),
         );
     }
-    match fs::metadata(&key) {
-        Ok(metadata) if is_exposed(&metadata) => findings.push(
-            Finding::warning(Kind::KeyExposed, "others can read it")
-                .in_file(key)
-                .remedy("give it mode 0600 (chmod 600)"),
-        ),
-        Ok(_) => {}
-        Err(_) => findings.push(missing(Kind::KeyMissing, "key", key)),
+    for exposure in modes::exposures(folder) {
+        let kind = if exposure.path == key { Kind::KeyExposed } else { Kind::FolderExposed };
+        let finding = Finding::warning(kind, exposure.text()).in_file(exposure.path);
+        findings.push(finding.remedy(format!("run `{}`", exposure.remedy)));
+    }
+    if !files.key {
+        findings.push(missing(Kind::KeyMissing, "key", key));
     }
     files
-}
-
-/// Whether others than its owner can read a file. On Windows the rights of the folder say who can.
-fn is_exposed(metadata: &fs::Metadata) -> bool {
-    #[cfg(unix)]
-    return std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0;
-    #[cfg(not(unix))]
-    {
-        let _ = metadata;
-        false
-    }
 }
 
 fn restore(folder: &Folder, findings: &mut Vec<Finding>) -> Restore {

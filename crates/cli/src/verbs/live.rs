@@ -1,6 +1,6 @@
 //! Working on a CA's database whether or not a service owns it.
 
-use certadm_ca::{Config, identity};
+use certadm_ca::{Config, identity, modes};
 use certadm_rules::flags::AUDIT_BACKUP;
 use certadm_session::restore;
 use certadm_store::folder::wal_len;
@@ -18,6 +18,10 @@ use crate::output::{Done, Output};
 /// As [`Writer::open`] and [`Store::open`]; a registration that is not complete is not touched. A database of another CA
 /// than the folder's is refused.
 pub(crate) fn open_writer(folder: &Folder, output: Output) -> Result<(Writer, Value), Failure> {
+    for exposure in modes::exposures(folder) {
+        let (path, text) = (exposure.path.display(), exposure.text());
+        output.remark(&format!("{path} is not safe: {text}; run `{}`", exposure.remedy));
+    }
     let (writer, recovered) = match Writer::open(folder) {
         Err(Error::RestorePending { state, .. }) if state.is_success() => {
             let recovered = recover(folder, output)?;

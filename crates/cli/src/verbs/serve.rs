@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use certadm_ca::{Config, identity};
+use certadm_ca::{Config, identity, modes};
 use certadm_client::own_host_name;
 use certadm_rules::Diagnosis;
 use certadm_rules::flags::{AUDIT_BACKUP, InterfaceFlags};
@@ -63,6 +63,9 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     }
     if args.allow_remote_backup {
         settings.interface_flags = settings.interface_flags.without(InterfaceFlags::NO_REMOTE_BACKUP);
+    }
+    if let Some(exposure) = modes::exposures(&folder).into_iter().next() {
+        return Err(exposure.refused().into());
     }
     let audits = settings.audit_filter & AUDIT_BACKUP != 0;
     let store = restore::start(&folder, config.database.store_options(), audits).inspect_err(|error| {

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use certadm_files::Checksum;
+use certadm_rules::printable::is_hidden;
 use certadm_set::Manifest;
 use certadm_set::manifest::{FileEntry, Role};
 use rusqlite::Connection;
@@ -138,6 +139,66 @@ fn a_set_with_a_foreign_schema_is_damaged_and_what_is_foreign_is_named() {
         work.run("show {set}");
         assert!(begun.elapsed() < Duration::from_secs(300), "{statements}");
     }
+}
+
+#[test]
+fn text_of_a_stranger_steers_no_terminal() {
+    const EVIL: &str = "\u{1b}]0;pwned\u{7}\u{202e}\u{2066}\u{200b}\u{9b}31m\r\nFAKE LINE";
+    let work = Work::with_ca();
+    work.issue("ca", "one");
+    work.result("backup --dir {ca} --to {set}");
+    rewrite(&work, "set", |connection| {
+        for table in ["Requests", "Certificates"] {
+            let set = format!("UPDATE {table} SET DistinguishedName = ?1, CommonName = ?1");
+            connection.execute(&set, [EVIL]).unwrap();
+        }
+        let set = "UPDATE Requests SET RequesterName = ?1, CallerName = ?1, DispositionMessage = ?1";
+        connection.execute(set, [EVIL]).unwrap();
+        connection.execute("UPDATE RequestAttributes SET AttributeValue = ?1", [EVIL]).unwrap();
+    });
+    let path = work.path("set/manifest.json");
+    let mut manifest = Manifest::parse(&fs::read(&path).unwrap()).unwrap();
+    let texts = [
+        &mut manifest.ca.name,
+        &mut manifest.ca.host,
+        &mut manifest.ca.database_signature,
+        &mut manifest.ca.stream_signature,
+        &mut manifest.tool,
+        &mut manifest.started,
+        &mut manifest.finished,
+    ];
+    texts.into_iter().for_each(|text| EVIL.clone_into(text));
+    manifest.not_included = vec![EVIL.to_owned()];
+    manifest.dynamic_files = vec![format!("\\\\h\\c$\\{EVIL}")];
+    manifest.files.iter_mut().for_each(|entry| EVIL.clone_into(&mut entry.source));
+    fs::write(&path, manifest.complete().unwrap()).unwrap();
+    work.copy("set", "wrong");
+    manifest.files[0].path = EVIL.to_owned();
+    fs::write(work.path("wrong/manifest.json"), manifest.complete().unwrap()).unwrap();
+    work.copy("set", "strange");
+    fs::write(work.path("strange/DataBase").join(EVIL.replace('/', "")), "x").unwrap();
+    for line in [
+        "show {set}",
+        "show {set} --html {page.html}",
+        "verify {set}",
+        "verify {strange}",
+        "verify {wrong}",
+        "show {wrong}",
+        "restore --from {wrong} --dir {new}",
+        "restore --from {set} --dir {new} --dry-run",
+        "list {set} requests",
+        "list {set} certificates",
+        "list {set} attributes",
+    ] {
+        let run = work.run(line);
+        for text in [&run.stdout, &run.stderr] {
+            let hidden = text.chars().find(|letter| *letter != '\n' && is_hidden(*letter));
+            assert_eq!(hidden, None, "{line}: {text}");
+            assert!(!text.contains("\nFAKE"), "{line}: {text}");
+        }
+    }
+    let page = fs::read_to_string(work.path("page.html")).unwrap();
+    assert!(!page.chars().any(|letter| letter != '\n' && is_hidden(letter)));
 }
 
 #[test]

@@ -137,6 +137,7 @@ impl Work {
     /// Copies a whole folder.
     pub(crate) fn copy(&self, from: &str, to: &str) {
         copy_folder(&self.path(from), &self.path(to));
+        private(&self.path(to));
     }
 
     /// Turns one bit of a file over, somewhere in its middle.
@@ -157,6 +158,7 @@ impl Work {
     /// What an administrator keeps besides backups: configuration, certificate and key.
     pub(crate) fn copy_key_and_configuration(&self, from: &str, to: &str) {
         fs::create_dir_all(self.path(to)).unwrap();
+        private(&self.path(to));
         for name in ["ca.toml", "ca.crt", "ca.key"] {
             fs::copy(self.path(from).join(name), self.path(to).join(name)).unwrap();
         }
@@ -167,6 +169,14 @@ impl Work {
         let list = |table| self.result(&format!("list {source} {table}"))["rows"].clone();
         TABLES.map(list).to_vec()
     }
+}
+
+/// Makes a folder its owner's alone, as that of a CA is.
+fn private(dir: &Path) {
+    #[cfg(unix)]
+    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    #[cfg(not(unix))]
+    let _ = dir;
 }
 
 /// The tables of `certadm list`.

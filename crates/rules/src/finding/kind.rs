@@ -113,6 +113,7 @@ kinds! {
     MixedOwners = "mixed-owners", "files in the CA's folder belong to another account than the folder";
     DiskSpace = "disk-space", "the disk of the CA is nearly full";
     KeyMissing = "key-missing", "the CA's private key is not in its folder";
+    FolderExposed = "folder-exposed", "others can read the CA's folder, or write to it";
     KeyExposed = "key-exposed", "others can read the CA's private key";
     AccountsExposed = "accounts-exposed", "others can read the accounts of the CA's service";
     CertificateMissing = "certificate-missing", "the CA's certificate is not in its folder";

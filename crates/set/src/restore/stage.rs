@@ -53,6 +53,7 @@ impl Staging {
         for part in PARTS {
             durable::create_new_dir(&staging.dir.join(part))?;
         }
+        publish_as(&staging.dir.join("crl"), &plan.folder.crl_dir())?;
         let mut done = 0;
         let mut copy_one = |from: &Found, to: &Path, stage: Stage| -> Result<()> {
             let before = done;
@@ -127,6 +128,19 @@ impl Drop for Staging {
     }
 }
 
+/// Gives the staged folder of published files the mode of the one that they go to, so that they are as public there.
+#[cfg(unix)]
+fn publish_as(staged: &Path, published: &Path) -> Result<()> {
+    let permissions = fs::metadata(published).during("look at", published)?.permissions();
+    Ok(fs::set_permissions(staged, permissions).during("set the mode of", staged)?)
+}
+
+/// Windows decides by the rights of the folder.
+#[cfg(not(unix))]
+fn publish_as(_staged: &Path, _published: &Path) -> Result<()> {
+    Ok(())
+}
+
 /// Where the staging folder of a CA is.
 pub(super) fn path(folder: &Folder) -> PathBuf {
     folder.path().join(NAME)
@@ -187,11 +201,11 @@ impl<'a> MadeFolders<'a> {
     /// [`crate::Error::File`].
     pub(super) fn of(folder: &'a Folder) -> Result<Self> {
         let mut made = Self { folder, made: Vec::new() };
-        for dir in [folder.path().to_owned(), folder.database_dir(), folder.log_dir(), folder.crl_dir()] {
+        for (dir, mode) in folder.parts() {
             let missing: Vec<PathBuf> =
                 dir.ancestors().take_while(|path| !path.is_dir()).map(Path::to_owned).collect();
             made.made.extend(missing.into_iter().rev());
-            durable::create_dir(&dir)?;
+            Folder::create_part(&dir, mode)?;
         }
         Ok(made)
     }

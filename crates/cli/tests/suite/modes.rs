@@ -1,0 +1,118 @@
+//! Who may read and write what: a CA's folder is its owner's alone, whatever the umask, and who opens it up is told.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Run, Work, command};
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Runs a command under this umask.
+fn with_umask(work: &Work, umask: &str, line: &str) -> Run {
+    let plain = command(&work.path(""), line);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask \"$0\"; exec \"$@\"", umask]);
+    shell.arg(plain.get_program()).args(plain.get_args()).current_dir(work.path(""));
+    Run::of(&mut shell)
+}
+
+/// Looks at everything below a CA's folder: private, but for what is published.
+fn check_private(ca: &Path, published: u32) {
+    assert_eq!(mode(ca), 0o700);
+    let mut folders = vec![ca.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_folder = path.is_dir();
+            let is_public = path.starts_with(ca.join("crl")) || path == ca.join("ca.crt");
+            let wanted = match (is_folder, is_public) {
+                (true, true) => 0o700 | (published & 0o055),
+                (true, false) => 0o700,
+                (false, true) => 0o600 | (published & 0o044),
+                (false, false) => 0o600,
+            };
+            assert_eq!(mode(&path), wanted, "{}: {:o}", path.display(), mode(&path));
+            if is_folder {
+                folders.push(path);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_new_ca_is_its_owners_alone_whatever_the_umask() {
+    for (umask, published) in [("000", 0o755), ("022", 0o755), ("077", 0o700)] {
+        let work = Work::new();
+        let init = "ca init --dir {ca} --name Test-CA --passphrase-file {pass}";
+        with_umask(&work, umask, init).good();
+        work.request("one");
+        let issue = "ca issue --dir {ca} --passphrase-file {pass} --out {issued} {one.csr}";
+        with_umask(&work, umask, issue).good();
+        with_umask(&work, umask, "ca crl --dir {ca} --passphrase-file {pass}").good();
+        check_private(&work.path("ca"), published);
+        with_umask(&work, umask, "backup --dir {ca} --to {set}").good();
+        check_private(&work.path("ca"), published);
+        with_umask(&work, umask, "restore --from {set} --dir {new}").good();
+        check_private(&work.path("new"), published);
+    }
+}
+
+#[test]
+fn an_open_folder_is_closed_when_it_is_empty_and_refused_when_not() {
+    let work = Work::new();
+    fs::create_dir(work.path("ca")).unwrap();
+    set_mode(&work.path("ca"), 0o777);
+    work.run("ca init --dir {ca} --name Test-CA --passphrase-file {pass}").good();
+    check_private(&work.path("ca"), 0o755);
+    fs::create_dir(work.path("home")).unwrap();
+    fs::write(work.path("home/letter"), "x").unwrap();
+    set_mode(&work.path("home"), 0o755);
+    let run = work.run("ca init --dir {home} --name Test-CA --passphrase-file {pass}");
+    assert!(run.code == 3 && run.stderr.contains("chmod -R go="), "{run:?}");
+    assert!(!work.path("home/ca.key").exists());
+    assert_eq!(mode(&work.path("home")), 0o755);
+}
+
+#[test]
+fn what_others_can_read_or_write_is_told_and_not_served() {
+    let work = Work::with_ca();
+    work.request("one");
+    for (name, open, kind, mends) in [
+        ("ca", 0o755, "folder-exposed", "chmod -R go= "),
+        ("ca", 0o722, "folder-exposed", "chmod -R go= "),
+        ("ca/database", 0o770, "folder-exposed", "chmod -R go= "),
+        ("ca/ca.key", 0o644, "key-exposed", "chmod 600 "),
+    ] {
+        let before = mode(&work.path(name));
+        set_mode(&work.path(name), open);
+        let served = work.run("serve --dir {ca} --listen 127.0.0.1:0 --socket {socket}");
+        assert!(served.code == 3 && served.stderr.contains(mends), "{name}: {served:?}");
+        let shown = work.run("--json show --dir {ca}").json();
+        let findings = shown["result"]["health"]["findings"].as_array().unwrap();
+        let found = findings.iter().find(|finding| finding["kind"] == kind);
+        assert!(found.is_some_and(|found| found["remedy"].as_str().unwrap().contains(mends)), "{shown}");
+        for line in [
+            "ca issue --dir {ca} --passphrase-file {pass} --out {issued} {one.csr}",
+            "ca crl --dir {ca} --passphrase-file {pass}",
+            "ca revoke --dir {ca} --serial 77",
+        ] {
+            let run = work.run(line);
+            assert!(run.stderr.contains(mends), "{line}: {run:?}");
+            fs::remove_dir_all(work.path("issued")).ok();
+        }
+        set_mode(&work.path(name), before);
+    }
+    // A web server may pass through to what is published.
+    set_mode(&work.path("ca"), 0o711);
+    let run = work.run("ca crl --dir {ca} --passphrase-file {pass}");
+    assert!(run.code == 0 && !run.stderr.contains("not safe"), "{run:?}");
+}
