@@ -49,7 +49,7 @@ pub fn exposures(folder: &Folder) -> Vec<Exposure> {
     ];
     let exposed = |(path, refused, remedy): (PathBuf, u32, String)| {
         let mode = mode_of(&path)? & refused;
-        (mode != 0).then(|| Exposure { path, writable: mode & 0o022 != 0, remedy })
+        (mode != 0).then_some(Exposure { path, writable: mode & 0o022 != 0, remedy })
     };
     found.into_iter().filter_map(exposed).collect()
 }

@@ -110,10 +110,11 @@ impl Folder {
     /// # Errors
     /// [`Error::File`].
     pub fn create_part(dir: &Path, mode: Option<u32>) -> Result<()> {
-        Ok(match mode {
+        match mode {
             Some(mode) => durable::create_dir_as(dir, mode)?,
             None => durable::create_dir(dir)?,
-        })
+        }
+        Ok(())
     }
 
     /// `lock`: held by the owner.
