@@ -46,7 +46,9 @@ impl Passphrase {
         Self::read(reader).map_err(io).and_then(Self::checked)
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// Its bytes, for whatever decrypts.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 

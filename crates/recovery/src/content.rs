@@ -44,7 +44,14 @@ impl Template {
             critical: extension.critical,
             value: extension.value.as_bytes().to_vec(),
         };
-        Self(crl.content.extensions.iter().flatten().map(slot).collect())
+        let mut template = Self(Vec::new());
+        for extension in crl.content.extensions.iter().flatten() {
+            // No extension may be there twice (RFC 5280 4.2).
+            if !template.has(extension.oid) {
+                template.0.push(slot(extension));
+            }
+        }
+        template
     }
 
     /// What a CA puts into its CRLs when nothing is there to follow.

@@ -2,6 +2,7 @@
 
 mod anchor;
 mod judges;
+mod keys;
 mod openssl;
 mod patch;
 mod revoked;

@@ -128,6 +128,7 @@ kinds! {
 
     // CRLs that are made without their CA.
     CrlKey = "crl-key", "a key of the CA gets no CRL";
+    KeyUnprotected = "key-unprotected", "nothing in a key file shows whether it was changed";
     CrlUnknownCertificate = "crl-unknown-certificate", "a CRL lists certificates that the database does not know";
     CrlContradiction = "crl-contradiction", "database and published CRL disagree about certificates";
     CrlLeftOut = "crl-left-out", "revocations of the database are not in the CRL";

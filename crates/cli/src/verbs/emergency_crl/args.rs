@@ -33,7 +33,7 @@ pub(crate) struct EmergencyCrlArgs {
     /// Make the next CRL out of this one, without a database
     #[arg(long, value_name = "FILE", conflicts_with = "sets")]
     pub(super) from_crl: Option<PathBuf>,
-    /// Key of the CA: PKCS#8 in PEM, encrypted; once for each key of a renewed CA
+    /// Key of the CA: PKCS#12 (.pfx), or PKCS#8 in PEM, encrypted; once for each file
     #[arg(long, value_name = "FILE")]
     pub(super) key: Vec<PathBuf>,
     #[command(flatten)]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use certadm_files::cancel;
 use certadm_recovery::bundle::{Bundle, finish};
-use certadm_recovery::{Damage, Deltas, Issuers, Maker, Options, Plan, PrivateKey, Records, Report};
+use certadm_recovery::{Damage, Deltas, Issuers, KeyFile, Maker, Options, Plan, PrivateKey, Records, Report};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::{FileTime, finding};
 use serde::Serialize;
@@ -46,7 +46,7 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
     }
     let now = args.now.unwrap_or_else(certadm_store::now);
     let mut sources = Sources::read(args, now)?;
-    let keys = keys(args)?;
+    let keys = keys(args, &mut sources.findings)?;
     let (plan, maker) = plan(args, &mut sources, &keys, now, output)?;
     cancel::check()?;
     let mut found = sources.findings;
@@ -116,13 +116,21 @@ fn check_command_line(args: &EmergencyCrlArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn keys(args: &EmergencyCrlArgs) -> Result<Vec<(PathBuf, PrivateKey)>, Failure> {
+fn keys(args: &EmergencyCrlArgs, found: &mut Vec<Finding>) -> Result<Vec<(PathBuf, PrivateKey)>, Failure> {
     if args.key.is_empty() {
         return Ok(Vec::new());
     }
     let passphrase = args.passphrase.read()?;
-    let open = |path: &PathBuf| Ok((path.clone(), PrivateKey::open(path, &passphrase)?));
-    args.key.iter().map(open).collect()
+    let mut keys = Vec::new();
+    for path in &args.key {
+        let file = KeyFile::open(path, &passphrase)?;
+        if file.unprotected {
+            let text = "the key file has no MAC: nothing shows whether it was changed";
+            found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));
+        }
+        keys.extend(file.keys.into_iter().map(|key| (path.clone(), key)));
+    }
+    Ok(keys)
 }
 
 fn plan(

@@ -1,0 +1,63 @@
+//! Key files as openssl writes them.
+
+use std::fs;
+
+use certadm_ca::Passphrase;
+use certadm_recovery::{Error, KeyFile};
+
+use crate::openssl::Openssl;
+
+const PASSPHRASE: &str = "pä$$wörd €";
+
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(text.as_bytes().to_vec()).unwrap()
+}
+
+#[test]
+fn keys_in_pkcs12_are_opened_whatever_encrypts_them() {
+    let openssl = Openssl::new();
+    let triple_des = "-certpbe PBE-SHA1-3DES -keypbe PBE-SHA1-3DES -macalg sha1";
+    for (key, flavours) in [
+        (
+            "-algorithm RSA -pkeyopt rsa_keygen_bits:2048",
+            ["", "-macalg sha1", triple_des, "-certpbe NONE -keypbe AES-128-CBC", "-macalg sha512", "-nomac"],
+        ),
+        ("-algorithm EC -pkeyopt ec_paramgen_curve:P-384", ["", "-iter 1", triple_des, "", "", "-nomac"]),
+    ] {
+        let made = openssl.key("ca", key);
+        openssl.ca("ca", "ca", None, "");
+        fs::write(openssl.path("pass"), PASSPHRASE).unwrap();
+        for flavour in flavours {
+            openssl.good(&format!(
+                "pkcs12 -export -inkey ca.key -in ca.pem -out ca.pfx -passout file:pass {flavour}"
+            ));
+            let path = openssl.path("ca.pfx");
+            let found = KeyFile::open(&path, &passphrase(PASSPHRASE)).unwrap();
+            assert_eq!(found.keys.len(), 1, "{flavour}");
+            assert_eq!(found.keys[0].public_key(), made.public_key(), "{flavour}");
+            assert_eq!(found.unprotected, flavour == "-nomac", "{flavour}");
+            let error = KeyFile::open(&path, &passphrase("another")).unwrap_err();
+            let is_passphrase = matches!(&error, Error::Ca(certadm_ca::Error::WrongPassphrase { .. }));
+            assert!(is_passphrase, "{flavour}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_key_file_is_refused_with_a_reason() {
+    let openssl = Openssl::new();
+    openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    openssl.ca("ca", "ca", None, "");
+    fs::write(openssl.path("pass"), PASSPHRASE).unwrap();
+    openssl.good("pkcs12 -export -nokeys -in ca.pem -out certificates.pfx -passout file:pass");
+    openssl.good("x509 -in ca.pem -outform DER -out ca.der");
+    let open = |name: &str, text: &str| KeyFile::open(&openssl.path(name), &passphrase(text)).unwrap_err();
+    assert!(open("certificates.pfx", PASSPHRASE).to_string().contains("no private key"));
+    assert!(matches!(open("ca.der", PASSPHRASE), Error::UnusableKey { .. }));
+    assert!(open("certificates.pfx", "\u{1f511}").to_string().contains("basic plane"));
+    assert!(matches!(open("ca.key", PASSPHRASE), Error::Ca(certadm_ca::Error::KeyNotEncrypted { .. })));
+    // An encrypted key in PEM, as before.
+    openssl.good("pkcs8 -topk8 -v2 aes-256-cbc -in ca.key -out encrypted.pem -passout file:pass");
+    let found = KeyFile::open(&openssl.path("encrypted.pem"), &passphrase(PASSPHRASE)).unwrap();
+    assert_eq!(found.keys.len(), 1);
+}
