@@ -49,7 +49,8 @@ impl Unfinished {
     pub fn file(target: &Path) -> Result<(Self, File)> {
         let building = name_beside(target);
         let file = durable::open_new(&building, Access::Public)?;
-        let held = hold(&building);
+        // On Windows the lock of one handle would keep the other from writing; nothing is removed there either.
+        let held = if cfg!(unix) { hold(&building) } else { None };
         Ok((Self { building, target: target.to_owned(), placed: false, _held: held }, file))
     }
 

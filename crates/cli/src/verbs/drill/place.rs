@@ -1,6 +1,7 @@
 //! The folder of a drill: made, kept, or removed, and what drills that were killed have left.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{IoContext, durable, space};
@@ -22,8 +23,9 @@ const COPIES: u64 = 4;
 
 /// The folder of a drill, which goes away with it unless it is kept.
 pub(super) struct Place {
+    // Closed before the folder goes away: Windows removes no open file.
+    lock: File,
     dir: TempDir,
-    _lock: File,
     /// What drills that were killed had left beside it, and what is gone now.
     pub(super) removed: Vec<PathBuf>,
 }
@@ -38,11 +40,11 @@ impl Place {
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(within);
         let dir = dir.during("create a folder in", within)?;
         let path = dir.path().join(LOCK);
-        let lock = durable::open_or_create(&path)?;
+        let mut lock = durable::open_or_create(&path)?;
         lock.try_lock().map_err(std::io::Error::from).during("lock", &path)?;
         // A lock file without content is not locked yet.
-        fs::write(&path, format!("{}\n", std::process::id())).during("write", &path)?;
-        Ok(Self { dir, _lock: lock, removed })
+        writeln!(lock, "{}", std::process::id()).during("write", &path)?;
+        Ok(Self { lock, dir, removed })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -51,6 +53,7 @@ impl Place {
 
     /// Leaves the folder behind, also for the drills to come.
     pub(super) fn keep(self) -> PathBuf {
+        drop(self.lock);
         let path = self.dir.keep();
         fs::remove_file(path.join(LOCK)).ok(); // then the next drill removes the folder, no more
         path
