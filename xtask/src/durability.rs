@@ -39,7 +39,7 @@ const RULES: [Rule; 2] = [
     },
     Rule {
         calls: &["File::open(", "fs::read(", "fs::read_to_string(", "fs::copy(", "OpenOptions::new("],
-        within: &["crates/set/", "crates/ese/", "crates/cli/"],
+        within: &["crates/set/", "crates/ese/", "crates/cli/", "crates/recovery/"],
         exceptions: &[
             ("crates/cli/src/secrets.rs", "a passphrase may come from a pipe"),
             ("crates/cli/src/verbs/account.rs", "the system's own list of accounts"),
