@@ -107,4 +107,9 @@ pub trait Acceptor: Send + fmt::Debug {
     /// [`AuthError`] names the side at fault; afterwards every further step is [`AuthError::Finished`]. The fault for
     /// requests on the context carries [`AuthError::fault_status`].
     fn step(&mut self, token_in: &[u8]) -> Result<Step, AuthError>;
+
+    /// The account that `token_in` claims, if the next [`step`](Self::step) judges a secret by it: a server asks here
+    /// whether a guess at this account is due at all. `None` for a token that is not judged, because it is not the one
+    /// that proves something, or does not parse; its step then looks up no account.
+    fn claimed(&self, token_in: &[u8]) -> Option<AccountName>;
 }

@@ -6,6 +6,9 @@
 //! sspi hands it out, so [`Sealer`] and [`Unsealer`] are the same as on the server. sspi's own sealing judges ours in the
 //! tests.
 //!
+//! AUTHENTICATE is sspi's but for two things, which `ntlm/target.rs` puts right: it names the service, and it has no LMv2
+//! response beside the server's time.
+//!
 //! sspi is given the NT hash, never the password: NTLM needs no more, and a password could otherwise be mistaken for sspi's
 //! way of writing a hash.
 
@@ -27,10 +30,11 @@ use crate::ntlm::av_pairs::AvPairs;
 use crate::ntlm::crypto::{Key, Sender};
 use crate::ntlm::messages::{Challenge, Flags};
 use crate::ntlm::session::{NtlmSeal, NtlmUnseal};
+use crate::ntlm::target::{Travelled, challenge_with_target, check_target, finished};
 use crate::protection::Level;
 use crate::sealing::{Sealer, Unsealer};
 use crate::secret::NtHash;
-use crate::spnego::token::{NegState, NegTokenResp};
+use crate::spnego::token::{NegState, NegTokenInit, NegTokenResp};
 
 /// A password. Wiped when dropped, never printed.
 #[derive(Clone)]
@@ -77,7 +81,8 @@ pub enum Flavour {
 /// negotiate sealing is refused.
 ///
 /// # Errors
-/// [`AuthError::InvalidInput`] for an account that cannot be written as a logon name, or an empty password;
+/// [`AuthError::InvalidInput`] for an account that cannot be written as a logon name, an empty password, or a service name
+/// that is empty or too long;
 /// [`AuthError::Library`] if sspi cannot be set up.
 pub fn initiator(
     flavour: Flavour,
@@ -85,6 +90,7 @@ pub fn initiator(
     target: &str,
     level: Level,
 ) -> Result<Box<dyn Initiator>, AuthError> {
+    check_target(target)?;
     let identity = identity(credentials)?;
     Ok(match flavour {
         Flavour::Ntlm => Box::new(NtlmInitiator::new(AuthType::NTLM, &identity, target, level)?),
@@ -127,12 +133,12 @@ fn identity(credentials: &Credentials) -> Result<AuthIdentity, AuthError> {
 }
 
 /// Where a handshake stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
     /// Nothing sent.
     Fresh,
-    /// The first token is out, a challenge is due.
-    Greeted,
+    /// The first token is out, with this NEGOTIATE; a challenge is due.
+    Greeted(Vec<u8>),
     /// The answer is out, the server's last word is due (SPNEGO).
     Answered,
     /// Completed or failed.
@@ -178,13 +184,18 @@ impl<P: Sspi + SspiImpl> Library<P> {
         Ok((status, token.buffer))
     }
 
-    /// The halves of the finished context.
-    fn session(&self, level: Level) -> Result<(NtlmSeal, NtlmUnseal), AuthError> {
+    /// The exported session key of the finished context.
+    fn exported(&self) -> Result<Key, AuthError> {
         let failed = |detail: String| AuthError::Library { during: "taking the session key", detail };
         let keys = self.package.query_context_session_key().map_err(|error| failed(error.to_string()))?;
         let key: [u8; 16] =
             keys.session_key.as_ref().as_slice().try_into().map_err(|_| failed("not 16 bytes".to_owned()))?;
-        let exported = Key(key);
+        Ok(Key(key))
+    }
+
+    /// The halves of the finished context.
+    fn session(&self, level: Level) -> Result<(NtlmSeal, NtlmUnseal), AuthError> {
+        let exported = self.exported()?;
         Ok((
             NtlmSeal::new(&exported, Sender::Client, level),
             NtlmUnseal::new(&exported, Sender::Server, level),
@@ -256,12 +267,15 @@ impl Initiator for NtlmInitiator {
         match std::mem::replace(&mut self.stage, Stage::Finished) {
             Stage::Fresh => {
                 let (_, negotiate) = self.library.step(Vec::new())?;
-                self.stage = Stage::Greeted;
+                self.stage = Stage::Greeted(negotiate.clone());
                 Ok(Step::next(negotiate))
             }
-            Stage::Greeted => {
+            Stage::Greeted(negotiate) => {
                 check_challenge(token_in, self.level)?;
-                let (_, authenticate) = self.library.step(token_in.to_vec())?;
+                let (_, answer) =
+                    self.library.step(challenge_with_target(token_in, &self.library.target)?)?;
+                let travelled = Travelled { negotiate: &negotiate, challenge: token_in };
+                let authenticate = finished(answer, &travelled, &self.library.exported()?)?;
                 let session = self.library.session(self.level)?;
                 Ok(Step { token_out: authenticate, done: Some(self.library.established(session)) })
             }
@@ -307,7 +321,7 @@ impl SpnegoInitiator {
     }
 
     /// The server's challenge; anything else at this point is refused, an early `completed` above all.
-    fn check_answer(&self, token: &[u8]) -> Result<(), AuthError> {
+    fn check_answer<'t>(&self, token: &'t [u8]) -> Result<NegTokenResp<'t>, AuthError> {
         let resp = NegTokenResp::parse(token)?;
         match resp.state {
             Some(NegState::Reject) => return Err(AuthError::RejectedByPeer),
@@ -325,7 +339,8 @@ impl SpnegoInitiator {
         }
         let challenge =
             resp.response.ok_or(AuthError::UnexpectedToken { what: "SPNEGO without a challenge" })?;
-        check_challenge(challenge, self.level)
+        check_challenge(challenge, self.level)?;
+        Ok(resp)
     }
 
     /// The server's last word, as the library wants it: completed, with its mechListMIC. The state may be left out (RFC
@@ -357,14 +372,22 @@ impl Initiator for SpnegoInitiator {
         match std::mem::replace(&mut self.stage, Stage::Finished) {
             Stage::Fresh => {
                 let (_, init) = self.library.step(Vec::new())?;
-                self.stage = Stage::Greeted;
+                let negotiate = NegTokenInit::parse(&init)?.mech_token.map(<[u8]>::to_vec);
+                self.stage = Stage::Greeted(negotiate.ok_or_else(|| unexpected("no NEGOTIATE"))?);
                 Ok(Step::next(init))
             }
-            Stage::Greeted => {
-                self.check_answer(token_in)?;
-                let (_, answer) = self.library.step(token_in.to_vec())?;
+            Stage::Greeted(negotiate) => {
+                let resp = self.check_answer(token_in)?;
+                let challenge = resp.response.unwrap_or_default();
+                let shown = challenge_with_target(challenge, &self.library.target)?;
+                let (_, answer) =
+                    self.library.step(NegTokenResp { response: Some(&shown), ..resp }.encode())?;
+                let answer = NegTokenResp::parse(&answer)?;
+                let authenticate = answer.response.ok_or_else(|| unexpected("no AUTHENTICATE"))?.to_vec();
+                let travelled = Travelled { negotiate: &negotiate, challenge };
+                let authenticate = finished(authenticate, &travelled, &self.library.exported()?)?;
                 self.stage = Stage::Answered;
-                Ok(Step::next(answer))
+                Ok(Step::next(NegTokenResp { response: Some(&authenticate), ..answer }.encode()))
             }
             Stage::Answered => {
                 let (status, _) = self.library.step(Self::completion(token_in)?)?;
@@ -386,6 +409,11 @@ impl fmt::Debug for SpnegoInitiator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpnegoInitiator").field("stage", &self.stage).finish_non_exhaustive()
     }
+}
+
+/// sspi went on in another way than NTLM's.
+fn unexpected(detail: &str) -> AuthError {
+    AuthError::Library { during: "the handshake", detail: detail.to_owned() }
 }
 
 fn setup_failed(error: sspi::Error) -> AuthError {

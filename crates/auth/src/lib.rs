@@ -26,7 +26,7 @@ pub use context::{Acceptor, Established, Initiator, LastLeg, PeerIdentity, Step}
 pub use error::{AuthError, SealError};
 pub use initiator::{Credentials, Flavour, Password, initiator};
 pub use kerberos::{Framing, kerberos_initiator};
-pub use names::{AccountName, same_name};
+pub use names::{AccountName, folded, same_name};
 pub use protection::{Level, Protection, Segments};
 pub use sealing::{Sealer, Unsealer};
 pub use secret::NtHash;

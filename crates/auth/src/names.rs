@@ -29,6 +29,12 @@ impl AccountName {
     pub fn user(&self) -> &str {
         &self.user
     }
+
+    /// The user in the capitals that names are compared in: the same text for every spelling of one user.
+    #[must_use]
+    pub fn folded_user(&self) -> String {
+        folded(&self.user)
+    }
 }
 
 impl fmt::Display for AccountName {
@@ -61,6 +67,12 @@ pub fn same_name(left: &str, right: &str) -> bool {
     left.chars().map(simple_upper).eq(right.chars().map(simple_upper))
 }
 
+/// A name in the capitals that names are compared in: two names are the same exactly if these are equal.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    name.chars().map(simple_upper).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +81,7 @@ mod tests {
     fn names_ignore_case_and_escape_what_they_print() {
         assert_eq!(AccountName::new("CORP", "Jörg"), AccountName::new("corp", "JÖRG"));
         assert_ne!(AccountName::new("CORP", "a"), AccountName::new("", "a"));
+        assert_eq!(AccountName::new("CORP", "Jörg").folded_user(), folded("jÖRG"));
         assert_eq!(AccountName::new("", "a\nb").to_string(), "a\\nb");
         assert_eq!(AccountName::new("CORP", "a").to_string(), "CORP\\a");
     }

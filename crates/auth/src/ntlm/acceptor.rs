@@ -54,6 +54,19 @@ impl Acceptor for RawNtlmAcceptor {
             State::Finished => Err(AuthError::Finished),
         }
     }
+
+    fn claimed(&self, token_in: &[u8]) -> Option<AccountName> {
+        match self.state {
+            State::Challenged(_) => claimed(token_in),
+            State::Fresh(_) | State::Finished => None,
+        }
+    }
+}
+
+/// The account of an AUTHENTICATE.
+pub(crate) fn claimed(authenticate: &[u8]) -> Option<AccountName> {
+    let message = Authenticate::parse(authenticate).ok()?;
+    Some(AccountName::new(message.domain, message.user))
 }
 
 impl fmt::Debug for RawNtlmAcceptor {

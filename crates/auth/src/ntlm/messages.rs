@@ -162,7 +162,7 @@ impl<'a> Authenticate<'a> {
     const TYPE: u32 = 3;
     /// Where the payload may begin at the earliest: version and MIC may be left out.
     const MINIMUM: usize = 64;
-    const MIC: std::ops::Range<usize> = 72..88;
+    pub(crate) const MIC: std::ops::Range<usize> = 72..88;
     /// Longest name accepted, in bytes: 256 characters.
     const LONGEST_NAME: usize = 512;
 
@@ -192,6 +192,13 @@ impl<'a> Authenticate<'a> {
             token,
             payload,
         })
+    }
+
+    /// Where the LM response of the message stands.
+    pub(crate) fn lm_response(token: &[u8]) -> Result<std::ops::Range<usize>, AuthError> {
+        let message = Message::parse(token, Self::TYPE, "NTLM AUTHENTICATE")?;
+        let start = message.offset(12)?;
+        Ok(start..start.saturating_add(message.field(12, Self::MINIMUM)?.len()))
     }
 
     /// The MIC and the message around it. The message holds one only if the client announced it (AV id 6), which the

@@ -7,3 +7,4 @@ mod mac;
 pub(crate) mod messages;
 mod rc4_md5;
 pub(crate) mod session;
+pub(crate) mod target;

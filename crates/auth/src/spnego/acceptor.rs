@@ -7,7 +7,8 @@ use std::fmt;
 
 use crate::context::{Acceptor, Step};
 use crate::error::AuthError;
-use crate::ntlm::acceptor::{ChallengedServer, NtlmServer, RawNtlmAcceptor};
+use crate::names::AccountName;
+use crate::ntlm::acceptor::{ChallengedServer, NtlmServer, RawNtlmAcceptor, claimed};
 use crate::ntlm::messages::is_ntlm;
 use crate::protection::Level;
 use crate::server::Server;
@@ -70,6 +71,14 @@ impl Acceptor for SpnegoAcceptor {
         };
         self.state = state;
         Ok(step)
+    }
+
+    fn claimed(&self, token_in: &[u8]) -> Option<AccountName> {
+        match &self.state {
+            State::Raw(raw) => raw.claimed(token_in),
+            State::Challenged(..) => claimed(NegTokenResp::parse(token_in).ok()?.response?),
+            State::Fresh(..) | State::Chosen(..) | State::Finished => None,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! sspi's initiator against our acceptor, in every flavour.
 
-use certadm_auth::{AccountName, AuthError, AuthType, Flavour, LastLeg, Level, initiator};
+use certadm_auth::{AccountName, AuthError, AuthType, Flavour, LastLeg, Level, PeerIdentity, initiator};
 
 use crate::world::{
     ACCOUNTS, INTEGRITY, PRIVACY, acceptor, account_of, alice, connect, credentials, service, shake, stream,
@@ -105,4 +105,34 @@ fn kerberos_is_refused_until_it_exists() {
         service().acceptor(AuthType::KERBEROS, Level::Privacy),
         Err(AuthError::NoCommonMechanism { .. })
     ));
+}
+
+/// The client's AUTHENTICATE names the service, has a MIC over what travelled, and no LMv2 response beside the server's
+/// time (wire.md 7, item 4).
+#[test]
+fn authenticate_names_its_target_and_has_no_lm_response() {
+    for flavour in [Flavour::Ntlm, Flavour::NtlmAsNegotiate, Flavour::Spnego] {
+        let target = "HOST/ca1.corp.example";
+        let mut client = initiator(flavour, &alice(), target, Level::Privacy).unwrap();
+        let mut server = service().require_mic().acceptor(client.auth_type(), Level::Privacy).unwrap();
+        let first = client.step(&[]).unwrap().token_out;
+        assert!(server.claimed(&first).is_none());
+        let challenge = server.step(&first).unwrap().token_out;
+        let answer = client.step(&challenge).unwrap().token_out;
+        let start = answer.windows(8).position(|bytes| bytes == b"NTLMSSP\0").unwrap();
+        let authenticate = &answer[start..];
+        let offset = usize::try_from(u32::from_le_bytes(authenticate[16..20].try_into().unwrap())).unwrap();
+        assert_eq!(authenticate[12..14], [24, 0]);
+        assert_eq!(authenticate[offset..offset + 24], [0; 24]);
+        assert!(server.claimed(&challenge).is_none());
+        let claimed = server.claimed(&answer).unwrap();
+        assert_eq!((claimed.user(), claimed.folded_user().as_str()), ("alice", "ALICE"));
+        let done = server.step(&answer).unwrap().done.unwrap();
+        let PeerIdentity::Account { target: named, .. } = done.peer else { panic!("not an account") };
+        assert_eq!(named.as_deref(), Some(target), "{flavour:?}");
+        assert!(server.claimed(&answer).is_none(), "it is over");
+    }
+    for unusable in [String::new(), "x".repeat(5000)] {
+        assert!(initiator(Flavour::Ntlm, &alice(), &unusable, Level::Privacy).is_err());
+    }
 }
