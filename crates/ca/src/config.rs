@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::keys::KeyType;
 use crate::name::CaName;
 use crate::profile::{self, MAX_DAYS, Profile, ProfileSettings};
+use crate::service_config::ServiceConfig;
 use certadm_files::{Access, durable, read};
 
 /// The settings of a CA. What `ca.toml` leaves out has its built-in value; what it has and this
@@ -123,23 +124,6 @@ impl RolesConfig {
             }
         }
         Ok(())
-    }
-}
-
-/// `[service]`: calls that cannot be taken back (spec/wire.md 7, item 11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ServiceConfig {
-    /// Whether administrators and operators may stop the service over the protocol (ServerControl).
-    pub shutdown: bool,
-    /// Whether operators may have logs deleted that their backup made redundant (BackupTruncateLogs).
-    pub truncation: bool,
-}
-
-impl Default for ServiceConfig {
-    /// Both, as a Windows CA has it.
-    fn default() -> Self {
-        Self { shutdown: true, truncation: true }
     }
 }
 
@@ -409,7 +393,7 @@ impl Config {
              {roles}\
              \n\
              [service] # calls over the protocol that cannot be taken back\n\
-             shutdown = {shutdown} # stopping the service\n\
+             shutdown = {shutdown} # stopping the service: false, \"local\" (over the Unix socket), true (also over the network)\n\
              truncation = {truncation} # deleting logs that a backup made redundant\n\
              \n\
              [database]\n\
@@ -489,6 +473,7 @@ fn check_url(url: &str) -> Result<(), &'static str> {
 mod tests {
     use super::*;
     use crate::profile::{ExtendedUsage, SanKind, Usage};
+    use crate::service_config::Shutdown;
 
     #[test]
     fn what_is_written_is_read_back() {
@@ -501,6 +486,10 @@ mod tests {
         config.listeners.socket = Some("/run/ca \"1\"".into());
         config.roles.read = vec!["gid:7".into()];
         config.service.truncation = false;
+        for shutdown in [Shutdown::Nobody, Shutdown::Everybody, Shutdown::Local] {
+            config.service.shutdown = shutdown;
+            assert_eq!(Config::parse(&config.to_toml()).unwrap().service.shutdown, shutdown);
+        }
         let read = Config::parse(&config.to_toml()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{config:?}"));
         assert_eq!(read.interface_flags, 0x641);
@@ -558,6 +547,7 @@ mod tests {
             ("name = \"x\"\nkey = \"dsa\"\n", "dsa"),
             ("name = \"x\"\ninterface_flags = -1\n", "interface_flags"),
             ("name = \"x\"\n[listeners]\nlisten = \"here\"\n", "listen"),
+            ("name = \"x\"\n[service]\nshutdown = \"remote\"\n", "shutdown"),
             ("name = \"x\"\n[roles]\noperator = [\"root\"]\n", "roles.operator"),
             ("name = ", "name"),
         ] {

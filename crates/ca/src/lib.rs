@@ -26,11 +26,12 @@ mod request;
 mod revoke;
 pub mod rows;
 mod serial;
+mod service_config;
 
 pub use authority::Authority;
 pub use certificate::{PublicCertificate, certificate_in, record_certificate_of};
 pub use config::{
-    Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, RolesConfig, ServiceConfig,
+    Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, RolesConfig,
     ValidityConfig,
 };
 pub use crl::{Publication, next_number};
@@ -48,5 +49,6 @@ pub use passphrase::Passphrase;
 pub use profile::{ExtendedUsage, MAX_DAYS, Profile, SanKind, Usage};
 pub use reason::Reason;
 pub use request::Request;
+pub use service_config::{ServiceConfig, Shutdown};
 pub use revoke::{RevocationOrder, revoke};
 pub use serial::Serial;

@@ -4,17 +4,24 @@ use std::fmt;
 use std::net::IpAddr;
 
 use certadm_auth::same_name;
-use certadm_ca::ServiceConfig;
+use certadm_ca::{ServiceConfig, Shutdown};
 use certadm_rules::flags::{InterfaceFlags, Origin, Roles};
 use certadm_rules::{Hresult, names};
 use certadm_wire::csra::Method;
 use certadm_wire::rpc::AuthLevel;
 
+use crate::accounts::Incarnation;
+
 /// Who calls, as far as it was proven.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Identity {
-    /// A context of NTLM: the account's user name as the client wrote it.
-    Account(String),
+    /// A context of NTLM.
+    Account {
+        /// The account's user name as the client wrote it.
+        name: String,
+        /// What the account was when it logged on: with another password it is another caller.
+        incarnation: Incarnation,
+    },
     /// The process at the other end of the Unix socket.
     Local {
         /// Its user.
@@ -29,7 +36,10 @@ impl Identity {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Account(left), Self::Account(right)) => same_name(left, right),
+            (
+                Self::Account { name: left, incarnation },
+                Self::Account { name: right, incarnation: other },
+            ) => incarnation == other && same_name(left, right),
             (Self::Local { uid: left, .. }, Self::Local { uid: right, .. }) => left == right,
             _ => false,
         }
@@ -39,7 +49,7 @@ impl Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Account(name) => write!(f, "{}", name.escape_debug()),
+            Self::Account { name, .. } => write!(f, "{}", name.escape_debug()),
             Self::Local { uid, gid } => write!(f, "uid {uid} gid {gid}"),
         }
     }
@@ -120,8 +130,8 @@ pub enum Refusal {
     /// The caller lacks the role.
     #[error("the caller has no role that allows it; grant one with `certadm user` or in [roles] of ca.toml")]
     Role,
-    /// The call is switched off for everybody.
-    #[error("the call is switched off; see [service] of ca.toml")]
+    /// The call is switched off for everybody, or for this kind of caller.
+    #[error("the call is switched off for this caller; see [service] of ca.toml")]
     SwitchedOff,
     /// The backup belongs to another caller.
     #[error("the backup on this object belongs to another caller")]
@@ -167,9 +177,17 @@ pub fn check(caller: &Caller, rules: Rules, method: Method) -> Result<(), Refusa
     };
     match method.opnum() {
         _ if !has_role => Err(Refusal::Role),
-        17 if !allowed.shutdown => Err(Refusal::SwitchedOff),
+        17 if !may_stop(allowed.shutdown, caller.origin) => Err(Refusal::SwitchedOff),
         27 if !allowed.truncation => Err(Refusal::SwitchedOff),
         _ => Ok(()),
+    }
+}
+
+fn may_stop(allowed: Shutdown, origin: Origin) -> bool {
+    match allowed {
+        Shutdown::Nobody => false,
+        Shutdown::Local => origin == Origin::Local,
+        Shutdown::Everybody => true,
     }
 }
 

@@ -13,6 +13,7 @@ use certadm_wire::rpc::{Call, FaultStatus};
 use crate::access::{self, Caller, Identity, Refusal, Rules};
 use crate::audit;
 use crate::call::{Answer, Circumstances, check_trailer, enter, reader};
+use crate::limits::TICK;
 use crate::object::{AdminObject, Session, State};
 use crate::properties;
 use crate::read;
@@ -47,7 +48,7 @@ pub(crate) fn answer(
     }
     let rules = Rules { flags: shared.settings.interface_flags, allowed: shared.settings.allowed };
     if let Err(refusal) = access::check(caller, rules, method) {
-        audit::refused(caller, method, refusal);
+        audit::refused(shared, caller, method, refusal);
         return refuse(method, request.as_ref(), refusal);
     }
     if let Some(code) = refused {
@@ -126,12 +127,15 @@ impl Calling<'_> {
 
     /// The methods that work on the object's backup, one at a time.
     fn backup(&self, request: &Request) -> Result<Answer, Answer> {
+        if writes(request) {
+            self.wait_for_turn();
+        }
         let mut state = self.object.lock();
         if let Some(session) = &state.session
             && access::is_backup(self.method)
             && !session.owner.is_same(&self.caller.identity)
         {
-            audit::refused(self.caller, self.method, Refusal::OtherCaller);
+            audit::refused(self.circumstances.shared, self.caller, self.method, Refusal::OtherCaller);
             return refuse(self.method, Some(request), Refusal::OtherCaller);
         }
         state.called(self.circumstances.connection, self.now);
@@ -145,6 +149,18 @@ impl Calling<'_> {
             Response::failure(request, error.code)
         });
         Ok(Answer::orpc(|writer| response.write(writer)))
+    }
+
+    /// Lets a caller who has written much lately wait. He may have many connections, but each of them waits for one call.
+    fn wait_for_turn(&self) {
+        let shared = self.circumstances.shared;
+        let until = self.now + shared.writes.book(self.caller.identity.clone(), self.now);
+        while !shared.is_stopping() {
+            match until.checked_duration_since(Instant::now()) {
+                Some(left) if !left.is_zero() => std::thread::sleep(left.min(TICK)),
+                _ => return,
+            }
+        }
     }
 
     fn run(&self, state: &mut State, request: &Request) -> Result<Response<'static>, CallError> {
@@ -193,7 +209,7 @@ impl Calling<'_> {
         }
         let owner = self.caller.identity.clone();
         state.source.called_by(match &owner {
-            Identity::Account(_) => certadm_session::Caller::remote(owner.to_string(), self.caller.address),
+            Identity::Account { .. } => certadm_session::Caller::remote(owner.to_string(), self.caller.address),
             Identity::Local { .. } => certadm_session::Caller::local(owner.to_string()),
         });
         state.source.prepare(kind)?;
@@ -201,6 +217,17 @@ impl Calling<'_> {
         state.session = Some(Session { owner, last_call: self.now, aborted: false, local });
         Ok(())
     }
+}
+
+/// Whether a call changes what is on the disk: rolls the log, deletes logs, notes a backup.
+fn writes(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::BackupPrepare { .. }
+            | Request::BackupGetBackupLogs
+            | Request::BackupTruncateLogs
+            | Request::BackupEnd
+    )
 }
 
 /// A list without entries travels as NULL (wire.md 5.5).

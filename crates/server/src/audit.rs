@@ -1,6 +1,8 @@
 //! What the service itself tells the log: refusals, its control, its start and its end (certbcli.md 15; wire.md 5.9; wire.md
 //! 7, item 10). What becomes of a backup is told by [`certadm_session::LocalSource`].
 
+use std::time::Instant;
+
 use certadm_rules::flags::{AUDIT_SERVICE, Control};
 use certadm_wire::csra::Method;
 
@@ -12,10 +14,13 @@ fn place(caller: &Caller) -> String {
     caller.address.map_or_else(|| "local".to_owned(), |address| address.to_string())
 }
 
-/// A call that was refused, and why.
-pub(crate) fn refused(caller: &Caller, method: Method, refusal: Refusal) {
+/// A call that was refused, and why. A caller who is refused again and again is told of now and then.
+pub(crate) fn refused(shared: &Shared, caller: &Caller, method: Method, refusal: Refusal) {
     let (identity, address) = (&caller.identity, place(caller));
-    tracing::warn!(caller = %identity, %address, opnum = method.opnum(), %refusal, "access denied");
+    if let Some(left_out) = shared.lines.about_caller(identity, Instant::now()) {
+        let opnum = method.opnum();
+        tracing::warn!(caller = %identity, %address, opnum, %refusal, left_out, "access denied");
+    }
 }
 
 /// ServerControl.

@@ -3,14 +3,15 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use certadm_auth::{
-    Acceptor, AuthError, Established, Level, PeerIdentity, Protection, Sealer, Segments, Unsealer,
+    Acceptor, AuthError, Established, Level, PeerIdentity, Protection, Sealer, Segments, Step, Unsealer,
 };
 use certadm_files::AlignedBuffer;
-use certadm_rules::flags::Origin;
+use certadm_rules::flags::{Origin, Roles};
 use certadm_wire::dcom::level_rule;
 use certadm_wire::ndr::ByteOrder;
 use certadm_wire::rpc::{
@@ -20,6 +21,8 @@ use certadm_wire::rpc::{
 };
 
 use crate::access::{Caller, Identity};
+use crate::accounts::Incarnation;
+use crate::brake::Judged;
 use crate::call::{Answer, Circumstances};
 use crate::dispatch;
 use crate::incoming::{Incoming, IncomingError};
@@ -55,8 +58,11 @@ pub(crate) struct Connection {
 
 /// A finished security context. At a level below integrity nothing can be called under it, so it has no keys.
 struct Context {
-    name: String,
+    caller: Identity,
     keys: Option<Keys>,
+    /// Whether a message under it has verified: the peer then has the key of the session, and did not only relay the logon
+    /// of somebody who has.
+    is_proven: bool,
 }
 
 struct Keys {
@@ -137,7 +143,11 @@ impl Connection {
 
     fn turn(&mut self, pdu: &mut Vec<u8>) -> Result<Then, IncomingError> {
         let limits = &self.shared.settings.limits;
-        let patience = if self.local.is_some() || !self.contexts.is_empty() {
+        let is_proven = match &self.local {
+            Some(identity) => self.shared.local_roles(identity) != Roles::NONE,
+            None => self.contexts.values().any(|context| context.is_proven),
+        };
+        let patience = if is_proven {
             self.last + limits.idle
         } else {
             self.accepted + limits.handshake
@@ -155,9 +165,14 @@ impl Connection {
             return Ok(Then::Close);
         }
         let protected = matches!(header.kind, PduKind::Request | PduKind::Cancel | PduKind::Orphaned);
-        if protected && header.auth_length != 0 && !self.unseal(&header, bytes)? {
-            self.fault(header.call_id, 0, FaultStatus::ACCESS_DENIED)?;
-            return Ok(Then::Close);
+        if protected && header.auth_length != 0 {
+            let Some(context_id) = self.unseal(&header, bytes)? else {
+                self.fault(header.call_id, 0, FaultStatus::ACCESS_DENIED)?;
+                return Ok(Then::Close);
+            };
+            if !self.prove(context_id) {
+                return Ok(Then::Close);
+            }
         }
         let pdu = match Pdu::decode(bytes) {
             Ok(pdu) => pdu,
@@ -181,29 +196,51 @@ impl Connection {
         }
     }
 
-    /// Opens a protected PDU in place; answers whether it verifies. A context that is not ready, or that a PDU names with
+    /// Opens a protected PDU in place; answers the security context under which it verifies. A context that is not ready, or that a PDU names with
     /// another mechanism or level, verifies nothing (wire.md 7, item 5).
-    fn unseal(&mut self, header: &Header, bytes: &mut [u8]) -> Result<bool, IncomingError> {
+    fn unseal(&mut self, header: &Header, bytes: &mut [u8]) -> Result<Option<u32>, IncomingError> {
         let layout = Layout::of(header, bytes)?;
-        let Some(verifier) = layout.verifier(header, bytes)? else { return Ok(false) };
+        let Some(verifier) = layout.verifier(header, bytes)? else { return Ok(None) };
         let (context_id, token_length) = (verifier.context_id, verifier.token.len());
         let agreed = self.rpc.security(context_id).is_some_and(|context| {
             context.state == SecurityState::Ready
                 && (context.auth_type, context.level) == (verifier.auth_type, verifier.level)
         });
         let keys = self.contexts.get_mut(&context_id).and_then(|context| context.keys.as_mut());
-        let Some(keys) = keys.filter(|_| agreed) else { return Ok(false) };
+        let Some(keys) = keys.filter(|_| agreed) else { return Ok(None) };
         let Ok((segments, token)) = Segments::split(bytes, layout.header.len(), token_length) else {
-            return Ok(false);
+            return Ok(None);
         };
         Ok(match keys.unsealer.unseal(keys.protection, segments, token) {
-            Ok(()) => true,
+            Ok(()) => Some(context_id),
             Err(error) => {
                 let address = self.stream.peer();
-                tracing::warn!(connection = self.id, ?address, %error, "a message was refused");
-                false
+                if let Some(left_out) = self.shared.lines.about_peer(address, Instant::now()) {
+                    tracing::warn!(connection = self.id, ?address, %error, left_out, "a message was refused");
+                }
+                None
             }
         })
+    }
+
+    /// Notes that a message has verified under this context; answers whether its caller may have one more connection.
+    fn prove(&mut self, context_id: u32) -> bool {
+        let address = self.stream.peer();
+        let Some(context) = self.contexts.get_mut(&context_id).filter(|context| !context.is_proven) else {
+            return true;
+        };
+        context.is_proven = true;
+        if !self.shared.connections.proven(self.id, &context.caller) {
+            tell_too_many(&self.shared, address, &context.caller);
+            return false;
+        }
+        if let Identity::Account { name, .. } = &context.caller {
+            if let Some(address) = address {
+                self.shared.brake.proven(address, name, Instant::now());
+            }
+            self.shared.last_logons.proven(name, address);
+        }
+        true
     }
 
     fn authenticate(
@@ -229,31 +266,58 @@ impl Connection {
                 };
             }
         }
-        let step = match self.handshakes.get_mut(&leg.context_id) {
-            Some(acceptor) => acceptor.step(leg.token),
-            None => Err(AuthError::Finished),
-        };
-        match step {
-            Ok(step) => {
+        match self.judge(leg) {
+            Judged::HeldBack => {
+                self.handshakes.remove(&leg.context_id);
+                let address = self.stream.peer();
+                if let Some(left_out) = self.shared.lines.about_peer(address, Instant::now()) {
+                    tracing::warn!(connection = self.id, ?address, left_out, "a logon was not looked at");
+                }
+                Ok(Then::Close)
+            }
+            Judged::Right((step, claimed)) => {
                 let result = if step.done.is_some() { LegResult::Complete } else { LegResult::Continue };
                 if let Some(established) = step.done {
                     self.handshakes.remove(&leg.context_id);
-                    if !self.establish(leg, established) {
+                    if !self.establish(leg, established, claimed) {
                         return Ok(Then::Close);
                     }
                 }
                 let answer = self.rpc.authenticated(result, &step.token_out);
                 answer.map_or(Ok(Then::GoOn), |answer| self.send(&answer))
             }
-            Err(error) => {
+            Judged::Wrong(error, delay) => {
                 self.handshakes.remove(&leg.context_id);
-                let shut_out = self.logon_failed(&error);
+                self.tell_failed(&error, delay);
                 if let Some(answer) = self.rpc.authenticated(LegResult::Failed, &[]) {
                     self.send(&answer)?;
                 }
-                Ok(if shut_out { Then::Close } else { Then::GoOn })
+                Ok(if delay.is_zero() { Then::GoOn } else { Then::Close })
             }
         }
+    }
+
+    /// Takes one step of a handshake. Where it judges a secret, the brake is asked first; then it also answers what the
+    /// account was before: should it change at this moment, the logon is one with the old one.
+    fn judge(&mut self, leg: &AuthLeg<'_>) -> Judged<(Step, Option<Incarnation>), AuthError> {
+        let (address, now) = (self.stream.peer(), Instant::now());
+        let Some(acceptor) = self.handshakes.get_mut(&leg.context_id) else {
+            return Judged::Wrong(AuthError::Finished, Duration::ZERO);
+        };
+        let Some((address, claimed)) = address.zip(acceptor.claimed(leg.token)) else {
+            return match acceptor.step(leg.token) {
+                // Nothing was proven, whatever it says.
+                Ok(Step { done: Some(_), .. }) => Judged::Wrong(AuthError::Finished, Duration::ZERO),
+                Ok(step) => Judged::Right((step, None)),
+                Err(error) => {
+                    let failed = |address| self.shared.brake.failed(address, now);
+                    Judged::Wrong(error, address.map_or(Duration::ZERO, failed))
+                }
+            };
+        };
+        let user = claimed.user();
+        let incarnation = self.shared.accounts.find(user).map(|(incarnation, _)| incarnation);
+        self.shared.brake.judge(address, user, now, || acceptor.step(leg.token).map(|step| (step, incarnation)))
     }
 
     /// Levels below integrity are let through the handshake so that their calls get fault 5 (wire.md 5.1).
@@ -263,10 +327,17 @@ impl Connection {
     }
 
     /// Enters a finished context; answers whether the caller may have one more connection.
-    fn establish(&mut self, leg: &AuthLeg<'_>, established: Established) -> bool {
+    fn establish(
+        &mut self,
+        leg: &AuthLeg<'_>,
+        established: Established,
+        incarnation: Option<Incarnation>,
+    ) -> bool {
         let Established { sealer, unsealer, peer, .. } = established;
         let PeerIdentity::Account { account, .. } = &peer else { return false };
-        let name = account.user().to_owned();
+        // Added at this very moment: it will be there when the client tries again.
+        let Some(incarnation) = incarnation else { return false };
+        let caller = Identity::Account { name: account.user().to_owned(), incarnation };
         let level = match leg.level {
             AuthLevel::Privacy => Some(Level::Privacy),
             AuthLevel::Integrity => Some(Level::Integrity),
@@ -279,24 +350,26 @@ impl Connection {
         });
         let address = self.stream.peer();
         tracing::debug!(connection = self.id, ?address, account = %account, "logged on");
-        if !self.shared.connections.authenticated(self.id, &Identity::Account(name.clone())) {
-            tracing::warn!(?address, account = %account, "a connection was closed; the caller has too many");
+        if !self.shared.connections.may_prove(self.id, &caller) {
+            tell_too_many(&self.shared, address, &caller);
             return false;
         }
-        self.contexts.insert(leg.context_id, Context { name, keys });
+        self.contexts.insert(leg.context_id, Context { caller, keys, is_proven: false });
         true
     }
 
-    /// Notes a failed logon; answers whether its address is shut out now.
-    fn logon_failed(&self, error: &AuthError) -> bool {
-        let Some(address) = self.stream.peer() else { return false };
-        let delay = self.shared.backoff.failed(address, Instant::now());
-        tracing::warn!(connection = self.id, %address, %error, shut_out_seconds = delay.as_secs(), "logon refused");
-        !delay.is_zero()
+    /// Tells the log of a failed logon.
+    fn tell_failed(&self, error: &AuthError, delay: Duration) {
+        let address = self.stream.peer();
+        if let Some(left_out) = self.shared.lines.about_peer(address, Instant::now()) {
+            let address = address.map_or_else(|| "local".to_owned(), |address| address.to_string());
+            let shut_out_seconds = delay.as_secs();
+            tracing::warn!(connection = self.id, %address, %error, shut_out_seconds, left_out, "logon refused");
+        }
     }
 
     /// Who calls under a security context, with the roles of this moment; nobody without one, or when the account is
-    /// gone.
+    /// gone or is not what it was when it logged on.
     fn caller(&self, security: Option<u32>) -> Option<Caller> {
         if let Some(identity) = &self.local {
             let roles = self.shared.local_roles(identity);
@@ -304,11 +377,14 @@ impl Connection {
             return Some(Caller { identity: identity.clone(), origin, level, roles, address: None });
         }
         let id = security?;
-        let context = self.contexts.get(&id)?;
+        let identity = self.contexts.get(&id)?.caller.clone();
         let level = self.rpc.security(id)?.level;
-        let roles = self.shared.accounts.roles(&context.name)?;
-        let identity = Identity::Account(context.name.clone());
-        Some(Caller { identity, origin: Origin::Remote, level, roles, address: self.stream.peer() })
+        let Identity::Account { name, incarnation } = &identity else { return None };
+        let (now, roles) = self.shared.accounts.find(name)?;
+        (now == *incarnation).then(|| {
+            let address = self.stream.peer();
+            Caller { identity: identity.clone(), origin: Origin::Remote, level, roles, address }
+        })
     }
 
     fn call(&mut self, call: &Call<'_>) -> Result<Then, IncomingError> {
@@ -401,6 +477,12 @@ impl Connection {
         let deadline = Instant::now() + self.shared.settings.limits.answer;
         self.stream.write_all(&self.outgoing, deadline)?;
         Ok(Then::GoOn)
+    }
+}
+
+fn tell_too_many(shared: &Shared, address: Option<IpAddr>, caller: &Identity) {
+    if let Some(left_out) = shared.lines.about_caller(caller, Instant::now()) {
+        tracing::warn!(?address, %caller, left_out, "a connection was closed; the caller has too many");
     }
 }
 

@@ -1,10 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod accounts;
 mod activator;
 mod admin;
 mod audit;
-mod backoff;
+mod brake;
 mod call;
 mod connection;
 mod connections;
@@ -14,9 +15,11 @@ mod incoming;
 mod limits;
 mod listeners;
 mod local_socket;
+mod logons;
 mod object;
 mod objects;
 mod properties;
+mod rates;
 mod read;
 mod resolver;
 mod roles;
@@ -29,10 +32,12 @@ mod users;
 mod wake;
 
 pub use access::{Caller, Identity, Refusal, Right, Rules, check, is_backup, right_of};
+pub use accounts::{Accounts, Incarnation};
 pub use error::StartError;
 pub use limits::Limits;
 pub use listeners::{Addresses, STANDARD_SOCKET, SocketWish};
+pub use logons::{Logon, LogonFile};
 pub use roles::{ROLE_NAMES, local_roles, role_named, role_names};
 pub use service::{Server, Stopped, Stopper};
 pub use settings::Settings;
-pub use users::{Accounts, User, UserFile, UsersError};
+pub use users::{MIN_PASSWORD, User, UserFile, UsersError, hash_new_password};

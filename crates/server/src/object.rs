@@ -63,6 +63,16 @@ impl AdminObject {
         self.lock().abort(loss);
     }
 
+    /// Gives its backup up if its owner is gone. A caller may drive a backup on another caller's object. An object that is at
+    /// work is looked at the next time.
+    pub(crate) fn abort_if_gone(&self, is_gone: impl Fn(&Identity) -> bool) {
+        if let Ok(mut state) = self.state.try_lock()
+            && state.session.as_ref().is_some_and(|session| is_gone(&session.owner))
+        {
+            state.abort(Loss::Account);
+        }
+    }
+
     /// Notes that a connection has ended. Nobody calls on it any more, so the wait is for other connections' calls.
     pub(crate) fn disconnected(&self, connection: ConnectionId, now: Instant) {
         self.lock().disconnected(connection, now);

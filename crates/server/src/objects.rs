@@ -185,6 +185,11 @@ impl Objects {
         let mut table = self.table();
         let Table { objects, sets, .. } = &mut *table;
         let id = if ping.set == SetId(0) {
+            let own = || sets.iter().filter(|(_, set)| set.owner.is_same(caller));
+            if self.limits.ping_sets_per_caller <= own().count() {
+                let forgotten = own().min_by_key(|(_, set)| set.last_ping).map(|(id, _)| *id)?;
+                sets.remove(&forgotten);
+            }
             if self.limits.ping_sets <= sets.len() {
                 return None;
             }
@@ -254,6 +259,23 @@ impl Objects {
     /// For how long the client of the running backup has been gone; nothing when it is there, or none runs.
     pub(crate) fn lost_for(&self, now: Instant) -> Option<Duration> {
         self.all().iter().find_map(|object| object.lost_for(now))
+    }
+
+    /// Forgets the objects and ping sets of the callers for whom `is_gone` says so; their backups end.
+    pub(crate) fn end_those(&self, is_gone: impl Fn(&Identity) -> bool) {
+        let dead: Vec<Arc<AdminObject>> = {
+            let mut table = self.table();
+            table.sets.retain(|_, set| !is_gone(&set.owner));
+            let gone = table.objects.iter().filter(|(_, entry)| is_gone(&entry.owner));
+            let oids: Vec<Oid> = gone.map(|(oid, _)| *oid).collect();
+            oids.into_iter().filter_map(|oid| table.remove(oid)).collect()
+        };
+        for object in dead {
+            object.abort(Loss::Account);
+        }
+        for object in self.all() {
+            object.abort_if_gone(&is_gone);
+        }
     }
 
     /// Aborts every backup: the service stops. The objects still answer (certbcli.md 7.1, "Failed").

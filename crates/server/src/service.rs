@@ -10,19 +10,22 @@ use certadm_rules::unc::UncRoot;
 use certadm_store::{Serving, Store};
 
 use crate::access::Identity;
+use crate::accounts::Accounts;
 use crate::audit;
-use crate::backoff::Backoff;
+use crate::brake::Brake;
 use crate::connection::{Accepted, Connection};
 use crate::connections::Connections;
 use crate::error::StartError;
 use crate::limits::STACK;
 use crate::listeners::{Addresses, Listeners, Port};
+use crate::logons::{LogonFile, Logons};
 use crate::object::ConnectionId;
 use crate::objects::Objects;
+use crate::rates::{Lines, Rates};
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::transport::Stream;
-use crate::users::{Accounts, UserFile};
+use crate::users::UserFile;
 use crate::wake::{self, Woken};
 
 /// How long the service waits for callers before it looks after other things.
@@ -104,7 +107,10 @@ impl Server {
             names,
             objects,
             connections: Connections::new(settings.limits),
-            backoff: Backoff::new(settings.limits),
+            brake: Brake::new(settings.limits),
+            last_logons: Logons::new(LogonFile::in_folder(store.folder().path())),
+            writes: Rates::new(settings.limits.writes_at_once, settings.limits.write_every),
+            lines: Lines::new(),
             own_uid: own_uid(),
             stopping: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -154,6 +160,8 @@ impl Server {
             }
             if SWEEP <= now.saturating_duration_since(swept) {
                 shared.objects.sweep(now);
+                shared.end_gone();
+                shared.last_logons.note(shared.accounts.file(), now, false);
                 swept = now;
             }
             if woken.wait(listeners.as_ref(), TICK) {
@@ -170,6 +178,7 @@ impl Server {
         shared.closing.store(true, Ordering::SeqCst);
         let all_left = shared.connections.end_all(LEAVING);
         shared.objects.clear();
+        shared.last_logons.note(shared.accounts.file(), Instant::now(), true);
         let close_error = close(shared);
         audit::stopped(&name);
         Stopped { close_error, all_left }
@@ -187,13 +196,15 @@ fn accept(shared: &Arc<Shared>, accepted: io::Result<(Stream, Port, Option<Ident
             return;
         }
     };
-    let address = stream.peer();
-    if address.is_some_and(|address| shared.backoff.is_shut_out(address, Instant::now())) {
+    let (address, now) = (stream.peer(), Instant::now());
+    if address.is_some_and(|address| shared.brake.is_shut_out(address, now)) {
         return;
     }
     let stream = Arc::new(stream);
-    let Some(id) = shared.connections.enter(&stream, local.as_ref()) else {
-        tracing::warn!(?address, "a connection was closed; there are too many");
+    let Some(id) = shared.connections.enter(&stream, shared.place(address, local.as_ref(), now)) else {
+        if let Some(left_out) = shared.lines.about_peer(address, now) {
+            tracing::warn!(?address, left_out, "a connection was closed; there are too many");
+        }
         return;
     };
     let connection = Connection::new(Arc::clone(shared), Accepted { id, stream, port, local });
@@ -203,8 +214,10 @@ fn accept(shared: &Arc<Shared>, accepted: io::Result<(Stream, Port, Option<Ident
         let _leaving = leaving;
         connection.run();
     });
-    if let Err(error) = spawned {
-        tracing::warn!(%error, ?address, "a connection was closed; no thread for it");
+    if let Err(error) = spawned
+        && let Some(left_out) = shared.lines.about_peer(address, now)
+    {
+        tracing::warn!(%error, ?address, left_out, "a connection was closed; no thread for it");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all threads of the service share.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -15,13 +15,15 @@ use certadm_wire::dcom::{DualStringArray, SecurityBinding, StringBinding};
 use certadm_wire::rpc::AuthType;
 
 use crate::access::{Identity, names_ca};
-use crate::backoff::Backoff;
-use crate::connections::Connections;
+use crate::accounts::Accounts;
+use crate::brake::{Brake, network};
+use crate::connections::{Connections, Place};
 use crate::listeners::Addresses;
+use crate::logons::Logons;
 use crate::objects::Objects;
+use crate::rates::{Lines, Rates};
 use crate::roles::local_roles;
 use crate::settings::Settings;
-use crate::users::Accounts;
 use crate::wake::Wake;
 
 /// What all threads share.
@@ -35,7 +37,11 @@ pub(crate) struct Shared {
     pub(crate) logons: Service,
     pub(crate) objects: Objects,
     pub(crate) connections: Connections,
-    pub(crate) backoff: Backoff,
+    pub(crate) brake: Brake,
+    pub(crate) last_logons: Logons,
+    /// The calls that write, of each caller.
+    pub(crate) writes: Rates<Identity>,
+    pub(crate) lines: Lines,
     pub(crate) own_uid: u32,
     /// No new objects and backups.
     pub(crate) stopping: AtomicBool,
@@ -76,8 +82,30 @@ impl Shared {
     pub(crate) fn local_roles(&self, identity: &Identity) -> Roles {
         match identity {
             Identity::Local { uid, gid } => local_roles(&self.settings.roles, *uid, *gid, self.own_uid),
-            Identity::Account(_) => Roles::NONE,
+            Identity::Account { .. } => Roles::NONE,
         }
+    }
+
+    /// Which place a new connection takes.
+    pub(crate) fn place(&self, address: Option<IpAddr>, local: Option<&Identity>, now: Instant) -> Place {
+        match local {
+            Some(identity) => {
+                let has_role = self.local_roles(identity) != Roles::NONE;
+                Place::Local { identity: identity.clone(), has_role }
+            }
+            None => {
+                // A peer that has left again has no address.
+                let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+                Place::Unproven { network: network(address), is_known: self.brake.is_known(address, now) }
+            }
+        }
+    }
+
+    /// Ends what accounts have left behind that are changed, disabled or removed.
+    pub(crate) fn end_gone(&self) {
+        let is_gone = |identity: &Identity| self.accounts.is_gone(identity);
+        self.connections.end_those(is_gone);
+        self.objects.end_those(is_gone);
     }
 
     /// Our names and addresses as this caller may know them: host name, the address we listen on, the address he

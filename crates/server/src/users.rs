@@ -1,13 +1,12 @@
 //! `users.toml`: the accounts that may log on over TCP. It holds NT hashes, which are as good as passwords.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
-use certadm_auth::{AccountStore, NtHash, same_name};
+use certadm_auth::{NtHash, folded, same_name};
 use certadm_files::durable;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::flags::Roles;
@@ -21,6 +20,9 @@ use crate::roles::{role_named, role_names};
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// The longest account name, in characters.
 const MAX_NAME: usize = 104;
+/// The shortest password of an account, in characters: whoever records a logon can try thousands of millions of passwords a
+/// second without asking anybody.
+pub const MIN_PASSWORD: usize = 12;
 
 /// An account.
 #[derive(Debug, Clone)]
@@ -31,6 +33,32 @@ pub struct User {
     pub nt_hash: NtHash,
     /// Its roles as granted, without those they imply.
     pub roles: Roles,
+    /// Whether nobody may log on with it for now.
+    pub is_disabled: bool,
+    /// Tells it from an account that had its name and password before; made anew with each change. Empty in files that have
+    /// none.
+    pub(crate) id: String,
+}
+
+impl User {
+    /// A new account.
+    ///
+    /// # Errors
+    /// [`UsersError::NoRandomness`].
+    pub fn new(name: impl Into<String>, nt_hash: NtHash, roles: Roles) -> Result<Self, UsersError> {
+        Ok(Self { name: name.into(), nt_hash, roles, is_disabled: false, id: new_id()? })
+    }
+}
+
+/// The secret of a new password.
+///
+/// # Errors
+/// [`UsersError::ShortPassword`] for one of fewer than [`MIN_PASSWORD`] characters.
+pub fn hash_new_password(password: &str) -> Result<NtHash, UsersError> {
+    match password.chars().count() {
+        length if length < MIN_PASSWORD => Err(UsersError::ShortPassword { length }),
+        _ => Ok(NtHash::from_password(password)),
+    }
 }
 
 /// Why the accounts cannot be read or changed. The administrator's to repair.
@@ -77,6 +105,15 @@ pub enum UsersError {
     /// The empty password; no logon succeeds with it.
     #[error("the password is empty; give one of at least one character")]
     EmptyPassword,
+    /// The password is too short.
+    #[error("the password has {length} characters; give one of at least {MIN_PASSWORD}")]
+    ShortPassword {
+        /// How many it has.
+        length: usize,
+    },
+    /// The system gives no random bytes.
+    #[error("there are no random bytes for the account's identifier")]
+    NoRandomness,
     /// The account exists.
     #[error("there is an account {name:?} already")]
     Exists {
@@ -99,14 +136,18 @@ impl Diagnosis for UsersError {
             Self::Exposed { .. } => Hresult::E_ACCESSDENIED,
             Self::Malformed { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Exists { .. } => Hresult::ERROR_ALREADY_EXISTS,
-            Self::Name { .. } | Self::EmptyPassword | Self::Unknown { .. } => Hresult::E_INVALIDARG,
+            Self::NoRandomness => Hresult::E_UNEXPECTED,
+            Self::Name { .. }
+            | Self::EmptyPassword
+            | Self::ShortPassword { .. }
+            | Self::Unknown { .. } => Hresult::E_INVALIDARG,
         }
     }
 
     fn class(&self) -> Class {
         match self {
             // Well written; there is no such account, or no logon would succeed with the password.
-            Self::Unknown { .. } | Self::EmptyPassword => Class::Refused,
+            Self::Unknown { .. } | Self::EmptyPassword | Self::ShortPassword { .. } => Class::Refused,
             _ => self.hresult().class(),
         }
     }
@@ -120,7 +161,9 @@ impl Diagnosis for UsersError {
             }
             Self::Malformed { .. } => "repair the file, or remove the account and add it again",
             Self::Name { .. } | Self::EmptyPassword => "choose another one",
-            Self::Exists { .. } => "remove it first to change its password or roles",
+            Self::ShortPassword { .. } => "choose a longer one; it need not be remembered, a file can hold it",
+            Self::NoRandomness => "look at the system's random source",
+            Self::Exists { .. } => "certadm user passwd changes its password; remove it to change its roles",
             Self::Unknown { .. } => "certadm user list --dir DIR shows the accounts",
         })
     }
@@ -145,6 +188,15 @@ struct Entry {
     name: String,
     nt_hash: HexHash,
     roles: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    disabled: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    id: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it so
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// An NT hash in hex digits; wiped when dropped.
@@ -188,7 +240,16 @@ impl UserFile {
             let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().lines().count());
             self.malformed(&format!("line {}: {}", line.unwrap_or_default().max(1), error.message()))
         })?;
-        table.user.into_iter().map(|entry| self.parse(entry)).collect()
+        let users: Vec<User> = table.user.into_iter().map(|entry| self.parse(entry)).collect::<Result<_, _>>()?;
+        // Which of two would an account be? One could have the other's password and its own roles.
+        let mut names = HashMap::new();
+        for user in &users {
+            if let Some(other) = names.insert(folded(&user.name), &user.name) {
+                let reason = format!("{other:?} and {:?} are one name; capitals do not count", user.name);
+                return Err(self.malformed(&reason));
+            }
+        }
+        Ok(users)
     }
 
     /// Adds an account.
@@ -209,7 +270,38 @@ impl UserFile {
         })
     }
 
-    /// Removes an account. Its open connections lose their rights with the next call.
+    /// Changes an account's password. Its connections and backups end.
+    ///
+    /// # Errors
+    /// [`UsersError::Unknown`], [`UsersError::EmptyPassword`], and those of [`UserFile::read`].
+    pub fn set_password(&self, name: &str, nt_hash: NtHash) -> Result<(), UsersError> {
+        if nt_hash.is_of_empty_password() {
+            return Err(UsersError::EmptyPassword);
+        }
+        self.change_one(name, |user| user.nt_hash = nt_hash)
+    }
+
+    /// Lets nobody log on with an account, or lets them again. Its connections and backups end.
+    ///
+    /// # Errors
+    /// [`UsersError::Unknown`], and those of [`UserFile::read`].
+    pub fn disable(&self, name: &str, is_disabled: bool) -> Result<(), UsersError> {
+        self.change_one(name, |user| user.is_disabled = is_disabled)
+    }
+
+    /// Changes an account, which is another one then.
+    fn change_one(&self, name: &str, change: impl FnOnce(&mut User)) -> Result<(), UsersError> {
+        let id = new_id()?;
+        self.change(|users| {
+            let found = users.iter_mut().find(|user| same_name(&user.name, name));
+            let user = found.ok_or_else(|| UsersError::Unknown { name: name.to_owned() })?;
+            change(user);
+            user.id = id;
+            Ok(())
+        })
+    }
+
+    /// Removes an account. Its connections and backups end.
     ///
     /// # Errors
     /// [`UsersError::Unknown`], and those of [`UserFile::read`].
@@ -257,6 +349,8 @@ impl UserFile {
             name: user.name.clone(),
             nt_hash: HexHash(std::mem::take(&mut *user.nt_hash.to_hex())),
             roles: role_names(user.roles).into_iter().map(str::to_owned).collect(),
+            disabled: user.is_disabled,
+            id: user.id.clone(),
         };
         let table = Table { user: users.iter().map(entry).collect() };
         let table =
@@ -266,7 +360,7 @@ impl UserFile {
     }
 
     fn parse(&self, entry: Entry) -> Result<User, UsersError> {
-        let Entry { name, nt_hash, roles } = entry;
+        let Entry { name, nt_hash, roles, disabled: is_disabled, id } = entry;
         check_name(&name)?;
         let nt_hash = NtHash::from_hex(&nt_hash.0)
             .ok_or_else(|| self.malformed(&format!("the nt_hash of {name:?} is not 32 hex digits")))?;
@@ -276,7 +370,10 @@ impl UserFile {
                 .ok_or_else(|| self.malformed(&format!("{role:?}, which {name:?} has, is not a role")))?;
             granted = granted.union(role);
         }
-        Ok(User { name, nt_hash, roles: granted })
+        if MAX_NAME < id.len() {
+            return Err(self.malformed(&format!("the id of {name:?} is too long")));
+        }
+        Ok(User { name, nt_hash, roles: granted, is_disabled, id })
     }
 
     fn io(&self, what: &'static str) -> impl Fn(std::io::Error) -> UsersError {
@@ -292,85 +389,16 @@ impl UserFile {
 const HEAD: &str =
     "# Accounts of the certificate service, kept by `certadm user`. The hashes are as good as passwords.\n\n";
 
+fn new_id() -> Result<String, UsersError> {
+    getrandom::u64().map(|number| format!("{number:016x}")).map_err(|_| UsersError::NoRandomness)
+}
+
 fn check_name(name: &str) -> Result<(), UsersError> {
     let forbidden = |c: char| c.is_control() || "\\/@:\"".contains(c);
     if name.is_empty() || MAX_NAME < name.chars().count() || name.chars().any(forbidden) {
         return Err(UsersError::Name { name: name.to_owned() });
     }
     Ok(())
-}
-
-/// The accounts as the file has them now: it is read again whenever it has changed, so that a right that is taken away
-/// is gone at the next call.
-#[derive(Debug)]
-pub struct Accounts {
-    file: UserFile,
-    known: Mutex<Known>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    stamp: Option<Stamp>,
-    users: Vec<User>,
-}
-
-type Stamp = (SystemTime, u64, u64);
-
-impl Accounts {
-    /// The accounts of a file.
-    #[must_use]
-    pub fn new(file: UserFile) -> Self {
-        Self { file, known: Mutex::default() }
-    }
-
-    /// The account of this name as the file spells it, and its roles with those they imply; none when there is no
-    /// such account any more.
-    #[must_use]
-    pub fn roles(&self, name: &str) -> Option<Roles> {
-        self.with_users(|users| {
-            users.iter().find(|user| same_name(&user.name, name)).map(|user| user.roles.with_implied())
-        })
-    }
-
-    /// Nobody logs on while the file cannot be read.
-    fn with_users<T>(&self, look: impl FnOnce(&[User]) -> T) -> T {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = fs::metadata(&self.file.path)
-            .and_then(|metadata| Ok((metadata.modified()?, metadata.len(), file_number(&metadata))))
-            .ok();
-        if stamp.is_none() || stamp != known.stamp {
-            let users = self.file.read().unwrap_or_else(|error| {
-                let code = error.hresult();
-                tracing::error!(%error, %code, remedy = %error.remedy(), "no caller can log on over TCP");
-                Vec::new()
-            });
-            *known = Known { stamp, users };
-        }
-        look(&known.users)
-    }
-}
-
-/// What tells a file from the one that it replaced: its inode, on Windows the time of its creation.
-fn file_number(metadata: &fs::Metadata) -> u64 {
-    #[cfg(unix)]
-    return std::os::unix::fs::MetadataExt::ino(metadata);
-    #[cfg(windows)]
-    return std::os::windows::fs::MetadataExt::creation_time(metadata);
-}
-
-impl AccountStore for Accounts {
-    /// The domain is not looked at: this service has accounts of its own and no others.
-    fn nt_hash(&self, _domain: &str, user: &str) -> Option<NtHash> {
-        self.with_users(|users| {
-            let mut found = None;
-            for known in users {
-                if same_name(&known.name, user) {
-                    found = Some(known.nt_hash.clone());
-                }
-            }
-            found
-        })
-    }
 }
 
 #[cfg(test)]
@@ -380,24 +408,37 @@ mod tests {
     use super::*;
 
     fn user(name: &str, roles: Roles) -> User {
-        User { name: name.into(), nt_hash: NtHash::from_password("Pa55-word"), roles }
+        User::new(name, NtHash::from_password("Pa55-word"), roles).unwrap()
     }
 
     #[test]
-    fn accounts_come_go_and_lose_their_rights_at_once() {
+    fn accounts_are_added_changed_and_removed_by_any_spelling() {
         let folder = tempfile::tempdir().unwrap();
         let file = UserFile::in_folder(folder.path());
-        let accounts = Accounts::new(file.clone());
-        assert_eq!(accounts.roles("backup"), None);
         file.add(user("Backup", Roles::OPERATOR)).unwrap();
         file.add(user("other", Roles::ADMINISTRATOR.union(Roles::ENROLL))).unwrap();
         assert!(matches!(file.add(user("BACKUP", Roles::NONE)), Err(UsersError::Exists { .. })));
-        assert_eq!(accounts.roles("backup"), Some(Roles::OPERATOR.with_implied()));
-        assert!(accounts.nt_hash("ANY", "bAcKuP").is_some());
+        let before = file.read().unwrap();
+        file.set_password("backup", NtHash::from_password("another word")).unwrap();
+        file.disable("bACKUP", true).unwrap();
+        let after = file.read().unwrap();
+        assert_eq!((after[0].name.as_str(), after[0].roles), ("Backup", Roles::OPERATOR));
+        assert!(after[0].is_disabled && !after[1].is_disabled);
+        assert_ne!(after[0].nt_hash.expose(), before[0].nt_hash.expose());
+        assert!(after[0].id != before[0].id && after[1].id == before[1].id);
         file.remove("backup").unwrap();
-        assert_eq!(accounts.roles("backup"), None);
         assert_eq!(file.read().unwrap().len(), 1);
-        assert!(matches!(file.remove("backup"), Err(UsersError::Unknown { .. })));
+        let gone = |result| matches!(result, Err(UsersError::Unknown { .. }));
+        assert!(gone(file.remove("backup")) && gone(file.disable("backup", true)));
+        assert!(gone(file.set_password("backup", NtHash::from_password("another word"))));
+        let empty = file.set_password("other", NtHash::from_password(""));
+        assert!(matches!(empty, Err(UsersError::EmptyPassword)));
+    }
+
+    #[test]
+    fn short_passwords_are_refused() {
+        assert!(matches!(hash_new_password("eleven char"), Err(UsersError::ShortPassword { length: 11 })));
+        assert!(hash_new_password("zwölf Zeichen").is_ok());
     }
 
     #[test]
@@ -409,8 +450,6 @@ mod tests {
         assert!(!fs::read_to_string(file.path()).unwrap().contains("Pa55"));
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(file.read(), Err(UsersError::Exposed { .. })));
-        let accounts = Accounts::new(file);
-        assert!(accounts.nt_hash("", "backup").is_none());
     }
 
     #[test]
@@ -424,6 +463,11 @@ mod tests {
                 "role",
             ),
             ("[[user]]\nname = \"a\"\nnt_hash = a4f49c406510bdcab6824ee7c30fd852\n", "line 3"),
+            (
+                "[[user]]\nname = \"dup\"\nnt_hash = \"a4f49c406510bdcab6824ee7c30fd852\"\nroles = []\n\
+                 [[user]]\nname = \"DUP\"\nnt_hash = \"a4f49c406510bdcab6824ee7c30fd852\"\nroles = [\"read\"]\n",
+                "one name",
+            ),
             (
                 "[[user]]\nname = \"a\\\\b\"\nnt_hash = \"a4f49c406510bdcab6824ee7c30fd852\"\nroles = []\n",
                 "name",

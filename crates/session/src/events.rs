@@ -65,6 +65,8 @@ pub enum Loss {
     Idle,
     /// Its object is released or forgotten.
     Object,
+    /// The caller's account was changed, disabled or removed.
+    Account,
     /// The service stops.
     Service,
 }
@@ -75,6 +77,7 @@ impl Loss {
             Self::Client => "the client's connection is gone",
             Self::Idle => "the client has been idle for too long",
             Self::Object => "the client has let go of the object",
+            Self::Account => "the account was changed, disabled or removed",
             Self::Service => "the service stops",
         }
     }

@@ -28,7 +28,8 @@ use crate::trailer::Trailer;
 pub struct Backup {
     shared: Arc<Shared>,
     kind: BackupType,
-    /// The checkpoint generation at Prepare: the first log that the image needs.
+    /// The checkpoint generation at Prepare, or the one before it where nothing was committed since: the first log that the
+    /// image needs.
     pinned: Generation,
     listed: Option<Listed>,
 }
@@ -57,7 +58,8 @@ impl Store {
             *running = Some(RunningBackup { by: by.to_owned(), since: crate::time::now() });
         }
         let pinned = self.checkpoint_generation();
-        let backup = Backup { shared: Arc::clone(&self.shared), kind, pinned, listed: None };
+        let mut backup = Backup { shared: Arc::clone(&self.shared), kind, pinned, listed: None };
+        backup.pinned = self.shared.first_needed()?; // dropping `backup` frees the claim
         if kind == BackupType::LogsOnly {
             self.check_base()?; // dropping `backup` frees the claim
         }
@@ -125,8 +127,8 @@ impl Backup {
         })
     }
 
-    /// The logs that belong to this backup. The first call rolls, so that all that was committed before it is in
-    /// them; later calls return the same list.
+    /// The logs that belong to this backup. The first call rolls if anything was committed since the last roll, so that all
+    /// that was committed before it is in them; later calls return the same list.
     ///
     /// # Errors
     /// The store's errors; 0xC8000239 when a log of the range is gone.
@@ -140,7 +142,11 @@ impl Backup {
     }
 
     fn roll_and_list(&self) -> Result<Listed> {
-        let rolled = self.shared.roll_for_backup()?;
+        let needed = match self.kind {
+            BackupType::Full => self.pinned,
+            BackupType::LogsOnly => Generation::FIRST,
+        };
+        let rolled = self.shared.roll_for_backup(needed)?;
         let Some(log) = rolled.log else {
             // The chain was found broken: what has been read cannot be made whole.
             return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
@@ -335,7 +341,7 @@ impl ImageReader {
 
     /// Made when the image has been read and nothing of the trailer.
     fn make_trailer(&self) -> Result<Vec<u8>> {
-        let (database, stream, high) = self.shared.identity()?;
+        let (database, stream, high) = self.shared.identity(self.low)?;
         let trailer = Trailer {
             page_size: self.page_size,
             image_pages: self.image_pages,

@@ -100,6 +100,23 @@ pub(crate) struct Rolled {
     /// The log that was written; `None` when the chain was found broken and a new stream begun instead.
     pub(crate) log: Option<LogHeader>,
     pub(crate) now: Checkpoint,
+    /// The database as the current generation began; none where that is not known.
+    pub(crate) begun: Option<Seen>,
+}
+
+/// The database as one connection saw it. It is equal later exactly if nobody has committed anything since: neither
+/// another connection, nor this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    data_version: i64,
+    changed_rows: i64,
+}
+
+impl Seen {
+    pub(crate) fn by(connection: &Connection) -> Result<Self> {
+        let ask = |sql| connection.prepare_cached(sql)?.query_row([], |row| row.get(0));
+        Ok(Self { data_version: ask("PRAGMA data_version")?, changed_rows: ask("SELECT total_changes()")? })
+    }
 }
 
 /// Archives the current generation, checkpoints it, and begins the next.
@@ -120,7 +137,8 @@ pub(crate) fn roll(
     let wal = WalReader::open(&wal_path(database))?.filter(|wal| wal.salts() == before.archived.salts);
     let Some(mut wal) = wal else {
         drop(exclusive);
-        return Ok(Rolled { log: None, now: break_chain(database, writer, file, &before)? });
+        let now = break_chain(database, writer, file, &before)?;
+        return Ok(Rolled { log: None, now, begun: None });
     };
     file.write(&Checkpoint { phase: Phase::Rolling, ..before })?;
     let new = NewLog {
@@ -148,7 +166,7 @@ pub(crate) fn roll(
     };
     drop(exclusive);
 
-    begin_generation(writer, following, header.own)?;
+    let begun = begin_generation(writer, following, header.own)?;
     let now = Checkpoint {
         current: following,
         // A long reader may hold pages back, or a stranger's checkpoint keeps ours out; then the log just written is
@@ -163,7 +181,7 @@ pub(crate) fn roll(
         ..before
     };
     file.write(&now)?;
-    Ok(Rolled { log: Some(header), now })
+    Ok(Rolled { log: Some(header), now, begun: Some(begun) })
 }
 
 /// At the owner's start: settles, then compares the WAL with the one expected. A WAL that vanished or was replaced
@@ -277,15 +295,17 @@ fn break_chain(
     Ok(now)
 }
 
-/// The first commit of a generation.
+/// The first commit of a generation. Answers what its connection saw before anybody else could commit.
 fn begin_generation(
     connection: &mut DatabaseConnection,
     generation: Generation,
     previous: Link,
-) -> Result<()> {
+) -> Result<Seen> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     schema::set_generation(&transaction, generation, previous)?;
-    Ok(transaction.commit()?)
+    let seen = Seen::by(&transaction)?;
+    transaction.commit()?;
+    Ok(seen)
 }
 
 /// Where the WAL beside `database` is to be read on from.

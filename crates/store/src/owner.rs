@@ -13,10 +13,10 @@ use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::connect::{DatabaseConnection, DatabaseFile, refuse_unregistered_image};
 use crate::error::{Error, Result};
 use crate::folder::{Folder, wal_path};
-use crate::generation::{self, Adopted, Rolled};
+use crate::generation::{self, Adopted, Rolled, Seen};
 use crate::holder::Serving;
 use crate::locks::{self, CommitLock, Held};
-use crate::log_file::Signature;
+use crate::log_file::{LogFile, LogHeader, Signature};
 use crate::marks::Mark;
 use crate::pace::{Commits, Pace};
 use crate::recovery::Recovered;
@@ -108,7 +108,19 @@ pub(crate) struct Core {
     commit_lock: CommitLock,
     checkpoint: CheckpointFile,
     now: Checkpoint,
+    /// The database as the current generation began, if that was in this process.
+    begun: Option<Seen>,
     _in_use: Held,
+}
+
+impl Core {
+    /// Whether nothing was committed in the current generation but its own first commit.
+    fn is_untouched(&self) -> Result<bool> {
+        match self.begun {
+            Some(begun) => Ok(Seen::by(&self.writer)? == begun),
+            None => Ok(false),
+        }
+    }
 }
 
 impl Store {
@@ -296,6 +308,7 @@ impl Core {
             commit_lock,
             checkpoint,
             now,
+            begun: None,
             _in_use: in_use,
         };
         Ok((core, database, Opened { recovered, adopted }))
@@ -320,9 +333,10 @@ impl Shared {
         self.roll_locked(&mut self.core())
     }
 
-    /// Rolls for a backup, which frees space afterwards: with the reserve where the disk is full.
-    pub(crate) fn roll_for_backup(&self) -> Result<Rolled> {
-        self.reserve.lend(|| self.roll())
+    /// Rolls for a backup, which frees space afterwards: with the reserve where the disk is full. `needed` is the first log that
+    /// the backup needs.
+    pub(crate) fn roll_for_backup(&self, needed: Generation) -> Result<Rolled> {
+        self.reserve.lend(|| self.roll_if_committed(needed))
     }
 
     pub(crate) fn running_backup(&self) -> Option<RunningBackup> {
@@ -334,11 +348,40 @@ impl Shared {
         self.reserve.keep();
     }
 
+    /// The first log that an image of now needs. Where nothing was committed since the last roll that is the log that the roll
+    /// closed: its pages stand in the database file, and applying them again changes nothing.
+    pub(crate) fn first_needed(&self) -> Result<Generation> {
+        let core = self.core();
+        let closed = if core.is_untouched()? { self.closed_log(&core)? } else { None };
+        Ok(closed.map_or(core.now.checkpoint, |log| log.generation.min(core.now.checkpoint)))
+    }
+
+    /// Rolls, unless nothing was committed since the last roll and the log that it closed is `needed` or a later one. Otherwise a
+    /// caller who begins backups and ends them again would fill the disk with logs that hold nothing.
+    fn roll_if_committed(&self, needed: Generation) -> Result<Rolled> {
+        let mut core = self.core();
+        if core.is_untouched()?
+            && let Some(log) = self.closed_log(&core)?.filter(|log| needed <= log.generation)
+        {
+            return Ok(Rolled { log: Some(log), now: core.now, begun: core.begun });
+        }
+        self.roll_locked(&mut core)
+    }
+
+    /// The log before the current generation, if it is there and of this stream.
+    fn closed_log(&self, core: &Core) -> Result<Option<LogHeader>> {
+        let path = core.now.current.previous().map(|closed| self.folder.log_path(closed));
+        let Some(path) = path.filter(|path| path.exists()) else { return Ok(None) };
+        let header = *LogFile::open(&path)?.header();
+        Ok(Some(header).filter(|log| (log.database, log.stream) == (core.now.database, core.now.stream)))
+    }
+
     fn roll_locked(&self, core: &mut Core) -> Result<Rolled> {
-        let Core { writer, checkpointer, commit_lock, checkpoint, now, .. } = core;
+        let Core { writer, checkpointer, commit_lock, checkpoint, now, begun, .. } = core;
         let rolled = commit_lock
             .hold(|| generation::roll(&self.folder, &self.database, writer, checkpointer, checkpoint))?;
         *now = rolled.now;
+        *begun = rolled.begun;
         if self.options.circular_logging && self.running_backup().is_none() {
             delete_logs_below(&self.folder, rolled.now.checkpoint)?;
         }
@@ -353,10 +396,14 @@ impl Shared {
         self.reserve.lend(|| commit_lock.hold(|| work(writer)))
     }
 
-    /// Database, stream and current generation, as one consistent statement.
-    pub(crate) fn identity(&self) -> Result<(Signature, Signature, Generation)> {
-        let state = schema::state(&self.core().writer)?;
-        Ok((state.database, state.stream, state.generation))
+    /// Database, stream and the last log that an image of now needs, which needs no log below `low`, as one consistent
+    /// statement.
+    pub(crate) fn identity(&self, low: Generation) -> Result<(Signature, Signature, Generation)> {
+        let core = self.core();
+        let state = schema::state(&core.writer)?;
+        let closed = state.generation.previous().filter(|closed| low <= *closed);
+        let high = if core.is_untouched()? { closed.unwrap_or(state.generation) } else { state.generation };
+        Ok((state.database, state.stream, high))
     }
 
     /// Rolls if the WAL holds more that is in no log yet than a log should hold.

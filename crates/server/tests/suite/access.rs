@@ -1,6 +1,7 @@
 //! Who may call what, every opnum for every kind of caller; nothing is revealed before it is allowed (wire.md 5.1, 5.3).
 
 use certadm_auth::Flavour;
+use certadm_ca::Shutdown;
 use certadm_rules::flags::InterfaceFlags;
 use certadm_server::{Limits, UserFile};
 use certadm_wire::csra::Request;
@@ -67,7 +68,8 @@ fn is_denied(answer: Result<Vec<u8>, Failed>) -> bool {
 
 #[test]
 fn every_method_for_every_role() {
-    let world = World::new();
+    // Where everybody with the role may stop the service.
+    let world = World::with_settings(|settings| settings.allowed.shutdown = Shutdown::Everybody);
     let mut cells = 0;
     for (user, _) in USERS.iter().filter(|(user, _)| *user != "other") {
         let mut object = Object::tcp(&world, user);
@@ -152,7 +154,36 @@ fn a_right_taken_away_is_gone_at_the_next_call() {
     let mut operator = Object::tcp(&world, "operator");
     assert_eq!(operator.code(&prepare(0)), 0);
     UserFile::in_folder(world.folder().path()).remove("operator").unwrap();
-    assert_eq!(operator.call(&Request::BackupGetAttachmentInformation), Err(Failed::Fault(5)));
+    // By a fault, unless the service has ended the connection already.
+    let refused = operator.call(&Request::BackupGetAttachmentInformation);
+    assert!(matches!(refused, Err(Failed::Fault(5) | Failed::Closed)), "{refused:?}");
+}
+
+/// Stopping the service is for those on its machine, unless the administrator says otherwise.
+#[test]
+fn callers_over_the_network_do_not_stop_the_service() {
+    let stop = Request::ServerControl { authority: None, flags: 1 };
+    for (shutdown, remote, local) in [
+        (Shutdown::Local, DENIED, 0),
+        (Shutdown::Nobody, DENIED, DENIED),
+        (Shutdown::Everybody, 0, DENIED),
+    ] {
+        let mut world = World::with_settings(|settings| settings.allowed.shutdown = shutdown);
+        for user in ["operator", "admin"] {
+            if remote == DENIED {
+                assert_eq!(Object::tcp(&world, user).code(&stop), DENIED, "{shutdown:?} {user}");
+            }
+        }
+        if remote == 0 {
+            assert_eq!(Object::tcp(&world, "admin").code(&stop), 0);
+            world.wait();
+        } else {
+            assert_eq!(Object::unix(&world).code(&stop), local, "{shutdown:?}");
+            if local == 0 {
+                world.wait();
+            }
+        }
+    }
 }
 
 #[test]
@@ -196,7 +227,7 @@ fn an_address_that_guesses_is_shut_out() {
 
 #[test]
 fn truncation_can_be_switched_off() {
-    let world = World::with_truncation(OPEN, Limits::default(), false);
+    let world = World::with_settings(|settings| settings.allowed.truncation = false);
     let mut operator = Object::tcp(&world, "operator");
     assert_eq!(operator.full_backup(), Err(Failed::Fault(DENIED)));
     assert_eq!(operator.code(&Request::BackupEnd), 0);

@@ -227,7 +227,8 @@ fn a_lost_client_frees_the_ca() {
 #[test]
 #[ignore = "needs CERTADM_PYTHON"]
 fn server_control_stops_the_service() {
-    let mut world = World::new();
+    let everybody = certadm_ca::Shutdown::Everybody;
+    let mut world = World::with_settings(|settings| settings.allowed.shutdown = everybody);
     let mut operator = Impacket::start();
     operator.login(&world, "operator");
     assert_eq!(operator.prepare(0)["ok"], true);

@@ -3,6 +3,7 @@
 mod access;
 mod activation;
 mod interop;
+mod neighbours;
 mod peer;
 mod sequence;
 mod stubs;

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use certadm_auth::{
-    AccountName, Credentials, Established, Flavour, LastLeg, Level, Password, Protection, Segments, initiator,
+    AccountName, Credentials, Established, Flavour, Initiator, LastLeg, Level, Password, Protection, Segments,
+    Step, initiator,
 };
 use certadm_wire::csra::Request;
 use certadm_wire::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse};
@@ -34,7 +35,7 @@ pub(crate) enum Failed {
 }
 
 /// Changes an outgoing PDU; what it leaves empty is not sent, and the connection is closed instead.
-pub(crate) type Change = Box<dyn Fn(&mut Vec<u8>)>;
+pub(crate) type Change = Box<dyn Fn(&mut Vec<u8>) + Send>;
 
 trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
@@ -49,6 +50,15 @@ pub(crate) struct Peer {
     pub(crate) change: Option<(usize, Change)>,
     /// Whether a PDU that a change made shorter than it says ends the connection.
     pub(crate) leave_when_short: bool,
+}
+
+/// A logon on its way.
+pub(crate) struct Logon {
+    handshake: Box<dyn Initiator>,
+    step: Step,
+    first: bool,
+    iid: Iid,
+    level: AuthLevel,
 }
 
 struct Security {
@@ -155,14 +165,32 @@ impl Peer {
         level: AuthLevel,
         flavour: Flavour,
     ) -> Result<(), Failed> {
+        self.go_on(self.begin_as(iid, user, password, level, flavour), false).map(|_| ())
+    }
+
+    /// The beginning of a logon; nothing is sent yet.
+    pub(crate) fn begin_as(
+        &self,
+        iid: Iid,
+        user: &str,
+        password: &str,
+        level: AuthLevel,
+        flavour: Flavour,
+    ) -> Logon {
         let credentials =
             Credentials { account: AccountName::new("", user), password: Password::new(password.to_owned()) };
         let mut handshake = initiator(flavour, &credentials, "HOST/ca01", auth_level(level)).unwrap();
-        let auth_type = handshake.auth_type();
         assert_ne!(handshake.auth_type(), AuthType::KERBEROS);
+        let step = handshake.step(&[]).unwrap();
+        Logon { handshake, step, first: true, iid, level }
+    }
+
+    /// Goes on with a logon; with `to_challenge` only until the challenge has come, so that AUTHENTICATE is what it would send
+    /// next.
+    pub(crate) fn go_on(&mut self, logon: Logon, to_challenge: bool) -> Result<Option<Logon>, Failed> {
+        let Logon { mut handshake, mut step, mut first, iid, level } = logon;
+        let auth_type = handshake.auth_type();
         let flags = Flags::ONLY.with(Flags::HEADER_SIGNING);
-        let mut step = handshake.step(&[]).unwrap();
-        let mut first = true;
         loop {
             if !step.token_out.is_empty() {
                 let token = std::mem::take(&mut step.token_out);
@@ -180,6 +208,9 @@ impl Peer {
                     let token = self.answer_to_bind()?;
                     if step.done.is_none() {
                         step = handshake.step(&token).map_err(|_| Failed::Closed)?;
+                        if to_challenge {
+                            return Ok(Some(Logon { handshake, step, first, iid, level }));
+                        }
                         continue;
                     }
                 }
@@ -187,7 +218,7 @@ impl Peer {
             }
             let keys = Some(step.done.expect("the handshake is over"));
             self.security = Some(Security { auth_type, level, keys });
-            return Ok(());
+            return Ok(None);
         }
     }
 
@@ -303,14 +334,32 @@ pub(crate) struct Object {
 impl Object {
     /// Over TCP at packet privacy.
     pub(crate) fn tcp(world: &World, user: &str) -> Self {
+        Self::tcp_with(world, user, PASSWORD).unwrap()
+    }
+
+    /// The same with this password.
+    pub(crate) fn tcp_with(world: &World, user: &str, password: &str) -> Result<Self, Failed> {
         let mut resolver = Peer::tcp(world.addresses.resolver);
-        resolver
-            .bind_as(Iid::REMOTE_SCM_ACTIVATOR, user, PASSWORD, AuthLevel::Privacy, Flavour::Ntlm)
-            .unwrap();
-        let (ipid, oid, rem_unknown) = activate(&mut resolver, 0).unwrap();
-        let mut peer = Peer::tcp(world.addresses.exporter);
-        peer.bind_as(Iid::CERT_ADMIN_2, user, PASSWORD, AuthLevel::Privacy, Flavour::Spnego).unwrap();
-        Self { peer, ipid, oid, rem_unknown, context: 0 }
+        resolver.bind_as(
+            Iid::REMOTE_SCM_ACTIVATOR,
+            user,
+            password,
+            AuthLevel::Privacy,
+            Flavour::Ntlm,
+        )?;
+        Self::activated(&mut resolver, Peer::tcp(world.addresses.exporter), user, password)
+    }
+
+    /// Activated over one connection, which has logged on, and called over another one.
+    pub(crate) fn activated(
+        resolver: &mut Peer,
+        mut peer: Peer,
+        user: &str,
+        password: &str,
+    ) -> Result<Self, Failed> {
+        let (ipid, oid, rem_unknown) = activate(resolver, 0)?;
+        peer.bind_as(Iid::CERT_ADMIN_2, user, password, AuthLevel::Privacy, Flavour::Spnego)?;
+        Ok(Self { peer, ipid, oid, rem_unknown, context: 0 })
     }
 
     /// Over the Unix socket.

@@ -40,6 +40,12 @@ fn measuring() -> MutexGuard<'static, ()> {
     MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+pub(crate) fn open_as_many_files_as_allowed() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+}
+
 fn resident_bytes() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
@@ -50,7 +56,9 @@ fn resident_bytes() -> usize {
 #[test]
 fn five_thousand_changed_messages() {
     let _turn = measuring();
-    let world = World::with(OPEN, Limits { session_idle: Duration::from_secs(2), ..Limits::default() });
+    let limits =
+        Limits { session_idle: Duration::from_secs(2), write_every: Duration::ZERO, ..Limits::default() };
+    let world = World::with(OPEN, limits);
     let (clean, pdus) = changed_session(&world, usize::MAX, Box::new(|_| {}));
     assert_eq!(clean, Ok(()));
     assert!(pdus >= 12, "{pdus}");
@@ -173,13 +181,13 @@ fn reflected_and_reordered_messages_are_refused() {
     assert!(object.peer.send_bytes(&said));
     assert_eq!(object.peer.answer(), Err(Failed::Fault(5)));
     let mut object = Object::tcp(&world, "operator");
-    let held = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let kept = std::rc::Rc::clone(&held);
+    let held = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let kept = std::sync::Arc::clone(&held);
     let number = object.peer.sent;
-    object.peer.change = Some((number, Box::new(move |bytes| *kept.borrow_mut() = std::mem::take(bytes))));
+    object.peer.change = Some((number, Box::new(move |bytes| *kept.lock().unwrap() = std::mem::take(bytes))));
     assert_eq!(object.peer.send_request(0, 19, Some(object.ipid.0), &stub), Err(Failed::Closed));
     object.peer.send_request(0, 19, Some(object.ipid.0), &stub).unwrap();
-    assert!(object.peer.send_bytes(&held.borrow()));
+    assert!(object.peer.send_bytes(&held.lock().unwrap()));
     assert_eq!(object.peer.answer(), Err(Failed::Fault(5)));
     assert!(object.peer.receive().is_none());
 }
@@ -257,13 +265,11 @@ fn slow_and_silent_callers_are_given_up() {
 
 #[test]
 fn a_thousand_idle_connections_shut_nobody_out() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let _turn = measuring();
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    open_as_many_files_as_allowed();
     // None of them ends by itself before all are met.
     let handshake = Duration::from_secs(600);
-    let limits = Limits { connections: 64, handshake, ..Limits::default() };
+    let limits = Limits { connections: 64, unproven_per_address: 64, handshake, ..Limits::default() };
     let world = World::with(OPEN, limits);
     let before = resident_bytes();
     let idle: Vec<TcpStream> =
@@ -292,7 +298,12 @@ fn one_caller_has_only_so_many_connections() {
         let mut peer = Peer::tcp(world.addresses.exporter);
         let level = certadm_wire::rpc::AuthLevel::Privacy;
         let flavour = certadm_auth::Flavour::Spnego;
-        peer.bind_as(Iid::CERT_ADMIN_2, "operator", PASSWORD, level, flavour).map(|()| peer)
+        peer.bind_as(Iid::CERT_ADMIN_2, "operator", PASSWORD, level, flavour)?;
+        // Whatever is called: the first message that verifies proves who calls.
+        match peer.request(0, 19, None, &[]) {
+            Err(Failed::Closed) => Err(Failed::Closed),
+            _ => Ok(peer),
+        }
     };
     let (first, _second) = (bind().unwrap(), bind().unwrap());
     assert_eq!(bind().err(), Some(Failed::Closed));

@@ -51,34 +51,39 @@ impl World {
     }
 
     pub(crate) fn with(flags: InterfaceFlags, limits: Limits) -> Self {
-        Self::with_truncation(flags, limits, true)
+        Self::with_settings(|settings| {
+            settings.interface_flags = flags;
+            settings.limits = limits;
+        })
     }
 
-    pub(crate) fn with_truncation(flags: InterfaceFlags, limits: Limits, truncation: bool) -> Self {
+    /// With what `change` makes of the settings.
+    pub(crate) fn with_settings(change: impl FnOnce(&mut Settings)) -> Self {
         let dir = TempDir::new().unwrap();
         let folder = Folder::new(dir.path().join("ca"));
         let store = Store::create(&folder, CA_NAME, Options::default()).unwrap();
         for (name, roles) in USERS {
-            let user = User { name: name.into(), nt_hash: NtHash::from_password(PASSWORD), roles };
+            let user = User::new(name, NtHash::from_password(PASSWORD), roles).unwrap();
             UserFile::in_folder(folder.path()).add(user).unwrap();
         }
         std::fs::write(folder.crl_dir().join("Test CA.crl"), b"crl").unwrap();
-        Self::serve(dir, store, flags, limits, truncation)
+        Self::serve(dir, store, change)
     }
 
-    fn serve(dir: TempDir, store: Store, flags: InterfaceFlags, limits: Limits, truncation: bool) -> Self {
-        let settings = Settings {
+    fn serve(dir: TempDir, store: Store, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
             name: CA_NAME.into(),
             host: "ca01".into(),
             resolver: "127.0.0.1:0".parse().unwrap(),
             exporter_port: 0,
             socket: SocketWish::Path(dir.path().join("socket")),
-            interface_flags: flags,
+            interface_flags: OPEN,
             audit_filter: 0x7f,
             roles: RolesConfig::default(),
-            allowed: ServiceConfig { truncation, ..ServiceConfig::default() },
-            limits,
+            allowed: ServiceConfig::default(),
+            limits: Limits::default(),
         };
+        change(&mut settings);
         let server = Server::start(store, settings).unwrap();
         let (addresses, stopper) = (server.addresses().clone(), server.stopper());
         let running = Some(std::thread::spawn(move || server.run()));
