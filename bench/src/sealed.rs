@@ -22,7 +22,7 @@ use crate::seal_speed::SealSpeed;
 use crate::table::{Row, median};
 
 const USER: &str = "bench";
-const PASSWORD: &str = "Bench-Pa55";
+const PASSWORD: &str = "Bench-Pa55word";
 /// The size of a read (wire.md 5.7).
 const READ: u32 = 512 * 1024;
 /// impacket reads so much of the database: the whole would take minutes.

@@ -41,7 +41,7 @@ fn logged_by_service(work: &Work, ca: &str, lines: &[&str]) -> (Vec<u32>, String
 
 fn with_operator() -> Work {
     let work = Work::with_ca();
-    std::fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    std::fs::write(work.path("pw"), "Pa55-word-of-tests\n").unwrap();
     work.result("user add --dir {ca} backup --role operator --role read --password-file {pw}");
     work
 }

@@ -22,7 +22,7 @@ fn fails(work: &Work, line: &str, exit: i32, code: &str) -> Value {
 /// A CA, a set of it in `set`, and an account's password in `pw`.
 fn with_set() -> Work {
     let work = Work::with_ca();
-    fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    fs::write(work.path("pw"), "Pa55-word-of-tests\n").unwrap();
     work.result("backup --dir {ca} --to {set}");
     work
 }

@@ -155,8 +155,11 @@ fn every_verb_prints_what_the_document_shows() {
     assert_eq!((&local["passed"], &local["way"]["name"]), (&true.into(), &"local".into()));
     check("man", "man {man}");
     check("An error", "backup --dir {ca} --to {set}");
-    fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    fs::write(work.path("pw"), "Pa55-word-of-tests\n").unwrap();
     check("user add", "user add --dir {ca} backup --role operator --password-file {pw}");
+    check("user passwd", "user passwd --dir {ca} backup --password-file {pw}");
+    check("user disable", "user disable --dir {ca} backup");
+    check("user enable", "user enable --dir {ca} backup");
     check("user list", "user list --dir {ca}");
     check("user remove", "user remove --dir {ca} backup");
     work.flip("set/DataBase/edb00002.log");

@@ -94,7 +94,7 @@ fn it_recovers_a_restore_and_refuses_half_of_one() {
 #[test]
 fn accounts_are_added_listed_and_removed() {
     let work = Work::with_ca();
-    std::fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    std::fs::write(work.path("pw"), "Pa55-word-of-tests\n").unwrap();
     work.result("user add --dir {ca} backup --role operator --role read --password-file {pw}");
     let listed = work.result("user list --dir {ca}");
     assert_eq!(listed["users"][0]["roles"], serde_json::json!(["operator", "read"]));
@@ -102,7 +102,26 @@ fn accounts_are_added_listed_and_removed() {
     assert_eq!(work.run("user add --dir {ca} other --role root --password-file {pw}").code, 2);
     std::fs::write(work.path("empty"), "\n").unwrap();
     assert_eq!(work.run("user add --dir {ca} other --role read --password-file {empty}").code, 3);
+    std::fs::write(work.path("short"), "eleven char\n").unwrap();
+    for line in ["user add --dir {ca} other --role read", "user passwd --dir {ca} backup"] {
+        let short = work.run(&format!("--json {line} --password-file {{short}}"));
+        assert_eq!((short.code, short.json()["error"]["code"].as_str()), (3, Some("0x80070057")));
+    }
+    let hash = |work: &Work| std::fs::read_to_string(work.path("ca/users.toml")).unwrap();
+    let before = hash(&work);
+    std::fs::write(work.path("pw2"), "another Pa55-word\n").unwrap();
+    work.result("user passwd --dir {ca} BACKUP --password-file {pw2}");
+    assert_ne!(hash(&work), before);
+    assert_eq!(listed["users"][0]["disabled"], false);
+    assert_eq!(work.result("user disable --dir {ca} backup")["disabled"], true);
+    assert_eq!(work.result("user list --dir {ca}")["users"][0]["disabled"], true);
+    work.result("user enable --dir {ca} backup");
+    let now = &work.result("user list --dir {ca}")["users"][0];
+    assert_eq!((&now["disabled"], &now["last_logon"]), (&false.into(), &serde_json::Value::Null));
     work.result("user remove --dir {ca} backup");
+    for verb in ["disable", "enable", "passwd --password-file {pw}"] {
+        assert_eq!(work.run(&format!("user {verb} --dir {{ca}} backup")).code, 3);
+    }
     assert_eq!(work.result("user list --dir {ca}")["users"], serde_json::json!([]));
     assert_eq!(work.run("user remove --dir {ca} backup").code, 3);
 }
@@ -110,7 +129,7 @@ fn accounts_are_added_listed_and_removed() {
 #[test]
 fn the_log_says_who_did_what_and_why_it_was_refused() {
     let work = Work::with_ca();
-    std::fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    std::fs::write(work.path("pw"), "Pa55-word-of-tests\n").unwrap();
     work.result("user add --dir {ca} backup --role operator --password-file {pw}");
     let backup = |options: &str, set: &str| {
         let log = std::fs::File::create(work.path("log")).unwrap();
@@ -150,7 +169,7 @@ fn the_log_says_who_did_what_and_why_it_was_refused() {
 fn thirty_kills_during_backups_over_the_wire() {
     const ROUNDS: u64 = 30;
     let work = Work::with_ca();
-    std::fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    std::fs::write(work.path("pw"), "Pa55-word-of-tests\n").unwrap();
     work.result("user add --dir {ca} backup --role operator --password-file {pw}");
     let (mut issued, mut finished) = (0, 0);
     for round in 0..ROUNDS {

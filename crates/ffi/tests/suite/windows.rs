@@ -266,6 +266,7 @@ fn lose_and_restore(form: &[&str]) {
     let mut windows = Windows::new();
     fs::remove_dir_all(windows.world.path("ca")).unwrap();
     windows.certadm("ca init --dir ca --name Test-CA --passphrase-file pass");
+    windows.world.let_callers_stop_it();
     windows.certadm("user add --dir ca backup --role operator --role administrator --password-file password");
     windows.start();
     back_up(&windows, "set");

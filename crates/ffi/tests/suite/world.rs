@@ -83,6 +83,7 @@ impl World {
         let config = format!("socket = {socket:?}\nca_dir = {ca:?}\n");
         fs::write(world.path("client.toml"), config).unwrap();
         world.certadm("ca init --dir {ca} --name Test-CA --passphrase-file {pass}");
+        world.let_callers_stop_it();
         world
     }
 
@@ -132,9 +133,18 @@ impl World {
         said.split_whitespace().nth(2).unwrap().to_owned()
     }
 
+    /// Lets callers over the network stop the service (ServerControl), too.
+    pub(crate) fn let_callers_stop_it(&self) {
+        let path = self.path("ca/ca.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let open = text.replace("shutdown = \"local\"", "shutdown = true");
+        assert_ne!(open, text);
+        fs::write(path, open).unwrap();
+    }
+
     /// Gives the CA an account `backup` with this role.
     pub(crate) fn account(&self, role: &str) {
-        fs::write(self.path("password"), "Pa55-word\n").unwrap();
+        fs::write(self.path("password"), "Pa55-word-of-tests\n").unwrap();
         self.certadm(&format!("user add --dir {{ca}} backup --role {role} --password-file {{password}}"));
     }
 

@@ -37,8 +37,7 @@ impl Wire {
         let folder = store.folder();
         let password = random_password()?;
         let nt_hash = NtHash::from_password(&password);
-        let user = User { name: ACCOUNT.to_owned(), nt_hash, roles: Roles::OPERATOR };
-        UserFile::in_folder(folder.path()).add(user)?;
+        UserFile::in_folder(folder.path()).add(User::new(ACCOUNT, nt_hash, Roles::OPERATOR)?)?;
         let mut settings = Settings::from_config(&Config::load(&folder.config_path())?, own_host_name());
         settings.resolver = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         settings.exporter_port = 0;
