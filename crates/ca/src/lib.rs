@@ -31,8 +31,7 @@ mod service_config;
 pub use authority::Authority;
 pub use certificate::{PublicCertificate, certificate_in, record_certificate_of};
 pub use config::{
-    Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, RolesConfig,
-    ValidityConfig,
+    Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, RolesConfig, ValidityConfig,
 };
 pub use crl::{Publication, next_number};
 pub use denial::{Denial, DenialReason};
@@ -49,6 +48,6 @@ pub use passphrase::Passphrase;
 pub use profile::{ExtendedUsage, MAX_DAYS, Profile, SanKind, Usage};
 pub use reason::Reason;
 pub use request::Request;
-pub use service_config::{ServiceConfig, Shutdown};
 pub use revoke::{RevocationOrder, revoke};
 pub use serial::Serial;
+pub use service_config::{ServiceConfig, Shutdown};

@@ -209,7 +209,9 @@ impl Calling<'_> {
         }
         let owner = self.caller.identity.clone();
         state.source.called_by(match &owner {
-            Identity::Account { .. } => certadm_session::Caller::remote(owner.to_string(), self.caller.address),
+            Identity::Account { .. } => {
+                certadm_session::Caller::remote(owner.to_string(), self.caller.address)
+            }
             Identity::Local { .. } => certadm_session::Caller::local(owner.to_string()),
         });
         state.source.prepare(kind)?;

@@ -147,11 +147,7 @@ impl Connection {
             Some(identity) => self.shared.local_roles(identity) != Roles::NONE,
             None => self.contexts.values().any(|context| context.is_proven),
         };
-        let patience = if is_proven {
-            self.last + limits.idle
-        } else {
-            self.accepted + limits.handshake
-        };
+        let patience = if is_proven { self.last + limits.idle } else { self.accepted + limits.handshake };
         let shared = &self.shared;
         let header = self.incoming.next(&self.stream, pdu, patience, limits, || shared.is_closing())?;
         let then = self.take(header, pdu)?;
@@ -317,7 +313,9 @@ impl Connection {
         };
         let user = claimed.user();
         let incarnation = self.shared.accounts.find(user).map(|(incarnation, _)| incarnation);
-        self.shared.brake.judge(address, user, now, || acceptor.step(leg.token).map(|step| (step, incarnation)))
+        self.shared
+            .brake
+            .judge(address, user, now, || acceptor.step(leg.token).map(|step| (step, incarnation)))
     }
 
     /// Levels below integrity are let through the handshake so that their calls get fault 5 (wire.md 5.1).

@@ -292,7 +292,9 @@ mod tests {
         }
         assert_eq!(tables.remote(1, false), None, "all have proven who they are");
         assert!(proven.iter().all(|id| tables.is_open(*id)));
-        assert!(!tables.connections.may_prove(99, &caller(0)) && tables.connections.may_prove(99, &caller(9)));
+        assert!(
+            !tables.connections.may_prove(99, &caller(0)) && tables.connections.may_prove(99, &caller(9))
+        );
         assert!(tables.connections.may_prove(proven[0].unwrap(), &caller(0)), "it is one of the three");
         assert!(tables.local(7, true).is_some(), "the Unix socket has places of its own");
     }

@@ -75,7 +75,8 @@ impl LogonFile {
     }
 }
 
-const HEAD: &str = "# The last logon of each account, written by the certificate service for `certadm user list`.\n\n";
+const HEAD: &str =
+    "# The last logon of each account, written by the certificate service for `certadm user list`.\n\n";
 
 /// The last logons of a running service.
 #[derive(Debug)]

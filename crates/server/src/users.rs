@@ -137,10 +137,9 @@ impl Diagnosis for UsersError {
             Self::Malformed { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Exists { .. } => Hresult::ERROR_ALREADY_EXISTS,
             Self::NoRandomness => Hresult::E_UNEXPECTED,
-            Self::Name { .. }
-            | Self::EmptyPassword
-            | Self::ShortPassword { .. }
-            | Self::Unknown { .. } => Hresult::E_INVALIDARG,
+            Self::Name { .. } | Self::EmptyPassword | Self::ShortPassword { .. } | Self::Unknown { .. } => {
+                Hresult::E_INVALIDARG
+            }
         }
     }
 
@@ -161,7 +160,9 @@ impl Diagnosis for UsersError {
             }
             Self::Malformed { .. } => "repair the file, or remove the account and add it again",
             Self::Name { .. } | Self::EmptyPassword => "choose another one",
-            Self::ShortPassword { .. } => "choose a longer one; it need not be remembered, a file can hold it",
+            Self::ShortPassword { .. } => {
+                "choose a longer one; it need not be remembered, a file can hold it"
+            }
             Self::NoRandomness => "look at the system's random source",
             Self::Exists { .. } => "certadm user passwd changes its password; remove it to change its roles",
             Self::Unknown { .. } => "certadm user list --dir DIR shows the accounts",
@@ -240,7 +241,8 @@ impl UserFile {
             let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().lines().count());
             self.malformed(&format!("line {}: {}", line.unwrap_or_default().max(1), error.message()))
         })?;
-        let users: Vec<User> = table.user.into_iter().map(|entry| self.parse(entry)).collect::<Result<_, _>>()?;
+        let users: Vec<User> =
+            table.user.into_iter().map(|entry| self.parse(entry)).collect::<Result<_, _>>()?;
         // Which of two would an account be? One could have the other's password and its own roles.
         let mut names = HashMap::new();
         for user in &users {

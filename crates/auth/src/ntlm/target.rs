@@ -73,8 +73,7 @@ pub(crate) fn finished(
     }
     let mic = {
         let around = Authenticate::parse(&authenticate)?.split_at_mic()?;
-        let messages =
-            [travelled.negotiate, travelled.challenge, around.before, &[0; 16], around.after];
+        let messages = [travelled.negotiate, travelled.challenge, around.before, &[0; 16], around.after];
         message_integrity_code(exported, &messages)
     };
     authenticate.get_mut(Authenticate::MIC).unwrap_or_default().copy_from_slice(&mic.0);

@@ -163,11 +163,9 @@ fn a_right_taken_away_is_gone_at_the_next_call() {
 #[test]
 fn callers_over_the_network_do_not_stop_the_service() {
     let stop = Request::ServerControl { authority: None, flags: 1 };
-    for (shutdown, remote, local) in [
-        (Shutdown::Local, DENIED, 0),
-        (Shutdown::Nobody, DENIED, DENIED),
-        (Shutdown::Everybody, 0, DENIED),
-    ] {
+    for (shutdown, remote, local) in
+        [(Shutdown::Local, DENIED, 0), (Shutdown::Nobody, DENIED, DENIED), (Shutdown::Everybody, 0, DENIED)]
+    {
         let mut world = World::with_settings(|settings| settings.allowed.shutdown = shutdown);
         for user in ["operator", "admin"] {
             if remote == DENIED {

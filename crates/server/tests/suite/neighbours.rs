@@ -85,11 +85,7 @@ fn a_guessing_neighbour_shuts_nobody_else_out() {
 /// A relayed logon has no key: no message of it verifies, so it uses nothing up that is the caller's.
 #[test]
 fn a_logon_counts_when_its_first_message_verifies() {
-    let limits = Limits {
-        connections_per_caller: 2,
-        handshake: Duration::from_secs(5),
-        ..Limits::default()
-    };
+    let limits = Limits { connections_per_caller: 2, handshake: Duration::from_secs(5), ..Limits::default() };
     let world = World::with(OPEN, limits);
     let mut relayed: Vec<Peer> = (0..10).map(|_| log_on(&world, "operator", PASSWORD).unwrap()).collect();
     assert_eq!(Object::tcp(&world, "operator").code(&STATE), 0);
@@ -223,13 +219,8 @@ fn a_flood_from_one_address_shuts_out_no_client_that_is_far_away() {
     };
     for round in 0..10 {
         let mut peer = Peer::tcp(resolver.address);
-        let logon = peer.begin_as(
-            Iid::REMOTE_SCM_ACTIVATOR,
-            "operator",
-            PASSWORD,
-            AuthLevel::Privacy,
-            Flavour::Ntlm,
-        );
+        let logon =
+            peer.begin_as(Iid::REMOTE_SCM_ACTIVATOR, "operator", PASSWORD, AuthLevel::Privacy, Flavour::Ntlm);
         let logon = peer.go_on(logon, true).unwrap().unwrap();
         taken_anew();
         assert_eq!(peer.go_on(logon, false).err(), None, "round {round}");
@@ -331,7 +322,8 @@ fn calls_that_write_have_a_pace_of_each_caller() {
 /// A new password, a removal and a disabling end what was begun before.
 #[test]
 fn a_changed_account_loses_its_connections_and_its_backup() {
-    let changes: [(&str, fn(&UserFile)); 3] = [
+    type Change = fn(&UserFile);
+    let changes: [(&str, Change); 3] = [
         ("passwd", |file| {
             file.set_password("operator", NtHash::from_password("another Pa55")).unwrap();
         }),

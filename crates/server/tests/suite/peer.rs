@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use certadm_auth::{
-    AccountName, Credentials, Established, Flavour, Initiator, LastLeg, Level, Password, Protection, Segments,
-    Step, initiator,
+    AccountName, Credentials, Established, Flavour, Initiator, LastLeg, Level, Password, Protection,
+    Segments, Step, initiator,
 };
 use certadm_wire::csra::Request;
 use certadm_wire::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse};
@@ -340,13 +340,7 @@ impl Object {
     /// The same with this password.
     pub(crate) fn tcp_with(world: &World, user: &str, password: &str) -> Result<Self, Failed> {
         let mut resolver = Peer::tcp(world.addresses.resolver);
-        resolver.bind_as(
-            Iid::REMOTE_SCM_ACTIVATOR,
-            user,
-            password,
-            AuthLevel::Privacy,
-            Flavour::Ntlm,
-        )?;
+        resolver.bind_as(Iid::REMOTE_SCM_ACTIVATOR, user, password, AuthLevel::Privacy, Flavour::Ntlm)?;
         Self::activated(&mut resolver, Peer::tcp(world.addresses.exporter), user, password)
     }
 
