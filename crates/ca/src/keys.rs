@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use der::asn1::BitString;
+use der::asn1::{Any, BitString};
 use der::{Decode, Encode, SecretDocument};
 use getrandom::SysRng;
 use p256::elliptic_curve::Generate;
@@ -14,12 +14,12 @@ use rand_core::UnwrapErr;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use rsa::pkcs1v15;
 use rsa::traits::PublicKeyParts;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use signature::{Keypair, RandomizedSigner, SignatureEncoding, Signer};
+use sha1::Digest;
+use signature::{Keypair, Signer};
 use spki::{
     AlgorithmIdentifierOwned, Document, DynSignatureAlgorithmIdentifier, EncodePublicKey,
     SignatureBitStringEncoding, SubjectPublicKeyInfoOwned,
@@ -91,7 +91,33 @@ pub struct CaKey {
 enum Private {
     P256(Curve<p256::ecdsa::SigningKey>),
     P384(Curve<p384::ecdsa::SigningKey>),
-    Rsa(Box<pkcs1v15::SigningKey<Sha256>>),
+    Rsa(Rsa),
+}
+
+/// An RSA key: what knows its formats and is wiped, and ring's, which signs. The `rsa` crate does no private operation: the
+/// time that its own take tells of the key (RUSTSEC-2023-0071).
+struct Rsa {
+    key: Box<rsa::RsaPrivateKey>,
+    signer: RsaKeyPair,
+}
+
+impl Rsa {
+    fn new(key: rsa::RsaPrivateKey) -> Result<Self, String> {
+        let document = key.to_pkcs8_der().map_err(|error| error.to_string())?;
+        let signer = RsaKeyPair::from_pkcs8(document.as_bytes()).map_err(|error| {
+            format!("the RSA key cannot sign ({error}); 2048, 3072 and 4096 bits with the exponent 65537 can")
+        })?;
+        Ok(Self { key: Box::new(key), signer })
+    }
+
+    /// PKCS#1 v1.5 with SHA-256.
+    fn sign(&self, message: &[u8]) -> signature::Result<Vec<u8>> {
+        let mut signature = vec![0; self.signer.public().modulus_len()];
+        self.signer
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
+            .map_err(|_| signature::Error::new())?;
+        Ok(signature)
+    }
 }
 
 /// A key on a curve: what knows its formats and is wiped, and ring's, which signs faster.
@@ -131,8 +157,8 @@ impl CaKey {
             KeyType::P384 => {
                 p384_key(p384::ecdsa::SigningKey::try_generate_from_rng(&mut SysRng).map_err(Error::Random)?)
             }
-            KeyType::Rsa3072 => Ok(Private::Rsa(Box::new(generate_rsa(3072)?))),
-            KeyType::Rsa4096 => Ok(Private::Rsa(Box::new(generate_rsa(4096)?))),
+            KeyType::Rsa3072 => Rsa::new(generate_rsa(3072)?).map(Private::Rsa),
+            KeyType::Rsa4096 => Rsa::new(generate_rsa(4096)?).map(Private::Rsa),
         };
         private.and_then(Self::with_public_parts).map_err(|reason| Error::Key { what: "made", reason })
     }
@@ -165,7 +191,7 @@ impl CaKey {
         let clear = match &self.private {
             Private::P256(curve) => curve.key.to_pkcs8_der(),
             Private::P384(curve) => curve.key.to_pkcs8_der(),
-            Private::Rsa(key) => key.to_pkcs8_der(),
+            Private::Rsa(rsa) => rsa.key.to_pkcs8_der(),
         }
         .map_err(|error| failed(error.to_string()))?;
         let parameters =
@@ -184,13 +210,10 @@ impl CaKey {
         match &self.private {
             Private::P256(_) => KeyType::P256,
             Private::P384(_) => KeyType::P384,
-            Private::Rsa(key) => {
-                let key: &rsa::RsaPrivateKey = key.as_ref().as_ref();
-                match key.n().bits() {
-                    0..=3072 => KeyType::Rsa3072,
-                    _ => KeyType::Rsa4096,
-                }
-            }
+            Private::Rsa(rsa) => match rsa.key.n().bits() {
+                0..=3072 => KeyType::Rsa3072,
+                _ => KeyType::Rsa4096,
+            },
         }
     }
 
@@ -208,12 +231,7 @@ impl CaKey {
         let octets = match &self.private {
             Private::P256(curve) => curve.sign(message)?,
             Private::P384(curve) => curve.sign(message)?,
-            Private::Rsa(key) => {
-                // With random numbers the private operation is blinded. They are asked for once
-                // before, so that the wrapper that cannot report an error does not meet one.
-                getrandom::fill(&mut [0u8; 1]).map_err(signature::Error::from_source)?;
-                key.try_sign_with_rng(&mut UnwrapErr(SysRng), message)?.to_vec()
-            }
+            Private::Rsa(rsa) => rsa.sign(message)?,
         };
         Ok(RawSignature(octets))
     }
@@ -226,8 +244,12 @@ impl CaKey {
             Private::P384(Curve { key, .. }) => {
                 (key.verifying_key().to_public_key_der(), key.signature_algorithm_identifier())
             }
-            Private::Rsa(key) => {
-                (key.verifying_key().to_public_key_der(), key.signature_algorithm_identifier())
+            Private::Rsa(Rsa { key, .. }) => {
+                let algorithm = AlgorithmIdentifierOwned {
+                    oid: const_oid::db::rfc5912::SHA_256_WITH_RSA_ENCRYPTION,
+                    parameters: Some(Any::null()),
+                };
+                (key.to_public_key().to_public_key_der(), Ok(algorithm))
             }
         };
         let public_der = document.map_err(|error| error.to_string())?;
@@ -288,12 +310,11 @@ fn p384_key(key: p384::ecdsa::SigningKey) -> Result<Private, String> {
     Curve::new(key, &ECDSA_P384_SHA384_ASN1_SIGNING).map(Private::P384)
 }
 
-fn generate_rsa(bits: usize) -> Result<pkcs1v15::SigningKey<Sha256>> {
+fn generate_rsa(bits: usize) -> Result<rsa::RsaPrivateKey> {
     // The generator cannot report that the system has no random numbers: ask once before.
     getrandom::fill(&mut [0u8; 1]).map_err(Error::Random)?;
-    let key = rsa::RsaPrivateKey::new(&mut UnwrapErr(SysRng), bits)
-        .map_err(|error| Error::Key { what: "made", reason: error.to_string() })?;
-    Ok(pkcs1v15::SigningKey::new(key))
+    rsa::RsaPrivateKey::new(&mut UnwrapErr(SysRng), bits)
+        .map_err(|error| Error::Key { what: "made", reason: error.to_string() })
 }
 
 fn private_of(info: PrivateKeyInfoRef<'_>) -> Result<Private, String> {
@@ -313,7 +334,7 @@ fn private_of(info: PrivateKeyInfoRef<'_>) -> Result<Private, String> {
             if key.n().bits() < 2048 {
                 return Err("the RSA key is shorter than 2048 bits".into());
             }
-            Ok(Private::Rsa(Box::new(pkcs1v15::SigningKey::new(key))))
+            Rsa::new(key).map(Private::Rsa)
         }
         (other, _) => Err(format!("keys of the kind {other} are not supported")),
     }

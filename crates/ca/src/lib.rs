@@ -25,8 +25,10 @@ mod reason;
 mod request;
 mod revoke;
 pub mod rows;
+mod same_name;
 mod serial;
 mod service_config;
+mod weak_key;
 
 pub use authority::Authority;
 pub use certificate::{PublicCertificate, certificate_in, record_certificate_of};

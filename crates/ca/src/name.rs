@@ -167,6 +167,10 @@ pub(crate) fn text_of(value: &Any) -> Option<String> {
     use der::Tag;
     match value.tag() {
         Tag::Utf8String => Utf8StringRef::try_from(value).ok().map(|s| s.to_string()),
+        // Their alphabets are parts of ASCII, and so of UTF-8.
+        Tag::NumericString | Tag::VisibleString => {
+            std::str::from_utf8(value.value()).ok().filter(|text| text.is_ascii()).map(str::to_owned)
+        }
         Tag::PrintableString => PrintableStringRef::try_from(value).ok().map(|s| s.to_string()),
         Tag::Ia5String => Ia5StringRef::try_from(value).ok().map(|s| s.to_string()),
         Tag::TeletexString => TeletexStringRef::try_from(value).ok().map(|s| s.to_string()),

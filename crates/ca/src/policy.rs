@@ -14,6 +14,7 @@ use crate::name::text_of;
 use crate::profile::{Profile, SanKind};
 use crate::public_key::PublicKey;
 use crate::request::Request;
+use crate::same_name::is_same_name;
 
 /// Who put an extension into a certificate: the high 16 bits of `ExtensionFlags`
 /// (spec/ese.md section 12).
@@ -80,7 +81,7 @@ fn judge(request: &Request, profile: &Profile, issuer: &Issuer) -> Result<Judged
         (false, _) => None,
     };
     check_subject(&request.subject)?;
-    if request.subject == issuer.name {
+    if is_same_name(&request.subject, &issuer.name) {
         return Err(DenialReason::SubjectIsIssuer);
     }
     let names = request.extension::<SubjectAltName>()?.filter(|names| !names.0.is_empty());

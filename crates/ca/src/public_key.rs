@@ -14,6 +14,7 @@ use signature::hazmat::PrehashVerifier;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use crate::denial::DenialReason;
+use crate::weak_key::weakness;
 
 /// A public key this CA certifies.
 pub(crate) enum PublicKey {
@@ -52,6 +53,10 @@ impl PublicKey {
                     .and_then(|any| any.decode_as::<ObjectIdentifier>().ok())
                     .ok_or_else(|| unusable("it does not name its curve"))?;
                 let off_curve = |_| unusable("it is not a point of its curve");
+                // RFC 5480 2.2: uncompressed or compressed, and nothing else.
+                if !matches!(bits.first(), Some(2..=4)) {
+                    return Err(unusable("its point is written in another form than RFC 5480 has"));
+                }
                 match curve {
                     SECP256R1 => {
                         p256::ecdsa::VerifyingKey::from_sec1_bytes(bits).map(Self::P256).map_err(off_curve)
@@ -126,6 +131,12 @@ fn rsa_key(bits: &[u8]) -> Result<PublicKey, DenialReason> {
     let length = modulus.bits();
     if length < MIN_RSA_BITS {
         return Err(DenialReason::WeakKey { bits: length });
+    }
+    if MAX_RSA_BITS < usize::try_from(length).unwrap_or(usize::MAX) {
+        return Err(unusable("it is an RSA key of more than 8192 bits"));
+    }
+    if let Some(weakness) = weakness(parts.modulus.as_bytes(), parts.public_exponent.as_bytes()) {
+        return Err(unusable(weakness));
     }
     let exponent = BoxedUint::from_be_slice_vartime(parts.public_exponent.as_bytes());
     rsa::RsaPublicKey::new_with_max_size(modulus, exponent, MAX_RSA_BITS)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use certadm_ca::{DenialReason, Error, Request, Terms};
 
-use crate::support::{P256, TestCa, der_of, request, server_request};
+use crate::support::{P256, TestCa, der_of, request, request_from_config, server_request};
 
 const TERMS: Terms<'static> = Terms { profile: None, days: None, requester: "tests", allow_ca: false };
 
@@ -46,6 +46,9 @@ fn weak_and_unknown_keys() {
         let reason = denied(&mut ca, &unknown, &TERMS);
         assert!(matches!(reason, DenialReason::UnsupportedKey { .. }), "{reason}");
     }
+    let small = request(&["-newkey", "rsa:2048", "-pkeyopt", "rsa_keygen_pubexp:3"], "/CN=a.example", &[]);
+    let reason = denied(&mut ca, &small, &TERMS);
+    assert!(matches!(&reason, DenialReason::UnusableKey { reason } if reason.contains("65537")), "{reason}");
     let old_hash = request(P256, "/CN=a.example", &["-sha1"]);
     let reason = denied(&mut ca, &old_hash, &TERMS);
     assert!(matches!(reason, DenialReason::UnsupportedSignature { .. }), "{reason}");
@@ -102,6 +105,16 @@ fn nobody_becomes_a_ca_by_asking() {
     // The CA's own name, in the encoding the CA itself uses.
     let same_name = request(P256, "/CN=Test CA", &["-utf8"]);
     assert_eq!(denied(&mut ca, &same_name, &TERMS), DenialReason::SubjectIsIssuer);
+    // And in every other that a relying party takes for the same (RFC 5280 7.1).
+    let plain = |name: &str| {
+        request_from_config(
+            P256,
+            &format!("[req]\nprompt=no\nstring_mask=default\ndistinguished_name=dn\n[dn]\nCN={name}\n"),
+        )
+    };
+    for name in ["Test CA", "TEST ca", "Test   CA", "test  ca"] {
+        assert_eq!(denied(&mut ca, &plain(name), &TERMS), DenialReason::SubjectIsIssuer, "{name}");
+    }
     let undecodable = request(P256, "/CN=a.example", &["-addext", "2.5.29.19=DER:040101"]);
     let reason = denied(&mut ca, &undecodable, &TERMS);
     assert!(matches!(reason, DenialReason::BadExtension { .. }), "{reason}");

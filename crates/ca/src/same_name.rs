@@ -1,0 +1,119 @@
+//! Whether two distinguished names are the same for whoever checks a certificate (RFC 5280 7.1): capitals, spaces and the
+//! type of string do not count.
+
+use der::Encode;
+use icu_normalizer::ComposingNormalizerBorrowed;
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::name::Name;
+
+use crate::name::text_of;
+
+/// Whether both name the same. The parts have to come in the same order; within one part, order does not count.
+pub(crate) fn is_same_name(left: &Name, right: &Name) -> bool {
+    parts_of(left) == parts_of(right)
+}
+
+/// Each part with its attributes in a form that is the same for every spelling.
+fn parts_of(name: &Name) -> Vec<Vec<(String, Spelling)>> {
+    let part = |attributes: &mut dyn Iterator<Item = &AttributeTypeAndValue>| {
+        let mut part: Vec<_> =
+            attributes.map(|attribute| (attribute.oid.to_string(), Spelling::of(attribute))).collect();
+        part.sort();
+        part
+    };
+    name.iter_rdn().map(|rdn| part(&mut rdn.iter())).collect()
+}
+
+/// A value as it is compared.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Spelling {
+    /// The text, prepared.
+    Text(String),
+    /// The DER of what is no text.
+    Other(Vec<u8>),
+}
+
+impl Spelling {
+    fn of(attribute: &AttributeTypeAndValue) -> Self {
+        match text_of(&attribute.value) {
+            Some(text) => Self::Text(prepared(&text)),
+            // What cannot be encoded again is like nothing else.
+            None => Self::Other(attribute.value.to_der().unwrap_or_default()),
+        }
+    }
+}
+
+/// Prepares text for comparison as RFC 4518 2 does: some characters are left out, all that separate words are a space, case
+/// is folded, compatible characters are one, and spaces at the ends and beside other spaces do not count.
+fn prepared(text: &str) -> String {
+    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
+    let mapped: String = text.chars().filter(|c| !is_left_out(*c)).collect();
+    // Folding can undo what the normal form made, and the other way round.
+    let folded = nfkc.normalize(&nfkc.normalize(&mapped).to_uppercase()).to_lowercase();
+    let words: Vec<&str> = nfkc_words(&folded).collect();
+    words.join(" ")
+}
+
+fn nfkc_words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(char::is_whitespace).filter(|word| !word.is_empty())
+}
+
+/// Characters that are mapped to nothing (RFC 4518 2.2), and those that nobody sees. Tabs and line ends are spaces instead.
+fn is_left_out(c: char) -> bool {
+    let is_space = c.is_whitespace();
+    !is_space && c.is_control()
+        || matches!(
+            u32::from(c),
+            0xAD | 0x34F
+                | 0x61C
+                | 0x6DD
+                | 0x70F
+                | 0x1806
+                | 0x180B..=0x180E
+                | 0x200B..=0x200F
+                | 0x202A..=0x202E
+                | 0x2060..=0x2064
+                | 0x2066..=0x206F
+                | 0xFE00..=0xFE0F
+                | 0xFEFF
+                | 0xFFF9..=0xFFFC
+                | 0x1D173..=0x1D17A
+                | 0xE0001
+                | 0xE0020..=0xE007F
+                | 0xE0100..=0xE01EF
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn spellings_of_one_name() {
+        let ours = name("CN=Straße CA 1,O=Example,C=DE");
+        for same in [
+            "CN=Straße CA 1,O=Example,C=DE",
+            "CN=STRASSE ca 1,O=EXAMPLE,C=de",
+            "CN=Straße  CA   1,O=Example,C=DE",
+            "CN=\\20Straße CA 1\\20,O=Example,C=DE",
+            "CN=Straße\\C2\\A0CA 1,O=Example,C=DE",
+            "CN=Stra\\C2\\ADße CA\\E2\\80\\8B 1,O=Example,C=DE",
+            "CN=Straße \\EF\\BC\\A3\\EF\\BC\\A1 1,O=Example,C=DE",
+        ] {
+            assert!(is_same_name(&ours, &name(same)), "{same}");
+        }
+        for other in
+            ["CN=Straße CA 2,O=Example,C=DE", "O=Example,CN=Straße CA 1,C=DE", "CN=Straße CA 1,O=Example"]
+        {
+            assert!(!is_same_name(&ours, &name(other)), "{other}");
+        }
+        assert!(is_same_name(&name("CN=a+O=b"), &name("O=B+CN=A")));
+        assert!(!is_same_name(&name("CN=a+O=b"), &name("CN=a,O=b")));
+    }
+}
