@@ -59,7 +59,7 @@ fn has_close_primes(modulus: &[u8]) -> bool {
     let number = widened(modulus, 2 * modulus.len());
     let mut root = number.floor_sqrt_vartime();
     if root.wrapping_mul(&root) < number {
-        root = root.wrapping_add(&one(&number));
+        root = root.wrapping_add(one(&number));
     }
     let mut difference = root.wrapping_mul(&root).wrapping_sub(&number);
     for _ in 0..FERMAT_STEPS {
@@ -67,8 +67,8 @@ fn has_close_primes(modulus: &[u8]) -> bool {
             return true;
         }
         let twice = root.wrapping_add(&root);
-        difference = difference.wrapping_add(&twice).wrapping_add(&one(&number));
-        root = root.wrapping_add(&one(&number));
+        difference = difference.wrapping_add(&twice).wrapping_add(one(&number));
+        root = root.wrapping_add(one(&number));
     }
     false
 }
