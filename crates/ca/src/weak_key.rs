@@ -105,7 +105,7 @@ mod tests {
 
     fn product(left: &BoxedUint, right: &BoxedUint) -> Vec<u8> {
         let wide = |number: &BoxedUint| widened(&number.to_be_bytes(), 128);
-        wide(left).wrapping_mul(&wide(right)).to_be_bytes().to_vec()
+        wide(left).wrapping_mul(wide(right)).to_be_bytes().to_vec()
     }
 
     fn number(text: &str) -> BoxedUint {
