@@ -5,16 +5,17 @@ use certadm_rules::printable::printable;
 use serde_json::{Value, json};
 
 use crate::output::{Output, path_text};
+use crate::terminal::Tone;
 
 /// Prints findings, those of one kind summed up, with what to do about them.
 pub(crate) fn print(findings: &[Finding], output: Output) {
     for summary in sum_up(findings) {
-        let word = match summary.severity() {
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-            Severity::Error => "ERROR",
+        let (word, tone) = match summary.severity() {
+            Severity::Note => ("note", None),
+            Severity::Warning => ("warning", Some(Tone::Warn)),
+            Severity::Error => ("ERROR", Some(Tone::Bad)),
         };
-        output.result(format!("{word}: {}", printable(&summary.to_string())));
+        output.toned("", word, tone, &format!(": {}", printable(&summary.to_string())));
         if let Some(remedy) = summary.remedy() {
             output.result(format!("  what to do: {}", printable(remedy)));
         }

@@ -28,6 +28,7 @@ mod log;
 mod output;
 mod secrets;
 mod table;
+mod terminal;
 mod verbs;
 
 use std::process::ExitCode;

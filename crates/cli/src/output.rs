@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use certadm_rules::printable::{printable, printable_lines};
 use certadm_set::progress::{Progress, Stage};
@@ -9,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::terminal::{Tone, has_colours, painted};
 
 /// Where and how a command speaks.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,26 @@ impl Output {
         if !self.json {
             print(&printable_lines(text.as_ref()));
         }
+    }
+
+    /// A verdict, in the colour of what it means where it goes to a terminal; not silenced by `--quiet`.
+    pub(crate) fn verdict(self, text: &str, tone: Tone) {
+        self.toned("", text, Some(tone), "");
+    }
+
+    /// A line of a result with a word in its colour, where the result goes to a terminal. No other colour than this one
+    /// gets there: the parts of the line are plain.
+    pub(crate) fn toned(self, before: &str, word: &str, tone: Option<Tone>, behind: &str) {
+        if self.json {
+            return;
+        }
+        let mut stdout = std::io::stdout().lock();
+        let (before, word, behind) = (printable(before), printable(word), printable(behind));
+        let word = match tone.filter(|_| has_colours(&stdout)) {
+            Some(tone) => painted(&word, tone).into(),
+            None => word,
+        };
+        writeln!(stdout, "{before}{word}{behind}").ok();
     }
 
     /// A success that is told before the command ends.
@@ -141,6 +163,7 @@ impl Output {
             stage: None,
             terminal,
             traceless: true,
+            began: Instant::now(),
         }
     }
 
@@ -155,7 +178,15 @@ impl Output {
     pub(crate) fn progress(self) -> Bar {
         let silent = self.json || self.quiet;
         let terminal = std::io::stderr().is_terminal();
-        Bar { output: self, silent, bar: None, stage: None, terminal, traceless: false }
+        Bar {
+            output: self,
+            silent,
+            bar: None,
+            stage: None,
+            terminal,
+            traceless: false,
+            began: Instant::now(),
+        }
     }
 }
 
@@ -168,7 +199,11 @@ fn print(text: &str) {
 fn tell(command: &str, failure: &Failure) -> Exit {
     // With standard error gone there is nobody left to tell; the exit code still says it.
     let mut stderr = std::io::stderr().lock();
-    writeln!(stderr, "certadm {command} FAILED: {}", printable(&failure.to_string())).ok();
+    let failed = match has_colours(&stderr) {
+        true => painted("FAILED", Tone::Bad),
+        false => "FAILED".to_owned(),
+    };
+    writeln!(stderr, "certadm {command} {failed}: {}", printable(&failure.to_string())).ok();
     writeln!(stderr, "What to do: {}.", printable(failure.remedy.trim_end_matches('.'))).ok();
     failure.exit
 }
@@ -199,6 +234,9 @@ pub(crate) fn begin_rows(command: &str) -> String {
     format!("{}{{\"rows\":[", beginning(command))
 }
 
+/// A bar that leaves nothing behind comes only after so long.
+const PATIENCE: Duration = Duration::from_millis(700);
+
 /// Progress in the wording of certutil: `Backing up Database files: 100%`.
 pub(crate) struct Bar {
     output: Output,
@@ -208,6 +246,7 @@ pub(crate) struct Bar {
     terminal: bool,
     /// Says nothing when a stage is through.
     traceless: bool,
+    began: Instant,
 }
 
 impl Bar {
@@ -230,13 +269,18 @@ impl Progress for Bar {
         if self.silent {
             return;
         }
-        if self.stage.is_none_or(|(now, _, _)| now != stage) {
+        let is_new = self.stage.is_none_or(|(now, _, _)| now != stage);
+        let is_late = self.traceless && self.bar.is_none() && PATIENCE <= self.began.elapsed();
+        if is_new || (self.terminal && is_late) {
             self.end_stage();
-            if self.terminal {
+            // What is through in a moment needs no bar, and leaves nothing behind.
+            if self.terminal && (!self.traceless || PATIENCE <= self.began.elapsed()) {
                 let bar = ProgressBar::new(total);
                 let template = match stage {
                     Stage::Rows => "{prefix:18} {human_pos} {per_sec}",
-                    _ => "{prefix:18} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec}",
+                    _ => {
+                        "{prefix:18} [{bar:24}] {percent:>3} % {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"
+                    }
                 };
                 if let Ok(style) = ProgressStyle::with_template(template) {
                     bar.set_style(style);

@@ -1,11 +1,13 @@
 //! Rows for a person, for a spreadsheet, or for a program: one definition of the columns serves all three.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 use certadm_rules::printable::printable;
 use serde_json::{Map, Value};
 
 use crate::output::begin_rows;
+use crate::terminal::width;
 
 /// How rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +132,8 @@ pub(crate) struct Lines {
     /// Lines that wait until it is known how wide the columns are.
     waiting: Vec<Vec<String>>,
     widths: Option<Vec<usize>>,
+    /// The longest line that the terminal shows in one.
+    longest: Option<usize>,
     /// What stands before the next JSON object: the beginning of the command's object, then a comma.
     before: String,
 }
@@ -139,7 +143,8 @@ impl Lines {
     pub(crate) fn new(names: Vec<String>, form: Form, command: &str) -> io::Result<Self> {
         let out = BufWriter::new(io::stdout().lock());
         let before = begin_rows(command);
-        let mut lines = Self { names, form, out, waiting: Vec::new(), widths: None, before };
+        let mut lines =
+            Self { names, form, out, waiting: Vec::new(), widths: None, longest: width(), before };
         match form {
             // Columns of a Windows database have the names that its file gives them.
             Form::Table => {
@@ -199,7 +204,8 @@ impl Lines {
         let widths = self.widths.as_deref().unwrap_or_default();
         let padded: Vec<String> =
             line.iter().zip(widths).map(|(text, width)| format!("{text:width$}", width = *width)).collect();
-        writeln!(self.out, "{}", padded.join("  ").trim_end())
+        let line = padded.join("  ");
+        writeln!(self.out, "{}", cut(line.trim_end(), self.longest))
     }
 
     fn csv_line(&mut self, fields: impl Iterator<Item = String>) -> io::Result<()> {
@@ -211,9 +217,28 @@ impl Lines {
     }
 }
 
+/// A line as far as a terminal shows it in one.
+fn cut(line: &str, longest: Option<usize>) -> Cow<'_, str> {
+    match longest {
+        Some(longest) if longest < line.chars().count() => {
+            let kept = line.chars().take(longest.saturating_sub(1));
+            Cow::Owned(kept.chain(std::iter::once('…')).collect())
+        }
+        _ => Cow::Borrowed(line),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_cut_where_the_terminal_ends() {
+        assert_eq!(cut("Müller", Some(6)), "Müller");
+        assert_eq!(cut("Müller", Some(4)), "Mül…");
+        assert_eq!(cut("Müller", Some(1)), "…");
+        assert_eq!(cut("Müller", None), "Müller");
+    }
 
     #[test]
     fn csv_is_quoted_where_it_must_be() {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::findings;
 use crate::output::{Done, Output};
+use crate::terminal::Tone;
 use crate::verbs::remote::{Dial, RemoteArgs};
 use crate::verbs::thresholds::ThresholdArgs;
 
@@ -34,13 +35,13 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
         return Err(Failure::usage("no CA is named", "name it by --server NAME or --socket PATH"));
     };
     let mut show = |visit: &Visit| {
-        let sign = match visit.verdict {
-            Verdict::Open => "ok  ",
-            Verdict::Shut => "SHUT",
-            Verdict::Unknown => "?   ",
-            Verdict::Skipped => "-   ",
+        let (sign, tone) = match visit.verdict {
+            Verdict::Open => ("ok  ", Some(Tone::Good)),
+            Verdict::Shut => ("SHUT", Some(Tone::Bad)),
+            Verdict::Unknown => ("?   ", None),
+            Verdict::Skipped => ("-   ", None),
         };
-        output.result(format!("{sign} {:16} {}", visit.gate.key(), visit.finding.detail));
+        output.toned("", sign, tone, &format!(" {:16} {}", visit.gate.key(), visit.finding.detail));
     };
     let Examination { visits, seen } = examine(&target, credentials, !args.no_prepare, &mut show);
     let last_backup = seen.last_full.max(seen.last_logs);

@@ -17,12 +17,14 @@ mod life;
 mod modes;
 mod names;
 mod ownership;
+mod pages;
 mod paths;
 mod remote;
 mod restoring;
 mod secrets;
 mod serve;
 mod support;
+mod terminal;
 mod tshark;
 mod unsound;
 #[path = "../../../set/tests/suite/windows_files.rs"]

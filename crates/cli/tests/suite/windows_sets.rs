@@ -42,7 +42,7 @@ fn the_tables_of_a_real_ca_are_listed_under_the_keys_of_our_own() {
     assert_eq!(rows("certificates")[0]["not_after"], "2030-09-30T09:00:45Z");
     // For a person, and for a spreadsheet.
     let table = work.run("list {CertLog.edb} requests").good();
-    assert_eq!(table.lines().count(), 12);
+    assert_eq!(table.lines().count(), 13);
     let csv = work.run("list {CertLog.edb} requests --csv").good();
     assert!(csv.starts_with("request_id,") && csv.contains(",disposition_code,"), "{csv}");
     let cut = work.result("list {CertLog.edb} requests --limit 3");
@@ -201,10 +201,11 @@ fn the_summary_page_stands_alone() {
         "<!doctype html>",
         "clean shutdown",
         "by disposition",
-        "denied: 3",
-        "Basic EFS: 1",
-        "2025-09: 7",
+        "<th scope=\"row\">denied</th><td>3</td>",
+        "<th scope=\"row\">Basic EFS</th><td>1</td>",
+        "<th scope=\"row\">2025-09</th><td>7</td>",
         "<svg ",
+        "Not verified",
     ] {
         assert!(page.contains(part), "{part}");
     }
@@ -222,7 +223,8 @@ fn the_summary_page_stands_alone() {
     work.result("show --dir {ca} --html {ca.html}");
     for page in ["set.html", "ca.html"] {
         let page = fs::read_to_string(work.path(page)).unwrap();
-        assert!(page.contains("issued: 1") && page.contains("CA certificate: 1"), "{page}");
+        assert!(page.contains("<th scope=\"row\">issued</th><td>1</td>"), "{page}");
+        assert!(!page.contains("<th scope=\"row\">CA certificate</th><td>"), "nobody requested it: {page}");
     }
 }
 

@@ -11,6 +11,7 @@ use certadm_store::Recovered;
 use serde_json::{Value, json};
 
 use crate::output::{Output, human_bytes};
+use crate::terminal::Tone;
 use crate::verbs::drill::load::{Phase, Record};
 use crate::verbs::drill::prove::Proof;
 
@@ -132,11 +133,12 @@ impl Summary {
             u8::from(self.record.ledger().repeated.is_some()),
             self.crl_number
         ));
-        output.result(if self.is_proven() {
-            "Drill PASSED: the CA was lost and is back, every acknowledged certificate known."
+        if self.is_proven() {
+            let text = "Drill PASSED: the CA was lost and is back, every acknowledged certificate known.";
+            output.verdict(text, Tone::Good);
         } else {
-            "Drill FAILED: see the figures above."
-        });
+            output.verdict("Drill FAILED: see the figures above.", Tone::Bad);
+        }
     }
 
     pub(crate) fn to_json(&self) -> Value {

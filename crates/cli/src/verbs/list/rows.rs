@@ -6,6 +6,7 @@ use std::path::Path;
 
 use certadm_ca::Serial;
 use certadm_files::cancel;
+use certadm_rules::words::counted;
 use certadm_set::progress::{Progress, Stage};
 use clap::Args;
 use serde_json::json;
@@ -119,6 +120,7 @@ impl<'a> Lister<'a> {
             }
             Ok(())
         });
+        let mut has_gone = matches!(ended, Err(Stop::PipeClosed));
         match ended {
             Ok(()) => {}
             Err(Stop::Limit | Stop::PipeClosed) => listed.truncated = true,
@@ -128,10 +130,20 @@ impl<'a> Lister<'a> {
         match lines.finish().map_err(output_failed) {
             Ok(()) => {}
             Err(Stop::Failed(failure)) => return Err(failure),
-            Err(_) => listed.truncated = true,
+            Err(_) => {
+                has_gone = true;
+                listed.truncated = true;
+            }
         }
-        if self.form == Form::Json {
-            printed.set(Some(listed.count));
+        drop(progress);
+        match self.form {
+            Form::Json => printed.set(Some(listed.count)),
+            // A reader that has gone away is told nothing more.
+            Form::Table if !has_gone => {
+                let more = if listed.truncated { "; --limit leaves out the others" } else { "" };
+                output.line(format!("{}{more}.", counted(listed.count as u64, "row")));
+            }
+            Form::Table | Form::Csv => {}
         }
         Ok(listed)
     }
@@ -139,6 +151,10 @@ impl<'a> Lister<'a> {
     /// The result of a listing.
     pub(super) fn done(&self, table: &str, listed: Listed) -> Done {
         let export = self.export.as_ref();
+        if let (Some(export), Form::Table) = (export, self.form) {
+            let written = counted(export.written as u64, "certificate");
+            self.printing.output.line(format!("Wrote {written} to {}.", export.dir.display()));
+        }
         Done::good(json!({
             "table": table,
             "count": listed.count,

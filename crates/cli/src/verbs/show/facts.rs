@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::failure::Exit;
 use crate::findings;
 use crate::output::{Done, Output};
+use crate::terminal::Tone;
 
 /// Prints what was found while looking and makes it part of the result. Anything worse than a note is a problem and makes
 /// the exit code 1.
@@ -19,7 +20,13 @@ pub(super) fn finish(findings: &[Finding], good: &str, mut result: Value, output
         0 => good.to_owned(),
         count => counted(count as u64, "problem"),
     };
-    fact(output, "Health", &verdict);
+    // What was not checked as a whole is not called good by a colour.
+    let tone = match (problems.len(), result["last_check"].is_object()) {
+        (0, true) => Some(Tone::Good),
+        (0, false) => None,
+        _ => Some(Tone::Bad),
+    };
+    output.toned(&format!("{:14} ", "Health"), &printable(&verdict), tone, "");
     findings::print(findings, output);
     let lines = |findings: &[&Finding]| findings.iter().map(|finding| line(finding)).collect::<Vec<_>>();
     result["health"] = json!({

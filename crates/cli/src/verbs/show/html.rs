@@ -1,29 +1,41 @@
-//! The summary page: one file that needs nothing else. No script, no fetch; every text from elsewhere is escaped.
+//! The summary page: one file that needs nothing else. No script, no fetch; every text from elsewhere is escaped. It reads
+//! on a phone, on a desk, on paper, and aloud.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use certadm_rules::FileTime;
+use certadm_rules::words::counted;
 use serde_json::Value;
 
-use super::charts::{bars, columns};
-use super::markup::escaped;
-use super::statistics::Statistics;
+use super::charts::{Meaning, bars, columns};
+use super::markup::{escaped, with_code};
+use super::months::{columns_of, place_of};
+use super::statistics::{DUE_DAYS, Month, Statistics};
+use super::taken::backups;
 use crate::output::human_bytes;
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1d2733;--soft:#5d6b7a;--paper:#fff;--line:#d9dfe6;--bar:#2f6fb2;--good:#227a4b;--bad:#b3261e}\
-@media(prefers-color-scheme:dark){:root{--ink:#e6ebf0;--soft:#9aa7b4;--paper:#14191f;--line:#333c46;--bar:#6aa5e0;--good:#5cc08a;--bad:#f2857c}}\
+:root{color-scheme:light dark;--ink:#1d2733;--soft:#5d6b7a;--paper:#fff;--line:#d9dfe6;--bar:#2f6fb2;--past:#9db4cc;--mark:#b3261e;--good:#227a4b;--bad:#b3261e}\
+@media(prefers-color-scheme:dark){:root{--ink:#e6ebf0;--soft:#9aa7b4;--paper:#14191f;--line:#333c46;--bar:#6aa5e0;--past:#4a6480;--mark:#f2857c;--good:#5cc08a;--bad:#f2857c}}\
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.6rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}h2 .soft{font-weight:400;font-size:.9rem;margin-left:.5rem}\
-.soft,caption{color:var(--soft)}table{border-collapse:collapse;width:100%}\
-th{text-align:left;font-weight:500;color:var(--soft);width:14rem;vertical-align:top}\
-th,td{padding:.25rem .5rem;border-bottom:1px solid var(--line);overflow-wrap:anywhere}\
-.good{color:var(--good)}.bad{color:var(--bad)}\
-svg{width:100%;height:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}\
-svg .soft{fill:var(--soft)}svg rect{fill:var(--bar)}svg line{stroke:var(--line)}";
+h1{font-size:1.6rem;margin:0;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:2rem 0 .5rem}h2 .soft{font-weight:400;font-size:.9rem;margin-left:.5rem}\
+.soft,caption{color:var(--soft)}caption{text-align:left}.hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}\
+table{border-collapse:collapse;width:100%}\
+th{text-align:left;font-weight:500;color:var(--soft);vertical-align:top}.facts th{width:14rem}\
+th,td{padding:.25rem .5rem;border-bottom:1px solid var(--line);overflow-wrap:anywhere}td{vertical-align:top}.list th,.list td:first-of-type{white-space:nowrap}.list td{white-space:normal}\
+.bars th{width:40%}.bars td:nth-child(2){width:4rem;text-align:right}.bars span{display:block;height:1rem;margin:.25rem 0;background:var(--bar)}.numbers td{text-align:right}\
+code{font:.9em ui-monospace,monospace}.good{color:var(--good)}.bad{color:var(--bad)}details{margin:.25rem 0}\
+.chart{overflow-x:auto}svg{display:block}svg text{fill:var(--ink);font:12px system-ui,sans-serif}\
+svg .soft{fill:var(--soft)}svg rect{fill:var(--bar)}svg .past{fill:var(--past)}svg .marked{fill:var(--mark)}svg line{stroke:var(--line)}svg .today{stroke:var(--ink);stroke-dasharray:4 3}\
+.key{display:inline-block;width:.8rem;height:.8rem;margin:0 .3rem 0 .8rem;background:var(--bar)}.key.marked{background:var(--mark)}.key.past{background:var(--past)}\
+@media(max-width:600px){.facts tr,.facts th,.facts td,.list tr,.list td,.list th{display:block;width:auto;border:0;padding:.1rem 0}.list tr:first-child{display:none}.facts tr,.list tr{border-bottom:1px solid var(--line);padding:.3rem 0}\
+.bars tr{display:grid;grid-template-columns:1fr auto}.bars th,.bars td{width:auto;border:0}.bars td:nth-child(3){grid-column:1/3}}\
+@media print{body{margin:0;max-width:none}h2{break-after:avoid}section,tr,.chart{break-inside:avoid}.chart{overflow:visible}svg{max-width:100%;height:auto}details{display:none}\
+.bars span,svg rect,.key{print-color-adjust:exact}}";
 
 /// The facts of a result that the page shows, in this order: where they stand, and what they are called.
-const FACTS: [(&str, &str); 25] = [
+const FACTS: [(&str, &str); 33] = [
     ("/path", "Path"),
     ("/what", "What it is"),
     ("/type", "Kind"),
@@ -32,6 +44,14 @@ const FACTS: [(&str, &str); 25] = [
     ("/name", "CA"),
     ("/ca/name", "CA"),
     ("/ca/host", "Host"),
+    ("/ca/certificate/subject", "CA certificate"),
+    ("/ca/certificate/not_before", "CA certificate valid from"),
+    ("/ca/certificate/not_after", "CA certificate valid until"),
+    ("/ca/certificate/key_identifier", "Key of the CA"),
+    ("/files/key", "Private key is there"),
+    ("/files/certificate", "Certificate is there"),
+    ("/files/configuration", "Configuration is there"),
+    ("/image/finished", "Image read"),
     ("/database", "Database"),
     ("/database/path", "Database"),
     ("/ca/database_signature", "Database signature"),
@@ -51,72 +71,115 @@ const FACTS: [(&str, &str); 25] = [
     ("/crl/next_update", "CRL valid until"),
 ];
 
-/// The page for a result of `show`, with charts where the database could be read; else with what kept it from that.
-pub(super) fn page(result: &Value, statistics: &Result<Statistics, String>) -> String {
-    let title = title_of(result);
+/// The page for what `show` found, with charts where the database could be read; else with what kept it from that.
+/// Several results are those of a full set and the log sets that continue it.
+pub(super) fn page(results: &[Value], statistics: &Result<Statistics, String>, now: FileTime) -> String {
+    let title = title_of(results);
     let mut page = String::with_capacity(32 * 1024);
     // Writing to a string cannot fail.
     write!(
         page,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>{0}</title><style>{STYLE}</style></head>\n\
-         <body><h1>{0}</h1><p class=\"soft\">Written by certadm {1}.</p>\n",
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{0}</title>\
+         <style>{STYLE}</style></head>\n\
+         <body><main><h1>{0}</h1><p class=\"soft\">Written on {1} by certadm {2}.</p>\n",
         escaped(&title),
+        escaped(&now.to_rfc3339()),
         env!("CARGO_PKG_VERSION")
     )
     .ok();
-    health(&mut page, &result["health"]);
-    facts(&mut page, result);
+    // Where there are several sets, headings say which one they are about.
+    let of_what = |result: &Value| match result["path"].as_str() {
+        Some(path) if 1 < results.len() => format!(" <span class=\"soft\">{}</span>", escaped(path)),
+        _ => String::new(),
+    };
+    for result in results {
+        health(&mut page, result, &of_what(result));
+    }
+    page.push_str(&backups(results, now));
+    for result in results {
+        facts(&mut page, result, &of_what(result));
+    }
     match statistics {
-        Ok(statistics) => charts(&mut page, statistics),
+        Ok(statistics) => {
+            due(&mut page, statistics);
+            charts(&mut page, statistics);
+        }
         Err(problem) => {
-            let problem = escaped(problem);
-            writeln!(page, "<h2>Certificates</h2><p>The database was not counted: {problem}.</p>").ok();
+            let problem = with_code(problem);
+            write!(
+                page,
+                "<section><h2>Certificates</h2><p>The database was not counted: {problem}.</p></section>"
+            )
+            .ok();
         }
     }
-    page.push_str("</body></html>\n");
+    page.push_str("</main></body></html>\n");
     page
 }
 
-fn title_of(result: &Value) -> String {
-    let name = ["/ca/name", "/name"].iter().find_map(|place| result.pointer(place)?.as_str());
-    let path = result["path"].as_str().unwrap_or("database");
+fn title_of(results: &[Value]) -> String {
+    let named = |result: &Value| {
+        let name = ["/ca/name", "/name"].iter().find_map(|place| result.pointer(place)?.as_str());
+        name.filter(|name| !name.is_empty()).map(str::to_owned)
+    };
+    let path = results.first().and_then(|result| result["path"].as_str()).unwrap_or("database");
     let last = path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(path);
-    name.map_or_else(|| last.to_owned(), |name| format!("{name}: {last}"))
+    let more = match results.len() {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    results.iter().find_map(named).map_or_else(|| last.to_owned(), |name| format!("{name}: {last}{more}"))
 }
 
-fn health(page: &mut String, health: &Value) {
+/// What was found. It is green only where the database was checked as a whole, by what the record of that says.
+fn health(page: &mut String, result: &Value, of_what: &str) {
+    let health = &result["health"];
     let problems = texts(&health["problems"]);
-    let class = if problems.is_empty() { "good" } else { "bad" };
-    let verdict = escaped(health["verdict"].as_str().unwrap_or_default());
-    write!(page, "<h2>Health</h2><p class=\"{class}\">{verdict}</p>").ok();
+    let checked = result.pointer("/last_check/when").and_then(Value::as_str);
+    let class = match (problems.is_empty(), checked) {
+        (false, _) => " class=\"bad\"",
+        (true, Some(_)) => " class=\"good\"",
+        (true, None) => "",
+    };
+    let verdict = with_code(health["verdict"].as_str().unwrap_or_default());
+    write!(page, "<section><h2>Health{of_what}</h2><p{class}>{verdict}</p>").ok();
+    match checked {
+        Some(when) => {
+            let by = result.pointer("/last_check/by").and_then(Value::as_str).unwrap_or_default();
+            write!(page, "<p>Verified on {} by {}.</p>", escaped(when), escaped(by)).ok();
+        }
+        None => page.push_str(
+            "<p><strong>Not verified.</strong> Names, sizes and headers were looked at, not every byte.</p>",
+        ),
+    }
     let notes = texts(&health["notes"]);
     if !problems.is_empty() || !notes.is_empty() {
         page.push_str("<ul>");
         for problem in problems {
-            write!(page, "<li class=\"bad\">{}</li>", escaped(problem)).ok();
+            write!(page, "<li class=\"bad\">{}</li>", with_code(problem)).ok();
         }
         for note in notes {
-            write!(page, "<li>{}</li>", escaped(note)).ok();
+            write!(page, "<li>{}</li>", with_code(note)).ok();
         }
         page.push_str("</ul>");
     }
-    page.push('\n');
+    page.push_str("</section>\n");
 }
 
 fn texts(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-fn facts(page: &mut String, result: &Value) {
-    page.push_str("<h2>Identity and range</h2><table>");
+fn facts(page: &mut String, result: &Value, of_what: &str) {
+    write!(page, "<section><h2>Identity and range{of_what}</h2><table class=\"facts\">").ok();
     let mut row = |name: &str, value: &str| {
-        write!(page, "<tr><th>{name}</th><td>{}</td></tr>", escaped(value)).ok();
+        write!(page, "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>", escaped(value)).ok();
     };
     for (place, name) in FACTS {
         match result.pointer(place) {
-            Some(Value::String(text)) => row(name, text),
+            Some(Value::String(text)) if !text.is_empty() => row(name, text),
             Some(Value::Bool(flag)) => row(name, if *flag { "yes" } else { "no" }),
             Some(Value::Number(number)) => row(name, &number.to_string()),
             _ => {}
@@ -138,60 +201,106 @@ fn facts(page: &mut String, result: &Value) {
     if let Some(bytes) = result["bytes"].as_u64() {
         row("Size", &human_bytes(bytes));
     }
-    page.push_str("</table>\n");
+    for (list, name) in
+        [("locations", "At the CA"), ("dynamic_files", "Dynamic files"), ("not_included", "Not included")]
+    {
+        let several = texts(&result[list]);
+        if !several.is_empty() {
+            row(name, &several.join("\n"));
+        }
+    }
+    page.push_str("</table>");
+    files(page, result);
+    page.push_str("</section>\n");
+}
+
+/// The files of a set, or the logs of a Windows set.
+fn files(page: &mut String, result: &Value) {
+    let files = result["files"].as_array().or_else(|| result["logs"].as_array());
+    let Some(files) = files.filter(|files| !files.is_empty()) else { return };
+    let count = counted(files.len() as u64, "file");
+    write!(
+        page,
+        "<details><summary>{count}</summary><table class=\"numbers\"><tr><th scope=\"col\">File</th>\
+         <th scope=\"col\">Size</th></tr>"
+    )
+    .ok();
+    for file in files {
+        let name = escaped(file["path"].as_str().unwrap_or_default());
+        let size = file["bytes"].as_u64().map_or_else(|| "missing".to_owned(), human_bytes);
+        write!(page, "<tr><th scope=\"row\">{name}</th><td>{size}</td></tr>").ok();
+    }
+    page.push_str("</table></details>");
+}
+
+/// The certificates that end next.
+fn due(page: &mut String, statistics: &Statistics) {
+    let all = statistics.due_in_all;
+    let count = counted(all, "certificate");
+    write!(page, "<section><h2>Ending within {DUE_DAYS} days <span class=\"soft\">{count}</span></h2>").ok();
+    if all == 0 {
+        page.push_str("<p class=\"soft\">None.</p></section>\n");
+        return;
+    }
+    page.push_str(
+        "<table class=\"list\"><tr><th scope=\"col\">Ends</th><th scope=\"col\">Subject</th>\
+         <th scope=\"col\">Template</th><th scope=\"col\">Serial number</th></tr>",
+    );
+    for certificate in &statistics.due {
+        let [day, name, template, serial] =
+            [&certificate.day, &certificate.name, &certificate.template, &certificate.serial]
+                .map(|text| escaped(text));
+        write!(
+            page,
+            "<tr><th scope=\"row\">{day}</th><td>{name}</td><td>{template}</td><td><code>{serial}</code></td></tr>"
+        )
+        .ok();
+    }
+    page.push_str("</table>");
+    if let Some(left) = all.checked_sub(statistics.due.len() as u64).filter(|left| *left != 0) {
+        write!(page, "<p class=\"soft\">{left} more.</p>").ok();
+    }
+    page.push_str("</section>\n");
 }
 
 fn charts(page: &mut String, statistics: &Statistics) {
-    let mut chart = |heading: &str, counts: &BTreeMap<String, u64>, svg: String| {
-        let all: u64 = counts.values().sum();
-        writeln!(page, "<h2>{heading} <span class=\"soft\">{all} in all</span></h2>{svg}").ok();
+    let mut chart = |heading: &str, all: u64, keys: &str, chart: String| {
+        writeln!(
+            page,
+            "<section><h2>{heading} <span class=\"soft\">{all} in all{keys}</span></h2>{chart}</section>"
+        )
+        .ok();
     };
-    let Statistics { issued, expiring, dispositions, templates } = statistics;
+    let over_time = |label, count, marked, counts: &BTreeMap<String, Month>, day: Option<&str>| {
+        let months = columns_of(counts, day);
+        let today = day.and_then(|day| place_of(&months, day));
+        columns(&Meaning { label, count, marked, today }, &months)
+    };
+    let sum = |counts: &BTreeMap<String, Month>| counts.values().map(|month| month.all).sum::<u64>();
     chart(
         "Certificates issued, by month",
-        &issued.0,
-        columns("Certificates issued by month", &months(&issued.0)),
+        sum(&statistics.issued),
+        " <span class=\"key\"></span>issued <span class=\"key marked\"></span>revoked since",
+        over_time("Certificates issued by month", "Issued", Some("Revoked since"), &statistics.issued, None),
     );
     chart(
         "Certificates expiring, by month",
-        &expiring.0,
-        columns("Certificates expiring by month", &months(&expiring.0)),
+        sum(&statistics.expiring),
+        " <span class=\"key past\"></span>expired <span class=\"key\"></span>to come",
+        over_time(
+            "Certificates expiring by month",
+            "Expiring",
+            None,
+            &statistics.expiring,
+            Some(&statistics.today),
+        ),
     );
-    chart(
-        "Requests, by disposition",
-        &dispositions.0,
-        bars("Requests by disposition", &largest(&dispositions.0)),
-    );
-    chart("Requests, by template", &templates.0, bars("Requests by template", &largest(&templates.0)));
-}
-
-/// More columns than this are years instead of months.
-const MOST_COLUMNS: usize = 120;
-
-/// Every month from the first to the last, also those without any; years where the months would be too many.
-fn months(counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
-    let number = |name: &str| -> Option<usize> {
-        let (year, month) = name.split_once('-')?;
-        Some(year.parse::<usize>().ok()? * 12 + month.parse::<usize>().ok()?.checked_sub(1)?)
-    };
-    let ends = counts.keys().next().zip(counts.keys().next_back());
-    let Some((first, last)) = ends.and_then(|(first, last)| Some((number(first)?, number(last)?))) else {
-        return Vec::new();
-    };
-    if last - first < MOST_COLUMNS {
-        let name = |month: usize| format!("{:04}-{:02}", month / 12, month % 12 + 1);
-        return (first..=last)
-            .map(name)
-            .map(|name| (name.clone(), counts.get(&name).copied().unwrap_or(0)))
-            .collect();
+    for (heading, label, counts) in [
+        ("Requests, by disposition", "Requests by disposition", &statistics.dispositions.0),
+        ("Requests, by template", "Requests by template", &statistics.templates.0),
+    ] {
+        chart(heading, counts.values().sum(), "", bars(label, &largest(counts)));
     }
-    let mut years: BTreeMap<usize, u64> = BTreeMap::new();
-    for (name, count) in counts {
-        *years.entry(number(name).unwrap_or(first) / 12).or_default() += count;
-    }
-    // Dates from nowhere make gaps; only years that have any are shown, and of too many the last.
-    let skip = years.len().saturating_sub(MOST_COLUMNS);
-    years.into_iter().skip(skip).map(|(year, count)| (year.to_string(), count)).collect()
 }
 
 /// The largest counts first; the rest together.
@@ -210,6 +319,7 @@ fn largest(counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::statistics::Due;
     use super::*;
     use serde_json::json;
 
@@ -220,29 +330,29 @@ mod tests {
         for counts in [&mut statistics.templates, &mut statistics.dispositions] {
             counts.0.insert(evil.to_owned(), 3);
         }
+        statistics.issued.insert(evil.to_owned(), Month { all: 2, revoked: 1 });
+        statistics.due_in_all = 1;
+        statistics.due.insert(Due {
+            day: evil.to_owned(),
+            name: evil.to_owned(),
+            serial: evil.to_owned(),
+            template: evil.to_owned(),
+        });
         let result = json!({
-            "path": evil, "ca": { "name": evil },
+            "path": evil, "what": evil, "type": evil, "finished": evil,
+            "ca": { "name": evil, "certificate": { "subject": evil } },
             "health": { "verdict": evil, "problems": [evil], "notes": [evil] },
+            "last_check": { "when": evil, "by": evil },
+            "marks": [{ "kind": evil, "low": 1, "high": 2, "taken": evil }],
+            "header": { "backups": { evil: { "taken": evil, "low": 1, "high": 2 } } },
+            "locations": [evil], "not_included": [evil], "files": [{ "path": evil, "bytes": 3 }],
         });
         for statistics in [Ok(statistics), Err(evil.to_owned())] {
-            let page = page(&result, &statistics);
+            let page = page(&[result.clone(), result.clone()], &statistics, FileTime(0));
             assert!(!page.contains("<script") && !page.contains('\u{1b}'), "{page}");
             assert!(page.contains("&lt;script&gt;"));
             assert!(!page.contains("http://") && !page.contains("https://"), "nothing is fetched");
         }
-    }
-
-    #[test]
-    fn months_without_any_are_shown_and_too_many_become_years() {
-        let counts = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 2)).collect();
-        assert_eq!(
-            months(&counts(&["2025-11", "2026-01"])),
-            [("2025-11".to_owned(), 2), ("2025-12".to_owned(), 0), ("2026-01".to_owned(), 2)]
-        );
-        let years = months(&counts(&["1601-01", "2026-01", "9999-12"]));
-        assert_eq!(years.len(), 3);
-        assert_eq!(years[1], ("2026".to_owned(), 2));
-        assert!(months(&BTreeMap::new()).is_empty());
     }
 
     #[test]
@@ -252,5 +362,27 @@ mod tests {
         assert_eq!(shown.len(), 21);
         assert_eq!(shown[0], ("t29".to_owned(), 29));
         assert_eq!(shown[20], ("10 further".to_owned(), (0..10).sum()));
+    }
+
+    #[test]
+    fn green_is_only_what_was_verified() {
+        let result = |problems: &[&str], check: Value| {
+            json!({
+                "path": "/srv/ca",
+                "health": { "verdict": "in order", "problems": problems, "notes": [] },
+                "last_check": check,
+            })
+        };
+        let check = json!({ "when": "2026-11-27T12:00:00Z", "by": "backup" });
+        let page_of = |result: Value| page(&[result], &Err("x".to_owned()), FileTime(0));
+        let verified = page_of(result(&[], check.clone()));
+        assert!(
+            verified.contains("class=\"good\"") && verified.contains("Verified on 2026-11-27"),
+            "{verified}"
+        );
+        let unknown = page_of(result(&[], Value::Null));
+        assert!(!unknown.contains("class=\"good\"") && unknown.contains("Not verified"), "{unknown}");
+        let bad = page_of(result(&["a problem"], check));
+        assert!(!bad.contains("class=\"good\"") && bad.contains("<p class=\"bad\">"), "{bad}");
     }
 }

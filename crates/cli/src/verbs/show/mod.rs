@@ -5,18 +5,21 @@ mod facts;
 mod folder;
 mod html;
 mod markup;
+mod months;
 mod ours;
 mod statistics;
+mod taken;
 mod windows;
 
 use std::path::PathBuf;
 
+use certadm_files::durable;
 use certadm_set::Opened;
 use certadm_store::Folder;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::verbs::files::write_new;
 use crate::verbs::thresholds::ThresholdArgs;
@@ -25,49 +28,83 @@ use statistics::Statistics;
 /// `certadm show`
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "certadm show [OPTIONS] --dir <DIR>\n       certadm show [OPTIONS] <SET|EDB|LOG|CHK>"
+    override_usage = "certadm show [OPTIONS] --dir <DIR>\n       certadm show [OPTIONS] <SET|EDB|LOG|CHK> [LOGSET]..."
 )]
-#[command(
-    after_help = "Example: certadm show /backup/monday --html monday.html\nExample: certadm show --dir /srv/ca"
-)]
+#[command(after_help = "Example: certadm show /backup/monday /backup/monday-noon --html ca.html --force\n\
+    Example: certadm show --dir /srv/ca")]
 pub(crate) struct ShowArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR", conflicts_with = "set", required_unless_present = "set")]
     dir: Option<PathBuf>,
-    /// A set, or a database, log or checkpoint of a Windows CA
+    /// A set and the log sets that continue it, or a database, log or checkpoint of a Windows CA
     #[arg(value_name = "SET")]
-    set: Option<PathBuf>,
+    set: Vec<PathBuf>,
     /// Also write a summary page with charts to this new file; it needs no network and runs no script
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Replace the page of an earlier run
+    #[arg(long, requires = "html")]
+    force: bool,
     #[command(flatten)]
     thresholds: ThresholdArgs,
 }
 
 pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
-    if let Some(file) = args.html.as_ref().filter(|file| file.exists()) {
-        return Err(certadm_set::Error::WouldOverwrite { path: file.clone() }.into());
+    if let Some(file) = args.html.as_ref().filter(|file| file.exists() && !args.force) {
+        let error = certadm_set::Error::WouldOverwrite { path: file.clone() };
+        let remedy = "name another file, or add --force to replace it".to_owned();
+        return Err(Failure { remedy, ..error.into() });
     }
-    let opened = match (&args.dir, &args.set) {
+    let opened = match (&args.dir, args.set.as_slice()) {
         (Some(dir), _) => Opened::Folder(Folder::new(dir)),
-        (None, Some(path)) => certadm_set::open(std::slice::from_ref(path))?,
-        (None, None) => {
+        (None, [_, ..]) => certadm_set::open(&args.set)?,
+        (None, []) => {
             let remedy = "name a set, a Windows database, or a CA's folder by --dir DIR";
             return Err(Failure::usage("there is nothing to show", remedy));
         }
     };
-    let mut done = match &opened {
-        Opened::Ours(sets) => ours::show(&sets[0], output),
-        Opened::Windows(sets) => windows::show(&sets[0], output),
-        Opened::Folder(folder) => folder::show(folder.path(), &args.thresholds.get(), output),
+    let shown = match &opened {
+        Opened::Ours(sets) => each(sets, output, |set| ours::show(set, output)),
+        Opened::Windows(sets) => each(sets, output, |set| windows::show(set, output)),
+        Opened::Folder(folder) => {
+            folder::show(folder.path(), &args.thresholds.get(), output).map(|done| vec![done])
+        }
     }?;
-    done.result["html"] = Value::Null;
+    let exit = if shown.iter().all(|done| done.exit == Exit::Good) { Exit::Good } else { Exit::Finding };
+    let mut results: Vec<Value> = shown.into_iter().map(|done| done.result).collect();
+    let mut html = Value::Null;
     if let Some(file) = &args.html {
         // A set that cannot be recovered still has a page, which says why there are no charts.
         let statistics = Statistics::of(&opened, output).map_err(|failure| failure.to_string());
-        write_new(file, html::page(&done.result, &statistics).as_bytes())?;
+        let page = html::page(&results, &statistics, certadm_store::now());
+        if args.force {
+            durable::replace(file, page.as_bytes())?;
+        } else {
+            write_new(file, page.as_bytes())?;
+        }
         output.line(format!("Summary page: {}", file.display()));
-        done.result["html"] = json!(path_text(file));
+        html = json!(path_text(file));
     }
-    Ok(done)
+    let mut result = match results.len() {
+        1 => results.remove(0),
+        _ => json!({ "what": "sets", "sets": results }),
+    };
+    result["html"] = html;
+    Ok(Done { exit, result })
+}
+
+/// Shows each of several sets, with an empty line between them.
+fn each<S>(
+    sets: &[S],
+    output: Output,
+    mut show: impl FnMut(&S) -> Result<Done, Failure>,
+) -> Result<Vec<Done>, Failure> {
+    let mut all = Vec::new();
+    for set in sets {
+        if !all.is_empty() {
+            output.result("");
+        }
+        all.push(show(set)?);
+    }
+    Ok(all)
 }

@@ -1,8 +1,7 @@
 //! Counts over a CA's database, whichever kind it is: certificates by month, requests by disposition and template.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-use std::collections::BTreeMap;
 
 use certadm_ca::rows::Disposition;
 use certadm_ese::Database;
@@ -40,17 +39,55 @@ impl Counts {
     }
 }
 
-/// What the page counts.
+/// How many certificates became valid, or expire, in one month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Month {
+    pub(super) all: u64,
+    /// How many of them are revoked.
+    pub(super) revoked: u64,
+}
+
+/// A certificate that ends soon.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Due {
+    /// The day on which it ends, as `2026-11-27`.
+    pub(super) day: String,
+    pub(super) name: String,
+    pub(super) serial: String,
+    pub(super) template: String,
+}
+
+/// Certificates that end soon are listed for so many days, and no more than so many of them.
+pub(super) const DUE_DAYS: i64 = 90;
+const MOST_DUE: usize = 100;
+
+/// What the page counts. The certificates of the CA itself are in none of it: nobody requested them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Statistics {
-    /// Certificates issued to others, by the month (`2026-11`) in which they become valid.
-    pub(super) issued: Counts,
+    /// Today, as `2026-11-27`, and the last day of what ends soon.
+    pub(super) today: String,
+    pub(super) until: String,
+    /// Certificates issued, by the month (`2026-11`) in which they become valid.
+    pub(super) issued: BTreeMap<String, Month>,
     /// Those of them that are not revoked, by the month in which they expire.
-    pub(super) expiring: Counts,
+    pub(super) expiring: BTreeMap<String, Month>,
+    /// The next ones of those that are not revoked, the first to end first, and how many there are in all.
+    pub(super) due: BTreeSet<Due>,
+    pub(super) due_in_all: u64,
     /// All requests.
     pub(super) dispositions: Counts,
-    /// All requests of a Windows CA; certificates of our own, the CA's among them.
+    /// All requests of a Windows CA, certificates of our own.
     pub(super) templates: Counts,
+}
+
+/// A certificate, as far as it counts.
+struct Counted<'a> {
+    disposition: Disposition,
+    from: Option<String>,
+    until: Option<String>,
+    name: Option<&'a str>,
+    serial: Option<&'a str>,
+    template: Option<&'a str>,
 }
 
 impl Statistics {
@@ -74,21 +111,33 @@ impl Statistics {
         }
     }
 
+    /// Nothing counted yet, at this moment.
+    fn begin() -> Self {
+        let now = certadm_store::now();
+        let until = FileTime(now.0.saturating_add(DUE_DAYS * 24 * 3600 * 10_000_000));
+        Self { today: day_of(now), until: day_of(until), ..Self::default() }
+    }
+
     fn of_connection(connection: &Connection) -> Result<Self, Failure> {
-        let mut all = Self::default();
+        let mut all = Self::begin();
         certadm_ca::requests(connection, |row| {
-            all.dispositions.add(&row.disposition.to_string());
+            if !is_own(row.disposition) {
+                all.dispositions.add(&row.disposition.to_string());
+            }
             Ok::<_, Failure>(())
         })?;
         certadm_ca::certificates(connection, |row| {
-            let month =
-                |date: Option<FileTime>| date.and_then(|date| date.to_rfc3339().get(..7).map(str::to_owned));
-            all.certificate(
-                row.disposition,
-                month(row.not_before).as_deref(),
-                month(row.not_after).as_deref(),
-            );
-            all.template(row.certificate_template.as_deref());
+            if !is_own(row.disposition) {
+                all.template(row.certificate_template.as_deref());
+            }
+            all.certificate(&Counted {
+                disposition: row.disposition,
+                from: row.not_before.map(day_of),
+                until: row.not_after.map(day_of),
+                name: row.distinguished_name.as_deref().or(row.common_name.as_deref()),
+                serial: row.serial_number.as_deref(),
+                template: row.certificate_template.as_deref(),
+            });
             Ok::<_, Failure>(())
         })?;
         Ok(all)
@@ -99,7 +148,7 @@ impl Statistics {
         progress: &mut dyn Progress,
     ) -> Result<Self, certadm_ese::Error> {
         const ROWS_TOLD: u64 = 1024;
-        let mut all = Self::default();
+        let mut all = Self::begin();
         let mut rows = 0u64;
         let mut counted = || {
             rows += 1;
@@ -107,39 +156,75 @@ impl Statistics {
                 progress.at(Stage::Rows, rows, 0);
             }
         };
+        let of = |cell: Option<&Cell>| match cell {
+            Some(Cell::Word(number, _)) => i32::try_from(*number).unwrap_or_default(),
+            _ => 0,
+        };
+        // Requests that are none, whose rows the table of certificates has too.
+        let mut own = BTreeSet::new();
+        let requests = database.table("Requests")?;
+        let (disposition, id) = (requests.column("Disposition")?, requests.column("RequestID")?);
+        for row in requests.rows() {
+            let row = row?;
+            let number = row.value(disposition)?.integer().and_then(|number| i32::try_from(number).ok());
+            if number.is_some_and(|number| is_own(Disposition(number))) {
+                own.extend(row.value(id)?.integer());
+            }
+        }
         let mut requests = View::open(database, ViewName::Requests)?;
         requests.retain(|field| field.column_name() == "Disposition");
         for row in requests.rows() {
             counted();
-            if let [disposition] = row?.as_slice() {
+            if let [disposition] = row?.as_slice()
+                && !is_own(Disposition(of(Some(disposition))))
+            {
                 all.dispositions.add(&disposition.to_string());
             }
         }
         let mut certificates = View::open(database, ViewName::Certificates)?;
-        let wanted = ["NotBefore", "NotAfter", "Disposition"];
+        let wanted = [
+            "NotBefore",
+            "NotAfter",
+            "Disposition",
+            "DistinguishedName",
+            "CommonName",
+            "SerialNumber",
+            "CertificateTemplate",
+        ];
         certificates.retain(|field| wanted.contains(&field.column_name()));
         let place = |name| certificates.fields().iter().position(|field| field.column_name() == name);
-        let [before, after, disposition] = wanted.map(place);
+        let places = wanted.map(place);
         for row in certificates.rows() {
             counted();
             let row = row?;
-            let cell = |place: Option<usize>| place.and_then(|place| row.get(place));
-            let month = |place| match cell(place) {
-                Some(Cell::Date(date)) => Some(format!("{:04}-{:02}", date.year, date.month)),
+            let cell = |which: usize| places[which].and_then(|place| row.get(place));
+            let day = |which| match cell(which) {
+                Some(Cell::Date(date)) => Some(format!("{:04}-{:02}-{:02}", date.year, date.month, date.day)),
                 _ => None,
             };
-            let disposition = match cell(disposition) {
-                Some(Cell::Word(number, _)) => i32::try_from(*number).unwrap_or_default(),
-                _ => 0,
+            let text = |which| match cell(which) {
+                Some(Cell::Text(text)) if !text.is_empty() => Some(text.as_str()),
+                _ => None,
             };
-            all.certificate(Disposition(disposition), month(before).as_deref(), month(after).as_deref());
+            all.certificate(&Counted {
+                disposition: Disposition(of(cell(2))),
+                from: day(0),
+                until: day(1),
+                name: text(3).or_else(|| text(4)),
+                serial: text(5),
+                template: text(6),
+            });
         }
         // A request that was denied has a row there too, and its template in it.
         let requests = database.table("Certificates")?;
-        let template = requests.column("CertificateTemplate")?;
+        let (template, id) = (requests.column("CertificateTemplate")?, requests.column("RequestID")?);
         for row in requests.rows() {
             counted();
-            let template = row?.value(template).ok();
+            let row = row?;
+            if row.value(id)?.integer().is_some_and(|id| own.contains(&id)) {
+                continue;
+            }
+            let template = row.value(template).ok();
             all.template(template.as_ref().and_then(|value| value.text()));
         }
         Ok(all)
@@ -149,17 +234,47 @@ impl Statistics {
         self.templates.add(name.filter(|name| !name.is_empty()).unwrap_or("(none)"));
     }
 
-    fn certificate(&mut self, disposition: Disposition, valid_from: Option<&str>, valid_until: Option<&str>) {
+    fn certificate(&mut self, certificate: &Counted<'_>) {
+        let disposition = certificate.disposition;
         if !matches!(disposition, Disposition::ISSUED | Disposition::REVOKED) {
             return;
         }
-        if let Some(month) = valid_from {
-            self.issued.add(month);
+        let month = |day: &Option<String>| day.as_deref().and_then(|day| day.get(..7)).map(str::to_owned);
+        if let Some(month) = month(&certificate.from) {
+            let month = self.issued.entry(month).or_default();
+            month.all += 1;
+            month.revoked += u64::from(disposition == Disposition::REVOKED);
         }
-        if let (Some(month), Disposition::ISSUED) = (valid_until, disposition) {
-            self.expiring.add(month);
+        let Some(until) = certificate.until.as_ref().filter(|_| disposition == Disposition::ISSUED) else {
+            return;
+        };
+        if let Some(month) = month(&certificate.until) {
+            self.expiring.entry(month).or_default().all += 1;
+        }
+        if *until < self.today || self.until < *until {
+            return;
+        }
+        self.due_in_all += 1;
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        self.due.insert(Due {
+            day: until.clone(),
+            name: text(certificate.name),
+            serial: text(certificate.serial),
+            template: text(certificate.template),
+        });
+        if MOST_DUE < self.due.len() {
+            self.due.pop_last();
         }
     }
+}
+
+/// Rows of the CA itself: of its certificates, of its chain, of its key recovery agents.
+const fn is_own(disposition: Disposition) -> bool {
+    matches!(disposition, Disposition::CA_CERTIFICATE | Disposition::CA_CHAIN | Disposition::KRA_CERTIFICATE)
+}
+
+fn day_of(date: FileTime) -> String {
+    date.to_rfc3339().get(..10).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -178,12 +293,30 @@ mod tests {
 
     #[test]
     fn what_is_revoked_does_not_expire_and_the_cas_own_is_not_issued() {
-        let mut all = Statistics::default();
-        let months = (Some("2026-01"), Some("2027-01"));
-        all.certificate(Disposition::ISSUED, months.0, months.1);
-        all.certificate(Disposition::REVOKED, months.0, months.1);
-        all.certificate(Disposition::CA_CERTIFICATE, months.0, months.1);
-        assert_eq!(all.issued.0["2026-01"], 2);
-        assert_eq!(all.expiring.0["2027-01"], 1);
+        let mut all = Statistics {
+            today: "2026-11-27".to_owned(),
+            until: "2027-02-25".to_owned(),
+            ..Statistics::default()
+        };
+        let mut add = |disposition, until: &str| {
+            all.certificate(&Counted {
+                disposition,
+                from: Some("2026-01-05".to_owned()),
+                until: Some(until.to_owned()),
+                name: Some(until),
+                serial: None,
+                template: None,
+            });
+        };
+        add(Disposition::ISSUED, "2027-01-05");
+        add(Disposition::ISSUED, "2026-11-27");
+        add(Disposition::ISSUED, "2026-11-26");
+        add(Disposition::ISSUED, "2027-02-26");
+        add(Disposition::REVOKED, "2027-01-05");
+        add(Disposition::CA_CERTIFICATE, "2027-01-05");
+        assert_eq!(all.issued["2026-01"], Month { all: 5, revoked: 1 });
+        assert_eq!(all.expiring["2027-01"], Month { all: 1, revoked: 0 });
+        let due: Vec<_> = all.due.iter().map(|due| due.day.as_str()).collect();
+        assert_eq!((due.as_slice(), all.due_in_all), (&["2026-11-27", "2027-01-05"][..], 2));
     }
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
+use crate::terminal::Tone;
 use crate::{findings, interrupt};
 
 /// `certadm verify`
@@ -43,7 +44,12 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     if let Some(identity) = identity {
         output.line(format!("It is of {identity}."));
     }
-    output.result(report.verdict());
+    let tone = match report.severity() {
+        Severity::Note => Tone::Good,
+        Severity::Warning => Tone::Warn,
+        Severity::Error => Tone::Bad,
+    };
+    output.verdict(&report.verdict(), tone);
     let exit = match report.severity() {
         Severity::Note => Exit::Good,
         Severity::Warning => Exit::Finding,
