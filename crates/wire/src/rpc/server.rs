@@ -4,6 +4,19 @@
 //! security context its verifier names, decodes it, and hands it to [`ServerConnection::receive`]. Authentication
 //! legs come back as [`ServerEvent::Authenticate`]; the caller runs them and reports by
 //! [`ServerConnection::authenticated`].
+//!
+//! What a connection of a Windows client looks like from here, with NTLM in three legs (wire.md 2.3 to 2.6):
+//!
+//! | Received | Event | The caller then |
+//! |---|---|---|
+//! | bind, interface X as context 0, verifier id 5 with NEGOTIATE | `Authenticate`, first leg of 5 | reports `Continue` with CHALLENGE; sends the bind_ack that comes back |
+//! | auth3, verifier id 5 with AUTHENTICATE | `Authenticate`, next leg of 5 | reports `Complete`; there is nothing to send |
+//! | alter_context, interface Y as context 1, no verifier | `Send`, the answer to the proposals | sends it |
+//! | request, context 1, first fragment, sealed under 5 | `Wait` | reads on |
+//! | request, context 1, last fragment, sealed under 5 | `Call`, with the whole stub | answers it |
+//!
+//! Three numbers must not be taken for each other: the *presentation context* (0, 1) says which interface a call is for,
+//! the *security context* (5) says who calls and how the call is protected, and the *call id* joins fragments and answers.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -246,7 +259,8 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
         self.security.get(&context_id).copied()
     }
 
-    /// Takes one PDU, unsealed.
+    /// Takes one PDU, unsealed. While a leg is with the caller ([`ServerEvent::Authenticate`]), every PDU is refused: what
+    /// it may do depends on how the leg ends.
     pub fn receive<'a>(&mut self, pdu: &Pdu<'a>) -> ServerEvent<'a> {
         if self.pending.is_some() {
             return ServerEvent::Refuse(None);
@@ -306,6 +320,8 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
         if is_bind && (bind.max_receive < MIN_FRAGMENT || bind.max_transmit < MIN_FRAGMENT) {
             return refuse(NakReason::LOCAL_LIMIT);
         }
+        // Only a bind agrees on sizes; an alter_context keeps them. Example: we allow 5,840, the client receives 4,280:
+        // no answer is sent in fragments above 4,280 bytes.
         if is_bind {
             self.max_transmit = self.limits.max_fragment.min(bind.max_receive);
         }
@@ -383,6 +399,8 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
             self.security
                 .insert(context_id, SecurityContext { auth_type, level, state: SecurityState::Pending });
         }
+        // The first leg that can sign decides for the whole connection, also for security contexts that come later
+        // (wire.md 2.11): a later leg can neither switch header signing on nor off.
         if self.header_signing.is_none() && level >= AuthLevel::Integrity {
             self.header_signing = Some(flags.has(Flags::HEADER_SIGNING));
         }
@@ -405,6 +423,8 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
     fn request<'a>(&mut self, pdu: &Pdu<'a>, request: &RequestBody<'a>) -> ServerEvent<'a> {
         let refuse = |status| Some(fault(pdu.call_id, request.context_id, status));
         let security = pdu.verifier.as_ref().map(|verifier| verifier.context_id);
+        // The caller has unsealed the PDU under this security context already. What is asked here is whether the context may
+        // carry calls: one whose last leg failed at an auth3, which has no answer, is refused at its first request.
         if let Some(verifier) = &pdu.verifier {
             let ready = self.security(verifier.context_id).is_some_and(|context| {
                 context.state == SecurityState::Ready
@@ -431,6 +451,7 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
                 ServerEvent::Refuse(refuse(rule.refusal))
             };
         }
+        // Fragments belong together if they agree in everything but the stub; a mixture is an error of `push`.
         let call_id = pdu.call_id;
         let key = RequestKey { call_id, context_id, opnum, object, security };
         match self.assembly.push(key, pdu.flags, stub) {
