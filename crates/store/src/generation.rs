@@ -287,8 +287,8 @@ fn break_chain(
         ..*before
     };
     file.write(&now)?;
-    // not covered: this number is read only when events are listened to.
     tracing::warn!(
+        // not covered: this number is read only when events are listened to.
         generation = generation.number(),
         "another program checkpointed the write-ahead log: take a full backup"
     );
