@@ -81,6 +81,29 @@ impl<M> BackupMarks<M> {
     }
 }
 
+impl<M> BackupMarks<M> {
+    /// The backups on record, each with its kind.
+    pub fn iter(&self) -> impl Iterator<Item = (BackupKind, &M)> {
+        let slots = [
+            (BackupKind::Full, &self.full),
+            (BackupKind::Copy, &self.copy),
+            (BackupKind::Incremental, &self.incremental),
+            (BackupKind::Differential, &self.differential),
+        ];
+        slots.into_iter().filter_map(|(kind, slot)| Some((kind, slot.as_ref()?)))
+    }
+
+    /// The four slots, each with its kind.
+    pub fn slots_mut(&mut self) -> [(BackupKind, &mut Option<M>); 4] {
+        [
+            (BackupKind::Full, &mut self.full),
+            (BackupKind::Copy, &mut self.copy),
+            (BackupKind::Incremental, &mut self.incremental),
+            (BackupKind::Differential, &mut self.differential),
+        ]
+    }
+}
+
 impl<M> Default for BackupMarks<M> {
     fn default() -> Self {
         Self { full: None, copy: None, incremental: None, differential: None }

@@ -18,9 +18,8 @@ use crate::connect::DatabaseFile;
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::log_file::LogFile;
-use crate::marks::Mark;
+use crate::marks::{self, Mark};
 use crate::owner::{RunningBackup, Shared, Store, delete_logs_below};
-use crate::schema;
 use crate::trailer::Trailer;
 
 /// A running backup. There is one at a time; dropping it frees the store for the next without writing a mark.
@@ -217,9 +216,9 @@ impl Backup {
         };
         let mark = Mark { range: listed.range, taken: crate::time::now() };
         self.shared.commit(&|transaction: &rusqlite::Transaction<'_>| {
-            let mut marks = schema::marks(transaction)?;
+            let mut marks = marks::marks(transaction)?;
             marks.record(kind, mark);
-            schema::write_marks(transaction, marks)
+            marks::write(transaction, &marks)
         })
     }
 }

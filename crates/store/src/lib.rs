@@ -30,7 +30,7 @@ pub use error::{Error, Result};
 pub use folder::Folder;
 pub use generation::Adopted;
 pub use holder::{Holder, Serving};
-pub use marks::Mark;
+pub use marks::{Mark, marks};
 pub use owner::{Opened, Options, RunningBackup, Store};
 pub use recovery::Recovered;
 pub use reserve::{has_reserve, is_reserve};

@@ -17,7 +17,7 @@ use crate::generation::{self, Adopted, Rolled, Seen};
 use crate::holder::Serving;
 use crate::locks::{self, CommitLock, Held};
 use crate::log_file::{LogFile, LogHeader, Signature};
-use crate::marks::Mark;
+use crate::marks::{self, Mark};
 use crate::pace::{Commits, Pace};
 use crate::recovery::Recovered;
 use crate::reserve::{Reserve, is_no_space};
@@ -256,7 +256,7 @@ impl Store {
     /// # Errors
     /// [`Error::Sqlite`].
     pub fn marks(&self) -> Result<BackupMarks<Mark>> {
-        schema::marks(&self.shared.core().writer)
+        marks::marks(&self.shared.core().writer)
     }
 
     /// Rolls, checkpoints and lets go.

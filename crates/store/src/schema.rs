@@ -1,11 +1,10 @@
 //! The database's tables: the CA's own (modelled on the Windows CA's, ese.md section 12) and the store's two.
 
-use certadm_rules::{BackupKind, BackupMarks, Generation, GenerationRange};
+use certadm_rules::Generation;
 use rusqlite::{Connection, params};
 
 use crate::error::{Error, Result};
 use crate::log_file::{Link, Signature};
-use crate::marks::Mark;
 use certadm_rules::FileTime;
 
 /// Page size of every database this crate creates, in bytes.
@@ -130,51 +129,4 @@ pub(crate) fn after_recovery(
     connection
         .execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'Requests'", [RECOVERY_GAP])?;
     Ok(())
-}
-
-pub(crate) fn marks(connection: &Connection) -> Result<BackupMarks<Mark>> {
-    let mut statement = connection
-        .prepare_cached("SELECT kind, generation_low, generation_high, taken_when FROM store_marks")?;
-    let mut rows = statement.query([])?;
-    let mut marks = BackupMarks::NONE;
-    while let Some(row) = rows.next()? {
-        let kind: String = row.get(0)?;
-        let low = Generation::new(row.get(1)?);
-        let range =
-            low.zip(Generation::new(row.get(2)?)).and_then(|(low, high)| GenerationRange::new(low, high));
-        let mark =
-            range.map(|range| Ok::<_, Error>(Mark { range, taken: FileTime(row.get(3)?) })).transpose()?;
-        for (slot, place) in KINDS.into_iter().zip(slots(&mut marks)) {
-            if slot.to_string() == kind {
-                *place = mark;
-            }
-        }
-    }
-    Ok(marks)
-}
-
-pub(crate) fn write_marks(connection: &Connection, mut marks: BackupMarks<Mark>) -> Result<()> {
-    connection.execute("DELETE FROM store_marks", [])?;
-    for (kind, place) in KINDS.into_iter().zip(slots(&mut marks)) {
-        if let Some(mark) = place {
-            connection.execute(
-                "INSERT INTO store_marks VALUES (?1, ?2, ?3, ?4)",
-                params![
-                    kind.to_string(),
-                    mark.range.low().number(),
-                    mark.range.high().number(),
-                    mark.taken.0
-                ],
-            )?;
-        }
-    }
-    Ok(())
-}
-
-const KINDS: [BackupKind; 4] =
-    [BackupKind::Full, BackupKind::Copy, BackupKind::Incremental, BackupKind::Differential];
-
-/// The slots in the order of [`KINDS`].
-fn slots(marks: &mut BackupMarks<Mark>) -> [&mut Option<Mark>; 4] {
-    [&mut marks.full, &mut marks.copy, &mut marks.incremental, &mut marks.differential]
 }

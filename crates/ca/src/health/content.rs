@@ -1,7 +1,8 @@
 //! What the tables of a CA's database say of the CA.
 
-use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::{BackupMarks, FileTime};
+use certadm_store::{Error, Mark};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::ages::{judge_backup, judge_certificate, judge_crl};
@@ -18,8 +19,8 @@ pub struct Content {
     pub stream_signature: String,
     /// When the database was last recovered from a backup.
     pub recovered: Option<FileTime>,
-    /// The backups on record, oldest first.
-    pub marks: Vec<Mark>,
+    /// The backups on record.
+    pub marks: BackupMarks<Mark>,
     /// All rows of requests, whatever became of them, those of the CA's own certificates among them.
     pub requests: i64,
     /// Rows of the certificates of the CA itself, of its chain and of its key recovery agents, which nobody requested.
@@ -32,19 +33,6 @@ pub struct Content {
     pub valid_until: Option<FileTime>,
     /// The last CRL.
     pub crl: Option<Crl>,
-}
-
-/// A backup on record.
-#[derive(Clone, Debug)]
-pub struct Mark {
-    /// What it counts as.
-    pub kind: String,
-    /// The lowest generation in it.
-    pub low: u32,
-    /// The highest generation in it.
-    pub high: u32,
-    /// When it ended.
-    pub taken: FileTime,
 }
 
 /// The last CRL.
@@ -65,7 +53,7 @@ impl Content {
         self.requests - self.own - self.issued - self.revoked
     }
 
-    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+    pub(super) fn read(connection: &Connection) -> Result<Self, Error> {
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
         let state =
             "SELECT generation, lower(hex(database_signature)), lower(hex(stream_signature)), recovered_when
@@ -74,15 +62,6 @@ impl Content {
             connection.query_row(state, [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, Option<i64>>(3)?))
             })?;
-        let mut marks = connection.prepare(
-            "SELECT kind, generation_low, generation_high, taken_when FROM store_marks ORDER BY taken_when",
-        )?;
-        let marks = marks
-            .query_map([], |row| {
-                let (kind, low, high) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(Mark { kind, low, high, taken: FileTime(row.get(3)?) })
-            })?
-            .collect::<rusqlite::Result<_>>()?;
         let others = count("SELECT count(*) FROM Requests WHERE Disposition <> 20")?;
         let requests = count("SELECT count(*) FROM Requests")?;
         let valid_until = connection.query_row(
@@ -104,7 +83,7 @@ impl Content {
             database_signature,
             stream_signature,
             recovered: recovered.map(FileTime),
-            marks,
+            marks: certadm_store::marks(connection)?,
             requests,
             own: count(
                 "SELECT count(*) FROM Requests WHERE Disposition <> 20 AND Disposition IN (15, 16, 17)",
@@ -122,8 +101,8 @@ impl Content {
         if let Some(crl) = self.crl {
             judge_crl((crl.this_update, crl.next_update), now, thresholds, findings);
         }
-        judge_backup(self.marks.iter().map(|mark| mark.taken).max(), now, thresholds, findings);
-        if !self.marks.iter().any(|mark| mark.kind == "full") {
+        judge_backup(self.marks.iter().map(|(_, mark)| mark.taken).max(), now, thresholds, findings);
+        if self.marks.full.is_none() {
             findings.push(
                 Finding::note(
                     Kind::NoFullBackup,
@@ -137,6 +116,8 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
+    use certadm_rules::{Generation, GenerationRange};
+
     use super::super::ages::{DAY, HOUR, TOLERANCE};
     use super::*;
 
@@ -153,7 +134,11 @@ mod tests {
             database_signature: String::new(),
             stream_signature: String::new(),
             recovered: None,
-            marks: vec![Mark { kind: "full".to_owned(), low: 1, high: 1, taken: FileTime(505 * DAY) }],
+            marks: BackupMarks {
+                full: GenerationRange::new(Generation::FIRST, Generation::FIRST)
+                    .map(|range| Mark { range, taken: FileTime(505 * DAY) }),
+                ..BackupMarks::NONE
+            },
             requests: 1,
             own: 1,
             issued: 0,
@@ -176,7 +161,7 @@ mod tests {
         assert_eq!(kinds(&content, 910 * DAY + 1), ending);
         let ended = [Kind::CertificateExpired, Kind::CrlExpired, Kind::BackupOld];
         assert_eq!(kinds(&content, 1000 * DAY), ended);
-        assert_eq!(kinds(&Content { marks: Vec::new(), ..content }, 505 * DAY), [Kind::NoFullBackup]);
+        assert_eq!(kinds(&Content { marks: BackupMarks::NONE, ..content }, 505 * DAY), [Kind::NoFullBackup]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use certadm_rules::{Diagnosis, Generation, Hresult};
 use certadm_store::folder::wal_len;
 use certadm_store::{Folder, Writer, locks, record};
 
-pub use content::{Content, Crl, Mark};
+pub use content::{Content, Crl};
 pub use last_check::LastCheck;
 pub use published::Published;
 pub use thresholds::Thresholds;
@@ -336,7 +336,7 @@ fn database(
             return Ok(None);
         }
     };
-    let content = Content::read(writer.connection()).map_err(certadm_store::Error::from)?;
+    let content = Content::read(writer.connection())?;
     content.judge(certadm_store::now(), thresholds, findings);
     if let Err(error) = identity::check(writer.connection(), folder) {
         let kind = match error {

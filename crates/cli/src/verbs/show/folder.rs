@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use certadm_ca::health::{Content, Database, Health, LastCheck, Logs, Restore, Thresholds, examine};
-use certadm_rules::FileTime;
-use certadm_rules::Generation;
+use certadm_rules::{BackupKind, FileTime, Generation};
+use certadm_store::Mark;
 use serde_json::{Value, json};
 
 use super::facts::{fact, finish, requests_text};
@@ -74,10 +74,17 @@ fn print_content(content: &Content, output: Output) {
         let text = format!("number {}, valid until {}", crl.number, crl.next_update.to_rfc3339());
         fact(output, "CRL", &text);
     }
-    for mark in &content.marks {
-        let (taken, low, high) = (mark.taken.to_rfc3339(), mark.low, mark.high);
-        fact(output, "Last backup", &format!("{}: {taken}, generations {low:#x} to {high:#x}", mark.kind));
+    for (kind, mark) in oldest_first(content) {
+        let (taken, low, high) = (mark.taken.to_rfc3339(), mark.range.low(), mark.range.high());
+        fact(output, "Last backup", &format!("{kind}: {taken}, generations {low:#x} to {high:#x}"));
     }
+}
+
+/// The backups on record.
+fn oldest_first(content: &Content) -> Vec<(BackupKind, &Mark)> {
+    let mut marks: Vec<_> = content.marks.iter().collect();
+    marks.sort_by_key(|(_, mark)| mark.taken);
+    marks
 }
 
 fn to_json(dir: &Path, health: &Health) -> Value {
@@ -91,8 +98,9 @@ fn to_json(dir: &Path, health: &Health) -> Value {
         }),
         Restore::None | Restore::Malformed => Value::Null,
     };
-    let marks = content.map_or(&[][..], |content| &content.marks).iter().map(|mark| {
-        json!({ "kind": mark.kind, "low": mark.low, "high": mark.high, "taken": mark.taken.to_rfc3339() })
+    let marks = content.map_or_else(Vec::new, oldest_first).into_iter().map(|(kind, mark)| {
+        let (low, high) = (mark.range.low().number(), mark.range.high().number());
+        json!({ "kind": kind.to_string(), "low": low, "high": high, "taken": mark.taken.to_rfc3339() })
     });
     let date = |date: Option<FileTime>| date.map(FileTime::to_rfc3339);
     json!({
