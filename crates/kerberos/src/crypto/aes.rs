@@ -150,3 +150,20 @@ impl fmt::Debug for Confounders {
         f.write_str("Confounders(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::ZeroizeOnDrop;
+
+    /// A feature of the crates underneath does it, which a change of Cargo.toml could lose.
+    #[test]
+    fn expanded_keys_are_wiped() {
+        fn is_wiped<T: ZeroizeOnDrop>() {}
+        is_wiped::<Aes128Enc>();
+        is_wiped::<Aes128Dec>();
+        is_wiped::<Aes256Enc>();
+        is_wiped::<Aes256Dec>();
+        is_wiped::<cbc::Encryptor<Aes256Enc>>();
+    }
+}

@@ -45,3 +45,18 @@ impl Mac {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use zeroize::ZeroizeOnDrop;
+
+    /// A feature of the crates underneath does it, which a change of Cargo.toml could lose. HMAC has no state but those of
+    /// its hash.
+    #[test]
+    fn states_of_hashes_are_wiped() {
+        fn is_wiped<T: ZeroizeOnDrop>() {}
+        is_wiped::<sha1::block_api::Sha1Core>();
+        is_wiped::<sha2::block_api::Sha256VarCore>();
+        is_wiped::<sha2::block_api::Sha512VarCore>();
+    }
+}
