@@ -1,59 +1,14 @@
 //! Who may call what: the rules of wire.md 5.1, 5.3 and 5.4 for one call on the CA's object.
 
-use std::fmt;
 use std::net::IpAddr;
 
-use certadm_auth::same_name;
 use certadm_ca::{ServiceConfig, Shutdown};
 use certadm_rules::flags::{InterfaceFlags, Origin, Roles};
 use certadm_rules::{Hresult, names};
 use certadm_wire::csra::Method;
 use certadm_wire::rpc::AuthLevel;
 
-use crate::accounts::Incarnation;
-
-/// Who calls, as far as it was proven.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Identity {
-    /// A context of NTLM.
-    Account {
-        /// The account's user name as the client wrote it.
-        name: String,
-        /// What the account was when it logged on: with another password it is another caller.
-        incarnation: Incarnation,
-    },
-    /// The process at the other end of the Unix socket.
-    Local {
-        /// Its user.
-        uid: u32,
-        /// Its group.
-        gid: u32,
-    },
-}
-
-impl Identity {
-    /// Whether both are the same caller (wire.md 7, item 7).
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::Account { name: left, incarnation },
-                Self::Account { name: right, incarnation: other },
-            ) => incarnation == other && same_name(left, right),
-            (Self::Local { uid: left, .. }, Self::Local { uid: right, .. }) => left == right,
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Account { name, .. } => write!(f, "{}", name.escape_debug()),
-            Self::Local { uid, gid } => write!(f, "uid {uid} gid {gid}"),
-        }
-    }
-}
+use crate::identity::Identity;
 
 /// The circumstances of one call.
 #[derive(Debug, Clone)]

@@ -9,13 +9,8 @@ use certadm_auth::{AccountStore, NtHash, same_name};
 use certadm_rules::Diagnosis;
 use certadm_rules::flags::Roles;
 
-use crate::access::Identity;
+use crate::identity::{Identity, Incarnation};
 use crate::users::{User, UserFile};
-
-/// Tells an account from the one that had its name before: with another password, or added again. It means something
-/// within one run of the service only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Incarnation(u64);
 
 /// The accounts as the file has them now: it is read again whenever it has changed, so that a right that is taken away
 /// is gone at the next call.

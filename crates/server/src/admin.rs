@@ -10,9 +10,10 @@ use certadm_wire::csra::{Interface, Method, Request, RequestError, Response};
 use certadm_wire::dcom::{Iid, Ipid};
 use certadm_wire::rpc::{Call, FaultStatus};
 
-use crate::access::{self, Caller, Identity, Refusal, Rules};
+use crate::access::{self, Caller, Refusal, Rules};
 use crate::audit;
 use crate::call::{Answer, Circumstances, check_trailer, enter, reader};
+use crate::identity::Identity;
 use crate::limits::TICK;
 use crate::object::{AdminObject, Session, State};
 use crate::properties;

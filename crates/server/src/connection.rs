@@ -20,11 +20,11 @@ use certadm_wire::rpc::{
     ServerLimits, SyntaxId, Verifier,
 };
 
-use crate::access::{Caller, Identity};
-use crate::accounts::Incarnation;
+use crate::access::Caller;
 use crate::brake::Judged;
 use crate::call::{Answer, Circumstances};
 use crate::dispatch;
+use crate::identity::{Identity, Incarnation};
 use crate::incoming::{Incoming, IncomingError};
 use crate::limits::{RESOLVER_STUB, WRITE_BATCH};
 use crate::listeners::Port;

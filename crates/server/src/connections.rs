@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::access::Identity;
+use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::object::ConnectionId;
 use crate::transport::Stream;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use certadm_store::Folder;
 
-use crate::access::Identity;
 use crate::error::StartError;
+use crate::identity::Identity;
 use crate::local_socket::LocalSocket;
 use crate::transport::Stream;
 

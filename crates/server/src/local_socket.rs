@@ -11,8 +11,8 @@ mod system {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::{Path, PathBuf};
 
-    use crate::access::Identity;
     use crate::error::StartError;
+    use crate::identity::Identity;
     use crate::transport::Stream;
 
     /// A socket that listens. Its name is removed when it is dropped.
@@ -84,8 +84,8 @@ mod system {
     use std::io::{self, ErrorKind};
     use std::path::{Path, PathBuf};
 
-    use crate::access::Identity;
     use crate::error::StartError;
+    use crate::identity::Identity;
     use crate::transport::Stream;
 
     /// There is none on this system.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use certadm_session::{LocalSource, Loss};
 
-use crate::access::Identity;
+use crate::identity::Identity;
 use crate::limits::Limits;
 
 /// Names a connection while the service runs.

@@ -8,7 +8,7 @@ use certadm_session::Loss;
 use certadm_wire::dcom::{Iid, Ipid, Oid, Oxid, SetId};
 use certadm_wire::ndr::Guid;
 
-use crate::access::Identity;
+use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::object::{AdminObject, ConnectionId};
 

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::access::Identity;
 use crate::brake::network;
+use crate::identity::Identity;
 use crate::limits::{ALL_LINES_AT_ONCE, ALL_LINES_EVERY, LINE_EVERY, LINES_AT_ONCE, RATED_KEYS};
 
 /// A pace for each key. Keys that have used nothing up are forgotten.

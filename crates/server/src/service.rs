@@ -9,13 +9,13 @@ use certadm_auth::{AuthError, Environment, FileTime, ServerNames, Service};
 use certadm_rules::unc::UncRoot;
 use certadm_store::{Serving, Store};
 
-use crate::access::Identity;
 use crate::accounts::Accounts;
 use crate::audit;
 use crate::brake::Brake;
 use crate::connection::{Accepted, Connection};
 use crate::connections::Connections;
 use crate::error::StartError;
+use crate::identity::Identity;
 use crate::limits::STACK;
 use crate::listeners::{Addresses, Listeners, Port};
 use crate::logons::{LogonFile, Logons};

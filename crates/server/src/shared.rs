@@ -14,10 +14,11 @@ use certadm_store::Store;
 use certadm_wire::dcom::{DualStringArray, SecurityBinding, StringBinding};
 use certadm_wire::rpc::AuthType;
 
-use crate::access::{Identity, names_ca};
+use crate::access::names_ca;
 use crate::accounts::Accounts;
 use crate::brake::{Brake, network};
 use crate::connections::{Connections, Place};
+use crate::identity::Identity;
 use crate::listeners::Addresses;
 use crate::logons::Logons;
 use crate::objects::Objects;
