@@ -104,7 +104,7 @@ fn who_has_the_ca_is_told() {
 
 /// A CA served on the network, with an account.
 fn served(work: &Work) -> (Service, String) {
-    fs::write(work.path("pw"), "Pa55-word\n").unwrap();
+    fs::write(work.path("pw"), "Pa55-word-of-tests\n").unwrap();
     work.result("user add --dir {ca} backup --role operator --password-file {pw}");
     let service = Service::start(work, "--dir {ca} --socket {socket} --allow-remote-backup");
     let address = service.said["result"]["listen"].as_str().unwrap().to_owned();
