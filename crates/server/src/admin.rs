@@ -222,15 +222,10 @@ impl Calling<'_> {
     }
 }
 
-/// Whether a call changes what is on the disk: rolls the log, deletes logs, notes a backup.
+/// Whether a call makes or deletes files at the CA: it rolls the log, or truncates. BackupEnd notes a backup only after
+/// BackupGetBackupLogs, whose pace then is its own; BackupPrepare changes nothing.
 fn writes(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::BackupPrepare { .. }
-            | Request::BackupGetBackupLogs
-            | Request::BackupTruncateLogs
-            | Request::BackupEnd
-    )
+    matches!(request, Request::BackupGetBackupLogs | Request::BackupTruncateLogs)
 }
 
 /// A list without entries travels as NULL (wire.md 5.5).

@@ -45,8 +45,7 @@ pub struct Limits {
     pub lost_client: Duration,
     /// How long a backup may stand still (certbcli.md D30).
     pub session_idle: Duration,
-    /// Calls of a backup that write (BackupPrepare, GetBackupLogs, TruncateLogs, BackupEnd) of one caller that are answered
-    /// at once.
+    /// Calls of a backup that write (BackupGetBackupLogs, BackupTruncateLogs) of one caller that are answered at once.
     pub writes_at_once: u32,
     /// After them, one such call is answered in this time; the others wait for their turn.
     pub write_every: Duration,
