@@ -1,4 +1,4 @@
-//! Space that is kept for a full disk: two files beside the logs, each as large as a log.
+//! Space that is kept for a full disk: two files beside the logs, each as large as a log, and of 64 MiB at most.
 //!
 //! A backup deletes logs and so frees space. But before it lists them it has to archive the current one, which takes space:
 //! on a full disk there would be no way out. The reserve is that way. ESE keeps files of the same names for the same
@@ -15,6 +15,9 @@ use crate::folder::Folder;
 
 /// The names of its files.
 const NAMES: [&str; 2] = ["edbres00001.jrs", "edbres00002.jrs"];
+
+/// The most that one file takes, in bytes: a CA with logs of 1 GiB need not give 2 GiB away.
+const MAX_LEN: u64 = 64 << 20;
 
 /// How much room has to be left when it is made, in logs: as much as `show` wants to be free.
 const ROOM: u64 = 2;
@@ -47,9 +50,10 @@ impl Reserve {
     /// warns of a disk that is nearly full.
     pub(crate) fn keep(&self) {
         for path in self.paths().filter(|path| !path.exists()) {
-            let needed = self.log_size.saturating_mul(1 + ROOM);
+            let len = self.log_size.min(MAX_LEN);
+            let needed = len.saturating_mul(1 + ROOM);
             if space::available(&self.dir).is_ok_and(|free| free.is_none_or(|free| needed <= free))
-                && let Err(error) = space::occupy(&path, self.log_size)
+                && let Err(error) = space::occupy(&path, len)
             {
                 // not covered: the space was there a moment ago.
                 tracing::debug!(%error, "no space is kept for a full disk");

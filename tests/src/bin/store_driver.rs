@@ -18,7 +18,7 @@ use certadm_tests::ledger::Ledger;
 use certadm_tests::plain_set;
 
 /// Logs that never fill, for scenarios that are about something else.
-const LARGE_LOGS: Options = Options { log_size: 1 << 30, circular_logging: false, backup_rate: 0 };
+const LARGE_LOGS: Options = Options { log_size: 32 << 20, circular_logging: false, backup_rate: 0 };
 
 struct Driver {
     folder: Folder,

@@ -17,7 +17,7 @@ pub(crate) use certadm_tests::plain_set::copy_folder as copy_dir;
 pub(crate) const INCOMPLETE: certadm_set::restore::Options =
     certadm_set::restore::Options { force: false, renewed_key: false, incomplete: true };
 
-const NEVER_ROLL: Options = Options { log_size: 1 << 30, circular_logging: false, backup_rate: 0 };
+const NEVER_ROLL: Options = Options { log_size: 8 << 20, circular_logging: false, backup_rate: 0 };
 
 /// A folder for one test.
 pub(crate) fn scratch() -> tempfile::TempDir {

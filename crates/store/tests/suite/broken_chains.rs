@@ -8,7 +8,7 @@ use certadm_store::{Adopted, Error, Folder, Options, Store, Writer, stated_check
 use crate::backup_and_recovery::{insert, serials};
 
 /// The tests alone roll.
-const NEVER_ROLL: Options = Options { log_size: 1 << 30, circular_logging: false, backup_rate: 0 };
+const NEVER_ROLL: Options = Options { log_size: 8 << 20, circular_logging: false, backup_rate: 0 };
 
 /// A CA with one certificate in each of some archived logs.
 fn with_logs(dir: &tempfile::TempDir, logs: u32) -> (Folder, Store) {
