@@ -93,6 +93,7 @@ impl Ca {
         let files = set.join("DataBase");
         fs::create_dir_all(&files).unwrap();
         self.roll();
+        self.roll();
         let mut backup = self.store.begin_backup(BackupType::Full).unwrap();
         let mut image = backup.open_image().unwrap();
         let mut bytes = vec![0; usize::try_from(image.size()).unwrap()];

@@ -222,7 +222,7 @@ fn a_dynamic_file_that_is_not_there_is_named_as_missing() {
     let options = TakeOptions { dynamic_dir: Some(dir.path().join("crl")), ..OPTIONS };
     let taken = take(&mut Hostile::honest(), &dir.path().join("set"), &options, &mut Silent).unwrap();
     let missing = &taken.manifest.not_included;
-    assert!(missing.iter().any(|what| what.contains("dynamic file ")), "{missing:?}");
+    assert!(missing.iter().any(|what| what.contains("the dynamic files, ")), "{missing:?}");
 }
 
 #[test]
