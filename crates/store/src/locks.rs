@@ -115,9 +115,9 @@ impl CommitLock {
 
     /// Runs `work` while holding the lock; waits for whoever holds it, but not for ever.
     pub(crate) fn hold<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.lock(LONGEST_WAIT)?;
+        let waited = self.lock(LONGEST_WAIT)?;
         let result = work();
-        unlock(&self.file).during("unlock", &self.path).map_err(Error::from)?;
+        unlock(waited.as_ref().unwrap_or(&self.file)).during("unlock", &self.path).map_err(Error::from)?;
         result
     }
 }
@@ -128,21 +128,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How far a thread is that waits for a lock.
 enum Waiting {
     Still,
-    Locked(std::io::Result<()>),
+    Locked(std::io::Result<File>),
     GivenUp,
 }
 
 impl CommitLock {
     /// Waits for the lock. The system queues those who wait, but knows no limit; so where it is taken, a thread waits in the
-    /// stead of this one.
-    fn lock(&self, longest: Duration) -> Result<()> {
+    /// stead of this one. Answers the file that has the lock, if that is not this one's own.
+    fn lock(&self, longest: Duration) -> Result<Option<File>> {
         match self.file.try_lock() {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(None),
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Ok(Err(error).during("lock", &self.path)?),
         }
-        // The same open file, so that the lock is this one's, too.
-        let file = self.file.try_clone().during("lock", &self.path)?;
+        // Another open file. A thread that had waited in vain, and then unlocks, would else take the lock from whoever got it
+        // meanwhile by this one: the lock belongs to the open file, whichever thread asks.
+        let file = open(&self.path)?;
         let state = Arc::new((Mutex::new(Waiting::Still), Condvar::new()));
         let told = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -151,7 +152,7 @@ impl CommitLock {
             match *state {
                 // Nobody is there any more who would unlock it.
                 Waiting::GivenUp => drop(unlock(&file)),
-                _ => *state = Waiting::Locked(locked),
+                _ => *state = Waiting::Locked(locked.map(|()| file)),
             }
             told.1.notify_all();
         });
@@ -161,7 +162,7 @@ impl CommitLock {
             .wait_timeout_while(waiting, longest, |state| matches!(state, Waiting::Still))
             .unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *waiting, Waiting::GivenUp) {
-            Waiting::Locked(locked) => Ok(locked.during("lock", &self.path)?),
+            Waiting::Locked(locked) => Ok(Some(locked.during("lock", &self.path)?)),
             Waiting::Still | Waiting::GivenUp => Err(Error::LockHeld {
                 path: self.path.clone(),
                 holder: holder_of(&self.file),
@@ -232,9 +233,29 @@ mod tests {
         assert!(holder.as_ref().is_none_or(|holder| holder.ends_with(&own)), "{holder:?}");
         held.file.unlock().unwrap();
         // The thread that had waited in vain does not keep it.
-        waiting.lock(LONGEST_WAIT).unwrap();
-        unlock(&waiting.file).unwrap();
+        let waited = waiting.lock(LONGEST_WAIT).unwrap();
+        unlock(waited.as_ref().unwrap_or(&waiting.file)).unwrap();
         held.lock(LONGEST_WAIT).unwrap();
+    }
+
+    #[test]
+    fn who_waited_in_vain_takes_the_lock_from_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let open = || CommitLock::open(&folder).unwrap();
+        let (held, waiting, other) = (open(), open(), open());
+        for round in 0..200 {
+            held.file.lock().unwrap();
+            assert!(waiting.lock(Duration::from_micros(200)).is_err());
+            held.file.unlock().unwrap();
+            let waited = waiting.lock(LONGEST_WAIT).unwrap();
+            // Long enough for the thread that gave up to have its turn.
+            for _ in 0..50 {
+                std::thread::yield_now();
+                assert!(other.file.try_lock().is_err(), "round {round}");
+            }
+            unlock(waited.as_ref().unwrap_or(&waiting.file)).unwrap();
+        }
     }
 
     #[test]
