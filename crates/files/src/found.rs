@@ -231,9 +231,9 @@ fn special(_kind: std::fs::FileType) -> &'static str {
 #[cfg(unix)]
 mod system {
     use std::fs::File;
-    use std::os::fd::{AsFd, OwnedFd};
+    use std::os::fd::OwnedFd;
 
-    use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+    use rustix::fs::{AtFlags, FileType, Mode, OFlags};
     use rustix::io::Errno;
 
     use super::*;
@@ -302,16 +302,11 @@ mod system {
 
     /// The same for kernels without that call.
     pub(super) fn walk(root: &OwnedFd, inside: &Path) -> rustix::io::Result<OwnedFd> {
-        let mut folder: Option<OwnedFd> = None;
+        let mut folder = rustix::io::fcntl_dupfd_cloexec(root, 0)?;
         for part in inside.components() {
-            let from = folder.as_ref().map_or_else(|| root.as_fd(), AsFd::as_fd);
-            folder =
-                Some(rustix::fs::openat(from, part.as_os_str(), FOLDER | OFlags::NOFOLLOW, Mode::empty())?);
+            folder = rustix::fs::openat(&folder, part.as_os_str(), FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
         }
-        match folder {
-            Some(folder) => Ok(folder),
-            None => rustix::fs::openat(CWD, ".", FOLDER, Mode::empty()),
-        }
+        Ok(folder)
     }
 }
 

@@ -5,6 +5,8 @@
 //! wrong with them. So the schema must be the built-in one, object by object and word by word; only comments and
 //! white space may differ, as they do between versions of this program.
 
+use std::sync::OnceLock;
+
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
@@ -26,7 +28,15 @@ struct Object {
 /// [`Error::Foreign`] (0xC80004B6) names the first object that is not a CA's, that differs, or that is missing;
 /// [`Error::Sqlite`].
 pub fn check(connection: &Connection, what: &std::path::Path) -> Result<()> {
-    let expected = built_in()?;
+    static BUILT_IN: OnceLock<Vec<Object>> = OnceLock::new();
+    // Every connection asks, and the answer stays the same.
+    let expected = match BUILT_IN.get() {
+        Some(known) => known,
+        None => {
+            let made = built_in()?;
+            BUILT_IN.get_or_init(|| made)
+        }
+    };
     let refuse = |detail: String| Err(Error::Foreign { path: what.to_owned(), detail });
     let mut seen = vec![false; expected.len()];
     let mut statement = connection.prepare("SELECT type, name, sql FROM main.sqlite_schema")?;
