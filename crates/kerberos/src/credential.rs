@@ -1,7 +1,7 @@
 //! A ticket with what its owner knows of it.
 
 use crate::crypto::Key;
-use crate::message::TicketFlags;
+use crate::message::{EncKdcReplyPart, TicketFlags};
 use crate::moment::KerberosTime;
 use crate::principal::Principal;
 
@@ -25,6 +25,19 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// A ticket as a KDC's answer carries it, with what the part of the answer that was sealed for the client says of it.
+    pub(crate) fn of_answer(client: Principal, ticket: Vec<u8>, part: EncKdcReplyPart) -> Self {
+        Self {
+            client,
+            service: part.service,
+            session_key: part.session_key,
+            flags: part.flags,
+            start_time: part.start_time.unwrap_or(part.auth_time),
+            end_time: part.end_time,
+            ticket,
+        }
+    }
+
     /// Whether it is good at `now`, and for `reserve` seconds more.
     #[must_use]
     pub fn is_good(&self, now: KerberosTime, reserve: i64) -> bool {

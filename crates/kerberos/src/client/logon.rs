@@ -104,15 +104,7 @@ impl Logon {
         if part.service.granted_realm() != Some(part.service.realm()) {
             return Err(self.other_answer("it is no ticket-granting ticket"));
         }
-        let credential = Credential {
-            client: reply.client,
-            service: part.service,
-            session_key: part.session_key,
-            flags: part.flags,
-            start_time: part.start_time.unwrap_or(part.auth_time),
-            end_time: part.end_time,
-            ticket: reply.ticket,
-        };
+        let credential = Credential::of_answer(reply.client, reply.ticket, part);
         Ok(Step::Done(LoggedOn { credential, clock_offset: self.clock_offset }))
     }
 

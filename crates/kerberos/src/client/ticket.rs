@@ -105,15 +105,7 @@ impl TicketRequest {
         if reply.client != self.granting.client {
             return Err(self.other_answer("it is for another client"));
         }
-        let credential = Credential {
-            client: reply.client,
-            service: part.service,
-            session_key: part.session_key,
-            flags: part.flags,
-            start_time: part.start_time.unwrap_or(part.auth_time),
-            end_time: part.end_time,
-            ticket: reply.ticket,
-        };
+        let credential = Credential::of_answer(reply.client, reply.ticket, part);
         if credential.service.realm() != self.route.realm() {
             return Err(self.other_answer("its ticket is of another realm"));
         }
