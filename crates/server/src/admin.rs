@@ -134,7 +134,7 @@ impl Calling<'_> {
         let mut state = self.object.lock();
         if let Some(session) = &state.session
             && access::is_backup(self.method)
-            && !session.owner.is_same(&self.caller.identity)
+            && session.owner != self.caller.identity
         {
             audit::refused(self.circumstances.shared, self.caller, self.method, Refusal::OtherCaller);
             return refuse(self.method, Some(request), Refusal::OtherCaller);

@@ -136,7 +136,7 @@ impl Table {
                 Place::Proven(identity) | Place::Local { identity, has_role: true } => Some(identity),
                 Place::Unproven { .. } | Place::Local { has_role: false, .. } => None,
             };
-            **id != beside && identity.is_some_and(|identity| identity.is_same(caller))
+            **id != beside && identity == Some(caller)
         };
         self.open.iter().filter(own).count()
     }
@@ -209,7 +209,7 @@ impl Table {
 }
 
 fn is_roleless_of(place: &Place, caller: &Identity) -> bool {
-    matches!(place, Place::Local { identity, has_role: false } if identity.is_same(caller))
+    matches!(place, Place::Local { identity, has_role: false } if identity == caller)
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! Who calls: an account that logged on, or a process of this machine.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-use certadm_auth::same_name;
+use certadm_auth::{folded, same_name};
 
 /// Who calls, as far as it was proven.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+///
+/// Two are equal when they are the same caller (wire.md 7, item 7): an account in whatever letters its client writes the name,
+/// a user whatever its group. So a caller cannot be several by spelling himself anew.
+#[derive(Debug, Clone)]
 pub enum Identity {
     /// A context of NTLM.
     Account {
@@ -23,10 +27,8 @@ pub enum Identity {
     },
 }
 
-impl Identity {
-    /// Whether both are the same caller (wire.md 7, item 7).
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (
                 Self::Account { name: left, incarnation },
@@ -34,6 +36,17 @@ impl Identity {
             ) => incarnation == other && same_name(left, right),
             (Self::Local { uid: left, .. }, Self::Local { uid: right, .. }) => left == right,
             _ => false,
+        }
+    }
+}
+
+impl Eq for Identity {}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Account { name, incarnation } => (folded(name), incarnation).hash(state),
+            Self::Local { uid, .. } => uid.hash(state),
         }
     }
 }

@@ -110,7 +110,7 @@ impl Objects {
         now: Instant,
     ) -> Result<Vec<Option<Handed>>, ObjectsError> {
         let mut table = self.table();
-        let own = table.objects.values().filter(|entry| entry.owner.is_same(&owner)).count();
+        let own = table.objects.values().filter(|entry| entry.owner == owner).count();
         if self.limits.objects_per_caller <= own {
             // A caller who forgets to release loses what he has not used for longest.
             let forgotten = table.longest_unused(&owner).ok_or(ObjectsError::Full)?;
@@ -185,7 +185,7 @@ impl Objects {
         let mut table = self.table();
         let Table { objects, sets, .. } = &mut *table;
         let id = if ping.set == SetId(0) {
-            let own = || sets.iter().filter(|(_, set)| set.owner.is_same(caller));
+            let own = || sets.iter().filter(|(_, set)| set.owner == *caller);
             if self.limits.ping_sets_per_caller <= own().count() {
                 let forgotten = own().min_by_key(|(_, set)| set.last_ping).map(|(id, _)| *id)?;
                 sets.remove(&forgotten);
@@ -201,7 +201,7 @@ impl Objects {
         } else {
             ping.set
         };
-        let set = sets.get_mut(&id).filter(|set| set.owner.is_same(caller))?;
+        let set = sets.get_mut(&id).filter(|set| set.owner == *caller)?;
         set.last_ping = now;
         if let Some(sequence) = ping.sequence {
             if sequence < set.sequence {
@@ -319,13 +319,13 @@ impl Table {
     /// An IPID is no credential (wire.md 7, item 7): another caller's object is as if it were not there.
     fn oid_of(&self, ipid: Ipid, caller: &Identity) -> Option<Oid> {
         let &(oid, _) = self.interfaces.get(&ipid)?;
-        self.objects.get(&oid).filter(|entry| entry.owner.is_same(caller)).map(|_| oid)
+        self.objects.get(&oid).filter(|entry| entry.owner == *caller).map(|_| oid)
     }
 
     /// The object of `owner` without backup and without open connection whose last call is longest ago.
     fn longest_unused(&self, owner: &Identity) -> Option<Oid> {
         let unused =
-            self.objects.iter().filter(|(_, entry)| entry.owner.is_same(owner) && entry.object.is_unused());
+            self.objects.iter().filter(|(_, entry)| entry.owner == *owner && entry.object.is_unused());
         unused.min_by_key(|(_, entry)| entry.last_call).map(|(oid, _)| *oid)
     }
 

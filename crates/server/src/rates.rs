@@ -123,6 +123,22 @@ mod tests {
         assert_eq!(rates.book("c", now + every * 10), Duration::ZERO);
     }
 
+    /// A client writes the name of its account as it likes.
+    #[test]
+    fn another_spelling_of_the_same_account_is_no_other_caller() {
+        let caller = |name: &str, number| Identity::Account {
+            name: name.to_owned(),
+            incarnation: crate::identity::Incarnation(number),
+        };
+        let rates = Rates::new(2, Duration::from_secs(1));
+        let now = Instant::now();
+        let spelled = ["backup", "Backup", "BACKUP"].map(|name| rates.take(caller(name, 1), now));
+        assert_eq!(spelled, [Some(0), Some(0), None]);
+        assert_eq!(rates.take(caller("backup", 2), now), Some(0), "an account that was added again");
+        let local = [0, 1, 2].map(|gid| rates.take(Identity::Local { uid: 7, gid }, now));
+        assert_eq!(local, [Some(0), Some(0), None]);
+    }
+
     #[test]
     fn keys_are_bounded() {
         let rates = Rates::new(1, Duration::from_secs(1));
