@@ -246,8 +246,8 @@ fn copy_dynamic(writer: &mut SetWriter, paths: &[String], dir: Option<&Path>) ->
     for path in paths {
         let name = last_component(path);
         let local = Found::named(dir.join(name));
-        let fits = local.size().is_ok_and(|bytes| bytes <= MAX_DYNAMIC);
-        if !is_safe_component(name) || !fits || !names.insert(folded(name)) {
+        let fits = || local.size().is_ok_and(|bytes| bytes <= MAX_DYNAMIC);
+        if !is_safe_component(name) || !fits() || !names.insert(folded(name)) {
             left_out.push(path.clone());
             continue;
         }

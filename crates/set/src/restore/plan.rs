@@ -157,8 +157,10 @@ impl Plan {
     pub(super) fn entry_of(&self, file: &Path) -> Option<&FileEntry> {
         self.sets.iter().find_map(|set| {
             let files = &set.manifest.as_ref()?.files;
-            let inside = file.strip_prefix(&set.path).ok()?.to_str()?;
-            files.iter().find(|entry| same_ignoring_case(&entry.path, inside))
+            // A manifest has `/` between the parts of a path, whatever the system has.
+            let parts = file.strip_prefix(&set.path).ok()?.components().map(|part| part.as_os_str().to_str());
+            let inside = parts.collect::<Option<Vec<_>>>()?.join("/");
+            files.iter().find(|entry| same_ignoring_case(&entry.path, &inside))
         })
     }
 }
