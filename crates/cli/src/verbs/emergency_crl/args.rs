@@ -47,8 +47,8 @@ pub(crate) struct EmergencyCrlArgs {
     /// The folder for the CRLs and what belongs to them; it must not be there yet
     #[arg(long, value_name = "DIR", required = true)]
     pub(super) to: Option<PathBuf>,
-    /// Revoke this certificate as well: SERIAL[:REASON[:WHEN]]; the reason removeFromCRL takes a hold back
-    #[arg(long, value_name = "SERIAL")]
+    /// Revoke this certificate as well; the reason removeFromCRL takes a hold back
+    #[arg(long, value_name = "SERIAL[:REASON[:WHEN]]")]
     pub(super) revoke: Vec<String>,
     /// The same from a CSV file: lines SERIAL,REASON,WHEN
     #[arg(long, value_name = "FILE")]
