@@ -11,6 +11,7 @@ use certadm_rules::{Hresult, hex};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::sink::Stream;
 
 /// Length of one buffer in bytes; also the size of a read from the CA.
 pub(crate) const BUFFER_LEN: usize = 512 * 1024;
@@ -40,18 +41,6 @@ pub enum ReadBack {
     Skip,
 }
 
-/// Where the bytes of a stored file come from.
-pub(crate) trait Stream {
-    /// Fills the buffer it gets, except at the end; returns 0 after it.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
-}
-
-impl<F: FnMut(&mut [u8]) -> Result<usize>> Stream for F {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        self(buffer)
-    }
-}
-
 /// Both hashes of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hashes {
@@ -72,7 +61,7 @@ struct Chunk {
 /// # Errors
 /// Whatever the stream returns, [`Error::Store`], [`Error::Damaged`] when what is read back differs; a file that was begun
 /// is left for the caller to remove with its folder.
-pub(crate) fn store(path: &Path, read_back: ReadBack, mut stream: impl Stream) -> Result<Hashes> {
+pub(crate) fn store(path: &Path, read_back: ReadBack, stream: &mut dyn Stream) -> Result<Hashes> {
     let file = durable::open_new(path, Access::Public)?;
     let file = &file;
     std::thread::scope(|scope| {
@@ -89,7 +78,7 @@ pub(crate) fn store(path: &Path, read_back: ReadBack, mut stream: impl Stream) -
         let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_flush)));
         let flusher = scope.spawn(move || yielding(|| flush(file, path, &flush_from, &to_check)));
         let checker = scope.spawn(move || yielding(|| read_again(file, path, read_back, &check_from)));
-        let produced = produce(&mut stream, &pool, &to_hash);
+        let produced = produce(stream, &pool, &to_hash);
         drop((to_hash, pool));
         let (hashes, sum) = hasher.join().map_err(|_| panicked(path))?;
         let written = writer.join().map_err(|_| panicked(path))?;
@@ -120,7 +109,7 @@ pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
 }
 
 fn produce(
-    stream: &mut impl Stream,
+    stream: &mut dyn Stream,
     pool: &Receiver<AlignedBuffer>,
     to_hash: &SyncSender<Chunk>,
 ) -> Result<()> {
@@ -277,7 +266,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("image");
         let mut reads = 0;
-        store(&path, ReadBack::System, |buffer: &mut [u8]| {
+        store(&path, ReadBack::System, &mut |buffer: &mut [u8]| {
             reads += 1;
             if reads == 3 {
                 let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();

@@ -165,6 +165,9 @@ pub enum Error {
         /// The code for it.
         code: Hresult,
     },
+    /// Where the set was to be kept, or lies, something failed.
+    #[error("{}", certadm_rules::diagnosis::chain_of(.0.as_ref()))]
+    Kept(Box<dyn Diagnosis>),
     /// A registration was refused.
     #[error("the restore registration was refused: {}", .0.text())]
     Registration(Hresult),
@@ -198,6 +201,7 @@ impl Diagnosis for Error {
             }
             Self::Damaged { code, .. } | Self::Combination { code, .. } => *code,
             Self::Registration(code) => *code,
+            Self::Kept(error) => error.hresult(),
         }
     }
 
@@ -208,6 +212,7 @@ impl Diagnosis for Error {
             Self::Ca(error) => error.class(),
             Self::NotPutBack { cause, .. } => cause.class(),
             Self::Windows { source, .. } => source.class(),
+            Self::Kept(error) => error.class(),
             // Of whatever kind the file is that is missing or changed.
             Self::Damaged { .. } => Class::Damaged,
             _ => self.hresult().class(),
@@ -271,6 +276,7 @@ impl Diagnosis for Error {
             }
             Self::Combination { .. } => "bring the full set and every log set after it, of one CA",
             Self::WouldOverwrite { .. } => "name another place; nothing is ever overwritten",
+            Self::Kept(error) => return error.remedy(),
             Self::Registration(_) => "finish the other restore first",
         })
     }

@@ -2,6 +2,7 @@
 
 pub mod chain;
 mod copy;
+mod ends;
 pub mod error;
 pub mod judge;
 pub mod layout;
@@ -12,6 +13,7 @@ pub mod reader;
 mod readers;
 pub mod restore;
 pub mod scratch;
+pub mod sink;
 pub mod take;
 pub mod verify;
 pub mod windows;
@@ -25,4 +27,4 @@ pub use open::{Opened, open};
 pub use progress::{Progress, Silent, Stage};
 pub use reader::Set;
 pub use readers::Readers;
-pub use take::{Check, TakeOptions, Taken, take};
+pub use take::{Check, TakeOptions, Taken, database_name, take, take_into};

@@ -10,16 +10,16 @@ use certadm_rules::flags::BackupType;
 use certadm_rules::names::{folded, is_safe_component, last_component};
 use certadm_rules::{BackupKind, Generation, TaggedList};
 use certadm_session::{CallResult, FileOpen, Logs, Session, Source, Truncated};
-use certadm_store::chain::read_trailer;
-use certadm_store::log_file::LogFile;
-use certadm_store::trailer::sqlite_page_size;
+use certadm_store::log_file::LogHeader;
 
-use crate::copy::{BUFFER_LEN, ReadBack, Stream};
+use crate::copy::{BUFFER_LEN, ReadBack};
+use crate::ends::Ends;
 use crate::error::{Error, Result};
-use crate::layout::{DYNAMIC_DIR, database_entry, file_of, locations_entry, log_entry, log_generation};
+use crate::layout::{DYNAMIC_DIR, database_entry, locations_entry, log_entry, log_generation};
 use crate::manifest::{CaIdentity, Generations, MAX_DYNAMIC, Manifest, Role, SetKind};
 use crate::progress::{Progress, Stage};
 use crate::readers::Readers;
+use crate::sink::{Committed, NewFile, SetSink, Stream};
 use crate::verify::check_content;
 use crate::writer::SetWriter;
 use certadm_files::{Found, IoContext, cancel, unfinished};
@@ -104,20 +104,38 @@ pub fn take(
     options: &TakeOptions,
     progress: &mut dyn Progress,
 ) -> Result<Taken> {
-    let begun = Instant::now();
     // Truncation deletes the logs at the CA, and then they are nowhere else: they are worth a look at the medium itself.
     let logs_read_back = if options.truncate { ReadBack::Medium } else { options.read_back };
     let removed = remove_abandoned(target)?;
-    let mut writer = SetWriter::create(target, options.readers, options.read_back, logs_read_back)?;
+    let writer = SetWriter::create(target, options.readers, options.read_back, logs_read_back)?;
+    Ok(Taken { removed, ..take_into(source, Box::new(writer), options, progress)? })
+}
+
+/// Takes a backup of the CA behind `source` into `sink`. What `options` say of readers and of reading back is for folders:
+/// a sink has promises of its own.
+///
+/// # Errors
+/// As [`take`], and those of the sink. Then no set exists, and the CA's logs are as they were.
+pub fn take_into(
+    source: &mut dyn Source,
+    mut sink: Box<dyn SetSink + '_>,
+    options: &TakeOptions,
+    progress: &mut dyn Progress,
+) -> Result<Taken> {
+    let begun = Instant::now();
     let started = certadm_store::now().to_rfc3339();
-    let mut taking = Taking { writer: &mut writer, progress };
+    let mut taking = Taking { sink: sink.as_mut(), progress };
     let (session, names, locations, dynamic, kind) = match options.kind {
         BackupType::Full => {
             let mut session = Session::prepare_full(source)?;
             let locations = session.database_locations()?;
             for name in session.database_names()? {
                 let file = session.open(&name, READ_HINT)?;
-                session = taking.store(file, database_entry(&name)?, Role::Database, &name)?;
+                let mut ends = Ends::default();
+                session =
+                    taking.store(file, database_entry(&name)?, Role::Database, &name, Some(&mut ends))?;
+                // An image whose trailer does not fit must not become a set.
+                ends.check_image(&name)?;
             }
             let dynamic = session.dynamic_files()?;
             let (session, names) = session.logs()?;
@@ -131,24 +149,23 @@ pub fn take(
             (session, names, locations, dynamic, SetKind::Logs)
         }
     };
-    let (session, generations) = taking.store_logs(session, &names)?;
-    writer.add_bytes(locations_entry(), Role::Locations, "", &locations.to_bytes())?;
-    let left_out = copy_dynamic(&mut writer, dynamic.paths(), options.dynamic_dir.as_deref())?;
+    taking.store_bytes(locations_entry(), Role::Locations, &locations.to_bytes())?;
+    let (session, generations, log) = taking.store_logs(session, &names)?;
+    let left_out = copy_dynamic(sink.as_mut(), dynamic.paths(), options.dynamic_dir.as_deref())?;
 
-    let mut manifest = Manifest::new(identify(&locations, writer.building(), &names)?, kind, started);
+    let mut manifest = Manifest::new(identify(&locations, log.as_ref()), kind, started);
     manifest.generations = generations;
     manifest.dynamic_files = dynamic.paths().to_vec();
     manifest.not_included = not_included(&left_out, options.dynamic_dir.is_some());
     manifest.finished = certadm_store::now().to_rfc3339();
-    let (set, manifest) = writer.commit(manifest)?;
+    let Committed { set, manifest, folder, scratch } = sink.commit(manifest, progress)?;
 
     // From here on the set exists whatever the CA answers: a failure is told in the report.
-    let mut findings = match options.check {
-        Check::BeforeTruncation => check_content(&set, progress),
-        Check::Later => Vec::new(),
-    };
+    let to_check = folder.filter(|_| options.check == Check::BeforeTruncation);
+    let mut findings = to_check.as_ref().map_or_else(Vec::new, |folder| check_content(folder, progress));
+    drop(scratch);
     // A check that was broken off says nothing about the database.
-    let checked = options.check == Check::BeforeTruncation && cancel::requested().is_none();
+    let checked = to_check.is_some() && cancel::requested().is_none();
     if !checked {
         findings.clear();
     }
@@ -173,7 +190,7 @@ pub fn take(
         truncated,
         still_there,
         checked,
-        removed,
+        removed: Vec::new(),
         findings,
         end_error: ended.err().map(|error| format!("{error} ({})", error.code)),
         duration: begun.elapsed(),
@@ -194,7 +211,7 @@ fn remove_abandoned(target: &Path) -> Result<Vec<PathBuf>> {
 const READ_HINT: u32 = BUFFER_LEN as u32;
 
 struct Taking<'a> {
-    writer: &'a mut SetWriter,
+    sink: &'a mut dyn SetSink,
     progress: &'a mut dyn Progress,
 }
 
@@ -206,90 +223,101 @@ impl Taking<'_> {
         entry: String,
         role: Role,
         name: &str,
+        ends: Option<&mut Ends>,
     ) -> Result<Session<S, P>> {
         let announced = file.size();
         let stage = if role == Role::Database { Stage::Database } else { Stage::Logs };
-        let stream = FromCa { file: &mut file, progress: self.progress, stage, name, delivered: 0 };
-        let stored = self.writer.add(entry, role, name, stream)?;
+        let progress = &mut *self.progress;
+        let mut stream = FromCa { file: &mut file, progress, stage, name, delivered: 0, ends };
+        let new = NewFile { entry, role, source: name, size: announced };
+        let stored = self.sink.add(new, &mut stream)?;
         if stored.size != announced {
             return Err(Error::SizeLied { name: name.to_owned(), announced, delivered: stored.size });
         }
         Ok(file.close()?)
     }
 
+    /// Stores the logs, ascending: a set that is kept elsewhere may need that order. Returns whose they are, too, where the
+    /// first of them is one of ours.
     fn store_logs<S: Source>(
         &mut self,
         mut session: Session<S, Logs>,
         names: &[String],
-    ) -> Result<(Session<S, Logs>, Generations)> {
-        let mut generations: Option<Generations> = None;
+    ) -> Result<(Session<S, Logs>, Generations, Option<LogHeader>)> {
+        let mut logs = Vec::new();
         for name in names {
-            let generation = log_generation(name)?;
-            let file = session.open(name, READ_HINT)?;
-            session = self.store(file, log_entry(generation), Role::Log, name)?;
-            let number = generation.number();
-            generations = Some(generations.map_or(Generations { low: number, high: number }, |range| {
-                Generations { low: range.low.min(number), high: range.high.max(number) }
-            }));
+            logs.push((log_generation(name)?, name));
         }
-        Ok((session, generations.unwrap_or(Generations { low: 0, high: 0 })))
+        logs.sort_by_key(|(generation, _)| *generation);
+        let mut first = None;
+        for (generation, name) in &logs {
+            let file = session.open(name, READ_HINT)?;
+            let mut ends = Ends::default();
+            let watched = first.is_none().then_some(&mut ends);
+            session = self.store(file, log_entry(*generation), Role::Log, name, watched)?;
+            first = first.or(Some((*generation, ends)));
+        }
+        let bound = |log: Option<&(Generation, &String)>| log.map_or(0, |(generation, _)| generation.number());
+        let generations = Generations { low: bound(logs.first()), high: bound(logs.last()) };
+        let header = first.and_then(|(generation, ends)| ends.log_header("a log", generation));
+        Ok((session, generations, header))
+    }
+
+    fn store_bytes(&mut self, entry: String, role: Role, bytes: &[u8]) -> Result<()> {
+        let new = NewFile { entry, role, source: "", size: bytes.len() as u64 };
+        let mut rest = bytes;
+        self.sink.add(new, &mut |buffer: &mut [u8]| {
+            let len = rest.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&rest[..len]);
+            rest = &rest[len..];
+            Ok(len)
+        })?;
+        Ok(())
     }
 }
 
-/// Copies the dynamic files that lie in a folder of this machine. Returns those that it did not copy.
-fn copy_dynamic(writer: &mut SetWriter, paths: &[String], dir: Option<&Path>) -> Result<Vec<String>> {
+/// Copies the dynamic files that lie in a folder of this machine, by name. Returns those that it did not copy.
+fn copy_dynamic(sink: &mut dyn SetSink, paths: &[String], dir: Option<&Path>) -> Result<Vec<String>> {
     let Some(dir) = dir else {
         return Ok(paths.to_vec());
     };
     let mut left_out = Vec::new();
     let mut names = HashSet::new();
+    let mut paths: Vec<&String> = paths.iter().collect();
+    paths.sort_by_key(|path| last_component(path));
     for path in paths {
         let name = last_component(path);
         let local = Found::named(dir.join(name));
-        let fits = || local.size().is_ok_and(|bytes| bytes <= MAX_DYNAMIC);
-        if !is_safe_component(name) || !fits() || !names.insert(folded(name)) {
+        let size = local.size().ok().filter(|bytes| *bytes <= MAX_DYNAMIC);
+        let Some(size) = size.filter(|_| is_safe_component(name) && names.insert(folded(name))) else {
             left_out.push(path.clone());
             continue;
-        }
+        };
         let mut file = local.open_up_to(Some(MAX_DYNAMIC))?;
-        writer.add(format!("{DYNAMIC_DIR}/{name}"), Role::Dynamic, path, |buffer: &mut [u8]| {
-            Ok(file.read(buffer).during("read", &local)?)
-        })?;
+        let new =
+            NewFile { entry: format!("{DYNAMIC_DIR}/{name}"), role: Role::Dynamic, source: path, size };
+        sink.add(new, &mut |buffer: &mut [u8]| Ok(file.read(buffer).during("read", &local)?))?;
     }
     Ok(left_out)
 }
 
-/// Whose set it is: the names from the restore map, the signatures from what was stored.
-fn identify(locations: &TaggedList, building: &Path, logs: &[String]) -> Result<CaIdentity> {
+/// The name of the CA's database in its restore map: the sanitized name of the CA. It came from elsewhere, so it is no path.
+pub fn database_name(locations: &TaggedList) -> String {
+    let name = last_component(locations.database().unwrap_or_default());
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
+}
+
+/// Whose set it is: the names from the restore map, the signatures from the first log. Sets of other engines have no
+/// signatures of ours; every log of ours names both.
+fn identify(locations: &TaggedList, log: Option<&LogHeader>) -> CaIdentity {
     let database = locations.database().unwrap_or_default();
-    let name = last_component(database);
-    let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let host = database.trim_start_matches('\\').split('\\').next().unwrap_or_default();
-    let mut identity = CaIdentity {
-        name: name.to_owned(),
+    CaIdentity {
+        name: database_name(locations),
         host: host.to_owned(),
-        database_signature: String::new(),
-        stream_signature: String::new(),
-    };
-    // Sets of other engines have no signatures of ours; every log of ours names both.
-    if let Some(first) = logs.first() {
-        let path = file_of(building, &log_entry(log_generation(first)?));
-        if let Ok(log) = LogFile::open(&path) {
-            identity.database_signature = log.header().database.to_string();
-            identity.stream_signature = log.header().stream.to_string();
-        }
+        database_signature: log.map(|header| header.database.to_string()).unwrap_or_default(),
+        stream_signature: log.map(|header| header.stream.to_string()).unwrap_or_default(),
     }
-    if is_safe_component(last_component(database)) {
-        let image = file_of(building, &database_entry(database)?);
-        let mut first = [0; 100];
-        let is_ours = image.open().is_ok_and(|mut file| file.read_exact(&mut first).is_ok())
-            && sqlite_page_size(&first).is_some();
-        if is_ours {
-            // An image whose trailer does not fit must not become a set.
-            read_trailer(&image)?;
-        }
-    }
-    Ok(identity)
 }
 
 fn not_included(left_out: &[String], here: bool) -> Vec<String> {
@@ -336,6 +364,7 @@ struct FromCa<'a, S: Source, P> {
     stage: Stage,
     name: &'a str,
     delivered: u64,
+    ends: Option<&'a mut Ends>,
 }
 
 impl<S: Source, P> Stream for FromCa<'_, S, P> {
@@ -346,6 +375,9 @@ impl<S: Source, P> Stream for FromCa<'_, S, P> {
         if self.delivered > announced || len > buffer.len() {
             let delivered = self.delivered;
             return Err(Error::SizeLied { name: self.name.to_owned(), announced, delivered });
+        }
+        if let Some(ends) = &mut self.ends {
+            ends.see(&buffer[..len]);
         }
         self.progress.at(self.stage, self.delivered, announced);
         Ok(len)

@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use certadm_files::{IoContext, Unfinished, durable};
 
-use crate::copy::{self, Hashes, ReadBack, Stream};
+use crate::copy::{self, Hashes, ReadBack};
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, DYNAMIC_DIR};
 use crate::manifest::{self, FileEntry, Manifest, Role};
+use crate::progress::Progress;
 use crate::readers::Readers;
+use crate::sink::{Committed, NewFile, SetSink, Stream};
 
-/// A set being written. Dropped before [`SetWriter::commit`], it takes everything it wrote away.
+/// A set being written. Dropped before its commit, it takes everything it wrote away.
 #[derive(Debug)]
 pub(crate) struct SetWriter {
     /// The folder, under another name until the commit.
@@ -49,18 +51,11 @@ impl SetWriter {
         durable::create_new_dir(&dir)?;
         Ok(writer)
     }
+}
 
-    /// Stores a stream as one file of the set, reads it back and adds it to the manifest.
-    ///
-    /// # Errors
-    /// As [`copy::store`].
-    pub(crate) fn add(
-        &mut self,
-        entry: String,
-        role: Role,
-        source: &str,
-        stream: impl Stream,
-    ) -> Result<&FileEntry> {
+impl SetSink for SetWriter {
+    fn add(&mut self, file: NewFile<'_>, stream: &mut dyn Stream) -> Result<FileEntry> {
+        let NewFile { entry, role, source, size: _ } = file;
         if role == Role::Dynamic {
             let dir = self.building.path().join(DYNAMIC_DIR);
             if !dir.is_dir() {
@@ -70,35 +65,13 @@ impl SetWriter {
         let read_back = if role == Role::Log { self.logs_read_back } else { self.read_back };
         let Hashes { size, blake3, sha256 } =
             copy::store(&self.building.path().join(&entry), read_back, stream)?;
-        self.files.push(FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 });
-        Ok(&self.files[self.files.len() - 1])
+        let entry = FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 };
+        self.files.push(entry.clone());
+        Ok(entry)
     }
 
-    /// Stores bytes as one file of the set.
-    ///
-    /// # Errors
-    /// As [`copy::store`].
-    pub(crate) fn add_bytes(&mut self, entry: String, role: Role, source: &str, bytes: &[u8]) -> Result<()> {
-        let mut rest = bytes;
-        self.add(entry, role, source, |buffer: &mut [u8]| {
-            let len = rest.len().min(buffer.len());
-            buffer[..len].copy_from_slice(&rest[..len]);
-            rest = &rest[len..];
-            Ok(len)
-        })?;
-        Ok(())
-    }
-
-    /// Where the files are until the commit.
-    pub(crate) fn building(&self) -> &Path {
-        self.building.path()
-    }
-
-    /// Makes the set exist: every file is durable and read back, the manifest lists them, the folder gets its name.
-    ///
-    /// # Errors
-    /// [`Error::TargetNotEmpty`] when something took the target's place meanwhile, [`Error::Store`].
-    pub(crate) fn commit(mut self, mut manifest: Manifest) -> Result<(PathBuf, Manifest)> {
+    /// Every file is durable and read back already; the manifest lists them, and the folder gets its name.
+    fn commit(mut self: Box<Self>, mut manifest: Manifest, _progress: &mut dyn Progress) -> Result<Committed> {
         manifest.files = std::mem::take(&mut self.files);
         let target = self.building.target().to_owned();
         let bytes =
@@ -112,7 +85,7 @@ impl SetWriter {
         durable::replace(&self.building.path().join(manifest::FILE_NAME), &bytes)?;
         refuse_occupied(&target)?;
         self.building.place()?;
-        Ok((target, manifest))
+        Ok(Committed { folder: Some(target.clone()), set: target, manifest, scratch: None })
     }
 }
 

@@ -57,7 +57,25 @@ pub fn read_trailer(image_file: impl Into<Found>) -> Result<Trailer> {
     let len = file.metadata().during("look at", path)?.len();
     let mut first = Vec::with_capacity(100);
     (&file).take(100).read_to_end(&mut first).during("read", path)?;
-    let Some(page_size) = sqlite_page_size(&first) else {
+    trailer_of(path, len, &first, |page_size| {
+        let mut page = vec![0; page_size as usize];
+        file.read_exact_at(&mut page, len - u64::from(page_size)).during("read", path)?;
+        Ok(page)
+    })
+}
+
+/// The trailer of an image of `len` bytes that begins with `first`; `last_page` gives its last page, of the length asked for.
+/// `path` only names it in errors.
+///
+/// # Errors
+/// As [`read_trailer`], and whatever `last_page` returns.
+pub fn trailer_of(
+    path: &Path,
+    len: u64,
+    first: &[u8],
+    last_page: impl FnOnce(u32) -> Result<Vec<u8>>,
+) -> Result<Trailer> {
+    let Some(page_size) = sqlite_page_size(first) else {
         return Err(image(format!("{} is not a database", path.display()), Hresult::DATABASE_CORRUPTED));
     };
     if !len.is_multiple_of(u64::from(page_size)) {
@@ -65,9 +83,7 @@ pub fn read_trailer(image_file: impl Into<Found>) -> Result<Trailer> {
             format!("{} has {len} bytes, which is no multiple of its page size {page_size}", path.display());
         return Err(image(detail, Hresult::BAD_BACKUP_DATABASE_SIZE));
     }
-    let mut page = vec![0; page_size as usize];
-    file.read_exact_at(&mut page, len - u64::from(page_size)).during("read", path)?;
-    let trailer = Trailer::decode(&page)?;
+    let trailer = Trailer::decode(&last_page(page_size)?)?;
     if (trailer.image_pages + 1).checked_mul(u64::from(page_size)) != Some(len) {
         let detail = format!(
             "{} has {len} bytes, its trailer counts {} pages before itself",

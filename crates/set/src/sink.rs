@@ -1,0 +1,69 @@
+//! Where a backup puts its files: the seam between taking a set and keeping it.
+//!
+//! [`take`](crate::take) writes into a folder. [`take_into`](crate::take_into) writes into anything that keeps the promises
+//! below, such as a repository.
+
+use std::path::PathBuf;
+
+use crate::error::Result;
+use crate::manifest::{FileEntry, Manifest, Role};
+use crate::progress::Progress;
+
+/// Where the bytes of a file come from.
+pub trait Stream {
+    /// Fills the buffer it gets, except at the end; returns 0 after it.
+    ///
+    /// # Errors
+    /// Whatever keeps the bytes from coming.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
+}
+
+impl<F: FnMut(&mut [u8]) -> Result<usize>> Stream for F {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self(buffer)
+    }
+}
+
+/// A file that is about to be stored.
+#[derive(Clone, Debug)]
+pub struct NewFile<'a> {
+    /// Its path inside the set, which was checked.
+    pub entry: String,
+    /// What it is.
+    pub role: Role,
+    /// The name under which the CA offered it.
+    pub source: &'a str,
+    /// How many bytes will come, as its source announced.
+    pub size: u64,
+}
+
+/// Takes the files of one set, one after the other, and makes the set exist. Dropped before [`SetSink::commit`], it leaves
+/// nothing that anybody could take for a set.
+///
+/// The database comes first. Then come the restore map, the logs with ascending generations, and the dynamic files by name.
+pub trait SetSink {
+    /// Stores what `stream` delivers as one file of the set, and returns its entry with the hashes of what was delivered.
+    ///
+    /// # Errors
+    /// Whatever the stream returns; then the sink must be dropped. Whatever keeps the file from being stored.
+    fn add(&mut self, file: NewFile<'_>, stream: &mut dyn Stream) -> Result<FileEntry>;
+
+    /// Makes the set exist: every file is durable and has been read back and compared, and the manifest lists them all.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being so. Then there is no set.
+    fn commit(self: Box<Self>, manifest: Manifest, progress: &mut dyn Progress) -> Result<Committed>;
+}
+
+/// A set that exists.
+#[derive(Debug)]
+pub struct Committed {
+    /// Where it stands, as messages name it.
+    pub set: PathBuf,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// A folder with the files as they are stored, for the check of the database; `None` where there is none.
+    pub folder: Option<PathBuf>,
+    /// The same folder where it is a scratch copy, which goes away with this.
+    pub scratch: Option<tempfile::TempDir>,
+}
