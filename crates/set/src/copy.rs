@@ -11,7 +11,7 @@ use certadm_rules::{Hresult, hex};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::sink::Stream;
+use crate::stream::Stream;
 
 /// Length of one buffer in bytes; also the size of a read from the CA.
 pub(crate) const BUFFER_LEN: usize = 512 * 1024;

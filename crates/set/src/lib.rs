@@ -14,6 +14,7 @@ mod readers;
 pub mod restore;
 pub mod scratch;
 pub mod sink;
+mod stream;
 pub mod take;
 pub mod verify;
 pub mod windows;

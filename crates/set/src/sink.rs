@@ -1,6 +1,6 @@
 //! Where a backup puts its files: the seam between taking a set and keeping it.
 //!
-//! [`take`](crate::take) writes into a folder. [`take_into`](crate::take_into) writes into anything that keeps the promises
+//! [`take`](crate::take()) writes into a folder. [`take_into`](crate::take_into()) writes into anything that keeps the promises
 //! below, such as a repository.
 
 use std::path::PathBuf;
@@ -8,21 +8,7 @@ use std::path::PathBuf;
 use crate::error::Result;
 use crate::manifest::{FileEntry, Manifest, Role};
 use crate::progress::Progress;
-
-/// Where the bytes of a file come from.
-pub trait Stream {
-    /// Fills the buffer it gets, except at the end; returns 0 after it.
-    ///
-    /// # Errors
-    /// Whatever keeps the bytes from coming.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
-}
-
-impl<F: FnMut(&mut [u8]) -> Result<usize>> Stream for F {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        self(buffer)
-    }
-}
+pub use crate::stream::Stream;
 
 /// A file that is about to be stored.
 #[derive(Clone, Debug)]
