@@ -257,7 +257,8 @@ impl Taking<'_> {
             session = self.store(file, log_entry(*generation), Role::Log, name, watched)?;
             first = first.or(Some((*generation, ends)));
         }
-        let bound = |log: Option<&(Generation, &String)>| log.map_or(0, |(generation, _)| generation.number());
+        let bound =
+            |log: Option<&(Generation, &String)>| log.map_or(0, |(generation, _)| generation.number());
         let generations = Generations { low: bound(logs.first()), high: bound(logs.last()) };
         let header = first.and_then(|(generation, ends)| ends.log_header("a log", generation));
         Ok((session, generations, header))
@@ -294,8 +295,7 @@ fn copy_dynamic(sink: &mut dyn SetSink, paths: &[String], dir: Option<&Path>) ->
             continue;
         };
         let mut file = local.open_up_to(Some(MAX_DYNAMIC))?;
-        let new =
-            NewFile { entry: format!("{DYNAMIC_DIR}/{name}"), role: Role::Dynamic, source: path, size };
+        let new = NewFile { entry: format!("{DYNAMIC_DIR}/{name}"), role: Role::Dynamic, source: path, size };
         sink.add(new, &mut |buffer: &mut [u8]| Ok(file.read(buffer).during("read", &local)?))?;
     }
     Ok(left_out)

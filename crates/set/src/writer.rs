@@ -71,7 +71,11 @@ impl SetSink for SetWriter {
     }
 
     /// Every file is durable and read back already; the manifest lists them, and the folder gets its name.
-    fn commit(mut self: Box<Self>, mut manifest: Manifest, _progress: &mut dyn Progress) -> Result<Committed> {
+    fn commit(
+        mut self: Box<Self>,
+        mut manifest: Manifest,
+        _progress: &mut dyn Progress,
+    ) -> Result<Committed> {
         manifest.files = std::mem::take(&mut self.files);
         let target = self.building.target().to_owned();
         let bytes =
