@@ -30,6 +30,7 @@ pub mod hresult;
 mod hresult_table;
 pub mod kind;
 pub mod list;
+pub mod markup;
 pub mod names;
 pub mod pem;
 pub mod printable;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::markup::escaped;
+use certadm_rules::markup::escaped;
 
 const HEIGHT: u64 = 220;
 /// Room for the numbers at the left, for the names below, and for the number above the highest column.

@@ -5,34 +5,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use certadm_rules::FileTime;
+use certadm_rules::markup::{escaped, head, with_code};
 use certadm_rules::words::counted;
 use serde_json::Value;
 
 use super::charts::{Meaning, bars, columns};
-use super::markup::{escaped, with_code};
 use super::months::{columns_of, place_of};
 use super::statistics::{DUE_DAYS, Month, Statistics};
 use super::taken::backups;
 use crate::output::human_bytes;
-
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1d2733;--soft:#5d6b7a;--paper:#fff;--line:#d9dfe6;--bar:#2f6fb2;--past:#9db4cc;--mark:#b3261e;--good:#227a4b;--bad:#b3261e}\
-@media(prefers-color-scheme:dark){:root{--ink:#e6ebf0;--soft:#9aa7b4;--paper:#14191f;--line:#333c46;--bar:#6aa5e0;--past:#4a6480;--mark:#f2857c;--good:#5cc08a;--bad:#f2857c}}\
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.6rem;margin:0;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:2rem 0 .5rem}h2 .soft{font-weight:400;font-size:.9rem;margin-left:.5rem}\
-.soft,caption{color:var(--soft)}caption{text-align:left}.hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}\
-table{border-collapse:collapse;width:100%}\
-th{text-align:left;font-weight:500;color:var(--soft);vertical-align:top}.facts th{width:14rem}\
-th,td{padding:.25rem .5rem;border-bottom:1px solid var(--line);overflow-wrap:anywhere}td{vertical-align:top}.list th,.list td:first-of-type{white-space:nowrap}.list td{white-space:normal}\
-.bars th{width:40%}.bars td:nth-child(2){width:4rem;text-align:right}.bars span{display:block;height:1rem;margin:.25rem 0;background:var(--bar)}.numbers td{text-align:right}\
-code{font:.9em ui-monospace,monospace}.good{color:var(--good)}.bad{color:var(--bad)}details{margin:.25rem 0}\
-.chart{overflow-x:auto}svg{display:block}svg text{fill:var(--ink);font:12px system-ui,sans-serif}\
-svg .soft{fill:var(--soft)}svg rect{fill:var(--bar)}svg .past{fill:var(--past)}svg .marked{fill:var(--mark)}svg line{stroke:var(--line)}svg .today{stroke:var(--ink);stroke-dasharray:4 3}\
-.key{display:inline-block;width:.8rem;height:.8rem;margin:0 .3rem 0 .8rem;background:var(--bar)}.key.marked{background:var(--mark)}.key.past{background:var(--past)}\
-@media(max-width:600px){.facts tr,.facts th,.facts td,.list tr,.list td,.list th{display:block;width:auto;border:0;padding:.1rem 0}.list tr:first-child{display:none}.facts tr,.list tr{border-bottom:1px solid var(--line);padding:.3rem 0}\
-.bars tr{display:grid;grid-template-columns:1fr auto}.bars th,.bars td{width:auto;border:0}.bars td:nth-child(3){grid-column:1/3}}\
-@media print{body{margin:0;max-width:none}h2{break-after:avoid}section,tr,.chart{break-inside:avoid}.chart{overflow:visible}svg{max-width:100%;height:auto}details{display:none}\
-.bars span,svg rect,.key{print-color-adjust:exact}}";
 
 /// The facts of a result that the page shows, in this order: where they stand, and what they are called.
 const FACTS: [(&str, &str); 33] = [
@@ -76,19 +57,7 @@ const FACTS: [(&str, &str); 33] = [
 pub(super) fn page(results: &[Value], statistics: &Result<Statistics, String>, now: FileTime) -> String {
     let title = title_of(results);
     let mut page = String::with_capacity(32 * 1024);
-    // Writing to a string cannot fail.
-    write!(
-        page,
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{0}</title>\
-         <style>{STYLE}</style></head>\n\
-         <body><main><h1>{0}</h1><p class=\"soft\">Written on {1} by certadm {2}.</p>\n",
-        escaped(&title),
-        escaped(&now.to_rfc3339()),
-        env!("CARGO_PKG_VERSION")
-    )
-    .ok();
+    page.push_str(&head(&title, &now.to_rfc3339(), env!("CARGO_PKG_VERSION")));
     // Where there are several sets, headings say which one they are about.
     let of_what = |result: &Value| match result["path"].as_str() {
         Some(path) if 1 < results.len() => format!(" <span class=\"soft\">{}</span>", escaped(path)),

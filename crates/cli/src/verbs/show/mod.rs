@@ -4,7 +4,6 @@ mod charts;
 mod facts;
 mod folder;
 mod html;
-mod markup;
 mod months;
 mod ours;
 mod statistics;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::markup::escaped;
+use certadm_rules::markup::escaped;
 
 /// A table of backups: those that a CA has on record, those in the header of a database, the sets themselves.
 pub(super) fn backups(results: &[Value], now: FileTime) -> String {
