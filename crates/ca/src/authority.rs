@@ -69,6 +69,16 @@ impl Authority {
         Self::assemble(folder, config, key, own)
     }
 
+    /// The CA in `folder` with a key that lies nowhere in it: for a rehearsal, whose scratch folder must not hold a key.
+    /// `certificates` are those of the CA in PEM or DER.
+    ///
+    /// # Errors
+    /// [`Error::CertificateDamaged`], [`Error::KeyMismatch`], [`Error::NotACaCertificate`], [`Error::Encoding`].
+    pub fn of_parts(folder: &Folder, config: Config, key: CaKey, certificates: &[u8]) -> Result<Self> {
+        let own = OwnCertificate::parse(certificates, &key, "the CA certificate")?;
+        Self::assemble(folder, config, key, own)
+    }
+
     pub(crate) fn assemble(folder: &Folder, config: Config, key: CaKey, own: OwnCertificate) -> Result<Self> {
         let issuer = Issuer {
             name: own.name.clone(),

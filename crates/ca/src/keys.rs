@@ -176,6 +176,16 @@ impl CaKey {
         Self::with_public_parts(private_of(info).map_err(damaged)?).map_err(damaged)
     }
 
+    /// The key in a PrivateKeyInfo in DER, which was decrypted elsewhere. It stays in memory.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for a kind of key that this CA does not have.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
+        let unusable = |reason: String| Error::Key { what: "used", reason };
+        let info = PrivateKeyInfoRef::from_der(der).map_err(|error| unusable(error.to_string()))?;
+        Self::with_public_parts(private_of(info).map_err(unusable)?).map_err(unusable)
+    }
+
     /// Writes the key as a new encrypted PKCS#8 file in PEM with mode 0600: PBES2 with
     /// PBKDF2-HMAC-SHA256 (600,000 rounds) and AES-256-CBC, which every current tool reads.
     ///

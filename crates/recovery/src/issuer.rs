@@ -41,6 +41,12 @@ impl Issuer {
         &self.key
     }
 
+    /// When its newest certificate ends; unknown without a database.
+    #[must_use]
+    pub fn end(&self) -> Option<FileTime> {
+        self.not_after
+    }
+
     /// The key identifier, in hexadecimal digits.
     #[must_use]
     pub fn key_identifier(&self) -> String {

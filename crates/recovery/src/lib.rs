@@ -5,6 +5,7 @@
 //! * [`Records`]: what the rules (`docs/spec/recovery.md`, chapter 4) need of a database.
 //! * [`Plan`]: which CRLs there will be, with what in them.
 //! * [`PrivateKey`]: signs them.
+//! * [`Anchors`]: checks certificates as those do who rely on them.
 //! * [`bundle`]: the folder that they and everything about them is written to, also in two steps.
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod plan;
 mod publish;
 mod published;
 mod records;
+mod relying;
 mod report;
 mod schedule;
 mod signature;
@@ -35,6 +37,7 @@ pub use order::{Revocation, merged};
 pub use plan::{Deltas, Destination, Options, Plan, PlannedCrl};
 pub use published::PublishedCrl;
 pub use records::{CrlRow, Maker, Reading, Records, Row};
+pub use relying::{Anchors, Flaw, Judged};
 pub use report::Report;
 pub use schedule::{Dates, NumberBasis};
 pub use signature::{Algorithm, PrivateKey, PublicKey};

@@ -16,6 +16,19 @@ impl Records {
     /// # Errors
     /// [`Error::Database`](crate::Error::Database), [`Error::DamagedRow`](crate::Error::DamagedRow).
     pub fn of_ours(connection: &Connection, now: FileTime, asked: BTreeSet<Serial>) -> Result<Self> {
+        Self::of_ours_seen(connection, now, asked, &mut |_| ())
+    }
+
+    /// As [`Records::of_ours`]; `see` is shown every row on the way.
+    ///
+    /// # Errors
+    /// As [`Records::of_ours`].
+    pub fn of_ours_seen(
+        connection: &Connection,
+        now: FileTime,
+        asked: BTreeSet<Serial>,
+        see: &mut dyn FnMut(&Row),
+    ) -> Result<Self> {
         let mut reading = Reading::new(Maker::Certadm, now, asked);
         let mut statement = connection.prepare(
             "SELECT RequestID, Disposition, RevokedEffectiveWhen, RevokedReason, SerialNumber, NotAfter, \
@@ -24,7 +37,9 @@ impl Records {
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            reading.row(request(row)?)?;
+            let row = request(row)?;
+            see(&row);
+            reading.row(row)?;
         }
         let mut statement = connection.prepare(
             "SELECT RowId, Number, MinBase, NameId, ThisUpdate, NextUpdate, ThisPublish, NextPublish, RawCRL \

@@ -103,7 +103,7 @@ impl PublishedCrl {
     ///
     /// # Errors
     /// [`Error::PublishedElsewhere`], [`Error::Published`].
-    pub(crate) fn place_among(&self, issuers: &Issuers) -> Result<usize> {
+    pub fn place_among(&self, issuers: &Issuers) -> Result<usize> {
         let crl = self.parsed()?;
         let elsewhere = |reason: String| Error::PublishedElsewhere { name: self.name.clone(), reason };
         let issuer = crl.content.issuer.to_der()?;

@@ -10,7 +10,7 @@ use certadm_ca::Passphrase;
 use const_oid::{AssociatedOid, ObjectIdentifier, db::rfc5912};
 use der::{Decode, Encode};
 use getrandom::SysRng;
-use pkcs8::{DecodePrivateKey, PrivateKeyInfoRef};
+use pkcs8::{DecodePrivateKey, EncodePrivateKey, PrivateKeyInfoRef};
 use rand_core::UnwrapErr;
 use rsa::traits::PublicKeyParts;
 use rsa::{pkcs1v15, pss};
@@ -364,6 +364,31 @@ impl PrivateKey {
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// The key as PrivateKeyInfo in DER, which is wiped when it is dropped.
+    ///
+    /// # Errors
+    /// What the encoder says.
+    pub fn to_pkcs8(&self) -> Result<der::SecretDocument, String> {
+        match &self.secret {
+            Secret::Rsa(key) => key.to_pkcs8_der(),
+            Secret::P256(key) => key.to_pkcs8_der(),
+            Secret::P384(key) => key.to_pkcs8_der(),
+            Secret::P521(key) => key.to_pkcs8_der(),
+        }
+        .map_err(|error| error.to_string())
+    }
+
+    /// Signs 32 random octets and verifies the signature: a key can decrypt, belong to the certificate and be damaged all the
+    /// same (recovery.md 2).
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn try_out(&self) -> Result<(), String> {
+        let mut octets = [0; 32];
+        getrandom::fill(&mut octets).map_err(|error| error.to_string())?;
+        self.sign(&Algorithm::usual(&self.public)?, &octets).map(drop)
     }
 
     /// Signs, and verifies what came out: a damaged key can give a wrong signature.

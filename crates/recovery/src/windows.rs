@@ -34,8 +34,22 @@ impl Records {
         asked: BTreeSet<Serial>,
         damage: Damage,
     ) -> Result<Self> {
+        Self::of_windows_seen(database, now, asked, damage, &mut |_| ())
+    }
+
+    /// As [`Records::of_windows`]; `see` is shown every row on the way.
+    ///
+    /// # Errors
+    /// As [`Records::of_windows`].
+    pub fn of_windows_seen<P: Pager>(
+        database: &Database<P>,
+        now: FileTime,
+        asked: BTreeSet<Serial>,
+        damage: Damage,
+        see: &mut dyn FnMut(&Row),
+    ) -> Result<Self> {
         let mut reading = Reading::new(Maker::Windows, now, asked);
-        requests(database, &mut reading, damage)?;
+        requests(database, &mut reading, damage, see)?;
         crls(database, &mut reading, damage)?;
         Ok(reading.finish())
     }
@@ -75,7 +89,12 @@ fn bytes<P: Pager>(row: &EseRow<'_, '_, P>, column: &Column) -> Result<Option<Ve
 }
 
 /// Both tables have the request's number as their key, and are read side by side.
-fn requests<P: Pager>(database: &Database<P>, reading: &mut Reading, damage: Damage) -> Result<()> {
+fn requests<P: Pager>(
+    database: &Database<P>,
+    reading: &mut Reading,
+    damage: Damage,
+    see: &mut dyn FnMut(&Row),
+) -> Result<()> {
     let (requests, certificates) = (database.table("Requests")?, database.table("Certificates")?);
     let of = Columns { table: &requests };
     let (id, disposition) = (of.get("RequestID")?, of.get("Disposition")?);
@@ -112,7 +131,14 @@ fn requests<P: Pager>(database: &Database<P>, reading: &mut Reading, damage: Dam
             }
             Ok(Some(found))
         };
-        match read().and_then(|row| row.map_or(Ok(()), |row| reading.row(row))) {
+        let taken = read().and_then(|row| match row {
+            Some(row) => {
+                see(&row);
+                reading.row(row)
+            }
+            None => Ok(()),
+        });
+        match taken {
             Err(Error::Windows(_) | Error::DamagedRow { .. }) if damage == Damage::Accepted => {
                 reading.unreadable();
             }

@@ -20,6 +20,8 @@ pub(crate) mod oid {
     pub(crate) const ISSUING_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
     pub(crate) const DISTRIBUTION_POINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.31");
     pub(crate) const AUTHORITY_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
+    pub(crate) const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+    pub(crate) const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
     pub(crate) const SUBJECT_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
     pub(crate) const FRESHEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.46");
     /// Index of the CA's key in the high 16 bits, of its certificate in the low ones.
@@ -51,6 +53,8 @@ pub(crate) struct CertificateRef<'a> {
     /// The AlgorithmIdentifier of its signature.
     pub(crate) algorithm: &'a [u8],
     pub(crate) signature: &'a [u8],
+    /// The octets of its serial number.
+    pub(crate) serial: &'a [u8],
     pub(crate) issuer: &'a [u8],
     pub(crate) subject: &'a [u8],
     pub(crate) not_before: FileTime,
@@ -69,7 +73,7 @@ impl<'a> CertificateRef<'a> {
         if Tag::peek(&inner)? == context(0) {
             inner.tlv_bytes()?;
         }
-        AnyRef::decode(&mut inner)?; // serial number
+        let serial = AnyRef::decode(&mut inner)?.value();
         inner.tlv_bytes()?; // signature algorithm, once more
         let issuer = inner.tlv_bytes()?;
         let validity = Validity::<x509_cert::certificate::Rfc5280>::decode(&mut inner)?;
@@ -86,6 +90,7 @@ impl<'a> CertificateRef<'a> {
             signed,
             algorithm,
             signature: signature.raw_bytes(),
+            serial,
             issuer,
             subject,
             not_before: dates::from_x509(validity.not_before),

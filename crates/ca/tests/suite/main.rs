@@ -8,6 +8,5 @@ mod folder;
 mod issue;
 mod keys;
 mod rows;
-mod subject;
 mod subordinate;
 mod support;
