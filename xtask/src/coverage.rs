@@ -29,14 +29,11 @@ const FLOORS: &[(&str, f64)] = &[
     ("ffi", 85.0),
     ("files", 90.0),
     ("fuzz-oracles", 90.0),
-    ("kerberos", 90.0),
-    ("recovery", 90.0),
     ("rules", 90.0),
     ("server", 85.0),
     ("session", 90.0),
     ("set", 90.0),
     ("store", 90.0),
-    ("toy-kdc", 85.0),
     ("wire", 90.0),
 ];
 

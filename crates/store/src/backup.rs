@@ -77,7 +77,8 @@ impl Store {
         if self.shared.options.circular_logging {
             return Err(Error::Backup(Hresult::INVALID_BACKUP));
         }
-        let (archived, current) = self.shared.logs()?;
+        let archived = self.shared.folder.archived_logs()?;
+        let current = self.current_generation();
         let first = archived.first().map_or(current, |(generation, _)| *generation);
         let unbroken = archived
             .iter()

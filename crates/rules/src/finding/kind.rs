@@ -126,6 +126,9 @@ kinds! {
     NoFullBackup = "no-full-backup", "no full backup is on record";
     CircularLogging = "circular-logging", "circular logging is on, so only full backups are possible";
 
+    // A rehearsal.
+    FewerCertificates = "fewer-certificates", "the backup has fewer certificates than at the last rehearsal";
+
     // CRLs that are made without their CA.
     CrlKey = "crl-key", "a key of the CA gets no CRL";
     KeyUnprotected = "key-unprotected", "nothing in a key file shows whether it was changed";

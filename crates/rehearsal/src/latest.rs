@@ -1,0 +1,211 @@
+//! Which sets are rehearsed: those that were named, or the newest chain in a folder of sets.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use certadm_ese::stamps::LogTime;
+use certadm_files::IoContext;
+use certadm_rules::FileTime;
+use certadm_rules::finding::{Finding, Kind};
+use certadm_set::manifest::{Manifest, SetKind};
+use certadm_set::windows::WindowsSet;
+use certadm_set::{Opened, Set};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::{Error, Result};
+
+/// Sets that are rehearsed together.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    /// The full set first.
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) opened: Opened,
+    /// When the last of them was taken, as far as it says.
+    pub(crate) taken: Option<FileTime>,
+}
+
+/// A folder is not looked through beyond so many entries.
+const MOST_ENTRIES: usize = 10_000;
+
+impl Chain {
+    /// The sets that were named.
+    ///
+    /// # Errors
+    /// [`Error::ALiveCa`], [`Error::Set`], [`Error::NoSet`].
+    pub(crate) fn named(paths: &[PathBuf]) -> Result<Self> {
+        for path in paths {
+            fs::metadata(path).during("look at", path)?;
+        }
+        let opened = certadm_set::open(paths)?;
+        if let Opened::Folder(folder) = &opened {
+            return Err(Error::ALiveCa { path: folder.path().to_owned() });
+        }
+        let first = paths.first().cloned().unwrap_or_default();
+        let is_full = match &opened {
+            Opened::Ours(sets) => sets.first().is_some_and(|set| set.image.is_some()),
+            Opened::Windows(sets) => sets.iter().any(|set| set.database.is_some()),
+            Opened::Folder(_) => false,
+        };
+        if !is_full {
+            return Err(Error::NoSet { path: first });
+        }
+        let taken = match &opened {
+            Opened::Ours(sets) => sets.iter().filter_map(|set| finished(set.manifest.as_ref()?)).max(),
+            Opened::Windows(sets) => sets.iter().filter_map(taken_of_windows).max(),
+            Opened::Folder(_) => None,
+        };
+        Ok(Self { paths: paths.to_vec(), opened, taken })
+    }
+
+    /// The newest full set in `dir`, the log sets there that continue it, and `further` ones. What could not be opened, and
+    /// sets of other CAs, are told.
+    ///
+    /// # Errors
+    /// [`Error::NoSet`], and as [`Chain::named`].
+    pub(crate) fn latest_in(dir: &Path, further: &[PathBuf], findings: &mut Vec<Finding>) -> Result<Self> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir).during("list", dir)? {
+            let path = entry.during("list", dir)?.path();
+            // What is under construction is no set yet.
+            let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if path.is_dir() && !is_hidden && names.len() < MOST_ENTRIES {
+                names.push(path);
+            }
+        }
+        names.sort();
+        let mut candidates = Vec::new();
+        for path in names {
+            match certadm_set::open(std::slice::from_ref(&path)) {
+                Ok(opened) => candidates.extend(Candidate::of(path, &opened)),
+                // A folder with anything else in it is no set that is broken.
+                Err(certadm_set::Error::NotASet { .. }) => {}
+                Err(error) => findings.push(
+                    Finding::warning(Kind::Unreadable, format!("it was left out: {error}"))
+                        .in_file(path)
+                        .remedy("run `certadm verify` on it"),
+                ),
+            }
+        }
+        let newest = candidates.iter().filter(|candidate| candidate.is_full).max_by_key(|one| one.taken);
+        let Some(full) = newest else { return Err(Error::NoSet { path: dir.to_owned() }) };
+        let others: BTreeSet<_> =
+            candidates.iter().filter(|one| one.ca != full.ca).map(|one| &one.ca).collect();
+        if !others.is_empty() {
+            let text = format!("sets of {} more lie there, and are not rehearsed", others.len());
+            findings.push(Finding::note(Kind::Combination, text).in_file(dir));
+        }
+        let mut paths = vec![full.path.clone()];
+        let mut logs: Vec<&Candidate> =
+            candidates.iter().filter(|one| !one.is_full && one.continues(full)).collect();
+        logs.sort_by_key(|one| (one.low, one.taken));
+        paths.extend(logs.into_iter().map(|one| one.path.clone()));
+        paths.extend_from_slice(further);
+        Self::named(&paths)
+    }
+
+    /// Bytes that a scratch copy takes, by and large: the database, and the logs twice.
+    pub(crate) fn room(&self) -> u64 {
+        /// Room for what is issued and signed in it.
+        const SPARE: u64 = 64 << 20;
+        let size = |found: &certadm_files::Found| found.size().unwrap_or_default();
+        let (image, logs): (u64, u64) = match &self.opened {
+            Opened::Ours(sets) => (
+                sets.iter().filter_map(|set| set.image.as_ref()).map(size).sum(),
+                sets.iter().flat_map(|set| &set.logs).map(|(_, log)| size(log)).sum(),
+            ),
+            Opened::Windows(sets) => (
+                sets.iter().filter_map(|set| set.database.as_ref()).map(size).sum(),
+                sets.iter().flat_map(|set| &set.logs).map(size).sum(),
+            ),
+            Opened::Folder(_) => (0, 0),
+        };
+        // Pages that the logs change may make the database longer.
+        image.saturating_add(logs.saturating_mul(2)).saturating_add(image / 8).saturating_add(SPARE)
+    }
+}
+
+struct Candidate {
+    path: PathBuf,
+    is_full: bool,
+    /// Whose it is, and which database and stream of logs.
+    ca: [String; 3],
+    low: u32,
+    high: u32,
+    taken: Option<FileTime>,
+}
+
+impl Candidate {
+    fn of(path: PathBuf, opened: &Opened) -> Option<Self> {
+        match opened {
+            Opened::Ours(sets) => Self::of_ours(path, sets.first()?),
+            Opened::Windows(sets) => Self::of_windows(path, sets.first()?),
+            Opened::Folder(_) => None,
+        }
+    }
+
+    fn of_ours(path: PathBuf, set: &Set) -> Option<Self> {
+        // A set without a manifest is not complete.
+        Some(Self::of_manifest(path, set.manifest.as_ref()?))
+    }
+
+    fn of_manifest(path: PathBuf, manifest: &Manifest) -> Self {
+        let ca = &manifest.ca;
+        Self {
+            path,
+            is_full: manifest.kind == SetKind::Full,
+            ca: [ca.name.clone(), ca.database_signature.clone(), ca.stream_signature.clone()],
+            low: manifest.generations.low,
+            high: manifest.generations.high,
+            taken: finished(manifest),
+        }
+    }
+
+    fn of_windows(path: PathBuf, set: &WindowsSet) -> Option<Self> {
+        if let Some(manifest) = set.complete.as_ref().and_then(|set| set.manifest.as_ref()) {
+            return Some(Self::of_manifest(path, manifest));
+        }
+        // To tell the newer of two, the file's own time must do; it is no proof of when the set was taken.
+        let taken = taken_of_windows(set).or_else(|| written(set));
+        let is_full = set.database.is_some();
+        if !is_full && set.logs.is_empty() {
+            return None;
+        }
+        // Nothing says whose logs they are without reading them; the replay does.
+        Some(Self { path, is_full, ca: Default::default(), low: 0, high: u32::MAX, taken })
+    }
+
+    fn continues(&self, full: &Self) -> bool {
+        self.ca == full.ca && full.low <= self.high && full.taken <= self.taken
+    }
+}
+
+fn finished(manifest: &Manifest) -> Option<FileTime> {
+    let moment = OffsetDateTime::parse(&manifest.finished, &Rfc3339).ok()?;
+    Some(FileTime::from_unix_seconds(moment.unix_timestamp()))
+}
+
+/// The manifest says when a set was taken; without one the header of its database does. The time of the file says when it
+/// was copied, and nothing of what is in it.
+fn taken_of_windows(set: &WindowsSet) -> Option<FileTime> {
+    if let Some(manifest) = set.complete.as_ref().and_then(|set| set.manifest.as_ref()) {
+        return finished(manifest);
+    }
+    let pager = certadm_ese::pager::FilePager::new(set.database.as_ref()?.open().ok()?).ok()?;
+    let database = certadm_ese::Database::open(pager).ok()?;
+    let header = database.header();
+    moment_of(header.current_full_backup().time).or_else(|| moment_of(header.previous_full_backup().time))
+}
+
+fn written(set: &WindowsSet) -> Option<FileTime> {
+    let newest = set.logs.last().or(set.database.as_ref())?;
+    let written = newest.open().ok()?.metadata().ok()?.modified().ok()?;
+    Some(FileTime::from_unix(written.duration_since(std::time::UNIX_EPOCH).ok()?))
+}
+
+/// A stamp of the engine in local time tells nothing exact, and is left out.
+fn moment_of(stamp: LogTime) -> Option<FileTime> {
+    let date = stamp.date_time().filter(|_| stamp.is_utc())?;
+    Some(FileTime::from_unix_seconds(date.unix_seconds()))
+}

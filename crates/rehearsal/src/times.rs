@@ -1,0 +1,117 @@
+//! RPO and RTO: what would be lost, and how long it takes (recovery.md 8.2, step 11).
+
+use certadm_rules::{FileTime, Hresult};
+
+use crate::step::{Notes, Trouble};
+use crate::wishes::Wishes;
+
+/// Clocks of two machines may differ so much, in seconds.
+const SKEW: i64 = 300;
+
+/// What was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Times {
+    /// When the last set was taken, as far as it says.
+    pub taken: Option<FileTime>,
+    /// The newest moment in the database.
+    pub newest: Option<FileTime>,
+    /// Seconds between the newer of the two and the rehearsal: what a loss would take now. Less than 0 when the clock is
+    /// wrong; nothing where neither is known.
+    pub rpo_seconds: Option<i64>,
+    /// Seconds of the steps 1 to 7.
+    pub machine_seconds: f64,
+    /// With what people need.
+    pub rto_seconds: f64,
+}
+
+impl Times {
+    pub(crate) fn of(
+        taken: Option<FileTime>,
+        newest: Option<FileTime>,
+        machine_seconds: f64,
+        wishes: &Wishes,
+    ) -> Self {
+        let until = taken.max(newest);
+        Self {
+            taken,
+            newest,
+            rpo_seconds: until.map(|until| wishes.now.unix_seconds().saturating_sub(until.unix_seconds())),
+            machine_seconds,
+            rto_seconds: machine_seconds + wishes.limits.by_hand.as_secs_f64(),
+        }
+    }
+}
+
+/// Compares with the limits, and the clock with itself.
+pub(crate) fn late(times: &Times, wishes: &Wishes, notes: &mut Notes) -> Result<(), Trouble> {
+    let rpo = times.rpo_seconds.map_or_else(|| "not known".to_owned(), span);
+    let by_hand = wishes.limits.by_hand.as_secs();
+    let with_hands = match by_hand {
+        0 => ", without what people do".to_owned(),
+        seconds => format!(", with {} for what people do", span(i64::try_from(seconds).unwrap_or(i64::MAX))),
+    };
+    notes.detail = format!("RPO {rpo}; RTO {:.1} s{with_hands}", times.rto_seconds);
+    let clock = |text: String| {
+        Err(Trouble::fail(
+            Hresult::ERROR_TIME_SKEW,
+            text,
+            "set the clocks of this machine and of the CA, then rehearse again",
+        ))
+    };
+    if let Some(ahead) = times.rpo_seconds.filter(|seconds| *seconds < -SKEW) {
+        return clock(format!("the backup is dated {} after now: a clock is or was wrong", span(-ahead)));
+    }
+    if let Some(last) = &wishes.previous
+        && wishes.now.unix_seconds() < last.ended.unix_seconds() - SKEW
+    {
+        let ended = last.ended.to_rfc3339();
+        return clock(format!("the last rehearsal ended at {ended}, after now: a clock is or was wrong"));
+    }
+    let mut over = Vec::new();
+    if let Some(limit) = wishes.limits.rpo {
+        match times.rpo_seconds {
+            Some(seconds) if u64::try_from(seconds).unwrap_or(0) <= limit.as_secs() => {}
+            _ => over.push(format!("RPO is {rpo}, the limit {}", span_of(limit))),
+        }
+    }
+    if let Some(limit) = wishes.limits.rto
+        && limit.as_secs_f64() < times.rto_seconds
+    {
+        over.push(format!("RTO is {:.1} s, the limit {}", times.rto_seconds, span_of(limit)));
+    }
+    if over.is_empty() {
+        return Ok(());
+    }
+    let remedy =
+        "back up more often for the RPO; take full backups more often, or use a faster disk, for the RTO";
+    Err(Trouble::fail(Hresult::E_FAIL, over.join("; "), remedy))
+}
+
+fn span_of(limit: std::time::Duration) -> String {
+    span(i64::try_from(limit.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// A span of time for a person, such as `3 h 20 min`.
+#[must_use]
+pub fn span(seconds: i64) -> String {
+    let sign = if seconds < 0 { "-" } else { "" };
+    let seconds = seconds.unsigned_abs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{sign}{seconds} s"),
+        (0, 0, minutes) => format!("{sign}{minutes} min {} s", seconds % 60),
+        (0, hours, minutes) => format!("{sign}{hours} h {minutes} min"),
+        (days, hours, _) => format!("{sign}{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_well() {
+        let told = [0, 59, 61, 3600, 90_000, -300].map(span);
+        assert_eq!(told, ["0 s", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h", "-5 min 0 s"]);
+    }
+}

@@ -1,0 +1,137 @@
+//! What a rehearsal is to do.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use certadm_files::Found;
+use certadm_recovery::PrivateKey;
+use certadm_rules::FileTime;
+
+use crate::count::Counts;
+
+/// Where the key of the CA is.
+#[derive(Debug, Default)]
+pub enum Keys {
+    /// Nobody said: what needs it is skipped.
+    #[default]
+    NotGiven,
+    /// It stays where it is, in an HSM for example.
+    External,
+    /// Here, in memory: each key with the file that it came from.
+    Given(Vec<(PathBuf, PrivateKey)>),
+}
+
+/// How many certificates are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// So many of those issued, and as many of those revoked.
+    Of(usize),
+    /// Every one.
+    All,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self::Of(200)
+    }
+}
+
+/// How much may be lost, and how long it may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// The longest time whose issues may be lost (recovery point objective).
+    pub rpo: Option<Duration>,
+    /// The longest time until the CA is back (recovery time objective).
+    pub rto: Option<Duration>,
+    /// What people need in addition: to notice, to fetch the key, to set a machine up.
+    pub by_hand: Duration,
+}
+
+/// What earlier rehearsals say to the next one.
+#[derive(Clone, Debug, Default)]
+pub struct Previous {
+    /// When the last one ended.
+    pub ended: FileTime,
+    /// What was counted last, for each CA.
+    pub counted: Vec<CountedBefore>,
+}
+
+/// What an earlier rehearsal counted.
+#[derive(Clone, Debug, Default)]
+pub struct CountedBefore {
+    /// The identifier of the CA's newest key, hexadecimal.
+    pub key_identifier: String,
+    /// When the rehearsal began.
+    pub started: FileTime,
+    /// What it counted.
+    pub counts: Counts,
+}
+
+/// What a rehearsal is to do, and with what.
+#[derive(Debug)]
+pub struct Wishes {
+    /// The full set first, then its log sets; or the files of a Windows CA.
+    pub sets: Vec<PathBuf>,
+    /// The folder of sets of which the newest chain is rehearsed; `sets` are then further log sets.
+    pub latest_in: Option<PathBuf>,
+    /// The key.
+    pub keys: Keys,
+    /// Where `ca.toml` and `ca.crt` of our own CA are kept, and what else no set holds.
+    pub identity: Option<PathBuf>,
+    /// The CRL that the CA has published last.
+    pub published: Vec<PathBuf>,
+    /// How many certificates are checked.
+    pub sample: Sample,
+    /// Where the scratch folder goes.
+    pub within: PathBuf,
+    /// The limits.
+    pub limits: Limits,
+    /// The earlier rehearsals in the same folder of evidence.
+    pub previous: Option<Previous>,
+    /// Fewer certificates than last time are no fault: rows were deleted on purpose.
+    pub accept_fewer: bool,
+    /// The present.
+    pub now: FileTime,
+    /// Leave the scratch folder behind. No key is in it.
+    pub keep: bool,
+    /// Leave the CRLs that were signed behind in this folder, which is made.
+    pub spare: Option<PathBuf>,
+}
+
+impl Wishes {
+    /// What is done where nothing is said.
+    #[must_use]
+    pub fn new(sets: Vec<PathBuf>, now: FileTime) -> Self {
+        Self {
+            sets,
+            latest_in: None,
+            keys: Keys::NotGiven,
+            identity: None,
+            published: Vec::new(),
+            sample: Sample::default(),
+            within: std::env::temp_dir(),
+            limits: Limits::default(),
+            previous: None,
+            accept_fewer: false,
+            now,
+            keep: false,
+            spare: None,
+        }
+    }
+}
+
+/// A file of the identity part, such as `ca.toml`: in the folder that was named, else in or beside the full set.
+#[must_use]
+pub fn identity_file(identity: Option<&Path>, full: Option<&Path>, name: &str) -> Option<Found> {
+    let mut folders = Vec::new();
+    if let Some(dir) = identity {
+        folders.extend([dir.to_owned(), dir.join("Attachments"), dir.join("Identity")]);
+        folders.push(dir.join("Identity").join("Attachments"));
+    } else if let Some(full) = full {
+        folders.extend([full.join("Identity"), full.join("Identity").join("Attachments")]);
+        let mut beside = full.as_os_str().to_owned();
+        beside.push(".identity");
+        folders.push(beside.into());
+    }
+    folders.into_iter().map(|folder| Found::below(&folder, name)).find(Found::is_there)
+}

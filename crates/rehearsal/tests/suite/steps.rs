@@ -1,0 +1,344 @@
+//! Each step passes on a good set, and fails when what it looks at is wrong.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use certadm_rehearsal::{
+    CountedBefore, Error, Keys, Limits, Outcome, Previous, Proof, Sample, Step, StepRecord, Watch, Wishes,
+    rehearse,
+};
+use certadm_rules::BackupType;
+use certadm_set::Silent;
+use certadm_store::now;
+
+use crate::support::{Quiet, Work, failed, later, run, step};
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_good_chain_is_proven_and_openssl_agrees() {
+    let work = Work::new();
+    let full = work.full("full");
+    work.issue("four");
+    let logs = work.set("logs", BackupType::LogsOnly);
+    let before = fs::read(work.path("full/manifest.json")).unwrap();
+    for sample in [Sample::default(), Sample::All] {
+        let spare = work.path(&format!("spare-{}", sample == Sample::All));
+        let limits = Limits {
+            rpo: Some(Duration::from_secs(3600)),
+            rto: Some(Duration::from_secs(3600)),
+            by_hand: Duration::from_secs(60),
+        };
+        let shown = work.rehearse(&Wishes {
+            sample,
+            limits,
+            spare: Some(spare.clone()),
+            ..work.wishes(&[&full, &logs])
+        });
+        assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
+        assert_eq!(step(&shown, Step::Gap).0, Outcome::NotApplicable);
+        let counts = shown.counts.unwrap();
+        assert_eq!((counts.certificates, counts.revoked), (4, 1));
+        let sample = shown.sample.unwrap();
+        assert_eq!((sample.checked, sample.revoked, sample.failed), (4, 1, 0));
+        assert!(60.0 < shown.times.rto_seconds && shown.times.rpo_seconds.unwrap() < 3600);
+        // openssl is the judge of the CRL.
+        let crl = spare.join("Test CA.crl");
+        let said = Command::new("openssl")
+            .args(["crl", "-inform", "DER", "-noout", "-text", "-CAfile"])
+            .arg(work.path("identity/ca.crt"))
+            .arg("-in")
+            .arg(&crl)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+        assert!(text.contains("verify OK") && text.contains("Key Compromise"), "{text}");
+    }
+    assert_eq!(fs::read(work.path("full/manifest.json")).unwrap(), before, "the set is as it was");
+}
+
+#[test]
+fn the_newest_chain_of_a_folder_is_found() {
+    let work = Work::new();
+    fs::create_dir(work.path("backup")).unwrap();
+    work.full("backup/a-full");
+    work.issue("four");
+    work.set("backup/b-logs", BackupType::LogsOnly);
+    fs::create_dir(work.path("backup/.hidden")).unwrap();
+    fs::create_dir(work.path("backup/other")).unwrap();
+    let latest =
+        |work: &Work| work.rehearse(&Wishes { latest_in: Some(work.path("backup")), ..work.wishes(&[]) });
+    let shown = latest(&work);
+    assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
+    assert_eq!(shown.sets, [work.path("backup/a-full"), work.path("backup/b-logs")]);
+    assert_eq!(shown.counts.unwrap().certificates, 4);
+    // A full set that is newer counts, and older logs do not continue it.
+    std::thread::sleep(Duration::from_millis(1100)); // manifests have whole seconds
+    work.full("backup/c-full");
+    assert_eq!(latest(&work).sets, [work.path("backup/c-full")]);
+    // What cannot be opened is told, and the one before it is taken.
+    flip(&work.path("backup/c-full/manifest.json"));
+    let shown = latest(&work);
+    assert_eq!(shown.sets.len(), 2);
+    assert!(
+        shown
+            .findings
+            .iter()
+            .any(|(step, finding)| *step == Step::Find && finding.to_string().contains("c-full"))
+    );
+}
+
+#[test]
+fn nothing_to_rehearse_fails_the_first_step_and_a_live_ca_is_refused() {
+    let work = Work::new();
+    fs::create_dir(work.path("empty")).unwrap();
+    let shown = work.rehearse(&Wishes { latest_in: Some(work.path("empty")), ..work.wishes(&[]) });
+    assert_eq!((failed(&shown), shown.verdict.proof), (vec![Step::Find], Proof::NotProven));
+    assert!(
+        shown
+            .steps
+            .iter()
+            .skip(1)
+            .all(|record| record.outcome != Outcome::Pass || record.step == Step::CleanUp)
+    );
+    let refused = rehearse(&work.wishes(&[&work.path("ca")]), &mut Silent, &mut Quiet).unwrap_err();
+    assert!(matches!(refused, Error::ALiveCa { .. }), "{refused}");
+}
+
+#[test]
+fn a_missing_log_and_a_damaged_page_fail_the_verification() {
+    let work = Work::new();
+    let full = work.full("full");
+    work.issue("four");
+    let logs = work.set("logs", BackupType::LogsOnly);
+    let one = fs::read_dir(logs.join("DataBase")).unwrap().map(|entry| entry.unwrap().path());
+    let log = one.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "log")).unwrap();
+    fs::remove_file(log).unwrap();
+    let shown = work.rehearse(&work.wishes(&[&full, &logs]));
+    assert_eq!(failed(&shown), [Step::Verify], "{:#?}", shown.steps);
+    let database = fs::read_dir(work.path("full/DataBase"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "db"))
+        .unwrap();
+    flip(&database);
+    let shown = work.rehearse(&work.wishes(&[&full]));
+    assert_eq!(failed(&shown), [Step::Verify]);
+    assert_eq!(step(&shown, Step::Restore), (Outcome::Skipped, "step 2 failed: Verify every byte"));
+    assert!(!shown.findings.is_empty());
+}
+
+#[test]
+fn what_is_kept_of_another_ca_fails_the_restore() {
+    let (work, other) = (Work::new(), Work::new());
+    let full = work.full("full");
+    fs::copy(other.path("identity/ca.crt"), work.path("identity/ca.crt")).unwrap();
+    let shown = work.rehearse(&work.wishes(&[&full]));
+    assert_eq!(failed(&shown), [Step::Restore], "{:#?}", shown.steps);
+    fs::copy(work.path("ca/ca.crt"), work.path("identity/ca.crt")).unwrap();
+    fs::write(work.path("identity/ca.toml"), "no such = setting\n").unwrap();
+    let shown = work.rehearse(&work.wishes(&[&full]));
+    assert_eq!(failed(&shown), [Step::Restore]);
+}
+
+#[test]
+fn fewer_certificates_than_last_time_fail_the_count() {
+    let work = Work::new();
+    let full = work.full("full");
+    let first = work.rehearse(&work.wishes(&[&full]));
+    let mut counts = first.counts.unwrap();
+    counts.certificates += 1;
+    let counted = vec![CountedBefore {
+        key_identifier: first.ca.key_identifier.clone(),
+        started: first.span.0,
+        counts,
+    }];
+    let previous = Previous { ended: first.span.1, counted };
+    let again = Wishes { previous: Some(previous.clone()), ..work.wishes(&[&full]) };
+    let shown = work.rehearse(&again);
+    assert_eq!(failed(&shown), [Step::Count]);
+    assert_eq!(shown.verdict.proof, Proof::NotProven);
+    // Rows may have been deleted on purpose, and another CA has other counts.
+    let shown = work.rehearse(&Wishes { accept_fewer: true, ..again });
+    assert_eq!(shown.verdict.proof, Proof::Proven);
+    assert!(shown.findings.iter().any(|(_, finding)| finding.kind.key() == "fewer-certificates"));
+    let mut elsewhere = previous;
+    elsewhere.counted[0].key_identifier = "00".into();
+    let shown = work.rehearse(&Wishes { previous: Some(elsewhere), ..work.wishes(&[&full]) });
+    assert_eq!(shown.verdict.proof, Proof::Proven);
+}
+
+#[test]
+fn what_was_not_handed_in_is_an_exception() {
+    let work = Work::new();
+    let full = work.full("full");
+    let shown = work.rehearse(&Wishes { identity: None, ..work.wishes(&[&full]) });
+    assert_eq!(
+        (shown.verdict.proof, &shown.verdict.except[..]),
+        (Proof::ProvenExcept, &[Step::Complete][..])
+    );
+    let shown = work.rehearse(&Wishes { keys: Keys::External, ..work.wishes(&[&full]) });
+    let except = [Step::Key, Step::Crl, Step::Issue];
+    assert_eq!((shown.verdict.proof, &shown.verdict.except[..]), (Proof::ProvenExcept, &except[..]));
+    assert_eq!(step(&shown, Step::Crl).0, Outcome::External);
+    let shown = work.rehearse(&Wishes { keys: Keys::NotGiven, ..work.wishes(&[&full]) });
+    assert_eq!((step(&shown, Step::Key).0, &shown.verdict.except[..]), (Outcome::Skipped, &except[..]));
+    // The identity part beside the set is found by itself.
+    fs::create_dir(work.path("full.identity")).unwrap();
+    fs::copy(work.path("ca/ca.toml"), work.path("full.identity/ca.toml")).unwrap();
+    let shown = work.rehearse(&Wishes { identity: None, ..work.wishes(&[&full]) });
+    assert_eq!(shown.verdict.proof, Proof::Proven);
+}
+
+#[test]
+fn the_key_of_another_ca_fails_the_key() {
+    let (work, other) = (Work::new(), Work::new());
+    let full = work.full("full");
+    let shown = work.rehearse(&Wishes { keys: other.keys(), ..work.wishes(&[&full]) });
+    assert_eq!(failed(&shown), [Step::Key, Step::Crl], "{:#?}", shown.steps);
+    assert!(step(&shown, Step::Key).1.matches("key id").count() == 2);
+}
+
+#[test]
+fn a_crl_that_is_older_than_the_backup_and_that_of_another_ca_fail_the_crl() {
+    let work = Work::new();
+    let published = work.path("ca/crl/Test CA.crl");
+    fs::copy(&published, work.path("old.crl")).unwrap();
+    work.change(|connection| {
+        connection
+            .execute("UPDATE CRLs SET Number = Number + 10 WHERE RowId = (SELECT max(RowId) FROM CRLs)", [])
+            .unwrap();
+    });
+    let full = work.full("full");
+    let shown = work.rehearse(&Wishes { published: vec![work.path("old.crl")], ..work.wishes(&[&full]) });
+    assert_eq!(failed(&shown), [Step::Crl], "{:#?}", shown.steps);
+    let other = Work::new();
+    let published = vec![other.path("ca/crl/Test CA.crl")];
+    let shown = work.rehearse(&Wishes { published, ..work.wishes(&[&full]) });
+    assert_eq!(failed(&shown), [Step::Crl]);
+}
+
+#[test]
+fn a_ca_certificate_that_has_expired_fails_what_is_signed_with_it() {
+    let work = Work::new();
+    let full = work.full("full");
+    let eleven_years = later(now(), 11 * 366 * 86_400);
+    let shown = work.rehearse(&Wishes { now: eleven_years, ..work.wishes(&[&full]) });
+    assert_eq!(shown.verdict.proof, Proof::NotProven);
+    assert!(failed(&shown).contains(&Step::Issue), "{:#?}", shown.steps);
+    assert!(shown.findings.iter().any(|(_, finding)| finding.kind.key() == "crl-expired"));
+}
+
+#[test]
+fn a_certificate_that_the_ca_did_not_sign_fails_the_certificates() {
+    let (work, other) = (Work::new(), Work::new());
+    let foreign = fs::read(other.path("identity/ca.crt")).unwrap();
+    let foreign = certadm_rules::pem::blocks(&foreign).unwrap().remove(0).der;
+    work.change(|connection| {
+        let sql = "UPDATE Certificates SET RawCertificate = ?1 WHERE RequestID = 3";
+        assert_eq!(connection.execute(sql, [&foreign]).unwrap(), 1);
+    });
+    let full = work.full("full");
+    for sample in [Sample::default(), Sample::All] {
+        let shown = work.rehearse(&Wishes { sample, ..work.wishes(&[&full]) });
+        assert_eq!(failed(&shown), [Step::Certificates], "{:#?}", shown.steps);
+        assert!(step(&shown, Step::Certificates).1.contains("request 3"), "{:#?}", shown.steps);
+    }
+}
+
+#[test]
+fn a_certificate_whose_row_names_another_fails_the_certificates() {
+    let work = Work::new();
+    work.change(|connection| {
+        let sql = "UPDATE Certificates SET RawCertificate = (SELECT RawCertificate FROM Certificates WHERE RequestID = 4) \
+                   WHERE RequestID = 3";
+        assert_eq!(connection.execute(sql, []).unwrap(), 1);
+    });
+    let shown = work.rehearse(&work.wishes(&[&work.full("full")]));
+    assert_eq!(failed(&shown), [Step::Certificates]);
+    assert!(step(&shown, Step::Certificates).1.contains("its row has another one"));
+}
+
+#[test]
+fn a_clock_that_was_set_back_fails_issuing_and_the_times() {
+    let work = Work::new();
+    let full = work.full("full");
+    let shown = work.rehearse(&Wishes { now: later(now(), -7200), ..work.wishes(&[&full]) });
+    let failed = failed(&shown);
+    assert!(failed.contains(&Step::Issue) && failed.contains(&Step::Times), "{:#?}", shown.steps);
+    assert!(step(&shown, Step::Times).1.contains("a clock"), "{:#?}", shown.steps);
+    // The last rehearsal knows a later moment.
+    let previous = Previous { ended: later(now(), 86_400), ..Previous::default() };
+    let shown = work.rehearse(&Wishes { previous: Some(previous), ..work.wishes(&[&full]) });
+    assert_eq!(
+        (crate::support::failed(&shown), shown.verdict.proof),
+        (vec![Step::Times], Proof::ProvenExcept)
+    );
+}
+
+#[test]
+fn a_limit_that_is_not_kept_fails_the_times_and_nothing_else() {
+    let work = Work::new();
+    let full = work.full("full");
+    let second = Duration::from_secs(1);
+    let limits = Limits { rpo: Some(Duration::from_secs(3600)), rto: Some(second), by_hand: second * 2 };
+    let shown = work.rehearse(&Wishes { limits, now: later(now(), 7200), ..work.wishes(&[&full]) });
+    assert_eq!((failed(&shown), shown.verdict.proof), (vec![Step::Times], Proof::ProvenExcept));
+    let told = step(&shown, Step::Times).1;
+    assert!(told.contains("RPO is 2 h 0 min, the limit 1 h 0 min") && told.contains("RTO is"), "{told}");
+}
+
+/// Takes the scratch folder away before it is cleaned up.
+struct Thief<'a>(&'a Path);
+
+impl Watch for Thief<'_> {
+    fn begins(&mut self, step: Step) {
+        if step == Step::CleanUp {
+            for entry in fs::read_dir(self.0).unwrap() {
+                fs::remove_dir_all(entry.unwrap().path()).unwrap();
+            }
+        }
+    }
+    fn ended(&mut self, _: &StepRecord) {}
+}
+
+#[test]
+fn a_scratch_folder_that_cannot_be_removed_fails_the_clean_up() {
+    let work = Work::new();
+    let full = work.full("full");
+    let scratch = work.path("scratch");
+    let shown = rehearse(&work.wishes(&[&full]), &mut Silent, &mut Thief(&scratch)).unwrap();
+    assert_eq!((failed(&shown), shown.verdict.proof), (vec![Step::CleanUp], Proof::ProvenExcept));
+}
+
+#[test]
+fn what_is_kept_has_no_key_and_no_room_is_refused_before() {
+    let work = Work::new();
+    let full = work.full("full");
+    let shown = run(&Wishes { keep: true, ..work.wishes(&[&full]) });
+    let kept = shown.kept.unwrap();
+    assert!(kept.join("ca/ca.toml").is_file() && kept.join("ca/ca.crt").is_file());
+    assert!(!kept.join("ca/ca.key").exists());
+    // Nor anywhere else in it: the key file's text is in no file.
+    let key = fs::read_to_string(work.path("identity/ca.key")).unwrap();
+    let line = key.lines().nth(1).unwrap();
+    let mut folders = vec![kept];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let bytes = fs::read(&path).unwrap();
+                assert!(!bytes.windows(line.len()).any(|part| part == line.as_bytes()), "{path:?}");
+            }
+        }
+    }
+}
