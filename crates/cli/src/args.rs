@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Recover(crate::verbs::recover::RecoverArgs),
     /// Make the next CRL of a CA that is lost, from its database and its key
     EmergencyCrl(Box<crate::verbs::emergency_crl::EmergencyCrlArgs>),
+    /// Prove that a CA comes back: rehearse the restore of its backup, and keep evidence
+    Rehearse(Box<crate::verbs::rehearse::RehearseArgs>),
     /// Rehearse a loss: create a CA, issue, back up, destroy it, restore it, compare
     Drill(crate::verbs::drill::DrillArgs),
     /// Write shell completions to standard output

@@ -10,6 +10,7 @@
 //! | write a backup of your own, over any CA | [`certadm_session`] |
 //! | read the database of a Windows CA | [`certadm_ese`] |
 //! | make the CRL of a CA that is lost | [`certadm_recovery`] |
+//! | rehearse a restore, and keep evidence of it | [`certadm_rehearsal`] |
 //! | run a CA: issue, revoke, publish CRLs | [`certadm_ca`] |
 //! | keep a CA's database, with logs and online backups | [`certadm_store`] |
 //! | offer backups to other machines | [`certadm_server`] |
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => ("doctor", verbs::doctor::run(&args, output).into()),
         Command::Recover(args) => ("recover", verbs::recover::run(&args, output).into()),
         Command::EmergencyCrl(args) => (args.name(), verbs::emergency_crl::run(&args, output).into()),
+        Command::Rehearse(args) => (args.name(), verbs::rehearse::run(&args, output).into()),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),
         Command::Completions { shell } => ("completions", completions(shell).into()),
         Command::Man { dir } => ("man", verbs::man::run(Cli::command(), &dir).into()),

@@ -11,6 +11,7 @@ pub(crate) mod list;
 mod live;
 pub(crate) mod man;
 pub(crate) mod recover;
+pub(crate) mod rehearse;
 pub(crate) mod remote;
 mod replay;
 pub(crate) mod restore;

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "ca",
     "backup",
     "restore",
@@ -16,6 +16,7 @@ const VERBS: [&str; 14] = [
     "doctor",
     "recover",
     "emergency-crl",
+    "rehearse",
     "drill",
     "completions",
     "man",

@@ -19,6 +19,7 @@ mod names;
 mod ownership;
 mod pages;
 mod paths;
+mod rehearse;
 mod remote;
 mod restoring;
 mod secrets;

@@ -193,7 +193,7 @@ fn environment(command: &Command) -> Vec<(&'static str, &'static str)> {
     if has(command, "server") || !command.has_subcommands() && command.get_name() == "certadm" {
         variables.push(("CERTADM_CONFIG", "the only client.toml to read, in the place of the usual ones"));
     }
-    if matches!(command.get_name(), "drill" | "verify" | "list" | "show") {
+    if matches!(command.get_name(), "drill" | "rehearse" | "verify" | "list" | "show") {
         variables
             .push(("TMPDIR", "where temporary files go that can lie nowhere else; /tmp if it is not set"));
     }
@@ -221,6 +221,16 @@ fn files_of(command: &Command) -> Vec<(&'static str, &'static str)> {
             "/run/certadm/certadm.sock, /run/certadm-NAME/certadm.sock",
             "the socket of a service of this machine; NAME is that of the unit certadm@NAME",
         ));
+    }
+    if has(command, "evidence") || has(command, "every") {
+        files.extend([
+            ("SET/manifest.json", "what a backup set holds, with hashes"),
+            (
+                "EVIDENCE/2026-11-27T065500Z.json, .html",
+                "the evidence of a rehearsal, and its page; named by its moment",
+            ),
+            ("IDENTITY/ca.toml, IDENTITY/ca.crt, IDENTITY/ca.key", "what no set holds, where it is kept"),
+        ]);
     }
     if files.is_empty() {
         files.push(("SET/manifest.json", "what a backup set holds, with hashes"));
@@ -250,30 +260,4 @@ fn see_also(command: &Command, parent: Option<&Command>) -> Roff {
     roff.control("SH", ["SEE ALSO"]);
     roff.text(line);
     roff
-}
-
-#[cfg(test)]
-mod tests {
-    use certadm_ca::{Config, KeyType};
-    use serde_json::Value;
-
-    /// Each setting of a profile, and each word that stands for one of its values, as `ca.toml` spells it.
-    #[test]
-    fn the_page_of_ca_toml_spells_profiles_as_they_are_read() {
-        let page = include_str!("ca.toml.5");
-        let config = Config::new("x".parse().unwrap(), KeyType::P256);
-        for profile in config.profiles.values() {
-            let Value::Object(settings) = serde_json::to_value(profile).unwrap() else { panic!("a table") };
-            for (key, value) in settings {
-                assert!(page.contains(&format!("\\fB{key}\\fR")), "no {key}");
-                let words = match value {
-                    Value::Array(words) => words,
-                    word => vec![word],
-                };
-                for word in words.iter().filter_map(Value::as_str) {
-                    assert!(page.contains(word), "{key}: no {word}");
-                }
-            }
-        }
-    }
 }

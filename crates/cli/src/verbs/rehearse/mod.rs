@@ -1,0 +1,138 @@
+//! `certadm rehearse`: a restore in a scratch folder, looked at from all sides, and the evidence of it.
+
+mod args;
+mod history;
+mod tell;
+
+use certadm_client::own_host_name;
+use certadm_files::durable;
+use certadm_recovery::KeyFile;
+use certadm_rehearsal::evidence::{Circumstances, Evidence, Folder, History, metrics, page, previous_of};
+use certadm_rehearsal::{Keys, Limits, Proof, Wishes, identity_file, rehearse};
+use certadm_rules::finding::{Finding, Kind};
+use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+use crate::interrupt;
+use crate::output::{Done, Output, path_text};
+use crate::verbs::account::account;
+use crate::verbs::files::write_new;
+use args::Action;
+pub(crate) use args::RehearseArgs;
+
+pub(crate) fn run(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
+    match &args.step {
+        Some(Action::History(args)) => history::run(args, output),
+        None => once(args, output),
+    }
+}
+
+fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
+    if let Some(page) = args.html.as_deref().filter(|page| page.symlink_metadata().is_ok()) {
+        return Err(certadm_files::Error::Exists { path: page.to_owned() }.into());
+    }
+    if let Some(spare) = args.spare_crl.as_deref().filter(|spare| spare.symlink_metadata().is_ok()) {
+        return Err(certadm_files::Error::Exists { path: spare.to_owned() }.into());
+    }
+    let folder = args.evidence.as_deref().map(Folder::at);
+    // Before anything is done: evidence that cannot be continued is known now, and not after an hour.
+    let before = folder.as_ref().map(Folder::all).transpose()?.unwrap_or_default();
+    let mut found = Vec::new();
+    let keys = keys(args, &mut found)?;
+    interrupt::watch();
+    let wishes = Wishes {
+        latest_in: args.latest_in.clone(),
+        keys,
+        identity: args.identity.clone(),
+        published: args.published.clone(),
+        sample: args.sample,
+        within: args.within.clone().unwrap_or_else(std::env::temp_dir),
+        limits: Limits { rpo: args.rpo, rto: args.rto, by_hand: args.by_hand },
+        previous: previous_of(&before),
+        accept_fewer: args.accept_fewer,
+        keep: args.keep,
+        spare: args.spare_crl.clone(),
+        ..Wishes::new(args.sets.clone(), certadm_store::now())
+    };
+    let mut shown = rehearse(&wishes, &mut output.progress_on_stderr(), &mut tell::Steps { output })?;
+    shown.findings.extend(found.into_iter().map(|finding| (certadm_rehearsal::Step::Key, finding)));
+    for path in &shown.removed {
+        output.line(format!("Removed {}, which a rehearsal that was killed had left.", path.display()));
+    }
+    let circumstances = circumstances(wishes.limits);
+    let (evidence, file) = match &folder {
+        Some(folder) => {
+            let kept = folder.add(|before| Evidence::of(&shown, &circumstances, before))?;
+            let path = folder.path().join(&kept.file);
+            (kept.evidence, Some(path))
+        }
+        None => (Evidence::of(&shown, &circumstances, &[]), None),
+    };
+    if let Some(path) = &args.html {
+        write_new(path, page(&evidence).as_bytes())?;
+    }
+    if let (Some(path), Some(folder)) = (&args.prometheus, &folder) {
+        let now = certadm_store::now();
+        durable::replace(path, metrics(&History::of(folder, None, now)?, now).as_bytes())?;
+    }
+    tell::findings(&evidence, output);
+    tell::verdict(&evidence, file.as_deref(), output);
+    let exit = exit_of(&evidence);
+    let mut result = to_json(&evidence)?;
+    result["evidence_file"] = json!(file.as_deref().map(path_text));
+    result["kept"] = json!(shown.kept.as_deref().map(path_text));
+    result["removed"] = shown.removed.iter().map(|path| path_text(path)).collect();
+    Ok(Done { exit, result })
+}
+
+/// What the exit status says.
+pub(crate) fn exit_of(evidence: &Evidence) -> Exit {
+    match evidence.verdict.proof {
+        Proof::Proven => Exit::Good,
+        Proof::ProvenExcept => Exit::Finding,
+        Proof::NotProven => Exit::Damaged,
+    }
+}
+
+/// The evidence as the JSON contract has it.
+pub(crate) fn to_json(evidence: &Evidence) -> Result<Value, Failure> {
+    serde_json::to_value(evidence).map_err(|error| Failure::internal(error.to_string()))
+}
+
+/// Who rehearses.
+pub(crate) fn circumstances(limits: Limits) -> Circumstances {
+    Circumstances {
+        tool: concat!("certadm ", env!("CARGO_PKG_VERSION")).to_owned(),
+        host: own_host_name(),
+        account: account(),
+        limits,
+    }
+}
+
+/// The keys that were named; else the encrypted one of the identity part, if there is a passphrase for it.
+fn keys(args: &RehearseArgs, found: &mut Vec<Finding>) -> Result<Keys, Failure> {
+    if args.external_key {
+        return Ok(Keys::External);
+    }
+    let mut files = args.key.clone();
+    let has_passphrase = args.passphrase.passphrase_file.is_some() || args.passphrase.passphrase_fd.is_some();
+    if files.is_empty() && has_passphrase {
+        let full = args.sets.first().map(std::path::PathBuf::as_path);
+        let kept = identity_file(args.identity.as_deref(), full, "ca.key");
+        files.extend(kept.map(|file| file.path().to_owned()));
+    }
+    if files.is_empty() {
+        return Ok(Keys::NotGiven);
+    }
+    let passphrase = args.passphrase.read()?;
+    let mut keys = Vec::new();
+    for path in files {
+        let file = KeyFile::open(&path, &passphrase)?;
+        if file.unprotected {
+            let text = "the key file has no MAC: nothing shows whether it was changed";
+            found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(&path));
+        }
+        keys.extend(file.keys.into_iter().map(|key| (path.clone(), key)));
+    }
+    Ok(Keys::Given(keys))
+}
