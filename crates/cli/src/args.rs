@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Doctor(crate::verbs::doctor::DoctorArgs),
     /// Replay the logs of a Windows CA into a clean copy of its database
     Recover(crate::verbs::recover::RecoverArgs),
+    /// Fetch what a CA needs beside its database: certificates, CRLs, configuration, templates
+    Identity(crate::verbs::identity::IdentityArgs),
     /// Make the next CRL of a CA that is lost, from its database and its key
     EmergencyCrl(Box<crate::verbs::emergency_crl::EmergencyCrlArgs>),
     /// Prove that a CA comes back: rehearse the restore of its backup, and keep evidence

@@ -11,6 +11,7 @@
 //! | read the database of a Windows CA | [`certadm_ese`] |
 //! | make the CRL of a CA that is lost | [`certadm_recovery`] |
 //! | rehearse a restore, and keep evidence of it | [`certadm_rehearsal`] |
+//! | fetch what a CA needs beside its database | [`certadm_identity`] |
 //! | run a CA: issue, revoke, publish CRLs | [`certadm_ca`] |
 //! | keep a CA's database, with logs and online backups | [`certadm_store`] |
 //! | offer backups to other machines | [`certadm_server`] |
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::User(command) => (command.name(), verbs::user::run(&command, output).into()),
         Command::Doctor(args) => ("doctor", verbs::doctor::run(&args, output).into()),
         Command::Recover(args) => ("recover", verbs::recover::run(&args, output).into()),
+        Command::Identity(args) => ("identity", verbs::identity::run(&args, output).into()),
         Command::EmergencyCrl(args) => (args.name(), verbs::emergency_crl::run(&args, output).into()),
         Command::Rehearse(args) => (args.name(), verbs::rehearse::run(&args, output).into()),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),

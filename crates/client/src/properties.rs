@@ -115,6 +115,27 @@ impl RemoteCa {
         })
     }
 
+    /// GetCAProperty: the value of any property, as it travels.
+    ///
+    /// # Errors
+    /// [`Error`]; `E_NOTIMPL` on the older interface.
+    pub fn raw_property(&mut self, property: i32, index: i32, kind: i32) -> Result<Vec<u8>, Error> {
+        self.indexed(property, index, kind, |blob| Some(blob.to_vec()))
+    }
+
+    /// GetConfigEntry for any key: an empty `authority` is the key above that of the CA, an empty `entry` asks for the names
+    /// of all values (wire.md 5.12).
+    ///
+    /// # Errors
+    /// [`Error`]; `E_NOTIMPL` on the older interface.
+    pub fn config_value(&mut self, authority: &str, node: &str, entry: &str) -> Result<Variant, Error> {
+        let call = OtherCall::GetConfigEntry { node: Some(node.to_owned()), entry: entry.to_owned() };
+        self.ask_of(Some(authority.to_owned()), call, "GetConfigEntry", |out| match out {
+            OtherOut::Variant(value) => Some(value),
+            _ => None,
+        })
+    }
+
     /// The value of a property; of an indexed one, number 0 or the whole array.
     fn property<T>(
         &mut self,

@@ -62,6 +62,7 @@ targets! {
     object_exporter: "the resolver's calls and answers",
     objref: "object references of DCOM",
     rem_unknown: "the Remote Unknown's calls and answers",
+    registry_file: "registry files of Windows, and the list and configuration of an identity part",
     restore_record: "the record of a registered restore",
     rpc_pdu: "the PDUs of DCE/RPC, as they come off a connection",
     spnego_token: "the tokens of SPNEGO",

@@ -324,12 +324,13 @@ fn not_included(left_out: &[String], here: bool) -> Vec<String> {
     let parts = if here {
         [
             "the CA's private key (ca.key): keep a copy of that file and its passphrase elsewhere",
-            "the CA's configuration (ca.toml)",
+            "the CA's configuration (ca.toml), where the set has no folder Identity",
         ]
     } else {
         [
             "the CA's private key: back it up on the CA's own machine (ca.key, on Windows `certutil -backupKey`)",
-            "the CA's configuration (ca.toml, on Windows the registry key CertSvc\\Configuration)",
+            "the CA's configuration (ca.toml, on Windows the registry key CertSvc\\Configuration), where the set has no \
+             folder Identity",
         ]
     };
     let mut missing: Vec<String> = parts.map(str::to_owned).to_vec();

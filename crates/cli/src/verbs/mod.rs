@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod drill;
 pub(crate) mod emergency_crl;
 mod files;
+pub(crate) mod identity;
 pub(crate) mod list;
 mod live;
 pub(crate) mod man;

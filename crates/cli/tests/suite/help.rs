@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "ca",
     "backup",
     "restore",
@@ -15,6 +15,7 @@ const VERBS: [&str; 15] = [
     "user",
     "doctor",
     "recover",
+    "identity",
     "emergency-crl",
     "rehearse",
     "drill",

@@ -125,6 +125,7 @@ fn every_verb_prints_what_the_document_shows() {
     let line = "emergency-crl {CertLog.edb} --tbs-only --no-published --now 2025-10-03T12:00:00Z";
     check("emergency-crl", &format!("{line} --to {{emergency}}"));
     check("backup", "backup --dir {ca} --to {set}");
+    check("identity", "identity --dir {ca} --to {identity}");
     work.run("emergency-crl {set} --tbs-only --no-published --to {tbs}");
     let (pass, key) = (work.path("pass"), work.path("ca/ca.key"));
     openssl(&[

@@ -28,6 +28,7 @@ mod support;
 mod terminal;
 mod tshark;
 mod unsound;
+mod whole_ca;
 #[path = "../../../set/tests/suite/windows_files.rs"]
 mod windows_files;
 mod windows_sets;

@@ -139,6 +139,9 @@ kinds! {
     CrlExtension = "crl-extension", "an extension of the last CRL is not in the new one";
     CrlValidity = "crl-validity", "the dates of a CRL are unusual";
     CrlNotCompared = "crl-not-compared", "the CRL was made without the one that the CA published last";
+
+    // What stands beside the database and brings the CA back with it.
+    IdentityPart = "identity-part", "something of the identity part could not be fetched, stored or used";
 }
 
 #[cfg(test)]

@@ -8,12 +8,14 @@
 //! * [`Method`]: which of all methods an opnum is, and the complete "not implemented" answer to those without
 //!   processing.
 
+mod bstr;
 mod ca_info;
 mod other_request;
 mod other_response;
 mod packed;
 mod request;
 mod response;
+mod safe_array;
 mod table;
 mod variant;
 mod view;

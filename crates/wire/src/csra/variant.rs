@@ -1,7 +1,7 @@
 //! VARIANT, as far as configuration values need it (wire.md 3.10; OAUT 2.2.29).
 
+use super::{bstr, safe_array};
 use crate::ndr::{NdrError, Reader, Writer};
-use certadm_rules::wide::MAX_PATH_UNITS;
 
 /// The non-zero value before a VARIANT, as Windows writes it (wire.md 3.10).
 const MARKER: u32 = 0x7265_7355;
@@ -11,15 +11,10 @@ const LONG: u16 = 3;
 const TEXT: u16 = 8;
 /// `vt` of a list of bytes.
 const BYTES: u16 = 0x2011;
+/// `vt` of a list of strings.
+const TEXTS: u16 = 0x2008;
 /// The tag of the union for every list.
 const ARRAY: u32 = 0x2000;
-/// The kind of a SAFEARRAY whose elements are bytes, and the feature bit of one that names the type of its elements.
-const OF_BYTES: u32 = 0x10;
-const HAS_TYPE: u16 = 0x80;
-/// More bytes are in no value of a configuration.
-const MAX_BYTES: usize = 65_536;
-/// The length of a string that is NULL.
-const NULL_TEXT: u32 = 0xFFFF_FFFF;
 
 /// A configuration value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,8 +29,10 @@ pub enum Variant {
     Text(Option<String>),
     /// Bytes, such as a moment in the CA's configuration.
     Bytes(Vec<u8>),
-    /// A kind that is not decoded: lists of strings among others. The reader stands behind its union tag. It cannot be
-    /// written: an empty value is written in its place.
+    /// Strings: a value of several, or the names of values. A NULL one is an empty one here.
+    Texts(Vec<String>),
+    /// A kind that is not decoded. The reader stands behind its union tag. It cannot be written: an empty value is written
+    /// in its place.
     Other {
         /// `vt`.
         kind: u16,
@@ -68,8 +65,13 @@ impl Variant {
         Ok(match (kind, reader.u32()?) {
             (0, 0) => Self::Empty,
             (LONG, 3) => Self::Long(reader.i32()?),
-            (TEXT, 8) => Self::Text(if reader.referent()? { read_text(reader)? } else { None }),
-            (BYTES, ARRAY) => Self::Bytes(if reader.referent()? { read_array(reader)? } else { Vec::new() }),
+            (TEXT, 8) => Self::Text(if reader.referent()? { bstr::read(reader)? } else { None }),
+            (BYTES, ARRAY) => {
+                Self::Bytes(if reader.referent()? { safe_array::read_bytes(reader)? } else { Vec::new() })
+            }
+            (TEXTS, ARRAY) => {
+                Self::Texts(if reader.referent()? { safe_array::read_texts(reader)? } else { Vec::new() })
+            }
             _ => Self::Other { kind },
         })
     }
@@ -85,9 +87,10 @@ impl Variant {
                 (TEXT, 16 + 2 * units)
             }
             Self::Bytes(bytes) => (BYTES, 44usize.saturating_add(bytes.len())),
+            Self::Texts(texts) => (TEXTS, safe_array::size_of_texts(texts)),
         };
         writer.u32(MARKER).align(8).count(20usize.saturating_add(arm).div_ceil(8)).u32(0);
-        let tag = if kind == BYTES { ARRAY } else { kind.into() };
+        let tag = if matches!(kind, BYTES | TEXTS) { ARRAY } else { kind.into() };
         writer.u16(kind).zeros(6).u32(tag);
         match self {
             Self::Empty | Self::Other { .. } => {}
@@ -95,62 +98,13 @@ impl Variant {
                 writer.i32(*number);
             }
             Self::Text(None) => {
-                writer.referent().u32(0).u32(NULL_TEXT).u32(0);
+                writer.referent().u32(0).u32(bstr::NULL).u32(0);
             }
-            Self::Text(Some(text)) => {
-                let units: Vec<u16> = text.encode_utf16().collect();
-                let count = units.len();
-                writer.referent().count(count).count(count.saturating_mul(2)).count(count).units(&units);
-            }
-            Self::Bytes(bytes) => {
-                writer.referent().u32(1).u16(1).u16(HAS_TYPE).u32(1).u32(u32::from(BYTES & 0xFF) << 16);
-                writer.u32(OF_BYTES).count(bytes.len()).referent().count(bytes.len()).u32(0);
-                writer.conformant_bytes(bytes);
-            }
+            Self::Text(Some(text)) => bstr::write(writer.referent(), text),
+            Self::Bytes(bytes) => safe_array::write_bytes(writer.referent(), bytes),
+            Self::Texts(texts) => safe_array::write_texts(writer.referent(), texts),
         }
     }
-}
-
-/// A SAFEARRAY of bytes in one dimension (OAUT 2.2.30): the number of dimensions twice, features, size of an element,
-/// locks, kind and number of elements, where they are, the bounds, the elements.
-fn read_array(reader: &mut Reader<'_>) -> Result<Vec<u8>, NdrError> {
-    let dimensions = reader.u32()?;
-    reader.expect_count(dimensions.into(), 1)?;
-    let dimensions = reader.u16()?;
-    reader.expect_count(dimensions.into(), 1)?;
-    reader.u16()?; // features
-    let (size, _locks, kind) = (reader.u32()?, reader.u32()?, reader.u32()?);
-    reader.expect_count(size.into(), 1)?;
-    reader.expect_count(kind.into(), OF_BYTES.into())?;
-    let count = reader.conformance(MAX_BYTES)?;
-    let is_there = reader.referent()?;
-    let bound = reader.u32()?;
-    reader.expect_count(bound.into(), count as u64)?;
-    reader.u32()?; // the number of the first element
-    if !is_there {
-        reader.expect_count(count as u64, 0)?;
-        return Ok(Vec::new());
-    }
-    let bytes = reader.conformant_bytes(MAX_BYTES)?;
-    reader.expect_count(bytes.len() as u64, count as u64)?;
-    Ok(bytes.to_vec())
-}
-
-/// Maximum count, length in bytes, number of units, units: no NUL, unlike other strings.
-fn read_text(reader: &mut Reader<'_>) -> Result<Option<String>, NdrError> {
-    let maximum = reader.conformance(usize::MAX)?;
-    let offset = reader.position() - 4;
-    let bytes = reader.u32()?;
-    let count = reader.u32()?;
-    reader.expect_count(count.into(), maximum as u64)?;
-    if bytes == NULL_TEXT {
-        reader.expect_count(count.into(), 0)?;
-        return Ok(None);
-    }
-    // An odd number of bytes has half a unit at its end, which no text has.
-    reader.expect_count(u64::from(count) * 2, bytes.into())?;
-    let units = reader.text_units(maximum, MAX_PATH_UNITS, offset)?;
-    String::from_utf16(&units).map(Some).map_err(|_| NdrError::BadUtf16 { offset })
 }
 
 #[cfg(test)]
@@ -189,10 +143,13 @@ mod tests {
             [1, 0x0080_0001, 1, 0x0011_0000, 0x10, 3, 0x0002_0004, 3, 0, 3].map(u32::to_le_bytes).concat();
         assert_eq!(bytes[32..], [array, vec![1, 2, 3]].concat());
         round_trip(&Variant::Bytes(Vec::new()));
+        for texts in [&["AuditFilter", "CommonName"][..], &[""], &[]] {
+            round_trip(&Variant::Texts(texts.iter().map(|text| (*text).to_owned()).collect()));
+        }
         let mut list = empty;
-        list[16..18].copy_from_slice(&[0x08, 0x20]);
+        list[16..18].copy_from_slice(&[0x03, 0x20]);
         list[25] = 0x20;
         let read = Variant::read(&mut Reader::new(&list, ByteOrder::Little));
-        assert_eq!(read, Ok(Variant::Other { kind: 0x2008 }));
+        assert_eq!(read, Ok(Variant::Other { kind: 0x2003 }));
     }
 }

@@ -9,7 +9,8 @@ use certadm_ca::health::LastCheck;
 use certadm_client::own_host_name;
 use certadm_files::IoContext;
 use certadm_files::cancel;
-use certadm_rules::finding::{self, Severity};
+use certadm_identity::Fetched;
+use certadm_rules::finding::{self, Finding, Kind, Severity};
 use certadm_rules::flags::BackupType;
 use certadm_rules::unc::UncRoot;
 use certadm_rules::words::counted;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
+use crate::verbs::identity;
 use crate::verbs::live::audits;
 use crate::verbs::remote::RemoteArgs;
 use crate::{findings, interrupt};
@@ -63,6 +65,9 @@ pub(crate) struct BackupArgs {
     /// After a log backup too, delete the logs that it holds; each such set is then needed for a restore
     #[arg(long, conflicts_with = "keep_logs")]
     truncate: bool,
+    /// Leave out what the CA says of itself: certificates, CRLs, configuration (see `certadm identity`)
+    #[arg(long)]
+    no_identity: bool,
 }
 
 /// Full or logs only.
@@ -105,7 +110,7 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     if let Some(parent) = parent {
         output.line(format!("The folder {} is not there yet and is made.", parent.display()));
     }
-    let (taken, socket) = match &args.dir {
+    let ((taken, identity), socket) = match &args.dir {
         Some(dir) => of_folder(args, &Folder::new(dir), output)?,
         None => (of_dialled(args, output)?, args.remote.socket().map(Path::to_owned)),
     };
@@ -117,6 +122,7 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
         (Ok(()), false) => Exit::Good,
     };
     let mut result = to_json(&taken);
+    result["identity"] = identity;
     result["socket"] = json!(socket.as_deref().map(path_text));
     Ok(Done { exit, result })
 }
@@ -126,10 +132,10 @@ fn of_folder(
     args: &BackupArgs,
     folder: &Folder,
     output: Output,
-) -> Result<(Taken, Option<PathBuf>), Failure> {
+) -> Result<((Taken, Value), Option<PathBuf>), Failure> {
     refuse_inside(&args.to, folder)?;
     let crls = || Some(folder.crl_dir());
-    let (taken, socket) = match way::find(folder, args.remote.socket())? {
+    let (mut taken, socket) = match way::find(folder, args.remote.socket())? {
         Way::Folder(store) => {
             let mut source = local_source(&store)?;
             let place = store.database().display().to_string();
@@ -148,11 +154,23 @@ fn of_folder(
     };
     note_check(&taken, folder, output);
     warn_of_same_disk(&taken.set, folder, output);
-    Ok((taken, socket))
+    let fetched = match args.no_identity {
+        true => Fetched::default(),
+        false => identity::of_folder(folder).unwrap_or_else(|failure| {
+            let text = format!("the CA's folder tells nothing of it: {}", failure.message);
+            let finding =
+                Finding::warning(Kind::IdentityPart, text).code(failure.code).remedy(failure.remedy);
+            let mut nothing = Fetched::default();
+            nothing.findings.push(finding);
+            nothing
+        }),
+    };
+    let identity = keep_identity(&mut taken, &fetched, output);
+    Ok(((taken, identity), socket))
 }
 
 /// Backs up a CA over the network, or one of this machine whose socket is named and whose folder is not.
-fn of_dialled(args: &BackupArgs, output: Output) -> Result<Taken, Failure> {
+fn of_dialled(args: &BackupArgs, output: Output) -> Result<(Taken, Value), Failure> {
     let Some(dial) = args.remote.dial()? else {
         return Err(Failure::usage(
             "no CA is named",
@@ -160,7 +178,19 @@ fn of_dialled(args: &BackupArgs, output: Output) -> Result<Taken, Failure> {
         ));
     };
     let place = dial.name.clone();
-    take_from(&mut dial.connect()?, args, &place, None, output)
+    let mut ca = dial.connect()?;
+    let mut taken = take_from(&mut ca, args, &place, None, output)?;
+    let fetched = if args.no_identity { Fetched::default() } else { identity::of_remote(&mut ca) };
+    let identity = keep_identity(&mut taken, &fetched, output);
+    Ok((taken, identity))
+}
+
+/// Puts what the CA says of itself beside the database. The set stands already: what goes wrong is a finding.
+fn keep_identity(taken: &mut Taken, fetched: &Fetched, output: Output) -> Value {
+    let signature = &taken.manifest.ca.database_signature;
+    let (value, findings) = identity::store(fetched, &taken.set, signature, output);
+    taken.findings.extend(findings);
+    value
 }
 
 /// Refuses a path that begins with `~`: the shell expands that only without quotes, and a folder of that name is hardly

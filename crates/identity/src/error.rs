@@ -1,0 +1,71 @@
+//! What can go wrong with an identity part, whose fault it is and what to do next.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use certadm_rules::diagnosis::Class;
+use certadm_rules::{Diagnosis, Hresult};
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an identity part cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no identity part where one was looked for.
+    #[error("{path} holds no identity part", path = path.display())]
+    NotThere {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The list of its files cannot be used.
+    #[error("the list {path} cannot be used: {reason}", path = path.display())]
+    Manifest {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file is not what the list says.
+    #[error("{path} is damaged: {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] certadm_files::Error),
+}
+
+impl Diagnosis for Error {
+    fn hresult(&self) -> Hresult {
+        match self {
+            Self::NotThere { .. } => Hresult::ERROR_FILE_NOT_FOUND,
+            Self::Manifest { .. } | Self::Damaged { .. } => Hresult::ERROR_INVALID_DATA,
+            Self::File(error) => error.hresult(),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::NotThere { .. } => Class::Usage,
+            Self::Manifest { .. } | Self::Damaged { .. } => Class::Damaged,
+            Self::File(error) => error.class(),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::NotThere { .. } => {
+                "name a folder that `certadm identity` wrote, or a set whose backup took its identity part"
+            }
+            Self::Manifest { .. } | Self::Damaged { .. } => {
+                "take the folder from another copy, or fetch it again with `certadm identity`"
+            }
+            Self::File(error) => return error.remedy(),
+        })
+    }
+}

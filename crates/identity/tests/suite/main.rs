@@ -1,0 +1,3 @@
+//! The crate as its users see it: what our CA answers, what is written of it and read again.
+
+mod own_ca;
