@@ -14,8 +14,9 @@ import time
 
 from impacket.dcerpc.v5 import dcomrt, transport
 from impacket.dcerpc.v5.dcomrt import DCOMANSWER, DCOMCALL, INTERFACE, DCOMConnection, IObjectExporter, IRemUnknown
-from impacket.dcerpc.v5.dtypes import LONG, LPWSTR, NULL, ULONG, ULONGLONG, USHORT
-from impacket.dcerpc.v5.ndr import NDRPOINTER, NDRUniConformantArray
+from impacket.dcerpc.v5.dcom.oaut import BSTR, EMPTY, PSAFEARRAY
+from impacket.dcerpc.v5.dtypes import LONG, LPWSTR, NULL, ULONG, ULONGLONG, USHORT, WSTR
+from impacket.dcerpc.v5.ndr import NDRPOINTER, NDRSTRUCT, NDRUNION, NDRUniConformantArray
 from impacket.dcerpc.v5.rpcrt import DCERPCException, RPC_C_AUTHN_LEVEL_NONE
 from impacket.uuid import string_to_bin, uuidtup_to_bin
 
@@ -44,6 +45,52 @@ class BYTE_ARRAY(NDRUniConformantArray):
 
 class PBYTE_ARRAY(NDRPOINTER):
     referent = (("Data", BYTE_ARRAY),)
+
+
+class VARIANT_ARM(NDRUNION):
+    """impacket's own has the array itself where the IDL has a pointer to it (MS-OAUT 2.2.29)."""
+
+    commonHdr = (("tag", ULONG),)
+    union = {0: ("empty", EMPTY), 3: ("number", LONG), 8: ("text", BSTR), 0x2000: ("array", PSAFEARRAY)}
+
+
+class WIRE_VARIANT(NDRSTRUCT):
+    structure = (
+        ("clSize", ULONG),
+        ("rpcReserved", ULONG),
+        ("vt", USHORT),
+        ("wReserved1", USHORT),
+        ("wReserved2", USHORT),
+        ("wReserved3", USHORT),
+        ("arm", VARIANT_ARM),
+    )
+
+    def getAlignment(self):
+        return 8
+
+
+class PVARIANT(NDRPOINTER):
+    referent = (("Data", WIRE_VARIANT),)
+
+
+def plain(variant):
+    """The value of a VARIANT: a number, a string, a list of strings, or bytes in hexadecimal."""
+    kind, arm = variant["vt"], variant["arm"]
+    if kind == 0:
+        return None
+    if kind == 3:
+        return arm["number"]
+    if kind == 8:
+        return arm["text"]["asData"]
+    array = arm["array"]
+    elements = array["uArrayStructs"]
+    count = array["rgsabound"][0]["cElements"]
+    if kind == 0x2008:
+        texts = [text["asData"] for text in elements["BstrStr"]["aBstr"]]
+        assert len(texts) == count, "the list has another length than its bound"
+        return texts
+    assert kind == 0x2011, "kind %#x" % kind
+    return b"".join(elements["ByteStr"]["pData"]).hex()
 
 
 def call(name, opnum, fields, answer):
@@ -82,6 +129,7 @@ METHODS = {
     32: call("GetCAProperty", 32, [AUTHORITY, ("id", LONG), ("index", LONG), ("type", LONG)], BLOB),
     38: call("Ping2", 38, [AUTHORITY], ()),
     40: call("GetAuditFilter", 40, [AUTHORITY], [("filter", ULONG)]),
+    44: call("GetConfigEntry", 44, [AUTHORITY, ("node", LPWSTR), ("entry", WSTR)], [("value", PVARIANT)]),
     47: call("GetMyRoles", 47, [AUTHORITY], [("roles", ULONG)]),
 }
 
@@ -145,18 +193,20 @@ class Client:
     def request(self, opnum, **fields):
         request = METHODS[opnum]()
         for name, value in fields.items():
-            if name in ("pwszAuthority", "path"):
+            if name in ("pwszAuthority", "path", "node", "entry"):
                 value = NULL if value is None else value + "\0"
             request[name] = value
         return self.admin.request(request, self.iid, self.admin.get_iPid())
 
     def simple(self, opnum, **fields):
-        if opnum in (17, 18, 19, 20, 32, 38, 40, 47):
+        if opnum in (17, 18, 19, 20, 32, 38, 40, 44, 47):
             fields.setdefault("pwszAuthority", None)
         answer = self.request(opnum, **fields)
         for name in ("state", "length", "filter", "roles"):
             if name in [field[0] for field in answer.structure]:
                 return answer[name]
+        if "value" in [field[0] for field in answer.structure]:
+            return plain(answer["value"])
         if "pb" in [field[0] for field in answer.structure]:
             return b"".join(answer["pb"]).hex() if answer["cb"] else ""
         return True

@@ -140,11 +140,11 @@ fn the_common_properties_are_told() {
         assert_eq!(get(property, index, kind), Err(Hresult::E_INVALIDARG), "{property} {index} {kind}");
     }
     let mut raw = |property| blob_of(&mut object, OtherCall::GetCaProperty { property, index: 0, kind: 1 });
-    let root = CaInfo { ca_type: 3, certificates: 1, highest_property: 39, ..CaInfo::default() };
+    let root = CaInfo { ca_type: 3, certificates: 1, highest_property: 43, ..CaInfo::default() };
     assert_eq!(raw(10), Ok(root.encode()));
     assert_eq!((raw(19), raw(20), raw(39)), (Ok(vec![3]), Ok(vec![3]), Ok(vec![0; 4])));
     let info = blob_of(&mut object, OtherCall::GetCaPropertyInfo).unwrap();
-    let described = CaProperty::decode_all(21, &info).unwrap();
+    let described = CaProperty::decode_all(26, &info).unwrap();
     for CaProperty { id, kind, .. } in described {
         let call = OtherCall::GetCaProperty { property: id, index: 0, kind: kind.into() };
         assert!(blob_of(&mut object, call).is_ok(), "{id}");

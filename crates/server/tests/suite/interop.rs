@@ -168,6 +168,35 @@ fn the_properties_that_clients_ask_for() {
 
 #[test]
 #[ignore = "needs CERTADM_PYTHON"]
+fn the_configuration_is_listed_and_read() {
+    let world = World::new();
+    let mut client = Impacket::start();
+    client.login(&world, "reader");
+    let ask = |authority: &str, node: &str, entry: &str| json!({"do": "simple", "opnum": 44, "pwszAuthority": authority, "node": node, "entry": entry});
+    let top = client.good(&ask("", "", ""));
+    assert_eq!(top, json!(["Active", "Version", "DBDirectory", "DBLogDirectory"]));
+    assert_eq!(client.good(&ask("", "", "Active")), CA_NAME);
+    let own = client.good(&ask(CA_NAME, "", ""));
+    assert!(own.as_array().unwrap().contains(&json!("InterfaceFlags")), "{own}");
+    for name in own.as_array().unwrap() {
+        client.good(&ask(CA_NAME, "", name.as_str().unwrap()));
+    }
+    assert_eq!(client.good(&ask(CA_NAME, "", "CACertHash")), json!([]), "it has no certificate");
+    assert_eq!(client.order(&ask("", "CSP", ""))["code"], "0x80070057");
+    assert_eq!(client.order(&ask(CA_NAME, "absent", ""))["code"], "0x80070002");
+    // CAINFO, little-endian: size, type unknown, one certificate.
+    let info = client.good(&json!({"do": "simple", "opnum": 32, "id": 10, "index": 0, "type": 1}));
+    assert!(info.as_str().unwrap().starts_with("280000000500000001000000"), "{info}");
+    // After a backup, a moment in eight bytes.
+    let mut operator = Impacket::start();
+    operator.login(&world, "operator");
+    operator.good(&json!({"do": "full", "folder": world.path("set")}));
+    let moment = client.good(&ask("", "", "DBLastFullBackup"));
+    assert_eq!(moment.as_str().unwrap().len(), 16, "{moment}");
+}
+
+#[test]
+#[ignore = "needs CERTADM_PYTHON"]
 fn who_may_not_is_told_so_and_nothing_else() {
     let world = World::new();
     let port = world.addresses.resolver.port();
