@@ -114,7 +114,7 @@ impl Part {
             let Ok(entries) = fs::read_dir(&dir).during("list", &dir) else { continue };
             for path in entries.flatten().map(|entry| entry.path()) {
                 let is_ours = path == self.dir.join(FILE_NAME)
-                    || FOLDERS.iter().any(|name| path == self.dir.join(name))
+                    || FOLDERS.iter().any(|name| path == self.dir.join(name)) && found::is_folder(&path)
                     || known.contains(&path);
                 if !is_ours {
                     let finding = Finding::warning(
@@ -196,11 +196,12 @@ pub(crate) fn write_file(dir: &Path, file: &NewFile) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| *folder != dir && !folder.is_dir()) {
         durable::create_new_dir(folder)?;
     }
-    Ok(match file.role {
+    match file.role {
         // Keys and password hashes are their owner's alone, whoever may read the set.
         Role::Key | Role::Users => durable::create(&path, &file.content, Access::Owner)?,
         _ => durable::write_new(&path, &file.content)?,
-    })
+    }
+    Ok(())
 }
 
 /// Writes the list, or puts it into the place of the one before.
