@@ -123,15 +123,18 @@ impl Wishes {
 /// A file of the identity part, such as `ca.toml`: in the folder that was named, else in or beside the full set.
 #[must_use]
 pub fn identity_file(identity: Option<&Path>, full: Option<&Path>, name: &str) -> Option<Found> {
-    let mut folders = Vec::new();
-    if let Some(dir) = identity {
-        folders.extend([dir.to_owned(), dir.join("Attachments"), dir.join("Identity")]);
-        folders.push(dir.join("Identity").join("Attachments"));
-    } else if let Some(full) = full {
-        folders.extend([full.join("Identity"), full.join("Identity").join("Attachments")]);
-        let mut beside = full.as_os_str().to_owned();
-        beside.push(".identity");
-        folders.push(beside.into());
-    }
-    folders.into_iter().map(|folder| Found::below(&folder, name)).find(Found::is_there)
+    let parts = match (identity, full) {
+        (Some(dir), _) => vec![dir.to_owned(), dir.join("Identity")],
+        (None, Some(full)) => {
+            let mut beside = full.as_os_str().to_owned();
+            beside.push(".identity");
+            vec![full.join("Identity"), beside.into()]
+        }
+        (None, None) => Vec::new(),
+    };
+    // What a person attached is in the first folder of an identity part, what a backup took in the others.
+    let within =
+        |part: PathBuf| ["", "Attachments", "Config", "Certificates"].map(|folder| part.join(folder));
+    let mut folders = parts.into_iter().flat_map(within);
+    folders.find_map(|folder| Some(Found::below(&folder, name)).filter(Found::is_there))
 }
