@@ -77,8 +77,7 @@ impl Store {
         if self.shared.options.circular_logging {
             return Err(Error::Backup(Hresult::INVALID_BACKUP));
         }
-        let archived = self.shared.folder.archived_logs()?;
-        let current = self.current_generation();
+        let (archived, current) = self.shared.logs()?;
         let first = archived.first().map_or(current, |(generation, _)| *generation);
         let unbroken = archived
             .iter()

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use certadm_rules::{BackupType, Diagnosis, Hresult};
+use certadm_rules::{BackupKind, BackupType, Diagnosis, Hresult};
 use certadm_store::{Error, Folder, Options, Store, Writer};
 
 const SMALL_LOGS: Options = Options { log_size: 64 * 1024, circular_logging: false, backup_rate: 0 };
@@ -80,4 +80,32 @@ fn backups_begin_while_a_circular_log_rolls() {
         roller.join().unwrap();
     });
     done.send(()).unwrap();
+}
+
+#[test]
+fn backups_of_logs_begin_while_logs_roll() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
+    let mut full = store.begin_backup(BackupType::Full).unwrap();
+    full.logs().unwrap();
+    full.end(Some(BackupKind::Full)).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let roller = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                store.roll().unwrap();
+            }
+        });
+        let refused = loop {
+            match store.begin_backup(BackupType::LogsOnly) {
+                Ok(_) if 200 <= store.current_generation().number() => break None,
+                Ok(_) => {}
+                Err(error) => break Some(error),
+            }
+        };
+        stop.store(true, Ordering::Relaxed);
+        roller.join().unwrap();
+        assert!(refused.is_none(), "no log is missing, and none was deleted: {refused:?}");
+    });
 }
