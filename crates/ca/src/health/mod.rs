@@ -229,18 +229,24 @@ fn restore(folder: &Folder, findings: &mut Vec<Finding>) -> Restore {
 }
 
 fn logs(folder: &Folder, findings: &mut Vec<Finding>) -> Result<Logs> {
-    let logs = if folder.log_dir().is_dir() { folder.archived_logs()? } else { Vec::new() };
-    for pair in logs.windows(2) {
-        if let Some(next) = pair[0].0.next().filter(|next| *next != pair[1].0) {
-            let last = pair[1].0.previous().unwrap_or(next);
-            let text = format!("archived logs are missing: generations {next:#x} to {last:#x}");
-            findings.push(
-                Finding::error(Kind::LogMissing, Hresult::MISSING_LOG_FILE, text)
-                    .in_file(folder.log_dir())
-                    .at(Spot::Log(next.number()))
-                    .remedy("take a full backup; log sets cannot build on what is missing"),
-            );
-        }
+    let list = || if folder.log_dir().is_dir() { folder.archived_logs() } else { Ok(Vec::new()) };
+    let mut logs = list()?;
+    let mut missing = gaps(&logs);
+    // A backup that deletes logs meanwhile, lowest first, can look like a gap: 5 was seen before it went, 6 went before it
+    // was seen. Such a gap is not there when the folder is listed again.
+    if !missing.is_empty() {
+        logs = list()?;
+        let again = gaps(&logs);
+        missing.retain(|gap| again.contains(gap));
+    }
+    for (first, last) in missing {
+        let text = format!("archived logs are missing: generations {first:#x} to {last:#x}");
+        findings.push(
+            Finding::error(Kind::LogMissing, Hresult::MISSING_LOG_FILE, text)
+                .in_file(folder.log_dir())
+                .at(Spot::Log(first.number()))
+                .remedy("take a full backup; log sets cannot build on what is missing"),
+        );
     }
     let size = |(_, path): &(Generation, PathBuf)| fs::metadata(path).map_or(0, |metadata| metadata.len());
     Ok(Logs {
@@ -248,6 +254,15 @@ fn logs(folder: &Folder, findings: &mut Vec<Finding>) -> Result<Logs> {
         bytes: logs.iter().map(size).sum(),
         ends: logs.first().zip(logs.last()).map(|((low, _), (high, _))| (*low, *high)),
     })
+}
+
+/// First and last generation of each run of logs that is missing between two others.
+fn gaps(logs: &[(Generation, PathBuf)]) -> Vec<(Generation, Generation)> {
+    let between = |pair: &[(Generation, PathBuf)]| {
+        let first = pair[0].0.next().filter(|next| *next != pair[1].0)?;
+        Some((first, pair[1].0.previous()?))
+    };
+    logs.windows(2).filter_map(between).collect()
 }
 
 /// Files that belong to another account than the folder: the service may not be able to open them.
