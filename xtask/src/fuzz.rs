@@ -68,7 +68,7 @@ pub(crate) fn smoke(workspace: &Workspace, seconds: u32) -> Result<Outcome> {
     Ok(all(workspace, &fuzzer, &targets, seconds))
 }
 
-/// Fuzzes the targets, one a core at a time. After the first failure no other begins.
+/// Fuzzes the targets, one a core at a time, and names the first that failed. A failure keeps no other target from running.
 fn all(workspace: &Workspace, fuzzer: &Path, targets: &[String], seconds: u32) -> Outcome {
     let at_a_time = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_AT_A_TIME);
     println!("fuzzing {} targets for {seconds} s each, {at_a_time} at a time", targets.len());
@@ -77,12 +77,15 @@ fn all(workspace: &Workspace, fuzzer: &Path, targets: &[String], seconds: u32) -
     let work = || {
         loop {
             let next = lock(&waiting).next();
-            let Some(target) = next.filter(|_| lock(&outcome).1.is_ok()) else { return };
+            let Some(target) = next else { return };
             let ended = fuzz(workspace, fuzzer, target, seconds);
             let mut outcome = lock(&outcome);
             outcome.0 += if ended.is_ok() { Tally::ONE_PASSED } else { Tally::ONE_FAILED };
-            if outcome.1.is_ok() {
-                outcome.1 = ended;
+            match (&outcome.1, ended) {
+                (Ok(()), ended) => outcome.1 = ended,
+                // The step ends with the first failure's text; the others are told here.
+                (Err(_), Err(failure)) => eprintln!("error: {failure}"),
+                (Err(_), Ok(())) => {}
             }
         }
     };
