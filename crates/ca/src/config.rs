@@ -415,7 +415,7 @@ impl Config {
              ocsp_urls = {ocsp_urls}\n\
              \n\
              # Profiles: these are built in. Change one by giving the settings that differ, or add\n\
-             # one of your own. Subject alternative names: dns, ip, email, uri, upn.\n",
+             # one of your own; ca.toml(5) explains them. Subject alternative names: dns, ip, email, uri, upn.\n",
             name = quoted(self.name.as_str()),
             key = self.key,
             flags = self.interface_flags,

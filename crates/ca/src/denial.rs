@@ -61,6 +61,59 @@ pub enum DenialReason {
         /// The name.
         name: String,
     },
+    /// A wildcard where the profile has none.
+    #[error(
+        "it asks for the wildcard {name}, and this profile allows none; set wildcards = true in the profile if it should"
+    )]
+    Wildcard {
+        /// The name.
+        name: String,
+    },
+    /// More names than a certificate may have.
+    #[error("it asks for {count} subject alternative names; at most {most} are possible")]
+    TooManyNames {
+        /// How many.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// Whoever checks the certificate looks at the alternative names alone.
+    #[error(
+        "it has no subject alternative name, and this profile needs one: make the request with one (openssl req: -addext subjectAltName=DNS:www.example.com), or set alternative_name_required = false in the profile"
+    )]
+    NoAlternativeName,
+    /// A type of attribute that the profile does not have.
+    #[error(
+        "its subject has the attribute {attribute}, which this profile does not allow; add it to subject_attributes of the profile if it should"
+    )]
+    AttributeKind {
+        /// Name or object identifier.
+        attribute: String,
+    },
+    /// An attribute that the subject cannot have in this form.
+    #[error("the attribute {attribute} of its subject is not valid: {reason}")]
+    BadAttribute {
+        /// Name or object identifier.
+        attribute: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A common name that the profile takes for a host, and that is none.
+    #[error(
+        "its common name {name:?} is not a host name, as this profile wants: {reason}; leave the common name out, since the subject alternative names decide"
+    )]
+    NotAHost {
+        /// The name.
+        name: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Several attributes in one part, where readers disagree about their order, or none.
+    #[error("a part of its subject has {count} attributes; each part has to have one")]
+    MultiValued {
+        /// How many.
+        count: usize,
+    },
     /// A name that is not one.
     #[error("the name {name:?} is not valid: {reason}")]
     BadName {
@@ -93,9 +146,17 @@ impl DenialReason {
             Self::UnusableKey { .. } => 0x8009_0015, // NTE_BAD_PUBLIC_KEY
             Self::RequestsCa | Self::PathLength => 0x8009_6019, // TRUST_E_BASIC_CONSTRAINTS
             Self::KeyUsage => 0x800B_0110,     // CERT_E_WRONG_USAGE
-            Self::NameKind { .. } | Self::BadName { .. } | Self::NoName | Self::SubjectIsIssuer => {
-                0x8009_4001 // CERTSRV_E_BAD_REQUESTSUBJECT
-            }
+            Self::NameKind { .. }
+            | Self::Wildcard { .. }
+            | Self::TooManyNames { .. }
+            | Self::NoAlternativeName
+            | Self::AttributeKind { .. }
+            | Self::BadAttribute { .. }
+            | Self::NotAHost { .. }
+            | Self::MultiValued { .. }
+            | Self::BadName { .. }
+            | Self::NoName
+            | Self::SubjectIsIssuer => 0x8009_4001, // CERTSRV_E_BAD_REQUESTSUBJECT
             Self::BadExtension { .. } => 0x8007_000D, // ERROR_INVALID_DATA
         }
     }

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod alternative_names;
+mod attribute;
 mod authority;
 mod certificate;
 mod config;
@@ -9,6 +11,7 @@ pub mod dates;
 mod denial;
 mod error;
 pub mod health;
+mod host_name;
 pub mod identity;
 mod init;
 mod input;
@@ -28,8 +31,10 @@ pub mod rows;
 mod same_name;
 mod serial;
 mod service_config;
+mod subject;
 mod weak_key;
 
+pub use attribute::SubjectAttribute;
 pub use authority::Authority;
 pub use certificate::{PublicCertificate, certificate_in, record_certificate_of};
 pub use config::{
@@ -47,7 +52,7 @@ pub use list::{
 };
 pub use name::{CaName, common_name_of};
 pub use passphrase::Passphrase;
-pub use profile::{ExtendedUsage, MAX_DAYS, Profile, SanKind, Usage};
+pub use profile::{CommonName, ExtendedUsage, MAX_DAYS, Profile, SanKind, Usage};
 pub use reason::Reason;
 pub use request::Request;
 pub use revoke::{RevocationOrder, revoke};

@@ -8,6 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
+use crate::attribute::SubjectAttribute;
+
 /// What kind of certificate a request may become. The profile decides alone: key usages that a
 /// request asks for are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +25,15 @@ pub struct Profile {
     pub max_days: u32,
     /// Kinds of subject alternative names that a request may carry.
     pub subject_alternative_names: Vec<SanKind>,
+    /// Whether a request has to have such a name.
+    pub alternative_name_required: bool,
+    /// Whether the first label of a host name may be `*`.
+    pub wildcards: bool,
+    /// Types of attributes that a subject may have. How often, how long and in which types of string is the same in
+    /// every profile.
+    pub subject_attributes: Vec<SubjectAttribute>,
+    /// What a common name is.
+    pub common_name: CommonName,
     /// Whether the certificate is that of a subordinate CA. Such a profile is used only when the
     /// caller allows it explicitly.
     pub ca: bool,
@@ -35,12 +46,25 @@ pub struct Profile {
 
 /// The profiles every CA has: `server` (the default), `client`, `email`, `code-signing`, `subca`.
 pub(crate) fn built_in() -> BTreeMap<String, Profile> {
+    let person = [
+        SubjectAttribute::DOMAIN_COMPONENT,
+        SubjectAttribute::USER_ID,
+        SubjectAttribute::GIVEN_NAME,
+        SubjectAttribute::SURNAME,
+        SubjectAttribute::SERIAL_NUMBER,
+        SubjectAttribute::EMAIL_ADDRESS,
+    ];
+    let with = |more: &[SubjectAttribute]| [&ORGANIZATION[..], more].concat();
     let leaf = Profile {
         key_usage: vec![Usage::DigitalSignature],
         extended_key_usage: Vec::new(),
         days: 365,
         max_days: 1095,
         subject_alternative_names: Vec::new(),
+        alternative_name_required: false,
+        wildcards: false,
+        subject_attributes: ORGANIZATION.to_vec(),
+        common_name: CommonName::Any,
         ca: false,
         path_length: 0,
         keep_expired_in_crl: false,
@@ -54,6 +78,9 @@ pub(crate) fn built_in() -> BTreeMap<String, Profile> {
                 days: 397,
                 max_days: 825,
                 subject_alternative_names: vec![SanKind::Dns, SanKind::Ip],
+                alternative_name_required: true,
+                wildcards: true,
+                common_name: CommonName::Host,
                 ..leaf.clone()
             },
         ),
@@ -62,6 +89,7 @@ pub(crate) fn built_in() -> BTreeMap<String, Profile> {
             Profile {
                 extended_key_usage: vec![ExtendedUsage::CLIENT_AUTH],
                 subject_alternative_names: vec![SanKind::Dns, SanKind::Email, SanKind::Uri, SanKind::Upn],
+                subject_attributes: with(&person),
                 ..leaf.clone()
             },
         ),
@@ -71,6 +99,8 @@ pub(crate) fn built_in() -> BTreeMap<String, Profile> {
                 key_usage: vec![Usage::DigitalSignature, Usage::KeyEncipherment, Usage::KeyAgreement],
                 extended_key_usage: vec![ExtendedUsage::EMAIL_PROTECTION],
                 subject_alternative_names: vec![SanKind::Email],
+                alternative_name_required: true,
+                subject_attributes: with(&person),
                 ..leaf.clone()
             },
         ),
@@ -88,6 +118,10 @@ pub(crate) fn built_in() -> BTreeMap<String, Profile> {
                 key_usage: vec![Usage::KeyCertSign, Usage::CrlSign],
                 days: 1825,
                 max_days: 3650,
+                subject_attributes: with(&[
+                    SubjectAttribute::DOMAIN_COMPONENT,
+                    SubjectAttribute::SERIAL_NUMBER,
+                ]),
                 ca: true,
                 ..leaf
             },
@@ -95,6 +129,16 @@ pub(crate) fn built_in() -> BTreeMap<String, Profile> {
     ];
     profiles.into_iter().map(|(name, profile)| (name.to_string(), profile)).collect()
 }
+
+/// What the subject of every built-in profile may have.
+const ORGANIZATION: [SubjectAttribute; 6] = [
+    SubjectAttribute::COMMON_NAME,
+    SubjectAttribute::ORGANIZATION,
+    SubjectAttribute::ORGANIZATIONAL_UNIT,
+    SubjectAttribute::COUNTRY,
+    SubjectAttribute::STATE,
+    SubjectAttribute::LOCALITY,
+];
 
 /// The profile that is used when the caller names none.
 pub(crate) const DEFAULT: &str = "server";
@@ -108,6 +152,10 @@ pub(crate) struct ProfileSettings {
     days: Option<u32>,
     max_days: Option<u32>,
     subject_alternative_names: Option<Vec<SanKind>>,
+    alternative_name_required: Option<bool>,
+    wildcards: Option<bool>,
+    subject_attributes: Option<Vec<SubjectAttribute>>,
+    common_name: Option<CommonName>,
     ca: Option<bool>,
     path_length: Option<u8>,
     keep_expired_in_crl: Option<bool>,
@@ -117,28 +165,46 @@ pub(crate) struct ProfileSettings {
 pub const MAX_DAYS: u32 = 36_525;
 
 impl ProfileSettings {
-    /// These settings over `base`, or on their own where the CA has no such profile yet.
+    /// These settings over `base`, or on their own where the CA has no such profile yet. What they leave out about names
+    /// follows from what they say, so that a file of before these settings goes on working: a profile for servers is as
+    /// strict as the built-in one, others are as they were.
     ///
     /// # Errors
     /// What is wrong, as a sentence fragment.
     pub(crate) fn over(self, base: Option<&Profile>) -> Result<Profile, String> {
         let own = |name: &str| format!("a profile of your own needs {name}");
         let days = self.days.or(base.map(|base| base.days)).ok_or_else(|| own("days"))?;
+        let extended_key_usage = self
+            .extended_key_usage
+            .or_else(|| base.map(|base| base.extended_key_usage.clone()))
+            .ok_or_else(|| own("extended_key_usage (it may be empty)"))?;
+        let names = self
+            .subject_alternative_names
+            .or_else(|| base.map(|base| base.subject_alternative_names.clone()))
+            .unwrap_or_default();
+        let is_server = extended_key_usage.contains(&ExtendedUsage::SERVER_AUTH);
+        let common_name = if is_server { CommonName::Host } else { CommonName::Any };
+        let attributes = || {
+            let known = base
+                .map_or_else(|| SubjectAttribute::named().collect(), |base| base.subject_attributes.clone());
+            let has_mail = names.contains(&SanKind::Email);
+            known.into_iter().filter(|kind| has_mail || *kind != SubjectAttribute::EMAIL_ADDRESS).collect()
+        };
         let profile = Profile {
+            alternative_name_required: self.alternative_name_required.unwrap_or_else(|| {
+                base.map_or(is_server, |base| base.alternative_name_required) && !names.is_empty()
+            }),
+            wildcards: self.wildcards.or(base.map(|base| base.wildcards)).unwrap_or(is_server),
+            subject_attributes: self.subject_attributes.unwrap_or_else(attributes),
+            common_name: self.common_name.or(base.map(|base| base.common_name)).unwrap_or(common_name),
             key_usage: self
                 .key_usage
                 .or_else(|| base.map(|base| base.key_usage.clone()))
                 .ok_or_else(|| own("key_usage"))?,
-            extended_key_usage: self
-                .extended_key_usage
-                .or_else(|| base.map(|base| base.extended_key_usage.clone()))
-                .ok_or_else(|| own("extended_key_usage (it may be empty)"))?,
+            extended_key_usage,
             days,
             max_days: self.max_days.or(base.map(|base| base.max_days)).unwrap_or(days),
-            subject_alternative_names: self
-                .subject_alternative_names
-                .or_else(|| base.map(|base| base.subject_alternative_names.clone()))
-                .unwrap_or_default(),
+            subject_alternative_names: names,
             ca: self.ca.or(base.map(|base| base.ca)).unwrap_or(false),
             path_length: self.path_length.or(base.map(|base| base.path_length)).unwrap_or(0),
             keep_expired_in_crl: self
@@ -161,6 +227,13 @@ impl Profile {
         }
         if self.max_days < self.days {
             return Err("days is more than max_days".into());
+        }
+        if self.alternative_name_required && self.subject_alternative_names.is_empty() {
+            return Err("alternative_name_required needs a kind of name in subject_alternative_names".into());
+        }
+        let has_mail = self.subject_alternative_names.contains(&SanKind::Email);
+        if self.subject_attributes.contains(&SubjectAttribute::EMAIL_ADDRESS) && !has_mail {
+            return Err("emailAddress in subject_attributes needs email in subject_alternative_names".into());
         }
         let signs_certificates = self.key_usage.contains(&Usage::KeyCertSign);
         if signs_certificates && !self.ca {
@@ -266,6 +339,16 @@ impl<'de> Deserialize<'de> for ExtendedUsage {
             D::Error::custom(format!("{text:?} is neither an object identifier nor one of {names}"))
         })
     }
+}
+
+/// What a common name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CommonName {
+    /// Any text: the name of a person, a device, a CA.
+    Any,
+    /// A host name that stands among the subject alternative names.
+    Host,
 }
 
 /// A kind of subject alternative name (RFC 5280 4.2.1.6).

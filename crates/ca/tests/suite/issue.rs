@@ -151,7 +151,8 @@ fn each_profile_has_its_extensions() {
         ),
     ];
     for (name, key, extension, parts, purposes) in cases {
-        let pem = request(key, "/CN=someone", &["-addext", extension]);
+        let subject = if name == "server" { "/O=Example" } else { "/CN=someone" };
+        let pem = request(key, subject, &["-addext", extension]);
         let issued = ca.issue(&pem, &profile(name)).unwrap();
         let shown = ca.text(&issued);
         for part in parts.iter().chain(&[
@@ -189,6 +190,8 @@ fn usages_that_a_request_asks_for_are_not_believed() {
         P256,
         "/CN=a.example",
         &[
+            "-addext",
+            "subjectAltName=DNS:a.example",
             "-addext",
             "keyUsage=critical,keyCertSign,cRLSign",
             "-addext",

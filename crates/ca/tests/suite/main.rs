@@ -8,5 +8,6 @@ mod folder;
 mod issue;
 mod keys;
 mod rows;
+mod subject;
 mod subordinate;
 mod support;

@@ -2,19 +2,23 @@
 
 use certadm_ca::rows::{CertificateRow, CrlRow, Disposition, ExtensionRow, RequestRow};
 use certadm_ca::{
-    Error, Reason, RevocationOrder, Terms, attributes, certificates, crls, extensions, requests, revoke,
-    revoked,
+    Config, Error, KeyType, Reason, RevocationOrder, SanKind, SubjectAttribute, Terms, attributes,
+    certificates, crls, extensions, requests, revoke, revoked,
 };
 
 use crate::support::{P256, RSA2048, TestCa, der_of, openssl, request, text};
 
 /// One issued, one revoked and one denied request, below the CA's own certificate.
 fn some() -> TestCa {
-    let mut ca = TestCa::new();
+    let mut config = Config::new("Test CA".parse().unwrap(), KeyType::P256);
+    let server = config.profiles.get_mut("server").unwrap();
+    server.subject_attributes.push(SubjectAttribute::EMAIL_ADDRESS);
+    server.subject_alternative_names.push(SanKind::Email);
+    let mut ca = TestCa::with(config);
     let terms = Terms::new("EXAMPLE\\alice");
     let subject =
         "/C=DE/O=Example/OU=outer/OU=inner/L=Berlin/ST=Berlin/CN=a.example/emailAddress=a@a.example";
-    let first = request(RSA2048, subject, &["-addext", "subjectAltName=DNS:a.example"]);
+    let first = request(RSA2048, subject, &["-addext", "subjectAltName=DNS:a.example,email:a@a.example"]);
     ca.issue(&first, &terms).unwrap();
     let client = Terms { profile: Some("client"), ..terms };
     let upn = "subjectAltName=otherName:1.3.6.1.4.1.311.20.2.3;UTF8:bob@corp.example";

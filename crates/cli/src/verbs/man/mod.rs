@@ -261,3 +261,29 @@ fn see_also(command: &Command, parent: Option<&Command>) -> Roff {
     roff.text(line);
     roff
 }
+
+#[cfg(test)]
+mod tests {
+    use certadm_ca::{Config, KeyType};
+    use serde_json::Value;
+
+    /// Each setting of a profile, and each word that stands for one of its values, as `ca.toml` spells it.
+    #[test]
+    fn the_page_of_ca_toml_spells_profiles_as_they_are_read() {
+        let page = include_str!("ca.toml.5");
+        let config = Config::new("x".parse().unwrap(), KeyType::P256);
+        for profile in config.profiles.values() {
+            let Value::Object(settings) = serde_json::to_value(profile).unwrap() else { panic!("a table") };
+            for (key, value) in settings {
+                assert!(page.contains(&format!("\\fB{key}\\fR")), "no {key}");
+                let words = match value {
+                    Value::Array(words) => words,
+                    word => vec![word],
+                };
+                for word in words.iter().filter_map(Value::as_str) {
+                    assert!(page.contains(word), "{key}: no {word}");
+                }
+            }
+        }
+    }
+}
