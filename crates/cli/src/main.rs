@@ -29,6 +29,7 @@ mod interrupt;
 mod log;
 mod output;
 mod secrets;
+mod size;
 mod table;
 mod terminal;
 mod verbs;

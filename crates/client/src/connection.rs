@@ -8,13 +8,14 @@ use std::time::Duration;
 use certadm_auth::{Established, Initiator, LastLeg, Level, Protection, Segments, Unsealer};
 use certadm_wire::dcom::Iid;
 use certadm_wire::rpc::{
-    AuthType, BindOutcome, ClientConnection, ClientEvent, ClientLimits, FaultStatus, Features, Header,
+    AuthType, BindOutcome, Body, ClientConnection, ClientEvent, ClientLimits, FaultStatus, Features, Header,
     NakReason, Pdu, PduError, PduKind, SyntaxId, Verifier,
 };
 
 use crate::error::Error;
 use crate::feed::{Ended, Feed};
 use crate::outlet::{Outlet, Ready, SecurityId, SendError};
+use crate::pace::Pace;
 use crate::stream::Stream;
 use crate::target::Timeouts;
 
@@ -375,8 +376,12 @@ impl Connection {
     /// Takes PDUs until one of them says something. Every fragment is unsealed as soon as it is there.
     fn event(&mut self, during: &'static str, timeout: Duration) -> Result<Event, Error> {
         let Self { feed, unsealing, outlet, peer, .. } = self;
+        let mut pace = Pace::new(timeout);
         loop {
-            feed.wait(timeout).map_err(|ended| receive_failed(ended, peer, during, timeout))?;
+            // What is here already is given without waiting, however late it is.
+            let left = Some(pace.left()).filter(|left| !left.is_zero()).ok_or(None);
+            let waited = left.and_then(|left| feed.wait(left));
+            waited.map_err(|ended| receive_failed(ended, peer, during, pace.seconds()))?;
             outlet.answer_arrived(feed.arrived());
             let (header, pdu) = feed.take().map_err(|source| Error::Pdu { peer: peer.clone(), source })?;
             if matches!(header.kind, PduKind::Response | PduKind::Fault)
@@ -386,6 +391,9 @@ impl Connection {
             }
             let pdu_failed = |source: PduError| Error::Pdu { peer: peer.clone(), source };
             let pdu = Pdu::decode(pdu).map_err(pdu_failed)?;
+            if let Body::Response(response) = &pdu.body {
+                pace.delivered(response.stub.len());
+            }
             let event = outlet.machine.receive(&pdu);
             match event.map_err(|source| Error::Conversation { peer: peer.clone(), source })? {
                 ClientEvent::Wait => {}
@@ -444,10 +452,10 @@ const fn own_verifier(auth_type: AuthType, token: &[u8]) -> Verifier<'_> {
     Verifier { auth_type, level: SecurityId::LEVEL, context_id: SECURITY_CONTEXT, token }
 }
 
-fn receive_failed(ended: Option<Ended>, peer: &str, during: &'static str, timeout: Duration) -> Error {
+fn receive_failed(ended: Option<Ended>, peer: &str, during: &'static str, seconds: u64) -> Error {
     let peer = peer.to_owned();
     match ended {
-        None => Error::Timeout { peer, during, seconds: timeout.as_secs() },
+        None => Error::Timeout { peer, during, seconds },
         Some(Ended::Closed) => Error::Lost { peer, during, source: None },
         Some(Ended::Io(source)) => Error::Lost { peer, during, source: Some(source) },
         Some(Ended::Pdu(source)) => Error::Pdu { peer, source },

@@ -109,7 +109,7 @@ pub enum Error {
         /// The reason, where there is one; a peer that closes gives none.
         source: Option<std::io::Error>,
     },
-    /// No byte came for too long.
+    /// No byte came for too long, or too few.
     #[error("{peer} did not answer {during} within {seconds} s")]
     Timeout {
         /// Address and port, or socket.

@@ -15,6 +15,7 @@ mod gate;
 mod name;
 mod orpc;
 mod outlet;
+mod pace;
 mod ping;
 mod properties;
 mod reading;

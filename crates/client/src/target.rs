@@ -127,7 +127,7 @@ impl fmt::Display for Endpoint {
 pub struct Timeouts {
     /// For a connection, to each address of the host; and for each answer of a handshake.
     pub connect: Duration,
-    /// For the next bytes of an answer. Prepare, the list of logs and truncation wait for the CA's disk.
+    /// For the next bytes of an answer, and without progress for all of it: 4 KiB a second are progress. Prepare, the list of logs and truncation wait for the CA's disk.
     pub call: Duration,
     /// Between two pings of the CA's object (wire.md 4.16). A server forgets it after three of its own periods, of
     /// 120 s each, without any.

@@ -4,25 +4,45 @@ use std::path::Path;
 
 use crate::error::Result;
 
-/// How many bytes an account may still write to the file system of `path`; `None` where the system does not tell.
+/// The space of a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What an account may still write.
+    pub available: u64,
+    /// What there is in all.
+    pub total: u64,
+}
+
+/// The space of the file system of `path`; `None` where the system does not tell, or says that there is none at all, as some
+/// file systems over a network do.
 ///
 /// # Errors
 /// [`crate::Error::Io`].
 #[cfg(unix)]
-pub fn available(path: &Path) -> Result<Option<u64>> {
+pub fn of(path: &Path) -> Result<Option<Space>> {
     use crate::error::IoContext;
     let found =
         rustix::fs::statvfs(path).map_err(std::io::Error::from).during("look at the file system of", path)?;
-    Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    let space = Space { available: bytes(found.f_bavail), total: bytes(found.f_blocks) };
+    Ok(Some(space).filter(|space| space.total > 0))
+}
+
+/// The space of the file system of `path`; `None` where the system does not tell.
+///
+/// # Errors
+/// None on this system: free space is not looked at, and a disk that fills up is found while writing.
+#[cfg(not(unix))]
+pub fn of(_path: &Path) -> Result<Option<Space>> {
+    Ok(None)
 }
 
 /// How many bytes an account may still write to the file system of `path`; `None` where the system does not tell.
 ///
 /// # Errors
-/// None on this system: free space is not looked at, and a disk that fills up is found while writing.
-#[cfg(not(unix))]
-pub fn available(_path: &Path) -> Result<Option<u64>> {
-    Ok(None)
+/// As [`of`].
+pub fn available(path: &Path) -> Result<Option<u64>> {
+    Ok(of(path)?.map(|space| space.available))
 }
 
 /// Makes a file that takes `len` bytes of its file system, or as many as it takes already when it is there with that

@@ -51,6 +51,52 @@ pub enum Error {
         /// Bytes that are free.
         available: u64,
     },
+    /// A file that the CA announces would make the set larger than is allowed.
+    #[error("with {name:?} the set would have {total} bytes, and {limit} are allowed")]
+    SetTooLarge {
+        /// The file.
+        name: String,
+        /// Bytes of the set with it.
+        total: u64,
+        /// Bytes that are allowed.
+        limit: u64,
+    },
+    /// The set's disk has no room for what the CA announces, or has less and less.
+    #[error(
+        "{name:?} has {needed} bytes that are still to come, and {path} has {available} bytes of free space, {kept} of which are left to others"
+    )]
+    NoRoom {
+        /// Where the set is written.
+        path: PathBuf,
+        /// The file.
+        name: String,
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that are free.
+        available: u64,
+        /// Bytes that a backup leaves free.
+        kept: u64,
+    },
+    /// The CA took its time and delivered next to nothing.
+    #[error("the CA kept the backup waiting for more than {seconds} s, and {name:?} makes no progress")]
+    NoProgress {
+        /// The file.
+        name: String,
+        /// The patience.
+        seconds: u64,
+    },
+    /// The CA lists more logs than the manifest of a set has room for.
+    #[error("the CA lists {count} logs, more than the manifest of a set can name")]
+    TooManyLogs {
+        /// How many.
+        count: u64,
+    },
+    /// The CA lists what no CA has.
+    #[error("the CA's list of files cannot be right: {detail}")]
+    BadList {
+        /// What is wrong with it.
+        detail: String,
+    },
     /// A part of the CA's folder lies on another file system, so that files cannot be exchanged by rename.
     #[error("{path} is not on the file system of {folder}")]
     NotOneFileSystem {
@@ -187,7 +233,9 @@ impl Diagnosis for Error {
             Self::TargetNotEmpty { .. } | Self::TargetInUse { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
             Self::WouldOverwrite { .. } => Hresult::ERROR_ALREADY_EXISTS,
             Self::Ca(error) => error.hresult(),
-            Self::NoSpace { .. } => Hresult::ERROR_DISK_FULL,
+            Self::NoSpace { .. } | Self::NoRoom { .. } => Hresult::ERROR_DISK_FULL,
+            Self::SetTooLarge { .. } | Self::TooManyLogs { .. } => Hresult::ERROR_FILE_TOO_LARGE,
+            Self::NoProgress { .. } => Hresult::RPC_S_CALL_FAILED,
             Self::NotOneFileSystem { .. } => Hresult::ERROR_NOT_SAME_DEVICE,
             Self::NotPutBack { cause, .. } => cause.hresult(),
             Self::TargetName { .. } => Hresult::from_win32(123), // ERROR_INVALID_NAME
@@ -196,9 +244,10 @@ impl Diagnosis for Error {
             }
             Self::Windows { source, .. } => source.hresult(),
             Self::NotASet { .. } | Self::OfWindows { .. } => Hresult::ERROR_DIRECTORY,
-            Self::BadManifest { .. } | Self::BadName { .. } | Self::SizeLied { .. } => {
-                Hresult::ERROR_INVALID_DATA
-            }
+            Self::BadManifest { .. }
+            | Self::BadName { .. }
+            | Self::SizeLied { .. }
+            | Self::BadList { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Damaged { code, .. } | Self::Combination { code, .. } => *code,
             Self::Registration(code) => *code,
             Self::Kept(error) => error.hresult(),
@@ -270,7 +319,21 @@ impl Diagnosis for Error {
             }
             Self::BadManifest { .. } => "take the set from another copy",
             Self::Damaged { .. } => "take this file from another copy of the set, or use an older set",
-            Self::BadName { .. } | Self::SizeLied { .. } => "do not trust this server; nothing was stored",
+            Self::SetTooLarge { .. } => {
+                "find out why the CA has so much; if it is right, allow it by --max-size"
+            }
+            Self::TooManyLogs { .. } => {
+                "take one full backup by the CA's own tool, which deletes logs (on Windows `certutil -backupDB`), and back up more often"
+            }
+            Self::NoRoom { .. } => {
+                "free some space there, or name a folder on a larger disk; no set was made, and the CA keeps its logs"
+            }
+            Self::NoProgress { .. } => {
+                "start the backup again; if it fails again, look at the CA's own log and at what stands between the hosts"
+            }
+            Self::BadName { .. } | Self::SizeLied { .. } | Self::BadList { .. } => {
+                "do not trust this server; nothing was stored"
+            }
             Self::Combination { code, .. } if *code == Hresult::HR_NO_FULL_RESTORE => {
                 "name the full set first: --from FULL --from LOGS"
             }

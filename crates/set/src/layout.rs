@@ -1,5 +1,7 @@
 //! Where the parts of a set lie (docs/set-format.md, "A backup set"; certbcli.md 10.1).
 
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -56,30 +58,65 @@ pub(crate) fn locations_entry() -> String {
 
 /// The file of an entry. Entries are checked to stay inside when they are made or parsed.
 pub(crate) fn file_of(set: &Path, entry: &str) -> Found {
-    Found::below(set, entry.split('/').fold(PathBuf::new(), |way, name| step(set, &way, name)))
+    Places::of(set, [entry]).file(entry)
 }
 
 /// A file in a folder below a set's.
 pub(crate) fn file_in(set: &Path, folder: &Path, name: &str) -> Found {
-    Found::below(set, step(set, folder, name))
+    Found::below(set, Places::of(set, [name]).step(folder, name))
 }
 
-fn step(set: &Path, way: &Path, name: &str) -> PathBuf {
-    way.join(in_any_case(&set.join(way), name).file_name().unwrap_or_default())
+/// Where the entries of a manifest lie. Names are compared with what is in a folder, and each folder is listed once at most: a
+/// manifest may have thousands of entries without files, and a folder as many files without entries.
+#[derive(Debug)]
+pub(crate) struct Places<'a> {
+    set: &'a Path,
+    /// Every name that will be looked up, in small letters: what else lies in a folder is not kept.
+    wanted: HashSet<OsString>,
+    /// By a folder's way below the set: what it has under these names.
+    folders: HashMap<PathBuf, HashMap<OsString, OsString>>,
 }
 
-/// What a folder has under a name: exactly that name, or the same in other letters, as copies by way of Windows or an old
-/// medium have it. The exact name where there is neither.
-fn in_any_case(folder: &Path, name: &str) -> PathBuf {
-    let exact = folder.join(name);
-    if exact.symlink_metadata().is_ok() {
-        return exact;
+impl<'a> Places<'a> {
+    /// For these entries and no others.
+    pub(crate) fn of<'e>(set: &'a Path, entries: impl IntoIterator<Item = &'e str>) -> Self {
+        let names = entries.into_iter().flat_map(|entry| entry.split('/'));
+        let wanted = names.map(|name| OsString::from(name.to_ascii_lowercase())).collect();
+        Self { set, wanted, folders: HashMap::new() }
     }
-    let Ok(entries) = fs::read_dir(folder) else { return exact };
-    let alike = entries.flatten().map(|entry| entry.file_name());
-    let mut alike: Vec<_> = alike.filter(|found| found.eq_ignore_ascii_case(name)).collect();
-    alike.sort();
-    alike.first().map_or(exact, |found| folder.join(found))
+
+    /// The file of an entry, whether it is there or not.
+    pub(crate) fn file(&mut self, entry: &str) -> Found {
+        Found::below(self.set, entry.split('/').fold(PathBuf::new(), |way, name| self.step(&way, name)))
+    }
+
+    /// What the folder at `way` has under a name: exactly that name, or the same in other letters, as copies by way of Windows
+    /// or an old medium have it. The exact name where there is neither.
+    fn step(&mut self, way: &Path, name: &str) -> PathBuf {
+        let exact = way.join(name);
+        if self.set.join(&exact).symlink_metadata().is_ok() {
+            return exact;
+        }
+        if !self.folders.contains_key(way) {
+            let alike = self.list(way);
+            self.folders.insert(way.to_owned(), alike);
+        }
+        let alike = self.folders.get(way).and_then(|alike| alike.get(OsStr::new(&name.to_ascii_lowercase())));
+        alike.map_or(exact, |found| way.join(found))
+    }
+
+    /// The wanted names of a folder by their small letters; of several that differ in nothing else the first in order.
+    fn list(&self, way: &Path) -> HashMap<OsString, OsString> {
+        let mut alike: HashMap<OsString, OsString> = HashMap::new();
+        for entry in fs::read_dir(self.set.join(way)).into_iter().flatten().flatten() {
+            let (name, small) = (entry.file_name(), entry.file_name().to_ascii_lowercase());
+            if self.wanted.contains(&small) {
+                let first = alike.entry(small).or_insert_with(|| name.clone());
+                *first = name.min(std::mem::take(first));
+            }
+        }
+        alike
+    }
 }
 
 /// The folder of database and logs, as a way below the set's folder: empty where it has no such folder.
@@ -87,7 +124,7 @@ fn in_any_case(folder: &Path, name: &str) -> PathBuf {
 /// # Errors
 /// [`certadm_files::Error::NotAFile`] when `DataBase` is a link: what it leads to is no part of the set.
 pub(crate) fn database_dir(set: &Path) -> Result<PathBuf> {
-    let inner = in_any_case(set, DATABASE_DIR);
+    let inner = set.join(Places::of(set, [DATABASE_DIR]).step(Path::new(""), DATABASE_DIR));
     match inner.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => Ok(inner.file_name().unwrap_or_default().into()),
         Ok(metadata) if metadata.is_symlink() => {
@@ -100,6 +137,28 @@ pub(crate) fn database_dir(set: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A manifest may name thousands of files that are not there, beside as many that it does not name.
+    #[test]
+    fn a_folder_is_listed_once_and_what_is_not_wanted_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = dir.path();
+        fs::create_dir(set.join("DataBase")).unwrap();
+        for name in ["EDB00001.LOG", "edb00002.log", "Edb00001.Log", "stranger"] {
+            fs::write(set.join("DataBase").join(name), b"").unwrap();
+        }
+        let entries: Vec<String> = (1..=5000).map(|number| format!("DataBase/edb{number:05x}.log")).collect();
+        let mut places = Places::of(set, entries.iter().map(String::as_str));
+        let found: Vec<Found> = entries.iter().map(|entry| places.file(entry)).collect();
+        assert_eq!(found[0].path(), set.join("DataBase/EDB00001.LOG"), "the first in order");
+        assert_eq!(found[1].path(), set.join("DataBase/edb00002.log"));
+        assert_eq!(found[2].path(), set.join("DataBase/edb00003.log"));
+        let [(way, kept)] = &places.folders.iter().collect::<Vec<_>>()[..] else { panic!("{places:?}") };
+        assert_eq!((way.as_path(), kept.len()), (Path::new("DataBase"), 2));
+        // What came later is not seen: the folder is not looked at again.
+        fs::write(set.join("DataBase/EDB00009.LOG"), b"").unwrap();
+        assert_eq!(places.file("DataBase/edb00009.log").path(), set.join("DataBase/edb00009.log"));
+    }
 
     #[test]
     fn names_are_found_in_any_case_and_the_exact_one_first() {

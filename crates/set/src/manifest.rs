@@ -20,6 +20,9 @@ const VERSION: u32 = 1;
 /// No manifest is longer than this, 16 MiB: a set has one entry a log, so this is room for some 30,000 logs. Read, a manifest
 /// takes a few times as much memory.
 pub const MAX_LEN: u64 = 16 << 20;
+/// No path inside a set is longer than this, in bytes, or has more parts: `DataBase/edb00001.log` has two.
+const MAX_PATH: usize = 1024;
+const MAX_PARTS: usize = 8;
 /// No dynamic file is longer than this, 1 GiB; a CRL has some 40 bytes for each revoked certificate.
 pub(crate) const MAX_DYNAMIC: u64 = 1 << 30;
 
@@ -226,7 +229,7 @@ impl Manifest {
 
     /// Each path once, whatever its case, because a set may lie on a system that does not tell cases apart; one image and
     /// one restore map; sizes that can be.
-    fn check_entries(&self) -> Result<(), String> {
+    pub(crate) fn check_entries(&self) -> Result<(), String> {
         let mut paths = HashSet::new();
         let mut total: u64 = 0;
         for entry in &self.files {
@@ -274,6 +277,8 @@ impl Manifest {
 
 fn stays_inside(path: &str) -> bool {
     !path.is_empty()
+        && path.len() <= MAX_PATH
+        && path.split('/').count() <= MAX_PARTS
         && !path.contains(['\\', '\0'])
         && Path::new(path).components().all(|component| matches!(component, Component::Normal(_)))
         && path.split('/').all(is_safe_component)
@@ -320,6 +325,8 @@ mod tests {
             "a/NUL.crl",
             "a:b",
             "a\u{1b}b",
+            "a/b/c/d/e/f/g/h/i",
+            &"x".repeat(1025),
         ] {
             assert!(!stays_inside(bad), "{bad}");
         }

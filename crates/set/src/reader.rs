@@ -7,8 +7,8 @@ use certadm_rules::{Generation, GenerationRange, Hresult, TaggedList};
 use certadm_store::Folder;
 
 use crate::error::{Error, Result};
-use crate::layout::{LOCATIONS_FILE, MAX_LOCATIONS, database_dir, file_in, file_of};
-use crate::manifest::{self, Manifest, Role, SetKind};
+use crate::layout::{LOCATIONS_FILE, MAX_LOCATIONS, Places, database_dir, file_in, file_of};
+use crate::manifest::{self, FileEntry, Manifest, Role, SetKind};
 use certadm_files::{Found, IoContext};
 
 /// A set as it lies on disk. Opening it reads names and the manifest, not the files.
@@ -24,6 +24,8 @@ pub struct Set {
     pub logs: Vec<(Generation, Found)>,
     /// The folder of both, below the set's.
     database_dir: PathBuf,
+    /// Where each file of the manifest lies, in its order.
+    places: Vec<Found>,
 }
 
 impl Set {
@@ -56,21 +58,27 @@ impl Set {
             other => other?,
         };
         let manifest = Manifest::parse(&bytes).map_err(bad)?;
+        let mut finder = Places::of(path, manifest.files.iter().map(|entry| entry.path.as_str()));
+        let places: Vec<Found> = manifest.files.iter().map(|entry| finder.file(&entry.path)).collect();
         let mut logs = Vec::new();
-        for entry in manifest.logs() {
-            let log = file_of(path, &entry.path);
-            let named =
-                log.file_name().and_then(|name| name.to_str()).and_then(Generation::from_log_file_name);
-            let generation = named.ok_or_else(|| bad(format!("it lists {:?} as a log", entry.path)))?;
-            logs.push((generation, log));
+        let mut image = None;
+        for (entry, place) in manifest.files.iter().zip(&places) {
+            match entry.role {
+                Role::Database => image = Some(place.clone()),
+                Role::Locations | Role::Dynamic => {}
+                Role::Log => {
+                    let generation = generation_of(place)
+                        .ok_or_else(|| bad(format!("it lists {:?} as a log", entry.path)))?;
+                    logs.push((generation, place.clone()));
+                }
+            }
         }
         logs.sort();
-        let image = manifest.database().map(|entry| file_of(path, &entry.path));
         if image.is_none() && manifest.kind == SetKind::Full {
             return Err(bad("it is of a full set and lists no database".to_owned()));
         }
         let database_dir = database_dir(path)?;
-        Ok(Self { path: path.to_owned(), manifest: Some(manifest), image, logs, database_dir })
+        Ok(Self { path: path.to_owned(), manifest: Some(manifest), image, logs, database_dir, places })
     }
 
     fn open_incomplete(path: &Path, database_dir: &Path) -> Result<Self> {
@@ -98,7 +106,19 @@ impl Set {
             let detail = "it holds neither a manifest nor a database nor logs".to_owned();
             return Err(Error::NotASet { path: path.to_owned(), detail });
         }
-        Ok(Self { path: path.to_owned(), manifest: None, image, logs, database_dir: database_dir.to_owned() })
+        Ok(Self {
+            path: path.to_owned(),
+            manifest: None,
+            image,
+            logs,
+            database_dir: database_dir.to_owned(),
+            places: Vec::new(),
+        })
+    }
+
+    /// The manifest's entries, each with the place of its file; none in an incomplete set.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&FileEntry, &Found)> {
+        self.manifest.iter().flat_map(|manifest| &manifest.files).zip(&self.places)
     }
 
     /// Full or logs only.
@@ -141,6 +161,11 @@ impl Set {
         }
         parse_locations(&path, &bytes).map(Some)
     }
+}
+
+/// The generation of a log, by the name that its file has.
+fn generation_of(file: &Found) -> Option<Generation> {
+    file.file_name().and_then(|name| name.to_str()).and_then(Generation::from_log_file_name)
 }
 
 /// Reads a restore map, whoever wrote it.

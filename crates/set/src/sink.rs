@@ -3,7 +3,7 @@
 //! [`take`](crate::take()) writes into a folder. [`take_into`](crate::take_into()) writes into anything that keeps the promises
 //! below, such as a repository.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::manifest::{FileEntry, Manifest, Role};
@@ -33,6 +33,12 @@ pub trait SetSink {
     /// # Errors
     /// Whatever the stream returns; then the sink must be dropped. Whatever keeps the file from being stored.
     fn add(&mut self, file: NewFile<'_>, stream: &mut dyn Stream) -> Result<FileEntry>;
+
+    /// Where the files are written on this machine: the free space there is asked for, so that a backup ends before the disk is
+    /// full. `None` where that is somebody else's to see.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
 
     /// Makes the set exist: every file is durable and has been read back and compared, and the manifest lists them all.
     ///

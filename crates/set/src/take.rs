@@ -9,13 +9,14 @@ use certadm_rules::finding::{self, Finding, Severity};
 use certadm_rules::flags::BackupType;
 use certadm_rules::names::{folded, is_safe_component, last_component};
 use certadm_rules::{BackupKind, Generation, TaggedList};
-use certadm_session::{CallResult, FileOpen, Logs, Session, Source, Truncated};
+use certadm_session::{CallError, CallResult, FileOpen, Logs, Opens, Session, Source, Truncated};
 use certadm_store::log_file::LogHeader;
 
 use crate::copy::{BUFFER_LEN, ReadBack};
 use crate::ends::Ends;
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, database_entry, locations_entry, log_entry, log_generation};
+use crate::limits::{Allowance, Limits, check_databases, check_logs};
 use crate::manifest::{CaIdentity, Generations, MAX_DYNAMIC, Manifest, Role, SetKind};
 use crate::progress::{Progress, Stage};
 use crate::readers::Readers;
@@ -40,6 +41,8 @@ pub struct TakeOptions {
     /// Folder of this machine from which listed dynamic files may be copied into the set; `None` where they are out
     /// of reach.
     pub dynamic_dir: Option<PathBuf>,
+    /// What the CA is granted of disk and time.
+    pub limits: Limits,
 }
 
 impl TakeOptions {
@@ -53,6 +56,7 @@ impl TakeOptions {
             check: Check::BeforeTruncation,
             readers: Readers::Owner,
             dynamic_dir: None,
+            limits: Limits::STANDARD,
         }
     }
 }
@@ -97,7 +101,8 @@ pub struct Taken {
 ///
 /// # Errors
 /// The CA's refusals, [`Error::TargetNotEmpty`], [`Error::BadName`], [`Error::SizeLied`], [`Error::Damaged`],
-/// [`Error::Store`]. Then no set exists, and the CA's logs are as they were.
+/// [`Error::Store`]; [`Error::SetTooLarge`], [`Error::NoRoom`], [`Error::NoProgress`], [`Error::TooManyLogs`] and
+/// [`Error::BadList`] when the CA wants more than it is granted. Then no set exists, and the CA's logs are as they were.
 pub fn take(
     source: &mut dyn Source,
     target: &Path,
@@ -124,16 +129,18 @@ pub fn take_into(
 ) -> Result<Taken> {
     let begun = Instant::now();
     let started = certadm_store::now().to_rfc3339();
-    let mut taking = Taking { sink: sink.as_mut(), progress };
+    let mut allowance = Allowance::new(sink.folder(), options.limits);
+    let mut taking = Taking { sink: sink.as_mut(), progress, allowance: &mut allowance };
     let (session, names, locations, dynamic, kind) = match options.kind {
         BackupType::Full => {
             let mut session = Session::prepare_full(source)?;
             let locations = session.database_locations()?;
-            for name in session.database_names()? {
-                let file = session.open(&name, READ_HINT)?;
+            let names = session.database_names()?;
+            check_databases(&names)?;
+            for name in names {
                 let mut ends = Ends::default();
                 session =
-                    taking.store(file, database_entry(&name)?, Role::Database, &name, Some(&mut ends))?;
+                    taking.store(session, database_entry(&name)?, Role::Database, &name, Some(&mut ends))?;
                 // An image whose trailer does not fit must not become a set.
                 ends.check_image(&name)?;
             }
@@ -149,13 +156,17 @@ pub fn take_into(
             (session, names, locations, dynamic, SetKind::Logs)
         }
     };
+    let mut manifest = Manifest::new(identify(&locations, None), kind, started);
+    manifest.dynamic_files = dynamic.paths().to_vec();
+    manifest.not_included = not_included(dynamic.paths(), options.dynamic_dir.is_some());
+    check_logs(&names, manifest.clone())?;
     taking.store_bytes(locations_entry(), Role::Locations, &locations.to_bytes())?;
     let (session, generations, log) = taking.store_logs(session, &names)?;
-    let left_out = copy_dynamic(sink.as_mut(), dynamic.paths(), options.dynamic_dir.as_deref())?;
+    let dir = options.dynamic_dir.as_deref();
+    let left_out = copy_dynamic(sink.as_mut(), &mut allowance, dynamic.paths(), dir)?;
 
-    let mut manifest = Manifest::new(identify(&locations, log.as_ref()), kind, started);
+    manifest.ca = identify(&locations, log.as_ref());
     manifest.generations = generations;
-    manifest.dynamic_files = dynamic.paths().to_vec();
     manifest.not_included = not_included(&left_out, options.dynamic_dir.is_some());
     manifest.finished = certadm_store::now().to_rfc3339();
     let Committed { set, manifest, folder, scratch } = sink.commit(manifest, progress)?;
@@ -176,7 +187,7 @@ pub fn take_into(
     let ended = if truncate {
         progress.at(Stage::Truncate, 0, 1);
         session.truncate().and_then(|mut after| {
-            (truncated, still_there) = ask_again(&mut after, &manifest)?;
+            (truncated, still_there) = ask_again(&mut after, &manifest, &mut allowance)?;
             progress.at(Stage::Truncate, 1, 1);
             after.end()
         })
@@ -213,28 +224,37 @@ const READ_HINT: u32 = BUFFER_LEN as u32;
 struct Taking<'a> {
     sink: &'a mut dyn SetSink,
     progress: &'a mut dyn Progress,
+    allowance: &'a mut Allowance,
 }
 
 impl Taking<'_> {
-    /// Reads an open file to its announced end into the set and closes it.
-    fn store<S: Source, P>(
+    /// Opens a file, reads it to its announced end into the set and closes it.
+    fn store<S: Source, P: Opens>(
         &mut self,
-        mut file: Session<S, FileOpen<P>>,
+        session: Session<S, P>,
         entry: String,
         role: Role,
         name: &str,
         ends: Option<&mut Ends>,
     ) -> Result<Session<S, P>> {
+        let opening = Instant::now();
+        let mut file = session.open(name, READ_HINT)?;
         let announced = file.size();
+        self.allowance.waited(name, opening, 0, announced)?;
+        self.allowance.announced(name, announced)?;
         let stage = if role == Role::Database { Stage::Database } else { Stage::Logs };
         let progress = &mut *self.progress;
-        let mut stream = FromCa { file: &mut file, progress, stage, name, delivered: 0, ends };
+        let allowance = &mut *self.allowance;
+        let mut stream = FromCa { file: &mut file, progress, allowance, stage, name, delivered: 0, ends };
         let new = NewFile { entry, role, source: name, size: announced };
         let stored = self.sink.add(new, &mut stream)?;
         if stored.size != announced {
             return Err(Error::SizeLied { name: name.to_owned(), announced, delivered: stored.size });
         }
-        Ok(file.close()?)
+        let closing = Instant::now();
+        let session = file.close()?;
+        self.allowance.waited(name, closing, 0, 0)?;
+        Ok(session)
     }
 
     /// Stores the logs, ascending: a set that is kept elsewhere may need that order. Returns whose they are, too, where the
@@ -251,10 +271,9 @@ impl Taking<'_> {
         logs.sort_by_key(|(generation, _)| *generation);
         let mut first = None;
         for (generation, name) in &logs {
-            let file = session.open(name, READ_HINT)?;
             let mut ends = Ends::default();
             let watched = first.is_none().then_some(&mut ends);
-            session = self.store(file, log_entry(*generation), Role::Log, name, watched)?;
+            session = self.store(session, log_entry(*generation), Role::Log, name, watched)?;
             first = first.or(Some((*generation, ends)));
         }
         let bound =
@@ -278,7 +297,12 @@ impl Taking<'_> {
 }
 
 /// Copies the dynamic files that lie in a folder of this machine, by name. Returns those that it did not copy.
-fn copy_dynamic(sink: &mut dyn SetSink, paths: &[String], dir: Option<&Path>) -> Result<Vec<String>> {
+fn copy_dynamic(
+    sink: &mut dyn SetSink,
+    allowance: &mut Allowance,
+    paths: &[String],
+    dir: Option<&Path>,
+) -> Result<Vec<String>> {
     let Some(dir) = dir else {
         return Ok(paths.to_vec());
     };
@@ -294,6 +318,7 @@ fn copy_dynamic(sink: &mut dyn SetSink, paths: &[String], dir: Option<&Path>) ->
             left_out.push(path.clone());
             continue;
         };
+        allowance.announced(path, size)?;
         let mut file = local.open_up_to(Some(MAX_DYNAMIC))?;
         let new = NewFile { entry: format!("{DYNAMIC_DIR}/{name}"), role: Role::Dynamic, source: path, size };
         sink.add(new, &mut |buffer: &mut [u8]| Ok(file.read(buffer).during("read", &local)?))?;
@@ -344,16 +369,24 @@ fn not_included(left_out: &[String], here: bool) -> Vec<String> {
 type Truncation = (Vec<(Generation, u64)>, Vec<Generation>);
 
 /// After truncation the listed logs are asked for once more: which are really gone, and how many bytes had they?
-fn ask_again<S: Source>(session: &mut Session<S, Truncated>, manifest: &Manifest) -> CallResult<Truncation> {
+fn ask_again<S: Source>(
+    session: &mut Session<S, Truncated>,
+    manifest: &Manifest,
+    allowance: &mut Allowance,
+) -> CallResult<Truncation> {
     let (mut gone, mut there) = (Vec::new(), Vec::new());
     for entry in manifest.logs() {
         // Every log of the set was stored under the name of its generation.
         let Ok(generation) = log_generation(&entry.source) else { continue };
+        let asking = Instant::now();
         if session.is_still_there(&entry.source)? {
             there.push(generation);
         } else {
             gone.push((generation, entry.size));
         }
+        allowance
+            .waited(&entry.source, asking, 0, 0)
+            .map_err(|error| CallError::because("BackupOpenFile", error))?;
     }
     Ok((gone, there))
 }
@@ -362,6 +395,7 @@ fn ask_again<S: Source>(session: &mut Session<S, Truncated>, manifest: &Manifest
 struct FromCa<'a, S: Source, P> {
     file: &'a mut Session<S, FileOpen<P>>,
     progress: &'a mut dyn Progress,
+    allowance: &'a mut Allowance,
     stage: Stage,
     name: &'a str,
     delivered: u64,
@@ -371,6 +405,7 @@ struct FromCa<'a, S: Source, P> {
 impl<S: Source, P> Stream for FromCa<'_, S, P> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let announced = self.file.size();
+        let reading = Instant::now();
         let len = self.file.read(buffer)?;
         self.delivered += len as u64;
         if self.delivered > announced || len > buffer.len() {
@@ -380,6 +415,7 @@ impl<S: Source, P> Stream for FromCa<'_, S, P> {
         if let Some(ends) = &mut self.ends {
             ends.see(&buffer[..len]);
         }
+        self.allowance.waited(self.name, reading, len as u64, announced - self.delivered)?;
         self.progress.at(self.stage, self.delivered, announced);
         Ok(len)
     }

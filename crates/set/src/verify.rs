@@ -16,7 +16,6 @@ use crate::chain::{Combined, combine};
 use crate::copy::hash_file;
 use crate::error::Error;
 use crate::judge::{incomplete, place_of};
-use crate::layout::file_of;
 use crate::manifest::{self, FileEntry, Role};
 use crate::open::{Opened, open, open_each, together};
 use crate::progress::{Progress, Stage};
@@ -277,16 +276,15 @@ fn worker_failed(path: &Path) -> Finding {
 
 /// Files in a complete set that its manifest does not know, and sets without a manifest.
 fn note_strangers(set: &Set, report: &mut Report) {
-    let Some(manifest) = &set.manifest else {
+    if set.manifest.is_none() {
         report.findings.push(incomplete(&set.path));
         return;
-    };
-    let known: BTreeSet<PathBuf> =
-        manifest.files.iter().map(|entry| file_of(&set.path, &entry.path).path().to_owned()).collect();
+    }
+    let known: BTreeSet<&Path> = set.entries().map(|(_, place)| place.path()).collect();
     let Ok(entries) = fs::read_dir(set.database_dir()) else {
         return; // the missing files are found by their hashes
     };
-    for path in entries.flatten().map(|entry| entry.path()).filter(|path| !known.contains(path)) {
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| !known.contains(path.as_path())) {
         report.findings.push(
             Finding::warning(Kind::UnknownFile, "the manifest does not know this file")
                 .in_file(path)
@@ -310,15 +308,14 @@ fn hash_all(sets: &[Set], headers: Headers, results: &Sender<Hashed>) {
         sets.iter().filter_map(|set| set.manifest.as_ref()).map(|manifest| manifest.total_size()).sum();
     let mut done = 0;
     for set in sets {
-        for entry in set.manifest.iter().flat_map(|manifest| &manifest.files) {
-            let path = file_of(&set.path, &entry.path);
+        for (entry, path) in set.entries() {
             let before = done;
             let checked = match headers {
-                Headers::Ours => check_header(&path, entry),
+                Headers::Ours => check_header(path, entry),
                 Headers::OfWindows => Ok(()),
             };
             match checked.and_then(|()| {
-                compare(&path, entry, |read| {
+                compare(path, entry, |read| {
                     if read.is_multiple_of(16 << 20) {
                         send(Hashed::Progress { done: before + read, total });
                     }
@@ -453,7 +450,7 @@ fn check_logs_alone(sets: &[Set]) -> std::result::Result<(), Box<Finding>> {
             // Sets may overlap, with copies of one log.
             let same = logs.get(generation).is_none_or(|(_, other)| other.header() == log.header());
             check_link(place_of(path), true, same)?;
-            logs.entry(*generation).or_insert((set, log));
+            logs.entry(*generation).or_insert((set, log.closed()));
         }
     }
     let mut before: Option<&LogFile> = None;

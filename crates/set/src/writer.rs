@@ -54,6 +54,10 @@ impl SetWriter {
 }
 
 impl SetSink for SetWriter {
+    fn folder(&self) -> Option<&Path> {
+        Some(self.building.path())
+    }
+
     fn add(&mut self, file: NewFile<'_>, stream: &mut dyn Stream) -> Result<FileEntry> {
         let NewFile { entry, role, source, size: _ } = file;
         if role == Role::Dynamic {
@@ -78,6 +82,7 @@ impl SetSink for SetWriter {
     ) -> Result<Committed> {
         manifest.files = std::mem::take(&mut self.files);
         let target = self.building.target().to_owned();
+        manifest.check_entries().map_err(|detail| Error::BadManifest { path: target.clone(), detail })?;
         let bytes =
             manifest.complete().map_err(|detail| Error::BadManifest { path: target.clone(), detail })?;
         for dir in [DATABASE_DIR, DYNAMIC_DIR].map(|dir| self.building.path().join(dir)) {

@@ -226,7 +226,7 @@ fn required<P: LogPlace>(logs: &[(Generation, P)], range: GenerationRange) -> Re
         let detail = format!("log generation {missing} is missing from {} to {}", range.low(), range.high());
         return Err(chain(detail, Hresult::MISSING_RESTORE_LOG_FILES));
     }
-    found.into_iter().map(|path| LogFile::open(path.clone())).collect()
+    found.into_iter().map(|path| LogFile::open(path.clone()).map(LogFile::closed)).collect()
 }
 
 fn check_identity(trailer: &Trailer, logs: &[LogFile]) -> Result<()> {
@@ -290,7 +290,7 @@ fn roll_forward<P: LogPlace>(
                 format!("log {} above the restored range does not continue it", path.as_ref().display());
             return Err(chain(detail, Hresult::EXISTING_LOG_FILE_IS_NOT_CONTIGUOUS));
         }
-        chain_so_far.logs.push(log);
+        chain_so_far.logs.push(log.closed());
         chain_so_far.rolled_forward += 1;
     }
     Ok(())

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use certadm_files::{AlignedBuffer, Found, IoContext, OffsetIo, durable};
 use certadm_rules::Generation;
@@ -168,8 +168,9 @@ impl LogHeader {
 #[derive(Debug)]
 pub struct LogFile {
     header: LogHeader,
-    file: File,
-    path: PathBuf,
+    found: Found,
+    /// None after [`LogFile::closed`].
+    file: Option<File>,
 }
 
 impl LogFile {
@@ -194,7 +195,14 @@ impl LogFile {
             let detail = format!("it has {len} bytes where its header promises {}", header.file_len());
             return Err(damaged(path, &detail, len < header.file_len()));
         }
-        Ok(Self { header, file, path: path.to_owned() })
+        Ok(Self { header, file: Some(file), found: log })
+    }
+
+    /// Closes the file until its content is asked for: a set may have more logs than a process may have files open. Whether
+    /// it is still the same log is then asked again.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        Self { file: None, ..self }
     }
 
     /// The checked header.
@@ -204,7 +212,7 @@ impl LogFile {
 
     /// Where the log lies.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.found.path()
     }
 
     /// Reads every page in ascending order of page number and hands it to `visit`; afterwards the content's hash is
@@ -214,12 +222,14 @@ impl LogFile {
     /// [`Error::LogDamaged`] when the content differs from its hash or the page numbers are not ascending from 1 to
     /// the database's size, [`Error::File`], and whatever `visit` returns.
     pub fn pages(&self, mut visit: impl FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
-        let header = &self.header;
+        let (header, path) = (&self.header, self.path());
+        let mut file = self.handle()?;
         let table_len = 4 * u64::from(header.page_count);
         let mut hasher = blake3::Hasher::new();
         let mut numbers = Vec::new();
         let table_start = HEADER_LEN as u64;
-        self.file_at(table_start)?.take(table_len).read_to_end(&mut numbers).during("read", &self.path)?;
+        file.seek(SeekFrom::Start(table_start)).during("seek in", path)?;
+        (&mut file).take(table_len).read_to_end(&mut numbers).during("read", path)?;
         hasher.update(&numbers);
         let page_size = header.page_size as usize;
         let pages_per_read = (BUFFER_LEN / page_size).max(1);
@@ -228,13 +238,13 @@ impl LogFile {
         let mut previous = 0;
         for chunk in numbers.chunks(4 * pages_per_read) {
             let bytes = &mut buffer[..chunk.len() / 4 * page_size];
-            self.file.read_exact_at(bytes, offset).during("read", &self.path)?;
+            file.read_exact_at(bytes, offset).during("read", path)?;
             offset += bytes.len() as u64;
             hasher.update(bytes);
             for (number, page) in chunk.chunks_exact(4).zip(bytes.chunks_exact(page_size)) {
                 let number = u32::from_le_bytes([number[0], number[1], number[2], number[3]]);
                 if number <= previous || number > header.database_pages {
-                    return Err(damaged(&self.path, "its page numbers are out of order", false));
+                    return Err(damaged(path, "its page numbers are out of order", false));
                 }
                 previous = number;
                 visit(number, page)?;
@@ -243,7 +253,7 @@ impl LogFile {
         if *hasher.finalize().as_bytes() == header.own.content {
             Ok(())
         } else {
-            Err(damaged(&self.path, "its content does not fit its hash", false))
+            Err(damaged(path, "its content does not fit its hash", false))
         }
     }
 
@@ -257,14 +267,21 @@ impl LogFile {
 
     /// The open file at its first byte, so that what was checked is what is read, whatever gets the name in between.
     pub(crate) fn into_file(self) -> Result<File> {
-        self.file_at(0)
+        let mut file = self.handle()?;
+        file.seek(SeekFrom::Start(0)).during("seek in", self.path())?;
+        Ok(file)
     }
 
-    fn file_at(&self, offset: u64) -> Result<File> {
-        use std::io::{Seek, SeekFrom};
-        let mut file = self.file.try_clone().during("open again", &self.path)?;
-        file.seek(SeekFrom::Start(offset)).during("seek in", &self.path)?;
-        Ok(file)
+    /// The open file, opened again where it was closed.
+    fn handle(&self) -> Result<File> {
+        let path = self.path();
+        match &self.file {
+            Some(file) => Ok(file.try_clone().during("open again", path)?),
+            None => match Self::open(self.found.clone())? {
+                Self { header, file: Some(file), .. } if header == self.header => Ok(file),
+                _ => Err(damaged(path, "it is another log than it was before", false)),
+            },
+        }
     }
 }
 

@@ -322,6 +322,8 @@ fn remedies_name_what_to_type() {
         ("ca crl --dir {nowhere} --passphrase-file {pass}".to_owned(), 3, "there is no such folder"),
         ("backup --dir {ca} --to {file}".to_owned(), 3, "is a file"),
         ("backup --to {x}".to_owned(), 2, "--server <NAME>"),
+        ("backup --dir {ca} --to {x} --max-size 1GB".to_owned(), 2, "such as 32MiB"),
+        ("backup --dir {ca} --to {x} --max-size 100k".to_owned(), 3, "and 102400 are allowed"),
         ("restore --from {x}".to_owned(), 2, "--dir <DIR>"),
         ("doctor".to_owned(), 2, "--socket <PATH>"),
         ("verify {ca}".to_owned(), 5, "certadm show --dir"),

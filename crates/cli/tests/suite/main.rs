@@ -14,6 +14,7 @@ mod identity;
 mod interrupted;
 mod json_contract;
 mod life;
+mod many_files;
 mod modes;
 mod names;
 mod ownership;

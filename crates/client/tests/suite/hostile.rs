@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use certadm_client::RemoteCa;
 use certadm_rules::{BackupType, Diagnosis, Hresult};
@@ -16,13 +17,20 @@ use crate::server::{Manners, Reply, Server, credentials};
 
 /// Takes a backup of a CA whose answers `hook` replaces, which has to fail and to leave nothing behind.
 fn refused(manners: Manners, hook: Hook) -> Error {
+    refused_within(Duration::from_secs(60), manners, hook)
+}
+
+/// The same with a client that waits so long for an answer.
+fn refused_within(patience: Duration, manners: Manners, hook: Hook) -> Error {
     let files = Files::new(20_000);
     let server =
         Server::start(manners, move || FakeCa::hooked(files.clone(), Calls::default(), Arc::clone(&hook)));
     let work = tempfile::tempdir().unwrap();
     let inside = work.path().join("inside");
     std::fs::create_dir(&inside).unwrap();
-    let mut ca = RemoteCa::connect(server.target(), Some(credentials())).unwrap();
+    let mut target = server.target();
+    target.timeouts.call = patience;
+    let mut ca = RemoteCa::connect(target, Some(credentials())).unwrap();
     let options = TakeOptions::new(BackupType::Full);
     let error = take(&mut ca, &inside.join("set"), &options, &mut Silent).unwrap_err();
     assert_eq!(names_below(work.path()), ["inside"], "{error}");
@@ -121,9 +129,29 @@ fn sizes_that_lie() {
         })
     };
     // More than announced, less than announced, nothing of what was announced.
-    for (length, data) in [(10, 4096), (4095, 4096), (1_000_000, 0), (u64::MAX, 0), (1 << 40, 0)] {
+    for (length, data) in [(10, 4096), (4095, 4096), (1_000_000, 0)] {
         let error = refused(Manners::default(), announce(length, data));
         assert_eq!(error.hresult(), Hresult::ERROR_INVALID_DATA, "{length} {data}: {error}");
+    }
+    // More than any disk has.
+    for length in [u64::MAX, 1 << 50] {
+        let error = refused(Manners::default(), announce(length, 4096));
+        assert_eq!(error.hresult(), Hresult::ERROR_DISK_FULL, "{length}: {error}");
+    }
+}
+
+/// A byte now and then is no answer: neither in a list nor in a file.
+#[test]
+fn answers_that_trickle() {
+    for file in [false, true] {
+        let hook: Hook = Arc::new(move |request| match request {
+            Request::BackupGetAttachmentInformation if !file => Some(Reply::Trickle),
+            Request::BackupReadFile { .. } if file => Some(Reply::Trickle),
+            _ => None,
+        });
+        let error = refused_within(Duration::from_secs(3), Manners::default(), hook);
+        assert_eq!(error.hresult(), Hresult::RPC_S_CALL_FAILED, "{error}");
+        assert!(error.to_string().contains("did not answer"), "{error}");
     }
 }
 
@@ -132,7 +160,7 @@ fn a_file_that_ends_early_after_many_reads() {
     let reads = std::sync::atomic::AtomicUsize::new(0);
     let hook: Hook = Arc::new(move |request| match request {
         Request::BackupOpenFile { .. } => {
-            Some(Reply::Stub(encode(&Response::Length { length: 1 << 50, code: Hresult::S_OK })))
+            Some(Reply::Stub(encode(&Response::Length { length: 64 << 20, code: Hresult::S_OK })))
         }
         Request::BackupReadFile { size } => {
             let nth = reads.fetch_add(1, std::sync::atomic::Ordering::SeqCst);

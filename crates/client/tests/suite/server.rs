@@ -42,6 +42,8 @@ pub(crate) enum Reply {
     /// A stub, after ORPCTHAT.
     Stub(Vec<u8>),
     Fault(FaultStatus),
+    /// An answer of one byte now and then, which has no end.
+    Trickle,
     /// The connection ends.
     Close,
 }
@@ -457,6 +459,7 @@ impl Peer {
                         writer.bytes(&stub);
                     }
                     Reply::Fault(status) => return self.fault(call, status),
+                    Reply::Trickle => return self.trickle(call),
                     Reply::Close => return false,
                 }
             }
@@ -472,25 +475,38 @@ impl Peer {
 
     fn answer(&mut self, call: &Call<'_>, stub: &[u8], max: u16) -> bool {
         let seal = call.security.filter(|_| !self.world.manners.unsealed);
-        let token = [0; 16];
-        for fragment in FragmentPlan::new(stub.len(), max, false, seal.map(|_| 16)).unwrap() {
-            let verifier = seal.map(|context_id| Verifier {
-                auth_type: self.contexts[&context_id].0,
-                level: certadm_wire::rpc::AuthLevel::Privacy,
-                context_id,
-                token: &token,
-            });
-            let body = Body::Response(ResponseBody {
-                alloc_hint: fragment.alloc_hint,
-                context_id: call.context_id,
-                cancel_count: 0,
-                stub: &stub[fragment.range.clone()],
-            });
-            if !self.send(&Pdu { flags: fragment.flags, call_id: call.call_id, body, verifier }, seal) {
-                return false;
-            }
+        FragmentPlan::new(stub.len(), max, false, seal.map(|_| 16)).unwrap().all(|fragment| {
+            self.fragment(call, seal, fragment.flags, fragment.alloc_hint, &stub[fragment.range.clone()])
+        })
+    }
+
+    /// Goes on until the client has had enough, which it has to.
+    fn trickle(&mut self, call: &Call<'_>) -> bool {
+        let begun = std::time::Instant::now();
+        let mut flags = Flags::FIRST;
+        while self.fragment(call, call.security, flags, 0, &[7]) {
+            assert!(begun.elapsed() < Duration::from_secs(120), "the client waits for ever");
+            flags = Flags::default();
+            std::thread::sleep(Duration::from_millis(10));
         }
-        true
+        false
+    }
+
+    fn fragment(&mut self, call: &Call<'_>, seal: Option<u32>, flags: Flags, hint: u32, stub: &[u8]) -> bool {
+        let token = [0; 16];
+        let verifier = seal.map(|context_id| Verifier {
+            auth_type: self.contexts[&context_id].0,
+            level: certadm_wire::rpc::AuthLevel::Privacy,
+            context_id,
+            token: &token,
+        });
+        let body = Body::Response(ResponseBody {
+            alloc_hint: hint,
+            context_id: call.context_id,
+            cancel_count: 0,
+            stub,
+        });
+        self.send(&Pdu { flags, call_id: call.call_id, body, verifier }, seal)
     }
 
     fn resolver(&self, opnum: u16, reader: &mut Reader<'_>) -> ResolverResponse {

@@ -1,6 +1,6 @@
 //! Whether logs are those of one sequence, and of this database (codes: certbcli.md 9.2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use certadm_rules::finding::{Finding, Kind, Spot};
 use certadm_rules::names::last_component;
@@ -68,8 +68,11 @@ pub(super) fn judge(
 }
 
 fn most_common(logs: &[&LogHeader]) -> Option<Signature> {
-    let count = |signature: &Signature| logs.iter().filter(|log| log.signature == *signature).count();
-    logs.iter().map(|log| log.signature).max_by_key(count)
+    let mut counts: HashMap<Signature, usize> = HashMap::new();
+    for log in logs {
+        *counts.entry(log.signature).or_default() += 1;
+    }
+    logs.iter().map(|log| log.signature).max_by_key(|signature| counts.get(signature))
 }
 
 /// A clean database with the logs of another one.

@@ -58,7 +58,7 @@ impl Severity {
 }
 
 /// One thing that a check found.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[must_use]
 pub struct Finding {
     /// How grave it is.

@@ -1,10 +1,11 @@
 //! What a restore will do, found out by looking at the sets and the target.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{Found, IoContext};
-use certadm_rules::names::{is_safe_component, last_component, same_ignoring_case};
+use certadm_rules::names::{is_safe_component, last_component};
 use certadm_rules::words::counted;
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::{Folder, is_reserve, record};
@@ -12,7 +13,7 @@ use certadm_store::{Folder, is_reserve, record};
 use super::journal;
 use crate::chain::{Combined, combine};
 use crate::error::{Error, Result};
-use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE, file_of};
+use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE};
 use crate::manifest::{FileEntry, Role};
 use crate::open::open;
 use crate::reader::Set;
@@ -41,6 +42,8 @@ pub struct Plan {
     pub sets: Vec<Set>,
     /// Image, logs, range.
     pub combined: Combined,
+    /// What the manifests say, by the place of each file.
+    entries: HashMap<PathBuf, FileEntry>,
     /// The generation that the CA will be recovered to.
     pub last: Generation,
     /// Bytes to copy.
@@ -93,6 +96,7 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
         original,
         last: combined.range.high(),
         dynamic: dynamic_files(&sets),
+        entries: entries_of(&sets),
         sets,
         bytes: combined.image.size()?.saturating_add(log_bytes),
         log_bytes,
@@ -155,13 +159,7 @@ impl Plan {
 
     /// What the manifests say of a file of the sets; `None` for a set without one.
     pub(super) fn entry_of(&self, file: &Path) -> Option<&FileEntry> {
-        self.sets.iter().find_map(|set| {
-            let files = &set.manifest.as_ref()?.files;
-            // A manifest has `/` between the parts of a path, whatever the system has.
-            let parts = file.strip_prefix(&set.path).ok()?.components().map(|part| part.as_os_str().to_str());
-            let inside = parts.collect::<Option<Vec<_>>>()?.join("/");
-            files.iter().find(|entry| same_ignoring_case(&entry.path, &inside))
-        })
+        self.entries.get(file)
     }
 }
 
@@ -203,13 +201,19 @@ fn is_restored(entry: &str) -> bool {
     })
 }
 
+/// The entries of all manifests, each under the place of its file: a restore asks for each file in turn.
+fn entries_of(sets: &[Set]) -> HashMap<PathBuf, FileEntry> {
+    let all = sets.iter().flat_map(Set::entries);
+    all.map(|(entry, place)| (place.path().to_owned(), entry.clone())).collect()
+}
+
 /// The newest copy of each dynamic file in the sets.
 fn dynamic_files(sets: &[Set]) -> Vec<Found> {
     let mut files = std::collections::BTreeMap::new();
     for set in sets {
-        for entry in set.manifest.iter().flat_map(|manifest| &manifest.files) {
+        for (entry, place) in set.entries() {
             if entry.role == Role::Dynamic && is_restored(&entry.path) {
-                files.insert(entry.path.clone(), file_of(&set.path, &entry.path));
+                files.insert(entry.path.clone(), place.clone());
             }
         }
     }

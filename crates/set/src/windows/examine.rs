@@ -1,5 +1,6 @@
 //! The checks of a Windows set: pages, logs, restore map, and a replay in memory (ese.md 13).
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use certadm_ese::checkpoint::Checkpoint;
@@ -9,9 +10,9 @@ use certadm_ese::recovery::{Plan, Range};
 use certadm_ese::verify::PageCounts;
 use certadm_ese::{Code, Database};
 use certadm_files::Found;
-use certadm_rules::finding::{Finding, Kind, Severity};
+use certadm_rules::finding::{Finding, Kind, Severity, Spot};
 use certadm_rules::names::last_component;
-use certadm_rules::{Generation, GenerationRange};
+use certadm_rules::{Generation, GenerationRange, Hresult};
 
 use super::content;
 use super::files::WindowsSet;
@@ -132,8 +133,10 @@ impl Examiner<'_> {
         self.found.range = plan.given().and_then(|given| {
             GenerationRange::new(Generation::new(given.low)?, Generation::new(given.high)?)
         });
+        let mut codes: HashSet<Hresult> = self.found.findings.iter().map(|finding| finding.code).collect();
         for finding in &plan.findings {
-            if !self.is_known(finding) {
+            if !self.is_known(finding, &codes) {
+                codes.insert(finding.code);
                 self.found.findings.push(files.place(finding.clone()));
             }
         }
@@ -164,8 +167,9 @@ impl Examiner<'_> {
         };
         match replayed {
             Ok((target, outcome)) => {
+                let told: HashSet<&Finding> = plan.findings.iter().collect();
                 let foreign = outcome.findings.iter().filter(|finding| finding.kind == Kind::LogForeign);
-                for finding in foreign.filter(|finding| !plan.findings.contains(finding)) {
+                for finding in foreign.filter(|finding| !told.contains(finding)) {
                     self.found.findings.push(files.place(finding.clone()));
                 }
                 self.found.outcome.replay = Some(outcome);
@@ -191,11 +195,12 @@ impl Examiner<'_> {
         // The trees of a database that was clean before have been walked.
         if self.found.outcome.required.is_some() {
             let findings = database.verify_trees().map_err(|error| files.blame(error))?;
+            let known = self.found.findings.iter().map(|known| known.place.spot);
+            let mut known: HashSet<Option<Spot>> = known.collect();
             for finding in findings {
                 // A page that was damaged before is told once.
-                let is_known = finding.kind == Kind::PageChecksum
-                    && self.found.findings.iter().any(|known| known.place.spot == finding.place.spot);
-                if !is_known {
+                if finding.kind != Kind::PageChecksum || !known.contains(&finding.place.spot) {
+                    known.insert(finding.place.spot);
                     self.found.findings.push(files.place(finding));
                 }
             }
@@ -206,12 +211,11 @@ impl Examiner<'_> {
 
     /// A plan repeats what the look at the database file said of its size and its patch page. A file named alone is
     /// told that it is dirty, not that logs are missing which nobody looked for.
-    fn is_known(&self, finding: &Finding) -> bool {
+    fn is_known(&self, finding: &Finding, codes: &HashSet<Hresult>) -> bool {
         let alone = matches!(self.sets, [set] if set.is_single_file() && set.logs.is_empty());
-        let known = &self.found.findings;
-        let dirty = known.iter().any(|known| known.code == Code::DIRTY_SHUTDOWN.hresult());
-        let repeated = matches!(finding.kind, Kind::FileSize | Kind::PatchPage)
-            && known.iter().any(|known| known.code == finding.code);
+        let dirty = codes.contains(&Code::DIRTY_SHUTDOWN.hresult());
+        let repeated =
+            matches!(finding.kind, Kind::FileSize | Kind::PatchPage) && codes.contains(&finding.code);
         repeated || (alone && dirty && finding.kind == Kind::LogMissing)
     }
 

@@ -1,9 +1,13 @@
 //! The files of Windows sets opened for reading, and a database as a replay in memory gives it.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use certadm_ese::Database;
+use certadm_ese::log::LogFile;
+use certadm_ese::log::chain::generation_of_name;
 use certadm_ese::overlay::Overlay;
 use certadm_ese::pager::{FilePager, Pager};
 use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At, Step};
@@ -54,6 +58,11 @@ pub struct Files {
     pub database_path: Option<Found>,
     database: Option<FilePager>,
     logs: Vec<LogOnDisk>,
+    /// Which of the logs a finding means: there may be as many findings as logs.
+    by_name: HashMap<String, usize>,
+    by_generation: HashMap<u32, usize>,
+    /// The same for logs whose name does not say it, by their headers; these are read when they are asked for.
+    by_header: OnceCell<HashMap<u32, usize>>,
     /// What to name where no file is at fault.
     pub set: PathBuf,
 }
@@ -77,13 +86,19 @@ impl Files {
             None => None,
         };
         let mut logs = Vec::new();
+        let (mut by_name, mut by_generation) = (HashMap::new(), HashMap::new());
         for path in sets.iter().flat_map(|set| &set.logs) {
             let size = path.size()?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            by_name.entry(name.clone()).or_insert(logs.len());
+            if let Some(generation) = generation_of_name(&name) {
+                by_generation.entry(generation).or_insert(logs.len());
+            }
             logs.push(LogOnDisk { file: path.clone(), name, size });
         }
         let set = sets.first().map(|set| set.path.clone()).unwrap_or_default();
-        Ok(Self { database_path, database, logs, set })
+        let by_header = OnceCell::new();
+        Ok(Self { database_path, database, logs, by_name, by_generation, by_header, set })
     }
 
     /// The database file.
@@ -132,8 +147,7 @@ impl Files {
         let named = finding.place.file.as_deref().and_then(Path::to_str);
         let generation = finding.place.spot.and_then(Spot::generation);
         let log = named
-            .and_then(|name| self.logs.iter().find(|log| log.name == name))
-            .map(|log| log.file.path())
+            .and_then(|name| self.path_at(self.by_name.get(name)))
             .or_else(|| generation.and_then(|generation| self.log_of(generation)));
         let database = self.database_path.as_deref().filter(|_| generation.is_none());
         finding.in_file(log.or(database).unwrap_or(&self.set))
@@ -141,15 +155,25 @@ impl Files {
 
     /// The log file of a generation, as far as its name or header tells.
     pub fn log_of(&self, generation: u32) -> Option<&Path> {
-        use certadm_ese::log::{LogFile, chain::generation_of_name};
-        let named = self.logs.iter().find(|log| generation_of_name(&log.name) == Some(generation));
-        let by_header = || {
-            self.logs.iter().find(|log| {
-                generation_of_name(&log.name).is_none()
-                    && LogFile::read_header(*log).is_ok_and(|header| header.generation == generation)
-            })
-        };
-        named.or_else(by_header).map(|log| log.file.path())
+        let by_header = || self.by_header.get_or_init(|| self.unnamed_logs()).get(&generation);
+        self.path_at(self.by_generation.get(&generation).or_else(by_header))
+    }
+
+    /// The logs whose name says no generation, by the one in their header.
+    fn unnamed_logs(&self) -> HashMap<u32, usize> {
+        let mut found = HashMap::new();
+        for (number, log) in self.logs.iter().enumerate() {
+            if generation_of_name(&log.name).is_none()
+                && let Ok(header) = LogFile::read_header(log)
+            {
+                found.entry(header.generation).or_insert(number);
+            }
+        }
+        found
+    }
+
+    fn path_at(&self, number: Option<&usize>) -> Option<&Path> {
+        self.logs.get(*number?).map(|log| log.file.path())
     }
 
     /// An overlay over the database: changes go to memory, then to a file without a name.

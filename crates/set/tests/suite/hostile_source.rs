@@ -1,19 +1,28 @@
 //! A CA that lies: nothing is written outside the target, no set comes to exist, no log is truncated.
 
 use std::path::Path;
+use std::time::Duration;
 
 use certadm_rules::{BackupType, Diagnosis, Entry, Hresult, PlainList, Tag, TaggedList};
 use certadm_session::{CallError, CallResult, Source};
-use certadm_set::{Error, Silent, TakeOptions, take};
+use certadm_set::{Error, Limits, Silent, TakeOptions, take};
 
 /// Answers every call, with whatever it was told to.
 struct Hostile {
     database: String,
     log: String,
+    /// Further names in both lists.
+    more_databases: Vec<String>,
+    more_logs: Vec<String>,
     announced: u64,
     delivered: u64,
     open: u64,
     read_error: bool,
+    /// How long a call on a file takes, and how many bytes a read delivers at most.
+    pause: Duration,
+    most: u64,
+    /// Calls on files so far.
+    calls: u64,
     /// What it says of the bytes it delivers.
     truncated: bool,
     ended: bool,
@@ -24,13 +33,25 @@ impl Hostile {
         Self {
             database: r"\\h\root$\ca\database\CA.xyz".to_owned(),
             log: r"\\h\root$\ca\log\edb00001.log".to_owned(),
+            more_databases: Vec::new(),
+            more_logs: Vec::new(),
             announced: 1_000_000,
             delivered: 1_000_000,
             open: 0,
             read_error: false,
+            pause: Duration::ZERO,
+            most: u64::MAX,
+            calls: 0,
             truncated: false,
             ended: false,
         }
+    }
+}
+
+impl Hostile {
+    fn wait(&mut self) {
+        self.calls += 1;
+        std::thread::sleep(self.pause);
     }
 }
 
@@ -45,20 +66,22 @@ impl Source for Hostile {
         self.database_names()
     }
     fn database_names(&mut self) -> CallResult<TaggedList> {
-        list(Tag::Database, &self.database)
+        list(Tag::Database, &self.database, &self.more_databases)
     }
     fn open_file(&mut self, _name: &str, _read_hint: u32) -> CallResult<u64> {
         if self.truncated {
             return Err(CallError::new("BackupOpenFile", Hresult::MISSING_FILE_TO_BACKUP));
         }
         self.open = 0;
+        self.wait();
         Ok(self.announced)
     }
     fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize> {
         if self.read_error && self.open > 0 {
             return Err(CallError::new("BackupRead", Hresult::DISK_IO));
         }
-        let len = (self.delivered - self.open).min(buffer.len() as u64);
+        self.wait();
+        let len = (self.delivered - self.open).min(buffer.len() as u64).min(self.most);
         self.open += len;
         Ok(usize::try_from(len).unwrap())
     }
@@ -69,7 +92,7 @@ impl Source for Hostile {
         if self.log.is_empty() {
             return Ok(TaggedList::new(Vec::new()));
         }
-        list(Tag::Log, &self.log)
+        list(Tag::Log, &self.log, &self.more_logs)
     }
     fn truncate_logs(&mut self) -> CallResult<()> {
         self.truncated = true;
@@ -84,9 +107,12 @@ impl Source for Hostile {
     }
 }
 
-fn list(tag: Tag, path: &str) -> CallResult<TaggedList> {
-    Entry::new(tag, path)
-        .map(|entry| TaggedList::new(vec![entry]))
+fn list(tag: Tag, path: &str, more: &[String]) -> CallResult<TaggedList> {
+    std::iter::once(path)
+        .chain(more.iter().map(String::as_str))
+        .map(|path| Entry::new(tag, path))
+        .collect::<Result<Vec<_>, _>>()
+        .map(TaggedList::new)
         .map_err(|_| CallError::new("list", Hresult::INVALID_PATH))
 }
 
@@ -167,6 +193,68 @@ fn sizes_are_held_against_it() {
         let mut ca = Hostile { announced, delivered, ..Hostile::honest() };
         let error = take_from(&mut ca, &dir.path().join("set")).unwrap_err();
         assert!(matches!(error, Error::SizeLied { .. }), "{announced} {delivered}: {error}");
+        assert_nothing(&ca, dir.path());
+    }
+}
+
+/// More than the disk has, more than is allowed, and lists that no CA has: refused before a byte of it is read.
+#[test]
+fn what_is_announced_is_granted_or_refused() {
+    let log = |number: u32| format!(r"\\h\root$\ca\log\edb{number:05x}.log");
+    let small = Limits { max_size: Some(1_500_000), ..Limits::STANDARD };
+    let honest = Hostile::honest;
+    // Opened and read, with the end of the file, and closed: what comes before the refusal.
+    let database = 1_000_000_u64.div_ceil(512 * 1024) + 2;
+    for (mut ca, limits, code, calls) in [
+        (Hostile { announced: u64::MAX, ..honest() }, Limits::STANDARD, Hresult::ERROR_DISK_FULL, 1),
+        (Hostile { announced: 1 << 50, ..honest() }, Limits::STANDARD, Hresult::ERROR_DISK_FULL, 1),
+        (Hostile { announced: 1_500_001, ..honest() }, small, Hresult::ERROR_FILE_TOO_LARGE, 1),
+        // The log would be too much.
+        (honest(), small, Hresult::ERROR_FILE_TOO_LARGE, database + 1),
+        (
+            Hostile { more_databases: vec![r"\\h\root$\ca\other.xyz".to_owned()], ..honest() },
+            Limits::STANDARD,
+            Hresult::ERROR_INVALID_DATA,
+            0,
+        ),
+        (
+            Hostile { more_logs: vec![log(1)], ..honest() },
+            Limits::STANDARD,
+            Hresult::ERROR_INVALID_DATA,
+            database,
+        ),
+        (
+            Hostile { more_logs: (2..100_000).map(log).collect(), ..honest() },
+            Limits::STANDARD,
+            Hresult::ERROR_FILE_TOO_LARGE,
+            database,
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = TakeOptions { limits, ..OPTIONS };
+        let error = take(&mut ca, &dir.path().join("set"), &options, &mut Silent).unwrap_err();
+        assert_eq!((error.hresult(), ca.calls), (code, calls), "{error}");
+        assert!(!error.remedy().is_empty());
+        assert_nothing(&ca, dir.path());
+    }
+}
+
+/// Neither bytes one by one nor files without bytes hold a backup for ever.
+#[test]
+fn a_ca_that_makes_no_progress_is_left() {
+    let pause = Duration::from_millis(20);
+    let limits = Limits { patience: 10 * pause, ..Limits::STANDARD };
+    let log = |number: u32| format!(r"\\h\root$\ca\log\edb{number:05x}.log");
+    let files = (2..10_000).map(log).collect();
+    for mut ca in [
+        Hostile { pause, most: 1, ..Hostile::honest() },
+        Hostile { pause, announced: 0, delivered: 0, more_logs: files, ..Hostile::honest() },
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = TakeOptions { limits, ..OPTIONS };
+        let error = take(&mut ca, &dir.path().join("set"), &options, &mut Silent).unwrap_err();
+        assert!(matches!(error, Error::NoProgress { .. }), "{error}");
+        assert!(ca.calls < 20, "{}", ca.calls);
         assert_nothing(&ca, dir.path());
     }
 }

@@ -4,6 +4,7 @@ mod way;
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use certadm_ca::health::LastCheck;
 use certadm_client::own_host_name;
@@ -17,13 +18,14 @@ use certadm_rules::words::counted;
 use certadm_rules::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
 use certadm_set::manifest::SetKind;
-use certadm_set::{Check, ReadBack, Readers, TakeOptions, Taken, take};
+use certadm_set::{Check, Limits, PATIENCE, ReadBack, Readers, TakeOptions, Taken, take};
 use certadm_store::{Folder, Store};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
+use crate::size::parse_size;
 use crate::verbs::identity;
 use crate::verbs::live::audits;
 use crate::verbs::remote::RemoteArgs;
@@ -62,6 +64,10 @@ pub(crate) struct BackupArgs {
     /// `certadm verify`; the logs then stay
     #[arg(long, value_enum, default_value = "now")]
     verify: VerifyArg,
+    /// The largest set, such as 20GiB: a CA that announces more is refused before it is read [default: what the disk has room
+    /// for]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    max_size: Option<u64>,
     /// After a log backup too, delete the logs that it holds; each such set is then needed for a restore
     #[arg(long, conflicts_with = "keep_logs")]
     truncate: bool,
@@ -139,7 +145,7 @@ fn of_folder(
         Way::Folder(store) => {
             let mut source = local_source(&store)?;
             let place = store.database().display().to_string();
-            (take_from(&mut source, args, &place, crls(), output)?, None)
+            (take_from(&mut source, args, (&place, PATIENCE), crls(), output)?, None)
         }
         Way::Service { socket, holder } => {
             let who = holder.map_or_else(String::new, |holder| format!(" ({holder})"));
@@ -149,7 +155,7 @@ fn of_folder(
             ));
             let mut source = way::through(&socket, folder)?;
             let place = folder.path().display().to_string();
-            (take_from(&mut source, args, &place, crls(), output)?, Some(socket))
+            (take_from(&mut source, args, (&place, PATIENCE), crls(), output)?, Some(socket))
         }
     };
     note_check(&taken, folder, output);
@@ -178,8 +184,9 @@ fn of_dialled(args: &BackupArgs, output: Output) -> Result<(Taken, Value), Failu
         ));
     };
     let place = dial.name.clone();
+    let patience = dial.target.timeouts.call;
     let mut ca = dial.connect()?;
-    let mut taken = take_from(&mut ca, args, &place, None, output)?;
+    let mut taken = take_from(&mut ca, args, (&place, patience), None, output)?;
     let fetched = if args.no_identity { Fetched::default() } else { identity::of_remote(&mut ca) };
     let identity = keep_identity(&mut taken, &fetched, output);
     Ok((taken, identity))
@@ -241,11 +248,12 @@ fn note_check(taken: &Taken, folder: &Folder, output: Output) {
     }
 }
 
-/// Takes the set that `args` ask for from the CA behind `source`, which messages call `place`.
+/// Takes the set that `args` ask for from the CA behind `source`, which messages call `place` and which has so much patience to
+/// use up.
 fn take_from(
     source: &mut dyn Source,
     args: &BackupArgs,
-    place: &str,
+    (place, patience): (&str, Duration),
     dynamic_dir: Option<PathBuf>,
     output: Output,
 ) -> Result<Taken, Failure> {
@@ -267,7 +275,8 @@ fn take_from(
         ReadersArg::Group => Readers::Group,
         ReadersArg::All => Readers::All,
     };
-    let options = TakeOptions { kind, truncate, read_back, check, readers, dynamic_dir };
+    let limits = Limits { max_size: args.max_size, patience };
+    let options = TakeOptions { kind, truncate, read_back, check, readers, dynamic_dir, limits };
     let word = if kind == BackupType::Full { "Full database" } else { "Log" };
     output.line(format!("{word} backup for {place}."));
     let mut progress = output.progress();

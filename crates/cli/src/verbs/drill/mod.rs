@@ -29,6 +29,7 @@ use rusqlite::params;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
+use crate::size::parse_size;
 use crate::verbs::backup::local_source;
 use crate::verbs::live::open_store;
 use load::{Load, Phase, Record};
@@ -42,7 +43,7 @@ use wire::Wire;
     The drill serves the CA on the loopback address and backs it up over TCP, with authentication and encryption.")]
 pub(crate) struct DrillArgs {
     /// Size of the database before the backup, such as 32MiB or 1GiB
-    #[arg(long, value_parser = parse_size, default_value = "32MiB")]
+    #[arg(long, value_parser = drill_size, default_value = "32MiB")]
     size: u64,
     /// Back up from the CA's folder in this process, without service, network and sealing
     #[arg(long)]
@@ -314,20 +315,10 @@ fn rest(time: Duration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `32MiB`, `1GiB`, `65536`.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        _ => return Err("give a size such as 32MiB or 1GiB".to_owned()),
-    };
-    let number: u64 = digits.parse().map_err(|_| "give a size such as 32MiB or 1GiB".to_owned())?;
-    match number.checked_mul(unit) {
-        Some(size) if (SMALLEST..=LARGEST).contains(&size) => Ok(size),
+/// The size of a drill's database.
+fn drill_size(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        size if (SMALLEST..=LARGEST).contains(&size) => Ok(size),
         _ => Err("a drill fills a database of 64KiB to 1TiB".to_owned()),
     }
 }
