@@ -34,6 +34,12 @@ pub enum StartError {
         /// Its path.
         path: PathBuf,
     },
+    /// A service manager handed over what is no socket to listen on.
+    #[error("of the sockets that were handed over (LISTEN_FDS), {detail}")]
+    Handed {
+        /// Which one, and what it is.
+        detail: String,
+    },
     /// The host's name cannot be used in paths or challenges.
     #[error("the host name {host:?} cannot be used")]
     Host {
@@ -60,7 +66,7 @@ impl Diagnosis for StartError {
                 certadm_files::io_hresult(source)
             }
             Self::SocketInUse { .. } => Hresult::ERROR_SERVICE_ALREADY_RUNNING,
-            Self::Host { .. } => Hresult::E_INVALIDARG,
+            Self::Host { .. } | Self::Handed { .. } => Hresult::E_INVALIDARG,
             Self::Users(error) => error.hresult(),
         }
     }
@@ -69,7 +75,7 @@ impl Diagnosis for StartError {
         match self {
             Self::Users(error) => error.class(),
             // The machine's name, not an argument.
-            Self::Host { .. } => Class::Refused,
+            Self::Host { .. } | Self::Handed { .. } => Class::Refused,
             _ => self.hresult().class(),
         }
     }
@@ -84,6 +90,9 @@ impl Diagnosis for StartError {
             }
             Self::Socket { .. } => "give --socket a path in a folder that the service can write",
             Self::SocketInUse { .. } => "stop the other service, or give --socket another path",
+            Self::Handed { .. } => {
+                "give the socket unit a Unix socket, and TCP sockets for the resolver and then the exporter at most"
+            }
             Self::Host { .. } => "give the machine a host name of letters, digits and hyphens",
             Self::Users(error) => return error.remedy(),
             Self::System { .. } => "look at the limits of the service's process",

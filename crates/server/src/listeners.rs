@@ -8,6 +8,7 @@ use certadm_store::Folder;
 
 use crate::error::StartError;
 use crate::identity::Identity;
+use crate::inherited::Inherited;
 use crate::local_socket::LocalSocket;
 use crate::transport::Stream;
 
@@ -53,23 +54,48 @@ pub enum SocketWish {
     None,
 }
 
+impl SocketWish {
+    /// The folder in which a socket may be made, beside the CA's; that of the usual socket is made if it can be.
+    #[must_use]
+    pub fn dir(&self) -> Option<PathBuf> {
+        let path = match self {
+            Self::Path(path) => std::path::absolute(path).ok()?,
+            Self::Standard => PathBuf::from(STANDARD_SOCKET),
+            Self::None => return None,
+        };
+        let dir = path.parent()?.to_owned();
+        if *self == Self::Standard {
+            // A folder that cannot be made is what opening the socket fails for.
+            certadm_files::durable::create_dir(&dir).ok();
+        }
+        dir.is_dir().then_some(dir)
+    }
+}
+
 impl Listeners {
     pub(crate) fn open(
         resolver: SocketAddr,
         exporter_port: u16,
         wish: SocketWish,
         folder: &Folder,
+        inherited: Inherited,
     ) -> Result<(Self, Addresses), StartError> {
-        let listen = |address: SocketAddr| {
+        let listen = |address: SocketAddr, handed: Option<TcpListener>| {
             let refused = |source| StartError::Listen { address, source };
-            let listener = TcpListener::bind(address).map_err(refused)?;
+            let listener = handed.map_or_else(|| TcpListener::bind(address), Ok).map_err(refused)?;
             listener.set_nonblocking(true).map_err(refused)?;
             let bound = listener.local_addr().map_err(refused)?;
             Ok::<_, StartError>((listener, bound))
         };
-        let (resolver, resolver_address) = listen(resolver)?;
-        let (exporter, exporter_address) = listen(SocketAddr::new(resolver_address.ip(), exporter_port))?;
+        let (resolver, resolver_address) = listen(resolver, inherited.resolver)?;
+        let (exporter, exporter_address) =
+            listen(SocketAddr::new(resolver_address.ip(), exporter_port), inherited.exporter)?;
+        #[cfg(unix)]
+        let handed = inherited.socket.map(LocalSocket::inherited).transpose()?;
+        #[cfg(not(unix))]
+        let handed: Option<LocalSocket> = None;
         let socket = match wish {
+            _ if handed.is_some() => handed,
             SocketWish::Path(path) => Some(LocalSocket::open(path)?),
             SocketWish::Standard => standard_socket(folder),
             SocketWish::None => None,
@@ -109,8 +135,7 @@ impl Listeners {
 /// The usual socket, or that of the CA's own folder where another service has the usual one or its folder is not ours.
 fn standard_socket(folder: &Folder) -> Option<LocalSocket> {
     let usual = PathBuf::from(STANDARD_SOCKET);
-    // A folder that cannot be made is what opening the socket fails for.
-    usual.parent().map(certadm_files::durable::create_dir);
+    drop(SocketWish::Standard.dir());
     let own = std::path::absolute(folder.socket_path()).unwrap_or_else(|_| folder.socket_path());
     [usual, own].into_iter().find_map(|path| match LocalSocket::open(path) {
         Ok(opened) => Some(opened),

@@ -15,16 +15,19 @@ mod system {
     use crate::identity::Identity;
     use crate::transport::Stream;
 
-    /// A socket that listens. Its name is removed when it is dropped.
+    /// A socket that listens. The name that it made is removed when it is dropped.
     #[derive(Debug)]
     pub(crate) struct LocalSocket {
         listener: UnixListener,
         path: PathBuf,
+        is_own: bool,
     }
 
     impl Drop for LocalSocket {
         fn drop(&mut self) {
-            fs::remove_file(&self.path).ok(); // a name that is left over is replaced at the next start
+            if self.is_own {
+                fs::remove_file(&self.path).ok(); // a name that is left over is replaced at the next start
+            }
         }
     }
 
@@ -46,11 +49,24 @@ mod system {
                 other => other,
             }
             .map_err(refused)?;
-            let socket = Self { listener, path: path.clone() };
+            let socket = Self { listener, path: path.clone(), is_own: true };
             socket.listener.set_nonblocking(true).map_err(refused)?;
             // Everybody may knock: the kernel says who it is, and `[roles]` says what he may do.
             fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).map_err(refused)?;
             Ok(socket)
+        }
+
+        /// Takes over a socket that a service manager made.
+        ///
+        /// # Errors
+        /// [`StartError::Handed`] when it has no name.
+        pub(crate) fn inherited(listener: UnixListener) -> Result<Self, StartError> {
+            let unusable = |detail: &str| StartError::Handed { detail: format!("the Unix socket {detail}") };
+            let address =
+                listener.local_addr().map_err(|error| unusable(&format!("has no address: {error}")))?;
+            let path = address.as_pathname().ok_or_else(|| unusable("has no path"))?.to_owned();
+            listener.set_nonblocking(true).map_err(|error| unusable(&format!("cannot be used: {error}")))?;
+            Ok(Self { listener, path, is_own: false })
         }
 
         pub(crate) fn path(&self) -> &Path {

@@ -16,6 +16,7 @@ use crate::connection::{Accepted, Connection};
 use crate::connections::Connections;
 use crate::error::StartError;
 use crate::identity::Identity;
+use crate::inherited::Inherited;
 use crate::limits::STACK;
 use crate::listeners::{Addresses, Listeners, Port};
 use crate::logons::{LogonFile, Logons};
@@ -81,6 +82,18 @@ impl Server {
     /// # Errors
     /// [`StartError`].
     pub fn start(store: impl Into<Arc<Store>>, settings: Settings) -> Result<Self, StartError> {
+        Self::start_with(store, settings, Inherited::default())
+    }
+
+    /// The same on sockets that were handed over, as far as there are any: they go before what `settings` say.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_with(
+        store: impl Into<Arc<Store>>,
+        settings: Settings,
+        inherited: Inherited,
+    ) -> Result<Self, StartError> {
         let store = store.into();
         let host = &settings.host;
         let bad_host = |_| StartError::Host { host: host.clone() };
@@ -99,6 +112,7 @@ impl Server {
             settings.exporter_port,
             settings.socket.clone(),
             store.folder(),
+            inherited,
         )?;
         store.serves(&Serving { listen: Some(addresses.resolver), socket: addresses.socket.clone() });
         let shared = Shared {

@@ -229,6 +229,41 @@ fn pyspnego_accepts_spnego() {
     judge_initiator("negotiate", Flavour::Spnego);
 }
 
+/// The last message names the service that is meant and is protected by a MIC (MS-NLMP 3.1.5.1.2), and beside a server's time
+/// the LM response is zeros.
+#[test]
+#[ignore = "needs CERTADM_PYTHON"]
+fn impacket_accepts_our_logon_and_finds_its_target() {
+    for kind in ["time", "no-time"] {
+        let start = || Peer::start("auth_impacket_accept.py", &["CORP", "alice", kind], PASSWORD);
+        let logon = |peer: &mut Peer, password: &str| {
+            let credentials = credentials("CORP", "alice", password);
+            let mut client = initiator(Flavour::Ntlm, &credentials, "HOST/ca1", Level::Privacy).unwrap();
+            peer.send("token", &client.step(&[]).unwrap().token_out);
+            let challenge = peer.receive("token").unwrap();
+            client.step(&challenge).map(|last| peer.send("token", &last.token_out))
+        };
+        let mut peer = start();
+        logon(&mut peer, PASSWORD).unwrap();
+        let seen = String::from_utf8(peer.receive("token").expect("the logon is right")).unwrap();
+        let field = |name: &str| {
+            let line = seen.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{seen}"));
+            line.trim_start().to_owned()
+        };
+        assert_eq!(field("target"), "HOST/ca1", "{kind}");
+        if kind == "time" {
+            assert_eq!(field("lm"), "00".repeat(24), "no LMv2 beside the server's time");
+            assert_eq!((field("flags"), field("mic")), ("2".to_owned(), "right".to_owned()));
+        }
+        assert_eq!(peer.leave(), Some(0));
+
+        let mut peer = start();
+        logon(&mut peer, "Pa55-word").unwrap();
+        assert_eq!(peer.receive("token"), None, "{kind}: a wrong password");
+        assert_eq!(peer.leave(), Some(LEFT_REFUSED));
+    }
+}
+
 #[test]
 #[ignore = "needs CERTADM_PYTHON"]
 fn impacket_and_pyspnego_know_letters_beyond_ascii() {

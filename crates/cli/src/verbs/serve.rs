@@ -7,9 +7,9 @@ use certadm_ca::{Config, identity, modes};
 use certadm_client::own_host_name;
 use certadm_rules::Diagnosis;
 use certadm_rules::flags::{AUDIT_BACKUP, InterfaceFlags};
-use certadm_server::{Addresses, Server, Settings, SocketWish};
+use certadm_server::{Addresses, Confined, Inherited, Reach, Server, Settings, SocketWish};
 use certadm_session::restore;
-use certadm_store::Folder;
+use certadm_store::{Folder, record};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -20,7 +20,9 @@ use crate::output::{Done, Ended, Output, Said, path_text};
 /// `certadm serve`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm serve --dir /srv/ca --listen 0.0.0.0:135 --allow-remote-backup\n\
-    Stop it with SIGTERM or SIGINT. It then archives its log and closes the database.")]
+    Stop it with SIGTERM or SIGINT. It then archives its log and closes the database.\n\
+    Sockets that a service manager hands over (LISTEN_FDS) go before --listen, --exporter-port and --socket.\n\
+    Where the kernel has Landlock, the service can reach no file outside of the CA's folder.")]
 pub(crate) struct ServeArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR")]
@@ -49,6 +51,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Ended {
 
 fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     log::of_service(args.log_json);
+    let inherited = Inherited::from_environment()?;
     let folder = Folder::new(&args.dir);
     let config = Config::load(&folder.config_path())?;
     let mut settings = Settings::from_config(&config, own_host_name());
@@ -67,6 +70,11 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     if let Some(exposure) = modes::exposures(&folder).into_iter().next() {
         return Err(exposure.refused().into());
     }
+    // A restore that is registered names files elsewhere, which the start reads.
+    let waits = record::read(&folder)?.is_some();
+    if !waits {
+        confine(&folder, &settings, &inherited);
+    }
     let audits = settings.audit_filter & AUDIT_BACKUP != 0;
     let store = restore::start(&folder, config.database.store_options(), audits).inspect_err(|error| {
         tracing::error!(event = 17, %error, code = %error.hresult(), "certificate service did not start");
@@ -74,9 +82,13 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     identity::check(store.writer()?.connection(), &folder).inspect_err(|error| {
         tracing::error!(event = 17, %error, code = %error.hresult(), "certificate service did not start");
     })?;
-    let server = Server::start(store, settings)?;
+    if waits {
+        confine(&folder, &settings, &inherited);
+    }
+    let server = Server::start_with(store, settings, inherited)?;
     server.stop_on_signals()?;
     announce(server.addresses(), output)?;
+    certadm_server::tell_ready();
     let stopped = server.run();
     if !stopped.all_left {
         tracing::warn!("some connections did not end in time");
@@ -84,6 +96,25 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     match stopped.close_error {
         Some(error) => Err(error.into()),
         None => Ok(Done::good(Value::Null)),
+    }
+}
+
+/// Leaves the process what it needs to serve this CA, as far as the system does that.
+fn confine(folder: &Folder, settings: &Settings, inherited: &Inherited) {
+    #[cfg(unix)]
+    let is_handed = inherited.socket.is_some();
+    #[cfg(not(unix))]
+    let is_handed = { inherited.exporter.is_some() };
+    let socket_dir = settings.socket.dir().filter(|_| !is_handed);
+    let reach = Reach::of_service(folder, socket_dir.as_deref());
+    let folders: Vec<String> = reach.folders.iter().map(|folder| path_text(folder)).collect();
+    match certadm_server::confine(&reach) {
+        Ok(Confined::Wholly) => {
+            tracing::info!(?folders, "confined: no other file, no program, no TCP connection out")
+        }
+        Ok(Confined::Partly) => tracing::info!(?folders, "confined as far as this kernel does it"),
+        Ok(Confined::Not) => tracing::warn!("not confined: this system has no Landlock"),
+        Err(error) => tracing::warn!(%error, "not confined: the system refuses"),
     }
 }
 

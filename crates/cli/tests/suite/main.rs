@@ -28,6 +28,7 @@ mod serve;
 mod support;
 mod terminal;
 mod tshark;
+mod units;
 mod unsound;
 mod whole_ca;
 #[path = "../../../set/tests/suite/windows_files.rs"]

@@ -195,8 +195,8 @@ fn connect_from(source: Ipv4Addr, target: SocketAddr) -> rustix::io::Result<TcpS
     Ok(TcpStream::from(socket))
 }
 
-/// The table is full of one address's connections throughout, and is taken anew twice while a client 100 ms away logs on:
-/// the client logs on each time.
+/// The table is full of one address's connections throughout, and is taken anew twice while a client logs on that is 100 ms away,
+/// one way. The client logs on each time.
 #[test]
 fn a_flood_from_one_address_shuts_out_no_client_that_is_far_away() {
     crate::traffic::open_as_many_files_as_allowed();
@@ -207,7 +207,7 @@ fn a_flood_from_one_address_shuts_out_no_client_that_is_far_away() {
         ..Limits::default()
     };
     let world = World::with(OPEN, limits);
-    let delay = Duration::from_millis(50);
+    let delay = Duration::from_millis(100);
     let resolver = Road::to(world.addresses.resolver, delay);
     let exporter = Road::to(world.addresses.exporter, delay);
     let flood = Flood::begin([world.addresses.resolver, world.addresses.exporter]);
