@@ -247,7 +247,8 @@ fn impacket_accepts_our_logon_and_finds_its_target() {
         logon(&mut peer, PASSWORD).unwrap();
         let seen = String::from_utf8(peer.receive("token").expect("the logon is right")).unwrap();
         let field = |name: &str| {
-            let line = seen.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{seen}"));
+            let line =
+                seen.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{seen}"));
             line.trim_start().to_owned()
         };
         assert_eq!(field("target"), "HOST/ca1", "{kind}");

@@ -1,7 +1,9 @@
 //! Commands on the folder of a CA whose service runs; the shipped unit and the schedule of the documents, as they are written.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -88,12 +90,16 @@ fn the_schedule_works_beside_the_unit_as_both_are_written() {
 
     let value =
         |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).expect(key).replace("%i", "example");
-    fs::create_dir(machine.place(&format!("/run/{}", value("RuntimeDirectory=")))).unwrap();
-    let service = machine.service(&value("ExecStart="));
+    // What systemd does for the socket unit; callers who come before the service has started wait.
+    let sockets = repository("dist/systemd/certadm@.socket");
+    let path = sockets.lines().find_map(|line| line.strip_prefix("ListenStream=/")).expect("a Unix socket");
+    let path = machine.place(&format!("/{}", path.replace("%i", "example")));
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    let socket = UnixListener::bind(path).unwrap();
+    let service = machine.service(&value("ExecStart="), socket);
     let begun = Instant::now();
-    while !machine.place("/run/certadm-example/certadm.sock").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "the service has no socket");
-        std::thread::sleep(Duration::from_millis(5));
+    while machine.run("certadm doctor --no-prepare --socket /run/certadm-example/certadm.sock").code > 1 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "the service does not answer");
     }
 
     let operations = repository("docs/operations.md");
@@ -154,8 +160,11 @@ impl Machine {
         Run::of(&mut self.shell(line))
     }
 
-    fn service(&self, exec_start: &str) -> Running {
-        let mut shell = self.shell(&format!("exec {exec_start}"));
+    /// Started with an open socket, as its third descriptor.
+    fn service(&self, exec_start: &str, socket: UnixListener) -> Running {
+        let handed = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1";
+        let mut shell = self.shell(&format!("{handed} exec {exec_start} --listen 127.0.0.1:0"));
+        shell.stdin(OwnedFd::from(socket));
         Running(shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 }
