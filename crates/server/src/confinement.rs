@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub struct Reach {
     /// Folders in which it may read, make, change and remove files.
     pub folders: Vec<PathBuf>,
+    /// Folders in which it may make and remove a socket, and read nothing.
+    pub sockets: Vec<PathBuf>,
     /// Files that it may read.
     pub readable: Vec<PathBuf>,
 }
@@ -33,9 +35,9 @@ impl Reach {
     pub fn of_service(folder: &certadm_store::Folder, socket_dir: Option<&Path>) -> Self {
         // Parts of the folder may be links to elsewhere.
         let parts = folder.parts().into_iter().map(|(part, _)| part);
-        let mut folders: Vec<PathBuf> = parts.filter_map(|part| part.canonicalize().ok()).collect();
-        folders.extend(socket_dir.and_then(|dir| dir.canonicalize().ok()));
-        Self { folders, readable: vec!["/dev/urandom".into(), "/proc/locks".into()] }
+        let folders = parts.filter_map(|part| part.canonicalize().ok()).collect();
+        let sockets = socket_dir.and_then(|dir| dir.canonicalize().ok()).into_iter().collect();
+        Self { folders, sockets, readable: vec!["/dev/urandom".into(), "/proc/locks".into()] }
     }
 }
 
@@ -57,6 +59,9 @@ pub fn confine(reach: &Reach) -> Result<Confined, String> {
         .and_then(|rules| rules.handle_access(AccessNet::ConnectTcp))
         .and_then(Ruleset::create)
         .and_then(|rules| rules.add_rules(path_beneath_rules(&reach.folders, all & !AccessFs::Execute)))
+        .and_then(|rules| {
+            rules.add_rules(path_beneath_rules(&reach.sockets, AccessFs::MakeSock | AccessFs::RemoveFile))
+        })
         .and_then(|rules| rules.add_rules(path_beneath_rules(&reach.readable, AccessFs::ReadFile)))
         .and_then(|rules| rules.restrict_self())
         .map_err(|error| error.to_string())?;
@@ -90,14 +95,20 @@ mod tests {
     fn a_confined_thread_reaches_its_folder_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let inside = dir.path().join("ca");
-        let outside = dir.path().join("secret");
+        let beside = dir.path().join("run");
+        let outside = beside.join("secret");
         fs::create_dir(&inside).unwrap();
+        fs::create_dir(&beside).unwrap();
         fs::write(&outside, "x").unwrap();
         std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
-            let reach = Reach { folders: vec![inside.clone()], readable: vec!["/dev/urandom".into()] };
+            let reach = Reach {
+                folders: vec![inside.clone()],
+                sockets: vec![beside.clone()],
+                readable: vec!["/dev/urandom".into()],
+            };
             match confine(&reach).unwrap() {
                 Confined::Not => return eprintln!("SKIPPED: this kernel has no Landlock"),
                 Confined::Partly => eprintln!("this kernel does a part of it"),
@@ -109,11 +120,13 @@ mod tests {
             let denied = |result: std::io::Result<()>, what: &str| {
                 assert_eq!(result.unwrap_err().kind(), ErrorKind::PermissionDenied, "{what}");
             };
-            denied(fs::read(&outside).map(drop), "a file beside the folder");
+            denied(fs::read(&outside).map(drop), "a file beside the socket");
             denied(fs::read(inside.join("link")).map(drop), "the same through a link");
             denied(fs::read("/etc/passwd").map(drop), "a file that everybody may read");
             denied(fs::write(outside.with_file_name("new"), ""), "a new file");
-            denied(fs::remove_file(&outside), "removing");
+            denied(fs::read_dir(&beside).map(drop), "a listing of where the socket is");
+            drop(std::os::unix::net::UnixListener::bind(beside.join("socket")).unwrap());
+            fs::remove_file(beside.join("socket")).unwrap();
             denied(fs::read_dir("/").map(drop), "a listing");
             denied(Command::new("/bin/true").spawn().map(drop), "a program");
             denied(fs::write("/dev/urandom", "x"), "writing where it may read");

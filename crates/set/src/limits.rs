@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn bytes_are_granted_up_to_the_limit_and_to_the_disk() {
         let dir = tempfile::tempdir().unwrap();
-        let mut allowance = Allowance::new(Some(dir.path()), Limits { max_size: Some(100), ..Limits::STANDARD });
+        let mut allowance =
+            Allowance::new(Some(dir.path()), Limits { max_size: Some(100), ..Limits::STANDARD });
         allowance.announced("a", 60).unwrap();
         allowance.announced("b", 40).unwrap();
         let error = allowance.announced("c", 1).unwrap_err();
