@@ -119,6 +119,30 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A source of what a lost CA issued cannot be read.
+    #[error("{name} cannot be read: {reason}")]
+    Source {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Two databases are of two CAs.
+    #[error("the databases are of two CAs that have no key in common: {first}, and {second}")]
+    AnotherCa {
+        /// The CA of the first.
+        first: String,
+        /// The CA of the second.
+        second: String,
+    },
+    /// Sources tell more than can be kept.
+    #[error("the sources tell of more than {most} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// So many can be kept.
+        most: usize,
+    },
     /// A file of a folder that this crate wrote is not what it should be.
     #[error("{path} cannot be used: {reason}", path = path.display())]
     Folder {
@@ -146,12 +170,16 @@ impl Diagnosis for Error {
             Self::DamagedRow { .. }
             | Self::CaCertificate { .. }
             | Self::Published { .. }
+            | Self::Source { .. }
             | Self::Folder { .. } => Hresult::ERROR_INVALID_DATA,
-            Self::NoCaCertificate | Self::KeyOfAnotherCa { .. } => Hresult::CRYPT_E_NOT_FOUND,
+            Self::NoCaCertificate | Self::KeyOfAnotherCa { .. } | Self::AnotherCa { .. } => {
+                Hresult::CRYPT_E_NOT_FOUND
+            }
             Self::Partitions { .. } => Hresult::ERROR_NOT_SUPPORTED,
             Self::PublishedElsewhere { .. } | Self::WrongSignature { .. } => Hresult::NTE_BAD_SIGNATURE,
             Self::UnusableKey { .. } | Self::Signing { .. } => Hresult::NTE_BAD_KEY,
             Self::Sha1 => Hresult::NTE_BAD_ALGID,
+            Self::TooMany { .. } => Hresult::E_OUTOFMEMORY,
             Self::Number { .. } | Self::Revocation { .. } => Hresult::E_INVALIDARG,
             Self::Encoding(_) => Hresult::E_FAIL,
             Self::Ca(error) => error.hresult(),
@@ -165,6 +193,7 @@ impl Diagnosis for Error {
             Self::KeyOfAnotherCa { .. }
             | Self::PublishedElsewhere { .. }
             | Self::WrongSignature { .. }
+            | Self::AnotherCa { .. }
             | Self::NoCaCertificate => Class::Damaged,
             Self::Encoding(_) => Class::Internal,
             Self::Windows(error) => error.class(),
@@ -203,6 +232,9 @@ impl Diagnosis for Error {
             Self::Revocation { .. } => {
                 "write SERIAL[:REASON[:WHEN]], with the digits of the serial number alone, such as 4f3a00:keyCompromise"
             }
+            Self::AnotherCa { .. } => "name two states of one CA",
+            Self::Source { .. } => "fetch the file again",
+            Self::TooMany { .. } => "give fewer sources at once; --issued-until leaves later events out",
             Self::Folder { .. } => "make the folder again with `certadm emergency-crl --tbs-only`",
             Self::Encoding(_) => "report this, with the command that led to it",
             Self::Ca(error) => return error.remedy(),

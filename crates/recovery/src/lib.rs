@@ -6,15 +6,21 @@
 //! * [`Plan`]: which CRLs there will be, with what in them.
 //! * [`PrivateKey`]: signs them.
 //! * [`Anchors`]: checks certificates as those do who rely on them.
+//! * [`gap`]: what the CA issued and revoked after the backup, as sources elsewhere tell it.
+//! * [`Inventory`], [`diff`]: the requests of a database, and of two that are compared.
 //! * [`bundle`]: the folder that they and everything about them is written to, also in two steps.
 #![forbid(unsafe_code)]
 
 pub mod bundle;
 mod content;
+pub mod diff;
 mod entries;
 mod error;
+pub mod gap;
+mod inventory;
 mod issuer;
 mod key_file;
+mod moments;
 mod order;
 mod ours;
 mod plan;
@@ -23,6 +29,7 @@ mod published;
 mod records;
 mod relying;
 mod report;
+mod request_number;
 mod schedule;
 mod signature;
 mod windows;
@@ -31,6 +38,7 @@ mod x509;
 pub use content::{CrlKind, rebuild};
 pub use entries::{Entry, Origin};
 pub use error::{Error, Result};
+pub use inventory::{Inventory, Item, Known, WindowsInventory};
 pub use issuer::{Issuer, Issuers};
 pub use key_file::KeyFile;
 pub use order::{Revocation, merged};
@@ -39,6 +47,7 @@ pub use published::PublishedCrl;
 pub use records::{CrlRow, Maker, Reading, Records, Row};
 pub use relying::{Anchors, Flaw, Judged};
 pub use report::Report;
+pub use request_number::request_in;
 pub use schedule::{Dates, NumberBasis};
 pub use signature::{Algorithm, PrivateKey, PublicKey};
 pub use windows::Damage;

@@ -53,7 +53,7 @@ pub(crate) struct CertificateRef<'a> {
     /// The AlgorithmIdentifier of its signature.
     pub(crate) algorithm: &'a [u8],
     pub(crate) signature: &'a [u8],
-    /// The octets of its serial number.
+    /// The content octets of its serial number, with its sign.
     pub(crate) serial: &'a [u8],
     pub(crate) issuer: &'a [u8],
     pub(crate) subject: &'a [u8],

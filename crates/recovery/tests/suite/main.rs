@@ -1,6 +1,9 @@
 //! CRLs made from databases.
 
 mod anchor;
+#[cfg(feature = "evtx")]
+mod evtx;
+mod gap;
 mod judges;
 mod keys;
 mod openssl;

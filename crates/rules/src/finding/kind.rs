@@ -142,6 +142,13 @@ kinds! {
 
     // What stands beside the database and brings the CA back with it.
     IdentityPart = "identity-part", "something of the identity part could not be fetched, stored or used";
+
+    // What a lost CA did after its last backup.
+    SourceUnreadable = "source-unreadable", "a source of what the CA issued cannot be read, or not to its end";
+    GapCertificates = "gap-certificates", "the CA issued certificates that the database does not know";
+    GapUnaccounted = "gap-unaccounted", "nothing is known of requests after the last one of the database";
+    GapRevoked = "gap-revoked", "certificates changed their revocation after the backup";
+    GapContradiction = "gap-contradiction", "a source and the database say what cannot both be";
 }
 
 #[cfg(test)]

@@ -1,0 +1,174 @@
+//! Two states of one CA, compared by their certificates: what was issued, revoked, or ended between them.
+
+use certadm_ca::rows::Disposition;
+use certadm_ca::{Reason, Serial};
+use certadm_rules::FileTime;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::inventory::{Entry, Inventory, Item, Known, is_certificate};
+use crate::moments;
+
+/// How a certificate differs between two states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// The second state alone has it.
+    Issued,
+    /// The first state alone has it.
+    Missing,
+    /// The second state has it revoked.
+    Revoked,
+    /// The first state has it revoked, the second one has not.
+    Unrevoked,
+    /// Both have it revoked, for different reasons.
+    Reason,
+    /// It ended after the first state and before the second.
+    Expired,
+}
+
+/// A certificate that differs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Difference {
+    /// How.
+    pub change: Change,
+    /// The request.
+    pub request_id: i64,
+    /// The certificate.
+    pub serial_number: Serial,
+    /// Its common name.
+    pub common_name: Option<String>,
+    /// When it was issued, or is revoked.
+    #[serde(serialize_with = "moments::optional")]
+    pub when: Option<FileTime>,
+    /// When it ends.
+    #[serde(serialize_with = "moments::optional")]
+    pub not_after: Option<FileTime>,
+    /// Why it is revoked, where it is.
+    pub reason: Option<Reason>,
+}
+
+/// How many there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // as in `Change`
+pub struct Counts {
+    pub issued: u64,
+    pub missing: u64,
+    pub revoked: u64,
+    pub unrevoked: u64,
+    pub reason: u64,
+    pub expired: u64,
+    /// Certificates that are the same in both.
+    pub same: u64,
+}
+
+/// Compares two states of one CA, and hands each difference to `visit`: first in the order of the second state's requests,
+/// then what is missing in it. `until` is the moment of the second state; the newest one of its rows where it is not given.
+/// A certificate may differ in two ways.
+///
+/// # Errors
+/// As [`Known::of`]; [`Error::AnotherCa`] when the two have no key in common; what `visit` returns.
+pub fn diff(
+    before: &dyn Inventory,
+    after: &dyn Inventory,
+    until: Option<FileTime>,
+    visit: &mut dyn FnMut(Difference) -> Result<()>,
+) -> Result<Counts> {
+    let mut first = Known::of(before)?;
+    let second = Known::without_rows(after)?;
+    let is_same_ca = |one: &Known, other: &Known| {
+        one.issuers
+            .iter()
+            .any(|issuer| other.issuers.iter().any(|key| key.public_key() == issuer.public_key()))
+    };
+    if !is_same_ca(&first, &second) {
+        let name = |known: &Known| known.ca().unwrap_or_else(|| "a CA without a common name".to_owned());
+        return Err(Error::AnotherCa { first: name(&first), second: name(&second) });
+    }
+    let until = until.or(second.newest);
+    let since = first.newest;
+    let mut counts = Counts::default();
+    after.each(&mut |item| {
+        let Some(serial) = item.serial.clone().filter(|_| item.is_certificate()) else { return Ok(()) };
+        let Some(entry) =
+            first.index.of_serial_mut(&serial).filter(|entry| is_certificate(entry.disposition))
+        else {
+            counts.issued += 1;
+            let revoked = item.disposition == Disposition::REVOKED;
+            counts.revoked += u64::from(revoked);
+            visit(difference(Change::Issued, &item, serial.clone()))?;
+            return if revoked { visit(difference(Change::Revoked, &item, serial)) } else { Ok(()) };
+        };
+        entry.is_seen = true;
+        let change = change(entry, &item);
+        let expired = item.not_after.is_some_and(|end| {
+            since.is_none_or(|since| since < end) && until.is_some_and(|until| end <= until)
+        });
+        if let Some(change) = change {
+            *counts.of(change) += 1;
+            visit(difference(change, &item, serial.clone()))?;
+        }
+        if expired {
+            counts.expired += 1;
+            visit(difference(Change::Expired, &item, serial))?;
+        } else if change.is_none() {
+            counts.same += 1;
+        }
+        Ok(())
+    })?;
+    before.each(&mut |item| {
+        let Some(serial) = item.serial.clone().filter(|_| item.is_certificate()) else { return Ok(()) };
+        if first.index.of_serial(&serial).is_some_and(|entry| entry.is_seen) {
+            return Ok(());
+        }
+        counts.missing += 1;
+        visit(difference(Change::Missing, &item, serial))
+    })?;
+    Ok(counts)
+}
+
+impl Counts {
+    fn of(&mut self, change: Change) -> &mut u64 {
+        match change {
+            Change::Issued => &mut self.issued,
+            Change::Missing => &mut self.missing,
+            Change::Revoked => &mut self.revoked,
+            Change::Unrevoked => &mut self.unrevoked,
+            Change::Reason => &mut self.reason,
+            Change::Expired => &mut self.expired,
+        }
+    }
+
+    /// Whether both states have the same certificates.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        Self { same: 0, ..*self } == Self::default()
+    }
+}
+
+fn change(before: &Entry, after: &Item) -> Option<Change> {
+    let was_revoked = before.disposition == Disposition::REVOKED;
+    match (was_revoked, after.revoked) {
+        (false, Some(_)) => Some(Change::Revoked),
+        (true, None) => Some(Change::Unrevoked),
+        (true, Some((_, reason))) if before.reason != Some(reason.code()) => Some(Change::Reason),
+        _ => None,
+    }
+}
+
+fn difference(change: Change, item: &Item, serial_number: Serial) -> Difference {
+    let when = match change {
+        Change::Revoked | Change::Reason => item.revoked.and_then(|(when, _)| when),
+        Change::Expired => item.not_after,
+        _ => item.when,
+    };
+    Difference {
+        change,
+        request_id: item.request_id,
+        serial_number,
+        common_name: item.common_name.clone(),
+        when,
+        not_after: item.not_after,
+        reason: item.revoked.map(|(_, reason)| reason),
+    }
+}

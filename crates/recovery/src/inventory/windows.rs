@@ -1,0 +1,182 @@
+//! The requests of a Windows CA.
+
+use std::iter::Peekable;
+
+use certadm_ca::Reason;
+use certadm_ca::rows::Disposition;
+use certadm_ese::Database;
+use certadm_ese::column::{Column, Value};
+use certadm_ese::pager::Pager;
+use certadm_ese::table::{Row, Rows, Table};
+use certadm_rules::FileTime;
+
+use super::{Inventory, Item, PUBLISH_TO_DIRECTORY};
+use crate::error::{Error, Result};
+use crate::records::Maker;
+use crate::windows::Damage;
+
+/// A Windows database, and what to do about rows that cannot be read.
+#[allow(missing_debug_implementations)] // the database is a file
+pub struct WindowsInventory<'d, P> {
+    /// The database.
+    pub database: &'d Database<P>,
+    /// What to do about damage.
+    pub damage: Damage,
+}
+
+impl<P: Pager> Inventory for WindowsInventory<'_, P> {
+    fn maker(&self) -> Maker {
+        Maker::Windows
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(Item) -> Result<()>) -> Result<u64> {
+        let (requests, certificates) =
+            (self.database.table("Requests")?, self.database.table("Certificates")?);
+        let of_requests = RequestColumns::new(&requests)?;
+        let mut of_certificates = Certificates::new(&certificates)?;
+        let mut unreadable = 0;
+        for row in requests.rows() {
+            let read = || -> Result<Item> {
+                let mut item = of_requests.item(&row?)?;
+                of_certificates.complete(&mut item)?;
+                Ok(item)
+            };
+            match read() {
+                Ok(item) => visit(item)?,
+                Err(Error::Windows(_) | Error::DamagedRow { .. }) if self.damage == Damage::Accepted => {
+                    unreadable += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(unreadable)
+    }
+}
+
+fn number<P: Pager>(row: &Row<'_, '_, P>, column: &Column) -> Result<Option<i64>> {
+    Ok(row.value(column)?.integer())
+}
+
+fn date<P: Pager>(row: &Row<'_, '_, P>, column: &Column) -> Result<Option<FileTime>> {
+    Ok(match row.value(column)? {
+        Value::DateTime(ticks) => Some(FileTime::from_bits(ticks)),
+        _ => None,
+    })
+}
+
+fn text<P: Pager>(row: &Row<'_, '_, P>, column: &Column) -> Result<Option<String>> {
+    Ok(match row.value(column)? {
+        Value::Text(text) => Some(text),
+        _ => None,
+    })
+}
+
+struct RequestColumns<'t> {
+    id: &'t Column,
+    disposition: &'t Column,
+    submitted: &'t Column,
+    resolved: &'t Column,
+    effective: &'t Column,
+    reason: &'t Column,
+}
+
+impl<'t> RequestColumns<'t> {
+    fn new<P: Pager>(table: &'t Table<'_, P>) -> Result<Self> {
+        Ok(Self {
+            id: table.column("RequestID")?,
+            disposition: table.column("Disposition")?,
+            submitted: table.column("SubmittedWhen")?,
+            resolved: table.column("ResolvedWhen")?,
+            effective: table.column("RevokedEffectiveWhen")?,
+            reason: table.column("RevokedReason")?,
+        })
+    }
+
+    fn item<P: Pager>(&self, row: &Row<'_, '_, P>) -> Result<Item> {
+        let disposition = number(row, self.disposition)?.and_then(|number| i32::try_from(number).ok());
+        let disposition = Disposition(disposition.unwrap_or_default());
+        let mut when = date(row, self.resolved)?;
+        if when.is_none() {
+            when = date(row, self.submitted)?;
+        }
+        let mut revoked = None;
+        if disposition == Disposition::REVOKED {
+            let code = number(row, self.reason)?.and_then(|number| i32::try_from(number).ok());
+            revoked = Some((date(row, self.effective)?, Reason::from_code(code.unwrap_or_default())));
+        }
+        Ok(Item {
+            request_id: number(row, self.id)?.unwrap_or_default(),
+            disposition,
+            when,
+            serial: None,
+            not_after: None,
+            common_name: None,
+            revoked,
+            is_published: false,
+            certificate: None,
+        })
+    }
+}
+
+/// The table Certificates, which has the request's number as its key like the other, and is read side by side with it.
+struct Certificates<'t, 'd, P: Pager> {
+    rows: Peekable<Rows<'t, 'd, P>>,
+    id: &'t Column,
+    serial: &'t Column,
+    not_after: &'t Column,
+    common_name: &'t Column,
+    flags: &'t Column,
+    raw: &'t Column,
+}
+
+impl<'t, 'd, P: Pager> Certificates<'t, 'd, P> {
+    fn new(table: &'t Table<'d, P>) -> Result<Self> {
+        Ok(Self {
+            rows: table.rows().peekable(),
+            id: table.column("RequestID")?,
+            serial: table.column("SerialNumber")?,
+            not_after: table.column("NotAfter")?,
+            common_name: table.column("CommonName")?,
+            flags: table.column("EnrollmentFlags")?,
+            raw: table.column("RawCertificate")?,
+        })
+    }
+
+    /// Adds what the certificate of a request says, where it has one.
+    fn complete(&mut self, item: &mut Item) -> Result<()> {
+        while let Some(row) = self.rows.peek() {
+            let id = match row {
+                Ok(row) => number(row, self.id)?.unwrap_or_default(),
+                Err(_) => item.request_id,
+            };
+            if item.request_id < id {
+                return Ok(());
+            }
+            let Some(row) = self.rows.next() else { return Ok(()) };
+            let row = row?;
+            if id == item.request_id {
+                return self.read(&row, item);
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, row: &Row<'_, '_, P>, item: &mut Item) -> Result<()> {
+        if let Some(digits) = text(row, self.serial)? {
+            let damaged = |error: certadm_ca::Error| Error::DamagedRow {
+                request_id: item.request_id,
+                reason: error.to_string(),
+            };
+            item.serial = Some(digits.parse().map_err(damaged)?);
+        }
+        item.not_after = date(row, self.not_after)?;
+        item.common_name = text(row, self.common_name)?;
+        item.is_published = number(row, self.flags)?.is_some_and(|flags| flags & PUBLISH_TO_DIRECTORY != 0);
+        if item.disposition == Disposition::CA_CERTIFICATE
+            && let Value::Binary(der) = row.value(self.raw)?
+        {
+            item.certificate = Some(der);
+        }
+        Ok(())
+    }
+}
