@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use certadm_ca::identity::{DatabaseIdentity, Identity};
 use certadm_rules::Hresult;
@@ -89,6 +89,24 @@ impl Recovered {
     pub fn of(sets: &[Set]) -> Result<Self> {
         let combined = combine(sets)?;
         Self::open(&combined.image, &combined.check()?)
+    }
+
+    /// Opens a database that a CA has left, with the write-ahead log beside it. Both stay as they are.
+    ///
+    /// # Errors
+    /// As [`Recovered::open`].
+    pub fn left(database: &Found) -> Result<Self> {
+        let scratch = Scratch::create(database)?;
+        let mut log = database.path().as_os_str().to_owned();
+        log.push("-wal");
+        let log = Found::named(PathBuf::from(log));
+        if log.is_there() {
+            let mut copy = durable::open_new(&scratch.dir.path().join("image.db-wal"), Access::Owner)?;
+            std::io::copy(&mut log.open_up_to(None)?, &mut copy).during("copy", &log)?;
+        }
+        let connection = scratch.connect().map_err(|error| unreadable(database, &error))?;
+        foreign::check(&connection, database)?;
+        Ok(Self { connection, scratch })
     }
 
     /// The connection, for reading.

@@ -2,6 +2,7 @@
 
 mod args;
 mod elsewhere;
+mod lacks;
 
 use certadm_ca::identity::DatabaseIdentity;
 use certadm_ca::record_certificate_of;
@@ -17,6 +18,7 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::live;
+use lacks::Lacks;
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let Some(dir) = &args.dir else {
@@ -53,6 +55,14 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
             true => recover_with_renewed_key(&plan.folder, output)?,
             false => live::recover(&plan.folder, output)?,
         };
+    }
+    let lacks = restored
+        .moved_aside
+        .as_deref()
+        .map(|aside| (aside, Lacks::of(&plan.folder, aside, &args.from, !args.no_recover)));
+    if let Some((aside, lacks)) = &lacks {
+        lacks.tell(aside, output);
+        result["lacks"] = lacks.to_json();
     }
     note_missing_parts(&plan.folder, &restored.checked.identity, output);
     output.line("Take a new full backup now: sets made before and after a restore do not go together.");
@@ -151,6 +161,7 @@ fn plan_json(plan: &Plan, dry_run: bool, checked: &Checked) -> Value {
         "logs": plan.combined.logs.len(),
         "steps": plan.steps(),
         "moved_aside": null,
+        "lacks": null,
         "recovered": null,
     })
 }

@@ -1,0 +1,116 @@
+//! What the restored database lacks that the replaced one knew: the replaced one is the best witness of the gap.
+
+use std::path::{Path, PathBuf};
+
+use certadm_files::Found;
+use certadm_recovery::diff::{Change, Difference, diff};
+use certadm_rules::words::counted;
+use certadm_set::Opened;
+use certadm_set::scratch::Recovered;
+use certadm_store::{Folder, Writer};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// So many of them are named.
+const NAMED: usize = 20;
+
+/// What was compared.
+pub(super) struct Lacks {
+    certificates: u64,
+    revocations: u64,
+    first: Vec<Difference>,
+    /// Why the two could not be compared.
+    problem: Option<String>,
+}
+
+impl Lacks {
+    /// Compares the database that was moved aside with the restored one: that of the folder where it was recovered, else
+    /// what the sets give. A database that was replaced because it is damaged is no failure of the restore.
+    pub(super) fn of(folder: &Folder, aside: &Path, sets: &[PathBuf], is_recovered: bool) -> Self {
+        let mut lacks = Self { certificates: 0, revocations: 0, first: Vec::new(), problem: None };
+        if let Err(failure) = lacks.compare(folder, aside, sets, is_recovered) {
+            lacks.problem = Some(failure.message);
+        }
+        lacks
+    }
+
+    fn compare(
+        &mut self,
+        folder: &Folder,
+        aside: &Path,
+        sets: &[PathBuf],
+        is_recovered: bool,
+    ) -> Result<(), Failure> {
+        let database = Folder::new(aside).database_path()?;
+        let replaced = Recovered::left(&Found::named(database))?;
+        let mut visit = |difference: Difference| {
+            match difference.change {
+                Change::Missing => self.certificates += 1,
+                // The earlier state has them revoked.
+                Change::Unrevoked => self.revocations += 1,
+                _ => return Ok(()),
+            }
+            if self.first.len() < NAMED {
+                self.first.push(difference);
+            }
+            Ok(())
+        };
+        if is_recovered {
+            let restored = Writer::open(folder)?;
+            diff(replaced.connection(), restored.connection(), None, &mut visit)?;
+        } else if let Opened::Ours(sets) = certadm_set::open(sets)? {
+            let restored = Recovered::of(&sets)?;
+            diff(replaced.connection(), restored.connection(), None, &mut visit)?;
+        }
+        Ok(())
+    }
+
+    /// Whether anything is lacking.
+    fn is_something(&self) -> bool {
+        self.certificates != 0 || self.revocations != 0
+    }
+
+    pub(super) fn tell(&self, aside: &Path, output: Output) {
+        if let Some(problem) = &self.problem {
+            output.line(format!("What the replaced database knew cannot be told: {problem}."));
+            return;
+        }
+        if !self.is_something() {
+            output.line("The restored database lacks no certificate and no revocation of the replaced one.");
+            return;
+        }
+        output.result(format!(
+            "The restored database lacks {} and {} of the replaced one, which is in {}:",
+            counted(self.certificates, "certificate"),
+            counted(self.revocations, "revocation"),
+            aside.display()
+        ));
+        for difference in &self.first {
+            let what = match difference.change {
+                Change::Missing => "certificate",
+                _ => "revocation of",
+            };
+            let name = difference.common_name.as_deref().unwrap_or("no common name");
+            output.result(format!("  {what} {}, {name}", difference.serial_number));
+        }
+        let more = (self.certificates + self.revocations).saturating_sub(self.first.len() as u64);
+        if more != 0 {
+            output.result(format!("  and {more} more"));
+        }
+        output.result(
+            "Until they are revoked or have expired, these certificates stay valid: `certadm emergency-crl --revoke` \
+             lists them in a CRL.",
+        );
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "certificates": self.certificates,
+            "revocations": self.revocations,
+            "first": self.first,
+            "problem": self.problem,
+        })
+    }
+}
