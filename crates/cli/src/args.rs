@@ -56,6 +56,10 @@ pub(crate) enum Command {
     EmergencyCrl(Box<crate::verbs::emergency_crl::EmergencyCrlArgs>),
     /// Prove that a CA comes back: rehearse the restore of its backup, and keep evidence
     Rehearse(Box<crate::verbs::rehearse::RehearseArgs>),
+    /// Say what a lost CA issued and revoked after its last backup, by what event logs, certificates and CRLs tell
+    Gap(crate::verbs::gap::GapArgs),
+    /// Compare two states of a CA: what was issued, revoked or ended between them
+    Diff(crate::verbs::diff::DiffArgs),
     /// Rehearse a loss: create a CA, issue, back up, destroy it, restore it, compare
     Drill(crate::verbs::drill::DrillArgs),
     /// Write shell completions to standard output

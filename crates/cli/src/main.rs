@@ -9,7 +9,7 @@
 //! | back up a CA over the network | [`certadm_client`] |
 //! | write a backup of your own, over any CA | [`certadm_session`] |
 //! | read the database of a Windows CA | [`certadm_ese`] |
-//! | make the CRL of a CA that is lost | [`certadm_recovery`] |
+//! | make the CRL of a CA that is lost, and say what it issued after its last backup | [`certadm_recovery`] |
 //! | rehearse a restore, and keep evidence of it | [`certadm_rehearsal`] |
 //! | fetch what a CA needs beside its database | [`certadm_identity`] |
 //! | run a CA: issue, revoke, publish CRLs | [`certadm_ca`] |
@@ -64,6 +64,8 @@ fn main() -> ExitCode {
         Command::Identity(args) => ("identity", verbs::identity::run(&args, output).into()),
         Command::EmergencyCrl(args) => (args.name(), verbs::emergency_crl::run(&args, output).into()),
         Command::Rehearse(args) => (args.name(), verbs::rehearse::run(&args, output).into()),
+        Command::Gap(args) => ("gap", verbs::gap::run(&args, output).into()),
+        Command::Diff(args) => ("diff", verbs::diff::run(&args, output)),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),
         Command::Completions { shell } => ("completions", completions(shell).into()),
         Command::Man { dir } => ("man", verbs::man::run(Cli::command(), &dir).into()),

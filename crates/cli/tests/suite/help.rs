@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 18] = [
     "ca",
     "backup",
     "restore",
@@ -18,6 +18,8 @@ const VERBS: [&str; 16] = [
     "identity",
     "emergency-crl",
     "rehearse",
+    "gap",
+    "diff",
     "drill",
     "completions",
     "man",

@@ -124,6 +124,8 @@ fn every_verb_prints_what_the_document_shows() {
     }
     let line = "emergency-crl {CertLog.edb} --tbs-only --no-published --now 2025-10-03T12:00:00Z";
     check("emergency-crl", &format!("{line} --to {{emergency}}"));
+    fs::write(work.path("events.xml"), crate::gap::after_the_backup()).unwrap();
+    check("gap", "gap {CertLog.edb} --events {events.xml} --to {gap}");
     check("backup", "backup --dir {ca} --to {set}");
     check("identity", "identity --dir {ca} --to {identity}");
     work.run("emergency-crl {set} --tbs-only --no-published --to {tbs}");
@@ -146,6 +148,7 @@ fn every_verb_prints_what_the_document_shows() {
     );
     work.issue("ca", "two");
     work.result("backup --dir {ca} --to {logs} --type logs");
+    check("diff", "diff {set} {ca}");
     check("verify", "verify {set} {logs}");
     check("show: a set", "show {set}");
     check("show: a folder", "show --dir {ca}");

@@ -7,6 +7,7 @@ mod emergency_crl;
 mod errors;
 mod events;
 mod exit_codes;
+mod gap;
 mod help;
 mod hostile_databases;
 mod hostile_sets;

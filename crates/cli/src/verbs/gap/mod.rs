@@ -1,0 +1,224 @@
+//! `certadm gap`: what a lost CA issued and revoked after its last backup, by what other sources tell.
+
+mod args;
+mod html;
+
+use std::path::{Path, PathBuf};
+
+use certadm_files::{Found, IoContext, cancel};
+use certadm_recovery::gap::{Collector, Folder, Gap, Limits};
+use certadm_recovery::{Damage, Known};
+use certadm_rules::FileTime;
+use certadm_rules::finding::{self, Finding, Kind, Severity};
+use certadm_rules::words::counted;
+use serde_json::{Value, json};
+
+pub(crate) use args::GapArgs;
+
+use super::state::State;
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output, path_text};
+use crate::{findings, interrupt};
+
+/// Folders within each other, and files in them, that are looked through for certificates.
+const DEEPEST: usize = 16;
+const MOST_FILES: usize = 1_000_000;
+
+pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
+    interrupt::watch();
+    if [&args.events, &args.certificates, &args.ldif, &args.crl].iter().all(|paths| paths.is_empty()) {
+        let remedy = "name at least one: --events, --certificates, --ldif or --crl";
+        return Err(Failure::usage("there is no source to compare the database with", remedy));
+    }
+    let mut folder = args.to.as_deref().map(Folder::begin).transpose()?;
+    let damage = if args.force_damaged { Damage::Accepted } else { Damage::Refused };
+    let mut found = Vec::new();
+    let state = State::open(&args.sets, damage, &mut found, output)?;
+    let known = state.with(|inventory| Known::of(inventory))?;
+    drop(state);
+    if known.unreadable() != 0 {
+        let text = format!(
+            "{} cannot be read: what they hold counts as unknown",
+            counted(known.unreadable(), "row")
+        );
+        found.push(Finding::warning(Kind::DatabaseUnreadable, text));
+    }
+    let gap = collect(args, &known, folder.as_ref())?;
+    found.extend(gap.findings());
+    finding::sort(&mut found);
+    let mut result = Value::Null;
+    if let Some(folder) = &mut folder {
+        folder.write(&gap, &html::page(&gap, &found, certadm_store::now()))?;
+    }
+    let files = folder.as_ref().map(|folder| folder.files.clone()).unwrap_or_default();
+    if let Some(folder) = folder {
+        folder.place()?;
+    }
+    if output.json {
+        result = serde_json::to_value(&gap).map_err(|error| Failure::internal(error.to_string()))?;
+        result["dir"] = json!(args.to.as_deref().map(path_text));
+        result["files"] = json!(files);
+        result["findings"] = findings::list(&found);
+    }
+    tell(&gap, args.to.as_deref(), output);
+    findings::print(&found, output);
+    let exit = match finding::worst(&found) {
+        None | Some(Severity::Note) => Exit::Good,
+        Some(Severity::Warning | Severity::Error) => Exit::Finding,
+    };
+    Ok(Done { exit, result })
+}
+
+/// Reads the sources. CRLs come last: what they list is often known by then.
+fn collect(args: &GapArgs, known: &Known, folder: Option<&Folder>) -> Result<Gap, Failure> {
+    let import = folder.map(|folder| folder.import().to_owned());
+    let keep = Box::new(move |serial: &_, der: &[u8]| match &import {
+        Some(import) => Folder::keep(import, serial, der),
+        None => Ok(()),
+    });
+    let limits = Limits { until: args.issued_until, computer: args.computer.clone() };
+    let mut collector = Collector::new(known, limits, keep);
+    for path in &args.events {
+        collector.events(&Found::named(path))?;
+    }
+    for path in &args.certificates {
+        for file in files(path)? {
+            cancel::check()?;
+            collector.certificates(&file)?;
+        }
+    }
+    for path in &args.ldif {
+        collector.ldif(&Found::named(path))?;
+    }
+    for path in &args.crl {
+        collector.crl(&Found::named(path))?;
+    }
+    Ok(collector.finish())
+}
+
+/// A file itself, or the files in a folder and in the folders below it. No link is followed below what was named.
+fn files(path: &Path) -> Result<Vec<Found>, Failure> {
+    if !std::fs::metadata(path).during("look at", path)?.is_dir() {
+        return Ok(vec![Found::named(path)]);
+    }
+    let mut files = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(inside) = folders.pop() {
+        let folder = path.join(&inside);
+        for entry in std::fs::read_dir(&folder).during("list", &folder)? {
+            cancel::check()?;
+            let entry = entry.during("list", &folder)?;
+            let kind = entry.file_type().during("look at", &entry.path())?;
+            let inside = inside.join(entry.file_name());
+            if kind.is_dir() && inside.components().count() < DEEPEST {
+                folders.push(inside);
+            } else if kind.is_file() {
+                files.push(Found::below(path, inside));
+            }
+            if MOST_FILES < files.len() + folders.len() {
+                let text = format!("{} holds more than {MOST_FILES} files", path.display());
+                return Err(Failure::usage(text, "name a folder with fewer files"));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// So many lines of a kind are shown to a person; the folder and JSON have all.
+const LINES: usize = 20;
+
+fn tell(gap: &Gap, to: Option<&Path>, output: Output) {
+    let rpo = &gap.rpo;
+    let when = |when: Option<FileTime>| when.map_or("an unknown time".to_owned(), FileTime::to_rfc3339);
+    output.result(format!(
+        "The database knows {}; its last request is {} of {}.",
+        counted(gap.certificates, "certificate"),
+        rpo.last_request,
+        when(rpo.last_when)
+    ));
+    output.result(format!(
+        "RPO: {} after it: {}, {} denied, {} pending, {} unknown{}.",
+        counted(rpo.requests, "request"),
+        counted(rpo.certificates, "certificate"),
+        rpo.denied,
+        rpo.pending,
+        rpo.unknown,
+        rpo.newest
+            .map(|newest| format!("; the newest certificate is of {}", newest.to_rfc3339()))
+            .unwrap_or_default()
+    ));
+    if let Some(completed) = gap.last_backup.as_ref().and_then(|backup| backup.completed) {
+        output.line(format!("The last backup that an event tells of ended at {}.", completed.to_rfc3339()));
+    }
+    let request = |id: Option<i64>| id.map_or("request unknown".to_owned(), |id| format!("request {id}"));
+    let mut shown = Shown { output, left: 0 };
+    for found in &gap.importable {
+        shown.line(format!(
+            "importable: {}, {}, {}",
+            request(found.request_id),
+            found.serial_number,
+            found.subject
+        ));
+    }
+    shown.rest();
+    for found in &gap.serial_only {
+        shown.line(format!(
+            "serial only: {}, {}, {}",
+            request(found.request_id),
+            found.serial_number,
+            found.subject
+        ));
+    }
+    shown.rest();
+    for only in &gap.request_only {
+        let id = request(Some(only.request_id));
+        shown.line(format!("request only: {id}, {}, key {}", only.subject, only.key_identifier));
+    }
+    shown.rest();
+    for ids in &gap.unaccounted {
+        let range = if ids.first == ids.last {
+            ids.first.to_string()
+        } else {
+            format!("{} to {}", ids.first, ids.last)
+        };
+        shown.line(format!("unaccounted: {range}"));
+    }
+    shown.rest();
+    for entry in &gap.revoked_elsewhere {
+        let reason = entry.revoked.reason;
+        shown.line(format!(
+            "revoked elsewhere: request {}, {}, {reason}",
+            entry.request_id, entry.serial_number
+        ));
+    }
+    shown.rest();
+    if let Some(to) = to {
+        output.result(format!(
+            "{} has what can be done: certificates to import, revocations, a report.",
+            to.display()
+        ));
+    }
+}
+
+/// The first lines of a list.
+struct Shown {
+    output: Output,
+    left: usize,
+}
+
+impl Shown {
+    fn line(&mut self, text: String) {
+        self.left += 1;
+        if self.left <= LINES {
+            self.output.result(text);
+        }
+    }
+
+    fn rest(&mut self) {
+        if LINES < self.left {
+            self.output.result(format!("and {} more", self.left - LINES));
+        }
+        self.left = 0;
+    }
+}

@@ -1,0 +1,78 @@
+//! A state of a CA that is looked at row by row: what a restore of sets would give, a database alone, or a CA that runs.
+
+use std::path::PathBuf;
+
+use certadm_ese::Database;
+use certadm_ese::overlay::Overlay;
+use certadm_ese::pager::FilePager;
+use certadm_files::IoContext;
+use certadm_recovery::{Damage, Inventory, WindowsInventory};
+use certadm_rules::Hresult;
+use certadm_rules::finding::{Finding, Kind};
+use certadm_set::Opened;
+use certadm_set::scratch::Recovered;
+use certadm_set::windows::{open_database, salvage_database};
+use certadm_store::Writer;
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// A database that can be read.
+pub(super) enum State {
+    Windows(Box<Database<Overlay<FilePager>>>, Damage),
+    Recovered(Recovered),
+    Live(Writer),
+}
+
+impl State {
+    /// Opens what lies at the paths: a full set and the log sets that continue it, a Windows database, or a CA's folder.
+    /// Damage ends it, or is accepted: then what can be read is.
+    pub(super) fn open(
+        paths: &[PathBuf],
+        damage: Damage,
+        found: &mut Vec<Finding>,
+        output: Output,
+    ) -> Result<Self, Failure> {
+        for path in paths {
+            std::fs::metadata(path).during("look at", path)?;
+        }
+        let mut progress = output.progress_on_stderr();
+        Ok(match certadm_set::open(paths)? {
+            Opened::Ours(sets) => Self::Recovered(Recovered::of(&sets)?),
+            Opened::Folder(folder) => Self::Live(Writer::open(&folder)?),
+            Opened::Windows(sets) if damage == Damage::Refused => {
+                Self::Windows(Box::new(open_database(&sets, &mut progress)?.database), damage)
+            }
+            Opened::Windows(sets) => {
+                let salvaged = salvage_database(&sets, &mut progress)?;
+                let mut lost = |kind, text: String| {
+                    found.push(Finding::error(kind, Hresult::DATABASE_CORRUPTED, text));
+                };
+                if let Some(reason) = &salvaged.not_replayed {
+                    lost(Kind::Replay, format!("the logs were not replayed: {reason}"));
+                }
+                let skipped = salvaged.database.skipped_pages();
+                if skipped != 0 {
+                    lost(Kind::DatabaseUnreadable, format!("{skipped} pages in use cannot be read"));
+                }
+                Self::Windows(Box::new(salvaged.database), damage)
+            }
+        })
+    }
+
+    /// Whether the CA is running, or can: its present is the present.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self, Self::Live(_))
+    }
+
+    /// Uses its rows.
+    pub(super) fn with<R>(&self, look: impl FnOnce(&dyn Inventory) -> R) -> R {
+        match self {
+            Self::Windows(database, damage) => {
+                look(&WindowsInventory { database: database.as_ref(), damage: *damage })
+            }
+            Self::Recovered(recovered) => look(recovered.connection()),
+            Self::Live(writer) => look(writer.connection()),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What a lost CA issued after its last backup, from the command line; two states of a CA compared.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Work, openssl, text};
+use crate::windows_files::ca_database;
+
+/// Events as XML.
+pub(crate) fn events(of: &[(u32, &[(&str, &str)])]) -> String {
+    let mut text = String::from("<Events>");
+    for (id, data) in of {
+        let data: String =
+            data.iter().map(|(name, value)| format!("<Data Name='{name}'>{value}</Data>")).collect();
+        text.push_str(&format!(
+            "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>\
+             <Provider Name='Microsoft-Windows-Security-Auditing'/><EventID>{id}</EventID>\
+             <TimeCreated SystemTime='2025-10-01T12:00:00.5Z'/><Computer>ca1.corp.example</Computer></System>\
+             <EventData>{data}</EventData></Event>\n"
+        ));
+    }
+    text + "</Events>"
+}
+
+/// What happens after the last row of CertLog.edb: one of each kind.
+pub(crate) fn after_the_backup() -> String {
+    events(&[
+        (
+            4887,
+            &[
+                ("RequestId", "12"),
+                ("Requester", "CORP\\web"),
+                ("Subject", "CN=&lt;script&gt;alert(1)&lt;/script&gt;"),
+                ("CertificateTemplate", "WebServer"),
+                ("SerialNumber", "650000000c001122334455667700000000000c"),
+            ],
+        ),
+        (4888, &[("RequestId", "14")]),
+        (
+            4887,
+            &[
+                ("RequestId", "15"),
+                ("Subject", "=1+1"),
+                ("SubjectKeyIdentifier", "1a 91"),
+                ("Requester", "x"),
+            ],
+        ),
+        (
+            4870,
+            &[
+                ("CertificateSerialNumber", "6500000004dfd5d66db7c478b5000000000004"),
+                ("RevocationReason", "1"),
+            ],
+        ),
+        (4888, &[("RequestId", "4")]),
+        (4872, &[("CRLNumber", "7")]),
+        (4876, &[("BackupType", "1"), ("SubjectUserName", "backup"), ("SubjectDomainName", "CORP")]),
+        (4877, &[]),
+    ])
+}
+
+#[test]
+fn the_gap_of_a_windows_ca_goes_into_its_emergency_crl() {
+    let work = Work::new();
+    fs::write(work.path("CertLog.edb"), ca_database()).unwrap();
+    fs::write(work.path("events.xml"), after_the_backup()).unwrap();
+    let run = work.run("--json gap {CertLog.edb} --events {events.xml} --to {gap}");
+    let gap = run.json()["result"].clone();
+    assert_eq!(run.code, 1, "{gap}");
+    assert_eq!(gap["serial_only"][0]["request_id"], 12);
+    assert_eq!(gap["request_only"][0]["request_id"], 15);
+    assert_eq!(gap["unaccounted"][0], serde_json::json!({ "first": 13, "last": 13 }));
+    assert_eq!(gap["revoked_elsewhere"][0]["reason"], "keyCompromise");
+    assert_eq!(gap["contradictions"][0]["what"], "denied-elsewhere");
+    assert_eq!(gap["rpo"]["requests"], 4);
+    for name in gap["files"].as_array().unwrap() {
+        assert!(work.path("gap").join(name.as_str().unwrap()).is_file(), "{name}");
+    }
+    let page = fs::read_to_string(work.path("gap/report.html")).unwrap();
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
+    let table = fs::read_to_string(work.path("gap/gap.csv")).unwrap();
+    assert!(table.contains("request-only,15,,2025-10-01T12:00:00Z,,'=1+1,x,,"), "{table}");
+    // The list is what emergency-crl takes.
+    let line = "--json emergency-crl {CertLog.edb} --tbs-only --no-published --now 2025-10-03T12:00:00Z";
+    let run = work.run(&format!("{line} --revoke-file {{gap/revoke-only.csv}} --to {{crl}}"));
+    let made = run.json()["result"].clone();
+    assert_eq!((&made["revocations"], &made["crls"][0]["entries"]), (&2.into(), &2.into()), "{made}");
+    let report: Value = serde_json::from_slice(&fs::read(work.path("crl/report.json")).unwrap()).unwrap();
+    let listed = report["crls"][0]["listed"].to_string();
+    for serial in ["650000000c001122334455667700000000000c", "6500000004dfd5d66db7c478b5000000000004"] {
+        assert!(listed.contains(serial), "{listed}");
+    }
+    // For a person.
+    let told = work.run("gap {CertLog.edb} --events {events.xml}");
+    assert!(
+        told.stdout.contains("RPO: 4 requests after it: 2 certificates, 1 denied, 0 pending, 1 unknown"),
+        "{told:?}"
+    );
+    assert!(told.stdout.contains("unaccounted: 13"), "{told:?}");
+    // Nothing is overwritten, nothing is guessed.
+    assert_eq!(work.run("gap {CertLog.edb} --events {events.xml} --to {gap}").code, 3);
+    assert_eq!(work.run("gap {CertLog.edb}").code, 2);
+    assert_eq!(work.run("gap {CertLog.edb} --events {missing.xml} --to {two}").code, 3);
+    assert!(!work.path("two").exists());
+}
+
+#[test]
+fn the_gap_of_our_own_ca_comes_from_certificates_and_its_crl() {
+    let work = Work::with_ca();
+    work.issue("ca", "early");
+    work.result("backup --dir {ca} --to {set}");
+    let (later, lost) = (work.issue("ca", "later"), work.issue("ca", "lost"));
+    work.result(&format!("ca revoke --dir {{ca}} --serial {lost} --reason superseded"));
+    let published = work.result("ca crl --dir {ca} --passphrase-file {pass}");
+    fs::copy(published["file"].as_str().unwrap(), work.path("last.crl")).unwrap();
+    fs::create_dir_all(work.path("found/deep")).unwrap();
+    // What turns up: the certificate of `later` in PKCS#7, and that of a stranger.
+    let found: Vec<_> =
+        fs::read_dir(work.path("issued")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let later_file = found.iter().find(|path| text(path).contains(&later)).unwrap();
+    let p7b = work.path("found/deep/later.p7b");
+    openssl(&["crl2pkcs7", "-nocrl", "-certfile", text(later_file), "-outform", "DER", "-out", text(&p7b)]);
+    work.run("ca init --dir {other} --name Test-CA --passphrase-file {pass}").good();
+    work.issue("other", "early");
+    fs::copy(work.path("other/ca.crt"), work.path("found/stranger.pem")).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("/dev/zero", work.path("found/deep/zero")).unwrap();
+    let run = work.run("--json gap {set} --certificates {found} --crl {last.crl} --to {gap}");
+    let gap = run.json()["result"].clone();
+    assert_eq!(run.code, 1, "{gap}");
+    let serials = |key: &str| -> Vec<String> {
+        gap[key]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["serial_number"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(serials("importable"), [later.clone()]);
+    assert_eq!(serials("serial_only"), [lost.clone()]);
+    assert_eq!(gap["serial_only"][0]["revoked"]["reason"], "superseded");
+    assert_eq!(gap["foreign"], 1, "{gap}");
+    assert_eq!(gap["rpo"]["unknown"], 0);
+    assert!(work.path(&format!("gap/import/{later}.cer")).is_file());
+    assert!(work.path("gap/return.sh").is_file());
+    let list = fs::read_to_string(work.path("gap/revoke-only.csv")).unwrap();
+    assert!(list.contains(&format!("{lost},superseded,")), "{list}");
+    // The CA itself lacks nothing.
+    let run = work.run("--json gap {ca} --certificates {found} --crl {last.crl}");
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(run.json()["result"]["seen"], 2);
+}
+
+#[test]
+fn two_states_are_compared() {
+    let work = Work::with_ca();
+    let (one, two) = (work.issue("ca", "one"), work.issue("ca", "two"));
+    work.result(&format!("ca revoke --dir {{ca}} --serial {two} --reason certificateHold"));
+    work.result("backup --dir {ca} --to {set}");
+    let three = work.issue("ca", "three");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {one} --reason superseded"));
+    work.result(&format!("ca revoke --dir {{ca}} --serial {two} --reason removeFromCRL"));
+    work.result("backup --dir {ca} --to {logs} --type logs");
+    let changes = |line: &str| -> Vec<(String, String)> {
+        let run = work.run(&format!("--json diff {line}"));
+        let rows = run.json()["result"]["rows"].as_array().unwrap().clone();
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+        rows.iter().map(|row| (text(row, "change"), text(row, "serial_number"))).collect()
+    };
+    let pair = |change: &str, serial: &str| (change.to_owned(), serial.to_owned());
+    let expected = [pair("revoked", &one), pair("unrevoked", &two), pair("issued", &three)];
+    assert_eq!(changes("{set} {ca}"), expected);
+    assert_eq!(changes("{set} {set} --logs-b {logs}"), expected);
+    assert!(changes("{set} {set}").is_empty());
+    let back = changes("{ca} {set}");
+    assert!(back.contains(&pair("missing", &three)), "{back:?}");
+    assert_eq!(work.run("diff {ca} {set}").code, 1);
+    let table = work.run("diff {set} {ca} --csv").good();
+    assert!(
+        table.starts_with("change,request_id,serial_number,common_name,when,not_after,reason\r\n"),
+        "{table}"
+    );
+    let told = work.run("diff {set} {ca}").good();
+    assert!(told.contains("1 issued, 1 revoked, 1 unrevoked"), "{told}");
+    work.run("ca init --dir {other} --name Other --passphrase-file {pass}").good();
+    let refused = work.run("diff {set} {other}");
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(refused.stdout.is_empty());
+}
+
+#[test]
+fn a_restore_over_a_database_says_what_the_restored_one_lacks() {
+    let work = Work::with_ca();
+    let one = work.issue("ca", "one");
+    work.result("backup --dir {ca} --to {set}");
+    let same = work.result("restore --from {set} --dir {ca} --force");
+    assert_eq!(same["lacks"]["certificates"], 0, "{same}");
+    work.result("backup --dir {ca} --to {set2}");
+    let two = work.issue("ca", "two");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {one} --reason superseded"));
+    let restored = work.result("restore --from {set2} --dir {ca} --force");
+    let lacks = &restored["lacks"];
+    assert_eq!((&lacks["certificates"], &lacks["revocations"]), (&1.into(), &1.into()), "{lacks}");
+    assert_eq!(lacks["first"][0]["serial_number"], two.as_str());
+    assert_eq!(lacks["problem"], Value::Null);
+    // What was replaced stays as it was, and can be compared again.
+    let aside = restored["moved_aside"].as_str().unwrap().to_owned();
+    assert!(fs::read_dir(Path::new(&aside).join("database")).unwrap().count() >= 1);
+    assert!(
+        fs::read_dir(&aside).unwrap().all(|entry| !entry
+            .unwrap()
+            .file_name()
+            .to_str()
+            .unwrap()
+            .contains("scratch"))
+    );
+    let fresh = work.result("restore --from {set2} --dir {new}");
+    assert_eq!(fresh["lacks"], Value::Null);
+}
