@@ -8,6 +8,7 @@ mod error;
 mod ese;
 mod ese_data;
 mod ese_logs;
+mod lost;
 mod peers;
 mod process;
 mod run;
@@ -84,6 +85,7 @@ impl Bench {
             sealed::run_all(self)?;
         }
         ese::run_all(self)?;
+        lost::run_all(self)?;
         let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR"];
         if transfers.iter().any(|name| self.wants(name)) {
             let ca = CaFolder::create(&self.root.join("ca"), self.options.size)?;

@@ -67,64 +67,101 @@ pub struct Counts {
 /// A certificate may differ in two ways.
 ///
 /// # Errors
-/// As [`Known::of`]; [`Error::AnotherCa`] when the two have no key in common; what `visit` returns.
+/// As [`Diff::begin`], [`Diff::later`] and [`Diff::missing`].
 pub fn diff(
     before: &dyn Inventory,
     after: &dyn Inventory,
     until: Option<FileTime>,
     visit: &mut dyn FnMut(Difference) -> Result<()>,
 ) -> Result<Counts> {
-    let mut first = Known::of(before)?;
-    let second = Known::without_rows(after)?;
-    let is_same_ca = |one: &Known, other: &Known| {
-        one.issuers
-            .iter()
-            .any(|issuer| other.issuers.iter().any(|key| key.public_key() == issuer.public_key()))
-    };
-    if !is_same_ca(&first, &second) {
-        let name = |known: &Known| known.ca().unwrap_or_else(|| "a CA without a common name".to_owned());
-        return Err(Error::AnotherCa { first: name(&first), second: name(&second) });
+    let mut diff = Diff::begin(before)?;
+    diff.later(after, until, visit)?;
+    diff.missing(before, visit)
+}
+
+/// The same in steps, for two states that cannot be open at once.
+#[derive(Debug)]
+pub struct Diff {
+    first: Known,
+    counts: Counts,
+}
+
+impl Diff {
+    /// Looks at the first state.
+    ///
+    /// # Errors
+    /// As [`Known::of`].
+    pub fn begin(before: &dyn Inventory) -> Result<Self> {
+        Ok(Self { first: Known::of(before)?, counts: Counts::default() })
     }
-    let until = until.or(second.newest);
-    let since = first.newest;
-    let mut counts = Counts::default();
-    after.each(&mut |item| {
-        let Some(serial) = item.serial.clone().filter(|_| item.is_certificate()) else { return Ok(()) };
-        let Some(entry) =
-            first.index.of_serial_mut(&serial).filter(|entry| is_certificate(entry.disposition))
-        else {
-            counts.issued += 1;
-            let revoked = item.disposition == Disposition::REVOKED;
-            counts.revoked += u64::from(revoked);
-            visit(difference(Change::Issued, &item, serial.clone()))?;
-            return if revoked { visit(difference(Change::Revoked, &item, serial)) } else { Ok(()) };
-        };
-        entry.is_seen = true;
-        let change = change(entry, &item);
-        let expired = item.not_after.is_some_and(|end| {
-            since.is_none_or(|since| since < end) && until.is_some_and(|until| end <= until)
-        });
-        if let Some(change) = change {
-            *counts.of(change) += 1;
-            visit(difference(change, &item, serial.clone()))?;
+
+    /// Hands out what is new or different in the second state.
+    ///
+    /// # Errors
+    /// As [`Known::of`]; [`Error::AnotherCa`] when the two have no key in common; what `visit` returns.
+    pub fn later(
+        &mut self,
+        after: &dyn Inventory,
+        until: Option<FileTime>,
+        visit: &mut dyn FnMut(Difference) -> Result<()>,
+    ) -> Result<()> {
+        let Self { first, counts } = self;
+        let second = Known::without_rows(after)?;
+        let has_key = |key| first.issuers.iter().any(|issuer| issuer.public_key() == key);
+        if !second.issuers.iter().any(|issuer| has_key(issuer.public_key())) {
+            let name = |known: &Known| known.ca().unwrap_or_else(|| "a CA without a common name".to_owned());
+            return Err(Error::AnotherCa { first: name(first), second: name(&second) });
         }
-        if expired {
-            counts.expired += 1;
-            visit(difference(Change::Expired, &item, serial))?;
-        } else if change.is_none() {
-            counts.same += 1;
-        }
+        let (since, until) = (first.newest, until.or(second.newest));
+        after.each(&mut |item| {
+            let Some(serial) = item.serial.clone().filter(|_| item.is_certificate()) else { return Ok(()) };
+            let entry = first.index.of_serial_mut(&serial);
+            let Some(entry) = entry.filter(|entry| is_certificate(entry.disposition)) else {
+                counts.issued += 1;
+                let revoked = item.disposition == Disposition::REVOKED;
+                counts.revoked += u64::from(revoked);
+                visit(difference(Change::Issued, &item, serial.clone()))?;
+                return if revoked { visit(difference(Change::Revoked, &item, serial)) } else { Ok(()) };
+            };
+            entry.is_seen = true;
+            let change = change(entry, &item);
+            let expired = item.not_after.is_some_and(|end| {
+                since.is_none_or(|since| since < end) && until.is_some_and(|until| end <= until)
+            });
+            if let Some(change) = change {
+                *counts.of(change) += 1;
+                visit(difference(change, &item, serial.clone()))?;
+            }
+            if expired {
+                counts.expired += 1;
+                visit(difference(Change::Expired, &item, serial))?;
+            } else if change.is_none() {
+                counts.same += 1;
+            }
+            Ok(())
+        })?;
         Ok(())
-    })?;
-    before.each(&mut |item| {
-        let Some(serial) = item.serial.clone().filter(|_| item.is_certificate()) else { return Ok(()) };
-        if first.index.of_serial(&serial).is_some_and(|entry| entry.is_seen) {
-            return Ok(());
-        }
-        counts.missing += 1;
-        visit(difference(Change::Missing, &item, serial))
-    })?;
-    Ok(counts)
+    }
+
+    /// Hands out what the second state lacks; `before` is the first one once more.
+    ///
+    /// # Errors
+    /// As [`Inventory::each`]; what `visit` returns.
+    pub fn missing(
+        mut self,
+        before: &dyn Inventory,
+        visit: &mut dyn FnMut(Difference) -> Result<()>,
+    ) -> Result<Counts> {
+        before.each(&mut |item| {
+            let Some(serial) = item.serial.clone().filter(|_| item.is_certificate()) else { return Ok(()) };
+            if self.first.index.of_serial(&serial).is_some_and(|entry| entry.is_seen) {
+                return Ok(());
+            }
+            self.counts.missing += 1;
+            visit(difference(Change::Missing, &item, serial))
+        })?;
+        Ok(self.counts)
+    }
 }
 
 impl Counts {

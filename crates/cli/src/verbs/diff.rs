@@ -3,8 +3,8 @@
 use std::cell::Cell as Count;
 use std::path::PathBuf;
 
-use certadm_recovery::diff::{Change, Counts, Difference, diff};
-use certadm_recovery::{Damage, Inventory};
+use certadm_recovery::Damage;
+use certadm_recovery::diff::{Change, Diff, Difference};
 use certadm_rules::words::counted;
 use clap::Args;
 use serde_json::json;
@@ -126,10 +126,9 @@ fn compare(args: &DiffArgs, output: Output, printed: &Count<Option<usize>>) -> R
         }
         Ok(())
     };
-    let compared: Result<Counts, certadm_recovery::Error> = before.with(|before: &dyn Inventory| {
-        after.with(|after: &dyn Inventory| diff(before, after, until, &mut visit))
-    });
-    let counts = compared?;
+    let mut diff = before.with(Diff::begin)?;
+    after.with(|after| diff.later(after, until, &mut visit))?;
+    let counts = before.with(|before| diff.missing(before, &mut visit))?;
     match (lines, failed) {
         // Nobody reads on.
         (_, Some(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {}

@@ -9,9 +9,9 @@ use certadm_files::IoContext;
 use certadm_recovery::{Damage, Inventory, WindowsInventory};
 use certadm_rules::Hresult;
 use certadm_rules::finding::{Finding, Kind};
-use certadm_set::Opened;
 use certadm_set::scratch::Recovered;
 use certadm_set::windows::{open_database, salvage_database};
+use certadm_set::{Opened, Set};
 use certadm_store::Writer;
 
 use crate::failure::Failure;
@@ -20,8 +20,10 @@ use crate::output::Output;
 /// A database that can be read.
 pub(super) enum State {
     Windows(Box<Database<Overlay<FilePager>>>, Damage),
-    Recovered(Recovered),
-    Live(Writer),
+    /// Recovered while it is looked at, and no longer: SQLite takes two databases over one image for the same, with one log,
+    /// if one process has both open.
+    Ours(Vec<Set>),
+    Live(Box<Writer>),
 }
 
 impl State {
@@ -38,8 +40,8 @@ impl State {
         }
         let mut progress = output.progress_on_stderr();
         Ok(match certadm_set::open(paths)? {
-            Opened::Ours(sets) => Self::Recovered(Recovered::of(&sets)?),
-            Opened::Folder(folder) => Self::Live(Writer::open(&folder)?),
+            Opened::Ours(sets) => Self::Ours(sets),
+            Opened::Folder(folder) => Self::Live(Box::new(Writer::open(&folder)?)),
             Opened::Windows(sets) if damage == Damage::Refused => {
                 Self::Windows(Box::new(open_database(&sets, &mut progress)?.database), damage)
             }
@@ -65,14 +67,18 @@ impl State {
         matches!(self, Self::Live(_))
     }
 
-    /// Uses its rows.
-    pub(super) fn with<R>(&self, look: impl FnOnce(&dyn Inventory) -> R) -> R {
-        match self {
+    /// Uses its rows. Two states are not to be used at once.
+    pub(super) fn with<R, E: Into<Failure>>(
+        &self,
+        look: impl FnOnce(&dyn Inventory) -> Result<R, E>,
+    ) -> Result<R, Failure> {
+        let looked = match self {
             Self::Windows(database, damage) => {
                 look(&WindowsInventory { database: database.as_ref(), damage: *damage })
             }
-            Self::Recovered(recovered) => look(recovered.connection()),
+            Self::Ours(sets) => look(Recovered::of(sets)?.connection()),
             Self::Live(writer) => look(writer.connection()),
-        }
+        };
+        looked.map_err(Into::into)
     }
 }

@@ -1,6 +1,6 @@
 //! docs/json.md is the contract: what it shows for a command is what the command prints, key by key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use serde_json::Value;
@@ -30,7 +30,8 @@ fn same_shape(place: &str, documented: &Value, found: &Value) {
     match (documented, found) {
         (Value::Null, _) | (_, Value::Null) => {}
         (Value::Object(documented), Value::Object(found)) => {
-            let keys = |object: &serde_json::Map<String, Value>| object.keys().cloned().collect::<Vec<_>>();
+            let keys =
+                |object: &serde_json::Map<String, Value>| object.keys().cloned().collect::<BTreeSet<_>>();
             assert_eq!(keys(documented), keys(found), "keys of {place}");
             for (key, value) in documented {
                 same_shape(&format!("{place}.{key}"), value, &found[key]);

@@ -4,7 +4,7 @@ use certadm_ca::Serial;
 use certadm_ca::rows::Disposition;
 use certadm_rules::hex;
 
-use super::Item;
+use super::item::Item;
 
 /// The octets of the longest serial number.
 const OCTETS: usize = 21;

@@ -5,7 +5,7 @@ use certadm_ca::rows::Disposition;
 use certadm_rules::FileTime;
 use rusqlite::{Connection, Row};
 
-use super::{Inventory, Item, PUBLISH_TO_DIRECTORY};
+use super::item::{Inventory, Item, PUBLISH_TO_DIRECTORY};
 use crate::error::Result;
 use crate::records::Maker;
 

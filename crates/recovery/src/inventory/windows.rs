@@ -10,7 +10,7 @@ use certadm_ese::pager::Pager;
 use certadm_ese::table::{Row, Rows, Table};
 use certadm_rules::FileTime;
 
-use super::{Inventory, Item, PUBLISH_TO_DIRECTORY};
+use super::item::{Inventory, Item, PUBLISH_TO_DIRECTORY};
 use crate::error::{Error, Result};
 use crate::records::Maker;
 use crate::windows::Damage;

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
     let damage = if args.force_damaged { Damage::Accepted } else { Damage::Refused };
     let mut found = Vec::new();
     let state = State::open(&args.sets, damage, &mut found, output)?;
-    let known = state.with(|inventory| Known::of(inventory))?;
+    let known = state.with(Known::of)?;
     drop(state);
     if known.unreadable() != 0 {
         let text = format!(
