@@ -138,8 +138,8 @@ fn the_gap_of_our_own_ca_comes_from_certificates_and_its_crl() {
             .map(|one| one["serial_number"].as_str().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(serials("importable"), [later.clone()]);
-    assert_eq!(serials("serial_only"), [lost.clone()]);
+    assert_eq!(serials("importable"), [later.as_str()]);
+    assert_eq!(serials("serial_only"), [lost.as_str()]);
     assert_eq!(gap["serial_only"][0]["revoked"]["reason"], "superseded");
     assert_eq!(gap["foreign"], 1, "{gap}");
     assert_eq!(gap["rpo"]["unknown"], 0);
