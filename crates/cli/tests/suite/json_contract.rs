@@ -153,7 +153,7 @@ fn every_verb_prints_what_the_document_shows() {
     check("verify", "verify {set} {logs}");
     check("show: a set", "show {set}");
     check("show: a folder", "show --dir {ca}");
-    fs::create_dir(work.path("identity")).unwrap();
+    fs::create_dir_all(work.path("identity")).unwrap();
     let line = "rehearse {set} {logs} --key {ca/ca.key} --passphrase-file {pass}";
     check("rehearse", &format!("{line} --evidence {{evidence}}"));
     check("rehearse history", "rehearse history {evidence} --every 1d");
