@@ -114,7 +114,8 @@ fn table<const N: usize>(
     if count == 0 {
         return;
     }
-    write!(page, "<section><h2>{title} <span class=\"soft\">{count}</span></h2><table class=\"list\"><tr>").ok();
+    write!(page, "<section><h2>{title} <span class=\"soft\">{count}</span></h2><table class=\"list\"><tr>")
+        .ok();
     for head in heads {
         write!(page, "<th scope=\"col\">{head}</th>").ok();
     }
