@@ -1,0 +1,251 @@
+//! The engine's backend over [`Objects`], with what a backup of a CA needs on top (repository.md 4.2): packs go up in
+//! parallel, an index waits for the packs that it names, and a snapshot is held back until [`Bridge::commit`].
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use certadm_rules::hex;
+use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::objects::{ObjectError, Objects};
+use crate::segments::Segments;
+
+/// Packs under way to the storage at the same time. Each has 8 MiB of memory.
+const UPLOADS: usize = 2;
+/// Segments that are kept of what is read.
+const SEGMENTS: usize = 4;
+
+/// The backend of one repository. Clones share everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Bridge(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    objects: Arc<dyn Objects>,
+    state: Mutex<State>,
+    changed: Condvar,
+    segments: Segments,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Packs under way.
+    running: usize,
+    /// Something could not be written: everything that is written later fails, too, and nothing is committed.
+    broken: bool,
+    /// The first write that failed.
+    failed: Option<ObjectError>,
+    /// What a call of the engine failed at, for whoever made it.
+    trouble: Option<ObjectError>,
+    /// Snapshots that nobody can see yet.
+    held: Vec<(Id, Vec<Bytes>)>,
+}
+
+impl Bridge {
+    /// A backend over these objects.
+    pub(crate) fn new(objects: Arc<dyn Objects>) -> Self {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Self(Arc::new(Inner { objects, state, changed, segments: Segments::new(SEGMENTS) }))
+    }
+
+    /// The storage.
+    pub(crate) fn objects(&self) -> &Arc<dyn Objects> {
+        &self.0.objects
+    }
+
+    /// What the storage said to the last call that failed, for the one who sees the engine's error.
+    pub(crate) fn take_trouble(&self) -> Option<ObjectError> {
+        self.lock().trouble.take()
+    }
+
+    /// Waits until every pack that was handed over is durable.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when one is not.
+    pub(crate) fn barrier(&self) -> Result<()> {
+        let mut state = self.wait_for_uploads();
+        if !state.broken {
+            return Ok(());
+        }
+        let again = || ObjectError::new("write", "it", std::io::Error::other("an earlier write has failed"));
+        let source = state.failed.take().unwrap_or_else(again);
+        Err(Error::Storage { place: self.0.objects.place(), source })
+    }
+
+    /// Forgets the snapshots that were held back.
+    pub(crate) fn discard_held(&self) {
+        self.lock().held.clear();
+    }
+
+    /// The commit point: the snapshot that was held back last appears in the repository, and is read and listed there.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; [`Error::NotStored`] when what is read back differs.
+    pub(crate) fn commit(&self) -> Result<Id> {
+        self.barrier()?;
+        let place = self.0.objects.place();
+        let not_stored = |detail: &str| Error::NotStored { place: place.clone(), detail: detail.to_owned() };
+        let storage = |source| Error::Storage { place: place.clone(), source };
+        let held = self.lock().held.pop();
+        let (id, parts) = held.ok_or_else(|| not_stored("there is no snapshot to commit"))?;
+        let name = name_of(FileType::Snapshot, &id);
+        let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        self.0.objects.put(&name, &parts).map_err(storage)?;
+        let back = self.0.objects.get(&name).map_err(storage)?;
+        if hex::encode(&Sha256::digest(&back)) != *id.to_hex() {
+            return Err(not_stored("the snapshot that was read back differs"));
+        }
+        if self.0.objects.len(&name).map_err(storage)? != Some(len) {
+            return Err(not_stored("the snapshot is not listed"));
+        }
+        Ok(id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // What is in it stays right when a thread that held it has panicked: every change is a single step.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_for_uploads(&self) -> MutexGuard<'_, State> {
+        let state = self.lock();
+        let idle = self.0.changed.wait_while(state, |state| state.running > 0);
+        idle.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the storage said, and makes an error of the engine's of it.
+    fn failed(&self, error: ObjectError) -> Box<RusticError> {
+        let text = error.to_string();
+        self.lock().trouble.get_or_insert(error);
+        RusticError::new(ErrorKind::Backend, text)
+    }
+
+    /// After a write that failed, whatever is written now would lean on it.
+    fn refuse_after_failure(state: &State) -> RusticResult<()> {
+        match state.broken {
+            true => Err(RusticError::new(ErrorKind::Backend, "an earlier write has failed")),
+            false => Ok(()),
+        }
+    }
+
+    /// Stores an object, and remembers when that fails.
+    fn put(&self, name: &str, parts: &[Bytes]) -> RusticResult<()> {
+        self.0.objects.put(name, parts).map_err(|error| {
+            let text = error.to_string();
+            let mut state = self.lock();
+            state.broken = true;
+            state.failed.get_or_insert(error);
+            RusticError::new(ErrorKind::Backend, text)
+        })
+    }
+
+    fn upload(&self, name: String, parts: Vec<Bytes>) -> RusticResult<()> {
+        let state = self.lock();
+        let free = self.0.changed.wait_while(state, |state| state.running >= UPLOADS);
+        let mut state = free.unwrap_or_else(PoisonError::into_inner);
+        Self::refuse_after_failure(&state)?;
+        state.running += 1;
+        drop(state);
+        let this = self.clone();
+        std::thread::spawn(move || {
+            // A failure is remembered, and told by the barrier.
+            this.put(&name, &parts).ok();
+            drop(parts);
+            this.lock().running -= 1;
+            this.0.changed.notify_all();
+        });
+        Ok(())
+    }
+}
+
+/// The name of a file in a repository of restic's format.
+pub(crate) fn name_of(kind: FileType, id: &Id) -> String {
+    let digits = id.to_hex();
+    match kind {
+        FileType::Config => "config".to_owned(),
+        FileType::Pack => format!("data/{}/{}", &digits[..2], &*digits),
+        _ => format!("{}/{}", kind.dirname(), &*digits),
+    }
+}
+
+/// The id in such a name; `None` for what is no file of the repository.
+pub(crate) fn id_of(name: &str) -> Option<Id> {
+    let digits = name.rsplit('/').next()?;
+    (digits.len() == 64).then(|| digits.parse().ok()).flatten()
+}
+
+fn short(len: u64, name: &str) -> RusticResult<u32> {
+    u32::try_from(len).map_err(|_| {
+        RusticError::new(ErrorKind::Backend, format!("{name} has {len} bytes, which no file has"))
+    })
+}
+
+impl ReadBackend for Bridge {
+    fn location(&self) -> String {
+        self.0.objects.place()
+    }
+
+    fn list_with_size(&self, kind: FileType) -> RusticResult<Vec<(Id, u32)>> {
+        let objects = &self.0.objects;
+        if kind == FileType::Config {
+            let len = objects.len("config").map_err(|error| self.failed(error))?;
+            return len.map(|len| Ok((Id::default(), short(len, "config")?))).into_iter().collect();
+        }
+        let listed = objects.list(kind.dirname()).map_err(|error| self.failed(error))?;
+        listed
+            .into_iter()
+            .filter_map(|(name, len)| Some((id_of(&name)?, name, len)))
+            .map(|(id, name, len)| Ok((id, short(len, &name)?)))
+            .collect()
+    }
+
+    fn read_full(&self, kind: FileType, id: &Id) -> RusticResult<Bytes> {
+        self.0.objects.get(&name_of(kind, id)).map_err(|error| self.failed(error))
+    }
+
+    fn read_partial(
+        &self,
+        kind: FileType,
+        id: &Id,
+        _cacheable: bool,
+        offset: u32,
+        length: u32,
+    ) -> RusticResult<Bytes> {
+        let name = name_of(kind, id);
+        let get = |offset, len| self.0.objects.range(&name, offset, len).map_err(|error| self.failed(error));
+        let read = self.0.segments.read(*id, offset.into(), length.into(), get)?;
+        if read.len() as u64 != u64::from(length) {
+            let text = format!("{name} is shorter than its index says");
+            let cut = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, text);
+            return Err(self.failed(ObjectError::new("read", &name, cut)));
+        }
+        Ok(read)
+    }
+
+    fn warmup_path(&self, kind: FileType, id: &Id) -> String {
+        name_of(kind, id)
+    }
+}
+
+impl WriteBackend for Bridge {
+    fn write_bytes(&self, kind: FileType, id: &Id, _cacheable: bool, content: BytesList) -> RusticResult<()> {
+        let (name, parts) = (name_of(kind, id), content.into_vec());
+        match kind {
+            FileType::Snapshot => {
+                self.lock().held.push((*id, parts));
+                Ok(())
+            }
+            FileType::Pack => self.upload(name, parts),
+            _ => {
+                // An index must not name a pack that is not there.
+                Self::refuse_after_failure(&self.wait_for_uploads())?;
+                self.put(&name, &parts)
+            }
+        }
+    }
+
+    fn remove(&self, kind: FileType, id: &Id, _cacheable: bool) -> RusticResult<()> {
+        self.0.objects.delete(&name_of(kind, id)).map_err(|error| self.failed(error))
+    }
+}

@@ -1,0 +1,182 @@
+//! Checking a repository: its structure by the engine, its bytes by ourselves, because the engine panics at a pack that was
+//! cut short (repository.md 9). Each problem names the sets that it concerns.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use certadm_files::cancel;
+use certadm_rules::finding::Kind;
+use certadm_rules::hex;
+use certadm_set::{Progress, Stage};
+use rustic_core::{CheckOptions, FileType, Id};
+use sha2::{Digest, Sha256};
+
+use crate::bridge::name_of;
+use crate::engine::{Unexplained, call};
+use crate::error::{Error, Result};
+use crate::objects::Objects;
+use crate::point::Point;
+use crate::reader::Reader;
+use crate::secret::Secret;
+
+/// Which packs are read: the `number`th of `of` parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    number: u32,
+    of: u32,
+}
+
+impl Part {
+    /// No pack: the structure alone.
+    pub const NONE: Self = Self { number: 0, of: 0 };
+    /// Every pack.
+    pub const ALL: Self = Self { number: 1, of: 1 };
+
+    fn has(self, place: usize) -> bool {
+        self.of != 0 && place as u64 % u64::from(self.of) == u64::from(self.number) - 1
+    }
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if text == "all" {
+            return Ok(Self::ALL);
+        }
+        let parts =
+            text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        match parts {
+            Some((number, of)) if 1 <= number && number <= of => Ok(Self { number, of }),
+            _ => Err("write all, or N/M such as 3/30".to_owned()),
+        }
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// Packs that were read.
+    pub packs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// Packs that no index names: a backup that was cut off has left them. They do no harm.
+    pub unnamed_packs: u64,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The kind of finding that it is.
+    pub kind: Kind,
+    /// What it is.
+    pub text: String,
+    /// The ids of the sets that have something there, and so may not come back.
+    pub points: Vec<String>,
+}
+
+pub(crate) fn check(
+    objects: &Arc<dyn Objects>,
+    secret: &Secret,
+    points: &[Point],
+    part: Part,
+    progress: &mut dyn Progress,
+) -> Result<Checked> {
+    let mut checked = Checked::default();
+    let reader = Reader::open(objects, secret)?;
+    let mut bad = reader.lost_packs()?;
+    let storage = |source| Error::Storage { place: objects.place(), source };
+    let chosen = reader.packs().iter().filter(|(id, _)| !bad.contains_key(id)).map(|(id, len)| (*id, *len));
+    let chosen: Vec<(Id, u32)> =
+        chosen.enumerate().filter(|(place, _)| part.has(*place)).map(|(_, pack)| pack).collect();
+    let total: u64 = chosen.iter().map(|(_, len)| u64::from(*len)).sum();
+    for (id, _) in chosen {
+        cancel::check()?;
+        let name = name_of(FileType::Pack, &id);
+        let pack = match objects.get(&name) {
+            Ok(pack) => pack,
+            Err(error) if error.is_not_found() => {
+                bad.insert(id, (Kind::FileMissing, format!("{name} is missing")));
+                continue;
+            }
+            Err(error) => return Err(storage(error)),
+        };
+        if hex::encode(&Sha256::digest(&pack)) != *id.to_hex() {
+            bad.insert(id, (Kind::FileChanged, format!("{name} has other bytes than were stored")));
+        }
+        checked.packs += 1;
+        checked.bytes += pack.len() as u64;
+        progress.at(Stage::Verify, checked.bytes, total);
+    }
+    let lies_in = reader.blobs_in(&bad.keys().copied().collect())?;
+    let mut concerned: BTreeMap<Id, Vec<String>> = BTreeMap::new();
+    for point in points {
+        match reader.blobs_of(point.tree) {
+            Ok(blobs) => {
+                let packs: BTreeSet<Id> =
+                    blobs.iter().filter_map(|blob| lies_in.get(blob)).flatten().copied().collect();
+                for pack in packs {
+                    concerned.entry(pack).or_default().push(point.id.clone());
+                }
+            }
+            // A folder of the set cannot be read, so nobody knows what else it needs.
+            Err(Error::Damaged { detail, .. }) => {
+                let points = vec![point.id.clone()];
+                checked.problems.push(Problem { kind: Kind::Unreadable, text: detail, points });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    for (id, (kind, text)) in &bad {
+        let points = concerned.remove(id).unwrap_or_default();
+        checked.problems.push(Problem { kind: *kind, text: text.clone(), points });
+    }
+    if bad.is_empty() {
+        structure(&reader, &mut checked)?;
+    }
+    Ok(checked)
+}
+
+/// The engine's own check, which reads no data.
+fn structure(reader: &Reader, checked: &mut Checked) -> Result<()> {
+    let found = call(&reader.bridge, "check the structure", Unexplained::Damage, || {
+        reader.repository.check(CheckOptions::default())
+    });
+    match found {
+        Ok(results) => {
+            for (_, error) in results.0 {
+                match error.to_string() {
+                    text if text.contains("not referenced") => checked.unnamed_packs += 1,
+                    text => {
+                        checked.problems.push(Problem { kind: Kind::Unreadable, text, points: Vec::new() });
+                    }
+                }
+            }
+        }
+        Err(Error::Damaged { detail, .. }) => {
+            checked.problems.push(Problem { kind: Kind::Unreadable, text: detail, points: Vec::new() });
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_are_all_packs_and_none_twice() {
+        for text in ["", "0/3", "4/3", "1", "a/b", "-1/3", "1/0"] {
+            assert!(text.parse::<Part>().is_err(), "{text}");
+        }
+        let parts: Vec<Part> = (1..=7).map(|number| format!("{number}/7").parse().unwrap()).collect();
+        for place in 0..100 {
+            assert_eq!(parts.iter().filter(|part| part.has(place)).count(), 1);
+            assert!("all".parse::<Part>().unwrap().has(place) && !Part::NONE.has(place));
+        }
+    }
+}

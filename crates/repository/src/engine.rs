@@ -1,0 +1,121 @@
+//! The one way into the engine: its panics become errors, and what the storage said stands before what the engine says.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytesize::ByteSize;
+use rustic_core::repofile::Chunker;
+use rustic_core::{
+    ConfigOptions, Credentials, KeyOptions, OpenStatus, Repository, RepositoryBackends, RepositoryOptions,
+    RusticResult,
+};
+
+use crate::bridge::Bridge;
+use crate::error::{Error, Result};
+use crate::objects::ObjectError;
+use crate::secret::Secret;
+
+/// Length of a chunk: both databases have pages of 4 or 8 KiB, so chunks begin at pages (repository.md 2).
+const CHUNK: ByteSize = ByteSize::kib(128);
+/// Length of a pack. A few of them are in memory while they are written.
+const PACK: ByteSize = ByteSize::mib(8);
+/// The level of zstd.
+const COMPRESSION: i32 = 3;
+
+/// What an error of the engine means where no trouble of the storage explains it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unexplained {
+    /// What was read is damaged.
+    Damage,
+    /// The engine has a mistake.
+    Mistake,
+}
+
+/// Calls the engine. `action` is a verb.
+///
+/// # Errors
+/// [`Error::Storage`] when the storage failed, [`Error::Damaged`] when something is missing or cut short, and what
+/// `unexplained` says.
+pub(crate) fn call<T>(
+    bridge: &Bridge,
+    action: &'static str,
+    unexplained: Unexplained,
+    work: impl FnOnce() -> RusticResult<T>,
+) -> Result<T> {
+    bridge.take_trouble();
+    let place = bridge.objects().place();
+    let detail = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error.display_log(),
+        Err(panic) => format!("it panicked: {}", panic_text(panic.as_ref())),
+    };
+    // An upload that failed is the cause of what followed.
+    bridge.barrier()?;
+    if let Some(trouble) = bridge.take_trouble() {
+        return Err(of_storage(place, trouble));
+    }
+    Err(match unexplained {
+        Unexplained::Damage => Error::Damaged { place, detail },
+        Unexplained::Mistake => Error::Engine { place, action, detail },
+    })
+}
+
+/// What is missing or cut short is damage. All else keeps the storage from answering.
+pub(crate) fn of_storage(place: String, source: ObjectError) -> Error {
+    let damage = [std::io::ErrorKind::NotFound, std::io::ErrorKind::UnexpectedEof];
+    match damage.contains(&source.source.kind()) {
+        true => Error::Damaged { place, detail: source.to_string() },
+        false => Error::Storage { place, source },
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason given".to_owned())
+}
+
+fn repository(bridge: &Bridge) -> RusticResult<Repository<()>> {
+    // Its cache of indexes would lie in the home folder of whoever runs the command.
+    let options = RepositoryOptions::default().no_cache(true);
+    Repository::new(&options, &RepositoryBackends::new(Arc::new(bridge.clone()), None))
+}
+
+/// Opens the repository.
+///
+/// # Errors
+/// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`].
+pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenStatus>> {
+    let place = bridge.objects().place();
+    match bridge.objects().len("config") {
+        Ok(Some(_)) => {}
+        Ok(None) => return Err(Error::NoRepository { place }),
+        Err(source) => return Err(Error::Storage { place, source }),
+    }
+    let credentials = secret.credentials();
+    let opened = call(bridge, "open", Unexplained::Damage, || repository(bridge)?.open(&credentials));
+    opened.map_err(|error| match error {
+        // The configuration does not decrypt. A damaged one cannot be told from a wrong key.
+        Error::Damaged { .. } => Error::NoKeyFits { place, secret: secret.origin().to_owned() },
+        other => other,
+    })
+}
+
+/// Makes the repository: keys are there before, and everything that cannot be changed later is set.
+///
+/// # Errors
+/// [`Error::Storage`].
+pub(crate) fn init(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenStatus>> {
+    let config = ConfigOptions::default()
+        .set_version(2_u32)
+        .set_chunker(Chunker::FixedSize)
+        .set_chunk_size(CHUNK)
+        .set_datapack_size(PACK)
+        .set_datapack_growfactor(0_u32)
+        .set_compression(COMPRESSION)
+        // Everything that is written is read back through a decrypting reader before it counts (proof.rs).
+        .set_extra_verify(false);
+    let credentials: Credentials = secret.credentials();
+    call(bridge, "make a repository", Unexplained::Mistake, || {
+        repository(bridge)?.init(&credentials, &KeyOptions::default(), &config)
+    })
+}

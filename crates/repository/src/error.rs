@@ -1,0 +1,227 @@
+//! What can go wrong with a repository, whose fault it is, and what to do about it.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+
+use certadm_files::{io_hresult, io_remedy};
+use certadm_rules::diagnosis::Class;
+use certadm_rules::{Diagnosis, Hresult};
+
+use crate::objects::ObjectError;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of a repository.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A text is no address of a set.
+    #[error("{text:?} is no address: {detail}")]
+    Address {
+        /// What was typed.
+        text: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The list of vaults cannot be used.
+    #[error("{path}: {detail}")]
+    Profile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and on which line.
+        detail: String,
+    },
+    /// No vault has that name.
+    #[error("no vault is called {name:?}; {known}")]
+    NoVault {
+        /// What was typed.
+        name: String,
+        /// Which there are.
+        known: String,
+    },
+    /// The vault keeps several CAs, or none, and none was named.
+    #[error("{place} keeps {count} CAs, and none was named")]
+    WhichCa {
+        /// The vault.
+        place: String,
+        /// How many there are.
+        count: usize,
+        /// Their names.
+        names: String,
+    },
+    /// There is no repository of that CA.
+    #[error("{place} has no repository")]
+    NoRepository {
+        /// The place.
+        place: String,
+    },
+    /// There is a repository already.
+    #[error("{place} has a repository already")]
+    RepositoryExists {
+        /// The place.
+        place: String,
+    },
+    /// Neither key nor password opens the repository.
+    #[error("no key fits: what {secret} holds does not open {place}")]
+    NoKeyFits {
+        /// The place.
+        place: String,
+        /// Where the key or password came from.
+        secret: String,
+    },
+    /// A key file or password file holds something else.
+    #[error("{path} holds no key: {detail}")]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The storage failed or cannot be reached.
+    #[error("{place}: {source}")]
+    Storage {
+        /// The place.
+        place: String,
+        /// What was being done, and what the storage said.
+        source: ObjectError,
+    },
+    /// Something in the repository is missing, cut short or changed.
+    #[error("{place} is damaged: {detail}")]
+    Damaged {
+        /// The place.
+        place: String,
+        /// What was found.
+        detail: String,
+    },
+    /// No set is kept under that address.
+    #[error("{place} keeps no such set: {detail}")]
+    NoPoint {
+        /// The place.
+        place: String,
+        /// What was looked for, and what there is.
+        detail: String,
+    },
+    /// What was stored is not what was handed over.
+    #[error("{place}: {detail}; nothing was committed")]
+    NotStored {
+        /// The place.
+        place: String,
+        /// What does not fit.
+        detail: String,
+    },
+    /// The scratch folder has too little space.
+    #[error("{path} has {available} bytes of free space, and a copy of the sets needs {needed}")]
+    NoSpace {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that are free.
+        available: u64,
+    },
+    /// The engine failed in a way that nothing explains.
+    #[error("{place}: the repository engine failed to {action}: {detail}")]
+    Engine {
+        /// The place.
+        place: String,
+        /// What it was doing, as a verb.
+        action: &'static str,
+        /// What it said.
+        detail: String,
+    },
+    /// A set that is to be stored cannot be read.
+    #[error(transparent)]
+    Set(#[from] certadm_set::Error),
+    /// A file of this machine cannot be read or written.
+    #[error(transparent)]
+    File(#[from] certadm_files::Error),
+}
+
+impl Diagnosis for Error {
+    fn hresult(&self) -> Hresult {
+        match self {
+            Self::Address { .. } | Self::Profile { .. } | Self::NoVault { .. } | Self::WhichCa { .. } => {
+                Hresult::E_INVALIDARG
+            }
+            Self::NoRepository { .. } => Hresult::ERROR_PATH_NOT_FOUND,
+            Self::NoPoint { .. } => Hresult::ERROR_FILE_NOT_FOUND,
+            Self::RepositoryExists { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::NoKeyFits { .. } => Hresult::E_ACCESSDENIED,
+            Self::Secret { .. } | Self::Damaged { .. } | Self::NotStored { .. } => {
+                Hresult::ERROR_INVALID_DATA
+            }
+            Self::Storage { source, .. } => io_hresult(&source.source),
+            Self::NoSpace { .. } => Hresult::ERROR_DISK_FULL,
+            Self::Engine { .. } => Hresult::ERROR_INTERNAL_ERROR,
+            Self::Set(error) => error.hresult(),
+            Self::File(error) => error.hresult(),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Storage { .. } => Class::Unreachable,
+            Self::NoRepository { .. } | Self::NoPoint { .. } | Self::Secret { .. } => Class::Refused,
+            Self::Set(error) => error.class(),
+            Self::File(error) => error.class(),
+            _ => self.hresult().class(),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Address { .. } => {
+                "write VAULT:CA/POINT, such as vault:latest or vault:Example CA/gen:1f3; a path that has a colon begins with ./"
+            }
+            Self::Profile { .. } => "mend the file; docs/repository.md lists its keys",
+            Self::NoVault { .. } => "write it into repositories.toml; docs/repository.md shows how",
+            Self::WhichCa { names, .. } if names.is_empty() => {
+                "make one with `certadm repository init VAULT: --ca NAME`"
+            }
+            Self::WhichCa { names, .. } => {
+                return Cow::Owned(format!("write the CA behind the colon; there are {names}"));
+            }
+            Self::NoRepository { .. } => {
+                "check the url in repositories.toml, or make one with `certadm repository init`"
+            }
+            Self::RepositoryExists { .. } => "use it, or name another CA; nothing was changed",
+            Self::NoKeyFits { .. } => {
+                "name the key file of this repository, or open it with its recovery code as password-file"
+            }
+            Self::Secret { .. } => "name the file that `certadm repository init` wrote",
+            Self::Storage { source, .. } if source.source.kind() == io::ErrorKind::NotFound => {
+                "check that the storage is there and mounted, then start again; no log was deleted at the CA"
+            }
+            Self::Storage { source, .. } => {
+                let what = io_remedy(&source.source);
+                return Cow::Owned(format!("{what}; no log was deleted at the CA"));
+            }
+            Self::Damaged { .. } => {
+                "run `certadm repository check` to see which sets are concerned, and take a new full backup into another \
+                 repository; the CA's logs are still there"
+            }
+            Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
+            Self::NotStored { .. } => {
+                "start again; no log was deleted at the CA. If it happens again, run `certadm repository check`"
+            }
+            Self::NoSpace { .. } => "free some space there, or name another folder by --scratch",
+            Self::Engine { .. } => {
+                "report this, with the command that led to it; no log was deleted at the CA"
+            }
+            Self::Set(error) => return error.remedy(),
+            Self::File(error) => return error.remedy(),
+        })
+    }
+}
+
+impl From<Error> for certadm_set::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Set(error) => error,
+            Error::File(error) => error.into(),
+            other => Self::Kept(Box::new(other)),
+        }
+    }
+}

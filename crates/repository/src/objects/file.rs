@@ -1,0 +1,214 @@
+//! Objects as files below a folder: written aside, flushed, renamed, the folder flushed.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use certadm_files::{Found, OffsetIo, Unfinished, durable};
+
+use super::{ObjectError, Objects};
+
+/// No object is longer than this, in bytes: packs have 8 MiB, and no index or snapshot comes near it.
+const MAX_OBJECT: u64 = 1 << 30;
+/// The folder of a repository and what is in it is its owner's alone.
+const MODE: u32 = 0o700;
+
+/// A folder of this machine, or one that is mounted.
+#[derive(Clone, Debug)]
+pub struct FileObjects {
+    root: PathBuf,
+}
+
+impl FileObjects {
+    /// Objects below `root`, which need not exist before the first one is stored.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    fn found(&self, name: &str) -> Found {
+        Found::below(&self.root, name)
+    }
+
+    fn write(&self, name: &str, parts: &[Bytes]) -> io::Result<()> {
+        let path = self.root.join(name);
+        let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        match self.length(name)? {
+            None => {}
+            // Objects are named after their content: it is there already.
+            Some(there) if there == len && name != "config" => return Ok(()),
+            Some(there) => {
+                let text = format!("one of {there} bytes is there already");
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+            }
+        }
+        let folder = path.parent().unwrap_or(&self.root);
+        if !folder.is_dir() {
+            durable::create_dir_as(&self.root, MODE).map_err(io_of)?;
+            durable::create_dir(folder).map_err(io_of)?;
+        }
+        let (building, mut file) = Unfinished::file(&path).map_err(io_of)?;
+        for part in parts {
+            file.write_all(part)?;
+        }
+        durable::flush(&file, building.path()).map_err(io_of)?;
+        building.place().map_err(io_of)
+    }
+
+    fn read(&self, name: &str) -> io::Result<Bytes> {
+        self.found(name).read(MAX_OBJECT).map(Bytes::from).map_err(io_of)
+    }
+
+    fn read_range(&self, name: &str, offset: u64, len: u64) -> io::Result<Bytes> {
+        let file = self.found(name).open().map_err(io_of)?;
+        let there = file.metadata()?.len().saturating_sub(offset).min(len).min(MAX_OBJECT);
+        let mut buffer = vec![0; usize::try_from(there).map_err(io::Error::other)?];
+        file.read_exact_at(&mut buffer, offset)?;
+        Ok(buffer.into())
+    }
+
+    fn length(&self, name: &str) -> io::Result<Option<u64>> {
+        match self.found(name).size() {
+            Ok(len) => Ok(Some(len)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(io_of(error)),
+        }
+    }
+
+    fn walk(&self, folder: &Path, name: &str, out: &mut Vec<(String, u64)>) -> io::Result<()> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let own = entry.file_name();
+            // What is being written, and what a killed process has left of that, begins with a dot.
+            let Some(own) = own.to_str().filter(|own| !own.starts_with('.')) else { continue };
+            let full = format!("{name}/{own}");
+            let metadata = entry.metadata()?;
+            if metadata.is_dir() {
+                self.walk(&entry.path(), &full, out)?;
+            } else if metadata.is_file() {
+                out.push((full, metadata.len()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Objects for FileObjects {
+    fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError> {
+        self.write(name, parts).map_err(|error| ObjectError::new("write", name, error))
+    }
+
+    fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
+        self.read(name).map_err(|error| ObjectError::new("read", name, error))
+    }
+
+    fn range(&self, name: &str, offset: u64, len: u64) -> Result<Bytes, ObjectError> {
+        self.read_range(name, offset, len).map_err(|error| ObjectError::new("read", name, error))
+    }
+
+    fn len(&self, name: &str) -> Result<Option<u64>, ObjectError> {
+        self.length(name).map_err(|error| ObjectError::new("look at", name, error))
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, ObjectError> {
+        let mut out = Vec::new();
+        self.walk(&self.root.join(folder), folder, &mut out)
+            .map_err(|error| ObjectError::new("list", folder, error))?;
+        Ok(out)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), ObjectError> {
+        durable::remove_if_present(&self.root.join(name))
+            .map_err(|error| ObjectError::new("delete", name, io_of(error)))
+    }
+
+    fn forget(&self, name: &str) {
+        #[cfg(unix)]
+        if let Ok(file) = self.found(name).open() {
+            // Where the hint is not taken, the system's copy is compared.
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).ok();
+        }
+        #[cfg(not(unix))]
+        let _ = name;
+    }
+
+    fn place(&self) -> String {
+        self.root.display().to_string()
+    }
+}
+
+/// What the system said. The file is named by whoever asked.
+fn io_of(error: certadm_files::Error) -> io::Error {
+    match error {
+        certadm_files::Error::Io { source, .. } => source,
+        certadm_files::Error::Exists { .. } => io::Error::new(io::ErrorKind::AlreadyExists, error),
+        other => io::Error::other(other),
+    }
+}
+
+/// The folders in a vault that hold a repository.
+///
+/// # Errors
+/// When the vault cannot be listed.
+pub(crate) fn repositories(root: &Path) -> Result<Vec<String>, ObjectError> {
+    let failed = |error| ObjectError::new("list", &root.display().to_string(), error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'));
+        names.extend(name.filter(|_| entry.path().join("config").is_file()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_there_whole_and_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = FileObjects::new(dir.path().join("vault/ca"));
+        assert!(objects.get("data/aa/one").unwrap_err().is_not_found());
+        assert_eq!(objects.len("data/aa/one").unwrap(), None);
+        assert_eq!(objects.list("data").unwrap(), []);
+        objects.put("data/aa/one", &[Bytes::from_static(b"he"), Bytes::from_static(b"llo")]).unwrap();
+        assert_eq!(objects.get("data/aa/one").unwrap(), "hello");
+        assert_eq!(objects.range("data/aa/one", 3, 9).unwrap(), "lo");
+        assert_eq!(objects.range("data/aa/one", 9, 9).unwrap(), "");
+        objects.forget("data/aa/one");
+        assert_eq!(objects.list("data").unwrap(), [("data/aa/one".to_owned(), 5)]);
+        objects.put("data/aa/one", &[Bytes::from_static(b"other")]).unwrap();
+        assert_eq!(objects.get("data/aa/one").unwrap(), "hello", "it is named after its content");
+        let error = objects.put("data/aa/one", &[Bytes::from_static(b"longer")]).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
+        objects.put("config", &[Bytes::from_static(b"x")]).unwrap();
+        assert!(objects.put("config", &[Bytes::from_static(b"x")]).is_err());
+        assert_eq!(repositories(&dir.path().join("vault")).unwrap(), ["ca"]);
+        objects.delete("data/aa/one").unwrap();
+        objects.delete("data/aa/one").unwrap();
+        assert_eq!(objects.list("data").unwrap(), []);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_link_is_followed_and_the_folder_is_its_owners() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("ca");
+        let objects = FileObjects::new(root.clone());
+        objects.put("data/aa/one", &[Bytes::from_static(b"x")]).unwrap();
+        assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::write(dir.path().join("secret"), b"secret").unwrap();
+        std::os::unix::fs::symlink("../../../secret", root.join("data/aa/link")).unwrap();
+        assert!(objects.get("data/aa/link").is_err());
+        assert_eq!(objects.list("data").unwrap().len(), 1);
+    }
+}

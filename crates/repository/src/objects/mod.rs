@@ -1,0 +1,85 @@
+//! Where bytes lie: one small trait, so that a storage promises what a backup needs, and tests can break each promise.
+
+mod file;
+
+use std::fmt::Debug;
+use std::io;
+
+use bytes::Bytes;
+
+pub use file::FileObjects;
+pub(crate) use file::repositories;
+
+/// Bytes by name. Names are our own: lower-case letters, digits and `/`.
+pub trait Objects: Send + Sync + Debug {
+    /// Stores an object. It is there completely and durably when this returns, and not at all before. Another object of
+    /// that name is never replaced.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when there is one of another length; whatever the storage says.
+    fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError>;
+
+    /// Reads a whole object.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] when there is none; whatever the storage says.
+    fn get(&self, name: &str) -> Result<Bytes, ObjectError>;
+
+    /// Reads `len` bytes from `offset` on; fewer at the object's end, which is no error.
+    ///
+    /// # Errors
+    /// As [`Objects::get`].
+    fn range(&self, name: &str, offset: u64, len: u64) -> Result<Bytes, ObjectError>;
+
+    /// The length of an object in bytes, `None` when there is none.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn len(&self, name: &str) -> Result<Option<u64>, ObjectError>;
+
+    /// The names and lengths of all objects whose names begin with `folder/`.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, ObjectError>;
+
+    /// Removes an object. One that is not there is fine.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn delete(&self, name: &str) -> Result<(), ObjectError>;
+
+    /// Sees to it that the next read of the object comes from the medium, where something else keeps a copy. A hint.
+    fn forget(&self, name: &str) {
+        let _ = name;
+    }
+
+    /// Where the objects are, for messages.
+    fn place(&self) -> String;
+}
+
+/// A call of a storage that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {name}: {source}")]
+pub struct ObjectError {
+    /// What was being done, as a verb.
+    pub action: &'static str,
+    /// The object, or the folder of objects.
+    pub name: String,
+    /// What the storage said.
+    pub source: io::Error,
+}
+
+impl ObjectError {
+    /// Says what was being done to which object.
+    #[must_use]
+    pub fn new(action: &'static str, name: &str, source: io::Error) -> Self {
+        Self { action, name: name.to_owned(), source }
+    }
+
+    /// Whether there is no such object.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}

@@ -1,0 +1,279 @@
+//! The sets that a repository keeps: what each one says of itself in its snapshot, and which of them a restore needs
+//! together (repository.md 5 and 6).
+
+use certadm_rules::hex;
+use certadm_set::Manifest;
+use certadm_set::manifest::SetKind;
+use rustic_core::repofile::SnapshotFile;
+use rustic_core::{RusticResult, SnapshotOptions, TreeId};
+
+use crate::address::Selector;
+
+/// The tag of every snapshot that certadm made.
+const TAG: &str = "certadm";
+
+/// One set in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// The id of its snapshot, 64 hexadecimal digits.
+    pub id: String,
+    /// When its backup ended, in seconds since 1970, UTC.
+    pub time: i64,
+    /// The CA's sanitized name.
+    pub ca: String,
+    /// Full or logs only.
+    pub kind: SetKind,
+    /// The signature of its database; empty for a Windows CA.
+    pub database: String,
+    /// The signature of its stream of logs; empty for a Windows CA.
+    pub stream: String,
+    /// Its lowest and its highest generation.
+    pub generations: (u32, u32),
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Its files, the manifest among them.
+    pub files: u64,
+    pub(crate) tree: TreeId,
+}
+
+impl Point {
+    /// Reads what a snapshot says; `None` when certadm did not make it.
+    pub(crate) fn of(snapshot: &SnapshotFile) -> Option<Self> {
+        let mut point = Self {
+            id: snapshot.id.to_hex().to_string(),
+            time: snapshot.time.timestamp().as_second(),
+            ca: snapshot.hostname.clone(),
+            kind: SetKind::Logs,
+            database: String::new(),
+            stream: String::new(),
+            generations: (0, 0),
+            bytes: snapshot.summary.as_ref().map_or(0, |summary| summary.total_bytes_processed),
+            files: snapshot.summary.as_ref().map_or(0, |summary| summary.total_files_processed),
+            tree: snapshot.tree,
+        };
+        let mut ours = false;
+        let mut kind = None;
+        for tag in snapshot.tags.iter() {
+            match tag.split_once(':') {
+                None => ours |= tag == TAG,
+                Some(("kind", "full")) => kind = Some(SetKind::Full),
+                Some(("kind", "logs")) => kind = Some(SetKind::Logs),
+                Some(("db", signature)) => point.database = signature_of(signature)?,
+                Some(("base", signature)) => point.stream = signature_of(signature)?,
+                Some(("gen", range)) => point.generations = range_of(range)?,
+                // Tags that people add, and those of later versions.
+                Some(_) => {}
+            }
+        }
+        point.kind = kind.filter(|_| ours)?;
+        Some(point)
+    }
+
+    /// The first digits of its id, by which people name it.
+    #[must_use]
+    pub fn short_id(&self) -> &str {
+        self.id.get(..8).unwrap_or(&self.id)
+    }
+
+    /// Whether both are of one database with one stream of logs.
+    fn goes_with(&self, other: &Self) -> bool {
+        (&self.ca, &self.database, &self.stream) == (&other.ca, &other.database, &other.stream)
+    }
+}
+
+/// What the snapshot of a set says of it. `time` is when its backup ended, in seconds since 1970.
+pub(crate) fn snapshot_of(manifest: &Manifest, time: i64) -> RusticResult<SnapshotFile> {
+    let (ca, generations) = (&manifest.ca, manifest.generations);
+    let tags = format!(
+        "{TAG},ca:{},kind:{},db:{},gen:{:x}-{:x},base:{}",
+        // A comma would end the tag.
+        ca.name.replace(',', "!002c"),
+        manifest.kind,
+        ca.database_signature,
+        generations.low,
+        generations.high,
+        ca.stream_signature,
+    );
+    let mut options = SnapshotOptions::default().host(ca.name.clone()).add_tags(&tags)?;
+    if let Ok(time) = rustic_core::jiff::Timestamp::from_second(time) {
+        options = options.time(time.to_zoned(rustic_core::jiff::tz::TimeZone::UTC));
+    }
+    let mut snapshot = options.to_snapshot()?;
+    snapshot.program_version = concat!("certadm ", env!("CARGO_PKG_VERSION")).to_owned();
+    Ok(snapshot)
+}
+
+fn signature_of(text: &str) -> Option<String> {
+    (text.len() <= 64 && hex::decode(text).is_some()).then(|| text.to_owned())
+}
+
+fn range_of(text: &str) -> Option<(u32, u32)> {
+    let (low, high) = text.split_once('-')?;
+    let (low, high) = (u32::from_str_radix(low, 16).ok()?, u32::from_str_radix(high, 16).ok()?);
+    (low <= high).then_some((low, high))
+}
+
+/// The sets that a selector means among `points`: a full set first, then the log sets that a restore up to the chosen one
+/// needs. `Err` is a sentence.
+///
+/// # Errors
+/// When nothing fits, several ids do, or a log set continues no full set that is here.
+pub(crate) fn select(points: &[Point], selector: &Selector) -> Result<Vec<Point>, String> {
+    let mut by_age: Vec<&Point> = points.iter().collect();
+    by_age.sort_by_key(|point| (std::cmp::Reverse(point.time), std::cmp::Reverse(point.generations.1)));
+    let newest_that = |fits: &dyn Fn(&Point) -> bool, what: &str| {
+        let mut refused = None;
+        for point in by_age.iter().filter(|point| fits(point)) {
+            match chain(points, point) {
+                Ok(chain) => return Ok(chain),
+                Err(why) => drop(refused.get_or_insert(why)),
+            }
+        }
+        Err(refused.unwrap_or_else(|| format!("there is {what}")))
+    };
+    let of_id = |id: &str| {
+        let found: Vec<&&Point> = by_age.iter().filter(|point| point.id.starts_with(id)).collect();
+        match found.as_slice() {
+            [one] => Ok((**one).clone()),
+            [] => Err(format!("none has the id {id}")),
+            several => Err(format!("{} ids begin with {id}", several.len())),
+        }
+    };
+    match selector {
+        Selector::Latest => newest_that(&|_| true, "none at all"),
+        Selector::LatestFull => newest_that(&|point| point.kind == SetKind::Full, "no full one"),
+        Selector::At(time) => newest_that(&|point| point.time <= *time, "none of that time or before"),
+        Selector::Generation(number) => {
+            let holds = |point: &Point| (point.generations.0..=point.generations.1).contains(number);
+            newest_that(&holds, &format!("none with generation {number:#x}"))
+        }
+        Selector::Id(id) => chain(points, &of_id(id)?),
+        Selector::Alone(id) => Ok(vec![of_id(id)?]),
+    }
+}
+
+/// The chain that ends with `last`: the newest full set before it that log sets lead on from, and as few of these as do.
+///
+/// # Errors
+/// A sentence, when generations are missing.
+pub(crate) fn chain(points: &[Point], last: &Point) -> Result<Vec<Point>, String> {
+    if last.kind == SetKind::Full {
+        return Ok(vec![last.clone()]);
+    }
+    let mut related: Vec<&Point> =
+        points.iter().filter(|point| point.goes_with(last) && point.time <= last.time).collect();
+    related.sort_by_key(|point| std::cmp::Reverse(point.time));
+    related
+        .iter()
+        .filter(|point| point.kind == SetKind::Full)
+        .find_map(|full| continued(full, last, &related))
+        .ok_or_else(|| {
+            let (low, high) = last.generations;
+            format!(
+                "the log set {} (generations {low:#x} to {high:#x}) continues no full set that is here",
+                last.short_id()
+            )
+        })
+}
+
+/// Goes from a full set to `last`, each time by the log set that leads furthest; `None` where a generation is missing.
+fn continued(full: &Point, last: &Point, related: &[&Point]) -> Option<Vec<Point>> {
+    let mut chain = vec![full.clone()];
+    let mut covered = full.generations.1;
+    loop {
+        if last.generations.0 <= covered.saturating_add(1) {
+            chain.push(last.clone());
+            return Some(chain);
+        }
+        let next = related
+            .iter()
+            .filter(|point| point.kind == SetKind::Logs && full.time <= point.time)
+            .filter(|point| point.generations.0 <= covered.saturating_add(1) && covered < point.generations.1)
+            .max_by_key(|point| point.generations.1)?;
+        covered = next.generations.1;
+        chain.push((*next).clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(id: u8, time: i64, kind: SetKind, generations: (u32, u32)) -> Point {
+        Point {
+            id: format!("{id:02x}").repeat(32),
+            time,
+            ca: "CA".to_owned(),
+            kind,
+            database: "aa".to_owned(),
+            stream: "bb".to_owned(),
+            generations,
+            bytes: 0,
+            files: 0,
+            tree: TreeId::default(),
+        }
+    }
+
+    fn ids(chain: &[Point]) -> Vec<&str> {
+        chain.iter().map(|point| &point.id[..2]).collect()
+    }
+
+    #[test]
+    fn a_point_brings_the_sets_that_it_needs() {
+        use SetKind::{Full, Logs};
+        let foreign = Point { stream: "cc".to_owned(), ..point(9, 25, Full, (1, 20)) };
+        let points = [
+            point(1, 10, Full, (1, 5)),
+            point(2, 20, Logs, (6, 7)),
+            point(3, 30, Logs, (6, 9)),
+            point(4, 40, Logs, (10, 12)),
+            point(5, 50, Full, (10, 14)),
+            point(6, 60, Logs, (17, 18)),
+            foreign,
+        ];
+        let of = |selector: &Selector| select(&points, selector).map(|chain| ids(&chain).join(" "));
+        let id = |number: u8| Selector::Id(format!("{number:02x}").repeat(4));
+        assert_eq!(of(&id(1)).unwrap(), "01");
+        assert_eq!(of(&id(2)).unwrap(), "01 02");
+        assert_eq!(of(&id(4)).unwrap(), "01 03 04", "the set in between is the one that leads furthest");
+        assert_eq!(of(&Selector::Alone("04".repeat(4))).unwrap(), "04");
+        // Generations 15 and 16 are missing: the newest state that can be restored is the full set.
+        assert!(of(&id(6)).unwrap_err().contains("continues no full set"));
+        assert_eq!(of(&Selector::Latest).unwrap(), "05");
+        assert_eq!(of(&Selector::LatestFull).unwrap(), "05");
+        assert_eq!(of(&Selector::At(45)).unwrap(), "01 03 04");
+        assert_eq!(of(&Selector::Generation(9)).unwrap(), "01 03");
+        assert!(of(&Selector::At(5)).is_err());
+        assert!(of(&Selector::Id("ffffff".to_owned())).is_err());
+        assert!(select(&[], &Selector::Latest).is_err());
+        let twins = [point(1, 1, Full, (1, 1)), point(1, 2, Full, (1, 1))];
+        assert!(select(&twins, &Selector::Id("010101".to_owned())).unwrap_err().contains("2 ids"));
+    }
+
+    #[test]
+    fn what_a_snapshot_says_is_read_again_and_strangers_are_passed_over() {
+        let ca = certadm_set::manifest::CaIdentity {
+            name: "A, B".to_owned(),
+            host: "h".to_owned(),
+            database_signature: "ab".repeat(16),
+            stream_signature: String::new(),
+        };
+        let mut manifest = Manifest::new(ca, SetKind::Full, String::new());
+        manifest.generations = certadm_set::manifest::Generations { low: 0x1a, high: 0x2b };
+        let snapshot = snapshot_of(&manifest, 1_000).unwrap();
+        let point = Point::of(&snapshot).unwrap();
+        assert_eq!((point.kind, point.generations, point.time), (SetKind::Full, (0x1a, 0x2b), 1_000));
+        assert_eq!((point.database.len(), point.stream.as_str(), point.ca.as_str()), (32, "", "A, B"));
+        for tags in [
+            "",
+            "certadm",
+            "kind:full",
+            "certadm,kind:other",
+            "certadm,kind:full,gen:5-3",
+            "certadm,kind:full,db:x",
+        ] {
+            let options = SnapshotOptions::default().add_tags(tags).unwrap();
+            assert_eq!(Point::of(&options.to_snapshot().unwrap()), None, "{tags}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! `repositories.toml`: which vaults there are, and how each is opened (repository.md 5). It holds no secret.
+//!
+//! ```toml
+//! [vault]                                  # the name before the colon of an address
+//! url = "file:///srv/vault"
+//! key-file = "/etc/certadm/{ca}.key"       # {ca} stands for the CA's sanitized name
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use certadm_files::read;
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// No list of vaults is longer than this, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// The list's file name.
+const FILE: &str = "repositories.toml";
+/// The variable that names another list, which then counts alone.
+const VARIABLE: &str = "CERTADM_REPOSITORIES";
+
+/// All vaults that are configured.
+#[derive(Clone, Debug, Default)]
+pub struct Profiles {
+    vaults: BTreeMap<String, Profile>,
+}
+
+/// How one vault is opened.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub place: Place,
+    secret: SecretPlace,
+}
+
+/// Where a vault is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A folder of this machine, or one that is mounted.
+    Folder(PathBuf),
+}
+
+/// Where key or password of a repository are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum SecretPlace {
+    KeyFile(String),
+    PasswordFile(PathBuf),
+}
+
+/// One table of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Entry {
+    url: String,
+    key_file: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+impl Profiles {
+    /// Reads the list of this user: the file that `CERTADM_REPOSITORIES` names, alone; else
+    /// `~/.config/certadm/repositories.toml` laid over `/etc/certadm/repositories.toml`, on Windows
+    /// `%APPDATA%\certadm\repositories.toml` over `%ProgramData%\certadm\repositories.toml`. A file that is not there is
+    /// empty, but for one that `CERTADM_REPOSITORIES` names.
+    ///
+    /// # Errors
+    /// [`Error::Profile`], [`Error::File`].
+    pub fn load() -> Result<Self> {
+        if let Some(path) = std::env::var_os(VARIABLE) {
+            return Self::from_file(Path::new(&path));
+        }
+        let mut profiles = Self::default();
+        for path in standard_files().iter().filter(|path| path.exists()) {
+            for (name, profile) in Self::from_file(path)?.vaults {
+                profiles.vaults.entry(name).or_insert(profile);
+            }
+        }
+        Ok(profiles)
+    }
+
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// [`Error::Profile`], [`Error::File`].
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let bytes = read::bounded(path, MAX_FILE)?;
+        let failed = |detail: String| Error::Profile { path: path.to_owned(), detail };
+        let text = String::from_utf8(bytes).map_err(|_| failed("it is no text in UTF-8".to_owned()))?;
+        Self::parse(&text).map_err(failed)
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// A sentence: what is wrong, and on which line.
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
+        let entries: BTreeMap<String, Entry> =
+            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let vaults = entries
+            .into_iter()
+            .map(|(name, entry)| {
+                let profile = Profile::of(&name, entry).map_err(|detail| format!("[{name}]: {detail}"))?;
+                Ok((name, profile))
+            })
+            .collect::<std::result::Result<_, String>>()?;
+        Ok(Self { vaults })
+    }
+
+    /// The vault of that name.
+    ///
+    /// # Errors
+    /// [`Error::NoVault`], which names those that there are.
+    pub fn vault(&self, name: &str) -> Result<&Profile> {
+        self.vaults.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.vaults.keys().map(String::as_str).collect();
+            let known = match names.as_slice() {
+                [] => "none is configured".to_owned(),
+                names => format!("there are {}", names.join(", ")),
+            };
+            Error::NoVault { name: name.to_owned(), known }
+        })
+    }
+
+    /// All vaults, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Profile> {
+        self.vaults.values()
+    }
+}
+
+impl Profile {
+    fn of(name: &str, entry: Entry) -> std::result::Result<Self, String> {
+        let is_name = name.len() >= 2
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        if !is_name {
+            return Err("a vault's name has two or more letters, digits, - or _".to_owned());
+        }
+        let secret = match (entry.key_file, entry.password_file) {
+            (Some(file), None) => SecretPlace::KeyFile(file),
+            (None, Some(file)) => SecretPlace::PasswordFile(file),
+            _ => return Err("name either key-file or password-file".to_owned()),
+        };
+        Ok(Self { name: name.to_owned(), place: Place::parse(&entry.url)?, secret })
+    }
+
+    /// The key file of a CA's repository; `None` where the vault is opened by a password.
+    #[must_use]
+    pub fn key_file(&self, ca: &str) -> Option<PathBuf> {
+        match &self.secret {
+            SecretPlace::KeyFile(file) => Some(PathBuf::from(file.replace("{ca}", ca))),
+            SecretPlace::PasswordFile(_) => None,
+        }
+    }
+
+    /// What opens the repository of a CA.
+    ///
+    /// # Errors
+    /// As [`Secret::from_key_file`] and [`Secret::from_password_file`].
+    pub fn secret(&self, ca: &str) -> Result<Secret> {
+        match (&self.secret, self.key_file(ca)) {
+            (_, Some(file)) => Secret::from_key_file(&file),
+            (SecretPlace::PasswordFile(file), _) => Secret::from_password_file(file),
+            (SecretPlace::KeyFile(file), None) => Secret::from_key_file(Path::new(file)),
+        }
+    }
+}
+
+impl Place {
+    fn parse(url: &str) -> std::result::Result<Self, String> {
+        let Some(path) = url.strip_prefix("file://") else {
+            let scheme = url.split(':').next().unwrap_or_default();
+            return Err(format!("{scheme:?} is no storage of this version: write file:///FOLDER"));
+        };
+        let path = PathBuf::from(path);
+        match path.is_absolute() {
+            true => Ok(Self::Folder(path)),
+            false => Err("the folder is written in full: file:///srv/vault".to_owned()),
+        }
+    }
+}
+
+/// The user's file, then the machine's.
+fn standard_files() -> Vec<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let (user, machine) = if cfg!(windows) {
+        let machine = variable("ProgramData").unwrap_or_else(|| r"C:\ProgramData".into());
+        (variable("APPDATA").map(|folder| folder.join("certadm")), machine.join("certadm"))
+    } else {
+        (variable("HOME").map(|folder| folder.join(".config/certadm")), PathBuf::from("/etc/certadm"))
+    };
+    user.into_iter().chain([machine]).map(|folder| folder.join(FILE)).collect()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vault_has_a_place_and_a_key_file_for_each_ca() {
+        let text = "[vault]\nurl = 'file:///srv/vault'\nkey-file = '/etc/certadm/{ca}.key'\n[v2]\nurl='file:///x'\npassword-file='/p'";
+        let profiles = Profiles::parse(text).unwrap();
+        let vault = profiles.vault("vault").unwrap();
+        assert_eq!(vault.place, Place::Folder("/srv/vault".into()));
+        assert_eq!(vault.key_file("CA !00281!0029"), Some("/etc/certadm/CA !00281!0029.key".into()));
+        assert_eq!(profiles.vault("v2").unwrap().key_file("x"), None);
+        assert_eq!(profiles.all().count(), 2);
+        let error = profiles.vault("vualt").unwrap_err();
+        assert!(error.to_string().contains("there are v2, vault"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (text, says) in [
+            ("[vault]\nurl='file:///x'", "either key-file or password-file"),
+            ("[vault]\nurl='file:///x'\nkey-file='a'\npassword-file='b'", "either"),
+            ("[vault]\nurl='file://x'\nkey-file='a'", "in full"),
+            ("[vault]\nurl='s3://x'\nkey-file='a'", "no storage"),
+            ("[vault]\nurl='file:///x'\nkey-file='a'\npassword='b'", "unknown field"),
+            ("[v]\nurl='file:///x'\nkey-file='a'", "two or more"),
+            ("['a b']\nurl='file:///x'\nkey-file='a'", "two or more"),
+            ("x", "line 1"),
+        ] {
+            let error = Profiles::parse(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! What a fresh reader sees: the files of a set, in packs that are there, with the bytes that were delivered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use certadm_files::{Access, cancel, durable};
+use certadm_rules::finding::Kind;
+use certadm_rules::names::is_safe_component;
+use certadm_set::manifest::{self, FileEntry, Manifest, Role};
+use certadm_set::{Progress, Stage};
+use rustic_core::repofile::{IndexFile, Node, NodeType};
+use rustic_core::{FileType, Id, IndexedFullStatus, Repository, TreeId};
+
+use crate::bridge::{Bridge, id_of, name_of};
+use crate::engine::{self, Unexplained, call};
+use crate::error::{Error, Result};
+use crate::objects::Objects;
+use crate::secret::Secret;
+
+/// No set has more files: its manifest, which has an entry for each, would be too long.
+const MAX_FILES: usize = 200_000;
+
+/// The files of a set, by their path in it.
+pub(crate) type Files = BTreeMap<String, Node>;
+
+/// A repository that was opened just now, with its whole index.
+pub(crate) struct Reader {
+    pub(crate) repository: Repository<IndexedFullStatus>,
+    pub(crate) bridge: Bridge,
+    /// Each pack that an index names, with the length it should have.
+    packs: BTreeMap<Id, u32>,
+}
+
+impl Reader {
+    /// Opens the repository and reads its index anew.
+    ///
+    /// # Errors
+    /// As [`engine::open`]; [`Error::Damaged`].
+    pub(crate) fn open(objects: &Arc<dyn Objects>, secret: &Secret) -> Result<Self> {
+        Self::over(Bridge::new(Arc::clone(objects)), secret)
+    }
+
+    /// The same over a backend that is there.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub(crate) fn over(bridge: Bridge, secret: &Secret) -> Result<Self> {
+        let opened = engine::open(&bridge, secret)?;
+        let packs = call(&bridge, "read the index", Unexplained::Damage, || {
+            let mut packs = BTreeMap::new();
+            for index in opened.stream_files::<IndexFile>()? {
+                packs.extend(index?.1.packs.iter().map(|pack| (*pack.id, pack.pack_size())));
+            }
+            Ok(packs)
+        })?;
+        let repository = call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed())?;
+        Ok(Self { repository, bridge, packs })
+    }
+
+    /// Packs that an index names and that are not there, or have another length; with what is wrong.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn lost_packs(&self) -> Result<BTreeMap<Id, (Kind, String)>> {
+        let objects = self.bridge.objects();
+        let storage = |source| Error::Storage { place: objects.place(), source };
+        let there: BTreeMap<Id, u64> = objects
+            .list(FileType::Pack.dirname())
+            .map_err(storage)?
+            .into_iter()
+            .filter_map(|(name, len)| Some((id_of(&name)?, len)))
+            .collect();
+        let mut lost = BTreeMap::new();
+        for (id, len) in &self.packs {
+            let name = name_of(FileType::Pack, id);
+            // A list may be late: what it lacks is asked for by name before it counts as missing.
+            let found = match there.get(id) {
+                Some(found) => Some(*found),
+                None => objects.len(&name).map_err(storage)?,
+            };
+            match found {
+                Some(found) if found == u64::from(*len) => {}
+                Some(found) => {
+                    let text = format!("{name} has {found} bytes instead of {len}");
+                    lost.insert(*id, (Kind::FileSize, text));
+                }
+                None => {
+                    lost.insert(*id, (Kind::FileMissing, format!("{name} is missing")));
+                }
+            }
+        }
+        Ok(lost)
+    }
+
+    /// All packs that an index names, with their lengths.
+    pub(crate) fn packs(&self) -> &BTreeMap<Id, u32> {
+        &self.packs
+    }
+
+    /// The packs that a set leans on. A blob that no index names is damage.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Storage`].
+    pub(crate) fn packs_of(&self, tree: TreeId) -> Result<BTreeSet<Id>> {
+        call(&self.bridge, "read a set", Unexplained::Damage, || {
+            let mut packs = BTreeSet::new();
+            let mut trees = vec![tree];
+            while let Some(tree) = trees.pop() {
+                packs.insert(*self.repository.get_index_entry(&tree)?.pack);
+                for node in self.repository.get_tree(&tree)?.nodes {
+                    for id in node.content.iter().flatten() {
+                        packs.insert(*self.repository.get_index_entry(id)?.pack);
+                    }
+                    trees.extend(node.subtree);
+                }
+            }
+            Ok(packs)
+        })
+    }
+
+    /// The ids of everything that a set is made of: its data, its folders.
+    ///
+    /// # Errors
+    /// As [`Reader::packs_of`].
+    pub(crate) fn blobs_of(&self, tree: TreeId) -> Result<BTreeSet<Id>> {
+        call(&self.bridge, "read a set", Unexplained::Damage, || {
+            let mut blobs = BTreeSet::new();
+            let mut trees = vec![tree];
+            while let Some(tree) = trees.pop() {
+                blobs.insert(*tree);
+                for node in self.repository.get_tree(&tree)?.nodes {
+                    blobs.extend(node.content.iter().flatten().map(|id| **id));
+                    trees.extend(node.subtree);
+                }
+            }
+            Ok(blobs)
+        })
+    }
+
+    /// What lies in some packs: each blob with the packs of these that have it. One blob may lie in several packs.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Storage`].
+    pub(crate) fn blobs_in(&self, packs: &BTreeSet<Id>) -> Result<BTreeMap<Id, BTreeSet<Id>>> {
+        call(&self.bridge, "read the index", Unexplained::Damage, || {
+            let mut blobs: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
+            for index in self.repository.stream_files::<IndexFile>()? {
+                for pack in index?.1.packs.iter().filter(|pack| packs.contains(&*pack.id)) {
+                    for blob in &pack.blobs {
+                        blobs.entry(*blob.id).or_default().insert(*pack.id);
+                    }
+                }
+            }
+            Ok(blobs)
+        })
+    }
+
+    /// The packs that a file lies in.
+    ///
+    /// # Errors
+    /// As [`Reader::packs_of`].
+    pub(crate) fn packs_of_file(&self, node: &Node) -> Result<BTreeSet<Id>> {
+        call(&self.bridge, "read a set", Unexplained::Damage, || {
+            let ids = node.content.iter().flatten();
+            ids.map(|id| Ok(*self.repository.get_index_entry(id)?.pack)).collect()
+        })
+    }
+
+    /// The files of a set. Whoever has the key can write a tree, so it is a stranger's until its manifest was checked.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for what no set holds: links, devices, names that are no plain names, folders in folders.
+    pub(crate) fn files(&self, tree: TreeId) -> Result<Files> {
+        let mut files = Files::new();
+        for node in self.tree(tree)? {
+            let name = self.name_in_set(&node)?;
+            match node.subtree.filter(|_| node.node_type == NodeType::Dir) {
+                None => drop(files.insert(name, node)),
+                Some(below) => {
+                    for node in self.tree(below)? {
+                        let own = self.name_in_set(&node)?;
+                        files.insert(format!("{name}/{own}"), node);
+                        if MAX_FILES < files.len() {
+                            return Err(self.damaged(format!("a set has more than {MAX_FILES} files")));
+                        }
+                    }
+                }
+            }
+        }
+        match files.values().find(|node| !node.is_file()) {
+            Some(node) => {
+                Err(self.damaged(format!("{:?} is no file, and a set has no such thing", node.name)))
+            }
+            None => Ok(files),
+        }
+    }
+
+    fn tree(&self, tree: TreeId) -> Result<Vec<Node>> {
+        let read = call(&self.bridge, "read a folder of a set", Unexplained::Damage, || {
+            self.repository.get_tree(&tree)
+        })?;
+        Ok(read.nodes)
+    }
+
+    fn name_in_set(&self, node: &Node) -> Result<String> {
+        let name = node.name().to_string_lossy().into_owned();
+        match is_safe_component(&name) {
+            true => Ok(name),
+            false => Err(self.damaged(format!("a set holds a file under the name {name:?}"))),
+        }
+    }
+
+    /// The manifest of a set, checked against its own checksum, and its bytes.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub(crate) fn manifest(&self, files: &Files) -> Result<(Manifest, Vec<u8>)> {
+        let node =
+            files.get(manifest::FILE_NAME).ok_or_else(|| self.damaged("a set has no manifest".to_owned()))?;
+        let mut bytes = Vec::new();
+        self.dump(node, manifest::MAX_LEN, &mut bytes)?;
+        let manifest = Manifest::parse(&bytes)
+            .map_err(|detail| self.damaged(format!("a set's manifest cannot be trusted: {detail}")))?;
+        Ok((manifest, bytes))
+    }
+
+    /// Reads every file that a manifest names, compares it with its entry, and puts it into `target` if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] naming the file; [`Error::File`] when the copy cannot be written.
+    pub(crate) fn read_all(
+        &self,
+        files: &Files,
+        manifest: &Manifest,
+        target: Option<&Target<'_>>,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        let total = manifest.total_size();
+        let mut done = 0;
+        for entry in &manifest.files {
+            cancel::check()?;
+            let node =
+                files.get(&entry.path).ok_or_else(|| self.damaged(format!("{} is missing", entry.path)))?;
+            let file = target.map(|target| target.create(entry)).transpose()?;
+            let mut sieve =
+                Sieve { hash: blake3::Hasher::new(), left: entry.size, file, total, done, progress };
+            self.dump(node, entry.size, &mut sieve)?;
+            if sieve.left != 0 || sieve.hash.finalize().to_hex().as_str() != entry.blake3 {
+                let detail = format!("{} differs from what was backed up", entry.path);
+                return Err(self.damaged(detail));
+            }
+            if let (Some(file), Some(target)) = (&sieve.file, target) {
+                target.finish(file, entry)?;
+            }
+            done += entry.size;
+        }
+        Ok(())
+    }
+
+    /// Reads a file. What is longer than `limit` is damage.
+    fn dump(&self, node: &Node, limit: u64, to: &mut impl Write) -> Result<()> {
+        if limit < node.meta.size {
+            return Err(
+                self.damaged(format!("{:?} has {} bytes, which is too long", node.name, node.meta.size))
+            );
+        }
+        let mut bounded = Bounded { left: limit, failed: None, to };
+        let read = call(&self.bridge, "read a file", Unexplained::Damage, || {
+            self.repository.dump(node, &mut bounded)
+        });
+        match bounded.failed {
+            Some(source) => Err(certadm_files::Error::Io {
+                action: "write a copy of",
+                path: node.name().into_owned().into(),
+                source,
+            }
+            .into()),
+            None => read,
+        }
+    }
+
+    fn damaged(&self, detail: String) -> Error {
+        Error::Damaged { place: self.bridge.objects().place(), detail }
+    }
+
+    /// Sees to it that what a file lies in is read from the medium next.
+    ///
+    /// # Errors
+    /// As [`Reader::packs_of_file`].
+    pub(crate) fn forget(
+        &self,
+        files: &Files,
+        fits: impl Fn(Role) -> bool,
+        manifest: &Manifest,
+    ) -> Result<()> {
+        let mut packs = BTreeSet::new();
+        for entry in manifest.files.iter().filter(|entry| fits(entry.role)) {
+            if let Some(node) = files.get(&entry.path) {
+                packs.extend(self.packs_of_file(node)?);
+            }
+        }
+        for pack in packs {
+            self.bridge.objects().forget(&name_of(FileType::Pack, &pack));
+        }
+        Ok(())
+    }
+}
+
+/// A folder that files of a set are copied into.
+pub(crate) struct Target<'a> {
+    /// The set's folder.
+    pub(crate) folder: &'a Path,
+    /// Whether the copy must survive a crash.
+    pub(crate) durable: bool,
+    /// Who may read the files.
+    pub(crate) access: Access,
+}
+
+impl Target<'_> {
+    /// Creates the file of an entry, whose path was checked when its manifest was parsed.
+    fn create(&self, entry: &FileEntry) -> Result<File> {
+        let path = self.folder.join(&entry.path);
+        if let Some(parent) = path.parent().filter(|parent| !parent.is_dir()) {
+            durable::create_new_dir(parent)?;
+        }
+        Ok(durable::open_new(&path, self.access)?)
+    }
+
+    fn finish(&self, file: &File, entry: &FileEntry) -> Result<()> {
+        if self.durable {
+            durable::flush(file, &self.folder.join(&entry.path))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the manifest, the last of the files.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub(crate) fn seal(&self, manifest: &[u8]) -> Result<()> {
+        let path = self.folder.join(manifest::FILE_NAME);
+        if !self.durable {
+            let mut file = durable::open_new(&path, self.access)?;
+            return file.write_all(manifest).map_err(|source| {
+                certadm_files::Error::Io { action: "write", path: path.clone(), source }.into()
+            });
+        }
+        for name in [certadm_set::layout::DATABASE_DIR, certadm_set::layout::DYNAMIC_DIR] {
+            let folder = self.folder.join(name);
+            if folder.is_dir() {
+                durable::sync_dir(&folder)?;
+            }
+        }
+        Ok(durable::create(&path, manifest, self.access)?)
+    }
+}
+
+/// Hashes what comes, and passes it on.
+struct Sieve<'a> {
+    hash: blake3::Hasher,
+    /// Bytes that are still to come.
+    left: u64,
+    file: Option<File>,
+    total: u64,
+    done: u64,
+    progress: &'a mut dyn Progress,
+}
+
+impl Write for Sieve<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(file) = &mut self.file {
+            file.write_all(bytes)?;
+        }
+        self.hash.update(bytes);
+        self.left = self.left.saturating_sub(bytes.len() as u64);
+        self.done += bytes.len() as u64;
+        self.progress.at(Stage::ReadBack, self.done, self.total);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes no more than was announced, and remembers why the writer behind it failed.
+struct Bounded<'a, W: Write> {
+    left: u64,
+    failed: Option<io::Error>,
+    to: &'a mut W,
+}
+
+impl<W: Write> Write for Bounded<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = bytes.len() as u64;
+        if self.left < len {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a file is longer than it says"));
+        }
+        self.left -= len;
+        if let Err(error) = self.to.write_all(bytes) {
+            let text = error.to_string();
+            self.failed = Some(error);
+            return Err(io::Error::other(text));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

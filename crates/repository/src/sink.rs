@@ -1,0 +1,369 @@
+//! Writing a set into a repository, in the order that never leaves a snapshot without its data (repository.md 4.1):
+//! packs durable, index durable, everything read back by a fresh reader, then the snapshot.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use bytes::Bytes;
+use certadm_files::{Access, cancel};
+use certadm_rules::hex;
+use certadm_rules::names::folded;
+use certadm_set::manifest::{self, FileEntry, Manifest, Role};
+use certadm_set::sink::{Committed, NewFile, SetSink, Stream};
+use certadm_set::{Progress, ReadBack};
+use rustic_core::repofile::{SnapshotFile, SnapshotSummary};
+use rustic_core::{IndexedIdsStatus, Repository, TreeId, last_modified_node};
+use sha2::{Digest, Sha256};
+
+use crate::bridge::Bridge;
+use crate::engine::{self, Unexplained, call};
+use crate::error::{Error, Result};
+use crate::objects::Objects;
+use crate::point::snapshot_of;
+use crate::reader::{Reader, Target};
+use crate::run::Run;
+use crate::scratch::Scratch;
+use crate::secret::Secret;
+
+/// A file up to this length is handed over whole, beside others; a longer one is a run by itself.
+const WHOLE: u64 = 32 << 20;
+/// Length of one part of a file.
+const PART: usize = 512 * 1024;
+/// Parts under way to the hashes.
+const PARTS: usize = 4;
+
+/// How a set is written.
+#[derive(Clone, Debug)]
+pub struct SinkOptions {
+    /// Where a copy of the set is made for the check of its database; `None` for none.
+    pub scratch: Option<PathBuf>,
+    /// From where what was stored is read back.
+    pub read_back: ReadBack,
+    /// The same for logs.
+    pub logs_read_back: ReadBack,
+}
+
+/// A set on its way into a repository. Dropped before its commit, it leaves packs that nothing names.
+pub struct RepositorySink {
+    bridge: Bridge,
+    secret: Secret,
+    ca: String,
+    /// The vault and the CA, as people write them: `vault:Example CA`.
+    address: String,
+    options: SinkOptions,
+    repository: Arc<Repository<IndexedIdsStatus>>,
+    /// The run that takes small files.
+    run: Option<Run>,
+    done: Vec<SnapshotFile>,
+    files: Vec<FileEntry>,
+    names: HashSet<String>,
+}
+
+impl RepositorySink {
+    /// Opens the repository, and refuses one that has lost packs: a set would lean on them.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`], [`Error::Damaged`].
+    pub(crate) fn begin(
+        objects: &Arc<dyn Objects>,
+        secret: &Secret,
+        ca: &str,
+        address: String,
+        options: SinkOptions,
+    ) -> Result<Self> {
+        let lost = Reader::open(objects, secret)?.lost_packs()?;
+        if let Some((_, detail)) = lost.values().next() {
+            let more = if lost.len() == 1 { String::new() } else { format!(", and {} more", lost.len() - 1) };
+            return Err(Error::Damaged { place: objects.place(), detail: format!("{detail}{more}") });
+        }
+        let bridge = Bridge::new(Arc::clone(objects));
+        let opened = engine::open(&bridge, secret)?;
+        // Not the engine's "checked" form: it takes blobs of packs that no index names for known ones (repository.md 9).
+        let repository = call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed_ids())?;
+        Ok(Self {
+            bridge,
+            secret: secret.clone(),
+            ca: ca.to_owned(),
+            address,
+            options,
+            repository: Arc::new(repository),
+            run: None,
+            done: Vec::new(),
+            files: Vec::new(),
+            names: HashSet::new(),
+        })
+    }
+
+    /// As [`SetSink::commit`], for a set whose manifest exists: its bytes are stored as they are.
+    ///
+    /// # Errors
+    /// As [`SetSink::commit`].
+    pub fn commit_as(
+        mut self,
+        manifest: Manifest,
+        bytes: Vec<u8>,
+        progress: &mut dyn Progress,
+    ) -> Result<Committed> {
+        if manifest.ca.name != self.ca {
+            return Err(self.not_stored(format!(
+                "the set is of the CA {:?}, and this is the repository of {:?}",
+                manifest.ca.name, self.ca
+            )));
+        }
+        self.small(manifest::FILE_NAME, bytes.into())?;
+        self.end_run()?;
+        self.bridge.barrier()?;
+        // Those of the runs, which nobody shall ever see.
+        self.bridge.discard_held();
+        let (tree, summary) = self.merge()?;
+        self.bridge.barrier()?;
+        let scratch = self.prove(tree, &manifest, progress)?;
+        let id = self.publish(&manifest, tree, summary)?;
+        Ok(Committed {
+            set: PathBuf::from(format!("{}/{}", self.address, id.get(..8).unwrap_or(&id))),
+            manifest,
+            folder: scratch.as_ref().map(Scratch::set),
+            scratch: scratch.map(Scratch::into_folder),
+        })
+    }
+
+    /// Takes a small file, whose bytes are at hand.
+    fn small(&mut self, entry: &str, content: Bytes) -> Result<()> {
+        let run = self.run.get_or_insert_with(|| Run::begin(&self.repository, &self.bridge, &self.ca));
+        run.whole(entry, content)
+    }
+
+    fn end_run(&mut self) -> Result<()> {
+        if let Some(run) = self.run.take() {
+            self.done.push(run.end()?);
+        }
+        Ok(())
+    }
+
+    /// Reads a file whole: it may not deliver more than it announced.
+    fn read_whole(&self, file: &NewFile<'_>, stream: &mut dyn Stream) -> certadm_set::Result<Bytes> {
+        let size = usize::try_from(file.size).unwrap_or(usize::MAX);
+        let mut content = vec![0; size];
+        let mut filled = 0;
+        loop {
+            cancel::check()?;
+            if filled == content.len() {
+                // One more byte would be one too many.
+                let mut beyond = [0; 1];
+                if stream.read(&mut beyond)? != 0 {
+                    return Err(self.too_long(file).into());
+                }
+                break;
+            }
+            let end = content.len().min(filled + PART);
+            match stream.read(&mut content[filled..end])? {
+                0 => break,
+                len => filled += len.min(end - filled),
+            }
+        }
+        content.truncate(filled);
+        Ok(content.into())
+    }
+
+    /// Hands a long file over while it comes; hashing overlaps with it.
+    fn stream(&mut self, file: &NewFile<'_>, stream: &mut dyn Stream) -> certadm_set::Result<Hashes> {
+        self.end_run()?;
+        let mut run = Run::begin(&self.repository, &self.bridge, &self.ca);
+        let to = run.streamed(&file.entry, file.size)?;
+        let hashes = std::thread::scope(|scope| {
+            let (to_hash, parts) = sync_channel::<Bytes>(PARTS);
+            let hasher = scope.spawn(move || {
+                let mut hashing = Hashing::default();
+                parts.iter().for_each(|part| hashing.update(&part));
+                hashing.finish()
+            });
+            let mut delivered = 0_u64;
+            let ended: certadm_set::Result<()> = loop {
+                let mut part = vec![0; PART];
+                let read = cancel::check().map_err(Into::into).and_then(|()| stream.read(&mut part));
+                let len = match read {
+                    Ok(0) => break Ok(()),
+                    Ok(len) => len,
+                    Err(error) => {
+                        // So that the engine does not take what has come for the whole file.
+                        to.send(Err(io::Error::other("the source failed"))).ok();
+                        break Err(error);
+                    }
+                };
+                delivered += len as u64;
+                if file.size < delivered {
+                    to.send(Err(io::Error::other("the source lied"))).ok();
+                    break Err(self.too_long(file).into());
+                }
+                part.truncate(len);
+                let part = Bytes::from(part);
+                to_hash.send(part.clone()).ok(); // the hasher ends when this is dropped, not before
+                if to.send(Ok(part)).is_err() {
+                    break Err(run.stopped().into());
+                }
+            };
+            drop((to, to_hash));
+            ended.map(|()| hasher.join())
+        })?;
+        self.done.push(run.end()?);
+        hashes.map_err(|_| self.not_stored("a hash ended early".to_owned()).into())
+    }
+
+    /// Joins what the runs have stored into one tree, whose names are sorted as newer restics demand.
+    fn merge(&self) -> Result<(TreeId, SnapshotSummary)> {
+        let mut total = SnapshotSummary::default();
+        for run in self.done.iter().filter_map(|run| run.summary.as_ref()) {
+            total.total_files_processed += run.total_files_processed;
+            total.total_bytes_processed += run.total_bytes_processed;
+            total.files_new += run.files_new;
+            total.data_blobs += run.data_blobs;
+            total.tree_blobs += run.tree_blobs;
+            total.data_added += run.data_added;
+            total.data_added_packed += run.data_added_packed;
+        }
+        let trees: Vec<TreeId> = self.done.iter().map(|run| run.tree).collect();
+        let tree = match trees.as_slice() {
+            [one] => *one,
+            several => {
+                // The index of this run's own packs is needed, so it is read anew.
+                let fresh = Reader::over(self.bridge.clone(), &self.secret)?;
+                call(&self.bridge, "join the parts of a set", Unexplained::Damage, || {
+                    let mut ignored = SnapshotSummary::default();
+                    fresh.repository.merge_trees(several, &last_modified_node, &mut ignored)
+                })?
+            }
+        };
+        Ok((tree, total))
+    }
+
+    /// The proof (repository.md 4.4 b): whoever opens the repository now finds every blob of the set in a pack that is there,
+    /// and every file has the bytes that the CA delivered. Returns the copy that was made on the way, if one was asked for.
+    fn prove(
+        &self,
+        tree: TreeId,
+        manifest: &Manifest,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<Scratch>> {
+        let reader = Reader::open(self.bridge.objects(), &self.secret)?;
+        let lost = reader.lost_packs()?;
+        let needed = reader.packs_of(tree)?;
+        if let Some((_, (_, detail))) = lost.iter().find(|(pack, _)| needed.contains(pack)) {
+            return Err(self.not_stored(detail.clone()));
+        }
+        let files = reader.files(tree)?;
+        let (stored, bytes) = reader.manifest(&files)?;
+        if stored != *manifest || files.len() != manifest.files.len() + 1 {
+            return Err(self.not_stored("the set that a fresh reader finds is another one".to_owned()));
+        }
+        let from_medium = |role| match role {
+            Role::Log => self.options.logs_read_back == ReadBack::Medium,
+            _ => self.options.read_back == ReadBack::Medium,
+        };
+        reader.forget(&files, from_medium, manifest)?;
+        let scratch = match &self.options.scratch {
+            Some(folder) => Some(Scratch::create(folder, manifest.total_size(), "set")?),
+            None => None,
+        };
+        let folder = scratch.as_ref().map(Scratch::set);
+        let target = folder.as_deref().map(|folder| Target { folder, durable: false, access: Access::Owner });
+        reader.read_all(&files, manifest, target.as_ref(), progress)?;
+        if let Some(target) = &target {
+            target.seal(&bytes)?;
+        }
+        Ok(scratch)
+    }
+
+    /// Makes the snapshot appear.
+    fn publish(&self, manifest: &Manifest, tree: TreeId, summary: SnapshotSummary) -> Result<String> {
+        let time = finished(manifest);
+        call(&self.bridge, "write the snapshot", Unexplained::Mistake, || {
+            let mut snapshot = snapshot_of(manifest, time)?;
+            snapshot.tree = tree;
+            snapshot.summary = Some(summary);
+            if let Some(run) = self.done.first() {
+                snapshot.paths = run.paths.clone();
+            }
+            self.repository.save_snapshots(vec![snapshot])
+        })?;
+        Ok(self.bridge.commit()?.to_hex().to_string())
+    }
+
+    fn too_long(&self, file: &NewFile<'_>) -> Error {
+        self.not_stored(format!("{} has more than the {} bytes that were announced", file.entry, file.size))
+    }
+
+    fn not_stored(&self, detail: String) -> Error {
+        Error::NotStored { place: self.address.clone(), detail }
+    }
+}
+
+/// When the backup ended, in seconds since 1970; now, where its manifest does not tell.
+pub(crate) fn finished(manifest: &Manifest) -> i64 {
+    let form = &time::format_description::well_known::Rfc3339;
+    let told = time::OffsetDateTime::parse(&manifest.finished, form).ok();
+    told.unwrap_or_else(time::OffsetDateTime::now_utc).unix_timestamp()
+}
+
+impl SetSink for RepositorySink {
+    fn add(&mut self, file: NewFile<'_>, stream: &mut dyn Stream) -> certadm_set::Result<FileEntry> {
+        if !self.names.insert(folded(&file.entry)) {
+            return Err(self.not_stored(format!("{} came twice", file.entry)).into());
+        }
+        let (size, blake3, sha256) = if file.role == Role::Database || WHOLE < file.size {
+            self.stream(&file, stream)?
+        } else {
+            let content = self.read_whole(&file, stream)?;
+            let mut hashing = Hashing::default();
+            hashing.update(&content);
+            self.small(&file.entry, content)?;
+            hashing.finish()
+        };
+        let NewFile { entry, role, source, size: announced } = file;
+        if size != announced {
+            let detail = format!("{entry} has {size} bytes, and {announced} were announced");
+            return Err(self.not_stored(detail).into());
+        }
+        let entry = FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 };
+        self.files.push(entry.clone());
+        Ok(entry)
+    }
+
+    fn commit(
+        mut self: Box<Self>,
+        mut manifest: Manifest,
+        progress: &mut dyn Progress,
+    ) -> certadm_set::Result<Committed> {
+        manifest.files = std::mem::take(&mut self.files);
+        let bytes = manifest.complete().map_err(|detail| certadm_set::Error::BadManifest {
+            path: Path::new(&self.address).join(manifest::FILE_NAME),
+            detail,
+        })?;
+        Ok(self.commit_as(manifest, bytes, progress)?)
+    }
+}
+
+/// Length, BLAKE3 and SHA-256.
+type Hashes = (u64, String, String);
+
+#[derive(Default)]
+struct Hashing {
+    len: u64,
+    blake3: blake3::Hasher,
+    sha256: Sha256,
+}
+
+impl Hashing {
+    fn update(&mut self, bytes: &[u8]) {
+        self.len += bytes.len() as u64;
+        self.blake3.update(bytes);
+        self.sha256.update(bytes);
+    }
+
+    fn finish(self) -> Hashes {
+        let Self { len, blake3, sha256 } = self;
+        (len, blake3.finalize().to_hex().to_string(), hex::encode(&sha256.finalize()))
+    }
+}

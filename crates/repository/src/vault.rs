@@ -1,0 +1,360 @@
+//! A vault with the repositories of its CAs, and what can be done with one of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use certadm_files::{Access, Unfinished, durable, unfinished};
+use certadm_set::manifest::{self, Manifest, Role};
+use certadm_set::sink::{Committed, NewFile, SetSink};
+use certadm_set::{Opened, Progress, ReadBack, Set};
+use rustic_core::FileType;
+use tempfile::TempDir;
+
+use crate::address::{Selector, folder_of};
+use crate::bridge::Bridge;
+use crate::check::{Checked, Part, check};
+use crate::engine::{self, Unexplained, call};
+use crate::error::{Error, Result};
+use crate::objects::{FileObjects, Objects, repositories};
+use crate::point::{Point, select};
+use crate::profile::{Place, Profile};
+use crate::reader::{Reader, Target};
+use crate::scratch;
+use crate::secret::Secret;
+use crate::sink::{RepositorySink, SinkOptions, finished};
+
+/// A vault: one repository a CA, under one place.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    profile: Profile,
+}
+
+impl Vault {
+    /// The vault of a profile. Nothing is opened yet.
+    #[must_use]
+    pub fn new(profile: Profile) -> Self {
+        Self { profile }
+    }
+
+    /// The sanitized names of the CAs that have a repository in it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn cas(&self) -> Result<Vec<String>> {
+        let Place::Folder(root) = &self.profile.place;
+        repositories(root).map_err(|source| Error::Storage { place: self.place(), source })
+    }
+
+    /// The repository of a CA; where none is named, of the only one that the vault keeps.
+    ///
+    /// # Errors
+    /// [`Error::WhichCa`], [`Error::Address`], and as [`Profile::secret`].
+    pub fn repository(&self, ca: Option<&str>) -> Result<CaRepository> {
+        let ca = match ca {
+            Some(ca) => self.folder_of(ca)?,
+            None => {
+                let mut cas = self.cas()?;
+                match cas.len() {
+                    1 => cas.remove(0),
+                    count => {
+                        return Err(Error::WhichCa { place: self.place(), count, names: cas.join(", ") });
+                    }
+                }
+            }
+        };
+        let secret = self.profile.secret(&ca)?;
+        Ok(CaRepository::over(self.objects(&ca), secret, &self.profile.name, &ca))
+    }
+
+    /// Makes the repository of a CA: the key first, so that nothing is ever stored under a key that nobody has. `recovery`
+    /// becomes a password of it. What an interrupted call has begun, this one finishes.
+    ///
+    /// # Errors
+    /// [`Error::RepositoryExists`], [`Error::Storage`], [`Error::File`] when the key file cannot be written.
+    pub fn create(&self, ca: &str, recovery: &str) -> Result<CaRepository> {
+        let ca = self.folder_of(ca)?;
+        let objects = self.objects(&ca);
+        let storage = |source| Error::Storage { place: objects.place(), source };
+        let has_keys = !objects.list(FileType::Key.dirname()).map_err(storage)?.is_empty();
+        let exists = objects.len("config").map_err(storage)?.is_some();
+        if exists && has_keys {
+            return Err(Error::RepositoryExists { place: objects.place() });
+        }
+        let secret = match self.profile.key_file(&ca) {
+            Some(file) if file.exists() => Secret::from_key_file(&file)?,
+            Some(file) => {
+                let secret = Secret::generate(&file);
+                secret.write_key_file(&file)?;
+                secret
+            }
+            None => self.profile.secret(&ca)?,
+        };
+        let bridge = Bridge::new(Arc::clone(&objects));
+        let opened = match exists {
+            true => engine::open(&bridge, &secret)?,
+            false => engine::init(&bridge, &secret)?,
+        };
+        call(&bridge, "add the recovery key", Unexplained::Mistake, || {
+            opened.add_key(recovery, &rustic_core::KeyOptions::default())
+        })?;
+        Ok(CaRepository::over(objects, secret, &self.profile.name, &ca))
+    }
+
+    /// The key file of a CA's repository; `None` where the vault is opened by a password.
+    #[must_use]
+    pub fn key_file(&self, ca: &str) -> Option<PathBuf> {
+        self.profile.key_file(ca)
+    }
+
+    /// The folder that it is in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        let Place::Folder(root) = &self.profile.place;
+        root
+    }
+
+    fn folder_of(&self, ca: &str) -> Result<String> {
+        folder_of(ca).map_err(|detail| Error::Address { text: format!("{}:{ca}", self.profile.name), detail })
+    }
+
+    fn objects(&self, ca: &str) -> Arc<dyn Objects> {
+        let Place::Folder(root) = &self.profile.place;
+        Arc::new(FileObjects::new(root.join(ca)))
+    }
+
+    /// Where it is, for messages.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let Place::Folder(root) = &self.profile.place;
+        root.display().to_string()
+    }
+}
+
+/// The repository of one CA.
+#[derive(Clone, Debug)]
+pub struct CaRepository {
+    objects: Arc<dyn Objects>,
+    secret: Secret,
+    vault: String,
+    ca: String,
+}
+
+/// Sets that were copied out of a repository, and go away with this.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Their folders: the full set first, then its log sets.
+    pub sets: Vec<PathBuf>,
+    /// What they are in the repository, in the same order.
+    pub points: Vec<Point>,
+    _dir: TempDir,
+}
+
+/// What became of a set that was to be stored.
+#[derive(Debug)]
+pub enum Imported {
+    /// It is stored now.
+    Stored(Box<Committed>),
+    /// It was there already.
+    There(Point),
+}
+
+impl CaRepository {
+    /// A repository over any storage. Nothing is opened yet.
+    #[must_use]
+    pub fn over(objects: Arc<dyn Objects>, secret: Secret, vault: &str, ca: &str) -> Self {
+        Self { objects, secret, vault: vault.to_owned(), ca: ca.to_owned() }
+    }
+
+    /// The CA's sanitized name.
+    #[must_use]
+    pub fn ca(&self) -> &str {
+        &self.ca
+    }
+
+    /// Vault and CA, as people write them: `vault:Example CA`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.vault, self.ca)
+    }
+
+    /// Makes the repository without a recovery key, for tests and for storages of one's own.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn init(&self) -> Result<()> {
+        engine::init(&Bridge::new(Arc::clone(&self.objects)), &self.secret).map(drop)
+    }
+
+    /// How many keys are in the repository, beside the key file.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn keys(&self) -> Result<usize> {
+        let listed = self.objects.list(FileType::Key.dirname());
+        let listed = listed.map_err(|source| Error::Storage { place: self.objects.place(), source })?;
+        Ok(listed.len())
+    }
+
+    /// The sets that it keeps, the oldest first. Snapshots that certadm did not make are passed over.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`], [`Error::Damaged`].
+    pub fn points(&self) -> Result<Vec<Point>> {
+        let bridge = Bridge::new(Arc::clone(&self.objects));
+        let opened = engine::open(&bridge, &self.secret)?;
+        let snapshots =
+            call(&bridge, "read the snapshots", Unexplained::Damage, || opened.get_all_snapshots())?;
+        let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
+        points.sort_by(|one, other| (one.time, &one.id).cmp(&(other.time, &other.id)));
+        Ok(points)
+    }
+
+    /// The sets that a selector means: a full set first, then the log sets that a restore needs with it.
+    ///
+    /// # Errors
+    /// [`Error::NoPoint`], and as [`CaRepository::points`].
+    pub fn select(&self, selector: &Selector) -> Result<Vec<Point>> {
+        select(&self.points()?, selector).map_err(|detail| Error::NoPoint { place: self.address(), detail })
+    }
+
+    /// Copies sets into a scratch folder below `scratch`, every file compared with its manifest.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], [`Error::Damaged`] naming the file, [`Error::Storage`], [`Error::File`].
+    pub fn fetch(&self, points: &[Point], scratch: &Path, progress: &mut dyn Progress) -> Result<Fetched> {
+        let needed = points.iter().map(|point| point.bytes).fold(0, u64::saturating_add);
+        let dir = scratch::folder(scratch, needed)?;
+        let reader = Reader::open(&self.objects, &self.secret)?;
+        let mut sets = Vec::new();
+        for point in points {
+            let folder = dir.path().join(point.short_id());
+            durable::create_new_dir(&folder)?;
+            let target = Target { folder: &folder, durable: false, access: Access::Owner };
+            self.copy_out(&reader, point, &target, progress)?;
+            sets.push(folder);
+        }
+        Ok(Fetched { sets, points: points.to_vec(), _dir: dir })
+    }
+
+    /// Writes a set as a folder of its own, durably, every file compared with its manifest.
+    ///
+    /// # Errors
+    /// [`Error::File`] when something is there, [`Error::Damaged`] naming the file, [`Error::Storage`].
+    pub fn export(&self, point: &Point, target: &Path, progress: &mut dyn Progress) -> Result<Manifest> {
+        unfinished::refuse_occupied(target)?;
+        let reader = Reader::open(&self.objects, &self.secret)?;
+        let building = Unfinished::folder(target)?;
+        durable::make_private(building.path())?;
+        let folder = Target { folder: building.path(), durable: true, access: Access::Public };
+        let manifest = self.copy_out(&reader, point, &folder, progress)?;
+        unfinished::refuse_occupied(target)?;
+        building.place()?;
+        Ok(manifest)
+    }
+
+    fn copy_out(
+        &self,
+        reader: &Reader,
+        point: &Point,
+        target: &Target<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<Manifest> {
+        let named = |error| match error {
+            Error::Damaged { detail, .. } => {
+                Error::Damaged { place: format!("{}/{}", self.address(), point.short_id()), detail }
+            }
+            other => other,
+        };
+        let files = reader.files(point.tree).map_err(named)?;
+        let (manifest, bytes) = reader.manifest(&files).map_err(named)?;
+        reader.read_all(&files, &manifest, Some(target), progress).map_err(named)?;
+        target.seal(&bytes)?;
+        Ok(manifest)
+    }
+
+    /// Where a backup can put its files.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]; [`Error::Damaged`] when packs are lost.
+    pub fn sink(&self, options: SinkOptions) -> Result<RepositorySink> {
+        RepositorySink::begin(&self.objects, &self.secret, &self.ca, self.address(), options)
+    }
+
+    /// Stores a set that is a folder, with its manifest as it is. One that is there already stays as it is.
+    ///
+    /// # Errors
+    /// As [`CaRepository::sink`]; [`Error::Set`] when the folder is no complete set, or a file of it differs from its
+    /// manifest.
+    pub fn import(&self, path: &Path, progress: &mut dyn Progress) -> Result<Imported> {
+        let set = complete_set(path)?;
+        let incomplete = || certadm_set::Error::Incomplete { path: path.to_owned() };
+        let manifest = set.manifest.clone().ok_or_else(incomplete)?;
+        let time = finished(&manifest);
+        let same = |point: &Point| {
+            (point.time, point.kind, &point.database, point.generations)
+                == (
+                    time,
+                    manifest.kind,
+                    &manifest.ca.database_signature,
+                    (manifest.generations.low, manifest.generations.high),
+                )
+        };
+        if let Some(point) = self.points()?.into_iter().find(same) {
+            return Ok(Imported::There(point));
+        }
+        let options =
+            SinkOptions { scratch: None, read_back: ReadBack::System, logs_read_back: ReadBack::System };
+        let mut sink = self.sink(options)?;
+        let mut entries: Vec<_> = manifest.files.iter().collect();
+        entries.sort_by_key(|entry| (entry.role != Role::Database, &entry.path));
+        for entry in entries {
+            let found = certadm_files::Found::below(&set.path, &entry.path);
+            let mut file = found.open_up_to(Some(entry.size))?;
+            let new = NewFile {
+                entry: entry.path.clone(),
+                role: entry.role,
+                source: &entry.source,
+                size: entry.size,
+            };
+            let stored = sink.add(new, &mut |buffer: &mut [u8]| {
+                let read = std::io::Read::read(&mut file, buffer);
+                read.map_err(|source| {
+                    let (action, path) = ("read", found.path().to_owned());
+                    certadm_files::Error::Io { action, path, source }.into()
+                })
+            })?;
+            if (&stored.blake3, &stored.sha256) != (&entry.blake3, &entry.sha256) {
+                return Err(Error::Set(certadm_set::Error::Damaged {
+                    path: found.path().to_owned(),
+                    detail: "its bytes differ from what was backed up".to_owned(),
+                    code: certadm_rules::Hresult::ERROR_INVALID_DATA,
+                }));
+            }
+        }
+        let bytes = certadm_files::Found::below(&set.path, manifest::FILE_NAME).read(manifest::MAX_LEN)?;
+        if Manifest::parse(&bytes).ok().as_ref() != Some(&manifest) {
+            let detail = "it changed while the set was stored".to_owned();
+            let path = set.path.join(manifest::FILE_NAME);
+            return Err(Error::Set(certadm_set::Error::BadManifest { path, detail }));
+        }
+        Ok(Imported::Stored(Box::new(sink.commit_as(manifest, bytes, progress)?)))
+    }
+
+    /// Checks the structure of the repository, and the bytes of `part` of its packs.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]. Damage is in the result.
+    pub fn check(&self, part: Part, progress: &mut dyn Progress) -> Result<Checked> {
+        check(&self.objects, &self.secret, &self.points()?, part, progress)
+    }
+}
+
+/// The set at a path, of our own CA or of a Windows CA.
+fn complete_set(path: &Path) -> Result<Set> {
+    let incomplete = || certadm_set::Error::Incomplete { path: path.to_owned() };
+    let set = match certadm_set::open(&[path.to_owned()])? {
+        Opened::Windows(sets) => sets.into_iter().next().and_then(|set| set.complete),
+        other => other.into_ours()?.into_iter().next(),
+    };
+    Ok(set.ok_or_else(incomplete)?)
+}

@@ -1,0 +1,124 @@
+//! A small CA, and backups of it into a repository in memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use certadm_repository::objects::Objects;
+use certadm_repository::{CaRepository, Secret, Selector, SinkOptions};
+use certadm_rules::BackupType;
+use certadm_rules::unc::UncRoot;
+use certadm_session::{LocalSource, Source};
+use certadm_set::verify::verify;
+use certadm_set::{ReadBack, Silent, TakeOptions, Taken, take_into};
+use certadm_store::{Folder, Options, Store, Writer};
+use certadm_tests::issue::insert;
+
+use crate::objects::Memory;
+
+/// Logs are rolled by backups alone.
+const NEVER_ROLL: Options = Options { log_size: 8 << 20, circular_logging: false, backup_rate: 0 };
+
+/// A running CA.
+pub(crate) struct Ca {
+    pub(crate) store: Arc<Store>,
+    writer: Writer,
+    next: u64,
+    dir: tempfile::TempDir,
+}
+
+impl Ca {
+    pub(crate) fn create() -> Self {
+        Self::named("ca")
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
+        let dir = certadm_tests::scratch();
+        let store = Store::create(&Folder::new(dir.path().join("ca")), name, NEVER_ROLL).unwrap();
+        let writer = store.writer().unwrap();
+        let mut ca = Self { store: Arc::new(store), writer, next: 1, dir };
+        ca.issue(5);
+        ca
+    }
+
+    /// Commits so many rows.
+    pub(crate) fn issue(&mut self, count: u64) {
+        for _ in 0..count {
+            let serial = self.next;
+            self.next += 1;
+            self.writer.commit(|transaction| insert(transaction, serial)).unwrap();
+        }
+    }
+
+    pub(crate) fn source(&self) -> LocalSource {
+        LocalSource::new(Arc::clone(&self.store), UncRoot::new("host".to_owned()).unwrap())
+    }
+
+    /// A folder beside it.
+    pub(crate) fn beside(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The logs that the CA still has.
+    pub(crate) fn logs(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.store.folder().log_dir()).unwrap();
+        let mut names: Vec<String> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| certadm_rules::Generation::from_log_file_name(name).is_some())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Takes a backup into a repository, and deletes the logs at the CA.
+    pub(crate) fn back_up(
+        &self,
+        repository: &CaRepository,
+        kind: BackupType,
+    ) -> Result<Taken, certadm_set::Error> {
+        self.back_up_from(&mut self.source(), repository, kind)
+    }
+
+    pub(crate) fn back_up_from(
+        &self,
+        source: &mut dyn Source,
+        repository: &CaRepository,
+        kind: BackupType,
+    ) -> Result<Taken, certadm_set::Error> {
+        let sink = repository.sink(options(Some(self.beside())))?;
+        let options = TakeOptions { truncate: true, ..TakeOptions::new(kind) };
+        take_into(source, Box::new(sink), &options, &mut Silent)
+    }
+}
+
+pub(crate) fn options(scratch: Option<&Path>) -> SinkOptions {
+    SinkOptions {
+        scratch: scratch.map(Path::to_owned),
+        read_back: ReadBack::System,
+        logs_read_back: ReadBack::Medium,
+    }
+}
+
+/// An empty repository of the CA `ca` in memory, with its key.
+pub(crate) fn repository() -> (Memory, Secret, CaRepository) {
+    let memory = Memory::default();
+    let secret = Secret::generate(Path::new("a test"));
+    let repository = over(Arc::new(memory.clone()), &secret);
+    repository.init().unwrap();
+    (memory, secret, repository)
+}
+
+pub(crate) fn over(objects: Arc<dyn Objects>, secret: &Secret) -> CaRepository {
+    CaRepository::over(objects, secret.clone(), "vault", "ca")
+}
+
+/// Everything that the repository keeps is whole: each set is read out and verified with those that it needs.
+pub(crate) fn assert_whole(repository: &CaRepository, scratch: &Path) -> usize {
+    let points = repository.points().unwrap();
+    for point in &points {
+        let chain = repository.select(&Selector::Id(point.id.clone())).unwrap();
+        let fetched = repository.fetch(&chain, scratch, &mut Silent).unwrap();
+        let report = verify(&fetched.sets, &mut Silent);
+        assert!(report.is_restorable(), "{:?}", report.findings);
+    }
+    points.len()
+}

@@ -1,0 +1,139 @@
+//! Damage in a repository is found, named, and never backed up onto.
+
+use certadm_repository::objects::Objects;
+use certadm_repository::{Error, Part, Secret, Selector};
+use certadm_rules::BackupType;
+use certadm_rules::Diagnosis;
+use certadm_rules::diagnosis::Class;
+use certadm_set::Silent;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::common::{Ca, over, repository};
+
+#[test]
+fn another_key_opens_nothing() {
+    let (memory, _, _) = repository();
+    let before = memory.all();
+    let wrong = over(Arc::new(memory.clone()), &Secret::generate(Path::new("another file")));
+    let error = wrong.points().unwrap_err();
+    assert!(matches!(error, Error::NoKeyFits { .. }), "{error}");
+    assert_eq!(error.class(), Class::Refused);
+    assert!(error.to_string().contains("another file"), "{error}");
+    assert!(wrong.sink(crate::common::options(None)).is_err());
+    assert_eq!(memory.all(), before, "nothing is written");
+}
+
+#[test]
+fn where_no_repository_is_none_is_made() {
+    let memory = crate::objects::Memory::default();
+    let nothing = over(Arc::new(memory.clone()), &Secret::generate(Path::new("a test")));
+    assert!(matches!(nothing.points().unwrap_err(), Error::NoRepository { .. }));
+    assert!(memory.all().is_empty());
+}
+
+/// A pack that is gone or cut short: the next backup would lean on what is in it (repository.md 9, traps 4 to 6).
+#[test]
+fn a_pack_that_is_gone_or_cut_short_is_named_with_its_sets() {
+    let mut ca = Ca::create();
+    let (memory, secret, sound) = repository();
+    ca.back_up(&sound, BackupType::Full).unwrap();
+    ca.issue(2);
+    let id = sound.points().unwrap()[0].id.clone();
+    let mut needed = 0;
+    for cut in [false, true] {
+        for pack in memory.names("data/") {
+            let damaged = memory.copy();
+            let content = memory.get(&pack).unwrap();
+            if cut {
+                damaged.overwrite(&pack, content[..content.len() - 1].to_vec());
+            } else {
+                damaged.delete(&pack).unwrap();
+            }
+            let repository = over(Arc::new(damaged.clone()), &secret);
+            let mut is_needed = false;
+            for part in [Part::NONE, Part::ALL] {
+                let checked = repository.check(part, &mut Silent).unwrap();
+                let named = checked.problems.iter().find(|problem| problem.text.contains(&pack));
+                assert!(named.is_some(), "{pack} is not named: {checked:?}");
+                // Before the parts of a set are joined, each has trees that nothing needs afterwards. A folder that cannot
+                // be read concerns its set by itself.
+                is_needed |= checked.problems.iter().any(|problem| problem.points == [id.clone()]);
+            }
+            let logs = ca.logs();
+            let error = ca.back_up(&repository, BackupType::Full).unwrap_err();
+            assert_eq!(error.class(), Class::Damaged, "{error}");
+            assert_eq!(ca.logs(), logs, "the CA was not even asked");
+            let points = repository.select(&Selector::Latest).unwrap();
+            let fetched = repository.fetch(&points, ca.beside(), &mut Silent);
+            if !cut {
+                // What lies in two packs may come from the other one.
+                assert!(fetched.is_ok() || is_needed, "{pack}");
+                assert!(fetched.err().is_none_or(|error| error.class() == Class::Damaged), "{pack}");
+            }
+            needed += usize::from(is_needed);
+        }
+    }
+    assert!(3 < needed, "data and trees: {needed}");
+}
+
+/// Whatever byte is changed: what is read out is what was stored, or it is refused.
+#[test]
+fn a_changed_byte_gives_no_changed_set() {
+    let ca = Ca::create();
+    let (memory, secret, sound) = repository();
+    ca.back_up(&sound, BackupType::Full).unwrap();
+    let points = sound.points().unwrap();
+    let mut tried = 0;
+    for (name, content) in memory.all() {
+        let step = content.len().div_ceil(12).max(1);
+        for place in (0..content.len()).step_by(step).chain([content.len() - 1]) {
+            let damaged = memory.copy();
+            let mut bytes = content.to_vec();
+            bytes[place] ^= 0x40;
+            damaged.overwrite(&name, bytes);
+            let repository = over(Arc::new(damaged), &secret);
+            // Every file is compared with the manifest, and that with its own checksum.
+            match repository.fetch(&points, ca.beside(), &mut Silent) {
+                Ok(_) => {}
+                Err(error) => assert!(
+                    matches!(error.class(), Class::Damaged | Class::Refused),
+                    "{name} at {place}: {error}"
+                ),
+            }
+            if name.starts_with("data/") {
+                let checked = repository.check(Part::ALL, &mut Silent).unwrap();
+                assert!(
+                    checked.problems.iter().any(|problem| problem.text.contains(&name)),
+                    "{name} at {place}"
+                );
+            }
+            tried += 1;
+        }
+    }
+    assert!(50 < tried);
+    certadm_tests::proven::proven("flipped bits", tried);
+}
+
+/// What a cut upload leaves is named by no index. It does no harm, and nothing leans on it (trap 3).
+#[test]
+fn packs_that_no_index_names_are_told_and_do_no_harm() {
+    let mut ca = Ca::create();
+    let (memory, secret, sound) = repository();
+    ca.back_up(&sound, BackupType::Full).unwrap();
+    ca.issue(3);
+    for index in memory.names("index/") {
+        let orphaned = memory.copy();
+        orphaned.delete(&index).unwrap();
+        for snapshot in memory.names("snapshots/") {
+            orphaned.delete(&snapshot).unwrap();
+        }
+        let repository = over(Arc::new(orphaned), &secret);
+        assert!(0 < repository.check(Part::NONE, &mut Silent).unwrap().unnamed_packs);
+        let kind =
+            certadm_set::TakeOptions { truncate: false, ..certadm_set::TakeOptions::new(BackupType::Full) };
+        let sink = repository.sink(crate::common::options(None)).unwrap();
+        certadm_set::take_into(&mut ca.source(), Box::new(sink), &kind, &mut Silent).unwrap();
+        assert_eq!(crate::common::assert_whole(&repository, ca.beside()), 1);
+    }
+}

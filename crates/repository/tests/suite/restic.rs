@@ -1,0 +1,64 @@
+//! Stock restic reads what certadm wrote, so that a CA can be restored when certadm is not at hand.
+
+use std::path::Path;
+use std::process::Command;
+
+use certadm_repository::{Profiles, Vault, recovery_code};
+use certadm_rules::BackupType;
+use certadm_set::Silent;
+use certadm_set::verify::verify;
+
+use crate::common::{Ca, assert_whole};
+
+fn restic(repository: &Path, work: &Path, arguments: &[&str]) -> String {
+    let run = Command::new("restic")
+        .args(["--no-cache", "--no-lock", "--password-file"])
+        .arg(work.join("code"))
+        .arg("--repo")
+        .arg(repository)
+        .args(arguments)
+        .output()
+        .expect("restic is installed");
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&run.stderr));
+    text
+}
+
+#[test]
+#[ignore = "needs restic"]
+fn stock_restic_checks_lists_and_restores_what_was_stored() {
+    for name in ["Drill CA", "edb", "zeta"] {
+        let mut ca = Ca::named(name);
+        let work = ca.beside().to_owned();
+        let text =
+            format!("[vault]\nurl = 'file://{0}/vault'\nkey-file = '{0}/{{ca}}.key'\n", work.display());
+        let vault = Vault::new(Profiles::parse(&text).unwrap().vault("vault").unwrap().clone());
+        let code = recovery_code().unwrap();
+        std::fs::write(work.join("code"), code.as_bytes()).unwrap();
+        let repository = vault.create(name, &code).unwrap();
+        assert!(vault.create(name, &code).is_err(), "a second time");
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        ca.issue(3);
+        ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        assert_eq!(assert_whole(&vault.repository(None).unwrap(), &work), 2);
+
+        let place = work.join("vault").join(name);
+        let checked = restic(&place, &work, &["check", "--read-data"]);
+        assert!(checked.contains("no errors were found"), "{checked}");
+        let listed = restic(&place, &work, &["snapshots", "--host", name]);
+        assert!(listed.contains("kind:full") && listed.contains("2 snapshots"), "{listed}");
+        let sets = ["full", "logs"].map(|kind| {
+            let target = work.join(kind);
+            let tag = format!("kind:{kind}");
+            restic(
+                &place,
+                &work,
+                &["restore", "latest", "--tag", &tag, "--target", target.to_str().unwrap()],
+            );
+            target
+        });
+        let report = verify(&sets, &mut Silent);
+        assert!(report.is_restorable(), "{:?}", report.findings);
+        assert_eq!(report.content.unwrap().certificates, 8);
+    }
+}
