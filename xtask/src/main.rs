@@ -16,6 +16,7 @@ mod journal;
 mod licences;
 mod loader;
 mod lockfiles;
+mod prereleases;
 mod process;
 mod setup;
 mod spdx;

@@ -9,7 +9,7 @@ use crate::process;
 use crate::setup::Installed;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{circles, citations, counts, durability, lockfiles};
+use crate::{circles, citations, counts, durability, lockfiles, prereleases};
 
 /// Packages with tests that need foreign peers, in Python or Debian's, and are therefore `#[ignore]`d.
 const INTEROP: &[&str] =
@@ -46,6 +46,7 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
     durability::check(workspace)?;
     circles::check(workspace)?;
     citations::check(workspace)?;
+    prereleases::check(workspace)?;
     workspace.run_cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 

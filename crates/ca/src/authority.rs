@@ -29,6 +29,7 @@ use crate::keys::CaKey;
 use crate::passphrase::Passphrase;
 use crate::policy::{self, Issuer};
 use crate::profile::{DEFAULT, Profile};
+use crate::public_key::PublicKey;
 use crate::request::Request;
 use crate::serial::Serial;
 use certadm_files::read;
@@ -82,6 +83,7 @@ impl Authority {
     pub(crate) fn assemble(folder: &Folder, config: Config, key: CaKey, own: OwnCertificate) -> Result<Self> {
         let issuer = Issuer {
             name: own.name.clone(),
+            key: PublicKey::from_info(key.public_key_info()).ok(),
             path_length: own.path_length,
             common_extensions: common_extensions(&own, &config.publish)
                 .map_err(Error::encoding("certificate"))?,
@@ -247,6 +249,8 @@ impl Authority {
         now: FileTime,
     ) -> Result<Issued> {
         self.issue_through(request, terms, now, random_serial, |decision| {
+            // Most of the comparison takes place before others have to wait for the commit.
+            let decision = decision.compare_key(writer.connection())?;
             writer.commit(|transaction| decision.record(&self.guard, transaction))
         })
     }
@@ -341,9 +345,18 @@ enum Recorded {
 }
 
 impl Decision {
+    /// Denies what would be granted for an RSA key that shares a prime with one in the database.
+    fn compare_key(self, connection: &Connection) -> Result<Self> {
+        let Self::Grant(mut pending) = self else { return Ok(self) };
+        Ok(match pending.compare_key(connection)? {
+            Ok(()) => Self::Grant(pending),
+            Err(reason) => Self::Deny(Box::new(pending.denied(reason))),
+        })
+    }
+
     fn record(self, guard: &DatabaseGuard, connection: &Connection) -> Result<Recorded> {
         guard.check(connection)?;
-        Ok(match self {
+        Ok(match self.compare_key(connection)? {
             Self::Grant(pending) => Recorded::Issued(record(connection, &pending)?),
             Self::Deny(denied) => {
                 let request_id = Some(record_denial(connection, &denied)?);

@@ -42,6 +42,17 @@ pub enum DenialReason {
         /// What is wrong.
         reason: String,
     },
+    /// Its RSA key and another one can be broken from each other.
+    #[error(
+        "its RSA key shares a prime with the key of {with}, so that each private key can be computed from the two public ones; make a new key on a machine with a sound random source, and replace the other one, too"
+    )]
+    SharedPrime {
+        /// Whose key the other one is.
+        with: String,
+    },
+    /// A certificate for the CA's own key.
+    #[error("its key is the key of this CA")]
+    KeyOfIssuer,
     /// It wants to be a CA, and the profile is for something else.
     #[error(
         "it asks for a CA certificate (CA:TRUE), which this profile does not make; use a profile for subordinate CAs"
@@ -143,9 +154,9 @@ impl DenialReason {
             Self::BadSignature => 0x8009_0006, // NTE_BAD_SIGNATURE
             Self::UnsupportedSignature { .. } | Self::UnsupportedKey { .. } => 0x8009_0008, // NTE_BAD_ALGID
             Self::WeakKey { .. } => 0x8009_4811, // CERTSRV_E_KEY_LENGTH
-            Self::UnusableKey { .. } => 0x8009_0015, // NTE_BAD_PUBLIC_KEY
+            Self::UnusableKey { .. } | Self::SharedPrime { .. } | Self::KeyOfIssuer => 0x8009_0015, // NTE_BAD_PUBLIC_KEY
             Self::RequestsCa | Self::PathLength => 0x8009_6019, // TRUST_E_BASIC_CONSTRAINTS
-            Self::KeyUsage => 0x800B_0110,     // CERT_E_WRONG_USAGE
+            Self::KeyUsage => 0x800B_0110,                      // CERT_E_WRONG_USAGE
             Self::NameKind { .. }
             | Self::Wildcard { .. }
             | Self::TooManyNames { .. }
@@ -157,7 +168,7 @@ impl DenialReason {
             | Self::BadName { .. }
             | Self::NoName
             | Self::SubjectIsIssuer => 0x8009_4001, // CERTSRV_E_BAD_REQUESTSUBJECT
-            Self::BadExtension { .. } => 0x8007_000D, // ERROR_INVALID_DATA
+            Self::BadExtension { .. } => 0x8007_000D,           // ERROR_INVALID_DATA
         }
     }
 }

@@ -209,6 +209,26 @@ pub(crate) fn record(connection: &Connection, pending: &PendingCertificate) -> R
     })
 }
 
+impl PendingCertificate {
+    /// Compares its key with those in the database that it was not compared with yet.
+    ///
+    /// # Errors
+    /// The inner error is the reason to deny it; the outer one [`Error::Store`].
+    pub(crate) fn compare_key(&mut self, connection: &Connection) -> Result<Result<(), DenialReason>> {
+        let Some(comparison) = &mut self.grant.comparison else { return Ok(Ok(())) };
+        Ok(match comparison.go_on(connection)? {
+            Some(serial) => Err(DenialReason::SharedPrime { with: format!("the certificate {serial}") }),
+            None => Ok(()),
+        })
+    }
+
+    /// What its row says when it is not granted after all.
+    pub(crate) fn denied(self, reason: DenialReason) -> DeniedRequest {
+        let Self { request, requester, profile, submitted: when, .. } = self;
+        DeniedRequest { reason, request, requester, profile, when }
+    }
+}
+
 /// Reads back what makes a certificate one that this CA can revoke.
 fn check_recorded(connection: &Connection, request_id: i64, pending: &PendingCertificate) -> Result<()> {
     let is_there = connection

@@ -4,25 +4,26 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use der::asn1::{Any, BitString};
+use const_oid::db::rfc5912::RSA_ENCRYPTION;
+use der::asn1::{Any, AnyRef, BitString, BitStringRef, OctetStringRef};
 use der::{Decode, Encode, SecretDocument};
 use getrandom::SysRng;
 use p256::elliptic_curve::Generate;
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
-use rand_core::UnwrapErr;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
     RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use rsa::traits::PublicKeyParts;
+use rsa_keygen::RsaPrivateKey;
+use rsa_keygen::pkcs1::EncodeRsaPrivateKey;
 use serde::{Deserialize, Serialize};
 use sha1::Digest;
 use signature::{Keypair, Signer};
 use spki::{
-    AlgorithmIdentifierOwned, Document, DynSignatureAlgorithmIdentifier, EncodePublicKey,
-    SignatureBitStringEncoding, SubjectPublicKeyInfoOwned,
+    AlgorithmIdentifierOwned, AlgorithmIdentifierRef, Document, DynSignatureAlgorithmIdentifier,
+    EncodePublicKey, SignatureBitStringEncoding, SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef,
 };
 
 use crate::error::{Error, Result};
@@ -94,20 +95,43 @@ enum Private {
     Rsa(Rsa),
 }
 
-/// An RSA key: what knows its formats and is wiped, and ring's, which signs. The `rsa` crate does no private operation: the
-/// time that its own take tells of the key (RUSTSEC-2023-0071).
+/// An RSA key: its RSAPrivateKey (RFC 8017 A.1.2), which is wiped, and ring's copy, which signs.
 struct Rsa {
-    key: Box<rsa::RsaPrivateKey>,
+    clear: SecretDocument,
     signer: RsaKeyPair,
 }
 
 impl Rsa {
-    fn new(key: rsa::RsaPrivateKey) -> Result<Self, String> {
-        let document = key.to_pkcs8_der().map_err(|error| error.to_string())?;
-        let signer = RsaKeyPair::from_pkcs8(document.as_bytes()).map_err(|error| {
+    fn generate(bits: usize) -> Result<Self, String> {
+        // The generator cannot report that the system has no random numbers: ask once before.
+        getrandom::fill(&mut [0u8; 1]).map_err(|error| error.to_string())?;
+        let made =
+            RsaPrivateKey::new(&mut rsa_keygen::rand_core::OsRng, bits).map_err(|error| error.to_string())?;
+        Self::read(made.to_pkcs1_der().map_err(|error| error.to_string())?.as_bytes())
+    }
+
+    /// ring reads the key, and refuses one whose numbers do not fit together.
+    fn read(der: &[u8]) -> Result<Self, String> {
+        let signer = RsaKeyPair::from_der(der).map_err(|error| {
             format!("the RSA key cannot sign ({error}); 2048, 3072 and 4096 bits with the exponent 65537 can")
         })?;
-        Ok(Self { key: Box::new(key), signer })
+        Ok(Self { clear: SecretDocument::try_from(der).map_err(|error| error.to_string())?, signer })
+    }
+
+    fn to_pkcs8(&self) -> der::Result<SecretDocument> {
+        let algorithm = AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL) };
+        let key = OctetStringRef::new(self.clear.as_bytes())?;
+        SecretDocument::encode_msg(&PrivateKeyInfoRef::new(algorithm, key))
+    }
+
+    fn to_public_key_info(&self) -> der::Result<Document> {
+        let algorithm = AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL) };
+        let subject_public_key = BitStringRef::from_bytes(self.signer.public().as_ref())?;
+        Document::encode_msg(&SubjectPublicKeyInfoRef { algorithm, subject_public_key })
+    }
+
+    fn bits(&self) -> usize {
+        8 * self.signer.public().modulus_len()
     }
 
     /// PKCS#1 v1.5 with SHA-256.
@@ -157,8 +181,8 @@ impl CaKey {
             KeyType::P384 => {
                 p384_key(p384::ecdsa::SigningKey::try_generate_from_rng(&mut SysRng).map_err(Error::Random)?)
             }
-            KeyType::Rsa3072 => Rsa::new(generate_rsa(3072)?).map(Private::Rsa),
-            KeyType::Rsa4096 => Rsa::new(generate_rsa(4096)?).map(Private::Rsa),
+            KeyType::Rsa3072 => Rsa::generate(3072).map(Private::Rsa),
+            KeyType::Rsa4096 => Rsa::generate(4096).map(Private::Rsa),
         };
         private.and_then(Self::with_public_parts).map_err(|reason| Error::Key { what: "made", reason })
     }
@@ -201,7 +225,7 @@ impl CaKey {
         let clear = match &self.private {
             Private::P256(curve) => curve.key.to_pkcs8_der(),
             Private::P384(curve) => curve.key.to_pkcs8_der(),
-            Private::Rsa(rsa) => rsa.key.to_pkcs8_der(),
+            Private::Rsa(rsa) => rsa.to_pkcs8().map_err(pkcs8::Error::from),
         }
         .map_err(|error| failed(error.to_string()))?;
         let parameters =
@@ -220,7 +244,7 @@ impl CaKey {
         match &self.private {
             Private::P256(_) => KeyType::P256,
             Private::P384(_) => KeyType::P384,
-            Private::Rsa(rsa) => match rsa.key.n().bits() {
+            Private::Rsa(rsa) => match rsa.bits() {
                 0..=3072 => KeyType::Rsa3072,
                 _ => KeyType::Rsa4096,
             },
@@ -254,12 +278,12 @@ impl CaKey {
             Private::P384(Curve { key, .. }) => {
                 (key.verifying_key().to_public_key_der(), key.signature_algorithm_identifier())
             }
-            Private::Rsa(Rsa { key, .. }) => {
+            Private::Rsa(rsa) => {
                 let algorithm = AlgorithmIdentifierOwned {
                     oid: const_oid::db::rfc5912::SHA_256_WITH_RSA_ENCRYPTION,
                     parameters: Some(Any::null()),
                 };
-                (key.to_public_key().to_public_key_der(), Ok(algorithm))
+                (rsa.to_public_key_info().map_err(spki::Error::from), Ok(algorithm))
             }
         };
         let public_der = document.map_err(|error| error.to_string())?;
@@ -320,15 +344,8 @@ fn p384_key(key: p384::ecdsa::SigningKey) -> Result<Private, String> {
     Curve::new(key, &ECDSA_P384_SHA384_ASN1_SIGNING).map(Private::P384)
 }
 
-fn generate_rsa(bits: usize) -> Result<rsa::RsaPrivateKey> {
-    // The generator cannot report that the system has no random numbers: ask once before.
-    getrandom::fill(&mut [0u8; 1]).map_err(Error::Random)?;
-    rsa::RsaPrivateKey::new(&mut UnwrapErr(SysRng), bits)
-        .map_err(|error| Error::Key { what: "made", reason: error.to_string() })
-}
-
 fn private_of(info: PrivateKeyInfoRef<'_>) -> Result<Private, String> {
-    use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, RSA_ENCRYPTION, SECP_256_R_1, SECP_384_R_1};
+    use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, SECP_256_R_1, SECP_384_R_1};
     let document = info.to_der().map(zeroize::Zeroizing::new);
     let der = document.map_err(|error| error.to_string())?;
     let text = |error: pkcs8::Error| error.to_string();
@@ -339,13 +356,7 @@ fn private_of(info: PrivateKeyInfoRef<'_>) -> Result<Private, String> {
         (ID_EC_PUBLIC_KEY, Some(SECP_384_R_1)) => {
             p384_key(p384::ecdsa::SigningKey::from_pkcs8_der(&der).map_err(text)?)
         }
-        (RSA_ENCRYPTION, _) => {
-            let key = rsa::RsaPrivateKey::from_pkcs8_der(&der).map_err(text)?;
-            if key.n().bits() < 2048 {
-                return Err("the RSA key is shorter than 2048 bits".into());
-            }
-            Rsa::new(key).map(Private::Rsa)
-        }
+        (RSA_ENCRYPTION, _) => Rsa::read(info.private_key.as_bytes()).map(Private::Rsa),
         (other, _) => Err(format!("keys of the kind {other} are not supported")),
     }
 }

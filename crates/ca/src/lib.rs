@@ -28,9 +28,11 @@ mod reason;
 mod request;
 mod revoke;
 pub mod rows;
+mod rsa_key;
 mod same_name;
 mod serial;
 mod service_config;
+mod shared_prime;
 mod subject;
 mod weak_key;
 

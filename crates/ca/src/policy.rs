@@ -13,6 +13,7 @@ use crate::profile::Profile;
 use crate::public_key::PublicKey;
 use crate::request::Request;
 use crate::same_name::is_same_name;
+use crate::shared_prime::{Comparison, share_a_divisor};
 use crate::subject;
 
 /// Who put an extension into a certificate: the high 16 bits of `ExtensionFlags`
@@ -32,11 +33,15 @@ pub(crate) struct Grant {
     pub(crate) key_identifier: Vec<u8>,
     pub(crate) extensions: Vec<(Origin, Extension)>,
     pub(crate) upn: Option<String>,
+    /// For an RSA key: its comparison with those in the database.
+    pub(crate) comparison: Option<Comparison>,
 }
 
 /// What the decision needs to know of the CA.
 pub(crate) struct Issuer {
     pub(crate) name: Name,
+    /// Its key; nothing where it is of a kind that this CA would not certify.
+    pub(crate) key: Option<PublicKey>,
     /// The path length of its own certificate.
     pub(crate) path_length: Option<u8>,
     /// Extensions that are the same in all its certificates: authority key identifier, CRL
@@ -69,6 +74,9 @@ struct Judged {
 fn judge(request: &Request, profile: &Profile, issuer: &Issuer) -> Result<Judged, DenialReason> {
     let key = PublicKey::from_info(&request.public_key_info)?;
     request.verify(&key)?;
+    if let Some(own) = &issuer.key {
+        refuse_key_of_issuer(&key, own)?;
+    }
     let wants_ca = request.extension::<BasicConstraints>()?.is_some_and(|constraints| constraints.ca);
     if wants_ca && !profile.ca {
         return Err(DenialReason::RequestsCa);
@@ -90,6 +98,19 @@ fn judge(request: &Request, profile: &Profile, issuer: &Issuer) -> Result<Judged
     subject::judge(&request.subject, profile, &names)?;
     let usage = profile.key_usage_for(key.is_rsa()).ok_or(DenialReason::KeyUsage)?;
     Ok(Judged { key, usage, names, path_length })
+}
+
+/// A certificate for the CA's own key would make its holder's signatures those of the CA.
+fn refuse_key_of_issuer(key: &PublicKey, own: &PublicKey) -> Result<(), DenialReason> {
+    if key.is_same(own) {
+        return Err(DenialReason::KeyOfIssuer);
+    }
+    if let (PublicKey::Rsa(key), PublicKey::Rsa(own)) = (key, own)
+        && share_a_divisor(&key.modulus, &own.modulus)
+    {
+        return Err(DenialReason::SharedPrime { with: "this CA itself".into() });
+    }
+    Ok(())
 }
 
 fn grant(request: &Request, profile: &Profile, issuer: &Issuer, judged: Judged) -> Result<Grant> {
@@ -119,5 +140,17 @@ fn grant(request: &Request, profile: &Profile, issuer: &Issuer, judged: Judged) 
     extensions.push((Origin::Server, identifier));
     let common = issuer.common_extensions.iter().cloned();
     extensions.extend(common.map(|extension| (Origin::Server, extension)));
-    Ok(Grant { key_length: judged.key.length(), key_identifier, extensions, upn: judged.names.upn })
+    let comparison = match &judged.key {
+        PublicKey::Rsa(key) => {
+            Some(Comparison::of(key, request.public_key_info.subject_public_key.raw_bytes()))
+        }
+        PublicKey::P256(_) | PublicKey::P384(_) => None,
+    };
+    Ok(Grant {
+        key_length: judged.key.length(),
+        key_identifier,
+        extensions,
+        upn: judged.names.upn,
+        comparison,
+    })
 }

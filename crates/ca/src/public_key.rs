@@ -1,32 +1,25 @@
 //! Public keys of requests and certificates, and the signatures they verify.
 
+use der::Encode;
 use der::asn1::{BitString, ObjectIdentifier};
-use der::{Decode, Encode};
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1,
     RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RsaParameters,
     RsaPublicKeyComponents, VerificationAlgorithm,
 };
-use rsa::BoxedUint;
-use rsa::traits::PublicKeyParts;
 use sha2::{Digest, Sha512};
 use signature::hazmat::PrehashVerifier;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use crate::denial::DenialReason;
-use crate::weak_key::weakness;
+use crate::rsa_key::RsaPublicKey;
 
 /// A public key this CA certifies.
 pub(crate) enum PublicKey {
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
-    Rsa(rsa::RsaPublicKey),
+    Rsa(RsaPublicKey),
 }
-
-/// The smallest RSA key this CA certifies, in bits.
-const MIN_RSA_BITS: u32 = 2048;
-/// The largest one: beyond this a single verification takes noticeable time.
-const MAX_RSA_BITS: usize = 8192;
 
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
@@ -69,7 +62,7 @@ impl PublicKey {
                     }
                 }
             }
-            RSA_ENCRYPTION => rsa_key(bits),
+            RSA_ENCRYPTION => RsaPublicKey::judge(bits).map(Self::Rsa),
             other => Err(DenialReason::UnsupportedKey { algorithm: other.to_string() }),
         }
     }
@@ -79,12 +72,22 @@ impl PublicKey {
         match self {
             Self::P256(_) => 256,
             Self::P384(_) => 384,
-            Self::Rsa(key) => key.n().bits(),
+            Self::Rsa(key) => key.length(),
         }
     }
 
     pub(crate) fn is_rsa(&self) -> bool {
         matches!(self, Self::Rsa(_))
+    }
+
+    /// Whether it is the same key, however either is written: a point of a curve can be written in two ways.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::P256(one), Self::P256(other)) => one == other,
+            (Self::P384(one), Self::P384(other)) => one == other,
+            (Self::Rsa(one), Self::Rsa(other)) => one == other,
+            _ => false,
+        }
     }
 
     /// Checks a signature over `message`: ECDSA or RSA PKCS#1 v1.5, with SHA-256, SHA-384 or
@@ -115,33 +118,13 @@ impl PublicKey {
             (Self::P384(key), None) => p384::ecdsa::DerSignature::from_bytes(octets)
                 .and_then(|signature| key.verify_prehash(&Sha512::digest(message), &signature))
                 .is_ok(),
-            (Self::Rsa(key), _) => RsaPublicKeyComponents { n: key.n_bytes(), e: key.e_bytes() }
-                .verify(hash.of_rsa(), message, octets)
-                .is_ok(),
+            (Self::Rsa(key), _) => {
+                let (n, e) = key.components();
+                RsaPublicKeyComponents { n, e }.verify(hash.of_rsa(), message, octets).is_ok()
+            }
         };
         if verified { Ok(()) } else { Err(DenialReason::BadSignature) }
     }
-}
-
-fn rsa_key(bits: &[u8]) -> Result<PublicKey, DenialReason> {
-    let unusable = |reason: &str| DenialReason::UnusableKey { reason: reason.into() };
-    let parts =
-        rsa::pkcs1::RsaPublicKey::from_der(bits).map_err(|_| unusable("it is not an RSA public key"))?;
-    let modulus = BoxedUint::from_be_slice_vartime(parts.modulus.as_bytes());
-    let length = modulus.bits();
-    if length < MIN_RSA_BITS {
-        return Err(DenialReason::WeakKey { bits: length });
-    }
-    if MAX_RSA_BITS < usize::try_from(length).unwrap_or(usize::MAX) {
-        return Err(unusable("it is an RSA key of more than 8192 bits"));
-    }
-    if let Some(weakness) = weakness(parts.modulus.as_bytes(), parts.public_exponent.as_bytes()) {
-        return Err(unusable(weakness));
-    }
-    let exponent = BoxedUint::from_be_slice_vartime(parts.public_exponent.as_bytes());
-    rsa::RsaPublicKey::new_with_max_size(modulus, exponent, MAX_RSA_BITS)
-        .map(PublicKey::Rsa)
-        .map_err(|error| DenialReason::UnusableKey { reason: error.to_string() })
 }
 
 #[derive(Clone, Copy)]

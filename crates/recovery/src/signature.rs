@@ -12,6 +12,11 @@ use der::{Decode, Encode};
 use getrandom::SysRng;
 use pkcs8::{DecodePrivateKey, EncodePrivateKey, PrivateKeyInfoRef};
 use rand_core::UnwrapErr;
+use ring::rand::SystemRandom;
+use ring::signature::{
+    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
+    RsaEncoding, RsaKeyPair,
+};
 use rsa::traits::PublicKeyParts;
 use rsa::{pkcs1v15, pss};
 use sha1::Sha1;
@@ -311,7 +316,11 @@ pub struct PrivateKey {
 }
 
 enum Secret {
-    Rsa(Box<rsa::RsaPrivateKey>),
+    /// What knows its formats and is wiped, and ring's copy, which signs if it can.
+    Rsa {
+        key: Box<rsa::RsaPrivateKey>,
+        signer: Option<RsaKeyPair>,
+    },
     P256(Box<p256::ecdsa::SigningKey>),
     P384(Box<p384::ecdsa::SigningKey>),
     P521(Box<p521::ecdsa::SigningKey>),
@@ -337,7 +346,8 @@ impl PrivateKey {
         let text = |error: pkcs8::Error| error.to_string();
         let secret = match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {
             (rfc5912::RSA_ENCRYPTION, _) => {
-                Secret::Rsa(Box::new(rsa::RsaPrivateKey::from_pkcs8_der(der).map_err(text)?))
+                let key = Box::new(rsa::RsaPrivateKey::from_pkcs8_der(der).map_err(text)?);
+                Secret::Rsa { key, signer: RsaKeyPair::from_der(info.private_key.as_bytes()).ok() }
             }
             (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_256_R_1)) => {
                 Secret::P256(Box::new(p256::ecdsa::SigningKey::from_pkcs8_der(der).map_err(text)?))
@@ -351,7 +361,7 @@ impl PrivateKey {
             (other, _) => return Err(format!("keys of the kind {other} are not supported")),
         };
         let document = match &secret {
-            Secret::Rsa(key) => key.to_public_key().to_public_key_der(),
+            Secret::Rsa { key, .. } => key.to_public_key().to_public_key_der(),
             Secret::P256(key) => key.verifying_key().to_public_key_der(),
             Secret::P384(key) => key.verifying_key().to_public_key_der(),
             Secret::P521(key) => key.verifying_key().to_public_key_der(),
@@ -397,11 +407,12 @@ impl PrivateKey {
     /// What failed.
     pub(crate) fn sign(&self, algorithm: &Algorithm, message: &[u8]) -> Result<Vec<u8>, String> {
         let signed = match &self.secret {
-            Secret::Rsa(key) => match algorithm.hash {
-                Hash::Sha1 => rsa_sign::<Sha1>(key, algorithm.scheme, message),
-                Hash::Sha256 => rsa_sign::<Sha256>(key, algorithm.scheme, message),
-                Hash::Sha384 => rsa_sign::<Sha384>(key, algorithm.scheme, message),
-                Hash::Sha512 => rsa_sign::<Sha512>(key, algorithm.scheme, message),
+            Secret::Rsa { key, signer } => match (signer, padding(algorithm), algorithm.hash) {
+                (Some(signer), Some(padding), _) => ring_sign(signer, padding, message),
+                (.., Hash::Sha1) => rsa_sign::<Sha1>(key, algorithm.scheme, message),
+                (.., Hash::Sha256) => rsa_sign::<Sha256>(key, algorithm.scheme, message),
+                (.., Hash::Sha384) => rsa_sign::<Sha384>(key, algorithm.scheme, message),
+                (.., Hash::Sha512) => rsa_sign::<Sha512>(key, algorithm.scheme, message),
             },
             Secret::P256(key) => {
                 let signed: signature::Result<p256::ecdsa::DerSignature> =
@@ -433,7 +444,31 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// With random numbers the private operation is blinded. They are asked for once before, so that the wrapper that cannot
+/// What ring has for an algorithm. It has no SHA-1, and salts as long as the hash alone.
+fn padding(algorithm: &Algorithm) -> Option<&'static dyn RsaEncoding> {
+    Some(match (algorithm.scheme, algorithm.hash) {
+        (Scheme::Pkcs1, Hash::Sha256) => &RSA_PKCS1_SHA256,
+        (Scheme::Pkcs1, Hash::Sha384) => &RSA_PKCS1_SHA384,
+        (Scheme::Pkcs1, Hash::Sha512) => &RSA_PKCS1_SHA512,
+        (Scheme::Pss { salt: 32 }, Hash::Sha256) => &RSA_PSS_SHA256,
+        (Scheme::Pss { salt: 48 }, Hash::Sha384) => &RSA_PSS_SHA384,
+        (Scheme::Pss { salt: 64 }, Hash::Sha512) => &RSA_PSS_SHA512,
+        _ => return None,
+    })
+}
+
+/// Signs in ring, as the CA itself does.
+fn ring_sign(
+    signer: &RsaKeyPair,
+    padding: &'static dyn RsaEncoding,
+    message: &[u8],
+) -> signature::Result<Vec<u8>> {
+    let mut signature = vec![0; signer.public().modulus_len()];
+    let signed = signer.sign(padding, &SystemRandom::new(), message, &mut signature);
+    signed.map(|()| signature).map_err(|_| signature::Error::new())
+}
+
+/// For what ring does not have: SHA-1, other salts, keys of more than 4096 bits. With random numbers the private operation is blinded. They are asked for once before, so that the wrapper that cannot
 /// report an error does not meet one.
 fn rsa_sign<D>(key: &rsa::RsaPrivateKey, scheme: Scheme, message: &[u8]) -> signature::Result<Vec<u8>>
 where

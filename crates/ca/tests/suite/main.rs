@@ -7,6 +7,7 @@ mod denial;
 mod folder;
 mod issue;
 mod keys;
+mod public_keys;
 mod rows;
 mod subject;
 mod subordinate;
