@@ -64,12 +64,15 @@ pub fn occupy(path: &Path, len: u64) -> Result<()> {
     occupied
 }
 
-/// Lets the file system allocate; where it cannot, zeros are written.
-#[cfg(unix)]
+/// Lets the file system allocate; where it cannot, zeros are written. The call goes through the C library, as those of the
+/// standard library do: the tests of failing file operations see no other.
+#[cfg(target_os = "linux")]
 fn fill(file: &std::fs::File, len: u64) -> std::io::Result<()> {
-    use rustix::io::Errno;
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, len) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+    use nix::errno::Errno;
+    use nix::fcntl::{FallocateFlags, fallocate};
+    let wanted = i64::try_from(len).map_err(|_| Errno::EFBIG)?;
+    match fallocate(file, FallocateFlags::empty(), 0, wanted) {
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {
             std::io::copy(&mut std::io::Read::take(std::io::repeat(0), len), &mut { file }).map(drop)
         }
         other => Ok(other?),
@@ -77,7 +80,7 @@ fn fill(file: &std::fs::File, len: u64) -> std::io::Result<()> {
 }
 
 /// Windows allocates what a file is long.
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 fn fill(file: &std::fs::File, len: u64) -> std::io::Result<()> {
     file.set_len(len)
 }

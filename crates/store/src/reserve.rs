@@ -55,7 +55,7 @@ impl Reserve {
             if space::available(&self.dir).is_ok_and(|free| free.is_none_or(|free| needed <= free))
                 && let Err(error) = space::occupy(&path, len)
             {
-                // not covered: the space was there a moment ago.
+                // The space was there a moment ago; the work does not fail for want of a reserve.
                 tracing::debug!(%error, "no space is kept for a full disk");
             }
         }

@@ -60,6 +60,38 @@ fn the_shim_sees_the_calls_of_rust_and_of_sqlite() {
     }
 }
 
+/// Space for the reserve is asked for where the shim sees it. An owner that gets none works without a reserve, and leaves no
+/// half of one.
+#[test]
+fn a_reserve_that_finds_no_space_is_none() {
+    let template = Template::running();
+    let mut hits = 0;
+    for at in 1.. {
+        let dir = certadm_tests::scratch();
+        template.place(dir.path());
+        let log = dir.path().join("ca/log");
+        let reserve = ["edbres00001.jrs", "edbres00002.jrs"].map(|name| log.join(name));
+        for file in &reserve {
+            std::fs::remove_file(file).expect("the reserve is there");
+        }
+        let mut command = std::process::Command::new(DRIVER);
+        command.arg("roll").args(["ca", "ledger", "sets"].map(|name| dir.path().join(name)));
+        let run = fault::run(command, &dir.path().join("ca"), Kind::Enospc, at, dir.path());
+        let Some(fired) = run.fired else { break };
+        if !fired.starts_with("fallocate") {
+            continue;
+        }
+        hits += 1;
+        assert!(fired.contains(".jrs"), "{fired}");
+        assert!(run.status.success(), "{fired}: {}", run.errors);
+        // The next roll may have made it.
+        for file in reserve.iter().filter(|file| file.exists()) {
+            assert_eq!(file.metadata().unwrap().len(), certadm_tests::case::OPTIONS.log_size);
+        }
+    }
+    assert!(hits >= 2, "{hits} allocations were seen");
+}
+
 /// Repeats one case: `CERTADM_CASE='roll Torn 61 FOLDER' cargo test -p certadm-tests --test suite one_case -- --ignored`.
 /// The folder must not exist; what the case leaves stays in it.
 #[test]
