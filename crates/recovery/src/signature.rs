@@ -382,7 +382,7 @@ impl PrivateKey {
     /// What the encoder says.
     pub fn to_pkcs8(&self) -> Result<der::SecretDocument, String> {
         match &self.secret {
-            Secret::Rsa(key) => key.to_pkcs8_der(),
+            Secret::Rsa { key, .. } => key.to_pkcs8_der(),
             Secret::P256(key) => key.to_pkcs8_der(),
             Secret::P384(key) => key.to_pkcs8_der(),
             Secret::P521(key) => key.to_pkcs8_der(),
