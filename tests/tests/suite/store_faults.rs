@@ -72,7 +72,7 @@ fn a_reserve_that_finds_no_space_is_none() {
         let log = dir.path().join("ca/log");
         let reserve = ["edbres00001.jrs", "edbres00002.jrs"].map(|name| log.join(name));
         for file in &reserve {
-            std::fs::remove_file(file).expect("the reserve is there");
+            std::fs::remove_file(file).ok(); // there or not: the owner makes it anew
         }
         let mut command = std::process::Command::new(DRIVER);
         command.arg("roll").args(["ca", "ledger", "sets"].map(|name| dir.path().join(name)));
