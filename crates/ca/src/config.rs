@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use certadm_rules::settings::mistake;
 use certadm_store::Options;
 use serde::Deserialize;
 
@@ -283,7 +284,7 @@ impl Config {
     /// What is wrong, as a sentence fragment with line and column where there are any.
     pub fn parse(text: &str) -> Result<Self, String> {
         let settings: Settings =
-            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())?;
+            toml::from_str(text).map_err(|error| mistake(text, error.span(), error.message()))?;
         let mut profiles = profile::built_in();
         for (name, changes) in settings.profiles {
             check_profile_name(&name)?;
@@ -354,7 +355,8 @@ impl Config {
 
     /// The text of a `ca.toml` with these settings. Profiles are written as comments: they are
     /// the built-in ones.
-    fn to_toml(&self) -> String {
+    #[must_use]
+    pub fn to_toml(&self) -> String {
         let quoted = |text: &str| toml::Value::String(text.into()).to_string();
         let list = |urls: &[String]| {
             let items: Vec<String> = urls.iter().map(|url| quoted(url)).collect();
@@ -544,7 +546,7 @@ mod tests {
             ("name = \"x\"\nsubject_suffix = \"?\"\n", "subject suffix"),
             ("name = \"x\"\n[database]\nlog_size = 1\n", "log_size"),
             ("name = \"x\"\n[publish]\ncrl_urls = [\"x\"]\n", "crl_urls"),
-            ("name = \"x\"\nkey = \"dsa\"\n", "dsa"),
+            ("name = \"x\"\nkey = \"dsa\"\n", "line 2, column 7: key: unknown variant"),
             ("name = \"x\"\ninterface_flags = -1\n", "interface_flags"),
             ("name = \"x\"\n[listeners]\nlisten = \"here\"\n", "listen"),
             ("name = \"x\"\n[service]\nshutdown = \"remote\"\n", "shutdown"),

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use certadm_auth::Flavour;
+use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -108,7 +109,8 @@ impl Config {
     /// # Errors
     /// What is wrong, and on which line.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let config: Self =
+            toml::from_str(text).map_err(|error| mistake(text, error.span(), error.message()))?;
         match config.server.keys().find_map(|name| name.parse::<ServerName>().err()) {
             Some(error) => Err(format!("no --server can mean the entry [server.{:?}]: {error}", error.name)),
             None => Ok(config),

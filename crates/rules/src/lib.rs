@@ -16,6 +16,7 @@
 //! * [`names`]: CA names in their sanitized forms, and which file names of a peer are safe.
 //! * [`unc`]: this machine's paths in the UNC form of the lists.
 //! * [`printable`]: text from elsewhere, made fit to be shown.
+//! * [`settings`]: what is wrong with a file of settings, told without what it holds.
 //! * [`registration`]: registering a restore, and what a starting service makes of it.
 //! * [`Guid`], [`FileTime`], [`AuthType`]: values that several crates share.
 
@@ -37,6 +38,7 @@ pub mod printable;
 pub mod ranges;
 pub mod registration;
 pub mod sequence;
+pub mod settings;
 mod time;
 pub mod unc;
 pub mod wide;

@@ -10,6 +10,7 @@ use certadm_auth::{NtHash, folded, same_name};
 use certadm_files::durable;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::flags::Roles;
+use certadm_rules::settings::mistake;
 use certadm_rules::{Diagnosis, Hresult};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -236,13 +237,18 @@ impl UserFile {
         }
         let mut text = Zeroizing::new(String::new());
         file.take(MAX_FILE).read_to_string(&mut text).map_err(self.io("read"))?;
-        // The parser's message quotes the line, which may be the one with the secret.
-        let table: Table = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().lines().count());
-            self.malformed(&format!("line {}: {}", line.unwrap_or_default().max(1), error.message()))
-        })?;
+        self.parse(&text)
+    }
+
+    /// The accounts in the text of such a file.
+    ///
+    /// # Errors
+    /// [`UsersError::Malformed`], [`UsersError::Name`].
+    pub fn parse(&self, text: &str) -> Result<Vec<User>, UsersError> {
+        let table: Table = toml::from_str(text)
+            .map_err(|error| self.malformed(&mistake(text, error.span(), error.message())))?;
         let users: Vec<User> =
-            table.user.into_iter().map(|entry| self.parse(entry)).collect::<Result<_, _>>()?;
+            table.user.into_iter().map(|entry| self.account(entry)).collect::<Result<_, _>>()?;
         // Which of two would an account be? One could have the other's password and its own roles.
         let mut names = HashMap::new();
         for user in &users {
@@ -347,6 +353,15 @@ impl UserFile {
     }
 
     fn write(&self, users: &[User]) -> Result<(), UsersError> {
+        let text = self.to_toml(users)?;
+        durable::replace_private(&self.path, text.as_bytes()).map_err(UsersError::Write)
+    }
+
+    /// The text of a file with these accounts. Wiped when dropped.
+    ///
+    /// # Errors
+    /// [`UsersError::Malformed`] for what cannot be written, of which there is nothing.
+    pub fn to_toml(&self, users: &[User]) -> Result<Zeroizing<String>, UsersError> {
         let entry = |user: &User| Entry {
             name: user.name.clone(),
             nt_hash: HexHash(std::mem::take(&mut *user.nt_hash.to_hex())),
@@ -357,11 +372,10 @@ impl UserFile {
         let table = Table { user: users.iter().map(entry).collect() };
         let table =
             Zeroizing::new(toml::to_string(&table).map_err(|error| self.malformed(&error.to_string()))?);
-        let text = Zeroizing::new([HEAD, &table].concat());
-        durable::replace_private(&self.path, text.as_bytes()).map_err(UsersError::Write)
+        Ok(Zeroizing::new([HEAD, &table].concat()))
     }
 
-    fn parse(&self, entry: Entry) -> Result<User, UsersError> {
+    fn account(&self, entry: Entry) -> Result<User, UsersError> {
         let Entry { name, nt_hash, roles, disabled: is_disabled, id } = entry;
         check_name(&name)?;
         let nt_hash = NtHash::from_hex(&nt_hash.0)
