@@ -70,15 +70,17 @@ impl Recovered {
     ///
     /// # Errors
     /// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read the result at all; [`certadm_store::Error::Foreign`] when
-    /// its schema is not that of a CA; [`Error::Store`].
+    /// its schema is not that of a CA, or it says of itself what no CA starts on; [`Error::Store`].
     pub fn open(image: &Found, chain: &Chain) -> Result<Self> {
         let scratch = Scratch::create(image)?;
         write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
         let connection = scratch.connect().map_err(|error| unreadable(image, &error))?;
-        foreign::check(&connection, image).map_err(|error| match error {
-            certadm_store::Error::Sqlite(error) => unreadable(image, &error),
-            other => other.into(),
-        })?;
+        foreign::check(&connection, image)
+            .and_then(|()| foreign::check_state(&connection, &chain.trailer, image))
+            .map_err(|error| match error {
+                certadm_store::Error::Sqlite(error) => unreadable(image, &error),
+                other => other.into(),
+            })?;
         Ok(Self { connection, scratch })
     }
 

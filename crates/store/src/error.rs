@@ -136,12 +136,13 @@ pub enum Error {
         /// The engine's code (certbcli.md 9.2).
         code: Hresult,
     },
-    /// The schema of a database is not that of a CA: it would run what somebody else wrote.
+    /// The schema of a database is not that of a CA: it would run what somebody else wrote. Or what it says of itself is
+    /// nothing that a CA starts on.
     #[error("{path} is not the database of a CA as certadm makes it: {detail}")]
     Foreign {
         /// The database.
         path: PathBuf,
-        /// Which object is foreign, differs or is missing.
+        /// Which object is foreign, differs or is missing, or what is wrong with the row.
         detail: String,
     },
     /// A backup call was refused or failed by the rules of the sequence or the ranges.

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::schema;
+use crate::trailer::Trailer;
 
 /// One object of a schema.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +59,25 @@ pub fn check(connection: &Connection, what: &std::path::Path) -> Result<()> {
             refuse(format!("the {kind} {name:?} is missing"))
         }
         None => Ok(()),
+    }
+}
+
+/// Checks what a database says of itself: one row, of the database that `trailer` names. A CA does not start on another.
+///
+/// # Errors
+/// [`Error::Foreign`] (0xC80004B6); [`Error::Sqlite`] when SQLite cannot read it.
+pub fn check_state(connection: &Connection, trailer: &Trailer, what: &std::path::Path) -> Result<()> {
+    let refuse = |detail: &str| Err(Error::Foreign { path: what.to_owned(), detail: detail.to_owned() });
+    let rows: i64 = connection.query_row("SELECT count(*) FROM store_state", [], |row| row.get(0))?;
+    if rows != 1 {
+        return refuse(&format!("the table \"store_state\" has {rows} rows in the place of one"));
+    }
+    match schema::state(connection) {
+        Ok(state) if state.database == trailer.database => Ok(()),
+        Ok(_) => refuse("the table \"store_state\" is of another database than the image's trailer"),
+        Err(Error::Sqlite(error @ rusqlite::Error::SqliteFailure(..))) => Err(error.into()),
+        // A number out of its range, a signature of another length.
+        Err(_) => refuse("the row of the table \"store_state\" is malformed"),
     }
 }
 
@@ -118,7 +138,10 @@ fn words(statement: &str) -> String {
 mod tests {
     use std::path::Path;
 
+    use certadm_rules::{FileTime, Generation};
+
     use super::*;
+    use crate::log_file::Signature;
 
     /// A database as this program makes it, changed by these statements.
     fn changed(statements: &str) -> Result<()> {
@@ -134,6 +157,44 @@ mod tests {
         changed("PRAGMA writable_schema = on; UPDATE sqlite_schema SET sql = sql || ' -- an older\n /* remark */'")
             .unwrap();
         assert_eq!(words("a --b'\n (c /* d */)\t,e"), "a (c ) ,e");
+    }
+
+    #[test]
+    fn a_state_that_no_ca_starts_on_is_named() {
+        let own = Signature([7; 16]);
+        let trailer = Trailer {
+            page_size: schema::PAGE_SIZE,
+            image_pages: 1,
+            database: own,
+            stream: own,
+            low: Generation::FIRST,
+            high: Generation::FIRST,
+            finished: FileTime(1),
+            image: [0; 16],
+        };
+        let checked = |statements: &str| {
+            let connection = Connection::open_in_memory().unwrap();
+            schema::create(&connection, own, own).unwrap();
+            connection.execute_batch(statements).unwrap();
+            check_state(&connection, &trailer, Path::new("ca.db"))
+        };
+        checked("").unwrap();
+        for (statements, named) in [
+            ("DELETE FROM store_state", "has 0 rows"),
+            (
+                "PRAGMA ignore_check_constraints = on; INSERT INTO store_state SELECT 2, database_signature, \
+              stream_signature, generation, previous_created, previous_content, 0, 0, NULL FROM store_state",
+                "has 2 rows",
+            ),
+            ("UPDATE store_state SET database_signature = x'07'", "is malformed"),
+            ("UPDATE store_state SET generation = 0", "is malformed"),
+            ("UPDATE store_state SET generation = 4294967296", "is malformed"),
+            ("UPDATE store_state SET previous_content = x''", "is malformed"),
+            ("UPDATE store_state SET database_signature = zeroblob(16)", "another database"),
+        ] {
+            let error = checked(statements).expect_err(statements).to_string();
+            assert!(error.contains(named), "{statements}: {error}");
+        }
     }
 
     #[test]

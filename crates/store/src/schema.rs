@@ -121,12 +121,16 @@ pub(crate) fn after_recovery(
 ) -> Result<()> {
     begin_stream(connection, stream)?;
     set_generation(connection, generation, Link::NONE)?;
+    // A database may hold any number. The highest there is stays the highest: beyond it SQLite would make a fraction of it.
+    let highest = i64::MAX - RECOVERY_GAP;
     connection.execute(
         "UPDATE store_state SET recovered_when = ?1, crl_number_floor =
-            max(crl_number_floor, (SELECT coalesce(max(Number), 0) FROM CRLs)) + ?2",
-        params![crate::time::now().0, RECOVERY_GAP],
+            min(max(crl_number_floor, (SELECT coalesce(max(Number), 0) FROM CRLs)), ?3) + ?2",
+        params![crate::time::now().0, RECOVERY_GAP, highest],
     )?;
-    connection
-        .execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'Requests'", [RECOVERY_GAP])?;
+    connection.execute(
+        "UPDATE sqlite_sequence SET seq = min(seq, ?2) + ?1 WHERE name = 'Requests'",
+        [RECOVERY_GAP, highest],
+    )?;
     Ok(())
 }
