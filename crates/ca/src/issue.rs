@@ -68,6 +68,12 @@ impl PendingCertificate {
     pub fn serial(&self) -> &Serial {
         &self.serial
     }
+
+    /// The certificate in DER.
+    #[cfg(feature = "fuzzing")]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
 }
 
 /// A certificate that is in the database. It may be handed out once the transaction it was

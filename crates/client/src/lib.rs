@@ -11,6 +11,8 @@ pub mod doctor;
 mod error;
 mod explain;
 mod feed;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod name;
 mod orpc;

@@ -16,6 +16,8 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    #[cfg(feature = "fuzzing")]
+    Memory(crate::fuzzing::MemoryStream),
 }
 
 /// The addresses of a host.
@@ -46,6 +48,10 @@ impl Stream {
     /// # Errors
     /// [`Error::Resolve`], [`Error::Connect`] with the last address's reason.
     pub(crate) fn tcp(host: &str, port: u16, timeout: Duration) -> Result<Self, Error> {
+        #[cfg(feature = "fuzzing")]
+        if let Some(stream) = crate::fuzzing::dialled() {
+            return Ok(Self::Memory(stream));
+        }
         let addresses = addresses(host, port)?;
         let peer = format!("{host}:{port}");
         let mut last = None;
@@ -73,6 +79,10 @@ impl Stream {
     /// # Errors
     /// [`Error::Connect`].
     pub(crate) fn to_address(address: SocketAddr, timeout: Duration) -> Result<Self, Error> {
+        #[cfg(feature = "fuzzing")]
+        if let Some(stream) = crate::fuzzing::dialled() {
+            return Ok(Self::Memory(stream));
+        }
         TcpStream::connect_timeout(&address, timeout)
             .and_then(|stream| Self::from_tcp(stream, timeout))
             .map_err(|source| Error::Connect { peer: address.to_string(), source })
@@ -83,6 +93,10 @@ impl Stream {
     /// # Errors
     /// [`Error::Connect`].
     pub(crate) fn socket(path: &Path, timeout: Duration) -> Result<Self, Error> {
+        #[cfg(feature = "fuzzing")]
+        if let Some(stream) = crate::fuzzing::dialled() {
+            return Ok(Self::Memory(stream));
+        }
         let peer = path.display().to_string();
         #[cfg(unix)]
         return UnixStream::connect(path)
@@ -111,6 +125,8 @@ impl Stream {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            #[cfg(feature = "fuzzing")]
+            Self::Memory(_) => Some(SocketAddr::from(([127, 0, 0, 1], 135))),
         }
     }
 
@@ -120,6 +136,8 @@ impl Stream {
             Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_clone().map(Self::Unix),
+            #[cfg(feature = "fuzzing")]
+            Self::Memory(stream) => Ok(Self::Memory(stream.clone())),
         }
     }
 
@@ -129,6 +147,8 @@ impl Stream {
             Self::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
             #[cfg(unix)]
             Self::Unix(stream) => stream.set_read_timeout(Some(timeout)),
+            #[cfg(feature = "fuzzing")]
+            Self::Memory(_) => Ok(()),
         }
     }
 
@@ -138,6 +158,8 @@ impl Stream {
             Self::Tcp(stream) => stream.set_nonblocking(nonblocking),
             #[cfg(unix)]
             Self::Unix(stream) => stream.set_nonblocking(nonblocking),
+            #[cfg(feature = "fuzzing")]
+            Self::Memory(_) => Ok(()),
         }
     }
 
@@ -148,6 +170,8 @@ impl Stream {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Both).ok(),
             #[cfg(unix)]
             Self::Unix(stream) => stream.shutdown(Shutdown::Both).ok(),
+            #[cfg(feature = "fuzzing")]
+            Self::Memory(_) => None,
         };
     }
 }
@@ -158,6 +182,8 @@ impl Read for &Stream {
             Stream::Tcp(stream) => { stream }.read(buffer),
             #[cfg(unix)]
             Stream::Unix(stream) => { stream }.read(buffer),
+            #[cfg(feature = "fuzzing")]
+            Stream::Memory(stream) => stream.read(buffer),
         }
     }
 }
@@ -168,6 +194,8 @@ impl Write for &Stream {
             Stream::Tcp(stream) => { stream }.write(buffer),
             #[cfg(unix)]
             Stream::Unix(stream) => { stream }.write(buffer),
+            #[cfg(feature = "fuzzing")]
+            Stream::Memory(stream) => stream.write(buffer),
         }
     }
 

@@ -3,6 +3,11 @@
 
 mod checksummed;
 mod ese_base;
+mod hostile_ca;
+mod memory_folder;
+mod rpc_caller;
+mod script;
+mod small_ca;
 mod stub;
 
 /// A fuzz target.
@@ -38,6 +43,8 @@ targets! {
     activation: "activations of DCOM, asked and answered",
     auth_acceptor: "the acceptors of NTLM and SPNEGO, fed with a sequence of tokens",
     auth_unseal: "sealed messages that nobody sealed",
+    certificate_request: "a request for a certificate, and what the CA makes of it",
+    client_connection: "a client with a CA that answers what it likes",
     csra_request: "the calls of the CA's administration interface",
     csra_response: "the answers of the CA's administration interface",
     ept_map: "the endpoint mapper's calls and answers",
@@ -66,8 +73,12 @@ targets! {
     registry_file: "registry files of Windows, and the list and configuration of an identity part",
     restore_record: "the record of a registered restore",
     rpc_pdu: "the PDUs of DCE/RPC, as they come off a connection",
+    server_connection: "a connection of the service, over sequences of PDUs",
+    set_folder: "a folder that may be a set, with files of any kind",
     spnego_token: "the tokens of SPNEGO",
+    store_content: "a set whose database a stranger has changed",
     tagged_list: "the string lists of the backup calls and of `certbkxp.dat`",
+    toml_files: "the three files that people write by hand",
     trailer: "the trailer page of a backup image",
     unc_paths: "paths in UNC form and back",
     variant: "configuration values as VARIANT",

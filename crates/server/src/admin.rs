@@ -52,6 +52,8 @@ pub(crate) fn answer(
         audit::refused(shared, caller, method, refusal);
         return refuse(method, request.as_ref(), refusal);
     }
+    #[cfg(feature = "fuzzing")]
+    crate::reached::has_run();
     if let Some(code) = refused {
         return Ok(properties::failure(method, code));
     }

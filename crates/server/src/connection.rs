@@ -141,6 +141,32 @@ impl Connection {
         self.stream.end();
     }
 
+    /// Takes the PDUs that have come, on a stream in memory; answers whether the connection goes on.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn take_what_came(&mut self) -> bool {
+        let mut pdu = Vec::new();
+        loop {
+            match self.turn(&mut pdu) {
+                Ok(Then::GoOn) => {}
+                Err(IncomingError::Io(error)) => return error.kind() == io::ErrorKind::WouldBlock,
+                Ok(Then::Close) | Err(_) => return false,
+            }
+        }
+    }
+
+    /// How many bytes it holds: of PDUs and calls that have not come as a whole, and of the last answer.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn held(&self) -> usize {
+        let spare = self.spare.as_ref().map_or(0, |buffer| buffer.len());
+        self.incoming.held() + self.rpc.held() + self.outgoing.capacity() + spare
+    }
+
+    /// One of its security contexts.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn security(&self, context_id: u32) -> Option<certadm_wire::rpc::SecurityContext> {
+        self.rpc.security(context_id)
+    }
+
     fn turn(&mut self, pdu: &mut Vec<u8>) -> Result<Then, IncomingError> {
         let limits = &self.shared.settings.limits;
         let is_proven = match &self.local {

@@ -25,6 +25,8 @@ pub(crate) fn socket_serves(syntax: &SyntaxId) -> bool {
 
 /// Answers a call.
 pub(crate) fn answer(circumstances: &Circumstances<'_>, call: &Call<'_>) -> Answer {
+    #[cfg(feature = "fuzzing")]
+    crate::reached::looked_at(circumstances, call);
     let interface = Iid(call.interface.uuid);
     let answered = match interface {
         Iid::OBJECT_EXPORTER => resolver::answer(circumstances, call),

@@ -43,6 +43,12 @@ impl Incoming {
         Self { buffer: vec![0; MAX_FRAGMENT.into()], filled: 0 }
     }
 
+    /// How many bytes it holds.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Puts the next PDU into `pdu`. Its first byte may come until `patience`, its last one for a bounded time after the
     /// first. `stopping` is asked now and then.
     ///

@@ -12,6 +12,8 @@ mod connection;
 mod connections;
 mod dispatch;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod identity;
 mod incoming;
 mod inherited;
@@ -19,10 +21,14 @@ mod limits;
 mod listeners;
 mod local_socket;
 mod logons;
+#[cfg(feature = "fuzzing")]
+mod memory_stream;
 mod object;
 mod objects;
 mod properties;
 mod rates;
+#[cfg(feature = "fuzzing")]
+mod reached;
 mod read;
 mod resolver;
 mod roles;

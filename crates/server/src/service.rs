@@ -136,6 +136,11 @@ impl Server {
         Ok(Self { shared: Arc::new(shared), listeners, woken })
     }
 
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {

@@ -14,6 +14,8 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    #[cfg(feature = "fuzzing")]
+    Memory(crate::memory_stream::MemoryStream),
 }
 
 impl Stream {
@@ -47,6 +49,8 @@ impl Stream {
             Self::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip().to_canonical()),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            #[cfg(feature = "fuzzing")]
+            Self::Memory(stream) => stream.address(),
         }
     }
 
@@ -56,6 +60,8 @@ impl Stream {
             Self::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip().to_canonical()),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            #[cfg(feature = "fuzzing")]
+            Self::Memory(stream) => stream.address(),
         }
     }
 
@@ -66,6 +72,8 @@ impl Stream {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Both).ok(),
             #[cfg(unix)]
             Self::Unix(stream) => stream.shutdown(Shutdown::Both).ok(),
+            #[cfg(feature = "fuzzing")]
+            Self::Memory(_) => None,
         };
     }
 
@@ -78,6 +86,8 @@ impl Stream {
             Self::Tcp(stream) => (&mut &*stream).read(buffer),
             #[cfg(unix)]
             Self::Unix(stream) => (&mut &*stream).read(buffer),
+            #[cfg(feature = "fuzzing")]
+            Self::Memory(stream) => return stream.read(buffer).map(Some),
         };
         match read {
             Ok(count) => Ok(Some(count)),
@@ -96,6 +106,11 @@ impl Stream {
                 Self::Tcp(stream) => (&mut &*stream).write(bytes),
                 #[cfg(unix)]
                 Self::Unix(stream) => (&mut &*stream).write(bytes),
+                #[cfg(feature = "fuzzing")]
+                Self::Memory(stream) => {
+                    stream.write(bytes);
+                    Ok(bytes.len())
+                }
             };
             match written {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),

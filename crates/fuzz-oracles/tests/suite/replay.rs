@@ -10,6 +10,9 @@ const KINDS: [&str; 2] = ["seeds", "regressions"];
 /// Larger seeds are replayed, but not damaged byte by byte.
 const MAX_DAMAGED_LEN: usize = 2048;
 
+/// Targets that work on files, or seal what they send: their seeds are damaged in one way only.
+const SLOW: [&str; 4] = ["client_connection", "server_connection", "set_folder", "store_content"];
+
 fn folder(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz").join(kind)
 }
@@ -56,7 +59,7 @@ fn every_folder_belongs_to_a_target() {
     }
 }
 
-/// Truncated after every byte, and every byte in turn replaced by 0, 0xFF, its neighbours and its complement.
+/// Truncated after every byte, and every byte in turn replaced by its complement, 0, 0xFF and its neighbours.
 #[test]
 fn damaged_seeds_keep_every_promise() {
     for target in TARGETS {
@@ -70,7 +73,9 @@ fn damaged_seeds_keep_every_promise() {
             }
             let mut damaged = seed.clone();
             for (at, &byte) in seed.iter().enumerate() {
-                for replacement in [0, 0xFF, byte.wrapping_add(1), byte.wrapping_sub(1), !byte] {
+                let replacements = [!byte, 0, 0xFF, byte.wrapping_add(1), byte.wrapping_sub(1)];
+                let count = if SLOW.contains(&target.name) { 1 } else { replacements.len() };
+                for &replacement in &replacements[..count] {
                     damaged[at] = replacement;
                     (target.run)(&damaged);
                 }

@@ -103,6 +103,12 @@ impl<K: PartialEq> Assembly<K> {
         self.call.is_some()
     }
 
+    /// How many bytes it holds for a stub.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.stub.capacity()
+    }
+
     /// Drops a call that has begun: it was orphaned, or its connection is in trouble.
     pub fn reset(&mut self) {
         self.call = None;

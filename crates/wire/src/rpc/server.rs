@@ -253,6 +253,12 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
         self.header_signing == Some(true)
     }
 
+    /// How many bytes are held of a call whose fragments have not all come.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.assembly.held()
+    }
+
     /// The security context of an `auth_context_id`.
     #[must_use]
     pub fn security(&self, context_id: u32) -> Option<SecurityContext> {

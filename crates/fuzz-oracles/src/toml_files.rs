@@ -1,0 +1,102 @@
+//! The three files that people write by hand: `ca.toml`, `users.toml`, `client.toml`.
+//!
+//! A mistake is told with its place, and never with what the file holds: a password may stand under a key that does not
+//! exist. What a file says survives being written, where there is something that writes it.
+
+use std::path::Path;
+
+use certadm_ca::Config as CaConfig;
+use certadm_client::Config as ClientConfig;
+use certadm_server::{User, UserFile};
+
+/// What stands for a secret in inputs; an error that quotes a value quotes it.
+const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+/// A key that no file has.
+const UNKNOWN: &str = "pass_phrase_of_key";
+
+/// The first octet says which file the rest is: 0 `ca.toml`, 1 `users.toml`, 2 `client.toml`.
+pub(crate) fn run(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(rest) else { return };
+    let accepts: fn(&str) -> Result<(), String> = match kind % 3 {
+        0 => ca,
+        1 => users,
+        _ => client,
+    };
+    match accepts(text) {
+        Ok(()) => unknown_keys_are_refused(text, accepts),
+        Err(error) => assert!(!tells_secret(text, &error), "a secret in {error:?}"),
+    }
+}
+
+fn ca(text: &str) -> Result<(), String> {
+    let config = CaConfig::parse(text)?;
+    let printed = config.to_toml();
+    let again = CaConfig::parse(&printed);
+    let again = again.unwrap_or_else(|error| panic!("what we wrote is refused: {error}\n{printed}"));
+    // Profiles of one's own are the one thing that is not written.
+    let again = CaConfig { profiles: config.profiles.clone(), ..again };
+    assert_eq!(format!("{again:?}"), format!("{config:?}"));
+    Ok(())
+}
+
+fn users(text: &str) -> Result<(), String> {
+    let file = UserFile::in_folder(Path::new("ca"));
+    let users = file.parse(text).map_err(|error| error.to_string())?;
+    let Ok(printed) = file.to_toml(&users) else { panic!("accounts that cannot be written") };
+    let again = file.parse(&printed);
+    let again = again.unwrap_or_else(|error| panic!("what we wrote is refused: {error}"));
+    assert_eq!(*file.to_toml(&again).expect("written once already"), *printed);
+    let plain = |users: &[User]| -> Vec<_> {
+        let plain = |user: &User| {
+            (user.name.clone(), user.nt_hash.to_hex().to_string(), user.roles, user.is_disabled)
+        };
+        users.iter().map(plain).collect()
+    };
+    assert_eq!(plain(&again), plain(&users));
+    Ok(())
+}
+
+fn client(text: &str) -> Result<(), String> {
+    ClientConfig::parse(text).map(drop)
+}
+
+/// Before the first line, and below each header of a table, one key more is one too many.
+fn unknown_keys_are_refused(text: &str, accepts: fn(&str) -> Result<(), String>) {
+    let entry = format!("{UNKNOWN} = \"{SECRET}\"\n");
+    let refused = |at: usize, text: &str| {
+        let error = accepts(text).expect_err("an unknown key is taken");
+        assert!(error.contains(&format!("line {at}, column 1:")), "{error:?} does not name line {at}");
+        assert!(error.contains(UNKNOWN) && !error.contains(SECRET), "{error:?}");
+    };
+    // An old mark of byte order may stand before the first line only.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    refused(1, &format!("{entry}{text}"));
+    let headers = ["[[user]]", "[server.a]", "[listeners]", "[roles]", "[service]", "[crl]", "[profiles.server]"];
+    let mut before = String::new();
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        before.push_str(line);
+        // Only where the line is a header and not part of a long string: then what was read so far is a file by itself.
+        if headers.contains(&line.trim_end()) && line.ends_with('\n') && toml::from_str::<toml::Table>(&before).is_ok() {
+            let rest = text.get(before.len()..).unwrap_or_default();
+            refused(number + 2, &format!("{before}{entry}{rest}"));
+            return;
+        }
+    }
+}
+
+/// Whether an error quotes the secret as a value that no rule of ours is about. Errors without a place are those of our
+/// rules, which name the value that breaks them: an address, a role, a name; of secrets they know `nt_hash`.
+fn tells_secret(text: &str, error: &str) -> bool {
+    if !error.contains(SECRET) {
+        return false;
+    }
+    let is_placed = error.starts_with("line ") || error.contains(" has a mistake: line ");
+    let is_hash = text.lines().any(|line| line.contains("nt_hash") && line.contains(SECRET));
+    // As a key it is no secret, and is named as what is unknown or there twice.
+    let is_key = text.match_indices(SECRET).any(|(at, secret)| {
+        let after = text[at + secret.len()..].trim_start_matches(['"', '\'', ' ', '\t']);
+        after.starts_with(['=', '.', ']'])
+    });
+    (is_placed || is_hash) && !is_key
+}
