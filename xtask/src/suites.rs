@@ -12,8 +12,15 @@ use crate::workspace::Workspace;
 use crate::{circles, citations, counts, durability, lockfiles, prereleases};
 
 /// Packages with tests that need foreign peers, in Python or Debian's, and are therefore `#[ignore]`d.
-const INTEROP: &[&str] =
-    &["certadm-ese", "certadm-auth", "certadm-kerberos", "certadm-client", "certadm-server", "certadm"];
+const INTEROP: &[&str] = &[
+    "certadm-ese",
+    "certadm-auth",
+    "certadm-kerberos",
+    "certadm-client",
+    "certadm-repository",
+    "certadm-server",
+    "certadm",
+];
 
 /// Where the interop tests find the interpreter with the Python peers.
 const PYTHON_VARIABLE: &str = "CERTADM_PYTHON";
