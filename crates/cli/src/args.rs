@@ -52,6 +52,10 @@ pub(crate) enum Command {
     Recover(crate::verbs::recover::RecoverArgs),
     /// Fetch what a CA needs beside its database: certificates, CRLs, configuration, templates
     Identity(crate::verbs::identity::IdentityArgs),
+    /// Put beside a set what nobody can fetch: the key, registry, event log, files of our own CA
+    Attach(Box<crate::verbs::attach::AttachArgs>),
+    /// Judge whether everything is there that a lost CA needs to come back
+    Complete(crate::verbs::complete::CompleteArgs),
     /// Make the next CRL of a CA that is lost, from its database and its key
     EmergencyCrl(Box<crate::verbs::emergency_crl::EmergencyCrlArgs>),
     /// Prove that a CA comes back: rehearse the restore of its backup, and keep evidence

@@ -62,6 +62,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => ("doctor", verbs::doctor::run(&args, output).into()),
         Command::Recover(args) => ("recover", verbs::recover::run(&args, output).into()),
         Command::Identity(args) => ("identity", verbs::identity::run(&args, output).into()),
+        Command::Attach(args) => ("attach", verbs::attach::run(&args, output).into()),
+        Command::Complete(args) => ("complete", verbs::complete::run(&args, output).into()),
         Command::EmergencyCrl(args) => (args.name(), verbs::emergency_crl::run(&args, output).into()),
         Command::Rehearse(args) => (args.name(), verbs::rehearse::run(&args, output).into()),
         Command::Gap(args) => ("gap", verbs::gap::run(&args, output).into()),

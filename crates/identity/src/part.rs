@@ -39,12 +39,13 @@ pub(crate) fn sibling(set: &Path) -> PathBuf {
     set.with_file_name(name)
 }
 
-/// The identity part at a path: a folder that is one itself, that of a set, or that beside a set. Nothing where there is none.
+/// The identity parts at a path: a folder that is one itself, that of a set, and that beside a set that nothing could be written
+/// into, in this order. A folder that a link leads to counts only where the person named it.
 #[must_use]
-pub fn found_at(path: &Path) -> Option<PathBuf> {
-    [path.to_owned(), path.join(DIR), sibling(path)]
-        .into_iter()
-        .find(|dir| found::is_folder(dir) && Found::below(dir, FILE_NAME).is_there())
+pub fn found_at(path: &Path) -> Vec<PathBuf> {
+    let has_list = |dir: &PathBuf| Found::below(dir, FILE_NAME).is_there();
+    let inner = [path.join(DIR), sibling(path)].into_iter().filter(|dir| found::is_folder(dir));
+    std::iter::once(path.to_owned()).chain(inner).filter(has_list).collect()
 }
 
 impl Part {
@@ -193,7 +194,8 @@ pub(crate) fn write_folder(dir: &Path, manifest: &mut Manifest, files: &[NewFile
 /// Writes a file into the folder that its path names, which is made if it is not there.
 pub(crate) fn write_file(dir: &Path, file: &NewFile) -> Result<()> {
     let path = dir.join(file.path.split('/').collect::<PathBuf>());
-    if let Some(folder) = path.parent().filter(|folder| *folder != dir && !folder.is_dir()) {
+    if let Some(folder) = path.parent().filter(|folder| *folder != dir && !found::is_folder(folder)) {
+        // A link in its place is no folder of ours, and is not followed.
         durable::create_new_dir(folder)?;
     }
     match file.role {
@@ -208,6 +210,8 @@ pub(crate) fn write_file(dir: &Path, file: &NewFile) -> Result<()> {
 pub(crate) fn write_list(dir: &Path, manifest: &mut Manifest) -> Result<()> {
     let path = dir.join(FILE_NAME);
     let bytes = manifest.complete().map_err(|reason| Error::Manifest { path: path.clone(), reason })?;
+    // What somebody has put there, such as a link, is not written through.
+    durable::remove_if_present(&durable::temporary_beside(&path))?;
     Ok(durable::replace(&path, &bytes)?)
 }
 

@@ -109,8 +109,12 @@ impl Issuers {
     /// # Errors
     /// [`Error::NoCaCertificate`], [`Error::CaCertificate`].
     pub fn of(records: &Records) -> Result<Self> {
+        Self::of_found(&records.ca_certificates)
+    }
+
+    fn of_found(certificates: &[CaCertificate]) -> Result<Self> {
         let mut found = Vec::new();
-        for certificate in &records.ca_certificates {
+        for certificate in certificates {
             found.push(parse(certificate)?);
         }
         // The newest certificate of a key first: its identifier, subject and version are what the CRL says.
@@ -137,6 +141,15 @@ impl Issuers {
             }
         }
         Ok(Self(issuers))
+    }
+
+    /// The keys that these certificates show, in DER, where there is no database.
+    ///
+    /// # Errors
+    /// As [`Issuers::of`].
+    pub fn of_certificates(certificates: &[Vec<u8>]) -> Result<Self> {
+        let found = certificates.iter().map(|der| CaCertificate { request_id: 0, der: der.clone() });
+        Self::of_found(&found.collect::<Vec<_>>())
     }
 
     /// All of them.

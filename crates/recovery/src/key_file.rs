@@ -18,10 +18,12 @@ pub struct KeyFile {
     pub keys: Vec<PrivateKey>,
     /// Nothing in the file says that it is whole: it has no MAC, so it may have been changed.
     pub unprotected: bool,
+    /// A key stands in the file as it is: whoever can read the file has it.
+    pub in_clear: bool,
 }
 
 /// Longer ones are no key files.
-const MAX_FILE: u64 = 1 << 20;
+pub const MAX_KEY_FILE: u64 = 1 << 20;
 
 impl KeyFile {
     /// Reads a PKCS#12 file, or an encrypted PKCS#8 file in PEM.
@@ -30,9 +32,13 @@ impl KeyFile {
     /// [`Error::Ca`] for a wrong passphrase and for what is no encrypted key in PEM, [`Error::UnusableKey`],
     /// [`Error::File`].
     pub fn open(path: &Path, passphrase: &Passphrase) -> Result<Self> {
-        let content = Zeroizing::new(certadm_files::read::bounded(path, MAX_FILE)?);
+        let content = Zeroizing::new(certadm_files::read::bounded(path, MAX_KEY_FILE)?);
         if content.first() != Some(&SEQUENCE) {
-            return Ok(Self { keys: vec![PrivateKey::open(path, passphrase)?], unprotected: false });
+            return Ok(Self {
+                keys: vec![PrivateKey::open(path, passphrase)?],
+                unprotected: false,
+                in_clear: false,
+            });
         }
         Self::of_pkcs12(path, &content, passphrase)
     }
@@ -58,9 +64,14 @@ impl KeyFile {
         if keys.is_empty() {
             return Err(unusable("it holds no private key".to_owned()));
         }
-        Ok(Self { keys, unprotected })
+        // The name of a bag with a bare key; in an encrypted part of the file it cannot be seen.
+        let in_clear = content.windows(KEY_BAG.len()).any(|bytes| bytes == KEY_BAG);
+        Ok(Self { keys, unprotected, in_clear })
     }
 }
+
+/// 1.2.840.113549.1.12.10.1.1 in DER.
+const KEY_BAG: [u8; 13] = [6, 11, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01, 0x01];
 
 /// The first octet of DER.
 const SEQUENCE: u8 = 0x30;

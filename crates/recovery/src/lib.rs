@@ -8,10 +8,12 @@
 //! * [`Anchors`]: checks certificates as those do who rely on them.
 //! * [`gap`]: what the CA issued and revoked after the backup, as sources elsewhere tell it.
 //! * [`Inventory`], [`diff`]: the requests of a database, and of two that are compared.
+//! * [`complete`]: whether everything is there that a CA needs to come back.
 //! * [`bundle`]: the folder that they and everything about them is written to, also in two steps.
 #![forbid(unsafe_code)]
 
 pub mod bundle;
+pub mod complete;
 mod content;
 pub mod diff;
 mod entries;
@@ -40,7 +42,7 @@ pub use entries::{Entry, Origin};
 pub use error::{Error, Result};
 pub use inventory::{Inventory, Item, Known, WindowsInventory};
 pub use issuer::{Issuer, Issuers};
-pub use key_file::KeyFile;
+pub use key_file::{KeyFile, MAX_KEY_FILE};
 pub use order::{Revocation, merged};
 pub use plan::{Deltas, Destination, Options, Plan, PlannedCrl};
 pub use published::PublishedCrl;

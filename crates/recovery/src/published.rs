@@ -98,6 +98,14 @@ impl PublishedCrl {
         self.parsed()?.content.entries(visit).map_err(|error| self.malformed(&error))
     }
 
+    /// Whether one of these keys signed it.
+    ///
+    /// # Errors
+    /// [`Error::PublishedElsewhere`], [`Error::Published`].
+    pub fn check_issuer(&self, issuers: &Issuers) -> Result<()> {
+        self.place_among(issuers).map(|_| ())
+    }
+
     /// The place of the key that signed it. A CRL of another issuer, or by none of its keys, is refused: its entries would
     /// be those of another CA.
     ///

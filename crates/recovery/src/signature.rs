@@ -236,7 +236,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// None: the key was read from what it is asked of.
-    pub(crate) fn identifier(&self) -> der::Result<Vec<u8>> {
+    pub fn identifier(&self) -> der::Result<Vec<u8>> {
         Ok(certadm_ca::key_identifier(&spki::SubjectPublicKeyInfoOwned::from_der(&self.der)?))
     }
 

@@ -47,6 +47,7 @@ impl<'a> ExtensionRef<'a> {
 }
 
 /// A certificate, borrowed, as far as it is looked at.
+#[derive(Clone, Copy)]
 pub(crate) struct CertificateRef<'a> {
     /// What was signed.
     pub(crate) signed: &'a [u8],

@@ -1,8 +1,10 @@
 //! One file or folder per verb.
 
 mod account;
+pub(crate) mod attach;
 pub(crate) mod backup;
 pub(crate) mod ca;
+pub(crate) mod complete;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod drill;
@@ -12,6 +14,7 @@ pub(crate) mod gap;
 pub(crate) mod identity;
 pub(crate) mod list;
 mod live;
+pub(crate) mod lost;
 pub(crate) mod man;
 pub(crate) mod recover;
 pub(crate) mod rehearse;

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 20] = [
     "ca",
     "backup",
     "restore",
@@ -16,6 +16,8 @@ const VERBS: [&str; 18] = [
     "doctor",
     "recover",
     "identity",
+    "attach",
+    "complete",
     "emergency-crl",
     "rehearse",
     "gap",

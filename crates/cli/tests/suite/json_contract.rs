@@ -129,6 +129,8 @@ fn every_verb_prints_what_the_document_shows() {
     check("gap", "gap {CertLog.edb} --events {events.xml} --to {gap}");
     check("backup", "backup --dir {ca} --to {set}");
     check("identity", "identity --dir {ca} --to {identity}");
+    check("attach", "attach {set} --dir {ca} --passphrase-file {pass}");
+    check("complete", "complete {set}");
     work.run("emergency-crl {set} --tbs-only --no-published --to {tbs}");
     let (pass, key) = (work.path("pass"), work.path("ca/ca.key"));
     openssl(&[

@@ -23,6 +23,8 @@ fn a_passphrase_shows_nowhere() {
         "backup --dir {ca} --to {set}",
         "--json verify {set}",
         "--json emergency-crl {set} --key {ca/ca.key} --passphrase-file {pass} --no-published --to {crl}",
+        "--json attach {set} --key {ca/ca.key} --passphrase-file {pass} --keep",
+        "--json complete {set} --key {ca/ca.key} --passphrase-file {pass}",
         "--json show {set}",
         "--json show --dir {ca}",
         "--json list --dir {ca} requests",

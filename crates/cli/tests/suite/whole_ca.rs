@@ -105,3 +105,205 @@ fn what_cannot_be_fetched_is_a_finding_and_the_set_stands() {
     assert!(work.path("set/Identity/Certificates/ca-0.crt").is_file());
     assert_eq!(work.result("verify {set}")["restorable"], true);
 }
+
+/// The components of a verdict by their names: state, and the details of the checks that did not go well.
+fn components(result: &serde_json::Value) -> std::collections::BTreeMap<String, (String, String)> {
+    let all = result["components"].as_array().unwrap().iter().map(|component| {
+        let checks = component["checks"].as_array().unwrap();
+        let bad = checks.iter().filter(|check| check["ok"] != true).map(|check| check["detail"].to_string());
+        let text = |key: &str| component[key].as_str().unwrap().to_owned();
+        (text("id"), (text("state"), bad.collect::<String>()))
+    });
+    all.collect()
+}
+
+#[test]
+fn a_set_with_the_files_of_our_ca_needs_nothing_from_anywhere_else() {
+    let work = world();
+    work.result("backup --dir {ca} --to {set}");
+    let bare = work.run("--json complete {set}").json();
+    assert_eq!((&bare["exit_code"], &bare["result"]["missing"]), (&1.into(), &serde_json::json!(["key"])));
+    // A wrong passphrase changes nothing.
+    let list = fs::read(work.path("set/Identity/identity.json")).unwrap();
+    assert_eq!(work.run("attach {set} --dir {ca} --users --passphrase-file {wrong}").code, 3);
+    assert_eq!(fs::read(work.path("set/Identity/identity.json")).unwrap(), list);
+    let attached = work.result("attach {set} --dir {ca} --users --passphrase-file {pass}");
+    let paths: Vec<&str> =
+        attached["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    // What a backup has taken already is not there twice.
+    assert_eq!(paths, ["Attachments/users.toml", "Attachments/ca.key"]);
+    assert_eq!(attached["keys"][0]["kept"], "Attachments/ca.key");
+    let again = work.result("attach {set} --dir {ca} --users --passphrase-file {pass}");
+    assert_eq!(again["files"], serde_json::json!([]), "{again}");
+    let verdict = work.result("complete {set}");
+    assert_eq!(verdict["verdict"], "complete", "{verdict:#}");
+    assert_eq!(work.result("verify {set}")["findings"], serde_json::json!([]));
+    // The CA is lost with everything that it had.
+    let tables = work.tables("--dir {ca}");
+    fs::remove_dir_all(work.path("ca")).unwrap();
+    let plan = work.result("restore --from {set} --dir {new} --dry-run");
+    let files = serde_json::json!(["ca.toml", "ca.crt", "ca.key", "users.toml"]);
+    assert_eq!((&plan["written"], work.path("new").exists()), (&files, false));
+    let restored = work.result("restore --from {set} --dir {new}");
+    assert_eq!(restored["written"], files);
+    assert_eq!(work.tables("--dir {new}"), tables);
+    work.issue("new", "after");
+    #[cfg(unix)]
+    for name in ["ca.key", "users.toml"] {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(
+            fs::metadata(work.path("new").join(name)).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{name}"
+        );
+    }
+    // What is there stays.
+    fs::write(
+        work.path("new/ca.toml"),
+        format!("{}\n# mine\n", fs::read_to_string(work.path("new/ca.toml")).unwrap()),
+    )
+    .unwrap();
+    fs::remove_file(work.path("new/ca.crt")).unwrap();
+    let restored = work.result("restore --from {set} --dir {new} --force");
+    assert_eq!(restored["written"], serde_json::json!(["ca.crt"]));
+    assert!(fs::read_to_string(work.path("new/ca.toml")).unwrap().ends_with("# mine\n"));
+}
+
+#[test]
+fn a_key_is_checked_and_forgotten_and_one_of_another_ca_is_refused() {
+    let work = world();
+    work.result("backup --dir {ca} --to {set}");
+    let passin = format!("file:{}", work.path("pass").display());
+    let pkcs12 = |name: &str, options: &[&str]| {
+        let (key, certificate, out) = (work.path("ca/ca.key"), work.path("ca/ca.crt"), work.path(name));
+        let mut line =
+            vec!["pkcs12", "-export", "-inkey", text(&key), "-passin", &passin, "-in", text(&certificate)];
+        line.extend(["-passout", &passin, "-out", text(&out)]);
+        line.extend(options);
+        openssl(&line);
+    };
+    pkcs12("ca.p12", &[]);
+    pkcs12("bare.p12", &["-nomac"]);
+    pkcs12("clear.p12", &["-keypbe", "NONE", "-certpbe", "NONE"]);
+    let run = |line: &str| work.run(&format!("--json attach {{set}} --passphrase-file {{pass}} {line}"));
+    let seen = run("--key {ca.p12} --place safe").json();
+    assert_eq!((&seen["exit_code"], &seen["result"]["files"]), (&0.into(), &serde_json::json!([])), "{seen}");
+    assert_eq!(seen["result"]["keys"][0]["place"], "safe");
+    assert!(!work.path("set/Identity/Attachments").exists());
+    let verdict = work.result("complete {set}");
+    assert_eq!(components(&verdict)["key"].0, "external", "{verdict:#}");
+    // Nothing shows that a file without MAC is whole; a bare key is not kept.
+    let bare = run("--key {bare.p12}").json();
+    assert_eq!(
+        (&bare["exit_code"], &bare["result"]["findings"][0]["kind"]),
+        (&1.into(), &"key-unprotected".into())
+    );
+    assert_eq!(run("--key {clear.p12} --keep").code, 3);
+    assert_eq!(run("--key {ca.p12} --keep").code, 0);
+    assert_eq!(
+        fs::read(work.path("set/Identity/Attachments/ca.p12")).unwrap(),
+        fs::read(work.path("ca.p12")).unwrap()
+    );
+    assert_eq!(components(&work.result("complete {set}"))["key"].0, "present");
+    // Another CA of the same name.
+    work.result("ca init --dir {other} --name Test-CA --passphrase-file {pass}");
+    for line in ["attach {set} --key {other/ca.key}", "attach {set} --dir {other}"] {
+        let run = work.run(&format!("--json {line} --passphrase-file {{pass}}"));
+        assert_eq!(run.code, 5, "{run:?}");
+        let message = run.json()["error"]["message"].to_string();
+        assert_eq!(message.matches("key id ").count(), 2, "{message}");
+    }
+    let other = work.run("--json complete {set} --key {other/ca.key} --passphrase-file {pass}");
+    assert_eq!((other.code, &other.json()["result"]["contradicts"]), (5, &true.into()), "{other:?}");
+    assert_eq!(work.run("attach {set} --crl {other/crl/Test-CA.crl}").code, 5);
+}
+
+#[test]
+fn a_database_alone_gets_a_verdict_and_takes_what_a_person_has() {
+    let work = Work::new();
+    fs::write(work.path("CertLog.edb"), crate::windows_files::ca_database()).unwrap();
+    let now = "--now 2025-10-03T12:00:00Z";
+    let run = work.run(&format!("--json complete {{CertLog.edb}} {now}"));
+    let result = run.json()["result"].clone();
+    assert_eq!((run.code, &result["verdict"]), (1, &"incomplete".into()));
+    assert_eq!(result["missing"], serde_json::json!(["key", "configuration", "templates"]), "{result:#}");
+    let found = components(&result);
+    for (id, state) in [
+        ("database", "present"),
+        ("ca-certificates", "present"),
+        ("crl", "present"),
+        ("cross-certificates", "not-applicable"),
+        ("kra-keys", "not-applicable"),
+        ("capolicy", "absent"),
+    ] {
+        assert_eq!(found[id].0, state, "{id}: {result:#}");
+    }
+    let key =
+        result["components"].as_array().unwrap().iter().find(|component| component["id"] == "key").unwrap();
+    assert!(key["checks"][0]["remedy"].as_str().unwrap().contains("certutil -p * -backupKey"), "{key}");
+    // What a person has stands beside the file.
+    let mut configuration = certadm_identity::Configuration::default();
+    configuration.set("", "Active", Value::Text("SEVENKINGDOMS-CA".into()));
+    configuration.set("SEVENKINGDOMS-CA", "CommonName", Value::Text("SEVENKINGDOMS-CA".into()));
+    configuration.set("SEVENKINGDOMS-CA\\CSP", "Provider", Value::Text("Vendor KSP".into()));
+    let export = |configuration: &certadm_identity::Configuration, name: &str| {
+        let written = registry::to_text(configuration, &registry::root(registry::CERTSVC));
+        fs::write(work.path(name), registry::to_bytes(&written.text)).unwrap();
+    };
+    export(&configuration, "certsvc.reg");
+    fs::write(work.path("CAPolicy.inf"), "[Version]\n").unwrap();
+    fs::write(work.path("pki.ldif"), "dn: x\n").unwrap();
+    work.result("attach {CertLog.edb} --registry {certsvc.reg} --capolicy {CAPolicy.inf} --ldif {pki.ldif} --note twice-a-year");
+    assert!(work.path("CertLog.edb.identity/identity.json").is_file());
+    let result = work.run(&format!("--json complete {{CertLog.edb}} {now}")).json()["result"].clone();
+    let found = components(&result);
+    assert_eq!(result["missing"], serde_json::json!(["key", "templates"]), "{result:#}");
+    assert_eq!((found["configuration"].0.as_str(), found["capolicy"].0.as_str()), ("present", "present"));
+    assert!(result.to_string().contains("Vendor KSP"), "{result:#}");
+    work.result("attach {CertLog.edb} --external-key HSM-7");
+    let result = work.run(&format!("--json complete {{CertLog.edb}} {now}")).json()["result"].clone();
+    assert_eq!(components(&result)["key"].0, "external");
+    // The page says the same.
+    work.run("show {CertLog.edb} --html {page.html}");
+    let page = fs::read_to_string(work.path("page.html")).unwrap();
+    assert!(page.contains("What the CA needs to come back") && page.contains("HSM-7"), "{page}");
+    // A file that is none, and a configuration of another CA.
+    assert_eq!(work.run("attach {CertLog.edb} --registry {pki.ldif}").code, 5);
+    configuration.set("SEVENKINGDOMS-CA", "CommonName", Value::Text("Other".into()));
+    export(&configuration, "other.reg");
+    work.result("attach {CertLog.edb} --registry {other.reg}");
+    let run = work.run(&format!("complete {{CertLog.edb}} {now}"));
+    assert_eq!(run.code, 5, "{run:?}");
+    assert!(run.stdout.contains("CONTRADICTION"), "{run:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn no_link_in_a_set_is_followed_and_damage_beside_it_is_told() {
+    use std::os::unix::fs::symlink;
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {set}");
+    fs::create_dir(work.path("elsewhere")).unwrap();
+    symlink(work.path("elsewhere"), work.path("set/Identity/Attachments")).unwrap();
+    symlink(work.path("elsewhere/list"), work.path("set/Identity/identity.json.new")).unwrap();
+    fs::write(work.path("note.txt"), "x").unwrap();
+    assert_eq!(work.run("attach {set} --file {note.txt}").code, 3);
+    assert_eq!(fs::read_dir(work.path("elsewhere")).unwrap().count(), 0);
+    fs::remove_file(work.path("set/Identity/Attachments")).unwrap();
+    work.result("attach {set} --file {note.txt} --note hello");
+    assert_eq!(fs::read_dir(work.path("elsewhere")).unwrap().count(), 0);
+    work.flip("set/Identity/Config/ca.toml");
+    let run = work.run("--json verify {set}");
+    assert_eq!(
+        (run.code, &run.json()["result"]["findings"][0]["kind"]),
+        (1, &"file-changed".into()),
+        "{run:?}"
+    );
+    assert_eq!(run.json()["result"]["restorable"], true);
+    fs::rename(work.path("set/Identity"), work.path("moved")).unwrap();
+    symlink(work.path("moved"), work.path("set/Identity")).unwrap();
+    let result = work.run("--json complete {set}").json()["result"].clone();
+    assert_eq!(result["identity"], serde_json::json!([]), "{result}");
+    let named = work.run("--json complete {set} --identity {moved}").json()["result"].clone();
+    assert_eq!(named["identity"].as_array().unwrap().len(), 1, "{named}");
+}

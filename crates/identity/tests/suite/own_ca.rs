@@ -44,10 +44,10 @@ fn what_our_ca_answers_is_fetched_written_and_read_again() {
     fetched.add(Role::Users, "Attachments/users.toml", "users.toml", b"secret".to_vec());
     let set = world.dir.path().join("set");
     std::fs::create_dir(&set).unwrap();
-    assert_eq!(found_at(&set), None);
+    assert_eq!(found_at(&set), Vec::<std::path::PathBuf>::new());
     let part =
         fetched.write(&certadm_identity::beside(&set), "00ff", FileTime::from_unix_seconds(0)).unwrap();
-    assert_eq!(found_at(&set).as_deref(), Some(part.dir()));
+    assert_eq!(found_at(&set), [part.dir()]);
     assert_eq!(part.check(), []);
     assert_eq!((part.manifest.ca_name.as_str(), part.manifest.host.as_str()), ("Example CA", "ca01.example"));
     let configuration = part.configuration().unwrap().unwrap();

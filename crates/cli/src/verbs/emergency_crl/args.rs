@@ -110,7 +110,8 @@ impl EmergencyCrlArgs {
     }
 }
 
-fn moment(text: &str) -> Result<FileTime, String> {
+/// A moment on a command line.
+pub(crate) fn moment(text: &str) -> Result<FileTime, String> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|error| error.to_string())?;
     Ok(FileTime::from_unix_seconds(moment.unix_timestamp()))
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::{findings, interrupt};
-pub(crate) use args::EmergencyCrlArgs;
+pub(crate) use args::{EmergencyCrlArgs, moment};
 use args::{FinishArgs, Step};
 use sources::{Found, Sources};
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod elsewhere;
+mod kept;
 mod lacks;
 
 use certadm_ca::identity::DatabaseIdentity;
@@ -13,6 +14,7 @@ use certadm_store::Folder;
 use serde_json::{Value, json};
 
 pub(crate) use args::RestoreArgs;
+use kept::Kept;
 
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
@@ -31,7 +33,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let options = Options { force: args.force, renewed_key: args.renewed_key, incomplete: args.incomplete };
     let plan = plan(&args.from, dir, options)?;
     if args.dry_run {
-        return dry_run(&plan, output);
+        return dry_run(args, &plan, output);
     }
     output.line(format!("Restoring database to {}.", plan.database.display()));
     let restored = {
@@ -45,9 +47,19 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     for warning in &restored.warnings {
         output.line(format!("Warning: {warning}."));
     }
+    let kept = kept::find(&args.from, &plan.folder, &restored.checked.identity)?;
+    let (written, not_written) = kept::write(&kept);
+    for name in &written {
+        output.line(format!("{name} was not there, and is written as the set has it."));
+    }
+    for warning in &not_written {
+        output.line(format!("Warning: {warning}."));
+    }
     let mut result = plan_json(&plan, false, &restored.checked);
+    result["written"] = json!(written);
     result["moved_aside"] = json!(restored.moved_aside.as_deref().map(path_text));
-    result["warnings"] = json!(restored.warnings);
+    let warnings: Vec<&String> = restored.warnings.iter().chain(&not_written).collect();
+    result["warnings"] = json!(warnings);
     if args.no_recover {
         output.line("The restore is registered; the CA's next start carries it out.");
     } else {
@@ -64,9 +76,10 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         lacks.tell(aside, output);
         result["lacks"] = lacks.to_json();
     }
-    note_missing_parts(&plan.folder, &restored.checked.identity, output);
+    note_missing_parts(&plan.folder, &restored.checked.identity, &[], output);
     output.line("Take a new full backup now: sets made before and after a restore do not go together.");
-    let exit = if restored.warnings.is_empty() { Exit::Good } else { Exit::Finding };
+    let exit =
+        if restored.warnings.is_empty() && not_written.is_empty() { Exit::Good } else { Exit::Finding };
     Ok(Done { exit, result })
 }
 
@@ -84,7 +97,7 @@ fn of_another_machine(args: &RestoreArgs, output: Output) -> Result<Done, Failur
 }
 
 /// Makes every check of the restore and says what it would do.
-fn dry_run(plan: &Plan, output: Output) -> Result<Done, Failure> {
+fn dry_run(args: &RestoreArgs, plan: &Plan, output: Output) -> Result<Done, Failure> {
     let checked = plan.check(&mut output.progress())?;
     output.line(format!(
         "Checked {}: {}, the database is sound.",
@@ -95,8 +108,18 @@ fn dry_run(plan: &Plan, output: Output) -> Result<Done, Failure> {
     for (number, step) in plan.steps().iter().enumerate() {
         output.line(format!("{:3}. {step}", number + 1));
     }
-    note_missing_parts(&plan.folder, &checked.identity, output);
-    Ok(Done::good(plan_json(plan, true, &checked)))
+    let kept = kept::find(&args.from, &plan.folder, &checked.identity)?;
+    for file in &kept {
+        output.line(format!(
+            "It would write {}, which is not there, from {}.",
+            file.to.display(),
+            file.from.display()
+        ));
+    }
+    note_missing_parts(&plan.folder, &checked.identity, &kept, output);
+    let mut result = plan_json(plan, true, &checked);
+    result["written"] = kept.iter().map(Kept::name).collect();
+    Ok(Done::good(result))
 }
 
 /// `--abandon`
@@ -122,8 +145,8 @@ fn recover_with_renewed_key(folder: &Folder, output: Output) -> Result<Value, Fa
     Ok(recovered.map_or(Value::Null, |recovered| live::tell_recovered(&recovered, output)))
 }
 
-/// Key and configuration are no part of a set; a CA without them cannot issue.
-fn note_missing_parts(folder: &Folder, identity: &DatabaseIdentity, output: Output) {
+/// A CA without key and configuration cannot issue. `kept` are files that a restore would write.
+fn note_missing_parts(folder: &Folder, identity: &DatabaseIdentity, kept: &[Kept], output: Output) {
     if let (Some(newest), false) = (identity.newest(), folder.certificate_path().exists()) {
         output.line(format!("The set is of {newest}."));
     }
@@ -132,7 +155,7 @@ fn note_missing_parts(folder: &Folder, identity: &DatabaseIdentity, output: Outp
         (folder.certificate_path(), "certificate"),
         (folder.config_path(), "configuration"),
     ] {
-        if !path.exists() {
+        if !path.exists() && kept.iter().all(|file| file.to != path) {
             output
                 .line(format!("The CA's {what} is not there: copy it to {} before issuing.", path.display()));
         }
@@ -148,6 +171,7 @@ fn plan_json(plan: &Plan, dry_run: bool, checked: &Checked) -> Value {
         })),
         "certificates": checked.content.certificates,
         "warnings": [],
+        "written": [],
         "dry_run": dry_run,
         "dir": path_text(plan.folder.path()),
         "database": path_text(&plan.database),

@@ -53,8 +53,13 @@ const FACTS: [(&str, &str); 33] = [
 ];
 
 /// The page for what `show` found, with charts where the database could be read; else with what kept it from that.
-/// Several results are those of a full set and the log sets that continue it.
-pub(super) fn page(results: &[Value], statistics: &Result<Statistics, String>, now: FileTime) -> String {
+/// Several results are those of a full set and the log sets that continue it. `completeness` is a section of its own.
+pub(super) fn page(
+    results: &[Value],
+    statistics: &Result<Statistics, String>,
+    completeness: &str,
+    now: FileTime,
+) -> String {
     let title = title_of(results);
     let mut page = String::with_capacity(32 * 1024);
     page.push_str(&head(&title, &now.to_rfc3339(), env!("CARGO_PKG_VERSION")));
@@ -66,6 +71,7 @@ pub(super) fn page(results: &[Value], statistics: &Result<Statistics, String>, n
     for result in results {
         health(&mut page, result, &of_what(result));
     }
+    page.push_str(completeness);
     page.push_str(&backups(results, now));
     for result in results {
         facts(&mut page, result, &of_what(result));
@@ -317,7 +323,7 @@ mod tests {
             "locations": [evil], "not_included": [evil], "files": [{ "path": evil, "bytes": 3 }],
         });
         for statistics in [Ok(statistics), Err(evil.to_owned())] {
-            let page = page(&[result.clone(), result.clone()], &statistics, FileTime(0));
+            let page = page(&[result.clone(), result.clone()], &statistics, "", FileTime(0));
             assert!(!page.contains("<script") && !page.contains('\u{1b}'), "{page}");
             assert!(page.contains("&lt;script&gt;"));
             assert!(!page.contains("http://") && !page.contains("https://"), "nothing is fetched");
@@ -343,7 +349,7 @@ mod tests {
             })
         };
         let check = json!({ "when": "2026-11-27T12:00:00Z", "by": "backup" });
-        let page_of = |result: Value| page(&[result], &Err("x".to_owned()), FileTime(0));
+        let page_of = |result: Value| page(&[result], &Err("x".to_owned()), "", FileTime(0));
         let verified = page_of(result(&[], check.clone()));
         assert!(
             verified.contains("class=\"good\"") && verified.contains("Verified on 2026-11-27"),

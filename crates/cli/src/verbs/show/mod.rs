@@ -1,6 +1,7 @@
 //! `certadm show`: what is inside a set or a CA's folder, and how it is, without changing anything.
 
 mod charts;
+mod completeness;
 mod facts;
 mod folder;
 mod html;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::verbs::files::write_new;
+use crate::verbs::lost::{Lost, parts_at};
 use crate::verbs::thresholds::ThresholdArgs;
 use statistics::Statistics;
 
@@ -75,7 +77,8 @@ pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
     if let Some(file) = &args.html {
         // A set that cannot be recovered still has a page, which says why there are no charts.
         let statistics = Statistics::of(&opened, output).map_err(|failure| failure.to_string());
-        let page = html::page(&results, &statistics, certadm_store::now());
+        let completeness = completeness_of(&opened, &args.set, output);
+        let page = html::page(&results, &statistics, &completeness, certadm_store::now());
         if args.force {
             durable::replace(file, page.as_bytes())?;
         } else {
@@ -90,6 +93,22 @@ pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
     };
     result["html"] = html;
     Ok(Done { exit, result })
+}
+
+/// The section on what the CA needs beside this database; nothing for what is no full set.
+fn completeness_of(opened: &Opened, paths: &[PathBuf], output: Output) -> String {
+    let is_full = match opened {
+        Opened::Ours(sets) => sets.first().is_some_and(|set| set.image.is_some()),
+        Opened::Windows(sets) => sets.first().is_some_and(|set| set.database.is_some()),
+        Opened::Folder(_) => false,
+    };
+    if !is_full {
+        return String::new();
+    }
+    let now = certadm_store::now();
+    let verdict = parts_at(paths)
+        .and_then(|parts| Ok(Lost::read(opened, now, output)?.judge(&paths[0], &parts, &[], now)));
+    completeness::section(&verdict.map_err(|failure| failure.to_string()))
 }
 
 /// Shows each of several sets, with an empty line between them.

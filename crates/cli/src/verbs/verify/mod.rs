@@ -6,8 +6,9 @@ use certadm_files::cancel;
 use std::path::PathBuf;
 
 use certadm_files::IoContext;
-use certadm_rules::Hresult;
-use certadm_rules::finding::Severity;
+use certadm_identity::Part;
+use certadm_rules::finding::{self, Finding, Kind, Severity};
+use certadm_rules::{Diagnosis, Hresult};
 use certadm_set::verify::{Report, verify};
 use clap::Args;
 use serde_json::json;
@@ -33,11 +34,23 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
         std::fs::metadata(path).during("look at", path)?;
     }
     interrupt::watch();
-    let report = {
+    let mut report = {
         let mut progress = output.progress();
         verify(&args.sets, &mut progress)
     };
     cancel::check()?;
+    for dir in args.sets.iter().flat_map(|set| certadm_identity::found_at(set)) {
+        match Part::open(&dir) {
+            Ok(part) => report.findings.extend(part.check()),
+            // The database is as good as it was.
+            Err(error) => report.findings.push(
+                Finding::warning(Kind::IdentityPart, error.to_string())
+                    .code(error.hresult())
+                    .remedy(error.remedy()),
+            ),
+        }
+    }
+    finding::sort(&mut report.findings);
     findings::print(&report.findings, output);
     output.line(format!("{} read and compared.", human_bytes(report.bytes)));
     let identity = report.content.as_ref().and_then(|content| content.identity.as_ref());

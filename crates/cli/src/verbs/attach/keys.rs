@@ -1,0 +1,74 @@
+//! Keys that are shown: each is checked against the CA's certificates and tried out, and then forgotten or kept as it came.
+
+use std::path::{Path, PathBuf};
+
+use certadm_files::read;
+use certadm_identity::{Attachments, Role, SeenKey};
+use certadm_recovery::complete::hash_of_key;
+use certadm_recovery::{Issuers, KeyFile, MAX_KEY_FILE};
+use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::{FileTime, Hresult, hex};
+use certadm_store::Folder;
+
+use super::AttachArgs;
+use crate::failure::{Exit, Failure};
+
+pub(super) fn attach(
+    args: &AttachArgs,
+    issuers: Option<&Issuers>,
+    now: FileTime,
+    attachments: &mut Attachments,
+    found: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    let own = args.dir.as_ref().map(|dir| Folder::new(dir).key_path()).filter(|key| key.exists());
+    let files: Vec<(&PathBuf, bool)> =
+        args.key.iter().map(|path| (path, args.keep)).chain(own.iter().map(|path| (path, true))).collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let passphrase = args.passphrase.read()?;
+    for (path, keep) in files {
+        let file = KeyFile::open(path, &passphrase)?;
+        if keep && file.in_clear {
+            return Err(in_clear(path));
+        }
+        if file.unprotected {
+            let text = "the key file has no MAC: nothing shows whether it was changed";
+            found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));
+        }
+        let mut seen = Vec::new();
+        for key in &file.keys {
+            let public = key.public_key();
+            if let Some(issuers) = issuers {
+                issuers.place_of_key(public, &path.display().to_string())?;
+            }
+            key.try_out()
+                .map_err(|reason| certadm_recovery::Error::UnusableKey { path: path.clone(), reason })?;
+            seen.push(SeenKey {
+                key_identifier: public.identifier().map(|bytes| hex::encode(&bytes)).unwrap_or_default(),
+                public_key_sha256: hash_of_key(public),
+                seen: now.to_rfc3339(),
+                source: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                place: args.place.clone(),
+                kept: None,
+                is_protected: !file.unprotected,
+            });
+        }
+        if keep {
+            let kept = attachments.keep(Role::Key, path, read::bounded(path, MAX_KEY_FILE)?);
+            seen.iter_mut().for_each(|key| key.kept = Some(kept.clone()));
+        }
+        attachments.keys.extend(seen);
+    }
+    Ok(())
+}
+
+fn in_clear(path: &Path) -> Failure {
+    Failure {
+        message: format!("{} holds a private key that is not encrypted, and is not kept", path.display()),
+        code: Hresult::NTE_BAD_KEY,
+        remedy: "encrypt it first: openssl pkcs12 -in FILE -nodes | openssl pkcs12 -export -out NEW.p12"
+            .to_owned(),
+        exit: Exit::Refused,
+    }
+}

@@ -1,0 +1,229 @@
+//! `certadm attach`: what nobody can fetch is put beside a set, after it was checked.
+
+mod keys;
+
+use std::path::{Path, PathBuf};
+
+use certadm_ca::identity::Identity;
+use certadm_files::{Found, read};
+use certadm_identity::{Attachments, Part, Role, registry};
+use certadm_recovery::{Issuers, PublishedCrl};
+use certadm_rules::diagnosis::Class;
+use certadm_rules::finding::{self, Finding, Severity};
+use certadm_rules::{Hresult, pem};
+use certadm_store::Folder;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output, path_text};
+use crate::secrets::PassphraseArgs;
+use crate::verbs::lost::{Lost, issuers_beside, parts_at};
+use crate::{findings, interrupt};
+
+/// `certadm attach`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: certadm attach /backup/monday --key ca.p12 --passphrase-file p12.pass --place 'safe 2'\n\
+    Example: certadm attach /backup/monday --registry certsvc.reg --capolicy CAPolicy.inf --ldif pki.ldif\n\
+    Our own: certadm attach /backup/monday --dir /srv/ca --passphrase-file ca.pass\n\
+    A key is checked and forgotten unless it is to be kept. Nothing that is there is overwritten."
+)]
+pub(crate) struct AttachArgs {
+    /// The set; also a Windows database, or a folder that `certadm identity` wrote
+    #[arg(value_name = "SET")]
+    set: PathBuf,
+    /// Private key of the CA: PKCS#12 (.pfx, .p12) or PKCS#8 in PEM; checked, and then forgotten
+    #[arg(long, value_name = "FILE")]
+    key: Vec<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    /// Keep the key files, encrypted as they are
+    #[arg(long, requires = "key")]
+    keep: bool,
+    /// Where the key is kept, in your words
+    #[arg(long, value_name = "TEXT", requires = "key")]
+    place: Option<String>,
+    /// A key that cannot be shown, such as one in an HSM: its provider, container, and the name of its backup
+    #[arg(long, value_name = "TEXT")]
+    external_key: Vec<String>,
+    /// The folder of our own CA: its ca.toml and ca.crt, and its ca.key as it is, encrypted
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// From that folder the accounts of the service (users.toml) as well
+    #[arg(long, requires = "dir")]
+    users: bool,
+    /// The registry key CertSvc, as `reg export` writes it
+    #[arg(long, value_name = "FILE")]
+    registry: Vec<PathBuf>,
+    /// CAPolicy.inf
+    #[arg(long, value_name = "FILE")]
+    capolicy: Option<PathBuf>,
+    /// Objects of the directory: templates, AIA, CDP, enrollment services
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    ldif: Vec<PathBuf>,
+    /// The security event log (EVTX), or events as XML
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    events: Vec<PathBuf>,
+    /// CRLs that the CA has published
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    crl: Vec<PathBuf>,
+    /// Certificates of the CA, or of the CAs above it
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    certificate: Vec<PathBuf>,
+    /// Anything else: scripts, tasks, configurations of modules
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    file: Vec<PathBuf>,
+    /// What those should know who need this
+    #[arg(long, value_name = "TEXT")]
+    note: Vec<String>,
+}
+
+pub(crate) fn run(args: &AttachArgs, output: Output) -> Result<Done, Failure> {
+    interrupt::watch();
+    let now = certadm_store::now();
+    let set = std::slice::from_ref(&args.set);
+    let parts = parts_at(set)?;
+    let is_part = parts.iter().any(|part| part.dir() == args.set);
+    // What is neither is told before anything is asked for or read.
+    let opened = if is_part { None } else { Some(certadm_set::open(set)?) };
+    let wants_check = !args.key.is_empty() || !args.crl.is_empty() || args.dir.is_some();
+    let lost = match (&opened, wants_check) {
+        (Some(opened), true) => Some(Lost::read(opened, now, output)),
+        _ => None,
+    };
+    let (issuers, signature) = match lost {
+        Some(Ok(lost)) => (Some(lost.issuers), lost.signature),
+        // Logs alone have no certificate of their CA; what was fetched with them has.
+        Some(Err(failure)) => (Some(issuers_beside(&parts)?.ok_or(failure)?), String::new()),
+        None => (issuers_beside(&parts)?, String::new()),
+    };
+    let mut found = Vec::new();
+    let mut attachments = Attachments::default();
+    files(args, issuers.as_ref(), &mut attachments)?;
+    let issuers = issuers.as_ref();
+    keys::attach(args, issuers, now, &mut attachments, &mut found)?;
+    attachments.external_keys.clone_from(&args.external_key);
+    attachments.notes.clone_from(&args.note);
+    if attachments.is_empty() {
+        let remedy = "name something: --key, --dir, --registry, --ldif, --events, --crl, --note";
+        return Err(Failure::usage("there is nothing to attach", remedy));
+    }
+    let before: Vec<String> =
+        parts.iter().flat_map(|part| &part.manifest.files).map(|entry| entry.path.clone()).collect();
+    let part = attachments.write(&args.set, &signature, now)?;
+    finding::sort(&mut found);
+    findings::print(&found, output);
+    let result = tell(&part, &before, &found, output);
+    let exit = if finding::worst(&found) > Some(Severity::Note) { Exit::Finding } else { Exit::Good };
+    Ok(Done { exit, result })
+}
+
+fn tell(part: &Part, before: &[String], found: &[Finding], output: Output) -> Value {
+    let new = || part.manifest.files.iter().filter(|entry| !before.contains(&entry.path));
+    for entry in new() {
+        output.line(format!("{} is in {}.", entry.source, part.dir().join(&entry.path).display()));
+    }
+    for key in &part.manifest.keys {
+        let kept = match (&key.kept, &key.place) {
+            (Some(path), _) => format!("kept in {path}"),
+            (None, Some(place)) => format!("not kept; it is in {place}"),
+            (None, None) => "not kept, and nobody said where it is (--place)".to_owned(),
+        };
+        output.line(format!(
+            "Key {} fits and signs; it was checked at {} and is {kept}.",
+            key.key_identifier, key.seen
+        ));
+    }
+    json!({
+        "dir": path_text(part.dir()),
+        "files": new().map(|entry| json!({
+            "path": entry.path, "role": entry.role, "source": entry.source, "bytes": entry.size,
+        })).collect::<Vec<_>>(),
+        "keys": part.manifest.keys.iter().map(|key| json!({
+            "key_identifier": key.key_identifier, "seen": key.seen, "place": key.place, "kept": key.kept,
+        })).collect::<Vec<_>>(),
+        "external_keys": part.manifest.external_keys.iter().map(|note| &note.text).collect::<Vec<_>>(),
+        "notes": part.manifest.notes.iter().map(|note| &note.text).collect::<Vec<_>>(),
+        "findings": findings::list(found),
+    })
+}
+
+/// Reads the files, and refuses those that are not what they should be.
+fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachments) -> Result<(), Failure> {
+    for path in &args.registry {
+        let content = read::bounded(path, registry::MAX_FILE)?;
+        let file = registry::parse(&content).map_err(|reason| unusable(path, &reason))?;
+        if registry::of_certsvc(&file).is_empty() {
+            return Err(unusable(path, "it has no value below CertSvc\\Configuration"));
+        }
+        attachments.keep(Role::Registry, path, content);
+    }
+    for path in &args.crl {
+        let content = read::bounded(path, certadm_recovery::bundle::MAX_CRL)?;
+        let crl = PublishedCrl::parse(&path.display().to_string(), &content)?;
+        if let Some(issuers) = issuers {
+            crl.check_issuer(issuers)?;
+        }
+        attachments.keep(Role::Crl, path, content);
+    }
+    for path in &args.certificate {
+        let content = read::bounded(path, MAX_CERTIFICATES)?;
+        for der in certificates_in(path, &content)? {
+            Identity::of_certificate(&der, &path.display().to_string())?;
+        }
+        attachments.keep(Role::Certificate, path, content);
+    }
+    let plain = args.capolicy.iter().map(|path| (Role::CaPolicy, path));
+    let plain = plain.chain(args.ldif.iter().map(|path| (Role::Ldif, path)));
+    let plain = plain.chain(args.events.iter().map(|path| (Role::Events, path)));
+    for (role, path) in plain.chain(args.file.iter().map(|path| (Role::Other, path))) {
+        attachments.file(role, path)?;
+    }
+    let Some(dir) = &args.dir else { return Ok(()) };
+    let folder = Folder::new(dir);
+    let certificate = read_own(&folder.certificate_path())?;
+    if let Some(issuers) = issuers {
+        let path = folder.certificate_path();
+        let first = certificates_in(&path, &certificate)?.into_iter().take(1).collect::<Vec<_>>();
+        for own in Issuers::of_certificates(&first)?.iter() {
+            issuers.place_of_key(own.public_key(), &path.display().to_string())?;
+        }
+    }
+    attachments.keep(Role::CaCrt, &folder.certificate_path(), certificate);
+    attachments.keep(Role::CaToml, &folder.config_path(), read_own(&folder.config_path())?);
+    if args.users {
+        let users = dir.join("users.toml");
+        attachments.keep(Role::Users, &users, read_own(&users)?);
+    }
+    Ok(())
+}
+
+/// Certificates are short; this is room for a long chain.
+const MAX_CERTIFICATES: u64 = 1 << 20;
+
+fn read_own(path: &Path) -> Result<Vec<u8>, Failure> {
+    Ok(Found::named(path).read(MAX_CERTIFICATES)?)
+}
+
+fn certificates_in(path: &Path, content: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
+    if !pem::looks_like_pem(content) {
+        return Ok(vec![content.to_vec()]);
+    }
+    let blocks = pem::blocks(content).map_err(|reason| unusable(path, &reason))?;
+    let found: Vec<_> =
+        blocks.into_iter().filter(|block| block.label == "CERTIFICATE").map(|block| block.der).collect();
+    match found.is_empty() {
+        true => Err(unusable(path, "it holds no certificate")),
+        false => Ok(found),
+    }
+}
+
+fn unusable(path: &Path, reason: &str) -> Failure {
+    Failure {
+        message: format!("{} cannot be used: {reason}", path.display()),
+        code: Hresult::ERROR_INVALID_DATA,
+        remedy: "name the file that this option is for; --file takes anything".to_owned(),
+        exit: Class::Damaged.into(),
+    }
+}

@@ -1,0 +1,141 @@
+//! `certadm complete`: whether everything is there that a lost CA needs to come back.
+
+use std::path::PathBuf;
+
+use certadm_files::cancel;
+use certadm_recovery::KeyFile;
+use certadm_recovery::complete::{Component, Conclusion, State, Verdict};
+use certadm_rules::FileTime;
+use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::printable::printable;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output, path_text};
+use crate::secrets::PassphraseArgs;
+use crate::terminal::Tone;
+use crate::verbs::emergency_crl::moment;
+use crate::verbs::lost::{Lost, parts_at};
+use crate::{findings, interrupt};
+
+/// `certadm complete`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: certadm complete /backup/monday /backup/monday-noon --key ca.p12 --passphrase-file p12.pass\n\
+    Example: certadm complete CertLog.edb --identity /backup/ca1-identity\n\
+    Exit codes: 0 complete, 1 incomplete, 5 something is of another CA. `certadm verify` checks the set itself."
+)]
+pub(crate) struct CompleteArgs {
+    /// A full set and the log sets that continue it, or a database of a Windows CA
+    #[arg(value_name = "SET", required = true)]
+    sets: Vec<PathBuf>,
+    /// An identity part that lies elsewhere
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    identity: Vec<PathBuf>,
+    /// Private key of the CA: PKCS#12 (.pfx, .p12) or PKCS#8 in PEM; it is not kept
+    #[arg(long, value_name = "FILE")]
+    key: Vec<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    /// Judge as if it were this moment, such as 2026-11-27T10:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    now: Option<FileTime>,
+}
+
+pub(crate) fn run(args: &CompleteArgs, output: Output) -> Result<Done, Failure> {
+    interrupt::watch();
+    let now = args.now.unwrap_or_else(certadm_store::now);
+    let opened = certadm_set::open(&args.sets)?;
+    let mut parts = parts_at(&args.sets)?;
+    for dir in &args.identity {
+        let more = parts_at([dir])?;
+        if more.is_empty() {
+            return Err(certadm_identity::Error::NotThere { path: dir.clone() }.into());
+        }
+        parts.extend(more);
+    }
+    let mut found: Vec<Finding> = parts.iter().flat_map(certadm_identity::Part::check).collect();
+    let mut keys = Vec::new();
+    if !args.key.is_empty() {
+        let passphrase = args.passphrase.read()?;
+        for path in &args.key {
+            let file = KeyFile::open(path, &passphrase)?;
+            if file.unprotected {
+                let text = "the key file has no MAC: nothing shows whether it was changed";
+                found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));
+            }
+            keys.extend(file.keys.into_iter().map(|key| (path.clone(), key)));
+        }
+    }
+    let lost = Lost::read(&opened, now, output)?;
+    cancel::check()?;
+    let verdict = lost.judge(&args.sets[0], &parts, &keys, now);
+    findings::print(&found, output);
+    tell(&verdict, output);
+    let mut result = to_json(&verdict);
+    result["identity"] = parts.iter().map(|part| path_text(part.dir())).collect();
+    result["findings"] = findings::list(&found);
+    let exit = match (verdict.contradicts, verdict.verdict) {
+        (true, _) => Exit::Damaged,
+        (false, Conclusion::Complete) if found.is_empty() => Exit::Good,
+        _ => Exit::Finding,
+    };
+    Ok(Done { exit, result })
+}
+
+/// The verdict as the JSON contract has it.
+pub(crate) fn to_json(verdict: &Verdict) -> Value {
+    json!({
+        "verdict": verdict.verdict,
+        "contradicts": verdict.contradicts,
+        "missing": verdict.missing,
+        "components": verdict.components,
+    })
+}
+
+fn tell(verdict: &Verdict, output: Output) {
+    for component in &verdict.components {
+        line(component, output);
+        for check in component.checks.iter().filter(|check| check.ok != Some(true)) {
+            let (word, tone) = match check.ok {
+                Some(_) => ("NOT good", Tone::Bad),
+                None => ("look", Tone::Warn),
+            };
+            let behind = format!(": {}: {}", check.name, printable(&check.detail));
+            output.toned("                  ", word, Some(tone), &behind);
+            if let Some(remedy) = &check.remedy {
+                output.result(format!("                  what to do: {}", printable(remedy)));
+            }
+        }
+    }
+    let (text, tone) = match (verdict.contradicts, verdict.verdict) {
+        (true, _) => ("CONTRADICTION: something is of another CA".to_owned(), Tone::Bad),
+        (_, Conclusion::Complete) => {
+            ("complete: everything that the CA needs is there".to_owned(), Tone::Good)
+        }
+        (_, Conclusion::CannotTell) => ("cannot tell: see above what nothing says".to_owned(), Tone::Warn),
+        (_, Conclusion::Incomplete) if verdict.missing.is_empty() => {
+            ("INCOMPLETE: something that is there is not good".to_owned(), Tone::Bad)
+        }
+        (_, Conclusion::Incomplete) => {
+            (format!("INCOMPLETE: {} missing", verdict.missing.join(", ")), Tone::Bad)
+        }
+    };
+    output.verdict(&text, tone);
+}
+
+fn line(component: &Component, output: Output) {
+    let tone = match (component.state, component.needed) {
+        (State::Present | State::External, _) => Some(Tone::Good),
+        (State::Absent, true) => Some(Tone::Bad),
+        (State::CannotTell, true) => Some(Tone::Warn),
+        _ => None,
+    };
+    let from = component.source.as_deref().map(|source| format!(" ({}", printable(source)));
+    let taken = component.taken.as_deref().map(|taken| format!(", {taken}")).unwrap_or_default();
+    let from = from.map(|from| format!("{from}{taken})")).unwrap_or_default();
+    let word = component.state.to_string();
+    let gap = " ".repeat(16usize.saturating_sub(word.len()));
+    output.toned("", &word, tone, &format!("{gap}  {}{from}", component.name));
+}

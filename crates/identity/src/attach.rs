@@ -1,0 +1,188 @@
+//! Putting beside a set what nobody can fetch: keys, files, notes (recovery.md 2).
+//!
+//! Nothing that is there is overwritten but the list, which is put into its place in one step: killed before, the identity part
+//! is what it was, and a file that the list does not name is taken over by the next try.
+
+use std::path::{Path, PathBuf};
+
+use certadm_files::{Found, durable};
+use certadm_rules::FileTime;
+use certadm_rules::names::is_safe_component;
+
+use crate::error::{Error, Result};
+use crate::fetch::NewFile;
+use crate::manifest::{MAX_FILE, Manifest, Note, Origin, Role, SeenKey};
+use crate::part::{Part, beside, found_at, sibling, write_file, write_folder, write_list};
+
+/// The folder for what was attached.
+const ATTACHMENTS: &str = "Attachments";
+
+/// What is to be put beside a set.
+#[derive(Clone, Debug, Default)]
+pub struct Attachments {
+    /// Keys that were checked. The file of one that is kept goes to [`Attachments::keep`].
+    pub keys: Vec<SeenKey>,
+    /// Keys that are kept elsewhere, in the operator's words.
+    pub external_keys: Vec<String>,
+    /// Notes.
+    pub notes: Vec<String>,
+    files: Vec<NewFile>,
+}
+
+impl Attachments {
+    /// Adds a file that the operator named.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read, or is longer than 1 GiB.
+    pub fn file(&mut self, role: Role, path: &Path) -> Result<()> {
+        let content = Found::named(path).read(MAX_FILE)?;
+        self.keep(role, path, content);
+        Ok(())
+    }
+
+    /// Adds a file that was read already. Returns its path in the identity part, unless one of that name is there.
+    pub fn keep(&mut self, role: Role, source: &Path, content: Vec<u8>) -> String {
+        let name = source.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = if is_safe_component(name) && !name.starts_with('.') { name } else { "attachment" };
+        let is_same = |known: &&NewFile| known.role == role && known.content == content;
+        if let Some(known) = self.files.iter().find(is_same) {
+            return known.path.clone();
+        }
+        let is_taken = |path: &str| self.files.iter().any(|known| same(&known.path, path));
+        let path = free_name(&format!("{ATTACHMENTS}/{name}"), is_taken);
+        self.files.push(NewFile { path: path.clone(), role, source: source.display().to_string(), content });
+        path
+    }
+
+    /// Whether there is nothing to attach.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+            && self.keys.is_empty()
+            && self.external_keys.is_empty()
+            && self.notes.is_empty()
+    }
+
+    /// Puts everything beside the set at `set`: into its identity part, or into a new one. A set that nothing can be written
+    /// into gets a folder beside it. `database_signature` as in [`Fetched::write`](crate::Fetched::write).
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] when the identity part that is there cannot be used, [`Error::File`].
+    pub fn write(mut self, set: &Path, database_signature: &str, now: FileTime) -> Result<Part> {
+        let mut there = found_at(set);
+        // Where one in the set cannot be written, one beside it was begun.
+        match there.pop() {
+            Some(dir) => match self.add_to(Part::open(&dir)?, now) {
+                Err(Error::File(error)) if cannot_be_written(&error) && dir != sibling(set) => {
+                    self.begin(&sibling(set), database_signature, now)
+                }
+                other => other,
+            },
+            None => match self.begin(&beside(set), database_signature, now) {
+                Err(Error::File(error)) if cannot_be_written(&error) && set.is_dir() => {
+                    self.begin(&sibling(set), database_signature, now)
+                }
+                other => other,
+            },
+        }
+    }
+
+    fn begin(&self, dir: &Path, database_signature: &str, now: FileTime) -> Result<Part> {
+        let mut manifest = Manifest::new();
+        database_signature.clone_into(&mut manifest.database_signature);
+        manifest.files = self.files.iter().map(|file| file.entry(Origin::Attached, now)).collect();
+        self.add_notes(&mut manifest, now);
+        write_folder(dir, &mut manifest, &self.files)
+    }
+
+    fn add_to(&mut self, mut part: Part, now: FileTime) -> Result<Part> {
+        for mut file in self.files.clone() {
+            let new = file.entry(Origin::Attached, now);
+            let is_same = |known: &&crate::FileEntry| known.role == file.role && known.blake3 == new.blake3;
+            if let Some(known) = part.manifest.files.iter().find(is_same) {
+                let known = known.path.clone();
+                self.renamed(&file.path, &known);
+                continue;
+            }
+            let given = file.path.clone();
+            let is_listed = |path: &str| part.manifest.files.iter().any(|known| same(&known.path, path));
+            // A file that a killed command has left is taken over if it is this one.
+            let left = |path: &str| part.dir.join(path.split('/').collect::<PathBuf>());
+            let is_this = |path: &str| {
+                Found::below(&part.dir, path.split('/').collect::<PathBuf>())
+                    .read(file.content.len() as u64)
+                    .is_ok_and(|content| content == file.content)
+            };
+            file.path = free_name(&given, |path| {
+                is_listed(path) || left(path).symlink_metadata().is_ok() && !is_this(path)
+            });
+            if !is_this(&file.path) {
+                write_file(&part.dir, &file)?;
+            }
+            self.renamed(&given, &file.path);
+            part.manifest.files.push(file.entry(Origin::Attached, now));
+        }
+        let folder = part.dir.join(ATTACHMENTS);
+        if folder.is_dir() {
+            durable::sync_dir(&folder)?;
+        }
+        self.add_notes(&mut part.manifest, now);
+        write_list(&part.dir, &mut part.manifest)?;
+        Part::open(&part.dir)
+    }
+
+    /// A kept key is known by the path that its file got.
+    fn renamed(&mut self, given: &str, path: &str) {
+        for key in self.keys.iter_mut().filter(|key| key.kept.as_deref() == Some(given)) {
+            key.kept = Some(path.to_owned());
+        }
+    }
+
+    fn add_notes(&self, manifest: &mut Manifest, now: FileTime) {
+        let note = |text: &String| Note { when: now.to_rfc3339(), text: text.clone() };
+        for key in &self.keys {
+            // Shown again, it was seen later.
+            let is_other = |known: &SeenKey| known.public_key_sha256 != key.public_key_sha256;
+            let before = manifest.keys.iter().find(|known| !is_other(known)).cloned();
+            manifest.keys.retain(is_other);
+            let mut key = key.clone();
+            if let Some(before) = before {
+                key.kept = key.kept.or(before.kept);
+                key.place = key.place.or(before.place);
+            }
+            manifest.keys.push(key);
+        }
+        manifest.external_keys.extend(self.external_keys.iter().map(note));
+        manifest.notes.extend(self.notes.iter().map(note));
+    }
+}
+
+/// The name, or else the same with a number: `note.txt`, `note-2.txt`.
+fn free_name(path: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let (stem, ending) = match path.rsplit_once('.') {
+        Some((stem, ending)) if !ending.contains('/') => (stem, format!(".{ending}")),
+        _ => (path, String::new()),
+    };
+    let mut free = path.to_owned();
+    let mut number = 1;
+    while is_taken(&free) {
+        number += 1;
+        free = format!("{stem}-{number}{ending}");
+    }
+    free
+}
+
+fn same(one: &str, other: &str) -> bool {
+    certadm_rules::names::same_ignoring_case(one, other)
+}
+
+/// Whether the medium or its rights keep anything from being written there.
+fn cannot_be_written(error: &certadm_files::Error) -> bool {
+    use std::io::ErrorKind;
+    match error {
+        certadm_files::Error::Io { source, .. } => {
+            matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,160 @@
+//! Whether the CA's certificates are there, up to a root.
+
+use certadm_identity::Role;
+use certadm_rules::{FileTime, pem};
+use der::{Decode, Reader, SliceReader, Tag, asn1::AnyRef};
+
+use crate::records::Maker;
+use crate::signature::{Algorithm, PublicKey};
+use crate::x509::CertificateRef;
+
+use super::question::Question;
+use super::verdict::{Check, Component, State};
+
+const DAY: i64 = 24 * 60 * 60 * 10_000_000;
+
+/// The component `ca-certificates`.
+pub(super) fn judge(question: &Question<'_>) -> Component {
+    let mut checks = Vec::new();
+    let known: Vec<&Vec<u8>> = question.issuers.iter().flat_map(|issuer| &issuer.identifiers).collect();
+    let strangers =
+        question.records.key_identifiers.iter().filter(|identifier| !known.contains(identifier)).count();
+    checks.push(match strangers {
+        0 => Check::good("all are there", "each certificate names a key of the CA that is known"),
+        count => Check::bad(
+            "all are there",
+            format!("certificates name {count} keys whose CA certificate is not in the database"),
+            "put the CA's certificates beside the set: certadm attach SET --certificate FILE",
+        ),
+    });
+    for issuer in question.issuers.iter() {
+        let Some(end) = issuer.not_after else { continue };
+        let (what, days) =
+            (format!("the certificate of key {}", issuer.index()), (end.0 - question.now.0) / DAY);
+        checks.push(match days {
+            _ if end < question.now => {
+                Check::good("validity", format!("{what} has expired at {}", end.to_rfc3339()))
+            }
+            0..=30 => Check::bad("validity", format!("{what} ends in {days} days"), "renew it"),
+            _ => Check::good("validity", format!("{what} ends in {days} days")),
+        });
+    }
+    let (fetched, foreign) = beside(question);
+    if foreign != 0 {
+        checks.push(Check::contradiction(
+            "same CA",
+            format!("{foreign} of the CA certificates that were fetched are of another CA than the database"),
+            "take the identity part of this CA: certadm identity",
+        ));
+    }
+    checks.push(chain(question, &fetched));
+    let found = question.newest(Role::CaCertificate);
+    let component = Component::new("ca-certificates", "CA certificates", true, State::Present);
+    component.at(question.source.clone()).of(found.as_ref()).with(checks)
+}
+
+/// The component `cross-certificates`: a CA whose key never changed has none.
+pub(super) fn cross(question: &Question<'_>) -> Component {
+    let found = question.newest(Role::CrossCertificate);
+    let state = match (&found, question.issuers.iter().count()) {
+        (Some(_), _) => State::Present,
+        (None, 0 | 1) => State::NotApplicable,
+        (None, _) if question.records.maker() == Maker::Certadm => State::NotApplicable,
+        (None, _) => State::CannotTell,
+    };
+    Component::new("cross-certificates", "Cross certificates", false, state).of(found.as_ref())
+}
+
+/// Certificates beside the database, and how many of those that the CA called its own are of another.
+fn beside(question: &Question<'_>) -> (Vec<Vec<u8>>, usize) {
+    let mut all = Vec::new();
+    let mut foreign = 0;
+    for file in question.files(&[Role::CaCertificate]) {
+        let key = CertificateRef::parse(&file.content)
+            .ok()
+            .and_then(|found| PublicKey::from_der(found.public_key).ok());
+        foreign += usize::from(
+            key.is_some_and(|key| question.issuers.iter().all(|issuer| *issuer.public_key() != key)),
+        );
+        all.push(file.content);
+    }
+    for file in question.files(&[Role::Chain]) {
+        all.extend(certificates_in(&file.content).unwrap_or_default());
+    }
+    for file in question.files(&[Role::CaCrt, Role::Certificate, Role::CrossCertificate]) {
+        match pem::looks_like_pem(&file.content) {
+            true => {
+                all.extend(pem::blocks(&file.content).unwrap_or_default().into_iter().map(|block| block.der))
+            }
+            false => all.push(file.content),
+        }
+    }
+    (all, foreign)
+}
+
+/// Follows the newest certificate to one that signed itself.
+fn chain(question: &Question<'_>, others: &[Vec<u8>]) -> Check {
+    const NAME: &str = "chain to a root";
+    let newest =
+        question.records.ca_certificates.iter().filter_map(|found| CertificateRef::parse(&found.der).ok());
+    let Some(mut top) = newest.max_by_key(|found| found.not_before) else {
+        return Check::unknown(NAME, "no certificate of the CA can be read", "run certadm verify on the set");
+    };
+    let others: Vec<CertificateRef<'_>> = others
+        .iter()
+        .chain(question.records.ca_certificates.iter().map(|found| &found.der))
+        .filter_map(|der| CertificateRef::parse(der).ok())
+        .collect();
+    // No chain is longer, whoever signed whom.
+    for _ in 0..16 {
+        if top.subject == top.issuer && has_signed(&top, &top) {
+            return Check::good(NAME, "it is there, up to a certificate that signed itself");
+        }
+        let above = others.iter().find(|other| other.subject == top.issuer && has_signed(other, &top));
+        let Some(above) = above else { break };
+        top = *above;
+    }
+    let name = certadm_ca::common_name_of(top.issuer).ok().flatten();
+    Check::bad(
+        NAME,
+        format!("the certificate of {} is not there", name.as_deref().unwrap_or("the CA above")),
+        "put it beside the set: certadm attach SET --certificate FILE",
+    )
+}
+
+fn has_signed(signer: &CertificateRef<'_>, signed: &CertificateRef<'_>) -> bool {
+    let (Ok(key), Ok(algorithm)) =
+        (PublicKey::from_der(signer.public_key), Algorithm::from_der(signed.algorithm))
+    else {
+        return false;
+    };
+    key.verifies(&algorithm, signed.signed, signed.signature)
+}
+
+/// The certificates in a PKCS#7 file that signs nothing (RFC 5652 5.1).
+fn certificates_in(der: &[u8]) -> der::Result<Vec<Vec<u8>>> {
+    fn reader(bytes: &[u8]) -> der::Result<SliceReader<'_>> {
+        SliceReader::new_with_encoding_rules(bytes, der::EncodingRules::Der)
+    }
+    let mut outer = reader(AnyRef::from_der(der)?.value())?;
+    AnyRef::decode(&mut outer)?; // what it is
+    let signed = AnyRef::from_der(AnyRef::decode(&mut outer)?.value())?;
+    let mut fields = reader(signed.value())?;
+    let mut found = Vec::new();
+    while !fields.is_finished() {
+        let field = AnyRef::decode(&mut fields)?;
+        let first = Tag::ContextSpecific { constructed: true, number: der::TagNumber(0) };
+        if field.header().tag() == first {
+            let mut certificates = reader(field.value())?;
+            while !certificates.is_finished() {
+                found.push(certificates.tlv_bytes()?.to_vec());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// When the newest certificate of the CA began: an older identity part lacks it.
+pub(super) fn newest_beginning(question: &Question<'_>) -> Option<FileTime> {
+    question.issuers.iter().filter_map(|issuer| issuer.not_before).max()
+}

@@ -1,0 +1,101 @@
+//! What a verdict is made from: a database, the identity parts beside it, keys that are at hand.
+
+use std::path::{Path, PathBuf};
+
+use certadm_identity::{Configuration, FileEntry, Part, Role, registry};
+use certadm_rules::{FileTime, hex};
+use sha2::{Digest, Sha256};
+
+use crate::issuer::Issuers;
+use crate::published::PublishedCrl;
+use crate::records::Records;
+use crate::signature::{PrivateKey, PublicKey};
+
+use super::facts::Facts;
+
+/// What is known of a CA.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// Its database.
+    pub records: &'a Records,
+    /// The keys that its certificates show.
+    pub issuers: &'a Issuers,
+    /// What else its database says.
+    pub facts: &'a Facts,
+    /// Where the database is.
+    pub source: String,
+    /// Where the database was at the CA, as its restore map says.
+    pub original: Option<String>,
+    /// The identity parts, the newest last.
+    pub parts: &'a [Part],
+    /// Keys that were given.
+    pub keys: &'a [(PathBuf, PrivateKey)],
+    /// The moment for which the verdict is made.
+    pub now: FileTime,
+}
+
+/// A file beside the database: where, since when, and its bytes.
+pub(super) struct Beside {
+    pub(super) found: (String, String),
+    pub(super) content: Vec<u8>,
+}
+
+impl Question<'_> {
+    /// The newest file of a role, whatever is in it.
+    pub(super) fn newest(&self, role: Role) -> Option<(String, String)> {
+        let files =
+            self.parts.iter().flat_map(|part| part.manifest.of_role(role).map(move |entry| (part, entry)));
+        files
+            .max_by(|(_, one), (_, other)| one.taken.cmp(&other.taken))
+            .map(|(part, entry)| place(part, entry))
+    }
+
+    /// Every file of these roles that can be read, the newest last.
+    pub(super) fn files(&self, roles: &[Role]) -> Vec<Beside> {
+        let mut files = Vec::new();
+        for part in self.parts {
+            for entry in part.manifest.files.iter().filter(|entry| roles.contains(&entry.role)) {
+                if let Ok(content) = part.read(entry) {
+                    files.push(Beside { found: place(part, entry), content });
+                }
+            }
+        }
+        files.sort_by(|one, other| one.found.1.cmp(&other.found.1));
+        files
+    }
+
+    /// The newest configuration, fetched or exported.
+    pub(super) fn configuration(&self) -> Option<(Configuration, (String, String))> {
+        let mut files = self.files(&[Role::Configuration, Role::Registry]);
+        while let Some(file) = files.pop() {
+            let read = match serde_json::from_slice(&file.content) {
+                Ok(json) => Configuration::of_json(&json),
+                Err(_) => registry::parse(&file.content).ok().map(|found| registry::of_certsvc(&found)),
+            };
+            if let Some(configuration) = read.filter(|configuration| !configuration.is_empty()) {
+                return Some((configuration, file.found));
+            }
+        }
+        None
+    }
+
+    /// CRLs of the database and beside it.
+    pub(super) fn crls(&self) -> Vec<PublishedCrl> {
+        let rows = self.records.crls().iter().filter_map(|row| row.raw.as_deref());
+        let rows = rows.filter_map(|der| PublishedCrl::parse("the database", der).ok());
+        let files = self.files(&[Role::BaseCrl, Role::DeltaCrl, Role::Crl]);
+        let files = files.iter().filter_map(|file| PublishedCrl::parse(&file.found.0, &file.content).ok());
+        rows.chain(files).collect()
+    }
+}
+
+/// The hash by which a public key is known in an identity part.
+#[must_use]
+pub fn hash_of_key(key: &PublicKey) -> String {
+    hex::encode(&Sha256::digest(key.to_der()))
+}
+
+fn place(part: &Part, entry: &FileEntry) -> (String, String) {
+    let path = part.dir().join(Path::new(&entry.path));
+    (path.display().to_string(), entry.taken.clone())
+}
