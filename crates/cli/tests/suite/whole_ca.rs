@@ -174,11 +174,14 @@ fn a_key_is_checked_and_forgotten_and_one_of_another_ca_is_refused() {
     let work = world();
     work.result("backup --dir {ca} --to {set}");
     let passin = format!("file:{}", work.path("pass").display());
+    // openssl takes the second line of a file that is named twice.
+    fs::copy(work.path("pass"), work.path("pass2")).unwrap();
+    let passout = format!("file:{}", work.path("pass2").display());
     let pkcs12 = |name: &str, options: &[&str]| {
         let (key, certificate, out) = (work.path("ca/ca.key"), work.path("ca/ca.crt"), work.path(name));
         let mut line =
             vec!["pkcs12", "-export", "-inkey", text(&key), "-passin", &passin, "-in", text(&certificate)];
-        line.extend(["-passout", &passin, "-out", text(&out)]);
+        line.extend(["-passout", &passout, "-out", text(&out)]);
         line.extend(options);
         openssl(&line);
     };

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use certadm_recovery::complete::{Conclusion, State, Verdict};
 
-use super::markup::{escaped, with_code};
+use certadm_rules::markup::{escaped, with_code};
 
 /// The table of components; or why there is none.
 pub(super) fn section(verdict: &Result<Verdict, String>) -> String {
@@ -17,31 +17,25 @@ pub(super) fn section(verdict: &Result<Verdict, String>) -> String {
             return page;
         }
     };
+    // Nothing of it is green: the bytes of the set were not compared.
     let (class, text) = match (verdict.contradicts, verdict.verdict) {
         (true, _) => ("bad", "Something is of another CA.".to_owned()),
-        (_, Conclusion::Complete) => ("good", "Everything is there.".to_owned()),
+        (_, Conclusion::Complete) => ("soft", "Everything is there.".to_owned()),
         (_, Conclusion::CannotTell) => ("soft", "Nothing says whether everything is there.".to_owned()),
-        (_, Conclusion::Incomplete) => (
-            "bad",
-            format!(
-                "Incomplete: {}.",
-                match verdict.missing.as_slice() {
-                    [] => "something that is there is not good".to_owned(),
-                    missing => format!("{} missing", missing.join(", ")),
-                }
-            ),
-        ),
+        (_, Conclusion::Incomplete) if verdict.missing.is_empty() => {
+            ("bad", "Incomplete: something that is there is not good.".to_owned())
+        }
+        (_, Conclusion::Incomplete) => {
+            ("bad", format!("Incomplete: {} missing.", verdict.missing.join(", ")))
+        }
     };
     write!(page, "<p class=\"{class}\">{}</p><table class=\"list\">", escaped(&text)).ok();
     page.push_str(
         "<tr><th scope=\"col\">What</th><th scope=\"col\">State</th><th scope=\"col\">Where, and what was checked</th></tr>",
     );
     for component in &verdict.components {
-        let class = match (component.state, component.needed) {
-            (State::Absent, true) => " class=\"bad\"",
-            (State::Present | State::External, _) => " class=\"good\"",
-            _ => "",
-        };
+        let is_missing = component.state == State::Absent && component.needed;
+        let class = if is_missing { " class=\"bad\"" } else { "" };
         write!(page, "<tr><th scope=\"row\">{}</th><td{class}>{}</td><td>", component.name, component.state)
             .ok();
         page.push_str(&escaped(component.source.as_deref().unwrap_or_default()));
