@@ -10,7 +10,7 @@ use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{FileTime, Hresult, hex};
 use certadm_store::Folder;
 
-use super::AttachArgs;
+use super::args::AttachArgs;
 use crate::failure::{Exit, Failure};
 
 pub(super) fn attach(

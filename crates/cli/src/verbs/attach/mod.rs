@@ -1,8 +1,9 @@
 //! `certadm attach`: what nobody can fetch is put beside a set, after it was checked.
 
+mod args;
 mod keys;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use certadm_ca::identity::Identity;
 use certadm_files::{Found, read};
@@ -12,72 +13,13 @@ use certadm_rules::diagnosis::Class;
 use certadm_rules::finding::{self, Finding, Severity};
 use certadm_rules::{Hresult, pem};
 use certadm_store::Folder;
-use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
-use crate::secrets::PassphraseArgs;
 use crate::verbs::lost::{Lost, issuers_beside, parts_at};
 use crate::{findings, interrupt};
-
-/// `certadm attach`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example: certadm attach /backup/monday --key ca.p12 --passphrase-file p12.pass --place 'safe 2'\n\
-    Example: certadm attach /backup/monday --registry certsvc.reg --capolicy CAPolicy.inf --ldif pki.ldif\n\
-    Our own: certadm attach /backup/monday --dir /srv/ca --passphrase-file ca.pass\n\
-    A key is checked and forgotten unless it is to be kept. Nothing that is there is overwritten."
-)]
-pub(crate) struct AttachArgs {
-    /// The set; also a Windows database, or a folder that `certadm identity` wrote
-    #[arg(value_name = "SET")]
-    set: PathBuf,
-    /// Private key of the CA: PKCS#12 (.pfx, .p12) or PKCS#8 in PEM; checked, and then forgotten
-    #[arg(long, value_name = "FILE")]
-    key: Vec<PathBuf>,
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
-    /// Keep the key files, encrypted as they are
-    #[arg(long, requires = "key")]
-    keep: bool,
-    /// Where the key is kept, in your words
-    #[arg(long, value_name = "TEXT", requires = "key")]
-    place: Option<String>,
-    /// A key that cannot be shown, such as one in an HSM: its provider, container, and the name of its backup
-    #[arg(long, value_name = "TEXT")]
-    external_key: Vec<String>,
-    /// The folder of our own CA: its ca.toml and ca.crt, and its ca.key as it is, encrypted
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// From that folder the accounts of the service (users.toml) as well
-    #[arg(long, requires = "dir")]
-    users: bool,
-    /// The registry key CertSvc, as `reg export` writes it
-    #[arg(long, value_name = "FILE")]
-    registry: Vec<PathBuf>,
-    /// CAPolicy.inf
-    #[arg(long, value_name = "FILE")]
-    capolicy: Option<PathBuf>,
-    /// Objects of the directory: templates, AIA, CDP, enrollment services
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    ldif: Vec<PathBuf>,
-    /// The security event log (EVTX), or events as XML
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    events: Vec<PathBuf>,
-    /// CRLs that the CA has published
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    crl: Vec<PathBuf>,
-    /// Certificates of the CA, or of the CAs above it
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    certificate: Vec<PathBuf>,
-    /// Anything else: scripts, tasks, configurations of modules
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    file: Vec<PathBuf>,
-    /// What those should know who need this
-    #[arg(long, value_name = "TEXT")]
-    note: Vec<String>,
-}
+pub(crate) use args::AttachArgs;
 
 pub(crate) fn run(args: &AttachArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
