@@ -9,9 +9,10 @@ use certadm_rules::{BackupMarks, Diagnosis, FileTime, Hresult, hex, names};
 use certadm_store::Folder;
 use certadm_store::Mark;
 use certadm_wire::csra::{CaInfo, PropertyValue, Variant, encode_numbers};
-use der::Decode;
+use der::asn1::AnyRef;
+use der::{Decode, EncodingRules, SliceReader, Tag};
 use sha1::{Digest, Sha1};
-use x509_cert::crl::CertificateList;
+use x509_cert::time::Time;
 
 use crate::answers::{Answers, ConfigKey, Refusal};
 use crate::configuration::{Configuration, Value};
@@ -30,6 +31,16 @@ const UNKNOWN: u32 = 5;
 const VALID: u8 = 3;
 /// A certificate or CRL of more bytes is not read.
 const MAX_FILE: u64 = 64 << 20;
+
+/// The value that stands in the CRL itself.
+const CRL_NEXT_PUBLISH: &str = "CRLNextPublish";
+
+/// Whether what stands in a CRL is read, or only that it is there.
+#[derive(Clone, Copy)]
+enum Dates {
+    Named,
+    Read,
+}
 
 /// The properties that our CA answers.
 pub(crate) const SERVED: [Property; 26] = {
@@ -130,7 +141,12 @@ impl OwnCa<'_> {
     /// # Errors
     /// `ERROR_FILE_NOT_FOUND` for a key or value that is not there, `E_INVALIDARG` for a node without its CA.
     pub fn config(&self, key: ConfigKey<'_>, entry: &str) -> Result<Variant, Hresult> {
-        let configuration = self.configuration();
+        // A CRL may be large, and is looked into only for what is in it.
+        let dates = match names::same_ignoring_case(entry, CRL_NEXT_PUBLISH) {
+            true => Dates::Read,
+            false => Dates::Named,
+        };
+        let configuration = self.configuration_with(dates);
         let own = names::sanitize(self.name);
         let path = match key {
             ConfigKey::Top => String::new(),
@@ -155,6 +171,10 @@ impl OwnCa<'_> {
     /// What a Windows CA has in its registry, as far as it is true of ours.
     #[must_use]
     pub fn configuration(&self) -> Configuration {
+        self.configuration_with(Dates::Read)
+    }
+
+    fn configuration_with(&self, dates: Dates) -> Configuration {
         let mut all = Configuration::default();
         let own = names::sanitize(self.name);
         let text = |text: &str| Value::Text(text.to_owned());
@@ -185,8 +205,14 @@ impl OwnCa<'_> {
         let certificate = self.certificate();
         let hashes = certificate.iter().map(|der| spaced(&Sha1::digest(der)));
         set("CACertHash", Value::List(hashes.collect()));
-        if let Ok(crl) = self.crl().and_then(|der| next_update(&der)) {
-            set("CRLNextPublish", moment(crl));
+        match dates {
+            Dates::Named if self.crl_path().is_file() => set(CRL_NEXT_PUBLISH, Value::Bytes(Vec::new())),
+            Dates::Named => {}
+            Dates::Read => {
+                if let Ok(Ok(end)) = self.crl().map(|der| next_update(&der)) {
+                    set(CRL_NEXT_PUBLISH, moment(end));
+                }
+            }
         }
         if let Some(config) = self.settings() {
             self.add_settings(&mut all, &own, &config);
@@ -267,9 +293,19 @@ fn moment(moment: FileTime) -> Value {
     Value::Bytes(moment.0.to_le_bytes().to_vec())
 }
 
-fn next_update(der: &[u8]) -> Result<FileTime, Hresult> {
-    let crl = <CertificateList>::from_der(der).map_err(|_| Hresult::ERROR_INVALID_DATA)?;
-    crl.tbs_cert_list.next_update.map(dates::from_x509).ok_or(Hresult::ERROR_INVALID_DATA)
+/// When a CRL ends. Its entries, of which there may be very many, are not looked at.
+fn next_update(der: &[u8]) -> der::Result<FileTime> {
+    let reader = |bytes| SliceReader::new_with_encoding_rules(bytes, EncodingRules::Der);
+    let mut outer = reader(AnyRef::from_der(der)?.value())?;
+    let mut content = reader(AnyRef::decode(&mut outer)?.value())?;
+    if Tag::peek(&content)? == Tag::Integer {
+        AnyRef::decode(&mut content)?; // version
+    }
+    for _ in 0..2 {
+        AnyRef::decode(&mut content)?; // algorithm, issuer
+    }
+    Time::decode(&mut content)?; // this update
+    Time::decode(&mut content).map(dates::from_x509)
 }
 
 /// `aa bb cc`, as Windows writes hashes.
