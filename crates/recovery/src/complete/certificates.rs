@@ -84,7 +84,7 @@ fn beside(question: &Question<'_>) -> (Vec<Vec<u8>>, usize) {
     for file in question.files(&[Role::CaCrt, Role::Certificate, Role::CrossCertificate]) {
         match pem::looks_like_pem(&file.content) {
             true => {
-                all.extend(pem::blocks(&file.content).unwrap_or_default().into_iter().map(|block| block.der))
+                all.extend(pem::blocks(&file.content).unwrap_or_default().into_iter().map(|block| block.der));
             }
             false => all.push(file.content),
         }

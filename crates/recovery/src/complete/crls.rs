@@ -20,7 +20,7 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
         match crl.place_among(question.issuers) {
             Ok(place) => placed.push((place, crl)),
             Err(error) => {
-                checks.push(Check::contradiction("same CA", error.to_string(), "take the CRL of this CA"))
+                checks.push(Check::contradiction("same CA", error.to_string(), "take the CRL of this CA"));
             }
         }
     }

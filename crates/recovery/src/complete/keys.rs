@@ -72,7 +72,7 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
                 ));
             }
             (None, None) => {
-                checks.push(Check::bad("key fits", format!("nobody has shown {what}"), remedy(question)))
+                checks.push(Check::bad("key fits", format!("nobody has shown {what}"), remedy(question)));
             }
         }
     }

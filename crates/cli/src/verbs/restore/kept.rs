@@ -67,7 +67,7 @@ pub(super) fn write(kept: &[Kept]) -> (Vec<String>, Vec<String>) {
         match durable::create(&file.to, &file.content, file.access) {
             Ok(()) => written.push(file.name()),
             Err(error) => {
-                warnings.push(format!("{} was not written: {}", file.to.display(), chain_of(&error)))
+                warnings.push(format!("{} was not written: {}", file.to.display(), chain_of(&error)));
             }
         }
     }
