@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod plain_set;
 pub mod process;
 pub mod proven;
+pub mod signers;
 
 use std::path::Path;
 

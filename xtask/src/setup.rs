@@ -34,6 +34,7 @@ const NEEDS: &[Need] = &[
     ),
     Need::new("libc6-dev", Evidence::File("/usr/include/stdlib.h"), "everything in C"),
     Need::new("openssl", Evidence::Program("openssl"), "the second opinion on certificates and CRLs"),
+    Need::new("openssh-client", Evidence::Program("ssh-keygen"), "the second opinion on signatures of sets"),
     Need::new("sqlite3", Evidence::Program("sqlite3"), "the second opinion on databases"),
     Need::new("libesedb-utils", Evidence::Program("esedbexport"), "the second opinion on ESE databases"),
     Need::new("python3-venv", Evidence::PythonModules("ensurepip, venv"), "the Python peers"),

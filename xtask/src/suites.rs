@@ -19,6 +19,7 @@ const INTEROP: &[&str] = &[
     "certadm-client",
     "certadm-repository",
     "certadm-server",
+    "certadm-set",
     "certadm",
 ];
 

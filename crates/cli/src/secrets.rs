@@ -45,25 +45,39 @@ impl PassphraseArgs {
     }
 
     fn read_with_prompt(&self, twice: bool) -> Result<Passphrase, Failure> {
-        if let Some(path) = &self.passphrase_file {
-            warn_if_exposed(path);
-            return Ok(Passphrase::from_file(path)?);
-        }
-        if let Some(descriptor) = self.passphrase_fd {
-            return Ok(Passphrase::from_reader(open_descriptor(descriptor)?)?);
-        }
-        if !std::io::stdin().is_terminal() {
-            return Err(Failure::usage(
-                "there is no passphrase, and no terminal to ask on",
-                "give --passphrase-file FILE or --passphrase-fd N",
-            ));
-        }
-        let first = Zeroizing::new(ask("Passphrase of the CA's key: ")?);
-        if twice && *Zeroizing::new(ask("Once more: ")?) != *first {
-            return Err(Failure::usage("the two passphrases differ", "type the same one twice"));
-        }
-        Ok(Passphrase::new(first.as_bytes().to_vec())?)
+        let options = "--passphrase-file FILE or --passphrase-fd N";
+        let file = self.passphrase_file.as_deref();
+        read_passphrase(file, self.passphrase_fd, "Passphrase of the CA's key: ", options, twice)
     }
+}
+
+/// Reads a passphrase: from the file, from the descriptor, or, on a terminal, by a prompt. `options` names the two options.
+///
+/// # Errors
+/// As [`PassphraseArgs::read`].
+pub(crate) fn read_passphrase(
+    file: Option<&Path>,
+    descriptor: Option<Descriptor>,
+    prompt: &str,
+    options: &str,
+    twice: bool,
+) -> Result<Passphrase, Failure> {
+    if let Some(path) = file {
+        warn_if_exposed(path);
+        return Ok(Passphrase::from_file(path)?);
+    }
+    if let Some(descriptor) = descriptor {
+        return Ok(Passphrase::from_reader(open_descriptor(descriptor)?)?);
+    }
+    if !std::io::stdin().is_terminal() {
+        let text = "there is no passphrase, and no terminal to ask on";
+        return Err(Failure::usage(text, format!("give {options}")));
+    }
+    let first = Zeroizing::new(ask(prompt)?);
+    if twice && *Zeroizing::new(ask("Once more: ")?) != *first {
+        return Err(Failure::usage("the two passphrases differ", "type the same one twice"));
+    }
+    Ok(Passphrase::new(first.as_bytes().to_vec())?)
 }
 
 /// How a password is asked for on a terminal.
@@ -93,7 +107,7 @@ pub(crate) fn open_descriptor(descriptor: Descriptor) -> Result<File, Failure> {
 }
 
 /// Warns of a file with a secret that other accounts can read. It is used all the same: refusing it would keep no secret.
-fn warn_if_exposed(path: &Path) {
+pub(crate) fn warn_if_exposed(path: &Path) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -75,6 +75,7 @@ targets! {
     rpc_pdu: "the PDUs of DCE/RPC, as they come off a connection",
     server_connection: "a connection of the service, over sequences of PDUs",
     set_folder: "a folder that may be a set, with files of any kind",
+    set_signature: "signatures of sets, and lists of those whose signatures count",
     spnego_token: "the tokens of SPNEGO",
     store_content: "a set whose database a stranger has changed",
     tagged_list: "the string lists of the backup calls and of `certbkxp.dat`",

@@ -249,8 +249,13 @@ hresult_table! {
     CERTSRV_E_UNSUPPORTED_CERT_TYPE = bits(0x8009_4800), Refused, "CERTSRV_E_UNSUPPORTED_CERT_TYPE",
         "the CA has no such profile";
     CERTSRV_E_KEY_LENGTH = bits(0x8009_4811), Refused, "CERTSRV_E_KEY_LENGTH", "the key of the request is too short";
+    TRUST_E_BAD_DIGEST = bits(0x8009_6010), Damaged, "TRUST_E_BAD_DIGEST",
+        "the signature of the set does not fit what it signs";
     TRUST_E_BASIC_CONSTRAINTS = bits(0x8009_6019), Refused, "TRUST_E_BASIC_CONSTRAINTS",
         "the certificate may not, or must, be that of a CA";
+    TRUST_E_SUBJECT_NOT_TRUSTED = bits(0x800B_0004), Refused, "TRUST_E_SUBJECT_NOT_TRUSTED",
+        "the signature is not by one whose signatures count";
+    TRUST_E_NOSIGNATURE = bits(0x800B_0100), Refused, "TRUST_E_NOSIGNATURE", "there is no signature";
     CERT_E_EXPIRED = bits(0x800B_0101), Refused, "CERT_E_EXPIRED", "the certificate is not valid at this time";
     CERT_E_WRONG_USAGE = bits(0x800B_0110), Refused, "CERT_E_WRONG_USAGE", "the certificate may not be used for this";
 

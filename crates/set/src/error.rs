@@ -26,6 +26,9 @@ pub enum Error {
     /// A file operation failed.
     #[error(transparent)]
     File(certadm_files::Error),
+    /// A set cannot be signed, or its signature does not count.
+    #[error(transparent)]
+    Signing(#[from] crate::signing::Error),
     /// The target of a backup exists already.
     #[error("{path} {}", occupied(path))]
     TargetNotEmpty {
@@ -233,6 +236,7 @@ impl Diagnosis for Error {
             Self::TargetNotEmpty { .. } | Self::TargetInUse { .. } => Hresult::ERROR_DIR_NOT_EMPTY,
             Self::WouldOverwrite { .. } => Hresult::ERROR_ALREADY_EXISTS,
             Self::Ca(error) => error.hresult(),
+            Self::Signing(error) => error.hresult(),
             Self::NoSpace { .. } | Self::NoRoom { .. } => Hresult::ERROR_DISK_FULL,
             Self::SetTooLarge { .. } | Self::TooManyLogs { .. } => Hresult::ERROR_FILE_TOO_LARGE,
             Self::NoProgress { .. } => Hresult::RPC_S_CALL_FAILED,
@@ -259,6 +263,7 @@ impl Diagnosis for Error {
             Self::Call(error) | Self::CaDiskFull(error) => error.class(),
             Self::Store(error) => error.class(),
             Self::Ca(error) => error.class(),
+            Self::Signing(error) => error.class(),
             Self::NotPutBack { cause, .. } => cause.class(),
             Self::Windows { source, .. } => source.class(),
             Self::Kept(error) => error.class(),
@@ -281,6 +286,7 @@ impl Diagnosis for Error {
                 "name a folder that does not exist yet; a set is never overwritten"
             }
             Self::Ca(error) => return error.remedy(),
+            Self::Signing(error) => return error.remedy(),
             Self::NoSpace { .. } => "free some space there; nothing was changed",
             Self::NotOneFileSystem { .. } => {
                 "make it a folder on the same file system, or restore into a new folder"

@@ -8,6 +8,7 @@ use certadm_rules::{Diagnosis, Hresult};
 
 use crate::error::Error;
 use crate::layout::LOCATIONS_FILE;
+use crate::signing;
 
 impl Error {
     /// An error of the Windows format in the file at `path`.
@@ -29,6 +30,7 @@ impl Error {
                 Told::of(if is_map { Kind::RestoreMap } else { Kind::FileChanged }, path, detail.clone())
             }
             Self::Windows { path, source } => of_windows(path, source),
+            Self::Signing(error) => of_signing(error),
             Self::Store(error) => of_store(error, self),
             Self::File(error) => of_file(error),
             other => {
@@ -89,6 +91,18 @@ fn of_windows(path: &Path, source: &certadm_ese::Error) -> Told {
         other => other.detail(),
     };
     Told { kind, place, detail }
+}
+
+fn of_signing(error: &signing::Error) -> Told {
+    use signing::Error as Signing;
+    let (place, detail) = match error {
+        Signing::NotSigned { set, detail } => (set, format!("not signed: {detail}")),
+        Signing::Refused { set, misfit } => (set, format!("the signature does not count: {misfit}")),
+        Signing::KeyFile { path, .. }
+        | Signing::WrongPassphrase { path }
+        | Signing::SignersFile { path, .. } => (path, error.to_string()),
+    };
+    Told::of(Kind::Signature, place, detail)
 }
 
 fn of_store(error: &certadm_store::Error, whole: &Error) -> Told {

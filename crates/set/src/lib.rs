@@ -14,6 +14,7 @@ pub mod reader;
 mod readers;
 pub mod restore;
 pub mod scratch;
+pub mod signing;
 pub mod sink;
 mod stream;
 pub mod take;

@@ -268,7 +268,8 @@ impl Manifest {
         self.files.iter().map(|entry| entry.size).fold(0, u64::saturating_add)
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, String> {
+    /// The bytes of its file.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, String> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| error.to_string())?;
         bytes.push(b'\n');
         Ok(bytes)

@@ -102,6 +102,20 @@ impl Opened {
         }
     }
 
+    /// What was named, and the set with its manifest where there is one; nothing for a CA's folder.
+    pub(crate) fn named(&self) -> Vec<(&Path, Option<&Set>)> {
+        match self {
+            Self::Ours(sets) => sets
+                .iter()
+                .map(|set| (set.path.as_path(), Some(set).filter(|set| set.manifest.is_some())))
+                .collect(),
+            Self::Windows(sets) => {
+                sets.iter().map(|set| (set.path.as_path(), set.complete.as_ref())).collect()
+            }
+            Self::Folder(folder) => vec![(folder.path(), None)],
+        }
+    }
+
     /// The sets of our own CA, for what works on nothing else.
     ///
     /// # Errors

@@ -141,7 +141,7 @@ impl Set {
         file_in(&self.path, &self.database_dir, LOCATIONS_FILE)
     }
 
-    /// The restore map stored with the set, `None` where there is no such file.
+    /// The restore map stored with the set, `None` where there is no such file, or where the manifest does not know it.
     ///
     /// # Errors
     /// [`Error::Damaged`] (0x8007000D) when it is not what the manifest says or no such list (certbcli.md D23), [`Error::Store`].
@@ -150,12 +150,14 @@ impl Set {
         if !path.is_there() {
             return Ok(None);
         }
+        let expected = match &self.manifest {
+            Some(manifest) => match manifest.files.iter().find(|entry| entry.role == Role::Locations) {
+                Some(entry) => Some(entry),
+                None => return Ok(None),
+            },
+            None => None,
+        };
         let bytes = location_bytes(&path)?;
-        let expected = self
-            .manifest
-            .iter()
-            .flat_map(|manifest| &manifest.files)
-            .find(|entry| entry.role == Role::Locations);
         if expected.is_some_and(|entry| entry.blake3 != blake3::hash(&bytes).to_hex().as_str()) {
             return Err(damaged_locations(&path, "its bytes differ from what was backed up".to_owned()));
         }

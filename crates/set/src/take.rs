@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use certadm_rules::finding::{self, Finding, Severity};
@@ -20,6 +21,7 @@ use crate::limits::{Allowance, Limits, check_databases, check_logs};
 use crate::manifest::{CaIdentity, Generations, MAX_DYNAMIC, Manifest, Role, SetKind};
 use crate::progress::{Progress, Stage};
 use crate::readers::Readers;
+use crate::signing::Signer;
 use crate::sink::{Committed, NewFile, SetSink, Stream};
 use crate::verify::check_content;
 use crate::writer::SetWriter;
@@ -43,11 +45,13 @@ pub struct TakeOptions {
     pub dynamic_dir: Option<PathBuf>,
     /// What the CA is granted of disk and time.
     pub limits: Limits,
+    /// Who signs the set's manifest; nobody if there is none.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl TakeOptions {
     /// The usual backup: a full one deletes the logs that it makes redundant, one of logs leaves them; the set is checked
-    /// before any log is deleted, and is its owner's alone; no dynamic file is in reach.
+    /// before any log is deleted, and is its owner's alone; no dynamic file is in reach, and nobody signs.
     pub const fn new(kind: BackupType) -> Self {
         Self {
             kind,
@@ -57,6 +61,7 @@ impl TakeOptions {
             readers: Readers::Owner,
             dynamic_dir: None,
             limits: Limits::STANDARD,
+            signer: None,
         }
     }
 }
@@ -78,6 +83,8 @@ pub struct Taken {
     pub set: PathBuf,
     /// Its manifest.
     pub manifest: Manifest,
+    /// The fingerprint of the key that signed it, `SHA256:...`, if one did.
+    pub signed_with: Option<String>,
     /// What kind of backup the CA counts it as.
     pub kind: BackupKind,
     /// Listed logs that were asked for again after truncation and are gone, with the bytes they had in the set.
@@ -112,12 +119,14 @@ pub fn take(
     // Truncation deletes the logs at the CA, and then they are nowhere else: they are worth a look at the medium itself.
     let logs_read_back = if options.truncate { ReadBack::Medium } else { options.read_back };
     let removed = remove_abandoned(target)?;
-    let writer = SetWriter::create(target, options.readers, options.read_back, logs_read_back)?;
-    Ok(Taken { removed, ..take_into(source, Box::new(writer), options, progress)? })
+    let mut writer = SetWriter::create(target, options.readers, options.read_back, logs_read_back)?;
+    writer.signer.clone_from(&options.signer);
+    let signed_with = options.signer.as_ref().map(|signer| signer.key());
+    Ok(Taken { removed, signed_with, ..take_into(source, Box::new(writer), options, progress)? })
 }
 
-/// Takes a backup of the CA behind `source` into `sink`. What `options` say of readers and of reading back is for folders:
-/// a sink has promises of its own.
+/// Takes a backup of the CA behind `source` into `sink`. What `options` say of readers, of reading back and of the signer
+/// is for folders: a sink has promises of its own.
 ///
 /// # Errors
 /// As [`take`], and those of the sink. Then no set exists, and the CA's logs are as they were.
@@ -197,6 +206,7 @@ pub fn take_into(
     Ok(Taken {
         set,
         manifest,
+        signed_with: None,
         kind: BackupKind::of(options.kind, truncate),
         truncated,
         still_there,

@@ -21,6 +21,7 @@ use crate::open::{Opened, open, open_each, together};
 use crate::progress::{Progress, Stage};
 use crate::reader::Set;
 use crate::scratch::{self, Content};
+use crate::signing::{self, AllowedSigners, Standing};
 use crate::windows::{self, WindowsSet};
 
 /// What verification found.
@@ -28,6 +29,8 @@ use crate::windows::{self, WindowsSet};
 pub struct Report {
     /// Everything found: grave findings first, causes before their consequences.
     pub findings: Vec<Finding>,
+    /// What is known of the signature of each set that was named.
+    pub signatures: Vec<Signature>,
     /// Bytes read and compared with hashes.
     pub bytes: u64,
     /// The generations that a restore would apply, when the chain holds.
@@ -36,6 +39,15 @@ pub struct Report {
     pub content: Option<Content>,
     /// What only sets of a Windows CA have to tell.
     pub windows: Option<windows::Outcome>,
+}
+
+/// A set's signature.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// The set, or the file that was named.
+    pub set: PathBuf,
+    /// What is known of it; nothing when it does not count, which a finding says.
+    pub standing: Option<Standing>,
 }
 
 impl Report {
@@ -105,12 +117,20 @@ impl Report {
 ///
 /// Sets and loose files of a Windows CA are recognised and replayed in memory.
 pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
-    let mut report = look(paths, progress);
+    sorted(look(paths, None, progress))
+}
+
+/// As [`verify`]; each set must also be signed by one whose signature counts. If one is not, no further byte of them is read.
+pub fn verify_signed(paths: &[PathBuf], allowed: &AllowedSigners, progress: &mut dyn Progress) -> Report {
+    sorted(look(paths, Some(allowed), progress))
+}
+
+fn sorted(mut report: Report) -> Report {
     finding::sort(&mut report.findings);
     report
 }
 
-fn look(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
+fn look(paths: &[PathBuf], allowed: Option<&AllowedSigners>, progress: &mut dyn Progress) -> Report {
     let mut report = Report::default();
     let mut opened = Vec::new();
     for (path, result) in paths.iter().zip(open_each(paths)) {
@@ -123,8 +143,15 @@ fn look(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
         return report;
     }
     let refused = match together(paths, opened) {
-        Ok(Opened::Windows(sets)) => return verify_windows(&sets, progress),
-        Ok(Opened::Ours(sets)) => return verify_ours(&sets, progress),
+        Ok(opened @ (Opened::Windows(_) | Opened::Ours(_))) => {
+            judge_signatures(&opened, allowed, &mut report);
+            return match opened {
+                _ if !report.is_good() => report,
+                Opened::Windows(sets) => verify_windows(&sets, report, progress),
+                Opened::Ours(sets) => verify_ours(&sets, report, progress),
+                Opened::Folder(_) => report, // another arm
+            };
+        }
         Ok(folder @ Opened::Folder(_)) => folder.into_ours().err(),
         Err(error) => Some(error),
     };
@@ -134,9 +161,28 @@ fn look(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
     report
 }
 
+/// Says of each set how it is signed. Without a list of those who may, a signature that does not fit keeps nobody from
+/// restoring.
+fn judge_signatures(opened: &Opened, allowed: Option<&AllowedSigners>, report: &mut Report) {
+    for (path, set) in opened.named() {
+        let standing = match (set, allowed) {
+            (None, None) => Ok(Standing::NotSigned),
+            (None, Some(_)) => Err(signing::Error::without_manifest(path).into()),
+            (Some(set), allowed) => Standing::of(set, allowed),
+        };
+        if let Err(error) = &standing {
+            let mut finding = error.to_finding(path);
+            if allowed.is_none() {
+                finding.severity = Severity::Warning;
+            }
+            report.findings.push(finding);
+        }
+        report.signatures.push(Signature { set: path.to_owned(), standing: standing.ok() });
+    }
+}
+
 /// Hashes on one thread, chain and scratch recovery on another.
-fn verify_ours(sets: &[Set], progress: &mut dyn Progress) -> Report {
-    let mut report = Report::default();
+fn verify_ours(sets: &[Set], mut report: Report, progress: &mut dyn Progress) -> Report {
     for set in sets {
         note_strangers(set, &mut report);
     }
@@ -210,8 +256,7 @@ fn unsound<'a>(content: &'a Content, full: &'a Set) -> impl Iterator<Item = Find
 }
 
 /// Hashes on one thread, pages and replay on another.
-fn verify_windows(sets: &[WindowsSet], progress: &mut dyn Progress) -> Report {
-    let mut report = Report::default();
+fn verify_windows(sets: &[WindowsSet], mut report: Report, progress: &mut dyn Progress) -> Report {
     for set in sets {
         match &set.complete {
             Some(complete) => note_strangers(complete, &mut report),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use certadm_files::{IoContext, Unfinished, durable};
 
@@ -12,6 +13,7 @@ use crate::layout::{DATABASE_DIR, DYNAMIC_DIR};
 use crate::manifest::{self, FileEntry, Manifest, Role};
 use crate::progress::Progress;
 use crate::readers::Readers;
+use crate::signing::{self, Signer};
 use crate::sink::{Committed, NewFile, SetSink, Stream};
 
 /// A set being written. Dropped before its commit, it takes everything it wrote away.
@@ -22,6 +24,8 @@ pub(crate) struct SetWriter {
     read_back: ReadBack,
     logs_read_back: ReadBack,
     files: Vec<FileEntry>,
+    /// Who signs the manifest.
+    pub(crate) signer: Option<Arc<Signer>>,
 }
 
 impl SetWriter {
@@ -46,7 +50,7 @@ impl SetWriter {
         }
         let building = Unfinished::folder(&target)?;
         open_to(building.path(), readers)?;
-        let writer = Self { building, read_back, logs_read_back, files: Vec::new() };
+        let writer = Self { building, read_back, logs_read_back, files: Vec::new(), signer: None };
         let dir = writer.building.path().join(DATABASE_DIR);
         durable::create_new_dir(&dir)?;
         Ok(writer)
@@ -74,7 +78,8 @@ impl SetSink for SetWriter {
         Ok(entry)
     }
 
-    /// Every file is durable and read back already; the manifest lists them, and the folder gets its name.
+    /// Every file is durable and read back already; the manifest lists them, its signature stands if there is a signer, and the
+    /// folder gets its name.
     fn commit(
         mut self: Box<Self>,
         mut manifest: Manifest,
@@ -89,6 +94,11 @@ impl SetSink for SetWriter {
             if dir.is_dir() {
                 durable::sync_dir(&dir)?;
             }
+        }
+        // The signature stands before the manifest does: no complete set lacks a signature that was asked for.
+        if let Some(signer) = &self.signer {
+            let signature = signer.sign(&bytes);
+            durable::replace(&self.building.path().join(signing::FILE_NAME), signature.as_bytes())?;
         }
         // The manifest stands before the folder gets its name: no crash leaves one without the other.
         durable::replace(&self.building.path().join(manifest::FILE_NAME), &bytes)?;

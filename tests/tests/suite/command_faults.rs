@@ -1,5 +1,5 @@
-//! `certadm backup` and `certadm restore` with every file operation failing once: a set is whole or absent, nothing is
-//! truncated without one, nothing is overwritten, and a restore is done, completes, or can be repeated.
+//! `certadm backup` and `certadm restore` with every file operation failing once: a set is whole and signed or absent,
+//! nothing is truncated without one, nothing is overwritten, and a restore is done, completes, or can be repeated.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -14,7 +14,7 @@ use certadm_tests::fault::{self, Kind, Run};
 use certadm_tests::issue::{Serials, issue};
 use certadm_tests::ledger::{Entries, Ledger};
 use certadm_tests::proven::proven;
-use certadm_tests::{inspect, plain_set};
+use certadm_tests::{inspect, plain_set, signers};
 
 fn certadm() -> Command {
     Command::new(binary(env!("CARGO_BIN_EXE_store_driver")))
@@ -61,13 +61,14 @@ fn every_fault(
 fn backup_logs_to(dir: &Path) -> Command {
     let mut command = certadm();
     command.args(["backup", "--quiet", "--type", "logs", "--truncate", "--dir"]).arg(dir.join("ca"));
-    command.arg("--to").arg(dir.join("sets/1-logs"));
+    command.arg("--to").arg(dir.join("sets/1-logs")).arg("--sign-key").arg(dir.join("key"));
     command
 }
 
 fn backup_to(dir: &Path) -> Command {
     let mut command = certadm();
     command.args(["backup", "--quiet", "--dir"]).arg(dir.join("ca")).arg("--to").arg(dir.join("sets/1-full"));
+    command.arg("--sign-key").arg(dir.join("key"));
     command
 }
 
@@ -78,9 +79,9 @@ fn prove_backup(dir: &Path, run: &Run, kind: Kind, base: &Path, name: &str) {
     assert!(set.exists() || !run.status.success(), "the command reported a set and there is none");
     if set.exists() {
         let mut verify = certadm();
-        verify.arg("verify").arg(&set);
+        verify.arg("verify").arg(&set).arg("--allowed-signers").arg(dir.join("allowed"));
         let (code, text) = outcome(verify);
-        assert_eq!(code, 0, "the set is there and not whole: {text}");
+        assert_eq!(code, 0, "the set is there and not whole and signed: {text}");
     }
     let unfinished = fs::read_dir(dir.join("sets"))
         .unwrap()
@@ -133,7 +134,12 @@ fn faults_of_backup(kind: Kind, name: &str, command: impl Fn(&Path) -> Command) 
     let base = certadm_tests::scratch();
     template.place(base.path());
     let prove = |dir: &Path, run: &Run| prove_backup(dir, run, kind, &base.path().join("sets/0-full"), name);
-    every_fault(&format!("certadm backup of {name}"), kind, |dir| template.place(dir), command, prove);
+    let prepare = |dir: &Path| {
+        template.place(dir);
+        signers::write_key(&dir.join("key"), signers::KEY);
+        fs::write(dir.join("allowed"), format!("tests {}\n", signers::PUBLIC)).unwrap();
+    };
+    every_fault(&format!("certadm backup of {name}"), kind, prepare, command, prove);
 }
 
 fn restore_to(dir: &Path) -> Command {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use certadm_tests::case::Template;
 use certadm_tests::command::binary;
-use certadm_tests::fault;
+use certadm_tests::{fault, signers};
 
 const DRIVER: &str = env!("CARGO_BIN_EXE_store_driver");
 
@@ -41,7 +41,7 @@ fn parent(path: &str) -> &str {
     Path::new(path).parent().and_then(Path::to_str).expect("a file lies in a folder")
 }
 
-/// Invariants 4 and 5: files, then folders, then the manifest, then the set's name, then truncation.
+/// Invariants 4 and 5: files, then folders, then the signature, then the manifest, then the set's name, then truncation.
 #[test]
 fn a_set_is_durable_before_its_manifest_and_that_before_anything_is_truncated() {
     let scratch = certadm_tests::scratch();
@@ -50,11 +50,17 @@ fn a_set_is_durable_before_its_manifest_and_that_before_anything_is_truncated() 
     Template::running().place(&dir);
     let mut command = Command::new(binary(DRIVER));
     command.args(["backup", "--quiet", "--dir"]).arg(dir.join("ca")).arg("--to").arg(dir.join("sets/1-full"));
+    command.arg("--sign-key").arg(signers::write_key(&work.path().join("key"), signers::KEY));
     let calls = Calls(fault::operations(command, &dir, work.path()));
     let sets = dir.join("sets").to_str().unwrap().to_owned();
 
     let manifest = calls.first(|name, path| name == "rename" && path.ends_with("manifest.json")).unwrap();
     let building = parent(&calls.0[manifest].1).to_owned();
+    let signed = calls.first(|name, path| name == "rename" && path.ends_with("manifest.json.sig")).unwrap();
+    assert!(
+        calls.flushes(&building, signed, manifest),
+        "the signature stands before the manifest gets its name"
+    );
     let named = calls.first(|name, path| name == "rename" && path == format!("{sets}/1-full")).unwrap();
     let truncated = calls.first(|name, path| name == "unlink" && path.ends_with(".log")).unwrap();
     assert!(
@@ -74,11 +80,11 @@ fn a_set_is_durable_before_its_manifest_and_that_before_anything_is_truncated() 
         .collect();
     files.sort_unstable();
     files.dedup();
-    assert!(files.len() >= 4, "image, log, restore map and manifest: {files:?}");
+    assert!(files.len() >= 5, "image, log, restore map, signature and manifest: {files:?}");
     for file in files {
         let written = calls.last(|name, path| is_write(name) && path == file).unwrap();
         assert!(calls.flushes(file, written, manifest), "{file} is flushed after its last write");
-        if !file.ends_with("manifest.json.new") {
+        if !file.ends_with("manifest.json.new") && !file.ends_with("manifest.json.sig.new") {
             let since = Calls(calls.0[written..manifest].to_vec());
             let flushed = since.first(|name, path| is_flush(name) && path == file).unwrap();
             let read = since.last(|name, path| name.contains("read") && path == file);

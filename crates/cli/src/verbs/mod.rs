@@ -23,6 +23,7 @@ mod replay;
 pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod show;
+mod signing;
 mod state;
 pub(crate) mod thresholds;
 pub(crate) mod user;

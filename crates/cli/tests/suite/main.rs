@@ -26,6 +26,7 @@ mod remote;
 mod restoring;
 mod secrets;
 mod serve;
+mod signing;
 mod support;
 mod terminal;
 mod tshark;

@@ -46,6 +46,7 @@ kinds! {
     // What was named is not there, or nothing of it can be used.
     NotASet = "not-a-set", "what was named holds no backup set";
     Manifest = "manifest", "the manifest is damaged or of another version";
+    Signature = "signature", "a set is not signed by one whose signature counts, or its signature is damaged";
     Combination = "combination", "the sets given do not go together";
     Internal = "internal", "the check itself failed";
     Unreadable = "unreadable", "a file cannot be read";

@@ -44,7 +44,7 @@ impl Plan {
 
     /// Checks what was copied, in the staging folder.
     pub(super) fn check_staged(&self, staging: &Staging, progress: &mut dyn Progress) -> Result<Checked> {
-        let chain = staging.combined(&self.combined).check()?;
+        let chain = staging.combined(&self.combined)?.check()?;
         self.examine(staging.image(), &chain, progress)
     }
 

@@ -17,9 +17,10 @@ use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE};
 use crate::manifest::{FileEntry, Role};
 use crate::open::open;
 use crate::reader::Set;
+use crate::signing::{AllowedSigners, SignedBy};
 
 /// What the caller allows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Move a database that is there aside instead of refusing.
     pub force: bool,
@@ -27,6 +28,8 @@ pub struct Options {
     pub renewed_key: bool,
     /// Restore a set without a manifest, too: only the checksums in its image and logs then tell damage.
     pub incomplete: bool,
+    /// Restore only what is signed by one of these: every set of the chain.
+    pub allowed_signers: Option<AllowedSigners>,
 }
 
 /// Everything a restore will do.
@@ -54,20 +57,29 @@ pub struct Plan {
     pub in_the_way: Vec<PathBuf>,
     /// Dynamic files that will be put back.
     pub dynamic: Vec<Found>,
+    /// Who signed each of the sets, if only some may.
+    pub signed_by: Vec<SignedBy>,
     /// What the caller allows.
     pub options: Options,
 }
 
-/// Plans the restore of `paths` (the full set, then its log sets) into the CA's folder at `target`. The headers of image
-/// and logs are read; their content is checked by [`Plan::check`] or while the plan is carried out.
+/// Plans the restore of `paths` (the full set, then its log sets) into the CA's folder at `target`. Signatures are checked
+/// first. The headers of image and logs are read; their content is checked by [`Plan::check`] or while the plan is carried
+/// out.
 ///
 /// # Errors
-/// [`Error::Incomplete`] (0x8007139F) for a set without a manifest, unless it is allowed; what [`combine`] and
+/// [`Error::Signing`] when a set is not signed by one of those who may; [`Error::Incomplete`] (0x8007139F) for a set without a manifest, unless it is allowed; what [`combine`] and
 /// [`Combined::check_headers`] find; [`Error::TargetInUse`] (0x80070091) for a target with a database,
 /// unless it is to be moved aside; [`Error::Damaged`] with 0x8007000D when the full set's restore map is missing or names no
 /// database.
 pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> {
-    let sets = open(paths)?.into_ours()?;
+    let opened = open(paths)?;
+    // Everything that a restore takes out of a set is compared with its manifest, and the manifest is judged here.
+    let signed_by = match &options.allowed_signers {
+        Some(allowed) => allowed.check(&opened)?,
+        None => Vec::new(),
+    };
+    let sets = opened.into_ours()?;
     if let Some(set) = sets.iter().find(|set| set.manifest.is_none() && !options.incomplete) {
         return Err(Error::Incomplete { path: set.path.clone() });
     }
@@ -97,6 +109,7 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
         last: combined.range.high(),
         dynamic: dynamic_files(&sets),
         entries: entries_of(&sets),
+        signed_by,
         sets,
         bytes: combined.image.size()?.saturating_add(log_bytes),
         log_bytes,

@@ -8,6 +8,7 @@ use certadm_files::{Found, IoContext, durable};
 use certadm_rules::Generation;
 use certadm_rules::diagnosis::chain_of;
 use certadm_store::Folder;
+use certadm_store::chain::read_trailer;
 
 use super::plan::Plan;
 use crate::chain::Combined;
@@ -104,14 +105,17 @@ impl Staging {
         &self.image
     }
 
-    /// The sets' chain with the copies in the place of the originals.
-    pub(super) fn combined(&self, original: &Combined) -> Combined {
-        Combined {
+    /// The sets' chain with the copies in the place of the originals: they are what was compared with the manifests.
+    ///
+    /// # Errors
+    /// As [`read_trailer`].
+    pub(super) fn combined(&self, original: &Combined) -> Result<Combined> {
+        Ok(Combined {
             image: self.image.clone(),
-            trailer: original.trailer,
+            trailer: read_trailer(&self.image)?,
             logs: self.logs.clone(),
             range: original.range,
-        }
+        })
     }
 
     /// Image and logs, and where each belongs.

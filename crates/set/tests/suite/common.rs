@@ -14,8 +14,12 @@ pub(crate) use certadm_tests::plain_set::copy_folder as copy_dir;
 
 /// Logs are rolled by the tests alone.
 /// Allows sets without a manifest, as a plain copy of the files of a CA is one.
-pub(crate) const INCOMPLETE: certadm_set::restore::Options =
-    certadm_set::restore::Options { force: false, renewed_key: false, incomplete: true };
+pub(crate) const INCOMPLETE: certadm_set::restore::Options = certadm_set::restore::Options {
+    force: false,
+    renewed_key: false,
+    incomplete: true,
+    allowed_signers: None,
+};
 
 const NEVER_ROLL: Options = Options { log_size: 8 << 20, circular_logging: false, backup_rate: 0 };
 

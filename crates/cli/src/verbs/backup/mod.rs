@@ -18,6 +18,7 @@ use certadm_rules::words::counted;
 use certadm_rules::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
 use certadm_set::manifest::SetKind;
+use certadm_set::signing::Signer;
 use certadm_set::{Check, Limits, PATIENCE, ReadBack, Readers, TakeOptions, Taken, take};
 use certadm_store::{Folder, Store};
 use clap::{Args, ValueEnum};
@@ -29,6 +30,7 @@ use crate::size::parse_size;
 use crate::verbs::identity;
 use crate::verbs::live::audits;
 use crate::verbs::remote::RemoteArgs;
+use crate::verbs::signing::SignArgs;
 use crate::{findings, interrupt};
 use way::Way;
 
@@ -74,6 +76,14 @@ pub(crate) struct BackupArgs {
     /// Leave out what the CA says of itself: certificates, CRLs, configuration (see `certadm identity`)
     #[arg(long)]
     no_identity: bool,
+    #[command(flatten)]
+    sign: SignArgs,
+}
+
+/// A backup as it was ordered, with the key that signs its set.
+struct Order<'a> {
+    args: &'a BackupArgs,
+    signer: Option<Arc<Signer>>,
 }
 
 /// Full or logs only.
@@ -112,13 +122,14 @@ enum ReadBackArg {
 
 pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
     refuse_home_sign(&args.to)?;
+    let order = &Order { args, signer: args.sign.read()? };
     let parent = args.to.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists());
     if let Some(parent) = parent {
         output.line(format!("The folder {} is not there yet and is made.", parent.display()));
     }
     let ((taken, identity), socket) = match &args.dir {
-        Some(dir) => of_folder(args, &Folder::new(dir), output)?,
-        None => (of_dialled(args, output)?, args.remote.socket().map(Path::to_owned)),
+        Some(dir) => of_folder(order, &Folder::new(dir), output)?,
+        None => (of_dialled(order, output)?, args.remote.socket().map(Path::to_owned)),
     };
     report(&taken, output);
     let is_unsound = finding::worst(&taken.findings) > Some(Severity::Note);
@@ -135,17 +146,18 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
 
 /// Backs the CA of a folder up: by itself, or through the service that has it. Returns the socket in that case.
 fn of_folder(
-    args: &BackupArgs,
+    order: &Order<'_>,
     folder: &Folder,
     output: Output,
 ) -> Result<((Taken, Value), Option<PathBuf>), Failure> {
+    let args = order.args;
     refuse_inside(&args.to, folder)?;
     let crls = || Some(folder.crl_dir());
     let (mut taken, socket) = match way::find(folder, args.remote.socket())? {
         Way::Folder(store) => {
             let mut source = local_source(&store)?;
             let place = store.database().display().to_string();
-            (take_from(&mut source, args, (&place, PATIENCE), crls(), output)?, None)
+            (take_from(&mut source, order, (&place, PATIENCE), crls(), output)?, None)
         }
         Way::Service { socket, holder } => {
             let who = holder.map_or_else(String::new, |holder| format!(" ({holder})"));
@@ -155,7 +167,7 @@ fn of_folder(
             ));
             let mut source = way::through(&socket, folder)?;
             let place = folder.path().display().to_string();
-            (take_from(&mut source, args, (&place, PATIENCE), crls(), output)?, Some(socket))
+            (take_from(&mut source, order, (&place, PATIENCE), crls(), output)?, Some(socket))
         }
     };
     note_check(&taken, folder, output);
@@ -176,7 +188,8 @@ fn of_folder(
 }
 
 /// Backs up a CA over the network, or one of this machine whose socket is named and whose folder is not.
-fn of_dialled(args: &BackupArgs, output: Output) -> Result<(Taken, Value), Failure> {
+fn of_dialled(order: &Order<'_>, output: Output) -> Result<(Taken, Value), Failure> {
+    let args = order.args;
     let Some(dial) = args.remote.dial()? else {
         return Err(Failure::usage(
             "no CA is named",
@@ -186,7 +199,7 @@ fn of_dialled(args: &BackupArgs, output: Output) -> Result<(Taken, Value), Failu
     let place = dial.name.clone();
     let patience = dial.target.timeouts.call;
     let mut ca = dial.connect()?;
-    let mut taken = take_from(&mut ca, args, (&place, patience), None, output)?;
+    let mut taken = take_from(&mut ca, order, (&place, patience), None, output)?;
     let fetched = if args.no_identity { Fetched::default() } else { identity::of_remote(&mut ca) };
     let identity = keep_identity(&mut taken, &fetched, output);
     Ok((taken, identity))
@@ -248,15 +261,16 @@ fn note_check(taken: &Taken, folder: &Folder, output: Output) {
     }
 }
 
-/// Takes the set that `args` ask for from the CA behind `source`, which messages call `place` and which has so much patience to
+/// Takes the set that was ordered from the CA behind `source`, which messages call `place` and which has so much patience to
 /// use up.
 fn take_from(
     source: &mut dyn Source,
-    args: &BackupArgs,
+    order: &Order<'_>,
     (place, patience): (&str, Duration),
     dynamic_dir: Option<PathBuf>,
     output: Output,
 ) -> Result<Taken, Failure> {
+    let args = order.args;
     let kind = match args.kind {
         KindArg::Full => BackupType::Full,
         KindArg::Logs => BackupType::LogsOnly,
@@ -275,8 +289,9 @@ fn take_from(
         ReadersArg::Group => Readers::Group,
         ReadersArg::All => Readers::All,
     };
+    let signer = order.signer.clone();
     let limits = Limits { max_size: args.max_size, patience };
-    let options = TakeOptions { kind, truncate, read_back, check, readers, dynamic_dir, limits };
+    let options = TakeOptions { kind, truncate, read_back, check, readers, dynamic_dir, limits, signer };
     let word = if kind == BackupType::Full { "Full database" } else { "Log" };
     output.line(format!("{word} backup for {place}."));
     let mut progress = output.progress();
@@ -306,6 +321,9 @@ fn report(taken: &Taken, output: Output) {
         manifest.generations.high,
         human_bytes(manifest.total_size()),
     ));
+    if let Some(key) = &taken.signed_with {
+        output.line(format!("Signed with the key {key}."));
+    }
     findings::print(&taken.findings, output);
     if finding::worst(&taken.findings) == Some(Severity::Error) {
         output.line(
@@ -371,6 +389,7 @@ fn to_json(taken: &Taken) -> Value {
         "not_included": manifest.not_included,
         "end_error": taken.end_error,
         "checked": taken.checked,
+        "signed_with": taken.signed_with,
         "removed": taken.removed.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
         "findings": findings::list(&taken.findings),
     })

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::secrets::PassphraseArgs;
+use crate::verbs::signing::AllowedArgs;
 
 /// `certadm emergency-crl`
 #[derive(Debug, Args)]
@@ -72,8 +73,10 @@ pub(crate) struct EmergencyCrlArgs {
     #[arg(long)]
     pub(super) allow_sha1: bool,
     /// Use a database that is damaged; what cannot be read is missing from the CRL
-    #[arg(long)]
+    #[arg(long, conflicts_with = "allowed_signers")]
     pub(super) force_damaged: bool,
+    #[command(flatten)]
+    pub(super) allowed: AllowedArgs,
     /// Make it as if it were this moment, such as 2026-11-27T10:00:00Z: to rehearse
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) now: Option<FileTime>,

@@ -165,7 +165,8 @@ fn plan(
         return Ok((Plan::new(issuers, None, &sources.published, &options)?, Maker::Windows));
     }
     let damage = if args.force_damaged { Damage::Accepted } else { Damage::Refused };
-    let records: Records = match sources::database(&args.sets, damage, output)? {
+    let allowed = args.allowed.read()?;
+    let records: Records = match sources::database(&args.sets, damage, allowed.as_ref(), output)? {
         Found::Windows(opened) => {
             sources.findings.extend(opened.findings);
             Records::of_windows(&opened.database, now, sources.asked()?, damage)?

@@ -14,6 +14,7 @@ use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{FileTime, Hresult};
 use certadm_set::Opened;
 use certadm_set::scratch::Recovered;
+use certadm_set::signing::AllowedSigners;
 use certadm_set::verify::verify;
 use certadm_set::windows::{open_database, salvage_database};
 use serde_json::{Value, json};
@@ -136,7 +137,12 @@ pub(super) struct WindowsDatabase {
 
 /// Checks the sets as `certadm verify` does, and opens the database that they give. Damage ends it, or is accepted: then
 /// what can be read is.
-pub(super) fn database(sets: &[PathBuf], damage: Damage, output: Output) -> Result<Found, Failure> {
+pub(super) fn database(
+    sets: &[PathBuf],
+    damage: Damage,
+    allowed: Option<&AllowedSigners>,
+    output: Output,
+) -> Result<Found, Failure> {
     for path in sets {
         std::fs::metadata(path).during("look at", path)?;
     }
@@ -146,6 +152,10 @@ pub(super) fn database(sets: &[PathBuf], damage: Damage, output: Output) -> Resu
         let text = format!("{} is the folder of a CA that is here", folder.path().display());
         let remedy = "publish its CRL with `certadm ca crl`; an emergency CRL is made from a set";
         return Err(Failure::usage(text, remedy));
+    }
+    if let Some(allowed) = allowed {
+        // Before anything of them is read. Their bytes are compared with the manifests by what follows.
+        allowed.check(&opened)?;
     }
     let report = verify(sets, &mut progress);
     certadm_files::cancel::check()?;

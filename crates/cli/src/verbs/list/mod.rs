@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
 use crate::output::{Done, Ended, Output, Said};
+use crate::verbs::signing::AllowedArgs;
 use columns::Table;
 use rows::{HowArgs, Lister, Printing};
 use windows::What;
@@ -33,7 +34,7 @@ use windows::What;
 )]
 pub(crate) struct ListArgs {
     /// The CA's folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "allowed_signers")]
     dir: Option<PathBuf>,
     /// A full set and the log sets that continue it, or a Windows database; then the table's name
     #[arg(value_name = "SET|TABLE")]
@@ -49,6 +50,8 @@ pub(crate) struct ListArgs {
     /// Read around damaged pages of a Windows database, and count them
     #[arg(long)]
     salvage: bool,
+    #[command(flatten)]
+    allowed: AllowedArgs,
 }
 
 /// `certadm ca list`
@@ -68,7 +71,8 @@ pub(crate) struct CaListArgs {
 impl From<CaListArgs> for ListArgs {
     fn from(args: CaListArgs) -> Self {
         let words = vec![args.table.name().into()];
-        Self { dir: Some(args.dir), words, table: None, how: args.how, export_certs: None, salvage: false }
+        let (dir, how, allowed) = (Some(args.dir), args.how, AllowedArgs::default());
+        Self { dir, words, table: None, how, export_certs: None, salvage: false, allowed }
     }
 }
 
@@ -109,6 +113,9 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
             return Err(Failure::usage("there is nothing to list", remedy));
         }
     };
+    if let Some(allowed) = args.allowed.read()? {
+        allowed.check_files(&opened, &mut output.progress_on_stderr())?;
+    }
     let what = args.table.as_deref().map_or(What::View(table), What::Table);
     match (opened, &args.table) {
         (Opened::Windows(sets), _) if args.salvage => windows::salvage(lister, &sets, what, output),

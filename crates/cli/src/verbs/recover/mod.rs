@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::output::{Done, Output};
+use crate::verbs::signing::{self, AllowedArgs};
 
 /// `certadm recover`
 #[derive(Debug, Args)]
@@ -20,11 +21,23 @@ pub(crate) struct RecoverArgs {
     /// The folder for the recovered database; it is created, and nothing in it is overwritten
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    #[command(flatten)]
+    allowed: AllowedArgs,
 }
 
 pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
-    match certadm_set::open(&args.sets)? {
-        Opened::Windows(sets) => windows::run(&sets, &args.to, output),
+    let opened = certadm_set::open(&args.sets)?;
+    let signed = match args.allowed.read()? {
+        Some(allowed) => allowed.check_files(&opened, &mut output.progress())?,
+        None => Vec::new(),
+    };
+    signing::lines(&args.sets, &signed).for_each(|line| output.line(line));
+    match opened {
+        Opened::Windows(sets) => {
+            let mut done = windows::run(&sets, &args.to, output)?;
+            done.result["signatures"] = signing::list(&args.sets, &signed).into();
+            Ok(done)
+        }
         Opened::Ours(_) | Opened::Folder(_) => {
             let path = args.sets.first().cloned().unwrap_or_default();
             let detail = "no set and no database of a Windows CA is there".to_owned();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::verbs::remote::RemoteArgs;
+use crate::verbs::signing::AllowedArgs;
 
 /// `certadm restore`
 #[derive(Debug, Args)]
@@ -38,6 +39,8 @@ pub(crate) struct RestoreArgs {
     #[arg(long, alias = "unsealed")]
     pub(super) incomplete: bool,
     /// Give up a restore that was interrupted, failed, or is not carried out yet, and put back what it moved aside
-    #[arg(long, conflicts_with_all = ["from", "server", "socket", "dry_run", "force", "no_recover", "renewed_key", "incomplete"])]
+    #[arg(long, conflicts_with_all = ["from", "server", "socket", "dry_run", "force", "no_recover", "renewed_key", "incomplete", "allowed_signers"])]
     pub(super) abandon: bool,
+    #[command(flatten)]
+    pub(super) allowed: AllowedArgs,
 }

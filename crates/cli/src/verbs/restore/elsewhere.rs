@@ -9,10 +9,16 @@ use super::args::RestoreArgs;
 use crate::failure::Failure;
 use crate::output::{Done, Output};
 use crate::verbs::remote::Dial;
+use crate::verbs::signing;
 
 /// Asks the CA where its files belong and compares with where the set's came from.
 pub(super) fn run(args: &RestoreArgs, dial: Dial, output: Output) -> Result<Done, Failure> {
-    let saved = match certadm_set::open(&args.from)? {
+    let opened = certadm_set::open(&args.from)?;
+    if let Some(allowed) = args.allowed.read()? {
+        let signed = allowed.check(&opened)?;
+        signing::lines(&args.from, &signed).for_each(|line| output.line(line));
+    }
+    let saved = match opened {
         Opened::Ours(sets) => match sets.first().filter(|first| first.image.is_some()) {
             Some(full) => full.locations()?,
             None => return Err(no_full_set()),

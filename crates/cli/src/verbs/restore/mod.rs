@@ -10,6 +10,7 @@ use certadm_ca::record_certificate_of;
 use certadm_client::own_host_name;
 use certadm_rules::words::counted;
 use certadm_set::restore::{Checked, Options, Plan, abandon, plan};
+use certadm_set::signing::Standing;
 use certadm_store::Folder;
 use serde_json::{Value, json};
 
@@ -19,7 +20,7 @@ use kept::Kept;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
-use crate::verbs::live;
+use crate::verbs::{live, signing};
 use lacks::Lacks;
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
@@ -30,8 +31,14 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         return give_up(&Folder::new(dir), output);
     }
     interrupt::watch();
-    let options = Options { force: args.force, renewed_key: args.renewed_key, incomplete: args.incomplete };
+    let options = Options {
+        force: args.force,
+        renewed_key: args.renewed_key,
+        incomplete: args.incomplete,
+        allowed_signers: args.allowed.read()?,
+    };
     let plan = plan(&args.from, dir, options)?;
+    signing::lines(&args.from, &plan.signed_by).for_each(|line| output.line(line));
     if args.dry_run {
         return dry_run(args, &plan, output);
     }
@@ -183,6 +190,7 @@ fn plan_json(plan: &Plan, dry_run: bool, checked: &Checked) -> Value {
         "recovers_to": plan.last.number(),
         "bytes": plan.bytes,
         "logs": plan.combined.logs.len(),
+        "signatures": plan.sets.iter().zip(&plan.signed_by).map(|(set, by)| signing::to_json(&set.path, Some(&Standing::By(by.clone())))).collect::<Vec<_>>(),
         "steps": plan.steps(),
         "moved_aside": null,
         "lacks": null,

@@ -16,7 +16,7 @@ use super::taken::backups;
 use crate::output::human_bytes;
 
 /// The facts of a result that the page shows, in this order: where they stand, and what they are called.
-const FACTS: [(&str, &str); 33] = [
+const FACTS: [(&str, &str); 36] = [
     ("/path", "Path"),
     ("/what", "What it is"),
     ("/type", "Kind"),
@@ -44,6 +44,9 @@ const FACTS: [(&str, &str); 33] = [
     ("/header/state", "State"),
     ("/header/windows", "Windows version"),
     ("/header/page_size", "Bytes of a page"),
+    ("/signature/state", "Signature"),
+    ("/signature/signer", "Signed by"),
+    ("/signature/key", "Signed with the key"),
     ("/started", "Started"),
     ("/finished", "Finished"),
     ("/header/attached/time", "Last attached"),

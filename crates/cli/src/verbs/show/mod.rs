@@ -23,6 +23,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::verbs::files::write_new;
 use crate::verbs::lost::{Lost, parts_at};
+use crate::verbs::signing::AllowedArgs;
 use crate::verbs::thresholds::ThresholdArgs;
 use statistics::Statistics;
 
@@ -35,7 +36,7 @@ use statistics::Statistics;
     Example: certadm show --dir /srv/ca")]
 pub(crate) struct ShowArgs {
     /// The CA's folder
-    #[arg(long, value_name = "DIR", conflicts_with = "set", required_unless_present = "set")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["set", "allowed_signers"], required_unless_present = "set")]
     dir: Option<PathBuf>,
     /// A set and the log sets that continue it, or a database, log or checkpoint of a Windows CA
     #[arg(value_name = "SET")]
@@ -48,6 +49,8 @@ pub(crate) struct ShowArgs {
     force: bool,
     #[command(flatten)]
     thresholds: ThresholdArgs,
+    #[command(flatten)]
+    allowed: AllowedArgs,
 }
 
 pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
@@ -64,9 +67,19 @@ pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
             return Err(Failure::usage("there is nothing to show", remedy));
         }
     };
+    let allowed = args.allowed.read()?;
+    let allowed = allowed.as_ref();
+    let is_loose = match &opened {
+        Opened::Ours(_) => false,
+        Opened::Windows(sets) => sets.iter().any(|set| set.complete.is_none()),
+        Opened::Folder(_) => true,
+    };
+    if let (Some(allowed), true) = (allowed, is_loose) {
+        allowed.check(&opened)?;
+    }
     let shown = match &opened {
-        Opened::Ours(sets) => each(sets, output, |set| ours::show(set, output)),
-        Opened::Windows(sets) => each(sets, output, |set| windows::show(set, output)),
+        Opened::Ours(sets) => each(sets, output, |set| ours::show(set, allowed, output)),
+        Opened::Windows(sets) => each(sets, output, |set| windows::show(set, allowed, output)),
         Opened::Folder(folder) => {
             folder::show(folder.path(), &args.thresholds.get(), output).map(|done| vec![done])
         }

@@ -12,6 +12,7 @@ use certadm_rules::words::counted;
 use certadm_set::Set;
 use certadm_set::judge::{incomplete, place_of};
 use certadm_set::manifest::{FileEntry, Manifest};
+use certadm_set::signing::AllowedSigners;
 use certadm_store::chain::read_trailer;
 use certadm_store::log_file::LogFile;
 use certadm_store::trailer::Trailer;
@@ -20,8 +21,9 @@ use serde_json::{Value, json};
 use super::facts::{fact, finish};
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes, path_text};
+use crate::verbs::signing;
 
-pub(super) fn show(set: &Set, output: Output) -> Result<Done, Failure> {
+pub(super) fn show(set: &Set, allowed: Option<&AllowedSigners>, output: Output) -> Result<Done, Failure> {
     let mut findings = Vec::new();
     let files = files(set, &mut findings);
     let identity = Identity::of(set, &mut findings)?;
@@ -33,6 +35,9 @@ pub(super) fn show(set: &Set, output: Output) -> Result<Done, Failure> {
     let state = manifest
         .map_or("incomplete: no manifest".to_owned(), |manifest| format!("complete, by {}", manifest.tool));
     fact(output, "Kind", &format!("{}, {state}", set.kind()));
+    let (signature, signature_json) =
+        signing::look(set, allowed, &mut findings, &mut output.progress_on_stderr());
+    fact(output, "Signature", &signature);
     fact(output, "CA", &unsanitize(&identity.name));
     fact(output, "Host", &identity.host);
     fact(output, "Database", &identity.database);
@@ -66,7 +71,8 @@ pub(super) fn show(set: &Set, output: Output) -> Result<Done, Failure> {
             output.result(format!("  {}", printable(missing)));
         }
     }
-    let result = to_json(set, &identity, &files, bytes);
+    let mut result = to_json(set, &identity, &files, bytes);
+    result["signature"] = signature_json;
     finding::sort(&mut findings);
     let good = "complete by names and sizes; `certadm verify` compares every byte";
     Ok(finish(&findings, good, result, output))

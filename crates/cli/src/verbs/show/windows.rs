@@ -19,17 +19,23 @@ use certadm_rules::printable::printable;
 use certadm_set::judge::incomplete;
 use certadm_set::reader::read_locations;
 use certadm_set::scratch::Content;
+use certadm_set::signing::{AllowedSigners, Standing};
 use certadm_set::windows::{Files, WindowsSet, content_of_ca};
 use serde_json::{Value, json};
 
 use super::facts::{content_facts, content_json, fact, finish};
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes, path_text};
+use crate::verbs::signing;
 
 /// Shows what was found at a path.
-pub(super) fn show(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
+pub(super) fn show(
+    set: &WindowsSet,
+    allowed: Option<&AllowedSigners>,
+    output: Output,
+) -> Result<Done, Failure> {
     if !set.is_single_file() {
-        return show_set(set, output);
+        return show_set(set, allowed, output);
     }
     match (&set.database, set.logs.first(), &set.checkpoint) {
         (Some(path), _, _) => show_database(path, output),
@@ -344,7 +350,7 @@ fn show_checkpoint(path: &Found, output: Output) -> Result<Done, Failure> {
 }
 
 /// A folder: its database, its logs, its restore map.
-fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
+fn show_set(set: &WindowsSet, allowed: Option<&AllowedSigners>, output: Output) -> Result<Done, Failure> {
     let mut findings = Vec::new();
     let files = Files::open(std::slice::from_ref(set))?;
     fact(output, "Set", &set.path.display().to_string());
@@ -358,6 +364,12 @@ fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
     if manifest.is_none() {
         findings.push(incomplete(&set.path));
     }
+    let signature = set.complete.as_ref().map(|complete| {
+        let mut progress = output.progress_on_stderr();
+        let (text, json) = signing::look(complete, allowed, &mut findings, &mut progress);
+        fact(output, "Signature", &text);
+        json
+    });
     let mut database_json = Value::Null;
     let mut content = None;
     let mut planned = true;
@@ -408,6 +420,7 @@ fn show_set(set: &WindowsSet, output: Output) -> Result<Done, Failure> {
         "path": path_text(&set.path),
         "type": kind,
         "sealed": manifest.is_some(),
+        "signature": signature.unwrap_or_else(|| signing::to_json(&set.path, Some(&Standing::NotSigned))),
         "tool": manifest.map(|manifest| &manifest.tool),
         "bytes": files.bytes(),
         "ca": content.as_ref().map(content_json),

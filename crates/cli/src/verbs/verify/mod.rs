@@ -9,13 +9,15 @@ use certadm_files::IoContext;
 use certadm_identity::Part;
 use certadm_rules::finding::{self, Finding, Kind, Severity};
 use certadm_rules::{Diagnosis, Hresult};
-use certadm_set::verify::{Report, verify};
+use certadm_set::signing::Standing;
+use certadm_set::verify::{Report, verify, verify_signed};
 use clap::Args;
 use serde_json::json;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 use crate::terminal::Tone;
+use crate::verbs::signing::{self, AllowedArgs};
 use crate::{findings, interrupt};
 
 /// `certadm verify`
@@ -26,6 +28,8 @@ pub(crate) struct VerifyArgs {
     /// A full set and the log sets that continue it, or log sets alone; also a Windows database or its logs
     #[arg(value_name = "SET", required = true)]
     sets: Vec<PathBuf>,
+    #[command(flatten)]
+    allowed: AllowedArgs,
 }
 
 pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
@@ -33,10 +37,14 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
         // What is not there, or may not be looked at, is no finding on a set.
         std::fs::metadata(path).during("look at", path)?;
     }
+    let allowed = args.allowed.read()?;
     interrupt::watch();
     let mut report = {
         let mut progress = output.progress();
-        verify(&args.sets, &mut progress)
+        match &allowed {
+            Some(allowed) => verify_signed(&args.sets, allowed, &mut progress),
+            None => verify(&args.sets, &mut progress),
+        }
     };
     cancel::check()?;
     for dir in args.sets.iter().flat_map(|set| certadm_identity::found_at(set)) {
@@ -56,6 +64,16 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     let identity = report.content.as_ref().and_then(|content| content.identity.as_ref());
     if let Some(identity) = identity {
         output.line(format!("It is of {identity}."));
+    }
+    for signature in &report.signatures {
+        match &signature.standing {
+            Some(Standing::By(by)) => output.line(signing::line(&signature.set, by)),
+            Some(Standing::NotChecked { key }) => output.line(format!(
+                "{} is signed by the key {key}; whose that is was not checked (--allowed-signers).",
+                signature.set.display()
+            )),
+            Some(Standing::NotSigned) | None => {}
+        }
     }
     let tone = match report.severity() {
         Severity::Note => Tone::Good,
@@ -89,21 +107,29 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
             "key_identifier": identity.key_identifier,
         })),
         "windows": report.windows.as_ref().map(windows::to_json),
+        "signatures": report
+            .signatures
+            .iter()
+            .map(|signature| signing::to_json(&signature.set, signature.standing.as_ref()))
+            .collect::<Vec<_>>(),
         "findings": findings::list(&report.findings),
     });
     Ok(Done { exit, result })
 }
 
-/// Whether nothing is known to be wrong, and the system kept the command from finding out.
+/// Whether nothing is known to be wrong: the system kept the command from finding out, or the sets are not signed by one whose
+/// signature counts, and were not looked at.
 fn is_refused(report: &Report) -> bool {
-    const BY_SYSTEM: [Hresult; 6] = [
+    const REFUSED: [Hresult; 8] = [
         Hresult::E_ACCESSDENIED,
         Hresult::FILE_ACCESS_DENIED,
         Hresult::ERROR_TOO_MANY_OPEN_FILES,
         Hresult::ERROR_DISK_FULL,
         Hresult::DISK_FULL,
         Hresult::E_OUTOFMEMORY,
+        Hresult::TRUST_E_NOSIGNATURE,
+        Hresult::TRUST_E_SUBJECT_NOT_TRUSTED,
     ];
     let mut errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error);
-    errors.all(|finding| BY_SYSTEM.contains(&finding.code))
+    errors.all(|finding| REFUSED.contains(&finding.code))
 }
