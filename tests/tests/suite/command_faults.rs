@@ -121,6 +121,13 @@ fn prove_backup(dir: &Path, run: &Run, kind: Kind, base: &Path, name: &str) {
     }
 }
 
+/// A CA, a key that signs its sets, and the list that says so.
+fn place_with_key(template: &Template, dir: &Path) {
+    template.place(dir);
+    signers::write_key(&dir.join("key"), signers::KEY);
+    fs::write(dir.join("allowed"), format!("tests {}\n", signers::PUBLIC)).unwrap();
+}
+
 fn faults_of_full_backup(kind: Kind) {
     faults_of_backup(kind, "1-full", backup_to);
 }
@@ -134,12 +141,8 @@ fn faults_of_backup(kind: Kind, name: &str, command: impl Fn(&Path) -> Command) 
     let base = certadm_tests::scratch();
     template.place(base.path());
     let prove = |dir: &Path, run: &Run| prove_backup(dir, run, kind, &base.path().join("sets/0-full"), name);
-    let prepare = |dir: &Path| {
-        template.place(dir);
-        signers::write_key(&dir.join("key"), signers::KEY);
-        fs::write(dir.join("allowed"), format!("tests {}\n", signers::PUBLIC)).unwrap();
-    };
-    every_fault(&format!("certadm backup of {name}"), kind, prepare, command, prove);
+    let name = format!("certadm backup of {name}");
+    every_fault(&name, kind, |dir| place_with_key(&template, dir), command, prove);
 }
 
 fn restore_to(dir: &Path) -> Command {
@@ -209,7 +212,7 @@ fn faults_of_restoring(kind: Kind, before: Option<&Template>, command: impl Fn(&
     let scratch = certadm_tests::scratch();
     let source: PathBuf = scratch.path().join("source");
     fs::create_dir(&source).unwrap();
-    Template::running().place(&source);
+    place_with_key(&Template::running(), &source);
     let (code, text) = outcome(backup_to(&source));
     assert_eq!(code, 0, "{text}");
     let set = source.join("sets/1-full");

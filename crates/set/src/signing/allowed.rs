@@ -280,8 +280,13 @@ fn parse_key(text: &str) -> Result<Option<KeyData>, String> {
     if kind != ED25519 {
         return Err(format!("{kind:?} is no kind of key"));
     }
-    let parsed = PublicKey::from_openssh(&format!("{kind} {key}"));
-    let parsed = parsed.map_err(|error| format!("the key cannot be read ({error})"))?;
+    let text = format!("{kind} {key}");
+    let parsed =
+        PublicKey::from_openssh(&text).map_err(|error| format!("the key cannot be read ({error})"))?;
+    // The library reads over a length in the key that is wrong.
+    if parsed.to_openssh().ok().as_deref() != Some(&text) {
+        return Err("the key cannot be read (it is not in the form that ssh-keygen writes)".to_owned());
+    }
     Ok(Some(parsed.key_data().clone()))
 }
 
@@ -320,6 +325,11 @@ mod tests {
             ("a@b ssh-ed25519", "cannot be read"),
             ("a@b ssh-ed25519 !!!!", "cannot be read"),
             ("a@b ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98", "cannot be read"),
+            // A length of 33 before a key of 32 bytes.
+            (
+                "a@b ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIbM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti",
+                "cannot be read",
+            ),
             ("a@b ssh-ed448 AAAA", "no option"),
             ("a@b cert-authority KEY", "cert-authority"),
             ("a@b namespaces=\"x\",Cert-Authority KEY", "cert-authority"),
