@@ -58,6 +58,11 @@ pub(crate) struct AllowedArgs {
 }
 
 impl AllowedArgs {
+    /// Whether only signed sets are to be taken.
+    pub(crate) const fn is_asked(&self) -> bool {
+        self.allowed_signers.is_some()
+    }
+
     /// Reads the list.
     pub(crate) fn read(&self) -> Result<Option<AllowedSigners>, Failure> {
         let Some(path) = &self.allowed_signers else { return Ok(None) };

@@ -64,6 +64,9 @@ fn a_signed_chain_is_told_by_every_command_and_comes_back() {
     assert_eq!(dry["signatures"][1]["signer"], "one@ca,uno@ca");
     work.result("restore --from {full} --from {logs} --dir {new} --allowed-signers {allowed}");
     assert_eq!(work.tables("--dir {new}"), work.tables("--dir {ca}"));
+    // What lies beside the database is not signed, and so not taken.
+    work.result("restore --from {full} --from {logs} --dir {bare} --no-recover --allowed-signers {allowed}");
+    assert!(!work.path("bare/ca.toml").exists() && !work.path("bare/ca.crt").exists());
     let line = "emergency-crl {full} {logs} --tbs-only --no-published --to {crl} --allowed-signers {allowed}";
     assert_ne!(work.run(line).code, 3);
     assert!(work.path("crl").is_dir());

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     for warning in &restored.warnings {
         output.line(format!("Warning: {warning}."));
     }
-    let kept = kept::find(&args.from, &plan.folder, &restored.checked.identity)?;
+    let kept = kept_of(args, &plan.folder, &restored.checked.identity, output)?;
     let (written, not_written) = kept::write(&kept);
     for name in &written {
         output.line(format!("{name} was not there, and is written as the set has it."));
@@ -103,6 +103,27 @@ fn of_another_machine(args: &RestoreArgs, output: Output) -> Result<Done, Failur
     }
 }
 
+/// The files that the CA lacks and the sets have beside their database. No signature speaks for these, so none is taken where
+/// signatures are asked for.
+fn kept_of(
+    args: &RestoreArgs,
+    folder: &Folder,
+    identity: &DatabaseIdentity,
+    output: Output,
+) -> Result<Vec<Kept>, Failure> {
+    let found = kept::find(&args.from, folder, identity)?;
+    if !args.allowed.is_asked() {
+        return Ok(found);
+    }
+    for file in &found {
+        let (name, from) = (file.name(), file.from.display());
+        output.line(format!(
+            "{name} is not taken from {from}: no signature speaks for it. Look at it, and copy it."
+        ));
+    }
+    Ok(Vec::new())
+}
+
 /// Makes every check of the restore and says what it would do.
 fn dry_run(args: &RestoreArgs, plan: &Plan, output: Output) -> Result<Done, Failure> {
     let checked = plan.check(&mut output.progress())?;
@@ -115,7 +136,7 @@ fn dry_run(args: &RestoreArgs, plan: &Plan, output: Output) -> Result<Done, Fail
     for (number, step) in plan.steps().iter().enumerate() {
         output.line(format!("{:3}. {step}", number + 1));
     }
-    let kept = kept::find(&args.from, &plan.folder, &checked.identity)?;
+    let kept = kept_of(args, &plan.folder, &checked.identity, output)?;
     for file in &kept {
         output.line(format!(
             "It would write {}, which is not there, from {}.",
