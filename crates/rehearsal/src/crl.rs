@@ -1,11 +1,11 @@
 //! The CRL that a lost CA would need, made from what was restored, signed, checked as others check it, and thrown away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Serial;
 use certadm_files::{Found, durable};
-use certadm_recovery::{Issuers, Options, Plan, PrivateKey, PublishedCrl, Records};
+use certadm_recovery::{Issuers, Options, Origin, Plan, PrivateKey, PublishedCrl, Records};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use certadm_rules::{FileTime, Hresult};
@@ -20,8 +20,8 @@ const MAX_CRL: u64 = certadm_recovery::bundle::MAX_CRL;
 /// The CRLs to be signed.
 pub(crate) struct Planned {
     plan: Plan,
-    /// Everything that they list.
-    pub(crate) listed: BTreeSet<Serial>,
+    /// Everything that they list, and where each entry comes from.
+    pub(crate) listed: BTreeMap<Serial, Origin>,
 }
 
 impl Planned {
@@ -57,8 +57,8 @@ impl Planned {
         // The past of the database needs no look in a rehearsal, but for what would be missing in a real CRL.
         let told = plan.findings.iter().filter(|finding| finding.kind == Kind::CrlLeftOut);
         notes.findings.extend(told.cloned());
-        let listed =
-            plan.crls.iter().flat_map(|crl| crl.entries.iter().map(|entry| entry.serial.clone())).collect();
+        let entries = plan.crls.iter().flat_map(|crl| &crl.entries);
+        let listed = entries.map(|entry| (entry.serial.clone(), entry.origin)).collect();
         Ok(Self { plan, listed })
     }
 

@@ -1,10 +1,10 @@
 //! The rehearsal: its steps in order (recovery.md 8.2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Serial;
-use certadm_recovery::{Anchors, Damage, Issuers, Records, Row};
+use certadm_recovery::{Anchors, Damage, Issuers, Origin, Records, Row};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use certadm_rules::{FileTime, Hresult};
@@ -411,7 +411,7 @@ fn complete(restored: &Restored, notes: &mut Notes) -> Result<(), Trouble> {
 fn certificates(
     restored: &Restored,
     read: Read,
-    listed: Option<&BTreeSet<Serial>>,
+    listed: Option<&BTreeMap<Serial, Origin>>,
     now: FileTime,
     notes: &mut Notes,
     facts: &mut Facts,

@@ -225,6 +225,21 @@ fn a_crl_that_is_older_than_the_backup_and_that_of_another_ca_fail_the_crl() {
     assert_eq!(failed(&shown), [Step::Crl]);
 }
 
+/// The published CRL knows what was revoked after the backup: the new one must list it, and nothing is wrong with the backup.
+#[test]
+fn what_was_revoked_after_the_backup_is_on_the_crl() {
+    let work = Work::new();
+    let serial = work.issue("four");
+    let full = work.full("full");
+    work.revoke_and_publish(&serial);
+    let published = vec![work.path("ca/crl/Test CA.crl")];
+    for sample in [Sample::default(), Sample::All] {
+        let shown = work.rehearse(&Wishes { sample, published: published.clone(), ..work.wishes(&[&full]) });
+        assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
+        assert!(step(&shown, Step::Crl).1.contains("2 entries"), "{:#?}", shown.steps);
+    }
+}
+
 #[test]
 fn a_ca_certificate_that_has_expired_fails_what_is_signed_with_it() {
     let work = Work::new();

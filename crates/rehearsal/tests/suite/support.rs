@@ -46,13 +46,7 @@ impl Work {
             fs::copy(work.path("ca").join(name), work.path("identity").join(name)).unwrap();
         }
         let serials = ["one", "two", "three"].map(|host| work.issue(host));
-        work.change(|connection| {
-            let (serial, now) = (&serials[0], now());
-            let reason = Reason::KEY_COMPROMISE;
-            revoke(connection, &RevocationOrder { serial, reason, by: "tests", now, effective: None })
-                .unwrap();
-            work.authority.publish_crl_in(connection, now).unwrap();
-        });
+        work.revoke_and_publish(&serials[0]);
         work
     }
 
@@ -73,6 +67,16 @@ impl Work {
             .unwrap();
         store.close().unwrap();
         issued.serial
+    }
+
+    /// Revokes a certificate, and publishes the CRL that says so.
+    pub(crate) fn revoke_and_publish(&self, serial: &Serial) {
+        self.change(|connection| {
+            let (reason, now) = (Reason::KEY_COMPROMISE, now());
+            revoke(connection, &RevocationOrder { serial, reason, by: "tests", now, effective: None })
+                .unwrap();
+            self.authority.publish_crl_in(connection, now).unwrap();
+        });
     }
 
     /// Changes the database in one commit.
