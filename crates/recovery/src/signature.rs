@@ -319,7 +319,7 @@ enum Secret {
     /// What knows its formats and is wiped, and ring's copy, which signs if it can.
     Rsa {
         key: Box<rsa::RsaPrivateKey>,
-        signer: Option<RsaKeyPair>,
+        signer: Option<Box<RsaKeyPair>>,
     },
     P256(Box<p256::ecdsa::SigningKey>),
     P384(Box<p384::ecdsa::SigningKey>),
@@ -347,7 +347,7 @@ impl PrivateKey {
         let secret = match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {
             (rfc5912::RSA_ENCRYPTION, _) => {
                 let key = Box::new(rsa::RsaPrivateKey::from_pkcs8_der(der).map_err(text)?);
-                Secret::Rsa { key, signer: RsaKeyPair::from_der(info.private_key.as_bytes()).ok() }
+                Secret::Rsa { key, signer: RsaKeyPair::from_der(info.private_key.as_bytes()).ok().map(Box::new) }
             }
             (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_256_R_1)) => {
                 Secret::P256(Box::new(p256::ecdsa::SigningKey::from_pkcs8_der(der).map_err(text)?))

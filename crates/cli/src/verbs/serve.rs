@@ -110,7 +110,7 @@ fn confine(folder: &Folder, settings: &Settings, inherited: &Inherited) {
     let folders: Vec<String> = reach.folders.iter().map(|folder| path_text(folder)).collect();
     match certadm_server::confine(&reach) {
         Ok(Confined::Wholly) => {
-            tracing::info!(?folders, "confined: no other file, no program, no TCP connection out")
+            tracing::info!(?folders, "confined: no other file, no program, no TCP connection out");
         }
         Ok(Confined::Partly) => tracing::info!(?folders, "confined as far as this kernel does it"),
         Ok(Confined::Not) => tracing::warn!("not confined: this system has no Landlock"),
