@@ -275,18 +275,7 @@ impl Progress for Bar {
             self.end_stage();
             // What is through in a moment needs no bar, and leaves nothing behind.
             if self.terminal && (!self.traceless || PATIENCE <= self.began.elapsed()) {
-                let bar = ProgressBar::new(total);
-                let template = match stage {
-                    Stage::Rows => "{prefix:18} {human_pos} {per_sec}",
-                    _ => {
-                        "{prefix:18} [{bar:24}] {percent:>3} % {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"
-                    }
-                };
-                if let Ok(style) = ProgressStyle::with_template(template) {
-                    bar.set_style(style);
-                }
-                bar.set_prefix(stage.label());
-                self.bar = Some(bar);
+                self.bar = Some(drawn(ProgressBar::new(total), stage));
             }
         }
         self.stage = Some((stage, done, total));
@@ -303,7 +292,105 @@ impl Drop for Bar {
     }
 }
 
+/// A bar with what a stage tells: how far it is, how fast, and how long it will take; of rows only how many, since nobody
+/// knows before how many there are.
+fn drawn(bar: ProgressBar, stage: Stage) -> ProgressBar {
+    let template = match stage {
+        Stage::Rows => "{prefix:18} {human_pos} {per_sec}",
+        _ => "{prefix:18} [{bar:24}] {percent:>3} % {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(stage.label());
+    bar
+}
+
 /// Bytes for a person.
 pub(crate) fn human_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::{ProgressDrawTarget, TermLike};
+
+    use super::*;
+
+    /// A terminal of 100 columns that keeps what was written.
+    #[derive(Clone, Debug, Default)]
+    struct Paper(Arc<Mutex<String>>);
+
+    impl TermLike for Paper {
+        fn width(&self) -> u16 {
+            100
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.0.lock().unwrap().clear();
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The line of a stage at a place.
+    fn line(stage: Stage, done: u64, total: u64) -> String {
+        let paper = Paper::default();
+        let target = ProgressDrawTarget::term_like(Box::new(paper.clone()));
+        let bar = drawn(ProgressBar::with_draw_target(Some(total), target), stage);
+        bar.set_position(done);
+        bar.force_draw();
+        let text = paper.0.lock().unwrap().clone();
+        text
+    }
+
+    #[test]
+    fn a_bar_tells_percent_size_speed_and_the_time_that_is_left() {
+        let mib = 1 << 20;
+        for (done, percent, size) in [
+            (0, "  0 %", "0 B/100.00 MiB"),
+            (25 * mib, " 25 %", "25.00 MiB/100.00 MiB"),
+            (100 * mib, "100 %", "100.00 MiB/100.00 MiB"),
+        ] {
+            let text = line(Stage::Database, done, 100 * mib);
+            assert!(text.starts_with(Stage::Database.label()), "{text}");
+            for part in [percent, size, "B/s, "] {
+                assert!(text.contains(part), "no {part:?} in {text:?}");
+            }
+            let left = text
+                .trim_end()
+                .strip_suffix(" left")
+                .and_then(|text| text.rsplit(' ').next())
+                .unwrap_or_default();
+            assert!(left.starts_with(|first: char| first.is_ascii_digit()), "no time left in {text:?}");
+        }
+        let rows = line(Stage::Rows, 1234, 0);
+        assert!(
+            rows.contains("1,234") && rows.contains("/s") && !rows.contains('%') && !rows.contains("left"),
+            "{rows}"
+        );
+    }
 }

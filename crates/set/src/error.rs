@@ -146,6 +146,18 @@ pub enum Error {
         /// What is missing.
         detail: String,
     },
+    /// Paths that were named together hold things that no command takes together.
+    #[error("{path} is {word}, and {first} is {first_word}: they do not go together")]
+    Mixed {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        word: &'static str,
+        /// The path that was named first.
+        first: PathBuf,
+        /// What that one is.
+        first_word: &'static str,
+    },
     /// A path holds what a Windows CA backed up, for what works on sets of our own CA alone.
     #[error("{path} is of a Windows CA, and only its own service can take that back")]
     OfWindows {
@@ -247,7 +259,7 @@ impl Diagnosis for Error {
                 Hresult::ERROR_INVALID_STATE
             }
             Self::Windows { source, .. } => source.hresult(),
-            Self::NotASet { .. } | Self::OfWindows { .. } => Hresult::ERROR_DIRECTORY,
+            Self::NotASet { .. } | Self::Mixed { .. } | Self::OfWindows { .. } => Hresult::ERROR_DIRECTORY,
             Self::BadManifest { .. }
             | Self::BadName { .. }
             | Self::SizeLied { .. }
@@ -303,14 +315,10 @@ impl Diagnosis for Error {
             Self::TargetInUse { .. } => {
                 "name an empty folder, or add --force to move what is there aside first"
             }
-            Self::NotASet { path, .. } if path.join("ca.toml").is_file() => {
-                return Cow::Owned(format!(
-                    "look at a CA with `certadm show --dir {0}`; take a set of it with `certadm backup --dir {0} --to SET`",
-                    path.display()
-                ));
-            }
-            Self::NotASet { .. } => {
-                "name the folder that holds DataBase, as `certadm backup` or certutil wrote it"
+            Self::NotASet { path, .. } => return what_to_name(path),
+            Self::Mixed { .. } => {
+                "name each kind in a command of its own: a full set with the log sets that continue it, a Windows database \
+                 with its logs, or one CA"
             }
             Self::OfWindows { path } => {
                 return Cow::Owned(format!(
@@ -367,4 +375,44 @@ impl From<certadm_files::Error> for Error {
             other => Self::File(other),
         }
     }
+}
+
+/// What to name in the place of a path that holds no set.
+fn what_to_name(path: &Path) -> Cow<'static, str> {
+    let at_ca = |dir: &Path| {
+        Cow::Owned(format!(
+            "look at a CA with `certadm show --dir {0}`; take a set of it with `certadm backup --dir {0} --to SET`",
+            dir.display()
+        ))
+    };
+    let is_set = |dir: &Path| dir.join("manifest.json").is_file() || dir.join("DataBase").is_dir();
+    if !path.exists() {
+        return Cow::Borrowed("check the path");
+    }
+    if path.join("ca.toml").is_file() {
+        return at_ca(path);
+    }
+    if let Some(dir) = ca_folder_above(path) {
+        return at_ca(dir);
+    }
+    if let Some(set) = path.ancestors().skip(1).take(2).find(|dir| is_set(dir)) {
+        return Cow::Owned(format!("name the folder of the set: {}", set.display()));
+    }
+    let inside = std::fs::read_dir(path).into_iter().flatten().take(MAX_LOOK).flatten();
+    let mut sets: Vec<PathBuf> = inside.map(|entry| entry.path()).filter(|dir| is_set(dir)).collect();
+    sets.sort();
+    match sets.first() {
+        Some(set) => Cow::Owned(format!("name one of the sets in it, such as {}", set.display())),
+        None => {
+            Cow::Borrowed("name the folder that holds DataBase, as `certadm backup` or certutil wrote it")
+        }
+    }
+}
+
+/// So many entries of a folder are looked at for sets.
+const MAX_LOOK: usize = 1000;
+
+/// The folder of a CA that a file or folder lies in, one or two levels above.
+fn ca_folder_above(path: &Path) -> Option<&Path> {
+    path.ancestors().skip(1).take(2).find(|dir| dir.join("ca.toml").is_file())
 }

@@ -22,6 +22,11 @@ impl Error {
             Self::NotASet { path, detail } => {
                 Told::of(Kind::NotASet, path, format!("not a backup set: {detail}"))
             }
+            Self::Mixed { path, word, first, first_word } => {
+                let detail =
+                    format!("it is {word}, and {} is {first_word}: they do not go together", first.display());
+                Told::of(Kind::NotASet, path, detail)
+            }
             Self::BadManifest { path, detail } => {
                 Told::of(Kind::Manifest, path, format!("the manifest cannot be trusted: {detail}"))
             }

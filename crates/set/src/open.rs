@@ -35,7 +35,7 @@ pub enum Opened {
 /// Looks at paths that are to be used together.
 ///
 /// # Errors
-/// [`Error::NotASet`] (0x8007010B) when a path holds nothing of the kind, when it holds more than one database, or when
+/// [`Error::NotASet`] (0x8007010B) when a path holds nothing of the kind, or more than one database; [`Error::Mixed`] when
 /// the paths hold things that do not go together; [`Error::BadManifest`], [`Error::Damaged`], [`Error::Store`] as
 /// [`Set::open`].
 pub fn open(paths: &[PathBuf]) -> Result<Opened> {
@@ -50,7 +50,7 @@ pub(crate) fn open_each(paths: &[PathBuf]) -> Vec<Result<Opened>> {
 /// Puts together what was found at several paths.
 ///
 /// # Errors
-/// [`Error::NotASet`] for the first path that does not go with the first one.
+/// [`Error::Mixed`] for the first path that does not go with the first one.
 pub(crate) fn together(paths: &[PathBuf], found: Vec<Opened>) -> Result<Opened> {
     let mut all = Opened::Ours(Vec::new());
     for (place, (path, opened)) in paths.iter().zip(found).enumerate() {
@@ -65,8 +65,12 @@ pub(crate) fn together(paths: &[PathBuf], found: Vec<Opened>) -> Result<Opened> 
                 Opened::Windows(sets)
             }
             (first, other) => {
-                let detail = format!("it is {}, the first one named is {}", other.word(), first.word());
-                return Err(Error::NotASet { path: path.clone(), detail });
+                return Err(Error::Mixed {
+                    path: path.clone(),
+                    word: other.word(),
+                    first: paths[0].clone(),
+                    first_word: first.word(),
+                });
             }
         };
     }
@@ -74,8 +78,15 @@ pub(crate) fn together(paths: &[PathBuf], found: Vec<Opened>) -> Result<Opened> 
 }
 
 fn open_one(path: &Path) -> Result<Opened> {
+    let not_a_set = |detail: &str| Err(Error::NotASet { path: path.to_owned(), detail: detail.to_owned() });
+    if path.metadata().is_ok_and(|found| !found.is_dir() && !found.is_file()) {
+        return not_a_set("it is a device, a pipe or a socket");
+    }
     if is_ca_folder(path) {
         return Ok(Opened::Folder(Folder::new(path)));
+    }
+    if ca_around(path).is_some() {
+        return not_a_set("it is a part of the folder of a CA");
     }
     match WindowsSet::find(path)? {
         Some(set) => Ok(Opened::Windows(vec![set])),
@@ -89,6 +100,14 @@ fn is_ca_folder(path: &Path) -> bool {
     let is_file = |path: PathBuf| path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
     !file_of(path, manifest::FILE_NAME).is_there()
         && (is_file(folder.config_path()) || is_file(folder.restore_record_path()))
+}
+
+/// The folder of a CA that a path is a part of: its database, its logs, or a file in one of these.
+fn ca_around(path: &Path) -> Option<PathBuf> {
+    let part = if path.is_file() { path.parent()? } else { path };
+    let dir = part.parent().filter(|dir| is_ca_folder(dir))?;
+    let folder = Folder::new(dir);
+    (part == folder.database_dir() || part == folder.log_dir()).then(|| dir.to_owned())
 }
 
 impl Opened {
@@ -167,8 +186,15 @@ mod tests {
         }
         for (first, other) in [(&ours, &windows), (&windows, &ours), (&ours, &folder), (&folder, &folder)] {
             let error = open(&[first.clone(), other.clone()]).unwrap_err();
-            assert!(matches!(&error, Error::NotASet { path, .. } if path == other), "{error}");
+            assert!(matches!(&error, Error::Mixed { path, .. } if path == other), "{error}");
         }
+        let database = named(&folder, "database", "ca.db", b"SQLite format 3\0");
+        let log = named(&folder, "log", "edb00001.log", b"");
+        for part in [database.join("ca.db"), log.join("edb00001.log"), database, log] {
+            assert!(matches!(one(&part).unwrap_err(), Error::NotASet { .. }));
+            assert_eq!(ca_around(&part), Some(folder.clone()));
+        }
+        assert_eq!(ca_around(&ours), None);
         assert!(one(&windows).unwrap().into_ours().is_err());
         assert!(one(&folder).unwrap().into_ours().is_err());
         assert_eq!(one(&ours).unwrap().into_ours().unwrap().len(), 1);

@@ -70,8 +70,19 @@ impl Report {
         self.is_good() && replayed
     }
 
+    /// Whether what was named is no set, so that nothing was verified: that tells nothing of a set's bytes.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        let mut grave = self.findings.iter().filter(|finding| finding.severity == Severity::Error).peekable();
+        grave.peek().is_some() && grave.all(|finding| finding.kind == Kind::NotASet)
+    }
+
     /// The verdict in one sentence.
     pub fn verdict(&self) -> String {
+        if self.is_foreign() {
+            return "nothing was verified: what was named is no backup set, or does not go together"
+                .to_owned();
+        }
         let grave = self.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
         if let Some(windows) = &self.windows {
             return self.windows_verdict(windows, grave);

@@ -76,11 +76,111 @@ fn not_a_ca_folder() {
 fn not_a_set() {
     let work = Work::new();
     fs::create_dir(work.path("empty")).unwrap();
-    for line in ["show {empty}", "list {absent}", "restore --from {empty} --dir {new}"] {
+    for line in ["show {empty}", "list {empty}", "restore --from {empty} --dir {new}"] {
         refused(&work, line, 3, "0x8007010b", "holds DataBase");
     }
-    found(&work, "{empty}", "0x8007010b");
+    refused(&work, "list {absent}", 3, "0x8007010b", "check the path");
     assert!(!work.path("new").exists());
+}
+
+/// What is there and is no set: each verb refuses it, says what it is, and what to name instead. `verify` has no verdict on
+/// bytes then, since it read none.
+#[test]
+fn what_is_no_set_is_refused_by_every_verb() {
+    let work = with_sets();
+    for (file, content) in [
+        ("plain", "hello"),
+        ("page.html", "<html>"),
+        ("junk/readme.txt", "x"),
+        ("pair/x/manifest.json", "{}"),
+    ] {
+        fs::create_dir_all(work.path(file).parent().unwrap()).unwrap();
+        fs::write(work.path(file), content).unwrap();
+    }
+    let log = fs::read_dir(work.path("ca/log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let log = log.into_iter().find(|name| name.starts_with("edb0")).map(|name| format!("{{ca/log/{name}}}"));
+    let cases = [
+        ("{plain}", "holds DataBase"),
+        ("{page.html}", "holds DataBase"),
+        ("{junk}", "holds DataBase"),
+        ("{pair}", "such as"),
+        ("{full/manifest.json}", "name the folder of the set"),
+        ("{full/DataBase/Test-CA.db}", "name the folder of the set"),
+        ("{ca/database}", "certadm show --dir"),
+        ("{ca/log}", "certadm show --dir"),
+        ("{ca/database/Test-CA.db}", "certadm show --dir"),
+        ("/dev/null", "holds DataBase"),
+    ];
+    for (thing, remedy) in cases.into_iter().chain(log.as_deref().map(|log| (log, "certadm show --dir"))) {
+        for verb in [
+            "show",
+            "list",
+            "recover --to {out}",
+            "restore --dir {new} --from",
+            "emergency-crl --no-published --to {crl} --passphrase-file {pass} --key {ca/ca.key}",
+        ] {
+            refused(&work, &format!("{verb} {thing}"), 3, "0x8007010b", remedy);
+        }
+        not_verified(&work, thing, remedy);
+    }
+    // A CA's folder is for `show` and `list`, and no set.
+    for verb in ["recover --to {out}", "restore --dir {new} --from"] {
+        refused(&work, &format!("{verb} {{ca}}"), 3, "0x8007010b", "certadm backup --dir");
+    }
+    not_verified(&work, "{ca}", "certadm backup --dir");
+    refused(&work, "recover --to {out} {full}", 3, "0x8007010b", "certadm restore --from");
+    // Two things that are something, and do not go together.
+    for pair in ["{ca} {full}", "{full} {ca}", "{ca} {ca}"] {
+        for verb in ["show", "list"] {
+            refused(&work, &format!("{verb} {pair}"), 3, "0x8007010b", "a command of its own");
+        }
+        not_verified(&work, pair, "a command of its own");
+    }
+    let together = work.run("show {ca} {full}").stderr;
+    assert!(
+        together.contains("is a set of certadm's own CA, and") && !together.contains("not a backup set"),
+        "{together}"
+    );
+    for made in ["out", "new", "crl"] {
+        assert!(!work.path(made).exists(), "{made}");
+    }
+    // A set whose bytes are wrong stays damaged, beside what is no set, too.
+    fs::write(work.path("full/manifest.json"), "{}").unwrap();
+    for line in ["verify {full}", "verify {full} {plain}"] {
+        assert_eq!(work.run(line).code, 5, "{line}");
+    }
+}
+
+/// Runs `verify` on what is no set.
+fn not_verified(work: &Work, things: &str, remedy: &str) {
+    let run = work.run(&format!("--json verify {things}"));
+    let json = run.json();
+    assert_eq!((run.code, &json["ok"]), (3, &false.into()), "{things}: {json}");
+    let findings = json["result"]["findings"].as_array().unwrap();
+    assert!(findings.iter().all(|finding| finding["kind"] == "not-a-set"), "{json}");
+    assert!(
+        findings.iter().any(|finding| finding["remedy"].as_str().unwrap().contains(remedy)),
+        "{things}: {json}"
+    );
+    assert!(json["result"]["verdict"].as_str().unwrap().starts_with("nothing was verified"), "{json}");
+    assert_eq!(
+        (&json["result"]["restorable"], &json["result"]["bytes"]),
+        (&false.into(), &0.into()),
+        "{json}"
+    );
+}
+
+#[test]
+fn a_listing_of_no_rows_is_a_mistake() {
+    let work = Work::with_ca();
+    for line in ["list --dir {ca} --limit 0", "ca list --dir {ca} --limit 0", "list --dir {ca} --limit x"] {
+        let run = work.run(line);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+    }
+    let text = work.run("list --dir {ca} --limit 0").stderr;
+    assert!(text.contains("leave the option out"), "{text}");
 }
 
 #[test]

@@ -23,8 +23,16 @@ pub(super) struct HowArgs {
     #[arg(long)]
     pub(super) csv: bool,
     /// At most so many rows, the oldest ones
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     pub(super) limit: Option<usize>,
+}
+
+/// A number of rows. None is a mistake: a listing without rows looks like a database without them.
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("a listing of 0 rows shows nothing; leave the option out to list every row".to_owned()),
+        other => other.map_err(|error: std::num::ParseIntError| error.to_string()),
+    }
 }
 
 /// Why a listing ends before its last row.

@@ -38,13 +38,15 @@ pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
             done.result["signatures"] = signing::list(&args.sets, &signed).into();
             Ok(done)
         }
-        Opened::Ours(_) | Opened::Folder(_) => {
+        Opened::Ours(_) => {
             let path = args.sets.first().cloned().unwrap_or_default();
-            let detail = "no set and no database of a Windows CA is there".to_owned();
-            let mut failure = Failure::from(certadm_set::Error::NotASet { path, detail });
-            "check the path; sets of certadm's own CA come back with `certadm restore`"
-                .clone_into(&mut failure.remedy);
-            Err(failure)
+            let remedy = format!("bring it back with `certadm restore --from {} --dir DIR`", path.display());
+            let detail = "it is a set of certadm's own CA, and recover is for Windows CAs".to_owned();
+            Err(Failure { remedy, ..certadm_set::Error::NotASet { path, detail }.into() })
+        }
+        Opened::Folder(folder) => {
+            let detail = "it is the folder of a CA".to_owned();
+            Err(certadm_set::Error::NotASet { path: folder.path().to_owned(), detail }.into())
         }
     }
 }

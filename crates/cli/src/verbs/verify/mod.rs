@@ -84,7 +84,7 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     let exit = match report.severity() {
         Severity::Note => Exit::Good,
         Severity::Warning => Exit::Finding,
-        Severity::Error if is_refused(&report) => Exit::Refused,
+        Severity::Error if report.is_foreign() || is_refused(&report) => Exit::Refused,
         Severity::Error => Exit::Damaged,
     };
     let content = report.content.as_ref().map(|content| {
