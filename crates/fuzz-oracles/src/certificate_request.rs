@@ -63,18 +63,26 @@ const PROFILES: [&str; 5] = ["server", "client", "email", "code-signing", "subca
 /// The first octet says which profile (its lower half), and what the rest is: below 0x40 a request as it came, else a
 /// script that a request is made of and signed, see [`made`].
 pub(crate) fn run(data: &[u8]) {
+    play(data);
+}
+
+/// Whether a request is granted.
+fn play(data: &[u8]) -> bool {
     LazyLock::force(&CA);
-    let Some((&first, rest)) = data.split_first() else { return };
+    let Some((&first, rest)) = data.split_first() else { return false };
     let mut script = Script::new(rest);
     let input = if first < 0x40 { rest.to_vec() } else { made(&mut script) };
-    let Ok(request) = Request::parse(&input) else { return };
+    let Ok(request) = Request::parse(&input) else { return false };
     let again = Request::parse(certadm_rules::pem::encode("CERTIFICATE REQUEST", request.der()).as_bytes());
     assert!(again.is_ok_and(|again| again.der() == request.der()), "not the same in PEM");
     let profile = PROFILES[usize::from(first & 0xF) % PROFILES.len()];
     let allow_ca = first & 0x10 != 0;
     let terms = Terms { profile: Some(profile), days: None, requester: "fuzzer", allow_ca };
-    let Ok(pending) = CA.authority.prepare_issue(&request, &terms, certadm_store::now()) else { return };
+    let Ok(pending) = CA.authority.prepare_issue(&request, &terms, certadm_store::now()) else {
+        return false;
+    };
     judge(pending.der(), &request, profile, allow_ca);
+    true
 }
 
 fn judge(der: &[u8], request: &Request, profile: &str, allow_ca: bool) {
@@ -280,4 +288,23 @@ fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     }
     element.extend(content);
     element
+}
+
+#[cfg(test)]
+mod tests {
+    use super::play;
+
+    /// A seed that gets nowhere would let a fuzzer get nowhere.
+    #[test]
+    fn seeds_reach_what_they_are_named_for() {
+        macro_rules! is_granted {
+            ($name:literal) => {
+                play(include_bytes!(concat!("../../../fuzz/seeds/certificate_request/", $name)))
+            };
+        }
+        assert!(is_granted!("server") && is_granted!("client-mail") && is_granted!("subca-allowed"));
+        assert!(!is_granted!("own-name") && !is_granted!("own-name-in-capitals"));
+        assert!(!is_granted!("asks-to-be-a-ca") && !is_granted!("subca-without-leave"));
+        assert!(!is_granted!("changed-octet") && !is_granted!("directory-name"));
+    }
 }

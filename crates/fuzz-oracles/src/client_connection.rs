@@ -27,12 +27,17 @@ static PLACE: Mutex<Option<TempDir>> = Mutex::new(None);
 /// The first octet says how the CA is reached (bit 0: over a socket of this machine, without a logon), whether it knows the
 /// password (bit 1: it does not), and what is done there (the rest). Its answers follow.
 pub(crate) fn run(data: &[u8]) {
-    let Some((&first, answers)) = data.split_first() else { return };
+    play(data);
+}
+
+/// Plays a script; answers whether what was done there succeeded as a whole.
+fn play(data: &[u8]) -> bool {
+    let Some((&first, answers)) = data.split_first() else { return false };
     let (is_local, knows_password) = (first & 1 != 0, first & 2 == 0);
     let shared = Hostile::new(answers, knows_password);
     let peers = shared.clone();
     let dial = move || -> Box<dyn certadm_client::fuzzing::Peer> { Box::new(Connection::new(&peers)) };
-    with_dialler(Box::new(dial), || match first >> 2 {
+    let has_succeeded = with_dialler(Box::new(dial), || match first >> 2 {
         0 | 1 => backup(is_local, first >> 2 == 0, &shared),
         2 => walk(is_local, &shared),
         _ => calls(is_local, &shared),
@@ -41,6 +46,7 @@ pub(crate) fn run(data: &[u8]) {
     assert!(hostile.dials <= 16, "{} connections", hostile.dials);
     let due = 8 * hostile.dials + 2 * hostile.steps;
     assert!(hostile.taken <= due, "{} PDUs for {} answers", hostile.taken, hostile.steps);
+    has_succeeded
 }
 
 fn target(is_local: bool) -> (Target, Option<Credentials>) {
@@ -78,8 +84,8 @@ fn connect(is_local: bool, shared: &Shared) -> Option<RemoteCa> {
 }
 
 /// Single calls, each judged by itself.
-fn calls(is_local: bool, shared: &Shared) {
-    let Some(mut ca) = connect(is_local, shared) else { return };
+fn calls(is_local: bool, shared: &Shared) -> bool {
+    let Some(mut ca) = connect(is_local, shared) else { return false };
     let judge = |what: &str, is_success: bool| {
         if is_success {
             believed(what, is_local, shared);
@@ -111,23 +117,24 @@ fn calls(is_local: bool, shared: &Shared) {
     judge("truncate", ca.truncate_logs().is_ok());
     // The end of a backup that is not worth a mark gives the object up, and asks nobody.
     let _ = ca.end();
-    let _ = ca.seen();
+    ca.seen().name.is_some()
 }
 
 /// The walk of `doctor`: its gates say what is wrong, whatever that is.
-fn walk(is_local: bool, shared: &Shared) {
+fn walk(is_local: bool, shared: &Shared) -> bool {
     let (target, credentials) = target(is_local);
     let examination = doctor::examine(&target, credentials, true, &mut |_| {});
     assert!(!examination.visits.is_empty());
     let is_reached = examination.seen != doctor::Seen::default();
     assert!(!is_reached || is_local || 2 <= lock(shared).logons, "a CA that proved nothing is believed");
+    is_reached
 }
 
 /// A whole backup.
-fn backup(is_local: bool, is_full: bool, shared: &Shared) {
+fn backup(is_local: bool, is_full: bool, shared: &Shared) -> bool {
     let mut place = PLACE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let place = place.get_or_insert_with(memory_folder::new).path();
-    let Some(mut ca) = connect(is_local, shared) else { return };
+    let Some(mut ca) = connect(is_local, shared) else { return false };
     let kind = if is_full { BackupType::Full } else { BackupType::LogsOnly };
     let options = TakeOptions {
         truncate: false,
@@ -150,7 +157,7 @@ fn backup(is_local: bool, is_full: bool, shared: &Shared) {
         .sum();
     std::fs::remove_dir_all(place.join("sets")).expect("a folder in memory");
     assert_eq!(memory_folder::contents(place), [], "a file outside the set");
-    match taken {
+    match &taken {
         Ok(_) => {
             assert!(bytes as u64 <= lock(shared).delivered, "{bytes} bytes of files");
             for (path, _) in files {
@@ -159,6 +166,7 @@ fn backup(is_local: bool, is_full: bool, shared: &Shared) {
         }
         Err(_) => assert_eq!(files, [], "a backup that failed leaves something"),
     }
+    taken.is_ok()
 }
 
 /// The path of a file in a set, below the place.
@@ -171,4 +179,25 @@ fn is_of_a_set(path: &Path) {
     let is_good =
         matches!(names.as_deref(), Some(["sets", "set", "DataBase", _] | ["sets", "set", "manifest.json"]));
     assert!(is_good, "{} is no file of a set", path.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::play;
+
+    /// A seed that gets nowhere would let a fuzzer get nowhere.
+    #[test]
+    fn seeds_reach_what_they_are_named_for() {
+        macro_rules! succeeds {
+            ($name:literal) => {
+                play(include_bytes!(concat!("../../../fuzz/seeds/client_connection/", $name)))
+            };
+        }
+        assert!(succeeds!("full-over-tcp") && succeeds!("full-over-socket") && succeeds!("logs-over-tcp"));
+        assert!(succeeds!("version-mismatch") && succeeds!("pings-wanted") && succeeds!("fragments"));
+        assert!(succeeds!("doctor-over-tcp") && succeeds!("calls-over-tcp") && succeeds!("calls-over-socket"));
+        assert!(!succeeds!("does-not-know-the-password") && !succeeds!("names-that-climb"));
+        assert!(!succeeds!("changed-octet") && !succeeds!("without-seal") && !succeeds!("other-call"));
+        assert!(!succeeds!("more-than-announced") && !succeeds!("endless-file") && !succeeds!("shutdown"));
+    }
 }

@@ -57,6 +57,8 @@ pub(crate) struct Caller<'w> {
     /// Identifiers of interfaces of an object of the first account.
     pub(crate) ipids: Vec<Ipid>,
     pub(crate) is_open: bool,
+    /// Methods of the CA's object that were run, by their opnums.
+    pub(crate) has_run: Vec<u16>,
 }
 
 impl<'w> Caller<'w> {
@@ -75,6 +77,7 @@ impl<'w> Caller<'w> {
             stream: Vec::new(),
             names: Vec::new(),
             is_open: true,
+            has_run: Vec::new(),
         }
     }
 
@@ -153,6 +156,7 @@ impl<'w> Caller<'w> {
         for call in &reached {
             self.judge_call(call);
         }
+        self.has_run.extend(reached.iter().filter(|call| call.has_run).map(|call| call.opnum));
         self.take_answers(bytes, &reached);
         self.is_open = goes_on;
         let held = self.served.held();

@@ -55,6 +55,11 @@ const FLAVOURS: [Flavour; 3] = [Flavour::NtlmAsNegotiate, Flavour::Spnego, Flavo
 /// The first octet says which door: 0 the exporter's port, 1 the resolver's, 2 the Unix socket as root, 3 as somebody. Then
 /// come steps, see [`step`].
 pub(crate) fn run(data: &[u8]) {
+    play(data);
+}
+
+/// Plays a script; answers the methods of the CA's object that were run, by their opnums.
+fn play(data: &[u8]) -> Vec<u16> {
     let mut worlds = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
     worlds.take_if(|world| INPUTS <= world.inputs);
     let World { service, inputs, .. } = worlds.get_or_insert_with(new_world);
@@ -66,6 +71,7 @@ pub(crate) fn run(data: &[u8]) {
     while caller.is_open && !script.is_over() {
         step(&mut caller, &mut script);
     }
+    caller.has_run
 }
 
 fn new_world() -> World {
@@ -282,4 +288,31 @@ fn backup_call(caller: &mut Caller<'_>, script: &mut Script<'_>) -> Vec<u8> {
     let bytes = if seal < 8 { caller.sealed(pdu, seal.into()) } else { Caller::plain(&pdu) };
     caller.asks(call_id.into(), request);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::play;
+
+    /// A seed that gets nowhere would let a fuzzer get nowhere.
+    #[test]
+    fn seeds_reach_what_they_are_named_for() {
+        macro_rules! methods {
+            ($name:literal) => {
+                play(include_bytes!(concat!("../../../fuzz/seeds/server_connection/", $name)))
+            };
+        }
+        assert_eq!(methods!("ntlm-full-backup"), [20, 30, 22, 24, 25, 26, 29, 23, 27, 21]);
+        assert_eq!(methods!("negotiate-logs-only"), [20, 23, 21]);
+        assert_eq!(methods!("spnego-ping"), [19], "an operator may not ping");
+        assert_eq!(methods!("administrator-stops"), [18]);
+        assert_eq!(methods!("two-contexts"), [20, 22, 21]);
+        assert_eq!(methods!("fragments"), []);
+        assert_eq!(methods!("socket-root"), []);
+        for nothing in [methods!("integrity-only"), methods!("connect-level"), methods!("wrong-password")] {
+            assert_eq!(nothing, []);
+        }
+        assert_eq!(methods!("no-logon"), []);
+        assert_eq!(methods!("no-role"), [19]);
+    }
 }
