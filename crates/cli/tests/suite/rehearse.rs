@@ -118,7 +118,8 @@ fn a_windows_database_is_rehearsed_and_its_chain_of_evidence_checked() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
         .collect();
-    files.sort();
+    // Two of one second: the first one has the shorter name.
+    files.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
     let history = work.run("--json rehearse history {evidence} --html {history.html}");
     assert_eq!(
         (history.code, &history.json()["result"]["breaks"]),
@@ -128,6 +129,42 @@ fn a_windows_database_is_rehearsed_and_its_chain_of_evidence_checked() {
     fs::remove_file(&files[0]).unwrap();
     let history = work.run("rehearse history {evidence}");
     assert!(history.code == 5 && history.stdout.contains("which is not there"), "{history:?}");
+}
+
+#[test]
+fn a_drill_has_a_good_crl_before_it_restores_and_ends_with_evidence() {
+    let work = Work::new();
+    fs::create_dir(work.path("scratch")).unwrap();
+    let line =
+        "drill --local --size 1MiB --seconds 1 --workers 2 --keep --within {scratch} --evidence {evidence}";
+    let shown = work.result(line);
+    assert_eq!(
+        (&shown["passed"], &shown["evidence"]["verdict"]["proof"]),
+        (&true.into(), &"proven".into()),
+        "{shown}"
+    );
+    assert!(shown["emergency_crl"]["number"].as_i64() < shown["crl_number"].as_i64(), "{shown}");
+    let crl = PathBuf::from(shown["emergency_crl"]["file"].as_str().unwrap());
+    let root = crl.parent().unwrap();
+    // openssl is one who relies on it.
+    let said = openssl(&[
+        "crl",
+        "-inform",
+        "DER",
+        "-noout",
+        "-text",
+        "-CAfile",
+        text(&root.join("kept/ca.crt")),
+        "-in",
+        text(&crl),
+    ]);
+    assert!(said.contains("verify OK") && said.contains("Key Compromise"), "{said}");
+    assert_eq!(work.run("rehearse history {evidence}").code, 0);
+    assert!(
+        fs::read_dir(root)
+            .unwrap()
+            .all(|entry| { !entry.unwrap().file_name().to_string_lossy().starts_with("certadm-rehearsal-") })
+    );
 }
 
 #[cfg(unix)]

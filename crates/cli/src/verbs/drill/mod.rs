@@ -1,11 +1,11 @@
-//! `certadm drill`: create a CA, issue under load, back up over the sealed wire, lose it, restore it, prove it.
+//! `certadm drill`: create a CA, issue under load, back up over the sealed wire, lose it, publish an emergency CRL, rehearse
+//! its sets, restore it, prove it.
 
+mod crl;
 mod load;
-mod place;
 mod prove;
+mod rehearsed;
 mod report;
-mod requests;
-mod wire;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,11 @@ use std::time::{Duration, Instant};
 
 use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Role};
 use certadm_client::own_host_name;
-use certadm_files::IoContext;
-use certadm_files::cancel;
+use certadm_files::{Access, IoContext, cancel, durable};
+use certadm_recovery::PrivateKey;
+use certadm_rehearsal::place::{Place, Purpose, check_space};
+use certadm_rehearsal::request;
+use certadm_rehearsal::service::Loopback;
 use certadm_rules::{BackupType, Hresult};
 use certadm_session::Source;
 use certadm_set::restore::{self, plan};
@@ -33,13 +36,12 @@ use crate::size::parse_size;
 use crate::verbs::backup::local_source;
 use crate::verbs::live::open_store;
 use load::{Load, Phase, Record};
-use place::Place;
 use report::{Summary, Way};
-use wire::Wire;
 
 /// `certadm drill`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm drill\nExample: certadm drill --size 1GiB --keep\n\
+Example: certadm drill --evidence /evidence\n\
     The drill serves the CA on the loopback address and backs it up over TCP, with authentication and encryption.")]
 pub(crate) struct DrillArgs {
     /// Size of the database before the backup, such as 32MiB or 1GiB
@@ -51,6 +53,9 @@ pub(crate) struct DrillArgs {
     /// Leave the folder of the drill behind
     #[arg(long)]
     keep: bool,
+    /// The folder of evidence: that of the drill's rehearsal is added
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
     /// Where to make the folder of the drill; the system's folder for temporary files if left out
     #[arg(long, value_name = "DIR")]
     within: Option<PathBuf>,
@@ -67,16 +72,21 @@ const REQUESTS: usize = 64;
 /// A smaller database would hold nothing but the drill's own certificates.
 const SMALLEST: u64 = 64 << 10;
 const LARGEST: u64 = 1 << 40;
+/// What a second of issuing may write, in bytes, for each worker.
+const A_SECOND: u64 = 32 << 20;
+/// How often the size of the database is there at the same time: the database, its logs, the set, the copy that a restore
+/// makes.
+const COPIES: u64 = 4;
 /// Length of one row that brings the database to its size, in bytes.
 const FILLER_LEN: u32 = 32 * 1024;
 
 pub(crate) fn run(args: &DrillArgs, output: Output) -> Result<Done, Failure> {
     let within = args.within.clone().unwrap_or_else(std::env::temp_dir);
-    let place = Place::make(&within)?;
+    let place = Place::make(&within, Purpose::Drill)?;
     for path in &place.removed {
         output.line(format!("Removed {}, which a drill that was killed had left.", path.display()));
     }
-    place::check_space(&within, args.size, args.seconds, args.workers)?;
+    check_room(&within, args)?;
     interrupt::watch();
     let removed: Vec<String> = place.removed.iter().map(|path| path_text(path)).collect();
     let drilled = Drill::new(place.path(), args, output).and_then(Drill::run);
@@ -90,15 +100,28 @@ pub(crate) fn run(args: &DrillArgs, output: Output) -> Result<Done, Failure> {
     }
     let summary = drilled.map_err(failed)?;
     let exit = if summary.is_proven() { Exit::Good } else { Exit::Finding };
-    let mut result = summary.to_json();
+    let mut result = summary.to_json()?;
     result["removed"] = removed.into();
     Ok(Done { exit, result })
+}
+
+/// What to do about a disk that is too small for a drill.
+const MORE_ROOM: &str =
+    "name a folder on a larger disk by --within DIR, or give a smaller --size, --seconds or --workers";
+
+/// Refuses a drill for which there is no room. How much is issued depends on the machine, so that this is an estimate; a
+/// disk that fills up all the same ends the drill later.
+fn check_room(within: &Path, args: &DrillArgs) -> Result<(), Failure> {
+    let issued = A_SECOND * u64::from(args.seconds + 1) * u64::from(args.workers);
+    let needed = COPIES * args.size + issued;
+    check_space(within, needed, Purpose::Drill)
+        .map_err(|error| Failure { remedy: MORE_ROOM.to_owned(), ..Failure::from(error) })
 }
 
 /// A drill that broke off. It has shown nothing about its CA, so that nothing is said of what was lost or not.
 fn failed(failure: Failure) -> Failure {
     let remedy = match failure.code {
-        Hresult::ERROR_DISK_FULL | Hresult::DISK_FULL | Hresult::LOG_DISK_FULL => place::MORE_ROOM.to_owned(),
+        Hresult::ERROR_DISK_FULL | Hresult::DISK_FULL | Hresult::LOG_DISK_FULL => MORE_ROOM.to_owned(),
         _ => failure.remedy,
     };
     Failure { message: format!("the drill broke off: {}", failure.message), remedy, ..failure }
@@ -110,6 +133,7 @@ struct Drill<'a> {
     root: PathBuf,
     ca: Folder,
     authority: Arc<Authority>,
+    passphrase: Passphrase,
     requests: Arc<Vec<certadm_ca::Request>>,
     record: Arc<Record>,
 }
@@ -133,12 +157,13 @@ impl<'a> Drill<'a> {
             root: root.to_owned(),
             ca,
             authority: Arc::from(authority),
-            requests: Arc::new(requests::make(REQUESTS)?),
+            passphrase,
+            requests: Arc::new(requests()?),
             record: Arc::default(),
         })
     }
 
-    fn run(self) -> Result<Summary, Failure> {
+    fn run(mut self) -> Result<Summary, Failure> {
         let sets: Vec<PathBuf> = ["full", "logs-1", "logs-2"].map(|name| self.root.join(name)).into();
         let store = Arc::new(open_store(&self.ca)?);
         let filler = self.fill(&store)?;
@@ -153,20 +178,34 @@ impl<'a> Drill<'a> {
             }
             None => Way::Local,
         };
+        let published = crl::publish(&store, &self.authority, &self.one_before(&lost)?, &self.root)?;
         let kept = self.keep_what_no_set_holds()?;
         Arc::into_inner(store).ok_or_else(|| Failure::internal("the store is still in use"))?.close()?;
         fs::remove_dir_all(self.ca.path()).during("remove", self.ca.path())?;
-        self.output.line("Destroyed the CA's folder.");
+        let loss = Instant::now();
+        self.output.line("Destroyed the CA's folder, with its key and its configuration.");
 
+        let key = || PrivateKey::open(&kept.join("ca.key"), &self.passphrase);
+        let emergency = crl::emergency(&sets, &key()?, &published, &self.root, loss)?;
+        self.output.line(format!(
+            "Published an emergency CRL {:.2} s after the loss: number {}, {} entries, valid until {}.",
+            emergency.took.as_secs_f64(),
+            emergency.number,
+            emergency.entries,
+            emergency.next_update.to_rfc3339()
+        ));
+        cancel::check()?;
+        self.output.line("Rehearsing the sets:");
+        let evidence = self.args.evidence.as_deref();
+        let (evidence, evidence_file) =
+            rehearsed::rehearsed(&sets, &kept, key()?, &published.path, &self.root, evidence, self.output)?;
         cancel::check()?;
         let verified = verify(&sets, &mut self.output.progress());
         self.output.line(format!("Verified the sets: {}.", verified.verdict()));
         let begun = Instant::now();
         let plan = plan(&sets, self.ca.path(), restore::Options::default())?;
         let restored = plan.execute(&own_host_name(), &mut self.output.progress())?;
-        for (path, bytes) in kept {
-            fs::write(&path, bytes).during("write", &path)?;
-        }
+        self.bring_back(&kept)?;
         let store = open_store(&self.ca)?;
         let recovery = begun.elapsed();
         let recovered = store.opened().recovered.clone();
@@ -176,7 +215,8 @@ impl<'a> Drill<'a> {
         let reissue = Load::start(&store, &self.authority, &self.requests, &self.record, 2)?;
         self.record.during(Phase::Restored, || std::thread::sleep(Duration::from_millis(300)));
         reissue.stop()?;
-        let crl_number = self.authority.publish_crl(&mut store.writer()?, certadm_store::now())?.number;
+        // The way back: what was revoked while the backup did not know it is revoked again, before anything else is published.
+        let crl_number = crl::revoke_and_publish(&store, &self.authority, &published.revoked)?.number;
         store.close()?;
         Ok(Summary {
             way,
@@ -191,6 +231,9 @@ impl<'a> Drill<'a> {
             proof,
             lost: lost.len(),
             crl_number,
+            emergency,
+            evidence,
+            evidence_file,
             record: self.record,
         })
     }
@@ -231,7 +274,7 @@ impl<'a> Drill<'a> {
     fn back_up_under_load(
         &self,
         store: &Arc<Store>,
-        wire: Option<&Wire>,
+        wire: Option<&Loopback>,
         sets: &[PathBuf],
     ) -> Result<(Taken, Vec<Taken>), Failure> {
         let workers = usize::from(self.args.workers);
@@ -252,12 +295,12 @@ impl<'a> Drill<'a> {
     }
 
     /// The service that the backups go through, unless they are to go the local way.
-    fn way(&self, store: &Arc<Store>) -> Result<Option<Wire>, Failure> {
+    fn way(&self, store: &Arc<Store>) -> Result<Option<Loopback>, Failure> {
         if self.args.local {
             self.output.line("Backups go the local way, from the CA's folder.");
             return Ok(None);
         }
-        let wire = Wire::start(store)?;
+        let wire = Loopback::start(store, self.authority.config())?;
         self.output.line(format!("Serving it on {}; backups go over TCP, NTLM, sealed.", wire.resolver()));
         Ok(Some(wire))
     }
@@ -294,15 +337,43 @@ impl<'a> Drill<'a> {
         Ok(ledger.certificates.keys().filter(|serial| !known.contains(*serial)).cloned().collect())
     }
 
-    /// Key, certificate and configuration are no part of a set: an administrator keeps them elsewhere.
-    fn keep_what_no_set_holds(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
-        let mut kept = Vec::new();
-        for path in [self.ca.key_path(), self.ca.certificate_path(), self.ca.config_path()] {
-            let bytes = fs::read(&path).during("read", &path)?;
-            kept.push((path, bytes));
-        }
+    /// A certificate that the last backup knows.
+    fn one_before(&self, lost: &[String]) -> Result<String, Failure> {
+        let ledger = self.record.ledger();
+        let known = ledger.certificates.keys().find(|serial| !lost.contains(serial));
+        known.cloned().ok_or_else(|| Failure::internal("the drill issued nothing before its last backup"))
+    }
+
+    /// Key, certificate and configuration are no part of a set: an administrator keeps them elsewhere. Returns where.
+    fn keep_what_no_set_holds(&self) -> Result<PathBuf, Failure> {
+        let kept = self.root.join("kept");
+        durable::create_dir(&kept)?;
+        copy_parts(self.ca.path(), &kept)?;
         Ok(kept)
     }
+
+    /// Puts them back, and opens the CA anew with what is in its folder now.
+    fn bring_back(&mut self, kept: &Path) -> Result<(), Failure> {
+        copy_parts(kept, self.ca.path())?;
+        self.authority = Arc::new(Authority::open(&self.ca, &self.passphrase)?);
+        Ok(())
+    }
+}
+
+/// What no set holds, from one folder into another.
+fn copy_parts(from: &Path, to: &Path) -> Result<(), Failure> {
+    for name in ["ca.key", "ca.crt", "ca.toml"] {
+        let bytes = fs::read(from.join(name)).during("read", &from.join(name))?;
+        let access = if name == "ca.crt" { Access::Everyone } else { Access::Owner };
+        durable::create(&to.join(name), &bytes, access)?;
+    }
+    Ok(())
+}
+
+/// Requests with keys of their own.
+fn requests() -> Result<Vec<certadm_ca::Request>, Failure> {
+    let one = |number| request::for_host(&format!("host{number:05}.drill.example"));
+    Ok((0..REQUESTS).map(one).collect::<Result<_, _>>()?)
 }
 
 /// Lets the workers issue for a while, unless a signal asks to stop.

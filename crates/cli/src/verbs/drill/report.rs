@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use certadm_rehearsal::evidence::Evidence;
 use certadm_set::Taken;
 use certadm_set::verify::Report;
 use certadm_store::Recovered;
 use serde_json::{Value, json};
 
-use crate::output::{Output, human_bytes};
+use crate::failure::Failure;
+use crate::output::{Output, human_bytes, path_text};
 use crate::terminal::Tone;
+use crate::verbs::drill::crl::Emergency;
 use crate::verbs::drill::load::{Phase, Record};
 use crate::verbs::drill::prove::Proof;
 
@@ -65,6 +69,9 @@ pub(crate) struct Summary {
     pub(crate) proof: Proof,
     pub(crate) lost: usize,
     pub(crate) crl_number: i64,
+    pub(super) emergency: Emergency,
+    pub(crate) evidence: Evidence,
+    pub(crate) evidence_file: Option<PathBuf>,
     pub(crate) record: Arc<Record>,
 }
 
@@ -75,6 +82,8 @@ impl Summary {
             && self.proof.equal == self.proof.expected
             && self.verified.is_good()
             && self.recovered.is_some()
+            && self.evidence.verdict.proof == certadm_rehearsal::Proof::Proven
+            && self.emergency.number < self.crl_number
             && self.record.stats(Phase::Restored).count() > 0
             && self.record.ledger().repeated.is_none()
             && self.full.end_error.is_none()
@@ -133,6 +142,14 @@ impl Summary {
             u8::from(self.record.ledger().repeated.is_some()),
             self.crl_number
         ));
+        output.line(format!(
+            "From the loss to a CRL that is in force: {:.2} s. It lists a certificate that was revoked after the last backup.",
+            self.emergency.took.as_secs_f64()
+        ));
+        output.line(format!("Rehearsal of the sets: {}.", self.evidence.verdict.sentence()));
+        if let Some(file) = &self.evidence_file {
+            output.line(format!("Evidence {} is {}.", self.evidence.run, file.display()));
+        }
         if self.is_proven() {
             let text = "Drill PASSED: the CA was lost and is back, every acknowledged certificate known.";
             output.verdict(text, Tone::Good);
@@ -141,7 +158,7 @@ impl Summary {
         }
     }
 
-    pub(crate) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Result<Value, Failure> {
         let phases = Phase::ALL.map(|phase| {
             let mut stats = self.record.stats(phase);
             json!({
@@ -165,7 +182,7 @@ impl Summary {
                 })
             })
             .collect();
-        json!({
+        Ok(json!({
             "passed": self.is_proven(),
             "size": self.size,
             "filler_rows": self.filler,
@@ -185,7 +202,16 @@ impl Summary {
             "lost_after_last_backup": self.lost,
             "serials_repeated": self.record.ledger().repeated.is_some(),
             "crl_number": self.crl_number,
-        })
+            "emergency_crl": {
+                "seconds": self.emergency.took.as_secs_f64(),
+                "number": self.emergency.number,
+                "entries": self.emergency.entries,
+                "next_update": self.emergency.next_update.to_rfc3339(),
+                "file": path_text(&self.emergency.path),
+            },
+            "evidence": crate::verbs::rehearse::to_json(&self.evidence)?,
+            "evidence_file": self.evidence_file.as_deref().map(path_text),
+        }))
     }
 }
 

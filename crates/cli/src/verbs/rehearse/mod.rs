@@ -2,7 +2,7 @@
 
 mod args;
 mod history;
-mod tell;
+pub(crate) mod tell;
 
 use certadm_client::own_host_name;
 use certadm_files::durable;

@@ -11,6 +11,7 @@ use crate::terminal::Tone;
 
 /// Tells each step when it has ended.
 pub(crate) struct Steps {
+    /// Where it is told.
     pub(crate) output: Output,
 }
 
