@@ -57,6 +57,18 @@ impl CaFolder {
         Ok(Self { folder })
     }
 
+    /// Makes a failed request out of every certificate that was made up here; the CA's own stays.
+    pub(crate) fn fail_all(&self) -> Result<()> {
+        let store = Store::open(&self.folder, FILLING)?;
+        let mut writer = store.writer()?;
+        writer.commit(|transaction| {
+            transaction.execute("UPDATE Requests SET Disposition = 30 WHERE Disposition = 20", [])?;
+            Ok::<_, Error>(())
+        })?;
+        drop(writer);
+        Ok(store.close()?)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }

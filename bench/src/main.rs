@@ -11,6 +11,7 @@ mod ese_logs;
 mod lost;
 mod peers;
 mod process;
+mod rehearse;
 mod run;
 mod samba;
 mod seal_speed;
@@ -86,6 +87,7 @@ impl Bench {
         }
         ese::run_all(self)?;
         lost::run_all(self)?;
+        rehearse::run_all(self)?;
         let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR"];
         if transfers.iter().any(|name| self.wants(name)) {
             let ca = CaFolder::create(&self.root.join("ca"), self.options.size)?;
