@@ -71,7 +71,8 @@ fn a_proof_has_exit_code_0_and_its_crl_is_good_for_openssl() {
 #[test]
 fn the_exit_code_tells_exceptions_from_failures() {
     let work = world();
-    let run = work.run(&format!("--json rehearse {{set}} --key {{ca/ca.key}} {SIGN}"));
+    work.result("backup --dir {ca} --to {bare} --no-identity --keep-logs");
+    let run = work.run(&format!("--json rehearse {{bare}} --key {{ca/ca.key}} {SIGN}"));
     assert_eq!((run.code, &run.json()["result"]["verdict"]["except"][0]), (1, &"complete".into()), "{run:?}");
     let late = work.run(&format!("rehearse {{set}} {SIGN} --identity {{identity}} --rto 0s"));
     assert!(late.code == 1 && late.stdout.contains("PROVEN EXCEPT: rpo and rto"), "{late:?}");

@@ -95,7 +95,7 @@ kinds! {
     DirtyShutdown = "dirty-shutdown", "the database was not closed cleanly and needs its logs";
     DatabaseImage = "database-image", "the image of the database is damaged or not what it should be";
     DatabaseUnsound = "database-unsound", "the recovered database fails its integrity check";
-    ForeignSchema = "foreign-schema", "the database has a trigger, view, table or index that is not a CA's, or lacks one";
+    ForeignSchema = "foreign-schema", "the database has a trigger, view, table or index that is not a CA's, or lacks one, or has not one well-formed row in `store_state`";
     DatabaseUnreadable = "database-unreadable", "the database of a CA cannot be read";
     Replay = "replay", "the logs cannot be replayed into the database";
 

@@ -55,6 +55,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         output.line(format!("Warning: {warning}."));
     }
     let kept = kept_of(args, &plan.folder, &restored.checked.identity, output)?;
+    tell_whose(&plan.folder, &restored.checked.identity, output);
     let (written, not_written) = kept::write(&kept);
     for name in &written {
         output.line(format!("{name} was not there, and is written as the set has it."));
@@ -83,7 +84,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         lacks.tell(aside, output);
         result["lacks"] = lacks.to_json();
     }
-    note_missing_parts(&plan.folder, &restored.checked.identity, &[], output);
+    note_missing_parts(&plan.folder, &[], output);
     output.line("Take a new full backup now: sets made before and after a restore do not go together.");
     let exit =
         if restored.warnings.is_empty() && not_written.is_empty() { Exit::Good } else { Exit::Finding };
@@ -136,6 +137,7 @@ fn dry_run(args: &RestoreArgs, plan: &Plan, output: Output) -> Result<Done, Fail
     for (number, step) in plan.steps().iter().enumerate() {
         output.line(format!("{:3}. {step}", number + 1));
     }
+    tell_whose(&plan.folder, &checked.identity, output);
     let kept = kept_of(args, &plan.folder, &checked.identity, output)?;
     for file in &kept {
         output.line(format!(
@@ -144,7 +146,7 @@ fn dry_run(args: &RestoreArgs, plan: &Plan, output: Output) -> Result<Done, Fail
             file.from.display()
         ));
     }
-    note_missing_parts(&plan.folder, &checked.identity, &kept, output);
+    note_missing_parts(&plan.folder, &kept, output);
     let mut result = plan_json(plan, true, &checked);
     result["written"] = kept.iter().map(Kept::name).collect();
     Ok(Done::good(result))
@@ -173,11 +175,15 @@ fn recover_with_renewed_key(folder: &Folder, output: Output) -> Result<Value, Fa
     Ok(recovered.map_or(Value::Null, |recovered| live::tell_recovered(&recovered, output)))
 }
 
-/// A CA without key and configuration cannot issue. `kept` are files that a restore would write.
-fn note_missing_parts(folder: &Folder, identity: &DatabaseIdentity, kept: &[Kept], output: Output) {
+/// Into a folder without a certificate any CA can be restored, so this one is named.
+fn tell_whose(folder: &Folder, identity: &DatabaseIdentity, output: Output) {
     if let (Some(newest), false) = (identity.newest(), folder.certificate_path().exists()) {
         output.line(format!("The set is of {newest}."));
     }
+}
+
+/// A CA without key and configuration cannot issue. `kept` are files that a restore would write.
+fn note_missing_parts(folder: &Folder, kept: &[Kept], output: Output) {
     for (path, what) in [
         (folder.key_path(), "private key"),
         (folder.certificate_path(), "certificate"),
