@@ -35,10 +35,10 @@ const MAX_FILE: u64 = 64 << 20;
 /// The value that stands in the CRL itself.
 const CRL_NEXT_PUBLISH: &str = "CRLNextPublish";
 
-/// Whether what stands in a CRL is read, or only that it is there.
+/// Whether what stands in a CRL is read.
 #[derive(Clone, Copy)]
 enum Dates {
-    Named,
+    PassedOver,
     Read,
 }
 
@@ -141,10 +141,10 @@ impl OwnCa<'_> {
     /// # Errors
     /// `ERROR_FILE_NOT_FOUND` for a key or value that is not there, `E_INVALIDARG` for a node without its CA.
     pub fn config(&self, key: ConfigKey<'_>, entry: &str) -> Result<Variant, Hresult> {
-        // A CRL may be large, and is looked into only for what is in it.
-        let dates = match names::same_ignoring_case(entry, CRL_NEXT_PUBLISH) {
+        // A CRL may be large, and is looked into only for what is in it, and for the list of what can be read.
+        let dates = match entry.is_empty() || names::same_ignoring_case(entry, CRL_NEXT_PUBLISH) {
             true => Dates::Read,
-            false => Dates::Named,
+            false => Dates::PassedOver,
         };
         let configuration = self.configuration_with(dates);
         let own = names::sanitize(self.name);
@@ -205,14 +205,10 @@ impl OwnCa<'_> {
         let certificate = self.certificate();
         let hashes = certificate.iter().map(|der| spaced(&Sha1::digest(der)));
         set("CACertHash", Value::List(hashes.collect()));
-        match dates {
-            Dates::Named if self.crl_path().is_file() => set(CRL_NEXT_PUBLISH, Value::Bytes(Vec::new())),
-            Dates::Named => {}
-            Dates::Read => {
-                if let Ok(Ok(end)) = self.crl().map(|der| next_update(&der)) {
-                    set(CRL_NEXT_PUBLISH, moment(end));
-                }
-            }
+        if let Dates::Read = dates
+            && let Ok(Ok(end)) = self.crl().map(|der| next_update(&der))
+        {
+            set(CRL_NEXT_PUBLISH, moment(end));
         }
         if let Some(config) = self.settings() {
             self.add_settings(&mut all, &own, &config);

@@ -31,7 +31,7 @@ fn files_of_one_name_get_numbers_and_the_same_file_is_there_once() {
     assert_eq!(part.manifest.database_signature, "00ff");
     let more = with(&[("note.txt", b"two"), ("NOTE.txt", b"four"), ("plain", b"five")]);
     let part = more.write(dir.path(), "", NOW).unwrap();
-    let expected = ["Attachments/NOTE-3.txt", "Attachments/plain"];
+    let expected = ["Attachments/NOTE-2-2.txt", "Attachments/plain"];
     assert_eq!(paths(&part)[3..], expected);
     assert!(part.manifest.files.iter().all(|entry| entry.origin == Origin::Attached));
     assert_eq!(part.check(), []);
