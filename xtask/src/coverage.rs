@@ -37,7 +37,7 @@ const FLOORS: &[(&str, f64)] = &[
     ("session", 90.0),
     ("set", 90.0),
     ("store", 90.0),
-    ("toy-kdc", 85.0),
+    ("toy-kdc", 90.0),
     ("wire", 90.0),
 ];
 

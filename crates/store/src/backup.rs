@@ -77,7 +77,10 @@ impl Store {
         if self.shared.options.circular_logging {
             return Err(Error::Backup(Hresult::INVALID_BACKUP));
         }
-        let (archived, current) = self.shared.logs()?;
+        // The generation is read first: a roll after it only adds logs, and these are passed over.
+        let current = self.current_generation();
+        let mut archived = self.shared.folder.archived_logs()?;
+        archived.retain(|(generation, _)| *generation < current);
         let first = archived.first().map_or(current, |(generation, _)| *generation);
         let unbroken = archived
             .iter()

@@ -348,13 +348,6 @@ impl Shared {
         self.reserve.keep();
     }
 
-    /// The archived logs and the current generation, both of one moment: a roll holds the core, and one between the two would
-    /// look like a missing log.
-    pub(crate) fn logs(&self) -> Result<(Vec<(Generation, PathBuf)>, Generation)> {
-        let core = self.core();
-        Ok((self.folder.archived_logs()?, core.now.current))
-    }
-
     /// The first log that an image of now needs. Where nothing was committed since the last roll that is the log that the roll
     /// closed: its pages stand in the database file, and applying them again changes nothing.
     pub(crate) fn first_needed(&self) -> Result<Generation> {

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use certadm_files::IoContext;
 use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;
-use certadm_rules::{Diagnosis, Generation, Hresult};
+use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
 use certadm_store::folder::wal_len;
 use certadm_store::{Folder, Writer, locks, record};
 
@@ -230,21 +230,13 @@ fn restore(folder: &Folder, findings: &mut Vec<Finding>) -> Restore {
 
 fn logs(folder: &Folder, findings: &mut Vec<Finding>) -> Result<Logs> {
     let list = || if folder.log_dir().is_dir() { folder.archived_logs() } else { Ok(Vec::new()) };
-    let mut logs = list()?;
-    let mut missing = gaps(&logs);
-    // A backup that deletes logs meanwhile, lowest first, can look like a gap: 5 was seen before it went, 6 went before it
-    // was seen. Such a gap is not there when the folder is listed again.
-    if !missing.is_empty() {
-        logs = list()?;
-        let again = gaps(&logs);
-        missing.retain(|gap| again.contains(gap));
-    }
-    for (first, last) in missing {
-        let text = format!("archived logs are missing: generations {first:#x} to {last:#x}");
+    let (logs, missing) = logs_and_gaps(list)?;
+    for gap in missing {
+        let text = format!("archived logs are missing: generations {:#x} to {:#x}", gap.low(), gap.high());
         findings.push(
             Finding::error(Kind::LogMissing, Hresult::MISSING_LOG_FILE, text)
                 .in_file(folder.log_dir())
-                .at(Spot::Log(first.number()))
+                .at(Spot::Log(gap.low().number()))
                 .remedy("take a full backup; log sets cannot build on what is missing"),
         );
     }
@@ -256,12 +248,30 @@ fn logs(folder: &Folder, findings: &mut Vec<Finding>) -> Result<Logs> {
     })
 }
 
-/// First and last generation of each run of logs that is missing between two others.
-fn gaps(logs: &[(Generation, PathBuf)]) -> Vec<(Generation, Generation)> {
-    let between = |pair: &[(Generation, PathBuf)]| {
-        let first = pair[0].0.next().filter(|next| *next != pair[1].0)?;
-        Some((first, pair[1].0.previous()?))
-    };
+/// Archived logs, ascending.
+type Archived = Vec<(Generation, PathBuf)>;
+
+/// The logs that `list` finds, and the gaps between them. Where there are gaps it lists again: a backup that deletes logs
+/// meanwhile, lowest first, can look like one (5 was seen before it went, 6 went before it was seen), and so can a roll.
+/// Such a gap is not there the second time.
+fn logs_and_gaps(
+    mut list: impl FnMut() -> certadm_store::Result<Archived>,
+) -> Result<(Archived, Vec<GenerationRange>)> {
+    let logs = list()?;
+    let seen = gaps(&logs);
+    if seen.is_empty() {
+        return Ok((logs, seen));
+    }
+    let logs = list()?;
+    let mut missing = gaps(&logs);
+    missing.retain(|gap| seen.iter().any(|seen| seen.low() <= gap.high() && gap.low() <= seen.high()));
+    Ok((logs, missing))
+}
+
+/// Each run of logs that is missing between two others.
+fn gaps(logs: &[(Generation, PathBuf)]) -> Vec<GenerationRange> {
+    let between =
+        |pair: &[(Generation, PathBuf)]| GenerationRange::new(pair[0].0.next()?, pair[1].0.previous()?);
     logs.windows(2).filter_map(between).collect()
 }
 
@@ -362,4 +372,36 @@ fn database(
     }
     let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
     Ok(Some(Database { bytes, wal_bytes: wal_len(&path), path, content }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(number: u32) -> Generation {
+        Generation::new(number).unwrap()
+    }
+
+    /// The gaps where the folder is listed with these logs the first time, and with those the second.
+    fn gaps_of(first: &[u32], second: &[u32]) -> Vec<GenerationRange> {
+        let mut listings = [first, second].into_iter();
+        let list = || {
+            let numbers = listings.next().expect("two listings are enough");
+            Ok(numbers.iter().map(|number| (log(*number), PathBuf::new())).collect())
+        };
+        logs_and_gaps(list).unwrap().1
+    }
+
+    #[test]
+    fn a_log_is_missing_that_both_listings_lack() {
+        let gap = |low, high| GenerationRange::new(log(low), log(high)).unwrap();
+        assert_eq!(gaps_of(&[3, 4, 5], &[]), []);
+        assert_eq!(gaps_of(&[3, 7, 8], &[3, 7, 8]), [gap(4, 6)]);
+        // What was deleted, or rolled, between the two was never missing.
+        assert_eq!(gaps_of(&[5, 7, 8], &[7, 8]), []);
+        assert_eq!(gaps_of(&[5, 7], &[5, 6, 7, 8]), []);
+        assert_eq!(gaps_of(&[3, 5, 7], &[5, 7]), [gap(6, 6)]);
+        // 3 and 4 were deleted meanwhile, and 5 was not seen the first time; 6 is missing all the same.
+        assert_eq!(gaps_of(&[3, 7], &[5, 7]), [gap(6, 6)]);
+    }
 }

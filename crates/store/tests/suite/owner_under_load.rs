@@ -99,7 +99,7 @@ fn backups_of_logs_begin_while_logs_roll() {
         });
         let refused = loop {
             match store.begin_backup(BackupType::LogsOnly) {
-                Ok(_) if 200 <= store.current_generation().number() => break None,
+                Ok(_) if 200 <= store.current_generation().number() || roller.is_finished() => break None,
                 Ok(_) => {}
                 Err(error) => break Some(error),
             }
