@@ -416,6 +416,9 @@ fn check_header(path: &Found, entry: &FileEntry) -> std::result::Result<(), Box<
     checked.map_err(|error| Box::new(Error::from(error).to_finding(path)))
 }
 
+/// What to do about a dynamic file that is not the one that was backed up, or cannot be read.
+const LEFT_OUT: &str = "a restore leaves this copy out: publish a new CRL after it";
+
 fn compare(
     path: &Found,
     entry: &FileEntry,
@@ -424,16 +427,21 @@ fn compare(
     let refuse = |kind, code: Hresult, detail: String| {
         let mut finding = match entry.role {
             // The CA can publish a new one at any time.
-            Role::Dynamic => Finding::warning(kind, detail)
-                .code(code)
-                .remedy("a restore leaves this copy out: publish a new CRL after it"),
+            Role::Dynamic => Finding::warning(kind, detail).code(code).remedy(LEFT_OUT),
             _ => Finding::error(kind, code, detail)
                 .remedy("take this file from another copy of the set, or use an older set"),
         };
         finding.place = place_of(path);
         Err(Box::new(finding))
     };
-    let failed = |error: certadm_files::Error| Box::new(Error::from(error).to_finding(path));
+    let failed = |error: Error| {
+        let mut finding = error.to_finding(path);
+        if entry.role == Role::Dynamic {
+            finding.severity = Severity::Warning;
+            finding = finding.remedy(LEFT_OUT);
+        }
+        Box::new(finding)
+    };
     let len = match path.size() {
         Ok(len) => len,
         Err(error) if error.is_not_found() => {
@@ -447,14 +455,13 @@ fn compare(
         Err(error @ certadm_files::Error::NotAFile { .. }) => {
             return refuse(Kind::NotAFile, error.hresult(), error.to_string());
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(failed(error.into())),
     };
     if len != entry.size {
         let detail = format!("it has {len} bytes, the manifest says {}", entry.size);
         return refuse(Kind::FileSize, entry.role.code_of_damage(len < entry.size), detail);
     }
-    let hashes =
-        hash_file(path, Some(entry.size), progress).map_err(|error| Box::new(error.to_finding(path)))?;
+    let hashes = hash_file(path, Some(entry.size), progress).map_err(failed)?;
     if !entry.has(&hashes) {
         let code = entry.role.code_of_damage(false);
         return refuse(Kind::FileChanged, code, manifest::CHANGED.to_owned());
