@@ -283,8 +283,9 @@ impl Config {
     /// # Errors
     /// What is wrong, as a sentence fragment with line and column where there are any.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let settings: Settings =
-            toml::from_str(text).map_err(|error| mistake(text, error.span(), error.message()))?;
+        let settings: Settings = toml::from_str(text).map_err(|error| {
+            mistake(text, error.span(), error.message(), toml::from_str::<toml::Table>(text).is_ok())
+        })?;
         let mut profiles = profile::built_in();
         for (name, changes) in settings.profiles {
             check_profile_name(&name)?;
@@ -551,7 +552,7 @@ mod tests {
             ("name = \"x\"\n[listeners]\nlisten = \"here\"\n", "listen"),
             ("name = \"x\"\n[service]\nshutdown = \"remote\"\n", "shutdown"),
             ("name = \"x\"\n[roles]\noperator = [\"root\"]\n", "roles.operator"),
-            ("name = ", "name"),
+            ("name = ", "line 1, column 8:"),
         ] {
             let error = Config::parse(text).expect_err(text);
             assert!(error.contains(expected), "{text:?}: {error}");

@@ -109,8 +109,9 @@ impl Config {
     /// # Errors
     /// What is wrong, and on which line.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self =
-            toml::from_str(text).map_err(|error| mistake(text, error.span(), error.message()))?;
+        let config: Self = toml::from_str(text).map_err(|error| {
+            mistake(text, error.span(), error.message(), toml::from_str::<toml::Table>(text).is_ok())
+        })?;
         match config.server.keys().find_map(|name| name.parse::<ServerName>().err()) {
             Some(error) => Err(format!("no --server can mean the entry [server.{:?}]: {error}", error.name)),
             None => Ok(config),

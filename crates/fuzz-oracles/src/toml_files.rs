@@ -93,9 +93,12 @@ fn tells_secret(text: &str, error: &str) -> bool {
     }
     let is_placed = error.starts_with("line ") || error.contains(" has a mistake: line ");
     let is_hash = text.lines().any(|line| line.contains("nt_hash") && line.contains(SECRET));
-    // As a key it is no secret, and is named as what is unknown or there twice.
-    let is_key = text.match_indices(SECRET).any(|(at, secret)| {
-        let after = text[at + secret.len()..].trim_start_matches(['"', '\'', ' ', '\t']);
+    // As a key it is no secret, and is named as what is unknown, or has a wrong value. What is no TOML has no keys.
+    let is_well_formed = toml::from_str::<toml::Table>(text).is_ok();
+    let is_key = is_well_formed
+        && text.match_indices(SECRET).any(|(at, secret)| {
+        let is_of_key = |letter: char| letter.is_ascii_alphanumeric() || "-_\"' \t".contains(letter);
+        let after = text[at + secret.len()..].trim_start_matches(is_of_key);
         after.starts_with(['=', '.', ']'])
     });
     (is_placed || is_hash) && !is_key

@@ -6,15 +6,16 @@
 use std::ops::Range;
 
 /// A parser's `message` about the bytes at `span` of `text`, with line and column, both counted from 1, the column in
-/// characters, and the key whose value is wrong. Values it leaves out.
+/// characters. Where the text `is_well_formed`, so that only a value is wrong, its key is named, too; where it is not, what
+/// looks like a key may be anything. Values are left out.
 #[must_use]
-pub fn mistake(text: &str, span: Option<Range<usize>>, message: &str) -> String {
+pub fn mistake(text: &str, span: Option<Range<usize>>, message: &str, is_well_formed: bool) -> String {
     let message = without_value(message);
     let Some(before) = span.and_then(|span| text.get(..span.start)) else { return message };
     let line = before.matches('\n').count() + 1;
     let in_line = before.rsplit('\n').next().unwrap_or_default();
     let column = in_line.chars().count() + 1;
-    let key = in_line.split_once('=').map(|(key, _)| key.trim());
+    let key = in_line.split_once('=').filter(|_| is_well_formed).map(|(key, _)| key.trim());
     match key.filter(|key| !key.is_empty() && key.chars().all(is_of_key)) {
         Some(key) => format!("line {line}, column {column}: {key}: {message}"),
         None => format!("line {line}, column {column}: {message}"),
@@ -46,13 +47,14 @@ mod tests {
     #[test]
     fn line_and_column_count_from_one_in_characters() {
         let text = "name = \"ä\"\nkey = 1\n";
-        assert_eq!(mistake(text, Some(0..4), "bad"), "line 1, column 1: bad");
-        assert_eq!(mistake(text, Some(10..11), "bad"), "line 1, column 10: name: bad");
-        assert_eq!(mistake(text, Some(12..15), "bad"), "line 2, column 1: bad");
-        assert_eq!(mistake(text, Some(18..19), "bad"), "line 2, column 7: key: bad");
+        assert_eq!(mistake(text, Some(0..4), "bad", true), "line 1, column 1: bad");
+        assert_eq!(mistake(text, Some(10..11), "bad", true), "line 1, column 10: name: bad");
+        assert_eq!(mistake(text, Some(12..15), "bad", true), "line 2, column 1: bad");
+        assert_eq!(mistake(text, Some(18..19), "bad", true), "line 2, column 7: key: bad");
+        assert_eq!(mistake(text, Some(18..19), "bad", false), "line 2, column 7: bad");
         assert_eq!(mistake(text, Some(text.len()..text.len()), "bad"), "line 3, column 1: bad");
-        assert_eq!(mistake(text, None, "bad"), "bad");
-        assert_eq!(mistake(text, Some(9..10), "inside a character"), "inside a character");
+        assert_eq!(mistake(text, None, "bad", true), "bad");
+        assert_eq!(mistake(text, Some(9..10), "inside a character", true), "inside a character");
     }
 
     #[test]

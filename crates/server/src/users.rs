@@ -245,8 +245,14 @@ impl UserFile {
     /// # Errors
     /// [`UsersError::Malformed`], [`UsersError::Name`].
     pub fn parse(&self, text: &str) -> Result<Vec<User>, UsersError> {
-        let table: Table = toml::from_str(text)
-            .map_err(|error| self.malformed(&mistake(text, error.span(), error.message())))?;
+        let table: Table = toml::from_str(text).map_err(|error| {
+            self.malformed(&mistake(
+                text,
+                error.span(),
+                error.message(),
+                toml::from_str::<toml::Table>(text).is_ok(),
+            ))
+        })?;
         let users: Vec<User> =
             table.user.into_iter().map(|entry| self.account(entry)).collect::<Result<_, _>>()?;
         // Which of two would an account be? One could have the other's password and its own roles.
