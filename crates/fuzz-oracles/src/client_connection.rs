@@ -53,7 +53,7 @@ fn target(is_local: bool) -> (Target, Option<Credentials>) {
     let endpoint = if is_local {
         Endpoint::Socket("/run/certadm/fuzzed.sock".into())
     } else {
-        Endpoint::Tcp { host: "ca01".to_owned(), port: 135 }
+        Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 135 }
     };
     let account = AccountName::new("", ACCOUNT.0);
     let credentials = Credentials { account: account.clone(), password: Password::new(ACCOUNT.1.to_owned()) };
@@ -117,7 +117,8 @@ fn calls(is_local: bool, shared: &Shared) -> bool {
     judge("truncate", ca.truncate_logs().is_ok());
     // The end of a backup that is not worth a mark gives the object up, and asks nobody.
     let _ = ca.end();
-    ca.seen().name.is_some()
+    let _ = ca.seen();
+    names.is_ok()
 }
 
 /// The walk of `doctor`: its gates say what is wrong, whatever that is.
@@ -127,7 +128,8 @@ fn walk(is_local: bool, shared: &Shared) -> bool {
     assert!(!examination.visits.is_empty());
     let is_reached = examination.seen != doctor::Seen::default();
     assert!(!is_reached || is_local || 2 <= lock(shared).logons, "a CA that proved nothing is believed");
-    is_reached
+    // So many gates lie before the CA itself.
+    7 <= examination.visits.iter().filter(|visit| visit.verdict == doctor::Verdict::Open).count()
 }
 
 /// A whole backup.

@@ -155,6 +155,8 @@ pub(crate) struct Connection {
     outgoing: VecDeque<u8>,
     acceptor: Option<Box<dyn Acceptor>>,
     keys: Option<(Sealer, Unsealer)>,
+    /// The security context that the client began.
+    context: Option<(AuthType, AuthLevel, u32)>,
     interfaces: Vec<(u16, Iid)>,
     asked: Option<Asked>,
     /// Of the open file.
@@ -202,6 +204,7 @@ impl Connection {
             outgoing: VecDeque::new(),
             acceptor: None,
             keys: None,
+            context: None,
             interfaces: Vec::new(),
             asked: None,
             remaining: 0,
@@ -223,6 +226,7 @@ impl Connection {
         let verifier = pdu.verifier.map(|verifier| (verifier.auth_type, verifier.level, verifier.context_id));
         let token = pdu.verifier.filter(|_| header.kind != PduKind::Request).map(|verifier| {
             assert_eq!(verifier.level, AuthLevel::Privacy, "a logon below packet privacy");
+            self.context = Some((verifier.auth_type, verifier.level, verifier.context_id));
             self.accept(verifier.auth_type, verifier.token)
         });
         let mut asked = Asked {
@@ -447,13 +451,9 @@ impl Connection {
                 cancel_count: 0,
                 stub: stub.get(part.range).unwrap_or_default(),
             });
-            let verifier =
-                asked.verifier.filter(|_| sealer.is_some()).map(|(auth_type, level, context_id)| Verifier {
-                    auth_type,
-                    level,
-                    context_id,
-                    token: &token,
-                });
+            let verifier = self.context.filter(|_| sealer.is_some()).map(|(auth_type, level, context_id)| {
+                Verifier { auth_type, level, context_id, token: &token }
+            });
             let mut bytes = Vec::new();
             let pdu = Pdu { flags: part.flags, call_id: asked.call_id, body, verifier };
             let Ok(layout) = pdu.encode(&mut bytes) else { return };

@@ -347,7 +347,10 @@ impl PrivateKey {
         let secret = match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {
             (rfc5912::RSA_ENCRYPTION, _) => {
                 let key = Box::new(rsa::RsaPrivateKey::from_pkcs8_der(der).map_err(text)?);
-                Secret::Rsa { key, signer: RsaKeyPair::from_der(info.private_key.as_bytes()).ok().map(Box::new) }
+                Secret::Rsa {
+                    key,
+                    signer: RsaKeyPair::from_der(info.private_key.as_bytes()).ok().map(Box::new),
+                }
             }
             (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_256_R_1)) => {
                 Secret::P256(Box::new(p256::ecdsa::SigningKey::from_pkcs8_der(der).map_err(text)?))
