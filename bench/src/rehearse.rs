@@ -36,7 +36,8 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
         remove(&back)?;
         copy_parts(&kept, &back)?;
         wait_until_idle();
-        let args = ["restore".as_ref(), "--from".as_ref(), set.as_os_str(), "--dir".as_ref(), back.as_os_str()];
+        let args =
+            ["restore".as_ref(), "--from".as_ref(), set.as_os_str(), "--dir".as_ref(), back.as_os_str()];
         restore.add(run(&bench.certadm, args)?);
         wait_until_idle();
         let args = ["rehearse".as_ref(), set.as_os_str(), "--within".as_ref(), root.as_os_str()];

@@ -363,8 +363,7 @@ mod tests {
         let bar = drawn(ProgressBar::with_draw_target(Some(total), target), stage);
         bar.set_position(done);
         bar.force_draw();
-        let text = paper.0.lock().unwrap().clone();
-        text
+        paper.0.lock().unwrap().clone()
     }
 
     #[test]
