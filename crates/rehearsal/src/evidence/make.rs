@@ -1,8 +1,11 @@
 //! The evidence of a rehearsal, out of what it showed.
 
-use certadm_files::{Found, read};
-use certadm_rules::FileTime;
+use std::io::Read;
+
+use certadm_files::Found;
+use certadm_rules::{FileTime, hex};
 use certadm_set::manifest::{self, Manifest};
+use sha2::{Digest, Sha256};
 
 use super::findings;
 use super::folder::Kept;
@@ -115,10 +118,20 @@ fn sets(rehearsal: &Rehearsal) -> (Vec<SetPath>, String, String) {
     (paths, database, stream)
 }
 
-/// A program is not longer than this.
-const MAX_PROGRAM: u64 = 1 << 30;
+/// Bytes that are hashed at a time.
+const AT_ONCE: usize = 64 << 10;
 
+/// The hash of the program's own file; nothing where that cannot be read.
 fn own_hash() -> String {
-    let own = std::env::current_exe().ok().and_then(|path| read::bounded(&path, MAX_PROGRAM).ok());
-    own.as_deref().map(sha256).unwrap_or_default()
+    let hash = || -> Option<String> {
+        let mut file = Found::named(std::env::current_exe().ok()?).open().ok()?;
+        let (mut hasher, mut buffer) = (Sha256::new(), vec![0; AT_ONCE]);
+        loop {
+            match file.read(&mut buffer).ok()? {
+                0 => return Some(hex::encode(&hasher.finalize())),
+                len => hasher.update(&buffer[..len]),
+            }
+        }
+    };
+    hash().unwrap_or_default()
 }
