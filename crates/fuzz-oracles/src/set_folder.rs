@@ -22,6 +22,9 @@ static TURN: Mutex<()> = Mutex::new(());
 /// The files of a good set.
 static SET: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| CA.set_with(&CA.database));
 
+/// From this length on, in bytes, a file was made long by a script; it is sparse, and nothing here reads it.
+const LONG: u64 = 64 << 20;
+
 /// Names beside those of the set's files.
 const NAMES: [&str; 12] = [
     "DataBase",
@@ -123,8 +126,8 @@ fn change(set: &Path, secret: &Path, script: &mut Script<'_>) {
             clear();
             fs::write(&path, bytes).unwrap_or_default();
         }
-        // The others work on what is there as a regular file.
-        _ if path.is_symlink() || !path.is_file() => {}
+        // The others work on what is there as a regular file, and not on one that was made long.
+        _ if path.is_symlink() || !path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() < LONG) => {}
         6 => {
             let (at, octet) = (usize::from(script.word()), script.byte());
             let mut content = fs::read(&path).unwrap_or_default();
@@ -204,8 +207,7 @@ fn sparse_end(path: &Path, len: u64) {
 fn is_what_its_manifest_says(set: &Path) -> bool {
     let plain = |path: &Path| {
         let metadata = path.symlink_metadata().ok()?;
-        // Longer files than these were grown.
-        (metadata.is_file() && metadata.len() < 64 << 20).then(|| fs::read(path).ok()).flatten()
+        (metadata.is_file() && metadata.len() < LONG).then(|| fs::read(path).ok()).flatten()
     };
     let Some(bytes) = plain(&find(set, "manifest.json")) else { return true };
     let Ok(manifest) = Manifest::parse(&bytes) else { return false };
