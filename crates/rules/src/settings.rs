@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(mistake(text, Some(12..15), "bad", true), "line 2, column 1: bad");
         assert_eq!(mistake(text, Some(18..19), "bad", true), "line 2, column 7: key: bad");
         assert_eq!(mistake(text, Some(18..19), "bad", false), "line 2, column 7: bad");
-        assert_eq!(mistake(text, Some(text.len()..text.len()), "bad"), "line 3, column 1: bad");
+        assert_eq!(mistake(text, Some(text.len()..text.len()), "bad", true), "line 3, column 1: bad");
         assert_eq!(mistake(text, None, "bad", true), "bad");
         assert_eq!(mistake(text, Some(9..10), "inside a character", true), "inside a character");
     }
