@@ -16,6 +16,7 @@ use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, IoContext, Result};
+use crate::read;
 
 /// A file by its way: the folder that a person named, and what lies below it.
 ///
@@ -120,8 +121,9 @@ impl Found {
     /// # Errors
     /// As [`Found::open`]; [`Error::TooLong`].
     pub fn read(&self, limit: u64) -> Result<Vec<u8>> {
-        let mut content = Vec::new();
-        self.open_up_to(Some(limit))?.read_to_end(&mut content).during("read", &self.path)?;
+        let mut file = self.open_up_to(Some(limit))?;
+        let mut content = read::space_for(file.get_ref(), limit);
+        file.read_to_end(&mut content).during("read", &self.path)?;
         if content.len() as u64 > limit {
             return Err(Error::TooLong { path: self.path.clone(), limit });
         }

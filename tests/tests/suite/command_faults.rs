@@ -2,6 +2,7 @@
 //! nothing is truncated without one, nothing is overwritten, and a restore is done, completes, or can be repeated.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -60,12 +61,21 @@ fn every_fault(
 
 fn backup_logs_to(dir: &Path) -> Command {
     let mut command = certadm();
-    command.args(["backup", "--quiet", "--type", "logs", "--truncate", "--dir"]).arg(dir.join("ca"));
+    command.args(["backup", "--quiet", "--no-identity", "--type", "logs", "--truncate", "--dir"]);
+    command.arg(dir.join("ca"));
     command.arg("--to").arg(dir.join("sets/1-logs")).arg("--sign-key").arg(dir.join("key"));
     command
 }
 
+/// Of the database alone: the folder of these tests holds nothing else of a CA.
 fn backup_to(dir: &Path) -> Command {
+    let mut command = backup_whole_to(dir);
+    command.arg("--no-identity");
+    command
+}
+
+/// With the identity part: configuration, certificate and key.
+fn backup_whole_to(dir: &Path) -> Command {
     let mut command = certadm();
     command.args(["backup", "--quiet", "--dir"]).arg(dir.join("ca")).arg("--to").arg(dir.join("sets/1-full"));
     command.arg("--sign-key").arg(dir.join("key"));
@@ -78,10 +88,7 @@ fn prove_backup(dir: &Path, run: &Run, kind: Kind, base: &Path, name: &str) {
     let logs = set.join("DataBase");
     assert!(set.exists() || !run.status.success(), "the command reported a set and there is none");
     if set.exists() {
-        let mut verify = certadm();
-        verify.arg("verify").arg(&set).arg("--allowed-signers").arg(dir.join("allowed"));
-        let (code, text) = outcome(verify);
-        assert_eq!(code, 0, "the set is there and not whole and signed: {text}");
+        prove_signed(dir, &set);
     }
     let unfinished = fs::read_dir(dir.join("sets"))
         .unwrap()
@@ -121,9 +128,20 @@ fn prove_backup(dir: &Path, run: &Run, kind: Kind, base: &Path, name: &str) {
     }
 }
 
+fn prove_signed(dir: &Path, set: &Path) {
+    let mut verify = certadm();
+    verify.arg("verify").arg(set).arg("--allowed-signers").arg(dir.join("allowed"));
+    let (code, text) = outcome(verify);
+    assert_eq!(code, 0, "the set is there and not whole and signed: {text}");
+}
+
 /// A CA, a key that signs its sets, and the list that says so.
 fn place_with_key(template: &Template, dir: &Path) {
     template.place(dir);
+    place_key(dir);
+}
+
+fn place_key(dir: &Path) {
     signers::write_key(&dir.join("key"), signers::KEY);
     fs::write(dir.join("allowed"), format!("tests {}\n", signers::PUBLIC)).unwrap();
 }
@@ -134,6 +152,45 @@ fn faults_of_full_backup(kind: Kind) {
 
 fn faults_of_logs_backup(kind: Kind) {
     faults_of_backup(kind, "1-logs", backup_logs_to);
+}
+
+/// The identity part is written into a set that stands: whatever fails then, the set stays whole and signed.
+fn faults_of_whole_backup(kind: Kind) {
+    let scratch = certadm_tests::scratch();
+    let made = scratch.path().join("made");
+    let passphrase = scratch.path().join("passphrase");
+    fs::write(&passphrase, "one of the tests").unwrap();
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut init = certadm();
+    init.args(["ca", "init", "--name", "Fault CA", "--dir"]).arg(&made);
+    init.arg("--passphrase-file").arg(&passphrase);
+    let (code, text) = outcome(init);
+    assert_eq!(code, 0, "{text}");
+    let prepare = |dir: &Path| {
+        plain_set::copy_folder(&made, &dir.join("ca"));
+        place_key(dir);
+    };
+    let prove = |dir: &Path, run: &Run| {
+        let set = dir.join("sets/1-full");
+        assert!(
+            set.join("Identity").exists() || !run.status.success(),
+            "the command reported a whole backup"
+        );
+        if set.exists() {
+            prove_signed(dir, &set);
+        }
+        // The CA goes on, and the next backup is whole.
+        let mut again = certadm();
+        again
+            .args(["backup", "--quiet", "--dir"])
+            .arg(dir.join("ca"))
+            .arg("--to")
+            .arg(dir.join("sets/2-full"));
+        let (code, text) = outcome(again);
+        assert_eq!(code, 0, "{text}");
+        assert!(dir.join("sets/2-full/Identity").exists());
+    };
+    every_fault("certadm backup with the identity part", kind, prepare, backup_whole_to, prove);
 }
 
 fn faults_of_backup(kind: Kind, name: &str, command: impl Fn(&Path) -> Command) {
@@ -271,6 +328,7 @@ macro_rules! faults {
 
 faults! {
     full_backup faults_of_full_backup;
+    whole_backup faults_of_whole_backup;
     logs_backup faults_of_logs_backup;
     restore faults_of_restore;
     restore_over_another faults_of_restore_over;

@@ -156,8 +156,10 @@ fn a_backup_of_a_ca_on_a_full_disk_frees_space() {
     let before = folder.archived_logs().unwrap().len();
     let filler = Filler::of(&disk);
     let full = scratch.path().join("full");
-    let (code, text) =
-        certadm(&["--json", "backup"], &[("--dir", folder.path().to_owned()), ("--to", full.clone())]);
+    let (code, text) = certadm(
+        &["--json", "backup", "--no-identity"],
+        &[("--dir", folder.path().to_owned()), ("--to", full.clone())],
+    );
     assert_eq!(code, 0, "{text}");
     assert!(reserve() < 2, "it was used: {text}");
     let after = folder.archived_logs().unwrap().len();
@@ -224,7 +226,9 @@ fn a_backup_to_a_full_disk_leaves_no_set_and_truncates_nothing() {
     let folder = Folder::new(dir.join("ca"));
     let before = logs(&folder);
     let set = disk.path.join("set");
-    let backup = || certadm(&["backup", "--quiet"], &[("--dir", dir.join("ca")), ("--to", set.clone())]);
+    let backup = || {
+        certadm(&["backup", "--quiet", "--no-identity"], &[("--dir", dir.join("ca")), ("--to", set.clone())])
+    };
     let (code, text) = backup();
     assert_ne!(code, 0, "{text}");
     assert!(text.contains("0x80070070"), "the code of a full disk is named: {text}");
@@ -244,7 +248,8 @@ fn a_restore_to_a_full_disk_can_be_repeated() {
     let dir = scratch.path();
     Template::running().place(dir);
     let set = dir.join("set");
-    let (code, text) = certadm(&["backup", "--quiet"], &[("--dir", dir.join("ca")), ("--to", set.clone())]);
+    let (code, text) =
+        certadm(&["backup", "--quiet", "--no-identity"], &[("--dir", dir.join("ca")), ("--to", set.clone())]);
     assert_eq!(code, 0, "{text}");
     let Some(disk) = SmallDisk::mount(&dir.join("target"), "100k") else { return };
     let new = disk.path.join("ca");

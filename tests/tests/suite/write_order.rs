@@ -49,7 +49,11 @@ fn a_set_is_durable_before_its_manifest_and_that_before_anything_is_truncated() 
     let work = certadm_tests::scratch();
     Template::running().place(&dir);
     let mut command = Command::new(binary(DRIVER));
-    command.args(["backup", "--quiet", "--dir"]).arg(dir.join("ca")).arg("--to").arg(dir.join("sets/1-full"));
+    command
+        .args(["backup", "--quiet", "--no-identity", "--dir"])
+        .arg(dir.join("ca"))
+        .arg("--to")
+        .arg(dir.join("sets/1-full"));
     command.arg("--sign-key").arg(signers::write_key(&work.path().join("key"), signers::KEY));
     let calls = Calls(fault::operations(command, &dir, work.path()));
     let sets = dir.join("sets").to_str().unwrap().to_owned();

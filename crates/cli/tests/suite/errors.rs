@@ -426,7 +426,7 @@ fn remedies_name_what_to_type() {
         ("backup --dir {ca} --to {x} --max-size 100k".to_owned(), 3, "and 102400 are allowed"),
         ("restore --from {x}".to_owned(), 2, "--dir <DIR>"),
         ("doctor".to_owned(), 2, "--socket <PATH>"),
-        ("verify {ca}".to_owned(), 5, "certadm show --dir"),
+        ("verify {ca}".to_owned(), 3, "certadm show --dir"),
         ("list {file} certs".to_owned(), 2, "requests, certificates, revoked"),
         ("list --dir {ca} --export-certs {x} requests".to_owned(), 2, "`certificates` or `revoked`"),
         ("-backupDB {x}".to_owned(), 2, "certadm backup"),
