@@ -195,6 +195,26 @@ mod tests {
         }
     }
 
+    /// What is installed is without symbols, and still runs; they are beside it where that was asked for.
+    #[test]
+    fn programs_are_installed_without_symbols() {
+        if Command::new("objcopy").arg("--version").output().is_err() {
+            println!("skipped: objcopy is not installed");
+            return;
+        }
+        let prefix = std::env::temp_dir().join(format!("certadm strip {}", std::process::id()));
+        let own = std::env::current_exe().unwrap();
+        let len = |path: &Path| fs::metadata(path).unwrap().len();
+        for symbols in [Symbols::Left, Symbols::Beside] {
+            let path = Tree { prefix: &prefix }.program(&own, "bin/program", symbols).unwrap();
+            assert!(len(&path) < len(&own) * 3 / 4, "{} of {} bytes", len(&path), len(&own));
+            let listed = Command::new(&path).arg("--list").output().unwrap();
+            assert!(listed.status.success() && !listed.stdout.is_empty());
+            assert_eq!(prefix.join("bin/program.debug").exists(), symbols == Symbols::Beside);
+        }
+        fs::remove_dir_all(&prefix).unwrap();
+    }
+
     #[test]
     fn pkg_config_files_name_their_prefix() {
         let text = pkg_config(Path::new("/opt/certadm"), "1.2.3");

@@ -9,6 +9,7 @@ use certadm_rules::{Diagnosis, Hresult};
 
 use crate::denial::Denial;
 use crate::reason::Reason;
+use crate::recognised::Recognised;
 use crate::serial::Serial;
 
 /// The result of every fallible function of this crate.
@@ -187,6 +188,17 @@ pub enum Error {
         now: FileTime,
     },
 
+    /// A file is sound, and not what is needed in its place.
+    #[error("{what} is {}, and {} is needed", is.text(), wanted.text())]
+    WrongKind {
+        /// File or input.
+        what: String,
+        /// What it is.
+        is: Recognised,
+        /// What is needed.
+        wanted: Recognised,
+    },
+
     // Requests.
     /// Not a PKCS#10 request at all. Leaves no row.
     #[error("this is not a PKCS#10 certificate request: {reason}")]
@@ -321,9 +333,10 @@ impl Diagnosis for Error {
             Self::PassphraseUnusable(_) | Self::WrongPassphrase { .. } => Hresult::ERROR_INVALID_PASSWORD,
             Self::KeyDamaged { .. } | Self::Key { .. } | Self::KeyNotEncrypted { .. } => Hresult::NTE_BAD_KEY,
             Self::NotYetCertified { .. } => Hresult::ERROR_SERVICE_NOT_ACTIVE,
-            Self::CertificateDamaged { .. } | Self::BadRequest { .. } | Self::DamagedRow { .. } => {
-                Hresult::ERROR_INVALID_DATA
-            }
+            Self::CertificateDamaged { .. }
+            | Self::WrongKind { .. }
+            | Self::BadRequest { .. }
+            | Self::DamagedRow { .. } => Hresult::ERROR_INVALID_DATA,
             Self::KeyMismatch { .. } => Hresult::NTE_BAD_PUBLIC_KEY,
             Self::NotACaCertificate { .. } => Hresult::TRUST_E_BASIC_CONSTRAINTS,
             Self::CaNotValid { .. } | Self::ClockBehindCrl { .. } => Hresult::CERT_E_EXPIRED,
@@ -353,8 +366,8 @@ impl Diagnosis for Error {
         match self {
             Self::Store(error) => error.class(),
             Self::File(error) => error.class(),
-            // Understood; a rule of the profile says no.
-            Self::ValidityTooLong { .. } => Class::Refused,
+            // Understood; a rule of the profile says no, or another file was meant.
+            Self::ValidityTooLong { .. } | Self::WrongKind { .. } => Class::Refused,
             Self::KeyDamaged { .. } => Class::Damaged,
             Self::Key { .. } | Self::Encoding { .. } => Class::Internal,
             _ => self.hresult().class(),
@@ -401,6 +414,7 @@ impl Diagnosis for Error {
             Self::ClockBehindCrl { .. } => {
                 "set the clock; if it is right and was wrong when that CRL was made, add --after-wrong-clock"
             }
+            Self::WrongKind { is, wanted, .. } => is.instead(*wanted),
             Self::BadRequest { .. } => "make a PKCS#10 request with `openssl req -new` or certreq",
             Self::UnknownProfile { .. } => "use one of these, or add it to ca.toml",
             Self::CaProfileNotAllowed { .. } => {
@@ -432,6 +446,14 @@ impl Diagnosis for Error {
 }
 
 impl Error {
+    /// The refusal of `input`, if it is sound by its outside and of another kind than `wanted`; nothing for what is of that
+    /// kind, and for what cannot be recognised. `what` names the input.
+    #[must_use]
+    pub fn of_wrong_kind(what: &str, input: &[u8], wanted: Recognised) -> Option<Self> {
+        let is = Recognised::of(input).filter(|is| *is != wanted)?;
+        Some(Self::WrongKind { what: what.to_owned(), is, wanted })
+    }
+
     /// For `map_err` on builders and encoders.
     pub(crate) fn encoding<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| Self::Encoding { what, reason: error.to_string() }

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::keys::{CaKey, RawSignature};
 use crate::modes;
 use crate::passphrase::Passphrase;
+use crate::recognised::Recognised;
 use certadm_files::{Access, IoContext, durable, read};
 
 /// Who signs the certificate of a new CA.
@@ -90,7 +91,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::AlreadyCertified`], [`Error::KeyMismatch`], [`Error::NotACaCertificate`],
-    /// [`Error::CertificateDamaged`], [`Error::CaNotValid`], and those of [`Authority::open`].
+    /// [`Error::WrongKind`], [`Error::CertificateDamaged`], [`Error::CaNotValid`], and those of [`Authority::open`].
     pub fn import_certificate(
         folder: &Folder,
         input: &[u8],
@@ -102,6 +103,9 @@ impl Authority {
         let path = folder.certificate_path();
         if path.exists() {
             return Err(Error::AlreadyCertified { path });
+        }
+        if let Some(error) = Error::of_wrong_kind(WHAT, input, Recognised::Certificate) {
+            return Err(error);
         }
         let key = CaKey::open(&folder.key_path(), passphrase)?;
         let own = OwnCertificate::parse(input, &key, WHAT)?;

@@ -28,6 +28,7 @@ use spki::{
 
 use crate::error::{Error, Result};
 use crate::passphrase::Passphrase;
+use crate::recognised::Recognised;
 use certadm_files::{Access, durable, read};
 
 /// The kinds of key a CA can have.
@@ -307,10 +308,14 @@ impl fmt::Debug for CaKey {
 /// wiped when it is dropped.
 ///
 /// # Errors
-/// [`Error::WrongPassphrase`], [`Error::KeyNotEncrypted`], [`Error::KeyDamaged`], [`Error::Io`].
+/// [`Error::WrongPassphrase`], [`Error::KeyNotEncrypted`], [`Error::WrongKind`] when it is something else, such as a
+/// certificate; [`Error::KeyDamaged`], [`Error::Io`].
 pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDocument> {
-    let damaged = |reason: &str| Error::KeyDamaged { path: path.into(), reason: reason.into() };
     let content = zeroize::Zeroizing::new(read::bounded(path, MAX_KEY_FILE)?);
+    let damaged = |reason: &str| {
+        Error::of_wrong_kind(&path.display().to_string(), &content, Recognised::EncryptedKey)
+            .unwrap_or_else(|| Error::KeyDamaged { path: path.into(), reason: reason.into() })
+    };
     let text = std::str::from_utf8(&content).map_err(|_| damaged("it is not a PEM file"))?;
     let (label, document) =
         SecretDocument::from_pem(text.trim_start()).map_err(|_| damaged("it is not a PEM file"))?;

@@ -13,6 +13,7 @@ use crate::denial::DenialReason;
 use crate::error::{Error, Result};
 use crate::name::text_of;
 use crate::public_key::PublicKey;
+use crate::recognised::Recognised;
 
 /// A PKCS#10 request (RFC 2986) that has been taken apart, but not yet believed: its signature
 /// and its wishes are judged when a certificate is prepared from it.
@@ -51,9 +52,12 @@ impl Request {
     /// 1.2.840.113549.1.9.14 or 1.3.6.1.4.1.311.2.1.14.
     ///
     /// # Errors
-    /// [`Error::BadRequest`].
+    /// [`Error::WrongKind`] when it is something else, such as a certificate or a key; [`Error::BadRequest`].
     pub fn parse(input: &[u8]) -> Result<Self> {
-        Self::parse_input(input).map_err(|reason| Error::BadRequest { reason })
+        Self::parse_input(input).map_err(|reason| {
+            Error::of_wrong_kind("the file", input, Recognised::Request)
+                .unwrap_or(Error::BadRequest { reason })
+        })
     }
 
     fn parse_input(input: &[u8]) -> Result<Self, String> {

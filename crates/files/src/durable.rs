@@ -263,13 +263,30 @@ pub fn create_dir(dir: &Path) -> Result<()> {
         match create_new_dir(dir) {
             // Another process was faster.
             Err(Error::Exists { .. }) if dir.is_dir() => {}
-            Err(Error::Exists { path }) => {
-                return Err(io::Error::from(io::ErrorKind::AlreadyExists)).during("create", &path);
-            }
+            Err(Error::Exists { path }) => return Err(no_folder(&path)).during("create", &path),
             other => other?,
         }
     }
     sync_parent(dir)
+}
+
+/// Why a name that is taken is not that of a folder.
+fn no_folder(path: &Path) -> io::Error {
+    let is_link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+    let what = if is_link { "it is a link that leads to no folder" } else { "it is not a folder" };
+    io::Error::new(io::ErrorKind::AlreadyExists, what)
+}
+
+/// Refuses a name that [`create_dir`] could make no folder of: that of a file, or of a link that leads to no folder. For
+/// commands that work long before they create it.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn refuse_no_folder(dir: &Path) -> Result<()> {
+    if dir.symlink_metadata().is_ok() && !dir.is_dir() {
+        return Err(no_folder(dir)).during("create", dir);
+    }
+    Ok(())
 }
 
 /// As [`create_dir`], with a mode of its own within the umask, should it not be there. On Windows the folder that it goes into

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use certadm_ca::Passphrase;
+use certadm_ca::{Passphrase, Recognised};
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader};
 use p12_keystore::Pkcs12Archive;
@@ -44,6 +44,11 @@ impl KeyFile {
     }
 
     fn of_pkcs12(path: &Path, content: &[u8], passphrase: &Passphrase) -> Result<Self> {
+        let name = path.display().to_string();
+        let other = certadm_ca::Error::of_wrong_kind(&name, content, Recognised::EncryptedKey);
+        if let Some(error) = other.filter(|_| Recognised::of(content) != Some(Recognised::Pkcs12)) {
+            return Err(error.into());
+        }
         let unusable = |reason: String| Error::UnusableKey { path: path.to_owned(), reason };
         let text = std::str::from_utf8(passphrase.as_bytes())
             .map_err(|_| unusable("its passphrase must be text in UTF-8".to_owned()))?;

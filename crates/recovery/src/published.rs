@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use certadm_ca::{Serial, dates};
+use certadm_ca::{Recognised, Serial, dates};
 use certadm_rules::{FileTime, pem};
 use der::{Decode, Encode};
 
@@ -30,8 +30,11 @@ impl PublishedCrl {
     /// Reads a CRL in DER or PEM.
     ///
     /// # Errors
-    /// [`Error::Published`].
+    /// [`certadm_ca::Error::WrongKind`] for something else, such as a certificate; [`Error::Published`].
     pub fn parse(name: &str, content: &[u8]) -> Result<Self> {
+        if let Some(error) = certadm_ca::Error::of_wrong_kind(name, content, Recognised::Crl) {
+            return Err(error.into());
+        }
         let unusable = |reason: String| Error::Published { name: name.to_owned(), reason };
         let malformed = |error: der::Error| unusable(format!("it is no CRL in DER or PEM ({error})"));
         let der = if pem::looks_like_pem(content) {

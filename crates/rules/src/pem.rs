@@ -35,6 +35,15 @@ pub fn looks_like_pem(input: &[u8]) -> bool {
     input.windows(BEGIN.len()).any(|window| window == BEGIN.as_bytes())
 }
 
+/// The label of the first block, without a look at what is in it; `None` for what is no PEM.
+#[must_use]
+pub fn first_label(input: &[u8]) -> Option<&str> {
+    let begin = input.windows(BEGIN.len()).position(|window| window == BEGIN.as_bytes())?;
+    let rest = &input[begin + BEGIN.len()..];
+    let end = rest.windows(DASHES.len()).take(LINE).position(|window| window == DASHES.as_bytes())?;
+    std::str::from_utf8(&rest[..end]).ok()
+}
+
 /// Every block of `input` in order. Text outside of the blocks is skipped.
 ///
 /// # Errors
@@ -90,6 +99,8 @@ mod tests {
             );
         }
         assert_eq!(blocks(plain.repeat(3).as_bytes()).unwrap().len(), 3);
+        assert_eq!(first_label(format!("text\n{plain}").as_bytes()), Some("CERTIFICATE"));
+        assert_eq!(first_label(b"-----BEGIN "), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use certadm_store::log_file::LogFile;
 use certadm_store::trailer::Trailer;
 
 use crate::error::{Error, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Role};
 use crate::reader::Set;
 
 /// A full set and the log sets that continue it.
@@ -30,7 +30,8 @@ pub struct Combined {
 ///
 /// # Errors
 /// [`Error::Combination`]: 0xC7FF000C without a full set first, 0xC800022C when two copies of one generation differ,
-/// 0xC800022D without any log; and what [`read_trailer`] finds.
+/// 0xC800022D without any log; [`Error::Missing`] when a file that a manifest names is not there, and no other set has that
+/// log; and what [`read_trailer`] finds.
 pub fn combine(sets: &[Set]) -> Result<Combined> {
     let refuse = |detail: String, code| Err(Error::Combination { detail, code });
     let Some((full, others)) = sets.split_first() else {
@@ -44,13 +45,19 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
         let detail = format!("{} is a second full set", second.path.display());
         return refuse(detail, Hresult::HR_RESTORE_MAP_EXISTS);
     }
+    full.check_image_is_there()?;
     let trailer = read_trailer(&image)?;
     // Before any generation is missed: the logs of another CA leave gaps that no set of this one fills.
     for set in others {
         refuse_stranger(full, &trailer, set)?;
     }
     let mut logs: BTreeMap<Generation, Found> = BTreeMap::new();
+    let mut missing = Vec::new();
     for (generation, path) in sets.iter().flat_map(|set| &set.logs) {
+        if !path.is_there() {
+            missing.push((*generation, path));
+            continue;
+        }
         match logs.get(generation) {
             None => {
                 logs.insert(*generation, path.clone());
@@ -67,6 +74,11 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
         }
     }
     let low = full.range().map_or(trailer.low, GenerationRange::low);
+    // The last log of a set leaves no gap. Without it, the CA would silently come back as it was before.
+    let is_needed = |generation: &Generation| *generation >= low && !logs.contains_key(generation);
+    if let Some((_, path)) = missing.iter().find(|(generation, _)| is_needed(generation)) {
+        return Err(Error::Missing { path: path.path().to_owned(), code: Role::Log.code_of_absence() });
+    }
     let Some(range) = logs.keys().last().and_then(|high| GenerationRange::new(low, *high)) else {
         return refuse("the sets hold no log".to_owned(), Hresult::MISSING_RESTORE_LOG_FILES);
     };

@@ -188,6 +188,14 @@ pub enum Error {
         /// The code for it: 0xC80003FA for an image, 0xC800023D or 0xC800023A for a log, 0x8007000D for the rest.
         code: Hresult,
     },
+    /// A file is not there that the manifest of a set names, and that nothing replaces.
+    #[error("{path} is missing, and the manifest of its set names it")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The code for it: 0xC80004C0 for an image, 0xC800022D for a log.
+        code: Hresult,
+    },
     /// The CA named a file in a way that cannot be stored.
     #[error("the CA offered a file under a name that cannot be stored: {name:?}")]
     BadName {
@@ -236,7 +244,13 @@ pub enum Error {
 
 /// Why nothing can be written to a target.
 fn occupied(path: &Path) -> &'static str {
-    if path.is_dir() { "is not empty" } else { "is a file, and a set is a folder" }
+    match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => {
+            "is a link, and a set gets its name by a rename, which follows none"
+        }
+        Ok(found) if !found.is_dir() => "is a file, and a set is a folder",
+        _ => "is not empty",
+    }
 }
 
 impl Diagnosis for Error {
@@ -264,7 +278,7 @@ impl Diagnosis for Error {
             | Self::BadName { .. }
             | Self::SizeLied { .. }
             | Self::BadList { .. } => Hresult::ERROR_INVALID_DATA,
-            Self::Damaged { code, .. } | Self::Combination { code, .. } => *code,
+            Self::Damaged { code, .. } | Self::Missing { code, .. } | Self::Combination { code, .. } => *code,
             Self::Registration(code) => *code,
             Self::Kept(error) => error.hresult(),
         }
@@ -280,7 +294,7 @@ impl Diagnosis for Error {
             Self::Windows { source, .. } => source.class(),
             Self::Kept(error) => error.class(),
             // Of whatever kind the file is that is missing or changed.
-            Self::Damaged { .. } => Class::Damaged,
+            Self::Damaged { .. } | Self::Missing { .. } => Class::Damaged,
             _ => self.hresult().class(),
         }
     }
@@ -332,7 +346,9 @@ impl Diagnosis for Error {
                 "take the set from a copy that has its manifest.json, or add --incomplete if there is none"
             }
             Self::BadManifest { .. } => "take the set from another copy",
-            Self::Damaged { .. } => "take this file from another copy of the set, or use an older set",
+            Self::Damaged { .. } | Self::Missing { .. } => {
+                "take this file from another copy of the set, or use an older set"
+            }
             Self::SetTooLarge { .. } => {
                 "find out why the CA has so much; if it is right, allow it by --max-size"
             }

@@ -34,6 +34,7 @@ impl Error {
                 let is_map = path.file_name().is_some_and(|name| name == LOCATIONS_FILE);
                 Told::of(if is_map { Kind::RestoreMap } else { Kind::FileChanged }, path, detail.clone())
             }
+            Self::Missing { path, .. } => Told::of(Kind::FileMissing, path, "it is missing".to_owned()),
             Self::Windows { path, source } => of_windows(path, source),
             Self::Signing(error) => of_signing(error),
             Self::Store(error) => of_store(error, self),

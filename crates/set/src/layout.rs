@@ -19,6 +19,8 @@ pub const LOCATIONS_FILE: &str = "certbkxp.dat";
 pub(crate) const MAX_LOCATIONS: u64 = 1 << 20;
 /// The folder of copied dynamic files.
 pub const DYNAMIC_DIR: &str = "DynamicFiles";
+/// The folder with what the CA said of itself. It has a list of its own: what is put there later must not change a set.
+pub(crate) const IDENTITY_DIR: &str = "Identity";
 
 /// The path inside a set for a database that the CA offers under `unc`.
 ///

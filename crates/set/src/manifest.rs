@@ -161,6 +161,16 @@ impl Role {
             Self::Locations | Self::Dynamic => Hresult::ERROR_INVALID_DATA,
         }
     }
+
+    /// The code for a file of this role that is not there.
+    #[must_use]
+    pub const fn code_of_absence(self) -> Hresult {
+        match self {
+            Self::Database => Hresult::ATTACHED_DATABASE_MISMATCH,
+            Self::Log => Hresult::MISSING_RESTORE_LOG_FILES,
+            Self::Locations | Self::Dynamic => Hresult::ERROR_FILE_NOT_FOUND,
+        }
+    }
 }
 
 impl Manifest {

@@ -126,6 +126,19 @@ impl Set {
         if self.image.is_some() { SetKind::Full } else { SetKind::Logs }
     }
 
+    /// Refuses a complete set whose image is gone: the manifest is there, and so this is damage and no wrong path.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] (0xC80004C0).
+    pub fn check_image_is_there(&self) -> Result<()> {
+        match &self.image {
+            Some(image) if !image.is_there() => {
+                Err(Error::Missing { path: image.path().to_owned(), code: Role::Database.code_of_absence() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Lowest and highest generation of its logs, as their names tell.
     pub fn range(&self) -> Option<GenerationRange> {
         GenerationRange::new(self.logs.first()?.0, self.logs.last()?.0)

@@ -16,6 +16,7 @@ use crate::chain::{Combined, combine};
 use crate::copy::hash_file;
 use crate::error::Error;
 use crate::judge::{incomplete, place_of};
+use crate::layout::{IDENTITY_DIR, file_of};
 use crate::manifest::{self, FileEntry, Role};
 use crate::open::{Opened, open, open_each, together};
 use crate::progress::{Progress, Stage};
@@ -336,16 +337,30 @@ fn note_strangers(set: &Set, report: &mut Report) {
         report.findings.push(incomplete(&set.path));
         return;
     }
-    let known: BTreeSet<&Path> = set.entries().map(|(_, place)| place.path()).collect();
-    let Ok(entries) = fs::read_dir(set.database_dir()) else {
-        return; // the missing files are found by their hashes
-    };
-    for path in entries.flatten().map(|entry| entry.path()).filter(|path| !known.contains(path.as_path())) {
-        report.findings.push(
-            Finding::warning(Kind::UnknownFile, "the manifest does not know this file")
-                .in_file(path)
-                .remedy("find out who put it there; a restore ignores it"),
-        );
+    // What the manifest names, and the folders on the way to it.
+    let mut known: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut folders: BTreeSet<PathBuf> = BTreeSet::from([set.path.clone(), set.database_dir()]);
+    for (_, place) in set.entries() {
+        let above = place.path().ancestors().skip(1);
+        folders.extend(above.take_while(|dir| *dir != set.path).map(Path::to_owned));
+        known.insert(place.path().to_owned());
+    }
+    for name in [manifest::FILE_NAME, signing::FILE_NAME] {
+        known.insert(file_of(&set.path, name).path().to_owned());
+    }
+    for folder in &folders {
+        // What is missing is found by its hash.
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_identity = *folder == set.path && entry.file_name().eq_ignore_ascii_case(IDENTITY_DIR);
+            if !known.contains(&path) && !folders.contains(&path) && !is_identity {
+                report.findings.push(
+                    Finding::warning(Kind::UnknownFile, "the manifest does not know this file")
+                        .in_file(path)
+                        .remedy("find out who put it there; a restore ignores it"),
+                );
+            }
+        }
     }
 }
 
@@ -445,12 +460,7 @@ fn compare(
     let len = match path.size() {
         Ok(len) => len,
         Err(error) if error.is_not_found() => {
-            let code = match entry.role {
-                Role::Database => Hresult::ATTACHED_DATABASE_MISMATCH,
-                Role::Log => Hresult::MISSING_RESTORE_LOG_FILES,
-                Role::Locations | Role::Dynamic => Hresult::ERROR_FILE_NOT_FOUND,
-            };
-            return refuse(Kind::FileMissing, code, "it is missing".to_owned());
+            return refuse(Kind::FileMissing, entry.role.code_of_absence(), "it is missing".to_owned());
         }
         Err(error @ certadm_files::Error::NotAFile { .. }) => {
             return refuse(Kind::NotAFile, error.hresult(), error.to_string());

@@ -121,8 +121,12 @@ fn open_to(dir: &Path, readers: Readers) -> Result<()> {
     Ok(())
 }
 
-/// A target must be absent or an empty folder.
+/// A target must be absent or an empty folder. A link in its place is neither, wherever it leads: the set gets its name by a
+/// rename, and that does not follow it.
 fn refuse_occupied(target: &Path) -> Result<()> {
+    if target.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+        return Err(Error::TargetNotEmpty { path: target.to_owned() });
+    }
     match fs::read_dir(target) {
         Ok(mut entries) => match entries.next() {
             None => Ok(()),

@@ -258,3 +258,46 @@ fn a_crl_that_cannot_be_written_leaves_no_row() {
         ca.writer.connection().query_row("SELECT count(*) FROM CRLs", [], |row| row.get(0)).unwrap();
     assert_eq!(count, 1);
 }
+
+/// What a clock may be off by, and what it may not: a CRL of a wrong date would end before the one that it replaces.
+#[test]
+fn a_crl_is_made_only_at_a_time_that_can_be_right() {
+    let mut ca = TestCa::new();
+    let at = |days: i64| FileTime::from_unix_seconds(certadm_store::now().unix_seconds() + days * 86_400);
+    let number = |ca: &TestCa| -> i64 {
+        ca.writer.connection().query_row("SELECT max(Number) FROM CRLs", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(number(&ca), 1);
+    // Before the CA's own certificate and after its end: neither the usual way nor the one after a wrong clock.
+    for days in [-7, 36_500] {
+        for error in [
+            ca.authority.publish_crl(&mut ca.writer, at(days)).unwrap_err(),
+            ca.authority.publish_crl_after_wrong_clock(&mut ca.writer, at(days)).unwrap_err(),
+        ] {
+            assert!(matches!(error, Error::CaNotValid { .. }), "{days} days: {error}");
+        }
+    }
+    assert_eq!(number(&ca), 1, "no number is used up");
+    // A clock that was ahead when the last CRL was made.
+    ca.authority.publish_crl(&mut ca.writer, at(20)).unwrap();
+    for days in [0, 19] {
+        let error = ca.authority.publish_crl(&mut ca.writer, at(days)).unwrap_err();
+        assert!(matches!(error, Error::ClockBehindCrl { .. }), "{days} days: {error}");
+    }
+    assert_eq!(number(&ca), 2);
+    assert_eq!(ca.authority.publish_crl_after_wrong_clock(&mut ca.writer, at(0)).unwrap().number, 3);
+    assert_eq!(publish(&mut ca).number, 4, "the wrong date is history");
+}
+
+/// A Windows CA gives a base CRL and its delta CRL the same number.
+#[test]
+fn two_crls_may_share_a_number() {
+    let mut ca = TestCa::new();
+    ca.writer
+        .commit(|transaction| {
+            transaction.execute("INSERT INTO CRLs (Number, MinBase) VALUES (7, 0), (7, 5)", [])?;
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    assert_eq!(publish(&mut ca).number, 8);
+}

@@ -4,7 +4,7 @@ use certadm_ca::{Authority, Config, Error, KeyType, Passphrase, Role};
 use certadm_rules::Diagnosis;
 use certadm_store::Folder;
 
-use crate::support::{PASSPHRASE, TestCa, passphrase};
+use crate::support::{PASSPHRASE, TestCa, openssl, passphrase, text};
 
 #[test]
 fn what_was_made_opens_again() {
@@ -100,4 +100,39 @@ fn a_passphrase_stays_out_of_every_file() {
     assert!(5 < seen);
     let shown = format!("{:?}", ca.authority.config());
     assert!(!shown.contains(PASSPHRASE));
+}
+
+/// A certificate that was renewed with its key stands beside the one before it, in either order.
+#[test]
+fn of_several_certificates_of_its_key_the_newest_is_used() {
+    let ca = TestCa::new();
+    let (key, newer) = (ca.folder.key_path(), ca.scratch.path().join("newer.pem"));
+    let pass = ca.scratch.path().join("pass");
+    std::fs::write(&pass, PASSPHRASE).unwrap();
+    let passin = format!("file:{}", text(&pass));
+    openssl(&[
+        "req",
+        "-x509",
+        "-key",
+        text(&key),
+        "-passin",
+        &passin,
+        "-subj",
+        "/CN=Test CA",
+        "-days",
+        "100",
+        "-set_serial",
+        "0x4711",
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign",
+        "-out",
+        text(&newer),
+    ]);
+    let newer = std::fs::read_to_string(newer).unwrap();
+    let older = ca.authority.certificate_pem();
+    for both in [format!("{older}{newer}"), format!("{newer}{older}")] {
+        std::fs::write(ca.folder.certificate_path(), both).unwrap();
+        let opened = Authority::open(&ca.folder, &passphrase()).unwrap();
+        assert_eq!(opened.serial().as_str(), "4711");
+    }
 }

@@ -111,7 +111,8 @@ fn only_the_right_answer_is_imported() {
     assert!(matches!(import(&foreign.der), Error::KeyMismatch { .. }));
     let own = root.authority.certificate_pem();
     assert!(matches!(import(own.as_bytes()), Error::KeyMismatch { .. }));
-    for damaged in [&b""[..], b"nonsense", &pem, b"-----BEGIN CERTIFICATE-----\n"] {
+    assert!(matches!(import(&pem), Error::WrongKind { .. }), "it is the request");
+    for damaged in [&b""[..], b"nonsense", b"-----BEGIN CERTIFICATE-----\n"] {
         let error = import(damaged);
         assert!(matches!(error, Error::CertificateDamaged { .. }), "{error}");
     }

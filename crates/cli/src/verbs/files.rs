@@ -1,6 +1,6 @@
 //! Files that a command reads for its user, or writes for them: bounded, whole, never overwriting.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use certadm_files::durable;
 
@@ -12,6 +12,21 @@ use crate::failure::Failure;
 /// When it cannot be read or is longer.
 pub(crate) fn read_input(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     Ok(certadm_files::read::bounded(path, limit)?)
+}
+
+/// Refuses a place for something new that begins with `~`: the shell expands that only without quotes, and a folder of that
+/// name is hardly meant.
+///
+/// # Errors
+/// A usage error.
+pub(crate) fn refuse_home_sign(to: &Path) -> Result<(), Failure> {
+    match to.components().next() {
+        Some(Component::Normal(first)) if first.as_encoded_bytes().starts_with(b"~") => {
+            let text = format!("{} begins with ~, which the shell did not replace", to.display());
+            Err(Failure::usage(text, "write the path in full, or ./~ for a folder of that name"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a new file; what could not be written completely does not stay.

@@ -114,3 +114,17 @@ fn a_wrong_name_of_the_ca_is_told_the_right_one() {
     let message = refused.json()["error"]["message"].as_str().unwrap().to_owned();
     assert!(message.contains("password"), "{message}");
 }
+
+/// Nobody finds out by himself that a certificate ends before the days that were asked for: the command says so.
+#[test]
+fn a_certificate_that_is_cut_to_the_end_of_the_ca_is_told() {
+    let work = Work::new();
+    work.run("ca init --dir {ca} --name Short --passphrase-file {pass} --days 100").good();
+    work.request("web");
+    let issue = "ca issue --dir {ca} --passphrase-file {pass} --out {out} {web.csr}";
+    let end = "when the certificate of the CA itself ends";
+    assert!(work.run(issue).good().contains(end));
+    let short = work.run(&format!("{issue} --days 10"));
+    assert!(!short.good().contains(end));
+    assert_eq!(work.result(issue)["results"][0]["ends_with_ca"], true);
+}

@@ -187,3 +187,36 @@ fn a_backup_whose_client_is_gone_is_told_as_such() {
     });
     assert!(told, "the killed client's backup was never told");
 }
+
+/// A drill that is broken off leaves nothing, and with `--keep` what somebody wants to look at. It has shown nothing of its CA.
+#[test]
+fn a_drill_that_breaks_off_keeps_its_folder_only_if_asked() {
+    let work = Work::new();
+    let within = work.path("within");
+    fs::create_dir(&within).unwrap();
+    let issuing = || {
+        names(&within).iter().any(|name| {
+            let log = within.join(name).join("ca/log");
+            name.starts_with("certadm-drill-")
+                && fs::read_dir(log).is_ok_and(|mut logs| logs.next().is_some())
+        })
+    };
+    let drill = "drill --local --size 1MiB --seconds 600 --workers 1 --within {within}";
+    // Ten minutes of issuing need more room than a test has: how much is asked for is known before anything is made.
+    let refused = work.run(&drill.replace("--size 1MiB", "--size 1TiB"));
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(refused.stderr.contains("0x80070070") && refused.stderr.contains("--within DIR"), "{refused:?}");
+    assert_eq!(names(&within), Vec::<String>::new());
+
+    let drill = drill.replace("--seconds 600", "--seconds 20");
+    let run = interrupt(&work, &drill, issuing, Signal::INT);
+    assert_eq!(run.code, 130, "{run:?}");
+    assert!(run.stderr.contains("broke off") && !run.stderr.contains("lost"), "{run:?}");
+    assert_eq!(names(&within), Vec::<String>::new());
+
+    let run = interrupt(&work, &format!("{drill} --keep"), issuing, Signal::TERM);
+    assert_eq!(run.code, 143, "{run:?}");
+    let kept = names(&within);
+    assert!(kept.len() == 1 && within.join(&kept[0]).join("ca/ca.toml").is_file(), "{kept:?}");
+    assert!(run.stdout.contains(&kept[0]), "{run:?}");
+}

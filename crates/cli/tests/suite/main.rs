@@ -36,3 +36,4 @@ mod whole_ca;
 #[path = "../../../set/tests/suite/windows_files.rs"]
 mod windows_files;
 mod windows_sets;
+mod wrong_files;

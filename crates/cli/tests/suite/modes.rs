@@ -116,3 +116,22 @@ fn what_others_can_read_or_write_is_told_and_not_served() {
     let run = work.run("ca crl --dir {ca} --passphrase-file {pass}");
     assert!(run.code == 0 && !run.stderr.contains("not safe"), "{run:?}");
 }
+
+/// A file of root's in the folder of a service account keeps the service from starting: `show` says so, and how to mend it.
+#[test]
+fn a_file_of_another_account_is_told_with_the_command_that_mends_it() {
+    use std::os::unix::fs::chown;
+    let work = Work::with_ca();
+    let log = fs::read_dir(work.path("ca/log")).unwrap().next().unwrap().unwrap().path();
+    if chown(&log, Some(4711), None).is_err() {
+        println!("only root gives files away: mixed owners are not tested");
+        return;
+    }
+    let show = work.run("--json show --dir {ca}");
+    let result = show.json()["result"]["health"]["findings"].clone();
+    let told = result.as_array().unwrap().iter().find(|finding| finding["kind"] == "mixed-owners");
+    let remedy = told.unwrap_or_else(|| panic!("{result}"))["remedy"].as_str().unwrap();
+    assert!(show.code == 1 && remedy.contains("chown -R 0:0 "), "{remedy}");
+    chown(&log, Some(0), None).unwrap();
+    assert!(!work.run("show --dir {ca}").stdout.contains("another account"));
+}

@@ -55,6 +55,19 @@ fn a_name_that_is_not_utf8_works_to_the_end() {
             &pass,
         );
         run(json, "ca init --name Other --dir", &[&work.path(&format!("other{number}"))], &pass);
+        run(
+            json,
+            "ca export --request 2 --dir",
+            &[&work.path("ca"), "--out".as_ref(), &at(&format!("{number}.pem"))],
+            "",
+        );
+        run(json, "list --export-certs", &[&at(&format!("exported{number}")), &set], "");
+        run(
+            json,
+            "identity --dir",
+            &[&work.path("ca"), "--to".as_ref(), &at(&format!("identity{number}"))],
+            "",
+        );
         run(json, "man", &[&at(&format!("man{number}"))], "");
     }
     // A CA's own paths go into its restore record, which is text.
@@ -82,6 +95,28 @@ fn a_set_does_not_lie_inside_the_ca() {
     }
     let run = work.run("backup --dir {ca} --to ~/set");
     assert!(run.code == 2 && run.stderr.contains("begins with ~"), "{run:?}");
+    // Every other place that a command makes something at.
+    work.result("backup --dir {ca} --to {set}");
+    for line in [
+        "identity --dir {ca} --to ~/x",
+        "recover {set} --to ~/x",
+        "gap {set} --crl {ca/crl/Test-CA.crl} --to ~/x",
+        "emergency-crl {set} --no-published --key {ca/ca.key} --passphrase-file {pass} --to ~/x",
+        "restore --from {set} --dir ~/x",
+        "restore --from {set} --dir ~root/x --dry-run",
+        "ca init --name X --passphrase-file {pass} --dir ~/x",
+        "ca issue --dir {ca} --passphrase-file {pass} {absent.csr} --out ~/x",
+        "ca export --dir {ca} --request 1 --out ~/x.pem",
+        "list {set} --export-certs ~/x",
+        "show {set} --html ~/x.html",
+        "rehearse {set} --evidence ~/x",
+        "rehearse {set} --html ~/x",
+        "man ~/x",
+    ] {
+        let run = work.run(line);
+        assert!(run.code == 2 && run.stderr.contains("begins with ~"), "{line}: {run:?}");
+    }
+    assert!(!work.path("~").exists());
     // On the CA's own disk it is taken, with a remark.
     let run = work.run("backup --dir {ca} --to {beside}");
     assert!(run.code == 0 && run.stderr.contains("file system of the CA itself"), "{run:?}");

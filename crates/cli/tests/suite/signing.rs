@@ -199,7 +199,7 @@ fn sign(set: &Path) {
 }
 
 /// Gives files of a Windows CA the manifest that a backup over the network writes.
-fn complete(set: &Path, kind: certadm_set::manifest::SetKind) {
+pub(crate) fn complete(set: &Path, kind: certadm_set::manifest::SetKind) {
     use certadm_set::manifest::{CaIdentity, FileEntry, Manifest, Role};
     let ca = CaIdentity {
         name: "Store".to_owned(),

@@ -13,7 +13,7 @@ use certadm_rules::finding::Severity;
 use certadm_rules::names::is_safe_component;
 
 use super::files::WindowsSet;
-use super::replay::{Files, tell};
+use super::replay::{Files, refuse_missing, tell};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Stage};
 
@@ -42,6 +42,7 @@ pub struct Recovered {
 /// [`Error::WouldOverwrite`] when the folder has a file of that name; [`Error::Windows`] with the code of what stands in
 /// the way, or of the first page that is damaged in the result; [`Error::Store`]. No file of that name is left then.
 pub fn recover(sets: &[WindowsSet], to: &Path, progress: &mut dyn Progress) -> Result<Recovered> {
+    refuse_missing(sets)?;
     let files = Files::open(sets)?;
     let own = files.database_path.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
     let name = own.filter(|name| is_safe_component(name)).unwrap_or(UNNAMED);

@@ -18,6 +18,7 @@ use certadm_rules::finding::{Finding, Spot};
 use super::files::WindowsSet;
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Stage};
+use crate::reader::Set;
 
 /// Changed pages that a replay keeps in memory; further ones go to a file without a name.
 const IN_MEMORY: usize = 8 << 20;
@@ -219,6 +220,14 @@ pub struct OpenedDatabase {
     pub not_replayed: Option<Error>,
 }
 
+/// Refuses complete sets whose database is gone: their logs alone would give another database, or none.
+///
+/// # Errors
+/// [`Error::Missing`] (0xC80004C0).
+pub(super) fn refuse_missing(sets: &[WindowsSet]) -> Result<()> {
+    sets.iter().filter_map(|set| set.complete.as_ref()).try_for_each(Set::check_image_is_there)
+}
+
 /// Opens the database that a recovery of these sets would give, replayed in memory. A database file named alone is
 /// opened as it is.
 ///
@@ -226,6 +235,7 @@ pub struct OpenedDatabase {
 /// [`Error::Windows`] with the code of what stands in the way of a recovery, and as [`Files::open`].
 pub fn open_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result<OpenedDatabase> {
     use certadm_ese::header::State;
+    refuse_missing(sets)?;
     let files = Files::open(sets)?;
     let mut overlay = files.overlay()?;
     let mut outcome = None;
@@ -246,6 +256,7 @@ pub fn open_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result
 /// # Errors
 /// [`Error::Windows`] when it is no database, and as [`Files::open`].
 pub fn salvage_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result<OpenedDatabase> {
+    refuse_missing(sets)?;
     let files = Files::open(sets)?;
     let blame = |source| files.blame(source);
     let opened = match open_database(sets, progress) {

@@ -5,6 +5,7 @@ mod keys;
 
 use std::path::Path;
 
+use certadm_ca::Recognised;
 use certadm_ca::identity::Identity;
 use certadm_files::{Found, read};
 use certadm_identity::{Attachments, Part, Role, registry};
@@ -111,6 +112,10 @@ fn files(args: &AttachArgs, issuers: Option<&Issuers>, attachments: &mut Attachm
     }
     for path in &args.certificate {
         let content = read::bounded(path, MAX_CERTIFICATES)?;
+        let name = path.display().to_string();
+        if let Some(error) = certadm_ca::Error::of_wrong_kind(&name, &content, Recognised::Certificate) {
+            return Err(error.into());
+        }
         for der in certificates_in(path, &content)? {
             Identity::of_certificate(&der, &path.display().to_string())?;
         }

@@ -2,7 +2,7 @@
 
 mod way;
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::size::parse_size;
+use crate::verbs::files::refuse_home_sign;
 use crate::verbs::identity;
 use crate::verbs::live::audits;
 use crate::verbs::remote::RemoteArgs;
@@ -211,18 +212,6 @@ fn keep_identity(taken: &mut Taken, fetched: &Fetched, output: Output) -> Value 
     let (value, findings) = identity::store(fetched, &taken.set, signature, output);
     taken.findings.extend(findings);
     value
-}
-
-/// Refuses a path that begins with `~`: the shell expands that only without quotes, and a folder of that name is hardly
-/// meant.
-fn refuse_home_sign(to: &Path) -> Result<(), Failure> {
-    match to.components().next() {
-        Some(Component::Normal(first)) if first.as_encoded_bytes().starts_with(b"~") => {
-            let text = format!("{} begins with ~, which the shell did not replace", to.display());
-            Err(Failure::usage(text, "write the path in full, or ./~ for a folder of that name"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Refuses a set inside of the CA's folder: it would be lost together with the CA.

@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::{Done, Output};
-use crate::verbs::files::write_new;
+use crate::output::{Done, Output, path_text};
+use crate::verbs::files::{refuse_home_sign, write_new};
 
 /// `certadm ca export`
 #[derive(Debug, Args)]
@@ -38,6 +38,7 @@ struct ChoiceArgs {
 }
 
 pub(crate) fn run(args: &ExportArgs, output: Output) -> Result<Done, Failure> {
+    args.out.as_deref().map_or(Ok(()), refuse_home_sign)?;
     let choice = match (&args.choice.serial, args.choice.request) {
         (Some(serial), _) => CertificateChoice::Serial(serial.parse()?),
         (None, Some(request_id)) => CertificateChoice::RequestId(request_id),
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &ExportArgs, output: Output) -> Result<Done, Failure> {
     Ok(Done::good(json!({
         "request_id": exported.row.request_id,
         "serial_number": exported.row.serial_number,
-        "file": args.out,
+        "file": args.out.as_deref().map(path_text),
         "certificate": pem,
     })))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_ca::{Authority, Issued, Request, Terms};
+use certadm_ca::{Authority, Issued, Recognised, Request, Terms};
 use certadm_store::{Folder, Writer};
 use clap::Args;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::account::account;
-use crate::verbs::files::{create_dir, read_input, write_new};
+use crate::verbs::files::{create_dir, read_input, refuse_home_sign, write_new};
 use crate::verbs::live;
 
 /// `certadm ca issue`
@@ -50,6 +50,7 @@ pub(crate) struct IssueArgs {
 const MAX_REQUEST: u64 = 256 << 10;
 
 pub(crate) fn run(args: &IssueArgs, output: Output) -> Result<Done, Failure> {
+    args.out.as_deref().map_or(Ok(()), refuse_home_sign)?;
     let folder = Folder::new(&args.dir);
     let authority = authority::open(&folder, &args.passphrase)?;
     if let Some(out) = &args.out {
@@ -109,6 +110,8 @@ struct Outcome {
     file: PathBuf,
     subject: Option<String>,
     issued: Option<Issued>,
+    /// It cannot be valid for longer than the CA's own certificate, whatever was asked for.
+    ends_with_ca: Option<bool>,
     written: Option<PathBuf>,
     pem: Option<String>,
     failure: Option<Failure>,
@@ -120,6 +123,7 @@ impl Issuing<'_> {
             file: file.to_owned(),
             subject: None,
             issued: None,
+            ends_with_ca: None,
             written: None,
             pem: None,
             failure: None,
@@ -129,15 +133,23 @@ impl Issuing<'_> {
     }
 
     fn fill(&mut self, outcome: &mut Outcome) -> Result<(), Failure> {
-        let request = Request::parse(&read_input(&outcome.file, MAX_REQUEST)?)?;
+        let input = read_input(&outcome.file, MAX_REQUEST)?;
+        let name = outcome.file.display().to_string();
+        if let Some(error) = certadm_ca::Error::of_wrong_kind(&name, &input, Recognised::Request) {
+            return Err(error.into());
+        }
+        let request = Request::parse(&input)?;
         outcome.subject = Some(request.subject());
         let issued = self.authority.issue(&mut self.writer, &request, &self.terms, certadm_store::now())?;
+        let ends_with_ca = issued.not_after == self.authority.validity().1;
+        outcome.ends_with_ca = Some(ends_with_ca);
         self.output.line(format!(
-            "{}: request {}, serial number {}, valid until {}",
+            "{}: request {}, serial number {}, valid until {}{}",
             outcome.file.display(),
             issued.request_id,
             issued.serial.as_str(),
             issued.not_after.to_rfc3339(),
+            if ends_with_ca { ", when the certificate of the CA itself ends" } else { "" },
         ));
         let issued = outcome.issued.insert(issued);
         let pem = outcome.pem.insert(issued.to_pem());
@@ -163,6 +175,7 @@ impl Outcome {
             "serial_number": issued.map(|issued| issued.serial.as_str()),
             "not_before": issued.map(|issued| issued.not_before.to_rfc3339()),
             "not_after": issued.map(|issued| issued.not_after.to_rfc3339()),
+            "ends_with_ca": self.ends_with_ca,
             "file": self.written.as_deref().map(path_text),
             "certificate": self.pem,
             "error": self.failure.as_ref().map(Failure::to_json),

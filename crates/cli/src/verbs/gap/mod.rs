@@ -18,6 +18,7 @@ pub(crate) use args::GapArgs;
 use super::state::State;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
+use crate::verbs::files::refuse_home_sign;
 use crate::{findings, interrupt};
 
 /// Folders within each other, and files in them, that are looked through for certificates.
@@ -25,6 +26,7 @@ const DEEPEST: usize = 16;
 const MOST_FILES: usize = 1_000_000;
 
 pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
+    args.to.as_deref().map_or(Ok(()), refuse_home_sign)?;
     interrupt::watch();
     if [&args.events, &args.certificates, &args.ldif, &args.crl].iter().all(|paths| paths.is_empty()) {
         let remedy = "name at least one: --events, --certificates, --ldif or --crl";

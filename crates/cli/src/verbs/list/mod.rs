@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
 use crate::output::{Done, Ended, Output, Said};
+use crate::verbs::files::refuse_home_sign;
 use crate::verbs::signing::AllowedArgs;
 use columns::Table;
 use rows::{HowArgs, Lister, Printing};
@@ -100,6 +101,7 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
         let remedy = "leave the option out, or list `certificates` or `revoked`";
         return Err(Failure::usage("this table has no certificates that --export-certs could write", remedy));
     }
+    args.export_certs.as_deref().map_or(Ok(()), refuse_home_sign)?;
     let lister = Lister::new(args.how, args.export_certs.as_deref(), printing)?;
     let opened = match (&args.dir, sets) {
         (Some(dir), []) => Opened::Folder(Folder::new(dir)),

@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::output::{Done, Output};
+use crate::verbs::files::refuse_home_sign;
 use crate::verbs::signing::{self, AllowedArgs};
 
 /// `certadm recover`
@@ -26,6 +27,7 @@ pub(crate) struct RecoverArgs {
 }
 
 pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
+    refuse_home_sign(&args.to)?;
     let opened = certadm_set::open(&args.sets)?;
     let signed = match args.allowed.read()? {
         Some(allowed) => allowed.check_files(&opened, &mut output.progress())?,

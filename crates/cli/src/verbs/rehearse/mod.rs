@@ -16,7 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output, path_text};
 use crate::verbs::account::account;
-use crate::verbs::files::write_new;
+use crate::verbs::files::{refuse_home_sign, write_new};
 use args::Action;
 pub(crate) use args::RehearseArgs;
 
@@ -28,11 +28,17 @@ pub(crate) fn run(args: &RehearseArgs, output: Output) -> Result<Done, Failure> 
 }
 
 fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
+    for place in [&args.evidence, &args.html, &args.spare_crl].into_iter().flatten() {
+        refuse_home_sign(place)?;
+    }
     if let Some(page) = args.html.as_deref().filter(|page| page.symlink_metadata().is_ok()) {
         return Err(certadm_files::Error::Exists { path: page.to_owned() }.into());
     }
     if let Some(spare) = args.spare_crl.as_deref().filter(|spare| spare.symlink_metadata().is_ok()) {
         return Err(certadm_files::Error::Exists { path: spare.to_owned() }.into());
+    }
+    if let Some(evidence) = args.evidence.as_deref() {
+        durable::refuse_no_folder(evidence)?;
     }
     let folder = args.evidence.as_deref().map(Folder::at);
     // Before anything is done: evidence that cannot be continued is known now, and not after an hour.

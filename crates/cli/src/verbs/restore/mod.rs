@@ -20,6 +20,7 @@ use kept::Kept;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
+use crate::verbs::files::refuse_home_sign;
 use crate::verbs::{live, signing};
 use lacks::Lacks;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let Some(dir) = &args.dir else {
         return of_another_machine(args, output);
     };
+    refuse_home_sign(dir)?;
     if args.abandon {
         return give_up(&Folder::new(dir), output);
     }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
-use crate::verbs::files::write_new;
+use crate::verbs::files::{refuse_home_sign, write_new};
 use crate::verbs::lost::{Lost, parts_at};
 use crate::verbs::signing::AllowedArgs;
 use crate::verbs::thresholds::ThresholdArgs;
@@ -54,7 +54,8 @@ pub(crate) struct ShowArgs {
 }
 
 pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
-    if let Some(file) = args.html.as_ref().filter(|file| file.exists() && !args.force) {
+    args.html.as_deref().map_or(Ok(()), refuse_home_sign)?;
+    if let Some(file) = args.html.as_ref().filter(|file| file.symlink_metadata().is_ok() && !args.force) {
         let error = certadm_set::Error::WouldOverwrite { path: file.clone() };
         let remedy = "name another file, or add --force to replace it".to_owned();
         return Err(Failure { remedy, ..error.into() });

@@ -11,7 +11,7 @@ use certadm_rules::printable::printable;
 use certadm_rules::words::counted;
 use certadm_set::Set;
 use certadm_set::judge::{incomplete, place_of};
-use certadm_set::manifest::{FileEntry, Manifest};
+use certadm_set::manifest::{FileEntry, Manifest, Role};
 use certadm_set::signing::AllowedSigners;
 use certadm_store::chain::read_trailer;
 use certadm_store::log_file::LogFile;
@@ -89,7 +89,9 @@ struct Identity {
 
 impl Identity {
     fn of(set: &Set, findings: &mut Vec<Finding>) -> Result<Self, Failure> {
-        let trailer = match set.image.as_ref().map(read_trailer).transpose() {
+        // An image that is missing is told with the other files.
+        let image = set.image.as_ref().filter(|_| set.check_image_is_there().is_ok());
+        let trailer = match image.map(read_trailer).transpose() {
             Ok(trailer) => trailer,
             Err(error) => {
                 let path = set.image.as_deref().unwrap_or(&set.path);
@@ -158,10 +160,10 @@ fn files(set: &Set, findings: &mut Vec<Finding>) -> Vec<File> {
         }
     };
     let wrong = |kind, file: &File, detail: String| {
-        let code = if file.role == "log" {
-            Hresult::MISSING_RESTORE_LOG_FILES
-        } else {
-            Hresult::ERROR_FILE_NOT_FOUND
+        let code = match file.role {
+            "log" => Role::Log.code_of_absence(),
+            "database" => Role::Database.code_of_absence(),
+            _ => Hresult::ERROR_FILE_NOT_FOUND,
         };
         let code = if kind == Kind::FileMissing { code } else { Hresult::ERROR_INVALID_DATA };
         let mut finding = Finding::error(kind, code, detail)

@@ -359,7 +359,9 @@ fn show_set(set: &WindowsSet, allowed: Option<&AllowedSigners>, output: Output) 
         || "incomplete: no manifest".to_owned(),
         |manifest| format!("complete, by {}", manifest.tool),
     );
-    let kind = if set.database.is_some() { "full" } else { "logs" };
+    let missing = set.complete.as_ref().and_then(|complete| complete.check_image_is_there().err());
+    let kind = if set.database.is_some() || missing.is_some() { "full" } else { "logs" };
+    findings.extend(missing.map(|error| error.to_finding(&set.path)));
     fact(output, "Kind", &format!("{kind}, of a Windows CA, {state}"));
     if manifest.is_none() {
         findings.push(incomplete(&set.path));
