@@ -191,8 +191,10 @@ static int run(const WCHAR *server, const char *set, int logs_only, int keep_log
     HCSBC backup;
     char *folder = joined(set, "DataBase");
     int copied = 0;
-    if (!folder || !make_folder(set) || !make_folder(folder)) {
-        fprintf(stderr, "cannot create %s\n", set);
+    /* Before the CA is asked for anything: what another backup left is neither overwritten nor mixed with this one. */
+    int made = folder && make_folder(set) && make_new_folder(folder);
+    if (!made) {
+        fprintf(stderr, "cannot create %s; a backup goes into a new folder\n", folder ? folder : set);
     } else if (!good(is_online(server, &online), "CertSrvIsServerOnline")) {
     } else if (!online) {
         fprintf(stderr, "the CA does not serve requests\n");
@@ -201,6 +203,9 @@ static int run(const WCHAR *server, const char *set, int logs_only, int keep_log
         copied = copy_all(backup, folder, logs_only, keep_logs);
         /* Owed after failures too; only its success makes the backup a good one. */
         copied = good(end_backup(backup), "CertSrvBackupEnd") && copied;
+    }
+    if (made && !copied && !remove_empty_folder(folder)) {
+        fprintf(stderr, "remove %s: it is no part of a backup\n", folder);
     }
     free(folder);
     return copied;
@@ -227,6 +232,6 @@ int main(int count, char **arguments)
     }
     done = run(server, arguments[2], logs_only, keep_logs);
     free(server);
-    puts(done ? "The backup is complete." : "There is no backup; remove the folder.");
+    puts(done ? "The backup is complete." : "There is no backup.");
     return done ? 0 : 1;
 }

@@ -189,6 +189,32 @@ UNUSED static int finish_file(FILE *file)
     return fclose(file) == 0 && good;
 }
 
+/* Makes a folder that is not there yet; 1 when it is made. */
+UNUSED static int make_new_folder(const char *path)
+{
+#if defined(_WIN32)
+    WCHAR *wide = wide_of(path);
+    int made = wide && CreateDirectoryW(wide, NULL);
+    free(wide);
+    return made;
+#else
+    return mkdir(path, 0700) == 0;
+#endif
+}
+
+/* Removes a folder that has nothing in it; 1 when it is gone. */
+UNUSED static int remove_empty_folder(const char *path)
+{
+#if defined(_WIN32)
+    WCHAR *wide = wide_of(path);
+    int removed = wide && RemoveDirectoryW(wide);
+    free(wide);
+    return removed;
+#else
+    return rmdir(path) == 0;
+#endif
+}
+
 /* Makes a folder; 1 when it is there afterwards. */
 UNUSED static int make_folder(const char *path)
 {

@@ -31,6 +31,23 @@ fn a_backup_across_the_network_is_a_good_set() {
     assert!(checked.contains("restorable"), "{checked}");
 }
 
+/// A second backup into the same folder is refused before the CA is asked, and nobody is told to remove the first one.
+#[test]
+fn a_folder_with_a_backup_is_left_alone() {
+    let world = world();
+    let backup = world.program("backup");
+    let said = world.run(&backup, &["network", "set"]);
+    assert!(said.ends_with("The backup is complete.\n"), "{said}");
+    let mut again = Command::new(&backup);
+    let output = world.equip(&mut again).args(["network", "set"]).output().unwrap();
+    let said = both(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("a backup goes into a new folder") && !said.contains("remove"), "{said}");
+    assert!(world.certadm("verify {set}").contains("restorable"));
+    // The CA has no backup that waits for its end.
+    assert!(world.run(&backup, &["network", "other"]).ends_with("The backup is complete.\n"));
+}
+
 #[test]
 fn every_call_in_every_state_over_the_wire() {
     let world = world();
