@@ -163,7 +163,6 @@ impl Role {
     }
 
     /// The code for a file of this role that is not there.
-    #[must_use]
     pub const fn code_of_absence(self) -> Hresult {
         match self {
             Self::Database => Hresult::ATTACHED_DATABASE_MISMATCH,
