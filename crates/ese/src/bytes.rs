@@ -12,10 +12,12 @@ pub(crate) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// `what` names the structure in the error of a read past its end.
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8], what: &'static str) -> Self {
         Self { bytes, what }
     }
 
+    #[inline]
     pub(crate) fn slice(&self, offset: usize, length: usize) -> Result<&'a [u8], Error> {
         // An error that is made only where it is needed: with `ok_or` every field would make one and drop it again, which
         // takes as long as the reading does.
@@ -25,20 +27,24 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[inline]
     fn array<const N: usize>(&self, offset: usize) -> Result<[u8; N], Error> {
         let mut array = [0; N];
         array.copy_from_slice(self.slice(offset, N)?);
         Ok(array)
     }
 
+    #[inline]
     pub(crate) fn u8(&self, offset: usize) -> Result<u8, Error> {
         Ok(self.array::<1>(offset)?[0])
     }
 
+    #[inline]
     pub(crate) fn u16(&self, offset: usize) -> Result<u16, Error> {
         Ok(u16::from_le_bytes(self.array(offset)?))
     }
 
+    #[inline]
     pub(crate) fn u32(&self, offset: usize) -> Result<u32, Error> {
         Ok(u32::from_le_bytes(self.array(offset)?))
     }

@@ -107,6 +107,7 @@ pub struct Nodes<'a> {
 
 impl<'a> Nodes<'a> {
     /// The node of a tag; `None` for one that [`Page::node`] refuses, which no parsed page has.
+    #[inline]
     fn node(&self, tag: usize) -> Option<Node<'a>> {
         let half = |bytes: &[u8], at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
         let at = self.size.bytes().checked_sub(4 * (tag + 1))?;
@@ -128,6 +129,7 @@ impl<'a> Nodes<'a> {
 impl<'a> Iterator for Nodes<'a> {
     type Item = Node<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Node<'a>> {
         if self.end <= self.tag {
             return None;
@@ -198,6 +200,11 @@ impl Page {
     /// Its bytes as read.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Its memory, for another page.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// Database time of its last change.

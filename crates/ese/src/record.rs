@@ -80,6 +80,7 @@ mod header {
 
 impl<'a> Record<'a> {
     /// Checks the fixed part, the null bitmap and the variable offsets.
+    #[inline]
     pub(crate) fn parse(bytes: &'a [u8], page_size: PageSize) -> Result<Self, Error> {
         let fields = Fields::new(bytes, "a record");
         let (last_fixed, last_variable) = (fields.u8(0)?, fields.u8(1)?);
@@ -112,10 +113,12 @@ impl<'a> Record<'a> {
         Ok(record)
     }
 
+    #[inline]
     fn variable_offset(&self, index: usize) -> Result<u16, Error> {
         Fields::new(self.bytes, "a record").u16(self.end_fixed + 2 * index)
     }
 
+    #[inline]
     fn variable_end(&self, index: usize) -> Result<usize, Error> {
         Ok(usize::from(self.variable_offset(index)? & 0x7FFF))
     }
@@ -131,6 +134,7 @@ impl<'a> Record<'a> {
     }
 
     /// The same without decompressing or copying anything.
+    #[inline]
     pub(crate) fn raw(&self, column: &Column) -> Result<Raw<'a>, Error> {
         match column.id {
             1..FIRST_VARIABLE => self.fixed_raw(column),
@@ -149,6 +153,7 @@ impl<'a> Record<'a> {
         Ok(self.fixed_raw(column)?.into_cell())
     }
 
+    #[inline]
     fn fixed_raw(&self, column: &Column) -> Result<Raw<'a>, Error> {
         if u32::from(self.last_fixed) < column.id {
             return Ok(Raw::Absent);

@@ -7,16 +7,16 @@ use certadm_rules::finding::{self, Finding, Kind, Severity, Spot};
 
 use crate::bytes::index;
 use crate::catalog::Catalog;
-use crate::checksum::{PageCheck, check_page, flip};
+use crate::checksum::{PageCheck, check_page};
 use crate::code::Code;
 use crate::database::Database;
 use crate::error::Error;
 use crate::header::{Copies, DatabaseHeader, State};
-use crate::page::{Page, flag};
+use crate::page::Page;
 use crate::page_findings::PageFindings;
 use crate::pager::Pager;
 use crate::space::{PageSet, SpaceMap};
-use crate::walk::{self, Look, Summary};
+use crate::walk::{self, Facts, Sight, Summary};
 
 /// Bytes read at a time.
 const STRIDE: usize = 1 << 20;
@@ -321,13 +321,14 @@ impl<'d, P: Pager> Verifier<'d, P> {
         let database = self.database;
         let total = database.page_slots();
         let often = pages_of_stride(database);
-        let mut judge = |number: u32, bytes: &[u8]| {
-            let look = self.page(number, bytes, false);
+        let mut judge = |number: u32, sight: &Sight| {
+            self.judge(number, sight);
             let done = self.report.pages.total();
             if done.is_multiple_of(often) {
                 progress(Progress { done, total });
             }
-            look
+            // What is wrong has become a finding.
+            None
         };
         let (outcome, reached) = walk::walk(database, catalog, space, &mut judge)?;
         for finding in outcome.findings() {
@@ -349,7 +350,7 @@ impl<'d, P: Pager> Verifier<'d, P> {
         let mut buffer = AlignedBuffer::new(STRIDE);
         let mut number = 1u32;
         let is_reached = |page| reached.is_some_and(|reached| reached.contains(page));
-        let mut lost = 0;
+        let (mut lost, mut memory) = (0, Vec::new());
         while number <= total {
             if is_reached(number) {
                 number = number.saturating_add(1);
@@ -361,10 +362,18 @@ impl<'d, P: Pager> Verifier<'d, P> {
             self.database.file().read_at(size.offset_of(number), bytes)?;
             for page in bytes.chunks_exact(size.bytes()) {
                 let free = space.is_some_and(|space| space.free.contains(number));
-                let look = self.page(number, page, free);
-                if reached.is_some() && !free && number <= self.report.last_owned {
-                    lost += 1;
-                    self.not_reached(&look);
+                if self.report.last_owned < number {
+                    self.report.pages.beyond += 1;
+                } else if free {
+                    self.free_page(number, page);
+                } else {
+                    let (sight, page) = Sight::of(number, page, &mut memory);
+                    memory = page.map(Page::into_bytes).unwrap_or_default();
+                    self.judge(number, &sight);
+                    if reached.is_some() {
+                        lost += 1;
+                        self.not_reached(number, &sight);
+                    }
                 }
                 number = number.saturating_add(1);
             }
@@ -391,11 +400,11 @@ impl<'d, P: Pager> Verifier<'d, P> {
     }
 
     /// A page in use, to which nothing refers.
-    fn not_reached(&mut self, look: &Look) {
-        let Look::Page(page) = look else { return };
-        let known = self.objects.as_ref().is_some_and(|objects| objects.contains(&page.object_id()));
-        if known && page.node_count() != 0 && !page.has(flag::EMPTY) {
-            self.unreached.entry(page.object_id()).or_insert((page.number(), 0)).1 += 1;
+    fn not_reached(&mut self, number: u32, sight: &Sight) {
+        let Some(page) = sight.usable() else { return };
+        let known = self.objects.as_ref().is_some_and(|objects| objects.contains(&page.object));
+        if known && page.holds_nodes {
+            self.unreached.entry(page.object).or_insert((number, 0)).1 += 1;
         }
     }
 
@@ -416,29 +425,26 @@ impl<'d, P: Pager> Verifier<'d, P> {
         }
     }
 
-    fn page(&mut self, number: u32, bytes: &[u8], free: bool) -> Look {
-        if self.report.last_owned < number {
-            self.report.pages.beyond += 1;
-            return Look::Bad(None);
-        }
-        let check = check_page(bytes, number);
+    fn free_page(&mut self, number: u32, bytes: &[u8]) {
         let pages = &mut self.report.pages;
-        match check {
-            PageCheck::Zero => {
-                pages.zero += 1;
-                return Look::Zero;
-            }
-            PageCheck::Valid if free => pages.free += 1,
-            _ if free => pages.free_garbage += 1,
-            PageCheck::Valid => {
-                pages.valid += 1;
-                return self.structure(number, bytes.to_vec());
-            }
+        match check_page(bytes, number) {
+            PageCheck::Zero => pages.zero += 1,
+            PageCheck::Valid => pages.free += 1,
+            _ => pages.free_garbage += 1,
+        }
+    }
+
+    /// Counts a page in use, and makes findings of what is wrong with it.
+    fn judge(&mut self, number: u32, sight: &Sight) {
+        let pages = &mut self.report.pages;
+        match &sight.check {
+            PageCheck::Zero => pages.zero += 1,
+            PageCheck::Valid => pages.valid += 1,
             PageCheck::Correctable(bits) => {
                 pages.correctable += 1;
-                return self.flipped(number, bytes, &bits);
+                self.flipped(number, bits);
             }
-            PageCheck::Misplaced { belongs_to } if belongs_to <= self.database.page_slots() => {
+            PageCheck::Misplaced { belongs_to } if *belongs_to <= self.database.page_slots() => {
                 pages.damaged += 1;
                 let text = format!("holds what belongs to page {belongs_to}");
                 self.add_page(
@@ -456,13 +462,13 @@ impl<'d, P: Pager> Verifier<'d, P> {
                 );
             }
         }
-        Look::Bad(None)
+        if let Some(page) = &sight.facts {
+            self.structure(number, page);
+        }
     }
 
-    fn flipped(&mut self, number: u32, bytes: &[u8], bits: &[u32]) -> Look {
-        let mut whole = bytes.to_vec();
+    fn flipped(&mut self, number: u32, bits: &[u32]) {
         for bit in bits {
-            flip(&mut whole, *bit);
             let text = format!("bit {} of byte {} is flipped", bit % 8, bit / 8);
             self.add_page(
                 Finding::warning(Kind::FlippedBit, text)
@@ -471,32 +477,28 @@ impl<'d, P: Pager> Verifier<'d, P> {
                     .remedy("reading corrects it; check the disk, recover to a new file"),
             );
         }
-        self.structure(number, whole)
     }
 
     /// A page whose checksum is right must also make sense.
-    fn structure(&mut self, number: u32, bytes: Vec<u8>) -> Look {
-        match Page::parse(number, bytes) {
+    fn structure(&mut self, number: u32, page: &Result<Facts, Error>) {
+        match page {
             Err(error) => {
                 let finding = error.to_finding(Kind::PageStructure, Some(Spot::Page(number)));
                 self.add_page(
                     finding
                         .remedy("the engine itself wrote it so: list what can be read, take another backup"),
                 );
-                Look::Bad(None)
             }
             Ok(page) => {
-                let known = self.objects.as_ref().is_none_or(|objects| objects.contains(&page.object_id()));
+                let known = self.objects.as_ref().is_none_or(|objects| objects.contains(&page.object));
                 if !known {
-                    let text =
-                        format!("belongs to object {}, which the catalog does not know", page.object_id());
+                    let text = format!("belongs to object {}, which the catalog does not know", page.object);
                     self.add_page(
                         Finding::warning(Kind::UnknownObject, text)
                             .at(Spot::Page(number))
                             .remedy("left over from a deleted table as a rule; harmless"),
                     );
                 }
-                Look::Page(page)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Index keys out of the columns of a row, as far as they can be told without the tables of the system (ese.md 5.1).
 
+use super::tally::KeyHash;
 use crate::catalog::{Index, TableDefinition};
 use crate::column::{Column, ColumnType};
 use crate::error::Error;
@@ -9,6 +10,9 @@ use crate::record::{Raw, Record};
 const NULL: u8 = 0x00;
 const NULL_HIGH: u8 = 0xC0;
 const VALUE: u8 = 0x7F;
+
+/// What stands for a segment that ends before its value does; no row gives it.
+const CUT: u8 = 0x01;
 
 /// Index flags (ese.md 5).
 mod index_flag {
@@ -30,14 +34,6 @@ pub(super) struct KeyPlan {
     pub(super) one_entry_a_row: bool,
 }
 
-/// What a row contributes to an index.
-pub(super) enum Entry {
-    /// Nothing: the index leaves out rows with these nulls.
-    LeftOut,
-    /// An entry whose key begins with these bytes, as [`KeyPlan::comparable`] gives them.
-    Key,
-}
-
 impl KeyPlan {
     /// `None` where entries do not follow from rows in a way that this reader knows.
     pub(super) fn new(table: &TableDefinition, index: &Index) -> Self {
@@ -53,9 +49,10 @@ impl KeyPlan {
         Self { columns, flags: index.flags, one_entry_a_row: plain }
     }
 
-    /// The comparable part of the key of a row, appended to `key`.
-    pub(super) fn of_row(&self, record: &Record<'_>, key: &mut Vec<u8>) -> Result<Entry, Error> {
-        let (mut nulls, mut first_is_null, mut open) = (0, false, true);
+    /// The hash of the part of the key of a row that [`KeyPlan::of_entry`] also takes, and whether the index has an entry
+    /// for the row: it may leave out rows with nulls.
+    pub(super) fn of_row(&self, record: &Record<'_>) -> Result<(KeyHash, bool), Error> {
+        let (mut nulls, mut first_is_null, mut open, mut hash) = (0, false, true, KeyHash::NONE);
         for (place, column) in self.columns.iter().enumerate() {
             let raw = match record.raw(column)? {
                 Raw::Absent => column.default.as_deref().map_or(Raw::Null, Raw::Value),
@@ -66,7 +63,7 @@ impl KeyPlan {
                 first_is_null |= place == 0;
             }
             if open {
-                open = append(column, &raw, key);
+                (hash, open) = with_value(hash, column.kind, &raw);
             }
         }
         let allowed = |flag: u32| self.flags & flag != 0;
@@ -76,13 +73,13 @@ impl KeyPlan {
             _ if first_is_null => !allowed(index_flag::ALLOW_FIRST_NULL),
             _ => !allowed(index_flag::ALLOW_SOME_NULLS),
         };
-        Ok(if left_out { Entry::LeftOut } else { Entry::Key })
+        Ok((hash, !left_out))
     }
 
-    /// As [`KeyPlan::comparable`], for a key in two parts; what is put together lies in `key` only for a moment.
-    pub(super) fn comparable_parts(&self, [prefix, suffix]: [&[u8]; 2], key: &mut Vec<u8>) {
+    /// As [`KeyPlan::of_entry`], for a key in two parts.
+    pub(super) fn of_parts(&self, [prefix, suffix]: [&[u8]; 2]) -> KeyHash {
         if prefix.is_empty() {
-            return self.comparable(suffix, key);
+            return self.of_entry(suffix);
         }
         // Keys have at most 255 bytes as a rule; longer ones go through the heap.
         let mut whole = [0; 256];
@@ -90,32 +87,35 @@ impl KeyPlan {
             Some(whole) => {
                 whole[..prefix.len()].copy_from_slice(prefix);
                 whole[prefix.len()..].copy_from_slice(suffix);
-                self.comparable(whole, key);
+                self.of_entry(whole)
             }
-            None => self.comparable(&[prefix, suffix].concat(), key),
+            None => self.of_entry(&[prefix, suffix].concat()),
         }
     }
 
-    /// The part of an entry's key that a row also gives: segments up to the first that needs the tables of the system,
-    /// and whether that one is null. Appended to `key`.
-    pub(super) fn comparable(&self, mut entry: &[u8], key: &mut Vec<u8>) {
+    /// The hash of the part of an entry's key that a row also gives: segments up to the first that needs the tables of the
+    /// system, and whether that one is null.
+    pub(super) fn of_entry(&self, mut entry: &[u8]) -> KeyHash {
+        let mut hash = KeyHash::NONE;
         for column in &self.columns {
             let Some((&mark, rest)) = entry.split_first() else {
-                return;
+                return hash;
             };
             if matches!(mark, NULL | NULL_HIGH) {
-                key.push(NULL);
+                hash = hash.with(NULL, 0);
                 entry = rest;
                 continue;
             }
-            key.push(VALUE);
             let Some(width) = comparable_width(column.kind) else {
-                return;
+                return hash.with(VALUE, 0);
             };
-            let (value, rest) = rest.split_at(width.min(rest.len()));
-            key.extend_from_slice(value);
+            let Some((value, rest)) = rest.split_at_checked(width) else {
+                return hash.with(CUT, 0);
+            };
+            hash = hash.with(VALUE, big_endian(value));
             entry = rest;
         }
+        hash
     }
 }
 
@@ -123,31 +123,43 @@ impl KeyPlan {
 fn comparable_width(kind: ColumnType) -> Option<usize> {
     match kind {
         ColumnType::Guid => None,
-        other => other.width(),
+        other => other.width().filter(|width| *width <= 8),
     }
 }
 
-/// Appends a segment; false where what follows in a key cannot be found, because the length of this one is not known.
-fn append(column: &Column, raw: &Raw<'_>, key: &mut Vec<u8>) -> bool {
+fn big_endian(bytes: &[u8]) -> u64 {
+    match *bytes {
+        [one] => u64::from(one),
+        [one, two] => u64::from(u16::from_be_bytes([one, two])),
+        [one, two, three, four] => u64::from(u32::from_be_bytes([one, two, three, four])),
+        _ => bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    }
+}
+
+fn little_endian(bytes: &[u8]) -> u64 {
+    match *bytes {
+        [one] => u64::from(one),
+        [one, two] => u64::from(u16::from_le_bytes([one, two])),
+        [one, two, three, four] => u64::from(u32::from_le_bytes([one, two, three, four])),
+        _ => bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    }
+}
+
+/// With the segment of a value; false where what follows in a key cannot be found, because the length of this one is not
+/// known.
+fn with_value(hash: KeyHash, kind: ColumnType, raw: &Raw<'_>) -> (KeyHash, bool) {
     let bytes = match raw {
-        Raw::Null | Raw::Absent => {
-            key.push(NULL);
-            return true;
-        }
+        Raw::Null | Raw::Absent => return (hash.with(NULL, 0), true),
         Raw::Value(bytes) => *bytes,
         Raw::Other => &[],
     };
-    key.push(VALUE);
-    let Some(width) = comparable_width(column.kind) else {
-        return false;
+    let Some(width) = comparable_width(kind) else {
+        return (hash.with(VALUE, 0), false);
     };
-    let mut wide = [0; 8];
-    let take = width.min(bytes.len());
-    wide[..take].copy_from_slice(&bytes[..take]);
-    let number = u64::from_le_bytes(wide);
+    let number = little_endian(&bytes[..width.min(bytes.len())]);
     let bits = 8 * u32::try_from(width).unwrap_or(8);
     let top = 1u64 << (bits - 1);
-    let sorted = match column.kind {
+    let sorted = match kind {
         ColumnType::Bit if number == 0 => 0,
         ColumnType::Bit => 0xFF,
         ColumnType::I16 | ColumnType::I32 | ColumnType::I64 | ColumnType::Currency => number ^ top,
@@ -156,6 +168,5 @@ fn append(column: &Column, raw: &Raw<'_>, key: &mut Vec<u8>) -> bool {
         ColumnType::F32 | ColumnType::F64 | ColumnType::DateTime => number | top,
         _ => number,
     };
-    key.extend_from_slice(&sorted.to_be_bytes()[8 - width..]);
-    true
+    (hash.with(VALUE, sorted & (u64::MAX >> (64 - bits))), true)
 }

@@ -14,24 +14,27 @@ mod ca;
 mod fault;
 mod finding;
 mod keys;
+mod leaf;
 mod longvalues;
+mod order;
 mod space;
 mod tables;
 mod tally;
 mod tree;
 
 pub use fault::{Fault, Problem, TreeKind, TreeName};
-pub(crate) use tree::Look;
+pub(crate) use leaf::{Facts, Sight};
 
 use crate::catalog::Catalog;
-use crate::checksum::{PageCheck, check_page, flip};
+use crate::checksum::PageCheck;
 use crate::database::Database;
 use crate::error::Error;
 use crate::page::Page;
 use crate::pager::Pager;
 use crate::space::{DATABASE_ROOT, PageSet, SpaceMap};
 use fault::name;
-use tree::{Judge, Owned, Spec, Visit, Walker};
+use leaf::Visit;
+use tree::{Judge, Owned, Spec, Walker};
 
 /// How much a walk looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -74,23 +77,17 @@ impl<P: Pager> Database<P> {
         let catalog = self.catalog()?;
         let roots = catalog.roots();
         let space = SpaceMap::read(self, roots.into_iter().map(|(root, _)| root)).ok();
-        Ok(walk(self, &catalog, space.as_ref(), &mut |number, bytes| look(number, bytes))?.0)
+        Ok(walk(self, &catalog, space.as_ref(), &mut |_, sight| unusable(sight))?.0)
     }
 }
 
-/// Judges a page by its checksum and its structure.
-fn look(number: u32, bytes: &[u8]) -> Look {
-    let mut bytes = bytes.to_vec();
-    match check_page(&bytes, number) {
-        PageCheck::Valid => {}
-        PageCheck::Correctable(bits) => bits.iter().for_each(|bit| flip(&mut bytes, *bit)),
-        PageCheck::Zero => return Look::Zero,
-        PageCheck::Misplaced { .. } => return Look::Bad(Some("it belongs to another place".to_owned())),
-        PageCheck::Damaged => return Look::Bad(Some("its checksum is wrong".to_owned())),
-    }
-    match Page::parse(number, bytes) {
-        Ok(page) => Look::Page(page),
-        Err(error) => Look::Bad(Some(error.to_string())),
+/// Why a page cannot be used that has something on it.
+fn unusable(sight: &Sight) -> Option<String> {
+    match (&sight.check, &sight.facts) {
+        (PageCheck::Misplaced { .. }, _) => Some("it belongs to another place".to_owned()),
+        (PageCheck::Damaged, _) => Some("its checksum is wrong".to_owned()),
+        (_, Some(Err(error))) => Some(error.to_string()),
+        _ => None,
     }
 }
 
@@ -107,7 +104,10 @@ pub(crate) fn walk<P: Pager>(
         of_table: Owned::Unknown,
         summary: Summary::default(),
     };
-    walk.tree(name(TreeKind::Database, "", ""), DATABASE_ROOT, Some(1), 0, &mut |_, _| {})?;
+    walk.tree(name(TreeKind::Database, "", ""), DATABASE_ROOT, Some(1), 0, &mut |_: &Page,
+                                                                                 _: &mut dyn FnMut(
+        Problem,
+    )| {})?;
     walk.tables(catalog)?;
     let Walk { walker, mut summary, .. } = walk;
     summary.pages = walker.reached.count();
@@ -133,7 +133,7 @@ impl<P: Pager> Walk<'_, P> {
         root: u32,
         object: Option<u32>,
         parent: u32,
-        visit: &mut Visit<'_>,
+        visit: &mut impl Visit,
     ) -> Result<bool, Error> {
         self.summary.trees += 1;
         self.recycle_owned();

@@ -2,14 +2,16 @@
 
 use super::Walk;
 use super::fault::{Problem, TreeKind, name};
-use super::keys::{Entry, KeyPlan};
+use super::keys::KeyPlan;
+use super::leaf::Visit;
 use super::longvalues::LongValues;
-use super::tally::{Tally, hash, joined};
+use super::tally::{KeyHash, Tally, hash, joined};
 use crate::catalog::{Index, TableDefinition};
 use crate::column::Column;
 use crate::error::Error;
 use crate::page::Page;
 use crate::pager::Pager;
+use crate::pagesize::PageSize;
 use crate::record::{Raw, Record};
 use crate::space::DATABASE_ROOT;
 
@@ -23,6 +25,8 @@ pub(super) struct Rows {
     references: Tally,
     /// Keys of the rows that the column of interest marks, see [`Mark`].
     pub(super) marked: Tally,
+    /// What each of its secondary indexes must hold.
+    promised: Vec<Entries>,
 }
 
 /// Rows that another table must have, too.
@@ -47,32 +51,136 @@ impl Mark {
     }
 }
 
-/// What an index must hold, by the rows of its table.
+/// An index that is compared with the rows of its table.
 struct Expected<'t> {
     index: &'t Index,
     plan: KeyPlan,
+}
+
+/// What an index holds, or must hold by the rows of its table.
+#[derive(Clone, Default)]
+struct Entries {
     /// Keys of the rows that have an entry.
     rows: Tally,
     /// The same, each with the part of the index key that can be told.
     values: Tally,
 }
 
+impl Entries {
+    #[inline]
+    fn add(&mut self, key: KeyHash, row: u64) {
+        self.rows.add_hash(row);
+        self.values.add_hash(joined(key.value(), row));
+    }
+}
+
+/// How the rows of a table are read.
+struct RowTerms<'t> {
+    page_size: PageSize,
+    mark: Option<&'t Mark>,
+    primary: Option<KeyPlan>,
+    expected: &'t [Expected<'t>],
+}
+
+/// The rows of a table as they come by.
+struct RowVisit<'t> {
+    terms: &'t RowTerms<'t>,
+    rows: Rows,
+    readable: bool,
+}
+
+impl<'t> RowVisit<'t> {
+    fn new(terms: &'t RowTerms<'t>) -> Self {
+        let promised = vec![Entries::default(); terms.expected.len()];
+        let rows = Rows {
+            whole: false,
+            keys: Tally::default(),
+            references: Tally::default(),
+            marked: Tally::default(),
+            promised,
+        };
+        Self { terms, rows, readable: true }
+    }
+
+    /// Adds a row by its key; true where the key is that of its columns.
+    #[inline]
+    fn row(&mut self, key: &[u8], data: &[u8]) -> Result<bool, Error> {
+        let row = hash(key);
+        let Self { terms, rows, .. } = self;
+        rows.keys.add_hash(row);
+        let record = Record::parse(data, terms.page_size)?;
+        record.long_values(&mut |id| rows.references.add(&id.to_le_bytes()))?;
+        if terms.mark.map_or(Ok(false), |mark| mark.applies(&record))? {
+            rows.marked.add_hash(row);
+        }
+        for (expected, promised) in terms.expected.iter().zip(&mut rows.promised) {
+            if expected.plan.one_entry_a_row
+                && let (key, true) = expected.plan.of_row(&record)?
+            {
+                promised.add(key, row);
+            }
+        }
+        match &terms.primary {
+            Some(primary) => Ok(primary.of_row(&record)?.0 == primary.of_entry(key)),
+            None => Ok(true),
+        }
+    }
+}
+
+impl Visit for RowVisit<'_> {
+    fn leaf(&mut self, page: &Page, tell: &mut dyn FnMut(Problem)) {
+        let mut told = false;
+        for (line, node) in page.nodes().enumerate() {
+            if node.is_deleted() {
+                continue;
+            }
+            let seen = if node.prefix.is_empty() {
+                self.row(node.suffix, node.data)
+            } else {
+                self.row(&node.key(), node.data)
+            };
+            let problem = match seen {
+                Ok(true) => continue,
+                Ok(false) => Problem::RowKey { line },
+                Err(_) => Problem::Row { line },
+            };
+            self.readable &= matches!(problem, Problem::RowKey { .. });
+            if !core::mem::replace(&mut told, true) {
+                tell(problem);
+            }
+        }
+    }
+}
+
+/// The entries of an index as they come by.
+struct EntryVisit<'t> {
+    plan: &'t KeyPlan,
+    found: Entries,
+}
+
+impl Visit for EntryVisit<'_> {
+    fn leaf(&mut self, page: &Page, _: &mut dyn FnMut(Problem)) {
+        for node in page.nodes().filter(|node| !node.is_deleted()) {
+            let row = hash(node.data);
+            if self.plan.one_entry_a_row {
+                self.found.add(self.plan.of_parts([node.prefix, node.suffix]), row);
+            } else {
+                self.found.rows.add_hash(row);
+            }
+        }
+    }
+}
+
 impl<P: Pager> Walk<'_, P> {
     /// Walks all trees of a table and compares them.
     pub(super) fn table(&mut self, table: &TableDefinition, mark: Option<&Mark>) -> Result<Rows, Error> {
         let secondary = table.indexes.iter().filter(|index| !index.is_primary() && index.root != 0);
-        let mut expected: Vec<Expected<'_>> = secondary
-            .map(|index| Expected {
-                index,
-                plan: KeyPlan::new(table, index),
-                rows: Tally::default(),
-                values: Tally::default(),
-            })
-            .collect();
-        let rows = self.rows(table, mark, &mut expected)?;
+        let expected: Vec<Expected<'_>> =
+            secondary.map(|index| Expected { index, plan: KeyPlan::new(table, index) }).collect();
+        let rows = self.rows(table, mark, &expected)?;
         self.enter_table();
-        for expected in &expected {
-            self.index(table, &rows, expected)?;
+        for (expected, promised) in expected.iter().zip(&rows.promised) {
+            self.index(table, &rows, expected, promised)?;
         }
         if let Some(root) = table.long_values.filter(|root| *root != 0) {
             self.long_values(table, root, &rows)?;
@@ -88,96 +196,42 @@ impl<P: Pager> Walk<'_, P> {
         &mut self,
         table: &TableDefinition,
         mark: Option<&Mark>,
-        expected: &mut [Expected<'_>],
+        expected: &[Expected<'_>],
     ) -> Result<Rows, Error> {
-        let page_size = self.walker.database.page_size();
         let primary =
             table.indexes.iter().find(|index| index.is_primary()).map(|index| KeyPlan::new(table, index));
         let primary = primary.filter(|plan| plan.one_entry_a_row);
-        let mut rows = Rows {
-            whole: false,
-            keys: Tally::default(),
-            references: Tally::default(),
-            marked: Tally::default(),
-        };
-        let mut buffers = Buffers::default();
-        let mut readable = true;
-        let mut visit = |page: &Page, tell: &mut dyn FnMut(Problem)| {
-            let mut told = false;
-            for (line, node) in page.nodes().enumerate() {
-                if node.is_deleted() {
-                    continue;
-                }
-                buffers.row.clear();
-                buffers.row.extend_from_slice(node.prefix);
-                buffers.row.extend_from_slice(node.suffix);
-                let row = hash(&buffers.row);
-                rows.keys.add_hash(row);
-                let seen = Record::parse(node.data, page_size).and_then(|record| {
-                    record.long_values(&mut |id| rows.references.add(&id.to_le_bytes()))?;
-                    if mark.map_or(Ok(false), |mark| mark.applies(&record))? {
-                        rows.marked.add_hash(row);
-                    }
-                    for expected in expected.iter_mut().filter(|expected| expected.plan.one_entry_a_row) {
-                        buffers.entry.clear();
-                        if let Entry::Key = expected.plan.of_row(&record, &mut buffers.entry)? {
-                            expected.rows.add_hash(row);
-                            expected.values.add_hash(joined(hash(&buffers.entry), row));
-                        }
-                    }
-                    let Some(primary) = &primary else {
-                        return Ok(true);
-                    };
-                    buffers.entry.clear();
-                    buffers.key.clear();
-                    primary.of_row(&record, &mut buffers.entry)?;
-                    primary.comparable(&buffers.row, &mut buffers.key);
-                    Ok(buffers.entry == buffers.key)
-                });
-                let problem = match seen {
-                    Ok(true) => continue,
-                    Ok(false) => Problem::RowKey { line },
-                    Err(_) => Problem::Row { line },
-                };
-                readable &= matches!(problem, Problem::RowKey { .. });
-                if !core::mem::replace(&mut told, true) {
-                    tell(problem);
-                }
-            }
-        };
+        let terms = RowTerms { page_size: self.walker.database.page_size(), mark, primary, expected };
+        let mut visit = RowVisit::new(&terms);
         let name = name(TreeKind::Rows, &table.name, "");
         let whole = self.tree(name, table.root, Some(table.object_id), DATABASE_ROOT, &mut visit)?;
+        let RowVisit { mut rows, readable, .. } = visit;
         rows.whole = whole && readable;
         Ok(rows)
     }
 
-    fn index(&mut self, table: &TableDefinition, rows: &Rows, expected: &Expected<'_>) -> Result<(), Error> {
+    fn index(
+        &mut self,
+        table: &TableDefinition,
+        rows: &Rows,
+        expected: &Expected<'_>,
+        promised: &Entries,
+    ) -> Result<(), Error> {
         let index = expected.index;
         let plan = &expected.plan;
-        let (mut entries, mut values) = (Tally::default(), Tally::default());
-        let mut buffer = Vec::new();
-        let mut visit = |page: &Page, _: &mut dyn FnMut(Problem)| {
-            for node in page.nodes().filter(|node| !node.is_deleted()) {
-                let row = hash(node.data);
-                entries.add_hash(row);
-                if plan.one_entry_a_row {
-                    buffer.clear();
-                    plan.comparable_parts([node.prefix, node.suffix], &mut buffer);
-                    values.add_hash(joined(hash(&buffer), row));
-                }
-            }
-        };
+        let mut visit = EntryVisit { plan, found: Entries::default() };
         let name = name(TreeKind::Index, &table.name, &index.name);
         let whole = self.tree(name.clone(), index.root, Some(index.object_id), table.root, &mut visit)?;
+        let found = visit.found;
         if !whole || !rows.whole || !plan.one_entry_a_row {
             return Ok(());
         }
         self.summary.indexes_compared += 1;
-        let problem = if entries.count != expected.rows.count {
-            Problem::IndexCount { entries: entries.count, rows: expected.rows.count }
-        } else if entries != expected.rows {
+        let problem = if found.rows.count != promised.rows.count {
+            Problem::IndexCount { entries: found.rows.count, rows: promised.rows.count }
+        } else if found.rows != promised.rows {
             Problem::IndexRows
-        } else if values != expected.values {
+        } else if found.values != promised.values {
             Problem::IndexValues
         } else {
             return Ok(());
@@ -189,9 +243,8 @@ impl<P: Pager> Walk<'_, P> {
     fn long_values(&mut self, table: &TableDefinition, root: u32, rows: &Rows) -> Result<(), Error> {
         let mut found = LongValues::default();
         let name = name(TreeKind::LongValues, &table.name, "");
-        let whole = self.tree(name.clone(), root, table.long_values_object, table.root, &mut |page, _| {
-            found.leaf(page);
-        })?;
+        let mut visit = |page: &Page, _: &mut dyn FnMut(Problem)| found.leaf(page);
+        let whole = self.tree(name.clone(), root, table.long_values_object, table.root, &mut visit)?;
         let problems = found.finish();
         if !whole {
             return Ok(());
@@ -245,12 +298,4 @@ impl<P: Pager> Walk<'_, P> {
         }
         Ok(())
     }
-}
-
-/// Reused from row to row.
-#[derive(Default)]
-struct Buffers {
-    row: Vec<u8>,
-    entry: Vec<u8>,
-    key: Vec<u8>,
 }

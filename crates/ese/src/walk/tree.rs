@@ -1,13 +1,14 @@
 //! One tree from its root down: every page read once, judged by the page above it and by its neighbours (ese.md 3.4).
 
-use core::cmp::Ordering;
-
 use certadm_files::AlignedBuffer;
 
-use super::fault::{Fault, Problem, TreeKind, TreeName};
+use super::fault::{Fault, Problem, TreeName};
+use super::leaf::{Seen, Sight, Terms, Visit};
+use super::order::{Range, misorder};
+use crate::checksum::PageCheck;
 use crate::database::Database;
 use crate::error::Error;
-use crate::page::{Node, Page, flag};
+use crate::page::{Page, flag};
 use crate::pager::Pager;
 use crate::space::{Extent, PageSet, SpaceMap};
 
@@ -20,34 +21,11 @@ const WINDOW: usize = 1 << 20;
 /// Faults kept; further ones are only counted.
 const MOST_FAULTS: usize = 100_000;
 
-/// How a page looked to whatever judges pages.
-pub(crate) enum Look {
-    /// It can be used.
-    Page(Page),
-    /// It was never written.
-    Zero,
-    /// It cannot be used; why, where that is not told elsewhere.
-    Bad(Option<String>),
-}
-
 /// A tree that is to be walked.
 pub(super) struct Spec {
     pub(super) name: TreeName,
     /// Its object where the catalog names it; otherwise that of the root page counts.
     pub(super) object: Option<u32>,
-}
-
-impl Spec {
-    /// True for the flags of this kind of tree. The pages of a space tree have those of the tree it is about, too.
-    fn has_flags(&self, page: &Page) -> bool {
-        let flags = page.flags() & (flag::SPACE_TREE | flag::INDEX | flag::LONG_VALUE);
-        match self.name.kind {
-            TreeKind::Database | TreeKind::Rows => flags == 0,
-            TreeKind::Index => flags == flag::INDEX,
-            TreeKind::LongValues => flags == flag::LONG_VALUE,
-            TreeKind::Space => flags & flag::SPACE_TREE != 0,
-        }
-    }
 }
 
 /// What a walk down a tree came to.
@@ -57,11 +35,9 @@ pub(super) struct Walked {
     pub(super) whole: bool,
 }
 
-/// What is done with each leaf; problems of its nodes are handed on.
-pub(super) type Visit<'v> = dyn FnMut(&Page, &mut dyn FnMut(Problem)) + 'v;
-
-/// Judges the bytes of a page that is met for the first time.
-pub(super) type Judge<'j> = dyn FnMut(u32, &[u8]) -> Look + 'j;
+/// Told of each page that is met for the first time. Says why it cannot be used, where it is not zero and that is not told
+/// elsewhere.
+pub(super) type Judge<'j> = dyn FnMut(u32, &Sight) -> Option<String> + 'j;
 
 /// The pages of a database while its trees are walked. Memory: two bits a page, a page a level, one window.
 pub(super) struct Walker<'w, P> {
@@ -77,15 +53,10 @@ pub(super) struct Walker<'w, P> {
     /// The pages that the tree owns which is being walked.
     pub(super) owned: Owned,
     window: AlignedBuffer,
+    /// A leaf that is looked at.
+    memory: Vec<u8>,
     pub(super) faults: Vec<Fault>,
     pub(super) left_out: usize,
-}
-
-/// The range of keys that a page may hold; the upper end is exclusive, and none is infinity.
-#[derive(Clone, Copy)]
-struct Range<'k> {
-    low: &'k [u8],
-    high: Option<&'k [u8]>,
 }
 
 /// The pages that a tree owns.
@@ -121,13 +92,12 @@ enum Before {
 }
 
 /// One tree on the way.
-struct Descent<'t, 'v> {
+struct Descent<'t, V> {
     spec: &'t Spec,
-    object: u32,
-    non_unique: bool,
+    terms: Terms,
     before: Before,
     whole: bool,
-    visit: &'t mut Visit<'v>,
+    visit: &'t mut V,
 }
 
 impl<'w, P: Pager> Walker<'w, P> {
@@ -146,6 +116,7 @@ impl<'w, P: Pager> Walker<'w, P> {
             reached: PageSet::new(slots),
             owned: Owned::Unknown,
             window: AlignedBuffer::new(WINDOW),
+            memory: Vec::new(),
             faults: Vec::new(),
             left_out: 0,
         }
@@ -175,8 +146,9 @@ impl<'w, P: Pager> Walker<'w, P> {
             return Ok(None);
         }
         let bytes = self.database.raw_page(page)?;
-        let look = (self.judge)(page, &bytes);
-        Ok(self.told(name, page, look))
+        let (sight, usable) = Sight::of(page, &bytes, &mut Vec::new());
+        self.told(name, page, &sight);
+        Ok(usable)
     }
 
     fn may_look(&mut self, name: &TreeName, from: u32, page: u32) -> bool {
@@ -198,28 +170,30 @@ impl<'w, P: Pager> Walker<'w, P> {
         true
     }
 
-    fn told(&mut self, name: &TreeName, page: u32, look: Look) -> Option<Page> {
-        match look {
-            Look::Page(page) => return Some(page),
-            Look::Zero => self.add(name, page, Problem::NeverWritten),
-            Look::Bad(Some(problem)) => self.add(name, page, Problem::Unreadable(problem)),
-            // Whatever judged it has told.
-            Look::Bad(None) => {}
+    /// Hands a page on that was looked at, and tells why it cannot be used.
+    fn told(&mut self, name: &TreeName, page: u32, sight: &Sight) {
+        let why = (self.judge)(page, sight);
+        if sight.check == PageCheck::Zero {
+            self.add(name, page, Problem::NeverWritten);
+        } else if let Some(why) = why {
+            self.add(name, page, Problem::Unreadable(why));
         }
-        None
     }
 
     /// Walks a tree whose root page was read.
-    pub(super) fn walk(&mut self, spec: &Spec, root: &Page, visit: &mut Visit<'_>) -> Result<Walked, Error> {
-        let mut descent = Descent {
-            spec,
+    pub(super) fn walk<V: Visit>(
+        &mut self,
+        spec: &Spec,
+        root: &Page,
+        visit: &mut V,
+    ) -> Result<Walked, Error> {
+        let terms = Terms {
+            kind: spec.name.kind,
             object: spec.object.unwrap_or(root.object_id()),
             non_unique: root.has(flag::NON_UNIQUE),
-            before: Before::Nothing,
-            whole: true,
-            visit,
         };
-        if let Some(problem) = descent.misfit(root, true, None) {
+        let mut descent = Descent { spec, terms, before: Before::Nothing, whole: true, visit };
+        if let Some(problem) = terms.misfit(root, true, None) {
             self.add(&spec.name, root.number(), problem);
             return Ok(Walked { whole: false });
         }
@@ -233,18 +207,19 @@ impl<'w, P: Pager> Walker<'w, P> {
     }
 
     /// A page that fits its place, and what lies below it.
-    fn below(
+    fn below<V: Visit>(
         &mut self,
-        descent: &mut Descent<'_, '_>,
+        descent: &mut Descent<'_, V>,
         page: &Page,
         range: Range<'_>,
         depth: usize,
     ) -> Result<(), Error> {
         if page.has(flag::LEAF) {
-            self.leaf(descent, page, range);
+            let problems = descent.terms.problems(page, range, descent.visit);
+            self.leaf(descent, page.number(), [page.previous(), page.next()], problems);
             return Ok(());
         }
-        if let Some(problem) = descent.misorder(page, range) {
+        if let Some(problem) = misorder(page, descent.terms.non_unique, range) {
             self.add(&descent.spec.name, page.number(), problem);
         }
         if page.node_count() == 0 || DEEPEST <= depth {
@@ -266,19 +241,17 @@ impl<'w, P: Pager> Walker<'w, P> {
         Ok(())
     }
 
-    fn child(
+    fn child<V: Visit>(
         &mut self,
-        descent: &mut Descent<'_, '_>,
+        descent: &mut Descent<'_, V>,
         parent: &Page,
         line: usize,
         child: &Page,
         range: Range<'_>,
         depth: usize,
     ) -> Result<(), Error> {
-        let leaf = parent.has(flag::PARENT_OF_LEAF);
-        if let Some(problem) = descent.misfit(child, false, Some(leaf)) {
-            let missed = Before::Leaf { number: child.number(), next: None };
-            descent.miss(if leaf { missed } else { Before::Unknown });
+        if let Some(problem) = descent.terms.misfit(child, false, Some(false)) {
+            descent.miss(Before::Unknown);
             self.add(&descent.spec.name, child.number(), problem);
             return Ok(());
         }
@@ -289,7 +262,12 @@ impl<'w, P: Pager> Walker<'w, P> {
     }
 
     /// The leaves below a page, a window at a time, neighbours in the file with one read.
-    fn leaves(&mut self, descent: &mut Descent<'_, '_>, page: &Page, range: Range<'_>) -> Result<(), Error> {
+    fn leaves<V: Visit>(
+        &mut self,
+        descent: &mut Descent<'_, V>,
+        page: &Page,
+        range: Range<'_>,
+    ) -> Result<(), Error> {
         let size = self.database.page_size();
         let count = page.node_count();
         let mut line = 0;
@@ -310,21 +288,39 @@ impl<'w, P: Pager> Walker<'w, P> {
             for (place, (_, line)) in wanted.iter().enumerate() {
                 places[line - lines.start] = Some(place);
             }
+            let mut before = lines.start.checked_sub(1).map(|line| key_of(page, line));
             for (line, place) in lines.zip(places) {
-                let number = child_of(page, line);
-                let look = place.map(|place| {
-                    let start = place * size.bytes();
-                    (self.judge)(number, &self.window[start..start + size.bytes()])
-                });
-                let child = look.and_then(|look| self.told(&descent.spec.name, number, look));
-                match child {
-                    Some(child) => self.child(descent, page, line, &child, range, 0)?,
-                    None if place.is_some() => descent.miss(Before::Leaf { number, next: None }),
-                    None => descent.miss(Before::Unknown),
+                let key = (line + 1 < count).then(|| key_of(page, line));
+                let low = before.as_deref().unwrap_or(range.low);
+                let range = Range { low, high: key.as_deref().or(range.high) };
+                if let Some(place) = place {
+                    let number = child_of(page, line);
+                    let bytes = &self.window[place * size.bytes()..][..size.bytes()];
+                    let seen =
+                        Seen::of(&descent.terms, number, bytes, range, descent.visit, &mut self.memory);
+                    self.seen(descent, number, seen);
+                } else {
+                    descent.miss(Before::Unknown);
                 }
+                before = key;
             }
         }
         Ok(())
+    }
+
+    /// A page in the place of a leaf that was looked at.
+    fn seen<V: Visit>(&mut self, descent: &mut Descent<'_, V>, number: u32, seen: Seen) {
+        let name = &descent.spec.name;
+        self.told(name, number, &seen.sight);
+        match (seen.sight.usable(), seen.misfit) {
+            (Some(page), None) => self.leaf(descent, number, [page.previous, page.next], seen.problems),
+            (_, misfit) => {
+                if let Some(problem) = misfit {
+                    self.add(name, number, problem);
+                }
+                descent.miss(Before::Leaf { number, next: None });
+            }
+        }
     }
 
     /// Fills the window with these pages, which are sorted.
@@ -339,13 +335,19 @@ impl<'w, P: Pager> Walker<'w, P> {
         Ok(())
     }
 
-    fn leaf(&mut self, descent: &mut Descent<'_, '_>, page: &Page, range: Range<'_>) {
+    /// A leaf that fits its place, and what is wrong with it.
+    fn leaf<V: Visit>(
+        &mut self,
+        descent: &mut Descent<'_, V>,
+        number: u32,
+        [previous, following]: [u32; 2],
+        problems: Vec<Problem>,
+    ) {
         let name = &descent.spec.name;
-        let number = page.number();
         let broken = match descent.before {
-            Before::Nothing if page.previous() != 0 => Some(0),
+            Before::Nothing if previous != 0 => Some(0),
             Before::Leaf { number: left, next }
-                if page.previous() != left || next.is_some_and(|next| next != number) =>
+                if previous != left || next.is_some_and(|next| next != number) =>
             {
                 Some(left)
             }
@@ -354,81 +356,18 @@ impl<'w, P: Pager> Walker<'w, P> {
         if let Some(left) = broken {
             self.add(name, number, Problem::Sibling { left, right: number });
         }
-        descent.before = Before::Leaf { number, next: Some(page.next()) };
-        if let Some(problem) = descent.misorder(page, range) {
-            self.add(name, number, problem);
-        }
-        let mut problems = Vec::new();
-        (descent.visit)(page, &mut |problem| problems.push(problem));
+        descent.before = Before::Leaf { number, next: Some(following) };
         for problem in problems {
             self.add(name, number, problem);
         }
     }
 }
 
-impl Descent<'_, '_> {
+impl<V> Descent<'_, V> {
     /// A child that cannot be used.
     fn miss(&mut self, before: Before) {
         self.whole = false;
         self.before = before;
-    }
-
-    /// Why a page cannot be at its place.
-    fn misfit(&self, page: &Page, root: bool, leaf: Option<bool>) -> Option<Problem> {
-        let wrong = |what| Some(Problem::WrongKind(what));
-        if page.has(flag::PRE_INITIALISED) {
-            return wrong("nothing was put on it yet");
-        }
-        if page.has(flag::EMPTY) {
-            return wrong("it was emptied");
-        }
-        if page.object_id() != self.object {
-            return Some(Problem::WrongObject { found: page.object_id(), expected: self.object });
-        }
-        if page.has(flag::ROOT) != root {
-            return wrong(if root { "it is no root page" } else { "it is a root page" });
-        }
-        if leaf.is_some_and(|leaf| page.has(flag::LEAF) != leaf) {
-            return wrong("it is on another level");
-        }
-        if !self.spec.has_flags(page) {
-            return wrong("it is of another kind of tree");
-        }
-        if page.has(flag::NON_UNIQUE) != self.non_unique {
-            return wrong("it has another kind of keys");
-        }
-        None
-    }
-
-    /// The first node that does not follow the one before it, or lies outside the range of the page.
-    fn misorder(&self, page: &Page, range: Range<'_>) -> Option<Problem> {
-        let leaf = page.has(flag::LEAF);
-        let last = page.node_count().checked_sub(1)?;
-        let with_data = self.non_unique && leaf;
-        let mut before: Option<Node<'_>> = None;
-        for (line, node) in page.nodes().enumerate() {
-            // The last node of a level has no key, which stands for infinity.
-            let infinite = !leaf && line == last && node.suffix.is_empty() && node.prefix.is_empty();
-            if let Some(before) = before
-                && !infinite
-                && compare_nodes(&before, &node, with_data) != Ordering::Less
-            {
-                return Some(Problem::KeyOrder { line });
-            }
-            if line == 0 && !infinite && compare(&node, with_data, range.low) == Ordering::Less {
-                return Some(Problem::OutsideParent { line });
-            }
-            if line == last {
-                let fits = match range.high {
-                    None => leaf || infinite,
-                    Some(high) if leaf => compare(&node, with_data, high) == Ordering::Less,
-                    Some(high) => !infinite && compare(&node, with_data, high) != Ordering::Greater,
-                };
-                return (!fits).then_some(Problem::OutsideParent { line });
-            }
-            before = Some(node);
-        }
-        None
     }
 }
 
@@ -439,71 +378,4 @@ fn child_of(page: &Page, line: usize) -> u32 {
 
 fn key_of(page: &Page, line: usize) -> Vec<u8> {
     page.node(line).map(|node| node.key()).unwrap_or_default()
-}
-
-/// Compares nodes of one page: by key, and where keys are not unique by data too.
-fn compare_nodes(left: &Node<'_>, right: &Node<'_>, with_data: bool) -> Ordering {
-    let keys = if left.prefix.len() == right.prefix.len() {
-        left.suffix.cmp(right.suffix)
-    } else {
-        left.prefix.iter().chain(left.suffix).cmp(right.prefix.iter().chain(right.suffix))
-    };
-    if with_data { keys.then_with(|| left.data.cmp(right.data)) } else { keys }
-}
-
-/// Compares a node with a separator, which where keys are not unique may have a part of the data behind the key.
-fn compare(node: &Node<'_>, with_data: bool, separator: &[u8]) -> Ordering {
-    let mut rest = separator;
-    let parts = [node.prefix, node.suffix, if with_data { node.data } else { &[] }];
-    for (place, part) in parts.iter().enumerate() {
-        let common = part.len().min(rest.len());
-        match part[..common].cmp(&rest[..common]) {
-            Ordering::Equal => {}
-            other => return other,
-        }
-        if common < part.len() {
-            return Ordering::Greater;
-        }
-        rest = &rest[common..];
-        if rest.is_empty() {
-            let more = parts[place + 1..].iter().any(|part| !part.is_empty());
-            return if more { Ordering::Greater } else { Ordering::Equal };
-        }
-    }
-    Ordering::Less
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn node<'a>(prefix: &'a [u8], suffix: &'a [u8], data: &'a [u8]) -> Node<'a> {
-        Node { flags: 0, prefix, suffix, data }
-    }
-
-    #[test]
-    fn separators_are_compared_over_all_parts_of_a_node() {
-        let one = node(b"ab", b"c", b"xy");
-        for (separator, with_data, order) in [
-            (&b"abc"[..], false, Ordering::Equal),
-            (b"abc", true, Ordering::Greater),
-            (b"abcx", true, Ordering::Greater),
-            (b"abcxy", true, Ordering::Equal),
-            (b"abcxz", true, Ordering::Less),
-            (b"abcx", false, Ordering::Less),
-            (b"ab", false, Ordering::Greater),
-            (b"b", true, Ordering::Less),
-            (b"", true, Ordering::Greater),
-        ] {
-            assert_eq!(compare(&one, with_data, separator), order, "{separator:?}");
-        }
-    }
-
-    #[test]
-    fn nodes_compare_by_their_whole_keys() {
-        let (short, long) = (node(b"", b"abcd", b"2"), node(b"abc", b"d", b"1"));
-        assert_eq!(compare_nodes(&short, &long, false), Ordering::Equal);
-        assert_eq!(compare_nodes(&short, &long, true), Ordering::Greater);
-        assert_eq!(compare_nodes(&node(b"abc", b"a", b""), &short, true), Ordering::Less);
-    }
 }
