@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::Range;
 
 use certadm_tests::proven::proven;
+use certadm_tests::signers;
 use serde_json::Value;
 
 use crate::support::{Run, Work, command};
@@ -87,6 +88,30 @@ fn what_was_exported_is_a_set_and_goes_in_again_once() {
     let again = result(&work, &format!("repository import --to vault: {folder}"));
     assert_eq!(again["sets"][0]["stored"], false, "it is there already");
     assert_eq!(run(&work, "repository export vault:latest --to {out}").code, 3, "nothing is overwritten");
+}
+
+/// The signature goes where the manifest goes: into the repository, out of it, and in again.
+#[test]
+fn a_signature_is_kept_and_asked_for() {
+    let work = with_repository();
+    signers::write_key(&work.path("key"), signers::KEY);
+    fs::write(work.path("allowed"), format!("tests {}\n", signers::PUBLIC)).unwrap();
+    let signed = result(&work, "backup --dir {ca} --to vault: --sign-key {key}");
+    assert!(signed["signed_with"].as_str().is_some_and(|key| key.starts_with("SHA256:")), "{signed}");
+    let asked = "--allowed-signers {allowed}";
+    assert_eq!(run(&work, &format!("verify vault: {asked}")).code, 0);
+    assert_eq!(run(&work, &format!("list vault: certificates {asked}")).code, 0);
+    let exported = result(&work, "repository export vault:latest --to {out}");
+    let folder = exported["sets"][0]["folder"].as_str().unwrap().to_owned();
+    assert_eq!(run(&work, &format!("verify {folder} {asked}")).code, 0);
+    fs::rename(work.path("vault/Test-CA"), work.path("first")).unwrap();
+    fs::remove_file(work.path("Test-CA.vaultkey")).unwrap();
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code3}");
+    result(&work, &format!("repository import --to vault:Test-CA/ {folder}"));
+    assert_eq!(run(&work, &format!("verify vault:Test-CA/ {asked}")).code, 0);
+    result(&work, "backup --dir {ca} --to vault:Test-CA/");
+    let unsigned = run(&work, &format!("verify vault:Test-CA/ {asked}"));
+    assert!(unsigned.code == 3 && unsigned.stdout.contains("not signed"), "{unsigned:?}");
 }
 
 #[test]

@@ -101,8 +101,10 @@ fn into_vault(
         read_back: options.read_back,
         // Truncation deletes the logs at the CA, and then they are nowhere else.
         logs_read_back: if options.truncate { ReadBack::Medium } else { options.read_back },
+        signer: options.signer.clone(),
     })?;
-    Ok(take_into(source, Box::new(sink), options, progress)?)
+    let signed_with = options.signer.as_ref().map(|signer| signer.key());
+    Ok(Taken { signed_with, ..take_into(source, Box::new(sink), options, progress)? })
 }
 
 /// Refuses a path that begins with `~`: the shell expands that only without quotes, and a folder of that name is hardly
