@@ -64,6 +64,12 @@ pub(crate) enum Command {
     Gap(crate::verbs::gap::GapArgs),
     /// Compare two states of a CA: what was issued, revoked or ended between them
     Diff(crate::verbs::diff::DiffArgs),
+    /// Keep sets in an encrypted, deduplicated repository of restic's format, off this machine
+    #[cfg(all(unix, feature = "repository"))]
+    #[command(subcommand)]
+    #[command(after_help = "Example: certadm repository init vault: --ca 'Example CA'\n\
+        Then:    certadm backup --dir /srv/ca --to vault:")]
+    Repository(crate::verbs::repository::RepositoryCommand),
     /// Rehearse a loss: create a CA, issue, back up, destroy it, restore it, compare
     Drill(crate::verbs::drill::DrillArgs),
     /// Write shell completions to standard output

@@ -12,6 +12,7 @@
 //! | make the CRL of a CA that is lost, and say what it issued after its last backup | [`certadm_recovery`] |
 //! | rehearse a restore, and keep evidence of it | [`certadm_rehearsal`] |
 //! | fetch what a CA needs beside its database | [`certadm_identity`] |
+//! | keep sets in an encrypted repository | [`certadm_repository`] |
 //! | run a CA: issue, revoke, publish CRLs | [`certadm_ca`] |
 //! | keep a CA's database, with logs and online backups | [`certadm_store`] |
 //! | offer backups to other machines | [`certadm_server`] |
@@ -68,6 +69,8 @@ fn main() -> ExitCode {
         Command::Rehearse(args) => (args.name(), verbs::rehearse::run(&args, output).into()),
         Command::Gap(args) => ("gap", verbs::gap::run(&args, output).into()),
         Command::Diff(args) => ("diff", verbs::diff::run(&args, output)),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Repository(command) => (command.name(), verbs::repository::run(&command, output).into()),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),
         Command::Completions { shell } => ("completions", completions(shell).into()),
         Command::Man { dir } => ("man", verbs::man::run(Cli::command(), &dir).into()),

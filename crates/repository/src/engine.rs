@@ -46,7 +46,7 @@ pub(crate) fn call<T>(
     let place = bridge.objects().place();
     let detail = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => error.display_log(),
+        Ok(Err(error)) => in_short(&error.display_log()),
         Err(panic) => format!("it panicked: {}", panic_text(panic.as_ref())),
     };
     // An upload that failed is the cause of what followed.
@@ -66,6 +66,20 @@ pub(crate) fn of_storage(place: String, source: ObjectError) -> Error {
     match damage.contains(&source.source.kind()) {
         true => Error::Damaged { place, detail: source.to_string() },
         false => Error::Storage { place, source },
+    }
+}
+
+/// The sentences of an engine's error. One that wraps another holds the other's whole report, its call stack included.
+fn in_short(log: &str) -> String {
+    let log = log.strip_prefix("Error: ").unwrap_or(log);
+    let (first, rest) = log.split_once(" (kind: ").unwrap_or((log, ""));
+    let reported = rest.split_once("Message:").map(|(_, message)| message.trim_start());
+    let plain = || rest.split_once("caused by: ").map(|(_, cause)| cause);
+    let cause = reported.or_else(plain).and_then(|cause| cause.lines().next()).unwrap_or_default();
+    let first = first.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    match cause {
+        "" => first,
+        cause => format!("{}: {cause}", first.trim_end_matches('.')),
     }
 }
 
@@ -118,4 +132,25 @@ pub(crate) fn init(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
     call(bridge, "make a repository", Unexplained::Mistake, || {
         repository(bridge)?.init(&credentials, &KeyOptions::default(), &config)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_in_a_sentence() {
+        for (log, told) in [
+            ("Error: no key fits.", "no key fits."),
+            ("Error: one\n\ntwo (kind: related to x, code: C1)", "one two"),
+            ("Error: one. (kind: related to x): caused by: two\n : (source: three)", "one: two"),
+            (
+                "Error: one (kind: related to x): caused by: `rustic_core` experienced an error related to `x`.\n\n\
+                 Message:\nMAC check failed.\n\nBacktrace:\n  0: main\n",
+                "one: MAC check failed.",
+            ),
+        ] {
+            assert_eq!(in_short(log), told);
+        }
+    }
 }

@@ -10,7 +10,7 @@ use certadm_files::{Access, cancel, durable};
 use certadm_rules::finding::Kind;
 use certadm_rules::names::is_safe_component;
 use certadm_set::manifest::{self, FileEntry, Manifest, Role};
-use certadm_set::{Progress, Stage};
+use certadm_set::{Progress, Stage, signing};
 use rustic_core::repofile::{IndexFile, Node, NodeType};
 use rustic_core::{FileType, Id, IndexedFullStatus, Repository, TreeId};
 
@@ -227,6 +227,17 @@ impl Reader {
         Ok((manifest, bytes))
     }
 
+    /// The signature of a set's manifest, where it has one. Whose it is, and whether it fits, is for `--allowed-signers`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub(crate) fn signature(&self, files: &Files) -> Result<Option<Vec<u8>>> {
+        let Some(node) = files.get(signing::FILE_NAME) else { return Ok(None) };
+        let mut bytes = Vec::new();
+        self.dump(node, signing::MAX_LEN, &mut bytes)?;
+        Ok(Some(bytes))
+    }
+
     /// Reads every file that a manifest names, compares it with its entry, and puts it into `target` if there is one.
     ///
     /// # Errors
@@ -340,13 +351,19 @@ impl Target<'_> {
     ///
     /// # Errors
     /// [`Error::File`].
-    pub(crate) fn seal(&self, manifest: &[u8]) -> Result<()> {
+    pub(crate) fn seal(&self, manifest: &[u8], signature: Option<&[u8]>) -> Result<()> {
         let path = self.folder.join(manifest::FILE_NAME);
+        // The signature stands before the manifest does, as in a set that a backup writes.
+        let signature = signature.map(|signature| (self.folder.join(signing::FILE_NAME), signature));
         if !self.durable {
-            let mut file = durable::open_new(&path, self.access)?;
-            return file.write_all(manifest).map_err(|source| {
-                certadm_files::Error::Io { action: "write", path: path.clone(), source }.into()
+            return signature.into_iter().chain([(path, manifest)]).try_for_each(|(path, content)| {
+                let mut file = durable::open_new(&path, self.access)?;
+                file.write_all(content)
+                    .map_err(|source| certadm_files::Error::Io { action: "write", path, source }.into())
             });
+        }
+        if let Some((path, signature)) = signature {
+            durable::create(&path, signature, self.access)?;
         }
         for name in [certadm_set::layout::DATABASE_DIR, certadm_set::layout::DYNAMIC_DIR] {
             let folder = self.folder.join(name);

@@ -12,6 +12,7 @@ use certadm_files::{Access, cancel};
 use certadm_rules::hex;
 use certadm_rules::names::folded;
 use certadm_set::manifest::{self, FileEntry, Manifest, Role};
+use certadm_set::signing::{self, Signer};
 use certadm_set::sink::{Committed, NewFile, SetSink, Stream};
 use certadm_set::{Progress, ReadBack};
 use rustic_core::repofile::{SnapshotFile, SnapshotSummary};
@@ -44,6 +45,8 @@ pub struct SinkOptions {
     pub read_back: ReadBack,
     /// The same for logs.
     pub logs_read_back: ReadBack,
+    /// The key that signs the manifest.
+    pub signer: Option<Arc<Signer>>,
 }
 
 /// A set on its way into a repository. Dropped before its commit, it leaves packs that nothing names.
@@ -97,7 +100,7 @@ impl RepositorySink {
         })
     }
 
-    /// As [`SetSink::commit`], for a set whose manifest exists: its bytes are stored as they are.
+    /// As [`SetSink::commit`], for a set whose manifest exists: its bytes and its signature are stored as they are.
     ///
     /// # Errors
     /// As [`SetSink::commit`].
@@ -105,6 +108,7 @@ impl RepositorySink {
         mut self,
         manifest: Manifest,
         bytes: Vec<u8>,
+        signature: Option<Vec<u8>>,
         progress: &mut dyn Progress,
     ) -> Result<Committed> {
         if manifest.ca.name != self.ca {
@@ -114,13 +118,16 @@ impl RepositorySink {
             )));
         }
         self.small(manifest::FILE_NAME, bytes.into())?;
+        if let Some(signature) = &signature {
+            self.small(signing::FILE_NAME, signature.clone().into())?;
+        }
         self.end_run()?;
         self.bridge.barrier()?;
         // Those of the runs, which nobody shall ever see.
         self.bridge.discard_held();
         let (tree, summary) = self.merge()?;
         self.bridge.barrier()?;
-        let scratch = self.prove(tree, &manifest, progress)?;
+        let scratch = self.prove(tree, &manifest, signature.as_deref(), progress)?;
         let id = self.publish(&manifest, tree, summary)?;
         Ok(Committed {
             set: PathBuf::from(format!("{}/{}", self.address, id.get(..8).unwrap_or(&id))),
@@ -245,6 +252,7 @@ impl RepositorySink {
         &self,
         tree: TreeId,
         manifest: &Manifest,
+        signature: Option<&[u8]>,
         progress: &mut dyn Progress,
     ) -> Result<Option<Scratch>> {
         let reader = Reader::open(self.bridge.objects(), &self.secret)?;
@@ -255,7 +263,9 @@ impl RepositorySink {
         }
         let files = reader.files(tree)?;
         let (stored, bytes) = reader.manifest(&files)?;
-        if stored != *manifest || files.len() != manifest.files.len() + 1 {
+        let count = manifest.files.len() + 1 + usize::from(signature.is_some());
+        let same_signature = reader.signature(&files)?.as_deref() == signature;
+        if stored != *manifest || !same_signature || files.len() != count {
             return Err(self.not_stored("the set that a fresh reader finds is another one".to_owned()));
         }
         let from_medium = |role| match role {
@@ -271,7 +281,7 @@ impl RepositorySink {
         let target = folder.as_deref().map(|folder| Target { folder, durable: false, access: Access::Owner });
         reader.read_all(&files, manifest, target.as_ref(), progress)?;
         if let Some(target) = &target {
-            target.seal(&bytes)?;
+            target.seal(&bytes, signature)?;
         }
         Ok(scratch)
     }
@@ -341,7 +351,8 @@ impl SetSink for RepositorySink {
             path: Path::new(&self.address).join(manifest::FILE_NAME),
             detail,
         })?;
-        Ok(self.commit_as(manifest, bytes, progress)?)
+        let signature = self.options.signer.as_ref().map(|signer| signer.sign(&bytes).into_bytes());
+        Ok(self.commit_as(manifest, bytes, signature, progress)?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use certadm_files::{Access, Unfinished, durable, unfinished};
 use certadm_set::manifest::{self, Manifest, Role};
 use certadm_set::sink::{Committed, NewFile, SetSink};
-use certadm_set::{Opened, Progress, ReadBack, Set};
+use certadm_set::{Opened, Progress, ReadBack, Set, signing};
 use rustic_core::FileType;
 use tempfile::TempDir;
 
@@ -268,7 +268,8 @@ impl CaRepository {
         let files = reader.files(point.tree).map_err(named)?;
         let (manifest, bytes) = reader.manifest(&files).map_err(named)?;
         reader.read_all(&files, &manifest, Some(target), progress).map_err(named)?;
-        target.seal(&bytes)?;
+        let signature = reader.signature(&files).map_err(named)?;
+        target.seal(&bytes, signature.as_deref())?;
         Ok(manifest)
     }
 
@@ -302,8 +303,12 @@ impl CaRepository {
         if let Some(point) = self.points()?.into_iter().find(same) {
             return Ok(Imported::There(point));
         }
-        let options =
-            SinkOptions { scratch: None, read_back: ReadBack::System, logs_read_back: ReadBack::System };
+        let options = SinkOptions {
+            scratch: None,
+            read_back: ReadBack::System,
+            logs_read_back: ReadBack::System,
+            signer: None,
+        };
         let mut sink = self.sink(options)?;
         let mut entries: Vec<_> = manifest.files.iter().collect();
         entries.sort_by_key(|entry| (entry.role != Role::Database, &entry.path));
@@ -337,7 +342,9 @@ impl CaRepository {
             let path = set.path.join(manifest::FILE_NAME);
             return Err(Error::Set(certadm_set::Error::BadManifest { path, detail }));
         }
-        Ok(Imported::Stored(Box::new(sink.commit_as(manifest, bytes, progress)?)))
+        let signature = certadm_files::Found::below(&set.path, signing::FILE_NAME);
+        let signature = signature.is_there().then(|| signature.read(signing::MAX_LEN)).transpose()?;
+        Ok(Imported::Stored(Box::new(sink.commit_as(manifest, bytes, signature, progress)?)))
     }
 
     /// Checks the structure of the repository, and the bytes of `part` of its packs.

@@ -14,6 +14,7 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Ended, Output, Said, failed_output};
 use crate::table::{Cell, Column, Form, Lines, shown};
+use crate::verbs::places::{Places, ScratchArgs};
 
 /// `certadm diff`
 #[derive(Debug, Args)]
@@ -24,7 +25,8 @@ use crate::table::{Cell, Column, Form, Lines, shown};
     Example: certadm diff old.edb CertLog.edb --csv"
 )]
 pub(crate) struct DiffArgs {
-    /// The earlier state: a full set, a database of a Windows CA, or the folder of our own CA
+    /// The earlier state: a full set, a database of a Windows CA, the folder of our own CA, or the address of sets in a
+    /// repository
     #[arg(value_name = "A")]
     before: PathBuf,
     /// The later state
@@ -39,6 +41,8 @@ pub(crate) struct DiffArgs {
     /// Comma-separated values (RFC 4180) with every column
     #[arg(long)]
     csv: bool,
+    #[command(flatten)]
+    scratch: ScratchArgs,
 }
 
 const COLUMNS: &[Column<Difference>] = &[
@@ -98,9 +102,11 @@ fn compare(args: &DiffArgs, output: Output, printed: &Count<Option<usize>>) -> R
     let paths = |first: &PathBuf, logs: &[PathBuf]| -> Vec<PathBuf> {
         std::iter::once(first.clone()).chain(logs.iter().cloned()).collect()
     };
-    let open = |paths: &[PathBuf]| State::open(paths, Damage::Refused, &mut Vec::new(), output);
-    let before = open(&paths(&args.before, &args.logs_a))?;
-    let after = open(&paths(&args.after, &args.logs_b))?;
+    let find = |paths: Vec<PathBuf>| Places::find(&paths, &args.scratch, output);
+    let places = (find(paths(&args.before, &args.logs_a))?, find(paths(&args.after, &args.logs_b))?);
+    let open = |places: &Places| State::open(places.paths(), Damage::Refused, &mut Vec::new(), output);
+    let before = open(&places.0)?;
+    let after = open(&places.1)?;
     let until = after.is_live().then(certadm_store::now);
     let (columns, names) = shown(COLUMNS, form);
     // The heading comes with the first row: before it a failure has the output for itself.

@@ -16,10 +16,13 @@ pub(crate) mod list;
 mod live;
 pub(crate) mod lost;
 pub(crate) mod man;
+mod places;
 pub(crate) mod recover;
 pub(crate) mod rehearse;
 pub(crate) mod remote;
 mod replay;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod repository;
 pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod show;

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 21] = [
     "ca",
     "backup",
     "restore",
@@ -22,10 +22,12 @@ const VERBS: [&str; 20] = [
     "rehearse",
     "gap",
     "diff",
+    "repository",
     "drill",
     "completions",
     "man",
 ];
+const REPOSITORY_VERBS: [&str; 5] = ["init", "info", "check", "import", "export"];
 const CA_VERBS: [&str; 7] = ["init", "import", "issue", "revoke", "crl", "list", "export"];
 
 #[test]
@@ -35,7 +37,9 @@ fn every_verb_has_help_with_an_example() {
     assert_eq!(verbs_in(&all), VERBS);
     assert!(all.contains("Exit codes: 0 good, 1 finding, 2 usage, 3 refused, 4 unreachable, 5 damaged"));
     assert_eq!(verbs_in(&work.run("ca --help").good()), CA_VERBS);
+    assert_eq!(verbs_in(&work.run("repository --help").good()), REPOSITORY_VERBS);
     let verbs = VERBS.map(str::to_owned).into_iter().chain(CA_VERBS.map(|verb| format!("ca {verb}")));
+    let verbs = verbs.chain(REPOSITORY_VERBS.map(|verb| format!("repository {verb}")));
     for verb in verbs {
         let help = work.run(&format!("{verb} --help")).good();
         assert!(help.contains(&format!("Example: certadm {verb}")), "{verb}:\n{help}");
@@ -133,6 +137,9 @@ fn the_pages_of_the_files_name_every_key() {
         let run = crate::remote::configured(&work, "doctor --server a");
         check(&page("client.toml.5"), section, &run.stderr);
     }
+    fs::write(work.path("repositories.toml"), "[vault]\nno_such_key = 1\n").unwrap();
+    let run = crate::repository::run(&work, "verify vault:");
+    check(&page("repositories.toml.5"), "", &run.stderr.replace("-", "\\-"));
     for section in ["", "[[user]]"] {
         fs::write(work.path("ca/users.toml"), format!("{section}\nno_such_key = 1\n")).unwrap();
         fs::set_permissions(work.path("ca/users.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o600))

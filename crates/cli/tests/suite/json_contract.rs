@@ -81,6 +81,11 @@ fn every_kind_of_finding_is_documented() {
     }
 }
 
+/// A set in the folder `set`.
+fn work_set(work: &Work) {
+    work.result("backup --dir {ca} --to {set}");
+}
+
 #[test]
 fn every_verb_prints_what_the_document_shows() {
     let work = Work::with_ca();
@@ -183,6 +188,19 @@ fn every_verb_prints_what_the_document_shows() {
     let plan = format!("restore {login} --from {{set}} --dry-run");
     check_in(&remote, &mut examples, "restore: another machine", &plan);
     let service = Service::start(&work, "--dir {ca} --socket {socket}");
+    let vault = crate::repository::world();
+    let mut check = |heading: &str, line: &str| {
+        let example = examples.remove(heading).unwrap_or_else(|| panic!("docs/json.md shows no {heading:?}"));
+        let found = crate::repository::run(&vault, &format!("--json {line}")).json();
+        same_shape(heading, &example, &found);
+        assert_eq!(example["command"], found["command"], "{heading}");
+    };
+    check("repository init", "repository init vault: --ca Test-CA --recovery-file {code}");
+    work_set(&vault);
+    check("repository import", "repository import --to vault: {set}");
+    check("repository info", "repository info vault:");
+    check("repository check", "repository check vault: --read all");
+    check("repository export", "repository export vault:latest --to {out}");
     same_shape("serve", &examples.remove("serve").expect("docs/json.md shows `serve`"), &service.said);
     assert_eq!(service.stop(), 0);
     examples.retain(|heading, _| !unchecked.contains(&heading.as_str()));

@@ -23,6 +23,8 @@ mod pages;
 mod paths;
 mod rehearse;
 mod remote;
+#[cfg(all(unix, feature = "repository"))]
+mod repository;
 mod restoring;
 mod secrets;
 mod serve;

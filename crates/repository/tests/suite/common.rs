@@ -95,6 +95,7 @@ pub(crate) fn options(scratch: Option<&Path>) -> SinkOptions {
         scratch: scratch.map(Path::to_owned),
         read_back: ReadBack::System,
         logs_read_back: ReadBack::Medium,
+        signer: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `certadm backup`: take a set, in certutil's words (certbcli.md 10.3).
 
+mod target;
 mod way;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use certadm_rules::{BackupKind, Generation};
 use certadm_session::{LocalSource, Source};
 use certadm_set::manifest::SetKind;
 use certadm_set::signing::Signer;
-use certadm_set::{Check, Limits, PATIENCE, ReadBack, Readers, TakeOptions, Taken, take};
+use certadm_set::{Check, Limits, PATIENCE, ReadBack, Readers, TakeOptions, Taken};
 use certadm_store::{Folder, Store};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -27,18 +28,20 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::size::parse_size;
-use crate::verbs::files::refuse_home_sign;
 use crate::verbs::identity;
 use crate::verbs::live::audits;
+use crate::verbs::places::ScratchArgs;
 use crate::verbs::remote::RemoteArgs;
 use crate::verbs::signing::SignArgs;
 use crate::{findings, interrupt};
+use target::Target;
 use way::Way;
 
 /// `certadm backup`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm backup --dir /srv/ca --to /backup/monday\n\
     Then:    certadm backup --dir /srv/ca --to /backup/monday-noon --type logs\n\
+    Into a repository: certadm backup --dir /srv/ca --to vault:\n\
     Another machine: certadm backup --server ca1.corp.example --user 'CORP\\backup' --to /backup/monday",
     group = clap::ArgGroup::new("ca").args(["dir", "server", "socket"]).required(true).multiple(true))]
 pub(crate) struct BackupArgs {
@@ -47,9 +50,11 @@ pub(crate) struct BackupArgs {
     dir: Option<PathBuf>,
     #[command(flatten)]
     remote: RemoteArgs,
-    /// The new set's folder; it must not exist, or be empty
+    /// The new set's folder, which must not exist, or be empty; or a repository, such as vault:
     #[arg(long, value_name = "SET")]
     to: PathBuf,
+    #[command(flatten)]
+    scratch: ScratchArgs,
     /// What to back up
     #[arg(long = "type", value_enum, default_value = "full")]
     kind: KindArg,
@@ -85,6 +90,7 @@ pub(crate) struct BackupArgs {
 struct Order<'a> {
     args: &'a BackupArgs,
     signer: Option<Arc<Signer>>,
+    target: Target,
 }
 
 /// Full or logs only.
@@ -122,11 +128,9 @@ enum ReadBackArg {
 }
 
 pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
-    refuse_home_sign(&args.to)?;
-    let order = &Order { args, signer: args.sign.read()? };
-    let parent = args.to.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists());
-    if let Some(parent) = parent {
-        output.line(format!("The folder {} is not there yet and is made.", parent.display()));
+    let order = &Order { args, signer: args.sign.read()?, target: Target::find(&args.to)? };
+    if let Some(folder) = order.target.new_folder() {
+        output.line(format!("The folder {} is not there yet and is made.", folder.display()));
     }
     let ((taken, identity), socket) = match &args.dir {
         Some(dir) => of_folder(order, &Folder::new(dir), output)?,
@@ -152,7 +156,7 @@ fn of_folder(
     output: Output,
 ) -> Result<((Taken, Value), Option<PathBuf>), Failure> {
     let args = order.args;
-    refuse_inside(&args.to, folder)?;
+    refuse_inside(order.target.place(), folder)?;
     let crls = || Some(folder.crl_dir());
     let (mut taken, socket) = match way::find(folder, args.remote.socket())? {
         Way::Folder(store) => {
@@ -172,8 +176,8 @@ fn of_folder(
         }
     };
     note_check(&taken, folder, output);
-    warn_of_same_disk(&taken.set, folder, output);
-    let fetched = match args.no_identity {
+    warn_of_same_disk(order.target.place(), folder, output);
+    let fetched = match args.no_identity || order.target.is_vault() {
         true => Fetched::default(),
         false => identity::of_folder(folder).unwrap_or_else(|failure| {
             let text = format!("the CA's folder tells nothing of it: {}", failure.message);
@@ -184,7 +188,7 @@ fn of_folder(
             nothing
         }),
     };
-    let identity = keep_identity(&mut taken, &fetched, output);
+    let identity = keep_identity(&mut taken, &fetched, &order.target, output);
     Ok(((taken, identity), socket))
 }
 
@@ -201,13 +205,20 @@ fn of_dialled(order: &Order<'_>, output: Output) -> Result<(Taken, Value), Failu
     let patience = dial.target.timeouts.call;
     let mut ca = dial.connect()?;
     let mut taken = take_from(&mut ca, order, (&place, patience), None, output)?;
-    let fetched = if args.no_identity { Fetched::default() } else { identity::of_remote(&mut ca) };
-    let identity = keep_identity(&mut taken, &fetched, output);
+    let fetched = match args.no_identity || order.target.is_vault() {
+        true => Fetched::default(),
+        false => identity::of_remote(&mut ca),
+    };
+    let identity = keep_identity(&mut taken, &fetched, &order.target, output);
     Ok((taken, identity))
 }
 
 /// Puts what the CA says of itself beside the database. The set stands already: what goes wrong is a finding.
-fn keep_identity(taken: &mut Taken, fetched: &Fetched, output: Output) -> Value {
+fn keep_identity(taken: &mut Taken, fetched: &Fetched, target: &Target, output: Output) -> Value {
+    if target.is_vault() {
+        output.line("Not included: what the CA says of itself. Keep it by `certadm identity` in a folder.");
+        return Value::Null;
+    }
     let signature = &taken.manifest.ca.database_signature;
     let (value, findings) = identity::store(fetched, &taken.set, signature, output);
     taken.findings.extend(findings);
@@ -285,7 +296,7 @@ fn take_from(
     output.line(format!("{word} backup for {place}."));
     let mut progress = output.progress();
     interrupt::watch();
-    Ok(take(source, &args.to, &options, &mut progress)?)
+    order.target.take(source, &options, &args.scratch, &mut progress)
 }
 
 /// The server object of a CA on this machine.

@@ -17,6 +17,7 @@ use crate::secrets::PassphraseArgs;
 use crate::terminal::Tone;
 use crate::verbs::emergency_crl::moment;
 use crate::verbs::lost::{Lost, parts_at};
+use crate::verbs::places::{Places, ScratchArgs};
 use crate::{findings, interrupt};
 
 /// `certadm complete`
@@ -27,7 +28,7 @@ use crate::{findings, interrupt};
     Exit codes: 0 complete, 1 incomplete, 5 something is of another CA. `certadm verify` checks the set itself."
 )]
 pub(crate) struct CompleteArgs {
-    /// A full set and the log sets that continue it, or a database of a Windows CA
+    /// A full set and the log sets that continue it, a database of a Windows CA, or the address of sets in a repository
     #[arg(value_name = "SET", required = true)]
     sets: Vec<PathBuf>,
     /// An identity part that lies elsewhere
@@ -41,13 +42,16 @@ pub(crate) struct CompleteArgs {
     /// Judge as if it were this moment, such as 2026-11-27T10:00:00Z
     #[arg(long, value_name = "TIME", value_parser = moment)]
     now: Option<FileTime>,
+    #[command(flatten)]
+    scratch: ScratchArgs,
 }
 
 pub(crate) fn run(args: &CompleteArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
     let now = args.now.unwrap_or_else(certadm_store::now);
-    let opened = certadm_set::open(&args.sets)?;
-    let mut parts = parts_at(&args.sets)?;
+    let places = Places::find(&args.sets, &args.scratch, output)?;
+    let opened = certadm_set::open(places.paths())?;
+    let mut parts = parts_at(places.paths())?;
     for dir in &args.identity {
         let more = parts_at([dir])?;
         if more.is_empty() {

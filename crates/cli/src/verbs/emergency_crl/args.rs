@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::secrets::PassphraseArgs;
+use crate::verbs::places::ScratchArgs;
 use crate::verbs::signing::AllowedArgs;
 
 /// `certadm emergency-crl`
@@ -31,6 +32,8 @@ pub(crate) struct EmergencyCrlArgs {
     /// A full set and the log sets that continue it, or a database of a Windows CA
     #[arg(value_name = "SET")]
     pub(super) sets: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) scratch: ScratchArgs,
     /// Make the next CRL out of this one, without a database
     #[arg(long, value_name = "FILE", conflicts_with = "sets")]
     pub(super) from_crl: Option<PathBuf>,

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::verbs::files::refuse_home_sign;
+use crate::verbs::places::Places;
 use crate::{findings, interrupt};
 pub(crate) use args::{EmergencyCrlArgs, moment};
 use args::{FinishArgs, Step};
@@ -168,7 +169,8 @@ fn plan(
     }
     let damage = if args.force_damaged { Damage::Accepted } else { Damage::Refused };
     let allowed = args.allowed.read()?;
-    let records: Records = match sources::database(&args.sets, damage, allowed.as_ref(), output)? {
+    let places = Places::find(&args.sets, &args.scratch, output)?;
+    let records: Records = match sources::database(places.paths(), damage, allowed.as_ref(), output)? {
         Found::Windows(opened) => {
             sources.findings.extend(opened.findings);
             Records::of_windows(&opened.database, now, sources.asked()?, damage)?

@@ -7,6 +7,8 @@ use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::verbs::places::ScratchArgs;
+
 /// `certadm gap`
 #[derive(Debug, Args)]
 #[command(
@@ -17,7 +19,8 @@ use time::format_description::well_known::Rfc3339;
     docs/recovery.md tells the whole way."
 )]
 pub(crate) struct GapArgs {
-    /// A full set and the log sets that continue it, a database of a Windows CA, or the folder of our own CA
+    /// A full set and the log sets that continue it, a database of a Windows CA, the folder of our own CA, or the address
+    /// of sets in a repository
     #[arg(value_name = "SET", required = true, num_args = 1..)]
     pub(super) sets: Vec<PathBuf>,
     /// Event logs of the CA or of a collector, as XML (wevtutil qe Security /f:xml) or EVTX
@@ -44,6 +47,8 @@ pub(crate) struct GapArgs {
     /// Use a database that is damaged; what cannot be read counts as unknown
     #[arg(long)]
     pub(super) force_damaged: bool,
+    #[command(flatten)]
+    pub(super) scratch: ScratchArgs,
 }
 
 fn moment(text: &str) -> Result<FileTime, String> {

@@ -19,6 +19,7 @@ use super::state::State;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::verbs::files::refuse_home_sign;
+use crate::verbs::places::Places;
 use crate::{findings, interrupt};
 
 /// Folders within each other, and files in them, that are looked through for certificates.
@@ -35,7 +36,8 @@ pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
     let mut folder = args.to.as_deref().map(Folder::begin).transpose()?;
     let damage = if args.force_damaged { Damage::Accepted } else { Damage::Refused };
     let mut found = Vec::new();
-    let state = State::open(&args.sets, damage, &mut found, output)?;
+    let places = Places::find(&args.sets, &args.scratch, output)?;
+    let state = State::open(places.paths(), damage, &mut found, output)?;
     let known = state.with(Known::of)?;
     drop(state);
     if known.unreadable() != 0 {

@@ -16,6 +16,7 @@ use clap::{Args, ValueEnum};
 use crate::failure::Failure;
 use crate::output::{Done, Ended, Output, Said};
 use crate::verbs::files::refuse_home_sign;
+use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::AllowedArgs;
 use columns::Table;
 use rows::{HowArgs, Lister, Printing};
@@ -53,6 +54,8 @@ pub(crate) struct ListArgs {
     salvage: bool,
     #[command(flatten)]
     allowed: AllowedArgs,
+    #[command(flatten)]
+    scratch: ScratchArgs,
 }
 
 /// `certadm ca list`
@@ -73,7 +76,8 @@ impl From<CaListArgs> for ListArgs {
     fn from(args: CaListArgs) -> Self {
         let words = vec![args.table.name().into()];
         let (dir, how, allowed) = (Some(args.dir), args.how, AllowedArgs::default());
-        Self { dir, words, table: None, how, export_certs: None, salvage: false, allowed }
+        let scratch = ScratchArgs::default();
+        Self { dir, words, table: None, how, export_certs: None, salvage: false, allowed, scratch }
     }
 }
 
@@ -103,9 +107,10 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
     }
     args.export_certs.as_deref().map_or(Ok(()), refuse_home_sign)?;
     let lister = Lister::new(args.how, args.export_certs.as_deref(), printing)?;
+    let places = Places::find(sets, &args.scratch, output)?;
     let opened = match (&args.dir, sets) {
         (Some(dir), []) => Opened::Folder(Folder::new(dir)),
-        (None, [_, ..]) => certadm_set::open(sets)?,
+        (None, [_, ..]) => certadm_set::open(places.paths())?,
         (Some(_), [other, ..]) => {
             let detail = format!("{} is no table, and with --dir no set is listed", other.display());
             return Err(Failure::usage(detail, which_tables()));
@@ -137,7 +142,8 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
 
 /// Whether the last word behind sets is hardly a set: a plain word, and nothing of that name is there.
 fn is_misspelt_table(last: &Path, before: &[PathBuf]) -> bool {
-    !before.is_empty() && last.components().count() == 1 && !last.exists()
+    let is_address = last.to_string_lossy().contains(':');
+    !before.is_empty() && !is_address && last.components().count() == 1 && !last.exists()
 }
 
 fn which_tables() -> String {

@@ -14,9 +14,10 @@ use crate::output::{Done, path_text};
 use crate::verbs::files::refuse_home_sign;
 
 /// The pages of section 5.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("ca.toml.5", include_str!("ca.toml.5")),
     ("client.toml.5", include_str!("client.toml.5")),
+    ("repositories.toml.5", include_str!("repositories.toml.5")),
     ("users.toml.5", include_str!("users.toml.5")),
 ];
 

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::output::{Done, Output};
 use crate::verbs::files::refuse_home_sign;
+use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::{self, AllowedArgs};
 
 /// `certadm recover`
@@ -24,20 +25,23 @@ pub(crate) struct RecoverArgs {
     to: PathBuf,
     #[command(flatten)]
     allowed: AllowedArgs,
+    #[command(flatten)]
+    scratch: ScratchArgs,
 }
 
 pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
     refuse_home_sign(&args.to)?;
-    let opened = certadm_set::open(&args.sets)?;
+    let places = Places::find(&args.sets, &args.scratch, output)?;
+    let opened = certadm_set::open(places.paths())?;
     let signed = match args.allowed.read()? {
         Some(allowed) => allowed.check_files(&opened, &mut output.progress())?,
         None => Vec::new(),
     };
-    signing::lines(&args.sets, &signed).for_each(|line| output.line(line));
+    signing::lines(places.paths(), &signed).for_each(|line| output.line(line));
     match opened {
         Opened::Windows(sets) => {
             let mut done = windows::run(&sets, &args.to, output)?;
-            done.result["signatures"] = signing::list(&args.sets, &signed).into();
+            done.result["signatures"] = signing::list(places.paths(), &signed).into();
             Ok(done)
         }
         Opened::Ours(_) => {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::verbs::places::ScratchArgs;
 use crate::verbs::remote::RemoteArgs;
 use crate::verbs::signing::AllowedArgs;
 
@@ -14,7 +15,8 @@ use crate::verbs::signing::AllowedArgs;
     group = clap::ArgGroup::new("ca").args(["dir", "server", "socket"]).required(true)
 )]
 pub(crate) struct RestoreArgs {
-    /// A set: the full one first, then its log sets in any order
+    /// A set: the full one first, then its log sets in any order; or an address such as vault:latest, which stands for all
+    /// of them
     #[arg(long, value_name = "SET", required_unless_present = "abandon")]
     pub(super) from: Vec<PathBuf>,
     /// The CA's folder. A CA that is named by --server or --socket instead only says where the files belong (--dry-run): a
@@ -23,6 +25,8 @@ pub(crate) struct RestoreArgs {
     pub(super) dir: Option<PathBuf>,
     #[command(flatten)]
     pub(super) remote: RemoteArgs,
+    #[command(flatten)]
+    pub(super) scratch: ScratchArgs,
     /// Check everything and say what would be done, and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,

@@ -8,15 +8,17 @@ use serde_json::{Value, json};
 use super::args::RestoreArgs;
 use crate::failure::Failure;
 use crate::output::{Done, Output};
+use crate::verbs::places::Places;
 use crate::verbs::remote::Dial;
 use crate::verbs::signing;
 
 /// Asks the CA where its files belong and compares with where the set's came from.
 pub(super) fn run(args: &RestoreArgs, dial: Dial, output: Output) -> Result<Done, Failure> {
-    let opened = certadm_set::open(&args.from)?;
+    let places = Places::find(&args.from, &args.scratch, output)?;
+    let opened = certadm_set::open(places.paths())?;
     if let Some(allowed) = args.allowed.read()? {
         let signed = allowed.check(&opened)?;
-        signing::lines(&args.from, &signed).for_each(|line| output.line(line));
+        signing::lines(places.paths(), &signed).for_each(|line| output.line(line));
     }
     let saved = match opened {
         Opened::Ours(sets) => match sets.first().filter(|first| first.image.is_some()) {

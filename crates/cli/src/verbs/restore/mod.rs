@@ -21,6 +21,7 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::files::refuse_home_sign;
+use crate::verbs::places::Places;
 use crate::verbs::{live, signing};
 use lacks::Lacks;
 
@@ -39,10 +40,11 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         incomplete: args.incomplete,
         allowed_signers: args.allowed.read()?,
     };
-    let plan = plan(&args.from, dir, options)?;
-    signing::lines(&args.from, &plan.signed_by).for_each(|line| output.line(line));
+    let places = Places::find(&args.from, &args.scratch, output)?;
+    let plan = plan(places.paths(), dir, options)?;
+    signing::lines(places.paths(), &plan.signed_by).for_each(|line| output.line(line));
     if args.dry_run {
-        return dry_run(args, &plan, output);
+        return dry_run(args, &places, &plan, output);
     }
     output.line(format!("Restoring database to {}.", plan.database.display()));
     let restored = {
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     for warning in &restored.warnings {
         output.line(format!("Warning: {warning}."));
     }
-    let kept = kept_of(args, &plan.folder, &restored.checked.identity, output)?;
+    let kept = kept_of(args, &places, &plan.folder, &restored.checked.identity, output)?;
     tell_whose(&plan.folder, &restored.checked.identity, output);
     let (written, not_written) = kept::write(&kept);
     for name in &written {
@@ -110,11 +112,12 @@ fn of_another_machine(args: &RestoreArgs, output: Output) -> Result<Done, Failur
 /// signatures are asked for.
 fn kept_of(
     args: &RestoreArgs,
+    places: &Places,
     folder: &Folder,
     identity: &DatabaseIdentity,
     output: Output,
 ) -> Result<Vec<Kept>, Failure> {
-    let found = kept::find(&args.from, folder, identity)?;
+    let found = kept::find(places.paths(), folder, identity)?;
     if !args.allowed.is_asked() {
         return Ok(found);
     }
@@ -128,7 +131,7 @@ fn kept_of(
 }
 
 /// Makes every check of the restore and says what it would do.
-fn dry_run(args: &RestoreArgs, plan: &Plan, output: Output) -> Result<Done, Failure> {
+fn dry_run(args: &RestoreArgs, places: &Places, plan: &Plan, output: Output) -> Result<Done, Failure> {
     let checked = plan.check(&mut output.progress())?;
     output.line(format!(
         "Checked {}: {}, the database is sound.",
@@ -140,7 +143,7 @@ fn dry_run(args: &RestoreArgs, plan: &Plan, output: Output) -> Result<Done, Fail
         output.line(format!("{:3}. {step}", number + 1));
     }
     tell_whose(&plan.folder, &checked.identity, output);
-    let kept = kept_of(args, &plan.folder, &checked.identity, output)?;
+    let kept = kept_of(args, places, &plan.folder, &checked.identity, output)?;
     for file in &kept {
         output.line(format!(
             "It would write {}, which is not there, from {}.",

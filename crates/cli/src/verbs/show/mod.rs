@@ -23,6 +23,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::verbs::files::{refuse_home_sign, write_new};
 use crate::verbs::lost::{Lost, parts_at};
+use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::AllowedArgs;
 use crate::verbs::thresholds::ThresholdArgs;
 use statistics::Statistics;
@@ -51,6 +52,8 @@ pub(crate) struct ShowArgs {
     thresholds: ThresholdArgs,
     #[command(flatten)]
     allowed: AllowedArgs,
+    #[command(flatten)]
+    scratch: ScratchArgs,
 }
 
 pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
@@ -60,9 +63,10 @@ pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
         let remedy = "name another file, or add --force to replace it".to_owned();
         return Err(Failure { remedy, ..error.into() });
     }
+    let places = Places::find(&args.set, &args.scratch, output)?;
     let opened = match (&args.dir, args.set.as_slice()) {
         (Some(dir), _) => Opened::Folder(Folder::new(dir)),
-        (None, [_, ..]) => certadm_set::open(&args.set)?,
+        (None, [_, ..]) => certadm_set::open(places.paths())?,
         (None, []) => {
             let remedy = "name a set, a Windows database, or a CA's folder by --dir DIR";
             return Err(Failure::usage("there is nothing to show", remedy));
@@ -91,7 +95,7 @@ pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
     if let Some(file) = &args.html {
         // A set that cannot be recovered still has a page, which says why there are no charts.
         let statistics = Statistics::of(&opened, output).map_err(|failure| failure.to_string());
-        let completeness = completeness_of(&opened, &args.set, output);
+        let completeness = completeness_of(&opened, places.paths(), output);
         let page = html::page(&results, &statistics, &completeness, certadm_store::now());
         if args.force {
             durable::replace(file, page.as_bytes())?;

@@ -17,23 +17,29 @@ use serde_json::json;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 use crate::terminal::Tone;
+use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::{self, AllowedArgs};
 use crate::{findings, interrupt};
 
 /// `certadm verify`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm verify /backup/monday /backup/monday-noon\n\
-    Example: certadm verify CertLog.edb")]
+    Example: certadm verify CertLog.edb\n\
+    Example: certadm verify vault:latest")]
 pub(crate) struct VerifyArgs {
-    /// A full set and the log sets that continue it, or log sets alone; also a Windows database or its logs
+    /// A full set and the log sets that continue it, or log sets alone; also a Windows database or its logs, or the address
+    /// of sets in a repository, such as vault:latest
     #[arg(value_name = "SET", required = true)]
     sets: Vec<PathBuf>,
     #[command(flatten)]
     allowed: AllowedArgs,
+    #[command(flatten)]
+    scratch: ScratchArgs,
 }
 
 pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
-    for path in &args.sets {
+    let places = Places::find(&args.sets, &args.scratch, output)?;
+    for path in places.paths() {
         // What is not there, or may not be looked at, is no finding on a set.
         std::fs::metadata(path).during("look at", path)?;
     }
@@ -42,12 +48,13 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     let mut report = {
         let mut progress = output.progress();
         match &allowed {
-            Some(allowed) => verify_signed(&args.sets, allowed, &mut progress),
-            None => verify(&args.sets, &mut progress),
+            Some(allowed) => verify_signed(places.paths(), allowed, &mut progress),
+            None => verify(places.paths(), &mut progress),
         }
     };
+    places.name(&mut report.findings);
     cancel::check()?;
-    for dir in args.sets.iter().flat_map(|set| certadm_identity::found_at(set)) {
+    for dir in places.paths().iter().flat_map(|set| certadm_identity::found_at(set)) {
         match Part::open(&dir) {
             Ok(part) => report.findings.extend(part.check()),
             // The database is as good as it was.

@@ -1,0 +1,109 @@
+//! Where a backup goes: a new folder, or the repository of the CA.
+
+use std::path::{Path, PathBuf};
+
+use certadm_session::Source;
+use certadm_set::{Progress, TakeOptions, Taken, take};
+
+use crate::failure::Failure;
+use crate::verbs::files::refuse_home_sign;
+use crate::verbs::places::ScratchArgs;
+
+/// What `--to` names.
+pub(super) enum Target {
+    /// A new folder.
+    Folder(PathBuf),
+    /// A vault; the CA's own name chooses the repository in it where none is named.
+    #[cfg(all(unix, feature = "repository"))]
+    Vault(certadm_repository::Vault, Option<String>),
+}
+
+impl Target {
+    /// Looks at what was typed.
+    ///
+    /// # Errors
+    /// Usage for a path that the shell should have replaced, and for an address that names a set.
+    pub(super) fn find(to: &Path) -> Result<Self, Failure> {
+        #[cfg(all(unix, feature = "repository"))]
+        if let Some(address) = crate::verbs::places::address(to)? {
+            if address.point != certadm_repository::Selector::Latest {
+                let text = format!("{} names a set, and a set is never overwritten", to.display());
+                return Err(Failure::usage(text, "name the repository alone, such as vault: or vault:CA/"));
+            }
+            return Ok(Self::Vault(crate::verbs::places::vault(&address.vault)?, address.ca));
+        }
+        refuse_home_sign(to)?;
+        Ok(Self::Folder(to.to_owned()))
+    }
+
+    /// Whether it is a vault, which keeps the files of the manifest alone.
+    pub(super) fn is_vault(&self) -> bool {
+        !matches!(self, Self::Folder(_))
+    }
+
+    /// A folder that has to be made first.
+    pub(super) fn new_folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => {
+                folder.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())
+            }
+            #[cfg(all(unix, feature = "repository"))]
+            Self::Vault(..) => None,
+        }
+    }
+
+    /// The folder that the set is in, or the vault.
+    pub(super) fn place(&self) -> &Path {
+        match self {
+            Self::Folder(folder) => folder,
+            #[cfg(all(unix, feature = "repository"))]
+            Self::Vault(vault, _) => vault.folder(),
+        }
+    }
+
+    /// Takes the backup.
+    ///
+    /// # Errors
+    /// As [`take`], and those of the repository.
+    pub(super) fn take(
+        &self,
+        source: &mut dyn Source,
+        options: &TakeOptions,
+        scratch: &ScratchArgs,
+        progress: &mut dyn Progress,
+    ) -> Result<Taken, Failure> {
+        match self {
+            Self::Folder(folder) => {
+                let _ = scratch;
+                Ok(take(source, folder, options, progress)?)
+            }
+            #[cfg(all(unix, feature = "repository"))]
+            Self::Vault(vault, ca) => into_vault(vault, ca.as_deref(), source, options, scratch, progress),
+        }
+    }
+}
+
+#[cfg(all(unix, feature = "repository"))]
+fn into_vault(
+    vault: &certadm_repository::Vault,
+    ca: Option<&str>,
+    source: &mut dyn Source,
+    options: &TakeOptions,
+    scratch: &ScratchArgs,
+    progress: &mut dyn Progress,
+) -> Result<Taken, Failure> {
+    use certadm_repository::SinkOptions;
+    use certadm_set::{Check, ReadBack, database_name, take_into};
+
+    let own = database_name(&source.database_locations().map_err(certadm_set::Error::from)?);
+    let repository = vault.repository(Some(ca.unwrap_or(&own)))?;
+    let sink = repository.sink(SinkOptions {
+        scratch: (options.check == Check::BeforeTruncation).then(|| scratch.folder()),
+        read_back: options.read_back,
+        // Truncation deletes the logs at the CA, and then they are nowhere else.
+        logs_read_back: if options.truncate { ReadBack::Medium } else { options.read_back },
+        signer: options.signer.clone(),
+    })?;
+    let signed_with = options.signer.as_ref().map(|signer| signer.key());
+    Ok(Taken { signed_with, ..take_into(source, Box::new(sink), options, progress)? })
+}

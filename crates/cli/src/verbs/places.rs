@@ -1,0 +1,125 @@
+//! What a SET on the command line stands for: a folder, or the address of sets in a repository, which are copied into a
+//! scratch folder meanwhile.
+
+use std::path::{Path, PathBuf};
+
+use certadm_rules::finding::Finding;
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Where copies of sets from a repository are made.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ScratchArgs {
+    /// Where a copy of sets from a repository is made; it goes away at the end [default: the system's temporary folder]
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+impl ScratchArgs {
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.scratch.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
+/// The folders of sets, those of a repository among them for as long as this lives.
+pub(crate) struct Places {
+    paths: Vec<PathBuf>,
+    #[cfg(all(unix, feature = "repository"))]
+    fetched: Vec<(String, certadm_repository::Fetched)>,
+}
+
+impl Places {
+    /// Looks at what was typed. What is there under that name is a path, whatever it looks like.
+    ///
+    /// # Errors
+    /// As [`certadm_repository::CaRepository::fetch`]; usage for an address that is none.
+    #[cfg(all(unix, feature = "repository"))]
+    pub(crate) fn find(words: &[PathBuf], scratch: &ScratchArgs, output: Output) -> Result<Self, Failure> {
+        let mut places = Self { paths: Vec::new(), fetched: Vec::new() };
+        for word in words {
+            let Some(address) = address(word)? else {
+                places.paths.push(word.clone());
+                continue;
+            };
+            let repository = open(&address)?;
+            let points = repository.select(&address.point)?;
+            let fetched = {
+                let mut progress = output.progress_on_stderr();
+                crate::interrupt::watch();
+                repository.fetch(&points, &scratch.folder(), &mut progress)?
+            };
+            places.paths.extend(fetched.sets.iter().cloned());
+            places.fetched.push((repository.address(), fetched));
+        }
+        Ok(places)
+    }
+
+    /// The paths as they are: this build knows no repository.
+    #[cfg(not(all(unix, feature = "repository")))]
+    pub(crate) fn find(words: &[PathBuf], _scratch: &ScratchArgs, _output: Output) -> Result<Self, Failure> {
+        Ok(Self { paths: words.to_vec() })
+    }
+
+    /// The folders, those of each address as a full set with the log sets that continue it.
+    pub(crate) fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Names the files of findings as the user knows them: by the address of their set, not by the scratch copy.
+    pub(crate) fn name(&self, findings: &mut [Finding]) {
+        for file in findings.iter_mut().filter_map(|finding| finding.place.file.as_mut()) {
+            if let Some(named) = self.named(file) {
+                *file = named;
+            }
+        }
+    }
+
+    #[cfg(all(unix, feature = "repository"))]
+    fn named(&self, file: &Path) -> Option<PathBuf> {
+        self.fetched.iter().find_map(|(address, fetched)| {
+            fetched.sets.iter().zip(&fetched.points).find_map(|(set, point)| {
+                let inside = file.strip_prefix(set).ok()?;
+                Some(Path::new(&format!("{address}/{}", point.short_id())).join(inside))
+            })
+        })
+    }
+
+    #[cfg(not(all(unix, feature = "repository")))]
+    fn named(&self, _file: &Path) -> Option<PathBuf> {
+        None
+    }
+}
+
+/// The address that a word is; `None` for a path.
+///
+/// # Errors
+/// Usage, when it begins as an address and is none.
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) fn address(word: &Path) -> Result<Option<certadm_repository::Address>, Failure> {
+    let is_there = word.symlink_metadata().is_ok();
+    let parsed = word.to_str().filter(|_| !is_there).and_then(certadm_repository::Address::parse);
+    Ok(parsed.transpose()?)
+}
+
+/// The vault of that name.
+///
+/// # Errors
+/// As [`certadm_repository::Profiles::load`] and [`certadm_repository::Profiles::vault`].
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) fn vault(name: &str) -> Result<certadm_repository::Vault, Failure> {
+    let profiles = certadm_repository::Profiles::load()?;
+    Ok(certadm_repository::Vault::new(profiles.vault(name)?.clone()))
+}
+
+/// The repository that an address leads to.
+///
+/// # Errors
+/// As [`certadm_repository::Vault::repository`].
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) fn open(
+    address: &certadm_repository::Address,
+) -> Result<certadm_repository::CaRepository, Failure> {
+    Ok(vault(&address.vault)?.repository(address.ca.as_deref())?)
+}

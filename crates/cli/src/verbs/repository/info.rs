@@ -1,0 +1,88 @@
+//! `certadm repository info`: the CAs of a vault, and the sets that a repository keeps.
+
+use std::path::PathBuf;
+
+use certadm_repository::{CaRepository, Point};
+use certadm_rules::FileTime;
+use certadm_rules::names::unsanitize;
+use certadm_rules::words::counted;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::address;
+use crate::failure::Failure;
+use crate::output::{Done, Output, human_bytes};
+use crate::verbs::places;
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// A vault such as vault:, or the repository of one CA: vault:CA
+    #[arg(value_name = "ADDRESS")]
+    repository: PathBuf,
+}
+
+pub(super) fn run(args: &InfoArgs, output: Output) -> Result<Done, Failure> {
+    let address = address(&args.repository)?;
+    let vault = places::vault(&address.vault)?;
+    let cas = match &address.ca {
+        Some(ca) => vec![ca.clone()],
+        None => vault.cas()?,
+    };
+    if cas.is_empty() {
+        output.result(format!("{} keeps no CA yet.", vault.place()));
+    }
+    let mut repositories = Vec::new();
+    for (place, ca) in cas.iter().enumerate() {
+        if place != 0 {
+            output.result("");
+        }
+        let repository = vault.repository(Some(ca))?;
+        repositories.push(show(&repository, output)?);
+    }
+    Ok(Done::good(json!({ "vault": address.vault, "place": vault.place(), "repositories": repositories })))
+}
+
+fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
+    let (points, keys) = (repository.points()?, repository.keys()?);
+    output.result(format!(
+        "{} in {}: {}, {} beside the key file",
+        unsanitize(repository.ca()),
+        repository.address(),
+        counted(points.len() as u64, "set"),
+        counted(keys as u64, "key"),
+    ));
+    for point in &points {
+        let (low, high) = point.generations;
+        output.result(format!(
+            "  {}  {}  {:4}  generations {low:#x} to {high:#x}  {}",
+            point.short_id(),
+            when(point),
+            point.kind,
+            human_bytes(point.bytes)
+        ));
+    }
+    let points: Vec<Value> = points.iter().map(to_json).collect();
+    Ok(json!({
+        "repository": repository.address(),
+        "ca": unsanitize(repository.ca()),
+        "keys": keys,
+        "points": points,
+    }))
+}
+
+/// A set in a repository, as JSON has it.
+pub(super) fn to_json(point: &Point) -> Value {
+    json!({
+        "id": point.id,
+        "finished": when(point),
+        "type": point.kind,
+        "generations": { "low": point.generations.0, "high": point.generations.1 },
+        "bytes": point.bytes,
+        "files": point.files,
+    })
+}
+
+/// When its backup ended, RFC 3339 UTC.
+fn when(point: &Point) -> String {
+    FileTime::from_unix_seconds(point.time).to_rfc3339()
+}

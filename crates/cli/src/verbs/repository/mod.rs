@@ -1,0 +1,142 @@
+//! `certadm repository`: encrypted, deduplicated repositories of sets (docs/repository.md).
+
+mod info;
+mod init;
+mod transfer;
+
+use std::path::{Path, PathBuf};
+
+use certadm_repository::{Address, CaRepository, Part};
+use certadm_rules::Hresult;
+use certadm_rules::finding::Finding;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output, human_bytes};
+use crate::terminal::Tone;
+use crate::verbs::places;
+use crate::{findings, interrupt};
+
+/// `certadm repository`
+#[derive(Debug, Subcommand)]
+pub(crate) enum RepositoryCommand {
+    /// Make the repository of a CA: its key file, its recovery code, and what cannot be changed later
+    #[command(after_help = "Example: certadm repository init vault: --ca 'Example CA' --recovery-file code")]
+    Init(init::InitArgs),
+    /// List the CAs of a vault, and the sets that each repository keeps
+    #[command(after_help = "Example: certadm repository info vault:\n\
+        Example: certadm repository info 'vault:Example CA'")]
+    Info(info::InfoArgs),
+    /// Check a repository: that everything is there that a set needs, and with --read that its bytes are as they were stored
+    #[command(after_help = "Example: certadm repository check vault: --read all\n\
+        Example: certadm repository check vault: --read 3/30")]
+    Check(CheckArgs),
+    /// Store sets that are folders
+    #[command(
+        after_help = "Example: certadm repository import --to vault: /backup/monday /backup/monday-noon"
+    )]
+    Import(transfer::ImportArgs),
+    /// Write sets as folders: a set and those that a restore needs with it
+    #[command(after_help = "Example: certadm repository export vault:latest --to /backup/out")]
+    Export(transfer::ExportArgs),
+}
+
+impl RepositoryCommand {
+    /// Its name in JSON.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "repository init",
+            Self::Info(_) => "repository info",
+            Self::Check(_) => "repository check",
+            Self::Import(_) => "repository import",
+            Self::Export(_) => "repository export",
+        }
+    }
+}
+
+pub(crate) fn run(command: &RepositoryCommand, output: Output) -> Result<Done, Failure> {
+    match command {
+        RepositoryCommand::Init(args) => init::run(args, output),
+        RepositoryCommand::Info(args) => info::run(args, output),
+        RepositoryCommand::Check(args) => check(args, output),
+        RepositoryCommand::Import(args) => transfer::import(args, output),
+        RepositoryCommand::Export(args) => transfer::export(args, output),
+    }
+}
+
+/// An address that must be one: `vault:` or `vault:CA`.
+fn address(word: &Path) -> Result<Address, Failure> {
+    places::address(word)?.ok_or_else(|| {
+        let text = format!("{} is no address of a repository", word.display());
+        Failure::usage(text, "write the vault's name of repositories.toml and a colon, such as vault:")
+    })
+}
+
+/// The repository that an address leads to.
+fn repository(word: &Path) -> Result<CaRepository, Failure> {
+    places::open(&address(word)?)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The repository: vault: or vault:CA
+    #[arg(value_name = "ADDRESS")]
+    repository: PathBuf,
+    /// Also read the bytes of all packs, or of the Nth of M parts
+    #[arg(long, value_name = "N/M|all")]
+    read: Option<Part>,
+}
+
+fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
+    let repository = repository(&args.repository)?;
+    interrupt::watch();
+    let checked = {
+        let mut progress = output.progress();
+        repository.check(args.read.unwrap_or(Part::NONE), &mut progress)?
+    };
+    // Where a set cannot be read, what it needs is not known.
+    let is_needed_by_none = checked.problems.iter().all(|problem| problem.points.is_empty());
+    let found: Vec<Finding> = checked
+        .problems
+        .iter()
+        .map(|problem| {
+            let needed = match problem.points.as_slice() {
+                [] if is_needed_by_none => "; no set needs it".to_owned(),
+                [] => String::new(),
+                points => {
+                    let ids: Vec<&str> = points.iter().filter_map(|id| id.get(..8)).collect();
+                    format!("; these sets need it: {}", ids.join(", "))
+                }
+            };
+            let text = format!("{}{needed}", problem.text);
+            Finding::error(problem.kind, Hresult::ERROR_INVALID_DATA, text)
+                .in_file(repository.address())
+                .remedy("take a new full backup into another repository, and bring this one back from a copy of it")
+        })
+        .collect();
+    findings::print(&found, output);
+    if 0 < checked.unnamed_packs {
+        output.line(format!(
+            "{} packs belong to no set: backups that were cut off left them. They do no harm.",
+            checked.unnamed_packs
+        ));
+    }
+    if args.read.is_some() {
+        output.line(format!("{} packs with {} read.", checked.packs, human_bytes(checked.bytes)));
+    }
+    let (verdict, tone) = match found.is_empty() {
+        true => ("The repository is sound.", Tone::Good),
+        false => ("The repository is DAMAGED.", Tone::Bad),
+    };
+    output.verdict(verdict, tone);
+    let result = json!({
+        "repository": repository.address(),
+        "sound": found.is_empty(),
+        "packs_read": checked.packs,
+        "bytes_read": checked.bytes,
+        "unnamed_packs": checked.unnamed_packs,
+        "findings": findings::list(&found),
+    });
+    Ok(Done { exit: if found.is_empty() { Exit::Good } else { Exit::Damaged }, result })
+}

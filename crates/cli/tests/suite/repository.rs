@@ -1,0 +1,241 @@
+//! Repositories from the command line: made, backed up into, looked into, restored from.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Range;
+
+use certadm_tests::proven::proven;
+use certadm_tests::signers;
+use serde_json::Value;
+
+use crate::support::{Run, Work, command};
+
+/// A work folder with a CA, and with a vault that is configured.
+pub(crate) fn world() -> Work {
+    let work = Work::with_ca();
+    let place = work.path("").display().to_string();
+    let text = format!("[vault]\nurl = 'file://{place}/vault'\nkey-file = '{place}/{{ca}}.vaultkey'\n");
+    fs::write(work.path("repositories.toml"), text).unwrap();
+    fs::create_dir(work.path("scratch")).unwrap();
+    work
+}
+
+/// Runs a command with that vault; scratch copies go into a folder of the test.
+pub(crate) fn run(work: &Work, line: &str) -> Run {
+    let mut command = command(&work.path(""), line);
+    Run::of(
+        command
+            .env("CERTADM_REPOSITORIES", work.path("repositories.toml"))
+            .env("TMPDIR", work.path("scratch")),
+    )
+}
+
+fn result(work: &Work, line: &str) -> Value {
+    let run = run(work, &format!("--json {line}"));
+    let json = run.json();
+    assert_eq!(run.code, 0, "{line}: {json}");
+    json["result"].clone()
+}
+
+fn with_repository() -> Work {
+    let work = world();
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code}");
+    work
+}
+
+fn assert_no_scratch(work: &Work) {
+    let left: Vec<_> = fs::read_dir(work.path("scratch")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_ca_is_lost_and_comes_back_from_its_repository() {
+    let work = with_repository();
+    for secret in ["Test-CA.vaultkey", "code"] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(work.path(secret)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+    work.issue("ca", "one");
+    let full = result(&work, "backup --dir {ca} --to vault:");
+    assert_eq!((&full["is_base"], &full["checked"]), (&true.into(), &true.into()));
+    assert!(full["set"].as_str().unwrap().starts_with("vault:Test-CA/"), "{full}");
+    work.issue("ca", "two");
+    result(&work, "backup --dir {ca} --to vault:Test-CA/ --type logs");
+    let verified = result(&work, "verify vault:");
+    assert_eq!((&verified["restorable"], &verified["content"]["certificates"]), (&true.into(), &2.into()));
+    let listed = result(&work, "list vault:latest certificates");
+    assert_eq!(listed["rows"].as_array().unwrap().len(), 3, "with the CA's own");
+    let shown = result(&work, "show vault:latest-full");
+    assert_eq!(shown["what"], "set", "{shown}");
+    assert_no_scratch(&work);
+
+    work.copy_key_and_configuration("ca", "ca2");
+    let before = work.tables("--dir {ca}");
+    fs::rename(work.path("ca"), work.path("lost")).unwrap();
+    result(&work, "restore --from vault:latest --dir {ca2}");
+    assert_eq!(work.tables("--dir {ca2}"), before, "every row came back");
+    assert_no_scratch(&work);
+}
+
+#[test]
+fn what_was_exported_is_a_set_and_goes_in_again_once() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    let exported = result(&work, "repository export vault:latest --to {out}");
+    let folder = exported["sets"][0]["folder"].as_str().unwrap().to_owned();
+    assert_eq!(run(&work, &format!("verify {folder}")).code, 0);
+    let again = result(&work, &format!("repository import --to vault: {folder}"));
+    assert_eq!(again["sets"][0]["stored"], false, "it is there already");
+    assert_eq!(run(&work, "repository export vault:latest --to {out}").code, 3, "nothing is overwritten");
+}
+
+/// The signature goes where the manifest goes: into the repository, out of it, and in again.
+#[test]
+fn a_signature_is_kept_and_asked_for() {
+    let work = with_repository();
+    signers::write_key(&work.path("key"), signers::KEY);
+    fs::write(work.path("allowed"), format!("tests {}\n", signers::PUBLIC)).unwrap();
+    let signed = result(&work, "backup --dir {ca} --to vault: --sign-key {key}");
+    assert!(signed["signed_with"].as_str().is_some_and(|key| key.starts_with("SHA256:")), "{signed}");
+    let asked = "--allowed-signers {allowed}";
+    assert_eq!(run(&work, &format!("verify vault: {asked}")).code, 0);
+    assert_eq!(run(&work, &format!("list vault: certificates {asked}")).code, 0);
+    let exported = result(&work, "repository export vault:latest --to {out}");
+    let folder = exported["sets"][0]["folder"].as_str().unwrap().to_owned();
+    assert_eq!(run(&work, &format!("verify {folder} {asked}")).code, 0);
+    fs::rename(work.path("vault/Test-CA"), work.path("first")).unwrap();
+    fs::remove_file(work.path("Test-CA.vaultkey")).unwrap();
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code3}");
+    result(&work, &format!("repository import --to vault:Test-CA/ {folder}"));
+    assert_eq!(run(&work, &format!("verify vault:Test-CA/ {asked}")).code, 0);
+    result(&work, "backup --dir {ca} --to vault:Test-CA/");
+    let unsigned = run(&work, &format!("verify vault:Test-CA/ {asked}"));
+    assert!(unsigned.code == 3 && unsigned.stdout.contains("not signed"), "{unsigned:?}");
+}
+
+#[test]
+fn the_recovery_code_alone_opens_the_repository() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    fs::remove_file(work.path("Test-CA.vaultkey")).unwrap();
+    assert_eq!(run(&work, "verify vault:").code, 3);
+    let place = work.path("").display().to_string();
+    let text = format!("[vault]\nurl = 'file://{place}/vault'\npassword-file = '{place}/code'\n");
+    fs::write(work.path("repositories.toml"), text).unwrap();
+    assert_eq!(run(&work, "verify vault:").code, 0);
+}
+
+#[test]
+fn each_refusal_has_its_exit_code() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    for (line, code, says) in [
+        ("verify valut:", 2, "there are vault"),
+        ("verify vault:Test-CA/nonsense", 2, "no address"),
+        ("backup --dir {ca} --to vault:latest-full", 2, "never overwritten"),
+        ("repository init vault: --ca Test-CA --recovery-file {code2}", 3, "already"),
+        ("repository init vault: --ca Other", 2, "no terminal"),
+        ("repository check {set}", 2, "no address"),
+        ("verify vault:Other/latest", 3, "Other.vaultkey"),
+        ("verify vault:ffffff", 3, "ffffff"),
+    ] {
+        let run = run(&work, line);
+        assert_eq!(run.code, code, "{line}: {run:?}");
+        assert!(run.stderr.contains(says), "{line}: {run:?}");
+    }
+    assert!(!work.path("code2").exists(), "a code that opens nothing does not stay");
+    // Another repository's key.
+    result(&work, "repository init vault: --ca Other --recovery-file {code3}");
+    fs::rename(work.path("Test-CA.vaultkey"), work.path("key")).unwrap();
+    fs::copy(work.path("Other.vaultkey"), work.path("Test-CA.vaultkey")).unwrap();
+    let wrong = run(&work, "verify vault:Test-CA/latest");
+    assert!(wrong.code == 3 && wrong.stderr.contains("no key fits"), "{wrong:?}");
+    fs::remove_file(work.path("Test-CA.vaultkey")).unwrap();
+    fs::rename(work.path("key"), work.path("Test-CA.vaultkey")).unwrap();
+    let several = run(&work, "verify vault:");
+    assert!(several.code == 2 && several.stderr.contains("Other, Test-CA"), "{several:?}");
+    // The storage is gone, and the CA keeps its logs.
+    let logs = fs::read_dir(work.path("ca/log")).unwrap().count();
+    fs::rename(work.path("vault"), work.path("away")).unwrap();
+    fs::write(work.path("vault"), "no folder").unwrap();
+    let gone = run(&work, "backup --dir {ca} --to vault:Test-CA/");
+    assert_eq!(gone.code, 4, "{gone:?}");
+    assert!(logs <= fs::read_dir(work.path("ca/log")).unwrap().count());
+}
+
+#[test]
+fn damage_is_named_with_the_sets_that_it_concerns() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    let id = result(&work, "repository info vault:")["repositories"][0]["points"][0]["id"].clone();
+    let data = work.path("vault/Test-CA/data");
+    let packs = fs::read_dir(data).unwrap().flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+    let mut needed = BTreeSet::new();
+    for pack in packs.map(|pack| pack.unwrap().path()).collect::<Vec<_>>() {
+        let name = pack.file_name().unwrap().to_str().unwrap().to_owned();
+        let content = fs::read(&pack).unwrap();
+        // Content stands first in a pack, and the list of it last: a set can be read without that list.
+        let flipped = |places: Range<usize>| {
+            let mut changed = content.clone();
+            changed[places].iter_mut().for_each(|byte| *byte ^= 1);
+            Some(changed)
+        };
+        let whole = content.len();
+        let cut = Some(content[..20].to_vec());
+        for (damaged, verified) in
+            [(flipped(0..whole), 5), (flipped(whole - 10..whole - 9), 0), (cut, 5), (None, 5)]
+        {
+            match damaged {
+                Some(bytes) => fs::write(&pack, bytes).unwrap(),
+                None => fs::remove_file(&pack).unwrap(),
+            }
+            let check = run(&work, "repository check vault: --read all");
+            assert_eq!(check.code, 5, "{check:?}");
+            assert!(check.stdout.contains(&name), "{check:?}");
+            // A pack of folders that were joined later is needed by no set.
+            let is_needed = check.stdout.contains(&id.as_str().unwrap()[..8]);
+            assert_ne!(is_needed, check.stdout.contains("no set needs it"), "{check:?}");
+            needed.extend(is_needed.then(|| name.clone()));
+            let verify = run(&work, "verify vault:");
+            assert_eq!(verify.code, if is_needed { verified } else { 0 }, "{name}: {verify:?}");
+            assert!(verify.stderr.len() < 1000, "an error is a sentence: {verify:?}");
+        }
+        fs::write(&pack, content).unwrap();
+    }
+    assert!(3 <= needed.len(), "data, manifest and folders: {needed:?}");
+    assert_eq!(run(&work, "repository check vault: --read all").code, 0);
+}
+
+/// kill -9 at any moment: what counts is whole, and the next backup works.
+#[test]
+fn a_backup_that_is_killed_leaves_the_state_before_or_after() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    let begun = std::time::Instant::now();
+    result(&work, "backup --dir {ca} --to vault:");
+    let whole = begun.elapsed();
+    const ROUNDS: u32 = 12;
+    for round in 0..ROUNDS {
+        let mut command = command(&work.path(""), "backup --dir {ca} --to vault:");
+        command
+            .env("CERTADM_REPOSITORIES", work.path("repositories.toml"))
+            .env("TMPDIR", work.path("scratch"));
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(whole * round / ROUNDS);
+        child.kill().ok();
+        child.wait().unwrap();
+        let verified = run(&work, "verify vault:");
+        assert_eq!(verified.code, 0, "round {round}: {verified:?}");
+    }
+    result(&work, "backup --dir {ca} --to vault:");
+    let info = result(&work, "repository info vault:");
+    for point in info["repositories"][0]["points"].as_array().unwrap() {
+        let id = &point["id"].as_str().unwrap()[..12];
+        assert_eq!(run(&work, &format!("verify vault:{id}")).code, 0);
+    }
+    assert_eq!(run(&work, "repository check vault: --read all").code, 0);
+    assert_no_scratch(&work);
+    proven("kills", ROUNDS.into());
+}
