@@ -26,5 +26,6 @@ pub(crate) mod show;
 mod signing;
 mod state;
 pub(crate) mod thresholds;
+mod until;
 pub(crate) mod user;
 pub(crate) mod verify;

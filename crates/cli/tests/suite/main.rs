@@ -32,6 +32,7 @@ mod terminal;
 mod tshark;
 mod units;
 mod unsound;
+mod until;
 mod whole_ca;
 #[path = "../../../set/tests/suite/windows_files.rs"]
 mod windows_files;

@@ -15,8 +15,8 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::terminal::Tone;
-use crate::verbs::emergency_crl::moment;
 use crate::verbs::lost::{Lost, parts_at};
+use crate::verbs::until::moment;
 use crate::{findings, interrupt};
 
 /// `certadm complete`

@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
+use crate::verbs::until;
 use crate::{findings, interrupt};
-pub(crate) use args::{EmergencyCrlArgs, moment};
+pub(crate) use args::EmergencyCrlArgs;
 use args::{FinishArgs, Step};
 use sources::{Found, Sources};
 
@@ -49,6 +50,7 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
     let keys = keys(args, &mut sources.findings)?;
     let (plan, maker) = plan(args, &mut sources, &keys, now, output)?;
     cancel::check()?;
+    let cut = sources.cut;
     let mut found = sources.findings;
     found.extend(plan.findings.iter().cloned());
     if !args.tbs_only {
@@ -59,6 +61,7 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
         format: 1,
         made_when: now.to_rfc3339(),
         report: plan.report(true),
+        until: until::to_json(cut.as_ref()),
         sources: &sources.list,
         findings: findings::list(&found),
     };
@@ -75,6 +78,7 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
     result["dir"] = json!(path_text(to));
     result["files"] = bundle.names().collect();
     result["signed"] = json!(bundle.crls);
+    result["until"] = until::to_json(cut.as_ref());
     result["findings"] = findings::list(&found);
     let exit = match finding::worst(&found) {
         None | Some(Severity::Note) => Exit::Good,
@@ -90,6 +94,7 @@ struct ReportFile<'a> {
     made_when: String,
     #[serde(flatten)]
     report: Report<'a>,
+    until: Value,
     sources: &'a [Value],
     findings: Value,
 }
@@ -166,7 +171,14 @@ fn plan(
     }
     let damage = if args.force_damaged { Damage::Accepted } else { Damage::Refused };
     let allowed = args.allowed.read()?;
-    let records: Records = match sources::database(&args.sets, damage, allowed.as_ref(), output)? {
+    let (database, cut) = sources::database(args, damage, allowed.as_ref(), output)?;
+    if let Some(cut) = cut.filter(|cut| cut.behind.is_some()) {
+        let text =
+            format!("the database is used {cut}: what was issued and revoked later is not known from it");
+        sources.findings.push(Finding::warning(Kind::CrlEarlierState, text));
+    }
+    sources.cut = cut;
+    let records: Records = match database {
         Found::Windows(opened) => {
             sources.findings.extend(opened.findings);
             Records::of_windows(&opened.database, now, sources.asked()?, damage)?

@@ -1,7 +1,7 @@
 //! What an emergency CRL is made from: published CRLs, lists of revocations, and a database that was checked.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use certadm_ca::Serial;
 use certadm_ese::Database;
@@ -12,11 +12,11 @@ use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
 use certadm_recovery::{Damage, PublishedCrl, Revocation, merged};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{FileTime, Hresult};
-use certadm_set::Opened;
 use certadm_set::scratch::Recovered;
 use certadm_set::signing::AllowedSigners;
 use certadm_set::verify::verify;
 use certadm_set::windows::{open_database, salvage_database};
+use certadm_set::{Cut, Opened};
 use serde_json::{Value, json};
 
 use super::args::EmergencyCrlArgs;
@@ -32,14 +32,21 @@ pub(super) struct Sources {
     pub(super) published: Vec<PublishedCrl>,
     pub(super) revocations: Vec<Revocation>,
     pub(super) findings: Vec<Finding>,
+    /// What is left out of the sets, where an earlier state was asked for.
+    pub(super) cut: Option<Cut>,
     /// For `report.json`: each file with its hash.
     pub(super) list: Vec<Value>,
 }
 
 impl Sources {
     pub(super) fn read(args: &EmergencyCrlArgs, now: FileTime) -> Result<Self, Failure> {
-        let mut sources =
-            Self { published: Vec::new(), revocations: Vec::new(), findings: Vec::new(), list: Vec::new() };
+        let mut sources = Self {
+            published: Vec::new(),
+            revocations: Vec::new(),
+            findings: Vec::new(),
+            cut: None,
+            list: Vec::new(),
+        };
         let mut revocations = Vec::new();
         for path in args.from_crl.iter().chain(&args.published) {
             if path.is_dir() {
@@ -138,11 +145,12 @@ pub(super) struct WindowsDatabase {
 /// Checks the sets as `certadm verify` does, and opens the database that they give. Damage ends it, or is accepted: then
 /// what can be read is.
 pub(super) fn database(
-    sets: &[PathBuf],
+    args: &EmergencyCrlArgs,
     damage: Damage,
     allowed: Option<&AllowedSigners>,
     output: Output,
-) -> Result<Found, Failure> {
+) -> Result<(Found, Option<Cut>), Failure> {
+    let sets = args.sets.as_slice();
     for path in sets {
         std::fs::metadata(path).during("look at", path)?;
     }
@@ -169,7 +177,8 @@ pub(super) fn database(
             exit: crate::failure::Exit::Damaged,
         });
     }
-    Ok(match opened {
+    let (opened, cut) = args.until.cut(opened, |text| output.line(text))?;
+    let found = match opened {
         Opened::Ours(sets) => Found::Ours(Recovered::of(&sets)?),
         Opened::Windows(sets) if damage == Damage::Refused => Found::Windows(Box::new(WindowsDatabase {
             database: open_database(&sets, &mut progress)?.database,
@@ -203,5 +212,6 @@ pub(super) fn database(
         Opened::Folder(folder) => {
             return Err(Failure::internal(format!("{} is a folder", folder.path().display())));
         }
-    })
+    };
+    Ok((found, cut))
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::output::{Done, Output};
 use crate::verbs::signing::{self, AllowedArgs};
+use crate::verbs::until::{self, UntilArgs};
 
 /// `certadm recover`
 #[derive(Debug, Args)]
@@ -22,6 +23,8 @@ pub(crate) struct RecoverArgs {
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     #[command(flatten)]
+    until: UntilArgs,
+    #[command(flatten)]
     allowed: AllowedArgs,
 }
 
@@ -33,8 +36,13 @@ pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
     };
     signing::lines(&args.sets, &signed).for_each(|line| output.line(line));
     match opened {
-        Opened::Windows(sets) => {
+        Opened::Windows(_) => {
+            let (opened, cut) = args.until.cut(opened, |text| output.line(text))?;
+            let Opened::Windows(sets) = opened else {
+                return Err(Failure::internal("an earlier state of sets is of another kind"));
+            };
             let mut done = windows::run(&sets, &args.to, output)?;
+            done.result["until"] = until::to_json(cut.as_ref());
             done.result["signatures"] = signing::list(&args.sets, &signed).into();
             Ok(done)
         }
