@@ -22,6 +22,7 @@ use crate::progress::{Progress, Stage};
 use crate::reader::Set;
 use crate::scratch::{self, Content};
 use crate::signing::{self, AllowedSigners, Standing};
+use crate::until::Until;
 use crate::windows::{self, WindowsSet};
 
 /// What verification found.
@@ -128,12 +129,17 @@ impl Report {
 ///
 /// Sets and loose files of a Windows CA are recognised and replayed in memory.
 pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
-    sorted(look(paths, None, progress))
+    sorted(look(paths, None, None, progress))
+}
+
+/// As [`verify`], for an earlier state of the sets: what lies behind it is not looked at.
+pub fn verify_until(paths: &[PathBuf], until: Option<Until>, progress: &mut dyn Progress) -> Report {
+    sorted(look(paths, None, until, progress))
 }
 
 /// As [`verify`]; each set must also be signed by one whose signature counts. If one is not, no further byte of them is read.
 pub fn verify_signed(paths: &[PathBuf], allowed: &AllowedSigners, progress: &mut dyn Progress) -> Report {
-    sorted(look(paths, Some(allowed), progress))
+    sorted(look(paths, Some(allowed), None, progress))
 }
 
 fn sorted(mut report: Report) -> Report {
@@ -141,7 +147,12 @@ fn sorted(mut report: Report) -> Report {
     report
 }
 
-fn look(paths: &[PathBuf], allowed: Option<&AllowedSigners>, progress: &mut dyn Progress) -> Report {
+fn look(
+    paths: &[PathBuf],
+    allowed: Option<&AllowedSigners>,
+    until: Option<Until>,
+    progress: &mut dyn Progress,
+) -> Report {
     let mut report = Report::default();
     let mut opened = Vec::new();
     for (path, result) in paths.iter().zip(open_each(paths)) {
@@ -156,6 +167,14 @@ fn look(paths: &[PathBuf], allowed: Option<&AllowedSigners>, progress: &mut dyn 
     let refused = match together(paths, opened) {
         Ok(opened @ (Opened::Windows(_) | Opened::Ours(_))) => {
             judge_signatures(&opened, allowed, &mut report);
+            let opened = match until.map(|until| opened.clone().until(until)) {
+                None => opened,
+                Some(Ok((earlier, _))) => earlier,
+                Some(Err(error)) => {
+                    report.add(&error, &paths[0]);
+                    return report;
+                }
+            };
             return match opened {
                 _ if !report.is_good() => report,
                 Opened::Windows(sets) => verify_windows(&sets, report, progress),
@@ -336,7 +355,7 @@ fn note_strangers(set: &Set, report: &mut Report) {
         report.findings.push(incomplete(&set.path));
         return;
     }
-    let known: BTreeSet<&Path> = set.entries().map(|(_, place)| place.path()).collect();
+    let known: BTreeSet<&Path> = set.places().iter().map(Found::path).collect();
     let Ok(entries) = fs::read_dir(set.database_dir()) else {
         return; // the missing files are found by their hashes
     };

@@ -187,6 +187,12 @@ fn what_lies_behind_may_be_damaged() {
     work.copy_key_and_configuration("ca", "new");
     work.result(&format!("restore {FROM} --dir {{new}} --until-generation {noon}"));
     assert_eq!(chain.issued("--dir {new}"), chain.known(1));
+    let line = format!("emergency-crl {SETS} --tbs-only --no-published");
+    assert_eq!(work.run(&format!("{line} --to {{crl}}")).code, 5);
+    assert_eq!(work.run(&format!("{line} --to {{crl}} --until-generation {noon}")).code, 1);
+    // What is not behind it is looked at as always.
+    work.flip(&format!("noon/DataBase/edb{noon:05x}.log"));
+    assert_eq!(work.run(&format!("{line} --to {{crl2}} --until-generation {noon}")).code, 5);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{FileTime, Hresult};
 use certadm_set::scratch::Recovered;
 use certadm_set::signing::AllowedSigners;
-use certadm_set::verify::verify;
+use certadm_set::verify::verify_until;
 use certadm_set::windows::{open_database, salvage_database};
 use certadm_set::{Cut, Opened};
 use serde_json::{Value, json};
@@ -165,7 +165,8 @@ pub(super) fn database(
         // Before anything of them is read. Their bytes are compared with the manifests by what follows.
         allowed.check(&opened)?;
     }
-    let report = verify(sets, &mut progress);
+    let (opened, cut) = args.until.cut(opened, |text| output.line(text))?;
+    let report = verify_until(sets, args.until.get(), &mut progress);
     certadm_files::cancel::check()?;
     if damage == Damage::Refused && !report.is_restorable() {
         let code = report.findings.first().map_or(Hresult::DATABASE_CORRUPTED, |finding| finding.code);
@@ -177,7 +178,6 @@ pub(super) fn database(
             exit: crate::failure::Exit::Damaged,
         });
     }
-    let (opened, cut) = args.until.cut(opened, |text| output.line(text))?;
     let found = match opened {
         Opened::Ours(sets) => Found::Ours(Recovered::of(&sets)?),
         Opened::Windows(sets) if damage == Damage::Refused => Found::Windows(Box::new(WindowsDatabase {
