@@ -24,6 +24,7 @@ mod paths;
 mod rehearse;
 mod remote;
 mod restoring;
+mod returning;
 mod secrets;
 mod serve;
 mod signing;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use certadm_rules::FileTime;
 use clap::{Args, Subcommand};
 
-use crate::secrets::PassphraseArgs;
+use crate::secrets::PassphrasesArgs;
 use crate::verbs::signing::AllowedArgs;
 use crate::verbs::until::{UntilArgs, moment};
 
@@ -37,7 +37,7 @@ pub(crate) struct EmergencyCrlArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) key: Vec<PathBuf>,
     #[command(flatten)]
-    pub(super) passphrase: PassphraseArgs,
+    pub(super) passphrase: PassphrasesArgs,
     /// The last CRLs that the CA has published, base and delta; or the folder of an earlier emergency CRL
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(super) published: Vec<PathBuf>,
