@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 22] = [
     "ca",
     "backup",
     "restore",
@@ -19,6 +19,8 @@ const VERBS: [&str; 20] = [
     "attach",
     "complete",
     "emergency-crl",
+    "apply-revocations",
+    "publish-crl",
     "rehearse",
     "gap",
     "diff",
