@@ -54,6 +54,11 @@ impl Reason {
         self.0
     }
 
+    /// Whether RFC 5280 5.3.1 has it.
+    pub fn is_named(self) -> bool {
+        self.name().is_some()
+    }
+
     /// The names that `Reason::from_str` reads, in the order of their numbers.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::NAMES.iter().map(|(_, name)| *name)

@@ -58,6 +58,10 @@ pub(crate) enum Command {
     Complete(crate::verbs::complete::CompleteArgs),
     /// Make the next CRL of a CA that is lost, from its database and its key
     EmergencyCrl(Box<crate::verbs::emergency_crl::EmergencyCrlArgs>),
+    /// Tell a CA that is back what was revoked while it was down
+    ApplyRevocations(crate::verbs::apply_revocations::ApplyArgs),
+    /// Let a CA that is back publish CRLs until their number is above that of its emergency CRL
+    PublishCrl(crate::verbs::publish_crl::PublishCrlArgs),
     /// Prove that a CA comes back: rehearse the restore of its backup, and keep evidence
     Rehearse(Box<crate::verbs::rehearse::RehearseArgs>),
     /// Say what a lost CA issued and revoked after its last backup, by what event logs, certificates and CRLs tell

@@ -66,6 +66,10 @@ fn main() -> ExitCode {
         Command::Attach(args) => ("attach", verbs::attach::run(&args, output).into()),
         Command::Complete(args) => ("complete", verbs::complete::run(&args, output).into()),
         Command::EmergencyCrl(args) => (args.name(), verbs::emergency_crl::run(&args, output).into()),
+        Command::ApplyRevocations(args) => {
+            ("apply-revocations", verbs::apply_revocations::run(&args, output).into())
+        }
+        Command::PublishCrl(args) => ("publish-crl", verbs::publish_crl::run(&args, output).into()),
         Command::Rehearse(args) => (args.name(), verbs::rehearse::run(&args, output).into()),
         Command::Gap(args) => ("gap", verbs::gap::run(&args, output).into()),
         Command::Diff(args) => ("diff", verbs::diff::run(&args, output)),

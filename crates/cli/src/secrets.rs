@@ -51,6 +51,63 @@ impl PassphraseArgs {
     }
 }
 
+/// Where the passphrases of several keys come from.
+#[derive(Debug, Args)]
+pub(crate) struct PassphrasesArgs {
+    /// File that holds the passphrase of the keys; once for all of them, or once for each --key in the same order. A newline
+    /// at its end does not count
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_fd")]
+    passphrase_file: Vec<PathBuf>,
+    /// Open descriptor to read the one passphrase from
+    #[arg(long, value_name = "N")]
+    passphrase_fd: Option<Descriptor>,
+}
+
+impl PassphrasesArgs {
+    /// Whether a file or descriptor is named.
+    pub(crate) fn is_given(&self) -> bool {
+        !self.passphrase_file.is_empty() || self.passphrase_fd.is_some()
+    }
+
+    /// Reads the passphrases of so many keys: one for each.
+    ///
+    /// # Errors
+    /// As [`PassphraseArgs::read`], and when there are neither one nor as many as keys.
+    pub(crate) fn read(&self, keys: usize) -> Result<Passphrases, Failure> {
+        match self.passphrase_file.as_slice() {
+            files if files.len() <= 1 => {
+                let (passphrase_file, passphrase_fd) = (files.first().cloned(), self.passphrase_fd);
+                Ok(Passphrases(vec![PassphraseArgs { passphrase_file, passphrase_fd }.read()?]))
+            }
+            files if files.len() == keys => {
+                let read = |file: &PathBuf| {
+                    warn_if_exposed(file);
+                    Ok(Passphrase::from_file(file)?)
+                };
+                Ok(Passphrases(files.iter().map(read).collect::<Result<_, Failure>>()?))
+            }
+            files => {
+                let text = format!("there are {keys} keys, and {} files with passphrases", files.len());
+                Err(Failure::usage(
+                    text,
+                    "give one --passphrase-file for all keys, or one for each in their order",
+                ))
+            }
+        }
+    }
+}
+
+/// The passphrases of several keys.
+pub(crate) struct Passphrases(Vec<Passphrase>);
+
+impl Passphrases {
+    /// That of the key at this place.
+    pub(crate) fn of(&self, place: usize) -> &Passphrase {
+        // There is at least one.
+        self.0.get(place).unwrap_or(&self.0[0])
+    }
+}
+
 /// Reads a passphrase: from the file, from the descriptor, or, on a terminal, by a prompt. `options` names the two options.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ mod ping;
 mod properties;
 mod reading;
 mod refusal;
+mod revoking;
 #[cfg(test)]
 #[path = "../tests/unit/samba.rs"] // a test that needs what is private here
 mod samba;

@@ -34,6 +34,8 @@ pub const CSCONTROL_RESTART: u32 = 3;
 pub const AUDIT_SERVICE: u32 = 0x1;
 /// Bit of a CA's audit filter: records of backups and restores (4876 to 4879).
 pub const AUDIT_BACKUP: u32 = 0x2;
+/// Audit certificates that are revoked: event 4870.
+pub const AUDIT_REVOKE: u32 = 0x8;
 
 /// What a backup asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use certadm_rules::flags::{AUDIT_SERVICE, Control};
+use certadm_ca::{Reason, Serial};
+use certadm_rules::flags::{AUDIT_REVOKE, AUDIT_SERVICE, Control};
 use certadm_wire::csra::Method;
 
 use crate::access::{Caller, Refusal};
@@ -28,6 +29,15 @@ pub(crate) fn control(shared: &Shared, caller: &Caller, control: Control) {
     if shared.settings.audit_filter & AUDIT_SERVICE != 0 {
         let (identity, address) = (&caller.identity, place(caller));
         tracing::info!(caller = %identity, %address, ?control, "service control");
+    }
+}
+
+/// Event 4870: a certificate was revoked, or its hold ended.
+pub(crate) fn revoked(shared: &Shared, caller: &Caller, serial: &Serial, reason: Reason) {
+    if shared.settings.audit_filter & AUDIT_REVOKE != 0 {
+        let (identity, address) = (&caller.identity, place(caller));
+        let serial = serial.as_str();
+        tracing::info!(audit = 4870, caller = %identity, %address, serial, %reason, "certificate revoked");
     }
 }
 

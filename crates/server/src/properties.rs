@@ -1,8 +1,9 @@
 //! The methods beside backup that a client asks before it, and "not implemented" for all others (wire.md 5.2).
 
+use certadm_ca::{Reason, RevocationOrder, Serial};
 use certadm_identity::property::Property;
 use certadm_identity::{ConfigKey, OwnCa};
-use certadm_rules::{BackupMarks, Hresult, names};
+use certadm_rules::{BackupMarks, Diagnosis, FileTime, Hresult, names};
 use certadm_wire::csra::{
     CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, RequestError, Variant,
 };
@@ -10,6 +11,7 @@ use certadm_wire::ndr::Reader;
 use certadm_wire::rpc::{Call, FaultStatus};
 
 use crate::access::Caller;
+use crate::audit;
 use crate::call::{Answer, Circumstances, check_trailer};
 use crate::shared::Shared;
 
@@ -69,12 +71,54 @@ pub(crate) fn answer(
             let names = (request.authority.as_deref(), node.as_deref());
             config_entry(shared, names, entry).map(OtherOut::Variant)
         }
+        OtherCall::RevokeCertificate { serial, reason, at } => {
+            let order = (serial.as_deref().unwrap_or_default(), *reason, *at);
+            revoke(shared, caller, order).map(|()| OtherOut::None)
+        }
         _ => Err(Hresult::E_NOTIMPL),
     };
     Ok(match out {
         Ok(out) => Answer::orpc(|writer| OtherResponse { out, code: Hresult::S_OK }.write(writer)),
         Err(code) => failure(method, code),
     })
+}
+
+/// RevokeCertificate (recovery.md 4.4): durable before it is answered. The date counts in the CRL; one that is still to come
+/// is refused, because nobody would list the certificate then.
+fn revoke(
+    shared: &Shared,
+    caller: &Caller,
+    (serial, reason, at): (&str, u32, FileTime),
+) -> Result<(), Hresult> {
+    let now = certadm_store::now();
+    let reason = match i32::try_from(reason).map(Reason::from_code) {
+        Ok(reason) if Reason::is_named(reason) => reason,
+        // The reason that ends a hold is -1 on the wire.
+        Err(_) if reason == u32::MAX => Reason::REMOVE_FROM_CRL,
+        _ => return Err(Hresult::E_INVALIDARG),
+    };
+    if now < at {
+        return Err(Hresult::E_INVALIDARG);
+    }
+    let serial: Serial = serial.parse().map_err(|_| Hresult::E_INVALIDARG)?;
+    let by = caller.identity.to_string();
+    let effective = Some(at).filter(|at| at.0 != 0);
+    let order = RevocationOrder { serial: &serial, reason, by: &by, now, effective };
+    let done = shared
+        .store
+        .writer()
+        .map_err(certadm_ca::Error::from)
+        .and_then(|mut writer| writer.commit(|transaction| certadm_ca::revoke(transaction, &order)));
+    match done {
+        Ok(_) => {
+            audit::revoked(shared, caller, &serial, reason);
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(caller = %caller.identity, serial = serial.as_str(), %error, "a certificate is not revoked");
+            Err(error.hresult())
+        }
+    }
 }
 
 fn describe(property: &Property) -> CaProperty {

@@ -234,6 +234,14 @@ pub enum Error {
         /// The code for it.
         code: Hresult,
     },
+    /// The sets do not give the state that was asked for.
+    #[error("the sets give no state {asked}; they give {given}")]
+    NotReachable {
+        /// What was asked for.
+        asked: String,
+        /// The first and the last state that they give.
+        given: String,
+    },
     /// Where the set was to be kept, or lies, something failed.
     #[error("{}", certadm_rules::diagnosis::chain_of(.0.as_ref()))]
     Kept(Box<dyn Diagnosis>),
@@ -269,9 +277,10 @@ impl Diagnosis for Error {
             Self::NotOneFileSystem { .. } => Hresult::ERROR_NOT_SAME_DEVICE,
             Self::NotPutBack { cause, .. } => cause.hresult(),
             Self::TargetName { .. } => Hresult::from_win32(123), // ERROR_INVALID_NAME
-            Self::NothingToAbandon { .. } | Self::CannotAbandon { .. } | Self::Incomplete { .. } => {
-                Hresult::ERROR_INVALID_STATE
-            }
+            Self::NothingToAbandon { .. }
+            | Self::CannotAbandon { .. }
+            | Self::NotReachable { .. }
+            | Self::Incomplete { .. } => Hresult::ERROR_INVALID_STATE,
             Self::Windows { source, .. } => source.hresult(),
             Self::NotASet { .. } | Self::Mixed { .. } | Self::OfWindows { .. } => Hresult::ERROR_DIRECTORY,
             Self::BadManifest { .. }
@@ -368,6 +377,9 @@ impl Diagnosis for Error {
                 "name the full set first: --from FULL --from LOGS"
             }
             Self::Combination { .. } => "bring the full set and every log set after it, of one CA",
+            Self::NotReachable { .. } => {
+                "name a point between these, an older full set for an earlier one, or add the log sets for a later one"
+            }
             Self::WouldOverwrite { .. } => "name another place; nothing is ever overwritten",
             Self::Kept(error) => return error.remedy(),
             Self::Registration(_) => "finish the other restore first",

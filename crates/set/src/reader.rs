@@ -116,9 +116,21 @@ impl Set {
         })
     }
 
-    /// The manifest's entries, each with the place of its file; none in an incomplete set.
+    /// The manifest's entries, each with the place of its file; none in an incomplete set. Logs that an earlier state leaves
+    /// out are none of them.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&FileEntry, &Found)> {
-        self.manifest.iter().flat_map(|manifest| &manifest.files).zip(&self.places)
+        let is_used = |(entry, place): &(&FileEntry, &Found)| {
+            entry.role != Role::Log
+                || generation_of(place).is_none_or(|generation| {
+                    self.logs.binary_search_by_key(&generation, |(generation, _)| *generation).is_ok()
+                })
+        };
+        self.manifest.iter().flat_map(|manifest| &manifest.files).zip(&self.places).filter(is_used)
+    }
+
+    /// Where every file of the manifest lies.
+    pub(crate) fn places(&self) -> &[Found] {
+        &self.places
     }
 
     /// Full or logs only.

@@ -23,6 +23,7 @@ use crate::progress::{Progress, Stage};
 use crate::reader::Set;
 use crate::scratch::{self, Content};
 use crate::signing::{self, AllowedSigners, Standing};
+use crate::until::Until;
 use crate::windows::{self, WindowsSet};
 
 /// What verification found.
@@ -129,12 +130,17 @@ impl Report {
 ///
 /// Sets and loose files of a Windows CA are recognised and replayed in memory.
 pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
-    sorted(look(paths, None, progress))
+    sorted(look(paths, None, None, progress))
+}
+
+/// As [`verify`], for an earlier state of the sets: what lies behind it is not looked at.
+pub fn verify_until(paths: &[PathBuf], until: Option<Until>, progress: &mut dyn Progress) -> Report {
+    sorted(look(paths, None, until, progress))
 }
 
 /// As [`verify`]; each set must also be signed by one whose signature counts. If one is not, no further byte of them is read.
 pub fn verify_signed(paths: &[PathBuf], allowed: &AllowedSigners, progress: &mut dyn Progress) -> Report {
-    sorted(look(paths, Some(allowed), progress))
+    sorted(look(paths, Some(allowed), None, progress))
 }
 
 fn sorted(mut report: Report) -> Report {
@@ -142,7 +148,12 @@ fn sorted(mut report: Report) -> Report {
     report
 }
 
-fn look(paths: &[PathBuf], allowed: Option<&AllowedSigners>, progress: &mut dyn Progress) -> Report {
+fn look(
+    paths: &[PathBuf],
+    allowed: Option<&AllowedSigners>,
+    until: Option<Until>,
+    progress: &mut dyn Progress,
+) -> Report {
     let mut report = Report::default();
     let mut opened = Vec::new();
     for (path, result) in paths.iter().zip(open_each(paths)) {
@@ -157,6 +168,14 @@ fn look(paths: &[PathBuf], allowed: Option<&AllowedSigners>, progress: &mut dyn 
     let refused = match together(paths, opened) {
         Ok(opened @ (Opened::Windows(_) | Opened::Ours(_))) => {
             judge_signatures(&opened, allowed, &mut report);
+            let opened = match until.map(|until| opened.clone().until(until)) {
+                None => opened,
+                Some(Ok((earlier, _))) => earlier,
+                Some(Err(error)) => {
+                    report.add(&error, &paths[0]);
+                    return report;
+                }
+            };
             return match opened {
                 _ if !report.is_good() => report,
                 Opened::Windows(sets) => verify_windows(&sets, report, progress),
@@ -340,7 +359,7 @@ fn note_strangers(set: &Set, report: &mut Report) {
     // What the manifest names, and the folders on the way to it.
     let mut known: BTreeSet<PathBuf> = BTreeSet::new();
     let mut folders: BTreeSet<PathBuf> = BTreeSet::from([set.path.clone(), set.database_dir()]);
-    for (_, place) in set.entries() {
+    for place in set.places() {
         let above = place.path().ancestors().skip(1);
         folders.extend(above.take_while(|dir| *dir != set.path).map(Path::to_owned));
         known.insert(place.path().to_owned());

@@ -1,6 +1,7 @@
 //! One file or folder per verb.
 
 mod account;
+pub(crate) mod apply_revocations;
 pub(crate) mod attach;
 pub(crate) mod backup;
 pub(crate) mod ca;
@@ -12,11 +13,13 @@ pub(crate) mod emergency_crl;
 mod files;
 pub(crate) mod gap;
 pub(crate) mod identity;
+mod keys;
 pub(crate) mod list;
 mod live;
 pub(crate) mod lost;
 pub(crate) mod man;
 mod places;
+pub(crate) mod publish_crl;
 pub(crate) mod recover;
 pub(crate) mod rehearse;
 pub(crate) mod remote;
@@ -29,5 +32,6 @@ pub(crate) mod show;
 mod signing;
 mod state;
 pub(crate) mod thresholds;
+mod until;
 pub(crate) mod user;
 pub(crate) mod verify;

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Work;
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 23] = [
     "ca",
     "backup",
     "restore",
@@ -19,6 +19,8 @@ const VERBS: [&str; 21] = [
     "attach",
     "complete",
     "emergency-crl",
+    "apply-revocations",
+    "publish-crl",
     "rehearse",
     "gap",
     "diff",

@@ -185,6 +185,12 @@ fn every_verb_prints_what_the_document_shows() {
     let login = format!("--server {} --user backup --password-file {{pw}}", serving.address);
     remote.result(&format!("backup {login} --to {{set}}"));
     check_in(&remote, &mut examples, "doctor", &format!("doctor {login}"));
+    remote.result("ca crl --dir {ca} --passphrase-file {pass}");
+    let reader = format!("--server {} --user reader --password-file {{pw}}", serving.address);
+    check_in(&remote, &mut examples, "publish-crl", &format!("publish-crl {reader} --until-number 9"));
+    let serial = remote.issue("ca", "leaving");
+    fs::write(remote.path("list.csv"), format!("{serial},keyCompromise\n")).unwrap();
+    check_in(&remote, &mut examples, "apply-revocations", "apply-revocations {list.csv} --dir {ca}");
     let plan = format!("restore {login} --from {{set}} --dry-run");
     check_in(&remote, &mut examples, "restore: another machine", &plan);
     let service = Service::start(&work, "--dir {ca} --socket {socket}");

@@ -26,6 +26,7 @@ mod remote;
 #[cfg(all(unix, feature = "repository"))]
 mod repository;
 mod restoring;
+mod returning;
 mod secrets;
 mod serve;
 mod signing;
@@ -34,6 +35,7 @@ mod terminal;
 mod tshark;
 mod units;
 mod unsound;
+mod until;
 mod whole_ca;
 #[path = "../../../set/tests/suite/windows_files.rs"]
 mod windows_files;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use certadm_ca::rows::Disposition;
-use certadm_recovery::{CrlKind, Issuers, Maker, Options, Plan, PrivateKey, Reading, Records};
+use certadm_recovery::{CrlKind, CrlRow, Issuers, Maker, Options, Plan, PrivateKey, Reading, Records};
+use certadm_rules::FileTime;
 
 use crate::openssl::{Openssl, now};
 use crate::patch::{Patch, revoke};
@@ -196,4 +197,58 @@ fn python_reads_the_same_entries() {
         assert_eq!(listed, ours);
         assert_eq!(listed.len(), entries);
     }
+}
+
+/// The issuing distribution point says for which certificates a CRL counts. It comes into the new CRL as it was in the last one,
+/// still critical and in its place.
+#[test]
+fn the_issuing_distribution_point_is_carried_over() {
+    let openssl = Openssl::new();
+    let key = certificates(&openssl, "-algorithm EC -pkeyopt ec_paramgen_curve:P-256", "-sha256");
+    let point = "issuingDistributionPoint = critical,@point";
+    let sections = "[point]\nfullname = URI:http://crl.example/ca.crl\nonlyuser = TRUE";
+    let last = openssl.generated_crl("11", ("260101000000Z", "360101000000Z"), point, sections, &[]);
+    let mut reading = Reading::new(Maker::Windows, now(), [].into());
+    for (name, id, disposition) in [
+        ("ca", 1, Disposition::CA_CERTIFICATE),
+        ("good", 2, Disposition::ISSUED),
+        ("bad", 3, Disposition::REVOKED),
+    ] {
+        reading.row(openssl.row(name, id, disposition)).unwrap();
+    }
+    reading.crl(CrlRow {
+        row_id: 1,
+        number: 0x11,
+        min_base: 0,
+        name_id: 0,
+        this_update: Some(FileTime::from_unix_seconds(1_767_225_600)),
+        next_update: None,
+        this_publish: Some(FileTime::from_unix_seconds(1_767_225_600)),
+        next_publish: None,
+        raw: Some(last),
+    });
+    let crls = signed(&reading.finish(), &key, &Options::new(now()));
+    openssl.write_crl("crl.pem", &crls[0].1);
+    let extensions = |name: &str| {
+        let text = openssl.good(&format!("crl -in {name}.pem -noout -text"));
+        // What follows belongs to the entries.
+        let text = text.split("Revoked Certificates").next().unwrap_or_default();
+        let names = text
+            .lines()
+            .filter(|line| line.contains("X509v3 ") && !line.contains("Reason Code"))
+            .map(|line| line.trim().to_owned());
+        let point = text.split("Issuing Distribution Point:").nth(1).expect("the point").to_owned();
+        let point: Vec<String> = point.lines().take(4).map(|line| line.trim().to_owned()).collect();
+        (names.collect::<Vec<_>>(), point)
+    };
+    let (before, after) = (extensions("generated"), extensions("crl"));
+    assert_eq!(before, after);
+    assert!(
+        after.1[0].contains("critical") && after.1.iter().any(|line| line.contains("crl.example")),
+        "{after:?}"
+    );
+    let verify =
+        |name: &str| openssl.run(&format!("verify -crl_check -CAfile ca.pem -CRLfile crl.pem {name}.pem"));
+    assert!(verify("good").0, "{:?}", verify("good"));
+    assert!(verify("bad").1.contains("error 23"), "{:?}", verify("bad"));
 }

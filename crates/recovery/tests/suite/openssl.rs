@@ -110,3 +110,34 @@ pub(crate) fn now() -> FileTime {
     let passed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     FileTime::from_unix(passed)
 }
+
+impl Openssl {
+    /// A CRL of the CA `ca` in DER, as `openssl ca -gencrl` makes it: its number, its dates as `YYMMDDHHMMSSZ`, extensions as
+    /// lines of a configuration (`sections` follow them), and lines of `index.txt`: serial number, moment and reason.
+    pub(crate) fn generated_crl(
+        &self,
+        number: &str,
+        (from, to): (&str, &str),
+        extensions: &str,
+        sections: &str,
+        revoked: &[(&str, &str, &str)],
+    ) -> Vec<u8> {
+        let index: String = revoked
+            .iter()
+            .map(|(serial, when, reason)| {
+                format!("R\t400101000000Z\t{when},{reason}\t{serial}\tunknown\t/CN=leaf.example\n")
+            })
+            .collect();
+        fs::write(self.path("index.txt"), index).unwrap();
+        fs::write(self.path("crlnumber"), format!("{number}\n")).unwrap();
+        let configuration = format!(
+            "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ncrlnumber = crlnumber\ndefault_md = sha256\n\
+             crl_extensions = e\n[e]\nauthorityKeyIdentifier = keyid\n{extensions}\n{sections}\n"
+        );
+        fs::write(self.path("gencrl.cnf"), configuration).unwrap();
+        self.good(&format!(
+            "ca -gencrl -config gencrl.cnf -keyfile ca.key -cert ca.pem -crl_lastupdate {from} -crl_nextupdate {to} -out generated.pem"
+        ));
+        self.der("generated")
+    }
+}

@@ -245,3 +245,33 @@ fn a_delta_crl_goes_with_its_base_and_openssl_takes_both() {
     ca.openssl.leaf("other", "ca", "ca", 7, "");
     ca.openssl.good("verify -crl_check -use_deltas -extended_crl -CAfile ca.pem -CRLfile both.pem other.pem");
 }
+
+/// A delta CRL of the CA takes a hold back by an entry removeFromCRL: neither CRL lists the certificate any more. What it adds
+/// is kept.
+#[test]
+fn a_published_delta_crl_takes_a_hold_back() {
+    let ca = Ca::new();
+    let base =
+        ca.published(101, 5, &[(2, Some(ON_HOLD), 1), (3, Some(SUPERSEDED), 1), (5, Some(ON_HOLD), 1)]);
+    let dates = ("300323000000Z", "300330000000Z");
+    let when = "300323000000Z";
+    let listed = [("02", when, "removeFromCRL"), ("04", when, "keyCompromise")];
+    let delta = ca.openssl.generated_crl("66", dates, "2.5.29.27 = critical,ASN1:INTEGER:101", "", &listed);
+    let delta = PublishedCrl::parse("delta.crl", &delta).unwrap();
+    assert_eq!(delta.number(), 102);
+    let published = [base, delta];
+    let rows = [(2, Some(ON_HOLD), -1), (3, Some(SUPERSEDED), -1), (4, None, 0), (5, Some(ON_HOLD), -1)];
+    let plan = ca.plan(&ca.records(&rows, &published), &published, Vec::new());
+    let there = Origin::Published;
+    assert_eq!(
+        told(&plan.crls[0].entries),
+        [(Some(5), ON_HOLD, there), (Some(4), 1, there), (Some(3), SUPERSEDED, there)]
+    );
+    assert!(102 < plan.number.number);
+    // openssl, too, finds no entry of it.
+    let der = plan.crls[0].sign(&plan, &ca.key).unwrap();
+    ca.openssl.write_crl("crl.pem", &der);
+    let text = ca.openssl.good("crl -in crl.pem -CAfile ca.pem -noout -text");
+    assert!(!text.contains("Serial Number: 02") && !text.contains("Remove From CRL"), "{text}");
+    assert!(text.contains("Serial Number: 04"), "{text}");
+}

@@ -139,6 +139,7 @@ kinds! {
     CrlOrder = "crl-order", "a revocation that was ordered changes nothing";
     CrlExtension = "crl-extension", "an extension of the last CRL is not in the new one";
     CrlValidity = "crl-validity", "the dates of a CRL are unusual";
+    CrlEarlierState = "crl-earlier-state", "the CRL was made from an earlier state than the last one of the sets";
     CrlNotCompared = "crl-not-compared", "the CRL was made without the one that the CA published last";
 
     // What stands beside the database and brings the CA back with it.

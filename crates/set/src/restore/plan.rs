@@ -15,9 +15,10 @@ use crate::chain::{Combined, combine};
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE};
 use crate::manifest::{FileEntry, Role};
-use crate::open::open;
+use crate::open::{Opened, open};
 use crate::reader::Set;
 use crate::signing::{AllowedSigners, SignedBy};
+use crate::until::{Cut, Until};
 
 /// What the caller allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Options {
     pub incomplete: bool,
     /// Restore only what is signed by one of these: every set of the chain.
     pub allowed_signers: Option<AllowedSigners>,
+    /// Restore an earlier state than the last one: what lies behind is not brought into the target.
+    pub until: Option<Until>,
 }
 
 /// Everything a restore will do.
@@ -57,6 +60,8 @@ pub struct Plan {
     pub in_the_way: Vec<PathBuf>,
     /// Dynamic files that will be put back.
     pub dynamic: Vec<Found>,
+    /// What is left out, where an earlier state was asked for.
+    pub cut: Option<Cut>,
     /// Who signed each of the sets, if only some may.
     pub signed_by: Vec<SignedBy>,
     /// What the caller allows.
@@ -70,7 +75,7 @@ pub struct Plan {
 /// # Errors
 /// [`Error::Signing`] when a set is not signed by one of those who may; [`Error::Incomplete`] (0x8007139F) for a set without a manifest, unless it is allowed; what [`combine`] and
 /// [`Combined::check_headers`] find; [`Error::TargetInUse`] (0x80070091) for a target with a database,
-/// unless it is to be moved aside; [`Error::Damaged`] with 0x8007000D when the full set's restore map is missing or names no
+/// unless it is to be moved aside; [`Error::NotReachable`] for a state that the sets do not give; [`Error::Damaged`] with 0x8007000D when the full set's restore map is missing or names no
 /// database.
 pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> {
     let opened = open(paths)?;
@@ -78,6 +83,14 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
     let signed_by = match &options.allowed_signers {
         Some(allowed) => allowed.check(&opened)?,
         None => Vec::new(),
+    };
+    let (opened, cut) = match options.until {
+        // Sets of a Windows CA are refused for what they are.
+        Some(until) if matches!(opened, Opened::Ours(_)) => {
+            let (opened, cut) = opened.until(until)?;
+            (opened, Some(cut))
+        }
+        _ => (opened, None),
     };
     let sets = opened.into_ours()?;
     if let Some(set) = sets.iter().find(|set| set.manifest.is_none() && !options.incomplete) {
@@ -109,6 +122,7 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
         last: combined.range.high(),
         dynamic: dynamic_files(&sets),
         entries: entries_of(&sets),
+        cut,
         signed_by,
         sets,
         bytes: combined.image.size()?.saturating_add(log_bytes),
@@ -133,14 +147,15 @@ impl Plan {
     pub fn steps(&self) -> Vec<String> {
         let range = self.combined.range;
         let folder = self.folder.path().display();
-        let mut steps = vec![
+        let mut steps: Vec<String> = self.cut.iter().map(|cut| format!("go back in time: {cut}")).collect();
+        steps.extend([
             format!(
                 "copy {} and {} into {folder}, compare them with their hashes, and check the database that they give",
                 self.combined.image.display(),
                 counted(self.combined.logs.len() as u64, "log"),
             ),
             format!("register a full restore of generations {} to {}", range.low(), range.high()),
-        ];
+        ]);
         if !self.in_the_way.is_empty() {
             steps.push(format!("move {} of {folder} aside", counted(self.in_the_way.len() as u64, "file")));
         }

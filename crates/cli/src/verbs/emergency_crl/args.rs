@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use certadm_rules::FileTime;
 use clap::{Args, Subcommand};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use crate::secrets::PassphraseArgs;
+use crate::secrets::PassphrasesArgs;
 use crate::verbs::places::ScratchArgs;
 use crate::verbs::signing::AllowedArgs;
+use crate::verbs::until::{UntilArgs, moment};
 
 /// `certadm emergency-crl`
 #[derive(Debug, Args)]
@@ -35,13 +34,13 @@ pub(crate) struct EmergencyCrlArgs {
     #[command(flatten)]
     pub(super) scratch: ScratchArgs,
     /// Make the next CRL out of this one, without a database
-    #[arg(long, value_name = "FILE", conflicts_with = "sets")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sets", "until_generation", "until_time"])]
     pub(super) from_crl: Option<PathBuf>,
     /// Key of the CA: PKCS#12 (.pfx), or PKCS#8 in PEM, encrypted; once for each file
     #[arg(long, value_name = "FILE")]
     pub(super) key: Vec<PathBuf>,
     #[command(flatten)]
-    pub(super) passphrase: PassphraseArgs,
+    pub(super) passphrase: PassphrasesArgs,
     /// The last CRLs that the CA has published, base and delta; or the folder of an earlier emergency CRL
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub(super) published: Vec<PathBuf>,
@@ -79,6 +78,8 @@ pub(crate) struct EmergencyCrlArgs {
     #[arg(long, conflicts_with = "allowed_signers")]
     pub(super) force_damaged: bool,
     #[command(flatten)]
+    pub(super) until: UntilArgs,
+    #[command(flatten)]
     pub(super) allowed: AllowedArgs,
     /// Make it as if it were this moment, such as 2026-11-27T10:00:00Z: to rehearse
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -114,12 +115,6 @@ impl EmergencyCrlArgs {
             None => "emergency-crl",
         }
     }
-}
-
-/// A moment on a command line.
-pub(crate) fn moment(text: &str) -> Result<FileTime, String> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|error| error.to_string())?;
-    Ok(FileTime::from_unix_seconds(moment.unix_timestamp()))
 }
 
 fn signature(text: &str) -> Result<(String, PathBuf), String> {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use certadm_files::cancel;
 use certadm_recovery::bundle::{Bundle, finish};
-use certadm_recovery::{Damage, Deltas, Issuers, KeyFile, Maker, Options, Plan, PrivateKey, Records, Report};
+use certadm_recovery::{Damage, Deltas, Issuers, Maker, Options, Plan, PrivateKey, Records, Report};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::{FileTime, finding};
 use serde::Serialize;
@@ -18,8 +18,9 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places::Places;
+use crate::verbs::{keys, until};
 use crate::{findings, interrupt};
-pub(crate) use args::{EmergencyCrlArgs, moment};
+pub(crate) use args::EmergencyCrlArgs;
 use args::{FinishArgs, Step};
 use sources::{Found, Sources};
 
@@ -49,9 +50,10 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
     }
     let now = args.now.unwrap_or_else(certadm_store::now);
     let mut sources = Sources::read(args, now)?;
-    let keys = keys(args, &mut sources.findings)?;
+    let keys = keys::open_all(&args.key, &args.passphrase, &mut sources.findings)?;
     let (plan, maker) = plan(args, &mut sources, &keys, now, output)?;
     cancel::check()?;
+    let cut = sources.cut;
     let mut found = sources.findings;
     found.extend(plan.findings.iter().cloned());
     if !args.tbs_only {
@@ -62,6 +64,7 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
         format: 1,
         made_when: now.to_rfc3339(),
         report: plan.report(true),
+        until: until::to_json(cut.as_ref()),
         sources: &sources.list,
         findings: findings::list(&found),
     };
@@ -78,6 +81,7 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
     result["dir"] = json!(path_text(to));
     result["files"] = bundle.names().collect();
     result["signed"] = json!(bundle.crls);
+    result["until"] = until::to_json(cut.as_ref());
     result["findings"] = findings::list(&found);
     let exit = match finding::worst(&found) {
         None | Some(Severity::Note) => Exit::Good,
@@ -93,6 +97,7 @@ struct ReportFile<'a> {
     made_when: String,
     #[serde(flatten)]
     report: Report<'a>,
+    until: Value,
     sources: &'a [Value],
     findings: Value,
 }
@@ -117,23 +122,6 @@ fn check_command_line(args: &EmergencyCrlArgs) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-fn keys(args: &EmergencyCrlArgs, found: &mut Vec<Finding>) -> Result<Vec<(PathBuf, PrivateKey)>, Failure> {
-    if args.key.is_empty() {
-        return Ok(Vec::new());
-    }
-    let passphrase = args.passphrase.read()?;
-    let mut keys = Vec::new();
-    for path in &args.key {
-        let file = KeyFile::open(path, &passphrase)?;
-        if file.unprotected {
-            let text = "the key file has no MAC: nothing shows whether it was changed";
-            found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));
-        }
-        keys.extend(file.keys.into_iter().map(|key| (path.clone(), key)));
-    }
-    Ok(keys)
 }
 
 fn plan(
@@ -170,7 +158,14 @@ fn plan(
     let damage = if args.force_damaged { Damage::Accepted } else { Damage::Refused };
     let allowed = args.allowed.read()?;
     let places = Places::find(&args.sets, &args.scratch, output)?;
-    let records: Records = match sources::database(places.paths(), damage, allowed.as_ref(), output)? {
+    let (database, cut) = sources::database(args, places.paths(), damage, allowed.as_ref(), output)?;
+    if let Some(cut) = cut.filter(|cut| cut.behind.is_some()) {
+        let text =
+            format!("the database is used {cut}: what was issued and revoked later is not known from it");
+        sources.findings.push(Finding::warning(Kind::CrlEarlierState, text));
+    }
+    sources.cut = cut;
+    let records: Records = match database {
         Found::Windows(opened) => {
             sources.findings.extend(opened.findings);
             Records::of_windows(&opened.database, now, sources.asked()?, damage)?

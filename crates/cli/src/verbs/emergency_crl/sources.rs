@@ -12,11 +12,11 @@ use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
 use certadm_recovery::{Damage, PublishedCrl, Revocation, merged};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{FileTime, Hresult};
-use certadm_set::Opened;
 use certadm_set::scratch::Recovered;
 use certadm_set::signing::AllowedSigners;
-use certadm_set::verify::verify;
+use certadm_set::verify::verify_until;
 use certadm_set::windows::{open_database, salvage_database};
+use certadm_set::{Cut, Opened};
 use serde_json::{Value, json};
 
 use super::args::EmergencyCrlArgs;
@@ -32,14 +32,21 @@ pub(super) struct Sources {
     pub(super) published: Vec<PublishedCrl>,
     pub(super) revocations: Vec<Revocation>,
     pub(super) findings: Vec<Finding>,
+    /// What is left out of the sets, where an earlier state was asked for.
+    pub(super) cut: Option<Cut>,
     /// For `report.json`: each file with its hash.
     pub(super) list: Vec<Value>,
 }
 
 impl Sources {
     pub(super) fn read(args: &EmergencyCrlArgs, now: FileTime) -> Result<Self, Failure> {
-        let mut sources =
-            Self { published: Vec::new(), revocations: Vec::new(), findings: Vec::new(), list: Vec::new() };
+        let mut sources = Self {
+            published: Vec::new(),
+            revocations: Vec::new(),
+            findings: Vec::new(),
+            cut: None,
+            list: Vec::new(),
+        };
         let mut revocations = Vec::new();
         for path in args.from_crl.iter().chain(&args.published) {
             if path.is_dir() {
@@ -138,11 +145,12 @@ pub(super) struct WindowsDatabase {
 /// Checks the sets as `certadm verify` does, and opens the database that they give. Damage ends it, or is accepted: then
 /// what can be read is.
 pub(super) fn database(
+    args: &EmergencyCrlArgs,
     sets: &[PathBuf],
     damage: Damage,
     allowed: Option<&AllowedSigners>,
     output: Output,
-) -> Result<Found, Failure> {
+) -> Result<(Found, Option<Cut>), Failure> {
     for path in sets {
         std::fs::metadata(path).during("look at", path)?;
     }
@@ -157,7 +165,8 @@ pub(super) fn database(
         // Before anything of them is read. Their bytes are compared with the manifests by what follows.
         allowed.check(&opened)?;
     }
-    let report = verify(sets, &mut progress);
+    let (opened, cut) = args.until.cut(opened, |text| output.line(text))?;
+    let report = verify_until(sets, args.until.get(), &mut progress);
     certadm_files::cancel::check()?;
     if damage == Damage::Refused && !report.is_restorable() {
         let code = report.findings.first().map_or(Hresult::DATABASE_CORRUPTED, |finding| finding.code);
@@ -169,7 +178,7 @@ pub(super) fn database(
             exit: crate::failure::Exit::Damaged,
         });
     }
-    Ok(match opened {
+    let found = match opened {
         Opened::Ours(sets) => Found::Ours(Recovered::of(&sets)?),
         Opened::Windows(sets) if damage == Damage::Refused => Found::Windows(Box::new(WindowsDatabase {
             database: open_database(&sets, &mut progress)?.database,
@@ -203,5 +212,6 @@ pub(super) fn database(
         Opened::Folder(folder) => {
             return Err(Failure::internal(format!("{} is a folder", folder.path().display())));
         }
-    })
+    };
+    Ok((found, cut))
 }

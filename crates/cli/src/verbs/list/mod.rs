@@ -18,6 +18,7 @@ use crate::output::{Done, Ended, Output, Said};
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::AllowedArgs;
+use crate::verbs::until::{self, UntilArgs};
 use columns::Table;
 use rows::{HowArgs, Lister, Printing};
 use windows::What;
@@ -36,7 +37,7 @@ use windows::What;
 )]
 pub(crate) struct ListArgs {
     /// The CA's folder
-    #[arg(long, value_name = "DIR", conflicts_with = "allowed_signers")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["allowed_signers", "until_generation", "until_time"])]
     dir: Option<PathBuf>,
     /// A full set and the log sets that continue it, or a Windows database; then the table's name
     #[arg(value_name = "SET|TABLE")]
@@ -52,6 +53,8 @@ pub(crate) struct ListArgs {
     /// Read around damaged pages of a Windows database, and count them
     #[arg(long)]
     salvage: bool,
+    #[command(flatten)]
+    until: UntilArgs,
     #[command(flatten)]
     allowed: AllowedArgs,
     #[command(flatten)]
@@ -76,8 +79,8 @@ impl From<CaListArgs> for ListArgs {
     fn from(args: CaListArgs) -> Self {
         let words = vec![args.table.name().into()];
         let (dir, how, allowed) = (Some(args.dir), args.how, AllowedArgs::default());
-        let scratch = ScratchArgs::default();
-        Self { dir, words, table: None, how, export_certs: None, salvage: false, allowed, scratch }
+        let (until, scratch) = (UntilArgs::default(), ScratchArgs::default());
+        Self { dir, words, table: None, how, export_certs: None, salvage: false, until, allowed, scratch }
     }
 }
 
@@ -123,8 +126,9 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
     if let Some(allowed) = args.allowed.read()? {
         allowed.check_files(&opened, &mut output.progress_on_stderr())?;
     }
+    let (opened, cut) = args.until.cut(opened, |text| output.remark(text))?;
     let what = args.table.as_deref().map_or(What::View(table), What::Table);
-    match (opened, &args.table) {
+    let mut done = match (opened, &args.table) {
         (Opened::Windows(sets), _) if args.salvage => windows::salvage(lister, &sets, what, output),
         (Opened::Windows(sets), _) => windows::list(lister, &sets, what, output),
         (_, _) if args.salvage => {
@@ -137,7 +141,9 @@ fn list(args: &ListArgs, output: Output, printing: Printing<'_>) -> Result<Done,
         }
         (Opened::Ours(sets), None) => ours::list(lister, Recovered::of(&sets)?.connection(), table),
         (Opened::Folder(folder), None) => ours::list(lister, Writer::open(&folder)?.connection(), table),
-    }
+    }?;
+    done.result["until"] = until::to_json(cut.as_ref());
+    Ok(done)
 }
 
 /// Whether the last word behind sets is hardly a set: a plain word, and nothing of that name is there.

@@ -12,6 +12,7 @@ use crate::output::{Done, Output};
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::{self, AllowedArgs};
+use crate::verbs::until::{self, UntilArgs};
 
 /// `certadm recover`
 #[derive(Debug, Args)]
@@ -23,6 +24,8 @@ pub(crate) struct RecoverArgs {
     /// The folder for the recovered database; it is created, and nothing in it is overwritten
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    #[command(flatten)]
+    until: UntilArgs,
     #[command(flatten)]
     allowed: AllowedArgs,
     #[command(flatten)]
@@ -39,8 +42,13 @@ pub(crate) fn run(args: &RecoverArgs, output: Output) -> Result<Done, Failure> {
     };
     signing::lines(places.paths(), &signed).for_each(|line| output.line(line));
     match opened {
-        Opened::Windows(sets) => {
+        Opened::Windows(_) => {
+            let (opened, cut) = args.until.cut(opened, |text| output.line(text))?;
+            let Opened::Windows(sets) = opened else {
+                return Err(Failure::internal("an earlier state of sets is of another kind"));
+            };
             let mut done = windows::run(&sets, &args.to, output)?;
+            done.result["until"] = until::to_json(cut.as_ref());
             done.result["signatures"] = signing::list(places.paths(), &signed).into();
             Ok(done)
         }

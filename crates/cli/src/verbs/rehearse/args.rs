@@ -6,7 +6,7 @@ use std::time::Duration;
 use certadm_rehearsal::Sample;
 use clap::{Args, Subcommand};
 
-use crate::secrets::PassphraseArgs;
+use crate::secrets::PassphrasesArgs;
 
 /// `certadm rehearse`
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(crate) struct RehearseArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) key: Vec<PathBuf>,
     #[command(flatten)]
-    pub(super) passphrase: PassphraseArgs,
+    pub(super) passphrase: PassphrasesArgs,
     /// The key cannot leave its place, such as an HSM: what needs it is rehearsed there
     #[arg(long, conflicts_with = "key")]
     pub(super) external_key: bool,

@@ -11,6 +11,7 @@ use super::{address, info, repository};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
+use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places;
 
 #[derive(Debug, Args)]
@@ -56,6 +57,7 @@ pub(crate) struct ExportArgs {
 }
 
 pub(super) fn export(args: &ExportArgs, output: Output) -> Result<Done, Failure> {
+    refuse_home_sign(&args.to)?;
     let address = address(&args.set)?;
     let repository = places::open(&address)?;
     let points = repository.select(&address.point)?;

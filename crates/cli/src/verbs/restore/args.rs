@@ -7,6 +7,7 @@ use clap::Args;
 use crate::verbs::places::ScratchArgs;
 use crate::verbs::remote::RemoteArgs;
 use crate::verbs::signing::AllowedArgs;
+use crate::verbs::until::UntilArgs;
 
 /// `certadm restore`
 #[derive(Debug, Args)]
@@ -43,8 +44,10 @@ pub(crate) struct RestoreArgs {
     #[arg(long, alias = "unsealed")]
     pub(super) incomplete: bool,
     /// Give up a restore that was interrupted, failed, or is not carried out yet, and put back what it moved aside
-    #[arg(long, conflicts_with_all = ["from", "server", "socket", "dry_run", "force", "no_recover", "renewed_key", "incomplete", "allowed_signers"])]
+    #[arg(long, conflicts_with_all = ["from", "server", "socket", "dry_run", "force", "no_recover", "renewed_key", "incomplete", "allowed_signers", "until_generation", "until_time"])]
     pub(super) abandon: bool,
+    #[command(flatten)]
+    pub(super) until: UntilArgs,
     #[command(flatten)]
     pub(super) allowed: AllowedArgs,
 }

@@ -20,6 +20,7 @@ pub(super) fn run(args: &RestoreArgs, dial: Dial, output: Output) -> Result<Done
         let signed = allowed.check(&opened)?;
         signing::lines(places.paths(), &signed).for_each(|line| output.line(line));
     }
+    let (opened, _) = args.until.cut(opened, |text| output.line(text))?;
     let saved = match opened {
         Opened::Ours(sets) => match sets.first().filter(|first| first.image.is_some()) {
             Some(full) => full.locations()?,

@@ -1,11 +1,11 @@
 //! What the restored database lacks that the replaced one knew: the replaced one is the best witness of the gap.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use certadm_files::Found;
 use certadm_recovery::diff::{Change, Difference, diff};
 use certadm_rules::words::counted;
-use certadm_set::Opened;
+use certadm_set::restore::Plan;
 use certadm_set::scratch::Recovered;
 use certadm_store::{Folder, Writer};
 use serde_json::{Value, json};
@@ -28,21 +28,15 @@ pub(super) struct Lacks {
 impl Lacks {
     /// Compares the database that was moved aside with the restored one: that of the folder where it was recovered, else
     /// what the sets give. A database that was replaced because it is damaged is no failure of the restore.
-    pub(super) fn of(folder: &Folder, aside: &Path, sets: &[PathBuf], is_recovered: bool) -> Self {
+    pub(super) fn of(plan: &Plan, aside: &Path, is_recovered: bool) -> Self {
         let mut lacks = Self { certificates: 0, revocations: 0, first: Vec::new(), problem: None };
-        if let Err(failure) = lacks.compare(folder, aside, sets, is_recovered) {
+        if let Err(failure) = lacks.compare(plan, aside, is_recovered) {
             lacks.problem = Some(failure.message);
         }
         lacks
     }
 
-    fn compare(
-        &mut self,
-        folder: &Folder,
-        aside: &Path,
-        sets: &[PathBuf],
-        is_recovered: bool,
-    ) -> Result<(), Failure> {
+    fn compare(&mut self, plan: &Plan, aside: &Path, is_recovered: bool) -> Result<(), Failure> {
         let database = Folder::new(aside).database_path()?;
         let replaced = Recovered::left(&Found::named(database))?;
         let mut visit = |difference: Difference| {
@@ -58,10 +52,10 @@ impl Lacks {
             Ok(())
         };
         if is_recovered {
-            let restored = Writer::open(folder)?;
+            let restored = Writer::open(&plan.folder)?;
             diff(replaced.connection(), restored.connection(), None, &mut visit)?;
-        } else if let Opened::Ours(sets) = certadm_set::open(sets)? {
-            let restored = Recovered::of(&sets)?;
+        } else {
+            let restored = Recovered::of(&plan.sets)?;
             diff(replaced.connection(), restored.connection(), None, &mut visit)?;
         }
         Ok(())

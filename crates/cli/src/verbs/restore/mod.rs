@@ -22,7 +22,7 @@ use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::places::Places;
-use crate::verbs::{live, signing};
+use crate::verbs::{live, signing, until};
 use lacks::Lacks;
 
 pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
@@ -39,10 +39,12 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         renewed_key: args.renewed_key,
         incomplete: args.incomplete,
         allowed_signers: args.allowed.read()?,
+        until: args.until.get(),
     };
     let places = Places::find(&args.from, &args.scratch, output)?;
     let plan = plan(places.paths(), dir, options)?;
     signing::lines(places.paths(), &plan.signed_by).for_each(|line| output.line(line));
+    plan.cut.iter().for_each(|cut| output.line(until::sentence(cut)));
     if args.dry_run {
         return dry_run(args, &places, &plan, output);
     }
@@ -80,10 +82,8 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
             false => live::recover(&plan.folder, output)?,
         };
     }
-    let lacks = restored
-        .moved_aside
-        .as_deref()
-        .map(|aside| (aside, Lacks::of(&plan.folder, aside, &args.from, !args.no_recover)));
+    let lacks =
+        restored.moved_aside.as_deref().map(|aside| (aside, Lacks::of(&plan, aside, !args.no_recover)));
     if let Some((aside, lacks)) = &lacks {
         lacks.tell(aside, output);
         result["lacks"] = lacks.to_json();
@@ -224,6 +224,7 @@ fn plan_json(plan: &Plan, dry_run: bool, checked: &Checked) -> Value {
         "logs": plan.combined.logs.len(),
         "signatures": plan.sets.iter().zip(&plan.signed_by).map(|(set, by)| signing::to_json(&set.path, Some(&Standing::By(by.clone())))).collect::<Vec<_>>(),
         "steps": plan.steps(),
+        "until": until::to_json(plan.cut.as_ref()),
         "moved_aside": null,
         "lacks": null,
         "recovered": null,

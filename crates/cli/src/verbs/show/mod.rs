@@ -26,6 +26,7 @@ use crate::verbs::lost::{Lost, parts_at};
 use crate::verbs::places::{Places, ScratchArgs};
 use crate::verbs::signing::AllowedArgs;
 use crate::verbs::thresholds::ThresholdArgs;
+use crate::verbs::until::{self, UntilArgs};
 use statistics::Statistics;
 
 /// `certadm show`
@@ -37,7 +38,7 @@ use statistics::Statistics;
     Example: certadm show --dir /srv/ca")]
 pub(crate) struct ShowArgs {
     /// The CA's folder
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["set", "allowed_signers"], required_unless_present = "set")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["set", "allowed_signers", "until_generation", "until_time"], required_unless_present = "set")]
     dir: Option<PathBuf>,
     /// A set and the log sets that continue it, or a database, log or checkpoint of a Windows CA
     #[arg(value_name = "SET")]
@@ -50,6 +51,8 @@ pub(crate) struct ShowArgs {
     force: bool,
     #[command(flatten)]
     thresholds: ThresholdArgs,
+    #[command(flatten)]
+    until: UntilArgs,
     #[command(flatten)]
     allowed: AllowedArgs,
     #[command(flatten)]
@@ -82,6 +85,7 @@ pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
     if let (Some(allowed), true) = (allowed, is_loose) {
         allowed.check(&opened)?;
     }
+    let (opened, cut) = args.until.cut(opened, |text| output.result(text))?;
     let shown = match &opened {
         Opened::Ours(sets) => each(sets, output, |set| ours::show(set, allowed, output)),
         Opened::Windows(sets) => each(sets, output, |set| windows::show(set, allowed, output)),
@@ -110,6 +114,7 @@ pub(crate) fn run(args: &ShowArgs, output: Output) -> Result<Done, Failure> {
         _ => json!({ "what": "sets", "sets": results }),
     };
     result["html"] = html;
+    result["until"] = until::to_json(cut.as_ref());
     Ok(Done { exit, result })
 }
 

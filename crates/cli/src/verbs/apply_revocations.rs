@@ -1,0 +1,203 @@
+//! `certadm apply-revocations`: what was revoked while the CA was down enters the CA that is back (recovery.md 4.4).
+
+use std::path::{Path, PathBuf};
+
+use certadm_ca::{Error as CaError, Reason, RevocationOrder, revoke};
+use certadm_client::{Error as RemoteError, RemoteCa};
+use certadm_recovery::bundle::REVOCATIONS;
+use certadm_recovery::{Revocation, merged};
+use certadm_rules::words::counted;
+use certadm_rules::{Diagnosis, Hresult};
+use certadm_store::Folder;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Done, Output, path_text};
+use crate::verbs::account::account;
+use crate::verbs::files::read_input;
+use crate::verbs::live;
+use crate::verbs::remote::RemoteArgs;
+
+/// A list of the length that an emergency CRL takes.
+const MAX_LIST: u64 = 64 << 20;
+
+/// `certadm apply-revocations`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: certadm apply-revocations crl --dir /srv/ca\n\
+    Example: certadm apply-revocations crl/revocations.json --server ca1 --user officer\n\
+    Then:    publish a CRL at once: `certadm ca crl`, or `certadm publish-crl` for a Windows CA",
+    group = clap::ArgGroup::new("ca").args(["dir", "server", "socket"]).required(true)
+)]
+pub(crate) struct ApplyArgs {
+    /// The folder of an emergency CRL, its revocations.json, or a CSV file with lines SERIAL,REASON,WHEN
+    #[arg(value_name = "FOLDER|FILE", required = true)]
+    lists: Vec<PathBuf>,
+    /// The CA's folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "socket"])]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+/// What became of one revocation.
+struct Applied<'r> {
+    revocation: &'r Revocation,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// The CA knows it now.
+    Done,
+    /// The CA knew it before.
+    Known,
+    /// The CA does not take it: why.
+    Refused(String),
+}
+
+impl Outcome {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "applied",
+            Self::Known => "known",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+pub(crate) fn run(args: &ApplyArgs, output: Output) -> Result<Done, Failure> {
+    let revocations = read(&args.lists)?;
+    let (name, applied) = match &args.dir {
+        Some(dir) => (path_text(dir), to_folder(&Folder::new(dir), &revocations, output)?),
+        None => {
+            let Some(dial) = args.remote.dial()? else {
+                return Err(Failure::usage(
+                    "no CA is named",
+                    "name its folder by --dir DIR, or --server NAME",
+                ));
+            };
+            let name = dial.name.clone();
+            (name, to_server(&mut dial.connect()?, &revocations)?)
+        }
+    };
+    let count = |word: &str| applied.iter().filter(|one| one.outcome.word() == word).count();
+    for one in &applied {
+        if let Outcome::Refused(why) = &one.outcome {
+            output.result(format!("{} is not revoked: {why}", one.revocation.serial));
+        }
+    }
+    output.line(format!(
+        "{} of {} applied, {} known before, {} refused.",
+        count("applied"),
+        counted(applied.len() as u64, "revocation"),
+        count("known"),
+        count("refused")
+    ));
+    output.line("The next CRL says so: publish it now.");
+    let result = json!({
+        "ca": name,
+        "warning": null,
+        "applied": count("applied"),
+        "known": count("known"),
+        "refused": count("refused"),
+        "revocations": applied.iter().map(Applied::to_json).collect::<Vec<_>>(),
+    });
+    let exit = if count("refused") == 0 { Exit::Good } else { Exit::Finding };
+    let done = Done { exit, result };
+    Ok(match &args.dir {
+        Some(dir) => live::finish(&Folder::new(dir), done, output),
+        None => done,
+    })
+}
+
+impl Applied<'_> {
+    fn to_json(&self) -> Value {
+        json!({
+            "serial_number": self.revocation.serial.as_str(),
+            "reason": self.revocation.reason.to_string(),
+            "when": self.revocation.when.to_rfc3339(),
+            "outcome": self.outcome.word(),
+            "problem": match &self.outcome {
+                Outcome::Refused(why) => Some(why),
+                Outcome::Done | Outcome::Known => None,
+            },
+        })
+    }
+}
+
+/// Reads all lists before anything is revoked; the later order for a certificate counts.
+fn read(lists: &[PathBuf]) -> Result<Vec<Revocation>, Failure> {
+    let now = certadm_store::now();
+    let mut all = Vec::new();
+    for path in lists {
+        let list = if path.is_dir() { path.join(REVOCATIONS) } else { path.clone() };
+        let text = String::from_utf8(read_input(&list, MAX_LIST)?).map_err(|_| {
+            Failure::usage(format!("{} is no text in UTF-8", list.display()), "write it as UTF-8 text")
+        })?;
+        if is_csv(&list) {
+            all.extend(Revocation::parse_csv(&text, now)?);
+        } else {
+            let broken = |reason| certadm_recovery::Error::Folder { path: list.clone(), reason };
+            all.extend(Revocation::parse_json(&text, now).map_err(broken)?);
+        }
+    }
+    Ok(merged(all))
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+}
+
+/// All of it in one transaction: what the CA refuses changes nothing, and what fails leaves nothing.
+fn to_folder<'r>(
+    folder: &Folder,
+    revocations: &'r [Revocation],
+    output: Output,
+) -> Result<Vec<Applied<'r>>, Failure> {
+    let (mut writer, _) = live::open_writer(folder, output)?;
+    let (by, now) = (account(), certadm_store::now());
+    let applied = writer.commit(|transaction| {
+        let mut applied = Vec::new();
+        for revocation in revocations {
+            let (serial, reason) = (&revocation.serial, revocation.reason);
+            let order = RevocationOrder { serial, reason, by: &by, now, effective: Some(revocation.when) };
+            let outcome = match revoke(transaction, &order) {
+                Ok(_) => Outcome::Done,
+                Err(CaError::AlreadyRevoked { .. }) => Outcome::Known,
+                Err(
+                    error @ (CaError::UnknownSerial { .. }
+                    | CaError::NotOnHold { .. }
+                    | CaError::OwnCertificate { .. }),
+                ) => Outcome::Refused(error.to_string()),
+                Err(other) => return Err(other),
+            };
+            applied.push(Applied { revocation, outcome });
+        }
+        Ok(applied)
+    })?;
+    Ok(applied)
+}
+
+/// One call for each. What refuses them all, such as a missing role, ends it; it can be run again.
+fn to_server<'r>(ca: &mut RemoteCa, revocations: &'r [Revocation]) -> Result<Vec<Applied<'r>>, Failure> {
+    let mut applied = Vec::new();
+    for revocation in revocations {
+        let is_release = revocation.reason == Reason::REMOVE_FROM_CRL;
+        let reason = u32::try_from(revocation.reason.code()).ok().filter(|_| !is_release);
+        let outcome = match ca.revoke(revocation.serial.as_str(), reason, revocation.when) {
+            Ok(()) => Outcome::Done,
+            Err(RemoteError::Method { code: Hresult::CRYPT_E_REVOKED, .. }) => Outcome::Known,
+            Err(error @ RemoteError::Method { .. }) if !ends_all(error.hresult()) => {
+                Outcome::Refused(error.to_string())
+            }
+            Err(error) => return Err(error.into()),
+        };
+        applied.push(Applied { revocation, outcome });
+    }
+    Ok(applied)
+}
+
+fn ends_all(code: Hresult) -> bool {
+    matches!(code, Hresult::E_ACCESSDENIED | Hresult::E_NOTIMPL)
+}

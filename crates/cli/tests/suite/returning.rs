@@ -1,0 +1,196 @@
+//! A CA that comes back learns what was revoked while it was down, and goes past the number of the emergency CRL.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::remote::{Serving, world};
+use crate::support::{Work, openssl, text};
+
+const PASS: &str = "--passphrase-file {pass}";
+
+/// A list of revocations in the form of an emergency CRL, in `list.json`.
+fn write_list(work: &Work, entries: &[(&str, &str, &str)]) {
+    let entries: Vec<Value> = entries
+        .iter()
+        .map(|(serial, reason, when)| {
+            serde_json::json!({ "serial_number": serial, "reason": reason, "when": when })
+        })
+        .collect();
+    let list = serde_json::json!({ "format": 1, "revocations": entries });
+    fs::write(work.path("list.json"), list.to_string()).unwrap();
+}
+
+fn revoked(work: &Work) -> Vec<Value> {
+    work.result("list --dir {ca} revoked")["rows"].as_array().unwrap().clone()
+}
+
+#[test]
+fn what_an_emergency_crl_revoked_enters_the_ca_with_its_date() {
+    let work = Work::with_ca();
+    let (one, two) = (work.issue("ca", "one"), work.issue("ca", "two"));
+    work.issue("ca", "three");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {two} --reason certificateHold"));
+    work.result("backup --dir {ca} --to {set}");
+    work.copy_key_and_configuration("ca", "kept");
+    fs::remove_dir_all(work.path("ca")).unwrap();
+    let now = certadm_store::now().to_rfc3339();
+    let order =
+        format!("--revoke {one}:keyCompromise:{now} --revoke {two}:removeFromCRL --revoke 4f3a00:superseded");
+    work.run(&format!(
+        "emergency-crl {{set}} --key {{kept/ca.key}} {PASS} --no-published --to {{crl}} {order}"
+    ));
+    fs::rename(work.path("kept"), work.path("ca")).unwrap();
+    work.result("restore --from {set} --dir {ca}");
+
+    let run = work.run("--json apply-revocations {crl} --dir {ca}");
+    let result = run.json()["result"].clone();
+    // A certificate that the database does not know cannot be revoked in it; the others are all the same.
+    assert_eq!((run.code, &result["applied"], &result["refused"]), (1, &2.into(), &1.into()), "{result}");
+    let refused = result["revocations"].as_array().unwrap().iter().find(|one| one["outcome"] == "refused");
+    assert_eq!(refused.unwrap()["serial_number"], "4f3a00");
+    let rows = revoked(&work);
+    assert_eq!(rows.len(), 1, "the hold has ended: {rows:?}");
+    assert_eq!(
+        (&rows[0]["serial_number"], &rows[0]["revoked_reason"]),
+        (&one.as_str().into(), &"keyCompromise".into())
+    );
+    assert_eq!(rows[0]["revoked_effective_when"], now);
+    // It can be run again.
+    let again =
+        work.run("--json apply-revocations {crl/revocations.json} --dir {ca}").json()["result"].clone();
+    assert_eq!((&again["applied"], &again["known"]), (&0.into(), &1.into()), "{again}");
+    assert_eq!(revoked(&work), rows);
+    // The number is above that of the emergency CRL by itself.
+    let report: Value = serde_json::from_slice(&fs::read(work.path("crl/report.json")).unwrap()).unwrap();
+    let published = work.result(&format!("ca crl --dir {{ca}} {PASS}"));
+    assert!(report["number"].as_i64() < published["number"].as_i64(), "{report} {published}");
+    let listed =
+        openssl(&["crl", "-noout", "-text", "-inform", "DER", "-in", published["file"].as_str().unwrap()]);
+    assert!(listed.to_lowercase().contains(&one), "{listed}");
+}
+
+#[test]
+fn nothing_is_revoked_by_a_list_that_is_wrong() {
+    let work = Work::with_ca();
+    let one = work.issue("ca", "one");
+    fs::write(work.path("list.csv"), format!("{one},keyCompromise\n4f,nonsense\n")).unwrap();
+    fs::write(work.path("broken.json"), "{}").unwrap();
+    for list in ["{list.csv}", "{broken.json}", "{absent.json}", "{pass}"] {
+        assert_ne!(work.run(&format!("apply-revocations {list} --dir {{ca}}")).code, 0, "{list}");
+        assert_eq!(revoked(&work), Vec::<Value>::new(), "{list}");
+    }
+    assert_eq!(work.run("apply-revocations {list.csv}").code, 2);
+    // The later of two orders counts.
+    fs::write(work.path("list.csv"), format!("{one},superseded\n")).unwrap();
+    fs::write(work.path("later.csv"), format!("{one},keyCompromise\n")).unwrap();
+    work.result("apply-revocations {list.csv} {later.csv} --dir {ca}");
+    assert_eq!(revoked(&work)[0]["revoked_reason"], "keyCompromise");
+}
+
+#[test]
+fn an_officer_revokes_over_the_network_and_nobody_else() {
+    let work = world();
+    work.result("user add --dir {ca} officer --role officer --password-file {pw}");
+    let one = work.issue("ca", "three");
+    let (held, when) = (work.issue("ca", "four"), "2026-01-02T03:04:05Z");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {held} --reason certificateHold"));
+    let serving = Serving::start(&work, "");
+    let login = |user: &str| format!("--server {} --user {user} --password-file {{pw}}", serving.address);
+    write_list(&work, &[(&one, "keyCompromise", when), (&held, "removeFromCRL", when)]);
+    for user in ["reader", "backup", "root"] {
+        let run = work.run(&format!("--json apply-revocations {{list.json}} {}", login(user)));
+        assert_eq!((run.code, &run.json()["error"]["code"]), (3, &"0x80070005".into()), "{user}");
+    }
+    assert_eq!(revoked(&work).len(), 1);
+    let done = work.result(&format!("apply-revocations {{list.json}} {}", login("officer")));
+    assert_eq!((&done["applied"], &done["refused"]), (&2.into(), &0.into()), "{done}");
+    let rows = revoked(&work);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(
+        (&rows[0]["serial_number"], &rows[0]["revoked_effective_when"]),
+        (&one.as_str().into(), &when.into())
+    );
+    // Known, unknown, and no hold to end: each is told of, and none stops the others.
+    let last = work.issue("ca", "five");
+    write_list(
+        &work,
+        &[
+            (&one, "superseded", when),
+            ("4f3a00", "superseded", when),
+            (&held, "removeFromCRL", when),
+            (&last, "2", when),
+        ],
+    );
+    let run = work.run(&format!("--json apply-revocations {{list.json}} {}", login("officer")));
+    let result = run.json()["result"].clone();
+    let outcomes: Vec<&str> = result["revocations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!((run.code, outcomes), (1, vec!["known", "refused", "refused", "applied"]), "{result}");
+    assert_eq!(revoked(&work).len(), 2);
+}
+
+#[test]
+fn publishing_is_asked_for_before_it_is_done() {
+    let work = world();
+    let number = work.result(&format!("ca crl --dir {{ca}} {PASS}"))["number"].as_i64().unwrap();
+    let serving = Serving::start(&work, "");
+    let line =
+        format!("publish-crl --server {} --user root --password-file {{pw}} --until-number", serving.address);
+    let asked = work.result(&format!("{line} {}", number + 7));
+    assert_eq!(
+        (&asked["number"], &asked["missing"], &asked["published"]),
+        (&number.into(), &7.into(), &0.into())
+    );
+    let reached = work.result(&format!("{line} {number} --yes"));
+    assert_eq!((&reached["missing"], &reached["published"]), (&0.into(), &0.into()));
+    // A service of ours has no key to sign with.
+    let run = work.run(&format!("--json {line} {} --yes", number + 1));
+    assert_eq!((run.code, &run.json()["error"]["name"]), (3, &"E_NOTIMPL".into()), "{run:?}");
+    assert_eq!(work.run(&format!("{line} {} --yes", number + 5000)).code, 2);
+}
+
+#[test]
+fn each_key_has_its_own_passphrase() {
+    let work = Work::with_ca();
+    work.issue("ca", "one");
+    work.result("backup --dir {ca} --to {set}");
+    fs::write(work.path("pass2"), "another passphrase\n").unwrap();
+    openssl(&[
+        "pkcs8",
+        "-topk8",
+        "-in",
+        text(&work.path("ca/ca.key")),
+        "-passin",
+        &format!("file:{}", work.path("pass").display()),
+        "-out",
+        text(&work.path("second.key")),
+        "-passout",
+        &format!("file:{}", work.path("pass2").display()),
+    ]);
+    let line = "emergency-crl {set} --no-published --key {ca/ca.key} --key {second.key}";
+    let run = |files: &str, to: &str| work.run(&format!("{line} {files} --to {{{to}}}")).code;
+    assert_eq!(
+        run("--passphrase-file {pass} --passphrase-file {pass2}", "crl"),
+        1,
+        "no published CRL is a finding"
+    );
+    assert_eq!(
+        run("--passphrase-file {pass2} --passphrase-file {pass}", "none"),
+        3,
+        "in the order of the keys"
+    );
+    assert_eq!(run("--passphrase-file {pass}", "none"), 3, "one is for all keys");
+    assert_eq!(run("--passphrase-file {pass} --passphrase-file {pass2} --passphrase-file {pass}", "none"), 2);
+    assert!(!work.path("none").exists());
+    let complete = "complete {set} --key {ca/ca.key} --key {second.key}";
+    assert_ne!(
+        work.run(&format!("{complete} --passphrase-file {{pass}} --passphrase-file {{pass2}}")).code,
+        3
+    );
+    assert_eq!(work.run(&format!("{complete} --passphrase-file {{pass}}")).code, 3);
+}

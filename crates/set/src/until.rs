@@ -1,0 +1,319 @@
+//! An earlier state: sets as they were up to the end of one log, with everything behind it left out.
+//!
+//! A log holds each page once, as it was at the log's end, so a state of our own CA is that at the end of a generation. Sets of
+//! a Windows CA are cut at the same places: a log ended when the next one was created. What lies behind it is dropped
+//! from what was opened, so a restore neither copies nor reads it, and nothing else has to know of it.
+
+use certadm_ese::header::DatabaseHeader;
+use certadm_ese::log::{LogFile as WindowsLog, LogHeader};
+use certadm_ese::stamps::LogTime;
+use certadm_rules::words::counted;
+use certadm_rules::{FileTime, Generation, GenerationRange};
+use certadm_store::log_file::LogFile;
+
+use crate::chain::combine;
+use crate::error::{Error, Result};
+use crate::open::Opened;
+use crate::reader::Set;
+use crate::windows::{Files, WindowsSet};
+
+/// How far sets are to be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// To the end of this generation.
+    Generation(Generation),
+    /// To the last generation that had ended at this moment, which counts to the second.
+    Time(FileTime),
+}
+
+/// A state that sets can give: that at the end of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The last generation that is applied.
+    pub generation: Generation,
+    /// When it ended, where that is known: the last log of a Windows CA does not tell it.
+    pub ended: Option<FileTime>,
+}
+
+/// What was kept of sets, and what lies behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The state that the sets give now.
+    pub state: State,
+    /// The state that they give as a whole.
+    pub last: State,
+    /// The generations that were left out.
+    pub behind: Option<GenerationRange>,
+    /// How many log files these are; a generation may be in two sets.
+    pub logs: usize,
+}
+
+impl std::fmt::Display for Until {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Generation(generation) => write!(f, "at the end of generation {generation}"),
+            Self::Time(time) => write!(f, "of {}", time.to_rfc3339()),
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "generation {}", self.generation)?;
+        match self.ended {
+            Some(ended) => write!(f, ", which ended at {}", ended.to_rfc3339()),
+            None => f.write_str(", whose end is not known"),
+        }
+    }
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "up to {}; ", self.state)?;
+        match self.behind {
+            None => f.write_str("nothing lies behind it"),
+            Some(behind) => write!(
+                f,
+                "left out: generations {} to {} in {}, the last of them {}",
+                behind.low(),
+                behind.high(),
+                counted(self.logs as u64, "log"),
+                match self.last.ended {
+                    Some(ended) => format!("ended at {}", ended.to_rfc3339()),
+                    None => "with an end that is not known".to_owned(),
+                },
+            ),
+        }
+    }
+}
+
+impl Opened {
+    /// Leaves out what lies behind a state. Logs are taken whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::NotReachable`] when the sets do not give that state, with the first and the last that they give;
+    /// [`Error::NotASet`] for the folder of a CA; as [`combine`] and [`Files::plan`].
+    pub fn until(self, until: Until) -> Result<(Self, Cut)> {
+        match self {
+            Self::Ours(mut sets) => {
+                let (states, high) = states_of_ours(&sets)?;
+                let state = choose(&states, until)?;
+                let keep = |generation: Generation| generation <= state.generation;
+                let before = log_count(&sets);
+                sets.iter_mut().for_each(|set| set.logs.retain(|(generation, _)| keep(*generation)));
+                let logs = before - log_count(&sets);
+                Ok((Self::Ours(sets), Cut::at(state, &states, high, logs)))
+            }
+            Self::Windows(mut sets) => {
+                let (states, high) = states_of_windows(&sets)?;
+                let state = choose(&states, until)?;
+                let mut logs = 0;
+                for set in &mut sets {
+                    let before = set.logs.len();
+                    set.leave_out_behind(state.generation);
+                    logs += before - set.logs.len();
+                }
+                Ok((Self::Windows(sets), Cut::at(state, &states, high, logs)))
+            }
+            Self::Folder(folder) => Err(Error::NotASet {
+                path: folder.path().to_owned(),
+                detail: "it is the folder of a CA, which is as it is now".to_owned(),
+            }),
+        }
+    }
+}
+
+impl Cut {
+    fn at(state: State, states: &[State], high: Generation, logs: usize) -> Self {
+        let last = states.last().copied().unwrap_or(state);
+        // A log behind a hole is left out, too.
+        let behind = state.generation.next().and_then(|next| GenerationRange::new(next, high));
+        Self { state, last, behind: behind.filter(|_| logs != 0), logs }
+    }
+}
+
+fn log_count(sets: &[Set]) -> usize {
+    sets.iter().map(|set| set.logs.len()).sum()
+}
+
+/// The state that was asked for, out of those that there are.
+fn choose(states: &[State], until: Until) -> Result<State> {
+    let chosen = match until {
+        Until::Generation(asked) => states.iter().find(|state| state.generation == asked),
+        Until::Time(moment) => {
+            let is_past = |state: &&State| {
+                state.ended.is_some_and(|ended| ended.unix_seconds() <= moment.unix_seconds())
+            };
+            let known = states.iter().take_while(|state| state.ended.is_some()).count();
+            // Whether the CA wrote more between the end of its last log and a later moment, no log tells.
+            let is_behind = states[..known].last().is_none_or(|last| {
+                last.ended.is_some_and(|ended| ended.unix_seconds() < moment.unix_seconds())
+            });
+            states.iter().take_while(is_past).last().filter(|_| !is_behind)
+        }
+    };
+    chosen
+        .copied()
+        .ok_or_else(|| Error::NotReachable { asked: until.to_string(), given: given(states, until) })
+}
+
+/// What the sets give, for whoever asked for something else.
+fn given(states: &[State], until: Until) -> String {
+    let known = states.iter().take_while(|state| state.ended.is_some()).count();
+    let of = match until {
+        Until::Time(_) if known == 0 => return "no moment: none of their logs says when it ended".to_owned(),
+        Until::Time(_) => &states[..known],
+        Until::Generation(_) => states,
+    };
+    match of {
+        [] => "nothing".to_owned(),
+        [only] => format!("only {only}"),
+        [first, .., last] => format!("from {first}, to {last}"),
+    }
+}
+
+/// The generations from `first` on, as long as none is missing. The first is there in any case: that a log is missing which the
+/// database needs is told where the logs are put together.
+fn states_from(
+    first: Generation,
+    logs: impl IntoIterator<Item = Generation>,
+    ended: impl Fn(Generation) -> Option<FileTime>,
+) -> Vec<State> {
+    let mut states = vec![State { generation: first, ended: ended(first) }];
+    let mut last = first;
+    for generation in logs {
+        if last.next() == Some(generation) {
+            states.push(State { generation, ended: ended(generation) });
+            last = generation;
+        }
+    }
+    states
+}
+
+/// The states that sets of our own CA give, and the highest generation in them.
+fn states_of_ours(sets: &[Set]) -> Result<(Vec<State>, Generation)> {
+    let combined = combine(sets)?;
+    let ended = |wanted: Generation| {
+        let place = combined.logs.binary_search_by_key(&wanted, |(generation, _)| *generation).ok()?;
+        // A log that cannot be opened is told where its content is checked.
+        Some(LogFile::open(&combined.logs[place].1).ok()?.header().own.created)
+    };
+    let generations = combined.logs.iter().map(|(generation, _)| *generation);
+    Ok((states_from(combined.trailer.high, generations, ended), combined.range.high()))
+}
+
+/// The same for sets of a Windows CA. Their database needs the logs up to the last one of its backup.
+fn states_of_windows(sets: &[WindowsSet]) -> Result<(Vec<State>, Generation)> {
+    let files = Files::open(sets)?;
+    let (required, logs) = files.plan(|plan| {
+        let logs: Vec<LogHeader> = plan.logs().cloned().collect();
+        Ok((plan.required(), logs))
+    })?;
+    let first = match (required, files.database()) {
+        (Some(required), _) => required.high,
+        (None, Some(database)) => {
+            let (header, _) = DatabaseHeader::read(database).map_err(|source| files.blame(source))?;
+            header.consistent_position().generation
+        }
+        (None, None) => logs.first().map_or(1, |log| log.generation),
+    };
+    let first = Generation::new(first).unwrap_or(Generation::FIRST);
+    let ended = |generation: Generation| {
+        let next =
+            logs.iter().find(|log| Some(log.generation) == generation.next().map(Generation::number))?;
+        file_time(next.created)
+    };
+    let generations: Vec<Generation> =
+        logs.iter().filter_map(|log| Generation::new(log.generation)).collect();
+    let high = generations.last().copied().unwrap_or(first).max(first);
+    Ok((states_from(first, generations, ended), high))
+}
+
+/// A stamp of the Windows engine as a moment; nothing for one in local time, which could be any.
+fn file_time(stamp: LogTime) -> Option<FileTime> {
+    let date = stamp.date_time().filter(|_| stamp.is_utc())?;
+    Some(FileTime::from_unix_seconds(date.unix_seconds()))
+}
+
+impl WindowsSet {
+    /// Leaves out the logs behind a generation, and those that do not say which one they hold.
+    fn leave_out_behind(&mut self, last: Generation) {
+        use certadm_ese::log::chain::generation_of_name;
+        use certadm_ese::pager::FilePager;
+        let is_kept = |log: &certadm_files::Found| {
+            let name = log.file_name().and_then(|name| name.to_str()).and_then(generation_of_name);
+            let generation = name.or_else(|| {
+                let file = FilePager::new(log.open().ok()?).ok()?;
+                Some(WindowsLog::read_header(&file).ok()?.generation)
+            });
+            generation.is_some_and(|generation| generation <= last.number())
+        };
+        self.logs.retain(is_kept);
+        if let Some(set) = &mut self.complete {
+            set.logs.retain(|(generation, _)| *generation <= last);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(ends: &[Option<i64>]) -> Vec<State> {
+        let ended =
+            |generation: Generation| ends[generation.number() as usize - 3].map(FileTime::from_unix_seconds);
+        let logs = (3..3 + u32::try_from(ends.len()).unwrap()).filter_map(Generation::new);
+        states_from(Generation::new(3).unwrap(), logs, ended)
+    }
+
+    fn at(states: &[State], until: Until) -> Result<u32, String> {
+        choose(states, until).map(|state| state.generation.number()).map_err(|error| error.to_string())
+    }
+
+    fn second(second: i64) -> Until {
+        Until::Time(FileTime::from_unix_seconds(second))
+    }
+
+    #[test]
+    fn a_moment_is_the_last_log_that_had_ended() {
+        let states = states(&[Some(100), Some(200), Some(300)]);
+        for (moment, generation) in [(100, 3), (199, 3), (200, 4), (299, 4), (300, 5)] {
+            assert_eq!(at(&states, second(moment)), Ok(generation), "{moment}");
+        }
+        for moment in [0, 99, 301] {
+            let text = at(&states, second(moment)).unwrap_err();
+            assert!(text.contains("00:01:40Z") && text.contains("00:05:00Z"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_ends_no_log_early() {
+        let states = states(&[Some(100), Some(50), Some(300)]);
+        assert_eq!(
+            at(&states, second(60)).ok(),
+            None,
+            "the first had not ended then, as far as the logs tell"
+        );
+        assert_eq!(at(&states, second(100)), Ok(4));
+    }
+
+    #[test]
+    fn the_end_of_the_last_log_of_windows_is_not_known() {
+        let states = states(&[Some(100), None]);
+        assert_eq!(at(&states, second(100)), Ok(3));
+        assert!(at(&states, second(101)).unwrap_err().contains("only generation 0x3"));
+        assert_eq!(at(&states, Until::Generation(Generation::new(4).unwrap())), Ok(4));
+    }
+
+    #[test]
+    fn what_lies_behind_a_hole_cannot_be_reached() {
+        let first = Generation::new(3).unwrap();
+        let logs = [3, 4, 6].into_iter().filter_map(Generation::new);
+        let states = states_from(first, logs, |_| None);
+        assert_eq!(states.last().unwrap().generation.number(), 4);
+        for number in [2, 5, 6] {
+            assert!(at(&states, Until::Generation(Generation::new(number).unwrap())).is_err(), "{number}");
+        }
+        assert!(at(&states, second(1)).unwrap_err().contains("no moment"));
+    }
+}
