@@ -12,6 +12,7 @@ pub(crate) mod emergency_crl;
 mod files;
 pub(crate) mod gap;
 pub(crate) mod identity;
+mod keys;
 pub(crate) mod list;
 mod live;
 pub(crate) mod lost;

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use certadm_files::cancel;
-use certadm_recovery::KeyFile;
 use certadm_recovery::complete::{Component, Conclusion, State, Verdict};
 use certadm_rules::FileTime;
-use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::finding::Finding;
 use certadm_rules::printable::printable;
 use clap::Args;
 use serde_json::{Value, json};
@@ -16,6 +15,7 @@ use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::terminal::Tone;
 use crate::verbs::emergency_crl::moment;
+use crate::verbs::keys;
 use crate::verbs::lost::{Lost, parts_at};
 use crate::{findings, interrupt};
 
@@ -56,18 +56,7 @@ pub(crate) fn run(args: &CompleteArgs, output: Output) -> Result<Done, Failure> 
         parts.extend(more);
     }
     let mut found: Vec<Finding> = parts.iter().flat_map(certadm_identity::Part::check).collect();
-    let mut keys = Vec::new();
-    if !args.key.is_empty() {
-        let passphrase = args.passphrase.read()?;
-        for path in &args.key {
-            let file = KeyFile::open(path, &passphrase)?;
-            if file.unprotected {
-                let text = "the key file has no MAC: nothing shows whether it was changed";
-                found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));
-            }
-            keys.extend(file.keys.into_iter().map(|key| (path.clone(), key)));
-        }
-    }
+    let keys = keys::open_all(&args.key, &args.passphrase, &mut found)?;
     let lost = Lost::read(&opened, now, output)?;
     cancel::check()?;
     let verdict = lost.judge(&args.sets[0], &parts, &keys, now);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use certadm_files::cancel;
 use certadm_recovery::bundle::{Bundle, finish};
-use certadm_recovery::{Damage, Deltas, Issuers, KeyFile, Maker, Options, Plan, PrivateKey, Records, Report};
+use certadm_recovery::{Damage, Deltas, Issuers, Maker, Options, Plan, PrivateKey, Records, Report};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::{FileTime, finding};
 use serde::Serialize;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, path_text};
+use crate::verbs::keys;
 use crate::{findings, interrupt};
 pub(crate) use args::{EmergencyCrlArgs, moment};
 use args::{FinishArgs, Step};
@@ -46,7 +47,7 @@ fn make(args: &EmergencyCrlArgs, output: Output) -> Result<Done, Failure> {
     }
     let now = args.now.unwrap_or_else(certadm_store::now);
     let mut sources = Sources::read(args, now)?;
-    let keys = keys(args, &mut sources.findings)?;
+    let keys = keys::open_all(&args.key, &args.passphrase, &mut sources.findings)?;
     let (plan, maker) = plan(args, &mut sources, &keys, now, output)?;
     cancel::check()?;
     let mut found = sources.findings;
@@ -114,23 +115,6 @@ fn check_command_line(args: &EmergencyCrlArgs) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-fn keys(args: &EmergencyCrlArgs, found: &mut Vec<Finding>) -> Result<Vec<(PathBuf, PrivateKey)>, Failure> {
-    if args.key.is_empty() {
-        return Ok(Vec::new());
-    }
-    let passphrase = args.passphrase.read()?;
-    let mut keys = Vec::new();
-    for path in &args.key {
-        let file = KeyFile::open(path, &passphrase)?;
-        if file.unprotected {
-            let text = "the key file has no MAC: nothing shows whether it was changed";
-            found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));
-        }
-        keys.extend(file.keys.into_iter().map(|key| (path.clone(), key)));
-    }
-    Ok(keys)
 }
 
 fn plan(

@@ -6,10 +6,9 @@ pub(crate) mod tell;
 
 use certadm_client::own_host_name;
 use certadm_files::durable;
-use certadm_recovery::KeyFile;
 use certadm_rehearsal::evidence::{Circumstances, Evidence, Folder, History, metrics, page, previous_of};
 use certadm_rehearsal::{Keys, Limits, Proof, Wishes, identity_file, rehearse};
-use certadm_rules::finding::{Finding, Kind};
+use certadm_rules::finding::Finding;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
@@ -17,6 +16,7 @@ use crate::interrupt;
 use crate::output::{Done, Output, path_text};
 use crate::verbs::account::account;
 use crate::verbs::files::write_new;
+use crate::verbs::keys;
 use args::Action;
 pub(crate) use args::RehearseArgs;
 
@@ -124,15 +124,5 @@ fn keys(args: &RehearseArgs, found: &mut Vec<Finding>) -> Result<Keys, Failure> 
     if files.is_empty() {
         return Ok(Keys::NotGiven);
     }
-    let passphrase = args.passphrase.read()?;
-    let mut keys = Vec::new();
-    for path in files {
-        let file = KeyFile::open(&path, &passphrase)?;
-        if file.unprotected {
-            let text = "the key file has no MAC: nothing shows whether it was changed";
-            found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(&path));
-        }
-        keys.extend(file.keys.into_iter().map(|key| (path.clone(), key)));
-    }
-    Ok(Keys::Given(keys))
+    Ok(Keys::Given(keys::open_all(&files, &args.passphrase, found)?))
 }
