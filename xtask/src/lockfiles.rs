@@ -37,24 +37,30 @@ struct LockFile {
     package: Vec<Locked>,
 }
 
+/// A package of a lock file.
 #[derive(Deserialize)]
-struct Locked {
-    name: String,
-    version: String,
+pub(crate) struct Locked {
+    pub(crate) name: String,
+    pub(crate) version: String,
+}
+
+/// The packages of a lock file with this text.
+pub(crate) fn packages(text: &str) -> std::result::Result<Vec<Locked>, toml::de::Error> {
+    Ok(toml::from_str::<LockFile>(text)?.package)
 }
 
 /// Packages of `other` that `main` has too, but not in that version: `name version`.
 fn disagreements(main: &str, other: &str) -> Result<Vec<String>> {
-    let main: LockFile = toml::from_str(main).context("cannot understand Cargo.lock")?;
-    let other: LockFile = toml::from_str(other).context("cannot understand fuzz/Cargo.lock")?;
+    let main = packages(main).context("cannot understand Cargo.lock")?;
+    let other = packages(other).context("cannot understand fuzz/Cargo.lock")?;
     let mut versions = BTreeMap::<&str, BTreeSet<&str>>::new();
-    for package in &main.package {
+    for package in &main {
         versions.entry(&package.name).or_default().insert(&package.version);
     }
     let differs = |package: &&Locked| {
         versions.get(package.name.as_str()).is_some_and(|known| !known.contains(package.version.as_str()))
     };
-    let differing = other.package.iter().filter(differs);
+    let differing = other.iter().filter(differs);
     Ok(differing.map(|package| format!("{} {}", package.name, package.version)).collect())
 }
 

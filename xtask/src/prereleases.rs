@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
-
 use crate::failure::{Context, Failure, Result};
+use crate::lockfiles::{Locked, packages};
 use crate::workspace::Workspace;
 
 const TOLD_IN: &str = "SECURITY.md";
@@ -25,23 +24,11 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     Err(Failure::new(objections.join("; ")))
 }
 
-#[derive(Deserialize)]
-struct LockFile {
-    package: Vec<Locked>,
-}
-
-#[derive(Deserialize)]
-struct Locked {
-    name: String,
-    version: String,
-}
-
 /// The pre-releases of a lock file: `name version`. What follows a plus is a note, and not a part of the version.
 fn prereleases(lock: &str) -> std::result::Result<Vec<String>, toml::de::Error> {
-    let lock: LockFile = toml::from_str(lock)?;
     let is_prerelease =
         |package: &Locked| package.version.split('+').next().is_some_and(|version| version.contains('-'));
-    let found = lock.package.into_iter().filter(is_prerelease);
+    let found = packages(lock)?.into_iter().filter(is_prerelease);
     Ok(found.map(|package| format!("{} {}", package.name, package.version)).collect())
 }
 

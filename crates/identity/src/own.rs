@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use certadm_ca::{Config, certificate_in, dates};
+use certadm_ca::{Config, PublicCertificate, certificate_in, dates};
 use certadm_files::Found;
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupMarks, Diagnosis, FileTime, Hresult, hex, names};
@@ -200,10 +200,10 @@ impl OwnCa<'_> {
         set("InterfaceFlags", Value::Number(self.interface_flags));
         set("AuditFilter", Value::Number(self.audit_filter));
         set("Version", Value::Number(VERSION));
-        set("CAType", Value::Number(self.info().ca_type));
+        let certificate = certificate_in(self.folder).ok();
+        set("CAType", Value::Number(ca_type(certificate.as_ref())));
         set("UseDS", Value::Number(0));
-        let certificate = self.certificate();
-        let hashes = certificate.iter().map(|der| spaced(&Sha1::digest(der)));
+        let hashes = certificate.iter().map(|certificate| spaced(&Sha1::digest(&certificate.der)));
         set("CACertHash", Value::List(hashes.collect()));
         if let Dates::Read = dates
             && let Ok(Ok(end)) = self.crl().map(|der| next_update(&der))
@@ -246,11 +246,7 @@ impl OwnCa<'_> {
 
     /// CAINFO, which every property that is a number is answered with.
     fn info(&self) -> CaInfo {
-        let ca_type =
-            certificate_in(self.folder).map_or(UNKNOWN, |certificate| match certificate.self_issued {
-                true => STANDALONE_ROOT,
-                false => STANDALONE_SUBORDINATE,
-            });
+        let ca_type = ca_type(certificate_in(self.folder).ok().as_ref());
         let highest = SERVED.last().map_or(0, |property| property.id);
         CaInfo { ca_type, certificates: 1, highest_property: highest.cast_unsigned(), ..CaInfo::default() }
     }
@@ -277,6 +273,13 @@ impl OwnCa<'_> {
         let unc = UncRoot::of_this_system(self.host).ok().and_then(|root| root.to_unc(&path).ok());
         unc.unwrap_or(path)
     }
+}
+
+fn ca_type(certificate: Option<&PublicCertificate>) -> u32 {
+    certificate.map_or(UNKNOWN, |certificate| match certificate.self_issued {
+        true => STANDALONE_ROOT,
+        false => STANDALONE_SUBORDINATE,
+    })
 }
 
 /// The CA has one certificate and one CRL, number 0, which is the newest too.

@@ -33,6 +33,24 @@ pub struct Row {
     pub certificate: Option<Vec<u8>>,
 }
 
+impl Row {
+    /// A row of which nothing else is known.
+    #[must_use]
+    pub const fn new(request_id: i64, disposition: Disposition) -> Self {
+        Self {
+            request_id,
+            disposition,
+            revoked_effective_when: None,
+            revoked_reason: None,
+            serial: None,
+            not_after: None,
+            publish_expired: false,
+            issuer_name_id: None,
+            certificate: None,
+        }
+    }
+}
+
 /// A row of CRLs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the columns

@@ -111,17 +111,7 @@ fn requests<P: Pager>(
                 return Err(Error::Partitions { index, table: "Requests" });
             }
             let wanted = [Disposition::CA_CERTIFICATE, Disposition::ISSUED, Disposition::REVOKED];
-            let mut found = Row {
-                request_id,
-                disposition,
-                revoked_effective_when: None,
-                revoked_reason: None,
-                serial: None,
-                not_after: None,
-                publish_expired: false,
-                issuer_name_id: None,
-                certificate: None,
-            };
+            let mut found = Row::new(request_id, disposition);
             if wanted.contains(&disposition) {
                 if disposition == Disposition::REVOKED {
                     found.revoked_effective_when = date(&row, effective)?;

@@ -1,14 +1,15 @@
 //! Key files of a CA that a command is given, each with its passphrase.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use certadm_ca::Passphrase;
 use certadm_recovery::{KeyFile, PrivateKey};
 use certadm_rules::finding::{Finding, Kind};
 
 use crate::failure::Failure;
 use crate::secrets::PassphrasesArgs;
 
-/// Opens key files. One that nothing protects against changes is a finding.
+/// Opens key files. One that nothing protects against changes is a finding. Without files no passphrase is asked for.
 ///
 /// # Errors
 /// As [`PassphrasesArgs::read`] and [`KeyFile::open`].
@@ -23,12 +24,25 @@ pub(crate) fn open_all(
     let passphrases = passphrases.read(files.len())?;
     let mut keys = Vec::new();
     for (place, path) in files.iter().enumerate() {
-        let file = KeyFile::open(path, passphrases.of(place))?;
-        if file.unprotected {
-            let text = "the key file has no MAC: nothing shows whether it was changed";
-            found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));
-        }
+        let file = open(path, passphrases.of(place), found)?;
         keys.extend(file.keys.into_iter().map(|key| (path.clone(), key)));
     }
     Ok(keys)
+}
+
+/// Opens one of them.
+///
+/// # Errors
+/// As [`KeyFile::open`].
+pub(crate) fn open(
+    path: &Path,
+    passphrase: &Passphrase,
+    found: &mut Vec<Finding>,
+) -> Result<KeyFile, Failure> {
+    let file = KeyFile::open(path, passphrase)?;
+    if file.unprotected {
+        let text = "the key file has no MAC: nothing shows whether it was changed";
+        found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));
+    }
+    Ok(file)
 }

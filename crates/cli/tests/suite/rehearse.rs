@@ -23,6 +23,12 @@ fn world() -> Work {
 
 const SIGN: &str = "--passphrase-file {pass} --within {scratch}";
 
+/// What one who relies on the CA's certificate sees of a CRL.
+fn crl_seen_by_openssl(crl: &Path, issuer: &Path) -> String {
+    let look = ["crl", "-inform", "DER", "-noout", "-text", "-CAfile", text(issuer), "-in", text(crl)];
+    openssl(&look)
+}
+
 fn count(dir: &Path) -> usize {
     fs::read_dir(dir).unwrap().count()
 }
@@ -38,17 +44,7 @@ fn a_proof_has_exit_code_0_and_its_crl_is_good_for_openssl() {
     assert_eq!(shown["verdict"]["proof"], "proven", "{shown}");
     assert_eq!((shown["rpo"]["met"].as_bool(), shown["rto"]["met"].as_bool()), (Some(true), Some(true)));
     assert_eq!(count(&work.path("scratch")), 0);
-    let said = openssl(&[
-        "crl",
-        "-inform",
-        "DER",
-        "-noout",
-        "-text",
-        "-CAfile",
-        text(&work.path("ca/ca.crt")),
-        "-in",
-        text(&work.path("spare/Test-CA.crl")),
-    ]);
+    let said = crl_seen_by_openssl(&work.path("spare/Test-CA.crl"), &work.path("ca/ca.crt"));
     assert!(said.contains("verify OK") && said.contains("Superseded"), "{said}");
     assert!(fs::read_to_string(work.path("page")).unwrap().contains("PROVEN"));
     assert!(
@@ -152,17 +148,7 @@ fn a_drill_has_a_good_crl_before_it_restores_and_ends_with_evidence() {
     let crl = PathBuf::from(shown["emergency_crl"]["file"].as_str().unwrap());
     let root = crl.parent().unwrap();
     // openssl is one who relies on it.
-    let said = openssl(&[
-        "crl",
-        "-inform",
-        "DER",
-        "-noout",
-        "-text",
-        "-CAfile",
-        text(&root.join("kept/ca.crt")),
-        "-in",
-        text(&crl),
-    ]);
+    let said = crl_seen_by_openssl(&crl, &root.join("kept/ca.crt"));
     assert!(said.contains("verify OK") && said.contains("Key Compromise"), "{said}");
     assert_eq!(work.run("rehearse history {evidence}").code, 0);
     assert!(

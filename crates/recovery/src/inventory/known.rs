@@ -109,15 +109,5 @@ impl Known {
 }
 
 fn ca_row(request_id: i64, certificate: Vec<u8>) -> Row {
-    Row {
-        request_id,
-        disposition: Disposition::CA_CERTIFICATE,
-        revoked_effective_when: None,
-        revoked_reason: None,
-        serial: None,
-        not_after: None,
-        publish_expired: false,
-        issuer_name_id: None,
-        certificate: Some(certificate),
-    }
+    Row { certificate: Some(certificate), ..Row::new(request_id, Disposition::CA_CERTIFICATE) }
 }

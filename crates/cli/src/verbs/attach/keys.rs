@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use certadm_files::read;
 use certadm_identity::{Attachments, Role, SeenKey};
 use certadm_recovery::complete::hash_of_key;
-use certadm_recovery::{Issuers, KeyFile, MAX_KEY_FILE};
-use certadm_rules::finding::{Finding, Kind};
+use certadm_recovery::{Issuers, MAX_KEY_FILE};
+use certadm_rules::finding::Finding;
 use certadm_rules::{FileTime, Hresult, hex};
 use certadm_store::Folder;
 
 use super::args::AttachArgs;
 use crate::failure::{Exit, Failure};
+use crate::verbs::keys;
 
 pub(super) fn attach(
     args: &AttachArgs,
@@ -28,13 +29,9 @@ pub(super) fn attach(
     }
     let passphrase = args.passphrase.read()?;
     for (path, keep) in files {
-        let file = KeyFile::open(path, &passphrase)?;
+        let file = keys::open(path, &passphrase, found)?;
         if keep && file.in_clear {
             return Err(in_clear(path));
-        }
-        if file.unprotected {
-            let text = "the key file has no MAC: nothing shows whether it was changed";
-            found.push(Finding::warning(Kind::KeyUnprotected, text).in_file(path));
         }
         let mut seen = Vec::new();
         for key in &file.keys {

@@ -20,6 +20,7 @@ use certadm_recovery::PrivateKey;
 use certadm_rehearsal::place::{Place, Purpose, check_space};
 use certadm_rehearsal::request;
 use certadm_rehearsal::service::Loopback;
+use certadm_rules::words::counted;
 use certadm_rules::{BackupType, Hresult};
 use certadm_session::Source;
 use certadm_set::restore::{self, plan};
@@ -188,10 +189,10 @@ impl<'a> Drill<'a> {
         let key = || PrivateKey::open(&kept.join("ca.key"), &self.passphrase);
         let emergency = crl::emergency(&sets, &key()?, &published, &self.root, loss)?;
         self.output.line(format!(
-            "Published an emergency CRL {:.2} s after the loss: number {}, {} entries, valid until {}.",
+            "Published an emergency CRL {:.2} s after the loss: number {}, {}, valid until {}.",
             emergency.took.as_secs_f64(),
             emergency.number,
-            emergency.entries,
+            counted(emergency.entries as u64, "entry"),
             emergency.next_update.to_rfc3339()
         ));
         cancel::check()?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use certadm_recovery::bundle::Bundle;
 use certadm_recovery::{CrlKind, Plan};
 use certadm_rules::FileTime;
+use certadm_rules::words::counted;
 
 use crate::output::Output;
 
@@ -16,7 +17,7 @@ pub(super) fn person(plan: &Plan, bundle: &Bundle, to: &Path, now: FileTime, out
     ));
     for crl in &plan.crls {
         let what = match crl.kind {
-            CrlKind::Base => format!("{} entries", crl.entries.len()),
+            CrlKind::Base => counted(crl.entries.len() as u64, "entry"),
             CrlKind::Delta(_) => "delta CRL without entries".to_owned(),
         };
         let file = format!("{}.crl", crl.file_name);
