@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use certadm_ca::Passphrase;
 use certadm_client::credentials;
 use certadm_files::IoContext;
+use certadm_rules::printable::printable;
 use clap::Args;
 use zeroize::Zeroizing;
 
@@ -166,7 +167,8 @@ pub(crate) fn open_descriptor(descriptor: Descriptor) -> Result<File, Failure> {
 /// Warns of a file with a secret that other accounts can read. It is used all the same: refusing it would keep no secret.
 pub(crate) fn warn_if_exposed(path: &Path) {
     if certadm_files::is_exposed(path) {
-        eprintln!("warning: others can read {}: give it mode 0600 (chmod 600)", path.display());
+        let path = path.display().to_string();
+        eprintln!("warning: others can read {}: give it mode 0600 (chmod 600)", printable(&path));
     }
 }
 
