@@ -54,11 +54,6 @@ pub fn exposures(folder: &Folder) -> Vec<Exposure> {
     found.into_iter().filter_map(exposed).collect()
 }
 
-/// Whether others than its owner can read a file or write to it.
-pub(crate) fn is_exposed(path: &Path) -> bool {
-    mode_of(path).is_some_and(|mode| mode & 0o077 != 0)
-}
-
 #[cfg(unix)]
 fn mode_of(path: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;

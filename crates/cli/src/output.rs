@@ -58,17 +58,24 @@ impl From<Result<Done, Failure>> for Ended {
 }
 
 impl Output {
-    /// A line for a person; nothing with `--json` or `--quiet`.
+    /// A line for a person; nothing with `--json` or `--quiet`. Whatever text from elsewhere is in it, it stays one line.
     pub(crate) fn line(self, text: impl AsRef<str>) {
         if !self.json && !self.quiet {
-            print(&printable_lines(text.as_ref()));
+            print(&printable(text.as_ref()));
         }
     }
 
-    /// A result that a person asked for, such as a table; not silenced by `--quiet`.
+    /// A line of a result that a person asked for, as [`Output::line`]; not silenced by `--quiet`.
     pub(crate) fn result(self, text: impl AsRef<str>) {
         if !self.json {
-            print(&printable_lines(text.as_ref()));
+            print(&printable(text.as_ref()));
+        }
+    }
+
+    /// A result that has lines of its own, and no text from elsewhere, such as PEM.
+    pub(crate) fn lines(self, text: &str) {
+        if !self.json {
+            print(&printable_lines(text));
         }
     }
 

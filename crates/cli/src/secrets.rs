@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use certadm_ca::Passphrase;
 use certadm_client::credentials;
 use certadm_files::IoContext;
+use certadm_rules::printable::printable;
 use clap::Args;
 use zeroize::Zeroizing;
 
@@ -165,18 +166,10 @@ pub(crate) fn open_descriptor(descriptor: Descriptor) -> Result<File, Failure> {
 
 /// Warns of a file with a secret that other accounts can read. It is used all the same: refusing it would keep no secret.
 pub(crate) fn warn_if_exposed(path: &Path) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let exposed = std::fs::metadata(path)
-            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0);
-        if exposed {
-            eprintln!("warning: others can read {}: give it mode 0600 (chmod 600)", path.display());
-        }
+    if certadm_files::is_exposed(path) {
+        let path = path.display().to_string();
+        eprintln!("warning: others can read {}: give it mode 0600 (chmod 600)", printable(&path));
     }
-    // On Windows the rights of the folder say who can read it.
-    #[cfg(not(unix))]
-    let _ = path;
 }
 
 /// Reads the password of an account: from the file, from the descriptor, or, on a terminal, from a prompt.

@@ -35,13 +35,18 @@ pub fn account(text: &str) -> Result<AccountName, Error> {
     Ok(AccountName::new(domain, user))
 }
 
-/// Reads a password from a file, as [`read_password`] does.
+/// Reads a password from a file, as [`read_password`] does. A file that others can read is told in an event and used all the
+/// same: refusing it would keep no secret.
 ///
 /// # Errors
 /// [`Error::PasswordSource`] when the file cannot be read; otherwise as [`read_password`].
 pub fn password_from_file(path: &Path) -> Result<Password, Error> {
     let file = std::fs::File::open(path)
         .map_err(|source| Error::PasswordSource { place: path.display().to_string(), source })?;
+    if certadm_files::is_exposed(path) {
+        let remedy = "give it mode 0600 (chmod 600)";
+        tracing::warn!(remedy, "others can read the password file {}", path.display());
+    }
     let mut password = read_password(file, &path.display().to_string())?;
     Ok(Password::new(std::mem::take(&mut *password)))
 }

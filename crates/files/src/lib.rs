@@ -37,5 +37,6 @@ pub use durable::Access;
 pub use error::{Error, IoContext, Result};
 pub use found::Found;
 pub use offset_io::OffsetIo;
+pub use owner::is_exposed;
 pub use system::{io_hresult, io_remedy};
 pub use unfinished::Unfinished;

@@ -34,6 +34,23 @@ pub(crate) fn folder_mode(path: &Path) -> u32 {
     std::fs::metadata(folder_of(path)).map_or(0o777, |metadata| metadata.mode() & 0o777)
 }
 
+/// Whether others than its owner can read a regular file or write to it. On Windows the rights of the folder decide, and the
+/// answer is no; so it is for what is not there.
+#[must_use]
+pub fn is_exposed(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(path)
+            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
 /// Gives a new file or folder, open as `file`, to the owner of the folder that it is in. Does nothing for accounts other
 /// than root: they own what they create.
 ///

@@ -127,6 +127,12 @@ pub fn remove_abandoned(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(removed)
 }
 
+/// Whether a name is that of something under construction, or that a killed process has left.
+#[must_use]
+pub fn is_named_so(path: &Path) -> bool {
+    builder_of(path).is_some()
+}
+
 /// The process that builds what has such a name.
 fn builder_of(path: &Path) -> Option<u32> {
     let name = path.file_name()?.to_str()?;
@@ -187,6 +193,7 @@ mod tests {
         let dead_file = dir.path().join(".db.unfinished-4194999");
         fs::write(&dead_file, "x").unwrap();
         let own = Unfinished::folder(&dir.path().join("mine")).unwrap();
+        assert!(is_named_so(&dead_file) && is_named_so(own.path()) && !is_named_so(own.target()));
         std::os::unix::fs::symlink(dir.path(), dir.path().join(".a.unfinished-4194997")).unwrap();
         let mut removed = remove_abandoned(dir.path()).unwrap();
         removed.sort();

@@ -9,6 +9,7 @@ use certadm_files::IoContext;
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_set::manifest::{Manifest, SetKind};
+use certadm_set::signing::{AllowedSigners, SignedBy};
 use certadm_set::windows::WindowsSet;
 use certadm_set::{Opened, Set};
 use time::OffsetDateTime;
@@ -24,17 +25,19 @@ pub(crate) struct Chain {
     pub(crate) opened: Opened,
     /// When the last of them was taken, as far as it says.
     pub(crate) taken: Option<FileTime>,
+    /// Who signed each of them; empty where nobody asked.
+    pub(crate) signed_by: Vec<SignedBy>,
 }
 
 /// A folder is not looked through beyond so many entries.
 const MOST_ENTRIES: usize = 10_000;
 
 impl Chain {
-    /// The sets that were named.
+    /// The sets that were named. Where signers are, nothing but manifests is read before each of them is known to be signed.
     ///
     /// # Errors
     /// [`Error::ALiveCa`], [`Error::Set`], [`Error::NoSet`].
-    pub(crate) fn named(paths: &[PathBuf]) -> Result<Self> {
+    pub(crate) fn named(paths: &[PathBuf], allowed: Option<&AllowedSigners>) -> Result<Self> {
         for path in paths {
             fs::metadata(path).during("look at", path)?;
         }
@@ -42,6 +45,7 @@ impl Chain {
         if let Opened::Folder(folder) = &opened {
             return Err(Error::ALiveCa { path: folder.path().to_owned() });
         }
+        let signed_by = allowed.map(|allowed| allowed.check(&opened)).transpose()?.unwrap_or_default();
         let first = paths.first().cloned().unwrap_or_default();
         let is_full = match &opened {
             Opened::Ours(sets) => sets.first().is_some_and(|set| set.image.is_some()),
@@ -56,15 +60,20 @@ impl Chain {
             Opened::Windows(sets) => sets.iter().filter_map(taken_of_windows).max(),
             Opened::Folder(_) => None,
         };
-        Ok(Self { paths: paths.to_vec(), opened, taken })
+        Ok(Self { paths: paths.to_vec(), opened, taken, signed_by })
     }
 
-    /// The newest full set in `dir`, the log sets there that continue it, and `further` ones. What could not be opened, and
-    /// sets of other CAs, are told.
+    /// The newest full set in `dir`, the log sets there that continue it, and `further` ones. What could not be opened, what
+    /// is not signed as asked, and sets of other CAs, are told.
     ///
     /// # Errors
     /// [`Error::NoSet`], and as [`Chain::named`].
-    pub(crate) fn latest_in(dir: &Path, further: &[PathBuf], findings: &mut Vec<Finding>) -> Result<Self> {
+    pub(crate) fn latest_in(
+        dir: &Path,
+        further: &[PathBuf],
+        allowed: Option<&AllowedSigners>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Self> {
         let mut names = Vec::new();
         for entry in fs::read_dir(dir).during("list", dir)? {
             let path = entry.during("list", dir)?.path();
@@ -77,15 +86,28 @@ impl Chain {
         names.sort();
         let mut candidates = Vec::new();
         for path in names {
-            match certadm_set::open(std::slice::from_ref(&path)) {
+            let opened = certadm_set::open(std::slice::from_ref(&path)).and_then(|opened| {
+                // Whoever can put a set there must not decide by it which one is rehearsed.
+                match &opened {
+                    Opened::Folder(_) => {}
+                    Opened::Ours(_) | Opened::Windows(_) => {
+                        allowed.map(|allowed| allowed.check(&opened)).transpose()?;
+                    }
+                }
+                Ok(opened)
+            });
+            match opened {
                 Ok(opened) => candidates.extend(Candidate::of(path, &opened)),
                 // A folder with anything else in it is no set that is broken.
                 Err(certadm_set::Error::NotASet { .. }) => {}
-                Err(error) => findings.push(
-                    Finding::warning(Kind::Unreadable, format!("it was left out: {error}"))
-                        .in_file(path)
-                        .remedy("run `certadm verify` on it"),
-                ),
+                Err(error) => {
+                    let kind = match error {
+                        certadm_set::Error::Signing(_) => Kind::Signature,
+                        _ => Kind::Unreadable,
+                    };
+                    let finding = Finding::warning(kind, format!("it was left out: {error}")).in_file(path);
+                    findings.push(finding.remedy("run `certadm verify` on it"));
+                }
             }
         }
         let newest = candidates.iter().filter(|candidate| candidate.is_full).max_by_key(|one| one.taken);
@@ -102,7 +124,7 @@ impl Chain {
         logs.sort_by_key(|one| (one.low, one.taken));
         paths.extend(logs.into_iter().map(|one| one.path.clone()));
         paths.extend_from_slice(further);
-        Self::named(&paths)
+        Self::named(&paths, allowed)
     }
 
     /// Bytes that a scratch copy takes, by and large: the database, and the logs twice.

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::request;
 use crate::service::Loopback;
 use crate::step::{Notes, Trouble};
-use crate::wishes::identity_file;
+use crate::wishes::Wishes;
 
 /// Longer ones are no configuration and no certificate.
 const MAX_FILE: u64 = 1 << 20;
@@ -46,12 +46,12 @@ impl Ours {
     pub(crate) fn restore(
         paths: &[PathBuf],
         dir: &Path,
-        identity_dir: Option<&Path>,
+        wishes: &Wishes,
         progress: &mut dyn Progress,
         notes: &mut Notes,
     ) -> Result<Self, Trouble> {
         let full = paths.first().map(PathBuf::as_path);
-        let kept = |name| identity_file(identity_dir, full, name);
+        let kept = |name| wishes.identity_file(full, name);
         let folder = Folder::new(dir);
         durable::create_dir_as(dir, PRIVATE)?;
         // As the runbook has it: first what no set holds, then the restore, which compares both.
@@ -64,7 +64,8 @@ impl Ours {
         if let Some(text) = &certificates {
             durable::create(&folder.certificate_path(), text, Access::Everyone)?;
         }
-        let plan = plan(paths, dir, Options::default()).map_err(Error::from)?;
+        let options = Options { allowed_signers: wishes.allowed_signers.clone(), ..Options::default() };
+        let plan = plan(paths, dir, options).map_err(Error::from)?;
         let restored = plan.execute(&own_host_name(), progress).map_err(Error::from)?;
         for warning in restored.warnings {
             notes.findings.push(Finding::warning(Kind::Unreadable, warning));

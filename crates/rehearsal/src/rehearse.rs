@@ -10,7 +10,7 @@ use certadm_rules::words::counted;
 use certadm_rules::{FileTime, Hresult};
 use certadm_set::Opened;
 use certadm_set::progress::Progress;
-use certadm_set::verify::{Report, verify};
+use certadm_set::verify::{Report, verify, verify_signed};
 
 use crate::count::{Counted, Counts};
 use crate::crl::{Planned, tell_deadline, try_keys};
@@ -95,7 +95,7 @@ pub fn rehearse(wishes: &Wishes, progress: &mut dyn Progress, watch: &mut dyn Wa
     }
     let place = Place::make(&wishes.within, Purpose::Rehearsal)?;
     let verified = steps.run(Step::Verify, chain.as_ref(), |chain, notes| {
-        checked(&chain.paths, progress, notes, &mut facts)
+        checked(&chain.paths, wishes, progress, notes, &mut facts)
     })?;
     let needs = chain.as_ref().zip(verified.as_ref());
     let restored = steps.run(Step::Restore, needs, |(chain, _), notes| {
@@ -159,9 +159,10 @@ struct Facts {
 }
 
 fn find(wishes: &Wishes, notes: &mut Notes) -> Result<Chain, Trouble> {
+    let allowed = wishes.allowed_signers.as_ref();
     let chain = match &wishes.latest_in {
-        Some(dir) => Chain::latest_in(dir, &wishes.sets, &mut notes.findings)?,
-        None => Chain::named(&wishes.sets)?,
+        Some(dir) => Chain::latest_in(dir, &wishes.sets, allowed, &mut notes.findings)?,
+        None => Chain::named(&wishes.sets, allowed)?,
     };
     let logs = chain.paths.len().saturating_sub(1) as u64;
     let first = chain.paths.first().map(|path| path.display().to_string()).unwrap_or_default();
@@ -169,16 +170,25 @@ fn find(wishes: &Wishes, notes: &mut Notes) -> Result<Chain, Trouble> {
     if let Some(taken) = chain.taken {
         notes.detail.push_str(&format!(", taken {}", taken.to_rfc3339()));
     }
+    let signers: BTreeSet<_> = chain.signed_by.iter().map(|by| by.principals.as_str()).collect();
+    if !signers.is_empty() {
+        let signers: Vec<_> = signers.into_iter().collect();
+        notes.detail.push_str(&format!(", signed by {}", signers.join(" and ")));
+    }
     Ok(chain)
 }
 
 fn checked(
     paths: &[PathBuf],
+    wishes: &Wishes,
     progress: &mut dyn Progress,
     notes: &mut Notes,
     facts: &mut Facts,
 ) -> Result<Report, Trouble> {
-    let report = verify(paths, progress);
+    let report = match &wishes.allowed_signers {
+        Some(allowed) => verify_signed(paths, allowed, progress),
+        None => verify(paths, progress),
+    };
     certadm_files::cancel::check()?;
     facts.generations = report.range.map(|range| (range.low().number(), range.high().number()));
     notes.detail = report.verdict();
@@ -205,14 +215,13 @@ impl Restored {
         progress: &mut dyn Progress,
         notes: &mut Notes,
     ) -> Result<Self, Trouble> {
-        let identity = wishes.identity.as_deref();
         Ok(match &chain.opened {
             Opened::Windows(sets) => {
                 Self::Windows(Box::new(Windows::recover(sets, &scratch.join("database"), progress, notes)?))
             }
             Opened::Ours(_) | Opened::Folder(_) => {
                 let dir = scratch.join("ca");
-                Self::Ours(Box::new(Ours::restore(&chain.paths, &dir, identity, progress, notes)?))
+                Self::Ours(Box::new(Ours::restore(&chain.paths, &dir, wishes, progress, notes)?))
             }
         })
     }

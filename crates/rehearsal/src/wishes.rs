@@ -6,6 +6,7 @@ use std::time::Duration;
 use certadm_files::Found;
 use certadm_recovery::PrivateKey;
 use certadm_rules::FileTime;
+use certadm_set::signing::AllowedSigners;
 
 use crate::count::Counts;
 
@@ -74,6 +75,9 @@ pub struct Wishes {
     pub sets: Vec<PathBuf>,
     /// The folder of sets of which the newest chain is rehearsed; `sets` are then further log sets.
     pub latest_in: Option<PathBuf>,
+    /// Whose signatures count: a set that none of them signed is not rehearsed, and nothing is taken of what stands beside a
+    /// set, because no signature speaks for it. If not given, every set will do.
+    pub allowed_signers: Option<AllowedSigners>,
     /// The key.
     pub keys: Keys,
     /// Where `ca.toml` and `ca.crt` of our own CA are kept, and what else no set holds.
@@ -105,6 +109,7 @@ impl Wishes {
         Self {
             sets,
             latest_in: None,
+            allowed_signers: None,
             keys: Keys::NotGiven,
             identity: None,
             published: Vec::new(),
@@ -117,6 +122,15 @@ impl Wishes {
             keep: false,
             spare: None,
         }
+    }
+}
+
+impl Wishes {
+    /// A file of the identity part, such as `ca.toml`: in the folder that was named, else in or beside the full set, unless
+    /// signatures are asked for.
+    pub(crate) fn identity_file(&self, full: Option<&Path>, name: &str) -> Option<Found> {
+        let full = full.filter(|_| self.allowed_signers.is_none());
+        identity_file(self.identity.as_deref(), full, name)
     }
 }
 

@@ -171,6 +171,12 @@ impl CaRepository {
         &self.ca
     }
 
+    /// The file that its key or password was read from.
+    #[must_use]
+    pub fn secret_file(&self) -> &Path {
+        Path::new(self.secret.origin())
+    }
+
     /// Vault and CA, as people write them: `vault:Example CA`.
     #[must_use]
     pub fn address(&self) -> String {

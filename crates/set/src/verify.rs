@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
-use certadm_files::Found;
+use certadm_files::{Found, unfinished};
 use certadm_rules::finding::{self, Finding, Kind, Place, Severity, Spot};
 use certadm_rules::words::counted;
 use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
@@ -372,7 +372,10 @@ fn note_strangers(set: &Set, report: &mut Report) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let is_identity = *folder == set.path && entry.file_name().eq_ignore_ascii_case(IDENTITY_DIR);
-            if !known.contains(&path) && !folders.contains(&path) && !is_identity {
+            // Another command looks at the set just now, or was killed while it did: who makes a scratch copy removes that.
+            let is_scratch =
+                unfinished::is_named_so(&path) && entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if !known.contains(&path) && !folders.contains(&path) && !is_identity && !is_scratch {
                 report.findings.push(
                     Finding::warning(Kind::UnknownFile, "the manifest does not know this file")
                         .in_file(path)

@@ -177,7 +177,7 @@ fn files(folder: &Folder, findings: &mut Vec<Finding>) -> Files {
         findings.push(missing(Kind::CertificateMissing, "certificate", certificate));
     }
     let users = folder.path().join("users.toml");
-    if modes::is_exposed(&users) {
+    if certadm_files::is_exposed(&users) {
         findings.push(
             Finding::warning(Kind::AccountsExposed, "others can read it, so that the service refuses it")
                 .in_file(users)

@@ -15,6 +15,7 @@ use crate::interrupt;
 use crate::output::{Done, Ended, Output, Said, failed_output};
 use crate::table::{Cell, Column, Form, Lines, shown};
 use crate::verbs::places::{Places, ScratchArgs};
+use crate::verbs::signing::AllowedArgs;
 
 /// `certadm diff`
 #[derive(Debug, Args)]
@@ -41,6 +42,8 @@ pub(crate) struct DiffArgs {
     /// Comma-separated values (RFC 4180) with every column
     #[arg(long)]
     csv: bool,
+    #[command(flatten)]
+    allowed: AllowedArgs,
     #[command(flatten)]
     scratch: ScratchArgs,
 }
@@ -104,7 +107,10 @@ fn compare(args: &DiffArgs, output: Output, printed: &Count<Option<usize>>) -> R
     };
     let find = |paths: Vec<PathBuf>| Places::find(&paths, &args.scratch, output);
     let places = (find(paths(&args.before, &args.logs_a))?, find(paths(&args.after, &args.logs_b))?);
-    let open = |places: &Places| State::open(places.paths(), Damage::Refused, &mut Vec::new(), output);
+    let allowed = args.allowed.read()?;
+    let open = |places: &Places| {
+        State::open(places.paths(), allowed.as_ref(), Damage::Refused, &mut Vec::new(), output)
+    };
     let before = open(&places.0)?;
     let after = open(&places.1)?;
     let until = after.is_live().then(certadm_store::now);

@@ -113,7 +113,7 @@ pub(crate) fn vault(name: &str) -> Result<certadm_repository::Vault, Failure> {
     Ok(certadm_repository::Vault::new(profiles.vault(name)?.clone()))
 }
 
-/// The repository that an address leads to.
+/// The repository that an address leads to. A key that others can read is told.
 ///
 /// # Errors
 /// As [`certadm_repository::Vault::repository`].
@@ -121,5 +121,7 @@ pub(crate) fn vault(name: &str) -> Result<certadm_repository::Vault, Failure> {
 pub(crate) fn open(
     address: &certadm_repository::Address,
 ) -> Result<certadm_repository::CaRepository, Failure> {
-    Ok(vault(&address.vault)?.repository(address.ca.as_deref())?)
+    let repository = vault(&address.vault)?.repository(address.ca.as_deref())?;
+    crate::secrets::warn_if_exposed(repository.secret_file());
+    Ok(repository)
 }

@@ -10,6 +10,7 @@ use certadm_recovery::{Damage, Inventory, WindowsInventory};
 use certadm_rules::Hresult;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_set::scratch::Recovered;
+use certadm_set::signing::AllowedSigners;
 use certadm_set::windows::{open_database, salvage_database};
 use certadm_set::{Opened, Set};
 use certadm_store::Writer;
@@ -28,9 +29,11 @@ pub(super) enum State {
 
 impl State {
     /// Opens what lies at the paths: a full set and the log sets that continue it, a Windows database, or a CA's folder.
-    /// Damage ends it, or is accepted: then what can be read is.
+    /// Where signers are named, what none of them signed is refused, and so is a CA's folder: whoever can put files in the place
+    /// of a set can make them look like one. Damage ends it, or is accepted: then what can be read is.
     pub(super) fn open(
         paths: &[PathBuf],
+        allowed: Option<&AllowedSigners>,
         damage: Damage,
         found: &mut Vec<Finding>,
         output: Output,
@@ -39,7 +42,11 @@ impl State {
             std::fs::metadata(path).during("look at", path)?;
         }
         let mut progress = output.progress_on_stderr();
-        Ok(match certadm_set::open(paths)? {
+        let opened = certadm_set::open(paths)?;
+        if let Some(allowed) = allowed {
+            allowed.check_files(&opened, &mut progress)?;
+        }
+        Ok(match opened {
             Opened::Ours(sets) => Self::Ours(sets),
             Opened::Folder(folder) => Self::Live(Box::new(Writer::open(&folder)?)),
             Opened::Windows(sets) if damage == Damage::Refused => {

@@ -108,6 +108,7 @@ fn a_set_with_a_foreign_schema_is_damaged_and_what_is_foreign_is_named() {
     let work = Work::with_ca();
     work.issue("ca", "one");
     work.result("backup --dir {ca} --to {good}");
+    fs::create_dir(work.path("scratch")).unwrap();
     work.copy("good", "same");
     rewrite(&work, "same", |_| ());
     work.result("verify {same}");
@@ -127,6 +128,11 @@ fn a_set_with_a_foreign_schema_is_damaged_and_what_is_foreign_is_named() {
         for line in [
             "list {set} requests",
             "list {set} crls --limit 5",
+            "gap {set} --certificates {ca/ca.crt} --to {new}",
+            "diff {set} {good}",
+            "diff {good} {set}",
+            "complete {set}",
+            "emergency-crl {set} --tbs-only --no-published --to {new}",
             "restore --from {set} --dir {new}",
             "restore --from {set} --dir {new} --dry-run",
         ] {
@@ -136,6 +142,11 @@ fn a_set_with_a_foreign_schema_is_damaged_and_what_is_foreign_is_named() {
             assert!(error["message"].as_str().unwrap().contains(named), "{line}: {error}");
             assert!(!work.path("new").exists(), "{line}");
         }
+        let rehearsed = work.run("--json rehearse {set} --within {scratch}");
+        let found = rehearsed.json()["result"]["findings"].clone();
+        let details = found.as_array().unwrap().iter().filter_map(|finding| finding["detail"].as_str());
+        let is_named = details.into_iter().any(|detail| detail.contains(named));
+        assert!(rehearsed.code == 5 && is_named, "{found}");
         work.run("show {set}");
         assert!(begun.elapsed() < Duration::from_secs(300), "{statements}");
     }
@@ -145,8 +156,19 @@ fn a_set_with_a_foreign_schema_is_damaged_and_what_is_foreign_is_named() {
 fn text_of_a_stranger_steers_no_terminal() {
     const EVIL: &str = "\u{1b}]0;pwned\u{7}\u{202e}\u{2066}\u{200b}\u{9b}31m\r\nFAKE LINE";
     let work = Work::with_ca();
-    work.issue("ca", "one");
+    work.result("backup --dir {ca} --to {before} --keep-logs");
+    let serial = work.issue("ca", "one");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {serial} --reason keyCompromise"));
     work.result("backup --dir {ca} --to {set}");
+    fs::create_dir(work.path("scratch")).unwrap();
+    let evil: String = EVIL.chars().map(|letter| format!("&#{};", u32::from(letter))).collect();
+    let told = ["4887", "4888"].map(|id| {
+        let number = if id == "4887" { "90" } else { "91" };
+        let data =
+            [("RequestId", number), ("Subject", "@"), ("Requester", "@"), ("SubjectKeyIdentifier", "1a 91")];
+        crate::gap::events(&[(id.parse().unwrap(), &data)]).replace('@', &evil)
+    });
+    fs::write(work.path("events.xml"), told.concat().replace("</Events><Events>", "")).unwrap();
     rewrite(&work, "set", |connection| {
         for table in ["Requests", "Certificates"] {
             let set = format!("UPDATE {table} SET DistinguishedName = ?1, CommonName = ?1");
@@ -189,6 +211,13 @@ fn text_of_a_stranger_steers_no_terminal() {
         "list {set} requests",
         "list {set} certificates",
         "list {set} attributes",
+        "gap {set} --events {events.xml} --to {gap}",
+        "diff {before} {set}",
+        "diff {set} {before}",
+        "complete {set}",
+        "emergency-crl {set} --tbs-only --no-published --to {crl}",
+        "rehearse {set} --within {scratch} --html {rehearsal.html} --evidence {evidence}",
+        "rehearse history {evidence} --html {history.html}",
     ] {
         let run = work.run(line);
         for text in [&run.stdout, &run.stderr] {
@@ -197,8 +226,10 @@ fn text_of_a_stranger_steers_no_terminal() {
             assert!(!text.contains("\nFAKE"), "{line}: {text}");
         }
     }
-    let page = fs::read_to_string(work.path("page.html")).unwrap();
-    assert!(!page.chars().any(|letter| letter != '\n' && is_hidden(letter)));
+    for page in ["page.html", "rehearsal.html", "history.html", "gap/report.html"] {
+        let text = fs::read_to_string(work.path(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert!(!text.chars().any(|letter| letter != '\n' && is_hidden(letter)), "{page}");
+    }
 }
 
 #[test]

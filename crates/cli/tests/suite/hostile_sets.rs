@@ -130,7 +130,7 @@ fn each_command(work: &Work, commands: &[&str], what: &str, role: Option<Role>) 
     tree(&work.path("set"), &mut before);
     for line in commands {
         let (code, said) = run(work, line);
-        let is_read = line.starts_with("show") || line.starts_with("list");
+        let is_read = ["show", "list", "gap", "diff", "complete"].iter().any(|verb| line.starts_with(verb));
         match (role, code) {
             // A CRL copy does not stand between a CA and its coming back, and who lists rows does not ask for it.
             (Some(Role::Dynamic), 0 | 1) => {}
@@ -161,24 +161,38 @@ fn each_command(work: &Work, commands: &[&str], what: &str, role: Option<Role>) 
         }
     }
     assert_eq!(fs::read(work.path("secret")).unwrap(), SECRET);
+    let scratch = fs::read_dir(work.path("scratch")).into_iter().flatten();
+    assert_eq!(scratch.count(), 0, "{what}");
 }
 
-const OURS: [&str; 7] = [
+const OURS: [&str; 12] = [
     "verify {set}",
     "show {set}",
     "list {set} requests",
     "list {set} certificates --export-certs {out}",
+    "gap {set} --certificates {ca/ca.crt} --to {new}",
+    "diff {set} {good}",
+    "complete {set}",
+    "emergency-crl {set} --tbs-only --no-published --to {new}",
+    "rehearse {set} --within {scratch}",
     "restore --from {set} --dir {new} --dry-run",
     "restore --from {set} --dir {new}",
     "show {set} --html {out.html}",
 ];
 
-/// A set of our own with one part replaced, once with a manifest that knows nothing of it, once with one that agrees, once
-/// with none.
-fn ours(role: Option<Role>) {
+/// A CA with a good set, and a file that none of the commands may take.
+fn world() -> Work {
     let work = Work::with_ca();
     work.result("backup --dir {ca} --to {good}");
     fs::write(work.path("secret"), SECRET).unwrap();
+    fs::create_dir(work.path("scratch")).unwrap();
+    work
+}
+
+/// A set of our own with one part replaced, once with a manifest that knows nothing of it, once with one that agrees, once
+/// with none.
+fn ours(role: Option<Role>) {
+    let work = world();
     let manifest = Manifest::parse(&fs::read(work.path("good/manifest.json")).unwrap()).unwrap();
     let inside = match role {
         Some(role) => manifest.files.iter().find(|entry| entry.role == role).expect("each role").path.clone(),
@@ -237,9 +251,7 @@ fn a_dynamic_file_that_is_none() {
 
 #[test]
 fn a_folder_that_is_a_link_leads_nowhere() {
-    let work = Work::with_ca();
-    work.result("backup --dir {ca} --to {good}");
-    fs::write(work.path("secret"), SECRET).unwrap();
+    let work = world();
     for sealed in [true, false] {
         for name in ["DataBase", "DynamicFiles"] {
             fs::remove_dir_all(work.path("set")).ok();
@@ -250,7 +262,7 @@ fn a_folder_that_is_a_link_leads_nowhere() {
                 fs::remove_file(work.path("set/manifest.json")).unwrap();
             }
             let role = (name == "DynamicFiles").then_some(Role::Dynamic);
-            each_command(&work, &OURS[..6], &format!("{name} as a link"), role);
+            each_command(&work, &OURS[..11], &format!("{name} as a link"), role);
             if role.is_none() {
                 let (code, said) = run(&work, "verify {set}");
                 assert!(code == 5 && said.contains("link"), "{said}");
@@ -298,14 +310,19 @@ fn an_incomplete_set_is_restored_when_it_is_asked_for() {
 
 #[test]
 fn parts_of_a_windows_set_that_are_none() {
-    const COMMANDS: [&str; 4] = [
+    const COMMANDS: [&str; 8] = [
         "verify {set/full}",
         "show {set/full}",
         "list {set/full} --table MSysObjects",
         "recover {set/full} --to {new}",
+        "diff {set/full} {set/full}",
+        "complete {set/full}",
+        "emergency-crl {set/full} --tbs-only --no-published --to {new}",
+        "rehearse {set/full} --within {scratch}",
     ];
     let work = Work::new();
     fs::write(work.path("secret"), SECRET).unwrap();
+    fs::create_dir(work.path("scratch")).unwrap();
     let make = || {
         fs::remove_dir_all(work.path("set")).ok();
         backup(&work.path("set")).is_some()

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
+use crate::remote::configured;
 use crate::support::{Run, Work, command};
 
 /// Names on Linux are bytes. A command that has done its work says so, whatever the name.
@@ -150,10 +151,24 @@ fn a_secret_that_others_can_read_is_told() {
     use std::os::unix::fs::PermissionsExt;
     let work = Work::with_ca();
     let set = |mode| fs::set_permissions(work.path("pass"), fs::Permissions::from_mode(mode)).unwrap();
-    for (mode, told) in [(0o644, true), (0o600, false)] {
+    // Who reads the account from its configuration is told as well.
+    let entry =
+        format!("[server.\"127.0.0.1:1\"]\nuser = 'u'\npassword_file = '{}'\n", work.path("pass").display());
+    fs::write(work.path("client.toml"), entry).unwrap();
+    certadm_tests::signers::write_key(&work.path("key"), certadm_tests::signers::KEY);
+    for (mode, told) in [(0o644, true), (0o640, true), (0o602, true), (0o600, false)] {
         set(mode);
-        let run = work.run("ca crl --dir {ca} --passphrase-file {pass}");
-        assert_eq!((run.code, run.stderr.contains("others can read")), (0, told), "{run:?}");
+        fs::set_permissions(work.path("key"), fs::Permissions::from_mode(mode)).unwrap();
+        for line in [
+            "ca crl --dir {ca} --passphrase-file {pass}",
+            "user passwd --dir {ca} nobody --password-file {pass}",
+            "doctor --server 127.0.0.1:1 --user u --password-file {pass}",
+            "doctor --server 127.0.0.1:1",
+            "backup --dir {ca} --to {none/set} --sign-key {key}",
+        ] {
+            let run = configured(&work, line);
+            assert_eq!(run.stderr.contains("others can read"), told, "{mode:o}: {line}: {run:?}");
+        }
     }
 }
 

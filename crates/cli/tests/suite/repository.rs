@@ -127,6 +127,19 @@ fn the_recovery_code_alone_opens_the_repository() {
 }
 
 #[test]
+fn a_key_that_others_can_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let work = with_repository();
+    for (mode, told) in [(0o644, true), (0o600, false)] {
+        fs::set_permissions(work.path("Test-CA.vaultkey"), fs::Permissions::from_mode(mode)).unwrap();
+        for line in ["backup --dir {ca} --to vault: --keep-logs", "verify vault:"] {
+            let run = run(&work, line);
+            assert_eq!((run.code, run.stderr.contains("others can read")), (0, told), "{line}: {run:?}");
+        }
+    }
+}
+
+#[test]
 fn each_refusal_has_its_exit_code() {
     let work = with_repository();
     result(&work, "backup --dir {ca} --to vault:");

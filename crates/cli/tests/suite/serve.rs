@@ -202,7 +202,8 @@ fn thirty_kills_during_backups_over_the_wire() {
         }
         let set = format!("set{round}");
         if work.path(&set).join("manifest.json").exists() {
-            assert_eq!(work.run(&format!("verify {{{set}}}")).code, 0, "round {round}");
+            let verified = work.run(&format!("verify {{{set}}}"));
+            assert_eq!(verified.code, 0, "round {round}: {verified:?}");
             finished += 1;
         }
         assert_eq!(work.result("show --dir {ca}")["requests"]["issued"], issued, "round {round}");

@@ -70,6 +70,15 @@ fn a_signed_chain_is_told_by_every_command_and_comes_back() {
     let line = "emergency-crl {full} {logs} --tbs-only --no-published --to {crl} --allowed-signers {allowed}";
     assert_ne!(work.run(line).code, 3);
     assert!(work.path("crl").is_dir());
+    let allowed = "--allowed-signers {allowed}";
+    let compared = work.result(&format!("diff {{full}} {{full}} --logs-b {{logs}} {allowed}"));
+    assert_eq!((&compared["count"], &compared["counts"]["issued"]), (&1.into(), &1.into()), "{compared}");
+    let gap = work.result(&format!("gap {{full}} {{logs}} --certificates {{issued}} --to {{gap}} {allowed}"));
+    assert_eq!(gap["certificates"], 2, "{gap}");
+    let key = "--passphrase-file {pass} --key {ca/ca.key}";
+    let told = work.run(&format!("complete {{full}} {{logs}} {key} {allowed}")).good();
+    assert!(told.contains("No signature speaks for") && told.contains("full/Identity"), "{told}");
+    work.result(&format!("attach {{full}} {key} {allowed}"));
 }
 
 /// What was done to the sets, by a name, and the exit code of commands that refuse them.
@@ -81,6 +90,60 @@ const HARM: [(&str, i32); 6] = [
     ("flipped", 5),
     ("file", 5),
 ];
+
+/// What lies where a set is expected and can have no signature is refused, whatever it looks like: also a folder of a CA, which
+/// would be opened as one that runs.
+#[test]
+fn what_takes_the_place_of_a_set_is_refused_too() {
+    let work = with_sets();
+    work.copy("ca", "set");
+    for line in [
+        "gap {set} --certificates {ca/ca.crt}",
+        "diff {full} {set}",
+        "diff {set} {full}",
+        "list {set}",
+        "show {set}",
+    ] {
+        let (code, json) = refused(&work, &format!("{line} --allowed-signers {{allowed}}"));
+        assert_eq!((code, &json["error"]["code"]), (3, &"0x800b0100".into()), "{line}: {json}");
+    }
+    // Files beside a database, without the set.
+    let (code, json) = refused(&work, "attach {full/Identity} --note text --allowed-signers {allowed}");
+    assert_eq!(code, 2, "{json}");
+    // What cannot be read counts as unknown only where nobody asks for signatures.
+    let line = "gap {full} --certificates {ca/ca.crt} --force-damaged --allowed-signers {allowed}";
+    assert_eq!(work.run(line).code, 2);
+}
+
+/// Whoever can put a folder beside the sets must not decide by it which one is rehearsed, or with which configuration.
+#[test]
+fn a_rehearsal_of_the_newest_sets_passes_over_those_that_nobody_signed() {
+    let work = with_keys(Work::with_ca());
+    for name in ["backup", "scratch"] {
+        fs::create_dir(work.path(name)).unwrap();
+    }
+    work.issue("ca", "one");
+    work.result("backup --dir {ca} --to {backup/signed} --sign-key {key} --keep-logs");
+    work.copy_key_and_configuration("ca", "identity");
+    std::thread::sleep(std::time::Duration::from_millis(1100)); // manifests have whole seconds
+    for (name, key) in [("bare", ""), ("foreign", "--sign-key {other}")] {
+        work.result(&format!("backup --dir {{ca}} --to {{backup/{name}}} --keep-logs {key}"));
+    }
+    let sign = "--key {ca/ca.key} --passphrase-file {pass} --within {scratch} --allowed-signers {allowed}";
+    let identity = "--identity {identity}";
+    let line = format!("--json rehearse --latest-in {{backup}} {identity} {sign}");
+    let shown = work.run(&line).json()["result"].clone();
+    assert_eq!(shown["verdict"]["proof"], "proven", "{shown}");
+    let find = shown["steps"][0]["detail"].as_str().unwrap();
+    assert!(find.contains("backup/signed and") && find.ends_with("signed by one@ca,uno@ca"), "{find}");
+    let told = shown["findings"].to_string();
+    for left_out in ["backup/bare", "backup/foreign"] {
+        assert!(told.contains(left_out), "{told}");
+    }
+    // As a restore does, it takes nothing from beside the set: no signature speaks for that.
+    let shown = work.run(&format!("--json rehearse {{backup/signed}} {sign}")).json()["result"].clone();
+    assert_eq!(shown["verdict"]["except"][0], "complete", "{shown}");
+}
 
 fn harm(work: &Work, how: &str) {
     let remove = |name: &str| fs::remove_file(work.path(name)).unwrap();
@@ -100,6 +163,7 @@ fn what_is_not_signed_by_an_allowed_signer_is_refused_by_every_command() {
     for name in ["full", "logs"] {
         work.copy(name, &format!("whole-{name}"));
     }
+    fs::create_dir(work.path("scratch")).unwrap();
     for (how, code) in HARM {
         for name in ["full", "logs"] {
             fs::remove_dir_all(work.path(name)).unwrap();
@@ -114,11 +178,31 @@ fn what_is_not_signed_by_an_allowed_signer_is_refused_by_every_command() {
             "restore --from {full} --from {logs} --dir {new}",
             "restore --from {full} --from {logs} --dir {new} --incomplete --force",
             "emergency-crl {full} {logs} --tbs-only --no-published --to {new}",
+            "gap {full} {logs} --certificates {ca/ca.crt} --to {new}",
+            "diff {full} {full} --logs-b {logs}",
+            "diff {whole-full} {full} --logs-b {logs}",
+            "complete {full} {logs}",
         ] {
             let (found, json) = refused(&work, &format!("{line} --allowed-signers {list}"));
             assert_eq!(found, code, "{how}: {line}: {json}");
             assert!(!work.path("new").exists(), "{how}: {line}");
         }
+        if !how.starts_with("logs") && how != "no manifest" {
+            let key = "--key {ca/ca.key} --passphrase-file {pass}";
+            let (found, json) = refused(&work, &format!("attach {{full}} {key} --allowed-signers {list}"));
+            assert_eq!(found, code, "{how}: {json}");
+        }
+        // A rehearsal ends in the step that saw it.
+        let line = format!("rehearse {{full}} {{logs}} --within {{scratch}} --allowed-signers {list}");
+        let run = work.run(&format!("--json {line}"));
+        let steps = run.json()["result"]["steps"].clone();
+        let failed = steps.as_array().unwrap().iter().find(|step| step["outcome"] == "fail").unwrap();
+        assert_eq!(
+            (run.code, &failed["step"]),
+            (5, &(if how == "file" { "verify" } else { "find" }).into()),
+            "{how}"
+        );
+        assert_eq!(steps[2]["outcome"], "skipped", "{how}: nothing is restored: {steps}");
         // `show` says it.
         let (found, json) = refused(&work, &format!("show {{full}} {{logs}} --allowed-signers {list}"));
         let told = json.to_string();
@@ -254,6 +338,15 @@ fn sets_of_a_windows_ca_are_recovered_only_if_signed() {
         "signed"
     );
     assert_eq!(refused(&work, "verify {windows/full} {windows/logs} --allowed-signers {strangers}").0, 3);
+    for (line, code) in
+        [("complete {windows/full} {windows/logs}", 3), ("diff {windows/full} {windows/full}", 3)]
+    {
+        assert_eq!(refused(&work, &format!("{line} --allowed-signers {{strangers}}")).0, code, "{line}");
+    }
+    let line = "--json rehearse {windows/full} {windows/logs} --within {.} --allowed-signers";
+    let first_step = |list: &str| work.run(&format!("{line} {list}")).json()["result"]["steps"][0].clone();
+    assert_eq!(first_step("{strangers}")["code"], "0x800b0004");
+    assert_eq!(first_step("{allowed}")["outcome"], "pass");
     let database =
         command(&work.path(""), "verify {windows/full/DataBase/Store.edb} --allowed-signers {allowed}");
     let mut database = database;

@@ -148,6 +148,15 @@ fn a_file_that_no_manifest_knows_is_told_wherever_it_lies() {
     fs::write(work.path("note"), "x").unwrap();
     work.result("attach {full} --file {note}");
     assert_eq!(work.result("verify {full}")["findings"], serde_json::json!([]));
+    // So is the scratch copy of a command that looks at the set just now, or was killed while it did.
+    let scratch = |process| work.path("full").join(format!(".certadm-scratch-x.unfinished-{process}"));
+    let (running, killed) = (scratch(std::process::id()), scratch(4_194_999));
+    for dir in [&running, &killed] {
+        fs::create_dir(dir).unwrap();
+        fs::write(dir.join("image.db"), "x").unwrap();
+    }
+    assert_eq!(work.result("verify {full}")["findings"], serde_json::json!([]));
+    assert!(running.is_dir() && (cfg!(not(unix)) || !killed.exists()));
 }
 
 /// Links in the place of what is to be made are refused before any work, wherever they lead.

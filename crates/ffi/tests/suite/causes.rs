@@ -85,6 +85,26 @@ fn the_log_says_why_a_call_failed() {
     assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
 }
 
+/// A C program cannot be asked for a password, so a file has it; that others can read the file is said where it can be.
+#[test]
+fn the_log_says_that_others_can_read_the_password() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut world = World::new();
+    world.account("operator");
+    let address = world.start_with("--allow-remote-backup");
+    world.name_network(&address);
+    for (mode, is_told) in [(0o644, true), (0o640, true), (0o600, false)] {
+        fs::set_permissions(world.path("password"), fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = Command::new(world.program("backup"));
+        world.equip(&mut command).env("CERTADM_LOG", "warn");
+        let output = command.args(["network", &format!("set-{mode:o}")]).output().unwrap();
+        let said = both(&output);
+        assert!(output.status.success(), "{said}");
+        let told = said.contains("others can read the password file") && said.contains("chmod 600");
+        assert_eq!(told, is_told, "{mode:o}: {said}");
+    }
+}
+
 /// A password is no part of an event, at the most talkative level either (ARCHITECTURE.md, invariant 10).
 #[test]
 fn the_log_has_no_password() {

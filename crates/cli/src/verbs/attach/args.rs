@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::secrets::PassphraseArgs;
+use crate::verbs::signing::AllowedArgs;
 
 /// `certadm attach`
 #[derive(Debug, Args)]
@@ -62,4 +63,6 @@ pub(crate) struct AttachArgs {
     /// What those should know who need this
     #[arg(long, value_name = "TEXT")]
     pub(super) note: Vec<String>,
+    #[command(flatten)]
+    pub(super) allowed: AllowedArgs,
 }

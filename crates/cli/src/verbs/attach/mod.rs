@@ -30,6 +30,19 @@ pub(crate) fn run(args: &AttachArgs, output: Output) -> Result<Done, Failure> {
     let is_part = parts.iter().any(|part| part.dir() == args.set);
     // What is neither is told before anything is asked for or read.
     let opened = if is_part { None } else { Some(certadm_set::open(set)?) };
+    match (args.allowed.read()?, &opened) {
+        (Some(allowed), Some(opened)) => {
+            allowed.check_files(opened, &mut output.progress_on_stderr())?;
+        }
+        (Some(_), None) => {
+            let text = format!("{} is no set, and no signature speaks for it", args.set.display());
+            return Err(Failure::usage(
+                text,
+                "name the set that it belongs to, or leave --allowed-signers out",
+            ));
+        }
+        (None, _) => {}
+    }
     let wants_check = !args.key.is_empty() || !args.crl.is_empty() || args.dir.is_some();
     let lost = match (&opened, wants_check) {
         (Some(opened), true) => Some(Lost::read(opened, now, output)),

@@ -97,6 +97,7 @@ fn into_vault(
 
     let own = database_name(&source.database_locations().map_err(certadm_set::Error::from)?);
     let repository = vault.repository(Some(ca.unwrap_or(&own)))?;
+    crate::secrets::warn_if_exposed(repository.secret_file());
     let sink = repository.sink(SinkOptions {
         scratch: (options.check == Check::BeforeTruncation).then(|| scratch.folder()),
         read_back: options.read_back,

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ExportArgs, output: Output) -> Result<Done, Failure> {
             write_new(path, pem.as_bytes())?;
             output.line(format!("The certificate is in {}.", path.display()));
         }
-        None => output.result(pem.trim_end()),
+        None => output.lines(pem.trim_end()),
     }
     Ok(Done::good(json!({
         "request_id": exported.row.request_id,

@@ -75,7 +75,8 @@ pub(crate) fn run(args: &IssueArgs, output: Output) -> Result<Done, Failure> {
     }
     for outcome in &outcomes {
         if let Some(failure) = &outcome.failure {
-            output.line(format!("{}: {failure}\n  what to do: {}", outcome.file.display(), failure.remedy));
+            output.line(format!("{}: {failure}", outcome.file.display()));
+            output.line(format!("  what to do: {}", failure.remedy));
         }
     }
     let issued = outcomes.iter().filter(|outcome| outcome.issued.is_some()).count();
@@ -159,7 +160,7 @@ impl Issuing<'_> {
                 write_new(&path, pem.as_bytes())?;
                 outcome.written = Some(path);
             }
-            None => self.output.result(pem.trim_end()),
+            None => self.output.lines(pem.trim_end()),
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use crate::terminal::Tone;
 use crate::verbs::keys;
 use crate::verbs::lost::{Lost, parts_at};
 use crate::verbs::places::{Places, ScratchArgs};
+use crate::verbs::signing::AllowedArgs;
 use crate::verbs::until::moment;
 use crate::{findings, interrupt};
 
@@ -43,6 +44,8 @@ pub(crate) struct CompleteArgs {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     now: Option<FileTime>,
     #[command(flatten)]
+    allowed: AllowedArgs,
+    #[command(flatten)]
     scratch: ScratchArgs,
 }
 
@@ -51,7 +54,16 @@ pub(crate) fn run(args: &CompleteArgs, output: Output) -> Result<Done, Failure> 
     let now = args.now.unwrap_or_else(certadm_store::now);
     let places = Places::find(&args.sets, &args.scratch, output)?;
     let opened = certadm_set::open(places.paths())?;
+    if let Some(allowed) = args.allowed.read()? {
+        allowed.check_files(&opened, &mut output.progress_on_stderr())?;
+    }
     let mut parts = parts_at(places.paths())?;
+    if args.allowed.is_asked() {
+        for part in &parts {
+            let dir = part.dir().display();
+            output.line(format!("No signature speaks for {dir}: look at what is in it."));
+        }
+    }
     for dir in &args.identity {
         let more = parts_at([dir])?;
         if more.is_empty() {

@@ -170,8 +170,9 @@ pub(super) fn database(
     certadm_files::cancel::check()?;
     if damage == Damage::Refused && !report.is_restorable() {
         let code = report.findings.first().map_or(Hresult::DATABASE_CORRUPTED, |finding| finding.code);
+        let first = report.findings.first().map(|finding| format!(": {finding}")).unwrap_or_default();
         return Err(Failure {
-            message: report.verdict(),
+            message: format!("{}{first}", report.verdict()),
             code: if code.is_failure() { code } else { Hresult::DATABASE_CORRUPTED },
             remedy: "run `certadm verify` on it and take another set; --force-damaged uses what can be read"
                 .to_owned(),

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::verbs::places::ScratchArgs;
+use crate::verbs::signing::AllowedArgs;
 
 /// `certadm gap`
 #[derive(Debug, Args)]
@@ -45,8 +46,10 @@ pub(crate) struct GapArgs {
     #[arg(long, value_name = "NAME")]
     pub(super) computer: Option<String>,
     /// Use a database that is damaged; what cannot be read counts as unknown
-    #[arg(long)]
+    #[arg(long, conflicts_with = "allowed_signers")]
     pub(super) force_damaged: bool,
+    #[command(flatten)]
+    pub(super) allowed: AllowedArgs,
     #[command(flatten)]
     pub(super) scratch: ScratchArgs,
 }

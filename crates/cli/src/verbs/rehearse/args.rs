@@ -7,6 +7,7 @@ use certadm_rehearsal::Sample;
 use clap::{Args, Subcommand};
 
 use crate::secrets::PassphrasesArgs;
+use crate::verbs::signing::AllowedArgs;
 
 /// `certadm rehearse`
 #[derive(Debug, Args)]
@@ -32,6 +33,8 @@ pub(crate) struct RehearseArgs {
     /// Rehearse the newest full set in this folder, and the log sets there that continue it
     #[arg(long, value_name = "DIR")]
     pub(super) latest_in: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) allowed: AllowedArgs,
     /// Key of the CA: PKCS#12 (.pfx), or PKCS#8 in PEM, encrypted; once for each file. It stays in memory
     #[arg(long, value_name = "FILE")]
     pub(super) key: Vec<PathBuf>,

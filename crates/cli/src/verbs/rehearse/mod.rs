@@ -48,6 +48,7 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
     let wishes = Wishes {
         latest_in: args.latest_in.clone(),
+        allowed_signers: args.allowed.read()?,
         keys,
         identity: args.identity.clone(),
         published: args.published.clone(),
@@ -122,7 +123,8 @@ fn keys(args: &RehearseArgs, found: &mut Vec<Finding>) -> Result<Keys, Failure> 
     }
     let mut files = args.key.clone();
     if files.is_empty() && args.passphrase.is_given() {
-        let full = args.sets.first().map(std::path::PathBuf::as_path);
+        // No signature speaks for what stands beside a set.
+        let full = args.sets.first().filter(|_| !args.allowed.is_asked()).map(std::path::PathBuf::as_path);
         let kept = identity_file(args.identity.as_deref(), full, "ca.key");
         files.extend(kept.map(|file| file.path().to_owned()));
     }

@@ -75,7 +75,7 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
 /// Shows the code once, and makes sure that it was written down: two of its groups are asked for.
 fn show_and_ask(code: &str, output: Output) -> Result<(), Failure> {
     output.result("The recovery code opens the repository when the key file is lost. Write it down; it is not shown again:");
-    output.result(format!("\n    {code}\n"));
+    output.lines(&format!("\n    {code}\n"));
     let groups: Vec<&str> = code.split('-').collect();
     for number in [3, 7] {
         let asked = format!("Group {number} of the code: ");
