@@ -327,9 +327,11 @@ fn the_command_does_its_work() {
             .arg(packed)
             .current_dir(windows.world.path("")),
     );
-    for line in ["list set requests --csv", "list CertLog.edb certificates --csv", "completions bash"] {
+    for line in ["list set requests --csv", "list CertLog.edb certificates --csv"] {
         assert_eq!(windows.certadm(line), windows.world.certadm(line).replace("\r\n", "\n"), "{line}");
     }
+    // These differ: the verbs of repositories are on Unix alone.
+    assert!(windows.certadm("completions bash").contains("complete -F _certadm"));
     let restored = windows.certadm("restore --from set --dir ca --force");
     assert!(restored.to_lowercase().contains("restored"), "{restored}");
     let drilled = windows.certadm("drill");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::secrets::PassphraseArgs;
+use crate::secrets::PassphrasesArgs;
 use crate::verbs::signing::AllowedArgs;
 
 /// `certadm attach`
@@ -23,7 +23,7 @@ pub(crate) struct AttachArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) key: Vec<PathBuf>,
     #[command(flatten)]
-    pub(super) passphrase: PassphraseArgs,
+    pub(super) passphrase: PassphrasesArgs,
     /// Keep the key files, encrypted as they are
     #[arg(long, requires = "key")]
     pub(super) keep: bool,

@@ -27,9 +27,9 @@ pub(super) fn attach(
     if files.is_empty() {
         return Ok(());
     }
-    let passphrase = args.passphrase.read()?;
-    for (path, keep) in files {
-        let file = keys::open(path, &passphrase, found)?;
+    let passphrases = args.passphrase.read(files.len())?;
+    for (at, (path, keep)) in files.into_iter().enumerate() {
+        let file = keys::open(path, passphrases.of(at), found)?;
         if keep && file.in_clear {
             return Err(in_clear(path));
         }

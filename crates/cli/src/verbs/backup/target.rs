@@ -64,7 +64,7 @@ impl Target {
     /// Takes the backup.
     ///
     /// # Errors
-    /// As [`take`], and those of the repository.
+    /// As [`take()`], and those of the repository.
     pub(super) fn take(
         &self,
         source: &mut dyn Source,

@@ -9,7 +9,7 @@ use certadm_rules::words::counted;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::address;
+use super::named::address;
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::places;

@@ -8,7 +8,7 @@ use certadm_repository::recovery_code;
 use clap::Args;
 use serde_json::json;
 
-use super::address;
+use super::named::address;
 use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
 use crate::verbs::places;
@@ -75,7 +75,7 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
 /// Shows the code once, and makes sure that it was written down: two of its groups are asked for.
 fn show_and_ask(code: &str, output: Output) -> Result<(), Failure> {
     output.result("The recovery code opens the repository when the key file is lost. Write it down; it is not shown again:");
-    output.lines(&format!("\n    {code}\n"));
+    output.result(format!("\n    {code}\n"));
     let groups: Vec<&str> = code.split('-').collect();
     for number in [3, 7] {
         let asked = format!("Group {number} of the code: ");

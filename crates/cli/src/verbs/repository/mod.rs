@@ -2,11 +2,12 @@
 
 mod info;
 mod init;
+mod named;
 mod transfer;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use certadm_repository::{Address, CaRepository, Part};
+use certadm_repository::Part;
 use certadm_rules::Hresult;
 use certadm_rules::finding::Finding;
 use clap::{Args, Subcommand};
@@ -15,7 +16,6 @@ use serde_json::json;
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 use crate::terminal::Tone;
-use crate::verbs::places;
 use crate::{findings, interrupt};
 
 /// `certadm repository`
@@ -65,19 +65,6 @@ pub(crate) fn run(command: &RepositoryCommand, output: Output) -> Result<Done, F
     }
 }
 
-/// An address that must be one: `vault:` or `vault:CA`.
-fn address(word: &Path) -> Result<Address, Failure> {
-    places::address(word)?.ok_or_else(|| {
-        let text = format!("{} is no address of a repository", word.display());
-        Failure::usage(text, "write the vault's name of repositories.toml and a colon, such as vault:")
-    })
-}
-
-/// The repository that an address leads to.
-fn repository(word: &Path) -> Result<CaRepository, Failure> {
-    places::open(&address(word)?)
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The repository: vault: or vault:CA
@@ -89,7 +76,7 @@ pub(crate) struct CheckArgs {
 }
 
 fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
-    let repository = repository(&args.repository)?;
+    let repository = named::repository(&args.repository)?;
     interrupt::watch();
     let checked = {
         let mut progress = output.progress();

@@ -7,7 +7,8 @@ use certadm_repository::Imported;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{address, info, repository};
+use super::info;
+use super::named::{address, repository};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes, path_text};
