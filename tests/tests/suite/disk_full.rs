@@ -178,6 +178,32 @@ fn a_backup_of_a_ca_on_a_full_disk_frees_space() {
     assert_eq!(reserve(), 2);
 }
 
+/// `show` warns before the disk is full: below the room for two logs.
+#[test]
+fn show_warns_of_a_disk_that_has_no_room_for_two_logs() {
+    let scratch = certadm_tests::scratch();
+    let Some(disk) = SmallDisk::mount(&scratch.path().join("disk"), "64m") else { return };
+    let folder = ca_on(&disk);
+    // This CA has no ca.toml: what is said is for logs of the usual size.
+    let needed = 2 * certadm_store::Options::default().log_size;
+    let show = || certadm(&["--json", "show"], &[("--dir", folder.path().to_owned())]).1;
+    let room = || certadm_files::space::available(folder.path()).unwrap().unwrap();
+    let leave = |bytes: u64| {
+        let path = disk.path.join("filler");
+        fs::remove_file(&path).ok();
+        fs::write(&path, vec![7; usize::try_from(room() - bytes).unwrap()]).unwrap();
+    };
+    assert!(room() > needed, "the disk of this test is too small");
+    assert!(!show().contains("disk-space"), "{}", show());
+    // tmpfs counts in pages of 4 KiB; what `show` itself writes must fit between.
+    leave(needed + 256 * 1024);
+    assert!(!show().contains("disk-space"), "{}", show());
+    leave(needed - 4096);
+    let told = show();
+    assert!(told.contains("disk-space") && told.contains(&format!("needs {needed} to go on")), "{told}");
+    assert!(!told.contains("damaged"), "{told}");
+}
+
 /// Where even the reserve is gone, the message names the CA's disk, and nobody speaks of damage.
 #[test]
 fn a_full_disk_of_the_ca_is_named_and_nothing_is_called_damaged() {
