@@ -38,9 +38,20 @@ impl Peers {
     }
 
     pub(crate) fn sqlite_backup(&self, database: &Path) -> Result<Measured> {
+        self.sqlite(database, "sqlite3 -readonly \"$1\" \".backup '$2'\" && sync \"$2\"")
+    }
+
+    /// A copy that is also checked as `backup` checks its set before any log is deleted.
+    pub(crate) fn sqlite_backup_and_check(&self, database: &Path) -> Result<Measured> {
+        let script = "sqlite3 -readonly \"$1\" \".backup '$2'\" && sync \"$2\" && \
+            test \"$(sqlite3 -readonly \"$2\" 'PRAGMA integrity_check')\" = ok";
+        self.sqlite(database, script)
+    }
+
+    /// Runs a script with the database and a place for its copy.
+    fn sqlite(&self, database: &Path, script: &str) -> Result<Measured> {
         let copy = self.root.join("sqlite.db");
         std::fs::remove_file(&copy).ok();
-        let script = "sqlite3 -readonly \"$1\" \".backup '$2'\" && sync \"$2\"";
         measure(Command::new("sh").args(["-c", script, "sh"]).args([database, &copy]))
     }
 
