@@ -18,6 +18,7 @@ mod loader;
 mod lockfiles;
 mod prereleases;
 mod process;
+mod scratch;
 mod setup;
 mod spdx;
 mod suites;

@@ -6,6 +6,7 @@ use crate::coverage::Coverage;
 use crate::failure::Result;
 use crate::journal::Outcome;
 use crate::process;
+use crate::scratch::Scratch;
 use crate::setup::Installed;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
@@ -62,6 +63,8 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
 pub(crate) struct Runs<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) installed: &'a Installed,
+    /// Where the tests make their folders.
+    pub(crate) scratch: &'a Scratch,
     /// Counts the lines that they reach; nothing when its tools could not be installed.
     pub(crate) coverage: Option<&'a Coverage>,
 }
@@ -113,6 +116,7 @@ pub(crate) fn command(workspace: &Workspace) -> PathBuf {
 fn count(how: &Runs<'_>, arguments: &[&str]) -> Result<Outcome> {
     let mut cargo = how.workspace.cargo(arguments);
     cargo.env(COMMAND_VARIABLE, command(how.workspace)).env(counts::VARIABLE, counts::path(how.workspace));
+    how.scratch.give_to(&mut cargo);
     if let Some(python) = &how.installed.python {
         cargo.env(PYTHON_VARIABLE, python);
     }
