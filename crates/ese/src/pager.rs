@@ -5,8 +5,8 @@ use std::io;
 
 use certadm_files::AlignedBuffer;
 
-/// Random-access bytes to read. Implemented for files, memory and overlays.
-pub trait Pager {
+/// Random-access bytes to read, by several threads at a time. Implemented for files, memory and overlays.
+pub trait Pager: Sync {
     /// Size in bytes.
     fn size(&self) -> u64;
 

@@ -2,10 +2,9 @@
 
 mod common;
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::rc::Rc;
+use std::sync::{Arc, RwLock};
 
 use certadm_ese::checksum::checksum_page;
 use certadm_ese::header::DatabaseHeader;
@@ -260,25 +259,25 @@ fn a_row_that_is_missing_from_any_tree_of_a_ca_is_told() {
 
 /// Bytes that a replay and a test look at together.
 #[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
+struct Shared(Arc<RwLock<Vec<u8>>>);
 
 impl Pager for Shared {
     fn size(&self) -> u64 {
-        self.0.borrow().size()
+        self.0.read().unwrap().size()
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.0.borrow().read_at(offset, buffer)
+        self.0.read().unwrap().read_at(offset, buffer)
     }
 }
 
 impl PagerMut for Shared {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.borrow_mut().write_at(offset, bytes)
+        self.0.write().unwrap().write_at(offset, bytes)
     }
 
     fn set_size(&mut self, size: u64) -> io::Result<()> {
-        self.0.borrow_mut().set_size(size)
+        self.0.write().unwrap().set_size(size)
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -326,10 +325,10 @@ fn stale_pages(database: Option<Vec<u8>>, logs: &[Vec<u8>]) -> BTreeMap<(Change,
     let page_size = LogFile::open(&logs[0]).unwrap().header().page_size;
     let size = page_size.bytes();
     let header = database.as_ref().map(|bytes| DatabaseHeader::read(bytes).unwrap().0);
-    let shared = Shared(Rc::new(RefCell::new(database.unwrap_or_default())));
+    let shared = Shared(Arc::new(RwLock::new(database.unwrap_or_default())));
     let mut replayer = Replayer::new(shared.clone(), header, page_size);
     let mut versions: BTreeMap<u32, BTreeSet<Vec<u8>>> = BTreeMap::new();
-    let mut before = shared.0.borrow().clone();
+    let mut before = shared.0.read().unwrap().clone();
     for bytes in logs {
         let log = LogFile::open(bytes).unwrap();
         replayer.begin_log(log.header());
@@ -341,7 +340,7 @@ fn stale_pages(database: Option<Vec<u8>>, logs: &[Vec<u8>]) -> BTreeMap<(Change,
                 continue;
             }
             replayer.flush().unwrap();
-            let now = shared.0.borrow();
+            let now = shared.0.read().unwrap();
             for (slot, page) in now.chunks_exact(size).enumerate().skip(2) {
                 let old = before.get(slot * size..(slot + 1) * size);
                 if let Some(old) = old.filter(|old| *old != page && old.iter().any(|byte| *byte != 0)) {
@@ -352,7 +351,7 @@ fn stale_pages(database: Option<Vec<u8>>, logs: &[Vec<u8>]) -> BTreeMap<(Change,
         }
     }
     let (_, _, _) = replayer.finish().unwrap();
-    let recovered = shared.0.borrow().clone();
+    let recovered = shared.0.read().unwrap().clone();
     let sound = Database::open(recovered.as_slice()).unwrap();
     assert_eq!(sound.walk().unwrap().faults, []);
     let mut found = BTreeMap::new();

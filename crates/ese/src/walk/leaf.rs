@@ -1,10 +1,16 @@
-//! Pages looked at by themselves, and by the terms of their tree.
+//! Pages looked at by themselves, and by the terms of their tree: this needs nothing of the pages before.
 
 use super::fault::{Problem, TreeKind};
 use super::order::{Range, misorder};
 use crate::checksum::{PageCheck, check_page, flip};
+use crate::database::Database;
 use crate::error::Error;
-use crate::page::{Page, flag};
+use crate::page::{Node, Page, flag};
+use crate::pager::Pager;
+use crate::pagesize::PageSize;
+
+/// Leaves are read this many bytes at a time.
+pub(super) const WINDOW: usize = 1 << 20;
 
 /// What a page says of itself in its header.
 pub(crate) struct Facts {
@@ -59,16 +65,31 @@ impl Sight {
     }
 }
 
-/// What is done with each leaf of a tree; problems of its nodes are handed on.
-pub(super) trait Visit {
-    /// The next leaf.
-    fn leaf(&mut self, page: &Page, tell: &mut dyn FnMut(Problem));
+/// What is done with each node of the leaves of a tree.
+pub(super) trait Visit: Send + Sized {
+    /// The next node, and its line on the page, deleted ones too. Of the problems of a page the first is told.
+    fn node(&mut self, line: usize, node: &Node<'_>) -> Option<Problem>;
+
+    /// One that has seen no leaf, for leaves that another core looks at meanwhile; `None` where their order counts.
+    fn part(&self) -> Option<Self>;
+
+    /// Adds what a part has seen.
+    fn add(&mut self, part: Self);
 }
 
-impl<F: FnMut(&Page, &mut dyn FnMut(Problem))> Visit for F {
-    fn leaf(&mut self, page: &Page, tell: &mut dyn FnMut(Problem)) {
-        self(page, tell);
+/// Leaves that have to come in their order, or are not looked at.
+pub(super) struct InOrder<F>(pub(super) F);
+
+impl<F: FnMut(&Node<'_>) -> Option<Problem> + Send> Visit for InOrder<F> {
+    fn node(&mut self, _: usize, node: &Node<'_>) -> Option<Problem> {
+        (self.0)(node)
     }
+
+    fn part(&self) -> Option<Self> {
+        None
+    }
+
+    fn add(&mut self, _: Self) {}
 }
 
 /// What all pages of a tree have in common.
@@ -120,9 +141,14 @@ impl Terms {
 
     /// What is wrong with a leaf that fits its place, in itself and by what its nodes hold.
     pub(super) fn problems<V: Visit>(&self, page: &Page, range: Range<'_>, visit: &mut V) -> Vec<Problem> {
-        let mut problems: Vec<_> = misorder(page, self.non_unique, range).into_iter().collect();
-        visit.leaf(page, &mut |problem| problems.push(problem));
-        problems
+        let mut first = None;
+        let misorder = misorder(page, self.non_unique, range, |line, node| {
+            let problem = visit.node(line, node);
+            if first.is_none() {
+                first = problem;
+            }
+        });
+        misorder.into_iter().chain(first).collect()
     }
 }
 
@@ -154,5 +180,61 @@ impl Seen {
             *memory = page.into_bytes();
         }
         seen
+    }
+}
+
+/// Leaves that follow each other below a page, with all that is needed to look at them.
+pub(super) struct Batch {
+    /// The number of each.
+    pub(super) numbers: Vec<u32>,
+    /// Those that are to be read, by number, each with its place among the others.
+    pub(super) wanted: Vec<(u32, usize)>,
+    /// The keys between which each lies: one more than there are leaves. The last may be infinity.
+    pub(super) bounds: Vec<Option<Vec<u8>>>,
+}
+
+/// What looks at leaves: a file, what its tree is, and memory.
+pub(super) struct Looker<'w, P> {
+    file: &'w P,
+    size: PageSize,
+    terms: Terms,
+    /// The pages of a batch; as large as the largest one was.
+    window: Vec<u8>,
+    memory: Vec<u8>,
+}
+
+impl<'w, P: Pager> Looker<'w, P> {
+    pub(super) fn new(database: &'w Database<P>, terms: Terms) -> Self {
+        Self {
+            file: database.file(),
+            size: database.page_size(),
+            terms,
+            window: Vec::new(),
+            memory: Vec::new(),
+        }
+    }
+
+    /// Reads leaves, neighbours in the file with one read, and looks at them in their order.
+    pub(super) fn look<V: Visit>(&mut self, batch: &Batch, visit: &mut V) -> Result<Vec<Seen>, Error> {
+        let size = self.size.bytes();
+        // Where in the window the page of each lies.
+        let mut places = vec![None; batch.numbers.len()];
+        let mut read = 0;
+        self.window.resize(self.window.len().max(batch.wanted.len() * size), 0);
+        for run in batch.wanted.chunk_by(|(left, _), (right, _)| left + 1 == *right) {
+            let bytes = &mut self.window[read * size..][..run.len() * size];
+            self.file.read_at(self.size.offset_of(run[0].0), bytes)?;
+            for (_, place) in run {
+                places[*place] = Some(read * size);
+                read += 1;
+            }
+        }
+        let leaves = batch.numbers.iter().zip(places).zip(batch.bounds.windows(2));
+        let seen = leaves.filter_map(|((number, place), bounds)| {
+            let bytes = &self.window[place?..][..size];
+            let range = Range { low: bounds[0].as_deref().unwrap_or_default(), high: bounds[1].as_deref() };
+            Some(Seen::of(&self.terms, *number, bytes, range, visit, &mut self.memory))
+        });
+        Ok(seen.collect())
     }
 }

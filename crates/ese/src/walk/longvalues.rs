@@ -4,7 +4,7 @@ use super::fault::Problem;
 use super::tally::Tally;
 use crate::bytes::{Fields, index};
 use crate::longvalue::{Decompressed, Key};
-use crate::page::Page;
+use crate::page::Node;
 
 /// Long values as they come by, in the order of their keys.
 #[derive(Default)]
@@ -29,13 +29,15 @@ struct Open {
 }
 
 impl LongValues {
-    pub(super) fn leaf(&mut self, page: &Page) {
-        for node in page.nodes().filter(|node| !node.is_deleted()) {
-            match Key::read(&node.key()) {
-                Some(Key::Root(id)) => self.root(id, node.data),
-                Some(Key::Part(id, offset)) => self.part(id, index(offset), node.data),
-                None => self.problems.push(Problem::LongValueCut { id: 0 }),
-            }
+    /// The next node of the tree.
+    pub(super) fn node(&mut self, node: &Node<'_>) {
+        if node.is_deleted() {
+            return;
+        }
+        match Key::read(&node.key()) {
+            Some(Key::Root(id)) => self.root(id, node.data),
+            Some(Key::Part(id, offset)) => self.part(id, index(offset), node.data),
+            None => self.problems.push(Problem::LongValueCut { id: 0 }),
         }
     }
 
@@ -139,7 +141,7 @@ mod tests {
 
     fn walked(database: &Database<Vec<u8>>) -> Vec<Problem> {
         let mut values = LongValues::default();
-        values.leaf(&database.page(1).unwrap());
+        database.page(1).unwrap().nodes().for_each(|node| values.node(&node));
         values.finish()
     }
 

@@ -10,6 +10,7 @@
 //! * the long values that rows refer to with those that are there,
 //! * in the database of a CA the requests with their certificates, and in each the catalog with its copy.
 
+mod beside;
 mod ca;
 mod fault;
 mod finding;
@@ -29,11 +30,11 @@ use crate::catalog::Catalog;
 use crate::checksum::PageCheck;
 use crate::database::Database;
 use crate::error::Error;
-use crate::page::Page;
+use crate::page::Node;
 use crate::pager::Pager;
 use crate::space::{DATABASE_ROOT, PageSet, SpaceMap};
 use fault::name;
-use leaf::Visit;
+use leaf::{InOrder, Visit};
 use tree::{Judge, Owned, Spec, Walker};
 
 /// How much a walk looked at.
@@ -104,10 +105,13 @@ pub(crate) fn walk<P: Pager>(
         of_table: Owned::Unknown,
         summary: Summary::default(),
     };
-    walk.tree(name(TreeKind::Database, "", ""), DATABASE_ROOT, Some(1), 0, &mut |_: &Page,
-                                                                                 _: &mut dyn FnMut(
-        Problem,
-    )| {})?;
+    walk.tree(
+        name(TreeKind::Database, "", ""),
+        DATABASE_ROOT,
+        Some(1),
+        0,
+        &mut InOrder(|_: &Node<'_>| None),
+    )?;
     walk.tables(catalog)?;
     let Walk { walker, mut summary, .. } = walk;
     summary.pages = walker.reached.count();

@@ -12,35 +12,45 @@ pub(super) struct Range<'k> {
     pub(super) high: Option<&'k [u8]>,
 }
 
-/// The first node that does not follow the one before it, or lies outside the range of the page.
-pub(super) fn misorder(page: &Page, non_unique: bool, range: Range<'_>) -> Option<Problem> {
+/// The first node that does not follow the one before it, or lies outside the range of the page. `each` sees all nodes: they
+/// are taken apart once.
+#[inline]
+pub(super) fn misorder<'p>(
+    page: &'p Page,
+    non_unique: bool,
+    range: Range<'_>,
+    mut each: impl FnMut(usize, &Node<'p>),
+) -> Option<Problem> {
     let leaf = page.has(flag::LEAF);
     let last = page.node_count().checked_sub(1)?;
     let with_data = non_unique && leaf;
     let mut before: Option<Node<'_>> = None;
+    let mut problem = None;
     for (line, node) in page.nodes().enumerate() {
+        each(line, &node);
+        if problem.is_some() {
+            continue;
+        }
         // The last node of a level has no key, which stands for infinity.
         let infinite = !leaf && line == last && node.suffix.is_empty() && node.prefix.is_empty();
         if let Some(before) = before
             && !infinite
             && compare_nodes(&before, &node, with_data) != Ordering::Less
         {
-            return Some(Problem::KeyOrder { line });
-        }
-        if line == 0 && !infinite && compare(&node, with_data, range.low) == Ordering::Less {
-            return Some(Problem::OutsideParent { line });
-        }
-        if line == last {
+            problem = Some(Problem::KeyOrder { line });
+        } else if line == 0 && !infinite && compare(&node, with_data, range.low) == Ordering::Less {
+            problem = Some(Problem::OutsideParent { line });
+        } else if line == last {
             let fits = match range.high {
                 None => leaf || infinite,
                 Some(high) if leaf => compare(&node, with_data, high) == Ordering::Less,
                 Some(high) => !infinite && compare(&node, with_data, high) != Ordering::Greater,
             };
-            return (!fits).then_some(Problem::OutsideParent { line });
+            problem = (!fits).then_some(Problem::OutsideParent { line });
         }
         before = Some(node);
     }
-    None
+    problem
 }
 
 /// Compares nodes of one page: by key, and where keys are not unique by data too.

@@ -2,9 +2,10 @@
 
 use super::Walk;
 use super::fault::{Problem, TreeKind, TreeName};
+use super::leaf::InOrder;
 use super::tree::{Owned, Spec};
 use crate::error::Error;
-use crate::page::{Page, flag};
+use crate::page::{Node, Page, flag};
 use crate::pager::Pager;
 use crate::space::{Extent, PageSet, SpaceHeader, split_buffer};
 
@@ -95,7 +96,7 @@ impl<P: Pager> Walk<'_, P> {
         name: &TreeName,
         root: u32,
         object: u32,
-        fits: &mut dyn FnMut(Extent) -> bool,
+        fits: &mut (dyn FnMut(Extent) -> bool + Send),
     ) -> Result<bool, Error> {
         let Some(page) = self.walker.first_look(name, root, root)? else {
             return Ok(false);
@@ -107,32 +108,26 @@ impl<P: Pager> Walk<'_, P> {
         let last_page = self.walker.last_owned;
         let mut before = 0;
         let mut sound = true;
-        let mut visit = |page: &Page, tell: &mut dyn FnMut(Problem)| {
-            let mut told = false;
-            for node in page.nodes().filter(|node| !node.is_deleted()) {
-                let extent = match Extent::from_node(&node.key(), node.data) {
-                    Ok(Some(extent)) => extent,
-                    Ok(None) => continue,
-                    Err(_) => {
-                        sound = false;
-                        told = true;
-                        continue;
-                    }
-                };
-                // Reserved pools have extents of their own; each pool begins anew.
-                let pool = node.prefix.len() + node.suffix.len() != 4;
-                let inside = extent.last <= last_page && (pool || before < extent.first);
-                before = extent.last;
-                // Extents that overlap would be many times the file.
-                if !sound || !inside || !fits(extent) {
+        let mut visit = InOrder(|node: &Node<'_>| {
+            if node.is_deleted() {
+                return None;
+            }
+            let extent = match Extent::from_node(&node.key(), node.data) {
+                Ok(Some(extent)) => extent,
+                Ok(None) => return None,
+                Err(_) => {
                     sound = false;
-                    told = true;
+                    return Some(Problem::Extents);
                 }
-            }
-            if told {
-                tell(Problem::Extents);
-            }
-        };
+            };
+            // Reserved pools have extents of their own; each pool begins anew.
+            let pool = node.prefix.len() + node.suffix.len() != 4;
+            let inside = extent.last <= last_page && (pool || before < extent.first);
+            before = extent.last;
+            // Extents that overlap would be many times the file.
+            sound = sound && inside && fits(extent);
+            (!sound).then_some(Problem::Extents)
+        });
         let spec = Spec { name: name.clone(), object: Some(object) };
         let walked = self.walker.walk(&spec, &page, &mut visit)?;
         Ok(walked.whole && sound)

@@ -3,13 +3,13 @@
 use super::Walk;
 use super::fault::{Problem, TreeKind, name};
 use super::keys::KeyPlan;
-use super::leaf::Visit;
+use super::leaf::{InOrder, Visit};
 use super::longvalues::LongValues;
 use super::tally::{KeyHash, Tally, hash, joined};
 use crate::catalog::{Index, TableDefinition};
 use crate::column::Column;
 use crate::error::Error;
-use crate::page::Page;
+use crate::page::Node;
 use crate::pager::Pager;
 use crate::pagesize::PageSize;
 use crate::record::{Raw, Record};
@@ -72,6 +72,11 @@ impl Entries {
         self.rows.add_hash(row);
         self.values.add_hash(joined(key.value(), row));
     }
+
+    fn add_all(&mut self, other: &Self) {
+        self.rows.add_all(other.rows);
+        self.values.add_all(other.values);
+    }
 }
 
 /// How the rows of a table are read.
@@ -128,26 +133,36 @@ impl<'t> RowVisit<'t> {
 }
 
 impl Visit for RowVisit<'_> {
-    fn leaf(&mut self, page: &Page, tell: &mut dyn FnMut(Problem)) {
-        let mut told = false;
-        for (line, node) in page.nodes().enumerate() {
-            if node.is_deleted() {
-                continue;
+    fn node(&mut self, line: usize, node: &Node<'_>) -> Option<Problem> {
+        if node.is_deleted() {
+            return None;
+        }
+        let seen = if node.prefix.is_empty() {
+            self.row(node.suffix, node.data)
+        } else {
+            self.row(&node.key(), node.data)
+        };
+        match seen {
+            Ok(true) => None,
+            Ok(false) => Some(Problem::RowKey { line }),
+            Err(_) => {
+                self.readable = false;
+                Some(Problem::Row { line })
             }
-            let seen = if node.prefix.is_empty() {
-                self.row(node.suffix, node.data)
-            } else {
-                self.row(&node.key(), node.data)
-            };
-            let problem = match seen {
-                Ok(true) => continue,
-                Ok(false) => Problem::RowKey { line },
-                Err(_) => Problem::Row { line },
-            };
-            self.readable &= matches!(problem, Problem::RowKey { .. });
-            if !core::mem::replace(&mut told, true) {
-                tell(problem);
-            }
+        }
+    }
+
+    fn part(&self) -> Option<Self> {
+        Some(Self::new(self.terms))
+    }
+
+    fn add(&mut self, part: Self) {
+        self.readable &= part.readable;
+        self.rows.keys.add_all(part.rows.keys);
+        self.rows.references.add_all(part.rows.references);
+        self.rows.marked.add_all(part.rows.marked);
+        for (promised, more) in self.rows.promised.iter_mut().zip(&part.rows.promised) {
+            promised.add_all(more);
         }
     }
 }
@@ -159,15 +174,25 @@ struct EntryVisit<'t> {
 }
 
 impl Visit for EntryVisit<'_> {
-    fn leaf(&mut self, page: &Page, _: &mut dyn FnMut(Problem)) {
-        for node in page.nodes().filter(|node| !node.is_deleted()) {
-            let row = hash(node.data);
-            if self.plan.one_entry_a_row {
-                self.found.add(self.plan.of_parts([node.prefix, node.suffix]), row);
-            } else {
-                self.found.rows.add_hash(row);
-            }
+    fn node(&mut self, _: usize, node: &Node<'_>) -> Option<Problem> {
+        if node.is_deleted() {
+            return None;
         }
+        let row = hash(node.data);
+        if self.plan.one_entry_a_row {
+            self.found.add(self.plan.of_parts([node.prefix, node.suffix]), row);
+        } else {
+            self.found.rows.add_hash(row);
+        }
+        None
+    }
+
+    fn part(&self) -> Option<Self> {
+        Some(Self { plan: self.plan, found: Entries::default() })
+    }
+
+    fn add(&mut self, part: Self) {
+        self.found.add_all(&part.found);
     }
 }
 
@@ -243,7 +268,10 @@ impl<P: Pager> Walk<'_, P> {
     fn long_values(&mut self, table: &TableDefinition, root: u32, rows: &Rows) -> Result<(), Error> {
         let mut found = LongValues::default();
         let name = name(TreeKind::LongValues, &table.name, "");
-        let mut visit = |page: &Page, _: &mut dyn FnMut(Problem)| found.leaf(page);
+        let mut visit = InOrder(|node: &Node<'_>| {
+            found.node(node);
+            None
+        });
         let whole = self.tree(name.clone(), root, table.long_values_object, table.root, &mut visit)?;
         let problems = found.finish();
         if !whole {

@@ -82,6 +82,12 @@ impl Tally {
         self.count = self.count.wrapping_add(times);
         self.sum = self.sum.wrapping_add(hash(bytes).wrapping_mul(times));
     }
+
+    /// Adds all of another set.
+    pub(super) fn add_all(&mut self, other: Self) {
+        self.count = self.count.wrapping_add(other.count);
+        self.sum = self.sum.wrapping_add(other.sum);
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! One tree from its root down: every page read once, judged by the page above it and by its neighbours (ese.md 3.4).
 
-use certadm_files::AlignedBuffer;
+use std::collections::VecDeque;
+use std::thread;
 
+use super::beside::Beside;
 use super::fault::{Fault, Problem, TreeName};
-use super::leaf::{Seen, Sight, Terms, Visit};
+use super::leaf::{Batch, Looker, Seen, Sight, Terms, Visit, WINDOW};
 use super::order::{Range, misorder};
 use crate::checksum::PageCheck;
 use crate::database::Database;
@@ -14,9 +16,6 @@ use crate::space::{Extent, PageSet, SpaceMap};
 
 /// Deeper trees than this do not occur: a level multiplies the size by at least 2.
 const DEEPEST: usize = 32;
-
-/// Leaves are read this many bytes at a time.
-const WINDOW: usize = 1 << 20;
 
 /// Faults kept; further ones are only counted.
 const MOST_FAULTS: usize = 100_000;
@@ -39,7 +38,25 @@ pub(super) struct Walked {
 /// elsewhere.
 pub(super) type Judge<'j> = dyn FnMut(u32, &Sight) -> Option<String> + 'j;
 
-/// The pages of a database while its trees are walked. Memory: two bits a page, a page a level, one window.
+/// What is told of a tree in the order of its pages, while leaves that come before are still looked at on another core.
+enum Event {
+    Told(TreeName, u32, Sight),
+    Fault(Fault),
+    Miss(Before),
+    /// Leaves, each with whether it was read.
+    Leaves(Vec<(u32, bool)>, Looked),
+}
+
+/// Where leaves are looked at.
+enum Looked {
+    Here(Vec<Seen>),
+    Beside,
+}
+
+/// More events than this do not wait for leaves that another core looks at.
+const MOST_EVENTS: usize = 256;
+
+/// The pages of a database while its trees are walked. Memory: two bits a page, a page a level, a window for each of two cores.
 pub(super) struct Walker<'w, P> {
     pub(super) database: &'w Database<P>,
     judge: &'w mut Judge<'w>,
@@ -52,9 +69,10 @@ pub(super) struct Walker<'w, P> {
     pub(super) reached: PageSet,
     /// The pages that the tree owns which is being walked.
     pub(super) owned: Owned,
-    window: AlignedBuffer,
-    /// A leaf that is looked at.
-    memory: Vec<u8>,
+    /// What waits for leaves on another core; empty when nothing does.
+    behind: VecDeque<Event>,
+    /// Cores that may be used.
+    cores: usize,
     pub(super) faults: Vec<Fault>,
     pub(super) left_out: usize,
 }
@@ -92,12 +110,15 @@ enum Before {
 }
 
 /// One tree on the way.
-struct Descent<'t, V> {
+struct Descent<'t, 's, P, V> {
     spec: &'t Spec,
     terms: Terms,
+    looker: Looker<'t, P>,
     before: Before,
     whole: bool,
     visit: &'t mut V,
+    /// Another core that looks at leaves, where there is one and their order does not count.
+    beside: Option<Beside<'s, V>>,
 }
 
 impl<'w, P: Pager> Walker<'w, P> {
@@ -115,14 +136,23 @@ impl<'w, P: Pager> Walker<'w, P> {
             free: space.map(|space| &space.free),
             reached: PageSet::new(slots),
             owned: Owned::Unknown,
-            window: AlignedBuffer::new(WINDOW),
-            memory: Vec::new(),
+            behind: VecDeque::new(),
+            cores: thread::available_parallelism().map_or(1, usize::from),
             faults: Vec::new(),
             left_out: 0,
         }
     }
 
+    /// Tells of a problem when its turn comes.
     pub(super) fn add(&mut self, name: &TreeName, page: u32, problem: Problem) {
+        if self.behind.is_empty() {
+            self.add_now(name, page, problem);
+        } else {
+            self.behind.push_back(Event::Fault(Fault { page, tree: name.clone(), problem }));
+        }
+    }
+
+    fn add_now(&mut self, name: &TreeName, page: u32, problem: Problem) {
         if MOST_FAULTS <= self.faults.len() {
             self.left_out += 1;
             return;
@@ -147,7 +177,11 @@ impl<'w, P: Pager> Walker<'w, P> {
         }
         let bytes = self.database.raw_page(page)?;
         let (sight, usable) = Sight::of(page, &bytes, &mut Vec::new());
-        self.told(name, page, &sight);
+        if self.behind.is_empty() {
+            self.told(name, page, &sight);
+        } else {
+            self.behind.push_back(Event::Told(name.clone(), page, sight));
+        }
         Ok(usable)
     }
 
@@ -174,9 +208,9 @@ impl<'w, P: Pager> Walker<'w, P> {
     fn told(&mut self, name: &TreeName, page: u32, sight: &Sight) {
         let why = (self.judge)(page, sight);
         if sight.check == PageCheck::Zero {
-            self.add(name, page, Problem::NeverWritten);
+            self.add_now(name, page, Problem::NeverWritten);
         } else if let Some(why) = why {
-            self.add(name, page, Problem::Unreadable(why));
+            self.add_now(name, page, Problem::Unreadable(why));
         }
     }
 
@@ -192,24 +226,46 @@ impl<'w, P: Pager> Walker<'w, P> {
             object: spec.object.unwrap_or(root.object_id()),
             non_unique: root.has(flag::NON_UNIQUE),
         };
-        let mut descent = Descent { spec, terms, before: Before::Nothing, whole: true, visit };
         if let Some(problem) = terms.misfit(root, true, None) {
             self.add(&spec.name, root.number(), problem);
             return Ok(Walked { whole: false });
         }
-        self.below(&mut descent, root, Range { low: &[], high: None }, 0)?;
-        if let Before::Leaf { number: left, next: Some(right) } = descent.before
-            && right != 0
-        {
-            self.add(&spec.name, left, Problem::Sibling { left, right });
-        }
-        Ok(Walked { whole: descent.whole })
+        let part = if self.cores < 2 || root.has(flag::LEAF) { None } else { visit.part() };
+        thread::scope(|scope| {
+            let looker = || Looker::new(self.database, terms);
+            let beside = part.and_then(|part| Beside::start(scope, looker(), part));
+            let mut descent = Descent {
+                spec,
+                terms,
+                looker: looker(),
+                before: Before::Nothing,
+                whole: true,
+                visit: &mut *visit,
+                beside,
+            };
+            let came = self
+                .below(&mut descent, root, Range { low: &[], high: None }, 0)
+                .and_then(|()| self.catch_up(&mut descent, true));
+            // What an error left waiting is of no use.
+            self.behind.clear();
+            let Descent { before, whole, beside, .. } = descent;
+            if let Some(beside) = beside {
+                visit.add(beside.end());
+            }
+            came?;
+            if let Before::Leaf { number: left, next: Some(right) } = before
+                && right != 0
+            {
+                self.add(&spec.name, left, Problem::Sibling { left, right });
+            }
+            Ok(Walked { whole })
+        })
     }
 
     /// A page that fits its place, and what lies below it.
     fn below<V: Visit>(
         &mut self,
-        descent: &mut Descent<'_, V>,
+        descent: &mut Descent<'_, '_, P, V>,
         page: &Page,
         range: Range<'_>,
         depth: usize,
@@ -219,10 +275,11 @@ impl<'w, P: Pager> Walker<'w, P> {
             self.leaf(descent, page.number(), [page.previous(), page.next()], problems);
             return Ok(());
         }
-        if let Some(problem) = misorder(page, descent.terms.non_unique, range) {
+        if let Some(problem) = misorder(page, descent.terms.non_unique, range, |_, _| {}) {
             self.add(&descent.spec.name, page.number(), problem);
         }
         if page.node_count() == 0 || DEEPEST <= depth {
+            // Never set again: it need not wait for its turn.
             descent.whole = false;
             self.add(&descent.spec.name, page.number(), Problem::WrongKind("nothing is below it"));
             return Ok(());
@@ -233,7 +290,7 @@ impl<'w, P: Pager> Walker<'w, P> {
         for line in 0..page.node_count() {
             let child = child_of(page, line);
             let Some(below) = self.first_look(&descent.spec.name, page.number(), child)? else {
-                descent.miss(Before::Unknown);
+                self.miss(descent, Before::Unknown);
                 continue;
             };
             self.child(descent, page, line, &below, range, depth)?;
@@ -243,7 +300,7 @@ impl<'w, P: Pager> Walker<'w, P> {
 
     fn child<V: Visit>(
         &mut self,
-        descent: &mut Descent<'_, V>,
+        descent: &mut Descent<'_, '_, P, V>,
         parent: &Page,
         line: usize,
         child: &Page,
@@ -251,7 +308,7 @@ impl<'w, P: Pager> Walker<'w, P> {
         depth: usize,
     ) -> Result<(), Error> {
         if let Some(problem) = descent.terms.misfit(child, false, Some(false)) {
-            descent.miss(Before::Unknown);
+            self.miss(descent, Before::Unknown);
             self.add(&descent.spec.name, child.number(), problem);
             return Ok(());
         }
@@ -264,7 +321,7 @@ impl<'w, P: Pager> Walker<'w, P> {
     /// The leaves below a page, a window at a time, neighbours in the file with one read.
     fn leaves<V: Visit>(
         &mut self,
-        descent: &mut Descent<'_, V>,
+        descent: &mut Descent<'_, '_, P, V>,
         page: &Page,
         range: Range<'_>,
     ) -> Result<(), Error> {
@@ -278,67 +335,102 @@ impl<'w, P: Pager> Walker<'w, P> {
             for line in lines.clone() {
                 let child = child_of(page, line);
                 if self.may_look(&descent.spec.name, page.number(), child) {
-                    wanted.push((child, line));
+                    wanted.push((child, line - lines.start));
                 }
             }
             wanted.sort_unstable();
-            self.read_window(&wanted)?;
-            // Where in the window the page of each line lies.
-            let mut places = vec![None; lines.len()];
-            for (place, (_, line)) in wanted.iter().enumerate() {
-                places[line - lines.start] = Some(place);
-            }
-            let mut before = lines.start.checked_sub(1).map(|line| key_of(page, line));
-            for (line, place) in lines.zip(places) {
-                let key = (line + 1 < count).then(|| key_of(page, line));
-                let low = before.as_deref().unwrap_or(range.low);
-                let range = Range { low, high: key.as_deref().or(range.high) };
-                if let Some(place) = place {
-                    let number = child_of(page, line);
-                    let bytes = &self.window[place * size.bytes()..][..size.bytes()];
-                    let seen =
-                        Seen::of(&descent.terms, number, bytes, range, descent.visit, &mut self.memory);
-                    self.seen(descent, number, seen);
-                } else {
-                    descent.miss(Before::Unknown);
+            let low =
+                lines.start.checked_sub(1).map_or_else(|| range.low.to_vec(), |line| key_of(page, line));
+            let high = |line: usize| {
+                if line + 1 == count { range.high.map(<[u8]>::to_vec) } else { Some(key_of(page, line)) }
+            };
+            let bounds = std::iter::once(Some(low)).chain(lines.clone().map(high)).collect();
+            let numbers = lines.map(|line| child_of(page, line)).collect();
+            self.look(descent, Batch { numbers, wanted, bounds })?;
+        }
+        Ok(())
+    }
+
+    /// Has leaves looked at: on the other core if it has nothing to wait for, otherwise here.
+    fn look<V: Visit>(&mut self, descent: &mut Descent<'_, '_, P, V>, batch: Batch) -> Result<(), Error> {
+        let mut lines: Vec<_> = batch.numbers.iter().map(|number| (*number, false)).collect();
+        batch.wanted.iter().for_each(|(_, place)| lines[*place].1 = true);
+        let refused = match &mut descent.beside {
+            Some(beside) => beside.take(batch),
+            None => Some(batch),
+        };
+        let looked = match refused {
+            None => Looked::Beside,
+            Some(batch) => Looked::Here(descent.looker.look(&batch, descent.visit)?),
+        };
+        self.behind.push_back(Event::Leaves(lines, looked));
+        self.catch_up(descent, false)
+    }
+
+    /// Tells what waited for leaves that were looked at meanwhile. `wait` is for all of them.
+    fn catch_up<V: Visit>(&mut self, descent: &mut Descent<'_, '_, P, V>, wait: bool) -> Result<(), Error> {
+        while let Some(event) = self.behind.pop_front() {
+            match event {
+                Event::Told(name, page, sight) => self.told(&name, page, &sight),
+                Event::Fault(Fault { page, tree, problem }) => self.add_now(&tree, page, problem),
+                Event::Miss(before) => descent.miss(before),
+                Event::Leaves(lines, Looked::Here(seen)) => self.leaves_seen(descent, lines, seen),
+                Event::Leaves(lines, Looked::Beside) => {
+                    let must = wait || MOST_EVENTS < self.behind.len();
+                    let Some(seen) = descent.beside.as_mut().and_then(|beside| beside.next(must)) else {
+                        self.behind.push_front(Event::Leaves(lines, Looked::Beside));
+                        return Ok(());
+                    };
+                    self.leaves_seen(descent, lines, seen?);
                 }
-                before = key;
             }
         }
         Ok(())
     }
 
+    fn leaves_seen<V>(
+        &mut self,
+        descent: &mut Descent<'_, '_, P, V>,
+        lines: Vec<(u32, bool)>,
+        seen: Vec<Seen>,
+    ) {
+        let mut seen = seen.into_iter();
+        for (number, was_read) in lines {
+            match was_read.then(|| seen.next()).flatten() {
+                Some(seen) => self.seen(descent, number, seen),
+                None => descent.miss(Before::Unknown),
+            }
+        }
+    }
+
+    /// Notes a child that cannot be used when its turn comes.
+    fn miss<V>(&mut self, descent: &mut Descent<'_, '_, P, V>, before: Before) {
+        if self.behind.is_empty() {
+            descent.miss(before);
+        } else {
+            self.behind.push_back(Event::Miss(before));
+        }
+    }
+
     /// A page in the place of a leaf that was looked at.
-    fn seen<V: Visit>(&mut self, descent: &mut Descent<'_, V>, number: u32, seen: Seen) {
+    fn seen<V>(&mut self, descent: &mut Descent<'_, '_, P, V>, number: u32, seen: Seen) {
         let name = &descent.spec.name;
         self.told(name, number, &seen.sight);
         match (seen.sight.usable(), seen.misfit) {
             (Some(page), None) => self.leaf(descent, number, [page.previous, page.next], seen.problems),
             (_, misfit) => {
                 if let Some(problem) = misfit {
-                    self.add(name, number, problem);
+                    self.add_now(name, number, problem);
                 }
                 descent.miss(Before::Leaf { number, next: None });
             }
         }
     }
 
-    /// Fills the window with these pages, which are sorted.
-    fn read_window(&mut self, wanted: &[(u32, usize)]) -> Result<(), Error> {
-        let size = self.database.page_size();
-        let mut place = 0;
-        for run in wanted.chunk_by(|(left, _), (right, _)| left + 1 == *right) {
-            let bytes = &mut self.window[place * size.bytes()..][..run.len() * size.bytes()];
-            self.database.file().read_at(size.offset_of(run[0].0), bytes)?;
-            place += run.len();
-        }
-        Ok(())
-    }
-
     /// A leaf that fits its place, and what is wrong with it.
-    fn leaf<V: Visit>(
+    fn leaf<V>(
         &mut self,
-        descent: &mut Descent<'_, V>,
+        descent: &mut Descent<'_, '_, P, V>,
         number: u32,
         [previous, following]: [u32; 2],
         problems: Vec<Problem>,
@@ -354,16 +446,16 @@ impl<'w, P: Pager> Walker<'w, P> {
             _ => None,
         };
         if let Some(left) = broken {
-            self.add(name, number, Problem::Sibling { left, right: number });
+            self.add_now(name, number, Problem::Sibling { left, right: number });
         }
         descent.before = Before::Leaf { number, next: Some(following) };
         for problem in problems {
-            self.add(name, number, problem);
+            self.add_now(name, number, problem);
         }
     }
 }
 
-impl<V> Descent<'_, V> {
+impl<P, V> Descent<'_, '_, P, V> {
     /// A child that cannot be used.
     fn miss(&mut self, before: Before) {
         self.whole = false;
