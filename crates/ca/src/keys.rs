@@ -16,8 +16,8 @@ use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
     RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use rsa_keygen::RsaPrivateKey;
-use rsa_keygen::pkcs1::EncodeRsaPrivateKey;
+use rsa::RsaPrivateKey;
+use rsa::pkcs1::EncodeRsaPrivateKey;
 use serde::{Deserialize, Serialize};
 use sha1::Digest;
 use signature::{Keypair, Signer};
@@ -106,8 +106,7 @@ impl Rsa {
     fn generate(bits: usize) -> Result<Self, String> {
         // The generator cannot report that the system has no random numbers: ask once before.
         getrandom::fill(&mut [0u8; 1]).map_err(|error| error.to_string())?;
-        let made =
-            RsaPrivateKey::new(&mut rsa_keygen::rand_core::OsRng, bits).map_err(|error| error.to_string())?;
+        let made = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, bits).map_err(|error| error.to_string())?;
         Self::read(made.to_pkcs1_der().map_err(|error| error.to_string())?.as_bytes())
     }
 
