@@ -296,7 +296,7 @@ impl PrivateKey {
     /// What the encoder says.
     pub fn to_pkcs8(&self) -> Result<der::SecretDocument, String> {
         match &self.secret {
-            Secret::Rsa(key) => return key.to_pkcs8(),
+            Secret::Rsa(key) => return Ok(key.to_pkcs8()),
             Secret::P256(key) => key.to_pkcs8_der(),
             Secret::P384(key) => key.to_pkcs8_der(),
             Secret::P521(key) => key.to_pkcs8_der(),
