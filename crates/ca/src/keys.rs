@@ -29,6 +29,7 @@ use spki::{
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::key_cost;
 use crate::passphrase::Passphrase;
 use crate::recognised::Recognised;
 use certadm_files::{Access, durable, read};
@@ -354,6 +355,7 @@ pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDoc
     }
     let encrypted = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
         .map_err(|_| damaged("the encryption header cannot be read"))?;
+    key_cost::check(&encrypted.encryption_algorithm).map_err(|reason| damaged(&reason))?;
     // A wrong passphrase shows as bad padding or, once in 256 times, as nonsense behind it.
     let wrong = || Error::WrongPassphrase { path: path.into() };
     let clear = match encrypted.decrypt(passphrase.as_bytes()) {
