@@ -221,7 +221,8 @@ fn revoked(connection: &Connection, now: FileTime) -> Result<Vec<RevokedCert>> {
         let serial: Serial =
             row.get::<_, String>(1)?.parse().map_err(|error: Error| damaged(error.to_string()))?;
         let effective = FileTime(row.get(2)?);
-        let reason = Reason::from_code(row.get::<_, Option<i32>>(3)?.unwrap_or_default());
+        let reason = row.get::<_, Option<i64>>(3)?.and_then(|code| i32::try_from(code).ok());
+        let reason = Reason::from_code(reason.unwrap_or_default());
         let entry = entry(&serial, effective, reason);
         list.push(entry.map_err(|error| damaged(error.to_string()))?);
     }
@@ -235,7 +236,7 @@ fn entry(serial: &Serial, effective: FileTime, reason: Reason) -> der::Result<Re
     };
     Ok(RevokedCert {
         serial_number: serial.to_x509()?,
-        revocation_date: dates::to_x509(effective)?,
+        revocation_date: dates::revocation_to_x509(effective)?,
         crl_entry_extensions: extensions,
     })
 }

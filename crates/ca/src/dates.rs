@@ -37,6 +37,19 @@ pub fn to_x509(date: FileTime) -> der::Result<Time> {
     Ok(DateTime::from_unix_duration(Duration::from_secs(seconds))?.into())
 }
 
+/// The first and the last moment that a certificate or CRL can name.
+const NAMEABLE: [FileTime; 2] =
+    [FileTime::from_unix_seconds(0), FileTime::from_unix_seconds(253_402_300_799)];
+
+/// The same for the date of a revocation. One that a CRL cannot name becomes the nearest that it can: what a row says wrongly
+/// keeps no certificate out of the CRL, and no CRL from being made.
+///
+/// # Errors
+/// None: the date is one that can be named.
+pub fn revocation_to_x509(date: FileTime) -> der::Result<Time> {
+    to_x509(date.clamp(NAMEABLE[0], NAMEABLE[1]))
+}
+
 /// The moment that a certificate or CRL names.
 #[must_use]
 pub fn from_x509(time: Time) -> FileTime {
@@ -64,6 +77,11 @@ mod tests {
             let _ = plus_days(date, u32::MAX);
             let _ = plus_minutes(date, i64::MIN);
             let _ = to_x509(date);
+            revocation_to_x509(date).unwrap();
+        }
+        for seconds in [0, 253_402_300_799] {
+            let date = FileTime::from_unix_seconds(seconds);
+            assert_eq!(revocation_to_x509(date).unwrap(), to_x509(date).unwrap());
         }
     }
 

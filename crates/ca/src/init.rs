@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use certadm_rules::FileTime;
 use certadm_rules::pem;
+use certadm_rules::unc::check_path;
 use certadm_store::{Folder, Store, Writer};
 use der::Encode;
 use x509_cert::builder::Builder;
@@ -20,7 +21,7 @@ use crate::keys::{CaKey, RawSignature};
 use crate::modes;
 use crate::passphrase::Passphrase;
 use crate::recognised::Recognised;
-use certadm_files::{Access, IoContext, durable, read};
+use certadm_files::{Access, IoContext, absolute, durable, read};
 
 /// Who signs the certificate of a new CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,7 @@ impl Authority {
         // First what was given on the command line: there is no ca.toml yet that could be corrected.
         let name = config.name.distinguished_name(config.subject_suffix.as_deref())?;
         config.check().map_err(|reason| Error::Config { path: folder.config_path(), reason })?;
+        refuse_path(folder)?;
         refuse_existing(folder)?;
         make_private(folder)?;
         let key = CaKey::generate(config.key)?;
@@ -123,6 +125,17 @@ impl Authority {
         durable::create(&path, text.as_bytes(), Access::Everyone)?;
         Ok(authority)
     }
+}
+
+/// Refuses a folder whose path could not be told in a backup: a CA that cannot be backed up is not made.
+fn refuse_path(folder: &Folder) -> Result<()> {
+    let path = absolute(folder.path())?;
+    let reason = match path.to_str().map(check_path) {
+        Some(Ok(())) => return Ok(()),
+        Some(Err(error)) => error.to_string(),
+        None => "it is not UTF-8".to_owned(),
+    };
+    Err(Error::BadSetting { setting: "folder", value: path.display().to_string(), reason })
 }
 
 /// Makes the CA's folder its owner's alone, whatever the umask: what is created in it later follows. A folder that has other

@@ -16,8 +16,8 @@ use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
     RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use rsa_keygen::RsaPrivateKey;
-use rsa_keygen::pkcs1::EncodeRsaPrivateKey;
+use rsa::traits::{PrivateKeyParts, PublicKeyParts};
+use rsa::{BigUint, RsaPrivateKey};
 use serde::{Deserialize, Serialize};
 use sha1::Digest;
 use signature::{Keypair, Signer};
@@ -26,7 +26,10 @@ use spki::{
     EncodePublicKey, SignatureBitStringEncoding, SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef,
 };
 
+use zeroize::Zeroizing;
+
 use crate::error::{Error, Result};
+use crate::key_cost;
 use crate::passphrase::Passphrase;
 use crate::recognised::Recognised;
 use certadm_files::{Access, durable, read};
@@ -106,9 +109,8 @@ impl Rsa {
     fn generate(bits: usize) -> Result<Self, String> {
         // The generator cannot report that the system has no random numbers: ask once before.
         getrandom::fill(&mut [0u8; 1]).map_err(|error| error.to_string())?;
-        let made =
-            RsaPrivateKey::new(&mut rsa_keygen::rand_core::OsRng, bits).map_err(|error| error.to_string())?;
-        Self::read(made.to_pkcs1_der().map_err(|error| error.to_string())?.as_bytes())
+        let made = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, bits).map_err(|error| error.to_string())?;
+        Self::read(pkcs1(&made).map_err(|error| error.to_string())?.as_bytes())
     }
 
     /// ring reads the key, and refuses one whose numbers do not fit together.
@@ -143,6 +145,31 @@ impl Rsa {
             .map_err(|_| signature::Error::new())?;
         Ok(signature)
     }
+}
+
+/// The RSAPrivateKey of a new key. The library's own encoder leaves a copy in memory that is not wiped.
+fn pkcs1(key: &RsaPrivateKey) -> rsa::pkcs1::der::Result<rsa::pkcs1::der::SecretDocument> {
+    let failed = rsa::pkcs1::der::ErrorKind::Failed;
+    let coefficient = key.crt_coefficient().map(Zeroizing::new).ok_or(failed)?;
+    let [p, q] = [&key.primes()[0], &key.primes()[1]];
+    let (dp, dq) = (key.dp().ok_or(failed)?, key.dq().ok_or(failed)?);
+    let octets = |number: &BigUint| Zeroizing::new(number.to_bytes_be());
+    let numbers = [key.n(), key.e(), key.d(), p, q, dp, dq, &*coefficient].map(octets);
+    let mut uints = Vec::with_capacity(numbers.len());
+    for number in &numbers {
+        uints.push(rsa::pkcs1::UintRef::new(number)?);
+    }
+    rsa::pkcs1::der::SecretDocument::encode_msg(&rsa::pkcs1::RsaPrivateKey {
+        modulus: uints[0],
+        public_exponent: uints[1],
+        private_exponent: uints[2],
+        prime1: uints[3],
+        prime2: uints[4],
+        exponent1: uints[5],
+        exponent2: uints[6],
+        coefficient: uints[7],
+        other_prime_infos: None,
+    })
 }
 
 /// A key on a curve: what knows its formats and is wiped, and ring's, which signs faster.
@@ -221,7 +248,7 @@ impl CaKey {
         Ok(durable::create(path, pem.as_bytes(), Access::Owner)?)
     }
 
-    fn to_encrypted_pem(&self, passphrase: &Passphrase) -> Result<zeroize::Zeroizing<String>> {
+    fn to_encrypted_pem(&self, passphrase: &Passphrase) -> Result<Zeroizing<String>> {
         let failed = |reason: String| Error::Key { what: "encrypted", reason };
         let clear = match &self.private {
             Private::P256(curve) => curve.key.to_pkcs8_der(),
@@ -311,7 +338,7 @@ impl fmt::Debug for CaKey {
 /// [`Error::WrongPassphrase`], [`Error::KeyNotEncrypted`], [`Error::WrongKind`] when it is something else, such as a
 /// certificate; [`Error::KeyDamaged`], [`Error::Io`].
 pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDocument> {
-    let content = zeroize::Zeroizing::new(read::bounded(path, MAX_KEY_FILE)?);
+    let content = Zeroizing::new(read::bounded(path, MAX_KEY_FILE)?);
     let damaged = |reason: &str| {
         Error::of_wrong_kind(&path.display().to_string(), &content, Recognised::EncryptedKey)
             .unwrap_or_else(|| Error::KeyDamaged { path: path.into(), reason: reason.into() })
@@ -328,6 +355,7 @@ pub fn decrypted_pkcs8(path: &Path, passphrase: &Passphrase) -> Result<SecretDoc
     }
     let encrypted = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
         .map_err(|_| damaged("the encryption header cannot be read"))?;
+    key_cost::check(&encrypted.encryption_algorithm).map_err(|reason| damaged(&reason))?;
     // A wrong passphrase shows as bad padding or, once in 256 times, as nonsense behind it.
     let wrong = || Error::WrongPassphrase { path: path.into() };
     let clear = match encrypted.decrypt(passphrase.as_bytes()) {
@@ -351,7 +379,7 @@ fn p384_key(key: p384::ecdsa::SigningKey) -> Result<Private, String> {
 
 fn private_of(info: PrivateKeyInfoRef<'_>) -> Result<Private, String> {
     use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, SECP_256_R_1, SECP_384_R_1};
-    let document = info.to_der().map(zeroize::Zeroizing::new);
+    let document = info.to_der().map(Zeroizing::new);
     let der = document.map_err(|error| error.to_string())?;
     let text = |error: pkcs8::Error| error.to_string();
     match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {

@@ -16,6 +16,7 @@ pub mod identity;
 mod init;
 mod input;
 mod issue;
+mod key_cost;
 mod keys;
 mod list;
 pub mod modes;

@@ -18,8 +18,6 @@ impl Code {
     pub const BAD_PARENT_PAGE_LINK: Self = Self(338);
     /// -501: a log file is damaged.
     pub const LOG_CORRUPT: Self = Self(501);
-    /// -509: the log that the checkpoint names is missing.
-    pub const MISSING_PREVIOUS_LOG: Self = Self(509);
     /// -513: a log file's name and the generation in its header disagree.
     pub const LOG_GENERATION_MISMATCH: Self = Self(513);
     /// -514: a log of another engine version, or with a record this version does not know.
@@ -42,8 +40,6 @@ impl Code {
     pub const LOG_SIZE_MISMATCH: Self = Self(541);
     /// -543: logs that recovery needs are missing.
     pub const REQUIRED_LOGS_MISSING: Self = Self(543);
-    /// -544: a backup copy was handed to ordinary recovery.
-    pub const SOFT_RECOVERY_ON_BACKUP: Self = Self(544);
     /// -550: the database was not closed cleanly and needs its logs.
     pub const DIRTY_SHUTDOWN: Self = Self(550);
     /// -552: the patch page of a backup copy does not fit its header.
@@ -88,8 +84,6 @@ impl Code {
     pub const DISK_IO: Self = Self(1022);
     /// -1069: open transactions have changed more than can be remembered.
     pub const VERSION_STORE_OUT_OF_MEMORY: Self = Self(1069);
-    /// -1119: the last write of a page did not arrive.
-    pub const LOST_WRITE: Self = Self(1119);
     /// -1206: not a database, or its structure is damaged.
     pub const DATABASE_CORRUPTED: Self = Self(1206);
     /// -1216: the database is not the one the logs speak of.

@@ -2,6 +2,7 @@
 //!
 //! # Modules
 //!
+//! * [`absolute`]: the whole path of what a person named.
 //! * [`durable`]: replacing and creating files, flushing files and folders.
 //! * [`unfinished`]: a file or folder that is built aside and goes away unless it gets its name.
 //! * [`found`]: the one door to files that somebody else may have put there, such as those of a set.
@@ -16,6 +17,7 @@
 //! * [`error`]: what failed, and on which file.
 //! * [`system`]: the HRESULT for each error of the operating system.
 
+mod absolute;
 pub mod buffer;
 pub mod cancel;
 pub mod checksum;
@@ -31,6 +33,7 @@ pub mod space;
 pub mod system;
 pub mod unfinished;
 
+pub use absolute::absolute;
 pub use buffer::{ALIGNMENT, AlignedBuffer};
 pub use checksum::Checksum;
 pub use durable::Access;

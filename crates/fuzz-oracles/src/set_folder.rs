@@ -46,7 +46,9 @@ pub(crate) fn run(data: &[u8]) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let place = CA.place.path();
     let (sets, outside) = (place.join("sets"), place.join("outside"));
-    fs::remove_dir_all(&sets).unwrap_or_default();
+    for folder in [&sets, &outside] {
+        fs::remove_dir_all(folder).unwrap_or_default();
+    }
     fs::create_dir_all(&outside).expect("a folder in memory");
     let secret = outside.join("secret.crl");
     fs::write(&secret, b"what lies outside").expect("a file in memory");
@@ -57,6 +59,8 @@ pub(crate) fn run(data: &[u8]) {
         change(&set, &secret, &mut script);
     }
     let target = CA.without_database();
+    // Behind a link of its own, a script may have made more than the secret.
+    let beside = memory_folder::contents(&outside).len();
     let watched = Watched::new(&secret);
 
     let paths = std::slice::from_ref(&set);
@@ -71,7 +75,7 @@ pub(crate) fn run(data: &[u8]) {
     let options = Options { incomplete: data.first().is_some_and(|first| first & 0x80 != 0), ..Options::default() };
     let restored = plan(paths, target.path(), options).and_then(|plan| plan.execute("host", &mut Silent));
     watched.check();
-    assert_eq!(memory_folder::contents(&outside).len(), 1, "a file outside");
+    assert_eq!(memory_folder::contents(&outside).len(), beside, "a file outside");
     match restored {
         Ok(_) => assert!(report.is_good(), "restored, and not good"),
         Err(error) => assert!(files_of(target.path()) == before, "the target has changed: {error}"),

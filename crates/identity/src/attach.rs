@@ -3,11 +3,12 @@
 //! Nothing that is there is overwritten but the list, which is put into its place in one step: killed before, the identity part
 //! is what it was, and a file that the list does not name is taken over by the next try.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{Found, durable};
 use certadm_rules::FileTime;
-use certadm_rules::names::is_safe_component;
+use certadm_rules::names::{folded, is_safe_component};
 
 use crate::error::{Error, Result};
 use crate::fetch::NewFile;
@@ -96,6 +97,8 @@ impl Attachments {
     }
 
     fn add_to(&mut self, mut part: Part, now: FileTime) -> Result<Part> {
+        let mut listed: HashSet<String> =
+            part.manifest.files.iter().map(|known| folded(&known.path)).collect();
         for mut file in self.files.clone() {
             let new = file.entry(Origin::Attached, now);
             let is_same = |known: &&crate::FileEntry| known.role == file.role && known.blake3 == new.blake3;
@@ -105,7 +108,7 @@ impl Attachments {
                 continue;
             }
             let given = file.path.clone();
-            let is_listed = |path: &str| part.manifest.files.iter().any(|known| same(&known.path, path));
+            let is_listed = |path: &str| listed.contains(&folded(path));
             // A file that a killed command has left is taken over if it is this one.
             let left = |path: &str| part.dir.join(path.split('/').collect::<PathBuf>());
             let is_this = |path: &str| {
@@ -120,6 +123,7 @@ impl Attachments {
                 write_file(&part.dir, &file)?;
             }
             self.renamed(&given, &file.path);
+            listed.insert(folded(&file.path));
             part.manifest.files.push(file.entry(Origin::Attached, now));
         }
         let folder = part.dir.join(ATTACHMENTS);

@@ -348,6 +348,13 @@ impl Asking<'_> {
     }
 
     fn file(&mut self, path: String, role: Role, source: &str, content: Vec<u8>) {
+        if role.most() < content.len() as u64 {
+            self.amiss(&format!(
+                "{source} has {} bytes, which no such file has: it is not kept",
+                content.len()
+            ));
+            return;
+        }
         self.fetched.files.push(NewFile { path, role, source: source.to_owned(), content });
     }
 

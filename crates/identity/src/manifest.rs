@@ -16,6 +16,14 @@ const VERSION: u32 = 1;
 pub(crate) const MAX_LEN: u64 = 16 << 20;
 /// No file is longer, 1 GiB, as a dynamic file of a set.
 pub(crate) const MAX_FILE: u64 = 1 << 30;
+/// No CRL is longer, 512 MiB.
+const MAX_CRL: u64 = 512 << 20;
+/// No other file is longer that is taken apart, 16 MiB.
+const MAX_PARSED: u64 = 16 << 20;
+/// All files that are taken apart have together no more, 1 GiB: one command may hold them at once.
+const MAX_PARSED_TOTAL: u64 = 1 << 30;
+/// All files have together no more, 64 GiB: a check reads each of them.
+const MAX_TOTAL: u64 = 64 << 30;
 
 /// What an identity part says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +101,22 @@ pub enum Role {
     Crl,
     /// Anything else.
     Other,
+}
+
+impl Role {
+    /// The longest file of this role, in bytes.
+    pub(crate) const fn most(self) -> u64 {
+        match self {
+            Self::BaseCrl | Self::DeltaCrl | Self::Crl => MAX_CRL,
+            _ if self.is_parsed() => MAX_PARSED,
+            _ => MAX_FILE,
+        }
+    }
+
+    /// Whether a command takes the file apart. The others are kept, and handed out as they are.
+    const fn is_parsed(self) -> bool {
+        !matches!(self, Self::CaPolicy | Self::Ldif | Self::Events | Self::Other)
+    }
 }
 
 /// Where a file came from.
@@ -193,8 +217,9 @@ impl Manifest {
     /// Puts the checksum into the list and gives its bytes.
     ///
     /// # Errors
-    /// A sentence, should the list not be expressible as JSON, or be too long.
+    /// A sentence, should the list not be expressible as JSON, or be too long; or should its files.
     pub fn complete(&mut self) -> Result<Vec<u8>, String> {
+        self.check_sizes()?;
         self.checksum = String::new();
         self.checksum = blake3::hash(&self.to_bytes()?).to_hex().to_string();
         let bytes = self.to_bytes()?;
@@ -229,11 +254,25 @@ impl Manifest {
             if !paths.insert(folded(&entry.path)) {
                 return Err(format!("it names {:?} twice", entry.path));
             }
-            if MAX_FILE < entry.size {
-                return Err(format!("it says that {:?} has {} bytes", entry.path, entry.size));
-            }
         }
         Ok(read)
+    }
+
+    fn check_sizes(&self) -> Result<(), String> {
+        let (mut parsed, mut all) = (0_u64, 0_u64);
+        for entry in &self.files {
+            if entry.role.most() < entry.size {
+                return Err(format!("it says that {:?} has {} bytes", entry.path, entry.size));
+            }
+            all = all.saturating_add(entry.size);
+            parsed = parsed.saturating_add(if entry.role.is_parsed() { entry.size } else { 0 });
+        }
+        if MAX_TOTAL < all || MAX_PARSED_TOTAL < parsed {
+            return Err(format!(
+                "its files have {all} bytes, {parsed} of them in CRLs, certificates and settings"
+            ));
+        }
+        Ok(())
     }
 
     /// The files of a role.
@@ -284,6 +323,35 @@ mod tests {
         }
     }
 
+    /// A list decides how much is read: it may be a stranger's, and files with holes cost him nothing.
+    #[test]
+    fn files_of_a_role_are_as_long_as_such_files_are() {
+        let of = |role: Role, size: u64, count: usize| {
+            let mut manifest = Manifest::new();
+            let numbered = (0..count).map(|number| FileEntry { role, ..entry(&format!("a{number}"), size) });
+            manifest.files = numbered.collect();
+            manifest.check_sizes()
+        };
+        for (role, most) in [
+            (Role::Configuration, 16 << 20),
+            (Role::CaToml, 16 << 20),
+            (Role::Key, 16 << 20),
+            (Role::Chain, 16 << 20),
+            (Role::BaseCrl, 512 << 20),
+            (Role::Crl, 512 << 20),
+            (Role::Events, 1 << 30),
+        ] {
+            of(role, most, 1).unwrap();
+            of(role, most + 1, 1).unwrap_err();
+            of(role, u64::MAX, 2).unwrap_err();
+        }
+        of(Role::Crl, 512 << 20, 2).unwrap();
+        of(Role::Crl, 512 << 20, 3).unwrap_err();
+        of(Role::Certificate, 16 << 20, 65).unwrap_err();
+        of(Role::Events, 1 << 30, 64).unwrap();
+        of(Role::Events, 1 << 30, 65).unwrap_err();
+    }
+
     #[test]
     fn entries_that_cannot_be_are_refused() {
         for files in [
@@ -297,8 +365,8 @@ mod tests {
         ] {
             let mut manifest = Manifest::new();
             manifest.files = files;
-            let bytes = manifest.complete().unwrap();
-            assert!(Manifest::parse(&bytes).is_err(), "{:?}", manifest.files);
+            let refused = manifest.complete().and_then(|bytes| Manifest::parse(&bytes));
+            assert!(refused.is_err(), "{:?}", manifest.files);
         }
         let mut other = Manifest::new();
         other.version = 2;

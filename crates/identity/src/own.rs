@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use certadm_ca::{Config, PublicCertificate, certificate_in, dates};
-use certadm_files::Found;
+use certadm_files::{Found, absolute};
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupMarks, Diagnosis, FileTime, Hresult, hex, names};
 use certadm_store::Folder;
@@ -269,7 +269,7 @@ impl OwnCa<'_> {
 
     /// A path as other machines name it.
     fn path_for_all(&self, path: &Path) -> String {
-        let path = path.display().to_string();
+        let path = absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
         let unc = UncRoot::of_this_system(self.host).ok().and_then(|root| root.to_unc(&path).ok());
         unc.unwrap_or(path)
     }

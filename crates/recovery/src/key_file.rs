@@ -58,6 +58,10 @@ impl KeyFile {
                     .to_owned(),
             ));
         }
+        // Its parameters may be such that the library ends the process; no tool writes it.
+        if content.windows(SCRYPT.len()).any(|bytes| bytes == SCRYPT) {
+            return Err(unusable("it uses scrypt, which no PKCS#12 file of a Windows CA does".to_owned()));
+        }
         let unprotected =
             !has_mac(content).map_err(|error| unusable(format!("it is no PKCS#12 file ({error})")))?;
         let archive =
@@ -77,6 +81,9 @@ impl KeyFile {
 
 /// 1.2.840.113549.1.12.10.1.1 in DER.
 const KEY_BAG: [u8; 13] = [6, 11, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01, 0x01];
+
+/// 1.3.6.1.4.1.11591.4.11 in DER.
+const SCRYPT: [u8; 11] = [6, 9, 0x2b, 6, 1, 4, 1, 0xda, 0x47, 4, 0x0b];
 
 /// The first octet of DER.
 const SEQUENCE: u8 = 0x30;

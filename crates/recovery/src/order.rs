@@ -64,6 +64,9 @@ impl Revocation {
         if now < when {
             return Err(refuse("its date lies in the future".to_owned()));
         }
+        if certadm_ca::dates::to_x509(when).is_err() {
+            return Err(refuse("its date lies before 1970, which no CRL can name".to_owned()));
+        }
         Ok(Self { serial, reason, when })
     }
 

@@ -61,15 +61,20 @@ impl Records {
 fn request(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         request_id: row.get(0)?,
-        disposition: Disposition(row.get::<_, Option<i32>>(1)?.unwrap_or_default()),
+        disposition: Disposition(small(row, 1)?.unwrap_or_default()),
         revoked_effective_when: row.get::<_, Option<i64>>(2)?.map(FileTime),
-        revoked_reason: row.get(3)?,
+        revoked_reason: small(row, 3)?,
         serial: row.get(4)?,
         not_after: row.get::<_, Option<i64>>(5)?.map(FileTime),
         publish_expired: row.get::<_, Option<i64>>(6)?.is_some_and(|flag| flag != 0),
         issuer_name_id: None,
         certificate: row.get(7)?,
     })
+}
+
+/// A number of 32 bits. One that is longer says nothing, and keeps no CRL from being made.
+pub(crate) fn small(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<i32>> {
+    Ok(row.get::<_, Option<i64>>(column)?.and_then(|number| i32::try_from(number).ok()))
 }
 
 fn crl(row: &SqlRow<'_>) -> rusqlite::Result<CrlRow> {

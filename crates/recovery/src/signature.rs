@@ -7,26 +7,16 @@ use std::fmt;
 use std::path::Path;
 
 use certadm_ca::Passphrase;
-use const_oid::{AssociatedOid, ObjectIdentifier, db::rfc5912};
+use const_oid::{ObjectIdentifier, db::rfc5912};
 use der::{Decode, Encode};
-use getrandom::SysRng;
 use pkcs8::{DecodePrivateKey, EncodePrivateKey, PrivateKeyInfoRef};
-use rand_core::UnwrapErr;
-use ring::rand::SystemRandom;
-use ring::signature::{
-    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
-    RsaEncoding, RsaKeyPair,
-};
-use rsa::traits::PublicKeyParts;
-use rsa::{pkcs1v15, pss};
-use sha1::Sha1;
-use sha2::digest::{Digest, FixedOutputReset};
-use sha2::{Sha256, Sha384, Sha512};
+use signature::SignatureEncoding;
 use signature::hazmat::{PrehashSigner, PrehashVerifier};
-use signature::{RandomizedSigner, SignatureEncoding, Verifier};
 use spki::{AlgorithmIdentifierRef, EncodePublicKey, SubjectPublicKeyInfoRef};
 
 use crate::error::{Error, Result};
+use crate::hash::Hash;
+use crate::rsa_key::{Padding, RsaPrivate, RsaPublic};
 
 /// How something was, or is to be, signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,17 +28,8 @@ pub struct Algorithm {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
-    Pkcs1,
-    Pss { salt: usize },
+    Rsa(Padding),
     Ecdsa,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hash {
-    Sha1,
-    Sha256,
-    Sha384,
-    Sha512,
 }
 
 /// ecdsa-with-SHA1 (RFC 3279).
@@ -61,11 +42,12 @@ impl Algorithm {
     /// The object identifier, or what is wrong, when it is none of those above.
     pub fn from_der(der: &[u8]) -> Result<Self, String> {
         let identifier = AlgorithmIdentifierRef::from_der(der).map_err(|error| error.to_string())?;
+        const RSA: Scheme = Scheme::Rsa(Padding::Pkcs1);
         let (scheme, hash) = match identifier.oid {
-            rfc5912::SHA_1_WITH_RSA_ENCRYPTION => (Scheme::Pkcs1, Hash::Sha1),
-            rfc5912::SHA_256_WITH_RSA_ENCRYPTION => (Scheme::Pkcs1, Hash::Sha256),
-            rfc5912::SHA_384_WITH_RSA_ENCRYPTION => (Scheme::Pkcs1, Hash::Sha384),
-            rfc5912::SHA_512_WITH_RSA_ENCRYPTION => (Scheme::Pkcs1, Hash::Sha512),
+            rfc5912::SHA_1_WITH_RSA_ENCRYPTION => (RSA, Hash::Sha1),
+            rfc5912::SHA_256_WITH_RSA_ENCRYPTION => (RSA, Hash::Sha256),
+            rfc5912::SHA_384_WITH_RSA_ENCRYPTION => (RSA, Hash::Sha384),
+            rfc5912::SHA_512_WITH_RSA_ENCRYPTION => (RSA, Hash::Sha512),
             ECDSA_WITH_SHA_1 => (Scheme::Ecdsa, Hash::Sha1),
             rfc5912::ECDSA_WITH_SHA_256 => (Scheme::Ecdsa, Hash::Sha256),
             rfc5912::ECDSA_WITH_SHA_384 => (Scheme::Ecdsa, Hash::Sha384),
@@ -113,22 +95,17 @@ impl Algorithm {
     /// The name of its hash as `openssl dgst` takes it.
     #[must_use]
     pub fn hash_name(&self) -> &'static str {
-        match self.hash {
-            Hash::Sha1 => "sha1",
-            Hash::Sha256 => "sha256",
-            Hash::Sha384 => "sha384",
-            Hash::Sha512 => "sha512",
-        }
+        self.hash.openssl_name()
     }
 
     /// What `openssl dgst -sign` needs beside the hash, for the two steps of a key that stays where it is.
     #[must_use]
     pub fn openssl_options(&self) -> String {
         match self.scheme {
-            Scheme::Pss { salt } => {
+            Scheme::Rsa(Padding::Pss { salt }) => {
                 format!(" -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:{salt}")
             }
-            Scheme::Pkcs1 | Scheme::Ecdsa => String::new(),
+            Scheme::Rsa(Padding::Pkcs1) | Scheme::Ecdsa => String::new(),
         }
     }
 }
@@ -137,35 +114,18 @@ impl fmt::Display for Algorithm {
     /// Such as `RSA with SHA-256`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.scheme {
-            Scheme::Pkcs1 => "RSA",
-            Scheme::Pss { .. } => "RSASSA-PSS",
+            Scheme::Rsa(Padding::Pkcs1) => "RSA",
+            Scheme::Rsa(Padding::Pss { .. }) => "RSASSA-PSS",
             Scheme::Ecdsa => "ECDSA",
         };
-        let hash = match self.hash {
-            Hash::Sha1 => "SHA-1",
-            Hash::Sha256 => "SHA-256",
-            Hash::Sha384 => "SHA-384",
-            Hash::Sha512 => "SHA-512",
-        };
-        write!(f, "{scheme} with {hash}")
+        write!(f, "{scheme} with {}", self.hash.name())
     }
 }
 
 fn pss_of(identifier: &AlgorithmIdentifierRef<'_>) -> Result<(Scheme, Hash), String> {
     let parameters = identifier.parameters.ok_or("RSASSA-PSS without parameters is not supported")?;
-    let parameters =
-        parameters.decode_as::<rsa::pkcs1::RsaPssParams<'_>>().map_err(|error| error.to_string())?;
-    let hash = match parameters.hash.oid {
-        rfc5912::ID_SHA_1 => Hash::Sha1,
-        rfc5912::ID_SHA_256 => Hash::Sha256,
-        rfc5912::ID_SHA_384 => Hash::Sha384,
-        rfc5912::ID_SHA_512 => Hash::Sha512,
-        other => return Err(format!("RSASSA-PSS with the hash {other} is not supported")),
-    };
-    if parameters.mask_gen.parameters.map(|mask| mask.oid) != Some(parameters.hash.oid) {
-        return Err("RSASSA-PSS with two different hashes is not supported".to_owned());
-    }
-    Ok((Scheme::Pss { salt: usize::from(parameters.salt_len) }, hash))
+    let parameters = parameters.to_der().map_err(|error| error.to_string())?;
+    Padding::pss(&parameters).map(|(padding, hash)| (Scheme::Rsa(padding), hash))
 }
 
 /// A public key of a CA.
@@ -177,14 +137,11 @@ pub struct PublicKey {
 
 #[derive(Clone)]
 enum Kind {
-    Rsa(rsa::RsaPublicKey),
+    Rsa(RsaPublic),
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     P521(p521::ecdsa::VerifyingKey),
 }
-
-/// The largest RSA key that is used: beyond this a single verification takes noticeable time.
-const MAX_RSA_BITS: usize = 16_384;
 
 impl PublicKey {
     /// The key in a SubjectPublicKeyInfo in DER.
@@ -197,7 +154,7 @@ impl PublicKey {
         let text = |error: signature::Error| error.to_string();
         let curve = info.algorithm.parameters_oid().ok();
         let kind = match (info.algorithm.oid, curve) {
-            (rfc5912::RSA_ENCRYPTION, _) => Kind::Rsa(rsa_key(bits)?),
+            (rfc5912::RSA_ENCRYPTION, _) => Kind::Rsa(RsaPublic::from_pkcs1(bits)?),
             (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_256_R_1)) => {
                 Kind::P256(p256::ecdsa::VerifyingKey::from_sec1_bytes(bits).map_err(text)?)
             }
@@ -225,7 +182,7 @@ impl PublicKey {
     #[must_use]
     pub fn kind_name(&self) -> String {
         match &self.kind {
-            Kind::Rsa(key) => format!("RSA-{}", key.n().bits()),
+            Kind::Rsa(key) => format!("RSA-{}", key.bits()),
             Kind::P256(_) => "P-256".to_owned(),
             Kind::P384(_) => "P-384".to_owned(),
             Kind::P521(_) => "P-521".to_owned(),
@@ -243,26 +200,19 @@ impl PublicKey {
     /// Whether `signature` is one of this key over `message`.
     #[must_use]
     pub fn verifies(&self, algorithm: &Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        if let Kind::Rsa(key) = &self.kind {
-            return match (algorithm.scheme, algorithm.hash) {
-                (Scheme::Ecdsa, _) => false,
-                (scheme, Hash::Sha1) => rsa_verifies::<Sha1>(key, scheme, message, signature),
-                (scheme, Hash::Sha256) => rsa_verifies::<Sha256>(key, scheme, message, signature),
-                (scheme, Hash::Sha384) => rsa_verifies::<Sha384>(key, scheme, message, signature),
-                (scheme, Hash::Sha512) => rsa_verifies::<Sha512>(key, scheme, message, signature),
-            };
-        }
-        let digest = digest(algorithm.hash, message);
-        algorithm.scheme == Scheme::Ecdsa
-            && match &self.kind {
-                Kind::Rsa(_) => false,
-                Kind::P256(key) => p256::ecdsa::DerSignature::from_bytes(signature)
-                    .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
-                Kind::P384(key) => p384::ecdsa::DerSignature::from_bytes(signature)
-                    .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
-                Kind::P521(key) => p521::ecdsa::DerSignature::from_bytes(signature)
-                    .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
+        let digest = algorithm.hash.of(message);
+        match (&self.kind, algorithm.scheme) {
+            (Kind::Rsa(key), Scheme::Rsa(padding)) => {
+                key.verifies(padding, algorithm.hash, &digest, signature)
             }
+            (Kind::P256(key), Scheme::Ecdsa) => p256::ecdsa::DerSignature::from_bytes(signature)
+                .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
+            (Kind::P384(key), Scheme::Ecdsa) => p384::ecdsa::DerSignature::from_bytes(signature)
+                .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
+            (Kind::P521(key), Scheme::Ecdsa) => p521::ecdsa::DerSignature::from_bytes(signature)
+                .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
+            _ => false,
+        }
     }
 }
 
@@ -278,37 +228,6 @@ impl PartialEq for PublicKey {
     }
 }
 
-fn rsa_key(bits: &[u8]) -> Result<rsa::RsaPublicKey, String> {
-    let parts = rsa::pkcs1::RsaPublicKey::from_der(bits).map_err(|error| error.to_string())?;
-    let number = |octets: &[u8]| rsa::BoxedUint::from_be_slice_vartime(octets);
-    let (modulus, exponent) = (number(parts.modulus.as_bytes()), number(parts.public_exponent.as_bytes()));
-    rsa::RsaPublicKey::new_with_max_size(modulus, exponent, MAX_RSA_BITS).map_err(|error| error.to_string())
-}
-
-fn rsa_verifies<D>(key: &rsa::RsaPublicKey, scheme: Scheme, message: &[u8], signature: &[u8]) -> bool
-where
-    D: Digest + AssociatedOid + FixedOutputReset,
-{
-    match scheme {
-        Scheme::Pkcs1 => pkcs1v15::Signature::try_from(signature).is_ok_and(|signature| {
-            pkcs1v15::VerifyingKey::<D>::new(key.clone()).verify(message, &signature).is_ok()
-        }),
-        Scheme::Pss { salt } => pss::Signature::try_from(signature).is_ok_and(|signature| {
-            pss::VerifyingKey::<D>::new_with_salt_len(key.clone(), salt).verify(message, &signature).is_ok()
-        }),
-        Scheme::Ecdsa => false,
-    }
-}
-
-fn digest(hash: Hash, message: &[u8]) -> Vec<u8> {
-    match hash {
-        Hash::Sha1 => Sha1::digest(message).to_vec(),
-        Hash::Sha256 => Sha256::digest(message).to_vec(),
-        Hash::Sha384 => Sha384::digest(message).to_vec(),
-        Hash::Sha512 => Sha512::digest(message).to_vec(),
-    }
-}
-
 /// A private key of a CA that is lost. It shows nothing when it is printed, and is wiped when it is dropped.
 pub struct PrivateKey {
     secret: Secret,
@@ -316,11 +235,7 @@ pub struct PrivateKey {
 }
 
 enum Secret {
-    /// What knows its formats and is wiped, and ring's copy, which signs if it can.
-    Rsa {
-        key: Box<rsa::RsaPrivateKey>,
-        signer: Option<Box<RsaKeyPair>>,
-    },
+    Rsa(Box<RsaPrivate>),
     P256(Box<p256::ecdsa::SigningKey>),
     P384(Box<p384::ecdsa::SigningKey>),
     P521(Box<p521::ecdsa::SigningKey>),
@@ -346,11 +261,7 @@ impl PrivateKey {
         let text = |error: pkcs8::Error| error.to_string();
         let secret = match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {
             (rfc5912::RSA_ENCRYPTION, _) => {
-                let key = Box::new(rsa::RsaPrivateKey::from_pkcs8_der(der).map_err(text)?);
-                Secret::Rsa {
-                    key,
-                    signer: RsaKeyPair::from_der(info.private_key.as_bytes()).ok().map(Box::new),
-                }
+                Secret::Rsa(Box::new(RsaPrivate::from_pkcs8(der, info.private_key.as_bytes())?))
             }
             (rfc5912::ID_EC_PUBLIC_KEY, Some(rfc5912::SECP_256_R_1)) => {
                 Secret::P256(Box::new(p256::ecdsa::SigningKey::from_pkcs8_der(der).map_err(text)?))
@@ -364,7 +275,7 @@ impl PrivateKey {
             (other, _) => return Err(format!("keys of the kind {other} are not supported")),
         };
         let document = match &secret {
-            Secret::Rsa { key, .. } => key.to_public_key().to_public_key_der(),
+            Secret::Rsa(key) => return Ok(Self { public: PublicKey::from_der(&key.public_key()?)?, secret }),
             Secret::P256(key) => key.verifying_key().to_public_key_der(),
             Secret::P384(key) => key.verifying_key().to_public_key_der(),
             Secret::P521(key) => key.verifying_key().to_public_key_der(),
@@ -385,7 +296,7 @@ impl PrivateKey {
     /// What the encoder says.
     pub fn to_pkcs8(&self) -> Result<der::SecretDocument, String> {
         match &self.secret {
-            Secret::Rsa { key, .. } => key.to_pkcs8_der(),
+            Secret::Rsa(key) => return Ok(key.to_pkcs8()),
             Secret::P256(key) => key.to_pkcs8_der(),
             Secret::P384(key) => key.to_pkcs8_der(),
             Secret::P521(key) => key.to_pkcs8_der(),
@@ -409,31 +320,30 @@ impl PrivateKey {
     /// # Errors
     /// What failed.
     pub(crate) fn sign(&self, algorithm: &Algorithm, message: &[u8]) -> Result<Vec<u8>, String> {
-        let signed = match &self.secret {
-            Secret::Rsa { key, signer } => match (signer, padding(algorithm), algorithm.hash) {
-                (Some(signer), Some(padding), _) => ring_sign(signer, padding, message),
-                (.., Hash::Sha1) => rsa_sign::<Sha1>(key, algorithm.scheme, message),
-                (.., Hash::Sha256) => rsa_sign::<Sha256>(key, algorithm.scheme, message),
-                (.., Hash::Sha384) => rsa_sign::<Sha384>(key, algorithm.scheme, message),
-                (.., Hash::Sha512) => rsa_sign::<Sha512>(key, algorithm.scheme, message),
-            },
-            Secret::P256(key) => {
-                let signed: signature::Result<p256::ecdsa::DerSignature> =
-                    key.sign_prehash(&digest(algorithm.hash, message));
+        let digest = || algorithm.hash.of(message);
+        let signed = match (&self.secret, algorithm.scheme) {
+            (Secret::Rsa(key), Scheme::Rsa(padding)) => {
+                return self.checked(algorithm, message, key.sign(padding, algorithm.hash, message)?);
+            }
+            (Secret::P256(key), Scheme::Ecdsa) => {
+                let signed: signature::Result<p256::ecdsa::DerSignature> = key.sign_prehash(&digest());
                 signed.map(|signature| signature.to_vec())
             }
-            Secret::P384(key) => {
-                let signed: signature::Result<p384::ecdsa::DerSignature> =
-                    key.sign_prehash(&digest(algorithm.hash, message));
+            (Secret::P384(key), Scheme::Ecdsa) => {
+                let signed: signature::Result<p384::ecdsa::DerSignature> = key.sign_prehash(&digest());
                 signed.map(|signature| signature.to_vec())
             }
-            Secret::P521(key) => {
-                let signed: signature::Result<p521::ecdsa::DerSignature> =
-                    key.sign_prehash(&digest(algorithm.hash, message));
+            (Secret::P521(key), Scheme::Ecdsa) => {
+                let signed: signature::Result<p521::ecdsa::DerSignature> = key.sign_prehash(&digest());
                 signed.map(|signature| signature.to_vec())
             }
+            _ => return Err(format!("a key of the kind {} does not sign so", self.public.kind_name())),
         };
-        let signature = signed.map_err(|error| error.to_string())?;
+        self.checked(algorithm, message, signed.map_err(|error| error.to_string())?)
+    }
+
+    /// A signature that verifies.
+    fn checked(&self, algorithm: &Algorithm, message: &[u8], signature: Vec<u8>) -> Result<Vec<u8>, String> {
         if !self.public.verifies(algorithm, message, &signature) {
             return Err("the signature that it made does not verify: the key is damaged".to_owned());
         }
@@ -447,50 +357,6 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// What ring has for an algorithm. It has no SHA-1, and salts as long as the hash alone.
-fn padding(algorithm: &Algorithm) -> Option<&'static dyn RsaEncoding> {
-    Some(match (algorithm.scheme, algorithm.hash) {
-        (Scheme::Pkcs1, Hash::Sha256) => &RSA_PKCS1_SHA256,
-        (Scheme::Pkcs1, Hash::Sha384) => &RSA_PKCS1_SHA384,
-        (Scheme::Pkcs1, Hash::Sha512) => &RSA_PKCS1_SHA512,
-        (Scheme::Pss { salt: 32 }, Hash::Sha256) => &RSA_PSS_SHA256,
-        (Scheme::Pss { salt: 48 }, Hash::Sha384) => &RSA_PSS_SHA384,
-        (Scheme::Pss { salt: 64 }, Hash::Sha512) => &RSA_PSS_SHA512,
-        _ => return None,
-    })
-}
-
-/// Signs in ring, as the CA itself does.
-fn ring_sign(
-    signer: &RsaKeyPair,
-    padding: &'static dyn RsaEncoding,
-    message: &[u8],
-) -> signature::Result<Vec<u8>> {
-    let mut signature = vec![0; signer.public().modulus_len()];
-    let signed = signer.sign(padding, &SystemRandom::new(), message, &mut signature);
-    signed.map(|()| signature).map_err(|_| signature::Error::new())
-}
-
-/// For what ring does not have: SHA-1, other salts, keys of more than 4096 bits. With random numbers the private operation is blinded. They are asked for once before, so that the wrapper that cannot
-/// report an error does not meet one.
-fn rsa_sign<D>(key: &rsa::RsaPrivateKey, scheme: Scheme, message: &[u8]) -> signature::Result<Vec<u8>>
-where
-    D: Digest + AssociatedOid + FixedOutputReset,
-{
-    getrandom::fill(&mut [0u8; 1]).map_err(signature::Error::from_source)?;
-    let mut random = UnwrapErr(SysRng);
-    match scheme {
-        Scheme::Pkcs1 => {
-            let key = pkcs1v15::SigningKey::<D>::new(key.clone());
-            Ok(key.try_sign_with_rng(&mut random, message)?.to_vec())
-        }
-        Scheme::Pss { salt } => {
-            let key = pss::SigningKey::<D>::new_with_salt_len(key.clone(), salt);
-            Ok(key.try_sign_with_rng(&mut random, message)?.to_vec())
-        }
-        Scheme::Ecdsa => Err(signature::Error::new()),
-    }
-}
 /// A signature on a curve as HSMs give it, two numbers of equal length, in the form of a CRL; any other stays as it is.
 pub(crate) fn der_of_raw(key: &PublicKey, signature: &[u8]) -> Vec<u8> {
     let converted = match &key.kind {

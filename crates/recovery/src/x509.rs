@@ -294,7 +294,7 @@ pub(crate) fn write_entry(
     // The reason code: an extension of its own, not critical, with an ENUMERATED in it.
     let extension = [0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01, code];
     let extensions = is_reason_of_entry(reason).then_some(Body(&extension));
-    NewEntry { serial: UintRef::new(&octets)?, when: dates::to_x509(when)?, extensions }
+    NewEntry { serial: UintRef::new(&octets)?, when: dates::revocation_to_x509(when)?, extensions }
         .encode_to_vec(out)
         .map(drop)
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use certadm_files::read;
+use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -98,8 +99,10 @@ impl Profiles {
     /// # Errors
     /// A sentence: what is wrong, and on which line.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        let entries: BTreeMap<String, Entry> =
-            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let entries: BTreeMap<String, Entry> = toml::from_str(text).map_err(|error: toml::de::Error| {
+            let is_well_formed = toml::from_str::<toml::Table>(text).is_ok();
+            mistake(text, error.span(), error.message(), is_well_formed)
+        })?;
         let vaults = entries
             .into_iter()
             .map(|(name, entry)| {
@@ -225,6 +228,20 @@ mod tests {
         ] {
             let error = Profiles::parse(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_stands_in_the_file_is_not_told() {
+        for text in [
+            "[vault]\nurl='file:///x'\nkey-file='a'\npassword='Pa55'",
+            "[vault]\nurl='file:///x'\nkey-file=['Pa55']",
+            "[vault]\nurl='file:///x'\npassword-file='Pa55",
+            "[vault]\nurl='file:///x'\npassword Pa55",
+        ] {
+            let error = Profiles::parse(text).unwrap_err();
+            assert!(error.contains("line ") && !error.contains("Pa55"), "{error}");
+            assert!(!error.contains('\n'), "{error}");
         }
     }
 }

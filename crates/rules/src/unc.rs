@@ -186,6 +186,16 @@ fn refuse_colon(rest: &str, whole: &str) -> Result<(), UncError> {
     if rest.contains(':') { Err(UncError::Name { path: whole.to_owned() }) } else { Ok(()) }
 }
 
+/// Whether an absolute path of this system has a UNC form. That of a CA's folder needs one: backups tell where the database
+/// is, and a restore records where it goes.
+///
+/// # Errors
+///
+/// As [`UncRoot::to_unc`].
+pub fn check_path(path: &str) -> Result<(), UncError> {
+    UncRoot::of_this_system("localhost")?.to_unc(path).map(drop)
+}
+
 /// The host of a UNC path, as it stands there; nothing for another text.
 #[must_use]
 pub fn host_of(unc: &str) -> Option<&str> {

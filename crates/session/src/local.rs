@@ -93,7 +93,7 @@ impl LocalSource {
     }
 
     fn unc(&self, call: &'static str, path: &Path) -> CallResult<String> {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let absolute = certadm_files::absolute(path).unwrap_or_else(|_| path.to_owned());
         absolute
             .to_str()
             .and_then(|path| self.names.to_unc(path).ok())

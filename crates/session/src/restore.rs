@@ -162,5 +162,5 @@ fn complete(folder: &Folder, outcome: Hresult) -> Result<(), Error> {
 
 /// An absolute path as text; the record holds text.
 fn text(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+    certadm_files::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }

@@ -119,7 +119,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// The target's name cannot be written into the restore record, which is text.
-    #[error("the CA's folder {path} has a name that is not UTF-8")]
+    #[error("the path of the CA's folder {path} cannot be recorded")]
     TargetName {
         /// The folder.
         path: PathBuf,
@@ -332,7 +332,9 @@ impl Diagnosis for Error {
                     folder.display()
                 ));
             }
-            Self::TargetName { .. } => "name a folder whose whole path is UTF-8",
+            Self::TargetName { .. } => {
+                "name a folder whose whole path is UTF-8, without control characters and the other kind of slash"
+            }
             Self::NothingToAbandon { .. } => "nothing has to be done",
             Self::CannotAbandon { .. } => "restore again, with --force; what is there is then moved aside",
             Self::TargetInUse { .. } => {

@@ -220,7 +220,7 @@ pub fn take_into(
 
 /// Removes what backups that were killed have left beside the target.
 fn remove_abandoned(target: &Path) -> Result<Vec<PathBuf>> {
-    let target = std::path::absolute(target).during("resolve", target)?;
+    let target = certadm_files::absolute(target)?;
     match target.parent() {
         Some(parent) if parent.is_dir() => Ok(unfinished::remove_abandoned(parent)?),
         _ => Ok(Vec::new()),

@@ -39,7 +39,7 @@ impl SetWriter {
         read_back: ReadBack,
         logs_read_back: ReadBack,
     ) -> Result<Self> {
-        let target = std::path::absolute(target).during("resolve", target)?;
+        let target = certadm_files::absolute(target)?;
         refuse_occupied(&target)?;
         if target.file_name().is_none() {
             return Err(Error::TargetNotEmpty { path: target });

@@ -1,8 +1,11 @@
 //! Key files: `openssl` opens ours, we open those of `openssl`.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use certadm_ca::{CaKey, Error, KeyType, Passphrase};
+use der::Decode;
+use pkcs8::EncryptedPrivateKeyInfoRef;
 
 use crate::support::{PASSPHRASE, openssl, passphrase, run_openssl, text};
 
@@ -106,6 +109,51 @@ fn damaged_files_are_refused_and_none_is_overwritten() {
     let missing = CaKey::open(Path::new("/nonexistent/ca.key"), &passphrase()).unwrap_err();
     assert!(matches!(missing, Error::File(_)));
 }
+
+/// A key file may be a stranger's: `restore` puts the one of a set back.
+#[test]
+fn a_key_file_decides_neither_time_nor_memory_nor_ends_the_process() {
+    use pkcs8::pkcs5::EncryptionScheme;
+    use pkcs8::pkcs5::pbes2::{Kdf, Parameters};
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("ca.key");
+    CaKey::generate(KeyType::P256).unwrap().save(&path, &passphrase()).unwrap();
+    let (_, good) = der::SecretDocument::from_pem(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let good = EncryptedPrivateKeyInfoRef::from_der(good.as_bytes()).unwrap();
+    let small = pkcs8::pkcs5::scrypt::Params::new(4, 8, 1).unwrap();
+    let scrypt = Parameters::generate_scrypt_aes256cbc(small, b"salt of salts", [0; 16]).unwrap();
+    let begun = Instant::now();
+    for change in [
+        |kdf: &mut Kdf| match kdf {
+            Kdf::Pbkdf2(pbkdf2) => pbkdf2.iteration_count = u32::MAX,
+            Kdf::Scrypt(scrypt) => scrypt.cost_parameter = 0,
+            _ => unreachable!("there are two"),
+        },
+        |kdf: &mut Kdf| match kdf {
+            Kdf::Pbkdf2(pbkdf2) => pbkdf2.iteration_count = 0,
+            Kdf::Scrypt(scrypt) => scrypt.cost_parameter = 1 << 40,
+            _ => unreachable!("there are two"),
+        },
+    ] {
+        for parameters in [good.encryption_algorithm.pbes2().unwrap().clone(), scrypt.clone()] {
+            let mut parameters = parameters;
+            change(&mut parameters.kdf);
+            let hostile = EncryptedPrivateKeyInfoRef {
+                encryption_algorithm: EncryptionScheme::Pbes2(parameters),
+                encrypted_data: good.encrypted_data,
+            };
+            let text =
+                der::Document::encode_msg(&hostile).unwrap().to_pem(ENCRYPTED, der::pem::LineEnding::LF);
+            let path = scratch.path().join("hostile.key");
+            std::fs::write(&path, text.unwrap()).unwrap();
+            let error = CaKey::open(&path, &passphrase()).unwrap_err();
+            assert!(matches!(error, Error::KeyDamaged { .. }), "{error}");
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 #[cfg(unix)]
 #[test]

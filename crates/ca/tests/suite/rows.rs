@@ -201,3 +201,44 @@ fn a_listing_ends_when_its_reader_does() {
     assert!(matches!(ended, Err(Error::UnknownRequest { request_id: 1 })));
     assert_eq!(seen, 1);
 }
+
+/// The database of a stranger may undo what is written (attack H4). Triggers of a file are off; one of the connection plays its
+/// part here.
+#[test]
+fn nothing_is_said_to_be_done_that_the_database_does_not_say() {
+    let mut ca = TestCa::new();
+    let san = ["-addext", "subjectAltName=DNS:a.example"];
+    let asked = |name: &str| request(P256, &format!("/CN={name}"), &san);
+    let issued = ca.issue(&asked("a.example"), &Terms::new("tests")).unwrap();
+    let trigger = |ca: &TestCa, text: &str| ca.writer.connection().execute_batch(text).unwrap();
+    let count = |ca: &TestCa| -> i64 {
+        ca.writer.connection().query_row("SELECT count(*) FROM Requests", [], |row| row.get(0)).unwrap()
+    };
+    let before = count(&ca);
+    trigger(
+        &ca,
+        "CREATE TEMP TRIGGER undo AFTER UPDATE ON Requests WHEN new.Disposition = 21 BEGIN \
+         UPDATE Requests SET Disposition = 20 WHERE RequestID = new.RequestID; END",
+    );
+    let order = RevocationOrder {
+        serial: &issued.serial,
+        reason: Reason::KEY_COMPROMISE,
+        by: "EXAMPLE\\alice",
+        now: certadm_store::now(),
+        effective: None,
+    };
+    let refused = ca.writer.commit(|transaction| revoke(transaction, &order)).unwrap_err();
+    assert!(matches!(refused, Error::NotRecorded { .. }), "{refused}");
+    trigger(
+        &ca,
+        "DROP TRIGGER temp.undo; CREATE TEMP TRIGGER undo AFTER UPDATE ON Certificates BEGIN \
+         DELETE FROM Certificates WHERE RequestID = new.RequestID; END; \
+         CREATE TEMP TRIGGER undo_new AFTER INSERT ON Certificates BEGIN \
+         DELETE FROM Certificates WHERE RequestID = new.RequestID; END",
+    );
+    let refused = ca.issue(&asked("a.example"), &Terms::new("tests")).unwrap_err();
+    assert!(matches!(refused, Error::NotRecorded { .. }), "{refused}");
+    assert_eq!(count(&ca), before, "nothing stays of what was refused");
+    trigger(&ca, "DROP TRIGGER temp.undo; DROP TRIGGER temp.undo_new");
+    ca.writer.commit(|transaction| revoke(transaction, &order)).unwrap();
+}

@@ -51,6 +51,15 @@ pub(crate) fn start(folder: &Folder) -> Result<Store, Failure> {
     Ok(restore::start(folder, store_options(folder)?, audits(folder)?)?)
 }
 
+/// Reads what [`start`] needs of the CA's settings, before something is done that only a start completes.
+///
+/// # Errors
+/// Settings that cannot be used.
+pub(crate) fn check_settings(folder: &Folder) -> Result<(), Failure> {
+    store_options(folder)?;
+    audits(folder).map(drop)
+}
+
 /// Lets the CA start once, which carries the registered restore out, and says what that did.
 pub(crate) fn recover(folder: &Folder, output: Output) -> Result<Value, Failure> {
     let store = open_store(folder)?;

@@ -76,6 +76,9 @@ fn generation(text: &str) -> Result<Generation, String> {
 /// A moment on a command line.
 pub(crate) fn moment(text: &str) -> Result<FileTime, String> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|error| error.to_string())?;
+    if moment < OffsetDateTime::UNIX_EPOCH {
+        return Err("no CA is older than 1970".to_owned());
+    }
     Ok(FileTime::from_unix_seconds(moment.unix_timestamp()))
 }
 

@@ -17,7 +17,7 @@ const PAGE: usize = 8192;
 
 /// Takes the database of a complete set out, lets `change` work on it, and puts it back as if it had always been so: image,
 /// trailer, log and manifest agree with each other.
-fn rewrite(work: &Work, set: &str, change: impl FnOnce(&Connection)) {
+pub(crate) fn rewrite(work: &Work, set: &str, change: impl FnOnce(&Connection)) {
     let set = work.path(set);
     let manifest_path = set.join("manifest.json");
     let mut manifest = Manifest::parse(&fs::read(&manifest_path).unwrap()).unwrap();

@@ -249,6 +249,29 @@ fn a_dynamic_file_that_is_none() {
     ours(Some(Role::Dynamic));
 }
 
+/// What stands beside the database never stands between a lost CA and its coming back.
+#[test]
+fn parts_of_an_identity_that_are_none() {
+    let work = world();
+    for inside in ["identity.json", "Config/ca.toml", "Certificates/ca-0.crt"] {
+        for instead in ALL {
+            fs::remove_dir_all(work.path("set")).ok();
+            fs::remove_file(work.path("out.html")).ok();
+            work.copy("good", "set");
+            if !instead.put(&work.path("set/Identity").join(inside), &work.path("secret")) {
+                continue;
+            }
+            let what = format!("{inside} as {instead:?}");
+            each_command(&work, &OURS, &what, Some(Role::Dynamic));
+            let (code, said) = run(&work, "restore --from {set} --dir {new}");
+            assert!(code <= 1, "{what}: {code}: {said}");
+            let (code, said) = run(&work, "ca list --dir {new}");
+            assert_eq!(code, 0, "{what}: {said}");
+            fs::remove_dir_all(work.path("new")).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_folder_that_is_a_link_leads_nowhere() {
     let work = world();

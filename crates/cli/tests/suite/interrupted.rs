@@ -220,3 +220,29 @@ fn a_drill_that_breaks_off_keeps_its_folder_only_if_asked() {
     assert!(kept.len() == 1 && within.join(&kept[0]).join("ca/ca.toml").is_file(), "{kept:?}");
     assert!(run.stdout.contains(&kept[0]), "{run:?}");
 }
+
+/// A pipe that nobody writes to is waited for, and a signal ends the wait.
+#[test]
+fn a_signal_ends_the_wait_for_a_pipe() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {set}");
+    mknodat(CWD, work.path("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    for line in [
+        "emergency-crl {set} --published {pipe} --tbs-only --to {crl}",
+        "emergency-crl {set} --no-published --revoke-file {pipe} --tbs-only --to {crl}",
+        "complete {set} --key {pipe} --passphrase-file {pass}",
+        "attach {set} --registry {pipe}",
+    ] {
+        let mut command = command(&work.path(""), line);
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        // Before it watches for signals, one ends it at once.
+        while child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{line} waits on");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            kill_process(Pid::from_child(&child), Signal::TERM).ok();
+        }
+        assert!(!work.path("crl").exists(), "{line}");
+    }
+}

@@ -10,6 +10,8 @@ mod exit_codes;
 mod gap;
 mod help;
 mod hostile_databases;
+mod hostile_identity;
+mod hostile_numbers;
 mod hostile_sets;
 mod identity;
 mod interrupted;

@@ -145,6 +145,47 @@ fn a_set_is_its_owners_unless_it_is_asked_otherwise() {
     }
 }
 
+/// People name what lies above: `--dir ../ca`.
+#[test]
+fn a_path_may_go_up() {
+    let work = Work::with_ca();
+    work.issue("ca", "one");
+    fs::create_dir_all(work.path("some/where")).unwrap();
+    let up = |line: &str| work.run(&line.replace("UP/", "some/where/../../")).good();
+    up("backup --dir UP/ca --to UP/set");
+    let complete = work.run("complete some/where/../../set");
+    assert!(complete.stdout.contains("present           Configuration"), "{complete:?}");
+    assert!(!complete.stdout.contains("the configuration says"), "the same folder: {complete:?}");
+    up("restore --from UP/set --dir UP/new");
+    up("restore --from UP/set --dir UP/new --force");
+    up("backup --dir UP/new --to UP/set-of-new");
+    up("verify UP/set-of-new");
+    up("ca init --dir UP/other --name Other --passphrase-file pass");
+    up("backup --dir UP/other --to UP/set-of-other");
+}
+
+/// Where the database lies is told in backups and recorded by restores, in a form that not every name has. Nothing is begun that
+/// could not be ended.
+#[cfg(unix)]
+#[test]
+fn a_folder_whose_path_cannot_be_told_is_refused_at_once() {
+    let work = Work::with_ca();
+    work.result("backup --dir {ca} --to {set}");
+    for name in ["a\\b", "a\nb", "a\u{7f}b"] {
+        for (line, code, hresult) in [
+            ("ca init --name Other --passphrase-file {pass} --dir", 2, "0x80070057"),
+            ("restore --from {set} --dry-run --dir", 3, "0x8007007b"),
+            ("restore --from {set} --dir", 3, "0x8007007b"),
+        ] {
+            let mut command = command(&work.path(""), &format!("--json {line}"));
+            let run = Run::of(command.arg(work.path(name)));
+            let error = run.json()["error"].clone();
+            assert_eq!((run.code, &error["code"]), (code, &hresult.into()), "{line} {name:?}: {error}");
+            assert!(!work.path(name).exists(), "{line} {name:?}");
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_secret_that_others_can_read_is_told() {

@@ -51,6 +51,54 @@ fn a_damaged_set_leaves_the_live_ca_as_it_was() {
     work.issue("ca", "three");
 }
 
+/// The CA could not start with these settings: that is told before its database is exchanged.
+#[test]
+fn settings_that_are_none_are_told_before_anything_is_touched() {
+    let work = with_set();
+    fs::write(work.path("ca/ca.toml"), "name = [").unwrap();
+    let before = content(&work.path("ca"));
+    for line in
+        ["restore --from {full} --dir {ca} --force --dry-run", "restore --from {full} --dir {ca} --force"]
+    {
+        let run = work.run(line);
+        assert!(run.code == 2 && run.stderr.contains("ca.toml cannot be used"), "{line}: {run:?}");
+        assert_eq!(content(&work.path("ca")), before, "{line}");
+    }
+}
+
+/// One flipped bit in whichever file of a set (attack H1): the CA that works goes on as it was, or is restored. What stands beside
+/// the database stands in the way of neither.
+#[test]
+fn a_flipped_bit_in_any_file_of_a_set_leaves_a_ca_that_works() {
+    let work = with_set();
+    work.copy("ca", "as-it-was");
+    let files: Vec<String> = content(&work.path("full"))
+        .into_keys()
+        .map(|path| path.strip_prefix(work.path("full")).unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert!(files.len() > 8, "{files:?}");
+    for file in files {
+        work.copy("full", "damaged");
+        work.flip(&format!("damaged/{file}"));
+        let before = content(&work.path("ca"));
+        let dry = work.run("restore --from {damaged} --dir {ca} --force --dry-run").code;
+        assert_eq!(content(&work.path("ca")), before, "{file}");
+        let code = work.run("restore --from {damaged} --dir {ca} --force").code;
+        let is_beside = file.starts_with("DynamicFiles") || file.starts_with("Identity");
+        assert_eq!(code <= 1, is_beside, "{file}: {code}");
+        if is_beside {
+            assert_eq!(work.tables("--dir {ca}")[0].as_array().unwrap().len(), 2, "{file}");
+            fs::remove_dir_all(work.path("ca")).unwrap();
+            work.copy("as-it-was", "ca");
+        } else {
+            assert!(dry > 1, "{file}: {dry}");
+            assert_eq!(content(&work.path("ca")), before, "{file}");
+        }
+        fs::remove_dir_all(work.path("damaged")).unwrap();
+    }
+    work.issue("ca", "three");
+}
+
 #[test]
 fn a_dry_run_makes_the_checks_of_a_restore_and_changes_nothing() {
     let work = with_set();

@@ -168,6 +168,26 @@ fn the_log_says_who_did_what_and_why_it_was_refused() {
     }
 }
 
+/// Who is refused again and again has some lines in the log, and then one now and then that counts the others.
+#[test]
+fn refusals_without_end_fill_no_log() {
+    const GUESSES: usize = 200;
+    let work = Work::with_ca();
+    std::fs::write(work.path("pw"), "a wrong password\n").unwrap();
+    let log = std::fs::File::create(work.path("log")).unwrap();
+    let service = Service::start_logging(&work, "--dir {ca} --socket {socket} --log-json", log.into());
+    let address = service.said["result"]["listen"].as_str().unwrap().to_owned();
+    let guess = |number: usize| {
+        let line = format!("doctor --server {address} --user guess{number} --password-file {{pw}}");
+        assert_ne!(work.run(&line).code, 0);
+    };
+    (0..GUESSES).for_each(guess);
+    assert_eq!(service.stop(), 0);
+    let log = std::fs::read_to_string(work.path("log")).unwrap();
+    let refused = log.lines().filter(|line| line.contains("127.0.0.1")).count();
+    assert!((10..GUESSES * 3 / 4).contains(&refused), "{refused} lines: {log}");
+}
+
 /// `kill -9` of the service or of its client at any moment of a backup over the sealed wire: what was issued stays, a set is
 /// whole or not there, and the next backup works.
 #[test]

@@ -167,8 +167,6 @@ pub enum Problem {
         /// The first of them.
         first: i64,
     },
-    /// The flush map says that the last write of this page did not arrive.
-    LostWrite,
 }
 
 impl Problem {
@@ -186,7 +184,6 @@ impl Problem {
             Self::LongValueMissing { .. } | Self::LongValueCut { .. } | Self::LongValueCount { .. } => {
                 Code::LONG_VALUE_CORRUPTED
             }
-            Self::LostWrite => Code::LOST_WRITE,
             Self::WrongObject { .. }
             | Self::WrongKind(_)
             | Self::KeyOrder { .. }
@@ -211,12 +208,6 @@ impl Problem {
             Self::LongValueCount { references, counted } => counted < references,
             _ => true,
         }
-    }
-
-    /// True for what an older page with a right checksum looks like, which is what a lost write leaves.
-    #[must_use]
-    pub fn hints_at_a_lost_write(&self) -> bool {
-        !matches!(self, Self::NeverWritten | Self::Unreadable(_))
     }
 }
 
@@ -271,7 +262,6 @@ impl fmt::Display for Fault {
                 f,
                 "{requests} requests are issued or revoked but have no certificate, the first is {first}"
             ),
-            Problem::LostWrite => write!(f, "{tree}: the flush map names a later write than the page has"),
         }
     }
 }

@@ -51,7 +51,6 @@ fn kind(problem: &Problem) -> Kind {
         | Problem::Objects
         | Problem::Unpaired { .. }
         | Problem::NoCertificate { .. } => Kind::TableMismatch,
-        Problem::LostWrite => Kind::LostWrite,
         _ => Kind::Tree,
     }
 }

@@ -123,7 +123,7 @@ fn age(question: &Question<'_>, taken: &str) -> Option<Check> {
 
 /// The component `templates`.
 pub(super) fn templates(question: &Question<'_>, directory: Directory) -> Component {
-    let found = question.files(&[Role::Templates]).pop();
+    let found = question.files(&[Role::Templates]).next_back();
     let needed = directory == Directory::Used;
     let state = match (&found, directory) {
         (Some(_), _) => State::Present,

@@ -50,24 +50,22 @@ impl Question<'_> {
             .map(|(part, entry)| place(part, entry))
     }
 
-    /// Every file of these roles that can be read, the newest last.
-    pub(super) fn files(&self, roles: &[Role]) -> Vec<Beside> {
-        let mut files = Vec::new();
-        for part in self.parts {
-            for entry in part.manifest.files.iter().filter(|entry| roles.contains(&entry.role)) {
-                if let Ok(content) = part.read(entry) {
-                    files.push(Beside { found: place(part, entry), content });
-                }
-            }
-        }
-        files.sort_by(|one, other| one.found.1.cmp(&other.found.1));
-        files
+    /// Every file of these roles that can be read, the newest last. Each is read when it is asked for: together they may be
+    /// more than the memory holds.
+    pub(super) fn files(&self, roles: &[Role]) -> impl DoubleEndedIterator<Item = Beside> {
+        let files =
+            self.parts.iter().flat_map(|part| part.manifest.files.iter().map(move |entry| (part, entry)));
+        let mut files: Vec<_> = files.filter(|(_, entry)| roles.contains(&entry.role)).collect();
+        files.sort_by(|(_, one), (_, other)| one.taken.cmp(&other.taken));
+        let read = |(part, entry): (&Part, &FileEntry)| {
+            part.read(entry).ok().map(|content| Beside { found: place(part, entry), content })
+        };
+        files.into_iter().filter_map(read)
     }
 
     /// The newest configuration, fetched or exported.
     pub(super) fn configuration(&self) -> Option<(Configuration, (String, String))> {
-        let mut files = self.files(&[Role::Configuration, Role::Registry]);
-        while let Some(file) = files.pop() {
+        for file in self.files(&[Role::Configuration, Role::Registry]).rev() {
             let read = match serde_json::from_slice(&file.content) {
                 Ok(json) => Configuration::of_json(&json),
                 Err(_) => registry::parse(&file.content).ok().map(|found| registry::of_certsvc(&found)),
@@ -84,7 +82,7 @@ impl Question<'_> {
         let rows = self.records.crls().iter().filter_map(|row| row.raw.as_deref());
         let rows = rows.filter_map(|der| PublishedCrl::parse("the database", der).ok());
         let files = self.files(&[Role::BaseCrl, Role::DeltaCrl, Role::Crl]);
-        let files = files.iter().filter_map(|file| PublishedCrl::parse(&file.found.0, &file.content).ok());
+        let files = files.filter_map(|file| PublishedCrl::parse(&file.found.0, &file.content).ok());
         rows.chain(files).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! What was found, sorted into what can be done about it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use certadm_ca::{Reason, Serial};
 use certadm_rules::FileTime;
@@ -158,7 +159,7 @@ fn account(last: i64, requests: &BTreeMap<i64, Outcome>) -> (Rpo, Vec<Ids>) {
         Some(before) if before.last + 1 == first => before.last = end,
         _ => open.push(Ids { first, last: end }),
     };
-    for (request_id, outcome) in requests.range(last + 1..) {
+    for (request_id, outcome) in requests.range((Bound::Excluded(last), Bound::Unbounded)) {
         leave(rpo.highest_request + 1, request_id - 1);
         rpo.highest_request = *request_id;
         match outcome {

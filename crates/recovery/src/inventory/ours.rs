@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row};
 
 use super::item::{Inventory, Item, PUBLISH_TO_DIRECTORY};
 use crate::error::Result;
+use crate::ours::small;
 use crate::records::Maker;
 
 impl Inventory for Connection {
@@ -31,8 +32,8 @@ impl Inventory for Connection {
 
 fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
     let date = |column| row.get::<_, Option<i64>>(column).map(|ticks| ticks.map(FileTime));
-    let disposition = Disposition(row.get::<_, Option<i32>>(1)?.unwrap_or_default());
-    let reason = Reason::from_code(row.get::<_, Option<i32>>(4)?.unwrap_or_default());
+    let disposition = Disposition(small(row, 1)?.unwrap_or_default());
+    let reason = Reason::from_code(small(row, 4)?.unwrap_or_default());
     let effective = date(3)?;
     Ok(Item {
         request_id: row.get(0)?,

@@ -39,18 +39,30 @@ fn signed(records: &Records, key: &PrivateKey, options: &Options) -> Vec<(CrlKin
 fn openssl_accepts_crls_of_every_algorithm_and_finds_what_is_revoked() {
     let rsa = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
     let curve = |name: &str| format!("-algorithm EC -pkeyopt ec_paramgen_curve:{name}");
-    let pss = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest -sigopt rsa_mgf1_md:sha384";
+    let pss = |salt: &str, hash: &str| {
+        format!("-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:{salt} -sigopt rsa_mgf1_md:{hash}")
+    };
     for (key, signing, algorithm) in [
         (rsa.to_owned(), "-sha256".to_owned(), "sha256WithRSAEncryption"),
         (rsa.to_owned(), "-sha512".to_owned(), "sha512WithRSAEncryption"),
-        (rsa.to_owned(), format!("-sha384 {pss}"), "rsassaPss"),
+        (rsa.to_owned(), format!("-sha384 {}", pss("digest", "sha384")), "rsassaPss"),
+        // What ring does not have: another salt than the hash is long, SHA-1, a key of more than 4096 bits.
+        (rsa.to_owned(), format!("-sha256 {}", pss("20", "sha256")), "rsassaPss"),
+        (rsa.to_owned(), "-sha1".to_owned(), "sha1WithRSAEncryption"),
+        (rsa.to_owned(), format!("-sha1 {}", pss("digest", "sha1")), "rsassaPss"),
+        (
+            "-algorithm RSA -pkeyopt rsa_keygen_bits:5120".to_owned(),
+            "-sha256".to_owned(),
+            "sha256WithRSAEncryption",
+        ),
         (curve("P-256"), "-sha256".to_owned(), "ecdsa-with-SHA256"),
         (curve("P-384"), "-sha384".to_owned(), "ecdsa-with-SHA384"),
         (curve("P-521"), "-sha512".to_owned(), "ecdsa-with-SHA512"),
     ] {
         let openssl = Openssl::new();
         let private = certificates(&openssl, &key, &signing);
-        let crls = signed(&small_ca(&openssl), &private, &Options::new(now()));
+        let options = Options { allow_sha1: true, ..Options::new(now()) };
+        let crls = signed(&small_ca(&openssl), &private, &options);
         assert_eq!(crls.len(), 1, "there was no delta CRL");
         openssl.write_crl("crl.pem", &crls[0].1);
         let text = openssl.good("crl -in crl.pem -CAfile ca.pem -noout -text");

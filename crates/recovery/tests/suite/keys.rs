@@ -65,3 +65,20 @@ fn what_is_no_key_file_is_refused_with_a_reason() {
     let found = KeyFile::open(&openssl.path("encrypted.pem"), &passphrase(PASSPHRASE)).unwrap();
     assert_eq!(found.keys.len(), 1);
 }
+
+/// A PKCS#12 file without a MAC whose key is encrypted with scrypt, with a cost of 0.
+const COST_ZERO: &str = "\
+    3081d90201033081d306092a864886f70d010701a081c50481c23081bf3081bc06092a864886f70d010701a081ae0481ab3081a83081a5 \
+    060b2a864886f70d010c0a0102a08195308192304e06092a864886f70d01050d3041302006092b06010401da47040b3013040873616c74 \
+    73616c74020100020108020101301d060960864801650304012a0410000000000000000000000000000000000440000000000000000000 \
+    00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000";
+
+#[test]
+fn a_file_on_which_the_library_would_end_the_process_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.pfx");
+    let content = certadm_rules::hex::decode(&COST_ZERO.replace([' ', '\n'], "")).unwrap();
+    fs::write(&path, content).unwrap();
+    let error = KeyFile::open(&path, &passphrase(PASSPHRASE)).unwrap_err();
+    assert!(error.to_string().contains("scrypt"), "{error}");
+}

@@ -152,7 +152,15 @@ fn what_is_typed_is_read_or_refused() {
     assert_eq!((good.serial.as_str(), good.reason.code()), ("4f3a", 4));
     assert_eq!(good.when.to_rfc3339(), "2026-11-01T01:02:03Z");
     assert_eq!(Revocation::parse("4f", now).unwrap().when, now);
-    for wrong in ["", ":superseded", "4f:none", "4f:superseded:yesterday", "4f:superseded:2027-01-01", "xy"] {
+    for wrong in [
+        "",
+        ":superseded",
+        "4f:none",
+        "4f:superseded:yesterday",
+        "4f:superseded:2027-01-01",
+        "4f:superseded:1969-12-31",
+        "xy",
+    ] {
         assert!(matches!(Revocation::parse(wrong, now), Err(Error::Revocation { .. })), "{wrong}");
     }
     let text = "serial,reason,when\r\n# a remark\r\n\r\n4f,keyCompromise,2026-01-01\r\n\"5f\"\r\n";

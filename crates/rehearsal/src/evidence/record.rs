@@ -18,6 +18,8 @@ use crate::verdict::Verdict;
 pub const FORMAT: &str = "certadm-evidence";
 /// Its version.
 pub const VERSION: u32 = 1;
+/// No folder has more rehearsals: one a second for 136 years.
+const MOST_RUNS: u64 = 0xffff_ffff;
 /// No file of evidence is longer.
 pub(crate) const MAX_LEN: u64 = 16 << 20;
 
@@ -226,6 +228,9 @@ impl Evidence {
         let evidence: Self = serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))?;
         if evidence.format != FORMAT || evidence.version != VERSION {
             return Err(broken(format!("its format is {} {}", evidence.format, evidence.version)));
+        }
+        if !(1..=MOST_RUNS).contains(&evidence.run) {
+            return Err(broken(format!("it says that it is number {}", evidence.run)));
         }
         for text in [&evidence.started, &evidence.ended] {
             moment_in(text).ok_or_else(|| broken(format!("{text:?} is no moment")))?;

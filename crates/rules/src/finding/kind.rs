@@ -71,7 +71,6 @@ kinds! {
     IndexMismatch = "index-mismatch", "an index does not fit its table";
     LongValue = "long-value", "a long value lacks a part, or is not there";
     TableMismatch = "table-mismatch", "two tables that have the same rows differ";
-    LostWrite = "lost-write", "the flush map names a later write than a page has";
     UnknownObject = "unknown-object", "a page belongs to an object that the catalog does not know";
     Catalog = "catalog", "the catalog of the database cannot be read";
     Space = "space", "the free pages of a tree cannot be told";

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{Found, IoContext};
+use certadm_files::{Found, IoContext, absolute};
 use certadm_rules::names::{is_safe_component, last_component};
+use certadm_rules::unc::check_path;
 use certadm_rules::words::counted;
 use certadm_rules::{Generation, GenerationRange, Hresult};
 use certadm_store::{Folder, is_reserve, record};
@@ -99,8 +100,8 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
     let combined = combine(&sets)?;
     combined.check_headers()?;
     let original = original_database(&sets[0])?;
-    let folder = Folder::new(std::path::absolute(target).during("resolve", target)?);
-    if folder.path().to_str().is_none() {
+    let folder = Folder::new(absolute(target)?);
+    if folder.path().to_str().is_none_or(|path| check_path(path).is_err()) {
         return Err(Error::TargetName { path: folder.path().to_owned() });
     }
     let name = last_component(&original);

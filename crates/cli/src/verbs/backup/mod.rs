@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use certadm_ca::health::LastCheck;
 use certadm_client::own_host_name;
-use certadm_files::IoContext;
 use certadm_files::cancel;
 use certadm_identity::Fetched;
 use certadm_rules::finding::{self, Finding, Kind, Severity};
@@ -227,7 +226,7 @@ fn keep_identity(taken: &mut Taken, fetched: &Fetched, target: &Target, output: 
 
 /// Refuses a set inside of the CA's folder: it would be lost together with the CA.
 fn refuse_inside(to: &Path, folder: &Folder) -> Result<(), Failure> {
-    let to = std::path::absolute(to).during("resolve", to)?;
+    let to = certadm_files::absolute(to)?;
     // What is there of the path, with links followed, and the rest as it is.
     let there = to.ancestors().find_map(|path| path.canonicalize().ok()).unwrap_or_else(|| to.clone());
     match folder.path().canonicalize() {

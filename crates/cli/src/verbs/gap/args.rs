@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use certadm_rules::FileTime;
 use clap::Args;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::verbs::places::ScratchArgs;
 use crate::verbs::signing::AllowedArgs;
+use crate::verbs::until::moment;
 
 /// `certadm gap`
 #[derive(Debug, Args)]
@@ -52,9 +51,4 @@ pub(crate) struct GapArgs {
     pub(super) allowed: AllowedArgs,
     #[command(flatten)]
     pub(super) scratch: ScratchArgs,
-}
-
-fn moment(text: &str) -> Result<FileTime, String> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|error| error.to_string())?;
-    Ok(FileTime::from_unix_seconds(moment.unix_timestamp()))
 }

@@ -2,15 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use certadm_ca::Config;
 use certadm_ca::identity::{DatabaseIdentity, Identity};
 use certadm_files::{Access, durable};
-use certadm_identity::{FileEntry, Part, Role};
+use certadm_identity::{FileEntry, Part, Role, found_at};
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::pem;
 use certadm_store::Folder;
 
-use crate::failure::Failure;
-use crate::verbs::lost::parts_at;
+/// What a restore finds beside the sets. Nothing of it stands between a lost CA and its coming back: what cannot be used is
+/// told, and left out.
+#[derive(Default)]
+pub(super) struct Beside {
+    pub(super) files: Vec<Kept>,
+    pub(super) warnings: Vec<String>,
+}
 
 /// A file to be written, if it is not there.
 pub(super) struct Kept {
@@ -21,21 +27,15 @@ pub(super) struct Kept {
 }
 
 /// Finds what is kept beside the sets and is not in the folder. Files of another CA than the database's are left alone.
-///
-/// # Errors
-/// An identity part that cannot be used.
-pub(super) fn find(
-    sets: &[PathBuf],
-    folder: &Folder,
-    database: &DatabaseIdentity,
-) -> Result<Vec<Kept>, Failure> {
-    let parts = parts_at(sets)?;
-    let Some(certificate) = newest(&parts, |_, entry| entry.role == Role::CaCrt) else {
-        return Ok(Vec::new());
+pub(super) fn find(sets: &[PathBuf], folder: &Folder, database: &DatabaseIdentity) -> Beside {
+    let mut beside = Beside::default();
+    let parts = beside.parts(sets);
+    let Some(certificate) = beside.newest(&parts, |_, entry| entry.role == Role::CaCrt) else {
+        return beside;
     };
-    let Some(own) = identity_of(&certificate.content) else { return Ok(Vec::new()) };
+    let Some(own) = identity_of(&certificate.content) else { return beside };
     if !database.certificates.iter().any(|known| known.has_key_of(&own)) {
-        return Ok(Vec::new());
+        return beside;
     }
     let key = own.key_identifier.replace([' ', ':'], "");
     let is_key = |part: &Part, entry: &FileEntry| {
@@ -47,17 +47,66 @@ pub(super) fn find(
         entry.role == Role::Key && seen(&entry.path)
     };
     // Our CA reads PKCS#8 in PEM alone.
-    let key = newest(&parts, is_key).filter(|key| pem::looks_like_pem(&key.content));
-    let of = |role: Role| newest(&parts, move |_, entry| entry.role == role);
-    let users = folder.path().join("users.toml");
+    let key = beside.newest(&parts, is_key).filter(|key| pem::looks_like_pem(&key.content));
+    let mut of = |role: Role| beside.newest(&parts, move |_, entry| entry.role == role);
+    let (settings, users) = (of(Role::CaToml), of(Role::Users));
     let all = [
-        (of(Role::CaToml), folder.config_path(), Access::Public),
+        (beside.usable(settings), folder.config_path(), Access::Public),
         (Some(certificate), folder.certificate_path(), Access::Everyone),
         (key, folder.key_path(), Access::Owner),
-        (of(Role::Users), users, Access::Owner),
+        (users, folder.path().join("users.toml"), Access::Owner),
     ];
     let all = all.into_iter().filter(|(_, to, _)| to.symlink_metadata().is_err());
-    Ok(all.filter_map(|(kept, to, access)| kept.map(|kept| Kept { to, access, ..kept })).collect())
+    beside.files =
+        all.filter_map(|(kept, to, access)| kept.map(|kept| Kept { to, access, ..kept })).collect();
+    beside
+}
+
+impl Beside {
+    fn parts(&mut self, sets: &[PathBuf]) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for dir in sets.iter().flat_map(|set| found_at(set)) {
+            match Part::open(&dir) {
+                Ok(part) => parts.push(part),
+                Err(error) => self.warn(&chain_of(&error)),
+            }
+        }
+        parts
+    }
+
+    /// The newest file that can be read.
+    fn newest(&mut self, parts: &[Part], is_wanted: impl Fn(&Part, &FileEntry) -> bool) -> Option<Kept> {
+        let files = parts.iter().flat_map(|part| part.manifest.files.iter().map(move |entry| (part, entry)));
+        let mut wanted: Vec<_> = files.filter(|(part, entry)| is_wanted(part, entry)).collect();
+        wanted.sort_by(|(_, one), (_, other)| one.taken.cmp(&other.taken));
+        for (part, entry) in wanted.into_iter().rev() {
+            match part.read(entry) {
+                Ok(content) => {
+                    let from = part.dir().join(Path::new(&entry.path));
+                    return Some(Kept { to: PathBuf::new(), from, content, access: Access::Owner });
+                }
+                Err(error) => self.warn(&chain_of(&error)),
+            }
+        }
+        None
+    }
+
+    /// Settings that the CA can start with: it does so at once.
+    fn usable(&mut self, settings: Option<Kept>) -> Option<Kept> {
+        let settings = settings?;
+        let text = std::str::from_utf8(&settings.content).map_err(|error| error.to_string());
+        match text.and_then(Config::parse) {
+            Ok(_) => Some(settings),
+            Err(reason) => {
+                self.warn(&format!("{} cannot be used: {reason}", settings.from.display()));
+                None
+            }
+        }
+    }
+
+    fn warn(&mut self, what: &str) {
+        self.warnings.push(format!("{what}; it is left out of the restore"));
+    }
 }
 
 /// Writes them. What could not be written is told as a warning: the database is restored all the same.
@@ -78,19 +127,6 @@ impl Kept {
     pub(super) fn name(&self) -> String {
         self.to.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
-}
-
-fn newest(parts: &[Part], is_wanted: impl Fn(&Part, &FileEntry) -> bool) -> Option<Kept> {
-    let files = parts.iter().flat_map(|part| part.manifest.files.iter().map(move |entry| (part, entry)));
-    let wanted = files.filter(|(part, entry)| is_wanted(part, entry));
-    let (part, entry) = wanted.max_by(|(_, one), (_, other)| one.taken.cmp(&other.taken))?;
-    let content = part.read(entry).ok()?;
-    Some(Kept {
-        to: PathBuf::new(),
-        from: part.dir().join(Path::new(&entry.path)),
-        content,
-        access: Access::Owner,
-    })
 }
 
 fn identity_of(certificates: &[u8]) -> Option<Identity> {

@@ -15,7 +15,7 @@ use certadm_store::Folder;
 use serde_json::{Value, json};
 
 pub(crate) use args::RestoreArgs;
-use kept::Kept;
+use kept::{Beside, Kept};
 
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
@@ -43,6 +43,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     };
     let places = Places::find(&args.from, &args.scratch, output)?;
     let plan = plan(places.paths(), dir, options)?;
+    live::check_settings(&plan.folder)?;
     signing::lines(places.paths(), &plan.signed_by).for_each(|line| output.line(line));
     plan.cut.iter().for_each(|cut| output.line(until::sentence(cut)));
     if args.dry_run {
@@ -60,9 +61,9 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     for warning in &restored.warnings {
         output.line(format!("Warning: {warning}."));
     }
-    let kept = kept_of(args, &places, &plan.folder, &restored.checked.identity, output)?;
+    let beside = beside(args, &places, &plan.folder, &restored.checked.identity, output);
     tell_whose(&plan.folder, &restored.checked.identity, output);
-    let (written, not_written) = kept::write(&kept);
+    let (written, not_written) = kept::write(&beside.files);
     for name in &written {
         output.line(format!("{name} was not there, and is written as the set has it."));
     }
@@ -72,7 +73,9 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     let mut result = plan_json(&plan, false, &restored.checked);
     result["written"] = json!(written);
     result["moved_aside"] = json!(restored.moved_aside.as_deref().map(path_text));
-    let warnings: Vec<&String> = restored.warnings.iter().chain(&not_written).collect();
+    let warnings: Vec<&String> =
+        restored.warnings.iter().chain(&beside.warnings).chain(&not_written).collect();
+    let exit = if warnings.is_empty() { Exit::Good } else { Exit::Finding };
     result["warnings"] = json!(warnings);
     if args.no_recover {
         output.line("The restore is registered; the CA's next start carries it out.");
@@ -90,8 +93,6 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     }
     note_missing_parts(&plan.folder, &[], output);
     output.line("Take a new full backup now: sets made before and after a restore do not go together.");
-    let exit =
-        if restored.warnings.is_empty() && not_written.is_empty() { Exit::Good } else { Exit::Finding };
     Ok(Done { exit, result })
 }
 
@@ -110,24 +111,25 @@ fn of_another_machine(args: &RestoreArgs, output: Output) -> Result<Done, Failur
 
 /// The files that the CA lacks and the sets have beside their database. No signature speaks for these, so none is taken where
 /// signatures are asked for.
-fn kept_of(
+fn beside(
     args: &RestoreArgs,
     places: &Places,
     folder: &Folder,
     identity: &DatabaseIdentity,
     output: Output,
-) -> Result<Vec<Kept>, Failure> {
-    let found = kept::find(places.paths(), folder, identity)?;
+) -> Beside {
+    let found = kept::find(places.paths(), folder, identity);
     if !args.allowed.is_asked() {
-        return Ok(found);
+        found.warnings.iter().for_each(|warning| output.line(format!("Warning: {warning}.")));
+        return found;
     }
-    for file in &found {
+    for file in &found.files {
         let (name, from) = (file.name(), file.from.display());
         output.line(format!(
             "{name} is not taken from {from}: no signature speaks for it. Look at it, and copy it."
         ));
     }
-    Ok(Vec::new())
+    Beside::default()
 }
 
 /// Makes every check of the restore and says what it would do.
@@ -143,18 +145,20 @@ fn dry_run(args: &RestoreArgs, places: &Places, plan: &Plan, output: Output) -> 
         output.line(format!("{:3}. {step}", number + 1));
     }
     tell_whose(&plan.folder, &checked.identity, output);
-    let kept = kept_of(args, places, &plan.folder, &checked.identity, output)?;
-    for file in &kept {
+    let beside = beside(args, places, &plan.folder, &checked.identity, output);
+    for file in &beside.files {
         output.line(format!(
             "It would write {}, which is not there, from {}.",
             file.to.display(),
             file.from.display()
         ));
     }
-    note_missing_parts(&plan.folder, &kept, output);
+    note_missing_parts(&plan.folder, &beside.files, output);
     let mut result = plan_json(plan, true, &checked);
-    result["written"] = kept.iter().map(Kept::name).collect();
-    Ok(Done::good(result))
+    result["written"] = beside.files.iter().map(Kept::name).collect();
+    result["warnings"] = json!(beside.warnings);
+    let exit = if beside.warnings.is_empty() { Exit::Good } else { Exit::Finding };
+    Ok(Done { exit, result })
 }
 
 /// `--abandon`
