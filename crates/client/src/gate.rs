@@ -14,6 +14,14 @@ pub enum Gate {
     Port,
     /// What listens there is an object resolver.
     Resolver,
+    /// A KDC of the account's realm is found. The gates of Kerberos are passed where it may be used.
+    Kdc,
+    /// The KDC's clock is that of this machine.
+    Clock,
+    /// The KDC logs the account on.
+    Ticket,
+    /// The KDC gives tickets for the server.
+    ServiceTickets,
     /// The account and its password are taken.
     Authentication,
     /// The CA's administration object can be activated.
@@ -34,10 +42,14 @@ pub enum Gate {
 
 impl Gate {
     /// All of them, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Name,
         Self::Port,
         Self::Resolver,
+        Self::Kdc,
+        Self::Clock,
+        Self::Ticket,
+        Self::ServiceTickets,
         Self::Authentication,
         Self::Activation,
         Self::Exporter,
@@ -55,6 +67,10 @@ impl Gate {
             Self::Name => "name",
             Self::Port => "port",
             Self::Resolver => "resolver",
+            Self::Kdc => "kdc",
+            Self::Clock => "clock",
+            Self::Ticket => "ticket",
+            Self::ServiceTickets => "service_tickets",
             Self::Authentication => "authentication",
             Self::Activation => "activation",
             Self::Exporter => "exporter",
@@ -73,6 +89,10 @@ impl Gate {
             Self::Name => Kind::GateName,
             Self::Port => Kind::GatePort,
             Self::Resolver => Kind::GateResolver,
+            Self::Kdc => Kind::GateKdc,
+            Self::Clock => Kind::GateClock,
+            Self::Ticket => Kind::GateTicket,
+            Self::ServiceTickets => Kind::GateServiceTickets,
             Self::Authentication => Kind::GateAuthentication,
             Self::Activation => Kind::GateActivation,
             Self::Exporter => Kind::GateExporter,

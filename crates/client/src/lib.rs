@@ -14,6 +14,9 @@ mod feed;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gate;
+mod kerberos;
+mod logon;
+mod mechanism;
 mod name;
 mod orpc;
 mod outlet;
@@ -37,7 +40,10 @@ mod target;
 
 pub use ca::RemoteCa;
 pub use config::Config;
+pub use credentials::Credentials;
 pub use error::Error;
+pub use kerberos::{KerberosError, KerberosTarget};
+pub use mechanism::{Mechanism, NoMechanism};
 pub use name::{NameError, OtherEntries, ServerName, is_own_name, own_host_name};
 pub use refusal::Cause;
 pub use socket::STANDARD_SOCKET;

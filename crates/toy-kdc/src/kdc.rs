@@ -35,6 +35,27 @@ impl Network {
         kdc.answer(&question.message, environment)
     }
 
+    /// The answer to a message of whichever realm it names; a refusal where there is no such realm.
+    ///
+    /// # Panics
+    /// When the message does not parse.
+    pub fn answer(&self, message: &[u8], environment: &dyn Environment) -> Vec<u8> {
+        let request = KdcRequest::decode(message).expect("a request");
+        let body = RequestBody::decode(&request.body).expect("the body of a request");
+        let Some(kdc) = self.0.get(body.service.realm()) else {
+            let error = KrbError {
+                code: ErrorCode::WRONG_REALM,
+                server_time: environment.now().into(),
+                client_realm: None,
+                service: body.service,
+                text: Some("no such realm".to_owned()),
+                data: None,
+            };
+            return error.encode();
+        };
+        kdc.answer(message, environment)
+    }
+
     /// The KDC of a realm, to change it.
     ///
     /// # Panics
@@ -66,6 +87,8 @@ pub struct Kdc {
     pub session_etypes: Vec<Etype>,
     /// Whether tickets have a PAC.
     pub has_pac: bool,
+    /// For how many seconds tickets are good.
+    pub lifetime: i64,
     key: Key,
 }
 
@@ -131,6 +154,7 @@ impl Kdc {
             clock_offset: 0,
             session_etypes: Etype::ALL.to_vec(),
             has_pac: true,
+            lifetime: 10 * 3600,
             key: key_named(realm, Etype::Aes256Sha1),
         }
     }
@@ -258,7 +282,7 @@ impl Kdc {
             transited: Vec::new(),
             auth_time: now,
             start_time: Some(now),
-            end_time: now.plus(10 * 3600).min(body.till),
+            end_time: now.plus(self.lifetime).min(body.till),
             authorization: Vec::new(),
         };
         let service = Principal::ticket_granting(&self.realm, &self.realm);

@@ -1,6 +1,8 @@
-//! Kerberos behind the types of this crate, for clients.
+//! Kerberos behind the types of this crate.
 
+pub(crate) mod acceptor;
 mod initiator;
 pub(crate) mod session;
 
+pub use acceptor::Tickets;
 pub use initiator::{Framing, kerberos_initiator};

@@ -5,4 +5,5 @@ mod cut;
 mod doctor;
 mod fake;
 mod hostile;
+mod kerberos;
 mod server;

@@ -296,7 +296,8 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
             LegResult::Failed => SecurityState::Failed,
         };
         let body = pending.answer?;
-        if result == LegResult::Failed {
+        // A refusal of Kerberos that says what the client can do about it travels in a bind_ack (kerberos.md 4.1).
+        if result == LegResult::Failed && (token.is_empty() || !matches!(body, Body::BindAck(_))) {
             // wire.md 2.3: a bind is refused by bind_nak, an alter_context by a fault.
             return Some(match body {
                 Body::BindAck(_) => nak(pending.call_id, NakReason::INVALID_CHECKSUM),
