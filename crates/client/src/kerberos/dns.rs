@@ -76,7 +76,7 @@ fn over_tcp(question: &[u8], server: SocketAddr) -> io::Result<Vec<u8>> {
 }
 
 /// A question for the SRV records of a name; none for a name that DNS cannot have.
-fn question(id: [u8; 2], name: &str) -> Option<Vec<u8>> {
+pub(crate) fn question(id: [u8; 2], name: &str) -> Option<Vec<u8>> {
     // One question, and answer it whatever it takes.
     let mut message = [&id[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
     if 253 < name.len() {

@@ -44,7 +44,7 @@ impl Krb5Conf {
             match Found::named(&path).read(MAX_FILE) {
                 Ok(bytes) => {
                     let included = conf.take(&String::from_utf8_lossy(&bytes));
-                    waiting.extend(included.into_iter().rev());
+                    waiting.extend(included.into_iter().rev().flat_map(Include::files));
                 }
                 Err(error) => tracing::debug!(path = %path.display(), %error, "passed over"),
             }
@@ -52,8 +52,8 @@ impl Krb5Conf {
         conf
     }
 
-    /// Takes the text of a file; answers which files it includes.
-    pub(crate) fn take(&mut self, text: &str) -> Vec<PathBuf> {
+    /// Takes the text of a file; answers what it includes.
+    pub(crate) fn take(&mut self, text: &str) -> Vec<Include> {
         let mut included = Vec::new();
         let (mut section, mut group, mut depth) = ("", "", 0_usize);
         for line in text.lines().map(str::trim) {
@@ -61,7 +61,9 @@ impl Krb5Conf {
                 continue;
             }
             if let Some(directive) = include_of(line) {
-                included.extend(directive);
+                if included.len() < MAX_FILES {
+                    included.push(directive);
+                }
             } else if let Some(name) = line.strip_prefix('[') {
                 section = name.split(']').next().unwrap_or_default().trim();
                 depth = 0;
@@ -124,13 +126,34 @@ impl Krb5Conf {
     }
 }
 
-/// The files that a line includes, if it is one that does.
-fn include_of(line: &str) -> Option<Vec<PathBuf>> {
+/// What a line includes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Include {
+    File(PathBuf),
+    Folder(PathBuf),
+}
+
+impl Include {
+    /// The files that are meant, the last first.
+    fn files(self) -> Vec<PathBuf> {
+        match self {
+            Self::File(path) => vec![path],
+            Self::Folder(path) => {
+                let mut files = files_in(&path);
+                files.reverse();
+                files
+            }
+        }
+    }
+}
+
+/// What a line includes, if it is one that does.
+fn include_of(line: &str) -> Option<Include> {
     let (word, rest) = line.split_once(char::is_whitespace)?;
-    let path = Path::new(rest.trim());
+    let path = PathBuf::from(rest.trim());
     match word {
-        "include" => Some(vec![path.to_owned()]),
-        "includedir" => Some(files_in(path)),
+        "include" => Some(Include::File(path)),
+        "includedir" => Some(Include::Folder(path)),
         _ => None,
     }
 }

@@ -4,9 +4,9 @@
 
 mod ask;
 mod book;
-mod dns;
+pub(crate) mod dns;
 mod error;
-mod krb5_conf;
+pub(crate) mod krb5_conf;
 mod locate;
 mod stores;
 mod system;

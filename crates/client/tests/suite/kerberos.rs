@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use certadm_client::{
     Credentials, Endpoint, Error, KerberosError, KerberosTarget, Mechanism, OtherEntries, RemoteCa, Target,
     Timeouts,
 };
+use certadm_kerberos::client::{Logon, Question, Secret, Step, TicketRequest};
 use certadm_kerberos::crypto::{Etype, Key, string_to_key};
 use certadm_kerberos::{Credential, Keytab, Principal};
 use certadm_rules::diagnosis::chain_of;
@@ -25,26 +28,39 @@ use certadm_store::{Folder, Options, Store};
 use certadm_toy_kdc::{Kdc, Listener, Network, World};
 use tempfile::TempDir;
 
+use crate::stores::{write_cache, write_keytab};
+
 const REALM: &str = "TOY.TEST";
 const HOST: &str = "localhost";
 const PASSWORD: &str = "Al1ce-Pa55";
 /// The group that every account of the toy KDC is in.
 const GROUP: &str = "sid:S-1-5-21-1-2-3-1106";
 
-/// A domain with one account and one service, the service, and a KDC that knows both.
-struct Domain {
+/// Our service with a keytab, in a domain.
+pub(crate) struct Ca {
     dir: TempDir,
-    kdc: Listener,
-    resolver: SocketAddr,
+    realm: &'static str,
+    /// Where the KDC is.
+    kdc: String,
+    pub(crate) resolver: SocketAddr,
     stopper: Stopper,
     running: Option<JoinHandle<Stopped>>,
 }
 
+/// A domain in memory with one account and one service, and that service.
+struct Domain {
+    ca: Ca,
+    kdc: Listener,
+}
+
+/// What a test does to something before it is used.
+type Change<T> = Option<Box<dyn FnOnce(&mut T)>>;
+
 /// What is different from one test to the next.
 #[derive(Default)]
 struct Changes {
-    kdc: Option<Box<dyn FnOnce(&mut Kdc)>>,
-    settings: Option<Box<dyn FnOnce(&mut Settings)>>,
+    kdc: Change<Kdc>,
+    settings: Change<Settings>,
     /// Other realms.
     others: Vec<Kdc>,
 }
@@ -55,21 +71,42 @@ impl Domain {
     }
 
     fn with(changes: Changes) -> Self {
-        let dir = TempDir::new().unwrap();
         let mut kdc = Kdc::new(REALM);
         kdc.add_account("alice", PASSWORD);
         let mut entries = Vec::new();
         for class in ["RPCSS", "HOST"] {
             entries.extend(kdc.add_service(class, HOST, Etype::Aes256Sha1).entries().to_vec());
         }
-        let keytab = dir.path().join("service.keytab");
-        write_keytab(&keytab, &Keytab::new(entries));
         if let Some(change) = changes.kdc {
             change(&mut kdc);
         }
         let network = Network::of([kdc].into_iter().chain(changes.others));
         let kdc = Listener::start(network, Arc::new(World::real())).unwrap();
+        let change = changes.settings.unwrap_or_else(|| Box::new(|_| {}));
+        let ca = Ca::start(&Keytab::new(entries), REALM, kdc.address().to_string(), change);
+        Self { ca, kdc }
+    }
+}
 
+impl Deref for Domain {
+    type Target = Ca;
+
+    fn deref(&self) -> &Ca {
+        &self.ca
+    }
+}
+
+impl Ca {
+    /// With these keys; with what `change` makes of the settings.
+    pub(crate) fn start(
+        keys: &Keytab,
+        realm: &'static str,
+        kdc: String,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let dir = TempDir::new().unwrap();
+        let keytab = dir.path().join("service.keytab");
+        write_keytab(&keytab, keys);
         let folder = Folder::new(dir.path().join("ca"));
         let store = Store::create(&folder, "Toy CA", Options::default()).unwrap();
         // An account of the service that has the name of one of the realm, and no role.
@@ -95,16 +132,14 @@ impl Domain {
             allowed: Default::default(),
             limits: Default::default(),
         };
-        if let Some(change) = changes.settings {
-            change(&mut settings);
-        }
+        change(&mut settings);
         let server = Server::start(store, settings).unwrap();
         let (resolver, stopper) = (server.addresses().resolver, server.stopper());
         let running = Some(std::thread::spawn(move || server.run()));
-        Self { dir, kdc, resolver, stopper, running }
+        Self { dir, realm, kdc, resolver, stopper, running }
     }
 
-    fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target {
             endpoint: Endpoint::Tcp { host: HOST.into(), port: self.resolver.port() },
             authority: None,
@@ -114,8 +149,8 @@ impl Domain {
             ticket_cache: None,
             mechanism: Mechanism::Kerberos,
             kerberos: KerberosTarget {
-                realm: Some(REALM.into()),
-                kdc: vec![self.kdc.address().to_string()],
+                realm: Some(self.realm.into()),
+                kdc: vec![self.kdc.clone()],
                 krb5_conf: Some(self.path("krb5.conf")),
             },
             timeouts: Timeouts {
@@ -127,12 +162,17 @@ impl Domain {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// A whole backup; answers into which folder.
-    fn back_up(&self, target: Target, credentials: Credentials, name: &str) -> Result<PathBuf, Error> {
+    pub(crate) fn back_up(
+        &self,
+        target: Target,
+        credentials: Credentials,
+        name: &str,
+    ) -> Result<PathBuf, Error> {
         let mut ca = RemoteCa::connect(target, Some(credentials))?;
         let taken = take(&mut ca, &self.path(name), &TakeOptions::new(BackupType::Full), &mut Silent);
         let taken = taken.unwrap_or_else(|error| panic!("{}", chain_of(&error)));
@@ -141,14 +181,21 @@ impl Domain {
         Ok(taken.set)
     }
 
+    /// Why somebody who gets in may not take a backup.
+    pub(crate) fn denial(&self, credentials: Credentials) -> Hresult {
+        let mut ca = RemoteCa::connect(self.target(), Some(credentials)).unwrap();
+        let taken = take(&mut ca, &self.path("denied"), &TakeOptions::new(BackupType::Full), &mut Silent);
+        taken.map(|_| ()).unwrap_err().hresult()
+    }
+
     /// Why a logon is refused: the error with its causes, and what is to be done.
-    fn refusal(&self, target: Target, credentials: Credentials) -> (Hresult, String, String) {
+    pub(crate) fn refusal(&self, target: Target, credentials: Credentials) -> (Hresult, String, String) {
         let error = RemoteCa::connect(target, Some(credentials)).map(|_| ()).unwrap_err();
         (error.hresult(), chain_of(&error), error.remedy().into_owned())
     }
 }
 
-impl Drop for Domain {
+impl Drop for Ca {
     fn drop(&mut self) {
         self.stopper.stop();
         if let Some(running) = self.running.take() {
@@ -161,7 +208,7 @@ impl Drop for Domain {
     }
 }
 
-fn password(user: &str, password: &str) -> Credentials {
+pub(crate) fn password(user: &str, password: &str) -> Credentials {
     let (account, password) = (AccountName::new("", user), Password::new(password.to_owned()));
     certadm_auth::Credentials { account, password }.into()
 }
@@ -170,87 +217,38 @@ fn alice() -> Credentials {
     password("alice", PASSWORD)
 }
 
-/// Writes a file that nobody else can read.
-fn private(path: &Path, bytes: &[u8]) {
-    std::fs::write(path, bytes).unwrap();
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-}
-
-/// A text with its length before it.
-fn counted(text: &[u8], big: bool) -> Vec<u8> {
-    let length = u32::try_from(text.len()).unwrap().to_be_bytes();
-    [&length[if big { 0 } else { 2 }..], text].concat()
-}
-
-/// A keytab by the layout of kerberos.md 2.4.
-fn write_keytab(path: &Path, keytab: &Keytab) {
-    let mut file = vec![5, 2];
-    for entry in keytab.entries() {
-        let (name, key) = (&entry.principal, entry.key.as_ref().unwrap());
-        let count = u16::try_from(name.components().len()).unwrap();
-        let mut bytes = count.to_be_bytes().to_vec();
-        bytes.extend(counted(name.realm().as_bytes(), false));
-        for component in name.components() {
-            bytes.extend(counted(component.as_bytes(), false));
-        }
-        bytes.extend([name.name_type().0.to_be_bytes(), [0; 4]].concat());
-        bytes.push(u8::try_from(entry.key_version).unwrap());
-        bytes.extend(u16::try_from(entry.etype).unwrap().to_be_bytes());
-        bytes.extend(counted(key.expose(), false));
-        file.extend(counted(&bytes, true));
-    }
-    private(path, &file);
-}
-
-/// A ticket cache by the layout of kerberos.md 2.4.
-fn write_cache(path: &Path, client: &Principal, credentials: &[Credential]) {
-    let principal = |name: &Principal| {
-        let count = u32::try_from(name.components().len()).unwrap();
-        let mut bytes = [name.name_type().0.to_be_bytes(), count.to_be_bytes()].concat();
-        bytes.extend(counted(name.realm().as_bytes(), true));
-        for component in name.components() {
-            bytes.extend(counted(component.as_bytes(), true));
-        }
-        bytes
-    };
-    let mut file = vec![5, 4, 0, 0];
-    file.extend(principal(client));
-    for credential in credentials {
-        file.extend(principal(&credential.client));
-        file.extend(principal(&credential.service));
-        let key = &credential.session_key;
-        file.extend(u16::try_from(key.etype().to_wire()).unwrap().to_be_bytes());
-        file.extend(counted(key.expose(), true));
-        let start = u32::try_from(credential.start_time.unix_seconds()).unwrap();
-        let end = u32::try_from(credential.end_time.unix_seconds()).unwrap();
-        file.extend([start, start, end, 0].map(u32::to_be_bytes).concat());
-        file.push(0);
-        file.extend([credential.flags.0, 0, 0].map(u32::to_be_bytes).concat());
-        file.extend(counted(&credential.ticket, true));
-        file.extend([0; 4]);
-    }
-    private(path, &file);
+/// What a program with a socket asks a KDC.
+fn ask(world: &Domain, question: &Question) -> Vec<u8> {
+    let mut stream = TcpStream::connect(world.kdc.address()).unwrap();
+    stream.write_all(&question.framed()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer.split_off(4)
 }
 
 /// What `kinit` would leave in a cache.
 fn kinit(world: &Domain) -> Credential {
-    use certadm_kerberos::client::{Logon, Secret, Step};
     let clock = World::real();
-    let ask = |question: &certadm_kerberos::client::Question| {
-        let mut stream = TcpStream::connect(world.kdc.address()).unwrap();
-        stream.write_all(&question.framed()).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        answer.split_off(4)
-    };
     let secret = Secret::Password(PASSWORD.to_owned().into());
     let mut logon = Logon::new(Principal::account("alice", REALM), secret);
     let mut question = logon.start(&clock).unwrap();
     loop {
-        match logon.answer(&ask(&question), &clock).unwrap() {
+        match logon.answer(&ask(world, &question), &clock).unwrap() {
             Step::Ask(next) => question = next,
             Step::Done(done) => break done.credential,
         }
+    }
+}
+
+/// What a program that uses a cache would add to it.
+fn ticket(world: &Domain, class: &str) -> Credential {
+    let clock = World::real();
+    let service = Principal::service(class, HOST, REALM);
+    let mut request = TicketRequest::new(kinit(world), &service, 0).unwrap();
+    let question = request.start(&clock).unwrap();
+    match request.answer(&ask(world, &question), &clock).unwrap() {
+        Step::Done(granted) => granted.credential,
+        Step::Ask(_) => panic!("one question is enough"),
     }
 }
 
@@ -342,9 +340,7 @@ fn roles_are_those_of_the_ticket() {
     }
     for other in ["uid:0", "krb:alice@OTHER.TEST", "sid:S-1-5-21-9-2-3-1106"] {
         let world = roles(other);
-        let mut ca = RemoteCa::connect(world.target(), Some(alice())).unwrap();
-        let error = take(&mut ca, &world.path("set"), &TakeOptions::new(BackupType::Full), &mut Silent);
-        assert_eq!(error.unwrap_err().hresult(), Hresult::E_ACCESSDENIED, "{other}");
+        assert_eq!(world.denial(alice()), Hresult::E_ACCESSDENIED, "{other}");
     }
     // The account of the service with that name has a role, and the one of the realm has it not.
     let world = roles("uid:0");
@@ -352,9 +348,7 @@ fn roles_are_those_of_the_ticket() {
     users.add(User::new("bob", NtHash::from_password(PASSWORD), Roles::OPERATOR).unwrap()).unwrap();
     users.remove("alice").unwrap();
     users.add(User::new("alice", NtHash::from_password(PASSWORD), Roles::OPERATOR).unwrap()).unwrap();
-    let mut ca = RemoteCa::connect(world.target(), Some(alice())).unwrap();
-    let error = take(&mut ca, &world.path("set"), &TakeOptions::new(BackupType::Full), &mut Silent);
-    assert_eq!(error.unwrap_err().hresult(), Hresult::E_ACCESSDENIED);
+    assert_eq!(world.denial(alice()), Hresult::E_ACCESSDENIED);
 }
 
 #[test]
@@ -624,4 +618,50 @@ fn an_error_of_kerberos_says_whose_fault_it_is() {
     assert!(error.remedy().contains("--realm"));
     let error = Error::Kerberos(error);
     assert_eq!(error.hresult(), Hresult::E_INVALIDARG);
+}
+
+/// impacket as the client, with tickets out of a cache, so that it asks no KDC. Off by default: it needs a Python that has it.
+///
+/// ```text
+/// CERTADM_PYTHON=V/bin/python cargo test -p certadm-client --test suite impacket -- --ignored
+/// ```
+#[test]
+#[ignore = "needs a Python with tests/interop/requirements.txt; run with --ignored"]
+fn impacket_backs_up_with_tickets() {
+    let open = |is_open: bool| {
+        let change = move |settings: &mut Settings| {
+            settings.kerberos.as_mut().unwrap().danger_unsigned_headers = is_open;
+            settings.ntlm = false;
+        };
+        let world = Domain::with(Changes { settings: Some(Box::new(change)), ..Changes::default() });
+        let tickets = [kinit(&world), ticket(&world, "HOST"), ticket(&world, "RPCSS")];
+        write_cache(&world.path("cache"), &Principal::account("alice", REALM), &tickets);
+        let python = std::env::var_os("CERTADM_PYTHON")
+            .expect("CERTADM_PYTHON names a Python with tests/interop/requirements.txt installed");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interop/csra_impacket.py");
+        let mut child = Command::new(python)
+            .args(["-B", script])
+            .env("KRB5CCNAME", world.path("cache"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::fs::create_dir(world.path("set")).unwrap();
+        let orders = format!(
+            "{{\"do\": \"login\", \"port\": {}, \"user\": \"alice\", \"password\": \"\", \"host\": \"{HOST}\", \"realm\": \"{REALM}\"}}\n\
+             {{\"do\": \"full\", \"folder\": {:?}}}\n",
+            world.resolver.port(),
+            world.path("set"),
+        );
+        child.stdin.take().unwrap().write_all(orders.as_bytes()).unwrap();
+        let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        let lines: Vec<String> = said.lines().map(str::to_owned).collect();
+        (world, lines)
+    };
+    let (world, lines) = open(true);
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("\"ok\"")), "{lines:?}");
+    assert!(std::fs::read_dir(world.path("set")).unwrap().count() > 0);
+    // It does not sign headers, and is not let in unless that is allowed.
+    let (_, lines) = open(false);
+    assert!(!lines[0].contains("\"ok\""), "{lines:?}");
 }

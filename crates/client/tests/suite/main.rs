@@ -6,4 +6,6 @@ mod doctor;
 mod fake;
 mod hostile;
 mod kerberos;
+mod kerberos_samba;
 mod server;
+mod stores;

@@ -195,9 +195,9 @@ pub struct ServerConnection<F> {
 
 impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
     /// A connection that has just been accepted, to an endpoint whose port in decimal is `address`, serving the
-    /// interfaces for which `serves` is true. `group` is a non-zero number that no other association group has: every
-    /// connection is a group of its own, also when the client asks to join another, since groups carry no state here
-    /// (wire.md 2.3).
+    /// interfaces for which `serves` is true. `group` is a non-zero number that no other association group has, for a
+    /// client that asks for a new one. A client that names a group gets what it named, whether it is known or not: Windows
+    /// clients insist on it, and a group carries no state here, no context handle above all (wire.md 2.3).
     #[must_use]
     pub const fn new(limits: ServerLimits, address: Vec<u8>, group: u32, serves: F) -> Self {
         Self {
@@ -339,6 +339,9 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
                 None => return refuse(NakReason::LOCAL_LIMIT),
             },
         };
+        if bind.association_group != 0 {
+            self.group = bind.association_group;
+        }
         let results = self.present(bind);
         let ack = AckBody {
             max_transmit: self.max_transmit,
