@@ -333,6 +333,36 @@ mod tests {
         assert_eq!(target("127.0.0.1:2191").endpoint, tcp("127.0.0.1", 2191));
     }
 
+    #[test]
+    fn an_entry_may_have_keys_or_tickets_in_the_place_of_a_password() {
+        let config = Config::parse(
+            "[server.keys]\nhost = 'ca1.corp.example'\nkeytab = '/k'\nmechanism = 'kerberos'\nrealm = 'R'\nkdc = ['dc1']\n\
+             [server.tickets]\nhost = 'ca1.corp.example'\nticket_cache = ''\n",
+        )
+        .unwrap();
+        let credentials = |name: &str| {
+            let target = config.target_on(&name.parse().unwrap(), "me").unwrap();
+            (target.configured_credentials().unwrap(), target)
+        };
+        let (found, target) = credentials("keys");
+        assert!(
+            matches!(found, Some(crate::Credentials::Keytab { account: None, path }) if path == Path::new("/k"))
+        );
+        assert_eq!(target.mechanism, Mechanism::Kerberos);
+        let kerberos = KerberosTarget { realm: Some("R".into()), kdc: vec!["dc1".into()], krb5_conf: None };
+        assert_eq!(target.kerberos, kerberos);
+        assert!(matches!(credentials("tickets").0, Some(crate::Credentials::Cache { path: None })));
+        for (text, word) in [
+            ("keytab = '/k'\npassword_file = '/p'\n", "password_file and keytab"),
+            ("keytab = '/k'\nticket_cache = '/c'\n", "keytab and ticket_cache"),
+            ("ticket_cache = '/c'\nmechanism = 'ntlm'\n", "\"ntlm\" takes a password"),
+            ("mechanism = 'kerb'\n", "mechanism"),
+        ] {
+            let error = Config::parse(&format!("[server.x]\n{text}")).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
     /// A misspelt entry is a host that nobody knows; the message says which entries there are.
     #[test]
     fn a_name_without_an_entry_is_told_which_there_are() {

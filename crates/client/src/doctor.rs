@@ -161,16 +161,12 @@ impl Walk<'_> {
         };
         let mut steps = || -> Result<(), (Gate, KerberosError)> {
             match book.kdcs().map_err(|error| (Gate::Kdc, error))? {
-                Some(found) => {
-                    let places: Vec<_> =
-                        found.kdcs.places.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-                    let (realm, named_by) = (&found.realm, &found.kdcs.named_by);
-                    self.open(Gate::Kdc, format!("{realm} has {}, by {named_by}", places.join(", ")));
-                }
+                Some(found) => self.open(Gate::Kdc, found.to_string()),
                 None => self.skip(Gate::Kdc, "the account has a ticket"),
             }
             let done = book.log_on().map_err(|error| (Gate::Ticket, error))?;
-            self.clock(done.clock_offset);
+            let Visit { gate, verdict, finding } = clock_visit(done.clock_offset);
+            self.add(gate, verdict, finding);
             let LoggedOn { client, etype, until, .. } = &done;
             self.open(Gate::Ticket, format!("{client} has a ticket of etype {etype} until {until}"));
             let mut names = Vec::new();
@@ -192,26 +188,6 @@ impl Walk<'_> {
         let left = GATES.into_iter().filter(|gate| !self.visits.iter().any(|visit| visit.gate == *gate));
         let left: Vec<Gate> = left.collect();
         self.skip_all(&left, "not reached")
-    }
-
-    /// What the clocks' difference means. The KDC's is told before any secret is shown, and proves nothing.
-    fn clock(&mut self, ahead: i64) {
-        /// What services and KDCs bear, in seconds.
-        const BORNE: i64 = 300;
-        let detail = match ahead {
-            0 => "the KDC's clock is that of this machine".to_owned(),
-            _ => {
-                format!("the KDC's clock is {} s {}", ahead.abs(), if 0 < ahead { "ahead" } else { "behind" })
-            }
-        };
-        if ahead.abs() <= BORNE {
-            self.open(Gate::Clock, detail);
-        } else {
-            let finding = Finding::note(Gate::Clock.kind(), detail);
-            let remedy =
-                "set the clock of this machine; Kerberos bears 5 minutes, which this program makes up for";
-            self.add(Gate::Clock, Verdict::Open, finding.remedy(remedy));
-        }
     }
 
     fn skip_all(&mut self, gates: &[Gate], detail: &str) -> Option<()> {
@@ -358,6 +334,22 @@ impl Walk<'_> {
     }
 }
 
+/// What the clocks' difference means. The KDC's is told before any secret is shown, and proves nothing.
+pub(crate) fn clock_visit(ahead: i64) -> Visit {
+    /// What services and KDCs bear, in seconds.
+    const BORNE: i64 = 300;
+    let gate = Gate::Clock;
+    let detail = match ahead {
+        0 => "the KDC's clock is that of this machine".to_owned(),
+        _ => format!("the KDC's clock is {} s {}", ahead.abs(), if 0 < ahead { "ahead" } else { "behind" }),
+    };
+    let mut finding = Finding::note(gate.kind(), detail);
+    if BORNE < ahead.abs() {
+        finding = finding.remedy("set the clock of this machine: Kerberos bears 5 minutes");
+    }
+    Visit { gate, verdict: Verdict::Open, finding }
+}
+
 /// What a denial at a gate means, and what changes it. The gates before it were open, so less can be the reason than in
 /// a backup; and where a look at gates is no help, this program does not advise one.
 fn denial(gate: Gate, error: &Error) -> Option<(&'static str, String)> {
@@ -373,6 +365,8 @@ fn denial(gate: Gate, error: &Error) -> Option<(&'static str, String)> {
         | Gate::Clock
         | Gate::Ticket
         | Gate::ServiceTickets
+        | Gate::Keytab
+        | Gate::Acceptance
         | Gate::Authentication => Attempt::Logon,
         Gate::Activation => Attempt::Activation,
         _ => Attempt::Call,

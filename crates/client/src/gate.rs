@@ -38,10 +38,18 @@ pub enum Gate {
     InterfaceFlags,
     /// A backup can begin; and whether a full one is on record.
     LastFull,
+    /// The keytab of a service of this machine can be used. Only the service's own doctor comes here.
+    Keytab,
+    /// A ticket for that service is accepted by its keys.
+    Acceptance,
 }
 
 impl Gate {
-    /// All of them, in order.
+    /// Those between a service's keytab and its clients, in order.
+    pub const OWN: [Self; 6] =
+        [Self::Keytab, Self::Kdc, Self::Clock, Self::Ticket, Self::ServiceTickets, Self::Acceptance];
+
+    /// All of those between here and a backup, in order.
     pub const ALL: [Self; 15] = [
         Self::Name,
         Self::Port,
@@ -79,6 +87,8 @@ impl Gate {
             Self::Role => "role",
             Self::InterfaceFlags => "interface_flags",
             Self::LastFull => "last_full",
+            Self::Keytab => "keytab",
+            Self::Acceptance => "acceptance",
         }
     }
 
@@ -101,6 +111,8 @@ impl Gate {
             Self::Role => Kind::GateRole,
             Self::InterfaceFlags => Kind::GateInterfaceFlags,
             Self::LastFull => Kind::GateLastFull,
+            Self::Keytab => Kind::GateKeytab,
+            Self::Acceptance => Kind::GateAcceptance,
         }
     }
 }

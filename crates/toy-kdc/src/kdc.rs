@@ -103,6 +103,8 @@ pub struct Account {
     pub etypes: Vec<Etype>,
     /// Whether it must prove its identity.
     pub needs_proof: bool,
+    /// The proofs that the KDC says it takes. It takes an encrypted timestamp alone.
+    pub proofs: Vec<PaType>,
     /// Whether it may log on.
     pub status: Status,
 }
@@ -166,6 +168,7 @@ impl Kdc {
             salt: format!("{}{name}", self.realm),
             etypes: Etype::ALL.to_vec(),
             needs_proof: true,
+            proofs: vec![PaType::ENCRYPTED_TIMESTAMP],
             status: Status::Good,
         };
         self.accounts.entry(name.to_owned()).insert_entry(account).into_mut()
@@ -261,8 +264,9 @@ impl Kdc {
         let proof = request.padata.iter().find(|element| element.kind == PaType::ENCRYPTED_TIMESTAMP);
         match proof {
             None if account.needs_proof => {
-                let wanted = PaData { kind: PaType::ENCRYPTED_TIMESTAMP, value: Vec::new() };
-                return Err(Refusal(ErrorCode::PREAUTH_REQUIRED, Some(PaData::encode_list(&[wanted, info]))));
+                let proofs = account.proofs.iter().map(|kind| PaData { kind: *kind, value: Vec::new() });
+                let list: Vec<_> = proofs.chain([info]).collect();
+                return Err(Refusal(ErrorCode::PREAUTH_REQUIRED, Some(PaData::encode_list(&list))));
             }
             None => {}
             Some(proof) => {

@@ -57,6 +57,13 @@ pub(crate) struct Found {
     pub(crate) kdcs: Kdcs,
 }
 
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places: Vec<_> = self.kdcs.places.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+        write!(f, "{} has {}, by {}", self.realm, places.join(", "), self.kdcs.named_by)
+    }
+}
+
 /// The tickets of one account for one server.
 pub(crate) struct Book {
     host: String,

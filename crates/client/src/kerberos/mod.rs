@@ -14,4 +14,5 @@ mod system;
 pub(crate) use book::{Book, LoggedOn, Proof};
 pub use error::KerberosError;
 pub use locate::KerberosTarget;
+pub(crate) use stores::keytab as keytab_of;
 pub(crate) use system::System;

@@ -14,7 +14,7 @@ use super::krb5_conf::Krb5Conf;
 ///
 /// # Errors
 /// [`KerberosError::Keytab`].
-pub(super) fn keytab(path: &Path) -> Result<Keytab, KerberosError> {
+pub(crate) fn keytab(path: &Path) -> Result<Keytab, KerberosError> {
     let wrong = |detail: String| KerberosError::Keytab { path: path.to_owned(), detail };
     if certadm_files::is_exposed(path) {
         let remedy = "give it mode 0600 (chmod 600)";

@@ -10,7 +10,7 @@ use certadm_client::{Credentials, KerberosTarget, Mechanism, Target};
 use certadm_rules::Hresult;
 
 use self::samba_domain::{Domain, PASSWORD, REALM};
-use crate::kerberos::Ca;
+use crate::domain::Ca;
 use crate::stores::write_keytab;
 
 #[allow(dead_code)] // other tests use all of it

@@ -3,6 +3,7 @@
 mod backup;
 mod cut;
 mod doctor;
+mod domain;
 mod fake;
 mod hostile;
 mod kerberos;
