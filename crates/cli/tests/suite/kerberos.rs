@@ -47,7 +47,7 @@ fn domain() -> (Work, Listener, Serving) {
         .replace("operator = [", "operator = [\"krb:alice@TOY.TEST\", ");
     fs::write(&path, text).unwrap();
     let kdc = Listener::start(Network::of([kdc]), Arc::new(World::real())).unwrap();
-    let serving = Serving::start(&work, "--listen 127.0.0.1:0 --allow-remote-backup");
+    let serving = Serving::start(&work, "--allow-remote-backup");
     (work, kdc, serving)
 }
 
@@ -108,7 +108,7 @@ fn the_log_has_the_sids_of_a_caller_without_a_role() {
     let text = fs::read_to_string(&path).unwrap().replace("\"krb:alice@TOY.TEST\", ", "");
     fs::write(&path, text).unwrap();
     let log = work.path("log");
-    let line = "--dir {ca} --socket {socket} --listen 127.0.0.1:0 --allow-remote-backup --log-json";
+    let line = "--dir {ca} --socket {socket} --allow-remote-backup --log-json";
     let service = Service::start_with(&work, line, fs::File::create(&log).unwrap().into(), &[]);
     let address = service.said["result"]["listen"].as_str().unwrap();
     let port = address.rsplit_once(':').unwrap().1;

@@ -120,16 +120,13 @@ impl KerberosError {
 impl Diagnosis for KerberosError {
     fn hresult(&self) -> Hresult {
         match self {
-            Self::Address { .. }
-            | Self::NoRealm { .. }
-            | Self::Keytab { .. }
-            | Self::Cache { .. }
-            | Self::OtherCache { .. }
-            | Self::NeedsPassword { .. } => Hresult::E_INVALIDARG,
+            Self::Address { .. } | Self::NoRealm { .. } | Self::NeedsPassword { .. } => Hresult::E_INVALIDARG,
             Self::NoKdc { .. } => Hresult::ERROR_BAD_NETPATH,
             Self::Unreachable { .. } => Hresult::RPC_S_SERVER_UNAVAILABLE,
             Self::Kdc(error) => error.hresult(),
-            Self::Ended { .. } => Hresult::E_ACCESSDENIED,
+            Self::Keytab { .. } | Self::Cache { .. } | Self::OtherCache { .. } | Self::Ended { .. } => {
+                Hresult::E_ACCESSDENIED
+            }
         }
     }
 
@@ -137,7 +134,6 @@ impl Diagnosis for KerberosError {
         match self {
             Self::Kdc(error) => error.class(),
             Self::Address { .. } | Self::NoRealm { .. } | Self::NeedsPassword { .. } => Class::Usage,
-            Self::Keytab { .. } | Self::Cache { .. } | Self::OtherCache { .. } => Class::Refused,
             _ => self.hresult().class(),
         }
     }
