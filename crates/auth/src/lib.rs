@@ -21,11 +21,11 @@ mod text;
 
 pub use certadm_rules::{AuthType, FileTime};
 
-pub use accounts::{AccountStore, Environment};
+pub use accounts::{AccountStore, Environment, Tickets};
 pub use context::{Acceptor, Established, Initiator, LastLeg, PeerIdentity, Step, TicketHolder};
 pub use error::{AuthError, SealError};
 pub use initiator::{Credentials, Flavour, Password, initiator};
-pub use kerberos::{Framing, Tickets, kerberos_initiator};
+pub use kerberos::{Framing, kerberos_initiator};
 pub use names::{AccountName, folded, same_name};
 pub use protection::{Level, Protection, Segments};
 pub use sealing::{Sealer, Unsealer};

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::accounts::{AccountStore, Environment};
+use crate::accounts::{AccountStore, Environment, Tickets};
 use crate::error::AuthError;
-use crate::kerberos::Tickets;
 
 /// The names that a server gives of itself in a challenge (AV ids 1 to 4, wire.md 2.12).
 #[derive(Debug, Clone, PartialEq, Eq)]

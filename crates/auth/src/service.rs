@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use certadm_rules::AuthType;
 
-use crate::accounts::{AccountStore, Environment};
+use crate::accounts::{AccountStore, Environment, Tickets};
 use crate::context::Acceptor;
 use crate::error::AuthError;
-use crate::kerberos::Tickets;
 use crate::kerberos::acceptor::{KerberosServer, RawKerberosAcceptor};
 use crate::ntlm::acceptor::RawNtlmAcceptor;
 use crate::protection::Level;

@@ -35,6 +35,7 @@ mod roles;
 mod service;
 mod settings;
 mod shared;
+mod ticket_roles;
 mod tickets;
 mod transport;
 mod unknown;

@@ -23,8 +23,9 @@ use crate::listeners::Addresses;
 use crate::logons::Logons;
 use crate::objects::Objects;
 use crate::rates::{Lines, Rates};
-use crate::roles::{TicketRoles, local_roles};
+use crate::roles::local_roles;
 use crate::settings::Settings;
+use crate::ticket_roles::TicketRoles;
 use crate::tickets::Tickets;
 use crate::wake::Wake;
 

@@ -16,12 +16,6 @@ use crate::protection::Level;
 use crate::sealing::{Sealer, Unsealer};
 use crate::server::Server;
 
-/// The keys of a service, by which it accepts tickets.
-pub trait Tickets: Send + Sync {
-    /// What accepts tickets by the keys of this moment; none while there are none.
-    fn acceptor(&self) -> Option<certadm_kerberos::Acceptor>;
-}
-
 /// A server that waits for a ticket.
 pub(crate) struct KerberosServer {
     acceptor: certadm_kerberos::Acceptor,

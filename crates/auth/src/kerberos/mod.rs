@@ -4,5 +4,4 @@ pub(crate) mod acceptor;
 mod initiator;
 pub(crate) mod session;
 
-pub use acceptor::Tickets;
 pub use initiator::{Framing, kerberos_initiator};
