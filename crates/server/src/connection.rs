@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use certadm_auth::{
     Acceptor, AuthError, Established, Level, PeerIdentity, Protection, Sealer, Segments, Step, Unsealer,
 };
 use certadm_files::AlignedBuffer;
-use certadm_rules::FileTime;
 use certadm_rules::flags::{Origin, Roles};
 use certadm_wire::dcom::level_rule;
 use certadm_wire::ndr::ByteOrder;
@@ -32,7 +31,9 @@ use crate::limits::{RESOLVER_STUB, WRITE_BATCH};
 use crate::listeners::Port;
 use crate::object::ConnectionId;
 use crate::shared::Shared;
+use crate::tickets::left_of;
 use crate::transport::Stream;
+use crate::unsealed::Unsealed;
 
 /// The longest token of a sealed PDU (wire.md 2.8): room for Kerberos, too.
 const ZERO_TOKEN: [u8; 128] = [0; 128];
@@ -513,6 +514,7 @@ impl Connection {
         )
         .map_err(io::Error::other)?;
         self.outgoing.clear();
+        let mut unsealed = Unsealed::default();
         for fragment in plan {
             let body = Body::Response(ResponseBody {
                 alloc_hint: fragment.alloc_hint,
@@ -529,16 +531,20 @@ impl Connection {
             let pdu = Pdu { flags: fragment.flags, call_id: call.call_id, body, verifier };
             let begun = self.outgoing.len();
             let layout = pdu.append_to(&mut self.outgoing).map_err(io::Error::other)?;
-            if let Some(keys) = &mut keys {
-                let pdu = self.outgoing.get_mut(begun..).unwrap_or_default();
-                let (segments, place) =
-                    Segments::split(pdu, layout.header.len(), token.len()).map_err(io::Error::other)?;
-                keys.sealer.seal(keys.protection, segments, place).map_err(io::Error::other)?;
+            let is_full = WRITE_BATCH < self.outgoing.len() + usize::from(self.rpc.max_transmit());
+            if let Some(Keys { protection, sealer, .. }) = &mut keys {
+                unsealed.add(&self.outgoing, begun, layout.header.len());
+                if is_full || unsealed.has(sealer.at_once(protection.level)) {
+                    unsealed.seal(&mut self.outgoing, *protection, sealer, token.len())?;
+                }
             }
-            if WRITE_BATCH < self.outgoing.len() + usize::from(self.rpc.max_transmit()) {
+            if is_full {
                 self.stream.write_all(&self.outgoing, deadline)?;
                 self.outgoing.clear();
             }
+        }
+        if let Some(Keys { protection, sealer, .. }) = &mut keys {
+            unsealed.seal(&mut self.outgoing, *protection, sealer, token.len())?;
         }
         Ok(self.stream.write_all(&self.outgoing, deadline)?)
     }
@@ -573,15 +579,6 @@ fn tell_unsigned(shared: &Shared, address: Option<IpAddr>, caller: &PeerIdentity
             "logon refused: the client does not sign headers; `danger_unsigned_headers` in [kerberos] lets it in"
         );
     }
-}
-
-/// How long a ticket that ends then is taken by a service whose clock may be so many seconds wrong.
-fn left_of(end: FileTime, skew_seconds: u32) -> Duration {
-    let now = FileTime::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
-    // In steps of 100 ns. A year is as good as for ever, and no moment is too far away for the clock.
-    let left =
-        Duration::from_nanos(u64::try_from(end.0.saturating_sub(now.0)).unwrap_or(0).saturating_mul(100));
-    left.min(Duration::from_secs(365 * 24 * 3600)) + Duration::from_secs(skew_seconds.into())
 }
 
 /// bind_nak 8 (wire.md 2.3).

@@ -39,6 +39,7 @@ mod ticket_roles;
 mod tickets;
 mod transport;
 mod unknown;
+mod unsealed;
 mod users;
 mod wake;
 

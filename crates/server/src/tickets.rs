@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use certadm_ca::KerberosConfig;
 use certadm_files::Found;
 use certadm_kerberos::crypto::Etype;
 use certadm_kerberos::{Acceptor, Keytab, ReplayCache};
+use certadm_rules::FileTime;
 
 use crate::accounts::{Stamp, stamp_of};
 use crate::error::StartError;
@@ -96,6 +98,15 @@ impl certadm_auth::Tickets for Tickets {
     }
 }
 
+/// How long a ticket that ends then is taken by a service whose clock may be so many seconds wrong.
+pub(crate) fn left_of(end: FileTime, skew_seconds: u32) -> Duration {
+    let now = FileTime::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    // In steps of 100 ns. A year is as good as for ever, and no moment is too far away for the clock.
+    let left =
+        Duration::from_nanos(u64::try_from(end.0.saturating_sub(now.0)).unwrap_or(0).saturating_mul(100));
+    left.min(Duration::from_secs(365 * 24 * 3600)) + Duration::from_secs(skew_seconds.into())
+}
+
 /// Reads a keytab that nobody else can read and that has a key of use.
 ///
 /// # Errors
@@ -147,6 +158,16 @@ mod tests {
             skew_seconds: 300,
             danger_unsigned_headers: false,
         })
+    }
+
+    #[test]
+    fn a_ticket_is_taken_until_its_end_and_the_skew() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let in_an_hour = FileTime::from_unix(now + Duration::from_secs(3600));
+        let left = left_of(in_an_hour, 300).as_secs();
+        assert!((3800..=3900).contains(&left), "{left}");
+        assert_eq!(left_of(FileTime(0), 300), Duration::from_secs(300));
+        assert!(left_of(FileTime(i64::MAX), 300) <= Duration::from_secs(366 * 24 * 3600));
     }
 
     #[test]
