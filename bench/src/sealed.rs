@@ -104,7 +104,7 @@ pub(crate) fn client(mut arguments: impl Iterator<Item = String>) -> Result<()> 
     let name: ServerName = server.parse()?;
     let password = password_from_file(Path::new(&password_file))?;
     let credentials = Credentials { account: account(USER)?, password };
-    let mut ca = RemoteCa::connect(Config::default().target(&name)?, Some(credentials))?;
+    let mut ca = RemoteCa::connect(Config::default().target(&name)?, Some(credentials.into()))?;
     let mut session = Session::prepare_full(&mut ca)?;
     session.database_locations()?;
     let mut buffer = vec![0; READ.try_into()?];

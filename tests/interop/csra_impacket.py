@@ -17,7 +17,7 @@ from impacket.dcerpc.v5.dcomrt import DCOMANSWER, DCOMCALL, INTERFACE, DCOMConne
 from impacket.dcerpc.v5.dcom.oaut import BSTR, EMPTY, PSAFEARRAY
 from impacket.dcerpc.v5.dtypes import LONG, LPWSTR, NULL, ULONG, ULONGLONG, USHORT, WSTR
 from impacket.dcerpc.v5.ndr import NDRPOINTER, NDRSTRUCT, NDRUNION, NDRUniConformantArray
-from impacket.dcerpc.v5.rpcrt import DCERPCException, RPC_C_AUTHN_LEVEL_NONE
+from impacket.dcerpc.v5.rpcrt import DCERPCException, RPC_C_AUTHN_GSS_NEGOTIATE, RPC_C_AUTHN_LEVEL_NONE
 from impacket.uuid import string_to_bin, uuidtup_to_bin
 
 CLSID = string_to_bin("d99e6e73-fc88-11d0-b498-00a0c90312f3")
@@ -154,9 +154,12 @@ class Connection(DCOMConnection):
         get = lambda name: getattr(self, "_DCOMConnection__" + name)
         rpc = transport.DCERPCTransportFactory("ncacn_ip_tcp:%s[%d]" % (get("target"), self.port))
         rpc.set_credentials(get("userName"), get("password"), get("domain"))
+        rpc.set_kerberos(get("doKerberos"), get("kdcHost"))
         rpc.set_connect_timeout(120)
         portmap = rpc.get_dce_rpc()
         portmap.set_auth_level(get("authLevel"))
+        if get("doKerberos"):
+            portmap.set_auth_type(RPC_C_AUTHN_GSS_NEGOTIATE)
         portmap.connect()
         self._DCOMConnection__portmap = portmap
         DCOMConnection.PORTMAPS[get("target")] = portmap
@@ -172,9 +175,11 @@ class Client:
     def __init__(self):
         self.dcom = self.admin = self.iid = None
 
-    def login(self, port, user, password, level=6, call_level=None, iid=2):
+    def login(self, port, user, password, level=6, call_level=None, iid=2, host="127.0.0.1", realm=""):
+        """With a realm by Kerberos, with the tickets that KRB5CCNAME names."""
         self.iid = IIDS[iid]
-        self.dcom = Connection(port, "127.0.0.1", user, password, "", authLevel=level)
+        kerberos = {"doKerberos": True, "kdcHost": "127.0.0.1"} if realm else {}
+        self.dcom = Connection(port, host, user, password, realm, authLevel=level, **kerberos)
         interface = self.dcom.CoCreateInstanceEx(CLSID, self.iid)
         self.admin = Admin(interface, self.iid)
         if call_level is not None:

@@ -1,4 +1,4 @@
-//! What an acceptor needs from the world around it: accounts, a clock, random bytes.
+//! What an acceptor needs from the world around it: accounts, keys, a clock, random bytes.
 
 use certadm_rules::FileTime;
 
@@ -13,6 +13,12 @@ pub trait AccountStore: Send + Sync {
     /// The acceptor does the same work and gives the same answer whether the account exists or not; an implementation
     /// should take the same time for both as well.
     fn nt_hash(&self, domain: &str, user: &str) -> Option<NtHash>;
+}
+
+/// The keys of a service, by which it accepts tickets.
+pub trait Tickets: Send + Sync {
+    /// What accepts tickets by the keys of this moment; none while there are none.
+    fn acceptor(&self) -> Option<certadm_kerberos::Acceptor>;
 }
 
 /// Clock and random source of an acceptor: this crate reads neither by itself.

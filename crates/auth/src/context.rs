@@ -1,8 +1,11 @@
 //! The two halves of a handshake and what comes out of it. No mechanism shows here.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
-use certadm_rules::AuthType;
+use certadm_kerberos::{Principal, Sid};
+use certadm_rules::{AuthType, FileTime};
 
 use crate::error::AuthError;
 use crate::names::AccountName;
@@ -58,6 +61,9 @@ pub enum PeerIdentity {
         /// The service name that the client meant to reach (AV id 9), proven to come from the client, if it sent one.
         target: Option<String>,
     },
+    /// Seen by an acceptor: the peer showed a ticket, and proved to know its session key. It is an account of a realm,
+    /// and never one of the acceptor's own accounts, whatever its name is.
+    Principal(Arc<TicketHolder>),
     /// Seen by an initiator: the peer proved to know the session key, that is, to be the server or its domain
     /// controller. NTLM proves no name; a mechanism with mutual authentication would.
     Service {
@@ -72,9 +78,25 @@ impl fmt::Display for PeerIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Account { account, .. } => account.fmt(f),
+            Self::Principal(holder) => holder.client.fmt(f),
             Self::Service { name, .. } => f.write_str(name),
         }
     }
+}
+
+/// What a ticket says of the client that showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketHolder {
+    /// Its name and realm.
+    pub client: Principal,
+    /// What it called the service.
+    pub service: Principal,
+    /// Its SID, where the domain controller says it.
+    pub user: Option<Sid>,
+    /// The SIDs of its groups, those that it is in through others among them.
+    pub groups: BTreeSet<Sid>,
+    /// When its ticket ends.
+    pub end: FileTime,
 }
 
 /// The client's half of a handshake.

@@ -1,6 +1,7 @@
 //! What can go wrong, whose fault it is, and the status that a peer or caller is told.
 
-use certadm_kerberos::InitiateError;
+use certadm_kerberos::message::ErrorCode;
+use certadm_kerberos::{AcceptError, InitiateError};
 use certadm_rules::{Diagnosis, Hresult};
 
 use crate::names::AccountName;
@@ -92,6 +93,15 @@ pub enum AuthError {
         error: InitiateError,
     },
 
+    /// A client's ticket was not accepted.
+    #[error("{error}; {}", .error.remedy())]
+    Ticket {
+        /// Why.
+        error: Box<AcceptError>,
+        /// The token that tells the client, where it is told.
+        answer: Option<Vec<u8>>,
+    },
+
     /// The environment could not supply random bytes.
     #[error("no random bytes for a challenge; check the system's random source")]
     NoRandomness,
@@ -119,6 +129,7 @@ impl AuthError {
             | Self::InvalidInput { .. }
             | Self::NoRandomness
             | Self::Library { .. } => SECURITY_PACKAGE,
+            Self::Ticket { error, .. } if error.hresult() == Hresult::RPC_S_SEC_PKG_ERROR => SECURITY_PACKAGE,
             Self::Kerberos { error } if error.hresult() == Hresult::RPC_S_SEC_PKG_ERROR => SECURITY_PACKAGE,
             Self::WeakNegotiation { .. }
             | Self::ObsoleteResponse
@@ -127,6 +138,7 @@ impl AuthError {
             | Self::Tampered { .. }
             | Self::NoCommonMechanism { .. }
             | Self::Kerberos { .. }
+            | Self::Ticket { .. }
             | Self::RejectedByPeer => ACCESS_DENIED,
         }
     }
@@ -135,6 +147,22 @@ impl AuthError {
     #[must_use]
     pub fn hresult(&self) -> u32 {
         0x8007_0000 | self.fault_status()
+    }
+
+    /// The token by which a server tells its client of the refusal; mostly there is none.
+    #[must_use]
+    pub fn answer(&self) -> Option<&[u8]> {
+        match self {
+            Self::Ticket { answer, .. } => answer.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the client is not to blame: its clock is wrong, or its ticket has ended.
+    #[must_use]
+    pub fn is_about_time(&self) -> bool {
+        let times = [ErrorCode::SKEW, ErrorCode::TICKET_EXPIRED, ErrorCode::TICKET_NOT_YET_VALID];
+        matches!(self, Self::Ticket { error, .. } if times.contains(&error.code()))
     }
 }
 

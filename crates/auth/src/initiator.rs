@@ -46,6 +46,12 @@ impl Password {
     pub fn new(password: String) -> Self {
         Self(Zeroizing::new(password))
     }
+
+    /// The secret text, for whoever makes keys of it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Password {

@@ -21,8 +21,8 @@ mod text;
 
 pub use certadm_rules::{AuthType, FileTime};
 
-pub use accounts::{AccountStore, Environment};
-pub use context::{Acceptor, Established, Initiator, LastLeg, PeerIdentity, Step};
+pub use accounts::{AccountStore, Environment, Tickets};
+pub use context::{Acceptor, Established, Initiator, LastLeg, PeerIdentity, Step, TicketHolder};
 pub use error::{AuthError, SealError};
 pub use initiator::{Credentials, Flavour, Password, initiator};
 pub use kerberos::{Framing, kerberos_initiator};

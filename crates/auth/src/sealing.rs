@@ -53,6 +53,34 @@ impl Sealer {
     }
 }
 
+impl Sealer {
+    /// How many PDUs that follow one another are worth sealing together at `level`.
+    #[must_use]
+    pub fn at_once(&self, level: Level) -> usize {
+        match &self.0 {
+            SealerKind::Ntlm(_) => 1,
+            SealerKind::Kerberos(seal) => seal.at_once(level),
+        }
+    }
+
+    /// Seals PDUs, each with its token, as [`seal`](Self::seal) does one after the other.
+    ///
+    /// # Errors
+    /// Those of [`seal`](Self::seal). The connection is to be closed then: some of them may be sealed, and were not sent.
+    pub fn seal_all(
+        &mut self,
+        protection: Protection,
+        pdus: Vec<(Segments<'_>, &mut [u8])>,
+    ) -> Result<(), SealError> {
+        match &mut self.0 {
+            SealerKind::Kerberos(seal) if protection.level == Level::Privacy => {
+                seal.seal_all(protection, pdus)
+            }
+            _ => pdus.into_iter().try_for_each(|(pdu, token)| self.seal(protection, pdu, token)),
+        }
+    }
+}
+
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sealer(..)")

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::accounts::{AccountStore, Environment};
+use crate::accounts::{AccountStore, Environment, Tickets};
 use crate::error::AuthError;
 
 /// The names that a server gives of itself in a challenge (AV ids 1 to 4, wire.md 2.12).
@@ -75,4 +75,19 @@ pub(crate) struct Server {
     pub(crate) accounts: Arc<dyn AccountStore>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) mic_required: bool,
+    /// The keys by which tickets are accepted, where there are any.
+    pub(crate) tickets: Option<Arc<dyn Tickets>>,
+    pub(crate) has_ntlm: bool,
+}
+
+impl Server {
+    /// That a client offers nothing that is spoken here.
+    pub(crate) fn no_common_mechanism(&self) -> AuthError {
+        let ours = match (self.tickets.is_some(), self.has_ntlm) {
+            (true, true) => "Kerberos and NTLM",
+            (true, false) => "Kerberos, and not NTLM",
+            (false, _) => "NTLM",
+        };
+        AuthError::NoCommonMechanism { ours }
+    }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use certadm_rules::AuthType;
 
-use crate::accounts::{AccountStore, Environment};
+use crate::accounts::{AccountStore, Environment, Tickets};
 use crate::context::Acceptor;
 use crate::error::AuthError;
+use crate::kerberos::acceptor::{KerberosServer, RawKerberosAcceptor};
 use crate::ntlm::acceptor::RawNtlmAcceptor;
 use crate::protection::Level;
 use crate::server::{Server, ServerNames};
@@ -18,13 +19,14 @@ use crate::spnego::acceptor::SpnegoAcceptor;
 pub struct Service(Server);
 
 impl Service {
-    /// A server with these names, accounts, clock and random source.
+    /// A server with these names, accounts, clock and random source. It speaks NTLM, raw and in SPNEGO.
     pub fn new(
         names: ServerNames,
         accounts: Arc<dyn AccountStore>,
         environment: Arc<dyn Environment>,
     ) -> Self {
-        Self(Server { names: Arc::new(names), accounts, environment, mic_required: false })
+        let names = Arc::new(names);
+        Self(Server { names, accounts, environment, mic_required: false, tickets: None, has_ntlm: true })
     }
 
     /// Refuses clients that do not protect the exchange with a MIC. Windows clients always do; impacket does not. A MIC that
@@ -32,6 +34,20 @@ impl Service {
     #[must_use]
     pub fn require_mic(mut self) -> Self {
         self.0.mic_required = true;
+        self
+    }
+
+    /// Accepts tickets of Kerberos as well, raw and in SPNEGO.
+    #[must_use]
+    pub fn with_tickets(mut self, tickets: Arc<dyn Tickets>) -> Self {
+        self.0.tickets = Some(tickets);
+        self
+    }
+
+    /// Speaks NTLM no more: only tickets are accepted.
+    #[must_use]
+    pub fn without_ntlm(mut self) -> Self {
+        self.0.has_ntlm = false;
         self
     }
 
@@ -43,9 +59,13 @@ impl Service {
     /// [`AuthError::NoCommonMechanism`] for an `auth_type` that this server does not speak.
     pub fn acceptor(&self, auth_type: AuthType, level: Level) -> Result<Box<dyn Acceptor>, AuthError> {
         match auth_type {
-            AuthType::NTLM => Ok(Box::new(RawNtlmAcceptor::new(self.0.clone(), level))),
+            AuthType::NTLM if self.0.has_ntlm => Ok(Box::new(RawNtlmAcceptor::new(self.0.clone(), level))),
             AuthType::SPNEGO => Ok(Box::new(SpnegoAcceptor::new(self.0.clone(), level))),
-            _ => Err(AuthError::NoCommonMechanism { ours: "NTLM and SPNEGO" }),
+            AuthType::KERBEROS => match KerberosServer::of(&self.0, level) {
+                Some(server) => Ok(Box::new(RawKerberosAcceptor::new(server))),
+                None => Err(self.0.no_common_mechanism()),
+            },
+            _ => Err(self.0.no_common_mechanism()),
         }
     }
 }
@@ -55,6 +75,8 @@ impl fmt::Debug for Service {
         f.debug_struct("Service")
             .field("names", &self.0.names)
             .field("mic_required", &self.0.mic_required)
+            .field("tickets", &self.0.tickets.is_some())
+            .field("ntlm", &self.0.has_ntlm)
             .finish_non_exhaustive()
     }
 }

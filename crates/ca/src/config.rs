@@ -10,9 +10,11 @@ use certadm_store::Options;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::kerberos_config::KerberosConfig;
 use crate::keys::KeyType;
 use crate::name::CaName;
 use crate::profile::{self, MAX_DAYS, Profile, ProfileSettings};
+use crate::roles_config::RolesConfig;
 use crate::service_config::ServiceConfig;
 use certadm_files::{Access, durable, read};
 
@@ -33,8 +35,10 @@ pub struct Config {
     pub audit_filter: u32,
     /// Where the service listens.
     pub listeners: ListenersConfig,
-    /// Who may do what over the Unix socket.
+    /// Who may do what over the Unix socket, and by a ticket.
     pub roles: RolesConfig,
+    /// Callers who come with tickets of a domain.
+    pub kerberos: KerberosConfig,
     /// What the service lets its callers do at all.
     pub service: ServiceConfig,
     /// The database.
@@ -64,67 +68,6 @@ pub struct ListenersConfig {
 impl Default for ListenersConfig {
     fn default() -> Self {
         Self { listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 135), exporter_port: 0, socket: None }
-    }
-}
-
-/// `[roles]`: the CA roles of callers of the Unix socket, by the user or group id that the kernel reports
-/// (spec/certbcli.md D27): `uid:1000`, `gid:27`, or `uid:self` for the user the service runs as. Callers over TCP have
-/// their roles in `users.toml`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RolesConfig {
-    /// CA administrators.
-    pub administrator: Vec<String>,
-    /// Officers.
-    pub officer: Vec<String>,
-    /// Auditors.
-    pub auditor: Vec<String>,
-    /// Operators: they take backups.
-    pub operator: Vec<String>,
-    /// Readers.
-    pub read: Vec<String>,
-    /// Those who may ask for certificates.
-    pub enroll: Vec<String>,
-}
-
-impl Default for RolesConfig {
-    /// Root and the user of the service administer and operate, nobody else does anything.
-    fn default() -> Self {
-        let trusted = || vec!["uid:0".to_owned(), "uid:self".to_owned()];
-        Self {
-            administrator: trusted(),
-            officer: Vec::new(),
-            auditor: Vec::new(),
-            operator: trusted(),
-            read: Vec::new(),
-            enroll: Vec::new(),
-        }
-    }
-}
-
-impl RolesConfig {
-    /// The lists with the names of their keys.
-    pub fn lists(&self) -> [(&'static str, &[String]); 6] {
-        [
-            ("administrator", &self.administrator),
-            ("officer", &self.officer),
-            ("auditor", &self.auditor),
-            ("operator", &self.operator),
-            ("read", &self.read),
-            ("enroll", &self.enroll),
-        ]
-    }
-
-    fn check(&self) -> Result<(), String> {
-        for (key, callers) in self.lists() {
-            for caller in callers {
-                let id = caller.strip_prefix("uid:").or_else(|| caller.strip_prefix("gid:"));
-                if caller != "uid:self" && id.is_none_or(|id| id.parse::<u32>().is_err()) {
-                    return Err(format!("roles.{key}: {caller:?} is not uid:NUMBER, gid:NUMBER or uid:self"));
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -216,6 +159,8 @@ struct Settings {
     #[serde(default)]
     roles: RolesConfig,
     #[serde(default)]
+    kerberos: KerberosConfig,
+    #[serde(default)]
     service: ServiceConfig,
     #[serde(default)]
     database: DatabaseConfig,
@@ -252,6 +197,7 @@ impl Config {
             audit_filter: default_audit_filter(),
             listeners: ListenersConfig::default(),
             roles: RolesConfig::default(),
+            kerberos: KerberosConfig::default(),
             service: ServiceConfig::default(),
             database: DatabaseConfig::default(),
             validity: ValidityConfig::default(),
@@ -301,6 +247,7 @@ impl Config {
             audit_filter: settings.audit_filter,
             listeners: settings.listeners,
             roles: settings.roles,
+            kerberos: settings.kerberos,
             service: settings.service,
             database: settings.database,
             validity: settings.validity,
@@ -315,6 +262,7 @@ impl Config {
     pub(crate) fn check(&self) -> Result<(), String> {
         self.name.distinguished_name(self.subject_suffix.as_deref()).map_err(|error| error.to_string())?;
         self.roles.check()?;
+        self.kerberos.check()?;
         let log_sizes = 64 * 1024..=1024 * 1024 * 1024;
         if !log_sizes.contains(&self.database.log_size) {
             return Err("database.log_size goes from 64 KiB to 1 GiB, in bytes".into());
@@ -371,6 +319,14 @@ impl Config {
             Some(path) => format!("socket = {}", quoted(&path.to_string_lossy())),
             None => "# socket = \"/run/certadm/certadm.sock\"".into(),
         };
+        let keytab = match &self.kerberos.keytab {
+            Some(path) => format!("keytab = {}", quoted(&path.to_string_lossy())),
+            None => "# keytab = \"ca.keytab\"".into(),
+        };
+        let kerberos_host = match &self.kerberos.host {
+            Some(host) => format!("host = {}", quoted(host)),
+            None => "# host = \"ca1.corp.example\"".into(),
+        };
         let roles: String =
             self.roles.lists().iter().map(|(key, callers)| format!("{key} = {}\n", list(callers))).collect();
         let mut text = format!(
@@ -390,10 +346,20 @@ impl Config {
              exporter_port = {exporter} # 0: the system picks one\n\
              {socket}\n\
              \n\
-             # Roles of callers of the Unix socket: uid:NUMBER, gid:NUMBER, uid:self. Callers over\n\
-             # TCP have theirs in users.toml (certadm user).\n\
+             # Roles of callers of the Unix socket: uid:NUMBER, gid:NUMBER, uid:self; and of callers\n\
+             # with a ticket: sid:S-1-5-21-..., krb:NAME@REALM. Accounts of the service have theirs in\n\
+             # users.toml (certadm user).\n\
              [roles]\n\
              {roles}\
+             \n\
+             # Callers with tickets of a domain, by the keys of this machine (docs/remote.md).\n\
+             [kerberos]\n\
+             {keytab}\n\
+             {kerberos_host}\n\
+             realms = {realms} # empty: those of the keytab\n\
+             skew_seconds = {clock_skew} # that clocks may be apart\n\
+             ntlm = {ntlm} # false: nobody logs on without a ticket\n\
+             {danger}\
              \n\
              [service] # calls over the protocol that cannot be taken back\n\
              shutdown = {shutdown} # stopping the service: false, \"local\" (over the Unix socket), true (also over the network)\n\
@@ -425,6 +391,11 @@ impl Config {
             audit = self.audit_filter,
             listen = self.listeners.listen,
             exporter = self.listeners.exporter_port,
+            realms = list(&self.kerberos.realms),
+            clock_skew = self.kerberos.skew_seconds,
+            ntlm = self.kerberos.ntlm,
+            danger =
+                if self.kerberos.danger_unsigned_headers { "danger_unsigned_headers = true\n" } else { "" },
             shutdown = self.service.shutdown,
             truncation = self.service.truncation,
             log_size = self.database.log_size,
@@ -487,7 +458,15 @@ mod tests {
         config.database.circular_logging = true;
         config.database.backup_rate = 0;
         config.listeners.socket = Some("/run/ca \"1\"".into());
-        config.roles.read = vec!["gid:7".into()];
+        config.roles.read = vec!["gid:7".into(), "sid:S-1-5-21-1-2-3-512".into(), "krb:a@B.C".into()];
+        config.kerberos = KerberosConfig {
+            keytab: Some("/etc/ca \"1\".keytab".into()),
+            host: Some("ca1.corp.example".into()),
+            realms: vec!["CORP.EXAMPLE".into()],
+            skew_seconds: 60,
+            ntlm: false,
+            danger_unsigned_headers: true,
+        };
         config.service.truncation = false;
         for shutdown in [Shutdown::Nobody, Shutdown::Everybody, Shutdown::Local] {
             config.service.shutdown = shutdown;
@@ -552,6 +531,8 @@ mod tests {
             ("name = \"x\"\n[listeners]\nlisten = \"here\"\n", "listen"),
             ("name = \"x\"\n[service]\nshutdown = \"remote\"\n", "shutdown"),
             ("name = \"x\"\n[roles]\noperator = [\"root\"]\n", "roles.operator"),
+            ("name = \"x\"\n[roles]\noperator = [\"sid:CA Operators\"]\n", "roles.operator"),
+            ("name = \"x\"\n[kerberos]\nntlm = false\n", "kerberos.ntlm"),
             ("name = ", "line 1, column 8:"),
         ] {
             let error = Config::parse(text).expect_err(text);

@@ -17,6 +17,7 @@ mod init;
 mod input;
 mod issue;
 mod key_cost;
+mod kerberos_config;
 mod keys;
 mod list;
 pub mod modes;
@@ -29,6 +30,7 @@ mod reason;
 mod recognised;
 mod request;
 mod revoke;
+mod roles_config;
 pub mod rows;
 mod rsa_key;
 mod same_name;
@@ -41,14 +43,13 @@ mod weak_key;
 pub use attribute::SubjectAttribute;
 pub use authority::Authority;
 pub use certificate::{PublicCertificate, certificate_in, record_certificate_of};
-pub use config::{
-    Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, RolesConfig, ValidityConfig,
-};
+pub use config::{Config, CrlConfig, DatabaseConfig, ListenersConfig, PublishConfig, ValidityConfig};
 pub use crl::{Publication, next_number};
 pub use denial::{Denial, DenialReason};
 pub use error::{Error, Result};
 pub use init::{Initialized, Role};
 pub use issue::{Issued, PendingCertificate, Terms};
+pub use kerberos_config::KerberosConfig;
 pub use keys::{CaKey, EncodedPublicKey, KeyType, decrypted_pkcs8, key_identifier};
 pub use list::{
     CertificateChoice, ExportedCertificate, attributes, certificates, crls, export_certificate, extensions,
@@ -61,5 +62,6 @@ pub use reason::Reason;
 pub use recognised::Recognised;
 pub use request::Request;
 pub use revoke::{RevocationOrder, revoke};
+pub use roles_config::RolesConfig;
 pub use serial::Serial;
 pub use service_config::{ServiceConfig, Shutdown};

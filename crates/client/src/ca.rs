@@ -1,6 +1,5 @@
 //! One CA over the network: its administration object, and the calls on it (wire.md 5).
 
-use certadm_auth::Credentials;
 use certadm_rules::flags::{Control, DEFAULT_READ_BUFFER, MIN_READ_BUFFER, Origin};
 use certadm_rules::{BackupType, Hresult, PlainList, TaggedList};
 use certadm_wire::csra::{Request, Response};
@@ -9,9 +8,11 @@ use certadm_wire::ndr::{ByteOrder, Reader, Writer};
 use certadm_wire::rpc::FaultStatus;
 
 use crate::connection::{Connection, Interface};
+use crate::credentials::Credentials;
 use crate::delivered::Delivered;
 use crate::dial::{Activated, Exported, Login};
 use crate::error::Error;
+use crate::logon::Taken;
 use crate::orpc::{object_of, orpc_stub, release};
 use crate::outlet::Ready;
 use crate::ping::Pinger;
@@ -34,6 +35,8 @@ pub struct RemoteCa {
     version: ComVersion,
     authority: Option<String>,
     origin: Origin,
+    /// What it is authenticated by; none over a socket.
+    mechanism: Option<Taken>,
     /// Pings while the object lives; none where it does not want any.
     _pinger: Option<Pinger>,
 }
@@ -51,12 +54,20 @@ impl RemoteCa {
         Self::open(login, activated)
     }
 
+    /// The mechanism that the connection is authenticated by, "Kerberos" or "NTLM"; none over a socket of this machine, whose
+    /// peer the system vouches for.
+    #[must_use]
+    pub fn mechanism(&self) -> Option<&'static str> {
+        self.mechanism.map(Taken::name)
+    }
+
     /// Connects to the exporter of an object that was activated.
     pub(crate) fn open(login: Login, activated: Activated) -> Result<Self, Error> {
         let (rem_unknown, version) = (activated.exporter.rem_unknown, activated.exporter.version.common());
         let Exported { connection, interface, object } = login.exporter(activated)?;
         let over_network = matches!(login.target.endpoint, Endpoint::Tcp { .. });
         let authority = login.target.authority.clone();
+        let mechanism = login.logon.as_ref().and_then(|logon| logon.taken());
         let pinger = if over_network && object.wants_pings() {
             let period = login.target.timeouts.ping;
             Some(Pinger::start(login, object.oid, period)?)
@@ -74,6 +85,7 @@ impl RemoteCa {
             version,
             authority,
             origin: if over_network { Origin::Remote } else { Origin::Local },
+            mechanism,
             _pinger: pinger,
         })
     }

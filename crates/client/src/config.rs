@@ -10,7 +10,10 @@
 //! ca = "Example Issuing CA"               # only where the host has to be told
 //! user = 'CORP\backup'
 //! password_file = "/etc/certadm/production.password"
-//! mechanism = "negotiate"                 # or "spnego", or "ntlm"
+//! keytab = "/etc/certadm/production.keytab" # or ticket_cache = "/run/tickets", in the place of a password
+//! mechanism = "negotiate"                 # or "kerberos", "spnego", "ntlm"
+//! realm = "CORP.EXAMPLE"                  # what krb5.conf and DNS do not say
+//! kdc = ["dc1.corp.example"]
 //! connect_seconds = 10
 //! call_seconds = 600
 //! ```
@@ -19,11 +22,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use certadm_auth::Flavour;
 use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::kerberos::KerberosTarget;
+use crate::mechanism::Mechanism;
 use crate::name::{OtherEntries, ServerName, own_host_name};
 use crate::socket;
 use crate::target::{Endpoint, Target, Timeouts};
@@ -51,22 +55,37 @@ struct ServerEntry {
     ca: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
+    keytab: Option<PathBuf>,
+    ticket_cache: Option<PathBuf>,
     mechanism: Mechanism,
+    realm: Option<String>,
+    kdc: Vec<String>,
+    krb5_conf: Option<PathBuf>,
     connect_seconds: Option<u32>,
     call_seconds: Option<u32>,
 }
 
-/// How to authenticate (wire.md 2.10).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Mechanism {
-    /// Provider 9 with NTLM as its only choice, the way Windows sends it then.
-    #[default]
-    Negotiate,
-    /// Provider 9, NTLM inside SPNEGO.
-    Spnego,
-    /// Provider 10, NTLM.
-    Ntlm,
+impl ServerEntry {
+    /// # Errors
+    /// What does not go together.
+    fn check(&self) -> Result<(), String> {
+        let proofs = [
+            ("password_file", self.password_file.is_some()),
+            ("keytab", self.keytab.is_some()),
+            ("ticket_cache", self.ticket_cache.is_some()),
+        ];
+        let given: Vec<&str> = proofs.iter().filter(|(_, is_given)| *is_given).map(|(key, _)| *key).collect();
+        if let [first, second, ..] = given.as_slice() {
+            return Err(format!("it has {first} and {second}; one of them is enough"));
+        }
+        let is_ntlm = matches!(self.mechanism, Mechanism::Spnego | Mechanism::Ntlm);
+        match given.first() {
+            Some(&key) if is_ntlm && key != "password_file" => {
+                Err(format!("mechanism {:?} takes a password, and no {key}", self.mechanism.name()))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Config {
@@ -112,6 +131,9 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|error| {
             mistake(text, error.span(), error.message(), toml::from_str::<toml::Table>(text).is_ok())
         })?;
+        for (name, entry) in &config.server {
+            entry.check().map_err(|detail| format!("server.{name}: {detail}"))?;
+        }
         match config.server.keys().find_map(|name| name.parse::<ServerName>().err()) {
             Some(error) => Err(format!("no --server can mean the entry [server.{:?}]: {error}", error.name)),
             None => Ok(config),
@@ -172,7 +194,10 @@ impl Config {
             authority,
             account: entry.user.as_deref().map(crate::credentials::account).transpose()?,
             password_file: entry.password_file,
-            flavour: entry.mechanism.flavour(),
+            keytab: entry.keytab,
+            ticket_cache: entry.ticket_cache,
+            mechanism: entry.mechanism,
+            kerberos: KerberosTarget { realm: entry.realm, kdc: entry.kdc, krb5_conf: entry.krb5_conf },
             timeouts: Timeouts {
                 connect: seconds(entry.connect_seconds, standard.connect),
                 call: seconds(entry.call_seconds, standard.call),
@@ -199,16 +224,6 @@ impl Config {
             if !self.server.keys().any(|own| own.eq_ignore_ascii_case(&name)) {
                 self.server.insert(name, entry);
             }
-        }
-    }
-}
-
-impl Mechanism {
-    const fn flavour(self) -> Flavour {
-        match self {
-            Self::Negotiate => Flavour::NtlmAsNegotiate,
-            Self::Spnego => Flavour::Spnego,
-            Self::Ntlm => Flavour::Ntlm,
         }
     }
 }
@@ -285,7 +300,7 @@ mod tests {
         assert_eq!(production.authority.as_deref(), Some("Example CA"));
         assert_eq!(production.account.unwrap().to_string(), "CORP\\backup");
         assert_eq!(production.password_file.as_deref(), Some(Path::new("/etc/pw")));
-        assert_eq!(production.flavour, Flavour::Ntlm);
+        assert_eq!(production.mechanism, Mechanism::Ntlm);
         assert_eq!(production.timeouts.call, Duration::from_secs(5));
 
         let named = target("production:9\\Second");
@@ -316,6 +331,36 @@ mod tests {
         expect("ca2.corp.example:2192", Some("backup@corp.example"));
         expect("[2001:DB8::1]:2191", Some("six"));
         assert_eq!(target("127.0.0.1:2191").endpoint, tcp("127.0.0.1", 2191));
+    }
+
+    #[test]
+    fn an_entry_may_have_keys_or_tickets_in_the_place_of_a_password() {
+        let config = Config::parse(
+            "[server.keys]\nhost = 'ca1.corp.example'\nkeytab = '/k'\nmechanism = 'kerberos'\nrealm = 'R'\nkdc = ['dc1']\n\
+             [server.tickets]\nhost = 'ca1.corp.example'\nticket_cache = ''\n",
+        )
+        .unwrap();
+        let credentials = |name: &str| {
+            let target = config.target_on(&name.parse().unwrap(), "me").unwrap();
+            (target.configured_credentials().unwrap(), target)
+        };
+        let (found, target) = credentials("keys");
+        assert!(
+            matches!(found, Some(crate::Credentials::Keytab { account: None, path }) if path == Path::new("/k"))
+        );
+        assert_eq!(target.mechanism, Mechanism::Kerberos);
+        let kerberos = KerberosTarget { realm: Some("R".into()), kdc: vec!["dc1".into()], krb5_conf: None };
+        assert_eq!(target.kerberos, kerberos);
+        assert!(matches!(credentials("tickets").0, Some(crate::Credentials::Cache { path: None })));
+        for (text, word) in [
+            ("keytab = '/k'\npassword_file = '/p'\n", "password_file and keytab"),
+            ("keytab = '/k'\nticket_cache = '/c'\n", "keytab and ticket_cache"),
+            ("ticket_cache = '/c'\nmechanism = 'ntlm'\n", "\"ntlm\" takes a password"),
+            ("mechanism = 'kerb'\n", "mechanism"),
+        ] {
+            let error = Config::parse(&format!("[server.x]\n{text}")).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
     }
 
     /// A misspelt entry is a host that nobody knows; the message says which entries there are.

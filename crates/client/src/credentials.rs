@@ -1,12 +1,38 @@
 //! Who logs on: accounts as users write them, and passwords that never pass through a command line (invariant 10).
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use certadm_auth::{AccountName, Password};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+
+/// Who logs on, and what proves it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// An account and its password.
+    Password(certadm_auth::Credentials),
+    /// A file with the keys of an account, for Kerberos.
+    Keytab {
+        /// The account; without it the only one that the file has keys of.
+        account: Option<AccountName>,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Tickets that somebody got before, for instance by `kinit`.
+    Cache {
+        /// The file; without it where this user's tickets are (`KRB5CCNAME`, krb5.conf).
+        path: Option<PathBuf>,
+    },
+}
+
+impl From<certadm_auth::Credentials> for Credentials {
+    fn from(credentials: certadm_auth::Credentials) -> Self {
+        Self::Password(credentials)
+    }
+}
 
 /// More bytes than this mean that it is the wrong file.
 const MAX_PASSWORD: usize = 1024;

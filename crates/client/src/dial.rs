@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use certadm_auth::{Credentials, Initiator, Level, initiator};
 use certadm_rules::Hresult;
 use certadm_wire::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse, Exporter};
 use certadm_wire::dcom::{
@@ -14,8 +13,10 @@ use certadm_wire::ndr::{ByteOrder, Reader, Writer};
 use certadm_wire::rpc::FaultStatus;
 
 use crate::connection::{Connection, Interface};
+use crate::credentials::Credentials;
 use crate::denial::{ACTIVATION, BINDING};
 use crate::error::Error;
+use crate::logon::Logon;
 use crate::orpc::{orpc_stub, random_guid, release, remote_unknown};
 use crate::outlet::Ready;
 use crate::stream::Stream;
@@ -25,7 +26,8 @@ use crate::target::{Endpoint, Target};
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
     pub(crate) target: Target,
-    credentials: Option<Arc<Credentials>>,
+    /// None for a socket, whose peer the system vouches for.
+    pub(crate) logon: Option<Arc<Logon>>,
 }
 
 /// An object that was activated, and the way to it.
@@ -48,12 +50,17 @@ pub(crate) struct Exported {
 
 impl Login {
     /// # Errors
-    /// [`Error::NoAccount`] when the target is reached over the network and there are no credentials.
+    /// [`Error::NoAccount`] when the target is reached over the network and there are no credentials; [`Error::Kerberos`] when
+    /// they do not fit it.
     pub(crate) fn new(target: Target, credentials: Option<Credentials>) -> Result<Self, Error> {
-        if matches!(target.endpoint, Endpoint::Tcp { .. }) && credentials.is_none() {
-            return Err(target.no_account());
-        }
-        Ok(Self { target, credentials: credentials.map(Arc::new) })
+        let logon = match &target.endpoint {
+            Endpoint::Socket(_) => None,
+            Endpoint::Tcp { .. } => {
+                let credentials = credentials.ok_or_else(|| target.no_account())?;
+                Some(Arc::new(Logon::new(&target, credentials)?))
+            }
+        };
+        Ok(Self { target, logon })
     }
 
     /// A connection to the object resolver, not bound to anything.
@@ -68,10 +75,31 @@ impl Login {
 
     /// A connection to the object resolver, bound to `interface` and authenticated.
     pub(crate) fn resolver(&self, interface: Interface, during: &'static str) -> Result<Connection, Error> {
-        let mut connection = Self::reach(&self.target)?;
         // wire.md 1.5: RPCSS for activation, resolution and pings.
-        connection.bind(interface, self.initiator("RPCSS")?, during)?;
-        Ok(connection)
+        self.logged_on("RPCSS", interface, during, &|| Self::reach(&self.target))
+    }
+
+    /// A connection that is bound to `interface` and authenticated; a second one where the first one's end says how it may
+    /// end better.
+    fn logged_on(
+        &self,
+        class: &str,
+        interface: Interface,
+        during: &'static str,
+        connect: &dyn Fn() -> Result<Connection, Error>,
+    ) -> Result<Connection, Error> {
+        let attempt = || {
+            let mut connection = connect()?;
+            let initiator = self.logon.as_ref().map(|logon| logon.initiator(class)).transpose()?;
+            connection.bind(interface, initiator, during)?;
+            Ok(connection)
+        };
+        let Some(logon) = &self.logon else { return attempt() };
+        let outcome = match attempt() {
+            Err(error) if logon.may_try_again(&error) => attempt(),
+            outcome => outcome,
+        };
+        outcome.map_err(|error| logon.explained(error, class))
     }
 
     /// Activates the CA's administration object: with the newer interface, else with the older one. A server that refuses
@@ -129,13 +157,12 @@ impl Login {
         // Always the address that was dialled, whatever host the bindings name: they come from the server, and
         // credentials are not carried elsewhere on its word (wire.md 7, item 3).
         address.set_port(port);
-        let bound = |interface| {
+        let connect = || {
             let stream = Stream::to_address(address, self.target.timeouts.connect)?;
             let peer = Endpoint::Tcp { host: host.clone(), port }.to_string();
-            let mut connection = Connection::over(stream, peer, self.target.timeouts)?;
-            connection.bind(interface, self.initiator("HOST")?, BINDING)?;
-            Ok::<_, Error>(connection)
+            Connection::over(stream, peer, self.target.timeouts)
         };
+        let bound = |interface| self.logged_on("HOST", interface, BINDING, &connect);
         match bound(interface) {
             // An exporter that does not bind the newer interface it gave out: its object has the older one, too.
             Err(Error::NoInterface { .. }) if interface == Interface::CERT_ADMIN_2 => {
@@ -146,20 +173,6 @@ impl Login {
             }
             bound => Ok(Exported { connection: bound?, interface, object }),
         }
-    }
-
-    /// The client's half of a handshake, always at packet privacy; none on a socket. The service name is made of the
-    /// host the user named, never of the principal in the server's bindings: a hostile server could name another's to
-    /// relay the logon there.
-    fn initiator(&self, service: &str) -> Result<Option<Box<dyn Initiator>>, Error> {
-        let (Endpoint::Tcp { host, .. }, Some(credentials)) = (&self.target.endpoint, &self.credentials)
-        else {
-            return Ok(None);
-        };
-        let name = format!("{service}/{host}");
-        initiator(self.target.flavour, credentials, &name, Level::Privacy)
-            .map(Some)
-            .map_err(|source| Error::Authentication { peer: self.target.endpoint.to_string(), source })
     }
 }
 

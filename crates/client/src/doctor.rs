@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use certadm_auth::Credentials;
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::finding::Finding;
 use certadm_rules::flags::{Origin, Roles};
@@ -13,9 +12,12 @@ use certadm_wire::rpc::NakReason;
 
 use crate::ca::RemoteCa;
 use crate::connection::Interface;
+use crate::credentials::Credentials;
 use crate::denial::{Attempt, LOGON, is_denial};
 use crate::dial::{Activated, Login, resolver_call, server_alive};
 use crate::error::Error;
+use crate::kerberos::{KerberosError, LoggedOn};
+use crate::logon::Taken;
 use crate::refusal::{Cause, RoleNames};
 use crate::target::{Endpoint, Target};
 
@@ -120,6 +122,7 @@ impl Walk<'_> {
             }
         }
         let login = self.pass(Gate::Authentication, Login::new(target.clone(), credentials))?;
+        self.kerberos(&login)?;
         self.authentication(&login)?;
         let activated = self.pass(Gate::Activation, login.activate())?;
         self.open(Gate::Activation, format!("the CA's object serves {}", activated.interface.name));
@@ -144,6 +147,56 @@ impl Walk<'_> {
         Some(())
     }
 
+    /// Realm and KDC, its clock, the logon, the tickets for the server. Where NTLM is as good, a gate that is shut is told, and
+    /// the walk goes on.
+    fn kerberos(&mut self, login: &Login) -> Option<()> {
+        const GATES: [Gate; 4] = [Gate::Kdc, Gate::Clock, Gate::Ticket, Gate::ServiceTickets];
+        let Some(logon) = &login.logon else {
+            return self.skip_all(&GATES, "a socket of this machine needs none");
+        };
+        let book = match logon.book() {
+            Ok(Some(book)) => book,
+            Ok(None) => return self.skip_all(&GATES, "NTLM was asked for"),
+            Err(error) => return self.skip_all(&GATES, &format!("NTLM is used: {error}")),
+        };
+        let mut steps = || -> Result<(), (Gate, KerberosError)> {
+            match book.kdcs().map_err(|error| (Gate::Kdc, error))? {
+                Some(found) => self.open(Gate::Kdc, found.to_string()),
+                None => self.skip(Gate::Kdc, "the account has a ticket"),
+            }
+            let done = book.log_on().map_err(|error| (Gate::Ticket, error))?;
+            let Visit { gate, verdict, finding } = clock_visit(done.clock_offset);
+            self.add(gate, verdict, finding);
+            let LoggedOn { client, etype, until, .. } = &done;
+            self.open(Gate::Ticket, format!("{client} has a ticket of etype {etype} until {until}"));
+            let mut names = Vec::new();
+            for class in ["RPCSS", "HOST"] {
+                let ticket = book.ticket(class).map_err(|error| (Gate::ServiceTickets, error))?;
+                let etype = ticket.credential.session_key.etype();
+                names.push(format!("{} (etype {etype})", ticket.credential.service));
+            }
+            self.open(Gate::ServiceTickets, names.join(", "));
+            Ok(())
+        };
+        let Err((gate, error)) = steps() else { return Some(()) };
+        if !logon.may_take_ntlm_after(&error) {
+            self.shut(gate, &Error::Kerberos(error));
+            return None;
+        }
+        let finding = Finding::note(gate.kind(), format!("NTLM is used: {}", chain_of(&error)));
+        self.add(gate, Verdict::Unknown, finding.remedy(error.remedy()));
+        let left = GATES.into_iter().filter(|gate| !self.visits.iter().any(|visit| visit.gate == *gate));
+        let left: Vec<Gate> = left.collect();
+        self.skip_all(&left, "not reached")
+    }
+
+    fn skip_all(&mut self, gates: &[Gate], detail: &str) -> Option<()> {
+        for gate in gates {
+            self.skip(*gate, detail);
+        }
+        Some(())
+    }
+
     /// A ping of a set that does not exist: whoever is logged on gets an answer, whatever it says, and nobody else. So a
     /// wrong password shows before the right to activate is asked for.
     fn authentication(&mut self, login: &Login) -> Option<()> {
@@ -160,7 +213,13 @@ impl Walk<'_> {
         });
         match answer {
             Ok(()) => {
-                self.open(Gate::Authentication, "the account and its password are taken");
+                let detail = match login.logon.as_ref().and_then(|logon| logon.taken()) {
+                    Some(Taken::Kerberos) => {
+                        "the ticket is taken, and the server has proved its identity (Kerberos)"
+                    }
+                    _ => "the account and its password are taken (NTLM)",
+                };
+                self.open(Gate::Authentication, detail);
                 Some(())
             }
             Err(error) => {
@@ -275,6 +334,22 @@ impl Walk<'_> {
     }
 }
 
+/// What the clocks' difference means. The KDC's is told before any secret is shown, and proves nothing.
+pub(crate) fn clock_visit(ahead: i64) -> Visit {
+    /// What services and KDCs bear, in seconds.
+    const BORNE: i64 = 300;
+    let gate = Gate::Clock;
+    let detail = match ahead {
+        0 => "the KDC's clock is that of this machine".to_owned(),
+        _ => format!("the KDC's clock is {} s {}", ahead.abs(), if 0 < ahead { "ahead" } else { "behind" }),
+    };
+    let mut finding = Finding::note(gate.kind(), detail);
+    if BORNE < ahead.abs() {
+        finding = finding.remedy("set the clock of this machine: Kerberos bears 5 minutes");
+    }
+    Visit { gate, verdict: Verdict::Open, finding }
+}
+
 /// What a denial at a gate means, and what changes it. The gates before it were open, so less can be the reason than in
 /// a backup; and where a look at gates is no help, this program does not advise one.
 fn denial(gate: Gate, error: &Error) -> Option<(&'static str, String)> {
@@ -283,7 +358,16 @@ fn denial(gate: Gate, error: &Error) -> Option<(&'static str, String)> {
         return None;
     }
     let attempt = match gate {
-        Gate::Name | Gate::Port | Gate::Resolver | Gate::Authentication => Attempt::Logon,
+        Gate::Name
+        | Gate::Port
+        | Gate::Resolver
+        | Gate::Kdc
+        | Gate::Clock
+        | Gate::Ticket
+        | Gate::ServiceTickets
+        | Gate::Keytab
+        | Gate::Acceptance
+        | Gate::Authentication => Attempt::Logon,
         Gate::Activation => Attempt::Activation,
         _ => Attempt::Call,
     };

@@ -11,6 +11,7 @@ use certadm_session::OtherBackup;
 use certadm_wire::rpc::{ClientError, FaultStatus, NakReason, PduError};
 
 use crate::denial::{Attempt, is_denial};
+use crate::kerberos::KerberosError;
 use crate::name::{NameError, OtherEntries};
 use crate::refusal::Cause;
 
@@ -153,6 +154,19 @@ pub enum Error {
         /// Why.
         source: AuthError,
     },
+    /// There is no ticket for the server.
+    #[error("no Kerberos ticket for the server")]
+    Kerberos(#[source] KerberosError),
+    /// The server does not take a ticket, and does not say why.
+    #[error("{peer} does not take the ticket for {service}{}", if *speaks { "" } else { "; it does not speak Kerberos" })]
+    TicketRefused {
+        /// Address and port.
+        peer: String,
+        /// For what the ticket is.
+        service: String,
+        /// Whether it speaks Kerberos at all, as far as it says.
+        speaks: bool,
+    },
     /// A message could not be sealed, or does not verify.
     #[error("the protection of the connection to {peer} failed")]
     Protection {
@@ -255,9 +269,11 @@ impl Diagnosis for Error {
             | Self::HalfAccount { .. }
             | Self::PasswordUnusable { .. }
             | Self::WrongCa { .. } => Hresult::E_INVALIDARG,
-            Self::NoAccount { .. } | Self::Unprotected { .. } | Self::Denied { .. } => {
-                Hresult::E_ACCESSDENIED
-            }
+            Self::NoAccount { .. }
+            | Self::Unprotected { .. }
+            | Self::TicketRefused { .. }
+            | Self::Denied { .. } => Hresult::E_ACCESSDENIED,
+            Self::Kerberos(error) => error.hresult(),
             Self::PasswordSource { source, .. } => certadm_files::io_hresult(source),
             // The socket is there, and this user may not open it.
             Self::Connect { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
@@ -291,6 +307,7 @@ impl Diagnosis for Error {
         match self {
             // The command line lacks an account, or names none.
             Self::NoAccount { .. } => Class::Usage,
+            Self::Kerberos(error) => error.class(),
             // What the file holds cannot be a password; the command line is right.
             Self::PasswordUnusable { .. } => Class::Refused,
             _ => self.hresult().class(),
@@ -303,7 +320,8 @@ impl Diagnosis for Error {
             Self::Config { .. } => "correct the file; docs/remote.md describes it",
             Self::Account { .. } => "write it as DOMAIN\\user, user@domain or user",
             Self::NoAccount { .. } => {
-                "add --user DOMAIN\\user, or user and password_file to the server's entry in client.toml"
+                "add --user DOMAIN\\user, --keytab FILE or --ticket-cache; or user and password_file, keytab or ticket_cache to the \
+                 server's entry in client.toml"
             }
             Self::SeveralSockets { .. } => {
                 "name the one that is meant by --socket PATH, or by `socket` in client.toml"
@@ -326,7 +344,7 @@ impl Diagnosis for Error {
                     "try again later; the server has too many connections"
                 }
                 NakReason::AUTH_TYPE | NakReason::INVALID_CHECKSUM => {
-                    "check account and password; the server may not allow NTLM, which this program needs"
+                    "check account and password; the server may not allow NTLM: see `mechanism` in docs/remote.md"
                 }
                 _ => "make sure that the port is that of an RPC server",
             },
@@ -334,6 +352,15 @@ impl Diagnosis for Error {
                 "make sure that the name is that of a CA and the port that of its object resolver"
             }
             Self::Unprotected { .. } => "do not trust this server; find out what stands between the hosts",
+            Self::Kerberos(error) => return error.remedy(),
+            Self::TicketRefused { speaks: false, .. } => {
+                "give our own service a keytab ([kerberos] in ca.toml); or log on by NTLM: --mechanism ntlm"
+            }
+            Self::TicketRefused { .. } => {
+                "compare the server's address with DNS, look for a second account with its name (`setspn -X`), and make the \
+                 service's keytab anew; the log of our own service says which it is"
+            }
+            Self::Authentication { source: AuthError::Kerberos { error }, .. } => return error.remedy(),
             Self::Authentication { .. } => {
                 "check account, domain and password; the server has to allow NTLMv2 with 128-bit sealing"
             }

@@ -6,6 +6,9 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::kerberos::dns::{answered, question};
+use crate::kerberos::krb5_conf::Krb5Conf;
+
 /// The other end of a connection.
 pub trait Peer: Send {
     /// Takes what the client sends.
@@ -58,4 +61,21 @@ impl fmt::Debug for MemoryStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MemoryStream(..)")
     }
+}
+
+/// Reads a text as krb5.conf: the realm of `host`, and the KDCs of that realm, else of the default one.
+#[must_use]
+pub fn krb5_conf(text: &str, host: &str) -> (Option<String>, Vec<String>) {
+    let mut conf = Krb5Conf::default();
+    let _files_that_are_not_opened = conf.take(text);
+    let realm = conf.realm_of(host).or(conf.default_realm.as_deref()).map(str::to_owned);
+    let kdcs = realm.as_deref().map(|realm| conf.kdcs(realm).to_vec()).unwrap_or_default();
+    (realm, kdcs)
+}
+
+/// Reads what DNS answers to the question, of number 0, for the SRV records of `name`: host and port of each record, and
+/// whether the answer was cut short; none for what is no answer to it.
+#[must_use]
+pub fn dns_answer(name: &str, answer: &[u8]) -> Option<(Vec<(String, u16)>, bool)> {
+    answered(&question([0, 0], name)?, answer)
 }

@@ -14,6 +14,14 @@ pub enum Gate {
     Port,
     /// What listens there is an object resolver.
     Resolver,
+    /// A KDC of the account's realm is found. The gates of Kerberos are passed where it may be used.
+    Kdc,
+    /// The KDC's clock is that of this machine.
+    Clock,
+    /// The KDC logs the account on.
+    Ticket,
+    /// The KDC gives tickets for the server.
+    ServiceTickets,
     /// The account and its password are taken.
     Authentication,
     /// The CA's administration object can be activated.
@@ -30,14 +38,26 @@ pub enum Gate {
     InterfaceFlags,
     /// A backup can begin; and whether a full one is on record.
     LastFull,
+    /// The keytab of a service of this machine can be used. Only the service's own doctor comes here.
+    Keytab,
+    /// A ticket for that service is accepted by its keys.
+    Acceptance,
 }
 
 impl Gate {
-    /// All of them, in order.
-    pub const ALL: [Self; 11] = [
+    /// Those between a service's keytab and its clients, in order.
+    pub const OWN: [Self; 6] =
+        [Self::Keytab, Self::Kdc, Self::Clock, Self::Ticket, Self::ServiceTickets, Self::Acceptance];
+
+    /// All of those between here and a backup, in order.
+    pub const ALL: [Self; 15] = [
         Self::Name,
         Self::Port,
         Self::Resolver,
+        Self::Kdc,
+        Self::Clock,
+        Self::Ticket,
+        Self::ServiceTickets,
         Self::Authentication,
         Self::Activation,
         Self::Exporter,
@@ -55,6 +75,10 @@ impl Gate {
             Self::Name => "name",
             Self::Port => "port",
             Self::Resolver => "resolver",
+            Self::Kdc => "kdc",
+            Self::Clock => "clock",
+            Self::Ticket => "ticket",
+            Self::ServiceTickets => "service_tickets",
             Self::Authentication => "authentication",
             Self::Activation => "activation",
             Self::Exporter => "exporter",
@@ -63,6 +87,8 @@ impl Gate {
             Self::Role => "role",
             Self::InterfaceFlags => "interface_flags",
             Self::LastFull => "last_full",
+            Self::Keytab => "keytab",
+            Self::Acceptance => "acceptance",
         }
     }
 
@@ -73,6 +99,10 @@ impl Gate {
             Self::Name => Kind::GateName,
             Self::Port => Kind::GatePort,
             Self::Resolver => Kind::GateResolver,
+            Self::Kdc => Kind::GateKdc,
+            Self::Clock => Kind::GateClock,
+            Self::Ticket => Kind::GateTicket,
+            Self::ServiceTickets => Kind::GateServiceTickets,
             Self::Authentication => Kind::GateAuthentication,
             Self::Activation => Kind::GateActivation,
             Self::Exporter => Kind::GateExporter,
@@ -81,6 +111,8 @@ impl Gate {
             Self::Role => Kind::GateRole,
             Self::InterfaceFlags => Kind::GateInterfaceFlags,
             Self::LastFull => Kind::GateLastFull,
+            Self::Keytab => Kind::GateKeytab,
+            Self::Acceptance => Kind::GateAcceptance,
         }
     }
 }

@@ -14,9 +14,13 @@ mod feed;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gate;
+mod kerberos;
+mod logon;
+mod mechanism;
 mod name;
 mod orpc;
 mod outlet;
+mod own_doctor;
 mod pace;
 mod ping;
 mod properties;
@@ -37,8 +41,12 @@ mod target;
 
 pub use ca::RemoteCa;
 pub use config::Config;
+pub use credentials::Credentials;
 pub use error::Error;
+pub use kerberos::{KerberosError, KerberosTarget};
+pub use mechanism::{Mechanism, NoMechanism};
 pub use name::{NameError, OtherEntries, ServerName, is_own_name, own_host_name};
+pub use own_doctor::{OwnService, examine_service};
 pub use refusal::Cause;
 pub use socket::STANDARD_SOCKET;
 pub use target::{Endpoint, Target, Timeouts};

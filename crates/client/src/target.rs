@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use certadm_auth::{AccountName, Credentials, Flavour};
+use certadm_auth::AccountName;
 
-use crate::credentials::password_from_file;
+use crate::credentials::{Credentials, password_from_file};
 use crate::error::Error;
+use crate::kerberos::KerberosTarget;
+use crate::mechanism::Mechanism;
 use crate::name::OtherEntries;
 use crate::stream::addresses;
 
@@ -22,8 +24,14 @@ pub struct Target {
     pub account: Option<AccountName>,
     /// The file that holds its password, where the configuration names one.
     pub password_file: Option<PathBuf>,
+    /// The file that holds its keys, where the configuration names one.
+    pub keytab: Option<PathBuf>,
+    /// The file with tickets, where the configuration names one; an empty path stands for where this user's tickets are.
+    pub ticket_cache: Option<PathBuf>,
     /// The mechanism to authenticate by.
-    pub flavour: Flavour,
+    pub mechanism: Mechanism,
+    /// Where Kerberos finds what it needs.
+    pub kerberos: KerberosTarget,
     /// How long to wait.
     pub timeouts: Timeouts,
     /// The entries of the configuration, where none is for this target.
@@ -53,7 +61,10 @@ impl Target {
             authority: None,
             account: None,
             password_file: None,
-            flavour: Flavour::Spnego,
+            keytab: None,
+            ticket_cache: None,
+            mechanism: Mechanism::default(),
+            kerberos: KerberosTarget::default(),
             timeouts: Timeouts::default(),
             other_entries: OtherEntries::default(),
         }
@@ -86,9 +97,16 @@ impl Target {
         if let Endpoint::Socket(_) = self.endpoint {
             return Ok(None);
         }
+        if let Some(path) = &self.keytab {
+            return Ok(Some(Credentials::Keytab { account: self.account.clone(), path: path.clone() }));
+        }
+        if let Some(path) = &self.ticket_cache {
+            return Ok(Some(Credentials::Cache { path: non_empty(path) }));
+        }
         match (&self.account, &self.password_file) {
             (Some(account), Some(file)) => {
-                Ok(Some(Credentials { account: account.clone(), password: password_from_file(file)? }))
+                let password = password_from_file(file)?;
+                Ok(Some(certadm_auth::Credentials { account: account.clone(), password }.into()))
             }
             (Some(_), None) => Err(self.half("password_file")),
             (None, Some(_)) => Err(self.half("user")),
@@ -110,6 +128,11 @@ impl Target {
             Endpoint::Socket(_) => Ok(()),
         }
     }
+}
+
+/// A path, unless it is empty.
+fn non_empty(path: &std::path::Path) -> Option<PathBuf> {
+    Some(path.to_owned()).filter(|path| !path.as_os_str().is_empty())
 }
 
 impl fmt::Display for Endpoint {

@@ -9,9 +9,11 @@ use std::path::{Component, Path};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use certadm_auth::{AccountName, Credentials, Flavour, Password};
+use certadm_auth::{AccountName, Password};
 use certadm_client::fuzzing::with_dialler;
-use certadm_client::{Endpoint, OtherEntries, RemoteCa, Target, Timeouts, doctor};
+use certadm_client::{
+    Credentials, Endpoint, KerberosTarget, Mechanism, OtherEntries, RemoteCa, Target, Timeouts, doctor,
+};
 use certadm_rules::BackupType;
 use certadm_rules::names::is_safe_component;
 use certadm_session::Source;
@@ -56,17 +58,21 @@ fn target(is_local: bool) -> (Target, Option<Credentials>) {
         Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 135 }
     };
     let account = AccountName::new("", ACCOUNT.0);
-    let credentials = Credentials { account: account.clone(), password: Password::new(ACCOUNT.1.to_owned()) };
+    let password = Password::new(ACCOUNT.1.to_owned());
+    let credentials = certadm_auth::Credentials { account: account.clone(), password };
     let target = Target {
         endpoint,
         authority: None,
         account: Some(account),
         password_file: None,
-        flavour: Flavour::NtlmAsNegotiate,
+        keytab: None,
+        ticket_cache: None,
+        mechanism: Mechanism::Negotiate,
+        kerberos: KerberosTarget::default(),
         timeouts: Timeouts { ping: Duration::from_secs(3600), ..Timeouts::default() },
         other_entries: OtherEntries::default(),
     };
-    (target, (!is_local).then_some(credentials))
+    (target, (!is_local).then_some(credentials.into()))
 }
 
 /// What was answered by a CA whose answers may be believed.

@@ -31,5 +31,5 @@ pub use moment::{KerberosTime, Moment};
 pub use pac::{LogonInfo, Pac, PacError};
 pub use principal::{NameType, Principal};
 pub use replay::ReplayCache;
-pub use seal::{Message, Seal, SealError, Sender, Unseal};
+pub use seal::{Message, Seal, SealError, Sender, Unseal, Unsent};
 pub use sid::{Sid, SidTextError};

@@ -10,7 +10,9 @@ use std::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::crypto::{Aes, BLOCK, Confounders, IntegrityError, Key, KeyUsage, Mac, UsageKeys, verify};
+use crate::crypto::{
+    Aes, BLOCK, Confounders, IntegrityError, Key, KeyUsage, LANES, Lane, Mac, UsageKeys, verify,
+};
 use crate::environment::{Environment, NoRandomness};
 
 /// Which end of a context sends.
@@ -32,6 +34,15 @@ pub struct Message<'a> {
     pub body: &'a mut [u8],
     /// What stands behind the body.
     pub trailer: &'a [u8],
+}
+
+/// A message, and where its token goes.
+#[derive(Debug)]
+pub struct Unsent<'a> {
+    /// The message.
+    pub message: Message<'a>,
+    /// The token, of the size that is due.
+    pub token: &'a mut [u8],
 }
 
 /// Why a message could not be sealed or opened.
@@ -166,6 +177,74 @@ impl Seal {
         Ok(())
     }
 
+    /// How many messages are worth sealing together. Those that are sealed in the order of their blocks, one for itself, gain
+    /// nothing by it.
+    #[must_use]
+    pub fn at_once(&self) -> usize {
+        if self.direction.sealing.etype.is_sha2() { 1 } else { LANES }
+    }
+
+    /// Seals messages as [`seal`](Self::seal) does one after the other, but faster: those that follow one another and are of
+    /// the same size are encrypted in lockstep.
+    ///
+    /// # Errors
+    /// Those of [`seal`](Self::seal); nothing was changed then.
+    pub fn seal_all(&mut self, messages: &mut [Unsent<'_>]) -> Result<(), SealError> {
+        for Unsent { message, token } in messages.iter() {
+            expect_size(token.len(), self.sealed_token_size())?;
+            let (_, []) = message.body.as_chunks::<BLOCK>() else { return Err(SealError::Alignment) };
+        }
+        let at_once = self.at_once();
+        for run in messages.chunk_by_mut(|one, next| one.message.body.len() == next.message.body.len()) {
+            for batch in run.chunks_mut(at_once) {
+                match batch {
+                    [Unsent { message: Message { header, body, trailer }, token }] => {
+                        self.seal(Message { header, body, trailer }, token)?;
+                    }
+                    batch => self.seal_together(batch),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals at most [`LANES`] messages of one size under an etype whose checksum is over the plain text.
+    fn seal_together(&mut self, batch: &mut [Unsent<'_>]) {
+        let Self { direction, confounders } = self;
+        let mac_size = direction.sealing.etype.mac_size();
+        let aes = &direction.sealing.encryption;
+        let mut ivs = [[0; BLOCK]; LANES];
+        let mut firsts = [[0; BLOCK]; LANES];
+        let mut tails = [[0; FILLING + HEADER]; LANES];
+        let mut sequence = direction.sequence;
+        for ((Unsent { message, token }, first), tail) in batch.iter_mut().zip(&mut firsts).zip(&mut tails) {
+            *first = confounders.next();
+            tail[FILLING..].copy_from_slice(&direction.wrap_header_of(sequence, FILLING, 0));
+            let mut mac = direction.sealing.integrity.clone();
+            for part in [first, message.header, message.body, message.trailer, tail] {
+                mac.update(part);
+            }
+            token[..HEADER].copy_from_slice(&direction.wrap_header_of(sequence, FILLING, BLOCK + mac_size));
+            mac.finish(&mut token[HEADER + FILLING + HEADER..][..mac_size]);
+            sequence = sequence.wrapping_add(1);
+        }
+        let mut lanes = |data: Vec<&mut [u8]>| {
+            let mut lanes: Vec<_> = ivs.iter_mut().zip(data).map(|(iv, data)| Lane { iv, data }).collect();
+            aes.cbc_encrypt_lanes(&mut lanes);
+        };
+        let count = batch.len();
+        lanes(firsts.iter_mut().take(count).map(|first| &mut first[..]).collect());
+        lanes(batch.iter_mut().map(|unsent| &mut *unsent.message.body).collect());
+        lanes(tails.iter_mut().take(count).map(|tail| &mut tail[..]).collect());
+        for ((Unsent { token, .. }, first), tail) in batch.iter_mut().zip(&firsts).zip(&mut tails) {
+            tail.rotate_left(BLOCK);
+            let (encrypted, rest) = token[HEADER..].split_at_mut(FILLING + HEADER);
+            encrypted.copy_from_slice(tail);
+            rest[mac_size..].copy_from_slice(first);
+        }
+        direction.sequence = sequence;
+    }
+
     /// Signs `parts`, one behind the other, and writes the token.
     ///
     /// # Errors
@@ -267,25 +346,30 @@ impl Direction {
 
     /// The header of a sealed message's token: `05 04 | flags | FF | EC | RRC | sequence number`, big endian.
     fn wrap_header(&self, filling: usize, rotation: usize) -> [u8; HEADER] {
+        self.wrap_header_of(self.sequence, filling, rotation)
+    }
+
+    /// The same of another message than the next one.
+    fn wrap_header_of(&self, sequence: u64, filling: usize, rotation: usize) -> [u8; HEADER] {
         let short = |number: usize| {
             let [.., high, low] = number.to_be_bytes();
             [high, low]
         };
-        self.header([5, 4, self.flags | 2, 0xff], [short(filling), short(rotation)])
+        header([5, 4, self.flags | 2, 0xff], [short(filling), short(rotation)], sequence)
     }
 
     /// The header of a signed message's token: `04 04 | flags | FF FF FF FF FF | sequence number`.
     fn sign_header(&self) -> [u8; HEADER] {
-        self.header([4, 4, self.flags, 0xff], [[0xff; 2]; 2])
+        header([4, 4, self.flags, 0xff], [[0xff; 2]; 2], self.sequence)
     }
+}
 
-    fn header(&self, first: [u8; 4], counts: [[u8; 2]; 2]) -> [u8; HEADER] {
-        let mut header = [0; HEADER];
-        header[..4].copy_from_slice(&first);
-        header[4..8].copy_from_slice(counts.as_flattened());
-        header[8..].copy_from_slice(&self.sequence.to_be_bytes());
-        header
-    }
+fn header(first: [u8; 4], counts: [[u8; 2]; 2], sequence: u64) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..4].copy_from_slice(&first);
+    header[4..8].copy_from_slice(counts.as_flattened());
+    header[8..].copy_from_slice(&sequence.to_be_bytes());
+    header
 }
 
 /// The token of a sealed message, whose header is the one that is due.

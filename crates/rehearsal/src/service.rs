@@ -39,7 +39,10 @@ impl Loopback {
         let password = random_password()?;
         let nt_hash = NtHash::from_password(&password);
         UserFile::in_folder(folder.path()).add(User::new(ACCOUNT, nt_hash, Roles::OPERATOR)?)?;
-        let mut settings = Settings::from_config(config, own_host_name());
+        let mut settings = Settings::from_config(config, folder.path(), own_host_name());
+        // Its account is one of its own, and the keys of the machine are not needed for it.
+        settings.kerberos = None;
+        settings.ntlm = true;
         settings.resolver = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         settings.exporter_port = 0;
         settings.socket = SocketWish::None;
@@ -67,7 +70,7 @@ impl Loopback {
         // No configuration: what the user's client.toml says of 127.0.0.1 is not meant for this service.
         let name: ServerName = self.resolver.to_string().parse().map_err(certadm_client::Error::from)?;
         let target = certadm_client::Config::default().target(&name)?;
-        Ok(RemoteCa::connect(target, Some(self.credentials.clone()))?)
+        Ok(RemoteCa::connect(target, Some(self.credentials.clone().into()))?)
     }
 
     /// Stops the service and waits for its end.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -30,7 +31,14 @@ struct Known {
     is_read: bool,
 }
 
-type Stamp = (SystemTime, u64, u64);
+/// What tells a file from what it was: when it was written, its size, its number.
+pub(crate) type Stamp = (SystemTime, u64, u64);
+
+/// The stamp of a file at this moment; none of one that is not there.
+pub(crate) fn stamp_of(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), file_number(&metadata)))
+}
 
 impl Accounts {
     /// The accounts of a file.
@@ -69,9 +77,7 @@ impl Accounts {
     /// Nobody logs on while the file cannot be read.
     fn with_users<T>(&self, look: impl FnOnce(&[User], bool) -> T) -> T {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = fs::metadata(self.file.path())
-            .and_then(|metadata| Ok((metadata.modified()?, metadata.len(), file_number(&metadata))))
-            .ok();
+        let stamp = stamp_of(self.file.path());
         if stamp.is_none() || stamp != known.stamp {
             let read = self.file.read();
             let is_read = read.is_ok();

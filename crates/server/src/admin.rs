@@ -212,7 +212,7 @@ impl Calling<'_> {
         }
         let owner = self.caller.identity.clone();
         state.source.called_by(match &owner {
-            Identity::Account { .. } => {
+            Identity::Account { .. } | Identity::Principal(_) => {
                 certadm_session::Caller::remote(owner.to_string(), self.caller.address)
             }
             Identity::Local { .. } => certadm_session::Caller::local(owner.to_string()),

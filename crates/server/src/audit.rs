@@ -1,13 +1,16 @@
 //! What the service itself tells the log: refusals, its control, its start and its end (certbcli.md 15; wire.md 5.9; wire.md
 //! 7, item 10). What becomes of a backup is told by [`certadm_session::LocalSource`].
 
+use std::net::IpAddr;
 use std::time::Instant;
 
+use certadm_auth::TicketHolder;
 use certadm_ca::{Reason, Serial};
 use certadm_rules::flags::{AUDIT_REVOKE, AUDIT_SERVICE, Control};
 use certadm_wire::csra::Method;
 
 use crate::access::{Caller, Refusal};
+use crate::identity::Identity;
 use crate::shared::Shared;
 
 /// Where a caller is, for the log.
@@ -21,6 +24,20 @@ pub(crate) fn refused(shared: &Shared, caller: &Caller, method: Method, refusal:
     if let Some(left_out) = shared.lines.about_caller(identity, Instant::now()) {
         let opnum = method.opnum();
         tracing::warn!(caller = %identity, %address, opnum, %refusal, left_out, "access denied");
+    }
+}
+
+/// Somebody with a good ticket has no role. His SIDs are told, so that they can be copied into `[roles]` of ca.toml.
+pub(crate) fn without_role(
+    shared: &Shared,
+    caller: &Identity,
+    holder: &TicketHolder,
+    address: Option<IpAddr>,
+) {
+    if let Some(left_out) = shared.lines.about_caller(caller, Instant::now()) {
+        let groups: Vec<String> = holder.groups.iter().map(ToString::to_string).collect();
+        let groups = groups.join(" ");
+        tracing::info!(%caller, ?address, groups, left_out, "a caller with a ticket has no role in ca.toml");
     }
 }
 

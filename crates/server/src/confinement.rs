@@ -29,15 +29,22 @@ pub enum Confined {
 }
 
 impl Reach {
-    /// What serving the CA of `folder` needs, with a Unix socket in the folder `socket_dir`: SQLite takes random bytes from a
+    /// What serving the CA of `folder` needs, with a Unix socket in the folder `socket_dir`, and a keytab. A keytab that lies
+    /// outside of the CA's folder is reached as the file that it is now: one that takes its name later is not. Beside them: SQLite takes random bytes from a
     /// device, and who holds a lock stands in `/proc/locks`.
     #[must_use]
-    pub fn of_service(folder: &certadm_store::Folder, socket_dir: Option<&Path>) -> Self {
+    pub fn of_service(
+        folder: &certadm_store::Folder,
+        socket_dir: Option<&Path>,
+        keytab: Option<&Path>,
+    ) -> Self {
         // Parts of the folder may be links to elsewhere.
         let parts = folder.parts().into_iter().map(|(part, _)| part);
         let folders = parts.filter_map(|part| part.canonicalize().ok()).collect();
         let sockets = socket_dir.and_then(|dir| dir.canonicalize().ok()).into_iter().collect();
-        Self { folders, sockets, readable: vec!["/dev/urandom".into(), "/proc/locks".into()] }
+        let mut readable = vec!["/dev/urandom".into(), "/proc/locks".into()];
+        readable.extend(keytab.map(Path::to_owned));
+        Self { folders, sockets, readable }
     }
 }
 

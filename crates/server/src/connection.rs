@@ -21,6 +21,7 @@ use certadm_wire::rpc::{
 };
 
 use crate::access::Caller;
+use crate::audit;
 use crate::brake::Judged;
 use crate::call::{Answer, Circumstances};
 use crate::dispatch;
@@ -30,7 +31,9 @@ use crate::limits::{RESOLVER_STUB, WRITE_BATCH};
 use crate::listeners::Port;
 use crate::object::ConnectionId;
 use crate::shared::Shared;
+use crate::tickets::left_of;
 use crate::transport::Stream;
+use crate::unsealed::Unsealed;
 
 /// The longest token of a sealed PDU (wire.md 2.8): room for Kerberos, too.
 const ZERO_TOKEN: [u8; 128] = [0; 128];
@@ -59,6 +62,10 @@ pub(crate) struct Connection {
 /// A finished security context. At a level below integrity nothing can be called under it, so it has no keys.
 struct Context {
     caller: Identity,
+    /// The roles by its ticket; none of a context of NTLM, whose account has its own at each moment.
+    ticket_roles: Option<Roles>,
+    /// When its ticket is over; none of a context of NTLM.
+    until: Option<Instant>,
     keys: Option<Keys>,
     /// Whether a message under it has verified: the peer then has the key of the session, and did not only relay the logon
     /// of somebody who has.
@@ -175,6 +182,15 @@ impl Connection {
         };
         let patience = if is_proven { self.last + limits.idle } else { self.accepted + limits.handshake };
         let shared = &self.shared;
+        let until = self.contexts.values().filter_map(|context| context.until).min();
+        if until.is_some_and(|until| until <= Instant::now()) {
+            tracing::info!(
+                connection = self.id,
+                "a connection was closed; the ticket of its caller has ended"
+            );
+            return Ok(Then::Close);
+        }
+        let patience = until.map_or(patience, |until| patience.min(until));
         let header = self.incoming.next(&self.stream, pdu, patience, limits, || shared.is_closing())?;
         let then = self.take(header, pdu)?;
         self.last = Instant::now();
@@ -256,11 +272,24 @@ impl Connection {
             tell_too_many(&self.shared, address, &context.caller);
             return false;
         }
-        if let Identity::Account { name, .. } = &context.caller {
-            if let Some(address) = address {
-                self.shared.brake.proven(address, name, Instant::now());
+        match &context.caller {
+            Identity::Account { name, .. } => {
+                if let Some(address) = address {
+                    self.shared.brake.proven(address, name, Instant::now());
+                }
+                self.shared.last_logons.proven(name, address);
             }
-            self.shared.last_logons.proven(name, address);
+            Identity::Principal(holder) => {
+                if let Some(address) = address {
+                    // A name that no account of the service can have.
+                    let name = format!("krb:{}", holder.client);
+                    self.shared.brake.proven(address, &name, Instant::now());
+                }
+                if context.ticket_roles == Some(Roles::NONE) {
+                    audit::without_role(&self.shared, &context.caller, holder, address);
+                }
+            }
+            Identity::Local { .. } => {}
         }
         true
     }
@@ -311,7 +340,9 @@ impl Connection {
             Judged::Wrong(error, delay) => {
                 self.handshakes.remove(&leg.context_id);
                 self.tell_failed(&error, delay);
-                if let Some(answer) = self.rpc.authenticated(LegResult::Failed, &[]) {
+                if let Some(answer) =
+                    self.rpc.authenticated(LegResult::Failed, error.answer().unwrap_or_default())
+                {
                     self.send(&answer)?;
                 }
                 Ok(if delay.is_zero() { Then::GoOn } else { Then::Close })
@@ -328,12 +359,15 @@ impl Connection {
         };
         let Some((address, claimed)) = address.zip(acceptor.claimed(leg.token)) else {
             return match acceptor.step(leg.token) {
-                // Nothing was proven, whatever it says.
-                Ok(Step { done: Some(_), .. }) => Judged::Wrong(AuthError::Finished, Duration::ZERO),
+                // A ticket is proven by what no step can be asked about before; anything else was not proven.
+                Ok(Step { done: Some(done), .. }) if !matches!(done.peer, PeerIdentity::Principal(_)) => {
+                    Judged::Wrong(AuthError::Finished, Duration::ZERO)
+                }
                 Ok(step) => Judged::Right((step, None)),
                 Err(error) => {
                     let failed = |address| self.shared.brake.failed(address, now);
-                    Judged::Wrong(error, address.map_or(Duration::ZERO, failed))
+                    let counts = address.filter(|_| !error.is_about_time());
+                    Judged::Wrong(error, counts.map_or(Duration::ZERO, failed))
                 }
             };
         };
@@ -358,10 +392,26 @@ impl Connection {
         incarnation: Option<Incarnation>,
     ) -> bool {
         let Established { sealer, unsealer, peer, .. } = established;
-        let PeerIdentity::Account { account, .. } = &peer else { return false };
-        // Added at this very moment: it will be there when the client tries again.
-        let Some(incarnation) = incarnation else { return false };
-        let caller = Identity::Account { name: account.user().to_owned(), incarnation };
+        let (mut ticket_roles, mut until) = (None, None);
+        let caller = match &peer {
+            PeerIdentity::Account { account, .. } => {
+                // Added at this very moment: it will be there when the client tries again.
+                let Some(incarnation) = incarnation else { return false };
+                Identity::Account { name: account.user().to_owned(), incarnation }
+            }
+            PeerIdentity::Principal(holder) => {
+                let Some(tickets) = &self.shared.tickets else { return false };
+                let settings = tickets.settings();
+                if !leg.header_signing && !settings.danger_unsigned_headers {
+                    tell_unsigned(&self.shared, self.stream.peer(), &peer);
+                    return false;
+                }
+                ticket_roles = Some(self.shared.ticket_roles.of(holder));
+                until = Some(Instant::now() + left_of(holder.end, settings.skew_seconds));
+                Identity::Principal(Arc::clone(holder))
+            }
+            _ => return false,
+        };
         let level = match leg.level {
             AuthLevel::Privacy => Some(Level::Privacy),
             AuthLevel::Integrity => Some(Level::Integrity),
@@ -373,12 +423,13 @@ impl Connection {
             unsealer,
         });
         let address = self.stream.peer();
-        tracing::debug!(connection = self.id, ?address, account = %account, "logged on");
+        tracing::debug!(connection = self.id, ?address, account = %peer, "logged on");
         if !self.shared.connections.may_prove(self.id, &caller) {
             tell_too_many(&self.shared, address, &caller);
             return false;
         }
-        self.contexts.insert(leg.context_id, Context { caller, keys, is_proven: false });
+        let context = Context { caller, ticket_roles, until, keys, is_proven: false };
+        self.contexts.insert(leg.context_id, context);
         true
     }
 
@@ -401,14 +452,18 @@ impl Connection {
             return Some(Caller { identity: identity.clone(), origin, level, roles, address: None });
         }
         let id = security?;
-        let identity = self.contexts.get(&id)?.caller.clone();
+        let context = self.contexts.get(&id)?;
         let level = self.rpc.security(id)?.level;
-        let Identity::Account { name, incarnation } = &identity else { return None };
-        let (now, roles) = self.shared.accounts.find(name)?;
-        (now == *incarnation).then(|| {
-            let address = self.stream.peer();
-            Caller { identity: identity.clone(), origin: Origin::Remote, level, roles, address }
-        })
+        let roles = match &context.caller {
+            Identity::Account { name, incarnation } => {
+                let (now, roles) = self.shared.accounts.find(name)?;
+                (now == *incarnation).then_some(roles)
+            }
+            Identity::Principal(_) => context.ticket_roles,
+            Identity::Local { .. } => None,
+        }?;
+        let (identity, address) = (context.caller.clone(), self.stream.peer());
+        Some(Caller { identity, origin: Origin::Remote, level, roles, address })
     }
 
     fn call(&mut self, call: &Call<'_>) -> Result<Then, IncomingError> {
@@ -459,6 +514,7 @@ impl Connection {
         )
         .map_err(io::Error::other)?;
         self.outgoing.clear();
+        let mut unsealed = Unsealed::default();
         for fragment in plan {
             let body = Body::Response(ResponseBody {
                 alloc_hint: fragment.alloc_hint,
@@ -475,16 +531,20 @@ impl Connection {
             let pdu = Pdu { flags: fragment.flags, call_id: call.call_id, body, verifier };
             let begun = self.outgoing.len();
             let layout = pdu.append_to(&mut self.outgoing).map_err(io::Error::other)?;
-            if let Some(keys) = &mut keys {
-                let pdu = self.outgoing.get_mut(begun..).unwrap_or_default();
-                let (segments, place) =
-                    Segments::split(pdu, layout.header.len(), token.len()).map_err(io::Error::other)?;
-                keys.sealer.seal(keys.protection, segments, place).map_err(io::Error::other)?;
+            let is_full = WRITE_BATCH < self.outgoing.len() + usize::from(self.rpc.max_transmit());
+            if let Some(Keys { protection, sealer, .. }) = &mut keys {
+                unsealed.add(&self.outgoing, begun, layout.header.len());
+                if is_full || unsealed.has(sealer.at_once(protection.level)) {
+                    unsealed.seal(&mut self.outgoing, *protection, sealer, token.len())?;
+                }
             }
-            if WRITE_BATCH < self.outgoing.len() + usize::from(self.rpc.max_transmit()) {
+            if is_full {
                 self.stream.write_all(&self.outgoing, deadline)?;
                 self.outgoing.clear();
             }
+        }
+        if let Some(Keys { protection, sealer, .. }) = &mut keys {
+            unsealed.seal(&mut self.outgoing, *protection, sealer, token.len())?;
         }
         Ok(self.stream.write_all(&self.outgoing, deadline)?)
     }
@@ -507,6 +567,17 @@ impl Connection {
 fn tell_too_many(shared: &Shared, address: Option<IpAddr>, caller: &Identity) {
     if let Some(left_out) = shared.lines.about_caller(caller, Instant::now()) {
         tracing::warn!(?address, %caller, left_out, "a connection was closed; the caller has too many");
+    }
+}
+
+fn tell_unsigned(shared: &Shared, address: Option<IpAddr>, caller: &PeerIdentity) {
+    if let Some(left_out) = shared.lines.about_peer(address, Instant::now()) {
+        tracing::warn!(
+            ?address,
+            %caller,
+            left_out,
+            "logon refused: the client does not sign headers; `danger_unsigned_headers` in [kerberos] lets it in"
+        );
     }
 }
 

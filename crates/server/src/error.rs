@@ -49,6 +49,20 @@ pub enum StartError {
     /// The accounts cannot be read.
     #[error(transparent)]
     Users(#[from] crate::UsersError),
+    /// The keys for Kerberos cannot be used.
+    #[error("the keytab {path} cannot be used: {detail}")]
+    Keytab {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A role is given to what is no SID or account.
+    #[error("[roles] of ca.toml: {entry:?} is no SID and no account with its realm")]
+    Role {
+        /// The entry.
+        entry: String,
+    },
     /// The system refuses something that every service needs.
     #[error("the system refuses {what}")]
     System {
@@ -66,7 +80,9 @@ impl Diagnosis for StartError {
                 certadm_files::io_hresult(source)
             }
             Self::SocketInUse { .. } => Hresult::ERROR_SERVICE_ALREADY_RUNNING,
-            Self::Host { .. } | Self::Handed { .. } => Hresult::E_INVALIDARG,
+            Self::Host { .. } | Self::Handed { .. } | Self::Keytab { .. } | Self::Role { .. } => {
+                Hresult::E_INVALIDARG
+            }
             Self::Users(error) => error.hresult(),
         }
     }
@@ -75,7 +91,9 @@ impl Diagnosis for StartError {
         match self {
             Self::Users(error) => error.class(),
             // The machine's name, not an argument.
-            Self::Host { .. } | Self::Handed { .. } => Class::Refused,
+            Self::Host { .. } | Self::Handed { .. } | Self::Keytab { .. } | Self::Role { .. } => {
+                Class::Refused
+            }
             _ => self.hresult().class(),
         }
     }
@@ -95,6 +113,11 @@ impl Diagnosis for StartError {
             }
             Self::Host { .. } => "give the machine a host name of letters, digits and hyphens",
             Self::Users(error) => return error.remedy(),
+            Self::Keytab { .. } => {
+                "make it anew with AES keys for host/NAME of this machine, owned by the service's user and with mode 0600; \
+                 docs/remote.md says how; or take `keytab` out of [kerberos] in ca.toml"
+            }
+            Self::Role { .. } => "write it as sid:S-1-5-21-... or krb:NAME@REALM",
             Self::System { .. } => "look at the limits of the service's process",
         })
     }

@@ -99,6 +99,8 @@ impl World {
             socket: SocketWish::None,
             interface_flags: InterfaceFlags::from_bits(0x601),
             audit_filter: 0x7f,
+            kerberos: None,
+            ntlm: true,
             roles: RolesConfig::default(),
             allowed: ServiceConfig::default(),
             limits,

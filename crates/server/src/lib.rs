@@ -35,8 +35,11 @@ mod roles;
 mod service;
 mod settings;
 mod shared;
+mod ticket_roles;
+mod tickets;
 mod transport;
 mod unknown;
+mod unsealed;
 mod users;
 mod wake;
 
@@ -52,4 +55,5 @@ pub use logons::{Logon, LogonFile};
 pub use roles::{ROLE_NAMES, local_roles, role_named, role_names};
 pub use service::{Server, Stopped, Stopper};
 pub use settings::Settings;
+pub use tickets::KerberosSettings;
 pub use users::{MIN_PASSWORD, User, UserFile, UsersError, hash_new_password};

@@ -56,6 +56,7 @@ pub(crate) fn has_run() {
 fn account_of(caller: &Caller) -> Option<String> {
     match &caller.identity {
         Identity::Account { name, .. } => Some(name.clone()),
+        Identity::Principal(holder) => Some(holder.client.to_string()),
         Identity::Local { .. } => None,
     }
 }

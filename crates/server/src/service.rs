@@ -25,6 +25,8 @@ use crate::objects::Objects;
 use crate::rates::{Lines, Rates};
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::ticket_roles::TicketRoles;
+use crate::tickets::Tickets;
 use crate::transport::Stream;
 use crate::users::UserFile;
 use crate::wake::{self, Woken};
@@ -103,6 +105,15 @@ impl Server {
         let users = UserFile::in_folder(store.folder().path());
         users.read()?;
         let accounts = Arc::new(Accounts::new(users));
+        let ticket_roles = TicketRoles::from_config(&settings.roles)?;
+        let tickets = settings.kerberos.clone().map(Tickets::new).transpose()?.map(Arc::new);
+        let mut logons = Service::new(server_names, accounts.clone(), Arc::new(System));
+        if let Some(tickets) = &tickets {
+            logons = logons.with_tickets(Arc::clone(tickets) as Arc<dyn certadm_auth::Tickets>);
+        }
+        if !settings.ntlm {
+            logons = logons.without_ntlm();
+        }
         let system = |what| move |source| StartError::System { what, source };
         let (wake, woken) = wake::pair().map_err(system("a pair of sockets"))?;
         let objects = Objects::new(settings.limits)
@@ -116,7 +127,9 @@ impl Server {
         )?;
         store.serves(&Serving { listen: Some(addresses.resolver), socket: addresses.socket.clone() });
         let shared = Shared {
-            logons: Service::new(server_names, accounts.clone(), Arc::new(System)),
+            logons,
+            tickets,
+            ticket_roles,
             accounts,
             names,
             objects,

@@ -1,12 +1,14 @@
 //! How the service is run.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use certadm_ca::{Config, RolesConfig, ServiceConfig};
 use certadm_rules::flags::InterfaceFlags;
 
 use crate::limits::Limits;
 use crate::listeners::SocketWish;
+use crate::tickets::KerberosSettings;
 
 /// How the service is run.
 #[derive(Debug, Clone)]
@@ -25,7 +27,11 @@ pub struct Settings {
     pub interface_flags: InterfaceFlags,
     /// What audit records are written of (wire.md 5.9).
     pub audit_filter: u32,
-    /// The roles of local callers.
+    /// How tickets are accepted; none where they are not.
+    pub kerberos: Option<KerberosSettings>,
+    /// Whether accounts of the service log on over TCP, by NTLM.
+    pub ntlm: bool,
+    /// The roles of local callers, and of those with tickets.
     pub roles: RolesConfig,
     /// What the service lets its callers do at all.
     pub allowed: ServiceConfig,
@@ -34,11 +40,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What `ca.toml` says, on the host of this name.
+    /// What `ca.toml` in the CA's `folder` says, on the host of this name.
     #[must_use]
-    pub fn from_config(config: &Config, host: String) -> Self {
+    pub fn from_config(config: &Config, folder: &Path, host: String) -> Self {
         Self {
             name: config.name.as_str().to_owned(),
+            kerberos: KerberosSettings::from_config(&config.kerberos, folder, &host),
+            ntlm: config.kerberos.ntlm,
             host,
             resolver: config.listeners.listen,
             exporter_port: config.listeners.exporter_port,

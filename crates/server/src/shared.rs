@@ -25,6 +25,8 @@ use crate::objects::Objects;
 use crate::rates::{Lines, Rates};
 use crate::roles::local_roles;
 use crate::settings::Settings;
+use crate::ticket_roles::TicketRoles;
+use crate::tickets::Tickets;
 use crate::wake::Wake;
 
 /// What all threads share.
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) names: UncRoot,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) logons: Service,
+    pub(crate) tickets: Option<Arc<Tickets>>,
+    pub(crate) ticket_roles: TicketRoles,
     pub(crate) objects: Objects,
     pub(crate) connections: Connections,
     pub(crate) brake: Brake,
@@ -83,7 +87,7 @@ impl Shared {
     pub(crate) fn local_roles(&self, identity: &Identity) -> Roles {
         match identity {
             Identity::Local { uid, gid } => local_roles(&self.settings.roles, *uid, *gid, self.own_uid),
-            Identity::Account { .. } => Roles::NONE,
+            Identity::Account { .. } | Identity::Principal(_) => Roles::NONE,
         }
     }
 
@@ -113,7 +117,9 @@ impl Shared {
     /// reached (wire.md 4.4). With a port for the exporter, without for the resolver.
     pub(crate) fn bindings(&self, reached: Option<IpAddr>, port: Option<u16>) -> DualStringArray {
         let host = &self.settings.host;
-        let mut names = vec![host.clone()];
+        // The name that clients have tickets for comes first: some look no further.
+        let in_domain = self.tickets.as_ref().map(|tickets| &tickets.settings().host);
+        let mut names: Vec<String> = in_domain.into_iter().chain([host]).cloned().collect();
         let listening = Some(self.addresses.resolver.ip()).filter(|ip| !ip.is_unspecified());
         let addresses = reached.into_iter().chain(listening);
         let is_loopback = reached.or(listening).is_none_or(|ip| ip.is_loopback());
@@ -130,7 +136,7 @@ impl Shared {
                 strings.push(binding);
             }
         }
-        let security = [AuthType::SPNEGO, AuthType::NTLM].map(SecurityBinding::of).to_vec();
+        let security = security_bindings(in_domain.map(String::as_str), self.settings.ntlm);
         // Host names are checked at the start and short, so the array is always good.
         DualStringArray::new(strings, security).unwrap_or_default()
     }
@@ -153,5 +159,34 @@ impl Shared {
     pub(crate) fn stop(&self) {
         self.begin_stop();
         self.wake.wake();
+    }
+}
+
+/// How to log on here. A client of Windows has a ticket only for a principal that stands here (kerberos.md 5); the order is
+/// that of its services.
+fn security_bindings(host: Option<&str>, has_ntlm: bool) -> Vec<SecurityBinding> {
+    let Some(host) = host else {
+        return [AuthType::SPNEGO, AuthType::NTLM].map(SecurityBinding::of).to_vec();
+    };
+    let ntlm = has_ntlm.then(|| SecurityBinding::of(AuthType::NTLM));
+    let with_name =
+        |service| SecurityBinding { principal: format!("host/{host}"), ..SecurityBinding::of(service) };
+    ntlm.into_iter().chain([AuthType::KERBEROS, AuthType::SPNEGO].map(with_name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_keys_says_for_whom() {
+        let shown = |host, has_ntlm| {
+            let bindings = security_bindings(host, has_ntlm).into_iter();
+            bindings.map(|binding| (binding.service, binding.principal)).collect::<Vec<_>>()
+        };
+        let host = || "host/ca1.toy.test".to_owned();
+        assert_eq!(shown(None, true), [(9, String::new()), (10, String::new())]);
+        assert_eq!(shown(Some("ca1.toy.test"), true), [(10, String::new()), (16, host()), (9, host())]);
+        assert_eq!(shown(Some("ca1.toy.test"), false), [(16, host()), (9, host())]);
     }
 }

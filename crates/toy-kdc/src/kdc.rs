@@ -35,6 +35,27 @@ impl Network {
         kdc.answer(&question.message, environment)
     }
 
+    /// The answer to a message of whichever realm it names; a refusal where there is no such realm.
+    ///
+    /// # Panics
+    /// When the message does not parse.
+    pub fn answer(&self, message: &[u8], environment: &dyn Environment) -> Vec<u8> {
+        let request = KdcRequest::decode(message).expect("a request");
+        let body = RequestBody::decode(&request.body).expect("the body of a request");
+        let Some(kdc) = self.0.get(body.service.realm()) else {
+            let error = KrbError {
+                code: ErrorCode::WRONG_REALM,
+                server_time: environment.now().into(),
+                client_realm: None,
+                service: body.service,
+                text: Some("no such realm".to_owned()),
+                data: None,
+            };
+            return error.encode();
+        };
+        kdc.answer(message, environment)
+    }
+
     /// The KDC of a realm, to change it.
     ///
     /// # Panics
@@ -66,6 +87,8 @@ pub struct Kdc {
     pub session_etypes: Vec<Etype>,
     /// Whether tickets have a PAC.
     pub has_pac: bool,
+    /// For how many seconds tickets are good.
+    pub lifetime: i64,
     key: Key,
 }
 
@@ -80,6 +103,8 @@ pub struct Account {
     pub etypes: Vec<Etype>,
     /// Whether it must prove its identity.
     pub needs_proof: bool,
+    /// The proofs that the KDC says it takes. It takes an encrypted timestamp alone.
+    pub proofs: Vec<PaType>,
     /// Whether it may log on.
     pub status: Status,
 }
@@ -131,6 +156,7 @@ impl Kdc {
             clock_offset: 0,
             session_etypes: Etype::ALL.to_vec(),
             has_pac: true,
+            lifetime: 10 * 3600,
             key: key_named(realm, Etype::Aes256Sha1),
         }
     }
@@ -142,6 +168,7 @@ impl Kdc {
             salt: format!("{}{name}", self.realm),
             etypes: Etype::ALL.to_vec(),
             needs_proof: true,
+            proofs: vec![PaType::ENCRYPTED_TIMESTAMP],
             status: Status::Good,
         };
         self.accounts.entry(name.to_owned()).insert_entry(account).into_mut()
@@ -237,8 +264,9 @@ impl Kdc {
         let proof = request.padata.iter().find(|element| element.kind == PaType::ENCRYPTED_TIMESTAMP);
         match proof {
             None if account.needs_proof => {
-                let wanted = PaData { kind: PaType::ENCRYPTED_TIMESTAMP, value: Vec::new() };
-                return Err(Refusal(ErrorCode::PREAUTH_REQUIRED, Some(PaData::encode_list(&[wanted, info]))));
+                let proofs = account.proofs.iter().map(|kind| PaData { kind: *kind, value: Vec::new() });
+                let list: Vec<_> = proofs.chain([info]).collect();
+                return Err(Refusal(ErrorCode::PREAUTH_REQUIRED, Some(PaData::encode_list(&list))));
             }
             None => {}
             Some(proof) => {
@@ -258,7 +286,7 @@ impl Kdc {
             transited: Vec::new(),
             auth_time: now,
             start_time: Some(now),
-            end_time: now.plus(10 * 3600).min(body.till),
+            end_time: now.plus(self.lifetime).min(body.till),
             authorization: Vec::new(),
         };
         let service = Principal::ticket_granting(&self.realm, &self.realm);

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod kdc;
+mod listener;
 mod pac;
 mod world;
 
 pub use kdc::{Account, Kdc, Network, Service, Status};
+pub use listener::Listener;
 pub use pac::PacMaker;
 pub use world::{NOON, World};

@@ -1,6 +1,7 @@
 //! A clock that stands still unless it is set, and random bytes that can be repeated.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use certadm_kerberos::{Environment, KerberosTime, NoRandomness};
 use certadm_rules::FileTime;
@@ -11,7 +12,9 @@ pub const NOON: i64 = 1_795_780_800;
 /// What tests give for a clock and a random source.
 #[derive(Debug)]
 pub struct World {
+    /// Seconds since 1970; of a real world, those that its clock is ahead.
     seconds: AtomicI64,
+    is_real: bool,
     next: AtomicU64,
     is_dry: AtomicBool,
 }
@@ -20,7 +23,18 @@ impl World {
     /// A world at so many seconds since 1970.
     #[must_use]
     pub fn at(seconds: i64) -> Self {
-        Self { seconds: AtomicI64::new(seconds), next: AtomicU64::new(1), is_dry: AtomicBool::new(false) }
+        Self::of(seconds, false)
+    }
+
+    /// A world whose clock is that of this machine.
+    #[must_use]
+    pub fn real() -> Self {
+        Self::of(0, true)
+    }
+
+    fn of(seconds: i64, is_real: bool) -> Self {
+        let seconds = AtomicI64::new(seconds);
+        Self { seconds, is_real, next: AtomicU64::new(1), is_dry: AtomicBool::new(false) }
     }
 
     /// A world at [`NOON`].
@@ -34,6 +48,12 @@ impl World {
         self.seconds.fetch_add(seconds, Ordering::Relaxed);
     }
 
+    fn seconds(&self) -> i64 {
+        let began =
+            if self.is_real { SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() } else { 0 };
+        self.seconds.load(Ordering::Relaxed).saturating_add_unsigned(began)
+    }
+
     /// From now on there are no random bytes.
     pub fn run_dry(&self) {
         self.is_dry.store(true, Ordering::Relaxed);
@@ -42,14 +62,14 @@ impl World {
     /// The present second.
     #[must_use]
     pub fn time(&self) -> KerberosTime {
-        KerberosTime::from_unix_seconds(self.seconds.load(Ordering::Relaxed))
+        KerberosTime::from_unix_seconds(self.seconds())
     }
 }
 
 impl Environment for World {
     fn now(&self) -> FileTime {
         // some microseconds, so that a test notices when they get lost
-        FileTime(FileTime::from_unix_seconds(self.seconds.load(Ordering::Relaxed)).0 + 1_234_560)
+        FileTime(FileTime::from_unix_seconds(self.seconds()).0 + 1_234_560)
     }
 
     fn fill_random(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {

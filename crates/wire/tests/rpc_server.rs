@@ -55,6 +55,25 @@ fn refused(event: ServerEvent<'_>) -> FaultStatus {
     }
 }
 
+/// wire.md 2.3: Windows clients join the group of their first connection, and give up where another one is answered.
+#[test]
+fn a_group_that_the_client_names_is_the_one_it_gets() {
+    let group_of = |event: ServerEvent<'_>| match event {
+        ServerEvent::Send(Pdu { body: Body::BindAck(ack) | Body::AlterContextResponse(ack), .. }) => {
+            ack.association_group
+        }
+        other => panic!("{other:?}"),
+    };
+    let bind = |group| BindBody { association_group: group, ..bind_of(&[0], served()) };
+    for (asked, answered) in [(0, 9), (0x53f0, 0x53f0), (u32::MAX, u32::MAX)] {
+        let mut server = connection();
+        assert_eq!(group_of(server.receive(&pdu(Body::Bind(bind(asked))))), answered);
+        // Later legs name it again, or none.
+        assert_eq!(group_of(server.receive(&pdu(Body::AlterContext(bind(asked))))), answered);
+        assert_eq!(group_of(server.receive(&pdu(Body::AlterContext(bind(0))))), answered);
+    }
+}
+
 #[test]
 fn contexts_are_accepted_refused_and_limited() {
     let mut server = connection();

@@ -1,5 +1,6 @@
-//! Kerberos behind the types of this crate, for clients.
+//! Kerberos behind the types of this crate.
 
+pub(crate) mod acceptor;
 mod initiator;
 pub(crate) mod session;
 

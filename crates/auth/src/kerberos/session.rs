@@ -1,6 +1,6 @@
 //! Sealed messages of Kerberos, as PDUs want them.
 
-use certadm_kerberos::{Message, Seal, Unseal};
+use certadm_kerberos::{Message, Seal, Unseal, Unsent};
 
 use crate::error::SealError;
 use crate::protection::{Level, Protection, Segments};
@@ -14,6 +14,22 @@ impl KerberosSeal {
             Level::Integrity => self.0.signed_token_size(),
             Level::Privacy => self.0.sealed_token_size(),
         }
+    }
+
+    /// See [`crate::Sealer::at_once`].
+    pub(crate) fn at_once(&self, level: Level) -> usize {
+        if level == Level::Privacy { self.0.at_once() } else { 1 }
+    }
+
+    /// Seals PDUs at privacy, faster than one after the other.
+    pub(crate) fn seal_all(
+        &mut self,
+        protection: Protection,
+        pdus: Vec<(Segments<'_>, &mut [u8])>,
+    ) -> Result<(), SealError> {
+        let unsent = |(pdu, token)| Unsent { message: signed_parts(protection, pdu), token };
+        let mut messages: Vec<_> = pdus.into_iter().map(unsent).collect();
+        self.0.seal_all(&mut messages).map_err(seal_error)
     }
 
     pub(crate) fn seal(

@@ -1,12 +1,16 @@
 //! The server's half of SPNEGO (RFC 4178 4, 5; MS-SPNG; wire.md 2.10, 2.13).
 //!
-//! NTLM is the one mechanism behind it so far. A first token that is raw NTLM, without any SPNEGO around it, is answered in
-//! raw NTLM: Windows does that under auth type 9.
+//! Kerberos and NTLM stand behind it, as far as the server has them. Of the client's list the first that is spoken here is
+//! taken. A first token that is raw NTLM, without any SPNEGO around it, is answered in raw NTLM: Windows does that under
+//! auth type 9.
 
 use std::fmt;
 
+use certadm_kerberos::Pending;
+
 use crate::context::{Acceptor, Step};
 use crate::error::AuthError;
+use crate::kerberos::acceptor::{KerberosServer, KerberosSession};
 use crate::names::AccountName;
 use crate::ntlm::acceptor::{ChallengedServer, NtlmServer, RawNtlmAcceptor, claimed};
 use crate::ntlm::messages::is_ntlm;
@@ -14,7 +18,7 @@ use crate::protection::Level;
 use crate::server::Server;
 use crate::spnego::token::{NegState, NegTokenInit, NegTokenResp, oid};
 
-/// Four legs, or six when NTLM is not the client's first choice; three for raw NTLM.
+/// Four legs, or six when what is taken is not the client's first choice; three for raw NTLM.
 pub(crate) struct SpnegoAcceptor {
     state: State,
 }
@@ -23,10 +27,19 @@ enum State {
     Fresh(Server, Level),
     /// The client spoke raw NTLM.
     Raw(RawNtlmAcceptor),
-    /// NTLM is chosen; its first token is still to come.
-    Chosen(NtlmServer, Negotiation),
+    /// A mechanism is chosen; its first token is still to come.
+    Chosen(Mechanism, Negotiation),
+    /// NTLM: AUTHENTICATE is due.
     Challenged(ChallengedServer, Negotiation),
+    /// Kerberos: the third message is due.
+    Shown(Box<Pending>, Negotiation),
     Finished,
+}
+
+/// What was taken of the client's list.
+enum Mechanism {
+    Ntlm(NtlmServer),
+    Kerberos(KerberosServer),
 }
 
 /// What the negotiation itself has to remember until it can be protected.
@@ -48,24 +61,27 @@ impl Acceptor for SpnegoAcceptor {
     fn step(&mut self, token_in: &[u8]) -> Result<Step, AuthError> {
         let (state, step) = match std::mem::replace(&mut self.state, State::Finished) {
             State::Fresh(server, level) if is_ntlm(token_in) => {
+                if !server.has_ntlm {
+                    return Err(server.no_common_mechanism());
+                }
                 let mut raw = RawNtlmAcceptor::new(server, level);
                 let step = raw.step(token_in)?;
                 (State::Raw(raw), step)
             }
-            State::Fresh(server, level) => begin(NtlmServer::new(server, level), token_in)?,
+            State::Fresh(server, level) => begin(server, level, token_in)?,
             State::Raw(mut raw) => {
                 let step = raw.step(token_in)?;
                 (State::Raw(raw), step)
             }
-            State::Chosen(server, negotiation) => {
-                let resp = client_resp(token_in)?;
-                let negotiate = resp
-                    .response
-                    .ok_or(AuthError::UnexpectedToken { what: "SPNEGO without a mechanism token" })?;
-                challenge(server, negotiation, negotiate, None)?
+            State::Chosen(mechanism, negotiation) => {
+                let token = mechanism_token(client_resp(token_in)?)?;
+                answer(mechanism, negotiation, token, None)?
             }
             State::Challenged(server, negotiation) => {
-                (State::Finished, finish(server, &negotiation, token_in)?)
+                (State::Finished, finish_ntlm(server, &negotiation, token_in)?)
+            }
+            State::Shown(pending, negotiation) => {
+                (State::Finished, finish_kerberos(*pending, &negotiation, token_in)?)
             }
             State::Finished => return Err(AuthError::Finished),
         };
@@ -77,7 +93,7 @@ impl Acceptor for SpnegoAcceptor {
         match &self.state {
             State::Raw(raw) => raw.claimed(token_in),
             State::Challenged(..) => claimed(NegTokenResp::parse(token_in).ok()?.response?),
-            State::Fresh(..) | State::Chosen(..) | State::Finished => None,
+            State::Fresh(..) | State::Chosen(..) | State::Shown(..) | State::Finished => None,
         }
     }
 }
@@ -89,63 +105,119 @@ impl fmt::Debug for SpnegoAcceptor {
 }
 
 /// Takes NegTokenInit.
-fn begin(server: NtlmServer, token: &[u8]) -> Result<(State, Step), AuthError> {
+fn begin(server: Server, level: Level, token: &[u8]) -> Result<(State, Step), AuthError> {
     let init = NegTokenInit::parse(token)?;
-    let place = init
-        .mechanisms
-        .iter()
-        .position(|mechanism| *mechanism == oid::NTLM)
-        .ok_or(AuthError::NoCommonMechanism { ours: "NTLM" })?;
+    let unknown = server.no_common_mechanism();
+    let mut kerberos = KerberosServer::of(&server, level);
+    let mut ntlm = server.has_ntlm.then(|| NtlmServer::new(server, level));
+    let spoken = init.mechanisms.iter().enumerate().find_map(|(place, mechanism)| match *mechanism {
+        oid::NTLM => Some((place, oid::NTLM, Mechanism::Ntlm(ntlm.take()?))),
+        // The very number that the client wrote goes back to it.
+        oid::KERBEROS => Some((place, oid::KERBEROS, Mechanism::Kerberos(kerberos.take()?))),
+        oid::WINDOWS_KERBEROS => Some((place, oid::WINDOWS_KERBEROS, Mechanism::Kerberos(kerberos.take()?))),
+        _ => None,
+    });
+    let (place, number, mechanism) = spoken.ok_or(unknown)?;
     let preferred = place == 0;
     let negotiation = Negotiation { mechanism_list: init.mechanism_list, mic_required: !preferred };
     match init.mech_token {
         // the token belongs to the client's first mechanism
-        Some(negotiate) if preferred => challenge(server, negotiation, negotiate, Some(oid::NTLM)),
+        Some(token) if preferred => answer(mechanism, negotiation, token, Some(number)),
         _ => {
             let state = if preferred { NegState::AcceptIncomplete } else { NegState::RequestMic };
             let resp =
-                NegTokenResp { state: Some(state), mechanism: Some(oid::NTLM), ..NegTokenResp::default() };
-            Ok((State::Chosen(server, negotiation), Step::next(resp.encode())))
+                NegTokenResp { state: Some(state), mechanism: Some(number), ..NegTokenResp::default() };
+            Ok((State::Chosen(mechanism, negotiation), Step::next(resp.encode())))
         }
     }
 }
 
-/// Answers NEGOTIATE. `mechanism` is named in the first answer only.
-fn challenge(
-    server: NtlmServer,
+/// Answers the first token of the mechanism: NEGOTIATE, or AP-REQ. `number` is named in the first answer only.
+fn answer(
+    mechanism: Mechanism,
     negotiation: Negotiation,
-    negotiate: &[u8],
-    mechanism: Option<&[u8]>,
+    token: &[u8],
+    number: Option<&[u8]>,
 ) -> Result<(State, Step), AuthError> {
-    let (server, challenge) = server.challenge(negotiate)?;
+    let (state, response) = match mechanism {
+        Mechanism::Ntlm(server) => {
+            let (server, challenge) = server.challenge(token)?;
+            (State::Challenged(server, negotiation), challenge)
+        }
+        Mechanism::Kerberos(server) => {
+            let (pending, reply) = server.accept(token).map_err(|error| wrapped(error, number))?;
+            (State::Shown(Box::new(pending), negotiation), reply)
+        }
+    };
     let resp = NegTokenResp {
         state: Some(NegState::AcceptIncomplete),
-        mechanism,
-        response: Some(&challenge),
+        mechanism: number,
+        response: Some(&response),
         mic: None,
     };
-    let step = Step::next(resp.encode());
-    Ok((State::Challenged(server, negotiation), step))
+    Ok((state, Step::next(resp.encode())))
+}
+
+/// What the client is told of a refusal travels in SPNEGO, too.
+fn wrapped(error: AuthError, number: Option<&[u8]>) -> AuthError {
+    match error {
+        AuthError::Ticket { error, answer: Some(answer) } => {
+            let resp = NegTokenResp {
+                state: Some(NegState::Reject),
+                mechanism: number,
+                response: Some(&answer),
+                mic: None,
+            };
+            AuthError::Ticket { error, answer: Some(resp.encode()) }
+        }
+        error => error,
+    }
+}
+
+const TAMPERED: AuthError = AuthError::Tampered { what: "SPNEGO mechListMIC" };
+const UNPROVEN: AuthError = AuthError::Tampered { what: "SPNEGO mechListMIC missing" };
+
+/// Takes the client's third message of Kerberos and its mechListMIC, and answers with ours. The signature over the list takes
+/// a sequence number; the first PDU has the next one (kerberos.md 2.3).
+fn finish_kerberos(pending: Pending, negotiation: &Negotiation, token: &[u8]) -> Result<Step, AuthError> {
+    let resp = client_resp(token)?;
+    let mut session = KerberosSession::finish(pending, mechanism_token(resp)?)?;
+    let list = [&negotiation.mechanism_list[..]];
+    let mic = match resp.mic {
+        Some(mic) => {
+            session.unseal.verify(&list, mic).map_err(|_| TAMPERED)?;
+            let mut ours = vec![0; session.seal.signed_token_size()];
+            session.seal.sign(&list, &mut ours).map_err(|_| TAMPERED)?;
+            Some(ours)
+        }
+        None if negotiation.mic_required => return Err(UNPROVEN),
+        None => None,
+    };
+    let answer = NegTokenResp {
+        state: Some(NegState::AcceptCompleted),
+        mic: mic.as_deref(),
+        ..NegTokenResp::default()
+    };
+    Ok(Step { token_out: answer.encode(), done: Some(session.established()) })
+}
+
+fn mechanism_token(resp: NegTokenResp<'_>) -> Result<&[u8], AuthError> {
+    resp.response.ok_or(AuthError::UnexpectedToken { what: "SPNEGO without a mechanism token" })
 }
 
 /// Takes AUTHENTICATE and the client's mechListMIC, and answers with ours. NTLM first: without a proven secret no field of
 /// this token means anything (wire.md 2.13).
-fn finish(server: ChallengedServer, negotiation: &Negotiation, token: &[u8]) -> Result<Step, AuthError> {
+fn finish_ntlm(server: ChallengedServer, negotiation: &Negotiation, token: &[u8]) -> Result<Step, AuthError> {
     let resp = client_resp(token)?;
-    let authenticate =
-        resp.response.ok_or(AuthError::UnexpectedToken { what: "SPNEGO without a mechanism token" })?;
-    let mut session = server.authenticate(authenticate)?;
+    let mut session = server.authenticate(mechanism_token(resp)?)?;
 
-    let altered = |_| AuthError::Tampered { what: "SPNEGO mechListMIC" };
     let list = &negotiation.mechanism_list;
     let mic = match resp.mic {
         Some(mic) => {
-            session.unseal.check_mic(list, mic).map_err(altered)?;
-            Some(session.seal.mic(list).map_err(altered)?)
+            session.unseal.check_mic(list, mic).map_err(|_| TAMPERED)?;
+            Some(session.seal.mic(list).map_err(|_| TAMPERED)?)
         }
-        None if negotiation.mic_required => {
-            return Err(AuthError::Tampered { what: "SPNEGO mechListMIC missing" });
-        }
+        None if negotiation.mic_required => return Err(UNPROVEN),
         None => None,
     };
     let answer = NegTokenResp {

@@ -1,15 +1,21 @@
 //! `certadm doctor`: walk the gates between here and a CA's backup, and name the one that is shut.
 
+use std::path::{Path, PathBuf};
+
+use certadm_ca::Config;
 use certadm_ca::health::Published;
 use certadm_client::doctor::{Examination, Seen, Verdict, Visit, examine};
+use certadm_client::{KerberosTarget, OwnService, Timeouts, examine_service, own_host_name};
 use certadm_rules::printable::printable;
 use certadm_rules::{FileTime, Finding};
+use certadm_server::KerberosSettings;
+use certadm_store::Folder;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::findings;
-use crate::output::{Done, Output};
+use crate::output::{Done, Output, path_text};
 use crate::terminal::Tone;
 use crate::verbs::remote::{Dial, RemoteArgs};
 use crate::verbs::thresholds::ThresholdArgs;
@@ -18,11 +24,14 @@ use crate::verbs::thresholds::ThresholdArgs;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: certadm doctor --server ca1.corp.example --user 'CORP\\backup'",
-    group = clap::ArgGroup::new("ca").args(["server", "socket"]).required(true)
+    group = clap::ArgGroup::new("ca").args(["server", "socket", "dir"]).required(true)
 )]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     remote: RemoteArgs,
+    /// A CA's folder on this machine: get a ticket for its service by its keytab, and accept it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["no_prepare", "user", "keytab", "ticket_cache"])]
+    dir: Option<PathBuf>,
     /// Begin no backup: the last gate, and whether a full backup is on record, stay unknown
     #[arg(long)]
     no_prepare: bool,
@@ -31,18 +40,13 @@ pub(crate) struct DoctorArgs {
 }
 
 pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
+    if let Some(dir) = &args.dir {
+        return examine_own(dir, output);
+    }
     let Some(Dial { name, target, credentials }) = args.remote.dial()? else {
-        return Err(Failure::usage("no CA is named", "name it by --server NAME or --socket PATH"));
+        return Err(Failure::usage("no CA is named", "name it by --server NAME, --socket PATH or --dir DIR"));
     };
-    let mut show = |visit: &Visit| {
-        let (sign, tone) = match visit.verdict {
-            Verdict::Open => ("ok  ", Some(Tone::Good)),
-            Verdict::Shut => ("SHUT", Some(Tone::Bad)),
-            Verdict::Unknown => ("?   ", None),
-            Verdict::Skipped => ("-   ", None),
-        };
-        output.toned("", sign, tone, &format!(" {:16} {}", visit.gate.key(), visit.finding.detail));
-    };
+    let mut show = |visit: &Visit| show(visit, output);
     let Examination { visits, seen } = examine(&target, credentials, !args.no_prepare, &mut show);
     let last_backup = seen.last_full.max(seen.last_logs);
     let published = Published::read(seen.certificate.as_deref(), seen.crl.as_deref(), last_backup);
@@ -66,6 +70,7 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
     let date = |date: Option<FileTime>| date.map(FileTime::to_rfc3339);
     let result = json!({
         "server": name,
+        "dir": null,
         "endpoint": target.endpoint.to_string(),
         "ready": shut.is_empty(),
         "shut": shut.iter().map(|visit| visit.gate.key()).collect::<Vec<_>>(),
@@ -78,6 +83,55 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
             "last_log_backup": date(seen.last_logs),
         },
         "findings": findings::list(&ages),
+    });
+    Ok(Done { exit, result })
+}
+
+fn show(visit: &Visit, output: Output) {
+    let (sign, tone) = match visit.verdict {
+        Verdict::Open => ("ok  ", Some(Tone::Good)),
+        Verdict::Shut => ("SHUT", Some(Tone::Bad)),
+        Verdict::Unknown => ("?   ", None),
+        Verdict::Skipped => ("-   ", None),
+    };
+    output.toned("", sign, tone, &format!(" {:16} {}", visit.gate.key(), visit.finding.detail));
+}
+
+/// Whether the service of a folder can be reached by Kerberos, as far as its own keytab shows it.
+fn examine_own(dir: &Path, output: Output) -> Result<Done, Failure> {
+    let folder = Folder::new(dir);
+    let config = Config::load(&folder.config_path())?;
+    let settings = KerberosSettings::from_config(&config.kerberos, folder.path(), &own_host_name());
+    let Some(KerberosSettings { keytab, host, skew_seconds, .. }) = settings else {
+        let text = "ca.toml has no keytab, so that its service takes no tickets";
+        return Err(Failure::usage(text, "add `keytab` to [kerberos]; docs/remote.md says how it is made"));
+    };
+    let service = OwnService { keytab, host, skew_seconds };
+    let patience = Timeouts::default().connect;
+    let visits =
+        examine_service(&service, &KerberosTarget::default(), patience, &mut |visit| show(visit, output));
+    let with_remedy = |visit: &&Visit| visit.finding.remedy.is_some();
+    let to_do: Vec<Finding> = visits.iter().filter(with_remedy).map(|visit| visit.finding.clone()).collect();
+    findings::print(&to_do, output);
+    let shut: Vec<&Visit> = visits.iter().filter(|visit| visit.verdict == Verdict::Shut).collect();
+    let is_proven = visits.iter().all(|visit| visit.verdict == Verdict::Open);
+    if is_proven {
+        output.line(format!("Tickets for host/{} are accepted by this keytab.", service.host));
+    }
+    let exit = match shut.first() {
+        Some(visit) => visit.finding.code.class().into(),
+        None if is_proven => Exit::Good,
+        None => Exit::Finding,
+    };
+    let result = json!({
+        "dir": path_text(dir),
+        "server": null,
+        "endpoint": null,
+        "ca": null,
+        "findings": [],
+        "ready": is_proven,
+        "shut": shut.iter().map(|visit| visit.gate.key()).collect::<Vec<_>>(),
+        "gates": visits.iter().map(to_json).collect::<Vec<_>>(),
     });
     Ok(Done { exit, result })
 }

@@ -1,10 +1,11 @@
 //! Reaching a CA over the network, or over the socket of this machine: which one, as whom.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use certadm_auth::{Credentials, Password};
+use certadm_auth::{AccountName, Password};
 use certadm_client::credentials::account;
-use certadm_client::{Config, Endpoint, Error, RemoteCa, ServerName, Target};
+use certadm_client::{Config, Credentials, Endpoint, Error, Mechanism, RemoteCa, ServerName, Target};
 use clap::Args;
 
 use crate::failure::Failure;
@@ -17,7 +18,7 @@ pub(crate) struct RemoteArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "socket")]
     server: Option<String>,
     /// The service of this machine behind this Unix socket, which takes no account
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["user", "password_file", "password_fd"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["user", "password_file", "password_fd", "keytab", "ticket_cache"])]
     socket: Option<PathBuf>,
     /// The account on the CA's machine or in its domain, as DOMAIN\user, user@domain or user [default: client.toml]
     #[arg(long, value_name = "ACCOUNT", requires = "server")]
@@ -28,6 +29,28 @@ pub(crate) struct RemoteArgs {
     /// Open descriptor to read the account's password from
     #[arg(long, value_name = "N", requires = "server")]
     password_fd: Option<Descriptor>,
+    /// File with the account's keys, for Kerberos; without --user the only account in it
+    #[arg(long, value_name = "FILE", requires = "server", conflicts_with_all = ["password_file", "password_fd"])]
+    keytab: Option<PathBuf>,
+    /// File with tickets, as `kinit -c FILE:...` writes it; without a file where this user's tickets are
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "server",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = ["user", "password_file", "password_fd", "keytab"]
+    )]
+    ticket_cache: Option<OsString>,
+    /// How to authenticate: negotiate, kerberos, spnego or ntlm [default: client.toml, else negotiate]
+    #[arg(long, value_name = "NAME", requires = "server")]
+    mechanism: Option<Mechanism>,
+    /// The Kerberos realm of the account [default: client.toml, the account's name, krb5.conf, the host's domain]
+    #[arg(long, value_name = "REALM", requires = "server")]
+    realm: Option<String>,
+    /// A KDC of that realm, as host or host:port; can be repeated [default: client.toml, krb5.conf, DNS]
+    #[arg(long, value_name = "HOST", requires = "server")]
+    kdc: Vec<String>,
 }
 
 /// A CA to dial.
@@ -76,9 +99,9 @@ impl RemoteArgs {
 
     fn target(&self, server: &str) -> Result<(Target, Option<Credentials>), Failure> {
         let name: ServerName = server.parse().map_err(Error::from)?;
-        let target = Config::load()?.target(&name)?;
+        let mut target = Config::load()?.target(&name)?;
         if let Endpoint::Socket(path) = &target.endpoint {
-            if self.user.is_some() || self.password_file.is_some() || self.password_fd.is_some() {
+            if self.names_proof() {
                 let text =
                     format!("{server} is this machine's socket {}, which takes no account", path.display());
                 let remedy = format!("leave the account out, or log on over TCP: --server {server}:135");
@@ -86,20 +109,60 @@ impl RemoteArgs {
             }
             return Ok((target, None));
         }
-        let account = match &self.user {
-            Some(user) => account(user)?,
-            None => target.account.clone().ok_or_else(|| target.no_account())?,
-        };
-        let password = self.password(&target, &account.to_string())?;
-        Ok((target, Some(Credentials { account, password })))
+        if let Some(mechanism) = self.mechanism {
+            target.mechanism = mechanism;
+        }
+        if let Some(realm) = &self.realm {
+            target.kerberos.realm = Some(realm.clone());
+        }
+        if !self.kdc.is_empty() {
+            target.kerberos.kdc.clone_from(&self.kdc);
+        }
+        let credentials = self.credentials(&target)?;
+        Ok((target, Some(credentials)))
     }
 
-    fn password(&self, target: &Target, account: &str) -> Result<Password, Failure> {
+    /// Whether an option says who logs on, or what proves it.
+    fn names_proof(&self) -> bool {
+        self.user.is_some()
+            || self.password_file.is_some()
+            || self.password_fd.is_some()
+            || self.has_tickets()
+    }
+
+    fn has_tickets(&self) -> bool {
+        self.keytab.is_some() || self.ticket_cache.is_some()
+    }
+
+    fn credentials(&self, target: &Target) -> Result<Credentials, Failure> {
+        let given = self.user.as_deref().map(account).transpose()?;
+        if let Some(path) = &self.ticket_cache {
+            return Ok(Credentials::Cache {
+                path: Some(path).filter(|path| !path.is_empty()).map(PathBuf::from),
+            });
+        }
+        if let Some(path) = &self.keytab {
+            return Ok(Credentials::Keytab { account: given, path: path.clone() });
+        }
+        // What is configured in the place of a password is for the configured account.
+        let is_configured = !self.names_proof() && (target.keytab.is_some() || target.ticket_cache.is_some());
+        if is_configured && let Some(credentials) = target.configured_credentials()? {
+            return Ok(credentials);
+        }
+        let account = match given {
+            Some(account) => account,
+            None => target.account.clone().ok_or_else(|| target.no_account())?,
+        };
+        let password = self.password(target, &account)?;
+        Ok(certadm_auth::Credentials { account, password }.into())
+    }
+
+    fn password(&self, target: &Target, account: &AccountName) -> Result<Password, Failure> {
         // The configured file is for the configured account.
         let is_configured = self.user.is_none() && self.password_fd.is_none();
         let configured = target.password_file.as_deref().filter(|_| is_configured);
         let file = self.password_file.as_deref().or(configured);
-        let mut password = read_password(file, self.password_fd, Prompt::Known(account))?;
+        let mut password = read_password(file, self.password_fd, Prompt::Known(&account.to_string()))?;
         Ok(Password::new(std::mem::take(&mut *password)))
     }
 }

@@ -54,7 +54,7 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Done, Failure> {
     let inherited = Inherited::from_environment()?;
     let folder = Folder::new(&args.dir);
     let config = Config::load(&folder.config_path())?;
-    let mut settings = Settings::from_config(&config, own_host_name());
+    let mut settings = Settings::from_config(&config, folder.path(), own_host_name());
     if let Some(listen) = args.listen {
         settings.resolver = listen;
     }
@@ -106,7 +106,8 @@ fn confine(folder: &Folder, settings: &Settings, inherited: &Inherited) {
     #[cfg(not(unix))]
     let is_handed = { inherited.exporter.is_some() };
     let socket_dir = settings.socket.dir().filter(|_| !is_handed);
-    let reach = Reach::of_service(folder, socket_dir.as_deref());
+    let keytab = settings.kerberos.as_ref().map(|kerberos| kerberos.keytab.as_path());
+    let reach = Reach::of_service(folder, socket_dir.as_deref(), keytab);
     let folders: Vec<String> = reach.folders.iter().map(|folder| path_text(folder)).collect();
     match certadm_server::confine(&reach) {
         Ok(Confined::Wholly) => {

@@ -16,6 +16,7 @@ mod hostile_sets;
 mod identity;
 mod interrupted;
 mod json_contract;
+mod kerberos;
 mod life;
 mod many_files;
 mod modes;

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use certadm_auth::Flavour;
-use certadm_client::{Error, RemoteCa, Target};
+use certadm_client::{Error, Mechanism, RemoteCa, Target};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::Source;
 use certadm_set::{Set, Silent, TakeOptions, take};
@@ -32,10 +31,10 @@ fn hooked(files: &Files, hook: Hook) -> (Server, Calls) {
 #[test]
 fn a_full_backup_by_every_mechanism() {
     let files = Files::new(1_300_000);
-    for flavour in [Flavour::NtlmAsNegotiate, Flavour::Ntlm, Flavour::Spnego] {
+    for mechanism in [Mechanism::Negotiate, Mechanism::Ntlm, Mechanism::Spnego] {
         let (server, calls) = hooked(&files, Arc::new(|_| None));
         let work = tempfile::tempdir().unwrap();
-        let mut ca = connect(Target { flavour, ..server.target() });
+        let mut ca = connect(Target { mechanism, ..server.target() });
         assert!(ca.is_online().unwrap());
         let taken = take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent)
             .unwrap();
@@ -193,10 +192,9 @@ fn reads_of_any_size_and_calls_out_of_order() {
 #[test]
 fn wrong_password_and_missing_account_are_told_apart_from_an_absent_server() {
     let (server, _) = hooked(&Files::new(10), Arc::new(|_| None));
-    for flavour in [Flavour::NtlmAsNegotiate, Flavour::Spnego] {
-        let mut wrong = credentials();
-        wrong.password = certadm_auth::Password::new("not it".to_owned());
-        let error = RemoteCa::connect(Target { flavour, ..server.target() }, Some(wrong)).unwrap_err();
+    for mechanism in [Mechanism::Negotiate, Mechanism::Spnego] {
+        let wrong = crate::server::with_password("not it");
+        let error = RemoteCa::connect(Target { mechanism, ..server.target() }, Some(wrong)).unwrap_err();
         assert_eq!(error.hresult(), Hresult::E_ACCESSDENIED, "{error:?}");
     }
     let error = RemoteCa::connect(server.target(), None).unwrap_err();

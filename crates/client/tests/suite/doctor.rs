@@ -119,8 +119,7 @@ fn a_denial_is_about_the_password_at_the_logon_and_about_the_group_at_the_activa
     assert!(backup.remedy().contains("Certificate Service DCOM Access"), "{}", backup.remedy());
     // And over the wire, with a wrong password.
     let good = server(Manners::default(), silent());
-    let mut wrong = credentials();
-    wrong.password = certadm_auth::Password::new("not it".to_owned());
+    let wrong = crate::server::with_password("not it");
     let error = RemoteCa::connect(good.target(), Some(wrong)).unwrap_err();
     assert!(error.to_string().contains("password"), "{error}");
 }

@@ -3,6 +3,10 @@
 mod backup;
 mod cut;
 mod doctor;
+mod domain;
 mod fake;
 mod hostile;
+mod kerberos;
+mod kerberos_samba;
 mod server;
+mod stores;

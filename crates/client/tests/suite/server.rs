@@ -12,10 +12,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use certadm_auth::{
-    Acceptor, AccountName, AccountStore, AuthError, Credentials, Environment, FileTime, Flavour, Level,
-    NtHash, Password, Protection, Sealer, Segments, ServerNames, Service, Unsealer,
+    Acceptor, AccountName, AccountStore, AuthError, Environment, FileTime, Flavour, Level, NtHash, Password,
+    Protection, Sealer, Segments, ServerNames, Service, Unsealer,
 };
-use certadm_client::{Endpoint, OtherEntries, Target, Timeouts};
+use certadm_client::{Credentials, Endpoint, KerberosTarget, Mechanism, OtherEntries, Target, Timeouts};
 use certadm_rules::Hresult;
 use certadm_wire::dcom::activation::{
     ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult,
@@ -187,7 +187,10 @@ impl Server {
             authority: None,
             account: None,
             password_file: None,
-            flavour: Flavour::NtlmAsNegotiate,
+            keytab: None,
+            ticket_cache: None,
+            mechanism: Mechanism::Negotiate,
+            kerberos: KerberosTarget::default(),
             timeouts: Timeouts {
                 connect: Duration::from_secs(60),
                 call: Duration::from_secs(60),
@@ -227,7 +230,17 @@ impl Drop for Server {
 }
 
 pub(crate) fn credentials() -> Credentials {
-    Credentials { account: AccountName::new("CORP", USER), password: Password::new(PASSWORD.to_owned()) }
+    password(PASSWORD).into()
+}
+
+/// The same account with another password.
+pub(crate) fn with_password(text: &str) -> Credentials {
+    password(text).into()
+}
+
+fn password(text: &str) -> certadm_auth::Credentials {
+    let (account, password) = (AccountName::new("CORP", USER), Password::new(text.to_owned()));
+    certadm_auth::Credentials { account, password }
 }
 
 struct Accounts;
@@ -563,7 +576,7 @@ pub(crate) fn unseal_rate() -> f64 {
     let names = ServerNames::new("CA1", "CORP", None).unwrap();
     let service = Service::new(names, Arc::new(Accounts), Arc::new(RealWorld));
     let mut client =
-        certadm_auth::initiator(Flavour::Ntlm, &credentials(), "HOST/ca1", Level::Privacy).unwrap();
+        certadm_auth::initiator(Flavour::Ntlm, &password(PASSWORD), "HOST/ca1", Level::Privacy).unwrap();
     let mut server = service.acceptor(AuthType::NTLM, Level::Privacy).unwrap();
     let hello = client.step(&[]).unwrap().token_out;
     let challenge = server.step(&hello).unwrap().token_out;

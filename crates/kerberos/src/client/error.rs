@@ -62,6 +62,16 @@ pub enum ClientError {
         /// What the KDC takes.
         offered: Vec<i32>,
     },
+    /// The KDC wants a proof that this crate does not give.
+    #[error("the KDC of {realm} does not take a password or key of {client}, but wants {wanted}")]
+    OtherProof {
+        /// The realm that was asked.
+        realm: String,
+        /// Who logs on.
+        client: Principal,
+        /// What it wants.
+        wanted: &'static str,
+    },
     /// KDCs send the client round in a circle.
     #[error("KDCs refer to each other in a circle; {} was asked before", .realm.escape_debug())]
     ReferralLoop {
@@ -90,7 +100,9 @@ impl Diagnosis for ClientError {
                 ErrorCode::BAD_OPTION | ErrorCode::GENERIC => Hresult::RPC_S_SEC_PKG_ERROR,
                 _ => Hresult::E_ACCESSDENIED,
             },
-            Self::WrongKey { .. } | Self::NoCommonEtype { .. } => Hresult::E_ACCESSDENIED,
+            Self::WrongKey { .. } | Self::NoCommonEtype { .. } | Self::OtherProof { .. } => {
+                Hresult::E_ACCESSDENIED
+            }
             Self::Malformed(_)
             | Self::NoRandomness(_)
             | Self::Iterations(_)
@@ -117,6 +129,9 @@ impl Diagnosis for ClientError {
             Self::NoRandomness(_) => "check the system's random source",
             Self::Iterations(_) => "ask the domain's administrators why the KDC wants such a count",
             Self::WrongKey { .. } => "check the password, or make the keytab anew",
+            Self::OtherProof { .. } => {
+                "log on with `kinit -c FILE:PATH user@REALM`, which can do that, and use its tickets"
+            }
             Self::NoCommonEtype { .. } => {
                 "allow AES for the account (msDS-SupportedEncryptionTypes), set its password again, and make the \
                  keytab anew; RC4 is not spoken here"

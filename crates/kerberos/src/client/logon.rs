@@ -114,6 +114,7 @@ impl Logon {
             ErrorCode::PREAUTH_REQUIRED if self.key.is_none() => {
                 self.adopt_clock(&error, environment);
                 let padata = PaData::decode_list(error.data.as_deref().unwrap_or_default())?;
+                self.check_wanted(&padata)?;
                 self.key = Some(self.pick_key(&padata, None)?);
             }
             ErrorCode::SKEW if !self.was_skewed => {
@@ -143,6 +144,22 @@ impl Logon {
             }
         }
         Ok(self.question(environment)?)
+    }
+
+    /// Whether the KDC takes an encrypted timestamp. One that lists no proof at all may.
+    fn check_wanted(&self, padata: &[PaData]) -> Result<(), ClientError> {
+        let lists = |kind| padata.iter().any(|element| element.kind == kind);
+        let wanted = if lists(PaType::ENCRYPTED_TIMESTAMP) {
+            return Ok(());
+        } else if lists(PaType::FAST) {
+            "an armoured logon (FAST)"
+        } else if lists(PaType::CERTIFICATE) || lists(PaType::OLD_CERTIFICATE) {
+            "a certificate, such as a smart card has"
+        } else {
+            return Ok(());
+        };
+        let (realm, client) = (self.route.realm().to_owned(), self.client.clone());
+        Err(ClientError::OtherProof { realm, client, wanted })
     }
 
     /// Counts in the KDC's time from now on. Nothing proves that time; it is good for a proof that the KDC will check.

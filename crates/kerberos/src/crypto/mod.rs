@@ -3,6 +3,7 @@
 mod aes;
 mod derive;
 mod key;
+mod lanes;
 mod mac;
 mod usage;
 
@@ -11,6 +12,7 @@ pub use key::{Etype, Key};
 pub use usage::{IntegrityError, KeyUsage, UsageKeys};
 
 pub(crate) use aes::{Aes, BLOCK, Confounders};
+pub(crate) use lanes::{LANES, Lane};
 pub(crate) use mac::Mac;
 pub(crate) use usage::verify;
 

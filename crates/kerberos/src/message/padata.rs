@@ -14,10 +14,16 @@ impl PaType {
     pub const TGS_REQUEST: Self = Self(1);
     /// The encrypted timestamp that proves to know the account's key.
     pub const ENCRYPTED_TIMESTAMP: Self = Self(2);
+    /// A certificate, for instance on a smart card, as Windows 2000 asked for it, and as RFC 4556 has it.
+    pub const OLD_CERTIFICATE: Self = Self(15);
+    /// See [`OLD_CERTIFICATE`](Self::OLD_CERTIFICATE).
+    pub const CERTIFICATE: Self = Self(16);
     /// What the account's keys are made of: [`EtypeInfo2`].
     pub const ETYPE_INFO2: Self = Self(19);
     /// Whether a PAC is wanted (MS-KILE 2.2.3).
     pub const PAC_REQUEST: Self = Self(128);
+    /// A request armoured by another ticket (FAST, RFC 6113).
+    pub const FAST: Self = Self(136);
 }
 
 /// One element.

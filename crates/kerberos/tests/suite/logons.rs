@@ -63,6 +63,29 @@ fn an_account_without_proof_gets_its_ticket_at_once() {
 }
 
 #[test]
+fn a_kdc_that_wants_another_proof_is_told_with_the_command_that_gives_it() {
+    use certadm_kerberos::message::PaType;
+    let log_on_where = |proofs: Vec<PaType>| {
+        let (mut kdc, _) = realm(Etype::Aes256Sha1);
+        kdc.accounts.get_mut("alice").unwrap().proofs = proofs;
+        log_on(Logon::new(alice(), password(PASSWORD)), &Network::of([kdc]), &World::noon())
+    };
+    for (proofs, word) in [
+        (vec![PaType::FAST], "FAST"),
+        (vec![PaType::CERTIFICATE], "smart card"),
+        (vec![PaType::OLD_CERTIFICATE, PaType::CERTIFICATE], "smart card"),
+    ] {
+        let (result, asked) = log_on_where(proofs);
+        let error = result.map(|_| ()).unwrap_err();
+        assert_eq!((asked, error.hresult()), (1, Hresult::E_ACCESSDENIED));
+        assert!(error.to_string().contains(word) && error.remedy().contains("kinit -c FILE:"), "{error}");
+    }
+    for proofs in [vec![], vec![PaType::FAST, PaType::CERTIFICATE, PaType::ENCRYPTED_TIMESTAMP]] {
+        assert!(log_on_where(proofs).0.is_ok());
+    }
+}
+
+#[test]
 fn the_salt_is_the_kdcs() {
     let (mut kdc, _) = realm(Etype::Aes256Sha1);
     kdc.accounts.get_mut("alice").unwrap().salt = "TOY.TESTher-old-name".to_owned();

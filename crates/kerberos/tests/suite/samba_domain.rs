@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -83,6 +84,14 @@ impl Domain {
         tool(&[arguments, &["-s", &self.path("dc/etc/smb.conf")]].concat());
     }
 
+    /// The same, and what it says.
+    pub(crate) fn told(&self, arguments: &[&str]) -> String {
+        let configuration = self.path("dc/etc/smb.conf");
+        let output = as_root("samba-tool").args(arguments).args(["-s", &configuration]).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// The service's account, with AES keys, and its keytab.
     pub(crate) fn add_service(&self) -> Keytab {
         self.manage(&["computer", "create", "CA1"]);
@@ -112,7 +121,14 @@ impl Domain {
 
     /// A credential cache, written by MIT's kinit.
     pub(crate) fn kinit(&self) -> CredentialCache {
-        let (configuration, cache) = (self.path("krb5.conf"), self.path("cache"));
+        let cache = self.dir.path().join("cache");
+        self.kinit_into(&cache);
+        CredentialCache::parse(&std::fs::read(cache).unwrap()).unwrap()
+    }
+
+    /// The same, into this file.
+    pub(crate) fn kinit_into(&self, cache: &Path) {
+        let configuration = self.path("krb5.conf");
         let text = format!(
             "[libdefaults]\ndefault_realm={REALM}\nrdns=false\ndns_canonicalize_hostname=false\n\
              [realms]\n{REALM} = {{\nkdc = {}\n}}\n",
@@ -121,14 +137,13 @@ impl Domain {
         std::fs::write(&configuration, text).unwrap();
         let mut kinit = Command::new("kinit")
             .env("KRB5_CONFIG", configuration)
-            .args(["-c", &format!("FILE:{cache}"), "alice"])
+            .args(["-c", &format!("FILE:{}", cache.display()), "alice"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .expect("kinit runs; `cargo xtask test` installs it");
         writeln!(kinit.stdin.take().unwrap(), "{PASSWORD}").unwrap();
         assert!(kinit.wait().unwrap().success());
-        CredentialCache::parse(&std::fs::read(cache).unwrap()).unwrap()
     }
 
     fn ask(&self, question: &Question) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Sealed and signed messages, both ways, every etype.
 
 use certadm_kerberos::crypto::{Etype, Key, KeyUsage, UsageKeys};
-use certadm_kerberos::{Message, Seal, SealError, Sender, Unseal};
+use certadm_kerberos::{Message, Seal, SealError, Sender, Unseal, Unsent};
 use proptest::prelude::*;
 
 use certadm_toy_kdc::World;
@@ -50,6 +50,70 @@ fn what_is_sealed_opens_and_nothing_else() {
             }
         }
     }
+}
+
+/// Together or one by one: the same bytes, whatever the sizes and the number.
+#[test]
+fn messages_that_are_sealed_together_are_those_that_are_sealed_alone() {
+    for etype in Etype::ALL {
+        for sizes in [
+            &[][..],
+            &[16],
+            &[5712; 7],
+            &[5712; 8],
+            &[5712; 9],
+            &[5712, 5712, 5712, 48],
+            &[16, 32, 32, 16, 0, 0, 4096],
+            &[160; 23],
+        ] {
+            let (mut one, mut unseal) = halves(etype, Sender::Acceptor);
+            let (mut all, _) = halves(etype, Sender::Acceptor);
+            let plain: Vec<Vec<u8>> = sizes
+                .iter()
+                .enumerate()
+                .map(|(number, size)| {
+                    (0..*size).map(|at| u8::try_from((at + number) % 251).unwrap()).collect()
+                })
+                .collect();
+            let headers: Vec<[u8; 24]> = (0..sizes.len()).map(|at| [u8::try_from(at).unwrap(); 24]).collect();
+            let alone: Vec<_> = plain
+                .iter()
+                .zip(&headers)
+                .map(|(body, header)| sealed(&mut one, header, body, b"trailer!"))
+                .collect();
+            let mut together: Vec<_> =
+                plain.iter().map(|body| (body.clone(), vec![0; all.sealed_token_size()])).collect();
+            let mut unsent: Vec<_> = together
+                .iter_mut()
+                .zip(&headers)
+                .map(|((body, token), header)| Unsent {
+                    message: Message { header, body, trailer: b"trailer!" },
+                    token,
+                })
+                .collect();
+            all.seal_all(&mut unsent).unwrap();
+            assert!(together == alone, "{etype} {sizes:?}");
+            for (((body, token), header), plain) in together.iter_mut().zip(&headers).zip(&plain) {
+                unseal.unseal(Message { header, body, trailer: b"trailer!" }, token).unwrap();
+                assert_eq!(body, plain);
+            }
+            // And both go on alike.
+            assert_eq!(sealed(&mut all, b"", &[1; 16], b""), sealed(&mut one, b"", &[1; 16], b""));
+        }
+    }
+}
+
+#[test]
+fn one_message_that_cannot_be_sealed_leaves_all_as_they_were() {
+    let (mut seal, _) = halves(Etype::Aes256Sha1, Sender::Acceptor);
+    let (mut good, mut odd) = ([7; 32], [7; 20]);
+    let (mut one, mut two) = ([0; 76], [0; 76]);
+    let mut unsent = [
+        Unsent { message: Message { header: b"", body: &mut good, trailer: b"" }, token: &mut one },
+        Unsent { message: Message { header: b"", body: &mut odd, trailer: b"" }, token: &mut two },
+    ];
+    assert_eq!(seal.seal_all(&mut unsent), Err(SealError::Alignment));
+    assert_eq!((good, odd, one), ([7; 32], [7; 20], [0; 76]));
 }
 
 /// RFC 4121 4.2.4 describes one ciphertext over everything; the token only cuts it up. Built the slow way it is the same.

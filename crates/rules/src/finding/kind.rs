@@ -34,6 +34,12 @@ kinds! {
     GateName = "gate-name", "the name stands for an address or a socket, or does not";
     GatePort = "gate-port", "the resolver's port or the socket can be reached, or cannot";
     GateResolver = "gate-resolver", "an object resolver answers there, or does not";
+    GateKdc = "gate-kdc", "a KDC of the account's realm is found, or is not";
+    GateClock = "gate-clock", "the KDC's clock is this machine's, or is another one";
+    GateTicket = "gate-ticket", "the KDC logs the account on, or does not";
+    GateServiceTickets = "gate-service-tickets", "the KDC gives tickets for the server, or does not";
+    GateKeytab = "gate-keytab", "the service's keytab can be used, or cannot";
+    GateAcceptance = "gate-acceptance", "a ticket is accepted by the service's keys, or is not";
     GateAuthentication = "gate-authentication", "account and password are accepted, or are not";
     GateActivation = "gate-activation", "the CA's administration object can be activated, or cannot";
     GateExporter = "gate-exporter", "the object's own port can be reached, or cannot";

@@ -79,6 +79,8 @@ impl World {
             socket: SocketWish::Path(dir.path().join("socket")),
             interface_flags: OPEN,
             audit_filter: 0x7f,
+            kerberos: None,
+            ntlm: true,
             roles: RolesConfig::default(),
             allowed: ServiceConfig::default(),
             limits: Limits::default(),

@@ -195,9 +195,9 @@ pub struct ServerConnection<F> {
 
 impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
     /// A connection that has just been accepted, to an endpoint whose port in decimal is `address`, serving the
-    /// interfaces for which `serves` is true. `group` is a non-zero number that no other association group has: every
-    /// connection is a group of its own, also when the client asks to join another, since groups carry no state here
-    /// (wire.md 2.3).
+    /// interfaces for which `serves` is true. `group` is a non-zero number that no other association group has, for a
+    /// client that asks for a new one. A client that names a group gets what it named, whether it is known or not: Windows
+    /// clients insist on it, and a group carries no state here, no context handle above all (wire.md 2.3).
     #[must_use]
     pub const fn new(limits: ServerLimits, address: Vec<u8>, group: u32, serves: F) -> Self {
         Self {
@@ -296,7 +296,8 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
             LegResult::Failed => SecurityState::Failed,
         };
         let body = pending.answer?;
-        if result == LegResult::Failed {
+        // A refusal of Kerberos that says what the client can do about it travels in a bind_ack (kerberos.md 4.1).
+        if result == LegResult::Failed && (token.is_empty() || !matches!(body, Body::BindAck(_))) {
             // wire.md 2.3: a bind is refused by bind_nak, an alter_context by a fault.
             return Some(match body {
                 Body::BindAck(_) => nak(pending.call_id, NakReason::INVALID_CHECKSUM),
@@ -338,6 +339,9 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
                 None => return refuse(NakReason::LOCAL_LIMIT),
             },
         };
+        if bind.association_group != 0 {
+            self.group = bind.association_group;
+        }
         let results = self.present(bind);
         let ack = AckBody {
             max_transmit: self.max_transmit,

@@ -1,0 +1,272 @@
+//! Where DNS says that a realm has its KDCs: SRV records (RFC 2782, RFC 4120 7.2.3.2) over UDP, and over TCP where the answer
+//! is too long for it. An answer is good for finding a KDC and proves nothing: the KDC proves itself by its keys.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+/// How long a name server may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often each is asked.
+const TRIES: usize = 2;
+/// Most records that are taken.
+const MAX_RECORDS: usize = 16;
+/// Most name servers, as resolvers have it.
+const MAX_SERVERS: usize = 3;
+
+const CLASS_INTERNET: u16 = 1;
+const TYPE_SRV: u16 = 33;
+
+/// Host and port of each record of `name`, the best first; none when no server has any.
+///
+/// # Errors
+/// The last reason, when no server answers.
+pub(crate) fn services(name: &str, servers: &[SocketAddr]) -> io::Result<Vec<(String, u16)>> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no name server is configured");
+    for server in servers.iter().take(MAX_SERVERS) {
+        for _ in 0..TRIES {
+            match ask(name, *server) {
+                Ok(found) => return Ok(found),
+                Err(error) => last = error,
+            }
+        }
+    }
+    Err(last)
+}
+
+fn ask(name: &str, server: SocketAddr) -> io::Result<Vec<(String, u16)>> {
+    let mut id = [0; 2];
+    getrandom::fill(&mut id).map_err(io::Error::other)?;
+    let question = question(id, name).ok_or(io::ErrorKind::InvalidInput)?;
+    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "its answer does not parse");
+    let answer = over_udp(&question, server)?;
+    let (records, is_cut) = answered(&question, &answer).ok_or_else(malformed)?;
+    if !is_cut {
+        return Ok(records);
+    }
+    let answer = over_tcp(&question, server)?;
+    answered(&question, &answer).map(|(records, _)| records).ok_or_else(malformed)
+}
+
+fn over_udp(question: &[u8], server: SocketAddr) -> io::Result<Vec<u8>> {
+    let own: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((own, 0))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    // Only from there are answers taken.
+    socket.connect(server)?;
+    socket.send(question)?;
+    let mut answer = vec![0; 4096];
+    let size = socket.recv(&mut answer)?;
+    answer.truncate(size);
+    Ok(answer)
+}
+
+fn over_tcp(question: &[u8], server: SocketAddr) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let length = u16::try_from(question.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes()[..], question].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut answer = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
+}
+
+/// A question for the SRV records of a name; none for a name that DNS cannot have.
+pub(crate) fn question(id: [u8; 2], name: &str) -> Option<Vec<u8>> {
+    // One question, and answer it whatever it takes.
+    let mut message = [&id[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
+    if 253 < name.len() {
+        return None;
+    }
+    for label in name.split('.') {
+        let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length))?;
+        message.push(length);
+        message.extend(label.as_bytes());
+    }
+    message.push(0);
+    message.extend([TYPE_SRV, CLASS_INTERNET].map(u16::to_be_bytes).concat());
+    Some(message)
+}
+
+/// The records of an answer to `question`, and whether it was cut short; none for what is no answer to it.
+pub(crate) fn answered(question: &[u8], answer: &[u8]) -> Option<(Vec<(String, u16)>, bool)> {
+    let header = answer.first_chunk::<12>()?;
+    let is_answer = header[2] & 0x80 != 0 && header[..2] == *question.get(..2)?;
+    let is_cut = header[2] & 2 != 0;
+    let [questions, count] = [4, 6].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
+    let asked = question.get(12..)?;
+    let same = answer.get(12..)?.get(..asked.len())?.eq_ignore_ascii_case(asked);
+    if !is_answer || questions != 1 || !same {
+        return None;
+    }
+    if is_cut {
+        return Some((Vec::new(), true));
+    }
+    let mut at = question.len();
+    let mut records = Vec::new();
+    for _ in 0..count {
+        at = name_at(answer, at)?.1;
+        let fixed = answer.get(at..)?.first_chunk::<10>()?;
+        let kind = u16::from_be_bytes([fixed[0], fixed[1]]);
+        let end = at + 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        if kind == TYPE_SRV {
+            let [a, b, c, d, e, f] = *answer.get(at + 10..end)?.first_chunk()?;
+            let [priority, weight, port] = [[a, b], [c, d], [e, f]].map(u16::from_be_bytes);
+            let (host, name_end) = name_at(answer, at + 16)?;
+            // A lone dot means that there is no such service (RFC 2782).
+            if name_end == end && !host.is_empty() && records.len() < MAX_RECORDS {
+                records.push((priority, std::cmp::Reverse(weight), host, port));
+            }
+        }
+        answer.get(..end)?;
+        at = end;
+    }
+    records.sort();
+    Some((records.into_iter().map(|(_, _, host, port)| (host, port)).collect(), false))
+}
+
+/// The name that stands at a place, and where it ends there. Its end may be a pointer to the end of another name; a name has
+/// at most 255 bytes, which ends circles too.
+fn name_at(message: &[u8], at: usize) -> Option<(String, usize)> {
+    let (mut name, mut place, mut end) = (String::new(), at, None);
+    for _ in 0..128 {
+        let length = *message.get(place)?;
+        match length >> 6 {
+            0 if length == 0 => return Some((name, end.unwrap_or(place + 1))),
+            0 => {
+                let label = message.get(place + 1..place + 1 + usize::from(length))?;
+                let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+                if !label.iter().all(plain) || 253 < name.len() + label.len() {
+                    return None;
+                }
+                if !name.is_empty() {
+                    name.push('.');
+                }
+                name.extend(label.iter().copied().map(char::from));
+                place += 1 + label.len();
+            }
+            3 => {
+                end = end.or(Some(place + 2));
+                place = usize::from(u16::from_be_bytes([length & 0x3F, *message.get(place + 1)?]));
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The name servers of this machine.
+pub(crate) fn servers_of_this_machine() -> Vec<SocketAddr> {
+    const FILE: &str = "/etc/resolv.conf";
+    const PORT: u16 = 53;
+    let text = certadm_files::Found::named(FILE).read(64 * 1024).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let addresses = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    addresses
+        .filter_map(|address| address.trim().parse::<IpAddr>().ok())
+        .map(|address| SocketAddr::new(address, PORT))
+        .take(MAX_SERVERS)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const NAME: &str = "_kerberos._tcp.toy.test";
+
+    /// An answer to a question: records of priority, weight, port and host.
+    fn answer(question: &[u8], records: &[(u16, u16, u16, &str)]) -> Vec<u8> {
+        let mut message = question.to_vec();
+        message[2] |= 0x80;
+        message[7] = u8::try_from(records.len()).unwrap();
+        for (priority, weight, port, host) in records {
+            let mut target: Vec<u8> = host
+                .split('.')
+                .filter(|label| !label.is_empty())
+                .flat_map(|label| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat())
+                .collect();
+            target.push(0);
+            let length = u16::try_from(6 + target.len()).unwrap();
+            // The name of the question, by a pointer.
+            message.extend([0xC0, 12, 0, 33, 0, 1, 0, 0, 0, 60]);
+            message.extend([length, *priority, *weight, *port].map(u16::to_be_bytes).concat());
+            message.extend(target);
+        }
+        message
+    }
+
+    #[test]
+    fn the_best_record_comes_first() {
+        let question = question([1, 2], NAME).unwrap();
+        let records = [
+            (10, 0, 88, "far.toy.test"),
+            (0, 1, 88, "b.toy.test"),
+            (0, 9, 1088, "a.toy.test"),
+            (0, 0, 1, "."),
+        ];
+        let (found, is_cut) = answered(&question, &answer(&question, &records)).unwrap();
+        let expected = [("a.toy.test", 1088), ("b.toy.test", 88), ("far.toy.test", 88)];
+        assert!(!is_cut);
+        assert_eq!(found, expected.map(|(host, port)| (host.to_owned(), port)));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_none() {
+        let asked = question([1, 2], NAME).unwrap();
+        let good = answer(&asked, &[(0, 0, 88, "dc1.toy.test")]);
+        for length in 0..good.len() {
+            assert!(answered(&asked, &good[..length]).is_none(), "{length}");
+        }
+        let other = question([1, 3], NAME).unwrap();
+        assert!(answered(&other, &good).is_none(), "another id");
+        let other = question([1, 2], "_kerberos._tcp.other.test").unwrap();
+        assert!(answered(&other, &good).is_none(), "another name");
+        assert!(answered(&asked, &asked).is_none(), "the question");
+        // A name that points to itself.
+        let mut circle = good.clone();
+        let at = asked.len();
+        circle[at..at + 2].copy_from_slice(&[0xC0, u8::try_from(at).unwrap()]);
+        assert!(answered(&asked, &circle).is_none());
+        assert!(question([0, 0], "a..b").is_none() && question([0, 0], &"a".repeat(64)).is_none());
+        assert!(answered(&asked, &answer(&asked, &[])).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_comes_over_tcp() {
+        // The same port for both; another program may have one of them.
+        let (udp, tcp) = std::iter::repeat_with(|| {
+            let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+            UdpSocket::bind(tcp.local_addr().unwrap()).ok().map(|udp| (udp, tcp))
+        })
+        .take(100)
+        .flatten()
+        .next()
+        .unwrap();
+        let server = tcp.local_addr().unwrap();
+        let thread = std::thread::spawn(move || {
+            let mut question = [0; 512];
+            let (size, peer) = udp.recv_from(&mut question).unwrap();
+            let mut cut = answer(&question[..size], &[]);
+            cut[2] |= 2;
+            udp.send_to(&cut, peer).unwrap();
+            let (mut stream, _) = tcp.accept().unwrap();
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut question = vec![0; u16::from_be_bytes(length).into()];
+            stream.read_exact(&mut question).unwrap();
+            let answer = answer(&question, &[(0, 0, 88, "dc1.toy.test")]);
+            stream.write_all(&u16::try_from(answer.len()).unwrap().to_be_bytes()).unwrap();
+            stream.write_all(&answer).unwrap();
+        });
+        assert_eq!(services(NAME, &[server]).unwrap(), [("dc1.toy.test".to_owned(), 88)]);
+        thread.join().unwrap();
+        assert!(services(NAME, &[]).is_err());
+    }
+}

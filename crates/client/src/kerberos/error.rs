@@ -1,0 +1,178 @@
+//! Why there is no ticket, whose fault it is, and what to do (kerberos.md 6).
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use certadm_kerberos::KerberosTime;
+use certadm_kerberos::client::ClientError;
+use certadm_kerberos::message::ErrorCode;
+use certadm_rules::diagnosis::Class;
+use certadm_rules::{Diagnosis, Hresult};
+
+/// Why there is no ticket for a service.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KerberosError {
+    /// The server was named by an address, for which no KDC has a ticket.
+    #[error("Kerberos needs the server's name, and {host} is an address")]
+    Address {
+        /// The address.
+        host: String,
+    },
+    /// Nothing says of which realm the account is.
+    #[error("no realm is known for {account}")]
+    NoRealm {
+        /// The account.
+        account: String,
+    },
+    /// Nothing says where a realm has its KDCs.
+    #[error("no KDC is found for {realm} ({tried})")]
+    NoKdc {
+        /// The realm.
+        realm: String,
+        /// Where it was looked for.
+        tried: String,
+    },
+    /// None of the KDCs answers.
+    #[error("no KDC of {realm} answers ({tried})")]
+    Unreachable {
+        /// The realm.
+        realm: String,
+        /// Which were tried, and what became of each.
+        tried: String,
+    },
+    /// A KDC gave no ticket.
+    #[error(transparent)]
+    Kdc(ClientError),
+    /// A keytab cannot be used.
+    #[error("the keytab {path} cannot be used: {detail}")]
+    Keytab {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+    /// A ticket cache cannot be used.
+    #[error("the ticket cache {path} cannot be used: {detail}")]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+    /// The tickets are kept where this program does not look.
+    #[error("tickets are kept in {place}, which is no file")]
+    OtherCache {
+        /// The place, as `KRB5CCNAME` or krb5.conf names it.
+        place: String,
+        /// A file to put them into.
+        file: PathBuf,
+    },
+    /// The cache has no ticket that is good now.
+    #[error("the ticket cache {path} has no ticket that is good now{}", since(*.ended))]
+    Ended {
+        /// The file.
+        path: PathBuf,
+        /// When the last one ended, if there was one.
+        ended: Option<KerberosTime>,
+    },
+    /// The mechanism that was asked for cannot do it with what there is.
+    #[error("{mechanism} logs on with a password, and there is {given} instead")]
+    NeedsPassword {
+        /// The mechanism.
+        mechanism: &'static str,
+        /// What there is.
+        given: &'static str,
+    },
+}
+
+fn since(ended: Option<KerberosTime>) -> String {
+    ended.map(|time| format!("; the last one ended at {time}")).unwrap_or_default()
+}
+
+impl From<ClientError> for KerberosError {
+    fn from(error: ClientError) -> Self {
+        Self::Kdc(error)
+    }
+}
+
+impl KerberosError {
+    /// Whether NTLM may work where this does not: there is no KDC for this account and server, or none that knows both.
+    /// A wrong password is none of it: it would count twice.
+    pub(crate) fn leaves_ntlm(&self) -> bool {
+        match self {
+            Self::Address { .. } | Self::NoRealm { .. } | Self::NoKdc { .. } | Self::Unreachable { .. } => {
+                true
+            }
+            Self::Kdc(ClientError::Refused { error, .. }) => matches!(
+                error.code,
+                ErrorCode::CLIENT_UNKNOWN
+                    | ErrorCode::SERVICE_UNKNOWN
+                    | ErrorCode::WRONG_REALM
+                    | ErrorCode::ETYPE_UNSUPPORTED
+            ),
+            Self::Kdc(ClientError::NoCommonEtype { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Diagnosis for KerberosError {
+    fn hresult(&self) -> Hresult {
+        match self {
+            Self::Address { .. } | Self::NoRealm { .. } | Self::NeedsPassword { .. } => Hresult::E_INVALIDARG,
+            Self::NoKdc { .. } => Hresult::ERROR_BAD_NETPATH,
+            Self::Unreachable { .. } => Hresult::RPC_S_SERVER_UNAVAILABLE,
+            Self::Kdc(error) => error.hresult(),
+            Self::Keytab { .. } | Self::Cache { .. } | Self::OtherCache { .. } | Self::Ended { .. } => {
+                Hresult::E_ACCESSDENIED
+            }
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Kdc(error) => error.class(),
+            Self::Address { .. } | Self::NoRealm { .. } | Self::NeedsPassword { .. } => Class::Usage,
+            _ => self.hresult().class(),
+        }
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Address { .. } => {
+                "give --server the name that the domain has for the machine; or log on by NTLM: --mechanism ntlm"
+            }
+            Self::NoRealm { .. } => {
+                "write the account as user@REALM, or give --realm, `realm` in client.toml or `default_realm` in krb5.conf"
+            }
+            Self::NoKdc { .. } => {
+                "give --kdc HOST, `kdc` in client.toml, or `kdc` below [realms] in krb5.conf; DNS has it as SRV record \
+                 _kerberos._tcp.REALM"
+            }
+            Self::Unreachable { .. } => {
+                "open TCP port 88 to the domain controllers, or name another by --kdc"
+            }
+            Self::Kdc(error) => return error.remedy(),
+            Self::Keytab { .. } => {
+                "make it with AES keys of the account, owned by this user and with mode 0600: `ktutil`, \
+                 `samba-tool domain exportkeytab` or `ktpass`"
+            }
+            Self::Cache { .. } => {
+                "log on anew: `kinit -c FILE:PATH user@REALM`, and name PATH by --ticket-cache"
+            }
+            Self::OtherCache { file, .. } => {
+                return Cow::Owned(format!(
+                    "put tickets into a file: `kinit -c FILE:{0} user@REALM`, and give --ticket-cache {0}",
+                    file.display()
+                ));
+            }
+            Self::Ended { path, .. } => {
+                return Cow::Owned(format!("log on again: `kinit -c FILE:{} user@REALM`", path.display()));
+            }
+            Self::NeedsPassword { .. } => {
+                "leave the mechanism out or give --mechanism kerberos; or give a password instead"
+            }
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! krb5.conf, as far as it says which realm a host is in and where a realm has its KDCs (kerberos.md 2.4). Everything else
+//! in it is passed over.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use certadm_files::Found;
+
+/// A file is not longer than this, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// Most files, included ones among them.
+const MAX_FILES: usize = 64;
+/// Most KDCs of a realm.
+const MAX_KDCS: usize = 16;
+
+/// What the files say, laid over one another: of two values the first counts, of KDCs all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Krb5Conf {
+    /// The realm of accounts and hosts of which nothing else is known.
+    pub(crate) default_realm: Option<String>,
+    /// Where tickets are kept.
+    pub(crate) default_cache: Option<String>,
+    /// Hosts, and domains with a dot before them, in small letters, with their realms.
+    domain_realm: BTreeMap<String, String>,
+    /// The KDCs of each realm, as host or host:port.
+    kdcs: BTreeMap<String, Vec<String>>,
+}
+
+impl Krb5Conf {
+    /// Reads files, and those that they include. What cannot be read is passed over, as it may say nothing of interest.
+    pub(crate) fn read(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let mut conf = Self::default();
+        // The last is read first.
+        let mut waiting: Vec<PathBuf> = paths.into_iter().collect();
+        waiting.reverse();
+        let mut read = 0;
+        while let Some(path) = waiting.pop() {
+            read += 1;
+            if MAX_FILES < read {
+                tracing::warn!(path = %path.display(), "there are more files of krb5.conf than are read");
+                break;
+            }
+            match Found::named(&path).read(MAX_FILE) {
+                Ok(bytes) => {
+                    let included = conf.take(&String::from_utf8_lossy(&bytes));
+                    waiting.extend(included.into_iter().rev().flat_map(Include::files));
+                }
+                Err(error) => tracing::debug!(path = %path.display(), %error, "passed over"),
+            }
+        }
+        conf
+    }
+
+    /// Takes the text of a file; answers what it includes.
+    pub(crate) fn take(&mut self, text: &str) -> Vec<Include> {
+        let mut included = Vec::new();
+        let (mut section, mut group, mut depth) = ("", "", 0_usize);
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            if let Some(directive) = include_of(line) {
+                if included.len() < MAX_FILES {
+                    included.push(directive);
+                }
+            } else if let Some(name) = line.strip_prefix('[') {
+                section = name.split(']').next().unwrap_or_default().trim();
+                depth = 0;
+            } else if line.starts_with('}') {
+                depth = depth.saturating_sub(1);
+            } else if let Some((key, value)) = line.split_once('=') {
+                let (key, value) = (key.trim().trim_end_matches('*'), value.trim());
+                if value.starts_with('{') {
+                    depth += 1;
+                    if depth == 1 {
+                        group = key;
+                    }
+                } else {
+                    self.set(section, (depth, group), key, value.trim_matches('"'));
+                }
+            }
+        }
+        included
+    }
+
+    fn set(&mut self, section: &str, (depth, group): (usize, &str), key: &str, value: &str) {
+        match (section, depth, key) {
+            ("libdefaults", 0, "default_realm") => {
+                self.default_realm.get_or_insert_with(|| value.to_owned());
+            }
+            ("libdefaults", 0, "default_ccache_name") => {
+                self.default_cache.get_or_insert_with(|| value.to_owned());
+            }
+            ("domain_realm", 0, host) => {
+                self.domain_realm.entry(host.to_ascii_lowercase()).or_insert_with(|| value.to_owned());
+            }
+            ("realms", 1, "kdc") => {
+                let kdcs = self.kdcs.entry(group.to_owned()).or_default();
+                if kdcs.len() < MAX_KDCS {
+                    kdcs.push(value.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The realm of a host: by its own name, else by the nearest domain that it is in.
+    pub(crate) fn realm_of(&self, host: &str) -> Option<&str> {
+        let host = host.to_ascii_lowercase();
+        let mut domain = host.as_str();
+        let mut found = self.domain_realm.get(domain);
+        while found.is_none()
+            && let Some(dot) = domain.find('.')
+        {
+            found = self.domain_realm.get(&domain[dot..]);
+            domain = &domain[dot + 1..];
+        }
+        found.map(String::as_str)
+    }
+
+    /// The KDCs of a realm, whose name counts in any letters.
+    pub(crate) fn kdcs(&self, realm: &str) -> &[String] {
+        let named = self.kdcs.iter().find(|(name, _)| name.eq_ignore_ascii_case(realm));
+        named.map_or(&[], |(_, kdcs)| kdcs)
+    }
+}
+
+/// What a line includes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Include {
+    File(PathBuf),
+    Folder(PathBuf),
+}
+
+impl Include {
+    /// The files that are meant, the last first.
+    fn files(self) -> Vec<PathBuf> {
+        match self {
+            Self::File(path) => vec![path],
+            Self::Folder(path) => {
+                let mut files = files_in(&path);
+                files.reverse();
+                files
+            }
+        }
+    }
+}
+
+/// What a line includes, if it is one that does.
+fn include_of(line: &str) -> Option<Include> {
+    let (word, rest) = line.split_once(char::is_whitespace)?;
+    let path = PathBuf::from(rest.trim());
+    match word {
+        "include" => Some(Include::File(path)),
+        "includedir" => Some(Include::Folder(path)),
+        _ => None,
+    }
+}
+
+/// The files of a folder that count, in the order of their names: those of letters, digits, hyphens and underscores, and
+/// those that end in .conf.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let counts = |name: &OsStr| {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+        name.to_str().is_some_and(|name| {
+            !name.starts_with('.') && (name.ends_with(".conf") || name.chars().all(plain))
+        })
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter(|entry| counts(&entry.file_name())).map(|entry| entry.path());
+    let mut names: Vec<_> = names.take(MAX_FILES).collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "
+        # a comment
+        [libdefaults]
+            default_realm = TOY.TEST
+            default_realm = LATER.TEST
+            default_ccache_name = KCM:
+            dns_lookup_kdc = false
+        [realms]
+            TOY.TEST = {
+                kdc = dc1.toy.test
+                kdc* = dc2.toy.test:1088
+                auth_to_local_names = {
+                    kdc = not.this
+                }
+                admin_server = dc1.toy.test
+            }
+            OTHER.TEST = {
+                admin_server = x
+            }
+        [domain_realm]
+            .toy.test = TOY.TEST
+            sub.toy.test = OTHER.TEST
+            .sub.toy.test = SUB.TEST
+        [unknown]
+            kdc = nowhere
+    ";
+
+    #[test]
+    fn what_matters_is_taken_and_the_rest_passed_over() {
+        let mut conf = Krb5Conf::default();
+        assert!(conf.take(TEXT).is_empty());
+        assert_eq!(conf.default_realm.as_deref(), Some("TOY.TEST"));
+        assert_eq!(conf.default_cache.as_deref(), Some("KCM:"));
+        assert_eq!(conf.kdcs("toy.test"), ["dc1.toy.test", "dc2.toy.test:1088"]);
+        assert!(conf.kdcs("OTHER.TEST").is_empty());
+        for (host, realm) in [
+            ("ca1.toy.test", Some("TOY.TEST")),
+            ("CA1.Toy.Test", Some("TOY.TEST")),
+            ("a.b.toy.test", Some("TOY.TEST")),
+            ("sub.toy.test", Some("OTHER.TEST")),
+            ("ca1.sub.toy.test", Some("SUB.TEST")),
+            ("toy.test", None),
+            ("ca1", None),
+            ("ca1.elsewhere.test", None),
+        ] {
+            assert_eq!(conf.realm_of(host), realm, "{host}");
+        }
+    }
+
+    #[test]
+    fn files_are_included_and_their_number_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let main = dir.path().join("krb5.conf");
+        let parts = dir.path().join("parts");
+        std::fs::create_dir(&parts).unwrap();
+        std::fs::write(parts.join("b.conf"), "[libdefaults]\ndefault_realm = B\n").unwrap();
+        std::fs::write(parts.join("a"), "[libdefaults]\ndefault_realm = A\n").unwrap();
+        std::fs::write(parts.join("x.rpmsave"), "[libdefaults]\ndefault_realm = X\n").unwrap();
+        let include = |what: &str, path: &Path| format!("{what} {}\n", path.display());
+        std::fs::write(&main, include("includedir", &parts)).unwrap();
+        assert_eq!(Krb5Conf::read([main.clone()]).default_realm.as_deref(), Some("A"));
+        // One that includes itself comes to an end.
+        std::fs::write(&main, include("include", &main) + "[libdefaults]\ndefault_realm = ME\n").unwrap();
+        assert_eq!(Krb5Conf::read([main]).default_realm.as_deref(), Some("ME"));
+        assert_eq!(Krb5Conf::read([dir.path().join("none")]), Krb5Conf::default());
+    }
+}

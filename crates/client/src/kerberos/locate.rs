@@ -1,0 +1,297 @@
+//! Which realm an account is of, and where a realm has its KDCs (kerberos.md 2.4): what client.toml says, then krb5.conf, then
+//! DNS. The name of a host is the one that the user gave; it is never made another one by DNS.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use certadm_auth::AccountName;
+use certadm_kerberos::Principal;
+
+use super::dns;
+use super::error::KerberosError;
+use super::krb5_conf::Krb5Conf;
+
+/// The port of a KDC.
+const PORT: u16 = 88;
+/// Most KDCs that are tried for one question.
+const MAX_KDCS: usize = 8;
+
+/// What client.toml says of Kerberos for a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KerberosTarget {
+    /// The realm of the account.
+    pub realm: Option<String>,
+    /// The KDCs of that realm, as host or host:port.
+    pub kdc: Vec<String>,
+    /// The krb5.conf to read, in the place of `KRB5_CONFIG` and /etc/krb5.conf.
+    pub krb5_conf: Option<PathBuf>,
+}
+
+impl KerberosTarget {
+    /// Whether it names realm or KDC: then Kerberos is meant, whatever the server is called.
+    pub(crate) const fn is_explicit(&self) -> bool {
+        self.realm.is_some() || !self.kdc.is_empty()
+    }
+
+    /// What krb5.conf says.
+    pub(crate) fn conf(&self) -> Krb5Conf {
+        match &self.krb5_conf {
+            Some(path) => Krb5Conf::read([path.clone()]),
+            None => Krb5Conf::read(standard_files()),
+        }
+    }
+}
+
+/// The files that `KRB5_CONFIG` lists, else the usual one.
+fn standard_files() -> Vec<PathBuf> {
+    match std::env::var_os("KRB5_CONFIG") {
+        Some(list) => std::env::split_paths(&list).filter(|path| path != Path::new("")).collect(),
+        None if cfg!(windows) => {
+            let data = std::env::var_os("ProgramData").unwrap_or_else(|| OsString::from(r"C:\ProgramData"));
+            vec![PathBuf::from(data).join(r"MIT\Kerberos5\krb5.ini")]
+        }
+        None => vec!["/etc/krb5.conf".into()],
+    }
+}
+
+/// The KDCs of a realm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kdcs {
+    /// Host and port of each, the best first.
+    pub(crate) places: Vec<(String, u16)>,
+    /// What named them.
+    pub(crate) named_by: String,
+}
+
+/// Finds realms and KDCs for one server, and remembers what it found.
+#[derive(Debug)]
+pub(crate) struct Finder {
+    target: KerberosTarget,
+    host: String,
+    pub(crate) conf: Krb5Conf,
+    servers: Vec<SocketAddr>,
+    /// By realms in small letters.
+    known: HashMap<String, Kdcs>,
+}
+
+impl Finder {
+    /// For the server that the user calls `host`.
+    pub(crate) fn new(target: &KerberosTarget, host: &str) -> Self {
+        Self::with(target.clone(), host, target.conf(), dns::servers_of_this_machine())
+    }
+
+    fn with(target: KerberosTarget, host: &str, conf: Krb5Conf, servers: Vec<SocketAddr>) -> Self {
+        Self { target, host: host.to_owned(), conf, servers, known: HashMap::new() }
+    }
+
+    /// The name of an account in its realm: `user@suffix` as it is, for the KDC to look up; `DOMAIN\user` in the realm that the
+    /// KDC knows as DOMAIN; `user` in the first realm that has a KDC.
+    ///
+    /// # Errors
+    /// [`KerberosError::NoRealm`], [`KerberosError::NoKdc`].
+    pub(crate) fn principal(&mut self, account: &AccountName) -> Result<Principal, KerberosError> {
+        let (domain, user) = (account.domain(), account.user());
+        if !domain.is_empty() {
+            // The KDC knows its realm by the short name of the domain, too, and answers with the long one.
+            let own = if domain.contains('.') { domain.to_ascii_uppercase() } else { domain.to_owned() };
+            let found = self.realm(Some(&own), account)?;
+            let named = self.target.realm.clone().unwrap_or(own);
+            self.is_known_as(&found, &named);
+            return Ok(Principal::account(user, &named));
+        }
+        Ok(match user.rsplit_once('@') {
+            Some((_, suffix)) => {
+                Principal::enterprise(user, &self.realm(Some(&suffix.to_ascii_uppercase()), account)?)
+            }
+            None => Principal::account(user, &self.realm(None, account)?),
+        })
+    }
+
+    /// The first realm that may be meant and has a KDC.
+    fn realm(&mut self, own: Option<&str>, account: &AccountName) -> Result<String, KerberosError> {
+        let candidates: Vec<String> = match &self.target.realm {
+            Some(realm) => vec![realm.clone()],
+            None => {
+                let parent = self.host.split_once('.').map(|(_, parent)| parent.to_ascii_uppercase());
+                let configured = [
+                    own,
+                    self.conf.realm_of(&self.host),
+                    self.conf.default_realm.as_deref(),
+                    parent.as_deref(),
+                ];
+                configured.into_iter().flatten().map(str::to_owned).collect()
+            }
+        };
+        let mut first = None;
+        for candidate in candidates {
+            match self.kdcs(&candidate) {
+                Ok(_) => return Ok(candidate),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or_else(|| KerberosError::NoRealm { account: account.to_string() }))
+    }
+
+    /// The KDCs of a realm.
+    ///
+    /// # Errors
+    /// [`KerberosError::NoKdc`].
+    pub(crate) fn kdcs(&mut self, realm: &str) -> Result<Kdcs, KerberosError> {
+        let key = realm.to_ascii_lowercase();
+        if let Some(kdcs) = self.known.get(&key) {
+            return Ok(kdcs.clone());
+        }
+        let kdcs = self.find(realm)?;
+        self.known.insert(key, kdcs.clone());
+        Ok(kdcs)
+    }
+
+    fn find(&self, realm: &str) -> Result<Kdcs, KerberosError> {
+        let places = |texts: &[String]| -> Vec<(String, u16)> {
+            texts.iter().filter_map(|text| place(text)).take(MAX_KDCS).collect()
+        };
+        // Those of client.toml are for the account's realm, which is asked first.
+        let is_own =
+            self.target.realm.as_ref().map_or(self.known.is_empty(), |own| own.eq_ignore_ascii_case(realm));
+        let configured = places(&self.target.kdc);
+        if is_own && !configured.is_empty() {
+            return Ok(Kdcs { places: configured, named_by: "the configuration of the server".to_owned() });
+        }
+        let configured = places(self.conf.kdcs(realm));
+        if !configured.is_empty() {
+            return Ok(Kdcs { places: configured, named_by: "krb5.conf".to_owned() });
+        }
+        let none = |tried: String| Err(KerberosError::NoKdc { realm: realm.to_owned(), tried });
+        // A short name of a domain is no name of DNS.
+        if !realm.contains('.') {
+            return none("client.toml and krb5.conf do not name one".to_owned());
+        }
+        let name = format!("_kerberos._tcp.{}", realm.to_ascii_lowercase());
+        let found = dns::services(&name, &self.servers);
+        match found {
+            Ok(places) if !places.is_empty() => {
+                let places = places.into_iter().take(MAX_KDCS).collect();
+                Ok(Kdcs { places, named_by: format!("DNS, SRV {name}") })
+            }
+            Ok(_) => none(format!("client.toml and krb5.conf do not name one, and DNS has no SRV {name}")),
+            Err(error) => none(format!("client.toml and krb5.conf do not name one, and SRV {name}: {error}")),
+        }
+    }
+
+    /// A realm is known by another name, too.
+    pub(crate) fn is_known_as(&mut self, realm: &str, other: &str) {
+        if let Some(kdcs) = self.known.get(&realm.to_ascii_lowercase()).cloned() {
+            self.known.entry(other.to_ascii_lowercase()).or_insert(kdcs);
+        }
+    }
+}
+
+/// Host and port of a KDC as files write them; none of what is not asked over TCP.
+fn place(text: &str) -> Option<(String, u16)> {
+    let text = text.strip_prefix("tcp/").unwrap_or(text).trim();
+    if text.is_empty() || text.contains('/') {
+        return None;
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']')?;
+        let port = match rest.strip_prefix(':') {
+            Some(port) => port.parse().ok()?,
+            None => PORT,
+        };
+        return Some((host.to_owned(), port));
+    }
+    match text.split_once(':') {
+        // Several colons are an IPv6 address.
+        Some((host, port)) if !port.contains(':') => Some((host.to_owned(), port.parse().ok()?)),
+        _ => Some((text.to_owned(), PORT)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONF: &str = "
+        [libdefaults]
+        default_realm = TOY.TEST
+        [realms]
+        TOY.TEST = {
+            kdc = dc1.toy.test
+        }
+        OTHER.TEST = {
+            kdc = tcp/dc2.other.test:1088
+            kdc = https://proxy/
+        }
+        [domain_realm]
+        .other.test = OTHER.TEST
+    ";
+
+    fn finder(target: KerberosTarget, host: &str, conf: &str) -> Finder {
+        let mut read = Krb5Conf::default();
+        read.take(conf);
+        Finder::with(target, host, read, Vec::new())
+    }
+
+    fn found(target: &KerberosTarget, host: &str, account: &str) -> Result<String, KerberosError> {
+        let account = crate::credentials::account(account).unwrap();
+        finder(target.clone(), host, CONF).principal(&account).map(|principal| principal.to_string())
+    }
+
+    #[test]
+    fn the_realm_is_that_of_the_account_else_that_of_the_host() {
+        let none = KerberosTarget::default();
+        for (host, account, principal) in [
+            ("ca1.toy.test", "alice", "alice@TOY.TEST"),
+            ("ca1.other.test", "alice", "alice@OTHER.TEST"),
+            ("ca1", "alice", "alice@TOY.TEST"),
+            ("ca1.toy.test", "alice@other.test", "alice@other.test@OTHER.TEST"),
+            // A suffix that is no realm: the KDC of the host knows it.
+            ("ca1.other.test", "alice@mail.example", "alice@mail.example@OTHER.TEST"),
+            ("ca1.toy.test", "TOY\\alice", "alice@TOY"),
+            ("ca1.toy.test", "other.test\\alice", "alice@OTHER.TEST"),
+        ] {
+            assert_eq!(found(&none, host, account).unwrap(), principal, "{host} {account}");
+        }
+        let explicit = KerberosTarget { realm: Some("OTHER.TEST".into()), ..KerberosTarget::default() };
+        assert_eq!(found(&explicit, "ca1.toy.test", "alice").unwrap(), "alice@OTHER.TEST");
+        assert_eq!(found(&explicit, "ca1.toy.test", "TOY\\alice").unwrap(), "alice@OTHER.TEST");
+        let nowhere = KerberosTarget { realm: Some("NONE".into()), ..KerberosTarget::default() };
+        assert!(matches!(found(&nowhere, "ca1.toy.test", "alice"), Err(KerberosError::NoKdc { .. })));
+        let alone = crate::credentials::account("alice").unwrap();
+        let mut bare = finder(none.clone(), "ca1", "");
+        assert!(matches!(bare.principal(&alone), Err(KerberosError::NoRealm { .. })));
+        let mut parent = finder(none, "ca1.toy.test", "");
+        let Err(KerberosError::NoKdc { realm, tried }) = parent.principal(&alone) else { panic!("no KDC") };
+        assert!(realm == "TOY.TEST" && tried.contains("_kerberos._tcp.toy.test"), "{tried}");
+    }
+
+    #[test]
+    fn what_the_server_has_goes_before_krb5_conf_and_not_for_other_realms() {
+        let target = KerberosTarget { kdc: vec!["127.0.0.1:1".into()], ..KerberosTarget::default() };
+        let mut finder = finder(target, "ca1.toy.test", CONF);
+        finder.principal(&crate::credentials::account("TOY\\alice").unwrap()).unwrap();
+        let places = |kdcs: Kdcs| kdcs.places;
+        assert_eq!(places(finder.kdcs("TOY").unwrap()), [("127.0.0.1".to_owned(), 1)]);
+        finder.is_known_as("TOY", "TOY.TEST");
+        assert_eq!(places(finder.kdcs("toy.test").unwrap()), [("127.0.0.1".to_owned(), 1)]);
+        assert_eq!(places(finder.kdcs("OTHER.TEST").unwrap()), [("dc2.other.test".to_owned(), 1088)]);
+    }
+
+    #[test]
+    fn places_in_every_form() {
+        for (text, host, port) in [
+            ("dc1", "dc1", 88),
+            ("dc1:1088", "dc1", 1088),
+            ("[::1]:1088", "::1", 1088),
+            ("[::1]", "::1", 88),
+            ("::1", "::1", 88),
+        ] {
+            assert_eq!(place(text), Some((host.to_owned(), port)), "{text}");
+        }
+        for text in ["", "https://x/KdcProxy", "dc1:port", "[::1"] {
+            assert_eq!(place(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Who logs on to a server and how: NTLM with a password, or Kerberos with whatever gives a ticket. The mechanism is chosen
+//! once, before anything is sent to the server, and every connection to it then uses the same.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use certadm_auth::{AuthError, Flavour, Framing, Initiator, Level, initiator, kerberos_initiator};
+use certadm_kerberos::InitiateError;
+use certadm_kerberos::message::ErrorCode;
+use certadm_wire::rpc::NakReason;
+
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::kerberos::{Book, KerberosError, Proof, System};
+use crate::mechanism::Mechanism;
+use crate::target::{Endpoint, Target};
+
+/// What a connection is authenticated by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Kerberos,
+    Ntlm,
+}
+
+impl Taken {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Kerberos => "Kerberos",
+            Self::Ntlm => "NTLM",
+        }
+    }
+}
+
+/// A logon to one server.
+#[derive(Debug)]
+pub(crate) struct Logon {
+    mechanism: Mechanism,
+    peer: String,
+    host: String,
+    /// For NTLM.
+    password: Option<certadm_auth::Credentials>,
+    /// For Kerberos; why there is none, where it was not asked for in so many words.
+    book: Result<Book, KerberosError>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    taken: Option<Taken>,
+    /// The service's clock was adopted once.
+    is_skewed: bool,
+}
+
+impl Logon {
+    /// # Errors
+    /// [`Error::Kerberos`] where mechanism, server and credentials do not fit each other.
+    pub(crate) fn new(target: &Target, credentials: Credentials) -> Result<Self, Error> {
+        let Endpoint::Tcp { host, .. } = &target.endpoint else { return Err(target.no_account()) };
+        let needs_password = |given| {
+            if matches!(target.mechanism, Mechanism::Spnego | Mechanism::Ntlm) {
+                let mechanism = target.mechanism.name();
+                return Err(Error::Kerberos(KerberosError::NeedsPassword { mechanism, given }));
+            }
+            Ok(())
+        };
+        let (password, proof) = match credentials {
+            Credentials::Password(password) => {
+                let proof = Proof::Password(password.account.clone(), password.password.clone());
+                (Some(password), proof)
+            }
+            Credentials::Keytab { account, path } => {
+                needs_password("a keytab")?;
+                (None, Proof::Keytab(account, path))
+            }
+            Credentials::Cache { path } => {
+                needs_password("a ticket cache")?;
+                (None, Proof::Cache(path))
+            }
+        };
+        let is_free = target.mechanism == Mechanism::Negotiate && password.is_some();
+        // Nobody's domain knows this machine as localhost.
+        let book = if is_free && is_loopback(host) && !target.kerberos.is_explicit() {
+            Err(KerberosError::Address { host: host.clone() })
+        } else {
+            Book::new(host, target.kerberos.clone(), proof, target.timeouts.connect)
+        };
+        let book = match book {
+            Err(error) if password.is_none() || target.mechanism == Mechanism::Kerberos => {
+                return Err(Error::Kerberos(error));
+            }
+            book => book,
+        };
+        Ok(Self {
+            mechanism: target.mechanism,
+            peer: target.endpoint.to_string(),
+            host: host.clone(),
+            password,
+            book,
+            state: Mutex::default(),
+        })
+    }
+
+    /// The client's half of a handshake, always at packet privacy. The service name is made of the host the user named, never
+    /// of the principal in the server's bindings: a hostile server could name another's to relay the logon there.
+    ///
+    /// # Errors
+    /// [`Error::Kerberos`], [`Error::Authentication`].
+    pub(crate) fn initiator(&self, class: &str) -> Result<Box<dyn Initiator>, Error> {
+        let taken = self.choose()?;
+        match (taken, &self.book) {
+            (Taken::Kerberos, Ok(book)) => {
+                let ticket = book.ticket(class).map_err(Error::Kerberos)?;
+                Ok(kerberos_initiator(
+                    ticket.credential,
+                    ticket.clock_offset,
+                    self.framing(),
+                    Arc::new(System),
+                ))
+            }
+            (Taken::Kerberos, Err(error)) => Err(Error::Kerberos(error.clone())),
+            (Taken::Ntlm, _) => self.ntlm(class),
+        }
+    }
+
+    /// What it is authenticated by, once that was chosen.
+    pub(crate) fn taken(&self) -> Option<Taken> {
+        self.state().taken
+    }
+
+    /// The ticket book, where Kerberos may be taken; none where NTLM was asked for.
+    ///
+    /// # Errors
+    /// Why Kerberos cannot be taken, where NTLM is as good.
+    pub(crate) fn book(&self) -> Result<Option<&Book>, &KerberosError> {
+        let is_possible = matches!(self.mechanism, Mechanism::Kerberos | Mechanism::Negotiate);
+        if is_possible { self.book.as_ref().map(Some) } else { Ok(None) }
+    }
+
+    /// Whether NTLM is taken where Kerberos ends so.
+    pub(crate) fn may_take_ntlm_after(&self, error: &KerberosError) -> bool {
+        self.may_take_ntlm() && error.leaves_ntlm()
+    }
+
+    /// Whether another attempt may end better than the one that ended so: by the clock of the service, which its refusal
+    /// shows, or by NTLM where the server does not speak Kerberos and nobody has asked for it.
+    pub(crate) fn may_try_again(&self, error: &Error) -> bool {
+        let mut state = self.state();
+        let (Some(Taken::Kerberos), Ok(book)) = (state.taken, &self.book) else { return false };
+        let Error::Authentication { source, .. } = error else { return false };
+        match source {
+            AuthError::Kerberos { error: InitiateError::Refused(refusal) }
+                if refusal.code == ErrorCode::SKEW && !state.is_skewed =>
+            {
+                state.is_skewed = true;
+                let theirs = refusal.server_time.time;
+                tracing::warn!(%theirs, "the service's clock is another one; trying again by it");
+                book.adopt_clock(theirs);
+                true
+            }
+            AuthError::NoCommonMechanism { .. } if self.may_take_ntlm() => {
+                state.taken = Some(Taken::Ntlm);
+                tracing::info!(server = %self.peer, "authentication by NTLM: the server does not speak Kerberos");
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The error with what is known of the mechanism: a server refuses a ticket it cannot read without a word.
+    pub(crate) fn explained(&self, error: Error, class: &str) -> Error {
+        match error {
+            Error::BindRefused { reason, .. }
+                if self.taken() == Some(Taken::Kerberos)
+                    && matches!(
+                        reason,
+                        NakReason::AUTH_TYPE | NakReason::INVALID_CHECKSUM | NakReason::UNSPECIFIED
+                    ) =>
+            {
+                let speaks = reason != NakReason::AUTH_TYPE;
+                Error::TicketRefused { peer: self.peer.clone(), service: self.service(class), speaks }
+            }
+            error => error,
+        }
+    }
+
+    /// Chooses the mechanism, if that was not done yet, and says which it is.
+    fn choose(&self) -> Result<Taken, Error> {
+        let mut state = self.state();
+        if let Some(taken) = state.taken {
+            return Ok(taken);
+        }
+        let taken = match self.mechanism {
+            Mechanism::Spnego | Mechanism::Ntlm => Taken::Ntlm,
+            Mechanism::Kerberos => Taken::Kerberos,
+            Mechanism::Negotiate => {
+                // The two services of DCOM are asked for at once: what cannot be had later would come too late.
+                let both =
+                    |book: &Book| ["RPCSS", "HOST"].iter().try_for_each(|class| book.ticket(class).map(drop));
+                match self.book.as_ref().map_err(Clone::clone).and_then(both) {
+                    Ok(()) => Taken::Kerberos,
+                    Err(error) if self.may_take_ntlm_after(&error) => {
+                        tracing::info!(server = %self.peer, reason = %error, "authentication by NTLM");
+                        Taken::Ntlm
+                    }
+                    Err(error) => return Err(Error::Kerberos(error)),
+                }
+            }
+        };
+        if taken == Taken::Kerberos {
+            tracing::info!(server = %self.peer, "authentication by Kerberos");
+        }
+        state.taken = Some(taken);
+        Ok(taken)
+    }
+
+    /// Whether NTLM may be taken in the place of Kerberos.
+    fn may_take_ntlm(&self) -> bool {
+        self.mechanism == Mechanism::Negotiate && self.password.is_some()
+    }
+
+    fn framing(&self) -> Framing {
+        match self.mechanism {
+            Mechanism::Negotiate if self.may_take_ntlm() => Framing::SpnegoBesideNtlm,
+            Mechanism::Negotiate => Framing::Spnego,
+            _ => Framing::Raw,
+        }
+    }
+
+    fn ntlm(&self, class: &str) -> Result<Box<dyn Initiator>, Error> {
+        let flavour = match self.mechanism {
+            Mechanism::Spnego => Flavour::Spnego,
+            Mechanism::Ntlm => Flavour::Ntlm,
+            Mechanism::Negotiate | Mechanism::Kerberos => Flavour::NtlmAsNegotiate,
+        };
+        let Some(password) = &self.password else {
+            return Err(Error::Kerberos(KerberosError::NeedsPassword { mechanism: "NTLM", given: "none" }));
+        };
+        initiator(flavour, password, &self.service(class), Level::Privacy)
+            .map_err(|source| Error::Authentication { peer: self.peer.clone(), source })
+    }
+
+    fn service(&self, class: &str) -> String {
+        format!("{class}/{}", self.host)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
