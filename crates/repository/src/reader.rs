@@ -32,6 +32,8 @@ pub(crate) struct Reader {
     pub(crate) bridge: Bridge,
     /// Each pack that an index names, with the length it should have.
     packs: BTreeMap<Id, u32>,
+    /// Packs that no set needed when they were marked, and that a later expiry deletes.
+    pub(crate) waiting: u64,
 }
 
 impl Reader {
@@ -48,16 +50,36 @@ impl Reader {
     /// # Errors
     /// As [`Reader::open`].
     pub(crate) fn over(bridge: Bridge, secret: &Secret) -> Result<Self> {
+        engine::twice(|| Self::once(bridge.clone(), secret))
+    }
+
+    fn once(bridge: Bridge, secret: &Secret) -> Result<Self> {
         let opened = engine::open(&bridge, secret)?;
-        let packs = call(&bridge, "read the index", Unexplained::Damage, || {
-            let mut packs = BTreeMap::new();
+        let (packs, waiting) = call(&bridge, "read the index", Unexplained::Damage, || {
+            let (mut packs, mut waiting) = (BTreeMap::new(), BTreeSet::new());
             for index in opened.stream_files::<IndexFile>()? {
-                packs.extend(index?.1.packs.iter().map(|pack| (*pack.id, pack.pack_size())));
+                let index = index?.1;
+                packs.extend(index.packs.iter().map(|pack| (*pack.id, pack.pack_size())));
+                waiting.extend(index.packs_to_delete.iter().map(|pack| *pack.id));
             }
-            Ok(packs)
+            waiting.retain(|pack| !packs.contains_key(pack));
+            Ok((packs, waiting.len() as u64))
         })?;
         let repository = call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed())?;
-        Ok(Self { repository, bridge, packs })
+        Ok(Self { repository, bridge, packs, waiting })
+    }
+
+    /// What a set lacks: a part that no index names, or a pack of `lost`, as [`Reader::lost_packs`] tells them. `None` when
+    /// everything is there.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn lacks(&self, tree: TreeId, lost: &BTreeMap<Id, (Kind, String)>) -> Result<Option<String>> {
+        match self.packs_of(tree) {
+            Ok(packs) => Ok(packs.iter().find_map(|pack| lost.get(pack)).map(|(_, detail)| detail.clone())),
+            Err(Error::Damaged { detail, .. }) => Ok(Some(detail)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Packs that an index names and that are not there, or have another length; with what is wrong.

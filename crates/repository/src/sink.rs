@@ -1,7 +1,7 @@
 //! Writing a set into a repository, in the order that never leaves a snapshot without its data (repository.md 4.1):
 //! packs durable, index durable, everything read back by a fresh reader, then the snapshot.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use certadm_set::signing::{self, Signer};
 use certadm_set::sink::{Committed, NewFile, SetSink, Stream};
 use certadm_set::{Progress, ReadBack};
 use rustic_core::repofile::{SnapshotFile, SnapshotSummary};
-use rustic_core::{IndexedIdsStatus, Repository, TreeId, last_modified_node};
+use rustic_core::{FileType, IndexedIdsStatus, Repository, TreeId, last_modified_node};
 use sha2::{Digest, Sha256};
 
 use crate::bridge::Bridge;
@@ -83,9 +83,11 @@ impl RepositorySink {
             return Err(Error::Damaged { place: objects.place(), detail: format!("{detail}{more}") });
         }
         let bridge = Bridge::new(Arc::clone(objects));
-        let opened = engine::open(&bridge, secret)?;
         // Not the engine's "checked" form: it takes blobs of packs that no index names for known ones (repository.md 9).
-        let repository = call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed_ids())?;
+        let repository = engine::twice(|| {
+            let opened = engine::open(&bridge, secret)?;
+            call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed_ids())
+        })?;
         Ok(Self {
             bridge,
             secret: secret.clone(),
@@ -127,8 +129,12 @@ impl RepositorySink {
         self.bridge.discard_held();
         let (tree, summary) = self.merge()?;
         self.bridge.barrier()?;
+        let indexes = self.indexes()?;
         let scratch = self.prove(tree, &manifest, signature.as_deref(), progress)?;
         let id = self.publish(&manifest, tree, summary)?;
+        if self.indexes()? != indexes {
+            self.prove_again(tree, &id)?;
+        }
         Ok(Committed {
             set: PathBuf::from(format!("{}/{}", self.address, id.get(..8).unwrap_or(&id))),
             manifest,
@@ -286,12 +292,37 @@ impl RepositorySink {
         Ok(scratch)
     }
 
+    /// The names of the indexes that are there.
+    fn indexes(&self) -> Result<BTreeSet<String>> {
+        let objects = self.bridge.objects();
+        let listed = objects.list(FileType::Index.dirname());
+        let listed = listed.map_err(|source| Error::Storage { place: objects.place(), source })?;
+        Ok(listed.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Looks again at a set whose snapshot stands. A prune beside it that had read the snapshots before may have marked
+    /// packs that the set leans on; it looks at all snapshots once more when it ends, so one of both notices
+    /// (repository.md 6).
+    fn prove_again(&self, tree: TreeId, id: &str) -> Result<()> {
+        let objects = self.bridge.objects();
+        let reader = Reader::open(objects, &self.secret)?;
+        match reader.lacks(tree, &reader.lost_packs()?)? {
+            None => Ok(()),
+            Some(detail) => {
+                // Where that fails, the set lacks something until the next expiry takes its packs back.
+                objects.delete(&format!("{}/{id}", FileType::Snapshot.dirname())).ok();
+                Err(self.not_stored(detail))
+            }
+        }
+    }
+
     /// Makes the snapshot appear.
-    fn publish(&self, manifest: &Manifest, tree: TreeId, summary: SnapshotSummary) -> Result<String> {
+    fn publish(&self, manifest: &Manifest, tree: TreeId, mut summary: SnapshotSummary) -> Result<String> {
         let time = finished(manifest);
         call(&self.bridge, "write the snapshot", Unexplained::Mistake, || {
             let mut snapshot = snapshot_of(manifest, time)?;
             snapshot.tree = tree;
+            summary.backup_duration = took(manifest);
             snapshot.summary = Some(summary);
             if let Some(run) = self.done.first() {
                 snapshot.paths = run.paths.clone();
@@ -308,6 +339,14 @@ impl RepositorySink {
     fn not_stored(&self, detail: String) -> Error {
         Error::NotStored { place: self.address.clone(), detail }
     }
+}
+
+/// How long the backup took, in seconds; 0 where its manifest does not tell.
+fn took(manifest: &Manifest) -> f64 {
+    let time =
+        |text: &str| time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok();
+    let took = time(&manifest.started).zip(time(&manifest.finished)).map(|(from, to)| to - from);
+    took.map_or(0.0, |took| took.as_seconds_f64().max(0.0))
 }
 
 /// When the backup ended, in seconds since 1970; now, where its manifest does not tell.

@@ -15,10 +15,12 @@ use crate::bridge::Bridge;
 use crate::check::{Checked, Part, check};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
+use crate::keys::Label;
 use crate::objects::{FileObjects, Objects, repositories};
 use crate::point::{Point, select};
 use crate::profile::{Place, Profile};
 use crate::reader::{Reader, Target};
+use crate::retain::Keep;
 use crate::scratch;
 use crate::secret::Secret;
 use crate::sink::{RepositorySink, SinkOptions, finished};
@@ -63,15 +65,17 @@ impl Vault {
             }
         };
         let secret = self.profile.secret(&ca)?;
-        Ok(CaRepository::over(self.objects(&ca), secret, &self.profile.name, &ca))
+        let maintenance = self.profile.maintenance;
+        let name = &self.profile.name;
+        Ok(CaRepository { maintenance, ..CaRepository::over(self.objects(&ca), secret, name, &ca) })
     }
 
     /// Makes the repository of a CA: the key first, so that nothing is ever stored under a key that nobody has. `recovery`
-    /// becomes a password of it. What an interrupted call has begun, this one finishes.
+    /// becomes a password of it, under the name `label`. What an interrupted call has begun, this one finishes.
     ///
     /// # Errors
     /// [`Error::RepositoryExists`], [`Error::Storage`], [`Error::File`] when the key file cannot be written.
-    pub fn create(&self, ca: &str, recovery: &str) -> Result<CaRepository> {
+    pub fn create(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
         let ca = self.folder_of(ca)?;
         let objects = self.objects(&ca);
         let storage = |source| Error::Storage { place: objects.place(), source };
@@ -95,7 +99,7 @@ impl Vault {
             false => engine::init(&bridge, &secret)?,
         };
         call(&bridge, "add the recovery key", Unexplained::Mistake, || {
-            opened.add_key(recovery, &rustic_core::KeyOptions::default())
+            opened.add_key(recovery, &label.options())
         })?;
         Ok(CaRepository::over(objects, secret, &self.profile.name, &ca))
     }
@@ -104,6 +108,18 @@ impl Vault {
     #[must_use]
     pub fn key_file(&self, ca: &str) -> Option<PathBuf> {
         self.profile.key_file(ca)
+    }
+
+    /// Its name in `repositories.toml`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.profile.name
+    }
+
+    /// Which sets are kept when sets expire, as `repositories.toml` says.
+    #[must_use]
+    pub const fn keep(&self) -> &Keep {
+        &self.profile.keep
     }
 
     /// The folder that it is in.
@@ -133,10 +149,12 @@ impl Vault {
 /// The repository of one CA.
 #[derive(Clone, Debug)]
 pub struct CaRepository {
-    objects: Arc<dyn Objects>,
-    secret: Secret,
-    vault: String,
-    ca: String,
+    pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) secret: Secret,
+    pub(crate) vault: String,
+    pub(crate) ca: String,
+    /// Whether something may be deleted from this machine.
+    pub(crate) maintenance: bool,
 }
 
 /// Sets that were copied out of a repository, and go away with this.
@@ -162,7 +180,7 @@ impl CaRepository {
     /// A repository over any storage. Nothing is opened yet.
     #[must_use]
     pub fn over(objects: Arc<dyn Objects>, secret: Secret, vault: &str, ca: &str) -> Self {
-        Self { objects, secret, vault: vault.to_owned(), ca: ca.to_owned() }
+        Self { objects, secret, vault: vault.to_owned(), ca: ca.to_owned(), maintenance: true }
     }
 
     /// The CA's sanitized name.
@@ -191,16 +209,6 @@ impl CaRepository {
         engine::init(&Bridge::new(Arc::clone(&self.objects)), &self.secret).map(drop)
     }
 
-    /// How many keys are in the repository, beside the key file.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub fn keys(&self) -> Result<usize> {
-        let listed = self.objects.list(FileType::Key.dirname());
-        let listed = listed.map_err(|source| Error::Storage { place: self.objects.place(), source })?;
-        Ok(listed.len())
-    }
-
     /// The sets that it keeps, the oldest first. Snapshots that certadm did not make are passed over.
     ///
     /// # Errors
@@ -208,10 +216,11 @@ impl CaRepository {
     pub fn points(&self) -> Result<Vec<Point>> {
         let bridge = Bridge::new(Arc::clone(&self.objects));
         let opened = engine::open(&bridge, &self.secret)?;
-        let snapshots =
-            call(&bridge, "read the snapshots", Unexplained::Damage, || opened.get_all_snapshots())?;
+        let snapshots = engine::twice(|| {
+            call(&bridge, "read the snapshots", Unexplained::Damage, || opened.get_all_snapshots())
+        })?;
         let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
-        points.sort_by(|one, other| (one.time, &one.id).cmp(&(other.time, &other.id)));
+        points.sort_by(|one, other| other.age().cmp(&one.age()));
         Ok(points)
     }
 

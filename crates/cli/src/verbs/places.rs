@@ -27,7 +27,7 @@ impl ScratchArgs {
 pub(crate) struct Places {
     paths: Vec<PathBuf>,
     #[cfg(all(unix, feature = "repository"))]
-    fetched: Vec<(String, certadm_repository::Fetched)>,
+    fetched: Vec<(certadm_repository::CaRepository, certadm_repository::Fetched)>,
 }
 
 impl Places {
@@ -51,7 +51,7 @@ impl Places {
                 repository.fetch(&points, &scratch.folder(), &mut progress)?
             };
             places.paths.extend(fetched.sets.iter().cloned());
-            places.fetched.push((repository.address(), fetched));
+            places.fetched.push((repository, fetched));
         }
         Ok(places)
     }
@@ -60,6 +60,28 @@ impl Places {
     #[cfg(not(all(unix, feature = "repository")))]
     pub(crate) fn find(words: &[PathBuf], _scratch: &ScratchArgs, _output: Output) -> Result<Self, Failure> {
         Ok(Self { paths: words.to_vec() })
+    }
+
+    /// Notes in the repositories that the states which were asked for are proven: everything that was given is one state.
+    /// Where a vault may only be read, nobody expects a note. Returns what went wrong.
+    #[cfg(all(unix, feature = "repository"))]
+    pub(crate) fn note_proven(&self) -> Option<Finding> {
+        // A state that needed a folder beside the repository is not proven by the repository alone.
+        let [(repository, fetched)] = self.fetched.as_slice() else { return None };
+        let last = fetched.points.last().filter(|_| fetched.points.len() == self.paths.len())?;
+        let error = repository.note_proven(last).err()?;
+        let text = format!("the repository has no note that this state is proven: {error}");
+        Some(
+            Finding::note(certadm_rules::finding::Kind::Unreadable, text)
+                .code(certadm_rules::Diagnosis::hresult(&error))
+                .remedy("expire keeps the newest proven state that it knows of; verify again where the vault can be written"),
+        )
+    }
+
+    /// This build knows no repository.
+    #[cfg(not(all(unix, feature = "repository")))]
+    pub(crate) fn note_proven(&self) -> Option<Finding> {
+        None
     }
 
     /// The folders, those of each address as a full set with the log sets that continue it.
@@ -78,10 +100,10 @@ impl Places {
 
     #[cfg(all(unix, feature = "repository"))]
     fn named(&self, file: &Path) -> Option<PathBuf> {
-        self.fetched.iter().find_map(|(address, fetched)| {
+        self.fetched.iter().find_map(|(repository, fetched)| {
             fetched.sets.iter().zip(&fetched.points).find_map(|(set, point)| {
                 let inside = file.strip_prefix(set).ok()?;
-                Some(Path::new(&format!("{address}/{}", point.short_id())).join(inside))
+                Some(Path::new(&format!("{}/{}", repository.address(), point.short_id())).join(inside))
             })
         })
     }

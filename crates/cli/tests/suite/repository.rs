@@ -252,3 +252,93 @@ fn a_backup_that_is_killed_leaves_the_state_before_or_after() {
     assert_no_scratch(&work);
     proven("kills", ROUNDS.into());
 }
+
+/// A password opens the repository as the key file does, until it is rotated out.
+#[test]
+fn passwords_are_added_rotated_and_removed() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    fs::write(work.path("operator"), "correct horse\n").unwrap();
+    let added = result(&work, "repository key add vault: --password-file {operator}");
+    let id = added["added"].as_str().unwrap();
+    let place = work.path("").display().to_string();
+    let by_key = fs::read_to_string(work.path("repositories.toml")).unwrap();
+    let opens = |file: &str| {
+        let text = format!("[vault]\nurl = 'file://{place}/vault'\npassword-file = '{place}/{file}'\n");
+        fs::write(work.path("repositories.toml"), text).unwrap();
+        let code = run(&work, "repository info vault:").code;
+        fs::write(work.path("repositories.toml"), &by_key).unwrap();
+        code
+    };
+    assert_eq!((opens("code"), opens("operator")), (0, 0));
+    let rotated =
+        result(&work, &format!("repository key rotate vault: {} --recovery-file {{code2}}", &id[..8]));
+    assert_eq!(rotated["removed"], id);
+    assert_eq!((opens("code"), opens("operator"), opens("code2")), (0, 3, 0));
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(fs::metadata(work.path("code2")).unwrap().permissions().mode() & 0o777, 0o600);
+    let keys = result(&work, "repository key list vault:")["keys"].clone();
+    let others: Vec<&str> = keys
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["id"].as_str().unwrap())
+        .filter(|id| *id != rotated["added"])
+        .collect();
+    result(&work, &format!("repository key remove vault: {}", others[0]));
+    assert_eq!((opens("code"), opens("code2")), (3, 0));
+    for (line, code, says) in [
+        ("repository key remove vault: ffffffffffff", 3, "no id of a key"),
+        (&format!("repository key remove vault: {}", rotated["added"].as_str().unwrap()), 3, "the last one"),
+        ("repository key add vault:", 2, "no terminal"),
+        ("repository key rotate vault: ffffffffffff --recovery-file {code4}", 3, "no id of a key"),
+        ("repository key add vault: --recovery-file {code2}", 3, "code2"),
+    ] {
+        let run = run(&work, line);
+        assert_eq!(run.code, code, "{line}: {run:?}");
+        assert!(run.stderr.contains(says), "{line}: {run:?}");
+    }
+    assert!(!work.path("code4").exists(), "a code that opens nothing does not stay");
+}
+
+/// What no rule keeps expires; the state that was verified last stays.
+#[test]
+fn sets_expire_by_rules_and_the_verified_state_stays() {
+    let work = with_repository();
+    for _ in 0..2 {
+        result(&work, "backup --dir {ca} --to vault:");
+        work.issue("ca", "one");
+        result(&work, "backup --dir {ca} --to vault: --type logs");
+    }
+    let info = || result(&work, "repository info vault:")["repositories"][0]["points"].clone();
+    let ids: Vec<String> = info()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| point["id"].as_str().unwrap()[..12].to_owned())
+        .collect();
+    result(&work, &format!("verify vault:{}", ids[0]));
+    assert_eq!(info()[0]["proven"], true);
+    let none = run(&work, "repository expire vault:");
+    assert!(none.code == 2 && none.stderr.contains("--keep-last"), "{none:?}");
+    let judged = result(&work, "repository expire vault: --keep-last 1 --dry-run");
+    let points = judged["repositories"][0]["points"].clone();
+    assert_eq!(points[0]["kept_by"], serde_json::json!(["the newest proven state"]));
+    assert_eq!((&points[1]["kept_by"], &points[1]["deleted"]), (&serde_json::json!([]), &false.into()));
+    assert_eq!(points[2]["kept_by"], serde_json::json!(["another set needs it"]));
+    assert_eq!(points[3]["kept_by"], serde_json::json!(["last", "the newest state"]));
+    assert_eq!(info().as_array().unwrap().len(), 4);
+    // The rules of the vault, and a machine that is not meant to delete anything.
+    let text = fs::read_to_string(work.path("repositories.toml")).unwrap();
+    fs::write(work.path("repositories.toml"), format!("{text}maintenance = false\n[vault.keep]\nlast = 1\n"))
+        .unwrap();
+    let refused = run(&work, "repository expire vault:");
+    assert!(refused.code == 3 && refused.stderr.contains("maintenance = false"), "{refused:?}");
+    fs::write(work.path("repositories.toml"), format!("{text}[vault.keep]\nlast = 1\n")).unwrap();
+    let expired = result(&work, "repository expire vault:");
+    assert_eq!(expired["repositories"][0]["points"][1]["deleted"], true);
+    assert_eq!(info().as_array().unwrap().len(), 3);
+    assert_eq!(run(&work, "repository check vault: --read all").code, 0);
+    assert_eq!(run(&work, &format!("verify vault:{}", ids[3])).code, 0);
+    assert_no_scratch(&work);
+}

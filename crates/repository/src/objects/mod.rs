@@ -19,6 +19,18 @@ pub trait Objects: Send + Sync + Debug {
     /// [`io::ErrorKind::AlreadyExists`] when there is one of another length; whatever the storage says.
     fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError>;
 
+    /// Stores an object where there is none, whatever its content: of two that try, one alone succeeds.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when there is one; whatever the storage says.
+    fn create(&self, name: &str, content: &[u8]) -> Result<(), ObjectError>;
+
+    /// When an object was stored, in seconds since 1970, by the clock of the storage.
+    ///
+    /// # Errors
+    /// As [`Objects::get`].
+    fn stored_at(&self, name: &str) -> Result<i64, ObjectError>;
+
     /// Reads a whole object.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 
 mod common;
 mod damage;
+mod expire;
 mod faults;
+mod keys;
 mod objects;
 mod restic;
 mod sets;

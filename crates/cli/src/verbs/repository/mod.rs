@@ -1,7 +1,10 @@
 //! `certadm repository`: encrypted, deduplicated repositories of sets (docs/repository.md).
 
+mod code;
+mod expire;
 mod info;
 mod init;
+mod keys;
 mod named;
 mod transfer;
 
@@ -32,6 +35,15 @@ pub(crate) enum RepositoryCommand {
     #[command(after_help = "Example: certadm repository check vault: --read all\n\
         Example: certadm repository check vault: --read 3/30")]
     Check(CheckArgs),
+    /// Delete sets that no rule keeps: never a log set without its full set, never the newest or the last proven state
+    #[command(
+        after_help = "Example: certadm repository expire vault: --keep-last 2 --keep-daily 14 --dry-run\n\
+        Example: certadm repository expire 'vault:Example CA'"
+    )]
+    Expire(expire::ExpireArgs),
+    /// The passwords that open a repository beside its key file, in stock restic too
+    #[command(subcommand, after_help = "Example: certadm repository key list vault:")]
+    Key(keys::KeyCommand),
     /// Store sets that are folders
     #[command(
         after_help = "Example: certadm repository import --to vault: /backup/monday /backup/monday-noon"
@@ -49,6 +61,8 @@ impl RepositoryCommand {
             Self::Init(_) => "repository init",
             Self::Info(_) => "repository info",
             Self::Check(_) => "repository check",
+            Self::Expire(_) => "repository expire",
+            Self::Key(command) => command.name(),
             Self::Import(_) => "repository import",
             Self::Export(_) => "repository export",
         }
@@ -60,6 +74,8 @@ pub(crate) fn run(command: &RepositoryCommand, output: Output) -> Result<Done, F
         RepositoryCommand::Init(args) => init::run(args, output),
         RepositoryCommand::Info(args) => info::run(args, output),
         RepositoryCommand::Check(args) => check(args, output),
+        RepositoryCommand::Expire(args) => expire::run(args, output),
+        RepositoryCommand::Key(command) => keys::run(command, output),
         RepositoryCommand::Import(args) => transfer::import(args, output),
         RepositoryCommand::Export(args) => transfer::export(args, output),
     }
