@@ -111,6 +111,12 @@ pub enum Error {
         /// What does not fit.
         detail: String,
     },
+    /// This build knows nothing of such a storage.
+    #[error("{place}: this build has no object stores")]
+    NoSupport {
+        /// The place.
+        place: String,
+    },
     /// No rule says which sets are kept.
     #[error("no rule says which sets of {vault} are kept")]
     NoRules {
@@ -197,7 +203,7 @@ impl Diagnosis for Error {
             | Self::NoVault { .. }
             | Self::WhichCa { .. }
             | Self::NoRules { .. } => Hresult::E_INVALIDARG,
-            Self::NoMaintenance { .. } => Hresult::ERROR_NOT_SUPPORTED,
+            Self::NoMaintenance { .. } | Self::NoSupport { .. } => Hresult::ERROR_NOT_SUPPORTED,
             Self::Busy { .. } => Hresult::ERROR_BUSY,
             Self::NoKey { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::KeyNeeded { .. } => Hresult::ERROR_SHARING_VIOLATION,
@@ -258,8 +264,8 @@ impl Diagnosis for Error {
                 return Cow::Owned(format!("{what}; no log was deleted at the CA"));
             }
             Self::Damaged { .. } => {
-                "run `certadm repository check` to see which sets are concerned, and take a new full backup into another \
-                 repository; the CA's logs are still there"
+                "run `certadm repository check` to see which sets are concerned, bring what is missing back from a copy of the \
+                 vault, or run `certadm repository repair` and take a full backup; the CA's logs are still there"
             }
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {
@@ -272,6 +278,7 @@ impl Diagnosis for Error {
                 "`certadm repository key list` lists the keys; name one by the first digits of its id"
             }
             Self::KeyNeeded { .. } => "add another key by `certadm repository key add`, or rotate this one",
+            Self::NoSupport { .. } => "build it with the feature object-store, or name a folder",
             Self::NoMaintenance { .. } => "expire and repair on the machine that is meant for it",
             Self::Busy { .. } => {
                 "wait for its end; if it was killed, add --take-over, or wait a day: then it is taken over without it"

@@ -117,6 +117,13 @@ impl Expiry {
     /// [`Error::Busy`] when the turn was taken over, [`Error::Storage`]; [`Error::Damaged`] when a set that stays lacks
     /// something afterwards.
     pub fn carry_out(&self, gone: &mut dyn FnMut(&Point)) -> Result<Pruned> {
+        if let (Some(_), _) = self.lacking("")? {
+            // Packs that were marked just when a backup ended come back by a prune. If it is not that, nothing expires.
+            engine::twice(|| self.prune())?;
+            if let (Some(detail), _) = self.lacking("")? {
+                return Err(self.damaged(format!("{detail}; nothing expires")));
+            }
+        }
         for point in to_delete(&self.fates) {
             cancel::check()?;
             self.turn.still_ours()?;
@@ -135,7 +142,7 @@ impl Expiry {
             total.deleted += pruned.deleted;
             total.bytes += pruned.bytes;
             total.repacked += pruned.repacked;
-            let (lacking, waiting) = self.lacking()?;
+            let (lacking, waiting) = self.lacking("after the prune ")?;
             total.waiting = waiting;
             match lacking {
                 None => return Ok(total),
@@ -187,7 +194,7 @@ impl Expiry {
     }
 
     /// What a fresh reader misses of a set that is there now, `None` when everything is there; and how many packs wait.
-    fn lacking(&self) -> Result<(Option<String>, u64)> {
+    fn lacking(&self, when: &str) -> Result<(Option<String>, u64)> {
         let bridge = Bridge::new(Arc::clone(&self.objects));
         let reader = Reader::over(bridge.clone(), &self.secret)?;
         let lost = reader.lost_packs()?;
@@ -196,8 +203,7 @@ impl Expiry {
         })?;
         for point in snapshots.iter().filter_map(Point::of) {
             if let Some(detail) = reader.lacks(point.tree, &lost)? {
-                let detail =
-                    format!("after the prune the set {} lacks something: {detail}", point.short_id());
+                let detail = format!("{when}the set {} lacks something: {detail}", point.short_id());
                 return Ok((Some(detail), reader.waiting));
             }
         }

@@ -86,6 +86,12 @@ impl Point {
         self.id.get(..8).unwrap_or(&self.id)
     }
 
+    /// Whether this is the same backup in another repository.
+    pub(crate) fn is_copy_of(&self, other: &Self) -> bool {
+        self.goes_with(other)
+            && (self.time, self.kind, self.generations) == (other.time, other.kind, other.generations)
+    }
+
     /// Sorts the newest first. Of the same second, that with the newest log; no two are equal, so whoever looks gets the
     /// same order.
     pub(crate) fn age(&self) -> impl Ord + use<'_> {

@@ -19,6 +19,7 @@ use certadm_files::read;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::place::{BucketKeys, Place};
 use crate::retain::Keep;
 use crate::secret::Secret;
 
@@ -49,13 +50,6 @@ pub struct Profile {
     secret: SecretPlace,
 }
 
-/// Where a vault is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A folder of this machine, or one that is mounted.
-    Folder(PathBuf),
-}
-
 /// Where key or password of a repository are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum SecretPlace {
@@ -70,6 +64,9 @@ struct Entry {
     url: String,
     key_file: Option<String>,
     password_file: Option<PathBuf>,
+    endpoint: Option<String>,
+    region: Option<String>,
+    credentials_file: Option<PathBuf>,
     maintenance: Option<bool>,
     #[serde(default)]
     keep: Keep,
@@ -157,9 +154,14 @@ impl Profile {
             (None, Some(file)) => SecretPlace::PasswordFile(file),
             _ => return Err("name either key-file or password-file".to_owned()),
         };
+        let bucket = BucketKeys {
+            endpoint: entry.endpoint,
+            region: entry.region,
+            credentials: entry.credentials_file,
+        };
         Ok(Self {
             name: name.to_owned(),
-            place: Place::parse(&entry.url)?,
+            place: Place::parse(&entry.url, bucket)?,
             maintenance: entry.maintenance.unwrap_or(true),
             keep: entry.keep,
             secret,
@@ -184,20 +186,6 @@ impl Profile {
             (_, Some(file)) => Secret::from_key_file(&file),
             (SecretPlace::PasswordFile(file), _) => Secret::from_password_file(file),
             (SecretPlace::KeyFile(file), None) => Secret::from_key_file(Path::new(file)),
-        }
-    }
-}
-
-impl Place {
-    fn parse(url: &str) -> std::result::Result<Self, String> {
-        let Some(path) = url.strip_prefix("file://") else {
-            let scheme = url.split(':').next().unwrap_or_default();
-            return Err(format!("{scheme:?} is no storage of this version: write file:///FOLDER"));
-        };
-        let path = PathBuf::from(path);
-        match path.is_absolute() {
-            true => Ok(Self::Folder(path)),
-            false => Err("the folder is written in full: file:///srv/vault".to_owned()),
         }
     }
 }
@@ -248,7 +236,8 @@ mod tests {
             ("[vault]\nurl='file:///x'", "either key-file or password-file"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\npassword-file='b'", "either"),
             ("[vault]\nurl='file://x'\nkey-file='a'", "in full"),
-            ("[vault]\nurl='s3://x'\nkey-file='a'", "no storage"),
+            ("[vault]\nurl='ftp://x'\nkey-file='a'", "no storage"),
+            ("[vault]\nurl='s3://x'\nkey-file='a'", "bucket's name"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\npassword='b'", "unknown field"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\n[vault.keep]\nwithin='2 days'", "no span of time"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\n[vault.keep]\nminutely=1", "unknown field"),

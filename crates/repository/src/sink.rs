@@ -1,7 +1,7 @@
 //! Writing a set into a repository, in the order that never leaves a snapshot without its data (repository.md 4.1):
 //! packs durable, index durable, everything read back by a fresh reader, then the snapshot.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use certadm_set::signing::{self, Signer};
 use certadm_set::sink::{Committed, NewFile, SetSink, Stream};
 use certadm_set::{Progress, ReadBack};
 use rustic_core::repofile::{SnapshotFile, SnapshotSummary};
-use rustic_core::{FileType, IndexedIdsStatus, Repository, TreeId, last_modified_node};
+use rustic_core::{IndexedIdsStatus, Repository, TreeId, last_modified_node};
 use sha2::{Digest, Sha256};
 
 use crate::bridge::Bridge;
@@ -24,6 +24,7 @@ use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
 use crate::point::snapshot_of;
+use crate::proof;
 use crate::reader::{Reader, Target};
 use crate::run::Run;
 use crate::scratch::Scratch;
@@ -129,12 +130,10 @@ impl RepositorySink {
         self.bridge.discard_held();
         let (tree, summary) = self.merge()?;
         self.bridge.barrier()?;
-        let indexes = self.indexes()?;
+        let indexes = proof::indexes(self.bridge.objects().as_ref())?;
         let scratch = self.prove(tree, &manifest, signature.as_deref(), progress)?;
         let id = self.publish(&manifest, tree, summary)?;
-        if self.indexes()? != indexes {
-            self.prove_again(tree, &id)?;
-        }
+        proof::still_holds(self.bridge.objects(), &self.secret, &self.address, (tree, &id), &indexes)?;
         Ok(Committed {
             set: PathBuf::from(format!("{}/{}", self.address, id.get(..8).unwrap_or(&id))),
             manifest,
@@ -290,30 +289,6 @@ impl RepositorySink {
             target.seal(&bytes, signature)?;
         }
         Ok(scratch)
-    }
-
-    /// The names of the indexes that are there.
-    fn indexes(&self) -> Result<BTreeSet<String>> {
-        let objects = self.bridge.objects();
-        let listed = objects.list(FileType::Index.dirname());
-        let listed = listed.map_err(|source| Error::Storage { place: objects.place(), source })?;
-        Ok(listed.into_iter().map(|(name, _)| name).collect())
-    }
-
-    /// Looks again at a set whose snapshot stands. A prune beside it that had read the snapshots before may have marked
-    /// packs that the set leans on; it looks at all snapshots once more when it ends, so one of both notices
-    /// (repository.md 6).
-    fn prove_again(&self, tree: TreeId, id: &str) -> Result<()> {
-        let objects = self.bridge.objects();
-        let reader = Reader::open(objects, &self.secret)?;
-        match reader.lacks(tree, &reader.lost_packs()?)? {
-            None => Ok(()),
-            Some(detail) => {
-                // Where that fails, the set lacks something until the next expiry takes its packs back.
-                objects.delete(&format!("{}/{id}", FileType::Snapshot.dirname())).ok();
-                Err(self.not_stored(detail))
-            }
-        }
     }
 
     /// Makes the snapshot appear.

@@ -16,14 +16,15 @@ use crate::check::{Checked, Part, check};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::keys::Label;
-use crate::objects::{FileObjects, Objects, repositories};
+use crate::objects::Objects;
 use crate::point::{Point, select};
-use crate::profile::{Place, Profile};
+use crate::profile::Profile;
 use crate::reader::{Reader, Target};
 use crate::retain::Keep;
 use crate::scratch;
 use crate::secret::Secret;
 use crate::sink::{RepositorySink, SinkOptions, finished};
+use crate::storage;
 
 /// A vault: one repository a CA, under one place.
 #[derive(Clone, Debug)]
@@ -43,8 +44,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`].
     pub fn cas(&self) -> Result<Vec<String>> {
-        let Place::Folder(root) = &self.profile.place;
-        repositories(root).map_err(|source| Error::Storage { place: self.place(), source })
+        storage::cas(&self.profile.place)
     }
 
     /// The repository of a CA; where none is named, of the only one that the vault keeps.
@@ -65,9 +65,10 @@ impl Vault {
             }
         };
         let secret = self.profile.secret(&ca)?;
+        let objects = storage::of_ca(&self.profile.place, &ca)?;
         let maintenance = self.profile.maintenance;
         let name = &self.profile.name;
-        Ok(CaRepository { maintenance, ..CaRepository::over(self.objects(&ca), secret, name, &ca) })
+        Ok(CaRepository { maintenance, ..CaRepository::over(objects, secret, name, &ca) })
     }
 
     /// Makes the repository of a CA: the key first, so that nothing is ever stored under a key that nobody has. `recovery`
@@ -77,7 +78,7 @@ impl Vault {
     /// [`Error::RepositoryExists`], [`Error::Storage`], [`Error::File`] when the key file cannot be written.
     pub fn create(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
         let ca = self.folder_of(ca)?;
-        let objects = self.objects(&ca);
+        let objects = storage::of_ca(&self.profile.place, &ca)?;
         let storage = |source| Error::Storage { place: objects.place(), source };
         let has_keys = !objects.list(FileType::Key.dirname()).map_err(storage)?.is_empty();
         let exists = objects.len("config").map_err(storage)?.is_some();
@@ -122,27 +123,20 @@ impl Vault {
         &self.profile.keep
     }
 
-    /// The folder that it is in.
+    /// The folder that it is in; `None` where it is in none.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        let Place::Folder(root) = &self.profile.place;
-        root
+    pub fn folder(&self) -> Option<&Path> {
+        self.profile.place.folder()
     }
 
     fn folder_of(&self, ca: &str) -> Result<String> {
         folder_of(ca).map_err(|detail| Error::Address { text: format!("{}:{ca}", self.profile.name), detail })
     }
 
-    fn objects(&self, ca: &str) -> Arc<dyn Objects> {
-        let Place::Folder(root) = &self.profile.place;
-        Arc::new(FileObjects::new(root.join(ca)))
-    }
-
     /// Where it is, for messages.
     #[must_use]
     pub fn place(&self) -> String {
-        let Place::Folder(root) = &self.profile.place;
-        root.display().to_string()
+        self.profile.place.to_string()
     }
 }
 

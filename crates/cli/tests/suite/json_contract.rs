@@ -221,6 +221,14 @@ fn every_verb_prints_what_the_document_shows() {
     );
     check("repository key remove", &format!("repository key remove vault: {}", first_key(&vault)));
     check("repository expire", "repository expire vault: --keep-last 1");
+    check("repository repair", "repository repair vault:");
+    let text = fs::read_to_string(vault.path("repositories.toml")).unwrap();
+    let other =
+        text.replace("[vault]", "[other]").replace("/vault'", "/other'").replace(".vaultkey", ".otherkey");
+    fs::write(vault.path("repositories.toml"), format!("{text}{other}")).unwrap();
+    let made = crate::repository::run(&vault, "repository init other: --ca Test-CA --recovery-file {code5}");
+    assert_eq!(made.code, 0, "{made:?}");
+    check("repository copy", "repository copy vault: other:");
     check("repository export", "repository export vault:latest --to {out}");
     same_shape("serve", &examples.remove("serve").expect("docs/json.md shows `serve`"), &service.said);
     assert_eq!(service.stop(), 0);

@@ -301,6 +301,52 @@ fn passwords_are_added_rotated_and_removed() {
     assert!(!work.path("code4").exists(), "a code that opens nothing does not stay");
 }
 
+/// A second vault has every set, proved there, and is one to restore from.
+#[test]
+fn a_second_vault_has_copies_and_a_lost_pack_is_named() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    work.issue("ca", "one");
+    result(&work, "backup --dir {ca} --to vault: --type logs");
+    let text = fs::read_to_string(work.path("repositories.toml")).unwrap();
+    let other =
+        text.replace("[vault]", "[other]").replace("/vault'", "/other'").replace(".vaultkey", ".otherkey");
+    fs::write(work.path("repositories.toml"), format!("{text}{other}")).unwrap();
+    let unmade = run(&work, "repository copy vault: other:");
+    assert!(unmade.code == 3 && unmade.stderr.contains("otherkey"), "{unmade:?}");
+    result(&work, "repository init other: --ca Test-CA --recovery-file {code2}");
+    let one = result(&work, "repository copy vault:Test-CA/latest-full other:");
+    assert_eq!(one["sets"].as_array().unwrap().len(), 1);
+    let all = result(&work, "repository copy vault: other:");
+    assert_eq!((&all["sets"][0]["stored"], &all["sets"][1]["stored"]), (&false.into(), &true.into()));
+    assert_eq!(run(&work, "repository copy vault: vault:").code, 2);
+    let verified = result(&work, "verify other:");
+    assert_eq!(verified["content"]["certificates"], 1);
+    // A pack of the first is lost.
+    let data = work.path("vault/Test-CA/data");
+    let packs = fs::read_dir(&data).unwrap().flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+    let largest = packs.map(|pack| pack.unwrap()).max_by_key(|pack| pack.metadata().unwrap().len()).unwrap();
+    let content = fs::read(largest.path()).unwrap();
+    fs::remove_file(largest.path()).unwrap();
+    assert_eq!(run(&work, "backup --dir {ca} --to vault:").code, 5);
+    let repaired = run(&work, "repository repair vault:");
+    assert!(repaired.code == 5 && repaired.stdout.contains("is missing"), "{repaired:?}");
+    assert!(
+        repaired.stdout.contains("full set") && repaired.stdout.contains("--forget-lost"),
+        "{repaired:?}"
+    );
+    // It is brought back from elsewhere.
+    fs::write(largest.path(), content).unwrap();
+    assert_eq!(run(&work, "repository repair vault:").code, 0);
+    assert_eq!(run(&work, "verify vault:").code, 0);
+    fs::remove_file(largest.path()).unwrap();
+    let forgotten = run(&work, "repository repair vault: --forget-lost");
+    assert_eq!(forgotten.code, 5, "{forgotten:?}");
+    result(&work, "backup --dir {ca} --to vault:");
+    assert_eq!(run(&work, "repository check vault: --read all").code, 0);
+    assert_eq!(run(&work, "verify vault:").code, 0);
+}
+
 /// What no rule keeps expires; the state that was verified last stays.
 #[test]
 fn sets_expire_by_rules_and_the_verified_state_stays() {

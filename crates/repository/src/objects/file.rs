@@ -8,10 +8,8 @@ use bytes::Bytes;
 use certadm_files::{Access, Found, OffsetIo, Unfinished, durable};
 use time::OffsetDateTime;
 
-use super::{ObjectError, Objects};
+use super::{MAX_OBJECT, ObjectError, Objects};
 
-/// No object is longer than this, in bytes: packs have 8 MiB, and no index or snapshot comes near it.
-const MAX_OBJECT: u64 = 1 << 30;
 /// The folder of a repository and what is in it is its owner's alone.
 const MODE: u32 = 0o700;
 

@@ -1,6 +1,10 @@
 //! Where bytes lie: one small trait, so that a storage promises what a backup needs, and tests can break each promise.
 
 mod file;
+#[cfg(feature = "object-store")]
+mod http;
+#[cfg(feature = "object-store")]
+mod s3;
 
 use std::fmt::Debug;
 use std::io;
@@ -9,6 +13,11 @@ use bytes::Bytes;
 
 pub use file::FileObjects;
 pub(crate) use file::repositories;
+#[cfg(feature = "object-store")]
+pub use s3::S3Objects;
+
+/// No object is longer than this, in bytes: packs have 8 MiB, and no index or snapshot comes near it.
+const MAX_OBJECT: u64 = 1 << 30;
 
 /// Bytes by name. Names are our own: lower-case letters, digits and `/`.
 pub trait Objects: Send + Sync + Debug {

@@ -46,6 +46,11 @@ impl Memory {
         self.all().into_keys().filter(|name| name.starts_with(beginning)).collect()
     }
 
+    /// Removes an object.
+    pub(crate) fn remove(&self, name: &str) {
+        self.0.lock().unwrap().remove(name);
+    }
+
     /// Puts bytes in the place of an object.
     pub(crate) fn overwrite(&self, name: &str, content: Vec<u8>) {
         self.0.lock().unwrap().insert(name.to_owned(), content.into());

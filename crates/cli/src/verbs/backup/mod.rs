@@ -156,7 +156,9 @@ fn of_folder(
     output: Output,
 ) -> Result<((Taken, Value), Option<PathBuf>), Failure> {
     let args = order.args;
-    refuse_inside(order.target.place(), folder)?;
+    if let Some(place) = order.target.place() {
+        refuse_inside(place, folder)?;
+    }
     let crls = || Some(folder.crl_dir());
     let (mut taken, socket) = match way::find(folder, args.remote.socket())? {
         Way::Folder(store) => {
@@ -176,7 +178,9 @@ fn of_folder(
         }
     };
     note_check(&taken, folder, output);
-    warn_of_same_disk(order.target.place(), folder, output);
+    if let Some(place) = order.target.place() {
+        warn_of_same_disk(place, folder, output);
+    }
     let fetched = match args.no_identity || order.target.is_vault() {
         true => Fetched::default(),
         false => identity::of_folder(folder).unwrap_or_else(|failure| {

@@ -52,10 +52,10 @@ impl Target {
         }
     }
 
-    /// The folder that the set is in, or the vault.
-    pub(super) fn place(&self) -> &Path {
+    /// The folder that the set is in, or the vault; `None` where it is in no folder.
+    pub(super) fn place(&self) -> Option<&Path> {
         match self {
-            Self::Folder(folder) => folder,
+            Self::Folder(folder) => Some(folder),
             #[cfg(all(unix, feature = "repository"))]
             Self::Vault(vault, _) => vault.folder(),
         }

@@ -1,11 +1,13 @@
 //! `certadm repository`: encrypted, deduplicated repositories of sets (docs/repository.md).
 
 mod code;
+mod copy;
 mod expire;
 mod info;
 mod init;
 mod keys;
 mod named;
+mod repair;
 mod transfer;
 
 use std::path::PathBuf;
@@ -44,6 +46,13 @@ pub(crate) enum RepositoryCommand {
     /// The passwords that open a repository beside its key file, in stock restic too
     #[command(subcommand, after_help = "Example: certadm repository key list vault:")]
     Key(keys::KeyCommand),
+    /// Copy sets into the repository of a second vault, and compare every file there
+    #[command(after_help = "Example: certadm repository copy vault: other:\n\
+        Example: certadm repository copy 'vault:Example CA/latest' other:")]
+    Copy(copy::CopyArgs),
+    /// Make the index anew from the packs that are there, and name the sets that lack something
+    #[command(after_help = "Example: certadm repository repair vault:")]
+    Repair(repair::RepairArgs),
     /// Store sets that are folders
     #[command(
         after_help = "Example: certadm repository import --to vault: /backup/monday /backup/monday-noon"
@@ -63,6 +72,8 @@ impl RepositoryCommand {
             Self::Check(_) => "repository check",
             Self::Expire(_) => "repository expire",
             Self::Key(command) => command.name(),
+            Self::Copy(_) => "repository copy",
+            Self::Repair(_) => "repository repair",
             Self::Import(_) => "repository import",
             Self::Export(_) => "repository export",
         }
@@ -76,6 +87,8 @@ pub(crate) fn run(command: &RepositoryCommand, output: Output) -> Result<Done, F
         RepositoryCommand::Check(args) => check(args, output),
         RepositoryCommand::Expire(args) => expire::run(args, output),
         RepositoryCommand::Key(command) => keys::run(command, output),
+        RepositoryCommand::Copy(args) => copy::run(args, output),
+        RepositoryCommand::Repair(args) => repair::run(args, output),
         RepositoryCommand::Import(args) => transfer::import(args, output),
         RepositoryCommand::Export(args) => transfer::export(args, output),
     }
@@ -115,7 +128,7 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
             let text = format!("{}{needed}", problem.text);
             Finding::error(problem.kind, Hresult::ERROR_INVALID_DATA, text)
                 .in_file(repository.address())
-                .remedy("take a new full backup into another repository, and bring this one back from a copy of it")
+                .remedy("bring what is missing back from a copy of the vault, or run `certadm repository repair` and take a full backup")
         })
         .collect();
     findings::print(&found, output);
