@@ -83,7 +83,11 @@ impl CaRepository {
         if manifest != first || manifest.ca.name != self.ca {
             return Err(self.not_stored("the set that a fresh reader finds is another one".to_owned()));
         }
-        reader.signature(&files)?;
+        let (signature, beside) = (reader.signature(&files)?, reader.beside(&files)?);
+        let own = from.files(tree)?;
+        if signature != from.signature(&own)? || beside != from.beside(&own)? {
+            return Err(self.not_stored("signature or identity differ for a fresh reader".to_owned()));
+        }
         reader.read_all(&files, &manifest, None, progress)
     }
 

@@ -1,13 +1,17 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+mod beside;
 mod bridge;
 mod check;
 mod copy;
+mod doctor;
 mod engine;
 mod error;
 mod expire;
 mod feed;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod keys;
 pub mod objects;
 mod place;
@@ -24,12 +28,15 @@ mod secret;
 mod segments;
 mod sink;
 mod storage;
+mod tree;
 mod turn;
 mod vault;
 
 pub use address::{Address, Selector};
+pub use beside::Beside;
 pub use check::{Checked, Part, Problem};
 pub use copy::Copied;
+pub use doctor::{STEPS, Step, examine};
 pub use error::{Error, Result};
 pub use expire::{Expiry, ExpiryOptions, Pruned};
 pub use keys::{Key, Label};

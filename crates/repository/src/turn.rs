@@ -40,11 +40,7 @@ impl Turn {
     pub(crate) fn take(objects: &Arc<dyn Objects>, take_over: bool) -> Result<Self> {
         let storage = |source| Error::Storage { place: objects.place(), source };
         let random = random()?;
-        let now = clock(objects.as_ref(), &random).map_err(storage)?;
-        let here = OffsetDateTime::now_utc().unix_timestamp();
-        if MAX_SKEW < here.abs_diff(now) {
-            return Err(Error::Clock { place: objects.place(), here, there: now });
-        }
+        let now = now(objects, &random)?;
         let before = turns(objects.as_ref()).map_err(storage)?;
         let busy = |name: &str| {
             let by = objects.range(name, 0, SHOWN).unwrap_or_default();
@@ -78,6 +74,15 @@ impl Turn {
                 Ok(turn)
             }
         }
+    }
+
+    /// How many seconds the clock of the storage is ahead of this machine's.
+    ///
+    /// # Errors
+    /// [`Error::Clock`] when that is too much, [`Error::Storage`].
+    pub(crate) fn time(objects: &Arc<dyn Objects>) -> Result<i64> {
+        let now = now(objects, &random()?)?;
+        Ok(now - OffsetDateTime::now_utc().unix_timestamp())
     }
 
     /// What time it was at the storage when the turn began, in seconds since 1970.
@@ -119,6 +124,17 @@ fn turns(objects: &dyn Objects) -> Result<Vec<(u64, String)>, ObjectError> {
         listed.filter_map(|(name, _)| Some((name.rsplit('/').next()?.parse().ok()?, name))).collect();
     turns.sort();
     Ok(turns)
+}
+
+/// What time it is at the storage, if this machine's clock says about the same.
+fn now(objects: &Arc<dyn Objects>, random: &str) -> Result<i64> {
+    let there = clock(objects.as_ref(), random);
+    let there = there.map_err(|source| Error::Storage { place: objects.place(), source })?;
+    let here = OffsetDateTime::now_utc().unix_timestamp();
+    match here.abs_diff(there) {
+        0..=MAX_SKEW => Ok(there),
+        _ => Err(Error::Clock { place: objects.place(), here, there }),
+    }
 }
 
 /// What time it is at the storage, told by an object that is written for it.

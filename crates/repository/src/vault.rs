@@ -11,6 +11,7 @@ use rustic_core::FileType;
 use tempfile::TempDir;
 
 use crate::address::{Selector, folder_of};
+use crate::beside;
 use crate::bridge::Bridge;
 use crate::check::{Checked, Part, check};
 use crate::engine::{self, Unexplained, call};
@@ -203,6 +204,16 @@ impl CaRepository {
         engine::init(&Bridge::new(Arc::clone(&self.objects)), &self.secret).map(drop)
     }
 
+    /// How many packs an index names, and what is wrong with one that is not there with its length.
+    ///
+    /// # Errors
+    /// As [`CaRepository::points`].
+    pub fn lost_packs(&self) -> Result<(usize, Option<String>)> {
+        let reader = Reader::open(&self.objects, &self.secret)?;
+        let lost = reader.lost_packs()?.into_values().next();
+        Ok((reader.packs().len(), lost.map(|(_, detail)| detail)))
+    }
+
     /// The sets that it keeps, the oldest first. Snapshots that certadm did not make are passed over.
     ///
     /// # Errors
@@ -278,6 +289,7 @@ impl CaRepository {
         let (manifest, bytes) = reader.manifest(&files).map_err(named)?;
         reader.read_all(&files, &manifest, Some(target), progress).map_err(named)?;
         let signature = reader.signature(&files).map_err(named)?;
+        target.put_beside(&reader.beside(&files).map_err(named)?)?;
         target.seal(&bytes, signature.as_deref())?;
         Ok(manifest)
     }
@@ -317,6 +329,7 @@ impl CaRepository {
             read_back: ReadBack::System,
             logs_read_back: ReadBack::System,
             signer: None,
+            beside: None,
         };
         let mut sink = self.sink(options)?;
         let mut entries: Vec<_> = manifest.files.iter().collect();
@@ -353,7 +366,8 @@ impl CaRepository {
         }
         let signature = certadm_files::Found::below(&set.path, signing::FILE_NAME);
         let signature = signature.is_there().then(|| signature.read(signing::MAX_LEN)).transpose()?;
-        Ok(Imported::Stored(Box::new(sink.commit_as(manifest, bytes, signature, progress)?)))
+        let beside = beside::of_folder(&set.path, &self.address())?;
+        Ok(Imported::Stored(Box::new(sink.commit_as(manifest, bytes, signature, beside, progress)?)))
     }
 
     /// Checks the structure of the repository, and the bytes of `part` of its packs.

@@ -1,5 +1,7 @@
 //! `certadm doctor`: walk the gates between here and a CA's backup, and name the one that is shut.
 
+use std::path::{Path, PathBuf};
+
 use certadm_ca::health::Published;
 use certadm_client::doctor::{Examination, Seen, Verdict, Visit, examine};
 use certadm_rules::printable::printable;
@@ -17,10 +19,14 @@ use crate::verbs::thresholds::ThresholdArgs;
 /// `certadm doctor`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: certadm doctor --server ca1.corp.example --user 'CORP\\backup'",
-    group = clap::ArgGroup::new("ca").args(["server", "socket"]).required(true)
+    after_help = "Example: certadm doctor --server ca1.corp.example --user 'CORP\\backup'\n\
+        Example: certadm doctor vault:",
+    group = clap::ArgGroup::new("ca").args(["server", "socket", "vault"]).required(true)
 )]
 pub(crate) struct DoctorArgs {
+    /// Instead of a CA: a vault, vault: or vault:CA. One object is written into it and removed again
+    #[arg(value_name = "VAULT:")]
+    vault: Option<PathBuf>,
     #[command(flatten)]
     remote: RemoteArgs,
     /// Begin no backup: the last gate, and whether a full backup is on record, stay unknown
@@ -31,6 +37,9 @@ pub(crate) struct DoctorArgs {
 }
 
 pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
+    if let Some(vault) = &args.vault {
+        return of_vault(vault, output);
+    }
     let Some(Dial { name, target, credentials }) = args.remote.dial()? else {
         return Err(Failure::usage("no CA is named", "name it by --server NAME or --socket PATH"));
     };
@@ -80,6 +89,17 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
         "findings": findings::list(&ages),
     });
     Ok(Done { exit, result })
+}
+
+#[cfg(all(unix, feature = "repository"))]
+fn of_vault(vault: &Path, output: Output) -> Result<Done, Failure> {
+    crate::verbs::repository::doctor::walk(vault, output)
+}
+
+#[cfg(not(all(unix, feature = "repository")))]
+fn of_vault(vault: &Path, _output: Output) -> Result<Done, Failure> {
+    let text = format!("{}: this build has no repositories", vault.display());
+    Err(Failure::usage(text, "name a CA by --server NAME or --socket PATH"))
 }
 
 /// What the CA says of itself; nothing of one that was not reached.

@@ -18,6 +18,11 @@ pub(crate) struct ScratchArgs {
 }
 
 impl ScratchArgs {
+    /// A folder that was named otherwise.
+    pub(crate) fn at(folder: Option<PathBuf>) -> Self {
+        Self { scratch: folder }
+    }
+
     pub(crate) fn folder(&self) -> PathBuf {
         self.scratch.clone().unwrap_or_else(std::env::temp_dir)
     }
@@ -98,12 +103,18 @@ impl Places {
         }
     }
 
+    /// The name by which the user knows a set, or a file in one: its address instead of its scratch copy.
+    pub(crate) fn known_as(&self, path: &Path) -> PathBuf {
+        self.named(path).unwrap_or_else(|| path.to_owned())
+    }
+
     #[cfg(all(unix, feature = "repository"))]
     fn named(&self, file: &Path) -> Option<PathBuf> {
         self.fetched.iter().find_map(|(repository, fetched)| {
             fetched.sets.iter().zip(&fetched.points).find_map(|(set, point)| {
                 let inside = file.strip_prefix(set).ok()?;
-                Some(Path::new(&format!("{}/{}", repository.address(), point.short_id())).join(inside))
+                let set = PathBuf::from(format!("{}/{}", repository.address(), point.short_id()));
+                Some(if inside.as_os_str().is_empty() { set } else { set.join(inside) })
             })
         })
     }

@@ -221,6 +221,7 @@ fn every_verb_prints_what_the_document_shows() {
     );
     check("repository key remove", &format!("repository key remove vault: {}", first_key(&vault)));
     check("repository expire", "repository expire vault: --keep-last 1");
+    check("doctor: a vault", "doctor vault:");
     check("repository repair", "repository repair vault:");
     let text = fs::read_to_string(vault.path("repositories.toml")).unwrap();
     let other =

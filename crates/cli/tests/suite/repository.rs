@@ -347,6 +347,83 @@ fn a_second_vault_has_copies_and_a_lost_pack_is_named() {
     assert_eq!(run(&work, "verify vault:").code, 0);
 }
 
+/// The folder Identity goes in with the set, and comes out wherever the set does.
+#[test]
+fn what_the_ca_says_of_itself_is_kept_with_the_set() {
+    let work = with_repository();
+    let taken = result(&work, "backup --dir {ca} --to vault: --keep-logs");
+    let dir = taken["identity"]["dir"].as_str().unwrap();
+    assert!(dir.starts_with("vault:Test-CA/") && dir.ends_with("/Identity"), "{taken}");
+    let plain = result(&work, "backup --dir {ca} --to {set} --keep-logs");
+    assert_eq!(
+        taken["identity"]["files"].as_array().unwrap().len(),
+        plain["identity"]["files"].as_array().unwrap().len()
+    );
+    assert_no_scratch(&work);
+    let exported = result(&work, "repository export vault:latest --to {out}");
+    let folder = exported["sets"][0]["folder"].as_str().unwrap().to_owned();
+    assert!(work.path(&folder).join("Identity/identity.json").is_file());
+    for line in ["verify vault:", &format!("verify {folder}")] {
+        assert_eq!(run(&work, line).code, 0, "{line}");
+    }
+    assert_eq!(run(&work, "complete vault:").code, run(&work, "complete {set}").code);
+    // What is attached to a folder goes in with it.
+    let other = work.path("vault/Test-CA");
+    fs::rename(&other, work.path("first")).unwrap();
+    fs::remove_file(work.path("Test-CA.vaultkey")).unwrap();
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code3}");
+    result(&work, &format!("repository import --to vault: {folder}"));
+    let again = result(&work, "repository export vault:latest --to {out2}");
+    let again = again["sets"][0]["folder"].as_str().unwrap();
+    assert_eq!(
+        fs::read(work.path(again).join("Identity/identity.json")).unwrap(),
+        fs::read(work.path(&folder).join("Identity/identity.json")).unwrap()
+    );
+    let without = result(&work, "backup --dir {ca} --to vault: --no-identity");
+    assert_eq!(without["identity"], Value::Null);
+}
+
+/// A rehearsal of an address names the address, and leaves a note that its state is proven.
+#[test]
+fn a_state_in_a_repository_is_rehearsed() {
+    let work = with_repository();
+    work.issue("ca", "one");
+    result(&work, "backup --dir {ca} --to vault: --keep-logs");
+    result(&work, "backup --dir {ca} --to {set} --keep-logs");
+    let plain = run(&work, "--json rehearse {set} --within {scratch}");
+    let rehearsed = run(&work, "--json rehearse vault: --within {scratch}");
+    assert_eq!(plain.code, rehearsed.code, "{rehearsed:?}");
+    let json = rehearsed.json().to_string();
+    assert!(json.contains("vault:Test-CA/") && !json.contains(".certadm-scratch"), "{json}");
+    assert_eq!(result(&work, "repository info vault:")["repositories"][0]["points"][0]["proven"], true);
+    assert_no_scratch(&work);
+}
+
+/// `doctor` names the step at which the way into a vault ends.
+#[test]
+fn the_doctor_walks_the_steps_to_a_vault() {
+    let work = world();
+    let verdict = |step: &str| {
+        let run = run(&work, "--json doctor vault:Test-CA/");
+        let json = run.json();
+        let steps = json["result"]["steps"].as_array().unwrap_or_else(|| panic!("{json}")).clone();
+        let found = steps.iter().find(|found| found["step"] == step).unwrap().clone();
+        (run.code, found["verdict"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(verdict("storage"), (4, "shut".to_owned()), "there is no vault yet");
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code}");
+    assert_eq!(verdict("clock"), (0, "ok".to_owned()));
+    assert_eq!(verdict("space"), (0, "ok".to_owned()));
+    result(&work, "backup --dir {ca} --to vault:");
+    fs::rename(work.path("Test-CA.vaultkey"), work.path("key")).unwrap();
+    assert_eq!(verdict("key"), (3, "shut".to_owned()));
+    fs::write(work.path("Test-CA.vaultkey"), "x").unwrap();
+    assert_eq!(verdict("key"), (3, "shut".to_owned()));
+    fs::rename(work.path("key"), work.path("Test-CA.vaultkey")).unwrap();
+    fs::rename(work.path("vault/Test-CA/data"), work.path("data")).unwrap();
+    assert_eq!((verdict("packs"), verdict("clock").1), ((5, "shut".to_owned()), "skipped".to_owned()));
+}
+
 /// What no rule keeps expires; the state that was verified last stays.
 #[test]
 fn sets_expire_by_rules_and_the_verified_state_stays() {

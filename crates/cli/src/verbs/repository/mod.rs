@@ -2,6 +2,7 @@
 
 mod code;
 mod copy;
+pub(crate) mod doctor;
 mod expire;
 mod info;
 mod init;
