@@ -70,6 +70,14 @@ impl Part {
         &self.dir
     }
 
+    /// The bytes of the list itself.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn list(&self) -> Result<Vec<u8>> {
+        Ok(Found::below(&self.dir, FILE_NAME).read(manifest::MAX_LEN)?)
+    }
+
     /// The bytes of one of its files, compared with the list.
     ///
     /// # Errors

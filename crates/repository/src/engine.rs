@@ -60,6 +60,18 @@ pub(crate) fn call<T>(
     })
 }
 
+/// Reads a second time what seems to be damaged: where sets expire or a prune goes on beside it, what was listed may be gone
+/// when it is read, and something else is there instead.
+///
+/// # Errors
+/// What `read` says the second time.
+pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
+    match read() {
+        Err(Error::Damaged { .. }) => read(),
+        other => other,
+    }
+}
+
 /// What is missing or cut short is damage. All else keeps the storage from answering.
 pub(crate) fn of_storage(place: String, source: ObjectError) -> Error {
     let damage = [std::io::ErrorKind::NotFound, std::io::ErrorKind::UnexpectedEof];

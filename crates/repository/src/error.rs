@@ -111,6 +111,62 @@ pub enum Error {
         /// What does not fit.
         detail: String,
     },
+    /// This build knows nothing of such a storage.
+    #[error("{place}: this build has no object stores")]
+    NoSupport {
+        /// The place.
+        place: String,
+    },
+    /// No rule says which sets are kept.
+    #[error("no rule says which sets of {vault} are kept")]
+    NoRules {
+        /// The vault.
+        vault: String,
+    },
+    /// This machine is not meant to delete anything in the vault.
+    #[error("{vault} has maintenance = false in repositories.toml: nothing is deleted from this machine")]
+    NoMaintenance {
+        /// The vault.
+        vault: String,
+    },
+    /// Somebody else expires sets or repairs the index.
+    #[error("{place} is being expired or repaired already, by {by}")]
+    Busy {
+        /// The place.
+        place: String,
+        /// Who, as they say.
+        by: String,
+    },
+    /// The clocks of this machine and of the storage differ.
+    #[error(
+        "the clock of {place} is {} s {} this machine's",
+        here.abs_diff(*there),
+        if here < there { "ahead of" } else { "behind" }
+    )]
+    Clock {
+        /// The place.
+        place: String,
+        /// What time it is here, in seconds since 1970.
+        here: i64,
+        /// What time it is there.
+        there: i64,
+    },
+    /// No key, or more than one, is meant.
+    #[error("{place}: {detail}")]
+    NoKey {
+        /// The place.
+        place: String,
+        /// What was looked for.
+        detail: String,
+    },
+    /// A key cannot be removed.
+    #[error("{place}: the key stays, because {detail}")]
+    KeyNeeded {
+        /// The place.
+        place: String,
+        /// Why it is needed.
+        detail: String,
+    },
     /// The scratch folder has too little space.
     #[error("{path} has {available} bytes of free space, and a copy of the sets needs {needed}")]
     NoSpace {
@@ -142,9 +198,16 @@ pub enum Error {
 impl Diagnosis for Error {
     fn hresult(&self) -> Hresult {
         match self {
-            Self::Address { .. } | Self::Profile { .. } | Self::NoVault { .. } | Self::WhichCa { .. } => {
-                Hresult::E_INVALIDARG
-            }
+            Self::Address { .. }
+            | Self::Profile { .. }
+            | Self::NoVault { .. }
+            | Self::WhichCa { .. }
+            | Self::NoRules { .. } => Hresult::E_INVALIDARG,
+            Self::NoMaintenance { .. } | Self::NoSupport { .. } => Hresult::ERROR_NOT_SUPPORTED,
+            Self::Busy { .. } => Hresult::ERROR_BUSY,
+            Self::NoKey { .. } => Hresult::ERROR_FILE_NOT_FOUND,
+            Self::KeyNeeded { .. } => Hresult::ERROR_SHARING_VIOLATION,
+            Self::Clock { .. } => Hresult::ERROR_TIME_SKEW,
             Self::NoRepository { .. } => Hresult::ERROR_PATH_NOT_FOUND,
             Self::NoPoint { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::RepositoryExists { .. } => Hresult::ERROR_ALREADY_EXISTS,
@@ -163,7 +226,9 @@ impl Diagnosis for Error {
     fn class(&self) -> Class {
         match self {
             Self::Storage { .. } => Class::Unreachable,
-            Self::NoRepository { .. } | Self::NoPoint { .. } | Self::Secret { .. } => Class::Refused,
+            Self::NoRepository { .. } | Self::NoPoint { .. } | Self::NoKey { .. } | Self::Secret { .. } => {
+                Class::Refused
+            }
             Self::Set(error) => error.class(),
             Self::File(error) => error.class(),
             _ => self.hresult().class(),
@@ -199,13 +264,26 @@ impl Diagnosis for Error {
                 return Cow::Owned(format!("{what}; no log was deleted at the CA"));
             }
             Self::Damaged { .. } => {
-                "run `certadm repository check` to see which sets are concerned, and take a new full backup into another \
-                 repository; the CA's logs are still there"
+                "run `certadm repository check` to see which sets are concerned, bring what is missing back from a copy of the \
+                 vault, or run `certadm repository repair` and take a full backup; the CA's logs are still there"
             }
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {
                 "start again; no log was deleted at the CA. If it happens again, run `certadm repository check`"
             }
+            Self::NoRules { .. } => {
+                "add --keep-last 2 --keep-daily 14 or other rules, or write them into [vault.keep] of repositories.toml"
+            }
+            Self::NoKey { .. } => {
+                "`certadm repository key list` lists the keys; name one by the first digits of its id"
+            }
+            Self::KeyNeeded { .. } => "add another key by `certadm repository key add`, or rotate this one",
+            Self::NoSupport { .. } => "build it with the feature object-store, or name a folder",
+            Self::NoMaintenance { .. } => "expire and repair on the machine that is meant for it",
+            Self::Busy { .. } => {
+                "wait for its end; if it was killed, add --take-over, or wait a day: then it is taken over without it"
+            }
+            Self::Clock { .. } => "set the clock that is wrong; ages of sets and packs are told by both",
             Self::NoSpace { .. } => "free some space there, or name another folder by --scratch",
             Self::Engine { .. } => {
                 "report this, with the command that led to it; no log was deleted at the CA"

@@ -1,29 +1,50 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+mod beside;
 mod bridge;
 mod check;
+mod copy;
+mod doctor;
 mod engine;
 mod error;
+mod expire;
 mod feed;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod keys;
 pub mod objects;
+mod place;
 mod point;
 mod profile;
+mod proof;
+mod proven;
 mod reader;
+mod repair;
 mod retain;
 mod run;
 mod scratch;
 mod secret;
 mod segments;
 mod sink;
+mod storage;
+mod tree;
+mod turn;
 mod vault;
 
 pub use address::{Address, Selector};
+pub use beside::Beside;
 pub use check::{Checked, Part, Problem};
+pub use copy::Copied;
+pub use doctor::{STEPS, Step, examine};
 pub use error::{Error, Result};
+pub use expire::{Expiry, ExpiryOptions, Pruned};
+pub use keys::{Key, Label};
+pub use place::{Bucket, Place};
 pub use point::Point;
-pub use profile::{Place, Profile, Profiles};
-pub use retain::{Fate, Keep, judge, to_delete};
+pub use profile::{Profile, Profiles};
+pub use repair::{RepairOptions, Repaired};
+pub use retain::{Fate, Keep, judge, span, to_delete};
 pub use secret::{Secret, recovery_code};
 pub use sink::{RepositorySink, SinkOptions};
 pub use vault::{CaRepository, Fetched, Imported, Vault};

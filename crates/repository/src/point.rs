@@ -11,6 +11,8 @@ use crate::address::Selector;
 
 /// The tag of every snapshot that certadm made.
 const TAG: &str = "certadm";
+/// The tag of a set that never expires.
+const HOLD: &str = "hold";
 
 /// One set in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,10 @@ pub struct Point {
     pub bytes: u64,
     /// Its files, the manifest among them.
     pub files: u64,
+    /// How long its backup took, in seconds; 0 where its snapshot does not tell.
+    pub seconds: u64,
+    /// Whether somebody has tagged it with `hold`, so that it never expires.
+    pub held: bool,
     pub(crate) tree: TreeId,
 }
 
@@ -49,13 +55,18 @@ impl Point {
             generations: (0, 0),
             bytes: snapshot.summary.as_ref().map_or(0, |summary| summary.total_bytes_processed),
             files: snapshot.summary.as_ref().map_or(0, |summary| summary.total_files_processed),
+            seconds: snapshot.summary.as_ref().map_or(0, |summary| seconds_of(summary.backup_duration)),
+            held: false,
             tree: snapshot.tree,
         };
         let mut ours = false;
         let mut kind = None;
         for tag in snapshot.tags.iter() {
             match tag.split_once(':') {
-                None => ours |= tag == TAG,
+                None => {
+                    ours |= tag == TAG;
+                    point.held |= tag == HOLD;
+                }
                 Some(("kind", "full")) => kind = Some(SetKind::Full),
                 Some(("kind", "logs")) => kind = Some(SetKind::Logs),
                 Some(("db", signature)) => point.database = signature_of(signature)?,
@@ -73,6 +84,18 @@ impl Point {
     #[must_use]
     pub fn short_id(&self) -> &str {
         self.id.get(..8).unwrap_or(&self.id)
+    }
+
+    /// Whether this is the same backup in another repository.
+    pub(crate) fn is_copy_of(&self, other: &Self) -> bool {
+        self.goes_with(other)
+            && (self.time, self.kind, self.generations) == (other.time, other.kind, other.generations)
+    }
+
+    /// Sorts the newest first. Of the same second, that with the newest log; no two are equal, so whoever looks gets the
+    /// same order.
+    pub(crate) fn age(&self) -> impl Ord + use<'_> {
+        std::cmp::Reverse((self.time, self.generations.1, self.generations.0, &self.id))
     }
 
     /// Whether both are of one database with one stream of logs.
@@ -103,6 +126,11 @@ pub(crate) fn snapshot_of(manifest: &Manifest, time: i64) -> RusticResult<Snapsh
     Ok(snapshot)
 }
 
+/// A snapshot is a stranger's text: no number of it is taken on trust, and a backup takes a month at most.
+fn seconds_of(duration: f64) -> u64 {
+    std::time::Duration::try_from_secs_f64(duration).map_or(0, |duration| duration.as_secs().min(31 * 86_400))
+}
+
 fn signature_of(text: &str) -> Option<String> {
     (text.len() <= 64 && hex::decode(text).is_some()).then(|| text.to_owned())
 }
@@ -119,13 +147,15 @@ fn range_of(text: &str) -> Option<(u32, u32)> {
 /// # Errors
 /// When nothing fits, several ids do, or a log set continues no full set that is here.
 pub(crate) fn select(points: &[Point], selector: &Selector) -> Result<Vec<Point>, String> {
-    let mut by_age: Vec<&Point> = points.iter().collect();
-    by_age.sort_by_key(|point| (std::cmp::Reverse(point.time), std::cmp::Reverse(point.generations.1)));
+    let all: Vec<&Point> = points.iter().collect();
+    let owned = |chain: Vec<&Point>| chain.into_iter().cloned().collect::<Vec<Point>>();
+    let mut by_age = all.clone();
+    by_age.sort_by(|one, other| one.age().cmp(&other.age()));
     let newest_that = |fits: &dyn Fn(&Point) -> bool, what: &str| {
         let mut refused = None;
         for point in by_age.iter().filter(|point| fits(point)) {
-            match chain(points, point) {
-                Ok(chain) => return Ok(chain),
+            match chain(&all, point) {
+                Ok(chain) => return Ok(owned(chain)),
                 Err(why) => drop(refused.get_or_insert(why)),
             }
         }
@@ -134,7 +164,7 @@ pub(crate) fn select(points: &[Point], selector: &Selector) -> Result<Vec<Point>
     let of_id = |id: &str| {
         let found: Vec<&&Point> = by_age.iter().filter(|point| point.id.starts_with(id)).collect();
         match found.as_slice() {
-            [one] => Ok((**one).clone()),
+            [one] => Ok(**one),
             [] => Err(format!("none has the id {id}")),
             several => Err(format!("{} ids begin with {id}", several.len())),
         }
@@ -147,8 +177,8 @@ pub(crate) fn select(points: &[Point], selector: &Selector) -> Result<Vec<Point>
             let holds = |point: &Point| (point.generations.0..=point.generations.1).contains(number);
             newest_that(&holds, &format!("none with generation {number:#x}"))
         }
-        Selector::Id(id) => chain(points, &of_id(id)?),
-        Selector::Alone(id) => Ok(vec![of_id(id)?]),
+        Selector::Id(id) => chain(&all, of_id(id)?).map(owned),
+        Selector::Alone(id) => Ok(vec![of_id(id)?.clone()]),
     }
 }
 
@@ -156,13 +186,13 @@ pub(crate) fn select(points: &[Point], selector: &Selector) -> Result<Vec<Point>
 ///
 /// # Errors
 /// A sentence, when generations are missing.
-pub(crate) fn chain(points: &[Point], last: &Point) -> Result<Vec<Point>, String> {
+pub(crate) fn chain<'a>(points: &[&'a Point], last: &'a Point) -> Result<Vec<&'a Point>, String> {
     if last.kind == SetKind::Full {
-        return Ok(vec![last.clone()]);
+        return Ok(vec![last]);
     }
     let mut related: Vec<&Point> =
-        points.iter().filter(|point| point.goes_with(last) && point.time <= last.time).collect();
-    related.sort_by_key(|point| std::cmp::Reverse(point.time));
+        points.iter().copied().filter(|point| point.goes_with(last) && last.age() <= point.age()).collect();
+    related.sort_by(|one, other| one.age().cmp(&other.age()));
     related
         .iter()
         .filter(|point| point.kind == SetKind::Full)
@@ -177,12 +207,12 @@ pub(crate) fn chain(points: &[Point], last: &Point) -> Result<Vec<Point>, String
 }
 
 /// Goes from a full set to `last`, each time by the log set that leads furthest; `None` where a generation is missing.
-fn continued(full: &Point, last: &Point, related: &[&Point]) -> Option<Vec<Point>> {
-    let mut chain = vec![full.clone()];
+fn continued<'a>(full: &'a Point, last: &'a Point, related: &[&'a Point]) -> Option<Vec<&'a Point>> {
+    let mut chain = vec![full];
     let mut covered = full.generations.1;
     loop {
         if last.generations.0 <= covered.saturating_add(1) {
-            chain.push(last.clone());
+            chain.push(last);
             return Some(chain);
         }
         let next = related
@@ -191,7 +221,7 @@ fn continued(full: &Point, last: &Point, related: &[&Point]) -> Option<Vec<Point
             .filter(|point| point.generations.0 <= covered.saturating_add(1) && covered < point.generations.1)
             .max_by_key(|point| point.generations.1)?;
         covered = next.generations.1;
-        chain.push((*next).clone());
+        chain.push(next);
     }
 }
 
@@ -210,6 +240,8 @@ mod tests {
             generations,
             bytes: 0,
             files: 0,
+            seconds: 0,
+            held: false,
             tree: TreeId::default(),
         }
     }
@@ -246,6 +278,9 @@ mod tests {
         assert!(of(&Selector::At(5)).is_err());
         assert!(of(&Selector::Id("ffffff".to_owned())).is_err());
         assert!(select(&[], &Selector::Latest).is_err());
+        // Within one second the generations tell what came first.
+        let quick = [point(1, 1, Full, (1, 5)), point(2, 1, Logs, (6, 7)), point(3, 1, Full, (8, 9))];
+        assert_eq!(ids(&select(&quick, &id(2)).unwrap()), ["01", "02"]);
         let twins = [point(1, 1, Full, (1, 1)), point(1, 2, Full, (1, 1))];
         assert!(select(&twins, &Selector::Id("010101".to_owned())).unwrap_err().contains("2 ids"));
     }

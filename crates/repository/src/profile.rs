@@ -4,6 +4,12 @@
 //! [vault]                                  # the name before the colon of an address
 //! url = "file:///srv/vault"
 //! key-file = "/etc/certadm/{ca}.key"       # {ca} stands for the CA's sanitized name
+//! maintenance = false                      # nothing is deleted from this machine
+//!
+//! [vault.keep]                             # what `repository expire` keeps
+//! last = 2
+//! within = "48h"
+//! daily = 14
 //! ```
 
 use std::collections::BTreeMap;
@@ -14,6 +20,8 @@ use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::place::{BucketKeys, Place};
+use crate::retain::Keep;
 use crate::secret::Secret;
 
 /// No list of vaults is longer than this, in bytes.
@@ -36,14 +44,11 @@ pub struct Profile {
     pub name: String,
     /// Where it is.
     pub place: Place,
+    /// Whether sets may expire, and the index be repaired, from this machine.
+    pub maintenance: bool,
+    /// Which sets are kept when sets expire.
+    pub keep: Keep,
     secret: SecretPlace,
-}
-
-/// Where a vault is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A folder of this machine, or one that is mounted.
-    Folder(PathBuf),
 }
 
 /// Where key or password of a repository are.
@@ -60,6 +65,12 @@ struct Entry {
     url: String,
     key_file: Option<String>,
     password_file: Option<PathBuf>,
+    endpoint: Option<String>,
+    region: Option<String>,
+    credentials_file: Option<PathBuf>,
+    maintenance: Option<bool>,
+    #[serde(default)]
+    keep: Keep,
 }
 
 impl Profiles {
@@ -146,7 +157,18 @@ impl Profile {
             (None, Some(file)) => SecretPlace::PasswordFile(file),
             _ => return Err("name either key-file or password-file".to_owned()),
         };
-        Ok(Self { name: name.to_owned(), place: Place::parse(&entry.url)?, secret })
+        let bucket = BucketKeys {
+            endpoint: entry.endpoint,
+            region: entry.region,
+            credentials: entry.credentials_file,
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            place: Place::parse(&entry.url, bucket)?,
+            maintenance: entry.maintenance.unwrap_or(true),
+            keep: entry.keep,
+            secret,
+        })
     }
 
     /// The key file of a CA's repository; `None` where the vault is opened by a password.
@@ -167,20 +189,6 @@ impl Profile {
             (_, Some(file)) => Secret::from_key_file(&file),
             (SecretPlace::PasswordFile(file), _) => Secret::from_password_file(file),
             (SecretPlace::KeyFile(file), None) => Secret::from_key_file(Path::new(file)),
-        }
-    }
-}
-
-impl Place {
-    fn parse(url: &str) -> std::result::Result<Self, String> {
-        let Some(path) = url.strip_prefix("file://") else {
-            let scheme = url.split(':').next().unwrap_or_default();
-            return Err(format!("{scheme:?} is no storage of this version: write file:///FOLDER"));
-        };
-        let path = PathBuf::from(path);
-        match path.is_absolute() {
-            true => Ok(Self::Folder(path)),
-            false => Err("the folder is written in full: file:///srv/vault".to_owned()),
         }
     }
 }
@@ -215,13 +223,27 @@ mod tests {
     }
 
     #[test]
+    fn a_vault_may_say_what_is_kept_and_where_nothing_is_deleted() {
+        let text = "[vault]\nurl='file:///x'\nkey-file='a'\nmaintenance=false\n[vault.keep]\nlast=2\nwithin='1w2d'\nyearly=7";
+        let profiles = Profiles::parse(text).unwrap();
+        let vault = profiles.vault("vault").unwrap();
+        assert!(!vault.maintenance);
+        assert_eq!(vault.keep, Keep { last: 2, within: 9 * 86_400, yearly: 7, ..Keep::default() });
+        let plain = Profiles::parse("[vault]\nurl='file:///x'\nkey-file='a'").unwrap();
+        assert!(plain.vault("vault").unwrap().maintenance && plain.vault("vault").unwrap().keep.is_empty());
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused() {
         for (text, says) in [
             ("[vault]\nurl='file:///x'", "either key-file or password-file"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\npassword-file='b'", "either"),
             ("[vault]\nurl='file://x'\nkey-file='a'", "in full"),
-            ("[vault]\nurl='s3://x'\nkey-file='a'", "no storage"),
+            ("[vault]\nurl='ftp://x'\nkey-file='a'", "no storage"),
+            ("[vault]\nurl='s3://x'\nkey-file='a'", "bucket's name"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\npassword='b'", "unknown field"),
+            ("[vault]\nurl='file:///x'\nkey-file='a'\n[vault.keep]\nwithin='2 days'", "no span of time"),
+            ("[vault]\nurl='file:///x'\nkey-file='a'\n[vault.keep]\nminutely=1", "unknown field"),
             ("[v]\nurl='file:///x'\nkey-file='a'", "two or more"),
             ("['a b']\nurl='file:///x'\nkey-file='a'", "two or more"),
             ("x", "line 1"),

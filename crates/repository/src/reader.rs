@@ -8,23 +8,18 @@ use std::sync::Arc;
 
 use certadm_files::{Access, cancel, durable};
 use certadm_rules::finding::Kind;
-use certadm_rules::names::is_safe_component;
 use certadm_set::manifest::{self, FileEntry, Manifest, Role};
 use certadm_set::{Progress, Stage, signing};
-use rustic_core::repofile::{IndexFile, Node, NodeType};
+use rustic_core::repofile::{IndexFile, Node};
 use rustic_core::{FileType, Id, IndexedFullStatus, Repository, TreeId};
 
+use crate::beside;
 use crate::bridge::{Bridge, id_of, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
 use crate::secret::Secret;
-
-/// No set has more files: its manifest, which has an entry for each, would be too long.
-const MAX_FILES: usize = 200_000;
-
-/// The files of a set, by their path in it.
-pub(crate) type Files = BTreeMap<String, Node>;
+use crate::tree::{self, Files};
 
 /// A repository that was opened just now, with its whole index.
 pub(crate) struct Reader {
@@ -32,6 +27,8 @@ pub(crate) struct Reader {
     pub(crate) bridge: Bridge,
     /// Each pack that an index names, with the length it should have.
     packs: BTreeMap<Id, u32>,
+    /// Packs that no set needed when they were marked, and that a later expiry deletes.
+    pub(crate) waiting: u64,
 }
 
 impl Reader {
@@ -48,16 +45,36 @@ impl Reader {
     /// # Errors
     /// As [`Reader::open`].
     pub(crate) fn over(bridge: Bridge, secret: &Secret) -> Result<Self> {
+        engine::twice(|| Self::once(bridge.clone(), secret))
+    }
+
+    fn once(bridge: Bridge, secret: &Secret) -> Result<Self> {
         let opened = engine::open(&bridge, secret)?;
-        let packs = call(&bridge, "read the index", Unexplained::Damage, || {
-            let mut packs = BTreeMap::new();
+        let (packs, waiting) = call(&bridge, "read the index", Unexplained::Damage, || {
+            let (mut packs, mut waiting) = (BTreeMap::new(), BTreeSet::new());
             for index in opened.stream_files::<IndexFile>()? {
-                packs.extend(index?.1.packs.iter().map(|pack| (*pack.id, pack.pack_size())));
+                let index = index?.1;
+                packs.extend(index.packs.iter().map(|pack| (*pack.id, pack.pack_size())));
+                waiting.extend(index.packs_to_delete.iter().map(|pack| *pack.id));
             }
-            Ok(packs)
+            waiting.retain(|pack| !packs.contains_key(pack));
+            Ok((packs, waiting.len() as u64))
         })?;
         let repository = call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed())?;
-        Ok(Self { repository, bridge, packs })
+        Ok(Self { repository, bridge, packs, waiting })
+    }
+
+    /// What a set lacks: a part that no index names, or a pack of `lost`, as [`Reader::lost_packs`] tells them. `None` when
+    /// everything is there.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn lacks(&self, tree: TreeId, lost: &BTreeMap<Id, (Kind, String)>) -> Result<Option<String>> {
+        match self.packs_of(tree) {
+            Ok(packs) => Ok(packs.iter().find_map(|pack| lost.get(pack)).map(|(_, detail)| detail.clone())),
+            Err(Error::Damaged { detail, .. }) => Ok(Some(detail)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Packs that an index names and that are not there, or have another length; with what is wrong.
@@ -169,33 +186,28 @@ impl Reader {
         })
     }
 
-    /// The files of a set. Whoever has the key can write a tree, so it is a stranger's until its manifest was checked.
+    /// The files of a set.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for what no set holds: links, devices, names that are no plain names, folders in folders.
+    /// [`Error::Damaged`] for what no set holds; as [`Reader::packs_of`].
     pub(crate) fn files(&self, tree: TreeId) -> Result<Files> {
-        let mut files = Files::new();
-        for node in self.tree(tree)? {
-            let name = self.name_in_set(&node)?;
-            match node.subtree.filter(|_| node.node_type == NodeType::Dir) {
-                None => drop(files.insert(name, node)),
-                Some(below) => {
-                    for node in self.tree(below)? {
-                        let own = self.name_in_set(&node)?;
-                        files.insert(format!("{name}/{own}"), node);
-                        if MAX_FILES < files.len() {
-                            return Err(self.damaged(format!("a set has more than {MAX_FILES} files")));
-                        }
-                    }
-                }
-            }
+        tree::files(tree, &mut |tree| self.tree(tree), &|detail| self.damaged(detail))
+    }
+
+    /// What stands beside the database of a set, which its manifest does not list.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], also when it is more than any set has.
+    pub(crate) fn beside(&self, files: &Files) -> Result<beside::Files> {
+        let mut found = beside::Files::new();
+        let mut left = beside::MAX_BYTES;
+        for (path, node) in files.iter().filter(|(path, _)| beside::is_beside(path)) {
+            let mut content = Vec::new();
+            self.dump(node, left, &mut content)?;
+            left = left.saturating_sub(content.len() as u64);
+            found.push((path.clone(), content.into()));
         }
-        match files.values().find(|node| !node.is_file()) {
-            Some(node) => {
-                Err(self.damaged(format!("{:?} is no file, and a set has no such thing", node.name)))
-            }
-            None => Ok(files),
-        }
+        beside::sorted(found).map_err(|detail| self.damaged(detail))
     }
 
     fn tree(&self, tree: TreeId) -> Result<Vec<Node>> {
@@ -203,14 +215,6 @@ impl Reader {
             self.repository.get_tree(&tree)
         })?;
         Ok(read.nodes)
-    }
-
-    fn name_in_set(&self, node: &Node) -> Result<String> {
-        let name = node.name().to_string_lossy().into_owned();
-        match is_safe_component(&name) {
-            true => Ok(name),
-            false => Err(self.damaged(format!("a set holds a file under the name {name:?}"))),
-        }
     }
 
     /// The manifest of a set, checked against its own checksum, and its bytes.
@@ -343,6 +347,36 @@ impl Target<'_> {
     fn finish(&self, file: &File, entry: &FileEntry) -> Result<()> {
         if self.durable {
             durable::flush(file, &self.folder.join(&entry.path))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what stands beside the database. It is its owner's alone, whoever may read the set.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub(crate) fn put_beside(&self, files: &beside::Files) -> Result<()> {
+        for (path, content) in files {
+            let mut folder = self.folder.to_owned();
+            let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+            for part in folders.split('/') {
+                folder.push(part);
+                if !folder.is_dir() {
+                    durable::create_new_dir(&folder)?;
+                }
+            }
+            if self.durable {
+                durable::create(&folder.join(name), content, Access::Owner)?;
+                durable::sync_parent(&folder)?;
+                continue;
+            }
+            let path = folder.join(name);
+            let mut file = durable::open_new(&path, Access::Owner)?;
+            file.write_all(content).map_err(|source| certadm_files::Error::Io {
+                action: "write",
+                path,
+                source,
+            })?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use certadm_set::manifest::SetKind;
+use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
 use crate::point::{Point, chain};
@@ -11,11 +12,13 @@ use crate::point::{Point, chain};
 const AHEAD: i64 = 300;
 
 /// How many points are kept of which kind. Each number counts the newest first, as `restic forget` does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Keep {
     /// The newest ones.
     pub last: u32,
     /// All of the last so many seconds.
+    #[serde(deserialize_with = "read_span")]
     pub within: i64,
     /// The newest of each of so many days.
     pub daily: u32,
@@ -27,6 +30,43 @@ pub struct Keep {
     pub yearly: u32,
 }
 
+impl Keep {
+    /// Whether no rule keeps anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Reads a span of time such as `48h`, `14d` or `1w2d`, in seconds.
+///
+/// # Errors
+/// A sentence.
+pub fn span(text: &str) -> Result<i64, String> {
+    let wrong =
+        || format!("{text:?} is no span of time: write hours, days and weeks such as 48h, 14d or 1w2d");
+    let mut seconds = 0_i64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = rest.split_at(digits);
+        let length = match unit.as_bytes().first() {
+            Some(b'h') => 3_600,
+            Some(b'd') => 86_400,
+            Some(b'w') => 7 * 86_400,
+            _ => return Err(wrong()),
+        };
+        let part = number.parse::<i64>().ok().and_then(|number| number.checked_mul(length));
+        seconds = part.and_then(|part| seconds.checked_add(part)).ok_or_else(wrong)?;
+        rest = &unit[1..];
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(seconds) }
+}
+
+fn read_span<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    span(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
 /// What is to become of a point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fate {
@@ -36,80 +76,72 @@ pub struct Fate {
     pub kept_by: Vec<&'static str>,
 }
 
-/// Judges all points of a repository at `now`, in seconds since 1970, by the clock of the storage. The points of each
-/// database are judged by themselves, because one CA that was made anew under an old name must not push the other out.
+/// Judges all points of a repository at `now`, in seconds since 1970, by the clock of the storage. `proven` has the ids of
+/// the points whose state was verified or rehearsed. The points of each database are judged by themselves, because one CA
+/// that was made anew under an old name must not push the other out.
 #[must_use]
-pub fn judge(points: &[Point], keep: &Keep, now: i64) -> Vec<Fate> {
-    let mut kept: BTreeMap<&str, BTreeSet<&'static str>> = BTreeMap::new();
+pub fn judge(points: &[Point], proven: &BTreeSet<String>, keep: &Keep, now: i64) -> Vec<Fate> {
+    let mut kept = Kept::default();
     let mut databases: BTreeMap<(&str, &str), Vec<&Point>> = BTreeMap::new();
     for point in points {
         databases.entry((&point.ca, &point.database)).or_default().push(point);
     }
     for own in databases.into_values() {
         // Points from the future stay, and count for nothing: whoever writes them could push the true ones out.
-        let whole: Vec<Point> = own.iter().map(|point| (*point).clone()).collect();
-        let (future, mut past): (Vec<&Point>, Vec<&Point>) =
-            own.into_iter().partition(|point| now.saturating_add(AHEAD) < point.time);
-        for point in future {
-            let needed = chain(&whole, point).unwrap_or_else(|_| vec![point.clone()]);
-            keep_chain(&mut kept, points, &needed, "dated in the future");
+        let is_ahead = |point: &&Point| now.saturating_add(AHEAD) < point.time;
+        let (ahead, mut past): (Vec<&Point>, Vec<&Point>) = own.iter().copied().partition(is_ahead);
+        for point in ahead {
+            kept.chain(&chain(&own, point).unwrap_or_else(|_| vec![point]), "dated in the future");
         }
-        past.sort_by(|one, other| {
-            (other.time, other.generations, &other.id).cmp(&(one.time, one.generations, &one.id))
-        });
-        let all: Vec<Point> = past.iter().map(|point| (*point).clone()).collect();
-        let mut newest = true;
+        past.sort_by(|one, other| one.age().cmp(&other.age()));
         let mut restorable = Vec::new();
         for point in &past {
-            match chain(&all, point) {
-                Ok(needed) => {
-                    if newest {
-                        keep_chain(&mut kept, points, &needed, "the newest state");
-                        newest = false;
-                    }
-                    restorable.push((*point, needed));
-                }
+            match chain(&past, point) {
+                Ok(needed) => restorable.push((*point, needed)),
                 // Nobody can tell what it belongs to.
-                Err(_) => drop(kept.entry(&point.id).or_default().insert("continues no set that is here")),
+                Err(_) => kept.chain(&[*point], "continues no set that is here"),
             }
         }
-        for (rule, chosen) in chosen(&restorable, keep, now) {
-            keep_chain(&mut kept, points, chosen, rule);
+        if let Some((_, needed)) = restorable.first() {
+            kept.chain(needed, "the newest state");
+        }
+        if let Some((_, needed)) = restorable.iter().find(|(point, _)| proven.contains(&point.id)) {
+            kept.chain(needed, "the newest proven state");
+        }
+        for (_, needed) in restorable.iter().filter(|(point, _)| point.held) {
+            kept.chain(needed, "held");
+        }
+        for (rule, needed) in chosen(&restorable, keep, now) {
+            kept.chain(needed, rule);
         }
     }
-    points
-        .iter()
-        .map(|point| Fate {
-            point: point.clone(),
-            kept_by: kept
-                .get(point.id.as_str())
-                .map(|rules| rules.iter().copied().collect())
-                .unwrap_or_default(),
-        })
-        .collect()
+    let mut fate = |point: &Point| {
+        let rules = kept.0.remove(point.id.as_str()).unwrap_or_default();
+        Fate { point: point.clone(), kept_by: rules.into_iter().collect() }
+    };
+    points.iter().map(&mut fate).collect()
 }
 
-/// A point is kept with everything that a restore of it needs.
-fn keep_chain<'a>(
-    kept: &mut BTreeMap<&'a str, BTreeSet<&'static str>>,
-    points: &'a [Point],
-    needed: &[Point],
-    rule: &'static str,
-) {
-    for (place, need) in needed.iter().enumerate() {
-        if let Some(point) = points.iter().find(|point| point.id == need.id) {
+/// By id, the rules that keep a point.
+#[derive(Default)]
+struct Kept<'a>(BTreeMap<&'a str, BTreeSet<&'static str>>);
+
+impl<'a> Kept<'a> {
+    /// A point is kept with everything that a restore of it needs.
+    fn chain(&mut self, needed: &[&'a Point], rule: &'static str) {
+        for (place, point) in needed.iter().enumerate() {
             let rule = if place + 1 == needed.len() { rule } else { "another set needs it" };
-            kept.entry(&point.id).or_default().insert(rule);
+            self.0.entry(&point.id).or_default().insert(rule);
         }
     }
 }
 
 /// The chains that the rules choose among points that are sorted from the newest to the oldest.
-fn chosen<'a>(
-    restorable: &'a [(&Point, Vec<Point>)],
+fn chosen<'a, 'p>(
+    restorable: &'a [(&'p Point, Vec<&'p Point>)],
     keep: &Keep,
     now: i64,
-) -> Vec<(&'static str, &'a [Point])> {
+) -> Vec<(&'static str, &'a [&'p Point])> {
     type Period = fn(Date) -> i64;
     let periods: [(&'static str, u32, Period); 4] = [
         ("daily", keep.daily, |date| i64::from(date.to_julian_day())),
@@ -173,6 +205,8 @@ mod tests {
             generations,
             bytes: 0,
             files: 0,
+            seconds: 0,
+            held: false,
             tree: TreeId::default(),
         }
     }
@@ -192,7 +226,7 @@ mod tests {
             })
             .collect();
         let keep = Keep { last: 2, weekly: 2, ..Keep::default() };
-        let fates = judge(&points, &keep, NOW);
+        let fates = judge(&points, &BTreeSet::new(), &keep, NOW);
         let numbers: Vec<usize> = fates
             .iter()
             .enumerate()
@@ -201,11 +235,22 @@ mod tests {
             .collect();
         assert!(numbers.contains(&27) && numbers.contains(&26) && numbers.contains(&21), "{numbers:?}");
         assert!(!numbers.contains(&0) && !numbers.contains(&6), "{numbers:?}");
-        let none = judge(&points, &Keep::default(), NOW);
+        let none = judge(&points, &BTreeSet::new(), &Keep::default(), NOW);
         assert_eq!(kept(&none).len(), 7, "the newest chain stays whatever the rules");
         let order: Vec<&str> = to_delete(&none).iter().map(|point| point.id.as_str()).collect();
         assert_eq!(order.len(), 21);
         assert!(order[0].ends_with(&format!("{:x}", 20)) && order[20].ends_with("00"), "{order:?}");
+    }
+
+    #[test]
+    fn a_span_has_hours_days_and_weeks() {
+        for (text, seconds) in [("48h", 172_800), ("14d", 14 * DAY), ("1w2d", 9 * DAY), ("0d", 0)] {
+            assert_eq!(span(text), Ok(seconds));
+        }
+        for wrong in ["", "5", "d", "5m", "-1d", "1d ", "99999999999999999999d", "9223372036854775807w", "1é"]
+        {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
     }
 
     /// Histories as they happen and as they never should: full sets, log sets that continue them or miss generations,
@@ -230,7 +275,8 @@ mod tests {
                     let high = next[of] + length - 1;
                     next[of] = high + 1;
                     let time = if what == 11 { NOW + DAY * i64::from(length) } else { time };
-                    point(id, time, kind, ["one", "two"][of], (low, high))
+                    let made = point(id, time, kind, ["one", "two"][of], (low, high));
+                    Point { held: what == 5 && length == 3, ..made }
                 })
                 .collect()
         })
@@ -261,44 +307,49 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
         #[test]
-        fn no_history_loses_what_it_needs(points in histories(), keep in rules()) {
-            let fates = judge(&points, &keep, NOW);
-            let left: Vec<Point> =
-                fates.iter().filter(|fate| !fate.kept_by.is_empty()).map(|fate| fate.point.clone()).collect();
-            // What could be restored and stays, can be restored still; wherever the deletions are cut off.
-            let restorable = |among: &[Point]| -> BTreeSet<String> {
-                among.iter().filter(|point| chain(among, point).is_ok()).map(|point| point.id.clone()).collect()
+        fn no_history_loses_what_it_needs(points in histories(), keep in rules(), tried in 0_u32..u32::MAX) {
+            // Some states were verified.
+            let proven: BTreeSet<String> = points.iter().enumerate()
+                .filter(|(place, _)| tried & (1 << place) != 0)
+                .map(|(_, point)| point.id.clone())
+                .collect();
+            let fates = judge(&points, &proven, &keep, NOW);
+            let stays = |id: &str| fates.iter().any(|fate| fate.point.id == id && !fate.kept_by.is_empty());
+            let restorable = |among: &[&Point]| -> BTreeSet<String> {
+                let whole = among.iter().filter(|point| chain(among, point).is_ok());
+                whole.map(|point| point.id.clone()).collect()
             };
-            let before = restorable(&points);
-            let mut rest = points.clone();
+            // What could be restored and stays, can be restored still; wherever the deletions are cut off.
+            let all: Vec<&Point> = points.iter().collect();
+            let before = restorable(&all);
+            let mut rest = all.clone();
             for gone in to_delete(&fates) {
+                prop_assert!(!gone.held, "a held set goes: {gone:?}");
                 rest.retain(|point| point.id != gone.id);
                 let now = restorable(&rest);
-                for point in &rest {
-                    prop_assert!(!before.contains(&point.id) || now.contains(&point.id) || !left.contains(point), "{point:?}");
-                }
+                let lost = rest.iter().find(|point| before.contains(&point.id) && !now.contains(&point.id));
+                prop_assert!(lost.is_none(), "an orphan: {lost:?}");
             }
-            let after = restorable(&left);
-            for point in &left {
-                prop_assert!(!before.contains(&point.id) || after.contains(&point.id), "an orphan: {point:?}");
-            }
-            // The newest state of each database stays.
-            let past = |point: &&Point| point.time <= NOW + AHEAD;
+            prop_assert!(rest.iter().all(|point| stays(&point.id)));
+            // The newest state of each database stays, and the newest that was verified, with what they need.
+            let is_past = |point: &&Point| point.time <= NOW + AHEAD;
             for database in ["one", "two"] {
-                let own: Vec<Point> =
-                    points.iter().filter(|point| point.database == database).filter(past).cloned().collect();
-                let newest = own.iter().filter(|point| chain(&own, point).is_ok())
-                    .max_by_key(|point| (point.time, point.generations, point.id.clone()));
-                if let Some(newest) = newest {
-                    prop_assert!(left.contains(newest), "{newest:?}");
+                let own: Vec<&Point> =
+                    all.iter().copied().filter(|point| point.database == database).filter(is_past).collect();
+                let whole = restorable(&own);
+                let newest = |fits: &dyn Fn(&Point) -> bool| {
+                    own.iter().copied().filter(|point| whole.contains(&point.id) && fits(point))
+                        .min_by(|one, other| one.age().cmp(&other.age()))
+                };
+                for state in [newest(&|_| true), newest(&|point| proven.contains(&point.id))].into_iter().flatten() {
+                    let chain = chain(&own, state).unwrap();
+                    prop_assert!(chain.iter().all(|point| stays(&point.id)), "{state:?}");
                 }
             }
             // Points from the future push none of the others out.
-            let true_ones: Vec<Point> = points.iter().filter(past).cloned().collect();
-            let without = kept(&judge(&true_ones, &keep, NOW));
-            let with: Vec<String> = kept(&fates).into_iter()
-                .filter(|id| true_ones.iter().any(|point| point.id == *id)).collect();
-            prop_assert!(without.iter().all(|id| with.contains(id)), "{without:?} {with:?}");
+            let true_ones: Vec<Point> = points.iter().filter(is_past).cloned().collect();
+            let without = kept(&judge(&true_ones, &proven, &keep, NOW));
+            prop_assert!(without.iter().all(|id| stays(id)), "{without:?}");
         }
     }
 }

@@ -86,6 +86,14 @@ impl Secret {
         Ok(durable::create(path, &Zeroizing::new(text), Access::Owner)?)
     }
 
+    /// The password; `None` for a key.
+    pub(crate) fn password(&self) -> Option<&str> {
+        match &self.credentials {
+            Credentials::Password(password) => Some(password),
+            Credentials::Masterkey(_) => None,
+        }
+    }
+
     pub(crate) fn credentials(&self) -> Credentials {
         self.credentials.clone()
     }

@@ -19,11 +19,13 @@ use rustic_core::repofile::{SnapshotFile, SnapshotSummary};
 use rustic_core::{IndexedIdsStatus, Repository, TreeId, last_modified_node};
 use sha2::{Digest, Sha256};
 
+use crate::beside::{Beside, Files, sorted};
 use crate::bridge::Bridge;
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
 use crate::point::snapshot_of;
+use crate::proof;
 use crate::reader::{Reader, Target};
 use crate::run::Run;
 use crate::scratch::Scratch;
@@ -47,6 +49,8 @@ pub struct SinkOptions {
     pub logs_read_back: ReadBack,
     /// The key that signs the manifest.
     pub signer: Option<Arc<Signer>>,
+    /// What is to stand beside the database.
+    pub beside: Option<Beside>,
 }
 
 /// A set on its way into a repository. Dropped before its commit, it leaves packs that nothing names.
@@ -83,9 +87,11 @@ impl RepositorySink {
             return Err(Error::Damaged { place: objects.place(), detail: format!("{detail}{more}") });
         }
         let bridge = Bridge::new(Arc::clone(objects));
-        let opened = engine::open(&bridge, secret)?;
         // Not the engine's "checked" form: it takes blobs of packs that no index names for known ones (repository.md 9).
-        let repository = call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed_ids())?;
+        let repository = engine::twice(|| {
+            let opened = engine::open(&bridge, secret)?;
+            call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed_ids())
+        })?;
         Ok(Self {
             bridge,
             secret: secret.clone(),
@@ -100,15 +106,17 @@ impl RepositorySink {
         })
     }
 
-    /// As [`SetSink::commit`], for a set whose manifest exists: its bytes and its signature are stored as they are.
+    /// As [`SetSink::commit`], for a set whose manifest exists: its bytes, its signature and what stands beside its database
+    /// are stored as they are.
     ///
     /// # Errors
     /// As [`SetSink::commit`].
-    pub fn commit_as(
+    pub(crate) fn commit_as(
         mut self,
         manifest: Manifest,
         bytes: Vec<u8>,
         signature: Option<Vec<u8>>,
+        beside: Files,
         progress: &mut dyn Progress,
     ) -> Result<Committed> {
         if manifest.ca.name != self.ca {
@@ -116,6 +124,10 @@ impl RepositorySink {
                 "the set is of the CA {:?}, and this is the repository of {:?}",
                 manifest.ca.name, self.ca
             )));
+        }
+        let beside = sorted(beside).map_err(|detail| self.not_stored(detail))?;
+        for (path, content) in &beside {
+            self.small(path, content.clone())?;
         }
         self.small(manifest::FILE_NAME, bytes.into())?;
         if let Some(signature) = &signature {
@@ -127,8 +139,10 @@ impl RepositorySink {
         self.bridge.discard_held();
         let (tree, summary) = self.merge()?;
         self.bridge.barrier()?;
-        let scratch = self.prove(tree, &manifest, signature.as_deref(), progress)?;
+        let indexes = proof::indexes(self.bridge.objects().as_ref())?;
+        let scratch = self.prove(tree, &manifest, signature.as_deref(), &beside, progress)?;
         let id = self.publish(&manifest, tree, summary)?;
+        proof::still_holds(self.bridge.objects(), &self.secret, &self.address, (tree, &id), &indexes)?;
         Ok(Committed {
             set: PathBuf::from(format!("{}/{}", self.address, id.get(..8).unwrap_or(&id))),
             manifest,
@@ -253,6 +267,7 @@ impl RepositorySink {
         tree: TreeId,
         manifest: &Manifest,
         signature: Option<&[u8]>,
+        beside: &Files,
         progress: &mut dyn Progress,
     ) -> Result<Option<Scratch>> {
         let reader = Reader::open(self.bridge.objects(), &self.secret)?;
@@ -263,10 +278,15 @@ impl RepositorySink {
         }
         let files = reader.files(tree)?;
         let (stored, bytes) = reader.manifest(&files)?;
-        let count = manifest.files.len() + 1 + usize::from(signature.is_some());
+        let count = manifest.files.len() + 1 + usize::from(signature.is_some()) + beside.len();
         let same_signature = reader.signature(&files)?.as_deref() == signature;
         if stored != *manifest || !same_signature || files.len() != count {
             return Err(self.not_stored("the set that a fresh reader finds is another one".to_owned()));
+        }
+        if reader.beside(&files)? != *beside {
+            return Err(
+                self.not_stored("what stands beside the database differs for a fresh reader".to_owned())
+            );
         }
         let from_medium = |role| match role {
             Role::Log => self.options.logs_read_back == ReadBack::Medium,
@@ -287,11 +307,12 @@ impl RepositorySink {
     }
 
     /// Makes the snapshot appear.
-    fn publish(&self, manifest: &Manifest, tree: TreeId, summary: SnapshotSummary) -> Result<String> {
+    fn publish(&self, manifest: &Manifest, tree: TreeId, mut summary: SnapshotSummary) -> Result<String> {
         let time = finished(manifest);
         call(&self.bridge, "write the snapshot", Unexplained::Mistake, || {
             let mut snapshot = snapshot_of(manifest, time)?;
             snapshot.tree = tree;
+            summary.backup_duration = took(manifest);
             snapshot.summary = Some(summary);
             if let Some(run) = self.done.first() {
                 snapshot.paths = run.paths.clone();
@@ -308,6 +329,14 @@ impl RepositorySink {
     fn not_stored(&self, detail: String) -> Error {
         Error::NotStored { place: self.address.clone(), detail }
     }
+}
+
+/// How long the backup took, in seconds; 0 where its manifest does not tell.
+fn took(manifest: &Manifest) -> f64 {
+    let time =
+        |text: &str| time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok();
+    let took = time(&manifest.started).zip(time(&manifest.finished)).map(|(from, to)| to - from);
+    took.map_or(0.0, |took| took.as_seconds_f64().max(0.0))
 }
 
 /// When the backup ended, in seconds since 1970; now, where its manifest does not tell.
@@ -352,7 +381,8 @@ impl SetSink for RepositorySink {
             detail,
         })?;
         let signature = self.options.signer.as_ref().map(|signer| signer.sign(&bytes).into_bytes());
-        Ok(self.commit_as(manifest, bytes, signature, progress)?)
+        let beside = self.options.beside.as_ref().map(|beside| beside.files(&manifest)).unwrap_or_default();
+        Ok(self.commit_as(manifest, bytes, signature, beside, progress)?)
     }
 }
 

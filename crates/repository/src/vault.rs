@@ -11,17 +11,21 @@ use rustic_core::FileType;
 use tempfile::TempDir;
 
 use crate::address::{Selector, folder_of};
+use crate::beside;
 use crate::bridge::Bridge;
 use crate::check::{Checked, Part, check};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
-use crate::objects::{FileObjects, Objects, repositories};
+use crate::keys::Label;
+use crate::objects::Objects;
 use crate::point::{Point, select};
-use crate::profile::{Place, Profile};
+use crate::profile::Profile;
 use crate::reader::{Reader, Target};
+use crate::retain::Keep;
 use crate::scratch;
 use crate::secret::Secret;
 use crate::sink::{RepositorySink, SinkOptions, finished};
+use crate::storage;
 
 /// A vault: one repository a CA, under one place.
 #[derive(Clone, Debug)]
@@ -41,8 +45,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`].
     pub fn cas(&self) -> Result<Vec<String>> {
-        let Place::Folder(root) = &self.profile.place;
-        repositories(root).map_err(|source| Error::Storage { place: self.place(), source })
+        storage::cas(&self.profile.place)
     }
 
     /// The repository of a CA; where none is named, of the only one that the vault keeps.
@@ -63,17 +66,20 @@ impl Vault {
             }
         };
         let secret = self.profile.secret(&ca)?;
-        Ok(CaRepository::over(self.objects(&ca), secret, &self.profile.name, &ca))
+        let objects = storage::of_ca(&self.profile.place, &ca)?;
+        let maintenance = self.profile.maintenance;
+        let name = &self.profile.name;
+        Ok(CaRepository { maintenance, ..CaRepository::over(objects, secret, name, &ca) })
     }
 
     /// Makes the repository of a CA: the key first, so that nothing is ever stored under a key that nobody has. `recovery`
-    /// becomes a password of it. What an interrupted call has begun, this one finishes.
+    /// becomes a password of it, under the name `label`. What an interrupted call has begun, this one finishes.
     ///
     /// # Errors
     /// [`Error::RepositoryExists`], [`Error::Storage`], [`Error::File`] when the key file cannot be written.
-    pub fn create(&self, ca: &str, recovery: &str) -> Result<CaRepository> {
+    pub fn create(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
         let ca = self.folder_of(ca)?;
-        let objects = self.objects(&ca);
+        let objects = storage::of_ca(&self.profile.place, &ca)?;
         let storage = |source| Error::Storage { place: objects.place(), source };
         let has_keys = !objects.list(FileType::Key.dirname()).map_err(storage)?.is_empty();
         let exists = objects.len("config").map_err(storage)?.is_some();
@@ -95,7 +101,7 @@ impl Vault {
             false => engine::init(&bridge, &secret)?,
         };
         call(&bridge, "add the recovery key", Unexplained::Mistake, || {
-            opened.add_key(recovery, &rustic_core::KeyOptions::default())
+            opened.add_key(recovery, &label.options())
         })?;
         Ok(CaRepository::over(objects, secret, &self.profile.name, &ca))
     }
@@ -106,37 +112,44 @@ impl Vault {
         self.profile.key_file(ca)
     }
 
-    /// The folder that it is in.
+    /// Its name in `repositories.toml`.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        let Place::Folder(root) = &self.profile.place;
-        root
+    pub fn name(&self) -> &str {
+        &self.profile.name
+    }
+
+    /// Which sets are kept when sets expire, as `repositories.toml` says.
+    #[must_use]
+    pub const fn keep(&self) -> &Keep {
+        &self.profile.keep
+    }
+
+    /// The folder that it is in; `None` where it is in none.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.profile.place.folder()
     }
 
     fn folder_of(&self, ca: &str) -> Result<String> {
         folder_of(ca).map_err(|detail| Error::Address { text: format!("{}:{ca}", self.profile.name), detail })
     }
 
-    fn objects(&self, ca: &str) -> Arc<dyn Objects> {
-        let Place::Folder(root) = &self.profile.place;
-        Arc::new(FileObjects::new(root.join(ca)))
-    }
-
     /// Where it is, for messages.
     #[must_use]
     pub fn place(&self) -> String {
-        let Place::Folder(root) = &self.profile.place;
-        root.display().to_string()
+        self.profile.place.to_string()
     }
 }
 
 /// The repository of one CA.
 #[derive(Clone, Debug)]
 pub struct CaRepository {
-    objects: Arc<dyn Objects>,
-    secret: Secret,
-    vault: String,
-    ca: String,
+    pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) secret: Secret,
+    pub(crate) vault: String,
+    pub(crate) ca: String,
+    /// Whether something may be deleted from this machine.
+    pub(crate) maintenance: bool,
 }
 
 /// Sets that were copied out of a repository, and go away with this.
@@ -162,7 +175,7 @@ impl CaRepository {
     /// A repository over any storage. Nothing is opened yet.
     #[must_use]
     pub fn over(objects: Arc<dyn Objects>, secret: Secret, vault: &str, ca: &str) -> Self {
-        Self { objects, secret, vault: vault.to_owned(), ca: ca.to_owned() }
+        Self { objects, secret, vault: vault.to_owned(), ca: ca.to_owned(), maintenance: true }
     }
 
     /// The CA's sanitized name.
@@ -191,14 +204,14 @@ impl CaRepository {
         engine::init(&Bridge::new(Arc::clone(&self.objects)), &self.secret).map(drop)
     }
 
-    /// How many keys are in the repository, beside the key file.
+    /// How many packs an index names, and what is wrong with one that is not there with its length.
     ///
     /// # Errors
-    /// [`Error::Storage`].
-    pub fn keys(&self) -> Result<usize> {
-        let listed = self.objects.list(FileType::Key.dirname());
-        let listed = listed.map_err(|source| Error::Storage { place: self.objects.place(), source })?;
-        Ok(listed.len())
+    /// As [`CaRepository::points`].
+    pub fn lost_packs(&self) -> Result<(usize, Option<String>)> {
+        let reader = Reader::open(&self.objects, &self.secret)?;
+        let lost = reader.lost_packs()?.into_values().next();
+        Ok((reader.packs().len(), lost.map(|(_, detail)| detail)))
     }
 
     /// The sets that it keeps, the oldest first. Snapshots that certadm did not make are passed over.
@@ -208,10 +221,11 @@ impl CaRepository {
     pub fn points(&self) -> Result<Vec<Point>> {
         let bridge = Bridge::new(Arc::clone(&self.objects));
         let opened = engine::open(&bridge, &self.secret)?;
-        let snapshots =
-            call(&bridge, "read the snapshots", Unexplained::Damage, || opened.get_all_snapshots())?;
+        let snapshots = engine::twice(|| {
+            call(&bridge, "read the snapshots", Unexplained::Damage, || opened.get_all_snapshots())
+        })?;
         let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
-        points.sort_by(|one, other| (one.time, &one.id).cmp(&(other.time, &other.id)));
+        points.sort_by(|one, other| other.age().cmp(&one.age()));
         Ok(points)
     }
 
@@ -275,6 +289,7 @@ impl CaRepository {
         let (manifest, bytes) = reader.manifest(&files).map_err(named)?;
         reader.read_all(&files, &manifest, Some(target), progress).map_err(named)?;
         let signature = reader.signature(&files).map_err(named)?;
+        target.put_beside(&reader.beside(&files).map_err(named)?)?;
         target.seal(&bytes, signature.as_deref())?;
         Ok(manifest)
     }
@@ -314,6 +329,7 @@ impl CaRepository {
             read_back: ReadBack::System,
             logs_read_back: ReadBack::System,
             signer: None,
+            beside: None,
         };
         let mut sink = self.sink(options)?;
         let mut entries: Vec<_> = manifest.files.iter().collect();
@@ -350,7 +366,8 @@ impl CaRepository {
         }
         let signature = certadm_files::Found::below(&set.path, signing::FILE_NAME);
         let signature = signature.is_there().then(|| signature.read(signing::MAX_LEN)).transpose()?;
-        Ok(Imported::Stored(Box::new(sink.commit_as(manifest, bytes, signature, progress)?)))
+        let beside = beside::of_folder(&set.path, &self.address())?;
+        Ok(Imported::Stored(Box::new(sink.commit_as(manifest, bytes, signature, beside, progress)?)))
     }
 
     /// Checks the structure of the repository, and the bytes of `part` of its packs.

@@ -23,10 +23,14 @@ use crate::verbs::thresholds::ThresholdArgs;
 /// `certadm doctor`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: certadm doctor --server ca1.corp.example --user 'CORP\\backup'",
-    group = clap::ArgGroup::new("ca").args(["server", "socket", "dir"]).required(true)
+    after_help = "Example: certadm doctor --server ca1.corp.example --user 'CORP\\backup'\n\
+        Example: certadm doctor vault:",
+    group = clap::ArgGroup::new("ca").args(["server", "socket", "dir", "vault"]).required(true)
 )]
 pub(crate) struct DoctorArgs {
+    /// Instead of a CA: a vault, vault: or vault:CA. One object is written into it and removed again
+    #[arg(value_name = "VAULT:")]
+    vault: Option<PathBuf>,
     #[command(flatten)]
     remote: RemoteArgs,
     /// A CA's folder on this machine: get a ticket for its service by its keytab, and accept it
@@ -42,6 +46,9 @@ pub(crate) struct DoctorArgs {
 pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
     if let Some(dir) = &args.dir {
         return examine_own(dir, output);
+    }
+    if let Some(vault) = &args.vault {
+        return of_vault(vault, output);
     }
     let Some(Dial { name, target, credentials }) = args.remote.dial()? else {
         return Err(Failure::usage("no CA is named", "name it by --server NAME, --socket PATH or --dir DIR"));
@@ -134,6 +141,17 @@ fn examine_own(dir: &Path, output: Output) -> Result<Done, Failure> {
         "gates": visits.iter().map(to_json).collect::<Vec<_>>(),
     });
     Ok(Done { exit, result })
+}
+
+#[cfg(all(unix, feature = "repository"))]
+fn of_vault(vault: &Path, output: Output) -> Result<Done, Failure> {
+    crate::verbs::repository::doctor::walk(vault, output)
+}
+
+#[cfg(not(all(unix, feature = "repository")))]
+fn of_vault(vault: &Path, _output: Output) -> Result<Done, Failure> {
+    let text = format!("{}: this build has no repositories", vault.display());
+    Err(Failure::usage(text, "name a CA by --server NAME or --socket PATH"))
 }
 
 /// What the CA says of itself; nothing of one that was not reached.

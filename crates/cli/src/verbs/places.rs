@@ -18,6 +18,11 @@ pub(crate) struct ScratchArgs {
 }
 
 impl ScratchArgs {
+    /// A folder that was named otherwise.
+    pub(crate) fn at(folder: Option<PathBuf>) -> Self {
+        Self { scratch: folder }
+    }
+
     pub(crate) fn folder(&self) -> PathBuf {
         self.scratch.clone().unwrap_or_else(std::env::temp_dir)
     }
@@ -27,7 +32,7 @@ impl ScratchArgs {
 pub(crate) struct Places {
     paths: Vec<PathBuf>,
     #[cfg(all(unix, feature = "repository"))]
-    fetched: Vec<(String, certadm_repository::Fetched)>,
+    fetched: Vec<(certadm_repository::CaRepository, certadm_repository::Fetched)>,
 }
 
 impl Places {
@@ -51,7 +56,7 @@ impl Places {
                 repository.fetch(&points, &scratch.folder(), &mut progress)?
             };
             places.paths.extend(fetched.sets.iter().cloned());
-            places.fetched.push((repository.address(), fetched));
+            places.fetched.push((repository, fetched));
         }
         Ok(places)
     }
@@ -60,6 +65,28 @@ impl Places {
     #[cfg(not(all(unix, feature = "repository")))]
     pub(crate) fn find(words: &[PathBuf], _scratch: &ScratchArgs, _output: Output) -> Result<Self, Failure> {
         Ok(Self { paths: words.to_vec() })
+    }
+
+    /// Notes in the repositories that the states which were asked for are proven: everything that was given is one state.
+    /// Where a vault may only be read, nobody expects a note. Returns what went wrong.
+    #[cfg(all(unix, feature = "repository"))]
+    pub(crate) fn note_proven(&self) -> Option<Finding> {
+        // A state that needed a folder beside the repository is not proven by the repository alone.
+        let [(repository, fetched)] = self.fetched.as_slice() else { return None };
+        let last = fetched.points.last().filter(|_| fetched.points.len() == self.paths.len())?;
+        let error = repository.note_proven(last).err()?;
+        let text = format!("the repository has no note that this state is proven: {error}");
+        Some(
+            Finding::note(certadm_rules::finding::Kind::Unreadable, text)
+                .code(certadm_rules::Diagnosis::hresult(&error))
+                .remedy("expire keeps the newest proven state that it knows of; verify again where the vault can be written"),
+        )
+    }
+
+    /// This build knows no repository.
+    #[cfg(not(all(unix, feature = "repository")))]
+    pub(crate) fn note_proven(&self) -> Option<Finding> {
+        None
     }
 
     /// The folders, those of each address as a full set with the log sets that continue it.
@@ -76,12 +103,18 @@ impl Places {
         }
     }
 
+    /// The name by which the user knows a set, or a file in one: its address instead of its scratch copy.
+    pub(crate) fn known_as(&self, path: &Path) -> PathBuf {
+        self.named(path).unwrap_or_else(|| path.to_owned())
+    }
+
     #[cfg(all(unix, feature = "repository"))]
     fn named(&self, file: &Path) -> Option<PathBuf> {
-        self.fetched.iter().find_map(|(address, fetched)| {
+        self.fetched.iter().find_map(|(repository, fetched)| {
             fetched.sets.iter().zip(&fetched.points).find_map(|(set, point)| {
                 let inside = file.strip_prefix(set).ok()?;
-                Some(Path::new(&format!("{address}/{}", point.short_id())).join(inside))
+                let set = PathBuf::from(format!("{}/{}", repository.address(), point.short_id()));
+                Some(if inside.as_os_str().is_empty() { set } else { set.join(inside) })
             })
         })
     }

@@ -29,7 +29,9 @@ const VERBS: [&str; 23] = [
     "completions",
     "man",
 ];
-const REPOSITORY_VERBS: [&str; 5] = ["init", "info", "check", "import", "export"];
+const REPOSITORY_VERBS: [&str; 9] =
+    ["init", "info", "check", "expire", "key", "copy", "repair", "import", "export"];
+const KEY_VERBS: [&str; 4] = ["list", "add", "remove", "rotate"];
 const CA_VERBS: [&str; 7] = ["init", "import", "issue", "revoke", "crl", "list", "export"];
 
 #[test]
@@ -41,7 +43,9 @@ fn every_verb_has_help_with_an_example() {
     assert_eq!(verbs_in(&work.run("ca --help").good()), CA_VERBS);
     assert_eq!(verbs_in(&work.run("repository --help").good()), REPOSITORY_VERBS);
     let verbs = VERBS.map(str::to_owned).into_iter().chain(CA_VERBS.map(|verb| format!("ca {verb}")));
+    assert_eq!(verbs_in(&work.run("repository key --help").good()), KEY_VERBS);
     let verbs = verbs.chain(REPOSITORY_VERBS.map(|verb| format!("repository {verb}")));
+    let verbs = verbs.chain(KEY_VERBS.map(|verb| format!("repository key {verb}")));
     for verb in verbs {
         let help = work.run(&format!("{verb} --help")).good();
         assert!(help.contains(&format!("Example: certadm {verb}")), "{verb}:\n{help}");

@@ -82,6 +82,12 @@ fn every_kind_of_finding_is_documented() {
 }
 
 /// A set in the folder `set`.
+/// The id of one of the repository's keys.
+fn first_key(vault: &Work) -> String {
+    let keys = crate::repository::run(vault, "--json repository key list vault:").json();
+    keys["result"]["keys"][0]["id"].as_str().unwrap().to_owned()
+}
+
 fn work_set(work: &Work) {
     work.result("backup --dir {ca} --to {set}");
 }
@@ -206,6 +212,24 @@ fn every_verb_prints_what_the_document_shows() {
     check("repository import", "repository import --to vault: {set}");
     check("repository info", "repository info vault:");
     check("repository check", "repository check vault: --read all");
+    check("repository key list", "repository key list vault:");
+    fs::write(vault.path("password"), "correct horse").unwrap();
+    check("repository key add", "repository key add vault: --password-file {password}");
+    check(
+        "repository key rotate",
+        &format!("repository key rotate vault: {} --recovery-file {{code2}}", first_key(&vault)),
+    );
+    check("repository key remove", &format!("repository key remove vault: {}", first_key(&vault)));
+    check("repository expire", "repository expire vault: --keep-last 1");
+    check("doctor: a vault", "doctor vault:");
+    check("repository repair", "repository repair vault:");
+    let text = fs::read_to_string(vault.path("repositories.toml")).unwrap();
+    let other =
+        text.replace("[vault]", "[other]").replace("/vault'", "/other'").replace(".vaultkey", ".otherkey");
+    fs::write(vault.path("repositories.toml"), format!("{text}{other}")).unwrap();
+    let made = crate::repository::run(&vault, "repository init other: --ca Test-CA --recovery-file {code5}");
+    assert_eq!(made.code, 0, "{made:?}");
+    check("repository copy", "repository copy vault: other:");
     check("repository export", "repository export vault:latest --to {out}");
     same_shape("serve", &examples.remove("serve").expect("docs/json.md shows `serve`"), &service.said);
     assert_eq!(service.stop(), 0);

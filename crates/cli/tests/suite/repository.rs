@@ -252,3 +252,216 @@ fn a_backup_that_is_killed_leaves_the_state_before_or_after() {
     assert_no_scratch(&work);
     proven("kills", ROUNDS.into());
 }
+
+/// A password opens the repository as the key file does, until it is rotated out.
+#[test]
+fn passwords_are_added_rotated_and_removed() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    fs::write(work.path("operator"), "correct horse\n").unwrap();
+    let added = result(&work, "repository key add vault: --password-file {operator}");
+    let id = added["added"].as_str().unwrap();
+    let place = work.path("").display().to_string();
+    let by_key = fs::read_to_string(work.path("repositories.toml")).unwrap();
+    let opens = |file: &str| {
+        let text = format!("[vault]\nurl = 'file://{place}/vault'\npassword-file = '{place}/{file}'\n");
+        fs::write(work.path("repositories.toml"), text).unwrap();
+        let code = run(&work, "repository info vault:").code;
+        fs::write(work.path("repositories.toml"), &by_key).unwrap();
+        code
+    };
+    assert_eq!((opens("code"), opens("operator")), (0, 0));
+    let rotated =
+        result(&work, &format!("repository key rotate vault: {} --recovery-file {{code2}}", &id[..8]));
+    assert_eq!(rotated["removed"], id);
+    assert_eq!((opens("code"), opens("operator"), opens("code2")), (0, 3, 0));
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(fs::metadata(work.path("code2")).unwrap().permissions().mode() & 0o777, 0o600);
+    let keys = result(&work, "repository key list vault:")["keys"].clone();
+    let others: Vec<&str> = keys
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["id"].as_str().unwrap())
+        .filter(|id| *id != rotated["added"])
+        .collect();
+    result(&work, &format!("repository key remove vault: {}", others[0]));
+    assert_eq!((opens("code"), opens("code2")), (3, 0));
+    for (line, code, says) in [
+        ("repository key remove vault: ffffffffffff", 3, "no id of a key"),
+        (&format!("repository key remove vault: {}", rotated["added"].as_str().unwrap()), 3, "the last one"),
+        ("repository key add vault:", 2, "no terminal"),
+        ("repository key rotate vault: ffffffffffff --recovery-file {code4}", 3, "no id of a key"),
+        ("repository key add vault: --recovery-file {code2}", 3, "code2"),
+    ] {
+        let run = run(&work, line);
+        assert_eq!(run.code, code, "{line}: {run:?}");
+        assert!(run.stderr.contains(says), "{line}: {run:?}");
+    }
+    assert!(!work.path("code4").exists(), "a code that opens nothing does not stay");
+}
+
+/// A second vault has every set, proved there, and is one to restore from.
+#[test]
+fn a_second_vault_has_copies_and_a_lost_pack_is_named() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    work.issue("ca", "one");
+    result(&work, "backup --dir {ca} --to vault: --type logs");
+    let text = fs::read_to_string(work.path("repositories.toml")).unwrap();
+    let other =
+        text.replace("[vault]", "[other]").replace("/vault'", "/other'").replace(".vaultkey", ".otherkey");
+    fs::write(work.path("repositories.toml"), format!("{text}{other}")).unwrap();
+    let unmade = run(&work, "repository copy vault: other:");
+    assert!(unmade.code == 3 && unmade.stderr.contains("otherkey"), "{unmade:?}");
+    result(&work, "repository init other: --ca Test-CA --recovery-file {code2}");
+    let one = result(&work, "repository copy vault:Test-CA/latest-full other:");
+    assert_eq!(one["sets"].as_array().unwrap().len(), 1);
+    let all = result(&work, "repository copy vault: other:");
+    assert_eq!((&all["sets"][0]["stored"], &all["sets"][1]["stored"]), (&false.into(), &true.into()));
+    assert_eq!(run(&work, "repository copy vault: vault:").code, 2);
+    let verified = result(&work, "verify other:");
+    assert_eq!(verified["content"]["certificates"], 1);
+    // A pack of the first is lost.
+    let data = work.path("vault/Test-CA/data");
+    let packs = fs::read_dir(&data).unwrap().flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+    let largest = packs.map(|pack| pack.unwrap()).max_by_key(|pack| pack.metadata().unwrap().len()).unwrap();
+    let content = fs::read(largest.path()).unwrap();
+    fs::remove_file(largest.path()).unwrap();
+    assert_eq!(run(&work, "backup --dir {ca} --to vault:").code, 5);
+    let repaired = run(&work, "repository repair vault:");
+    assert!(repaired.code == 5 && repaired.stdout.contains("is missing"), "{repaired:?}");
+    assert!(
+        repaired.stdout.contains("full set") && repaired.stdout.contains("--forget-lost"),
+        "{repaired:?}"
+    );
+    // It is brought back from elsewhere.
+    fs::write(largest.path(), content).unwrap();
+    assert_eq!(run(&work, "repository repair vault:").code, 0);
+    assert_eq!(run(&work, "verify vault:").code, 0);
+    fs::remove_file(largest.path()).unwrap();
+    let forgotten = run(&work, "repository repair vault: --forget-lost");
+    assert_eq!(forgotten.code, 5, "{forgotten:?}");
+    result(&work, "backup --dir {ca} --to vault:");
+    assert_eq!(run(&work, "repository check vault: --read all").code, 0);
+    assert_eq!(run(&work, "verify vault:").code, 0);
+}
+
+/// The folder Identity goes in with the set, and comes out wherever the set does.
+#[test]
+fn what_the_ca_says_of_itself_is_kept_with_the_set() {
+    let work = with_repository();
+    let taken = result(&work, "backup --dir {ca} --to vault: --keep-logs");
+    let dir = taken["identity"]["dir"].as_str().unwrap();
+    assert!(dir.starts_with("vault:Test-CA/") && dir.ends_with("/Identity"), "{taken}");
+    let plain = result(&work, "backup --dir {ca} --to {set} --keep-logs");
+    assert_eq!(
+        taken["identity"]["files"].as_array().unwrap().len(),
+        plain["identity"]["files"].as_array().unwrap().len()
+    );
+    assert_no_scratch(&work);
+    let exported = result(&work, "repository export vault:latest --to {out}");
+    let folder = exported["sets"][0]["folder"].as_str().unwrap().to_owned();
+    assert!(work.path(&folder).join("Identity/identity.json").is_file());
+    for line in ["verify vault:", &format!("verify {folder}")] {
+        assert_eq!(run(&work, line).code, 0, "{line}");
+    }
+    assert_eq!(run(&work, "complete vault:").code, run(&work, "complete {set}").code);
+    // What is attached to a folder goes in with it.
+    let other = work.path("vault/Test-CA");
+    fs::rename(&other, work.path("first")).unwrap();
+    fs::remove_file(work.path("Test-CA.vaultkey")).unwrap();
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code3}");
+    result(&work, &format!("repository import --to vault: {folder}"));
+    let again = result(&work, "repository export vault:latest --to {out2}");
+    let again = again["sets"][0]["folder"].as_str().unwrap();
+    assert_eq!(
+        fs::read(work.path(again).join("Identity/identity.json")).unwrap(),
+        fs::read(work.path(&folder).join("Identity/identity.json")).unwrap()
+    );
+    let without = result(&work, "backup --dir {ca} --to vault: --no-identity");
+    assert_eq!(without["identity"], Value::Null);
+}
+
+/// A rehearsal of an address names the address, and leaves a note that its state is proven.
+#[test]
+fn a_state_in_a_repository_is_rehearsed() {
+    let work = with_repository();
+    work.issue("ca", "one");
+    result(&work, "backup --dir {ca} --to vault: --keep-logs");
+    result(&work, "backup --dir {ca} --to {set} --keep-logs");
+    let plain = run(&work, "--json rehearse {set} --within {scratch}");
+    let rehearsed = run(&work, "--json rehearse vault: --within {scratch}");
+    assert_eq!(plain.code, rehearsed.code, "{rehearsed:?}");
+    let json = rehearsed.json().to_string();
+    assert!(json.contains("vault:Test-CA/") && !json.contains(".certadm-scratch"), "{json}");
+    assert_eq!(result(&work, "repository info vault:")["repositories"][0]["points"][0]["proven"], true);
+    assert_no_scratch(&work);
+}
+
+/// `doctor` names the step at which the way into a vault ends.
+#[test]
+fn the_doctor_walks_the_steps_to_a_vault() {
+    let work = world();
+    let verdict = |step: &str| {
+        let run = run(&work, "--json doctor vault:Test-CA/");
+        let json = run.json();
+        let steps = json["result"]["steps"].as_array().unwrap_or_else(|| panic!("{json}")).clone();
+        let found = steps.iter().find(|found| found["step"] == step).unwrap().clone();
+        (run.code, found["verdict"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(verdict("storage"), (4, "shut".to_owned()), "there is no vault yet");
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code}");
+    assert_eq!(verdict("clock"), (0, "ok".to_owned()));
+    assert_eq!(verdict("space"), (0, "ok".to_owned()));
+    result(&work, "backup --dir {ca} --to vault:");
+    fs::rename(work.path("Test-CA.vaultkey"), work.path("key")).unwrap();
+    assert_eq!(verdict("key"), (3, "shut".to_owned()));
+    fs::write(work.path("Test-CA.vaultkey"), "x").unwrap();
+    assert_eq!(verdict("key"), (3, "shut".to_owned()));
+    fs::rename(work.path("key"), work.path("Test-CA.vaultkey")).unwrap();
+    fs::rename(work.path("vault/Test-CA/data"), work.path("data")).unwrap();
+    assert_eq!((verdict("packs"), verdict("clock").1), ((5, "shut".to_owned()), "skipped".to_owned()));
+}
+
+/// What no rule keeps expires; the state that was verified last stays.
+#[test]
+fn sets_expire_by_rules_and_the_verified_state_stays() {
+    let work = with_repository();
+    for _ in 0..2 {
+        result(&work, "backup --dir {ca} --to vault:");
+        work.issue("ca", "one");
+        result(&work, "backup --dir {ca} --to vault: --type logs");
+    }
+    let info = || result(&work, "repository info vault:")["repositories"][0]["points"].clone();
+    let ids: Vec<String> = info()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| point["id"].as_str().unwrap()[..12].to_owned())
+        .collect();
+    result(&work, &format!("verify vault:{}", ids[0]));
+    assert_eq!(info()[0]["proven"], true);
+    let none = run(&work, "repository expire vault:");
+    assert!(none.code == 2 && none.stderr.contains("--keep-last"), "{none:?}");
+    let judged = result(&work, "repository expire vault: --keep-last 1 --dry-run");
+    let points = judged["repositories"][0]["points"].clone();
+    assert_eq!(points[0]["kept_by"], serde_json::json!(["the newest proven state"]));
+    assert_eq!((&points[1]["kept_by"], &points[1]["deleted"]), (&serde_json::json!([]), &false.into()));
+    assert_eq!(points[2]["kept_by"], serde_json::json!(["another set needs it"]));
+    assert_eq!(points[3]["kept_by"], serde_json::json!(["last", "the newest state"]));
+    assert_eq!(info().as_array().unwrap().len(), 4);
+    // The rules of the vault, and a machine that is not meant to delete anything.
+    let text = fs::read_to_string(work.path("repositories.toml")).unwrap();
+    fs::write(work.path("repositories.toml"), format!("{text}maintenance = false\n[vault.keep]\nlast = 1\n"))
+        .unwrap();
+    let refused = run(&work, "repository expire vault:");
+    assert!(refused.code == 3 && refused.stderr.contains("maintenance = false"), "{refused:?}");
+    fs::write(work.path("repositories.toml"), format!("{text}[vault.keep]\nlast = 1\n")).unwrap();
+    let expired = result(&work, "repository expire vault:");
+    assert_eq!(expired["repositories"][0]["points"][1]["deleted"], true);
+    assert_eq!(info().as_array().unwrap().len(), 3);
+    assert_eq!(run(&work, "repository check vault: --read all").code, 0);
+    assert_eq!(run(&work, &format!("verify vault:{}", ids[3])).code, 0);
+    assert_no_scratch(&work);
+}

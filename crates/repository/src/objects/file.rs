@@ -5,12 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use certadm_files::{Found, OffsetIo, Unfinished, durable};
+use certadm_files::{Access, Found, OffsetIo, Unfinished, durable};
+use time::OffsetDateTime;
 
-use super::{ObjectError, Objects};
+use super::{MAX_OBJECT, ObjectError, Objects};
 
-/// No object is longer than this, in bytes: packs have 8 MiB, and no index or snapshot comes near it.
-const MAX_OBJECT: u64 = 1 << 30;
 /// The folder of a repository and what is in it is its owner's alone.
 const MODE: u32 = 0o700;
 
@@ -43,17 +42,37 @@ impl FileObjects {
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
             }
         }
-        let folder = path.parent().unwrap_or(&self.root);
-        if !folder.is_dir() {
-            durable::create_dir_as(&self.root, MODE).map_err(io_of)?;
-            durable::create_dir(folder).map_err(io_of)?;
-        }
+        self.make_folder_of(&path)?;
         let (building, mut file) = Unfinished::file(&path).map_err(io_of)?;
         for part in parts {
             file.write_all(part)?;
         }
         durable::flush(&file, building.path()).map_err(io_of)?;
         building.place().map_err(io_of)
+    }
+
+    fn make_folder_of(&self, path: &Path) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(&self.root);
+        if !folder.is_dir() {
+            durable::create_dir_as(&self.root, MODE).map_err(io_of)?;
+            durable::create_dir(folder).map_err(io_of)?;
+        }
+        Ok(())
+    }
+
+    fn write_exclusively(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let path = self.root.join(name);
+        self.make_folder_of(&path)?;
+        // Not through a temporary file of a fixed name: another process may do the same at this moment.
+        let mut file = durable::open_new(&path, Access::Owner).map_err(io_of)?;
+        file.write_all(content)?;
+        durable::flush(&file, &path).map_err(io_of)?;
+        durable::sync_parent(&path).map_err(io_of)
+    }
+
+    fn modified(&self, name: &str) -> io::Result<i64> {
+        let modified = self.found(name).open().map_err(io_of)?.metadata()?.modified()?;
+        Ok(OffsetDateTime::from(modified).unix_timestamp())
     }
 
     fn read(&self, name: &str) -> io::Result<Bytes> {
@@ -102,6 +121,14 @@ impl FileObjects {
 impl Objects for FileObjects {
     fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError> {
         self.write(name, parts).map_err(|error| ObjectError::new("write", name, error))
+    }
+
+    fn create(&self, name: &str, content: &[u8]) -> Result<(), ObjectError> {
+        self.write_exclusively(name, content).map_err(|error| ObjectError::new("write", name, error))
+    }
+
+    fn stored_at(&self, name: &str) -> Result<i64, ObjectError> {
+        self.modified(name).map_err(|error| ObjectError::new("look at", name, error))
     }
 
     fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
@@ -192,6 +219,12 @@ mod tests {
         objects.put("config", &[Bytes::from_static(b"x")]).unwrap();
         assert!(objects.put("config", &[Bytes::from_static(b"x")]).is_err());
         assert_eq!(repositories(&dir.path().join("vault")).unwrap(), ["ca"]);
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        objects.create("certadm/turn/0", b"one").unwrap();
+        assert!((now - 60..now + 60).contains(&objects.stored_at("certadm/turn/0").unwrap()));
+        let taken = objects.create("certadm/turn/0", b"one").unwrap_err();
+        assert_eq!(taken.source.kind(), io::ErrorKind::AlreadyExists);
+        assert!(objects.stored_at("certadm/turn/1").unwrap_err().is_not_found());
         objects.delete("data/aa/one").unwrap();
         objects.delete("data/aa/one").unwrap();
         assert_eq!(objects.list("data").unwrap(), []);

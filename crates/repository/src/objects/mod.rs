@@ -1,6 +1,10 @@
 //! Where bytes lie: one small trait, so that a storage promises what a backup needs, and tests can break each promise.
 
 mod file;
+#[cfg(feature = "object-store")]
+mod http;
+#[cfg(feature = "object-store")]
+mod s3;
 
 use std::fmt::Debug;
 use std::io;
@@ -9,6 +13,11 @@ use bytes::Bytes;
 
 pub use file::FileObjects;
 pub(crate) use file::repositories;
+#[cfg(feature = "object-store")]
+pub use s3::S3Objects;
+
+/// No object is longer than this, in bytes: packs have 8 MiB, and no index or snapshot comes near it.
+const MAX_OBJECT: u64 = 1 << 30;
 
 /// Bytes by name. Names are our own: lower-case letters, digits and `/`.
 pub trait Objects: Send + Sync + Debug {
@@ -18,6 +27,18 @@ pub trait Objects: Send + Sync + Debug {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when there is one of another length; whatever the storage says.
     fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError>;
+
+    /// Stores an object where there is none, whatever its content: of two that try, one alone succeeds.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when there is one; whatever the storage says.
+    fn create(&self, name: &str, content: &[u8]) -> Result<(), ObjectError>;
+
+    /// When an object was stored, in seconds since 1970, by the clock of the storage.
+    ///
+    /// # Errors
+    /// As [`Objects::get`].
+    fn stored_at(&self, name: &str) -> Result<i64, ObjectError>;
 
     /// Reads a whole object.
     ///

@@ -96,6 +96,7 @@ pub(crate) fn options(scratch: Option<&Path>) -> SinkOptions {
         read_back: ReadBack::System,
         logs_read_back: ReadBack::Medium,
         signer: None,
+        beside: None,
     }
 }
 

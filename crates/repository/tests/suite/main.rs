@@ -2,8 +2,14 @@
 //! makes of them.
 
 mod common;
+mod copy;
 mod damage;
+mod expire;
 mod faults;
+mod keys;
 mod objects;
+mod repair;
 mod restic;
+#[cfg(feature = "object-store")]
+mod s3;
 mod sets;

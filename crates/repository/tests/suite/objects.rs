@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -10,14 +10,31 @@ use certadm_repository::objects::{ObjectError, Objects};
 
 type Map = BTreeMap<String, Bytes>;
 
-/// Objects in memory. Clones share them.
+/// Objects in memory, how far their clock is ahead, and how old some of them are. Clones share them. Everything else was
+/// stored just now.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Memory(Arc<Mutex<Map>>);
+pub(crate) struct Memory(Arc<Mutex<Map>>, Arc<AtomicI64>, Arc<Mutex<Vec<(&'static str, i64)>>>);
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_secs().try_into().unwrap()
+}
 
 impl Memory {
     /// Another storage with the same objects.
     pub(crate) fn copy(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.all())))
+        Self(Arc::new(Mutex::new(self.all())), Arc::default(), Arc::default())
+    }
+
+    /// What is named so was stored so many seconds ago.
+    pub(crate) fn set_age(&self, beginning: &'static str, seconds: i64) {
+        self.2.lock().unwrap().push((beginning, seconds));
+    }
+
+    /// Sets the clock of the storage so many seconds ahead.
+    pub(crate) fn set_ahead(&self, seconds: i64) {
+        self.1.store(seconds, Ordering::SeqCst);
     }
 
     pub(crate) fn all(&self) -> Map {
@@ -27,6 +44,11 @@ impl Memory {
     /// The names that begin so.
     pub(crate) fn names(&self, beginning: &str) -> Vec<String> {
         self.all().into_keys().filter(|name| name.starts_with(beginning)).collect()
+    }
+
+    /// Removes an object.
+    pub(crate) fn remove(&self, name: &str) {
+        self.0.lock().unwrap().remove(name);
     }
 
     /// Puts bytes in the place of an object.
@@ -52,6 +74,28 @@ impl Objects for Memory {
                 Ok(())
             }
         }
+    }
+
+    fn create(&self, name: &str, content: &[u8]) -> Result<(), ObjectError> {
+        let mut map = self.0.lock().unwrap();
+        if map.contains_key(name) {
+            return Err(ObjectError::new("write", name, io::Error::from(io::ErrorKind::AlreadyExists)));
+        }
+        map.insert(name.to_owned(), Bytes::copy_from_slice(content));
+        Ok(())
+    }
+
+    fn stored_at(&self, name: &str) -> Result<i64, ObjectError> {
+        self.get(name)?;
+        let old: i64 = self
+            .2
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(beginning, _)| name.starts_with(beginning))
+            .map(|(_, age)| age)
+            .sum();
+        Ok(self.1.load(Ordering::SeqCst) + now() - old)
     }
 
     fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
@@ -98,23 +142,40 @@ pub(crate) enum Fault {
     Dead(u64),
     /// Lists lack what was stored last.
     LateLists,
+    /// Before this call, somebody else does something: see [`Faulty::beside`].
+    Beside(u64),
     /// When an index is stored, somebody deletes a pack that it names: a prune beside a writer.
     PrunedAtIndex,
 }
 
+type Action = Box<dyn FnOnce() + Send>;
+
 /// Objects with a fault.
-#[derive(Debug)]
 pub(crate) struct Faulty {
     inner: Memory,
     fault: Fault,
     calls: AtomicU64,
     /// The pack that was stored last.
     last: Mutex<String>,
+    beside: Mutex<Option<Action>>,
+}
+
+impl std::fmt::Debug for Faulty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Faulty({:?})", self.fault)
+    }
 }
 
 impl Faulty {
     pub(crate) fn new(inner: Memory, fault: Fault) -> Arc<Self> {
-        Arc::new(Self { inner, fault, calls: AtomicU64::new(0), last: Mutex::default() })
+        let (last, beside) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { inner, fault, calls: AtomicU64::new(0), last, beside })
+    }
+
+    /// Objects beside whose call `at` something else happens to the same storage.
+    pub(crate) fn beside(inner: Memory, at: u64, action: Action) -> Arc<Self> {
+        let (last, beside) = (Mutex::default(), Mutex::new(Some(action)));
+        Arc::new(Self { inner, fault: Fault::Beside(at), calls: AtomicU64::new(0), last, beside })
     }
 
     /// How many calls were made.
@@ -132,6 +193,10 @@ impl Faulty {
         let broken = || {
             ObjectError::new(action, name, io::Error::new(io::ErrorKind::ConnectionReset, "injected fault"))
         };
+        if self.fault == Fault::Beside(number) {
+            let action = self.beside.lock().unwrap().take();
+            action.into_iter().for_each(|action| action());
+        }
         match self.fault {
             Fault::Fails(at) if at == number => Err(broken()),
             Fault::Dead(at) if at <= number => Err(broken()),
@@ -153,6 +218,14 @@ impl Objects for Faulty {
             name.clone_into(&mut self.last.lock().unwrap());
         }
         self.call("write", name, |inner| inner.put(name, parts))
+    }
+
+    fn create(&self, name: &str, content: &[u8]) -> Result<(), ObjectError> {
+        self.call("write", name, |inner| inner.create(name, content))
+    }
+
+    fn stored_at(&self, name: &str) -> Result<i64, ObjectError> {
+        self.call("look at", name, |inner| inner.stored_at(name))
     }
 
     fn get(&self, name: &str) -> Result<Bytes, ObjectError> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use certadm_repository::{Profiles, Vault, recovery_code};
+use certadm_repository::{ExpiryOptions, Keep, Label, Profiles, Secret, Vault, recovery_code};
 use certadm_rules::BackupType;
 use certadm_set::Silent;
 use certadm_set::verify::verify;
@@ -35,8 +35,9 @@ fn stock_restic_checks_lists_and_restores_what_was_stored() {
         let vault = Vault::new(Profiles::parse(&text).unwrap().vault("vault").unwrap().clone());
         let code = recovery_code().unwrap();
         std::fs::write(work.join("code"), code.as_bytes()).unwrap();
-        let repository = vault.create(name, &code).unwrap();
-        assert!(vault.create(name, &code).is_err(), "a second time");
+        let label = Label { host: "tests", user: "recovery code" };
+        let repository = vault.create(name, &code, label).unwrap();
+        assert!(vault.create(name, &code, label).is_err(), "a second time");
         ca.back_up(&repository, BackupType::Full).unwrap();
         ca.issue(3);
         ca.back_up(&repository, BackupType::LogsOnly).unwrap();
@@ -47,6 +48,34 @@ fn stock_restic_checks_lists_and_restores_what_was_stored() {
         assert!(checked.contains("no errors were found"), "{checked}");
         let listed = restic(&place, &work, &["snapshots", "--host", name]);
         assert!(listed.contains("kind:full") && listed.contains("2 snapshots"), "{listed}");
+        // A password that was added opens it, too, and one that was rotated out does not.
+        let keys = restic(&place, &work, &["key", "list"]);
+        assert!(keys.contains("recovery code") && keys.contains("tests"), "{keys}");
+        let password = |text: &str| Secret::from_password(text, &work);
+        let added = Label { host: "tests", user: "operator" };
+        repository.add_key(&password("correct horse"), added).unwrap();
+        let opens = |password: &str| {
+            std::fs::write(work.join("password"), format!("{password}\n")).unwrap();
+            let mut command = Command::new("restic");
+            command.args(["--no-cache", "--no-lock", "--password-file"]).arg(work.join("password"));
+            command.arg("--repo").arg(&place).arg("snapshots").output().unwrap().status.success()
+        };
+        assert!(opens("correct horse") && !opens("battery staple"));
+        let operator = repository.keys().unwrap().into_iter().find(|key| key.user == "operator").unwrap();
+        repository.rotate_key(Some(&operator.id), &password("battery staple"), added).unwrap();
+        assert!(opens("battery staple") && !opens("correct horse"));
+        // What expires leaves a repository that restic finds sound.
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        let keep = Keep { last: 1, ..Keep::default() };
+        for _ in 0..2 {
+            let options = ExpiryOptions { keep, take_over: false, rest: Some(0) };
+            repository.expiry(&options).unwrap().carry_out(&mut |_| {}).unwrap();
+            let checked = restic(&place, &work, &["check", "--read-data"]);
+            assert!(checked.contains("no errors were found"), "{checked}");
+        }
+        assert_eq!(repository.points().unwrap().len(), 1);
+        ca.issue(1);
+        ca.back_up(&repository, BackupType::LogsOnly).unwrap();
         let sets = ["full", "logs"].map(|kind| {
             let target = work.join(kind);
             let tag = format!("kind:{kind}");
@@ -59,6 +88,6 @@ fn stock_restic_checks_lists_and_restores_what_was_stored() {
         });
         let report = verify(&sets, &mut Silent);
         assert!(report.is_restorable(), "{:?}", report.findings);
-        assert_eq!(report.content.unwrap().certificates, 8);
+        assert_eq!(report.content.unwrap().certificates, 9);
     }
 }

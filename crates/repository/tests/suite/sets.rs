@@ -50,6 +50,11 @@ fn a_folder_goes_in_and_comes_out_byte_for_byte() {
     ca.issue(3);
     let logs = ca.beside().join("logs");
     take(&mut ca.source(), &logs, &TakeOptions::new(BackupType::LogsOnly), &mut Silent).unwrap();
+    for (name, content) in [("identity.json", "{}"), ("Certificates/ca-0.crt", "der"), ("Config/a.b", "x")] {
+        let path = full.join("Identity").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
     for set in [&full, &logs] {
         assert!(matches!(repository.import(set, &mut Silent).unwrap(), Imported::Stored(_)));
         assert!(matches!(repository.import(set, &mut Silent).unwrap(), Imported::There(_)));
@@ -60,7 +65,8 @@ fn a_folder_goes_in_and_comes_out_byte_for_byte() {
         let back = ca.beside().join(format!("back-{}", point.short_id()));
         repository.export(point, &back, &mut Silent).unwrap();
         let mut compared = 0;
-        for folder in ["", "DataBase"] {
+        let folders = ["", "DataBase", "Identity", "Identity/Certificates", "Identity/Config"];
+        for folder in folders.into_iter().filter(|folder| set.join(folder).is_dir()) {
             for entry in std::fs::read_dir(set.join(folder)).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_file() {

@@ -33,6 +33,7 @@ use crate::verbs::places::ScratchArgs;
 use crate::verbs::remote::RemoteArgs;
 use crate::verbs::signing::SignArgs;
 use crate::{findings, interrupt};
+use identity::Kept;
 use target::Target;
 use way::Way;
 
@@ -155,28 +156,11 @@ fn of_folder(
     output: Output,
 ) -> Result<((Taken, Value), Option<PathBuf>), Failure> {
     let args = order.args;
-    refuse_inside(order.target.place(), folder)?;
+    if let Some(place) = order.target.place() {
+        refuse_inside(place, folder)?;
+    }
     let crls = || Some(folder.crl_dir());
-    let (mut taken, socket) = match way::find(folder, args.remote.socket())? {
-        Way::Folder(store) => {
-            let mut source = local_source(&store)?;
-            let place = store.database().display().to_string();
-            (take_from(&mut source, order, (&place, PATIENCE), crls(), output)?, None)
-        }
-        Way::Service { socket, holder } => {
-            let who = holder.map_or_else(String::new, |holder| format!(" ({holder})"));
-            output.line(format!(
-                "The service{who} has this CA: the backup goes through its socket {}.",
-                socket.display()
-            ));
-            let mut source = way::through(&socket, folder)?;
-            let place = folder.path().display().to_string();
-            (take_from(&mut source, order, (&place, PATIENCE), crls(), output)?, Some(socket))
-        }
-    };
-    note_check(&taken, folder, output);
-    warn_of_same_disk(order.target.place(), folder, output);
-    let fetched = match args.no_identity || order.target.is_vault() {
+    let ask = || match args.no_identity {
         true => Fetched::default(),
         false => identity::of_folder(folder).unwrap_or_else(|failure| {
             let text = format!("the CA's folder tells nothing of it: {}", failure.message);
@@ -187,7 +171,31 @@ fn of_folder(
             nothing
         }),
     };
-    let identity = keep_identity(&mut taken, &fetched, &order.target, output);
+    // A set in a repository is complete when it appears, and is never changed.
+    let early = order.target.is_vault().then(ask);
+    let ((mut taken, kept), socket) = match way::find(folder, args.remote.socket())? {
+        Way::Folder(store) => {
+            let mut source = local_source(&store)?;
+            let place = store.database().display().to_string();
+            (take_from(&mut source, order, (&place, PATIENCE), crls(), early.as_ref(), output)?, None)
+        }
+        Way::Service { socket, holder } => {
+            let who = holder.map_or_else(String::new, |holder| format!(" ({holder})"));
+            output.line(format!(
+                "The service{who} has this CA: the backup goes through its socket {}.",
+                socket.display()
+            ));
+            let mut source = way::through(&socket, folder)?;
+            let place = folder.path().display().to_string();
+            (take_from(&mut source, order, (&place, PATIENCE), crls(), early.as_ref(), output)?, Some(socket))
+        }
+    };
+    note_check(&taken, folder, output);
+    if let Some(place) = order.target.place() {
+        warn_of_same_disk(place, folder, output);
+    }
+    let fetched = early.unwrap_or_else(ask);
+    let identity = keep_identity(&mut taken, kept, &fetched, output);
     Ok(((taken, identity), socket))
 }
 
@@ -203,23 +211,21 @@ fn of_dialled(order: &Order<'_>, output: Output) -> Result<(Taken, Value), Failu
     let place = dial.name.clone();
     let patience = dial.target.timeouts.call;
     let mut ca = dial.connect()?;
-    let mut taken = take_from(&mut ca, order, (&place, patience), None, output)?;
-    let fetched = match args.no_identity || order.target.is_vault() {
-        true => Fetched::default(),
-        false => identity::of_remote(&mut ca),
-    };
-    let identity = keep_identity(&mut taken, &fetched, &order.target, output);
+    let ask = |ca: &mut _| if args.no_identity { Fetched::default() } else { identity::of_remote(ca) };
+    let early = order.target.is_vault().then(|| ask(&mut ca));
+    let (mut taken, kept) = take_from(&mut ca, order, (&place, patience), None, early.as_ref(), output)?;
+    let fetched = early.unwrap_or_else(|| ask(&mut ca));
+    let identity = keep_identity(&mut taken, kept, &fetched, output);
     Ok((taken, identity))
 }
 
-/// Puts what the CA says of itself beside the database. The set stands already: what goes wrong is a finding.
-fn keep_identity(taken: &mut Taken, fetched: &Fetched, target: &Target, output: Output) -> Value {
-    if target.is_vault() {
-        output.line("Not included: what the CA says of itself. Keep it by `certadm identity` in a folder.");
-        return Value::Null;
-    }
-    let signature = &taken.manifest.ca.database_signature;
-    let (value, findings) = identity::store(fetched, &taken.set, signature, output);
+/// Puts what the CA says of itself beside the database, unless a repository has `kept` it with the set. The set stands
+/// already: what goes wrong is a finding.
+fn keep_identity(taken: &mut Taken, kept: Option<Kept>, fetched: &Fetched, output: Output) -> Value {
+    let (value, findings) = match kept {
+        Some(kept) => identity::in_repository(fetched, &taken.set, kept, output),
+        None => identity::store(fetched, &taken.set, &taken.manifest.ca.database_signature, output),
+    };
     taken.findings.extend(findings);
     value
 }
@@ -267,8 +273,9 @@ fn take_from(
     order: &Order<'_>,
     (place, patience): (&str, Duration),
     dynamic_dir: Option<PathBuf>,
+    identity: Option<&Fetched>,
     output: Output,
-) -> Result<Taken, Failure> {
+) -> Result<(Taken, Option<Kept>), Failure> {
     let args = order.args;
     let kind = match args.kind {
         KindArg::Full => BackupType::Full,
@@ -295,7 +302,7 @@ fn take_from(
     output.line(format!("{word} backup for {place}."));
     let mut progress = output.progress();
     interrupt::watch();
-    order.target.take(source, &options, &args.scratch, &mut progress)
+    order.target.take(source, &options, (&args.scratch, identity), &mut progress)
 }
 
 /// The server object of a CA on this machine.

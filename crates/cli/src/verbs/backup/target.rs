@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 use certadm_session::Source;
 use certadm_set::{Progress, TakeOptions, Taken, take};
 
+use certadm_identity::Fetched;
+
 use crate::failure::Failure;
 use crate::verbs::files::refuse_home_sign;
+use crate::verbs::identity::Kept;
+#[cfg(all(unix, feature = "repository"))]
+use crate::verbs::identity::files_for;
 use crate::verbs::places::ScratchArgs;
 
 /// What `--to` names.
@@ -52,16 +57,17 @@ impl Target {
         }
     }
 
-    /// The folder that the set is in, or the vault.
-    pub(super) fn place(&self) -> &Path {
+    /// The folder that the set is in, or the vault; `None` where it is in no folder.
+    pub(super) fn place(&self) -> Option<&Path> {
         match self {
-            Self::Folder(folder) => folder,
+            Self::Folder(folder) => Some(folder),
             #[cfg(all(unix, feature = "repository"))]
             Self::Vault(vault, _) => vault.folder(),
         }
     }
 
-    /// Takes the backup.
+    /// Takes the backup. A repository also gets what the CA says of itself, and its findings come back; a folder gets it
+    /// when its set stands.
     ///
     /// # Errors
     /// As [`take()`], and those of the repository.
@@ -69,16 +75,18 @@ impl Target {
         &self,
         source: &mut dyn Source,
         options: &TakeOptions,
-        scratch: &ScratchArgs,
+        (scratch, identity): (&ScratchArgs, Option<&Fetched>),
         progress: &mut dyn Progress,
-    ) -> Result<Taken, Failure> {
+    ) -> Result<(Taken, Option<Kept>), Failure> {
         match self {
             Self::Folder(folder) => {
-                let _ = scratch;
-                Ok(take(source, folder, options, progress)?)
+                let _ = (scratch, identity);
+                Ok((take(source, folder, options, progress)?, None))
             }
             #[cfg(all(unix, feature = "repository"))]
-            Self::Vault(vault, ca) => into_vault(vault, ca.as_deref(), source, options, scratch, progress),
+            Self::Vault(vault, ca) => {
+                into_vault(vault, ca.as_deref(), source, options, (scratch, identity), progress)
+            }
         }
     }
 }
@@ -89,22 +97,41 @@ fn into_vault(
     ca: Option<&str>,
     source: &mut dyn Source,
     options: &TakeOptions,
-    scratch: &ScratchArgs,
+    (scratch, identity): (&ScratchArgs, Option<&Fetched>),
     progress: &mut dyn Progress,
-) -> Result<Taken, Failure> {
-    use certadm_repository::SinkOptions;
+) -> Result<(Taken, Option<Kept>), Failure> {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use certadm_files::IoContext;
+    use certadm_repository::{Beside, SinkOptions};
     use certadm_set::{Check, ReadBack, database_name, take_into};
 
     let own = database_name(&source.database_locations().map_err(certadm_set::Error::from)?);
     let repository = vault.repository(Some(ca.unwrap_or(&own)))?;
     crate::secrets::warn_if_exposed(repository.secret_file());
+    let kept: Arc<Mutex<Option<Kept>>> = Arc::default();
+    let told = Arc::clone(&kept);
+    let parent = scratch.folder();
+    let aside = tempfile::tempdir_in(&parent).during("create a scratch folder in", &parent)?;
+    let dir = aside.path().to_owned();
+    let beside = identity.cloned().map(|fetched| {
+        Beside::new(move |manifest| {
+            let (files, of_part) = files_for(&fetched, &manifest.ca.database_signature, &dir);
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(of_part);
+            files
+        })
+    });
     let sink = repository.sink(SinkOptions {
         scratch: (options.check == Check::BeforeTruncation).then(|| scratch.folder()),
         read_back: options.read_back,
         // Truncation deletes the logs at the CA, and then they are nowhere else.
         logs_read_back: if options.truncate { ReadBack::Medium } else { options.read_back },
         signer: options.signer.clone(),
+        beside,
     })?;
     let signed_with = options.signer.as_ref().map(|signer| signer.key());
-    Ok(Taken { signed_with, ..take_into(source, Box::new(sink), options, progress)? })
+    let taken = Taken { signed_with, ..take_into(source, Box::new(sink), options, progress)? };
+    let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+    // Without an answer of the CA there is nothing to say either.
+    Ok((taken, Some(kept.unwrap_or_default())))
 }

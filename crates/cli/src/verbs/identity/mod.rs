@@ -66,7 +66,7 @@ pub(crate) fn run(args: &IdentityArgs, output: Output) -> Result<Done, Failure> 
     found.extend(part.check());
     finding::sort(&mut found);
     findings::print(&found, output);
-    tell(&fetched, &part, output);
+    tell(&fetched, part.dir(), output);
     let mut result = to_json(&fetched, &part);
     result["findings"] = findings::list(&found);
     let exit = if finding::worst(&found) > Some(Severity::Note) { Exit::Finding } else { Exit::Good };
@@ -82,7 +82,7 @@ pub(crate) fn store(fetched: &Fetched, set: &Path, signature: &str, output: Outp
     match fetched.write(&beside(set), signature, certadm_store::now()) {
         Ok(part) => {
             found.extend(part.check());
-            tell(fetched, &part, output);
+            tell(fetched, part.dir(), output);
             (to_json(fetched, &part), found)
         }
         Err(error) => {
@@ -94,14 +94,65 @@ pub(crate) fn store(fetched: &Fetched, set: &Path, signature: &str, output: Outp
     }
 }
 
-fn tell(fetched: &Fetched, part: &Part, output: Output) {
+/// What is told of an identity part, and the findings on it.
+pub(crate) type Kept = (Value, Vec<Finding>);
+
+/// Tells where a repository has kept what was fetched.
+pub(crate) fn in_repository(fetched: &Fetched, set: &Path, (mut value, found): Kept, output: Output) -> Kept {
+    if !value.is_null() {
+        let dir = set.join(certadm_identity::DIR);
+        value["dir"] = json!(path_text(&dir));
+        tell(fetched, &dir, output);
+    }
+    (value, found)
+}
+
+/// The files of what was fetched as they stand in a set of a repository, with what is told of them. A failure is a finding:
+/// the set goes without.
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) fn files_for(
+    fetched: &Fetched,
+    signature: &str,
+    scratch: &Path,
+) -> (Vec<(String, Vec<u8>)>, Kept) {
+    let mut found = fetched.findings.clone();
+    if fetched.is_empty() {
+        return (Vec::new(), (Value::Null, found));
+    }
+    let files = || -> certadm_identity::Result<_> {
+        let dir = scratch.join(certadm_identity::DIR);
+        let part = fetched.write(&dir, signature, certadm_store::now())?;
+        let mut files = vec![(certadm_identity::FILE_NAME.to_owned(), part.list()?)];
+        for entry in &part.manifest.files {
+            files.push((entry.path.clone(), part.read(entry)?));
+        }
+        let named =
+            files.into_iter().map(|(path, content)| (format!("{}/{path}", certadm_identity::DIR), content));
+        Ok((named.collect(), part))
+    };
+    match files() {
+        Ok((files, part)) => {
+            found.extend(part.check());
+            let value = to_json(fetched, &part);
+            (files, (value, found))
+        }
+        Err(error) => {
+            let text = format!("the identity part was not stored: {error}");
+            let finding = Finding::warning(Kind::IdentityPart, text).code(error.hresult());
+            found.push(finding.remedy(error.remedy()));
+            (Vec::new(), (Value::Null, found))
+        }
+    }
+}
+
+fn tell(fetched: &Fetched, dir: &Path, output: Output) {
     let count = |role| fetched.count(role) as u64;
     output.line(format!(
         "Identity of the CA: {}, {}, {}, in {}.",
         counted(count(Role::CaCertificate), "CA certificate"),
         counted(count(Role::BaseCrl) + count(Role::DeltaCrl), "CRL"),
         counted(fetched.configuration.len() as u64, "configuration value"),
-        part.dir().display(),
+        dir.display(),
     ));
 }
 

@@ -21,13 +21,15 @@ use crate::verbs::signing::AllowedArgs;
 #[command(
     after_help = "Example: certadm rehearse /backup/monday /backup/noon --key ca.key --identity /backup/identity\n\
     Example: certadm rehearse --latest-in /backup --key ca.pfx --rpo 24h --rto 1h --evidence /evidence\n\
+    Example: certadm rehearse vault: --key ca.key\n\
     Example: certadm rehearse history /evidence --every 7d --html history.html\n\
     Exit status: 0 proven, 1 proven with exceptions, or a limit is not kept, 5 not proven. docs/rehearsal.md tells more."
 )]
 pub(crate) struct RehearseArgs {
     #[command(subcommand)]
     pub(super) step: Option<Action>,
-    /// A full set and the log sets that continue it, or a database of a Windows CA
+    /// A full set and the log sets that continue it, or a database of a Windows CA; or the address of sets in a repository, such
+    /// as vault:latest
     #[arg(value_name = "SET", required_unless_present = "latest_in")]
     pub(super) sets: Vec<PathBuf>,
     /// Rehearse the newest full set in this folder, and the log sets there that continue it

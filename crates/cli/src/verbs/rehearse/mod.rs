@@ -4,6 +4,8 @@ mod args;
 mod history;
 pub(crate) mod tell;
 
+use std::path::PathBuf;
+
 use certadm_client::own_host_name;
 use certadm_files::durable;
 use certadm_rehearsal::evidence::{Circumstances, Evidence, Folder, History, metrics, page, previous_of};
@@ -12,11 +14,12 @@ use certadm_rules::finding::Finding;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
-use crate::interrupt;
 use crate::output::{Done, Output, path_text};
 use crate::verbs::account::account;
 use crate::verbs::files::{refuse_home_sign, write_new};
 use crate::verbs::keys;
+use crate::verbs::places::{Places, ScratchArgs};
+use crate::{findings, interrupt};
 use args::Action;
 pub(crate) use args::RehearseArgs;
 
@@ -44,7 +47,8 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     // Before anything is done: evidence that cannot be continued is known now, and not after an hour.
     let before = folder.as_ref().map(Folder::all).transpose()?.unwrap_or_default();
     let mut found = Vec::new();
-    let keys = keys(args, &mut found)?;
+    let places = Places::find(&args.sets, &ScratchArgs::at(args.within.clone()), output)?;
+    let keys = keys(args, places.paths(), &mut found)?;
     interrupt::watch();
     let wishes = Wishes {
         latest_in: args.latest_in.clone(),
@@ -59,9 +63,13 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
         accept_fewer: args.accept_fewer,
         keep: args.keep,
         spare: args.spare_crl.clone(),
-        ..Wishes::new(args.sets.clone(), certadm_store::now())
+        ..Wishes::new(places.paths().to_vec(), certadm_store::now())
     };
     let mut shown = rehearse(&wishes, &mut output.progress_on_stderr(), &mut tell::Steps { output })?;
+    shown.sets.iter_mut().for_each(|set| *set = places.known_as(set));
+    for (_, finding) in &mut shown.findings {
+        places.name(std::slice::from_mut(finding));
+    }
     shown.findings.extend(found.into_iter().map(|finding| (certadm_rehearsal::Step::Key, finding)));
     for path in &shown.removed {
         output.line(format!("Removed {}, which a rehearsal that was killed had left.", path.display()));
@@ -85,6 +93,10 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     tell::findings(&evidence, output);
     tell::verdict(&evidence, file.as_deref(), output);
     let exit = exit_of(&evidence);
+    if exit != Exit::Damaged {
+        let unnoted: Vec<Finding> = places.note_proven().into_iter().collect();
+        findings::print(&unnoted, output);
+    }
     let mut result = to_json(&evidence)?;
     result["evidence_file"] = json!(file.as_deref().map(path_text));
     result["kept"] = json!(shown.kept.as_deref().map(path_text));
@@ -117,14 +129,14 @@ pub(crate) fn circumstances(limits: Limits) -> Circumstances {
 }
 
 /// The keys that were named; else the encrypted one of the identity part, if there is a passphrase for it.
-fn keys(args: &RehearseArgs, found: &mut Vec<Finding>) -> Result<Keys, Failure> {
+fn keys(args: &RehearseArgs, sets: &[PathBuf], found: &mut Vec<Finding>) -> Result<Keys, Failure> {
     if args.external_key {
         return Ok(Keys::External);
     }
     let mut files = args.key.clone();
     if files.is_empty() && args.passphrase.is_given() {
         // No signature speaks for what stands beside a set.
-        let full = args.sets.first().filter(|_| !args.allowed.is_asked()).map(std::path::PathBuf::as_path);
+        let full = sets.first().filter(|_| !args.allowed.is_asked()).map(std::path::PathBuf::as_path);
         let kept = identity_file(args.identity.as_deref(), full, "ca.key");
         files.extend(kept.map(|file| file.path().to_owned()));
     }

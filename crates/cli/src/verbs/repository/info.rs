@@ -9,10 +9,9 @@ use certadm_rules::words::counted;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::named::address;
+use super::named::repositories;
 use crate::failure::Failure;
 use crate::output::{Done, Output, human_bytes};
-use crate::verbs::places;
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
@@ -22,28 +21,23 @@ pub(crate) struct InfoArgs {
 }
 
 pub(super) fn run(args: &InfoArgs, output: Output) -> Result<Done, Failure> {
-    let address = address(&args.repository)?;
-    let vault = places::vault(&address.vault)?;
-    let cas = match &address.ca {
-        Some(ca) => vec![ca.clone()],
-        None => vault.cas()?,
-    };
-    if cas.is_empty() {
+    let (vault, repositories) = repositories(&args.repository)?;
+    if repositories.is_empty() {
         output.result(format!("{} keeps no CA yet.", vault.place()));
     }
-    let mut repositories = Vec::new();
-    for (place, ca) in cas.iter().enumerate() {
+    let mut shown = Vec::new();
+    for (place, repository) in repositories.iter().enumerate() {
         if place != 0 {
             output.result("");
         }
-        let repository = vault.repository(Some(ca))?;
-        repositories.push(show(&repository, output)?);
+        shown.push(show(repository, output)?);
     }
-    Ok(Done::good(json!({ "vault": address.vault, "place": vault.place(), "repositories": repositories })))
+    Ok(Done::good(json!({ "vault": vault.name(), "place": vault.place(), "repositories": shown })))
 }
 
 fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
-    let (points, keys) = (repository.points()?, repository.keys()?);
+    let (points, keys) = (repository.points()?, repository.keys()?.len());
+    let proven = repository.proven()?;
     output.result(format!(
         "{} in {}: {}, {} beside the key file",
         unsanitize(repository.ca()),
@@ -52,22 +46,35 @@ fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
         counted(keys as u64, "key"),
     ));
     for point in &points {
-        let (low, high) = point.generations;
-        output.result(format!(
-            "  {}  {}  {:4}  generations {low:#x} to {high:#x}  {}",
-            point.short_id(),
-            when(point),
-            point.kind,
-            human_bytes(point.bytes)
-        ));
+        let proven = if proven.contains(&point.id) { "  proven" } else { "" };
+        output.result(format!("{}{proven}", line(point)));
     }
-    let points: Vec<Value> = points.iter().map(to_json).collect();
+    let points: Vec<Value> = points
+        .iter()
+        .map(|point| {
+            let mut shown = to_json(point);
+            shown["proven"] = json!(proven.contains(&point.id));
+            shown
+        })
+        .collect();
     Ok(json!({
         "repository": repository.address(),
         "ca": unsanitize(repository.ca()),
         "keys": keys,
         "points": points,
     }))
+}
+
+/// A set in a repository, as a line of a list.
+pub(super) fn line(point: &Point) -> String {
+    let (low, high) = point.generations;
+    format!(
+        "  {}  {}  {:4}  generations {low:#x} to {high:#x}  {}",
+        point.short_id(),
+        when(point),
+        point.kind,
+        human_bytes(point.bytes)
+    )
 }
 
 /// A set in a repository, as JSON has it.

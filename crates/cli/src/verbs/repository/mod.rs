@@ -1,8 +1,14 @@
 //! `certadm repository`: encrypted, deduplicated repositories of sets (docs/repository.md).
 
+mod code;
+mod copy;
+pub(crate) mod doctor;
+mod expire;
 mod info;
 mod init;
+mod keys;
 mod named;
+mod repair;
 mod transfer;
 
 use std::path::PathBuf;
@@ -32,6 +38,22 @@ pub(crate) enum RepositoryCommand {
     #[command(after_help = "Example: certadm repository check vault: --read all\n\
         Example: certadm repository check vault: --read 3/30")]
     Check(CheckArgs),
+    /// Delete sets that no rule keeps: never a log set without its full set, never the newest or the last proven state
+    #[command(
+        after_help = "Example: certadm repository expire vault: --keep-last 2 --keep-daily 14 --dry-run\n\
+        Example: certadm repository expire 'vault:Example CA'"
+    )]
+    Expire(expire::ExpireArgs),
+    /// The passwords that open a repository beside its key file, in stock restic too
+    #[command(subcommand, after_help = "Example: certadm repository key list vault:")]
+    Key(keys::KeyCommand),
+    /// Copy sets into the repository of a second vault, and compare every file there
+    #[command(after_help = "Example: certadm repository copy vault: other:\n\
+        Example: certadm repository copy 'vault:Example CA/latest' other:")]
+    Copy(copy::CopyArgs),
+    /// Make the index anew from the packs that are there, and name the sets that lack something
+    #[command(after_help = "Example: certadm repository repair vault:")]
+    Repair(repair::RepairArgs),
     /// Store sets that are folders
     #[command(
         after_help = "Example: certadm repository import --to vault: /backup/monday /backup/monday-noon"
@@ -49,6 +71,10 @@ impl RepositoryCommand {
             Self::Init(_) => "repository init",
             Self::Info(_) => "repository info",
             Self::Check(_) => "repository check",
+            Self::Expire(_) => "repository expire",
+            Self::Key(command) => command.name(),
+            Self::Copy(_) => "repository copy",
+            Self::Repair(_) => "repository repair",
             Self::Import(_) => "repository import",
             Self::Export(_) => "repository export",
         }
@@ -60,6 +86,10 @@ pub(crate) fn run(command: &RepositoryCommand, output: Output) -> Result<Done, F
         RepositoryCommand::Init(args) => init::run(args, output),
         RepositoryCommand::Info(args) => info::run(args, output),
         RepositoryCommand::Check(args) => check(args, output),
+        RepositoryCommand::Expire(args) => expire::run(args, output),
+        RepositoryCommand::Key(command) => keys::run(command, output),
+        RepositoryCommand::Copy(args) => copy::run(args, output),
+        RepositoryCommand::Repair(args) => repair::run(args, output),
         RepositoryCommand::Import(args) => transfer::import(args, output),
         RepositoryCommand::Export(args) => transfer::export(args, output),
     }
@@ -99,7 +129,7 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
             let text = format!("{}{needed}", problem.text);
             Finding::error(problem.kind, Hresult::ERROR_INVALID_DATA, text)
                 .in_file(repository.address())
-                .remedy("take a new full backup into another repository, and bring this one back from a copy of it")
+                .remedy("bring what is missing back from a copy of the vault, or run `certadm repository repair` and take a full backup")
         })
         .collect();
     findings::print(&found, output);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use certadm_repository::{Address, CaRepository};
+use certadm_repository::{Address, CaRepository, Vault};
 
 use crate::failure::Failure;
 use crate::verbs::places;
@@ -18,4 +18,19 @@ pub(super) fn address(word: &Path) -> Result<Address, Failure> {
 /// The repository that an address leads to.
 pub(super) fn repository(word: &Path) -> Result<CaRepository, Failure> {
     places::open(&address(word)?)
+}
+
+/// The vault of an address, and the repository of the CA that it names; those of all CAs where it names none.
+pub(super) fn repositories(word: &Path) -> Result<(Vault, Vec<CaRepository>), Failure> {
+    let address = address(word)?;
+    let vault = places::vault(&address.vault)?;
+    let cas = match &address.ca {
+        Some(ca) => vec![ca.clone()],
+        None => vault.cas()?,
+    };
+    let mut repositories = Vec::new();
+    for ca in cas {
+        repositories.push(places::open(&Address { ca: Some(ca), ..address.clone() })?);
+    }
+    Ok((vault, repositories))
 }

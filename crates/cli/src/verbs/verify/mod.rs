@@ -65,6 +65,9 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
             ),
         }
     }
+    if report.is_restorable() {
+        report.findings.extend(places.note_proven());
+    }
     finding::sort(&mut report.findings);
     findings::print(&report.findings, output);
     output.line(format!("{} read and compared.", human_bytes(report.bytes)));

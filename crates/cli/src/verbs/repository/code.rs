@@ -1,0 +1,88 @@
+//! Recovery codes: made, and given to a person once.
+
+use std::io::{BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use certadm_files::{Access, IoContext, durable};
+use certadm_repository::recovery_code;
+use clap::Args;
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Where a new recovery code goes.
+#[derive(Debug, Args)]
+pub(super) struct CodeArgs {
+    /// Write the recovery code to this new file, for its owner alone, instead of showing it and asking for a part of it
+    #[arg(long, value_name = "FILE")]
+    pub(super) recovery_file: Option<PathBuf>,
+}
+
+impl CodeArgs {
+    /// Refuses before anything is done where there is nobody to show the code to.
+    ///
+    /// # Errors
+    /// Usage.
+    pub(super) fn refuse_nowhere(&self, output: Output) -> Result<(), Failure> {
+        if self.recovery_file.is_none() && (output.json || !std::io::stdin().is_terminal()) {
+            let text = "there is no terminal to show the recovery code on";
+            return Err(Failure::usage(
+                text,
+                "add --recovery-file FILE, and keep that file off this machine",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Makes a code, gives it to a person, and then does with it what it is for. When that fails, the code opens nothing, and
+    /// its file goes.
+    ///
+    /// # Errors
+    /// When the code cannot be written or was not written down; those of `work`.
+    pub(super) fn with_code<T>(
+        &self,
+        output: Output,
+        work: impl FnOnce(&Zeroizing<String>) -> certadm_repository::Result<T>,
+    ) -> Result<T, Failure> {
+        let code = recovery_code()?;
+        match &self.recovery_file {
+            // Before anything is stored under it.
+            Some(file) => durable::create(file, format!("{}\n", *code).as_bytes(), Access::Owner)?,
+            None => show_and_ask(&code, output)?,
+        }
+        work(&code).map_err(|error| {
+            self.recovery_file.iter().for_each(|file| drop(std::fs::remove_file(file)));
+            error.into()
+        })
+    }
+
+    /// Says where the code is.
+    pub(super) fn tell(&self, output: Output) {
+        if let Some(file) = &self.recovery_file {
+            output.line(format!(
+                "Its recovery code is in {}: print it or move it off this machine. Without key and code nothing can be read.",
+                file.display()
+            ));
+        }
+    }
+}
+
+/// Shows the code once, and makes sure that it was written down: two of its groups are asked for.
+fn show_and_ask(code: &str, output: Output) -> Result<(), Failure> {
+    output.result("The recovery code opens the repository when the key file is lost. Write it down; it is not shown again:");
+    output.result(format!("\n    {code}\n"));
+    let groups: Vec<&str> = code.split('-').collect();
+    for number in [3, 7] {
+        let asked = format!("Group {number} of the code: ");
+        eprint!("{asked}");
+        let mut answer = String::new();
+        let terminal = Path::new("the terminal");
+        std::io::stdin().lock().read_line(&mut answer).during("ask on", terminal)?;
+        if groups.get(number - 1).copied() != Some(answer.trim()) {
+            let text = "that is not what was shown; nothing was changed in the vault";
+            return Err(Failure::usage(text, "start again, and write the new code down"));
+        }
+    }
+    Ok(())
+}

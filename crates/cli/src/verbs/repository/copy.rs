@@ -1,0 +1,71 @@
+//! `certadm repository copy`: the sets of a repository in a second one.
+
+use std::path::PathBuf;
+
+use certadm_repository::{Address, Copied, Selector};
+use certadm_rules::words::counted;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::info::to_json;
+use super::named::address;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::output::{Done, Output, human_bytes};
+use crate::verbs::places;
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// The repository whose sets are copied: vault: or vault:CA; or the address of one state, vault:CA/POINT
+    #[arg(value_name = "FROM")]
+    from: PathBuf,
+    /// The vault that they are copied into, such as other:, or other:CA. The repository there must have been made
+    #[arg(value_name = "TO")]
+    to: PathBuf,
+}
+
+pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
+    let from = address(&args.from)?;
+    let source = places::open(&from)?;
+    let to = address(&args.to)?;
+    let target = places::open(&Address { ca: to.ca.clone().or_else(|| Some(source.ca().to_owned())), ..to })?;
+    if source.address() == target.address() {
+        let text = format!("{} is both what is copied and where to", source.address());
+        return Err(Failure::usage(text, "name another vault of repositories.toml"));
+    }
+    // Without a point all sets are meant, the oldest first, so that no log set comes before its full set.
+    let names_point = from.point != Selector::Latest || args.from.to_string_lossy().ends_with("latest");
+    let points = if names_point { source.select(&from.point)? } else { source.points()? };
+    interrupt::watch();
+    let (mut results, mut stored) = (Vec::<Value>::new(), 0);
+    for point in &points {
+        let copied = {
+            let mut progress = output.progress();
+            target.copy_from(&source, point, &mut progress)?
+        };
+        let (id, is_new) = match &copied {
+            Copied::Stored(id) => (id, true),
+            Copied::There(id) => (id, false),
+        };
+        let there = format!("{}/{}", target.address(), id.get(..8).unwrap_or(id));
+        if is_new {
+            stored += 1;
+            output.line(format!(
+                "Copied {} to {there}, {}, every file compared with its manifest there.",
+                point.short_id(),
+                human_bytes(point.bytes)
+            ));
+        }
+        let mut result = to_json(point);
+        result["copy"] = json!(id);
+        result["stored"] = json!(is_new);
+        results.push(result);
+    }
+    output.line(format!(
+        "{} of {} copied; the others are in {} already.",
+        stored,
+        counted(points.len() as u64, "set"),
+        target.address()
+    ));
+    Ok(Done::good(json!({ "from": source.address(), "to": target.address(), "sets": results })))
+}

@@ -1,0 +1,142 @@
+//! `certadm repository expire`: sets that no rule keeps go, with the packs that no set needs any more.
+
+use std::path::PathBuf;
+
+use certadm_repository::{CaRepository, ExpiryOptions, Keep, Point, Pruned, span};
+use certadm_rules::FileTime;
+use certadm_rules::words::counted;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::info::{line, to_json};
+use super::named::repositories;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::output::{Done, Output, human_bytes};
+
+#[derive(Debug, Args)]
+pub(crate) struct ExpireArgs {
+    /// The repository vault:CA, or all of a vault
+    #[arg(value_name = "ADDRESS")]
+    repository: PathBuf,
+    #[command(flatten)]
+    keep: KeepArgs,
+    /// Delete nothing, and say of each set which rules keep it
+    #[arg(long)]
+    dry_run: bool,
+    /// Begin although an expiry or repair has not ended: it was killed
+    #[arg(long)]
+    take_over: bool,
+}
+
+/// The rules. One of them replaces all those of `repositories.toml`.
+#[derive(Debug, Args)]
+struct KeepArgs {
+    /// Keep the newest N states
+    #[arg(long = "keep-last", value_name = "N")]
+    last: Option<u32>,
+    /// Keep all of this span before now, such as 48h, 14d or 1w2d
+    #[arg(long = "keep-within", value_name = "SPAN", value_parser = span)]
+    within: Option<i64>,
+    /// Keep the newest state of each of N days that have one
+    #[arg(long = "keep-daily", value_name = "N")]
+    daily: Option<u32>,
+    /// Keep the newest state of each of N weeks that have one
+    #[arg(long = "keep-weekly", value_name = "N")]
+    weekly: Option<u32>,
+    /// Keep the newest state of each of N months that have one
+    #[arg(long = "keep-monthly", value_name = "N")]
+    monthly: Option<u32>,
+    /// Keep the newest state of each of N years that have one
+    #[arg(long = "keep-yearly", value_name = "N")]
+    yearly: Option<u32>,
+}
+
+impl KeepArgs {
+    /// The rules that were typed; those of the vault where none was.
+    fn or(&self, configured: &Keep) -> Keep {
+        let numbers = [self.last, self.daily, self.weekly, self.monthly, self.yearly];
+        if self.within.is_none() && numbers.iter().all(Option::is_none) {
+            return *configured;
+        }
+        let [last, daily, weekly, monthly, yearly] = numbers.map(Option::unwrap_or_default);
+        Keep { last, within: self.within.unwrap_or_default(), daily, weekly, monthly, yearly }
+    }
+}
+
+pub(super) fn run(args: &ExpireArgs, output: Output) -> Result<Done, Failure> {
+    let (vault, repositories) = repositories(&args.repository)?;
+    let keep = args.keep.or(vault.keep());
+    interrupt::watch();
+    let mut results = Vec::new();
+    for repository in &repositories {
+        results.push(expire(repository, keep, args, output)?);
+    }
+    Ok(Done::good(json!({ "dry_run": args.dry_run, "repositories": results })))
+}
+
+fn expire(
+    repository: &CaRepository,
+    keep: Keep,
+    args: &ExpireArgs,
+    output: Output,
+) -> Result<Value, Failure> {
+    let expiry = repository.expiry(&ExpiryOptions { keep, take_over: args.take_over, rest: None })?;
+    let going: Vec<&Point> =
+        expiry.fates().iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.point).collect();
+    output.result(format!(
+        "{}: {} of {} {}.",
+        repository.address(),
+        going.len(),
+        counted(expiry.fates().len() as u64, "set"),
+        if args.dry_run { "would expire" } else { "expire" },
+    ));
+    for fate in expiry.fates() {
+        let why = match fate.kept_by.as_slice() {
+            [] => "expires".to_owned(),
+            rules => format!("kept: {}", rules.join(", ")),
+        };
+        output.result(format!("{}  {why}", line(&fate.point)));
+    }
+    let pruned = match args.dry_run {
+        true => None,
+        false => Some(expiry.carry_out(&mut |point| {
+            output.line(format!("Deleted {}/{}.", repository.address(), point.short_id()));
+        })?),
+    };
+    if let Some(pruned) = &pruned {
+        tell(pruned, output);
+    }
+    let points: Vec<Value> = expiry
+        .fates()
+        .iter()
+        .map(|fate| {
+            let mut point = to_json(&fate.point);
+            point["kept_by"] = json!(fate.kept_by);
+            point["deleted"] = json!(!args.dry_run && fate.kept_by.is_empty());
+            point
+        })
+        .collect();
+    Ok(json!({
+        "repository": repository.address(),
+        "now": FileTime::from_unix_seconds(expiry.now()).to_rfc3339(),
+        "points": points,
+        "pruned": pruned.map(|pruned| json!({
+            "packs_deleted": pruned.deleted,
+            "bytes_freed": pruned.bytes,
+            "packs_repacked": pruned.repacked,
+            "packs_waiting": pruned.waiting,
+        })),
+    }))
+}
+
+fn tell(pruned: &Pruned, output: Output) {
+    let packs = |count| counted(count, "pack");
+    output.line(format!(
+        "{} deleted, {} freed, {} packed anew. {} that no set needs: they are deleted by an expiry in two days or later.",
+        packs(pruned.deleted),
+        human_bytes(pruned.bytes),
+        packs(pruned.repacked),
+        packs(pruned.waiting),
+    ));
+}

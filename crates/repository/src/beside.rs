@@ -1,0 +1,122 @@
+//! What stands beside the database in a set: the folder `Identity`, which the manifest does not list.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use certadm_files::{Found, IoContext, found};
+use certadm_rules::names::is_safe_component;
+use certadm_set::manifest::Manifest;
+
+use crate::error::{Error, Result};
+use crate::tree::DEPTH;
+
+/// The folder, as `certadm_identity::DIR` has it.
+const FOLDER: &str = "Identity";
+/// No more files stand beside a database.
+const MAX_FILES: usize = 10_000;
+/// Nor more bytes: they are in memory while they are stored.
+pub(crate) const MAX_BYTES: u64 = 256 << 20;
+/// Files with their paths in the set.
+pub(crate) type Files = Vec<(String, Bytes)>;
+/// Makes the files when it is known to which database they belong.
+type Make = dyn Fn(&Manifest) -> Vec<(String, Vec<u8>)> + Send + Sync;
+
+/// The files that are to stand beside the database of a set, made when its manifest is known.
+#[derive(Clone)]
+pub struct Beside(Arc<Make>);
+
+impl Beside {
+    /// Files that `make` makes: paths in the set such as `Identity/identity.json`, and their bytes.
+    pub fn new(make: impl Fn(&Manifest) -> Vec<(String, Vec<u8>)> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    pub(crate) fn files(&self, manifest: &Manifest) -> Files {
+        (self.0)(manifest).into_iter().map(|(path, content)| (path, content.into())).collect()
+    }
+}
+
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Beside")
+    }
+}
+
+/// Whether a file of a set is one of these.
+pub(crate) fn is_beside(path: &str) -> bool {
+    path.split_once('/').is_some_and(|(first, _)| first == FOLDER)
+}
+
+/// Sorts files as their tree has them, and refuses what can be no file of the folder.
+///
+/// # Errors
+/// A sentence.
+pub(crate) fn sorted(mut files: Files) -> std::result::Result<Files, String> {
+    let total: u64 = files.iter().map(|(_, content)| content.len() as u64).sum();
+    if MAX_FILES < files.len() || MAX_BYTES < total {
+        return Err(format!("{FOLDER} has more than {MAX_FILES} files, or more than {MAX_BYTES} bytes"));
+    }
+    let wrong = files.iter().find(|(path, _)| {
+        !is_beside(path) || !path.split('/').all(is_safe_component) || DEPTH + 1 < path.split('/').count()
+    });
+    if let Some((path, _)) = wrong {
+        return Err(format!("{path:?} is no file of {FOLDER}"));
+    }
+    files.sort_by(|(one, _), (other, _)| one.split('/').cmp(other.split('/')));
+    Ok(files)
+}
+
+/// The files in the folder of a set; none where it has no such folder. Links are not followed.
+///
+/// # Errors
+/// [`Error::File`]; [`Error::NotStored`] for what no such folder holds.
+pub(crate) fn of_folder(set: &Path, place: &str) -> Result<Files> {
+    let mut files = Files::new();
+    let mut total = 0;
+    let mut folders = vec![FOLDER.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let path = set.join(&folder);
+        if !found::is_folder(&path) {
+            continue;
+        }
+        for entry in fs::read_dir(&path).during("list", &path)? {
+            let entry = entry.during("list", &path)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let inside = format!("{folder}/{name}");
+            if found::is_folder(&entry.path()) {
+                if inside.split('/').count() <= DEPTH {
+                    folders.push(inside);
+                }
+                continue;
+            }
+            let content = Found::below(set, &inside).read(MAX_BYTES.saturating_sub(total))?;
+            total += content.len() as u64;
+            files.push((inside, content.into()));
+            if MAX_FILES < files.len() {
+                break;
+            }
+        }
+    }
+    sorted(files).map_err(|detail| Error::NotStored { place: place.to_owned(), detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_are_sorted_as_a_tree_has_them_and_stay_in_their_folder() {
+        let file = |path: &str| (path.to_owned(), Bytes::new());
+        let files = sorted(vec![file("Identity/a.b"), file("Identity/identity.json"), file("Identity/a/b")]);
+        let paths: Vec<String> = files.unwrap().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, ["Identity/a/b", "Identity/a.b", "Identity/identity.json"]);
+        for wrong in
+            ["Identity", "Other/a", "Identity/../x", "Identity/a/b/c", "manifest.json", "Identity//x"]
+        {
+            assert!(sorted(vec![file(wrong)]).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Walking the steps between here and a backup into a vault, one by one, up to the first that fails.
+
+use certadm_files::space;
+
+use crate::error::{Error, Result};
+use crate::turn::Turn;
+use crate::vault::{CaRepository, Vault};
+
+/// One step.
+#[derive(Debug)]
+pub struct Step {
+    /// Its name, for programs; it stays.
+    pub name: &'static str,
+    /// What was seen, or why the way ends here.
+    pub seen: Result<String>,
+}
+
+/// The names of all steps, in their order.
+pub const STEPS: [&str; 6] = ["storage", "key", "repository", "packs", "clock", "space"];
+
+/// Walks the steps to the repository of a CA; of the only one that the vault keeps where none is named. `show` hears of each.
+/// One object is written and removed again: it tells the time, and that writing is allowed.
+pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut walk = |name, seen: Result<String>| {
+        let step = Step { name, seen };
+        show(&step);
+        let goes_on = step.seen.is_ok();
+        steps.push(step);
+        goes_on
+    };
+    let found = vault.cas().map(|cas| format!("{} can be listed; it keeps {} CAs", vault.place(), cas.len()));
+    if !walk("storage", found) {
+        return steps;
+    }
+    let repository = match vault.repository(ca) {
+        Ok(repository) => repository,
+        Err(error) => {
+            walk("key", Err(error));
+            return steps;
+        }
+    };
+    let key = format!("there is one in {}", repository.secret_file().display());
+    let more: [(&str, &dyn Fn() -> Result<String>); 4] = [
+        ("repository", &|| opened(&repository)),
+        ("packs", &|| packs(&repository)),
+        ("clock", &|| clock(&repository)),
+        ("space", &|| room(vault)),
+    ];
+    if walk("key", Ok(key)) {
+        // Stops at the first that fails.
+        let _all = more.iter().all(|(name, step)| walk(name, step()));
+    }
+    steps
+}
+
+fn opened(repository: &CaRepository) -> Result<String> {
+    let sets = repository.points()?.len();
+    Ok(format!("{} opens, with {sets} sets and {} keys", repository.address(), repository.keys()?.len()))
+}
+
+fn packs(repository: &CaRepository) -> Result<String> {
+    match repository.lost_packs()? {
+        (all, None) => Ok(format!("all {all} packs are there with their lengths")),
+        (_, Some(detail)) => Err(Error::Damaged { place: repository.address(), detail }),
+    }
+}
+
+fn clock(repository: &CaRepository) -> Result<String> {
+    match Turn::time(&repository.objects) {
+        Ok(ahead) => Ok(format!("the storage can be written, and its clock is {ahead} s ahead of this one")),
+        Err(error) => Err(error),
+    }
+}
+
+fn room(vault: &Vault) -> Result<String> {
+    let Some(folder) = vault.folder() else { return Ok("the storage does not say".to_owned()) };
+    let free = space::available(folder)?;
+    Ok(free.map_or_else(|| "the system does not say".to_owned(), |free| format!("{free} bytes are free")))
+}

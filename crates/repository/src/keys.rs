@@ -1,0 +1,164 @@
+//! The keys of a repository beside its key file: passwords for people and for stock restic (repository.md 7). Each is an
+//! object with the master key in it, encrypted with the password; the master key itself never changes.
+
+use std::sync::Arc;
+
+use rustic_core::{FileType, Id, KeyOptions};
+use serde::Deserialize;
+
+use crate::bridge::{Bridge, id_of, name_of};
+use crate::engine::{self, Unexplained, call};
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+use crate::vault::CaRepository;
+
+/// No object with a key is longer, in bytes.
+const MAX_KEY: u64 = 64 << 10;
+
+/// One key of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The id of its object, 64 hexadecimal digits.
+    pub id: String,
+    /// On which host it was made; empty where it does not say.
+    pub host: String,
+    /// Who made it, or what for; empty where it does not say.
+    pub user: String,
+    /// When, RFC 3339; empty where it does not say.
+    pub created: String,
+}
+
+/// What an object with a key says of itself. It is a stranger's text: whoever can write to the vault can change it.
+#[derive(Debug, Default, Deserialize)]
+struct Said {
+    #[serde(default)]
+    hostname: Option<String>,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    created: Option<String>,
+}
+
+impl CaRepository {
+    /// The keys that are there, by their id.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn keys(&self) -> Result<Vec<Key>> {
+        let storage = |source| Error::Storage { place: self.objects.place(), source };
+        let mut keys = Vec::new();
+        for (name, _) in self.objects.list(FileType::Key.dirname()).map_err(storage)? {
+            let Some(id) = id_of(&name) else { continue };
+            let content = self.objects.range(&name, 0, MAX_KEY).map_err(storage)?;
+            let said: Said = serde_json::from_slice(&content).unwrap_or_default();
+            keys.push(Key {
+                id: id.to_hex().to_string(),
+                host: said.hostname.unwrap_or_default(),
+                user: said.username.unwrap_or_default(),
+                created: said.created.unwrap_or_default(),
+            });
+        }
+        keys.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(keys)
+    }
+
+    /// Adds a password, and proves that it opens the repository.
+    ///
+    /// # Errors
+    /// As [`CaRepository::points`]; [`Error::NoKeyFits`] when the new password does not open it.
+    pub fn add_key(&self, password: &Secret, label: Label<'_>) -> Result<String> {
+        let bridge = Bridge::new(Arc::clone(&self.objects));
+        let opened = engine::open(&bridge, &self.secret)?;
+        let Some(text) = password.password() else {
+            let detail = "a key file is no password".to_owned();
+            return Err(Error::Secret { path: password.origin().into(), detail });
+        };
+        let options = label.options();
+        let id = call(&bridge, "add a key", Unexplained::Mistake, || opened.add_key(text, &options))?;
+        engine::open(&Bridge::new(Arc::clone(&self.objects)), password)?;
+        Ok(id.to_hex().to_string())
+    }
+
+    /// Removes the key whose id begins so.
+    ///
+    /// # Errors
+    /// [`Error::NoKey`] when there is none or several; [`Error::KeyNeeded`] for the last one, and for the one that opens the
+    /// repository now; [`Error::NoMaintenance`]; as [`CaRepository::points`].
+    pub fn remove_key(&self, id: &str) -> Result<Key> {
+        let key = self.find_key(Some(id))?;
+        self.remove(&key, &self.secret)?;
+        Ok(key)
+    }
+
+    /// Puts a new password in the place of a key: the new one is added and opens the repository before the old one goes.
+    /// `old` may be left out where there is only one. Returns the old one and the id of the new one.
+    ///
+    /// # Errors
+    /// As [`CaRepository::add_key`] and [`CaRepository::remove_key`].
+    pub fn rotate_key(
+        &self,
+        old: Option<&str>,
+        password: &Secret,
+        label: Label<'_>,
+    ) -> Result<(Key, String)> {
+        let old = self.find_key(old)?;
+        self.refuse_without_maintenance()?;
+        let new = self.add_key(password, label)?;
+        self.remove(&old, password)?;
+        Ok((old, new))
+    }
+
+    fn find_key(&self, beginning: Option<&str>) -> Result<Key> {
+        let mut keys = self.keys()?;
+        let all = keys.len();
+        keys.retain(|key| beginning.is_none_or(|beginning| key.id.starts_with(beginning)));
+        let wrong = |detail| Error::NoKey { place: self.address(), detail };
+        match (keys.len(), beginning) {
+            (1, _) => Ok(keys.remove(0)),
+            (_, None) => Err(wrong(format!("it has {all} keys, and none was named"))),
+            (0, Some(id)) => Err(wrong(format!("no id of a key begins with {id:?}"))),
+            (several, Some(id)) => Err(wrong(format!("{several} ids of keys begin with {id:?}"))),
+        }
+    }
+
+    /// Removes a key, with `secret` opening the repository.
+    fn remove(&self, key: &Key, secret: &Secret) -> Result<()> {
+        self.refuse_without_maintenance()?;
+        let bridge = Bridge::new(Arc::clone(&self.objects));
+        let opened = engine::open(&bridge, secret)?;
+        let needed = |detail: &str| Error::KeyNeeded { place: self.address(), detail: detail.to_owned() };
+        if self.keys()?.len() < 2 {
+            return Err(needed("it is the last one, and only the key file would be left"));
+        }
+        if opened.key_id().is_some_and(|id| *id.to_hex() == *key.id) {
+            return Err(needed("it opens the repository just now"));
+        }
+        let no_id = |_| Error::NoKey { place: self.address(), detail: "its id is none".to_owned() };
+        let id: Id = key.id.parse().map_err(no_id)?;
+        let removed = self.objects.delete(&name_of(FileType::Key, &id));
+        removed.map_err(|source| Error::Storage { place: self.objects.place(), source })
+    }
+
+    pub(crate) fn refuse_without_maintenance(&self) -> Result<()> {
+        match self.maintenance {
+            true => Ok(()),
+            false => Err(Error::NoMaintenance { vault: self.vault.clone() }),
+        }
+    }
+}
+
+/// What a key says of itself, for those who look at the list of keys. It is not encrypted.
+#[derive(Clone, Copy, Debug)]
+pub struct Label<'a> {
+    /// The host on which it is made.
+    pub host: &'a str,
+    /// What it is.
+    pub user: &'a str,
+}
+
+impl Label<'_> {
+    pub(crate) fn options(&self) -> KeyOptions {
+        let (host, user) = (self.host.to_owned(), self.user.to_owned());
+        KeyOptions::default().hostname(host).username(user).with_created(true)
+    }
+}

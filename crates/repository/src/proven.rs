@@ -1,0 +1,46 @@
+//! Which states were proven to come back: verified as a whole, or rehearsed. One empty object for each, so that whoever
+//! expires sets on another machine knows (repository.md 6).
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::objects::Objects;
+use crate::point::Point;
+use crate::vault::CaRepository;
+
+/// The folder of these objects; each is named after the snapshot of the last set of the state.
+const FOLDER: &str = "certadm/proven";
+
+impl CaRepository {
+    /// Notes that the state which ends with `last` was proven: its whole chain was verified, its database too. Sets of a
+    /// proven state outlive the rules of [`CaRepository::expiry`] while no newer one is proven.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn note_proven(&self, last: &Point) -> Result<()> {
+        let noted = self.objects.put(&name_of(&last.id), &[]);
+        noted.map_err(|source| Error::Storage { place: self.objects.place(), source })
+    }
+
+    /// The ids of the points whose state was proven.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn proven(&self) -> Result<BTreeSet<String>> {
+        let listed = self.objects.list(FOLDER);
+        let listed = listed.map_err(|source| Error::Storage { place: self.objects.place(), source })?;
+        Ok(listed.into_iter().filter_map(|(name, _)| Some(name.rsplit('/').next()?.to_owned())).collect())
+    }
+}
+
+/// Forgets that the state of an expired point was proven.
+///
+/// # Errors
+/// [`Error::Storage`].
+pub(crate) fn forget(objects: &dyn Objects, id: &str) -> Result<()> {
+    objects.delete(&name_of(id)).map_err(|source| Error::Storage { place: objects.place(), source })
+}
+
+fn name_of(id: &str) -> String {
+    format!("{FOLDER}/{id}")
+}

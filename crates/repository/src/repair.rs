@@ -1,0 +1,241 @@
+//! Repairing a repository: its index is made anew from the packs that are there. Sets that lack something are named, and stay
+//! unless their deletion is asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use certadm_files::cancel;
+use certadm_rules::hex;
+use certadm_set::{Progress, Stage};
+use rustic_core::{FileType, RepairIndexOptions};
+use sha2::{Digest, Sha256};
+
+use crate::bridge::{Bridge, id_of, name_of};
+use crate::engine::{self, Unexplained, call};
+use crate::error::{Error, Result};
+use crate::objects::{ObjectError, Objects};
+use crate::point::{Point, chain};
+use crate::proven;
+use crate::reader::Reader;
+use crate::turn::Turn;
+use crate::vault::CaRepository;
+
+/// How a repository is repaired.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RepairOptions {
+    /// Reads every pack, and leaves those out whose bytes have changed; otherwise only packs that no index names, or names
+    /// with another length, are read.
+    pub read: bool,
+    /// Deletes the sets that lack something. They could not be restored whole.
+    pub forget_lost: bool,
+    /// As [`crate::ExpiryOptions::take_over`].
+    pub take_over: bool,
+}
+
+/// What a repair has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Packs that no index named, and one names now: a backup that was cut off had left them.
+    pub taken_in: u64,
+    /// Packs and indexes that are damaged or gone, a sentence each. No index names them any more.
+    pub left_out: Vec<String>,
+    /// Sets that cannot be restored, with what they lack.
+    pub lost: Vec<(Point, String)>,
+    /// Snapshots that cannot be read, by their name: nobody can tell which set each was.
+    pub unreadable: Vec<String>,
+    /// Whether the lost sets were deleted.
+    pub forgotten: bool,
+}
+
+impl CaRepository {
+    /// Makes the index anew from the packs that are there, and looks every set up.
+    ///
+    /// # Errors
+    /// [`Error::NoMaintenance`], [`Error::Busy`], [`Error::Clock`], [`Error::NoRepository`], [`Error::NoKeyFits`],
+    /// [`Error::Storage`]. What is lost is in the result.
+    pub fn repair(&self, options: &RepairOptions, progress: &mut dyn Progress) -> Result<Repaired> {
+        self.refuse_without_maintenance()?;
+        engine::open(&Bridge::new(Arc::clone(&self.objects)), &self.secret)?;
+        let turn = Turn::take(&self.objects, options.take_over)?;
+        let mut repaired = Repaired::default();
+        // Each object is named after its content, so its bytes tell whether it is what was stored.
+        let mut hidden = self.changed_in(FileType::Index, &mut |_, _| true, progress)?;
+        let bad_indexes: Vec<String> = hidden.iter().cloned().collect();
+        hidden.extend(
+            self.changed_in(FileType::Snapshot, &mut |_, _| true, progress)?
+                .into_iter()
+                .inspect(|name| repaired.unreadable.push(name.clone())),
+        );
+        let over = |hidden: &BTreeSet<String>| -> Arc<dyn Objects> {
+            Arc::new(Hiding { inner: Arc::clone(&self.objects), hidden: hidden.clone() })
+        };
+        let named = Reader::open(&over(&hidden), &self.secret)?.packs().clone();
+        let mut found = BTreeSet::new();
+        let mut doubtful = |name: &str, len: u64| {
+            found.extend(id_of(name));
+            let known = id_of(name).and_then(|id| named.get(&id));
+            options.read || known.is_none_or(|known| u64::from(*known) != len)
+        };
+        let bad_packs = self.changed_in(FileType::Pack, &mut doubtful, progress)?;
+        hidden.extend(bad_packs.iter().cloned());
+        let left_out = bad_indexes.iter().chain(&bad_packs);
+        repaired.left_out.extend(left_out.map(|name| format!("{name} has other bytes than were stored")));
+        let gone = named.keys().filter(|id| !found.contains(*id));
+        repaired.left_out.extend(gone.map(|id| format!("{} is missing", name_of(FileType::Pack, id))));
+
+        turn.still_ours()?;
+        let bridge = Bridge::new(over(&hidden));
+        let opened = engine::open(&bridge, &self.secret)?;
+        call(&bridge, "make the index anew", Unexplained::Damage, || {
+            opened.repair_index(&RepairIndexOptions::default(), false)
+        })?;
+        bridge.barrier()?;
+        turn.still_ours()?;
+        for name in &bad_indexes {
+            self.delete(name)?;
+        }
+        self.look_up(&over(&hidden), &named.into_keys().collect(), &mut repaired)?;
+        if options.forget_lost {
+            for (point, _) in &repaired.lost {
+                turn.still_ours()?;
+                self.delete(&format!("{}/{}", FileType::Snapshot.dirname(), point.id))?;
+                proven::forget(self.objects.as_ref(), &point.id)?;
+            }
+            for name in &repaired.unreadable {
+                turn.still_ours()?;
+                self.delete(name)?;
+            }
+            repaired.forgotten = true;
+        }
+        Ok(repaired)
+    }
+
+    /// Looks every set up in the new index.
+    fn look_up(
+        &self,
+        objects: &Arc<dyn Objects>,
+        named: &BTreeSet<rustic_core::Id>,
+        repaired: &mut Repaired,
+    ) -> Result<()> {
+        let reader = Reader::open(objects, &self.secret)?;
+        let lost = reader.lost_packs()?;
+        repaired.taken_in = reader.packs().keys().filter(|id| !named.contains(id)).count() as u64;
+        let snapshots = call(&reader.bridge, "read the snapshots", Unexplained::Damage, || {
+            reader.repository.get_all_snapshots()
+        })?;
+        let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
+        points.sort_by(|one, other| other.age().cmp(&one.age()));
+        let mut whole = Vec::new();
+        for point in &points {
+            match reader.lacks(point.tree, &lost)? {
+                Some(detail) => repaired.lost.push((point.clone(), detail)),
+                None => whole.push(point),
+            }
+        }
+        // What continued a lost set, and continues no other, is of no use without it.
+        let all: Vec<&Point> = points.iter().collect();
+        for point in &whole {
+            if chain(&all, point).is_ok() && chain(&whole, point).is_err() {
+                let detail = "the set that it continues lacks something".to_owned();
+                repaired.lost.push(((*point).clone(), detail));
+            }
+        }
+        repaired.lost.sort_by(|(one, _), (other, _)| other.age().cmp(&one.age()));
+        Ok(())
+    }
+
+    /// The objects of a kind whose bytes are not those that were stored, among those that are `doubtful`.
+    fn changed_in(
+        &self,
+        kind: FileType,
+        doubtful: &mut dyn FnMut(&str, u64) -> bool,
+        progress: &mut dyn Progress,
+    ) -> Result<BTreeSet<String>> {
+        let storage = |source| Error::Storage { place: self.objects.place(), source };
+        let listed: BTreeMap<String, u64> =
+            self.objects.list(kind.dirname()).map_err(storage)?.into_iter().collect();
+        let chosen: Vec<(String, u64)> =
+            listed.into_iter().filter(|(name, len)| doubtful(name, *len)).collect();
+        let total: u64 = chosen.iter().map(|(_, len)| len).sum();
+        let (mut changed, mut done) = (BTreeSet::new(), 0);
+        for (name, len) in chosen {
+            cancel::check()?;
+            let Some(id) = id_of(&name) else { continue };
+            match self.objects.get(&name) {
+                Ok(content) if hex::encode(&Sha256::digest(&content)) == *id.to_hex() => {}
+                Ok(_) => drop(changed.insert(name)),
+                // It went away just now.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(storage(error)),
+            }
+            done += len;
+            progress.at(Stage::Verify, done, total);
+        }
+        Ok(changed)
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        let deleted = self.objects.delete(name);
+        deleted.map_err(|source| Error::Storage { place: self.objects.place(), source })
+    }
+}
+
+/// Objects without some of them: what is damaged, the engine would fail or panic at (repository.md 9).
+#[derive(Debug)]
+struct Hiding {
+    inner: Arc<dyn Objects>,
+    hidden: BTreeSet<String>,
+}
+
+impl Hiding {
+    fn seen(&self, action: &'static str, name: &str) -> Result<(), ObjectError> {
+        match self.hidden.contains(name) {
+            true => Err(ObjectError::new(action, name, io::ErrorKind::NotFound.into())),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Objects for Hiding {
+    fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError> {
+        self.inner.put(name, parts)
+    }
+
+    fn create(&self, name: &str, content: &[u8]) -> Result<(), ObjectError> {
+        self.inner.create(name, content)
+    }
+
+    fn stored_at(&self, name: &str) -> Result<i64, ObjectError> {
+        self.inner.stored_at(name)
+    }
+
+    fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
+        self.seen("read", name)?;
+        self.inner.get(name)
+    }
+
+    fn range(&self, name: &str, offset: u64, len: u64) -> Result<Bytes, ObjectError> {
+        self.seen("read", name)?;
+        self.inner.range(name, offset, len)
+    }
+
+    fn len(&self, name: &str) -> Result<Option<u64>, ObjectError> {
+        if self.hidden.contains(name) { Ok(None) } else { self.inner.len(name) }
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, ObjectError> {
+        let mut listed = self.inner.list(folder)?;
+        listed.retain(|(name, _)| !self.hidden.contains(name));
+        Ok(listed)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), ObjectError> {
+        self.inner.delete(name)
+    }
+
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+}

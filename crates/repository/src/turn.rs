@@ -1,0 +1,157 @@
+//! One at a time: whoever deletes sets or rebuilds the index takes a turn first, by an object that one alone can create
+//! (repository.md 6). The clock of the storage is read on the way.
+
+use std::io;
+use std::sync::Arc;
+
+use certadm_rules::printable::printable;
+use certadm_rules::{FileTime, hex};
+use time::OffsetDateTime;
+
+use crate::error::{Error, Result};
+use crate::objects::{ObjectError, Objects};
+
+/// The folder of the turns. Each has a number of its own: taking one over makes the next, which one alone can create.
+const TURNS: &str = "certadm/turn";
+/// The folder of objects that are written to read the clock, and go away.
+const CLOCK: &str = "certadm/clock";
+/// A turn that is older was left by a process that is gone, in seconds.
+const STALE: i64 = 24 * 3_600;
+/// The clocks of this machine and of the storage may differ by so many seconds: ages of packs are told by both.
+const MAX_SKEW: u64 = 300;
+/// What is shown of a turn that somebody else has.
+const SHOWN: u64 = 200;
+
+/// The turn, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    objects: Arc<dyn Objects>,
+    name: String,
+    content: Vec<u8>,
+    now: i64,
+}
+
+impl Turn {
+    /// Takes the turn. `take_over` also takes one that somebody else has, and that is not known to be over.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when it is somebody else's turn, [`Error::Clock`] when this machine's clock is wrong,
+    /// [`Error::Storage`].
+    pub(crate) fn take(objects: &Arc<dyn Objects>, take_over: bool) -> Result<Self> {
+        let storage = |source| Error::Storage { place: objects.place(), source };
+        let random = random()?;
+        let now = now(objects, &random)?;
+        let before = turns(objects.as_ref()).map_err(storage)?;
+        let busy = |name: &str| {
+            let by = objects.range(name, 0, SHOWN).unwrap_or_default();
+            let by = printable(String::from_utf8_lossy(&by).lines().next().unwrap_or_default()).into_owned();
+            Error::Busy { place: objects.place(), by }
+        };
+        let mut number = 0;
+        if let Some((newest, name)) = before.last() {
+            match objects.stored_at(name) {
+                Ok(since) if now.saturating_sub(since) < STALE && !take_over => return Err(busy(name)),
+                Ok(_) => number = newest.saturating_add(1),
+                // It has ended just now.
+                Err(error) if error.is_not_found() => number = newest.saturating_add(1),
+                Err(error) => return Err(storage(error)),
+            }
+        }
+        let since = FileTime::from_unix_seconds(now).to_rfc3339();
+        let content = format!("process {} since {since}\n{random}\n", std::process::id()).into_bytes();
+        let name = format!("{TURNS}/{number}");
+        match objects.create(&name, &content) {
+            Ok(()) => {}
+            Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => return Err(busy(&name)),
+            Err(error) => return Err(storage(error)),
+        }
+        let turn = Self { objects: Arc::clone(objects), name, content, now };
+        // Whoever saw no turn because its list was old must not begin beside one that goes on.
+        match turns(objects.as_ref()).map_err(storage)?.into_iter().find(|(other, _)| number < *other) {
+            Some((_, name)) => Err(busy(&name)),
+            None => {
+                before.iter().try_for_each(|(_, name)| objects.delete(name)).map_err(storage)?;
+                Ok(turn)
+            }
+        }
+    }
+
+    /// How many seconds the clock of the storage is ahead of this machine's.
+    ///
+    /// # Errors
+    /// [`Error::Clock`] when that is too much, [`Error::Storage`].
+    pub(crate) fn time(objects: &Arc<dyn Objects>) -> Result<i64> {
+        let now = now(objects, &random()?)?;
+        Ok(now - OffsetDateTime::now_utc().unix_timestamp())
+    }
+
+    /// What time it was at the storage when the turn began, in seconds since 1970.
+    pub(crate) const fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// Makes sure that nobody has taken the turn over, before something is deleted.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::Storage`].
+    pub(crate) fn still_ours(&self) -> Result<()> {
+        match self.objects.get(&self.name) {
+            Ok(content) if content == self.content => Ok(()),
+            Err(error) if !error.is_not_found() => {
+                Err(Error::Storage { place: self.objects.place(), source: error })
+            }
+            _ => {
+                let by = "somebody who took the turn over".to_owned();
+                Err(Error::Busy { place: self.objects.place(), by })
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // One that stays is taken over after a day.
+        if self.still_ours().is_ok() {
+            self.objects.delete(&self.name).ok();
+        }
+    }
+}
+
+/// The turns that are there, by their number.
+fn turns(objects: &dyn Objects) -> Result<Vec<(u64, String)>, ObjectError> {
+    let listed = objects.list(TURNS)?.into_iter();
+    let mut turns: Vec<(u64, String)> =
+        listed.filter_map(|(name, _)| Some((name.rsplit('/').next()?.parse().ok()?, name))).collect();
+    turns.sort();
+    Ok(turns)
+}
+
+/// What time it is at the storage, if this machine's clock says about the same.
+fn now(objects: &Arc<dyn Objects>, random: &str) -> Result<i64> {
+    let there = clock(objects.as_ref(), random);
+    let there = there.map_err(|source| Error::Storage { place: objects.place(), source })?;
+    let here = OffsetDateTime::now_utc().unix_timestamp();
+    match here.abs_diff(there) {
+        0..=MAX_SKEW => Ok(there),
+        _ => Err(Error::Clock { place: objects.place(), here, there }),
+    }
+}
+
+/// What time it is at the storage, told by an object that is written for it.
+fn clock(objects: &dyn Objects, random: &str) -> Result<i64, ObjectError> {
+    let name = format!("{CLOCK}/{random}");
+    objects.create(&name, b"")?;
+    let now = objects.stored_at(&name);
+    objects.delete(&name)?;
+    now
+}
+
+fn random() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| certadm_files::Error::Io {
+        action: "read random numbers from",
+        path: "the system".into(),
+        source: io::Error::other(error.to_string()),
+    })?;
+    Ok(hex::encode(&bytes))
+}

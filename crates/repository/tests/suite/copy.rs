@@ -1,0 +1,110 @@
+//! Sets are copied into another repository and proved there; whatever fails, what counts there is whole.
+
+use std::sync::Arc;
+
+use certadm_repository::{Copied, Error, Part};
+use certadm_rules::BackupType;
+use certadm_set::Silent;
+
+use crate::common::{Ca, assert_whole, over, repository};
+use crate::objects::{Fault, Faulty};
+
+#[test]
+fn a_copy_has_every_set_once_under_its_own_key() {
+    let mut ca = Ca::create();
+    let (_, _, source) = repository();
+    ca.back_up(&source, BackupType::Full).unwrap();
+    ca.issue(3);
+    ca.back_up(&source, BackupType::LogsOnly).unwrap();
+    let (memory, _, target) = repository();
+    let points = source.points().unwrap();
+    for point in &points {
+        assert!(matches!(target.copy_from(&source, point, &mut Silent).unwrap(), Copied::Stored(_)));
+        assert!(matches!(target.copy_from(&source, point, &mut Silent).unwrap(), Copied::There(_)));
+    }
+    assert_eq!(assert_whole(&target, ca.beside()), 2);
+    let copies = target.points().unwrap();
+    for (copy, point) in copies.iter().zip(&points) {
+        assert_ne!(copy.id, point.id);
+        assert_eq!(
+            (copy.time, copy.kind, copy.bytes, copy.generations),
+            (point.time, point.kind, point.bytes, point.generations)
+        );
+    }
+    assert!(target.check(Part::ALL, &mut Silent).unwrap().problems.is_empty());
+    // A backup goes on there.
+    ca.issue(1);
+    ca.back_up(&target, BackupType::LogsOnly).unwrap();
+    assert_eq!(assert_whole(&target, ca.beside()), 3);
+    // Sets of another CA do not go in.
+    let other = Ca::named("other");
+    let others = certadm_repository::CaRepository::over(
+        Arc::new(memory.copy()),
+        certadm_repository::Secret::generate(std::path::Path::new("x")),
+        "vault",
+        "other",
+    );
+    drop(other);
+    assert!(others.copy_from(&source, &points[0], &mut Silent).is_err());
+}
+
+#[test]
+fn each_call_of_either_storage_may_fail() {
+    let mut ca = Ca::create();
+    let (from, from_key, source) = repository();
+    ca.back_up(&source, BackupType::Full).unwrap();
+    ca.issue(3);
+    ca.back_up(&source, BackupType::LogsOnly).unwrap();
+    let (to, to_key, _) = repository();
+    let points = source.points().unwrap();
+    for writing in [false, true] {
+        for call in 0.. {
+            let to = to.copy();
+            let sound = over(Arc::new(to.clone()), &to_key);
+            let fault = if call % 2 == 0 { Fault::Fails(call) } else { Fault::Dead(call) };
+            let faulty = Faulty::new(if writing { to.clone() } else { from.clone() }, fault);
+            let (source, target) = match writing {
+                true => (source.clone(), over(faulty.clone(), &to_key)),
+                false => (over(faulty.clone(), &from_key), sound.clone()),
+            };
+            let done =
+                points.iter().try_for_each(|point| target.copy_from(&source, point, &mut Silent).map(drop));
+            assert_whole(&sound, ca.beside());
+            if faulty.calls() <= call {
+                done.unwrap();
+                assert_eq!(sound.points().unwrap().len(), 2);
+                break;
+            }
+            assert!(matches!(done, Err(Error::Storage { .. })), "{writing} {call}: {done:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_damaged_is_not_copied() {
+    let ca = Ca::create();
+    let (memory, _, source) = repository();
+    ca.back_up(&source, BackupType::Full).unwrap();
+    let point = source.points().unwrap().remove(0);
+    let mut refused = 0;
+    for name in memory.names("data/") {
+        let (_, _, target) = repository();
+        let content = memory.all()[&name].to_vec();
+        for place in [0, content.len() / 2, content.len() - 1] {
+            let mut changed = content.clone();
+            changed[place] ^= 1;
+            memory.overwrite(&name, changed);
+            match target.copy_from(&source, &point, &mut Silent) {
+                Ok(_) => {}
+                Err(error) => {
+                    assert!(matches!(error, Error::Damaged { .. } | Error::NotStored { .. }), "{error:?}");
+                    refused += 1;
+                    assert_eq!(target.points().unwrap(), []);
+                }
+            }
+            assert!(target.points().unwrap().is_empty() || assert_whole(&target, ca.beside()) == 1);
+        }
+        memory.overwrite(&name, content);
+    }
+    assert!(0 < refused);
+}

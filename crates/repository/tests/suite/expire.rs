@@ -1,0 +1,248 @@
+//! Sets expire: by the rules alone, one at a time, by the clock of the storage; and whatever fails, stops or goes on beside it,
+//! every set that stays is whole (repository.md 6).
+
+use std::sync::{Arc, Mutex};
+
+use certadm_repository::{CaRepository, Error, ExpiryOptions, Keep, Part, Pruned, Secret};
+use certadm_rules::BackupType;
+use certadm_set::Silent;
+
+use crate::common::{Ca, assert_whole, over, repository};
+use crate::objects::{Fault, Faulty, Memory};
+
+/// Keeps the newest state alone. Packs do not rest, so the next expiry deletes what this one marks.
+const NEWEST: ExpiryOptions = ExpiryOptions {
+    keep: Keep { last: 1, within: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 },
+    take_over: false,
+    rest: Some(0),
+};
+
+fn expire(repository: &CaRepository) -> Result<(usize, Pruned), Error> {
+    let mut gone = 0;
+    let pruned = repository.expiry(&NEWEST)?.carry_out(&mut |_| gone += 1)?;
+    Ok((gone, pruned))
+}
+
+/// Two chains of a full set with two log sets each.
+fn two_chains() -> (Ca, Memory, Secret, CaRepository) {
+    let mut ca = Ca::create();
+    let (memory, secret, repository) = repository();
+    for _ in 0..2 {
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        for _ in 0..2 {
+            ca.issue(3);
+            ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        }
+    }
+    (ca, memory, secret, repository)
+}
+
+#[test]
+fn what_no_rule_keeps_goes_and_its_packs_rest_before_they_are_deleted() {
+    let (mut ca, memory, _, repository) = two_chains();
+    let before = memory.all();
+    let judged = repository.expiry(&NEWEST).unwrap();
+    let goes: Vec<bool> = judged.fates().iter().map(|fate| fate.kept_by.is_empty()).collect();
+    assert_eq!(goes, [true, true, true, false, false, false]);
+    drop(judged);
+    assert_eq!(memory.all(), before, "judging leaves no trace");
+
+    let packs = memory.names("data/").len();
+    let (gone, pruned) = expire(&repository).unwrap();
+    assert_eq!((gone, pruned.deleted), (3, 0));
+    assert!(0 < pruned.waiting, "{pruned:?}");
+    assert!(packs <= memory.names("data/").len(), "nothing is deleted that was not marked before");
+    assert_eq!(assert_whole(&repository, ca.beside()), 3);
+    let (gone, pruned) = expire(&repository).unwrap();
+    assert!(gone == 0 && 0 < pruned.deleted && pruned.waiting == 0, "{pruned:?}");
+    assert!(memory.names("data/").len() < packs);
+    let checked = repository.check(Part::ALL, &mut Silent).unwrap();
+    assert!(checked.problems.is_empty() && checked.unnamed_packs == 0, "{checked:?}");
+    assert_eq!(memory.names("certadm/"), [""; 0], "the turn is given back");
+    // Backups go on.
+    ca.issue(1);
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    assert_eq!(assert_whole(&repository, ca.beside()), 4);
+}
+
+#[test]
+fn packs_rest_two_days_where_nothing_else_is_said() {
+    let (_, memory, _, repository) = two_chains();
+    for _ in 0..2 {
+        let packs = memory.names("data/");
+        let options = ExpiryOptions { rest: None, ..NEWEST };
+        let pruned = repository.expiry(&options).unwrap().carry_out(&mut |_| {}).unwrap();
+        assert_eq!((pruned.deleted, memory.names("data/")), (0, packs));
+    }
+}
+
+#[test]
+fn the_newest_proven_state_outlives_the_rules_until_a_newer_one_is_proven() {
+    let (ca, memory, _, repository) = two_chains();
+    let points = repository.points().unwrap();
+    repository.note_proven(&points[1]).unwrap();
+    repository.note_proven(&points[1]).unwrap();
+    let (gone, _) = expire(&repository).unwrap();
+    assert_eq!(gone, 1, "the log set behind the proven state");
+    assert_eq!(assert_whole(&repository, ca.beside()), 5);
+    repository.note_proven(&points[5]).unwrap();
+    assert_eq!(expire(&repository).unwrap().0, 2);
+    assert_eq!(memory.names("certadm/proven/").len(), 1, "the note goes with its set");
+}
+
+#[test]
+fn one_expires_at_a_time_and_a_turn_that_was_left_is_taken_over() {
+    let (_, memory, secret, repository) = two_chains();
+    let first = repository.expiry(&NEWEST).unwrap();
+    let busy = repository.expiry(&NEWEST).unwrap_err();
+    assert!(matches!(&busy, Error::Busy { by, .. } if by.contains("process")), "{busy}");
+    let second = repository.expiry(&ExpiryOptions { take_over: true, ..NEWEST }).unwrap();
+    // Whoever lost its turn deletes nothing, and does not end the turn of the other.
+    assert!(matches!(first.carry_out(&mut |_| {}), Err(Error::Busy { .. })));
+    drop(first);
+    assert_eq!(repository.points().unwrap().len(), 6);
+    assert!(matches!(repository.expiry(&NEWEST), Err(Error::Busy { .. })));
+    second.carry_out(&mut |_| {}).unwrap();
+    drop(second);
+    assert_eq!(memory.names("certadm/"), [""; 0]);
+    // Killed: the turn stays.
+    let calls = expiry_calls();
+    let dead = over(Faulty::new(memory.clone(), Fault::Dead(calls / 2)), &secret);
+    expire(&dead).unwrap_err();
+    assert_eq!(memory.names("certadm/turn/").len(), 1);
+    assert!(matches!(repository.expiry(&NEWEST), Err(Error::Busy { .. })));
+    memory.set_age("certadm/turn/", 25 * 3_600);
+    expire(&repository).unwrap();
+    assert_eq!(memory.names("certadm/"), [""; 0]);
+}
+
+#[test]
+fn a_wrong_clock_expires_nothing_and_no_rule_keeps_everything() {
+    let (_, memory, _, repository) = two_chains();
+    let before = memory.all();
+    for ahead in [3_600, -3_600] {
+        memory.set_ahead(ahead);
+        assert!(matches!(repository.expiry(&NEWEST), Err(Error::Clock { .. })));
+    }
+    memory.set_ahead(0);
+    let no_rule = ExpiryOptions { keep: Keep::default(), ..NEWEST };
+    assert!(matches!(repository.expiry(&no_rule), Err(Error::NoRules { .. })));
+    // An older set may be the only sound one.
+    let pack = memory.names("data/").remove(0);
+    memory.overwrite(&pack, Vec::new());
+    assert!(matches!(repository.expiry(&NEWEST), Err(Error::Damaged { .. })));
+    memory.overwrite(&pack, before[&pack].to_vec());
+    assert_eq!(memory.all(), before);
+}
+
+/// How many calls an expiry makes that deletes packs, too.
+fn expiry_calls() -> u64 {
+    let (_, memory, secret, _) = two_chains();
+    let counting = Faulty::new(memory, Fault::Never);
+    expire(&over(counting.clone(), &secret)).unwrap();
+    counting.calls()
+}
+
+/// Everything is whole after an expiry with a fault, and after the next one.
+fn survive(first: &(Ca, Memory, Secret, CaRepository), marked: bool, fault: Fault) {
+    let (ca, memory, secret, _) = first;
+    let memory = memory.copy();
+    let sound = over(Arc::new(memory.clone()), secret);
+    if marked {
+        expire(&sound).unwrap();
+    }
+    let done = expire(&over(Faulty::new(memory.clone(), fault), secret)).is_ok();
+    let left = assert_whole(&sound, ca.beside());
+    assert!(3 <= left && (!done || left == 3), "{fault:?}: {left}");
+    let again = ExpiryOptions { take_over: true, ..NEWEST };
+    sound.expiry(&again).unwrap().carry_out(&mut |_| {}).unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+    assert_eq!(assert_whole(&sound, ca.beside()), 3, "{fault:?}");
+    let checked = sound.check(Part::ALL, &mut Silent).unwrap();
+    assert!(checked.problems.is_empty(), "{fault:?}: {checked:?}");
+}
+
+/// In the run that marks packs, and in the one that deletes them.
+#[test]
+fn each_call_of_an_expiry_may_fail_or_be_the_last() {
+    let world = two_chains();
+    let calls = expiry_calls();
+    assert!(20 < calls, "{calls}");
+    for call in 0..calls {
+        // Each call both ways, in either of the two runs.
+        survive(&world, call % 2 == 0, Fault::Fails(call));
+        survive(&world, call % 2 != 0, Fault::Dead(call));
+    }
+    certadm_tests::proven::proven("faults", 2 * calls);
+}
+
+/// A backup that goes on while somebody expires sets is whole, or fails and deletes no log.
+#[test]
+fn sets_may_expire_at_any_call_of_a_backup() {
+    let (mut ca, stored, secret, _) = two_chains();
+    let mut at = 0;
+    loop {
+        let memory = stored.copy();
+        let repository = over(Arc::new(memory.clone()), &secret);
+        ca.issue(1);
+        let other = repository.clone();
+        let expired = Arc::new(Mutex::new(false));
+        let told = Arc::clone(&expired);
+        let action = move || {
+            expire(&other).unwrap();
+            *told.lock().unwrap() = true;
+        };
+        let beside = Faulty::beside(memory, at, Box::new(action));
+        let logs = ca.logs();
+        match ca.back_up(&over(beside, &secret), BackupType::Full) {
+            Ok(taken) => assert!(taken.checked, "{at}"),
+            Err(error) => {
+                assert!(logs.iter().all(|log| ca.logs().contains(log)), "{at}: a log is gone: {error}");
+            }
+        }
+        let kept = assert_whole(&repository, ca.beside());
+        ca.back_up(&repository, BackupType::Full).unwrap_or_else(|error| panic!("{at}: {error}"));
+        assert_eq!(repository.points().unwrap().len(), kept + 1, "{at}");
+        if !*expired.lock().unwrap() {
+            break;
+        }
+        at += 1;
+    }
+    assert!(20 < at, "{at}");
+    certadm_tests::proven::proven("faults", at);
+}
+
+/// The other way round: a backup that begins and ends within an expiry.
+#[test]
+fn a_backup_may_run_at_any_call_of_an_expiry() {
+    let (ca, stored, secret, _) = two_chains();
+    let beside_ca = ca.beside().to_owned();
+    let ca = Arc::new(Mutex::new(ca));
+    let mut at = 0;
+    loop {
+        let memory = stored.copy();
+        let repository = over(Arc::new(memory.clone()), &secret);
+        let (other, own) = (repository.clone(), Arc::clone(&ca));
+        let taken = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&taken);
+        let action = move || {
+            let mut ca = own.lock().unwrap();
+            ca.issue(1);
+            *told.lock().unwrap() = Some(ca.back_up(&other, BackupType::Full).map(|_| ()));
+        };
+        let beside = Faulty::beside(memory, at, Box::new(action));
+        expire(&over(beside, &secret)).unwrap_or_else(|error| panic!("{at}: {error}"));
+        match taken.lock().unwrap().take() {
+            None => break,
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                assert!(error.to_string().contains("nothing was committed"), "{at}: {error}");
+            }
+        }
+        assert_whole(&repository, &beside_ca);
+        expire(&repository).unwrap();
+        assert_whole(&repository, &beside_ca);
+        at += 1;
+    }
+    assert!(20 < at, "{at}");
+    certadm_tests::proven::proven("faults", at);
+}
