@@ -20,7 +20,7 @@ pub(super) enum Target {
     Folder(PathBuf),
     /// A vault; the CA's own name chooses the repository in it where none is named.
     #[cfg(all(unix, feature = "repository"))]
-    Vault(certadm_repository::Vault, Option<String>),
+    Vault(Box<certadm_repository::Vault>, Option<String>),
 }
 
 impl Target {
@@ -35,7 +35,8 @@ impl Target {
                 let text = format!("{} names a set, and a set is never overwritten", to.display());
                 return Err(Failure::usage(text, "name the repository alone, such as vault: or vault:CA/"));
             }
-            return Ok(Self::Vault(crate::verbs::places::vault(&address.vault)?, address.ca));
+            let vault = Box::new(crate::verbs::places::vault(&address.vault)?);
+            return Ok(Self::Vault(vault, address.ca));
         }
         refuse_home_sign(to)?;
         Ok(Self::Folder(to.to_owned()))
