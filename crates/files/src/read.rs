@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, IoContext, Result};
 
 /// Reads a file of at most `limit` bytes. No more than `limit + 1` bytes are ever read or held. Of a pipe, which a person may
-/// name as well, the end is waited for, until something asks to stop ([`cancel`]).
+/// name as well, the end is waited for, until something asks to stop ([`cancel`](crate::cancel)).
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::TooLong`] when the file holds more; [`Error::Cancelled`] while a pipe is waited for.
