@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use rustic_core::{FileType, Id, KeyOptions};
+use rustic_core::{FileType, Id};
 use serde::Deserialize;
 
 use crate::bridge::{Bridge, id_of, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
+use crate::label::Label;
 use crate::secret::Secret;
 use crate::vault::CaRepository;
 
@@ -144,21 +145,5 @@ impl CaRepository {
             true => Ok(()),
             false => Err(Error::NoMaintenance { vault: self.vault.clone() }),
         }
-    }
-}
-
-/// What a key says of itself, for those who look at the list of keys. It is not encrypted.
-#[derive(Clone, Copy, Debug)]
-pub struct Label<'a> {
-    /// The host on which it is made.
-    pub host: &'a str,
-    /// What it is.
-    pub user: &'a str,
-}
-
-impl Label<'_> {
-    pub(crate) fn options(&self) -> KeyOptions {
-        let (host, user) = (self.host.to_owned(), self.user.to_owned());
-        KeyOptions::default().hostname(host).username(user).with_created(true)
     }
 }

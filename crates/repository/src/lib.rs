@@ -13,6 +13,7 @@ mod feed;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod keys;
+mod label;
 pub mod objects;
 mod place;
 mod point;
@@ -39,7 +40,8 @@ pub use copy::Copied;
 pub use doctor::{STEPS, Step, examine};
 pub use error::{Error, Result};
 pub use expire::{Expiry, ExpiryOptions, Pruned};
-pub use keys::{Key, Label};
+pub use keys::Key;
+pub use label::Label;
 pub use place::{Bucket, Place};
 pub use point::Point;
 pub use profile::{Profile, Profiles};

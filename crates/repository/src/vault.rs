@@ -16,7 +16,7 @@ use crate::bridge::Bridge;
 use crate::check::{Checked, Part, check};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
-use crate::keys::Label;
+use crate::label::Label;
 use crate::objects::Objects;
 use crate::point::{Point, select};
 use crate::profile::Profile;
