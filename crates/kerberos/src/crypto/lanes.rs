@@ -88,11 +88,16 @@ mod tests {
             for count in [0, 1, 2, 7, 8, 9, 20] {
                 for blocks in [0, 1, 2, 357] {
                     let messages: Vec<Vec<u8>> = (0..count)
-                        .map(|number| (0..blocks * BLOCK).map(|at| (at * 31 + number * 7) as u8).collect())
+                        .map(|number| {
+                            (0..blocks * BLOCK)
+                                .map(|at| u8::try_from((at * 31 + number * 7) % 251).unwrap())
+                                .collect()
+                        })
                         .collect();
                     let mut alone = messages.clone();
                     let mut together = messages;
-                    let mut ivs: Vec<[u8; BLOCK]> = (0..count).map(|number| [number as u8; BLOCK]).collect();
+                    let mut ivs: Vec<[u8; BLOCK]> =
+                        (0..count).map(|number| [u8::try_from(number).unwrap(); BLOCK]).collect();
                     let mut lanes_ivs = ivs.clone();
                     for (iv, message) in ivs.iter_mut().zip(&mut alone) {
                         aes.cbc_encrypt(iv, message);
