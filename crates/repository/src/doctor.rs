@@ -1,6 +1,7 @@
 //! Walking the steps between here and a backup into a vault, one by one, up to the first that fails.
 
 use certadm_files::space;
+use certadm_rules::words::counted;
 
 use crate::error::{Error, Result};
 use crate::turn::Turn;
@@ -29,7 +30,9 @@ pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> 
         steps.push(step);
         goes_on
     };
-    let found = vault.cas().map(|cas| format!("{} can be listed; it keeps {} CAs", vault.place(), cas.len()));
+    let found = vault
+        .cas()
+        .map(|cas| format!("{} can be listed; it keeps {}", vault.place(), counted(cas.len() as u64, "CA")));
     if !walk("storage", found) {
         return steps;
     }

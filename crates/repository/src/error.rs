@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use certadm_files::{io_hresult, io_remedy};
 use certadm_rules::diagnosis::Class;
+use certadm_rules::words::counted;
 use certadm_rules::{Diagnosis, Hresult};
 
 use crate::objects::ObjectError;
@@ -42,7 +43,7 @@ pub enum Error {
         known: String,
     },
     /// The vault keeps several CAs, or none, and none was named.
-    #[error("{place} keeps {count} CAs, and none was named")]
+    #[error("{place} keeps {}, and none was named", counted(*count as u64, "CA"))]
     WhichCa {
         /// The vault.
         place: String,

@@ -103,6 +103,21 @@ impl Places {
         }
     }
 
+    /// A text with the addresses of the sets in the place of their scratch copies.
+    #[cfg(all(unix, feature = "repository"))]
+    pub(crate) fn text(&self, mut text: String) -> String {
+        for set in self.fetched.iter().flat_map(|(_, fetched)| &fetched.sets) {
+            text = text.replace(&set.display().to_string(), &self.known_as(set).display().to_string());
+        }
+        text
+    }
+
+    /// The text as it is: this build knows no repository.
+    #[cfg(not(all(unix, feature = "repository")))]
+    pub(crate) fn text(&self, text: String) -> String {
+        text
+    }
+
     /// The name by which the user knows a set, or a file in one: its address instead of its scratch copy.
     pub(crate) fn known_as(&self, path: &Path) -> PathBuf {
         self.named(path).unwrap_or_else(|| path.to_owned())

@@ -65,7 +65,12 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
         spare: args.spare_crl.clone(),
         ..Wishes::new(places.paths().to_vec(), certadm_store::now())
     };
-    let mut shown = rehearse(&wishes, &mut output.progress_on_stderr(), &mut tell::Steps { output })?;
+    let mut watch = tell::Steps { output, places: Some(&places) };
+    let mut shown = rehearse(&wishes, &mut output.progress_on_stderr(), &mut watch)?;
+    for step in &mut shown.steps {
+        step.detail = places.text(std::mem::take(&mut step.detail));
+        step.remedy = step.remedy.take().map(|remedy| places.text(remedy));
+    }
     shown.sets.iter_mut().for_each(|set| *set = places.known_as(set));
     for (_, finding) in &mut shown.findings {
         places.name(std::slice::from_mut(finding));
