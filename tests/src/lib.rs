@@ -14,20 +14,14 @@ pub mod process;
 pub mod proven;
 pub mod signers;
 
-use std::path::Path;
-
-/// A new folder for one test, in memory where the system has such a place: faults are injected above the file system,
-/// and thousands of cases should not wait for a disk. `CERTADM_TEST_DIR` names another place.
+/// A new folder for one test: that of [`certadm_files::scratch::for_test`], or one in the folder that `CERTADM_TEST_DIR`
+/// names.
 ///
 /// # Panics
 /// When no folder can be created.
 pub fn scratch() -> tempfile::TempDir {
-    let chosen = std::env::var_os("CERTADM_TEST_DIR");
-    let memory = Path::new("/dev/shm");
-    match chosen {
-        Some(dir) => tempfile::tempdir_in(dir),
-        None if memory.is_dir() => tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()),
-        None => tempfile::tempdir(),
+    match std::env::var_os("CERTADM_TEST_DIR") {
+        Some(dir) => tempfile::tempdir_in(dir).expect("a temporary folder can be created"),
+        None => certadm_files::scratch::for_test(),
     }
-    .expect("a temporary folder can be created")
 }

@@ -18,7 +18,6 @@ mod loader;
 mod lockfiles;
 mod prereleases;
 mod process;
-mod scratch;
 mod setup;
 mod spdx;
 mod suites;

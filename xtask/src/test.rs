@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use crate::coverage::Coverage;
 use crate::failure::{Failure, Result};
 use crate::journal::Journal;
-use crate::scratch::Scratch;
 use crate::suites::Runs;
 use crate::workspace::Workspace;
 use crate::{counts, deny, fuzz, licences, setup, suites, windows};
@@ -23,8 +22,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let mut ran_later = 0;
     let mut proven = Vec::new();
     if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
-        let scratch = Scratch::make();
-        let how = Runs { workspace, installed: &installed, scratch: &scratch, coverage: None };
+        let how = Runs { workspace, installed: &installed, coverage: None };
         journal.check("format", || suites::format(workspace, suites::Formatting::Check));
         journal.check("lint", || suites::lint(workspace));
         journal.check("licences", || licences::check(workspace));
@@ -50,8 +48,7 @@ pub(crate) fn coverage(workspace: &Workspace) -> Result<ExitCode> {
     let mut proven = Vec::new();
     if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
         let coverage = journal.prepare("coverage tools", || Coverage::prepare(workspace));
-        let scratch = Scratch::make();
-        let how = Runs { workspace, installed: &installed, scratch: &scratch, coverage: coverage.as_ref() };
+        let how = Runs { workspace, installed: &installed, coverage: coverage.as_ref() };
         ran_later = tests(&mut journal, &how);
         journal.check("coverage", || measure(&how, &mut proven));
     }

@@ -8,11 +8,13 @@ use serde::Deserialize;
 use crate::failure::{Context, Failure, Result};
 use crate::process;
 
+/// Tells cargo whether to keep what makes the next build of changed code quicker.
+const INCREMENTAL: &str = "CARGO_INCREMENTAL";
+
 /// This repository.
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
-    members: Vec<String>,
 }
 
 /// What `cargo metadata` says, as far as it is used here.
@@ -39,10 +41,9 @@ impl Workspace {
             .parent()
             .ok_or_else(|| Failure::new("xtask does not lie in a workspace"))?
             .to_owned();
-        let mut workspace = Self { root, target: PathBuf::new(), members: Vec::new() };
+        let mut workspace = Self { root, target: PathBuf::new() };
         let metadata = workspace.metadata(&workspace.root.join("Cargo.toml"), &["--no-deps"])?;
         workspace.target = metadata.target_directory;
-        workspace.members = metadata.packages.into_iter().map(|package| package.name).collect();
         Ok(workspace)
     }
 
@@ -56,15 +57,14 @@ impl Workspace {
         &self.target
     }
 
-    /// Whether the workspace has a package of this name.
-    pub(crate) fn has(&self, package: &str) -> bool {
-        self.members.iter().any(|member| member == package)
-    }
-
-    /// The same cargo that runs this program, in the root folder.
+    /// The same cargo that runs this program, in the root folder. It keeps nothing for the next build of changed code, unless
+    /// somebody has asked for that: it would be gigabytes, which no run of the test command reads again.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root).args(arguments);
+        if std::env::var_os(INCREMENTAL).is_none() {
+            command.env(INCREMENTAL, "0");
+        }
         command
     }
 

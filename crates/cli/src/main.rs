@@ -27,6 +27,7 @@ mod args;
 mod failure;
 mod findings;
 mod interrupt;
+mod known_as;
 mod log;
 mod output;
 mod secrets;

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::known_as;
 use crate::terminal::{Tone, has_colours, painted};
 
 /// Where and how a command speaks.
@@ -61,14 +62,14 @@ impl Output {
     /// A line for a person; nothing with `--json` or `--quiet`. Whatever text from elsewhere is in it, it stays one line.
     pub(crate) fn line(self, text: impl AsRef<str>) {
         if !self.json && !self.quiet {
-            print(&printable(text.as_ref()));
+            print(&shown(text.as_ref()));
         }
     }
 
     /// A line of a result that a person asked for, as [`Output::line`]; not silenced by `--quiet`.
     pub(crate) fn result(self, text: impl AsRef<str>) {
         if !self.json {
-            print(&printable(text.as_ref()));
+            print(&shown(text.as_ref()));
         }
     }
 
@@ -91,9 +92,9 @@ impl Output {
             return;
         }
         let mut stdout = std::io::stdout().lock();
-        let (before, word, behind) = (printable(before), printable(word), printable(behind));
+        let (before, word, behind) = (shown(before), shown(word), shown(behind));
         let word = match tone.filter(|_| has_colours(&stdout)) {
-            Some(tone) => painted(&word, tone).into(),
+            Some(tone) => painted(&word, tone),
             None => word,
         };
         writeln!(stdout, "{before}{word}{behind}").ok();
@@ -137,6 +138,7 @@ impl Output {
 
     fn object(self, command: &str, exit: Exit, result: &Value, error: Option<&Value>) -> Result<(), Failure> {
         let (beginning, end) = (beginning(command), ending(exit, error));
+        let result = known_as::value(result);
         let mut stdout = std::io::stdout().lock();
         let written = writeln!(stdout, "{beginning}{result}{end}").and_then(|()| stdout.flush());
         written.map_err(|error| failed_output(error).into())
@@ -144,6 +146,7 @@ impl Output {
 
     /// The end of an object whose rows were printed as they came: what else the result has, and how the command ended.
     fn end_rows(self, result: &Value, exit: Exit, error: Option<&Value>) {
+        let result = known_as::value(result);
         let rest: String = result
             .as_object()
             .into_iter()
@@ -156,7 +159,7 @@ impl Output {
     /// A remark beside the result, on standard error; nothing with `--json` or `--quiet`.
     pub(crate) fn remark(self, text: &str) {
         if !self.json && !self.quiet {
-            writeln!(std::io::stderr().lock(), "note: {}", printable(text)).ok();
+            writeln!(std::io::stderr().lock(), "note: {}", shown(text)).ok();
         }
     }
 
@@ -197,6 +200,11 @@ impl Output {
     }
 }
 
+/// A text as it is told: in one line, and by the names that the user knows.
+fn shown(text: &str) -> String {
+    printable(&known_as::text(text)).into_owned()
+}
+
 /// Prints to standard output. A reader that has gone away (a closed pipe) is no error of the command.
 fn print(text: &str) {
     writeln!(std::io::stdout().lock(), "{text}").ok();
@@ -210,8 +218,8 @@ fn tell(command: &str, failure: &Failure) -> Exit {
         true => painted("FAILED", Tone::Bad),
         false => "FAILED".to_owned(),
     };
-    writeln!(stderr, "certadm {command} {failed}: {}", printable(&failure.to_string())).ok();
-    writeln!(stderr, "What to do: {}.", printable(failure.remedy.trim_end_matches('.'))).ok();
+    writeln!(stderr, "certadm {command} {failed}: {}", shown(&failure.to_string())).ok();
+    writeln!(stderr, "What to do: {}.", shown(failure.remedy.trim_end_matches('.'))).ok();
     failure.exit
 }
 
@@ -233,6 +241,7 @@ fn beginning(command: &str) -> String {
 /// The object of a command behind its result.
 fn ending(exit: Exit, error: Option<&Value>) -> String {
     let ok = matches!(exit, Exit::Good | Exit::Finding);
+    let error = error.map(known_as::value);
     format!(",\"ok\":{ok},\"exit_code\":{},\"error\":{}}}", exit as u8, json!(error))
 }
 

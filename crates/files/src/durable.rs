@@ -314,12 +314,14 @@ pub fn create_new_dir(dir: &Path) -> Result<()> {
 
 /// Creates a folder with this mode, or else that of the folder that it goes into.
 fn make_dir(dir: &Path, mode: Option<u32>) -> Result<()> {
-    let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode.unwrap_or_else(|| owner::folder_mode(dir)));
+    let created = {
+        use std::os::unix::fs::DirBuilderExt;
+        fs::DirBuilder::new().mode(mode.unwrap_or_else(|| owner::folder_mode(dir))).create(dir)
+    };
     #[cfg(not(unix))]
-    let _ = mode;
-    match builder.create(dir) {
+    let (created, _) = (fs::create_dir(dir), mode);
+    match created {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(Error::Exists { path: dir.to_owned() });
         }

@@ -11,7 +11,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Take};
+#[cfg(unix)]
+use std::io;
+use std::io::{Read, Take};
 use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
 

@@ -5,6 +5,7 @@
 //! * [`absolute`]: the whole path of what a person named.
 //! * [`durable`]: replacing and creating files, flushing files and folders.
 //! * [`unfinished`]: a file or folder that is built aside and goes away unless it gets its name.
+//! * [`scratch`]: folders for what is needed only while a command runs.
 //! * [`found`]: the one door to files that somebody else may have put there, such as those of a set.
 //! * [`read`]: reading a whole file that must not be large.
 //! * [`event_file`]: a file that events are appended to, opened so that no link leads elsewhere.
@@ -29,6 +30,7 @@ pub mod found;
 pub mod offset_io;
 mod owner;
 pub mod read;
+pub mod scratch;
 pub mod space;
 pub mod system;
 pub mod unfinished;

@@ -14,14 +14,15 @@ use certadm_client::fuzzing::with_dialler;
 use certadm_client::{
     Credentials, Endpoint, KerberosTarget, Mechanism, OtherEntries, RemoteCa, Target, Timeouts, doctor,
 };
+use certadm_files::scratch;
 use certadm_rules::BackupType;
 use certadm_rules::names::is_safe_component;
 use certadm_session::Source;
 use certadm_set::{Check, ReadBack, Silent, TakeOptions, take};
 use tempfile::TempDir;
 
+use crate::folder_contents;
 use crate::hostile_ca::{ACCOUNT, Connection, Hostile, Shared, lock};
-use crate::memory_folder;
 
 /// Where sets are taken: one folder for all inputs, empty between them.
 static PLACE: Mutex<Option<TempDir>> = Mutex::new(None);
@@ -141,7 +142,7 @@ fn walk(is_local: bool, shared: &Shared) -> bool {
 /// A whole backup.
 fn backup(is_local: bool, is_full: bool, shared: &Shared) -> bool {
     let mut place = PLACE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let place = place.get_or_insert_with(memory_folder::new).path();
+    let place = place.get_or_insert_with(scratch::for_test).path();
     let Some(mut ca) = connect(is_local, shared) else { return false };
     let kind = if is_full { BackupType::Full } else { BackupType::LogsOnly };
     let options = TakeOptions {
@@ -157,14 +158,14 @@ fn backup(is_local: bool, is_full: bool, shared: &Shared) -> bool {
         believed("backup", is_local, shared);
     }
     drop(ca);
-    let files = memory_folder::contents(place);
+    let files = folder_contents::contents(place);
     let bytes: usize = files
         .iter()
         .filter(|(path, _)| path.starts_with("sets/set/DataBase") && !path.ends_with("certbkxp.dat"))
         .map(|(_, content)| content.len())
         .sum();
     std::fs::remove_dir_all(place.join("sets")).expect("a folder in memory");
-    assert_eq!(memory_folder::contents(place), [], "a file outside the set");
+    assert_eq!(folder_contents::contents(place), [], "a file outside the set");
     match &taken {
         Ok(_) => {
             assert!(bytes as u64 <= lock(shared).delivered, "{bytes} bytes of files");

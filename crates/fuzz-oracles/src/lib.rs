@@ -3,8 +3,8 @@
 
 mod checksummed;
 mod ese_base;
+mod folder_contents;
 mod hostile_ca;
-mod memory_folder;
 mod rpc_caller;
 mod script;
 mod small_ca;

@@ -8,6 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use certadm_auth::Flavour;
+use certadm_files::scratch;
 use certadm_rules::flags::Roles;
 use certadm_server::fuzzing::{Door, World as Service};
 use certadm_wire::csra::Request;
@@ -21,7 +22,6 @@ use certadm_wire::rpc::{
 };
 use tempfile::TempDir;
 
-use crate::memory_folder;
 use crate::rpc_caller::{ACCOUNTS, Caller, PASSWORD};
 use crate::script::Script;
 use crate::stub::written;
@@ -75,7 +75,7 @@ fn play(data: &[u8]) -> Vec<u16> {
 }
 
 fn new_world() -> World {
-    let place = memory_folder::new();
+    let place = scratch::for_test();
     let [operator, admin, nobody] = ACCOUNTS;
     let accounts = [
         (operator, PASSWORD, Roles::OPERATOR),

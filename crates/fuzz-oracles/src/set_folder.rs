@@ -14,7 +14,7 @@ use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
 use certadm_set::{Silent, open};
 
-use crate::memory_folder;
+use crate::folder_contents;
 use crate::script::Script;
 use crate::small_ca::{CA, write_files};
 
@@ -60,7 +60,7 @@ pub(crate) fn run(data: &[u8]) {
     }
     let target = CA.without_database();
     // Behind a link of its own, a script may have made more than the secret.
-    let beside = memory_folder::contents(&outside).len();
+    let beside = folder_contents::contents(&outside).len();
     let watched = Watched::new(&secret);
 
     let paths = std::slice::from_ref(&set);
@@ -75,19 +75,19 @@ pub(crate) fn run(data: &[u8]) {
     let options = Options { incomplete: data.first().is_some_and(|first| first & 0x80 != 0), ..Options::default() };
     let restored = plan(paths, target.path(), options).and_then(|plan| plan.execute("host", &mut Silent));
     watched.check();
-    assert_eq!(memory_folder::contents(&outside).len(), beside, "a file outside");
+    assert_eq!(folder_contents::contents(&outside).len(), beside, "a file outside");
     match restored {
         Ok(_) => assert!(report.is_good(), "restored, and not good"),
         Err(error) => assert!(files_of(target.path()) == before, "the target has changed: {error}"),
     }
-    for (path, content) in memory_folder::contents(target.path()) {
+    for (path, content) in folder_contents::contents(target.path()) {
         assert!(!contains(&content, b"what lies outside"), "{} has what lies outside", path.display());
     }
 }
 
 /// The files of a CA's folder, but for those that nothing but locks are held on.
 fn files_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files = memory_folder::contents(folder);
+    let mut files = folder_contents::contents(folder);
     files.retain(|(path, _)| !path.to_string_lossy().ends_with("lock"));
     files
 }

@@ -7,7 +7,7 @@ use certadm_ca::{
     Authority, Config, Initialized, KeyType, Passphrase, Reason, Request, RevocationOrder, Role, Serial,
     Terms, revoke,
 };
-use certadm_files::Checksum;
+use certadm_files::{Checksum, scratch};
 use certadm_rules::names::last_component;
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{FileTime, Generation};
@@ -20,7 +20,6 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::checksummed::with_checksum;
-use crate::memory_folder;
 
 /// A request of `openssl req`; `crates/ca/tests/data/README.md` says how it was made.
 const REQUEST: &[u8] = include_bytes!("../../ca/tests/data/a.example.csr");
@@ -50,7 +49,7 @@ pub(crate) static CA: LazyLock<SmallCa> = LazyLock::new(|| {
 
 impl SmallCa {
     fn make() -> Result<Self, Box<dyn std::error::Error>> {
-        let place = memory_folder::new();
+        let place = scratch::for_test();
         let folder = Folder::new(place.path().join("ca"));
         let config = Config::new("Fuzzed CA".parse()?, KeyType::P256);
         let now = certadm_store::now();

@@ -10,7 +10,7 @@ mod engine;
 mod error;
 mod expire;
 mod feed;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing;
 mod keys;
 mod label;

@@ -187,29 +187,12 @@ pub fn to_delete(fates: &[Fate]) -> Vec<&Point> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rustic_core::TreeId;
 
     use super::*;
+    use crate::fuzzing::point;
 
     const DAY: i64 = 86_400;
     const NOW: i64 = 1_800_000_000;
-
-    fn point(id: usize, time: i64, kind: SetKind, database: &str, generations: (u32, u32)) -> Point {
-        Point {
-            id: format!("{id:064x}"),
-            time,
-            ca: "CA".to_owned(),
-            kind,
-            database: database.to_owned(),
-            stream: "aa".to_owned(),
-            generations,
-            bytes: 0,
-            files: 0,
-            seconds: 0,
-            held: false,
-            tree: TreeId::default(),
-        }
-    }
 
     fn kept(fates: &[Fate]) -> Vec<String> {
         fates.iter().filter(|fate| !fate.kept_by.is_empty()).map(|fate| fate.point.id.clone()).collect()
@@ -222,7 +205,7 @@ mod tests {
             .map(|night| {
                 let kind = if night.is_multiple_of(7) { SetKind::Full } else { SetKind::Logs };
                 let time = NOW - i64::from(28 - night) * DAY;
-                point(night as usize, time, kind, "db", (night * 10 + 1, night * 10 + 10))
+                point(u64::from(night), time, kind, "db", (night * 10 + 1, night * 10 + 10), false)
             })
             .collect();
         let keep = Keep { last: 2, weekly: 2, ..Keep::default() };
@@ -260,9 +243,8 @@ mod tests {
         prop::collection::vec(night, 1..24).prop_map(|nights| {
             let mut next = [1_u32; 2];
             let mut time = NOW - 30 * DAY;
-            nights
-                .into_iter()
-                .enumerate()
+            (0..)
+                .zip(nights)
                 .map(|(id, (what, database, length, skew, gap))| {
                     time += DAY + skew * DAY / 2;
                     let of = usize::from(database);
@@ -275,8 +257,8 @@ mod tests {
                     let high = next[of] + length - 1;
                     next[of] = high + 1;
                     let time = if what == 11 { NOW + DAY * i64::from(length) } else { time };
-                    let made = point(id, time, kind, ["one", "two"][of], (low, high));
-                    Point { held: what == 5 && length == 3, ..made }
+                    let held = what == 5 && length == 3;
+                    point(id, time, kind, ["one", "two"][of], (low, high), held)
                 })
                 .collect()
         })

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{IoContext, durable, space, unfinished};
+use certadm_files::{IoContext, durable, scratch, space, unfinished};
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
@@ -48,8 +48,5 @@ pub(crate) fn folder(parent: &Path, needed: u64) -> Result<TempDir> {
     if let Some(available) = space::available(parent)?.filter(|available| *available < needed) {
         return Err(Error::NoSpace { path: parent.to_owned(), needed, available });
     }
-    let mut named = tempfile::Builder::new();
-    let ending = unfinished::ending();
-    let made = named.prefix(".certadm-scratch-").suffix(&ending).tempdir_in(parent);
-    Ok(made.during("create a scratch folder in", parent)?)
+    Ok(scratch::folder_in(parent).during("create a scratch folder in", parent)?)
 }

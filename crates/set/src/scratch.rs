@@ -17,7 +17,7 @@ use crate::chain::combine;
 use crate::copy::yielding;
 use crate::error::{Error, Result};
 use crate::reader::Set;
-use certadm_files::{Access, Found, IoContext, cancel, durable, unfinished};
+use certadm_files::{Access, Found, IoContext, cancel, durable, scratch, unfinished};
 
 /// What the scratch recovery found in the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -234,9 +234,7 @@ impl Scratch {
         for removed in unfinished::remove_abandoned(beside).unwrap_or_default() {
             tracing::info!(path = %removed.display(), "removed what a killed verification had left");
         }
-        let ending = unfinished::ending();
-        let mut named = tempfile::Builder::new();
-        let linked = named.prefix(".certadm-scratch-").suffix(&ending).tempdir_in(beside).and_then(|dir| {
+        let linked = scratch::folder_in(beside).and_then(|dir| {
             fs::hard_link(image, dir.path().join("image.db"))?;
             Ok(dir)
         });

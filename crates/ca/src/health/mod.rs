@@ -20,6 +20,7 @@ mod thresholds;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
 use certadm_files::IoContext;
 use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;

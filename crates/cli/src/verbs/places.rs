@@ -7,6 +7,8 @@ use certadm_rules::finding::Finding;
 use clap::Args;
 
 use crate::failure::Failure;
+#[cfg(all(unix, feature = "repository"))]
+use crate::known_as;
 use crate::output::Output;
 
 /// Where copies of sets from a repository are made.
@@ -55,6 +57,9 @@ impl Places {
                 crate::interrupt::watch();
                 repository.fetch(&points, &scratch.folder(), &mut progress)?
             };
+            for (set, point) in fetched.sets.iter().zip(&fetched.points) {
+                known_as::remember(set, format!("{}/{}", repository.address(), point.short_id()));
+            }
             places.paths.extend(fetched.sets.iter().cloned());
             places.fetched.push((repository, fetched));
         }
@@ -92,51 +97,6 @@ impl Places {
     /// The folders, those of each address as a full set with the log sets that continue it.
     pub(crate) fn paths(&self) -> &[PathBuf] {
         &self.paths
-    }
-
-    /// Names the files of findings as the user knows them: by the address of their set, not by the scratch copy.
-    pub(crate) fn name(&self, findings: &mut [Finding]) {
-        for file in findings.iter_mut().filter_map(|finding| finding.place.file.as_mut()) {
-            if let Some(named) = self.named(file) {
-                *file = named;
-            }
-        }
-    }
-
-    /// A text with the addresses of the sets in the place of their scratch copies.
-    #[cfg(all(unix, feature = "repository"))]
-    pub(crate) fn text(&self, mut text: String) -> String {
-        for set in self.fetched.iter().flat_map(|(_, fetched)| &fetched.sets) {
-            text = text.replace(&set.display().to_string(), &self.known_as(set).display().to_string());
-        }
-        text
-    }
-
-    /// The text as it is: this build knows no repository.
-    #[cfg(not(all(unix, feature = "repository")))]
-    pub(crate) fn text(&self, text: String) -> String {
-        text
-    }
-
-    /// The name by which the user knows a set, or a file in one: its address instead of its scratch copy.
-    pub(crate) fn known_as(&self, path: &Path) -> PathBuf {
-        self.named(path).unwrap_or_else(|| path.to_owned())
-    }
-
-    #[cfg(all(unix, feature = "repository"))]
-    fn named(&self, file: &Path) -> Option<PathBuf> {
-        self.fetched.iter().find_map(|(repository, fetched)| {
-            fetched.sets.iter().zip(&fetched.points).find_map(|(set, point)| {
-                let inside = file.strip_prefix(set).ok()?;
-                let set = PathBuf::from(format!("{}/{}", repository.address(), point.short_id()));
-                Some(if inside.as_os_str().is_empty() { set } else { set.join(inside) })
-            })
-        })
-    }
-
-    #[cfg(not(all(unix, feature = "repository")))]
-    fn named(&self, _file: &Path) -> Option<PathBuf> {
-        None
     }
 }
 

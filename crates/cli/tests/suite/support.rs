@@ -66,9 +66,7 @@ pub(crate) struct Work {
 
 impl Work {
     pub(crate) fn new() -> Self {
-        // In memory where the system has such a place: dozens of CAs should not wait for a disk.
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let dir = certadm_files::scratch::for_test();
         fs::write(dir.path().join("pass"), format!("{PASSPHRASE}\n")).unwrap();
         Self { dir }
     }

@@ -339,37 +339,3 @@ fn a_context_whose_connection_died_answers_every_call_alike() {
     let mut next = connect(server.target());
     next.prepare(BackupType::Full).unwrap();
 }
-
-/// Run by hand: how fast a file comes over a sealed connection on loopback, beside the speed of unsealing alone.
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    const LEN: usize = 1 << 29;
-    let (server, _) = hooked(&Files::new(LEN), Arc::new(|_| None));
-    let ceiling = crate::server::unseal_rate();
-    let mut ca = connect(server.target());
-    let mut buffer = vec![0; 512 * 1024];
-    for _ in 0..3 {
-        ca.prepare(BackupType::Full).unwrap();
-        ca.open_file(DATABASE, 512 * 1024).unwrap();
-        let begun = std::time::Instant::now();
-        let mut read = 0;
-        loop {
-            match ca.read(&mut buffer).unwrap() {
-                0 => break,
-                len => read += len,
-            }
-        }
-        assert_eq!(read, LEN);
-        let rate = LEN as f64 / begun.elapsed().as_secs_f64();
-        println!(
-            "{:.0} MB/s over the wire, {:.0} MB/s unsealing alone: {:.0} %",
-            rate / 1e6,
-            ceiling / 1e6,
-            100.0 * rate / ceiling
-        );
-        ca.close_file().unwrap();
-        ca.backup_logs().unwrap();
-        ca.end().unwrap();
-    }
-}

@@ -569,29 +569,3 @@ impl Peer {
         }
     }
 }
-
-/// Bytes per second of unsealing fragments of the size that travels, on one thread.
-pub(crate) fn unseal_rate() -> f64 {
-    const BODY: usize = 5792;
-    let names = ServerNames::new("CA1", "CORP", None).unwrap();
-    let service = Service::new(names, Arc::new(Accounts), Arc::new(RealWorld));
-    let mut client =
-        certadm_auth::initiator(Flavour::Ntlm, &password(PASSWORD), "HOST/ca1", Level::Privacy).unwrap();
-    let mut server = service.acceptor(AuthType::NTLM, Level::Privacy).unwrap();
-    let hello = client.step(&[]).unwrap().token_out;
-    let challenge = server.step(&hello).unwrap().token_out;
-    let last = client.step(&challenge).unwrap();
-    let mut sealer = server.step(&last.token_out).unwrap().done.unwrap().sealer;
-    let mut unsealer = last.done.unwrap().unsealer;
-    let mut pdus = vec![vec![0; 24 + BODY + 8 + 16]; 20_000];
-    for pdu in &mut pdus {
-        let (segments, token) = Segments::split(pdu, 24, 16).unwrap();
-        sealer.seal(PRIVACY, segments, token).unwrap();
-    }
-    let begun = std::time::Instant::now();
-    for pdu in &mut pdus {
-        let (segments, token) = Segments::split(pdu, 24, 16).unwrap();
-        unsealer.unseal(PRIVACY, segments, token).unwrap();
-    }
-    (pdus.len() * BODY) as f64 / begun.elapsed().as_secs_f64()
-}

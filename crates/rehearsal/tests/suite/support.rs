@@ -33,8 +33,7 @@ pub(crate) fn passphrase() -> Passphrase {
 impl Work {
     /// With three certificates, one of them revoked, and a CRL that says so.
     pub(crate) fn new() -> Self {
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let dir = certadm_files::scratch::for_test();
         let folder = Folder::new(dir.path().join("ca"));
         let config = Config::new("Test CA".parse().unwrap(), KeyType::P256);
         let made = Authority::init(&folder, &config, Role::Root, &passphrase(), now()).unwrap();

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use certadm_files::scratch::for_test as scratch;
 use certadm_rules::registration::{MapEntry, RestoreRecord};
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupKind, BackupType, Diagnosis, Generation, GenerationRange, Hresult};
@@ -23,12 +24,6 @@ pub(crate) const INCOMPLETE: certadm_set::restore::Options = certadm_set::restor
 };
 
 const NEVER_ROLL: Options = Options { log_size: 8 << 20, circular_logging: false, backup_rate: 0 };
-
-/// A folder for one test.
-pub(crate) fn scratch() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
-}
 
 /// One row with `serial`, committed.
 pub(crate) fn insert(writer: &mut Writer, serial: u32) {

@@ -8,6 +8,7 @@ use crate::windows_files::{backup, ca_database, fixture, restore_map};
 use certadm_ese::Database;
 use certadm_ese::checksum::xor_checksum;
 use certadm_ese::header::{Copies, State};
+use certadm_files::scratch::for_test as scratch;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_set::finding::Severity;
 use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
@@ -15,11 +16,6 @@ use certadm_set::progress::Silent;
 use certadm_set::verify::{Report, verify};
 use certadm_set::windows::{WindowsSet, open_database, recover};
 use certadm_set::{Error, Opened, open};
-
-fn scratch() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
-}
 
 fn check(paths: &[&PathBuf]) -> Report {
     let paths: Vec<PathBuf> = paths.iter().map(|path| (*path).clone()).collect();

@@ -103,7 +103,7 @@ fn into_vault(
 ) -> Result<(Taken, Option<Kept>), Failure> {
     use std::sync::{Arc, Mutex, PoisonError};
 
-    use certadm_files::{IoContext, unfinished};
+    use certadm_files::{IoContext, scratch as scratch_folder};
     use certadm_repository::{Beside, SinkOptions};
     use certadm_set::{Check, ReadBack, database_name, take_into};
 
@@ -113,11 +113,7 @@ fn into_vault(
     let kept: Arc<Mutex<Option<Kept>>> = Arc::default();
     let told = Arc::clone(&kept);
     let parent = scratch.folder();
-    // By its name the next command knows what a killed one has left.
-    let mut named = tempfile::Builder::new();
-    let ending = unfinished::ending();
-    let aside = named.prefix(".certadm-scratch-").suffix(&ending).tempdir_in(&parent);
-    let aside = aside.during("create a scratch folder in", &parent)?;
+    let aside = scratch_folder::folder_in(&parent).during("create a scratch folder in", &parent)?;
     let dir = aside.path().to_owned();
     let beside = identity.cloned().map(|fetched| {
         Beside::new(move |manifest| {

@@ -30,8 +30,7 @@ pub(super) fn rehearsed(
         previous: previous_of(&earlier),
         ..Wishes::new(sets.to_vec(), certadm_store::now())
     };
-    let shown =
-        rehearse(&wishes, &mut output.progress_on_stderr(), &mut tell::Steps { output, places: None })?;
+    let shown = rehearse(&wishes, &mut output.progress_on_stderr(), &mut tell::Steps { output })?;
     let circumstances = circumstances(Limits::default());
     Ok(match folder {
         Some(folder) => {

@@ -14,6 +14,7 @@ use certadm_rules::finding::Finding;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::known_as;
 use crate::output::{Done, Output, path_text};
 use crate::verbs::account::account;
 use crate::verbs::files::{refuse_home_sign, write_new};
@@ -65,15 +66,15 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
         spare: args.spare_crl.clone(),
         ..Wishes::new(places.paths().to_vec(), certadm_store::now())
     };
-    let mut watch = tell::Steps { output, places: Some(&places) };
+    let mut watch = tell::Steps { output };
     let mut shown = rehearse(&wishes, &mut output.progress_on_stderr(), &mut watch)?;
     for step in &mut shown.steps {
-        step.detail = places.text(std::mem::take(&mut step.detail));
-        step.remedy = step.remedy.take().map(|remedy| places.text(remedy));
+        step.detail = known_as::text(&step.detail).into_owned();
+        step.remedy = step.remedy.take().map(|remedy| known_as::text(&remedy).into_owned());
     }
-    shown.sets.iter_mut().for_each(|set| *set = places.known_as(set));
+    shown.sets.iter_mut().for_each(|set| *set = known_as::path(set));
     for (_, finding) in &mut shown.findings {
-        places.name(std::slice::from_mut(finding));
+        known_as::finding(finding);
     }
     shown.findings.extend(found.into_iter().map(|finding| (certadm_rehearsal::Step::Key, finding)));
     for path in &shown.removed {

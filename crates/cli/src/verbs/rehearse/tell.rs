@@ -8,23 +8,14 @@ use certadm_rules::printable::printable;
 
 use crate::output::{Output, human_bytes};
 use crate::terminal::Tone;
-use crate::verbs::places::Places;
 
 /// Tells each step when it has ended.
-pub(crate) struct Steps<'p> {
+pub(crate) struct Steps {
     /// Where it is told.
     pub(crate) output: Output,
-    /// Where the sets come from, if that is elsewhere.
-    pub(crate) places: Option<&'p Places>,
 }
 
-impl Steps<'_> {
-    fn text(&self, text: &str) -> String {
-        self.places.map_or_else(|| text.to_owned(), |places| places.text(text.to_owned()))
-    }
-}
-
-impl Watch for Steps<'_> {
+impl Watch for Steps {
     fn needs_room(&mut self, bytes: u64, within: &Path) {
         let bytes = human_bytes(bytes);
         self.output
@@ -43,11 +34,10 @@ impl Watch for Steps<'_> {
             return;
         }
         let before = format!("{:2}. {:29} ", record.number, record.title);
-        let behind =
-            format!("{:>width$.2} s  {}", record.seconds, self.text(&record.detail), width = 16 - word.len());
+        let behind = format!("{:>width$.2} s  {}", record.seconds, record.detail, width = 16 - word.len());
         self.output.toned(&before, word, tone, &behind);
         if let Some(remedy) = &record.remedy {
-            self.output.result(format!("    what to do: {}", printable(&self.text(remedy))));
+            self.output.result(format!("    what to do: {}", printable(remedy)));
         }
     }
 

@@ -52,7 +52,6 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
             None => verify(places.paths(), &mut progress),
         }
     };
-    places.name(&mut report.findings);
     cancel::check()?;
     for dir in places.paths().iter().flat_map(|set| certadm_identity::found_at(set)) {
         match Part::open(&dir) {

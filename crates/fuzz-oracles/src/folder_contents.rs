@@ -1,22 +1,6 @@
-//! Folders in memory, for what works on files: a disk would be the slowest part of every input.
+//! What lies in a folder, so that an oracle can say what an input may change.
 
 use std::path::{Path, PathBuf};
-
-use certadm_files::unfinished;
-use tempfile::TempDir;
-
-/// A new folder, in memory where the system has a place for that. It goes away when it is dropped; those of a fuzzer,
-/// which ends without dropping anything, go when the next one begins.
-pub(crate) fn new() -> TempDir {
-    let shared = Path::new("/dev/shm");
-    let place = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
-    unfinished::remove_abandoned(&place).unwrap_or_default();
-    let ending = unfinished::ending();
-    let mut named = tempfile::Builder::new();
-    named.prefix(".certadm-fuzz-").suffix(&ending);
-    // Without a folder nothing can be tried; the machine is full or its folder is not writable.
-    named.tempdir_in(place).expect("a folder for temporary files")
-}
 
 /// Every file below a folder, by its path there, with what it holds; a link and what is no file by its kind alone.
 pub(crate) fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
