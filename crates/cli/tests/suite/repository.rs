@@ -23,11 +23,17 @@ pub(crate) fn world() -> Work {
 /// Runs a command with that vault; scratch copies go into a folder of the test.
 pub(crate) fn run(work: &Work, line: &str) -> Run {
     let mut command = command(&work.path(""), line);
-    Run::of(
+    let run = Run::of(
         command
             .env("CERTADM_REPOSITORIES", work.path("repositories.toml"))
             .env("TMPDIR", work.path("scratch")),
-    )
+    );
+    // The user knows addresses, and no folder that is gone when the command ends.
+    let said = run.stdout.lines().chain(run.stderr.lines());
+    let named: Vec<&str> =
+        said.filter(|line| line.contains(".certadm-scratch") && !line.contains("had left")).collect();
+    assert!(named.is_empty(), "{line} names its scratch copy: {named:#?}");
+    run
 }
 
 fn result(work: &Work, line: &str) -> Value {
@@ -381,6 +387,42 @@ fn what_the_ca_says_of_itself_is_kept_with_the_set() {
     );
     let without = result(&work, "backup --dir {ca} --to vault: --no-identity");
     assert_eq!(without["identity"], Value::Null);
+}
+
+/// Whatever a verb says of sets in a repository, good or bad, it names them by their addresses: `run` looks for that.
+#[test]
+fn no_verb_names_the_scratch_copy_of_a_set() {
+    let work = with_repository();
+    work.issue("ca", "one");
+    let full = result(&work, "backup --dir {ca} --to vault:");
+    let address = full["set"].as_str().unwrap().to_owned();
+    work.issue("ca", "two");
+    result(&work, "backup --dir {ca} --to vault: --type logs");
+    work.copy_key_and_configuration("ca", "ca2");
+    for line in [
+        "verify vault:",
+        "show vault:",
+        "show vault: --files",
+        "list vault: requests",
+        "complete vault:",
+        "gap vault: --certificates {none} --to {gap}",
+        "recover vault: --to {recovered}",
+        "diff vault:latest-full vault:latest",
+        "emergency-crl vault: --key {ca/ca.key} --passphrase-file {pass} --no-published --to {crl}",
+        "restore --from vault: --dir {ca2} --dry-run",
+        "restore --from vault: --dir {ca}",
+        "rehearse vault: --within {scratch} --evidence {evidence}",
+    ] {
+        let (told, json) = (run(&work, line), run(&work, &format!("--json {line}")));
+        assert!([0, 1, 3, 4, 5].contains(&told.code) && json.code != 2, "{line}: {told:?} {json:?}");
+    }
+    let shown = result(&work, "show vault:latest-full");
+    assert!(shown.to_string().contains(&address), "{shown}");
+    let evidence: Vec<String> = fs::read_dir(work.path("evidence"))
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap_or_default())
+        .collect();
+    assert!(!evidence.concat().contains(".certadm-scratch"), "{evidence:?}");
 }
 
 /// A rehearsal of an address names the address, and leaves a note that its state is proven.
