@@ -402,7 +402,6 @@ fn no_verb_names_the_scratch_copy_of_a_set() {
     for line in [
         "verify vault:",
         "show vault:",
-        "show vault: --files",
         "list vault: requests",
         "complete vault:",
         "gap vault: --certificates {none} --to {gap}",

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use certadm_auth::{
-    Acceptor, AccountName, AccountStore, AuthError, Environment, FileTime, Flavour, Level, NtHash, Password,
+    Acceptor, AccountName, AccountStore, AuthError, Environment, FileTime, Level, NtHash, Password,
     Protection, Sealer, Segments, ServerNames, Service, Unsealer,
 };
 use certadm_client::{Credentials, Endpoint, KerberosTarget, Mechanism, OtherEntries, Target, Timeouts};
