@@ -8,9 +8,6 @@ use serde::Deserialize;
 use crate::failure::{Context, Failure, Result};
 use crate::process;
 
-/// Tells cargo whether to keep what makes the next build of changed code quicker.
-const INCREMENTAL: &str = "CARGO_INCREMENTAL";
-
 /// This repository.
 pub(crate) struct Workspace {
     root: PathBuf,
@@ -57,14 +54,10 @@ impl Workspace {
         &self.target
     }
 
-    /// The same cargo that runs this program, in the root folder. It keeps nothing for the next build of changed code, unless
-    /// somebody has asked for that: it would be gigabytes, which no run of the test command reads again.
+    /// The same cargo that runs this program, in the root folder.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root).args(arguments);
-        if std::env::var_os(INCREMENTAL).is_none() {
-            command.env(INCREMENTAL, "0");
-        }
         command
     }
 
