@@ -1,4 +1,4 @@
-//! The three files that people write by hand: `ca.toml`, `users.toml`, `client.toml`.
+//! The four files that people write by hand: `ca.toml`, `users.toml`, `client.toml`, `repositories.toml`.
 //!
 //! A mistake is told with its place, and never with what the file holds: a password may stand under a key that does not
 //! exist. What a file says survives being written, where there is something that writes it.
@@ -7,6 +7,7 @@ use std::path::Path;
 
 use certadm_ca::Config as CaConfig;
 use certadm_client::Config as ClientConfig;
+use certadm_repository::Profiles;
 use certadm_server::{User, UserFile};
 
 /// What stands for a secret in inputs; an error that quotes a value quotes it.
@@ -14,14 +15,15 @@ const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 /// A key that no file has.
 const UNKNOWN: &str = "pass_phrase_of_key";
 
-/// The first octet says which file the rest is: 0 `ca.toml`, 1 `users.toml`, 2 `client.toml`.
+/// The first octet says which file the rest is: 0 `ca.toml`, 1 `users.toml`, 2 `client.toml`, 3 `repositories.toml`.
 pub(crate) fn run(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
     let Ok(text) = std::str::from_utf8(rest) else { return };
-    let accepts: fn(&str) -> Result<(), String> = match kind % 3 {
+    let accepts: fn(&str) -> Result<(), String> = match kind % 4 {
         0 => ca,
         1 => users,
-        _ => client,
+        2 => client,
+        _ => repositories,
     };
     match accepts(text) {
         Ok(()) => unknown_keys_are_refused(text, accepts),
@@ -61,18 +63,30 @@ fn client(text: &str) -> Result<(), String> {
     ClientConfig::parse(text).map(drop)
 }
 
+/// Each vault can be asked for by its name, and where its key is follows from the CA's.
+fn repositories(text: &str) -> Result<(), String> {
+    let profiles = Profiles::parse(text)?;
+    for profile in profiles.all() {
+        assert!(profiles.vault(&profile.name).is_ok(), "a vault that has no name");
+        let key = profile.key_file("CA");
+        assert!(key.is_none_or(|file| !file.to_string_lossy().contains("{ca}")), "a key file of no CA");
+    }
+    Ok(())
+}
+
 /// Before the first line, and below each header of a table, one key more is one too many.
 fn unknown_keys_are_refused(text: &str, accepts: fn(&str) -> Result<(), String>) {
     let entry = format!("{UNKNOWN} = \"{SECRET}\"\n");
     let refused = |at: usize, text: &str| {
         let error = accepts(text).expect_err("an unknown key is taken");
-        assert!(error.contains(&format!("line {at}, column 1:")), "{error:?} does not name line {at}");
+        // On the first line of a list of vaults it is a vault that is no table.
+        assert!(error.contains(&format!("line {at}, column ")), "{error:?} does not name line {at}");
         assert!(error.contains(UNKNOWN) && !error.contains(SECRET), "{error:?}");
     };
     // An old mark of byte order may stand before the first line only.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     refused(1, &format!("{entry}{text}"));
-    let headers = ["[[user]]", "[server.a]", "[listeners]", "[roles]", "[service]", "[crl]", "[profiles.server]"];
+    let headers = ["[[user]]", "[server.a]", "[vault]", "[vault.keep]", "[listeners]", "[roles]", "[service]", "[crl]", "[profiles.server]"];
     let mut before = String::new();
     for (number, line) in text.split_inclusive('\n').enumerate() {
         before.push_str(line);

@@ -269,3 +269,20 @@ fn is_same_file(file: &fs::File, path: &Path) -> std::io::Result<bool> {
 fn is_same_file(_file: &fs::File, path: &Path) -> std::io::Result<bool> {
     Ok(path.symlink_metadata()?.is_file())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A query that never ends: without a limit `verify` of a stranger's set would not end, either.
+    #[test]
+    fn a_query_of_a_foreign_database_ends() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        distrust(&mut connection).unwrap();
+        let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+        let error = connection.query_row(endless, [], |row| row.get::<_, i64>(0)).unwrap_err();
+        let error = unreadable(Path::new("image.db"), &error);
+        assert!(error.to_string().contains("more steps than a database of its size needs"), "{error}");
+        assert!(matches!(error, Error::Damaged { code: Hresult::DATABASE_CORRUPTED, .. }), "{error:?}");
+    }
+}
