@@ -41,6 +41,8 @@ pub enum Error {
         path: PathBuf,
         /// What it is instead.
         what: &'static str,
+        /// Whether a person named it: then it is the wrong name, and no damage.
+        by_name: bool,
     },
     /// A file that must be small is not.
     #[error("{path} is longer than {limit} bytes")]
@@ -52,13 +54,18 @@ pub enum Error {
     },
 }
 
+/// What a folder is called in [`Error::NotAFile`].
+pub(crate) const FOLDER: &str = "a folder";
+
 impl Diagnosis for Error {
     fn hresult(&self) -> Hresult {
         match self {
             Self::Io { source, .. } => io_hresult(source),
             Self::Cancelled => Hresult::ERROR_OPERATION_ABORTED,
             Self::Exists { .. } => Hresult::ERROR_ALREADY_EXISTS,
-            Self::NotAFile { .. } => Hresult::ERROR_INVALID_DATA,
+            Self::NotAFile { by_name: false, .. } => Hresult::ERROR_INVALID_DATA,
+            Self::NotAFile { what: FOLDER, .. } => Hresult::ERROR_DIRECTORY_NOT_SUPPORTED,
+            Self::NotAFile { .. } => Hresult::ERROR_NOT_SUPPORTED,
             Self::TooLong { .. } => Hresult::ERROR_FILE_TOO_LARGE,
         }
     }
@@ -68,6 +75,7 @@ impl Diagnosis for Error {
             Self::Io { source, .. } => io_remedy(source),
             Self::Cancelled => "start again; what had been begun was taken back",
             Self::Exists { .. } => "name another place; nothing is ever overwritten",
+            Self::NotAFile { by_name: true, .. } => "name a regular file",
             Self::NotAFile { .. } => {
                 "find out who put it there; take the file itself from another copy of the set"
             }

@@ -17,7 +17,7 @@ use std::io::{Read, Take};
 use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, FOLDER, IoContext, Result};
 use crate::read;
 
 /// A file by its way: the folder that a person named, and what lies below it.
@@ -76,7 +76,7 @@ impl Found {
             Some((root, inside)) => system::open_below(&root, inside, &self.path)?,
             None => return Err(self.refused("a way out of its folder")),
         };
-        check(&file.metadata().during("look at", &self.path)?, &self.path)?;
+        check(&file.metadata().during("look at", &self.path)?, &self.path, self.below == 0)?;
         Ok(file)
     }
 
@@ -93,14 +93,14 @@ impl Found {
             if place.as_os_str().len() < self.path.as_os_str().len() && metadata.is_dir() {
                 continue;
             }
-            check(&metadata, &place)?;
+            check(&metadata, &place, false)?;
         }
         let metadata = match self.below {
             0 => std::fs::metadata(&self.path),
             _ => self.path.symlink_metadata(),
         };
         let metadata = metadata.during("look at", &self.path)?;
-        check(&metadata, &self.path)?;
+        check(&metadata, &self.path, self.below == 0)?;
         Ok(metadata.len())
     }
 
@@ -145,7 +145,7 @@ impl Found {
     }
 
     fn refused(&self, what: &'static str) -> Error {
-        Error::NotAFile { path: self.path.clone(), what }
+        Error::NotAFile { path: self.path.clone(), what, by_name: self.below == 0 }
     }
 }
 
@@ -200,19 +200,19 @@ pub fn is_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Refuses all but a regular file.
-fn check(metadata: &Metadata, path: &Path) -> Result<()> {
+/// Refuses all but a regular file. `by_name`: a person named it.
+fn check(metadata: &Metadata, path: &Path, by_name: bool) -> Result<()> {
     let kind = metadata.file_type();
     let what = if kind.is_file() {
         return Ok(());
     } else if kind.is_symlink() {
         "a link"
     } else if kind.is_dir() {
-        "a folder"
+        FOLDER
     } else {
         special(kind)
     };
-    Err(Error::NotAFile { path: path.to_owned(), what })
+    Err(Error::NotAFile { path: path.to_owned(), what, by_name })
 }
 
 #[cfg(unix)]
@@ -248,19 +248,18 @@ mod system {
 
     pub(super) fn open_named(path: &Path) -> Result<File> {
         // A device does something when it is opened, so it is looked at first.
-        check(&std::fs::metadata(path).during("look at", path)?, path)?;
+        check(&std::fs::metadata(path).during("look at", path)?, path, true)?;
         let file =
             rustix::fs::open(path, READ, Mode::empty()).map_err(io::Error::from).during("open", path)?;
         Ok(File::from(file))
     }
 
     pub(super) fn open_below(root: &Path, inside: &Path, path: &Path) -> Result<File> {
+        let refused = |what| Error::NotAFile { path: path.to_owned(), what, by_name: false };
         let failed = |error: Errno, action| match error {
             // What the system says of a link where none is followed.
-            Errno::LOOP | Errno::XDEV => {
-                Error::NotAFile { path: path.to_owned(), what: "a link, or below one" }
-            }
-            Errno::NOTDIR => Error::NotAFile { path: path.to_owned(), what: "below a link or file" },
+            Errno::LOOP | Errno::XDEV => refused("a link, or below one"),
+            Errno::NOTDIR => refused("below a link or file"),
             error => Error::Io { action, path: path.to_owned(), source: error.into() },
         };
         let root = rustix::fs::open(root, FOLDER, Mode::empty())
@@ -286,7 +285,7 @@ mod system {
             FileType::Socket => "a socket",
             _ => "a device",
         };
-        Err(Error::NotAFile { path: path.to_owned(), what })
+        Err(refused(what))
     }
 
     /// Opens a folder below another, links nowhere: in one call where the kernel has it, else step by step.
@@ -325,7 +324,7 @@ mod system {
     const OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 
     pub(super) fn open_named(path: &Path) -> Result<File> {
-        check(&std::fs::metadata(path).during("look at", path)?, path)?;
+        check(&std::fs::metadata(path).during("look at", path)?, path, true)?;
         File::open(path).during("open", path)
     }
 
@@ -337,7 +336,7 @@ mod system {
             if place.as_os_str().len() < path.as_os_str().len() && metadata.is_dir() {
                 continue;
             }
-            check(&metadata, &place)?;
+            check(&metadata, &place, false)?;
         }
         let mut options = OpenOptions::new();
         options.read(true);
@@ -350,6 +349,9 @@ mod system {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use certadm_rules::diagnosis::Class;
+    use certadm_rules::{Diagnosis, Hresult};
 
     use super::*;
 
@@ -424,8 +426,18 @@ mod tests {
         symlink(&set, dir.path().join("latest")).unwrap();
         assert_eq!(Found::below(&dir.path().join("latest"), "DataBase/log").read(7).unwrap(), b"content");
         assert_eq!(Found::named(set.join("inner-link")).read(7).unwrap(), b"content");
-        for named in ["pipe", "socket", "endless", "DataBase"] {
-            assert!(matches!(Found::named(set.join(named)).open(), Err(Error::NotAFile { .. })), "{named}");
+        // Who names something else has the wrong name; of what lies in a set it is damage.
+        for (named, code) in [
+            ("pipe", Hresult::ERROR_NOT_SUPPORTED),
+            ("socket", Hresult::ERROR_NOT_SUPPORTED),
+            ("endless", Hresult::ERROR_NOT_SUPPORTED),
+            ("DataBase", Hresult::ERROR_DIRECTORY_NOT_SUPPORTED),
+        ] {
+            let error = Found::named(set.join(named)).open().unwrap_err();
+            assert!(matches!(error, Error::NotAFile { by_name: true, .. }), "{named}: {error}");
+            assert_eq!((error.hresult(), error.hresult().class()), (code, Class::Refused), "{named}");
+            let error = Found::below(&set, named).open().unwrap_err();
+            assert_eq!(error.hresult().class(), Class::Damaged, "{named}");
         }
         assert!(Found::below(&set, "absent").open().is_err_and(|error| error.is_not_found()));
     }

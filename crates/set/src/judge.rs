@@ -147,7 +147,7 @@ fn of_file(error: &certadm_files::Error) -> Told {
         certadm_files::Error::Io { action, path, source } => {
             Told::of(Kind::Unreadable, path, format!("cannot {action} it: {source}"))
         }
-        certadm_files::Error::NotAFile { path, what } => {
+        certadm_files::Error::NotAFile { path, what, .. } => {
             Told::of(Kind::NotAFile, path, format!("it is {what}, and a regular file is expected"))
         }
         other => Told { kind: Kind::Unreadable, place: Place::default(), detail: chain_of(other) },

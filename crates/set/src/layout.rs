@@ -130,7 +130,7 @@ pub(crate) fn database_dir(set: &Path) -> Result<PathBuf> {
     match inner.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => Ok(inner.file_name().unwrap_or_default().into()),
         Ok(metadata) if metadata.is_symlink() => {
-            Err(certadm_files::Error::NotAFile { path: inner, what: "a link" }.into())
+            Err(certadm_files::Error::NotAFile { path: inner, what: "a link", by_name: false }.into())
         }
         _ => Ok(PathBuf::new()),
     }

@@ -244,7 +244,12 @@ impl Scratch {
                 return Ok(Self { _held: unfinished::hold(dir.path()), dir });
             }
             let what = "not the file that was opened, because it was exchanged meanwhile";
-            return Err(certadm_files::Error::NotAFile { path: image.path().to_owned(), what }.into());
+            return Err(certadm_files::Error::NotAFile {
+                path: image.path().to_owned(),
+                what,
+                by_name: false,
+            }
+            .into());
         }
         // A set on a read-only medium, or on a file system without second names.
         let dir = tempfile::tempdir().during("create", &std::env::temp_dir())?;
@@ -279,7 +284,8 @@ mod tests {
     fn a_query_of_a_foreign_database_ends() {
         let mut connection = Connection::open_in_memory().unwrap();
         distrust(&mut connection).unwrap();
-        let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+        let endless =
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
         let error = connection.query_row(endless, [], |row| row.get::<_, i64>(0)).unwrap_err();
         let error = unreadable(Path::new("image.db"), &error);
         assert!(error.to_string().contains("more steps than a database of its size needs"), "{error}");

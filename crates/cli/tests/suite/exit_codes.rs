@@ -64,6 +64,23 @@ fn a_folder_or_another_thing_in_the_place_of_a_file_is_refused() {
         fails(&work, &format!("user add --dir {{ca}} name --role read --password-file {{{path}}}"), 3, code);
         fails(&work, &format!("ca issue --dir {{ca}} --passphrase-file {{pass}} {{{path}}}"), 3, code);
     }
+    for (path, code) in [
+        ("ca", "0x80070150"),        // ERROR_DIRECTORY_NOT_SUPPORTED
+        ("socket", "0x80070032"),    // ERROR_NOT_SUPPORTED
+        ("/dev/null", "0x80070032"), // joined to the work folder, it stays as it is
+    ] {
+        for line in [
+            "backup --dir {ca} --to {out} --sign-key",
+            "verify {set} --allowed-signers",
+            "gap {set} --to {out} --certificates",
+            "gap {set} --to {out} --crl",
+        ] {
+            // A folder of certificates is one of the ways to name them.
+            if !(path == "ca" && line.ends_with("--certificates")) {
+                fails(&work, &format!("{line} {{{path}}}"), 3, code);
+            }
+        }
+    }
     fails(&work, "ca crl --dir {ca} --passphrase-file /dev/null", 3, "0x80070056");
     fails(&work, "ca crl --dir {ca} --passphrase-file /dev/zero", 3, "0x80070056");
     fails(&work, "backup --dir {ca} --to {pass/set}", 3, "0x8007010b");
