@@ -13,6 +13,8 @@ use crate::wishes::{CountedBefore, Previous};
 /// Locked while a file is added.
 const LOCK: &str = "evidence.lock";
 const ENDING: &str = "json";
+/// All files of a folder together, in bytes: ten years of nights are less than half of it. They are all held in memory.
+const MAX_TOTAL: u64 = 256 << 20;
 
 /// A file of evidence as it lies in its folder.
 #[derive(Clone, Debug)]
@@ -64,9 +66,14 @@ impl Folder {
     /// Reads every file of evidence in it.
     ///
     /// # Errors
-    /// [`Error::File`] when the folder cannot be listed.
+    /// [`Error::File`] when the folder cannot be listed, or holds more than [`MAX_TOTAL`].
     pub(super) fn read(&self) -> Result<Content> {
+        self.read_up_to(MAX_TOTAL)
+    }
+
+    fn read_up_to(&self, limit: u64) -> Result<Content> {
         let mut content = Content::default();
+        let mut total = 0_u64;
         let entries = match fs::read_dir(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(content),
             other => other.during("list", &self.path)?,
@@ -78,12 +85,16 @@ impl Folder {
                 continue;
             }
             let read = Found::below(&self.path, &name).read(MAX_LEN).map_err(Error::from).and_then(|bytes| {
+                total = total.saturating_add(bytes.len() as u64);
                 Ok(Kept {
                     sha256: sha256(&bytes),
                     evidence: Evidence::parse(&bytes, &path)?,
                     file: name.clone(),
                 })
             });
+            if total > limit {
+                return Err(certadm_files::Error::TooLong { path: self.path.clone(), limit }.into());
+            }
             match read {
                 Ok(kept) => content.kept.push(kept),
                 Err(Error::Evidence { reason, .. }) => content.broken.push((name, reason)),
@@ -157,4 +168,21 @@ pub fn previous_of(earlier: &[Kept]) -> Option<Previous> {
         }
     }
     Some(previous)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_more_than_memory_should_hold_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["one.json", "two.json", "two.html"] {
+            fs::write(dir.path().join(name), vec![b' '; 100]).unwrap();
+        }
+        let folder = Folder::at(dir.path());
+        assert_eq!(folder.read_up_to(200).unwrap().broken.len(), 2);
+        let error = folder.read_up_to(199).unwrap_err();
+        assert!(matches!(error, Error::File(certadm_files::Error::TooLong { limit: 199, .. })), "{error}");
+    }
 }
