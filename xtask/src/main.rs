@@ -16,6 +16,7 @@ mod journal;
 mod licences;
 mod loader;
 mod lockfiles;
+mod package;
 mod prereleases;
 mod process;
 mod setup;
@@ -24,6 +25,7 @@ mod suites;
 mod tally;
 mod test;
 mod tools;
+mod tree;
 mod windows;
 mod workspace;
 
@@ -46,6 +48,8 @@ usage: cargo xtask <verb>
   install --prefix DIR     command, C library, header, manual pages, completions and unit; --profile dev: a debug build;
                            --debug-symbols: what debuggers need, in files beside command and library
   windows [--profile dev]  library and command for Windows in target/windows/certadm, tried out under Wine
+  package [--try]          packages for Debian and RPM, an archive, a bill of materials and checksums in target/package/out;
+                           --try: install, use, upgrade and remove them in a fresh Debian in a folder, as root
   bench [ARGUMENT]...      run the benchmarks (release build), with these arguments
   help                     this text
 
@@ -92,6 +96,8 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         },
         ["windows"] => return Ok(windows::alone(&workspace, windows::Build::Release)),
         ["windows", "--profile", "dev"] => return Ok(windows::alone(&workspace, windows::Build::Quick)),
+        ["package"] => package::run(&workspace, false)?,
+        ["package", "--try"] => package::run(&workspace, true)?,
         ["bench", arguments @ ..] => {
             let mut cargo = workspace.cargo(&["run", "--release", "--package", "certadm-bench", "--"]);
             process::run(cargo.args(arguments))?;

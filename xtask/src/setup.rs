@@ -81,6 +81,14 @@ const WINDOWS_NEEDS: &[Need] = &[
     Need::new("wine", Evidence::Program("wine"), "the command for it"),
 ];
 
+/// What `package` needs beside it.
+const PACKAGE_NEEDS: &[Need] = &[
+    Need::new("binutils", Evidence::Program("objcopy"), "command and library without symbols"),
+    Need::new("dpkg", Evidence::Program("dpkg-deb"), "packages for Debian"),
+    Need::new("rpm", Evidence::Program("rpmbuild"), "packages for RPM"),
+    Need::new("debootstrap", Evidence::Program("debootstrap"), "a fresh Debian to try the packages in"),
+];
+
 /// Samba's host of RPC services, which is not on the search path.
 const SAMBA_RPC: &str = "/usr/libexec/samba/samba-dcerpcd";
 
@@ -118,6 +126,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {
 /// Looks for what a build for Windows needs, installs what is missing, and says so.
 pub(crate) fn for_windows() -> Result<()> {
     debian_packages(WINDOWS_NEEDS)
+}
+
+/// Looks for what packages are made with, installs what is missing, and says so.
+pub(crate) fn for_packages() -> Result<()> {
+    debian_packages(PACKAGE_NEEDS)
 }
 
 impl Need {
