@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use certadm_auth::{
     AccountName, AccountStore, AuthError, AuthType, Credentials, Environment, Established, FileTime, Flavour,
-    Level, NtHash, Password, Protection, Sealer, Segments, ServerNames, Service, Unsealer, initiator,
+    Level, NtHash, Password, Protection, Sealer, Segments, ServerNames, Service, Unsealer, Workstation,
+    initiator,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
@@ -162,7 +163,8 @@ fn connect() -> std::result::Result<(Established, Established), AuthError> {
     let service = Service::new(ServerNames::new("CA1", "CA1", None)?, Arc::new(Alice), Arc::new(Constant));
     let credentials =
         Credentials { account: AccountName::new("", "alice"), password: Password::new("measure".to_owned()) };
-    let mut client = initiator(Flavour::Ntlm, &credentials, "HOST/ca1", Level::Privacy)?;
+    let workstation = Workstation::new("bench", Arc::new(Constant));
+    let mut client = initiator(Flavour::Ntlm, &credentials, "HOST/ca1", Level::Privacy, &workstation)?;
     let mut server = service.acceptor(AuthType::NTLM, Level::Privacy)?;
     let mut token = Vec::new();
     let mut ends = (None, None);

@@ -105,15 +105,6 @@ pub enum AuthError {
     /// The environment could not supply random bytes.
     #[error("no random bytes for a challenge; check the system's random source")]
     NoRandomness,
-
-    /// The security library underneath the initiator failed.
-    #[error("security library failed during {during} ({detail}); check account, password and server name")]
-    Library {
-        /// The step that failed.
-        during: &'static str,
-        /// What the library said; holds no secret.
-        detail: String,
-    },
 }
 
 impl AuthError {
@@ -127,8 +118,7 @@ impl AuthError {
             | Self::UnexpectedToken { .. }
             | Self::Finished
             | Self::InvalidInput { .. }
-            | Self::NoRandomness
-            | Self::Library { .. } => SECURITY_PACKAGE,
+            | Self::NoRandomness => SECURITY_PACKAGE,
             Self::Ticket { error, .. } if error.hresult() == Hresult::RPC_S_SEC_PKG_ERROR => SECURITY_PACKAGE,
             Self::Kerberos { error } if error.hresult() == Hresult::RPC_S_SEC_PKG_ERROR => SECURITY_PACKAGE,
             Self::WeakNegotiation { .. }

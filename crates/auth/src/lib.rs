@@ -27,6 +27,7 @@ pub use error::{AuthError, SealError};
 pub use initiator::{Credentials, Flavour, Password, initiator};
 pub use kerberos::{Framing, kerberos_initiator};
 pub use names::{AccountName, folded, same_name};
+pub use ntlm::client::Workstation;
 pub use protection::{Level, Protection, Segments};
 pub use sealing::{Sealer, Unsealer};
 pub use secret::NtHash;

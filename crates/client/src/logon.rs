@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use certadm_auth::{AuthError, Flavour, Framing, Initiator, Level, initiator, kerberos_initiator};
+use certadm_auth::{
+    AuthError, Flavour, Framing, Initiator, Level, Workstation, initiator, kerberos_initiator,
+};
 use certadm_kerberos::InitiateError;
 use certadm_kerberos::message::ErrorCode;
 use certadm_wire::rpc::NakReason;
@@ -13,6 +15,7 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::kerberos::{Book, KerberosError, Proof, System};
 use crate::mechanism::Mechanism;
+use crate::name::own_host_name;
 use crate::target::{Endpoint, Target};
 
 /// What a connection is authenticated by.
@@ -235,7 +238,8 @@ impl Logon {
         let Some(password) = &self.password else {
             return Err(Error::Kerberos(KerberosError::NeedsPassword { mechanism: "NTLM", given: "none" }));
         };
-        initiator(flavour, password, &self.service(class), Level::Privacy)
+        let workstation = Workstation::new(&own_host_name(), Arc::new(System));
+        initiator(flavour, password, &self.service(class), Level::Privacy, &workstation)
             .map_err(|source| Error::Authentication { peer: self.peer.clone(), source })
     }
 

@@ -120,7 +120,8 @@ impl AccountStore for One {
     }
 }
 
-struct Still;
+/// A clock that stands, and random octets that are none.
+pub(crate) struct Still;
 
 impl Environment for Still {
     fn now(&self) -> FileTime {

@@ -2,10 +2,11 @@
 //! real where the script does not spoil them, and it judges every answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use certadm_auth::{
     AccountName, Credentials, Flavour, Initiator, Level, Password, Protection, Sealer, Segments, Unsealer,
-    initiator,
+    Workstation, initiator,
 };
 use certadm_rules::{Hresult, TaggedList};
 use certadm_server::fuzzing::{Door, Outcome, Reached, Served};
@@ -15,6 +16,7 @@ use certadm_wire::rpc::{
     AuthLevel, AuthType, Body, Flags, Header, Layout, MAX_FRAGMENT, Pdu, PduKind, SecurityState, Verifier,
 };
 
+use crate::hostile_ca::Still;
 use crate::stub::read;
 
 /// Accounts of the service, with their password; the last has no role.
@@ -97,7 +99,10 @@ impl<'w> Caller<'w> {
             password: Password::new(password.to_owned()),
         };
         let protects = if level == AuthLevel::Privacy { Level::Privacy } else { Level::Integrity };
-        let Ok(mut initiator) = initiator(flavour, &credentials, "HOST/ca01", protects) else { return };
+        let workstation = Workstation::new("caller", Arc::new(Still));
+        let Ok(mut initiator) = initiator(flavour, &credentials, "HOST/ca01", protects, &workstation) else {
+            return;
+        };
         let Ok(step) = initiator.step(&[]) else { return };
         if is_right {
             self.known.insert(account);

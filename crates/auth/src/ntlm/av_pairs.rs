@@ -13,10 +13,11 @@ pub(crate) mod id {
     pub(crate) const FLAGS: u16 = 6;
     pub(crate) const TIMESTAMP: u16 = 7;
     pub(crate) const TARGET_NAME: u16 = 9;
+    pub(crate) const CHANNEL_BINDINGS: u16 = 10;
 }
 
 /// Bit of the flags attribute: AUTHENTICATE carries a MIC.
-const MIC_PRESENT: u32 = 0x0000_0002;
+pub(crate) const MIC_PRESENT: u32 = 0x0000_0002;
 
 /// A list that was walked to its end marker once, so that every later walk is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,12 +50,24 @@ impl<'a> AvPairs<'a> {
         })
     }
 
-    /// Whether a flags attribute announces a MIC. Any of several counts.
+    /// Whether a flags attribute announces a MIC.
     pub(crate) fn announces_mic(self) -> bool {
+        self.flags() & MIC_PRESENT != 0
+    }
+
+    /// The bits of the flags attribute; those of all, where there are several.
+    pub(crate) fn flags(self) -> u32 {
         self.iter()
             .filter(|(attribute, _)| *attribute == id::FLAGS)
             .filter_map(|(_, value)| value.try_into().ok())
-            .any(|value| u32::from_le_bytes(value) & MIC_PRESENT != 0)
+            .fold(0, |flags, value| flags | u32::from_le_bytes(value))
+    }
+
+    /// The server's time, a FILETIME, if the list has one.
+    pub(crate) fn timestamp(self) -> Option<[u8; 8]> {
+        self.iter()
+            .find(|(attribute, _)| *attribute == id::TIMESTAMP)
+            .and_then(|(_, value)| value.try_into().ok())
     }
 
     /// Whether every pair of `sent` came back unaltered.

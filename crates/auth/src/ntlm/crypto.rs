@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::ntlm::rc4_md5::Rc4;
 use crate::secret::NtHash;
@@ -31,7 +31,7 @@ impl std::fmt::Debug for Key {
 pub(crate) enum Capitals {
     /// One unit for one unit, as Windows does: `ß` stays.
     Simple,
-    /// Full Unicode mapping, as sspi and the Python clients do: `ß` becomes `SS`.
+    /// Full Unicode mapping, as the Python clients do: `ß` becomes `SS`.
     Full,
 }
 
@@ -48,6 +48,19 @@ pub(crate) fn response_key(hash: &NtHash, user: &str, domain: &str, capitals: Ca
 /// `HMAC-MD5(response key, server challenge | temp)` (MS-NLMP 3.3.2, NTProofStr).
 pub(crate) fn nt_proof(response_key: &Key, server_challenge: &[u8; 8], temp: &[u8]) -> Key {
     hmac_md5(&response_key.0, &[server_challenge, temp])
+}
+
+/// `HMAC-MD5(response key, server challenge | client challenge) | client challenge` (MS-NLMP 3.3.2, LMv2).
+pub(crate) fn lm_v2_response(
+    response_key: &Key,
+    server_challenge: &[u8; 8],
+    client_challenge: &[u8; 8],
+) -> Zeroizing<[u8; 24]> {
+    let proof = hmac_md5(&response_key.0, &[server_challenge, client_challenge]);
+    let mut response = Zeroizing::new([0; 24]);
+    response[..16].copy_from_slice(&proof.0);
+    response[16..].copy_from_slice(client_challenge);
+    response
 }
 
 /// `HMAC-MD5(response key, NTProofStr)` (MS-NLMP 3.3.2, SessionBaseKey).

@@ -5,6 +5,7 @@ use std::ops::{BitAnd, BitOr};
 
 use crate::error::AuthError;
 use crate::ntlm::av_pairs::{AvPairs, decode_utf16};
+use crate::text::utf16_bytes;
 
 /// The eight bytes that begin every NTLM message.
 pub(crate) const SIGNATURE: [u8; 8] = *b"NTLMSSP\0";
@@ -92,6 +93,16 @@ impl Negotiate {
     pub(crate) fn parse(token: &[u8]) -> Result<Self, AuthError> {
         let message = Message::parse(token, Self::TYPE, "NTLM NEGOTIATE")?;
         Ok(Self { flags: Flags(message.u32(12)?) })
+    }
+
+    /// The bytes to send: no names, but a version.
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut token = Vec::from(SIGNATURE);
+        token.extend(Self::TYPE.to_le_bytes());
+        token.extend(self.flags.0.to_le_bytes());
+        token.extend([0; 16]);
+        token.extend(VERSION);
+        token
     }
 }
 
@@ -195,6 +206,7 @@ impl<'a> Authenticate<'a> {
     }
 
     /// Where the LM response of the message stands.
+    #[cfg(test)]
     pub(crate) fn lm_response(token: &[u8]) -> Result<std::ops::Range<usize>, AuthError> {
         let message = Message::parse(token, Self::TYPE, "NTLM AUTHENTICATE")?;
         let start = message.offset(12)?;
@@ -211,6 +223,40 @@ impl<'a> Authenticate<'a> {
         let (before, rest) = self.token.split_at_checked(Self::MIC.start).ok_or(absent.clone())?;
         let (mic, after) = rest.split_first_chunk::<16>().ok_or(absent)?;
         Ok(AroundMic { before, mic: *mic, after })
+    }
+}
+
+/// What a client says in AUTHENTICATE.
+pub(crate) struct AuthenticateParts<'a> {
+    pub(crate) flags: Flags,
+    pub(crate) lm_response: &'a [u8],
+    pub(crate) nt_response: &'a [u8],
+    pub(crate) domain: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) workstation: &'a str,
+    pub(crate) encrypted_session_key: &'a [u8],
+}
+
+impl AuthenticateParts<'_> {
+    /// The message with a MIC of zeros, over which the MIC is made. Every part must be shorter than 64 KiB.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let [domain, user, workstation] = [self.domain, self.user, self.workstation].map(utf16_bytes);
+        // The parts in the order of their fields.
+        let parts: [&[u8]; 6] =
+            [self.lm_response, self.nt_response, &domain, &user, &workstation, self.encrypted_session_key];
+        let mut token = Vec::from(SIGNATURE);
+        token.extend(Authenticate::TYPE.to_le_bytes());
+        let mut offset = Authenticate::MIC.end;
+        for part in parts {
+            let start = u32::try_from(offset).expect("invariant: six parts of less than 64 KiB");
+            push_field(&mut token, size_of_field(part), start);
+            offset += part.len();
+        }
+        token.extend(self.flags.0.to_le_bytes());
+        token.extend(VERSION);
+        token.extend([0; 16]);
+        parts.iter().for_each(|part| token.extend(*part));
+        token
     }
 }
 
@@ -243,6 +289,12 @@ pub(crate) struct NtlmV2Response<'a> {
 }
 
 impl<'a> NtlmV2Response<'a> {
+    /// What the proof covers: version, time, client challenge, attributes, and room that nobody uses (MS-NLMP 2.2.2.7).
+    pub(crate) fn temp(time: [u8; 8], client_challenge: [u8; 8], attributes: &[u8]) -> Vec<u8> {
+        let version = [1, 1, 0, 0, 0, 0, 0, 0];
+        [&version[..], &time, &client_challenge, &[0; 4], attributes, &[0; 4]].concat()
+    }
+
     /// Bytes of NTLMv1 responses and of LMv2: never a version 2 response.
     const OBSOLETE: usize = 24;
     /// Version bytes, reserved, time, client challenge, reserved: what precedes the attribute list in `temp`.
@@ -319,7 +371,7 @@ impl<'a> Message<'a> {
 
 fn size_of_field(content: &[u8]) -> u16 {
     u16::try_from(content.len())
-        .expect("invariant: names of a server are validated to be short, so their lists are short as well")
+        .expect("invariant: names are validated to be short, so lists of them are short as well")
 }
 
 fn push_field(token: &mut Vec<u8>, size: u16, offset: u32) {

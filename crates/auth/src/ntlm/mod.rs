@@ -2,9 +2,9 @@
 
 pub(crate) mod acceptor;
 pub(crate) mod av_pairs;
+pub(crate) mod client;
 pub(crate) mod crypto;
 mod mac;
 pub(crate) mod messages;
 mod rc4_md5;
 pub(crate) mod session;
-pub(crate) mod target;

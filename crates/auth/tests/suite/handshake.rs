@@ -1,9 +1,10 @@
-//! sspi's initiator against our acceptor, in every flavour.
+//! Our initiator against our acceptor, in every flavour.
 
 use certadm_auth::{AccountName, AuthError, AuthType, Flavour, LastLeg, Level, PeerIdentity, initiator};
 
 use crate::world::{
     ACCOUNTS, INTEGRITY, PRIVACY, acceptor, account_of, alice, connect, credentials, service, shake, stream,
+    workstation,
 };
 
 const FLAVOURS: [(Flavour, AuthType, LastLeg, usize); 3] = [
@@ -15,7 +16,7 @@ const FLAVOURS: [(Flavour, AuthType, LastLeg, usize); 3] = [
 #[test]
 fn every_flavour_completes_in_its_legs() {
     for (flavour, auth_type, last_leg, legs) in FLAVOURS {
-        let mut client = initiator(flavour, &alice(), "HOST/ca1", Level::Privacy).unwrap();
+        let mut client = initiator(flavour, &alice(), "HOST/ca1", Level::Privacy, &workstation()).unwrap();
         assert_eq!(client.auth_type(), auth_type);
         assert_eq!(client.last_leg(), last_leg);
         let mut server = acceptor(auth_type);
@@ -55,9 +56,14 @@ fn every_account_with_a_password_logs_on_whatever_its_letters() {
     for (user, password) in ACCOUNTS.iter().filter(|(_, password)| !password.is_empty()) {
         for domain in ["", "CORP", "corp", "другой"] {
             for flavour in [Flavour::Ntlm, Flavour::Spnego] {
-                let mut client =
-                    initiator(flavour, &credentials(domain, user, password), "HOST/ca1", Level::Privacy)
-                        .unwrap();
+                let mut client = initiator(
+                    flavour,
+                    &credentials(domain, user, password),
+                    "HOST/ca1",
+                    Level::Privacy,
+                    &workstation(),
+                )
+                .unwrap();
                 let mut server = acceptor(client.auth_type());
                 let (_, done, _) = shake(client.as_mut(), server.as_mut()).unwrap();
                 assert_eq!(account_of(&done.peer), AccountName::new(domain, *user));
@@ -72,8 +78,14 @@ fn wrong_password_and_unknown_account_look_the_same() {
         for (user, password) in
             [("alice", "pa55-wörd"), ("alice", "x"), ("nobody", "Pa55-wörd"), ("empty", "x")]
         {
-            let mut client =
-                initiator(flavour, &credentials("CORP", user, password), "HOST/ca1", Level::Privacy).unwrap();
+            let mut client = initiator(
+                flavour,
+                &credentials("CORP", user, password),
+                "HOST/ca1",
+                Level::Privacy,
+                &workstation(),
+            )
+            .unwrap();
             let mut server = acceptor(client.auth_type());
             let error = shake(client.as_mut(), server.as_mut()).err();
             assert_eq!(error, Some(AuthError::LogonRefused { account: AccountName::new("CORP", user) }));
@@ -93,8 +105,8 @@ fn contexts_are_independent() {
 }
 
 #[test]
-fn a_server_that_requires_a_mic_is_content_with_sspi() {
-    let mut client = initiator(Flavour::Ntlm, &alice(), "HOST/ca1", Level::Privacy).unwrap();
+fn a_server_that_requires_a_mic_gets_one() {
+    let mut client = initiator(Flavour::Ntlm, &alice(), "HOST/ca1", Level::Privacy, &workstation()).unwrap();
     let mut server = service().require_mic().acceptor(AuthType::NTLM, Level::Privacy).unwrap();
     shake(client.as_mut(), server.as_mut()).unwrap();
 }
@@ -113,7 +125,7 @@ fn kerberos_is_refused_until_it_exists() {
 fn authenticate_names_its_target_and_has_no_lm_response() {
     for flavour in [Flavour::Ntlm, Flavour::NtlmAsNegotiate, Flavour::Spnego] {
         let target = "HOST/ca1.corp.example";
-        let mut client = initiator(flavour, &alice(), target, Level::Privacy).unwrap();
+        let mut client = initiator(flavour, &alice(), target, Level::Privacy, &workstation()).unwrap();
         let mut server = service().require_mic().acceptor(client.auth_type(), Level::Privacy).unwrap();
         let first = client.step(&[]).unwrap().token_out;
         assert!(server.claimed(&first).is_none());
@@ -133,6 +145,6 @@ fn authenticate_names_its_target_and_has_no_lm_response() {
         assert!(server.claimed(&answer).is_none(), "it is over");
     }
     for unusable in [String::new(), "x".repeat(5000)] {
-        assert!(initiator(Flavour::Ntlm, &alice(), &unusable, Level::Privacy).is_err());
+        assert!(initiator(Flavour::Ntlm, &alice(), &unusable, Level::Privacy, &workstation()).is_err());
     }
 }

@@ -16,7 +16,7 @@ use certadm_auth::{
     AccountName, AuthError, AuthType, Established, Flavour, Level, SealError, Step, initiator,
 };
 
-use crate::world::{PRIVACY, acceptor, account_of, credentials, seal, unseal};
+use crate::world::{PRIVACY, acceptor, account_of, credentials, seal, unseal, workstation};
 
 const PASSWORD: &str = "Pa55-wörd";
 
@@ -106,7 +106,7 @@ fn accept(peer: &mut Peer, auth_type: AuthType) -> Result<Established, AuthError
 /// We start the handshake; `None` if the script refuses us.
 fn initiate(peer: &mut Peer, flavour: Flavour, password: &str) -> Option<Established> {
     let credentials = credentials("CORP", "alice", password);
-    let mut client = initiator(flavour, &credentials, "HOST/ca1", Level::Privacy).unwrap();
+    let mut client = initiator(flavour, &credentials, "HOST/ca1", Level::Privacy, &workstation()).unwrap();
     let mut token = Vec::new();
     loop {
         let step = client.step(&token).unwrap();
@@ -238,7 +238,8 @@ fn impacket_accepts_our_logon_and_finds_its_target() {
         let start = || Peer::start("auth_impacket_accept.py", &["CORP", "alice", kind], PASSWORD);
         let logon = |peer: &mut Peer, password: &str| {
             let credentials = credentials("CORP", "alice", password);
-            let mut client = initiator(Flavour::Ntlm, &credentials, "HOST/ca1", Level::Privacy).unwrap();
+            let mut client =
+                initiator(Flavour::Ntlm, &credentials, "HOST/ca1", Level::Privacy, &workstation()).unwrap();
             peer.send("token", &client.step(&[]).unwrap().token_out);
             let challenge = peer.receive("token").unwrap();
             client.step(&challenge).map(|last| peer.send("token", &last.token_out))

@@ -2,7 +2,7 @@
 
 use certadm_auth::{AuthError, AuthType, Flavour, Level, SealError, initiator};
 
-use crate::world::{INTEGRITY, PRIVACY, acceptor, alice, connect, seal, unseal};
+use crate::world::{INTEGRITY, PRIVACY, acceptor, alice, connect, seal, unseal, workstation};
 
 const BODY: [u8; 64] = [0xb0; 64];
 
@@ -123,7 +123,7 @@ fn altered(
     round: usize,
     position: usize,
 ) -> Option<Result<(), AuthError>> {
-    let mut client = initiator(flavour, &alice(), "HOST/ca1", Level::Privacy).unwrap();
+    let mut client = initiator(flavour, &alice(), "HOST/ca1", Level::Privacy, &workstation()).unwrap();
     let mut server = acceptor(auth_type);
     let mut token = Vec::new();
     let mut hit = false;

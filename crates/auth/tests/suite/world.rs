@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use certadm_auth::{
     Acceptor, AccountName, AccountStore, AuthError, AuthType, Credentials, Environment, Established,
     FileTime, Flavour, Initiator, Level, NtHash, Password, PeerIdentity, Protection, Sealer, Segments,
-    ServerNames, Service, Unsealer, initiator, same_name,
+    ServerNames, Service, Unsealer, Workstation, initiator, same_name,
 };
 
 pub(crate) const PRIVACY: Protection = Protection { level: Level::Privacy, header_signing: true };
@@ -38,6 +38,10 @@ impl Environment for RealWorld {
     fn fill_random(&self, bytes: &mut [u8]) -> Result<(), AuthError> {
         getrandom::fill(bytes).map_err(|_| AuthError::NoRandomness)
     }
+}
+
+pub(crate) fn workstation() -> Workstation {
+    Workstation::new("backup.corp.example", Arc::new(RealWorld))
 }
 
 pub(crate) fn service() -> Service {
@@ -87,7 +91,7 @@ pub(crate) fn shake(
 }
 
 pub(crate) fn connect(flavour: Flavour, level: Level) -> (Established, Established) {
-    let mut client = initiator(flavour, &alice(), "HOST/ca1.corp.example", level).unwrap();
+    let mut client = initiator(flavour, &alice(), "HOST/ca1.corp.example", level, &workstation()).unwrap();
     let mut server = service().acceptor(client.auth_type(), level).unwrap();
     let (client, server, _) = shake(client.as_mut(), server.as_mut()).unwrap();
     (client, server)

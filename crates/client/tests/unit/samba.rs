@@ -10,10 +10,11 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use certadm_auth::{AccountName, Credentials, Flavour, Level, Password, initiator};
+use certadm_auth::{AccountName, Credentials, Flavour, Level, Password, Workstation, initiator};
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_wire::ndr::{ByteOrder, Guid, Reader, Writer};
 use certadm_wire::rpc::{LookupHandle, MapperRequest, MapperResponse, SyntaxId, TcpTower, Tower};
@@ -21,6 +22,7 @@ use tempfile::TempDir;
 
 use crate::connection::{Connection, Interface};
 use crate::error::Error;
+use crate::kerberos::System;
 use crate::outlet::Ready;
 use crate::stream::Stream;
 use crate::target::Timeouts;
@@ -110,7 +112,8 @@ impl Samba {
         let port = self.port_of(SERVER).expect("Samba serves it over TCP");
         let account = AccountName::new("", user);
         let credentials = Credentials { account, password: Password::new(password.to_owned()) };
-        let initiator = initiator(flavour, &credentials, "HOST/judge", Level::Privacy).unwrap();
+        let workstation = Workstation::new("judge", Arc::new(System));
+        let initiator = initiator(flavour, &credentials, "HOST/judge", Level::Privacy, &workstation).unwrap();
         let mut connection = self.connect(port);
         connection.bind(SERVER, Some(initiator), DURING)?;
         assert!(connection.is_sealed());

@@ -4,11 +4,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use certadm_auth::{
-    AccountName, Credentials, Established, Flavour, Initiator, LastLeg, Level, Password, Protection,
-    Segments, Step, initiator,
+    AccountName, AuthError, Credentials, Environment, Established, FileTime, Flavour, Initiator, LastLeg,
+    Level, Password, Protection, Segments, Step, Workstation, initiator,
 };
 use certadm_wire::csra::Request;
 use certadm_wire::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse};
@@ -179,7 +180,8 @@ impl Peer {
     ) -> Logon {
         let credentials =
             Credentials { account: AccountName::new("", user), password: Password::new(password.to_owned()) };
-        let mut handshake = initiator(flavour, &credentials, "HOST/ca01", auth_level(level)).unwrap();
+        let mut handshake =
+            initiator(flavour, &credentials, "HOST/ca01", auth_level(level), &workstation()).unwrap();
         assert_ne!(handshake.auth_type(), AuthType::KERBEROS);
         let step = handshake.step(&[]).unwrap();
         Logon { handshake, step, first: true, iid, level }
@@ -455,4 +457,21 @@ pub(crate) fn activate(peer: &mut Peer, context: u16) -> Result<(Ipid, Oid, Ipid
     let Some(reply) = response.reply else { return Err(Failed::Fault(response.code.to_bits())) };
     let reference = reply.interfaces[0].reference.clone().unwrap().reference;
     Ok((reference.ipid, reference.oid, reply.exporter.rem_unknown))
+}
+
+/// The machine of the callers.
+fn workstation() -> Workstation {
+    struct Machine;
+
+    impl Environment for Machine {
+        fn now(&self) -> FileTime {
+            certadm_store::now()
+        }
+
+        fn fill_random(&self, bytes: &mut [u8]) -> Result<(), AuthError> {
+            getrandom::fill(bytes).map_err(|_| AuthError::NoRandomness)
+        }
+    }
+
+    Workstation::new("caller.example", Arc::new(Machine))
 }
