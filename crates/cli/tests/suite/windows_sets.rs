@@ -240,9 +240,9 @@ fn what_is_not_of_windows_is_not_recovered() {
 }
 
 /// Every cell as the command lists it equals what an independent reader prints. Ignored by default: the reader must be
-/// installed first (crates/ese/tests/dissect.rs says how).
+/// installed first (crates/ese/tests/suite/dissect.rs says how).
 #[test]
-#[ignore = "needs the Python peer; see crates/ese/tests/dissect.rs"]
+#[ignore = "needs the Python peer; see crates/ese/tests/suite/dissect.rs"]
 fn every_listed_cell_equals_dissect() {
     let work = with_database();
     let mut peer: BTreeMap<(String, u64, String), Value> = BTreeMap::new();
@@ -277,7 +277,7 @@ fn dissect(path: &Path) -> String {
 }
 
 #[test]
-#[ignore = "needs the Python peer; see crates/ese/tests/dissect.rs"]
+#[ignore = "needs the Python peer; see crates/ese/tests/suite/dissect.rs"]
 fn dissect_reads_a_recovered_backup_as_the_engines_own_file() {
     let work = Work::new();
     let Some(live) = fixture("winmail-v7-sec4096/WindowsMail.MSMessageStore") else { return };

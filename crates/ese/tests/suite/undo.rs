@@ -1,7 +1,5 @@
 //! Real logs cut behind every record, redone and undone: what is left is what everybody else did.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use certadm_ese::header::DatabaseHeader;
@@ -91,7 +89,11 @@ fn cut_everywhere(database: Option<Vec<u8>>, logs: &[Vec<u8>]) -> Tally {
                 continue;
             }
             if tally.records == 0 {
-                assert_eq!(replayer.open_transactions(), [], "all is committed where the comparison begins");
+                assert_eq!(
+                    replayer.open_transactions(),
+                    [0_u16; 0],
+                    "all is committed where the comparison begins"
+                );
                 visible = replayer.visible_nodes().unwrap();
             }
             let (kind, session) = (record.bytes[0], session_of(&record.bytes));
@@ -148,7 +150,7 @@ fn every_cut_point_of_the_v7_logs() {
         "winmail-v7-sec4096/Backup_new_edb00001.log",
         "winmail-v7-sec4096/edb.log",
     ];
-    let files: Option<Vec<_>> = names.iter().map(|name| common::fixture(name)).collect();
+    let files: Option<Vec<_>> = names.iter().map(|name| crate::common::fixture(name)).collect();
     let Some(mut files) = files else {
         return;
     };
@@ -160,7 +162,7 @@ fn every_cut_point_of_the_v7_logs() {
 
 #[test]
 fn every_cut_point_of_the_v8_log_with_splits_and_merges() {
-    let Some(log) = common::fixture("secedit-v8/edb.log") else {
+    let Some(log) = crate::common::fixture("secedit-v8/edb.log") else {
         return;
     };
     let tally = cut_everywhere(None, &[log]);

@@ -1,7 +1,5 @@
 //! Reading around damage: with any page of a CA database destroyed, everything that is not on it is read.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use certadm_ese::Database;
@@ -51,7 +49,7 @@ fn pages_of(database: &Database<Vec<u8>>) -> BTreeMap<i32, BTreeSet<u32>> {
 
 #[test]
 fn every_certificate_that_is_not_on_a_destroyed_page_is_read() {
-    let original = common::fixture("certlog/CertLog.edb").unwrap();
+    let original = crate::common::fixture("certlog/CertLog.edb").unwrap();
     let whole = Database::open(original.clone()).unwrap();
     let (certificates, requests) = readable(&whole);
     let pages = pages_of(&whole);

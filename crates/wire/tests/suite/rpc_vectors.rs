@@ -1,7 +1,5 @@
 //! The PDUs of wire.md 2.17 and the plain parts of 3.9, byte for byte.
 
-mod common;
-
 use certadm_wire::ndr::{ByteOrder, Guid};
 use certadm_wire::rpc::{
     AckBody, AuthLevel, AuthType, BindBody, BindOutcome, Body, ContextElement, FaultBody, FaultStatus,
@@ -9,7 +7,7 @@ use certadm_wire::rpc::{
     negotiate,
 };
 
-use common::hex;
+use crate::common::hex;
 
 fn same_both_ways(bytes: &[u8], pdu: &Pdu<'_>) {
     assert_eq!(&Pdu::decode(bytes).unwrap(), pdu);

@@ -7,8 +7,6 @@ use certadm_wire::csra::{Interface, Method, OtherRequest, OtherResponse, Request
 use certadm_wire::dcom::{OrpcThat, OrpcThis};
 use certadm_wire::ndr::{ByteOrder, FIRST_REFERENT, Reader, Writer};
 
-mod common;
-
 /// What stands before a VARIANT of ours.
 const MARKER: u32 = 0x7265_7355;
 
@@ -81,11 +79,11 @@ fn same_but_for_referents(ours: &[u8], theirs: &[u8]) -> bool {
 #[test]
 fn stubs_of_another_implementation_decode_and_encode() {
     let (mut methods, mut stubs, mut last) = (BTreeSet::new(), 0, None);
-    for line in include_str!("data/csra-stubs.tsv").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("../data/csra-stubs.tsv").lines().filter(|line| !line.starts_with('#')) {
         let [opnum, name, direction, stub, expected] = line.split('\t').collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
-        let (opnum, stub) = (opnum.parse().unwrap(), common::hex(stub));
+        let (opnum, stub) = (opnum.parse().unwrap(), crate::common::hex(stub));
         let method = Method::from_opnum(Interface::CertAdmin2, opnum).unwrap();
         let (shown, again) = match direction {
             "request" => request_again(opnum, &stub, &mut last),

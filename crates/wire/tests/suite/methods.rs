@@ -1,7 +1,5 @@
 //! The stubs of the backup methods: the vectors of wire.md 3.3 to 3.8, round trips, truncation, arbitrary bytes.
 
-mod common;
-
 use certadm_rules::flags::MAX_READ_BUFFER;
 use certadm_rules::{Entry, Hresult, Tag, TaggedList};
 use certadm_wire::csra::{Interface, Method, Request, RequestError, Response};
@@ -11,7 +9,7 @@ use certadm_wire::rpc::FaultStatus;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use common::hex;
+use crate::common::hex;
 
 const PATH: &str = r"\\CA01\c$\DB\RootCA.edb";
 const THIS: &str = "05000700 00000000 00000000 11111111222233334444555555555555 00000000";

@@ -1,12 +1,10 @@
 //! The views of a real CA database.
 
-mod common;
-
 use certadm_ese::Database;
 use certadm_ese::ca::{Cell, View, ViewName};
 
 fn database() -> Database<Vec<u8>> {
-    Database::open(common::fixture("certlog/CertLog.edb").unwrap()).unwrap()
+    Database::open(crate::common::fixture("certlog/CertLog.edb").unwrap()).unwrap()
 }
 
 fn cell<'a>(view: &View<'_, Vec<u8>>, row: &'a [Cell], field: &str) -> &'a Cell {

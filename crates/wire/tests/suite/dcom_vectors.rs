@@ -1,7 +1,5 @@
 //! The worked examples of wire.md 4, decoded and encoded byte for byte.
 
-mod common;
-
 use certadm_rules::Hresult;
 use certadm_wire::dcom::activation::{
     ActivationProperties, ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult,
@@ -15,7 +13,7 @@ use certadm_wire::dcom::{
 use certadm_wire::ndr::{ByteOrder, Guid, Reader, Writer};
 use certadm_wire::rpc::AuthType;
 
-use common::hex;
+use crate::common::hex;
 
 const THIS: &str = "05000700 00000000 00000000 11111111222233334444555555555555 00000000";
 const ADMIN_2: &str = "35d9e07fa6dd3f4485d01cfb58fe41dd";

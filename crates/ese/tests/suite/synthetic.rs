@@ -1,17 +1,12 @@
 //! What no real file shows, on logs and databases that a small writer makes.
 
-mod common;
-#[path = "common/writer.rs"]
-#[allow(unreachable_pub, dead_code)]
-mod writer;
-
+use crate::writer::{At, MergeLevel, SplitLevel};
 use certadm_ese::Code;
 use certadm_ese::lgpos::Lgpos;
 use certadm_ese::log::{LogEnd, LogFile};
 use certadm_ese::pagesize::PageSize;
 use certadm_ese::redo::Replayer;
 use proptest::prelude::*;
-use writer::{At, MergeLevel, SplitLevel};
 
 fn read_back(log: &LogFile) -> Vec<Vec<u8>> {
     log.records().map(|record| record.unwrap().bytes.into_owned()).collect()
@@ -24,13 +19,13 @@ proptest! {
         sector in prop_oneof![Just(512u16), Just(1024), Just(4096)],
         generation in 1u32..0x0010_0000,
     ) {
-        let records: Vec<_> = lengths.iter().map(|length| writer::filler(*length)).collect();
-        let bytes = writer::log_v8(generation, 70, &records);
+        let records: Vec<_> = lengths.iter().map(|length| crate::writer::filler(*length)).collect();
+        let bytes = crate::writer::log_v8(generation, 70, &records);
         let log = LogFile::open(&bytes).unwrap();
         prop_assert_eq!(log.end(), LogEnd::Reached);
         prop_assert_eq!(&read_back(&log), &records);
 
-        let bytes = writer::log_v7(generation, sector, &records);
+        let bytes = crate::writer::log_v7(generation, sector, &records);
         let log = LogFile::open(&bytes).unwrap();
         prop_assert_eq!(log.end(), LogEnd::Reached);
         prop_assert_eq!(&read_back(&log), &records);
@@ -46,11 +41,11 @@ proptest! {
         cut in any::<bool>(),
         old in any::<bool>(),
     ) {
-        let records: Vec<_> = lengths.iter().map(|length| writer::filler(*length)).collect();
+        let records: Vec<_> = lengths.iter().map(|length| crate::writer::filler(*length)).collect();
         let mut bytes = if old {
-            writer::log_v7(1, 512, &records)
+            crate::writer::log_v7(1, 512, &records)
         } else {
-            writer::log_v8(1, 20, &records)
+            crate::writer::log_v8(1, 20, &records)
         };
         let at = at % bytes.len();
         if cut {
@@ -71,7 +66,7 @@ proptest! {
         first in 0u8..110,
     ) {
         let content = [&[first], content.as_slice()].concat();
-        let bytes = writer::log_v8(1, 3, &[content]);
+        let bytes = crate::writer::log_v8(1, 3, &[content]);
         let mut replayer = Replayer::new(Vec::new(), None, PageSize::new(4096).unwrap());
         if let Ok(log) = LogFile::open(&bytes) {
             replayer.begin_log(log.header());
@@ -86,8 +81,8 @@ proptest! {
 
 #[test]
 fn a_torn_segment_is_read_from_its_shadow() {
-    let records: Vec<_> = (0..6).map(|_| writer::filler(1500)).collect();
-    let mut bytes = writer::log_v8(5, 10, &records);
+    let records: Vec<_> = (0..6).map(|_| crate::writer::filler(1500)).collect();
+    let mut bytes = crate::writer::log_v8(5, 10, &records);
     let used = (1..10).take_while(|slot| bytes[slot * 4096..][..4096].iter().any(|b| *b != 0)).count();
     // The shadow is a copy behind the segment, with its own position and checksum.
     let last = used * 4096;
@@ -106,15 +101,15 @@ fn a_torn_segment_is_read_from_its_shadow() {
     // The same without a shadow, and with whole segments behind the damage.
     bytes[last + 4096..last + 8192].fill(0);
     assert!(matches!(LogFile::open(&bytes).unwrap().end(), LogEnd::Damaged(_)));
-    let mut gap = writer::log_v8(5, 10, &records);
+    let mut gap = crate::writer::log_v8(5, 10, &records);
     gap[4096..8192].fill(0);
     assert!(matches!(LogFile::open(&gap).unwrap().end(), LogEnd::Damaged(_)));
 }
 
 #[test]
 fn a_torn_end_of_the_old_framing_is_told_from_damage() {
-    let records: Vec<_> = (0..7).map(|_| writer::filler(100)).collect();
-    let bytes = writer::log_v7(5, 512, &records);
+    let records: Vec<_> = (0..7).map(|_| crate::writer::filler(100)).collect();
+    let bytes = crate::writer::log_v7(5, 512, &records);
     let place = (4096..bytes.len()).rev().find(|at| bytes[*at] == 42 && bytes[at + 21] == 0xD1).unwrap();
     let checksum = u32::from_le_bytes(bytes[place + 13..place + 17].try_into().unwrap());
     let mut torn = bytes.clone();
@@ -134,15 +129,15 @@ const ROOT: u32 = 10;
 
 impl Run {
     fn new() -> Self {
-        let bytes = writer::log_v8(1, 3, &[]);
+        let bytes = crate::writer::log_v8(1, 3, &[]);
         let log = LogFile::open(&bytes).unwrap();
         let mut run = Self {
             replayer: Replayer::new(Vec::new(), None, PageSize::new(4096).unwrap()),
             position: Lgpos { generation: 1, segment: 1, offset: 40 },
         };
         run.replayer.begin_log(log.header());
-        run.apply(&writer::create_database());
-        run.apply(&writer::create_tree(at(ROOT, 0, 10)));
+        run.apply(&crate::writer::create_database());
+        run.apply(&crate::writer::create_tree(at(ROOT, 0, 10)));
         run
     }
 
@@ -186,10 +181,10 @@ fn nodes(expected: &[(&str, &str)]) -> Vec<(Vec<u8>, Vec<u8>)> {
 /// A tree with two committed nodes; its page has time 12.
 fn two_nodes() -> Run {
     let mut run = Run::new();
-    run.apply(&writer::begin(1, 0));
-    run.apply(&writer::insert(at(ROOT, 10, 11), b"key a", b"1111"));
-    run.apply(&writer::insert(line(at(ROOT, 11, 12), 1), b"key b", b"2222"));
-    run.apply(&writer::commit(1, 0));
+    run.apply(&crate::writer::begin(1, 0));
+    run.apply(&crate::writer::insert(at(ROOT, 10, 11), b"key a", b"1111"));
+    run.apply(&crate::writer::insert(line(at(ROOT, 11, 12), 1), b"key b", b"2222"));
+    run.apply(&crate::writer::commit(1, 0));
     run
 }
 
@@ -199,17 +194,17 @@ fn every_kind_of_change_is_rolled_back() {
     let mut run = two_nodes();
     assert_eq!(run.visible(), before);
     assert_eq!(run.visible_after_rollback(), before, "committed work stays");
-    run.apply(&writer::begin(1, 0));
-    run.apply(&writer::insert(line(at(ROOT, 12, 13), 2), b"key c", b"3"));
-    run.apply(&writer::replace(at(ROOT, 13, 14), b"1111", b"a longer value"));
-    run.apply(&writer::flag_delete(line(at(ROOT, 14, 15), 1)));
-    run.apply(&writer::flag_insert_and_replace(line(at(ROOT, 15, 16), 1), b"key b", b"back"));
-    run.apply(&writer::delta(line(at(ROOT, 16, 17), 1), b"key b", 1));
+    run.apply(&crate::writer::begin(1, 0));
+    run.apply(&crate::writer::insert(line(at(ROOT, 12, 13), 2), b"key c", b"3"));
+    run.apply(&crate::writer::replace(at(ROOT, 13, 14), b"1111", b"a longer value"));
+    run.apply(&crate::writer::flag_delete(line(at(ROOT, 14, 15), 1)));
+    run.apply(&crate::writer::flag_insert_and_replace(line(at(ROOT, 15, 16), 1), b"key b", b"back"));
+    run.apply(&crate::writer::delta(line(at(ROOT, 16, 17), 1), b"key b", 1));
     let during = nodes(&[("key a", "a longer value"), ("key b", "cack"), ("key c", "3")]);
     assert_eq!(run.visible(), during);
     assert_eq!(run.visible_after_rollback(), before);
     // Nothing is undone behind a commit.
-    run.apply(&writer::commit(1, 0));
+    run.apply(&crate::writer::commit(1, 0));
     assert_eq!(run.visible_after_rollback(), during);
 }
 
@@ -217,21 +212,21 @@ fn every_kind_of_change_is_rolled_back() {
 fn levels_commit_into_their_parent_and_roll_back_alone() {
     let before = nodes(&[("key a", "1111"), ("key b", "2222")]);
     let mut run = two_nodes();
-    run.apply(&writer::begin(1, 0));
-    run.apply(&writer::replace(at(ROOT, 12, 13), b"1111", b"2"));
-    run.apply(&writer::begin(1, 1));
-    let deeper = writer::replace(at(ROOT, 13, 14), b"2", b"3");
+    run.apply(&crate::writer::begin(1, 0));
+    run.apply(&crate::writer::replace(at(ROOT, 12, 13), b"1111", b"2"));
+    run.apply(&crate::writer::begin(1, 1));
+    let deeper = crate::writer::replace(at(ROOT, 13, 14), b"2", b"3");
     run.apply(&deeper);
-    run.apply(&writer::commit(1, 1));
+    run.apply(&crate::writer::commit(1, 1));
     assert_eq!(run.visible_after_rollback(), before, "a level committed to its parent is still open");
     // A rollback that the engine logged itself: the change is gone, and not undone twice.
     let undo = At { version: 14, ..at(ROOT, 14, 15) };
-    run.apply(&writer::undo(undo, b"key a", 2));
+    run.apply(&crate::writer::undo(undo, b"key a", 2));
     assert_eq!(run.visible(), nodes(&[("key a", "2"), ("key b", "2222")]));
     assert_eq!(run.visible_after_rollback(), before);
     let undo = At { version: 13, ..at(ROOT, 15, 16) };
-    run.apply(&writer::undo(undo, b"key a", 2));
-    run.apply(&writer::rollback(1, 1));
+    run.apply(&crate::writer::undo(undo, b"key a", 2));
+    run.apply(&crate::writer::rollback(1, 1));
     assert!(run.replayer.open_transactions().is_empty());
     assert_eq!(run.visible(), before);
 }
@@ -240,23 +235,25 @@ fn levels_commit_into_their_parent_and_roll_back_alone() {
 fn a_change_already_on_the_page_is_undone_from_its_undo_information() {
     let before = nodes(&[("key a", "1111"), ("key b", "2222")]);
     let mut run = two_nodes();
-    run.apply(&writer::begin(1, 0));
-    let records =
-        [writer::replace(at(ROOT, 12, 13), b"1111", b"new"), writer::flag_delete(line(at(ROOT, 13, 14), 1))];
+    run.apply(&crate::writer::begin(1, 0));
+    let records = [
+        crate::writer::replace(at(ROOT, 12, 13), b"1111", b"new"),
+        crate::writer::flag_delete(line(at(ROOT, 13, 14), 1)),
+    ];
     records.iter().for_each(|record| run.apply(record));
     // The page went to disk; the replay begins anew on it.
     let target = run.replayer.into_crashed().unwrap();
     let header = certadm_ese::header::DatabaseHeader::read(&target).unwrap().0;
     let again = || {
-        let bytes = writer::log_v8(1, 3, &[]);
+        let bytes = crate::writer::log_v8(1, 3, &[]);
         let log = LogFile::open(&bytes).unwrap();
         let mut run = Run {
             replayer: Replayer::new(target.clone(), Some(header.clone()), PageSize::new(4096).unwrap()),
             position: run.position,
         };
         run.replayer.begin_log(log.header());
-        run.apply(&writer::create_database());
-        run.apply(&writer::begin(1, 0));
+        run.apply(&crate::writer::create_database());
+        run.apply(&crate::writer::begin(1, 0));
         records.iter().for_each(|record| run.apply(record));
         run
     };
@@ -265,26 +262,26 @@ fn a_change_already_on_the_page_is_undone_from_its_undo_information() {
     assert_eq!(error.code(), Code::LOG_CORRUPT, "without it the rollback says so: {error}");
 
     let mut run = again();
-    run.apply(&writer::undo_info(At { version: 13, ..at(ROOT, 0, 0) }, b"key a", 2, b"1111"));
-    run.apply(&writer::undo_info(At { version: 14, ..at(ROOT, 0, 0) }, b"key b", 3, b""));
+    run.apply(&crate::writer::undo_info(At { version: 13, ..at(ROOT, 0, 0) }, b"key a", 2, b"1111"));
+    run.apply(&crate::writer::undo_info(At { version: 14, ..at(ROOT, 0, 0) }, b"key b", 3, b""));
     assert_eq!(run.visible_after_rollback(), before);
 }
 
 #[test]
 fn pages_that_do_not_fit_stop_the_replay() {
     let mut run = two_nodes();
-    let error = run.try_apply(&writer::insert(at(ROOT, 13, 14), b"x", b"")).unwrap_err();
+    let error = run.try_apply(&crate::writer::insert(at(ROOT, 13, 14), b"x", b"")).unwrap_err();
     assert_eq!(error.code(), Code::DBTIME_TOO_OLD);
-    let error = run.try_apply(&writer::insert(at(ROOT, 11, 14), b"x", b"")).unwrap_err();
+    let error = run.try_apply(&crate::writer::insert(at(ROOT, 11, 14), b"x", b"")).unwrap_err();
     assert_eq!(error.code(), Code::DBTIME_TOO_NEW);
-    let error = run.try_apply(&writer::insert(line(at(ROOT, 12, 14), 9), b"x", b"")).unwrap_err();
+    let error = run.try_apply(&crate::writer::insert(line(at(ROOT, 12, 14), 9), b"x", b"")).unwrap_err();
     assert_eq!(error.code(), Code::LOG_CORRUPT);
-    let error = two_nodes().try_apply(&writer::replace(at(ROOT, 12, 14), b"11", b"")).unwrap_err();
+    let error = two_nodes().try_apply(&crate::writer::replace(at(ROOT, 12, 14), b"11", b"")).unwrap_err();
     assert_eq!(error.code(), Code::LOG_CORRUPT);
     let error = run.try_apply(&[65; 96]).unwrap_err();
     assert_eq!(error.code(), Code::BAD_LOG_VERSION, "a page move is not replayed");
     // What is already there is skipped without looking at it.
-    two_nodes().apply(&writer::replace(at(ROOT, 3, 4), b"never", b"was"));
+    two_nodes().apply(&crate::writer::replace(at(ROOT, 3, 4), b"never", b"was"));
 }
 
 const LEAF: u32 = 0x802;
@@ -294,14 +291,14 @@ const NO_PAGE: (u32, u64) = (0, u64::MAX);
 /// Times: root and leaves 20.
 fn two_leaves() -> Run {
     let mut run = Run::new();
-    run.apply(&writer::begin(1, 0));
+    run.apply(&crate::writer::begin(1, 0));
     for (index, key) in ["key a", "key b", "key c", "key e", "key f"].into_iter().enumerate() {
         let index = u16::try_from(index).unwrap();
         let time = 10 + u64::from(index);
-        run.apply(&writer::insert(line(at(ROOT, time, time + 1), index), key.as_bytes(), b"data"));
+        run.apply(&crate::writer::insert(line(at(ROOT, time, time + 1), index), key.as_bytes(), b"data"));
     }
     // Vertical: the root's nodes move to page 20, which is not split by it.
-    run.apply(&writer::macro_begin(1));
+    run.apply(&crate::writer::macro_begin(1));
     let vertical = SplitLevel {
         new: 20,
         right: NO_PAGE,
@@ -312,10 +309,10 @@ fn two_leaves() -> Run {
         flags: [LEAF, 0x805],
         parent_key: b"",
     };
-    run.apply(&writer::split(at(ROOT, 15, 19), &vertical));
-    run.apply(&writer::macro_commit(1));
+    run.apply(&crate::writer::split(at(ROOT, 15, 19), &vertical));
+    run.apply(&crate::writer::macro_commit(1));
     // Right: d to f move to page 21; the insert of d causes it.
-    run.apply(&writer::macro_begin(1));
+    run.apply(&crate::writer::macro_begin(1));
     let right = SplitLevel {
         new: 21,
         right: NO_PAGE,
@@ -326,10 +323,10 @@ fn two_leaves() -> Run {
         flags: [LEAF, LEAF],
         parent_key: b"key d",
     };
-    run.apply(&writer::split(at(20, 19, 20), &right));
-    run.apply(&writer::insert(line(at(20, u64::MAX, 20), 3), b"key d", b"data"));
-    run.apply(&writer::macro_commit(1));
-    run.apply(&writer::commit(1, 0));
+    run.apply(&crate::writer::split(at(20, 19, 20), &right));
+    run.apply(&crate::writer::insert(line(at(20, u64::MAX, 20), 3), b"key d", b"data"));
+    run.apply(&crate::writer::macro_commit(1));
+    run.apply(&crate::writer::commit(1, 0));
     run
 }
 
@@ -342,8 +339,8 @@ fn vertical_and_right_splits_keep_every_node_and_find_them_again() {
     let mut run = two_leaves();
     assert_eq!(run.visible(), all_keys());
     // A rollback finds a node that a split moved, by its key.
-    run.apply(&writer::begin(1, 0));
-    run.apply(&writer::replace(line(at(21, 20, 21), 1), b"data", b"else"));
+    run.apply(&crate::writer::begin(1, 0));
+    run.apply(&crate::writer::replace(line(at(21, 20, 21), 1), b"data", b"else"));
     assert_eq!(run.visible_after_rollback(), all_keys());
 }
 
@@ -355,7 +352,7 @@ fn merges_to_both_sides_keep_every_node() {
     let upper = |line_of_node: u16, flags: u8, separator: &'static [u8]| {
         let level =
             MergeLevel { right: NO_PAGE, left: NO_PAGE, parent: NO_PAGE, line: 0, flags, kind: 0, separator };
-        writer::merge(line(at(ROOT, 20, 30), line_of_node), &level)
+        crate::writer::merge(line(at(ROOT, 20, 30), line_of_node), &level)
     };
     let (left_page, right_page) = ((20, 20), (21, 20));
     // Full right: 20 into 21. Full left: 21 into 20. Partial: some of one into the other.
@@ -379,18 +376,18 @@ fn merges_to_both_sides_keep_every_node() {
     ];
     for (page, level, upper) in cases {
         let mut run = two_leaves();
-        run.apply(&writer::macro_begin(1));
+        run.apply(&crate::writer::macro_begin(1));
         run.apply(&upper);
-        run.apply(&writer::merge(at(page, 20, 30), &level));
+        run.apply(&crate::writer::merge(at(page, 20, 30), &level));
         assert_eq!(run.visible(), all_keys(), "kind {}: nothing happens before the macro ends", level.kind);
-        run.apply(&writer::macro_commit(1));
+        run.apply(&crate::writer::macro_commit(1));
         assert_eq!(run.visible(), all_keys(), "kind {}", level.kind);
         // Every node is still found by its key.
         for (key, data) in all_keys() {
             let mut search = Run { replayer: run.replayer.clone(), position: run.position };
-            search.apply(&writer::begin(1, 0));
+            search.apply(&crate::writer::begin(1, 0));
             let anywhere = At { version: 500, page: 99, before: u64::MAX, after: 31, ..at(99, 0, 31) };
-            search.apply(&writer::delta(anywhere, &key, 0));
+            search.apply(&crate::writer::delta(anywhere, &key, 0));
             search.replayer.roll_back().unwrap_or_else(|error| panic!("{key:?} {data:?}: {error}"));
         }
     }
@@ -399,13 +396,13 @@ fn merges_to_both_sides_keep_every_node() {
 #[test]
 fn what_open_transactions_remember_is_bounded() {
     let mut run = two_nodes();
-    run.apply(&writer::begin(1, 0));
+    run.apply(&crate::writer::begin(1, 0));
     let values: [Vec<u8>; 2] = [vec![1; 3000], vec![2; 3000]];
-    run.apply(&writer::replace(at(ROOT, 12, 13), b"1111", &values[0]));
+    run.apply(&crate::writer::replace(at(ROOT, 12, 13), b"1111", &values[0]));
     let mut time = 13;
     let error = loop {
         let [old, new] = if time % 2 == 1 { [0, 1] } else { [1, 0] };
-        let record = writer::replace(at(ROOT, time, time + 1), &values[old], &values[new]);
+        let record = crate::writer::replace(at(ROOT, time, time + 1), &values[old], &values[new]);
         time += 1;
         assert!(time < 200_000, "no end of it");
         if let Err(error) = run.try_apply(&record) {
@@ -415,8 +412,8 @@ fn what_open_transactions_remember_is_bounded() {
     assert_eq!(error.code(), Code::VERSION_STORE_OUT_OF_MEMORY, "{error}");
     // The same for a macro that never ends, of which nothing is applied.
     let mut run = two_nodes();
-    run.apply(&writer::macro_begin(1));
-    let record = writer::insert(at(ROOT, 12, 13), b"key", &values[0]);
+    run.apply(&crate::writer::macro_begin(1));
+    let record = crate::writer::insert(at(ROOT, 12, 13), b"key", &values[0]);
     let ended = (0..200_000).find_map(|_| run.try_apply(&record).err());
     assert_eq!(ended.unwrap().code(), Code::VERSION_STORE_OUT_OF_MEMORY);
 }
@@ -424,12 +421,12 @@ fn what_open_transactions_remember_is_bounded() {
 #[test]
 fn a_macro_without_an_end_never_happened() {
     let mut run = two_nodes();
-    run.apply(&writer::begin(1, 0));
-    run.apply(&writer::macro_begin(1));
-    run.apply(&writer::delete(at(ROOT, 12, 13)));
+    run.apply(&crate::writer::begin(1, 0));
+    run.apply(&crate::writer::macro_begin(1));
+    run.apply(&crate::writer::delete(at(ROOT, 12, 13)));
     assert_eq!(run.visible_after_rollback(), nodes(&[("key a", "1111"), ("key b", "2222")]));
     // The recovery of the engine goes on with the same session.
     run.apply(&[17]);
-    run.apply(&writer::flag_delete(at(ROOT, 12, 13)));
+    run.apply(&crate::writer::flag_delete(at(ROOT, 12, 13)));
     assert_eq!(run.visible(), nodes(&[("key b", "2222")]));
 }

@@ -1,7 +1,5 @@
 //! Every tree of real databases, and what pages that were never written, older pages and broken links do to them.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, RwLock};
@@ -20,7 +18,7 @@ use certadm_rules::finding::Severity;
 const PAGE: usize = 4096;
 
 fn ca_database() -> Vec<u8> {
-    common::fixture("certlog/CertLog.edb").unwrap()
+    crate::common::fixture("certlog/CertLog.edb").unwrap()
 }
 
 fn faults(bytes: &[u8]) -> Vec<Fault> {
@@ -54,11 +52,11 @@ fn pages_in_use(bytes: &[u8]) -> Vec<u32> {
 
 #[test]
 fn the_trees_of_every_fixture_are_sound() {
-    for name in common::TABLE_FIXTURES
+    for name in crate::common::TABLE_FIXTURES
         .into_iter()
         .chain(["winmail-v7-sec4096/WindowsMail.MSMessageStore", "indexeddb-v8-scrubbed/IndexedDB.edb"])
     {
-        let Some(bytes) = common::fixture(name) else {
+        let Some(bytes) = crate::common::fixture(name) else {
             continue;
         };
         let outcome = Database::open(bytes).unwrap().walk().unwrap();
@@ -401,8 +399,8 @@ fn an_older_page_in_a_recovered_database_is_told() {
             &["winmail-v7-sec4096/Backup_new_edb00001.log", "winmail-v7-sec4096/edb.log"],
         ),
     ] {
-        let logs: Option<Vec<_>> = logs.iter().map(|name| common::fixture(name)).collect();
-        let database = database.map(common::fixture);
+        let logs: Option<Vec<_>> = logs.iter().map(|name| crate::common::fixture(name)).collect();
+        let database = database.map(crate::common::fixture);
         let (Some(logs), Some(database)) = (logs, database.map_or(Some(None), |read| read.map(Some))) else {
             continue;
         };

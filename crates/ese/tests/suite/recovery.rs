@@ -1,10 +1,5 @@
 //! Recovery as a whole: planned, rehearsed, done; and every way a set of logs can be wrong.
 
-mod common;
-#[path = "common/writer.rs"]
-#[allow(unreachable_pub, dead_code)]
-mod writer;
-
 use certadm_ese::checksum::xor_checksum;
 use certadm_ese::finding::{Kind, Severity, Spot};
 use certadm_ese::header::{Copies, State};
@@ -24,17 +19,20 @@ impl Set {
     fn mail() -> Option<Self> {
         let backup = "winmail-v7-sec4096/Backup_new_";
         Some(Self {
-            database: Some(common::fixture(&format!("{backup}WindowsMail.MSMessageStore"))?),
+            database: Some(crate::common::fixture(&format!("{backup}WindowsMail.MSMessageStore"))?),
             logs: vec![
-                ("edb00001.log".into(), common::fixture(&format!("{backup}edb00001.log"))?),
-                ("edb.log".into(), common::fixture("winmail-v7-sec4096/edb.log")?),
+                ("edb00001.log".into(), crate::common::fixture(&format!("{backup}edb00001.log"))?),
+                ("edb.log".into(), crate::common::fixture("winmail-v7-sec4096/edb.log")?),
             ],
         })
     }
 
     /// A log that makes its database from nothing.
     fn security() -> Option<Self> {
-        Some(Self { database: None, logs: vec![("edb.log".into(), common::fixture("secedit-v8/edb.log")?)] })
+        Some(Self {
+            database: None,
+            logs: vec![("edb.log".into(), crate::common::fixture("secedit-v8/edb.log")?)],
+        })
     }
 
     fn inputs(&self) -> Vec<LogInput<'_>> {
@@ -136,7 +134,7 @@ fn missing_logs_have_the_codes_of_the_table() {
     assert_eq!(error.code(), Code::STARTING_LOG_TOO_HIGH);
 
     // A database that was just not closed, without the log it had open.
-    let Some(live) = common::fixture("winmail-v7-sec4096/WindowsMail.MSMessageStore") else {
+    let Some(live) = crate::common::fixture("winmail-v7-sec4096/WindowsMail.MSMessageStore") else {
         return;
     };
     let mut dirty = live;
@@ -354,7 +352,7 @@ fn replay_from_every_intermediate_state_ends_the_same() {
     use certadm_ese::log::LogFile;
     use certadm_ese::redo::Replayer;
 
-    let Some(bytes) = common::fixture("secedit-v8/edb.log") else {
+    let Some(bytes) = crate::common::fixture("secedit-v8/edb.log") else {
         return;
     };
     let log = LogFile::open(&bytes).unwrap();
@@ -438,7 +436,7 @@ fn replay_mixed_ages(start: Option<Vec<u8>>, logs: &[Vec<u8>], rounds: u64) {
             state
         })
         .collect();
-    let mut random = common::Random::new(5);
+    let mut random = crate::common::Random::new(5);
     for round in 0..rounds {
         let mut mixed = states[0].clone();
         for slot in 2..complete.len() / page {
@@ -452,7 +450,7 @@ fn replay_mixed_ages(start: Option<Vec<u8>>, logs: &[Vec<u8>], rounds: u64) {
 
 #[test]
 fn pages_of_different_ages_end_the_same() {
-    if let Some(log) = common::fixture("secedit-v8/edb.log") {
+    if let Some(log) = crate::common::fixture("secedit-v8/edb.log") {
         replay_mixed_ages(None, &[log], 40);
     }
     if let Some(set) = Set::mail() {
@@ -467,7 +465,7 @@ fn pages_of_different_ages_end_the_same() {
 fn any_flip_in_a_log_ends_in_an_error_or_the_same_state() {
     let Some(set) = Set::security() else { return };
     let (expected, _) = set.recover();
-    let mut random = common::Random::new(3);
+    let mut random = crate::common::Random::new(3);
     for _ in 0..60 {
         let mut flipped = Set { database: None, logs: set.logs.clone() };
         let log = &mut flipped.logs[0].1;
@@ -491,7 +489,7 @@ fn any_flip_in_a_log_ends_in_an_error_or_the_same_state() {
 /// Logs of version 8 with nothing in them, of one sequence or of several.
 fn empty_logs(generations: &[(u32, u8)]) -> Vec<(String, Vec<u8>)> {
     let log = |(generation, sequence): &(u32, u8)| {
-        let mut bytes = writer::log_v8(*generation, 2, &[writer::begin(1, 0)]);
+        let mut bytes = crate::writer::log_v8(*generation, 2, &[crate::writer::begin(1, 0)]);
         edit_header(&mut bytes, 44, &[*sequence; 28]);
         // Each was made after the one before.
         edit_header(&mut bytes, 16, &[1, 1, 1, 1, u8::try_from(*generation).unwrap(), 100, 0, 0]);
@@ -503,7 +501,7 @@ fn empty_logs(generations: &[(u32, u8)]) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn a_clean_database_with_the_logs_of_another_is_told_that_it_needs_none() {
-    let original = common::fixture("certlog/CertLog.edb").unwrap();
+    let original = crate::common::fixture("certlog/CertLog.edb").unwrap();
     let mut repaired = original.clone();
     for copy in [0, 4096] {
         // A repair leaves no signature of a log.

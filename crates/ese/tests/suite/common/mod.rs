@@ -1,13 +1,10 @@
 //! Fixtures: from the repository, or from the shared folder beside it where they may not be copied.
 
-// Every test binary includes this file and uses a part of it.
-#![allow(dead_code, unreachable_pub)]
-
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Databases whose tables every test of tables reads.
-pub const TABLE_FIXTURES: [&str; 7] = [
+pub(crate) const TABLE_FIXTURES: [&str; 7] = [
     "certlog/CertLog.edb",
     "generic/basic.edb",
     "generic/binary.edb",
@@ -25,7 +22,7 @@ fn shared() -> PathBuf {
 }
 
 /// The bytes of a fixture; `None`, and one line that says so, where it is not present.
-pub fn fixture(name: &str) -> Option<Vec<u8>> {
+pub(crate) fn fixture(name: &str) -> Option<Vec<u8>> {
     let file_name = Path::new(name).file_name()?.to_str()?;
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(format!("{file_name}.gz"));
     let folder = shared().join("data/ese");
@@ -46,21 +43,21 @@ pub fn fixture(name: &str) -> Option<Vec<u8>> {
 }
 
 /// A path in the test's temporary folder holding these bytes.
-pub fn temporary(name: &str, bytes: &[u8]) -> PathBuf {
+pub(crate) fn temporary(name: &str, bytes: &[u8]) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, bytes).unwrap();
     path
 }
 
 /// A small generator with a fixed seed, so that a failure repeats.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

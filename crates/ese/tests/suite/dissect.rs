@@ -4,8 +4,6 @@
 //! `python3 crates/ese/tests/interop/ese_dissect.py --venv DIR`, then
 //! `CERTADM_PYTHON=DIR/bin/python cargo test -p certadm-ese --test dissect -- --ignored`.
 
-mod common;
-
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
@@ -88,7 +86,7 @@ fn compare(bytes: Vec<u8>, path: &Path) -> (usize, Vec<String>) {
 #[test]
 #[ignore = "needs the Python peer; see the head of the file"]
 fn every_cell_equals_dissect() {
-    compare_all(&common::TABLE_FIXTURES[..6]);
+    compare_all(&crate::common::TABLE_FIXTURES[..6]);
 }
 
 #[test]
@@ -98,15 +96,15 @@ fn every_cell_of_the_large_file_equals_dissect() {
         println!("CERTADM_LARGE is not set: 4.7 million cells are not compared");
         return;
     }
-    compare_all(&common::TABLE_FIXTURES[6..]);
+    compare_all(&crate::common::TABLE_FIXTURES[6..]);
 }
 
 fn compare_all(names: &[&str]) {
     for name in names {
-        let Some(bytes) = common::fixture(name) else {
+        let Some(bytes) = crate::common::fixture(name) else {
             continue;
         };
-        let path = common::temporary(&name.replace('/', "-"), &bytes);
+        let path = crate::common::temporary(&name.replace('/', "-"), &bytes);
         let (compared, differences) = compare(bytes, &path);
         println!("{name}: {compared} cells compared, {} differ", differences.len());
         for difference in differences.iter().take(20) {

@@ -1,7 +1,5 @@
 //! Both framings, every record of every real log.
 
-mod common;
-
 use std::collections::BTreeMap;
 
 use certadm_ese::log::{LogEnd, LogFile, Record};
@@ -18,7 +16,7 @@ const LOGS: [&str; 6] = [
 #[test]
 fn every_record_of_every_log_is_read() {
     for name in LOGS {
-        let Some(bytes) = common::fixture(name) else {
+        let Some(bytes) = crate::common::fixture(name) else {
             continue;
         };
         let log = LogFile::open(&bytes).unwrap();

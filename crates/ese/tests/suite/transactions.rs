@@ -1,19 +1,14 @@
 //! Transactions of several sessions, made by chance: behind every record a rollback leaves what was committed.
 
-mod common;
-#[path = "common/writer.rs"]
-#[allow(unreachable_pub, dead_code)]
-mod writer;
-
 use std::collections::BTreeMap;
 
+use crate::writer::At;
 use certadm_ese::header::DatabaseHeader;
 use certadm_ese::lgpos::Lgpos;
 use certadm_ese::log::LogFile;
 use certadm_ese::pagesize::PageSize;
 use certadm_ese::redo::Replayer;
 use proptest::prelude::*;
-use writer::At;
 
 const ROOT: u32 = 10;
 const VERSIONED: u8 = 1;
@@ -91,7 +86,7 @@ impl Model {
     fn begin(&mut self, session: u16, log: &mut Vec<Vec<u8>>) {
         if let std::collections::btree_map::Entry::Vacant(entry) = self.open.entry(session) {
             entry.insert(Vec::new());
-            log.push(writer::begin(session, 0));
+            log.push(crate::writer::begin(session, 0));
         }
     }
 
@@ -121,7 +116,7 @@ impl Model {
         match self.line_of(key) {
             Err(line) => {
                 let at = self.at(session, line);
-                log.push(writer::insert(at, key, &data));
+                log.push(crate::writer::insert(at, key, &data));
                 self.nodes.insert(line, Node { key: key.to_vec(), data, deleted: false });
                 self.remember(session, at, 1, key, None);
             }
@@ -129,9 +124,9 @@ impl Model {
                 let at = self.at(session, line);
                 let before = self.nodes[line].clone();
                 log.push(if before.deleted {
-                    writer::flag_insert_and_replace(at, key, &data)
+                    crate::writer::flag_insert_and_replace(at, key, &data)
                 } else {
-                    writer::replace(at, &before.data, &data)
+                    crate::writer::replace(at, &before.data, &data)
                 });
                 self.nodes[line] = Node { data, deleted: false, ..before.clone() };
                 self.remember(session, at, if before.deleted { 1 } else { 2 }, key, Some(before));
@@ -146,7 +141,7 @@ impl Model {
         self.begin(session, log);
         let at = self.at(session, line);
         let before = self.nodes[line].clone();
-        log.push(writer::delta(at, key, 1));
+        log.push(crate::writer::delta(at, key, 1));
         let counter = self.nodes[line].data.first_chunk_mut::<4>().unwrap();
         *counter = i32::from_le_bytes(*counter).wrapping_add(1).to_le_bytes();
         self.remember(session, at, 4, key, Some(before));
@@ -159,7 +154,7 @@ impl Model {
         self.begin(session, log);
         let at = self.at(session, line);
         let before = self.nodes[line].clone();
-        log.push(writer::flag_delete(at));
+        log.push(crate::writer::flag_delete(at));
         self.nodes[line].deleted = true;
         self.remember(session, at, 3, key, Some(before));
     }
@@ -168,7 +163,7 @@ impl Model {
         let Some(changes) = self.open.remove(&session) else {
             return;
         };
-        log.push(writer::commit(session, 0));
+        log.push(crate::writer::commit(session, 0));
         for change in changes {
             let node = &self.nodes[self.line_of(&change.key).unwrap()];
             if node.deleted {
@@ -197,10 +192,10 @@ impl Model {
                 root: ROOT,
             };
             if change.operation == 1 {
-                at.version = writer::replace_version(at);
+                at.version = crate::writer::replace_version(at);
             }
             let operation = if change.operation == 1 { 2 } else { change.operation };
-            Some(writer::undo_info(at, &change.key, operation, &before.data))
+            Some(crate::writer::undo_info(at, &change.key, operation, &before.data))
         };
         changes.filter_map(record).collect()
     }
@@ -213,13 +208,13 @@ impl Model {
         for change in changes.into_iter().rev() {
             let line = self.line_of(&change.key).unwrap();
             let at = At { version: change.version, ..self.at(session, line) };
-            log.push(writer::undo(at, &change.key, change.operation));
+            log.push(crate::writer::undo(at, &change.key, change.operation));
             match change.before {
                 Some(before) => self.nodes[line] = before,
                 None => self.nodes[line].deleted = true,
             }
         }
-        log.push(writer::rollback(session, 1));
+        log.push(crate::writer::rollback(session, 1));
     }
 }
 
@@ -243,13 +238,13 @@ struct Run {
 
 impl Run {
     fn new(target: Vec<u8>) -> Self {
-        let bytes = writer::log_v8(1, 3, &[]);
+        let bytes = crate::writer::log_v8(1, 3, &[]);
         let header = DatabaseHeader::read(&target).ok().map(|(header, _)| header);
         let mut replayer = Replayer::new(target, header, PageSize::new(4096).unwrap());
         replayer.begin_log(LogFile::open(&bytes).unwrap().header());
         let mut run = Self { replayer, position: Lgpos { generation: 1, segment: 1, offset: 40 } };
-        run.apply(&writer::create_database());
-        run.apply(&writer::create_tree(At {
+        run.apply(&crate::writer::create_database());
+        run.apply(&crate::writer::create_tree(At {
             session: 1,
             page: ROOT,
             before: 0,

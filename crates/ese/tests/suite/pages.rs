@@ -1,7 +1,5 @@
 //! Every page of every fixture, and what flips, cuts and swaps do to the findings.
 
-mod common;
-
 use certadm_ese::checkpoint::{Checkpoint, check_flush_map};
 use certadm_ese::checksum::{PageCheck, check_page, checksum_page, flip};
 use certadm_ese::finding::{Kind, Severity, Spot};
@@ -17,7 +15,7 @@ fn verify(bytes: Vec<u8>) -> Report {
 }
 
 fn ca_database() -> Vec<u8> {
-    common::fixture("certlog/CertLog.edb").unwrap()
+    crate::common::fixture("certlog/CertLog.edb").unwrap()
 }
 
 /// The one finding of a report.
@@ -43,7 +41,7 @@ fn every_page_of_every_fixture_is_judged_right() {
         ("indexeddb-v8-scrubbed/IndexedDB.edb", [47, 31, 0, 0, 16]),
     ];
     for (name, counts) in expected {
-        let Some(bytes) = common::fixture(name) else {
+        let Some(bytes) = crate::common::fixture(name) else {
             continue;
         };
         let database = Database::open(bytes).unwrap();
@@ -75,7 +73,7 @@ fn the_header_of_a_real_ca_says_who_wrote_it() {
 #[test]
 fn random_flips_in_pages_in_use_are_each_named() {
     let original = ca_database();
-    let mut random = common::Random::new(7);
+    let mut random = crate::common::Random::new(7);
     let database = Database::open(original.clone()).unwrap();
     let roots = database.catalog().unwrap().roots();
     let space = SpaceMap::read(&database, roots.into_iter().map(|(root, _)| root)).unwrap();
@@ -111,14 +109,14 @@ fn flips_in_every_page_of_every_file_are_named() {
     const FLIPS: usize = 60;
     /// "New checksum": a page without it has no correction to check.
     const FLAG_BIT: u32 = 9 * 32 + 13;
-    let mut random = common::Random::new(23);
+    let mut random = crate::common::Random::new(23);
     let mut flips = 0;
-    for name in common::TABLE_FIXTURES.into_iter().chain([
+    for name in crate::common::TABLE_FIXTURES.into_iter().chain([
         "winmail-v7-sec4096/WindowsMail.MSMessageStore",
         "winmail-v7-sec4096/Backup_new_WindowsMail.MSMessageStore",
         "indexeddb-v8-scrubbed/IndexedDB.edb",
     ]) {
-        let Some(bytes) = common::fixture(name) else {
+        let Some(bytes) = crate::common::fixture(name) else {
             continue;
         };
         let database = Database::open(bytes).unwrap();
@@ -218,7 +216,8 @@ fn damage_to_the_file_as_a_whole_is_told_apart() {
 
 #[test]
 fn a_backup_copy_without_its_patch_page_is_noticed() {
-    let Some(bytes) = common::fixture("winmail-v7-sec4096/Backup_new_WindowsMail.MSMessageStore") else {
+    let Some(bytes) = crate::common::fixture("winmail-v7-sec4096/Backup_new_WindowsMail.MSMessageStore")
+    else {
         return;
     };
     let database = Database::open(bytes.clone()).unwrap();
@@ -253,7 +252,7 @@ fn checkpoints_and_flush_maps() {
         "secedit-v8/edb.chk",
         "secedit-v8-small/edb.chk",
     ] {
-        let Some(bytes) = common::fixture(name) else {
+        let Some(bytes) = crate::common::fixture(name) else {
             continue;
         };
         let checkpoint = Checkpoint::read(&bytes).unwrap();
@@ -266,7 +265,7 @@ fn checkpoints_and_flush_maps() {
         let error = Checkpoint::read(&damaged).unwrap_err();
         assert_eq!(error.code(), Code::CHECKPOINT_CORRUPT, "{name}");
     }
-    if let Some(bytes) = common::fixture("secedit-v8-small/secedit.jfm") {
+    if let Some(bytes) = crate::common::fixture("secedit-v8-small/secedit.jfm") {
         let check = check_flush_map(&bytes).unwrap();
         assert!(check.header_valid);
         assert_eq!((check.valid_pages + check.zero_pages, check.damaged_pages), (1, 0));
@@ -276,7 +275,7 @@ fn checkpoints_and_flush_maps() {
 #[test]
 fn hostile_page_bytes_behind_right_checksums_end_in_findings() {
     let original = ca_database();
-    let mut random = common::Random::new(11);
+    let mut random = crate::common::Random::new(11);
     for _ in 0..12 {
         let mut bytes = original.clone();
         for page in [1usize, 2, 3, 4, 25, 26, 30, 31] {

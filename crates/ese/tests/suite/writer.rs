@@ -3,20 +3,20 @@
 use certadm_ese::checksum::{ecc_checksum, xor_checksum, xor_words};
 
 /// Signature of the sequence and of the database that the writer makes.
-pub const SIGNATURE: [u8; 28] = [7; 28];
+pub(crate) const SIGNATURE: [u8; 28] = [7; 28];
 
 /// The fields of a page record that differ from test to test.
 #[derive(Clone, Copy)]
-pub struct At {
-    pub session: u16,
-    pub page: u32,
-    pub before: u64,
-    pub after: u64,
-    pub line: u16,
+pub(crate) struct At {
+    pub(crate) session: u16,
+    pub(crate) page: u32,
+    pub(crate) before: u64,
+    pub(crate) after: u64,
+    pub(crate) line: u16,
     /// 1 versioned, 4 unique tree, 8 space tree.
-    pub flags: u8,
-    pub version: u32,
-    pub root: u32,
+    pub(crate) flags: u8,
+    pub(crate) version: u32,
+    pub(crate) root: u32,
 }
 
 impl At {
@@ -51,27 +51,27 @@ fn of_session(kind: u8, session: u16, rest: &[u8]) -> Vec<u8> {
     [&[kind][..], &session.to_le_bytes(), rest].concat()
 }
 
-pub fn begin(session: u16, from: u8) -> Vec<u8> {
+pub(crate) fn begin(session: u16, from: u8) -> Vec<u8> {
     of_session(8, session, &[from | 1 << 4, 0, 0, 0, 0])
 }
 
-pub fn commit(session: u16, to: u8) -> Vec<u8> {
+pub(crate) fn commit(session: u16, to: u8) -> Vec<u8> {
     of_session(9, session, &[to, 0, 0, 0, 0])
 }
 
-pub fn rollback(session: u16, levels: u8) -> Vec<u8> {
+pub(crate) fn rollback(session: u16, levels: u8) -> Vec<u8> {
     of_session(7, session, &[levels])
 }
 
-pub fn macro_begin(session: u16) -> Vec<u8> {
+pub(crate) fn macro_begin(session: u16) -> Vec<u8> {
     of_session(11, session, &[0; 8])
 }
 
-pub fn macro_commit(session: u16) -> Vec<u8> {
+pub(crate) fn macro_commit(session: u16) -> Vec<u8> {
     of_session(12, session, &[0; 8])
 }
 
-pub fn create_database() -> Vec<u8> {
+pub(crate) fn create_database() -> Vec<u8> {
     let mut out = vec![14, 0, 0, 1];
     out.extend([0; 8]);
     out.extend(SIGNATURE);
@@ -80,7 +80,7 @@ pub fn create_database() -> Vec<u8> {
 }
 
 /// A tree in one extent of one page.
-pub fn create_tree(at: At) -> Vec<u8> {
+pub(crate) fn create_tree(at: At) -> Vec<u8> {
     let mut out = at.page_part(25);
     for word in [50u32, 1, 1, 0] {
         out.extend(word.to_le_bytes());
@@ -88,59 +88,59 @@ pub fn create_tree(at: At) -> Vec<u8> {
     out
 }
 
-pub fn insert(at: At, key: &[u8], data: &[u8]) -> Vec<u8> {
+pub(crate) fn insert(at: At, key: &[u8], data: &[u8]) -> Vec<u8> {
     [&at.node_part(29), &length(key)[..], &[0, 0], &length(data), key, data].concat()
 }
 
-pub fn flag_delete(at: At) -> Vec<u8> {
+pub(crate) fn flag_delete(at: At) -> Vec<u8> {
     at.node_part(32)
 }
 
-pub fn delete(at: At) -> Vec<u8> {
+pub(crate) fn delete(at: At) -> Vec<u8> {
     at.node_part(35)
 }
 
-pub fn replace(at: At, old: &[u8], new: &[u8]) -> Vec<u8> {
+pub(crate) fn replace(at: At, old: &[u8], new: &[u8]) -> Vec<u8> {
     [&at.node_part(33), &length(new)[..], &length(old), &length(new), new].concat()
 }
 
 /// The second version number of a change that inserts and replaces.
-pub fn replace_version(at: At) -> u32 {
+pub(crate) fn replace_version(at: At) -> u32 {
     at.version | 1 << 30
 }
 
-pub fn flag_insert_and_replace(at: At, key: &[u8], data: &[u8]) -> Vec<u8> {
+pub(crate) fn flag_insert_and_replace(at: At, key: &[u8], data: &[u8]) -> Vec<u8> {
     let version = replace_version(at).to_le_bytes();
     [&at.node_part(31), &length(key)[..], &length(data), &version, key, data].concat()
 }
 
-pub fn delta(at: At, key: &[u8], by: i32) -> Vec<u8> {
+pub(crate) fn delta(at: At, key: &[u8], by: i32) -> Vec<u8> {
     [&at.node_part(37), &length(key)[..], &[0, 0], &by.to_le_bytes(), &[0, 0], key].concat()
 }
 
-pub fn undo_info(at: At, key: &[u8], operation: u16, before: &[u8]) -> Vec<u8> {
+pub(crate) fn undo_info(at: At, key: &[u8], operation: u16, before: &[u8]) -> Vec<u8> {
     let numbers = [operation.to_le_bytes(), [0, 0], [0, 0], length(before)].concat();
     [&at.node_part(36), &length(key)[..], &[0, 0], &numbers, key, before].concat()
 }
 
-pub fn undo(at: At, key: &[u8], operation: u16) -> Vec<u8> {
+pub(crate) fn undo(at: At, key: &[u8], operation: u16) -> Vec<u8> {
     [&at.node_part(39), &length(key)[..], &[0, 0], &operation.to_le_bytes(), &[1], key].concat()
 }
 
 /// A level of a split: new page, right sibling, parent (each with its time before), kind, operation, its line,
 /// first line that moves, lines, flags of the new and the old page, key for the parent.
-pub struct SplitLevel<'a> {
-    pub new: u32,
-    pub right: (u32, u64),
-    pub parent: (u32, u64),
-    pub kind: u8,
-    pub operation: u8,
-    pub lines: [u16; 3],
-    pub flags: [u32; 2],
-    pub parent_key: &'a [u8],
+pub(crate) struct SplitLevel<'a> {
+    pub(crate) new: u32,
+    pub(crate) right: (u32, u64),
+    pub(crate) parent: (u32, u64),
+    pub(crate) kind: u8,
+    pub(crate) operation: u8,
+    pub(crate) lines: [u16; 3],
+    pub(crate) flags: [u32; 2],
+    pub(crate) parent_key: &'a [u8],
 }
 
-pub fn split(at: At, level: &SplitLevel<'_>) -> Vec<u8> {
+pub(crate) fn split(at: At, level: &SplitLevel<'_>) -> Vec<u8> {
     let mut out = at.page_part(62);
     out.extend(level.new.to_le_bytes());
     for (page, before) in [level.right, level.parent] {
@@ -167,17 +167,17 @@ pub fn split(at: At, level: &SplitLevel<'_>) -> Vec<u8> {
 }
 
 /// A level of a merge: right, left, parent (each with its time before), line, flags, kind, separator.
-pub struct MergeLevel<'a> {
-    pub right: (u32, u64),
-    pub left: (u32, u64),
-    pub parent: (u32, u64),
-    pub line: u16,
-    pub flags: u8,
-    pub kind: u8,
-    pub separator: &'a [u8],
+pub(crate) struct MergeLevel<'a> {
+    pub(crate) right: (u32, u64),
+    pub(crate) left: (u32, u64),
+    pub(crate) parent: (u32, u64),
+    pub(crate) line: u16,
+    pub(crate) flags: u8,
+    pub(crate) kind: u8,
+    pub(crate) separator: &'a [u8],
 }
 
-pub fn merge(at: At, level: &MergeLevel<'_>) -> Vec<u8> {
+pub(crate) fn merge(at: At, level: &MergeLevel<'_>) -> Vec<u8> {
     let mut out = at.page_part(63);
     for (page, before) in [level.right, level.left, level.parent] {
         out.extend(page.to_le_bytes());
@@ -195,7 +195,7 @@ pub fn merge(at: At, level: &MergeLevel<'_>) -> Vec<u8> {
 }
 
 /// A record of any length that replay skips.
-pub fn filler(length: usize) -> Vec<u8> {
+pub(crate) fn filler(length: usize) -> Vec<u8> {
     let mut out = vec![71];
     out.extend(u32::try_from(length - 5).unwrap().to_le_bytes());
     out.extend((5..length).map(|at| u8::try_from(at % 251).unwrap()));
@@ -219,7 +219,7 @@ fn header(generation: u32, version: u32, sector: u16, sectors: u16) -> Vec<u8> {
 }
 
 /// The bytes of segment `number` with these records, sealed as slot `slot` says.
-pub fn segment(generation: u32, number: u16, records: &[u8]) -> Vec<u8> {
+pub(crate) fn segment(generation: u32, number: u16, records: &[u8]) -> Vec<u8> {
     let mut out = vec![0; 4096];
     out[10..12].copy_from_slice(&number.to_le_bytes());
     out[12..16].copy_from_slice(&generation.to_le_bytes());
@@ -231,7 +231,7 @@ pub fn segment(generation: u32, number: u16, records: &[u8]) -> Vec<u8> {
 }
 
 /// A version 8 log of `segments` segments with these records; long ones are cut into fragments.
-pub fn log_v8(generation: u32, segments: u16, records: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn log_v8(generation: u32, segments: u16, records: &[Vec<u8>]) -> Vec<u8> {
     const ROOM: usize = 4056;
     let mut filled: Vec<Vec<u8>> = vec![Vec::new()];
     for record in records {
@@ -266,7 +266,7 @@ pub fn log_v8(generation: u32, segments: u16, records: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// A version 7 log with these records, a checksum record before every third of them.
-pub fn log_v7(generation: u32, sector: u16, records: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn log_v7(generation: u32, sector: u16, records: &[Vec<u8>]) -> Vec<u8> {
     const RECORD: usize = 22;
     let groups: Vec<Vec<u8>> = records.chunks(3).map(<[Vec<u8>]>::concat).collect();
     let mut out = vec![0; 4096];

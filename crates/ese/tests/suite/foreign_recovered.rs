@@ -4,8 +4,6 @@
 //! libesedb-utils), found by PATH or named by `CERTADM_ESEDBEXPORT`. Run with
 //! `CERTADM_PYTHON=DIR/bin/python cargo test -p certadm-ese --test foreign_recovered -- --ignored`.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,12 +15,12 @@ use certadm_ese::recovery::{LogInput, Plan};
 
 fn recover(database: Option<&str>, logs: &[(&str, &str)]) -> Option<Vec<u8>> {
     let database = match database {
-        Some(name) => Some(common::fixture(name)?),
+        Some(name) => Some(crate::common::fixture(name)?),
         None => None,
     };
     let mut files = Vec::new();
     for (name, fixture) in logs {
-        files.push((*name, common::fixture(fixture)?));
+        files.push((*name, crate::common::fixture(fixture)?));
     }
     let inputs: Vec<_> = files.iter().map(|(name, file)| LogInput { name, file }).collect();
     let database = database.as_ref().map(|bytes| bytes as &dyn Pager);
@@ -159,10 +157,10 @@ fn compare_with_esedbexport(name: &str, bytes: &[u8], path: &Path) -> Option<(us
 #[test]
 #[ignore = "needs esedbexport; see the head of the file"]
 fn real_and_recovered_databases_read_the_same_with_libesedb() {
-    let ca = common::fixture("certlog/CertLog.edb");
+    let ca = crate::common::fixture("certlog/CertLog.edb");
     for (name, bytes) in [("CertLog", ca), ("mail", mail()), ("security", security())] {
         let Some(bytes) = bytes else { continue };
-        let path = common::temporary(&format!("libesedb-{name}.edb"), &bytes);
+        let path = crate::common::temporary(&format!("libesedb-{name}.edb"), &bytes);
         if let Some((equal, skipped)) = compare_with_esedbexport(name, &bytes, &path) {
             println!("{name}: {equal} cells equal, {skipped} that libesedb does not show");
             assert!(0 < equal);
@@ -174,11 +172,11 @@ fn real_and_recovered_databases_read_the_same_with_libesedb() {
 #[ignore = "needs the Python peer; see the head of the file"]
 fn a_recovered_backup_reads_as_the_engines_own_file_with_dissect() {
     let Some(recovered) = mail() else { return };
-    let Some(live) = common::fixture("winmail-v7-sec4096/WindowsMail.MSMessageStore") else {
+    let Some(live) = crate::common::fixture("winmail-v7-sec4096/WindowsMail.MSMessageStore") else {
         return;
     };
-    let ours = dissect(&common::temporary("dissect-recovered.edb", &recovered));
-    let theirs = dissect(&common::temporary("dissect-live.edb", &live));
+    let ours = dissect(&crate::common::temporary("dissect-recovered.edb", &recovered));
+    let theirs = dissect(&crate::common::temporary("dissect-live.edb", &live));
     println!("{} cells", ours.lines().count());
     assert!(!ours.is_empty() && ours == theirs);
 }
@@ -187,7 +185,7 @@ fn a_recovered_backup_reads_as_the_engines_own_file_with_dissect() {
 #[ignore = "needs the Python peer; see the head of the file"]
 fn a_database_made_by_its_log_reads_with_dissect() {
     let Some(recovered) = security() else { return };
-    let text = dissect(&common::temporary("dissect-security.edb", &recovered));
+    let text = dissect(&crate::common::temporary("dissect-security.edb", &recovered));
     let tables: std::collections::BTreeSet<_> = text
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())

@@ -1,7 +1,5 @@
 //! Replay of real logs against the state that the engine itself reached.
 
-mod common;
-
 use certadm_ese::Database;
 use certadm_ese::header::{DatabaseHeader, State};
 use certadm_ese::log::LogFile;
@@ -73,7 +71,7 @@ fn replay(database: Option<Vec<u8>>, logs: &[Vec<u8>]) -> Replayer<Vec<u8>> {
 }
 
 fn fixtures(names: &[&str]) -> Option<Vec<Vec<u8>>> {
-    names.iter().map(|name| common::fixture(name)).collect()
+    names.iter().map(|name| crate::common::fixture(name)).collect()
 }
 
 #[test]

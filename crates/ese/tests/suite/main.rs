@@ -1,0 +1,16 @@
+//! The crate judged from outside: by real databases, by databases that are made here, and by foreign readers.
+
+mod ca;
+mod common;
+mod dissect;
+mod foreign_recovered;
+mod logs;
+mod pages;
+mod recovery;
+mod redo;
+mod salvage;
+mod synthetic;
+mod transactions;
+mod undo;
+mod walk;
+mod writer;
