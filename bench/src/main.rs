@@ -194,6 +194,8 @@ impl Bench {
             )?);
             wait_until_idle();
             sides.restic_restore.add(peers.restic_restore()?);
+            wait_until_idle();
+            sides.restic_restore_checked.add(peers.restic_restore_and_check()?);
         }
         sides.report(&mut self.rows);
         Ok(())
@@ -227,6 +229,8 @@ impl Bench {
             ca.path().as_os_str(),
             "--to".as_ref(),
             set.as_os_str(),
+            // The CA of the benchmarks is a database alone.
+            "--no-identity".as_ref(),
             "--type".as_ref(),
         ];
         args.extend(how.iter().map(std::ffi::OsStr::new));
@@ -248,6 +252,7 @@ struct Sides {
     borg_check: Samples,
     restore: Samples,
     restic_restore: Samples,
+    restic_restore_checked: Samples,
 }
 
 impl Sides {
@@ -266,6 +271,11 @@ impl Sides {
         rows.push(
             Row::ratio("RESTORE with recovery", &self.restore, "restic restore", &self.restic_restore)
                 .goal(">= 1.3"),
+        );
+        let peer = "restic restore + sqlite3 integrity_check";
+        rows.push(
+            Row::ratio("RESTORE with recovery and checks", &self.restore, peer, &self.restic_restore_checked)
+                .goal(">= 1.5"),
         );
         rows.push(Row::ratio("INCR logs after 1 %", &self.logs, "restic backup again", &self.restic_again));
         let budget = 0.03 * self.checked.median() + 0.050;

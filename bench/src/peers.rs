@@ -69,6 +69,15 @@ impl Peers {
         measure(self.restic().args(["restore", "latest", "--target"]).arg(&target))
     }
 
+    /// A restore whose database is also checked, as `restore` checks the copy that it made.
+    pub(crate) fn restic_restore_and_check(&self) -> Result<Measured> {
+        let target = self.root.join("restic-back");
+        remove(&target)?;
+        let script = "restic --repo \"$1\" --password-file \"$2\" --no-cache --quiet restore latest --target \"$3\" && \
+            test \"$(find \"$3\" -type f -size +1M -exec sqlite3 -readonly {} 'PRAGMA integrity_check' ';')\" = ok";
+        measure(Command::new("sh").args(["-c", script, "sh"]).args([&self.restic, &self.password, &target]))
+    }
+
     pub(crate) fn borg_create(&self, database: &Path) -> Result<Measured> {
         let archive = format!("{}::one", self.borg.display());
         measure(self.borg().args(["create", "-C", "lz4", &archive]).arg(database))

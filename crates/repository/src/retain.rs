@@ -114,6 +114,7 @@ pub fn judge(points: &[Point], proven: &BTreeSet<String>, keep: &Keep, now: i64)
         for (rule, needed) in chosen(&restorable, keep, now) {
             kept.chain(needed, rule);
         }
+        kept.close(&own);
     }
     let mut fate = |point: &Point| {
         let rules = kept.0.remove(point.id.as_str()).unwrap_or_default();
@@ -132,6 +133,19 @@ impl<'a> Kept<'a> {
         for (place, point) in needed.iter().enumerate() {
             let rule = if place + 1 == needed.len() { rule } else { "another set needs it" };
             self.0.entry(&point.id).or_default().insert(rule);
+        }
+    }
+
+    /// A set that is kept because another one needs it is a state of its own, and may need others for that: where the clock of a
+    /// CA went back, the chain to it can begin with another full set. These are kept, too, until nothing is missing.
+    fn close(&mut self, own: &[&'a Point]) {
+        let chains: Vec<_> = own.iter().filter_map(|point| Some((*point, chain(own, point).ok()?))).collect();
+        let is_missing = |kept: &Self, (point, needed): &(&Point, Vec<&Point>)| {
+            let is_kept = |point: &Point| kept.0.contains_key(point.id.as_str());
+            is_kept(point) && !needed.iter().all(|point| is_kept(point))
+        };
+        while let Some((_, needed)) = chains.iter().find(|chain| is_missing(self, chain)) {
+            self.chain(needed, "another set needs it");
         }
     }
 }
@@ -178,8 +192,9 @@ fn chosen<'a, 'p>(
 pub fn to_delete(fates: &[Fate]) -> Vec<&Point> {
     let mut gone: Vec<&Point> =
         fates.iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.point).collect();
-    gone.sort_by_key(|point| {
-        (point.kind == SetKind::Full, std::cmp::Reverse((point.time, point.generations)))
+    // The order of chains, also among sets of the same second: a set that another one leans on is deleted after it.
+    gone.sort_by(|one, other| {
+        (one.kind == SetKind::Full, one.age()).cmp(&(other.kind == SetKind::Full, other.age()))
     });
     gone
 }
@@ -256,7 +271,11 @@ mod tests {
                     let low = if what == 3 { next[of].saturating_sub(3).max(1) } else { next[of] };
                     let high = next[of] + length - 1;
                     next[of] = high + 1;
-                    let time = if what == 11 { NOW + DAY * i64::from(length) } else { time };
+                    let time = match what {
+                        11 => NOW + DAY * i64::from(length),
+                        10 => NOW, // several of the same second
+                        _ => time,
+                    };
                     let held = what == 5 && length == 3;
                     point(id, time, kind, ["one", "two"][of], (low, high), held)
                 })
