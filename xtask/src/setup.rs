@@ -110,8 +110,12 @@ pub(crate) struct Installed {
     pub(crate) nextest: bool,
 }
 
+/// What the target folder takes after a run from nothing, in GiB, as measured.
+const TARGET_GIB: u64 = 9;
+
 /// Looks for everything the steps need, installs what is missing, and says so.
 pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {
+    tell_room(workspace);
     debian_packages(NEEDS)?;
     lockfiles::fetch(workspace)?;
     let python = python_environment(workspace)?;
@@ -121,6 +125,20 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {
         if nextest { "cargo nextest" } else { "cargo test (cargo-nextest is not installed; it need not be)" }
     );
     Ok(Installed { python, nextest })
+}
+
+/// Says how much room the disk has: a full one ends steps with errors that name anything but that.
+fn tell_room(workspace: &Workspace) {
+    let mut df = Command::new("df");
+    df.args(["--output=avail", "--block-size=1G"]).arg(workspace.path(""));
+    if let Some(free) = process::output(&mut df).ok().as_deref().and_then(free_of) {
+        println!("disk: {free} GiB free; from nothing, the target folder grows to about {TARGET_GIB} GiB");
+    }
+}
+
+/// The number below the heading of `df`.
+fn free_of(said: &str) -> Option<u64> {
+    said.lines().nth(1)?.trim().parse().ok()
 }
 
 /// Looks for what a build for Windows needs, installs what is missing, and says so.
@@ -248,4 +266,15 @@ fn requirements(workspace: &Workspace) -> Result<Vec<PathBuf>> {
 
 fn has_tool(workspace: &Workspace, tool: &str) -> bool {
     process::succeeds(&mut workspace.cargo(&[tool, "--version"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_is_the_number_below_the_heading() {
+        assert_eq!(free_of(" Avail\n   42\n"), Some(42));
+        assert_eq!(free_of("Avail\n"), None);
+    }
 }
