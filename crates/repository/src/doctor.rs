@@ -1,9 +1,9 @@
 //! Walking the steps between here and a backup into a vault, one by one, up to the first that fails.
 
-use certadm_files::space;
 use certadm_rules::words::counted;
 
 use crate::error::{Error, Result};
+use crate::storage;
 use crate::turn::Turn;
 use crate::vault::{CaRepository, Vault};
 
@@ -16,8 +16,12 @@ pub struct Step {
     pub seen: Result<String>,
 }
 
-/// The names of all steps, in their order.
-pub const STEPS: [&str; 6] = ["storage", "key", "repository", "packs", "clock", "space"];
+/// The names of the steps to a vault, in their order. Those before `storage` depend on where it is.
+#[must_use]
+pub fn steps(vault: &Vault) -> Vec<&'static str> {
+    let way = storage::way(&vault.profile.place).into_iter().map(|(name, _)| name);
+    way.chain(["storage", "key", "repository", "packs", "clock", "space"]).collect()
+}
 
 /// Walks the steps to the repository of a CA; of the only one that the vault keeps where none is named. `show` hears of each.
 /// One object is written and removed again: it tells the time, and that writing is allowed.
@@ -30,6 +34,11 @@ pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> 
         steps.push(step);
         goes_on
     };
+    for (name, step) in storage::way(&vault.profile.place) {
+        if !walk(name, step()) {
+            return steps;
+        }
+    }
     let found = vault
         .cas()
         .map(|cas| format!("{} can be listed; it keeps {}", vault.place(), counted(cas.len() as u64, "CA")));
@@ -48,7 +57,7 @@ pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> 
         ("repository", &|| opened(&repository)),
         ("packs", &|| packs(&repository)),
         ("clock", &|| clock(&repository)),
-        ("space", &|| room(vault)),
+        ("space", &|| room(&repository)),
     ];
     if walk("key", Ok(key)) {
         // Stops at the first that fails.
@@ -76,8 +85,8 @@ fn clock(repository: &CaRepository) -> Result<String> {
     }
 }
 
-fn room(vault: &Vault) -> Result<String> {
-    let Some(folder) = vault.folder() else { return Ok("the storage does not say".to_owned()) };
-    let free = space::available(folder)?;
-    Ok(free.map_or_else(|| "the system does not say".to_owned(), |free| format!("{free} bytes are free")))
+fn room(repository: &CaRepository) -> Result<String> {
+    let objects = &repository.objects;
+    let free = objects.free().map_err(|source| Error::Storage { place: objects.place(), source })?;
+    Ok(free.map_or_else(|| "the storage does not say".to_owned(), |free| format!("{free} bytes are free")))
 }

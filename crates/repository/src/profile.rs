@@ -20,7 +20,7 @@ use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::place::{BucketKeys, Place};
+use crate::place::{Place, PlaceKeys};
 use crate::retain::Keep;
 use crate::secret::Secret;
 
@@ -68,6 +68,8 @@ struct Entry {
     endpoint: Option<String>,
     region: Option<String>,
     credentials_file: Option<PathBuf>,
+    ssh_config: Option<PathBuf>,
+    allow_no_fsync: Option<bool>,
     maintenance: Option<bool>,
     #[serde(default)]
     keep: Keep,
@@ -157,14 +159,16 @@ impl Profile {
             (None, Some(file)) => SecretPlace::PasswordFile(file),
             _ => return Err("name either key-file or password-file".to_owned()),
         };
-        let bucket = BucketKeys {
+        let keys = PlaceKeys {
             endpoint: entry.endpoint,
             region: entry.region,
             credentials: entry.credentials_file,
+            ssh_config: entry.ssh_config,
+            allow_no_fsync: entry.allow_no_fsync,
         };
         Ok(Self {
             name: name.to_owned(),
-            place: Place::parse(&entry.url, bucket)?,
+            place: Place::parse(&entry.url, keys)?,
             maintenance: entry.maintenance.unwrap_or(true),
             keep: entry.keep,
             secret,

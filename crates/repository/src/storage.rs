@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::objects::{FileObjects, Objects, repositories};
+use crate::objects::{FileObjects, Objects, SftpObjects, repositories};
 use crate::place::Place;
 
 /// The storage of one CA's repository. Nothing is asked yet.
@@ -13,6 +13,7 @@ use crate::place::Place;
 pub(crate) fn of_ca(place: &Place, ca: &str) -> Result<Arc<dyn Objects>> {
     match place {
         Place::Folder(root) => Ok(Arc::new(FileObjects::new(root.join(ca)))),
+        Place::Host(host) => Ok(Arc::new(SftpObjects::new(host, Some(ca)))),
         #[cfg(feature = "object-store")]
         Place::Bucket(bucket) => {
             let opened = crate::objects::S3Objects::new(bucket, Some(ca));
@@ -32,6 +33,10 @@ pub(crate) fn cas(place: &Place) -> Result<Vec<String>> {
         Place::Folder(root) => {
             repositories(root).map_err(|source| Error::Storage { place: place.to_string(), source })
         }
+        Place::Host(host) => {
+            let listed = SftpObjects::new(host, None).repositories();
+            listed.map_err(|source| Error::Storage { place: place.to_string(), source })
+        }
         #[cfg(feature = "object-store")]
         Place::Bucket(bucket) => {
             let listed = crate::objects::S3Objects::new(bucket, None).and_then(|vault| vault.repositories());
@@ -39,5 +44,19 @@ pub(crate) fn cas(place: &Place) -> Result<Vec<String>> {
         }
         #[cfg(not(feature = "object-store"))]
         Place::Bucket(_) => Err(Error::NoSupport { place: place.to_string() }),
+    }
+}
+
+/// A step of the way to a vault.
+pub(crate) type WayStep<'a> = (&'static str, Box<dyn Fn() -> Result<String> + 'a>);
+
+/// The steps between here and a place that can be listed, by their names.
+pub(crate) fn way(place: &Place) -> Vec<WayStep<'_>> {
+    let failed = |source| Error::Storage { place: place.to_string(), source };
+    match place {
+        Place::Host(host) => {
+            vec![("session", Box::new(move || SftpObjects::new(host, None).abilities().map_err(failed)))]
+        }
+        _ => Vec::new(),
     }
 }

@@ -30,7 +30,7 @@ use crate::storage;
 /// A vault: one repository a CA, under one place.
 #[derive(Clone, Debug)]
 pub struct Vault {
-    profile: Profile,
+    pub(crate) profile: Profile,
 }
 
 impl Vault {
@@ -194,6 +194,12 @@ impl CaRepository {
     #[must_use]
     pub fn address(&self) -> String {
         format!("{}:{}", self.vault, self.ca)
+    }
+
+    /// What the storage does not promise although a backup needs it, and the profile accepts that; a sentence.
+    #[must_use]
+    pub fn caveat(&self) -> Option<String> {
+        self.objects.caveat()
     }
 
     /// Makes the repository without a recovery key, for tests and for storages of one's own.

@@ -5,6 +5,7 @@ mod file;
 mod http;
 #[cfg(feature = "object-store")]
 mod s3;
+mod sftp;
 
 use std::fmt::Debug;
 use std::io;
@@ -15,6 +16,9 @@ pub use file::FileObjects;
 pub(crate) use file::repositories;
 #[cfg(feature = "object-store")]
 pub use s3::S3Objects;
+pub use sftp::SftpObjects;
+#[cfg(any(feature = "fuzzing", test))]
+pub(crate) use sftp::fuzz as fuzz_sftp;
 
 /// No object is longer than this, in bytes: packs have 8 MiB, and no index or snapshot comes near it.
 const MAX_OBJECT: u64 = 1 << 30;
@@ -73,6 +77,29 @@ pub trait Objects: Send + Sync + Debug {
     /// Sees to it that the next read of the object comes from the medium, where something else keeps a copy. A hint.
     fn forget(&self, name: &str) {
         let _ = name;
+    }
+
+    /// Removes what writes that were cut off long before `now`, in seconds since 1970 by the clock of the storage, have left in
+    /// `folder` under names that are no object's.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn tidy(&self, folder: &str, now: i64) -> Result<(), ObjectError> {
+        let _ = (folder, now);
+        Ok(())
+    }
+
+    /// How many bytes can still be stored; `None` where the storage does not say.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn free(&self) -> Result<Option<u64>, ObjectError> {
+        Ok(None)
+    }
+
+    /// What the storage does not promise although a backup needs it, and the profile accepts that.
+    fn caveat(&self) -> Option<String> {
+        None
     }
 
     /// Where the objects are, for messages.

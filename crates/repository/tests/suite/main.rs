@@ -13,3 +13,4 @@ mod restic;
 #[cfg(feature = "object-store")]
 mod s3;
 mod sets;
+mod sftp;

@@ -105,6 +105,7 @@ fn into_vault(
 
     use certadm_files::{IoContext, scratch as scratch_folder};
     use certadm_repository::{Beside, SinkOptions};
+    use certadm_rules::finding::{Finding, Kind};
     use certadm_set::{Check, ReadBack, database_name, take_into};
 
     let own = database_name(&source.database_locations().map_err(certadm_set::Error::from)?);
@@ -131,7 +132,12 @@ fn into_vault(
         beside,
     })?;
     let signed_with = options.signer.as_ref().map(|signer| signer.key());
-    let taken = Taken { signed_with, ..take_into(source, Box::new(sink), options, progress)? };
+    let mut taken = Taken { signed_with, ..take_into(source, Box::new(sink), options, progress)? };
+    taken.findings.extend(repository.caveat().map(|caveat| {
+        Finding::note(Kind::Configuration, caveat)
+            .in_file(repository.address())
+            .remedy("keep the vault on a server that can, such as OpenSSH's, and leave allow-no-fsync out")
+    }));
     let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
     // Without an answer of the CA there is nothing to say either.
     Ok((taken, Some(kept.unwrap_or_default())))
