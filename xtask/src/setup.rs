@@ -55,6 +55,7 @@ const NEEDS: &[Need] = &[
     Need::new("ldb-tools", Evidence::Program("ldbmodify"), "accounts with AES keys for it"),
     Need::new("krb5-user", Evidence::Program("kinit"), "credential caches as people have them"),
     Need::new("restic", Evidence::Program("restic"), "the second opinion on repositories, and a peer"),
+    Need::new("rclone", Evidence::Program("rclone"), "a server that only appends, for repositories"),
     Need::new("borgbackup", Evidence::Program("borg"), "a peer of the benchmarks"),
     Need::new("smbclient", Evidence::Program("smbclient"), "a peer of the benchmarks"),
 ];

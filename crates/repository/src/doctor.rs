@@ -39,9 +39,13 @@ pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> 
             return steps;
         }
     }
-    let found = vault
-        .cas()
-        .map(|cas| format!("{} can be listed; it keeps {}", vault.place(), counted(cas.len() as u64, "CA")));
+    let found = match vault.cas() {
+        Ok(cas) => {
+            Ok(format!("{} can be listed; it keeps {}", vault.place(), counted(cas.len() as u64, "CA")))
+        }
+        Err(Error::NoList { .. }) if ca.is_some() => Ok(format!("{} lists no CAs", vault.place())),
+        Err(error) => Err(error),
+    };
     if !walk("storage", found) {
         return steps;
     }
@@ -80,7 +84,10 @@ fn packs(repository: &CaRepository) -> Result<String> {
 
 fn clock(repository: &CaRepository) -> Result<String> {
     match Turn::time(&repository.objects) {
-        Ok(ahead) => Ok(format!("the storage can be written, and its clock is {ahead} s ahead of this one")),
+        Ok(ahead) if repository.objects.has_notes() => {
+            Ok(format!("the storage can be written, and its clock is {ahead} s ahead of this one"))
+        }
+        Ok(ahead) => Ok(format!("the clock of the storage is {ahead} s ahead of this one")),
         Err(error) => Err(error),
     }
 }

@@ -42,7 +42,7 @@ pub use error::{Error, Result};
 pub use expire::{Expiry, ExpiryOptions, Pruned};
 pub use keys::Key;
 pub use label::Label;
-pub use place::{Bucket, Host, Place};
+pub use place::{Bucket, Host, Place, Server};
 pub use point::Point;
 pub use profile::{Profile, Profiles};
 pub use repair::{RepairOptions, Repaired};

@@ -13,6 +13,8 @@ pub enum Place {
     Bucket(Bucket),
     /// A folder of another machine, by SFTP.
     Host(Host),
+    /// A server of restic's REST protocol.
+    Server(Server),
 }
 
 /// A bucket, or the part of one whose names begin with a prefix.
@@ -47,6 +49,17 @@ pub struct Host {
     pub allow_no_fsync: bool,
 }
 
+/// A server of restic's REST protocol, which may be one that only appends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where the repositories are: `https://vault.corp.example:8000/pki`.
+    pub url: String,
+    /// The file with account and password; `None` where the server wants none.
+    pub credentials: Option<PathBuf>,
+    /// The CAs that have a repository there: the server cannot list them.
+    pub cas: Vec<String>,
+}
+
 /// What a table says of its place beside the url.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PlaceKeys {
@@ -55,6 +68,7 @@ pub(crate) struct PlaceKeys {
     pub(crate) credentials: Option<PathBuf>,
     pub(crate) ssh_config: Option<PathBuf>,
     pub(crate) allow_no_fsync: Option<bool>,
+    pub(crate) cas: Option<Vec<String>>,
 }
 
 impl PlaceKeys {
@@ -66,6 +80,7 @@ impl PlaceKeys {
             ("credentials-file", self.credentials.is_some()),
             ("ssh-config", self.ssh_config.is_some()),
             ("allow-no-fsync", self.allow_no_fsync.is_some()),
+            ("cas", self.cas.is_some()),
         ];
         match given.into_iter().find(|(name, is_given)| *is_given && !allowed.contains(name)) {
             Some((name, _)) => Err(format!("{name} means nothing for {scheme}")),
@@ -85,6 +100,10 @@ impl Place {
             keys.refuse_all_but("sftp://", &["ssh-config", "allow-no-fsync"])?;
             return Host::parse(rest, keys).map(Self::Host);
         }
+        if let Some(rest) = url.strip_prefix("rest:") {
+            keys.refuse_all_but("rest:", &["credentials-file", "cas"])?;
+            return Server::parse(rest, keys).map(Self::Server);
+        }
         match url.split_once("://") {
             Some(("file", path)) => {
                 keys.refuse_all_but("file://", &[])?;
@@ -100,8 +119,8 @@ impl Place {
             _ => {
                 let scheme = printed(url.split(':').next().unwrap_or_default());
                 Err(format!(
-                    "{scheme:?} is no storage of this version: write file:///FOLDER, s3://BUCKET/PREFIX or \
-                     sftp://USER@HOST/FOLDER"
+                    "{scheme:?} is no storage of this version: write file:///FOLDER, s3://BUCKET/PREFIX, \
+                     sftp://USER@HOST/FOLDER or rest:https://HOST/PATH"
                 ))
             }
         }
@@ -159,6 +178,7 @@ impl fmt::Display for Place {
             Self::Folder(folder) => folder.display().fmt(f),
             Self::Bucket(bucket) => f.write_str(&bucket.place(None)),
             Self::Host(host) => f.write_str(&host.place(None)),
+            Self::Server(server) => f.write_str(&server.place(None)),
         }
     }
 }
@@ -183,6 +203,12 @@ impl Bucket {
             region: keys.region.unwrap_or_else(|| "us-east-1".to_owned()),
             credentials: keys.credentials,
         })
+    }
+
+    /// Where the service is.
+    #[must_use]
+    pub fn service(&self) -> String {
+        self.endpoint.clone().unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", self.region))
     }
 
     /// The bucket and what is meant in it, for messages.
@@ -280,6 +306,31 @@ impl Host {
     }
 }
 
+impl Server {
+    fn parse(rest: &str, keys: PlaceKeys) -> Result<Self, String> {
+        let url = rest.trim_end_matches('/');
+        let wrong = || "the server is written as rest:https://vault.corp.example:8000/PATH".to_owned();
+        let (scheme, behind) = url.split_once("://").ok_or_else(wrong)?;
+        let (host, path) = with_prefix(behind)?;
+        refuse_bad_endpoint(&format!("{scheme}://{host}"))?;
+        let is_near = host == "localhost" || host.starts_with("localhost:") || host.starts_with("127.0.0.1");
+        if keys.credentials.is_some() && scheme == "http" && !is_near {
+            return Err("a password is sent by https:// alone".to_owned());
+        }
+        let path = if path.is_empty() { String::new() } else { format!("/{path}") };
+        let cas = keys.cas.unwrap_or_default();
+        let cas = cas.iter().map(|ca| crate::address::folder_of(ca)).collect::<Result<_, _>>()?;
+        Ok(Self { url: format!("{scheme}://{host}{path}"), credentials: keys.credentials, cas })
+    }
+
+    /// The server and what is meant at it, for messages.
+    #[must_use]
+    pub fn place(&self, ca: Option<&str>) -> String {
+        let ca = ca.map(|ca| format!("/{ca}")).unwrap_or_default();
+        format!("rest:{}{ca}", self.url)
+    }
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -358,5 +409,33 @@ mod tests {
         let words: Vec<&str> = command.iter().map(|word| word.to_str().unwrap()).collect();
         assert_eq!(words[words.len() - 8..], ["-p", "2222", "-l", "backup", "-s", "--", "nas", "sftp"]);
         assert!(words.contains(&"BatchMode=yes") && !words.iter().any(|word| word.contains("srv")));
+    }
+
+    #[test]
+    fn a_url_names_a_server_of_restics_protocol() {
+        let parse = |url: &str, credentials: Option<&str>| {
+            let keys = PlaceKeys {
+                credentials: credentials.map(PathBuf::from),
+                cas: Some(vec!["CA (1)".to_owned()]),
+                ..PlaceKeys::default()
+            };
+            Place::parse(url, keys)
+        };
+        let Ok(Place::Server(server)) = parse("rest:https://vault:8000/pki/", Some("/c")) else {
+            panic!("a server")
+        };
+        assert_eq!(server.url, "https://vault:8000/pki");
+        assert_eq!(server.cas, ["CA !00281!0029"]);
+        assert_eq!(server.place(Some("CA")), "rest:https://vault:8000/pki/CA");
+        assert!(parse("rest:http://vault/pki", None).is_ok());
+        for (wrong, credentials) in [
+            ("rest:vault/pki", None),
+            ("rest:https://user:secret@vault/pki", None),
+            ("rest:https://vault/../pki", None),
+            ("rest:http://vault/pki", Some("/c")),
+            ("rest:ftp://vault/pki", None),
+        ] {
+            assert!(parse(wrong, credentials).is_err(), "{wrong}");
+        }
     }
 }

@@ -70,6 +70,7 @@ struct Entry {
     credentials_file: Option<PathBuf>,
     ssh_config: Option<PathBuf>,
     allow_no_fsync: Option<bool>,
+    cas: Option<Vec<String>>,
     maintenance: Option<bool>,
     #[serde(default)]
     keep: Keep,
@@ -165,6 +166,7 @@ impl Profile {
             credentials: entry.credentials_file,
             ssh_config: entry.ssh_config,
             allow_no_fsync: entry.allow_no_fsync,
+            cas: entry.cas,
         };
         Ok(Self {
             name: name.to_owned(),

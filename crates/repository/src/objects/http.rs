@@ -1,5 +1,8 @@
-//! HTTP for object stores: hyper, and TLS by rustls with the system's list of authorities.
+//! HTTP for object stores and servers of restic's protocol: hyper, and TLS by rustls with the system's list of authorities.
 
+use std::future::Future;
+use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,13 +16,18 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
     HttpService,
 };
+use tokio::runtime::{Builder, Runtime};
 
 use super::MAX_OBJECT;
 
 /// A connection that does not stand by then fails.
 const CONNECT: Duration = Duration::from_secs(10);
-/// A request whose answer is not there by then fails, and is made again.
+/// A request whose answer does not begin by then fails, and is made again. Whatever has a length gets more time.
 const ANSWER: Duration = Duration::from_secs(60);
+/// As much as this is taken for granted, in bytes a second.
+const SLOW: u64 = 32 * 1024;
+/// Threads that wait for answers.
+const THREADS: usize = 2;
 
 /// Makes the client of a vault.
 #[derive(Debug)]
@@ -46,18 +54,57 @@ struct Hyper {
 #[async_trait]
 impl HttpService for Hyper {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answer = async {
-            let response = self.client.request(request).await.map_err(|error| {
-                let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Request };
-                HttpError::new(kind, error)
-            })?;
-            let (head, body) = response.into_parts();
-            let limit = usize::try_from(MAX_OBJECT).unwrap_or(usize::MAX);
-            let body = Limited::new(body, limit).collect().await;
-            let body = body.map_err(|error| HttpError::new_boxed(HttpErrorKind::Request, error))?.to_bytes();
-            Ok(HttpResponse::from_parts(head, body.into()))
-        };
-        let answered = tokio::time::timeout(ANSWER, answer).await;
-        answered.map_err(|late| HttpError::new(HttpErrorKind::Timeout, late))?
+        let late = |late| HttpError::new(HttpErrorKind::Timeout, late);
+        let patience = |len: u64| ANSWER + Duration::from_secs(len / SLOW);
+        let up = patience(request.body().content_length() as u64);
+        let response = tokio::time::timeout(up, self.client.request(request)).await.map_err(late)?;
+        let response = response.map_err(|error| {
+            let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Request };
+            HttpError::new(kind, error)
+        })?;
+        let (head, body) = response.into_parts();
+        let told = head.headers.get("content-length").and_then(|len| len.to_str().ok()?.parse().ok());
+        let down = patience(told.unwrap_or(0_u64).min(MAX_OBJECT));
+        let limit = usize::try_from(MAX_OBJECT).unwrap_or(usize::MAX);
+        let body = tokio::time::timeout(down, Limited::new(body, limit).collect()).await.map_err(late)?;
+        let body = body.map_err(|error| HttpError::new_boxed(HttpErrorKind::Request, error))?.to_bytes();
+        Ok(HttpResponse::from_parts(head, body.into()))
     }
+}
+
+/// Whether somebody answers at a URL, with TLS where it says so; whatever the answer is.
+///
+/// # Errors
+/// When nobody does, or TLS does not stand.
+pub(crate) fn reach(url: &str) -> io::Result<()> {
+    let client = Connector.connect(&ClientOptions::new()).map_err(io::Error::other)?;
+    let mut request = HttpRequest::new(HttpRequestBody::empty());
+    *request.uri_mut() = url.parse().map_err(io::Error::other)?;
+    let answered = wait(client.execute(request));
+    answered.map(drop).map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, told(&error)))
+}
+
+/// Waits for an answer. The engine calls from many threads, none of which is the runtime's.
+pub(super) fn wait<T>(answer: impl Future<Output = T>) -> T {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| {
+        // What it needs is two threads and an epoll descriptor. A system without them runs nothing else either.
+        let made = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
+        made.expect("the system has threads and descriptors left")
+    });
+    runtime.block_on(answer)
+}
+
+/// The error and its causes, each once.
+pub(super) fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let own = next.to_string();
+        if !text.contains(&own) {
+            text = format!("{text}: {own}");
+        }
+        cause = next.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

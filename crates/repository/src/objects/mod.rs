@@ -4,6 +4,8 @@ mod file;
 #[cfg(feature = "object-store")]
 mod http;
 #[cfg(feature = "object-store")]
+mod rest;
+#[cfg(feature = "object-store")]
 mod s3;
 mod sftp;
 
@@ -15,6 +17,10 @@ use bytes::Bytes;
 pub use file::FileObjects;
 pub(crate) use file::repositories;
 #[cfg(feature = "object-store")]
+pub(crate) use http::reach;
+#[cfg(feature = "object-store")]
+pub use rest::RestObjects;
+#[cfg(feature = "object-store")]
 pub use s3::S3Objects;
 pub use sftp::SftpObjects;
 #[cfg(any(feature = "fuzzing", test))]
@@ -22,6 +28,9 @@ pub(crate) use sftp::fuzz as fuzz_sftp;
 
 /// No object is longer than this, in bytes: packs have 8 MiB, and no index or snapshot comes near it.
 const MAX_OBJECT: u64 = 1 << 30;
+
+/// The folder of objects that are written to read the clock, and go away.
+const CLOCK: &str = "certadm/clock";
 
 /// Bytes by name. Names are our own: lower-case letters, digits and `/`.
 pub trait Objects: Send + Sync + Debug {
@@ -77,6 +86,24 @@ pub trait Objects: Send + Sync + Debug {
     /// Sees to it that the next read of the object comes from the medium, where something else keeps a copy. A hint.
     fn forget(&self, name: &str) {
         let _ = name;
+    }
+
+    /// What time it is at the storage, in seconds since 1970. An object is written for it and removed again, whose name ends
+    /// with `random`, unless the storage tells it otherwise.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn clock(&self, random: &str) -> Result<i64, ObjectError> {
+        let name = format!("{CLOCK}/{random}");
+        self.create(&name, b"")?;
+        let now = self.stored_at(&name);
+        self.delete(&name)?;
+        now
+    }
+
+    /// Whether it keeps objects beside those of the repository's format: whose turn it is, and which states were proven.
+    fn has_notes(&self) -> bool {
+        true
     }
 
     /// Removes what writes that were cut off long before `now`, in seconds since 1970 by the clock of the storage, have left in

@@ -1,10 +1,8 @@
 //! Objects in a bucket of S3, or of a service that speaks its language.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,10 +14,9 @@ use object_store::{
     Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
     RetryConfig,
 };
-use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
-use super::http::Connector;
+use super::http::{Connector, told, wait};
 use super::{ObjectError, Objects};
 use crate::place::Bucket;
 
@@ -29,8 +26,6 @@ const MAX_FILE: u64 = 4096;
 const RETRIES: usize = 8;
 /// But not for longer than this.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Threads that wait for answers.
-const THREADS: usize = 2;
 
 /// A part of a bucket.
 #[derive(Clone)]
@@ -93,6 +88,17 @@ impl S3Objects {
         let mut names: Vec<String> = names.collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Whether the service takes the credentials. A bucket that is not there is not their fault.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn credentials(&self) -> Result<String, ObjectError> {
+        match wait(self.store.list_with_delimiter(Some(&self.root))) {
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok("the service takes them".to_owned()),
+            Err(error) => Err(ObjectError::new("sign in to", &self.place, io_of(error))),
+        }
     }
 
     fn key(&self, name: &str) -> Key {
@@ -254,17 +260,6 @@ impl Credentials {
     }
 }
 
-/// Waits for an answer. The engine calls from many threads, none of which is the runtime's.
-fn wait<T>(answer: impl Future<Output = T>) -> T {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| {
-        // What it needs is two threads and an epoll descriptor. A system without them runs nothing else either.
-        let made = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
-        made.expect("the system has threads and descriptors left")
-    });
-    runtime.block_on(answer)
-}
-
 fn io_of(error: StoreError) -> io::Error {
     let kind = match &error {
         StoreError::NotFound { .. } => io::ErrorKind::NotFound,
@@ -274,21 +269,11 @@ fn io_of(error: StoreError) -> io::Error {
         }
         _ => io::ErrorKind::Other,
     };
-    io::Error::new(kind, told(&error))
-}
-
-/// The error and its causes, each once.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let own = next.to_string();
-        if !text.contains(&own) {
-            text = format!("{text}: {own}");
-        }
-        cause = next.source();
+    let text = told(&error);
+    match text.contains("RequestTimeTooSkewed") {
+        true => io::Error::other(format!("the clock of this machine differs from the service's: {text}")),
+        false => io::Error::new(kind, text),
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The name in a part of a key, where some letters stand as `%` and two digits.

@@ -9,6 +9,8 @@ mod faults;
 mod keys;
 mod objects;
 mod repair;
+#[cfg(feature = "object-store")]
+mod rest;
 mod restic;
 #[cfg(feature = "object-store")]
 mod s3;
