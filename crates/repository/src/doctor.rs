@@ -20,7 +20,7 @@ pub struct Step {
 #[must_use]
 pub fn steps(vault: &Vault) -> Vec<&'static str> {
     let way = storage::way(&vault.profile.place).into_iter().map(|(name, _)| name);
-    way.chain(["storage", "key", "repository", "packs", "clock", "space"]).collect()
+    way.chain(["storage", "key", "repository", "packs", "lock", "clock", "space"]).collect()
 }
 
 /// Walks the steps to the repository of a CA; of the only one that the vault keeps where none is named. `show` hears of each.
@@ -57,9 +57,10 @@ pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> 
         }
     };
     let key = format!("there is one in {}", repository.secret_file().display());
-    let more: [(&str, &dyn Fn() -> Result<String>); 4] = [
+    let more: [(&str, &dyn Fn() -> Result<String>); 5] = [
         ("repository", &|| opened(&repository)),
         ("packs", &|| packs(&repository)),
+        ("lock", &|| lock(&repository)),
         ("clock", &|| clock(&repository)),
         ("space", &|| room(&repository)),
     ];
@@ -80,6 +81,12 @@ fn packs(repository: &CaRepository) -> Result<String> {
         (all, None) => Ok(format!("all {all} packs are there with their lengths")),
         (_, Some(detail)) => Err(Error::Damaged { place: repository.address(), detail }),
     }
+}
+
+fn lock(repository: &CaRepository) -> Result<String> {
+    repository
+        .lock_told()
+        .unwrap_or_else(|| Ok("no lock is asked for: whoever may write may delete".to_owned()))
 }
 
 fn clock(repository: &CaRepository) -> Result<String> {

@@ -136,6 +136,14 @@ pub enum Error {
         /// The place.
         place: String,
     },
+    /// The storage has no locks or versions, or the profile asks for none.
+    #[error("{place} {detail}")]
+    NoLocks {
+        /// The place.
+        place: String,
+        /// What it lacks.
+        detail: &'static str,
+    },
     /// The storage cannot list the CAs that it keeps.
     #[error("{place}: a server of restic's protocol lists no CAs")]
     NoList {
@@ -217,9 +225,10 @@ impl Diagnosis for Error {
             | Self::WhichCa { .. }
             | Self::NoList { .. }
             | Self::NoRules { .. } => Hresult::E_INVALIDARG,
-            Self::NoMaintenance { .. } | Self::NoTurns { .. } | Self::NoSupport { .. } => {
-                Hresult::ERROR_NOT_SUPPORTED
-            }
+            Self::NoMaintenance { .. }
+            | Self::NoTurns { .. }
+            | Self::NoLocks { .. }
+            | Self::NoSupport { .. } => Hresult::ERROR_NOT_SUPPORTED,
             Self::Busy { .. } => Hresult::ERROR_BUSY,
             Self::NoKey { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::KeyNeeded { .. } => Hresult::ERROR_SHARING_VIOLATION,
@@ -298,6 +307,9 @@ impl Diagnosis for Error {
             Self::NoMaintenance { .. } => "expire and repair on the machine that is meant for it",
             Self::NoTurns { .. } => {
                 "expire and repair where the server has its files: that folder is the vault there, with url = \"file:///FOLDER\""
+            }
+            Self::NoLocks { .. } => {
+                "make the bucket with versions and Object Lock (it cannot be added to most buckets later), and write lock-days into the vault's table"
             }
             Self::NoList { .. } => {
                 "name the CA behind the colon, or write cas = [\"Example CA\"] into the vault's table"

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 /// Where a vault is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -30,6 +32,27 @@ pub struct Bucket {
     pub region: String,
     /// The file with the credentials; `None` for those of the machine that it runs on.
     pub credentials: Option<PathBuf>,
+    /// How each object is locked.
+    pub lock: Option<Lock>,
+}
+
+/// How long nobody can delete an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// Days from its upload, or from the last extension.
+    pub days: u32,
+    /// Who can end it before.
+    pub mode: LockMode,
+}
+
+/// Who can end a lock before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LockMode {
+    /// Nobody, the owner of the account included.
+    Compliance,
+    /// Whoever has the right to bypass it.
+    Governance,
 }
 
 /// A folder of a machine that ssh reaches.
@@ -69,6 +92,8 @@ pub(crate) struct PlaceKeys {
     pub(crate) ssh_config: Option<PathBuf>,
     pub(crate) allow_no_fsync: Option<bool>,
     pub(crate) cas: Option<Vec<String>>,
+    pub(crate) lock_days: Option<u32>,
+    pub(crate) lock_mode: Option<LockMode>,
 }
 
 impl PlaceKeys {
@@ -81,6 +106,8 @@ impl PlaceKeys {
             ("ssh-config", self.ssh_config.is_some()),
             ("allow-no-fsync", self.allow_no_fsync.is_some()),
             ("cas", self.cas.is_some()),
+            ("lock-days", self.lock_days.is_some()),
+            ("lock-mode", self.lock_mode.is_some()),
         ];
         match given.into_iter().find(|(name, is_given)| *is_given && !allowed.contains(name)) {
             Some((name, _)) => Err(format!("{name} means nothing for {scheme}")),
@@ -113,7 +140,10 @@ impl Place {
                 }
             }
             Some(("s3", rest)) => {
-                keys.refuse_all_but("s3://", &["endpoint", "region", "credentials-file"])?;
+                keys.refuse_all_but(
+                    "s3://",
+                    &["endpoint", "region", "credentials-file", "lock-days", "lock-mode"],
+                )?;
                 Bucket::parse(rest, keys).map(Self::Bucket)
             }
             _ => {
@@ -196,7 +226,16 @@ impl Bucket {
         if let Some(endpoint) = &keys.endpoint {
             refuse_bad_endpoint(endpoint)?;
         }
+        let lock = match (keys.lock_days, keys.lock_mode) {
+            (Some(days @ 1..=36_500), mode) => {
+                Some(Lock { days, mode: mode.unwrap_or(LockMode::Compliance) })
+            }
+            (Some(_), _) => return Err("lock-days is 1 or more, and at most 36500".to_owned()),
+            (None, Some(_)) => return Err("lock-mode needs lock-days".to_owned()),
+            (None, None) => None,
+        };
         Ok(Self {
+            lock,
             name: name.to_owned(),
             prefix: prefix.to_owned(),
             endpoint: keys.endpoint,

@@ -20,7 +20,7 @@ use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::place::{Place, PlaceKeys};
+use crate::place::{LockMode, Place, PlaceKeys};
 use crate::retain::Keep;
 use crate::secret::Secret;
 
@@ -71,6 +71,8 @@ struct Entry {
     ssh_config: Option<PathBuf>,
     allow_no_fsync: Option<bool>,
     cas: Option<Vec<String>>,
+    lock_days: Option<u32>,
+    lock_mode: Option<LockMode>,
     maintenance: Option<bool>,
     #[serde(default)]
     keep: Keep,
@@ -167,6 +169,8 @@ impl Profile {
             ssh_config: entry.ssh_config,
             allow_no_fsync: entry.allow_no_fsync,
             cas: entry.cas,
+            lock_days: entry.lock_days,
+            lock_mode: entry.lock_mode,
         };
         Ok(Self {
             name: name.to_owned(),
@@ -252,6 +256,9 @@ mod tests {
             ("[vault]\nurl='file:///x'\nkey-file='a'\n[vault.keep]\nminutely=1", "unknown field"),
             ("[v]\nurl='file:///x'\nkey-file='a'", "two or more"),
             ("['a b']\nurl='file:///x'\nkey-file='a'", "two or more"),
+            ("[vault]\nurl='s3://bucket'\nkey-file='a'\nlock-days=0", "1 or more"),
+            ("[vault]\nurl='s3://bucket'\nkey-file='a'\nlock-mode='compliance'", "needs lock-days"),
+            ("[vault]\nurl='file:///x'\nkey-file='a'\nlock-days=3", "means nothing"),
             ("x", "line 1"),
         ] {
             let error = Profiles::parse(text).unwrap_err();

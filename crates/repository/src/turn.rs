@@ -138,7 +138,7 @@ fn now(objects: &Arc<dyn Objects>, random: &str) -> Result<i64> {
     }
 }
 
-fn random() -> Result<String> {
+pub(crate) fn random() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| certadm_files::Error::Io {
         action: "read random numbers from",

@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::io;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -70,6 +71,45 @@ impl HttpService for Hyper {
         let body = body.map_err(|error| HttpError::new_boxed(HttpErrorKind::Request, error))?.to_bytes();
         Ok(HttpResponse::from_parts(head, body.into()))
     }
+}
+
+/// A request that fails is made again for so long.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// After so long at first, and twice as long each further time, up to the second of these.
+const WAITS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
+
+/// Makes a request until there is an answer that is one. It must not matter whether it was carried out before.
+///
+/// # Errors
+/// When there is none in two minutes.
+pub(super) fn insist(
+    client: &HttpClient,
+    make: &dyn Fn() -> io::Result<HttpRequest>,
+) -> io::Result<HttpResponse> {
+    let (began, mut pause) = (Instant::now(), WAITS[0]);
+    loop {
+        let failed = match wait(client.execute(make()?)) {
+            Ok(response) if response.status().is_server_error() || response.status() == 429 => {
+                io::Error::other(format!("the server answers {}", response.status()))
+            }
+            Ok(response) => return Ok(response),
+            Err(error) => io::Error::new(io::ErrorKind::ConnectionAborted, told(&error)),
+        };
+        if PATIENCE < began.elapsed() + pause {
+            return Err(failed);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(WAITS[1]);
+    }
+}
+
+/// The body of an answer.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn body_of(response: HttpResponse) -> io::Result<Bytes> {
+    let body = wait(response.into_body().bytes());
+    body.map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, told(&error)))
 }
 
 /// Whether somebody answers at a URL, with TLS where it says so; whatever the answer is.

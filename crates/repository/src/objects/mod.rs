@@ -14,6 +14,8 @@ use std::io;
 
 use bytes::Bytes;
 
+use crate::place::Lock;
+
 pub use file::FileObjects;
 pub(crate) use file::repositories;
 #[cfg(feature = "object-store")]
@@ -129,8 +131,69 @@ pub trait Objects: Send + Sync + Debug {
         None
     }
 
+    /// Its locks and versions, where it has any.
+    fn locks(&self) -> Option<&dyn Locks> {
+        None
+    }
+
     /// Where the objects are, for messages.
     fn place(&self) -> String;
+}
+
+/// Objects that nobody can delete before their time, and of which earlier versions are kept: what is deleted is only hidden
+/// by a marker.
+pub trait Locks {
+    /// The lock that each object gets; `None` where none was asked for.
+    fn lock(&self) -> Option<Lock>;
+
+    /// Whether the storage can lock at all.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn is_possible(&self) -> Result<bool, ObjectError>;
+
+    /// Until when an object is locked, in seconds since 1970; `None` when it is not.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn locked_until(&self, name: &str) -> Result<Option<i64>, ObjectError>;
+
+    /// Locks an object longer.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn lock_until(&self, name: &str, lock: &Lock, until: i64) -> Result<(), ObjectError>;
+
+    /// All versions of all objects, the newest of each first.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn versions(&self) -> Result<Vec<Version>, ObjectError>;
+
+    /// Removes a marker, so that what it hides is seen again.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn remove_marker(&self, version: &Version) -> Result<(), ObjectError>;
+
+    /// Stores an earlier version once more, over what has its name now.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn bring_back(&self, version: &Version) -> Result<(), ObjectError>;
+}
+
+/// One version of an object, or a marker that it was deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    /// The object.
+    pub name: String,
+    /// What the storage calls this version.
+    pub id: String,
+    /// Since when there is this version, in seconds since 1970, by the clock of the storage.
+    pub since: i64,
+    /// Whether it says that the object was deleted.
+    pub is_marker: bool,
 }
 
 /// A call of a storage that failed.

@@ -7,7 +7,6 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
@@ -19,7 +18,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use zeroize::Zeroizing;
 
-use super::http::{Connector, told, wait};
+use super::http::{Connector, body_of, insist};
 use super::{MAX_OBJECT, ObjectError, Objects};
 use crate::place::Server;
 
@@ -29,11 +28,6 @@ const LISTS: &str = "application/vnd.x.restic.rest.v2";
 const FOLDERS: [&str; 5] = ["data", "index", "keys", "locks", "snapshots"];
 /// No file with credentials is longer, in bytes.
 const MAX_FILE: u64 = 4096;
-/// A request that fails is made again for so long.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// After so long at first, and twice as long each further time.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-
 /// The repository of a CA at a server.
 pub struct RestObjects {
     client: HttpClient,
@@ -85,22 +79,7 @@ impl RestObjects {
         headers: &[(&'static str, String)],
         parts: &[Bytes],
     ) -> io::Result<HttpResponse> {
-        let (began, mut pause) = (Instant::now(), FIRST_WAIT);
-        loop {
-            let request = self.request(method, path, headers, parts)?;
-            let failed = match wait(self.client.execute(request)) {
-                Ok(response) if response.status().is_server_error() || response.status() == 429 => {
-                    io::Error::other(format!("the server answers {}", response.status()))
-                }
-                Ok(response) => return Ok(response),
-                Err(error) => io::Error::new(io::ErrorKind::ConnectionAborted, told(&error)),
-            };
-            if PATIENCE < began.elapsed() + pause {
-                return Err(failed);
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_secs(15));
-        }
+        insist(&self.client, &|| self.request(method, path, headers, parts))
     }
 
     fn request(
@@ -170,14 +149,10 @@ impl RestObjects {
         }
     }
 
-    async fn body(response: HttpResponse) -> io::Result<Bytes> {
-        response.into_body().bytes().await.map_err(|error| io::Error::other(told(&error)))
-    }
-
     fn read(&self, name: &str) -> io::Result<Bytes> {
         let response = self.ask("GET", &path_of(name)?, &[], &[])?;
         match response.status().as_u16() {
-            200 => wait(Self::body(response)),
+            200 => body_of(response),
             _ => Err(refused(&response)),
         }
     }
@@ -193,7 +168,7 @@ impl RestObjects {
         let response = self.ask("GET", &path_of(name)?, &[("range", range)], &[])?;
         let status = response.status().as_u16();
         let body = match status {
-            200 | 206 => wait(Self::body(response))?,
+            200 | 206 => body_of(response)?,
             _ => return Err(refused(&response)),
         };
         let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -222,7 +197,7 @@ impl RestObjects {
             let text = "the server's lists have no lengths: it speaks an old version of the protocol, or another one";
             return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
-        let body = wait(Self::body(response))?;
+        let body = body_of(response)?;
         let listed: Vec<Listed> = serde_json::from_slice(&body)?;
         let name_of = |name: &str| match folder {
             "data" => format!("data/{}/{name}", name.get(..2).unwrap_or_default()),

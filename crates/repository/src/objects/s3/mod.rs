@@ -1,24 +1,29 @@
 //! Objects in a bucket of S3, or of a service that speaks its language.
 
+mod locks;
+
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use certadm_files::read;
 use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
+use object_store::client::HttpConnector;
 use object_store::path::{Path as Key, PathPart};
 use object_store::{
-    Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
-    RetryConfig,
+    ClientOptions, Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutPayload, RetryConfig,
 };
 use zeroize::Zeroizing;
 
+use self::locks::Signed;
 use super::http::{Connector, told, wait};
-use super::{ObjectError, Objects};
-use crate::place::Bucket;
+use super::{Locks, ObjectError, Objects};
+use crate::place::{Bucket, Lock};
 
 /// No file with credentials is longer, in bytes.
 const MAX_FILE: u64 = 4096;
@@ -28,9 +33,10 @@ const RETRIES: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A part of a bucket.
-#[derive(Clone)]
 pub struct S3Objects {
     store: AmazonS3,
+    signed: Signed,
+    lock: Option<Lock>,
     root: Key,
     place: String,
 }
@@ -74,7 +80,10 @@ impl S3Objects {
         let store = builder.build().map_err(|error| failed(io_of(error)))?;
         let prefix = bucket.prefix.split('/').filter(|part| !part.is_empty()).map(PathPart::from);
         let root = Key::from_iter(prefix.chain(ca.map(PathPart::from)));
-        Ok(Self { store, root, place })
+        let client = Connector.connect(&ClientOptions::new()).map_err(|error| failed(io_of(error)))?;
+        let base = format!("{}/{}", bucket.service(), bucket.name);
+        let signed = Signed::new(client, Arc::clone(store.credentials()), &bucket.region, base);
+        Ok(Self { store, signed, lock: bucket.lock, root, place })
     }
 
     /// The names below it that hold a repository.
@@ -137,9 +146,14 @@ impl S3Objects {
 impl Objects for S3Objects {
     fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError> {
         let failed = |error| ObjectError::new("write", name, error);
-        match self.store(name, PutPayload::from_iter(parts.iter().cloned())) {
+        let put = match self.lock {
+            // Notes come and go.
+            Some(lock) if !name.starts_with("certadm/") => self.put_locked(name, parts, &lock),
+            _ => self.store(name, PutPayload::from_iter(parts.iter().cloned())).map_err(io_of),
+        };
+        match put {
             Ok(()) => Ok(()),
-            Err(StoreError::AlreadyExists { .. }) => {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let there = self.head(name).map_err(|error| failed(io_of(error)))?.size;
                 let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
                 // Objects are named after their content. Also an answer that was lost ends here.
@@ -151,7 +165,7 @@ impl Objects for S3Objects {
                     ))),
                 }
             }
-            Err(error) => Err(failed(io_of(error))),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -209,6 +223,10 @@ impl Objects for S3Objects {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
             Err(error) => Err(ObjectError::new("delete", name, io_of(error))),
         }
+    }
+
+    fn locks(&self) -> Option<&dyn Locks> {
+        Some(self)
     }
 
     fn place(&self) -> String {
