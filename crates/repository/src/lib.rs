@@ -44,7 +44,7 @@ pub use expire::{Expiry, ExpiryOptions, Pruned};
 pub use keys::Key;
 pub use label::Label;
 pub use locks::{Extended, Undeleted};
-pub use place::{Bucket, Host, Lock, LockMode, Place, Server};
+pub use place::{Bucket, Host, Lock, LockMode, Place, Server, Service};
 pub use point::Point;
 pub use profile::{Profile, Profiles};
 pub use repair::{RepairOptions, Repaired};

@@ -94,8 +94,14 @@ impl CaRepository {
                     undeleted.deleted.push(name.to_owned());
                 }
                 WayBack::Again(version) => {
+                    let then = locks.bytes_of(version).map_err(|source| self.storage(source))?;
+                    match self.objects.get(name) {
+                        Ok(now) if now == then => continue,
+                        Err(error) if !error.is_not_found() => return Err(self.storage(error)),
+                        _ => {}
+                    }
                     if !dry_run {
-                        locks.bring_back(version).map_err(|source| self.storage(source))?;
+                        locks.put_over(name, then).map_err(|source| self.storage(source))?;
                     }
                     undeleted.overwritten.push(name.to_owned());
                 }

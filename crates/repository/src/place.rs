@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub enum Place {
     /// A folder of this machine, or one that is mounted.
     Folder(PathBuf),
-    /// A bucket of S3, or of a service that speaks its language.
+    /// A bucket of S3, or of a service that speaks its language, of Google, or a container of Azure.
     Bucket(Bucket),
     /// A folder of another machine, by SFTP.
     Host(Host),
@@ -22,18 +22,35 @@ pub enum Place {
 /// A bucket, or the part of one whose names begin with a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
+    /// Whose it is.
+    pub service: Service,
     /// Its name.
     pub name: String,
     /// What the names of all its objects begin with; may be empty.
     pub prefix: String,
-    /// The service's address, such as `https://minio.corp.example`; `None` for Amazon's own.
+    /// The service's address, such as `https://minio.corp.example`; `None` for the provider's own.
     pub endpoint: Option<String>,
-    /// Its region.
-    pub region: String,
     /// The file with the credentials; `None` for those of the machine that it runs on.
     pub credentials: Option<PathBuf>,
     /// How each object is locked.
     pub lock: Option<Lock>,
+}
+
+/// Who has a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Amazon, or somebody who speaks the language of its S3.
+    S3 {
+        /// The bucket's region.
+        region: String,
+    },
+    /// Microsoft: the bucket is a container of blobs.
+    Azure {
+        /// The storage account.
+        account: String,
+    },
+    /// Google.
+    Google,
 }
 
 /// How long nobody can delete an object.
@@ -94,6 +111,7 @@ pub(crate) struct PlaceKeys {
     pub(crate) cas: Option<Vec<String>>,
     pub(crate) lock_days: Option<u32>,
     pub(crate) lock_mode: Option<LockMode>,
+    pub(crate) account: Option<String>,
 }
 
 impl PlaceKeys {
@@ -108,6 +126,7 @@ impl PlaceKeys {
             ("cas", self.cas.is_some()),
             ("lock-days", self.lock_days.is_some()),
             ("lock-mode", self.lock_mode.is_some()),
+            ("account", self.account.is_some()),
         ];
         match given.into_iter().find(|(name, is_given)| *is_given && !allowed.contains(name)) {
             Some((name, _)) => Err(format!("{name} means nothing for {scheme}")),
@@ -144,13 +163,29 @@ impl Place {
                     "s3://",
                     &["endpoint", "region", "credentials-file", "lock-days", "lock-mode"],
                 )?;
-                Bucket::parse(rest, keys).map(Self::Bucket)
+                let region = keys.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
+                Bucket::parse(rest, Service::S3 { region }, keys).map(Self::Bucket)
+            }
+            Some(("azure", rest)) => {
+                keys.refuse_all_but("azure://", &["endpoint", "account", "credentials-file"])?;
+                let account = keys.account.clone().filter(|account| {
+                    (3..=24).contains(&account.len())
+                        && account.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+                });
+                let account = account.ok_or_else(|| {
+                    "azure:// needs account: the storage account, of lower-case letters and digits".to_owned()
+                })?;
+                Bucket::parse(rest, Service::Azure { account }, keys).map(Self::Bucket)
+            }
+            Some(("gs", rest)) => {
+                keys.refuse_all_but("gs://", &["endpoint", "credentials-file"])?;
+                Bucket::parse(rest, Service::Google, keys).map(Self::Bucket)
             }
             _ => {
                 let scheme = printed(url.split(':').next().unwrap_or_default());
                 Err(format!(
                     "{scheme:?} is no storage of this version: write file:///FOLDER, s3://BUCKET/PREFIX, \
-                     sftp://USER@HOST/FOLDER or rest:https://HOST/PATH"
+                     azure://CONTAINER/PREFIX, gs://BUCKET/PREFIX, sftp://USER@HOST/FOLDER or rest:https://HOST/PATH"
                 ))
             }
         }
@@ -214,12 +249,12 @@ impl fmt::Display for Place {
 }
 
 impl Bucket {
-    fn parse(rest: &str, keys: PlaceKeys) -> Result<Self, String> {
+    fn parse(rest: &str, service: Service, keys: PlaceKeys) -> Result<Self, String> {
         let (name, prefix) = with_prefix(rest)?;
         let is_name = (3..=63).contains(&name.len())
             && name
                 .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte));
         if !is_name {
             return Err(format!("{:?} is no bucket's name", printed(name)));
         }
@@ -235,19 +270,31 @@ impl Bucket {
             (None, None) => None,
         };
         Ok(Self {
+            service,
             lock,
             name: name.to_owned(),
             prefix: prefix.to_owned(),
             endpoint: keys.endpoint,
-            region: keys.region.unwrap_or_else(|| "us-east-1".to_owned()),
             credentials: keys.credentials,
         })
     }
 
     /// Where the service is.
     #[must_use]
-    pub fn service(&self) -> String {
-        self.endpoint.clone().unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", self.region))
+    pub fn address(&self) -> String {
+        self.endpoint.clone().unwrap_or_else(|| match &self.service {
+            Service::S3 { region } => format!("https://s3.{region}.amazonaws.com"),
+            Service::Azure { account } => format!("https://{account}.blob.core.windows.net"),
+            Service::Google => "https://storage.googleapis.com".to_owned(),
+        })
+    }
+
+    /// Its region; that of signatures where the service has none.
+    pub(crate) fn region(&self) -> &str {
+        match &self.service {
+            Service::S3 { region } => region,
+            _ => "us-east-1",
+        }
     }
 
     /// The bucket and what is meant in it, for messages.
@@ -256,7 +303,12 @@ impl Bucket {
         let parts = [self.prefix.as_str(), ca.unwrap_or_default()];
         let inside: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let at = self.endpoint.as_deref().map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
-        format!("s3://{}/{}{at}", self.name, inside.join("/"))
+        let scheme = match self.service {
+            Service::S3 { .. } => "s3",
+            Service::Azure { .. } => "azure",
+            Service::Google => "gs",
+        };
+        format!("{scheme}://{}/{}{at}", self.name, inside.join("/"))
     }
 }
 

@@ -73,6 +73,7 @@ struct Entry {
     cas: Option<Vec<String>>,
     lock_days: Option<u32>,
     lock_mode: Option<LockMode>,
+    account: Option<String>,
     maintenance: Option<bool>,
     #[serde(default)]
     keep: Keep,
@@ -171,6 +172,7 @@ impl Profile {
             cas: entry.cas,
             lock_days: entry.lock_days,
             lock_mode: entry.lock_mode,
+            account: entry.account,
         };
         Ok(Self {
             name: name.to_owned(),

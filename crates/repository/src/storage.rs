@@ -5,9 +5,9 @@ use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::objects::{FileObjects, ObjectError, Objects, SftpObjects, repositories};
 #[cfg(feature = "object-store")]
-use crate::objects::{RestObjects, S3Objects, reach};
+use crate::objects::{CloudObjects, RestObjects, reach};
+use crate::objects::{FileObjects, ObjectError, Objects, SftpObjects, repositories};
 use crate::place::Place;
 
 /// The storage of one CA's repository. Nothing is asked yet.
@@ -19,7 +19,7 @@ pub(crate) fn of_ca(place: &Place, ca: &str) -> Result<Arc<dyn Objects>> {
         Place::Folder(root) => Ok(Arc::new(FileObjects::new(root.join(ca)))),
         Place::Host(host) => Ok(Arc::new(SftpObjects::new(host, Some(ca)))),
         #[cfg(feature = "object-store")]
-        Place::Bucket(bucket) => Ok(Arc::new(S3Objects::new(bucket, Some(ca)).map_err(failed(place))?)),
+        Place::Bucket(bucket) => Ok(Arc::new(CloudObjects::new(bucket, Some(ca)).map_err(failed(place))?)),
         #[cfg(feature = "object-store")]
         Place::Server(server) => Ok(Arc::new(RestObjects::new(server, Some(ca)).map_err(failed(place))?)),
         #[cfg(not(feature = "object-store"))]
@@ -37,7 +37,7 @@ pub(crate) fn cas(place: &Place) -> Result<Vec<String>> {
         Place::Host(host) => SftpObjects::new(host, None).repositories().map_err(failed(place)),
         #[cfg(feature = "object-store")]
         Place::Bucket(bucket) => {
-            S3Objects::new(bucket, None).and_then(|vault| vault.repositories()).map_err(failed(place))
+            CloudObjects::new(bucket, None).and_then(|vault| vault.repositories()).map_err(failed(place))
         }
         #[cfg(feature = "object-store")]
         Place::Server(server) if server.cas.is_empty() => Err(Error::NoList { place: place.to_string() }),
@@ -65,11 +65,13 @@ pub(crate) fn way(place: &Place) -> Vec<WayStep<'_>> {
         )],
         #[cfg(feature = "object-store")]
         Place::Bucket(bucket) => {
-            let mut way = way_to(place, bucket.service());
+            let mut way = way_to(place, bucket.address());
             way.push((
                 "credentials",
                 Box::new(move || {
-                    S3Objects::new(bucket, None).and_then(|vault| vault.credentials()).map_err(failed(place))
+                    CloudObjects::new(bucket, None)
+                        .and_then(|vault| vault.credentials())
+                        .map_err(failed(place))
                 }),
             ));
             way

@@ -1,12 +1,12 @@
 //! Where bytes lie: one small trait, so that a storage promises what a backup needs, and tests can break each promise.
 
+#[cfg(feature = "object-store")]
+mod cloud;
 mod file;
 #[cfg(feature = "object-store")]
 mod http;
 #[cfg(feature = "object-store")]
 mod rest;
-#[cfg(feature = "object-store")]
-mod s3;
 mod sftp;
 
 use std::fmt::Debug;
@@ -16,14 +16,14 @@ use bytes::Bytes;
 
 use crate::place::Lock;
 
+#[cfg(feature = "object-store")]
+pub use cloud::CloudObjects;
 pub use file::FileObjects;
 pub(crate) use file::repositories;
 #[cfg(feature = "object-store")]
 pub(crate) use http::reach;
 #[cfg(feature = "object-store")]
 pub use rest::RestObjects;
-#[cfg(feature = "object-store")]
-pub use s3::S3Objects;
 pub use sftp::SftpObjects;
 #[cfg(any(feature = "fuzzing", test))]
 pub(crate) use sftp::fuzz as fuzz_sftp;
@@ -176,11 +176,17 @@ pub trait Locks {
     /// Whatever the storage says.
     fn remove_marker(&self, version: &Version) -> Result<(), ObjectError>;
 
-    /// Stores an earlier version once more, over what has its name now.
+    /// The bytes of a version.
     ///
     /// # Errors
     /// Whatever the storage says.
-    fn bring_back(&self, version: &Version) -> Result<(), ObjectError>;
+    fn bytes_of(&self, version: &Version) -> Result<Bytes, ObjectError>;
+
+    /// Stores an object over what has its name now.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn put_over(&self, name: &str, content: Bytes) -> Result<(), ObjectError>;
 }
 
 /// One version of an object, or a marker that it was deleted.

@@ -227,10 +227,26 @@ impl Service {
         let date = OffsetDateTime::now_utc().format(&Rfc2822).unwrap();
         match (method, objects.get(key)) {
             ("PUT", there) => {
-                if !headers.contains_key("x-amz-checksum-sha256") {
+                let is_s3 = !headers.contains_key("x-ms-version")
+                    && !headers.contains_key("x-goog-if-generation-match");
+                if is_s3 && !headers.contains_key("x-amz-checksum-sha256") {
                     self.lacking.lock().unwrap().push(format!("PUT {key}: no checksum"));
                 }
-                if there.is_some() && headers.get("if-none-match").is_some_and(|value| value == "*") {
+                let only_new = headers.get("if-none-match").is_some_and(|value| value == "*")
+                    || headers.get("x-goog-if-generation-match").is_some_and(|value| value == "0");
+                if !only_new {
+                    self.lacking.lock().unwrap().push(format!("PUT {key}: may replace something"));
+                }
+                if there.is_some() && only_new && headers.contains_key("x-ms-version") {
+                    return reply(
+                        stream,
+                        "409 Conflict",
+                        &[],
+                        b"<Error><Code>BlobAlreadyExists</Code></Error>",
+                        false,
+                    );
+                }
+                if there.is_some() && only_new {
                     return reply(stream, "412 Precondition Failed", &[], b"<Error/>", false);
                 }
                 self.keep(key, Some(body.clone()), headers.get("x-amz-object-lock-retain-until-date"));
@@ -246,6 +262,9 @@ impl Service {
                 self.keep(key, None, None);
                 objects.remove(key);
                 reply(stream, "204 No Content", &[], b"", false)
+            }
+            ("GET", _) if key.is_empty() && query.contains("restype=container") => {
+                reply(stream, "200 OK", &[], listed_blobs(&objects, query).as_bytes(), false)
             }
             ("GET", _) if key.is_empty() => {
                 reply(stream, "200 OK", &[], listed(&objects, query).as_bytes(), false)
@@ -280,6 +299,33 @@ impl Service {
             _ => reply(stream, "400 Bad Request", &[], b"<Error/>", false),
         }
     }
+}
+
+/// The same as Azure has it, in one page.
+fn listed_blobs(objects: &BTreeMap<String, Vec<u8>>, query: &str) -> String {
+    let of = |name: &str| {
+        let found = query.split('&').filter_map(|part| part.split_once('='));
+        found.filter(|(key, _)| *key == name).map(|(_, value)| unescaped(&value.replace('+', "%20"))).next()
+    };
+    let prefix = of("prefix").unwrap_or_default();
+    let date = OffsetDateTime::now_utc().format(&Rfc2822).unwrap().replace("+0000", "GMT");
+    let (mut blobs, mut folders) = (String::new(), std::collections::BTreeSet::new());
+    for (key, content) in objects.iter().filter(|(key, _)| key.starts_with(&prefix)) {
+        match key[prefix.len()..].split_once('/').filter(|_| of("delimiter").is_some()) {
+            Some((folder, _)) => drop(folders.insert(format!("{prefix}{folder}/"))),
+            None => {
+                blobs += &format!(
+                    "<Blob><Name>{key}</Name><Properties><Last-Modified>{date}</Last-Modified><Etag>x</Etag>\
+                     <Content-Length>{}</Content-Length><Content-Type>x</Content-Type></Properties></Blob>",
+                    content.len()
+                );
+            }
+        }
+    }
+    for folder in folders {
+        blobs += &format!("<BlobPrefix><Name>{folder}</Name></BlobPrefix>");
+    }
+    format!("<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker/></EnumerationResults>")
 }
 
 /// A page of a list, of few entries, so that lists have several.
@@ -492,6 +538,9 @@ fn locked_objects_outlive_whoever_has_the_credentials() {
     assert_eq!(*service.objects.lock().unwrap(), objects);
     assert_eq!(assert_whole(&repository, ca.beside()), 2);
     assert_eq!(repository.undelete(before, false).unwrap().deleted, [""; 0]);
+    // What was written over is written over again, and nothing else is.
+    let replaced = std::mem::take(&mut *service.lacking.lock().unwrap());
+    assert!(replaced.len() == 1 && replaced[0].contains(&would.overwritten[0]), "{replaced:?}");
 
     // Locks that are far from their end stay as they are, and others are prolonged.
     let fresh = repository.extend_locks(false).unwrap();
@@ -606,4 +655,56 @@ fn moto_keeps_locked_objects_and_gives_back_what_was_deleted() {
     let undeleted = repository.undelete(before + 1, false).unwrap();
     assert_eq!((undeleted.deleted.len(), undeleted.overwritten.len()), (keys.len(), 0));
     assert_eq!(assert_whole(&repository, ca.beside()), 2);
+}
+
+/// The same small service in the languages of Azure and Google: what is sent to them, and what is made of their answers.
+#[test]
+fn containers_of_azure_and_buckets_of_google_keep_vaults_too() {
+    for (url, more, credentials) in [
+        ("azure://bucket/some/prefix", "account = 'account'\n", "c2VjcmV0LWtleQ=="),
+        (
+            "gs://bucket/some/prefix",
+            "",
+            "{\"private_key\":\"hunter\",\"private_key_id\":\"x\",\"client_email\":\"y\",\"disable_oauth\":true}",
+        ),
+    ] {
+        let (service, endpoint) = Service::start();
+        let mut ca = Ca::named("Drill CA");
+        let work = ca.beside().display().to_string();
+        std::fs::write(ca.beside().join("credentials"), credentials).unwrap();
+        let text = format!(
+            "[vault]\nurl = '{url}'\nendpoint = '{endpoint}'\ncredentials-file = '{work}/credentials'\n\
+             key-file = '{work}/{{ca}}.key'\n{more}"
+        );
+        let vault = Vault::new(Profiles::parse(&text).unwrap().vault("vault").unwrap().clone());
+        let repository = made(&vault, "Drill CA");
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        ca.issue(2);
+        let taken = ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        assert!(taken.checked && !taken.truncated.is_empty(), "{url}");
+        assert_eq!(assert_whole(&vault.repository(None).unwrap(), ca.beside()), 2, "{url}");
+        // Azure is asked to delete by a list of requests in one, which this service does not read.
+        if url.starts_with("azure:") {
+            assert_eq!(service.lacking.lock().unwrap().clone(), [""; 0]);
+            continue;
+        }
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        let keep = Keep { last: 1, ..Keep::default() };
+        for _ in 0..2 {
+            let options = ExpiryOptions { keep, take_over: false, rest: Some(0) };
+            repository.expiry(&options).unwrap().carry_out(&mut |_| {}).unwrap();
+        }
+        assert_eq!(assert_whole(&repository, ca.beside()), 1, "{url}");
+        let steps = certadm_repository::examine(&vault, None, &mut |_| {});
+        assert!(steps.iter().all(|step| step.seen.is_ok()), "{url}: {steps:?}");
+        let mut lacking = service.lacking.lock().unwrap().clone();
+        // The account of this test for Google is one that signs nothing.
+        lacking.retain(|lacks| !url.starts_with("gs:") || !lacks.ends_with("no signature"));
+        assert_eq!(lacking, [""; 0], "{url}");
+        drop(lacking);
+        assert!(matches!(repository.extend_locks(false), Err(Error::NoLocks { .. })));
+        std::fs::write(ca.beside().join("credentials"), "hunter\nhunter").unwrap();
+        let error = vault.repository(None).unwrap_err();
+        assert!(!error.to_string().contains("hunter"), "{url}: {error}");
+    }
 }

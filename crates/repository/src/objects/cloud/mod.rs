@@ -1,4 +1,4 @@
-//! Objects in a bucket of S3, or of a service that speaks its language.
+//! Objects in a bucket: of S3, or of a service that speaks its language, of Google, or in a container of Azure.
 
 mod locks;
 
@@ -12,7 +12,9 @@ use bytes::Bytes;
 use certadm_files::read;
 use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
+use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
 use object_store::client::HttpConnector;
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
 use object_store::path::{Path as Key, PathPart};
 use object_store::{
     ClientOptions, Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt,
@@ -23,7 +25,7 @@ use zeroize::Zeroizing;
 use self::locks::Signed;
 use super::http::{Connector, told, wait};
 use super::{Locks, ObjectError, Objects};
-use crate::place::{Bucket, Lock};
+use crate::place::{Bucket, Lock, Service};
 
 /// No file with credentials is longer, in bytes.
 const MAX_FILE: u64 = 4096;
@@ -33,22 +35,23 @@ const RETRIES: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A part of a bucket.
-pub struct S3Objects {
-    store: AmazonS3,
-    signed: Signed,
+pub struct CloudObjects {
+    store: Arc<dyn ObjectStore>,
+    /// For what is asked of S3 beside objects.
+    signed: Option<Signed>,
     lock: Option<Lock>,
     root: Key,
     place: String,
 }
 
 /// Without the store, which has the credentials.
-impl fmt::Debug for S3Objects {
+impl fmt::Debug for CloudObjects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Objects").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("CloudObjects").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
-impl S3Objects {
+impl CloudObjects {
     /// The repository of a CA in a bucket; the vault itself where there is none. Nothing is asked yet.
     ///
     /// # Errors
@@ -56,33 +59,16 @@ impl S3Objects {
     pub(crate) fn new(bucket: &Bucket, ca: Option<&str>) -> Result<Self, ObjectError> {
         let place = bucket.place(ca);
         let failed = |source| ObjectError::new("open", &place, source);
-        let retry = RetryConfig { max_retries: RETRIES, retry_timeout: PATIENCE, ..RetryConfig::default() };
-        // Not `from_env`: secrets do not come from the environment.
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(&bucket.name)
-            .with_region(&bucket.region)
-            .with_checksum_algorithm(Checksum::SHA256)
-            .with_retry(retry)
-            .with_disable_bulk_delete(true)
-            .with_http_connector(Connector);
-        if let Some(endpoint) = &bucket.endpoint {
-            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
-        }
-        if let Some(file) = &bucket.credentials {
-            let credentials = Credentials::read(file).map_err(failed)?;
-            builder = builder
-                .with_access_key_id(credentials.id.as_str())
-                .with_secret_access_key(credentials.secret.as_str());
-            if let Some(token) = &credentials.token {
-                builder = builder.with_token(token.as_str());
+        let (store, signed): (Arc<dyn ObjectStore>, _) = match &bucket.service {
+            Service::S3 { .. } => {
+                let (store, signed) = s3(bucket).map_err(failed)?;
+                (Arc::new(store), Some(signed))
             }
-        }
-        let store = builder.build().map_err(|error| failed(io_of(error)))?;
+            Service::Azure { account } => (Arc::new(azure(bucket, account).map_err(failed)?), None),
+            Service::Google => (Arc::new(google(bucket).map_err(failed)?), None),
+        };
         let prefix = bucket.prefix.split('/').filter(|part| !part.is_empty()).map(PathPart::from);
         let root = Key::from_iter(prefix.chain(ca.map(PathPart::from)));
-        let client = Connector.connect(&ClientOptions::new()).map_err(|error| failed(io_of(error)))?;
-        let base = format!("{}/{}", bucket.service(), bucket.name);
-        let signed = Signed::new(client, Arc::clone(store.credentials()), &bucket.region, base);
         Ok(Self { store, signed, lock: bucket.lock, root, place })
     }
 
@@ -143,7 +129,7 @@ impl S3Objects {
     }
 }
 
-impl Objects for S3Objects {
+impl Objects for CloudObjects {
     fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError> {
         let failed = |error| ObjectError::new("write", name, error);
         let put = match self.lock {
@@ -226,7 +212,7 @@ impl Objects for S3Objects {
     }
 
     fn locks(&self) -> Option<&dyn Locks> {
-        Some(self)
+        self.signed.is_some().then_some(self)
     }
 
     fn place(&self) -> String {
@@ -234,7 +220,84 @@ impl Objects for S3Objects {
     }
 }
 
-/// What a file with credentials holds: the id of the key, the secret key and perhaps a token, each on a line of its own; or the
+fn retry() -> RetryConfig {
+    RetryConfig { max_retries: RETRIES, retry_timeout: PATIENCE, ..RetryConfig::default() }
+}
+
+/// A bucket of S3. Nothing is taken from the environment, where secrets do not belong.
+fn s3(bucket: &Bucket) -> io::Result<(AmazonS3, Signed)> {
+    let region = bucket.region();
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(&bucket.name)
+        .with_region(region)
+        .with_checksum_algorithm(Checksum::SHA256)
+        .with_retry(retry())
+        .with_disable_bulk_delete(true)
+        .with_http_connector(Connector);
+    if let Some(endpoint) = &bucket.endpoint {
+        builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+    }
+    if let Some(file) = &bucket.credentials {
+        let credentials = Credentials::read(file)?;
+        builder = builder
+            .with_access_key_id(credentials.id.as_str())
+            .with_secret_access_key(credentials.secret.as_str());
+        if let Some(token) = &credentials.token {
+            builder = builder.with_token(token.as_str());
+        }
+    }
+    let store = builder.build().map_err(io_of)?;
+    let client = Connector.connect(&ClientOptions::new()).map_err(io_of)?;
+    let base = format!("{}/{}", bucket.address(), bucket.name);
+    let signed = Signed::new(client, Arc::clone(store.credentials()), region, base);
+    Ok((store, signed))
+}
+
+/// A container of Azure: with an access key of the account, or with the identity that Azure gave this machine.
+fn azure(bucket: &Bucket, account: &str) -> io::Result<MicrosoftAzure> {
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_account(account)
+        .with_container_name(&bucket.name)
+        .with_retry(retry())
+        .with_http_connector(Connector);
+    if let Some(endpoint) = &bucket.endpoint {
+        builder = builder.with_endpoint(endpoint.clone()).with_allow_http(endpoint.starts_with("http://"));
+    }
+    if let Some(file) = &bucket.credentials {
+        let bytes = Zeroizing::new(read::bounded(file, MAX_FILE).map_err(io::Error::other)?);
+        let key = std::str::from_utf8(&bytes).unwrap_or_default().trim();
+        if key.is_empty() || key.lines().count() != 1 {
+            let text = format!("{} has no access key: write it on one line", file.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        builder = builder.with_access_key(key);
+    }
+    builder.build().map_err(io_of)
+}
+
+/// A bucket of Google: with the file of a service account, or with the account that Google gave this machine.
+fn google(bucket: &Bucket) -> io::Result<GoogleCloudStorage> {
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(&bucket.name)
+        .with_retry(retry())
+        .with_http_connector(Connector);
+    if let Some(endpoint) = &bucket.endpoint {
+        builder = builder.with_base_url(endpoint);
+    }
+    if let Some(file) = &bucket.credentials {
+        let bytes = Zeroizing::new(read::bounded(file, MAX_FILE).map_err(io::Error::other)?);
+        builder = builder.with_service_account_key(std::str::from_utf8(&bytes).unwrap_or_default());
+    }
+    builder.build().map_err(|error| match bucket.credentials {
+        // What a file holds is in no message.
+        Some(_) => {
+            io::Error::new(io::ErrorKind::InvalidData, "the credentials-file is no key of a service account")
+        }
+        None => io_of(error),
+    })
+}
+
+/// What a file with credentials of S3 holds: the id of the key, the secret key and perhaps a token, each on a line of its own; or the
 /// file of other tools, with `aws_access_key_id = ...`.
 struct Credentials {
     id: Zeroizing<String>,

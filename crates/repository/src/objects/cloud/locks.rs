@@ -14,14 +14,14 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::S3Objects;
+use super::CloudObjects;
 use crate::objects::http::{body_of, insist, wait};
 use crate::objects::{Locks, ObjectError, Version};
 use crate::place::{Lock, LockMode};
 
 /// The namespace of what is sent to the service.
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
-/// A second more: a lock that ends in the second in which it begins is none.
+/// Seconds of a day.
 const DAY: i64 = 86_400;
 
 /// Makes signed requests to one bucket.
@@ -135,25 +135,32 @@ const fn mode_of(lock: &Lock) -> &'static str {
     }
 }
 
-impl S3Objects {
+impl CloudObjects {
+    fn ask(&self, asked: &Asked<'_>) -> io::Result<HttpResponse> {
+        let not_s3 = || io::Error::new(io::ErrorKind::Unsupported, "only buckets of S3 have locks here");
+        self.signed.as_ref().ok_or_else(not_s3)?.ask(asked)
+    }
+
     /// Stores an object with a lock where there is none of that name.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`], and what the service says.
     pub(super) fn put_locked(&self, name: &str, parts: &[Bytes], lock: &Lock) -> io::Result<()> {
-        self.put_version(name, parts.concat().into(), lock, true)
+        self.put_version(name, parts.concat().into(), Some(lock), true)
     }
 
-    fn put_version(&self, name: &str, body: Bytes, lock: &Lock, only_new: bool) -> io::Result<()> {
-        let until = OffsetDateTime::now_utc().unix_timestamp() + i64::from(lock.days) * DAY;
+    fn put_version(&self, name: &str, body: Bytes, lock: Option<&Lock>, only_new: bool) -> io::Result<()> {
         let mut headers = sums(&body);
-        headers.push(("x-amz-object-lock-mode", mode_of(lock).to_owned()));
-        headers.push(("x-amz-object-lock-retain-until-date", time_of(until)));
+        if let Some(lock) = lock {
+            let until = OffsetDateTime::now_utc().unix_timestamp() + i64::from(lock.days) * DAY;
+            headers.push(("x-amz-object-lock-mode", mode_of(lock).to_owned()));
+            headers.push(("x-amz-object-lock-retain-until-date", time_of(until)));
+        }
         if only_new {
             headers.push(("if-none-match", "*".to_owned()));
         }
         let path = path_of(&self.key(name));
-        self.signed.ask(&Asked { method: "PUT", path, query: String::new(), headers, body }).map(drop)
+        self.ask(&Asked { method: "PUT", path, query: String::new(), headers, body }).map(drop)
     }
 
     fn page(&self, after: Option<&(String, String)>) -> io::Result<Page> {
@@ -169,7 +176,7 @@ impl S3Objects {
         }
         query.sort();
         let (path, query, headers) = (String::new(), query.join("&"), Vec::new());
-        let response = self.signed.ask(&Asked { method: "GET", path, query, headers, body: Bytes::new() })?;
+        let response = self.ask(&Asked { method: "GET", path, query, headers, body: Bytes::new() })?;
         let body = body_of(response)?;
         let text = std::str::from_utf8(&body).map_err(io::Error::other)?;
         Page::read(text)
@@ -182,7 +189,7 @@ impl S3Objects {
     }
 }
 
-impl Locks for S3Objects {
+impl Locks for CloudObjects {
     fn lock(&self) -> Option<Lock> {
         self.lock
     }
@@ -195,7 +202,7 @@ impl Locks for S3Objects {
             headers: Vec::new(),
             body: Bytes::new(),
         };
-        match self.signed.ask(&asked).and_then(body_of) {
+        match self.ask(&asked).and_then(body_of) {
             Ok(told) => Ok(String::from_utf8_lossy(&told).contains("<ObjectLockEnabled>Enabled<")),
             // ObjectLockConfigurationNotFoundError
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -206,7 +213,7 @@ impl Locks for S3Objects {
     fn locked_until(&self, name: &str) -> Result<Option<i64>, ObjectError> {
         let path = path_of(&self.key(name));
         let (query, headers) = (String::new(), Vec::new());
-        let told = self.signed.ask(&Asked { method: "HEAD", path, query, headers, body: Bytes::new() });
+        let told = self.ask(&Asked { method: "HEAD", path, query, headers, body: Bytes::new() });
         let told = told.map_err(|error| ObjectError::new("look at", name, error))?;
         let until = told.headers().get("x-amz-object-lock-retain-until-date");
         Ok(until.and_then(|until| seconds_of(until.to_str().ok()?)))
@@ -226,7 +233,7 @@ impl Locks for S3Objects {
             headers: sums(&body),
             body,
         };
-        self.signed.ask(&asked).map(drop).map_err(|error| ObjectError::new("lock", name, error))
+        self.ask(&asked).map(drop).map_err(|error| ObjectError::new("lock", name, error))
     }
 
     fn versions(&self) -> Result<Vec<Version>, ObjectError> {
@@ -257,12 +264,11 @@ impl Locks for S3Objects {
             headers: Vec::new(),
             body: Bytes::new(),
         };
-        let removed = self.signed.ask(&asked).map(drop);
+        let removed = self.ask(&asked).map(drop);
         removed.map_err(|error| ObjectError::new("remove the marker of", &version.name, error))
     }
 
-    fn bring_back(&self, version: &Version) -> Result<(), ObjectError> {
-        let failed = |error| ObjectError::new("bring back", &version.name, error);
+    fn bytes_of(&self, version: &Version) -> Result<Bytes, ObjectError> {
         let asked = Asked {
             method: "GET",
             path: path_of(&self.key(&version.name)),
@@ -270,9 +276,13 @@ impl Locks for S3Objects {
             headers: Vec::new(),
             body: Bytes::new(),
         };
-        let body = self.signed.ask(&asked).and_then(body_of).map_err(failed)?;
-        let lock = self.lock.unwrap_or(Lock { days: 1, mode: LockMode::Governance });
-        self.put_version(&version.name, body, &lock, false).map_err(failed)
+        let read = self.ask(&asked).and_then(body_of);
+        read.map_err(|error| ObjectError::new("read an earlier version of", &version.name, error))
+    }
+
+    fn put_over(&self, name: &str, content: Bytes) -> Result<(), ObjectError> {
+        let put = self.put_version(name, content, self.lock.as_ref(), false);
+        put.map_err(|error| ObjectError::new("bring back", name, error))
     }
 }
 
