@@ -20,6 +20,7 @@ use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::objects::{Limits, speed};
 use crate::place::{LockMode, Place, PlaceKeys};
 use crate::retain::Keep;
 use crate::secret::Secret;
@@ -48,6 +49,8 @@ pub struct Profile {
     pub maintenance: bool,
     /// Which sets are kept when sets expire.
     pub keep: Keep,
+    /// How fast bytes may go.
+    pub limits: Limits,
     secret: SecretPlace,
 }
 
@@ -74,6 +77,8 @@ struct Entry {
     lock_days: Option<u32>,
     lock_mode: Option<LockMode>,
     account: Option<String>,
+    limit_upload: Option<String>,
+    limit_download: Option<String>,
     maintenance: Option<bool>,
     #[serde(default)]
     keep: Keep,
@@ -178,6 +183,10 @@ impl Profile {
             name: name.to_owned(),
             place: Place::parse(&entry.url, keys)?,
             maintenance: entry.maintenance.unwrap_or(true),
+            limits: Limits {
+                upload: entry.limit_upload.as_deref().map(speed).transpose()?,
+                download: entry.limit_download.as_deref().map(speed).transpose()?,
+            },
             keep: entry.keep,
             secret,
         })
@@ -261,6 +270,7 @@ mod tests {
             ("[vault]\nurl='s3://bucket'\nkey-file='a'\nlock-days=0", "1 or more"),
             ("[vault]\nurl='s3://bucket'\nkey-file='a'\nlock-mode='compliance'", "needs lock-days"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\nlock-days=3", "means nothing"),
+            ("[vault]\nurl='file:///x'\nkey-file='a'\nlimit-upload='fast'", "50MiB/s"),
             ("x", "line 1"),
         ] {
             let error = Profiles::parse(text).unwrap_err();

@@ -66,7 +66,7 @@ impl Vault {
             }
         };
         let secret = self.profile.secret(&ca)?;
-        let objects = storage::of_ca(&self.profile.place, &ca)?;
+        let objects = self.objects(&ca)?;
         let maintenance = self.profile.maintenance;
         let name = &self.profile.name;
         Ok(CaRepository { maintenance, ..CaRepository::over(objects, secret, name, &ca) })
@@ -79,7 +79,7 @@ impl Vault {
     /// [`Error::RepositoryExists`], [`Error::Storage`], [`Error::File`] when the key file cannot be written.
     pub fn create(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
         let ca = self.folder_of(ca)?;
-        let objects = storage::of_ca(&self.profile.place, &ca)?;
+        let objects = self.objects(&ca)?;
         let storage = |source| Error::Storage { place: objects.place(), source };
         let has_keys = !objects.list(FileType::Key.dirname()).map_err(storage)?.is_empty();
         let exists = objects.len("config").map_err(storage)?.is_some();
@@ -128,6 +128,10 @@ impl Vault {
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         self.profile.place.folder()
+    }
+
+    fn objects(&self, ca: &str) -> Result<Arc<dyn Objects>> {
+        Ok(self.profile.limits.over(storage::of_ca(&self.profile.place, ca)?))
     }
 
     fn folder_of(&self, ca: &str) -> Result<String> {

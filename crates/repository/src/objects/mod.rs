@@ -5,6 +5,7 @@ mod cloud;
 mod file;
 #[cfg(feature = "object-store")]
 mod http;
+mod limited;
 #[cfg(feature = "object-store")]
 mod rest;
 mod sftp;
@@ -22,6 +23,8 @@ pub use file::FileObjects;
 pub(crate) use file::repositories;
 #[cfg(feature = "object-store")]
 pub(crate) use http::reach;
+pub use limited::Limits;
+pub(crate) use limited::speed;
 #[cfg(feature = "object-store")]
 pub use rest::RestObjects;
 pub use sftp::SftpObjects;

@@ -14,5 +14,6 @@ mod rest;
 mod restic;
 #[cfg(feature = "object-store")]
 mod s3;
+mod schedules;
 mod sets;
 mod sftp;
