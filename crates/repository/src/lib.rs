@@ -50,5 +50,5 @@ pub use profile::{Profile, Profiles};
 pub use repair::{RepairOptions, Repaired};
 pub use retain::{Fate, Keep, judge, span, to_delete};
 pub use secret::{Secret, recovery_code};
-pub use sink::{RepositorySink, SinkOptions};
+pub use sink::{Extent, RepositorySink, SinkOptions};
 pub use vault::{CaRepository, Fetched, Imported, Vault};

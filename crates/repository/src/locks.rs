@@ -1,5 +1,5 @@
 //! Locks that keep objects from being deleted, whoever asks, and the way back after a deletion that only hid them
-//! (repository.md 6.5).
+//! (repository.md 6).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

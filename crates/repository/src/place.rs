@@ -96,7 +96,7 @@ pub struct Server {
     pub url: String,
     /// The file with account and password; `None` where the server wants none.
     pub credentials: Option<PathBuf>,
-    /// The CAs that have a repository there: the server cannot list them.
+    /// The sanitized names of the CAs that have a repository there: the server cannot list them.
     pub cas: Vec<String>,
 }
 
@@ -108,6 +108,7 @@ pub(crate) struct PlaceKeys {
     pub(crate) credentials: Option<PathBuf>,
     pub(crate) ssh_config: Option<PathBuf>,
     pub(crate) allow_no_fsync: Option<bool>,
+    /// Sanitized.
     pub(crate) cas: Option<Vec<String>>,
     pub(crate) lock_days: Option<u32>,
     pub(crate) lock_mode: Option<LockMode>,
@@ -410,7 +411,6 @@ impl Server {
         }
         let path = if path.is_empty() { String::new() } else { format!("/{path}") };
         let cas = keys.cas.unwrap_or_default();
-        let cas = cas.iter().map(|ca| crate::address::folder_of(ca)).collect::<Result<_, _>>()?;
         Ok(Self { url: format!("{scheme}://{host}{path}"), credentials: keys.credentials, cas })
     }
 
@@ -507,7 +507,7 @@ mod tests {
         let parse = |url: &str, credentials: Option<&str>| {
             let keys = PlaceKeys {
                 credentials: credentials.map(PathBuf::from),
-                cas: Some(vec!["CA (1)".to_owned()]),
+                cas: Some(vec!["CA".to_owned()]),
                 ..PlaceKeys::default()
             };
             Place::parse(url, keys)
@@ -516,7 +516,7 @@ mod tests {
             panic!("a server")
         };
         assert_eq!(server.url, "https://vault:8000/pki");
-        assert_eq!(server.cas, ["CA !00281!0029"]);
+        assert_eq!(server.cas, ["CA"]);
         assert_eq!(server.place(Some("CA")), "rest:https://vault:8000/pki/CA");
         assert!(parse("rest:http://vault/pki", None).is_ok());
         for (wrong, credentials) in [

@@ -19,11 +19,13 @@ use certadm_files::read;
 use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
+use crate::address::folder_of;
 use crate::error::{Error, Result};
 use crate::objects::{Limits, speed};
 use crate::place::{LockMode, Place, PlaceKeys};
 use crate::retain::Keep;
 use crate::secret::Secret;
+use crate::sink::Extent;
 
 /// No list of vaults is longer than this, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -51,6 +53,8 @@ pub struct Profile {
     pub keep: Keep,
     /// How fast bytes may go.
     pub limits: Limits,
+    /// How much of a set is read back before it counts.
+    pub read_back: Extent,
     secret: SecretPlace,
 }
 
@@ -79,6 +83,8 @@ struct Entry {
     account: Option<String>,
     limit_upload: Option<String>,
     limit_download: Option<String>,
+    #[serde(default)]
+    read_back: Extent,
     maintenance: Option<bool>,
     #[serde(default)]
     keep: Keep,
@@ -174,7 +180,7 @@ impl Profile {
             credentials: entry.credentials_file,
             ssh_config: entry.ssh_config,
             allow_no_fsync: entry.allow_no_fsync,
-            cas: entry.cas,
+            cas: entry.cas.map(|cas| cas.iter().map(|ca| folder_of(ca)).collect()).transpose()?,
             lock_days: entry.lock_days,
             lock_mode: entry.lock_mode,
             account: entry.account,
@@ -183,6 +189,7 @@ impl Profile {
             name: name.to_owned(),
             place: Place::parse(&entry.url, keys)?,
             maintenance: entry.maintenance.unwrap_or(true),
+            read_back: entry.read_back,
             limits: Limits {
                 upload: entry.limit_upload.as_deref().map(speed).transpose()?,
                 download: entry.limit_download.as_deref().map(speed).transpose()?,

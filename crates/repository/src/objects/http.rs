@@ -12,11 +12,11 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector as Sockets;
 use hyper_util::rt::TokioExecutor;
-use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
     HttpService,
 };
+use object_store::{ClientOptions, Error as StoreError};
 use tokio::runtime::{Builder, Runtime};
 
 use super::MAX_OBJECT;
@@ -147,4 +147,21 @@ pub(super) fn told(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What an error of the library means.
+pub(super) fn io_of(error: StoreError) -> io::Error {
+    let kind = match &error {
+        StoreError::NotFound { .. } => io::ErrorKind::NotFound,
+        StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => io::ErrorKind::AlreadyExists,
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+            io::ErrorKind::PermissionDenied
+        }
+        _ => io::ErrorKind::Other,
+    };
+    let text = told(&error);
+    match text.contains("RequestTimeTooSkewed") {
+        true => io::Error::other(format!("the clock of this machine differs from the service's: {text}")),
+        false => io::Error::new(kind, text),
+    }
 }

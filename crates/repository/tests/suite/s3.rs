@@ -625,7 +625,7 @@ impl Moto {
 }
 
 #[test]
-#[ignore = "needs moto"]
+#[ignore = "needs moto and restic"]
 fn moto_keeps_locked_objects_and_gives_back_what_was_deleted() {
     let (_moto, address) = Moto::start();
     let made = Moto::ask(&address, "PUT /bucket", "x-amz-bucket-object-lock-enabled: true\r\n");
@@ -655,6 +655,19 @@ fn moto_keeps_locked_objects_and_gives_back_what_was_deleted() {
     let undeleted = repository.undelete(before + 1, false).unwrap();
     assert_eq!((undeleted.deleted.len(), undeleted.overwritten.len()), (keys.len(), 0));
     assert_eq!(assert_whole(&repository, ca.beside()), 2);
+    // Only the bucket and the code are left.
+    let code = ca.beside().join("code");
+    std::fs::write(&code, "a code").unwrap();
+    let checked = std::process::Command::new("restic")
+        .args(["--no-cache", "--no-lock", "check", "--read-data", "--password-file"])
+        .arg(&code)
+        .arg("--repo")
+        .arg(format!("s3:http://{address}/bucket/some/prefix/Drill%20CA"))
+        .env("AWS_ACCESS_KEY_ID", "ID")
+        .env("AWS_SECRET_ACCESS_KEY", "hunter-key")
+        .output()
+        .expect("restic is installed");
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("no errors were found"), "{checked:?}");
 }
 
 /// The same small service in the languages of Azure and Google: what is sent to them, and what is made of their answers.

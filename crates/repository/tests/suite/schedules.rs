@@ -90,7 +90,7 @@ fn schedule(ca: &Arc<Mutex<Ca>>, seed: u64) {
             1 => {
                 let other = sound.clone();
                 let action = Box::new(move || {
-                    drop(other.expiry(&NEWEST).and_then(|expiry| expiry.carry_out(&mut |_| {})))
+                    drop(other.expiry(&NEWEST).and_then(|expiry| expiry.carry_out(&mut |_| {})));
                 });
                 let beside = over(Faulty::beside(memory.clone(), dice.below(60), action), &secret);
                 back_up(&ca.lock().unwrap(), &beside, dice.kind(), &told);

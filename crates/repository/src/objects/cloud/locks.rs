@@ -1,166 +1,25 @@
-//! Object Lock and versions of a bucket: requests that `object_store` does not make, signed by it.
+//! Object Lock and versions of a bucket: requests that `object_store` does not make.
 
 use std::io;
 
-use base64ct::{Base64, Encoding};
 use bytes::Bytes;
-use object_store::HeaderValue;
-use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
-use object_store::client::{HttpClient, HttpRequest, HttpResponse};
+use object_store::client::HttpResponse;
 use object_store::path::Path as Key;
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::CloudObjects;
-use crate::objects::http::{body_of, insist, wait};
+use super::signed::{Asked, escaped, mode_of, path_of, seconds_of, sums, time_of};
+use crate::objects::http::body_of;
 use crate::objects::{Locks, ObjectError, Version};
-use crate::place::{Lock, LockMode};
+use crate::place::Lock;
 
 /// The namespace of what is sent to the service.
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
-/// Seconds of a day.
-const DAY: i64 = 86_400;
-
-/// Makes signed requests to one bucket.
-pub(super) struct Signed {
-    client: HttpClient,
-    credentials: AwsCredentialProvider,
-    region: String,
-    /// The bucket's URL.
-    base: String,
-}
-
-/// What one request asks.
-struct Asked<'a> {
-    method: &'a str,
-    /// Escaped, from the bucket on.
-    path: String,
-    /// Without the question mark.
-    query: String,
-    headers: Vec<(&'static str, String)>,
-    body: Bytes,
-}
-
-impl Signed {
-    pub(super) fn new(
-        client: HttpClient,
-        credentials: AwsCredentialProvider,
-        region: &str,
-        base: String,
-    ) -> Self {
-        Self { client, credentials, region: region.to_owned(), base }
-    }
-
-    fn ask(&self, asked: &Asked<'_>) -> io::Result<HttpResponse> {
-        let credential = wait(self.credentials.get_credential()).map_err(super::io_of)?;
-        let response = insist(&self.client, &|| {
-            let mut request = HttpRequest::new(asked.body.clone().into());
-            *request.method_mut() = asked.method.parse().map_err(io::Error::other)?;
-            let mark = if asked.query.is_empty() { "" } else { "?" };
-            let url = format!("{}/{}{mark}{}", self.base, asked.path, asked.query);
-            *request.uri_mut() = url.parse().map_err(io::Error::other)?;
-            for (name, value) in &asked.headers {
-                let value: HeaderValue = value.parse().map_err(io::Error::other)?;
-                request.headers_mut().insert(*name, value);
-            }
-            let signed =
-                AwsAuthorizer::new(&credential, "s3", &self.region).try_authorize(&mut request, None);
-            signed.map_err(super::io_of)?;
-            Ok(request)
-        })?;
-        match response.status().as_u16() {
-            200..=299 => Ok(response),
-            status => {
-                let told = body_of(response).unwrap_or_default();
-                let told = String::from_utf8_lossy(&told);
-                let part = |tag: &str| {
-                    let behind = told.split_once(&format!("<{tag}>"))?.1;
-                    Some(behind.split_once('<')?.0.chars().take(200).collect::<String>())
-                };
-                let text =
-                    [part("Code"), part("Message")].into_iter().flatten().collect::<Vec<_>>().join(": ");
-                let kind = match status {
-                    403 | 401 => io::ErrorKind::PermissionDenied,
-                    404 => io::ErrorKind::NotFound,
-                    409 | 412 => io::ErrorKind::AlreadyExists,
-                    501 | 405 => io::ErrorKind::Unsupported,
-                    _ => io::ErrorKind::Other,
-                };
-                Err(io::Error::new(kind, format!("the service answers {status} {text}")))
-            }
-        }
-    }
-}
-
-/// The headers that tell the service what it has to receive. A bucket with locks wants the name of the sum beside it.
-fn sums(body: &[u8]) -> Vec<(&'static str, String)> {
-    vec![
-        ("x-amz-sdk-checksum-algorithm", "SHA256".to_owned()),
-        ("x-amz-checksum-sha256", Base64::encode_string(&Sha256::digest(body))),
-    ]
-}
-
-fn path_of(key: &Key) -> String {
-    escaped(key.as_ref(), b"-._~/")
-}
-
-/// With all other bytes as `%` and two digits, as signatures want it.
-fn escaped(text: &str, plain: &[u8]) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte.is_ascii_alphanumeric() || plain.contains(&byte) {
-            true => out.push(char::from(byte)),
-            false => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
-fn time_of(seconds: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    time.format(&Rfc3339).unwrap_or_default()
-}
-
-fn seconds_of(text: &str) -> Option<i64> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
-}
-
-const fn mode_of(lock: &Lock) -> &'static str {
-    match lock.mode {
-        LockMode::Compliance => "COMPLIANCE",
-        LockMode::Governance => "GOVERNANCE",
-    }
-}
 
 impl CloudObjects {
     fn ask(&self, asked: &Asked<'_>) -> io::Result<HttpResponse> {
-        let not_s3 = || io::Error::new(io::ErrorKind::Unsupported, "only buckets of S3 have locks here");
-        self.signed.as_ref().ok_or_else(not_s3)?.ask(asked)
-    }
-
-    /// Stores an object with a lock where there is none of that name.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`], and what the service says.
-    pub(super) fn put_locked(&self, name: &str, parts: &[Bytes], lock: &Lock) -> io::Result<()> {
-        self.put_version(name, parts.concat().into(), Some(lock), true)
-    }
-
-    fn put_version(&self, name: &str, body: Bytes, lock: Option<&Lock>, only_new: bool) -> io::Result<()> {
-        let mut headers = sums(&body);
-        if let Some(lock) = lock {
-            let until = OffsetDateTime::now_utc().unix_timestamp() + i64::from(lock.days) * DAY;
-            headers.push(("x-amz-object-lock-mode", mode_of(lock).to_owned()));
-            headers.push(("x-amz-object-lock-retain-until-date", time_of(until)));
-        }
-        if only_new {
-            headers.push(("if-none-match", "*".to_owned()));
-        }
-        let path = path_of(&self.key(name));
-        self.ask(&Asked { method: "PUT", path, query: String::new(), headers, body }).map(drop)
+        self.signed_by()?.ask(asked)
     }
 
     fn page(&self, after: Option<&(String, String)>) -> io::Result<Page> {
@@ -281,7 +140,9 @@ impl Locks for CloudObjects {
     }
 
     fn put_over(&self, name: &str, content: Bytes) -> Result<(), ObjectError> {
-        let put = self.put_version(name, content, self.lock.as_ref(), false);
+        let put = self
+            .signed_by()
+            .and_then(|signed| signed.put(&self.key(name), content, self.lock.as_ref(), false));
         put.map_err(|error| ObjectError::new("bring back", name, error))
     }
 }
@@ -361,11 +222,5 @@ mod tests {
         assert_eq!(page.versions[0].since - page.versions[1].since, 3600);
         assert_eq!(page.next, Some(("a/config".to_owned(), "v1".to_owned())));
         assert!(Page::read("<a><b></a>").is_err());
-    }
-
-    #[test]
-    fn a_key_is_escaped_as_signatures_want_it() {
-        assert_eq!(path_of(&Key::from_iter(["Drill CA", "data"])), "Drill%20CA/data");
-        assert_eq!(escaped("a+b=/", b"-._~"), "a%2Bb%3D%2F");
     }
 }

@@ -1,6 +1,7 @@
 //! Objects in a bucket: of S3, or of a service that speaks its language, of Google, or in a container of Azure.
 
 mod locks;
+mod signed;
 
 use std::fmt;
 use std::io;
@@ -22,8 +23,8 @@ use object_store::{
 };
 use zeroize::Zeroizing;
 
-use self::locks::Signed;
-use super::http::{Connector, told, wait};
+use self::signed::Signed;
+use super::http::{Connector, io_of, wait};
 use super::{Locks, ObjectError, Objects};
 use crate::place::{Bucket, Lock, Service};
 
@@ -96,6 +97,11 @@ impl CloudObjects {
         }
     }
 
+    fn signed_by(&self) -> io::Result<&Signed> {
+        let not_s3 = || io::Error::new(io::ErrorKind::Unsupported, "only buckets of S3 have locks here");
+        self.signed.as_ref().ok_or_else(not_s3)
+    }
+
     fn key(&self, name: &str) -> Key {
         Key::from_iter(self.root.parts().chain(name.split('/').map(PathPart::from)))
     }
@@ -134,7 +140,9 @@ impl Objects for CloudObjects {
         let failed = |error| ObjectError::new("write", name, error);
         let put = match self.lock {
             // Notes come and go.
-            Some(lock) if !name.starts_with("certadm/") => self.put_locked(name, parts, &lock),
+            Some(lock) if !name.starts_with("certadm/") => self
+                .signed_by()
+                .and_then(|signed| signed.put(&self.key(name), parts.concat().into(), Some(&lock), true)),
             _ => self.store(name, PutPayload::from_iter(parts.iter().cloned())).map_err(io_of),
         };
         match put {
@@ -338,22 +346,6 @@ impl Credentials {
             secret: take("aws_secret_access_key", 1)?.into(),
             token: take("aws_session_token", 2).map(Zeroizing::new),
         })
-    }
-}
-
-fn io_of(error: StoreError) -> io::Error {
-    let kind = match &error {
-        StoreError::NotFound { .. } => io::ErrorKind::NotFound,
-        StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => io::ErrorKind::AlreadyExists,
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-            io::ErrorKind::PermissionDenied
-        }
-        _ => io::ErrorKind::Other,
-    };
-    let text = told(&error);
-    match text.contains("RequestTimeTooSkewed") {
-        true => io::Error::other(format!("the clock of this machine differs from the service's: {text}")),
-        false => io::Error::new(kind, text),
     }
 }
 

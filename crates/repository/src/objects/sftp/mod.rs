@@ -37,6 +37,9 @@ const STALE: u32 = 24 * 3_600;
 /// Folders are no deeper: `data/ab/`.
 const DEPTH: usize = 4;
 
+/// What is in a folder.
+type Entries = Vec<(String, Attributes)>;
+
 /// A folder of a server of SFTP.
 pub struct SftpObjects {
     command: Vec<OsString>,
@@ -254,7 +257,7 @@ impl SftpObjects {
     }
 
     /// All files below a folder, those that are being written among them. Many folders are read at a time.
-    fn walk(&self, session: &mut Session, name: &str) -> io::Result<Vec<(String, Attributes)>> {
+    fn walk(&self, session: &mut Session, name: &str) -> io::Result<Entries> {
         let mut found = Vec::new();
         let mut folders = vec![name.to_owned()];
         for _ in 0..DEPTH {
@@ -422,7 +425,7 @@ fn room(session: &mut Session, path: &str) -> io::Result<Option<u64>> {
 }
 
 /// What is in one folder.
-fn folder(session: &mut Session, path: &str) -> io::Result<Vec<(String, Attributes)>> {
+fn folder(session: &mut Session, path: &str) -> io::Result<Entries> {
     let mut entries = Vec::new();
     let handle = session.handle(&Request::OpenFolder(path))?;
     loop {
@@ -441,7 +444,7 @@ fn read_folders(
     session: &mut Session,
     root: &str,
     folders: Vec<String>,
-) -> io::Result<Vec<(String, Vec<(String, Attributes)>)>> {
+) -> io::Result<Vec<(String, Entries)>> {
     let paths: Vec<String> = folders.iter().map(|folder| format!("{root}/{folder}")).collect();
     let mut read = Vec::new();
     // No more than the handles that a server has.
@@ -460,7 +463,7 @@ fn read_folders(
             };
             Ok(())
         })?;
-        let mut entries: Vec<Vec<(String, Attributes)>> = vec![Vec::new(); some.len()];
+        let mut entries: Vec<Entries> = vec![Vec::new(); some.len()];
         let mut open: Vec<usize> = (0..some.len()).filter(|place| handles[*place].is_some()).collect();
         while !open.is_empty() {
             let mut more = Vec::new();
