@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::common::{Ca, over, repository};
+use crate::objects::{Fault, Faulty};
 
 #[test]
 fn another_key_opens_nothing() {
@@ -141,39 +142,29 @@ fn packs_that_no_index_names_are_told_and_do_no_harm() {
 /// What was stored just now is read back, or not, as it was asked for; logs always are.
 #[test]
 fn how_much_is_read_back_is_asked_for() {
-    use certadm_repository::{Extent, SinkOptions};
+    use certadm_repository::{CaRepository, Extent, SinkOptions};
     use certadm_set::{Check, TakeOptions, take_into};
 
     let mut ca = Ca::create();
-    // So that the database has parts that stay as they are.
-    ca.issue(400);
-    let (memory, _, repository) = repository();
-    let options = || SinkOptions { scratch: None, ..crate::common::options(None) };
+    let (memory, secret, repository) = repository();
     let later = TakeOptions { check: Check::Later, ..TakeOptions::new(BackupType::Full) };
-    for extent in [Extent::New, Extent::None, Extent::All] {
-        ca.issue(2);
-        let sink = repository.clone().reading_back(extent).sink(options()).unwrap();
-        take_into(&mut ca.source(), Box::new(sink), &later, &mut Silent).unwrap();
-    }
-    assert_eq!(crate::common::assert_whole(&repository, ca.beside()), 3);
-    // A byte of what earlier backups have stored changes: who reads all of it notices, and others rely on its length.
-    let mut stored = memory.all();
-    stored.retain(|name, _| name.starts_with("data/"));
-    let (name, bytes) = stored.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap();
-    let mut changed = bytes.to_vec();
-    let middle = changed.len() / 2;
-    changed[middle] ^= 1;
-    memory.overwrite(name, changed);
-    let take = |extent| {
-        let sink = repository.clone().reading_back(extent).sink(options()).unwrap();
+    let take = |repository: &CaRepository, extent, ca: &Ca| {
+        let options = SinkOptions { scratch: None, ..crate::common::options(None) };
+        let sink = repository.clone().reading_back(extent).sink(options)?;
         take_into(&mut ca.source(), Box::new(sink), &later, &mut Silent)
     };
-    take(Extent::New).unwrap();
-    take(Extent::None).unwrap();
-    let noticed = take(Extent::All).unwrap_err();
-    assert_eq!(
-        certadm_rules::Diagnosis::class(&noticed),
-        certadm_rules::diagnosis::Class::Damaged,
-        "{noticed}"
-    );
+    for extent in [Extent::New, Extent::None, Extent::All] {
+        ca.issue(2);
+        take(&repository, extent, &ca).unwrap();
+    }
+    assert_eq!(crate::common::assert_whole(&repository, ca.beside()), 3);
+    // The first pack holds the database.
+    for (extent, notices) in [(Extent::New, true), (Extent::All, true), (Extent::None, false)] {
+        ca.issue(2);
+        let flipping = Faulty::new(memory.copy(), Fault::FlipsFirst);
+        match take(&over(flipping, &secret), extent, &ca) {
+            Ok(_) => assert!(!notices, "{extent:?}"),
+            Err(error) => assert!(notices && error.class() == Class::Damaged, "{extent:?}: {error}"),
+        }
+    }
 }
