@@ -12,6 +12,7 @@ mod lost;
 mod peers;
 mod process;
 mod rehearse;
+mod repo;
 mod run;
 mod samba;
 mod seal_speed;
@@ -88,6 +89,7 @@ impl Bench {
         ese::run_all(self)?;
         lost::run_all(self)?;
         rehearse::run_all(self)?;
+        repo::run_all(self)?;
         let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR"];
         if transfers.iter().any(|name| self.wants(name)) {
             let ca = CaFolder::create(&self.root.join("ca"), self.options.size)?;

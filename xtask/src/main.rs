@@ -20,6 +20,7 @@ mod package;
 mod prereleases;
 mod process;
 mod setup;
+mod soak;
 mod spdx;
 mod suites;
 mod tally;
@@ -44,6 +45,7 @@ usage: cargo xtask <verb>
   lint                     circles, citations and the other rules of this repository, then clippy with warnings as errors
   coverage                 only the tests and the lines of each crate that they reach
   fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (30 s)
+  soak [PERCENT]           the random tests of repositories in their full counts, which take hours; or so many percent
   lock                     bring fuzz/Cargo.lock in line with Cargo.lock
   install --prefix DIR     command, C library, header, manual pages, completions and unit; --profile dev: a debug build;
                            --debug-symbols: what debuggers need, in files beside command and library
@@ -87,6 +89,11 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["fuzz"] => fuzz::run(&workspace, fuzz::DEFAULT_SECONDS, None)?,
         ["fuzz", seconds] => fuzz::run(&workspace, fuzz::seconds(seconds)?, None)?,
         ["fuzz", seconds, target] => fuzz::run(&workspace, fuzz::seconds(seconds)?, Some(target))?,
+        ["soak"] => soak::run(&workspace, 100)?,
+        ["soak", percent] => match percent.parse() {
+            Ok(percent) => soak::run(&workspace, percent)?,
+            Err(_) => return Ok(usage()),
+        },
         ["install", arguments @ ..] => match install::Wish::read(arguments) {
             Ok(wish) => install::run(&workspace, &wish)?,
             Err(failure) => {

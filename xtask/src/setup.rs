@@ -35,6 +35,12 @@ const NEEDS: &[Need] = &[
     Need::new("libc6-dev", Evidence::File("/usr/include/stdlib.h"), "everything in C"),
     Need::new("openssl", Evidence::Program("openssl"), "the second opinion on certificates and CRLs"),
     Need::new("openssh-client", Evidence::Program("ssh-keygen"), "the second opinion on signatures of sets"),
+    Need::new("openssh-server", Evidence::File("/usr/sbin/sshd"), "vaults on another machine"),
+    Need::new(
+        "openssh-sftp-server",
+        Evidence::File("/usr/lib/openssh/sftp-server"),
+        "vaults on another machine, without a network",
+    ),
     Need::new("sqlite3", Evidence::Program("sqlite3"), "the second opinion on databases"),
     Need::new("libesedb-utils", Evidence::Program("esedbexport"), "the second opinion on ESE databases"),
     Need::new("python3-venv", Evidence::PythonModules("ensurepip, venv"), "the Python peers"),
@@ -49,6 +55,7 @@ const NEEDS: &[Need] = &[
     Need::new("ldb-tools", Evidence::Program("ldbmodify"), "accounts with AES keys for it"),
     Need::new("krb5-user", Evidence::Program("kinit"), "credential caches as people have them"),
     Need::new("restic", Evidence::Program("restic"), "the second opinion on repositories, and a peer"),
+    Need::new("rclone", Evidence::Program("rclone"), "a server that only appends, for repositories"),
     Need::new("borgbackup", Evidence::Program("borg"), "a peer of the benchmarks"),
     Need::new("smbclient", Evidence::Program("smbclient"), "a peer of the benchmarks"),
 ];

@@ -77,6 +77,7 @@ targets! {
     repository_snapshot: "snapshots and trees of a repository that whoever has its key can write",
     restore_record: "the record of a registered restore",
     rpc_pdu: "the PDUs of DCE/RPC, as they come off a connection",
+    sftp_answer: "what a server of SFTP sends",
     server_connection: "a connection of the service, over sequences of PDUs",
     set_folder: "a folder that may be a set, with files of any kind",
     set_signature: "signatures of sets, and lists of those whose signatures count",

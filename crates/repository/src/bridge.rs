@@ -1,6 +1,7 @@
 //! The engine's backend over [`Objects`], with what a backup of a CA needs on top (repository.md 4.2): packs go up in
 //! parallel, an index waits for the packs that it names, and a snapshot is held back until [`Bridge::commit`].
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -39,6 +40,8 @@ struct State {
     failed: Option<ObjectError>,
     /// What a call of the engine failed at, for whoever made it.
     trouble: Option<ObjectError>,
+    /// Packs that were stored.
+    stored: BTreeSet<Id>,
     /// Snapshots that nobody can see yet.
     held: Vec<(Id, Vec<Bytes>)>,
 }
@@ -72,6 +75,11 @@ impl Bridge {
         let again = || ObjectError::new("write", "it", std::io::Error::other("an earlier write has failed"));
         let source = state.failed.take().unwrap_or_else(again);
         Err(Error::Storage { place: self.0.objects.place(), source })
+    }
+
+    /// The packs that were stored through it.
+    pub(crate) fn stored(&self) -> BTreeSet<Id> {
+        self.lock().stored.clone()
     }
 
     /// Forgets the snapshots that were held back.
@@ -236,7 +244,10 @@ impl WriteBackend for Bridge {
                 self.lock().held.push((*id, parts));
                 Ok(())
             }
-            FileType::Pack => self.upload(name, parts),
+            FileType::Pack => {
+                self.lock().stored.insert(*id);
+                self.upload(name, parts)
+            }
             _ => {
                 // An index must not name a pack that is not there.
                 Self::refuse_after_failure(&self.wait_for_uploads())?;

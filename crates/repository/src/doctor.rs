@@ -1,9 +1,9 @@
 //! Walking the steps between here and a backup into a vault, one by one, up to the first that fails.
 
-use certadm_files::space;
 use certadm_rules::words::counted;
 
 use crate::error::{Error, Result};
+use crate::storage;
 use crate::turn::Turn;
 use crate::vault::{CaRepository, Vault};
 
@@ -16,8 +16,12 @@ pub struct Step {
     pub seen: Result<String>,
 }
 
-/// The names of all steps, in their order.
-pub const STEPS: [&str; 6] = ["storage", "key", "repository", "packs", "clock", "space"];
+/// The names of the steps to a vault, in their order. Those before `storage` depend on where it is.
+#[must_use]
+pub fn steps(vault: &Vault) -> Vec<&'static str> {
+    let way = storage::way(&vault.profile.place).into_iter().map(|(name, _)| name);
+    way.chain(["storage", "key", "repository", "packs", "lock", "clock", "space"]).collect()
+}
 
 /// Walks the steps to the repository of a CA; of the only one that the vault keeps where none is named. `show` hears of each.
 /// One object is written and removed again: it tells the time, and that writing is allowed.
@@ -30,9 +34,18 @@ pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> 
         steps.push(step);
         goes_on
     };
-    let found = vault
-        .cas()
-        .map(|cas| format!("{} can be listed; it keeps {}", vault.place(), counted(cas.len() as u64, "CA")));
+    for (name, step) in storage::way(&vault.profile.place) {
+        if !walk(name, step()) {
+            return steps;
+        }
+    }
+    let found = match vault.cas() {
+        Ok(cas) => {
+            Ok(format!("{} can be listed; it keeps {}", vault.place(), counted(cas.len() as u64, "CA")))
+        }
+        Err(Error::NoList { .. }) if ca.is_some() => Ok(format!("{} lists no CAs", vault.place())),
+        Err(error) => Err(error),
+    };
     if !walk("storage", found) {
         return steps;
     }
@@ -44,11 +57,12 @@ pub fn examine(vault: &Vault, ca: Option<&str>, show: &mut dyn FnMut(&Step)) -> 
         }
     };
     let key = format!("there is one in {}", repository.secret_file().display());
-    let more: [(&str, &dyn Fn() -> Result<String>); 4] = [
+    let more: [(&str, &dyn Fn() -> Result<String>); 5] = [
         ("repository", &|| opened(&repository)),
         ("packs", &|| packs(&repository)),
+        ("lock", &|| lock(&repository)),
         ("clock", &|| clock(&repository)),
-        ("space", &|| room(vault)),
+        ("space", &|| room(&repository)),
     ];
     if walk("key", Ok(key)) {
         // Stops at the first that fails.
@@ -69,15 +83,24 @@ fn packs(repository: &CaRepository) -> Result<String> {
     }
 }
 
+fn lock(repository: &CaRepository) -> Result<String> {
+    repository
+        .lock_told()
+        .unwrap_or_else(|| Ok("no lock is asked for: whoever may write may delete".to_owned()))
+}
+
 fn clock(repository: &CaRepository) -> Result<String> {
     match Turn::time(&repository.objects) {
-        Ok(ahead) => Ok(format!("the storage can be written, and its clock is {ahead} s ahead of this one")),
+        Ok(ahead) if repository.objects.has_notes() => {
+            Ok(format!("the storage can be written, and its clock is {ahead} s ahead of this one"))
+        }
+        Ok(ahead) => Ok(format!("the clock of the storage is {ahead} s ahead of this one")),
         Err(error) => Err(error),
     }
 }
 
-fn room(vault: &Vault) -> Result<String> {
-    let Some(folder) = vault.folder() else { return Ok("the storage does not say".to_owned()) };
-    let free = space::available(folder)?;
-    Ok(free.map_or_else(|| "the system does not say".to_owned(), |free| format!("{free} bytes are free")))
+fn room(repository: &CaRepository) -> Result<String> {
+    let objects = &repository.objects;
+    let free = objects.free().map_err(|source| Error::Storage { place: objects.place(), source })?;
+    Ok(free.map_or_else(|| "the storage does not say".to_owned(), |free| format!("{free} bytes are free")))
 }

@@ -130,6 +130,26 @@ pub enum Error {
         /// The vault.
         vault: String,
     },
+    /// The storage cannot note whose turn it is to delete.
+    #[error("{place}: nothing is deleted through a server of restic's protocol, and no index is made anew")]
+    NoTurns {
+        /// The place.
+        place: String,
+    },
+    /// The storage has no locks or versions, or the profile asks for none.
+    #[error("{place} {detail}")]
+    NoLocks {
+        /// The place.
+        place: String,
+        /// What it lacks.
+        detail: &'static str,
+    },
+    /// The storage cannot list the CAs that it keeps.
+    #[error("{place}: a server of restic's protocol lists no CAs")]
+    NoList {
+        /// The place.
+        place: String,
+    },
     /// Somebody else expires sets or repairs the index.
     #[error("{place} is being expired or repaired already, by {by}")]
     Busy {
@@ -203,8 +223,12 @@ impl Diagnosis for Error {
             | Self::Profile { .. }
             | Self::NoVault { .. }
             | Self::WhichCa { .. }
+            | Self::NoList { .. }
             | Self::NoRules { .. } => Hresult::E_INVALIDARG,
-            Self::NoMaintenance { .. } | Self::NoSupport { .. } => Hresult::ERROR_NOT_SUPPORTED,
+            Self::NoMaintenance { .. }
+            | Self::NoTurns { .. }
+            | Self::NoLocks { .. }
+            | Self::NoSupport { .. } => Hresult::ERROR_NOT_SUPPORTED,
             Self::Busy { .. } => Hresult::ERROR_BUSY,
             Self::NoKey { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::KeyNeeded { .. } => Hresult::ERROR_SHARING_VIOLATION,
@@ -281,6 +305,15 @@ impl Diagnosis for Error {
             Self::KeyNeeded { .. } => "add another key by `certadm repository key add`, or rotate this one",
             Self::NoSupport { .. } => "build it with the feature object-store, or name a folder",
             Self::NoMaintenance { .. } => "expire and repair on the machine that is meant for it",
+            Self::NoTurns { .. } => {
+                "expire and repair where the server has its files: that folder is the vault there, with url = \"file:///FOLDER\""
+            }
+            Self::NoLocks { .. } => {
+                "make the bucket with versions and Object Lock (it cannot be added to most buckets later), and write lock-days into the vault's table"
+            }
+            Self::NoList { .. } => {
+                "name the CA behind the colon, or write cas = [\"Example CA\"] into the vault's table"
+            }
             Self::Busy { .. } => {
                 "wait for its end; if it was killed, add --take-over, or wait a day: then it is taken over without it"
             }

@@ -145,7 +145,13 @@ impl Expiry {
             let (lacking, waiting) = self.lacking("after the prune ")?;
             total.waiting = waiting;
             match lacking {
-                None => return Ok(total),
+                None => {
+                    for folder in [FileType::Pack, FileType::Index, FileType::Snapshot] {
+                        let tidied = self.objects.tidy(folder.dirname(), self.turn.now());
+                        tidied.map_err(|source| self.storage(source))?;
+                    }
+                    return Ok(total);
+                }
                 // A backup may have ended meanwhile that leans on what was marked: the next round takes that back.
                 Some(detail) => lacks = detail,
             }

@@ -63,3 +63,8 @@ pub fn restorable(points: &[Point]) -> BTreeSet<String> {
     let all: Vec<&Point> = points.iter().collect();
     all.iter().filter(|point| chain(&all, point).is_ok()).map(|point| point.id.clone()).collect()
 }
+
+/// Reads bytes as what a server of SFTP sends: its greeting, and an answer.
+pub fn sftp(message: &[u8]) {
+    crate::objects::fuzz_sftp(message);
+}

@@ -19,10 +19,13 @@ use certadm_files::read;
 use certadm_rules::settings::mistake;
 use serde::Deserialize;
 
+use crate::address::folder_of;
 use crate::error::{Error, Result};
-use crate::place::{BucketKeys, Place};
+use crate::objects::{Limits, speed};
+use crate::place::{LockMode, Place, PlaceKeys};
 use crate::retain::Keep;
 use crate::secret::Secret;
+use crate::sink::Extent;
 
 /// No list of vaults is longer than this, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -48,6 +51,10 @@ pub struct Profile {
     pub maintenance: bool,
     /// Which sets are kept when sets expire.
     pub keep: Keep,
+    /// How fast bytes may go.
+    pub limits: Limits,
+    /// How much of a set is read back before it counts.
+    pub read_back: Extent,
     secret: SecretPlace,
 }
 
@@ -68,6 +75,16 @@ struct Entry {
     endpoint: Option<String>,
     region: Option<String>,
     credentials_file: Option<PathBuf>,
+    ssh_config: Option<PathBuf>,
+    allow_no_fsync: Option<bool>,
+    cas: Option<Vec<String>>,
+    lock_days: Option<u32>,
+    lock_mode: Option<LockMode>,
+    account: Option<String>,
+    limit_upload: Option<String>,
+    limit_download: Option<String>,
+    #[serde(default)]
+    read_back: Extent,
     maintenance: Option<bool>,
     #[serde(default)]
     keep: Keep,
@@ -157,15 +174,26 @@ impl Profile {
             (None, Some(file)) => SecretPlace::PasswordFile(file),
             _ => return Err("name either key-file or password-file".to_owned()),
         };
-        let bucket = BucketKeys {
+        let keys = PlaceKeys {
             endpoint: entry.endpoint,
             region: entry.region,
             credentials: entry.credentials_file,
+            ssh_config: entry.ssh_config,
+            allow_no_fsync: entry.allow_no_fsync,
+            cas: entry.cas.map(|cas| cas.iter().map(|ca| folder_of(ca)).collect()).transpose()?,
+            lock_days: entry.lock_days,
+            lock_mode: entry.lock_mode,
+            account: entry.account,
         };
         Ok(Self {
             name: name.to_owned(),
-            place: Place::parse(&entry.url, bucket)?,
+            place: Place::parse(&entry.url, keys)?,
             maintenance: entry.maintenance.unwrap_or(true),
+            read_back: entry.read_back,
+            limits: Limits {
+                upload: entry.limit_upload.as_deref().map(speed).transpose()?,
+                download: entry.limit_download.as_deref().map(speed).transpose()?,
+            },
             keep: entry.keep,
             secret,
         })
@@ -246,6 +274,10 @@ mod tests {
             ("[vault]\nurl='file:///x'\nkey-file='a'\n[vault.keep]\nminutely=1", "unknown field"),
             ("[v]\nurl='file:///x'\nkey-file='a'", "two or more"),
             ("['a b']\nurl='file:///x'\nkey-file='a'", "two or more"),
+            ("[vault]\nurl='s3://bucket'\nkey-file='a'\nlock-days=0", "1 or more"),
+            ("[vault]\nurl='s3://bucket'\nkey-file='a'\nlock-mode='compliance'", "needs lock-days"),
+            ("[vault]\nurl='file:///x'\nkey-file='a'\nlock-days=3", "means nothing"),
+            ("[vault]\nurl='file:///x'\nkey-file='a'\nlimit-upload='fast'", "50MiB/s"),
             ("x", "line 1"),
         ] {
             let error = Profiles::parse(text).unwrap_err();

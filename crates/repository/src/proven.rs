@@ -13,11 +13,15 @@ const FOLDER: &str = "certadm/proven";
 
 impl CaRepository {
     /// Notes that the state which ends with `last` was proven: its whole chain was verified, its database too. Sets of a
-    /// proven state outlive the rules of [`CaRepository::expiry`] while no newer one is proven.
+    /// proven state outlive the rules of [`CaRepository::expiry`] while no newer one is proven. A server of restic's protocol
+    /// keeps no such notes.
     ///
     /// # Errors
     /// [`Error::Storage`].
     pub fn note_proven(&self, last: &Point) -> Result<()> {
+        if !self.objects.has_notes() {
+            return Ok(());
+        }
         let noted = self.objects.put(&name_of(&last.id), &[]);
         noted.map_err(|source| Error::Storage { place: self.objects.place(), source })
     }

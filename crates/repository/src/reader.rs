@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use certadm_files::{Access, cancel, durable};
 use certadm_rules::finding::Kind;
+use certadm_rules::hex;
 use certadm_set::manifest::{self, FileEntry, Manifest, Role};
 use certadm_set::{Progress, Stage, signing};
-use rustic_core::repofile::{IndexFile, Node};
+use rustic_core::repofile::{BlobType, IndexFile, Node};
 use rustic_core::{FileType, Id, IndexedFullStatus, Repository, TreeId};
+use sha2::{Digest, Sha256};
 
 use crate::beside;
 use crate::bridge::{Bridge, id_of, name_of};
@@ -240,6 +242,32 @@ impl Reader {
         let mut bytes = Vec::new();
         self.dump(node, signing::MAX_LEN, &mut bytes)?;
         Ok(Some(bytes))
+    }
+
+    /// Reads what of the files lies in some packs, each blob by itself: it is decrypted, and its id is the SHA-256 of its
+    /// bytes.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] naming the pack; [`Error::Storage`].
+    pub(crate) fn read_new(&self, files: &Files, packs: &BTreeSet<Id>) -> Result<()> {
+        let lies_in = self.blobs_in(packs)?;
+        let blobs: BTreeSet<Id> =
+            files.values().flat_map(|node| node.content.iter().flatten()).map(|id| **id).collect();
+        // In the order of packs, so that neighbours are read by one request.
+        let mut wanted: Vec<(Id, Id)> =
+            blobs.iter().filter_map(|blob| Some((*lies_in.get(blob)?.iter().next()?, *blob))).collect();
+        wanted.sort();
+        for (pack, blob) in wanted {
+            cancel::check()?;
+            let read = call(&self.bridge, "read a part of a file", Unexplained::Damage, || {
+                self.repository.cat_blob(BlobType::Data, &blob.to_hex())
+            })?;
+            if hex::encode(&Sha256::digest(&read)) != *blob.to_hex() {
+                let name = name_of(FileType::Pack, &pack);
+                return Err(self.damaged(format!("{name} differs from what was stored")));
+            }
+        }
+        Ok(())
     }
 
     /// Reads every file that a manifest names, compares it with its entry, and puts it into `target` if there is one.

@@ -17,6 +17,7 @@ use certadm_set::sink::{Committed, NewFile, SetSink, Stream};
 use certadm_set::{Progress, ReadBack};
 use rustic_core::repofile::{SnapshotFile, SnapshotSummary};
 use rustic_core::{IndexedIdsStatus, Repository, TreeId, last_modified_node};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::beside::{Beside, Files, sorted};
@@ -53,6 +54,20 @@ pub struct SinkOptions {
     pub beside: Option<Beside>,
 }
 
+/// How much of a set is read out of the repository before it counts. Logs that the CA may then delete always are, and so is all of
+/// it where its database is checked before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extent {
+    /// Every file, whenever its bytes were stored.
+    #[default]
+    All,
+    /// What this backup has stored. What earlier ones have stored must be there with its length.
+    New,
+    /// The logs alone. Everything must be there with its length.
+    None,
+}
+
 /// A set on its way into a repository. Dropped before its commit, it leaves packs that nothing names.
 pub struct RepositorySink {
     bridge: Bridge,
@@ -61,6 +76,7 @@ pub struct RepositorySink {
     /// The vault and the CA, as people write them: `vault:Example CA`.
     address: String,
     options: SinkOptions,
+    extent: Extent,
     repository: Arc<Repository<IndexedIdsStatus>>,
     /// The run that takes small files.
     run: Option<Run>,
@@ -79,7 +95,7 @@ impl RepositorySink {
         secret: &Secret,
         ca: &str,
         address: String,
-        options: SinkOptions,
+        (options, extent): (SinkOptions, Extent),
     ) -> Result<Self> {
         let lost = Reader::open(objects, secret)?.lost_packs()?;
         if let Some((_, detail)) = lost.values().next() {
@@ -98,6 +114,7 @@ impl RepositorySink {
             ca: ca.to_owned(),
             address,
             options,
+            extent,
             repository: Arc::new(repository),
             run: None,
             done: Vec::new(),
@@ -299,7 +316,19 @@ impl RepositorySink {
         };
         let folder = scratch.as_ref().map(Scratch::set);
         let target = folder.as_deref().map(|folder| Target { folder, durable: false, access: Access::Owner });
-        reader.read_all(&files, manifest, target.as_ref(), progress)?;
+        match (&target, self.extent) {
+            (Some(_), _) | (None, Extent::All) => {
+                reader.read_all(&files, manifest, target.as_ref(), progress)?;
+            }
+            (None, extent) => {
+                let mut read = manifest.clone();
+                read.files.retain(|file| file.role != Role::Database);
+                reader.read_all(&files, &read, None, progress)?;
+                if extent == Extent::New {
+                    reader.read_new(&files, &self.bridge.stored())?;
+                }
+            }
+        }
         if let Some(target) = &target {
             target.seal(&bytes, signature)?;
         }

@@ -13,8 +13,6 @@ use crate::objects::{ObjectError, Objects};
 
 /// The folder of the turns. Each has a number of its own: taking one over makes the next, which one alone can create.
 const TURNS: &str = "certadm/turn";
-/// The folder of objects that are written to read the clock, and go away.
-const CLOCK: &str = "certadm/clock";
 /// A turn that is older was left by a process that is gone, in seconds.
 const STALE: i64 = 24 * 3_600;
 /// The clocks of this machine and of the storage may differ by so many seconds: ages of packs are told by both.
@@ -35,9 +33,12 @@ impl Turn {
     /// Takes the turn. `take_over` also takes one that somebody else has, and that is not known to be over.
     ///
     /// # Errors
-    /// [`Error::Busy`] when it is somebody else's turn, [`Error::Clock`] when this machine's clock is wrong,
+    /// [`Error::NoTurns`]; [`Error::Busy`] when it is somebody else's turn, [`Error::Clock`] when this machine's clock is wrong,
     /// [`Error::Storage`].
     pub(crate) fn take(objects: &Arc<dyn Objects>, take_over: bool) -> Result<Self> {
+        if !objects.has_notes() {
+            return Err(Error::NoTurns { place: objects.place() });
+        }
         let storage = |source| Error::Storage { place: objects.place(), source };
         let random = random()?;
         let now = now(objects, &random)?;
@@ -128,7 +129,7 @@ fn turns(objects: &dyn Objects) -> Result<Vec<(u64, String)>, ObjectError> {
 
 /// What time it is at the storage, if this machine's clock says about the same.
 fn now(objects: &Arc<dyn Objects>, random: &str) -> Result<i64> {
-    let there = clock(objects.as_ref(), random);
+    let there = objects.clock(random);
     let there = there.map_err(|source| Error::Storage { place: objects.place(), source })?;
     let here = OffsetDateTime::now_utc().unix_timestamp();
     match here.abs_diff(there) {
@@ -137,16 +138,7 @@ fn now(objects: &Arc<dyn Objects>, random: &str) -> Result<i64> {
     }
 }
 
-/// What time it is at the storage, told by an object that is written for it.
-fn clock(objects: &dyn Objects, random: &str) -> Result<i64, ObjectError> {
-    let name = format!("{CLOCK}/{random}");
-    objects.create(&name, b"")?;
-    let now = objects.stored_at(&name);
-    objects.delete(&name)?;
-    now
-}
-
-fn random() -> Result<String> {
+pub(crate) fn random() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| certadm_files::Error::Io {
         action: "read random numbers from",

@@ -24,13 +24,13 @@ use crate::reader::{Reader, Target};
 use crate::retain::Keep;
 use crate::scratch;
 use crate::secret::Secret;
-use crate::sink::{RepositorySink, SinkOptions, finished};
+use crate::sink::{Extent, RepositorySink, SinkOptions, finished};
 use crate::storage;
 
 /// A vault: one repository a CA, under one place.
 #[derive(Clone, Debug)]
 pub struct Vault {
-    profile: Profile,
+    pub(crate) profile: Profile,
 }
 
 impl Vault {
@@ -66,10 +66,11 @@ impl Vault {
             }
         };
         let secret = self.profile.secret(&ca)?;
-        let objects = storage::of_ca(&self.profile.place, &ca)?;
+        let objects = self.objects(&ca)?;
         let maintenance = self.profile.maintenance;
         let name = &self.profile.name;
-        Ok(CaRepository { maintenance, ..CaRepository::over(objects, secret, name, &ca) })
+        let extent = self.profile.read_back;
+        Ok(CaRepository { maintenance, extent, ..CaRepository::over(objects, secret, name, &ca) })
     }
 
     /// Makes the repository of a CA: the key first, so that nothing is ever stored under a key that nobody has. `recovery`
@@ -79,7 +80,7 @@ impl Vault {
     /// [`Error::RepositoryExists`], [`Error::Storage`], [`Error::File`] when the key file cannot be written.
     pub fn create(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
         let ca = self.folder_of(ca)?;
-        let objects = storage::of_ca(&self.profile.place, &ca)?;
+        let objects = self.objects(&ca)?;
         let storage = |source| Error::Storage { place: objects.place(), source };
         let has_keys = !objects.list(FileType::Key.dirname()).map_err(storage)?.is_empty();
         let exists = objects.len("config").map_err(storage)?.is_some();
@@ -130,6 +131,10 @@ impl Vault {
         self.profile.place.folder()
     }
 
+    fn objects(&self, ca: &str) -> Result<Arc<dyn Objects>> {
+        Ok(self.profile.limits.over(storage::of_ca(&self.profile.place, ca)?))
+    }
+
     fn folder_of(&self, ca: &str) -> Result<String> {
         folder_of(ca).map_err(|detail| Error::Address { text: format!("{}:{ca}", self.profile.name), detail })
     }
@@ -150,6 +155,8 @@ pub struct CaRepository {
     pub(crate) ca: String,
     /// Whether something may be deleted from this machine.
     pub(crate) maintenance: bool,
+    /// How much of a set is read back.
+    extent: Extent,
 }
 
 /// Sets that were copied out of a repository, and go away with this.
@@ -175,7 +182,14 @@ impl CaRepository {
     /// A repository over any storage. Nothing is opened yet.
     #[must_use]
     pub fn over(objects: Arc<dyn Objects>, secret: Secret, vault: &str, ca: &str) -> Self {
-        Self { objects, secret, vault: vault.to_owned(), ca: ca.to_owned(), maintenance: true }
+        Self {
+            objects,
+            secret,
+            vault: vault.to_owned(),
+            ca: ca.to_owned(),
+            maintenance: true,
+            extent: Extent::All,
+        }
     }
 
     /// The CA's sanitized name.
@@ -194,6 +208,18 @@ impl CaRepository {
     #[must_use]
     pub fn address(&self) -> String {
         format!("{}:{}", self.vault, self.ca)
+    }
+
+    /// The same, with another rule of how much of a set is read back before it counts.
+    #[must_use]
+    pub fn reading_back(self, extent: Extent) -> Self {
+        Self { extent, ..self }
+    }
+
+    /// What the storage does not promise although a backup needs it, and the profile accepts that; a sentence.
+    #[must_use]
+    pub fn caveat(&self) -> Option<String> {
+        self.objects.caveat()
     }
 
     /// Makes the repository without a recovery key, for tests and for storages of one's own.
@@ -299,7 +325,7 @@ impl CaRepository {
     /// # Errors
     /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]; [`Error::Damaged`] when packs are lost.
     pub fn sink(&self, options: SinkOptions) -> Result<RepositorySink> {
-        RepositorySink::begin(&self.objects, &self.secret, &self.ca, self.address(), options)
+        RepositorySink::begin(&self.objects, &self.secret, &self.ca, self.address(), (options, self.extent))
     }
 
     /// Stores a set that is a folder, with its manifest as it is. One that is there already stays as it is.

@@ -29,8 +29,19 @@ const VERBS: [&str; 23] = [
     "completions",
     "man",
 ];
-const REPOSITORY_VERBS: [&str; 9] =
-    ["init", "info", "check", "expire", "key", "copy", "repair", "import", "export"];
+const REPOSITORY_VERBS: [&str; 11] = [
+    "init",
+    "info",
+    "check",
+    "expire",
+    "key",
+    "copy",
+    "repair",
+    "extend-locks",
+    "undelete",
+    "import",
+    "export",
+];
 const KEY_VERBS: [&str; 4] = ["list", "add", "remove", "rotate"];
 const CA_VERBS: [&str; 7] = ["init", "import", "issue", "revoke", "crl", "list", "export"];
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use certadm_files::{Access, Found, OffsetIo, Unfinished, durable};
+use certadm_files::{Access, Found, OffsetIo, Unfinished, durable, space};
 use time::OffsetDateTime;
 
 use super::{MAX_OBJECT, ObjectError, Objects};
@@ -163,6 +163,12 @@ impl Objects for FileObjects {
         }
         #[cfg(not(unix))]
         let _ = name;
+    }
+
+    fn free(&self) -> Result<Option<u64>, ObjectError> {
+        let root = if self.root.is_dir() { Some(self.root.as_path()) } else { self.root.parent() };
+        let free = space::available(root.unwrap_or(&self.root));
+        free.map_err(|error| ObjectError::new("look at", &self.place(), io_of(error)))
     }
 
     fn place(&self) -> String {

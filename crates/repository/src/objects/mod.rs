@@ -1,23 +1,41 @@
 //! Where bytes lie: one small trait, so that a storage promises what a backup needs, and tests can break each promise.
 
+#[cfg(feature = "object-store")]
+mod cloud;
 mod file;
 #[cfg(feature = "object-store")]
 mod http;
+mod limited;
 #[cfg(feature = "object-store")]
-mod s3;
+mod rest;
+mod sftp;
 
 use std::fmt::Debug;
 use std::io;
 
 use bytes::Bytes;
 
+use crate::place::Lock;
+
+#[cfg(feature = "object-store")]
+pub use cloud::CloudObjects;
 pub use file::FileObjects;
 pub(crate) use file::repositories;
 #[cfg(feature = "object-store")]
-pub use s3::S3Objects;
+pub(crate) use http::reach;
+pub use limited::Limits;
+pub(crate) use limited::speed;
+#[cfg(feature = "object-store")]
+pub use rest::RestObjects;
+pub use sftp::SftpObjects;
+#[cfg(any(feature = "fuzzing", test))]
+pub(crate) use sftp::fuzz as fuzz_sftp;
 
 /// No object is longer than this, in bytes: packs have 8 MiB, and no index or snapshot comes near it.
 const MAX_OBJECT: u64 = 1 << 30;
+
+/// The folder of objects that are written to read the clock, and go away.
+const CLOCK: &str = "certadm/clock";
 
 /// Bytes by name. Names are our own: lower-case letters, digits and `/`.
 pub trait Objects: Send + Sync + Debug {
@@ -75,8 +93,116 @@ pub trait Objects: Send + Sync + Debug {
         let _ = name;
     }
 
+    /// What time it is at the storage, in seconds since 1970. An object is written for it and removed again, whose name ends
+    /// with `random`, unless the storage tells it otherwise.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn clock(&self, random: &str) -> Result<i64, ObjectError> {
+        let name = format!("{CLOCK}/{random}");
+        self.create(&name, b"")?;
+        let now = self.stored_at(&name);
+        self.delete(&name)?;
+        now
+    }
+
+    /// Whether it keeps objects beside those of the repository's format: whose turn it is, and which states were proven.
+    fn has_notes(&self) -> bool {
+        true
+    }
+
+    /// Removes what writes that were cut off long before `now`, in seconds since 1970 by the clock of the storage, have left in
+    /// `folder` under names that are no object's.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn tidy(&self, folder: &str, now: i64) -> Result<(), ObjectError> {
+        let _ = (folder, now);
+        Ok(())
+    }
+
+    /// How many bytes can still be stored; `None` where the storage does not say.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn free(&self) -> Result<Option<u64>, ObjectError> {
+        Ok(None)
+    }
+
+    /// What the storage does not promise although a backup needs it, and the profile accepts that.
+    fn caveat(&self) -> Option<String> {
+        None
+    }
+
+    /// Its locks and versions, where it has any.
+    fn locks(&self) -> Option<&dyn Locks> {
+        None
+    }
+
     /// Where the objects are, for messages.
     fn place(&self) -> String;
+}
+
+/// Objects that nobody can delete before their time, and of which earlier versions are kept: what is deleted is only hidden
+/// by a marker.
+pub trait Locks {
+    /// The lock that each object gets; `None` where none was asked for.
+    fn lock(&self) -> Option<Lock>;
+
+    /// Whether the storage can lock at all.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn is_possible(&self) -> Result<bool, ObjectError>;
+
+    /// Until when an object is locked, in seconds since 1970; `None` when it is not.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn locked_until(&self, name: &str) -> Result<Option<i64>, ObjectError>;
+
+    /// Locks an object longer.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn lock_until(&self, name: &str, lock: &Lock, until: i64) -> Result<(), ObjectError>;
+
+    /// All versions of all objects, the newest of each first.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn versions(&self) -> Result<Vec<Version>, ObjectError>;
+
+    /// Removes a marker, so that what it hides is seen again.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn remove_marker(&self, version: &Version) -> Result<(), ObjectError>;
+
+    /// The bytes of a version.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn bytes_of(&self, version: &Version) -> Result<Bytes, ObjectError>;
+
+    /// Stores an object over what has its name now.
+    ///
+    /// # Errors
+    /// Whatever the storage says.
+    fn put_over(&self, name: &str, content: Bytes) -> Result<(), ObjectError>;
+}
+
+/// One version of an object, or a marker that it was deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    /// The object.
+    pub name: String,
+    /// What the storage calls this version.
+    pub id: String,
+    /// Since when there is this version, in seconds since 1970, by the clock of the storage.
+    pub since: i64,
+    /// Whether it says that the object was deleted.
+    pub is_marker: bool,
 }
 
 /// A call of a storage that failed.

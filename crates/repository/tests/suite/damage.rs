@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::common::{Ca, over, repository};
+use crate::objects::{Fault, Faulty};
 
 #[test]
 fn another_key_opens_nothing() {
@@ -135,5 +136,35 @@ fn packs_that_no_index_names_are_told_and_do_no_harm() {
         let sink = repository.sink(crate::common::options(None)).unwrap();
         certadm_set::take_into(&mut ca.source(), Box::new(sink), &kind, &mut Silent).unwrap();
         assert_eq!(crate::common::assert_whole(&repository, ca.beside()), 1);
+    }
+}
+
+/// What was stored just now is read back, or not, as it was asked for; logs always are.
+#[test]
+fn how_much_is_read_back_is_asked_for() {
+    use certadm_repository::{CaRepository, Extent, SinkOptions};
+    use certadm_set::{Check, TakeOptions, take_into};
+
+    let mut ca = Ca::create();
+    let (memory, secret, repository) = repository();
+    let later = TakeOptions { check: Check::Later, ..TakeOptions::new(BackupType::Full) };
+    let take = |repository: &CaRepository, extent, ca: &Ca| {
+        let options = SinkOptions { scratch: None, ..crate::common::options(None) };
+        let sink = repository.clone().reading_back(extent).sink(options)?;
+        take_into(&mut ca.source(), Box::new(sink), &later, &mut Silent)
+    };
+    for extent in [Extent::New, Extent::None, Extent::All] {
+        ca.issue(2);
+        take(&repository, extent, &ca).unwrap();
+    }
+    assert_eq!(crate::common::assert_whole(&repository, ca.beside()), 3);
+    // The first pack holds the database.
+    for (extent, notices) in [(Extent::New, true), (Extent::All, true), (Extent::None, false)] {
+        ca.issue(2);
+        let flipping = Faulty::new(memory.copy(), Fault::FlipsFirst);
+        match take(&over(flipping, &secret), extent, &ca) {
+            Ok(_) => assert!(!notices, "{extent:?}"),
+            Err(error) => assert!(notices && error.class() == Class::Damaged, "{extent:?}: {error}"),
+        }
     }
 }

@@ -9,7 +9,11 @@ mod faults;
 mod keys;
 mod objects;
 mod repair;
+#[cfg(feature = "object-store")]
+mod rest;
 mod restic;
 #[cfg(feature = "object-store")]
 mod s3;
+mod schedules;
 mod sets;
+mod sftp;

@@ -144,6 +144,8 @@ pub(crate) enum Fault {
     LateLists,
     /// Before this call, somebody else does something: see [`Faulty::beside`].
     Beside(u64),
+    /// A byte of the first pack changes on its way.
+    FlipsFirst,
     /// When an index is stored, somebody deletes a pack that it names: a prune beside a writer.
     PrunedAtIndex,
 }
@@ -214,8 +216,15 @@ impl Objects for Faulty {
         if self.fault == Fault::PrunedAtIndex && name.starts_with("index/") {
             self.inner.delete(&self.last.lock().unwrap())?;
         }
+        let is_first = self.last.lock().unwrap().is_empty();
         if name.starts_with("data/") {
             name.clone_into(&mut self.last.lock().unwrap());
+            if is_first && self.fault == Fault::FlipsFirst {
+                let mut content = parts.concat();
+                let middle = content.len() / 2;
+                content[middle] ^= 1;
+                return self.call("write", name, |inner| inner.put(name, &[content.into()]));
+            }
         }
         self.call("write", name, |inner| inner.put(name, parts))
     }

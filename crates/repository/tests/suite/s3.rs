@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use certadm_repository::{CaRepository, Error, ExpiryOptions, Keep, Label, Part, Profiles, Vault};
@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use crate::common::{Ca, assert_whole};
+use crate::objects::now;
 
 /// What goes wrong at the service.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +34,21 @@ struct Service {
     gone: AtomicBool,
     /// What requests lacked that the service wants.
     lacking: Mutex<Vec<String>>,
+    /// The bucket has versions and locks.
+    versioned: AtomicBool,
+    history: Mutex<Vec<Kept>>,
+    /// So many seconds ago the versions are made that come next.
+    ago: AtomicI64,
+}
+
+/// A version of an object, or the marker of its deletion.
+#[derive(Clone)]
+struct Kept {
+    key: String,
+    id: u64,
+    since: OffsetDateTime,
+    content: Option<Vec<u8>>,
+    until: Option<OffsetDateTime>,
 }
 
 impl Service {
@@ -77,7 +93,10 @@ impl Service {
         let mut words = first.split_whitespace();
         let (method, target) = (words.next()?, words.next()?);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let key = unescaped(path).strip_prefix("/bucket")?.trim_start_matches('/').to_owned();
+        let Some(key) = unescaped(path).strip_prefix("/bucket").map(str::to_owned) else {
+            return reply(stream, "400 Bad Request", &[], b"<Error/>", method == "HEAD");
+        };
+        let key = key.trim_start_matches('/').to_owned();
         if !headers.contains_key("authorization") {
             self.lacking.lock().unwrap().push(format!("{method} {key}: no signature"));
         }
@@ -89,6 +108,109 @@ impl Service {
         if hits(faults.cut) { None } else { answered }
     }
 
+    fn keep(&self, key: &str, content: Option<Vec<u8>>, until: Option<&String>) {
+        let mut history = self.history.lock().unwrap();
+        let id = history.len() as u64 + 1;
+        let since = OffsetDateTime::now_utc() - time::Duration::seconds(self.ago.load(Ordering::SeqCst));
+        let until = until.map(|until| OffsetDateTime::parse(until, &Rfc3339).unwrap());
+        history.push(Kept { key: key.to_owned(), id, since, content, until });
+    }
+
+    /// Answers what is about versions and locks; `None` for all else.
+    fn of_versions(
+        &self,
+        stream: &TcpStream,
+        (method, key, query): (&str, &str, &str),
+        headers: &BTreeMap<String, String>,
+        body: &[u8],
+    ) -> Option<Option<()>> {
+        let of = |name: &str| {
+            let found = query.split('&').filter_map(|part| part.split_once('='));
+            found.filter(|(key, _)| *key == name).map(|(_, value)| unescaped(value)).next()
+        };
+        let ok = |body: &str| Some(reply(stream, "200 OK", &[], body.as_bytes(), false));
+        let denied =
+            || Some(reply(stream, "403 Forbidden", &[], b"<Error><Code>AccessDenied</Code></Error>", false));
+        if of("object-lock").is_some() {
+            return ok(
+                "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>",
+            );
+        }
+        if of("versions").is_some() {
+            return ok(&self.versions(&of("prefix").unwrap_or_default(), of("version-id-marker")));
+        }
+        let mut history = self.history.lock().unwrap();
+        if of("retention").is_some() {
+            if !headers.contains_key("x-amz-checksum-sha256") {
+                self.lacking.lock().unwrap().push(format!("PUT {key}: no checksum"));
+            }
+            let text = String::from_utf8_lossy(body).into_owned();
+            let until = text.split("<RetainUntilDate>").nth(1).unwrap().split('<').next().unwrap();
+            let until = OffsetDateTime::parse(until, &Rfc3339).unwrap();
+            let newest = history.iter_mut().rev().find(|kept| kept.key == key).unwrap();
+            if newest.until.is_some_and(|before| until < before) {
+                return denied();
+            }
+            newest.until = Some(until);
+            return ok("");
+        }
+        if let Some(id) = of("versionId") {
+            let place = history.iter().position(|kept| kept.id.to_string() == id).unwrap();
+            if method == "GET" {
+                let content = history[place].content.clone().unwrap();
+                return Some(reply(stream, "200 OK", &[], &content, false));
+            }
+            if history[place].until.is_some_and(|until| OffsetDateTime::now_utc() < until) {
+                return denied();
+            }
+            history.remove(place);
+            let newest =
+                history.iter().rev().find(|kept| kept.key == key).and_then(|kept| kept.content.clone());
+            let mut objects = self.objects.lock().unwrap();
+            match newest {
+                Some(content) => drop(objects.insert(key.to_owned(), content)),
+                None => drop(objects.remove(key)),
+            }
+            return Some(reply(stream, "204 No Content", &[], b"", false));
+        }
+        if method == "HEAD"
+            && let Some(Kept { content: Some(content), until: Some(until), .. }) =
+                history.iter().rev().find(|kept| kept.key == key)
+        {
+            let until = format!("x-amz-object-lock-retain-until-date: {}", until.format(&Rfc3339).unwrap());
+            let date = format!("Last-Modified: {}", OffsetDateTime::now_utc().format(&Rfc2822).unwrap());
+            return Some(reply(stream, "200 OK", &["ETag: \"x\"", &until, &date], content, true));
+        }
+        None
+    }
+
+    /// A page of versions, the newest of each key first. The marker is the id behind which it goes on.
+    fn versions(&self, prefix: &str, after: Option<String>) -> String {
+        let history = self.history.lock().unwrap();
+        let mut sorted: Vec<&Kept> = history.iter().filter(|kept| kept.key.starts_with(prefix)).collect();
+        sorted.sort_by(|one, other| (&one.key, other.id).cmp(&(&other.key, one.id)));
+        let from =
+            after.map_or(0, |id| sorted.iter().position(|kept| kept.id.to_string() == id).unwrap() + 1);
+        let page = &sorted[from..sorted.len().min(from + 7)];
+        let mut text = String::new();
+        for kept in page {
+            let tag = if kept.content.is_some() { "Version" } else { "DeleteMarker" };
+            let since = kept.since.format(&Rfc3339).unwrap();
+            text += &format!(
+                "<{tag}><Key>{}</Key><VersionId>{}</VersionId><LastModified>{since}</LastModified><ETag>&quot;x&quot;</ETag></{tag}>",
+                kept.key, kept.id
+            );
+        }
+        let more = from + page.len() < sorted.len();
+        if let Some(last) = page.last().filter(|_| more) {
+            text += &format!(
+                "<NextKeyMarker>{}</NextKeyMarker><NextVersionIdMarker>{}</NextVersionIdMarker>",
+                last.key, last.id
+            );
+        }
+        format!("<ListVersionsResult><IsTruncated>{more}</IsTruncated>{text}</ListVersionsResult>")
+    }
+
     fn carry_out(
         &self,
         stream: &TcpStream,
@@ -96,22 +218,53 @@ impl Service {
         headers: &BTreeMap<String, String>,
         body: Vec<u8>,
     ) -> Option<()> {
+        if self.versioned.load(Ordering::SeqCst)
+            && let Some(answered) = self.of_versions(stream, (method, key, query), headers, &body)
+        {
+            return answered;
+        }
         let mut objects = self.objects.lock().unwrap();
         let date = OffsetDateTime::now_utc().format(&Rfc2822).unwrap();
         match (method, objects.get(key)) {
             ("PUT", there) => {
-                if !headers.contains_key("x-amz-checksum-sha256") {
+                let is_s3 = !headers.contains_key("x-ms-version")
+                    && !headers.contains_key("x-goog-if-generation-match");
+                if is_s3 && !headers.contains_key("x-amz-checksum-sha256") {
                     self.lacking.lock().unwrap().push(format!("PUT {key}: no checksum"));
                 }
-                if there.is_some() && headers.get("if-none-match").is_some_and(|value| value == "*") {
+                let only_new = headers.get("if-none-match").is_some_and(|value| value == "*")
+                    || headers.get("x-goog-if-generation-match").is_some_and(|value| value == "0");
+                if !only_new {
+                    self.lacking.lock().unwrap().push(format!("PUT {key}: may replace something"));
+                }
+                if there.is_some() && only_new && headers.contains_key("x-ms-version") {
+                    return reply(
+                        stream,
+                        "409 Conflict",
+                        &[],
+                        b"<Error><Code>BlobAlreadyExists</Code></Error>",
+                        false,
+                    );
+                }
+                if there.is_some() && only_new {
                     return reply(stream, "412 Precondition Failed", &[], b"<Error/>", false);
+                }
+                self.keep(key, Some(body.clone()), headers.get("x-amz-object-lock-retain-until-date"));
+                if headers.contains_key("x-amz-object-lock-mode")
+                    && headers.get("x-amz-sdk-checksum-algorithm").is_none_or(|sum| sum != "SHA256")
+                {
+                    self.lacking.lock().unwrap().push(format!("PUT {key}: no name of the checksum"));
                 }
                 objects.insert(key.to_owned(), body);
                 reply(stream, "200 OK", &["ETag: \"x\""], b"", false)
             }
             ("DELETE", _) => {
+                self.keep(key, None, None);
                 objects.remove(key);
                 reply(stream, "204 No Content", &[], b"", false)
+            }
+            ("GET", _) if key.is_empty() && query.contains("restype=container") => {
+                reply(stream, "200 OK", &[], listed_blobs(&objects, query).as_bytes(), false)
             }
             ("GET", _) if key.is_empty() => {
                 reply(stream, "200 OK", &[], listed(&objects, query).as_bytes(), false)
@@ -146,6 +299,33 @@ impl Service {
             _ => reply(stream, "400 Bad Request", &[], b"<Error/>", false),
         }
     }
+}
+
+/// The same as Azure has it, in one page.
+fn listed_blobs(objects: &BTreeMap<String, Vec<u8>>, query: &str) -> String {
+    let of = |name: &str| {
+        let found = query.split('&').filter_map(|part| part.split_once('='));
+        found.filter(|(key, _)| *key == name).map(|(_, value)| unescaped(&value.replace('+', "%20"))).next()
+    };
+    let prefix = of("prefix").unwrap_or_default();
+    let date = OffsetDateTime::now_utc().format(&Rfc2822).unwrap().replace("+0000", "GMT");
+    let (mut blobs, mut folders) = (String::new(), std::collections::BTreeSet::new());
+    for (key, content) in objects.iter().filter(|(key, _)| key.starts_with(&prefix)) {
+        match key[prefix.len()..].split_once('/').filter(|_| of("delimiter").is_some()) {
+            Some((folder, _)) => drop(folders.insert(format!("{prefix}{folder}/"))),
+            None => {
+                blobs += &format!(
+                    "<Blob><Name>{key}</Name><Properties><Last-Modified>{date}</Last-Modified><Etag>x</Etag>\
+                     <Content-Length>{}</Content-Length><Content-Type>x</Content-Type></Properties></Blob>",
+                    content.len()
+                );
+            }
+        }
+    }
+    for folder in folders {
+        blobs += &format!("<BlobPrefix><Name>{folder}</Name></BlobPrefix>");
+    }
+    format!("<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker/></EnumerationResults>")
 }
 
 /// A page of a list, of few entries, so that lists have several.
@@ -218,11 +398,15 @@ fn unescaped(text: &str) -> String {
 
 /// A vault in the bucket, with the repository of a CA.
 fn vault(ca: &Ca, endpoint: &str) -> Vault {
+    vault_with(ca, endpoint, "")
+}
+
+fn vault_with(ca: &Ca, endpoint: &str, more: &str) -> Vault {
     let work = ca.beside().display();
     std::fs::write(ca.beside().join("credentials"), "ID\nhunter-key\n").unwrap();
     let text = format!(
         "[vault]\nurl = 's3://bucket/some/prefix'\nendpoint = '{endpoint}'\ncredentials-file = '{work}/credentials'\n\
-         key-file = '{work}/{{ca}}.key'\n"
+         key-file = '{work}/{{ca}}.key'\n{more}"
     );
     Vault::new(Profiles::parse(&text).unwrap().vault("vault").unwrap().clone())
 }
@@ -306,4 +490,234 @@ fn a_bucket_that_is_gone_and_wrong_credentials_are_told() {
     std::fs::write(ca.beside().join("credentials"), "nothing").unwrap();
     let error = vault.repository(None).unwrap_err();
     assert!(error.to_string().contains("first line"), "{error}");
+}
+
+/// Whoever has the machine's credentials deletes and overwrites everything, and nothing is lost.
+#[test]
+fn locked_objects_outlive_whoever_has_the_credentials() {
+    let (service, endpoint) = Service::start();
+    service.versioned.store(true, Ordering::SeqCst);
+    let mut ca = Ca::create();
+    let vault = vault_with(&ca, &endpoint, "lock-days = 35\n");
+    service.ago.store(3_600, Ordering::SeqCst);
+    let repository = made(&vault, "ca");
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    ca.issue(2);
+    ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+    assert_eq!(*service.lacking.lock().unwrap(), [""; 0]);
+    let steps = certadm_repository::examine(&vault, None, &mut |_| {});
+    let told: Vec<(&str, String)> = steps
+        .iter()
+        .map(|step| (step.name, step.seen.as_ref().map_or_else(ToString::to_string, Clone::clone)))
+        .collect();
+    assert!(steps.iter().all(|step| step.seen.is_ok()), "{told:?}");
+    let names: Vec<&str> = told.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, certadm_repository::steps(&vault));
+    assert_eq!(names[..4], ["dns", "tls", "credentials", "storage"]);
+    assert!(told.iter().any(|(name, text)| *name == "lock" && text.contains("35 days")), "{told:?}");
+
+    // The attack: each object is deleted, one is written over, and the versions themselves are tried.
+    service.ago.store(0, Ordering::SeqCst);
+    let objects = service.objects.lock().unwrap().clone();
+    let locked: Vec<Kept> =
+        service.history.lock().unwrap().iter().filter(|kept| kept.until.is_some()).cloned().collect();
+    assert_eq!(locked.len(), objects.len(), "each object is locked");
+    for (place, key) in objects.keys().enumerate() {
+        service.keep(key, (place == 1).then(|| b"false".to_vec()), None);
+        match place {
+            1 => service.objects.lock().unwrap().insert(key.clone(), b"false".to_vec()),
+            _ => service.objects.lock().unwrap().remove(key),
+        };
+    }
+    assert!(repository.points().is_err());
+    let before = now() - 1_800;
+    let would = repository.undelete(before, true).unwrap();
+    assert_eq!((would.deleted.len(), would.overwritten.len()), (objects.len() - 1, 1));
+    assert!(repository.points().is_err(), "a dry run changes nothing");
+    assert_eq!(repository.undelete(before, false).unwrap(), would);
+    assert_eq!(*service.objects.lock().unwrap(), objects);
+    assert_eq!(assert_whole(&repository, ca.beside()), 2);
+    assert_eq!(repository.undelete(before, false).unwrap().deleted, [""; 0]);
+    // What was written over is written over again, and nothing else is.
+    let replaced = std::mem::take(&mut *service.lacking.lock().unwrap());
+    assert!(replaced.len() == 1 && replaced[0].contains(&would.overwritten[0]), "{replaced:?}");
+
+    // Locks that are far from their end stay as they are, and others are prolonged.
+    let fresh = repository.extend_locks(false).unwrap();
+    assert!(fresh.extended == 0 && 34 * 86_400 < fresh.earliest.unwrap() - now(), "{fresh:?}");
+    let soon = OffsetDateTime::now_utc() + time::Duration::days(10);
+    for kept in service.history.lock().unwrap().iter_mut().filter(|kept| kept.key.contains("/data/")) {
+        kept.until = Some(soon);
+    }
+    let would = repository.extend_locks(true).unwrap();
+    assert!(would.earliest.unwrap() - now() < 11 * 86_400, "{would:?}");
+    let extended = repository.extend_locks(false).unwrap();
+    assert!(0 < extended.extended && extended.extended < extended.objects, "{extended:?}");
+    assert_eq!(extended.extended, would.extended);
+    assert!(34 * 86_400 < extended.earliest.unwrap() - now(), "{extended:?}");
+    // Expiry goes on: it hides what it deletes.
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    let keep = Keep { last: 1, ..Keep::default() };
+    let options = ExpiryOptions { keep, take_over: false, rest: Some(0) };
+    repository.expiry(&options).unwrap().carry_out(&mut |_| {}).unwrap();
+    assert_eq!(assert_whole(&repository, ca.beside()), 1);
+    assert_eq!(*service.lacking.lock().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_bucket_without_locks_is_named() {
+    let (_service, endpoint) = Service::start();
+    let ca = Ca::create();
+    let vault = vault_with(&ca, &endpoint, "lock-days = 35\nlock-mode = 'governance'\n");
+    let repository = made(&vault, "ca");
+    let steps = certadm_repository::examine(&vault, None, &mut |_| {});
+    let last = steps.last().unwrap();
+    assert_eq!(last.name, "lock");
+    assert!(last.seen.as_ref().unwrap_err().to_string().contains("no Object Lock"), "{last:?}");
+    let plain = self::vault(&ca, &endpoint).repository(Some("ca")).unwrap();
+    assert!(matches!(plain.extend_locks(false), Err(Error::NoLocks { .. })));
+    drop(repository);
+}
+
+/// moto, whose judgement of requests is another's. It takes any signature, and shortens locks that S3 would not.
+struct Moto(std::process::Child);
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+impl Moto {
+    fn start() -> (Self, String) {
+        let python =
+            std::env::var("CERTADM_PYTHON").expect("CERTADM_PYTHON names the interpreter with the peers");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = std::process::Command::new(python)
+            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("moto is installed");
+        let (child, since) = (Self(child), std::time::Instant::now());
+        let address = format!("127.0.0.1:{port}");
+        while TcpStream::connect(&address).is_err() {
+            assert!(since.elapsed().as_secs() < 120, "moto does not listen");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        (child, address)
+    }
+
+    /// Makes a request that it does not check the signature of.
+    fn ask(address: &str, request: &str, headers: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let signed = "Authorization: AWS4-HMAC-SHA256 Credential=ID/20261128/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+        let text = format!(
+            "{request} HTTP/1.1\r\nHost: {address}\r\n{signed}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+#[test]
+#[ignore = "needs moto and restic"]
+fn moto_keeps_locked_objects_and_gives_back_what_was_deleted() {
+    let (_moto, address) = Moto::start();
+    let made = Moto::ask(&address, "PUT /bucket", "x-amz-bucket-object-lock-enabled: true\r\n");
+    assert!(made.contains(" 200 "), "{made}");
+    let mut ca = Ca::named("Drill CA");
+    let vault = vault_with(&ca, &format!("http://{address}"), "lock-days = 35\n");
+    let repository = self::made(&vault, "Drill CA");
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    ca.issue(2);
+    ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+    let steps = certadm_repository::examine(&vault, None, &mut |_| {});
+    assert!(steps.iter().all(|step| step.seen.is_ok()), "{steps:?}");
+    let locks = repository.extend_locks(false).unwrap();
+    assert!(locks.extended == 0 && 34 * 86_400 < locks.earliest.unwrap() - now(), "{locks:?}");
+    // Another second, so that the markers are younger than what they hide.
+    let before = now();
+    while now() < before + 2 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let listed = Moto::ask(&address, "GET /bucket?list-type=2", "");
+    let keys: Vec<&str> = listed.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap()).collect();
+    assert!(5 < keys.len(), "{listed}");
+    for key in &keys {
+        Moto::ask(&address, &format!("DELETE /bucket/{}", key.replace('%', "%25").replace(' ', "%20")), "");
+    }
+    assert!(repository.points().is_err());
+    let undeleted = repository.undelete(before + 1, false).unwrap();
+    assert_eq!((undeleted.deleted.len(), undeleted.overwritten.len()), (keys.len(), 0));
+    assert_eq!(assert_whole(&repository, ca.beside()), 2);
+    // Only the bucket and the code are left.
+    let code = ca.beside().join("code");
+    std::fs::write(&code, "a code").unwrap();
+    let checked = std::process::Command::new("restic")
+        .args(["--no-cache", "--no-lock", "check", "--read-data", "--password-file"])
+        .arg(&code)
+        .arg("--repo")
+        .arg(format!("s3:http://{address}/bucket/some/prefix/Drill%20CA"))
+        .env("AWS_ACCESS_KEY_ID", "ID")
+        .env("AWS_SECRET_ACCESS_KEY", "hunter-key")
+        .output()
+        .expect("restic is installed");
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("no errors were found"), "{checked:?}");
+}
+
+/// The same small service in the languages of Azure and Google: what is sent to them, and what is made of their answers.
+#[test]
+fn containers_of_azure_and_buckets_of_google_keep_vaults_too() {
+    for (url, more, credentials) in [
+        ("azure://bucket/some/prefix", "account = 'account'\n", "c2VjcmV0LWtleQ=="),
+        (
+            "gs://bucket/some/prefix",
+            "",
+            "{\"private_key\":\"hunter\",\"private_key_id\":\"x\",\"client_email\":\"y\",\"disable_oauth\":true}",
+        ),
+    ] {
+        let (service, endpoint) = Service::start();
+        let mut ca = Ca::named("Drill CA");
+        let work = ca.beside().display().to_string();
+        std::fs::write(ca.beside().join("credentials"), credentials).unwrap();
+        let text = format!(
+            "[vault]\nurl = '{url}'\nendpoint = '{endpoint}'\ncredentials-file = '{work}/credentials'\n\
+             key-file = '{work}/{{ca}}.key'\n{more}"
+        );
+        let vault = Vault::new(Profiles::parse(&text).unwrap().vault("vault").unwrap().clone());
+        let repository = made(&vault, "Drill CA");
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        ca.issue(2);
+        let taken = ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        assert!(taken.checked && !taken.truncated.is_empty(), "{url}");
+        assert_eq!(assert_whole(&vault.repository(None).unwrap(), ca.beside()), 2, "{url}");
+        // Azure is asked to delete by a list of requests in one, which this service does not read.
+        if url.starts_with("azure:") {
+            assert_eq!(service.lacking.lock().unwrap().clone(), [""; 0]);
+            continue;
+        }
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        let keep = Keep { last: 1, ..Keep::default() };
+        for _ in 0..2 {
+            let options = ExpiryOptions { keep, take_over: false, rest: Some(0) };
+            repository.expiry(&options).unwrap().carry_out(&mut |_| {}).unwrap();
+        }
+        assert_eq!(assert_whole(&repository, ca.beside()), 1, "{url}");
+        let steps = certadm_repository::examine(&vault, None, &mut |_| {});
+        assert!(steps.iter().all(|step| step.seen.is_ok()), "{url}: {steps:?}");
+        let mut lacking = service.lacking.lock().unwrap().clone();
+        // The account of this test for Google is one that signs nothing.
+        lacking.retain(|lacks| !url.starts_with("gs:") || !lacks.ends_with("no signature"));
+        assert_eq!(lacking, [""; 0], "{url}");
+        drop(lacking);
+        assert!(matches!(repository.extend_locks(false), Err(Error::NoLocks { .. })));
+        std::fs::write(ca.beside().join("credentials"), "hunter\nhunter").unwrap();
+        let error = vault.repository(None).unwrap_err();
+        assert!(!error.to_string().contains("hunter"), "{url}: {error}");
+    }
 }

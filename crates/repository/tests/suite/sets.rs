@@ -139,3 +139,15 @@ fn a_set_that_is_not_committed_leaves_nothing_to_find() {
     let lost: Vec<_> = before.keys().filter(|name| !memory.all().contains_key(*name)).cloned().collect();
     assert!(lost.is_empty(), "nothing that was there is touched: {lost:?}");
 }
+
+/// Bytes that go no faster than they may are the same bytes.
+#[test]
+fn a_vault_with_limits_keeps_the_same_sets() {
+    use certadm_repository::objects::Limits;
+    let ca = Ca::create();
+    let (memory, secret, _) = repository();
+    let limits = Limits { upload: Some(100 << 20), download: Some(100 << 20) };
+    let limited = over(limits.over(std::sync::Arc::new(memory)), &secret);
+    ca.back_up(&limited, BackupType::Full).unwrap();
+    assert_eq!(assert_whole(&limited, ca.beside()), 1);
+}

@@ -62,7 +62,8 @@ pub(crate) struct BackupArgs {
     #[arg(long)]
     keep_logs: bool,
     /// What the stored files are compared with: what the system holds of them, or what the medium gives back, which takes
-    /// as long again as writing. Logs that the CA then deletes are read from the medium in any case
+    /// as long again as writing. Logs that the CA then deletes are read from the medium in any case. For a vault also how much
+    /// is read out of it where --verify later leaves the copy out that is checked otherwise: all, new or none
     #[arg(long, value_enum, default_value = "system")]
     read_back: ReadBackArg,
     /// Who may read the set: it holds every request
@@ -123,12 +124,41 @@ enum VerifyArg {
 /// `--read-back`
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ReadBackArg {
+    /// What the system holds of it
     System,
+    /// What the medium gives back
     Medium,
+    /// Of a vault: every file, whenever its bytes were stored
+    All,
+    /// Of a vault: what this backup has stored, and the logs
+    New,
+    /// Of a vault: the logs alone
+    None,
+}
+
+impl ReadBackArg {
+    /// How much of a set in a repository is read back; `None` where the vault's table says it.
+    #[cfg(all(unix, feature = "repository"))]
+    const fn extent(self) -> Option<certadm_repository::Extent> {
+        match self {
+            Self::System | Self::Medium => None,
+            Self::All => Some(certadm_repository::Extent::All),
+            Self::New => Some(certadm_repository::Extent::New),
+            Self::None => Some(certadm_repository::Extent::None),
+        }
+    }
 }
 
 pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
-    let order = &Order { args, signer: args.sign.read()?, target: Target::find(&args.to)? };
+    let target = Target::find(&args.to)?;
+    let is_of_vault = matches!(args.read_back, ReadBackArg::All | ReadBackArg::New | ReadBackArg::None);
+    if is_of_vault && !target.is_vault() {
+        let text = "--read-back all, new and none are for vaults";
+        return Err(Failure::usage(text, "write --read-back system or medium for a folder"));
+    }
+    #[cfg(all(unix, feature = "repository"))]
+    let target = target.reading_back(args.read_back.extent());
+    let order = &Order { args, signer: args.sign.read()?, target };
     if let Some(folder) = order.target.new_folder() {
         output.line(format!("The folder {} is not there yet and is made.", folder.display()));
     }
@@ -283,8 +313,8 @@ fn take_from(
     };
     let truncate = !args.keep_logs && (kind == BackupType::Full || args.truncate);
     let read_back = match args.read_back {
-        ReadBackArg::System => ReadBack::System,
         ReadBackArg::Medium => ReadBack::Medium,
+        _ => ReadBack::System,
     };
     let check = match args.verify {
         VerifyArg::Now => Check::BeforeTruncation,

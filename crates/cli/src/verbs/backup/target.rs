@@ -20,7 +20,12 @@ pub(super) enum Target {
     Folder(PathBuf),
     /// A vault; the CA's own name chooses the repository in it where none is named.
     #[cfg(all(unix, feature = "repository"))]
-    Vault(Box<certadm_repository::Vault>, Option<String>),
+    Vault {
+        vault: Box<certadm_repository::Vault>,
+        ca: Option<String>,
+        /// How much of a set is read back, where the command line says it.
+        extent: Option<certadm_repository::Extent>,
+    },
 }
 
 impl Target {
@@ -36,10 +41,19 @@ impl Target {
                 return Err(Failure::usage(text, "name the repository alone, such as vault: or vault:CA/"));
             }
             let vault = Box::new(crate::verbs::places::vault(&address.vault)?);
-            return Ok(Self::Vault(vault, address.ca));
+            return Ok(Self::Vault { vault, ca: address.ca, extent: None });
         }
         refuse_home_sign(to)?;
         Ok(Self::Folder(to.to_owned()))
+    }
+
+    /// The same, with what the command line says of reading back.
+    #[cfg(all(unix, feature = "repository"))]
+    pub(super) fn reading_back(self, extent: Option<certadm_repository::Extent>) -> Self {
+        match self {
+            Self::Vault { vault, ca, .. } => Self::Vault { vault, ca, extent },
+            folder => folder,
+        }
     }
 
     /// Whether it is a vault, which keeps the files of the manifest alone.
@@ -54,7 +68,7 @@ impl Target {
                 folder.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())
             }
             #[cfg(all(unix, feature = "repository"))]
-            Self::Vault(..) => None,
+            Self::Vault { .. } => None,
         }
     }
 
@@ -63,7 +77,7 @@ impl Target {
         match self {
             Self::Folder(folder) => Some(folder),
             #[cfg(all(unix, feature = "repository"))]
-            Self::Vault(vault, _) => vault.folder(),
+            Self::Vault { vault, .. } => vault.folder(),
         }
     }
 
@@ -85,8 +99,8 @@ impl Target {
                 Ok((take(source, folder, options, progress)?, None))
             }
             #[cfg(all(unix, feature = "repository"))]
-            Self::Vault(vault, ca) => {
-                into_vault(vault, ca.as_deref(), source, options, (scratch, identity), progress)
+            Self::Vault { vault, ca, extent } => {
+                into_vault((vault, ca.as_deref(), *extent), source, options, (scratch, identity), progress)
             }
         }
     }
@@ -94,8 +108,7 @@ impl Target {
 
 #[cfg(all(unix, feature = "repository"))]
 fn into_vault(
-    vault: &certadm_repository::Vault,
-    ca: Option<&str>,
+    (vault, ca, extent): (&certadm_repository::Vault, Option<&str>, Option<certadm_repository::Extent>),
     source: &mut dyn Source,
     options: &TakeOptions,
     (scratch, identity): (&ScratchArgs, Option<&Fetched>),
@@ -105,10 +118,15 @@ fn into_vault(
 
     use certadm_files::{IoContext, scratch as scratch_folder};
     use certadm_repository::{Beside, SinkOptions};
+    use certadm_rules::finding::{Finding, Kind};
     use certadm_set::{Check, ReadBack, database_name, take_into};
 
     let own = database_name(&source.database_locations().map_err(certadm_set::Error::from)?);
     let repository = vault.repository(Some(ca.unwrap_or(&own)))?;
+    let repository = match extent {
+        Some(extent) => repository.reading_back(extent),
+        None => repository,
+    };
     crate::secrets::warn_if_exposed(repository.secret_file());
     let kept: Arc<Mutex<Option<Kept>>> = Arc::default();
     let told = Arc::clone(&kept);
@@ -131,7 +149,12 @@ fn into_vault(
         beside,
     })?;
     let signed_with = options.signer.as_ref().map(|signer| signer.key());
-    let taken = Taken { signed_with, ..take_into(source, Box::new(sink), options, progress)? };
+    let mut taken = Taken { signed_with, ..take_into(source, Box::new(sink), options, progress)? };
+    taken.findings.extend(repository.caveat().map(|caveat| {
+        Finding::note(Kind::Configuration, caveat)
+            .in_file(repository.address())
+            .remedy("keep the vault on a server that can, such as OpenSSH's, and leave allow-no-fsync out")
+    }));
     let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
     // Without an answer of the CA there is nothing to say either.
     Ok((taken, Some(kept.unwrap_or_default())))

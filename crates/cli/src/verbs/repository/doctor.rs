@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use certadm_repository::{STEPS, Step, examine};
+use certadm_repository::{Step, examine};
 use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::finding::{Finding, Kind};
@@ -39,9 +39,9 @@ pub(crate) fn walk(word: &Path, output: Output) -> Result<Done, Failure> {
     if failed.is_none() {
         output.line(format!("A backup can go into {}:.", vault.name()));
     }
-    let shown: Vec<Value> = STEPS
-        .iter()
-        .map(|name| match steps.iter().find(|step| step.name == *name) {
+    let shown: Vec<Value> = certadm_repository::steps(&vault)
+        .into_iter()
+        .map(|name| match steps.iter().find(|step| step.name == name) {
             Some(Step { seen: Ok(seen), .. }) => json!({ "step": name, "verdict": "ok", "seen": seen }),
             Some(Step { seen: Err(error), .. }) => {
                 json!({ "step": name, "verdict": "shut", "seen": error.to_string() })

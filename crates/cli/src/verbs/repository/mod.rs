@@ -7,6 +7,7 @@ mod expire;
 mod info;
 mod init;
 mod keys;
+mod locks;
 mod named;
 mod repair;
 mod transfer;
@@ -54,6 +55,14 @@ pub(crate) enum RepositoryCommand {
     /// Make the index anew from the packs that are there, and name the sets that lack something
     #[command(after_help = "Example: certadm repository repair vault:")]
     Repair(repair::RepairArgs),
+    /// Lock the objects that the kept sets need for longer, where less than half of lock-days is left
+    #[command(after_help = "Example: certadm repository extend-locks vault:")]
+    ExtendLocks(locks::ExtendLocksArgs),
+    /// Bring back what somebody has deleted or written over in a bucket with versions
+    #[command(
+        after_help = "Example: certadm repository undelete 'vault:Example CA' --at 2026-11-27T10:00:00Z --dry-run"
+    )]
+    Undelete(locks::UndeleteArgs),
     /// Store sets that are folders
     #[command(
         after_help = "Example: certadm repository import --to vault: /backup/monday /backup/monday-noon"
@@ -75,6 +84,8 @@ impl RepositoryCommand {
             Self::Key(command) => command.name(),
             Self::Copy(_) => "repository copy",
             Self::Repair(_) => "repository repair",
+            Self::ExtendLocks(_) => "repository extend-locks",
+            Self::Undelete(_) => "repository undelete",
             Self::Import(_) => "repository import",
             Self::Export(_) => "repository export",
         }
@@ -90,6 +101,8 @@ pub(crate) fn run(command: &RepositoryCommand, output: Output) -> Result<Done, F
         RepositoryCommand::Key(command) => keys::run(command, output),
         RepositoryCommand::Copy(args) => copy::run(args, output),
         RepositoryCommand::Repair(args) => repair::run(args, output),
+        RepositoryCommand::ExtendLocks(args) => locks::extend(args, output),
+        RepositoryCommand::Undelete(args) => locks::undelete(args, output),
         RepositoryCommand::Import(args) => transfer::import(args, output),
         RepositoryCommand::Export(args) => transfer::export(args, output),
     }

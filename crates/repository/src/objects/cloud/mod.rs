@@ -1,27 +1,32 @@
-//! Objects in a bucket of S3, or of a service that speaks its language.
+//! Objects in a bucket: of S3, or of a service that speaks its language, of Google, or in a container of Azure.
+
+mod locks;
+mod signed;
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use certadm_files::read;
 use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
+use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
+use object_store::client::HttpConnector;
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
 use object_store::path::{Path as Key, PathPart};
 use object_store::{
-    Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
-    RetryConfig,
+    ClientOptions, Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutPayload, RetryConfig,
 };
-use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
-use super::http::Connector;
-use super::{ObjectError, Objects};
-use crate::place::Bucket;
+use self::signed::Signed;
+use super::http::{Connector, io_of, wait};
+use super::{Locks, ObjectError, Objects};
+use crate::place::{Bucket, Lock, Service};
 
 /// No file with credentials is longer, in bytes.
 const MAX_FILE: u64 = 4096;
@@ -29,25 +34,25 @@ const MAX_FILE: u64 = 4096;
 const RETRIES: usize = 8;
 /// But not for longer than this.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Threads that wait for answers.
-const THREADS: usize = 2;
 
 /// A part of a bucket.
-#[derive(Clone)]
-pub struct S3Objects {
-    store: AmazonS3,
+pub struct CloudObjects {
+    store: Arc<dyn ObjectStore>,
+    /// For what is asked of S3 beside objects.
+    signed: Option<Signed>,
+    lock: Option<Lock>,
     root: Key,
     place: String,
 }
 
 /// Without the store, which has the credentials.
-impl fmt::Debug for S3Objects {
+impl fmt::Debug for CloudObjects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Objects").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("CloudObjects").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
-impl S3Objects {
+impl CloudObjects {
     /// The repository of a CA in a bucket; the vault itself where there is none. Nothing is asked yet.
     ///
     /// # Errors
@@ -55,31 +60,17 @@ impl S3Objects {
     pub(crate) fn new(bucket: &Bucket, ca: Option<&str>) -> Result<Self, ObjectError> {
         let place = bucket.place(ca);
         let failed = |source| ObjectError::new("open", &place, source);
-        let retry = RetryConfig { max_retries: RETRIES, retry_timeout: PATIENCE, ..RetryConfig::default() };
-        // Not `from_env`: secrets do not come from the environment.
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(&bucket.name)
-            .with_region(&bucket.region)
-            .with_checksum_algorithm(Checksum::SHA256)
-            .with_retry(retry)
-            .with_disable_bulk_delete(true)
-            .with_http_connector(Connector);
-        if let Some(endpoint) = &bucket.endpoint {
-            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
-        }
-        if let Some(file) = &bucket.credentials {
-            let credentials = Credentials::read(file).map_err(failed)?;
-            builder = builder
-                .with_access_key_id(credentials.id.as_str())
-                .with_secret_access_key(credentials.secret.as_str());
-            if let Some(token) = &credentials.token {
-                builder = builder.with_token(token.as_str());
+        let (store, signed): (Arc<dyn ObjectStore>, _) = match &bucket.service {
+            Service::S3 { .. } => {
+                let (store, signed) = s3(bucket).map_err(failed)?;
+                (Arc::new(store), Some(signed))
             }
-        }
-        let store = builder.build().map_err(|error| failed(io_of(error)))?;
+            Service::Azure { account } => (Arc::new(azure(bucket, account).map_err(failed)?), None),
+            Service::Google => (Arc::new(google(bucket).map_err(failed)?), None),
+        };
         let prefix = bucket.prefix.split('/').filter(|part| !part.is_empty()).map(PathPart::from);
         let root = Key::from_iter(prefix.chain(ca.map(PathPart::from)));
-        Ok(Self { store, root, place })
+        Ok(Self { store, signed, lock: bucket.lock, root, place })
     }
 
     /// The names below it that hold a repository.
@@ -93,6 +84,22 @@ impl S3Objects {
         let mut names: Vec<String> = names.collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Whether the service takes the credentials. A bucket that is not there is not their fault.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn credentials(&self) -> Result<String, ObjectError> {
+        match wait(self.store.list_with_delimiter(Some(&self.root))) {
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok("the service takes them".to_owned()),
+            Err(error) => Err(ObjectError::new("sign in to", &self.place, io_of(error))),
+        }
+    }
+
+    fn signed_by(&self) -> io::Result<&Signed> {
+        let not_s3 = || io::Error::new(io::ErrorKind::Unsupported, "only buckets of S3 have locks here");
+        self.signed.as_ref().ok_or_else(not_s3)
     }
 
     fn key(&self, name: &str) -> Key {
@@ -128,12 +135,19 @@ impl S3Objects {
     }
 }
 
-impl Objects for S3Objects {
+impl Objects for CloudObjects {
     fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError> {
         let failed = |error| ObjectError::new("write", name, error);
-        match self.store(name, PutPayload::from_iter(parts.iter().cloned())) {
+        let put = match self.lock {
+            // Notes come and go.
+            Some(lock) if !name.starts_with("certadm/") => self
+                .signed_by()
+                .and_then(|signed| signed.put(&self.key(name), parts.concat().into(), Some(&lock), true)),
+            _ => self.store(name, PutPayload::from_iter(parts.iter().cloned())).map_err(io_of),
+        };
+        match put {
             Ok(()) => Ok(()),
-            Err(StoreError::AlreadyExists { .. }) => {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let there = self.head(name).map_err(|error| failed(io_of(error)))?.size;
                 let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
                 // Objects are named after their content. Also an answer that was lost ends here.
@@ -145,7 +159,7 @@ impl Objects for S3Objects {
                     ))),
                 }
             }
-            Err(error) => Err(failed(io_of(error))),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -205,12 +219,93 @@ impl Objects for S3Objects {
         }
     }
 
+    fn locks(&self) -> Option<&dyn Locks> {
+        self.signed.is_some().then_some(self)
+    }
+
     fn place(&self) -> String {
         self.place.clone()
     }
 }
 
-/// What a file with credentials holds: the id of the key, the secret key and perhaps a token, each on a line of its own; or the
+fn retry() -> RetryConfig {
+    RetryConfig { max_retries: RETRIES, retry_timeout: PATIENCE, ..RetryConfig::default() }
+}
+
+/// A bucket of S3. Nothing is taken from the environment, where secrets do not belong.
+fn s3(bucket: &Bucket) -> io::Result<(AmazonS3, Signed)> {
+    let region = bucket.region();
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(&bucket.name)
+        .with_region(region)
+        .with_checksum_algorithm(Checksum::SHA256)
+        .with_retry(retry())
+        .with_disable_bulk_delete(true)
+        .with_http_connector(Connector);
+    if let Some(endpoint) = &bucket.endpoint {
+        builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+    }
+    if let Some(file) = &bucket.credentials {
+        let credentials = Credentials::read(file)?;
+        builder = builder
+            .with_access_key_id(credentials.id.as_str())
+            .with_secret_access_key(credentials.secret.as_str());
+        if let Some(token) = &credentials.token {
+            builder = builder.with_token(token.as_str());
+        }
+    }
+    let store = builder.build().map_err(io_of)?;
+    let client = Connector.connect(&ClientOptions::new()).map_err(io_of)?;
+    let base = format!("{}/{}", bucket.address(), bucket.name);
+    let signed = Signed::new(client, Arc::clone(store.credentials()), region, base);
+    Ok((store, signed))
+}
+
+/// A container of Azure: with an access key of the account, or with the identity that Azure gave this machine.
+fn azure(bucket: &Bucket, account: &str) -> io::Result<MicrosoftAzure> {
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_account(account)
+        .with_container_name(&bucket.name)
+        .with_retry(retry())
+        .with_http_connector(Connector);
+    if let Some(endpoint) = &bucket.endpoint {
+        builder = builder.with_endpoint(endpoint.clone()).with_allow_http(endpoint.starts_with("http://"));
+    }
+    if let Some(file) = &bucket.credentials {
+        let bytes = Zeroizing::new(read::bounded(file, MAX_FILE).map_err(io::Error::other)?);
+        let key = std::str::from_utf8(&bytes).unwrap_or_default().trim();
+        if key.is_empty() || key.lines().count() != 1 {
+            let text = format!("{} has no access key: write it on one line", file.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        builder = builder.with_access_key(key);
+    }
+    builder.build().map_err(io_of)
+}
+
+/// A bucket of Google: with the file of a service account, or with the account that Google gave this machine.
+fn google(bucket: &Bucket) -> io::Result<GoogleCloudStorage> {
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(&bucket.name)
+        .with_retry(retry())
+        .with_http_connector(Connector);
+    if let Some(endpoint) = &bucket.endpoint {
+        builder = builder.with_base_url(endpoint);
+    }
+    if let Some(file) = &bucket.credentials {
+        let bytes = Zeroizing::new(read::bounded(file, MAX_FILE).map_err(io::Error::other)?);
+        builder = builder.with_service_account_key(std::str::from_utf8(&bytes).unwrap_or_default());
+    }
+    builder.build().map_err(|error| match bucket.credentials {
+        // What a file holds is in no message.
+        Some(_) => {
+            io::Error::new(io::ErrorKind::InvalidData, "the credentials-file is no key of a service account")
+        }
+        None => io_of(error),
+    })
+}
+
+/// What a file with credentials of S3 holds: the id of the key, the secret key and perhaps a token, each on a line of its own; or the
 /// file of other tools, with `aws_access_key_id = ...`.
 struct Credentials {
     id: Zeroizing<String>,
@@ -252,43 +347,6 @@ impl Credentials {
             token: take("aws_session_token", 2).map(Zeroizing::new),
         })
     }
-}
-
-/// Waits for an answer. The engine calls from many threads, none of which is the runtime's.
-fn wait<T>(answer: impl Future<Output = T>) -> T {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| {
-        // What it needs is two threads and an epoll descriptor. A system without them runs nothing else either.
-        let made = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
-        made.expect("the system has threads and descriptors left")
-    });
-    runtime.block_on(answer)
-}
-
-fn io_of(error: StoreError) -> io::Error {
-    let kind = match &error {
-        StoreError::NotFound { .. } => io::ErrorKind::NotFound,
-        StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => io::ErrorKind::AlreadyExists,
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-            io::ErrorKind::PermissionDenied
-        }
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, told(&error))
-}
-
-/// The error and its causes, each once.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let own = next.to_string();
-        if !text.contains(&own) {
-            text = format!("{text}: {own}");
-        }
-        cause = next.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The name in a part of a key, where some letters stand as `%` and two digits.

@@ -1,0 +1,206 @@
+//! Locks that keep objects from being deleted, whoever asks, and the way back after a deletion that only hid them
+//! (repository.md 6).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use certadm_files::cancel;
+use rustic_core::FileType;
+
+use crate::bridge::name_of;
+use crate::error::{Error, Result};
+use crate::objects::{Locks, ObjectError, Objects, Version};
+use crate::place::Lock;
+use crate::reader::Reader;
+use crate::vault::CaRepository;
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+/// Names that are no part of a set.
+const NOTES: &str = "certadm/";
+
+/// What became of the locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extended {
+    /// Objects that the kept sets need.
+    pub objects: u64,
+    /// Those whose lock was prolonged.
+    pub extended: u64,
+    /// When the first lock of them ends, in seconds since 1970.
+    pub earliest: Option<i64>,
+}
+
+/// What was brought back, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undeleted {
+    /// Objects that somebody had deleted.
+    pub deleted: Vec<String>,
+    /// Objects that somebody had written over.
+    pub overwritten: Vec<String>,
+}
+
+impl CaRepository {
+    /// Prolongs the lock of each object that a kept set needs, where less than half of its days are left. New sets lean on
+    /// old packs, so a lock that counts from the upload alone would protect nothing after its days.
+    ///
+    /// # Errors
+    /// [`Error::NoLocks`]; [`Error::Damaged`] when packs are lost; as [`CaRepository::points`].
+    pub fn extend_locks(&self, dry_run: bool) -> Result<Extended> {
+        let (locks, lock) = self.locks()?;
+        let now = self.objects.clock(&crate::turn::random()?).map_err(|source| self.storage(source))?;
+        let until = now + i64::from(lock.days) * DAY;
+        let mut extended = Extended { objects: 0, extended: 0, earliest: None };
+        for name in self.needed()? {
+            cancel::check()?;
+            let mut ends = locks.locked_until(&name).map_err(|source| self.storage(source))?;
+            if ends.is_none_or(|ends| ends - now < i64::from(lock.days) * DAY / 2) {
+                if !dry_run {
+                    locks.lock_until(&name, &lock, until).map_err(|source| self.storage(source))?;
+                    ends = Some(until);
+                }
+                extended.extended += 1;
+            }
+            extended.objects += 1;
+            let ends = ends.unwrap_or(now);
+            extended.earliest = Some(extended.earliest.map_or(ends, |earliest| earliest.min(ends)));
+        }
+        Ok(extended)
+    }
+
+    /// Brings the repository back as it was at a time, in seconds since 1970 by the clock of the storage: what was deleted
+    /// since is seen again, and what was written over has its bytes again. Nothing that came since goes.
+    ///
+    /// # Errors
+    /// [`Error::NoLocks`], [`Error::Storage`].
+    pub fn undelete(&self, at: i64, dry_run: bool) -> Result<Undeleted> {
+        let locks = self.objects.locks().ok_or_else(|| self.no_locks("keeps no versions of its objects"))?;
+        let versions = locks.versions().map_err(|source| self.storage(source))?;
+        let mut of_name: BTreeMap<&str, Vec<&Version>> = BTreeMap::new();
+        for version in versions.iter().filter(|version| !version.name.starts_with(NOTES)) {
+            of_name.entry(&version.name).or_default().push(version);
+        }
+        let mut undeleted = Undeleted::default();
+        for (name, versions) in of_name {
+            cancel::check()?;
+            match way_back(&versions, at) {
+                WayBack::None => {}
+                WayBack::Markers(markers) => {
+                    if !dry_run {
+                        let mut markers = markers.iter();
+                        markers
+                            .try_for_each(|marker| locks.remove_marker(marker))
+                            .map_err(|source| self.storage(source))?;
+                    }
+                    undeleted.deleted.push(name.to_owned());
+                }
+                WayBack::Again(version) => {
+                    let then = locks.bytes_of(version).map_err(|source| self.storage(source))?;
+                    match self.objects.get(name) {
+                        Ok(now) if now == then => continue,
+                        Err(error) if !error.is_not_found() => return Err(self.storage(error)),
+                        _ => {}
+                    }
+                    if !dry_run {
+                        locks.put_over(name, then).map_err(|source| self.storage(source))?;
+                    }
+                    undeleted.overwritten.push(name.to_owned());
+                }
+            }
+        }
+        Ok(undeleted)
+    }
+
+    /// Whether the storage can lock, where the profile asks for that; a sentence. `None` where it does not ask.
+    ///
+    /// # Errors
+    /// [`Error::NoLocks`] when it cannot.
+    pub(crate) fn lock_told(&self) -> Option<Result<String>> {
+        let (locks, lock) = self.locks().ok()?;
+        let possible = locks.is_possible().map_err(|source| self.storage(source));
+        Some(possible.and_then(|possible| match possible {
+            true => Ok(format!("the bucket locks objects; each is locked for {} days", lock.days)),
+            false => Err(self.no_locks("has no Object Lock")),
+        }))
+    }
+
+    fn locks(&self) -> Result<(&dyn Locks, Lock)> {
+        let locks = self.objects.locks().ok_or_else(|| self.no_locks("cannot lock objects"))?;
+        let lock = locks.lock().ok_or_else(|| self.no_locks("has no lock-days in repositories.toml"))?;
+        Ok((locks, lock))
+    }
+
+    /// The objects that the kept sets need.
+    fn needed(&self) -> Result<BTreeSet<String>> {
+        let reader = Reader::open(&self.objects, &self.secret)?;
+        if let Some((_, detail)) = reader.lost_packs()?.into_values().next() {
+            return Err(Error::Damaged { place: self.address(), detail });
+        }
+        let mut names = BTreeSet::from(["config".to_owned()]);
+        for folder in [FileType::Key, FileType::Index, FileType::Snapshot] {
+            let listed = self.objects.list(folder.dirname()).map_err(|source| self.storage(source))?;
+            names.extend(listed.into_iter().map(|(name, _)| name));
+        }
+        for point in self.points()? {
+            names.extend(reader.packs_of(point.tree)?.iter().map(|pack| name_of(FileType::Pack, pack)));
+        }
+        Ok(names)
+    }
+
+    fn no_locks(&self, detail: &'static str) -> Error {
+        Error::NoLocks { place: self.objects.place(), detail }
+    }
+
+    fn storage(&self, source: ObjectError) -> Error {
+        let objects: &Arc<dyn Objects> = &self.objects;
+        Error::Storage { place: objects.place(), source }
+    }
+}
+
+/// What makes an object again what it was.
+#[derive(Debug, PartialEq, Eq)]
+enum WayBack<'a> {
+    /// It is, or it was not there.
+    None,
+    /// These hide it.
+    Markers(Vec<&'a Version>),
+    /// Others lie over it.
+    Again(&'a Version),
+}
+
+/// Judges the versions of one object. Those of one second stand in the service's order, the newest first.
+fn way_back<'a>(versions: &[&'a Version], at: i64) -> WayBack<'a> {
+    let mut sorted = versions.to_vec();
+    sorted.sort_by_key(|version| std::cmp::Reverse(version.since));
+    let since: Vec<&Version> = sorted.iter().take_while(|version| at < version.since).copied().collect();
+    match sorted.get(since.len()) {
+        Some(then) if !then.is_marker && !since.is_empty() => {
+            match since.iter().all(|version| version.is_marker) {
+                true => WayBack::Markers(since),
+                false => WayBack::Again(then),
+            }
+        }
+        _ => WayBack::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(since: i64, is_marker: bool) -> Version {
+        Version { name: "x".to_owned(), id: since.to_string(), since, is_marker }
+    }
+
+    #[test]
+    fn an_object_goes_back_to_what_it_was() {
+        let (one, gone, again, gone2) =
+            (version(10, false), version(20, true), version(30, false), version(40, true));
+        let all = [&gone2, &again, &gone, &one];
+        assert_eq!(way_back(&all, 50), WayBack::None, "nothing came since");
+        assert_eq!(way_back(&all, 35), WayBack::Markers(vec![&gone2]));
+        assert_eq!(way_back(&all, 25), WayBack::None, "it was deleted then");
+        assert_eq!(way_back(&all, 15), WayBack::Again(&one));
+        assert_eq!(way_back(&all, 5), WayBack::None, "it was not there");
+        assert_eq!(way_back(&[&gone, &one], 10), WayBack::Markers(vec![&gone]));
+    }
+}
