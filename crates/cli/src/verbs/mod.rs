@@ -6,6 +6,8 @@ pub(crate) mod attach;
 pub(crate) mod backup;
 pub(crate) mod ca;
 pub(crate) mod complete;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod config;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod drill;
@@ -27,6 +29,8 @@ mod replay;
 #[cfg(all(unix, feature = "repository"))]
 pub(crate) mod repository;
 pub(crate) mod restore;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod show;
 mod signing;

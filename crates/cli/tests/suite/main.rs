@@ -15,6 +15,8 @@ mod hostile_numbers;
 mod hostile_sets;
 mod identity;
 mod interrupted;
+#[cfg(unix)]
+mod jobs;
 mod json_contract;
 mod kerberos;
 mod life;

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+pub mod command;
+pub mod config;
+pub mod held;
+pub mod lock;
+pub mod perform;
+pub mod place;
+pub mod plan;
+pub mod record;
+pub mod run;
+mod schedule;
+mod span;
+
+pub use config::{Ca, Config, Job, Name, Target};
+pub use plan::Step;
+pub use run::{CaRun, Event, Runner, Wish};
+pub use schedule::{Clock, Day, Schedule};
+pub use span::{Seconds, span, span_text};
+
+/// The zone of this machine's clock.
+#[must_use]
+pub fn local_zone() -> jiff::tz::TimeZone {
+    jiff::tz::TimeZone::system()
+}
