@@ -81,6 +81,14 @@ fn main() -> ExitCode {
         Command::Config(command) => (command.name(), verbs::config::run(&command, output).into()),
         #[cfg(all(unix, feature = "repository"))]
         Command::Run(args) => ("run", verbs::run::run(&args, output).into()),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Status(args) => ("status", verbs::status::run(&args, output).into()),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Check(args) => ("check", verbs::status::check(&args, output).into()),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Agent(args) => ("agent", verbs::agent::run(&args, output).into()),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Timers(args) => ("timers", verbs::timers::run(&args, output).into()),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),
         Command::Completions { shell } => ("completions", completions(shell).into()),
         Command::Man { dir } => ("man", verbs::man::run(Cli::command(), &dir).into()),

@@ -73,7 +73,6 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
         Step::Complete => {
             let mut words = Words::new("complete");
             words.0.extend(state.into_iter().map(OsString::from));
-            words.option("--identity", ca.identity.as_ref());
             keys(&mut words, ca);
             words.option("--allowed-signers", job.allowed_signers.as_ref());
             words.option("--scratch", job.scratch.as_ref());
@@ -107,7 +106,7 @@ fn backup(job: &Job, ca: &Ca, target: &Target, kind: SetKind, now: i64) -> Words
     }
     let to = match target {
         Target::Vault(vault) => OsString::from(place::address(vault, ca, "")),
-        Target::Folder(folder) => place::folder_of(folder, ca).join(place::new_name(kind, now)).into(),
+        Target::Folder(folder) => place::new_set(folder, ca, kind, now).into(),
     };
     words.add("--to").add(to);
     if kind == SetKind::Logs {

@@ -1,9 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub mod agent;
+pub mod alarm;
 pub mod command;
 pub mod config;
 pub mod held;
+mod http;
 pub mod lock;
+pub mod notify;
+pub mod page;
 pub mod perform;
 pub mod place;
 pub mod plan;
@@ -11,6 +16,8 @@ pub mod record;
 pub mod run;
 mod schedule;
 mod span;
+pub mod status;
+pub mod timers;
 
 pub use config::{Ca, Config, Job, Name, Target};
 pub use plan::Step;

@@ -177,11 +177,14 @@ pub fn address(vault: &str, ca: &Ca, point: &str) -> String {
     format!("{vault}:{}/{point}", ca.own_name)
 }
 
-/// The name of a new set.
+/// The folder of a new set, which is not there yet.
 #[must_use]
-pub fn new_name(kind: SetKind, now: i64) -> String {
-    let digits: String = moment(now).chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
-    format!("{digits}-{kind}")
+pub fn new_set(folder: &Path, ca: &Ca, kind: SetKind, now: i64) -> PathBuf {
+    let moment: String = moment(now).chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
+    let name = |ending: &str| folder_of(folder, ca).join(format!("{moment}-{kind}{ending}"));
+    let further = (2_u32..).map(|number| name(&format!("-{number}")));
+    let mut names = std::iter::once(name("")).chain(further);
+    names.find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| name(""))
 }
 
 /// A failure that is no error of another crate.

@@ -192,3 +192,189 @@ pub fn next(job: &Job, step: Step, now: i64, zone: &TimeZone) -> Option<i64> {
     };
     schedule?.next_slot(now, zone)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use certadm_set::manifest::SetKind;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::held::HeldSet;
+    use crate::record::{Outcome, StepRecord};
+
+    const JOB: &str = "full = 'daily 02:30'\nlogs = 'every 15m'\nverify = 'weekly sun 03:00'\nrehearse = 'monthly 31 04:00'";
+
+    fn job(text: &str) -> Job {
+        let text = format!(
+            "[ca]\nweb = {{ dir = '/a' }}\n[job.j]\nca = 'web'\nto = ['v1:', 'v2:']\nkeep = {{ last = 1 }}\n{text}"
+        );
+        Config::parse(&text, "/etc/certadm/certadm.toml".as_ref()).unwrap().job("j").unwrap().clone()
+    }
+
+    /// A CA with its places, as far as a plan sees them.
+    #[derive(Default)]
+    struct World {
+        sets: Vec<HeldSet>,
+        verified: Option<i64>,
+        rehearsed: Option<i64>,
+        attempts: Attempts,
+        generation: u32,
+        done: BTreeMap<Step, Vec<i64>>,
+    }
+
+    impl World {
+        fn held(&self) -> Held {
+            let proven = self.verified.map(|when| ("x".to_owned(), when));
+            Held { proven, ..Held::new(self.sets.clone()) }
+        }
+
+        fn due(&self, job: &Job, now: i64, zone: &TimeZone) -> Vec<Due> {
+            let (held, attempts) = (self.held(), &self.attempts);
+            due(job, &Known { held: &held, rehearsed: self.rehearsed, attempts, now, zone })
+        }
+
+        /// Does what is due, as a run does it.
+        fn run(&mut self, job: &Job, now: i64, zone: &TimeZone) {
+            for due in self.due(job, now, zone) {
+                match due.step {
+                    Step::Full | Step::Logs => {
+                        let kind = if due.step == Step::Full { SetKind::Full } else { SetKind::Logs };
+                        self.generation += 1;
+                        self.sets.push(set(now, kind, self.generation));
+                        // What is older than a week is of no use here.
+                        self.sets.retain(|set| now - 7 * 86_400 < set.time);
+                    }
+                    Step::Verify => self.verified = Some(now),
+                    Step::Rehearse => self.rehearsed = Some(now),
+                    _ => {}
+                }
+                self.done.entry(due.step).or_default().push(now);
+            }
+        }
+    }
+
+    fn set(time: i64, kind: SetKind, generation: u32) -> HeldSet {
+        HeldSet {
+            id: time.to_string(),
+            time,
+            kind,
+            stream: (String::new(), String::new()),
+            generations: (generation, generation),
+            bytes: 0,
+            seconds: 0,
+        }
+    }
+
+    /// A year, looked at every five minutes, with times in which the machine is off: each slot is done once, at the first look
+    /// after it, and of slots that were missed together only one.
+    #[test]
+    fn in_a_year_each_slot_is_done_once_and_what_was_missed_is_caught_up_once() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let job = job(JOB);
+        // From 2028-01-01 on: a leap year.
+        let (begin, look) = (1_830_294_000, 300);
+        let off = [(40, 61), (100, 100), (180, 194), (300, 301)];
+        let is_on = |now: i64| {
+            let day = (now - begin) / 86_400;
+            !off.iter().any(|(from, until)| (*from..*until).contains(&day))
+        };
+        let mut world = World::default();
+        let looks: Vec<i64> =
+            (0..366 * 288).map(|number| begin + number * look).filter(|now| is_on(*now)).collect();
+        for now in &looks {
+            world.run(&job, *now, &zone);
+        }
+        for (step, schedule) in
+            [(Step::Full, job.full), (Step::Verify, job.verify), (Step::Rehearse, job.rehearse)]
+        {
+            let schedule = schedule.unwrap();
+            // The model: the first look at all, and each look that has a slot between itself and the look before.
+            let mut expected = vec![looks[0]];
+            for pair in looks.windows(2) {
+                if schedule.next_slot(pair[0], &zone).is_some_and(|slot| slot <= pair[1]) {
+                    expected.push(pair[1]);
+                }
+            }
+            assert_eq!(world.done[&step], expected, "{step}");
+        }
+        // Logs are backed up at each slot at which no full backup is, and never while there is a gap of more than a slot.
+        let both: Vec<i64> = {
+            let all = world.done[&Step::Full].iter().chain(&world.done[&Step::Logs]);
+            let mut all: Vec<i64> = all.copied().collect();
+            all.sort_unstable();
+            all
+        };
+        for pair in both.windows(2) {
+            let missed = looks.iter().filter(|look| pair[0] < **look && **look < pair[1]);
+            assert!(missed.count() < 4, "between {} and {}", pair[0], pair[1]);
+        }
+    }
+
+    #[test]
+    fn without_a_base_there_is_a_full_backup_and_the_reason_is_said() {
+        let (zone, job) = (TimeZone::UTC, job(JOB));
+        let mut world = World::default();
+        let why = |world: &World, now| {
+            let due = world.due(&job, now, &zone);
+            due.first().map(|due| format!("{}: {}", due.step, due.why)).unwrap_or_default()
+        };
+        assert_eq!(why(&world, 0), "full: there is no base for log sets: no full set is there");
+        world.sets = vec![set(1_000_000, SetKind::Full, 5), set(1_000_900, SetKind::Logs, 7)];
+        let text = why(&world, 1_001_000);
+        assert!(text.starts_with("full: ") && text.ends_with("generation 0x6 is missing"), "{text}");
+        world.sets.pop();
+        assert!(why(&world, 1_002_000).starts_with("logs: every 15m"));
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_once_stops_nothing() {
+        let (zone, job) = (TimeZone::UTC, job(JOB));
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        // A set, a proof and a rehearsal from a year ahead.
+        let ahead = 1_000_000 + 365 * 86_400;
+        world.sets.push(set(ahead, SetKind::Logs, 2));
+        (world.verified, world.rehearsed) = (Some(ahead), Some(ahead));
+        let steps: Vec<Step> = world.due(&job, 1_001_000, &zone).iter().map(|due| due.step).collect();
+        assert_eq!(steps, [Step::Logs, Step::Verify, Step::Rehearse]);
+    }
+
+    #[test]
+    fn a_step_that_failed_waits_until_its_time_or_the_next_slot() {
+        let (zone, job) = (TimeZone::UTC, job("full = 'daily 02:00'\nverify = 'hourly'"));
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        let fail = |world: &mut World, began| {
+            world.attempts.note(&StepRecord {
+                step: Step::Verify,
+                why: String::new(),
+                command: String::new(),
+                began,
+                seconds: 0.0,
+                tries: 1,
+                outcome: Outcome::Failed,
+                exit_code: 5,
+                trouble: Vec::new(),
+                result: serde_json::Value::Null,
+            });
+        };
+        let now = 1_001_100;
+        assert_eq!(world.due(&job, now, &zone).len(), 1);
+        for _ in 0..5 {
+            fail(&mut world, now);
+        }
+        assert_eq!(world.due(&job, now + 300, &zone).len(), 0, "it waits 80 minutes");
+        assert_eq!(world.due(&job, 1_004_400, &zone).len(), 1, "the next hour is a new chance");
+        // What is remembered can be lost: then it is tried again.
+        world.attempts = Attempts::default();
+        assert_eq!(world.due(&job, now + 300, &zone).len(), 1);
+    }
+
+    #[test]
+    fn copies_and_a_prune_follow_a_backup() {
+        let job = job(JOB);
+        let steps = |step| after_backup(&job, step).iter().map(|due| (due.step, due.at)).collect::<Vec<_>>();
+        assert_eq!(steps(Step::Full), [(Step::Copy, 1), (Step::Prune, 0), (Step::Prune, 1)]);
+        assert_eq!(steps(Step::Logs), [(Step::Copy, 1)]);
+    }
+}

@@ -1,6 +1,8 @@
 //! One file or folder per verb.
 
 mod account;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod agent;
 pub(crate) mod apply_revocations;
 pub(crate) mod attach;
 pub(crate) mod backup;
@@ -35,7 +37,11 @@ pub(crate) mod serve;
 pub(crate) mod show;
 mod signing;
 mod state;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod status;
 pub(crate) mod thresholds;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod timers;
 mod until;
 pub(crate) mod user;
 pub(crate) mod verify;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use certadm_files::cancel;
+use certadm_jobs::notify::ping;
 use certadm_jobs::perform::Program;
 use certadm_jobs::place::moment;
 use certadm_jobs::record::{Outcome, StepRecord};
@@ -20,6 +21,7 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
 use crate::terminal::Tone;
+use crate::verbs::status;
 
 /// `certadm run`
 #[derive(Debug, Args)]
@@ -94,9 +96,14 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     let wish = args.now.map_or(Wish::Due, |step| Wish::Now(step.into()));
     let runs = carry_out(&config, &work, wish, output)?;
     cancel::check()?;
+    let now = system_clock();
+    let stand = status::stand(&config, &work, now)?;
+    status::tell(&config, &stand, now, output)?;
     let done = runs.iter().filter(|run| !run.steps.is_empty()).count();
     if done == 0 {
         output.line(format!("Nothing is due for {}.", counted(runs.len() as u64, "CA")));
+    } else {
+        status::say_not_told(&ping(&config, &stand), output);
     }
     let exit = runs.iter().map(exit_of).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good);
     Ok(Done { exit, result: json!({ "runs": runs.iter().map(to_json).collect::<Vec<_>>() }) })
