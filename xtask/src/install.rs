@@ -80,6 +80,8 @@ pub(crate) fn run(workspace: &Workspace, wish: &Wish<'_>) -> Result<()> {
     tree.write("lib/pkgconfig/certadm.pc", pkg_config(&prefix, env!("CARGO_PKG_VERSION")))?;
     let unit = workspace.read("dist/systemd/certadm@.service")?;
     tree.write("lib/systemd/system/certadm@.service", own_unit(&unit, &command))?;
+    let unit = workspace.read("dist/systemd/certadm-agent.service")?;
+    tree.write("lib/systemd/system/certadm-agent.service", own_unit(&unit, &command))?;
     tree.copy(&workspace.path("dist/systemd/certadm@.socket"), "lib/systemd/system/certadm@.socket")?;
     for name in ["backup.c", "restore.c", "portable.h"] {
         let example = workspace.path("examples/c").join(name);

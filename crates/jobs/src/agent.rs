@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use crate::config::{Config, Name};
-use crate::plan::{Step, next};
+use crate::plan::next;
+use crate::step::Step;
 
 /// After a run that failed, or found another one at work, the next one comes after so many seconds. How long a step waits
 /// after a failure is the run's own business.

@@ -9,7 +9,7 @@ use certadm_set::manifest::SetKind;
 use crate::config::{Ca, Job, Place, Target};
 use crate::held::Held;
 use crate::place;
-use crate::plan::Step;
+use crate::step::Step;
 
 /// The words behind `certadm`.
 #[derive(Clone, Debug, PartialEq, Eq)]

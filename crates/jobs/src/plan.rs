@@ -1,66 +1,15 @@
 //! Which steps are due for a CA: a pure function of what the target holds, what was tried before, and the time.
 
-use std::fmt;
-
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 
 use crate::config::Job;
 use crate::held::Held;
 use crate::record::Attempts;
 use crate::schedule::Schedule;
+use crate::step::Step;
 
 /// A clock may differ from another one by this much, in seconds.
 const SKEW: i64 = 300;
-
-/// A step of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Step {
-    /// Find out what the first place holds. It is told only when it fails.
-    Look,
-    /// A full backup.
-    Full,
-    /// A backup of logs.
-    Logs,
-    /// Copies into the further places.
-    Copy,
-    /// Delete what no rule keeps.
-    Prune,
-    /// Read everything back.
-    Verify,
-    /// Judge whether everything is there.
-    Complete,
-    /// Restore into a scratch folder.
-    Rehearse,
-}
-
-impl Step {
-    /// Those that can be asked for, in the order in which they are carried out.
-    pub const ALL: [Self; 7] =
-        [Self::Full, Self::Logs, Self::Copy, Self::Prune, Self::Verify, Self::Complete, Self::Rehearse];
-
-    /// Its name for programs.
-    #[must_use]
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Look => "look",
-            Self::Full => "full",
-            Self::Logs => "logs",
-            Self::Copy => "copy",
-            Self::Prune => "prune",
-            Self::Verify => "verify",
-            Self::Complete => "complete",
-            Self::Rehearse => "rehearse",
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key())
-    }
-}
 
 /// A step that is due, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{Ca, Config, Job};
-use crate::plan::Step;
+use crate::step::Step;
 
 /// No file of attempts is longer than this, in bytes.
 const MAX_FILE: u64 = 1 << 20;

@@ -18,8 +18,9 @@ use crate::held::Held;
 use crate::lock::CaLock;
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
-use crate::plan::{Due, Known, Step, after_backup, due};
+use crate::plan::{Due, Known, after_backup, due};
 use crate::record::{Attempts, Outcome, StepRecord, Trouble};
+use crate::step::Step;
 
 /// No run has more steps than this: each kind a few times.
 const MOST_STEPS: usize = 40;
@@ -167,6 +168,10 @@ impl Runner<'_> {
                 Step::Full | Step::Logs if is_done => {
                     held = self.look(first, ca).0;
                     let mut next = after_backup(job, due.step);
+                    next.retain(|due| {
+                        due.step != Step::Prune
+                            || job.to.get(due.at).is_some_and(|place| self.config.may_delete(place))
+                    });
                     if let Some(Err(why)) = held.as_ref().map(Held::base)
                         && due.step == Step::Logs
                     {

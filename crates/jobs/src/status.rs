@@ -1,22 +1,20 @@
-//! How each CA of a job stands, from what the places hold, from evidence, and from the CA's folder.
+//! How a CA of a job stands.
 
 use std::path::Path;
 
 use certadm_ca::health::{self, Thresholds};
-use certadm_files::space;
 use certadm_rehearsal::Proof;
 use certadm_rehearsal::evidence::Folder;
 use certadm_rules::FileTime;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::alarm::{Alarm, judge};
+use crate::alarm::Alarm;
 use crate::command::evidence_of;
-use crate::config::{Ca, Config, Job, Place, Target};
+use crate::config::{Ca, Job};
 use crate::held::Held;
 use crate::place;
-use crate::plan::{Step, next};
-use crate::record::{Attempts, Trouble};
+use crate::record::Trouble;
+use crate::step::Step;
 
 /// How a CA of a job stands. Times are in seconds since 1970.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -71,56 +69,8 @@ pub struct CaStatus {
     pub alarms: Vec<Alarm>,
 }
 
-/// Finds out how a CA of a job stands. What cannot be found out is in its `trouble`.
-#[must_use]
-pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaStatus {
-    let attempts = Attempts::read(config, job, ca);
-    let mut status = CaStatus {
-        job: job.name.to_string(),
-        ca: ca.name.to_string(),
-        place: job.to.first().map(ToString::to_string).unwrap_or_default(),
-        ..CaStatus::default()
-    };
-    let held = match job.to.first().map(|first| place::look(config, first, ca)) {
-        Some(Ok(held)) => {
-            status.place_seen = true;
-            held
-        }
-        Some(Err(unseen)) => {
-            status.trouble.push(unseen.trouble);
-            Held::default()
-        }
-        None => Held::default(),
-    };
-    status.add_held(&held, now);
-    status.add_rehearsal(job, ca);
-    let completed = attempts.of(Step::Complete);
-    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-    status.complete = completed.facts.get("verdict").and_then(text);
-    let missing = completed.facts.get("missing").and_then(|missing| missing.as_array());
-    status.missing = missing.into_iter().flatten().filter_map(text).collect();
-    status.free = match job.to.first() {
-        Some(Target::Folder(folder)) => space::available(folder).ok().flatten(),
-        Some(Target::Vault(vault)) => {
-            let vault = config.vault(vault).ok();
-            vault
-                .as_ref()
-                .and_then(|vault| vault.folder())
-                .and_then(|folder| space::available(folder).ok().flatten())
-        }
-        None => None,
-    };
-    if let Place::Folder(dir, _) = &ca.place {
-        status.add_health(dir);
-    }
-    status.next =
-        Step::ALL.into_iter().filter_map(|step| Some((step, next(job, step, now, zone)?))).collect();
-    status.alarms = judge(job, &status, &held, &attempts, now);
-    status
-}
-
 impl CaStatus {
-    fn add_held(&mut self, held: &Held, now: i64) {
+    pub(crate) fn add_held(&mut self, held: &Held, now: i64) {
         self.sets = held.sets().len();
         self.bytes = held.sets().iter().map(|set| set.bytes).fold(0, u64::saturating_add);
         self.unreadable = held.unreadable.len();
@@ -132,7 +82,7 @@ impl CaStatus {
         self.verified = held.proven.as_ref().map(|(_, when)| *when);
     }
 
-    fn add_rehearsal(&mut self, job: &Job, ca: &Ca) {
+    pub(crate) fn add_rehearsal(&mut self, job: &Job, ca: &Ca) {
         let evidence = evidence_of(job, ca);
         if !evidence.is_dir() {
             return;
@@ -148,7 +98,7 @@ impl CaStatus {
         }
     }
 
-    fn add_health(&mut self, dir: &Path) {
+    pub(crate) fn add_health(&mut self, dir: &Path) {
         let seconds = |time: FileTime| place::seconds_of(&time.to_rfc3339());
         match health::examine(dir, &Thresholds::default()) {
             Ok(health) => {

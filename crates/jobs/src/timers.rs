@@ -25,7 +25,7 @@ fn service(config: &Config, job: &Job, program: &str) -> Unit {
     let text = format!(
         "[Unit]\nDescription=What is due of the job {name} of certadm\nDocumentation=man:certadm-run(1)\n\
          After=network-online.target\nWants=network-online.target\n\n\
-         [Service]\nType=oneshot\nExecStart=\"{}\" run {name}\nEnvironment=\"CERTADM_CONFIG={}\"\n\
+         [Service]\nType=oneshot\nExecStart=\"{}\" run {name}\nEnvironment=\"CERTADM_JOBS={}\"\n\
          # The command stops what it has started, in order.\nKillMode=mixed\nTimeoutStopSec=300\n\
          # Something was found: an alarm tells it, and the unit has not failed.\nSuccessExitStatus=1\n\
          UMask=0077\nLimitCORE=0\nNice=10\nIOSchedulingClass=idle\n",

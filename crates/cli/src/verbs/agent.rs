@@ -1,10 +1,14 @@
 //! `certadm agent`: the jobs by their own schedule, as a service. Each CA is worked on in a process of its own, so that the
 //! agent outlives whatever happens there.
 
+use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,12 +31,22 @@ use crate::output::{Done, Output};
 const GLANCE: Duration = Duration::from_millis(250);
 /// How often all CAs are judged, so that an alarm begins although no run ends.
 const JUDGE: Duration = Duration::from_secs(15 * 60);
+/// How soon after a run that is done again at the earliest, so that page and figures are of now.
+const JUDGE_NEWS: Duration = Duration::from_secs(60);
+/// The page and the figures, in the folder of records.
+const PAGE: &str = "status.html";
+const FIGURES: &str = "metrics.prom";
 
 /// `certadm agent`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm agent\n\
     As a service: systemctl enable --now certadm-agent")]
-pub(crate) struct AgentArgs {}
+pub(crate) struct AgentArgs {
+    /// Show a page (/), figures for Prometheus (/metrics) and whether the agent lives (/healthz) at this address of this
+    /// machine, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
 
 /// A run that is at work.
 struct Running {
@@ -40,14 +54,19 @@ struct Running {
     child: Child,
 }
 
-pub(crate) fn run(_args: &AgentArgs, output: Output) -> Result<Done, Failure> {
+pub(crate) fn run(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     let config = Config::load()?;
     let _lock = lock(&config)?;
     interrupt::watch();
     let mut agent = Agent::new(config, output)?;
+    if let Some(address) = args.listen {
+        let address = show(address, &agent)?;
+        output.line(format!("The agent shows itself at http://{address}/."));
+    }
     notify(&[NotifyState::Ready]);
     output.line(format!("The agent works by {}.", agent.config.path.display()));
     while cancel::requested().is_none() {
+        agent.alive.store(system_clock(), Ordering::Relaxed);
         agent.step();
         notify(&[NotifyState::Watchdog]);
         thread::sleep(GLANCE);
@@ -78,6 +97,30 @@ fn lock(config: &Config) -> Result<File, Failure> {
     }
 }
 
+/// Begins to show page and figures.
+#[cfg(feature = "object-store")]
+fn show(address: SocketAddr, agent: &Agent) -> Result<SocketAddr, Failure> {
+    let shown = certadm_jobs::serve::Shown {
+        page: agent.config.state.join(PAGE),
+        figures: agent.config.state.join(FIGURES),
+        alive: Arc::clone(&agent.alive),
+        clock: system_clock,
+    };
+    certadm_jobs::serve::begin(address, shown).map_err(|error| Failure {
+        message: format!("cannot listen on {address}: {error}"),
+        code: certadm_files::io_hresult(&error),
+        remedy: "name a free port of this machine, such as 127.0.0.1:9464".to_owned(),
+        exit: if error.kind() == std::io::ErrorKind::InvalidInput { Exit::Usage } else { Exit::Refused },
+    })
+}
+
+/// This build has no HTTP.
+#[cfg(not(feature = "object-store"))]
+fn show(_address: SocketAddr, _agent: &Agent) -> Result<SocketAddr, Failure> {
+    let text = "this build has no HTTP";
+    Err(Failure::usage(text, "leave --listen out, and have `certadm status` write page and figures"))
+}
+
 /// Whoever started this process need not want to be told.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
@@ -93,7 +136,10 @@ struct Agent {
     running: Vec<Running>,
     judging: Option<Child>,
     judged: Option<Instant>,
+    alive: Arc<AtomicI64>,
     output: Output,
+    /// A run has ended since all CAs were judged.
+    has_news: bool,
     runs: u64,
     failed: u64,
     said: Option<Value>,
@@ -116,7 +162,9 @@ impl Agent {
             running,
             judging: None,
             judged: None,
+            alive: Arc::default(),
             output,
+            has_news: true,
             runs: 0,
             failed: 0,
             said,
@@ -168,6 +216,7 @@ impl Agent {
                 Err(_) => false,
             };
             self.runs += 1;
+            self.has_news = true;
             self.failed += u64::from(!is_well);
             self.agenda.ended(&self.config, &run.pair, is_well, now, &zone);
         }
@@ -175,8 +224,8 @@ impl Agent {
     }
 
     fn begin(&mut self, pair: Pair, now: i64) {
-        let words = ["run", pair.0.as_str(), "--ca", pair.1.as_str()];
-        match self.start(&words) {
+        let words = ["run", pair.0.as_str(), "--ca", pair.1.as_str()].map(OsStr::new);
+        match self.start(words) {
             Ok(child) => {
                 self.agenda.begins(&pair, now);
                 self.running.push(Running { pair, child });
@@ -194,22 +243,26 @@ impl Agent {
             Some(Ok(None)) => return,
             Some(_) | None => true,
         };
-        if is_over && self.judged.is_none_or(|judged| JUDGE <= judged.elapsed()) {
+        let patience = if self.has_news { JUDGE_NEWS } else { JUDGE };
+        if is_over && self.judged.is_none_or(|judged| patience <= judged.elapsed()) {
             self.judged = Some(Instant::now());
-            self.judging = self.start(&["--quiet", "status", "--notify"]).ok();
+            self.has_news = false;
+            let [page, figures] = [PAGE, FIGURES].map(|name| self.config.state.join(name));
+            let words = ["--quiet", "status", "--notify", "--html"].map(OsStr::new);
+            let words =
+                words.into_iter().chain([page.as_os_str(), OsStr::new("--prometheus"), figures.as_os_str()]);
+            self.judging = self.start(words).ok();
         }
     }
 
-    /// Starts this program. What it prints for people goes where the agent's own lines go: into the journal.
-    fn start(&self, words: &[&str]) -> std::io::Result<Child> {
+    /// Starts this program. What a run prints for people goes where the agent's own lines go: into the journal.
+    fn start<'a>(&self, words: impl IntoIterator<Item = &'a OsStr>) -> std::io::Result<Child> {
+        let out = if self.output.json || self.output.quiet { Stdio::null() } else { Stdio::inherit() };
         let mut command = Command::new(&self.program);
-        if self.output.json || self.output.quiet {
-            command.arg("--quiet").stdout(Stdio::null());
-        }
-        command.args(words).env(config::VARIABLE, &self.config.path).stdin(Stdio::null()).process_group(0);
+        command.args(words).env(config::VARIABLE, &self.config.path).process_group(0);
         // They have nothing to tell the service manager.
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
-        command.spawn()
+        command.stdin(Stdio::null()).stdout(out).spawn()
     }
 
     /// Tells the service manager what is going on, when that has changed.

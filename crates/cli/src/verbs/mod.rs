@@ -23,6 +23,8 @@ mod live;
 pub(crate) mod lost;
 pub(crate) mod man;
 mod places;
+#[cfg(all(unix, feature = "repository"))]
+mod protected;
 pub(crate) mod publish_crl;
 pub(crate) mod recover;
 pub(crate) mod rehearse;

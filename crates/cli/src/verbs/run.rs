@@ -21,7 +21,7 @@ use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
 use crate::terminal::Tone;
-use crate::verbs::status;
+use crate::verbs::protected::{self, pairs};
 
 /// `certadm run`
 #[derive(Debug, Args)]
@@ -97,22 +97,16 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     let runs = carry_out(&config, &work, wish, output)?;
     cancel::check()?;
     let now = system_clock();
-    let stand = status::stand(&config, &work, now)?;
-    status::tell(&config, &stand, now, output)?;
+    let stand = protected::stand(&config, &work, now)?;
+    protected::tell(&config, &stand, now, output)?;
     let done = runs.iter().filter(|run| !run.steps.is_empty()).count();
     if done == 0 {
         output.line(format!("Nothing is due for {}.", counted(runs.len() as u64, "CA")));
     } else {
-        status::say_not_told(&ping(&config, &stand), output);
+        protected::say_not_told(&ping(&config, &stand), output);
     }
     let exit = runs.iter().map(exit_of).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good);
     Ok(Done { exit, result: json!({ "runs": runs.iter().map(to_json).collect::<Vec<_>>() }) })
-}
-
-/// Each job with each of its CAs.
-pub(crate) fn pairs<'a>(config: &'a Config, jobs: &[&'a Job]) -> Vec<(&'a Job, &'a Ca)> {
-    let cas = |job: &'a Job| job.cas.iter().filter_map(move |name| Some((job, config.cas.get(name)?)));
-    jobs.iter().flat_map(|job| cas(job)).collect()
 }
 
 /// Works on several CAs at once, as many as the configuration allows.

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use certadm_files::durable;
 use certadm_jobs::alarm::Alarm;
-use certadm_jobs::notify::{self, NotTold};
+use certadm_jobs::metrics::metrics;
 use certadm_jobs::page::status_page;
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
-use certadm_jobs::status::{CaStatus, of};
-use certadm_jobs::{Ca, Config, Job, Step, local_zone, span};
-use certadm_rules::printable::printable;
+use certadm_jobs::status::CaStatus;
+use certadm_jobs::{Ca, Config, Job, Step, span};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -19,7 +18,7 @@ use crate::interrupt;
 use crate::output::{Done, Output};
 use crate::terminal::Tone;
 use crate::verbs::files::refuse_home_sign;
-use crate::verbs::run::pairs;
+use crate::verbs::protected::{jobs, pairs, stand, tell};
 
 /// `certadm status`
 #[derive(Debug, Args)]
@@ -31,6 +30,9 @@ pub(crate) struct StatusArgs {
     /// Write a page to a file, over the one that is there
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Write the figures to a file in the format of Prometheus, over the one that is there
+    #[arg(long, value_name = "FILE")]
+    prometheus: Option<PathBuf>,
     /// Tell those who are to be told of alarms what they have not heard yet
     #[arg(long)]
     notify: bool,
@@ -53,8 +55,8 @@ pub(crate) struct CheckArgs {
 }
 
 pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
-    if let Some(page) = &args.html {
-        refuse_home_sign(page)?;
+    for file in [&args.html, &args.prometheus].into_iter().flatten() {
+        refuse_home_sign(file)?;
     }
     let config = Config::load()?;
     let jobs = jobs(&config, args.job.as_deref())?;
@@ -67,63 +69,17 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
     if let Some(page) = &args.html {
         durable::replace(page, status_page(&stand, now).as_bytes())?;
     }
-    table(&stand, now, output);
+    if let Some(file) = &args.prometheus {
+        durable::replace(file, metrics(&stand).as_bytes())?;
+    }
+    // The agent's own call: what is new has been told, and nobody reads a table in a journal.
+    if !(args.notify && output.quiet) {
+        table(&stand, now, output);
+    }
     let is_well = stand.iter().all(|status| status.alarms.is_empty());
     let exit = if is_well { Exit::Good } else { Exit::Finding };
     let result = json!({ "now": moment(now), "cas": stand.iter().map(to_json).collect::<Vec<_>>() });
     Ok(Done { exit, result })
-}
-
-/// All jobs, or the one of that name.
-pub(crate) fn jobs<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a Job>, Failure> {
-    Ok(match name {
-        Some(name) => vec![config.job(name)?],
-        None => config.jobs.values().collect(),
-    })
-}
-
-/// How these CAs stand.
-pub(crate) fn stand(config: &Config, work: &[(&Job, &Ca)], now: i64) -> Result<Vec<CaStatus>, Failure> {
-    let zone = local_zone();
-    let mut stand = Vec::new();
-    for (job, ca) in work {
-        certadm_files::cancel::check()?;
-        stand.push(of(config, job, ca, now, &zone));
-    }
-    Ok(stand)
-}
-
-/// Tells what those who are told have not heard yet. Who cannot be told is told the next time, and this is said.
-pub(crate) fn tell(
-    config: &Config,
-    stand: &[CaStatus],
-    now: i64,
-    output: Output,
-) -> Result<Vec<NotTold>, Failure> {
-    let (news, not_told) = notify::tell(config, stand, now)?;
-    for news in news {
-        let (word, tone) = match news.event {
-            certadm_jobs::alarm::Turn::Begins if news.alarm.about.is_grave() => ("ALARM", Tone::Bad),
-            certadm_jobs::alarm::Turn::Begins => ("alarm", Tone::Warn),
-            certadm_jobs::alarm::Turn::Ends => ("ended", Tone::Good),
-        };
-        let Alarm { about, ca, message, remedy, .. } = &news.alarm;
-        output.toned("", word, Some(tone), &format!(": {ca}: {about}: {}", printable(message)));
-        if news.event == certadm_jobs::alarm::Turn::Begins {
-            output.result(format!("  what to do: {remedy}"));
-        }
-    }
-    say_not_told(&not_told, output);
-    Ok(not_told)
-}
-
-/// Says who could not be told.
-pub(crate) fn say_not_told(not_told: &[NotTold], output: Output) {
-    for one in not_told {
-        let text =
-            format!(": {} could not be told, and is told the next time: {}", one.who, printable(&one.why));
-        output.toned("", "warning", Some(Tone::Warn), &text);
-    }
 }
 
 /// One line a CA.

@@ -14,7 +14,7 @@ use crate::jobs::{configure, result, run, steps, world};
 use crate::support::{Work, command};
 
 /// Waits for something, for three minutes at most.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     // Some of it begins with the next minute of the clock.
     let end = Instant::now() + Duration::from_secs(180);
     loop {
@@ -35,6 +35,13 @@ fn with_hook(work: &Work, job: &str) {
     configure(work, &format!("{job}\n[notify.ops]\ncommand = ['{}']", hook.display()));
 }
 
+/// A world with that hook.
+pub(crate) fn with_alarms(job: &str) -> Work {
+    let work = world("");
+    with_hook(&work, job);
+    work
+}
+
 fn told(work: &Work) -> Vec<String> {
     let text = fs::read_to_string(work.path("told")).unwrap_or_default();
     text.lines()
@@ -50,8 +57,7 @@ fn told(work: &Work) -> Vec<String> {
 
 #[test]
 fn an_alarm_is_told_when_it_begins_and_when_it_ends_and_not_between() {
-    let work = world("");
-    with_hook(&work, "to = 'backups'\nfull = 'monthly 1 00:00'");
+    let work = with_alarms("to = 'backups'\nfull = 'monthly 1 00:00'");
     fs::rename(work.path("ca"), work.path("gone")).unwrap();
     assert_eq!(run(&work, "run nightly").code, 3);
     let first = told(&work);
@@ -139,7 +145,7 @@ fn status_says_how_a_ca_stands_and_check_says_it_to_monitoring() {
     );
     result(&work, "run nightly");
     result(&work, "ca crl --dir {ca} --passphrase-file {pass}");
-    let status = result(&work, "status --html {page.html}");
+    let status = result(&work, "status --html {page.html} --prometheus {figures.prom}");
     let ca = &status["cas"][0];
     assert_eq!(
         (&ca["ca"], &ca["sets"], &ca["alarms"]),
@@ -150,6 +156,9 @@ fn status_says_how_a_ca_stands_and_check_says_it_to_monitoring() {
     }
     let page = fs::read_to_string(work.path("page.html")).unwrap();
     assert!(page.contains("in order") && !page.contains("<script"), "{page}");
+    let figures = fs::read_to_string(work.path("figures.prom")).unwrap();
+    assert!(figures.contains("certadm_alarm{job=\"nightly\",ca=\"web\",about=\"late\"} 0"), "{figures}");
+    assert!(figures.contains("certadm_sets{job=\"nightly\",ca=\"web\"} 1"), "{figures}");
     let fine = run(&work, "check nightly --ca web --max-age 1h");
     assert_eq!(fine.code, 0, "{fine:?}");
     assert!(fine.stdout.starts_with("OK - 1 CAs are protected | age="), "{fine:?}");
@@ -167,16 +176,16 @@ fn status_says_how_a_ca_stands_and_check_says_it_to_monitoring() {
 }
 
 /// An agent at work, and what it prints.
-struct Agent {
+pub(crate) struct Agent {
     child: Child,
 }
 
 impl Agent {
-    fn start(work: &Work) -> Self {
-        let mut command = command(&work.path(""), "agent");
+    pub(crate) fn start(work: &Work, line: &str) -> Self {
+        let mut command = command(&work.path(""), line);
         let out = fs::File::create(work.path("agent.out")).unwrap();
         let child = command
-            .env("CERTADM_CONFIG", work.path("certadm.toml"))
+            .env("CERTADM_JOBS", work.path("certadm.toml"))
             .env("CERTADM_REPOSITORIES", work.path("repositories.toml"))
             .env("TMPDIR", work.path("scratch"))
             .stdin(Stdio::null())
@@ -184,6 +193,12 @@ impl Agent {
             .spawn()
             .unwrap();
         Self { child }
+    }
+
+    /// Stops it when it has begun to work.
+    pub(crate) fn stop(self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.end(), Some(0));
     }
 
     fn signal(&self, signal: Signal) {
@@ -206,7 +221,7 @@ fn sets(work: &Work) -> Vec<String> {
 #[test]
 fn the_agent_does_what_is_due_and_stops_in_order() {
     let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nverify = 'monthly 1 00:00'");
-    let agent = Agent::start(&work);
+    let agent = Agent::start(&work, "agent");
     until("a full set is verified", || work.path("backups/web/.proven").exists().then_some(()));
     let second = run(&work, "agent");
     assert_eq!(second.code, 3, "{second:?}");
@@ -241,7 +256,7 @@ fn the_agent_tells_the_service_manager_that_it_is_ready_and_lives() {
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut agent = command(&work.path(""), "agent");
     let agent = agent
-        .env("CERTADM_CONFIG", work.path("certadm.toml"))
+        .env("CERTADM_JOBS", work.path("certadm.toml"))
         .env("NOTIFY_SOCKET", &path)
         .stdout(Stdio::null())
         .spawn()
@@ -283,4 +298,125 @@ fn timers_are_units_that_systemd_takes() {
     };
     let said = String::from_utf8_lossy(&judged.stderr).into_owned();
     assert!(!said.contains("certadm-run-nightly"), "{said}");
+}
+
+/// Processes whose first argument is this program with this verb, below a work folder.
+fn at_work(work: &Work, verb: &str) -> Vec<i32> {
+    let folder = work.path("").display().to_string();
+    let is_it = |id: &str| {
+        let words = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        let words: Vec<&str> = words.split('\0').collect();
+        words.contains(&verb) && words.iter().any(|word| word.contains(folder.trim_end_matches('/')))
+    };
+    let all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    all.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()) && is_it(id))
+        .map(|id| id.parse().unwrap())
+        .collect()
+}
+
+fn hidden(work: &Work) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(work.path("backups/web")) else { return Vec::new() };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with('.') && name != ".proven").collect()
+}
+
+/// Whether a backup has begun to store the database.
+fn is_storing(work: &Work) -> bool {
+    let folder = work.path("backups/web");
+    hidden(work).iter().any(|name| {
+        fs::metadata(folder.join(name).join("DataBase/Test-CA.db")).is_ok_and(|file| 0 < file.len())
+    })
+}
+
+#[test]
+fn a_run_or_agent_that_is_stopped_stops_its_step_and_leaves_nothing_behind() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'");
+    crate::interrupted::fill(&work);
+    for (line, code) in [("run nightly", 143), ("agent", 0)] {
+        let agent = Agent::start(&work, line);
+        until("a backup is at work", || is_storing(&work).then_some(()));
+        agent.signal(Signal::TERM);
+        assert_eq!(agent.end(), Some(code), "{line}");
+        assert_eq!((sets(&work), hidden(&work)), (Vec::new(), Vec::new()), "{line}");
+        assert_eq!(at_work(&work, "backup"), Vec::<i32>::new(), "{line}");
+    }
+    // What was interrupted has not failed, and need not wait.
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good"]);
+}
+
+#[test]
+fn the_step_of_a_killed_run_keeps_the_ca_until_it_ends() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'");
+    crate::interrupted::fill(&work);
+    let mut agent = Agent::start(&work, "run nightly");
+    until("a backup is at work", || is_storing(&work).then_some(()));
+    agent.signal(Signal::KILL);
+    until("the run is gone", || agent.child.try_wait().unwrap());
+    // Either it is still at work, and is left alone, or it has ended, and nothing is due: never a second backup.
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+    until("the backup ends", || at_work(&work, "backup").is_empty().then_some(()));
+    assert_eq!((sets(&work).len(), hidden(&work)), (1, Vec::new()));
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+    assert_eq!(steps(&result(&work, "run nightly --now verify")), ["verify good"]);
+}
+
+#[test]
+fn a_ca_of_the_network_is_protected_by_its_account_and_one_that_is_away_is_tried_again() {
+    let work = crate::remote::world();
+    fs::create_dir_all(work.path("backups")).unwrap();
+    let serving = crate::remote::Serving::start(&work, "--allow-remote-backup");
+    let address = serving.address.clone();
+    let configure = |retry: &str| {
+        let text = format!(
+            "state = 'state'\nretry-after = [{retry}]\n[defaults.ca]\nuser = 'backup'\npassword-file = 'pw'\n\
+             [ca]\nbranch = {{ server = '{address}' }}\n\
+             [job.j]\nca = 'branch'\nto = 'backups'\nfull = 'monthly 1 00:00'\nlogs = 'monthly 1 00:00'\n"
+        );
+        fs::write(work.path("certadm.toml"), text).unwrap();
+    };
+    configure("");
+    assert_eq!(steps(&result(&work, "run j")), ["full good"]);
+    let logs = result(&work, "run j --now logs");
+    assert_eq!(steps(&logs), ["logs good"]);
+    assert_eq!(logs["runs"][0]["steps"][0]["result"]["kind"], "incremental");
+    drop(serving);
+    configure("'1s', '1s'");
+    let away = run(&work, "--json run j --now logs");
+    assert_eq!(away.code, 4, "{away:?}");
+    let step = &away.json()["result"]["runs"][0]["steps"][0];
+    assert_eq!((&step["outcome"], &step["tries"]), (&"failed".into(), &3.into()), "{step:#}");
+}
+
+/// The answer to a GET, as text.
+fn get(address: &str, path: &str, host: &str) -> Option<String> {
+    let mut stream = std::net::TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+#[test]
+fn the_agent_shows_a_page_figures_and_that_it_lives_to_this_machine() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'");
+    let refused = run(&work, "agent --listen 0.0.0.0:0");
+    assert_eq!(refused.code, 2, "{refused:?}");
+    let agent = Agent::start(&work, "agent --listen 127.0.0.1:0");
+    let address = until("the agent says where it is", || {
+        let said = fs::read_to_string(work.path("agent.out")).unwrap();
+        let address = said.split_once("http://")?.1.split_once('/')?.0.to_owned();
+        Some(address)
+    });
+    let health = until("it answers", || get(&address, "/healthz", &address));
+    assert!(health.starts_with("HTTP/1.1 200") && health.ends_with("ok\n"), "{health}");
+    let page = until("the CAs are judged", || {
+        get(&address, "/", &address).filter(|page| page.starts_with("HTTP/1.1 200"))
+    });
+    assert!(page.contains("<h2>web (nightly)</h2>") && page.contains("default-src 'none'"), "{page}");
+    let figures = get(&address, "/metrics", "localhost").unwrap();
+    assert!(figures.contains("certadm_alarm{job=\"nightly\",ca=\"web\",about=\"late\"}"), "{figures}");
+    assert!(get(&address, "/", "evil.example").unwrap().starts_with("HTTP/1.1 403"));
+    assert!(get(&address, "/state", &address).unwrap().starts_with("HTTP/1.1 404"));
+    agent.stop();
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(work: &Work, line: &str) -> Run {
     let mut command = command(&work.path(""), line);
     Run::of(
         command
-            .env("CERTADM_CONFIG", work.path("certadm.toml"))
+            .env("CERTADM_JOBS", work.path("certadm.toml"))
             .env("CERTADM_REPOSITORIES", work.path("repositories.toml"))
             .env("TMPDIR", work.path("scratch")),
     )
@@ -203,7 +203,7 @@ fn mistakes_in_the_configuration_are_told_with_line_and_column() {
         assert_eq!(refused.code, 2, "{job}: {refused:?}");
         assert!(refused.stderr.contains(says), "{job}: {refused:?}");
     }
-    let nowhere = Run::of(command(&work.path(""), "run --all").env("CERTADM_CONFIG", work.path("no.toml")));
+    let nowhere = Run::of(command(&work.path(""), "run --all").env("CERTADM_JOBS", work.path("no.toml")));
     assert_eq!(nowhere.code, 2);
     assert!(nowhere.stderr.contains("certadm config init"), "{nowhere:?}");
 }
@@ -221,6 +221,8 @@ fn init_writes_a_configuration_that_runs() {
     assert_eq!(shown["cas"][0]["own_name"], "Test-CA", "{shown:#}");
     assert_eq!(run(&work, "config check").code, 0);
     assert_eq!(run(&work, "config init --file {x.toml}").code, 2, "nobody can be asked");
+    result(&work, "config init --ca ca --to backups/ --file new.toml");
+    assert!(fs::read_to_string(work.path("new.toml")).unwrap().contains("\nname = \"Test-CA\"\n"));
 }
 
 #[test]

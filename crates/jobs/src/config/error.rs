@@ -13,7 +13,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// There is no file at any of the usual places.
-    #[error("there is no configuration: neither {} is there", places(.paths))]
+    #[error("there is no configuration: no file {}", places(.paths))]
     NotThere {
         /// Where it was looked for.
         paths: Vec<PathBuf>,
@@ -42,7 +42,7 @@ pub enum Error {
 }
 
 fn places(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" nor ")
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", and no file ")
 }
 
 impl Diagnosis for Error {
@@ -55,9 +55,9 @@ impl Diagnosis for Error {
 
     fn remedy(&self) -> Cow<'static, str> {
         match self {
-            Self::NotThere { .. } => "make one: certadm config init; or name it by CERTADM_CONFIG".into(),
+            Self::NotThere { .. } => "make one: certadm config init; or name it by CERTADM_JOBS".into(),
             Self::Wrong { .. } => {
-                "correct the file; `certadm config check` reads it again, and certadm.toml(5) tells \
+                "correct the file; certadm config check reads it again, and certadm.toml(5) tells \
                                    what it may hold"
                     .into()
             }

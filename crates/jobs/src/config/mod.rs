@@ -24,7 +24,7 @@ const MAX_FILE: u64 = 4 << 20;
 /// The file's name.
 const FILE: &str = "certadm.toml";
 /// The variable that names another file, which then counts alone.
-pub const VARIABLE: &str = "CERTADM_CONFIG";
+pub const VARIABLE: &str = "CERTADM_JOBS";
 /// The variable by which systemd names the folder of a service's state.
 const STATE_VARIABLE: &str = "STATE_DIRECTORY";
 
@@ -194,7 +194,7 @@ pub enum Secret {
 }
 
 impl Config {
-    /// Reads the configuration: the file that `CERTADM_CONFIG` names, else `~/.config/certadm/certadm.toml`, else
+    /// Reads the configuration: the file that `CERTADM_JOBS` names, else `~/.config/certadm/certadm.toml`, else
     /// `/etc/certadm/certadm.toml`.
     ///
     /// # Errors
@@ -313,6 +313,16 @@ impl Config {
     /// As [`Profiles::load`] and [`Profiles::vault`].
     pub fn vault(&self, name: &str) -> certadm_repository::Result<Vault> {
         self.profile(name).map(Vault::new)
+    }
+
+    /// Whether sets may be deleted from a place by this machine.
+    #[must_use]
+    pub fn may_delete(&self, target: &Target) -> bool {
+        match target {
+            // What is wrong with the vault is told by the step.
+            Target::Vault(name) => self.profile(name).is_ok_and(|profile| profile.maintenance),
+            Target::Folder(_) => false,
+        }
     }
 
     fn profile(&self, name: &str) -> certadm_repository::Result<Profile> {

@@ -48,7 +48,7 @@ pub(crate) struct InitArgs {
 }
 
 pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
-    let path = args.file.clone().unwrap_or_else(default_file);
+    let path = certadm_files::absolute(&args.file.clone().unwrap_or_else(default_file))?;
     if path.symlink_metadata().is_ok() {
         return Err(certadm_files::Error::Exists { path }.into());
     }
