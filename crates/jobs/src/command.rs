@@ -58,6 +58,12 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
     let is_empty = held.newest_state().is_empty();
     match step {
         Step::Look => None,
+        Step::Ask => {
+            let mut words = Words::new("doctor");
+            reach(&mut words, ca);
+            words.add("--no-prepare");
+            Some(words)
+        }
         Step::Full => Some(backup(job, ca, first, SetKind::Full, now)),
         Step::Logs => Some(backup(job, ca, first, SetKind::Logs, now)),
         _ if is_empty => None,
@@ -84,6 +90,24 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
 
 fn backup(job: &Job, ca: &Ca, target: &Target, kind: SetKind, now: i64) -> Words {
     let mut words = Words::new("backup");
+    reach(&mut words, ca);
+    let to = match target {
+        Target::Vault(vault) => OsString::from(place::address(vault, ca, "")),
+        Target::Folder(folder) => place::new_set(folder, ca, kind, now).into(),
+    };
+    words.add("--to").add(to);
+    if kind == SetKind::Logs {
+        // Otherwise each log set holds all logs since the full set, and the sets grow with the square of their number.
+        words.add("--type").add("logs").add("--truncate");
+    }
+    words.option("--sign-key", job.sign_key.as_ref());
+    words.option("--sign-passphrase-file", job.sign_passphrase_file.as_ref());
+    words.option("--scratch", job.scratch.as_ref());
+    words
+}
+
+/// How the CA is reached, and as whom.
+fn reach(words: &mut Words, ca: &Ca) {
     match &ca.place {
         Place::Folder(dir, socket) => {
             words.add("--dir").add(dir).option("--socket", socket.as_ref());
@@ -104,19 +128,6 @@ fn backup(job: &Job, ca: &Ca, target: &Target, kind: SetKind, now: i64) -> Words
             }
         }
     }
-    let to = match target {
-        Target::Vault(vault) => OsString::from(place::address(vault, ca, "")),
-        Target::Folder(folder) => place::new_set(folder, ca, kind, now).into(),
-    };
-    words.add("--to").add(to);
-    if kind == SetKind::Logs {
-        // Otherwise each log set holds all logs since the full set, and the sets grow with the square of their number.
-        words.add("--type").add("logs").add("--truncate");
-    }
-    words.option("--sign-key", job.sign_key.as_ref());
-    words.option("--sign-passphrase-file", job.sign_passphrase_file.as_ref());
-    words.option("--scratch", job.scratch.as_ref());
-    words
 }
 
 fn copy(ca: &Ca, from: &Target, to: &Target, held: &Held) -> Option<Words> {

@@ -72,7 +72,7 @@ impl Held {
     /// These sets.
     #[must_use]
     pub fn new(mut sets: Vec<HeldSet>) -> Self {
-        sets.sort_by(|one, other| (one.time, one.generations.1).cmp(&(other.time, other.generations.1)));
+        sets.sort_by_key(|set| (set.time, set.generations.1));
         Self { sets, ..Self::default() }
     }
 

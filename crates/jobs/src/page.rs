@@ -17,10 +17,10 @@ pub fn status_page(stand: &[CaStatus], now: i64) -> String {
         0 => ("in order".to_owned(), "good"),
         count => (counted(count as u64, "alarm"), "bad"),
     };
-    write!(
+    writeln!(
         page,
         "<section><h2>In short</h2><table class=\"facts\"><tr><th scope=\"row\">CAs</th><td>{}</td></tr>\
-         <tr><th scope=\"row\">State</th><td class=\"{class}\">{sum}</td></tr></table></section>\n",
+         <tr><th scope=\"row\">State</th><td class=\"{class}\">{sum}</td></tr></table></section>",
         stand.len()
     )
     .ok();

@@ -11,6 +11,9 @@ use crate::step::Step;
 /// A clock may differ from another one by this much, in seconds.
 const SKEW: i64 = 300;
 
+/// When a CA of the network is asked.
+const ASK: Schedule = Schedule::Every(6 * 3_600);
+
 /// A step that is due, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -43,6 +46,8 @@ pub struct Known<'a> {
     pub now: i64,
     /// The zone of the schedules.
     pub zone: &'a TimeZone,
+    /// Whether the CA has to be asked for the ends of its CRL and its certificate: no folder of this machine tells them.
+    pub has_to_ask: bool,
 }
 
 /// The steps that are due, in their order. What follows from a backup ([`after_backup`]) is not among them.
@@ -55,6 +60,9 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
     if due.is_empty() && 0 < copy.failures && !copy.waits(known.now) {
         let again = |at| Due { step: Step::Copy, at, why: "the last copy failed".to_owned() };
         due.extend((1..job.to.len()).map(again));
+    }
+    if known.has_to_ask {
+        due.extend(scheduled(Step::Ask, Some(ASK), known.attempts.of(Step::Ask).succeeded, known));
     }
     if newest.is_some() || !due.is_empty() {
         due.extend(scheduled(Step::Verify, job.verify, verified(known), known));
@@ -137,7 +145,7 @@ pub fn next(job: &Job, step: Step, now: i64, zone: &TimeZone) -> Option<i64> {
         Step::Verify => job.verify,
         Step::Complete => job.complete,
         Step::Rehearse => job.rehearse,
-        Step::Look | Step::Copy | Step::Prune => None,
+        Step::Look | Step::Copy | Step::Prune | Step::Ask => None,
     };
     schedule?.next_slot(now, zone)
 }
@@ -181,7 +189,10 @@ mod tests {
 
         fn due(&self, job: &Job, now: i64, zone: &TimeZone) -> Vec<Due> {
             let (held, attempts) = (self.held(), &self.attempts);
-            due(job, &Known { held: &held, rehearsed: self.rehearsed, attempts, now, zone })
+            due(
+                job,
+                &Known { held: &held, rehearsed: self.rehearsed, attempts, now, zone, has_to_ask: false },
+            )
         }
 
         /// Does what is due, as a run does it.

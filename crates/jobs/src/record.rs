@@ -157,7 +157,7 @@ impl Attempts {
             Outcome::Failed => attempt.failures = attempt.failures.saturating_add(1),
             Outcome::Interrupted => {}
         }
-        let facts = ["verdict", "missing", "bytes", "seconds", "set"];
+        let facts = ["verdict", "missing", "bytes", "seconds", "set", "ca"];
         attempt.facts = facts
             .into_iter()
             .filter_map(|key| Some((key.to_owned(), record.result.get(key)?.clone())))

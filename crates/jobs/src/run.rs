@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::command::{self, evidence_of};
-use crate::config::{Ca, Config, Job, Target};
+use crate::config::{Ca, Config, Job, Place, Target};
 use crate::held::Held;
 use crate::lock::CaLock;
 use crate::perform::{Perform, Performed};
@@ -227,7 +227,8 @@ impl Runner<'_> {
 
     fn due(&self, job: &Job, ca: &Ca, held: &Held, attempts: &Attempts) -> Vec<Due> {
         let rehearsed = job.rehearse.and_then(|_| rehearsed_at(job, ca));
-        let known = Known { held, rehearsed, attempts, now: (self.clock)(), zone: &self.zone };
+        let has_to_ask = !matches!(ca.place, Place::Folder(..));
+        let known = Known { held, rehearsed, attempts, now: (self.clock)(), zone: &self.zone, has_to_ask };
         due(job, &known)
     }
 
@@ -255,7 +256,11 @@ impl Runner<'_> {
                     trouble(Hresult::E_INVALIDARG, text, "take a full backup: certadm run JOB --now full");
                 break (String::new(), Performed::failed(nothing, Class::Refused));
             };
-            let performed = self.perform.perform(&words, lock);
+            let mut performed = self.perform.perform(&words, lock);
+            if due.step == Step::Ask && performed.outcome == Outcome::Finding {
+                // What is too old is judged by the limits of the job.
+                (performed.outcome, performed.exit_code, performed.trouble) = (Outcome::Good, 0, Vec::new());
+            }
             match waits.next().filter(|_| performed.is_passing()) {
                 Some(wait) if self.wait(*wait) => {}
                 _ => break (words.to_string(), performed),

@@ -51,8 +51,14 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
         }
         None => None,
     };
-    if let Place::Folder(dir, _) = &ca.place {
-        status.add_health(dir);
+    match &ca.place {
+        Place::Folder(dir, _) => status.add_health(dir),
+        Place::Socket(_) | Place::Server(..) => {
+            let asked = attempts.of(Step::Ask);
+            let time = |key: &str| place::seconds_of(asked.facts.get("ca")?.get(key)?.as_str()?);
+            status.crl_ends = time("crl_next_update");
+            status.certificate_ends = time("certificate_not_after");
+        }
     }
     status.next =
         Step::ALL.into_iter().filter_map(|step| Some((step, next(job, step, now, zone)?))).collect();

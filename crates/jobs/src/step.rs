@@ -22,14 +22,24 @@ pub enum Step {
     Verify,
     /// Judge whether everything is there.
     Complete,
+    /// Ask a CA that is not in a folder of this machine for the ends of its CRL and its certificate.
+    Ask,
     /// Restore into a scratch folder.
     Rehearse,
 }
 
 impl Step {
     /// Those that can be asked for, in the order in which they are carried out.
-    pub const ALL: [Self; 7] =
-        [Self::Full, Self::Logs, Self::Copy, Self::Prune, Self::Verify, Self::Complete, Self::Rehearse];
+    pub const ALL: [Self; 8] = [
+        Self::Full,
+        Self::Logs,
+        Self::Copy,
+        Self::Prune,
+        Self::Verify,
+        Self::Complete,
+        Self::Ask,
+        Self::Rehearse,
+    ];
 
     /// Its name for programs.
     #[must_use]
@@ -42,6 +52,7 @@ impl Step {
             Self::Prune => "prune",
             Self::Verify => "verify",
             Self::Complete => "complete",
+            Self::Ask => "ask",
             Self::Rehearse => "rehearse",
         }
     }

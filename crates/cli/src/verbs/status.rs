@@ -151,7 +151,7 @@ fn to_json(status: &CaStatus) -> Value {
     }
     let next: serde_json::Map<String, Value> =
         status.next.iter().map(|(step, time)| (step.key().to_owned(), json!(moment(*time)))).collect();
-    let all = Step::ALL.into_iter().filter(|step| !matches!(step, Step::Copy | Step::Prune));
+    let all = Step::ALL.into_iter().filter(|step| !matches!(step, Step::Copy | Step::Prune | Step::Ask));
     value["next"] = all.map(|step| (step.key().to_owned(), json!(next.get(step.key())))).collect();
     value
 }
