@@ -33,6 +33,8 @@ const GLANCE: Duration = Duration::from_millis(250);
 const JUDGE: Duration = Duration::from_secs(15 * 60);
 /// How soon after a run that is done again at the earliest, so that page and figures are of now.
 const JUDGE_NEWS: Duration = Duration::from_secs(60);
+/// How long a run that takes too long has to stop in order.
+const TO_STOP: Duration = Duration::from_secs(300);
 /// The page and the figures, in the folder of records.
 const PAGE: &str = "status.html";
 const FIGURES: &str = "metrics.prom";
@@ -52,6 +54,9 @@ pub(crate) struct AgentArgs {
 struct Running {
     pair: Pair,
     child: Child,
+    began: Instant,
+    /// When it was asked to stop because it took too long.
+    stopped: Option<Instant>,
 }
 
 pub(crate) fn run(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
@@ -209,6 +214,7 @@ impl Agent {
         for mut run in std::mem::take(&mut self.running) {
             let is_well = match run.child.try_wait() {
                 Ok(None) => {
+                    self.limit(&mut run);
                     still.push(run);
                     continue;
                 }
@@ -223,12 +229,31 @@ impl Agent {
         self.running = still;
     }
 
+    /// Stops a run that takes too long: what hangs would keep its place, and in the end no CA would be protected.
+    fn limit(&self, run: &mut Running) {
+        let limit = Duration::from_secs(u64::try_from(self.config.time_limit).unwrap_or_default());
+        match run.stopped {
+            None if limit < run.began.elapsed() => {
+                run.stopped = Some(Instant::now());
+                let text = format!(
+                    "the run for {} takes longer than {} s, and is stopped",
+                    run.pair.1,
+                    limit.as_secs()
+                );
+                self.warn(&text);
+                signal(&run.child, Signal::TERM);
+            }
+            Some(stopped) if TO_STOP < stopped.elapsed() => signal(&run.child, Signal::KILL),
+            _ => {}
+        }
+    }
+
     fn begin(&mut self, pair: Pair, now: i64) {
         let words = ["run", pair.0.as_str(), "--ca", pair.1.as_str()].map(OsStr::new);
         match self.start(words) {
             Ok(child) => {
                 self.agenda.begins(&pair, now);
-                self.running.push(Running { pair, child });
+                self.running.push(Running { pair, child, began: Instant::now(), stopped: None });
             }
             Err(error) => {
                 self.warn(&format!("no run can be started: {error}"));
@@ -281,9 +306,8 @@ impl Agent {
     fn stop(&mut self) {
         let children = self.running.iter_mut().map(|run| &mut run.child).chain(&mut self.judging);
         for child in children {
-            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
             if matches!(child.try_wait(), Ok(None)) {
-                pid.map(|pid| kill_process(pid, Signal::TERM));
+                signal(child, Signal::TERM);
             }
         }
         let children = self.running.iter_mut().map(|run| &mut run.child).chain(&mut self.judging);
@@ -296,6 +320,15 @@ impl Agent {
 
     fn warn(&self, text: &str) {
         self.output.toned("", "warning", Some(crate::terminal::Tone::Warn), &format!(": {text}"));
+    }
+}
+
+/// Sends a signal to a child that has not been waited for, so that its number is its own.
+fn signal(child: &Child, signal: Signal) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+        && let Err(error) = kill_process(pid, signal)
+    {
+        tracing::debug!(%error, "a run has ended by itself");
     }
 }
 

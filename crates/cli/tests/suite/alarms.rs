@@ -429,3 +429,24 @@ fn the_agent_shows_a_page_figures_and_that_it_lives_to_this_machine() {
     assert!(get(&address, "/state", &address).unwrap().starts_with("HTTP/1.1 404"));
     agent.stop();
 }
+
+#[test]
+fn a_run_that_hangs_is_stopped_and_the_agent_goes_on() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'");
+    // Who takes a connection and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("server = '{}'\nuser = 'x'\npassword-file = 'pass'", listener.local_addr().unwrap());
+    let text = fs::read_to_string(work.path("certadm.toml")).unwrap();
+    let text = text.replace("dir = 'ca'", &server);
+    fs::write(work.path("certadm.toml"), format!("time-limit = '1s'\nat-once = 1\n{text}")).unwrap();
+    let agent = Agent::start(&work, "agent");
+    until("the run is stopped", || {
+        fs::read_to_string(work.path("agent.out"))
+            .unwrap()
+            .contains("the run for web takes longer than 1 s")
+            .then_some(())
+    });
+    until("no command is left", || at_work(&work, "backup").is_empty().then_some(()));
+    agent.stop();
+    assert_eq!((sets(&work), hidden(&work)), (Vec::new(), Vec::new()));
+}

@@ -37,6 +37,8 @@ pub struct Config {
     pub state: PathBuf,
     /// How many CAs are worked on at the same time.
     pub at_once: usize,
+    /// How long a run of the agent for one CA may take, in seconds: then it is stopped.
+    pub time_limit: i64,
     /// How long to wait before a step that was busy or unreachable is tried again, in seconds, each time.
     pub retry_after: Vec<i64>,
     /// The CAs.
@@ -261,6 +263,7 @@ impl Config {
             path: path.to_owned(),
             state,
             at_once: usize::from(raw.at_once.unwrap_or(2).max(1)),
+            time_limit: raw.time_limit.map_or(86_400, |limit| limit.0),
             retry_after: raw
                 .retry_after
                 .map_or_else(|| vec![10, 60], |waits| waits.iter().map(|wait| wait.0).collect()),

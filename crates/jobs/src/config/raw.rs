@@ -21,6 +21,8 @@ pub(super) struct File {
     pub(super) state: Option<PathBuf>,
     /// How many CAs are worked on at the same time.
     pub(super) at_once: Option<u8>,
+    /// How long a run of the agent may take.
+    pub(super) time_limit: Option<Seconds>,
     /// How long to wait before a step that was busy or unreachable is tried again, each time.
     pub(super) retry_after: Option<Vec<Seconds>>,
     #[serde(default)]
