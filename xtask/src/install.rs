@@ -88,8 +88,11 @@ impl Parts<'_> {
     /// The command, its unit, its completions and its manual pages. The tree's root is the prefix.
     pub(crate) fn command(&self, tree: &Tree<'_>) -> Result<()> {
         let command = tree.program(&self.built.join("certadm"), "bin/certadm", self.symbols)?;
-        let unit = self.workspace.read("dist/systemd/certadm@.service")?;
-        tree.write("lib/systemd/system/certadm@.service", own_unit(&unit, &self.prefix.join("bin/certadm")))?;
+        for name in ["certadm@.service", "certadm-agent.service"] {
+            let unit = self.workspace.read(&format!("dist/systemd/{name}"))?;
+            let unit = own_unit(&unit, &self.prefix.join("bin/certadm"));
+            tree.write(&format!("lib/systemd/system/{name}"), unit)?;
+        }
         let socket = self.workspace.path("dist/systemd/certadm@.socket");
         tree.copy(&socket, "lib/systemd/system/certadm@.socket")?;
         for (shell, place) in [

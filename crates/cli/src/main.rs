@@ -13,6 +13,7 @@
 //! | rehearse a restore, and keep evidence of it | [`certadm_rehearsal`] |
 //! | fetch what a CA needs beside its database | [`certadm_identity`] |
 //! | keep sets in an encrypted repository | [`certadm_repository`] |
+//! | decide what is due for a CA, and do it | [`certadm_jobs`] |
 //! | run a CA: issue, revoke, publish CRLs | [`certadm_ca`] |
 //! | keep a CA's database, with logs and online backups | [`certadm_store`] |
 //! | offer backups to other machines | [`certadm_server`] |
@@ -76,6 +77,18 @@ fn main() -> ExitCode {
         Command::Diff(args) => ("diff", verbs::diff::run(&args, output)),
         #[cfg(all(unix, feature = "repository"))]
         Command::Repository(command) => (command.name(), verbs::repository::run(&command, output).into()),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Config(command) => (command.name(), verbs::config::run(&command, output).into()),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Run(args) => ("run", verbs::run::run(&args, output).into()),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Status(args) => ("status", verbs::status::run(&args, output).into()),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Check(args) => ("check", verbs::status::check(&args, output).into()),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Agent(args) => ("agent", verbs::agent::run(&args, output).into()),
+        #[cfg(all(unix, feature = "repository"))]
+        Command::Timers(args) => ("timers", verbs::timers::run(&args, output).into()),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),
         Command::Completions { shell } => ("completions", completions(shell).into()),
         Command::Man { dir } => ("man", verbs::man::run(Cli::command(), &dir).into()),

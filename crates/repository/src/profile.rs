@@ -131,6 +131,10 @@ impl Profiles {
             let is_well_formed = toml::from_str::<toml::Table>(text).is_ok();
             mistake(text, error.span(), error.message(), is_well_formed)
         })?;
+        Self::of(entries)
+    }
+
+    fn of(entries: BTreeMap<String, Entry>) -> std::result::Result<Self, String> {
         let vaults = entries
             .into_iter()
             .map(|(name, entry)| {
@@ -159,6 +163,13 @@ impl Profiles {
     /// All vaults, by name.
     pub fn all(&self) -> impl Iterator<Item = &Profile> {
         self.vaults.values()
+    }
+}
+
+/// The sections of another file, `[repository.NAME]` of `certadm.toml`.
+impl<'de> Deserialize<'de> for Profiles {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        Self::of(BTreeMap::deserialize(from)?).map_err(serde::de::Error::custom)
     }
 }
 

@@ -26,6 +26,19 @@ impl CaRepository {
         noted.map_err(|source| Error::Storage { place: self.objects.place(), source })
     }
 
+    /// When it was noted that the state of a point was proven, in seconds since 1970, by the clock of the storage; `None` where
+    /// no note is there.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn proven_at(&self, point: &Point) -> Result<Option<i64>> {
+        match self.objects.stored_at(&name_of(&point.id)) {
+            Ok(when) => Ok(Some(when)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(source) => Err(Error::Storage { place: self.objects.place(), source }),
+        }
+    }
+
     /// The ids of the points whose state was proven.
     ///
     /// # Errors

@@ -1,11 +1,15 @@
 //! One file or folder per verb.
 
 mod account;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod agent;
 pub(crate) mod apply_revocations;
 pub(crate) mod attach;
 pub(crate) mod backup;
 pub(crate) mod ca;
 pub(crate) mod complete;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod config;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod drill;
@@ -19,6 +23,8 @@ mod live;
 pub(crate) mod lost;
 pub(crate) mod man;
 mod places;
+#[cfg(all(unix, feature = "repository"))]
+mod protected;
 pub(crate) mod publish_crl;
 pub(crate) mod recover;
 pub(crate) mod rehearse;
@@ -27,11 +33,17 @@ mod replay;
 #[cfg(all(unix, feature = "repository"))]
 pub(crate) mod repository;
 pub(crate) mod restore;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod show;
 mod signing;
 mod state;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod status;
 pub(crate) mod thresholds;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod timers;
 mod until;
 pub(crate) mod user;
 pub(crate) mod verify;

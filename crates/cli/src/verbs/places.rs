@@ -114,11 +114,16 @@ pub(crate) fn address(word: &Path) -> Result<Option<certadm_repository::Address>
 /// The vault of that name.
 ///
 /// # Errors
-/// As [`certadm_repository::Profiles::load`] and [`certadm_repository::Profiles::vault`].
+/// As [`certadm_repository::Profiles::load`], [`certadm_repository::Profiles::vault`] and [`certadm_jobs::Config::load`].
 #[cfg(all(unix, feature = "repository"))]
 pub(crate) fn vault(name: &str) -> Result<certadm_repository::Vault, Failure> {
     let profiles = certadm_repository::Profiles::load()?;
-    Ok(certadm_repository::Vault::new(profiles.vault(name)?.clone()))
+    match (profiles.vault(name), certadm_jobs::Config::load()) {
+        (Ok(profile), _) => Ok(certadm_repository::Vault::new(profile.clone())),
+        (Err(error), Err(certadm_jobs::config::Error::NotThere { .. })) => Err(error.into()),
+        // It may stand in certadm.toml.
+        (Err(_), config) => Ok(config?.vault(name)?),
+    }
 }
 
 /// The repository that an address leads to. A key that others can read is told.

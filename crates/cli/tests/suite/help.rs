@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::support::Work;
+use crate::support::{Run, Work, command};
 
-const VERBS: [&str; 23] = [
+const VERBS: [&str; 29] = [
     "ca",
     "backup",
     "restore",
@@ -25,6 +25,12 @@ const VERBS: [&str; 23] = [
     "gap",
     "diff",
     "repository",
+    "config",
+    "run",
+    "status",
+    "check",
+    "agent",
+    "timers",
     "drill",
     "completions",
     "man",
@@ -42,6 +48,7 @@ const REPOSITORY_VERBS: [&str; 11] = [
     "import",
     "export",
 ];
+const CONFIG_VERBS: [&str; 3] = ["init", "check", "show"];
 const KEY_VERBS: [&str; 4] = ["list", "add", "remove", "rotate"];
 const CA_VERBS: [&str; 7] = ["init", "import", "issue", "revoke", "crl", "list", "export"];
 
@@ -55,6 +62,8 @@ fn every_verb_has_help_with_an_example() {
     assert_eq!(verbs_in(&work.run("repository --help").good()), REPOSITORY_VERBS);
     let verbs = VERBS.map(str::to_owned).into_iter().chain(CA_VERBS.map(|verb| format!("ca {verb}")));
     assert_eq!(verbs_in(&work.run("repository key --help").good()), KEY_VERBS);
+    assert_eq!(verbs_in(&work.run("config --help").good()), CONFIG_VERBS);
+    let verbs = verbs.chain(CONFIG_VERBS.map(|verb| format!("config {verb}")));
     let verbs = verbs.chain(REPOSITORY_VERBS.map(|verb| format!("repository {verb}")));
     let verbs = verbs.chain(KEY_VERBS.map(|verb| format!("repository key {verb}")));
     for verb in verbs {
@@ -157,6 +166,12 @@ fn the_pages_of_the_files_name_every_key() {
     fs::write(work.path("repositories.toml"), "[vault]\nno_such_key = 1\n").unwrap();
     let run = crate::repository::run(&work, "verify vault:");
     check(&page("repositories.toml.5"), "", &run.stderr.replace("-", "\\-"));
+    for section in ["", "[defaults]", "[ca.a]", "[job.a]", "[notify.a]"] {
+        fs::write(work.path("certadm.toml"), format!("{section}\nno_such_key = 1\n")).unwrap();
+        let run =
+            Run::of(command(&work.path(""), "config check").env("CERTADM_JOBS", work.path("certadm.toml")));
+        check(&page("certadm.toml.5"), section, &run.stderr.replace('-', "\\-"));
+    }
     for section in ["", "[[user]]"] {
         fs::write(work.path("ca/users.toml"), format!("{section}\nno_such_key = 1\n")).unwrap();
         fs::set_permissions(work.path("ca/users.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o600))

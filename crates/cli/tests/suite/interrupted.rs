@@ -36,6 +36,12 @@ fn names(dir: &Path) -> Vec<String> {
 /// A CA whose database takes a while to read: 256 MiB of requests that failed.
 fn large() -> Work {
     let work = Work::with_ca();
+    fill(&work);
+    work
+}
+
+/// Makes the CA of the folder `ca` large.
+pub(crate) fn fill(work: &Work) {
     let folder = certadm_store::Folder::new(work.path("ca"));
     let mut writer = certadm_store::Writer::open(&folder).unwrap();
     for _ in 0..16 {
@@ -50,7 +56,6 @@ fn large() -> Work {
             .unwrap();
     }
     drop(writer);
-    work
 }
 
 #[test]

@@ -92,6 +92,35 @@ fn work_set(work: &Work) {
     work.result("backup --dir {ca} --to {set}");
 }
 
+/// What has to do with jobs.
+fn check_jobs(examples: &mut BTreeMap<String, Value>) {
+    let work = crate::alarms::with_alarms("to = 'backups'\nfull = 'monthly 1 00:00'");
+    let mut check = |heading: &str, line: &str| {
+        let example = examples.remove(heading).unwrap_or_else(|| panic!("docs/json.md shows no {heading:?}"));
+        let found = crate::jobs::run(&work, &format!("--json {line}")).json();
+        same_shape(heading, &example, &found);
+        assert_eq!(example["command"], found["command"], "{heading}");
+    };
+    check("config init", "config init --ca {ca} --to {backups} --file {new.toml}");
+    check("config check", "config check");
+    check("config show", "config show");
+    check("check", "check");
+    check("run", "run nightly");
+    check("status", "status");
+    check("timers", "timers --to {units}");
+    let agent = crate::alarms::Agent::start(&work, "--json agent");
+    crate::alarms::until("the agent judges", || work.path("state/status.html").exists().then_some(()));
+    agent.stop();
+    let said: Value = serde_json::from_str(&fs::read_to_string(work.path("agent.out")).unwrap()).unwrap();
+    same_shape("agent", &examples.remove("agent").expect("docs/json.md shows `agent`"), &said);
+    crate::jobs::run(&work, "run nightly --now verify");
+    fs::remove_dir_all(work.path("backups")).unwrap();
+    crate::jobs::run(&work, "status --notify");
+    let told = fs::read_to_string(work.path("told")).unwrap();
+    let alarm: Value = serde_json::from_str(told.lines().next().expect("an alarm")).unwrap();
+    same_shape("An alarm", &examples.remove("An alarm").expect("docs/json.md shows an alarm"), &alarm);
+}
+
 #[test]
 fn every_verb_prints_what_the_document_shows() {
     let work = Work::with_ca();
@@ -233,6 +262,7 @@ fn every_verb_prints_what_the_document_shows() {
     assert_eq!(made.code, 0, "{made:?}");
     check("repository copy", "repository copy vault: other:");
     check("repository export", "repository export vault:latest --to {out}");
+    check_jobs(&mut examples);
     same_shape("serve", &examples.remove("serve").expect("docs/json.md shows `serve`"), &service.said);
     assert_eq!(service.stop(), 0);
     examples.retain(|heading, _| !unchecked.contains(&heading.as_str()));

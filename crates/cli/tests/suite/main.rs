@@ -1,6 +1,8 @@
 //! The real binary, run as its users run it: what it prints, what it leaves behind, how it ends.
 
 mod ages;
+#[cfg(all(unix, feature = "repository"))]
+mod alarms;
 mod beside;
 mod capture;
 mod emergency_crl;
@@ -15,6 +17,8 @@ mod hostile_numbers;
 mod hostile_sets;
 mod identity;
 mod interrupted;
+#[cfg(all(unix, feature = "repository"))]
+mod jobs;
 mod json_contract;
 mod kerberos;
 mod life;

@@ -105,7 +105,7 @@ fn a_running_service_reaches_nothing_outside_of_its_folder() {
 fn the_unit_is_confined_as_far_as_it_can_be() {
     let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/systemd");
     let work = Work::new();
-    for name in ["certadm@.service", "certadm@.socket"] {
+    for name in ["certadm@.service", "certadm@.socket", "certadm-agent.service"] {
         let text = fs::read_to_string(dist.join(name)).unwrap();
         let text = text.replace("/usr/bin/certadm ", "/bin/true ");
         fs::write(work.path(&name.replace('@', "@example")), text).unwrap();
@@ -134,7 +134,7 @@ fn the_unit_is_confined_as_far_as_it_can_be() {
     }
     assert!(said.starts_with("exit status: 0"), "{said}");
     assert!(said.contains("exposure level"), "{said}");
-    for unit in ["certadm@example.service", "certadm@example.socket"] {
+    for unit in ["certadm@example.service", "certadm@example.socket", "certadm-agent.service"] {
         let said = analyze(&["verify", "--man=no"], unit).unwrap();
         assert!(!said.contains("certadm@example") || said.contains("Unit "), "{said}");
         for word in ["Unknown key", "Unknown lvalue", "Failed to parse", "Invalid", "ignoring"] {

@@ -14,8 +14,9 @@ use crate::output::{Done, path_text};
 use crate::verbs::files::refuse_home_sign;
 
 /// The pages of section 5.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("ca.toml.5", include_str!("ca.toml.5")),
+    ("certadm.toml.5", include_str!("certadm.toml.5")),
     ("client.toml.5", include_str!("client.toml.5")),
     ("repositories.toml.5", include_str!("repositories.toml.5")),
     ("users.toml.5", include_str!("users.toml.5")),
@@ -196,11 +197,22 @@ fn environment(command: &Command) -> Vec<(&'static str, &'static str)> {
     if has(command, "server") || !command.has_subcommands() && command.get_name() == "certadm" {
         variables.push(("CERTADM_CONFIG", "the only client.toml to read, in the place of the usual ones"));
     }
+    if is_of_jobs(command) {
+        variables.push(("CERTADM_JOBS", "the only certadm.toml to read, in the place of the usual ones"));
+    }
     if matches!(command.get_name(), "drill" | "rehearse" | "verify" | "list" | "show") {
         variables
             .push(("TMPDIR", "where temporary files go that can lie nowhere else; /tmp if it is not set"));
     }
     variables
+}
+
+/// Whether a command reads certadm.toml.
+fn is_of_jobs(command: &Command) -> bool {
+    let name = name_of(command);
+    name.starts_with("certadm-config")
+        || ["certadm-run", "certadm-status", "certadm-check", "certadm-agent", "certadm-timers"]
+            .contains(&name)
 }
 
 fn files_of(command: &Command) -> Vec<(&'static str, &'static str)> {
@@ -217,6 +229,12 @@ fn files_of(command: &Command) -> Vec<(&'static str, &'static str)> {
         files.push((
             "~/.config/certadm/client.toml, /etc/certadm/client.toml",
             "names of CAs on other machines, and their accounts",
+        ));
+    }
+    if is_of_jobs(command) {
+        files.push((
+            "~/.config/certadm/certadm.toml, /etc/certadm/certadm.toml",
+            "CAs, places, jobs, and who is told: certadm.toml(5)",
         ));
     }
     if has(command, "socket") || command.get_name() == "certadm" {
@@ -252,7 +270,7 @@ fn see_also(command: &Command, parent: Option<&Command>) -> Roff {
             pages.push((name_of(other).to_owned(), "1"));
         }
     }
-    pages.extend(["ca.toml", "client.toml", "users.toml"].map(|page| (page.to_owned(), "5")));
+    pages.extend(["ca.toml", "certadm.toml", "client.toml", "users.toml"].map(|page| (page.to_owned(), "5")));
     let mut line: Vec<Inline> = Vec::new();
     for (place, (name, section)) in pages.iter().enumerate() {
         line.push(roman(if place == 0 { "" } else { ", " }));

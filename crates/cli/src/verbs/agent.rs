@@ -1,0 +1,337 @@
+//! `certadm agent`: the jobs by their own schedule, as a service. Each CA is worked on in a process of its own, so that the
+//! agent outlives whatever happens there.
+
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use certadm_files::{cancel, durable};
+use certadm_jobs::agent::{Agenda, Pair};
+use certadm_jobs::place::moment;
+use certadm_jobs::run::system_clock;
+use certadm_jobs::{Config, config, local_zone};
+use certadm_rules::Hresult;
+use clap::Args;
+use rustix::process::{Pid, Signal, kill_process};
+use sd_notify::NotifyState;
+use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+use crate::interrupt;
+use crate::output::{Done, Output};
+
+/// How often the agent looks whether something is due or has ended.
+const GLANCE: Duration = Duration::from_millis(250);
+/// How often all CAs are judged, so that an alarm begins although no run ends.
+const JUDGE: Duration = Duration::from_secs(15 * 60);
+/// How soon after a run that is done again at the earliest, so that page and figures are of now.
+const JUDGE_NEWS: Duration = Duration::from_secs(60);
+/// How long a run that takes too long has to stop in order.
+const TO_STOP: Duration = Duration::from_secs(300);
+/// The page and the figures, in the folder of records.
+const PAGE: &str = "status.html";
+const FIGURES: &str = "metrics.prom";
+
+/// `certadm agent`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm agent\n\
+    As a service: systemctl enable --now certadm-agent")]
+pub(crate) struct AgentArgs {
+    /// Show a page (/), figures for Prometheus (/metrics) and whether the agent lives (/healthz) at this address of this
+    /// machine, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+/// A run that is at work.
+struct Running {
+    pair: Pair,
+    child: Child,
+    began: Instant,
+    /// When it was asked to stop because it took too long.
+    stopped: Option<Instant>,
+}
+
+pub(crate) fn run(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
+    let config = Config::load()?;
+    let _lock = lock(&config)?;
+    interrupt::watch();
+    let mut agent = Agent::new(config, output)?;
+    if let Some(address) = args.listen {
+        let address = show(address, &agent)?;
+        output.line(format!("The agent shows itself at http://{address}/."));
+    }
+    notify(&[NotifyState::Ready]);
+    output.line(format!("The agent works by {}.", agent.config.path.display()));
+    while cancel::requested().is_none() {
+        agent.alive.store(system_clock(), Ordering::Relaxed);
+        agent.step();
+        notify(&[NotifyState::Watchdog]);
+        thread::sleep(GLANCE);
+    }
+    notify(&[NotifyState::Stopping]);
+    agent.stop();
+    output.line("The agent has stopped.");
+    // It was asked to stop, and did.
+    Ok(Done { exit: Exit::Good, result: json!({ "runs": agent.runs, "failed": agent.failed }) })
+}
+
+/// One agent a folder of records.
+fn lock(config: &Config) -> Result<File, Failure> {
+    durable::create_dir(&config.state)?;
+    let path = config.state.join("agent.lock");
+    let file = durable::open_or_create(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure {
+            message: format!("another agent works with {}", config.state.display()),
+            code: Hresult::ERROR_SERVICE_ALREADY_RUNNING,
+            remedy: "stop that one, or leave it: one agent does all jobs".to_owned(),
+            exit: Exit::Refused,
+        }),
+        Err(TryLockError::Error(source)) => {
+            Err(certadm_files::Error::Io { action: "lock", path, source }.into())
+        }
+    }
+}
+
+/// Begins to show page and figures.
+#[cfg(feature = "object-store")]
+fn show(address: SocketAddr, agent: &Agent) -> Result<SocketAddr, Failure> {
+    let shown = certadm_jobs::serve::Shown {
+        page: agent.config.state.join(PAGE),
+        figures: agent.config.state.join(FIGURES),
+        alive: Arc::clone(&agent.alive),
+        clock: system_clock,
+    };
+    certadm_jobs::serve::begin(address, shown).map_err(|error| Failure {
+        message: format!("cannot listen on {address}: {error}"),
+        code: certadm_files::io_hresult(&error),
+        remedy: "name a free port of this machine, such as 127.0.0.1:9464".to_owned(),
+        exit: if error.kind() == std::io::ErrorKind::InvalidInput { Exit::Usage } else { Exit::Refused },
+    })
+}
+
+/// This build has no HTTP.
+#[cfg(not(feature = "object-store"))]
+fn show(_address: SocketAddr, _agent: &Agent) -> Result<SocketAddr, Failure> {
+    let text = "this build has no HTTP";
+    Err(Failure::usage(text, "leave --listen out, and have `certadm status` write page and figures"))
+}
+
+/// Whoever started this process need not want to be told.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}
+
+struct Agent {
+    config: Config,
+    changed: Option<SystemTime>,
+    program: PathBuf,
+    agenda: Agenda,
+    running: Vec<Running>,
+    judging: Option<Child>,
+    judged: Option<Instant>,
+    alive: Arc<AtomicI64>,
+    output: Output,
+    /// A run has ended since all CAs were judged.
+    has_news: bool,
+    runs: u64,
+    failed: u64,
+    said: Option<Value>,
+}
+
+impl Agent {
+    fn new(config: Config, output: Output) -> Result<Self, Failure> {
+        let program = std::env::current_exe().map_err(|error| {
+            Failure::internal(format!("this program does not find its own file: {error}"))
+        })?;
+        let mut agenda = Agenda::default();
+        agenda.update(&config, system_clock());
+        let changed = changed(&config);
+        let (running, said) = (Vec::new(), None);
+        Ok(Self {
+            config,
+            changed,
+            program,
+            agenda,
+            running,
+            judging: None,
+            judged: None,
+            alive: Arc::default(),
+            output,
+            has_news: true,
+            runs: 0,
+            failed: 0,
+            said,
+        })
+    }
+
+    /// Collects what has ended, and begins what is due. Nothing in here waits.
+    fn step(&mut self) {
+        let now = system_clock();
+        self.reload(now);
+        self.collect(now);
+        for pair in self.agenda.due(now) {
+            if self.config.at_once <= self.running.len() {
+                break;
+            }
+            self.begin(pair, now);
+        }
+        self.judge();
+        self.say(now);
+    }
+
+    /// A configuration that cannot be read leaves the one before in force.
+    fn reload(&mut self, now: i64) {
+        let changed = changed(&self.config);
+        if changed == self.changed || changed.is_none() {
+            return;
+        }
+        self.changed = changed;
+        match Config::from_file(&self.config.path) {
+            Ok(config) => {
+                self.output.line("The configuration has changed, and counts from now on.");
+                self.config = config;
+                self.agenda.update(&self.config, now);
+            }
+            Err(error) => self.warn(&format!("the changed configuration is left out: {error}")),
+        }
+    }
+
+    fn collect(&mut self, now: i64) {
+        let zone = local_zone();
+        let mut still = Vec::new();
+        for mut run in std::mem::take(&mut self.running) {
+            let is_well = match run.child.try_wait() {
+                Ok(None) => {
+                    self.limit(&mut run);
+                    still.push(run);
+                    continue;
+                }
+                Ok(Some(status)) => matches!(status.code(), Some(0 | 1)),
+                Err(_) => false,
+            };
+            self.runs += 1;
+            self.has_news = true;
+            self.failed += u64::from(!is_well);
+            self.agenda.ended(&self.config, &run.pair, is_well, now, &zone);
+        }
+        self.running = still;
+    }
+
+    /// Stops a run that takes too long: what hangs would keep its place, and in the end no CA would be protected.
+    fn limit(&self, run: &mut Running) {
+        let limit = Duration::from_secs(u64::try_from(self.config.time_limit).unwrap_or_default());
+        match run.stopped {
+            None if limit < run.began.elapsed() => {
+                run.stopped = Some(Instant::now());
+                let text = format!(
+                    "the run for {} takes longer than {} s, and is stopped",
+                    run.pair.1,
+                    limit.as_secs()
+                );
+                self.warn(&text);
+                signal(&run.child, Signal::TERM);
+            }
+            Some(stopped) if TO_STOP < stopped.elapsed() => signal(&run.child, Signal::KILL),
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, pair: Pair, now: i64) {
+        let words = ["run", pair.0.as_str(), "--ca", pair.1.as_str()].map(OsStr::new);
+        match self.start(words) {
+            Ok(child) => {
+                self.agenda.begins(&pair, now);
+                self.running.push(Running { pair, child, began: Instant::now(), stopped: None });
+            }
+            Err(error) => {
+                self.warn(&format!("no run can be started: {error}"));
+                self.agenda.ended(&self.config, &pair, false, now, &local_zone());
+            }
+        }
+    }
+
+    /// All CAs are judged now and then, beside what the runs say of their own.
+    fn judge(&mut self) {
+        let is_over = match self.judging.as_mut().map(Child::try_wait) {
+            Some(Ok(None)) => return,
+            Some(_) | None => true,
+        };
+        let patience = if self.has_news { JUDGE_NEWS } else { JUDGE };
+        if is_over && self.judged.is_none_or(|judged| patience <= judged.elapsed()) {
+            self.judged = Some(Instant::now());
+            self.has_news = false;
+            let [page, figures] = [PAGE, FIGURES].map(|name| self.config.state.join(name));
+            let words = ["--quiet", "status", "--notify", "--html"].map(OsStr::new);
+            let words =
+                words.into_iter().chain([page.as_os_str(), OsStr::new("--prometheus"), figures.as_os_str()]);
+            self.judging = self.start(words).ok();
+        }
+    }
+
+    /// Starts this program. What a run prints for people goes where the agent's own lines go: into the journal.
+    fn start<'a>(&self, words: impl IntoIterator<Item = &'a OsStr>) -> std::io::Result<Child> {
+        let out = if self.output.json || self.output.quiet { Stdio::null() } else { Stdio::inherit() };
+        let mut command = Command::new(&self.program);
+        command.args(words).env(config::VARIABLE, &self.config.path).process_group(0);
+        // They have nothing to tell the service manager.
+        command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
+        command.stdin(Stdio::null()).stdout(out).spawn()
+    }
+
+    /// Tells the service manager what is going on, when that has changed.
+    fn say(&mut self, now: i64) {
+        let state = json!([self.running.len(), self.agenda.next()]);
+        if self.said.as_ref() == Some(&state) {
+            return;
+        }
+        let next = self.agenda.next().map(|next| moment(next.max(now))).unwrap_or_default();
+        let text = format!("{} at work, next at {next}", self.running.len());
+        notify(&[NotifyState::Status(&text)]);
+        self.said = Some(state);
+    }
+
+    /// Stops what is at work: each run ends in order, and leaves nothing behind.
+    fn stop(&mut self) {
+        let children = self.running.iter_mut().map(|run| &mut run.child).chain(&mut self.judging);
+        for child in children {
+            if matches!(child.try_wait(), Ok(None)) {
+                signal(child, Signal::TERM);
+            }
+        }
+        let children = self.running.iter_mut().map(|run| &mut run.child).chain(&mut self.judging);
+        for child in children {
+            if child.wait().is_err() {
+                continue;
+            }
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        self.output.toned("", "warning", Some(crate::terminal::Tone::Warn), &format!(": {text}"));
+    }
+}
+
+/// Sends a signal to a child that has not been waited for, so that its number is its own.
+fn signal(child: &Child, signal: Signal) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+        && let Err(error) = kill_process(pid, signal)
+    {
+        tracing::debug!(%error, "a run has ended by itself");
+    }
+}
+
+fn changed(config: &Config) -> Option<SystemTime> {
+    std::fs::metadata(&config.path).and_then(|metadata| metadata.modified()).ok()
+}

@@ -1,0 +1,227 @@
+//! `certadm run`: what is due for the CAs of a job, or one step of it (docs/jobs.md).
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use certadm_files::cancel;
+use certadm_jobs::notify::ping;
+use certadm_jobs::perform::Program;
+use certadm_jobs::place::moment;
+use certadm_jobs::record::{Outcome, StepRecord};
+use certadm_jobs::run::system_clock;
+use certadm_jobs::{Ca, CaRun, Config, Event, Job, Runner, Step, Wish};
+use certadm_rules::printable::printable;
+use certadm_rules::words::counted;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+use crate::interrupt;
+use crate::output::{Done, Output};
+use crate::terminal::Tone;
+use crate::verbs::protected::{self, pairs};
+
+/// `certadm run`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm run nightly\n\
+    Example: certadm run --all\n\
+    Example: certadm run nightly --ca web --now full\n\
+    What is due follows from what the job's first place holds; docs/jobs.md tells more.")]
+pub(crate) struct RunArgs {
+    /// The job of certadm.toml
+    #[arg(value_name = "JOB", required_unless_present = "all")]
+    job: Option<String>,
+    /// All jobs
+    #[arg(long, conflicts_with = "job")]
+    all: bool,
+    /// Of their CAs this one alone
+    #[arg(long, value_name = "NAME")]
+    ca: Option<String>,
+    /// Do this step whether it is due or not, and nothing else
+    #[arg(long, value_enum, value_name = "STEP")]
+    now: Option<StepArg>,
+}
+
+/// A step that can be asked for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StepArg {
+    /// A full backup
+    Full,
+    /// A backup of logs
+    Logs,
+    /// Copies into the further vaults
+    Copy,
+    /// Delete the sets that no rule keeps
+    Prune,
+    /// Read the newest state back, and check its database
+    Verify,
+    /// Judge whether everything is there that the CA needs
+    Complete,
+    /// Restore into a scratch folder
+    Rehearse,
+}
+
+impl From<StepArg> for Step {
+    fn from(step: StepArg) -> Self {
+        match step {
+            StepArg::Full => Self::Full,
+            StepArg::Logs => Self::Logs,
+            StepArg::Copy => Self::Copy,
+            StepArg::Prune => Self::Prune,
+            StepArg::Verify => Self::Verify,
+            StepArg::Complete => Self::Complete,
+            StepArg::Rehearse => Self::Rehearse,
+        }
+    }
+}
+
+pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
+    let config = Config::load()?;
+    let jobs: Vec<&Job> = match &args.job {
+        Some(name) => vec![config.job(name)?],
+        None => config.jobs.values().collect(),
+    };
+    let wanted = args.ca.as_deref().map(|name| config.ca(name)).transpose()?;
+    let work: Vec<(&Job, &Ca)> = pairs(&config, &jobs)
+        .into_iter()
+        .filter(|(_, ca)| wanted.is_none_or(|wanted| wanted.name == ca.name))
+        .collect();
+    if work.is_empty() {
+        let text = "no CA of these jobs is meant";
+        return Err(Failure::usage(text, "name a job that has this CA: certadm config show"));
+    }
+    interrupt::watch();
+    let wish = args.now.map_or(Wish::Due, |step| Wish::Now(step.into()));
+    let runs = carry_out(&config, &work, wish, output)?;
+    cancel::check()?;
+    let now = system_clock();
+    let stand = protected::stand(&config, &work, now)?;
+    protected::tell(&config, &stand, now, output)?;
+    let done = runs.iter().filter(|run| !run.steps.is_empty()).count();
+    if done == 0 {
+        output.line(format!("Nothing is due for {}.", counted(runs.len() as u64, "CA")));
+    } else {
+        protected::say_not_told(&ping(&config, &stand), output);
+    }
+    let exit = runs.iter().map(exit_of).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good);
+    Ok(Done { exit, result: json!({ "runs": runs.iter().map(to_json).collect::<Vec<_>>() }) })
+}
+
+/// Works on several CAs at once, as many as the configuration allows.
+fn carry_out(
+    config: &Config,
+    work: &[(&Job, &Ca)],
+    wish: Wish,
+    output: Output,
+) -> Result<Vec<CaRun>, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::internal(format!("this program does not find its own file: {error}")))?;
+    let perform = Program::new(program, config);
+    let runner = Runner {
+        config,
+        perform: &perform,
+        clock: &system_clock,
+        zone: certadm_jobs::local_zone(),
+        watch: &|event| tell(event, output),
+    };
+    let (next, runs) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..config.at_once.min(work.len()) {
+            scope.spawn(|| {
+                while let Some((at, (job, ca))) = take(&next, work) {
+                    let run = runner.run(job, ca, wish);
+                    runs.lock().unwrap_or_else(PoisonError::into_inner).push((at, run));
+                }
+            });
+        }
+    });
+    let mut runs = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
+    runs.sort_by_key(|(at, _)| *at);
+    for run in runs.iter().map(|(_, run)| run) {
+        if run.left_alone {
+            output.line(format!("{}: another run works on it, and this one has left it alone.", run.ca));
+        }
+        for trouble in &run.trouble {
+            output.toned(
+                "",
+                "warning",
+                Some(Tone::Warn),
+                &format!(": {}: {}", run.ca, printable(&trouble.message)),
+            );
+        }
+    }
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
+}
+
+fn take<'a>(next: &AtomicUsize, work: &[(&'a Job, &'a Ca)]) -> Option<(usize, (&'a Job, &'a Ca))> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    work.get(at).filter(|_| cancel::requested().is_none()).map(|pair| (at, *pair))
+}
+
+/// Tells a person what happens.
+fn tell(event: &Event<'_>, output: Output) {
+    match event {
+        Event::Begins { ca, due, .. } => output.line(format!("{}: {} ({}).", ca.name, due.step, due.why)),
+        Event::Ended { ca, record, .. } => {
+            let (word, tone) = word_of(record.outcome);
+            let of_set = record.result["set"].as_str().map(|set| format!(", {set}")).unwrap_or_default();
+            output.toned(
+                &format!("{}: {} ", ca.name, record.step),
+                word,
+                Some(tone),
+                &format!(" in {:.1} s{of_set}", record.seconds),
+            );
+            for trouble in &record.trouble {
+                output.result(format!("  {} [{}]", trouble.message, trouble.code));
+                if let Some(remedy) = &trouble.remedy {
+                    output.result(format!("  what to do: {remedy}"));
+                }
+            }
+            if record.outcome == Outcome::Failed && !record.command.is_empty() {
+                output.result(format!("  by hand: {}", record.command));
+            }
+        }
+    }
+}
+
+/// How a step ended, for a person.
+pub(crate) const fn word_of(outcome: Outcome) -> (&'static str, Tone) {
+    match outcome {
+        Outcome::Good => ("good", Tone::Good),
+        Outcome::Finding => ("with findings", Tone::Warn),
+        Outcome::Failed => ("FAILED", Tone::Bad),
+        Outcome::Interrupted => ("interrupted", Tone::Warn),
+    }
+}
+
+/// The exit code of a run: that of its worst step.
+fn exit_of(run: &CaRun) -> Exit {
+    let of_step = |step: &StepRecord| match step.exit_code {
+        0 => Exit::Good,
+        1 => Exit::Finding,
+        2 => Exit::Usage,
+        3 => Exit::Refused,
+        4 => Exit::Unreachable,
+        5 => Exit::Damaged,
+        130 => Exit::Interrupted,
+        143 => Exit::Terminated,
+        _ => Exit::Internal,
+    };
+    let beside = if run.trouble.is_empty() { Exit::Good } else { Exit::Finding };
+    run.steps.iter().map(of_step).chain([beside]).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good)
+}
+
+/// A run as docs/json.md has it.
+pub(crate) fn to_json(run: &CaRun) -> Value {
+    let mut value = json!(run);
+    for key in ["began", "ended"] {
+        value[key] = json!(value[key].as_i64().map(moment));
+    }
+    for step in value["steps"].as_array_mut().into_iter().flatten() {
+        step["began"] = json!(step["began"].as_i64().map(moment));
+    }
+    value["outcome"] = json!(run.outcome());
+    value
+}

@@ -1,0 +1,208 @@
+//! `certadm status`: how each CA of each job stands, and `certadm check`: the same for monitoring (docs/jobs.md).
+
+use std::path::PathBuf;
+
+use certadm_files::durable;
+use certadm_jobs::alarm::Alarm;
+use certadm_jobs::metrics::metrics;
+use certadm_jobs::page::status_page;
+use certadm_jobs::place::moment;
+use certadm_jobs::run::system_clock;
+use certadm_jobs::status::CaStatus;
+use certadm_jobs::{Ca, Config, Job, Step, span};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+use crate::interrupt;
+use crate::output::{Done, Output};
+use crate::terminal::Tone;
+use crate::verbs::files::refuse_home_sign;
+use crate::verbs::protected::{jobs, pairs, stand, tell};
+
+/// `certadm status`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm status\nExample: certadm status nightly --html status.html")]
+pub(crate) struct StatusArgs {
+    /// A job of certadm.toml; all of them if left out
+    #[arg(value_name = "JOB")]
+    job: Option<String>,
+    /// Write a page to a file, over the one that is there
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the figures to a file in the format of Prometheus, over the one that is there
+    #[arg(long, value_name = "FILE")]
+    prometheus: Option<PathBuf>,
+    /// Tell those who are to be told of alarms what they have not heard yet
+    #[arg(long)]
+    notify: bool,
+}
+
+/// `certadm check`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: certadm check nightly --max-age 1h\n\
+    Exit codes are those of Nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.")]
+pub(crate) struct CheckArgs {
+    /// A job of certadm.toml; all of them if left out
+    #[arg(value_name = "JOB")]
+    job: Option<String>,
+    /// Of its CAs this one alone
+    #[arg(long, value_name = "NAME")]
+    ca: Option<String>,
+    /// The oldest that the newest state may be, such as 1h [default: `rpo` of the job]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    max_age: Option<i64>,
+}
+
+pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
+    for file in [&args.html, &args.prometheus].into_iter().flatten() {
+        refuse_home_sign(file)?;
+    }
+    let config = Config::load()?;
+    let jobs = jobs(&config, args.job.as_deref())?;
+    interrupt::watch();
+    let now = system_clock();
+    let stand = stand(&config, &pairs(&config, &jobs), now)?;
+    if args.notify {
+        tell(&config, &stand, now, output)?;
+    }
+    if let Some(page) = &args.html {
+        durable::replace(page, status_page(&stand, now).as_bytes())?;
+    }
+    if let Some(file) = &args.prometheus {
+        durable::replace(file, metrics(&stand).as_bytes())?;
+    }
+    // The agent's own call: what is new has been told, and nobody reads a table in a journal.
+    if !(args.notify && output.quiet) {
+        table(&stand, now, output);
+    }
+    let is_well = stand.iter().all(|status| status.alarms.is_empty());
+    let exit = if is_well { Exit::Good } else { Exit::Finding };
+    let result = json!({ "now": moment(now), "cas": stand.iter().map(to_json).collect::<Vec<_>>() });
+    Ok(Done { exit, result })
+}
+
+/// One line a CA.
+fn table(stand: &[CaStatus], now: i64, output: Output) {
+    let width = stand.iter().map(|status| status.ca.len()).max().unwrap_or_default().max(2);
+    output.line(format!(
+        "{:width$}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}  {:11}  {:>8}  STATE",
+        "CA", "FULL", "LOGS", "AT RISK", "VERIFIED", "REHEARSED", "COMPLETE", "NEXT"
+    ));
+    for status in stand {
+        let ago = |time: Option<i64>| time.map_or_else(|| "-".to_owned(), |time| short(now - time));
+        let next = status.next.iter().map(|(_, time)| *time).min();
+        let line = format!(
+            "{:width$}  {:>8}  {:>8}  {:>8}  {:>8}  {:>9}  {:11}  {:>8}  ",
+            status.ca,
+            ago(status.last_full),
+            ago(status.last_logs),
+            status.rpo.map_or_else(|| "ALL".to_owned(), short),
+            ago(status.verified),
+            ago(status.rehearsed),
+            status.complete.as_deref().unwrap_or("-"),
+            next.map_or_else(|| "-".to_owned(), |time| short(time - now)),
+        );
+        let (word, tone) = state_of(status);
+        output.toned(&line, &word, Some(tone), "");
+        for alarm in &status.alarms {
+            output.result(format!("  {}: {}", alarm.about, alarm.message));
+            output.result(format!("  what to do: {}", alarm.remedy));
+        }
+    }
+}
+
+/// A state in a word, and its colour.
+fn state_of(status: &CaStatus) -> (String, Tone) {
+    match (status.alarms.iter().any(|alarm| alarm.about.is_grave()), status.alarms.as_slice()) {
+        (_, []) => ("ok".to_owned(), Tone::Good),
+        (is_grave, alarms) => {
+            let abouts: Vec<&str> = alarms.iter().map(|alarm| alarm.about.key()).collect();
+            (abouts.join(", "), if is_grave { Tone::Bad } else { Tone::Warn })
+        }
+    }
+}
+
+/// A span in one unit: `5 min`.
+fn short(seconds: i64) -> String {
+    match seconds {
+        172_800.. => format!("{} d", seconds / 86_400),
+        7_200.. => format!("{} h", seconds / 3_600),
+        120.. => format!("{} min", seconds / 60),
+        _ => format!("{} s", seconds.max(0)),
+    }
+}
+
+/// A CA's state as docs/json.md has it.
+fn to_json(status: &CaStatus) -> Value {
+    let mut value = json!(status);
+    let times = [
+        "first",
+        "last_full",
+        "last_logs",
+        "newest_state",
+        "verified",
+        "rehearsed",
+        "crl_ends",
+        "certificate_ends",
+    ];
+    for key in times {
+        value[key] = json!(value[key].as_i64().map(moment));
+    }
+    let next: serde_json::Map<String, Value> =
+        status.next.iter().map(|(step, time)| (step.key().to_owned(), json!(moment(*time)))).collect();
+    let all = Step::ALL.into_iter().filter(|step| !matches!(step, Step::Copy | Step::Prune | Step::Ask));
+    value["next"] = all.map(|step| (step.key().to_owned(), json!(next.get(step.key())))).collect();
+    value
+}
+
+pub(crate) fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
+    // Monitoring knows a command that cannot tell by its code, and shows what it prints.
+    let unknown = |failure: Failure| {
+        output.result(format!("UNKNOWN - {failure}; what to do: {}", failure.remedy));
+        Done {
+            exit: Exit::Refused,
+            result: json!({ "state": "unknown", "text": failure.to_string(), "cas": [] }),
+        }
+    };
+    Ok(judged(args, output).unwrap_or_else(unknown))
+}
+
+fn judged(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
+    let config = Config::load()?;
+    let jobs = jobs(&config, args.job.as_deref())?;
+    let wanted = args.ca.as_deref().map(|name| config.ca(name)).transpose()?;
+    let mut work = pairs(&config, &jobs);
+    work.retain(|(_, ca)| wanted.is_none_or(|wanted| wanted.name == ca.name));
+    // The limit of the command line takes the place of the job's own.
+    let limited: Vec<Job> = work
+        .iter()
+        .map(|(job, _)| {
+            let mut job = (*job).clone();
+            job.limits.rpo = args.max_age.unwrap_or(job.limits.rpo);
+            job
+        })
+        .collect();
+    let work: Vec<(&Job, &Ca)> = limited.iter().zip(&work).map(|(job, (_, ca))| (job, *ca)).collect();
+    let stand = stand(&config, &work, system_clock())?;
+    let alarms: Vec<&Alarm> = stand.iter().flat_map(|status| &status.alarms).collect();
+    let (word, exit) = match (alarms.iter().any(|alarm| alarm.about.is_grave()), alarms.is_empty()) {
+        (_, true) => ("OK", Exit::Good),
+        (false, false) => ("WARNING", Exit::Finding),
+        // 2 is CRITICAL there.
+        (true, false) => ("CRITICAL", Exit::Usage),
+    };
+    let told: Vec<String> =
+        alarms.iter().map(|alarm| format!("{} {}: {}", alarm.ca, alarm.about, alarm.message)).collect();
+    let oldest = stand.iter().map(|status| status.rpo).max().flatten();
+    let told = match told.as_slice() {
+        [] => format!("{} CAs are protected", stand.len()),
+        told => told.join("; "),
+    };
+    let figure = oldest.map(|oldest| format!(" | age={oldest}s")).unwrap_or_default();
+    // What stands behind the bar is for programs, and a message must not begin it.
+    let text = format!("{word} - {}", told.replace('|', "/"));
+    output.result(format!("{text}{figure}"));
+    let cas: Vec<Value> = stand.iter().map(to_json).collect();
+    Ok(Done { exit, result: json!({ "state": word.to_ascii_lowercase(), "text": text, "cas": cas }) })
+}

@@ -1,0 +1,238 @@
+//! Jobs from the command line: a configuration, runs into folders and vaults, what is due and what is not.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::repository;
+use crate::support::{Run, Work, command};
+
+/// A work folder with a CA, a vault and a configuration that has this job.
+pub(crate) fn world(job: &str) -> Work {
+    let work = repository::world();
+    let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(work.path("pass"), owner_alone).unwrap();
+    fs::create_dir(work.path("backups")).unwrap();
+    configure(&work, job);
+    work
+}
+
+/// Writes the configuration: the CA of the folder `ca`, and a job.
+pub(crate) fn configure(work: &Work, job: &str) {
+    let text = format!(
+        "state = 'state'\nretry-after = []\n\n[ca.web]\ndir = 'ca'\nkey = 'ca/ca.key'\npassphrase-file = 'pass'\n\
+         identity = 'ca'\n\n[job.nightly]\nca = 'all'\n{job}\n"
+    );
+    fs::write(work.path("certadm.toml"), text).unwrap();
+}
+
+/// Runs a command with that configuration.
+pub(crate) fn run(work: &Work, line: &str) -> Run {
+    let mut command = command(&work.path(""), line);
+    Run::of(
+        command
+            .env("CERTADM_JOBS", work.path("certadm.toml"))
+            .env("CERTADM_REPOSITORIES", work.path("repositories.toml"))
+            .env("TMPDIR", work.path("scratch")),
+    )
+}
+
+/// The result of a command that went well.
+pub(crate) fn result(work: &Work, line: &str) -> Value {
+    let run = run(work, &format!("--json {line}"));
+    let json = run.json();
+    assert_eq!(run.code, 0, "{line}: {json:#}");
+    json["result"].clone()
+}
+
+/// The steps of the only CA of a run, each with its outcome.
+pub(crate) fn steps(run: &Value) -> Vec<String> {
+    let runs = run["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 1, "{run:#}");
+    let steps = runs[0]["steps"].as_array().unwrap();
+    steps.iter().map(|step| format!("{} {}", text(&step["step"]), text(&step["outcome"]))).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+/// Waits until the clock shows another second: names of sets have seconds.
+fn next_second() {
+    let begun = system_seconds();
+    let bound = Instant::now() + Duration::from_secs(60);
+    while system_seconds() == begun && Instant::now() < bound {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn system_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn a_job_takes_a_full_set_into_a_folder_then_logs_and_then_nothing() {
+    let work =
+        world("to = 'backups'\nfull = 'monthly 1 00:00'\nlogs = 'every 31d'\nverify = 'monthly 1 00:00'");
+    work.issue("ca", "one");
+    let first = result(&work, "run nightly");
+    assert_eq!(steps(&first), ["full good", "verify good"], "{first:#}");
+    let step = &first["runs"][0]["steps"][0];
+    assert!(text(&step["why"]).contains("no full set is there"), "{step:#}");
+    assert!(text(&step["command"]).starts_with("certadm backup --dir "), "{step:#}");
+    let set = text(&step["result"]["set"]).to_owned();
+    assert!(set.contains("/backups/web/20") && set.ends_with("-full"), "{set}");
+    // Nothing is due now, whatever file is lost.
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+    fs::remove_dir_all(work.path("state")).unwrap();
+    assert_eq!(steps(&result(&work, "run --all")).len(), 0);
+    assert_eq!(run(&work, "run nightly").good(), "Nothing is due for 1 CA.\n");
+
+    work.issue("ca", "two");
+    next_second();
+    let logs = result(&work, "run nightly --now logs");
+    assert_eq!(steps(&logs), ["logs good"], "{logs:#}");
+    assert_eq!(logs["runs"][0]["steps"][0]["result"]["kind"], "incremental", "the logs are truncated");
+    let rehearsed = result(&work, "run nightly --now rehearse");
+    assert_eq!(steps(&rehearsed), ["rehearse good"], "{rehearsed:#}");
+    assert!(fs::read_dir(work.path("state/evidence/web")).unwrap().count() >= 2);
+    let mut sets: Vec<_> =
+        fs::read_dir(work.path("backups/web")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    sets.sort();
+    sets.retain(|set| !set.file_name().unwrap().to_str().unwrap().starts_with('.'));
+    let [full, logs] = sets.as_slice() else { panic!("{sets:?}") };
+    let verified = result(&work, &format!("verify {} {}", full.display(), logs.display()));
+    assert_eq!(verified["content"]["certificates"], 2, "{verified:#}");
+}
+
+#[test]
+fn a_job_with_a_vault_copies_and_prunes_after_a_full_backup() {
+    let job = "to = ['vault:', 'other:']\nfull = 'daily 00:00'\nlogs = 'every 15m'\nkeep = { last = 1 }\ncomplete = 'daily 00:00'";
+    let work = world(job);
+    let place = work.path("").display().to_string();
+    let other = format!(
+        "\n[repository.other]\nurl = 'file://{place}/other'\nkey-file = '{place}/other-{{ca}}.vaultkey'\n"
+    );
+    let mut text = fs::read_to_string(work.path("certadm.toml")).unwrap();
+    text.push_str(&other);
+    fs::write(work.path("certadm.toml"), text).unwrap();
+    for vault in ["vault", "other"] {
+        result(&work, &format!("repository init {vault}: --ca Test-CA --recovery-file {{code-{vault}}}"));
+    }
+    let checked = run(&work, "config check");
+    assert_eq!(checked.code, 0, "{checked:?}");
+    let first = result(&work, "run nightly");
+    let expected = ["full good", "copy good", "prune good", "prune good", "complete good"];
+    assert_eq!(steps(&first), expected, "{first:#}");
+    next_second();
+    let second = result(&work, "run nightly --now full");
+    assert_eq!(steps(&second), ["full good", "copy good", "prune good", "prune good"], "{second:#}");
+    for vault in ["vault", "other"] {
+        let info = result(&work, &format!("repository info {vault}:Test-CA"));
+        assert_eq!(info["repositories"][0]["points"].as_array().map(Vec::len), Some(1), "{vault}: {info:#}");
+    }
+    let logs = result(&work, "run nightly --now logs");
+    assert_eq!(steps(&logs), ["logs good", "copy good"], "{logs:#}");
+}
+
+#[test]
+fn logs_without_a_base_become_a_full_backup_and_the_reason_is_said() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nlogs = 'every 15m'");
+    result(&work, "run nightly");
+    // The CA is restored, and its old base counts no more.
+    let set = fs::read_dir(work.path("backups/web")).unwrap().next().unwrap().unwrap().path();
+    result(&work, &format!("restore --from {} --dir {{ca}} --force", set.display()));
+    next_second();
+    let ran = run(&work, "--json run nightly --now logs").json()["result"].clone();
+    let kinds = steps(&ran);
+    assert_eq!((kinds[0].as_str(), kinds.last().unwrap().as_str()), ("logs failed", "full good"), "{ran:#}");
+    assert!(text(&ran["runs"][0]["steps"][1]["why"]).contains("no full backup on record"), "{ran:#}");
+}
+
+#[test]
+fn a_failed_step_says_what_to_do_and_waits_before_it_is_tried_again() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'");
+    fs::rename(work.path("ca"), work.path("gone")).unwrap();
+    let failed = run(&work, "run nightly");
+    assert_eq!(failed.code, 3, "{failed:?}");
+    for part in ["web: full FAILED", "what to do: ", "by hand: certadm backup --dir "] {
+        assert!(failed.stdout.contains(part), "{part}: {failed:?}");
+    }
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0, "it waits");
+    fs::rename(work.path("gone"), work.path("ca")).unwrap();
+    fs::remove_dir_all(work.path("state")).unwrap();
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good"]);
+    // A disk that is not mounted is no empty place.
+    fs::rename(work.path("backups"), work.path("unmounted")).unwrap();
+    let failed = run(&work, "--json run nightly");
+    assert_eq!(steps(&failed.json()["result"]), ["look failed"], "{failed:?}");
+    assert!(!work.path("backups").exists());
+    fs::rename(work.path("unmounted"), work.path("backups")).unwrap();
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_told_with_line_and_column() {
+    let work = world("to = 'backups'\nfull = 'daily 02:00'");
+    for (job, says) in [
+        ("to = 'backups'\nfull = 'daily 25:00'", "line 13, column 8: full: this is no schedule"),
+        (
+            "to = 'backups'\nfull = 'daily 02:00'\nverfy = 'hourly'",
+            "line 14, column 1: unknown field `verfy`",
+        ),
+        ("to = 'backups'", "[job.nightly]: `full` is missing"),
+        ("full = 'hourly'", "[job.nightly]: `to` is missing"),
+        (
+            "to = ['backups', 'more']\nfull = 'hourly'",
+            "line 12, column 6: to: [job.nightly]: a folder can be the first",
+        ),
+        ("to = 'vault:x/latest'\nfull = 'hourly'", "name a vault alone"),
+        ("to = 'backups'\nfull = 'hourly'\nkeep = { last = 1 }", "`keep` counts for vaults"),
+        ("to = 'backups'\nfull = 'hourly'\nnotify = 'ops'", "there is no section [notify.ops]"),
+        ("to = 'backups'\nfull = 'hourly'\nrpo = '1 day'", "rpo: this is no span of time"),
+        (
+            "to = 'a'\nlogs = 'hourly'\n[job.other]\nca = 'web'\nto = 'b'\nlogs = 'hourly'",
+            "both back up the logs of web",
+        ),
+        ("to = 'a'\nfull = 'hourly'\n[ca.two]\nserver = 'x'\ndir = 'y'", "[ca.two]: name either `dir`"),
+        ("to = 'a'\nfull = 'hourly'\n[notify.x]\nwebhook = 'ftp://x'", "webhook begins with https://"),
+    ] {
+        configure(&work, job);
+        let refused = run(&work, "config check");
+        assert_eq!(refused.code, 2, "{job}: {refused:?}");
+        assert!(refused.stderr.contains(says), "{job}: {refused:?}");
+    }
+    let nowhere = Run::of(command(&work.path(""), "run --all").env("CERTADM_JOBS", work.path("no.toml")));
+    assert_eq!(nowhere.code, 2);
+    assert!(nowhere.stderr.contains("certadm config init"), "{nowhere:?}");
+}
+
+#[test]
+fn init_writes_a_configuration_that_runs() {
+    let work = world("");
+    fs::remove_file(work.path("certadm.toml")).unwrap();
+    let line = "config init --ca {ca} --to {backups} --logs hourly --notify /bin/true";
+    let written = result(&work, line);
+    assert_eq!((&written["cas"], &written["jobs"]), (&1.into(), &1.into()));
+    assert_eq!(run(&work, line).code, 3, "what is there stays");
+    let shown = result(&work, "config show");
+    assert_eq!(shown["jobs"][0]["logs"], "every 1h", "{shown:#}");
+    assert_eq!(shown["cas"][0]["own_name"], "Test-CA", "{shown:#}");
+    assert_eq!(run(&work, "config check").code, 0);
+    assert_eq!(run(&work, "config init --file {x.toml}").code, 2, "nobody can be asked");
+    result(&work, "config init --ca ca --to backups/ --file new.toml");
+    assert!(fs::read_to_string(work.path("new.toml")).unwrap().contains("\nname = \"Test-CA\"\n"));
+}
+
+#[test]
+fn a_ca_that_another_run_has_is_left_alone() {
+    let work = world("to = 'backups'\nfull = 'daily 00:00'");
+    fs::create_dir_all(work.path("state/locks")).unwrap();
+    let lock = fs::File::create(work.path("state/locks/web.lock")).unwrap();
+    lock.lock().unwrap();
+    let ran = result(&work, "run nightly");
+    assert_eq!((steps(&ran).len(), &ran["runs"][0]["left_alone"]), (0, &true.into()), "{ran:#}");
+    drop(lock);
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good"]);
+}

@@ -1,0 +1,264 @@
+//! Alarms: what a person has to be told, once when it begins and once when it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use certadm_files::{durable, read};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+/// No file of alarms is longer than this, in bytes.
+const MAX_FILE: u64 = 16 << 20;
+
+/// What an alarm is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum About {
+    /// More would be lost than may be: the newest state is too old, or there is none.
+    Late,
+    /// A step has failed.
+    Failed,
+    /// No state was proven for too long.
+    Unverified,
+    /// The last rehearsal has shown that the CA does not come back, or there was none for too long.
+    NotProven,
+    /// Something is missing that the CA needs.
+    Incomplete,
+    /// The CRL has ended or ends soon.
+    Crl,
+    /// The CA's own certificate has ended or ends soon.
+    Certificate,
+    /// There is no room for the next set.
+    Disk,
+    /// Something was found that stays open.
+    Finding,
+}
+
+impl About {
+    /// Its name for programs.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Failed => "failed",
+            Self::Unverified => "unverified",
+            Self::NotProven => "not-proven",
+            Self::Incomplete => "incomplete",
+            Self::Crl => "crl",
+            Self::Certificate => "certificate",
+            Self::Disk => "disk",
+            Self::Finding => "finding",
+        }
+    }
+
+    /// Whether a loss now would cost more than it may.
+    #[must_use]
+    pub const fn is_grave(self) -> bool {
+        matches!(self, Self::Late | Self::Failed | Self::NotProven | Self::Disk)
+    }
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key())
+    }
+}
+
+/// An alarm about a CA of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What it is about.
+    pub about: About,
+    /// The job.
+    pub job: String,
+    /// The CA.
+    pub ca: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Whether an alarm begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Turn {
+    /// It begins.
+    Begins,
+    /// It ends.
+    Ends,
+}
+
+/// Something that those who are told have to hear.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct News {
+    /// Whether the alarm begins or ends.
+    pub event: Turn,
+    /// Since when there is the alarm, in seconds since 1970.
+    pub since: i64,
+    /// The alarm.
+    #[serde(flatten)]
+    pub alarm: Alarm,
+}
+
+/// The alarms that are known, and who was told of each: `alarms.json`. Without it everybody is told again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    alarm: Alarm,
+    since: i64,
+    ended: bool,
+    told: BTreeSet<String>,
+}
+
+impl Ledger {
+    /// Those of a configuration. A file that is not there, or cannot be understood, is empty.
+    #[must_use]
+    pub fn read(config: &Config) -> Self {
+        let bytes = read::bounded(&file_of(config), MAX_FILE).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Writes them.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn write(&self, config: &Config) -> certadm_files::Result<()> {
+        let path = file_of(config);
+        durable::create_dir(path.parent().unwrap_or(Path::new(".")))?;
+        durable::replace(&path, &serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Takes over what there is an alarm about for a CA of a job. Those that were there and are not any more have ended.
+    pub fn update(&mut self, (job, ca): (&str, &str), alarms: &[Alarm], now: i64) {
+        let mut here = BTreeSet::new();
+        for alarm in alarms {
+            // Of several of a kind the first counts: one message tells that there is something to look into.
+            let key = format!("{job}/{ca}/{}", alarm.about);
+            if !here.insert(key.clone()) {
+                continue;
+            }
+            match self.entries.get_mut(&key) {
+                Some(entry) => {
+                    if entry.ended {
+                        // It has come back before everybody heard of its end.
+                        *entry = Entry { since: now, ended: false, ..entry.clone() };
+                    }
+                    entry.alarm = alarm.clone();
+                }
+                None => {
+                    let entry =
+                        Entry { alarm: alarm.clone(), since: now, ended: false, told: BTreeSet::new() };
+                    self.entries.insert(key, entry);
+                }
+            }
+        }
+        let of_this = format!("{job}/{ca}/");
+        for (key, entry) in &mut self.entries {
+            if key.starts_with(&of_this) && !here.contains(key) {
+                entry.ended = true;
+            }
+        }
+        // Nobody heard of its beginning, and nobody has to hear of its end.
+        self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
+    }
+
+    /// What `who` has not heard yet, of these jobs.
+    #[must_use]
+    pub fn news(&self, who: &str, jobs: &BTreeSet<&str>) -> Vec<News> {
+        let entries = self.entries.values().filter(|entry| jobs.contains(entry.alarm.job.as_str()));
+        entries
+            .filter(|entry| entry.ended == entry.told.contains(who))
+            .map(|entry| News {
+                event: if entry.ended { Turn::Ends } else { Turn::Begins },
+                since: entry.since,
+                alarm: entry.alarm.clone(),
+            })
+            .collect()
+    }
+
+    /// Notes that `who` has heard it.
+    pub fn heard(&mut self, who: &str, news: &News) {
+        let key = format!("{}/{}/{}", news.alarm.job, news.alarm.ca, news.alarm.about);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            match news.event {
+                Turn::Begins => entry.told.insert(who.to_owned()),
+                Turn::Ends => entry.told.remove(who),
+            };
+        }
+        self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
+    }
+
+    /// Forgets those who are told no more, so that no alarm waits for them.
+    pub fn keep_only(&mut self, listeners: &BTreeSet<&str>) {
+        for entry in self.entries.values_mut() {
+            entry.told.retain(|who| listeners.contains(who.as_str()));
+        }
+        self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
+    }
+}
+
+fn file_of(config: &Config) -> PathBuf {
+    config.state.join("alarms.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alarm(about: About) -> Alarm {
+        Alarm {
+            about,
+            job: "nightly".to_owned(),
+            ca: "web".to_owned(),
+            message: "m".to_owned(),
+            remedy: "r".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_listener_hears_once_that_an_alarm_begins_and_once_that_it_ends() {
+        let jobs = BTreeSet::from(["nightly"]);
+        let of = ("nightly", "web");
+        let mut ledger = Ledger::default();
+        ledger.update(of, &[alarm(About::Late), alarm(About::Late)], 100);
+        let news = ledger.news("ops", &jobs);
+        assert_eq!(news.len(), 1);
+        assert_eq!((news[0].event, news[0].since), (Turn::Begins, 100));
+        assert_eq!(ledger.news("ops", &BTreeSet::from(["other"])).len(), 0);
+        // Who could not be reached is told again.
+        ledger.update(of, &[alarm(About::Late)], 200);
+        assert_eq!(ledger.news("ops", &jobs), news);
+        ledger.heard("ops", &news[0]);
+        assert_eq!((ledger.news("ops", &jobs).len(), ledger.news("boss", &jobs).len()), (0, 1));
+        ledger.update(of, &[], 300);
+        assert_eq!(ledger.news("boss", &jobs).len(), 0, "an end of what he never heard of");
+        let end = ledger.news("ops", &jobs);
+        assert_eq!((end[0].event, end[0].since), (Turn::Ends, 100));
+        // It comes back before its end was heard of: there is nothing new for ops.
+        ledger.update(of, &[alarm(About::Late)], 400);
+        assert_eq!(ledger.news("ops", &jobs).len(), 0);
+        ledger.update(of, &[], 500);
+        ledger.heard("ops", &ledger.news("ops", &jobs)[0].clone());
+        assert_eq!(ledger, Ledger::default());
+    }
+
+    #[test]
+    fn an_alarm_of_another_ca_stays() {
+        let mut ledger = Ledger::default();
+        ledger.update(("nightly", "web"), &[alarm(About::Late)], 100);
+        ledger.update(("nightly", "we"), &[], 100);
+        assert_eq!(ledger.news("ops", &BTreeSet::from(["nightly"])).len(), 1);
+        ledger.heard("ops", &ledger.news("ops", &BTreeSet::from(["nightly"]))[0].clone());
+        ledger.update(("nightly", "web"), &[], 200);
+        ledger.keep_only(&BTreeSet::new());
+        assert_eq!(ledger, Ledger::default());
+    }
+}

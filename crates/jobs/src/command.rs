@@ -1,0 +1,198 @@
+//! The command of a step. Every step is a verb of `certadm` that a person could type; no secret is in it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use certadm_repository::Keep;
+use certadm_set::manifest::SetKind;
+
+use crate::config::{Ca, Job, Place, Target};
+use crate::held::Held;
+use crate::place;
+use crate::step::Step;
+
+/// The words behind `certadm`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words(pub Vec<OsString>);
+
+impl Words {
+    fn new(verb: &str) -> Self {
+        Self(verb.split(' ').map(OsString::from).collect())
+    }
+
+    fn add(&mut self, word: impl Into<OsString>) -> &mut Self {
+        self.0.push(word.into());
+        self
+    }
+
+    fn option(&mut self, name: &str, value: Option<impl Into<OsString>>) -> &mut Self {
+        if let Some(value) = value {
+            self.add(name).add(value);
+        }
+        self
+    }
+}
+
+impl std::fmt::Display for Words {
+    /// As a shell takes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("certadm")?;
+        for word in &self.0 {
+            let word = word.to_string_lossy();
+            let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@,+%".contains(letter);
+            match !word.is_empty() && word.chars().all(is_plain) {
+                true => write!(f, " {word}")?,
+                false => write!(f, " '{}'", word.replace('\'', r"'\''"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The command of a step at a place of the job; `None` where there is nothing to work on.
+#[must_use]
+pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) -> Option<Words> {
+    let first = job.to.first()?;
+    let target = job.to.get(at)?;
+    let state = place::newest_state(first, ca, held);
+    let is_empty = held.newest_state().is_empty();
+    match step {
+        Step::Look => None,
+        Step::Ask => {
+            let mut words = Words::new("doctor");
+            reach(&mut words, ca);
+            words.add("--no-prepare");
+            Some(words)
+        }
+        Step::Full => Some(backup(job, ca, first, SetKind::Full, now)),
+        Step::Logs => Some(backup(job, ca, first, SetKind::Logs, now)),
+        _ if is_empty => None,
+        Step::Copy => copy(ca, first, target, held),
+        Step::Prune => prune(job, ca, target),
+        Step::Verify => {
+            let mut words = Words::new("verify");
+            words.0.extend(state.into_iter().map(OsString::from));
+            words.option("--allowed-signers", job.allowed_signers.as_ref());
+            words.option("--scratch", job.scratch.as_ref());
+            Some(words)
+        }
+        Step::Complete => {
+            let mut words = Words::new("complete");
+            words.0.extend(state.into_iter().map(OsString::from));
+            keys(&mut words, ca);
+            words.option("--allowed-signers", job.allowed_signers.as_ref());
+            words.option("--scratch", job.scratch.as_ref());
+            Some(words)
+        }
+        Step::Rehearse => Some(rehearse(job, ca, state)),
+    }
+}
+
+fn backup(job: &Job, ca: &Ca, target: &Target, kind: SetKind, now: i64) -> Words {
+    let mut words = Words::new("backup");
+    reach(&mut words, ca);
+    let to = match target {
+        Target::Vault(vault) => OsString::from(place::address(vault, ca, "")),
+        Target::Folder(folder) => place::new_set(folder, ca, kind, now).into(),
+    };
+    words.add("--to").add(to);
+    if kind == SetKind::Logs {
+        // Otherwise each log set holds all logs since the full set, and the sets grow with the square of their number.
+        words.add("--type").add("logs").add("--truncate");
+    }
+    words.option("--sign-key", job.sign_key.as_ref());
+    words.option("--sign-passphrase-file", job.sign_passphrase_file.as_ref());
+    words.option("--scratch", job.scratch.as_ref());
+    words
+}
+
+/// How the CA is reached, and as whom.
+fn reach(words: &mut Words, ca: &Ca) {
+    match &ca.place {
+        Place::Folder(dir, socket) => {
+            words.add("--dir").add(dir).option("--socket", socket.as_ref());
+        }
+        Place::Socket(socket) => {
+            words.add("--socket").add(socket);
+        }
+        Place::Server(server, account) => {
+            words.add("--server").add(server);
+            words.option("--user", account.user.as_ref());
+            words.option("--password-file", account.password_file.as_ref());
+            words.option("--keytab", account.keytab.as_ref());
+            words.option("--ticket-cache", account.ticket_cache.as_ref());
+            words.option("--mechanism", account.mechanism.as_ref());
+            words.option("--realm", account.realm.as_ref());
+            for kdc in &account.kdc {
+                words.add("--kdc").add(kdc);
+            }
+        }
+    }
+}
+
+fn copy(ca: &Ca, from: &Target, to: &Target, held: &Held) -> Option<Words> {
+    let Target::Vault(to) = to else { return None };
+    Some(match from {
+        Target::Vault(from) => {
+            let mut words = Words::new("repository copy");
+            words.add(format!("{from}:{}", ca.own_name)).add(format!("{to}:"));
+            words
+        }
+        Target::Folder(folder) => {
+            let mut words = Words::new("repository import");
+            words.add("--to").add(format!("{to}:{}", ca.own_name));
+            let sets = held.newest_state().into_iter();
+            words.0.extend(sets.map(|set| OsString::from(place::folder_of(folder, ca).join(&set.id))));
+            words
+        }
+    })
+}
+
+fn prune(job: &Job, ca: &Ca, target: &Target) -> Option<Words> {
+    let (Target::Vault(vault), Some(keep)) = (target, job.keep) else { return None };
+    let mut words = Words::new("repository expire");
+    words.add(format!("{vault}:{}", ca.own_name));
+    let Keep { last, within, daily, weekly, monthly, yearly } = keep;
+    let number = |number: u32| Some(number).filter(|number| 0 < *number).map(|number| number.to_string());
+    words.option("--keep-last", number(last));
+    words.option(
+        "--keep-within",
+        Some(within).filter(|within| 0 < *within).map(|within| format!("{}h", within / 3_600)),
+    );
+    words.option("--keep-daily", number(daily));
+    words.option("--keep-weekly", number(weekly));
+    words.option("--keep-monthly", number(monthly));
+    words.option("--keep-yearly", number(yearly));
+    Some(words)
+}
+
+fn rehearse(job: &Job, ca: &Ca, state: Vec<PathBuf>) -> Words {
+    let mut words = Words::new("rehearse");
+    words.0.extend(state.into_iter().map(OsString::from));
+    match ca.keys.is_external {
+        true => {
+            words.add("--external-key");
+        }
+        false => keys(&mut words, ca),
+    }
+    words.option("--identity", ca.identity.as_ref());
+    words.option("--allowed-signers", job.allowed_signers.as_ref());
+    words.add("--rpo").add(format!("{}s", job.limits.rpo));
+    words.option("--rto", job.limits.rto.map(|rto| format!("{rto}s")));
+    words.add("--evidence").add(evidence_of(job, ca));
+    words.option("--within", job.scratch.as_ref());
+    words
+}
+
+fn keys(words: &mut Words, ca: &Ca) {
+    for key in &ca.keys.files {
+        words.add("--key").add(key);
+    }
+    words.option("--passphrase-file", ca.keys.passphrase_file.as_ref().filter(|_| !ca.keys.files.is_empty()));
+}
+
+/// The folder of a CA's evidence.
+#[must_use]
+pub fn evidence_of(job: &Job, ca: &Ca) -> PathBuf {
+    Path::new(&job.evidence).join(ca.name.as_str())
+}

@@ -1,0 +1,563 @@
+//! `certadm.toml`: which CAs there are, where they are backed up to, how often, and who is told (certadm.toml(5)). It holds no
+//! secret: passwords, keys and addresses with tokens are named by their files.
+
+mod error;
+mod name;
+mod raw;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use certadm_files::read;
+use certadm_repository::{Address, Keep, Profile, Profiles, Selector, Vault};
+use certadm_rules::names::sanitize;
+use certadm_rules::settings::mistake;
+use toml::Spanned;
+
+use crate::schedule::Schedule;
+pub use error::{Error, Result};
+pub use name::Name;
+
+/// No configuration is longer than this, in bytes: a thousand CAs have a tenth of it.
+const MAX_FILE: u64 = 4 << 20;
+/// The file's name.
+const FILE: &str = "certadm.toml";
+/// The variable that names another file, which then counts alone.
+pub const VARIABLE: &str = "CERTADM_JOBS";
+/// The variable by which systemd names the folder of a service's state.
+const STATE_VARIABLE: &str = "STATE_DIRECTORY";
+
+/// A configuration whose parts all refer to something that is there.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that it was read from.
+    pub path: PathBuf,
+    /// Where records of runs, alarms and locks are kept.
+    pub state: PathBuf,
+    /// How many CAs are worked on at the same time.
+    pub at_once: usize,
+    /// How long a run of the agent for one CA may take, in seconds: then it is stopped.
+    pub time_limit: i64,
+    /// How long to wait before a step that was busy or unreachable is tried again, in seconds, each time.
+    pub retry_after: Vec<i64>,
+    /// The CAs.
+    pub cas: BTreeMap<Name, Ca>,
+    /// The vaults of this file; those of `repositories.toml` come beside them.
+    pub repositories: Profiles,
+    /// The jobs.
+    pub jobs: BTreeMap<Name, Job>,
+    /// Who is told of alarms.
+    pub notify: BTreeMap<Name, Notify>,
+}
+
+/// A CA, and how it is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ca {
+    /// The name of its section.
+    pub name: Name,
+    /// Where it is.
+    pub place: Place,
+    /// Its own name, sanitized, which names its repository in a vault.
+    pub own_name: String,
+    /// What a rehearsal signs with.
+    pub keys: Keys,
+    /// Where `ca.toml` and `ca.crt` are kept, which no set holds.
+    pub identity: Option<PathBuf>,
+}
+
+/// Where a CA is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a folder of this machine; the socket of its service, where `serve` does not say it itself.
+    Folder(PathBuf, Option<PathBuf>),
+    /// Behind a socket of this machine.
+    Socket(PathBuf),
+    /// On the network.
+    Server(String, Account),
+}
+
+/// As whom a backup logs on; what is left out comes from `client.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The account.
+    pub user: Option<String>,
+    /// The file with its password.
+    pub password_file: Option<PathBuf>,
+    /// The file with its keys.
+    pub keytab: Option<PathBuf>,
+    /// The file with its tickets.
+    pub ticket_cache: Option<PathBuf>,
+    /// How to authenticate.
+    pub mechanism: Option<String>,
+    /// The realm.
+    pub realm: Option<String>,
+    /// KDCs of it.
+    pub kdc: Vec<String>,
+}
+
+/// The private keys of a CA, for rehearsals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Their files.
+    pub files: Vec<PathBuf>,
+    /// The file with the passphrase.
+    pub passphrase_file: Option<PathBuf>,
+    /// They cannot leave their place.
+    pub is_external: bool,
+}
+
+/// A job: which CAs, where to, and when what is done.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The name of its section.
+    pub name: Name,
+    /// Its CAs.
+    pub cas: Vec<Name>,
+    /// Where backups go; those behind the first get copies of what is there.
+    pub to: Vec<Target>,
+    /// Full backups.
+    pub full: Option<Schedule>,
+    /// Backups of logs.
+    pub logs: Option<Schedule>,
+    /// Reading everything back, and checking the database.
+    pub verify: Option<Schedule>,
+    /// Restoring into a scratch folder.
+    pub rehearse: Option<Schedule>,
+    /// Judging whether everything is there that the CA needs.
+    pub complete: Option<Schedule>,
+    /// Which sets are kept; after each full backup the others go.
+    pub keep: Option<Keep>,
+    /// Where rehearsals leave their evidence, a folder a CA.
+    pub evidence: PathBuf,
+    /// Where scratch copies are made.
+    pub scratch: Option<PathBuf>,
+    /// The key that signs sets.
+    pub sign_key: Option<PathBuf>,
+    /// The file with its passphrase.
+    pub sign_passphrase_file: Option<PathBuf>,
+    /// Whose signatures count.
+    pub allowed_signers: Option<PathBuf>,
+    /// From when on there is an alarm.
+    pub limits: Limits,
+    /// Who is told.
+    pub notify: Vec<Name>,
+}
+
+/// The limits of a job, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest time whose certificates may be lost.
+    pub rpo: i64,
+    /// The longest time until the CA is back.
+    pub rto: Option<i64>,
+    /// How long before a CRL ends there is an alarm.
+    pub crl: i64,
+    /// How long before the CA's certificate ends there is an alarm.
+    pub certificate: i64,
+}
+
+/// Where backups go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A vault, and in it the repository of the CA.
+    Vault(String),
+    /// A folder, and in it a folder of the CA.
+    Folder(PathBuf),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Vault(name) => write!(f, "{name}:"),
+            Self::Folder(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Who is told of alarms, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notify {
+    /// A command, which gets the alarm as JSON on standard input.
+    pub command: Vec<String>,
+    /// An address that the alarm is sent to.
+    pub webhook: Option<Secret>,
+    /// An address that is asked for after each run, as healthchecks do it.
+    pub ping: Option<Secret>,
+}
+
+/// An address that may hold a token: as it is, or in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// It stands in the configuration.
+    Plain(String),
+    /// It stands in a file.
+    File(PathBuf),
+}
+
+impl Config {
+    /// Reads the configuration: the file that `CERTADM_JOBS` names, else `~/.config/certadm/certadm.toml`, else
+    /// `/etc/certadm/certadm.toml`.
+    ///
+    /// # Errors
+    /// [`Error::NotThere`], and as [`Config::from_file`].
+    pub fn load() -> Result<Self> {
+        let places = Self::places();
+        match places.iter().find(|path| path.exists()) {
+            Some(path) => Self::from_file(path),
+            None => Err(Error::NotThere { paths: places }),
+        }
+    }
+
+    /// Where a configuration is looked for.
+    #[must_use]
+    pub fn places() -> Vec<PathBuf> {
+        if let Some(path) = variable(VARIABLE) {
+            return vec![path];
+        }
+        let user = variable("HOME").map(|home| home.join(".config/certadm"));
+        let machine = PathBuf::from("/etc/certadm");
+        user.into_iter().chain([machine]).map(|folder| folder.join(FILE)).collect()
+    }
+
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// [`Error::Wrong`] with line and column, [`Error::File`].
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let path = certadm_files::absolute(path)?;
+        let bytes = read::bounded(&path, MAX_FILE)?;
+        let wrong = |detail: String| Error::Wrong { path: path.clone(), detail };
+        let text = String::from_utf8(bytes).map_err(|_| wrong("it is no text in UTF-8".to_owned()))?;
+        Self::parse(&text, &path).map_err(wrong)
+    }
+
+    /// Reads the text of a file. Paths in it that are not absolute begin at the folder of `path`.
+    ///
+    /// # Errors
+    /// A sentence: what is wrong, in which line and column.
+    pub fn parse(text: &str, path: &Path) -> std::result::Result<Self, String> {
+        let raw: raw::File = toml::from_str(text).map_err(|error: toml::de::Error| {
+            let is_well_formed = toml::from_str::<toml::Table>(text).is_ok();
+            mistake(text, error.span(), error.message(), is_well_formed)
+        })?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let at = |span: Range<usize>, message: &str| mistake(text, Some(span), message, true);
+        let state = raw.state.map_or_else(default_state, |state| folder.join(state));
+        let mut cas = BTreeMap::new();
+        for (name, section) in raw.ca {
+            let span = section.span();
+            let ca = Ca::of(&name, section.into_inner().or(&raw.defaults.ca), folder);
+            cas.insert(name.clone(), ca.map_err(|message| at(span, &format!("[ca.{name}]: {message}")))?);
+        }
+        let mut notify = BTreeMap::new();
+        for (name, section) in raw.notify {
+            let span = section.span();
+            let one = Notify::of(section.into_inner(), folder);
+            notify.insert(
+                name.clone(),
+                one.map_err(|message| at(span, &format!("[notify.{name}]: {message}")))?,
+            );
+        }
+        let mut config = Self {
+            path: path.to_owned(),
+            state,
+            at_once: usize::from(raw.at_once.unwrap_or(2).max(1)),
+            time_limit: raw.time_limit.map_or(86_400, |limit| limit.0),
+            retry_after: raw
+                .retry_after
+                .map_or_else(|| vec![10, 60], |waits| waits.iter().map(|wait| wait.0).collect()),
+            cas,
+            repositories: raw.repository,
+            jobs: BTreeMap::new(),
+            notify,
+        };
+        for (name, section) in raw.job {
+            let span = section.span();
+            let section = section.into_inner().or(&raw.defaults.job);
+            let job = config.job_of(&name, section, folder);
+            let job = job
+                .map_err(|(place, message)| at(place.unwrap_or(span), &format!("[job.{name}]: {message}")))?;
+            config.jobs.insert(name, job);
+        }
+        config.refuse_two_chains()?;
+        Ok(config)
+    }
+
+    /// The job of that name.
+    ///
+    /// # Errors
+    /// [`Error::NoSuch`].
+    pub fn job(&self, name: &str) -> Result<&Job> {
+        let found = self.jobs.iter().find(|(key, _)| key.as_str() == name).map(|(_, job)| job);
+        found.ok_or_else(|| Error::NoSuch {
+            what: "job",
+            name: name.to_owned(),
+            known: known(self.jobs.keys()),
+        })
+    }
+
+    /// The CA of that name, which a job has.
+    ///
+    /// # Errors
+    /// [`Error::NoSuch`].
+    pub fn ca(&self, name: &str) -> Result<&Ca> {
+        let found = self.cas.iter().find(|(key, _)| key.as_str() == name).map(|(_, ca)| ca);
+        found.ok_or_else(|| Error::NoSuch {
+            what: "CA",
+            name: name.to_owned(),
+            known: known(self.cas.keys()),
+        })
+    }
+
+    /// The vault of that name: of `repositories.toml`, else of this file.
+    ///
+    /// # Errors
+    /// As [`Profiles::load`] and [`Profiles::vault`].
+    pub fn vault(&self, name: &str) -> certadm_repository::Result<Vault> {
+        self.profile(name).map(Vault::new)
+    }
+
+    /// Whether sets may be deleted from a place by this machine.
+    #[must_use]
+    pub fn may_delete(&self, target: &Target) -> bool {
+        match target {
+            // What is wrong with the vault is told by the step.
+            Target::Vault(name) => self.profile(name).is_ok_and(|profile| profile.maintenance),
+            Target::Folder(_) => false,
+        }
+    }
+
+    fn profile(&self, name: &str) -> certadm_repository::Result<Profile> {
+        let listed = Profiles::load()?;
+        if let Ok(profile) = listed.vault(name) {
+            return Ok(profile.clone());
+        }
+        // Where neither has it, the error names those of this file, or those of the list when this has none.
+        let here = self.repositories.vault(name);
+        if self.repositories.all().next().is_none() {
+            return listed.vault(name).cloned();
+        }
+        here.cloned()
+    }
+
+    fn job_of(
+        &self,
+        name: &Name,
+        raw: raw::Job,
+        folder: &Path,
+    ) -> std::result::Result<Job, (Option<Range<usize>>, String)> {
+        let missing = |what: &str| (None, format!("`{what}` is missing"));
+        let cas = raw.ca.ok_or_else(|| missing("ca"))?;
+        let cas = self.cas_of(&cas).map_err(|message| (Some(cas.span()), message))?;
+        let to = raw.to.ok_or_else(|| missing("to"))?;
+        let to = targets_of(&to, folder).map_err(|message| (Some(to.span()), message))?;
+        if raw.full.is_none() && raw.logs.is_none() {
+            return Err((None, "`full` is missing: say when a full backup is taken".to_owned()));
+        }
+        if raw.keep.is_some() && matches!(to.first(), Some(Target::Folder(_))) {
+            let text = "`keep` counts for vaults: sets in a folder stay until they are removed by hand";
+            return Err((None, text.to_owned()));
+        }
+        let told = match &raw.notify {
+            Some(names) => self.told(names).map_err(|message| (Some(names.span()), message))?,
+            None => self.notify.keys().cloned().collect(),
+        };
+        let often = raw.logs.or(raw.full).map_or(86_400, |schedule| schedule.period());
+        let limits = Limits {
+            // Two slots that were missed, and time for the work itself.
+            rpo: raw.rpo.map_or(2 * often + 600, |rpo| rpo.0),
+            rto: raw.rto.map(|rto| rto.0),
+            crl: raw.crl.map_or(86_400, |crl| crl.0),
+            certificate: raw.certificate.map_or(90 * 86_400, |certificate| certificate.0),
+        };
+        let path = |path: Option<PathBuf>| path.map(|path| folder.join(path));
+        Ok(Job {
+            name: name.clone(),
+            cas,
+            to,
+            full: raw.full,
+            logs: raw.logs,
+            verify: raw.verify,
+            rehearse: raw.rehearse,
+            complete: raw.complete,
+            keep: raw.keep.filter(|keep| !keep.is_empty()),
+            evidence: path(raw.evidence).unwrap_or_else(|| self.state.join("evidence")),
+            scratch: path(raw.scratch),
+            sign_key: path(raw.sign_key),
+            sign_passphrase_file: path(raw.sign_passphrase_file),
+            allowed_signers: path(raw.allowed_signers),
+            limits,
+            notify: told,
+        })
+    }
+
+    fn cas_of(&self, words: &Spanned<raw::Words>) -> std::result::Result<Vec<Name>, String> {
+        let words = &words.get_ref().0;
+        let mut cas = Vec::new();
+        for word in words {
+            if word == "all" {
+                cas.extend(self.cas.keys().cloned());
+                continue;
+            }
+            match self.cas.keys().find(|name| name.as_str() == word) {
+                Some(name) => cas.push(name.clone()),
+                None => return Err(format!("there is no section [ca.{word}]")),
+            }
+        }
+        cas.sort();
+        cas.dedup();
+        if cas.is_empty() { Err("it names no CA".to_owned()) } else { Ok(cas) }
+    }
+
+    fn told(&self, words: &Spanned<raw::Words>) -> std::result::Result<Vec<Name>, String> {
+        let words = words.get_ref().0.iter();
+        words
+            .map(|word| {
+                let found = self.notify.keys().find(|name| name.as_str() == word).cloned();
+                found.ok_or_else(|| format!("there is no section [notify.{word}]"))
+            })
+            .collect()
+    }
+
+    /// After a backup of logs the CA deletes them, so that two jobs with logs of one CA would have half of them each.
+    fn refuse_two_chains(&self) -> std::result::Result<(), String> {
+        let mut seen: BTreeMap<&Name, &Name> = BTreeMap::new();
+        for job in self.jobs.values().filter(|job| job.logs.is_some()) {
+            for ca in &job.cas {
+                if let Some(other) = seen.insert(ca, &job.name) {
+                    return Err(format!(
+                        "the jobs {other} and {} both back up the logs of {ca}, and each would have half of them: name both \
+                         places in one job, as to = [\"one:\", \"other:\"]",
+                        job.name
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Ca {
+    fn of(name: &Name, raw: raw::Ca, folder: &Path) -> std::result::Result<Self, String> {
+        let account = Account {
+            user: raw.user,
+            password_file: raw.password_file.map(|path| folder.join(path)),
+            keytab: raw.keytab.map(|path| folder.join(path)),
+            ticket_cache: raw.ticket_cache.map(|path| folder.join(path)),
+            mechanism: raw.mechanism,
+            realm: raw.realm,
+            kdc: raw.kdc.unwrap_or_default().0,
+        };
+        let proofs = [&account.password_file, &account.keytab, &account.ticket_cache];
+        if 1 < proofs.into_iter().flatten().count() {
+            return Err("name one of password-file, keytab and ticket-cache".to_owned());
+        }
+        let place = match (raw.dir, raw.server, raw.socket) {
+            (Some(dir), None, socket) => {
+                Place::Folder(folder.join(dir), socket.map(|socket| folder.join(socket)))
+            }
+            (None, None, Some(socket)) => Place::Socket(folder.join(socket)),
+            (None, Some(server), None) if !server.is_empty() => Place::Server(server, account),
+            _ => return Err("name either `dir`, `server` or `socket`".to_owned()),
+        };
+        let keys = Keys {
+            files: raw.key.unwrap_or_default().0.iter().map(|key| folder.join(key)).collect(),
+            passphrase_file: raw.passphrase_file.map(|path| folder.join(path)),
+            is_external: raw.external_key.unwrap_or_default(),
+        };
+        let own_name = match (raw.name, &place) {
+            (Some(own), _) => sanitize(&own),
+            (None, Place::Folder(dir, _)) => own_name_in(dir).unwrap_or_else(|| sanitize(name.as_str())),
+            (None, _) => sanitize(name.as_str()),
+        };
+        let identity = raw.identity.map(|path| folder.join(path));
+        Ok(Self { name: name.clone(), place, own_name, keys, identity })
+    }
+
+    /// Where it is, for messages.
+    #[must_use]
+    pub fn place_text(&self) -> String {
+        match &self.place {
+            Place::Folder(dir, _) => dir.display().to_string(),
+            Place::Socket(socket) => socket.display().to_string(),
+            Place::Server(server, _) => server.clone(),
+        }
+    }
+}
+
+impl Notify {
+    fn of(raw: raw::Notify, folder: &Path) -> std::result::Result<Self, String> {
+        let secret = |plain: Option<String>, file: Option<PathBuf>, name: &str| match (plain, file) {
+            (Some(_), Some(_)) => Err(format!("name either {name} or {name}-file")),
+            (Some(plain), None) if plain.starts_with("https://") || plain.starts_with("http://") => {
+                Ok(Some(Secret::Plain(plain)))
+            }
+            (Some(_), None) => Err(format!("{name} begins with https:// or http://")),
+            (None, file) => Ok(file.map(|file| Secret::File(folder.join(file)))),
+        };
+        let told = Self {
+            command: raw.command.unwrap_or_default().0,
+            webhook: secret(raw.webhook, raw.webhook_file, "webhook")?,
+            ping: secret(raw.ping, raw.ping_file, "ping")?,
+        };
+        if told == Self::default() {
+            return Err("name a command, a webhook or a ping".to_owned());
+        }
+        Ok(told)
+    }
+}
+
+fn targets_of(words: &Spanned<raw::Words>, folder: &Path) -> std::result::Result<Vec<Target>, String> {
+    let mut targets: Vec<Target> = Vec::new();
+    for word in &words.get_ref().0 {
+        let target = match Address::parse(word) {
+            Some(Ok(Address { vault, ca: None, point: Selector::Latest })) => Target::Vault(vault),
+            Some(_) => {
+                return Err(
+                    "name a vault alone, such as vault: - each CA has a repository of its name there"
+                        .to_owned(),
+                );
+            }
+            None if word.is_empty() || word.starts_with('~') => {
+                return Err("write the folder's path in full".to_owned());
+            }
+            None => Target::Folder(folder.join(word)),
+        };
+        if targets.contains(&target) {
+            return Err("it names a place twice".to_owned());
+        }
+        if matches!((&target, targets.first()), (Target::Folder(_), Some(_))) {
+            return Err("a folder can be the first place only: vaults behind it get copies".to_owned());
+        }
+        targets.push(target);
+    }
+    if targets.is_empty() { Err("it names no place".to_owned()) } else { Ok(targets) }
+}
+
+fn known<'a>(names: impl Iterator<Item = &'a Name>) -> String {
+    let names: Vec<&str> = names.map(Name::as_str).collect();
+    if names.is_empty() { "none is configured".to_owned() } else { format!("there are {}", names.join(", ")) }
+}
+
+/// The name of a CA of ours: that of its database. A lost CA tells none, so that `name` has to.
+fn own_name_in(dir: &Path) -> Option<String> {
+    let database = certadm_store::Folder::new(dir).database_path().ok()?;
+    Some(database.file_stem()?.to_str()?.to_owned())
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// What systemd gives a service; root's, or that of the user.
+fn default_state() -> PathBuf {
+    if let Some(folder) = variable(STATE_VARIABLE) {
+        return folder;
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    match variable("HOME").filter(|_| !is_root) {
+        Some(home) => variable("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state")).join("certadm"),
+        None => PathBuf::from("/var/lib/certadm/jobs"),
+    }
+}

@@ -1,0 +1,149 @@
+//! `certadm.toml` as it is written. What a value can be is decided here; what it refers to, in `mod.rs`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use certadm_repository::{Keep, Profiles};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+use super::name::Name;
+use crate::schedule::Schedule;
+use crate::span::Seconds;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct File {
+    /// Where records of runs are kept.
+    pub(super) state: Option<PathBuf>,
+    /// How many CAs are worked on at the same time.
+    pub(super) at_once: Option<u8>,
+    /// How long a run of the agent may take.
+    pub(super) time_limit: Option<Seconds>,
+    /// How long to wait before a step that was busy or unreachable is tried again, each time.
+    pub(super) retry_after: Option<Vec<Seconds>>,
+    #[serde(default)]
+    pub(super) defaults: Defaults,
+    #[serde(default)]
+    pub(super) ca: BTreeMap<Name, Spanned<Ca>>,
+    #[serde(default)]
+    pub(super) repository: Profiles,
+    #[serde(default)]
+    pub(super) job: BTreeMap<Name, Spanned<Job>>,
+    #[serde(default)]
+    pub(super) notify: BTreeMap<Name, Spanned<Notify>>,
+}
+
+/// What counts where a CA or a job does not say otherwise.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Defaults {
+    pub(super) ca: Ca,
+    pub(super) job: Job,
+}
+
+/// Makes a struct whose fields are all options, and `or`, which fills those that are empty.
+macro_rules! options {
+    ($(#[$doc:meta])* $name:ident { $( $field:ident: $kind:ty, )* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+        pub(super) struct $name { $( pub(super) $field: Option<$kind>, )* }
+
+        impl $name {
+            /// This, with what `other` says where this says nothing.
+            pub(super) fn or(self, other: &Self) -> Self {
+                Self { $( $field: self.$field.or_else(|| other.$field.clone()), )* }
+            }
+        }
+    };
+}
+
+options! {
+    /// `[ca.NAME]`
+    Ca {
+        dir: PathBuf,
+        server: String,
+        socket: PathBuf,
+        name: String,
+        user: String,
+        password_file: PathBuf,
+        keytab: PathBuf,
+        ticket_cache: PathBuf,
+        mechanism: String,
+        realm: String,
+        kdc: Words,
+        key: Words,
+        passphrase_file: PathBuf,
+        external_key: bool,
+        identity: PathBuf,
+    }
+}
+
+options! {
+    /// `[job.NAME]`
+    Job {
+        ca: Spanned<Words>,
+        to: Spanned<Words>,
+        full: Schedule,
+        logs: Schedule,
+        verify: Schedule,
+        rehearse: Schedule,
+        complete: Schedule,
+        keep: Keep,
+        evidence: PathBuf,
+        scratch: PathBuf,
+        sign_key: PathBuf,
+        sign_passphrase_file: PathBuf,
+        allowed_signers: PathBuf,
+        rpo: Seconds,
+        rto: Seconds,
+        crl: Seconds,
+        certificate: Seconds,
+        notify: Spanned<Words>,
+    }
+}
+
+/// `[notify.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Notify {
+    pub(super) command: Option<Words>,
+    pub(super) webhook: Option<String>,
+    pub(super) webhook_file: Option<PathBuf>,
+    pub(super) ping: Option<String>,
+    pub(super) ping_file: Option<PathBuf>,
+}
+
+/// One word, or several in brackets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Words(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Words;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a word or a list of words")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Words, E> {
+                Ok(Words(vec![word.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut words: A) -> Result<Words, A::Error> {
+                let mut all = Vec::new();
+                while let Some(word) = words.next_element()? {
+                    all.push(word);
+                }
+                Ok(Words(all))
+            }
+        }
+        from.deserialize_any(OneOrMany)
+    }
+}

@@ -1,0 +1,124 @@
+//! What there is an alarm about: a pure function of how a CA stands.
+
+use crate::alarm::{About, Alarm};
+use crate::config::Job;
+use crate::held::Held;
+use crate::record::{Attempts, Outcome};
+use crate::schedule::Schedule;
+use crate::span::span_text;
+use crate::status::CaStatus;
+use crate::step::Step;
+
+/// A step may take this long beyond its slot, in seconds.
+const GRACE: i64 = 600;
+/// A clock may differ from another one by this much, in seconds.
+const SKEW: i64 = 300;
+
+/// What there is an alarm about.
+#[must_use]
+pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now: i64) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
+    let mut raise = |about, message: String, remedy: String| {
+        alarms.push(Alarm { about, job: status.job.clone(), ca: status.ca.clone(), message, remedy });
+    };
+    let by_hand = |step: Step| format!("certadm run {} --ca {} --now {step}", status.job, status.ca);
+    if let Some(trouble) = status.trouble.first() {
+        raise(About::Failed, trouble.message.clone(), trouble.remedy.clone().unwrap_or_default());
+    }
+    match status.rpo {
+        // What cannot be looked at is told above.
+        None if !status.place_seen => {}
+        None => {
+            let text = format!("no state of the CA can be restored from {}", status.place);
+            raise(About::Late, text, format!("take a full backup: {}", by_hand(Step::Full)));
+        }
+        Some(rpo) if job.limits.rpo < rpo => {
+            let text = format!("{} would be lost now, and {} may be", about(rpo), span_text(job.limits.rpo));
+            raise(About::Late, text, format!("find out why no backup runs: {}", by_hand(Step::Full)));
+        }
+        Some(_) => {}
+    }
+    for (step, attempt) in attempts.all() {
+        match (attempt.outcome, attempt.trouble.first()) {
+            (Some(Outcome::Failed), Some(trouble)) => {
+                let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
+                raise(About::Failed, format!("{step}: {}", trouble.message), remedy);
+            }
+            (Some(Outcome::Finding), Some(trouble)) if step != Step::Complete => {
+                let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
+                raise(About::Finding, format!("{step}: {}", trouble.message), remedy);
+            }
+            _ => {}
+        }
+    }
+    let overdue = |schedule: Option<Schedule>, last: Option<i64>| {
+        let (schedule, since) = (schedule?, last.or(status.first)?);
+        Some(now - since).filter(|age| 2 * schedule.period() + GRACE < *age)
+    };
+    if let Some(age) = overdue(job.verify, status.verified) {
+        let text = format!("no state was proven for {}", about(age));
+        raise(About::Unverified, text, format!("read everything back: {}", by_hand(Step::Verify)));
+    }
+    if status.is_not_proven() {
+        let text = "the last rehearsal has not shown that the CA comes back".to_owned();
+        raise(
+            About::NotProven,
+            text,
+            format!("rehearse again, and read what it says: {}", by_hand(Step::Rehearse)),
+        );
+    } else if let Some(age) = overdue(job.rehearse, status.rehearsed) {
+        let text = format!("there was no rehearsal for {}", about(age));
+        raise(About::NotProven, text, format!("rehearse: {}", by_hand(Step::Rehearse)));
+    }
+    if job.complete.is_some() && status.complete.as_deref() == Some("incomplete") {
+        let what = if status.missing.is_empty() { "something".to_owned() } else { status.missing.join(", ") };
+        let text = format!("not everything is there that the CA needs: {what}");
+        raise(
+            About::Incomplete,
+            text,
+            format!("see what is missing and attach it: {}", by_hand(Step::Complete)),
+        );
+    }
+    for (kind, ends, limit, what, remedy) in [
+        (About::Crl, status.crl_ends, job.limits.crl, "CRL", "publish a new one: certadm ca crl"),
+        (
+            About::Certificate,
+            status.certificate_ends,
+            job.limits.certificate,
+            "CA's own certificate",
+            "renew the certificate of the CA",
+        ),
+    ] {
+        match ends.map(|ends| ends - now) {
+            Some(left) if left <= 0 => raise(kind, format!("the {what} has ended"), remedy.to_owned()),
+            Some(left) if left <= limit => {
+                raise(kind, format!("the {what} ends in {}", about(left)), remedy.to_owned());
+            }
+            _ => {}
+        }
+    }
+    let needed = held.last_full().map_or(0, |full| full.bytes);
+    if let Some(free) = status.free.filter(|free| *free < needed) {
+        let text = format!("{} has {free} bytes free, and a full set takes {needed}", status.place);
+        raise(About::Disk, text, "make room there, or have fewer sets kept".to_owned());
+    }
+    if let Some((set, why)) = held.unreadable.first() {
+        let text = format!("{} sets cannot be read; {set}: {why}", held.unreadable.len());
+        raise(About::Finding, text, "run certadm verify on it, and remove what is no set".to_owned());
+    }
+    if held.sets().iter().any(|set| now + SKEW < set.time) {
+        let text = "a set is dated in the future: a clock is or was wrong".to_owned();
+        raise(About::Finding, text, "set the clock, and take a full backup".to_owned());
+    }
+    alarms
+}
+
+/// A span for a person, in one unit.
+fn about(seconds: i64) -> String {
+    match seconds {
+        172_800.. => format!("{} days", seconds / 86_400),
+        7_200.. => format!("{} hours", seconds / 3_600),
+        120.. => format!("{} minutes", seconds / 60),
+        _ => format!("{seconds} seconds"),
+    }
+}

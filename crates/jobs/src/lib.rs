@@ -1,0 +1,38 @@
+#![doc = include_str!("../README.md")]
+
+pub mod agent;
+pub mod alarm;
+pub mod command;
+pub mod config;
+pub mod held;
+mod http;
+pub mod judge;
+pub mod lock;
+pub mod metrics;
+pub mod notify;
+pub mod page;
+pub mod perform;
+pub mod place;
+pub mod plan;
+pub mod record;
+pub mod run;
+mod schedule;
+#[cfg(feature = "http")]
+pub mod serve;
+mod span;
+pub mod stand;
+pub mod status;
+mod step;
+pub mod timers;
+
+pub use config::{Ca, Config, Job, Name, Target};
+pub use run::{CaRun, Event, Runner, Wish};
+pub use schedule::{Clock, Day, Schedule};
+pub use span::{Seconds, span, span_text};
+pub use step::Step;
+
+/// The zone of this machine's clock.
+#[must_use]
+pub fn local_zone() -> jiff::tz::TimeZone {
+    jiff::tz::TimeZone::system()
+}

@@ -1,0 +1,62 @@
+//! One run a CA at a time. The lock is held by the run and, through an inherited descriptor, by the command that it has
+//! started: when a run is killed, its command still holds it until it ends.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use certadm_files::{Error, IoContext, Result, durable};
+
+use crate::config::{Ca, Config};
+
+/// The lock of a CA.
+#[derive(Debug)]
+pub struct CaLock {
+    file: File,
+}
+
+impl CaLock {
+    /// Takes it; `None` while another run has it.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn take(config: &Config, ca: &Ca) -> Result<Option<Self>> {
+        let path = config.state.join("locks").join(format!("{}.lock", ca.name));
+        durable::create_dir(path.parent().unwrap_or(Path::new(".")))?;
+        let file = durable::open_or_create(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(Error::Io { action: "lock", path, source }),
+        }
+    }
+
+    /// A second handle of the same lock, for a process that is to hold it, too.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn share(&self) -> Result<File> {
+        self.file.try_clone().during("share", Path::new("the lock of a CA"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_runs_one_has_the_ca_and_a_shared_handle_holds_it() {
+        let dir = certadm_files::scratch::for_test();
+        let text = "[ca]\na = { dir = 'x' }\nb = { dir = 'y' }\n";
+        let mut config = Config::parse(text, &dir.path().join("certadm.toml")).unwrap();
+        config.state = dir.path().to_owned();
+        let [a, b] = ["a", "b"].map(|name| config.ca(name).unwrap().clone());
+        let lock = CaLock::take(&config, &a).unwrap().unwrap();
+        assert!(CaLock::take(&config, &a).unwrap().is_none());
+        assert!(CaLock::take(&config, &b).unwrap().is_some());
+        let shared = lock.share().unwrap();
+        drop(lock);
+        assert!(CaLock::take(&config, &a).unwrap().is_none(), "whoever has a handle has the lock");
+        drop(shared);
+        assert!(CaLock::take(&config, &a).unwrap().is_some());
+    }
+}

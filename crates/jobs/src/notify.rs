@@ -1,0 +1,164 @@
+//! Telling people: a command that gets an alarm as JSON, a webhook, a ping after each run.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use certadm_files::{IoContext, durable, read};
+use serde_json::{Value, json};
+
+use crate::alarm::{Ledger, News};
+use crate::config::{Config, Name, Notify, Secret};
+use crate::place::moment;
+use crate::status::CaStatus;
+
+/// A command that has not ended by then is killed.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether it has ended.
+const GLANCE: Duration = Duration::from_millis(20);
+/// No file with an address is longer than this, in bytes.
+const MAX_ADDRESS: u64 = 8192;
+
+/// Somebody who could not be told, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotTold {
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Takes over what there is an alarm about for these CAs, and tells those who have not heard of it. One process does so at a
+/// time. Returns the news, and who could not be told: they are told the next time.
+///
+/// # Errors
+/// Those of the system, when alarms cannot be remembered.
+pub fn tell(
+    config: &Config,
+    stand: &[CaStatus],
+    now: i64,
+) -> certadm_files::Result<(Vec<News>, Vec<NotTold>)> {
+    let path = config.state.join("alarms.lock");
+    durable::create_dir(&config.state)?;
+    let lock = durable::open_or_create(&path)?;
+    lock.lock().during("lock", &path)?;
+    let mut ledger = Ledger::read(config);
+    let before = ledger.clone();
+    // The log hears of everything, as a listener of its own.
+    let log = "the log";
+    let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).collect();
+    let listeners: BTreeSet<&str> = config.notify.keys().map(Name::as_str).chain([log]).collect();
+    ledger.keep_only(&listeners);
+    for status in stand {
+        ledger.update((&status.job, &status.ca), &status.alarms, now);
+    }
+    let (mut logged, mut not_told) = (Vec::new(), Vec::new());
+    for news in ledger.news(log, &all) {
+        ledger.heard(log, &news);
+        logged.push(news);
+    }
+    for (name, notify) in &config.notify {
+        let jobs = config.jobs.values().filter(|job| job.notify.contains(name));
+        let jobs: BTreeSet<&str> = jobs.map(|job| job.name.as_str()).collect();
+        for news in ledger.news(name.as_str(), &jobs) {
+            match send(notify, &news) {
+                Ok(()) => ledger.heard(name.as_str(), &news),
+                Err(why) => {
+                    not_told.push(NotTold { who: name.to_string(), why });
+                    // Who cannot be reached now is not tried for each alarm.
+                    break;
+                }
+            }
+        }
+    }
+    if ledger != before {
+        ledger.write(config)?;
+    }
+    Ok((logged, not_told))
+}
+
+/// Asks for the addresses that wait for a sign of life of these jobs: as they are when there is no alarm, else with `/fail`.
+#[must_use]
+pub fn ping(config: &Config, stand: &[CaStatus]) -> Vec<NotTold> {
+    let mut not_told = Vec::new();
+    for (name, notify) in &config.notify {
+        let Some(address) = &notify.ping else { continue };
+        let of_it = |status: &&CaStatus| {
+            config.jobs.values().any(|job| job.name.as_str() == status.job && job.notify.contains(name))
+        };
+        let mut here = stand.iter().filter(of_it).peekable();
+        if here.peek().is_none() {
+            continue;
+        }
+        let is_well = here.all(|status| status.alarms.is_empty());
+        let asked = read_address(address).and_then(|address| {
+            let address = if is_well { address } else { format!("{}/fail", address.trim_end_matches('/')) };
+            crate::http::request(&address, None)
+        });
+        if let Err(why) = asked {
+            not_told.push(NotTold { who: name.to_string(), why });
+        }
+    }
+    not_told
+}
+
+/// What is told, as docs/json.md has it.
+#[must_use]
+pub fn to_json(news: &News) -> Value {
+    let mut value = json!(news);
+    value["format"] = json!(1);
+    value["since"] = json!(moment(news.since));
+    value["grave"] = json!(news.alarm.about.is_grave());
+    value
+}
+
+fn send(notify: &Notify, news: &News) -> Result<(), String> {
+    let text = to_json(news).to_string();
+    if !notify.command.is_empty() {
+        run(&notify.command, &text)?;
+    }
+    if let Some(address) = &notify.webhook {
+        crate::http::request(&read_address(address)?, Some(text))?;
+    }
+    Ok(())
+}
+
+fn read_address(address: &Secret) -> Result<String, String> {
+    match address {
+        Secret::Plain(address) => Ok(address.clone()),
+        Secret::File(file) => {
+            let bytes = read::bounded(file, MAX_ADDRESS).map_err(|error| error.to_string())?;
+            let text = String::from_utf8(bytes).map_err(|_| format!("{} is no text", file.display()))?;
+            Ok(text.trim().to_owned())
+        }
+    }
+}
+
+/// Runs a command that gets the text on standard input.
+fn run(words: &[String], text: &str) -> Result<(), String> {
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let failed = |error: std::io::Error| format!("cannot run {program}: {error}");
+    let mut command = Command::new(program);
+    command.args(arguments).process_group(0);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(failed)?;
+    // A few hundred bytes go into a pipe that nobody reads, too.
+    let written = child.stdin.take().map(|mut input| input.write_all(text.as_bytes()));
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match child.try_wait().map_err(failed)? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(format!("{program} ended with {status}")),
+            None if Instant::now() < end => thread::sleep(GLANCE),
+            None => {
+                child.kill().map_err(failed)?;
+                child.wait().map_err(failed)?;
+                let _ = written;
+                return Err(format!("{program} has not ended within a minute"));
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Carrying a step out: `certadm` itself, in a process of its own. So a step that breaks down takes nothing with it, and
+//! several CAs do not disturb each other.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use certadm_files::cancel;
+use certadm_rules::Hresult;
+use certadm_rules::diagnosis::Class;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::command::Words;
+use crate::config::{Config, VARIABLE};
+use crate::lock::CaLock;
+use crate::place::trouble;
+use crate::record::{Outcome, Trouble};
+
+/// No command says more than this, in bytes.
+const MAX_SAID: u64 = 64 << 20;
+/// How often it is looked whether the command has ended, or is to be stopped.
+const GLANCE: Duration = Duration::from_millis(20);
+/// No more findings of a command are kept than this.
+const MOST_TROUBLES: usize = 20;
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Performed {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its exit code.
+    pub exit_code: i32,
+    /// What is wrong.
+    pub trouble: Vec<Trouble>,
+    /// Its result.
+    pub result: Value,
+}
+
+impl Performed {
+    /// A command that could not be run, or that was not needed to know that it would fail.
+    #[must_use]
+    pub fn failed(trouble: Trouble, class: Class) -> Self {
+        let (outcome, exit_code) = match class {
+            Class::Interrupted => (Outcome::Interrupted, 130),
+            Class::Usage => (Outcome::Failed, 2),
+            Class::Refused => (Outcome::Failed, 3),
+            Class::Unreachable => (Outcome::Failed, 4),
+            Class::Damaged => (Outcome::Failed, 5),
+            Class::Internal => (Outcome::Failed, 70),
+        };
+        Self { outcome, exit_code, trouble: vec![trouble], result: Value::Null }
+    }
+
+    /// Whether the same command may succeed a little later: the CA cannot be reached, or is busy with another backup.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        /// What tells that somebody else is at work.
+        const BUSY: [Hresult; 5] = [
+            Hresult::BACKUP_IN_PROGRESS,
+            Hresult::SURROGATE_BACKUP_IN_PROGRESS,
+            Hresult::ERROR_SHARING_VIOLATION,
+            Hresult::ERROR_BUSY,
+            Hresult::ERROR_SERVICE_ALREADY_RUNNING,
+        ];
+        self.outcome == Outcome::Failed
+            && (self.exit_code == 4 || BUSY.iter().any(|code| self.has_code(*code)))
+    }
+
+    /// Whether it failed for want of a full backup that the CA knows of.
+    #[must_use]
+    pub fn lacks_full(&self) -> bool {
+        self.outcome == Outcome::Failed && self.has_code(Hresult::MISSING_FULL_BACKUP)
+    }
+
+    fn has_code(&self, code: Hresult) -> bool {
+        let code = format!("0x{:08x}", code.to_bits());
+        self.trouble.iter().any(|trouble| trouble.code == code)
+    }
+}
+
+/// Whoever carries commands out.
+pub trait Perform: Sync {
+    /// Carries one out, and returns when it has ended.
+    fn perform(&self, words: &Words, lock: &CaLock) -> Performed;
+}
+
+/// The command of a file, such as this program.
+#[derive(Clone, Debug)]
+pub struct Program {
+    file: PathBuf,
+    config: PathBuf,
+}
+
+impl Program {
+    /// The program `file`, which reads the configuration that this one has read.
+    #[must_use]
+    pub fn new(file: PathBuf, config: &Config) -> Self {
+        Self { file, config: config.path.clone() }
+    }
+
+    fn start(&self, words: &Words, lock: &CaLock) -> std::io::Result<Child> {
+        let lock = lock.share().map_err(std::io::Error::other)?;
+        let mut command = Command::new(&self.file);
+        command.arg("--json").args(words.0.iter().map(OsStr::new));
+        command.env(VARIABLE, &self.config);
+        // A group of its own: Ctrl+C reaches this process, which stops the command in order.
+        command.process_group(0);
+        command.stdin(Stdio::from(lock)).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+    }
+}
+
+impl Perform for Program {
+    fn perform(&self, words: &Words, lock: &CaLock) -> Performed {
+        let unable = |error: &std::io::Error| {
+            let text = format!("cannot run {}: {error}", self.file.display());
+            let code = Hresult::ERROR_INTERNAL_ERROR;
+            Performed::failed(trouble(code, text, "see whether the program is still there"), Class::Internal)
+        };
+        let mut child = match self.start(words, lock) {
+            Ok(child) => child,
+            Err(error) => return unable(&error),
+        };
+        let Some(mut out) = child.stdout.take() else { return unable(&std::io::Error::other("no output")) };
+        let said = thread::scope(|scope| {
+            let reader = scope.spawn(move || {
+                let mut said = Vec::new();
+                let read = out.by_ref().take(MAX_SAID).read_to_end(&mut said);
+                // What is too long is read on, so that the command does not wait for its reader.
+                read.and_then(|_| std::io::copy(&mut out, &mut std::io::sink())).map(|_| said)
+            });
+            let mut is_stopped = false;
+            while !reader.is_finished() {
+                if !is_stopped && cancel::requested().is_some() {
+                    is_stopped = true;
+                    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+                    // One that has ended already needs no signal.
+                    pid.map(|pid| kill_process(pid, Signal::TERM));
+                }
+                thread::sleep(GLANCE);
+            }
+            reader.join().unwrap_or_else(|_| Err(std::io::Error::other("its reader broke down")))
+        });
+        match (child.wait(), said) {
+            (Ok(status), Ok(said)) => {
+                let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+                understand(code, &said)
+            }
+            (Err(error), _) | (_, Err(error)) => unable(&error),
+        }
+    }
+}
+
+/// Reads what a command has said (docs/json.md).
+fn understand(exit_code: i32, said: &[u8]) -> Performed {
+    let Ok(object) = serde_json::from_slice::<Value>(said) else {
+        let text = format!("the command ended with code {exit_code}, and said nothing that can be read");
+        let code = Hresult::ERROR_INTERNAL_ERROR;
+        let broken = trouble(code, text, "run the command by hand and read what it says");
+        let class = if matches!(exit_code, 130 | 143) { Class::Interrupted } else { Class::Internal };
+        return Performed { exit_code, ..Performed::failed(broken, class) };
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let error = object["error"].as_object().map(|_| Trouble {
+        code: text(&object["error"]["code"]).unwrap_or_default(),
+        kind: "failure".to_owned(),
+        message: text(&object["error"]["message"]).unwrap_or_default(),
+        remedy: text(&object["error"]["remedy"]),
+    });
+    let result = object["result"].clone();
+    let found = result["findings"].as_array().into_iter().flatten();
+    let found = found.filter(|finding| finding["severity"] != "note").map(|finding| Trouble {
+        code: text(&finding["code"]).unwrap_or_default(),
+        kind: text(&finding["kind"]).unwrap_or_default(),
+        message: text(&finding["detail"]).unwrap_or_default(),
+        remedy: text(&finding["remedy"]),
+    });
+    let outcome = match exit_code {
+        0 => Outcome::Good,
+        1 => Outcome::Finding,
+        130 | 143 => Outcome::Interrupted,
+        _ => Outcome::Failed,
+    };
+    let trouble = error.into_iter().chain(found).take(MOST_TROUBLES).collect();
+    Performed { outcome, exit_code, trouble, result }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_says_is_understood() {
+        let busy = br#"{"result":null,"ok":false,"exit_code":3,"error":{"code":"0xc80001f9","name":"x","message":"m","remedy":"r"}}"#;
+        let performed = understand(3, busy);
+        assert!(performed.is_passing() && !performed.lacks_full(), "{performed:?}");
+        assert_eq!(performed.trouble[0].remedy.as_deref(), Some("r"));
+        let lacking = br#"{"result":null,"error":{"code":"0xc8000230","message":"m","remedy":"r"}}"#;
+        assert!(understand(3, lacking).lacks_full());
+        let found = br#"{"result":{"findings":[{"severity":"note","code":"0x0","kind":"a","detail":"b","remedy":null},
+            {"severity":"warning","code":"0x1","kind":"disk-space","detail":"d","remedy":"r"}]},"error":null}"#;
+        let performed = understand(1, found);
+        assert_eq!((performed.outcome, performed.trouble.len()), (Outcome::Finding, 1));
+        assert_eq!(performed.trouble[0].kind, "disk-space");
+        assert_eq!(understand(4, busy).outcome, Outcome::Failed);
+        assert!(understand(4, b"").is_passing(), "unreachable, whatever it said");
+        assert_eq!(understand(143, b"").outcome, Outcome::Interrupted);
+        assert_eq!(understand(137, b"x").outcome, Outcome::Failed);
+    }
+}

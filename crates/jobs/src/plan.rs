@@ -1,0 +1,342 @@
+//! Which steps are due for a CA: a pure function of what the target holds, what was tried before, and the time.
+
+use jiff::tz::TimeZone;
+
+use crate::config::Job;
+use crate::held::Held;
+use crate::record::Attempts;
+use crate::schedule::Schedule;
+use crate::step::Step;
+
+/// A clock may differ from another one by this much, in seconds.
+const SKEW: i64 = 300;
+
+/// When a CA of the network is asked.
+const ASK: Schedule = Schedule::Every(6 * 3_600);
+
+/// A step that is due, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The step.
+    pub step: Step,
+    /// The place of the job that it works on, counted from 0.
+    pub at: usize,
+    /// Why it is due, for a person.
+    pub why: String,
+}
+
+impl Due {
+    /// A step at the first place.
+    #[must_use]
+    pub const fn first(step: Step, why: String) -> Self {
+        Self { step, at: 0, why }
+    }
+}
+
+/// What is known when a plan is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// What the first place of the job holds of the CA.
+    pub held: &'a Held,
+    /// The newest rehearsal that there is evidence of, in seconds since 1970.
+    pub rehearsed: Option<i64>,
+    /// What was tried before. Without it, what has failed is tried again at once, and that is all.
+    pub attempts: &'a Attempts,
+    /// The time, in seconds since 1970.
+    pub now: i64,
+    /// The zone of the schedules.
+    pub zone: &'a TimeZone,
+    /// Whether the CA has to be asked for the ends of its CRL and its certificate: no folder of this machine tells them.
+    pub has_to_ask: bool,
+}
+
+/// The steps that are due, in their order. What follows from a backup ([`after_backup`]) is not among them.
+#[must_use]
+pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
+    let mut due = Vec::new();
+    due.extend(backup(job, known));
+    let newest = known.held.newest_state().last().map(|set| (set.id.clone(), set.time));
+    let copy = known.attempts.of(Step::Copy);
+    if due.is_empty() && 0 < copy.failures && !copy.waits(known.now) {
+        let again = |at| Due { step: Step::Copy, at, why: "the last copy failed".to_owned() };
+        due.extend((1..job.to.len()).map(again));
+    }
+    if known.has_to_ask {
+        due.extend(scheduled(Step::Ask, Some(ASK), known.attempts.of(Step::Ask).succeeded, known));
+    }
+    if newest.is_some() || !due.is_empty() {
+        due.extend(scheduled(Step::Verify, job.verify, verified(known), known));
+        let completed = known.attempts.of(Step::Complete).succeeded;
+        due.extend(scheduled(Step::Complete, job.complete, completed, known));
+        due.extend(scheduled(Step::Rehearse, job.rehearse, known.rehearsed, known));
+    }
+    due
+}
+
+/// The backup that is due: a full one, or one of logs.
+fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
+    let past = |time: i64| Some(time).filter(|time| *time <= known.now + SKEW);
+    let full = known
+        .held
+        .sets()
+        .iter()
+        .rev()
+        .find(|set| set.kind == certadm_set::manifest::SetKind::Full && past(set.time).is_some());
+    let last_full = full.map(|set| set.time);
+    if let Err(why) = known.held.base()
+        && (job.full.is_some() || job.logs.is_some())
+    {
+        return (!known.attempts.of(Step::Full).waits(known.now))
+            .then(|| Due::first(Step::Full, format!("there is no base for log sets: {why}")));
+    }
+    if let Some(due) = scheduled(Step::Full, job.full, last_full, known) {
+        return Some(due);
+    }
+    let newest = known.held.sets().iter().rev().find_map(|set| past(set.time));
+    scheduled(Step::Logs, job.logs, newest, known)
+}
+
+/// When the newest state was proven, or any state before.
+fn verified(known: &Known<'_>) -> Option<i64> {
+    known.held.proven.as_ref().map(|(_, when)| *when)
+}
+
+fn scheduled(step: Step, schedule: Option<Schedule>, last: Option<i64>, known: &Known<'_>) -> Option<Due> {
+    let schedule = schedule?;
+    // What lies ahead was dated by a wrong clock.
+    let last = last.filter(|last| *last <= known.now + SKEW);
+    if !schedule.is_due(last, known.now, known.zone) {
+        return None;
+    }
+    let attempt = known.attempts.of(step);
+    // A slot that began after a failure is a new chance.
+    let is_new_slot = schedule.is_due(attempt.tried, known.now, known.zone);
+    if attempt.waits(known.now) && !is_new_slot {
+        return None;
+    }
+    let why = match last {
+        None => format!("{schedule}: it was never done"),
+        Some(_) => format!("{schedule}: its time has come"),
+    };
+    Some(Due::first(step, why))
+}
+
+/// The steps that follow a backup which has succeeded.
+#[must_use]
+pub fn after_backup(job: &Job, step: Step) -> Vec<Due> {
+    let mut due = Vec::new();
+    for at in 1..job.to.len() {
+        due.push(Due { step: Step::Copy, at, why: format!("a {step} backup was taken") });
+    }
+    for at in 0..job.to.len() {
+        if step == Step::Full && job.keep.is_some() {
+            due.push(Due { step: Step::Prune, at, why: "a full backup was taken".to_owned() });
+        }
+    }
+    due
+}
+
+/// When a step is due next, in seconds since 1970; `None` where it has no schedule.
+#[must_use]
+pub fn next(job: &Job, step: Step, now: i64, zone: &TimeZone) -> Option<i64> {
+    let schedule = match step {
+        Step::Full => job.full,
+        Step::Logs => job.logs,
+        Step::Verify => job.verify,
+        Step::Complete => job.complete,
+        Step::Rehearse => job.rehearse,
+        Step::Look | Step::Copy | Step::Prune | Step::Ask => None,
+    };
+    schedule?.next_slot(now, zone)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use certadm_set::manifest::SetKind;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::held::HeldSet;
+    use crate::record::{Outcome, StepRecord};
+
+    const JOB: &str = "full = 'daily 02:30'\nlogs = 'every 15m'\nverify = 'weekly sun 03:00'\nrehearse = 'monthly 31 04:00'";
+
+    fn job(text: &str) -> Job {
+        let text = format!(
+            "[ca]\nweb = {{ dir = '/a' }}\n[job.j]\nca = 'web'\nto = ['v1:', 'v2:']\nkeep = {{ last = 1 }}\n{text}"
+        );
+        Config::parse(&text, "/etc/certadm/certadm.toml".as_ref()).unwrap().job("j").unwrap().clone()
+    }
+
+    /// A CA with its places, as far as a plan sees them.
+    #[derive(Default)]
+    struct World {
+        sets: Vec<HeldSet>,
+        verified: Option<i64>,
+        rehearsed: Option<i64>,
+        attempts: Attempts,
+        generation: u32,
+        done: BTreeMap<Step, Vec<i64>>,
+    }
+
+    impl World {
+        fn held(&self) -> Held {
+            let proven = self.verified.map(|when| ("x".to_owned(), when));
+            Held { proven, ..Held::new(self.sets.clone()) }
+        }
+
+        fn due(&self, job: &Job, now: i64, zone: &TimeZone) -> Vec<Due> {
+            let (held, attempts) = (self.held(), &self.attempts);
+            due(
+                job,
+                &Known { held: &held, rehearsed: self.rehearsed, attempts, now, zone, has_to_ask: false },
+            )
+        }
+
+        /// Does what is due, as a run does it.
+        fn run(&mut self, job: &Job, now: i64, zone: &TimeZone) {
+            for due in self.due(job, now, zone) {
+                match due.step {
+                    Step::Full | Step::Logs => {
+                        let kind = if due.step == Step::Full { SetKind::Full } else { SetKind::Logs };
+                        self.generation += 1;
+                        self.sets.push(set(now, kind, self.generation));
+                        // What is older than the last full set is of no use here.
+                        if kind == SetKind::Full {
+                            self.sets = self.sets.split_off(self.sets.len() - 1);
+                        }
+                    }
+                    Step::Verify => self.verified = Some(now),
+                    Step::Rehearse => self.rehearsed = Some(now),
+                    _ => {}
+                }
+                self.done.entry(due.step).or_default().push(now);
+            }
+        }
+    }
+
+    fn set(time: i64, kind: SetKind, generation: u32) -> HeldSet {
+        HeldSet {
+            id: time.to_string(),
+            time,
+            kind,
+            stream: (String::new(), String::new()),
+            generations: (generation, generation),
+            bytes: 0,
+            seconds: 0,
+        }
+    }
+
+    /// A year, looked at every quarter of an hour, with times in which the machine is off: each slot is done once, at the first look
+    /// after it, and of slots that were missed together only one.
+    #[test]
+    fn in_a_year_each_slot_is_done_once_and_what_was_missed_is_caught_up_once() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let job = job(JOB);
+        // From 2028-01-01 on: a leap year.
+        let (begin, look) = (1_830_294_060, 900);
+        let off = [(40, 61), (100, 100), (180, 194), (300, 301)];
+        let is_on = |now: i64| {
+            let day = (now - begin) / 86_400;
+            !off.iter().any(|(from, until)| (*from..*until).contains(&day))
+        };
+        let mut world = World::default();
+        let looks: Vec<i64> =
+            (0..366 * 96).map(|number| begin + number * look).filter(|now| is_on(*now)).collect();
+        for now in &looks {
+            world.run(&job, *now, &zone);
+        }
+        for (step, schedule) in
+            [(Step::Full, job.full), (Step::Verify, job.verify), (Step::Rehearse, job.rehearse)]
+        {
+            let schedule = schedule.unwrap();
+            // The model: the first look at all, and each look that has a slot between itself and the look before.
+            let mut expected = vec![looks[0]];
+            for pair in looks.windows(2) {
+                if schedule.next_slot(pair[0], &zone).is_some_and(|slot| slot <= pair[1]) {
+                    expected.push(pair[1]);
+                }
+            }
+            assert_eq!(world.done[&step], expected, "{step}");
+        }
+        // Logs are backed up at each look at which no full backup is taken: between two looks there is a slot.
+        let both: Vec<i64> = {
+            let all = world.done[&Step::Full].iter().chain(&world.done[&Step::Logs]);
+            let mut all: Vec<i64> = all.copied().collect();
+            all.sort_unstable();
+            all
+        };
+        for pair in both.windows(2) {
+            let missed = looks.iter().filter(|look| pair[0] < **look && **look < pair[1]);
+            assert_eq!(missed.count(), 0, "between {} and {}", pair[0], pair[1]);
+        }
+    }
+
+    #[test]
+    fn without_a_base_there_is_a_full_backup_and_the_reason_is_said() {
+        let (zone, job) = (TimeZone::UTC, job(JOB));
+        let mut world = World::default();
+        let why = |world: &World, now| {
+            let due = world.due(&job, now, &zone);
+            due.first().map(|due| format!("{}: {}", due.step, due.why)).unwrap_or_default()
+        };
+        assert_eq!(why(&world, 0), "full: there is no base for log sets: no full set is there");
+        world.sets = vec![set(1_000_000, SetKind::Full, 5), set(1_000_900, SetKind::Logs, 7)];
+        let text = why(&world, 1_001_000);
+        assert!(text.starts_with("full: ") && text.ends_with("generation 0x6 is missing"), "{text}");
+        world.sets.pop();
+        assert!(why(&world, 1_002_000).starts_with("logs: every 15m"));
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_once_stops_nothing() {
+        let (zone, job) = (TimeZone::UTC, job(JOB));
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        // A set, a proof and a rehearsal from a year ahead.
+        let ahead = 1_000_000 + 365 * 86_400;
+        world.sets.push(set(ahead, SetKind::Logs, 2));
+        (world.verified, world.rehearsed) = (Some(ahead), Some(ahead));
+        let steps: Vec<Step> = world.due(&job, 1_001_000, &zone).iter().map(|due| due.step).collect();
+        assert_eq!(steps, [Step::Logs, Step::Verify, Step::Rehearse]);
+    }
+
+    #[test]
+    fn a_step_that_failed_waits_until_its_time_or_the_next_slot() {
+        let (zone, job) = (TimeZone::UTC, job("full = 'daily 02:00'\nverify = 'hourly'"));
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        let fail = |world: &mut World, began| {
+            world.attempts.note(&StepRecord {
+                step: Step::Verify,
+                why: String::new(),
+                command: String::new(),
+                began,
+                seconds: 0.0,
+                tries: 1,
+                outcome: Outcome::Failed,
+                exit_code: 5,
+                trouble: Vec::new(),
+                result: serde_json::Value::Null,
+            });
+        };
+        let now = 1_001_100;
+        assert_eq!(world.due(&job, now, &zone).len(), 1);
+        for _ in 0..5 {
+            fail(&mut world, now);
+        }
+        assert_eq!(world.due(&job, now + 300, &zone).len(), 0, "it waits 80 minutes");
+        assert_eq!(world.due(&job, 1_004_400, &zone).len(), 1, "the next hour is a new chance");
+        // What is remembered can be lost: then it is tried again.
+        world.attempts = Attempts::default();
+        assert_eq!(world.due(&job, now + 300, &zone).len(), 1);
+    }
+
+    #[test]
+    fn copies_and_a_prune_follow_a_backup() {
+        let job = job(JOB);
+        let steps = |step| after_backup(&job, step).iter().map(|due| (due.step, due.at)).collect::<Vec<_>>();
+        assert_eq!(steps(Step::Full), [(Step::Copy, 1), (Step::Prune, 0), (Step::Prune, 1)]);
+        assert_eq!(steps(Step::Logs), [(Step::Copy, 1)]);
+    }
+}

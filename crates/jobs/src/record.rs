@@ -1,0 +1,192 @@
+//! What became of the steps of a job: the report of a run, and a small file a CA beside it. That file only says how long to
+//! wait after a failure and what to tell people. Without it, more is done than needed, and nothing less.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use certadm_files::{durable, read};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::{Ca, Config, Job};
+use crate::step::Step;
+
+/// No file of attempts is longer than this, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// The first wait after a failure, in seconds; each further one is twice as long.
+const FIRST_WAIT: i64 = 300;
+/// The longest wait after a failure, in seconds.
+const LONGEST_WAIT: i64 = 6 * 3_600;
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Well.
+    Good,
+    /// Done, with something to look into.
+    Finding,
+    /// It failed.
+    Failed,
+    /// It was stopped by a signal.
+    Interrupted,
+}
+
+/// What is wrong, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// The HRESULT, such as `0x80070005`.
+    pub code: String,
+    /// The kind of the finding, or the class of the failure.
+    pub kind: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+/// A step that was carried out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepRecord {
+    /// Which one.
+    pub step: Step,
+    /// Why it was due.
+    pub why: String,
+    /// The command that did it, and that a person can repeat.
+    pub command: String,
+    /// When it began, in seconds since 1970.
+    pub began: i64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// How often it was tried.
+    pub tries: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The command's exit code.
+    pub exit_code: i32,
+    /// What is wrong: why it failed, or what it found.
+    pub trouble: Vec<Trouble>,
+    /// What the command said, as docs/json.md has it.
+    pub result: Value,
+}
+
+/// What is remembered of the attempts at a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attempt {
+    /// When it was tried last, in seconds since 1970.
+    pub tried: Option<i64>,
+    /// When it succeeded last.
+    pub succeeded: Option<i64>,
+    /// How often it has failed since.
+    pub failures: u32,
+    /// How it ended last.
+    pub outcome: Option<Outcome>,
+    /// What was wrong last.
+    pub trouble: Vec<Trouble>,
+    /// The command that was run last.
+    pub command: String,
+    /// What is worth keeping of its result: a verdict, sizes, dates.
+    pub facts: BTreeMap<String, Value>,
+}
+
+impl Attempt {
+    /// Whether it has failed and is not to be tried again yet.
+    #[must_use]
+    pub fn waits(&self, now: i64) -> bool {
+        let Some(tried) = self.tried.filter(|_| 0 < self.failures) else { return false };
+        let wait = FIRST_WAIT.saturating_mul(1_i64 << (self.failures - 1).min(10));
+        // Whoever sets the clock back waits no longer.
+        (tried..tried + wait.clamp(FIRST_WAIT, LONGEST_WAIT)).contains(&now)
+    }
+}
+
+/// What is remembered of the steps of a job for a CA.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attempts {
+    steps: BTreeMap<Step, Attempt>,
+}
+
+impl Attempts {
+    /// Those of a CA. A file that is not there, or cannot be understood, is empty.
+    #[must_use]
+    pub fn read(config: &Config, job: &Job, ca: &Ca) -> Self {
+        let bytes = read::bounded(&file_of(config, job, ca), MAX_FILE).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Writes them.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn write(&self, config: &Config, job: &Job, ca: &Ca) -> certadm_files::Result<()> {
+        let path = file_of(config, job, ca);
+        durable::create_dir(path.parent().unwrap_or(Path::new(".")))?;
+        durable::replace(&path, &serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// The attempts at a step.
+    #[must_use]
+    pub fn of(&self, step: Step) -> Attempt {
+        self.steps.get(&step).cloned().unwrap_or_default()
+    }
+
+    /// All steps that were tried.
+    pub fn all(&self) -> impl Iterator<Item = (Step, &Attempt)> {
+        self.steps.iter().map(|(step, attempt)| (*step, attempt))
+    }
+
+    /// Forgets a step that is told only when it fails.
+    pub fn forget(&mut self, step: Step) {
+        self.steps.remove(&step);
+    }
+
+    /// Adds what became of a step.
+    pub fn note(&mut self, record: &StepRecord) {
+        let attempt = self.steps.entry(record.step).or_default();
+        attempt.tried = Some(record.began);
+        attempt.outcome = Some(record.outcome);
+        attempt.trouble.clone_from(&record.trouble);
+        attempt.command.clone_from(&record.command);
+        match record.outcome {
+            Outcome::Good | Outcome::Finding => {
+                attempt.succeeded = Some(record.began);
+                attempt.failures = 0;
+            }
+            Outcome::Failed => attempt.failures = attempt.failures.saturating_add(1),
+            Outcome::Interrupted => {}
+        }
+        let facts = ["verdict", "missing", "bytes", "seconds", "set", "ca"];
+        attempt.facts = facts
+            .into_iter()
+            .filter_map(|key| Some((key.to_owned(), record.result.get(key)?.clone())))
+            .collect();
+        // The other backup has done what this one could not.
+        if record.step == Step::Full && attempt.failures == 0 {
+            self.steps.remove(&Step::Logs);
+        }
+    }
+}
+
+fn file_of(config: &Config, job: &Job, ca: &Ca) -> PathBuf {
+    config.state.join("attempts").join(job.name.as_str()).join(format!("{}.json", ca.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_each_failure_the_wait_is_longer_up_to_a_bound() {
+        let failed = |failures| Attempt { tried: Some(1_000_000), failures, ..Attempt::default() };
+        for (failures, wait) in
+            [(1, 300), (2, 600), (5, 4_800), (8, 21_600), (70, 21_600), (u32::MAX, 21_600)]
+        {
+            assert!(failed(failures).waits(1_000_000 + wait - 1), "{failures}");
+            assert!(!failed(failures).waits(1_000_000 + wait), "{failures}");
+        }
+        assert!(!failed(0).waits(1_000_000));
+        assert!(!failed(3).waits(999_999), "a clock that was set back");
+    }
+}

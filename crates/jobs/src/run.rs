@@ -1,0 +1,317 @@
+//! A run: the steps that are due for a CA, one after the other, each with what became of it.
+
+use std::collections::VecDeque;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use certadm_files::cancel;
+use certadm_rehearsal::evidence::Folder;
+use certadm_rules::Hresult;
+use certadm_rules::diagnosis::Class;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::command::{self, evidence_of};
+use crate::config::{Ca, Config, Job, Place, Target};
+use crate::held::Held;
+use crate::lock::CaLock;
+use crate::perform::{Perform, Performed};
+use crate::place::{self, trouble};
+use crate::plan::{Due, Known, after_backup, due};
+use crate::record::{Attempts, Outcome, StepRecord, Trouble};
+use crate::step::Step;
+
+/// No run has more steps than this: each kind a few times.
+const MOST_STEPS: usize = 40;
+/// How often a wait looks whether it is to end.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// What is due.
+    Due,
+    /// One step, whether it is due or not.
+    Now(Step),
+}
+
+/// What happens during a run, for whoever watches.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A step begins.
+    Begins {
+        /// The job.
+        job: &'a Job,
+        /// The CA.
+        ca: &'a Ca,
+        /// The step, and why it is due.
+        due: &'a Due,
+    },
+    /// A step has ended.
+    Ended {
+        /// The job.
+        job: &'a Job,
+        /// The CA.
+        ca: &'a Ca,
+        /// What became of it.
+        record: &'a StepRecord,
+    },
+}
+
+/// What became of a run for one CA.
+#[derive(Clone, Debug, Serialize)]
+pub struct CaRun {
+    /// The job.
+    pub job: String,
+    /// The CA.
+    pub ca: String,
+    /// When it began, in seconds since 1970.
+    pub began: i64,
+    /// When it ended.
+    pub ended: i64,
+    /// The steps that were carried out; none where nothing was due.
+    pub steps: Vec<StepRecord>,
+    /// Another run works on this CA, and this one has left it alone.
+    pub left_alone: bool,
+    /// What went wrong beside the steps.
+    pub trouble: Vec<Trouble>,
+}
+
+impl CaRun {
+    /// How it ended: as the worst of its steps.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let steps = self.steps.iter().map(|step| step.outcome);
+        let beside = self.trouble.iter().map(|_| Outcome::Finding);
+        let rank = |outcome: &Outcome| match outcome {
+            Outcome::Good => 0,
+            Outcome::Finding => 1,
+            Outcome::Failed => 2,
+            Outcome::Interrupted => 3,
+        };
+        steps.chain(beside).max_by_key(rank).unwrap_or(Outcome::Good)
+    }
+}
+
+/// The circumstances of runs.
+pub struct Runner<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Who carries the steps out.
+    pub perform: &'a dyn Perform,
+    /// The clock: seconds since 1970.
+    pub clock: &'a (dyn Fn() -> i64 + Sync),
+    /// The zone of the schedules.
+    pub zone: TimeZone,
+    /// Hears of each step.
+    pub watch: &'a (dyn Fn(&Event<'_>) + Sync),
+}
+
+/// The time by the system's clock, in seconds since 1970.
+#[must_use]
+pub fn system_clock() -> i64 {
+    Timestamp::now().as_second()
+}
+
+impl Runner<'_> {
+    /// Does for a CA what is wished. Nothing that goes wrong is an error of this: it stands in the result.
+    #[must_use]
+    pub fn run(&self, job: &Job, ca: &Ca, wish: Wish) -> CaRun {
+        let began = (self.clock)();
+        let mut run = CaRun {
+            job: job.name.to_string(),
+            ca: ca.name.to_string(),
+            began,
+            ended: began,
+            steps: Vec::new(),
+            left_alone: false,
+            trouble: Vec::new(),
+        };
+        match CaLock::take(self.config, ca) {
+            Ok(Some(lock)) => self.locked(&mut run, (job, ca), wish, &lock),
+            Ok(None) => run.left_alone = true,
+            Err(error) => run.trouble.push(place::Unseen::from(error).trouble),
+        }
+        run.ended = (self.clock)();
+        run
+    }
+
+    fn locked(&self, run: &mut CaRun, (job, ca): (&Job, &Ca), wish: Wish, lock: &CaLock) {
+        let mut attempts = Attempts::read(self.config, job, ca);
+        let before = attempts.clone();
+        let Some(first) = job.to.first() else { return };
+        let (mut held, looked) = self.look(first, ca);
+        if let Some(record) = looked {
+            (self.watch)(&Event::Ended { job, ca, record: &record });
+            attempts.note(&record);
+            run.steps.push(record);
+            held = None;
+        } else if 0 < attempts.of(Step::Look).failures {
+            attempts.forget(Step::Look);
+        }
+        let mut queue: VecDeque<Due> = match (&held, wish) {
+            (None, _) => VecDeque::new(),
+            (Some(held), Wish::Due) => self.due(job, ca, held, &attempts).into(),
+            (Some(_), Wish::Now(step)) => self.asked(job, step).into(),
+        };
+        while let (Some(due), Some(sets)) = (queue.pop_front(), &held) {
+            if MOST_STEPS <= run.steps.len() || cancel::requested().is_some() {
+                break;
+            }
+            (self.watch)(&Event::Begins { job, ca, due: &due });
+            let record = self.carry_out(job, ca, &due, sets, lock);
+            (self.watch)(&Event::Ended { job, ca, record: &record });
+            attempts.note(&record);
+            let is_done = matches!(record.outcome, Outcome::Good | Outcome::Finding);
+            match due.step {
+                Step::Full | Step::Logs if is_done => {
+                    held = self.look(first, ca).0;
+                    let mut next = after_backup(job, due.step);
+                    next.retain(|due| {
+                        due.step != Step::Prune
+                            || job.to.get(due.at).is_some_and(|place| self.config.may_delete(place))
+                    });
+                    if let Some(Err(why)) = held.as_ref().map(Held::base)
+                        && due.step == Step::Logs
+                    {
+                        // What was stored does not continue what is there: only a full backup mends it.
+                        next.insert(
+                            0,
+                            Due::first(Step::Full, format!("there is no base for log sets: {why}")),
+                        );
+                    }
+                    for due in next.into_iter().rev() {
+                        queue.push_front(due);
+                    }
+                }
+                Step::Logs if record.trouble.iter().any(is_missing_full) => {
+                    let why = "the CA has no full backup on record that log sets may follow".to_owned();
+                    queue.push_front(Due::first(Step::Full, why));
+                }
+                Step::Verify | Step::Rehearse if is_done => self.note_proven(run, first, ca, sets, &record),
+                _ => {}
+            }
+            run.steps.push(record);
+        }
+        if attempts != before
+            && let Err(error) = attempts.write(self.config, job, ca)
+        {
+            run.trouble.push(place::Unseen::from(error).trouble);
+        }
+    }
+
+    /// What the first place holds; a record where that cannot be told.
+    fn look(&self, first: &Target, ca: &Ca) -> (Option<Held>, Option<StepRecord>) {
+        let began = (self.clock)();
+        match place::look(self.config, first, ca) {
+            Ok(held) => (Some(held), None),
+            Err(unseen) => {
+                let performed = Performed::failed(unseen.trouble, unseen.class);
+                let record = StepRecord {
+                    step: Step::Look,
+                    why: format!("what {first} holds decides what is due"),
+                    command: String::new(),
+                    began,
+                    seconds: 0.0,
+                    tries: 1,
+                    outcome: performed.outcome,
+                    exit_code: performed.exit_code,
+                    trouble: performed.trouble,
+                    result: performed.result,
+                };
+                (None, Some(record))
+            }
+        }
+    }
+
+    fn due(&self, job: &Job, ca: &Ca, held: &Held, attempts: &Attempts) -> Vec<Due> {
+        let rehearsed = job.rehearse.and_then(|_| rehearsed_at(job, ca));
+        let has_to_ask = !matches!(ca.place, Place::Folder(..));
+        let known = Known { held, rehearsed, attempts, now: (self.clock)(), zone: &self.zone, has_to_ask };
+        due(job, &known)
+    }
+
+    fn asked(&self, job: &Job, step: Step) -> Vec<Due> {
+        let why = "it was asked for".to_owned();
+        match step {
+            Step::Copy => (1..job.to.len()).map(|at| Due { step, at, why: why.clone() }).collect(),
+            Step::Prune => (0..job.to.len()).map(|at| Due { step, at, why: why.clone() }).collect(),
+            _ => vec![Due::first(step, why)],
+        }
+    }
+
+    /// One step, tried again while what hinders it may pass.
+    fn carry_out(&self, job: &Job, ca: &Ca, due: &Due, held: &Held, lock: &CaLock) -> StepRecord {
+        let began = (self.clock)();
+        let clock = Instant::now();
+        let mut tries = 0;
+        let mut waits = self.config.retry_after.iter();
+        let (words, performed) = loop {
+            tries += 1;
+            let words = command::of(job, ca, (due.step, due.at), held, (self.clock)());
+            let Some(words) = words else {
+                let text = format!("there is nothing to {} yet: no state can be restored", due.step);
+                let nothing =
+                    trouble(Hresult::E_INVALIDARG, text, "take a full backup: certadm run JOB --now full");
+                break (String::new(), Performed::failed(nothing, Class::Refused));
+            };
+            let mut performed = self.perform.perform(&words, lock);
+            if due.step == Step::Ask && performed.outcome == Outcome::Finding {
+                // What is too old is judged by the limits of the job.
+                (performed.outcome, performed.exit_code, performed.trouble) = (Outcome::Good, 0, Vec::new());
+            }
+            match waits.next().filter(|_| performed.is_passing()) {
+                Some(wait) if self.wait(*wait) => {}
+                _ => break (words.to_string(), performed),
+            }
+        };
+        StepRecord {
+            step: due.step,
+            why: due.why.clone(),
+            command: words,
+            began,
+            seconds: clock.elapsed().as_secs_f64(),
+            tries,
+            outcome: performed.outcome,
+            exit_code: performed.exit_code,
+            trouble: performed.trouble,
+            result: performed.result,
+        }
+    }
+
+    /// Whether it has waited to the end.
+    fn wait(&self, seconds: i64) -> bool {
+        let end = Instant::now() + Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        while Instant::now() < end {
+            if cancel::requested().is_some() {
+                return false;
+            }
+            thread::sleep(GLANCE);
+        }
+        cancel::requested().is_none()
+    }
+
+    /// Sets in a folder have no command that notes what is proven.
+    fn note_proven(&self, run: &mut CaRun, first: &Target, ca: &Ca, held: &Held, record: &StepRecord) {
+        let is_proven = match record.step {
+            Step::Verify => record.result["restorable"] == true,
+            _ => true,
+        };
+        let (Target::Folder(folder), Some(last)) = (first, held.newest_state().pop()) else { return };
+        if is_proven && let Err(error) = place::note_proven(folder, ca, &last.id, (self.clock)()) {
+            run.trouble.push(place::Unseen::from(error).trouble);
+        }
+    }
+}
+
+fn is_missing_full(trouble: &Trouble) -> bool {
+    trouble.code == format!("0x{:08x}", Hresult::MISSING_FULL_BACKUP.to_bits())
+}
+
+/// When the newest rehearsal of a CA ended that there is evidence of, in seconds since 1970.
+#[must_use]
+pub fn rehearsed_at(job: &Job, ca: &Ca) -> Option<i64> {
+    let all = Folder::at(&evidence_of(job, ca)).all().ok()?;
+    all.iter().filter_map(|kept| place::seconds_of(&kept.evidence.ended)).max()
+}

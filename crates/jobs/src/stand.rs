@@ -1,0 +1,67 @@
+//! Finding out how a CA stands, from what the places hold, from evidence, and from the CA's folder.
+
+use certadm_files::space;
+use jiff::tz::TimeZone;
+
+use crate::config::{Ca, Config, Job, Place, Target};
+use crate::held::Held;
+use crate::judge::judge;
+use crate::place;
+use crate::plan::next;
+use crate::record::Attempts;
+use crate::status::CaStatus;
+use crate::step::Step;
+
+/// Finds out how a CA of a job stands. What cannot be found out is in its `trouble`.
+#[must_use]
+pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaStatus {
+    let attempts = Attempts::read(config, job, ca);
+    let mut status = CaStatus {
+        job: job.name.to_string(),
+        ca: ca.name.to_string(),
+        place: job.to.first().map(ToString::to_string).unwrap_or_default(),
+        ..CaStatus::default()
+    };
+    let held = match job.to.first().map(|first| place::look(config, first, ca)) {
+        Some(Ok(held)) => {
+            status.place_seen = true;
+            held
+        }
+        Some(Err(unseen)) => {
+            status.trouble.push(unseen.trouble);
+            Held::default()
+        }
+        None => Held::default(),
+    };
+    status.add_held(&held, now);
+    status.add_rehearsal(job, ca);
+    let completed = attempts.of(Step::Complete);
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    status.complete = completed.facts.get("verdict").and_then(text);
+    let missing = completed.facts.get("missing").and_then(|missing| missing.as_array());
+    status.missing = missing.into_iter().flatten().filter_map(text).collect();
+    status.free = match job.to.first() {
+        Some(Target::Folder(folder)) => space::available(folder).ok().flatten(),
+        Some(Target::Vault(vault)) => {
+            let vault = config.vault(vault).ok();
+            vault
+                .as_ref()
+                .and_then(|vault| vault.folder())
+                .and_then(|folder| space::available(folder).ok().flatten())
+        }
+        None => None,
+    };
+    match &ca.place {
+        Place::Folder(dir, _) => status.add_health(dir),
+        Place::Socket(_) | Place::Server(..) => {
+            let asked = attempts.of(Step::Ask);
+            let time = |key: &str| place::seconds_of(asked.facts.get("ca")?.get(key)?.as_str()?);
+            status.crl_ends = time("crl_next_update");
+            status.certificate_ends = time("certificate_not_after");
+        }
+    }
+    status.next =
+        Step::ALL.into_iter().filter_map(|step| Some((step, next(job, step, now, zone)?))).collect();
+    status.alarms = judge(job, &status, &held, &attempts, now);
+    status
+}

@@ -1,0 +1,120 @@
+//! How a CA of a job stands.
+
+use std::path::Path;
+
+use certadm_ca::health::{self, Thresholds};
+use certadm_rehearsal::Proof;
+use certadm_rehearsal::evidence::Folder;
+use certadm_rules::FileTime;
+use serde::Serialize;
+
+use crate::alarm::Alarm;
+use crate::command::evidence_of;
+use crate::config::{Ca, Job};
+use crate::held::Held;
+use crate::place;
+use crate::record::Trouble;
+use crate::step::Step;
+
+/// How a CA of a job stands. Times are in seconds since 1970.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CaStatus {
+    /// The job.
+    pub job: String,
+    /// The CA.
+    pub ca: String,
+    /// The first place of the job.
+    pub place: String,
+    /// Whether it could be looked at.
+    pub place_seen: bool,
+    /// How many sets it holds.
+    pub sets: usize,
+    /// Bytes of their files; a repository stores less.
+    pub bytes: u64,
+    /// Sets in it that cannot be read.
+    pub unreadable: usize,
+    /// The first set.
+    pub first: Option<i64>,
+    /// The newest full set.
+    pub last_full: Option<i64>,
+    /// The newest log set.
+    pub last_logs: Option<i64>,
+    /// The newest state that can be restored.
+    pub newest_state: Option<i64>,
+    /// How much would be lost now: the time since that state, in seconds.
+    pub rpo: Option<i64>,
+    /// When a state was proven last.
+    pub verified: Option<i64>,
+    /// The newest rehearsal.
+    pub rehearsed: Option<i64>,
+    /// What it has shown: `proven`, `proven-except` or `not-proven`.
+    pub rehearsal: Option<String>,
+    /// Whether everything is there that the CA needs, when that was judged last: `complete`, `incomplete`, `cannot-tell`.
+    pub complete: Option<String>,
+    /// What is missing then.
+    pub missing: Vec<String>,
+    /// Bytes of logs that wait at the CA; of a CA on this machine alone.
+    pub logs_waiting: Option<u64>,
+    /// Bytes that are free where the first place is; of a folder alone.
+    pub free: Option<u64>,
+    /// The end of the last CRL.
+    pub crl_ends: Option<i64>,
+    /// The end of the CA's own certificate.
+    pub certificate_ends: Option<i64>,
+    /// The next slot of each step that has a schedule.
+    pub next: Vec<(Step, i64)>,
+    /// What went wrong while this was found out.
+    pub trouble: Vec<Trouble>,
+    /// What there is an alarm about.
+    pub alarms: Vec<Alarm>,
+}
+
+impl CaStatus {
+    pub(crate) fn add_held(&mut self, held: &Held, now: i64) {
+        self.sets = held.sets().len();
+        self.bytes = held.sets().iter().map(|set| set.bytes).fold(0, u64::saturating_add);
+        self.unreadable = held.unreadable.len();
+        self.first = held.sets().first().map(|set| set.time);
+        self.last_full = held.last_full().map(|set| set.time);
+        self.last_logs = held.last_logs().map(|set| set.time);
+        self.newest_state = held.newest_state().last().map(|set| set.time);
+        self.rpo = self.newest_state.map(|time| (now - time).max(0));
+        self.verified = held.proven.as_ref().map(|(_, when)| *when);
+    }
+
+    pub(crate) fn add_rehearsal(&mut self, job: &Job, ca: &Ca) {
+        let evidence = evidence_of(job, ca);
+        if !evidence.is_dir() {
+            return;
+        }
+        match Folder::at(&evidence).all() {
+            Ok(all) => {
+                if let Some(newest) = all.last().map(|kept| &kept.evidence) {
+                    self.rehearsed = place::seconds_of(&newest.ended);
+                    self.rehearsal = Some(newest.verdict.proof.key().to_owned());
+                }
+            }
+            Err(error) => self.trouble.push(place::Unseen::from(error).trouble),
+        }
+    }
+
+    pub(crate) fn add_health(&mut self, dir: &Path) {
+        let seconds = |time: FileTime| place::seconds_of(&time.to_rfc3339());
+        match health::examine(dir, &Thresholds::default()) {
+            Ok(health) => {
+                self.logs_waiting = Some(health.logs.bytes);
+                let content = health.database.as_ref().map(|database| &database.content);
+                self.crl_ends =
+                    content.and_then(|content| content.crl).and_then(|crl| seconds(crl.next_update));
+                self.certificate_ends = content.and_then(|content| content.valid_until).and_then(seconds);
+            }
+            Err(error) => self.trouble.push(place::Unseen::from(error).trouble),
+        }
+    }
+
+    /// Whether the newest rehearsal has shown nothing.
+    #[must_use]
+    pub fn is_not_proven(&self) -> bool {
+        self.rehearsal.as_deref() == Some(Proof::NotProven.key())
+    }
+}

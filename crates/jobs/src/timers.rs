@@ -1,0 +1,115 @@
+//! Units of systemd for those who prefer timers to the agent: a service and a timer a job.
+
+use certadm_rules::words::counted;
+
+use crate::config::{Config, Job};
+use crate::schedule::Schedule;
+
+/// A file with its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Its name, such as `certadm-run-nightly.timer`.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
+/// The units of all jobs. `program` is the command's path.
+#[must_use]
+pub fn units(config: &Config, program: &str) -> Vec<Unit> {
+    config.jobs.values().flat_map(|job| [service(config, job, program), timer(job)]).collect()
+}
+
+fn service(config: &Config, job: &Job, program: &str) -> Unit {
+    let name = &job.name;
+    let text = format!(
+        "[Unit]\nDescription=What is due of the job {name} of certadm\nDocumentation=man:certadm-run(1)\n\
+         After=network-online.target\nWants=network-online.target\n\n\
+         [Service]\nType=oneshot\nExecStart=\"{}\" run {name}\nEnvironment=\"CERTADM_JOBS={}\"\n\
+         # The command stops what it has started, in order.\nKillMode=mixed\nTimeoutStopSec=300\n\
+         # Something was found: an alarm tells it, and the unit has not failed.\nSuccessExitStatus=1\n\
+         UMask=0077\nLimitCORE=0\nNice=10\nIOSchedulingClass=idle\n",
+        escaped(program),
+        escaped(&config.path.display().to_string()),
+    );
+    Unit { name: format!("certadm-run-{name}.service"), text }
+}
+
+fn timer(job: &Job) -> Unit {
+    let name = &job.name;
+    let schedules = [job.full, job.logs, job.verify, job.complete, job.rehearse];
+    let mut lines: Vec<String> = schedules.into_iter().flatten().flat_map(calendar).collect();
+    lines.sort();
+    lines.dedup();
+    let text = format!(
+        "[Unit]\nDescription=Timer of the job {name} of certadm, {}\n\n[Timer]\n{}\n\
+         # What was missed while the machine was off is caught up once.\nPersistent=true\nAccuracySec=1s\n\n\
+         [Install]\nWantedBy=timers.target\n",
+        counted(job.cas.len() as u64, "CA"),
+        lines.join("\n"),
+    );
+    Unit { name: format!("certadm-run-{name}.timer"), text }
+}
+
+/// The lines of a timer whose moments have all slots of a schedule among them. A run does what is due, and no more: a moment
+/// too many does no harm.
+fn calendar(schedule: Schedule) -> Vec<String> {
+    const DAYS: &str = "OnCalendar=";
+    let text = schedule.to_string();
+    let words: Vec<&str> = text.split(' ').collect();
+    match (schedule, words.as_slice()) {
+        (Schedule::Every(seconds), _) => match seconds {
+            // Counted from midnight in UTC, as the schedule counts.
+            _ if seconds % 3_600 == 0 && 86_400 % seconds == 0 => {
+                vec![format!("{DAYS}*-*-* 00/{}:00:00 UTC", seconds / 3_600)]
+            }
+            _ if seconds % 60 == 0 && 3_600 % seconds == 0 => {
+                vec![format!("{DAYS}*-*-* *:00/{}:00 UTC", seconds / 60)]
+            }
+            // No calendar has it: the run is asked each quarter of that time.
+            _ => vec![format!("OnBootSec=1min\nOnUnitActiveSec={}", (seconds / 4).max(60))],
+        },
+        (Schedule::Monthly(day, _), [.., clock]) => {
+            // The last day of months that are too short.
+            let mut lines = vec![format!("{DAYS}*-*-{day:02} {clock}:00")];
+            if 28 < day {
+                lines.push(format!("{DAYS}*-*~01 {clock}:00"));
+            }
+            lines
+        }
+        (Schedule::Weekly(..), [_, day, clock]) => {
+            let mut day = (*day).to_owned();
+            day[..1].make_ascii_uppercase();
+            vec![format!("{DAYS}{day} *-*-* {clock}:00")]
+        }
+        (_, [.., clock]) => vec![format!("{DAYS}*-*-* {clock}:00")],
+        (_, []) => Vec::new(),
+    }
+}
+
+/// A word in quotation marks of a unit: no specifier, no variable, no end of the word.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_has_the_slots_of_all_schedules() {
+        let of = |text: &str| calendar(text.parse().unwrap()).join("; ");
+        for (schedule, lines) in [
+            ("daily 02:00", "OnCalendar=*-*-* 02:00:00"),
+            ("weekly sun 03:05", "OnCalendar=Sun *-*-* 03:05:00"),
+            ("monthly 1 04:00", "OnCalendar=*-*-01 04:00:00"),
+            ("monthly 31 04:00", "OnCalendar=*-*-31 04:00:00; OnCalendar=*-*~01 04:00:00"),
+            ("every 15m", "OnCalendar=*-*-* *:00/15:00 UTC"),
+            ("every 6h", "OnCalendar=*-*-* 00/6:00:00 UTC"),
+            ("every 7h", "OnBootSec=1min\nOnUnitActiveSec=6300"),
+        ] {
+            assert_eq!(of(schedule), lines, "{schedule}");
+        }
+        assert_eq!(escaped("a\"b%c$d\\e"), "a\\\"b%%c$$d\\\\e");
+    }
+}
