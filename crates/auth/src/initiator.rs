@@ -7,12 +7,11 @@ use std::fmt;
 use certadm_rules::AuthType;
 use zeroize::Zeroizing;
 
-use crate::context::{Established, Initiator, LastLeg, PeerIdentity, Step};
+use crate::context::{Initiator, LastLeg, Step};
 use crate::error::AuthError;
 use crate::names::AccountName;
-use crate::ntlm::client::{ClientSession, NtlmClient, Workstation};
+use crate::ntlm::client::{NtlmClient, Workstation};
 use crate::protection::Level;
-use crate::sealing::{Sealer, Unsealer};
 use crate::secret::NtHash;
 use crate::spnego::initiator::SpnegoInitiator;
 
@@ -127,19 +126,10 @@ impl Initiator for NtlmInitiator {
                 let target = client.target().to_owned();
                 let mut session = client.authenticate(&negotiate, token_in)?;
                 let token_out = std::mem::take(&mut session.authenticate);
-                Ok(Step { token_out, done: Some(established(session, target)) })
+                Ok(Step { token_out, done: Some(session.established(target)) })
             }
             Stage::Finished => Err(AuthError::Finished),
         }
-    }
-}
-
-/// The context of a finished exchange. NTLM proves no name of the server.
-pub(crate) fn established(session: ClientSession, target: String) -> Established {
-    Established {
-        sealer: Sealer::ntlm(session.seal),
-        unsealer: Unsealer::ntlm(session.unseal),
-        peer: PeerIdentity::Service { name: target, mutual: false },
     }
 }
 

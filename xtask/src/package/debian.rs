@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Package, Run, VERSION, c_library};
+use super::plan::{Package, Run, VERSION, c_library};
 use crate::failure::{Context, Result};
 use crate::process;
 use crate::tree::Tree;

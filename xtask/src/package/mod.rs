@@ -6,12 +6,15 @@
 
 mod debian;
 mod notices;
+mod plan;
 mod rpm;
 mod trial;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use plan::{Package, Run, VERSION, fresh};
 
 use crate::failure::{Context, Failure, Result};
 use crate::install::Parts;
@@ -20,34 +23,8 @@ use crate::setup;
 use crate::tree::{Symbols, Tree};
 use crate::workspace::Workspace;
 
-/// What packages are called after.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// One package: its name, what it is for, and the tree of its files.
-struct Package {
-    name: &'static str,
-    summary: &'static str,
-    /// In sentences, each on a line.
-    description: &'static str,
-    /// Other packages of ours that it needs.
-    needs: &'static [&'static str],
-    /// The section of Debian's archive that it would be in.
-    section: &'static str,
-    root: PathBuf,
-}
-
 const DESCRIPTION: &str = "certadm takes online backups of Windows Certificate Services and of its own small certification\n\
      authority, verifies them, restores them, and rehearses the restore.";
-
-/// Where things of this run are.
-struct Run<'a> {
-    workspace: &'a Workspace,
-    /// Everything of packages.
-    folder: PathBuf,
-    out: PathBuf,
-    /// Seconds since 1970 of the last commit.
-    epoch: String,
-}
 
 /// Builds everything, and with `try_out` installs the packages for Debian in a system of its own.
 pub(crate) fn run(workspace: &Workspace, try_out: bool) -> Result<()> {
@@ -222,49 +199,5 @@ impl Run<'_> {
         let sums = process::output(Command::new("sha256sum").current_dir(&self.out).args(&names))?;
         print!("{sums}");
         fs::write(self.out.join("SHA256SUMS"), sums).context("cannot write SHA256SUMS")
-    }
-}
-
-/// An empty folder.
-fn fresh(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).context(format_args!("cannot remove {}", folder.display()));
-        }
-        _ => {}
-    }
-    fs::create_dir_all(folder).context(format_args!("cannot create {}", folder.display()))
-}
-
-/// The newest version of the C library that a program or library asks for: `2.34`.
-fn c_library(program: &Path) -> Result<Option<String>> {
-    let symbols = process::output(Command::new("objdump").arg("-T").arg(program))?;
-    Ok(newest(&symbols, "GLIBC_"))
-}
-
-fn newest(symbols: &str, prefix: &str) -> Option<String> {
-    let versions = symbols.split(prefix).skip(1).map(|rest| {
-        rest.split(|letter: char| !letter.is_ascii_digit() && letter != '.').next().unwrap_or_default()
-    });
-    let numbers =
-        |version: &str| version.split('.').map(|number| number.parse().unwrap_or(0)).collect::<Vec<u32>>();
-    versions.filter(|version| !version.is_empty()).max_by_key(|version| numbers(version)).map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_version_is_no_matter_of_letters() {
-        let symbols =
-            "0 DF *UND* 0 (GLIBC_2.9) read\n0 DF *UND* 0 (GLIBC_2.34) x\n0 DF *UND* 0 (GLIBC_2.2.5) y\n";
-        assert_eq!(newest(symbols, "GLIBC_").as_deref(), Some("2.34"));
-        assert_eq!(newest("nothing", "GLIBC_"), None);
-    }
-
-    #[test]
-    fn the_library_has_the_number_of_its_package() {
-        assert_eq!(crate::install::SONAME, "libcertadm.so.1");
     }
 }

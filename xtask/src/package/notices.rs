@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::VERSION;
+use super::plan::VERSION;
 use crate::failure::{Context, Result};
 use crate::process;
 use crate::workspace::Workspace;

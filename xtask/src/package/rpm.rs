@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Package, Run, VERSION, fresh};
+use super::plan::{Package, Run, VERSION, fresh};
 use crate::failure::{Context, Failure, Result};
 use crate::process;
 

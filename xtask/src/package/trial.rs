@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use super::{Package, Run, VERSION, debian};
+use super::debian;
+use super::plan::{Package, Run, VERSION};
 use crate::failure::{Context, Failure, Result};
 use crate::process;
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::accounts::Environment;
+use crate::context::{Established, PeerIdentity};
 use crate::error::AuthError;
 use crate::names::AccountName;
 use crate::ntlm::av_pairs::{AvPairs, AvPairsBuilder, MIC_PRESENT, id};
@@ -20,6 +21,7 @@ use crate::ntlm::crypto::{
 use crate::ntlm::messages::{Authenticate, AuthenticateParts, Challenge, Flags, Negotiate, NtlmV2Response};
 use crate::ntlm::session::{NtlmSeal, NtlmUnseal};
 use crate::protection::Level;
+use crate::sealing::{Sealer, Unsealer};
 use crate::secret::NtHash;
 
 /// The longest list of attributes that a challenge may have, in bytes: with our own it still fits a field.
@@ -199,6 +201,17 @@ pub(crate) struct ClientSession {
     pub(crate) authenticate: Vec<u8>,
     pub(crate) seal: NtlmSeal,
     pub(crate) unseal: NtlmUnseal,
+}
+
+impl ClientSession {
+    /// The context of the finished exchange with the service `target`. NTLM proves no name of the server.
+    pub(crate) fn established(self, target: String) -> Established {
+        Established {
+            sealer: Sealer::ntlm(self.seal),
+            unsealer: Unsealer::ntlm(self.unseal),
+            peer: PeerIdentity::Service { name: target, mutual: false },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use certadm_rules::AuthType;
 
 use crate::context::{Established, Initiator, LastLeg, Step};
 use crate::error::AuthError;
-use crate::initiator::established;
 use crate::ntlm::client::{ClientSession, NtlmClient};
 use crate::spnego::token::{NegState, NegTokenResp, encode_init, mechanism_list, oid};
 
@@ -106,7 +105,7 @@ fn completed(mut session: ClientSession, target: String, token: &[u8]) -> Result
         (Some(NegState::Reject), _) => Err(AuthError::RejectedByPeer),
         (None | Some(NegState::AcceptCompleted), Some(mic)) => {
             session.unseal.check_mic(&offered(), mic).map_err(|_| TAMPERED)?;
-            Ok(established(session, target))
+            Ok(session.established(target))
         }
         (None | Some(NegState::AcceptCompleted), None) => {
             Err(AuthError::Tampered { what: "SPNEGO mechListMIC missing" })

@@ -1,0 +1,79 @@
+//! What is packaged, and where.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::{Context, Result};
+use crate::process;
+use crate::workspace::Workspace;
+
+/// What packages are called after.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// One package: its name, what it is for, and the tree of its files.
+pub(super) struct Package {
+    pub(super) name: &'static str,
+    pub(super) summary: &'static str,
+    /// In sentences, each on a line.
+    pub(super) description: &'static str,
+    /// Other packages of ours that it needs.
+    pub(super) needs: &'static [&'static str],
+    /// The section of Debian's archive that it would be in.
+    pub(super) section: &'static str,
+    pub(super) root: PathBuf,
+}
+
+/// Where things of this run are.
+pub(super) struct Run<'a> {
+    pub(super) workspace: &'a Workspace,
+    /// Everything of packages.
+    pub(super) folder: PathBuf,
+    pub(super) out: PathBuf,
+    /// Seconds since 1970 of the last commit.
+    pub(super) epoch: String,
+}
+
+/// An empty folder.
+pub(super) fn fresh(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).context(format_args!("cannot remove {}", folder.display()));
+        }
+        _ => {}
+    }
+    fs::create_dir_all(folder).context(format_args!("cannot create {}", folder.display()))
+}
+
+/// The newest version of the C library that a program or library asks for: `2.34`.
+pub(super) fn c_library(program: &Path) -> Result<Option<String>> {
+    let symbols = process::output(Command::new("objdump").arg("-T").arg(program))?;
+    Ok(newest(&symbols, "GLIBC_"))
+}
+
+fn newest(symbols: &str, prefix: &str) -> Option<String> {
+    let versions = symbols.split(prefix).skip(1).map(|rest| {
+        rest.split(|letter: char| !letter.is_ascii_digit() && letter != '.').next().unwrap_or_default()
+    });
+    let numbers =
+        |version: &str| version.split('.').map(|number| number.parse().unwrap_or(0)).collect::<Vec<u32>>();
+    versions.filter(|version| !version.is_empty()).max_by_key(|version| numbers(version)).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_is_no_matter_of_letters() {
+        let symbols =
+            "0 DF *UND* 0 (GLIBC_2.9) read\n0 DF *UND* 0 (GLIBC_2.34) x\n0 DF *UND* 0 (GLIBC_2.2.5) y\n";
+        assert_eq!(newest(symbols, "GLIBC_").as_deref(), Some("2.34"));
+        assert_eq!(newest("nothing", "GLIBC_"), None);
+    }
+
+    #[test]
+    fn the_library_has_the_number_of_its_package() {
+        assert_eq!(crate::install::SONAME, "libcertadm.so.1");
+    }
+}
