@@ -16,6 +16,9 @@ const RELEASE: &str = "bookworm";
 /// What a minimal system does not have, and the examples in C need.
 const COMPILER: &str = "gcc,libc6-dev,pkg-config";
 
+/// A program that uses the library.
+const USES: &str = "#include <certbcli.h>\nint main(void) { CertSrvBackupFree(0); return 0; }\n";
+
 /// A drill that takes seconds.
 const DRILL: &str = "certadm drill --size 4MiB --within /var/lib/certadm";
 
@@ -61,10 +64,11 @@ impl System {
         self.certadm("certadm --version && test \"$(stat -c %a /var/lib/certadm)\" = 700")?;
         self.certadm(DRILL)?;
         self.root("man_pages=$(ls /usr/share/man/man1/certadm*.1.gz | wc -l); test \"$man_pages\" -ge 20")?;
-        self.root(
-            "cd /tmp && cc -o backup /usr/share/doc/certadm/examples/backup.c $(pkg-config --cflags --libs certadm) && \
-             ldd ./backup | grep -q libcertadm.so.1",
-        )?;
+        self.give_text("tmp/uses.c", USES)?;
+        self.root("cd /tmp && cc -o uses uses.c $(pkg-config --cflags --libs certadm) && ldd uses | grep -q libcertadm.so.1 && ./uses")?;
+        self.root("cd /tmp && cc -o static uses.c -l:libcertadm.a -lm && ./static")?;
+        // The examples look for the library themselves.
+        self.root("cd /tmp && cc -o backup /usr/share/doc/certadm/examples/backup.c && ./backup 2>&1 | grep -q usage")?;
         self.certadm(
             "cd /var/lib/certadm && printf 'a long passphrase' > pass && chmod 600 pass && \
              certadm ca init --dir ca --name Example --passphrase-file pass && certadm backup --dir ca --to set",
@@ -96,6 +100,10 @@ impl System {
 
     fn give(&self, out: &Path) -> Result<()> {
         process::run(Command::new("cp").arg("-r").arg(out).arg(self.root.join("packages")))
+    }
+
+    fn give_text(&self, place: &str, text: &str) -> Result<()> {
+        fs::write(self.root.join(place), text).context(format_args!("cannot write {place}"))
     }
 
     /// A line of a shell, as root of that system.
