@@ -1,8 +1,8 @@
 //! `package`: what is handed out, in `target/package/out`: packages for Debian and for RPM, an archive for other Linux systems,
 //! the list of what is in them, and checksums.
 //!
-//! The same source at the same place gives the same bytes: paths are left out of programs, and every time is that of the last
-//! commit (`SOURCE_DATE_EPOCH`, which the builders of packages know).
+//! Packed twice from one build, the files are equal: paths are left out of programs, and every time is that of the last commit
+//! (`SOURCE_DATE_EPOCH`, which the builders of packages know).
 
 mod debian;
 mod notices;
