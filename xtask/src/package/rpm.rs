@@ -43,8 +43,8 @@ fn text(package: &Package) -> Result<String> {
         "certadm" => {
             "%pre\ngetent passwd certadm > /dev/null || useradd --system --user-group --home-dir /var/lib/certadm --shell /sbin/nologin certadm\n\n\
              %post\ninstall -d -o certadm -g certadm -m 0700 /var/lib/certadm\n\
-             if [ -d /run/systemd/system ]; then systemctl daemon-reload; systemctl try-restart 'certadm@*.service'; fi\n\n\
-             %preun\nif [ $1 = 0 ] && [ -d /run/systemd/system ]; then systemctl stop 'certadm@*.service' 'certadm@*.socket'; fi\n\n"
+             if [ -d /run/systemd/system ]; then systemctl daemon-reload; systemctl try-restart 'certadm@*.service' certadm-agent.service; fi\n\n\
+             %preun\nif [ $1 = 0 ] && [ -d /run/systemd/system ]; then systemctl stop 'certadm@*.service' 'certadm@*.socket' certadm-agent.service; fi\n\n"
         }
         "libcertadm1" => "%post -p /sbin/ldconfig\n\n%postun -p /sbin/ldconfig\n\n",
         _ => "",
