@@ -123,10 +123,9 @@ impl Initiator for NtlmInitiator {
                 Ok(Step::next(negotiate))
             }
             Stage::Greeted(client, negotiate) => {
-                let target = client.target().to_owned();
                 let mut session = client.authenticate(&negotiate, token_in)?;
                 let token_out = std::mem::take(&mut session.authenticate);
-                Ok(Step { token_out, done: Some(session.established(target)) })
+                Ok(Step { token_out, done: Some(session.established()) })
             }
             Stage::Finished => Err(AuthError::Finished),
         }

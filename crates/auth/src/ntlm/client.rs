@@ -104,11 +104,6 @@ impl NtlmClient {
         Ok(Self { account, hash, target, level, workstation: workstation.clone() })
     }
 
-    /// The service name that was asked for.
-    pub(crate) fn target(&self) -> &str {
-        &self.target
-    }
-
     /// What the client offers: all that is required, and the names that a server gives of itself.
     fn offered(&self) -> Flags {
         let seal = if self.level == Level::Privacy { Flags::SEAL } else { Flags(0) };
@@ -175,6 +170,7 @@ impl NtlmClient {
             authenticate: token,
             seal: NtlmSeal::new(&exported, Sender::Client, self.level),
             unseal: NtlmUnseal::new(&exported, Sender::Server, self.level),
+            target: self.target,
         })
     }
 
@@ -201,15 +197,17 @@ pub(crate) struct ClientSession {
     pub(crate) authenticate: Vec<u8>,
     pub(crate) seal: NtlmSeal,
     pub(crate) unseal: NtlmUnseal,
+    /// The service that was asked for.
+    target: String,
 }
 
 impl ClientSession {
-    /// The context of the finished exchange with the service `target`. NTLM proves no name of the server.
-    pub(crate) fn established(self, target: String) -> Established {
+    /// The context of the finished exchange. NTLM proves no name of the server.
+    pub(crate) fn established(self) -> Established {
         Established {
             sealer: Sealer::ntlm(self.seal),
             unsealer: Unsealer::ntlm(self.unseal),
-            peer: PeerIdentity::Service { name: target, mutual: false },
+            peer: PeerIdentity::Service { name: self.target, mutual: false },
         }
     }
 }

@@ -20,7 +20,7 @@ enum Stage {
     /// The first token is out, with this NEGOTIATE; a challenge is due.
     Greeted(NtlmClient, Vec<u8>),
     /// The answer is out, the server's mechListMIC is due.
-    Answered(Box<ClientSession>, String),
+    Answered(Box<ClientSession>),
     /// Completed or failed.
     Finished,
 }
@@ -51,7 +51,6 @@ impl Initiator for SpnegoInitiator {
                 Ok(Step::next(init))
             }
             Stage::Greeted(client, negotiate) => {
-                let target = client.target().to_owned();
                 let mut session = client.authenticate(&negotiate, challenge_in(token_in)?)?;
                 let mic = session.seal.mic(&offered()).map_err(|_| TAMPERED)?;
                 let resp = NegTokenResp {
@@ -61,11 +60,11 @@ impl Initiator for SpnegoInitiator {
                     ..NegTokenResp::default()
                 };
                 let token_out = resp.encode();
-                self.stage = Stage::Answered(Box::new(session), target);
+                self.stage = Stage::Answered(Box::new(session));
                 Ok(Step::next(token_out))
             }
-            Stage::Answered(session, target) => {
-                Ok(Step { token_out: Vec::new(), done: Some(completed(*session, target, token_in)?) })
+            Stage::Answered(session) => {
+                Ok(Step { token_out: Vec::new(), done: Some(completed(*session, token_in)?) })
             }
             Stage::Finished => Err(AuthError::Finished),
         }
@@ -99,13 +98,13 @@ fn challenge_in(token: &[u8]) -> Result<&[u8], AuthError> {
 }
 
 /// Takes the server's last word. Its state may be left out (RFC 4178 4.2.2): it is the MIC that proves that both sides are done.
-fn completed(mut session: ClientSession, target: String, token: &[u8]) -> Result<Established, AuthError> {
+fn completed(mut session: ClientSession, token: &[u8]) -> Result<Established, AuthError> {
     let resp = NegTokenResp::parse(token)?;
     match (resp.state, resp.mic) {
         (Some(NegState::Reject), _) => Err(AuthError::RejectedByPeer),
         (None | Some(NegState::AcceptCompleted), Some(mic)) => {
             session.unseal.check_mic(&offered(), mic).map_err(|_| TAMPERED)?;
-            Ok(session.established(target))
+            Ok(session.established())
         }
         (None | Some(NegState::AcceptCompleted), None) => {
             Err(AuthError::Tampered { what: "SPNEGO mechListMIC missing" })
