@@ -6,6 +6,8 @@ mod copy;
 mod damage;
 mod expire;
 mod faults;
+#[cfg(feature = "object-store")]
+mod http;
 mod keys;
 mod objects;
 mod repair;

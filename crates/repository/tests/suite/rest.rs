@@ -1,7 +1,6 @@
 //! Vaults at servers of restic's REST protocol: a small one in this process, and `rclone serve restic`.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +18,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use crate::common::{Ca, assert_whole};
+use crate::http::{self, Request, serve};
 
 /// A server in this process.
 #[derive(Default)]
@@ -36,32 +36,12 @@ struct Service {
 impl Service {
     fn start() -> (Arc<Self>, String) {
         let service = Arc::new(Self::default());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let own = Arc::clone(&service);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let own = Arc::clone(&own);
-                std::thread::spawn(move || while own.answer(&stream).is_some() {});
-            }
-        });
+        let address = serve(&service, Self::answer);
         (service, address)
     }
 
     fn answer(&self, stream: &TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream);
-        let mut first = String::new();
-        reader.read_line(&mut first).ok().filter(|len| *len != 0)?;
-        let mut headers = BTreeMap::new();
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).ok()?;
-            let Some((name, value)) = line.split_once(':') else { break };
-            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-        }
-        let length = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
+        let Request { first, headers, body } = Request::read(stream)?;
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let hits = |every: &AtomicU64| match every.load(Ordering::SeqCst) {
             0 => false,
@@ -132,17 +112,11 @@ impl Service {
     }
 }
 
+/// Every answer has the time of the server.
 fn reply(stream: &TcpStream, status: &str, headers: &[&str], body: &[u8], head: bool) -> Option<()> {
     let date = OffsetDateTime::now_utc().format(&Rfc2822).unwrap().replace("+0000", "GMT");
-    let mut text = format!("HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Length: {}\r\n", body.len());
-    headers.iter().for_each(|header| text += &format!("{header}\r\n"));
-    text += "\r\n";
-    let mut all = text.into_bytes();
-    if !head {
-        all.extend_from_slice(body);
-    }
-    let mut stream = stream;
-    stream.write_all(&all).ok()
+    let date = format!("Date: {date}");
+    http::reply(stream, status, &[&[date.as_str()], headers].concat(), body, head)
 }
 
 fn vault(work: &Path, address: &str, more: &str) -> Vault {

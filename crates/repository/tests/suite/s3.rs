@@ -1,7 +1,7 @@
 //! Vaults in a bucket, against a small service of S3 in this process, which fails in the ways that services fail.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use crate::common::{Ca, assert_whole};
+use crate::http::{Request, reply, serve};
 use crate::objects::now;
 
 /// What goes wrong at the service.
@@ -54,33 +55,13 @@ struct Kept {
 impl Service {
     fn start() -> (Arc<Self>, String) {
         let service = Arc::new(Self::default());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let own = Arc::clone(&service);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let own = Arc::clone(&own);
-                std::thread::spawn(move || while own.answer(&stream).is_some() {});
-            }
-        });
+        let address = serve(&service, Self::answer);
         (service, address)
     }
 
     /// Answers one request; `None` when the connection ends.
     fn answer(&self, stream: &TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream);
-        let mut first = String::new();
-        reader.read_line(&mut first).ok().filter(|len| *len != 0)?;
-        let mut headers = BTreeMap::new();
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).ok()?;
-            let Some((name, value)) = line.split_once(':') else { break };
-            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-        }
-        let length = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
+        let Request { first, headers, body } = Request::read(stream)?;
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let faults = *self.faults.lock().unwrap();
         let hits = |every: u64| every != 0 && number.is_multiple_of(every);
@@ -368,18 +349,6 @@ fn listed(objects: &BTreeMap<String, Vec<u8>>, query: &str) -> String {
         entries += &format!("<NextContinuationToken>{last}</NextContinuationToken>");
     }
     format!("<ListBucketResult><IsTruncated>{more}</IsTruncated>{entries}</ListBucketResult>")
-}
-
-fn reply(stream: &TcpStream, status: &str, headers: &[&str], body: &[u8], head: bool) -> Option<()> {
-    let mut text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
-    headers.iter().for_each(|header| text += &format!("{header}\r\n"));
-    text += "\r\n";
-    let mut all = text.into_bytes();
-    if !head {
-        all.extend_from_slice(body);
-    }
-    let mut stream = stream;
-    stream.write_all(&all).ok()
 }
 
 fn unescaped(text: &str) -> String {
