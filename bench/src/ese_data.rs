@@ -8,6 +8,7 @@ use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use certadm_ese::Database;
+use certadm_ese::catalog::{Index, TableDefinition};
 use certadm_ese::checksum::checksum_page;
 use certadm_ese::space::SpaceHeader;
 
@@ -20,6 +21,8 @@ const PAGE_HEADER: usize = 40;
 const ROOT: u32 = 0x1;
 const LEAF: u32 = 0x2;
 const PARENT_OF_LEAF: u32 = 0x4;
+const EMPTY: u32 = 0x8;
+const SPACE_TREE: u32 = 0x20;
 /// A secondary index, whose keys are not unique.
 const INDEX: u32 = 0x40 | 0x400;
 /// New record format, new checksum.
@@ -48,12 +51,10 @@ pub(crate) fn create(path: &Path, table: &str, enough: impl Fn(u64, u32) -> bool
     // Tables without a primary index number their rows by themselves.
     let plain = places.iter().all(|key| key.len() == 4);
     let place_of = |number: u32| if plain { number.to_be_bytes().to_vec() } else { key_of(number) };
-    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    file.write_all(&base)?;
-    let mut trees = Trees { database: &database, file, next: database.page_slots() + 1, roots: Vec::new() };
+    let mut trees = Trees::begin(&database, &base, path)?;
     let first = trees.next;
     let (rows, leaves) = trees.write(
-        Tree { root: definition.root, object: definition.object_id, flags: 0 },
+        Tree::rows(&definition),
         &|number| {
             let mut record = records[number as usize % records.len()].clone();
             record[NUMBER_IN_RECORD..NUMBER_IN_RECORD + 4].copy_from_slice(&number.to_le_bytes());
@@ -72,7 +73,7 @@ pub(crate) fn create(path: &Path, table: &str, enough: impl Fn(u64, u32) -> bool
         }
         owned.push((index.root, trees.next));
         trees.write(
-            Tree { root: index.root, object: index.object_id, flags: INDEX },
+            Tree::index(index),
             &|number| {
                 let tail = &tails[number as usize % tails.len()];
                 ([&key_of(number), tail.as_slice()].concat(), place_of(number))
@@ -81,21 +82,16 @@ pub(crate) fn create(path: &Path, table: &str, enough: impl Fn(u64, u32) -> bool
         )?;
     }
     let last = trees.next - 1;
-    let mut file = trees.file.into_inner()?;
-    for (page, bytes) in &trees.roots {
-        put(&mut file, *page, bytes)?;
-    }
-    // The table owns the pages of its indexes, too, and the database all.
+    // The table owns the pages of its indexes, too.
     let ends = owned.iter().skip(1).map(|(_, first)| first - 1).chain([last]);
-    for ((root, first), end) in owned.iter().zip(ends) {
-        let end = if *root == definition.root { last } else { end };
-        own(&mut file, &database, *root, *first, end)?;
-    }
-    own(&mut file, &database, 1, first, last)?;
+    let owned: Vec<_> = owned.iter().zip(ends).map(|((root, first), end)| (*root, *first, end)).collect();
+    let of_table = [(definition.root, first, last)];
+    trees.end(of_table.iter().chain(&owned[1..]).copied())?;
     Ok(leaves)
 }
 
-fn small_database() -> Result<Vec<u8>> {
+/// The database of a real CA of eleven requests.
+pub(crate) fn small_database() -> Result<Vec<u8>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/ese/tests/data/CertLog.edb.gz");
     let mut bytes = Vec::new();
     flate2::read::GzDecoder::new(File::open(path)?).read_to_end(&mut bytes)?;
@@ -103,30 +99,64 @@ fn small_database() -> Result<Vec<u8>> {
 }
 
 /// The key of a request by its number (ese.md 5.1).
-fn key_of(number: u32) -> Vec<u8> {
+pub(crate) fn key_of(number: u32) -> Vec<u8> {
     [&[0x7F][..], &(number ^ 1 << 31).to_be_bytes()].concat()
 }
 
 /// A tree that gets new pages.
-struct Tree {
+pub(crate) struct Tree {
     root: u32,
     object: u32,
     flags: u32,
 }
 
-/// Trees being written, one behind the other.
-struct Trees<'d, 'b> {
+impl Tree {
+    /// That of the rows of a table.
+    pub(crate) const fn rows(table: &TableDefinition) -> Self {
+        Self { root: table.root, object: table.object_id, flags: 0 }
+    }
+
+    /// That of a secondary index, whose keys are not unique.
+    pub(crate) const fn index(index: &Index) -> Self {
+        Self { root: index.root, object: index.object_id, flags: INDEX }
+    }
+}
+
+/// Trees being written behind a small database, one behind the other.
+pub(crate) struct Trees<'d, 'b> {
     database: &'d Database<&'b [u8]>,
     file: BufWriter<File>,
-    next: u32,
-    /// Root pages, which lie where they lay.
+    /// The page that comes next.
+    pub(crate) next: u32,
+    /// Pages of the small database that change: roots, which lie where they lay, and pages that left their trees.
     roots: Vec<(u32, Vec<u8>)>,
 }
 
-impl Trees<'_, '_> {
+impl<'d, 'b> Trees<'d, 'b> {
+    /// Begins the file with the small database, whose bytes are `base`.
+    pub(crate) fn begin(database: &'d Database<&'b [u8]>, base: &[u8], path: &Path) -> Result<Self> {
+        let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        file.write_all(base)?;
+        Ok(Self { database, file, next: database.page_slots() + 1, roots: Vec::new() })
+    }
+
+    /// Lets the roots point to the new pages. Each tree of `owned`, named by its root, owns the pages from the first to the
+    /// last one given with it, and the database owns all.
+    pub(crate) fn end(self, owned: impl Iterator<Item = (u32, u32, u32)>) -> Result<()> {
+        let (first, last) = (self.database.page_slots() + 1, self.next - 1);
+        let mut file = self.file.into_inner()?;
+        for (page, bytes) in &self.roots {
+            put(&mut file, *page, bytes)?;
+        }
+        for (root, first, last) in owned.chain([(1, first, last)]) {
+            own(&mut file, self.database, root, first, last)?;
+        }
+        Ok(())
+    }
+
     /// Writes the leaves of a tree from its nodes in order, then the levels above them. Returns the number of its nodes
     /// and the first and last leaf.
-    fn write(
+    pub(crate) fn write(
         &mut self,
         tree: Tree,
         node: &dyn Fn(u32) -> (Vec<u8>, Vec<u8>),
@@ -139,6 +169,7 @@ impl Trees<'_, '_> {
             // Of one extent, which is not enough: nothing is said of its space.
             _ => Vec::new(),
         };
+        self.empty_old_pages(&tree)?;
         let first = self.next;
         // The first key of each page of a level, and the page.
         let mut level: Vec<(Vec<u8>, u32)> = Vec::new();
@@ -146,8 +177,12 @@ impl Trees<'_, '_> {
         while !enough(u64::from(nodes), self.next - 1) {
             let mut leaf = PageBuilder::new(tree.object, tree.flags | LEAF, Vec::new());
             leaf.previous = if self.next == first { 0 } else { self.next - 1 };
-            let first_key = node(nodes + 1).0;
-            while !enough(u64::from(nodes), self.next - 1) || leaf.tags == 1 || tree.flags == 0 {
+            let (mut first_key, data) = node(nodes + 1);
+            // Where keys are not unique, the data tells apart what the key does not.
+            if tree.flags & INDEX != 0 {
+                first_key.extend(data);
+            }
+            while !enough(u64::from(nodes), self.next - 1) || leaf.tags == 1 {
                 let (key, data) = node(nodes + 1);
                 if !leaf.has_room(key.len(), data.len()) {
                     break;
@@ -182,6 +217,25 @@ impl Trees<'_, '_> {
         }
         self.roots.push((tree.root, root.finish(tree.root)));
         Ok((u64::from(nodes), leaves))
+    }
+
+    /// Puts other bytes in the place of a page of the small database, whose checksum follows.
+    pub(crate) fn replace(&mut self, number: u32, mut bytes: Vec<u8>) {
+        checksum_page(&mut bytes, number);
+        self.roots.push((number, bytes));
+    }
+
+    /// The pages that the tree had below its root have left it.
+    fn empty_old_pages(&mut self, tree: &Tree) -> Result<()> {
+        for number in 1..=self.database.page_slots() {
+            let Ok(page) = self.database.page(number) else { continue };
+            let is_below = page.object_id() == tree.object && page.flags() & (ROOT | SPACE_TREE | EMPTY) == 0;
+            if is_below {
+                let page = PageBuilder::new(tree.object, page.flags() & !MODERN | EMPTY, Vec::new());
+                self.roots.push((number, page.finish(number)));
+            }
+        }
+        Ok(())
     }
 
     fn append(&mut self, page: PageBuilder) -> Result<u32> {

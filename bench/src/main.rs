@@ -6,6 +6,7 @@
 mod data;
 mod error;
 mod ese;
+mod ese_ca;
 mod ese_data;
 mod ese_logs;
 mod lost;
