@@ -1,5 +1,6 @@
 //! Format, lint, tests, documentation: what cargo itself runs.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::coverage::Coverage;
@@ -57,11 +58,16 @@ pub(crate) struct Runs<'a> {
     pub(crate) coverage: Option<&'a Coverage>,
 }
 
+/// Tests at a time for each processor. Most tests wait for the disk more than they compute.
+const TESTS_A_PROCESSOR: usize = 2;
+
 /// Every test of the workspace that needs no peer: unit tests, integration tests, doc tests.
 pub(crate) fn test(how: &Runs<'_>) -> Result<Outcome> {
+    let at_a_time = TESTS_A_PROCESSOR * std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let at_a_time = at_a_time.to_string();
     let runs: &[&[&str]] = if how.installed.nextest {
         &[
-            &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"],
+            &["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--test-threads", &at_a_time],
             &["test", "--locked", "--workspace", "--no-fail-fast", "--doc"],
         ]
     } else {
