@@ -89,23 +89,19 @@ impl<P: Pager> Overlay<P> {
         self.memory.len() * BLOCK
     }
 
-    /// A block as it is now, not looked up in memory.
-    fn block_outside_memory(&self, block: u64) -> io::Result<Block> {
-        let mut bytes = Box::new([0; BLOCK]);
+    /// Reads a part of a block as it is now, not looked up in memory.
+    fn read_outside_memory(&self, block: u64, within: usize, part: &mut [u8]) -> io::Result<()> {
         if let Some(spill) = &self.spill
             && let Some(run) = spill.holds(block)
         {
-            spill.file.read_at(Spill::offset(run, block), bytes.as_mut_slice())?;
-            return Ok(bytes);
+            return spill.file.read_at(Spill::offset(run, block) + within as u64, part);
         }
-        let start = block * BLOCK as u64;
-        let visible = self.base_visible.saturating_sub(start).min(BLOCK as u64);
-        // At most BLOCK, so the conversion cannot fail.
-        let visible = usize::try_from(visible).unwrap_or(BLOCK);
-        if visible != 0 {
-            self.base.read_at(start, &mut bytes[..visible])?;
-        }
-        Ok(bytes)
+        let start = block * BLOCK as u64 + within as u64;
+        let visible = self.base_visible.saturating_sub(start).min(part.len() as u64);
+        // At most the length of the part, so the conversion cannot fail.
+        let (seen, hidden) = part.split_at_mut(usize::try_from(visible).unwrap_or(0));
+        hidden.fill(0);
+        if seen.is_empty() { Ok(()) } else { self.base.read_at(start, seen) }
     }
 
     fn is_changed(&self, block: u64) -> bool {
@@ -120,7 +116,10 @@ impl<P: Pager> Overlay<P> {
             bytes[target].copy_from_slice(part);
             return Ok(());
         }
-        let mut bytes = self.block_outside_memory(block)?;
+        let mut bytes = Box::new([0; BLOCK]);
+        if part.len() < BLOCK {
+            self.read_outside_memory(block, 0, bytes.as_mut_slice())?;
+        }
         bytes[target].copy_from_slice(part);
         match &mut self.spill {
             Some(spill) if spill.holds(block).is_some() => spill.write(block, bytes.as_slice()),
@@ -169,10 +168,12 @@ impl<P: Pager> Pager for Overlay<P> {
             return self.base.read_at(offset, buffer);
         }
         for (block, within, part) in pieces(offset, buffer.len()) {
-            let source = within..within + part.len();
             match self.memory.get(&block) {
-                Some(bytes) => buffer[part].copy_from_slice(&bytes[source]),
-                None => buffer[part].copy_from_slice(&self.block_outside_memory(block)?[source]),
+                Some(bytes) => {
+                    let source = within..within + part.len();
+                    buffer[part].copy_from_slice(&bytes[source]);
+                }
+                None => self.read_outside_memory(block, within, &mut buffer[part])?,
             }
         }
         Ok(())

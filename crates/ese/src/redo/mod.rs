@@ -10,6 +10,7 @@ mod split;
 mod transaction;
 mod tree;
 mod undo;
+mod waiting;
 
 use std::collections::HashMap;
 
@@ -28,6 +29,7 @@ pub use split::decode_image;
 
 use pages::{Pages, Slot};
 use transaction::{Change, Session};
+use waiting::{MOST_RECORDS, Waiting};
 
 /// Largest page number a log may make a file grow to: 16 TiB of the largest pages.
 const LARGEST_PAGE: u32 = 1 << 29;
@@ -56,11 +58,13 @@ pub struct Counts {
 /// The state of a database in the middle of a replay.
 ///
 /// Feed it the records of each generation in order ([`Replayer::begin_log`], [`Replayer::apply`]), then
-/// [`Replayer::finish`]. Memory: a cache of pages of at most about 24 MiB, and the changes of open transactions, which may
-/// take 256 MiB and are a few KiB in the log of a CA.
+/// [`Replayer::finish`]. A record may be applied later than it comes, in the order of the file; an error names the record
+/// that it is about. Memory: a cache of pages of at most about 8 MiB, at most about 50 MiB of records that wait for their
+/// page, and the changes of open transactions, which may take 256 MiB and are a few KiB in the log of a CA.
 #[derive(Clone, Debug)]
 pub struct Replayer<T> {
     pages: Pages<T>,
+    waiting: Waiting,
     header: Option<DatabaseHeader>,
     /// Number of the database in the records while it is attached.
     number: Option<u8>,
@@ -96,6 +100,7 @@ impl<T: PagerMut> Replayer<T> {
             dbtime: header.as_ref().map_or(0, DatabaseHeader::dbtime),
             last_object: header.as_ref().map_or(0, DatabaseHeader::last_object_id),
             pages: Pages::new(target, page_size),
+            waiting: Waiting::up_to(MOST_RECORDS),
             header,
             number: None,
             attached: false,
@@ -107,6 +112,12 @@ impl<T: PagerMut> Replayer<T> {
             counts: Counts::default(),
             time: LogTime::default(),
         }
+    }
+
+    /// Lets at most so many records wait for their page. 0 applies each record as it comes; what comes out is the same.
+    #[must_use]
+    pub fn let_wait_at_most(self, records: usize) -> Self {
+        Self { waiting: Waiting::up_to(records), ..self }
     }
 
     /// Notes the header of the next generation: which number the database has in its records.
@@ -161,6 +172,7 @@ impl<T: PagerMut> Replayer<T> {
         }
         match record {
             Record::MacroCommit { session } => self.apply_macro(session),
+            other if self.let_wait(&other, bytes) => self.settle_if_full(),
             other => self.apply_parsed(&other),
         }
     }
@@ -309,12 +321,18 @@ impl<T: PagerMut> Replayer<T> {
         Ok(())
     }
 
+    /// True for a number that a page can have.
+    const fn is_possible(page: u32) -> bool {
+        page != 0 && page <= LARGEST_PAGE
+    }
+
     /// The rule of ese.md 9.1 for a page that exists.
     fn judge(&mut self, page: u32, dbtime: u64, before: u64) -> Result<Verdict, Error> {
         self.dbtime = self.dbtime.max(dbtime);
-        if page == 0 || LARGEST_PAGE < page {
+        if !Self::is_possible(page) {
             return Err(self.contradiction(page, "the record names a page that cannot exist"));
         }
+        self.settle(page)?;
         let current = match self.pages.slot(page)? {
             Slot::Present(image) => image.dbtime,
             Slot::Blank => 0,
@@ -349,9 +367,10 @@ impl<T: PagerMut> Replayer<T> {
     /// The rule for a page that the record makes anew.
     fn judge_new(&mut self, page: u32, dbtime: u64) -> Result<Verdict, Error> {
         self.dbtime = self.dbtime.max(dbtime);
-        if page == 0 || LARGEST_PAGE < page {
+        if !Self::is_possible(page) {
             return Err(self.contradiction(page, "the record makes a page that cannot exist"));
         }
+        self.settle(page)?;
         match self.pages.slot(page)? {
             Slot::Present(image) if dbtime <= image.dbtime => {
                 self.counts.skipped += 1;
@@ -404,6 +423,7 @@ impl<T: PagerMut> Replayer<T> {
 
     /// The database was closed in good order at this record.
     fn mark_clean(&mut self) -> Result<(), Error> {
+        self.settle_all()?;
         self.pages.flush()?;
         let (position, time) = (self.position, self.time);
         if let Some(header) = &mut self.header {
@@ -431,6 +451,7 @@ impl<T: PagerMut> Replayer<T> {
 
     fn shrink(&mut self, last_page: u32) -> Result<(), Error> {
         if last_page < self.last_page {
+            self.settle_all()?;
             self.pages.flush()?;
             self.pages.cut(last_page);
             self.last_page = last_page;
@@ -445,8 +466,9 @@ impl<T: PagerMut> Replayer<T> {
     /// Writes all changed pages to the target without ending the replay.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// As [`Replayer::apply`].
     pub fn flush(&mut self) -> Result<(), Error> {
+        self.settle_all()?;
         self.pages.flush()?;
         self.write_header()
     }
@@ -454,7 +476,7 @@ impl<T: PagerMut> Replayer<T> {
     /// Gives the target back as a crash at this point would leave it, everything changed so far written.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// As [`Replayer::apply`].
     pub fn into_crashed(mut self) -> Result<T, Error> {
         self.flush()?;
         Ok(self.pages.target)
@@ -491,8 +513,9 @@ impl<T: PagerMut> Replayer<T> {
     /// sorted. Space trees are left out, because a rollback does not give space back.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// As [`Replayer::apply`].
     pub fn visible_nodes(&mut self) -> Result<Vec<VisibleNode>, Error> {
+        self.settle_all()?;
         let mut visible = Vec::new();
         for number in 1..=self.last_page {
             let Slot::Present(page) = self.pages.slot(number)? else {

@@ -48,6 +48,82 @@ impl<T: PagerMut> Replayer<T> {
         Ok(())
     }
 
+    /// Keeps a record that changes one page, and no other, until that page is needed; false for one that does not wait.
+    pub(super) fn let_wait(&mut self, record: &Record<'_>, bytes: &[u8]) -> bool {
+        let Some(at) = waits(record) else { return false };
+        let page = at.page.page;
+        // A page in memory is changed at once; another order than that of the log is none of its records' business.
+        let at_once = self.waiting.is_off()
+            || !self.is_ours(at.page.database)
+            || self.prepared.is_some()
+            || !Self::is_possible(page)
+            || self.pages.holds(page) && !self.waiting.has(page);
+        if at_once {
+            return false;
+        }
+        self.last_object = self.last_object.max(at.object);
+        self.dbtime = self.dbtime.max(at.page.dbtime);
+        let made = match self.new_change(at, record) {
+            Some(change) => self.session(at.page.session).remember(change),
+            None => 0,
+        };
+        // Numbers that large do not occur: a session would have to change four billion nodes.
+        self.waiting.add(page, self.position, bytes, u32::try_from(made).unwrap_or(0));
+        true
+    }
+
+    /// Applies everything that waits, where it is much.
+    pub(super) fn settle_if_full(&mut self) -> Result<(), Error> {
+        if self.waiting.is_full() { self.settle_all() } else { Ok(()) }
+    }
+
+    /// Applies everything that waits, in the order of the file.
+    pub(super) fn settle_all(&mut self) -> Result<(), Error> {
+        for page in self.waiting.pages() {
+            self.settle(page)?;
+            self.pages.trim()?;
+        }
+        Ok(())
+    }
+
+    /// Applies what waits for this page.
+    pub(super) fn settle(&mut self, page: u32) -> Result<(), Error> {
+        if !self.waiting.has(page) {
+            return Ok(());
+        }
+        let now = self.position;
+        let numbers = self.waiting.take(page);
+        // Away while records lie in it: what they do touches nothing that waits.
+        let waiting = core::mem::take(&mut self.waiting);
+        let done =
+            numbers.into_iter().filter_map(|number| waiting.record(number)).try_for_each(|(entry, bytes)| {
+                self.position = entry.position;
+                let record = Record::parse(bytes)?;
+                waits(&record).map_or(Ok(()), |at| self.apply_waiting(at, &record, entry.made))
+            });
+        self.waiting = waiting;
+        self.waiting.forget_applied();
+        done?;
+        self.position = now;
+        Ok(())
+    }
+
+    fn apply_waiting(&mut self, at: &NodeChange, record: &Record<'_>, made: u32) -> Result<(), Error> {
+        if self.judge(at.page.page, at.page.dbtime, at.page.before)? == Verdict::AlreadyThere {
+            return Ok(());
+        }
+        let number = at.page.page;
+        let page = self.pages.change(number)?;
+        let done = match self.sessions.get_mut(&at.page.session) {
+            Some(session) => {
+                session.complete_made(u64::from(made), |change| change_page(page, at, record, change))
+            }
+            None => change_page(page, at, record, None),
+        };
+        page.dbtime = at.page.dbtime;
+        done.map_err(|problem| self.contradiction(number, problem))
+    }
+
     /// What a rollback of this record would have to know, as far as the record itself says it.
     pub(super) fn new_change(&self, at: &NodeChange, record: &Record<'_>) -> Option<Change> {
         if !at.page.is_versioned() {
@@ -131,6 +207,16 @@ impl<T: PagerMut> Replayer<T> {
     }
 }
 
+/// What a record changes that changes one page, by what this page alone says.
+fn waits<'r>(record: &'r Record<'_>) -> Option<&'r NodeChange> {
+    // All ones: the split before it judged the page.
+    let waits = |at: &&NodeChange| at.page.before != u64::MAX;
+    match record {
+        Record::UndoInfo { .. } | Record::Undo { .. } => None,
+        other => other.node_change().filter(waits),
+    }
+}
+
 /// Puts a node back into the state before a change.
 pub(super) fn undo_change(node: &mut NodeImage, change: &Change) -> Result<(), &'static str> {
     const NO_BEFORE_IMAGE: &str = "the data before the change is not known: a log is incomplete";
@@ -185,10 +271,10 @@ fn change_page(
     let (Some(node), Some(node_key)) = (page.nodes.get_mut(line), node_key) else {
         return Err("the record changes a node that does not exist");
     };
+    if at.page.is_versioned() && named_key(record).is_some_and(|key| *key != node_key) {
+        return Err("the record names another key than the node has");
+    }
     if let Some(change) = change {
-        if change.key.as_ref().is_some_and(|key| *key != node_key) {
-            return Err("the record names another key than the node has");
-        }
         change.key = Some(node_key);
         change.old = Some(node.data.clone());
         if !matches!(change.kind, ChangeKind::Insert | ChangeKind::InsertAndReplace) {
@@ -212,6 +298,16 @@ fn change_page(
         _ => return Err("the record is not one of a node"),
     }
     Ok(())
+}
+
+/// The key that a record on an existing node says the node has.
+fn named_key<'a>(record: &Record<'a>) -> Option<&'a [u8]> {
+    match record {
+        Record::FlagInsert { key, .. }
+        | Record::FlagInsertAndReplace { key, .. }
+        | Record::Delta { key, .. } => Some(key),
+        _ => None,
+    }
 }
 
 pub(super) fn inserted_flags(at: &NodeChange) -> u8 {

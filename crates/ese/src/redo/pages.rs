@@ -11,7 +11,7 @@ use crate::pager::PagerMut;
 use crate::pagesize::PageSize;
 
 /// Memory for pages taken apart; beyond it everything is written back and forgotten.
-const CACHE_BYTES: usize = 24 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 
 /// What lies in a page slot.
 #[derive(Clone, Debug)]
@@ -65,6 +65,11 @@ impl<T: PagerMut> Pages<T> {
         }
         // Inserted just now if it was not there.
         Ok(self.cached.get(&number).map_or(&Slot::Blank, |cached| &cached.slot))
+    }
+
+    /// True for a page that is in memory.
+    pub(super) fn holds(&self, number: u32) -> bool {
+        self.cached.contains_key(&number)
     }
 
     fn load(&self, number: u32) -> Result<Slot, Error> {

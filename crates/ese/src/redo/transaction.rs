@@ -129,7 +129,8 @@ impl Session {
         }
     }
 
-    pub(super) fn remember(&mut self, change: Change) {
+    /// Returns the number of the change, which no other one of this session has.
+    pub(super) fn remember(&mut self, change: Change) -> u64 {
         // Without a Begin in sight the transaction began before the first record: it is open all the same.
         self.level = self.level.max(1);
         self.made += 1;
@@ -139,6 +140,20 @@ impl Session {
         }
         self.weights[0] += change.weight();
         self.changes.insert(self.made, change);
+        self.made
+    }
+
+    /// Lets a change be completed by what its page says of it; `None` where it was committed or undone meanwhile.
+    pub(super) fn complete_made<R>(
+        &mut self,
+        made: u64,
+        complete: impl FnOnce(Option<&mut Change>) -> R,
+    ) -> R {
+        let Some(change) = self.changes.get_mut(&made) else { return complete(None) };
+        self.weights[0] -= change.weight();
+        let done = complete(Some(change));
+        self.weights[0] += change.weight();
+        done
     }
 
     /// Adds to the change with this version number what the log says of it later.

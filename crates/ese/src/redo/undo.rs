@@ -18,6 +18,7 @@ impl<T: PagerMut> Replayer<T> {
     /// # Errors
     /// [`Error::Replay`] when a change cannot be undone, [`Error::Io`].
     pub fn roll_back(&mut self) -> Result<(), Error> {
+        self.settle_all()?;
         let mut changes = Vec::new();
         for session in self.sessions.values_mut() {
             if session.is_open() {

@@ -347,6 +347,31 @@ fn a_database_of_another_time_is_refused_by_its_pages() {
 }
 
 #[test]
+fn records_that_wait_lead_to_the_same_bytes() {
+    use certadm_ese::log::LogFile;
+    use certadm_ese::redo::Replayer;
+
+    let Some(bytes) = crate::common::fixture("secedit-v8/edb.log") else {
+        return;
+    };
+    let log = LogFile::open(&bytes).unwrap();
+    let ended = |most| {
+        let mut replayer = Replayer::new(Vec::new(), None, log.header().page_size).let_wait_at_most(most);
+        replayer.begin_log(log.header());
+        for record in log.records() {
+            let record = record.unwrap();
+            replayer.apply(record.position, &record.bytes).unwrap();
+        }
+        let (target, header, counts) = replayer.finish().unwrap();
+        (target, header.bytes().to_vec(), counts)
+    };
+    let at_once = ended(0);
+    for most in [1, 2, 7, 100, 10_000, usize::MAX] {
+        assert!(at_once == ended(most), "{most}");
+    }
+}
+
+#[test]
 fn replay_from_every_intermediate_state_ends_the_same() {
     use certadm_ese::header::DatabaseHeader;
     use certadm_ese::log::LogFile;
