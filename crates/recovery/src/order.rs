@@ -76,6 +76,15 @@ impl Revocation {
     /// # Errors
     /// [`Error::Revocation`] with the number of the line.
     pub fn parse_csv(text: &str, now: FileTime) -> Result<Vec<Self>> {
+        Self::parse_csv_with(text, Reason::UNSPECIFIED, now)
+    }
+
+    /// As [`Revocation::parse_csv`]; lines that name no reason have this one.
+    ///
+    /// # Errors
+    /// As [`Revocation::parse_csv`].
+    pub fn parse_csv_with(text: &str, reason: Reason, now: FileTime) -> Result<Vec<Self>> {
+        let otherwise = reason.to_string();
         let mut revocations = Vec::new();
         for (place, line) in text.lines().enumerate() {
             let line = line.trim_start_matches('\u{feff}').trim();
@@ -85,8 +94,9 @@ impl Revocation {
             }
             let mut cells = line.split(',').map(|cell| cell.trim().trim_matches('"'));
             let serial = cells.next().unwrap_or_default();
-            let (reason, when) = (cells.next(), cells.next());
-            revocations.push(Self::of(&format!("line {}", place + 1), serial, reason, when, now)?);
+            let reason = cells.next().filter(|cell| !cell.is_empty()).unwrap_or(&otherwise);
+            let when = cells.next();
+            revocations.push(Self::of(&format!("line {}", place + 1), serial, Some(reason), when, now)?);
         }
         Ok(revocations)
     }

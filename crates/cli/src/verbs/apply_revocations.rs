@@ -20,7 +20,7 @@ use crate::verbs::live;
 use crate::verbs::remote::RemoteArgs;
 
 /// A list of the length that an emergency CRL takes.
-const MAX_LIST: u64 = 64 << 20;
+pub(crate) const MAX_LIST: u64 = 64 << 20;
 
 /// `certadm apply-revocations`
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub(crate) struct ApplyArgs {
 }
 
 /// What became of one revocation.
-struct Applied<'r> {
+pub(crate) struct Applied<'r> {
     revocation: &'r Revocation,
     outcome: Outcome,
 }
@@ -81,8 +81,17 @@ pub(crate) fn run(args: &ApplyArgs, output: Output) -> Result<Done, Failure> {
             (name, to_server(&mut dial.connect()?, &revocations)?)
         }
     };
+    let done = told(name, &applied, output);
+    Ok(match &args.dir {
+        Some(dir) => live::finish(&Folder::new(dir), done, output),
+        None => done,
+    })
+}
+
+/// What became of a list of revocations, in text and in JSON.
+pub(crate) fn told(name: String, applied: &[Applied<'_>], output: Output) -> Done {
     let count = |word: &str| applied.iter().filter(|one| one.outcome.word() == word).count();
-    for one in &applied {
+    for one in applied {
         if let Outcome::Refused(why) = &one.outcome {
             output.result(format!("{} is not revoked: {why}", one.revocation.serial));
         }
@@ -104,11 +113,7 @@ pub(crate) fn run(args: &ApplyArgs, output: Output) -> Result<Done, Failure> {
         "revocations": applied.iter().map(Applied::to_json).collect::<Vec<_>>(),
     });
     let exit = if count("refused") == 0 { Exit::Good } else { Exit::Finding };
-    let done = Done { exit, result };
-    Ok(match &args.dir {
-        Some(dir) => live::finish(&Folder::new(dir), done, output),
-        None => done,
-    })
+    Done { exit, result }
 }
 
 impl Applied<'_> {
@@ -150,7 +155,7 @@ fn is_csv(path: &Path) -> bool {
 }
 
 /// All of it in one transaction: what the CA refuses changes nothing, and what fails leaves nothing.
-fn to_folder<'r>(
+pub(crate) fn to_folder<'r>(
     folder: &Folder,
     revocations: &'r [Revocation],
     output: Output,

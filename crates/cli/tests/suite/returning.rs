@@ -194,3 +194,24 @@ fn each_key_has_its_own_passphrase() {
     );
     assert_eq!(work.run(&format!("{complete} --passphrase-file {{pass}}")).code, 3);
 }
+
+#[test]
+fn many_certificates_are_revoked_in_one_commit() {
+    let work = Work::with_ca();
+    let serials: Vec<_> = ["one", "two", "three"].map(|name| work.issue("ca", name)).to_vec();
+    fs::write(
+        work.path("list"),
+        format!("serial\n{}\n{},keyCompromise,2026-01-01\n4f3a00\n", serials[0], serials[1]),
+    )
+    .unwrap();
+    let run = work.run("--json ca revoke --dir {ca} --list {list} --reason superseded");
+    let result = run.json()["result"].clone();
+    assert_eq!((run.code, &result["applied"], &result["refused"]), (1, &2.into(), &1.into()), "{result}");
+    let reasons: Vec<_> = revoked(&work).iter().map(|row| row["revoked_reason"].clone()).collect();
+    assert_eq!(reasons, ["superseded", "keyCompromise"]);
+    // A list with a mistake changes nothing.
+    fs::write(work.path("list"), format!("{}\nxyz\n", serials[2])).unwrap();
+    assert_eq!(work.run("ca revoke --dir {ca} --list {list}").code, 2);
+    assert_eq!(revoked(&work).len(), 2);
+    assert_eq!(work.run("ca revoke --dir {ca}").code, 2, "one or many has to be said");
+}

@@ -1,8 +1,11 @@
 //! `certadm ca revoke` and `certadm ca crl`.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use certadm_ca::{Reason, RevocationOrder, Serial, revoke};
+use certadm_files::IoContext;
+use certadm_recovery::{Revocation, merged};
 use certadm_rules::FileTime;
 use certadm_rules::words::counted;
 use certadm_store::Folder;
@@ -14,19 +17,27 @@ use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
 use crate::secrets::PassphraseArgs;
 use crate::verbs::account::account;
+use crate::verbs::apply_revocations::{MAX_LIST, to_folder, told};
+use crate::verbs::files::read_input;
 use crate::verbs::live;
 
 /// `certadm ca revoke`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm ca revoke --dir /srv/ca --serial 4f3a... --reason keyCompromise\n\
-    Then:    certadm ca crl --dir /srv/ca --passphrase-file /root/ca.pass")]
+    Example: certadm ca revoke --dir /srv/ca --list serials.txt --reason superseded\n\
+    Then:    certadm ca crl --dir /srv/ca --passphrase-file /root/ca.pass",
+    group = clap::ArgGroup::new("what").args(["serial", "list"]).required(true))]
 pub(crate) struct RevokeArgs {
     /// The CA's folder
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     /// The certificate's serial number, in hexadecimal
     #[arg(long, value_name = "S")]
-    serial: String,
+    serial: Option<String>,
+    /// Revoke many at once: a file, or - for standard input, with lines SERIAL[,REASON[,WHEN]]. They are one commit: either
+    /// all of it is recorded or nothing. A certificate that the CA does not know is told and passed over
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
     /// A name or number of RFC 5280 5.3.1, such as keyCompromise; removeFromCRL ends a hold
     #[arg(long, value_name = "R", default_value = "unspecified")]
     reason: String,
@@ -34,8 +45,11 @@ pub(crate) struct RevokeArgs {
 
 pub(crate) fn run(args: &RevokeArgs, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(&args.dir);
-    let serial: Serial = args.serial.parse()?;
     let reason: Reason = args.reason.parse()?;
+    let serial: Serial = match (&args.serial, &args.list) {
+        (_, Some(list)) => return many(&folder, &args.dir, list, reason, output),
+        (serial, None) => serial.as_deref().unwrap_or_default().parse()?,
+    };
     let (mut writer, recovered) = live::open_writer(&folder, output)?;
     let by = account();
     let order =
@@ -55,6 +69,28 @@ pub(crate) fn run(args: &RevokeArgs, output: Output) -> Result<Done, Failure> {
         "recovered": recovered,
     });
     Ok(live::finish(&folder, Done::good(result), output))
+}
+
+fn many(folder: &Folder, dir: &Path, list: &Path, reason: Reason, output: Output) -> Result<Done, Failure> {
+    let text = if list.as_os_str() == "-" { standard_input()? } else { read_input(list, MAX_LIST)? };
+    let text = String::from_utf8(text)
+        .map_err(|_| Failure::usage("the list is no text in UTF-8", "write it as UTF-8 text"))?;
+    let list = merged(Revocation::parse_csv_with(&text, reason, certadm_store::now())?);
+    let applied = to_folder(folder, &list, output)?;
+    Ok(live::finish(folder, told(path_text(dir), &applied, output), output))
+}
+
+fn standard_input() -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(MAX_LIST + 1)
+        .read_to_end(&mut text)
+        .during("read", Path::new("standard input"))?;
+    if MAX_LIST < text.len() as u64 {
+        return Err(Failure::usage("the list is longer than 64 MiB", "give it in parts"));
+    }
+    Ok(text)
 }
 
 /// `certadm ca crl`
