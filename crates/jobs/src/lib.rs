@@ -26,6 +26,7 @@ mod step;
 pub mod timers;
 
 pub use config::{Ca, Config, Job, Name, Target};
+pub use jiff::tz::TimeZone;
 pub use run::{CaRun, Event, Runner, Wish};
 pub use schedule::{Clock, Day, Schedule};
 pub use span::{Seconds, span, span_text};

@@ -9,6 +9,8 @@ mod emergency_crl;
 mod errors;
 mod events;
 mod exit_codes;
+#[cfg(all(unix, feature = "repository"))]
+mod fleet;
 mod gap;
 mod help;
 mod hostile_databases;
