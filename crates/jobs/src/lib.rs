@@ -6,8 +6,10 @@ pub mod command;
 pub mod config;
 pub mod held;
 mod http;
+pub mod journal;
 pub mod judge;
 pub mod lock;
+pub mod mail;
 pub mod metrics;
 pub mod notify;
 pub mod page;
@@ -23,6 +25,7 @@ mod span;
 pub mod stand;
 pub mod status;
 mod step;
+pub mod story;
 pub mod timers;
 
 pub use config::{Ca, Config, Job, Name, Target};

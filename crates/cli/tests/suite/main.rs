@@ -41,6 +41,8 @@ mod serve;
 mod signing;
 mod support;
 mod terminal;
+#[cfg(all(unix, feature = "repository"))]
+mod told;
 mod tshark;
 mod units;
 mod unsound;

@@ -5,6 +5,7 @@ mod crl;
 #[cfg(all(unix, feature = "repository"))]
 mod fleet;
 mod load;
+mod parts;
 mod prove;
 mod rehearsed;
 mod report;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Role};
 use certadm_client::own_host_name;
-use certadm_files::{Access, IoContext, cancel, durable};
+use certadm_files::{IoContext, cancel, durable};
 use certadm_recovery::PrivateKey;
 use certadm_rehearsal::place::{Place, Purpose, check_space};
 use certadm_rehearsal::request;
@@ -39,6 +40,7 @@ use crate::size::parse_size;
 use crate::verbs::backup::local_source;
 use crate::verbs::live::open_store;
 use load::{Load, Phase, Record};
+use parts::copy_parts;
 use report::{Summary, Way};
 
 /// `certadm drill`
@@ -403,19 +405,6 @@ impl<'a> Drill<'a> {
         self.authority = Arc::new(Authority::open(&self.ca, &self.passphrase)?);
         Ok(())
     }
-}
-
-/// What no set holds, from one folder into another. What a restore has brought from the set's identity stays.
-fn copy_parts(from: &Path, to: &Path) -> Result<(), Failure> {
-    for name in ["ca.key", "ca.crt", "ca.toml"] {
-        if to.join(name).exists() {
-            continue;
-        }
-        let bytes = fs::read(from.join(name)).during("read", &from.join(name))?;
-        let access = if name == "ca.crt" { Access::Everyone } else { Access::Owner };
-        durable::create(&to.join(name), &bytes, access)?;
-    }
-    Ok(())
 }
 
 /// Requests with keys of their own.

@@ -8,7 +8,6 @@ use certadm_jobs::perform::{Perform, Performed};
 use clap::Parser;
 use serde_json::{Value, json};
 
-use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::known_as;
 use crate::output::{Done, Output};
@@ -35,16 +34,27 @@ pub(super) fn carry_out(words: &[OsString]) -> Performed {
     Performed::of(code as i32, &object)
 }
 
+/// The commands that a drill has a use for, with the arguments that they have anywhere.
+#[derive(Debug, Parser)]
+#[command(name = "certadm")]
+enum Line {
+    Backup(verbs::backup::BackupArgs),
+    Restore(verbs::restore::RestoreArgs),
+    Verify(verbs::verify::VerifyArgs),
+    Complete(verbs::complete::CompleteArgs),
+    Rehearse(Box<verbs::rehearse::RehearseArgs>),
+    #[command(subcommand)]
+    Repository(verbs::repository::RepositoryCommand),
+}
+
 fn done(words: &[OsString]) -> Result<Done, Failure> {
     let line = std::iter::once(OsString::from("certadm")).chain(words.iter().cloned());
-    let cli = Cli::try_parse_from(line).map_err(|error| Failure::internal(error.to_string()))?;
-    match cli.command {
-        Command::Backup(args) => verbs::backup::run(&args, SILENT),
-        Command::Restore(args) => verbs::restore::run(&args, SILENT),
-        Command::Verify(args) => verbs::verify::run(&args, SILENT),
-        Command::Complete(args) => verbs::complete::run(&args, SILENT),
-        Command::Rehearse(args) => verbs::rehearse::run(&args, SILENT),
-        Command::Repository(command) => verbs::repository::run(&command, SILENT),
-        _ => Err(Failure::internal("a drill has no use for this command")),
+    match Line::try_parse_from(line).map_err(|error| Failure::internal(error.to_string()))? {
+        Line::Backup(args) => verbs::backup::run(&args, SILENT),
+        Line::Restore(args) => verbs::restore::run(&args, SILENT),
+        Line::Verify(args) => verbs::verify::run(&args, SILENT),
+        Line::Complete(args) => verbs::complete::run(&args, SILENT),
+        Line::Rehearse(args) => verbs::rehearse::run(&args, SILENT),
+        Line::Repository(command) => verbs::repository::run(&command, SILENT),
     }
 }

@@ -7,7 +7,7 @@ mod report;
 mod timeline;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -190,7 +190,7 @@ impl Fleet {
         }
         if only.is_none() {
             durable::replace(&self.root.join(PAGE), status_page(&stood, now).as_bytes())?;
-            durable::replace(&self.root.join(FIGURES), metrics(&stood).as_bytes())?;
+            durable::replace(&self.root.join(FIGURES), metrics(&stood, now).as_bytes())?;
             self.shown = stood;
         }
         Ok(())
@@ -333,6 +333,3 @@ fn set_clock(time: i64) {
         certadm_store::set_clock_ahead(time - real_clock());
     }
 }
-
-/// How often each step was carried out.
-type Counts = BTreeMap<String, usize>;

@@ -1,6 +1,6 @@
 //! What the fleet's drill has shown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use certadm_jobs::Step;
 use certadm_jobs::alarm::{About, Turn};
@@ -10,7 +10,6 @@ use certadm_jobs::status::CaStatus;
 use certadm_rules::words::counted;
 use serde_json::{Value, json};
 
-use super::Counts;
 use super::timeline::HOUR;
 use super::world::Restored;
 use crate::output::Output;
@@ -52,6 +51,9 @@ struct Expected {
     begins: (i64, i64),
     ends: Option<(i64, i64)>,
 }
+
+/// How often each step was carried out.
+type Counts = BTreeMap<String, usize>;
 
 /// What the drill has shown.
 #[derive(Debug)]

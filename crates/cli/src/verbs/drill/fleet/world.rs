@@ -18,7 +18,7 @@ use certadm_store::Folder;
 
 use super::inside;
 use crate::failure::Failure;
-use crate::verbs::drill::copy_parts;
+use crate::verbs::drill::parts::copy_parts;
 use crate::verbs::live::open_store;
 
 /// The job, and the vault that its backups go to.
