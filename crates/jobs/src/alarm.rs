@@ -37,6 +37,19 @@ pub enum About {
 }
 
 impl About {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Late,
+        Self::Failed,
+        Self::Unverified,
+        Self::NotProven,
+        Self::Incomplete,
+        Self::Crl,
+        Self::Certificate,
+        Self::Disk,
+        Self::Finding,
+    ];
+
     /// Its name for programs.
     #[must_use]
     pub const fn key(self) -> &'static str {

@@ -117,6 +117,11 @@ impl Held {
         }
     }
 
+    /// The sets that can be restored from a full set on: it, and the log sets that continue it without a gap.
+    pub(crate) fn chain_of<'a>(&'a self, full: &'a HeldSet) -> Vec<&'a HeldSet> {
+        self.continued(full).0
+    }
+
     /// The chain from a full set on, and what ends it before the newest log set that was taken after it.
     fn continued<'a>(&'a self, full: &'a HeldSet) -> (Vec<&'a HeldSet>, Option<NoBase>) {
         let mut chain = vec![full];

@@ -1,91 +1,137 @@
-//! The figures of how CAs stand in the text format of Prometheus, for the textfile collector of its node exporter.
+//! The figures of how CAs stand in the form of OpenMetrics, which Prometheus and the textfile collector of its node exporter
+//! read. The crate `prometheus-client` writes them.
 
-use std::fmt::Write;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 
 use crate::alarm::About;
 use crate::status::CaStatus;
+
+/// What stands before each name.
+const PREFIX: &str = "certadm";
 
 /// What is told of each CA: the name behind `certadm_`, what it means, and where it comes from.
 type Figure = (&'static str, &'static str, fn(&CaStatus) -> Option<i64>);
 
 const FIGURES: [Figure; 13] = [
-    ("last_full_timestamp_seconds", "End of the newest full backup.", |ca| ca.last_full),
-    ("last_logs_timestamp_seconds", "End of the newest backup of logs.", |ca| ca.last_logs),
-    ("newest_state_timestamp_seconds", "The newest state that can be restored.", |ca| ca.newest_state),
-    ("at_risk_seconds", "The time whose certificates would be lost now.", |ca| ca.rpo),
-    ("verified_timestamp_seconds", "When a state was proven last.", |ca| ca.verified),
-    ("rehearsed_timestamp_seconds", "End of the last rehearsal.", |ca| ca.rehearsed),
-    ("sets", "Sets that the first place holds.", |ca| i64::try_from(ca.sets).ok()),
-    ("sets_bytes", "Bytes of the files of these sets.", |ca| i64::try_from(ca.bytes).ok()),
-    ("sets_unreadable", "Sets that cannot be read.", |ca| i64::try_from(ca.unreadable).ok()),
-    ("logs_waiting_bytes", "Bytes of logs that wait at the CA.", |ca| i64::try_from(ca.logs_waiting?).ok()),
-    ("place_free_bytes", "Bytes that are free at the first place.", |ca| i64::try_from(ca.free?).ok()),
-    ("crl_end_timestamp_seconds", "End of the last CRL.", |ca| ca.crl_ends),
-    ("certificate_end_timestamp_seconds", "End of the CA's own certificate.", |ca| ca.certificate_ends),
+    ("last_full_timestamp_seconds", "End of the newest full backup", |ca| ca.last_full),
+    ("last_logs_timestamp_seconds", "End of the newest backup of logs", |ca| ca.last_logs),
+    ("newest_state_timestamp_seconds", "The newest state that can be restored", |ca| ca.newest_state),
+    ("at_risk_seconds", "The time whose certificates would be lost now", |ca| ca.rpo),
+    ("verified_timestamp_seconds", "When a state was proven last", |ca| ca.verified),
+    ("rehearsed_timestamp_seconds", "End of the last rehearsal", |ca| ca.rehearsed),
+    ("sets", "Sets that the first place holds", |ca| i64::try_from(ca.sets).ok()),
+    ("sets_bytes", "Bytes of the files of these sets", |ca| i64::try_from(ca.bytes).ok()),
+    ("sets_unreadable", "Sets that cannot be read", |ca| i64::try_from(ca.unreadable).ok()),
+    ("logs_waiting_bytes", "Bytes of logs that wait at the CA", |ca| i64::try_from(ca.logs_waiting?).ok()),
+    ("place_free_bytes", "Bytes that are free at the first place", |ca| i64::try_from(ca.free?).ok()),
+    ("crl_end_timestamp_seconds", "End of the last CRL", |ca| ca.crl_ends),
+    ("certificate_end_timestamp_seconds", "End of the CA's own certificate", |ca| ca.certificate_ends),
 ];
 
-/// The kinds of alarms.
-const ABOUT: [About; 9] = [
-    About::Late,
-    About::Failed,
-    About::Unverified,
-    About::NotProven,
-    About::Incomplete,
-    About::Crl,
-    About::Certificate,
-    About::Disk,
-    About::Finding,
-];
+/// The figure with a line for each kind of alarm, so that an alert knows an alarm that has ended from one that is not told any
+/// more.
+const ALARM: (&str, &str) = ("alarm", "Whether there is an alarm, by what it is about");
+/// The figure that tells when all this was judged: one that stands still tells of an agent that does not run.
+const JUDGED: (&str, &str) = ("judged_timestamp_seconds", "When the CAs were judged");
 
-/// The metrics of these CAs. What is not known is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCa {
+    job: String,
+    ca: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfAlarm {
+    job: String,
+    ca: String,
+    about: String,
+}
+
+/// The names of all figures.
 #[must_use]
-pub fn metrics(stand: &[CaStatus]) -> String {
-    let mut text = String::new();
+pub fn names() -> Vec<String> {
+    let names = FIGURES.iter().map(|(name, ..)| *name).chain([ALARM.0, JUDGED.0]);
+    names.map(|name| format!("{PREFIX}_{name}")).collect()
+}
+
+/// The metrics of these CAs, which were judged `now`. What is not known is left out.
+#[must_use]
+pub fn metrics(stand: &[CaStatus], now: i64) -> String {
+    let mut registry = Registry::with_prefix(PREFIX);
     for (name, help, figure) in FIGURES {
-        let lines = stand.iter().filter_map(|status| {
-            let labels = labels(status);
-            figure(status).map(|value| format!("certadm_{name}{{{labels}}} {value}\n"))
-        });
-        gauge(&mut text, name, help, &lines.collect::<String>());
+        let family = Family::<OfCa, Gauge>::default();
+        for status in stand {
+            if let Some(value) = figure(status) {
+                let of = OfCa { job: status.job.clone(), ca: status.ca.clone() };
+                family.get_or_create(&of).set(value);
+            }
+        }
+        registry.register(name, help, family);
     }
-    // Each kind has a line, so that an alert knows an alarm that has ended from one that is not told any more.
-    let alarms = stand.iter().flat_map(|status| {
-        let labels = labels(status);
-        ABOUT.map(|about| {
+    let alarms = Family::<OfAlarm, Gauge>::default();
+    for status in stand {
+        for about in About::ALL {
             let is_there = status.alarms.iter().any(|alarm| alarm.about == about);
-            format!("certadm_alarm{{{labels},about=\"{about}\"}} {}\n", u8::from(is_there))
-        })
-    });
-    gauge(&mut text, "alarm", "Whether there is an alarm, by what it is about.", &alarms.collect::<String>());
-    text
-}
-
-fn gauge(text: &mut String, name: &str, help: &str, lines: &str) {
-    if !lines.is_empty() {
-        // Writing to a string cannot fail.
-        write!(text, "# HELP certadm_{name} {help}\n# TYPE certadm_{name} gauge\n{lines}").ok();
+            let (job, ca) = (status.job.clone(), status.ca.clone());
+            let of = OfAlarm { job, ca, about: about.key().to_owned() };
+            alarms.get_or_create(&of).set(i64::from(is_there));
+        }
     }
-}
-
-/// Names of sections need no escapes.
-fn labels(status: &CaStatus) -> String {
-    format!("job=\"{}\",ca=\"{}\"", status.job, status.ca)
+    registry.register(ALARM.0, ALARM.1, alarms);
+    let judged: Gauge = Gauge::default();
+    judged.set(now);
+    registry.register(JUDGED.0, JUDGED.1, judged);
+    let mut all = String::new();
+    // Writing to a string cannot fail.
+    text::encode(&mut all, &registry).ok();
+    all
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn each_figure_is_told_once_with_a_line_a_ca() {
         let of =
             |ca: &str, rpo| CaStatus { job: "j".to_owned(), ca: ca.to_owned(), rpo, ..CaStatus::default() };
-        let text = metrics(&[of("a", Some(60)), of("b", None)]);
+        let text = metrics(&[of("a", Some(60)), of("b", None)], 1_000);
         assert!(text.contains("certadm_at_risk_seconds{job=\"j\",ca=\"a\"} 60\n"), "{text}");
         assert!(!text.contains("certadm_at_risk_seconds{job=\"j\",ca=\"b\"}"), "{text}");
         assert_eq!(text.matches("# TYPE certadm_alarm gauge").count(), 1);
         assert_eq!(text.lines().filter(|line| line.starts_with("certadm_alarm{")).count(), 18);
         assert!(!text.contains("crl_end"), "what is not known is left out: {text}");
-        assert_eq!(metrics(&[]), "");
+        assert!(text.contains("certadm_judged_timestamp_seconds 1000\n"), "{text}");
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    /// The names of figures in a text.
+    fn named(text: &str) -> BTreeSet<String> {
+        let is_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+        let words = text.split(|letter: char| !is_name(letter));
+        words.filter(|word| word.starts_with("certadm_")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn dashboard_and_rules_use_the_figures_that_there_are() {
+        let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dist/monitoring/");
+        let known: BTreeSet<String> = names().into_iter().collect();
+        let mut used = BTreeSet::new();
+        for file in ["certadm-dashboard.json", "certadm-alerts.yml"] {
+            let text = std::fs::read_to_string(format!("{dist}{file}")).unwrap();
+            let here = named(&text);
+            let unknown: Vec<_> = here.difference(&known).collect();
+            assert!(unknown.is_empty() && !here.is_empty(), "{file}: {unknown:?}");
+            used.extend(here);
+        }
+        let unused: Vec<_> = known.difference(&used).collect();
+        assert!(unused.is_empty(), "nobody looks at {unused:?}");
+        let dashboard = std::fs::read_to_string(format!("{dist}certadm-dashboard.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&dashboard).unwrap();
     }
 }

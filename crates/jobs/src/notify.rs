@@ -1,4 +1,4 @@
-//! Telling people: a command that gets an alarm as JSON, a webhook, a ping after each run.
+//! Telling people: a command that gets an alarm as JSON, a webhook, mail, the log of this machine, a ping after each run.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -122,6 +122,15 @@ fn send(notify: &Notify, news: &News) -> Result<(), String> {
     }
     if let Some(address) = &notify.webhook {
         crate::http::request(&read_address(address)?, Some(text))?;
+    }
+    if let Some(mail) = &notify.mail {
+        crate::mail::send(mail, news)?;
+    }
+    if let Some(socket) = &notify.journal {
+        crate::journal::to_journal(socket, news)?;
+    }
+    if let Some(socket) = &notify.syslog {
+        crate::journal::to_syslog(socket, news)?;
     }
     Ok(())
 }

@@ -56,6 +56,34 @@ impl Performed {
         Self { outcome, exit_code, trouble: vec![trouble], result: Value::Null }
     }
 
+    /// What became of a command that ended with this code and said this object (docs/json.md).
+    #[must_use]
+    pub fn of(exit_code: i32, object: &Value) -> Self {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let error = object["error"].as_object().map(|_| Trouble {
+            code: text(&object["error"]["code"]).unwrap_or_default(),
+            kind: "failure".to_owned(),
+            message: text(&object["error"]["message"]).unwrap_or_default(),
+            remedy: text(&object["error"]["remedy"]),
+        });
+        let result = object["result"].clone();
+        let found = result["findings"].as_array().into_iter().flatten();
+        let found = found.filter(|finding| finding["severity"] != "note").map(|finding| Trouble {
+            code: text(&finding["code"]).unwrap_or_default(),
+            kind: text(&finding["kind"]).unwrap_or_default(),
+            message: text(&finding["detail"]).unwrap_or_default(),
+            remedy: text(&finding["remedy"]),
+        });
+        let outcome = match exit_code {
+            0 => Outcome::Good,
+            1 => Outcome::Finding,
+            130 | 143 => Outcome::Interrupted,
+            _ => Outcome::Failed,
+        };
+        let trouble = error.into_iter().chain(found).take(MOST_TROUBLES).collect();
+        Self { outcome, exit_code, trouble, result }
+    }
+
     /// Whether the same command may succeed a little later: the CA cannot be reached, or is busy with another backup.
     #[must_use]
     pub fn is_passing(&self) -> bool {
@@ -157,36 +185,14 @@ impl Perform for Program {
 
 /// Reads what a command has said (docs/json.md).
 fn understand(exit_code: i32, said: &[u8]) -> Performed {
-    let Ok(object) = serde_json::from_slice::<Value>(said) else {
-        let text = format!("the command ended with code {exit_code}, and said nothing that can be read");
-        let code = Hresult::ERROR_INTERNAL_ERROR;
-        let broken = trouble(code, text, "run the command by hand and read what it says");
-        let class = if matches!(exit_code, 130 | 143) { Class::Interrupted } else { Class::Internal };
-        return Performed { exit_code, ..Performed::failed(broken, class) };
-    };
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let error = object["error"].as_object().map(|_| Trouble {
-        code: text(&object["error"]["code"]).unwrap_or_default(),
-        kind: "failure".to_owned(),
-        message: text(&object["error"]["message"]).unwrap_or_default(),
-        remedy: text(&object["error"]["remedy"]),
-    });
-    let result = object["result"].clone();
-    let found = result["findings"].as_array().into_iter().flatten();
-    let found = found.filter(|finding| finding["severity"] != "note").map(|finding| Trouble {
-        code: text(&finding["code"]).unwrap_or_default(),
-        kind: text(&finding["kind"]).unwrap_or_default(),
-        message: text(&finding["detail"]).unwrap_or_default(),
-        remedy: text(&finding["remedy"]),
-    });
-    let outcome = match exit_code {
-        0 => Outcome::Good,
-        1 => Outcome::Finding,
-        130 | 143 => Outcome::Interrupted,
-        _ => Outcome::Failed,
-    };
-    let trouble = error.into_iter().chain(found).take(MOST_TROUBLES).collect();
-    Performed { outcome, exit_code, trouble, result }
+    if let Ok(object) = serde_json::from_slice::<Value>(said) {
+        return Performed::of(exit_code, &object);
+    }
+    let text = format!("the command ended with code {exit_code}, and said nothing that can be read");
+    let code = Hresult::ERROR_INTERNAL_ERROR;
+    let broken = trouble(code, text, "run the command by hand and read what it says");
+    let class = if matches!(exit_code, 130 | 143) { Class::Interrupted } else { Class::Internal };
+    Performed { exit_code, ..Performed::failed(broken, class) }
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use certadm_files::cancel;
 use certadm_rehearsal::evidence::Folder;
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::Class;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -108,10 +107,10 @@ pub struct Runner<'a> {
     pub watch: &'a (dyn Fn(&Event<'_>) + Sync),
 }
 
-/// The time by the system's clock, in seconds since 1970.
+/// The time by the clock that sets are dated by, in seconds since 1970.
 #[must_use]
 pub fn system_clock() -> i64 {
-    Timestamp::now().as_second()
+    certadm_store::now().unix_seconds()
 }
 
 impl Runner<'_> {

@@ -105,7 +105,7 @@ fn answer(request: &Request<Incoming>, shown: &Shown) -> Response<Full<Bytes>> {
     }
     match request.uri().path() {
         "/" => file(&shown.page, "text/html; charset=utf-8"),
-        "/metrics" => file(&shown.figures, "text/plain; version=0.0.4; charset=utf-8"),
+        "/metrics" => file(&shown.figures, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
         "/healthz" => {
             let age = (shown.clock)() - shown.alive.load(Ordering::Relaxed);
             match age {

@@ -11,6 +11,7 @@ use crate::plan::next;
 use crate::record::Attempts;
 use crate::status::CaStatus;
 use crate::step::Step;
+use crate::story::Story;
 
 /// Finds out how a CA of a job stands. What cannot be found out is in its `trouble`.
 #[must_use]
@@ -33,6 +34,7 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
         }
         None => Held::default(),
     };
+    status.story = Story::of(&held, &attempts, job.limits.rpo, now);
     status.add_held(&held, now);
     status.add_rehearsal(job, ca);
     let completed = attempts.of(Step::Complete);

@@ -15,6 +15,7 @@ use crate::held::Held;
 use crate::place;
 use crate::record::Trouble;
 use crate::step::Step;
+use crate::story::Story;
 
 /// How a CA of a job stands. Times are in seconds since 1970.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -67,6 +68,9 @@ pub struct CaStatus {
     pub trouble: Vec<Trouble>,
     /// What there is an alarm about.
     pub alarms: Vec<Alarm>,
+    /// What lies behind all this, for the page.
+    #[serde(skip)]
+    pub story: Story,
 }
 
 impl CaStatus {
@@ -89,6 +93,7 @@ impl CaStatus {
         }
         match Folder::at(&evidence).all() {
             Ok(all) => {
+                self.story.add_rehearsals(&all);
                 if let Some(newest) = all.last().map(|kept| &kept.evidence) {
                     self.rehearsed = place::seconds_of(&newest.ended);
                     self.rehearsal = Some(newest.verdict.proof.key().to_owned());

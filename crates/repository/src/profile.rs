@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use certadm_files::read;
 use certadm_rules::settings::mistake;
@@ -90,7 +91,16 @@ struct Entry {
     keep: Keep,
 }
 
+/// The vaults of a drill, which counts alone.
+static DRILL: OnceLock<Profiles> = OnceLock::new();
+
 impl Profiles {
+    /// From now on [`Profiles::load`] gives these, whatever is configured: a drill must not reach a vault that somebody uses. The
+    /// first call counts.
+    pub fn use_only(self) {
+        DRILL.set(self).ok();
+    }
+
     /// Reads the list of this user: the file that `CERTADM_REPOSITORIES` names, alone; else
     /// `~/.config/certadm/repositories.toml` laid over `/etc/certadm/repositories.toml`, on Windows
     /// `%APPDATA%\certadm\repositories.toml` over `%ProgramData%\certadm\repositories.toml`. A file that is not there is
@@ -99,6 +109,9 @@ impl Profiles {
     /// # Errors
     /// [`Error::Profile`], [`Error::File`].
     pub fn load() -> Result<Self> {
+        if let Some(profiles) = DRILL.get() {
+            return Ok(profiles.clone());
+        }
         if let Some(path) = std::env::var_os(VARIABLE) {
             return Self::from_file(Path::new(&path));
         }

@@ -35,5 +35,5 @@ pub use owner::{Opened, Options, RunningBackup, Store};
 pub use recovery::Recovered;
 pub use reserve::{has_reserve, is_reserve};
 pub use schema::PAGE_SIZE;
-pub use time::now;
+pub use time::{now, set_clock_ahead};
 pub use writer::{GroupCommit, Writer};

@@ -204,6 +204,8 @@ fn every_verb_prints_what_the_document_shows() {
     check("restore", "restore --from {set} --from {logs} --dir {new}");
     check("restore: dry run", "restore --from {set} --dir {new2} --dry-run");
     check("drill", "drill --size 1MiB --seconds 1 --workers 2");
+    #[cfg(all(unix, feature = "repository"))]
+    check("drill --fleet", "drill --fleet 1");
     let local = work.result("drill --local --size 1MiB --seconds 1 --workers 2");
     assert_eq!((&local["passed"], &local["way"]["name"]), (&true.into(), &"local".into()));
     check("man", "man {man}");

@@ -9,6 +9,8 @@ mod emergency_crl;
 mod errors;
 mod events;
 mod exit_codes;
+#[cfg(all(unix, feature = "repository"))]
+mod fleet;
 mod gap;
 mod help;
 mod hostile_databases;
@@ -39,6 +41,8 @@ mod serve;
 mod signing;
 mod support;
 mod terminal;
+#[cfg(all(unix, feature = "repository"))]
+mod told;
 mod tshark;
 mod units;
 mod unsound;

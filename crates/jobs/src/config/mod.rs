@@ -2,6 +2,7 @@
 //! secret: passwords, keys and addresses with tokens are named by their files.
 
 mod error;
+mod mail;
 mod name;
 mod raw;
 
@@ -17,10 +18,15 @@ use toml::Spanned;
 
 use crate::schedule::Schedule;
 pub use error::{Error, Result};
+pub use mail::{Mail, Protection};
 pub use name::Name;
 
 /// No configuration is longer than this, in bytes: a thousand CAs have a tenth of it.
 const MAX_FILE: u64 = 4 << 20;
+/// Where systemd's journal listens.
+const JOURNAL: &str = "/run/systemd/journal/socket";
+/// Where syslog listens.
+const SYSLOG: &str = "/dev/log";
 /// The file's name.
 const FILE: &str = "certadm.toml";
 /// The variable that names another file, which then counts alone.
@@ -184,6 +190,12 @@ pub struct Notify {
     pub webhook: Option<Secret>,
     /// An address that is asked for after each run, as healthchecks do it.
     pub ping: Option<Secret>,
+    /// Whom it is mailed to.
+    pub mail: Option<Mail>,
+    /// The socket of systemd's journal.
+    pub journal: Option<PathBuf>,
+    /// The socket of syslog.
+    pub syslog: Option<PathBuf>,
 }
 
 /// An address that may hold a token: as it is, or in a file.
@@ -500,11 +512,49 @@ impl Notify {
             command: raw.command.unwrap_or_default().0,
             webhook: secret(raw.webhook, raw.webhook_file, "webhook")?,
             ping: secret(raw.ping, raw.ping_file, "ping")?,
+            mail: raw.mail.map(|mail| Mail::of(mail, folder)).transpose()?,
+            journal: raw.journal.and_then(|socket| socket.path(JOURNAL)).map(|path| folder.join(path)),
+            syslog: raw.syslog.and_then(|socket| socket.path(SYSLOG)).map(|path| folder.join(path)),
         };
         if told == Self::default() {
-            return Err("name a command, a webhook or a ping".to_owned());
+            return Err("name a command, a webhook, a ping, mail, journal or syslog".to_owned());
         }
         Ok(told)
+    }
+}
+
+impl Mail {
+    fn of(raw: raw::Mail, folder: &Path) -> std::result::Result<Self, String> {
+        let tls = raw.tls.unwrap_or(Protection::Starttls);
+        let account = match (raw.user, raw.password_file) {
+            (Some(user), Some(file)) => Some((user, folder.join(file))),
+            (None, None) => None,
+            _ => return Err("mail has both user and password-file, or neither".to_owned()),
+        };
+        let is_here =
+            raw.server.parse::<std::net::IpAddr>().map_or(raw.server == "localhost", |ip| ip.is_loopback());
+        if tls == Protection::None && !is_here {
+            return Err(
+                "mail goes without TLS to a server of this machine alone, such as localhost".to_owned()
+            );
+        }
+        if tls == Protection::None && account.is_some() {
+            return Err("mail tells no password without TLS".to_owned());
+        }
+        let mail = Self {
+            port: raw.port.unwrap_or(tls.port()),
+            server: raw.server,
+            tls,
+            ca_file: raw.ca_file.map(|file| folder.join(file)),
+            account,
+            from: raw.from,
+            to: raw.to.0,
+        };
+        if mail.to.is_empty() {
+            return Err("mail is for nobody".to_owned());
+        }
+        mail::check(&mail)?;
+        Ok(mail)
     }
 }
 

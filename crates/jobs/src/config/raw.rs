@@ -9,6 +9,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use super::mail::Protection;
 use super::name::Name;
 use crate::schedule::Schedule;
 use crate::span::Seconds;
@@ -116,6 +117,42 @@ pub(super) struct Notify {
     pub(super) webhook_file: Option<PathBuf>,
     pub(super) ping: Option<String>,
     pub(super) ping_file: Option<PathBuf>,
+    pub(super) mail: Option<Mail>,
+    pub(super) journal: Option<Socket>,
+    pub(super) syslog: Option<Socket>,
+}
+
+/// `mail` of `[notify.NAME]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Mail {
+    pub(super) server: String,
+    pub(super) port: Option<u16>,
+    pub(super) tls: Option<Protection>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) user: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) from: String,
+    pub(super) to: Words,
+}
+
+/// `true`, or where the log of this machine listens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Socket {
+    /// Where it usually is, or not at all.
+    Usual(bool),
+    /// Here.
+    At(PathBuf),
+}
+
+impl Socket {
+    pub(super) fn path(self, usual: &str) -> Option<PathBuf> {
+        match self {
+            Self::Usual(is_wished) => is_wished.then(|| PathBuf::from(usual)),
+            Self::At(path) => Some(path),
+        }
+    }
 }
 
 /// One word, or several in brackets.

@@ -80,6 +80,9 @@ fn check(output: Output) -> Result<Done, Failure> {
                 check_secret(&config, file, &mut found);
             }
         }
+        if let Some((_, file)) = notify.mail.as_ref().and_then(|mail| mail.account.as_ref()) {
+            check_secret(&config, file, &mut found);
+        }
     }
     findings::print(&found, output);
     let sum = format!(

@@ -2,7 +2,10 @@
 //! its sets, restore it, prove it.
 
 mod crl;
+#[cfg(all(unix, feature = "repository"))]
+mod fleet;
 mod load;
+mod parts;
 mod prove;
 mod rehearsed;
 mod report;
@@ -15,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use certadm_ca::{Authority, CaName, Config, Initialized, KeyType, Passphrase, Role};
 use certadm_client::own_host_name;
-use certadm_files::{Access, IoContext, cancel, durable};
+use certadm_files::{IoContext, cancel, durable};
 use certadm_recovery::PrivateKey;
 use certadm_rehearsal::place::{Place, Purpose, check_space};
 use certadm_rehearsal::request;
@@ -37,14 +40,22 @@ use crate::size::parse_size;
 use crate::verbs::backup::local_source;
 use crate::verbs::live::open_store;
 use load::{Load, Phase, Record};
+use parts::copy_parts;
 use report::{Summary, Way};
 
 /// `certadm drill`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm drill\nExample: certadm drill --size 1GiB --keep\n\
 Example: certadm drill --evidence /evidence\n\
+Example: certadm drill --fleet 5\n\
     The drill serves the CA on the loopback address and backs it up over TCP, with authentication and encryption.")]
 pub(crate) struct DrillArgs {
+    /// Let so many small CAs, a vault and an agent live through two weeks in seconds: one CA is lost, logs are damaged, the
+    /// vault is away for hours; page, alarms and restores have to be right (docs/jobs.md)
+    #[cfg(all(unix, feature = "repository"))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100),
+        conflicts_with_all = ["size", "local", "evidence", "workers", "seconds"])]
+    fleet: Option<u16>,
     /// Size of the database before the backup, such as 32MiB or 1GiB
     #[arg(long, value_parser = drill_size, default_value = "32MiB")]
     size: u64,
@@ -87,9 +98,13 @@ pub(crate) fn run(args: &DrillArgs, output: Output) -> Result<Done, Failure> {
     for path in &place.removed {
         output.line(format!("Removed {}, which a drill that was killed had left.", path.display()));
     }
-    check_room(&within, args)?;
     interrupt::watch();
     let removed: Vec<String> = place.removed.iter().map(|path| path_text(path)).collect();
+    #[cfg(all(unix, feature = "repository"))]
+    if let Some(count) = args.fleet {
+        return of_fleet(args, (&within, count), place, &removed, output);
+    }
+    check_room(&within, args)?;
     let drilled = Drill::new(place.path(), args, output).and_then(Drill::run);
     if let Ok(summary) = &drilled {
         summary.print(output);
@@ -102,6 +117,37 @@ pub(crate) fn run(args: &DrillArgs, output: Output) -> Result<Done, Failure> {
     let summary = drilled.map_err(failed)?;
     let exit = if summary.is_proven() { Exit::Good } else { Exit::Finding };
     let mut result = summary.to_json()?;
+    result["removed"] = removed.into();
+    Ok(Done { exit, result })
+}
+
+/// The drill of many CAs and their agent.
+#[cfg(all(unix, feature = "repository"))]
+fn of_fleet(
+    args: &DrillArgs,
+    (within, count): (&Path, u16),
+    place: Place,
+    removed: &[String],
+    output: Output,
+) -> Result<Done, Failure> {
+    check_space(within, fleet::ROOM * u64::from(count), Purpose::Drill).map_err(|error| Failure {
+        remedy: "name a folder on a larger disk by --within DIR, or fewer CAs".to_owned(),
+        ..Failure::from(error)
+    })?;
+    let drilled = fleet::drill(place.path(), count, output);
+    if let Ok(report) = &drilled {
+        report.print(output);
+    }
+    if args.keep {
+        let kept = place.keep();
+        output.result(format!("The folder of the drill is {}.", kept.display()));
+    }
+    let report = drilled.map_err(|failure| Failure {
+        message: format!("the drill broke off: {}", failure.message),
+        ..failure
+    })?;
+    let exit = if report.is_proven() { Exit::Good } else { Exit::Finding };
+    let mut result = report.to_json();
     result["removed"] = removed.into();
     Ok(Done { exit, result })
 }
@@ -359,16 +405,6 @@ impl<'a> Drill<'a> {
         self.authority = Arc::new(Authority::open(&self.ca, &self.passphrase)?);
         Ok(())
     }
-}
-
-/// What no set holds, from one folder into another.
-fn copy_parts(from: &Path, to: &Path) -> Result<(), Failure> {
-    for name in ["ca.key", "ca.crt", "ca.toml"] {
-        let bytes = fs::read(from.join(name)).during("read", &from.join(name))?;
-        let access = if name == "ca.crt" { Access::Everyone } else { Access::Owner };
-        durable::create(&to.join(name), &bytes, access)?;
-    }
-    Ok(())
 }
 
 /// Requests with keys of their own.

@@ -1,0 +1,119 @@
+//! An alarm by mail: SMTP by the crate `lettre`, TLS by rustls with the system's list of authorities or one of a file.
+
+#[cfg(feature = "http")]
+pub(crate) use sending::send;
+
+#[cfg(feature = "http")]
+mod sending {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use certadm_files::read;
+    use lettre::message::Mailbox;
+    use lettre::message::header::ContentType;
+    use lettre::transport::smtp::authentication::Credentials;
+    use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+    use lettre::transport::smtp::extension::ClientId;
+    use lettre::{Message, SmtpTransport, Transport};
+    use zeroize::Zeroizing;
+
+    use crate::alarm::{News, Turn};
+    use crate::config::{Mail, Protection};
+    use crate::journal::sentence;
+    use crate::place::moment;
+
+    /// How long the server may take for each answer.
+    const ANSWER: Duration = Duration::from_secs(30);
+    /// How long it may take for all of them.
+    const ALL: Duration = Duration::from_secs(90);
+    /// No password or list of authorities is longer than this, in bytes.
+    const MAX_PASSWORD: u64 = 4096;
+    const MAX_AUTHORITIES: u64 = 4 << 20;
+
+    /// Sends it, and returns when the server has taken it.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(crate) fn send(mail: &Mail, news: &News) -> Result<(), String> {
+        let message = message(mail, news)?;
+        let transport = transport(mail)?;
+        let (sender, answer) = mpsc::channel();
+        // A server that says one letter now and then would never be late; then this thread is left behind.
+        thread::spawn(move || sender.send(transport.send(&message)).ok());
+        let server = &mail.server;
+        match answer.recv_timeout(ALL) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                let cause = std::error::Error::source(&error);
+                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+                Err(format!("{server} has not taken the mail: {error}{cause}"))
+            }
+            Err(_) => Err(format!("{server} has not taken the mail within {} seconds", ALL.as_secs())),
+        }
+    }
+
+    fn message(mail: &Mail, news: &News) -> Result<Message, String> {
+        let broken = |error: &dyn std::fmt::Display| format!("the mail cannot be written: {error}");
+        let mailbox = |address: &String| address.parse::<Mailbox>().map_err(|error| broken(&error));
+        let alarm = &news.alarm;
+        let turn = if news.event == Turn::Begins { "begins" } else { "ends" };
+        let mut builder = Message::builder()
+            .from(mailbox(&mail.from)?)
+            .subject(format!("[certadm] {}: {} {turn}", alarm.ca, alarm.about))
+            .header(ContentType::TEXT_PLAIN);
+        for address in &mail.to {
+            builder = builder.to(mailbox(address)?);
+        }
+        let mut text = format!("{}.\n\n", sentence(news));
+        if news.event == Turn::Begins {
+            text += &format!("What to do: {}.\n\n", alarm.remedy);
+        }
+        text += &format!("Job {}, CA {}, since {}.\n", alarm.job, alarm.ca, moment(news.since));
+        builder.body(text).map_err(|error| broken(&error))
+    }
+
+    fn transport(mail: &Mail) -> Result<SmtpTransport, String> {
+        let tls = match mail.tls {
+            Protection::None => Tls::None,
+            Protection::Starttls => Tls::Required(parameters(mail)?),
+            Protection::Tls => Tls::Wrapper(parameters(mail)?),
+        };
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let mut builder = SmtpTransport::builder_dangerous(mail.server.as_str())
+            .port(mail.port)
+            .tls(tls)
+            .timeout(Some(ANSWER))
+            .hello_name(ClientId::Domain(host));
+        if let Some((user, file)) = &mail.account {
+            let bytes = read::bounded(file, MAX_PASSWORD).map_err(|error| error.to_string())?;
+            let bytes = Zeroizing::new(bytes);
+            let password =
+                std::str::from_utf8(&bytes).map_err(|_| format!("{} is no text", file.display()))?;
+            let password = password.trim_end_matches(['\r', '\n']).to_owned();
+            builder = builder.credentials(Credentials::new(user.clone(), password));
+        }
+        Ok(builder.build())
+    }
+
+    fn parameters(mail: &Mail) -> Result<TlsParameters, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("TLS cannot be used: {error}");
+        let mut builder = TlsParameters::builder(mail.server.clone());
+        if let Some(file) = &mail.ca_file {
+            let bytes = read::bounded(file, MAX_AUTHORITIES).map_err(|error| error.to_string())?;
+            let authority = Certificate::from_pem(&bytes)
+                .map_err(|error| format!("{} has no certificates: {error}", file.display()))?;
+            builder = builder.certificate_store(CertificateStore::None).add_root_certificate(authority);
+        }
+        builder.build_rustls().map_err(|error| failed(&error))
+    }
+}
+
+/// This build has no mail.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "http"))]
+pub(crate) fn send(_mail: &crate::config::Mail, _news: &crate::alarm::News) -> Result<(), String> {
+    Err("this build of certadm has no mail: it was built without the feature object-store".to_owned())
+}

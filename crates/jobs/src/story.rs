@@ -1,0 +1,114 @@
+//! What lies behind the state of a CA, for its page: the moments that can be restored, gaps between them, rehearsals, runs, and
+//! what was found.
+
+use std::collections::BTreeMap;
+
+use certadm_rehearsal::evidence::Kept;
+use certadm_set::manifest::SetKind;
+
+use crate::held::{Held, HeldSet};
+use crate::place;
+use crate::record::{Attempts, Outcome, Trouble};
+use crate::step::Step;
+
+/// No more rehearsals are told than this, the newest.
+const MOST_REHEARSALS: usize = 8;
+
+/// What lies behind the state of a CA.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// The moments that can be restored, in their order, each with whether a full set begins there.
+    pub moments: Vec<(i64, SetKind)>,
+    /// Times without one that are longer than may be lost: from a moment to the next, or to now.
+    pub gaps: Vec<(i64, i64)>,
+    /// Log sets that continue no full set, and are of no use.
+    pub orphans: Vec<(i64, String)>,
+    /// Rehearsals: when, and what each has shown.
+    pub rehearsals: Vec<(i64, String, bool)>,
+    /// The last run of each step: when, and how it ended.
+    pub runs: Vec<(Step, i64, Outcome)>,
+    /// What was found or has failed last, with its remedy.
+    pub findings: Vec<(Step, Trouble)>,
+}
+
+impl Story {
+    /// The story of a CA that a place holds these sets of. What is longer than `limit` seconds without a moment is a gap.
+    pub(crate) fn of(held: &Held, attempts: &Attempts, limit: i64, now: i64) -> Self {
+        // Two backups may end in the same second.
+        let mut chained = BTreeMap::new();
+        for full in held.sets().iter().filter(|set| set.kind == SetKind::Full) {
+            for set in held.chain_of(full) {
+                chained.insert((set.time, set.generations.1, set.id.as_str()), set.kind);
+            }
+        }
+        let moments: Vec<(i64, SetKind)> = chained.iter().map(|((time, ..), kind)| (*time, *kind)).collect();
+        let ends = moments.iter().skip(1).map(|(time, _)| *time).chain([now]);
+        let gaps = moments.iter().map(|(time, _)| *time).zip(ends);
+        let gaps = gaps.filter(|(from, until)| limit < until - from).collect();
+        let is_of_use =
+            |set: &&HeldSet| chained.contains_key(&(set.time, set.generations.1, set.id.as_str()));
+        let orphans = held.sets().iter().filter(|set| !is_of_use(set));
+        let orphans = orphans.map(|set| (set.time, set.id.clone())).collect();
+        let tried =
+            attempts.all().filter_map(|(step, attempt)| Some((step, attempt.tried?, attempt.outcome?)));
+        let found = attempts.all().filter(|(_, attempt)| attempt.outcome != Some(Outcome::Good));
+        let findings = found
+            .flat_map(|(step, attempt)| attempt.trouble.iter().map(move |trouble| (step, trouble.clone())));
+        Self {
+            moments,
+            gaps,
+            orphans,
+            rehearsals: Vec::new(),
+            runs: tried.collect(),
+            findings: findings.collect(),
+        }
+    }
+
+    /// Adds the newest rehearsals that there is evidence of.
+    pub(crate) fn add_rehearsals(&mut self, kept: &[Kept]) {
+        let newest = kept.iter().rev().take(MOST_REHEARSALS);
+        let told = newest.filter_map(|kept| {
+            let verdict = &kept.evidence.verdict;
+            let is_proven = verdict.proof == certadm_rehearsal::Proof::Proven;
+            Some((place::seconds_of(&kept.evidence.ended)?, verdict.sentence(), is_proven))
+        });
+        self.rehearsals = told.collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(time: i64, kind: SetKind, generations: (u32, u32)) -> HeldSet {
+        HeldSet {
+            id: time.to_string(),
+            time,
+            kind,
+            stream: (String::new(), String::new()),
+            generations,
+            bytes: 0,
+            seconds: 0,
+        }
+    }
+
+    #[test]
+    fn moments_gaps_and_sets_of_no_use() {
+        use SetKind::{Full, Logs};
+        let sets = vec![
+            set(100, Full, (1, 1)),
+            set(200, Logs, (2, 2)),
+            set(500, Logs, (4, 4)), // generation 3 is missing
+            set(600, Full, (5, 5)),
+            set(650, Logs, (6, 6)),
+        ];
+        let story = Story::of(&Held::new(sets), &Attempts::default(), 150, 700);
+        let times: Vec<i64> = story.moments.iter().map(|(time, _)| *time).collect();
+        assert_eq!(times, [100, 200, 600, 650]);
+        assert_eq!(story.gaps, [(200, 600)]);
+        assert_eq!(story.orphans, [(500, "500".to_owned())]);
+        let late = Story::of(&Held::new(vec![set(100, Full, (1, 1))]), &Attempts::default(), 150, 700);
+        assert_eq!(late.gaps, [(100, 700)]);
+        assert!(Story::of(&Held::default(), &Attempts::default(), 150, 700).gaps.is_empty());
+    }
+}
