@@ -11,7 +11,7 @@ use certadm_auth::{
     Acceptor, AuthError, Established, Level, PeerIdentity, Protection, Sealer, Segments, Step, Unsealer,
 };
 use certadm_files::AlignedBuffer;
-use certadm_rules::flags::{Origin, Roles};
+use certadm_rules::flags::{MAX_READ_BUFFER, Origin, Roles};
 use certadm_wire::dcom::level_rule;
 use certadm_wire::ndr::ByteOrder;
 use certadm_wire::rpc::{
@@ -38,8 +38,10 @@ use crate::unsealed::Unsealed;
 /// The longest token of a sealed PDU (wire.md 2.8): room for Kerberos, too.
 const ZERO_TOKEN: [u8; 128] = [0; 128];
 
-/// The largest buffer of an answered read that a connection keeps, in bytes.
+/// The largest buffer of a read that a connection keeps, in bytes: of one that was refused, and of one that was answered, which only
+/// the caller has whose backup runs.
 const MAX_SPARE: usize = 1024 * 1024;
+const MAX_SPARE_OF_BACKUP: usize = MAX_READ_BUFFER as usize + 64 * 1024;
 
 /// A connection and everything that ends with it.
 pub(crate) struct Connection {
@@ -482,7 +484,8 @@ impl Connection {
             Answer::Read(read) => {
                 self.respond(call, read.stub())?;
                 read.read_ahead();
-                self.spare = Some(read.buffer).filter(|buffer| buffer.len() <= MAX_SPARE);
+                let most = if read.has_read() { MAX_SPARE_OF_BACKUP } else { MAX_SPARE };
+                self.spare = Some(read.buffer).filter(|buffer| buffer.len() <= most);
             }
             Answer::StopAfter(stub) => {
                 let written = self.respond(call, &stub);
@@ -551,7 +554,7 @@ impl Connection {
 
     /// A fault without verifier, which every client reads (wire.md 2.16).
     fn fault(&mut self, call_id: u32, context_id: u16, status: FaultStatus) -> Result<(), IncomingError> {
-        let body = Body::Fault(FaultBody { alloc_hint: 32, context_id, cancel_count: 0, status });
+        let body = Body::Fault(FaultBody::plain(context_id, status));
         let flags = Flags::ONLY.with(Flags::DID_NOT_EXECUTE);
         self.send(&Pdu { flags, call_id, body, verifier: None }).map(|_| ())
     }

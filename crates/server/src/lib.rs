@@ -12,6 +12,7 @@ mod connection;
 mod connections;
 mod dispatch;
 mod error;
+mod factory;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod identity;

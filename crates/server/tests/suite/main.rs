@@ -2,6 +2,7 @@
 
 mod access;
 mod activation;
+mod captured;
 mod interop;
 mod neighbours;
 mod peer;

@@ -447,7 +447,7 @@ pub(crate) fn prepare(grbit_jet: u32) -> Request {
 /// Activates over a connection that has bound the activator.
 pub(crate) fn activate(peer: &mut Peer, context: u16) -> Result<(Ipid, Oid, Ipid), Failed> {
     let causality = Guid::new(9, 9, 9, [9; 8]);
-    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![Iid::CERT_ADMIN_2], causality);
+    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![Iid::CERT_ADMIN_2], causality, None);
     let request = ActivatorRequest::CreateInstance(properties);
     let stub = stub(|writer| request.write(writer));
     let answer = peer.request(context, request.opnum(), None, &stub)?;
