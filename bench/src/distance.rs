@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::process::wait_until_idle;
 use crate::proxy::Line;
 use crate::run::Bench;
-use crate::sealed::{Logon, Service, our_backup};
+use crate::sealed::{LARGE_READ, Logon, Service, our_backup};
 use crate::sshd::Sshd;
 use crate::table::{Row, median};
 
@@ -33,7 +33,8 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
             println!("{milliseconds} ms, round {} of {}", round + 1, bench.options.rounds);
             line.set(milliseconds);
             wait_until_idle();
-            let report = our_backup(&service, &Logon::Ntlm, &near(service.resolver).to_string())?.report;
+            let way = near(service.resolver).to_string();
+            let report = our_backup(&service, &Logon::Ntlm, &way, LARGE_READ)?.report;
             let number = |field: &str| report[field].as_f64().unwrap_or(f64::NAN);
             ours.push(number("bytes") / 1e6 / number("seconds"));
             if let Ok(sshd) = &sshd {

@@ -25,8 +25,10 @@ use crate::table::{Row, median};
 
 const USER: &str = "bench";
 const PASSWORD: &str = "Bench-Pa55word";
-/// The size of a read (wire.md 5.7).
+/// The size of a read of SEALED (wire.md 5.7).
 const READ: u32 = 512 * 1024;
+/// What a backup asks for, where the server gives it.
+pub(crate) const LARGE_READ: u32 = 4 << 20;
 /// impacket reads so much of the database: the whole would take minutes.
 const PEER_BYTES: u32 = 64 << 20;
 /// What makes this program the client under measurement; see [`client`].
@@ -62,7 +64,7 @@ pub(crate) fn run_kerberos(bench: &mut Bench) -> Result<()> {
         println!("round {} of {}", round + 1, bench.options.rounds);
         wait_until_idle();
         let before = speed.measure()?;
-        ours.add(our_backup(&service, &logon, &address)?);
+        ours.add(our_backup(&service, &logon, &address, LARGE_READ)?);
         let ceiling = f64::midpoint(before, speed.measure()?);
         shares.push(ours.rates.last().unwrap_or(&f64::NAN) / ceiling);
         if let Ok(samba) = &samba {
@@ -104,7 +106,7 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
         println!("round {} of {}", round + 1, bench.options.rounds);
         wait_until_idle();
         let before = speed.measure()?;
-        ours.add(our_backup(&service, &Logon::Ntlm, &address)?);
+        ours.add(our_backup(&service, &Logon::Ntlm, &address, READ)?);
         // The machine may have changed its pace meanwhile: what bounds the backup is measured on both sides of it.
         let ceiling = f64::midpoint(before, speed.measure()?);
         shares.push(ours.rates.last().unwrap_or(&f64::NAN) / ceiling);
@@ -149,9 +151,12 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
 
 /// The client under measurement: a full backup of `server` into nothing. Tells as JSON what it did.
 pub(crate) fn client(mut arguments: impl Iterator<Item = String>) -> Result<()> {
-    let mut next =
-        || arguments.next().ok_or("the client takes a server, a password file, and perhaps a configuration");
-    let (server, password_file) = (next()?, next()?);
+    let mut next = || {
+        arguments
+            .next()
+            .ok_or("the client takes a server, a password file, a size, and perhaps a configuration")
+    };
+    let (server, password_file, read) = (next()?, next()?, next()?.parse()?);
     let config = match next() {
         Ok(path) => Config::from_file(Path::new(&path))?,
         Err(_) => Config::default(),
@@ -166,13 +171,13 @@ pub(crate) fn client(mut arguments: impl Iterator<Item = String>) -> Result<()> 
     let mut buffer = vec![0; READ.try_into()?];
     let mut bytes = 0;
     for name in session.database_names()? {
-        let mut file = session.open(&name, READ)?;
+        let mut file = session.open(&name, read)?;
         bytes += drain(&mut file, &mut buffer)?;
         session = file.close()?;
     }
     let (mut session, logs) = session.logs()?;
     for name in logs {
-        let mut file = session.open(&name, READ)?;
+        let mut file = session.open(&name, read)?;
         bytes += drain(&mut file, &mut buffer)?;
         session = file.close()?;
     }
@@ -222,10 +227,11 @@ impl Side {
 }
 
 /// A backup of the service at `address`, which may lead to it over a detour.
-pub(crate) fn our_backup(service: &Service, logon: &Logon, address: &str) -> Result<Transfer> {
+pub(crate) fn our_backup(service: &Service, logon: &Logon, address: &str, read: u32) -> Result<Transfer> {
     let before = processor_seconds(service.child.id());
     let mut command = Command::new(std::env::current_exe()?);
-    command.args([CLIENT, address]).arg(&service.password_file).stderr(Stdio::inherit());
+    command.args([CLIENT, address]).arg(&service.password_file).arg(read.to_string());
+    command.stderr(Stdio::inherit());
     if let Logon::Kerberos(domain) = logon {
         command.arg(&domain.config);
     }

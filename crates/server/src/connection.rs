@@ -64,8 +64,6 @@ pub(crate) struct Connection {
 /// A finished security context. At a level below integrity nothing can be called under it, so it has no keys.
 struct Context {
     caller: Identity,
-    /// The roles by its ticket; none of a context of NTLM, whose account has its own at each moment.
-    ticket_roles: Option<Roles>,
     /// When its ticket is over; none of a context of NTLM.
     until: Option<Instant>,
     keys: Option<Keys>,
@@ -287,7 +285,7 @@ impl Connection {
                     let name = format!("krb:{}", holder.client);
                     self.shared.brake.proven(address, &name, Instant::now());
                 }
-                if context.ticket_roles == Some(Roles::NONE) {
+                if self.shared.granted.of_ticket(holder) == Roles::NONE {
                     audit::without_role(&self.shared, &context.caller, holder, address);
                 }
             }
@@ -394,7 +392,7 @@ impl Connection {
         incarnation: Option<Incarnation>,
     ) -> bool {
         let Established { sealer, unsealer, peer, .. } = established;
-        let (mut ticket_roles, mut until) = (None, None);
+        let mut until = None;
         let caller = match &peer {
             PeerIdentity::Account { account, .. } => {
                 // Added at this very moment: it will be there when the client tries again.
@@ -408,7 +406,6 @@ impl Connection {
                     tell_unsigned(&self.shared, self.stream.peer(), &peer);
                     return false;
                 }
-                ticket_roles = Some(self.shared.ticket_roles.of(holder));
                 until = Some(Instant::now() + left_of(holder.end, settings.skew_seconds));
                 Identity::Principal(Arc::clone(holder))
             }
@@ -430,7 +427,7 @@ impl Connection {
             tell_too_many(&self.shared, address, &caller);
             return false;
         }
-        let context = Context { caller, ticket_roles, until, keys, is_proven: false };
+        let context = Context { caller, until, keys, is_proven: false };
         self.contexts.insert(leg.context_id, context);
         true
     }
@@ -461,7 +458,8 @@ impl Connection {
                 let (now, roles) = self.shared.accounts.find(name)?;
                 (now == *incarnation).then_some(roles)
             }
-            Identity::Principal(_) => context.ticket_roles,
+            // What the ticket says of the holder stays; what that gives him is looked up at each call.
+            Identity::Principal(holder) => Some(self.shared.granted.of_ticket(holder)),
             Identity::Local { .. } => None,
         }?;
         let (identity, address) = (context.caller.clone(), self.stream.peer());

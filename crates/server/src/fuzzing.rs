@@ -103,6 +103,7 @@ impl World {
             kerberos: None,
             ntlm: true,
             roles: RolesConfig::default(),
+            roles_file: None,
             allowed: ServiceConfig::default(),
             limits,
         };

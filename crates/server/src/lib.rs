@@ -15,6 +15,7 @@ mod error;
 mod factory;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod granted;
 mod identity;
 mod incoming;
 mod inherited;

@@ -7,8 +7,8 @@ mod listener;
 mod pac;
 mod world;
 
-pub use files::keytab_file;
+pub use files::{cache_file, keytab_file};
 pub use kdc::{Account, Kdc, Network, Service, Status};
 pub use listener::Listener;
-pub use pac::PacMaker;
+pub use pac::{PacHooks, PacMaker};
 pub use world::{NOON, World};

@@ -6,6 +6,7 @@ mod captured;
 mod interop;
 mod neighbours;
 mod peer;
+mod principals;
 mod sequence;
 mod stubs;
 mod traffic;
