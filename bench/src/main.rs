@@ -4,6 +4,8 @@
 //! faster. The numbers of a run belong together; quote no two from different runs.
 
 mod data;
+mod distance;
+mod domain;
 mod error;
 mod ese;
 mod ese_ca;
@@ -12,12 +14,14 @@ mod ese_logs;
 mod lost;
 mod peers;
 mod process;
+mod proxy;
 mod rehearse;
 mod repo;
 mod run;
 mod samba;
 mod seal_speed;
 mod sealed;
+mod sshd;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -86,6 +90,12 @@ impl Bench {
         }
         if self.wants("SEALED") {
             sealed::run_all(self)?;
+        }
+        if self.wants("SEALED-KRB") {
+            sealed::run_kerberos(self)?;
+        }
+        if self.wants("DISTANCE") {
+            distance::run_all(self)?;
         }
         ese::run_all(self)?;
         lost::run_all(self)?;

@@ -1,8 +1,9 @@
-//! SEALED: a full backup through DCOM, NTLM privacy and loopback, to nowhere; beside what two cores can seal and unseal at all, and
-//! beside other clients of sealed transports.
+//! SEALED and SEALED-KRB: a full backup through DCOM, privacy by NTLM or Kerberos, and loopback, to nowhere; beside what two cores
+//! can seal and unseal at all, and beside other clients of sealed transports.
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -14,6 +15,7 @@ use certadm_session::{FileOpen, Session, Source};
 use serde_json::{Value, json};
 
 use crate::data::CaFolder;
+use crate::domain::Domain;
 use crate::error::Result;
 use crate::process::{peak_of, processor_seconds, run, wait_until_idle};
 use crate::run::Bench;
@@ -23,8 +25,10 @@ use crate::table::{Row, median};
 
 const USER: &str = "bench";
 const PASSWORD: &str = "Bench-Pa55word";
-/// The size of a read (wire.md 5.7).
+/// The size of a read of SEALED (wire.md 5.7).
 const READ: u32 = 512 * 1024;
+/// What a backup asks for, where the server gives it.
+pub(crate) const LARGE_READ: u32 = 4 << 20;
 /// impacket reads so much of the database: the whole would take minutes.
 const PEER_BYTES: u32 = 64 << 20;
 /// What makes this program the client under measurement; see [`client`].
@@ -41,19 +45,68 @@ struct Side {
     client_peak: u64,
 }
 
+/// How the client logs on.
+pub(crate) enum Logon {
+    Ntlm,
+    Kerberos(Box<Domain>),
+}
+
+/// SEALED-KRB.
+pub(crate) fn run_kerberos(bench: &mut Bench) -> Result<()> {
+    let domain = Domain::start(&bench.root.join("domain"), USER, PASSWORD)?;
+    let logon = Logon::Kerberos(Box::new(domain));
+    let service = Service::start(bench, "sealed-krb", &logon)?;
+    let samba = Samba::start(&bench.root.join("samba"), &service.database, USER, PASSWORD);
+    let mut speed = SealSpeed::kerberos();
+    let (mut ours, mut smb, mut shares) = (Side::default(), Vec::new(), Vec::new());
+    let address = format!("localhost:{}", service.resolver.port());
+    for round in 0..bench.options.rounds {
+        println!("round {} of {}", round + 1, bench.options.rounds);
+        wait_until_idle();
+        let before = speed.measure()?;
+        ours.add(our_backup(&service, &logon, &address, LARGE_READ)?);
+        let ceiling = f64::midpoint(before, speed.measure()?);
+        shares.push(ours.rates.last().unwrap_or(&f64::NAN) / ceiling);
+        if let Ok(samba) = &samba {
+            wait_until_idle();
+            smb.push(samba.fetch()?);
+        }
+    }
+    speed.print();
+    ours.print("certadm, Kerberos");
+    let rate = median(&ours.rates);
+    let rows = &mut bench.rows;
+    rows.push(Row::plain("SEALED-KRB MB a second", rate).goal(">= 600"));
+    let share =
+        Row::plain("SEALED-KRB / sealed on one core, unsealed on another, in-process", median(&shares));
+    rows.push(share.goal(">= 0.8"));
+    rows.push(match samba {
+        Ok(_) => {
+            println!("smbclient: {:.0} MB/s", median(&smb));
+            Row::plain("SEALED-KRB / smbclient get, SMB3 encrypted", rate / median(&smb)).goal(">= 1")
+        }
+        Err(error) => Row::plain(&format!("SEALED-KRB / smbclient: {error}"), f64::NAN),
+    });
+    let (client, service) = (mib(ours.client_peak), mib(peak_of(service.child.id())));
+    rows.push(Row::plain("SEALED-KRB peak memory of the client, MiB", client).goal("<= 64"));
+    rows.push(Row::plain("SEALED-KRB peak memory of the service, MiB", service).goal("<= 64"));
+    Ok(())
+}
+
 /// SEALED.
 pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
-    let service = Service::start(bench)?;
+    let service = Service::start(bench, "sealed", &Logon::Ntlm)?;
     let samba = Samba::start(&bench.root.join("samba"), &service.database, USER, PASSWORD);
     let python = interop_python();
-    let mut speed = SealSpeed::default();
+    let mut speed = SealSpeed::ntlm();
+    let address = service.resolver.to_string();
     let (mut ours, mut impacket, mut smb) = (Side::default(), Side::default(), Vec::new());
     let mut shares = Vec::new();
     for round in 0..bench.options.rounds {
         println!("round {} of {}", round + 1, bench.options.rounds);
         wait_until_idle();
         let before = speed.measure()?;
-        ours.add(our_backup(&service)?);
+        ours.add(our_backup(&service, &Logon::Ntlm, &address, READ)?);
         // The machine may have changed its pace meanwhile: what bounds the backup is measured on both sides of it.
         let ceiling = f64::midpoint(before, speed.measure()?);
         shares.push(ours.rates.last().unwrap_or(&f64::NAN) / ceiling);
@@ -98,25 +151,33 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
 
 /// The client under measurement: a full backup of `server` into nothing. Tells as JSON what it did.
 pub(crate) fn client(mut arguments: impl Iterator<Item = String>) -> Result<()> {
-    let mut next = || arguments.next().ok_or("the client takes a server and a password file");
-    let (server, password_file) = (next()?, next()?);
+    let mut next = || {
+        arguments
+            .next()
+            .ok_or("the client takes a server, a password file, a size, and perhaps a configuration")
+    };
+    let (server, password_file, read) = (next()?, next()?, next()?.parse()?);
+    let config = match next() {
+        Ok(path) => Config::from_file(Path::new(&path))?,
+        Err(_) => Config::default(),
+    };
     let begun = Instant::now();
     let name: ServerName = server.parse()?;
     let password = password_from_file(Path::new(&password_file))?;
     let credentials = Credentials { account: account(USER)?, password };
-    let mut ca = RemoteCa::connect(Config::default().target(&name)?, Some(credentials.into()))?;
+    let mut ca = RemoteCa::connect(config.target(&name)?, Some(credentials.into()))?;
     let mut session = Session::prepare_full(&mut ca)?;
     session.database_locations()?;
     let mut buffer = vec![0; READ.try_into()?];
     let mut bytes = 0;
     for name in session.database_names()? {
-        let mut file = session.open(&name, READ)?;
+        let mut file = session.open(&name, read)?;
         bytes += drain(&mut file, &mut buffer)?;
         session = file.close()?;
     }
     let (mut session, logs) = session.logs()?;
     for name in logs {
-        let mut file = session.open(&name, READ)?;
+        let mut file = session.open(&name, read)?;
         bytes += drain(&mut file, &mut buffer)?;
         session = file.close()?;
     }
@@ -142,8 +203,8 @@ fn drain<S: Source, P>(file: &mut Session<S, FileOpen<P>>, buffer: &mut [u8]) ->
 }
 
 /// What a client did, and what the service spent on it.
-struct Transfer {
-    report: Value,
+pub(crate) struct Transfer {
+    pub(crate) report: Value,
     service: f64,
 }
 
@@ -165,14 +226,16 @@ impl Side {
     }
 }
 
-fn our_backup(service: &Service) -> Result<Transfer> {
+/// A backup of the service at `address`, which may lead to it over a detour.
+pub(crate) fn our_backup(service: &Service, logon: &Logon, address: &str, read: u32) -> Result<Transfer> {
     let before = processor_seconds(service.child.id());
     let mut command = Command::new(std::env::current_exe()?);
-    let output = command
-        .args([CLIENT, &service.address])
-        .arg(&service.password_file)
-        .stderr(Stdio::inherit())
-        .output()?;
+    command.args([CLIENT, address]).arg(&service.password_file).arg(read.to_string());
+    command.stderr(Stdio::inherit());
+    if let Logon::Kerberos(domain) = logon {
+        command.arg(&domain.config);
+    }
+    let output = command.output()?;
     if !output.status.success() {
         return Err("the backup failed".into());
     }
@@ -186,7 +249,7 @@ fn impacket_backup(service: &Service, python: &Path) -> Result<Transfer> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/csra_impacket.py");
     let mut child = Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut orders = child.stdin.take().ok_or("no pipe")?;
-    let port = service.address.rsplit(':').next().unwrap_or_default().parse::<u16>()?;
+    let port = service.resolver.port();
     writeln!(orders, "{}", json!({"do": "login", "port": port, "user": USER, "password": PASSWORD}))?;
     writeln!(orders, "{}", json!({"do": "drain", "size": READ, "most": PEER_BYTES}))?;
     drop(orders);
@@ -208,16 +271,22 @@ fn interop_python() -> Option<PathBuf> {
 }
 
 /// The certificate service as a process of its own, with a database of the wanted size.
-struct Service {
+pub(crate) struct Service {
     child: Child,
-    address: String,
+    pub(crate) resolver: SocketAddr,
+    pub(crate) exporter: SocketAddr,
     password_file: PathBuf,
-    database: PathBuf,
+    pub(crate) database: PathBuf,
 }
 
 impl Service {
-    fn start(bench: &Bench) -> Result<Self> {
-        let (folder, password_file) = (bench.root.join("sealed"), bench.root.join("sealed-password"));
+    /// Starts one below the run's folder under this name.
+    ///
+    /// # Errors
+    /// It does not start, or its database cannot be filled.
+    pub(crate) fn start(bench: &Bench, name: &str, logon: &Logon) -> Result<Self> {
+        let folder = bench.root.join(name);
+        let password_file = bench.root.join(format!("{name}-password"));
         std::fs::write(&password_file, PASSWORD)?;
         let dir = folder.as_os_str();
         let certadm = &bench.certadm;
@@ -225,22 +294,30 @@ impl Service {
         run(certadm, init.into_iter().chain([dir, "--passphrase-file".as_ref(), password_file.as_os_str()]))?;
         let user = ["user", "add", USER, "--role", "operator", "--dir"].map(AsRef::as_ref);
         run(certadm, user.into_iter().chain([dir, "--password-file".as_ref(), password_file.as_os_str()]))?;
+        if let Logon::Kerberos(domain) = logon {
+            domain.enter(&folder.join("ca.toml"))?;
+        }
         let ca = CaFolder::grown(&folder, bench.options.size)?;
         let mut child = Command::new(certadm)
             .args(["--json", "serve", "--listen", "127.0.0.1:0", "--exporter-port", "0"])
             .args(["--allow-remote-backup", "--dir"])
             .arg(&folder)
             .arg("--socket")
-            .arg(bench.root.join("sealed.sock"))
+            .arg(bench.root.join(format!("{name}.sock")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
-        let mut service = Self { child, address: String::new(), password_file, database: ca.database()? };
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        let (resolver, exporter) = (nowhere, nowhere);
+        let mut service = Self { child, resolver, exporter, password_file, database: ca.database()? };
         let said: Value = serde_json::from_str(&line)?;
-        service.address = said["result"]["listen"].as_str().ok_or("the service did not start")?.to_owned();
+        let address = |field: &str| -> Result<SocketAddr> {
+            Ok(said["result"][field].as_str().ok_or("the service did not start")?.parse()?)
+        };
+        (service.resolver, service.exporter) = (address("listen")?, address("exporter")?);
         Ok(service)
     }
 }

@@ -53,6 +53,7 @@ const NEEDS: &[Need] = &[
     Need::new("samba-ad-dc", Evidence::File(SAMBA_DC), "the second opinion on our Kerberos"),
     Need::new("samba-ad-provision", Evidence::File(SAMBA_SCHEMA), "making a domain for it"),
     Need::new("ldb-tools", Evidence::Program("ldbmodify"), "accounts with AES keys for it"),
+    Need::new("python3-gssapi", Evidence::File(PYTHON_GSSAPI), "MIT's opinion on our Kerberos"),
     Need::new("krb5-user", Evidence::Program("kinit"), "credential caches as people have them"),
     Need::new("restic", Evidence::Program("restic"), "the second opinion on repositories, and a peer"),
     Need::new("rclone", Evidence::Program("rclone"), "a server that only appends, for repositories"),
@@ -101,6 +102,9 @@ const SAMBA_RPC: &str = "/usr/libexec/samba/samba-dcerpcd";
 
 /// A package that only depends on others leaves nothing else behind.
 const SAMBA_DC: &str = "/usr/share/doc/samba-ad-dc/copyright";
+
+/// What MIT krb5 is called by; of Debian's own Python, whichever comes first on the search path.
+const PYTHON_GSSAPI: &str = "/usr/lib/python3/dist-packages/gssapi/__init__.py";
 
 /// What a new domain is made of.
 const SAMBA_SCHEMA: &str = "/usr/share/samba/setup/provision.ldif";

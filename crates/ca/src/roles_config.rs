@@ -41,6 +41,19 @@ impl Default for RolesConfig {
 }
 
 impl RolesConfig {
+    /// Nobody does anything.
+    #[must_use]
+    pub const fn nobody() -> Self {
+        Self {
+            administrator: Vec::new(),
+            officer: Vec::new(),
+            auditor: Vec::new(),
+            operator: Vec::new(),
+            read: Vec::new(),
+            enroll: Vec::new(),
+        }
+    }
+
     /// The lists with the names of their keys.
     pub fn lists(&self) -> [(&'static str, &[String]); 6] {
         [

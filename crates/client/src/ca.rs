@@ -67,6 +67,7 @@ impl RemoteCa {
         let Exported { connection, interface, object } = login.exporter(activated)?;
         let over_network = matches!(login.target.endpoint, Endpoint::Tcp { .. });
         let authority = login.target.authority.clone();
+        let server = login.target.endpoint.to_string();
         let mechanism = login.logon.as_ref().and_then(|logon| logon.taken());
         let pinger = if over_network && object.wants_pings() {
             let period = login.target.timeouts.ping;
@@ -76,7 +77,7 @@ impl RemoteCa {
         };
         Ok(Self {
             connection,
-            reading: Reading::new(DEFAULT_READ_BUFFER),
+            reading: Reading::new(server, DEFAULT_READ_BUFFER),
             delivered: Delivered::default(),
             in_backup: false,
             interface,
@@ -253,6 +254,9 @@ impl RemoteCa {
 
     /// One read of the wire, into `buffer` and what is beyond it into the rest.
     fn read_once(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        if let Some(stub) = self.reading.used_up() {
+            self.connection.recycle(stub);
+        }
         loop {
             // Without an open file the CA has to answer for itself.
             let remaining = self.reading.remaining.unwrap_or(PAGE.into());
@@ -279,15 +283,28 @@ impl RemoteCa {
             let reading = &mut self.reading;
             let len = answer.and_then(|stub| {
                 let accepted = decode(&request, &stub, READ, |response| match response {
-                    Response::Data { data, .. } => Some(reading.accept(data, buffer)),
+                    Response::Data { data, .. } => {
+                        // Where in the stub the bytes are that there is no room for.
+                        let begin = data.as_ptr().addr() - stub.as_ptr().addr();
+                        let end = begin + data.len();
+                        Some(reading.accept(data, buffer).map(|len| (len, begin + len..end)))
+                    }
                     _ => None,
                 });
-                self.connection.recycle(stub);
-                accepted.and_then(|accepted| accepted)
+                match accepted.and_then(|accepted| accepted) {
+                    Ok((len, rest)) if !rest.is_empty() => {
+                        reading.keep(stub, rest);
+                        Ok(len)
+                    }
+                    accepted => {
+                        self.connection.recycle(stub);
+                        accepted.map(|(len, _)| len)
+                    }
+                }
             });
             match len {
                 Err(error) if self.may_be_too_large(&error, size) => {
-                    self.reading.size /= 2;
+                    self.reading.halve();
                     tracing::debug!(
                         size = self.reading.size,
                         "the CA refuses so large a read; trying a smaller one"

@@ -18,6 +18,7 @@ use crate::outlet::{Outlet, Ready, SecurityId, SendError};
 use crate::pace::Pace;
 use crate::stream::Stream;
 use crate::target::Timeouts;
+use crate::told::Told;
 
 /// The one security context of a connection (wire.md 2.8).
 const SECURITY_CONTEXT: u32 = 1;
@@ -38,6 +39,8 @@ impl Interface {
         Self { syntax: Iid::REMOTE_SCM_ACTIVATOR.syntax(), name: "the activation service" };
     pub(crate) const RESOLVER: Self =
         Self { syntax: Iid::OBJECT_EXPORTER.syntax(), name: "the object resolver" };
+    pub(crate) const CLASS_FACTORY: Self =
+        Self { syntax: Iid::CLASS_FACTORY.syntax(), name: "IClassFactory" };
     pub(crate) const CERT_ADMIN: Self = Self { syntax: Iid::CERT_ADMIN.syntax(), name: "ICertAdminD" };
     pub(crate) const CERT_ADMIN_2: Self = Self { syntax: Iid::CERT_ADMIN_2.syntax(), name: "ICertAdminD2" };
     pub(crate) const REM_UNKNOWN: Self = Self { syntax: Iid::REM_UNKNOWN.syntax(), name: "IRemUnknown" };
@@ -73,7 +76,7 @@ enum Event {
     Bound { results: Vec<BindOutcome>, token: Option<Vec<u8>> },
     Refused(NakReason),
     Answer { call_id: u32, stub: Vec<u8> },
-    Fault { call_id: u32, status: FaultStatus, did_not_execute: bool },
+    Fault { call_id: u32, status: FaultStatus, did_not_execute: bool, told: Told },
 }
 
 impl Connection {
@@ -344,9 +347,9 @@ impl Connection {
         match self.event(during, self.timeouts.connect)? {
             Event::Bound { results, token } => Ok((results, token)),
             Event::Refused(reason) => Err(Error::BindRefused { peer: self.peer.clone(), during, reason }),
-            Event::Fault { status, did_not_execute, .. } => {
+            Event::Fault { status, did_not_execute, told, .. } => {
                 self.broken = true;
-                Err(Error::Fault { call: during, status, did_not_execute })
+                Err(Error::Fault { call: during, status, did_not_execute, told })
             }
             Event::Answer { call_id, .. } => Err(self.unexpected(PduKind::Response, call_id)),
         }
@@ -358,13 +361,13 @@ impl Connection {
                 self.unconfirmed = false;
                 Ok(stub)
             }
-            Event::Fault { call_id, status, did_not_execute } if call_id == expected => {
+            Event::Fault { call_id, status, did_not_execute, told } if call_id == expected => {
                 // A logon that failed at auth3 shows at the first call (wire.md 2.5): on Windows as status 5, on Samba as
                 // a call that comes before the logon's end.
                 let is_refused =
                     std::mem::take(&mut self.unconfirmed) && status == FaultStatus::PROTOCOL_ERROR;
                 let status = if is_refused { FaultStatus::ACCESS_DENIED } else { status };
-                Err(Error::Fault { call: during, status, did_not_execute })
+                Err(Error::Fault { call: during, status, did_not_execute, told })
             }
             Event::Answer { call_id, .. } | Event::Fault { call_id, .. } => {
                 Err(self.unexpected(PduKind::Response, call_id))
@@ -405,7 +408,9 @@ impl Connection {
                     return Ok(Event::Answer { call_id, stub: stub.into_owned() });
                 }
                 ClientEvent::Fault { call_id, status, did_not_execute } => {
-                    return Ok(Event::Fault { call_id, status, did_not_execute });
+                    let extended = if let Body::Fault(fault) = &pdu.body { fault.extended } else { &[] };
+                    let told = Told::of(status, extended);
+                    return Ok(Event::Fault { call_id, status, did_not_execute, told });
                 }
                 // Shutdown, and whatever may come to mean the same.
                 _ => return Err(Error::Lost { peer: peer.clone(), during, source: None }),

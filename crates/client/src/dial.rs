@@ -4,20 +4,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use certadm_rules::Hresult;
-use certadm_wire::dcom::activation::{ActivationProperties, ActivatorRequest, ActivatorResponse, Exporter};
+use certadm_wire::dcom::activation::Exporter;
 use certadm_wire::dcom::{
-    Clsid, ComVersion, DualStringArray, Iid, OrpcThat, RemUnknownRequest, RemUnknownResponse,
-    ResolverRequest, ResolverResponse, ResolverStatus, StdObjRef,
+    ComVersion, DualStringArray, Iid, OrpcThat, RemUnknownRequest, RemUnknownResponse, ResolverRequest,
+    ResolverResponse, ResolverStatus, StdObjRef,
 };
 use certadm_wire::ndr::{ByteOrder, Reader, Writer};
 use certadm_wire::rpc::FaultStatus;
 
+use crate::activation::{Wanted, activate, make_by_factory};
 use crate::connection::{Connection, Interface};
 use crate::credentials::Credentials;
 use crate::denial::{ACTIVATION, BINDING};
 use crate::error::Error;
 use crate::logon::Logon;
-use crate::orpc::{orpc_stub, random_guid, release, remote_unknown};
+use crate::orpc::{release, remote_unknown};
 use crate::outlet::Ready;
 use crate::stream::Stream;
 use crate::target::{Endpoint, Target};
@@ -30,10 +31,10 @@ pub(crate) struct Login {
     pub(crate) logon: Option<Arc<Logon>>,
 }
 
-/// An object that was activated, and the way to it.
+/// An object that was activated, or the factory of its class, and the way to it.
 #[derive(Debug)]
 pub(crate) struct Activated {
-    pub(crate) interface: Interface,
+    pub(crate) what: Wanted,
     pub(crate) object: StdObjRef,
     pub(crate) exporter: Exporter,
     /// The connection that activated it.
@@ -102,8 +103,9 @@ impl Login {
         outcome.map_err(|error| logon.explained(error, class))
     }
 
-    /// Activates the CA's administration object: with the newer interface, else with the older one. A server that refuses
-    /// our version is asked for its own, and served with that (wire.md 4.2).
+    /// Activates the CA's administration object: with the newer interface, else with the older one; by its factory where the
+    /// server makes no objects otherwise. A server that refuses our version is asked for its own, and served with that
+    /// (wire.md 4.2).
     ///
     /// # Errors
     /// [`Error::Activation`], and those of a connection.
@@ -125,10 +127,17 @@ impl Login {
 
     fn activate_by(&self, version: ComVersion) -> Result<Activated, Error> {
         let mut resolver = self.resolver(Interface::ACTIVATOR, ACTIVATION)?;
-        for interface in [Interface::CERT_ADMIN_2, Interface::CERT_ADMIN] {
-            match create_instance(&mut resolver, interface, version)? {
-                Ok((object, exporter)) => return Ok(Activated { interface, object, exporter, resolver }),
-                Err(Hresult::E_NOINTERFACE) => {}
+        let server = match &self.target.endpoint {
+            Endpoint::Tcp { host, .. } => Some(host.as_str()),
+            Endpoint::Socket(_) => None,
+        };
+        let ways = [Interface::CERT_ADMIN_2, Interface::CERT_ADMIN].map(Wanted::Object);
+        for what in ways.into_iter().chain([Wanted::Factory]) {
+            match activate(&mut resolver, what, version, server)? {
+                Ok((object, exporter)) => return Ok(Activated { what, object, exporter, resolver }),
+                Err(Hresult::E_NOINTERFACE) if what != Wanted::Object(Interface::CERT_ADMIN) => {}
+                // It makes objects by their factory alone, whatever the interface.
+                Err(Hresult::E_NOTIMPL) if what != Wanted::Factory => {}
                 Err(code) => return Err(Error::Activation { code }),
             }
         }
@@ -141,10 +150,11 @@ impl Login {
     /// # Errors
     /// [`Error::BadAnswer`] when the server names no port, and those of a connection.
     pub(crate) fn exporter(&self, activated: Activated) -> Result<Exported, Error> {
-        let Activated { interface, object, exporter, mut resolver } = activated;
+        let Activated { what, object, exporter, mut resolver } = activated;
+        let interface = what.interface();
         let Endpoint::Tcp { host, .. } = &self.target.endpoint else {
             resolver.add_interface(interface, BINDING)?;
-            return Ok(Exported { connection: resolver, interface, object });
+            return Exported { connection: resolver, interface, object }.made(&exporter);
         };
         let mut address = resolver
             .peer_address()
@@ -171,8 +181,18 @@ impl Login {
                 connection.add_interface(Interface::CERT_ADMIN, BINDING)?;
                 Ok(Exported { connection, interface: Interface::CERT_ADMIN, object })
             }
-            bound => Ok(Exported { connection: bound?, interface, object }),
+            bound => Exported { connection: bound?, interface, object }.made(&exporter),
         }
+    }
+}
+
+impl Exported {
+    /// The CA's object, made by the factory where this is one.
+    fn made(mut self, exporter: &Exporter) -> Result<Self, Error> {
+        if self.interface == Interface::CLASS_FACTORY {
+            (self.interface, self.object) = make_by_factory(&mut self.connection, &self.object, exporter)?;
+        }
+        Ok(self)
     }
 }
 
@@ -215,48 +235,6 @@ pub(crate) fn resolver_call(
     match response.status() {
         ResolverStatus::OK => Ok(response),
         ResolverStatus(error) => Err(Error::Method { call, code: Hresult::from_win32(error) }),
-    }
-}
-
-/// One RemoteCreateInstance: the object and its exporter, or the server's HRESULT.
-fn create_instance(
-    resolver: &mut Connection,
-    interface: Interface,
-    version: ComVersion,
-) -> Result<Result<(StdObjRef, Exporter), Hresult>, Error> {
-    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![interface.iid()], random_guid()?);
-    let request = ActivatorRequest::CreateInstance(properties);
-    let mut writer = orpc_stub(version)?;
-    request.write(&mut writer);
-    let ready = Ready {
-        interface: Interface::ACTIVATOR.syntax(),
-        opnum: request.opnum(),
-        object: None,
-        stub: writer.into_bytes(),
-    };
-    let stub = resolver.call(&ready, ACTIVATION)?;
-    let mut reader = Reader::new(&stub, ByteOrder::Little);
-    let response = OrpcThat::read(&mut reader)
-        .map_err(Into::into)
-        .and_then(|_| ActivatorResponse::read(&mut reader))
-        .map_err(|source| Error::answer(ACTIVATION, source))?;
-    if response.code.is_failure() {
-        return Ok(Err(response.code));
-    }
-    let wrong = |detail: &str| Error::BadAnswer { call: ACTIVATION, detail: detail.to_owned() };
-    let reply = response.reply.ok_or_else(|| wrong("it succeeds without an object"))?;
-    let [result] = reply.interfaces.as_slice() else {
-        return Err(wrong("it does not have one interface, as was asked for"));
-    };
-    if result.code.is_failure() {
-        return Ok(Err(result.code));
-    }
-    match &result.reference {
-        Some(reference) if result.iid == interface.iid() && reference.iid == interface.iid() => {
-            Ok(Ok((reference.reference, reply.exporter)))
-        }
-        Some(_) => Err(wrong("it is for another interface than was asked for")),
-        None => Err(wrong("it succeeds without a reference")),
     }
 }
 

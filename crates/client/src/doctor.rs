@@ -10,6 +10,7 @@ use certadm_wire::csra::Request;
 use certadm_wire::dcom::{ResolverRequest, SetId};
 use certadm_wire::rpc::NakReason;
 
+use crate::activation::Wanted;
 use crate::ca::RemoteCa;
 use crate::connection::Interface;
 use crate::credentials::Credentials;
@@ -125,7 +126,11 @@ impl Walk<'_> {
         self.kerberos(&login)?;
         self.authentication(&login)?;
         let activated = self.pass(Gate::Activation, login.activate())?;
-        self.open(Gate::Activation, format!("the CA's object serves {}", activated.interface.name));
+        let detail = match activated.what {
+            Wanted::Object(interface) => format!("the CA's object serves {}", interface.name),
+            Wanted::Factory => "the CA's object is made by the factory of its class".to_owned(),
+        };
+        self.open(Gate::Activation, detail);
         let mut ca = self.object(login, activated)?;
         self.rights(&mut ca, prepare);
         Some(())
@@ -398,6 +403,7 @@ const fn is_refusal(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::told::Told;
     use certadm_wire::rpc::FaultStatus;
 
     /// What the walk would say of any code at any gate.
@@ -414,7 +420,7 @@ mod tests {
             let call = ["the logon", "activation", "GetServerState"][gate as usize % 3];
             let status = FaultStatus(code.to_bits());
             for error in [
-                Error::Fault { call, status, did_not_execute: true },
+                Error::Fault { call, status, did_not_execute: true, told: Told::default() },
                 Error::Method { call, code },
                 Error::Activation { code },
             ] {
@@ -427,7 +433,7 @@ mod tests {
     #[test]
     fn a_denial_at_the_gate_of_activation_is_about_the_group() {
         let status = FaultStatus::ACCESS_DENIED;
-        let error = Error::Fault { call: "activation", status, did_not_execute: true };
+        let error = Error::Fault { call: "activation", status, did_not_execute: true, told: Told::default() };
         assert!(advice(Gate::Activation, &error).contains("Certificate Service DCOM Access"));
         assert!(!advice(Gate::Activation, &error).contains("password"), "it was accepted before");
         assert!(advice(Gate::Authentication, &error).contains("password"));

@@ -14,6 +14,7 @@ use crate::denial::{Attempt, is_denial};
 use crate::kerberos::KerberosError;
 use crate::name::{NameError, OtherEntries};
 use crate::refusal::Cause;
+use crate::told::Told;
 
 /// An error of the client.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +209,7 @@ pub enum Error {
         detail: String,
     },
     /// The call failed outside its method (wire.md 2.6, 2.16).
-    #[error("{call} was refused with fault {status}: {}", meaning(call, fault_code(*.status)))]
+    #[error("{call} was refused with fault {status}: {}{told}", meaning(call, fault_code(*.status)))]
     Fault {
         /// The call.
         call: &'static str,
@@ -216,6 +217,8 @@ pub enum Error {
         status: FaultStatus,
         /// Whether the server says that the call was not begun.
         did_not_execute: bool,
+        /// What else the server says of it.
+        told: Told,
     },
     /// The server has no such object for us (wire.md 4.6).
     #[error("the CA's administration object could not be activated: {}", activation_meaning(*.code))]
@@ -483,22 +486,50 @@ mod tests {
             (Error::BindRefused { peer: peer(), during, reason: NakReason::CONGESTION }, 0x8007_06BB),
             (Error::NoInterface { peer: peer(), interface: "ICertAdminD" }, 0x8007_06A6),
             (
-                Error::Fault { call: during, status: FaultStatus::BAD_STUB_DATA, did_not_execute: false },
+                Error::Fault {
+                    call: during,
+                    status: FaultStatus::BAD_STUB_DATA,
+                    did_not_execute: false,
+                    told: Told::default(),
+                },
                 0x8007_06F7,
             ),
             (
-                Error::Fault { call: during, status: FaultStatus::CANCELLED, did_not_execute: false },
+                Error::Fault {
+                    call: during,
+                    status: FaultStatus::CANCELLED,
+                    did_not_execute: false,
+                    told: Told::default(),
+                },
                 0x8007_071A,
             ),
             (
-                Error::Fault { call: during, status: FaultStatus::DISCONNECTED, did_not_execute: false },
+                Error::Fault {
+                    call: during,
+                    status: FaultStatus::DISCONNECTED,
+                    did_not_execute: false,
+                    told: Told::default(),
+                },
                 0x8001_0108,
             ),
             (
-                Error::Fault { call: during, status: FaultStatus::ACCESS_DENIED, did_not_execute: true },
+                Error::Fault {
+                    call: during,
+                    status: FaultStatus::ACCESS_DENIED,
+                    did_not_execute: true,
+                    told: Told::default(),
+                },
                 0x8007_0005,
             ),
-            (Error::Fault { call: during, status: FaultStatus(0), did_not_execute: true }, 0x8007_06BE),
+            (
+                Error::Fault {
+                    call: during,
+                    status: FaultStatus(0),
+                    did_not_execute: true,
+                    told: Told::default(),
+                },
+                0x8007_06BE,
+            ),
             (Error::Activation { code: Hresult::REGDB_E_CLASSNOTREG }, 0x8004_0154),
             (Error::Activation { code: Hresult::CO_E_SERVER_EXEC_FAILURE }, 0x8008_0005),
         ] {
@@ -541,7 +572,12 @@ mod tests {
             (0x8000_4027, "dcomcnfg"),
             (0x8001_011B, "Certificate Service DCOM Access"),
         ] {
-            let fault = Error::Fault { call: ACTIVATION, status: FaultStatus(status), did_not_execute: true };
+            let fault = Error::Fault {
+                call: ACTIVATION,
+                status: FaultStatus(status),
+                did_not_execute: true,
+                told: Told::default(),
+            };
             let code = fault.hresult();
             assert!(code.name().is_some() && code.class() == Class::Refused, "{code}");
             let result = Error::Activation { code };
@@ -555,7 +591,12 @@ mod tests {
 
     #[test]
     fn a_denial_means_what_was_tried() {
-        let fault = |call| Error::Fault { call, status: FaultStatus::ACCESS_DENIED, did_not_execute: true };
+        let fault = |call| Error::Fault {
+            call,
+            status: FaultStatus::ACCESS_DENIED,
+            did_not_execute: true,
+            told: Told::default(),
+        };
         let backup = fault(ACTIVATION);
         assert!(backup.to_string().contains("password"), "{backup}");
         for words in ["password", "Certificate Service DCOM Access"] {

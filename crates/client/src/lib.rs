@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod activation;
 mod ca;
 pub mod config;
 mod connection;
@@ -38,6 +39,7 @@ mod socket;
 mod source;
 mod stream;
 mod target;
+mod told;
 
 pub use ca::RemoteCa;
 pub use config::Config;
@@ -50,3 +52,4 @@ pub use own_doctor::{OwnService, examine_service};
 pub use refusal::Cause;
 pub use socket::STANDARD_SOCKET;
 pub use target::{Endpoint, Target, Timeouts};
+pub use told::Told;

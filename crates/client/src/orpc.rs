@@ -12,8 +12,16 @@ use crate::outlet::Ready;
 /// # Errors
 /// [`Error::Random`].
 pub(crate) fn orpc_stub(version: ComVersion) -> Result<Writer, Error> {
+    stub_with(version, 0)
+}
+
+/// As [`orpc_stub`], with these flags.
+///
+/// # Errors
+/// [`Error::Random`].
+pub(crate) fn stub_with(version: ComVersion, flags: u32) -> Result<Writer, Error> {
     let mut writer = Writer::new();
-    OrpcThis { version, flags: 0, causality: random_guid()? }.write(&mut writer);
+    OrpcThis { version, flags, causality: random_guid()? }.write(&mut writer);
     Ok(writer)
 }
 

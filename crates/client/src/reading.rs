@@ -1,6 +1,11 @@
-//! Where the reading of a file stands: large reads, the next one on its way while the last is stored (wire.md 3.7, 5.7).
+//! Where the reading of a file stands: large reads, the next one on its way while the last is stored (wire.md 3.7, 5.7). One
+//! request is under way at a time, so over a long line a read brings as much as the server gives at once.
 
-use certadm_rules::flags::read_buffer_size;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use certadm_rules::flags::{MIN_READ_BUFFER, read_buffer_size};
 
 use crate::error::Error;
 
@@ -9,9 +14,19 @@ pub(crate) const PAGE: u32 = 4096;
 /// What a read is called in messages.
 pub(crate) const READ: &str = "BackupReadFile";
 
+/// What servers have taken, by their endpoints, where that is less than they were asked for: further connections of this process
+/// ask for no more.
+static TAKEN: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
+
+fn taken() -> MutexGuard<'static, BTreeMap<String, u32>> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Where the reading of the open file stands.
 #[derive(Debug)]
 pub(crate) struct Reading {
+    /// Whose files are read.
+    server: String,
     /// Bytes of a full read; smaller after a server refused this many.
     pub(crate) size: u32,
     /// The first open has fixed the size (certbcli.md 6.4).
@@ -22,28 +37,31 @@ pub(crate) struct Reading {
     pub(crate) remaining: Option<u64>,
     /// `cbBuffer` of the request that was sent ahead.
     pub(crate) ahead: Option<u32>,
-    /// Bytes that came and that the caller had no room for.
-    rest: Vec<u8>,
-    taken: usize,
+    /// The stub of the last answer, while the caller had no room for all of it.
+    stub: Vec<u8>,
+    /// What he has not taken yet.
+    rest: Range<usize>,
 }
 
 impl Reading {
-    pub(crate) const fn new(size: u32) -> Self {
+    pub(crate) const fn new(server: String, size: u32) -> Self {
         Self {
+            server,
             size,
             is_fixed: false,
             is_proven: false,
             remaining: None,
             ahead: None,
-            rest: Vec::new(),
-            taken: 0,
+            stub: Vec::new(),
+            rest: 0..0,
         }
     }
 
     /// A file of `length` bytes was opened.
     pub(crate) fn open(&mut self, length: u64, hint: u32) {
         if !self.is_fixed {
-            self.size = read_buffer_size(hint);
+            let size = read_buffer_size(hint);
+            self.size = taken().get(&self.server).map_or(size, |&limit| size.min(limit));
             self.is_fixed = true;
         }
         self.close();
@@ -54,13 +72,18 @@ impl Reading {
     pub(crate) fn close(&mut self) {
         self.remaining = None;
         self.ahead = None;
-        self.rest.clear();
-        self.taken = 0;
+        self.rest = 0..0;
+    }
+
+    /// The server does not take so large a read: half of it, then. The rules let nobody ask for less than [`MIN_READ_BUFFER`].
+    pub(crate) fn halve(&mut self) {
+        self.size = (self.size / 2).max(MIN_READ_BUFFER);
+        taken().insert(self.server.clone(), self.size);
     }
 
     /// Whether the caller has every byte of the open file.
     pub(crate) fn all_taken(&self) -> bool {
-        self.remaining == Some(0) && self.rest.len() <= self.taken
+        self.remaining == Some(0) && self.rest.is_empty()
     }
 
     /// Whether the CA has sent every byte of the open file, or will when it comes to the request sent ahead.
@@ -77,11 +100,21 @@ impl Reading {
 
     /// Puts what came before and found no room into `buffer`; answers how much.
     pub(crate) fn take_rest(&mut self, buffer: &mut [u8]) -> usize {
-        let rest = self.rest.get(self.taken..).unwrap_or_default();
+        let rest = self.stub.get(self.rest.clone()).unwrap_or_default();
         let len = rest.len().min(buffer.len());
         buffer[..len].copy_from_slice(&rest[..len]);
-        self.taken += len;
+        self.rest.start += len;
         len
+    }
+
+    /// The stub of an answer that nothing is wanted of any more, to be used again.
+    pub(crate) fn used_up(&mut self) -> Option<Vec<u8>> {
+        (self.rest.is_empty() && !self.stub.is_empty()).then(|| std::mem::take(&mut self.stub))
+    }
+
+    /// Keeps the stub of an answer, of which `rest` is left: see [`Reading::accept`].
+    pub(crate) fn keep(&mut self, stub: Vec<u8>, rest: Range<usize>) {
+        (self.stub, self.rest) = (stub, rest);
     }
 
     /// Takes what the CA sent, as much of it as there is room for into `buffer`. It must not be more than was announced.
@@ -98,11 +131,7 @@ impl Reading {
         self.is_proven = true;
         self.remaining = Some(remaining - delivered);
         let len = data.len().min(buffer.len());
-        let (now, later) = data.split_at(len);
-        buffer[..len].copy_from_slice(now);
-        self.rest.clear();
-        self.rest.extend_from_slice(later);
-        self.taken = 0;
+        buffer[..len].copy_from_slice(&data[..len]);
         Ok(len)
     }
 }
@@ -113,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_read_ends_a_page_beyond_the_file_at_most() {
-        let reading = Reading::new(512 * 1024);
+        let reading = Reading::new("a".to_owned(), 512 * 1024);
         for (remaining, size) in [
             (0, 4096),
             (1, 4096),
@@ -129,10 +158,27 @@ mod tests {
 
     #[test]
     fn the_first_hint_counts() {
-        let mut reading = Reading::new(1);
+        let mut reading = Reading::new("b".to_owned(), 1);
         reading.open(5, 100_000);
         assert_eq!(reading.size, 128 * 1024);
         reading.open(5, 4 << 20);
         assert_eq!(reading.size, 128 * 1024);
+    }
+
+    #[test]
+    fn what_a_server_takes_is_remembered() {
+        let open = |server: &str| {
+            let mut reading = Reading::new(server.to_owned(), 1);
+            reading.open(5, 4 << 20);
+            reading
+        };
+        let mut first = open("halving:135");
+        assert_eq!(first.size, 4 << 20);
+        first.halve();
+        first.halve();
+        assert_eq!((first.size, open("halving:135").size), (1 << 20, 1 << 20));
+        assert_eq!(open("another:135").size, 4 << 20);
+        (0..10).for_each(|_| first.halve());
+        assert_eq!(first.size, MIN_READ_BUFFER);
     }
 }

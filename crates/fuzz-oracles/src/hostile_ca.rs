@@ -12,7 +12,8 @@ use certadm_client::fuzzing::Peer;
 use certadm_rules::{Entry, Hresult, Tag, TaggedList};
 use certadm_wire::csra::{Interface, Method, OtherOut, OtherResponse, Request, Response, Variant};
 use certadm_wire::dcom::activation::{
-    ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult,
+    ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, FactoryRequest, FactoryResponse,
+    InterfaceResult,
 };
 use certadm_wire::dcom::{
     ComVersion, DualStringArray, Iid, Ipid, ObjRef, OrpcThat, OrpcThis, Oxid, QueryResult,
@@ -427,8 +428,7 @@ impl Connection {
             2 => FaultStatus::BAD_STUB_DATA,
             _ => FaultStatus::PROTOCOL_ERROR,
         };
-        let body =
-            Body::Fault(FaultBody { alloc_hint: 32, context_id: asked.context_id, cancel_count: 0, status });
+        let body = Body::Fault(FaultBody::plain(asked.context_id, status));
         let flags = if how & 0x80 == 0 { Flags::ONLY } else { Flags::ONLY.with(Flags::DID_NOT_EXECUTE) };
         // A fault is never a success. The others let a client try again.
         if asked.kind == PduKind::Request && status == FaultStatus::PROTOCOL_ERROR {
@@ -497,7 +497,7 @@ impl Connection {
         OrpcThis::read(&mut reader).expect("a client's call begins with ORPCTHIS");
         let after_that = |write: &dyn Fn(&mut Writer)| {
             written(|writer| {
-                OrpcThat.write(writer);
+                OrpcThat::CALL.write(writer);
                 write(writer);
             })
         };
@@ -507,6 +507,22 @@ impl Connection {
                     ActivatorRequest::read(asked.opnum, &mut reader).expect("a client's request parses");
                 let response = self.activation(&request);
                 after_that(&|writer| response.write(writer))
+            }
+            Iid::CLASS_FACTORY => {
+                let request =
+                    FactoryRequest::read(asked.opnum, &mut reader).expect("a client's request parses");
+                let quirk = lock(&self.shared).decide(|script| script.byte());
+                let reference = match request {
+                    FactoryRequest::CreateInstance { iid } if quirk & 1 == 0 => {
+                        let reference = reference(quirk >> 7);
+                        Some(ObjRef { iid, reference, resolver: DualStringArray::default() })
+                    }
+                    _ => None,
+                };
+                let code = if quirk & 2 == 0 { Hresult::S_OK } else { Hresult::E_NOINTERFACE };
+                after_that(&|writer| {
+                    FactoryResponse::Created { reference: reference.clone(), code }.write(writer);
+                })
             }
             Iid::REM_UNKNOWN => {
                 let request =
@@ -558,6 +574,10 @@ impl Connection {
                 version: ComVersion::OURS,
             },
         };
+        // Objects by their factory alone.
+        if quirk == 0xFE && matches!(request, ActivatorRequest::CreateInstance(_)) {
+            return ActivatorResponse::failure(Hresult::E_NOTIMPL);
+        }
         ActivatorResponse { reply: (quirk & 0x10 == 0).then_some(reply), code: Hresult::S_OK }
     }
 
@@ -568,7 +588,7 @@ impl Connection {
         let _ = OrpcThis::read(&mut reader);
         let request = Request::read(table, asked.opnum, &mut reader);
         written(|writer| {
-            OrpcThat.write(writer);
+            OrpcThat::CALL.write(writer);
             let Ok(request) = request else {
                 let method = Method::from_opnum(table, asked.opnum).expect("a client's call has a method");
                 return other(&self.shared, method, writer);
@@ -616,7 +636,7 @@ impl Connection {
         let iid = self.interface(asked);
         let mut reader = read(&asked.stub);
         written(|writer| {
-            OrpcThat.write(writer);
+            OrpcThat::CALL.write(writer);
             if OrpcThis::read(&mut reader).is_err() || iid == Iid::REMOTE_SCM_ACTIVATOR {
                 return ActivatorResponse::failure(code).write(writer);
             }

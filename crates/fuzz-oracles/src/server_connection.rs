@@ -224,7 +224,7 @@ fn stub(caller: &Caller<'_>, script: &mut Script<'_>) -> Vec<u8> {
         }
         2 => {
             let interfaces = vec![*script.choose(&INTERFACES)];
-            let properties = ActivationProperties::of(Clsid::CERT_ADMIN, interfaces, Guid::default());
+            let properties = ActivationProperties::of(Clsid::CERT_ADMIN, interfaces, Guid::default(), None);
             with_this(&|writer| ActivatorRequest::CreateInstance(properties.clone()).write(writer))
         }
         3 => {

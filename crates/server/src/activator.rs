@@ -1,5 +1,6 @@
 //! `IRemoteSCMActivator` and the older `IActivation`: making the administration object (wire.md 4.6, 4.13).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use certadm_rules::Hresult;
@@ -7,13 +8,13 @@ use certadm_wire::dcom::activation::{
     ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult, RemoteActivation,
     RemoteActivationReply,
 };
-use certadm_wire::dcom::{Clsid, ComVersion, DcomError, Iid, ObjRef, StdObjRef};
+use certadm_wire::dcom::{Clsid, ComVersion, DcomError, Iid, ObjRef, OrpcThat, StdObjRef};
 use certadm_wire::rpc::{AuthLevel, Call, FaultStatus};
 
 use crate::access::Caller;
 use crate::call::{Answer, Circumstances, check_trailer, enter, reader};
 use crate::object::AdminObject;
-use crate::objects::{Handed, Objects};
+use crate::objects::{Handed, Thing};
 use crate::resolver::{exporter_bindings, resolver_bindings};
 
 /// The most interfaces of one activation; the object has three.
@@ -30,7 +31,7 @@ pub(crate) fn answer(circumstances: &Circumstances<'_>, call: &Call<'_>) -> Resu
         Err(DcomError::ObjRef(error)) => ActivatorResponse::failure(error.hresult()),
         Err(error) => return Err(error.into()),
     };
-    Ok(Answer::orpc(|writer| response.write(writer)))
+    Ok(Answer::after(OrpcThat::ACTIVATION, |writer| response.write(writer)))
 }
 
 /// RemoteActivation, the only method of `IActivation` (wire.md 4.13).
@@ -50,7 +51,7 @@ pub(crate) fn answer_older(circumstances: &Circumstances<'_>, call: &Call<'_>) -
         }
         Err(code) => RemoteActivationReply::failure(&request, code),
     };
-    Ok(Answer::orpc(|writer| reply.write(writer)))
+    Ok(Answer::after(OrpcThat::ACTIVATION, |writer| reply.write(writer)))
 }
 
 /// What an activation asks for, whichever way.
@@ -88,28 +89,12 @@ fn create(
     if wanted.class != Clsid::CERT_ADMIN || shared.is_stopping() {
         return Err(Hresult::REGDB_E_CLASSNOTREG);
     }
-    // Nobody asks for the factory (wire.md 4.6).
-    if wanted.is_factory {
-        return Err(Hresult::E_NOTIMPL);
-    }
     if MOST_INTERFACES < wanted.interfaces.len() {
         return Err(Hresult::E_INVALIDARG);
     }
-    if !wanted.interfaces.iter().any(|iid| Objects::has_interface(*iid)) {
-        return Err(Hresult::E_NOINTERFACE);
-    }
-    let object = AdminObject::new(shared.source());
-    let handed = shared
-        .objects
-        .enter(object, caller.identity.clone(), wanted.interfaces, Instant::now())
-        .map_err(|error| {
-            tracing::warn!(caller = %caller.identity, %error, "activation refused");
-            Hresult::E_OUTOFMEMORY
-        })?;
-    let interfaces =
-        wanted.interfaces.iter().zip(handed).map(|(&iid, handed)| result(circumstances, iid, handed));
+    let thing = if wanted.is_factory { Thing::Factory } else { new_object(circumstances) };
     Ok(ActivationReply {
-        interfaces: interfaces.collect(),
+        interfaces: hand_out(circumstances, caller, thing, wanted.interfaces)?,
         exporter: Exporter {
             oxid: shared.objects.oxid(),
             bindings: exporter_bindings(circumstances),
@@ -118,6 +103,33 @@ fn create(
             version: ComVersion::OURS,
         },
     })
+}
+
+/// A new administration object.
+pub(crate) fn new_object(circumstances: &Circumstances<'_>) -> Thing {
+    Thing::Object(Arc::new(AdminObject::new(circumstances.shared.source())))
+}
+
+/// Enters something and hands out references to those of `interfaces` that it has.
+///
+/// # Errors
+/// `E_NOINTERFACE` when it has none of them; `E_OUTOFMEMORY` when there is no room.
+pub(crate) fn hand_out(
+    circumstances: &Circumstances<'_>,
+    caller: &Caller,
+    thing: Thing,
+    interfaces: &[Iid],
+) -> Result<Vec<InterfaceResult>, Hresult> {
+    if !interfaces.iter().any(|iid| thing.has_interface(*iid)) {
+        return Err(Hresult::E_NOINTERFACE);
+    }
+    let objects = &circumstances.shared.objects;
+    let entered = objects.enter(thing, caller.identity.clone(), interfaces, Instant::now());
+    let handed = entered.map_err(|error| {
+        tracing::warn!(caller = %caller.identity, %error, "activation refused");
+        Hresult::E_OUTOFMEMORY
+    })?;
+    Ok(interfaces.iter().zip(handed).map(|(&iid, handed)| result(circumstances, iid, handed)).collect())
 }
 
 fn result(circumstances: &Circumstances<'_>, iid: Iid, handed: Option<Handed>) -> InterfaceResult {

@@ -34,8 +34,9 @@ pub(crate) fn answer(
     let shared = circumstances.shared;
     let found = call.object.and_then(|ipid| shared.objects.find(Ipid(ipid), now));
     // The IPID's interface must be the one that was bound, or derive from it.
-    let (object, _) = found
+    let object = found
         .filter(|(_, held)| *held == interface || *held == Iid::CERT_ADMIN_2 && interface == Iid::CERT_ADMIN)
+        .and_then(|(thing, _)| thing.object())
         .ok_or(FaultStatus::DISCONNECTED)?;
     let table = if interface == Iid::CERT_ADMIN_2 { Interface::CertAdmin2 } else { Interface::CertAdmin };
     let method = Method::from_opnum(table, call.opnum).ok_or(FaultStatus::OPNUM_OUT_OF_RANGE)?;

@@ -46,8 +46,13 @@ pub(crate) enum Answer {
 impl Answer {
     /// A stub that `write` writes after ORPCTHAT.
     pub(crate) fn orpc(write: impl FnOnce(&mut Writer)) -> Self {
+        Self::after(OrpcThat::CALL, write)
+    }
+
+    /// A stub that `write` writes after this ORPCTHAT.
+    pub(crate) fn after(that: OrpcThat, write: impl FnOnce(&mut Writer)) -> Self {
         let mut writer = Writer::new();
-        OrpcThat.write(&mut writer);
+        that.write(&mut writer);
         write(&mut writer);
         Self::Stub(writer.into_bytes())
     }

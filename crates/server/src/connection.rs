@@ -11,7 +11,7 @@ use certadm_auth::{
     Acceptor, AuthError, Established, Level, PeerIdentity, Protection, Sealer, Segments, Step, Unsealer,
 };
 use certadm_files::AlignedBuffer;
-use certadm_rules::flags::{Origin, Roles};
+use certadm_rules::flags::{MAX_READ_BUFFER, Origin, Roles};
 use certadm_wire::dcom::level_rule;
 use certadm_wire::ndr::ByteOrder;
 use certadm_wire::rpc::{
@@ -38,8 +38,10 @@ use crate::unsealed::Unsealed;
 /// The longest token of a sealed PDU (wire.md 2.8): room for Kerberos, too.
 const ZERO_TOKEN: [u8; 128] = [0; 128];
 
-/// The largest buffer of an answered read that a connection keeps, in bytes.
+/// The largest buffer of a read that a connection keeps, in bytes: of one that was refused, and of one that was answered, which only
+/// the caller has whose backup runs.
 const MAX_SPARE: usize = 1024 * 1024;
+const MAX_SPARE_OF_BACKUP: usize = MAX_READ_BUFFER as usize + 64 * 1024;
 
 /// A connection and everything that ends with it.
 pub(crate) struct Connection {
@@ -62,8 +64,6 @@ pub(crate) struct Connection {
 /// A finished security context. At a level below integrity nothing can be called under it, so it has no keys.
 struct Context {
     caller: Identity,
-    /// The roles by its ticket; none of a context of NTLM, whose account has its own at each moment.
-    ticket_roles: Option<Roles>,
     /// When its ticket is over; none of a context of NTLM.
     until: Option<Instant>,
     keys: Option<Keys>,
@@ -285,7 +285,7 @@ impl Connection {
                     let name = format!("krb:{}", holder.client);
                     self.shared.brake.proven(address, &name, Instant::now());
                 }
-                if context.ticket_roles == Some(Roles::NONE) {
+                if self.shared.granted.of_ticket(holder) == Roles::NONE {
                     audit::without_role(&self.shared, &context.caller, holder, address);
                 }
             }
@@ -392,7 +392,7 @@ impl Connection {
         incarnation: Option<Incarnation>,
     ) -> bool {
         let Established { sealer, unsealer, peer, .. } = established;
-        let (mut ticket_roles, mut until) = (None, None);
+        let mut until = None;
         let caller = match &peer {
             PeerIdentity::Account { account, .. } => {
                 // Added at this very moment: it will be there when the client tries again.
@@ -406,7 +406,6 @@ impl Connection {
                     tell_unsigned(&self.shared, self.stream.peer(), &peer);
                     return false;
                 }
-                ticket_roles = Some(self.shared.ticket_roles.of(holder));
                 until = Some(Instant::now() + left_of(holder.end, settings.skew_seconds));
                 Identity::Principal(Arc::clone(holder))
             }
@@ -428,7 +427,7 @@ impl Connection {
             tell_too_many(&self.shared, address, &caller);
             return false;
         }
-        let context = Context { caller, ticket_roles, until, keys, is_proven: false };
+        let context = Context { caller, until, keys, is_proven: false };
         self.contexts.insert(leg.context_id, context);
         true
     }
@@ -459,7 +458,8 @@ impl Connection {
                 let (now, roles) = self.shared.accounts.find(name)?;
                 (now == *incarnation).then_some(roles)
             }
-            Identity::Principal(_) => context.ticket_roles,
+            // What the ticket says of the holder stays; what that gives him is looked up at each call.
+            Identity::Principal(holder) => Some(self.shared.granted.of_ticket(holder)),
             Identity::Local { .. } => None,
         }?;
         let (identity, address) = (context.caller.clone(), self.stream.peer());
@@ -482,7 +482,8 @@ impl Connection {
             Answer::Read(read) => {
                 self.respond(call, read.stub())?;
                 read.read_ahead();
-                self.spare = Some(read.buffer).filter(|buffer| buffer.len() <= MAX_SPARE);
+                let most = if read.has_read() { MAX_SPARE_OF_BACKUP } else { MAX_SPARE };
+                self.spare = Some(read.buffer).filter(|buffer| buffer.len() <= most);
             }
             Answer::StopAfter(stub) => {
                 let written = self.respond(call, &stub);
@@ -551,7 +552,7 @@ impl Connection {
 
     /// A fault without verifier, which every client reads (wire.md 2.16).
     fn fault(&mut self, call_id: u32, context_id: u16, status: FaultStatus) -> Result<(), IncomingError> {
-        let body = Body::Fault(FaultBody { alloc_hint: 32, context_id, cancel_count: 0, status });
+        let body = Body::Fault(FaultBody::plain(context_id, status));
         let flags = Flags::ONLY.with(Flags::DID_NOT_EXECUTE);
         self.send(&Pdu { flags, call_id, body, verifier: None }).map(|_| ())
     }

@@ -4,7 +4,7 @@ use certadm_wire::dcom::{Iid, RemUnknownInterface};
 use certadm_wire::rpc::{Call, FaultStatus, SyntaxId};
 
 use crate::call::{Answer, Circumstances};
-use crate::{activator, admin, resolver, unknown};
+use crate::{activator, admin, factory, resolver, unknown};
 
 /// The interfaces of the resolver's port.
 pub(crate) fn resolver_serves(syntax: &SyntaxId) -> bool {
@@ -14,7 +14,8 @@ pub(crate) fn resolver_serves(syntax: &SyntaxId) -> bool {
 
 /// The interfaces of the exporter's port.
 pub(crate) fn exporter_serves(syntax: &SyntaxId) -> bool {
-    let served = [Iid::REM_UNKNOWN, Iid::REM_UNKNOWN_2, Iid::CERT_ADMIN, Iid::CERT_ADMIN_2];
+    let served =
+        [Iid::REM_UNKNOWN, Iid::REM_UNKNOWN_2, Iid::CLASS_FACTORY, Iid::CERT_ADMIN, Iid::CERT_ADMIN_2];
     served.iter().any(|iid| iid.syntax() == *syntax)
 }
 
@@ -34,6 +35,7 @@ pub(crate) fn answer(circumstances: &Circumstances<'_>, call: &Call<'_>) -> Answ
         Iid::ACTIVATION => activator::answer_older(circumstances, call),
         Iid::REM_UNKNOWN => unknown::answer(circumstances, call, RemUnknownInterface::RemUnknown),
         Iid::REM_UNKNOWN_2 => unknown::answer(circumstances, call, RemUnknownInterface::RemUnknown2),
+        Iid::CLASS_FACTORY => factory::answer(circumstances, call),
         Iid::CERT_ADMIN | Iid::CERT_ADMIN_2 => admin::answer(circumstances, call, interface),
         _ => Err(FaultStatus::UNKNOWN_INTERFACE.into()),
     };

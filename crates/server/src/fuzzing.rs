@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::listeners::{Port, SocketWish};
 use crate::memory_stream::MemoryStream;
 use crate::object::AdminObject;
+use crate::objects::Thing;
 use crate::reached;
 pub use crate::reached::Reached;
 use crate::service::Server;
@@ -102,6 +103,7 @@ impl World {
             kerberos: None,
             ntlm: true,
             roles: RolesConfig::default(),
+            roles_file: None,
             allowed: ServiceConfig::default(),
             limits,
         };
@@ -132,7 +134,7 @@ impl World {
         let shared = self.server.shared();
         let Some((incarnation, _)) = shared.accounts.find(account) else { return Vec::new() };
         let owner = Identity::Account { name: account.to_owned(), incarnation };
-        let object = AdminObject::new(shared.source());
+        let object = Thing::Object(Arc::new(AdminObject::new(shared.source())));
         let interfaces = [Iid::CERT_ADMIN, Iid::CERT_ADMIN_2];
         let handed = shared.objects.enter(object, owner, &interfaces, Instant::now()).unwrap_or_default();
         let ipids = handed.into_iter().flatten().map(|handed| handed.ipid);

@@ -12,8 +12,10 @@ mod connection;
 mod connections;
 mod dispatch;
 mod error;
+mod factory;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod granted;
 mod identity;
 mod incoming;
 mod inherited;

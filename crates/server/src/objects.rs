@@ -16,6 +16,8 @@ use crate::object::{AdminObject, ConnectionId};
 pub(crate) const ACTIVATION_REFERENCES: u32 = 5;
 /// The interfaces of the administration object (wire.md 1.1, 4.14).
 const INTERFACES: [Iid; 3] = [Iid::UNKNOWN, Iid::CERT_ADMIN, Iid::CERT_ADMIN_2];
+/// The interfaces of the factory of its class (wire.md 4.6).
+const FACTORY_INTERFACES: [Iid; 2] = [Iid::UNKNOWN, Iid::CLASS_FACTORY];
 /// The missed pings that end a set (wire.md 4.16).
 const PINGS_TO_EXPIRY: u32 = 3;
 
@@ -35,9 +37,18 @@ struct Table {
     sets: HashMap<SetId, PingSet>,
 }
 
+/// What a client holds by its references.
+#[derive(Debug, Clone)]
+pub(crate) enum Thing {
+    /// The administration object.
+    Object(Arc<AdminObject>),
+    /// The factory of its class, which has no state.
+    Factory,
+}
+
 #[derive(Debug)]
 struct Entry {
-    object: Arc<AdminObject>,
+    thing: Thing,
     owner: Identity,
     /// The IPID of each interface that somebody holds, and how many references.
     held: HashMap<Iid, (Ipid, u32)>,
@@ -93,18 +104,13 @@ impl Objects {
         self.remote_unknown
     }
 
-    /// Whether the object has the interface.
-    pub(crate) fn has_interface(iid: Iid) -> bool {
-        INTERFACES.contains(&iid)
-    }
-
-    /// Enters a new object and hands out one reference to each of `interfaces` that exists; none for the others.
+    /// Enters something new and hands out one reference to each of `interfaces` that exists; none for the others.
     ///
     /// # Errors
     /// [`ObjectsError`].
     pub(crate) fn enter(
         &self,
-        object: AdminObject,
+        thing: Thing,
         owner: Identity,
         interfaces: &[Iid],
         now: Instant,
@@ -120,18 +126,18 @@ impl Objects {
             return Err(ObjectsError::Full);
         }
         let oid = Oid(random_u64()?);
-        let entry = Entry { object: Arc::new(object), owner, held: HashMap::new(), last_call: now };
+        let entry = Entry { thing, owner, held: HashMap::new(), last_call: now };
         table.objects.insert(oid, entry);
         interfaces.iter().map(|&iid| table.hand_out(oid, iid, ACTIVATION_REFERENCES)).collect()
     }
 
-    /// The object and interface of an IPID.
-    pub(crate) fn find(&self, ipid: Ipid, now: Instant) -> Option<(Arc<AdminObject>, Iid)> {
+    /// What an IPID belongs to, and its interface.
+    pub(crate) fn find(&self, ipid: Ipid, now: Instant) -> Option<(Thing, Iid)> {
         let mut table = self.table();
         let &(oid, iid) = table.interfaces.get(&ipid)?;
         let entry = table.objects.get_mut(&oid)?;
         entry.last_call = now;
-        Some((Arc::clone(&entry.object), iid))
+        Some((entry.thing.clone(), iid))
     }
 
     /// RemQueryInterface: references to further interfaces of the object that `ipid` belongs to; none at all when
@@ -228,9 +234,10 @@ impl Objects {
     pub(crate) fn sweep(&self, now: Instant) {
         let since = |then: Instant| now.saturating_duration_since(then);
         let busy: HashMap<Oid, bool> = {
-            let objects: Vec<_> =
-                self.table().objects.iter().map(|(oid, entry)| (*oid, Arc::clone(&entry.object))).collect();
-            objects.into_iter().map(|(oid, object)| (oid, object.sweep(&self.limits, now))).collect()
+            let things: Vec<_> =
+                self.table().objects.iter().map(|(oid, entry)| (*oid, entry.thing.clone())).collect();
+            let is_busy = |thing: Thing| thing.object().is_some_and(|object| object.sweep(&self.limits, now));
+            things.into_iter().map(|(oid, thing)| (oid, is_busy(thing))).collect()
         };
         let dead: Vec<Arc<AdminObject>> = {
             let mut table = self.table();
@@ -297,11 +304,36 @@ impl Objects {
     }
 
     fn all(&self) -> Vec<Arc<AdminObject>> {
-        self.table().objects.values().map(|entry| Arc::clone(&entry.object)).collect()
+        self.table().objects.values().filter_map(|entry| entry.thing.clone().object()).collect()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Thing {
+    /// Whether it has the interface.
+    pub(crate) fn has_interface(&self, iid: Iid) -> bool {
+        match self {
+            Self::Object(_) => INTERFACES.contains(&iid),
+            Self::Factory => FACTORY_INTERFACES.contains(&iid),
+        }
+    }
+
+    /// The administration object, if it is one.
+    pub(crate) fn object(self) -> Option<Arc<AdminObject>> {
+        match self {
+            Self::Object(object) => Some(object),
+            Self::Factory => None,
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        match self {
+            Self::Object(object) => object.is_unused(),
+            Self::Factory => true,
+        }
     }
 }
 
@@ -325,12 +357,12 @@ impl Table {
     /// The object of `owner` without backup and without open connection whose last call is longest ago.
     fn longest_unused(&self, owner: &Identity) -> Option<Oid> {
         let unused =
-            self.objects.iter().filter(|(_, entry)| entry.owner == *owner && entry.object.is_unused());
+            self.objects.iter().filter(|(_, entry)| entry.owner == *owner && entry.thing.is_unused());
         unused.min_by_key(|(_, entry)| entry.last_call).map(|(oid, _)| *oid)
     }
 
     fn hand_out(&mut self, oid: Oid, iid: Iid, references: u32) -> Result<Option<Handed>, ObjectsError> {
-        let Some(entry) = self.objects.get_mut(&oid).filter(|_| Objects::has_interface(iid)) else {
+        let Some(entry) = self.objects.get_mut(&oid).filter(|entry| entry.thing.has_interface(iid)) else {
             return Ok(None);
         };
         let (ipid, held) = match entry.held.get(&iid) {
@@ -361,7 +393,7 @@ impl Table {
         for set in self.sets.values_mut() {
             set.objects.remove(&oid);
         }
-        Some(entry.object)
+        entry.thing.object()
     }
 }
 

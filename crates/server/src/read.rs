@@ -34,6 +34,11 @@ impl ReadAnswer {
         &self.buffer[self.stub.clone()]
     }
 
+    /// Whether anything was read.
+    pub(crate) const fn has_read(&self) -> bool {
+        self.from.is_some()
+    }
+
     /// Reads what the next call will want, if it is as long as this one, while the client still has to make it.
     pub(crate) fn read_ahead(&self) {
         if let Some((object, len)) = &self.from {
@@ -51,7 +56,7 @@ pub(crate) fn answer(
     storage: AlignedBuffer,
 ) -> ReadAnswer {
     let mut front = Writer::new();
-    OrpcThat.write(&mut front);
+    OrpcThat::CALL.write(&mut front);
     Response::write_before_data(&mut front, size);
     let front = front.into_bytes();
     let capacity = usize::try_from(size).unwrap_or(0);

@@ -15,6 +15,7 @@ use crate::brake::Brake;
 use crate::connection::{Accepted, Connection};
 use crate::connections::Connections;
 use crate::error::StartError;
+use crate::granted::Granted;
 use crate::identity::Identity;
 use crate::inherited::Inherited;
 use crate::limits::STACK;
@@ -25,7 +26,6 @@ use crate::objects::Objects;
 use crate::rates::{Lines, Rates};
 use crate::settings::Settings;
 use crate::shared::Shared;
-use crate::ticket_roles::TicketRoles;
 use crate::tickets::Tickets;
 use crate::transport::Stream;
 use crate::users::UserFile;
@@ -105,7 +105,7 @@ impl Server {
         let users = UserFile::in_folder(store.folder().path());
         users.read()?;
         let accounts = Arc::new(Accounts::new(users));
-        let ticket_roles = TicketRoles::from_config(&settings.roles)?;
+        let granted = Granted::new(settings.roles.clone(), settings.roles_file.clone())?;
         let tickets = settings.kerberos.clone().map(Tickets::new).transpose()?.map(Arc::new);
         let mut logons = Service::new(server_names, accounts.clone(), Arc::new(System));
         if let Some(tickets) = &tickets {
@@ -129,7 +129,7 @@ impl Server {
         let shared = Shared {
             logons,
             tickets,
-            ticket_roles,
+            granted,
             accounts,
             names,
             objects,

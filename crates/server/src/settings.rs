@@ -1,10 +1,11 @@
 //! How the service is run.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use certadm_ca::{Config, RolesConfig, ServiceConfig};
 use certadm_rules::flags::InterfaceFlags;
+use certadm_store::Folder;
 
 use crate::limits::Limits;
 use crate::listeners::SocketWish;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub ntlm: bool,
     /// The roles of local callers, and of those with tickets.
     pub roles: RolesConfig,
+    /// Where `roles` stand, a `ca.toml`: they are read again when it changes. None where they stay as they are.
+    pub roles_file: Option<PathBuf>,
     /// What the service lets its callers do at all.
     pub allowed: ServiceConfig,
     /// What callers may use up.
@@ -58,6 +61,7 @@ impl Settings {
             interface_flags: InterfaceFlags::from_bits(config.interface_flags),
             audit_filter: config.audit_filter,
             roles: config.roles.clone(),
+            roles_file: Some(Folder::new(folder).config_path()),
             allowed: config.service,
             limits: Limits::default(),
         }

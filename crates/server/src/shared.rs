@@ -18,14 +18,13 @@ use crate::access::names_ca;
 use crate::accounts::Accounts;
 use crate::brake::{Brake, network};
 use crate::connections::{Connections, Place};
+use crate::granted::Granted;
 use crate::identity::Identity;
 use crate::listeners::Addresses;
 use crate::logons::Logons;
 use crate::objects::Objects;
 use crate::rates::{Lines, Rates};
-use crate::roles::local_roles;
 use crate::settings::Settings;
-use crate::ticket_roles::TicketRoles;
 use crate::tickets::Tickets;
 use crate::wake::Wake;
 
@@ -39,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) logons: Service,
     pub(crate) tickets: Option<Arc<Tickets>>,
-    pub(crate) ticket_roles: TicketRoles,
+    pub(crate) granted: Granted,
     pub(crate) objects: Objects,
     pub(crate) connections: Connections,
     pub(crate) brake: Brake,
@@ -86,7 +85,7 @@ impl Shared {
     /// The roles of a caller of the Unix socket.
     pub(crate) fn local_roles(&self, identity: &Identity) -> Roles {
         match identity {
-            Identity::Local { uid, gid } => local_roles(&self.settings.roles, *uid, *gid, self.own_uid),
+            Identity::Local { uid, gid } => self.granted.local(*uid, *gid, self.own_uid),
             Identity::Account { .. } | Identity::Principal(_) => Roles::NONE,
         }
     }

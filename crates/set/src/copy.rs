@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::stream::Stream;
 
-/// Length of one buffer in bytes; also the size of a read from the CA.
+/// Length of one buffer in bytes.
 pub(crate) const BUFFER_LEN: usize = 512 * 1024;
 /// Buffers in flight.
 const BUFFERS: usize = 8;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use certadm_rules::finding::{self, Finding, Severity};
-use certadm_rules::flags::BackupType;
+use certadm_rules::flags::{BackupType, MAX_READ_BUFFER};
 use certadm_rules::names::{folded, is_safe_component, last_component};
 use certadm_rules::{BackupKind, Generation, TaggedList};
 use certadm_session::{CallError, CallResult, FileOpen, Logs, Opens, Session, Source, Truncated};
 use certadm_store::log_file::LogHeader;
 
-use crate::copy::{BUFFER_LEN, ReadBack};
+use crate::copy::ReadBack;
 use crate::ends::Ends;
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, database_entry, locations_entry, log_entry, log_generation};
@@ -227,9 +227,8 @@ fn remove_abandoned(target: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Reads of one buffer each.
-#[expect(clippy::cast_possible_truncation, reason = "half a megabyte")]
-const READ_HINT: u32 = BUFFER_LEN as u32;
+/// As large reads as the protocol has: over a long line their number decides how long a backup takes.
+const READ_HINT: u32 = MAX_READ_BUFFER;
 
 struct Taking<'a> {
     sink: &'a mut dyn SetSink,

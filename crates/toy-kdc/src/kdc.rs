@@ -11,7 +11,7 @@ use certadm_kerberos::message::{
 };
 use certadm_kerberos::{Environment, KerberosTime, Keytab, KeytabEntry, Moment, NameType, Principal};
 
-use crate::pac::PacMaker;
+use crate::pac::{PacHooks, PacMaker};
 
 /// How far clocks may be apart, in seconds.
 const SKEW: i64 = 300;
@@ -87,6 +87,8 @@ pub struct Kdc {
     pub session_etypes: Vec<Etype>,
     /// Whether tickets have a PAC.
     pub has_pac: bool,
+    /// What is done to these.
+    pub pac: PacHooks,
     /// For how many seconds tickets are good.
     pub lifetime: i64,
     key: Key,
@@ -156,6 +158,7 @@ impl Kdc {
             clock_offset: 0,
             session_etypes: Etype::ALL.to_vec(),
             has_pac: true,
+            pac: PacHooks::default(),
             lifetime: 10 * 3600,
             key: key_named(realm, Etype::Aes256Sha1),
         }
@@ -336,10 +339,12 @@ impl Kdc {
         }
 
         let (service, service_key, key_version) = self.find_service(&body.service)?;
-        let pac = self.has_pac.then(|| PacMaker::new(&part.client.name(), part.auth_time));
-        let pac = pac.map(|pac| AuthorizationData {
-            kind: AuthorizationData::PAC,
-            data: pac.sign(service_key, &self.key),
+        let pac = self.has_pac.then(|| {
+            let mut pac = PacMaker::new(&part.client.name(), part.auth_time);
+            self.pac.make.iter().for_each(|make| make(&mut pac));
+            let mut data = pac.sign(service_key, &self.key);
+            self.pac.alter.iter().for_each(|alter| alter(&mut data));
+            AuthorizationData { kind: AuthorizationData::PAC, data }
         });
         let authorization = pac.map(|pac| AuthorizationData {
             kind: AuthorizationData::IF_RELEVANT,

@@ -1,9 +1,27 @@
 //! Making PACs (MS-PAC), also wrong ones.
 
+use std::fmt;
+use std::sync::Arc;
+
 use certadm_kerberos::crypto::{Key, KeyUsage, UsageKeys};
 use certadm_kerberos::{KerberosTime, Sid};
 use certadm_rules::FileTime;
 use certadm_wire::ndr::Writer;
+
+/// What is done to every PAC of a KDC.
+#[derive(Clone, Default)]
+pub struct PacHooks {
+    /// Before it is signed.
+    pub make: Option<Arc<dyn Fn(&mut PacMaker) + Send + Sync>>,
+    /// To its bytes, signatures and all.
+    pub alter: Option<Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>>,
+}
+
+impl fmt::Debug for PacHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacHooks").finish_non_exhaustive()
+    }
+}
 
 /// A PAC in the making. Every part can be set before it is signed.
 #[derive(Debug, Clone)]

@@ -98,7 +98,7 @@ fn answer(transport: &mut Transport, max_transmit: u16, call: &Call<'_>) -> Resu
     let mut reader = Reader::new(&call.stub, ByteOrder::Little);
     let Ok(ResolverRequest::ServerAlive2) = ResolverRequest::read(call.opnum, &mut reader) else {
         let status = FaultStatus::OPNUM_OUT_OF_RANGE;
-        let body = FaultBody { alloc_hint: 32, context_id: call.context_id, cancel_count: 0, status };
+        let body = FaultBody::plain(call.context_id, status);
         let (flags, call_id) = (Flags::ONLY, call.call_id);
         return transport.send(&Pdu { flags, call_id, body: Body::Fault(body), verifier: None });
     };

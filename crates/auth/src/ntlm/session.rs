@@ -172,6 +172,9 @@ fn verify(expected: &[u8; TOKEN_SIZE], actual: &[u8]) -> Result<(), SealError> {
 }
 
 #[cfg(test)]
+#[path = "../../tests/unit/captures.rs"] // a test that needs what is private here
+mod captures;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::hex;

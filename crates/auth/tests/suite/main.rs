@@ -6,6 +6,8 @@ mod handshake;
 mod hostile_server;
 mod hygiene;
 mod interop;
+#[cfg(unix)]
+mod mit;
 mod refusals;
 mod smoke;
 mod tamper;

@@ -33,8 +33,8 @@ pub(crate) struct DoctorArgs {
     vault: Option<PathBuf>,
     #[command(flatten)]
     remote: RemoteArgs,
-    /// A CA's folder on this machine: get a ticket for its service by its keytab, and accept it
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["no_prepare", "user", "keytab", "ticket_cache"])]
+    /// A CA's folder on this machine: get a ticket for its service by its keytab, of --kdc where that is given, and accept it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["no_prepare", "server", "socket", "user", "keytab", "ticket_cache"])]
     dir: Option<PathBuf>,
     /// Begin no backup: the last gate, and whether a full backup is on record, stay unknown
     #[arg(long)]
@@ -45,7 +45,7 @@ pub(crate) struct DoctorArgs {
 
 pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Done, Failure> {
     if let Some(dir) = &args.dir {
-        return examine_own(dir, output);
+        return examine_own(dir, &args.remote.kerberos(), output);
     }
     if let Some(vault) = &args.vault {
         return of_vault(vault, output);
@@ -105,7 +105,7 @@ fn show(visit: &Visit, output: Output) {
 }
 
 /// Whether the service of a folder can be reached by Kerberos, as far as its own keytab shows it.
-fn examine_own(dir: &Path, output: Output) -> Result<Done, Failure> {
+fn examine_own(dir: &Path, kerberos: &KerberosTarget, output: Output) -> Result<Done, Failure> {
     let folder = Folder::new(dir);
     let config = Config::load(&folder.config_path())?;
     let settings = KerberosSettings::from_config(&config.kerberos, folder.path(), &own_host_name());
@@ -115,8 +115,7 @@ fn examine_own(dir: &Path, output: Output) -> Result<Done, Failure> {
     };
     let service = OwnService { keytab, host, skew_seconds };
     let patience = Timeouts::default().connect;
-    let visits =
-        examine_service(&service, &KerberosTarget::default(), patience, &mut |visit| show(visit, output));
+    let visits = examine_service(&service, kerberos, patience, &mut |visit| show(visit, output));
     let with_remedy = |visit: &&Visit| visit.finding.remedy.is_some();
     let to_do: Vec<Finding> = visits.iter().filter(with_remedy).map(|visit| visit.finding.clone()).collect();
     findings::print(&to_do, output);

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use certadm_auth::{AccountName, Password};
 use certadm_client::credentials::account;
-use certadm_client::{Config, Credentials, Endpoint, Error, Mechanism, RemoteCa, ServerName, Target};
+use certadm_client::{
+    Config, Credentials, Endpoint, Error, KerberosTarget, Mechanism, RemoteCa, ServerName, Target,
+};
 use clap::Args;
 
 use crate::failure::Failure;
@@ -46,10 +48,10 @@ pub(crate) struct RemoteArgs {
     #[arg(long, value_name = "NAME", requires = "server")]
     mechanism: Option<Mechanism>,
     /// The Kerberos realm of the account [default: client.toml, the account's name, krb5.conf, the host's domain]
-    #[arg(long, value_name = "REALM", requires = "server")]
+    #[arg(long, value_name = "REALM")]
     realm: Option<String>,
     /// A KDC of that realm, as host or host:port; can be repeated [default: client.toml, krb5.conf, DNS]
-    #[arg(long, value_name = "HOST", requires = "server")]
+    #[arg(long, value_name = "HOST")]
     kdc: Vec<String>,
 }
 
@@ -78,11 +80,20 @@ impl RemoteArgs {
         self.socket.as_deref()
     }
 
+    /// Where realm and KDC were given, and nothing else.
+    pub(crate) fn kerberos(&self) -> KerberosTarget {
+        KerberosTarget { realm: self.realm.clone(), kdc: self.kdc.clone(), ..KerberosTarget::default() }
+    }
+
     /// The CA that was named, and the credentials for it; nothing when none was.
     ///
     /// # Errors
     /// A name, configuration or account that cannot be used, and when there is no way to the password.
     pub(crate) fn dial(&self) -> Result<Option<Dial>, Failure> {
+        if self.server.is_none() && (self.realm.is_some() || !self.kdc.is_empty()) {
+            let text = "--realm and --kdc are for a CA over the network, and none is named";
+            return Err(Failure::usage(text, "name it by --server NAME"));
+        }
         match (&self.socket, &self.server) {
             (Some(path), _) => Ok(Some(Dial {
                 name: path.display().to_string(),

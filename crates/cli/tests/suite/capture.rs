@@ -32,16 +32,21 @@ pub(crate) struct Relay {
 impl Relay {
     /// Relays these ports of 127.0.0.1.
     pub(crate) fn start(ports: &[u16]) -> Self {
+        Self::between(RELAY, IpAddr::V4(Ipv4Addr::LOCALHOST), ports)
+    }
+
+    /// Relays these ports of `far` at `near`.
+    pub(crate) fn between(near: IpAddr, far: IpAddr, ports: &[u16]) -> Self {
         let record = Arc::new(Mutex::new(Vec::new()));
         let begun = Instant::now();
         let number = Arc::new(Mutex::new(0));
         for &port in ports {
-            let listener = TcpListener::bind((RELAY, port)).unwrap();
+            let listener = TcpListener::bind((near, port)).unwrap();
             let (record, number) = (Arc::clone(&record), Arc::clone(&number));
             thread::spawn(move || {
                 for client in listener.incoming() {
                     let client = client.unwrap();
-                    let service = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
+                    let service = TcpStream::connect(SocketAddr::from((far, port))).unwrap();
                     let connection = {
                         let mut number = number.lock().unwrap();
                         *number += 1;

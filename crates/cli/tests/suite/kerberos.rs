@@ -16,11 +16,18 @@ use crate::support::Work;
 #[path = "../../../client/tests/suite/stores.rs"]
 mod stores;
 
-const REALM: &str = "TOY.TEST";
+pub(crate) const REALM: &str = "TOY.TEST";
 const PASSWORD: &str = "Al1ce-Pa55";
 
 /// A KDC with an account, and a CA whose service has its keys.
 fn domain() -> (Work, Listener, Serving) {
+    let (work, kdc) = realm();
+    let serving = Serving::start(&work, "--allow-remote-backup");
+    (work, kdc, serving)
+}
+
+/// The same before the service runs.
+pub(crate) fn realm() -> (Work, Listener) {
     let work = world();
     let mut kdc = Kdc::new(REALM);
     kdc.add_account("alice", PASSWORD);
@@ -47,8 +54,7 @@ fn domain() -> (Work, Listener, Serving) {
         .replace("operator = [", "operator = [\"krb:alice@TOY.TEST\", ");
     fs::write(&path, text).unwrap();
     let kdc = Listener::start(Network::of([kdc]), Arc::new(World::real())).unwrap();
-    let serving = Serving::start(&work, "--allow-remote-backup");
-    (work, kdc, serving)
+    (work, kdc)
 }
 
 #[test]
@@ -132,6 +138,18 @@ fn the_service_proves_its_own_keytab() {
     };
     let run = own();
     assert_eq!((run.code, &run.json()["result"]["ready"]), (0, &true.into()), "{}", run.json());
+    // By options, on a machine that is in no domain.
+    let named = || {
+        let line = format!("--json doctor --dir {{ca}} --realm {REALM} --kdc {}", kdc.address());
+        configured(&work, &line)
+    };
+    let run = named();
+    assert_eq!((run.code, &run.json()["result"]["ready"]), (0, &true.into()), "{}", run.json());
+    for line in
+        ["doctor --kdc kdc.toy.test", "backup --to {two} --realm TOY.TEST", "doctor --dir {ca} --server x"]
+    {
+        assert_eq!(configured(&work, line).code, 2, "{line}");
+    }
     // Stale, as after a change of the machine's password.
     let path = work.path("ca").join("ca.keytab");
     let mut bytes = fs::read(&path).unwrap();
@@ -145,4 +163,5 @@ fn the_service_proves_its_own_keytab() {
     let run = own();
     let json = run.json();
     assert_eq!((run.code, &json["result"]["shut"]), (3, &serde_json::json!(["acceptance"])), "{json}");
+    assert_eq!(named().json()["result"]["shut"], serde_json::json!(["acceptance"]));
 }

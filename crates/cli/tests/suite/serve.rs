@@ -27,7 +27,18 @@ impl Service {
 
     /// One with more in its environment.
     pub(crate) fn start_with(work: &Work, line: &str, log: Stdio, environment: &[(&str, &str)]) -> Self {
-        let line = format!("--json serve --listen 127.0.0.1:0 {line}");
+        Self::start_at("127.0.0.1", work, line, log, environment)
+    }
+
+    /// One at another address.
+    pub(crate) fn start_at(
+        address: &str,
+        work: &Work,
+        line: &str,
+        log: Stdio,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let line = format!("--json serve --listen {address}:0 {line}");
         let mut command: Command = command(&work.path(""), &line);
         command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap();

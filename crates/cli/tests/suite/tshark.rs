@@ -7,10 +7,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
-use std::process::Command;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
 
 use crate::capture::{Passed, RELAY, Relay, pcap};
+use crate::kerberos::{REALM, realm};
 use crate::remote::{PASSWORD, configured, world};
 use crate::serve::Service;
 use crate::support::Work;
@@ -52,6 +53,15 @@ impl Session {
 
     /// What tshark says of the session, or of a mangled record of it; with the password, if there is one, it unseals.
     fn dissect(&self, record: &[Passed], password: Option<&str>) -> Vec<Frame> {
+        self.dissect_with(record, &|tshark| {
+            if let Some(password) = password {
+                tshark.arg("-o").arg(format!("ntlmssp.nt_password:{password}"));
+            }
+        })
+    }
+
+    /// What tshark says of a record by further options.
+    fn dissect_with(&self, record: &[Passed], more: &dyn Fn(&mut Command)) -> Vec<Frame> {
         let path = self.work.path("session.pcap");
         fs::write(&path, pcap(record)).unwrap();
         let mut tshark = Command::new("tshark");
@@ -59,9 +69,7 @@ impl Session {
         for port in self.ports {
             tshark.arg("-d").arg(format!("tcp.port=={port},dcerpc"));
         }
-        if let Some(password) = password {
-            tshark.arg("-o").arg(format!("ntlmssp.nt_password:{password}"));
-        }
+        more(&mut tshark);
         tshark.args(["-T", "fields", "-E", "separator=/t"]);
         for field in FIELDS {
             tshark.args(["-e", field]);
@@ -70,6 +78,44 @@ impl Session {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().lines().map(Frame::of).collect()
     }
+}
+
+/// A backup and a doctor's visit with tickets: by the service's keytab tshark follows from the tickets to what is sealed.
+#[test]
+#[ignore = "needs tshark"]
+fn a_session_with_tickets_is_unsealed_by_the_keytab_without_a_malformed_frame() {
+    let (work, kdc) = realm();
+    // The client has to dial a name, so that the relay stands where that name leads to.
+    let (near, far) = (IpAddr::V4(Ipv4Addr::LOCALHOST), RELAY);
+    let line = "--dir {ca} --socket {socket} --allow-remote-backup";
+    let service = Service::start_at(&far.to_string(), &work, line, Stdio::inherit(), &[]);
+    let ports = ["listen", "exporter"].map(|key| {
+        let address = service.said["result"][key].as_str().unwrap();
+        address.parse::<SocketAddr>().unwrap().port()
+    });
+    let relay = Relay::between(near, far, &ports);
+    let place = format!("--server localhost:{} --realm {REALM} --kdc {}", ports[0], kdc.address());
+    let keytab = work.path("ca").join("ca.keytab");
+    let mut session = Session { work, ports, record: Vec::new() };
+    for command in ["doctor", "backup --to {one}"] {
+        configured(&session.work, &format!("{command} {place} --keytab {{alice.keytab}}")).good();
+        session.record = relay.record();
+        let frames = session.dissect_with(&session.record, &|tshark| {
+            tshark.arg("-2").arg("-K").arg(&keytab).args(["-o", "kerberos.decrypt:TRUE"]);
+        });
+        let bad = malformed(&frames);
+        assert!(bad.is_empty(), "{command}: {} of {} frames: {bad:#?}", bad.len(), frames.len());
+        let named = protocols(&frames);
+        for protocol in ["DCERPC", "ISystemActivator", "IRemUnknown"] {
+            assert!(named.contains(protocol), "{command}: no {protocol} in {named:?}");
+        }
+        let sealed: Vec<&Frame> = frames.iter().filter(|frame| frame.is_sealed).collect();
+        let unsealed = sealed.iter().filter(|frame| !frame.unsealed.is_empty()).count();
+        println!("{command}: {unsealed} of {} sealed frames were unsealed", sealed.len());
+        // Fragments before the last of an answer are shown sealed.
+        assert!(16 <= sealed.len() && sealed.len() * 2 < unsealed * 3, "{unsealed} of {}", sealed.len());
+    }
+    assert_eq!(service.stop(), 0);
 }
 
 /// What tshark prints of each frame, in this order.

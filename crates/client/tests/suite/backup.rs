@@ -30,7 +30,7 @@ fn hooked(files: &Files, hook: Hook) -> (Server, Calls) {
 
 #[test]
 fn a_full_backup_by_every_mechanism() {
-    let files = Files::new(1_300_000);
+    let files = Files::new(5_300_000);
     for mechanism in [Mechanism::Negotiate, Mechanism::Ntlm, Mechanism::Spnego] {
         let (server, calls) = hooked(&files, Arc::new(|_| None));
         let work = tempfile::tempdir().unwrap();
@@ -61,8 +61,8 @@ fn a_full_backup_by_every_mechanism() {
                 _ => None,
             })
             .collect();
-        // 1,300,000 bytes in half megabytes, the last one up to its page; then the logs, the empty one without any.
-        assert_eq!(sizes, [524_288, 524_288, 253_952, 73_728, 4096, 4096]);
+        // 5,300,000 bytes in reads of 4 MiB, the last one up to its page; then the logs, the empty one without any.
+        assert_eq!(sizes, [4_194_304, 1_105_920, 73_728, 4096, 4096]);
         assert_eq!(calls.last(), Some(&Request::BackupEnd));
     }
 }
@@ -96,6 +96,49 @@ fn an_object_whose_newer_interface_cannot_be_bound_is_asked_for_the_older() {
     drop(ca);
     // Of both interfaces.
     assert_eq!(server.seen().released, 10);
+}
+
+#[test]
+fn a_server_that_makes_objects_by_their_factory_alone_is_asked_for_it() {
+    for second_interface in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let (files, calls) = (Files::new(10), Calls::default());
+        let manners = Manners { factory_alone: true, second_interface, ..Manners::default() };
+        let make = move || FakeCa::new(files.clone(), Arc::clone(&calls));
+        let server = Server::start_on(Some(&socket), manners, make);
+        let mut asked = vec![Iid::CERT_ADMIN_2, Iid::CERT_ADMIN, Iid::CLASS_FACTORY, Iid::CERT_ADMIN_2];
+        asked.extend((!second_interface).then_some(Iid::CERT_ADMIN));
+        for (place, target) in [server.target(), server.local_target()].into_iter().enumerate() {
+            let work = tempfile::tempdir().unwrap();
+            let mut ca = connect(target);
+            assert_eq!(ca.interface(), if second_interface { "ICertAdminD2" } else { "ICertAdminD" });
+            take(&mut ca, &work.path().join("set"), &TakeOptions::new(BackupType::Full), &mut Silent)
+                .unwrap();
+            drop(ca);
+            // Of the factory and of the object.
+            assert_eq!(server.seen().released, 10 * (u32::try_from(place).unwrap() + 1));
+            assert_eq!(server.seen().activated[place * asked.len()..], asked);
+        }
+    }
+}
+
+/// The extended error data of the capture `fault-0x721-extended-error` (OISF/suricata-verify, tests/dcerpc/dce-gap-handling).
+const TOLD: &str = "01100800cccccccc68000000000000000000020003000000000000000100010009000000040002003c02000000000000\
+    4c545c7f6012c90103000000210700008200000003000000030003000f03098003000300090000000300030005000000\
+    09000000770032006b0038002d0032003100310000000000";
+
+#[test]
+fn what_a_windows_server_tells_of_a_fault_stands_in_the_message() {
+    let hex: Vec<u8> = TOLD.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16).unwrap()).unwrap();
+    let told = hex.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
+    let activation_fault = Some(FaultStatus(0x721));
+    let manners = Manners { activation_fault, told, ..Manners::default() };
+    let server = Server::start(manners, || FakeCa::new(Files::new(1), Calls::default()));
+    let error = RemoteCa::connect(server.target(), Some(credentials())).unwrap_err().to_string();
+    let words = "the security provider on \"w2k8-211\" says 0x8009030f (the message was altered";
+    assert!(error.contains("fault 0x00000721") && error.contains(words), "{error}");
 }
 
 #[test]

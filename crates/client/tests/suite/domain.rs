@@ -125,6 +125,7 @@ impl Ca {
             }),
             ntlm: true,
             roles: certadm_ca::RolesConfig { operator: vec![GROUP.into()], ..Default::default() },
+            roles_file: None,
             allowed: Default::default(),
             limits: Default::default(),
         };

@@ -18,7 +18,8 @@ use certadm_auth::{
 use certadm_client::{Credentials, Endpoint, KerberosTarget, Mechanism, OtherEntries, Target, Timeouts};
 use certadm_rules::Hresult;
 use certadm_wire::dcom::activation::{
-    ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult,
+    ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, FactoryRequest, FactoryResponse,
+    InterfaceResult,
 };
 use certadm_wire::dcom::{
     ComVersion, DualStringArray, Iid, Ipid, ObjRef, Oid, OrpcThat, OrpcThis, Oxid, QueryResult,
@@ -36,6 +37,8 @@ pub(crate) const PASSWORD: &str = "Pa55-wörd";
 
 const IPID: Ipid = Ipid(Guid::new(0x1c02, 0xa5c, 0, [0x8d, 0x1e, 0x7f, 0x5f, 0x2a, 0x9b, 0x3c, 0x4d]));
 const REM_UNKNOWN: Ipid = Ipid(Guid::new(0x400, 0xa5c, 0, [1, 2, 3, 4, 5, 6, 7, 8]));
+/// The factory of the class of objects.
+const FACTORY: Ipid = Ipid(Guid::new(0xfac7, 0, 0, [3; 8]));
 
 /// What the object answers.
 pub(crate) enum Reply {
@@ -70,6 +73,10 @@ pub(crate) struct Manners {
     pub(crate) logon: Option<FaultStatus>,
     /// The fault that answers every activation.
     pub(crate) activation_fault: Option<FaultStatus>,
+    /// The extended error data of all faults.
+    pub(crate) told: Vec<u8>,
+    /// Objects are made by the factory of their class and in no other way.
+    pub(crate) factory_alone: bool,
     /// The host that the exporter's bindings name first.
     pub(crate) binding_host: String,
     /// Answers go out unsealed.
@@ -88,6 +95,8 @@ impl Default for Manners {
             anonymous: None,
             logon: None,
             activation_fault: None,
+            told: Vec::new(),
+            factory_alone: false,
             binding_host: "elsewhere.example".to_owned(),
             unsealed: false,
             tampered: false,
@@ -435,7 +444,7 @@ impl Peer {
         if self.world.manners.version.minor < this.version.minor {
             return self.fault(call, FaultStatus::VERSION_MISMATCH);
         }
-        OrpcThat.write(&mut writer);
+        OrpcThat::CALL.write(&mut writer);
         match iid {
             Iid::REMOTE_SCM_ACTIVATOR => {
                 if let Some(status) = self.world.manners.activation_fault {
@@ -444,6 +453,11 @@ impl Peer {
                 let request = ActivatorRequest::read(call.opnum, &mut reader).unwrap();
                 self.activate(&request).write(&mut writer);
             }
+            Iid::CLASS_FACTORY => {
+                assert_eq!(call.object, Some(FACTORY.0));
+                let request = FactoryRequest::read(call.opnum, &mut reader).unwrap();
+                self.factory(&request).write(&mut writer);
+            }
             Iid::REM_UNKNOWN => {
                 assert_eq!(call.object, Some(REM_UNKNOWN.0));
                 let request =
@@ -451,7 +465,7 @@ impl Peer {
                         .unwrap();
                 match request {
                     RemUnknownRequest::Release(references) => {
-                        assert_eq!(references[0].ipid, IPID);
+                        assert!([IPID, FACTORY].contains(&references[0].ipid));
                         self.world.seen.lock().unwrap().released += references[0].public;
                         RemUnknownResponse::Released(Hresult::S_OK).write(&mut writer);
                     }
@@ -481,8 +495,8 @@ impl Peer {
     }
 
     fn fault(&mut self, call: &Call<'_>, status: FaultStatus) -> bool {
-        let fault = FaultBody { alloc_hint: 32, context_id: call.context_id, cancel_count: 0, status };
-        let body = Body::Fault(fault);
+        let told = self.world.manners.told.clone();
+        let body = Body::Fault(FaultBody { extended: &told, ..FaultBody::plain(call.context_id, status) });
         self.send(&Pdu { flags: Flags::ONLY, call_id: call.call_id, body, verifier: None }, None)
     }
 
@@ -539,18 +553,39 @@ impl Peer {
         }
     }
 
+    fn factory(&self, request: &FactoryRequest) -> FactoryResponse {
+        let FactoryRequest::CreateInstance { iid } = *request else { panic!("{request:?}") };
+        self.world.seen.lock().unwrap().activated.push(iid);
+        if iid == Iid::CERT_ADMIN_2 && !self.world.manners.second_interface {
+            return FactoryResponse::failure(request, Hresult::E_NOINTERFACE);
+        }
+        let oxid = Oxid(0x1122_3344_5566_7788);
+        let reference = StdObjRef { flags: 0, references: 5, oxid, oid: Oid(10), ipid: IPID };
+        let reference = ObjRef { iid, reference, resolver: DualStringArray::default() };
+        FactoryResponse::Created { reference: Some(reference), code: Hresult::S_OK }
+    }
+
     fn activate(&self, request: &ActivatorRequest) -> ActivatorResponse {
-        let ActivatorRequest::CreateInstance(properties) = request else { panic!("{request:?}") };
+        let (properties, ipid) = match request {
+            ActivatorRequest::CreateInstance(properties) => (properties, IPID),
+            ActivatorRequest::GetClassObject(properties) => (properties, FACTORY),
+            request => panic!("{request:?}"),
+        };
+        // As clients of Windows say where they believe to be.
+        assert_eq!(properties.server.is_some(), self.over_network);
         let [iid] = properties.interfaces[..] else { panic!("{properties:?}") };
         self.world.seen.lock().unwrap().activated.push(iid);
         if let Some(code) = self.world.manners.activation {
             return ActivatorResponse::failure(code);
         }
+        if self.world.manners.factory_alone && ipid == IPID {
+            return ActivatorResponse::failure(Hresult::E_NOTIMPL);
+        }
         if iid == Iid::CERT_ADMIN_2 && !self.world.manners.second_interface {
             return ActivatorResponse::failure(Hresult::E_NOINTERFACE);
         }
         let oxid = Oxid(0x1122_3344_5566_7788);
-        let reference = StdObjRef { flags: 0, references: 5, oxid, oid: Oid(9), ipid: IPID };
+        let reference = StdObjRef { flags: 0, references: 5, oxid, oid: Oid(9), ipid };
         let reference = ObjRef { iid, reference, resolver: DualStringArray::default() };
         let bindings =
             vec![StringBinding::exporter(&self.world.manners.binding_host, self.world.exporter_port)];

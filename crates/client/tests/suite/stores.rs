@@ -10,60 +10,12 @@ pub(crate) fn private(path: &Path, bytes: &[u8]) {
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
-/// A text with its length before it.
-fn counted(text: &[u8], big: bool) -> Vec<u8> {
-    let length = u32::try_from(text.len()).unwrap().to_be_bytes();
-    [&length[if big { 0 } else { 2 }..], text].concat()
-}
-
-/// A keytab by the layout of kerberos.md 2.4.
+/// A keytab that nobody else can read.
 pub(crate) fn write_keytab(path: &Path, keytab: &Keytab) {
-    let mut file = vec![5, 2];
-    for entry in keytab.entries() {
-        // Those that are not spoken here have no key.
-        let Some(key) = &entry.key else { continue };
-        let name = &entry.principal;
-        let count = u16::try_from(name.components().len()).unwrap();
-        let mut bytes = count.to_be_bytes().to_vec();
-        bytes.extend(counted(name.realm().as_bytes(), false));
-        for component in name.components() {
-            bytes.extend(counted(component.as_bytes(), false));
-        }
-        bytes.extend([name.name_type().0.to_be_bytes(), [0; 4]].concat());
-        bytes.push(u8::try_from(entry.key_version).unwrap());
-        bytes.extend(u16::try_from(entry.etype).unwrap().to_be_bytes());
-        bytes.extend(counted(key.expose(), false));
-        file.extend(counted(&bytes, true));
-    }
-    private(path, &file);
+    private(path, &certadm_toy_kdc::keytab_file(keytab));
 }
 
-/// A ticket cache by the layout of kerberos.md 2.4.
+/// A ticket cache that nobody else can read.
 pub(crate) fn write_cache(path: &Path, client: &Principal, credentials: &[Credential]) {
-    let principal = |name: &Principal| {
-        let count = u32::try_from(name.components().len()).unwrap();
-        let mut bytes = [name.name_type().0.to_be_bytes(), count.to_be_bytes()].concat();
-        bytes.extend(counted(name.realm().as_bytes(), true));
-        for component in name.components() {
-            bytes.extend(counted(component.as_bytes(), true));
-        }
-        bytes
-    };
-    let mut file = vec![5, 4, 0, 0];
-    file.extend(principal(client));
-    for credential in credentials {
-        file.extend(principal(&credential.client));
-        file.extend(principal(&credential.service));
-        let key = &credential.session_key;
-        file.extend(u16::try_from(key.etype().to_wire()).unwrap().to_be_bytes());
-        file.extend(counted(key.expose(), true));
-        let start = u32::try_from(credential.start_time.unix_seconds()).unwrap();
-        let end = u32::try_from(credential.end_time.unix_seconds()).unwrap();
-        file.extend([start, start, end, 0].map(u32::to_be_bytes).concat());
-        file.push(0);
-        file.extend([credential.flags.0, 0, 0].map(u32::to_be_bytes).concat());
-        file.extend(counted(&credential.ticket, true));
-        file.extend([0; 4]);
-    }
-    private(path, &file);
+    private(path, &certadm_toy_kdc::cache_file(client, credentials));
 }

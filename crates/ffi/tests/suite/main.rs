@@ -3,6 +3,8 @@
 
 mod causes;
 mod header;
+#[cfg(unix)]
+mod kerberos;
 mod library;
 mod network;
 mod programs;

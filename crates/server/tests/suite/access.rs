@@ -12,11 +12,11 @@ use certadm_wire::rpc::AuthLevel;
 use crate::peer::{Failed, Object, Peer, activate, code_of, prepare, stub};
 use crate::world::{OPEN, PASSWORD, USERS, World, wait_until};
 
-const DENIED: u32 = 0x8007_0005;
-const OPNUMS: std::ops::RangeInclusive<u16> = 3..=48;
+pub(crate) const DENIED: u32 = 0x8007_0005;
+pub(crate) const OPNUMS: std::ops::RangeInclusive<u16> = 3..=48;
 
 /// The table of wire.md 5.3 once more, by hand: the accounts that may.
-fn may(opnum: u16) -> &'static [&'static str] {
+pub(crate) fn may(opnum: u16) -> &'static [&'static str] {
     match opnum {
         19 => &["operator", "admin", "officer", "auditor", "reader", "enrollee", "nobody"],
         20..=27 | 29 | 30 => &["operator"],
@@ -35,7 +35,7 @@ fn may(opnum: u16) -> &'static [&'static str] {
 }
 
 /// Arguments that decode, and do no harm where they are allowed.
-fn arguments(opnum: u16) -> Vec<u8> {
+pub(crate) fn arguments(opnum: u16) -> Vec<u8> {
     stub(|writer: &mut Writer| match opnum {
         17 => drop(writer.null().u32(9)),
         20 => drop(writer.null().u32(0x10).u32(0).u32(0).u32(0)),
@@ -50,7 +50,7 @@ fn arguments(opnum: u16) -> Vec<u8> {
 }
 
 /// Whether the call was refused, and whether the refusal says nothing but that.
-fn is_denied(answer: Result<Vec<u8>, Failed>) -> bool {
+pub(crate) fn is_denied(answer: Result<Vec<u8>, Failed>) -> bool {
     match answer {
         Ok(answer) if code_of(&answer) == DENIED => {
             let silent = &answer[..answer.len() - 4];

@@ -1,4 +1,4 @@
-//! Activation the old way, the factory that nobody serves, and what the CA tells of itself (wire.md 4.6, 4.13, 5.2).
+//! Activation the old way, by a factory, and what the CA tells of itself (wire.md 4.6, 4.13, 5.2).
 
 use certadm_auth::Flavour;
 use certadm_ca::{Authority, Config, Initialized, KeyType, Passphrase, Role};
@@ -8,13 +8,14 @@ use certadm_wire::csra::{
     CaInfo, CaProperty, Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue,
 };
 use certadm_wire::dcom::activation::{
-    ActivationProperties, ActivatorRequest, ActivatorResponse, RemoteActivation, RemoteActivationReply,
+    ActivationProperties, ActivatorRequest, ActivatorResponse, FactoryRequest, FactoryResponse,
+    RemoteActivation, RemoteActivationReply,
 };
-use certadm_wire::dcom::{Clsid, Iid, OrpcThat};
+use certadm_wire::dcom::{Clsid, Iid, InterfaceReferences, Ipid, OrpcThat, RemUnknownRequest};
 use certadm_wire::ndr::{ByteOrder, Guid, Reader};
 use certadm_wire::rpc::AuthLevel;
 
-use crate::peer::{Failed, Object, Peer, stub};
+use crate::peer::{Failed, Object, Peer, prepare, stub};
 use crate::world::{CA_NAME, PASSWORD, World};
 
 fn logged_on(world: &World, iid: Iid) -> Peer {
@@ -66,7 +67,8 @@ fn remote_activation_makes_an_object_that_answers() {
         reply.code
     };
     let factory = RemoteActivation::CLASS_FACTORY;
-    assert_eq!(code(activate(Clsid::CERT_ADMIN, factory, &[Iid::CERT_ADMIN])), Hresult::E_NOTIMPL);
+    assert_eq!(code(activate(Clsid::CERT_ADMIN, factory, &[Iid::CERT_ADMIN])), Hresult::E_NOINTERFACE);
+    assert_eq!(activate(Clsid::CERT_ADMIN, factory, &[Iid::CLASS_FACTORY]).code, Hresult::S_OK);
     assert_eq!(code(activate(other_class(), 0, &[Iid::CERT_ADMIN])), Hresult::REGDB_E_CLASSNOTREG);
     assert_eq!(code(activate(Clsid::CERT_ADMIN, 0, &[nothing])), Hresult::E_NOINTERFACE);
     assert_eq!(resolver.request(0, 1, None, &stub(|_| ())), Err(Failed::Fault(0x1C01_0002)));
@@ -80,20 +82,88 @@ fn remote_activation_wants_a_logon() {
     assert_eq!(peer.request(0, 0, None, &stub(|_| ())), Err(Failed::Fault(5)));
 }
 
+/// As .NET and PowerShell do it: the factory, an object of it, the factory given back.
 #[test]
-fn the_factory_is_not_served() {
+fn a_factory_makes_objects() {
     let world = World::new();
     let mut resolver = logged_on(&world, Iid::REMOTE_SCM_ACTIVATOR);
-    let mut code = |class| {
-        let properties = ActivationProperties::of(class, vec![Iid::CERT_ADMIN_2], Guid::new(9, 9, 9, [9; 8]));
+    let mut ask = |class, iid| {
+        let properties = ActivationProperties::of(class, vec![iid], Guid::new(9, 9, 9, [9; 8]), None);
+        let request = ActivatorRequest::GetClassObject(properties);
+        let answer = resolver.request(0, 3, None, &stub(|writer| request.write(writer))).unwrap();
+        let mut reader = Reader::new(&answer, ByteOrder::Little);
+        assert_eq!(OrpcThat::read(&mut reader), Ok(OrpcThat::ACTIVATION));
+        let response = ActivatorResponse::read(&mut reader).unwrap();
+        response.reply.ok_or(response.code)
+    };
+    assert_eq!(ask(Clsid::CERT_ADMIN, Iid::CERT_ADMIN_2), Err(Hresult::E_NOINTERFACE));
+    assert_eq!(ask(other_class(), Iid::CLASS_FACTORY), Err(Hresult::REGDB_E_CLASSNOTREG));
+    let reply = ask(Clsid::CERT_ADMIN, Iid::CLASS_FACTORY).unwrap();
+    let factory = reply.interfaces[0].reference.as_ref().unwrap().reference;
+
+    let mut peer = Peer::tcp(world.addresses.exporter);
+    peer.bind_as(Iid::CLASS_FACTORY, "operator", PASSWORD, AuthLevel::Privacy, Flavour::Ntlm).unwrap();
+    let mut call = |ipid: Ipid, request: &FactoryRequest| {
+        let stub = stub(|writer| request.write(writer));
+        peer.request(0, request.opnum(), Some(ipid.0), &stub).map(|answer| {
+            let mut reader = Reader::new(&answer, ByteOrder::Little);
+            OrpcThat::read(&mut reader).unwrap();
+            FactoryResponse::read(request, &mut reader).unwrap()
+        })
+    };
+    let create = |iid| FactoryRequest::CreateInstance { iid };
+    let response = call(factory.ipid, &create(Iid::CERT_ADMIN_2)).unwrap();
+    let FactoryResponse::Created { reference: Some(made), code: Hresult::S_OK } = response else {
+        panic!("{response:?}")
+    };
+    assert_ne!(made.reference.oid, factory.oid);
+    let none = FactoryResponse::Created { reference: None, code: Hresult::E_NOINTERFACE };
+    assert_eq!(call(factory.ipid, &create(Iid::CLASS_FACTORY)), Ok(none));
+    for lock in [true, false] {
+        let locked = call(factory.ipid, &FactoryRequest::LockServer { lock });
+        assert_eq!(locked, Ok(FactoryResponse::Locked(Hresult::S_OK)));
+    }
+    // Neither an object nor a stranger is a factory.
+    for ipid in [made.reference.ipid, Ipid(Guid::new(5, 5, 5, [5; 8]))] {
+        assert_eq!(call(ipid, &create(Iid::CERT_ADMIN_2)), Err(Failed::Fault(0x8001_0108)));
+    }
+
+    peer.bind(1, Iid::REM_UNKNOWN, true).unwrap();
+    let given = InterfaceReferences { ipid: factory.ipid, public: factory.references, private: 0 };
+    let release = RemUnknownRequest::Release(vec![given]);
+    let rem_unknown = reply.exporter.rem_unknown;
+    let released = stub(|writer| release.write(writer));
+    peer.request(1, release.opnum(), Some(rem_unknown.0), &released).unwrap();
+    let again = stub(|writer| create(Iid::CERT_ADMIN_2).write(writer));
+    assert_eq!(peer.request(0, 3, Some(factory.ipid.0), &again), Err(Failed::Fault(0x8001_0108)));
+
+    // The object lives on without its factory; a factory is no object.
+    peer.bind(2, Iid::CERT_ADMIN_2, true).unwrap();
+    let (ipid, oid) = (made.reference.ipid, made.reference.oid);
+    let mut object = Object { peer, ipid, oid, rem_unknown, context: 2 };
+    object.full_backup().unwrap();
+    let mut strange = Object { ipid: factory.ipid, ..object };
+    assert_eq!(strange.call(&prepare(0)), Err(Failed::Fault(0x8001_0108)));
+}
+
+#[test]
+fn a_factory_wants_a_logon_and_clients_release_what_they_forget() {
+    let world = World::new();
+    let mut peer = Peer::tcp(world.addresses.exporter);
+    peer.bind(0, Iid::CLASS_FACTORY, false).unwrap();
+    let create = stub(|writer| FactoryRequest::CreateInstance { iid: Iid::CERT_ADMIN_2 }.write(writer));
+    assert_eq!(peer.request(0, 3, Some(Guid::new(5, 5, 5, [5; 8])), &create), Err(Failed::Fault(5)));
+    // More factories than a caller may have: the one that was not used for longest goes.
+    let mut resolver = logged_on(&world, Iid::REMOTE_SCM_ACTIVATOR);
+    for _ in 0..100 {
+        let iids = vec![Iid::CLASS_FACTORY];
+        let properties = ActivationProperties::of(Clsid::CERT_ADMIN, iids, Guid::new(9, 9, 9, [9; 8]), None);
         let request = ActivatorRequest::GetClassObject(properties);
         let answer = resolver.request(0, 3, None, &stub(|writer| request.write(writer))).unwrap();
         let mut reader = Reader::new(&answer, ByteOrder::Little);
         OrpcThat::read(&mut reader).unwrap();
-        ActivatorResponse::read(&mut reader).unwrap().code
-    };
-    assert_eq!(code(Clsid::CERT_ADMIN), Hresult::E_NOTIMPL);
-    assert_eq!(code(other_class()), Hresult::REGDB_E_CLASSNOTREG);
+        assert_eq!(ActivatorResponse::read(&mut reader).unwrap().code, Hresult::S_OK);
+    }
 }
 
 /// Calls a method beside backup; its blob, or its code.

@@ -2,9 +2,11 @@
 
 mod access;
 mod activation;
+mod captured;
 mod interop;
 mod neighbours;
 mod peer;
+mod principals;
 mod sequence;
 mod stubs;
 mod traffic;

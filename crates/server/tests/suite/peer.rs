@@ -116,7 +116,8 @@ impl Peer {
             && pdu.verifier.is_some()
         {
             let protection = Protection { level: auth_level(*level), header_signing: true };
-            let (segments, token) = Segments::split(&mut bytes, layout.header.len(), 16).unwrap();
+            let token = layout.token.len();
+            let (segments, token) = Segments::split(&mut bytes, layout.header.len(), token).unwrap();
             keys.sealer.seal(protection, segments, token).unwrap();
         }
         if let Some((number, change)) = &self.change
@@ -167,6 +168,25 @@ impl Peer {
         flavour: Flavour,
     ) -> Result<(), Failed> {
         self.go_on(self.begin_as(iid, user, password, level, flavour), false).map(|_| ())
+    }
+
+    /// Binds and authenticates by this handshake.
+    pub(crate) fn bind_with(
+        &mut self,
+        iid: Iid,
+        level: AuthLevel,
+        mut handshake: Box<dyn Initiator>,
+    ) -> Result<(), Failed> {
+        let step = handshake.step(&[]).unwrap();
+        self.go_on(Logon { handshake, step, first: true, iid, level }, false).map(|_| ())
+    }
+
+    /// The bytes of a token of what is sent; none without authentication.
+    fn token_size(&self) -> Option<u16> {
+        let security = self.security.as_ref()?;
+        let size =
+            security.keys.as_ref().map_or(16, |keys| keys.sealer.token_size(auth_level(security.level)));
+        Some(u16::try_from(size).unwrap())
     }
 
     /// The beginning of a logon; nothing is sent yet.
@@ -245,7 +265,8 @@ impl Peer {
     ) -> Result<(), Failed> {
         self.next_call += 1;
         let call_id = self.next_call;
-        let token = self.security.as_ref().map(|_| 16);
+        let token = self.token_size();
+        let room = vec![0; token.map_or(0, usize::from)];
         let plan = FragmentPlan::new(stub.len(), 4280, object.is_some(), token).unwrap();
         for fragment in plan {
             let body = Body::Request(RequestBody {
@@ -259,7 +280,7 @@ impl Peer {
                 auth_type: security.auth_type,
                 level: security.level,
                 context_id: 0,
-                token: &[0; 16],
+                token: &room,
             });
             self.send(&Pdu { flags: fragment.flags, call_id, body, verifier })?;
         }
@@ -276,7 +297,8 @@ impl Peer {
             {
                 let layout = Layout::of(&header, &bytes).unwrap();
                 let protection = Protection { level: auth_level(*level), header_signing: true };
-                let (segments, token) = Segments::split(&mut bytes, layout.header.len(), 16).unwrap();
+                let token = layout.token.len();
+                let (segments, token) = Segments::split(&mut bytes, layout.header.len(), token).unwrap();
                 keys.unsealer.unseal(protection, segments, token).unwrap();
             }
             let pdu = Pdu::decode(&bytes).unwrap();
@@ -447,7 +469,7 @@ pub(crate) fn prepare(grbit_jet: u32) -> Request {
 /// Activates over a connection that has bound the activator.
 pub(crate) fn activate(peer: &mut Peer, context: u16) -> Result<(Ipid, Oid, Ipid), Failed> {
     let causality = Guid::new(9, 9, 9, [9; 8]);
-    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![Iid::CERT_ADMIN_2], causality);
+    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![Iid::CERT_ADMIN_2], causality, None);
     let request = ActivatorRequest::CreateInstance(properties);
     let stub = stub(|writer| request.write(writer));
     let answer = peer.request(context, request.opnum(), None, &stub)?;

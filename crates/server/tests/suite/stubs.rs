@@ -16,7 +16,7 @@ use crate::world::World;
 /// What a response is as a whole.
 fn whole(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
     let mut writer = Writer::new();
-    OrpcThat.write(&mut writer);
+    OrpcThat::CALL.write(&mut writer);
     write(&mut writer);
     writer.into_bytes()
 }

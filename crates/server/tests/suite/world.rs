@@ -82,6 +82,7 @@ impl World {
             kerberos: None,
             ntlm: true,
             roles: RolesConfig::default(),
+            roles_file: None,
             allowed: ServiceConfig::default(),
             limits: Limits::default(),
         };

@@ -105,6 +105,8 @@ const fn certificate(data1: u32) -> Guid {
 impl Iid {
     /// `IUnknown`, the base of all.
     pub const UNKNOWN: Self = Self(com(0));
+    /// `IClassFactory`, which makes objects of a class (wire.md 4.6).
+    pub const CLASS_FACTORY: Self = Self(com(1));
     /// `ICertAdminD` (wire.md 1.1).
     pub const CERT_ADMIN: Self = Self(certificate(0xD99E_6E71));
     /// `ICertAdminD2`, which derives from it (wire.md 1.1).

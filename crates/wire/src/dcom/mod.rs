@@ -28,7 +28,7 @@
 //! let this = OrpcThis { version: ComVersion::OURS, flags: 0, causality: random };
 //!
 //! // The client asks the activator for the administration object of a CA.
-//! let wanted = ActivationProperties::of(Clsid::CERT_ADMIN, vec![Iid::CERT_ADMIN_2], random);
+//! let wanted = ActivationProperties::of(Clsid::CERT_ADMIN, vec![Iid::CERT_ADMIN_2], random, None);
 //! let request = ActivatorRequest::CreateInstance(wanted);
 //! let mut stub = Writer::new();
 //! this.write(&mut stub);
@@ -60,7 +60,7 @@
 //!     },
 //! };
 //! let mut stub = Writer::new();
-//! OrpcThat.write(&mut stub);
+//! OrpcThat::CALL.write(&mut stub);
 //! ActivatorResponse { reply: Some(reply), code: Hresult::S_OK }.write(&mut stub);
 //! let stub = stub.into_bytes();
 //!
@@ -83,7 +83,7 @@
 //! let asked = Request::read(Interface::CertAdmin2, request.opnum(), &mut reader)?;
 //! assert_eq!(asked, request);
 //! let mut stub = Writer::new();
-//! OrpcThat.write(&mut stub);
+//! OrpcThat::CALL.write(&mut stub);
 //! Response::State { state: 1, code: Hresult::S_OK }.write(&mut stub);
 //! let stub = stub.into_bytes();
 //! let mut reader = Reader::new(&stub, ByteOrder::Little);

@@ -135,14 +135,24 @@ impl<'a> CustomObjRef<'a> {
         Ok(Self { iid, class, data: reader.remaining() })
     }
 
-    /// Encodes it. The reserved field is the size of the data and 8, as Windows has it.
+    /// Encodes one that travels as a parameter. The reserved field is the size of the data and 8, as Windows has it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_with(self.data.len().saturating_add(8))
+    }
+
+    /// Encodes one that stands in another one: the reserved field is the size of the data, as Windows has it.
+    #[must_use]
+    pub fn encode_inner(&self) -> Vec<u8> {
+        self.encode_with(self.data.len())
+    }
+
+    fn encode_with(&self, reserved: usize) -> Vec<u8> {
         let mut writer = Writer::appending(Vec::with_capacity(CUSTOM_DATA + self.data.len()));
         writer.u32(SIGNATURE).u32(CUSTOM);
         self.iid.write(&mut writer);
         self.class.write(&mut writer);
-        writer.u32(0).count(self.data.len().saturating_add(8)).bytes(self.data);
+        writer.u32(0).count(reserved).bytes(self.data);
         writer.into_bytes()
     }
 }

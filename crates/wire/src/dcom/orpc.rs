@@ -45,6 +45,9 @@ pub struct OrpcThis {
 }
 
 impl OrpcThis {
+    /// The flags of an activation, which say that it goes to another machine: Windows sends them, and servers look at none.
+    pub const ACTIVATION: u32 = 1;
+
     /// Reads it from the beginning of a stub.
     ///
     /// # Errors
@@ -71,26 +74,33 @@ impl OrpcThis {
     }
 }
 
-/// ORPCTHAT: the first parameter of a response (wire.md 4.3). Its flags mean nothing; extensions are skipped, and
-/// sent as NULL.
+/// ORPCTHAT: the first parameter of a response (wire.md 4.3). Extensions are skipped, and sent as NULL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrpcThat;
+pub struct OrpcThat {
+    /// They mean nothing to a client.
+    pub flags: u32,
+}
 
 impl OrpcThat {
+    /// That of an answer to a call on an object.
+    pub const CALL: Self = Self { flags: 0 };
+    /// That of an answer to an activation, as Windows has it.
+    pub const ACTIVATION: Self = Self { flags: 1 };
+
     /// Reads it from the beginning of a stub.
     ///
     /// # Errors
     ///
     /// [`NdrError`].
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, NdrError> {
-        reader.u32()?; // flags
+        let flags = reader.u32()?;
         reader.unique(skip_extensions)?;
-        Ok(Self)
+        Ok(Self { flags })
     }
 
     /// Writes it at the beginning of a stub: 8 bytes.
     pub fn write(&self, writer: &mut Writer) {
-        writer.u32(0).null();
+        writer.u32(self.flags).null();
     }
 }
 

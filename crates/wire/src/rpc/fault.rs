@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// The body of a fault (wire.md 2.6). Extended error data, if any, is skipped.
+/// The body of a fault (wire.md 2.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FaultBody {
+pub struct FaultBody<'a> {
     /// `alloc_hint`: 32 in what we send, ignored in what we receive.
     pub alloc_hint: u32,
     /// The presentation context of the call.
@@ -13,6 +13,16 @@ pub struct FaultBody {
     pub cancel_count: u8,
     /// Why the call failed.
     pub status: FaultStatus,
+    /// Extended error data, for [`ErrorRecord::read_all`](super::ErrorRecord::read_all); empty when there is none.
+    pub extended: &'a [u8],
+}
+
+impl FaultBody<'_> {
+    /// A fault of a call in this presentation context that says its status and no more.
+    #[must_use]
+    pub const fn plain(context_id: u16, status: FaultStatus) -> Self {
+        Self { alloc_hint: 32, context_id, cancel_count: 0, status, extended: &[] }
+    }
 }
 
 /// Why a call failed: an nca code, a Win32 error or an HRESULT (wire.md 2.16).

@@ -8,9 +8,9 @@ use super::{FaultStatus, Flags};
 /// The largest reassembled stub of a request that a server takes: 4 MiB (wire.md 2.7; RPCE 3.3.3.5.4).
 pub const MAX_REQUEST_STUB: usize = 4 * 1024 * 1024;
 
-/// The largest storage of a stub that an [`Assembly`] keeps for the next one, in bytes: a read of 512 KiB fits however the
+/// The largest storage of a stub that an [`Assembly`] keeps for the next one, in bytes: a read of 4 MiB fits however the
 /// storage grew.
-const MAX_KEPT: usize = 2 * 1024 * 1024;
+const MAX_KEPT: usize = 10 * 1024 * 1024;
 
 /// How a stub is cut into fragments: every one but the last has a multiple of 16 bytes (wire.md 2.7, 2.8).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! * [`Pdu`]: all PDUs, decoded and encoded; fragments and tokens are borrowed, not copied.
 //! * [`Verifier`] and [`Layout`]: authentication, and which bytes of a PDU are signed, sealed or token.
 //! * [`bind`](self::BindBody): presentation contexts, their results, feature negotiation.
-//! * [`FaultStatus`]: why a call failed, and its code for the caller.
+//! * [`FaultStatus`]: why a call failed, and its code for the caller; [`ErrorRecord`]: what a Windows server tells beside it.
 //! * [`FragmentPlan`] and [`Assembly`]: a stub cut into fragments and put together again.
 //! * [`VerificationTrailer`]: what a client adds so that a stripped header shows.
 //! * [`ClientConnection`]: the client's side of a connection as a state machine.
@@ -15,6 +15,7 @@ mod bind;
 mod client;
 mod endpoint_mapper;
 mod error;
+mod extended_error;
 mod fault;
 mod fragment;
 mod header;
@@ -32,6 +33,7 @@ pub use bind::{
 pub use client::{ClientConnection, ClientError, ClientEvent, ClientLimits, Outgoing};
 pub use endpoint_mapper::{Floor, LookupHandle, MapperRequest, MapperResponse, TcpTower, Tower};
 pub use error::{EncodeError, PduError};
+pub use extended_error::{ErrorParameter, ErrorRecord, ExtendedError};
 pub use fault::{FaultBody, FaultStatus};
 pub use fragment::{Assembly, AssemblyError, Fragment, FragmentError, FragmentPlan, MAX_REQUEST_STUB};
 pub use header::{Flags, Header, MAX_FRAGMENT, MIN_FRAGMENT, PduKind};

@@ -43,7 +43,7 @@ pub enum Body<'a> {
     /// response (wire.md 2.6).
     Response(ResponseBody<'a>),
     /// fault (wire.md 2.6).
-    Fault(FaultBody),
+    Fault(FaultBody<'a>),
     /// bind (wire.md 2.2).
     Bind(BindBody),
     /// bind_ack (wire.md 2.3).
@@ -200,8 +200,9 @@ impl<'a> Pdu<'a> {
                 return Ok((false, 16));
             }
             Body::Fault(fault) => {
-                writer.u32(fault.alloc_hint).u16(fault.context_id).u8(fault.cancel_count).u8(0);
-                writer.u32(fault.status.0).u32(0);
+                let is_extended = u8::from(!fault.extended.is_empty());
+                writer.u32(fault.alloc_hint).u16(fault.context_id).u8(fault.cancel_count).u8(is_extended);
+                writer.u32(fault.status.0).u32(0).bytes(fault.extended);
                 return Ok((false, 16));
             }
             Body::Bind(bind) | Body::AlterContext(bind) => bind.write(writer)?,
@@ -229,9 +230,11 @@ fn read_body<'a>(header: &Header, reader: &mut Reader<'_>, stub: &'a [u8]) -> Re
         }
         PduKind::Fault => {
             let (alloc_hint, context_id, cancel_count) = (reader.u32()?, reader.u16()?, reader.u8()?);
-            reader.u8()?;
+            let flags = reader.u8()?;
             let status = FaultStatus(reader.u32()?);
-            Body::Fault(FaultBody { alloc_hint, context_id, cancel_count, status })
+            // Extended error data stands where the stub of other answers does, behind a reserved word.
+            let extended = if flags & 1 == 1 { stub.get(8..).unwrap_or_default() } else { &[] };
+            Body::Fault(FaultBody { alloc_hint, context_id, cancel_count, status, extended })
         }
         PduKind::Bind => Body::Bind(BindBody::read(reader)?),
         PduKind::AlterContext => Body::AlterContext(BindBody::read(reader)?),

@@ -476,7 +476,7 @@ impl<F: Fn(&SyntaxId) -> bool> ServerConnection<F> {
 
 /// A fault without verifier for a call that did not execute (wire.md 2.6, 2.16).
 fn fault(call_id: u32, context_id: u16, status: FaultStatus) -> Pdu<'static> {
-    let body = Body::Fault(FaultBody { alloc_hint: 32, context_id, cancel_count: 0, status });
+    let body = Body::Fault(FaultBody::plain(context_id, status));
     Pdu { flags: Flags::ONLY.with(Flags::DID_NOT_EXECUTE), call_id, body, verifier: None }
 }
 

@@ -53,16 +53,25 @@ fn version() -> impl Strategy<Value = ComVersion> {
 }
 
 fn properties() -> impl Strategy<Value = ActivationProperties> {
-    let optional = (any::<Option<u32>>(), prop::option::of(guid()), vec(any::<u16>(), 0..4));
-    (guid(), iids(), any::<u32>(), version(), optional).prop_map(
-        |(class, interfaces, flags, version, (session, context, towers))| ActivationProperties {
-            class: Clsid(class),
-            interfaces,
-            flags,
-            version,
-            session,
-            context,
-            towers,
+    let server = prop::option::of("[a-zé.]{0,9}");
+    let optional =
+        (any::<Option<u32>>(), any::<u32>(), server, prop::option::of(guid()), vec(any::<u16>(), 0..4));
+    (guid(), iids(), any::<[u32; 3]>(), version(), optional).prop_map(
+        |(class, interfaces, flags, version, (session, level, server, context, towers))| {
+            ActivationProperties {
+                class: Clsid(class),
+                interfaces,
+                class_context: flags[0],
+                flags: flags[1],
+                instance_flags: flags[2],
+                version,
+                session,
+                // It travels with the session.
+                default_level: if session.is_some() { level } else { 0 },
+                server,
+                context,
+                towers,
+            }
         },
     )
 }

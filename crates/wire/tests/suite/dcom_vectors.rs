@@ -96,17 +96,17 @@ fn activation_request() -> Vec<u8> {
         "06000000 68000000 58000000 90000000 20000000 20000000 30000000",
         "01100800cccccccc 58000000 00000000 ffffffff",
         &zeros(12),
-        "02000000",
+        "05000000",
         &zeros(16),
         "00000000 14000000 02000000",
         &zeros(40),
         "01100800cccccccc 48000000 00000000 736e9ed988fcd011b49800a0c90312f3",
-        "10000000 00000000 00000000 01000000 00000000 00000200 58000000 05000700 01000000",
+        "14000000 00000000 00000000 01000000 00000000 00000200 58000000 05000700 01000000",
         ADMIN_2,
         "00000000 01100800cccccccc 80000000 00000000",
         &zeros(16),
         "00000200 00000000 60000000 60000000 4d454f57 04000000",
-        &format!("c0010000{COM} 3b030000{COM} 00000000 38000000"),
+        &format!("c0010000{COM} 3b030000{COM} 00000000 30000000"),
         "01000100 11111111222233334444555555555555 02000000",
         &zeros(20),
         "01000000",
@@ -124,7 +124,7 @@ fn activation_request() -> Vec<u8> {
 fn activation_request_of_six_properties() {
     let expected = activation_request();
     assert_eq!(expected.len(), 744);
-    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![Iid::CERT_ADMIN_2], causality());
+    let properties = ActivationProperties::of(Clsid::CERT_ADMIN, vec![Iid::CERT_ADMIN_2], causality(), None);
     let request = ActivatorRequest::CreateInstance(properties.clone());
     let mut writer = Writer::new();
     OrpcThis { version: ComVersion::OURS, flags: 1, causality: causality() }.write(&mut writer);
@@ -142,7 +142,8 @@ fn activation_request_of_six_properties() {
         assert_eq!(error.fault().map(|status| status.0), Some(0x6F7), "{cut}");
     }
     // Without the properties that a server does not need, and with one that nobody knows.
-    let few = ActivationProperties { session: None, context: None, towers: Vec::new(), ..properties };
+    let towers = Vec::new();
+    let few = ActivationProperties { session: None, default_level: 0, context: None, towers, ..properties };
     let mut objref = few.encode();
     assert_eq!(ActivationProperties::decode(&objref), Ok(few));
     let security = objref.windows(4).position(|window| window == [0xa6, 1, 0, 0]).unwrap();
@@ -194,7 +195,7 @@ fn activation_response_of_two_properties() {
     };
     let encode = |response: &ActivatorResponse| {
         let mut writer = Writer::new();
-        OrpcThat.write(&mut writer);
+        OrpcThat::CALL.write(&mut writer);
         response.write(&mut writer);
         writer.into_bytes()
     };
@@ -253,7 +254,7 @@ fn query_interface() {
         hex(&format!("0000000000000000 00000200 01000000 00000000 00000000 {STD_OBJREF} 00000000"));
     assert_eq!(expected.len(), 68);
     let mut writer = Writer::new();
-    OrpcThat.write(&mut writer);
+    OrpcThat::CALL.write(&mut writer);
     response.write(&mut writer);
     assert_eq!(writer.into_bytes(), expected);
     let mut reader = Reader::new(&expected, ByteOrder::Little);

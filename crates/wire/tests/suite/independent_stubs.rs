@@ -41,7 +41,7 @@ fn response_again(method: Method, stub: &[u8], request: Option<&Request>) -> (St
     let mut reader = Reader::new(stub, ByteOrder::Little);
     OrpcThat::read(&mut reader).unwrap();
     let mut writer = Writer::new();
-    OrpcThat.write(&mut writer);
+    OrpcThat::CALL.write(&mut writer);
     let shown = match request.filter(|request| request.opnum() == method.opnum()) {
         Some(request) => {
             let response = Response::read(request, &mut reader).unwrap();

@@ -32,7 +32,7 @@ fn read_request(opnum: u16, stub: &[u8]) -> Result<(Request, usize), RequestErro
 
 fn response_stub(response: &Response<'_>) -> Vec<u8> {
     let mut writer = Writer::new();
-    OrpcThat.write(&mut writer);
+    OrpcThat::CALL.write(&mut writer);
     response.write(&mut writer);
     writer.into_bytes()
 }
@@ -193,7 +193,7 @@ fn every_method_has_a_complete_not_implemented_answer() {
     for (opnum, size) in (3..).zip(sizes) {
         let method = Method::from_opnum(Interface::CertAdmin2, opnum).unwrap();
         let mut writer = Writer::new();
-        OrpcThat.write(&mut writer);
+        OrpcThat::CALL.write(&mut writer);
         method.write_failure(Hresult::E_NOTIMPL, &mut writer);
         let stub = writer.into_bytes();
         assert_eq!(stub.len(), 8 + size + 4, "{opnum}");

@@ -98,7 +98,7 @@ fn what_nobody_asked_for_is_refused() {
     assert!(unexpected(&pdu(call_id, response(1))));
     assert!(unexpected(&pdu(call_id, Body::Auth3)));
     let status = FaultStatus(0);
-    let fault = Body::Fault(FaultBody { alloc_hint: 32, context_id: 9, cancel_count: 0, status });
+    let fault = Body::Fault(FaultBody::plain(9, status));
     assert!(unexpected(&pdu(call_id + 1, fault.clone())));
     // A fault is a failure even with status 0, and frees the connection for the next call.
     let mut faulted = client.clone();

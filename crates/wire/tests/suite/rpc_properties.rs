@@ -65,6 +65,7 @@ fn with_pdus(
                 context_id,
                 cancel_count: byte,
                 status: FaultStatus(call_id.rotate_left(7)),
+                extended: &stub,
             }),
             3 => Body::Bind(bind),
             4 => Body::AlterContext(bind),

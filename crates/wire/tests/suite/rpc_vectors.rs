@@ -76,7 +76,7 @@ fn fault_opnum_out_of_range() {
     let bytes = hex("05 00 03 03 10 00 00 00 20 00 00 00 05 00 00 00
         20 00 00 00 00 00 00 00 02 00 01 1c 00 00 00 00");
     let status = FaultStatus::OPNUM_OUT_OF_RANGE;
-    let body = Body::Fault(FaultBody { alloc_hint: 32, context_id: 0, cancel_count: 0, status });
+    let body = Body::Fault(FaultBody::plain(0, status));
     same_both_ways(&bytes, &Pdu { flags: Flags::ONLY, call_id: 5, body, verifier: None });
     assert_eq!(status.client_code(), 0x6D1);
 }

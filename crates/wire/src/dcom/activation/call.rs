@@ -10,7 +10,7 @@ use certadm_rules::Hresult;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ActivatorRequest {
-    /// `RemoteGetClassObject`, opnum 3: the factory of a class. A server may answer [`Hresult::E_NOTIMPL`].
+    /// `RemoteGetClassObject`, opnum 3: the factory of a class, for the calls of [`FactoryRequest`](super::FactoryRequest).
     GetClassObject(ActivationProperties),
     /// `RemoteCreateInstance`, opnum 4: a new object.
     CreateInstance(ActivationProperties),

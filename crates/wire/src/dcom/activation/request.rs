@@ -3,16 +3,17 @@
 use super::blob;
 use crate::dcom::{Clsid, ComVersion, CustomObjRef, Iid, ObjRefError, TOWER_TCP};
 use crate::ndr::{Guid, NdrError, Reader, Writer};
+use crate::rpc::AuthLevel;
 
 /// The most interfaces that one activation may ask for (wire.md 4.8).
 pub const MAX_INTERFACES: usize = 0x8000;
 /// The most protocols that a client may name (wire.md 4.8).
 pub const MAX_TOWERS: usize = 0x8000;
 
-/// `classCtx`: a server on another machine.
-const REMOTE_SERVER: u32 = 0x10;
 /// `ClientImpLevel`: impersonation at the level "identify" or above; ignored by servers.
 const IMPERSONATION_LEVEL: u32 = 2;
+/// The longest name of a server that is read, in UTF-16 units.
+const MAX_SERVER_NAME: usize = 32_767;
 /// How many bytes the client's context has.
 const CONTEXT_SIZE: usize = 48;
 
@@ -24,13 +25,22 @@ pub struct ActivationProperties {
     pub class: Clsid,
     /// Which of its interfaces are wanted, in this order: 1 to [`MAX_INTERFACES`].
     pub interfaces: Vec<Iid>,
+    /// `classCtx`: where the client lets the server run; [`ActivationProperties::ANYWHERE`] or
+    /// [`ActivationProperties::ELSEWHERE`]. Ignored by servers.
+    pub class_context: u32,
     /// `actvflags`: 0, or hints that a server may ignore (wire.md 4.9).
     pub flags: u32,
+    /// `instFlags`: 0, as Windows has it.
+    pub instance_flags: u32,
     /// The version the client speaks, once more.
     pub version: ComVersion,
     /// The session in which the server should run, [`ActivationProperties::ANY_SESSION`] for any; none when the
     /// client says nothing about it. A session that cannot be had: CO_E_RUNAS_LOGON_FAILURE.
     pub session: Option<u32>,
+    /// The level of authentication that is the client's default, as on the wire; travels with the session. Ignored by servers.
+    pub default_level: u32,
+    /// The name of the server as the client dialled it; none when it does not say.
+    pub server: Option<String>,
     /// The identifier of the client's context; none when the client sends no context, as impacket does.
     pub context: Option<Guid>,
     /// The protocols the client speaks. Empty when it does not say.
@@ -40,16 +50,25 @@ pub struct ActivationProperties {
 impl ActivationProperties {
     /// No session in particular.
     pub const ANY_SESSION: u32 = 0xFFFF_FFFF;
+    /// A class context: a process of another machine.
+    pub const ELSEWHERE: u32 = 0x10;
+    /// A class context: a process of this machine or of another one.
+    pub const ANYWHERE: u32 = 0x14;
 
-    /// What a client asks that wants `interfaces` of a new object of `class`, over TCP.
+    /// What a client asks that wants `interfaces` of a new object of `class`, over TCP, of the server that it dialled as
+    /// `server`: what Windows asks that has the updates of KB5004442 (`activation-level5-patched-windows` of the captures).
     #[must_use]
-    pub fn of(class: Clsid, interfaces: Vec<Iid>, context: Guid) -> Self {
+    pub fn of(class: Clsid, interfaces: Vec<Iid>, context: Guid, server: Option<String>) -> Self {
         Self {
             class,
             interfaces,
+            class_context: Self::ANYWHERE,
             flags: 0,
+            instance_flags: 0,
             version: ComVersion::OURS,
             session: Some(Self::ANY_SESSION),
+            default_level: AuthLevel::Integrity.to_wire().into(),
+            server,
             context: Some(context),
             towers: vec![TOWER_TCP],
         }
@@ -66,19 +85,37 @@ impl ActivationProperties {
         if (objref.iid, objref.class) != (Iid::ACTIVATION_PROPERTIES_IN, Clsid::ACTIVATION_PROPERTIES_IN) {
             return Err(ObjRefError::Class);
         }
-        let (mut instantiation, mut session, mut context, mut towers) = (None, None, None, Vec::new());
+        let (mut instantiation, mut session, mut default_level) = (None, None, 0);
+        let (mut server, mut context, mut towers) = (None, None, Vec::new());
         for (id, mut body) in blob::read(objref.data)? {
             match id {
                 Clsid::INSTANTIATION_INFO => instantiation = Some(Instantiation::read(&mut body)?),
-                Clsid::SPECIAL_SYSTEM_PROPERTIES => session = Some(body.u32()?),
+                Clsid::SPECIAL_SYSTEM_PROPERTIES => {
+                    session = Some(body.u32()?);
+                    // Behind whether it is a remote session, and the partition.
+                    default_level = body.bytes(12).and_then(|_| body.u32()).unwrap_or(0);
+                }
+                Clsid::SECURITY_INFO => server = read_server(&mut body),
                 Clsid::ACTIVATION_CONTEXT_INFO => context = read_context(&mut body)?,
                 Clsid::SCM_REQUEST_INFO => towers = read_towers(&mut body)?,
                 _ => {}
             }
         }
-        let Instantiation { class, interfaces, flags, version } =
+        let Instantiation { class, interfaces, class_context, flags, instance_flags, version } =
             instantiation.ok_or(ObjRefError::Missing { name: "InstantiationInfo" })?;
-        Ok(Self { class, interfaces, flags, version, session, context, towers })
+        Ok(Self {
+            class,
+            interfaces,
+            class_context,
+            flags,
+            instance_flags,
+            version,
+            session,
+            default_level,
+            server,
+            context,
+            towers,
+        })
     }
 
     /// Encodes the custom OBJREF of the request: the six properties that Windows sends, the first of them only with a
@@ -87,12 +124,12 @@ impl ActivationProperties {
     pub fn encode(&self) -> Vec<u8> {
         let mut properties = Vec::new();
         if let Some(session) = self.session {
-            properties.push((Clsid::SPECIAL_SYSTEM_PROPERTIES, special_system_properties(session)));
+            properties.push((Clsid::SPECIAL_SYSTEM_PROPERTIES, self.special_system_properties(session)));
         }
         properties.extend([
             (Clsid::INSTANTIATION_INFO, self.instantiation_info()),
             (Clsid::ACTIVATION_CONTEXT_INFO, activation_context_info(self.context)),
-            (Clsid::SECURITY_INFO, zeros(16)),
+            (Clsid::SECURITY_INFO, security_info(self.server.as_deref())),
             (Clsid::SERVER_LOCATION_INFO, zeros(16)),
             (Clsid::SCM_REQUEST_INFO, scm_request_info(&self.towers)),
         ]);
@@ -106,11 +143,20 @@ impl ActivationProperties {
         let size = 16 + (52 + 16 * self.interfaces.len()).next_multiple_of(8);
         let mut writer = Writer::new();
         self.class.write(&mut writer);
-        writer.u32(REMOTE_SERVER).u32(self.flags).u32(0).count(self.interfaces.len()).u32(0).referent();
+        writer.u32(self.class_context).u32(self.flags).u32(0);
+        writer.count(self.interfaces.len()).u32(self.instance_flags).referent();
         writer.count(size).u16(self.version.major).u16(self.version.minor).count(self.interfaces.len());
         for iid in &self.interfaces {
             iid.write(&mut writer);
         }
+        writer
+    }
+
+    fn special_system_properties(&self, session: u32) -> Writer {
+        let mut writer = Writer::new();
+        writer.u32(session).zeros(12).u32(self.default_level).guid(Guid::NIL);
+        writer.u32(0).u32(self.class_context).u32(2); // flags, the original class context, flags
+        writer.zeros(40);
         writer
     }
 }
@@ -119,18 +165,18 @@ impl ActivationProperties {
 struct Instantiation {
     class: Clsid,
     interfaces: Vec<Iid>,
+    class_context: u32,
     flags: u32,
+    instance_flags: u32,
     version: ComVersion,
 }
 
 impl Instantiation {
     fn read(reader: &mut Reader<'_>) -> Result<Self, ObjRefError> {
         let class = Clsid::read(reader)?;
-        reader.u32()?; // the class context
-        let flags = reader.u32()?;
+        let (class_context, flags) = (reader.u32()?, reader.u32()?);
         reader.u32()?; // whether it is a surrogate
-        let count = reader.u32()?;
-        reader.u32()?; // instance flags
+        let (count, instance_flags) = (reader.u32()?, reader.u32()?);
         let has_interfaces = reader.referent()?;
         reader.u32()?; // the size of all this
         let version = ComVersion { major: reader.u16()?, minor: reader.u16()? };
@@ -138,7 +184,7 @@ impl Instantiation {
             return Err(ObjRefError::Missing { name: "the interfaces it wants" });
         }
         let interfaces = read_interfaces(reader, count)?;
-        Ok(Self { class, interfaces, flags, version })
+        Ok(Self { class, interfaces, class_context, flags, instance_flags, version })
     }
 }
 
@@ -149,12 +195,26 @@ pub(super) fn read_interfaces(reader: &mut Reader<'_>, count: u32) -> Result<Vec
     (0..maximum).map(|_| Iid::read(reader)).collect()
 }
 
-fn special_system_properties(session: u32) -> Writer {
+/// SecurityInfo: the authentication flags, and a COSERVERINFO with the server's name alone (DCOM 2.2.22.2.7).
+fn security_info(server: Option<&str>) -> Writer {
+    let Some(server) = server else { return zeros(16) };
     let mut writer = Writer::new();
-    writer.u32(session).zeros(12).u32(IMPERSONATION_LEVEL).guid(Guid::NIL);
-    writer.u32(0).u32(0x14).u32(2); // flags, the original class context, flags
-    writer.zeros(40);
+    writer.u32(0).referent().null();
+    writer.u32(0).referent().null().u32(0).wide_string(server);
     writer
+}
+
+/// The server's name. What is of another form has none: no server needs it.
+fn read_server(reader: &mut Reader<'_>) -> Option<String> {
+    reader.u32().ok()?; // the authentication flags
+    let (has_server, _) = (reader.referent().ok()?, reader.u32().ok()?);
+    if !has_server {
+        return None;
+    }
+    reader.u32().ok()?; // reserved
+    let has_name = reader.referent().ok()?;
+    reader.bytes(8).ok()?; // no identity, and a reserved word
+    if has_name { reader.wide_string(MAX_SERVER_NAME).ok() } else { None }
 }
 
 fn activation_context_info(context: Option<Guid>) -> Writer {
@@ -169,7 +229,7 @@ fn activation_context_info(context: Option<Guid>) -> Writer {
     data.u16(1).u16(1).guid(id).u32(2).zeros(20).u32(1);
     debug_assert_eq!(data.position(), CONTEXT_SIZE);
     let (iid, class) = (Iid::CONTEXT, Clsid::CONTEXT_MARSHALER);
-    let objref = CustomObjRef { iid, class, data: &data.into_bytes() }.encode();
+    let objref = CustomObjRef { iid, class, data: &data.into_bytes() }.encode_inner();
     crate::dcom::objref::write_interface_pointer(&mut writer, &objref);
     writer
 }

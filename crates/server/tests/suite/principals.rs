@@ -1,0 +1,230 @@
+//! Callers with tickets of a domain: who may call what, PACs that are broken on the way, roles that change.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use certadm_auth::{Framing, kerberos_initiator};
+use certadm_ca::{RolesConfig, Shutdown};
+use certadm_kerberos::client::{Logon, Secret, Step, TicketRequest};
+use certadm_kerberos::crypto::Etype;
+use certadm_kerberos::{Credential, Keytab, Principal};
+use certadm_server::{KerberosSettings, Limits, Settings};
+use certadm_toy_kdc::{Kdc, Network, PacHooks, PacMaker, World as Clock, keytab_file};
+use certadm_wire::csra::Request;
+use certadm_wire::dcom::Iid;
+use certadm_wire::rpc::AuthLevel;
+use tempfile::TempDir;
+
+use crate::access::{DENIED, OPNUMS, arguments, is_denied, may};
+use crate::peer::{Failed, Object, Peer, activate, prepare};
+use crate::world::{USERS, World};
+
+const REALM: &str = "TOY.TEST";
+const HOST: &str = "ca01";
+/// A call for operators alone.
+const LOCATIONS: Request = Request::RestoreGetDatabaseLocations;
+
+/// A realm with the accounts of [`USERS`], and a service of ours in it.
+struct Domain {
+    world: World,
+    network: Network,
+    clock: Arc<Clock>,
+    _keys: TempDir,
+}
+
+impl Domain {
+    fn new(kdc_change: impl FnOnce(&mut Kdc), change: impl FnOnce(&mut Settings)) -> Self {
+        let mut kdc = Kdc::new(REALM);
+        for (user, _) in USERS {
+            kdc.add_account(user, user);
+        }
+        let services = ["RPCSS", "HOST"].map(|class| kdc.add_service(class, HOST, Etype::Aes256Sha1));
+        kdc_change(&mut kdc);
+        let entries = services.iter().flat_map(|keytab| keytab.entries().to_vec()).collect();
+        let keys = TempDir::new().unwrap();
+        let keytab = keys.path().join("keytab");
+        std::fs::write(&keytab, keytab_file(&Keytab::new(entries))).unwrap();
+        std::fs::set_permissions(&keytab, PermissionsExt::from_mode(0o600)).unwrap();
+        let world = World::with_settings(|settings| {
+            settings.kerberos = Some(KerberosSettings {
+                keytab,
+                host: HOST.into(),
+                realms: Vec::new(),
+                skew_seconds: 300,
+                danger_unsigned_headers: false,
+            });
+            settings.roles = by_name();
+            change(settings);
+        });
+        Self { world, network: Network::of([kdc]), clock: Arc::new(Clock::real()), _keys: keys }
+    }
+
+    fn granting(&self, user: &str) -> Credential {
+        let secret = Secret::Password(user.to_owned().into());
+        let mut logon = Logon::new(Principal::account(user, REALM), secret);
+        let mut question = logon.start(&*self.clock).unwrap();
+        loop {
+            match logon.answer(&self.network.ask(&question, &*self.clock), &*self.clock).unwrap() {
+                Step::Ask(next) => question = next,
+                Step::Done(done) => return done.credential,
+            }
+        }
+    }
+
+    fn ticket(&self, granting: &Credential, class: &str) -> Credential {
+        let service = Principal::service(class, HOST, REALM);
+        let mut request = TicketRequest::new(granting.clone(), &service, 0).unwrap();
+        let question = request.start(&*self.clock).unwrap();
+        match request.answer(&self.network.ask(&question, &*self.clock), &*self.clock).unwrap() {
+            Step::Done(granted) => granted.credential,
+            Step::Ask(_) => panic!("one question is enough"),
+        }
+    }
+
+    /// A connection that is logged on with a ticket.
+    fn logged_on(&self, granting: &Credential, class: &str, iid: Iid) -> Result<Peer, Failed> {
+        let addresses = &self.world.addresses;
+        let address = if class == "HOST" { addresses.exporter } else { addresses.resolver };
+        let ticket = self.ticket(granting, class);
+        let mut peer = Peer::tcp(address);
+        let initiator = kerberos_initiator(ticket, 0, Framing::Raw, self.clock.clone());
+        peer.bind_with(iid, AuthLevel::Privacy, initiator)?;
+        Ok(peer)
+    }
+
+    fn object(&self, user: &str) -> Object {
+        let granting = self.granting(user);
+        let mut resolver = self.logged_on(&granting, "RPCSS", Iid::REMOTE_SCM_ACTIVATOR).unwrap();
+        let (ipid, oid, rem_unknown) = activate(&mut resolver, 0).unwrap();
+        let peer = self.logged_on(&granting, "HOST", Iid::CERT_ADMIN_2).unwrap();
+        Object { peer, ipid, oid, rem_unknown, context: 0 }
+    }
+}
+
+/// The role of each of [`USERS`], by the name of its account in the realm.
+fn by_name() -> RolesConfig {
+    let of = |name: &str| vec![format!("krb:{name}@{REALM}")];
+    RolesConfig {
+        administrator: of("admin"),
+        officer: of("officer"),
+        auditor: of("auditor"),
+        operator: of("operator"),
+        read: of("reader"),
+        enroll: of("enrollee"),
+    }
+}
+
+#[test]
+fn every_method_for_every_role_of_a_ticket() {
+    let domain = Domain::new(|_| {}, |settings| settings.allowed.shutdown = Shutdown::Everybody);
+    let mut cells = 0;
+    for (user, _) in USERS.iter().filter(|(user, _)| *user != "other") {
+        let mut object = domain.object(user);
+        for opnum in OPNUMS {
+            let answer = object.peer.request(0, opnum, Some(object.ipid.0), &arguments(opnum));
+            assert_eq!(is_denied(answer), !may(opnum).contains(user), "{user} calls {opnum}");
+            cells += 1;
+        }
+    }
+    assert_eq!(cells, 7 * 46);
+}
+
+/// As those of `users.toml` are: a role that is taken away is gone at the next call, over the same connection.
+#[test]
+fn roles_of_ca_toml_are_those_of_the_moment() {
+    let place = TempDir::new().unwrap();
+    let file = place.path().join("ca.toml");
+    let write = |roles: &str| {
+        let text = format!("name = \"Test CA\"\n[roles]\n{roles}\n");
+        let new = place.path().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &file).unwrap();
+    };
+    write("operator = [\"krb:operator@TOY.TEST\", \"uid:self\"]");
+    let domain = Domain::new(|_| {}, |settings| settings.roles_file = Some(file.clone()));
+    let (mut remote, mut local) = (domain.object("operator"), Object::unix(&domain.world));
+    let mut codes = || [remote.code(&LOCATIONS), local.code(&LOCATIONS)];
+    assert_eq!(codes(), [0, 0]);
+    write("operator = []\nadministrator = []");
+    assert_eq!(codes(), [DENIED, DENIED]);
+    write("operator = [\"sid:S-1-5-21-1-2-3-1106\"]\nadministrator = []");
+    assert_eq!(codes(), [0, DENIED], "by a group of the ticket that was shown before");
+    // Nobody has a role by a file that cannot be used, and nobody loses his connection by it.
+    for broken in ["operator = [\"CA Operators\"]", "operator = 7", "operators = []"] {
+        write(broken);
+        assert_eq!(codes(), [DENIED, DENIED], "{broken}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(codes(), [DENIED, DENIED], "without a file");
+    write("operator = [\"krb:operator@TOY.TEST\", \"uid:self\"]");
+    assert_eq!(codes(), [0, 0]);
+    assert_eq!(remote.code(&prepare(0)), 0);
+    write("auditor = [\"krb:operator@TOY.TEST\"]");
+    assert_eq!(remote.code(&Request::BackupGetAttachmentInformation), DENIED);
+}
+
+fn no_brake(settings: &mut Settings) {
+    settings.limits =
+        Limits { free_failures: u32::MAX, free_failures_of_address: u32::MAX, ..Limits::default() };
+}
+
+/// Nobody gets in with a PAC in which a byte was changed, other than in the KDC's own signature, which no service can check.
+#[test]
+fn a_pac_that_was_altered_lets_nobody_in() {
+    let (place, length) = (Arc::new(AtomicUsize::new(usize::MAX)), Arc::new(AtomicUsize::new(0)));
+    let (at, seen) = (Arc::clone(&place), Arc::clone(&length));
+    let alter = move |pac: &mut Vec<u8>| {
+        seen.store(pac.len(), Ordering::SeqCst);
+        if let Some(byte) = pac.get_mut(at.load(Ordering::SeqCst)) {
+            *byte ^= 1;
+        }
+    };
+    let hooks = PacHooks { alter: Some(Arc::new(alter)), ..PacHooks::default() };
+    let domain = Domain::new(|kdc| kdc.pac = hooks, no_brake);
+    let granting = domain.granting("operator");
+    let log_on = || domain.logged_on(&granting, "RPCSS", Iid::REMOTE_SCM_ACTIVATOR).map(|_| ());
+    assert_eq!(log_on(), Ok(()), "as it was made");
+    let length = length.load(Ordering::SeqCst);
+    assert!(300 < length, "{length}");
+    for at in 0..length {
+        place.store(at, Ordering::SeqCst);
+        if log_on().is_ok() {
+            assert!(length - 16 <= at, "byte {at} of {length}");
+        }
+    }
+    place.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(log_on(), Ok(()), "the service goes on");
+}
+
+#[test]
+fn pacs_that_are_wrong_missing_or_newer() {
+    type Make = fn(&mut PacMaker);
+    let cases: [(&str, Make, bool); 7] = [
+        ("as it is", |_| {}, true),
+        ("without a signature", |pac| pac.is_signed = false, false),
+        ("signed by RC4", |pac| pac.signature_kind = Some(-138), false),
+        ("of another account", |pac| pac.client_name = "admin".into(), false),
+        ("of another logon", |pac| pac.auth_time = pac.auth_time.plus(1), false),
+        ("without SIDs, as MIT's", |pac| (pac.domain, pac.requestor) = (None, None), true),
+        ("with buffers of the future", |pac| pac.others.extend([(19, vec![1; 20]), (4711, vec![7])]), true),
+    ];
+    for (name, make, is_good) in cases {
+        let hooks = PacHooks { make: Some(Arc::new(make)), ..PacHooks::default() };
+        let domain = Domain::new(|kdc| kdc.pac = hooks, no_brake);
+        let granting = domain.granting("operator");
+        let logged_on = domain.logged_on(&granting, "RPCSS", Iid::REMOTE_SCM_ACTIVATOR);
+        assert_eq!(logged_on.is_ok(), is_good, "{name}");
+        if is_good {
+            assert_eq!(domain.object("operator").code(&prepare(0)), 0, "{name}: by the account's name");
+        }
+    }
+    // Without any PAC there is a name and no group.
+    for (role, code) in [("krb:operator@TOY.TEST", 0), ("sid:S-1-5-21-1-2-3-1106", DENIED)] {
+        let change = |settings: &mut Settings| {
+            settings.roles = RolesConfig { operator: vec![role.to_owned()], ..RolesConfig::nobody() };
+        };
+        let domain = Domain::new(|kdc| kdc.has_pac = false, change);
+        assert_eq!(domain.object("operator").code(&prepare(0)), code, "{role}");
+    }
+}
