@@ -83,7 +83,7 @@ fn expire(
 ) -> Result<Value, Failure> {
     let expiry = repository.expiry(&ExpiryOptions { keep, take_over: args.take_over, rest: None })?;
     let going: Vec<&Point> =
-        expiry.fates().iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.point).collect();
+        expiry.fates().iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.set).collect();
     output.result(format!(
         "{}: {} of {} {}.",
         repository.address(),
@@ -96,7 +96,7 @@ fn expire(
             [] => "expires".to_owned(),
             rules => format!("kept: {}", rules.join(", ")),
         };
-        output.result(format!("{}  {why}", line(&fate.point)));
+        output.result(format!("{}  {why}", line(&fate.set)));
     }
     let pruned = match args.dry_run {
         true => None,
@@ -111,7 +111,7 @@ fn expire(
         .fates()
         .iter()
         .map(|fate| {
-            let mut point = to_json(&fate.point);
+            let mut point = to_json(&fate.set);
             point["kept_by"] = json!(fate.kept_by);
             point["deleted"] = json!(!args.dry_run && fate.kept_by.is_empty());
             point
