@@ -60,6 +60,8 @@ fn main() -> ExitCode {
         Command::Backup(args) => ("backup", verbs::backup::run(&args, output).into()),
         Command::Restore(args) => ("restore", verbs::restore::run(&args, output).into()),
         Command::Verify(args) => ("verify", verbs::verify::run(&args, output).into()),
+        Command::Sets(args) => ("sets", verbs::sets::run(&args, output).into()),
+        Command::Prune(args) => ("prune", verbs::prune::run(&args, output).into()),
         Command::Show(args) => ("show", verbs::show::run(&args, output).into()),
         Command::User(command) => (command.name(), verbs::user::run(&command, output).into()),
         Command::Doctor(args) => ("doctor", verbs::doctor::run(&args, output).into()),

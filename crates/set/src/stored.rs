@@ -1,6 +1,8 @@
 //! Sets that are kept somewhere, in a folder or in a repository: what each says of itself without being read, and which of
 //! them a restore needs together (repository.md 6).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::manifest::SetKind;
 
 /// A set that is kept somewhere, by what is known of it without reading its files.
@@ -86,6 +88,67 @@ fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S]) -> Opti
     }
 }
 
+/// What a set is worth among those that are kept with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing<'a, S> {
+    /// The set.
+    pub set: &'a S,
+    /// The full set with which a restore of it begins; `None` where it continues no full set that is there.
+    pub base: Option<&'a S>,
+    /// The log set that holds everything that this one does, where no other set needs this one: it gives an earlier moment, and
+    /// nothing else.
+    pub superseded_by: Option<&'a S>,
+}
+
+/// Says of each set of one database what it is worth, in the order given.
+#[must_use]
+pub fn standings<'a, S: Stored>(sets: &[&'a S]) -> Vec<Standing<'a, S>> {
+    let chains: Vec<Vec<&S>> = sets.iter().map(|set| chain(sets, set).unwrap_or_default()).collect();
+    let needed: BTreeSet<&str> =
+        chains.iter().flat_map(|chain| chain.iter().rev().skip(1)).map(|set| set.id()).collect();
+    let base = |chain: &[&'a S]| chain.first().copied();
+    let superseder = |set: &'a S, from: &'a S| {
+        let (low, high) = set.generations();
+        let holds_all = |(other, chain): &(&&'a S, &Vec<&'a S>)| {
+            let (begins, ends) = other.generations();
+            let is_later = age(**other) < age(set) && begins <= low && high <= ends;
+            is_later
+                && other.kind() == SetKind::Logs
+                && base(chain).is_some_and(|base| base.id() == from.id())
+        };
+        sets.iter().zip(&chains).find(holds_all).map(|(other, _)| *other)
+    };
+    let standing = |(set, chain): (&&'a S, &Vec<&'a S>)| {
+        let (set, base) = (*set, base(chain));
+        let is_spare = set.kind() == SetKind::Logs && !needed.contains(set.id());
+        let superseded_by = base.filter(|_| is_spare).and_then(|base| superseder(set, base));
+        Standing { set, base, superseded_by }
+    };
+    sets.iter().zip(&chains).map(standing).collect()
+}
+
+/// The generations between the lowest and the highest one that no set holds, of sets of one database. Each stream of logs is
+/// looked at by itself.
+#[must_use]
+pub fn missing<S: Stored>(sets: &[&S]) -> Vec<(u32, u32)> {
+    let mut streams: BTreeMap<&str, Vec<(u32, u32)>> = BTreeMap::new();
+    for set in sets {
+        streams.entry(set.stream()).or_default().push(set.generations());
+    }
+    let mut missing = Vec::new();
+    for mut ranges in streams.into_values() {
+        ranges.sort_unstable();
+        let mut covered = ranges.first().map_or(0, |range| range.1);
+        for (low, high) in ranges {
+            if covered.saturating_add(1) < low {
+                missing.push((covered + 1, low - 1));
+            }
+            covered = covered.max(high);
+        }
+    }
+    missing
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -111,6 +174,38 @@ pub(crate) mod tests {
         held: bool,
     ) -> Kept {
         Kept { id: format!("{id:064x}"), time, kind, database, generations, held }
+    }
+
+    #[test]
+    fn what_sets_are_worth_and_what_is_missing() {
+        use SetKind::{Full, Logs};
+        let sets = [
+            set(1, 10, Full, "db", (1, 5), false),
+            set(2, 20, Logs, "db", (6, 7), false),
+            set(3, 30, Logs, "db", (6, 9), false),
+            set(4, 40, Logs, "db", (10, 12), false),
+            set(5, 50, Full, "db", (12, 14), false),
+            set(6, 60, Logs, "db", (17, 18), false),
+        ];
+        let all: Vec<&Kept> = sets.iter().collect();
+        let said: Vec<_> = standings(&all)
+            .into_iter()
+            .map(|standing| {
+                let time = |set: Option<&Kept>| set.map(|set| set.time);
+                (standing.set.time, time(standing.base), time(standing.superseded_by))
+            })
+            .collect();
+        let expected = [
+            (10, Some(10), None),
+            (20, Some(10), Some(30)),
+            (30, Some(10), None),
+            (40, Some(10), None),
+            (50, Some(50), None),
+            (60, None, None),
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(missing(&all), [(15, 16)]);
+        assert_eq!(missing::<Kept>(&[]), []);
     }
 
     impl Stored for Kept {

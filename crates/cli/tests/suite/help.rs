@@ -4,11 +4,13 @@ use std::fs;
 
 use crate::support::{Run, Work, command};
 
-const VERBS: [&str; 29] = [
+const VERBS: [&str; 31] = [
     "ca",
     "backup",
     "restore",
     "verify",
+    "sets",
+    "prune",
     "show",
     "list",
     "serve",

@@ -193,6 +193,9 @@ fn every_verb_prints_what_the_document_shows() {
     );
     work.issue("ca", "two");
     work.result("backup --dir {ca} --to {logs} --type logs");
+    work.result("backup --dir {ca} --to {many/one}");
+    check("sets", "sets {many}");
+    check("prune", "prune {many} --keep-last 1");
     check("diff", "diff {set} {ca}");
     check("verify", "verify {set} {logs}");
     check("show: a set", "show {set}");
