@@ -250,6 +250,24 @@ pub enum Error {
         /// What it is.
         detail: &'static str,
     },
+    /// What lies at a path is no set that can get a manifest.
+    #[error("{path} cannot be sealed: {detail}")]
+    CannotSeal {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+    /// A set that was to be sealed is damaged.
+    #[error("{path} is not sealed, because the check found damage: {detail}")]
+    Unsound {
+        /// The set.
+        path: PathBuf,
+        /// The gravest finding.
+        detail: String,
+        /// Its code.
+        code: Hresult,
+    },
     /// Sets that were to be chosen are not there.
     #[error("nothing in {path} can be restored: {detail}")]
     NothingToRestore {
@@ -311,6 +329,7 @@ impl Diagnosis for Error {
             | Self::Mixed { .. }
             | Self::OfWindows { .. }
             | Self::NoFolderOfSets { .. } => Hresult::ERROR_DIRECTORY,
+            Self::CannotSeal { .. } => Hresult::ERROR_INVALID_STATE,
             Self::NothingToRestore { .. } => Hresult::MISSING_FULL_BACKUP,
             Self::Pruning { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::NoRules => Hresult::E_INVALIDARG,
@@ -318,7 +337,10 @@ impl Diagnosis for Error {
             | Self::BadName { .. }
             | Self::SizeLied { .. }
             | Self::BadList { .. } => Hresult::ERROR_INVALID_DATA,
-            Self::Damaged { code, .. } | Self::Missing { code, .. } | Self::Combination { code, .. } => *code,
+            Self::Damaged { code, .. }
+            | Self::Missing { code, .. }
+            | Self::Unsound { code, .. }
+            | Self::Combination { code, .. } => *code,
             Self::Registration(code) => *code,
             Self::Kept(error) => error.hresult(),
         }
@@ -334,7 +356,7 @@ impl Diagnosis for Error {
             Self::Windows { source, .. } => source.class(),
             Self::Kept(error) => error.class(),
             // Of whatever kind the file is that is missing or changed.
-            Self::Damaged { .. } | Self::Missing { .. } => Class::Damaged,
+            Self::Damaged { .. } | Self::Missing { .. } | Self::Unsound { .. } => Class::Damaged,
             _ => self.hresult().class(),
         }
     }
@@ -417,6 +439,10 @@ impl Diagnosis for Error {
             Self::NoFolderOfSets { .. } => {
                 "name the folder in which the folders of the sets lie, such as /backup"
             }
+            Self::CannotSeal { .. } => {
+                "name a folder as `certutil -backupDB` wrote it, with DataBase in it and without a manifest.json"
+            }
+            Self::Unsound { .. } => "see all findings by `certadm verify`; nothing was written",
             Self::NothingToRestore { .. } => {
                 "see `certadm sets` of it: which sets lie there, and to which moments they lead back"
             }

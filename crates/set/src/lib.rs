@@ -17,6 +17,7 @@ mod readers;
 pub mod restore;
 pub mod retain;
 pub mod scratch;
+pub mod seal;
 pub mod signing;
 pub mod sink;
 pub mod stored;

@@ -38,6 +38,7 @@ pub(crate) mod repository;
 pub(crate) mod restore;
 #[cfg(all(unix, feature = "repository"))]
 pub(crate) mod run;
+pub(crate) mod seal;
 pub(crate) mod serve;
 pub(crate) mod sets;
 pub(crate) mod show;

@@ -9,7 +9,7 @@ use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::words::counted;
 use certadm_set::folder::{FolderSet, Listed};
 use certadm_set::prune::Prune;
-use certadm_set::retain::{Fate, Keep};
+use certadm_set::retain::Fate;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &PruneArgs, output: Output) -> Result<Done, Failure> {
         !proven.is_empty() && set.manifest_sha256().is_some_and(|hash| proven.contains(&hash))
     };
     let now = certadm_store::now().unix_seconds();
-    let prune = Prune::plan(&args.dir, &args.keep.get().unwrap_or(Keep::default()), &mut is_proven, now)?;
+    let prune = Prune::plan(&args.dir, &args.keep.get().unwrap_or_default(), &mut is_proven, now)?;
     tell(&prune, args.dry_run, output);
     let removed = match args.dry_run {
         true => Vec::new(),

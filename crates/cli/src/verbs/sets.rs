@@ -188,7 +188,9 @@ pub(super) fn left_out(
 ) -> Vec<Finding> {
     let unsealed = unsealed.iter().map(|path| {
         let text = format!("it has no manifest that says what it belongs to: {what}");
-        Finding::note(Kind::Manifest, text).in_file(path.clone()).remedy("see `certadm show` of it")
+        Finding::note(Kind::Manifest, text)
+            .in_file(path.clone())
+            .remedy("`certadm seal` gives what certutil wrote a manifest; another set was not completed")
     });
     let unreadable = unreadable.iter().map(|(path, error)| {
         let text = format!("{what}: {}", certadm_rules::diagnosis::chain_of(error));

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::jobs::next_second;
 use crate::support::Work;
+use crate::windows_files::backup as backup_of_windows;
 
 /// A CA with a full set, a log set that follows it, and a second full set, in `sets`; a certificate before each.
 fn with_sets() -> Work {
@@ -91,4 +92,46 @@ fn a_rehearsal_keeps_what_it_has_proven() {
     let rules: Vec<_> = kept["sets"].as_array().unwrap().iter().map(|set| set["kept_by"].clone()).collect();
     assert!(rules.iter().all(|rules| !rules.as_array().unwrap().is_empty()), "{rules:?}");
     assert!(rules[1].as_array().unwrap().contains(&"the newest proven state".into()), "{rules:?}");
+}
+
+#[test]
+fn what_certutil_wrote_is_sealed_once_and_then_known() {
+    let work = Work::new();
+    if backup_of_windows(&work.path("windows")).is_none() {
+        return;
+    }
+    let files = |work: &Work| {
+        let dir = fs::read_dir(work.path("windows/full/DataBase")).unwrap();
+        let read = dir.map(|entry| entry.unwrap().path()).map(|path| (path.clone(), fs::read(path).unwrap()));
+        read.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = files(&work);
+    assert_eq!(work.result("sets {windows}")["unsealed"].as_array().unwrap().len(), 2);
+    let sealed = work.run("--json seal {windows/full}");
+    assert!(sealed.code <= 1, "{sealed:?}");
+    // Nothing says whose logs these are: they have no restore map.
+    let logs = work.run("seal {windows/logs}");
+    assert!(logs.code == 3 && logs.stderr.contains("no restore map"), "{logs:?}");
+    assert_eq!(files(&work), before, "no file of the set is changed");
+    assert_eq!(work.run("seal {windows/full}").code, 3, "it is sealed");
+    let sets = work.result("sets {windows}");
+    assert_eq!(sets["unsealed"].as_array().unwrap().len(), 1, "{sets:#}");
+    assert_eq!(sets["cas"][0]["sets"][0]["base"], "full", "{sets:#}");
+    let verified = work.run("verify {windows/full} {windows/logs}");
+    assert!(verified.code <= 1, "{verified:?}");
+    let database = before.keys().find(|path| path.extension().is_some_and(|end| end == "edb")).unwrap();
+    let database = database.strip_prefix(work.path("")).unwrap().to_str().unwrap().to_owned();
+    work.flip(&database);
+    assert_eq!(work.run("verify {windows/full}").code, 5, "a change shows");
+    // What is damaged, or no set of a Windows CA, gets none.
+    fs::remove_file(work.path("windows/full/manifest.json")).unwrap();
+    let log = work.path("windows/full/DataBase");
+    let log = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
+    for log in log.filter(|path| path.extension().is_some_and(|end| end == "log")) {
+        fs::write(log, "no log").unwrap();
+    }
+    assert_eq!(work.run("seal {windows/full}").code, 5);
+    assert!(!work.path("windows/full/manifest.json").exists());
+    work.run("ca init --dir {ca} --name Test-CA --passphrase-file {pass}").good();
+    assert_eq!(work.run("seal {ca}").code, 3);
 }
