@@ -34,6 +34,12 @@ pub(crate) enum Command {
     Restore(crate::verbs::restore::RestoreArgs),
     /// Check every byte of sets, their chain of logs, and the database that a restore would give
     Verify(crate::verbs::verify::VerifyArgs),
+    /// List the sets in a folder or a repository: which belong together, and to which moments they lead back
+    Sets(crate::verbs::sets::SetsArgs),
+    /// Delete sets of a folder that no rule keeps: never what a kept one needs, the newest or the last proven state
+    Prune(crate::verbs::prune::PruneArgs),
+    /// Check what certutil -backupDB wrote and add a manifest, so that every later change of its bytes shows
+    Seal(crate::verbs::seal::SealArgs),
     /// Show what is in a set, or in a Windows database, log or checkpoint: identity, range, health
     Show(crate::verbs::show::ShowArgs),
     /// List what a CA's folder, a set or a Windows database holds: requests, certificates, extensions, attributes, CRLs

@@ -1,6 +1,6 @@
 //! What is built aside, under a name that says so, and goes away unless it gets its own name.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use crate::durable::{self, Access};
@@ -104,6 +104,41 @@ pub fn hold(building: &Path) -> Option<File> {
     File::open(building).ok().filter(|file| file.try_lock().is_ok())
 }
 
+/// Removes a folder and everything in it so that half of it never stands under its name: it gets the name of something
+/// unfinished first. What a kill leaves is removed by [`remove_abandoned`].
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Exists`].
+pub fn discard(folder: &Path) -> Result<()> {
+    let going = name_beside(folder);
+    refuse_occupied(&going)?;
+    durable::rename(folder, &going)?;
+    let _held = hold(&going);
+    durable::sync_parent(folder)?;
+    fs::remove_dir_all(&going).during("remove", &going)
+}
+
+/// Has a folder alone for as long as the file lives, among those who ask for it this way; `None` while somebody else has it.
+/// Where the system cannot lock folders, everybody gets it.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn take_turn(folder: &Path) -> Result<Option<Turn>> {
+    if cfg!(not(unix)) {
+        return Ok(Some(Turn(None)));
+    }
+    let file = File::open(folder).during("open", folder)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Turn(Some(file)))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(_)) => Ok(Some(Turn(None))),
+    }
+}
+
+/// The right to change what lies in a folder, among those who ask for it.
+#[derive(Debug)]
+pub struct Turn(#[expect(dead_code, reason = "its lock goes with it")] Option<File>);
+
 /// Removes the files and folders under construction in `dir` whose processes are gone, and returns them. What a running process
 /// of this machine builds stays, and so does what is locked: by another machine too, where the file system shares locks.
 ///
@@ -201,6 +236,23 @@ mod tests {
         assert!(held.is_dir() && own.path().is_dir());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 6);
         drop(holder);
+    }
+
+    #[test]
+    fn what_is_discarded_is_gone_and_a_folder_has_one_turn() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = dir.path().join("set");
+        fs::create_dir_all(set.join("DataBase")).unwrap();
+        fs::write(set.join("DataBase/log"), "x").unwrap();
+        discard(&set).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(discard(&set).unwrap_err().is_not_found());
+        if cfg!(unix) {
+            let turn = take_turn(dir.path()).unwrap().expect("nobody has it");
+            assert!(take_turn(dir.path()).unwrap().is_none());
+            drop(turn);
+            assert!(take_turn(dir.path()).unwrap().is_some());
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) fn run(data: &[u8]) {
     let (points, proven) = history(&mut script);
     let fates = judge(&points, &proven, &keep, NOW);
     let ids = |points: &[Point]| points.iter().map(|point| point.id.clone()).collect::<Vec<_>>();
-    assert_eq!(ids(&points), fates.iter().map(|fate| fate.point.id.clone()).collect::<Vec<_>>());
+    assert_eq!(ids(&points), fates.iter().map(|fate| fate.set.id.clone()).collect::<Vec<_>>());
     let before = restorable(&points);
     let mut rest = points.clone();
     for gone in to_delete(&fates) {

@@ -149,9 +149,21 @@ fn copy(ca: &Ca, from: &Target, to: &Target, held: &Held) -> Option<Words> {
 }
 
 fn prune(job: &Job, ca: &Ca, target: &Target) -> Option<Words> {
-    let (Target::Vault(vault), Some(keep)) = (target, job.keep) else { return None };
-    let mut words = Words::new("repository expire");
-    words.add(format!("{vault}:{}", ca.own_name));
+    let keep = job.keep?;
+    let mut words = match target {
+        Target::Vault(vault) => {
+            let mut words = Words::new("repository expire");
+            words.add(format!("{vault}:{}", ca.own_name));
+            words
+        }
+        Target::Folder(folder) => {
+            let mut words = Words::new("prune");
+            words.add(place::folder_of(folder, ca));
+            // Before the first rehearsal there is none.
+            words.option("--evidence", Some(evidence_of(job, ca)).filter(|dir| dir.is_dir()));
+            words
+        }
+    };
     let Keep { last, within, daily, weekly, monthly, yearly } = keep;
     let number = |number: u32| Some(number).filter(|number| 0 < *number).map(|number| number.to_string());
     words.option("--keep-last", number(last));

@@ -3,22 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{IoContext, durable};
+use certadm_files::IoContext;
 use certadm_repository::{Address, CaRepository, Point, Selector};
 use certadm_rules::diagnosis::{Class, chain_of};
 use certadm_rules::{Diagnosis, Hresult};
-use certadm_set::Set;
-use certadm_set::manifest::{Manifest, SetKind};
+use certadm_set::folder::{self, proven_at};
+use certadm_set::manifest::SetKind;
 use jiff::Timestamp;
 
 use crate::config::{Ca, Config, Target};
 use crate::held::{Held, HeldSet};
 use crate::record::Trouble;
-
-/// The folder of notes about what is proven, among the sets of a CA.
-const PROVEN: &str = ".proven";
-/// No more sets of a CA are looked at than this.
-const MOST_SETS: usize = 100_000;
 
 /// A place could not be looked at.
 #[derive(Debug)]
@@ -82,45 +77,30 @@ fn look_into_folder(folder: &Path, ca: &Ca) -> Result<Held, Unseen> {
     // A disk that is not mounted must not look like an empty one, and get sets on the disk below it.
     fs::read_dir(folder).during("list", folder)?;
     let dir = folder_of(folder, ca);
-    let entries = match fs::read_dir(&dir).during("list", &dir) {
-        Err(error) if error.is_not_found() => return Ok(Held::default()),
-        other => other?,
-    };
-    let mut names = Vec::new();
-    for entry in entries.take(MOST_SETS) {
-        let name = entry.during("list", &dir)?.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && certadm_files::found::is_folder(&dir.join(&name)) {
-            names.push(name);
-        }
+    if let Err(error) = fs::read_dir(&dir).during("list", &dir)
+        && error.is_not_found()
+    {
+        return Ok(Held::default());
     }
-    let (mut sets, mut unreadable) = (Vec::new(), Vec::new());
-    for name in names {
-        let path = dir.join(&name);
-        match Set::open(&path) {
-            Ok(set) => match set.manifest.as_ref().and_then(|manifest| held_of_manifest(&name, manifest)) {
-                Some(held) => sets.push(held),
-                None => unreadable.push((name, "it has no manifest: its backup has not ended".to_owned())),
-            },
-            Err(certadm_set::Error::NotASet { .. }) => {}
-            Err(error) => unreadable.push((name, chain_of(&error))),
-        }
-    }
-    let proven = sets.iter().max_by_key(|set| proven_at(&dir, &set.id).map(|when| (when, set.time)));
-    let proven = proven.and_then(|set| Some((set.id.clone(), proven_at(&dir, &set.id)?)));
-    Ok(Held { proven, unreadable, ..Held::new(sets) })
-}
-
-fn held_of_manifest(name: &str, manifest: &Manifest) -> Option<HeldSet> {
-    let (began, ended) = (seconds_of(&manifest.started), seconds_of(&manifest.finished)?);
-    Some(HeldSet {
-        id: name.to_owned(),
-        time: ended,
-        kind: manifest.kind,
-        stream: (manifest.ca.database_signature.clone(), manifest.ca.stream_signature.clone()),
-        generations: (manifest.generations.low, manifest.generations.high),
-        bytes: manifest.total_size(),
-        seconds: began.and_then(|began| u64::try_from(ended - began).ok()).unwrap_or_default(),
-    })
+    let listed = folder::list(&dir)?;
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let unsealed = listed.unsealed.iter();
+    let unsealed =
+        unsealed.map(|path| (name(path), "it has no manifest: its backup has not ended".to_owned()));
+    let unreadable = listed.unreadable.iter().map(|(path, error)| (name(path), chain_of(error)));
+    let unreadable = unsealed.chain(unreadable).collect();
+    let proven = listed.sets.iter().max_by_key(|set| proven_at(&dir, &set.name).map(|when| (when, set.time)));
+    let proven = proven.and_then(|set| Some((set.name.clone(), proven_at(&dir, &set.name)?)));
+    let sets = listed.sets.into_iter().map(|set| HeldSet {
+        id: set.name,
+        time: set.time,
+        kind: set.kind,
+        stream: set.signatures,
+        generations: set.generations,
+        bytes: set.bytes,
+        seconds: set.seconds,
+    });
+    Ok(Held { proven, unreadable, ..Held::new(sets.collect()) })
 }
 
 /// A moment as RFC 3339 has it, in seconds since 1970.
@@ -141,19 +121,12 @@ pub fn folder_of(folder: &Path, ca: &Ca) -> PathBuf {
     folder.join(ca.name.as_str())
 }
 
-fn proven_at(dir: &Path, set: &str) -> Option<i64> {
-    let note = certadm_files::Found::below(dir, Path::new(PROVEN).join(set)).read(64).ok()?;
-    seconds_of(std::str::from_utf8(&note).ok()?.trim())
-}
-
 /// Notes that the newest state of a folder is proven. A vault's notes are the business of the command that proves.
 ///
 /// # Errors
 /// Those of the system.
 pub fn note_proven(folder: &Path, ca: &Ca, set: &str, now: i64) -> certadm_files::Result<()> {
-    let dir = folder_of(folder, ca).join(PROVEN);
-    durable::create_dir(&dir)?;
-    durable::replace(&dir.join(set), moment(now).as_bytes())
+    certadm_set::folder::note_proven(&folder_of(folder, ca), set, &moment(now))
 }
 
 /// How the newest state of a CA at a place is named for commands: an address, or its sets.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_ese::stamps::LogTime;
 use certadm_files::IoContext;
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
@@ -189,7 +188,7 @@ impl Candidate {
             return Some(Self::of_manifest(path, manifest));
         }
         // To tell the newer of two, the file's own time must do; it is no proof of when the set was taken.
-        let taken = taken_of_windows(set).or_else(|| written(set));
+        let taken = taken_of_windows(set).or_else(|| set.written());
         let is_full = set.database.is_some();
         if !is_full && set.logs.is_empty() {
             return None;
@@ -208,26 +207,10 @@ fn finished(manifest: &Manifest) -> Option<FileTime> {
     Some(FileTime::from_unix_seconds(moment.unix_timestamp()))
 }
 
-/// The manifest says when a set was taken; without one the header of its database does. The time of the file says when it
-/// was copied, and nothing of what is in it.
+/// The manifest says when a set was taken; without one the header of its database does.
 fn taken_of_windows(set: &WindowsSet) -> Option<FileTime> {
-    if let Some(manifest) = set.complete.as_ref().and_then(|set| set.manifest.as_ref()) {
-        return finished(manifest);
+    match set.complete.as_ref().and_then(|set| set.manifest.as_ref()) {
+        Some(manifest) => finished(manifest),
+        None => set.taken(),
     }
-    let pager = certadm_ese::pager::FilePager::new(set.database.as_ref()?.open().ok()?).ok()?;
-    let database = certadm_ese::Database::open(pager).ok()?;
-    let header = database.header();
-    moment_of(header.current_full_backup().time).or_else(|| moment_of(header.previous_full_backup().time))
-}
-
-fn written(set: &WindowsSet) -> Option<FileTime> {
-    let newest = set.logs.last().or(set.database.as_ref())?;
-    let written = newest.open().ok()?.metadata().ok()?.modified().ok()?;
-    Some(FileTime::from_unix(written.duration_since(std::time::UNIX_EPOCH).ok()?))
-}
-
-/// A stamp of the engine in local time tells nothing exact, and is left out.
-fn moment_of(stamp: LogTime) -> Option<FileTime> {
-    let date = stamp.date_time().filter(|_| stamp.is_utc())?;
-    Some(FileTime::from_unix_seconds(date.unix_seconds()))
 }

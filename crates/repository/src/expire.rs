@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use certadm_files::cancel;
 use certadm_rules::hex;
+use certadm_set::retain::{Fate, Keep, judge, to_delete};
 use rustic_core::jiff::Span;
 use rustic_core::{FileType, Id, PruneOptions};
 use sha2::{Digest, Sha256};
@@ -16,7 +17,6 @@ use crate::objects::Objects;
 use crate::point::Point;
 use crate::proven;
 use crate::reader::Reader;
-use crate::retain::{Fate, Keep, judge, to_delete};
 use crate::secret::Secret;
 use crate::turn::Turn;
 use crate::vault::CaRepository;
@@ -46,7 +46,7 @@ pub struct Expiry {
     secret: Secret,
     address: String,
     turn: Turn,
-    fates: Vec<Fate>,
+    fates: Vec<Fate<Point>>,
     rest: u64,
 }
 
@@ -100,7 +100,7 @@ impl CaRepository {
 impl Expiry {
     /// All sets, the oldest first, with the rules that keep them.
     #[must_use]
-    pub fn fates(&self) -> &[Fate] {
+    pub fn fates(&self) -> &[Fate<Point>] {
         &self.fates
     }
 

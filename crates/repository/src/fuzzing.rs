@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use certadm_set::manifest::SetKind;
+use certadm_set::stored::chain;
 use rustic_core::TreeId;
 use rustic_core::repofile::{Node, SnapshotFile};
 
-use crate::point::{Point, chain};
+use crate::point::Point;
 use crate::tree;
 
 /// What a snapshot says, in the JSON of restic's format; `None` when certadm did not make it, or it is no snapshot.

@@ -4,6 +4,7 @@
 use certadm_rules::hex;
 use certadm_set::Manifest;
 use certadm_set::manifest::SetKind;
+use certadm_set::stored::{Stored, age, chain, goes_with};
 use rustic_core::repofile::SnapshotFile;
 use rustic_core::{RusticResult, SnapshotOptions, TreeId};
 
@@ -88,19 +89,50 @@ impl Point {
 
     /// Whether this is the same backup in another repository.
     pub(crate) fn is_copy_of(&self, other: &Self) -> bool {
-        self.goes_with(other)
+        goes_with(self, other)
             && (self.time, self.kind, self.generations) == (other.time, other.kind, other.generations)
     }
+}
 
-    /// Sorts the newest first. Of the same second, that with the newest log; no two are equal, so whoever looks gets the
-    /// same order.
-    pub(crate) fn age(&self) -> impl Ord + use<'_> {
-        std::cmp::Reverse((self.time, self.generations.1, self.generations.0, &self.id))
+impl Stored for Point {
+    fn id(&self) -> &str {
+        &self.id
     }
 
-    /// Whether both are of one database with one stream of logs.
-    fn goes_with(&self, other: &Self) -> bool {
-        (&self.ca, &self.database, &self.stream) == (&other.ca, &other.database, &other.stream)
+    fn name(&self) -> &str {
+        self.short_id()
+    }
+
+    fn time(&self) -> i64 {
+        self.time
+    }
+
+    fn ca(&self) -> &str {
+        &self.ca
+    }
+
+    fn kind(&self) -> SetKind {
+        self.kind
+    }
+
+    fn database(&self) -> &str {
+        &self.database
+    }
+
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn generations(&self) -> (u32, u32) {
+        self.generations
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn is_held(&self) -> bool {
+        self.held
     }
 }
 
@@ -150,7 +182,7 @@ pub(crate) fn select(points: &[Point], selector: &Selector) -> Result<Vec<Point>
     let all: Vec<&Point> = points.iter().collect();
     let owned = |chain: Vec<&Point>| chain.into_iter().cloned().collect::<Vec<Point>>();
     let mut by_age = all.clone();
-    by_age.sort_by(|one, other| one.age().cmp(&other.age()));
+    by_age.sort_by(|one, other| age(*one).cmp(&age(*other)));
     let newest_that = |fits: &dyn Fn(&Point) -> bool, what: &str| {
         let mut refused = None;
         for point in by_age.iter().filter(|point| fits(point)) {
@@ -179,49 +211,6 @@ pub(crate) fn select(points: &[Point], selector: &Selector) -> Result<Vec<Point>
         }
         Selector::Id(id) => chain(&all, of_id(id)?).map(owned),
         Selector::Alone(id) => Ok(vec![of_id(id)?.clone()]),
-    }
-}
-
-/// The chain that ends with `last`: the newest full set before it that log sets lead on from, and as few of these as do.
-///
-/// # Errors
-/// A sentence, when generations are missing.
-pub(crate) fn chain<'a>(points: &[&'a Point], last: &'a Point) -> Result<Vec<&'a Point>, String> {
-    if last.kind == SetKind::Full {
-        return Ok(vec![last]);
-    }
-    let mut related: Vec<&Point> =
-        points.iter().copied().filter(|point| point.goes_with(last) && last.age() <= point.age()).collect();
-    related.sort_by(|one, other| one.age().cmp(&other.age()));
-    related
-        .iter()
-        .filter(|point| point.kind == SetKind::Full)
-        .find_map(|full| continued(full, last, &related))
-        .ok_or_else(|| {
-            let (low, high) = last.generations;
-            format!(
-                "the log set {} (generations {low:#x} to {high:#x}) continues no full set that is here",
-                last.short_id()
-            )
-        })
-}
-
-/// Goes from a full set to `last`, each time by the log set that leads furthest; `None` where a generation is missing.
-fn continued<'a>(full: &'a Point, last: &'a Point, related: &[&'a Point]) -> Option<Vec<&'a Point>> {
-    let mut chain = vec![full];
-    let mut covered = full.generations.1;
-    loop {
-        if last.generations.0 <= covered.saturating_add(1) {
-            chain.push(last);
-            return Some(chain);
-        }
-        let next = related
-            .iter()
-            .filter(|point| point.kind == SetKind::Logs && full.time <= point.time)
-            .filter(|point| point.generations.0 <= covered.saturating_add(1) && covered < point.generations.1)
-            .max_by_key(|point| point.generations.1)?;
-        covered = next.generations.1;
-        chain.push(next);
     }
 }
 

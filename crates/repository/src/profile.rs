@@ -18,13 +18,13 @@ use std::sync::OnceLock;
 
 use certadm_files::read;
 use certadm_rules::settings::mistake;
+use certadm_set::retain::Keep;
 use serde::Deserialize;
 
 use crate::address::folder_of;
 use crate::error::{Error, Result};
 use crate::objects::{Limits, speed};
 use crate::place::{LockMode, Place, PlaceKeys};
-use crate::retain::Keep;
 use crate::secret::Secret;
 use crate::sink::Extent;
 

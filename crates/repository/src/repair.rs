@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use certadm_files::cancel;
 use certadm_rules::hex;
+use certadm_set::stored::{age, chain};
 use certadm_set::{Progress, Stage};
 use rustic_core::{FileType, RepairIndexOptions};
 use sha2::{Digest, Sha256};
@@ -16,7 +17,7 @@ use crate::bridge::{Bridge, id_of, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::objects::{ObjectError, Objects};
-use crate::point::{Point, chain};
+use crate::point::Point;
 use crate::proven;
 use crate::reader::Reader;
 use crate::turn::Turn;
@@ -126,7 +127,7 @@ impl CaRepository {
             reader.repository.get_all_snapshots()
         })?;
         let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
-        points.sort_by(|one, other| other.age().cmp(&one.age()));
+        points.sort_by(|one, other| age(other).cmp(&age(one)));
         let mut whole = Vec::new();
         for point in &points {
             match reader.lacks(point.tree, &lost)? {
@@ -142,7 +143,7 @@ impl CaRepository {
                 repaired.lost.push(((*point).clone(), detail));
             }
         }
-        repaired.lost.sort_by(|(one, _), (other, _)| other.age().cmp(&one.age()));
+        repaired.lost.sort_by(|(one, _), (other, _)| age(other).cmp(&age(one)));
         Ok(())
     }
 

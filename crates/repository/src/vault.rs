@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use certadm_files::{Access, Unfinished, durable, unfinished};
 use certadm_set::manifest::{self, Manifest, Role};
+use certadm_set::retain::Keep;
 use certadm_set::sink::{Committed, NewFile, SetSink};
+use certadm_set::stored::age;
 use certadm_set::{Opened, Progress, ReadBack, Set, signing};
 use rustic_core::FileType;
 use tempfile::TempDir;
@@ -21,7 +23,6 @@ use crate::objects::Objects;
 use crate::point::{Point, select};
 use crate::profile::Profile;
 use crate::reader::{Reader, Target};
-use crate::retain::Keep;
 use crate::scratch;
 use crate::secret::Secret;
 use crate::sink::{Extent, RepositorySink, SinkOptions, finished};
@@ -251,7 +252,7 @@ impl CaRepository {
             call(&bridge, "read the snapshots", Unexplained::Damage, || opened.get_all_snapshots())
         })?;
         let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
-        points.sort_by(|one, other| other.age().cmp(&one.age()));
+        points.sort_by(|one, other| age(other).cmp(&age(one)));
         Ok(points)
     }
 

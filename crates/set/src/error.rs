@@ -242,6 +242,49 @@ pub enum Error {
         /// The first and the last state that they give.
         given: String,
     },
+    /// A folder whose sets are asked for is something else.
+    #[error("{path} is no folder with sets in it: {detail}")]
+    NoFolderOfSets {
+        /// The folder.
+        path: PathBuf,
+        /// What it is.
+        detail: &'static str,
+    },
+    /// What lies at a path is no set that can get a manifest.
+    #[error("{path} cannot be sealed: {detail}")]
+    CannotSeal {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+    /// A set that was to be sealed is damaged.
+    #[error("{path} is not sealed, because the check found damage: {detail}")]
+    Unsound {
+        /// The set.
+        path: PathBuf,
+        /// The gravest finding.
+        detail: String,
+        /// Its code.
+        code: Hresult,
+    },
+    /// Sets that were to be chosen are not there.
+    #[error("nothing in {path} can be restored: {detail}")]
+    NothingToRestore {
+        /// The place.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+    /// Somebody else deletes sets of this folder.
+    #[error("somebody else is deleting sets in {path}")]
+    Pruning {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// No rule says which sets are kept.
+    #[error("no rule says which sets are kept")]
+    NoRules,
     /// Where the set was to be kept, or lies, something failed.
     #[error("{}", certadm_rules::diagnosis::chain_of(.0.as_ref()))]
     Kept(Box<dyn Diagnosis>),
@@ -282,12 +325,22 @@ impl Diagnosis for Error {
             | Self::NotReachable { .. }
             | Self::Incomplete { .. } => Hresult::ERROR_INVALID_STATE,
             Self::Windows { source, .. } => source.hresult(),
-            Self::NotASet { .. } | Self::Mixed { .. } | Self::OfWindows { .. } => Hresult::ERROR_DIRECTORY,
+            Self::NotASet { .. }
+            | Self::Mixed { .. }
+            | Self::OfWindows { .. }
+            | Self::NoFolderOfSets { .. } => Hresult::ERROR_DIRECTORY,
+            Self::CannotSeal { .. } => Hresult::ERROR_INVALID_STATE,
+            Self::NothingToRestore { .. } => Hresult::MISSING_FULL_BACKUP,
+            Self::Pruning { .. } => Hresult::ERROR_SHARING_VIOLATION,
+            Self::NoRules => Hresult::E_INVALIDARG,
             Self::BadManifest { .. }
             | Self::BadName { .. }
             | Self::SizeLied { .. }
             | Self::BadList { .. } => Hresult::ERROR_INVALID_DATA,
-            Self::Damaged { code, .. } | Self::Missing { code, .. } | Self::Combination { code, .. } => *code,
+            Self::Damaged { code, .. }
+            | Self::Missing { code, .. }
+            | Self::Unsound { code, .. }
+            | Self::Combination { code, .. } => *code,
             Self::Registration(code) => *code,
             Self::Kept(error) => error.hresult(),
         }
@@ -303,7 +356,7 @@ impl Diagnosis for Error {
             Self::Windows { source, .. } => source.class(),
             Self::Kept(error) => error.class(),
             // Of whatever kind the file is that is missing or changed.
-            Self::Damaged { .. } | Self::Missing { .. } => Class::Damaged,
+            Self::Damaged { .. } | Self::Missing { .. } | Self::Unsound { .. } => Class::Damaged,
             _ => self.hresult().class(),
         }
     }
@@ -383,6 +436,18 @@ impl Diagnosis for Error {
                 "name a point between these, an older full set for an earlier one, or add the log sets for a later one"
             }
             Self::WouldOverwrite { .. } => "name another place; nothing is ever overwritten",
+            Self::NoFolderOfSets { .. } => {
+                "name the folder in which the folders of the sets lie, such as /backup"
+            }
+            Self::CannotSeal { .. } => {
+                "name a folder as `certutil -backupDB` wrote it, with DataBase in it and without a manifest.json"
+            }
+            Self::Unsound { .. } => "see all findings by `certadm verify`; nothing was written",
+            Self::NothingToRestore { .. } => {
+                "see `certadm sets` of it: which sets lie there, and to which moments they lead back"
+            }
+            Self::Pruning { .. } => "wait until that has ended; nothing was deleted",
+            Self::NoRules => "give at least one, such as --keep-last 3",
             Self::Kept(error) => return error.remedy(),
             Self::Registration(_) => "finish the other restore first",
         })

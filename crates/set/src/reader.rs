@@ -1,5 +1,6 @@
 //! Opening a set that somebody wrote: complete with a manifest, or the bare folder of a Windows tool.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,9 +8,10 @@ use certadm_rules::{Generation, GenerationRange, Hresult, TaggedList};
 use certadm_store::Folder;
 
 use crate::error::{Error, Result};
-use crate::layout::{LOCATIONS_FILE, MAX_LOCATIONS, Places, database_dir, file_in, file_of};
+use crate::layout::{IDENTITY_DIR, LOCATIONS_FILE, MAX_LOCATIONS, Places, database_dir, file_in, file_of};
 use crate::manifest::{self, FileEntry, Manifest, Role, SetKind};
-use certadm_files::{Found, IoContext};
+use crate::signing;
+use certadm_files::{Found, IoContext, unfinished};
 
 /// A set as it lies on disk. Opening it reads names and the manifest, not the files.
 #[derive(Clone, Debug)]
@@ -128,9 +130,36 @@ impl Set {
         self.manifest.iter().flat_map(|manifest| &manifest.files).zip(&self.places).filter(is_used)
     }
 
-    /// Where every file of the manifest lies.
-    pub(crate) fn places(&self) -> &[Found] {
-        &self.places
+    /// What lies in the folders of a complete set and is neither named by its manifest nor known otherwise. What is in the
+    /// folder `Identity` has a list of its own.
+    pub fn strangers(&self) -> Vec<PathBuf> {
+        let mut strangers = Vec::new();
+        // What the manifest names, and the folders on the way to it.
+        let mut known: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut folders: BTreeSet<PathBuf> = BTreeSet::from([self.path.clone(), self.database_dir()]);
+        for place in &self.places {
+            let above = place.path().ancestors().skip(1);
+            folders.extend(above.take_while(|dir| *dir != self.path).map(Path::to_owned));
+            known.insert(place.path().to_owned());
+        }
+        for name in [manifest::FILE_NAME, signing::FILE_NAME] {
+            known.insert(file_of(&self.path, name).path().to_owned());
+        }
+        for folder in &folders {
+            // What is missing is found by its hash.
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let is_identity =
+                    *folder == self.path && entry.file_name().eq_ignore_ascii_case(IDENTITY_DIR);
+                // Another command looks at the set just now, or was killed while it did: who makes a scratch copy removes that.
+                let is_scratch =
+                    unfinished::is_named_so(&path) && entry.file_type().is_ok_and(|kind| kind.is_dir());
+                if !known.contains(&path) && !folders.contains(&path) && !is_identity && !is_scratch {
+                    strangers.push(path);
+                }
+            }
+        }
+        strangers
     }
 
     /// Full or logs only.

@@ -343,7 +343,7 @@ pub fn database_name(locations: &TaggedList) -> String {
 
 /// Whose set it is: the names from the restore map, the signatures from the first log. Sets of other engines have no
 /// signatures of ours; every log of ours names both.
-fn identify(locations: &TaggedList, log: Option<&LogHeader>) -> CaIdentity {
+pub(crate) fn identify(locations: &TaggedList, log: Option<&LogHeader>) -> CaIdentity {
     let database = locations.database().unwrap_or_default();
     let host = database.trim_start_matches('\\').split('\\').next().unwrap_or_default();
     CaIdentity {
@@ -354,7 +354,7 @@ fn identify(locations: &TaggedList, log: Option<&LogHeader>) -> CaIdentity {
     }
 }
 
-fn not_included(left_out: &[String], here: bool) -> Vec<String> {
+pub(crate) fn not_included(left_out: &[String], here: bool) -> Vec<String> {
     let parts = if here {
         [
             "the CA's private key (ca.key): keep a copy of that file and its passphrase elsewhere",

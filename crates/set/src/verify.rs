@@ -1,11 +1,10 @@
 //! Verifying sets: every byte, every link, and the database that would come out.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
-use certadm_files::{Found, unfinished};
+use certadm_files::Found;
 use certadm_rules::finding::{self, Finding, Kind, Place, Severity, Spot};
 use certadm_rules::words::counted;
 use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
@@ -16,7 +15,6 @@ use crate::chain::{Combined, combine};
 use crate::copy::hash_file;
 use crate::error::Error;
 use crate::judge::{incomplete, place_of};
-use crate::layout::{IDENTITY_DIR, file_of};
 use crate::manifest::{self, FileEntry, Role};
 use crate::open::{Opened, open, open_each, together};
 use crate::progress::{Progress, Stage};
@@ -356,33 +354,12 @@ fn note_strangers(set: &Set, report: &mut Report) {
         report.findings.push(incomplete(&set.path));
         return;
     }
-    // What the manifest names, and the folders on the way to it.
-    let mut known: BTreeSet<PathBuf> = BTreeSet::new();
-    let mut folders: BTreeSet<PathBuf> = BTreeSet::from([set.path.clone(), set.database_dir()]);
-    for place in set.places() {
-        let above = place.path().ancestors().skip(1);
-        folders.extend(above.take_while(|dir| *dir != set.path).map(Path::to_owned));
-        known.insert(place.path().to_owned());
-    }
-    for name in [manifest::FILE_NAME, signing::FILE_NAME] {
-        known.insert(file_of(&set.path, name).path().to_owned());
-    }
-    for folder in &folders {
-        // What is missing is found by its hash.
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let is_identity = *folder == set.path && entry.file_name().eq_ignore_ascii_case(IDENTITY_DIR);
-            // Another command looks at the set just now, or was killed while it did: who makes a scratch copy removes that.
-            let is_scratch =
-                unfinished::is_named_so(&path) && entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if !known.contains(&path) && !folders.contains(&path) && !is_identity && !is_scratch {
-                report.findings.push(
-                    Finding::warning(Kind::UnknownFile, "the manifest does not know this file")
-                        .in_file(path)
-                        .remedy("find out who put it there; a restore ignores it"),
-                );
-            }
-        }
+    for path in set.strangers() {
+        report.findings.push(
+            Finding::warning(Kind::UnknownFile, "the manifest does not know this file")
+                .in_file(path)
+                .remedy("find out who put it there; a restore ignores it"),
+        );
     }
 }
 

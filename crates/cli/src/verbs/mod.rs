@@ -17,7 +17,9 @@ pub(crate) mod emergency_crl;
 mod files;
 pub(crate) mod gap;
 pub(crate) mod identity;
+mod keep;
 mod keys;
+mod latest;
 pub(crate) mod list;
 mod live;
 pub(crate) mod lost;
@@ -25,6 +27,7 @@ pub(crate) mod man;
 mod places;
 #[cfg(all(unix, feature = "repository"))]
 mod protected;
+pub(crate) mod prune;
 pub(crate) mod publish_crl;
 pub(crate) mod recover;
 pub(crate) mod rehearse;
@@ -35,7 +38,9 @@ pub(crate) mod repository;
 pub(crate) mod restore;
 #[cfg(all(unix, feature = "repository"))]
 pub(crate) mod run;
+pub(crate) mod seal;
 pub(crate) mod serve;
+pub(crate) mod sets;
 pub(crate) mod show;
 mod signing;
 mod state;

@@ -27,7 +27,7 @@ impl UntilArgs {
         self.until_generation.map(Until::Generation).or(self.until_time.map(Until::Time))
     }
 
-    /// Leaves out what lies behind the state that is asked for, and says through `tell` what that is.
+    /// As [`cut`], for what was asked for here.
     ///
     /// # Errors
     /// As [`Opened::until`].
@@ -36,11 +36,23 @@ impl UntilArgs {
         opened: Opened,
         tell: impl FnOnce(&str),
     ) -> Result<(Opened, Option<Cut>), Failure> {
-        let Some(until) = self.get() else { return Ok((opened, None)) };
-        let (opened, cut) = opened.until(until)?;
-        tell(&sentence(&cut));
-        Ok((opened, Some(cut)))
+        cut(self.get(), opened, tell)
     }
+}
+
+/// Leaves out what lies behind the state that is asked for, and says through `tell` what that is.
+///
+/// # Errors
+/// As [`Opened::until`].
+pub(crate) fn cut(
+    until: Option<Until>,
+    opened: Opened,
+    tell: impl FnOnce(&str),
+) -> Result<(Opened, Option<Cut>), Failure> {
+    let Some(until) = until else { return Ok((opened, None)) };
+    let (opened, cut) = opened.until(until)?;
+    tell(&sentence(&cut));
+    Ok((opened, Some(cut)))
 }
 
 /// What is used and what is left out, for a person.

@@ -4,11 +4,14 @@ use std::fs;
 
 use crate::support::{Run, Work, command};
 
-const VERBS: [&str; 29] = [
+const VERBS: [&str; 32] = [
     "ca",
     "backup",
     "restore",
     "verify",
+    "sets",
+    "prune",
+    "seal",
     "show",
     "list",
     "serve",

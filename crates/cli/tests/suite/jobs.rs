@@ -59,7 +59,7 @@ fn text(value: &Value) -> &str {
 }
 
 /// Waits until the clock shows another second: names of sets have seconds.
-fn next_second() {
+pub(crate) fn next_second() {
     let begun = system_seconds();
     let bound = Instant::now() + Duration::from_secs(60);
     while system_seconds() == begun && Instant::now() < bound {
@@ -104,6 +104,26 @@ fn a_job_takes_a_full_set_into_a_folder_then_logs_and_then_nothing() {
     let [full, logs] = sets.as_slice() else { panic!("{sets:?}") };
     let verified = result(&work, &format!("verify {} {}", full.display(), logs.display()));
     assert_eq!(verified["content"]["certificates"], 2, "{verified:#}");
+}
+
+#[test]
+fn a_job_with_a_folder_prunes_it_after_a_full_backup() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nlogs = 'every 31d'\nkeep = { last = 1 }");
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good", "prune good"]);
+    next_second();
+    result(&work, "run nightly --now logs");
+    assert_eq!(steps(&result(&work, "run nightly --now rehearse")), ["rehearse good"]);
+    next_second();
+    let second = result(&work, "run nightly --now full");
+    assert_eq!(steps(&second), ["full good", "prune good"], "{second:#}");
+    let sets = || result(&work, "sets {backups/web}")["cas"][0]["sets"].as_array().unwrap().len();
+    assert_eq!(sets(), 3, "the rehearsed state stays, and what it needs");
+    next_second();
+    assert_eq!(steps(&result(&work, "run nightly --now rehearse")), ["rehearse good"]);
+    let third = result(&work, "run nightly --now prune");
+    let command = text(&third["runs"][0]["steps"][0]["command"]);
+    assert!(command.contains("--keep-last 1") && command.contains("--evidence"), "{third:#}");
+    assert_eq!(sets(), 1, "a newer state is proven");
 }
 
 #[test]
@@ -188,7 +208,6 @@ fn mistakes_in_the_configuration_are_told_with_line_and_column() {
             "line 12, column 6: to: [job.nightly]: a folder can be the first",
         ),
         ("to = 'vault:x/latest'\nfull = 'hourly'", "name a vault alone"),
-        ("to = 'backups'\nfull = 'hourly'\nkeep = { last = 1 }", "`keep` counts for vaults"),
         ("to = 'backups'\nfull = 'hourly'\nnotify = 'ops'", "there is no section [notify.ops]"),
         ("to = 'backups'\nfull = 'hourly'\nrpo = '1 day'", "rpo: this is no span of time"),
         (

@@ -160,8 +160,11 @@ fn every_verb_prints_what_the_document_shows() {
         check("show: a Windows set", "show {windows/full}");
         check("show: a Windows log", "show {windows/logs/DataBase/edb00002.log}");
         check("recover", "recover {windows/full} {windows/logs} --to {recovered}");
+        check("seal", "seal {windows/full}");
     } else {
-        for heading in ["verify: a Windows set", "show: a Windows set", "show: a Windows log", "recover"] {
+        for heading in
+            ["verify: a Windows set", "show: a Windows set", "show: a Windows log", "recover", "seal"]
+        {
             unchecked.push(heading);
         }
     }
@@ -193,6 +196,9 @@ fn every_verb_prints_what_the_document_shows() {
     );
     work.issue("ca", "two");
     work.result("backup --dir {ca} --to {logs} --type logs");
+    work.result("backup --dir {ca} --to {many/one}");
+    check("sets", "sets {many}");
+    check("prune", "prune {many} --keep-last 1");
     check("diff", "diff {set} {ca}");
     check("verify", "verify {set} {logs}");
     check("show: a set", "show {set}");

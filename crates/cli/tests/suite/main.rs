@@ -27,6 +27,7 @@ mod life;
 mod many_files;
 mod modes;
 mod names;
+mod old_sets;
 mod ownership;
 mod pages;
 mod paths;

@@ -336,7 +336,7 @@ impl Config {
         match target {
             // What is wrong with the vault is told by the step.
             Target::Vault(name) => self.profile(name).is_ok_and(|profile| profile.maintenance),
-            Target::Folder(_) => false,
+            Target::Folder(_) => true,
         }
     }
 
@@ -366,10 +366,6 @@ impl Config {
         let to = targets_of(&to, folder).map_err(|message| (Some(to.span()), message))?;
         if raw.full.is_none() && raw.logs.is_none() {
             return Err((None, "`full` is missing: say when a full backup is taken".to_owned()));
-        }
-        if raw.keep.is_some() && matches!(to.first(), Some(Target::Folder(_))) {
-            let text = "`keep` counts for vaults: sets in a folder stay until they are removed by hand";
-            return Err((None, text.to_owned()));
         }
         let told = match &raw.notify {
             Some(names) => self.told(names).map_err(|message| (Some(names.span()), message))?,

@@ -7,6 +7,7 @@ mod examine;
 pub mod files;
 mod recover;
 mod replay;
+mod taken;
 
 pub use content::of_ca as content_of_ca;
 pub use files::{FileKind, WindowsSet};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use certadm_repository::{CaRepository, ExpiryOptions, Keep, Point, Pruned, span};
+use certadm_repository::{CaRepository, ExpiryOptions, Keep, Point, Pruned};
 use certadm_rules::FileTime;
 use certadm_rules::words::counted;
 use clap::Args;
@@ -13,6 +13,7 @@ use super::named::repositories;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes};
+use crate::verbs::keep::KeepArgs;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExpireArgs {
@@ -29,44 +30,9 @@ pub(crate) struct ExpireArgs {
     take_over: bool,
 }
 
-/// The rules. One of them replaces all those of `repositories.toml`.
-#[derive(Debug, Args)]
-struct KeepArgs {
-    /// Keep the newest N states
-    #[arg(long = "keep-last", value_name = "N")]
-    last: Option<u32>,
-    /// Keep all of this span before now, such as 48h, 14d or 1w2d
-    #[arg(long = "keep-within", value_name = "SPAN", value_parser = span)]
-    within: Option<i64>,
-    /// Keep the newest state of each of N days that have one
-    #[arg(long = "keep-daily", value_name = "N")]
-    daily: Option<u32>,
-    /// Keep the newest state of each of N weeks that have one
-    #[arg(long = "keep-weekly", value_name = "N")]
-    weekly: Option<u32>,
-    /// Keep the newest state of each of N months that have one
-    #[arg(long = "keep-monthly", value_name = "N")]
-    monthly: Option<u32>,
-    /// Keep the newest state of each of N years that have one
-    #[arg(long = "keep-yearly", value_name = "N")]
-    yearly: Option<u32>,
-}
-
-impl KeepArgs {
-    /// The rules that were typed; those of the vault where none was.
-    fn or(&self, configured: &Keep) -> Keep {
-        let numbers = [self.last, self.daily, self.weekly, self.monthly, self.yearly];
-        if self.within.is_none() && numbers.iter().all(Option::is_none) {
-            return *configured;
-        }
-        let [last, daily, weekly, monthly, yearly] = numbers.map(Option::unwrap_or_default);
-        Keep { last, within: self.within.unwrap_or_default(), daily, weekly, monthly, yearly }
-    }
-}
-
 pub(super) fn run(args: &ExpireArgs, output: Output) -> Result<Done, Failure> {
     let (vault, repositories) = repositories(&args.repository)?;
-    let keep = args.keep.or(vault.keep());
+    let keep = args.keep.get().unwrap_or(*vault.keep());
     interrupt::watch();
     let mut results = Vec::new();
     for repository in &repositories {
@@ -83,7 +49,7 @@ fn expire(
 ) -> Result<Value, Failure> {
     let expiry = repository.expiry(&ExpiryOptions { keep, take_over: args.take_over, rest: None })?;
     let going: Vec<&Point> =
-        expiry.fates().iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.point).collect();
+        expiry.fates().iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.set).collect();
     output.result(format!(
         "{}: {} of {} {}.",
         repository.address(),
@@ -96,7 +62,7 @@ fn expire(
             [] => "expires".to_owned(),
             rules => format!("kept: {}", rules.join(", ")),
         };
-        output.result(format!("{}  {why}", line(&fate.point)));
+        output.result(format!("{}  {why}", line(&fate.set)));
     }
     let pruned = match args.dry_run {
         true => None,
@@ -111,7 +77,7 @@ fn expire(
         .fates()
         .iter()
         .map(|fate| {
-            let mut point = to_json(&fate.point);
+            let mut point = to_json(&fate.set);
             point["kept_by"] = json!(fate.kept_by);
             point["deleted"] = json!(!args.dry_run && fate.kept_by.is_empty());
             point

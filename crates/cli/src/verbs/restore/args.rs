@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::verbs::latest::{Chosen, LatestArgs};
 use crate::verbs::places::ScratchArgs;
 use crate::verbs::remote::RemoteArgs;
 use crate::verbs::signing::AllowedArgs;
@@ -12,14 +13,17 @@ use crate::verbs::until::UntilArgs;
 /// `certadm restore`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: certadm restore --from /backup/monday --from /backup/monday-noon --dir /srv/ca",
+    after_help = "Example: certadm restore --from /backup/monday --from /backup/monday-noon --dir /srv/ca\n\
+        Example: certadm restore --latest-in /backup --at 2026-11-27T10:00:00Z --dir /srv/ca --dry-run",
     group = clap::ArgGroup::new("ca").args(["dir", "server", "socket"]).required(true)
 )]
 pub(crate) struct RestoreArgs {
     /// A set: the full one first, then its log sets in any order; or an address such as vault:latest, which stands for all
     /// of them
-    #[arg(long, value_name = "SET", required_unless_present = "abandon")]
+    #[arg(long, value_name = "SET", required_unless_present_any = ["abandon", "latest_in"])]
     pub(super) from: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) latest: LatestArgs,
     /// The CA's folder. A CA that is named by --server or --socket instead only says where the files belong (--dry-run): a
     /// restore is registered on the CA's own machine
     #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "socket"])]
@@ -44,10 +48,17 @@ pub(crate) struct RestoreArgs {
     #[arg(long, alias = "unsealed")]
     pub(super) incomplete: bool,
     /// Give up a restore that was interrupted, failed, or is not carried out yet, and put back what it moved aside
-    #[arg(long, conflicts_with_all = ["from", "server", "socket", "dry_run", "force", "no_recover", "renewed_key", "incomplete", "allowed_signers", "until_generation", "until_time"])]
+    #[arg(long, conflicts_with_all = ["from", "latest_in", "server", "socket", "dry_run", "force", "no_recover", "renewed_key", "incomplete", "allowed_signers", "until_generation", "until_time"])]
     pub(super) abandon: bool,
     #[command(flatten)]
     pub(super) until: UntilArgs,
     #[command(flatten)]
     pub(super) allowed: AllowedArgs,
+}
+
+impl RestoreArgs {
+    /// The sets that the person names.
+    pub(super) fn named(&self) -> Chosen {
+        Chosen { sets: self.from.clone(), until: self.until.get() }
+    }
 }

@@ -1,5 +1,7 @@
 //! A restore on another machine: nothing of it but the locations travels (wire.md 6), so this says what to do there.
 
+use std::path::PathBuf;
+
 use certadm_rules::{Tag, TaggedList};
 use certadm_session::Source;
 use certadm_set::Opened;
@@ -10,17 +12,19 @@ use crate::failure::Failure;
 use crate::output::{Done, Output};
 use crate::verbs::places::Places;
 use crate::verbs::remote::Dial;
-use crate::verbs::signing;
+use crate::verbs::{signing, until};
 
 /// Asks the CA where its files belong and compares with where the set's came from.
 pub(super) fn run(args: &RestoreArgs, dial: Dial, output: Output) -> Result<Done, Failure> {
-    let places = Places::find(&args.from, &args.scratch, output)?;
+    let allowed = args.allowed.read()?;
+    let chosen = args.latest.choose(allowed.as_ref(), output)?.unwrap_or_else(|| args.named());
+    let places = Places::find(&chosen.sets, &args.scratch, output)?;
     let opened = certadm_set::open(places.paths())?;
-    if let Some(allowed) = args.allowed.read()? {
+    if let Some(allowed) = allowed {
         let signed = allowed.check(&opened)?;
         signing::lines(places.paths(), &signed).for_each(|line| output.line(line));
     }
-    let (opened, _) = args.until.cut(opened, |text| output.line(text))?;
+    let (opened, _) = until::cut(chosen.until, opened, |text| output.line(text))?;
     let saved = match opened {
         Opened::Ours(sets) => match sets.first().filter(|first| first.image.is_some()) {
             Some(full) => full.locations()?,
@@ -48,7 +52,7 @@ pub(super) fn run(args: &RestoreArgs, dial: Dial, output: Output) -> Result<Done
         let moved = if place.is_same() { "" } else { " (elsewhere than when it was backed up)" };
         output.line(format!("  {:10} {}{moved}", place.what, place.there.as_deref().unwrap_or("not told")));
     }
-    let steps = steps(args);
+    let steps = steps(&chosen.sets);
     for (number, step) in steps.iter().enumerate() {
         output.line(format!("{:3}. {step}", number + 1));
     }
@@ -89,9 +93,9 @@ fn first(list: &TaggedList, tag: Tag) -> Option<String> {
 }
 
 /// A restore is registered by a program on the CA's own machine (certbcli.md 9.1, 10.3).
-fn steps(args: &RestoreArgs) -> Vec<String> {
+fn steps(sets: &[PathBuf]) -> Vec<String> {
     let mut steps = vec!["copy the sets to the CA's machine".to_owned()];
-    for from in &args.from {
+    for from in sets {
         steps.push(format!(
             "there, run for {}: `certutil -restoreDB DIR` on a Windows CA; on ours stop the service and run `certadm \
              restore` with every --from at once",

@@ -34,14 +34,16 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         return give_up(&Folder::new(dir), output);
     }
     interrupt::watch();
+    let allowed_signers = args.allowed.read()?;
+    let chosen = args.latest.choose(allowed_signers.as_ref(), output)?.unwrap_or_else(|| args.named());
     let options = Options {
         force: args.force,
         renewed_key: args.renewed_key,
         incomplete: args.incomplete,
-        allowed_signers: args.allowed.read()?,
-        until: args.until.get(),
+        allowed_signers,
+        until: chosen.until,
     };
-    let places = Places::find(&args.from, &args.scratch, output)?;
+    let places = Places::find(&chosen.sets, &args.scratch, output)?;
     let plan = plan(places.paths(), dir, options)?;
     live::check_settings(&plan.folder)?;
     signing::lines(places.paths(), &plan.signed_by).for_each(|line| output.line(line));

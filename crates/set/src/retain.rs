@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use certadm_set::manifest::SetKind;
 use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
-use crate::point::{Point, chain};
+use crate::manifest::SetKind;
+use crate::stored::{Stored, age, chain};
 
-/// A point this much ahead of the clock, in seconds, is dated in the future.
+/// A set this much ahead of the clock, in seconds, is dated in the future.
 const AHEAD: i64 = 300;
 
-/// How many points are kept of which kind. Each number counts the newest first, as `restic forget` does.
+/// How many states are kept of which kind. Each number counts the newest first, as `restic forget` does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keep {
@@ -67,48 +67,53 @@ fn read_span<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
     span(&String::deserialize(from)?).map_err(serde::de::Error::custom)
 }
 
-/// What is to become of a point.
+/// What is to become of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fate {
-    /// The point.
-    pub point: Point,
+pub struct Fate<S> {
+    /// The set.
+    pub set: S,
     /// The rules that keep it; it may go when there is none.
     pub kept_by: Vec<&'static str>,
 }
 
-/// Judges all points of a repository at `now`, in seconds since 1970, by the clock of the storage. `proven` has the ids of
-/// the points whose state was verified or rehearsed. The points of each database are judged by themselves, because one CA
+/// Judges all sets that are kept at one place at `now`, in seconds since 1970, by the clock of the storage. `proven` has the
+/// ids of those whose state was verified or rehearsed. The sets of each database are judged by themselves, because one CA
 /// that was made anew under an old name must not push the other out.
 #[must_use]
-pub fn judge(points: &[Point], proven: &BTreeSet<String>, keep: &Keep, now: i64) -> Vec<Fate> {
+pub fn judge<S: Stored + Clone>(
+    sets: &[S],
+    proven: &BTreeSet<String>,
+    keep: &Keep,
+    now: i64,
+) -> Vec<Fate<S>> {
     let mut kept = Kept::default();
-    let mut databases: BTreeMap<(&str, &str), Vec<&Point>> = BTreeMap::new();
-    for point in points {
-        databases.entry((&point.ca, &point.database)).or_default().push(point);
+    let mut databases: BTreeMap<(&str, &str), Vec<&S>> = BTreeMap::new();
+    for set in sets {
+        databases.entry((set.ca(), set.database())).or_default().push(set);
     }
     for own in databases.into_values() {
-        // Points from the future stay, and count for nothing: whoever writes them could push the true ones out.
-        let is_ahead = |point: &&Point| now.saturating_add(AHEAD) < point.time;
-        let (ahead, mut past): (Vec<&Point>, Vec<&Point>) = own.iter().copied().partition(is_ahead);
-        for point in ahead {
-            kept.chain(&chain(&own, point).unwrap_or_else(|_| vec![point]), "dated in the future");
+        // Sets from the future stay, and count for nothing: whoever writes them could push the true ones out.
+        let is_ahead = |set: &&S| now.saturating_add(AHEAD) < set.time();
+        let (ahead, mut past): (Vec<&S>, Vec<&S>) = own.iter().copied().partition(is_ahead);
+        for set in ahead {
+            kept.chain(&chain(&own, set).unwrap_or_else(|_| vec![set]), "dated in the future");
         }
-        past.sort_by(|one, other| one.age().cmp(&other.age()));
+        past.sort_by(|one, other| age(*one).cmp(&age(*other)));
         let mut restorable = Vec::new();
-        for point in &past {
-            match chain(&past, point) {
-                Ok(needed) => restorable.push((*point, needed)),
+        for set in &past {
+            match chain(&past, set) {
+                Ok(needed) => restorable.push((*set, needed)),
                 // Nobody can tell what it belongs to.
-                Err(_) => kept.chain(&[*point], "continues no set that is here"),
+                Err(_) => kept.chain(&[*set], "continues no set that is here"),
             }
         }
         if let Some((_, needed)) = restorable.first() {
             kept.chain(needed, "the newest state");
         }
-        if let Some((_, needed)) = restorable.iter().find(|(point, _)| proven.contains(&point.id)) {
+        if let Some((_, needed)) = restorable.iter().find(|(set, _)| proven.contains(set.id())) {
             kept.chain(needed, "the newest proven state");
         }
-        for (_, needed) in restorable.iter().filter(|(point, _)| point.held) {
+        for (_, needed) in restorable.iter().filter(|(set, _)| set.is_held()) {
             kept.chain(needed, "held");
         }
         for (rule, needed) in chosen(&restorable, keep, now) {
@@ -116,33 +121,33 @@ pub fn judge(points: &[Point], proven: &BTreeSet<String>, keep: &Keep, now: i64)
         }
         kept.close(&own);
     }
-    let mut fate = |point: &Point| {
-        let rules = kept.0.remove(point.id.as_str()).unwrap_or_default();
-        Fate { point: point.clone(), kept_by: rules.into_iter().collect() }
+    let mut fate = |set: &S| {
+        let rules = kept.0.remove(set.id()).unwrap_or_default();
+        Fate { set: set.clone(), kept_by: rules.into_iter().collect() }
     };
-    points.iter().map(&mut fate).collect()
+    sets.iter().map(&mut fate).collect()
 }
 
-/// By id, the rules that keep a point.
+/// By id, the rules that keep a set.
 #[derive(Default)]
 struct Kept<'a>(BTreeMap<&'a str, BTreeSet<&'static str>>);
 
 impl<'a> Kept<'a> {
-    /// A point is kept with everything that a restore of it needs.
-    fn chain(&mut self, needed: &[&'a Point], rule: &'static str) {
-        for (place, point) in needed.iter().enumerate() {
+    /// A set is kept with everything that a restore of it needs.
+    fn chain<S: Stored>(&mut self, needed: &[&'a S], rule: &'static str) {
+        for (place, set) in needed.iter().enumerate() {
             let rule = if place + 1 == needed.len() { rule } else { "another set needs it" };
-            self.0.entry(&point.id).or_default().insert(rule);
+            self.0.entry(set.id()).or_default().insert(rule);
         }
     }
 
     /// A set that is kept because another one needs it is a state of its own, and may need others for that: where the clock of a
     /// CA went back, the chain to it can begin with another full set. These are kept, too, until nothing is missing.
-    fn close(&mut self, own: &[&'a Point]) {
-        let chains: Vec<_> = own.iter().filter_map(|point| Some((*point, chain(own, point).ok()?))).collect();
-        let is_missing = |kept: &Self, (point, needed): &(&Point, Vec<&Point>)| {
-            let is_kept = |point: &Point| kept.0.contains_key(point.id.as_str());
-            is_kept(point) && !needed.iter().all(|point| is_kept(point))
+    fn close<S: Stored>(&mut self, own: &[&'a S]) {
+        let chains: Vec<_> = own.iter().filter_map(|set| Some((*set, chain(own, set).ok()?))).collect();
+        let is_missing = |kept: &Self, (set, needed): &(&S, Vec<&S>)| {
+            let is_kept = |set: &S| kept.0.contains_key(set.id());
+            is_kept(set) && !needed.iter().all(|set| is_kept(set))
         };
         while let Some((_, needed)) = chains.iter().find(|chain| is_missing(self, chain)) {
             self.chain(needed, "another set needs it");
@@ -150,12 +155,12 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// The chains that the rules choose among points that are sorted from the newest to the oldest.
-fn chosen<'a, 'p>(
-    restorable: &'a [(&'p Point, Vec<&'p Point>)],
+/// The chains that the rules choose among sets that are sorted from the newest to the oldest.
+fn chosen<'a, 's, S: Stored>(
+    restorable: &'a [(&'s S, Vec<&'s S>)],
     keep: &Keep,
     now: i64,
-) -> Vec<(&'static str, &'a [&'p Point])> {
+) -> Vec<(&'static str, &'a [&'s S])> {
     type Period = fn(Date) -> i64;
     let periods: [(&'static str, u32, Period); 4] = [
         ("daily", keep.daily, |date| i64::from(date.to_julian_day())),
@@ -168,15 +173,15 @@ fn chosen<'a, 'p>(
     for (_, needed) in restorable.iter().take(keep.last as usize) {
         chosen.push(("last", needed.as_slice()));
     }
-    for (point, needed) in restorable {
-        if 0 < keep.within && now.saturating_sub(keep.within) <= point.time {
+    for (set, needed) in restorable {
+        if 0 < keep.within && now.saturating_sub(keep.within) <= set.time() {
             chosen.push(("within", needed.as_slice()));
         }
     }
     for (rule, count, period) in periods {
         let mut seen = BTreeSet::new();
-        for (point, needed) in restorable {
-            let date = OffsetDateTime::from_unix_timestamp(point.time).map(OffsetDateTime::date);
+        for (set, needed) in restorable {
+            let date = OffsetDateTime::from_unix_timestamp(set.time()).map(OffsetDateTime::date);
             let Ok(date) = date else { continue };
             if seen.len() < count as usize && seen.insert(period(date)) {
                 chosen.push((rule, needed.as_slice()));
@@ -186,15 +191,15 @@ fn chosen<'a, 'p>(
     chosen
 }
 
-/// The points that may go, in the order in which they have to be deleted: log sets from the newest back, and then the full
+/// The sets that may go, in the order in which they have to be deleted: log sets from the newest back, and then the full
 /// sets. Wherever that is cut off, what is left has everything that it needs.
 #[must_use]
-pub fn to_delete(fates: &[Fate]) -> Vec<&Point> {
-    let mut gone: Vec<&Point> =
-        fates.iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.point).collect();
+pub fn to_delete<S: Stored>(fates: &[Fate<S>]) -> Vec<&S> {
+    let mut gone: Vec<&S> =
+        fates.iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.set).collect();
     // The order of chains, also among sets of the same second: a set that another one leans on is deleted after it.
     gone.sort_by(|one, other| {
-        (one.kind == SetKind::Full, one.age()).cmp(&(other.kind == SetKind::Full, other.age()))
+        (one.kind() == SetKind::Full, age(*one)).cmp(&(other.kind() == SetKind::Full, age(*other)))
     });
     gone
 }
@@ -204,23 +209,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fuzzing::point;
+    use crate::stored::tests::{Kept as Set, set};
 
     const DAY: i64 = 86_400;
     const NOW: i64 = 1_800_000_000;
 
-    fn kept(fates: &[Fate]) -> Vec<String> {
-        fates.iter().filter(|fate| !fate.kept_by.is_empty()).map(|fate| fate.point.id.clone()).collect()
+    fn kept(fates: &[Fate<Set>]) -> Vec<String> {
+        fates.iter().filter(|fate| !fate.kept_by.is_empty()).map(|fate| fate.set.id.clone()).collect()
     }
 
     #[test]
     fn a_month_of_nights_leaves_what_the_rules_say_with_what_that_needs() {
         // A full set on Sundays, log sets in between that each continue the one before.
-        let points: Vec<Point> = (0..28_u32)
+        let points: Vec<Set> = (0..28_u32)
             .map(|night| {
                 let kind = if night.is_multiple_of(7) { SetKind::Full } else { SetKind::Logs };
                 let time = NOW - i64::from(28 - night) * DAY;
-                point(u64::from(night), time, kind, "db", (night * 10 + 1, night * 10 + 10), false)
+                set(u64::from(night), time, kind, "db", (night * 10 + 1, night * 10 + 10), false)
             })
             .collect();
         let keep = Keep { last: 2, weekly: 2, ..Keep::default() };
@@ -253,7 +258,7 @@ mod tests {
 
     /// Histories as they happen and as they never should: full sets, log sets that continue them or miss generations,
     /// several databases, points out of order and from the future.
-    fn histories() -> impl Strategy<Value = Vec<Point>> {
+    fn histories() -> impl Strategy<Value = Vec<Set>> {
         let night = (0_u8..12, 0_u8..2, 1_u32..4, -2_i64..3, 0_u32..20);
         prop::collection::vec(night, 1..24).prop_map(|nights| {
             let mut next = [1_u32; 2];
@@ -277,7 +282,7 @@ mod tests {
                         _ => time,
                     };
                     let held = what == 5 && length == 3;
-                    point(id, time, kind, ["one", "two"][of], (low, high), held)
+                    set(id, time, kind, ["one", "two"][of], (low, high), held)
                 })
                 .collect()
         })
@@ -315,13 +320,13 @@ mod tests {
                 .map(|(_, point)| point.id.clone())
                 .collect();
             let fates = judge(&points, &proven, &keep, NOW);
-            let stays = |id: &str| fates.iter().any(|fate| fate.point.id == id && !fate.kept_by.is_empty());
-            let restorable = |among: &[&Point]| -> BTreeSet<String> {
+            let stays = |id: &str| fates.iter().any(|fate| fate.set.id == id && !fate.kept_by.is_empty());
+            let restorable = |among: &[&Set]| -> BTreeSet<String> {
                 let whole = among.iter().filter(|point| chain(among, point).is_ok());
                 whole.map(|point| point.id.clone()).collect()
             };
             // What could be restored and stays, can be restored still; wherever the deletions are cut off.
-            let all: Vec<&Point> = points.iter().collect();
+            let all: Vec<&Set> = points.iter().collect();
             let before = restorable(&all);
             let mut rest = all.clone();
             for gone in to_delete(&fates) {
@@ -333,14 +338,14 @@ mod tests {
             }
             prop_assert!(rest.iter().all(|point| stays(&point.id)));
             // The newest state of each database stays, and the newest that was verified, with what they need.
-            let is_past = |point: &&Point| point.time <= NOW + AHEAD;
+            let is_past = |point: &&Set| point.time <= NOW + AHEAD;
             for database in ["one", "two"] {
-                let own: Vec<&Point> =
+                let own: Vec<&Set> =
                     all.iter().copied().filter(|point| point.database == database).filter(is_past).collect();
                 let whole = restorable(&own);
-                let newest = |fits: &dyn Fn(&Point) -> bool| {
+                let newest = |fits: &dyn Fn(&Set) -> bool| {
                     own.iter().copied().filter(|point| whole.contains(&point.id) && fits(point))
-                        .min_by(|one, other| one.age().cmp(&other.age()))
+                        .min_by(|one, other| age(*one).cmp(&age(*other)))
                 };
                 for state in [newest(&|_| true), newest(&|point| proven.contains(&point.id))].into_iter().flatten() {
                     let chain = chain(&own, state).unwrap();
@@ -348,7 +353,7 @@ mod tests {
                 }
             }
             // Points from the future push none of the others out.
-            let true_ones: Vec<Point> = points.iter().filter(is_past).cloned().collect();
+            let true_ones: Vec<Set> = points.iter().filter(is_past).cloned().collect();
             let without = kept(&judge(&true_ones, &proven, &keep, NOW));
             prop_assert!(without.iter().all(|id| stays(id)), "{without:?}");
         }

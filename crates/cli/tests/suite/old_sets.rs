@@ -1,0 +1,137 @@
+//! Folders of sets: what lies there, which of it goes, and restores of what is chosen from it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::jobs::next_second;
+use crate::support::Work;
+use crate::windows_files::backup as backup_of_windows;
+
+/// A CA with a full set, a log set that follows it, and a second full set, in `sets`; a certificate before each.
+fn with_sets() -> Work {
+    let work = Work::with_ca();
+    for (name, kind) in [("one", ""), ("two", " --type logs"), ("three", "")] {
+        work.issue("ca", name);
+        work.result(&format!("backup --dir {{ca}} --to {{sets/{name}}}{kind}"));
+        next_second();
+    }
+    work
+}
+
+fn moment_of(sets: &Value, name: &str) -> String {
+    let all = sets["cas"][0]["sets"].as_array().unwrap();
+    let set = all.iter().find(|set| set["id"] == name).unwrap_or_else(|| panic!("no {name}: {sets:#}"));
+    set["finished"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_folder_of_sets_is_listed_pruned_and_restored_from() {
+    let work = with_sets();
+    let sets = work.result("sets {sets}");
+    let ca = &sets["cas"][0];
+    let bases: Vec<_> =
+        ca["sets"].as_array().unwrap().iter().map(|set| (set["id"].clone(), set["base"].clone())).collect();
+    assert_eq!(
+        bases,
+        [("one", "one"), ("two", "one"), ("three", "three")].map(|(a, b)| (a.into(), b.into()))
+    );
+    assert_eq!(ca["newest"], moment_of(&sets, "three").as_str());
+    let text = work.run("sets {sets}").good();
+    assert!(text.contains("Test-CA: 3 sets in 2 chains") && text.contains("    two  20"), "{text}");
+
+    // A restore of what is chosen.
+    let certificates = |line: &str| work.result(&format!("restore {line} --dry-run"))["certificates"].clone();
+    assert_eq!(certificates("--latest-in {sets} --dir {new}"), 3);
+    let at = |name: &str| format!("--latest-in {{sets}} --dir {{new}} --at {}", moment_of(&sets, name));
+    assert_eq!((certificates(&at("one")), certificates(&at("two"))), (1.into(), 2.into()));
+    let early = work.run("restore --latest-in {sets} --dir {new} --at 2020-01-01T00:00:00Z");
+    assert_eq!(early.code, 3, "{early:?}");
+    assert!(early.stderr.contains("certadm sets"), "{early:?}");
+    assert_eq!(work.run("restore --dir {new} --at 2020-01-01T00:00:00Z").code, 2, "--at alone");
+    let restored = work.result(&format!("restore {}", at("two")));
+    assert_eq!(restored["certificates"], 2, "{restored:#}");
+
+    // Rules, and a dry run that changes nothing.
+    assert_eq!(work.run("prune {sets}").code, 2, "no rule");
+    assert_eq!(work.run("prune {sets} --keep-last 1 --evidence {nothing}").code, 2);
+    let dry = work.run("prune {sets} --keep-last 1 --dry-run").good();
+    assert!(dry.contains("2 of 3 sets would be deleted") && dry.contains("the newest state"), "{dry}");
+    fs::write(work.path("sets/one/mine"), "x").unwrap();
+    let held = work.run("prune {sets} --keep-last 1");
+    assert_eq!(held.code, 1, "{held:?}");
+    assert!(held.stdout.contains("the set stays") && work.path("sets/one").is_dir(), "{held:?}");
+    fs::remove_file(work.path("sets/one/mine")).unwrap();
+    assert!(!work.path("sets/two").exists(), "the log set goes, its full set stays");
+    let pruned = work.result("prune {sets} --keep-last 1");
+    assert_eq!((&pruned["sets"][0]["deleted"], &pruned["sets"][1]["deleted"]), (&true.into(), &false.into()));
+    assert_eq!(work.result("sets {sets}")["cas"][0]["sets"].as_array().unwrap().len(), 1);
+    assert_eq!(work.run("prune {ca} --keep-last 1").code, 3, "a CA's folder");
+    assert_eq!(work.run("sets {sets/three}").code, 3, "a set");
+}
+
+#[test]
+fn sets_of_two_cas_are_no_choice() {
+    let work = with_sets();
+    work.run("ca init --dir {other} --name Other-CA --passphrase-file {pass}").good();
+    work.result("backup --dir {other} --to {sets/other}");
+    assert_eq!(work.result("sets {sets}")["cas"].as_array().unwrap().len(), 2);
+    let run = work.run("restore --latest-in {sets} --dir {new}");
+    assert_eq!(run.code, 2, "{run:?}");
+    // Each CA keeps its own newest state.
+    let pruned = work.result("prune {sets} --keep-last 1");
+    let gone = pruned["sets"].as_array().unwrap().iter().filter(|set| set["deleted"] == true).count();
+    assert_eq!(gone, 2, "{pruned:#}");
+}
+
+#[test]
+fn a_rehearsal_keeps_what_it_has_proven() {
+    let work = with_sets();
+    work.result("rehearse {sets/one} {sets/two} --key {ca/ca.key} --passphrase-file {pass} --evidence {evidence} --identity {ca}");
+    let kept = work.result("prune {sets} --keep-last 1 --evidence {evidence} --dry-run");
+    let rules: Vec<_> = kept["sets"].as_array().unwrap().iter().map(|set| set["kept_by"].clone()).collect();
+    assert!(rules.iter().all(|rules| !rules.as_array().unwrap().is_empty()), "{rules:?}");
+    assert!(rules[1].as_array().unwrap().contains(&"the newest proven state".into()), "{rules:?}");
+}
+
+#[test]
+fn what_certutil_wrote_is_sealed_once_and_then_known() {
+    let work = Work::new();
+    if backup_of_windows(&work.path("windows")).is_none() {
+        return;
+    }
+    let files = |work: &Work| {
+        let dir = fs::read_dir(work.path("windows/full/DataBase")).unwrap();
+        let read = dir.map(|entry| entry.unwrap().path()).map(|path| (path.clone(), fs::read(path).unwrap()));
+        read.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = files(&work);
+    assert_eq!(work.result("sets {windows}")["unsealed"].as_array().unwrap().len(), 2);
+    let sealed = work.run("--json seal {windows/full}");
+    assert!(sealed.code <= 1, "{sealed:?}");
+    // Nothing says whose logs these are: they have no restore map.
+    let logs = work.run("seal {windows/logs}");
+    assert!(logs.code == 3 && logs.stderr.contains("no restore map"), "{logs:?}");
+    assert_eq!(files(&work), before, "no file of the set is changed");
+    assert_eq!(work.run("seal {windows/full}").code, 3, "it is sealed");
+    let sets = work.result("sets {windows}");
+    assert_eq!(sets["unsealed"].as_array().unwrap().len(), 1, "{sets:#}");
+    assert_eq!(sets["cas"][0]["sets"][0]["base"], "full", "{sets:#}");
+    let verified = work.run("verify {windows/full} {windows/logs}");
+    assert!(verified.code <= 1, "{verified:?}");
+    let database = before.keys().find(|path| path.extension().is_some_and(|end| end == "edb")).unwrap();
+    let database = database.strip_prefix(work.path("")).unwrap().to_str().unwrap().to_owned();
+    work.flip(&database);
+    assert_eq!(work.run("verify {windows/full}").code, 5, "a change shows");
+    // What is damaged, or no set of a Windows CA, gets none.
+    fs::remove_file(work.path("windows/full/manifest.json")).unwrap();
+    let log = work.path("windows/full/DataBase");
+    let log = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
+    for log in log.filter(|path| path.extension().is_some_and(|end| end == "log")) {
+        fs::write(log, "no log").unwrap();
+    }
+    assert_eq!(work.run("seal {windows/full}").code, 5);
+    assert!(!work.path("windows/full/manifest.json").exists());
+    work.run("ca init --dir {ca} --name Test-CA --passphrase-file {pass}").good();
+    assert_eq!(work.run("seal {ca}").code, 3);
+}

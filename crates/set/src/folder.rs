@@ -1,0 +1,219 @@
+//! A folder with plain sets in it, as backups by hand or by a job leave it: what lies there, read by the manifests alone.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use certadm_files::{Found, IoContext, durable, found, unfinished};
+use certadm_rules::hex;
+use certadm_store::Folder;
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::{Error, Result};
+use crate::layout::file_of;
+use crate::manifest::{self, Manifest, SetKind};
+use crate::open::{Opened, open};
+use crate::reader::Set;
+use crate::stored::Stored;
+
+/// The folder of notes about what is proven, among the sets.
+const PROVEN: &str = ".proven";
+/// No more sets of a folder are looked at than this.
+const MOST_SETS: usize = 100_000;
+/// No note is longer, in bytes.
+const MAX_NOTE: u64 = 64;
+
+/// A complete set in a folder of sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderSet {
+    /// The name of its folder.
+    pub name: String,
+    /// Its folder.
+    pub path: PathBuf,
+    /// When its backup ended, in seconds since 1970, UTC.
+    pub time: i64,
+    /// How long its backup took, in seconds; 0 where nothing tells.
+    pub seconds: u64,
+    /// The CA's sanitized name.
+    pub ca: String,
+    /// Full or logs only.
+    pub kind: SetKind,
+    /// The signatures of its database and of its stream of logs; empty where they are not known.
+    pub signatures: (String, String),
+    /// Its lowest and its highest generation.
+    pub generations: (u32, u32),
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Whether it never expires: something lies in it that is not of the set, and that nobody may delete unseen.
+    pub held: bool,
+}
+
+impl FolderSet {
+    fn of(path: PathBuf, manifest: &Manifest) -> Option<Self> {
+        let (began, time) = (seconds_of(&manifest.started), seconds_of(&manifest.finished)?);
+        Some(Self {
+            name: path.file_name()?.to_str()?.to_owned(),
+            path,
+            time,
+            seconds: began.and_then(|began| u64::try_from(time.checked_sub(began)?).ok()).unwrap_or_default(),
+            ca: manifest.ca.name.clone(),
+            kind: manifest.kind,
+            signatures: (manifest.ca.database_signature.clone(), manifest.ca.stream_signature.clone()),
+            generations: (manifest.generations.low, manifest.generations.high),
+            bytes: manifest.total_size(),
+            held: false,
+        })
+    }
+
+    /// SHA-256 of its manifest in hexadecimal, by which the evidence of a rehearsal names it; `None` when it cannot be read.
+    #[must_use]
+    pub fn manifest_sha256(&self) -> Option<String> {
+        let bytes = file_of(&self.path, manifest::FILE_NAME).read(manifest::MAX_LEN).ok()?;
+        Some(hex::encode(&Sha256::digest(bytes)))
+    }
+}
+
+impl Stored for FolderSet {
+    fn id(&self) -> &str {
+        &self.name
+    }
+
+    fn time(&self) -> i64 {
+        self.time
+    }
+
+    fn ca(&self) -> &str {
+        &self.ca
+    }
+
+    fn kind(&self) -> SetKind {
+        self.kind
+    }
+
+    fn database(&self) -> &str {
+        &self.signatures.0
+    }
+
+    fn stream(&self) -> &str {
+        &self.signatures.1
+    }
+
+    fn generations(&self) -> (u32, u32) {
+        self.generations
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn is_held(&self) -> bool {
+        self.held
+    }
+}
+
+/// What lies in a folder of sets.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// The complete sets, the oldest first.
+    pub sets: Vec<FolderSet>,
+    /// Sets without a manifest, such as certutil writes them, by their folders.
+    pub unsealed: Vec<PathBuf>,
+    /// Sets that cannot be read, by their folders.
+    pub unreadable: Vec<(PathBuf, Error)>,
+    /// What is under construction, or was left by a process that was killed.
+    pub unfinished: Vec<PathBuf>,
+}
+
+/// Looks at the sets in `dir`. Folders that hold anything else are passed over, and so are links.
+///
+/// # Errors
+/// [`Error::NoFolderOfSets`] when it is a set or a CA's folder itself, [`Error::File`].
+pub fn list(dir: &Path) -> Result<Listed> {
+    let is = |detail| Err(Error::NoFolderOfSets { path: dir.to_owned(), detail });
+    let entries = fs::read_dir(dir).during("list", dir)?;
+    if file_of(dir, manifest::FILE_NAME).is_there() || dir.join("DataBase").is_dir() {
+        return is("it is a set itself");
+    }
+    if Folder::new(dir).config_path().exists() {
+        return is("it is the folder of a CA");
+    }
+    let mut folders = Vec::new();
+    let mut listed = Listed::default();
+    for entry in entries.take(MOST_SETS) {
+        let path = entry.during("list", dir)?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if unfinished::is_named_so(&path) {
+            listed.unfinished.push(path);
+        } else if !is_hidden && found::is_folder(&path) {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    listed.unfinished.sort();
+    for path in folders {
+        match look(&path) {
+            Ok(Lies::Set(set)) => listed.sets.push(set),
+            Ok(Lies::Unsealed) => listed.unsealed.push(path),
+            Ok(Lies::Other) => {}
+            Err(error) => listed.unreadable.push((path, error)),
+        }
+    }
+    listed.sets.sort_by(|one, other| crate::stored::age(other).cmp(&crate::stored::age(one)));
+    Ok(listed)
+}
+
+/// What a folder is.
+enum Lies {
+    Set(FolderSet),
+    Unsealed,
+    Other,
+}
+
+fn look(path: &Path) -> Result<Lies> {
+    let bad = |detail: &str| Error::BadManifest { path: path.to_owned(), detail: detail.to_owned() };
+    if file_of(path, manifest::FILE_NAME).is_there() {
+        let manifest = Set::open(path)?.manifest.ok_or_else(|| bad("it went meanwhile"))?;
+        let set = FolderSet::of(path.to_owned(), &manifest);
+        return set.map(Lies::Set).ok_or_else(|| bad("it does not say when the set was taken"));
+    }
+    match open(&[path.to_owned()]) {
+        Ok(Opened::Ours(_) | Opened::Windows(_)) => Ok(Lies::Unsealed),
+        Ok(Opened::Folder(_)) | Err(Error::NotASet { .. }) => Ok(Lies::Other),
+        Err(error) => Err(error),
+    }
+}
+
+/// When the state that ends with a set of a folder was proven, in seconds since 1970; `None` where no note is there.
+#[must_use]
+pub fn proven_at(dir: &Path, name: &str) -> Option<i64> {
+    let note = Found::below(dir, Path::new(PROVEN).join(name)).read(MAX_NOTE).ok()?;
+    seconds_of(std::str::from_utf8(&note).ok()?.trim())
+}
+
+/// The names of the sets in `sets` whose state was noted as proven.
+#[must_use]
+pub fn proven(dir: &Path, sets: &[FolderSet]) -> BTreeSet<String> {
+    let noted = sets.iter().filter(|set| proven_at(dir, &set.name).is_some());
+    noted.map(|set| set.name.clone()).collect()
+}
+
+/// Notes that the state which ends with a set of a folder was proven. `when` is in RFC 3339.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn note_proven(dir: &Path, name: &str, when: &str) -> certadm_files::Result<()> {
+    let notes = dir.join(PROVEN);
+    durable::create_dir(&notes)?;
+    durable::replace(&notes.join(name), when.as_bytes())
+}
+
+/// Forgets that the state of a set that has gone was proven.
+pub(crate) fn forget_proven(dir: &Path, name: &str) -> certadm_files::Result<()> {
+    durable::remove_if_present(&dir.join(PROVEN).join(name))
+}
+
+fn seconds_of(text: &str) -> Option<i64> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
+}

@@ -1,0 +1,248 @@
+//! Sets that are kept somewhere, in a folder or in a repository: what each says of itself without being read, and which of
+//! them a restore needs together (repository.md 6).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::manifest::SetKind;
+
+/// A set that is kept somewhere, by what is known of it without reading its files.
+pub trait Stored {
+    /// What tells it from all others there.
+    fn id(&self) -> &str;
+    /// How people name it.
+    fn name(&self) -> &str {
+        self.id()
+    }
+    /// When its backup ended, in seconds since 1970, UTC.
+    fn time(&self) -> i64;
+    /// The CA's sanitized name.
+    fn ca(&self) -> &str;
+    /// Full or logs only.
+    fn kind(&self) -> SetKind;
+    /// The signature of its database; empty where it is not known.
+    fn database(&self) -> &str;
+    /// The signature of its stream of logs; empty where it is not known.
+    fn stream(&self) -> &str;
+    /// Its lowest and its highest generation.
+    fn generations(&self) -> (u32, u32);
+    /// Bytes of its files.
+    fn bytes(&self) -> u64;
+    /// Whether it never expires, whatever the rules.
+    fn is_held(&self) -> bool;
+}
+
+/// Sorts the newest first. Of the same second, that with the newest log; no two are equal, so whoever looks gets the same
+/// order.
+pub fn age<S: Stored>(set: &S) -> impl Ord + use<'_, S> {
+    let (low, high) = set.generations();
+    std::cmp::Reverse((set.time(), high, low, set.id()))
+}
+
+/// Whether both are of one database with one stream of logs.
+pub fn goes_with<S: Stored>(one: &S, other: &S) -> bool {
+    (one.ca(), one.database(), one.stream()) == (other.ca(), other.database(), other.stream())
+}
+
+/// The chain that ends with `last`: the newest full set before it that log sets lead on from, and as few of these as do.
+///
+/// # Errors
+/// A sentence, when generations are missing.
+pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S) -> Result<Vec<&'a S>, String> {
+    if last.kind() == SetKind::Full {
+        return Ok(vec![last]);
+    }
+    let mut related: Vec<&S> =
+        sets.iter().copied().filter(|set| goes_with(*set, last) && age(last) <= age(*set)).collect();
+    related.sort_by(|one, other| age(*one).cmp(&age(*other)));
+    related
+        .iter()
+        .copied()
+        .filter(|set| set.kind() == SetKind::Full)
+        .find_map(|full| continued(full, last, &related))
+        .ok_or_else(|| {
+            let (low, high) = last.generations();
+            format!(
+                "the log set {} (generations {low:#x} to {high:#x}) continues no full set that is here",
+                last.name()
+            )
+        })
+}
+
+/// Goes from a full set to `last`, each time by the log set that leads furthest; `None` where a generation is missing.
+fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S]) -> Option<Vec<&'a S>> {
+    let mut chain = vec![full];
+    let mut covered = full.generations().1;
+    loop {
+        if last.generations().0 <= covered.saturating_add(1) {
+            chain.push(last);
+            return Some(chain);
+        }
+        let next = related
+            .iter()
+            .copied()
+            .filter(|set| set.kind() == SetKind::Logs && full.time() <= set.time())
+            .filter(|set| set.generations().0 <= covered.saturating_add(1) && covered < set.generations().1)
+            .max_by_key(|set| set.generations().1)?;
+        covered = next.generations().1;
+        chain.push(next);
+    }
+}
+
+/// What a set is worth among those that are kept with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing<'a, S> {
+    /// The set.
+    pub set: &'a S,
+    /// The full set with which a restore of it begins; `None` where it continues no full set that is there.
+    pub base: Option<&'a S>,
+    /// The log set that holds everything that this one does, where no other set needs this one: it gives an earlier moment, and
+    /// nothing else.
+    pub superseded_by: Option<&'a S>,
+}
+
+/// Says of each set of one database what it is worth, in the order given.
+#[must_use]
+pub fn standings<'a, S: Stored>(sets: &[&'a S]) -> Vec<Standing<'a, S>> {
+    let chains: Vec<Vec<&S>> = sets.iter().map(|set| chain(sets, set).unwrap_or_default()).collect();
+    let needed: BTreeSet<&str> =
+        chains.iter().flat_map(|chain| chain.iter().rev().skip(1)).map(|set| set.id()).collect();
+    let base = |chain: &[&'a S]| chain.first().copied();
+    let superseder = |set: &'a S, from: &'a S| {
+        let (low, high) = set.generations();
+        let holds_all = |(other, chain): &(&&'a S, &Vec<&'a S>)| {
+            let (begins, ends) = other.generations();
+            let is_later = age(**other) < age(set) && begins <= low && high <= ends;
+            is_later
+                && other.kind() == SetKind::Logs
+                && base(chain).is_some_and(|base| base.id() == from.id())
+        };
+        sets.iter().zip(&chains).find(holds_all).map(|(other, _)| *other)
+    };
+    let standing = |(set, chain): (&&'a S, &Vec<&'a S>)| {
+        let (set, base) = (*set, base(chain));
+        let is_spare = set.kind() == SetKind::Logs && !needed.contains(set.id());
+        let superseded_by = base.filter(|_| is_spare).and_then(|base| superseder(set, base));
+        Standing { set, base, superseded_by }
+    };
+    sets.iter().zip(&chains).map(standing).collect()
+}
+
+/// The generations between the lowest and the highest one that no set holds, of sets of one database. Each stream of logs is
+/// looked at by itself.
+#[must_use]
+pub fn missing<S: Stored>(sets: &[&S]) -> Vec<(u32, u32)> {
+    let mut streams: BTreeMap<&str, Vec<(u32, u32)>> = BTreeMap::new();
+    for set in sets {
+        streams.entry(set.stream()).or_default().push(set.generations());
+    }
+    let mut missing = Vec::new();
+    for mut ranges in streams.into_values() {
+        ranges.sort_unstable();
+        let mut covered = ranges.first().map_or(0, |range| range.1);
+        for (low, high) in ranges {
+            if covered.saturating_add(1) < low {
+                missing.push((covered + 1, low - 1));
+            }
+            covered = covered.max(high);
+        }
+    }
+    missing
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A set of a history.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub(crate) struct Kept {
+        pub(crate) id: String,
+        pub(crate) time: i64,
+        pub(crate) kind: SetKind,
+        pub(crate) database: &'static str,
+        pub(crate) generations: (u32, u32),
+        pub(crate) held: bool,
+    }
+
+    /// A set of a history.
+    pub(crate) fn set(
+        id: u64,
+        time: i64,
+        kind: SetKind,
+        database: &'static str,
+        generations: (u32, u32),
+        held: bool,
+    ) -> Kept {
+        Kept { id: format!("{id:064x}"), time, kind, database, generations, held }
+    }
+
+    #[test]
+    fn what_sets_are_worth_and_what_is_missing() {
+        use SetKind::{Full, Logs};
+        let sets = [
+            set(1, 10, Full, "db", (1, 5), false),
+            set(2, 20, Logs, "db", (6, 7), false),
+            set(3, 30, Logs, "db", (6, 9), false),
+            set(4, 40, Logs, "db", (10, 12), false),
+            set(5, 50, Full, "db", (12, 14), false),
+            set(6, 60, Logs, "db", (17, 18), false),
+        ];
+        let all: Vec<&Kept> = sets.iter().collect();
+        let said: Vec<_> = standings(&all)
+            .into_iter()
+            .map(|standing| {
+                let time = |set: Option<&Kept>| set.map(|set| set.time);
+                (standing.set.time, time(standing.base), time(standing.superseded_by))
+            })
+            .collect();
+        let expected = [
+            (10, Some(10), None),
+            (20, Some(10), Some(30)),
+            (30, Some(10), None),
+            (40, Some(10), None),
+            (50, Some(50), None),
+            (60, None, None),
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(missing(&all), [(15, 16)]);
+        assert_eq!(missing::<Kept>(&[]), []);
+    }
+
+    impl Stored for Kept {
+        fn id(&self) -> &str {
+            &self.id
+        }
+
+        fn time(&self) -> i64 {
+            self.time
+        }
+
+        fn ca(&self) -> &str {
+            "CA"
+        }
+
+        fn kind(&self) -> SetKind {
+            self.kind
+        }
+
+        fn database(&self) -> &str {
+            self.database
+        }
+
+        fn stream(&self) -> &str {
+            "aa"
+        }
+
+        fn generations(&self) -> (u32, u32) {
+            self.generations
+        }
+
+        fn bytes(&self) -> u64 {
+            0
+        }
+
+        fn is_held(&self) -> bool {
+            self.held
+        }
+    }
+}
