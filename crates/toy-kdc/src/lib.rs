@@ -10,5 +10,5 @@ mod world;
 pub use files::{cache_file, keytab_file};
 pub use kdc::{Account, Kdc, Network, Service, Status};
 pub use listener::Listener;
-pub use pac::{PacHooks, PacMaker};
+pub use pac::{Hook, PacHooks, PacMaker};
 pub use world::{NOON, World};

@@ -8,13 +8,16 @@ use certadm_kerberos::{KerberosTime, Sid};
 use certadm_rules::FileTime;
 use certadm_wire::ndr::Writer;
 
+/// Something that is done to a thing.
+pub type Hook<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
+
 /// What is done to every PAC of a KDC.
 #[derive(Clone, Default)]
 pub struct PacHooks {
     /// Before it is signed.
-    pub make: Option<Arc<dyn Fn(&mut PacMaker) + Send + Sync>>,
+    pub make: Option<Hook<PacMaker>>,
     /// To its bytes, signatures and all.
-    pub alter: Option<Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>>,
+    pub alter: Option<Hook<Vec<u8>>>,
 }
 
 impl fmt::Debug for PacHooks {
