@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::json_contract;
 use crate::support::Work;
 
 #[test]
@@ -11,6 +12,7 @@ fn a_fleet_lives_through_two_weeks_and_page_alarms_and_restores_are_right() {
     let run = work.run("--json drill --fleet 2 --within {scratch}");
     let json = run.json();
     assert_eq!(run.code, 0, "{json:#}");
+    json_contract::as_documented(json_contract::FLEET, &json);
     let drill = &json["result"];
     assert_eq!(drill["passed"], true, "{drill:#}");
     // Each alarm begins and ends once: the vault is away (2), a CA is lost (2), logs are damaged (1).

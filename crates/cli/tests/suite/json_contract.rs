@@ -24,6 +24,16 @@ fn examples() -> BTreeMap<String, Value> {
     examples
 }
 
+/// The heading of an example whose run takes long.
+pub(crate) const FLEET: &str = "drill --fleet";
+
+/// Compares what a command printed with the example under this heading.
+pub(crate) fn as_documented(heading: &str, found: &Value) {
+    let example = examples().remove(heading).unwrap_or_else(|| panic!("docs/json.md shows no {heading:?}"));
+    same_shape(heading, &example, found);
+    assert_eq!(example["command"], found["command"], "{heading}");
+}
+
 /// Whether two values have the same shape: the same keys, and the same types but for null. Lists are compared by their
 /// first elements.
 fn same_shape(place: &str, documented: &Value, found: &Value) {
@@ -129,6 +139,8 @@ fn every_verb_prints_what_the_document_shows() {
     let mut unchecked = Vec::new();
     // And those that need a bucket, which the crate of repositories has a stub for.
     unchecked.extend(["repository extend-locks", "repository undelete"]);
+    // The test of that drill compares it.
+    unchecked.push(FLEET);
     let mut check = |heading: &str, line: &str| check_in(&work, &mut examples, heading, line);
     let serial = work.issue("ca", "web");
     check("ca init", "ca init --dir {other} --name Other --passphrase-file {pass}");
@@ -210,8 +222,6 @@ fn every_verb_prints_what_the_document_shows() {
     check("restore", "restore --from {set} --from {logs} --dir {new}");
     check("restore: dry run", "restore --from {set} --dir {new2} --dry-run");
     check("drill", "drill --size 1MiB --seconds 1 --workers 2");
-    #[cfg(all(unix, feature = "repository"))]
-    check("drill --fleet", "drill --fleet 1");
     let local = work.result("drill --local --size 1MiB --seconds 1 --workers 2");
     assert_eq!((&local["passed"], &local["way"]["name"]), (&true.into(), &"local".into()));
     check("man", "man {man}");
