@@ -55,6 +55,27 @@ fn assert_no_scratch(work: &Work) {
 }
 
 #[test]
+fn the_sets_of_a_repository_are_listed_and_chosen_for_a_restore() {
+    let work = with_repository();
+    work.issue("ca", "one");
+    result(&work, "backup --dir {ca} --to vault:");
+    crate::jobs::next_second();
+    work.issue("ca", "two");
+    result(&work, "backup --dir {ca} --to vault:Test-CA/ --type logs");
+    let sets = result(&work, "sets vault:Test-CA");
+    let own = &sets["cas"][0]["sets"];
+    assert_eq!((&own[0]["type"], &own[1]["base"]), (&"full".into(), &own[0]["id"]), "{sets:#}");
+    let newest = result(&work, "restore --latest-in vault:Test-CA --dir {new} --dry-run");
+    assert_eq!(newest["certificates"], 2, "{newest:#}");
+    let at = format!("--at {}", own[0]["finished"].as_str().unwrap());
+    let earlier = result(&work, &format!("restore --latest-in vault: {at} --dir {{new}} --dry-run"));
+    assert_eq!(earlier["certificates"], 1, "{earlier:#}");
+    let pruned = run(&work, "prune vault:Test-CA --keep-last 1");
+    assert!(pruned.code == 2 && pruned.stderr.contains("repository expire"), "{pruned:?}");
+    assert_no_scratch(&work);
+}
+
+#[test]
 fn a_ca_is_lost_and_comes_back_from_its_repository() {
     let work = with_repository();
     for secret in ["Test-CA.vaultkey", "code"] {
