@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::overview;
 
 /// Back up, verify, rehearse and restore a certification authority.
 #[derive(Debug, Parser)]
@@ -19,6 +21,11 @@ pub(crate) struct Cli {
     pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The command line with its first page.
+pub(crate) fn command() -> clap::Command {
+    overview::with_groups(Cli::command())
 }
 
 /// The verbs.

@@ -31,6 +31,7 @@ mod interrupt;
 mod known_as;
 mod log;
 mod output;
+mod overview;
 mod secrets;
 mod size;
 mod table;
@@ -39,14 +40,21 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::output::{Done, Ended, Output};
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| end_with(&error));
+    #[cfg(all(unix, feature = "repository"))]
+    if std::env::args_os().len() < 2 {
+        log::of_command();
+        let output = Output { json: false, quiet: false };
+        return ExitCode::from(output.finish("certadm", verbs::next::run(output).into()) as u8);
+    }
+    let parsed = args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = parsed.unwrap_or_else(|error| end_with(&error));
     #[cfg(unix)]
     leave_no_core_dump();
     if !matches!(cli.command, Command::Serve(_)) {
@@ -94,7 +102,7 @@ fn main() -> ExitCode {
         Command::Timers(args) => ("timers", verbs::timers::run(&args, output).into()),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),
         Command::Completions { shell } => ("completions", completions(shell).into()),
-        Command::Man { dir } => ("man", verbs::man::run(Cli::command(), &dir).into()),
+        Command::Man { dir } => ("man", verbs::man::run(args::command(), &dir).into()),
     };
     ExitCode::from(output.finish(name, ended) as u8)
 }
@@ -127,7 +135,7 @@ fn leave_no_core_dump() {
 
 fn completions(shell: clap_complete::Shell) -> Result<Done, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "certadm", &mut script);
+    clap_complete::generate(shell, &mut args::command(), "certadm", &mut script);
     std::io::Write::write_all(&mut std::io::stdout().lock(), &script).map_err(output::failed_output)?;
     Ok(Done::good(serde_json::Value::Null))
 }

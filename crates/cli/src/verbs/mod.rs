@@ -24,6 +24,8 @@ pub(crate) mod list;
 mod live;
 pub(crate) mod lost;
 pub(crate) mod man;
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) mod next;
 mod places;
 #[cfg(all(unix, feature = "repository"))]
 mod protected;

@@ -21,7 +21,7 @@ use crate::verbs::files::refuse_home_sign;
 use crate::verbs::protected::{jobs, pairs, stand, tell};
 
 /// `certadm status`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = "Example: certadm status\nExample: certadm status nightly --html status.html")]
 pub(crate) struct StatusArgs {
     /// A job of certadm.toml; all of them if left out

@@ -59,7 +59,15 @@ const CA_VERBS: [&str; 7] = ["init", "import", "issue", "revoke", "crl", "list",
 fn every_verb_has_help_with_an_example() {
     let work = Work::new();
     let all = work.run("--help").good();
-    assert_eq!(verbs_in(&all), VERBS);
+    let page = all.split_once("Options:\n").expect("options").0;
+    let verbs = page.lines().filter(|line| line.starts_with("  "));
+    let mut verbs: Vec<&str> = verbs.filter_map(|line| line.split_whitespace().next()).collect();
+    let mut expected = VERBS;
+    verbs.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(verbs, expected);
+    let fits = all.lines().count() <= 56 && all.lines().all(|line| line.len() <= 80);
+    assert!(fits, "the first page fits a screen: {} lines\n{all}", all.lines().count());
     assert!(all.contains("Exit codes: 0 good, 1 finding, 2 usage, 3 refused, 4 unreachable, 5 damaged"));
     assert_eq!(verbs_in(&work.run("ca --help").good()), CA_VERBS);
     assert_eq!(verbs_in(&work.run("repository --help").good()), REPOSITORY_VERBS);
@@ -187,7 +195,7 @@ fn the_pages_of_the_files_name_every_key() {
 fn a_wrong_command_line_is_a_usage_error() {
     let work = Work::new();
     for line in [
-        "",
+        "--json",
         "nonsense",
         "backup",
         "list",
@@ -199,4 +207,22 @@ fn a_wrong_command_line_is_a_usage_error() {
         let run = work.run(line);
         assert_eq!(run.code, 2, "{line}: {run:?}");
     }
+}
+
+#[test]
+#[cfg(all(unix, feature = "repository"))]
+fn without_arguments_the_next_step_is_told() {
+    let work = Work::with_ca();
+    let run = crate::jobs::run(&work, "");
+    assert_eq!(run.code, 1, "{}", run.stdout);
+    assert!(
+        run.stdout.contains("certadm config init") && run.stdout.contains("certadm --help"),
+        "{}",
+        run.stdout
+    );
+    crate::jobs::run(&work, "config init --ca {ca} --to {backups} --file {certadm.toml}").good();
+    let run = crate::jobs::run(&work, "");
+    // Nothing was backed up yet.
+    assert_eq!(run.code, 1, "{}", run.stdout);
+    assert!(run.stdout.contains("what to do: "), "{}", run.stdout);
 }
