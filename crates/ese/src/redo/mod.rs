@@ -59,7 +59,7 @@ pub struct Counts {
 ///
 /// Feed it the records of each generation in order ([`Replayer::begin_log`], [`Replayer::apply`]), then
 /// [`Replayer::finish`]. A record may be applied later than it comes, in the order of the file; an error names the record
-/// that it is about. Memory: a cache of pages of at most about 8 MiB, at most about 50 MiB of records that wait for their
+/// that it is about. Memory: a cache of pages of at most about 4 MiB, at most about 45 MiB of records that wait for their
 /// page, and the changes of open transactions, which may take 256 MiB and are a few KiB in the log of a CA.
 #[derive(Clone, Debug)]
 pub struct Replayer<T> {

@@ -11,7 +11,7 @@ use crate::pager::PagerMut;
 use crate::pagesize::PageSize;
 
 /// Memory for pages taken apart; beyond it everything is written back and forgotten.
-const CACHE_BYTES: usize = 8 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 
 /// What lies in a page slot.
 #[derive(Clone, Debug)]

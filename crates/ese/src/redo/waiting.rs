@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use crate::lgpos::Lgpos;
 
 /// Bytes of records that wait at most.
-const MOST_BYTES: usize = 28 << 20;
+const MOST_BYTES: usize = 26 << 20;
 /// Records that wait at most unless somebody says otherwise.
 pub(super) const MOST_RECORDS: usize = 600_000;
 

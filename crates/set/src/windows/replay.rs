@@ -21,7 +21,7 @@ use crate::progress::{Progress, Stage};
 use crate::reader::Set;
 
 /// Changed pages that a replay keeps in memory; further ones go to a file without a name.
-const IN_MEMORY: usize = 8 << 20;
+const IN_MEMORY: usize = 4 << 20;
 
 /// Passes on how far a recovery is.
 pub(super) fn tell(at: At, progress: &mut dyn Progress) {
