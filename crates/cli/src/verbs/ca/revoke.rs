@@ -34,7 +34,7 @@ pub(crate) struct RevokeArgs {
     /// The certificate's serial number, in hexadecimal
     #[arg(long, value_name = "S")]
     serial: Option<String>,
-    /// Revoke many at once: a file, or - for standard input, with lines SERIAL[,REASON[,WHEN]]. They are one commit: either
+    /// Revoke many at once: a file, or - for standard input, with lines SERIAL,REASON,WHEN, of which the last two may be missing. They are one commit: either
     /// all of it is recorded or nothing. A certificate that the CA does not know is told and passed over
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
