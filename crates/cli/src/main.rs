@@ -47,6 +47,8 @@ use crate::failure::Failure;
 use crate::output::{Done, Ended, Output};
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    leave_no_core_dump();
     #[cfg(all(unix, feature = "repository"))]
     if std::env::args_os().len() < 2 {
         log::of_command();
@@ -55,8 +57,6 @@ fn main() -> ExitCode {
     }
     let parsed = args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = parsed.unwrap_or_else(|error| end_with(&error));
-    #[cfg(unix)]
-    leave_no_core_dump();
     if !matches!(cli.command, Command::Serve(_)) {
         log::of_command();
     }
