@@ -56,8 +56,9 @@ impl Prune {
         if keep.is_empty() {
             return Err(Error::NoRules);
         }
-        let mut listed = folder::list(dir)?;
+        // Before the look at the folder: another prune may be at work there.
         let turn = unfinished::take_turn(dir)?.ok_or_else(|| Error::Pruning { path: dir.to_owned() })?;
+        let mut listed = folder::list(dir)?;
         let mut proven = folder::proven(dir, &listed.sets);
         let evident = listed.sets.iter().filter(|set| is_proven(set)).map(|set| set.name.clone());
         proven.extend(evident.collect::<Vec<_>>());
