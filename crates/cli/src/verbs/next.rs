@@ -1,7 +1,6 @@
 //! `certadm` without arguments: what to do next on this machine.
 
 use certadm_jobs::Config;
-use certadm_jobs::config::Error;
 
 use super::status;
 use crate::failure::{Exit, Failure};
@@ -9,13 +8,13 @@ use crate::output::{Done, Output};
 
 /// Says how the CAs of the configuration stand, or how to make one.
 pub(crate) fn run(output: Output) -> Result<Done, Failure> {
-    let done = match Config::load() {
-        Err(Error::NotThere { .. }) => {
+    let done = match Config::file() {
+        Err(_) => {
             output.result("No CA is protected from here: there is no configuration of jobs.");
             output.result("Begin with `certadm config init`, or back a CA up once with `certadm backup`.");
             Done { exit: Exit::Finding, result: serde_json::Value::Null }
         }
-        _ => status::run(&status::StatusArgs::default(), output)?,
+        Ok(_) => status::run(&status::StatusArgs::default(), output)?,
     };
     output.line("All verbs: certadm --help");
     Ok(done)

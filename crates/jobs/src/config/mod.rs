@@ -214,9 +214,17 @@ impl Config {
     /// # Errors
     /// [`Error::NotThere`], and as [`Config::from_file`].
     pub fn load() -> Result<Self> {
+        Self::from_file(&Self::file()?)
+    }
+
+    /// The file that [`Config::load`] reads.
+    ///
+    /// # Errors
+    /// [`Error::NotThere`].
+    pub fn file() -> Result<PathBuf> {
         let places = Self::places();
         match places.iter().find(|path| path.exists()) {
-            Some(path) => Self::from_file(path),
+            Some(path) => Ok(path.clone()),
             None => Err(Error::NotThere { paths: places }),
         }
     }
