@@ -8,12 +8,13 @@ use certadm_auth::{
     AccountStore, AuthError, AuthType, Environment, Established, FileTime, Framing, Level, NtHash,
     ServerNames, Service, Tickets, kerberos_initiator,
 };
-use certadm_kerberos::client::{Logon, Secret, Step, TicketRequest};
+use certadm_kerberos::client::Secret;
 use certadm_kerberos::crypto::Etype;
 use certadm_kerberos::{Acceptor, Keytab, Principal};
 use certadm_toy_kdc::{Kdc, Listener, Network, World, keytab_file};
 
 use crate::error::Result;
+use crate::handshake::shake_hands;
 
 const REALM: &str = "BENCH.TEST";
 const HOST: &str = "localhost";
@@ -82,37 +83,13 @@ pub(crate) fn context() -> Result<(Established, Established)> {
     let keytab = kdc.add_service("HOST", HOST, Etype::Aes256Sha1);
     let (network, world) = (Network::of([kdc]), Arc::new(World::noon()));
     let secret = Secret::Password(USER.to_owned().into());
-    let mut logon = Logon::new(Principal::account(USER, REALM), secret);
-    let mut question = logon.start(&*world)?;
-    let granting = loop {
-        match logon.answer(&network.ask(&question, &*world), &*world)? {
-            Step::Ask(next) => question = next,
-            Step::Done(done) => break done.credential,
-        }
-    };
-    let mut request = TicketRequest::new(granting, &Principal::service("HOST", HOST, REALM), 0)?;
-    let question = request.start(&*world)?;
-    let Step::Done(granted) = request.answer(&network.ask(&question, &*world), &*world)? else {
-        return Err("the KDC gives no ticket".into());
-    };
+    let granting = network.granting(Principal::account(USER, REALM), secret, &*world)?;
+    let ticket = network.ticket(granting, &Principal::service("HOST", HOST, REALM), &*world)?;
     let service = Service::new(ServerNames::new("CA1", "CA1", None)?, Arc::new(Nobody), Arc::new(Noon));
     let acceptor = Acceptor::new(Arc::new(keytab), Arc::default());
     let service = service.with_tickets(Arc::new(Keys(acceptor)));
-    let mut client = kerberos_initiator(granted.credential, 0, Framing::Raw, world);
-    let mut server = service.acceptor(AuthType::KERBEROS, Level::Privacy)?;
-    let mut token = Vec::new();
-    let mut ends = (None, None);
-    while ends.1.is_none() {
-        let step = client.step(&token)?;
-        ends.0 = ends.0.or(step.done);
-        let step = server.step(&step.token_out)?;
-        ends.1 = step.done;
-        token = step.token_out;
-    }
-    match ends {
-        (Some(client), Some(server)) => Ok((client, server)),
-        _ => Err("the handshake does not end".into()),
-    }
+    let client = kerberos_initiator(ticket, 0, Framing::Raw, world);
+    Ok(shake_hands(client, service.acceptor(AuthType::KERBEROS, Level::Privacy)?)?)
 }
 
 struct Keys(Acceptor);

@@ -11,6 +11,7 @@ mod ese;
 mod ese_ca;
 mod ese_data;
 mod ese_logs;
+mod handshake;
 mod lost;
 mod peers;
 mod process;

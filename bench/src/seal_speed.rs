@@ -18,6 +18,7 @@ use md5::Md5;
 use rc4::{Rc4, StreamCipher};
 
 use crate::error::Result;
+use crate::handshake::shake_hands;
 use crate::table::median;
 
 /// Bytes of a fragment (wire.md 2.8).
@@ -205,21 +206,8 @@ fn connect() -> std::result::Result<(Established, Established), AuthError> {
     let credentials =
         Credentials { account: AccountName::new("", "alice"), password: Password::new("measure".to_owned()) };
     let workstation = Workstation::new("bench", Arc::new(Constant));
-    let mut client = initiator(Flavour::Ntlm, &credentials, "HOST/ca1", Level::Privacy, &workstation)?;
-    let mut server = service.acceptor(AuthType::NTLM, Level::Privacy)?;
-    let mut token = Vec::new();
-    let mut ends = (None, None);
-    while ends.1.is_none() {
-        let step = client.step(&token)?;
-        ends.0 = ends.0.or(step.done);
-        let step = server.step(&step.token_out)?;
-        ends.1 = step.done;
-        token = step.token_out;
-    }
-    match ends {
-        (Some(client), Some(server)) => Ok((client, server)),
-        _ => Err(AuthError::Finished),
-    }
+    let client = initiator(Flavour::Ntlm, &credentials, "HOST/ca1", Level::Privacy, &workstation)?;
+    shake_hands(client, service.acceptor(AuthType::NTLM, Level::Privacy)?)
 }
 
 struct Alice;

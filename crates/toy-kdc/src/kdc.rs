@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use certadm_kerberos::client::Question;
+use certadm_kerberos::client::{ClientError, Logon, Question, Secret, Step, TicketRequest};
 use certadm_kerberos::crypto::{Etype, Key, KeyUsage, UsageKeys, string_to_key};
 use certadm_kerberos::message::{
     ApRequest, Authenticator, AuthorizationData, EncKdcReplyPart, EncTicketPart, EncryptedData, ErrorCode,
     EtypeInfo2, KdcKind, KdcReply, KdcRequest, KrbError, PaData, PaType, RequestBody, Ticket, TicketFlags,
     Timestamp,
 };
-use certadm_kerberos::{Environment, KerberosTime, Keytab, KeytabEntry, Moment, NameType, Principal};
+use certadm_kerberos::{
+    Credential, Environment, KerberosTime, Keytab, KeytabEntry, Moment, NameType, Principal,
+};
 
 use crate::pac::{PacHooks, PacMaker};
 
@@ -33,6 +35,52 @@ impl Network {
     pub fn ask(&self, question: &Question, environment: &dyn Environment) -> Vec<u8> {
         let kdc = self.0.get(&question.realm).unwrap_or_else(|| panic!("no realm {}", question.realm));
         kdc.answer(&question.message, environment)
+    }
+
+    /// What `kinit` gets: the ticket-granting ticket of a client.
+    ///
+    /// # Errors
+    /// What the KDC refuses.
+    ///
+    /// # Panics
+    /// As [`Network::ask`].
+    pub fn granting(
+        &self,
+        client: Principal,
+        secret: Secret,
+        environment: &dyn Environment,
+    ) -> Result<Credential, ClientError> {
+        let mut logon = Logon::new(client, secret);
+        let mut question = logon.start(environment)?;
+        loop {
+            match logon.answer(&self.ask(&question, environment), environment)? {
+                Step::Ask(next) => question = next,
+                Step::Done(done) => return Ok(done.credential),
+            }
+        }
+    }
+
+    /// What `kvno` gets: the ticket for a service, by way of other realms where the KDC says so.
+    ///
+    /// # Errors
+    /// What the KDC refuses.
+    ///
+    /// # Panics
+    /// As [`Network::ask`].
+    pub fn ticket(
+        &self,
+        granting: Credential,
+        service: &Principal,
+        environment: &dyn Environment,
+    ) -> Result<Credential, ClientError> {
+        let mut request = TicketRequest::new(granting, service, 0)?;
+        let mut question = request.start(environment)?;
+        loop {
+            match request.answer(&self.ask(&question, environment), environment)? {
+                Step::Ask(next) => question = next,
+                Step::Done(granted) => return Ok(granted.credential),
+            }
+        }
     }
 
     /// The answer to a message of whichever realm it names; a refusal where there is no such realm.

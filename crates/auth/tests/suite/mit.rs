@@ -11,7 +11,7 @@ use certadm_auth::{
     AccountStore, AuthType, Established, Framing, Level, NtHash, PeerIdentity, Segments, ServerNames,
     Service, Tickets, kerberos_initiator,
 };
-use certadm_kerberos::client::{Logon, Secret, Step, TicketRequest};
+use certadm_kerberos::client::Secret;
 use certadm_kerberos::crypto::Etype;
 use certadm_kerberos::{Acceptor, Credential, Keytab, Principal};
 use certadm_toy_kdc::{Kdc, Network, World, cache_file, keytab_file};
@@ -121,20 +121,9 @@ fn ticket(etype: Etype, clock: &World) -> (Credential, Keytab) {
     let keytab = kdc.add_service("HOST", HOST, etype);
     let network = Network::of([kdc]);
     let secret = Secret::Password("Al1ce-Pa55".to_owned().into());
-    let mut logon = Logon::new(Principal::account("alice", REALM), secret);
-    let mut question = logon.start(clock).unwrap();
-    let granting = loop {
-        match logon.answer(&network.ask(&question, clock), clock).unwrap() {
-            Step::Ask(next) => question = next,
-            Step::Done(done) => break done.credential,
-        }
-    };
-    let mut request = TicketRequest::new(granting, &Principal::service("HOST", HOST, REALM), 0).unwrap();
-    let question = request.start(clock).unwrap();
-    match request.answer(&network.ask(&question, clock), clock).unwrap() {
-        Step::Done(granted) => (granted.credential, keytab),
-        Step::Ask(_) => panic!("one question is enough"),
-    }
+    let granting = network.granting(Principal::account("alice", REALM), secret, clock).unwrap();
+    let service = Principal::service("HOST", HOST, REALM);
+    (network.ticket(granting, &service, clock).unwrap(), keytab)
 }
 
 struct Keys(Acceptor);
