@@ -74,7 +74,7 @@ pub(crate) struct Connection {
 /// What arrived.
 enum Event {
     Bound { results: Vec<BindOutcome>, token: Option<Vec<u8>> },
-    Refused(NakReason),
+    Refused { reason: NakReason, told: Told },
     Answer { call_id: u32, stub: Vec<u8> },
     Fault { call_id: u32, status: FaultStatus, did_not_execute: bool, told: Told },
 }
@@ -346,7 +346,9 @@ impl Connection {
     fn bound(&mut self, during: &'static str) -> Result<(Vec<BindOutcome>, Option<Vec<u8>>), Error> {
         match self.event(during, self.timeouts.connect)? {
             Event::Bound { results, token } => Ok((results, token)),
-            Event::Refused(reason) => Err(Error::BindRefused { peer: self.peer.clone(), during, reason }),
+            Event::Refused { reason, told } => {
+                Err(Error::BindRefused { peer: self.peer.clone(), during, reason, told })
+            }
             Event::Fault { status, did_not_execute, told, .. } => {
                 self.broken = true;
                 Err(Error::Fault { call: during, status, did_not_execute, told })
@@ -372,7 +374,7 @@ impl Connection {
             Event::Answer { call_id, .. } | Event::Fault { call_id, .. } => {
                 Err(self.unexpected(PduKind::Response, call_id))
             }
-            Event::Bound { .. } | Event::Refused(_) => Err(self.unexpected(PduKind::BindAck, expected)),
+            Event::Bound { .. } | Event::Refused { .. } => Err(self.unexpected(PduKind::BindAck, expected)),
         }
     }
 
@@ -403,7 +405,10 @@ impl Connection {
                 ClientEvent::Bound { results, verifier } => {
                     return Ok(Event::Bound { results, token: own_token(verifier, peer)? });
                 }
-                ClientEvent::Refused(reason) => return Ok(Event::Refused(reason)),
+                ClientEvent::Refused(reason) => {
+                    let extended = if let Body::BindNak(nak) = &pdu.body { nak.extended } else { &[] };
+                    return Ok(Event::Refused { reason, told: Told::of_refusal(extended) });
+                }
                 ClientEvent::Answer { call_id, stub } => {
                     return Ok(Event::Answer { call_id, stub: stub.into_owned() });
                 }

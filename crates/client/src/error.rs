@@ -122,7 +122,7 @@ pub enum Error {
         seconds: u64,
     },
     /// The server refuses the bind as a whole.
-    #[error("{peer} refuses the connection at {during} (bind_nak reason {})", .reason.0)]
+    #[error("{peer} refuses the connection at {during} (bind_nak reason {}){told}", .reason.0)]
     BindRefused {
         /// Address and port, or socket.
         peer: String,
@@ -130,6 +130,8 @@ pub enum Error {
         during: &'static str,
         /// Its reason.
         reason: NakReason,
+        /// What the server tells beside it.
+        told: Told,
     },
     /// The server does not have an interface.
     #[error("{peer} does not serve {interface}")]
@@ -158,8 +160,11 @@ pub enum Error {
     /// There is no ticket for the server.
     #[error("no Kerberos ticket for the server")]
     Kerberos(#[source] KerberosError),
-    /// The server does not take a ticket, and does not say why.
-    #[error("{peer} does not take the ticket for {service}{}", if *speaks { "" } else { "; it does not speak Kerberos" })]
+    /// The server does not take a ticket. Windows may tell why; others do not.
+    #[error(
+        "{peer} does not take the ticket for {service}{}{told}",
+        if *speaks { "" } else { "; it does not speak Kerberos" }
+    )]
     TicketRefused {
         /// Address and port.
         peer: String,
@@ -167,6 +172,8 @@ pub enum Error {
         service: String,
         /// Whether it speaks Kerberos at all, as far as it says.
         speaks: bool,
+        /// What the server tells beside its refusal.
+        told: Told,
     },
     /// A message could not be sealed, or does not verify.
     #[error("the protection of the connection to {peer} failed")]
@@ -483,7 +490,7 @@ mod tests {
             (Error::NotSent { peer: peer(), during }, 0x8007_06BF),
             (Error::Lost { peer: peer(), during, source: None }, 0x8007_06BE),
             (Error::Timeout { peer: peer(), during, seconds: 5 }, 0x8007_06BE),
-            (Error::BindRefused { peer: peer(), during, reason: NakReason::CONGESTION }, 0x8007_06BB),
+            (Error::BindRefused { peer: peer(), during, reason: NakReason::CONGESTION, told: Told::default() }, 0x8007_06BB),
             (Error::NoInterface { peer: peer(), interface: "ICertAdminD" }, 0x8007_06A6),
             (
                 Error::Fault {

@@ -172,7 +172,7 @@ impl Logon {
     /// The error with what is known of the mechanism: a server refuses a ticket it cannot read without a word.
     pub(crate) fn explained(&self, error: Error, class: &str) -> Error {
         match error {
-            Error::BindRefused { reason, .. }
+            Error::BindRefused { reason, told, .. }
                 if self.taken() == Some(Taken::Kerberos)
                     && matches!(
                         reason,
@@ -180,7 +180,7 @@ impl Logon {
                     ) =>
             {
                 let speaks = reason != NakReason::AUTH_TYPE;
-                Error::TicketRefused { peer: self.peer.clone(), service: self.service(class), speaks }
+                Error::TicketRefused { peer: self.peer.clone(), service: self.service(class), speaks, told }
             }
             error => error,
         }

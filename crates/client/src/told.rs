@@ -1,4 +1,5 @@
-//! What a Windows server tells of a fault beside its status: the codes of the components that noticed it, in words.
+//! What a Windows server tells of a fault or a refused bind beside its status: the codes of the components that noticed it,
+//! in words.
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ const MOST_CODES: usize = 6;
 /// The most letters of a machine's name.
 const MOST_LETTERS: usize = 64;
 
-/// The end of a message about a fault; empty when the server tells no more than its status. Nothing of it is signed, so it is
+/// The end of a message about a fault or a refused bind; empty when the server tells no more than its status. Nothing of it is signed, so it is
 /// for people, and decides nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told(String);
@@ -18,26 +19,36 @@ pub struct Told(String);
 impl Told {
     /// Takes what came with a fault of this status.
     pub(crate) fn of(status: FaultStatus, extended: &[u8]) -> Self {
+        // The status of the fault stands in the message already.
+        Self::beside(&[status.0, status.client_code()], extended)
+    }
+
+    /// Takes what came with a refused bind.
+    pub(crate) fn of_refusal(extended: &[u8]) -> Self {
+        Self::beside(&[], extended)
+    }
+
+    /// Takes extended error data, and leaves out the codes that the message has already.
+    fn beside(said: &[u32], extended: &[u8]) -> Self {
         if extended.is_empty() {
             return Self::default();
         }
         match ErrorRecord::read_all(extended) {
-            Ok(records) => Self::from_records(status, &records),
+            Ok(records) => Self::from_records(said, &records),
             Err(error) => {
-                tracing::debug!(%error, %status, "what a server tells of a fault");
+                tracing::debug!(%error, ?said, "what a server tells of a failure");
                 Self::default()
             }
         }
     }
 
-    fn from_records(status: FaultStatus, records: &[ErrorRecord]) -> Self {
+    fn from_records(said: &[u32], records: &[ErrorRecord]) -> Self {
         let mut text = String::new();
         let mut codes = 0;
         for record in records {
-            // The status of the fault stands in the message already.
             let news: Vec<String> = record
                 .codes()
-                .filter(|&code| code != status.0 && code != status.client_code())
+                .filter(|code| !said.contains(code))
                 .take(MOST_CODES.saturating_sub(codes))
                 .map(|code| format!("{code:#010x} ({})", meaning(code)))
                 .collect();
@@ -109,22 +120,23 @@ mod tests {
 
     #[test]
     fn codes_beyond_the_status_are_told_in_words() {
-        let status = FaultStatus(0x721);
+        let said = [0x721];
         let codes = vec![ErrorParameter::Long(0x8009_030F), ErrorParameter::Long(9)];
-        let told = Told::from_records(status, &[record(3, 0x721, codes), record(99, 5, Vec::new())]);
+        let told = Told::from_records(&said, &[record(3, 0x721, codes), record(99, 5, Vec::new())]);
         assert_eq!(
             told.to_string(),
             "; the server tells: the security provider on \"w2k8\\u{202e}-211\" says 0x8009030f (the message was altered on its \
              way, or the keys of both ends differ); component 99 on \"w2k8\\u{202e}-211\" says 0x00000005 (access is denied)"
         );
-        assert_eq!(Told::from_records(status, &[record(3, 0x721, Vec::new())]), Told::default());
-        assert_eq!(Told::of(status, b"garbage"), Told::default());
+        assert_eq!(Told::from_records(&said, &[record(3, 0x721, Vec::new())]), Told::default());
+        assert_eq!(Told::of(FaultStatus(0x721), b"garbage"), Told::default());
+        assert_eq!(Told::of_refusal(b"garbage"), Told::default());
     }
 
     #[test]
     fn a_chain_without_end_fills_no_screen() {
         let many = vec![ErrorParameter::Long(0x8009_0308); 60];
-        let told = Told::from_records(FaultStatus(5), &vec![record(2, 1726, many); 16]).to_string();
+        let told = Told::from_records(&[5], &vec![record(2, 1726, many); 16]).to_string();
         assert_eq!(told.matches("0x8009").count() + told.matches("0x000006be").count(), MOST_CODES);
     }
 }

@@ -409,7 +409,7 @@ impl Connection {
     fn another_kind(&mut self, asked: &Asked, kind: u8) {
         let body = match kind % 6 {
             0 => Body::Shutdown,
-            1 => Body::BindNak(NakBody { reason: NakReason(u16::from(kind / 6)), versions: vec![(5, 0)] }),
+            1 => Body::BindNak(NakBody::plain(NakReason(u16::from(kind / 6)))),
             2 => Body::Auth3,
             3 => Body::Cancel,
             4 => return self.acknowledge(&Asked { kind: PduKind::Bind, ..clone(asked) }),

@@ -55,6 +55,7 @@ targets! {
     ese_replay: "hostile log records over a Windows database",
     ese_values: "compressed values and single log records",
     ese_walk: "the trees of a Windows database with damaged pages, walked and read around their damage",
+    extended_error: "what a server tells beside a fault or a refused bind",
     file_names: "names of logs and of files that a peer offers",
     gap_sources: "event logs, LDIF, certificates and lists that tell what a lost CA issued",
     kdc_places: "krb5.conf, and what DNS answers about KDCs",

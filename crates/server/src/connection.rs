@@ -584,7 +584,7 @@ fn tell_unsigned(shared: &Shared, address: Option<IpAddr>, caller: &PeerIdentity
 
 /// bind_nak 8 (wire.md 2.3).
 fn unknown_mechanism(call_id: u32) -> Pdu<'static> {
-    let body = Body::BindNak(NakBody { reason: NakReason::AUTH_TYPE, versions: vec![(5, 0)] });
+    let body = Body::BindNak(NakBody::plain(NakReason::AUTH_TYPE));
     Pdu { flags: Flags::ONLY, call_id, body, verifier: None }
 }
 

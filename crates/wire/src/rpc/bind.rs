@@ -260,21 +260,33 @@ impl NakReason {
     pub const INVALID_CHECKSUM: Self = Self(9);
 }
 
-/// The body of bind_nak (wire.md 2.3; C706 12.6.4.5). What Windows appends is ignored.
+/// Says that extended error data follow in a bind_nak: `90740320-fad0-11d3-82d7-009027b130ab` (RPCE 2.2.1.1.2).
+const EXTENDED: Guid = Guid::new(0x9074_0320, 0xFAD0, 0x11D3, [0x82, 0xD7, 0x00, 0x90, 0x27, 0xB1, 0x30, 0xAB]);
+
+/// The body of bind_nak (wire.md 2.3; C706 12.6.4.5; RPCE 2.2.2.9).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NakBody {
+pub struct NakBody<'a> {
     /// Why.
     pub reason: NakReason,
     /// The protocol versions that the server speaks, major and minor; at most 255. Send `[(5, 0)]`.
     pub versions: Vec<(u8, u8)>,
+    /// Extended error data of Windows, for [`ErrorRecord::read_all`](super::ErrorRecord::read_all); empty when there is none.
+    pub extended: &'a [u8],
 }
 
-impl NakBody {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, PduError> {
+impl<'a> NakBody<'a> {
+    /// A refusal by a server of version 5.0 that says its reason and no more.
+    #[must_use]
+    pub fn plain(reason: NakReason) -> Self {
+        Self { reason, versions: vec![(5, 0)], extended: &[] }
+    }
+
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, PduError> {
         let reason = NakReason(reader.u16()?);
         let count = if reader.remaining().is_empty() { 0 } else { reader.u8()? };
         let (pairs, _) = reader.bytes(usize::from(count) * 2)?.as_chunks();
-        Ok(Self { reason, versions: pairs.iter().map(|&[major, minor]| (major, minor)).collect() })
+        let versions = pairs.iter().map(|&[major, minor]| (major, minor)).collect();
+        Ok(Self { reason, versions, extended: extended_data(reader.remaining()) })
     }
 
     pub(super) fn write(&self, writer: &mut Writer) -> Result<(), EncodeError> {
@@ -282,8 +294,19 @@ impl NakBody {
         self.versions.iter().for_each(|&(major, minor)| {
             writer.u8(major).u8(minor);
         });
+        if !self.extended.is_empty() {
+            writer.align(8).bytes(&EXTENDED.to_le_bytes()).bytes(self.extended);
+        }
         Ok(())
     }
+}
+
+/// The extended error data in what stands behind the versions of a bind_nak. No document says how the signature before
+/// them is aligned, so that it is looked for behind up to seven bytes; anything else there is ignored.
+fn extended_data(rest: &[u8]) -> &[u8] {
+    let signature = EXTENDED.to_le_bytes();
+    let found = (0..8).find_map(|padding| rest.get(padding..)?.strip_prefix(&signature));
+    found.unwrap_or_default()
 }
 
 /// A server's answers to the proposals of a bind, in their order (wire.md 2.3, 2.4): NDR 2.0 for every interface that

@@ -49,7 +49,7 @@ pub enum Body<'a> {
     /// bind_ack (wire.md 2.3).
     BindAck(AckBody),
     /// bind_nak (wire.md 2.3).
-    BindNak(NakBody),
+    BindNak(NakBody<'a>),
     /// alter_context (wire.md 2.2).
     AlterContext(BindBody),
     /// alter_context_resp (wire.md 2.3).

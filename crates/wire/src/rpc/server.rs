@@ -481,6 +481,6 @@ fn fault(call_id: u32, context_id: u16, status: FaultStatus) -> Pdu<'static> {
 }
 
 fn nak(call_id: u32, reason: NakReason) -> Pdu<'static> {
-    let body = Body::BindNak(NakBody { reason, versions: vec![(5, 0)] });
+    let body = Body::BindNak(NakBody::plain(reason));
     Pdu { flags: Flags::ONLY, call_id, body, verifier: None }
 }

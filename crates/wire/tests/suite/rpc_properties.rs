@@ -74,6 +74,7 @@ fn with_pdus(
             7 => Body::BindNak(NakBody {
                 reason: NakReason(opnum),
                 versions: vec![(5, byte); usize::from(byte) % 4],
+                extended: &stub,
             }),
             8 => Body::Auth3,
             9 => Body::Shutdown,

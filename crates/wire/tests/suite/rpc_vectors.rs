@@ -201,8 +201,22 @@ fn foreign_habits_are_understood() {
     // bind_nak of Windows: reason, one version, then a signature and more (wire.md 2.3)
     let nak = hex("05 00 0d 03 10 00 00 00 27 00 00 00 01 00 00 00 04 00 01 05 00 00 00
         20 03 74 90 fa d0 d3 11 82 d7 00 90 27 b1 30 ab");
-    let Body::BindNak(nak) = Pdu::decode(&nak).unwrap().body else { panic!("not a bind_nak") };
-    assert_eq!((nak.reason.0, nak.versions.as_slice()), (4, &[(5, 0)][..]));
+    let Body::BindNak(plain) = Pdu::decode(&nak).unwrap().body else { panic!("not a bind_nak") };
+    assert_eq!((plain.reason.0, plain.versions.as_slice(), plain.extended), (4, &[(5, 0)][..], &[][..]));
+    // Extended error data stand behind the signature, whatever padding stands before it; other bytes there are nothing.
+    for padding in 0..9 {
+        let mut nak = nak[..21].to_vec();
+        nak.extend(vec![0; padding]);
+        nak.extend(hex("20 03 74 90 fa d0 d3 11 82 d7 00 90 27 b1 30 ab 01 10 08 00"));
+        nak[8] = u8::try_from(nak.len()).unwrap();
+        let Body::BindNak(body) = Pdu::decode(&nak).unwrap().body else { panic!("not a bind_nak") };
+        let expected: &[u8] = if padding < 8 { &[1, 0x10, 8, 0] } else { &[] };
+        assert_eq!(body.extended, expected, "{padding}");
+        *nak.last_mut().unwrap() = 1;
+        nak[21 + padding] ^= 1;
+        let Body::BindNak(body) = Pdu::decode(&nak).unwrap().body else { panic!("not a bind_nak") };
+        assert!(body.extended.is_empty(), "another signature");
+    }
     // impacket pads a stub to 4 bytes, with bf (wire.md 2.8)
     let request = hex("05 00 00 03 10 00 00 00 28 00 04 00 01 00 00 00 02 00 00 00 00 00 03 00
         61 62 bf bf 0a 05 02 00 07 00 00 00 01 02 03 04");
