@@ -57,6 +57,19 @@ pub(crate) fn realm() -> (Work, Listener) {
     (work, kdc)
 }
 
+/// Needs Debian's samba-ad-dc, and root: a KDC listens on port 88.
+#[test]
+#[ignore = "needs Samba's domain controller, and root; run with --ignored"]
+fn a_drill_logs_on_in_a_domain_of_its_own() {
+    let work = Work::new();
+    let within = work.path("within");
+    fs::create_dir(&within).unwrap();
+    let result = work.result("drill --kerberos --size 1MiB --seconds 1 --within within");
+    assert_eq!(result["passed"], true, "{result}");
+    assert_eq!(result["way"]["authentication"], "kerberos");
+    assert!(fs::read_dir(&within).unwrap().next().is_none(), "the domain went with the drill's folder");
+}
+
 #[test]
 fn a_backup_by_tickets_from_a_service_that_is_confined_and_takes_nothing_else() {
     let (work, kdc, serving) = domain();

@@ -2,6 +2,8 @@
 //! its sets, restore it, prove it.
 
 mod crl;
+#[cfg(unix)]
+mod domain;
 #[cfg(all(unix, feature = "repository"))]
 mod fleet;
 mod load;
@@ -22,7 +24,7 @@ use certadm_files::{IoContext, cancel, durable};
 use certadm_recovery::PrivateKey;
 use certadm_rehearsal::place::{Place, Purpose, check_space};
 use certadm_rehearsal::request;
-use certadm_rehearsal::service::Loopback;
+use certadm_rehearsal::service::{Loopback, Membership};
 use certadm_rules::words::counted;
 use certadm_rules::{BackupType, Hresult};
 use certadm_session::Source;
@@ -47,6 +49,7 @@ use report::{Summary, Way};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: certadm drill\nExample: certadm drill --size 1GiB --keep\n\
 Example: certadm drill --evidence /evidence\n\
+Example: certadm drill --kerberos\n\
 Example: certadm drill --fleet 5\n\
     The drill serves the CA on the loopback address and backs it up over TCP, with authentication and encryption.")]
 pub(crate) struct DrillArgs {
@@ -54,7 +57,7 @@ pub(crate) struct DrillArgs {
     /// vault is away for hours; page, alarms and restores have to be right (docs/jobs.md)
     #[cfg(all(unix, feature = "repository"))]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100),
-        conflicts_with_all = ["size", "local", "evidence", "workers", "seconds"])]
+        conflicts_with_all = ["size", "local", "kerberos", "evidence", "workers", "seconds"])]
     fleet: Option<u16>,
     /// Size of the database before the backup, such as 32MiB or 1GiB
     #[arg(long, value_parser = drill_size, default_value = "32MiB")]
@@ -62,6 +65,10 @@ pub(crate) struct DrillArgs {
     /// Back up from the CA's folder in this process, without service, network and sealing
     #[arg(long)]
     local: bool,
+    /// Log on by Kerberos, in a domain of Samba that the drill makes and removes; needs Debian's samba-ad-dc, and root
+    #[cfg(unix)]
+    #[arg(long, conflicts_with = "local")]
+    kerberos: bool,
     /// Leave the folder of the drill behind
     #[arg(long)]
     keep: bool,
@@ -212,16 +219,22 @@ impl<'a> Drill<'a> {
 
     fn run(mut self) -> Result<Summary, Failure> {
         let sets: Vec<PathBuf> = ["full", "logs-1", "logs-2"].map(|name| self.root.join(name)).into();
+        #[cfg(unix)]
+        let domain = self.domain()?;
+        #[cfg(unix)]
+        let membership = domain.as_ref().map(domain::Domain::membership);
+        #[cfg(not(unix))]
+        let membership = None;
         let store = Arc::new(open_store(&self.ca)?);
         let filler = self.fill(&store)?;
-        let way = self.way(&store)?;
+        let way = self.way(&store, membership)?;
         let (full, logs) = self.back_up_under_load(&store, way.as_ref(), &sets)?;
         let lost = self.issue_after_last(&store)?;
         let way = match way {
             Some(wire) => {
                 let server = wire.resolver();
                 wire.stop()?;
-                Way::Wire { server }
+                Way::Wire { server, by_ticket: membership.is_some() }
             }
             None => Way::Local,
         };
@@ -341,14 +354,33 @@ impl<'a> Drill<'a> {
         Ok((full, vec![first, last]))
     }
 
+    /// The domain that the backups log on in, if they are to.
+    #[cfg(unix)]
+    fn domain(&self) -> Result<Option<domain::Domain>, Failure> {
+        if !self.args.kerberos {
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        let domain = domain::Domain::start(&self.root)?;
+        let Membership { realm, kdc, .. } = domain.membership();
+        let seconds = begun.elapsed().as_secs_f64();
+        self.output.line(format!("Made the domain {realm}, with a controller of Samba on {kdc}, in {seconds:.1} s."));
+        Ok(Some(domain))
+    }
+
     /// The service that the backups go through, unless they are to go the local way.
-    fn way(&self, store: &Arc<Store>) -> Result<Option<Loopback>, Failure> {
+    fn way(&self, store: &Arc<Store>, membership: Option<&Membership>) -> Result<Option<Loopback>, Failure> {
         if self.args.local {
             self.output.line("Backups go the local way, from the CA's folder.");
             return Ok(None);
         }
-        let wire = Loopback::start(store, self.authority.config())?;
-        self.output.line(format!("Serving it on {}; backups go over TCP, NTLM, sealed.", wire.resolver()));
+        let (wire, by) = match membership {
+            None => (Loopback::start(store, self.authority.config())?, "NTLM"),
+            Some(membership) => {
+                (Loopback::start_in(store, self.authority.config(), membership.clone())?, "Kerberos")
+            }
+        };
+        self.output.line(format!("Serving it on {}; backups go over TCP, {by}, sealed.", wire.resolver()));
         Ok(Some(wire))
     }
 

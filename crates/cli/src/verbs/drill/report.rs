@@ -22,8 +22,8 @@ use crate::verbs::drill::prove::Proof;
 /// Which way the backups went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// From the CA's service at this address, over TCP, authenticated by NTLM, at packet privacy.
-    Wire { server: SocketAddr },
+    /// From the CA's service at this address, over TCP, authenticated by Kerberos or NTLM, at packet privacy.
+    Wire { server: SocketAddr, by_ticket: bool },
     /// From the CA's folder, in this process.
     Local,
 }
@@ -31,10 +31,10 @@ pub(crate) enum Way {
 impl Way {
     fn to_json(self) -> Value {
         match self {
-            Self::Wire { server } => json!({
+            Self::Wire { server, by_ticket } => json!({
                 "name": "wire",
                 "server": server.to_string(),
-                "authentication": "ntlm",
+                "authentication": if by_ticket { "kerberos" } else { "ntlm" },
                 "protection": "privacy",
             }),
             Self::Local => {
@@ -47,8 +47,9 @@ impl Way {
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Wire { server } => {
-                write!(f, "over TCP from the CA's service on {server}, authenticated by NTLM, sealed")
+            Self::Wire { server, by_ticket } => {
+                let by = if by_ticket { "Kerberos" } else { "NTLM" };
+                write!(f, "over TCP from the CA's service on {server}, authenticated by {by}, sealed")
             }
             Self::Local => f.write_str("locally, from the CA's folder, without network and sealing"),
         }
