@@ -64,7 +64,7 @@ fn a_drill_logs_on_in_a_domain_of_its_own() {
     let work = Work::new();
     let within = work.path("within");
     fs::create_dir(&within).unwrap();
-    let result = work.result("drill --kerberos --size 1MiB --seconds 1 --within within");
+    let result = work.result("drill --kerberos --size 1MiB --seconds 1 --within {within}");
     assert_eq!(result["passed"], true, "{result}");
     assert_eq!(result["way"]["authentication"], "kerberos");
     assert!(fs::read_dir(&within).unwrap().next().is_none(), "the domain went with the drill's folder");
