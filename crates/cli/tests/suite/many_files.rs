@@ -1,5 +1,5 @@
 //! Sets with as many files as a manifest can name: what a command has to do grows as the set does, and not as its square. The
-//! processor's time of the command is compared, of 3,000 files with that of 30,000, and not the time on the wall: other
+//! processor's time of the command is compared, of 1,500 files with that of 15,000, and not the time on the wall: other
 //! processes do not count.
 #![cfg(unix)]
 
@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 use crate::support::{Work, command};
 
-const FEW: u32 = 3_000;
-const MANY: u32 = 30_000;
+const FEW: u32 = 1_500;
+const MANY: u32 = 15_000;
 /// Ten times the files are ten times the work; its square would be a hundred times.
 const MOST: f64 = 30.0;
 
