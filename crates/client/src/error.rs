@@ -490,7 +490,15 @@ mod tests {
             (Error::NotSent { peer: peer(), during }, 0x8007_06BF),
             (Error::Lost { peer: peer(), during, source: None }, 0x8007_06BE),
             (Error::Timeout { peer: peer(), during, seconds: 5 }, 0x8007_06BE),
-            (Error::BindRefused { peer: peer(), during, reason: NakReason::CONGESTION, told: Told::default() }, 0x8007_06BB),
+            (
+                Error::BindRefused {
+                    peer: peer(),
+                    during,
+                    reason: NakReason::CONGESTION,
+                    told: Told::default(),
+                },
+                0x8007_06BB,
+            ),
             (Error::NoInterface { peer: peer(), interface: "ICertAdminD" }, 0x8007_06A6),
             (
                 Error::Fault {

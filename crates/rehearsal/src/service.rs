@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 
 use certadm_auth::{AccountName, Credentials, NtHash, Password};
 use certadm_ca::Config;
-use certadm_client::{Credentials as Secrets, Endpoint, KerberosTarget, Mechanism, RemoteCa, ServerName, own_host_name};
+use certadm_client::{
+    Credentials as Secrets, Endpoint, KerberosTarget, Mechanism, RemoteCa, ServerName, own_host_name,
+};
 use certadm_rules::flags::{InterfaceFlags, Roles};
 use certadm_rules::hex;
 use certadm_server::{KerberosSettings, Server, Settings, SocketWish, Stopped, Stopper, User, UserFile};

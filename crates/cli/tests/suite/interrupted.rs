@@ -17,13 +17,27 @@ use crate::support::{Run, Work, command};
 fn interrupt(work: &Work, line: &str, begun: impl Fn() -> bool, signal: Signal) -> Run {
     let dir = work.path("x");
     let mut command = command(dir.parent().unwrap(), line);
-    let child: Child =
+    let mut child: Child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while !begun() {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    wait_for(&mut child, begun);
     kill_process(Pid::from_child(&child), signal).unwrap();
     Run::from(child.wait_with_output().unwrap())
+}
+
+/// Waits until a command has begun with what is to be interrupted.
+fn wait_for(child: &mut Child, begun: impl Fn() -> bool) {
+    while !begun() {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "the command ended before it was seen to begin: {ended:?}");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// Whether a backup into the folder `sets` has received a part of the database.
+fn receives(sets: &Path) -> bool {
+    names(sets).iter().any(|name| {
+        fs::metadata(sets.join(name).join("DataBase/Test-CA.db")).is_ok_and(|file| file.len() > 0)
+    })
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -63,14 +77,9 @@ fn a_signal_ends_a_backup_and_leaves_nothing() {
     let work = large();
     fs::create_dir(work.path("sets")).unwrap();
     let sets = work.path("sets");
-    let begun = || {
-        names(&sets).iter().any(|name| {
-            fs::metadata(sets.join(name).join("DataBase/Test-CA.db")).is_ok_and(|file| file.len() > 0)
-        })
-    };
     let to = format!("backup --dir {{ca}} --to {}", sets.join("monday").display());
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let run = interrupt(&work, &to, begun, signal);
+        let run = interrupt(&work, &to, || receives(&sets), signal);
         assert_eq!(run.code, code, "{run:?}");
         assert!(run.stderr.contains("interrupted before the end"), "{run:?}");
         assert_eq!(names(&sets), Vec::<String>::new(), "no part of a set stays");
@@ -123,14 +132,9 @@ fn after_a_signal_the_next_remote_backup_is_not_refused() {
     let (_service, backup) = served(&work);
     fs::create_dir(work.path("sets")).unwrap();
     let sets = work.path("sets");
-    let begun = || {
-        names(&sets).iter().any(|name| {
-            fs::metadata(sets.join(name).join("DataBase/Test-CA.db")).is_ok_and(|file| file.len() > 0)
-        })
-    };
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let run =
-            interrupt(&work, &format!("{backup} --to {}", sets.join("broken-off").display()), begun, signal);
+        let to = format!("{backup} --to {}", sets.join("broken-off").display());
+        let run = interrupt(&work, &to, || receives(&sets), signal);
         assert_eq!(run.code, code, "{run:?}");
         assert_eq!(names(&sets), Vec::<String>::new());
         // By another way to the same service; a logs-only backup is refused as well while one runs.
@@ -179,9 +183,8 @@ fn a_backup_whose_client_is_gone_is_told_as_such() {
     let dir = work.path("x");
     let mut child = command(dir.parent().unwrap(), &to);
     let mut child = child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while names(&sets).is_empty() || names(&sets.join(&names(&sets)[0])).is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    // Its folder is there before the CA knows of it; only what was received shows that the CA has begun.
+    wait_for(&mut child, || receives(&sets));
     child.kill().unwrap();
     child.wait().unwrap();
     let told = (0..600).any(|_| {

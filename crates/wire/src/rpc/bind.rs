@@ -261,7 +261,8 @@ impl NakReason {
 }
 
 /// Says that extended error data follow in a bind_nak: `90740320-fad0-11d3-82d7-009027b130ab` (RPCE 2.2.1.1.2).
-const EXTENDED: Guid = Guid::new(0x9074_0320, 0xFAD0, 0x11D3, [0x82, 0xD7, 0x00, 0x90, 0x27, 0xB1, 0x30, 0xAB]);
+const EXTENDED: Guid =
+    Guid::new(0x9074_0320, 0xFAD0, 0x11D3, [0x82, 0xD7, 0x00, 0x90, 0x27, 0xB1, 0x30, 0xAB]);
 
 /// The body of bind_nak (wire.md 2.3; C706 12.6.4.5; RPCE 2.2.2.9).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -217,7 +217,7 @@ impl<'a> Pdu<'a> {
     }
 }
 
-fn read_body<'a>(header: &Header, reader: &mut Reader<'_>, stub: &'a [u8]) -> Result<Body<'a>, PduError> {
+fn read_body<'a>(header: &Header, reader: &mut Reader<'a>, stub: &'a [u8]) -> Result<Body<'a>, PduError> {
     Ok(match header.kind {
         PduKind::Request => {
             let (alloc_hint, context_id, opnum) = (reader.u32()?, reader.u16()?, reader.u16()?);

@@ -111,7 +111,13 @@ fn address() -> Ipv4Addr {
 /// Makes the databases of the domain. Returns the path of its configuration.
 fn provision(folder: &Path, address: Ipv4Addr) -> Result<PathBuf, Failure> {
     let mut command = Command::new("samba-tool");
-    command.args(["domain", "provision", "--server-role=dc", "--dns-backend=SAMBA_INTERNAL", "--host-name=dc"]);
+    command.args([
+        "domain",
+        "provision",
+        "--server-role=dc",
+        "--dns-backend=SAMBA_INTERNAL",
+        "--host-name=dc",
+    ]);
     command.arg(format!("--realm={REALM}")).arg(format!("--domain={DOMAIN}"));
     command.arg(format!("--host-ip={address}")).arg(format!("--targetdir={}", folder.display()));
     for option in [

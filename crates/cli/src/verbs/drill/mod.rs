@@ -364,7 +364,9 @@ impl<'a> Drill<'a> {
         let domain = domain::Domain::start(&self.root)?;
         let Membership { realm, kdc, .. } = domain.membership();
         let seconds = begun.elapsed().as_secs_f64();
-        self.output.line(format!("Made the domain {realm}, with a controller of Samba on {kdc}, in {seconds:.1} s."));
+        self.output.line(format!(
+            "Made the domain {realm}, with a controller of Samba on {kdc}, in {seconds:.1} s."
+        ));
         Ok(Some(domain))
     }
 

@@ -48,7 +48,7 @@ impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wire { server, by_ticket } => {
-                let by = if by_ticket { "Kerberos" } else { "NTLM" };
+                let by = if *by_ticket { "Kerberos" } else { "NTLM" };
                 write!(f, "over TCP from the CA's service on {server}, authenticated by {by}, sealed")
             }
             Self::Local => f.write_str("locally, from the CA's folder, without network and sealing"),
