@@ -57,14 +57,14 @@ pub(crate) fn run(workspace: &Workspace, seconds: u32, only: Option<&str>) -> Re
             return Err(Failure::new(format!("`{name}` is no target: fuzz/seeds has no such folder")));
         }
     }
-    let fuzzer = build(workspace)?;
+    let fuzzer = build(workspace, Build::Long)?;
     all(workspace, &fuzzer, &targets, seconds).1
 }
 
 /// Fuzzes every target, each of which counts as one test.
 pub(crate) fn smoke(workspace: &Workspace, seconds: u32) -> Result<Outcome> {
     let targets = targets(workspace)?;
-    let fuzzer = build(workspace)?;
+    let fuzzer = build(workspace, Build::Smoke)?;
     Ok(all(workspace, &fuzzer, &targets, seconds))
 }
 
@@ -115,14 +115,38 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// How to build the fuzzer; `fuzz/Cargo.toml` says what the profiles are.
+#[derive(Clone, Copy)]
+enum Build {
+    /// Soon ready, for seconds of fuzzing.
+    Smoke,
+    /// At full speed, which takes minutes longer to build.
+    Long,
+}
+
+impl Build {
+    const fn profile(self) -> &'static str {
+        match self {
+            Self::Smoke => "release",
+            Self::Long => "long",
+        }
+    }
+}
+
 /// Builds the fuzzer and gives its path.
 ///
 /// It gets a target folder of its own, and `--target`, so that build scripts are not instrumented.
-fn build(workspace: &Workspace) -> Result<PathBuf> {
+fn build(workspace: &Workspace, build: Build) -> Result<PathBuf> {
     let folder = workspace.target().join("fuzz");
     let host = host(workspace)?;
-    let mut cargo =
-        workspace.cargo(&["build", "--locked", "--release", "--manifest-path", "fuzz/Cargo.toml"]);
+    let mut cargo = workspace.cargo(&[
+        "build",
+        "--locked",
+        "--profile",
+        build.profile(),
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+    ]);
     cargo
         .args(["--target", &host, "--target-dir"])
         .arg(&folder)
@@ -130,7 +154,7 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTC_BOOTSTRAP", "1");
     process::run(&mut cargo)?;
-    Ok(folder.join(host).join("release/certadm-fuzz"))
+    Ok(folder.join(host).join(build.profile()).join("certadm-fuzz"))
 }
 
 /// The triple of this machine, such as `x86_64-unknown-linux-gnu`.
