@@ -200,14 +200,14 @@ fn big_endian_is_decoded_and_named() {
 fn foreign_habits_are_understood() {
     // bind_nak of Windows: reason, one version, then a signature and more (wire.md 2.3)
     let nak = hex("05 00 0d 03 10 00 00 00 27 00 00 00 01 00 00 00 04 00 01 05 00 00 00
-        20 03 74 90 fa d0 d3 11 82 d7 00 90 27 b1 30 ab");
+        20 03 74 90 d0 fa d3 11 82 d7 00 90 27 b1 30 ab");
     let Body::BindNak(plain) = Pdu::decode(&nak).unwrap().body else { panic!("not a bind_nak") };
     assert_eq!((plain.reason.0, plain.versions.as_slice(), plain.extended), (4, &[(5, 0)][..], &[][..]));
     // Extended error data stand behind the signature, whatever padding stands before it; other bytes there are nothing.
     for padding in 0..9 {
         let mut nak = nak[..21].to_vec();
         nak.extend(vec![0; padding]);
-        nak.extend(hex("20 03 74 90 fa d0 d3 11 82 d7 00 90 27 b1 30 ab 01 10 08 00"));
+        nak.extend(hex("20 03 74 90 d0 fa d3 11 82 d7 00 90 27 b1 30 ab 01 10 08 00"));
         nak[8] = u8::try_from(nak.len()).unwrap();
         let Body::BindNak(body) = Pdu::decode(&nak).unwrap().body else { panic!("not a bind_nak") };
         let expected: &[u8] = if padding < 8 { &[1, 0x10, 8, 0] } else { &[] };
