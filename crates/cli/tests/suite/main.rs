@@ -39,6 +39,8 @@ mod restoring;
 mod returning;
 mod secrets;
 mod serve;
+#[cfg(all(unix, feature = "object-store"))]
+mod shown;
 mod signing;
 mod support;
 mod terminal;
