@@ -150,6 +150,8 @@ pub struct Job {
     pub allowed_signers: Option<PathBuf>,
     /// From when on there is an alarm.
     pub limits: Limits,
+    /// How many bytes a second a backup reads from a CA at most.
+    pub bandwidth: Option<u64>,
     /// Who is told.
     pub notify: Vec<Name>,
 }
@@ -417,6 +419,7 @@ impl Config {
             sign_passphrase_file: path(raw.sign_passphrase_file),
             allowed_signers: path(raw.allowed_signers),
             limits,
+            bandwidth: raw.bandwidth.map(|speed| speed.0),
             notify: told,
         })
     }

@@ -279,6 +279,7 @@ fn job_to_json(job: &Job) -> Value {
             "crl": job.limits.crl,
             "certificate": job.limits.certificate,
         },
+        "bandwidth": job.bandwidth,
     });
     for (name, schedule) in schedules(job) {
         value[name] = json!(schedule.map(|schedule| schedule.to_string()));
