@@ -25,6 +25,7 @@
 //! The C library is in `crates/ffi`; `docs/c-api.md` of the repository describes it.
 
 mod args;
+mod completing;
 mod failure;
 mod findings;
 mod interrupt;
@@ -49,6 +50,7 @@ use crate::output::{Done, Ended, Output};
 fn main() -> ExitCode {
     #[cfg(unix)]
     leave_no_core_dump();
+    completing::answer();
     #[cfg(all(unix, feature = "repository"))]
     if std::env::args_os().len() < 2 {
         log::of_command();
@@ -135,7 +137,7 @@ fn leave_no_core_dump() {
 
 fn completions(shell: clap_complete::Shell) -> Result<Done, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut args::command(), "certadm", &mut script);
+    completing::write_script(shell, &mut script).map_err(output::failed_output)?;
     std::io::Write::write_all(&mut std::io::stdout().lock(), &script).map_err(output::failed_output)?;
     Ok(Done::good(serde_json::Value::Null))
 }

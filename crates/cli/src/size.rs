@@ -19,9 +19,33 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(|| "this is more than any file can have".to_owned())
 }
 
+/// The slowest speed that is any use: the other side hears from the reader every second.
+const SLOWEST: u64 = 16 << 10;
+
+/// Bytes a second out of `10MiB/s` or `10MiB`.
+///
+/// # Errors
+/// A sentence for the person.
+pub(crate) fn parse_speed(text: &str) -> Result<u64, String> {
+    match parse_size(text.strip_suffix("/s").unwrap_or(text)) {
+        Ok(speed @ SLOWEST..) => Ok(speed),
+        Ok(_) => Err("a speed is 16KiB/s at least".to_owned()),
+        Err(_) => Err("give a speed such as 10MiB/s".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse_size;
+    use super::{parse_size, parse_speed};
+
+    #[test]
+    fn a_speed_is_a_size_a_second() {
+        assert_eq!(parse_speed("10MiB/s"), Ok(10 << 20));
+        assert_eq!(parse_speed("65536"), Ok(65536));
+        for text in ["", "/s", "fast", "10MiB/h", "1k", "0"] {
+            assert!(parse_speed(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn units_count_by_1024() {

@@ -179,7 +179,18 @@ fn builder_of(path: &Path) -> Option<u32> {
 fn is_running(process: u32) -> bool {
     let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
     // A process of another account may not be signalled, and is there all the same.
-    process.is_some_and(|process| rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH))
+    process.is_some_and(|process| {
+        rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH) && !is_over(process)
+    })
+}
+
+/// Whether a process has ended, and its parent has not asked for its end: in a container perhaps nobody ever does. Where the
+/// system does not tell, it has not.
+#[cfg(unix)]
+fn is_over(process: rustix::process::Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap_or_default();
+    // The program's name stands in brackets before the state, and may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Nothing is removed where processes cannot be asked for.
@@ -236,6 +247,24 @@ mod tests {
         assert!(held.is_dir() && own.path().is_dir());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 6);
         drop(holder);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_nobody_has_asked_for_its_end_is_dead_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let left = dir.path().join(format!(".set.unfinished-{}", child.id()));
+        fs::create_dir(&left).unwrap();
+        assert!(remove_abandoned(dir.path()).unwrap().is_empty(), "it is alive");
+        child.kill().unwrap();
+        let bound = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while remove_abandoned(dir.path()).unwrap().is_empty() {
+            assert!(std::time::Instant::now() < bound, "what a dead process has left stays");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert!(!left.exists());
+        child.wait().unwrap();
     }
 
     #[test]

@@ -58,6 +58,7 @@ targets! {
     extended_error: "what a server tells beside a fault or a refused bind",
     file_names: "names of logs and of files that a peer offers",
     gap_sources: "event logs, LDIF, certificates and lists that tell what a lost CA issued",
+    jobs_file: "certadm.toml, and the times of its jobs",
     kdc_places: "krb5.conf, and what DNS answers about KDCs",
     kerberos_accept: "tickets and authenticators shown to a service, and what is in them",
     kerberos_answer: "what a KDC and a service answer a client",

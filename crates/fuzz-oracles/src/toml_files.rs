@@ -11,9 +11,22 @@ use certadm_repository::Profiles;
 use certadm_server::{User, UserFile};
 
 /// What stands for a secret in inputs; an error that quotes a value quotes it.
-const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+pub(crate) const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 /// A key that no file has.
 const UNKNOWN: &str = "pass_phrase_of_key";
+
+/// Headers of tables that every key is known of.
+const HEADERS: [&str; 9] = [
+    "[[user]]",
+    "[server.a]",
+    "[vault]",
+    "[vault.keep]",
+    "[listeners]",
+    "[roles]",
+    "[service]",
+    "[crl]",
+    "[profiles.server]",
+];
 
 /// The first octet says which file the rest is: 0 `ca.toml`, 1 `users.toml`, 2 `client.toml`, 3 `repositories.toml`.
 pub(crate) fn run(data: &[u8]) {
@@ -26,7 +39,7 @@ pub(crate) fn run(data: &[u8]) {
         _ => repositories,
     };
     match accepts(text) {
-        Ok(()) => unknown_keys_are_refused(text, accepts),
+        Ok(()) => unknown_keys_are_refused(text, &HEADERS, accepts),
         Err(error) => assert!(!tells_secret(text, &error), "a secret in {error:?}"),
     }
 }
@@ -75,7 +88,7 @@ fn repositories(text: &str) -> Result<(), String> {
 }
 
 /// Before the first line, and below each header of a table, one key more is one too many.
-fn unknown_keys_are_refused(text: &str, accepts: fn(&str) -> Result<(), String>) {
+pub(crate) fn unknown_keys_are_refused(text: &str, headers: &[&str], accepts: fn(&str) -> Result<(), String>) {
     let entry = format!("{UNKNOWN} = \"{SECRET}\"\n");
     let refused = |at: usize, text: &str| {
         let error = accepts(text).expect_err("an unknown key is taken");
@@ -86,7 +99,6 @@ fn unknown_keys_are_refused(text: &str, accepts: fn(&str) -> Result<(), String>)
     // An old mark of byte order may stand before the first line only.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     refused(1, &format!("{entry}{text}"));
-    let headers = ["[[user]]", "[server.a]", "[vault]", "[vault.keep]", "[listeners]", "[roles]", "[service]", "[crl]", "[profiles.server]"];
     let mut before = String::new();
     for (number, line) in text.split_inclusive('\n').enumerate() {
         before.push_str(line);

@@ -100,6 +100,7 @@ fn backup(job: &Job, ca: &Ca, target: &Target, kind: SetKind, now: i64) -> Words
         // Otherwise each log set holds all logs since the full set, and the sets grow with the square of their number.
         words.add("--type").add("logs").add("--truncate");
     }
+    words.option("--bandwidth", job.bandwidth.map(|speed| speed.to_string()));
     words.option("--sign-key", job.sign_key.as_ref());
     words.option("--sign-passphrase-file", job.sign_passphrase_file.as_ref());
     words.option("--scratch", job.scratch.as_ref());

@@ -16,6 +16,7 @@ pub mod page;
 pub mod perform;
 pub mod place;
 pub mod plan;
+pub mod points;
 pub mod record;
 pub mod run;
 mod schedule;

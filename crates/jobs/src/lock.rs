@@ -3,10 +3,15 @@
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use certadm_files::{Error, IoContext, Result, durable};
+use certadm_files::{Error, IoContext, Result, cancel, durable};
 
 use crate::config::{Ca, Config};
+
+/// How often it is tried again.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// The lock of a CA.
 #[derive(Debug)]
@@ -27,6 +32,23 @@ impl CaLock {
             Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(Error::Io { action: "lock", path, source }),
+        }
+    }
+
+    /// Takes it, and waits up to so many seconds while another run has it.
+    ///
+    /// # Errors
+    /// Those of the system, and [`Error::Cancelled`].
+    pub fn wait(config: &Config, ca: &Ca, seconds: u64) -> Result<Option<Self>> {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            match Self::take(config, ca)? {
+                None if Instant::now() < end => {
+                    cancel::check()?;
+                    thread::sleep(GLANCE);
+                }
+                other => return Ok(other),
+            }
         }
     }
 
@@ -53,10 +75,17 @@ mod tests {
         let lock = CaLock::take(&config, &a).unwrap().unwrap();
         assert!(CaLock::take(&config, &a).unwrap().is_none());
         assert!(CaLock::take(&config, &b).unwrap().is_some());
+        assert!(CaLock::wait(&config, &a, 0).unwrap().is_none());
+        assert!(CaLock::wait(&config, &b, 60).unwrap().is_some(), "there is nothing to wait for");
         let shared = lock.share().unwrap();
         drop(lock);
         assert!(CaLock::take(&config, &a).unwrap().is_none(), "whoever has a handle has the lock");
+        let waiting = thread::spawn({
+            let (config, a) = (config.clone(), a.clone());
+            move || CaLock::wait(&config, &a, 600).map(|lock| lock.is_some())
+        });
         drop(shared);
+        assert!(waiting.join().unwrap().unwrap(), "who waits gets it");
         assert!(CaLock::take(&config, &a).unwrap().is_some());
     }
 }

@@ -18,6 +18,7 @@ use crate::lock::CaLock;
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
 use crate::plan::{Due, Known, after_backup, due};
+use crate::points;
 use crate::record::{Attempts, Outcome, StepRecord, Trouble};
 use crate::step::Step;
 
@@ -103,6 +104,8 @@ pub struct Runner<'a> {
     pub clock: &'a (dyn Fn() -> i64 + Sync),
     /// The zone of the schedules.
     pub zone: TimeZone,
+    /// How many seconds to wait for another run that works on a CA.
+    pub patience: u64,
     /// Hears of each step.
     pub watch: &'a (dyn Fn(&Event<'_>) + Sync),
 }
@@ -127,7 +130,7 @@ impl Runner<'_> {
             left_alone: false,
             trouble: Vec::new(),
         };
-        match CaLock::take(self.config, ca) {
+        match CaLock::wait(self.config, ca, self.patience) {
             Ok(Some(lock)) => self.locked(&mut run, (job, ca), wish, &lock),
             Ok(None) => run.left_alone = true,
             Err(error) => run.trouble.push(place::Unseen::from(error).trouble),
@@ -192,6 +195,11 @@ impl Runner<'_> {
                 _ => {}
             }
             run.steps.push(record);
+        }
+        if let (Target::Vault(_), Some(held)) = (first, &held)
+            && let Err(error) = points::note(self.config, job, ca, held)
+        {
+            run.trouble.push(place::Unseen::from(error).trouble);
         }
         if attempts != before
             && let Err(error) = attempts.write(self.config, job, ca)

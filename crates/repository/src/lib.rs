@@ -44,6 +44,7 @@ pub use expire::{Expiry, ExpiryOptions, Pruned};
 pub use keys::Key;
 pub use label::Label;
 pub use locks::{Extended, Undeleted};
+pub use objects::speed;
 pub use place::{Bucket, Host, Lock, LockMode, Place, Server, Service};
 pub use point::Point;
 pub use profile::{Profile, Profiles};

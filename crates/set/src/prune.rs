@@ -42,8 +42,8 @@ impl Prune {
     /// Judges the sets in `dir` at `now`, in seconds since 1970, and deletes nothing. States that were noted as proven there are,
     /// and those that end with a set of which `is_proven` says so.
     ///
-    /// A set without a manifest, or one that cannot be read, is never deleted: nothing tells what it belongs to. A set in which
-    /// anything lies that is not of it stays, with what it needs.
+    /// A set without a manifest, or one that is damaged, is never deleted: nothing tells what it belongs to. A set in which
+    /// anything lies that is not of it stays, with what it needs. While the system cannot read a set, none is judged.
     ///
     /// # Errors
     /// [`Error::NoRules`], [`Error::Pruning`], and as [`folder::list`].
@@ -59,6 +59,12 @@ impl Prune {
         // Before the look at the folder: another prune may be at work there.
         let turn = unfinished::take_turn(dir)?.ok_or_else(|| Error::Pruning { path: dir.to_owned() })?;
         let mut listed = folder::list(dir)?;
+        let is_of_disk =
+            |(_, error): &(PathBuf, Error)| matches!(error, Error::File(certadm_files::Error::Io { .. }));
+        if let Some(at) = listed.unreadable.iter().position(is_of_disk) {
+            // What the disk does not tell now it may tell tomorrow: that set may need one that would go.
+            return Err(listed.unreadable.swap_remove(at).1);
+        }
         let mut proven = folder::proven(dir, &listed.sets);
         let evident = listed.sets.iter().filter(|set| is_proven(set)).map(|set| set.name.clone());
         proven.extend(evident.collect::<Vec<_>>());

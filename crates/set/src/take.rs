@@ -25,7 +25,7 @@ use crate::signing::Signer;
 use crate::sink::{Committed, NewFile, SetSink, Stream};
 use crate::verify::check_content;
 use crate::writer::SetWriter;
-use certadm_files::{Found, IoContext, cancel, unfinished};
+use certadm_files::{Found, IoContext, Pace, cancel, unfinished};
 
 /// What a backup is asked to do.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub struct TakeOptions {
     pub dynamic_dir: Option<PathBuf>,
     /// What the CA is granted of disk and time.
     pub limits: Limits,
+    /// How fast files are read from the CA; `None` for as fast as they come.
+    pub pace: Option<Arc<Pace>>,
     /// Who signs the set's manifest; nobody if there is none.
     pub signer: Option<Arc<Signer>>,
 }
@@ -61,6 +63,7 @@ impl TakeOptions {
             readers: Readers::Owner,
             dynamic_dir: None,
             limits: Limits::STANDARD,
+            pace: None,
             signer: None,
         }
     }
@@ -139,7 +142,8 @@ pub fn take_into(
     let begun = Instant::now();
     let started = certadm_store::now().to_rfc3339();
     let mut allowance = Allowance::new(sink.folder(), options.limits);
-    let mut taking = Taking { sink: sink.as_mut(), progress, allowance: &mut allowance };
+    let pace = options.pace.as_deref();
+    let mut taking = Taking { sink: sink.as_mut(), progress, allowance: &mut allowance, pace };
     let (session, names, locations, dynamic, kind) = match options.kind {
         BackupType::Full => {
             let mut session = Session::prepare_full(source)?;
@@ -230,10 +234,21 @@ fn remove_abandoned(target: &Path) -> Result<Vec<PathBuf>> {
 /// As large reads as the protocol has: over a long line their number decides how long a backup takes.
 const READ_HINT: u32 = MAX_READ_BUFFER;
 
+/// The smallest read of a backup that keeps to a pace.
+const SMALLEST_PART: u64 = 16 << 10;
+
+/// How large the reads of a backup are: where it keeps to a pace, what goes in a quarter of a second, so that the line is free
+/// in between.
+fn part(pace: Option<&Pace>) -> u32 {
+    let quarter = pace.map(|pace| (pace.bytes_a_second() / 4).max(SMALLEST_PART));
+    quarter.and_then(|quarter| u32::try_from(quarter).ok()).map_or(READ_HINT, |part| part.min(READ_HINT))
+}
+
 struct Taking<'a> {
     sink: &'a mut dyn SetSink,
     progress: &'a mut dyn Progress,
     allowance: &'a mut Allowance,
+    pace: Option<&'a Pace>,
 }
 
 impl Taking<'_> {
@@ -247,14 +262,16 @@ impl Taking<'_> {
         ends: Option<&mut Ends>,
     ) -> Result<Session<S, P>> {
         let opening = Instant::now();
-        let mut file = session.open(name, READ_HINT)?;
+        let mut file = session.open(name, part(self.pace))?;
         let announced = file.size();
         self.allowance.waited(name, opening, 0, announced)?;
         self.allowance.announced(name, announced)?;
         let stage = if role == Role::Database { Stage::Database } else { Stage::Logs };
         let progress = &mut *self.progress;
         let allowance = &mut *self.allowance;
-        let mut stream = FromCa { file: &mut file, progress, allowance, stage, name, delivered: 0, ends };
+        let pace = self.pace;
+        let mut stream =
+            FromCa { file: &mut file, progress, allowance, pace, stage, name, delivered: 0, ends };
         let new = NewFile { entry, role, source: name, size: announced };
         let stored = self.sink.add(new, &mut stream)?;
         if stored.size != announced {
@@ -405,6 +422,7 @@ struct FromCa<'a, S: Source, P> {
     file: &'a mut Session<S, FileOpen<P>>,
     progress: &'a mut dyn Progress,
     allowance: &'a mut Allowance,
+    pace: Option<&'a Pace>,
     stage: Stage,
     name: &'a str,
     delivered: u64,
@@ -413,6 +431,24 @@ struct FromCa<'a, S: Source, P> {
 
 impl<S: Source, P> Stream for FromCa<'_, S, P> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let Some(pace) = self.pace else { return self.read_part(buffer) };
+        let part = part(Some(pace)) as usize;
+        let mut filled = 0;
+        for part in buffer.chunks_mut(part) {
+            let len = self.read_part(part)?;
+            pace.wait(len as u64)?;
+            filled += len;
+            if len < part.len() {
+                break;
+            }
+        }
+        Ok(filled)
+    }
+}
+
+impl<S: Source, P> FromCa<'_, S, P> {
+    /// Fills the buffer, except at the end.
+    fn read_part(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let announced = self.file.size();
         let reading = Instant::now();
         let len = self.file.read(buffer)?;

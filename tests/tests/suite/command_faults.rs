@@ -1,6 +1,7 @@
 //! `certadm backup` and `certadm restore` with every file operation failing once: a set is whole and signed or absent,
 //! nothing is truncated without one, nothing is overwritten, and a restore is done, completes, or can be repeated.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -299,6 +300,81 @@ fn faults_of_restoring(kind: Kind, before: Option<&Template>, command: impl Fn(&
     every_fault("certadm restore", kind, prepare, command, prove);
 }
 
+/// A folder with two chains, the older of which goes: `1-full`, `2-logs`; `3-full`, `4-logs`.
+fn two_chains(dir: &Path) {
+    let made = dir.join("made");
+    fs::create_dir(&made).unwrap();
+    Template::running().place(&made);
+    let folder = Folder::new(made.join("ca"));
+    for set in ["1-full", "2-logs", "3-full", "4-logs"] {
+        let store = Store::open(&folder, OPTIONS).expect("the CA opens");
+        let serial = Serials::new().next().unwrap();
+        issue(&mut store.writer().unwrap(), serial, &mut Ledger::open(&made.join("ledger"))).unwrap();
+        store.close().unwrap();
+        let mut backup = certadm();
+        backup.args(["backup", "--quiet", "--no-identity", "--dir"]).arg(made.join("ca"));
+        backup.arg("--to").arg(dir.join("sets").join(set));
+        if set.ends_with("logs") {
+            backup.args(["--type", "logs", "--truncate"]);
+        }
+        let (code, text) = outcome(backup);
+        assert_eq!(code, 0, "{text}");
+    }
+    fs::remove_dir_all(made).unwrap();
+}
+
+fn prune(dir: &Path) -> Command {
+    let mut command = certadm();
+    command.args(["prune", "--quiet", "--keep-last", "2"]).arg(dir.join("sets"));
+    command
+}
+
+/// What is kept is untouched, what goes is whole or gone, no log set is without its base, and the next prune ends the work.
+fn faults_of_prune(kind: Kind) {
+    let scratch = certadm_tests::scratch();
+    two_chains(scratch.path());
+    let made = scratch.path().join("sets");
+    for chain in [["1-full", "2-logs"], ["3-full", "4-logs"]] {
+        let chain = chain.map(|set| made.join(set));
+        assert!(certadm_set::verify::verify(&chain, &mut certadm_set::Silent).is_restorable());
+    }
+    let prepare = |dir: &Path| plain_set::copy_folder(&made, &dir.join("sets"));
+    let prove = |dir: &Path, run: &Run| {
+        let sets = dir.join("sets");
+        let is_untouched = |set: &str| files(&sets.join(set)) == files(&made.join(set));
+        let is_there = |set: &str| sets.join(set).exists();
+        let assert_kept =
+            || assert!(is_untouched("3-full") && is_untouched("4-logs"), "a kept set is changed");
+        assert_kept();
+        for set in ["1-full", "2-logs"] {
+            assert!(!is_there(set) || is_untouched(set), "{set} is half there");
+        }
+        assert!(is_there("1-full") || !is_there("2-logs"), "a log set is without its base");
+        assert!(!run.status.success() || !is_there("1-full"), "the command reported that the set is gone");
+        let (code, text) = outcome(prune(dir));
+        assert_eq!(code, 0, "the next prune does not end the work: {text}");
+        let left = fs::read_dir(&sets).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, ["3-full", "4-logs"], "something is left behind");
+        assert_kept();
+    };
+    every_fault("certadm prune", kind, prepare, prune, prove);
+}
+
+/// The files below a folder, with their bytes.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for path in fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path()) {
+        let name = PathBuf::from(path.file_name().unwrap());
+        match path.is_dir() {
+            true => all.extend(files(&path).into_iter().map(|(below, bytes)| (name.join(below), bytes))),
+            false => drop(all.insert(name, fs::read(&path).unwrap())),
+        }
+    }
+    all
+}
+
 /// Whether a file below `dir` has these bytes.
 fn holds(dir: &Path, bytes: &[u8]) -> bool {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
@@ -324,6 +400,13 @@ macro_rules! faults {
             $run(Kind::$kind);
         }
     )*};
+}
+
+mod prune_of_a_folder {
+    use super::*;
+
+    faults!(@tests faults_of_prune;
+        eio Eio, read_error Read, kill Kill, kill_after KillAfter, dead_disk Dead);
 }
 
 faults! {

@@ -44,8 +44,9 @@ const FIGURES: &str = "metrics.prom";
 #[command(after_help = "Example: certadm agent\n\
     As a service: systemctl enable --now certadm-agent")]
 pub(crate) struct AgentArgs {
-    /// Show a page (/), figures for Prometheus (/metrics) and whether the agent lives (/healthz) at this address of this
-    /// machine, such as 127.0.0.1:9464
+    /// Show a page (/), figures for Prometheus (/metrics) and whether the agent lives (/healthz) at this address, such as
+    /// 127.0.0.1:9464, in the place of that of certadm.toml. Others than this machine can be answered only by TLS and with
+    /// a token, which [agent] of certadm.toml names
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 }
@@ -64,10 +65,7 @@ pub(crate) fn run(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     let _lock = lock(&config)?;
     interrupt::watch();
     let mut agent = Agent::new(config, output)?;
-    if let Some(address) = args.listen {
-        let address = show(address, &agent)?;
-        output.line(format!("The agent shows itself at http://{address}/."));
-    }
+    let _showing = show(args.listen, &agent)?;
     notify(&[NotifyState::Ready]);
     output.line(format!("The agent works by {}.", agent.config.path.display()));
     while cancel::requested().is_none() {
@@ -102,28 +100,55 @@ fn lock(config: &Config) -> Result<File, Failure> {
     }
 }
 
-/// Begins to show page and figures.
+/// Begins to show page and figures, where that is wished.
 #[cfg(feature = "object-store")]
-fn show(address: SocketAddr, agent: &Agent) -> Result<SocketAddr, Failure> {
+fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<Option<certadm_jobs::serve::Showing>, Failure> {
+    let mut exposure = agent.config.exposure.clone();
+    if let Some(address) = address {
+        let remedy = "name an address of this machine, such as 127.0.0.1:9464, or the files in [agent] of certadm.toml";
+        exposure = exposure.at(address).map_err(|text| Failure::usage(text, remedy))?;
+    }
+    if exposure.listen.is_none() && exposure.socket.is_none() {
+        return Ok(None);
+    }
     let shown = certadm_jobs::serve::Shown {
         page: agent.config.state.join(PAGE),
         figures: agent.config.state.join(FIGURES),
         alive: Arc::clone(&agent.alive),
         clock: system_clock,
     };
-    certadm_jobs::serve::begin(address, shown).map_err(|error| Failure {
-        message: format!("cannot listen on {address}: {error}"),
+    let showing = certadm_jobs::serve::begin(&exposure, &shown).map_err(|error| Failure {
+        message: format!("the agent cannot show itself: {error}"),
         code: certadm_files::io_hresult(&error),
-        remedy: "name a free port of this machine, such as 127.0.0.1:9464".to_owned(),
-        exit: if error.kind() == std::io::ErrorKind::InvalidInput { Exit::Usage } else { Exit::Refused },
-    })
+        remedy: "name a free port, a socket in a folder that is there, and files that can be used: certadm config check"
+            .to_owned(),
+        exit: match error.kind() {
+            std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => Exit::Usage,
+            _ => Exit::Refused,
+        },
+    })?;
+    if let Some(address) = showing.address {
+        let scheme = if showing.is_guarded { "https" } else { "http" };
+        agent.output.line(format!("The agent shows itself at {scheme}://{address}/."));
+    }
+    if let Some(socket) = &showing.socket {
+        agent.output.line(format!("The agent shows itself behind the socket {}.", socket.display()));
+    }
+    Ok(Some(showing))
 }
 
 /// This build has no HTTP.
 #[cfg(not(feature = "object-store"))]
-fn show(_address: SocketAddr, _agent: &Agent) -> Result<SocketAddr, Failure> {
+fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<(), Failure> {
+    let exposure = &agent.config.exposure;
+    if address.is_none() && exposure.listen.is_none() && exposure.socket.is_none() {
+        return Ok(());
+    }
     let text = "this build has no HTTP";
-    Err(Failure::usage(text, "leave --listen out, and have `certadm status` write page and figures"))
+    Err(Failure::usage(
+        text,
+        "leave --listen and [agent] out, and have `certadm status` write page and figures",
+    ))
 }
 
 /// Whoever started this process need not want to be told.

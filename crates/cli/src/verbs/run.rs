@@ -11,7 +11,7 @@ use certadm_jobs::perform::Program;
 use certadm_jobs::place::moment;
 use certadm_jobs::record::{Outcome, StepRecord};
 use certadm_jobs::run::system_clock;
-use certadm_jobs::{Ca, CaRun, Config, Event, Job, Runner, Step, Wish};
+use certadm_jobs::{Ca, CaRun, Config, Event, Job, Runner, Step, Wish, span};
 use certadm_rules::printable::printable;
 use certadm_rules::words::counted;
 use clap::{Args, ValueEnum};
@@ -42,6 +42,9 @@ pub(crate) struct RunArgs {
     /// Do this step whether it is due or not, and nothing else
     #[arg(long, value_enum, value_name = "STEP")]
     now: Option<StepArg>,
+    /// How long to wait for another run that works on a CA, such as 10m [default: leave that CA alone]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    wait: Option<i64>,
 }
 
 /// A step that can be asked for.
@@ -94,7 +97,8 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     }
     interrupt::watch();
     let wish = args.now.map_or(Wish::Due, |step| Wish::Now(step.into()));
-    let runs = carry_out(&config, &work, wish, output)?;
+    let patience = u64::try_from(args.wait.unwrap_or_default()).unwrap_or_default();
+    let runs = carry_out(&config, &work, (wish, patience), output)?;
     cancel::check()?;
     let now = system_clock();
     let stand = protected::stand(&config, &work, now)?;
@@ -113,7 +117,7 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
 fn carry_out(
     config: &Config,
     work: &[(&Job, &Ca)],
-    wish: Wish,
+    (wish, patience): (Wish, u64),
     output: Output,
 ) -> Result<Vec<CaRun>, Failure> {
     let program = std::env::current_exe()
@@ -124,6 +128,7 @@ fn carry_out(
         perform: &perform,
         clock: &system_clock,
         zone: certadm_jobs::local_zone(),
+        patience,
         watch: &|event| tell(event, output),
     };
     let (next, runs) = (AtomicUsize::new(0), Mutex::new(Vec::new()));

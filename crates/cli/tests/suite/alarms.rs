@@ -201,11 +201,11 @@ impl Agent {
         assert_eq!(self.end(), Some(0));
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap(), signal).unwrap();
     }
 
-    fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         until("the agent ends", || self.child.try_wait().unwrap()).code()
     }
 }
@@ -300,8 +300,8 @@ fn timers_are_units_that_systemd_takes() {
     assert!(!said.contains("certadm-run-nightly"), "{said}");
 }
 
-/// Processes whose first argument is this program with this verb, below a work folder.
-fn at_work(work: &Work, verb: &str) -> Vec<i32> {
+/// Processes that have this word and a path below a work folder among their arguments.
+pub(crate) fn at_work(work: &Work, verb: &str) -> Vec<i32> {
     let folder = work.path("").display().to_string();
     let is_it = |id: &str| {
         let words = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
@@ -314,7 +314,8 @@ fn at_work(work: &Work, verb: &str) -> Vec<i32> {
         .collect()
 }
 
-fn hidden(work: &Work) -> Vec<String> {
+/// What a backup has begun in the folder of the CA's sets.
+pub(crate) fn hidden(work: &Work) -> Vec<String> {
     let Ok(entries) = fs::read_dir(work.path("backups/web")) else { return Vec::new() };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.starts_with('.') && name != ".proven").collect()
@@ -360,6 +361,9 @@ fn the_step_of_a_killed_run_keeps_the_ca_until_it_ends() {
     until("the run is gone", || agent.child.try_wait().unwrap());
     // Either it is still at work, and is left alone, or it has ended, and nothing is due: never a second backup.
     assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+    // Who has time waits for it, and then nothing is due.
+    let waited = result(&work, "run nightly --wait 10m");
+    assert_eq!((&waited["runs"][0]["left_alone"], steps(&waited).len()), (&false.into(), 0), "{waited:#}");
     until("the backup ends", || at_work(&work, "backup").is_empty().then_some(()));
     assert_eq!((sets(&work).len(), hidden(&work)), (1, Vec::new()));
     assert_eq!(steps(&result(&work, "run nightly")).len(), 0);

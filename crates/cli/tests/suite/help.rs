@@ -98,11 +98,9 @@ fn verbs_in(help: &str) -> Vec<&str> {
 #[test]
 fn completions_for_the_usual_shells() {
     let work = Work::new();
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = work.run(&format!("completions {shell}")).good();
-        for word in ["certadm", "backup", "passphrase-file", "rsa4096"] {
-            assert!(script.contains(word), "{shell} does not complete {word}");
-        }
+        assert!(script.contains("CERTADM_COMPLETE") && script.contains("certadm"), "{shell}: {script}");
     }
 }
 

@@ -107,6 +107,21 @@ fn a_job_takes_a_full_set_into_a_folder_then_logs_and_then_nothing() {
 }
 
 #[test]
+fn a_job_bounds_what_its_backups_read_in_a_second() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nbandwidth = '1GiB/s'");
+    let first = result(&work, "run nightly");
+    let command = text(&first["runs"][0]["steps"][0]["command"]).to_owned();
+    assert!(command.contains(" --bandwidth 1073741824"), "{command}");
+    assert_eq!(result(&work, "config show")["jobs"][0]["bandwidth"], 1 << 30);
+    for wrong in ["fast", "0", "1KiB/s"] {
+        configure(&work, &format!("to = 'backups'\nfull = 'monthly 1 00:00'\nbandwidth = '{wrong}'"));
+        let refused = run(&work, "config check");
+        assert!(refused.code == 2 && refused.stderr.contains("bandwidth: a speed is"), "{refused:?}");
+    }
+    assert_eq!(run(&work, "backup --dir ca --to x --bandwidth 1k").code, 2);
+}
+
+#[test]
 fn a_job_with_a_folder_prunes_it_after_a_full_backup() {
     let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nlogs = 'every 31d'\nkeep = { last = 1 }");
     assert_eq!(steps(&result(&work, "run nightly")), ["full good", "prune good"]);

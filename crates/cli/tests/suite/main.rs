@@ -5,6 +5,8 @@ mod ages;
 mod alarms;
 mod beside;
 mod capture;
+#[cfg(all(unix, feature = "repository"))]
+mod completing;
 mod emergency_crl;
 mod errors;
 mod events;
@@ -23,6 +25,8 @@ mod interrupted;
 mod jobs;
 mod json_contract;
 mod kerberos;
+#[cfg(all(unix, feature = "repository"))]
+mod killed_runs;
 mod life;
 mod many_files;
 mod modes;
@@ -39,12 +43,16 @@ mod restoring;
 mod returning;
 mod secrets;
 mod serve;
+#[cfg(all(unix, feature = "object-store"))]
+mod shown;
 mod signing;
 mod support;
 mod terminal;
 #[cfg(all(unix, feature = "repository"))]
 mod told;
 mod tshark;
+#[cfg(all(unix, feature = "repository"))]
+mod tutorial;
 mod units;
 mod unsound;
 mod until;

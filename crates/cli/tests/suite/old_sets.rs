@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use certadm_tests::signers;
 use serde_json::Value;
 
 use crate::jobs::next_second;
@@ -134,4 +135,33 @@ fn what_certutil_wrote_is_sealed_once_and_then_known() {
     assert!(!work.path("windows/full/manifest.json").exists());
     work.run("ca init --dir {ca} --name Test-CA --passphrase-file {pass}").good();
     assert_eq!(work.run("seal {ca}").code, 3);
+}
+
+#[test]
+fn what_is_sealed_can_be_signed_and_others_signatures_do_not_count() {
+    let work = Work::new();
+    if backup_of_windows(&work.path("windows")).is_none() {
+        return;
+    }
+    signers::write_key(&work.path("key"), signers::KEY);
+    fs::write(work.path("allowed"), format!("ops {}\n", signers::PUBLIC)).unwrap();
+    fs::write(work.path("others"), format!("ops {}\n", signers::OTHER_PUBLIC)).unwrap();
+    fs::write(work.path("no-key"), "no key").unwrap();
+    let refused = work.run("seal {windows/full} --sign-key {no-key}");
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert!(
+        !work.path("windows/full/manifest.json").exists(),
+        "a seal that was asked to be signed and is not"
+    );
+    let sealed = work.run("--json seal {windows/full} --sign-key {key}").json();
+    let key = sealed["result"]["signed_with"].as_str().unwrap().to_owned();
+    assert!(key.starts_with("SHA256:"), "{sealed:#}");
+    assert!(work.path("windows/full/manifest.json.sig").exists());
+    let verified = work.run("--json verify {windows/full} --allowed-signers {allowed}");
+    assert!(verified.code <= 1, "{verified:?}");
+    assert!(verified.stdout.contains(&key), "{verified:?}");
+    let strange = work.run("verify {windows/full} --allowed-signers {others}");
+    assert!(2 <= strange.code, "{strange:?}");
+    work.flip("windows/full/manifest.json");
+    assert!(2 <= work.run("verify {windows/full} --allowed-signers {allowed}").code, "a changed manifest");
 }

@@ -2,6 +2,7 @@
 //! secret: passwords, keys and addresses with tokens are named by their files.
 
 mod error;
+mod exposure;
 mod mail;
 mod name;
 mod raw;
@@ -18,6 +19,7 @@ use toml::Spanned;
 
 use crate::schedule::Schedule;
 pub use error::{Error, Result};
+pub use exposure::{Exposure, Guard, Socket};
 pub use mail::{Mail, Protection};
 pub use name::Name;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub jobs: BTreeMap<Name, Job>,
     /// Who is told of alarms.
     pub notify: BTreeMap<Name, Notify>,
+    /// Where the agent shows itself.
+    pub exposure: Exposure,
 }
 
 /// A CA, and how it is reached.
@@ -146,6 +150,8 @@ pub struct Job {
     pub allowed_signers: Option<PathBuf>,
     /// From when on there is an alarm.
     pub limits: Limits,
+    /// How many bytes a second a backup reads from a CA at most.
+    pub bandwidth: Option<u64>,
     /// Who is told.
     pub notify: Vec<Name>,
 }
@@ -270,6 +276,14 @@ impl Config {
             let ca = Ca::of(&name, section.into_inner().or(&raw.defaults.ca), folder);
             cas.insert(name.clone(), ca.map_err(|message| at(span, &format!("[ca.{name}]: {message}")))?);
         }
+        let exposure = match raw.agent {
+            Some(section) => {
+                let span = section.span();
+                let exposure = Exposure::of(section.into_inner(), folder);
+                exposure.map_err(|message| at(span, &format!("[agent]: {message}")))?
+            }
+            None => Exposure::default(),
+        };
         let mut notify = BTreeMap::new();
         for (name, section) in raw.notify {
             let span = section.span();
@@ -291,6 +305,7 @@ impl Config {
             repositories: raw.repository,
             jobs: BTreeMap::new(),
             notify,
+            exposure,
         };
         for (name, section) in raw.job {
             let span = section.span();
@@ -404,6 +419,7 @@ impl Config {
             sign_passphrase_file: path(raw.sign_passphrase_file),
             allowed_signers: path(raw.allowed_signers),
             limits,
+            bandwidth: raw.bandwidth.map(|speed| speed.0),
             notify: told,
         })
     }
@@ -524,6 +540,33 @@ impl Notify {
             return Err("name a command, a webhook, a ping, mail, journal or syslog".to_owned());
         }
         Ok(told)
+    }
+}
+
+impl Exposure {
+    fn of(raw: raw::Agent, folder: &Path) -> std::result::Result<Self, String> {
+        let at = |path: PathBuf| folder.join(path);
+        let guard = match (raw.certificate, raw.key, raw.token_file) {
+            (Some(certificate), Some(key), Some(token_file)) => {
+                Some(Guard { certificate: at(certificate), key: at(key), token_file: at(token_file) })
+            }
+            (None, None, None) => None,
+            _ => {
+                return Err(
+                    "certificate, key and token-file go together: who has the token may look, and only TLS \
+                            hides it from others"
+                        .to_owned(),
+                );
+            }
+        };
+        let socket = match (raw.socket, raw.group) {
+            (Some(path), group) => Some(Socket { path: at(path), group }),
+            (None, Some(_)) => return Err("group is that of a socket: name one by `socket`".to_owned()),
+            (None, None) => None,
+        };
+        let exposure = Self { listen: raw.listen, socket, guard };
+        exposure.check()?;
+        Ok(exposure)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use certadm_repository::{Keep, Profiles};
@@ -26,6 +27,7 @@ pub(super) struct File {
     pub(super) time_limit: Option<Seconds>,
     /// How long to wait before a step that was busy or unreachable is tried again, each time.
     pub(super) retry_after: Option<Vec<Seconds>>,
+    pub(super) agent: Option<Spanned<Agent>>,
     #[serde(default)]
     pub(super) defaults: Defaults,
     #[serde(default)]
@@ -36,6 +38,18 @@ pub(super) struct File {
     pub(super) job: BTreeMap<Name, Spanned<Job>>,
     #[serde(default)]
     pub(super) notify: BTreeMap<Name, Spanned<Notify>>,
+}
+
+/// `[agent]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Agent {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) socket: Option<PathBuf>,
+    pub(super) group: Option<String>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) token_file: Option<PathBuf>,
 }
 
 /// What counts where a CA or a job does not say otherwise.
@@ -104,7 +118,27 @@ options! {
         rto: Seconds,
         crl: Seconds,
         certificate: Seconds,
+        bandwidth: Speed,
         notify: Spanned<Words>,
+    }
+}
+
+/// Bytes a second, such as `10MiB/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Speed(pub(super) u64);
+
+impl Speed {
+    /// A backup that is slower than this hears from its CA too seldom.
+    const SLOWEST: u64 = 16 << 10;
+}
+
+impl<'de> Deserialize<'de> for Speed {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match certadm_repository::speed(&String::deserialize(from)?) {
+            Ok(speed @ Self::SLOWEST..) => Ok(Self(speed)),
+            Ok(_) => Err(de::Error::custom("a speed is 16KiB/s at least")),
+            Err(text) => Err(de::Error::custom(text)),
+        }
     }
 }
 

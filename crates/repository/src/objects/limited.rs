@@ -1,9 +1,9 @@
 //! Objects whose bytes go no faster than they may: a line that others need, too.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use certadm_files::Pace;
 
 use super::{Locks, ObjectError, Objects};
 
@@ -36,47 +36,24 @@ struct Limited {
     download: Option<Pace>,
 }
 
-/// One direction.
-#[derive(Debug)]
-struct Pace {
-    bytes_a_second: u64,
-    /// When the line is free again.
-    free: Mutex<Instant>,
-}
-
-impl Pace {
-    fn new(bytes_a_second: u64) -> Self {
-        Self { bytes_a_second: bytes_a_second.max(1), free: Mutex::new(Instant::now()) }
-    }
-
-    /// Takes the line for so many bytes from a moment on, and says when they may go.
-    fn take(&self, now: Instant, bytes: u64) -> Instant {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let begin = (*free).max(now);
-        let micros = u128::from(bytes) * 1_000_000 / u128::from(self.bytes_a_second);
-        *free = begin + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
-        begin
-    }
-
-    fn wait(pace: Option<&Self>, bytes: u64) {
-        if let Some(pace) = pace {
-            let now = Instant::now();
-            std::thread::sleep(pace.take(now, bytes).saturating_duration_since(now));
-        }
+/// Takes the line for so many bytes. Who is asked to stop goes on at once: what is under way says so by itself.
+fn wait(pace: Option<&Pace>, bytes: u64) {
+    if let Some(pace) = pace {
+        pace.wait(bytes).ok();
     }
 }
 
 impl Limited {
     /// What has come takes the line: the next read waits for it.
     fn read(&self, read: Result<Bytes, ObjectError>) -> Result<Bytes, ObjectError> {
-        Pace::wait(self.download.as_ref(), read.as_ref().map_or(0, |read| read.len() as u64));
+        wait(self.download.as_ref(), read.as_ref().map_or(0, |read| read.len() as u64));
         read
     }
 }
 
 impl Objects for Limited {
     fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError> {
-        Pace::wait(self.upload.as_ref(), parts.iter().map(|part| part.len() as u64).sum());
+        wait(self.upload.as_ref(), parts.iter().map(|part| part.len() as u64).sum());
         self.inner.put(name, parts)
     }
 
@@ -145,7 +122,7 @@ impl Objects for Limited {
 ///
 /// # Errors
 /// A sentence.
-pub(crate) fn speed(text: &str) -> Result<u64, String> {
+pub fn speed(text: &str) -> Result<u64, String> {
     let size = text.strip_suffix("/s").unwrap_or(text).parse::<bytesize::ByteSize>();
     match size.map(|size| size.as_u64()) {
         Ok(bytes @ 1..) => Ok(bytes),
@@ -156,18 +133,6 @@ pub(crate) fn speed(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_go_one_behind_the_other() {
-        let now = Instant::now() + Duration::from_secs(1);
-        let pace = Pace::new(1000);
-        assert_eq!(pace.take(now, 500), now);
-        assert_eq!(pace.take(now, 2000), now + Duration::from_millis(500));
-        assert_eq!(pace.take(now, 0), now + Duration::from_millis(2500));
-        let later = now + Duration::from_secs(60);
-        assert_eq!(pace.take(later, 1), later, "a line that was not used saves nothing up");
-        Pace::wait(None, u64::MAX);
-    }
 
     #[test]
     fn a_speed_is_bytes_a_second() {

@@ -23,8 +23,7 @@ pub use file::FileObjects;
 pub(crate) use file::repositories;
 #[cfg(feature = "object-store")]
 pub(crate) use http::reach;
-pub use limited::Limits;
-pub(crate) use limited::speed;
+pub use limited::{Limits, speed};
 #[cfg(feature = "object-store")]
 pub use rest::RestObjects;
 pub use sftp::SftpObjects;

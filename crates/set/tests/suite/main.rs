@@ -4,6 +4,7 @@ mod bit_flips;
 mod common;
 mod hostile_source;
 mod kept_logs;
+mod pace;
 mod prune;
 mod signing;
 mod windows_files;

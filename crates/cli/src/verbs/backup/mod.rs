@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use certadm_ca::health::LastCheck;
 use certadm_client::own_host_name;
-use certadm_files::cancel;
+use certadm_files::{Pace, cancel};
 use certadm_identity::Fetched;
 use certadm_rules::finding::{self, Finding, Kind, Severity};
 use certadm_rules::flags::BackupType;
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
-use crate::size::parse_size;
+use crate::size::{parse_size, parse_speed};
 use crate::verbs::identity;
 use crate::verbs::live::audits;
 use crate::verbs::places::ScratchArgs;
@@ -77,6 +77,9 @@ pub(crate) struct BackupArgs {
     /// for]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_size: Option<u64>,
+    /// How many bytes a second are read from the CA at most, such as 10MiB/s [default: as fast as they come]
+    #[arg(long, value_name = "SPEED", value_parser = parse_speed)]
+    bandwidth: Option<u64>,
     /// After a log backup too, delete the logs that it holds; each such set is then needed for a restore
     #[arg(long, conflicts_with = "keep_logs")]
     truncate: bool,
@@ -327,7 +330,9 @@ fn take_from(
     };
     let signer = order.signer.clone();
     let limits = Limits { max_size: args.max_size, patience };
-    let options = TakeOptions { kind, truncate, read_back, check, readers, dynamic_dir, limits, signer };
+    let pace = args.bandwidth.map(|speed| Arc::new(Pace::new(speed)));
+    let options =
+        TakeOptions { kind, truncate, read_back, check, readers, dynamic_dir, limits, pace, signer };
     let word = if kind == BackupType::Full { "Full database" } else { "Log" };
     output.line(format!("{word} backup for {place}."));
     let mut progress = output.progress();

@@ -65,7 +65,14 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     let logs = answer(when(&args.logs), "--logs", "When are logs backed up?", Some("every 15m"))?;
     let verify =
         answer(when(&args.verify), "--verify", "When is everything read back?", Some("daily 05:00"))?;
-    let text = text_of(args, (&ca, is_folder), (&name, &to), [&full, &logs, &verify])?;
+    let told = match &args.notify {
+        None if std::io::stdin().is_terminal() => {
+            let question = "Which command is told of alarms (nothing: none; certadm.toml(5) has mail, webhooks and more)?";
+            answer(None, "--notify", question, Some("")).ok().filter(|command| !command.trim().is_empty())
+        }
+        other => other.clone(),
+    };
+    let text = text_of(args, told.as_deref(), (&ca, is_folder), (&name, &to), [&full, &logs, &verify])?;
     // What is written can be read.
     let config = Config::parse(&text, &path).map_err(|detail| {
         Failure::usage(format!("these answers make no configuration: {detail}"), "give others")
@@ -105,8 +112,8 @@ fn answer(
         return usual.map(str::to_owned).ok_or_else(nobody);
     }
     match usual {
-        Some(usual) => eprint!("{question} [{usual}] "),
-        None => eprint!("{question} "),
+        Some(usual) if !usual.is_empty() => eprint!("{question} [{usual}] "),
+        _ => eprint!("{question} "),
     }
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|_| nobody())?;
@@ -129,6 +136,7 @@ fn suggested_name(ca: &str) -> String {
 
 fn text_of(
     args: &InitArgs,
+    told: Option<&str>,
     (ca, is_folder): (&str, bool),
     (name, to): (&str, &str),
     [full, logs, verify]: [&str; 3],
@@ -157,7 +165,7 @@ fn text_of(
         quoted(logs),
         quoted(verify)
     );
-    if let Some(command) = &args.notify {
+    if let Some(command) = told {
         let words: Vec<String> = command.split_whitespace().map(quoted).collect();
         text += &format!("\n[notify.hook]\ncommand = [{}]\n", words.join(", "));
     }

@@ -3,7 +3,7 @@
 mod init;
 
 use certadm_files::is_exposed;
-use certadm_jobs::config::{Place, Secret};
+use certadm_jobs::config::{Guard, Place, Secret};
 use certadm_jobs::{Ca, Config, Job, Schedule, Target, span_text};
 use certadm_repository::Profiles;
 use certadm_rules::finding::{Finding, Kind};
@@ -74,6 +74,9 @@ fn check(output: Output) -> Result<Done, Failure> {
         );
         found.push(warning(&config, text, "remove it from one of the two files"));
     }
+    if let Some(guard) = &config.exposure.guard {
+        check_guard(&config, guard, &mut found);
+    }
     for notify in config.notify.values() {
         for secret in [&notify.webhook, &notify.ping].into_iter().flatten() {
             if let Secret::File(file) = secret {
@@ -142,6 +145,27 @@ fn check_secret(config: &Config, file: &std::path::Path, found: &mut Vec<Finding
     }
 }
 
+/// What callers of the agent's page have to bring.
+fn check_guard(config: &Config, guard: &Guard, found: &mut Vec<Finding>) {
+    let before = found.len();
+    for file in [&guard.key, &guard.token_file] {
+        check_secret(config, file, found);
+    }
+    #[cfg(feature = "object-store")]
+    if before == found.len()
+        && let Err(error) = certadm_jobs::serve::check(guard)
+    {
+        let text = format!("[agent]: {error}");
+        found.push(warning(
+            config,
+            text,
+            "put certificate, key and token there; a token is made by: openssl rand -hex 32",
+        ));
+    }
+    #[cfg(not(feature = "object-store"))]
+    let _ = before;
+}
+
 fn check_job(config: &Config, job: &Job, found: &mut Vec<Finding>) -> Result<(), Failure> {
     for target in &job.to {
         match target {
@@ -187,6 +211,15 @@ fn show(output: Output) -> Result<Done, Failure> {
     let config = Config::load()?;
     output.result(format!("Configuration: {}", config.path.display()));
     output.result(format!("Records:       {}", config.state.display()));
+    let exposure = &config.exposure;
+    let behind = exposure.socket.as_ref().map(|socket| path_text(&socket.path));
+    let address = exposure.listen.map(|address| match exposure.guard {
+        Some(_) => format!("https://{address}/, with the token"),
+        None => format!("http://{address}/"),
+    });
+    for place in address.iter().chain(&behind) {
+        output.result(format!("Agent's page:  {place}"));
+    }
     for ca in config.cas.values() {
         output.result(format!("CA {}: {}, named {} in vaults", ca.name, ca.place_text(), ca.own_name));
     }
@@ -211,6 +244,11 @@ fn show(output: Output) -> Result<Done, Failure> {
         "path": path_text(&config.path),
         "state": path_text(&config.state),
         "at_once": config.at_once,
+        "agent": {
+            "listen": exposure.listen.map(|address| address.to_string()),
+            "socket": behind,
+            "guarded": exposure.guard.is_some(),
+        },
         "cas": cas,
         "jobs": jobs,
         "notify": config.notify.keys().map(certadm_jobs::Name::as_str).collect::<Vec<_>>(),
@@ -241,6 +279,7 @@ fn job_to_json(job: &Job) -> Value {
             "crl": job.limits.crl,
             "certificate": job.limits.certificate,
         },
+        "bandwidth": job.bandwidth,
     });
     for (name, schedule) in schedules(job) {
         value[name] = json!(schedule.map(|schedule| schedule.to_string()));

@@ -316,8 +316,14 @@ fn listed(alarms: &BTreeSet<(String, String)>) -> String {
 fn run(world: &World, pair: &Pair, wish: Wish) -> Option<CaRun> {
     let config = &world.config;
     let (job, ca) = (config.jobs.get(&pair.0)?, config.cas.get(&pair.1)?);
-    let runner =
-        Runner { config, perform: &Inside, clock: &system_clock, zone: TimeZone::UTC, watch: &|_| {} };
+    let runner = Runner {
+        config,
+        perform: &Inside,
+        clock: &system_clock,
+        zone: TimeZone::UTC,
+        patience: 0,
+        watch: &|_| {},
+    };
     Some(runner.run(job, ca, wish))
 }
 

@@ -1,0 +1,205 @@
+//! Who may look at the agent's page: those whom the socket's mode lets in, and those who bring the token by TLS.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::alarms::{Agent, until};
+use crate::jobs::{run, world};
+use crate::support::Work;
+
+const JOB: &str = "to = 'backups'\nfull = 'monthly 1 00:00'";
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// A work folder whose configuration has this section `[agent]`.
+fn with_agent(section: &str) -> Work {
+    let work = world(JOB);
+    let file = work.path("certadm.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n[agent]\n{section}\n")).unwrap();
+    work
+}
+
+/// Sends a GET, and reads the answer to its end.
+fn ask(mut stream: impl Read + Write, path: &str, headers: &str) -> std::io::Result<String> {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: page.example\r\n{headers}\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8(answer).unwrap())
+}
+
+/// What the agent has printed so far.
+fn said(work: &Work) -> String {
+    fs::read_to_string(work.path("agent.out")).unwrap()
+}
+
+#[test]
+fn an_address_that_others_can_call_needs_tls_and_a_token() {
+    for section in ["listen = '0.0.0.0:9464'", "listen = '[::]:0'", "listen = '192.0.2.7:80'\nsocket = 's'"] {
+        let work = with_agent(section);
+        for line in ["config check", "agent", "run --all"] {
+            let refused = run(&work, line);
+            assert_eq!(refused.code, 2, "{section}, {line}: {refused:?}");
+            assert!(
+                refused.stderr.contains("others can call") && refused.stderr.contains("line "),
+                "{refused:?}"
+            );
+        }
+    }
+    let parts = [
+        ("listen = '0.0.0.0:0'\ncertificate = 'c'\nkey = 'k'", "go together"),
+        ("listen = '127.0.0.1:0'\ntoken-file = 't'", "go together"),
+        ("group = 'staff'", "name one by `socket`"),
+        ("listen = 'localhost'", "line "),
+        ("token = 'abc'", "unknown field `token`"),
+    ];
+    for (section, why) in parts {
+        let work = with_agent(section);
+        let refused = run(&work, "config check");
+        assert_eq!(refused.code, 2, "{section}: {refused:?}");
+        assert!(refused.stderr.contains(why), "{section}: {refused:?}");
+    }
+}
+
+#[test]
+fn the_page_behind_a_socket_is_for_those_who_may_open_it() {
+    let work = with_agent("socket = 'page.sock'");
+    let agent = Agent::start(&work, "agent");
+    let path = work.path("page.sock");
+    until("it says so", || said(&work).contains("behind the socket").then_some(()));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let get = |at: &str| ask(UnixStream::connect(&path).unwrap(), at, "").unwrap();
+    assert!(get("/healthz").ends_with("ok\n"), "whatever the host is called");
+    until("the CAs are judged", || get("/").starts_with("HTTP/1.1 200").then_some(()));
+    assert!(get("/metrics").contains("certadm_alarm{"));
+    agent.stop();
+    assert!(!path.exists(), "the agent has removed it");
+}
+
+/// A certificate of the CA for page.example, its key, and a token.
+fn with_guard(listen: &str) -> Work {
+    let section =
+        format!("listen = '{listen}'\ncertificate = 'page.pem'\nkey = 'page.key'\ntoken-file = 'token'");
+    let work = with_agent(&section);
+    renew(&work);
+    fs::write(work.path("token"), format!("{TOKEN}\n")).unwrap();
+    for file in ["token", "page.key"] {
+        fs::set_permissions(work.path(file), PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    work
+}
+
+/// Puts a new certificate there.
+fn renew(work: &Work) {
+    let serial = work.issue("ca", "page");
+    fs::rename(work.path(&format!("issued/{serial}.pem")), work.path("page.pem")).unwrap();
+}
+
+/// A caller by TLS who knows the CA.
+fn call(work: &Work, port: u16) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(work.path("ca/ca.crt")).unwrap()).unwrap();
+    let settings = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("page.example").unwrap();
+    let connection = ClientConnection::new(Arc::new(settings), name).unwrap();
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    StreamOwned::new(connection, stream)
+}
+
+#[test]
+fn others_look_by_tls_with_the_token_and_not_otherwise() {
+    let work = with_guard("0.0.0.0:0");
+    let checked = run(&work, "config check");
+    assert_eq!(checked.code, 0, "{checked:?}");
+    let agent = Agent::start(&work, "agent");
+    let port = until("the agent says where it is", || {
+        let said = said(&work);
+        said.split_once("https://0.0.0.0:")?.1.split_once('/')?.0.parse::<u16>().ok()
+    });
+    let get = |at: &str, headers: &str| ask(call(&work, port), at, headers).unwrap();
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+    assert!(get("/healthz", &bearer).ends_with("ok\n"));
+    // As a browser sends it: user `x`, the token as the password.
+    let basic = "Authorization: Basic eDowMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZg==\r\n";
+    until("the CAs are judged", || get("/", basic).starts_with("HTTP/1.1 200").then_some(()));
+    assert!(get("/metrics", &bearer).contains("certadm_alarm{"));
+    let cut = format!("Authorization: Bearer {}\r\n", &TOKEN[1..]);
+    let address = format!("/?token={TOKEN}");
+    let strangers =
+        [("/", ""), ("/metrics", cut.as_str()), (address.as_str(), ""), ("/healthz", "Cookie: x\r\n")];
+    for (at, headers) in strangers {
+        let answer = get(at, headers);
+        assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("www-authenticate: Basic"), "{answer}");
+        assert!(!answer.contains("web") && !answer.contains(TOKEN), "{answer}");
+    }
+    // Who speaks no TLS gets no page, whatever he shows.
+    let plain = ask(TcpStream::connect(("127.0.0.1", port)).unwrap(), "/", &bearer);
+    assert!(plain.is_err() || !plain.as_ref().unwrap().contains("HTTP/1.1 2"), "{plain:?}");
+    // A new certificate and a new token count at once.
+    renew(&work);
+    until("the new certificate is shown", || {
+        let mut stream = call(&work, port);
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+        let shown = stream.conn.peer_certificates().unwrap()[0].clone();
+        let new = CertificateDer::from_pem_file(work.path("page.pem")).unwrap();
+        (shown == new).then_some(())
+    });
+    fs::write(work.path("token"), "another-token-of-the-same-place").unwrap();
+    assert!(get("/", &bearer).starts_with("HTTP/1.1 401"));
+    fs::write(work.path("token"), "").unwrap();
+    assert!(get("/", "Authorization: Bearer \r\n").starts_with("HTTP/1.1 503"), "no token opens nothing");
+    agent.stop();
+    let said = said(&work);
+    assert!(!said.contains(TOKEN), "{said}");
+}
+
+#[test]
+fn files_that_cannot_be_used_are_told_before_anybody_calls() {
+    type Harm = (&'static str, fn(&Work), &'static str);
+    let harms: [Harm; 5] = [
+        ("a short token", |work| fs::write(work.path("token"), "abc").unwrap(), "at least 16"),
+        ("no token", |work| fs::remove_file(work.path("token")).unwrap(), "there is no file"),
+        ("no certificate", |work| fs::write(work.path("page.pem"), "x").unwrap(), "holds no certificate"),
+        (
+            "the key of another",
+            |work| {
+                work.request("other");
+                fs::copy(work.path("other.key"), work.path("page.key")).unwrap();
+            },
+            "page.pem",
+        ),
+        (
+            "a token for all",
+            |work| {
+                fs::set_permissions(work.path("token"), PermissionsExt::from_mode(0o644)).unwrap();
+            },
+            "others can read",
+        ),
+    ];
+    for (what, harm, why) in harms {
+        let work = with_guard("127.0.0.1:0");
+        harm(&work);
+        let checked = run(&work, "config check");
+        assert_eq!(checked.code, 1, "{what}: {checked:?}");
+        assert!(checked.stdout.contains(why), "{what}: {checked:?}");
+        assert!(!checked.stdout.contains("abc") && !checked.stdout.contains(TOKEN), "{checked:?}");
+        if what != "a token for all" {
+            let refused = run(&work, "agent");
+            assert_eq!(refused.code, 2, "{what}: {refused:?}");
+        }
+    }
+}
