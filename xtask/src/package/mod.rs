@@ -13,6 +13,7 @@ mod rpm;
 mod trial;
 mod windows;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,6 +37,39 @@ const PROFILE: &str = "dist";
 
 /// What an installed command may weigh.
 const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// Makes everything, and once more from a clone of the last commit in another folder: the files have to be equal.
+pub(crate) fn twice(workspace: &Workspace) -> Result<()> {
+    let changed =
+        Command::new("git").current_dir(workspace.path("")).args(["diff", "--quiet", "HEAD"]).status();
+    if !changed.context("cannot start `git`")?.success() {
+        return Err(Failure::new("commit your changes first: a clone has what is committed"));
+    }
+    run(workspace, false)?;
+    let folder = workspace.target().join("package");
+    let clone = folder.join("again");
+    fresh(&clone)?;
+    process::run(Command::new("git").args(["clone", "--quiet"]).arg(workspace.path("")).arg(&clone))?;
+    let mut again = workspace.cargo(&["xtask", "package"]);
+    process::run(again.current_dir(&clone).env("CARGO_TARGET_DIR", clone.join("target")))?;
+    let sums = |folder: &Path| {
+        fs::read_to_string(folder.join("out/SHA256SUMS")).context("cannot read the checksums")
+    };
+    equal(&sums(&folder)?, &sums(&clone.join("target/package"))?)?;
+    fs::remove_dir_all(&clone).context(format_args!("cannot remove {}", clone.display()))
+}
+
+/// Fails with the names of files that two lists of checksums tell apart.
+fn equal(first: &str, second: &str) -> Result<()> {
+    let (one, other): (BTreeSet<&str>, BTreeSet<&str>) = (first.lines().collect(), second.lines().collect());
+    let names: BTreeSet<&str> =
+        one.symmetric_difference(&other).filter_map(|line| line.split_whitespace().last()).collect();
+    if names.is_empty() {
+        println!("made twice, {} files are equal", one.len());
+        return Ok(());
+    }
+    Err(Failure::new(format!("made twice, these files differ: {names:?}")))
+}
 
 /// Builds everything, and with `try_out` installs the packages for Debian in a system of its own.
 pub(crate) fn run(workspace: &Workspace, try_out: bool) -> Result<()> {
@@ -177,6 +211,7 @@ impl Run<'_> {
             let from = self.workspace.path("dist/monitoring").join(file);
             tree.copy(&from, &format!("share/certadm/monitoring/{file}"))?;
         }
+        tree.copy(&self.workspace.path("dist/certadm.toml"), "share/doc/certadm/examples/certadm.toml")?;
         let documents = ["README.md", "SECURITY.md", "docs"];
         for document in documents {
             let from = self.workspace.path(document);
@@ -204,5 +239,17 @@ impl Run<'_> {
         let sums = process::output(Command::new("sha256sum").current_dir(&self.out).args(&names))?;
         print!("{sums}");
         fs::write(self.out.join("SHA256SUMS"), sums).context("cannot write SHA256SUMS")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_differ_are_named() {
+        assert!(equal("1  a.deb\n2  b.rpm\n", "1  a.deb\n2  b.rpm\n").is_ok());
+        let said = equal("1  a.deb\n2  b.rpm\n4  d.zip\n", "1  a.deb\n3  b.rpm\n").unwrap_err().to_string();
+        assert_eq!(said, r#"made twice, these files differ: {"b.rpm", "d.zip"}"#);
     }
 }
