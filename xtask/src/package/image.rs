@@ -134,3 +134,71 @@ fn digest(file: &Path) -> Result<String> {
     let said = process::output(Command::new("sha256sum").arg(file))?;
     Ok(said.trim_start_matches('\\').split_whitespace().next().unwrap_or_default().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Workspace;
+
+    /// Every file that the image names is there and has the hash that it is named by; a second image is equal; and another's program
+    /// unpacks it.
+    #[test]
+    fn an_image_is_whole_and_always_the_same() {
+        if ["objcopy", "tar", "gzip"].iter().any(|tool| Command::new(tool).arg("--version").output().is_err())
+        {
+            println!("skipped: binutils, tar or gzip is not installed");
+            return;
+        }
+        let workspace = Workspace::load().unwrap();
+        let folder = std::env::temp_dir().join(format!("certadm-image-{}", std::process::id()));
+        let run = Run {
+            workspace: &workspace,
+            out: folder.join("out"),
+            folder: folder.clone(),
+            epoch: "1700000000".to_owned(),
+        };
+        fresh(&run.out).unwrap();
+        let command = std::env::current_exe().unwrap();
+        build(&run, &command, "licences").unwrap();
+        let first = fs::read(file(&run)).unwrap();
+        build(&run, &command, "licences").unwrap();
+        assert!(first == fs::read(file(&run)).unwrap(), "two images of one command differ");
+
+        let layout = folder.join("stage/oci");
+        let read =
+            |path: &str| -> Value { serde_json::from_slice(&fs::read(layout.join(path)).unwrap()).unwrap() };
+        let blob = |described: &Value| {
+            let name = described["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap().to_owned();
+            let path = layout.join("blobs/sha256").join(&name);
+            assert_eq!(digest(&path).unwrap(), name);
+            assert_eq!(fs::metadata(&path).unwrap().len(), described["size"].as_u64().unwrap());
+            format!("blobs/sha256/{name}")
+        };
+        let manifest = read(&blob(&read("index.json")["manifests"][0]));
+        let config = read(&blob(&manifest["config"]));
+        assert_eq!(
+            (&config["config"]["User"], &config["created"]),
+            (&json!(ACCOUNT), &json!("2023-11-14T22:13:20Z"))
+        );
+        let layer = layout.join(blob(&manifest["layers"][0]));
+        let mut tar = Command::new("tar");
+        let listed = process::output(
+            tar.args(["--list", "--verbose", "--numeric-owner", "--gunzip", "--file"]).arg(layer),
+        );
+        let listed = listed.unwrap();
+        let of = |name: &str| {
+            listed.lines().find(|line| line.ends_with(name)).unwrap_or_else(|| panic!("{listed}"))
+        };
+        assert!(of("./var/lib/certadm/").starts_with("drwx------ 65532/65532 "), "{listed}");
+        assert!(of("./tmp/").starts_with("drwxrwxrwt 0/0 "), "{listed}");
+        assert!(of("./usr/bin/certadm").starts_with("-rwxr-xr-x 0/0 "), "{listed}");
+
+        let mut umoci = Command::new("umoci");
+        umoci.args(["unpack", "--rootless", "--image"]).arg(format!("{}:{VERSION}", layout.display()));
+        match umoci.arg(folder.join("unpacked")).output() {
+            Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+            Err(error) => println!("skipped: no umoci: {error}"),
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -186,6 +186,8 @@ impl System {
     fn agent(&self) -> Result<Child> {
         self.root("test -f /usr/share/certadm/monitoring/certadm-alerts.yml && test -f /usr/share/doc/certadm/examples/certadm.toml")?;
         self.give_text("etc/certadm.toml", JOBS)?;
+        // A job makes no folder where a disk may be missing.
+        self.certadm("mkdir /var/lib/certadm/backup")?;
         let mut agent = self.service("CERTADM_JOBS=/etc/certadm.toml certadm agent")?;
         self.wait_for_sets(1, &mut agent)?;
         Ok(agent)

@@ -55,3 +55,56 @@ fn zip(run: &Run<'_>, stage: &Path, to: &Path) -> Result<()> {
     let status = zip.stdin(Stdio::null()).status().context("cannot start `zip`")?;
     if status.success() { Ok(()) } else { Err(Failure::new(format!("`zip` failed ({status})"))) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::workspace::Workspace;
+
+    /// The order of files and their times are no matter of when and how they were made.
+    #[test]
+    fn an_archive_is_always_the_same() {
+        if ["zip", "unzip"].iter().any(|tool| Command::new(tool).arg("-v").output().is_err()) {
+            println!("skipped: zip or unzip is not installed");
+            return;
+        }
+        let workspace = Workspace::load().unwrap();
+        let folder = std::env::temp_dir().join(format!("certadm-zip-{}", std::process::id()));
+        let run = Run {
+            workspace: &workspace,
+            out: folder.join("out"),
+            folder: folder.clone(),
+            epoch: "1700000000".to_owned(),
+        };
+        let make = |names: [&str; 2]| {
+            let stage = folder.join("stage");
+            fresh(&run.out).unwrap();
+            fresh(&stage.join(name())).unwrap();
+            for file in names {
+                fs::write(stage.join(name()).join(file), file.repeat(100)).unwrap();
+            }
+            zip(&run, &stage, &run.out.join("made.zip")).unwrap();
+            fs::read(run.out.join("made.zip")).unwrap()
+        };
+        let first = make(["a.txt", "b.txt"]);
+        assert!(first == make(["b.txt", "a.txt"]));
+        let listed = process::output(Command::new("unzip").arg("-Z1").arg(run.out.join("made.zip"))).unwrap();
+        assert_eq!(listed, format!("{0}/a.txt\n{0}/b.txt\n", name()));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// A PowerShell script has the ends of lines that Windows' editors write.
+    #[test]
+    fn what_is_packed_is_there() {
+        let workspace = Workspace::load().unwrap();
+        for (from, _) in DOCUMENTS {
+            assert!(workspace.path(from).is_file(), "{from}");
+        }
+        let script = workspace.read("dist/windows/service.ps1").unwrap();
+        assert!(
+            script.lines().count() > 20 && script.matches('\n').count() == script.matches("\r\n").count()
+        );
+    }
+}
