@@ -4,13 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::failure::{Context, Failure, Result};
+use crate::library::{self, SONAME};
 use crate::loader;
 use crate::process;
 use crate::tree::{Symbols, Tree};
 use crate::workspace::Workspace;
-
-/// The name that programs linked against the library look for at run time; `crates/ffi/build.rs` puts it into the library.
-pub(crate) const SONAME: &str = "libcertadm.so.1";
 
 /// What to install, and where.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,18 +48,10 @@ impl<'a> Wish<'a> {
 /// Builds with the profile, and puts everything below the prefix. Files of an earlier installation are replaced.
 pub(crate) fn run(workspace: &Workspace, wish: &Wish<'_>) -> Result<()> {
     let Wish { prefix, profile, symbols } = *wish;
-    workspace.run_cargo(&[
-        "build",
-        "--locked",
-        "--profile",
-        profile,
-        "-p",
-        "certadm",
-        "-p",
-        "certadm-ffi",
-    ])?;
+    workspace.run_cargo(&["build", "--locked", "--profile", profile, "-p", "certadm"])?;
     let prefix = std::path::absolute(prefix).context(format_args!("{prefix} is no path"))?;
     let built = workspace.target().join(if profile == "dev" { "debug" } else { profile });
+    library::build(workspace, profile, &built, |arguments| workspace.run_cargo(arguments))?;
     let parts = Parts { workspace, built: &built, symbols, prefix: &prefix, libraries: "lib" };
     let tree = Tree { root: &prefix };
     parts.command(&tree)?;
@@ -110,7 +100,7 @@ impl Parts<'_> {
     /// What programs need that were built with the library.
     pub(crate) fn library(&self, tree: &Tree<'_>) -> Result<()> {
         let place = format!("{}/{SONAME}", self.libraries);
-        tree.program(&self.built.join("libcertadm.so"), &place, self.symbols).map(drop)
+        tree.program(&self.built.join(SONAME), &place, self.symbols).map(drop)
     }
 
     /// What building with the library needs.

@@ -7,12 +7,14 @@ mod circles;
 mod citations;
 mod counts;
 mod coverage;
+mod cross;
 mod deny;
 mod durability;
 mod failure;
 mod fuzz;
 mod install;
 mod journal;
+mod library;
 mod licences;
 mod loader;
 mod lockfiles;
@@ -50,8 +52,9 @@ usage: cargo xtask <verb>
   install --prefix DIR     command, C library, header, manual pages, completions and unit; --profile dev: a debug build;
                            --debug-symbols: what debuggers need, in files beside command and library
   windows [--profile dev]  library and command for Windows in target/windows/certadm, tried out under Wine
-  package [--try]          packages for Debian and RPM, an archive, a bill of materials and checksums in target/package/out;
-                           --try: install, use, upgrade and remove them in a fresh Debian in a folder, as root
+  package [--try|--twice]  what is handed out, in target/package/out: packages for Debian and RPM, a static command, an image,
+                           an archive for Windows, a bill of materials, checksums; --try: use all of it, install, upgrade and
+                           remove the packages in a fresh Debian in a folder, as root; --twice: build it twice and compare
   bench [ARGUMENT]...      run the benchmarks (release build), with these arguments
   help                     this text
 
@@ -105,6 +108,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["windows", "--profile", "dev"] => return Ok(windows::alone(&workspace, windows::Build::Quick)),
         ["package"] => package::run(&workspace, false)?,
         ["package", "--try"] => package::run(&workspace, true)?,
+        ["package", "--twice"] => package::twice(&workspace)?,
         ["bench", arguments @ ..] => {
             let mut cargo = workspace.cargo(&["run", "--release", "--package", "certadm-bench", "--"]);
             process::run(cargo.args(arguments))?;

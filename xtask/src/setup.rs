@@ -95,6 +95,10 @@ const PACKAGE_NEEDS: &[Need] = &[
     Need::new("dpkg", Evidence::Program("dpkg-deb"), "packages for Debian"),
     Need::new("rpm", Evidence::Program("rpmbuild"), "packages for RPM"),
     Need::new("debootstrap", Evidence::Program("debootstrap"), "a fresh Debian to try the packages in"),
+    Need::new("musl-tools", Evidence::Program("musl-gcc"), "the static command"),
+    Need::new("zip", Evidence::Program("zip"), "the archive for Windows"),
+    Need::new("unzip", Evidence::Program("unzip"), "trying that archive"),
+    Need::new("umoci", Evidence::Program("umoci"), "the second opinion on the image for containers"),
 ];
 
 /// Samba's host of RPC services, which is not on the search path.
@@ -159,7 +163,8 @@ pub(crate) fn for_windows() -> Result<()> {
 
 /// Looks for what packages are made with, installs what is missing, and says so.
 pub(crate) fn for_packages() -> Result<()> {
-    debian_packages(PACKAGE_NEEDS)
+    debian_packages(PACKAGE_NEEDS)?;
+    debian_packages(WINDOWS_NEEDS)
 }
 
 impl Need {

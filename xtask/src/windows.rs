@@ -1,35 +1,19 @@
 //! `windows`: library and command for 64-bit Windows, built here with Debian's packages and tried out under Wine.
 //!
-//! No rustup: Debian's own compiler builds the standard library for Windows from Debian's sources, and mingw-w64 links. Its
-//! version differs from the workspace's, so it has a target folder of its own, `target/windows`.
+//! Debian's own compiler builds (`cross.rs`), and mingw-w64 links.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use crate::cross;
 use crate::failure::{Context, Failure, Result};
 use crate::journal::{Journal, Outcome};
+use crate::library;
 use crate::workspace::Workspace;
 use crate::{process, setup, suites};
 
-const TARGET: &str = "x86_64-pc-windows-gnu";
-const CARGO: &str = "/usr/bin/cargo";
-const RUSTC: &str = "/usr/bin/rustc";
-
-/// What the cargo that runs this program tells its children, and Debian's must not hear.
-const OTHER_TOOLCHAIN: &[&str] = &[
-    "CARGO",
-    "CARGO_TARGET_DIR",
-    "CARGO_BUILD_TARGET",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "RUSTFLAGS",
-    "RUSTC_WRAPPER",
-    "RUSTC_WORKSPACE_WRAPPER",
-    "RUSTUP_TOOLCHAIN",
-    "RUSTDOC",
-    "LD_LIBRARY_PATH",
-];
-
+pub(crate) const TARGET: &str = "x86_64-pc-windows-gnu";
 /// Where the tests find what was built.
 const BUNDLE_VARIABLE: &str = "CERTADM_WINDOWS";
 /// Where they find a Windows for it.
@@ -47,7 +31,7 @@ pub(crate) enum Build {
 impl Build {
     fn arguments(self) -> Vec<String> {
         let settings: Vec<String> = match self {
-            Self::Release => vec!["profile.release.debug=false".into(), "profile.release.strip=true".into()],
+            Self::Release => vec!["profile.dist.strip=true".into()],
             Self::Quick => {
                 let package = |name: &str, level: u8| format!("profile.dev.package.{name}.opt-level={level}");
                 ["\"*\"", "certadm-auth", "certadm-ese"]
@@ -58,14 +42,14 @@ impl Build {
                     .collect()
             }
         };
-        let profile = if self == Self::Release { "release" } else { "dev" };
+        let profile = if self == Self::Release { "dist" } else { "dev" };
         let configured = settings.into_iter().flat_map(|setting| ["--config".to_owned(), setting]);
         ["--profile".to_owned(), profile.to_owned()].into_iter().chain(configured).collect()
     }
 
     const fn folder(self) -> &'static str {
         match self {
-            Self::Release => "release",
+            Self::Release => "dist",
             Self::Quick => "debug",
         }
     }
@@ -82,22 +66,35 @@ pub(crate) fn alone(workspace: &Workspace, build: Build) -> ExitCode {
 pub(crate) fn run(workspace: &Workspace, build: Build) -> Result<Outcome> {
     setup::for_windows()?;
     let folder = workspace.target().join("windows");
-    compile(workspace, &folder, build)?;
+    compile(workspace, &folder, build, None)?;
     let bundle = bundle(workspace, &folder, build)?;
     println!("library, import library and command for Windows: {}", bundle.display());
     try_out(workspace, &folder, &bundle)
 }
 
-fn compile(workspace: &Workspace, folder: &Path, build: Build) -> Result<()> {
-    let mut cargo = Command::new(CARGO);
-    cargo.current_dir(workspace.path("")).args(["build", "--locked", "-Zbuild-std=std,panic_unwind"]);
-    cargo.args(["--target", TARGET, "--target-dir"]).arg(folder);
+/// What is handed out, built without tests. Whatever stands for a time in it is `epoch`, in seconds since 1970. Returns the folder.
+pub(crate) fn release(workspace: &Workspace, epoch: &str) -> Result<PathBuf> {
+    setup::for_windows()?;
+    let folder = workspace.target().join("windows");
+    compile(workspace, &folder, Build::Release, Some(epoch))?;
+    bundle(workspace, &folder, Build::Release)
+}
+
+/// The tests under Wine of a folder that holds what [`release`] made.
+pub(crate) fn test(workspace: &Workspace, bundle: &Path) -> Result<Outcome> {
+    try_out(workspace, &workspace.target().join("windows"), bundle)
+}
+
+fn compile(workspace: &Workspace, folder: &Path, build: Build, epoch: Option<&str>) -> Result<()> {
+    let mut cargo = cross::cargo(workspace, "build", TARGET, folder, "x86_64-w64-mingw32-gcc");
     cargo.args(build.arguments()).args(["--package", "certadm", "--package", "certadm-ffi"]);
-    for variable in OTHER_TOOLCHAIN {
-        cargo.env_remove(variable);
+    if build == Build::Release {
+        let flags = cross::without_paths(workspace);
+        cargo.env("RUSTFLAGS", format!("{flags} -C link-arg=-Wl,--no-insert-timestamp"));
     }
-    cargo.env("RUSTC", RUSTC).env("RUSTC_BOOTSTRAP", "1");
-    cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", "x86_64-w64-mingw32-gcc");
+    if let Some(epoch) = epoch {
+        cargo.env("SOURCE_DATE_EPOCH", epoch);
+    }
     process::run(&mut cargo)
 }
 
@@ -124,12 +121,7 @@ fn bundle(workspace: &Workspace, folder: &Path, build: Build) -> Result<PathBuf>
 
 /// The module definition file, from which any linker's tools make an import library: every function of the header.
 fn definition(header: &str) -> String {
-    let names = header
-        .lines()
-        .filter_map(|line| line.split_once("CERTBCLI_API ")?.1.split_once('('))
-        .map(|(name, _)| name)
-        .filter(|name| name.starts_with("CertSrv"));
-    let lines: String = names.map(|name| format!("    {name}\r\n")).collect();
+    let lines: String = library::functions(header).map(|name| format!("    {name}\r\n")).collect();
     format!("LIBRARY certadm.dll\r\nEXPORTS\r\n{lines}")
 }
 

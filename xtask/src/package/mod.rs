@@ -1,23 +1,29 @@
-//! `package`: what is handed out, in `target/package/out`: packages for Debian and for RPM, an archive for other Linux systems,
-//! the list of what is in them, and checksums.
+//! `package`: what is handed out, in `target/package/out`: packages for Debian and for RPM, an archive with the static command for
+//! other Linux systems, an image for containers, an archive for Windows, the list of what is in them, and checksums.
 //!
-//! Packed twice from one build, the files are equal: paths are left out of programs, and every time is that of the last commit
+//! Made twice, the files are equal: paths are left out of programs, and every time is that of the last commit
 //! (`SOURCE_DATE_EPOCH`, which the builders of packages know).
 
 mod debian;
+mod image;
+mod musl;
 mod notices;
 mod plan;
 mod rpm;
 mod trial;
+mod windows;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use plan::{Package, Run, VERSION, fresh};
+use plan::{Package, Run, fresh};
 
+use crate::cross;
 use crate::failure::{Context, Failure, Result};
 use crate::install::Parts;
+use crate::library;
 use crate::process;
 use crate::setup;
 use crate::tree::{Symbols, Tree};
@@ -25,6 +31,45 @@ use crate::workspace::Workspace;
 
 const DESCRIPTION: &str = "certadm takes online backups of Windows Certificate Services and of its own small certification\n\
      authority, verifies them, restores them, and rehearses the restore.";
+
+/// Small programs (`Cargo.toml` says how).
+const PROFILE: &str = "dist";
+
+/// What an installed command may weigh: what it weighs now, and a little. The goal is 16 MiB.
+const LARGEST: u64 = 21 * 1024 * 1024;
+
+/// Makes everything, and once more from a clone of the last commit in another folder: the files have to be equal.
+pub(crate) fn twice(workspace: &Workspace) -> Result<()> {
+    let changed =
+        Command::new("git").current_dir(workspace.path("")).args(["diff", "--quiet", "HEAD"]).status();
+    if !changed.context("cannot start `git`")?.success() {
+        return Err(Failure::new("commit your changes first: a clone has what is committed"));
+    }
+    run(workspace, false)?;
+    let folder = workspace.target().join("package");
+    let clone = folder.join("again");
+    fresh(&clone)?;
+    process::run(Command::new("git").args(["clone", "--quiet"]).arg(workspace.path("")).arg(&clone))?;
+    let mut again = workspace.cargo(&["xtask", "package"]);
+    process::run(again.current_dir(&clone).env("CARGO_TARGET_DIR", clone.join("target")))?;
+    let sums = |folder: &Path| {
+        fs::read_to_string(folder.join("out/SHA256SUMS")).context("cannot read the checksums")
+    };
+    equal(&sums(&folder)?, &sums(&clone.join("target/package"))?)?;
+    fs::remove_dir_all(&clone).context(format_args!("cannot remove {}", clone.display()))
+}
+
+/// Fails with the names of files that two lists of checksums tell apart.
+fn equal(first: &str, second: &str) -> Result<()> {
+    let (one, other): (BTreeSet<&str>, BTreeSet<&str>) = (first.lines().collect(), second.lines().collect());
+    let names: BTreeSet<&str> =
+        one.symmetric_difference(&other).filter_map(|line| line.split_whitespace().last()).collect();
+    if names.is_empty() {
+        println!("made twice, {} files are equal", one.len());
+        return Ok(());
+    }
+    Err(Failure::new(format!("made twice, these files differ: {names:?}")))
+}
 
 /// Builds everything, and with `try_out` installs the packages for Debian in a system of its own.
 pub(crate) fn run(workspace: &Workspace, try_out: bool) -> Result<()> {
@@ -37,30 +82,16 @@ pub(crate) fn run(workspace: &Workspace, try_out: bool) -> Result<()> {
     let folder = workspace.target().join("package");
     let run = Run { workspace, out: folder.join("out"), folder, epoch: epoch.trim().to_owned() };
     let built = run.build()?;
-    fresh(&run.out)?;
-    let packages = run.stage(&built)?;
-    for package in &packages {
-        debian::build(&run, package)?;
-        rpm::build(&run, package)?;
-    }
-    run.archive(&packages[0])?;
-    fs::write(run.out.join("certadm.cdx.json"), notices::bill(workspace)?)
-        .context("cannot write the bill of materials")?;
-    run.checksums()?;
-    println!("packages: {}", run.out.display());
-    if try_out { trial::run(&run, &packages[0]) } else { Ok(()) }
+    let portable = musl::build(&run)?;
+    let packages = run.make(&built, &portable)?;
+    if try_out { trial::run(&run, &packages[0], || run.make(&built, &portable).map(drop)) } else { Ok(()) }
 }
 
 impl Run<'_> {
     /// Command and library without paths of this machine. Other flags than elsewhere need a target folder of their own.
     fn build(&self) -> Result<PathBuf> {
         let target = self.folder.join("build");
-        let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
-        let mut flags = format!("--remap-path-prefix={}=/certadm", self.workspace.path("").display());
-        if let Some(home) = home {
-            flags += &format!(" --remap-path-prefix={}=/cargo", home.display());
-        }
+        let flags = cross::without_paths(self.workspace);
         let cargo = |arguments: &[&str]| {
             let mut cargo = self.workspace.cargo(arguments);
             cargo
@@ -70,9 +101,35 @@ impl Run<'_> {
                 .env("SOURCE_DATE_EPOCH", &self.epoch);
             process::run(&mut cargo)
         };
-        cargo(&["build", "--locked", "--release", "-p", "certadm", "-p", "certadm-ffi"])?;
-        cargo(&["rustc", "--locked", "--release", "-p", "certadm-ffi", "--crate-type", "staticlib"])?;
-        Ok(target.join("release"))
+        cargo(&["build", "--locked", "--profile", PROFILE, "--package", "certadm"])?;
+        let built = target.join(PROFILE);
+        library::build(self.workspace, PROFILE, &built, cargo)?;
+        Ok(built)
+    }
+
+    /// Everything that is handed out, of what was built.
+    fn make(&self, built: &Path, portable: &Path) -> Result<Vec<Package>> {
+        fresh(&self.out)?;
+        let packages = self.stage(built)?;
+        let command = packages[0].root.join("usr/bin/certadm");
+        let size = fs::metadata(&command).context("cannot look at the command")?.len();
+        println!("the command has {size} bytes");
+        if size > LARGEST {
+            return Err(Failure::new(format!("the command has {size} bytes; it may have {LARGEST}")));
+        }
+        for package in &packages {
+            debian::build(self, package)?;
+            rpm::build(self, package)?;
+        }
+        let licences = notices::text(self.workspace, &musl::target(), &["/usr/share/doc/musl/copyright"])?;
+        musl::archive(self, portable, &packages[0].root.join("usr"), &licences)?;
+        image::build(self, portable, &licences)?;
+        windows::build(self)?;
+        fs::write(self.out.join("certadm.cdx.json"), notices::bill(self.workspace)?)
+            .context("cannot write the bill of materials")?;
+        self.checksums()?;
+        println!("packages: {}", self.out.display());
+        Ok(packages)
     }
 
     /// The files of each package, as they will lie below the root of a system.
@@ -129,7 +186,8 @@ impl Run<'_> {
                 .arg("--enable-deterministic-archives")
                 .arg(&static_library),
         )?;
-        let notices = notices::text(self.workspace)?;
+        let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let notices = notices::text(self.workspace, &host, &[])?;
         for package in &packages {
             let tree = Tree { root: &usr(package) };
             tree.write(&format!("share/doc/{}/copyright", package.name), &notices)?;
@@ -149,6 +207,11 @@ impl Run<'_> {
         ] {
             tree.copy(&self.workspace.path("dist/system").join(file), place)?;
         }
+        for file in ["certadm-alerts.yml", "certadm-dashboard.json"] {
+            let from = self.workspace.path("dist/monitoring").join(file);
+            tree.copy(&from, &format!("share/certadm/monitoring/{file}"))?;
+        }
+        tree.copy(&self.workspace.path("dist/certadm.toml"), "share/doc/certadm/examples/certadm.toml")?;
         let documents = ["README.md", "SECURITY.md", "docs"];
         for document in documents {
             let from = self.workspace.path(document);
@@ -166,29 +229,6 @@ impl Run<'_> {
         )
     }
 
-    /// Command, unit, completions and pages for systems without a package.
-    fn archive(&self, package: &Package) -> Result<()> {
-        let name = format!("certadm-{VERSION}-linux-{}", std::env::consts::ARCH);
-        let to = self.out.join(format!("{name}.tar.gz"));
-        let mut tar = Command::new("tar");
-        tar.args([
-            "--sort=name",
-            "--owner=0",
-            "--group=0",
-            "--numeric-owner",
-            "--use-compress-program=gzip -9 -n",
-        ]);
-        tar.arg(format!("--mtime=@{}", self.epoch)).arg(format!("--transform=s,^\\.,{name},"));
-        process::run(
-            tar.arg("--create")
-                .arg("--file")
-                .arg(to)
-                .arg("--directory")
-                .arg(package.root.join("usr"))
-                .arg("."),
-        )
-    }
-
     fn checksums(&self) -> Result<()> {
         let mut names: Vec<_> = fs::read_dir(&self.out)
             .context("cannot list the packages")?
@@ -199,5 +239,17 @@ impl Run<'_> {
         let sums = process::output(Command::new("sha256sum").current_dir(&self.out).args(&names))?;
         print!("{sums}");
         fs::write(self.out.join("SHA256SUMS"), sums).context("cannot write SHA256SUMS")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_differ_are_named() {
+        assert!(equal("1  a.deb\n2  b.rpm\n", "1  a.deb\n2  b.rpm\n").is_ok());
+        let said = equal("1  a.deb\n2  b.rpm\n4  d.zip\n", "1  a.deb\n3  b.rpm\n").unwrap_err().to_string();
+        assert_eq!(said, r#"made twice, these files differ: {"b.rpm", "d.zip"}"#);
     }
 }

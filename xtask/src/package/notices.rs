@@ -37,8 +37,9 @@ struct Source {
     source: Option<String>,
 }
 
-/// Our licence, and those of what is linked into command and library: each text once, with the packages that it is of.
-pub(super) fn text(workspace: &Workspace) -> Result<String> {
+/// Our licence, and those of what is linked into command and library for a target: each text once, with the packages that it is
+/// of. `also` are files that Debian has, of what is linked beside crates.
+pub(super) fn text(workspace: &Workspace, target: &str, also: &[&str]) -> Result<String> {
     let mut text = String::from(
         "certadm may be used under the MIT licence or the Apache licence, version 2.0, as you like.\n\
          What is linked into it stands below.\n",
@@ -47,7 +48,7 @@ pub(super) fn text(workspace: &Workspace) -> Result<String> {
         text += &format!("\n==== {name}\n\n{}", workspace.read(name)?);
     }
     text += "\n==== Dependencies\n\n";
-    let dependencies = dependencies(workspace)?;
+    let dependencies = dependencies(workspace, target)?;
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for dependency in &dependencies {
         let Dependency { name, version, licence, folder } = dependency;
@@ -59,13 +60,17 @@ pub(super) fn text(workspace: &Workspace) -> Result<String> {
     for (licence, of) in texts {
         text += &format!("\n==== of {}\n\n{}\n", of.join(", "), licence.trim_end());
     }
+    for file in also {
+        let licence = fs::read_to_string(file).context(format_args!("cannot read {file}"))?;
+        text += &format!("\n==== {file} of Debian\n\n{}\n", licence.trim_end());
+    }
     Ok(text)
 }
 
 /// The dependencies in the format of CycloneDX 1.5, for programs that look for vulnerable ones.
 pub(super) fn bill(workspace: &Workspace) -> Result<String> {
     let url = |name: &str, version: &str| format!("pkg:cargo/{name}@{version}");
-    let components: Vec<_> = dependencies(workspace)?
+    let components: Vec<_> = dependencies(workspace, "all")?
         .iter()
         .map(|Dependency { name, version, licence, .. }| {
             let reference = url(name, version);
@@ -84,10 +89,11 @@ pub(super) fn bill(workspace: &Workspace) -> Result<String> {
     serde_json::to_string_pretty(&bill).context("cannot write the bill of materials")
 }
 
-/// What is linked into command and library, sorted.
-fn dependencies(workspace: &Workspace) -> Result<BTreeSet<Dependency>> {
+/// What is linked into command and library, sorted; for a target, or for `all` of them.
+fn dependencies(workspace: &Workspace, target: &str) -> Result<BTreeSet<Dependency>> {
     let mut tree =
         workspace.cargo(&["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"]);
+    tree.args(["--target", target]);
     let listed = process::output(tree.args(["--package", "certadm", "--package", "certadm-ffi"]))?;
     let linked: BTreeSet<(String, String)> = listed.lines().filter_map(named).collect();
     let json = process::output(&mut workspace.cargo(&["metadata", "--format-version", "1", "--locked"]))?;
@@ -113,11 +119,17 @@ fn named(line: &str) -> Option<(String, String)> {
     Some((name.to_owned(), version.to_owned()))
 }
 
-/// The texts that lie beside the source of a dependency.
+/// The texts that lie beside the source of a dependency, or in a folder there: what a crate brings in C has its own.
 fn licence_files(folder: &Path) -> Result<Vec<String>> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
-        .context(format_args!("cannot list {}", folder.display()))?;
+    let list = |folder: &Path| -> Result<Vec<PathBuf>> {
+        fs::read_dir(folder)
+            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+            .context(format_args!("cannot list {}", folder.display()))
+    };
+    let mut paths = list(folder)?;
+    for inner in paths.clone().iter().filter(|path| path.is_dir()) {
+        paths.extend(list(inner)?);
+    }
     paths.retain(|path| {
         let name =
             path.file_name().map(|name| name.to_string_lossy().to_ascii_uppercase()).unwrap_or_default();

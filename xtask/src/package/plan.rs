@@ -34,6 +34,41 @@ pub(super) struct Run<'a> {
     pub(super) epoch: String,
 }
 
+/// Whom the files of an archive belong to: `USER:GROUP`.
+#[derive(Clone, Copy)]
+pub(super) struct Owner(pub(super) &'static str);
+
+impl Owner {
+    pub(super) const ROOT: Self = Self("0:0");
+}
+
+impl Run<'_> {
+    /// Makes an archive, or adds to one: the same bytes each time, whoever makes it, wherever and whenever. `what` is relative to
+    /// `root`.
+    pub(super) fn tar(
+        &self,
+        to: &Path,
+        root: &Path,
+        owner: Owner,
+        options: &[&str],
+        what: &str,
+    ) -> Result<()> {
+        let (user, group) = owner.0.split_once(':').unwrap_or((owner.0, owner.0));
+        let mut tar = Command::new("tar");
+        tar.args(["--sort=name", "--format=gnu", "--numeric-owner"]).arg(format!("--mtime=@{}", self.epoch));
+        tar.arg(format!("--owner={user}")).arg(format!("--group={group}")).args(options);
+        process::run(tar.arg("--file").arg(to).arg("--directory").arg(root).arg(what))
+    }
+
+    /// An archive that unpacks into a folder of its name.
+    pub(super) fn pack(&self, root: &Path, name: &str) -> Result<()> {
+        let transform = format!("--transform=s,^\\.,{name},");
+        let options =
+            ["--create", "--use-compress-program=gzip -9 -n", "--mode=u=rwX,go=rX", transform.as_str()];
+        self.tar(&self.out.join(format!("{name}.tar.gz")), root, Owner::ROOT, &options, ".")
+    }
+}
+
 /// An empty folder.
 pub(super) fn fresh(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
@@ -74,6 +109,6 @@ mod tests {
 
     #[test]
     fn the_library_has_the_number_of_its_package() {
-        assert_eq!(crate::install::SONAME, "libcertadm.so.1");
+        assert_eq!(crate::library::SONAME, "libcertadm.so.1");
     }
 }

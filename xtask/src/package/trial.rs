@@ -1,13 +1,14 @@
-//! The packages tried out in a system of their own: a fresh Debian in a folder, installed, used, upgraded, removed, purged.
+//! What is handed out, tried out: the packages in a fresh Debian in a folder, installed, used, upgraded, removed, purged; the static
+//! command and the image where there is nothing else; the archive for Windows under Wine; and everything made once more.
 //!
-//! The folder has no systemd that runs. What needs one, such as the restart of services, is for a real machine.
+//! The fresh Debian has no systemd that runs. What needs one, such as the restart of services, is for a real machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use super::debian;
-use super::plan::{Package, Run, VERSION};
+use super::plan::{Package, Run, VERSION, fresh};
+use super::{debian, image, windows};
 use crate::failure::{Context, Failure, Result};
 use crate::process;
 
@@ -27,12 +28,97 @@ struct System {
     root: PathBuf,
 }
 
-/// Runs everything, and removes the system.
-pub(super) fn run(run: &Run<'_>, command: &Package) -> Result<()> {
+/// The jobs whose agent goes on during an upgrade.
+const JOBS: &str = "[ca]\nexample = { dir = \"/var/lib/certadm/ca\", name = \"Example\" }\n\
+    [job.often]\nca = \"all\"\nto = \"/var/lib/certadm/backup\"\nfull = \"daily 02:00\"\nlogs = \"every 1m\"\n";
+
+/// Runs everything, and removes the system. `again` makes everything once more, of what was built.
+pub(super) fn run(run: &Run<'_>, command: &Package, again: impl FnOnce() -> Result<()>) -> Result<()> {
+    alone(run)?;
+    contained(run)?;
+    under_wine(run)?;
     let system = System::make(run)?;
     let result = system.walk(run, command);
     system.remove()?;
-    result
+    result?;
+    twice(run, again)
+}
+
+/// The static command in a folder that holds nothing else, not even a folder of devices.
+fn alone(run: &Run<'_>) -> Result<()> {
+    let root = run.folder.join("empty");
+    fresh(&root)?;
+    let name = format!("certadm-{VERSION}-linux-{}-static", std::env::consts::ARCH);
+    process::run(
+        Command::new("tar")
+            .args(["--extract", "--strip-components=1", "--file"])
+            .arg(run.out.join(format!("{name}.tar.gz")))
+            .arg("--directory")
+            .arg(&root),
+    )?;
+    let place = root.join("work");
+    fresh(&place)?;
+    process::run(Command::new("chown").arg(image::ACCOUNT).arg(&place))?;
+    drill(&root, "/bin/certadm", "/work")?;
+    fs::remove_dir_all(&root).context(format_args!("cannot remove {}", root.display()))
+}
+
+/// The image, unpacked by another's program.
+fn contained(run: &Run<'_>) -> Result<()> {
+    let (layout, bundle) = (run.folder.join("image"), run.folder.join("image-unpacked"));
+    fresh(&layout)?;
+    fresh(&bundle)?;
+    let mut unpack = Command::new("tar");
+    process::run(
+        unpack.arg("--extract").arg("--file").arg(image::file(run)).arg("--directory").arg(&layout),
+    )?;
+    let mut umoci = Command::new("umoci");
+    process::run(
+        umoci.args(["unpack", "--image"]).arg(format!("{}:{VERSION}", layout.display())).arg(&bundle),
+    )?;
+    let runtime = fs::read_to_string(bundle.join("config.json")).context("cannot read what umoci wrote")?;
+    let runtime: serde_json::Value =
+        serde_json::from_str(&runtime).context("cannot understand what umoci wrote")?;
+    let process = &runtime["process"];
+    if (process["user"]["uid"].as_u64(), process["args"][0].as_str())
+        != (Some(65532), Some("/usr/bin/certadm"))
+    {
+        return Err(Failure::new(format!("the image would run {process}")));
+    }
+    drill(&bundle.join("rootfs"), "/usr/bin/certadm", "/var/lib/certadm")?;
+    for folder in [&layout, &bundle] {
+        fs::remove_dir_all(folder).context(format_args!("cannot remove {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// A drill below another root, by an account that is not root.
+fn drill(root: &Path, command: &str, within: &str) -> Result<()> {
+    println!("$ {command} drill --size 4MiB --within {within}     # in {}", root.display());
+    let mut chroot = Command::new("chroot");
+    chroot.arg(format!("--userspec={}", image::ACCOUNT)).arg(root).arg(command).env_clear();
+    // What starts the command still has to be found.
+    chroot.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    process::run(chroot.args(["drill", "--size", "4MiB", "--within", within]))
+}
+
+/// The tests under Wine, of what the archive unpacks to.
+fn under_wine(run: &Run<'_>) -> Result<()> {
+    let folder = run.folder.join("unzipped");
+    fresh(&folder)?;
+    let zip = run.out.join(format!("{}.zip", windows::name()));
+    process::run(Command::new("unzip").arg("-q").arg(zip).arg("-d").arg(&folder))?;
+    let (_, ended) = crate::windows::test(run.workspace, &folder.join(windows::name()))?;
+    ended?;
+    fs::remove_dir_all(&folder).context(format_args!("cannot remove {}", folder.display()))
+}
+
+/// Made once more, every file is equal.
+fn twice(run: &Run<'_>, again: impl FnOnce() -> Result<()>) -> Result<()> {
+    let sums = || fs::read_to_string(run.out.join("SHA256SUMS")).context("cannot read SHA256SUMS");
+    let first = sums()?;
+    again()?;
+    super::equal(&first, &sums()?)
 }
 
 impl System {
@@ -66,6 +152,7 @@ impl System {
         self.root("man_pages=$(ls /usr/share/man/man1/certadm*.1.gz | wc -l); test \"$man_pages\" -ge 20")?;
         self.give_text("tmp/uses.c", USES)?;
         self.root("cd /tmp && cc -o uses uses.c $(pkg-config --cflags --libs certadm) && ldd uses | grep -q libcertadm.so.1 && ./uses")?;
+        self.root("readelf --version-info /tmp/uses | grep -q CERTADM_1.0")?;
         self.root("cd /tmp && cc -o static uses.c -l:libcertadm.a -lm && ./static")?;
         // The examples look for the library themselves.
         self.root("cd /tmp && cc -o backup /usr/share/doc/certadm/examples/backup.c && ./backup 2>&1 | grep -q usage")?;
@@ -79,15 +166,51 @@ impl System {
         Ok(())
     }
 
-    /// A later version is installed while a service of the one before runs: it goes on, and its backup is good.
+    /// A later version is installed while a service and an agent of the one before run: both go on, and their backups are good.
+    /// The one before is what an upgrade replaces, so it is the same program under a lower number.
     fn upgrade(&self, run: &Run<'_>, command: &Package) -> Result<()> {
         debian::build_as(run, command, "2", &self.root.join("packages"))?;
+        let mut agent = self.agent()?;
+        let upgraded = self.upgrade_service().and_then(|()| {
+            let sets = self.sets();
+            // A step that began before the upgrade may end after it: the second one is of the new version.
+            self.wait_for_sets(sets + 2, &mut agent)?;
+            self.certadm("certadm verify /var/lib/certadm/backup/example/*")
+        });
+        let stopped = process::run(Command::new("kill").arg(agent.id().to_string()));
+        agent.wait().context("cannot wait for the agent")?;
+        upgraded.and(stopped)
+    }
+
+    /// An agent that has taken its first set.
+    fn agent(&self) -> Result<Child> {
+        self.root("test -f /usr/share/certadm/monitoring/certadm-alerts.yml && test -f /usr/share/doc/certadm/examples/certadm.toml")?;
+        self.give_text("etc/certadm.toml", JOBS)?;
+        // A job makes no folder where a disk may be missing.
+        self.certadm("mkdir /var/lib/certadm/backup")?;
+        let mut agent = self.service("CERTADM_JOBS=/etc/certadm.toml certadm agent")?;
+        self.wait_for_sets(1, &mut agent)?;
+        Ok(agent)
+    }
+
+    /// How many sets the agent has taken.
+    fn sets(&self) -> usize {
+        fs::read_dir(self.root.join("var/lib/certadm/backup/example")).map_or(0, |entries| {
+            entries.flatten().filter(|entry| entry.path().join("manifest.json").is_file()).count()
+        })
+    }
+
+    fn wait_for_sets(&self, many: usize, agent: &mut Child) -> Result<()> {
+        wait_until(600, agent, || self.sets() >= many)
+    }
+
+    fn upgrade_service(&self) -> Result<()> {
         let socket = self.root.join("var/lib/certadm/ca.sock");
         let mut service = self.service(
             "certadm serve --dir /var/lib/certadm/ca --listen 127.0.0.1:0 --socket /var/lib/certadm/ca.sock",
         )?;
         let upgraded = (|| {
-            wait_for(&socket, &mut service)?;
+            wait_until(60, &mut service, || socket.exists())?;
             self.root(&format!("cd /packages && apt-get install -y ./certadm_{VERSION}-2_*.deb"))?;
             self.certadm(
                 "cd /var/lib/certadm && certadm backup --socket ca.sock --to set2 && certadm verify set2",
@@ -118,10 +241,17 @@ impl System {
         process::run(self.enter(&["--userspec=certadm:certadm"]).arg("sh").args(["-ec", line]))
     }
 
+    /// A service, which sees `/proc` as it would on a machine, because it looks there for its own file. The mount is seen by nobody
+    /// else and goes with the service, so that whoever removes the folder does not meet it.
     fn service(&self, line: &str) -> Result<Child> {
         println!("$ {line} &");
-        let mut command = self.enter(&["--userspec=certadm:certadm"]);
-        command.args(["sh", "-ec", &format!("exec {line}")]).spawn().context("cannot start the service")
+        let inside = self.enter(&["--userspec=certadm:certadm"]);
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-ec", "mount -t proc proc \"$0\"; exec \"$@\""])
+            .arg(self.root.join("proc"));
+        command.arg(inside.get_program()).args(inside.get_args());
+        command.args(["sh", "-ec", &format!("exec env {line}")]).spawn().context("cannot start the service")
     }
 
     fn enter(&self, options: &[&str]) -> Command {
@@ -146,16 +276,16 @@ impl System {
     }
 }
 
-/// Waits until a service has made its socket.
-fn wait_for(socket: &Path, service: &mut Child) -> Result<()> {
-    for _ in 0..600 {
-        if socket.exists() {
+/// Waits until something is so that a running program brings about.
+fn wait_until(seconds: u32, program: &mut Child, mut so: impl FnMut() -> bool) -> Result<()> {
+    for _ in 0..seconds * 10 {
+        if so() {
             return Ok(());
         }
-        if let Ok(Some(status)) = service.try_wait() {
-            return Err(Failure::new(format!("the service ended ({status})")));
+        if let Ok(Some(status)) = program.try_wait() {
+            return Err(Failure::new(format!("what ran during the upgrade ended ({status})")));
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    Err(Failure::new("the service did not come up within a minute"))
+    Err(Failure::new(format!("what was waited for did not come within {seconds} s")))
 }

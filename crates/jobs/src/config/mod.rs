@@ -658,3 +658,25 @@ fn default_state() -> PathBuf {
         None => PathBuf::from("/var/lib/certadm/jobs"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What packages bring, as it stands there and with everything that is behind a `#`.
+    #[test]
+    fn the_example_is_right() {
+        let example = include_str!("../../../../dist/certadm.toml");
+        let path = Path::new("/etc/certadm/certadm.toml");
+        Config::parse(example, path).unwrap();
+        let whole: String = example
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        assert!(whole.contains("\n[repository.vault]") && whole.contains("\n[notify.ops]"), "{whole}");
+        Config::parse(&whole, path).unwrap();
+    }
+}
