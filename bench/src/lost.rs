@@ -48,13 +48,13 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
 }
 
 /// A CA with a set.
-struct Ca<'r> {
+pub(crate) struct Ca<'r> {
     root: &'r Path,
     requests: u64,
 }
 
 impl<'r> Ca<'r> {
-    fn create(bench: &Bench, root: &'r Path, requests: u64) -> Result<Self> {
+    pub(crate) fn create(bench: &Bench, root: &'r Path, requests: u64) -> Result<Self> {
         let path = |name: &str| root.join(name).into_os_string();
         fs::write(root.join("pass"), "a passphrase of the benchmarks\n")?;
         let pass = ["--passphrase-file".into(), path("pass")];
