@@ -33,22 +33,22 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     let name =
         |number: u64| format!("host{:08}.bench.example", number.wrapping_mul(0x9e37_79b9) % 100_000_000);
     let requests: Vec<Request> =
-        (0..ISSUED as u64).map(|number| for_host(&name(number))).collect::<Result<_, _>>()?;
+        (0..ISSUED as u64).map(|number| for_host(&name(number))).collect::<std::result::Result<_, _>>()?;
     let store = Store::open(&folder, Options::default())?;
     store.roll()?;
     let first = store.current_generation();
     let group = GroupCommit::new(store.writer()?);
     let next = AtomicUsize::new(0);
     let begun = Instant::now();
+    let work = || -> std::result::Result<(), String> {
+        while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let issued = authority.issue_grouped(&group, request, &Terms::new("bench"), certadm_store::now());
+            issued.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    };
     std::thread::scope(|scope| {
-        let work = || -> Result<()> {
-            while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                authority.issue_grouped(&group, request, &Terms::new("bench"), certadm_store::now())?;
-            }
-            Ok(())
-        };
-        let workers: Vec<_> =
-            (0..WORKERS).map(|_| scope.spawn(|| work().map_err(|error| error.to_string()))).collect();
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker failed".to_owned())?)
     })?;
     let rate = f64::from(u32::try_from(ISSUED)?) / begun.elapsed().as_secs_f64();

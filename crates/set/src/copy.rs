@@ -105,6 +105,14 @@ pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// Runs `work` on a thread that yields to others, and waits for it: the calling thread could not take its turn back afterwards.
+pub(crate) fn yielding_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let working = scope.spawn(|| yielding(work));
+        working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 fn produce(
     stream: &mut dyn Stream,
     pool: &Receiver<AlignedBuffer>,
