@@ -8,10 +8,10 @@ use certadm_ca::{Authority, Passphrase, Request, Terms};
 use certadm_rehearsal::request::for_host;
 use certadm_rules::Generation;
 use certadm_store::log_file::LogFile;
-use certadm_store::{Folder, GroupCommit, Options, Store};
+use certadm_store::{Error, Folder, GroupCommit, Options, Store};
 
 use crate::error::Result;
-use crate::lost::Ca;
+use crate::lost::{Ca, FILLING};
 use crate::run::Bench;
 use crate::table::Row;
 
@@ -28,6 +28,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     fs::create_dir_all(&root)?;
     Ca::create(bench, &root, before)?;
     let folder = Folder::new(root.join("ca"));
+    spread_names(&folder)?;
     let passphrase = Passphrase::from_file(&root.join("pass"))?;
     let authority = Authority::open(&folder, &passphrase)?;
     let name =
@@ -71,4 +72,18 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     bench.rows.push(Row::plain("LOGS rolled", f64::from(logs)));
     bench.rows.push(Row::plain("LOGS certificates a second", rate));
     Ok(fs::remove_dir_all(&root)?)
+}
+
+/// Gives each certificate a name of its own, in no order: then each new one belongs onto another page of their index.
+fn spread_names(folder: &Folder) -> Result<()> {
+    let store = Store::open(folder, FILLING)?;
+    let mut writer = store.writer()?;
+    writer.commit(|transaction| {
+        let name = "printf('host%08d.bench.example', RequestID * 40503001 % 100000000)";
+        transaction
+            .execute(&format!("UPDATE Certificates SET CommonName = {name} WHERE RequestID > 1"), [])?;
+        Ok::<_, Error>(())
+    })?;
+    drop(writer);
+    Ok(store.close()?)
 }

@@ -25,7 +25,7 @@ const TENTH: u64 = ese_ca::TENTH as u64;
 /// Rows a commit.
 const BATCH: u64 = 5000;
 /// Nobody wants the logs of filling.
-const FILLING: Options = Options { log_size: 16 << 20, circular_logging: true, backup_rate: 0 };
+pub(crate) const FILLING: Options = Options { log_size: 16 << 20, circular_logging: true, backup_rate: 0 };
 /// certadm ends with 1 when it has findings, which it always has here.
 const WITH_FINDINGS: [i32; 2] = [0, 1];
 
