@@ -19,10 +19,11 @@ use crate::locks::{self, CommitLock, Held};
 use crate::log_file::{LogFile, LogHeader, Signature};
 use crate::marks::{self, Mark};
 use crate::pace::{Commits, Pace};
+use crate::pack::{self, Rolls};
 use crate::recovery::Recovered;
 use crate::reserve::{Reserve, is_no_space};
 use crate::writer::{AfterCommit, Writer};
-use crate::{pack, record, recovery, schema};
+use crate::{record, recovery, schema};
 
 /// How often the owner looks whether committers of other processes have filled a log.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
@@ -102,7 +103,7 @@ pub(crate) struct Shared {
     signals: Mutex<Signals>,
     wake: Condvar,
     /// Held by whoever deletes logs, or gives another file the name of one.
-    pub(crate) log_names: Mutex<()>,
+    log_names: Mutex<()>,
     /// The last roll that failed without a caller to tell.
     roll_error: Mutex<Option<Error>>,
 }
@@ -464,7 +465,7 @@ impl Shared {
     /// # Errors
     /// The first failure other than "not found"; the logs above it then stay.
     pub(crate) fn delete_logs_below(&self, limit: Generation) -> Result<Vec<(Generation, u64)>> {
-        let _names = self.log_names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self.log_names();
         delete_logs_below(&self.folder, limit)
     }
 
@@ -472,14 +473,24 @@ impl Shared {
         self.signals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The generation that is current since the last roll.
-    pub(crate) fn rolled_to(&self) -> Generation {
+    fn keep_roll_error(&self, rolled: Result<()>) {
+        if let Err(error) = rolled {
+            tracing::error!(error = %error, code = %error.hresult(), "the log could not be rolled");
+            *self.roll_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+    }
+}
+
+impl Rolls for Shared {
+    fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    fn rolled_to(&self) -> Generation {
         self.signals().current
     }
 
-    /// Waits until a later generation is current than the one `looked` at, and no backup runs, which needs the processor more.
-    /// Answers that generation, none when the store stops.
-    pub(crate) fn wait_for_packing(&self, looked: Option<Generation>) -> Option<Generation> {
+    fn wait_for_packing(&self, looked: Option<Generation>) -> Option<Generation> {
         let mut signals = self.signals();
         loop {
             if signals.stop {
@@ -498,25 +509,21 @@ impl Shared {
         }
     }
 
-    /// All logs below `current` were looked at; what is plain stays so for now.
-    pub(crate) fn packed_below(&self, current: Generation) {
-        self.signals().packed = Some(current);
-        self.wake.notify_all();
+    fn is_backed_up(&self) -> bool {
+        self.running_backup().is_some()
     }
 
-    /// Whether a log that is being packed may be finished.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] when the store stops.
-    pub(crate) fn go_on_packing(&self) -> Result<()> {
+    fn go_on_packing(&self) -> Result<()> {
         if self.signals().stop { Err(Error::Closed) } else { Ok(()) }
     }
 
-    fn keep_roll_error(&self, rolled: Result<()>) {
-        if let Err(error) = rolled {
-            tracing::error!(error = %error, code = %error.hresult(), "the log could not be rolled");
-            *self.roll_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        }
+    fn log_names(&self) -> MutexGuard<'_, ()> {
+        self.log_names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn packed_below(&self, current: Generation) {
+        self.signals().packed = Some(current);
+        self.wake.notify_all();
     }
 }
 
