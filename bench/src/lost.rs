@@ -25,7 +25,7 @@ const TENTH: u64 = ese_ca::TENTH as u64;
 /// Rows a commit.
 const BATCH: u64 = 5000;
 /// Nobody wants the logs of filling.
-const FILLING: Options = Options { log_size: 16 << 20, circular_logging: true, backup_rate: 0 };
+pub(crate) const FILLING: Options = Options { log_size: 16 << 20, circular_logging: true, backup_rate: 0 };
 /// certadm ends with 1 when it has findings, which it always has here.
 const WITH_FINDINGS: [i32; 2] = [0, 1];
 
@@ -48,13 +48,13 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
 }
 
 /// A CA with a set.
-struct Ca<'r> {
+pub(crate) struct Ca<'r> {
     root: &'r Path,
     requests: u64,
 }
 
 impl<'r> Ca<'r> {
-    fn create(bench: &Bench, root: &'r Path, requests: u64) -> Result<Self> {
+    pub(crate) fn create(bench: &Bench, root: &'r Path, requests: u64) -> Result<Self> {
         let path = |name: &str| root.join(name).into_os_string();
         fs::write(root.join("pass"), "a passphrase of the benchmarks\n")?;
         let pass = ["--passphrase-file".into(), path("pass")];

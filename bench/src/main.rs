@@ -12,6 +12,7 @@ mod ese_ca;
 mod ese_data;
 mod ese_logs;
 mod handshake;
+mod logs;
 mod lost;
 mod peers;
 mod process;
@@ -100,6 +101,9 @@ impl Bench {
         }
         ese::run_all(self)?;
         lost::run_all(self)?;
+        if self.wants("LOGS") {
+            logs::run(self)?;
+        }
         rehearse::run_all(self)?;
         repo::run_all(self)?;
         let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR"];

@@ -142,7 +142,7 @@ impl Authority {
         terms: &Terms<'_>,
         now: FileTime,
     ) -> Result<PendingCertificate> {
-        match self.decide(request, terms, now, random_serial()?)? {
+        match self.decide(request, terms, now, new_serial()?)? {
             Decision::Grant(pending) => Ok(*pending),
             Decision::Deny(denied) => {
                 Err(Error::Denied(Box::new(Denial { reason: denied.reason, request_id: None })))
@@ -248,7 +248,7 @@ impl Authority {
         terms: &Terms<'_>,
         now: FileTime,
     ) -> Result<Issued> {
-        self.issue_through(request, terms, now, random_serial, |decision| {
+        self.issue_through(request, terms, now, new_serial, |decision| {
             // Most of the comparison takes place before others have to wait for the commit.
             let decision = decision.compare_key(writer.connection())?;
             writer.commit(|transaction| decision.record(&self.guard, transaction))
@@ -267,7 +267,7 @@ impl Authority {
         terms: &Terms<'_>,
         now: FileTime,
     ) -> Result<Issued> {
-        self.issue_through(request, terms, now, random_serial, |decision| {
+        self.issue_through(request, terms, now, new_serial, |decision| {
             let guard = Arc::clone(&self.guard);
             group.commit(move |transaction| decision.record(&guard, transaction))
         })
@@ -366,8 +366,8 @@ impl Decision {
     }
 }
 
-fn random_serial() -> Result<Serial> {
-    Serial::random().map_err(Error::Random)
+fn new_serial() -> Result<Serial> {
+    Serial::new(certadm_store::now()).map_err(Error::Random)
 }
 
 /// `ca.csr`: the request of a subordinate CA.
@@ -435,7 +435,7 @@ mod tests {
                 &request,
                 &Terms::new("tests"),
                 now,
-                || left.next().map_or_else(random_serial, |serial| serial.parse()),
+                || left.next().map_or_else(new_serial, |serial| serial.parse()),
                 |decision| writer.commit(|transaction| decision.record(&authority.guard, transaction)),
             );
             (issued.map(|issued| issued.serial.to_string()), left.len())

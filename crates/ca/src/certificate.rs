@@ -73,7 +73,7 @@ impl OwnCertificate {
         let identifier = OctetString::new(key_identifier(info)).map_err(&encoding)?;
         let mut extensions = ca_extensions(name)?;
         extensions.push(SubjectKeyIdentifier(identifier).to_extension(name, &[]).map_err(&encoding)?);
-        let serial = Serial::random().map_err(Error::Random)?;
+        let serial = Serial::new(certadm_store::now()).map_err(Error::Random)?;
         let der = sign_certificate(key, name, name, info.clone(), &serial, validity, extensions)?;
         Self::parse(&der, key, "the new CA certificate")
     }

@@ -19,6 +19,7 @@
 //! * [`system`]: the HRESULT for each error of the operating system.
 
 mod absolute;
+pub mod background;
 pub mod buffer;
 pub mod cancel;
 pub mod checksum;

@@ -67,6 +67,7 @@ targets! {
     kerberos_pac: "what a domain controller says of an account in a ticket",
     kerberos_unseal: "messages sealed with Kerberos that nobody sealed",
     log_header: "the header of a store's log",
+    log_pages: "the packed pages of a store's log",
     lost_ca: "what a lost CA's CRL is made from: CRLs, certificates, lists of revocations",
     manifest: "the manifest of a backup set",
     ntlm_message: "the messages of NTLM",

@@ -25,7 +25,13 @@ fn check(bytes: &[u8]) {
     };
     // The fields stand where the format says; read here a second time, by other code.
     let u32_at = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    assert_eq!(u32_at(8), 1, "version");
+    let pages = match u32_at(8) {
+        1 => u64::from(header.page_count) * u64::from(header.page_size),
+        2 => u64::from_le_bytes(bytes[164..172].try_into().expect("eight bytes")),
+        other => panic!("version {other}"),
+    };
+    assert_eq!(header.is_packed(), u32_at(8) == 2);
+    assert_eq!(header.file_len(), (512 + 4 * u64::from(header.page_count)).saturating_add(pages));
     assert_eq!(header.generation.number(), u32_at(12));
     assert_eq!(header.database.0, bytes[16..32]);
     assert_eq!(header.stream.0, bytes[32..48]);

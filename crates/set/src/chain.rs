@@ -144,8 +144,8 @@ impl Combined {
     }
 }
 
-/// Two copies of a log are the same when both are whole and say the same of their content.
+/// Two copies of a log are the same when both are whole and say the same of their content. One of them may be packed.
 fn same_log(one: &Found, other: &Found) -> Result<bool> {
     let (one, other) = (LogFile::open(one)?, LogFile::open(other)?);
-    Ok(one.header() == other.header())
+    Ok(one.header().is_same_log(other.header()))
 }

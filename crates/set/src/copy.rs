@@ -6,7 +6,9 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use certadm_files::{Access, AlignedBuffer, Checksum, Found, IoContext, OffsetIo, cancel, durable};
+use certadm_files::{
+    Access, AlignedBuffer, Checksum, Found, IoContext, OffsetIo, background, cancel, durable,
+};
 use certadm_rules::{Hresult, hex};
 use sha2::{Digest, Sha256};
 
@@ -25,9 +27,6 @@ const FIRST_WINDOW: u64 = 2 << 20;
 /// How many windows may be before each of flushing and reading back, the one at work among them. What waits for the medium
 /// here stands in the way of the CA's own commits, if both share it.
 const WINDOWS: usize = 2;
-/// How much a thread yields that can wait, as in `nice`: those of a backup to the CA that issues on the same machine.
-#[cfg(unix)]
-const NICENESS: i32 = 10;
 
 /// What a stored file is compared with after it has been flushed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,12 +99,18 @@ pub(crate) fn store(path: &Path, read_back: ReadBack, stream: &mut dyn Stream) -
     })
 }
 
-/// Runs `work` on a thread of its own that yields to others.
+/// Runs `work` on a thread of its own that yields to others: those of a backup to the CA that issues on the same machine.
 pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
-    // On Linux this is the calling thread alone. Where it is refused, the work is only less polite.
-    #[cfg(unix)]
-    rustix::process::setpriority_process(None, NICENESS).ok();
+    background::give_way();
     work()
+}
+
+/// Runs `work` on a thread that yields to others, and waits for it: the calling thread could not take its turn back afterwards.
+pub(crate) fn yielding_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let working = scope.spawn(|| yielding(work));
+        working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 fn produce(

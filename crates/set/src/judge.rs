@@ -122,7 +122,12 @@ fn of_store(error: &certadm_store::Error, whole: &Error) -> Told {
             Told::of(if *torn { Kind::LogTorn } else { Kind::LogDamaged }, path, detail.clone())
         }
         Store::LogVersion { path, version } => {
-            Told::of(Kind::LogVersion, path, format!("it has format version {version}, this program knows 1"))
+            let known = certadm_store::log_file::VERSIONS;
+            Told::of(
+                Kind::LogVersion,
+                path,
+                format!("it has format version {version}, this program knows {known}"),
+            )
         }
         Store::LogMisnamed { path, found } => {
             Told::of(Kind::LogName, path, format!("it holds generation {found:#x}"))

@@ -12,7 +12,7 @@ use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::LogFile;
 
 use crate::chain::{Combined, combine};
-use crate::copy::hash_file;
+use crate::copy::{hash_file, yielding_thread};
 use crate::error::Error;
 use crate::judge::{incomplete, place_of};
 use crate::manifest::{self, FileEntry, Role};
@@ -261,7 +261,7 @@ pub(crate) fn check_content(path: &Path, progress: &mut dyn Progress) -> Vec<Fin
             finding::sort(&mut findings);
             findings
         }
-        Ok(Opened::Ours(sets)) => match examine(&sets) {
+        Ok(Opened::Ours(sets)) => match yielding_thread(|| examine(&sets)) {
             Ok((_, content)) => {
                 let unsound = |content| sets.first().map(|full| unsound(content, full));
                 content.iter().filter_map(unsound).flatten().collect()

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::log_file::LogFile;
 use crate::marks::{self, Mark};
-use crate::owner::{RunningBackup, Shared, Store, delete_logs_below};
+use crate::owner::{RunningBackup, Shared, Store};
 use crate::trailer::Trailer;
 
 /// A running backup. There is one at a time; dropping it frees the store for the next without writing a mark.
@@ -203,7 +203,7 @@ impl Backup {
         let Some(limit) = listed.deletable.and_then(|range| range.high().next()) else {
             return Ok(Vec::new());
         };
-        let deleted = delete_logs_below(self.folder(), limit);
+        let deleted = self.shared.delete_logs_below(limit);
         self.shared.keep_reserve();
         deleted
     }

@@ -105,7 +105,7 @@ pub enum Error {
         torn: bool,
     },
     /// A log file was written by another version of the format.
-    #[error("log {path} has format version {version}, this program knows 1")]
+    #[error("log {path} has format version {version}, this program knows {}", crate::log_file::VERSIONS)]
     LogVersion {
         /// The log.
         path: PathBuf,

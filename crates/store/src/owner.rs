@@ -19,6 +19,7 @@ use crate::locks::{self, CommitLock, Held};
 use crate::log_file::{LogFile, LogHeader, Signature};
 use crate::marks::{self, Mark};
 use crate::pace::{Commits, Pace};
+use crate::pack::{self, Rolls};
 use crate::recovery::Recovered;
 use crate::reserve::{Reserve, is_no_space};
 use crate::writer::{AfterCommit, Writer};
@@ -26,6 +27,11 @@ use crate::{record, recovery, schema};
 
 /// How often the owner looks whether committers of other processes have filled a log.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How often a packer that has something to do looks whether the backup has ended that it makes way for.
+const PACK_INTERVAL: Duration = Duration::from_millis(200);
+/// A committer rolls by itself when the WAL is so many logs long: the thread that does it otherwise does not keep up.
+const LOGS_BEHIND: u64 = 4;
 
 /// How a store is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +81,7 @@ impl std::fmt::Display for RunningBackup {
 #[derive(Debug)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
-    watcher: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     opened: Opened,
     owned: Held,
 }
@@ -94,10 +100,24 @@ pub(crate) struct Shared {
     pace: Mutex<Pace>,
     /// One backup at a time (certbcli.md D25).
     pub(crate) backup_running: Mutex<Option<RunningBackup>>,
-    stop: Mutex<bool>,
+    signals: Mutex<Signals>,
     wake: Condvar,
+    /// Held by whoever deletes logs, or gives another file the name of one.
+    log_names: Mutex<()>,
     /// The last roll that failed without a caller to tell.
     roll_error: Mutex<Option<Error>>,
+}
+
+/// What the threads of a store are told.
+#[derive(Debug)]
+struct Signals {
+    stop: bool,
+    /// A committer has filled the log.
+    roll: bool,
+    /// The generation that is current since the last roll.
+    current: Generation,
+    /// The packer has looked at all logs below.
+    packed: Option<Generation>,
 }
 
 /// The owner's connections; whoever holds the mutex may roll.
@@ -176,6 +196,7 @@ impl Store {
     fn open_owned(folder: &Folder, options: Options, owned: Held) -> Result<Self> {
         let reserve = Reserve::of(folder, options.log_size);
         let (core, database, opened) = reserve.lend(|| Core::open(folder))?;
+        let current = core.now.current;
         let shared = Arc::new(Shared {
             folder: folder.clone(),
             database,
@@ -185,8 +206,9 @@ impl Store {
             commits: Commits::default(),
             pace: Mutex::new(Pace::new(options.backup_rate)),
             backup_running: Mutex::new(None),
-            stop: Mutex::new(false),
+            signals: Mutex::new(Signals { stop: false, roll: false, current, packed: None }),
             wake: Condvar::new(),
+            log_names: Mutex::new(()),
             roll_error: Mutex::new(None),
         });
         match shared.roll_if_due() {
@@ -195,9 +217,12 @@ impl Store {
             other => other?,
         }
         shared.reserve.keep();
-        let watched = Arc::downgrade(&shared);
-        let watcher = std::thread::spawn(move || watch(&watched));
-        Ok(Self { shared, watcher: Some(watcher), opened, owned })
+        let (watched, packed) = (Arc::downgrade(&shared), Arc::downgrade(&shared));
+        let mut threads = vec![std::thread::spawn(move || watch(&watched))];
+        if !options.circular_logging {
+            threads.push(std::thread::spawn(move || pack::run(&packed)));
+        }
+        Ok(Self { shared, threads, opened, owned })
     }
 
     /// What was found and done when the store was opened.
@@ -241,6 +266,19 @@ impl Store {
         Ok(self.shared.roll()?.now.current)
     }
 
+    /// Waits until every log that has been rolled is packed, or was found to stay as it is. While a backup runs nothing is
+    /// packed. With circular logging there is nothing to wait for.
+    pub fn wait_until_packed(&self) {
+        if self.shared.options.circular_logging {
+            return;
+        }
+        let mut signals = self.shared.signals();
+        while signals.packed != Some(signals.current) && !self.threads.iter().any(JoinHandle::is_finished) {
+            let waited = self.shared.wake.wait_timeout(signals, PACK_INTERVAL);
+            signals = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// The generation being written.
     pub fn current_generation(&self) -> Generation {
         self.shared.core().now.current
@@ -264,25 +302,25 @@ impl Store {
     /// # Errors
     /// The roll's error, or the last one that a roll in the background met.
     pub fn close(mut self) -> Result<()> {
-        self.stop_watcher();
+        self.stop_threads();
         if let Some(error) = self.shared.roll_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
         self.shared.roll().map(|_| ())
     }
 
-    fn stop_watcher(&mut self) {
-        *self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    fn stop_threads(&mut self) {
+        self.shared.signals().stop = true;
         self.shared.wake.notify_all();
-        if let Some(watcher) = self.watcher.take() {
-            watcher.join().ok(); // a panic there was reported by its own thread
+        for thread in self.threads.drain(..) {
+            thread.join().ok(); // a panic there was reported by its own thread
         }
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        self.stop_watcher();
+        self.stop_threads();
     }
 }
 
@@ -382,8 +420,10 @@ impl Shared {
             .hold(|| generation::roll(&self.folder, &self.database, writer, checkpointer, checkpoint))?;
         *now = rolled.now;
         *begun = rolled.begun;
+        self.signals().current = rolled.now.current;
+        self.wake.notify_all();
         if self.options.circular_logging && self.running_backup().is_none() {
-            delete_logs_below(&self.folder, rolled.now.checkpoint)?;
+            self.delete_logs_below(rolled.now.checkpoint)?;
         }
         self.reserve.keep();
         Ok(rolled)
@@ -419,6 +459,20 @@ impl Shared {
         Ok(())
     }
 
+    /// Deletes archived logs below `limit`, lowest first, so that what stays has no hole. Returns what was deleted and
+    /// the bytes it freed.
+    ///
+    /// # Errors
+    /// The first failure other than "not found"; the logs above it then stay.
+    pub(crate) fn delete_logs_below(&self, limit: Generation) -> Result<Vec<(Generation, u64)>> {
+        let _names = self.log_names();
+        delete_logs_below(&self.folder, limit)
+    }
+
+    fn signals(&self) -> MutexGuard<'_, Signals> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn keep_roll_error(&self, rolled: Result<()>) {
         if let Err(error) = rolled {
             tracing::error!(error = %error, code = %error.hresult(), "the log could not be rolled");
@@ -427,7 +481,54 @@ impl Shared {
     }
 }
 
-/// Lets a committer of the owner's process roll as soon as its commit has filled the log.
+impl Rolls for Shared {
+    fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    fn rolled_to(&self) -> Generation {
+        self.signals().current
+    }
+
+    fn wait_for_packing(&self, looked: Option<Generation>) -> Option<Generation> {
+        let mut signals = self.signals();
+        loop {
+            if signals.stop {
+                return None;
+            }
+            if looked != Some(signals.current) && self.running_backup().is_none() {
+                return Some(signals.current);
+            }
+            // Rolls and the stop say so; nobody says that a backup has ended.
+            signals = if looked == Some(signals.current) {
+                self.wake.wait(signals).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let waited = self.wake.wait_timeout(signals, PACK_INTERVAL);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            };
+        }
+    }
+
+    fn is_backed_up(&self) -> bool {
+        self.running_backup().is_some()
+    }
+
+    fn go_on_packing(&self) -> Result<()> {
+        if self.signals().stop { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    fn log_names(&self) -> MutexGuard<'_, ()> {
+        self.log_names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn packed_below(&self, current: Generation) {
+        self.signals().packed = Some(current);
+        self.wake.notify_all();
+    }
+}
+
+/// Tells the watcher as soon as a commit of the owner's process has filled the log, so that whoever committed does not wait for
+/// the roll.
 #[derive(Debug)]
 struct Nudge(Weak<Shared>);
 
@@ -436,34 +537,37 @@ impl AfterCommit for Nudge {
     fn after_commit(&self, writer: &DatabaseConnection) {
         if let Some(shared) = self.0.upgrade() {
             shared.commits.happened();
-            let rolled = generation::wal_len(writer)
-                .and_then(|len| if len > shared.options.log_size { shared.roll_if_due() } else { Ok(()) });
-            shared.keep_roll_error(rolled);
+            let log_size = shared.options.log_size;
+            match generation::wal_len(writer) {
+                Ok(len) if len > log_size.saturating_mul(LOGS_BEHIND) => {
+                    shared.keep_roll_error(shared.roll_if_due());
+                }
+                Ok(len) if len > log_size => {
+                    shared.signals().roll = true;
+                    shared.wake.notify_all();
+                }
+                other => shared.keep_roll_error(other.map(drop)),
+            }
         }
     }
 }
 
 fn watch(shared: &Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
-        let stop = shared.stop.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stop, _) = shared
+        let (mut signals, _) = shared
             .wake
-            .wait_timeout_while(stop, WATCH_INTERVAL, |stop| !*stop)
+            .wait_timeout_while(shared.signals(), WATCH_INTERVAL, |signals| !signals.stop && !signals.roll)
             .unwrap_or_else(PoisonError::into_inner);
-        if *stop {
+        if signals.stop {
             return;
         }
-        drop(stop);
+        signals.roll = false;
+        drop(signals);
         shared.keep_roll_error(shared.roll_if_due());
     }
 }
 
-/// Deletes archived logs below `limit`, lowest first, so that what stays has no hole. Returns what was deleted and
-/// the bytes it freed.
-///
-/// # Errors
-/// The first failure other than "not found"; the logs above it then stay.
-pub(crate) fn delete_logs_below(folder: &Folder, limit: Generation) -> Result<Vec<(Generation, u64)>> {
+fn delete_logs_below(folder: &Folder, limit: Generation) -> Result<Vec<(Generation, u64)>> {
     let mut deleted = Vec::new();
     for (generation, path) in
         folder.archived_logs()?.into_iter().filter(|(generation, _)| *generation < limit)

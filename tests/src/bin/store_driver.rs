@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     let code = match scenario.as_str() {
         "commit" => driver.commit(),
         "roll" => driver.roll(),
+        "pack" => driver.pack(),
         "backup" => driver.backup(),
         "recover" => driver.recover(),
         "issuer" => driver.issuer(),
@@ -83,6 +84,21 @@ impl Driver {
         drop(reader);
         self.issue(&mut writer);
         said("roll", store.roll());
+        self.issue(&mut writer);
+        drop(writer);
+        self.finish(store)
+    }
+
+    /// Logs that are packed, and a backup of them.
+    fn pack(&mut self) -> u8 {
+        let Some(store) = self.open(OPTIONS) else { return 2 };
+        let Some(mut writer) = said("writer", store.writer()) else { return self.finish(store) };
+        for _ in 0..6 {
+            self.issue(&mut writer);
+        }
+        said("roll", store.roll());
+        store.wait_until_packed();
+        said("full backup", self.take(&store, true, "1-full"));
         self.issue(&mut writer);
         drop(writer);
         self.finish(store)

@@ -1,4 +1,4 @@
-//! Every file operation of commit, roll, backup with truncation, and recovery fails once, in every way it can.
+//! Every file operation of commit, roll, packing, backup with truncation, and recovery fails once, in every way it can.
 
 use std::collections::BTreeSet;
 
@@ -29,6 +29,7 @@ macro_rules! faults {
 faults! {
     commit: "commit" from Template::running();
     roll: "roll" from Template::running();
+    pack: "pack" from Template::running();
     backup: "backup" from Template::running();
     recover: "recover" from Template::restored();
 }

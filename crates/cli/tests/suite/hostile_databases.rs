@@ -8,6 +8,7 @@ use certadm_files::Checksum;
 use certadm_rules::printable::is_hidden;
 use certadm_set::Manifest;
 use certadm_set::manifest::{FileEntry, Role};
+use certadm_store::log_file::LogFile;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -27,16 +28,16 @@ pub(crate) fn rewrite(work: &Work, set: &str, change: impl FnOnce(&Connection)) 
     let image = fs::read(&image_path).unwrap();
     let (body, trailer) = image.split_at(image.len() - PAGE);
     let (mut body, mut trailer) = (body.to_vec(), trailer.to_vec());
-    // docs/store-format.md: number of pages and size of the database behind the header's identity, page table, pages.
     let log = fs::read(&log_path).unwrap();
-    let number = |at: usize| u32::from_le_bytes(log[at..at + 4].try_into().unwrap()) as usize;
-    let (count, pages) = (number(52), number(56));
+    let pages = LogFile::open(&log_path).unwrap().header().database_pages as usize;
     body.resize(pages * PAGE, 0);
-    for place in 0..count {
-        let page = number(512 + 4 * place) - 1;
-        let from = 512 + 4 * count + place * PAGE;
-        body[page * PAGE..][..PAGE].copy_from_slice(&log[from..from + PAGE]);
-    }
+    LogFile::open(&log_path)
+        .unwrap()
+        .pages(|number, page| {
+            body[(number as usize - 1) * PAGE..][..PAGE].copy_from_slice(page);
+            Ok(())
+        })
+        .unwrap();
     // Without a write-ahead log for the time of the change.
     body[18..20].fill(1);
     let database = work.path("rewritten.db");
@@ -55,7 +56,10 @@ pub(crate) fn rewrite(work: &Work, set: &str, change: impl FnOnce(&Connection)) 
     let hash = *blake3::hash(&trailer[..end]).as_bytes();
     trailer[end..].copy_from_slice(&hash);
     let content = [&1_u32.to_le_bytes()[..], &body[..PAGE]].concat();
+    // docs/store-format.md: a plain log of one page, whose identity is that of the log before.
     let mut header = log[..512].to_vec();
+    header[8..12].copy_from_slice(&1_u32.to_le_bytes());
+    header[164..204].fill(0);
     header[52..56].copy_from_slice(&1_u32.to_le_bytes());
     header[56..60].copy_from_slice(&u32::try_from(pages).unwrap().to_le_bytes());
     header[72..104].copy_from_slice(blake3::hash(&content).as_bytes());

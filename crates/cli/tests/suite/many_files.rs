@@ -131,6 +131,9 @@ fn logs_that_hold_nothing() {
 
 /// Makes the header of the next log out of the one before it (docs/store-format.md): a log without pages.
 fn continue_with_nothing(header: &mut [u8], generation: u32) {
+    // A plain log, whatever the one before it is.
+    header[8..12].copy_from_slice(&1_u32.to_le_bytes());
+    header[164..204].fill(0);
     header[12..16].copy_from_slice(&generation.to_le_bytes());
     header[52..56].fill(0);
     header.copy_within(64..104, 104);

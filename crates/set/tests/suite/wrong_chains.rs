@@ -189,9 +189,9 @@ fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap();
 }
 
-/// Makes a log's header say version 2, checksum and all.
+/// Makes a log's header say version 3, checksum and all.
 fn other_version(bytes: &mut [u8]) {
-    bytes[8] = 2;
+    bytes[8] = 3;
     let checksum = blake3::hash(&bytes[..480]);
     bytes[480..512].copy_from_slice(checksum.as_bytes());
 }
@@ -383,7 +383,7 @@ fn a_start_without_a_registration_checks_the_logs_it_needs() {
         ),
         (
             "damaged",
-            &|ca| edit(&ca.join("log/edb00003.log"), |bytes| bytes[3000] ^= 1),
+            &|ca| edit(&ca.join("log/edb00003.log"), |bytes| *bytes.last_mut().unwrap() ^= 1),
             Hresult::LOG_FILE_CORRUPT,
         ),
         (

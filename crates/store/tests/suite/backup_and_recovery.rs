@@ -69,7 +69,7 @@ fn copy_image(backup: &Backup, to: &Path) {
     fs::write(to.join("ca.db"), bytes).unwrap();
 }
 
-fn copy_backup(backup: &mut Backup, to: &Path) {
+pub(crate) fn copy_backup(backup: &mut Backup, to: &Path) {
     copy_image(backup, to);
     copy_logs(backup, to);
 }
@@ -85,7 +85,7 @@ fn copy_logs(backup: &mut Backup, to: &Path) {
 }
 
 /// Puts a copied backup into a new CA folder and registers it by hand.
-fn restore(from: &Path, to: &Path, low: u32, high: u32) -> Folder {
+pub(crate) fn restore(from: &Path, to: &Path, low: u32, high: u32) -> Folder {
     let folder = Folder::new(to);
     for dir in [folder.database_dir(), folder.log_dir(), folder.crl_dir()] {
         fs::create_dir_all(dir).unwrap();

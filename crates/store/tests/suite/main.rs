@@ -3,3 +3,4 @@
 mod backup_and_recovery;
 mod broken_chains;
 mod owner_under_load;
+mod packing;
