@@ -13,12 +13,11 @@ mod rpm;
 mod trial;
 mod windows;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use plan::{Package, Run, fresh};
+use plan::{PROFILE, Package, Run, equal, fresh};
 
 use crate::cross;
 use crate::failure::{Context, Failure, Result};
@@ -31,9 +30,6 @@ use crate::workspace::Workspace;
 
 const DESCRIPTION: &str = "certadm takes online backups of Windows Certificate Services and of its own small certification\n\
      authority, verifies them, restores them, and rehearses the restore.";
-
-/// Small programs (`Cargo.toml` says how).
-const PROFILE: &str = "dist";
 
 /// What an installed command may weigh: what it weighs now, and a little. The goal is 16 MiB.
 const LARGEST: u64 = 21 * 1024 * 1024;
@@ -57,18 +53,6 @@ pub(crate) fn twice(workspace: &Workspace) -> Result<()> {
     };
     equal(&sums(&folder)?, &sums(&clone.join("target/package"))?)?;
     fs::remove_dir_all(&clone).context(format_args!("cannot remove {}", clone.display()))
-}
-
-/// Fails with the names of files that two lists of checksums tell apart.
-fn equal(first: &str, second: &str) -> Result<()> {
-    let (one, other): (BTreeSet<&str>, BTreeSet<&str>) = (first.lines().collect(), second.lines().collect());
-    let names: BTreeSet<&str> =
-        one.symmetric_difference(&other).filter_map(|line| line.split_whitespace().last()).collect();
-    if names.is_empty() {
-        println!("made twice, {} files are equal", one.len());
-        return Ok(());
-    }
-    Err(Failure::new(format!("made twice, these files differ: {names:?}")))
 }
 
 /// Builds everything, and with `try_out` installs the packages for Debian in a system of its own.
@@ -239,17 +223,5 @@ impl Run<'_> {
         let sums = process::output(Command::new("sha256sum").current_dir(&self.out).args(&names))?;
         print!("{sums}");
         fs::write(self.out.join("SHA256SUMS"), sums).context("cannot write SHA256SUMS")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_that_differ_are_named() {
-        assert!(equal("1  a.deb\n2  b.rpm\n", "1  a.deb\n2  b.rpm\n").is_ok());
-        let said = equal("1  a.deb\n2  b.rpm\n4  d.zip\n", "1  a.deb\n3  b.rpm\n").unwrap_err().to_string();
-        assert_eq!(said, r#"made twice, these files differ: {"b.rpm", "d.zip"}"#);
     }
 }

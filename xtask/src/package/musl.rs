@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::plan::{Run, VERSION, fresh};
+use super::plan::{PROFILE, Run, VERSION, fresh};
 use crate::cross;
 use crate::failure::{Context, Failure, Result};
 use crate::process;
@@ -29,7 +29,7 @@ pub(super) fn build(run: &Run<'_>) -> Result<PathBuf> {
     let folder = run.folder.join("musl");
     let unwinder = unwinder(run, &folder)?;
     let mut cargo = cross::cargo(run.workspace, "build", &target(), &folder, "gcc");
-    cargo.args(["--profile", super::PROFILE, "--package", "certadm"]);
+    cargo.args(["--profile", PROFILE, "--package", "certadm"]);
     // The folder of the unwinder is no flag: flags are part of the names of symbols, and those are to be the same everywhere.
     let musl = format!("/usr/lib/{}-linux-musl", std::env::consts::ARCH);
     cargo.env("LIBRARY_PATH", format!("{}:{musl}", unwinder.display()));
@@ -41,7 +41,7 @@ pub(super) fn build(run: &Run<'_>) -> Result<PathBuf> {
         cross::without_paths(run.workspace)
     );
     process::run(cargo.env("RUSTFLAGS", flags).env("SOURCE_DATE_EPOCH", &run.epoch))?;
-    let command = folder.join(target()).join(super::PROFILE).join("certadm");
+    let command = folder.join(target()).join(PROFILE).join("certadm");
     let parts =
         process::output(Command::new("readelf").args(["--segments", "--dynamic", "--wide"]).arg(&command))?;
     if parts.contains("INTERP") || parts.contains("(NEEDED)") {

@@ -1,15 +1,19 @@
 //! What is packaged, and where.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::failure::{Context, Result};
+use crate::failure::{Context, Failure, Result};
 use crate::process;
 use crate::workspace::Workspace;
 
 /// What packages are called after.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Small programs (`Cargo.toml` says how).
+pub(super) const PROFILE: &str = "dist";
 
 /// One package: its name, what it is for, and the tree of its files.
 pub(super) struct Package {
@@ -80,6 +84,18 @@ pub(super) fn fresh(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).context(format_args!("cannot create {}", folder.display()))
 }
 
+/// Fails with the names of files that two lists of checksums tell apart.
+pub(super) fn equal(first: &str, second: &str) -> Result<()> {
+    let (one, other): (BTreeSet<&str>, BTreeSet<&str>) = (first.lines().collect(), second.lines().collect());
+    let names: BTreeSet<&str> =
+        one.symmetric_difference(&other).filter_map(|line| line.split_whitespace().last()).collect();
+    if names.is_empty() {
+        println!("made twice, {} files are equal", one.len());
+        return Ok(());
+    }
+    Err(Failure::new(format!("made twice, these files differ: {names:?}")))
+}
+
 /// The newest version of the C library that a program or library asks for: `2.34`.
 pub(super) fn c_library(program: &Path) -> Result<Option<String>> {
     let symbols = process::output(Command::new("objdump").arg("-T").arg(program))?;
@@ -110,5 +126,12 @@ mod tests {
     #[test]
     fn the_library_has_the_number_of_its_package() {
         assert_eq!(crate::library::SONAME, "libcertadm.so.1");
+    }
+
+    #[test]
+    fn files_that_differ_are_named() {
+        assert!(equal("1  a.deb\n2  b.rpm\n", "1  a.deb\n2  b.rpm\n").is_ok());
+        let said = equal("1  a.deb\n2  b.rpm\n4  d.zip\n", "1  a.deb\n3  b.rpm\n").unwrap_err().to_string();
+        assert_eq!(said, r#"made twice, these files differ: {"b.rpm", "d.zip"}"#);
     }
 }

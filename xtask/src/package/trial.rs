@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use super::plan::{Package, Run, VERSION, fresh};
+use super::plan::{Package, Run, VERSION, equal, fresh};
 use super::{debian, image, windows};
 use crate::failure::{Context, Failure, Result};
 use crate::process;
@@ -118,7 +118,7 @@ fn twice(run: &Run<'_>, again: impl FnOnce() -> Result<()>) -> Result<()> {
     let sums = || fs::read_to_string(run.out.join("SHA256SUMS")).context("cannot read SHA256SUMS");
     let first = sums()?;
     again()?;
-    super::equal(&first, &sums()?)
+    equal(&first, &sums()?)
 }
 
 impl System {
