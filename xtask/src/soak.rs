@@ -4,11 +4,36 @@ use crate::failure::Result;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// The tests, each with the variable that says how often, and how often that is here.
-const TESTS: [(&str, &str, u64); 3] = [
-    ("no_history_loses_what_it_needs", "PROPTEST_CASES", 100_000),
-    ("no_schedule_loses_a_log_or_keeps_half_a_set", "CERTADM_SCHEDULES", 10_000),
-    ("stock_restic_finds_nothing_wrong_wherever_a_backup_or_expiry_was_killed", "CERTADM_KILL_ROUNDS", 500),
+/// A random test, and how often it is run here.
+struct Soak {
+    /// Its package, with the features that it needs.
+    package: &'static [&'static str],
+    test: &'static str,
+    /// The variable that says how often.
+    variable: &'static str,
+    number: u64,
+}
+
+const REPOSITORY: &[&str] = &["certadm-repository", "--features", "object-store"];
+const TESTS: [Soak; 3] = [
+    Soak {
+        package: &["certadm-set"],
+        test: "no_history_loses_what_it_needs",
+        variable: "PROPTEST_CASES",
+        number: 100_000,
+    },
+    Soak {
+        package: REPOSITORY,
+        test: "no_schedule_loses_a_log_or_keeps_half_a_set",
+        variable: "CERTADM_SCHEDULES",
+        number: 10_000,
+    },
+    Soak {
+        package: REPOSITORY,
+        test: "stock_restic_finds_nothing_wrong_wherever_a_backup_or_expiry_was_killed",
+        variable: "CERTADM_KILL_ROUNDS",
+        number: 500,
+    },
 ];
 
 /// Runs them one after the other. `percent` of their counts, 100 for all. `CERTADM_FIRST_SCHEDULE` is the first seed.
@@ -16,19 +41,31 @@ const TESTS: [(&str, &str, u64); 3] = [
 /// # Errors
 /// When one fails.
 pub(crate) fn run(workspace: &Workspace, percent: u64) -> Result<()> {
-    for (test, variable, number) in TESTS {
+    for Soak { package, test, variable, number } in TESTS {
         let number = (number * percent / 100).max(1);
         println!("soak: {number} of {test}");
-        let mut cargo = workspace.cargo(&[
-            "test",
-            "--locked",
-            "--package",
-            "certadm-repository",
-            "--features",
-            "object-store",
-        ]);
-        cargo.args(["--tests", "--", "--include-ignored", test]).env(variable, number.to_string());
+        let mut cargo = workspace.cargo(&["test", "--locked", "--lib", "--tests", "--package"]);
+        cargo.args(package).args(["--", "--include-ignored", test]).env(variable, number.to_string());
         process::run(&mut cargo)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `cargo test` is content where a package has no test of that name.
+    #[test]
+    fn each_test_is_in_its_package() {
+        for Soak { package, test, variable, .. } in TESTS {
+            let name = package.first().unwrap().trim_start_matches("certadm-");
+            let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").join(name);
+            let found = ["src/retain.rs", "tests/suite/schedules.rs"].iter().any(|file| {
+                let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+                text.contains(&format!("fn {test}(")) && text.contains(variable)
+            });
+            assert!(found, "{test} in {name}");
+        }
+    }
 }
