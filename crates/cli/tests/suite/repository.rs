@@ -459,9 +459,11 @@ fn what_is_attached_to_a_stored_set_is_a_later_version_of_it() {
     // One log set by itself; a key of another CA, and nothing at all, change nothing.
     result(&work, &format!("attach vault:={} --note here", before[1]["id"].as_str().unwrap()));
     assert_eq!(ids(&work).len(), 4);
-    for (line, code) in
-        [("attach vault: --registry {note.txt}", 5), ("attach vault:", 2), ("attach vault:abcdef12 --note x", 3)]
-    {
+    for (line, code) in [
+        ("attach vault: --registry {note.txt}", 5),
+        ("attach vault:", 2),
+        ("attach vault:abcdef12 --note x", 3),
+    ] {
         assert_eq!(run(&work, line).code, code, "{line}");
     }
     assert_eq!(ids(&work).len(), 4);
