@@ -138,7 +138,7 @@ impl CaRepository {
                 end.objects += 1;
                 match until.filter(|until| now < *until) {
                     Some(until) => {
-                        end.earliest = Some(end.earliest.map_or(until, |earliest| earliest.min(until)))
+                        end.earliest = Some(end.earliest.map_or(until, |earliest| earliest.min(until)));
                     }
                     None => end.unlocked += 1,
                 }

@@ -28,7 +28,8 @@ pub(crate) fn run(args: &AttachArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
     #[cfg(all(unix, feature = "repository"))]
     if let Some(address) = crate::verbs::places::address(&args.set)? {
-        return stored::run(args, &address, output);
+        let stored = stored::Stored::fetch(args, &address, output)?;
+        return attach(args, stored.sets(), output, || stored.store().map(Some));
     }
     attach(args, std::slice::from_ref(&args.set), output, || Ok(None))
 }
