@@ -19,6 +19,7 @@ mod process;
 mod proxy;
 mod rehearse;
 mod repo;
+mod repo_remote;
 mod run;
 mod samba;
 mod seal_speed;
@@ -106,6 +107,7 @@ impl Bench {
         }
         rehearse::run_all(self)?;
         repo::run_all(self)?;
+        repo_remote::run_all(self)?;
         let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR"];
         if transfers.iter().any(|name| self.wants(name)) {
             let ca = CaFolder::create(&self.root.join("ca"), self.options.size)?;

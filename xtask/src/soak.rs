@@ -4,34 +4,86 @@ use crate::failure::Result;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// The tests by their crates, each with the variable that says how often, and how often that is here.
-const TESTS: [(&str, &str, &str, u64); 5] = [
-    (REPOSITORY, "no_history_loses_what_it_needs", "PROPTEST_CASES", 100_000),
-    (REPOSITORY, "no_schedule_loses_a_log_or_keeps_half_a_set", "CERTADM_SCHEDULES", 10_000),
-    (
-        REPOSITORY,
-        "stock_restic_finds_nothing_wrong_wherever_a_backup_or_expiry_was_killed",
-        "CERTADM_KILL_ROUNDS",
-        500,
-    ),
-    (COMMAND, "a_run_that_is_killed_loses_no_log_and_leaves_nothing_behind", "CERTADM_KILL_ROUNDS", 200),
-    (COMMAND, "an_agent_that_is_killed_is_followed_by_one_that_does_what_is_due", "CERTADM_KILL_ROUNDS", 200),
+/// A random test, and how often it is run here.
+struct Soak {
+    /// Its package, with the features that it needs.
+    package: &'static [&'static str],
+    test: &'static str,
+    /// The variable that says how often.
+    variable: &'static str,
+    number: u64,
+}
+
+const REPOSITORY: &[&str] = &["certadm-repository", "--features", "object-store"];
+const COMMAND: &[&str] = &["certadm"];
+const TESTS: [Soak; 5] = [
+    Soak {
+        package: &["certadm-set"],
+        test: "no_history_loses_what_it_needs",
+        variable: "PROPTEST_CASES",
+        number: 100_000,
+    },
+    Soak {
+        package: REPOSITORY,
+        test: "no_schedule_loses_a_log_or_keeps_half_a_set",
+        variable: "CERTADM_SCHEDULES",
+        number: 10_000,
+    },
+    Soak {
+        package: REPOSITORY,
+        test: "stock_restic_finds_nothing_wrong_wherever_a_backup_or_expiry_was_killed",
+        variable: "CERTADM_KILL_ROUNDS",
+        number: 500,
+    },
+    Soak {
+        package: COMMAND,
+        test: "a_run_that_is_killed_loses_no_log_and_leaves_nothing_behind",
+        variable: "CERTADM_KILL_ROUNDS",
+        number: 200,
+    },
+    Soak {
+        package: COMMAND,
+        test: "an_agent_that_is_killed_is_followed_by_one_that_does_what_is_due",
+        variable: "CERTADM_KILL_ROUNDS",
+        number: 200,
+    },
 ];
-const REPOSITORY: &str = "certadm-repository";
-const COMMAND: &str = "certadm";
 
 /// Runs them one after the other. `percent` of their counts, 100 for all. `CERTADM_FIRST_SCHEDULE` is the first seed.
 ///
 /// # Errors
 /// When one fails.
 pub(crate) fn run(workspace: &Workspace, percent: u64) -> Result<()> {
-    for (package, test, variable, number) in TESTS {
+    for Soak { package, test, variable, number } in TESTS {
         let number = (number * percent / 100).max(1);
         println!("soak: {number} of {test}");
-        let mut cargo =
-            workspace.cargo(&["test", "--locked", "--package", package, "--features", "object-store"]);
-        cargo.args(["--tests", "--", "--include-ignored", test]).env(variable, number.to_string());
+        let mut cargo = workspace.cargo(&["test", "--locked", "--tests", "--package"]);
+        cargo.args(package).args(["--", "--include-ignored", test]).env(variable, number.to_string());
         process::run(&mut cargo)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `cargo test` is content where a package has no test of that name.
+    #[test]
+    fn each_test_is_in_its_package() {
+        for Soak { package, test, variable, .. } in TESTS {
+            let name = match *package.first().unwrap() {
+                "certadm" => "cli",
+                name => name.trim_start_matches("certadm-"),
+            };
+            let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").join(name);
+            let found = ["src/retain.rs", "tests/suite/schedules.rs", "tests/suite/killed_runs.rs"]
+                .iter()
+                .any(|file| {
+                    let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+                    text.contains(&format!("fn {test}(")) && text.contains(variable)
+                });
+            assert!(found, "{test} in {name}");
+        }
+    }
 }

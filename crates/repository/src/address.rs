@@ -7,6 +7,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use crate::error::{Error, Result};
+use crate::generation;
 
 /// The shortest beginning of an id that names a set.
 const MIN_ID: usize = 6;
@@ -73,11 +74,18 @@ impl Address {
     }
 }
 
-/// The folder of a CA in a vault: its sanitized name.
+/// The folder of a CA in a vault: its sanitized name, and behind it the number of its repository where one is named.
 ///
 /// # Errors
 /// A sentence, when the name can be no folder.
 pub(crate) fn folder_of(ca: &str) -> std::result::Result<String, String> {
+    if let (ca, Some(number)) = generation::split(ca) {
+        return Ok(generation::name(&plain_folder_of(ca)?, number));
+    }
+    plain_folder_of(ca)
+}
+
+fn plain_folder_of(ca: &str) -> std::result::Result<String, String> {
     // A name that is sanitized already stays as it is.
     let is_sanitized = certadm_rules::names::unsanitize(ca) != ca;
     let name = if is_sanitized { ca.to_owned() } else { sanitize(ca) };
@@ -177,6 +185,8 @@ mod tests {
             Address { point: Selector::LatestFull, ..address("vault:") }
         );
         assert_eq!(address("vault:Example CA").ca.as_deref(), Some("Example CA"));
+        assert_eq!(address("vault:Example (CA)!n2/latest").ca.as_deref(), Some("Example !0028CA!0029!n2"));
+        assert_eq!(address("vault:x!n3!n2").ca.as_deref(), Some("x!0021n3!n2"));
         assert_eq!(address("vault:Example CA/").point, Selector::Latest);
         assert_eq!(address("vault:a/deadbeef").point, Selector::Id("deadbeef".to_owned()));
         assert_eq!(address("vault:=deadbeef").point, Selector::Alone("deadbeef".to_owned()));

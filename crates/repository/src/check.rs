@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::bridge::name_of;
 use crate::engine::{Unexplained, call};
 use crate::error::{Error, Result};
+use crate::lately::Lately;
 use crate::objects::Objects;
 use crate::point::Point;
 use crate::reader::Reader;
@@ -82,7 +83,7 @@ pub(crate) fn check(
     objects: &Arc<dyn Objects>,
     secret: &Secret,
     points: &[Point],
-    part: Part,
+    (part, lately): (Part, Option<&Lately>),
     progress: &mut dyn Progress,
 ) -> Result<Checked> {
     let mut checked = Checked::default();
@@ -92,6 +93,7 @@ pub(crate) fn check(
     let chosen = reader.packs().iter().filter(|(id, _)| !bad.contains_key(id)).map(|(id, len)| (*id, *len));
     let chosen: Vec<(Id, u32)> =
         chosen.enumerate().filter(|(place, _)| part.has(*place)).map(|(_, pack)| pack).collect();
+    let mut sound = BTreeSet::new();
     let total: u64 = chosen.iter().map(|(_, len)| u64::from(*len)).sum();
     for (id, _) in chosen {
         cancel::check()?;
@@ -106,10 +108,15 @@ pub(crate) fn check(
         };
         if hex::encode(&Sha256::digest(&pack)) != *id.to_hex() {
             bad.insert(id, (Kind::FileChanged, format!("{name} has other bytes than were stored")));
+        } else {
+            sound.insert(id);
         }
         checked.packs += 1;
         checked.bytes += pack.len() as u64;
         progress.at(Stage::Verify, checked.bytes, total);
+    }
+    if let Some(lately) = lately.filter(|_| !sound.is_empty()) {
+        lately.note(&sound);
     }
     let lies_in = reader.blobs_in(&bad.keys().copied().collect())?;
     let mut concerned: BTreeMap<Id, Vec<String>> = BTreeMap::new();

@@ -64,6 +64,14 @@ pub enum Error {
         /// The place.
         place: String,
     },
+    /// The repository that is to follow would have the key of the one before it.
+    #[error("{vault}: {detail}, so the next repository would have a key that somebody may have stolen")]
+    SameKey {
+        /// The vault.
+        vault: String,
+        /// What the vault's table says.
+        detail: &'static str,
+    },
     /// Neither key nor password opens the repository.
     #[error("no key fits: what {secret} holds does not open {place}")]
     NoKeyFits {
@@ -224,6 +232,7 @@ impl Diagnosis for Error {
             | Self::NoVault { .. }
             | Self::WhichCa { .. }
             | Self::NoList { .. }
+            | Self::SameKey { .. }
             | Self::NoRules { .. } => Hresult::E_INVALIDARG,
             Self::NoMaintenance { .. }
             | Self::NoTurns { .. }
@@ -279,6 +288,9 @@ impl Diagnosis for Error {
             Self::RepositoryExists { .. } => "use it, or name another CA; nothing was changed",
             Self::NoKeyFits { .. } => {
                 "name the key file of this repository, or open it with its recovery code as password-file"
+            }
+            Self::SameKey { .. } => {
+                "write key-file = \"/etc/certadm/{ca}.key\" into the vault's table, with {ca} in it: each repository then has a key file of its own"
             }
             Self::Secret { .. } => "name the file that `certadm repository init` wrote",
             Self::Storage { source, .. } if source.source.kind() == io::ErrorKind::NotFound => {

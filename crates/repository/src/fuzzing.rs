@@ -54,6 +54,7 @@ pub fn point(
         files: 0,
         seconds: 0,
         held,
+        version: 0,
         tree: TreeId::default(),
     }
 }

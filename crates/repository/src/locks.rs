@@ -11,6 +11,7 @@ use crate::bridge::name_of;
 use crate::error::{Error, Result};
 use crate::objects::{Locks, ObjectError, Objects, Version};
 use crate::place::Lock;
+use crate::point::Point;
 use crate::reader::Reader;
 use crate::vault::CaRepository;
 
@@ -27,6 +28,41 @@ pub struct Extended {
     /// Those whose lock was prolonged.
     pub extended: u64,
     /// When the first lock of them ends, in seconds since 1970.
+    pub earliest: Option<i64>,
+}
+
+/// When the locks end of what the sets need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockEnds {
+    /// What time it is at the storage, in seconds since 1970.
+    pub now: i64,
+    /// How long each lock lasts when it is new.
+    pub days: u32,
+    /// Each set that can be read.
+    pub sets: Vec<LockEnd>,
+}
+
+impl LockEnds {
+    /// The sets whose locks nobody has prolonged in time: an object has none, or less than a third of its days. `extend-locks`
+    /// prolongs at a half, so it does not run each night.
+    pub fn neglected(&self) -> impl Iterator<Item = &LockEnd> {
+        let third = i64::from(self.days) * DAY / 3;
+        self.sets.iter().filter(move |set| {
+            0 < set.unlocked || set.earliest.is_some_and(|earliest| earliest - self.now < third)
+        })
+    }
+}
+
+/// When the locks end of what one set needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockEnd {
+    /// The set.
+    pub point: Point,
+    /// Objects that it needs.
+    pub objects: u64,
+    /// Those that have no lock, or whose lock has ended.
+    pub unlocked: u64,
+    /// When the first lock ends that has not, in seconds since 1970.
     pub earliest: Option<i64>,
 }
 
@@ -65,6 +101,51 @@ impl CaRepository {
             extended.earliest = Some(extended.earliest.map_or(ends, |earliest| earliest.min(ends)));
         }
         Ok(extended)
+    }
+
+    /// When the locks end of what each set needs, by the clock of the storage; `None` where the vault's table asks for no
+    /// locks. Objects that are gone, and sets that cannot be read, are for [`CaRepository::check`].
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; as [`CaRepository::points`].
+    pub fn lock_ends(&self) -> Result<Option<LockEnds>> {
+        let Ok((locks, lock)) = self.locks() else { return Ok(None) };
+        let now = self.objects.clock(&crate::turn::random()?).map_err(|source| self.storage(source))?;
+        let reader = Reader::open(&self.objects, &self.secret)?;
+        let common = self.common()?;
+        let mut known: BTreeMap<String, Option<i64>> = BTreeMap::new();
+        let mut ends = LockEnds { now, days: lock.days, sets: Vec::new() };
+        for point in self.points()? {
+            let packs = match reader.packs_of(point.tree) {
+                Ok(packs) => packs,
+                Err(Error::Damaged { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            let snapshot = point.id.parse().ok().map(|id| name_of(FileType::Snapshot, &id));
+            let mut names = common.clone();
+            names.extend(packs.iter().map(|pack| name_of(FileType::Pack, pack)).chain(snapshot));
+            let mut end = LockEnd { point, objects: 0, unlocked: 0, earliest: None };
+            for name in names {
+                cancel::check()?;
+                let until = match known.get(&name) {
+                    Some(until) => *until,
+                    None => match locks.locked_until(&name) {
+                        Ok(until) => *known.entry(name).or_insert(until),
+                        Err(error) if error.is_not_found() => continue,
+                        Err(source) => return Err(self.storage(source)),
+                    },
+                };
+                end.objects += 1;
+                match until.filter(|until| now < *until) {
+                    Some(until) => {
+                        end.earliest = Some(end.earliest.map_or(until, |earliest| earliest.min(until)));
+                    }
+                    None => end.unlocked += 1,
+                }
+            }
+            ends.sets.push(end);
+        }
+        Ok(Some(ends))
     }
 
     /// Brings the repository back as it was at a time, in seconds since 1970 by the clock of the storage: what was deleted
@@ -135,13 +216,22 @@ impl CaRepository {
         if let Some((_, detail)) = reader.lost_packs()?.into_values().next() {
             return Err(Error::Damaged { place: self.address(), detail });
         }
-        let mut names = BTreeSet::from(["config".to_owned()]);
-        for folder in [FileType::Key, FileType::Index, FileType::Snapshot] {
-            let listed = self.objects.list(folder.dirname()).map_err(|source| self.storage(source))?;
-            names.extend(listed.into_iter().map(|(name, _)| name));
-        }
+        let mut names = self.common()?;
+        let snapshots =
+            self.objects.list(FileType::Snapshot.dirname()).map_err(|source| self.storage(source))?;
+        names.extend(snapshots.into_iter().map(|(name, _)| name));
         for point in self.points()? {
             names.extend(reader.packs_of(point.tree)?.iter().map(|pack| name_of(FileType::Pack, pack)));
+        }
+        Ok(names)
+    }
+
+    /// The objects that every set needs.
+    fn common(&self) -> Result<BTreeSet<String>> {
+        let mut names = BTreeSet::from(["config".to_owned()]);
+        for folder in [FileType::Key, FileType::Index] {
+            let listed = self.objects.list(folder.dirname()).map_err(|source| self.storage(source))?;
+            names.extend(listed.into_iter().map(|(name, _)| name));
         }
         Ok(names)
     }

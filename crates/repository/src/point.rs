@@ -4,8 +4,8 @@
 use certadm_rules::hex;
 use certadm_set::Manifest;
 use certadm_set::manifest::SetKind;
-use certadm_set::stored::{Stored, age, chain, goes_with};
-use rustic_core::repofile::SnapshotFile;
+use certadm_set::stored::{Stored, age, chain, same_backup};
+use rustic_core::repofile::{SnapshotFile, SnapshotId};
 use rustic_core::{RusticResult, SnapshotOptions, TreeId};
 
 use crate::address::Selector;
@@ -14,6 +14,8 @@ use crate::address::Selector;
 const TAG: &str = "certadm";
 /// The tag of a set that never expires.
 const HOLD: &str = "hold";
+/// The tag of a set that was stored again because something was attached to it, before a number.
+const ATTACHED: &str = "attached";
 
 /// One set in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,9 @@ pub struct Point {
     pub seconds: u64,
     /// Whether somebody has tagged it with `hold`, so that it never expires.
     pub held: bool,
+    /// How often something was attached to it: 0 for the set as it was taken. The same set with fewer attachments may be there,
+    /// too.
+    pub version: u32,
     pub(crate) tree: TreeId,
 }
 
@@ -58,6 +63,7 @@ impl Point {
             files: snapshot.summary.as_ref().map_or(0, |summary| summary.total_files_processed),
             seconds: snapshot.summary.as_ref().map_or(0, |summary| seconds_of(summary.backup_duration)),
             held: false,
+            version: 0,
             tree: snapshot.tree,
         };
         let mut ours = false;
@@ -73,6 +79,7 @@ impl Point {
                 Some(("db", signature)) => point.database = signature_of(signature)?,
                 Some(("base", signature)) => point.stream = signature_of(signature)?,
                 Some(("gen", range)) => point.generations = range_of(range)?,
+                Some((ATTACHED, times)) => point.version = times.parse().ok()?,
                 // Tags that people add, and those of later versions.
                 Some(_) => {}
             }
@@ -87,10 +94,9 @@ impl Point {
         self.id.get(..8).unwrap_or(&self.id)
     }
 
-    /// Whether this is the same backup in another repository.
+    /// Whether this is the same set in another repository.
     pub(crate) fn is_copy_of(&self, other: &Self) -> bool {
-        goes_with(self, other)
-            && (self.time, self.kind, self.generations) == (other.time, other.kind, other.generations)
+        same_backup(self, other) && self.version == other.version
     }
 }
 
@@ -134,12 +140,31 @@ impl Stored for Point {
     fn is_held(&self) -> bool {
         self.held
     }
+
+    fn version(&self) -> i64 {
+        self.version.into()
+    }
+}
+
+/// The set that another one is a later version of.
+#[derive(Clone, Debug)]
+pub(crate) struct Earlier {
+    /// The number of the later version.
+    pub(crate) version: u32,
+    /// Whether it is held, and so the later one, too.
+    pub(crate) held: bool,
+    /// The snapshot that it was made of, as restic notes it.
+    pub(crate) original: Option<SnapshotId>,
 }
 
 /// What the snapshot of a set says of it. `time` is when its backup ended, in seconds since 1970.
-pub(crate) fn snapshot_of(manifest: &Manifest, time: i64) -> RusticResult<SnapshotFile> {
+pub(crate) fn snapshot_of(
+    manifest: &Manifest,
+    time: i64,
+    earlier: Option<&Earlier>,
+) -> RusticResult<SnapshotFile> {
     let (ca, generations) = (&manifest.ca, manifest.generations);
-    let tags = format!(
+    let mut tags = format!(
         "{TAG},ca:{},kind:{},db:{},gen:{:x}-{:x},base:{}",
         // A comma would end the tag.
         ca.name.replace(',', "!002c"),
@@ -149,11 +174,18 @@ pub(crate) fn snapshot_of(manifest: &Manifest, time: i64) -> RusticResult<Snapsh
         generations.high,
         ca.stream_signature,
     );
+    if let Some(earlier) = earlier {
+        tags += &format!(",{ATTACHED}:{}", earlier.version);
+        if earlier.held {
+            tags += &format!(",{HOLD}");
+        }
+    }
     let mut options = SnapshotOptions::default().host(ca.name.clone()).add_tags(&tags)?;
     if let Ok(time) = rustic_core::jiff::Timestamp::from_second(time) {
         options = options.time(time.to_zoned(rustic_core::jiff::tz::TimeZone::UTC));
     }
     let mut snapshot = options.to_snapshot()?;
+    snapshot.original = earlier.and_then(|earlier| earlier.original);
     snapshot.program_version = concat!("certadm ", env!("CARGO_PKG_VERSION")).to_owned();
     Ok(snapshot)
 }
@@ -231,6 +263,7 @@ mod tests {
             files: 0,
             seconds: 0,
             held: false,
+            version: 0,
             tree: TreeId::default(),
         }
     }
@@ -284,7 +317,7 @@ mod tests {
         };
         let mut manifest = Manifest::new(ca, SetKind::Full, String::new());
         manifest.generations = certadm_set::manifest::Generations { low: 0x1a, high: 0x2b };
-        let snapshot = snapshot_of(&manifest, 1_000).unwrap();
+        let snapshot = snapshot_of(&manifest, 1_000, None).unwrap();
         let point = Point::of(&snapshot).unwrap();
         assert_eq!((point.kind, point.generations, point.time), (SetKind::Full, (0x1a, 0x2b), 1_000));
         assert_eq!((point.database.len(), point.stream.as_str(), point.ca.as_str()), (32, "", "A, B"));

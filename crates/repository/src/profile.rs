@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 
 use certadm_files::read;
 use certadm_rules::settings::mistake;
-use certadm_set::retain::Keep;
+use certadm_set::retain::{Keep, span};
 use serde::Deserialize;
 
 use crate::address::folder_of;
@@ -30,6 +30,8 @@ use crate::sink::Extent;
 
 /// No list of vaults is longer than this, in bytes.
 const MAX_FILE: u64 = 1 << 20;
+/// How long packs are relied on after they were read, in seconds, where the table does not say it.
+const WEEK: i64 = 7 * 86_400;
 /// The list's file name.
 const FILE: &str = "repositories.toml";
 /// The variable that names another list, which then counts alone.
@@ -56,6 +58,8 @@ pub struct Profile {
     pub limits: Limits,
     /// How much of a set is read back before it counts.
     pub read_back: Extent,
+    /// How long, in seconds, what was stored before is relied on after it was read, where only new data is read back.
+    pub verified_within: i64,
     secret: SecretPlace,
 }
 
@@ -86,6 +90,7 @@ struct Entry {
     limit_download: Option<String>,
     #[serde(default)]
     read_back: Extent,
+    verified_within: Option<String>,
     maintenance: Option<bool>,
     #[serde(default)]
     keep: Keep,
@@ -214,6 +219,7 @@ impl Profile {
             place: Place::parse(&entry.url, keys)?,
             maintenance: entry.maintenance.unwrap_or(true),
             read_back: entry.read_back,
+            verified_within: entry.verified_within.as_deref().map_or(Ok(WEEK), span)?,
             limits: Limits {
                 upload: entry.limit_upload.as_deref().map(speed).transpose()?,
                 download: entry.limit_download.as_deref().map(speed).transpose()?,
@@ -302,6 +308,7 @@ mod tests {
             ("[vault]\nurl='s3://bucket'\nkey-file='a'\nlock-mode='compliance'", "needs lock-days"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\nlock-days=3", "means nothing"),
             ("[vault]\nurl='file:///x'\nkey-file='a'\nlimit-upload='fast'", "50MiB/s"),
+            ("[vault]\nurl='file:///x'\nkey-file='a'\nverified-within='a week'", "no span of time"),
             ("x", "line 1"),
         ] {
             let error = Profiles::parse(text).unwrap_err();

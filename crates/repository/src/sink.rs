@@ -1,7 +1,7 @@
 //! Writing a set into a repository, in the order that never leaves a snapshot without its data (repository.md 4.1):
 //! packs durable, index durable, everything read back by a fresh reader, then the snapshot.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use certadm_set::signing::{self, Signer};
 use certadm_set::sink::{Committed, NewFile, SetSink, Stream};
 use certadm_set::{Progress, ReadBack};
 use rustic_core::repofile::{SnapshotFile, SnapshotSummary};
-use rustic_core::{IndexedIdsStatus, Repository, TreeId, last_modified_node};
+use rustic_core::{Id, IndexedIdsStatus, Repository, TreeId, last_modified_node};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -24,13 +24,15 @@ use crate::beside::{Beside, Files, sorted};
 use crate::bridge::Bridge;
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
+use crate::lately::Lately;
 use crate::objects::Objects;
-use crate::point::snapshot_of;
+use crate::point::{Earlier, snapshot_of};
 use crate::proof;
 use crate::reader::{Reader, Target};
 use crate::run::Run;
 use crate::scratch::Scratch;
 use crate::secret::Secret;
+use crate::tree;
 
 /// A file up to this length is handed over whole, beside others; a longer one is a run by itself.
 const WHOLE: u64 = 32 << 20;
@@ -62,10 +64,25 @@ pub enum Extent {
     /// Every file, whenever its bytes were stored.
     #[default]
     All,
-    /// What this backup has stored. What earlier ones have stored must be there with its length.
+    /// What this backup has stored, and what nobody has read for a while. What was read lately must be there with its length.
     New,
     /// The logs alone. Everything must be there with its length.
     None,
+}
+
+/// How much is read back, and what was read lately.
+#[derive(Clone, Debug)]
+pub(crate) struct Depth {
+    pub(crate) extent: Extent,
+    /// `None` where nobody remembers: then what earlier backups have stored is relied on.
+    pub(crate) lately: Option<Lately>,
+}
+
+impl Depth {
+    /// The record, where one is kept: it is of no use where everything is read, or nothing.
+    pub(crate) fn notes(&self) -> Option<&Lately> {
+        self.lately.as_ref().filter(|_| self.extent == Extent::New)
+    }
 }
 
 /// A set on its way into a repository. Dropped before its commit, it leaves packs that nothing names.
@@ -76,7 +93,9 @@ pub struct RepositorySink {
     /// The vault and the CA, as people write them: `vault:Example CA`.
     address: String,
     options: SinkOptions,
-    extent: Extent,
+    depth: Depth,
+    /// What it is a later version of.
+    pub(crate) earlier: Option<Earlier>,
     repository: Arc<Repository<IndexedIdsStatus>>,
     /// The run that takes small files.
     run: Option<Run>,
@@ -95,7 +114,7 @@ impl RepositorySink {
         secret: &Secret,
         ca: &str,
         address: String,
-        (options, extent): (SinkOptions, Extent),
+        (options, depth): (SinkOptions, Depth),
     ) -> Result<Self> {
         let lost = Reader::open(objects, secret)?.lost_packs()?;
         if let Some((_, detail)) = lost.values().next() {
@@ -114,7 +133,8 @@ impl RepositorySink {
             ca: ca.to_owned(),
             address,
             options,
-            extent,
+            depth,
+            earlier: None,
             repository: Arc::new(repository),
             run: None,
             done: Vec::new(),
@@ -316,7 +336,7 @@ impl RepositorySink {
         };
         let folder = scratch.as_ref().map(Scratch::set);
         let target = folder.as_deref().map(|folder| Target { folder, durable: false, access: Access::Owner });
-        match (&target, self.extent) {
+        match (&target, self.depth.extent) {
             (Some(_), _) | (None, Extent::All) => {
                 reader.read_all(&files, manifest, target.as_ref(), progress)?;
             }
@@ -325,9 +345,12 @@ impl RepositorySink {
                 read.files.retain(|file| file.role != Role::Database);
                 reader.read_all(&files, &read, None, progress)?;
                 if extent == Extent::New {
-                    reader.read_new(&files, &self.bridge.stored())?;
+                    self.read_new(&reader, &files, needed.clone())?;
                 }
             }
+        }
+        if let (Some(lately), Some(_)) = (self.depth.notes(), &target) {
+            lately.note(&needed);
         }
         if let Some(target) = &target {
             target.seal(&bytes, signature)?;
@@ -335,11 +358,23 @@ impl RepositorySink {
         Ok(scratch)
     }
 
+    /// Reads what this run has stored, and what nobody has read lately.
+    fn read_new(&self, reader: &Reader, files: &tree::Files, needed: BTreeSet<Id>) -> Result<()> {
+        let Some(lately) = &self.depth.lately else { return reader.read_new(files, &self.bridge.stored()) };
+        let read = lately.packs();
+        let stored = self.bridge.stored();
+        let chosen =
+            needed.into_iter().filter(|pack| stored.contains(pack) || !read.contains(pack)).collect();
+        reader.read_new(files, &chosen)?;
+        lately.note(&chosen);
+        Ok(())
+    }
+
     /// Makes the snapshot appear.
     fn publish(&self, manifest: &Manifest, tree: TreeId, mut summary: SnapshotSummary) -> Result<String> {
         let time = finished(manifest);
         call(&self.bridge, "write the snapshot", Unexplained::Mistake, || {
-            let mut snapshot = snapshot_of(manifest, time)?;
+            let mut snapshot = snapshot_of(manifest, time, self.earlier.as_ref())?;
             snapshot.tree = tree;
             summary.backup_duration = took(manifest);
             snapshot.summary = Some(summary);

@@ -7,7 +7,7 @@ use certadm_files::{Access, Unfinished, durable, unfinished};
 use certadm_set::manifest::{self, Manifest, Role};
 use certadm_set::retain::Keep;
 use certadm_set::sink::{Committed, NewFile, SetSink};
-use certadm_set::stored::age;
+use certadm_set::stored::{age, same_backup};
 use certadm_set::{Opened, Progress, ReadBack, Set, signing};
 use rustic_core::FileType;
 use tempfile::TempDir;
@@ -18,27 +18,38 @@ use crate::bridge::Bridge;
 use crate::check::{Checked, Part, check};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
+use crate::generation;
 use crate::label::Label;
-use crate::objects::Objects;
-use crate::point::{Point, select};
+use crate::lately::Lately;
+use crate::objects::{ObjectError, Objects};
+use crate::point::{Earlier, Point, select};
 use crate::profile::Profile;
 use crate::reader::{Reader, Target};
 use crate::scratch;
 use crate::secret::Secret;
-use crate::sink::{Extent, RepositorySink, SinkOptions, finished};
+use crate::sink::{Depth, Extent, RepositorySink, SinkOptions, finished};
 use crate::storage;
 
 /// A vault: one repository a CA, under one place.
 #[derive(Clone, Debug)]
 pub struct Vault {
     pub(crate) profile: Profile,
+    /// The folder in which this machine remembers which packs it has read.
+    state: Option<PathBuf>,
 }
 
 impl Vault {
     /// The vault of a profile. Nothing is opened yet.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
-        Self { profile }
+        Self { profile, state: None }
+    }
+
+    /// The same; in `state` this machine remembers which packs it has read, so that with [`Extent::New`] old ones are read again
+    /// after a while.
+    #[must_use]
+    pub fn remembering_in(self, state: PathBuf) -> Self {
+        Self { state: Some(state), ..self }
     }
 
     /// The sanitized names of the CAs that have a repository in it.
@@ -46,10 +57,28 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`].
     pub fn cas(&self) -> Result<Vec<String>> {
-        storage::cas(&self.profile.place)
+        let mut cas = storage::cas(&self.profile.place)?;
+        cas.retain(|folder| generation::split(folder).1.is_none());
+        Ok(cas)
     }
 
-    /// The repository of a CA; where none is named, of the only one that the vault keeps.
+    /// The names of all repositories: the CA's, and a number behind it where several follow one another (`Example CA!n1`).
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn repositories(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for ca in self.cas()? {
+            match self.newest(&ca)? {
+                1 => names.push(ca),
+                newest => names.extend((1..=newest).map(|number| generation::name(&ca, number))),
+            }
+        }
+        Ok(names)
+    }
+
+    /// The repository of a CA; where none is named, of the only one that the vault keeps. Of several that follow one another, the
+    /// newest, unless a number is named.
     ///
     /// # Errors
     /// [`Error::WhichCa`], [`Error::Address`], and as [`Profile::secret`].
@@ -66,12 +95,64 @@ impl Vault {
                 }
             }
         };
-        let secret = self.profile.secret(&ca)?;
-        let objects = self.objects(&ca)?;
-        let maintenance = self.profile.maintenance;
-        let name = &self.profile.name;
-        let extent = self.profile.read_back;
-        Ok(CaRepository { maintenance, extent, ..CaRepository::over(objects, secret, name, &ca) })
+        let (base, number) = generation::split(&ca);
+        let folder = generation::folder(base, number.map_or_else(|| self.newest(base), Ok)?);
+        let name = if number.is_some() { &ca } else { &folder };
+        let secret = self.profile.secret(&folder)?;
+        let objects = self.objects(&folder)?;
+        let within = self.profile.verified_within;
+        let vault = &self.profile.name;
+        let lately = self.state.as_ref().map(|state| Lately::new(state, vault, &folder, within));
+        Ok(CaRepository {
+            name: name.clone(),
+            maintenance: self.profile.maintenance,
+            depth: Depth { extent: self.profile.read_back, lately },
+            ..CaRepository::over(objects, secret, vault, base)
+        })
+    }
+
+    /// The number of the newest repository of a CA. Where there is none, that of the first.
+    fn newest(&self, ca: &str) -> Result<u32> {
+        let mut newest = 1;
+        while self
+            .objects(&generation::folder(ca, newest + 1))?
+            .len("config")
+            .map_err(|source| self.storage(source))?
+            .is_some()
+        {
+            newest += 1;
+        }
+        Ok(newest)
+    }
+
+    fn storage(&self, source: ObjectError) -> Error {
+        Error::Storage { place: self.place(), source }
+    }
+
+    /// Makes the repository that follows the newest one of a CA, with a key of its own: what has opened the one before does not
+    /// open it. From then on the CA's name leads there, and the next backup is a full one. What an interrupted call has begun,
+    /// this one finishes.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`] when there is none to follow; [`Error::SameKey`]; as [`Vault::create`].
+    pub fn create_next(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
+        let ca = self.folder_of(ca)?;
+        let (ca, _) = generation::split(&ca);
+        let newest = self.newest(ca)?;
+        let objects = self.objects(&generation::folder(ca, newest))?;
+        if objects.len("config").map_err(|source| self.storage(source))?.is_none() {
+            return Err(Error::NoRepository { place: objects.place() });
+        }
+        let is_unfinished = newest != 1
+            && objects.list(FileType::Key.dirname()).map_err(|source| self.storage(source))?.is_empty();
+        let number = if is_unfinished { newest } else { newest + 1 };
+        let same = |detail| Error::SameKey { vault: self.profile.name.clone(), detail };
+        match [ca.to_owned(), generation::folder(ca, number)].map(|folder| self.key_file(&folder)) {
+            [Some(first), Some(next)] if first != next => {}
+            [None, _] | [_, None] => return Err(same("the vault is opened by a password")),
+            _ => return Err(same("its key-file has no {ca}")),
+        }
+        self.create(&generation::name(ca, number), recovery, label)
     }
 
     /// Makes the repository of a CA: the key first, so that nothing is ever stored under a key that nobody has. `recovery`
@@ -80,7 +161,9 @@ impl Vault {
     /// # Errors
     /// [`Error::RepositoryExists`], [`Error::Storage`], [`Error::File`] when the key file cannot be written.
     pub fn create(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
-        let ca = self.folder_of(ca)?;
+        let asked = self.folder_of(ca)?;
+        let (base, number) = generation::split(&asked);
+        let ca = generation::folder(base, number.unwrap_or(1));
         let objects = self.objects(&ca)?;
         let storage = |source| Error::Storage { place: objects.place(), source };
         let has_keys = !objects.list(FileType::Key.dirname()).map_err(storage)?.is_empty();
@@ -105,7 +188,7 @@ impl Vault {
         call(&bridge, "add the recovery key", Unexplained::Mistake, || {
             opened.add_key(recovery, &label.options())
         })?;
-        Ok(CaRepository::over(objects, secret, &self.profile.name, &ca))
+        Ok(CaRepository { name: ca.clone(), ..CaRepository::over(objects, secret, &self.profile.name, base) })
     }
 
     /// The key file of a CA's repository; `None` where the vault is opened by a password.
@@ -154,10 +237,12 @@ pub struct CaRepository {
     pub(crate) secret: Secret,
     pub(crate) vault: String,
     pub(crate) ca: String,
+    /// The CA's name, with a number where it is one of several repositories of the CA.
+    name: String,
     /// Whether something may be deleted from this machine.
     pub(crate) maintenance: bool,
     /// How much of a set is read back.
-    extent: Extent,
+    depth: Depth,
 }
 
 /// Sets that were copied out of a repository, and go away with this.
@@ -188,8 +273,9 @@ impl CaRepository {
             secret,
             vault: vault.to_owned(),
             ca: ca.to_owned(),
+            name: ca.to_owned(),
             maintenance: true,
-            extent: Extent::All,
+            depth: Depth { extent: Extent::All, lately: None },
         }
     }
 
@@ -197,6 +283,13 @@ impl CaRepository {
     #[must_use]
     pub fn ca(&self) -> &str {
         &self.ca
+    }
+
+    /// The address of the repository that it follows, where it follows one.
+    #[must_use]
+    pub fn before(&self) -> Option<String> {
+        let number = generation::split(&self.name).1.filter(|number| 1 < *number)?;
+        Some(format!("{}:{}", self.vault, generation::name(&self.ca, number - 1)))
     }
 
     /// The file that its key or password was read from.
@@ -208,13 +301,19 @@ impl CaRepository {
     /// Vault and CA, as people write them: `vault:Example CA`.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("{}:{}", self.vault, self.ca)
+        format!("{}:{}", self.vault, self.name)
+    }
+
+    /// The CA's sanitized name, with a number where it is one of several repositories of the CA.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The same, with another rule of how much of a set is read back before it counts.
     #[must_use]
     pub fn reading_back(self, extent: Extent) -> Self {
-        Self { extent, ..self }
+        Self { depth: Depth { extent, ..self.depth }, ..self }
     }
 
     /// What the storage does not promise although a backup needs it, and the profile accepts that; a sentence.
@@ -326,7 +425,13 @@ impl CaRepository {
     /// # Errors
     /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]; [`Error::Damaged`] when packs are lost.
     pub fn sink(&self, options: SinkOptions) -> Result<RepositorySink> {
-        RepositorySink::begin(&self.objects, &self.secret, &self.ca, self.address(), (options, self.extent))
+        RepositorySink::begin(
+            &self.objects,
+            &self.secret,
+            &self.ca,
+            self.address(),
+            (options, self.depth.clone()),
+        )
     }
 
     /// Stores a set that is a folder, with its manifest as it is. One that is there already stays as it is.
@@ -351,6 +456,51 @@ impl CaRepository {
         if let Some(point) = self.points()?.into_iter().find(same) {
             return Ok(Imported::There(point));
         }
+        Ok(Imported::Stored(Box::new(self.store(&set, manifest, None, progress)?)))
+    }
+
+    /// Stores a set again with what was attached to a copy of it in the meantime. The set as it was stays: it is the same backup
+    /// with less beside its database, and an expiry lets it go.
+    ///
+    /// # Errors
+    /// [`Error::NotStored`] when the copy is of another set; as [`CaRepository::import`].
+    pub fn store_attached(
+        &self,
+        point: &Point,
+        copy: &Path,
+        progress: &mut dyn Progress,
+    ) -> Result<Committed> {
+        let set = complete_set(copy)?;
+        let manifest =
+            set.manifest.clone().ok_or_else(|| certadm_set::Error::Incomplete { path: copy.to_owned() })?;
+        let points = self.points()?;
+        if finished(&manifest) != point.time || !points.contains(point) {
+            let detail = format!("{} is no copy of the set {}", copy.display(), point.short_id());
+            return Err(Error::NotStored { place: self.address(), detail });
+        }
+        let versions = points.iter().filter(|other| same_backup(*other, point)).map(|other| other.version);
+        let earlier = Earlier {
+            version: versions.max().unwrap_or_default().saturating_add(1),
+            held: point.held,
+            original: point.id.parse().ok(),
+        };
+        let committed = self.store(&set, manifest, Some(earlier), progress)?;
+        // The database is the one that was proven, to the last byte.
+        if self.proven()?.contains(&point.id) {
+            let later = self.points()?.into_iter().rfind(|later| same_backup(later, point));
+            later.iter().try_for_each(|later| self.note_proven(later))?;
+        }
+        Ok(committed)
+    }
+
+    /// Stores a set that is a folder, with its manifest, its signature and what stands beside its database as they are.
+    fn store(
+        &self,
+        set: &Set,
+        manifest: Manifest,
+        earlier: Option<Earlier>,
+        progress: &mut dyn Progress,
+    ) -> Result<Committed> {
         let options = SinkOptions {
             scratch: None,
             read_back: ReadBack::System,
@@ -359,6 +509,7 @@ impl CaRepository {
             beside: None,
         };
         let mut sink = self.sink(options)?;
+        sink.earlier = earlier;
         let mut entries: Vec<_> = manifest.files.iter().collect();
         entries.sort_by_key(|entry| (entry.role != Role::Database, &entry.path));
         for entry in entries {
@@ -394,7 +545,7 @@ impl CaRepository {
         let signature = certadm_files::Found::below(&set.path, signing::FILE_NAME);
         let signature = signature.is_there().then(|| signature.read(signing::MAX_LEN)).transpose()?;
         let beside = beside::of_folder(&set.path, &self.address())?;
-        Ok(Imported::Stored(Box::new(sink.commit_as(manifest, bytes, signature, beside, progress)?)))
+        sink.commit_as(manifest, bytes, signature, beside, progress)
     }
 
     /// Checks the structure of the repository, and the bytes of `part` of its packs.
@@ -402,7 +553,7 @@ impl CaRepository {
     /// # Errors
     /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]. Damage is in the result.
     pub fn check(&self, part: Part, progress: &mut dyn Progress) -> Result<Checked> {
-        check(&self.objects, &self.secret, &self.points()?, part, progress)
+        check(&self.objects, &self.secret, &self.points()?, (part, self.depth.notes()), progress)
     }
 }
 

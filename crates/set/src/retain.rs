@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
 use crate::manifest::SetKind;
-use crate::stored::{Stored, age, chain};
+use crate::stored::{Stored, age, chain, same_backup};
 
 /// A set this much ahead of the clock, in seconds, is dated in the future.
 const AHEAD: i64 = 300;
@@ -116,6 +116,8 @@ pub fn judge<S: Stored + Clone>(
         for (_, needed) in restorable.iter().filter(|(set, _)| set.is_held()) {
             kept.chain(needed, "held");
         }
+        // The rules count backups: of one that has several versions the newest, which stands first.
+        restorable.dedup_by(|(later, _), (first, _)| same_backup(*later, *first));
         for (rule, needed) in chosen(&restorable, keep, now) {
             kept.chain(needed, rule);
         }
@@ -246,6 +248,17 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_one_backup_count_once_and_the_newest_of_them_stays() {
+        use SetKind::{Full, Logs};
+        let full = set(1, NOW - 3 * DAY, Full, "db", (1, 5), false);
+        let more = Set { version: 1, ..set(2, NOW - 3 * DAY, Full, "db", (1, 5), false) };
+        let logs = set(3, NOW - 2 * DAY, Logs, "db", (6, 7), false);
+        let fates = judge(&[full, more, logs], &BTreeSet::new(), &Keep { last: 2, ..Keep::default() }, NOW);
+        let rules: Vec<&[&str]> = fates.iter().map(|fate| fate.kept_by.as_slice()).collect();
+        assert_eq!(rules, [&[][..], &["another set needs it", "last"], &["last", "the newest state"]]);
+    }
+
+    #[test]
     fn a_span_has_hours_days_and_weeks() {
         for (text, seconds) in [("48h", 172_800), ("14d", 14 * DAY), ("1w2d", 9 * DAY), ("0d", 0)] {
             assert_eq!(span(text), Ok(seconds));
@@ -263,9 +276,15 @@ mod tests {
         prop::collection::vec(night, 1..24).prop_map(|nights| {
             let mut next = [1_u32; 2];
             let mut time = NOW - 30 * DAY;
+            let mut last: Option<Set> = None;
             (0..)
                 .zip(nights)
                 .map(|(id, (what, database, length, skew, gap))| {
+                    if let Some(again) = last.as_mut().filter(|_| what == 9) {
+                        // The same backup, with more beside its database.
+                        (again.id, again.version) = (format!("{id:064x}"), again.version + 1);
+                        return again.clone();
+                    }
                     time += DAY + skew * DAY / 2;
                     let of = usize::from(database);
                     let kind = if what < 3 { SetKind::Full } else { SetKind::Logs };
@@ -282,7 +301,8 @@ mod tests {
                         _ => time,
                     };
                     let held = what == 5 && length == 3;
-                    set(id, time, kind, ["one", "two"][of], (low, high), held)
+                    let set = set(id, time, kind, ["one", "two"][of], (low, high), held);
+                    last.insert(set).clone()
                 })
                 .collect()
         })

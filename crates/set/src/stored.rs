@@ -29,13 +29,23 @@ pub trait Stored {
     fn bytes(&self) -> u64;
     /// Whether it never expires, whatever the rules.
     fn is_held(&self) -> bool;
+    /// Which version of its backup it is: a higher one is the same backup with more beside its database.
+    fn version(&self) -> i64 {
+        0
+    }
 }
 
-/// Sorts the newest first. Of the same second, that with the newest log; no two are equal, so whoever looks gets the same
-/// order.
+/// Sorts the newest first. Of the same second, that with the newest log, and of the same backup the highest version; no two are
+/// equal, so whoever looks gets the same order.
 pub fn age<S: Stored>(set: &S) -> impl Ord + use<'_, S> {
     let (low, high) = set.generations();
-    std::cmp::Reverse((set.time(), high, low, set.id()))
+    std::cmp::Reverse((set.time(), high, low, set.version(), set.id()))
+}
+
+/// Whether both are the same backup, whatever stands beside their databases.
+pub fn same_backup<S: Stored>(one: &S, other: &S) -> bool {
+    goes_with(one, other)
+        && (one.time(), one.kind(), one.generations()) == (other.time(), other.kind(), other.generations())
 }
 
 /// Whether both are of one database with one stream of logs.
@@ -162,6 +172,7 @@ pub(crate) mod tests {
         pub(crate) database: &'static str,
         pub(crate) generations: (u32, u32),
         pub(crate) held: bool,
+        pub(crate) version: i64,
     }
 
     /// A set of a history.
@@ -173,7 +184,7 @@ pub(crate) mod tests {
         generations: (u32, u32),
         held: bool,
     ) -> Kept {
-        Kept { id: format!("{id:064x}"), time, kind, database, generations, held }
+        Kept { id: format!("{id:064x}"), time, kind, database, generations, held, version: 0 }
     }
 
     #[test]
@@ -243,6 +254,10 @@ pub(crate) mod tests {
 
         fn is_held(&self) -> bool {
             self.held
+        }
+
+        fn version(&self) -> i64 {
+            self.version
         }
     }
 }

@@ -119,7 +119,10 @@ pub(crate) fn address(word: &Path) -> Result<Option<certadm_repository::Address>
 pub(crate) fn vault(name: &str) -> Result<certadm_repository::Vault, Failure> {
     let profiles = certadm_repository::Profiles::load()?;
     match (profiles.vault(name), certadm_jobs::Config::load()) {
-        (Ok(profile), _) => Ok(certadm_repository::Vault::new(profile.clone())),
+        (Ok(profile), config) => {
+            let state = config.map_or_else(|_| certadm_jobs::config::default_state(), |config| config.state);
+            Ok(certadm_repository::Vault::new(profile.clone()).remembering_in(state))
+        }
         (Err(error), Err(certadm_jobs::config::Error::NotThere { .. })) => Err(error.into()),
         // It may stand in certadm.toml.
         (Err(_), config) => Ok(config?.vault(name)?),

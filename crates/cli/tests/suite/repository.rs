@@ -26,6 +26,7 @@ pub(crate) fn run(work: &Work, line: &str) -> Run {
     let run = Run::of(
         command
             .env("CERTADM_REPOSITORIES", work.path("repositories.toml"))
+            .env("STATE_DIRECTORY", work.path("state"))
             .env("TMPDIR", work.path("scratch")),
     );
     // The user knows addresses, and no folder that is gone when the command ends.
@@ -408,6 +409,125 @@ fn what_the_ca_says_of_itself_is_kept_with_the_set() {
     );
     let without = result(&work, "backup --dir {ca} --to vault: --no-identity");
     assert_eq!(without["identity"], Value::Null);
+}
+
+#[test]
+fn what_is_attached_to_a_stored_set_is_a_later_version_of_it() {
+    let work = with_repository();
+    fs::write(work.path("note.txt"), "who has the other half of the key").unwrap();
+    result(&work, "backup --dir {ca} --to vault:");
+    crate::jobs::next_second();
+    work.issue("ca", "one");
+    result(&work, "backup --dir {ca} --to vault: --type logs");
+    result(&work, "verify vault:");
+    let ids = |work: &Work| -> Vec<Value> {
+        let info = result(work, "repository info vault:");
+        let points = info["repositories"][0]["points"].as_array().unwrap().clone();
+        assert!(points[0]["version"].is_u64(), "{info:#}");
+        points
+    };
+    let before = ids(&work);
+    let incomplete = run(&work, "complete vault:");
+    assert_eq!(incomplete.code, 1, "{incomplete:?}");
+
+    let attached = result(&work, "attach vault: --dir {ca} --passphrase-file {pass} --file {note.txt}");
+    let stored = attached["stored"].as_str().unwrap();
+    assert!(stored.starts_with("vault:Test-CA/"), "{attached:#}");
+    assert_eq!(attached["dir"].as_str().unwrap(), format!("{stored}/Identity"));
+    assert_no_scratch(&work);
+    let after = ids(&work);
+    let versions: Vec<&Value> = after.iter().map(|point| &point["version"]).collect();
+    assert_eq!(versions, [0, 1, 0], "{after:#?}");
+    assert_eq!((&after[0]["id"], &after[2]["id"]), (&before[0]["id"], &before[1]["id"]));
+    assert!(stored.ends_with(&after[1]["id"].as_str().unwrap()[..8]), "{stored}");
+    // The state is complete now, and the set as it was still is not.
+    assert_eq!(run(&work, "complete vault:").code, 0);
+    let old = format!("complete vault:={}", before[0]["id"].as_str().unwrap());
+    assert_eq!(run(&work, &old).code, 1);
+    result(&work, "restore --from vault: --dir {new}");
+    assert!(work.path("new/ca.key").is_file(), "the key that was attached came with it");
+    // The rules count backups, so the earlier version may go.
+    let dry = result(&work, "repository expire vault: --keep-last 2 --dry-run");
+    let kept: Vec<bool> = dry["repositories"][0]["points"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| point["kept_by"] != Value::from(Vec::<Value>::new()))
+        .collect();
+    assert_eq!(kept, [false, true, true], "{dry:#}");
+
+    // One log set by itself; a key of another CA, and nothing at all, change nothing.
+    result(&work, &format!("attach vault:={} --note here", before[1]["id"].as_str().unwrap()));
+    assert_eq!(ids(&work).len(), 4);
+    for (line, code) in [
+        ("attach vault: --registry {note.txt}", 5),
+        ("attach vault:", 2),
+        ("attach vault:abcdef12 --note x", 3),
+    ] {
+        assert_eq!(run(&work, line).code, code, "{line}");
+    }
+    assert_eq!(ids(&work).len(), 4);
+}
+
+#[test]
+fn after_a_theft_the_next_repository_takes_the_backups() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    let line = "repository init vault: --ca Test-CA --next --recovery-file {code2}";
+    let next = result(&work, line);
+    assert_eq!(
+        (&next["repository"], &next["follows"]),
+        (&"vault:Test-CA!n2".into(), &"vault:Test-CA!n1".into())
+    );
+    assert!(next["key_file"].as_str().unwrap().ends_with("Test-CA!n2.vaultkey"), "{next}");
+    crate::jobs::next_second();
+    work.issue("ca", "one");
+    // Logs alone continue nothing there.
+    let logs = run(&work, "backup --dir {ca} --to vault: --type logs --keep-logs");
+    assert_eq!(logs.code, 0, "{logs:?}");
+    assert_eq!(run(&work, "verify vault:").code, 3);
+    result(&work, "backup --dir {ca} --to vault:");
+    result(&work, "verify vault:");
+    let info = result(&work, "repository info vault:");
+    let counts: Vec<(&Value, usize)> = info["repositories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["repository"], one["points"].as_array().unwrap().len()))
+        .collect();
+    assert_eq!(counts, [(&"vault:Test-CA!n1".into(), 1), (&"vault:Test-CA!n2".into(), 2)], "{info:#}");
+    result(&work, "verify vault:Test-CA!n1/latest");
+    assert_no_scratch(&work);
+    let text = fs::read_to_string(work.path("repositories.toml")).unwrap();
+    fs::write(work.path("repositories.toml"), text.replace("{ca}", "one")).unwrap();
+    let refused = run(&work, "repository init vault: --ca Test-CA --next --recovery-file {code3}");
+    assert!(refused.code == 2 && refused.stderr.contains("{ca}"), "{refused:?}");
+    assert!(!work.path("code3").exists());
+}
+
+#[test]
+fn a_drill_loses_its_ca_and_comes_back_from_its_repository() {
+    let work = Work::new();
+    fs::create_dir(work.path("scratch")).unwrap();
+    let run = work.run(
+        "--json drill --repository --local --size 1MiB --seconds 1 --workers 2 --keep --within {scratch}",
+    );
+    let json = run.json();
+    assert_eq!(run.code, 0, "{json:#}");
+    let drill = &json["result"];
+    let seen = &drill["repository"];
+    assert!(
+        drill["passed"] == true && seen["sets"] == 3 && seen["problems"] == Value::from(Vec::<Value>::new()),
+        "{drill:#}"
+    );
+    assert!(0 < seen["packs_read"].as_u64().unwrap(), "{seen}");
+    // What is left has the vault and the code, and no key.
+    let place = std::path::Path::new(seen["place"].as_str().unwrap());
+    let root = place.parent().unwrap();
+    let names: BTreeSet<String> =
+        fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.contains("code") && !names.contains("vault.key") && !names.contains("full"), "{names:?}");
+    assert_eq!(work.run("drill --repository --fleet 2").code, 2);
 }
 
 /// Whatever a verb says of sets in a repository, good or bad, it names them by their addresses: `run` looks for that.

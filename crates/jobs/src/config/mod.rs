@@ -350,7 +350,7 @@ impl Config {
     /// # Errors
     /// As [`Profiles::load`] and [`Profiles::vault`].
     pub fn vault(&self, name: &str) -> certadm_repository::Result<Vault> {
-        self.profile(name).map(Vault::new)
+        Ok(Vault::new(self.profile(name)?).remembering_in(self.state.clone()))
     }
 
     /// Whether sets may be deleted from a place by this machine.
@@ -647,8 +647,9 @@ fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// What systemd gives a service; root's, or that of the user.
-fn default_state() -> PathBuf {
+/// Where the state of jobs is kept if the file does not say it: what systemd gives a service; root's folder, or that of the user.
+#[must_use]
+pub fn default_state() -> PathBuf {
     if let Some(folder) = variable(STATE_VARIABLE) {
         return folder;
     }

@@ -1,11 +1,13 @@
 //! Repositories: what a backup leaves in them whatever fails, what is found when they are damaged, and what stock restic
 //! makes of them.
 
+mod attached;
 mod common;
 mod copy;
 mod damage;
 mod expire;
 mod faults;
+mod following;
 #[cfg(feature = "object-store")]
 mod http;
 mod keys;

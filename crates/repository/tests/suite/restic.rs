@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use certadm_repository::{ExpiryOptions, Keep, Label, Profiles, Secret, Vault, recovery_code};
+use certadm_repository::{ExpiryOptions, Keep, Label, Profiles, Secret, Selector, Vault, recovery_code};
 use certadm_rules::BackupType;
 use certadm_set::Silent;
 use certadm_set::verify::verify;
@@ -76,6 +76,31 @@ fn stock_restic_checks_lists_and_restores_what_was_stored() {
         assert_eq!(repository.points().unwrap().len(), 1);
         ca.issue(1);
         ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        // What was attached is there, and the earlier version, too.
+        let full = repository.select(&Selector::LatestFull).unwrap();
+        let fetched = repository.fetch(&full, &work, &mut Silent).unwrap();
+        std::fs::create_dir(fetched.sets[0].join("Identity")).unwrap();
+        std::fs::write(fetched.sets[0].join("Identity/note.txt"), "a note").unwrap();
+        repository.store_attached(&full[0], &fetched.sets[0], &mut Silent).unwrap();
+        drop(fetched);
+        let checked = restic(&place, &work, &["check", "--read-data"]);
+        assert!(checked.contains("no errors were found"), "{checked}");
+        let listed = restic(&place, &work, &["snapshots", "--tag", "kind:full"]);
+        assert!(listed.contains("attached:1") && listed.contains("2 snapshots"), "{listed}");
+        restic(
+            &place,
+            &work,
+            &[
+                "restore",
+                "latest",
+                "--tag",
+                "attached:1",
+                "--target",
+                work.join("attached").to_str().unwrap(),
+            ],
+        );
+        assert_eq!(std::fs::read(work.join("attached/Identity/note.txt")).unwrap(), b"a note");
+        assert!(verify(&[work.join("attached")], &mut Silent).is_restorable());
         let sets = ["full", "logs"].map(|kind| {
             let target = work.join(kind);
             let tag = format!("kind:{kind}");

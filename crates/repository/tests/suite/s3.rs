@@ -511,6 +511,9 @@ fn locked_objects_outlive_whoever_has_the_credentials() {
     let replaced = std::mem::take(&mut *service.lacking.lock().unwrap());
     assert!(replaced.len() == 1 && replaced[0].contains(&would.overwritten[0]), "{replaced:?}");
 
+    let ends = repository.lock_ends().unwrap().unwrap();
+    assert!(ends.sets.len() == 2 && ends.neglected().next().is_none(), "{ends:?}");
+    assert!(ends.sets.iter().all(|set| 5 < set.objects && set.unlocked == 0), "{ends:?}");
     // Locks that are far from their end stay as they are, and others are prolonged.
     let fresh = repository.extend_locks(false).unwrap();
     assert!(fresh.extended == 0 && 34 * 86_400 < fresh.earliest.unwrap() - now(), "{fresh:?}");
@@ -518,6 +521,9 @@ fn locked_objects_outlive_whoever_has_the_credentials() {
     for kept in service.history.lock().unwrap().iter_mut().filter(|kept| kept.key.contains("/data/")) {
         kept.until = Some(soon);
     }
+    let ends = repository.lock_ends().unwrap().unwrap();
+    assert_eq!((ends.days, ends.sets.len(), ends.neglected().count()), (35, 2, 2), "{ends:?}");
+    assert!(ends.sets.iter().all(|set| set.unlocked == 0 && set.earliest == Some(soon.unix_timestamp())));
     let would = repository.extend_locks(true).unwrap();
     assert!(would.earliest.unwrap() - now() < 11 * 86_400, "{would:?}");
     let extended = repository.extend_locks(false).unwrap();
@@ -545,6 +551,7 @@ fn a_bucket_without_locks_is_named() {
     assert!(last.seen.as_ref().unwrap_err().to_string().contains("no Object Lock"), "{last:?}");
     let plain = self::vault(&ca, &endpoint).repository(Some("ca")).unwrap();
     assert!(matches!(plain.extend_locks(false), Err(Error::NoLocks { .. })));
+    assert_eq!(plain.lock_ends().unwrap(), None);
     drop(repository);
 }
 
@@ -609,6 +616,8 @@ fn moto_keeps_locked_objects_and_gives_back_what_was_deleted() {
     assert!(steps.iter().all(|step| step.seen.is_ok()), "{steps:?}");
     let locks = repository.extend_locks(false).unwrap();
     assert!(locks.extended == 0 && 34 * 86_400 < locks.earliest.unwrap() - now(), "{locks:?}");
+    let ends = repository.lock_ends().unwrap().unwrap();
+    assert!(ends.sets.len() == 2 && ends.neglected().next().is_none(), "{ends:?}");
     // Another second, so that the markers are younger than what they hide.
     let before = now();
     while now() < before + 2 {

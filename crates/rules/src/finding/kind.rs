@@ -130,6 +130,7 @@ kinds! {
     Clock = "clock", "a backup or CRL is dated in the future, so the clock is or was wrong";
     BackupOld = "backup-old", "the last backup is too long ago";
     NoFullBackup = "no-full-backup", "no full backup is on record";
+    LockEnds = "lock-ends", "objects that a set in a bucket needs have no lock, or one that ends soon";
     CircularLogging = "circular-logging", "circular logging is on, so only full backups are possible";
 
     // A rehearsal.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::secrets::PassphrasesArgs;
+use crate::verbs::places::ScratchArgs;
 use crate::verbs::signing::AllowedArgs;
 
 /// `certadm attach`
@@ -13,10 +14,12 @@ use crate::verbs::signing::AllowedArgs;
     after_help = "Example: certadm attach /backup/monday --key ca.p12 --passphrase-file p12.pass --place 'safe 2'\n\
     Example: certadm attach /backup/monday --registry certsvc.reg --capolicy CAPolicy.inf --ldif pki.ldif\n\
     Our own: certadm attach /backup/monday --dir /srv/ca --passphrase-file ca.pass\n\
+    In a repository: certadm attach vault:latest --dir /srv/ca --passphrase-file ca.pass\n\
     A key is checked and forgotten unless it is to be kept. Nothing that is there is overwritten."
 )]
 pub(crate) struct AttachArgs {
-    /// The set; also a Windows database, or a folder that `certadm identity` wrote
+    /// The set; also a Windows database, or a folder that `certadm identity` wrote. A set in a repository stays as it is, and is
+    /// stored once more with what is attached: of an address the full set, of =ID that set
     #[arg(value_name = "SET")]
     pub(super) set: PathBuf,
     /// Private key of the CA: PKCS#12 (.pfx, .p12) or PKCS#8 in PEM; checked, and then forgotten
@@ -65,4 +68,6 @@ pub(crate) struct AttachArgs {
     pub(super) note: Vec<String>,
     #[command(flatten)]
     pub(super) allowed: AllowedArgs,
+    #[command(flatten)]
+    pub(super) scratch: ScratchArgs,
 }

@@ -2,8 +2,10 @@
 
 mod args;
 mod keys;
+#[cfg(all(unix, feature = "repository"))]
+mod stored;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use certadm_ca::Recognised;
 use certadm_ca::identity::Identity;
@@ -24,10 +26,26 @@ pub(crate) use args::AttachArgs;
 
 pub(crate) fn run(args: &AttachArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
+    #[cfg(all(unix, feature = "repository"))]
+    if let Some(address) = crate::verbs::places::address(&args.set)? {
+        let stored = stored::Stored::fetch(args, &address, output)?;
+        return attach(args, stored.sets(), output, || stored.store().map(Some));
+    }
+    attach(args, std::slice::from_ref(&args.set), output, || Ok(None))
+}
+
+/// Attaches to the first of `sets`; the others continue it. `store` puts what was written where it belongs, and returns how that is
+/// called, where it is not the folder of the set.
+fn attach(
+    args: &AttachArgs,
+    set: &[PathBuf],
+    output: Output,
+    store: impl FnOnce() -> Result<Option<PathBuf>, Failure>,
+) -> Result<Done, Failure> {
+    let target = set.first().unwrap_or(&args.set);
     let now = certadm_store::now();
-    let set = std::slice::from_ref(&args.set);
     let parts = parts_at(set)?;
-    let is_part = parts.iter().any(|part| part.dir() == args.set);
+    let is_part = parts.iter().any(|part| part.dir() == target);
     // What is neither is told before anything is asked for or read.
     let opened = if is_part { None } else { Some(certadm_set::open(set)?) };
     match (args.allowed.read()?, &opened) {
@@ -67,18 +85,20 @@ pub(crate) fn run(args: &AttachArgs, output: Output) -> Result<Done, Failure> {
     }
     let before: Vec<String> =
         parts.iter().flat_map(|part| &part.manifest.files).map(|entry| entry.path.clone()).collect();
-    let part = attachments.write(&args.set, &signature, now)?;
+    let part = attachments.write(target, &signature, now)?;
+    let stored = store()?;
     finding::sort(&mut found);
     findings::print(&found, output);
-    let result = tell(&part, &before, &found, output);
+    let result = tell(&part, stored.as_deref(), &before, &found, output);
     let exit = if finding::worst(&found) > Some(Severity::Note) { Exit::Finding } else { Exit::Good };
     Ok(Done { exit, result })
 }
 
-fn tell(part: &Part, before: &[String], found: &[Finding], output: Output) -> Value {
+fn tell(part: &Part, stored: Option<&Path>, before: &[String], found: &[Finding], output: Output) -> Value {
+    let dir = stored.map_or_else(|| part.dir().to_owned(), |set| set.join(certadm_identity::DIR));
     let new = || part.manifest.files.iter().filter(|entry| !before.contains(&entry.path));
     for entry in new() {
-        output.line(format!("{} is in {}.", entry.source, part.dir().join(&entry.path).display()));
+        output.line(format!("{} is in {}.", entry.source, dir.join(&entry.path).display()));
     }
     for key in &part.manifest.keys {
         let kept = match (&key.kept, &key.place) {
@@ -92,7 +112,8 @@ fn tell(part: &Part, before: &[String], found: &[Finding], output: Output) -> Va
         ));
     }
     json!({
-        "dir": path_text(part.dir()),
+        "dir": path_text(&dir),
+        "stored": stored.map(path_text),
         "files": new().map(|entry| json!({
             "path": entry.path, "role": entry.role, "source": entry.source, "bytes": entry.size,
         })).collect::<Vec<_>>(),

@@ -11,6 +11,8 @@ mod parts;
 mod prove;
 mod rehearsed;
 mod report;
+#[cfg(all(unix, feature = "repository"))]
+mod vaulted;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,6 +52,7 @@ use report::{Summary, Way};
 #[command(after_help = "Example: certadm drill\nExample: certadm drill --size 1GiB --keep\n\
 Example: certadm drill --evidence /evidence\n\
 Example: certadm drill --kerberos\n\
+Example: certadm drill --repository\n\
 Example: certadm drill --fleet 5\n\
     The drill serves the CA on the loopback address and backs it up over TCP, with authentication and encryption.")]
 pub(crate) struct DrillArgs {
@@ -57,8 +60,12 @@ pub(crate) struct DrillArgs {
     /// vault is away for hours; page, alarms and restores have to be right (docs/jobs.md)
     #[cfg(all(unix, feature = "repository"))]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100),
-        conflicts_with_all = ["size", "local", "kerberos", "evidence", "workers", "seconds"])]
+        conflicts_with_all = ["size", "local", "kerberos", "evidence", "workers", "seconds", "repository"])]
     fleet: Option<u16>,
+    /// Back up into a repository in the drill's folder, lose its key file with the CA, and restore from it by its recovery code
+    #[cfg(all(unix, feature = "repository"))]
+    #[arg(long)]
+    repository: bool,
     /// Size of the database before the backup, such as 32MiB or 1GiB
     #[arg(long, value_parser = drill_size, default_value = "32MiB")]
     size: u64,
@@ -86,8 +93,20 @@ pub(crate) struct DrillArgs {
     seconds: u16,
 }
 
+impl DrillArgs {
+    /// How often the size of the database is on the disk.
+    const fn copies(&self) -> u64 {
+        #[cfg(all(unix, feature = "repository"))]
+        if self.repository {
+            return COPIES + COPIES_OF_REPOSITORY;
+        }
+        COPIES
+    }
+}
+
 /// Requests with keys of their own; the workers submit them over and over.
 const REQUESTS: usize = 64;
+const NAME: &str = "Drill CA";
 /// A smaller database would hold nothing but the drill's own certificates.
 const SMALLEST: u64 = 64 << 10;
 const LARGEST: u64 = 1 << 40;
@@ -96,6 +115,9 @@ const A_SECOND: u64 = 32 << 20;
 /// How often the size of the database is there at the same time: the database, its logs, the set, the copy that a restore
 /// makes.
 const COPIES: u64 = 4;
+/// And with a repository: the packs, and the copy that is made of a set before its logs are deleted.
+#[cfg(all(unix, feature = "repository"))]
+const COPIES_OF_REPOSITORY: u64 = 2;
 /// Length of one row that brings the database to its size, in bytes.
 const FILLER_LEN: u32 = 32 * 1024;
 
@@ -167,7 +189,7 @@ const MORE_ROOM: &str =
 /// disk that fills up all the same ends the drill later.
 fn check_room(within: &Path, args: &DrillArgs) -> Result<(), Failure> {
     let issued = A_SECOND * u64::from(args.seconds + 1) * u64::from(args.workers);
-    let needed = COPIES * args.size + issued;
+    let needed = args.copies() * args.size + issued;
     check_space(within, needed, Purpose::Drill)
         .map_err(|error| Failure { remedy: MORE_ROOM.to_owned(), ..Failure::from(error) })
 }
@@ -190,12 +212,14 @@ struct Drill<'a> {
     passphrase: Passphrase,
     requests: Arc<Vec<certadm_ca::Request>>,
     record: Arc<Record>,
+    #[cfg(all(unix, feature = "repository"))]
+    vaulted: Option<vaulted::Vaulted>,
 }
 
 impl<'a> Drill<'a> {
     fn new(root: &Path, args: &'a DrillArgs, output: Output) -> Result<Self, Failure> {
         let ca = Folder::new(root.join("ca"));
-        let name = CaName::from_str("Drill CA").map_err(|error| Failure::internal(error.to_string()))?;
+        let name = CaName::from_str(NAME).map_err(|error| Failure::internal(error.to_string()))?;
         let config = Config::new(name, KeyType::P256);
         let mut secret = vec![0; 32];
         getrandom::fill(&mut secret).map_err(certadm_ca::Error::Random)?;
@@ -214,6 +238,11 @@ impl<'a> Drill<'a> {
             passphrase,
             requests: Arc::new(requests()?),
             record: Arc::default(),
+            #[cfg(all(unix, feature = "repository"))]
+            vaulted: match args.repository {
+                true => Some(vaulted::Vaulted::make(root, NAME, output)?),
+                false => None,
+            },
         })
     }
 
@@ -244,6 +273,10 @@ impl<'a> Drill<'a> {
         fs::remove_dir_all(self.ca.path()).during("remove", self.ca.path())?;
         let loss = Instant::now();
         self.output.line("Destroyed the CA's folder, with its key and its configuration.");
+        #[cfg(all(unix, feature = "repository"))]
+        let vaulted = self.recover_repository()?;
+        #[cfg(all(unix, feature = "repository"))]
+        let sets = vaulted.as_ref().map_or(sets, vaulted::Recovered::sets);
 
         let key = || PrivateKey::open(&kept.join("ca.key"), &self.passphrase);
         let emergency = crl::emergency(&sets, &key()?, &published, &self.root, loss)?;
@@ -295,6 +328,8 @@ impl<'a> Drill<'a> {
             evidence,
             evidence_file,
             record: self.record,
+            #[cfg(all(unix, feature = "repository"))]
+            repository: vaulted.map(|vaulted| vaulted.seen),
         })
     }
 
@@ -386,6 +421,23 @@ impl<'a> Drill<'a> {
         Ok(Some(wire))
     }
 
+    /// The sets out of the repository, whose key is lost with the CA.
+    #[cfg(all(unix, feature = "repository"))]
+    fn recover_repository(&self) -> Result<Option<vaulted::Recovered>, Failure> {
+        let Some(vaulted) = &self.vaulted else { return Ok(None) };
+        vaulted.lose_key()?;
+        Ok(Some(vaulted.recover(self.output)?))
+    }
+
+    /// Takes a backup into the repository, if the drill has one, and else into a folder.
+    fn take(&self, source: &mut dyn Source, to: &Path, options: &TakeOptions) -> Result<Taken, Failure> {
+        #[cfg(all(unix, feature = "repository"))]
+        if let Some(vaulted) = &self.vaulted {
+            return vaulted.back_up(source, options, self.output);
+        }
+        Ok(take(source, to, options, &mut self.output.progress())?)
+    }
+
     fn back_up(
         &self,
         source: &mut dyn Source,
@@ -394,7 +446,7 @@ impl<'a> Drill<'a> {
         kind: BackupType,
     ) -> Result<Taken, Failure> {
         let options = TakeOptions { dynamic_dir, ..TakeOptions::new(kind) };
-        let taken = take(source, to, &options, &mut self.output.progress())?;
+        let taken = self.take(source, to, &options)?;
         let manifest = &taken.manifest;
         self.output.line(format!(
             "Took a {} backup: generations {:#x} to {:#x}, {} in {:.2} s.",

@@ -74,6 +74,8 @@ pub(crate) struct Summary {
     pub(crate) evidence: Evidence,
     pub(crate) evidence_file: Option<PathBuf>,
     pub(crate) record: Arc<Record>,
+    #[cfg(all(unix, feature = "repository"))]
+    pub(super) repository: Option<super::vaulted::Seen>,
 }
 
 impl Summary {
@@ -89,6 +91,28 @@ impl Summary {
             && self.record.ledger().repeated.is_none()
             && self.full.end_error.is_none()
             && self.logs.iter().all(|taken| taken.end_error.is_none())
+            && self.is_repository_sound()
+    }
+
+    #[cfg(all(unix, feature = "repository"))]
+    fn is_repository_sound(&self) -> bool {
+        self.repository.as_ref().is_none_or(super::vaulted::Seen::is_sound)
+    }
+
+    #[cfg(not(all(unix, feature = "repository")))]
+    const fn is_repository_sound(&self) -> bool {
+        true
+    }
+
+    /// What was seen of the repository; null where the sets are folders.
+    #[cfg(all(unix, feature = "repository"))]
+    fn repository_to_json(&self) -> Value {
+        self.repository.as_ref().map_or(Value::Null, super::vaulted::Seen::to_json)
+    }
+
+    #[cfg(not(all(unix, feature = "repository")))]
+    const fn repository_to_json(&self) -> Value {
+        Value::Null
     }
 
     pub(crate) fn print(&self, output: Output) {
@@ -147,6 +171,10 @@ impl Summary {
             "From the loss to a CRL that is in force: {:.2} s. It lists a certificate that was revoked after the last backup.",
             self.emergency.took.as_secs_f64()
         ));
+        #[cfg(all(unix, feature = "repository"))]
+        if let Some(seen) = &self.repository {
+            seen.print(output);
+        }
         output.line(format!("Rehearsal of the sets: {}.", self.evidence.verdict.sentence()));
         if let Some(file) = &self.evidence_file {
             output.line(format!("Evidence {} is {}.", self.evidence.run, file.display()));
@@ -190,6 +218,7 @@ impl Summary {
             "phases": phases,
             "backups": backups,
             "way": self.way.to_json(),
+            "repository": self.repository_to_json(),
             "verify": self.verified.verdict(),
             "restore": { "bytes": self.restored_bytes, "seconds": self.recovery.as_secs_f64() },
             "proof": {

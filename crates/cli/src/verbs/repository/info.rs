@@ -69,11 +69,15 @@ fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
 pub(super) fn line(point: &Point) -> String {
     let (low, high) = point.generations;
     format!(
-        "  {}  {}  {:4}  generations {low:#x} to {high:#x}  {}",
+        "  {}  {}  {:4}  generations {low:#x} to {high:#x}  {}{}",
         point.short_id(),
         when(point),
         point.kind,
-        human_bytes(point.bytes)
+        human_bytes(point.bytes),
+        match point.version {
+            0 => String::new(),
+            version => format!("  attached {version}"),
+        }
     )
 }
 
@@ -86,6 +90,7 @@ pub(super) fn to_json(point: &Point) -> Value {
         "generations": { "low": point.generations.0, "high": point.generations.1 },
         "bytes": point.bytes,
         "files": point.files,
+        "version": point.version,
     })
 }
 

@@ -21,6 +21,10 @@ pub(crate) struct InitArgs {
     /// The CA's name
     #[arg(long, value_name = "NAME")]
     ca: Option<String>,
+    /// After the theft of a key: make the repository that follows the newest one of this CA, with a key of its own. The CA's
+    /// name leads to it from now on
+    #[arg(long)]
+    next: bool,
     #[command(flatten)]
     code: CodeArgs,
 }
@@ -35,19 +39,29 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     let vault = places::vault(&address.vault)?;
     let host = own_host_name();
     let label = Label { host: &host, user: "recovery code" };
-    let repository = args.code.with_code(output, |code| vault.create(&ca, code, label))?;
+    let repository = args.code.with_code(output, |code| match args.next {
+        true => vault.create_next(&ca, code, label),
+        false => vault.create(&ca, code, label),
+    })?;
     output.line(format!("Made the repository {} in {}.", repository.address(), vault.place()));
-    if let Some(file) = vault.key_file(repository.ca()) {
+    if let Some(file) = vault.key_file(repository.name()) {
         output.line(format!(
             "Its key is in {}: backups need it. Whoever has it can read the sets.",
             file.display()
         ));
     }
+    let follows = args.next.then(|| repository.before()).flatten();
+    if let Some(follows) = &follows {
+        output.line(format!(
+            "It follows {follows}, which stays as it is. Take a full backup now; {ca} leads here."
+        ));
+    }
     args.code.tell(output);
     Ok(Done::good(json!({
         "repository": repository.address(),
+        "follows": follows,
         "place": vault.place(),
-        "key_file": vault.key_file(repository.ca()).as_deref().map(path_text),
+        "key_file": vault.key_file(repository.name()).as_deref().map(path_text),
         "recovery_file": args.code.recovery_file.as_deref().map(path_text),
     })))
 }

@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use certadm_repository::CaRepository;
+use certadm_repository::{CaRepository, LockEnd, LockEnds};
 use certadm_rules::FileTime;
+use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use clap::Args;
 use serde_json::{Value, json};
@@ -36,7 +37,7 @@ pub(super) fn extend(args: &ExtendLocksArgs, output: Output) -> Result<Done, Fai
 
 fn extend_one(repository: &CaRepository, dry_run: bool, output: Output) -> Result<Value, Failure> {
     let extended = repository.extend_locks(dry_run)?;
-    let earliest = extended.earliest.map(|earliest| FileTime::from_unix_seconds(earliest).to_rfc3339());
+    let earliest = moment_of(extended.earliest);
     output.result(format!(
         "{}: the sets need {}; {} of them {} longer. The first lock ends {}.",
         repository.address(),
@@ -51,6 +52,48 @@ fn extend_one(repository: &CaRepository, dry_run: bool, output: Output) -> Resul
         "extended": extended.extended,
         "earliest_end": earliest,
     }))
+}
+
+/// What `repository check` says of locks that nobody has prolonged.
+pub(super) fn neglected(ends: &LockEnds, repository: &str) -> Vec<Finding> {
+    let finding = |end: &LockEnd| {
+        let set = format!("the {} set {}", end.point.kind, end.point.short_id());
+        let text = match (end.unlocked, moment_of(end.earliest)) {
+            (0, earliest) => {
+                format!("the first lock of what {set} needs ends {}", earliest.unwrap_or_default())
+            }
+            (unlocked, _) => format!(
+                "{unlocked} of the {} that {set} needs have no lock: whoever may write can hide or delete them for good",
+                counted(end.objects, "object")
+            ),
+        };
+        Finding::warning(Kind::LockEnds, text).in_file(repository).remedy(format!(
+            "run `certadm repository extend-locks '{repository}'`, each night after the backup"
+        ))
+    };
+    ends.neglected().map(finding).collect()
+}
+
+/// When the first of all locks ends.
+pub(super) fn first_end(ends: &LockEnds) -> Option<String> {
+    moment_of(ends.sets.iter().filter_map(|end| end.earliest).min())
+}
+
+/// When the locks end, as JSON has it.
+pub(super) fn ends_to_json(ends: &LockEnds) -> Value {
+    let set = |end: &LockEnd| {
+        json!({
+            "id": end.point.id,
+            "objects": end.objects,
+            "unlocked": end.unlocked,
+            "earliest_end": moment_of(end.earliest),
+        })
+    };
+    json!({ "days": ends.days, "sets": ends.sets.iter().map(set).collect::<Vec<_>>() })
+}
+
+fn moment_of(seconds: Option<i64>) -> Option<String> {
+    seconds.map(|seconds| FileTime::from_unix_seconds(seconds).to_rfc3339())
 }
 
 #[derive(Debug, Args)]

@@ -29,7 +29,10 @@ use crate::{findings, interrupt};
 #[derive(Debug, Subcommand)]
 pub(crate) enum RepositoryCommand {
     /// Make the repository of a CA: its key file, its recovery code, and what cannot be changed later
-    #[command(after_help = "Example: certadm repository init vault: --ca 'Example CA' --recovery-file code")]
+    #[command(
+        after_help = "Example: certadm repository init vault: --ca 'Example CA' --recovery-file code\n\
+        After a theft: certadm repository init vault: --ca 'Example CA' --next --recovery-file code2"
+    )]
     Init(init::InitArgs),
     /// List the CAs of a vault, and the sets that each repository keeps
     #[command(after_help = "Example: certadm repository info vault:\n\
@@ -125,9 +128,10 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
         let mut progress = output.progress();
         repository.check(args.read.unwrap_or(Part::NONE), &mut progress)?
     };
+    let ends = repository.lock_ends()?;
     // Where a set cannot be read, what it needs is not known.
     let is_needed_by_none = checked.problems.iter().all(|problem| problem.points.is_empty());
-    let found: Vec<Finding> = checked
+    let mut found: Vec<Finding> = checked
         .problems
         .iter()
         .map(|problem| {
@@ -145,6 +149,8 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
                 .remedy("bring what is missing back from a copy of the vault, or run `certadm repository repair` and take a full backup")
         })
         .collect();
+    let is_sound = found.is_empty();
+    found.extend(ends.iter().flat_map(|ends| locks::neglected(ends, &repository.address())));
     findings::print(&found, output);
     if 0 < checked.unnamed_packs {
         output.line(format!(
@@ -155,18 +161,28 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
     if args.read.is_some() {
         output.line(format!("{} packs with {} read.", checked.packs, human_bytes(checked.bytes)));
     }
-    let (verdict, tone) = match found.is_empty() {
+    if let Some(earliest) = ends.as_ref().and_then(locks::first_end) {
+        output.line(format!("The first lock of what the sets need ends {earliest}."));
+    }
+    let (verdict, tone) = match is_sound {
+        true if !found.is_empty() => ("The repository is sound, and its locks END SOON.", Tone::Warn),
         true => ("The repository is sound.", Tone::Good),
         false => ("The repository is DAMAGED.", Tone::Bad),
     };
     output.verdict(verdict, tone);
     let result = json!({
         "repository": repository.address(),
-        "sound": found.is_empty(),
+        "sound": is_sound,
         "packs_read": checked.packs,
         "bytes_read": checked.bytes,
         "unnamed_packs": checked.unnamed_packs,
+        "locks": ends.as_ref().map(locks::ends_to_json),
         "findings": findings::list(&found),
     });
-    Ok(Done { exit: if found.is_empty() { Exit::Good } else { Exit::Damaged }, result })
+    let exit = match (is_sound, found.is_empty()) {
+        (false, _) => Exit::Damaged,
+        (true, false) => Exit::Finding,
+        (true, true) => Exit::Good,
+    };
+    Ok(Done { exit, result })
 }

@@ -20,13 +20,13 @@ pub(super) fn repository(word: &Path) -> Result<CaRepository, Failure> {
     places::open(&address(word)?)
 }
 
-/// The vault of an address, and the repository of the CA that it names; those of all CAs where it names none.
+/// The vault of an address, and the repository of the CA that it names; all of them where it names none.
 pub(super) fn repositories(word: &Path) -> Result<(Vault, Vec<CaRepository>), Failure> {
     let address = address(word)?;
     let vault = places::vault(&address.vault)?;
     let cas = match &address.ca {
         Some(ca) => vec![ca.clone()],
-        None => vault.cas()?,
+        None => vault.repositories()?,
     };
     let mut repositories = Vec::new();
     for ca in cas {

@@ -1,0 +1,101 @@
+//! Something is attached to a set that is stored: the set stays as it is, and the same backup is there once more, with more beside
+//! its database.
+
+use certadm_repository::{Copied, Error, ExpiryOptions, Keep, Part, Secret, Selector};
+use certadm_rules::BackupType;
+use certadm_set::Silent;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::common::{Ca, assert_whole, over, repository};
+use crate::objects::Memory;
+
+fn attach_a_note(copy: &Path, text: &str) {
+    let folder = copy.join("Identity");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("note.txt"), text).unwrap();
+}
+
+#[test]
+fn an_attached_file_makes_a_later_version_and_overwrites_nothing() {
+    let mut ca = Ca::create();
+    let (memory, _, repository) = repository();
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    ca.issue(2);
+    ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+    let taken = repository.points().unwrap();
+    repository.note_proven(&taken[0]).unwrap();
+    let before = memory.all();
+
+    for times in 1..3_u32 {
+        let points = repository.select(&Selector::LatestFull).unwrap();
+        assert_eq!(points[0].version, times - 1);
+        let fetched = repository.fetch(&points, ca.beside(), &mut Silent).unwrap();
+        attach_a_note(&fetched.sets[0], &format!("number {times}"));
+        let stored = repository.store_attached(&points[0], &fetched.sets[0], &mut Silent).unwrap();
+        let newest = repository.select(&Selector::LatestFull).unwrap();
+        assert_eq!(newest[0].version, times);
+        assert!(stored.set.to_str().unwrap().ends_with(newest[0].short_id()), "{:?}", stored.set);
+        assert!(repository.proven().unwrap().contains(&newest[0].id), "its database is proven");
+    }
+    // Everything that was there is there, to the last byte.
+    let after = memory.all();
+    assert!(before.iter().all(|(name, content)| after.get(name) == Some(content)));
+    let first = repository.select(&Selector::Alone(taken[0].id.clone())).unwrap();
+    let fetched = repository.fetch(&first, ca.beside(), &mut Silent).unwrap();
+    assert!(!fetched.sets[0].join("Identity").exists());
+    // A restore takes the last version, and the log set continues it.
+    let latest = repository.select(&Selector::Latest).unwrap();
+    assert_eq!(latest.iter().map(|point| point.version).collect::<Vec<_>>(), [2, 0]);
+    let fetched = repository.fetch(&latest, ca.beside(), &mut Silent).unwrap();
+    assert_eq!(std::fs::read_to_string(fetched.sets[0].join("Identity/note.txt")).unwrap(), "number 2");
+    assert_eq!(assert_whole(&repository, ca.beside()), 4);
+    assert!(repository.check(Part::ALL, &mut Silent).unwrap().problems.is_empty());
+
+    // Another vault gets every version once.
+    let other = Memory::default();
+    let other = over(Arc::new(other), &Secret::generate(Path::new("another")));
+    other.init().unwrap();
+    for _ in 0..2 {
+        for point in repository.points().unwrap() {
+            other.copy_from(&repository, &point, &mut Silent).unwrap();
+        }
+    }
+    let versions: Vec<u32> = other.points().unwrap().iter().map(|point| point.version).collect();
+    assert_eq!(versions, [0, 1, 2, 0]);
+    let again = other.copy_from(&repository, &taken[0], &mut Silent).unwrap();
+    assert!(matches!(again, Copied::There(_)), "{again:?}");
+
+    // Rules count backups, so the earlier versions go.
+    let keep = Keep { last: 2, ..Keep::default() };
+    let options = ExpiryOptions { keep, take_over: false, rest: Some(0) };
+    repository.expiry(&options).unwrap().carry_out(&mut |_| {}).unwrap();
+    let left: Vec<u32> = repository.points().unwrap().iter().map(|point| point.version).collect();
+    assert_eq!(left, [2, 0]);
+    assert_eq!(assert_whole(&repository, ca.beside()), 2);
+}
+
+#[test]
+fn the_copy_of_another_set_is_refused_and_nothing_is_stored() {
+    let mut ca = Ca::create();
+    let (memory, _, repository) = repository();
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    ca.issue(2);
+    ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+    let points = repository.select(&Selector::Latest).unwrap();
+    let fetched = repository.fetch(&points, ca.beside(), &mut Silent).unwrap();
+    let before = memory.all();
+    let mut other = points[0].clone();
+    other.time += 1;
+    let error = repository.store_attached(&other, &fetched.sets[0], &mut Silent).unwrap_err();
+    assert!(matches!(error, Error::NotStored { .. }), "{error}");
+    // Something of the set itself was changed.
+    let log = std::fs::read_dir(fetched.sets[1].join("DataBase")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    attach_a_note(&fetched.sets[1], "x");
+    assert!(repository.store_attached(&points[1], &fetched.sets[1], &mut Silent).is_err());
+    assert_eq!(memory.names("snapshots/").len(), 2);
+    assert!(before.keys().all(|name| memory.all().contains_key(name)));
+}

@@ -1,0 +1,163 @@
+//! Repositories of one CA that follow one another after the theft of a key, and packs that are read again after a while.
+
+use std::fs;
+use std::path::Path;
+
+use certadm_repository::{CaRepository, Error, Label, Profiles, Secret, Vault};
+use certadm_rules::diagnosis::Class;
+use certadm_rules::{BackupType, Diagnosis};
+use certadm_set::{Check, Silent, TakeOptions, take_into};
+
+use crate::common::{Ca, assert_whole, options};
+
+const LABEL: Label<'static> = Label { host: "tests", user: "recovery code" };
+
+fn vault(root: &Path, more: &str) -> Vault {
+    let text = format!("[vault]\nurl = 'file://{0}/vault'\n{more}", root.display())
+        .replace("ROOT", &root.display().to_string());
+    Vault::new(Profiles::parse(&text).unwrap().vault("vault").unwrap().clone())
+}
+
+#[test]
+fn after_a_theft_the_next_repository_has_another_key_and_the_name_leads_to_it() {
+    let mut ca = Ca::named("Drill CA");
+    let root = ca.beside().to_owned();
+    let vault = vault(&root, "key-file = 'ROOT/{ca}.key'\n");
+    let error = vault.create_next("Drill CA", "next code", LABEL).unwrap_err();
+    assert!(matches!(error, Error::NoRepository { .. }), "{error}");
+    let first = vault.create("Drill CA", "a code", LABEL).unwrap();
+    ca.back_up(&first, BackupType::Full).unwrap();
+    assert_eq!(vault.repositories().unwrap(), ["Drill CA"]);
+
+    let next = vault.create_next("Drill CA", "next code", LABEL).unwrap();
+    assert_eq!(next.address(), "vault:Drill CA!n2");
+    assert_eq!((next.ca(), next.name()), ("Drill CA", "Drill CA!n2"));
+    assert_eq!(vault.cas().unwrap(), ["Drill CA"]);
+    assert_eq!(vault.repositories().unwrap(), ["Drill CA!n1", "Drill CA!n2"]);
+    let [stolen, new] = ["Drill CA", "Drill CA!n2"].map(|name| root.join(format!("{name}.key")));
+    assert_ne!(fs::read(&stolen).unwrap(), fs::read(&new).unwrap());
+
+    // The name leads to the newest, with and without the CA; a full set comes first there.
+    ca.issue(2);
+    for ca in [None, Some("Drill CA"), Some("Drill CA!n2")] {
+        assert_eq!(vault.repository(ca).unwrap().address(), "vault:Drill CA!n2", "{ca:?}");
+    }
+    let newest = vault.repository(None).unwrap();
+    assert!(newest.points().unwrap().is_empty());
+    ca.back_up(&newest, BackupType::Full).unwrap();
+    ca.issue(1);
+    ca.back_up(&newest, BackupType::LogsOnly).unwrap();
+    assert_eq!(assert_whole(&newest, &root), 2);
+    // The old one is where it was, under its number.
+    let old = vault.repository(Some("Drill CA!n1")).unwrap();
+    assert_eq!(old.address(), "vault:Drill CA!n1");
+    assert_eq!(assert_whole(&old, &root), 1);
+    // What was stolen opens nothing of it: neither the key nor the code.
+    fs::write(&new, fs::read(&stolen).unwrap()).unwrap();
+    let error = vault.repository(None).unwrap().points().unwrap_err();
+    assert!(matches!(error, Error::NoKeyFits { .. }), "{error}");
+    let by_code = self::vault(&root, "password-file = 'ROOT/code'\n");
+    for (code, opens) in [("a code", false), ("next code", true)] {
+        fs::write(root.join("code"), code).unwrap();
+        assert_eq!(by_code.repository(None).unwrap().points().is_ok(), opens, "{code}");
+    }
+    fs::remove_file(&new).unwrap();
+    assert!(vault.repository(None).is_err(), "without its key the old one is not taken instead");
+
+    let third = vault.create_next("Drill CA!n1", "third code", LABEL).unwrap();
+    assert_eq!(third.address(), "vault:Drill CA!n3");
+}
+
+#[test]
+fn a_next_repository_whose_making_was_cut_off_is_finished() {
+    let ca = Ca::named("ca");
+    let root = ca.beside().to_owned();
+    let vault = vault(&root, "key-file = 'ROOT/{ca}.key'\n");
+    vault.create("ca", "a code", LABEL).unwrap();
+    vault.create_next("ca", "next code", LABEL).unwrap();
+    // Cut off before the code was a key of it.
+    let keys = root.join("vault/ca!n2/keys");
+    for key in fs::read_dir(&keys).unwrap() {
+        fs::remove_file(key.unwrap().path()).unwrap();
+    }
+    let again = vault.create_next("ca", "other code", LABEL).unwrap();
+    assert_eq!(again.address(), "vault:ca!n2");
+    let by_code = Secret::from_password("other code", &root);
+    assert_eq!(again.keys().unwrap().len(), 1);
+    drop(by_code);
+    ca.back_up(&again, BackupType::Full).unwrap();
+}
+
+#[test]
+fn the_next_repository_never_has_the_key_of_the_one_before() {
+    for (more, says) in
+        [("key-file = 'ROOT/one.key'\n", "{ca}"), ("password-file = 'ROOT/code'\n", "password")]
+    {
+        let ca = Ca::named("ca");
+        fs::write(ca.beside().join("code"), "a code").unwrap();
+        let vault = vault(ca.beside(), more);
+        vault.create("ca", "a code", LABEL).unwrap();
+        let error = vault.create_next("ca", "next code", LABEL).unwrap_err();
+        assert!(matches!(error, Error::SameKey { .. }) && error.to_string().contains(says), "{error}");
+        assert_eq!(vault.repositories().unwrap(), ["ca"], "nothing was made");
+    }
+}
+
+/// What earlier backups have stored is relied on for a while after it was read, and then it is read again.
+#[test]
+fn with_read_back_new_old_packs_are_read_again_after_a_while() {
+    let mut ca = Ca::named("ca");
+    let root = ca.beside().to_owned();
+    let with = |within: &str| {
+        let more = format!("key-file = 'ROOT/{{ca}}.key'\nread-back = 'new'\nverified-within = '{within}'\n");
+        vault(&root, &more).remembering_in(root.join("state"))
+    };
+    let take = |ca: &Ca, repository: &CaRepository| {
+        let later = TakeOptions { check: Check::Later, ..TakeOptions::new(BackupType::Full) };
+        let sink = repository.sink(options(None))?;
+        take_into(&mut ca.source(), Box::new(sink), &later, &mut Silent)
+    };
+    // So many that the database has parts which the next backup finds unchanged.
+    ca.issue(600);
+    with("7d").create("ca", "a code", LABEL).unwrap();
+    let repository = with("7d").repository(None).unwrap();
+    take(&ca, &repository).unwrap();
+    let record = root.join("state/packs-read/vault/ca");
+    assert!(record.is_file());
+    assert_eq!(take(&ca, &repository).unwrap().findings, []);
+
+    // Bytes change on the medium, in each pack in turn. One of them holds what the next backup finds unchanged.
+    ca.issue(1);
+    let noticed = |within: &str| {
+        let repository = with(within).repository(None).unwrap();
+        let before = fs::read_dir(root.join("vault/ca/snapshots")).unwrap().count();
+        let error = take(&ca, &repository).err();
+        assert!(error.as_ref().is_none_or(|error| error.class() == Class::Damaged), "{error:?}");
+        let after = fs::read_dir(root.join("vault/ca/snapshots")).unwrap().count();
+        assert_eq!(after - before, usize::from(error.is_none()), "nothing counts that leans on it");
+        error.is_some()
+    };
+    let mut relied = 0;
+    for pack in packs(&root.join("vault/ca/data")) {
+        let sound = fs::read(&pack).unwrap();
+        let mut bytes = sound.clone();
+        // In each of its parts: which of them the next backup needs, nobody knows.
+        let len = bytes.len();
+        (1..32).for_each(|part| bytes[len * part / 32] ^= 1);
+        fs::write(&pack, bytes).unwrap();
+        if !noticed("7d") && noticed("0h") {
+            relied += 1;
+            let noted = fs::read(&record).unwrap();
+            fs::remove_file(&record).unwrap();
+            assert!(noticed("7d"), "what nobody has noted is read");
+            fs::write(&record, noted).unwrap();
+        }
+        fs::write(&pack, sound).unwrap();
+    }
+    assert!(0 < relied);
+}
+
+fn packs(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { packs(&path) } else { vec![path] }).collect()
+}
