@@ -33,7 +33,7 @@ impl Serial {
     pub(crate) fn new(now: FileTime) -> Result<Self, getrandom::Error> {
         let mut octets = [0u8; 16];
         getrandom::fill(&mut octets[5..])?;
-        let time = now.0.unsigned_abs() / TICKS % (1 << 38) | 1 << 38;
+        let time = (now.0.unsigned_abs() / TICKS % (1 << 38)) | (1 << 38);
         octets[..5].copy_from_slice(&time.to_be_bytes()[3..]);
         Ok(Self(hex::encode(&octets)))
     }
