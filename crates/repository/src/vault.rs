@@ -1,5 +1,6 @@
 //! A vault with the repositories of its CAs, and what can be done with one of them.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -114,11 +115,8 @@ impl Vault {
     /// The number of the newest repository of a CA. Where there is none, that of the first.
     fn newest(&self, ca: &str) -> Result<u32> {
         let mut newest = 1;
-        while self
-            .objects(&generation::folder(ca, newest + 1))?
-            .len("config")
+        while is_there(self.objects(&generation::folder(ca, newest + 1))?.len("config"))
             .map_err(|source| self.storage(source))?
-            .is_some()
         {
             newest += 1;
         }
@@ -565,4 +563,28 @@ fn complete_set(path: &Path) -> Result<Set> {
         other => other.into_ours()?.into_iter().next(),
     };
     Ok(set.ok_or_else(incomplete)?)
+}
+
+/// Whether a repository that follows another one is there, by what its storage says of its `config`. An account that may reach
+/// the CA's own folder alone, `CA/` of a bucket, is denied there; it could use no repository there either. Where it may reach
+/// nothing at all, whatever comes next says so.
+fn is_there(config: Result<Option<u64>, ObjectError>) -> Result<bool, ObjectError> {
+    match config {
+        Err(denied) if denied.source.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+        config => Ok(config?.is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_that_is_kept_out_of_the_next_repository_uses_the_one_before() {
+        let failed = |kind: io::ErrorKind| Err(ObjectError::new("look at", "config", kind.into()));
+        assert!(is_there(Ok(Some(1))).unwrap());
+        assert!(!is_there(Ok(None)).unwrap());
+        assert!(!is_there(failed(io::ErrorKind::PermissionDenied)).unwrap());
+        assert!(is_there(failed(io::ErrorKind::TimedOut)).is_err(), "it may be there");
+    }
 }
