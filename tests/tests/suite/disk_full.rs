@@ -212,6 +212,8 @@ fn a_full_disk_of_the_ca_is_named_and_nothing_is_called_damaged() {
     let folder = ca_on(&disk);
     // An owner that is there already; a start on the full disk has no space for shared memory.
     let store = std::sync::Arc::new(Store::open(&folder, OPTIONS).unwrap());
+    // Packing would make room again.
+    store.wait_until_packed();
     for entry in fs::read_dir(folder.log_dir()).unwrap() {
         let path = entry.unwrap().path();
         if certadm_store::is_reserve(&path) {
