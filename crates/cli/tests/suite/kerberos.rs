@@ -62,12 +62,19 @@ pub(crate) fn realm() -> (Work, Listener) {
 #[ignore = "needs Samba's domain controller, and root; run with --ignored"]
 fn a_drill_logs_on_in_a_domain_of_its_own() {
     let work = Work::new();
-    let within = work.path("within");
-    fs::create_dir(&within).unwrap();
-    let result = work.result("drill --kerberos --size 1MiB --seconds 1 --within {within}");
+    let refused = work.run("drill --kerberos --size 1MiB --within {x}");
+    assert!(refused.code == 3 && !refused.stderr.contains("Samba"), "{refused:?}");
+    let deep = work.path("a-folder-whose-path-is-too-long-for-an-address-of-a-socket");
+    fs::create_dir(&deep).unwrap();
+    let refused = work.run(&format!("drill --kerberos --size 1MiB --within {}", deep.display()));
+    assert!(refused.code == 3 && refused.stderr.contains("shorter path"), "{refused:?}");
+    let within = tempfile::tempdir().unwrap();
+    let within = within.path();
+    let result =
+        work.result(&format!("drill --kerberos --size 1MiB --seconds 1 --within {}", within.display()));
     assert_eq!(result["passed"], true, "{result}");
     assert_eq!(result["way"]["authentication"], "kerberos");
-    assert!(fs::read_dir(&within).unwrap().next().is_none(), "the domain went with the drill's folder");
+    assert!(fs::read_dir(within).unwrap().next().is_none(), "the domain went with the drill's folder");
 }
 
 #[test]

@@ -331,7 +331,7 @@ fn the_command_does_its_work() {
         assert_eq!(windows.certadm(line), windows.world.certadm(line).replace("\r\n", "\n"), "{line}");
     }
     // These differ: the verbs of repositories are on Unix alone.
-    assert!(windows.certadm("completions bash").contains("complete -F _certadm"));
+    assert!(windows.certadm("completions bash").contains("-F _certadm certadm"));
     let restored = windows.certadm("restore --from set --dir ca --force");
     assert!(restored.to_lowercase().contains("restored"), "{restored}");
     let drilled = windows.certadm("drill --size 4MiB");

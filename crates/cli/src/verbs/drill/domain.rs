@@ -33,6 +33,9 @@ const KDC_PORT: u16 = 88;
 /// How long the controller may take until it listens.
 const START: Duration = Duration::from_secs(180);
 
+/// The longest path of its folder, in bytes: names of sockets in it are up to 31 bytes longer, and an address holds 107.
+const LONGEST: usize = 76;
+
 /// The domain. Dropping it ends its controller.
 pub(super) struct Domain {
     controller: Child,
@@ -43,6 +46,12 @@ impl Domain {
     /// Makes the domain in `dir` and starts its controller.
     pub(super) fn start(dir: &Path) -> Result<Self, Failure> {
         let folder = dir.join("domain");
+        if LONGEST < folder.as_os_str().len() {
+            return Err(refused(
+                format!("the path {} is too long for the sockets of a domain controller", folder.display()),
+                "name a folder with a shorter path by --within DIR",
+            ));
+        }
         durable::create_dir(&folder)?;
         let address = address();
         let configuration = provision(&folder, address)?;
