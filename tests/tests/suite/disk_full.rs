@@ -212,8 +212,10 @@ fn a_full_disk_of_the_ca_is_named_and_nothing_is_called_damaged() {
     let folder = ca_on(&disk);
     // An owner that is there already; a start on the full disk has no space for shared memory.
     let store = std::sync::Arc::new(Store::open(&folder, OPTIONS).unwrap());
-    // Packing would make room again.
+    // Packing would make room again; and there has to be something that a backup rolls.
     store.wait_until_packed();
+    let mut ledger = Ledger::open(&disk.path.join("ledger"));
+    issue(&mut store.writer().unwrap(), Serials::new().next().unwrap(), &mut ledger).unwrap();
     for entry in fs::read_dir(folder.log_dir()).unwrap() {
         let path = entry.unwrap().path();
         if certadm_store::is_reserve(&path) {

@@ -46,7 +46,7 @@ const FIGURES: &str = "metrics.prom";
 pub(crate) struct AgentArgs {
     /// Show a page (/), figures for Prometheus (/metrics) and whether the agent lives (/healthz) at this address, such as
     /// 127.0.0.1:9464, in the place of that of certadm.toml. Others than this machine can be answered only by TLS and with
-    /// a token, which [agent] of certadm.toml names
+    /// a token, which the section agent of certadm.toml names
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 }
