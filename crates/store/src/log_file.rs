@@ -4,7 +4,7 @@
 //! each page that the generation changed, once, as it was at the generation's end. docs/store-format.md has the table.
 //!
 //! A log has two forms. A roll writes the plain one, because committers wait for it; later the pages are packed into one
-//! zstd frame ([`crate::pack`]). Both forms are the same log: the content's hash is that of the plain pages.
+//! zstd frame (`pack.rs`). Both forms are the same log: the content's hash is that of the plain pages.
 
 use std::collections::BTreeMap;
 use std::fs::File;
