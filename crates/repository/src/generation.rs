@@ -2,6 +2,9 @@
 //! second one of `Example CA` is in the folder `Example CA!n2`. No sanitized name ends so, because four hexadecimal digits
 //! follow each `!` of one.
 
+/// So many repositories of one CA may follow one another.
+pub(crate) const MOST: u32 = 999;
+
 /// What stands between the CA's name and the number.
 const MARK: &str = "!n";
 
@@ -9,7 +12,7 @@ const MARK: &str = "!n";
 pub(crate) fn split(name: &str) -> (&str, Option<u32>) {
     let split = name.rsplit_once(MARK).and_then(|(ca, digits)| {
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
-        let number = digits.parse::<u32>().ok().filter(|_| plain && digits.len() <= 3)?;
+        let number = digits.parse::<u32>().ok().filter(|number| plain && *number <= MOST)?;
         Some((ca, number))
     });
     split.map_or((name, None), |(ca, number)| (ca, Some(number)))

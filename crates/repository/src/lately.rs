@@ -10,8 +10,9 @@ use rustic_core::Id;
 
 /// The folder of the records in the state of this machine.
 const FOLDER: &str = "packs-read";
-/// No record is longer, in bytes: 80 bytes a pack of 8 MiB are enough for 800 TiB.
-const MAX_LEN: u64 = 8 << 30;
+/// No record is longer, in bytes, because it is read into memory: 80 bytes a pack of 8 MiB are enough for 6 TiB. A longer one
+/// counts as none, and then everything is read again.
+const MAX_LEN: u64 = 64 << 20;
 
 /// The record of one repository.
 #[derive(Clone, Debug)]

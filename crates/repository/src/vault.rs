@@ -112,11 +112,13 @@ impl Vault {
         })
     }
 
-    /// The number of the newest repository of a CA. Where there is none, that of the first.
+    /// The number of the newest repository of a CA. Where there is none, that of the first. A storage that says of everything
+    /// that it is there is asked so often, and no more.
     fn newest(&self, ca: &str) -> Result<u32> {
         let mut newest = 1;
-        while is_there(self.objects(&generation::folder(ca, newest + 1))?.len("config"))
-            .map_err(|source| self.storage(source))?
+        while newest < generation::MOST
+            && is_there(self.objects(&generation::folder(ca, newest + 1))?.len("config"))
+                .map_err(|source| self.storage(source))?
         {
             newest += 1;
         }
@@ -143,7 +145,7 @@ impl Vault {
         }
         let is_unfinished = newest != 1
             && objects.list(FileType::Key.dirname()).map_err(|source| self.storage(source))?.is_empty();
-        let number = if is_unfinished { newest } else { newest + 1 };
+        let number = if is_unfinished { newest } else { (newest + 1).min(generation::MOST) };
         let same = |detail| Error::SameKey { vault: self.profile.name.clone(), detail };
         match [ca.to_owned(), generation::folder(ca, number)].map(|folder| self.key_file(&folder)) {
             [Some(first), Some(next)] if first != next => {}
