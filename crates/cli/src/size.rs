@@ -1,5 +1,7 @@
 //! Sizes as a person writes them.
 
+use certadm_files::Pace;
+
 /// Bytes out of `32MiB`, `1GiB` or `65536`: a whole number, and a unit that counts by 1024.
 ///
 /// # Errors
@@ -19,16 +21,13 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(|| "this is more than any file can have".to_owned())
 }
 
-/// The slowest speed that is any use: the other side hears from the reader every second.
-const SLOWEST: u64 = 16 << 10;
-
 /// Bytes a second out of `10MiB/s` or `10MiB`.
 ///
 /// # Errors
 /// A sentence for the person.
 pub(crate) fn parse_speed(text: &str) -> Result<u64, String> {
     match parse_size(text.strip_suffix("/s").unwrap_or(text)) {
-        Ok(speed @ SLOWEST..) => Ok(speed),
+        Ok(speed @ Pace::SLOWEST..) => Ok(speed),
         Ok(_) => Err("a speed is 16KiB/s at least".to_owned()),
         Err(_) => Err("give a speed such as 10MiB/s".to_owned()),
     }

@@ -25,6 +25,9 @@ struct Line {
 }
 
 impl Pace {
+    /// The slowest speed that is of use for a backup, in bytes a second: the CA hears from a slower one too seldom.
+    pub const SLOWEST: u64 = 16 << 10;
+
     /// A line that is free. It takes one byte a second at least.
     #[must_use]
     pub fn new(bytes_a_second: u64) -> Self {

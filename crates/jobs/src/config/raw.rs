@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use certadm_files::Pace;
 use certadm_repository::{Keep, Profiles};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -127,15 +128,10 @@ options! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Speed(pub(super) u64);
 
-impl Speed {
-    /// A backup that is slower than this hears from its CA too seldom.
-    const SLOWEST: u64 = 16 << 10;
-}
-
 impl<'de> Deserialize<'de> for Speed {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match certadm_repository::speed(&String::deserialize(from)?) {
-            Ok(speed @ Self::SLOWEST..) => Ok(Self(speed)),
+            Ok(speed @ Pace::SLOWEST..) => Ok(Self(speed)),
             Ok(_) => Err(de::Error::custom("a speed is 16KiB/s at least")),
             Err(text) => Err(de::Error::custom(text)),
         }
