@@ -3,6 +3,7 @@
 //!
 //! The suites themselves are in `tests/`; the processes they kill and starve are in `src/bin/`.
 
+pub mod altered;
 pub mod case;
 pub mod command;
 pub mod fault;

@@ -3,8 +3,9 @@
 
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::Class;
-use certadm_rules::{BackupType, Diagnosis, PlainList, TaggedList};
-use certadm_session::{CallError, CallResult, LocalSource, Source};
+use certadm_rules::{BackupType, Diagnosis};
+use certadm_session::{CallError, CallResult, LocalSource, Source as _};
+use certadm_tests::altered::{Altered, Through};
 
 use crate::common::{Ca, assert_whole, over, repository};
 use crate::objects::{Fault, Faulty};
@@ -98,21 +99,9 @@ struct Failing {
     left: u64,
 }
 
-impl Source for Failing {
-    fn is_online(&mut self) -> CallResult<bool> {
-        self.inner.is_online()
-    }
-    fn prepare(&mut self, kind: BackupType) -> CallResult<()> {
-        self.inner.prepare(kind)
-    }
-    fn database_locations(&mut self) -> CallResult<TaggedList> {
-        self.inner.database_locations()
-    }
-    fn database_names(&mut self) -> CallResult<TaggedList> {
-        self.inner.database_names()
-    }
-    fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64> {
-        self.inner.open_file(name, read_hint)
+impl Altered for Failing {
+    fn ca(&mut self) -> &mut LocalSource {
+        &mut self.inner
     }
     fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize> {
         let most = usize::try_from(self.left).unwrap().min(buffer.len()).min(8192);
@@ -122,21 +111,6 @@ impl Source for Failing {
         let len = self.inner.read(&mut buffer[..most])?;
         self.left -= len as u64;
         Ok(len)
-    }
-    fn close_file(&mut self) -> CallResult<()> {
-        self.inner.close_file()
-    }
-    fn backup_logs(&mut self) -> CallResult<TaggedList> {
-        self.inner.backup_logs()
-    }
-    fn truncate_logs(&mut self) -> CallResult<()> {
-        self.inner.truncate_logs()
-    }
-    fn dynamic_files(&mut self) -> CallResult<PlainList> {
-        self.inner.dynamic_files()
-    }
-    fn end(&mut self) -> CallResult<()> {
-        self.inner.end()
     }
 }
 
@@ -149,7 +123,7 @@ fn a_read_of_the_ca_that_fails_gives_no_snapshot() {
     let bytes = ca.back_up(&sound, BackupType::Full).unwrap().manifest.total_size();
     for left in [0, 1, 8192, bytes / 2, bytes - 1_000, bytes - 600] {
         let logs = ca.logs();
-        let mut source = Failing { inner: ca.source(), left };
+        let mut source = Through(Failing { inner: ca.source(), left });
         let error = ca.back_up_from(&mut source, &sound, BackupType::Full).unwrap_err();
         assert!(error.to_string().contains("BackupRead"), "{left}: {error}");
         assert_eq!(memory.names("snapshots/").len(), 2, "{left}");

@@ -4,9 +4,10 @@ use std::fs;
 use std::sync::Arc;
 
 use certadm_rules::unc::UncRoot;
-use certadm_rules::{BackupType, PlainList, TaggedList};
-use certadm_session::{CallResult, LocalSource, Source};
+use certadm_rules::{BackupType, PlainList};
+use certadm_session::{CallResult, LocalSource};
 use certadm_set::{Silent, TakeOptions, take};
+use certadm_tests::altered::{Altered, Through};
 
 use crate::common::{Ca, scratch};
 
@@ -16,39 +17,15 @@ struct Keeping {
     dynamic: [String; 2],
 }
 
-impl Source for Keeping {
-    fn is_online(&mut self) -> CallResult<bool> {
-        self.ca.is_online()
-    }
-    fn prepare(&mut self, kind: BackupType) -> CallResult<()> {
-        self.ca.prepare(kind)
-    }
-    fn database_locations(&mut self) -> CallResult<TaggedList> {
-        self.ca.database_locations()
-    }
-    fn database_names(&mut self) -> CallResult<TaggedList> {
-        self.ca.database_names()
-    }
-    fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64> {
-        self.ca.open_file(name, read_hint)
-    }
-    fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize> {
-        self.ca.read(buffer)
-    }
-    fn close_file(&mut self) -> CallResult<()> {
-        self.ca.close_file()
-    }
-    fn backup_logs(&mut self) -> CallResult<TaggedList> {
-        self.ca.backup_logs()
+impl Altered for Keeping {
+    fn ca(&mut self) -> &mut LocalSource {
+        &mut self.ca
     }
     fn truncate_logs(&mut self) -> CallResult<()> {
         Ok(())
     }
     fn dynamic_files(&mut self) -> CallResult<PlainList> {
         Ok(PlainList::new(self.dynamic.to_vec()).unwrap())
-    }
-    fn end(&mut self) -> CallResult<()> {
-        self.ca.end()
     }
 }
 
@@ -63,7 +40,7 @@ fn logs_that_are_still_there_are_named() {
     }
     let names = UncRoot::new("host".to_owned()).unwrap();
     let dynamic = [r"\\host\crl\ca.crl".to_owned(), r"\\host\crl\ca+.crl".to_owned()];
-    let mut source = Keeping { ca: LocalSource::new(Arc::clone(&ca.store), names), dynamic };
+    let mut source = Through(Keeping { ca: LocalSource::new(Arc::clone(&ca.store), names), dynamic });
     let dynamic_dir = Some(ca.folder.crl_dir());
     let options = TakeOptions { truncate: true, dynamic_dir, ..TakeOptions::new(BackupType::Full) };
     // The folder above the set is made, too.

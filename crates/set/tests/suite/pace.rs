@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use certadm_files::Pace;
+use certadm_rules::BackupType;
 use certadm_rules::unc::UncRoot;
-use certadm_rules::{BackupType, PlainList, TaggedList};
-use certadm_session::{CallResult, LocalSource, Source};
+use certadm_session::{CallResult, LocalSource, Source as _};
 use certadm_set::manifest::Role;
 use certadm_set::verify::verify;
 use certadm_set::{Silent, TakeOptions, take};
+use certadm_tests::altered::{Altered, Through};
 
 use crate::common::{Ca, scratch};
 
@@ -26,18 +27,9 @@ struct Counted {
     hint: u32,
 }
 
-impl Source for Counted {
-    fn is_online(&mut self) -> CallResult<bool> {
-        self.ca.is_online()
-    }
-    fn prepare(&mut self, kind: BackupType) -> CallResult<()> {
-        self.ca.prepare(kind)
-    }
-    fn database_locations(&mut self) -> CallResult<TaggedList> {
-        self.ca.database_locations()
-    }
-    fn database_names(&mut self) -> CallResult<TaggedList> {
-        self.ca.database_names()
+impl Altered for Counted {
+    fn ca(&mut self) -> &mut LocalSource {
+        &mut self.ca
     }
     fn open_file(&mut self, name: &str, read_hint: u32) -> CallResult<u64> {
         self.hint = self.hint.max(read_hint);
@@ -48,21 +40,6 @@ impl Source for Counted {
         self.read += len as u64;
         self.largest = self.largest.max(buffer.len());
         Ok(len)
-    }
-    fn close_file(&mut self) -> CallResult<()> {
-        self.ca.close_file()
-    }
-    fn backup_logs(&mut self) -> CallResult<TaggedList> {
-        self.ca.backup_logs()
-    }
-    fn truncate_logs(&mut self) -> CallResult<()> {
-        self.ca.truncate_logs()
-    }
-    fn dynamic_files(&mut self) -> CallResult<PlainList> {
-        self.ca.dynamic_files()
-    }
-    fn end(&mut self) -> CallResult<()> {
-        self.ca.end()
     }
 }
 
@@ -76,11 +53,12 @@ fn every_byte_of_a_backup_goes_by_its_pace() {
     ca.roll();
     let names = UncRoot::new("host".to_owned()).unwrap();
     let ca = LocalSource::new(Arc::clone(&ca.store), names);
-    let mut source = Counted { ca, read: 0, largest: 0, hint: 0 };
+    let mut source = Through(Counted { ca, read: 0, largest: 0, hint: 0 });
     let pace = Arc::new(Pace::new(SPEED));
     let options = TakeOptions { pace: Some(Arc::clone(&pace)), ..TakeOptions::new(BackupType::Full) };
     let set = dir.path().join("set");
     let taken = take(&mut source, &set, &options, &mut Silent).unwrap();
+    let source = source.0;
     let of_ca = taken.manifest.files.iter().filter(|file| matches!(file.role, Role::Database | Role::Log));
     let stored: u64 = of_ca.map(|file| file.size).sum();
     assert!(200 << 10 < stored, "{stored}");
