@@ -150,13 +150,8 @@ mod tests {
             return;
         }
         let workspace = Workspace::load().unwrap();
-        let folder = std::env::temp_dir().join(format!("certadm-image-{}", std::process::id()));
-        let run = Run {
-            workspace: &workspace,
-            out: folder.join("out"),
-            folder: folder.clone(),
-            epoch: "1700000000".to_owned(),
-        };
+        let run = Run::of_test(&workspace, "image");
+        let folder = &run.folder;
         fresh(&run.out).unwrap();
         let command = std::env::current_exe().unwrap();
         build(&run, &command, "licences").unwrap();
@@ -199,6 +194,6 @@ mod tests {
             Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
             Err(error) => println!("skipped: no umoci: {error}"),
         }
-        fs::remove_dir_all(&folder).unwrap();
+        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -38,6 +38,15 @@ pub(super) struct Run<'a> {
     pub(super) epoch: String,
 }
 
+#[cfg(test)]
+impl<'a> Run<'a> {
+    /// One of a test, with a folder of its own, which the test removes.
+    pub(super) fn of_test(workspace: &'a Workspace, name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("certadm-{name}-{}", std::process::id()));
+        Run { workspace, out: folder.join("out"), folder, epoch: "1700000000".to_owned() }
+    }
+}
+
 /// Whom the files of an archive belong to: `USER:GROUP`.
 #[derive(Clone, Copy)]
 pub(super) struct Owner(pub(super) &'static str);

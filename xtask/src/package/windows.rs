@@ -71,13 +71,8 @@ mod tests {
             return;
         }
         let workspace = Workspace::load().unwrap();
-        let folder = std::env::temp_dir().join(format!("certadm-zip-{}", std::process::id()));
-        let run = Run {
-            workspace: &workspace,
-            out: folder.join("out"),
-            folder: folder.clone(),
-            epoch: "1700000000".to_owned(),
-        };
+        let run = Run::of_test(&workspace, "zip");
+        let folder = &run.folder;
         let make = |names: [&str; 2]| {
             let stage = folder.join("stage");
             fresh(&run.out).unwrap();
@@ -92,7 +87,7 @@ mod tests {
         assert!(first == make(["b.txt", "a.txt"]));
         let listed = process::output(Command::new("unzip").arg("-Z1").arg(run.out.join("made.zip"))).unwrap();
         assert_eq!(listed, format!("{0}/a.txt\n{0}/b.txt\n", name()));
-        fs::remove_dir_all(&folder).unwrap();
+        fs::remove_dir_all(folder).unwrap();
     }
 
     /// A PowerShell script has the ends of lines that Windows' editors write.
