@@ -1,7 +1,9 @@
 //! What a SET on the command line stands for: a folder, or the address of sets in a repository, which are copied into a
 //! scratch folder meanwhile.
 
-use std::path::{Path, PathBuf};
+#[cfg(all(unix, feature = "repository"))]
+use std::path::Path;
+use std::path::PathBuf;
 
 use certadm_rules::finding::Finding;
 use clap::Args;
@@ -25,6 +27,7 @@ impl ScratchArgs {
         Self { scratch: folder }
     }
 
+    #[cfg(all(unix, feature = "repository"))]
     pub(crate) fn folder(&self) -> PathBuf {
         self.scratch.clone().unwrap_or_else(std::env::temp_dir)
     }
@@ -51,15 +54,9 @@ impl Places {
                 continue;
             };
             let repository = open(&address)?;
-            let points = repository.select(&address.point)?;
-            let fetched = {
-                let mut progress = output.progress_on_stderr();
-                crate::interrupt::watch();
-                repository.fetch(&points, &scratch.folder(), &mut progress)?
-            };
-            for (set, point) in fetched.sets.iter().zip(&fetched.points) {
-                known_as::remember(set, format!("{}/{}", repository.address(), point.short_id()));
-            }
+            crate::interrupt::watch();
+            let folder = scratch.folder();
+            let fetched = fetch(&repository, &address.point, &folder, &mut output.progress_on_stderr())?;
             places.paths.extend(fetched.sets.iter().cloned());
             places.fetched.push((repository, fetched));
         }
@@ -140,4 +137,22 @@ pub(crate) fn open(
     let repository = vault(&address.vault)?.repository(address.ca.as_deref())?;
     crate::secrets::warn_if_exposed(repository.secret_file());
     Ok(repository)
+}
+
+/// Copies the sets out that an address leads to. From now on the copies are told by their addresses.
+///
+/// # Errors
+/// As [`certadm_repository::CaRepository::select`] and [`certadm_repository::CaRepository::fetch`].
+#[cfg(all(unix, feature = "repository"))]
+pub(crate) fn fetch(
+    repository: &certadm_repository::CaRepository,
+    point: &certadm_repository::Selector,
+    within: &Path,
+    progress: &mut dyn certadm_set::Progress,
+) -> Result<certadm_repository::Fetched, Failure> {
+    let fetched = repository.fetch(&repository.select(point)?, within, progress)?;
+    for (set, point) in fetched.sets.iter().zip(&fetched.points) {
+        known_as::remember(set, format!("{}/{}", repository.address(), point.short_id()));
+    }
+    Ok(fetched)
 }

@@ -6,7 +6,6 @@ use certadm_repository::{Address, CaRepository, Fetched};
 
 use super::args::AttachArgs;
 use crate::failure::Failure;
-use crate::known_as;
 use crate::output::Output;
 use crate::verbs::places;
 
@@ -21,11 +20,8 @@ impl Stored {
     /// Copies the sets that an address leads to.
     pub(super) fn fetch(args: &AttachArgs, address: &Address, output: Output) -> Result<Self, Failure> {
         let repository = places::open(address)?;
-        let points = repository.select(&address.point)?;
-        let fetched = repository.fetch(&points, &args.scratch.folder(), &mut output.progress_on_stderr())?;
-        for (set, point) in fetched.sets.iter().zip(&fetched.points) {
-            known_as::remember(set, format!("{}/{}", repository.address(), point.short_id()));
-        }
+        let folder = args.scratch.folder();
+        let fetched = places::fetch(&repository, &address.point, &folder, &mut output.progress_on_stderr())?;
         Ok(Self { repository, fetched, output })
     }
 

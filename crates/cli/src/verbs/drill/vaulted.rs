@@ -14,8 +14,8 @@ use certadm_set::{ReadBack, TakeOptions, Taken, take_into};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::known_as;
 use crate::output::{Output, human_bytes, path_text};
+use crate::verbs::places;
 
 /// The vault's name in addresses.
 const VAULT: &str = "drill";
@@ -83,11 +83,7 @@ impl Vaulted {
         let vault = vault(&self.root, &format!("password-file = {:?}", self.root.join("code")))?;
         let repository = vault.repository(None)?;
         let checked = repository.check(Part::ALL, &mut output.progress())?;
-        let points = repository.select(&Selector::Latest)?;
-        let fetched = repository.fetch(&points, &self.root, &mut output.progress())?;
-        for (set, point) in fetched.sets.iter().zip(&fetched.points) {
-            known_as::remember(set, format!("{}/{}", repository.address(), point.short_id()));
-        }
+        let fetched = places::fetch(&repository, &Selector::Latest, &self.root, &mut output.progress())?;
         let seen = Seen {
             place: self.root.join("vault"),
             sets: repository.points()?.len(),
@@ -101,7 +97,7 @@ impl Vaulted {
             seen.sets,
             seen.packs,
             human_bytes(seen.bytes),
-            points.len()
+            fetched.points.len()
         ));
         Ok(Recovered { fetched, seen })
     }
