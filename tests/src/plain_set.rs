@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -169,6 +169,9 @@ pub fn register(folder: &Folder, range: GenerationRange) {
 
 /// Copies a folder with all that is in it.
 ///
+/// A store that is open may work in it. The temporary file of a log that is just being packed may then go while the folder is
+/// copied, because the file takes the log's name. The copy goes without it: the log stands there, plain or packed.
+///
 /// # Panics
 /// When that fails.
 pub fn copy_folder(from: &Path, to: &Path) {
@@ -181,8 +184,15 @@ pub fn copy_folder(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         if entry.file_type().expect("an entry has a type").is_dir() {
             copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).expect("a file can be copied");
+            continue;
+        }
+        match fs::copy(entry.path(), &target) {
+            Err(error) if error.kind() == ErrorKind::NotFound && is_temporary(&target) => {}
+            copied => drop(copied.expect("a file can be copied")),
         }
     }
+}
+
+fn is_temporary(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "new")
 }
