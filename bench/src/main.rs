@@ -12,6 +12,8 @@ mod ese_ca;
 mod ese_data;
 mod ese_logs;
 mod handshake;
+#[cfg(test)]
+mod hot;
 mod logs;
 mod lost;
 mod peers;

@@ -147,7 +147,7 @@ fn body_of(sealer: &Sealer) -> usize {
 }
 
 /// A PDU to be sealed.
-fn unsealed(sealer: &Sealer) -> Vec<u8> {
+pub(crate) fn unsealed(sealer: &Sealer) -> Vec<u8> {
     vec![0x30; HEADER + body_of(sealer) + TRAILER + sealer.token_size(Level::Privacy)]
 }
 
@@ -183,7 +183,7 @@ fn hand_over(sealer: &mut Sealer, unsealer: &mut Unsealer) -> Result<()> {
     })
 }
 
-fn seal(sealer: &mut Sealer, pdus: &mut [Vec<u8>]) -> Result<()> {
+pub(crate) fn seal(sealer: &mut Sealer, pdus: &mut [Vec<u8>]) -> Result<()> {
     let token = sealer.token_size(Level::Privacy);
     for together in pdus.chunks_mut(sealer.at_once(Level::Privacy)) {
         let parts = together.iter_mut().map(|pdu| Segments::split(pdu, HEADER, token));
@@ -192,7 +192,7 @@ fn seal(sealer: &mut Sealer, pdus: &mut [Vec<u8>]) -> Result<()> {
     Ok(())
 }
 
-fn unseal(unsealer: &mut Unsealer, token: usize, pdus: &mut [Vec<u8>]) -> Result<()> {
+pub(crate) fn unseal(unsealer: &mut Unsealer, token: usize, pdus: &mut [Vec<u8>]) -> Result<()> {
     for pdu in pdus {
         let (segments, token) = Segments::split(pdu, HEADER, token)?;
         unsealer.unseal(PRIVACY, segments, token)?;
@@ -201,7 +201,7 @@ fn unseal(unsealer: &mut Unsealer, token: usize, pdus: &mut [Vec<u8>]) -> Result
 }
 
 /// A finished context at both ends.
-fn connect() -> std::result::Result<(Established, Established), AuthError> {
+pub(crate) fn connect() -> std::result::Result<(Established, Established), AuthError> {
     let service = Service::new(ServerNames::new("CA1", "CA1", None)?, Arc::new(Alice), Arc::new(Constant));
     let credentials =
         Credentials { account: AccountName::new("", "alice"), password: Password::new("measure".to_owned()) };
