@@ -99,12 +99,6 @@ impl Performed {
             && (self.exit_code == 4 || BUSY.iter().any(|code| self.has_code(*code)))
     }
 
-    /// Whether it failed for want of a full backup that the CA knows of.
-    #[must_use]
-    pub fn lacks_full(&self) -> bool {
-        self.outcome == Outcome::Failed && self.has_code(Hresult::MISSING_FULL_BACKUP)
-    }
-
     fn has_code(&self, code: Hresult) -> bool {
         let code = format!("0x{:08x}", code.to_bits());
         self.trouble.iter().any(|trouble| trouble.code == code)
@@ -203,10 +197,10 @@ mod tests {
     fn what_a_command_says_is_understood() {
         let busy = br#"{"result":null,"ok":false,"exit_code":3,"error":{"code":"0xc80001f9","name":"x","message":"m","remedy":"r"}}"#;
         let performed = understand(3, busy);
-        assert!(performed.is_passing() && !performed.lacks_full(), "{performed:?}");
+        assert!(performed.is_passing(), "{performed:?}");
         assert_eq!(performed.trouble[0].remedy.as_deref(), Some("r"));
         let lacking = br#"{"result":null,"error":{"code":"0xc8000230","message":"m","remedy":"r"}}"#;
-        assert!(understand(3, lacking).lacks_full());
+        assert!(!understand(3, lacking).is_passing(), "only a full backup helps");
         let found = br#"{"result":{"findings":[{"severity":"note","code":"0x0","kind":"a","detail":"b","remedy":null},
             {"severity":"warning","code":"0x1","kind":"disk-space","detail":"d","remedy":"r"}]},"error":null}"#;
         let performed = understand(1, found);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{durable, read};
+use certadm_rules::Hresult;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -68,6 +69,15 @@ pub struct StepRecord {
     pub trouble: Vec<Trouble>,
     /// What the command said, as docs/json.md has it.
     pub result: Value,
+}
+
+impl StepRecord {
+    /// Whether it failed for want of a full backup that the CA knows of.
+    #[must_use]
+    pub fn lacks_full(&self) -> bool {
+        let code = format!("0x{:08x}", Hresult::MISSING_FULL_BACKUP.to_bits());
+        self.outcome == Outcome::Failed && self.trouble.iter().any(|trouble| trouble.code == code)
+    }
 }
 
 /// What is remembered of the attempts at a step.

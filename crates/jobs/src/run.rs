@@ -79,10 +79,19 @@ pub struct CaRun {
 }
 
 impl CaRun {
-    /// How it ended: as the worst of its steps.
+    /// The steps that say how it ended: all but a backup of logs that lacked a full one, when that was taken then.
+    pub fn counting(&self) -> impl Iterator<Item = &StepRecord> {
+        let is_done = |step: &StepRecord| matches!(step.outcome, Outcome::Good | Outcome::Finding);
+        let full = self.steps.iter().rposition(|step| step.step == Step::Full && is_done(step));
+        let is_replaced =
+            move |(at, step): (usize, &StepRecord)| step.lacks_full() && full.is_some_and(|full| at < full);
+        self.steps.iter().enumerate().filter(move |pair| !is_replaced(*pair)).map(|(_, step)| step)
+    }
+
+    /// How it ended: as the worst of the steps that count.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let steps = self.steps.iter().map(|step| step.outcome);
+        let steps = self.counting().map(|step| step.outcome);
         let beside = self.trouble.iter().map(|_| Outcome::Finding);
         let rank = |outcome: &Outcome| match outcome {
             Outcome::Good => 0,
@@ -187,7 +196,7 @@ impl Runner<'_> {
                         queue.push_front(due);
                     }
                 }
-                Step::Logs if record.trouble.iter().any(is_missing_full) => {
+                Step::Logs if record.lacks_full() => {
                     let why = "the CA has no full backup on record that log sets may follow".to_owned();
                     queue.push_front(Due::first(Step::Full, why));
                 }
@@ -310,10 +319,6 @@ impl Runner<'_> {
             run.trouble.push(place::Unseen::from(error).trouble);
         }
     }
-}
-
-fn is_missing_full(trouble: &Trouble) -> bool {
-    trouble.code == format!("0x{:08x}", Hresult::MISSING_FULL_BACKUP.to_bits())
 }
 
 /// When the newest rehearsal of a CA ended that there is evidence of, in seconds since 1970.

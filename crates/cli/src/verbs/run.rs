@@ -201,7 +201,7 @@ pub(crate) const fn word_of(outcome: Outcome) -> (&'static str, Tone) {
     }
 }
 
-/// The exit code of a run: that of its worst step.
+/// The exit code of a run: that of the worst step that counts.
 fn exit_of(run: &CaRun) -> Exit {
     let of_step = |step: &StepRecord| match step.exit_code {
         0 => Exit::Good,
@@ -215,7 +215,7 @@ fn exit_of(run: &CaRun) -> Exit {
         _ => Exit::Internal,
     };
     let beside = if run.trouble.is_empty() { Exit::Good } else { Exit::Finding };
-    run.steps.iter().map(of_step).chain([beside]).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good)
+    run.counting().map(of_step).chain([beside]).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good)
 }
 
 /// A run as docs/json.md has it.

@@ -146,7 +146,9 @@ fn an_agent_that_is_killed_is_followed_by_one_that_does_what_is_due() {
         // What the first has begun is removed by the next backup there.
         next_second();
         let next = result(&work, "run nightly --now logs --wait 10m");
-        assert_eq!(steps(&next), ["logs good"], "{told}");
+        // Where the kill came between the set and the CA's word of it, the CA knows of no full backup.
+        let steps = steps(&next);
+        assert!(steps == ["logs good"] || steps == ["logs failed", "full good"], "{told}: {next:#}");
         assert_whole(&work, round, &told);
     }
     proven("kills", rounds());
