@@ -11,6 +11,7 @@ mod ese;
 mod ese_ca;
 mod ese_data;
 mod ese_logs;
+mod growth;
 mod handshake;
 #[cfg(test)]
 mod hot;
@@ -108,6 +109,7 @@ impl Bench {
             logs::run(self)?;
         }
         rehearse::run_all(self)?;
+        growth::run_all(self)?;
         repo::run_all(self)?;
         repo_remote::run_all(self)?;
         let transfers = ["LOCAL", "VERIFY", "RESTORE", "INCR"];
@@ -244,7 +246,7 @@ impl Bench {
     }
 
     /// A backup; `how` is the kind and further options.
-    fn backup(&self, ca: &CaFolder, set: &Path, how: &[&str]) -> Result<Measured> {
+    pub(crate) fn backup(&self, ca: &CaFolder, set: &Path, how: &[&str]) -> Result<Measured> {
         let mut args: Vec<&std::ffi::OsStr> = vec![
             "backup".as_ref(),
             "--dir".as_ref(),

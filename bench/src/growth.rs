@@ -1,0 +1,151 @@
+//! GROWTH: what a byte costs in databases of different sizes, and a CA among different numbers of CAs.
+//!
+//! A tool whose cost grows faster than what it is given fails where it is needed most. Nothing is compared with a peer: the sides
+//! are the sizes, in turns.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::data::CaFolder;
+use crate::error::Result;
+use crate::process::{Measured, measure, run, wait_until_idle};
+use crate::run::{Bench, remove};
+use crate::table::{Row, Samples};
+
+/// Sizes in tenths of the one that was asked for.
+const SIZES: [u64; 3] = [1, 10, 100];
+/// How many CAs one run backs up.
+const NUMBERS: [usize; 3] = [1, 10, 100];
+/// Bytes of the database of each of them.
+const SMALL: u64 = 4 << 20;
+
+/// Runs the rows, if they are wanted.
+pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
+    if bench.wants("GROWTH") {
+        sizes(bench)?;
+        numbers(bench)?;
+    }
+    Ok(())
+}
+
+/// One size or number: the runs, and for how much each of them was, in the unit of the row.
+struct Side {
+    amount: f64,
+    backup: Samples,
+    verify: Samples,
+    restore: Samples,
+}
+
+impl Side {
+    fn of(amount: f64) -> Self {
+        Self { amount, backup: Samples::default(), verify: Samples::default(), restore: Samples::default() }
+    }
+}
+
+fn sizes(bench: &mut Bench) -> Result<()> {
+    let root = bench.root.join("growth");
+    let mut cas = Vec::new();
+    for tenths in SIZES {
+        let size = bench.options.size / 10 * tenths;
+        let ca = CaFolder::create(&root.join(format!("ca-{tenths}")), size)?;
+        let bytes = std::fs::metadata(ca.database()?)?.len();
+        #[expect(clippy::cast_precision_loss, reason = "a size for a ratio")]
+        let side = Side::of(bytes as f64 / f64::from(1 << 30));
+        cas.push((ca, side));
+    }
+    let (set, back) = (root.join("set"), root.join("back"));
+    for round in 0..bench.options.rounds {
+        println!("growth, round {} of {}", round + 1, bench.options.rounds);
+        for (ca, side) in &mut cas {
+            wait_until_idle();
+            side.backup.add(bench.backup(ca, &set, &["full", "--verify", "later"])?);
+            wait_until_idle();
+            side.verify.add(run(&bench.certadm, ["verify".as_ref(), set.as_os_str()])?);
+            wait_until_idle();
+            side.restore.add(restore(&bench.certadm, &set, &back)?);
+            remove(&set)?;
+            remove(&back)?;
+        }
+    }
+    let sides: Vec<_> = cas.into_iter().map(|(_, side)| side).collect();
+    for (verb, of) in [
+        ("backup", (|side| &side.backup) as fn(&Side) -> &Samples),
+        ("verify", |side| &side.verify),
+        ("restore", |side| &side.restore),
+    ] {
+        report(&mut bench.rows, verb, "GiB", "seconds a GiB", &sides, of);
+    }
+    remove(&root)
+}
+
+fn restore(certadm: &Path, set: &Path, back: &Path) -> Result<Measured> {
+    run(certadm, ["restore".as_ref(), "--from".as_ref(), set.as_os_str(), "--dir".as_ref(), back.as_os_str()])
+}
+
+/// One run of a job that takes a full backup of each CA, two at a time.
+fn numbers(bench: &mut Bench) -> Result<()> {
+    let root = bench.root.join("fleet");
+    std::fs::create_dir_all(&root)?;
+    let passphrase = root.join("pass");
+    std::fs::write(&passphrase, "a passphrase of the benchmarks\n")?;
+    let most = NUMBERS.into_iter().max().unwrap_or_default();
+    for number in 1..=most {
+        let ca = root.join(format!("ca-{number}"));
+        let mut init = Command::new(&bench.certadm);
+        init.args(["ca", "init", "--name", &format!("Bench {number}"), "--dir"]).arg(&ca);
+        measure(init.arg("--passphrase-file").arg(&passphrase))?;
+        CaFolder::grown(&ca, SMALL)?;
+    }
+    let mut sides = Vec::new();
+    for number in NUMBERS {
+        let config = configuration(&root, number)?;
+        #[expect(clippy::cast_precision_loss, reason = "a number for a ratio")]
+        sides.push((config, Side::of(number as f64)));
+    }
+    for _ in 0..bench.options.rounds {
+        for (config, side) in &mut sides {
+            remove(&root.join("sets"))?;
+            std::fs::create_dir(root.join("sets"))?;
+            wait_until_idle();
+            let mut job = Command::new(&bench.certadm);
+            job.env("CERTADM_JOBS", config).args(["run", "all", "--now", "full"]);
+            side.backup.add(measure(&mut job)?);
+        }
+    }
+    let sides: Vec<_> = sides.into_iter().map(|(_, side)| side).collect();
+    report(&mut bench.rows, "run --now full", "CAs", "seconds a CA", &sides, |side| &side.backup);
+    remove(&root)
+}
+
+/// Writes the configuration of so many CAs.
+fn configuration(root: &Path, number: usize) -> Result<PathBuf> {
+    let mut text = format!("state = 'state-{number}'\n");
+    for ca in 1..=number {
+        write!(text, "[ca.ca-{ca}]\ndir = 'ca-{ca}'\n")?;
+    }
+    text += "[job.all]\nca = 'all'\nto = 'sets'\nfull = 'monthly 1 00:00'\n";
+    let path = root.join(format!("certadm-{number}.toml"));
+    std::fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// The cost of one unit at each side, against that at the middle one, and the memory.
+fn report(
+    rows: &mut Vec<Row>,
+    verb: &str,
+    unit: &str,
+    cost: &str,
+    sides: &[Side],
+    of: fn(&Side) -> &Samples,
+) {
+    let each: Vec<f64> = sides.iter().map(|side| of(side).median() / side.amount).collect();
+    let middle = each[each.len() / 2];
+    for (side, each) in sides.iter().zip(&each) {
+        let name =
+            format!("GROWTH {verb}, {:.1} {unit}: {cost} {each:.3}, / that of the middle", side.amount);
+        rows.push(Row::plain(&name, each / middle).goal("0.85 to 1.15"));
+        let name = format!("GROWTH {verb}, {:.1} {unit}: peak memory, MiB", side.amount);
+        rows.push(Row::plain(&name, of(side).peak_mib()).goal("<= 64"));
+    }
+}
