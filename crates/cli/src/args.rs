@@ -82,31 +82,31 @@ pub(crate) enum Command {
     /// Compare two states of a CA: what was issued, revoked or ended between them
     Diff(crate::verbs::diff::DiffArgs),
     /// Keep sets in an encrypted, deduplicated repository of restic's format, off this machine
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     #[command(subcommand)]
     #[command(after_help = "Example: certadm repository init vault: --ca 'Example CA'\n\
         Then:    certadm backup --dir /srv/ca --to vault:")]
     Repository(crate::verbs::repository::RepositoryCommand),
     /// The configuration of jobs: make one, check it, show what it says
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     #[command(subcommand)]
     #[command(after_help = "Example: certadm config init --ca /srv/ca --to vault: --full 'daily 02:00'\n\
         Then:    certadm config check")]
     Config(crate::verbs::config::ConfigCommand),
     /// Do what is due for the CAs of a job: back up, copy, prune, verify, rehearse
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     Run(crate::verbs::run::RunArgs),
     /// Say how each CA stands: last backups, what would be lost now, proofs, what there is an alarm about
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     Status(crate::verbs::status::StatusArgs),
     /// The same in one line and an exit code, for Nagios and its like
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     Check(crate::verbs::status::CheckArgs),
     /// Do all jobs by their schedules, as a service
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     Agent(crate::verbs::agent::AgentArgs),
     /// Write systemd units that do the jobs by timers, in the agent's place
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     Timers(crate::verbs::timers::TimersArgs),
     /// Rehearse a loss: create a CA, issue, back up, destroy it, restore it, compare
     Drill(crate::verbs::drill::DrillArgs),

@@ -86,7 +86,7 @@ fn addresses(current: &OsStr) -> Vec<CompletionCandidate> {
     fitting.map(|(word, help)| CompletionCandidate::new(word).help(help.map(Into::into))).collect()
 }
 
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 mod names {
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -156,7 +156,7 @@ mod names {
 }
 
 /// There are no jobs on this system.
-#[cfg(not(all(unix, feature = "repository")))]
+#[cfg(not(feature = "repository"))]
 mod names {
     pub(super) fn jobs() -> Vec<String> {
         Vec::new()

@@ -14,7 +14,7 @@ use serde_json::Value;
 static NAMES: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
 /// From now on `folder`, and what lies in it, is told by this name.
-#[cfg(any(test, all(unix, feature = "repository")))]
+#[cfg(any(test, feature = "repository"))]
 pub(crate) fn remember(folder: &Path, name: String) {
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     names.push((folder.display().to_string(), name));

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     #[cfg(unix)]
     leave_no_core_dump();
     completing::answer();
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     if std::env::args_os().len() < 2 {
         log::of_command();
         let output = Output { json: false, quiet: false };
@@ -88,19 +88,19 @@ fn main() -> ExitCode {
         Command::Rehearse(args) => (args.name(), verbs::rehearse::run(&args, output).into()),
         Command::Gap(args) => ("gap", verbs::gap::run(&args, output).into()),
         Command::Diff(args) => ("diff", verbs::diff::run(&args, output)),
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         Command::Repository(command) => (command.name(), verbs::repository::run(&command, output).into()),
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         Command::Config(command) => (command.name(), verbs::config::run(&command, output).into()),
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         Command::Run(args) => ("run", verbs::run::run(&args, output).into()),
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         Command::Status(args) => ("status", verbs::status::run(&args, output).into()),
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         Command::Check(args) => ("check", verbs::status::check(&args, output).into()),
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         Command::Agent(args) => ("agent", verbs::agent::run(&args, output).into()),
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         Command::Timers(args) => ("timers", verbs::timers::run(&args, output).into()),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),
         Command::Completions { shell } => ("completions", completions(shell).into()),

@@ -1,6 +1,7 @@
 //! An alarm in the log of this machine: the journal of systemd by its own protocol, or syslog. Both are one datagram.
 
 use std::fmt::Write;
+#[cfg(unix)]
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
@@ -54,6 +55,7 @@ pub(crate) fn to_syslog(socket: &Path, news: &News) -> Result<(), String> {
     send(socket, format!("<{value}>{stamp} certadm[{id}]: {}", one_line(&text)).as_bytes())
 }
 
+#[cfg(unix)]
 fn send(socket: &Path, text: &[u8]) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{} cannot be told: {error}", socket.display());
     let datagram = UnixDatagram::unbound().map_err(failed)?;
@@ -61,6 +63,12 @@ fn send(socket: &Path, text: &[u8]) -> Result<(), String> {
     datagram.set_nonblocking(true).map_err(failed)?;
     datagram.send_to(text, socket).map_err(failed)?;
     Ok(())
+}
+
+/// The configuration refuses these sockets here.
+#[cfg(not(unix))]
+fn send(socket: &Path, _text: &[u8]) -> Result<(), String> {
+    Err(format!("{} cannot be told: this system has no such sockets", socket.display()))
 }
 
 /// What is told, in one sentence.
@@ -100,7 +108,7 @@ fn one_line(text: &str) -> String {
     .collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::alarm::{About, Alarm};

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod alarm;
+pub mod children;
 pub mod command;
 pub mod config;
 pub mod held;

@@ -79,7 +79,7 @@ mod sending {
             Protection::Starttls => Tls::Required(parameters(mail)?),
             Protection::Tls => Tls::Wrapper(parameters(mail)?),
         };
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = super::name_of_this_machine();
         let mut builder = SmtpTransport::builder_dangerous(mail.server.as_str())
             .port(mail.port)
             .tls(tls)
@@ -107,6 +107,16 @@ mod sending {
         }
         builder.build_rustls().map_err(|error| failed(&error))
     }
+}
+
+#[cfg(all(unix, feature = "http"))]
+fn name_of_this_machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(all(not(unix), feature = "http"))]
+fn name_of_this_machine() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_owned())
 }
 
 /// This build has no mail.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use certadm_files::{IoContext, durable, read};
 use serde_json::{Value, json};
 
 use crate::alarm::{Ledger, News};
+use crate::children;
 use crate::config::{Config, Name, Notify, Secret};
 use crate::place::moment;
 use crate::status::CaStatus;
@@ -151,7 +151,8 @@ fn run(words: &[String], text: &str) -> Result<(), String> {
     let Some((program, arguments)) = words.split_first() else { return Ok(()) };
     let failed = |error: std::io::Error| format!("cannot run {program}: {error}");
     let mut command = Command::new(program);
-    command.args(arguments).process_group(0);
+    command.args(arguments);
+    children::set_apart(&mut command);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(failed)?;
     // A few hundred bytes go into a pipe that nobody reads, too.

@@ -3,7 +3,6 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -12,9 +11,9 @@ use std::time::Duration;
 use certadm_files::cancel;
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::Class;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::children;
 use crate::command::Words;
 use crate::config::{Config, VARIABLE};
 use crate::lock::CaLock;
@@ -130,8 +129,7 @@ impl Program {
         let mut command = Command::new(&self.file);
         command.arg("--json").args(words.0.iter().map(OsStr::new));
         command.env(VARIABLE, &self.config);
-        // A group of its own: Ctrl+C reaches this process, which stops the command in order.
-        command.process_group(0);
+        children::set_apart(&mut command);
         command.stdin(Stdio::from(lock)).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
     }
 }
@@ -159,19 +157,14 @@ impl Perform for Program {
             while !reader.is_finished() {
                 if !is_stopped && cancel::requested().is_some() {
                     is_stopped = true;
-                    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-                    // One that has ended already needs no signal.
-                    pid.map(|pid| kill_process(pid, Signal::TERM));
+                    children::ask_to_stop(&child);
                 }
                 thread::sleep(GLANCE);
             }
             reader.join().unwrap_or_else(|_| Err(std::io::Error::other("its reader broke down")))
         });
         match (child.wait(), said) {
-            (Ok(status), Ok(said)) => {
-                let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-                understand(code, &said)
-            }
+            (Ok(status), Ok(said)) => understand(children::code_of(status), &said),
             (Err(error), _) | (_, Err(error)) => unable(&error),
         }
     }

@@ -154,6 +154,11 @@ impl Place {
         match url.split_once("://") {
             Some(("file", path)) => {
                 keys.refuse_all_but("file://", &[])?;
+                // On Windows file:///C:/vault is the folder C:/vault.
+                let path = match path.strip_prefix('/') {
+                    Some(drive) if cfg!(windows) && Path::new(drive).is_absolute() => drive,
+                    _ => path,
+                };
                 match Path::new(path).is_absolute() {
                     true => Ok(Self::Folder(path.into())),
                     false => Err("the folder is written in full: file:///srv/vault".to_owned()),

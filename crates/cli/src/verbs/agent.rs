@@ -4,7 +4,6 @@
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -16,11 +15,9 @@ use certadm_files::{cancel, durable};
 use certadm_jobs::agent::{Agenda, Pair};
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
-use certadm_jobs::{Config, config, local_zone};
+use certadm_jobs::{Config, children, config, local_zone};
 use certadm_rules::Hresult;
 use clap::Args;
-use rustix::process::{Pid, Signal, kill_process};
-use sd_notify::NotifyState;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
@@ -66,15 +63,15 @@ pub(crate) fn run(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
     let mut agent = Agent::new(config, output)?;
     let _showing = show(args.listen, &agent)?;
-    notify(&[NotifyState::Ready]);
+    notify(State::Ready);
     output.line(format!("The agent works by {}.", agent.config.path.display()));
     while cancel::requested().is_none() {
         agent.alive.store(system_clock(), Ordering::Relaxed);
         agent.step();
-        notify(&[NotifyState::Watchdog]);
+        notify(State::Watchdog);
         thread::sleep(GLANCE);
     }
-    notify(&[NotifyState::Stopping]);
+    notify(State::Stopping);
     agent.stop();
     output.line("The agent has stopped.");
     // It was asked to stop, and did.
@@ -151,11 +148,34 @@ fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<(), Failure> {
     ))
 }
 
+/// What the service manager is told.
+#[derive(Debug)]
+enum State<'a> {
+    Ready,
+    Watchdog,
+    Stopping,
+    Status(&'a str),
+}
+
 /// Whoever started this process need not want to be told.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+#[cfg(unix)]
+fn notify(state: State<'_>) {
+    use sd_notify::NotifyState;
+    let state = match state {
+        State::Ready => NotifyState::Ready,
+        State::Watchdog => NotifyState::Watchdog,
+        State::Stopping => NotifyState::Stopping,
+        State::Status(text) => NotifyState::Status(text),
+    };
+    if let Err(error) = sd_notify::notify(&[state]) {
         tracing::debug!(%error, "the service manager was not told");
     }
+}
+
+/// The agent is no service of Windows' own manager.
+#[cfg(not(unix))]
+fn notify(state: State<'_>) {
+    tracing::trace!(?state, "nobody is told");
 }
 
 struct Agent {
@@ -266,9 +286,9 @@ impl Agent {
                     limit.as_secs()
                 );
                 self.warn(&text);
-                signal(&run.child, Signal::TERM);
+                children::ask_to_stop(&run.child);
             }
-            Some(stopped) if TO_STOP < stopped.elapsed() => signal(&run.child, Signal::KILL),
+            Some(stopped) if TO_STOP < stopped.elapsed() => children::kill(&mut run.child),
             _ => {}
         }
     }
@@ -309,7 +329,8 @@ impl Agent {
     fn start<'a>(&self, words: impl IntoIterator<Item = &'a OsStr>) -> std::io::Result<Child> {
         let out = if self.output.json || self.output.quiet { Stdio::null() } else { Stdio::inherit() };
         let mut command = Command::new(&self.program);
-        command.args(words).env(config::VARIABLE, &self.config.path).process_group(0);
+        command.args(words).env(config::VARIABLE, &self.config.path);
+        children::set_apart(&mut command);
         // They have nothing to tell the service manager.
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
         command.stdin(Stdio::null()).stdout(out).spawn()
@@ -323,7 +344,7 @@ impl Agent {
         }
         let next = self.agenda.next().map(|next| moment(next.max(now))).unwrap_or_default();
         let text = format!("{} at work, next at {next}", self.running.len());
-        notify(&[NotifyState::Status(&text)]);
+        notify(State::Status(&text));
         self.said = Some(state);
     }
 
@@ -332,7 +353,7 @@ impl Agent {
         let children = self.running.iter_mut().map(|run| &mut run.child).chain(&mut self.judging);
         for child in children {
             if matches!(child.try_wait(), Ok(None)) {
-                signal(child, Signal::TERM);
+                children::ask_to_stop(child);
             }
         }
         let children = self.running.iter_mut().map(|run| &mut run.child).chain(&mut self.judging);
@@ -345,15 +366,6 @@ impl Agent {
 
     fn warn(&self, text: &str) {
         self.output.toned("", "warning", Some(crate::terminal::Tone::Warn), &format!(": {text}"));
-    }
-}
-
-/// Sends a signal to a child that has not been waited for, so that its number is its own.
-fn signal(child: &Child, signal: Signal) {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
-        && let Err(error) = kill_process(pid, signal)
-    {
-        tracing::debug!(%error, "a run has ended by itself");
     }
 }
 

@@ -142,12 +142,12 @@ fn examine_own(dir: &Path, kerberos: &KerberosTarget, output: Output) -> Result<
     Ok(Done { exit, result })
 }
 
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 fn of_vault(vault: &Path, output: Output) -> Result<Done, Failure> {
     crate::verbs::repository::doctor::walk(vault, output)
 }
 
-#[cfg(not(all(unix, feature = "repository")))]
+#[cfg(not(feature = "repository"))]
 fn of_vault(vault: &Path, _output: Output) -> Result<Done, Failure> {
     let text = format!("{}: this build has no repositories", vault.display());
     Err(Failure::usage(text, "name a CA by --server NAME or --socket PATH"))

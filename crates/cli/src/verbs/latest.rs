@@ -47,7 +47,7 @@ impl LatestArgs {
         output: Output,
     ) -> Result<Option<Chosen>, Failure> {
         let Some(place) = &self.latest_in else { return Ok(None) };
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         if let Some(address) = super::places::address(place)? {
             let repository = super::places::open(&address)?;
             let points = repository.points()?;

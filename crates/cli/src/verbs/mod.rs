@@ -1,14 +1,14 @@
 //! One file or folder per verb.
 
 mod account;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) mod agent;
 pub(crate) mod apply_revocations;
 pub(crate) mod attach;
 pub(crate) mod backup;
 pub(crate) mod ca;
 pub(crate) mod complete;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) mod config;
 pub(crate) mod diff;
 pub(crate) mod doctor;
@@ -24,10 +24,10 @@ pub(crate) mod list;
 mod live;
 pub(crate) mod lost;
 pub(crate) mod man;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) mod next;
 mod places;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 mod protected;
 pub(crate) mod prune;
 pub(crate) mod publish_crl;
@@ -35,10 +35,10 @@ pub(crate) mod recover;
 pub(crate) mod rehearse;
 pub(crate) mod remote;
 mod replay;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) mod repository;
 pub(crate) mod restore;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) mod run;
 pub(crate) mod seal;
 pub(crate) mod serve;
@@ -46,10 +46,10 @@ pub(crate) mod sets;
 pub(crate) mod show;
 mod signing;
 mod state;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) mod status;
 pub(crate) mod thresholds;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) mod timers;
 mod until;
 pub(crate) mod user;

@@ -1,7 +1,7 @@
 //! What a SET on the command line stands for: a folder, or the address of sets in a repository, which are copied into a
 //! scratch folder meanwhile.
 
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use certadm_rules::finding::Finding;
 use clap::Args;
 
 use crate::failure::Failure;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 use crate::known_as;
 use crate::output::Output;
 
@@ -27,7 +27,7 @@ impl ScratchArgs {
         Self { scratch: folder }
     }
 
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     pub(crate) fn folder(&self) -> PathBuf {
         self.scratch.clone().unwrap_or_else(std::env::temp_dir)
     }
@@ -36,7 +36,7 @@ impl ScratchArgs {
 /// The folders of sets, those of a repository among them for as long as this lives.
 pub(crate) struct Places {
     paths: Vec<PathBuf>,
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     fetched: Vec<(certadm_repository::CaRepository, certadm_repository::Fetched)>,
 }
 
@@ -45,7 +45,7 @@ impl Places {
     ///
     /// # Errors
     /// As [`certadm_repository::CaRepository::fetch`]; usage for an address that is none.
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     pub(crate) fn find(words: &[PathBuf], scratch: &ScratchArgs, output: Output) -> Result<Self, Failure> {
         let mut places = Self { paths: Vec::new(), fetched: Vec::new() };
         for word in words {
@@ -64,14 +64,14 @@ impl Places {
     }
 
     /// The paths as they are: this build knows no repository.
-    #[cfg(not(all(unix, feature = "repository")))]
+    #[cfg(not(feature = "repository"))]
     pub(crate) fn find(words: &[PathBuf], _scratch: &ScratchArgs, _output: Output) -> Result<Self, Failure> {
         Ok(Self { paths: words.to_vec() })
     }
 
     /// Notes in the repositories that the states which were asked for are proven: everything that was given is one state.
     /// Where a vault may only be read, nobody expects a note. Returns what went wrong.
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     pub(crate) fn note_proven(&self) -> Option<Finding> {
         // A state that needed a folder beside the repository is not proven by the repository alone.
         let [(repository, fetched)] = self.fetched.as_slice() else { return None };
@@ -86,7 +86,7 @@ impl Places {
     }
 
     /// This build knows no repository.
-    #[cfg(not(all(unix, feature = "repository")))]
+    #[cfg(not(feature = "repository"))]
     pub(crate) fn note_proven(&self) -> Option<Finding> {
         None
     }
@@ -101,7 +101,7 @@ impl Places {
 ///
 /// # Errors
 /// Usage, when it begins as an address and is none.
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) fn address(word: &Path) -> Result<Option<certadm_repository::Address>, Failure> {
     let is_there = word.symlink_metadata().is_ok();
     let parsed = word.to_str().filter(|_| !is_there).and_then(certadm_repository::Address::parse);
@@ -112,7 +112,7 @@ pub(crate) fn address(word: &Path) -> Result<Option<certadm_repository::Address>
 ///
 /// # Errors
 /// As [`certadm_repository::Profiles::load`], [`certadm_repository::Profiles::vault`] and [`certadm_jobs::Config::load`].
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) fn vault(name: &str) -> Result<certadm_repository::Vault, Failure> {
     let profiles = certadm_repository::Profiles::load()?;
     match (profiles.vault(name), certadm_jobs::Config::load()) {
@@ -130,7 +130,7 @@ pub(crate) fn vault(name: &str) -> Result<certadm_repository::Vault, Failure> {
 ///
 /// # Errors
 /// As [`certadm_repository::Vault::repository`].
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) fn open(
     address: &certadm_repository::Address,
 ) -> Result<certadm_repository::CaRepository, Failure> {
@@ -143,7 +143,7 @@ pub(crate) fn open(
 ///
 /// # Errors
 /// As [`certadm_repository::CaRepository::select`] and [`certadm_repository::CaRepository::fetch`].
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) fn fetch(
     repository: &certadm_repository::CaRepository,
     point: &certadm_repository::Selector,

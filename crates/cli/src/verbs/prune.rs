@@ -129,7 +129,7 @@ fn proven_by(dir: &Path) -> Result<BTreeSet<String>, Failure> {
 
 /// Who names a vault is told the right verb.
 fn refuse_vault(dir: &Path) -> Result<(), Failure> {
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     if super::places::address(dir)?.is_some() {
         let remedy = format!("run `certadm repository expire {}`", dir.display());
         return Err(Failure::usage("prune is for folders of sets", remedy));

@@ -30,7 +30,7 @@ pub(crate) struct SetsArgs {
 }
 
 pub(crate) fn run(args: &SetsArgs, output: Output) -> Result<Done, Failure> {
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     if let Some(address) = super::places::address(&args.place)? {
         let repository = super::places::open(&address)?;
         let (points, proven) = (repository.points()?, repository.proven()?);

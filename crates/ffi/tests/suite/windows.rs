@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::library::declared;
-use crate::world::{World, compile, good, repository, source};
+use crate::world::{World, both, compile, good, repository, source};
 
 /// The compiler for Windows.
 const MINGW: &str = "x86_64-w64-mingw32-gcc";
@@ -128,6 +128,16 @@ impl Windows {
     /// Runs the command for Windows, with arguments separated by blanks.
     fn certadm(&self, line: &str) -> String {
         self.run(&bundle().join("certadm.exe"), &line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs the command for Windows with the configuration of jobs of the work folder; it has to end with this code. What it said.
+    fn job(&self, line: &str, code: i32) -> Value {
+        let mut command = self.wine(&bundle().join("certadm.exe"));
+        command.arg("--json").args(line.split_whitespace()).env("CERTADM_JOBS", self.seen("certadm.toml"));
+        let output = command.output().unwrap();
+        let said = both(&output);
+        assert_eq!(output.status.code(), Some(code), "{line}: {said}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{line}: {error}: {said}"))
     }
 
     /// Starts the service for Windows.
@@ -307,6 +317,47 @@ fn a_lost_ca_comes_back_through_a_file() {
     lose_and_restore(&["through-file"]);
 }
 
+/// A job over a CA in a folder, into a folder: by the configuration of `config init`, with drive letters in every path.
+#[test]
+#[ignore = "needs Wine and the build for Windows: cargo xtask windows"]
+fn a_job_protects_a_ca() {
+    let windows = Windows::new();
+    name_network(&windows.world, "127.0.0.1:9");
+    let missing = windows.wine(&bundle().join("certadm.exe")).args(["config", "check"]).output().unwrap();
+    let missing = both(&missing);
+    assert!(missing.contains(r"C:\ProgramData\certadm\certadm.toml"), "{missing}");
+
+    fs::remove_dir_all(windows.world.path("ca")).unwrap();
+    fs::create_dir(windows.world.path("backups")).unwrap();
+    windows.certadm("ca init --dir ca --name Test-CA --passphrase-file pass");
+    let (ca, backups) = (windows.seen("ca"), windows.seen("backups"));
+    windows.job(&format!("config init --ca {ca} --name web --to {backups} --file certadm.toml"), 0);
+    let written = fs::read_to_string(windows.world.path("certadm.toml")).unwrap();
+    assert!(written.contains(&ca) && written.contains(&backups), "{written}");
+    // The state of jobs is this test's own; a command hears of alarms.
+    let state = windows.seen("state");
+    let hook =
+        format!("[notify.hook]\ncommand = ['cmd', '/c', 'findstr', '^', '>', '{}']\n", windows.seen("alarm"));
+    let job = written
+        .replace("[job.protect]\n", "[job.protect]\nkeep = { last = 1 }\nnotify = 'hook'\nrpo = '1s'\n");
+    fs::write(windows.world.path("certadm.toml"), format!("state = '{state}'\n{job}{hook}")).unwrap();
+    let checked = windows.job("config check", 0);
+    assert_eq!(checked["ok"], true, "{checked}");
+
+    let ran = windows.job("run protect", 0);
+    let steps = ran["result"]["runs"][0]["steps"].as_array().unwrap().clone();
+    assert!(steps.iter().any(|step| step["step"] == "full" && step["outcome"] == "good"), "{ran}");
+    let again = windows.job("run protect --now verify", 0);
+    assert_eq!(again["result"]["runs"][0]["steps"][0]["outcome"], "good", "{again}");
+
+    let of_ca = format!("{backups}\\web");
+    let sets = windows.job(&format!("sets {of_ca}"), 0);
+    assert_eq!(sets["result"]["cas"][0]["sets"][0]["type"], "full", "{sets}");
+    assert_eq!(sets["result"]["cas"][0]["sets"][0]["proven"], true, "{sets}");
+    let kept = windows.job(&format!("prune {of_ca} --keep-last 1 --dry-run"), 0);
+    assert_eq!(kept["result"]["sets"][0]["deleted"], false, "{kept}");
+}
+
 #[test]
 #[ignore = "needs Wine and the build for Windows: cargo xtask windows"]
 fn the_command_does_its_work() {
@@ -330,7 +381,6 @@ fn the_command_does_its_work() {
     for line in ["list set requests --csv", "list CertLog.edb certificates --csv"] {
         assert_eq!(windows.certadm(line), windows.world.certadm(line).replace("\r\n", "\n"), "{line}");
     }
-    // These differ: the verbs of repositories are on Unix alone.
     assert!(windows.certadm("completions bash").contains("-F _certadm certadm"));
     let restored = windows.certadm("restore --from set --dir ca --force");
     assert!(restored.to_lowercase().contains("restored"), "{restored}");

@@ -215,7 +215,7 @@ pub enum Secret {
 
 impl Config {
     /// Reads the configuration: the file that `CERTADM_JOBS` names, else `~/.config/certadm/certadm.toml`, else
-    /// `/etc/certadm/certadm.toml`.
+    /// `/etc/certadm/certadm.toml`; on Windows `%APPDATA%\certadm\certadm.toml`, else `%ProgramData%\certadm\certadm.toml`.
     ///
     /// # Errors
     /// [`Error::NotThere`], and as [`Config::from_file`].
@@ -241,8 +241,11 @@ impl Config {
         if let Some(path) = variable(VARIABLE) {
             return vec![path];
         }
-        let user = variable("HOME").map(|home| home.join(".config/certadm"));
-        let machine = PathBuf::from("/etc/certadm");
+        let (user, machine) = if cfg!(windows) {
+            (variable("APPDATA").map(|folder| folder.join("certadm")), program_data())
+        } else {
+            (variable("HOME").map(|home| home.join(".config/certadm")), PathBuf::from("/etc/certadm"))
+        };
         user.into_iter().chain([machine]).map(|folder| folder.join(FILE)).collect()
     }
 
@@ -536,6 +539,9 @@ impl Notify {
             journal: raw.journal.and_then(|socket| socket.path(JOURNAL)).map(|path| folder.join(path)),
             syslog: raw.syslog.and_then(|socket| socket.path(SYSLOG)).map(|path| folder.join(path)),
         };
+        if cfg!(windows) && (told.journal.is_some() || told.syslog.is_some()) {
+            return Err("journal and syslog are logs of Unix: name a command, a webhook or mail".to_owned());
+        }
         if told == Self::default() {
             return Err("name a command, a webhook, a ping, mail, journal or syslog".to_owned());
         }
@@ -564,6 +570,9 @@ impl Exposure {
             (None, Some(_)) => return Err("group is that of a socket: name one by `socket`".to_owned()),
             (None, None) => None,
         };
+        if cfg!(windows) && socket.is_some() {
+            return Err("the agent has no socket on Windows: name an address by `listen`".to_owned());
+        }
         let exposure = Self { listen: raw.listen, socket, guard };
         exposure.check()?;
         Ok(exposure)
@@ -647,17 +656,35 @@ fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// Where the state of jobs is kept if the file does not say it: what systemd gives a service; root's folder, or that of the user.
+/// The folder of this program among the data of all users of a Windows.
+fn program_data() -> PathBuf {
+    variable("ProgramData").unwrap_or_else(|| r"C:\ProgramData".into()).join("certadm")
+}
+
+/// Where the state of jobs is kept if the file does not say it: what systemd gives a service; root's folder, or that of the user;
+/// on Windows `%ProgramData%\certadm\jobs`.
 #[must_use]
 pub fn default_state() -> PathBuf {
     if let Some(folder) = variable(STATE_VARIABLE) {
         return folder;
     }
-    let is_root = rustix::process::geteuid().is_root();
-    match variable("HOME").filter(|_| !is_root) {
+    if cfg!(windows) {
+        return program_data().join("jobs");
+    }
+    match variable("HOME").filter(|_| !is_of_the_machine()) {
         Some(home) => variable("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state")).join("certadm"),
         None => PathBuf::from("/var/lib/certadm/jobs"),
     }
+}
+
+/// Whether what this user configures is the machine's: root's is. A Windows is asked for no rights, and has it so for everybody.
+#[must_use]
+pub fn is_of_the_machine() -> bool {
+    #[cfg(unix)]
+    let is_so = rustix::process::geteuid().is_root();
+    #[cfg(not(unix))]
+    let is_so = true;
+    is_so
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! files that `status` has written. This machine alone may look, or who has the token.
 
 mod guarded;
+#[cfg(unix)]
 mod socket;
 
 use std::convert::Infallible;
@@ -25,11 +26,14 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use crate::config::{Exposure, Guard};
 use guarded::Guarded;
+#[cfg(unix)]
 use socket::SocketName;
 
 /// No page or file of figures is longer than this, in bytes: a thousand CAs have a tenth of it.
@@ -63,6 +67,7 @@ pub struct Showing {
     pub is_guarded: bool,
     /// The socket.
     pub socket: Option<PathBuf>,
+    #[cfg(unix)]
     _name: Option<SocketName>,
 }
 
@@ -87,13 +92,21 @@ pub fn begin(exposure: &Exposure, shown: &Shown) -> io::Result<Showing> {
     };
     let is_guarded = exposure.guard.is_some();
     let mut listening = Vec::new();
-    let mut showing = Showing { address: None, is_guarded, socket: None, _name: None };
+    let mut showing = Showing {
+        address: None,
+        is_guarded,
+        socket: None,
+        #[cfg(unix)]
+        _name: None,
+    };
     if let Some(address) = exposure.listen {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         showing.address = Some(listener.local_addr()?);
         listening.push((Unready::Tcp(listener), door));
     }
+    // The configuration refuses one elsewhere.
+    #[cfg(unix)]
     if let Some(socket) = &exposure.socket {
         let (listener, name) = socket::open(socket)?;
         (showing.socket, showing._name) = (Some(socket.path.clone()), Some(name));
@@ -119,6 +132,7 @@ pub fn begin(exposure: &Exposure, shown: &Shown) -> io::Result<Showing> {
 /// A listener that no runtime waits for yet.
 enum Unready {
     Tcp(std::net::TcpListener),
+    #[cfg(unix)]
     Unix(std::os::unix::net::UnixListener),
 }
 
@@ -127,6 +141,7 @@ impl Unready {
     fn ready(self) -> io::Result<Listener> {
         match self {
             Self::Tcp(listener) => TcpListener::from_std(listener).map(Listener::Tcp),
+            #[cfg(unix)]
             Self::Unix(listener) => UnixListener::from_std(listener).map(Listener::Unix),
         }
     }
@@ -134,6 +149,7 @@ impl Unready {
 
 enum Listener {
     Tcp(TcpListener),
+    #[cfg(unix)]
     Unix(UnixListener),
 }
 
@@ -141,6 +157,7 @@ impl Listener {
     async fn accept(&self) -> io::Result<Caller> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Caller::Tcp(stream)),
+            #[cfg(unix)]
             Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Caller::Unix(stream)),
         }
     }
@@ -148,6 +165,7 @@ impl Listener {
 
 enum Caller {
     Tcp(TcpStream),
+    #[cfg(unix)]
     Unix(UnixStream),
 }
 
@@ -157,6 +175,7 @@ enum Door {
     /// Nothing: he is on this machine. But a browser may have been sent here.
     Here,
     /// Nothing: the socket's mode has let him in.
+    #[cfg(unix)]
     Socket,
     /// The token.
     Guarded(Arc<Guarded>),
@@ -182,6 +201,7 @@ async fn answer_all(listener: Listener, shown: &Shown, door: &Door) -> io::Resul
 
 async fn receive(caller: Caller, shown: &Shown, door: &Door) {
     match (caller, door) {
+        #[cfg(unix)]
         (Caller::Unix(stream), _) => converse(stream, shown, door).await,
         (Caller::Tcp(stream), Door::Guarded(guarded)) => {
             // Who speaks no TLS gets no word.
@@ -224,7 +244,9 @@ fn answer(request: &Request<Incoming>, shown: &Shown, door: &Door) -> Response<F
                 return plain(StatusCode::SERVICE_UNAVAILABLE, "the token of this machine cannot be read\n");
             }
         },
-        Door::Here | Door::Socket => {}
+        #[cfg(unix)]
+        Door::Socket => {}
+        Door::Here => {}
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "look, and change nothing\n");

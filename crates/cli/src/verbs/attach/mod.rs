@@ -2,7 +2,7 @@
 
 mod args;
 mod keys;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 mod stored;
 
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(crate) use args::AttachArgs;
 
 pub(crate) fn run(args: &AttachArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     if let Some(address) = crate::verbs::places::address(&args.set)? {
         let stored = stored::Stored::fetch(args, &address, output)?;
         return attach(args, stored.sets(), output, || stored.store().map(Some));

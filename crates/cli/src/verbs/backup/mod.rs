@@ -141,7 +141,7 @@ enum ReadBackArg {
 
 impl ReadBackArg {
     /// How much of a set in a repository is read back; `None` where the vault's table says it.
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     const fn extent(self) -> Option<certadm_repository::Extent> {
         match self {
             Self::System | Self::Medium => None,
@@ -159,7 +159,7 @@ pub(crate) fn run(args: &BackupArgs, output: Output) -> Result<Done, Failure> {
         let text = "--read-back all, new and none are for vaults";
         return Err(Failure::usage(text, "write --read-back system or medium for a folder"));
     }
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     let target = target.reading_back(args.read_back.extent());
     let order = &Order { args, signer: args.sign.read()?, target };
     if let Some(folder) = order.target.new_folder() {

@@ -10,7 +10,7 @@ use certadm_identity::Fetched;
 use crate::failure::Failure;
 use crate::verbs::files::refuse_home_sign;
 use crate::verbs::identity::Kept;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 use crate::verbs::identity::files_for;
 use crate::verbs::places::ScratchArgs;
 
@@ -19,7 +19,7 @@ pub(super) enum Target {
     /// A new folder.
     Folder(PathBuf),
     /// A vault; the CA's own name chooses the repository in it where none is named.
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     Vault {
         vault: Box<certadm_repository::Vault>,
         ca: Option<String>,
@@ -34,7 +34,7 @@ impl Target {
     /// # Errors
     /// Usage for a path that the shell should have replaced, and for an address that names a set.
     pub(super) fn find(to: &Path) -> Result<Self, Failure> {
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         if let Some(address) = crate::verbs::places::address(to)? {
             if address.point != certadm_repository::Selector::Latest {
                 let text = format!("{} names a set, and a set is never overwritten", to.display());
@@ -48,7 +48,7 @@ impl Target {
     }
 
     /// The same, with what the command line says of reading back.
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     pub(super) fn reading_back(self, extent: Option<certadm_repository::Extent>) -> Self {
         match self {
             Self::Vault { vault, ca, .. } => Self::Vault { vault, ca, extent },
@@ -67,7 +67,7 @@ impl Target {
             Self::Folder(folder) => {
                 folder.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())
             }
-            #[cfg(all(unix, feature = "repository"))]
+            #[cfg(feature = "repository")]
             Self::Vault { .. } => None,
         }
     }
@@ -76,7 +76,7 @@ impl Target {
     pub(super) fn place(&self) -> Option<&Path> {
         match self {
             Self::Folder(folder) => Some(folder),
-            #[cfg(all(unix, feature = "repository"))]
+            #[cfg(feature = "repository")]
             Self::Vault { vault, .. } => vault.folder(),
         }
     }
@@ -98,7 +98,7 @@ impl Target {
                 let _ = (scratch, identity);
                 Ok((take(source, folder, options, progress)?, None))
             }
-            #[cfg(all(unix, feature = "repository"))]
+            #[cfg(feature = "repository")]
             Self::Vault { vault, ca, extent } => {
                 into_vault((vault, ca.as_deref(), *extent), source, options, (scratch, identity), progress)
             }
@@ -106,7 +106,7 @@ impl Target {
     }
 }
 
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 fn into_vault(
     (vault, ca, extent): (&certadm_repository::Vault, Option<&str>, Option<certadm_repository::Extent>),
     source: &mut dyn Source,

@@ -53,13 +53,13 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
         return Err(certadm_files::Error::Exists { path }.into());
     }
     let ca = answer(args.ca.clone(), "--ca", "Which CA (its folder, or its name on the network)?", None)?;
-    let is_folder = ca.contains('/') || std::path::Path::new(&ca).is_dir();
+    let is_folder = is_path(&ca) || std::path::Path::new(&ca).is_dir();
     let ca = if is_folder { certadm_files::absolute(ca.as_ref())?.display().to_string() } else { ca };
     let suggested = suggested_name(&ca);
     let name = answer(args.name.clone(), "--name", "What is it called here?", Some(&suggested))?;
     let to =
         answer(args.to.clone(), "--to", "Where do backups go (a vault such as vault:, or a folder)?", None)?;
-    let to = if to.contains('/') { certadm_files::absolute(to.as_ref())?.display().to_string() } else { to };
+    let to = if is_path(&to) { certadm_files::absolute(to.as_ref())?.display().to_string() } else { to };
     let when = |given: &Option<Schedule>| given.map(|schedule| schedule.to_string());
     let full = answer(when(&args.full), "--full", "When is a full backup taken?", Some("daily 02:00"))?;
     let logs = answer(when(&args.logs), "--logs", "When are logs backed up?", Some("every 15m"))?;
@@ -86,11 +86,15 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     Ok(Done::good(json!({ "path": path_text(&path), "cas": config.cas.len(), "jobs": config.jobs.len() })))
 }
 
+/// Whether a text can be nothing but a path: on Windows `C:\ca` is one, too, and `HOST\CA` is not.
+fn is_path(text: &str) -> bool {
+    text.contains('/') || (cfg!(windows) && std::path::Path::new(text).has_root())
+}
+
 /// Root's configuration is that of the machine.
 fn default_file() -> PathBuf {
     let places = Config::places();
-    let is_root = rustix::process::geteuid().is_root();
-    let place = if is_root { places.last() } else { places.first() };
+    let place = if certadm_jobs::config::is_of_the_machine() { places.last() } else { places.first() };
     place.cloned().unwrap_or_else(|| "certadm.toml".into())
 }
 
@@ -126,7 +130,8 @@ fn answer(
 
 /// A name for the CA: the last part of its path, or its host.
 fn suggested_name(ca: &str) -> String {
-    let last = ca.trim_end_matches('/').rsplit('/').next().unwrap_or(ca);
+    let is_separator = |letter: char| letter == '/' || (cfg!(windows) && letter == '\\' && is_path(ca));
+    let last = ca.trim_end_matches(is_separator).rsplit(is_separator).next().unwrap_or(ca);
     let host = last.split(['.', '\\', ':']).next().unwrap_or(last);
     let name: String =
         host.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();

@@ -4,14 +4,14 @@
 mod crl;
 #[cfg(unix)]
 mod domain;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 mod fleet;
 mod load;
 mod parts;
 mod prove;
 mod rehearsed;
 mod report;
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 mod vaulted;
 
 use std::fs;
@@ -58,12 +58,12 @@ Example: certadm drill --fleet 5\n\
 pub(crate) struct DrillArgs {
     /// Let so many small CAs, a vault and an agent live through two weeks in seconds: one CA is lost, logs are damaged, the
     /// vault is away for hours; page, alarms and restores have to be right (docs/jobs.md)
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100),
         conflicts_with_all = ["size", "local", "kerberos", "evidence", "workers", "seconds", "repository"])]
     fleet: Option<u16>,
     /// Back up into a repository in the drill's folder, lose its key file with the CA, and restore from it by its recovery code
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     #[arg(long)]
     repository: bool,
     /// Size of the database before the backup, such as 32MiB or 1GiB
@@ -96,7 +96,7 @@ pub(crate) struct DrillArgs {
 impl DrillArgs {
     /// How often the size of the database is on the disk.
     const fn copies(&self) -> u64 {
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         if self.repository {
             return COPIES + COPIES_OF_REPOSITORY;
         }
@@ -116,7 +116,7 @@ const A_SECOND: u64 = 32 << 20;
 /// makes.
 const COPIES: u64 = 4;
 /// And with a repository: the packs, and the copy that is made of a set before its logs are deleted.
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 const COPIES_OF_REPOSITORY: u64 = 2;
 /// Length of one row that brings the database to its size, in bytes.
 const FILLER_LEN: u32 = 32 * 1024;
@@ -129,7 +129,7 @@ pub(crate) fn run(args: &DrillArgs, output: Output) -> Result<Done, Failure> {
     }
     interrupt::watch();
     let removed: Vec<String> = place.removed.iter().map(|path| path_text(path)).collect();
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     if let Some(count) = args.fleet {
         return of_fleet(args, (&within, count), place, &removed, output);
     }
@@ -151,7 +151,7 @@ pub(crate) fn run(args: &DrillArgs, output: Output) -> Result<Done, Failure> {
 }
 
 /// The drill of many CAs and their agent.
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 fn of_fleet(
     args: &DrillArgs,
     (within, count): (&Path, u16),
@@ -212,7 +212,7 @@ struct Drill<'a> {
     passphrase: Passphrase,
     requests: Arc<Vec<certadm_ca::Request>>,
     record: Arc<Record>,
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     vaulted: Option<vaulted::Vaulted>,
 }
 
@@ -238,7 +238,7 @@ impl<'a> Drill<'a> {
             passphrase,
             requests: Arc::new(requests()?),
             record: Arc::default(),
-            #[cfg(all(unix, feature = "repository"))]
+            #[cfg(feature = "repository")]
             vaulted: match args.repository {
                 true => Some(vaulted::Vaulted::make(root, NAME, output)?),
                 false => None,
@@ -273,9 +273,9 @@ impl<'a> Drill<'a> {
         fs::remove_dir_all(self.ca.path()).during("remove", self.ca.path())?;
         let loss = Instant::now();
         self.output.line("Destroyed the CA's folder, with its key and its configuration.");
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         let vaulted = self.recover_repository()?;
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         let sets = vaulted.as_ref().map_or(sets, vaulted::Recovered::sets);
 
         let key = || PrivateKey::open(&kept.join("ca.key"), &self.passphrase);
@@ -328,7 +328,7 @@ impl<'a> Drill<'a> {
             evidence,
             evidence_file,
             record: self.record,
-            #[cfg(all(unix, feature = "repository"))]
+            #[cfg(feature = "repository")]
             repository: vaulted.map(|vaulted| vaulted.seen),
         })
     }
@@ -422,7 +422,7 @@ impl<'a> Drill<'a> {
     }
 
     /// The sets out of the repository, whose key is lost with the CA.
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     fn recover_repository(&self) -> Result<Option<vaulted::Recovered>, Failure> {
         let Some(vaulted) = &self.vaulted else { return Ok(None) };
         vaulted.lose_key()?;
@@ -431,7 +431,7 @@ impl<'a> Drill<'a> {
 
     /// Takes a backup into the repository, if the drill has one, and else into a folder.
     fn take(&self, source: &mut dyn Source, to: &Path, options: &TakeOptions) -> Result<Taken, Failure> {
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         if let Some(vaulted) = &self.vaulted {
             return vaulted.back_up(source, options, self.output);
         }

@@ -74,7 +74,7 @@ pub(crate) struct Summary {
     pub(crate) evidence: Evidence,
     pub(crate) evidence_file: Option<PathBuf>,
     pub(crate) record: Arc<Record>,
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     pub(super) repository: Option<super::vaulted::Seen>,
 }
 
@@ -94,23 +94,23 @@ impl Summary {
             && self.is_repository_sound()
     }
 
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     fn is_repository_sound(&self) -> bool {
         self.repository.as_ref().is_none_or(super::vaulted::Seen::is_sound)
     }
 
-    #[cfg(not(all(unix, feature = "repository")))]
+    #[cfg(not(feature = "repository"))]
     const fn is_repository_sound(&self) -> bool {
         true
     }
 
     /// What was seen of the repository; null where the sets are folders.
-    #[cfg(all(unix, feature = "repository"))]
+    #[cfg(feature = "repository")]
     fn repository_to_json(&self) -> Value {
         self.repository.as_ref().map_or(Value::Null, super::vaulted::Seen::to_json)
     }
 
-    #[cfg(not(all(unix, feature = "repository")))]
+    #[cfg(not(feature = "repository"))]
     const fn repository_to_json(&self) -> Value {
         Value::Null
     }
@@ -171,7 +171,7 @@ impl Summary {
             "From the loss to a CRL that is in force: {:.2} s. It lists a certificate that was revoked after the last backup.",
             self.emergency.took.as_secs_f64()
         ));
-        #[cfg(all(unix, feature = "repository"))]
+        #[cfg(feature = "repository")]
         if let Some(seen) = &self.repository {
             seen.print(output);
         }

@@ -109,7 +109,7 @@ pub(crate) fn in_repository(fetched: &Fetched, set: &Path, (mut value, found): K
 
 /// The files of what was fetched as they stand in a set of a repository, with what is told of them. A failure is a finding:
 /// the set goes without.
-#[cfg(all(unix, feature = "repository"))]
+#[cfg(feature = "repository")]
 pub(crate) fn files_for(
     fetched: &Fetched,
     signature: &str,
