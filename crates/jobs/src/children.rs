@@ -48,7 +48,7 @@ pub fn code_of(status: ExitStatus) -> i32 {
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]
-    let signal = None;
+    let signal: Option<i32> = None;
     status.code().unwrap_or_else(|| 128 + signal.unwrap_or_default())
 }
 

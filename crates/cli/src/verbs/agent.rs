@@ -149,7 +149,6 @@ fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<(), Failure> {
 }
 
 /// What the service manager is told.
-#[derive(Debug)]
 enum State<'a> {
     Ready,
     Watchdog,
@@ -175,7 +174,9 @@ fn notify(state: State<'_>) {
 /// The agent is no service of Windows' own manager.
 #[cfg(not(unix))]
 fn notify(state: State<'_>) {
-    tracing::trace!(?state, "nobody is told");
+    if let State::Status(text) = state {
+        tracing::trace!(text, "nobody is told");
+    }
 }
 
 struct Agent {
