@@ -121,6 +121,8 @@ const APT_GET: &[&str] =
 pub(crate) struct Installed {
     /// The interpreter with the Python peers; nothing when no suite asks for any.
     pub(crate) python: Option<PathBuf>,
+    /// Azurite, Microsoft's emulator of Azure's storage, as a script for node; nothing where there is no node.
+    pub(crate) azurite: Option<PathBuf>,
     /// Whether cargo-nextest is there.
     pub(crate) nextest: bool,
 }
@@ -134,12 +136,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {
     debian_packages(NEEDS)?;
     lockfiles::fetch(workspace)?;
     let python = python_environment(workspace)?;
+    let azurite = node_peers(workspace)?;
     let nextest = has_tool(workspace, "nextest");
     println!(
         "test runner: {}",
         if nextest { "cargo nextest" } else { "cargo test (cargo-nextest is not installed; it need not be)" }
     );
-    Ok(Installed { python, nextest })
+    Ok(Installed { python, azurite, nextest })
 }
 
 /// Says how much room the disk has: a full one ends steps with errors that name anything but that.
@@ -265,6 +268,40 @@ fn python_environment(workspace: &Workspace) -> Result<Option<PathBuf>> {
     process::run(&mut pip)?;
     std::fs::write(&stamp, wanted).context(format_args!("cannot write {}", stamp.display()))?;
     Ok(Some(python))
+}
+
+/// What `tests/interop/package.json` lists, where node and npm are there: no Debian package is asked for, because what Debian has
+/// of node differs much from release to release.
+fn node_peers(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    if !on_path("node") || !on_path("npm") {
+        println!("node peers: skipped, because this machine has no node with npm");
+        return Ok(None);
+    }
+    let list = workspace.path("tests/interop/package.json");
+    let wanted = std::fs::read_to_string(&list).context(format_args!("cannot read {}", list.display()))?;
+    let folder = workspace.target().join("interop-node");
+    let azurite = folder.join("node_modules/azurite/dist/src/blob/main.js");
+    let stamp = folder.join("installed.stamp");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && azurite.is_file() {
+        println!("node peers: already in {}", folder.display());
+        return Ok(Some(azurite));
+    }
+    println!("node peers: installing into {}", folder.display());
+    std::fs::create_dir_all(&folder).context(format_args!("cannot make {}", folder.display()))?;
+    std::fs::write(folder.join("package.json"), &wanted).context("cannot write package.json")?;
+    let mut npm = Command::new("npm");
+    npm.args([
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--no-package-lock",
+        "--ignore-scripts",
+        "--silent",
+        "--prefix",
+    ]);
+    process::run(npm.arg(&folder))?;
+    std::fs::write(&stamp, wanted).context(format_args!("cannot write {}", stamp.display()))?;
+    Ok(Some(azurite))
 }
 
 /// Every `tests/interop/requirements.txt`: of the system suites, and of single crates.

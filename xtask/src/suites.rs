@@ -18,6 +18,9 @@ const NOT_INTEROP: &[&str] = &["windows::", "store_faults::one_case"];
 /// Where the interop tests find the interpreter with the Python peers.
 const PYTHON_VARIABLE: &str = "CERTADM_PYTHON";
 
+/// Where the interop tests find Azurite.
+const AZURITE_VARIABLE: &str = "CERTADM_AZURITE";
+
 /// Where tests of other packages find the command. Without it each of them has cargo build it.
 pub(crate) const COMMAND_VARIABLE: &str = "CERTADM_BIN";
 
@@ -108,6 +111,9 @@ fn count(how: &Runs<'_>, arguments: &[&str]) -> Result<Outcome> {
     cargo.env(COMMAND_VARIABLE, command(how.workspace)).env(counts::VARIABLE, counts::path(how.workspace));
     if let Some(python) = &how.installed.python {
         cargo.env(PYTHON_VARIABLE, python);
+    }
+    if let Some(azurite) = &how.installed.azurite {
+        cargo.env(AZURITE_VARIABLE, azurite);
     }
     if let Some(coverage) = how.coverage {
         coverage.instrument(&mut cargo);

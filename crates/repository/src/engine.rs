@@ -121,7 +121,7 @@ pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
     let opened = call(bridge, "open", Unexplained::Damage, || repository(bridge)?.open(&credentials));
     opened.map_err(|error| match error {
         // The configuration does not decrypt. A damaged one cannot be told from a wrong key.
-        Error::Damaged { .. } => Error::NoKeyFits { place, secret: secret.origin().to_owned() },
+        Error::Damaged { .. } => Error::NoKeyFits { place, secret: secret.told() },
         other => other,
     })
 }

@@ -120,6 +120,14 @@ pub enum Error {
         /// What does not fit.
         detail: String,
     },
+    /// A log set would come into a repository that lacks what a restore needs before it.
+    #[error("{place}: {detail}; nothing was committed")]
+    ContinuesNothing {
+        /// The place.
+        place: String,
+        /// Which set, and what it lacks.
+        detail: String,
+    },
     /// This build knows nothing of such a storage.
     #[error("{place}: this build has no object stores")]
     NoSupport {
@@ -245,6 +253,7 @@ impl Diagnosis for Error {
             Self::NoRepository { .. } => Hresult::ERROR_PATH_NOT_FOUND,
             Self::NoPoint { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::RepositoryExists { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::ContinuesNothing { .. } => Hresult::MISSING_FULL_BACKUP,
             Self::NoKeyFits { .. } => Hresult::E_ACCESSDENIED,
             Self::Secret { .. } | Self::Damaged { .. } | Self::NotStored { .. } => {
                 Hresult::ERROR_INVALID_DATA
@@ -260,9 +269,11 @@ impl Diagnosis for Error {
     fn class(&self) -> Class {
         match self {
             Self::Storage { .. } => Class::Unreachable,
-            Self::NoRepository { .. } | Self::NoPoint { .. } | Self::NoKey { .. } | Self::Secret { .. } => {
-                Class::Refused
-            }
+            Self::NoRepository { .. }
+            | Self::NoPoint { .. }
+            | Self::NoKey { .. }
+            | Self::Secret { .. }
+            | Self::ContinuesNothing { .. } => Class::Refused,
             Self::Set(error) => error.class(),
             Self::File(error) => error.class(),
             _ => self.hresult().class(),
@@ -307,6 +318,9 @@ impl Diagnosis for Error {
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {
                 "start again; no log was deleted at the CA. If it happens again, run `certadm repository check`"
+            }
+            Self::ContinuesNothing { .. } => {
+                "take a full backup into this repository first; no log was deleted at the CA"
             }
             Self::NoRules { .. } => {
                 "add --keep-last 2 --keep-daily 14 or other rules, or write them into [vault.keep] of repositories.toml"

@@ -34,6 +34,7 @@ mod storage;
 mod tree;
 mod turn;
 mod vault;
+mod words;
 
 pub use address::{Address, Selector};
 pub use beside::Beside;
@@ -51,6 +52,7 @@ pub use place::{Bucket, Host, Lock, LockMode, Place, Server, Service};
 pub use point::Point;
 pub use profile::{Profile, Profiles};
 pub use repair::{RepairOptions, Repaired};
-pub use secret::{Secret, recovery_code};
+pub use secret::Secret;
 pub use sink::{Extent, RepositorySink, SinkOptions};
 pub use vault::{CaRepository, Fetched, Imported, Vault};
+pub use words::recovery_code;

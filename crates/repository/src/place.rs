@@ -260,7 +260,14 @@ impl Bucket {
             return Err(format!("{:?} is no bucket's name", printed(name)));
         }
         if let Some(endpoint) = &keys.endpoint {
-            refuse_bad_endpoint(endpoint)?;
+            // A service of Azure's kind elsewhere may have its accounts as folders instead of hosts.
+            let host = match &service {
+                Service::Azure { account } => {
+                    endpoint.strip_suffix(&format!("/{account}")).unwrap_or(endpoint)
+                }
+                _ => endpoint,
+            };
+            refuse_bad_endpoint(host)?;
         }
         let lock = match (keys.lock_days, keys.lock_mode) {
             (Some(days @ 1..=36_500), mode) => {
@@ -453,6 +460,17 @@ mod tests {
             ("ftp://x", PlaceKeys::default()),
         ] {
             assert!(Place::parse(wrong, keys).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_account_of_azure_may_be_a_folder_of_its_service() {
+        let keys = |endpoint| PlaceKeys { account: Some("one".to_owned()), ..keys(endpoint) };
+        assert!(Place::parse("azure://bucket", keys("https://stack.corp.example/one")).is_ok());
+        for wrong in
+            ["https://stack/other", "https://stack/one/one", "https://stack/one/", "https://user@stack/one"]
+        {
+            assert!(Place::parse("azure://bucket", keys(wrong)).is_err(), "{wrong}");
         }
     }
 

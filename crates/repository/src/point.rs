@@ -1,6 +1,8 @@
 //! The sets that a repository keeps: what each one says of itself in its snapshot, and which of them a restore needs
 //! together (repository.md 5 and 6).
 
+use std::sync::Arc;
+
 use certadm_rules::hex;
 use certadm_set::Manifest;
 use certadm_set::manifest::SetKind;
@@ -9,6 +11,11 @@ use rustic_core::repofile::{SnapshotFile, SnapshotId};
 use rustic_core::{RusticResult, SnapshotOptions, TreeId};
 
 use crate::address::Selector;
+use crate::bridge::Bridge;
+use crate::engine::{self, Unexplained, call};
+use crate::error::Result;
+use crate::objects::Objects;
+use crate::secret::Secret;
 
 /// The tag of every snapshot that certadm made.
 const TAG: &str = "certadm";
@@ -146,6 +153,22 @@ impl Stored for Point {
     }
 }
 
+/// The sets of a repository, the oldest first. Snapshots that certadm did not make are passed over.
+///
+/// # Errors
+/// [`Error::NoRepository`](crate::Error::NoRepository), [`Error::NoKeyFits`](crate::Error::NoKeyFits),
+/// [`Error::Storage`](crate::Error::Storage), [`Error::Damaged`](crate::Error::Damaged).
+pub(crate) fn points(objects: &Arc<dyn Objects>, secret: &Secret) -> Result<Vec<Point>> {
+    let bridge = Bridge::new(Arc::clone(objects));
+    let opened = engine::open(&bridge, secret)?;
+    let snapshots = engine::twice(|| {
+        call(&bridge, "read the snapshots", Unexplained::Damage, || opened.get_all_snapshots())
+    })?;
+    let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
+    points.sort_by(|one, other| age(other).cmp(&age(one)));
+    Ok(points)
+}
+
 /// The set that another one is a later version of.
 #[derive(Clone, Debug)]
 pub(crate) struct Earlier {
@@ -188,6 +211,33 @@ pub(crate) fn snapshot_of(
     snapshot.original = earlier.and_then(|earlier| earlier.original);
     snapshot.program_version = concat!("certadm ", env!("CARGO_PKG_VERSION")).to_owned();
     Ok(snapshot)
+}
+
+/// Whether a set that is about to be stored leads on from what is there, so that a restore can use it. `Err` is a sentence.
+///
+/// # Errors
+/// For a log set, when the full set is not there, or a log set between.
+pub(crate) fn continues(points: &[Point], manifest: &Manifest, time: i64) -> Result<(), String> {
+    let (ca, generations) = (&manifest.ca, manifest.generations);
+    let new = Point {
+        id: String::new(),
+        time,
+        ca: ca.name.clone(),
+        kind: manifest.kind,
+        database: ca.database_signature.clone(),
+        stream: ca.stream_signature.clone(),
+        generations: (generations.low, generations.high),
+        bytes: 0,
+        files: 0,
+        seconds: 0,
+        held: false,
+        version: 0,
+        tree: TreeId::default(),
+    };
+    let all: Vec<&Point> = points.iter().collect();
+    let range = format!("{:#x} to {:#x}", generations.low, generations.high);
+    let told = format!("the logs {range} continue no full set that is here");
+    chain(&all, &new).map(drop).map_err(|_| told)
 }
 
 /// A snapshot is a stranger's text: no number of it is taken on trust, and a backup takes a month at most.

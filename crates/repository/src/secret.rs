@@ -9,20 +9,17 @@ use rustic_core::repofile::MasterKey;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::words::{self, Typed};
 
 /// No key file and no password is longer, in bytes.
 const MAX_FILE: u64 = 4096;
-/// The letters of a recovery code: those that nobody takes for another one.
-const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
-/// Groups of a recovery code, and letters in each: 200 bits in all.
-const GROUPS: usize = 8;
-const IN_GROUP: usize = 5;
-
 /// A key or a password, and where it came from. It cannot be printed.
 #[derive(Clone)]
 pub struct Secret {
     credentials: Credentials,
     origin: String,
+    /// What keeps a password from being the recovery code that it seems to be.
+    doubt: Option<String>,
 }
 
 impl Secret {
@@ -30,7 +27,7 @@ impl Secret {
     #[must_use]
     pub fn generate(origin: &Path) -> Self {
         let credentials = Credentials::Masterkey(MasterKey::new());
-        Self { credentials, origin: origin.display().to_string() }
+        Self { credentials, origin: origin.display().to_string(), doubt: None }
     }
 
     /// Reads a key file.
@@ -46,7 +43,8 @@ impl Secret {
         if (key.encrypt.len(), key.mac.k.len(), key.mac.r.len()) != (32, 16, 16) {
             return Err(wrong("its keys have the wrong lengths"));
         }
-        Ok(Self { credentials: Credentials::Masterkey(key), origin: path.display().to_string() })
+        let credentials = Credentials::Masterkey(key);
+        Ok(Self { credentials, origin: path.display().to_string(), doubt: None })
     }
 
     /// Reads a password from a file; one line end behind it does not count.
@@ -65,11 +63,16 @@ impl Secret {
         Ok(Self::from_password(text, path))
     }
 
-    /// A password from elsewhere.
+    /// A password from elsewhere. A recovery code is read as people write it.
     #[must_use]
     pub fn from_password(password: &str, origin: &Path) -> Self {
-        let credentials = Credentials::password(password);
-        Self { credentials, origin: origin.display().to_string() }
+        let origin = origin.display().to_string();
+        let (credentials, doubt) = match words::read(password) {
+            Typed::Code(code) => (Credentials::password(code.as_str()), None),
+            Typed::Nearly(doubt) => (Credentials::password(password), Some(doubt)),
+            Typed::Password => (Credentials::password(password), None),
+        };
+        Self { credentials, origin, doubt }
     }
 
     /// Writes the key into a new file that its owner alone can read.
@@ -102,33 +105,20 @@ impl Secret {
     pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
+
+    /// The same for whoever hears that it opens nothing, with what may be the reason.
+    pub(crate) fn told(&self) -> String {
+        match &self.doubt {
+            Some(doubt) => format!("{} ({doubt})", self.origin),
+            None => self.origin.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secret").field("origin", &self.origin).finish_non_exhaustive()
     }
-}
-
-/// A password that a person can write down and type again. Stock restic opens the repository with it.
-///
-/// # Errors
-/// [`Error::File`] when the system has no random numbers.
-pub fn recovery_code() -> Result<Zeroizing<String>> {
-    let mut random = Zeroizing::new([0_u8; GROUPS * IN_GROUP]);
-    getrandom::fill(random.as_mut_slice()).map_err(|error| certadm_files::Error::Io {
-        action: "read random numbers from",
-        path: "the system".into(),
-        source: std::io::Error::other(error.to_string()),
-    })?;
-    let mut code = Zeroizing::new(String::with_capacity(GROUPS * (IN_GROUP + 1)));
-    for (place, byte) in random.iter().enumerate() {
-        if place != 0 && place.is_multiple_of(IN_GROUP) {
-            code.push('-');
-        }
-        code.push(char::from(LETTERS[usize::from(byte & 31)]));
-    }
-    Ok(code)
 }
 
 #[cfg(test)]
@@ -174,15 +164,5 @@ mod tests {
             });
             assert_eq!(read.as_deref(), expected, "{content:?}");
         }
-    }
-
-    #[test]
-    fn recovery_codes_differ_and_are_easy_to_read() {
-        let (one, other) = (recovery_code().unwrap(), recovery_code().unwrap());
-        assert_ne!(*one, *other);
-        assert_eq!(one.len(), GROUPS * (IN_GROUP + 1) - 1);
-        assert!(one.split('-').all(|group| group.len() == IN_GROUP));
-        let distinct: std::collections::BTreeSet<u8> = LETTERS.iter().copied().collect();
-        assert_eq!(distinct.len(), 32);
     }
 }

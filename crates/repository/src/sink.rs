@@ -11,7 +11,7 @@ use bytes::Bytes;
 use certadm_files::{Access, cancel};
 use certadm_rules::hex;
 use certadm_rules::names::folded;
-use certadm_set::manifest::{self, FileEntry, Manifest, Role};
+use certadm_set::manifest::{self, FileEntry, Manifest, Role, SetKind};
 use certadm_set::signing::{self, Signer};
 use certadm_set::sink::{Committed, NewFile, SetSink, Stream};
 use certadm_set::{Progress, ReadBack};
@@ -26,7 +26,7 @@ use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::lately::Lately;
 use crate::objects::Objects;
-use crate::point::{Earlier, snapshot_of};
+use crate::point::{self, Earlier, points, snapshot_of};
 use crate::proof;
 use crate::reader::{Reader, Target};
 use crate::run::Run;
@@ -386,6 +386,17 @@ impl RepositorySink {
         Ok(self.bridge.commit()?.to_hex().to_string())
     }
 
+    /// The CA deletes its logs for the sake of this set: it must lead on from one that is here, which a repair or an expiry
+    /// may have let go since the CA was asked for logs alone.
+    fn refuse_loose_logs(&self, manifest: &Manifest) -> Result<()> {
+        if manifest.kind == SetKind::Full {
+            return Ok(());
+        }
+        let points = points(self.bridge.objects(), &self.secret)?;
+        point::continues(&points, manifest, finished(manifest))
+            .map_err(|detail| Error::ContinuesNothing { place: self.address.clone(), detail })
+    }
+
     fn too_long(&self, file: &NewFile<'_>) -> Error {
         self.not_stored(format!("{} has more than the {} bytes that were announced", file.entry, file.size))
     }
@@ -444,6 +455,7 @@ impl SetSink for RepositorySink {
             path: Path::new(&self.address).join(manifest::FILE_NAME),
             detail,
         })?;
+        self.refuse_loose_logs(&manifest)?;
         let signature = self.options.signer.as_ref().map(|signer| signer.sign(&bytes).into_bytes());
         let beside = self.options.beside.as_ref().map(|beside| beside.files(&manifest)).unwrap_or_default();
         Ok(self.commit_as(manifest, bytes, signature, beside, progress)?)

@@ -8,7 +8,7 @@ use certadm_files::{Access, Unfinished, durable, unfinished};
 use certadm_set::manifest::{self, Manifest, Role};
 use certadm_set::retain::Keep;
 use certadm_set::sink::{Committed, NewFile, SetSink};
-use certadm_set::stored::{age, same_backup};
+use certadm_set::stored::same_backup;
 use certadm_set::{Opened, Progress, ReadBack, Set, signing};
 use rustic_core::FileType;
 use tempfile::TempDir;
@@ -23,7 +23,7 @@ use crate::generation;
 use crate::label::Label;
 use crate::lately::Lately;
 use crate::objects::{ObjectError, Objects};
-use crate::point::{Earlier, Point, select};
+use crate::point::{self, Earlier, Point, select};
 use crate::profile::Profile;
 use crate::reader::{Reader, Target};
 use crate::scratch;
@@ -345,14 +345,7 @@ impl CaRepository {
     /// # Errors
     /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`], [`Error::Damaged`].
     pub fn points(&self) -> Result<Vec<Point>> {
-        let bridge = Bridge::new(Arc::clone(&self.objects));
-        let opened = engine::open(&bridge, &self.secret)?;
-        let snapshots = engine::twice(|| {
-            call(&bridge, "read the snapshots", Unexplained::Damage, || opened.get_all_snapshots())
-        })?;
-        let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
-        points.sort_by(|one, other| age(other).cmp(&age(one)));
-        Ok(points)
+        point::points(&self.objects, &self.secret)
     }
 
     /// The sets that a selector means: a full set first, then the log sets that a restore needs with it.

@@ -44,6 +44,14 @@ fn after_a_theft_the_next_repository_has_another_key_and_the_name_leads_to_it() 
     }
     let newest = vault.repository(None).unwrap();
     assert!(newest.points().unwrap().is_empty());
+    // Logs that continue nothing there would be of no use to a restore, so the CA keeps them.
+    let logs = ca.logs();
+    let refused = ca.back_up(&newest, BackupType::LogsOnly).unwrap_err();
+    assert_eq!(refused.class(), Class::Refused, "{refused}");
+    assert!(refused.to_string().contains("continue no full set"), "{refused}");
+    assert!(refused.remedy().contains("full backup"), "{refused}");
+    assert!(newest.points().unwrap().is_empty());
+    assert!(logs.iter().all(|log| ca.logs().contains(log)), "a log is gone");
     ca.back_up(&newest, BackupType::Full).unwrap();
     ca.issue(1);
     ca.back_up(&newest, BackupType::LogsOnly).unwrap();

@@ -2,6 +2,8 @@
 //! makes of them.
 
 mod attached;
+#[cfg(feature = "object-store")]
+mod clouds;
 mod common;
 mod copy;
 mod damage;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use certadm_repository::objects::{ObjectError, Objects};
@@ -263,5 +264,122 @@ impl Objects for Faulty {
 
     fn place(&self) -> String {
         "memory with faults".to_owned()
+    }
+}
+
+/// Lets two writers at one storage make their calls in an order that follows from a seed, as far as their threads allow.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    passed: Mutex<Passed>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Passed {
+    calls: [u64; 2],
+    ended: [bool; 2],
+    dice: u64,
+}
+
+/// Whoever waits for a call of the other goes on after so long: the other may be computing, or wait for its own threads.
+const AT_MOST: Duration = Duration::from_millis(2);
+
+impl Gate {
+    pub(crate) fn new(seed: u64) -> Arc<Self> {
+        let passed = Mutex::new(Passed { calls: [0; 2], ended: [false; 2], dice: seed | 1 });
+        Arc::new(Self { passed, changed: Condvar::new() })
+    }
+
+    /// The storage of one side, 0 or 1.
+    pub(crate) fn side(self: &Arc<Self>, side: usize, inner: Arc<dyn Objects>) -> Arc<dyn Objects> {
+        Arc::new(Gated { gate: Arc::clone(self), side, inner })
+    }
+
+    /// When this is dropped, nobody waits for that side any more.
+    pub(crate) fn ends(self: &Arc<Self>, side: usize) -> Ends {
+        Ends(Arc::clone(self), side)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Passed> {
+        self.passed.lock().unwrap()
+    }
+
+    /// One call of a side: it waits until the other one has made a few, or none.
+    fn pass(&self, side: usize) {
+        let other = 1 - side;
+        let mut passed = self.lock();
+        passed.calls[side] += 1;
+        self.changed.notify_all();
+        passed.dice ^= passed.dice << 13;
+        passed.dice ^= passed.dice >> 7;
+        passed.dice ^= passed.dice << 17;
+        let until = match passed.dice % 4 {
+            0 => passed.calls[other] + 1 + passed.dice / 4 % 8,
+            _ => 0,
+        };
+        let waits = |passed: &mut Passed| passed.calls[other] < until && !passed.ended[other];
+        drop(self.changed.wait_timeout_while(passed, AT_MOST, waits).unwrap());
+    }
+}
+
+/// See [`Gate::ends`].
+pub(crate) struct Ends(Arc<Gate>, usize);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.lock().ended[self.1] = true;
+        self.0.changed.notify_all();
+    }
+}
+
+#[derive(Debug)]
+struct Gated {
+    gate: Arc<Gate>,
+    side: usize,
+    inner: Arc<dyn Objects>,
+}
+
+impl Gated {
+    fn inner(&self) -> &dyn Objects {
+        self.gate.pass(self.side);
+        self.inner.as_ref()
+    }
+}
+
+impl Objects for Gated {
+    fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError> {
+        self.inner().put(name, parts)
+    }
+
+    fn create(&self, name: &str, content: &[u8]) -> Result<(), ObjectError> {
+        self.inner().create(name, content)
+    }
+
+    fn stored_at(&self, name: &str) -> Result<i64, ObjectError> {
+        self.inner().stored_at(name)
+    }
+
+    fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
+        self.inner().get(name)
+    }
+
+    fn range(&self, name: &str, offset: u64, len: u64) -> Result<Bytes, ObjectError> {
+        self.inner().range(name, offset, len)
+    }
+
+    fn len(&self, name: &str) -> Result<Option<u64>, ObjectError> {
+        self.inner().len(name)
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, ObjectError> {
+        self.inner().list(folder)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), ObjectError> {
+        self.inner().delete(name)
+    }
+
+    fn place(&self) -> String {
+        "memory of two".to_owned()
     }
 }

@@ -68,18 +68,31 @@ impl CodeArgs {
     }
 }
 
-/// Shows the code once, and makes sure that it was written down: two of its groups are asked for.
+/// The words of a code that are asked for.
+const ASKED: [usize; 3] = [4, 13, 22];
+/// Words in a line, where a code is shown.
+const IN_LINE: usize = 6;
+
+/// Shows the code once, and makes sure that it was written down: three of its words are asked for.
 fn show_and_ask(code: &str, output: Output) -> Result<(), Failure> {
     output.result("The recovery code opens the repository when the key file is lost. Write it down; it is not shown again:");
-    output.result(format!("\n    {code}\n"));
-    let groups: Vec<&str> = code.split('-').collect();
-    for number in [3, 7] {
-        let asked = format!("Group {number} of the code: ");
-        eprint!("{asked}");
-        let mut answer = String::new();
+    output.result("");
+    let words: Vec<&str> = code.split(' ').collect();
+    for (line, part) in words.chunks(IN_LINE).enumerate() {
+        let numbered = part.iter().enumerate().map(|(place, word)| {
+            let number = line * IN_LINE + place + 1;
+            Zeroizing::new(format!("{number:>4} {word:<8}"))
+        });
+        let row = Zeroizing::new(numbered.fold(String::new(), |row, word| row + &word));
+        output.result(row.trim_end());
+    }
+    output.result("");
+    for number in ASKED {
+        eprint!("Word {number} of the code: ");
+        let mut answer = Zeroizing::new(String::new());
         let terminal = Path::new("the terminal");
         std::io::stdin().lock().read_line(&mut answer).during("ask on", terminal)?;
-        if groups.get(number - 1).copied() != Some(answer.trim()) {
+        if words.get(number - 1).is_none_or(|word| !answer.trim().eq_ignore_ascii_case(word)) {
             let text = "that is not what was shown; nothing was changed in the vault";
             return Err(Failure::usage(text, "start again, and write the new code down"));
         }
