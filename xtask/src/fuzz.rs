@@ -1,32 +1,34 @@
 //! The fuzzer: built with instrumentation by the pinned stable toolchain, run for some time on each target.
 //!
 //! libFuzzer is driven directly. cargo-fuzz would do the same with the same flags, but takes a minute to build and
-//! prefers a nightly compiler. The sanitizer is the one unstable option, which `RUSTC_BOOTSTRAP` allows.
+//! prefers a nightly compiler. The sanitizer and the options of single packages are unstable, which `RUSTC_BOOTSTRAP`
+//! allows.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::failure::{Context, Failure, Result};
 use crate::journal::Outcome;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{counts, process};
+use crate::{counts, lockfiles, process};
 
 /// How long `cargo xtask fuzz` takes for each target unless somebody says otherwise.
-pub(crate) const DEFAULT_SECONDS: u32 = 30;
+pub(crate) const DEFAULT: Until = Until::Seconds(30);
 
 /// How long the test command fuzzes each target unless somebody says otherwise: it looks for what a change broke at once;
 /// `cargo xtask fuzz` looks longer.
-pub(crate) const SMOKE_SECONDS: u32 = 5;
+pub(crate) const SMOKE: Until = Until::Seconds(5);
 
 /// The most targets at a time: together they may use what [`LIMITS`] gives one of them, times this.
 const MOST_AT_A_TIME: usize = 4;
 
-/// Compiler options: edge counters, and the operands of comparisons, so that the fuzzer finds magic numbers; the address
-/// sanitizer, which sees bad accesses of SQLite and lets libFuzzer see every allocation.
-const RUST_FLAGS: &[&str] = &[
+/// Compiler options of the smoke, for every crate: edge counters, and the operands of comparisons, so that the fuzzer finds
+/// magic numbers; the address sanitizer, which sees bad accesses of SQLite and lets libFuzzer see every allocation.
+const SMOKE_FLAGS: &[&str] = &[
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
@@ -36,20 +38,60 @@ const RUST_FLAGS: &[&str] = &[
     "-Zsanitizer=address",
 ];
 
+/// Compiler options of a long run, for our crates alone: edge counters. Of all that the smoke's options cost, a script's
+/// targets spent most in what libFuzzer does with the counters and comparisons of cryptography and SQLite.
+const LONG_FLAGS: &[&str] = &[
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=3",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+];
+
 /// libFuzzer options: ten seconds for one input are a hang, and no input of a few kilobytes is worth an allocation of
 /// 64 MiB or a process of 1 GiB (ARCHITECTURE.md, invariant 7).
 const LIMITS: &[&str] = &["-timeout=10", "-malloc_limit_mb=64", "-rss_limit_mb=1024", "-detect_leaks=0"];
 
-/// Reads a number of seconds that somebody typed.
-pub(crate) fn seconds(text: &str) -> Result<u32> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err(Failure::new(format!("`{text}` is no number of seconds"))),
-        Ok(seconds) => Ok(seconds),
+/// When a target has been fuzzed enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// After so many seconds.
+    Seconds(u32),
+    /// After so many inputs, however long that takes.
+    Inputs(u64),
+}
+
+impl Until {
+    /// Reads what somebody typed: `60` are seconds, `10000000x` inputs.
+    pub(crate) fn read(text: &str) -> Result<Self> {
+        let read = match text.strip_suffix('x') {
+            Some(inputs) => inputs.parse().ok().filter(|inputs| 0 < *inputs).map(Self::Inputs),
+            None => text.parse().ok().filter(|seconds| 0 < *seconds).map(Self::Seconds),
+        };
+        read.ok_or_else(|| {
+            Failure::new(format!("`{text}` is no number of seconds, and no number of inputs such as 1000x"))
+        })
+    }
+
+    /// libFuzzer's option.
+    fn option(self) -> String {
+        match self {
+            Self::Seconds(seconds) => format!("-max_total_time={seconds}"),
+            Self::Inputs(inputs) => format!("-runs={inputs}"),
+        }
     }
 }
 
-/// Fuzzes every target, or the one named, for so many seconds each.
-pub(crate) fn run(workspace: &Workspace, seconds: u32, only: Option<&str>) -> Result<()> {
+impl std::fmt::Display for Until {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Seconds(seconds) => write!(f, "for {seconds} s"),
+            Self::Inputs(inputs) => write!(f, "with {inputs} inputs"),
+        }
+    }
+}
+
+/// Fuzzes every target, or the one named.
+pub(crate) fn run(workspace: &Workspace, until: Until, only: Option<&str>) -> Result<()> {
     let mut targets = targets(workspace)?;
     if let Some(name) = only {
         targets.retain(|target| target == name);
@@ -58,27 +100,27 @@ pub(crate) fn run(workspace: &Workspace, seconds: u32, only: Option<&str>) -> Re
         }
     }
     let fuzzer = build(workspace, Build::Long)?;
-    all(workspace, &fuzzer, &targets, seconds).1
+    all(workspace, &fuzzer, &targets, until).1
 }
 
 /// Fuzzes every target, each of which counts as one test.
-pub(crate) fn smoke(workspace: &Workspace, seconds: u32) -> Result<Outcome> {
+pub(crate) fn smoke(workspace: &Workspace, until: Until) -> Result<Outcome> {
     let targets = targets(workspace)?;
     let fuzzer = build(workspace, Build::Smoke)?;
-    Ok(all(workspace, &fuzzer, &targets, seconds))
+    Ok(all(workspace, &fuzzer, &targets, until))
 }
 
 /// Fuzzes the targets, one a core at a time, and names the first that failed. A failure keeps no other target from running.
-fn all(workspace: &Workspace, fuzzer: &Path, targets: &[String], seconds: u32) -> Outcome {
+fn all(workspace: &Workspace, fuzzer: &Fuzzer, targets: &[String], until: Until) -> Outcome {
     let at_a_time = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_AT_A_TIME);
-    println!("fuzzing {} targets for {seconds} s each, {at_a_time} at a time", targets.len());
+    println!("fuzzing {} targets {until} each, {at_a_time} at a time", targets.len());
     let waiting = Mutex::new(targets.iter());
     let outcome = Mutex::new((Tally::default(), Ok(())));
     let work = || {
         loop {
             let next = lock(&waiting).next();
             let Some(target) = next else { return };
-            let ended = fuzz(workspace, fuzzer, target, seconds);
+            let ended = fuzz(workspace, fuzzer, target, until);
             let mut outcome = lock(&outcome);
             outcome.0 += if ended.is_ok() { Tally::ONE_PASSED } else { Tally::ONE_FAILED };
             match (&outcome.1, ended) {
@@ -118,9 +160,9 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
 /// How to build the fuzzer; `fuzz/Cargo.toml` says what the profiles are.
 #[derive(Clone, Copy)]
 enum Build {
-    /// Soon ready, for seconds of fuzzing.
+    /// Soon ready, for seconds of fuzzing; sees everything that an input does.
     Smoke,
-    /// At full speed, which takes minutes longer to build.
+    /// At full speed, which takes minutes longer to build; sees which of our lines an input reaches.
     Long,
 }
 
@@ -131,12 +173,35 @@ impl Build {
             Self::Long => "long",
         }
     }
+
+    /// The folder of what it finds interesting. The smoke does not read what a long run has found: it is many
+    /// times slower, and would be at that for minutes.
+    const fn corpus(self) -> &'static str {
+        match self {
+            Self::Smoke => "corpus",
+            Self::Long => "corpus-long",
+        }
+    }
+
+    /// The folders of the inputs that it begins with, beside its corpus.
+    const fn begins_with(self) -> &'static [&'static str] {
+        match self {
+            Self::Smoke => &["seeds", "regressions"],
+            Self::Long => &["seeds", "regressions", "corpus"],
+        }
+    }
 }
 
-/// Builds the fuzzer and gives its path.
+/// A fuzzer that is built.
+struct Fuzzer {
+    program: PathBuf,
+    build: Build,
+}
+
+/// Builds the fuzzer.
 ///
 /// It gets a target folder of its own, and `--target`, so that build scripts are not instrumented.
-fn build(workspace: &Workspace, build: Build) -> Result<PathBuf> {
+fn build(workspace: &Workspace, build: Build) -> Result<Fuzzer> {
     let folder = workspace.target().join("fuzz");
     let host = host(workspace)?;
     let mut cargo = workspace.cargo(&[
@@ -150,11 +215,30 @@ fn build(workspace: &Workspace, build: Build) -> Result<PathBuf> {
     cargo
         .args(["--target", &host, "--target-dir"])
         .arg(&folder)
-        .env("RUSTFLAGS", RUST_FLAGS.join(" "))
+        .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTC_BOOTSTRAP", "1");
+    match build {
+        Build::Smoke => {
+            cargo.env("RUSTFLAGS", SMOKE_FLAGS.join(" "));
+        }
+        Build::Long => {
+            cargo.arg("-Zprofile-rustflags");
+            for package in ours(workspace)? {
+                let key = format!("profile.{}.package.{package}.rustflags", build.profile());
+                cargo.arg("--config").arg(format!("{key}={LONG_FLAGS:?}"));
+            }
+        }
+    }
     process::run(&mut cargo)?;
-    Ok(folder.join(host).join(build.profile()).join("certadm-fuzz"))
+    Ok(Fuzzer { program: folder.join(host).join(build.profile()).join("certadm-fuzz"), build })
+}
+
+/// Our packages in the fuzzer, but for the fuzzer itself.
+fn ours(workspace: &Workspace) -> Result<Vec<String>> {
+    let locked = lockfiles::packages(&workspace.read("fuzz/Cargo.lock")?);
+    let names = locked.context("cannot understand fuzz/Cargo.lock")?.into_iter().map(|package| package.name);
+    Ok(names.filter(|name| name.starts_with("certadm-") && name != "certadm-fuzz").collect())
 }
 
 /// The triple of this machine, such as `x86_64-unknown-linux-gnu`.
@@ -164,26 +248,27 @@ fn host(workspace: &Workspace) -> Result<String> {
     host.map(str::to_owned).ok_or_else(|| Failure::new("`cargo --version --verbose` names no host"))
 }
 
-/// Fuzzes one target. What it finds interesting goes to `fuzz/corpus`, what breaks it to `fuzz/artifacts`.
-fn fuzz(workspace: &Workspace, fuzzer: &Path, target: &str, seconds: u32) -> Result<()> {
+/// Fuzzes one target. What it finds interesting goes to the build's corpus, what breaks it to `fuzz/artifacts`.
+fn fuzz(workspace: &Workspace, fuzzer: &Fuzzer, target: &str, until: Until) -> Result<()> {
     let folder = |kind: &str| workspace.path("fuzz").join(kind).join(target);
-    let (corpus, artifacts) = (folder("corpus"), folder("artifacts"));
+    let (corpus, artifacts) = (folder(fuzzer.build.corpus()), folder("artifacts"));
     for folder in [&corpus, &artifacts] {
         std::fs::create_dir_all(folder).context(format_args!("cannot create {}", folder.display()))?;
     }
-    let mut command = Command::new(fuzzer);
+    let mut command = Command::new(&fuzzer.program);
     command
         .args(LIMITS)
-        .args(["-verbosity=0", "-print_final_stats=1", &format!("-max_total_time={seconds}")])
+        .args(["-verbosity=0", "-print_final_stats=1", &until.option()])
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .arg(&corpus)
-        .args(["seeds", "regressions"].map(folder).into_iter().filter(|folder| folder.is_dir()))
+        .args(fuzzer.build.begins_with().iter().map(|kind| folder(kind)).filter(|folder| folder.is_dir()))
         .env("CERTADM_FUZZ_TARGET", target)
         .env("ASAN_OPTIONS", "detect_leaks=0");
+    let began = Instant::now();
     let (output, ended) = process::capture(&mut command)?;
     if ended.is_ok() {
         let inputs = executed(&output);
-        println!("fuzz {target}: {} inputs in {seconds} s", inputs.unwrap_or("some"));
+        println!("fuzz {target}: {} inputs in {} s", inputs.unwrap_or("some"), began.elapsed().as_secs());
         return match inputs.and_then(|inputs| inputs.parse().ok()) {
             Some(number) => counts::add(workspace, "fuzz executions", number),
             None => Ok(()),
@@ -208,10 +293,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_are_a_positive_number() {
-        assert_eq!(seconds("7").unwrap(), 7);
-        for bad in ["0", "", "-1", "5s", "1.5"] {
-            assert!(seconds(bad).is_err(), "{bad}");
+    fn seconds_and_inputs_are_positive_numbers() {
+        assert_eq!(Until::read("7").unwrap(), Until::Seconds(7));
+        assert_eq!(Until::read("10000000x").unwrap(), Until::Inputs(10_000_000));
+        for bad in ["0", "", "-1", "5s", "1.5", "x", "0x", "-1x"] {
+            assert!(Until::read(bad).is_err(), "{bad}");
         }
     }
 

@@ -46,7 +46,7 @@ usage: cargo xtask <verb>
   fmt                      format everything in place
   lint                     circles, citations and the other rules of this repository, then clippy with warnings as errors
   coverage                 only the tests and the lines of each crate that they reach
-  fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (30 s)
+  fuzz [SECONDS [TARGET]]  fuzz every target, or one, for so long each (30 s); `10000000x`: with so many inputs
   soak [PERCENT]           the random tests of repositories in their full counts, which take hours; or so many percent
   lock                     bring fuzz/Cargo.lock in line with Cargo.lock
   install --prefix DIR     command, C library, header, manual pages, completions and unit; --profile dev: a debug build;
@@ -89,9 +89,9 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["fmt"] => suites::format(&workspace, suites::Formatting::InPlace)?,
         ["lint"] => suites::lint(&workspace)?,
         ["lock"] => lockfiles::align(&workspace)?,
-        ["fuzz"] => fuzz::run(&workspace, fuzz::DEFAULT_SECONDS, None)?,
-        ["fuzz", seconds] => fuzz::run(&workspace, fuzz::seconds(seconds)?, None)?,
-        ["fuzz", seconds, target] => fuzz::run(&workspace, fuzz::seconds(seconds)?, Some(target))?,
+        ["fuzz"] => fuzz::run(&workspace, fuzz::DEFAULT, None)?,
+        ["fuzz", until] => fuzz::run(&workspace, fuzz::Until::read(until)?, None)?,
+        ["fuzz", until, target] => fuzz::run(&workspace, fuzz::Until::read(until)?, Some(target))?,
         ["soak"] => soak::run(&workspace, 100)?,
         ["soak", percent] => match percent.parse() {
             Ok(percent) => soak::run(&workspace, percent)?,

@@ -13,9 +13,9 @@ use crate::{counts, deny, fuzz, licences, setup, suites, windows};
 /// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, cargo-deny, advisories,
 /// documentation and each fuzz target count as one test each.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
-    let fuzz_seconds = match std::env::var("CERTADM_FUZZ_SECONDS") {
-        Ok(text) => fuzz::seconds(&text)?,
-        Err(_) => fuzz::SMOKE_SECONDS,
+    let fuzz_until = match std::env::var("CERTADM_FUZZ_SECONDS") {
+        Ok(text) => fuzz::Until::read(&text)?,
+        Err(_) => fuzz::SMOKE,
     };
     counts::begin(workspace)?;
     let mut journal = Journal::default();
@@ -34,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
             ran_later += tally.run();
             Ok((tally, ended))
         });
-        journal.step("fuzz smoke", || fuzz::smoke(workspace, fuzz_seconds));
+        journal.step("fuzz smoke", || fuzz::smoke(workspace, fuzz_until));
         journal.check("documentation", || suites::documentation(workspace));
     }
     proven.splice(..0, counts::summary(workspace));

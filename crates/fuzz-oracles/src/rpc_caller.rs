@@ -49,8 +49,8 @@ pub(crate) struct Caller<'w> {
     sent: BTreeMap<u32, (usize, usize)>,
     /// Answers that came under each call id: all, and responses.
     answered: BTreeMap<u32, (usize, usize)>,
-    /// The calls whose answers are to be read.
-    asked: BTreeMap<u32, Request>,
+    /// The call whose answer is to be read, by its id: it comes at once or never.
+    asked: Option<(u32, Request)>,
     /// Bytes that were sent, and those of them that are no whole PDU yet.
     sent_bytes: usize,
     stream: Vec<u8>,
@@ -74,7 +74,7 @@ impl<'w> Caller<'w> {
             known: BTreeSet::new(),
             sent: BTreeMap::new(),
             answered: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            asked: None,
             sent_bytes: 0,
             stream: Vec::new(),
             names: Vec::new(),
@@ -149,9 +149,15 @@ impl<'w> Caller<'w> {
         bytes
     }
 
-    /// Remembers what a call asks, so that its answer can be read.
+    /// Remembers what the call asks that is sent next, so that its answer can be read. Behind a PDU that is cut short it is a part
+    /// of that one.
     pub(crate) fn asks(&mut self, call_id: u32, request: Request) {
-        self.asked.insert(call_id, request);
+        self.asked = self.stream.is_empty().then_some((call_id, request));
+    }
+
+    /// What is sent next may ask anything.
+    pub(crate) fn asks_anything(&mut self) {
+        self.asked = None;
     }
 
     /// Sends bytes and judges what comes back.
@@ -163,6 +169,7 @@ impl<'w> Caller<'w> {
         }
         self.has_run.extend(reached.iter().filter(|call| call.has_run).map(|call| call.opnum));
         self.take_answers(bytes, &reached);
+        self.asked = None;
         self.is_open = goes_on;
         let held = self.served.held();
         assert!(held <= MOST_HELD + 2 * self.sent_bytes, "the connection holds {held} bytes");
@@ -285,7 +292,7 @@ impl<'w> Caller<'w> {
 
     /// An answer to a call of a backup is what our own client can read.
     fn read_answer(&mut self, call_id: u32, stub: &[u8]) {
-        let Some(request) = self.asked.remove(&call_id) else { return };
+        let Some((_, request)) = self.asked.take_if(|(asked, _)| *asked == call_id) else { return };
         let mut reader = read(stub);
         OrpcThat::read(&mut reader).expect("ORPCTHAT");
         let response = Response::read(&request, &mut reader);

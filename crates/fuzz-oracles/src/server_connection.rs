@@ -115,6 +115,9 @@ fn step(caller: &mut Caller<'_>, script: &mut Script<'_>) {
         }
         _ => backup_call(caller, script),
     };
+    if kind & 0x80 != 0 {
+        caller.asks_anything();
+    }
     let bytes = damaged(bytes, kind, script);
     caller.send(&bytes);
 }

@@ -40,6 +40,8 @@ const FOREIGN: [&str; 16] = [
     "UPDATE sqlite_schema SET rootpage = (SELECT max(rootpage) FROM sqlite_schema) WHERE name = 'Requests'",
     "INSERT INTO sqlite_schema VALUES ('trigger', '%', 'Requests', 0, 'CREATE TRIGGER \"%\" AFTER UPDATE ON Requests BEGIN SELECT 1; END')",
 ];
+/// As much space is kept for a full disk, twice. What is issued here fits into one log.
+const LOG_SIZE: u64 = 256 << 10;
 /// No statement of a script runs longer, in steps of SQLite's machine.
 const STEPS: i32 = 200_000;
 
@@ -64,7 +66,7 @@ pub(crate) fn run(data: &[u8]) {
         assert!(is_of_another_ca(&error), "sound, and not to be restored: {error}");
         return;
     }
-    let store = Store::open(&folder, StoreOptions::default());
+    let store = Store::open(&folder, StoreOptions { log_size: LOG_SIZE, ..StoreOptions::default() });
     let store = store.unwrap_or_else(|error| panic!("restored, and does not open: {error} {:?}", error.hresult()));
     works(&store);
 }

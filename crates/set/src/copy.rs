@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use certadm_files::{
     Access, AlignedBuffer, Checksum, Found, IoContext, OffsetIo, background, cancel, durable,
@@ -17,7 +17,7 @@ use crate::stream::Stream;
 
 /// Length of one buffer in bytes.
 pub(crate) const BUFFER_LEN: usize = 512 * 1024;
-/// Buffers in flight.
+/// The most buffers in flight. A short file has fewer: a buffer costs time, because its memory is zero at first.
 const BUFFERS: usize = 8;
 /// How many bytes are written before they are flushed and read back: at first few, so that a short file is not written to its
 /// end before its flush begins, then as many again as have been flushed, and at last this many.
@@ -69,10 +69,6 @@ pub(crate) fn store(path: &Path, read_back: ReadBack, stream: &mut dyn Stream) -
         let (to_pool, pool) = sync_channel(BUFFERS);
         let (to_flush, flush_from) = sync_channel(WINDOWS - 1);
         let (to_check, check_from) = sync_channel(WINDOWS - 1);
-        for _ in 0..BUFFERS {
-            // The pool has room for all buffers and its other end is held below.
-            to_pool.send(AlignedBuffer::new(BUFFER_LEN)).ok();
-        }
         let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write)));
         let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_flush)));
         let flusher = scope.spawn(move || yielding(|| flush(file, path, &flush_from, &to_check)));
@@ -118,8 +114,17 @@ fn produce(
     pool: &Receiver<AlignedBuffer>,
     to_hash: &SyncSender<Chunk>,
 ) -> Result<()> {
+    let mut made = 0;
+    let mut next = || match pool.try_recv() {
+        Err(TryRecvError::Empty) if made < BUFFERS => {
+            made += 1;
+            Some(AlignedBuffer::new(BUFFER_LEN))
+        }
+        Err(TryRecvError::Empty) => pool.recv().ok(),
+        taken => taken.ok(),
+    };
     // The pool or the hasher gone means that a later stage failed; it has the reason.
-    while let Ok(mut bytes) = pool.recv() {
+    while let Some(mut bytes) = next() {
         cancel::check()?;
         let len = stream.read(&mut bytes)?;
         if len == 0 || to_hash.send(Chunk { bytes, len }).is_err() {
@@ -193,11 +198,14 @@ fn read_again(
     flushed: &Receiver<u64>,
 ) -> Result<Option<[u8; 16]>> {
     let mut sum = Checksum::new();
-    let mut buffer = AlignedBuffer::new(BUFFER_LEN);
+    let mut buffer = AlignedBuffer::default();
     let mut checked = 0;
     while let Ok(end) = flushed.recv() {
         if read_back == ReadBack::Skip {
             continue;
+        }
+        if buffer.is_empty() {
+            buffer = AlignedBuffer::new(BUFFER_LEN);
         }
         #[cfg(unix)]
         if read_back == ReadBack::Medium {
@@ -236,7 +244,8 @@ pub(crate) fn hash_file(
 
 fn each_chunk(found: &Found, announced: Option<u64>, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
     let mut file = found.open_up_to(announced)?;
-    let mut buffer = AlignedBuffer::new(BUFFER_LEN);
+    let due = announced.and_then(|len| usize::try_from(len.saturating_add(1)).ok());
+    let mut buffer = AlignedBuffer::new(due.unwrap_or(BUFFER_LEN).min(BUFFER_LEN));
     let mut done = 0;
     loop {
         let len = match file.read(&mut buffer) {
