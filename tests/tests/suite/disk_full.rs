@@ -210,8 +210,10 @@ fn a_full_disk_of_the_ca_is_named_and_nothing_is_called_damaged() {
     let scratch = certadm_tests::scratch();
     let Some(disk) = SmallDisk::mount(&scratch.path().join("disk"), "16m") else { return };
     let folder = ca_on(&disk);
-    // An owner that is there already; a start on the full disk has no space for shared memory.
-    let store = std::sync::Arc::new(Store::open(&folder, OPTIONS).unwrap());
+    // An owner that is there already; a start on the full disk has no space for shared memory. It does not roll by itself, which
+    // would keep a new reserve.
+    let options = certadm_store::Options { log_size: 2 << 20, ..OPTIONS };
+    let store = std::sync::Arc::new(Store::open(&folder, options).unwrap());
     // Packing would make room again; and there has to be something that a backup rolls.
     store.wait_until_packed();
     let mut ledger = Ledger::open(&disk.path.join("ledger"));
