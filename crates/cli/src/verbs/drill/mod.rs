@@ -60,7 +60,8 @@ pub(crate) struct DrillArgs {
     /// vault is away for hours; page, alarms and restores have to be right (docs/jobs.md)
     #[cfg(feature = "repository")]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100),
-        conflicts_with_all = ["size", "local", "kerberos", "evidence", "workers", "seconds", "repository"])]
+        conflicts_with_all = ["size", "local", "evidence", "workers", "seconds", "repository"])]
+    #[cfg_attr(unix, arg(conflicts_with = "kerberos"))]
     fleet: Option<u16>,
     /// Back up into a repository in the drill's folder, lose its key file with the CA, and restore from it by its recovery code
     #[cfg(feature = "repository")]
