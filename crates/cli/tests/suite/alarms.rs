@@ -427,7 +427,10 @@ fn the_agent_shows_a_page_figures_and_that_it_lives_to_this_machine() {
         get(&address, "/", &address).filter(|page| page.starts_with("HTTP/1.1 200"))
     });
     assert!(page.contains("<h2>web (nightly)</h2>") && page.contains("default-src 'none'"), "{page}");
-    let figures = get(&address, "/metrics", "localhost").unwrap();
+    // They are written after the page.
+    let figures = until("the figures are there", || {
+        get(&address, "/metrics", "localhost").filter(|figures| figures.starts_with("HTTP/1.1 200"))
+    });
     assert!(figures.contains("certadm_alarm{job=\"nightly\",ca=\"web\",about=\"late\"}"), "{figures}");
     assert!(get(&address, "/", "evil.example").unwrap().starts_with("HTTP/1.1 403"));
     assert!(get(&address, "/state", &address).unwrap().starts_with("HTTP/1.1 404"));
