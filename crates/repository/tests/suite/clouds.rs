@@ -4,45 +4,21 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use certadm_repository::{ExpiryOptions, Keep, Label, Part, Profiles, Selector, Vault};
+use certadm_repository::{Label, Profiles, Selector, Vault};
 use certadm_rules::diagnosis::Class;
 use certadm_rules::{BackupType, Diagnosis};
 use certadm_set::Silent;
 
-use crate::common::{Ca, assert_whole};
+use crate::common::{Ca, assert_expires, assert_whole};
+use crate::foreign::{Foreign, free_address};
 
 /// The key of Azurite's one account, which its documentation prints.
 const AZURITE_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-
-/// A foreign service that ends with the test.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-impl Service {
-    fn start(mut command: Command, address: &str) -> Self {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut service = Self(command.spawn().expect("the service starts"));
-        let since = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert_eq!(service.0.try_wait().unwrap(), None, "the service has ended");
-            assert!(since.elapsed() < Duration::from_secs(120), "the service does not listen");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        service
-    }
-}
 
 /// Makes the container, which certadm leaves to whoever has the account. The signature is that of Azure's shared keys.
 fn make_container(port: &str) {
@@ -60,10 +36,6 @@ fn make_container(port: &str) {
         }).end();";
     let made = Command::new("node").args(["-e", script, port, AZURITE_KEY]).status().unwrap();
     assert!(made.success(), "the container was not made");
-}
-
-fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// Hands connections on, and cuts each `every`-th after some bytes of its answer; 0 cuts none.
@@ -123,13 +95,7 @@ fn lives(ca: &mut Ca, text: &str, cutting: &Cutting, refused: impl FnOnce(&Path)
     assert!(taken.checked && !taken.truncated.is_empty());
     cutting.every.store(0, Ordering::SeqCst);
     assert_eq!(assert_whole(&repository, ca.beside()), 3);
-    let keep = Keep { last: 1, ..Keep::default() };
-    for _ in 0..2 {
-        let options = ExpiryOptions { keep, take_over: false, rest: Some(0) };
-        repository.expiry(&options).unwrap().carry_out(&mut |_| {}).unwrap();
-    }
-    assert_eq!(assert_whole(&repository, ca.beside()), 1);
-    assert!(repository.check(Part::ALL, &mut Silent).unwrap().problems.is_empty());
+    assert_expires(&repository, ca.beside());
     let steps = certadm_repository::examine(&vault, None, &mut |_| {});
     assert!(steps.iter().all(|step| step.seen.is_ok()), "{steps:?}");
     let newest = repository.select(&Selector::Latest).unwrap();
@@ -152,7 +118,7 @@ fn azurite_keeps_a_vault() {
     let mut command = Command::new("node");
     command.arg(program).args(["--blobHost", "127.0.0.1", "--blobPort", &port, "--inMemoryPersistence"]);
     command.args(["--silent", "--disableTelemetry", "--skipApiVersionCheck"]).current_dir(ca.beside());
-    let _service = Service::start(command, &address);
+    let _service = Foreign::start(&mut command, &address);
     let cutting = Cutting::before(&address);
     let work = ca.beside().display().to_string();
     std::fs::write(ca.beside().join("credentials"), AZURITE_KEY).unwrap();

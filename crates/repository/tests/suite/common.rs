@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use certadm_repository::objects::Objects;
 use certadm_repository::{CaRepository, Secret, Selector, SinkOptions};
+#[cfg(feature = "object-store")]
+use certadm_repository::{ExpiryOptions, Keep, Part};
 use certadm_rules::BackupType;
 use certadm_rules::unc::UncRoot;
 use certadm_session::{LocalSource, Source};
@@ -123,4 +125,17 @@ pub(crate) fn assert_whole(repository: &CaRepository, scratch: &Path) -> usize {
         assert!(report.is_restorable(), "{:?}", report.findings);
     }
     points.len()
+}
+
+/// Lets all states but the newest expire, packs included: it comes back, and nothing is wrong.
+#[cfg(feature = "object-store")]
+pub(crate) fn assert_expires(repository: &CaRepository, scratch: &Path) {
+    let keep = Keep { last: 1, ..Keep::default() };
+    // The second one deletes the packs that the first has marked.
+    for _ in 0..2 {
+        let options = ExpiryOptions { keep, take_over: false, rest: Some(0) };
+        repository.expiry(&options).unwrap().carry_out(&mut |_| {}).unwrap();
+    }
+    assert_eq!(assert_whole(repository, scratch), 1);
+    assert!(repository.check(Part::ALL, &mut Silent).unwrap().problems.is_empty());
 }

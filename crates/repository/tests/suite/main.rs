@@ -11,6 +11,8 @@ mod expire;
 mod faults;
 mod following;
 #[cfg(feature = "object-store")]
+mod foreign;
+#[cfg(feature = "object-store")]
 mod http;
 mod keys;
 mod objects;

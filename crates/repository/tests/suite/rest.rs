@@ -1,12 +1,11 @@
 //! Vaults at servers of restic's REST protocol: a small one in this process, and `rclone serve restic`.
 
 use std::collections::BTreeMap;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use certadm_repository::{
     CaRepository, Error, ExpiryOptions, Keep, Label, Part, Profiles, RepairOptions, Vault, examine,
@@ -18,6 +17,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use crate::common::{Ca, assert_whole};
+use crate::foreign::{Foreign, free_address};
 use crate::http::{self, Request, serve};
 
 /// A server in this process.
@@ -230,36 +230,13 @@ fn an_account_is_asked_for_and_its_password_is_in_no_message() {
     assert!(error.to_string().contains("first line") && !error.to_string().contains("hunter"), "{error}");
 }
 
-/// `rclone serve restic` on loopback.
-struct Rclone(Child);
-
-impl Drop for Rclone {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-impl Rclone {
-    fn start(folder: &Path, more: &[&str]) -> (Self, String) {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
-        std::fs::create_dir_all(folder).unwrap();
-        let child = Command::new("rclone")
-            .args(["serve", "restic", "--config", "/dev/null", "--addr", &address])
-            .args(more)
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("rclone is installed");
-        let (child, since) = (Self(child), Instant::now());
-        while TcpStream::connect(&address).is_err() {
-            assert!(since.elapsed() < Duration::from_secs(60), "rclone does not listen");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        (child, format!("http://{address}"))
-    }
+/// `rclone serve restic` of a folder, and its address.
+fn rclone(folder: &Path, more: &[&str]) -> (Foreign, String) {
+    let address = free_address();
+    std::fs::create_dir_all(folder).unwrap();
+    let mut command = Command::new("rclone");
+    command.args(["serve", "restic", "--config", "/dev/null", "--addr", &address]).args(more).arg(folder);
+    (Foreign::start(&mut command, &address), format!("http://{address}"))
 }
 
 #[test]
@@ -268,7 +245,7 @@ fn rclone_that_only_appends_keeps_a_vault_that_expires_where_its_files_are() {
     let name = "Drill CA (1)";
     let mut ca = Ca::named(&certadm_rules::names::sanitize(name));
     let folder = ca.beside().join("served");
-    let (rclone, address) = Rclone::start(&folder, &["--append-only"]);
+    let (rclone, address) = self::rclone(&folder, &["--append-only"]);
     let vault = vault(ca.beside(), &address, "");
     let repository = used(&vault, name, &mut ca);
     assert_keeps(&repository, &ca);
@@ -308,7 +285,7 @@ fn rclone_that_only_appends_keeps_a_vault_that_expires_where_its_files_are() {
 fn rclone_asks_for_an_account() {
     let mut ca = Ca::named("Drill CA");
     let more = ["--user", "backup", "--pass", "a password"];
-    let (_rclone, address) = Rclone::start(&ca.beside().join("served"), &more);
+    let (_rclone, address) = self::rclone(&ca.beside().join("served"), &more);
     let file = ca.beside().join("account");
     std::fs::write(&file, "backup\na password\n").unwrap();
     let vault = vault(ca.beside(), &address, &format!("credentials-file = '{}'\n", file.display()));

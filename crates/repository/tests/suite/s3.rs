@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use certadm_repository::{CaRepository, Error, ExpiryOptions, Keep, Label, Part, Profiles, Vault};
+use certadm_repository::{CaRepository, Error, ExpiryOptions, Keep, Label, Profiles, Vault};
 use certadm_rules::diagnosis::Class;
 use certadm_rules::{BackupType, Diagnosis};
-use certadm_set::Silent;
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 
-use crate::common::{Ca, assert_whole};
+use crate::common::{Ca, assert_expires, assert_whole};
+use crate::foreign::{Foreign, free_address};
 use crate::http::{Request, reply, serve};
 use crate::objects::now;
 
@@ -405,13 +405,7 @@ fn a_repository_in_a_bucket_does_all_that_one_in_a_folder_does() {
     }
     assert_eq!(assert_whole(&vault.repository(None).unwrap(), ca.beside()), 3);
     ca.back_up(&repository, BackupType::Full).unwrap();
-    let keep = Keep { last: 1, ..Keep::default() };
-    for _ in 0..2 {
-        let options = ExpiryOptions { keep, take_over: false, rest: Some(0) };
-        repository.expiry(&options).unwrap().carry_out(&mut |_| {}).unwrap();
-    }
-    assert_eq!(assert_whole(&repository, ca.beside()), 1);
-    assert!(repository.check(Part::ALL, &mut Silent).unwrap().problems.is_empty());
+    assert_expires(&repository, ca.beside());
     assert_eq!(
         *service.lacking.lock().unwrap(),
         [""; 0],
@@ -556,34 +550,19 @@ fn a_bucket_without_locks_is_named() {
 }
 
 /// moto, whose judgement of requests is another's. It takes any signature, and shortens locks that S3 would not.
-struct Moto(std::process::Child);
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
+struct Moto {
+    _service: Foreign,
 }
 
 impl Moto {
     fn start() -> (Self, String) {
         let python =
             std::env::var("CERTADM_PYTHON").expect("CERTADM_PYTHON names the interpreter with the peers");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = std::process::Command::new(python)
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdin(std::process::Stdio::null())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("moto is installed");
-        let (child, since) = (Self(child), std::time::Instant::now());
-        let address = format!("127.0.0.1:{port}");
-        while TcpStream::connect(&address).is_err() {
-            assert!(since.elapsed().as_secs() < 120, "moto does not listen");
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        (child, address)
+        let address = free_address();
+        let (host, port) = address.rsplit_once(':').unwrap();
+        let mut command = std::process::Command::new(python);
+        command.args(["-m", "moto.server", "-H", host, "-p", port]);
+        (Self { _service: Foreign::start(&mut command, &address) }, address)
     }
 
     /// Makes a request that it does not check the signature of.
