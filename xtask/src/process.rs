@@ -1,7 +1,9 @@
 //! Running other programs.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use crate::failure::{Context, Failure, Result};
 use crate::journal::Outcome;
@@ -51,28 +53,98 @@ pub(crate) fn count(command: &mut Command) -> Result<Outcome> {
 fn count_and_pass_on(
     command: &mut Command,
     to_out: impl Write + Send,
-    to_err: impl Write,
+    to_err: impl Write + Send,
 ) -> Result<Outcome> {
     let line = line_of(command);
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context(format_args!("cannot start `{line}`"))?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let mut tally = std::thread::scope(|scope| {
-        let other = scope.spawn(|| pass_on(stdout, to_out));
-        let mut tally = pass_on(stderr, to_err);
-        tally += other.join().unwrap_or(Tally::ONE_FAILED);
-        tally
-    });
+    let mut child = start(command, &line)?;
+    let tally = Pipes::of(&mut child).pass_on(to_out, to_err);
+    close(child, tally, &line)
+}
+
+/// A test runner that works beside what its caller does.
+pub(crate) struct Beside {
+    child: Child,
+    line: String,
+    reader: JoinHandle<Tally>,
+    lines: Gathered,
+}
+
+impl Beside {
+    /// Starts it. Its lines are kept until [`Self::join`], so that they do not mix with those of other steps.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let line = line_of(command);
+        let mut child = start(command, &line)?;
+        let lines = Gathered::default();
+        let (to_out, to_err) = (lines.clone(), lines.clone());
+        let pipes = Pipes::of(&mut child);
+        let reader = std::thread::spawn(move || pipes.pass_on(to_out, to_err));
+        Ok(Self { child, line, reader, lines })
+    }
+
+    /// Waits for its end, then prints what it wrote. What it worked counts from here on: only the wait tells it.
+    pub(crate) fn join(self) -> Result<Outcome> {
+        let tally = self.reader.join().unwrap_or(Tally::ONE_FAILED);
+        std::io::stdout().write_all(&self.lines.take()).ok();
+        close(self.child, tally, &self.line)
+    }
+}
+
+/// What two streams wrote, line by line in the order of their arrival.
+#[derive(Clone, Default)]
+struct Gathered(Arc<Mutex<Vec<u8>>>);
+
+impl Gathered {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Gathered {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn start(command: &mut Command, line: &str) -> Result<Child> {
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    piped.spawn().context(format_args!("cannot start `{line}`"))
+}
+
+/// Waits for a runner whose output has ended.
+fn close(mut child: Child, mut tally: Tally, line: &str) -> Result<Outcome> {
     match ended(child.wait().context(format_args!("cannot wait for `{line}`"))?) {
         Ok(()) => Ok((tally, Ok(()))),
         Err(status) => {
             tally.failed = tally.failed.max(1);
             Ok((tally, Err(Failure::new(format!("`{line}` failed ({status})")))))
         }
+    }
+}
+
+/// Both outputs of a runner.
+struct Pipes {
+    out: Option<ChildStdout>,
+    err: Option<ChildStderr>,
+}
+
+impl Pipes {
+    fn of(child: &mut Child) -> Self {
+        Self { out: child.stdout.take(), err: child.stderr.take() }
+    }
+
+    /// Copies both to their end, and adds up the summary lines in them.
+    fn pass_on(self, to_out: impl Write + Send, to_err: impl Write + Send) -> Tally {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| pass_on(self.out, to_out));
+            let mut tally = pass_on(self.err, to_err);
+            tally += other.join().unwrap_or(Tally::ONE_FAILED);
+            tally
+        })
     }
 }
 
@@ -133,6 +205,20 @@ mod tests {
 
         let (tally, _) = count_script("echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored'; exit 1");
         assert_eq!(tally, Tally { passed: 1, failed: 2, skipped: 0 });
+    }
+
+    #[test]
+    fn what_runs_beside_says_nothing_before_its_end() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo a; echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored' >&2; exit 3"]);
+        let beside = Beside::start(&mut command).unwrap();
+        let lines = beside.lines.clone();
+        let tally = beside.reader.join().unwrap();
+        assert_eq!(tally, Tally { passed: 1, failed: 2, skipped: 0 });
+        assert!(String::from_utf8(lines.take()).unwrap().lines().any(|line| line == "a"));
+        let (tally, ended) = close(beside.child, tally, &beside.line).unwrap();
+        assert_eq!(tally.failed, 2);
+        assert!(ended.unwrap_err().to_string().starts_with("`sh -c"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 use crate::{circles, citations, counts, durability, lockfiles, prereleases};
 
 /// The `#[ignore]`d tests that need no foreign peer: those under Wine are a step of their own, and one repeats a case by hand.
-const NOT_INTEROP: &[&str] = &["windows::", "store_faults::one_case"];
+const NOT_INTEROP: [&str; 2] = ["windows::", "store_faults::one_case"];
 
 /// Where the interop tests find the interpreter with the Python peers.
 const PYTHON_VARIABLE: &str = "CERTADM_PYTHON";
@@ -61,24 +61,30 @@ pub(crate) struct Runs<'a> {
     pub(crate) coverage: Option<&'a Coverage>,
 }
 
-/// Tests at a time for each processor. Most tests wait for the disk more than they compute.
+/// Tests at a time for each processor. Most tests wait for the disk, or for a peer, more than they compute.
 const TESTS_A_PROCESSOR: usize = 2;
+
+/// nextest over every test, so many at a time, to the end whatever fails.
+fn nextest() -> Vec<String> {
+    let at_a_time = TESTS_A_PROCESSOR * std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    ["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--test-threads"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([at_a_time.to_string()])
+        .collect()
+}
 
 /// Every test of the workspace that needs no peer: unit tests, integration tests, doc tests.
 pub(crate) fn test(how: &Runs<'_>) -> Result<Outcome> {
-    let at_a_time = TESTS_A_PROCESSOR * std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let at_a_time = at_a_time.to_string();
-    let runs: &[&[&str]] = if how.installed.nextest {
-        &[
-            &["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--test-threads", &at_a_time],
-            &["test", "--locked", "--workspace", "--no-fail-fast", "--doc"],
-        ]
+    let cargo_test = ["test", "--locked", "--workspace", "--no-fail-fast"].map(str::to_owned);
+    let runs = if how.installed.nextest {
+        vec![nextest(), [&cargo_test[..], &["--doc".to_owned()]].concat()]
     } else {
-        &[&["test", "--locked", "--workspace", "--no-fail-fast"]]
+        vec![cargo_test.to_vec()]
     };
     let (mut total, mut all_ended) = (Tally::default(), Ok(()));
     for arguments in runs {
-        let (tally, ended) = count(how, arguments)?;
+        let (tally, ended) = count(how, &arguments)?;
         total += tally;
         all_ended = all_ended.and(ended);
     }
@@ -88,10 +94,18 @@ pub(crate) fn test(how: &Runs<'_>) -> Result<Outcome> {
 /// The tests that [`test()`] skipped because they need foreign peers: every ignored one but [`NOT_INTEROP`], so that none is
 /// forgotten. The whole workspace, so that nothing is built again with other features than before.
 pub(crate) fn interop(how: &Runs<'_>) -> Result<Outcome> {
-    let mut arguments =
-        vec!["test", "--locked", "--no-fail-fast", "--workspace", "--tests", "--", "--ignored"];
-    arguments.extend(NOT_INTEROP.iter().flat_map(|name| ["--skip", name]));
-    count(how, &arguments)
+    let arguments = if how.installed.nextest {
+        let but = NOT_INTEROP.map(|name| format!("not test({name})")).join(" and ");
+        [nextest(), ["--run-ignored", "only", "-E", &but].map(str::to_owned).to_vec()].concat()
+    } else {
+        let words = ["test", "--locked", "--no-fail-fast", "--workspace", "--tests", "--", "--ignored"];
+        let skip = NOT_INTEROP.iter().flat_map(|name| ["--skip", name]);
+        words.into_iter().chain(skip).map(str::to_owned).collect()
+    };
+    let (mut tally, ended) = count(how, &arguments)?;
+    // Those that the step of tests ran.
+    tally.skipped = 0;
+    Ok((tally, ended))
 }
 
 /// rustdoc over the workspace, with warnings, such as links that lead nowhere, as errors.
@@ -106,8 +120,9 @@ pub(crate) fn command(workspace: &Workspace) -> PathBuf {
 }
 
 /// Runs tests. Cargo makes the command, for the tests of its own package, before any test begins.
-fn count(how: &Runs<'_>, arguments: &[&str]) -> Result<Outcome> {
-    let mut cargo = how.workspace.cargo(arguments);
+fn count(how: &Runs<'_>, arguments: &[String]) -> Result<Outcome> {
+    let mut cargo = how.workspace.cargo(&[]);
+    cargo.args(arguments);
     cargo.env(COMMAND_VARIABLE, command(how.workspace)).env(counts::VARIABLE, counts::path(how.workspace));
     if let Some(python) = &how.installed.python {
         cargo.env(PYTHON_VARIABLE, python);

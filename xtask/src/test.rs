@@ -28,9 +28,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         journal.check("licences", || licences::check(workspace));
         journal.check("cargo-deny", || deny::check(workspace));
         journal.step("advisories", || deny::advisories(workspace));
+        // Beside the others: it has a target folder of its own, and uses little more than one processor.
+        let windows = windows::beside();
         ran_later += tests(&mut journal, &how);
         journal.step("windows", || {
-            let (tally, ended) = windows::run(workspace, windows::Build::Quick)?;
+            let (tally, ended) = windows?.join()?;
             ran_later += tally.run();
             Ok((tally, ended))
         });

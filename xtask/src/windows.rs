@@ -10,6 +10,7 @@ use crate::cross;
 use crate::failure::{Context, Failure, Result};
 use crate::journal::{Journal, Outcome};
 use crate::library;
+use crate::process::Beside;
 use crate::workspace::Workspace;
 use crate::{process, setup, suites};
 
@@ -60,6 +61,12 @@ pub(crate) fn alone(workspace: &Workspace, build: Build) -> ExitCode {
     let mut journal = Journal::default();
     journal.step("windows", || run(workspace, build));
     journal.close(0, &[])
+}
+
+/// [`alone`] with the quick build, in a process of its own that works beside its caller.
+pub(crate) fn beside() -> Result<Beside> {
+    let program = std::env::current_exe().context("cannot tell what this program is")?;
+    Beside::start(Command::new(program).args(["windows", "--profile", "dev"]))
 }
 
 /// Installs what it needs, builds, puts the bundle together, and runs the tests under Wine.
