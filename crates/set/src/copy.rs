@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
@@ -55,14 +56,68 @@ struct Chunk {
 }
 
 /// Stores what `stream` delivers as a new file at `path`, flushes it, reads it back and compares.
-/// Returns size and hashes of what was delivered.
+/// Returns size and hashes of what was delivered. What is `announced` of its length only decides how long the buffers are.
 ///
 /// # Errors
 /// Whatever the stream returns, [`Error::Store`], [`Error::Damaged`] when what is read back differs; a file that was begun
 /// is left for the caller to remove with its folder.
-pub(crate) fn store(path: &Path, read_back: ReadBack, stream: &mut dyn Stream) -> Result<Hashes> {
+pub(crate) fn store(
+    path: &Path,
+    read_back: ReadBack,
+    announced: Option<u64>,
+    stream: &mut dyn Stream,
+) -> Result<Hashes> {
     let file = durable::open_new(path, Access::Public)?;
-    let file = &file;
+    let due = announced.and_then(|len| usize::try_from(len.saturating_add(1)).ok());
+    let buffer_len = due.unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
+    let mut begun = Vec::new();
+    // Two buffers tell whether there is anything that could overlap.
+    while begun.len() < 2 {
+        cancel::check()?;
+        let mut bytes = AlignedBuffer::new(buffer_len);
+        match stream.read(&mut bytes)? {
+            0 => return store_short(&file, path, read_back, begun.pop()),
+            len => begun.push(Chunk { bytes, len }),
+        }
+    }
+    store_long(&file, path, read_back, begun, stream)
+}
+
+/// Stores what fits into one buffer: four threads would take longer to start than all of this does.
+fn store_short(file: &File, path: &Path, read_back: ReadBack, all: Option<Chunk>) -> Result<Hashes> {
+    let bytes = all.as_ref().map_or(&[][..], |chunk| &chunk.bytes[..chunk.len]);
+    let size = bytes.len() as u64;
+    let mut sum = Checksum::new();
+    sum.update(bytes);
+    let mut blake3 = blake3::Hasher::new();
+    blake3.update(bytes);
+    let mut sha256 = Sha256::new();
+    sha256.update(bytes);
+    file.write_all_at(bytes, 0).during("write", path)?;
+    durable::flush_data(file, path)?;
+    let mut again = Checker::new(file, path, read_back);
+    again.read_to(size)?;
+    compare(path, again.finish(), sum.finish())?;
+    Ok(finish(size, &blake3, sha256))
+}
+
+/// Compares the checksum of what was read back, if anything was, with that of what was delivered.
+fn compare(path: &Path, read: Option<[u8; 16]>, delivered: [u8; 16]) -> Result<()> {
+    if read.is_none_or(|read| read == delivered) {
+        return Ok(());
+    }
+    let detail = "what was read back is not what was written".to_owned();
+    Err(Error::Damaged { path: path.to_owned(), detail, code: Hresult::DISK_IO })
+}
+
+/// Stores with a thread for each stage. `begun` are the buffers that have been filled already.
+fn store_long(
+    file: &File,
+    path: &Path,
+    read_back: ReadBack,
+    begun: Vec<Chunk>,
+    stream: &mut dyn Stream,
+) -> Result<Hashes> {
     std::thread::scope(|scope| {
         let (to_hash, hash_from) = sync_channel(BUFFERS);
         let (to_write, write_from) = sync_channel(BUFFERS);
@@ -73,7 +128,7 @@ pub(crate) fn store(path: &Path, read_back: ReadBack, stream: &mut dyn Stream) -
         let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_flush)));
         let flusher = scope.spawn(move || yielding(|| flush(file, path, &flush_from, &to_check)));
         let checker = scope.spawn(move || yielding(|| read_again(file, path, read_back, &check_from)));
-        let produced = produce(stream, &pool, &to_hash);
+        let produced = produce(begun, stream, &pool, &to_hash);
         drop((to_hash, pool));
         let (hashes, sum) = hasher.join().map_err(|_| panicked(path))?;
         let written = writer.join().map_err(|_| panicked(path))?;
@@ -83,15 +138,8 @@ pub(crate) fn store(path: &Path, read_back: ReadBack, stream: &mut dyn Stream) -
         written?;
         produced?;
         flushed?;
-        if checked?.is_none_or(|read| read == sum) {
-            Ok(hashes)
-        } else {
-            Err(Error::Damaged {
-                path: path.to_owned(),
-                detail: "what was read back is not what was written".to_owned(),
-                code: Hresult::DISK_IO,
-            })
-        }
+        compare(path, checked?, sum)?;
+        Ok(hashes)
     })
 }
 
@@ -110,15 +158,22 @@ pub(crate) fn yielding_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 fn produce(
+    begun: Vec<Chunk>,
     stream: &mut dyn Stream,
     pool: &Receiver<AlignedBuffer>,
     to_hash: &SyncSender<Chunk>,
 ) -> Result<()> {
-    let mut made = 0;
+    let mut made = begun.len();
+    let buffer_len = begun.first().map_or(BUFFER_LEN, |chunk| chunk.bytes.len());
+    for chunk in begun {
+        if to_hash.send(chunk).is_err() {
+            return Ok(());
+        }
+    }
     let mut next = || match pool.try_recv() {
         Err(TryRecvError::Empty) if made < BUFFERS => {
             made += 1;
-            Some(AlignedBuffer::new(BUFFER_LEN))
+            Some(AlignedBuffer::new(buffer_len))
         }
         Err(TryRecvError::Empty) => pool.recv().ok(),
         taken => taken.ok(),
@@ -197,30 +252,56 @@ fn read_again(
     read_back: ReadBack,
     flushed: &Receiver<u64>,
 ) -> Result<Option<[u8; 16]>> {
-    let mut sum = Checksum::new();
-    let mut buffer = AlignedBuffer::default();
-    let mut checked = 0;
+    let mut checker = Checker::new(file, path, read_back);
     while let Ok(end) = flushed.recv() {
-        if read_back == ReadBack::Skip {
-            continue;
-        }
-        if buffer.is_empty() {
-            buffer = AlignedBuffer::new(BUFFER_LEN);
+        checker.read_to(end)?;
+    }
+    Ok(checker.finish())
+}
+
+/// Reads a file back as far as it has been flushed.
+struct Checker<'a> {
+    file: &'a File,
+    path: &'a Path,
+    read_back: ReadBack,
+    sum: Checksum,
+    buffer: AlignedBuffer,
+    checked: u64,
+}
+
+impl<'a> Checker<'a> {
+    fn new(file: &'a File, path: &'a Path, read_back: ReadBack) -> Self {
+        Self { file, path, read_back, sum: Checksum::new(), buffer: AlignedBuffer::default(), checked: 0 }
+    }
+
+    /// Reads what has been flushed since the last time, if anything is to be read back.
+    fn read_to(&mut self, end: u64) -> Result<()> {
+        let window = end - self.checked;
+        let Some(window) = NonZeroU64::new(window).filter(|_| self.read_back != ReadBack::Skip) else {
+            return Ok(());
+        };
+        if self.buffer.is_empty() {
+            let len = usize::try_from(window.get()).unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
+            self.buffer = AlignedBuffer::new(len);
         }
         #[cfg(unix)]
-        if read_back == ReadBack::Medium {
-            let window = std::num::NonZeroU64::new(end - checked);
+        if self.read_back == ReadBack::Medium {
             // A hint; where it is not taken, the system's copy is compared.
-            rustix::fs::fadvise(file, checked, window, rustix::fs::Advice::DontNeed).ok();
+            rustix::fs::fadvise(self.file, self.checked, Some(window), rustix::fs::Advice::DontNeed).ok();
         }
-        while checked < end {
-            let len = usize::try_from(end - checked).unwrap_or(usize::MAX).min(buffer.len());
-            file.read_exact_at(&mut buffer[..len], checked).during("read back", path)?;
-            sum.update(&buffer[..len]);
-            checked += len as u64;
+        while self.checked < end {
+            let len = usize::try_from(end - self.checked).unwrap_or(usize::MAX).min(self.buffer.len());
+            self.file.read_exact_at(&mut self.buffer[..len], self.checked).during("read back", self.path)?;
+            self.sum.update(&self.buffer[..len]);
+            self.checked += len as u64;
         }
+        Ok(())
     }
-    Ok((read_back != ReadBack::Skip).then(|| sum.finish()))
+
+    /// The checksum of what was read, if anything was to be.
+    fn finish(self) -> Option<[u8; 16]> {
+        (self.read_back != ReadBack::Skip).then(|| self.sum.finish())
+    }
 }
 
 /// Reads a file and hashes it with both hashes: no more of it than was announced and one byte. `progress` gets the bytes read so far.
@@ -280,7 +361,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("image");
         let mut reads = 0;
-        store(&path, ReadBack::System, &mut |buffer: &mut [u8]| {
+        store(&path, ReadBack::System, None, &mut |buffer: &mut [u8]| {
             reads += 1;
             if reads == 3 {
                 let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -303,6 +384,54 @@ mod tests {
         for offset in [0, BUFFER_LEN as u64 - 1] {
             let error = stored(|file| file.write_all_at(&[0], offset).unwrap()).unwrap_err();
             assert!(matches!(error, Error::Damaged { code: Hresult::DISK_IO, .. }), "{error}");
+        }
+    }
+
+    /// Short files and long ones, delivered in whole buffers and in pieces, with their length announced, wrongly announced and not.
+    #[test]
+    fn every_length_is_stored_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        for len in [0, 1, 4096, BUFFER_LEN - 1, BUFFER_LEN, BUFFER_LEN + 1, 9 * BUFFER_LEN] {
+            let bytes: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            let of = |len: usize| Some(len as u64);
+            for (number, announced) in [None, of(len), of(len / 3), of(len + 7)].into_iter().enumerate() {
+                for (piece, read_back) in
+                    [(usize::MAX, ReadBack::System), (100_000, ReadBack::Medium), (300_000, ReadBack::Skip)]
+                {
+                    let path = dir.path().join(format!("{len}-{number}-{piece}"));
+                    let mut rest = bytes.as_slice();
+                    let hashes = store(&path, read_back, announced, &mut |buffer: &mut [u8]| {
+                        let taken = rest.len().min(buffer.len()).min(piece);
+                        buffer[..taken].copy_from_slice(&rest[..taken]);
+                        rest = &rest[taken..];
+                        Ok(taken)
+                    });
+                    assert_eq!(
+                        hashes.unwrap(),
+                        hash_file(&Found::named(path.as_path()), None, |_| ()).unwrap()
+                    );
+                    assert!(std::fs::read(&path).unwrap() == bytes, "{len} bytes");
+                    std::fs::remove_file(&path).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_file_that_changed_is_not_what_was_delivered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let file = durable::open_new(&path, Access::Owner).unwrap();
+        file.write_all_at(b"another", 0).unwrap();
+        let mut sum = Checksum::new();
+        sum.update(b"content");
+        for (read_back, differs) in
+            [(ReadBack::System, true), (ReadBack::Medium, true), (ReadBack::Skip, false)]
+        {
+            let mut again = Checker::new(&file, &path, read_back);
+            again.read_to(7).unwrap();
+            let compared = compare(&path, again.finish(), sum.clone().finish());
+            assert_eq!(compared.is_err(), differs, "{read_back:?}");
         }
     }
 }

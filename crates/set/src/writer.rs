@@ -72,7 +72,7 @@ impl SetSink for SetWriter {
         }
         let read_back = if role == Role::Log { self.logs_read_back } else { self.read_back };
         let Hashes { size, blake3, sha256 } =
-            copy::store(&self.building.path().join(&entry), read_back, stream)?;
+            copy::store(&self.building.path().join(&entry), read_back, None, stream)?;
         let entry = FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 };
         self.files.push(entry.clone());
         Ok(entry)

@@ -95,6 +95,9 @@ pub fn trailer_of(
     Ok(trailer)
 }
 
+/// Length of one buffer in bytes where a whole image is read.
+const MOST_AT_ONCE: usize = 1 << 20;
+
 /// Compares every page of the image with the checksum in its trailer, reading on a thread of its own. `progress` gets the bytes
 /// compared so far.
 ///
@@ -110,12 +113,14 @@ pub fn check_image(
     let file = found.open()?;
     let len = trailer.image_pages * u64::from(trailer.page_size);
     let mut sum = Checksum::new();
+    // Its memory is zero at first, which takes time: a short image needs less of it.
+    let buffer_len = usize::try_from(len).unwrap_or(MOST_AT_ONCE).min(MOST_AT_ONCE);
     std::thread::scope(|scope| {
         let (to_hash, filled) = sync_channel(1);
         let (to_fill, empty) = sync_channel(2);
         for _ in 0..2 {
             // There is room for both, and the other end is held below.
-            to_fill.send(AlignedBuffer::new(1 << 20)).ok();
+            to_fill.send(AlignedBuffer::new(buffer_len)).ok();
         }
         let reader = scope.spawn(move || read_through(&file, len, &empty, &to_hash).during("read", path));
         let mut done = 0;

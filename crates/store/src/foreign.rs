@@ -115,18 +115,26 @@ fn object(row: &rusqlite::Row<'_>) -> rusqlite::Result<Object> {
 fn words(statement: &str) -> String {
     let mut plain = String::with_capacity(statement.len());
     let mut rest = statement;
-    while let Some(letter) = rest.chars().next() {
-        if rest.starts_with("--") {
-            rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
-            plain.push(' ');
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            rest = comment.split_once("*/").map_or("", |(_, rest)| rest);
-            plain.push(' ');
-        } else {
-            plain.push(letter);
-            rest = &rest[letter.len_utf8()..];
+    // Every connection asks for the words of each statement of its schema: what lies between comments is taken at once.
+    while let Some(place) = rest.find(['-', '/']) {
+        let (before, from) = rest.split_at(place);
+        plain.push_str(before);
+        match *from.as_bytes() {
+            [b'-', b'-', ..] => {
+                rest = from.split_once('\n').map_or("", |(_, rest)| rest);
+                plain.push(' ');
+            }
+            [b'/', b'*', ..] => {
+                rest = from[2..].split_once("*/").map_or("", |(_, rest)| rest);
+                plain.push(' ');
+            }
+            _ => {
+                plain.push_str(&from[..1]);
+                rest = &from[1..];
+            }
         }
     }
+    plain.push_str(rest);
     // SQLite ends a statement at a NUL.
     if statement.contains('\0') {
         plain.push('\0');
@@ -157,6 +165,12 @@ mod tests {
         changed("PRAGMA writable_schema = on; UPDATE sqlite_schema SET sql = sql || ' -- an older\n /* remark */'")
             .unwrap();
         assert_eq!(words("a --b'\n (c /* d */)\t,e"), "a (c ) ,e");
+        assert_eq!(words("a-b/c - /é-*/*é/**/-/ü--"), "a-b/c - /é-* -/ü");
+        assert_eq!(words("-"), "-");
+        assert_eq!(
+            (words("a/*"), words("/*/b"), words("--\n-")),
+            ("a".to_owned(), String::new(), "-".to_owned())
+        );
     }
 
     #[test]

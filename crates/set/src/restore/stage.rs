@@ -173,7 +173,7 @@ fn copy_file(
     let announced = plan.entry_of(from).map(|entry| entry.size);
     let mut file = from.open_up_to(announced)?;
     let mut copied = 0;
-    let hashes = copy::store(to, read_back, &mut |buffer: &mut [u8]| {
+    let hashes = copy::store(to, read_back, announced, &mut |buffer: &mut [u8]| {
         let len = file.read(buffer).during("read", from)?;
         copied += len as u64;
         progress(copied);
