@@ -32,9 +32,12 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(86_400);
 const BEFORE_SHUTDOWN: Duration = Duration::from_secs(360);
 /// How often it is looked whether the service has stopped.
 const GLANCE: Duration = Duration::from_millis(100);
-/// ERROR_SERVICE_DOES_NOT_EXIST, ERROR_SERVICE_EXISTS.
+/// ERROR_SERVICE_DOES_NOT_EXIST.
 const NOT_THERE: i32 = 1060;
+/// ERROR_SERVICE_EXISTS.
 const IS_THERE: i32 = 1073;
+/// ERROR_SERVICE_CANNOT_ACCEPT_CTRL, ERROR_SERVICE_NOT_ACTIVE.
+const ENDS: [i32; 2] = [1061, 1062];
 
 /// `certadm agent install`, `uninstall`
 #[derive(Debug, Subcommand)]
@@ -185,17 +188,22 @@ fn uninstall(output: Output) -> Result<Done, Failure> {
     Ok(Done { exit, result: json!({ "service": NAME, "warnings": problem.as_slice() }) })
 }
 
-/// Stops it, and waits until it has.
+/// Stops it, and waits until it has. It is told once: Wine kills a service that is told twice.
 fn stop(service: &Service) -> Result<(), Failure> {
     let failed = |error| failure_of("stop the service", &error);
     let began = Instant::now();
+    let mut is_told = false;
     loop {
         match service.query_status().map_err(failed)?.current_state {
             ServiceState::Stopped => return Ok(()),
-            ServiceState::Running => {
-                // It may have ended by itself, or been stopped by somebody else, since it was looked at.
-                if let Err(error) = service.stop() {
-                    tracing::debug!(%error, "the service was not stopped");
+            ServiceState::Running if !is_told => {
+                is_told = true;
+                match service.stop() {
+                    // It has ended by itself, or was stopped by somebody else, since it was looked at.
+                    Err(error) if !number(&error).is_some_and(|number| ENDS.contains(&number)) => {
+                        return Err(failed(error));
+                    }
+                    _ => {}
                 }
             }
             _ => {}

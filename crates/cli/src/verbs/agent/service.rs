@@ -95,6 +95,7 @@ fn serve(_: Vec<OsString>) {
 fn hear(control: ServiceControl) -> Answer {
     match control {
         ServiceControl::Stop | ServiceControl::Preshutdown | ServiceControl::Shutdown => {
+            tell_stopping();
             cancel::request(usize::try_from(SIGTERM).unwrap_or(usize::MAX));
             Answer::NoError
         }

@@ -83,7 +83,8 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     }
     durable::create(&path, text.as_bytes(), Access::Owner)?;
     output.line(format!("Wrote {} with {}.", path.display(), counted(config.cas.len() as u64, "CA")));
-    output.line("Next: certadm config check; then certadm run --all; then certadm agent, or certadm timers.");
+    let by_itself = if cfg!(windows) { "certadm agent install" } else { "certadm agent, or certadm timers" };
+    output.line(format!("Next: certadm config check; then certadm run --all; then {by_itself}."));
     Ok(Done::good(json!({ "path": path_text(&path), "cas": config.cas.len(), "jobs": config.jobs.len() })))
 }
 
