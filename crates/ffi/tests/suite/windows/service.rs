@@ -122,7 +122,8 @@ fn the_agent_is_a_service() {
     let said = state();
     assert!(said.contains("WIN32_EXIT_CODE    : 0 "), "{said}");
     assert_eq!(in_backups(&windows), Vec::<String>::new());
-    windows.job("status", 0);
+    let status = windows.job("status", 1);
+    assert_eq!(status["result"]["cas"][0]["sets"], 0, "{status}");
 
     // A configuration that is refused is its exit code.
     let good = fs::read_to_string(windows.world.path("certadm.toml")).unwrap();
