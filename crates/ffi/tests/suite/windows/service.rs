@@ -1,7 +1,8 @@
 //! `certadm agent` as a service of Windows, by the service control manager that Wine has.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Windows, bundle, name_network};
@@ -14,19 +15,29 @@ const SOURCE: &str = r"HKLM\SYSTEM\CurrentControlSet\Services\EventLog\Applicati
 const TOLD: &str = "-all,fixme+advapi,trace+eventlog,err+eventlog";
 
 /// A program that waits for its input, and keeps Windows running: without one it ends, and its services with it.
-struct Running(Child);
+struct Running {
+    program: Child,
+    _says: BufReader<ChildStdout>,
+}
 
 impl Running {
+    /// Returns when it runs. Whatever starts Windows lends it its standard error for good: a command whose output is waited for
+    /// must not.
     fn new(windows: &Windows) -> Self {
         let mut command = windows.wine("cmd.exe".as_ref());
-        Self(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut program = command.spawn().unwrap();
+        let mut says = BufReader::new(program.stdout.take().unwrap());
+        let mut line = String::new();
+        assert_ne!(says.read_line(&mut line).unwrap(), 0, "Windows does not start");
+        Self { program, _says: says }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        self.0.wait().ok();
+        drop(self.program.stdin.take());
+        self.program.wait().ok();
     }
 }
 
