@@ -1,6 +1,7 @@
 <#
-Serves a CA from the start of this machine on, by a task of the Task Scheduler: certadm.exe does not answer to the service control
-manager, so a service of Windows would be ended after half a minute.
+Serves a CA from the start of this machine on, by a task of the Task Scheduler: `certadm serve` does not answer to the service control
+manager, so a service of Windows would be ended after half a minute. The agent, which does the jobs, needs no script:
+certadm agent install.
 
   .\service.ps1 install NAME DIR [ADDRESS]   the task "certadm NAME" serves the CA in DIR, on 127.0.0.1:135 if nothing else is given
   .\service.ps1 remove NAME                  stops and removes it; the CA's folder stays

@@ -19,6 +19,9 @@ pub(crate) struct Cli {
     /// Print results and errors only
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// Take the end of standard input for SIGTERM: by this an agent on Windows stops what it has started
+    #[arg(long, global = true, hide = true)]
+    pub(crate) until_input_ends: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -1,5 +1,7 @@
 //! SIGINT and SIGTERM while a command works: it ends in order, with one line and nothing half done.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use certadm_files::cancel;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -13,6 +15,23 @@ pub(crate) fn watch() {
         end_at_once_on_the_second(signal);
         signal_hook::flag::register_usize(signal, cancel::switch(), number).ok();
     }
+}
+
+/// Whether standard input belongs to [`when_input_ends`].
+static IS_LED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the end of standard input asks the command to stop, as SIGTERM does. What is written there does not matter.
+pub(crate) fn when_input_ends() {
+    IS_LED.store(true, Ordering::Relaxed);
+    std::thread::spawn(|| {
+        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).ok();
+        cancel::request(usize::try_from(SIGTERM).unwrap_or(usize::MAX));
+    });
+}
+
+/// Whether standard input is only there to end: nobody can be asked, and on Windows even a look at it would wait for that end.
+pub(crate) fn is_led() -> bool {
+    IS_LED.load(Ordering::Relaxed)
 }
 
 /// What is registered first runs first: at the first signal the flag is still down.

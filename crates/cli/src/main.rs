@@ -62,6 +62,9 @@ fn main() -> ExitCode {
     if !matches!(cli.command, Command::Serve(_)) {
         log::of_command();
     }
+    if cli.until_input_ends {
+        interrupt::when_input_ends();
+    }
     let output = Output { json: cli.json, quiet: cli.quiet };
     let (name, ended): (_, Ended) = match cli.command {
         Command::List(args) => ("list", verbs::list::run(&args, "list", output)),
@@ -99,7 +102,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "repository")]
         Command::Check(args) => ("check", verbs::status::check(&args, output).into()),
         #[cfg(feature = "repository")]
-        Command::Agent(args) => ("agent", verbs::agent::run(&args, output).into()),
+        Command::Agent(args) => (args.name(), verbs::agent::run(args, output).into()),
         #[cfg(feature = "repository")]
         Command::Timers(args) => ("timers", verbs::timers::run(&args, output).into()),
         Command::Drill(args) => ("drill", verbs::drill::run(&args, output).into()),

@@ -1,7 +1,6 @@
 //! Secrets come from a file, a descriptor or a prompt; never from the command line or the environment (invariant 10).
 
 use std::fs::File;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Passphrase;
@@ -12,6 +11,7 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::terminal;
 
 /// The number of an open descriptor.
 pub(crate) type Descriptor = i32;
@@ -127,7 +127,7 @@ pub(crate) fn read_passphrase(
     if let Some(descriptor) = descriptor {
         return Ok(Passphrase::from_reader(open_descriptor(descriptor)?)?);
     }
-    if !std::io::stdin().is_terminal() {
+    if !terminal::can_ask() {
         let text = "there is no passphrase, and no terminal to ask on";
         return Err(Failure::usage(text, format!("give {options}")));
     }
@@ -193,7 +193,7 @@ pub(crate) fn read_password(
         let file = open_descriptor(descriptor)?;
         return Ok(credentials::read_password(file, &format!("descriptor {descriptor}"))?);
     }
-    if !std::io::stdin().is_terminal() {
+    if !terminal::can_ask() {
         return Err(Failure::usage(
             "there is no password, and no terminal to ask on",
             "give --password-file FILE or --password-fd N",

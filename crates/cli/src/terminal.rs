@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 
+use crate::interrupt;
+
 /// How a verdict is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
@@ -15,6 +17,11 @@ pub(crate) enum Tone {
 pub(crate) fn has_colours(stream: &impl IsTerminal) -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     stream.is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Whether somebody can be asked: standard input is a terminal.
+pub(crate) fn can_ask() -> bool {
+    !interrupt::is_led() && std::io::stdin().is_terminal()
 }
 
 /// The text in the colour of its tone.

@@ -28,13 +28,24 @@ pub fn of(path: &Path) -> Result<Option<Space>> {
     Ok(Some(space).filter(|space| space.total > 0))
 }
 
-/// The space of the file system of `path`; `None` where the system does not tell.
+/// The space of the volume of `path`, a folder, as its quota leaves it to this account; `None` where the system says that there is
+/// none at all.
 ///
 /// # Errors
-/// None on this system: free space is not looked at, and a disk that fills up is found while writing.
-#[cfg(not(unix))]
-pub fn of(_path: &Path) -> Result<Option<Space>> {
-    Ok(None)
+/// [`crate::Error::Io`].
+#[cfg(windows)]
+pub fn of(path: &Path) -> Result<Option<Space>> {
+    use crate::error::IoContext;
+    let (mut available, mut total) = (0, 0);
+    // The call takes text, and a name that is none would be that of another folder. The share of another machine has to end in
+    // a backslash.
+    let name = path.join("").into_os_string().into_string();
+    let asked = name.map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidInput)).and_then(|name| {
+        winsafe::GetDiskFreeSpaceEx(Some(&name), Some(&mut available), Some(&mut total), None)
+            .map_err(|code| std::io::Error::from_raw_os_error(code.raw().cast_signed()))
+    });
+    asked.during("look at the volume of", path)?;
+    Ok(Some(Space { available, total }).filter(|space| space.total > 0))
 }
 
 /// How many bytes an account may still write to the file system of `path`; `None` where the system does not tell.

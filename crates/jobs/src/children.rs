@@ -1,9 +1,37 @@
 //! The processes that runs and the agent start: what differs between Unix and Windows in ending them.
 //!
-//! On Unix each has a group of its own, and is asked to stop by SIGTERM. Windows has no such signal: there the children stay at
-//! their parent's console, whose Ctrl+C reaches all of them at once, and what does not end is killed.
+//! Each has a group of its own, so that Ctrl+C reaches their parent alone, which stops them in order. On Unix it asks them by
+//! SIGTERM. Windows has no such signal, and a service no console: there each child has a pipe on its standard input, to which nobody
+//! writes, and takes the pipe's end for that signal. The pipe ends with the parent, too, whatever has ended that.
 
-use std::process::{Child, Command, ExitStatus};
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// By this option a command takes the end of its standard input for SIGTERM.
+pub const UNTIL_INPUT_ENDS: &str = "until-input-ends";
+
+/// This program, as a child that [`ask_to_stop`] can ask. It has `held` open as long as it lives.
+#[cfg(unix)]
+#[must_use]
+pub fn of_this_program(program: &Path, held: Option<File>) -> Command {
+    let mut command = Command::new(program);
+    set_apart(&mut command);
+    command.stdin(held.map_or_else(Stdio::null, Stdio::from));
+    command
+}
+
+/// This program, as a child that [`ask_to_stop`] can ask. `held` is let go: the system would drop the lock of a file with the process
+/// that has taken it, whoever else has it open.
+#[cfg(windows)]
+#[must_use]
+pub fn of_this_program(program: &Path, held: Option<File>) -> Command {
+    drop(held);
+    let mut command = Command::new(program);
+    set_apart(&mut command);
+    command.arg(format!("--{UNTIL_INPUT_ENDS}")).stdin(Stdio::piped());
+    command
+}
 
 /// Ctrl+C shall reach this process, which stops the command in order.
 #[cfg(unix)]
@@ -11,19 +39,24 @@ pub fn set_apart(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
-/// A child in a group of its own would not hear of Ctrl+C, and there is no other way to ask it.
-#[cfg(not(unix))]
-pub fn set_apart(_command: &mut Command) {}
+/// Ctrl+C shall reach this process, which stops the command in order.
+#[cfg(windows)]
+pub fn set_apart(command: &mut Command) {
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+    std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
+}
 
 /// Asks a child to stop in order that has not been waited for, so that its number is its own.
 #[cfg(unix)]
-pub fn ask_to_stop(child: &Child) {
+pub fn ask_to_stop(child: &mut Child) {
     send(child, rustix::process::Signal::TERM);
 }
 
-/// The console has told the child already, where there is one.
-#[cfg(not(unix))]
-pub fn ask_to_stop(_child: &Child) {}
+/// Asks a child to stop in order: its standard input ends.
+#[cfg(windows)]
+pub fn ask_to_stop(child: &mut Child) {
+    drop(child.stdin.take());
+}
 
 /// Ends a child that has not been waited for, whatever it does.
 #[cfg(unix)]
@@ -32,9 +65,8 @@ pub fn kill(child: &mut Child) {
 }
 
 /// Ends a child with all that it has started: they have no lock or pipe by which they would notice.
-#[cfg(not(unix))]
+#[cfg(windows)]
 pub fn kill(child: &mut Child) {
-    use std::process::Stdio;
     let mut command = Command::new("taskkill");
     command.args(["/F", "/T", "/PID", &child.id().to_string()]);
     // Where that tool is not there, the child alone ends. One that has ended already needs neither.

@@ -5,6 +5,7 @@ pub mod alarm;
 pub mod children;
 pub mod command;
 pub mod config;
+pub mod event_log;
 pub mod held;
 mod http;
 pub mod journal;

@@ -132,6 +132,9 @@ fn send(notify: &Notify, news: &News) -> Result<(), String> {
     if let Some(socket) = &notify.syslog {
         crate::journal::to_syslog(socket, news)?;
     }
+    if notify.event_log {
+        crate::event_log::tell(news)?;
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -126,11 +126,9 @@ impl Program {
 
     fn start(&self, words: &Words, lock: &CaLock) -> std::io::Result<Child> {
         let lock = lock.share().map_err(std::io::Error::other)?;
-        let mut command = Command::new(&self.file);
+        let mut command = children::of_this_program(&self.file, Some(lock));
         command.arg("--json").args(words.0.iter().map(OsStr::new));
-        command.env(VARIABLE, &self.config);
-        children::set_apart(&mut command);
-        command.stdin(Stdio::from(lock)).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+        command.env(VARIABLE, &self.config).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
     }
 }
 
@@ -157,7 +155,7 @@ impl Perform for Program {
             while !reader.is_finished() {
                 if !is_stopped && cancel::requested().is_some() {
                     is_stopped = true;
-                    children::ask_to_stop(&child);
+                    children::ask_to_stop(&mut child);
                 }
                 thread::sleep(GLANCE);
             }

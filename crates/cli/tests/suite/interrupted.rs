@@ -84,6 +84,15 @@ fn a_signal_ends_a_backup_and_leaves_nothing() {
         assert!(run.stderr.contains("interrupted before the end"), "{run:?}");
         assert_eq!(names(&sets), Vec::<String>::new(), "no part of a set stays");
     }
+    // So does the end of its input, by which it is asked on Windows.
+    let mut asked = command(sets.parent().unwrap(), &format!("--until-input-ends {to}"));
+    let pipes = asked.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut asked = pipes.spawn().unwrap();
+    wait_for(&mut asked, || receives(&sets));
+    drop(asked.stdin.take());
+    let run = Run::from(asked.wait_with_output().unwrap());
+    assert_eq!(run.code, 143, "{run:?}");
+    assert_eq!(names(&sets), Vec::<String>::new(), "no part of a set stays");
     // The CA is free again, and what was killed outright is removed by the next backup.
     fs::create_dir(sets.join(".tuesday.unfinished-4194999")).unwrap();
     let result = work.result(&to);

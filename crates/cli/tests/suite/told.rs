@@ -161,6 +161,18 @@ fn the_journal_and_syslog_get_a_datagram_each() {
     assert!(said.stdout.contains("log could not be told"), "{said:?}");
 }
 
+/// That log is one of Windows, as these are of Unix.
+#[test]
+fn the_event_log_of_windows_is_refused() {
+    let work = world("");
+    configure(&work, &format!("{LATE}\n[notify.log]\nevent-log = true"));
+    let said = run(&work, "config check");
+    assert!(said.code == 2 && said.stderr.contains("event-log is the log of Windows"), "{said:?}");
+    configure(&work, &format!("{LATE}\n[notify.log]\nevent-log = false"));
+    let said = run(&work, "config check");
+    assert!(said.code == 2 && said.stderr.contains("name a command, a webhook"), "{said:?}");
+}
+
 /// The interpreter with what `tests/interop/requirements.txt` lists.
 fn python(script: &str) -> Command {
     let python = std::env::var_os("CERTADM_PYTHON").expect("CERTADM_PYTHON names the interpreter");

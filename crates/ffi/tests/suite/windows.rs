@@ -1,6 +1,8 @@
 //! Library and command as built for Windows, under Wine: the same programs give the same lines, with the same codes, as on
 //! Linux. `cargo xtask windows` builds both and runs these tests.
 
+mod service;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};

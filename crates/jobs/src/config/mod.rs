@@ -202,6 +202,8 @@ pub struct Notify {
     pub journal: Option<PathBuf>,
     /// The socket of syslog.
     pub syslog: Option<PathBuf>,
+    /// Whether the event log of Windows gets it.
+    pub event_log: bool,
 }
 
 /// An address that may hold a token: as it is, or in a file.
@@ -538,12 +540,21 @@ impl Notify {
             mail: raw.mail.map(|mail| Mail::of(mail, folder)).transpose()?,
             journal: raw.journal.and_then(|socket| socket.path(JOURNAL)).map(|path| folder.join(path)),
             syslog: raw.syslog.and_then(|socket| socket.path(SYSLOG)).map(|path| folder.join(path)),
+            event_log: raw.event_log.unwrap_or_default(),
         };
         if cfg!(windows) && (told.journal.is_some() || told.syslog.is_some()) {
-            return Err("journal and syslog are logs of Unix: name a command, a webhook or mail".to_owned());
+            return Err("journal and syslog are logs of Unix: name event-log, a command, a webhook or mail"
+                .to_owned());
+        }
+        if cfg!(unix) && told.event_log {
+            return Err(
+                "event-log is the log of Windows: name journal, syslog, a command, a webhook or mail"
+                    .to_owned(),
+            );
         }
         if told == Self::default() {
-            return Err("name a command, a webhook, a ping, mail, journal or syslog".to_owned());
+            let logs = if cfg!(windows) { "mail or event-log" } else { "mail, journal or syslog" };
+            return Err(format!("name a command, a webhook, a ping, {logs}"));
         }
         Ok(told)
     }

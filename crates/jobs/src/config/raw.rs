@@ -150,6 +150,7 @@ pub(super) struct Notify {
     pub(super) mail: Option<Mail>,
     pub(super) journal: Option<Socket>,
     pub(super) syslog: Option<Socket>,
+    pub(super) event_log: Option<bool>,
 }
 
 /// `mail` of `[notify.NAME]`

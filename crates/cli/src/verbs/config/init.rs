@@ -1,6 +1,6 @@
 //! `certadm config init`: a configuration for one CA, from options or answers.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::BufRead;
 use std::path::PathBuf;
 
 use certadm_files::{Access, durable};
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{Done, Output, path_text};
+use crate::terminal;
 
 /// `certadm config init`
 #[derive(Debug, Args)]
@@ -66,7 +67,7 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     let verify =
         answer(when(&args.verify), "--verify", "When is everything read back?", Some("daily 05:00"))?;
     let told = match &args.notify {
-        None if std::io::stdin().is_terminal() => {
+        None if terminal::can_ask() => {
             let question = "Which command is told of alarms (nothing: none; certadm.toml(5) has mail, webhooks and more)?";
             answer(None, "--notify", question, Some("")).ok().filter(|command| !command.trim().is_empty())
         }
@@ -82,7 +83,8 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     }
     durable::create(&path, text.as_bytes(), Access::Owner)?;
     output.line(format!("Wrote {} with {}.", path.display(), counted(config.cas.len() as u64, "CA")));
-    output.line("Next: certadm config check; then certadm run --all; then certadm agent, or certadm timers.");
+    let by_itself = if cfg!(windows) { "certadm agent install" } else { "certadm agent, or certadm timers" };
+    output.line(format!("Next: certadm config check; then certadm run --all; then {by_itself}."));
     Ok(Done::good(json!({ "path": path_text(&path), "cas": config.cas.len(), "jobs": config.jobs.len() })))
 }
 
@@ -112,7 +114,7 @@ fn answer(
         let text = format!("{option} is missing, and there is no terminal to ask on");
         Failure::usage(text, format!("give {option}"))
     };
-    if !std::io::stdin().is_terminal() {
+    if !terminal::can_ask() {
         return usual.map(str::to_owned).ok_or_else(nobody);
     }
     match usual {

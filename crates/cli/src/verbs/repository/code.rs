@@ -1,6 +1,6 @@
 //! Recovery codes: made, and given to a person once.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{Access, IoContext, durable};
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::terminal;
 
 /// Where a new recovery code goes.
 #[derive(Debug, Args)]
@@ -25,7 +26,7 @@ impl CodeArgs {
     /// # Errors
     /// Usage.
     pub(super) fn refuse_nowhere(&self, output: Output) -> Result<(), Failure> {
-        if self.recovery_file.is_none() && (output.json || !std::io::stdin().is_terminal()) {
+        if self.recovery_file.is_none() && (output.json || !terminal::can_ask()) {
             let text = "there is no terminal to show the recovery code on";
             return Err(Failure::usage(
                 text,

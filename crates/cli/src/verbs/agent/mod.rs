@@ -1,11 +1,17 @@
 //! `certadm agent`: the jobs by their own schedule, as a service. Each CA is worked on in a process of its own, so that the
 //! agent outlives whatever happens there.
 
+#[cfg(windows)]
+mod install;
+mod manager;
+#[cfg(windows)]
+mod service;
+
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
@@ -23,6 +29,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
+use manager::{State, notify};
 
 /// How often the agent looks whether something is due or has ended.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -38,9 +45,31 @@ const FIGURES: &str = "metrics.prom";
 
 /// `certadm agent`
 #[derive(Debug, Args)]
-#[command(after_help = "Example: certadm agent\n\
-    As a service: systemctl enable --now certadm-agent")]
+#[cfg_attr(
+    unix,
+    command(after_help = "Example: certadm agent\n\
+    As a service: systemctl enable --now certadm-agent")
+)]
+#[cfg_attr(
+    windows,
+    command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Example: certadm agent\n\
+    As a service: certadm agent install"
+    )
+)]
 pub(crate) struct AgentArgs {
+    #[cfg(windows)]
+    #[command(subcommand)]
+    command: Option<install::AgentCommand>,
+    /// Work as a service: the service manager has started this process. `certadm agent install` says so
+    #[cfg(windows)]
+    #[arg(long)]
+    service: bool,
+    /// The configuration, in the place of the file that is found
+    #[cfg(windows)]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Show a page (/), figures for Prometheus (/metrics) and whether the agent lives (/healthz) at this address, such as
     /// 127.0.0.1:9464, in the place of that of certadm.toml. Others than this machine can be answered only by TLS and with
     /// a token, which the section agent of certadm.toml names
@@ -57,8 +86,41 @@ struct Running {
     stopped: Option<Instant>,
 }
 
-pub(crate) fn run(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
-    let config = Config::load()?;
+impl AgentArgs {
+    /// Its name, as JSON has it.
+    pub(crate) const fn name(&self) -> &'static str {
+        #[cfg(windows)]
+        if let Some(command) = &self.command {
+            return command.name();
+        }
+        "agent"
+    }
+
+    fn config(&self) -> Result<Config, Failure> {
+        #[cfg(windows)]
+        if let Some(path) = &self.config {
+            return Ok(Config::from_file(path)?);
+        }
+        Ok(Config::load()?)
+    }
+}
+
+#[cfg(unix)]
+pub(crate) fn run(args: AgentArgs, output: Output) -> Result<Done, Failure> {
+    work(&args, output)
+}
+
+#[cfg(windows)]
+pub(crate) fn run(args: AgentArgs, output: Output) -> Result<Done, Failure> {
+    match &args.command {
+        Some(command) => install::run(command, output),
+        None if args.service => service::run(Box::new(move || work(&args, output))),
+        None => work(&args, output),
+    }
+}
+
+fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
+    let config = args.config()?;
     let _lock = lock(&config)?;
     interrupt::watch();
     let mut agent = Agent::new(config, output)?;
@@ -146,37 +208,6 @@ fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<(), Failure> {
         text,
         "leave --listen and [agent] out, and have `certadm status` write page and figures",
     ))
-}
-
-/// What the service manager is told.
-enum State<'a> {
-    Ready,
-    Watchdog,
-    Stopping,
-    Status(&'a str),
-}
-
-/// Whoever started this process need not want to be told.
-#[cfg(unix)]
-fn notify(state: State<'_>) {
-    use sd_notify::NotifyState;
-    let state = match state {
-        State::Ready => NotifyState::Ready,
-        State::Watchdog => NotifyState::Watchdog,
-        State::Stopping => NotifyState::Stopping,
-        State::Status(text) => NotifyState::Status(text),
-    };
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::debug!(%error, "the service manager was not told");
-    }
-}
-
-/// The agent is no service of Windows' own manager.
-#[cfg(not(unix))]
-fn notify(state: State<'_>) {
-    if let State::Status(text) = state {
-        tracing::trace!(text, "nobody is told");
-    }
 }
 
 struct Agent {
@@ -287,7 +318,7 @@ impl Agent {
                     limit.as_secs()
                 );
                 self.warn(&text);
-                children::ask_to_stop(&run.child);
+                children::ask_to_stop(&mut run.child);
             }
             Some(stopped) if TO_STOP < stopped.elapsed() => children::kill(&mut run.child),
             _ => {}
@@ -328,13 +359,13 @@ impl Agent {
 
     /// Starts this program. What a run prints for people goes where the agent's own lines go: into the journal.
     fn start<'a>(&self, words: impl IntoIterator<Item = &'a OsStr>) -> std::io::Result<Child> {
-        let out = if self.output.json || self.output.quiet { Stdio::null() } else { Stdio::inherit() };
-        let mut command = Command::new(&self.program);
+        let is_silent = self.output.json || self.output.quiet || manager::is_unheard();
+        let out = if is_silent { Stdio::null() } else { Stdio::inherit() };
+        let mut command = children::of_this_program(&self.program, None);
         command.args(words).env(config::VARIABLE, &self.config.path);
-        children::set_apart(&mut command);
         // They have nothing to tell the service manager.
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
-        command.stdin(Stdio::null()).stdout(out).spawn()
+        command.stdout(out).spawn()
     }
 
     /// Tells the service manager what is going on, when that has changed.
@@ -349,23 +380,31 @@ impl Agent {
         self.said = Some(state);
     }
 
-    /// Stops what is at work: each run ends in order, and leaves nothing behind.
+    /// Stops what is at work: each run ends in order, and leaves nothing behind. What has not ended after a while hangs.
     fn stop(&mut self) {
+        let began = Instant::now();
         let children = self.running.iter_mut().map(|run| &mut run.child).chain(&mut self.judging);
-        for child in children {
+        let mut children: Vec<_> = children.collect();
+        for child in &mut children {
             if matches!(child.try_wait(), Ok(None)) {
                 children::ask_to_stop(child);
             }
         }
-        let children = self.running.iter_mut().map(|run| &mut run.child).chain(&mut self.judging);
-        for child in children {
-            if child.wait().is_err() {
-                continue;
+        loop {
+            children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+            if children.is_empty() {
+                return;
             }
+            if TO_STOP < began.elapsed() {
+                children.iter_mut().for_each(|child| children::kill(child));
+            }
+            notify(State::Stopping);
+            thread::sleep(GLANCE);
         }
     }
 
     fn warn(&self, text: &str) {
+        manager::warn(text);
         self.output.toned("", "warning", Some(crate::terminal::Tone::Warn), &format!(": {text}"));
     }
 }
