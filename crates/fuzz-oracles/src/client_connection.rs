@@ -86,7 +86,12 @@ fn believed(what: &str, is_local: bool, shared: &Shared) {
 fn connect(is_local: bool, shared: &Shared) -> Option<RemoteCa> {
     let (target, credentials) = target(is_local);
     let ca = RemoteCa::connect(target, credentials).ok()?;
-    believed("connect", is_local, shared);
+    let hostile = lock(shared);
+    assert!(!hostile.broke_protocol, "connect: an answer that no CA gives is taken for a success");
+    // Whoever activated the object has proved itself. The object's own service is believed with its first answer: a logon
+    // by NTLM ends with a message of the client, which a service may pass over.
+    assert!(is_local || 1 <= hostile.logons, "connect: a service that proved nothing is believed");
+    drop(hostile);
     Some(ca)
 }
 

@@ -1,9 +1,29 @@
 //! What lies in a folder, so that an oracle can say what an input may change.
 
+use std::fs::FileType;
 use std::path::{Path, PathBuf};
 
 /// Every file below a folder, by its path there, with what it holds; a link and what is no file by its kind alone.
 pub(crate) fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let held = |(path, kind): (PathBuf, FileType)| {
+        let content = match kind.is_file() {
+            true => std::fs::read(folder.join(&path)).unwrap_or_default(),
+            false => format!("{kind:?}").into_bytes(),
+        };
+        (path, content)
+    };
+    let mut found: Vec<_> = files(folder).into_iter().map(held).collect();
+    found.sort();
+    found
+}
+
+/// How many files lie below a folder. Unlike [`contents`] it reads none of them: a script may have made one of gigabytes.
+pub(crate) fn number(folder: &Path) -> usize {
+    files(folder).len()
+}
+
+/// What lies below a folder and is no folder.
+fn files(folder: &Path) -> Vec<(PathBuf, FileType)> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(way) = folders.pop() {
@@ -11,13 +31,10 @@ pub(crate) fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             let path = way.join(entry.file_name());
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(path),
-                Ok(kind) if kind.is_file() => {
-                    found.push((path, std::fs::read(entry.path()).unwrap_or_default()));
-                }
-                kind => found.push((path, format!("{kind:?}").into_bytes())),
+                Ok(kind) => found.push((path, kind)),
+                Err(_) => {}
             }
         }
     }
-    found.sort();
     found
 }

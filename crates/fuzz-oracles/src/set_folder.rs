@@ -67,7 +67,7 @@ pub(crate) fn run(data: &[u8]) {
     }
     let target = unchanged_target();
     // Behind a link of its own, a script may have made more than the secret.
-    let beside = folder_contents::contents(&outside).len();
+    let beside = folder_contents::number(&outside);
     let watched = Watched::new(&secret);
 
     let paths = std::slice::from_ref(&set);
@@ -80,7 +80,7 @@ pub(crate) fn run(data: &[u8]) {
     let options = Options { incomplete: data.first().is_some_and(|first| first & 0x80 != 0), ..Options::default() };
     let restored = plan(paths, target.path(), options).and_then(|plan| plan.execute("host", &mut Silent));
     watched.check();
-    assert_eq!(folder_contents::contents(&outside).len(), beside, "a file outside");
+    assert_eq!(folder_contents::number(&outside), beside, "a file outside");
     match restored {
         Ok(_) => {
             assert!(report.is_good(), "restored, and not good");

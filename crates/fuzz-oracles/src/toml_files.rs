@@ -124,7 +124,7 @@ fn tells_secret(text: &str, error: &str) -> bool {
     let is_placed = (error.starts_with("line ") || error.contains(" has a mistake: line ")) && !is_rule;
     // What stands in a name, too, may come from there.
     let mut lines = text.lines().filter(|line| line.contains(SECRET)).peekable();
-    let is_hash = lines.peek().is_some() && lines.all(|line| line.contains("nt_hash"));
+    let is_hash = lines.peek().is_some() && lines.all(has_hash);
     // As a key it is no secret, and is named as what is unknown, or has a wrong value. What is no TOML has no keys.
     let is_well_formed = toml::from_str::<toml::Table>(text).is_ok();
     let is_key = is_well_formed
@@ -134,6 +134,14 @@ fn tells_secret(text: &str, error: &str) -> bool {
         after.starts_with(['=', '.', ']'])
     });
     (is_placed || is_hash) && !is_key && !names_unknown_key(error)
+}
+
+/// Whether a line has a hash, and not only its word within a value.
+fn has_hash(line: &str) -> bool {
+    let is_key = |(at, key): (usize, &str)| {
+        line[at + key.len()..].trim_start_matches(['"', '\'', ' ', '\t']).starts_with('=')
+    };
+    line.match_indices("nt_hash").any(is_key)
 }
 
 /// Whether an error has the secret only as a part of a key that no file has: what was read as a key is one, even if the text has

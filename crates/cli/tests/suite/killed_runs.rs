@@ -147,7 +147,9 @@ fn an_agent_that_is_killed_is_followed_by_one_that_does_what_is_due() {
         next_second();
         let next = result(&work, "run nightly --now logs --wait 10m");
         // Where the kill came between the set and the CA's word of it, the CA knows of no full backup.
-        let steps = steps(&next);
+        let mut steps = steps(&next);
+        // A second full set may be the one that the rules of the job can spare another for.
+        steps.retain(|step| step != "prune good");
         assert!(steps == ["logs good"] || steps == ["logs failed", "full good"], "{told}: {next:#}");
         assert_whole(&work, round, &told);
     }
