@@ -76,22 +76,22 @@ fn target(is_local: bool) -> (Target, Option<Credentials>) {
     (target, (!is_local).then_some(credentials.into()))
 }
 
-/// What was answered by a CA whose answers may be believed.
-fn believed(what: &str, is_local: bool, shared: &Shared) {
+/// The logons of a CA that has proved itself: to the resolver, and to the service of the object.
+const BOTH: usize = 2;
+
+/// What was answered by a CA whose answers may be believed: so many logons have succeeded.
+fn believed(what: &str, is_local: bool, logons: usize, shared: &Shared) {
     let hostile = lock(shared);
     assert!(!hostile.broke_protocol, "{what}: an answer that no CA gives is taken for a success");
-    assert!(is_local || 2 <= hostile.logons, "{what}: a CA that proved nothing is believed");
+    assert!(is_local || logons <= hostile.logons, "{what}: a CA that proved nothing is believed");
 }
 
 fn connect(is_local: bool, shared: &Shared) -> Option<RemoteCa> {
     let (target, credentials) = target(is_local);
     let ca = RemoteCa::connect(target, credentials).ok()?;
-    let hostile = lock(shared);
-    assert!(!hostile.broke_protocol, "connect: an answer that no CA gives is taken for a success");
     // Whoever activated the object has proved itself. The object's own service is believed with its first answer: a logon
     // by NTLM ends with a message of the client, which a service may pass over.
-    assert!(is_local || 1 <= hostile.logons, "connect: a service that proved nothing is believed");
-    drop(hostile);
+    believed("connect", is_local, 1, shared);
     Some(ca)
 }
 
@@ -100,7 +100,7 @@ fn calls(is_local: bool, shared: &Shared) -> bool {
     let Some(mut ca) = connect(is_local, shared) else { return false };
     let judge = |what: &str, is_success: bool| {
         if is_success {
-            believed(what, is_local, shared);
+            believed(what, is_local, BOTH, shared);
         }
         // What one call did not notice is not held against the next.
         lock(shared).broke_protocol = false;
@@ -139,7 +139,7 @@ fn walk(is_local: bool, shared: &Shared) -> bool {
     let examination = doctor::examine(&target, credentials, true, &mut |_| {});
     assert!(!examination.visits.is_empty());
     let is_reached = examination.seen != doctor::Seen::default();
-    assert!(!is_reached || is_local || 2 <= lock(shared).logons, "a CA that proved nothing is believed");
+    assert!(!is_reached || is_local || BOTH <= lock(shared).logons, "a CA that proved nothing is believed");
     // So many gates lie before the CA itself.
     7 <= examination.visits.iter().filter(|visit| visit.verdict == doctor::Verdict::Open).count()
 }
@@ -160,7 +160,7 @@ fn backup(is_local: bool, is_full: bool, shared: &Shared) -> bool {
     std::fs::create_dir_all(place.join("sets")).expect("a folder in memory");
     let taken = take(&mut ca, &set, &options, &mut Silent);
     if taken.as_ref().is_ok_and(|taken| taken.end_error.is_none()) {
-        believed("backup", is_local, shared);
+        believed("backup", is_local, BOTH, shared);
     }
     drop(ca);
     let files = folder_contents::contents(place);

@@ -1,14 +1,15 @@
 //! What lies in a folder, so that an oracle can say what an input may change.
 
 use std::fs::FileType;
+use std::io::Result;
 use std::path::{Path, PathBuf};
 
 /// Every file below a folder, by its path there, with what it holds; a link and what is no file by its kind alone.
 pub(crate) fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let held = |(path, kind): (PathBuf, FileType)| {
-        let content = match kind.is_file() {
-            true => std::fs::read(folder.join(&path)).unwrap_or_default(),
-            false => format!("{kind:?}").into_bytes(),
+    let held = |(path, kind): (PathBuf, Result<FileType>)| {
+        let content = match kind {
+            Ok(kind) if kind.is_file() => std::fs::read(folder.join(&path)).unwrap_or_default(),
+            kind => format!("{kind:?}").into_bytes(),
         };
         (path, content)
     };
@@ -23,7 +24,7 @@ pub(crate) fn number(folder: &Path) -> usize {
 }
 
 /// What lies below a folder and is no folder.
-fn files(folder: &Path) -> Vec<(PathBuf, FileType)> {
+fn files(folder: &Path) -> Vec<(PathBuf, Result<FileType>)> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(way) = folders.pop() {
@@ -31,8 +32,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, FileType)> {
             let path = way.join(entry.file_name());
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(path),
-                Ok(kind) => found.push((path, kind)),
-                Err(_) => {}
+                kind => found.push((path, kind)),
             }
         }
     }
