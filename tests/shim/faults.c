@@ -51,7 +51,6 @@ static const struct kind {
     {"eio", CHANGES, FAIL, EIO, 0},
     {"enospc", TAKES_SPACE | SYNC, FAIL, ENOSPC, 0},
     {"short", WRITE, HALF, 0, 0},
-    {"fsync", SYNC, FAIL, EIO, 0},
     {"read", READ | OPEN_READ, FAIL, EIO, 0},
     {"kill", CHANGES, DIE, 0, 0},
     {"killafter", CHANGES, DO_AND_DIE, 0, 0},

@@ -117,20 +117,32 @@ fn issue_some(store: &Store, count: usize, serials: &mut Serials, ledger: &mut L
 }
 
 /// Runs `driver` with the arguments `scenario CA LEDGER SETS` once for every place a fault of `kind` can strike, and
-/// checks the state it leaves. Returns how many cases there were.
+/// checks the state it leaves. A kill strikes before each operation, and after the last. Returns how many cases there were.
 ///
 /// # Panics
 /// When a case fails, with its number and the operation that was hit.
 pub fn every_fault(driver: &str, scenario: &str, template: &Template, kind: Kind) -> u64 {
-    for at in 1.. {
-        let dir = crate::scratch();
-        if !one_fault(driver, scenario, template, kind, at, dir.path()) {
-            println!("{scenario}, {kind:?}: {} cases", at - 1);
-            proven("fault points", at - 1);
-            return at - 1;
-        }
+    let one = |kind, at| one_fault(driver, scenario, template, kind, at, crate::scratch().path());
+    let cases = cases_of(kind, one);
+    println!("{scenario}, {kind:?}: {cases} cases");
+    cases
+}
+
+/// Has `one` make a fault of `kind` at the first place, the second, and so on, until it finds no such place. For a kill it then asks for one
+/// after the last operation. Returns how many faults there were.
+///
+/// # Panics
+/// When `one` does.
+pub fn cases_of(kind: Kind, one: impl Fn(Kind, u64) -> bool) -> u64 {
+    let mut cases = (1..).take_while(|at| one(kind, *at)).count() as u64;
+    if kind == Kind::Kill {
+        // Threads may share the work in another way from run to run.
+        let last = (1..=cases).rev().find(|at| one(Kind::KillAfter, *at));
+        assert!(last.is_some(), "a process dies before an operation and never after one");
+        cases += 1;
     }
-    unreachable!("a program makes finitely many file operations")
+    proven("fault points", cases);
+    cases
 }
 
 /// One case; false when the program made fewer operations than `at`.

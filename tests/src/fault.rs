@@ -11,19 +11,18 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 /// What happens to the k-th file operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Any operation that changes something fails with EIO, once.
+    /// Any operation that changes something, or flushes it, fails with EIO, once.
     Eio,
     /// An operation that takes space, or a flush, fails with ENOSPC, once.
     Enospc,
     /// A write writes half of its bytes and says so.
     Short,
-    /// A flush fails with EIO, once.
-    Fsync,
     /// A read, or opening for reading, fails with EIO, once.
     Read,
     /// The process dies before an operation that changes something.
     Kill,
-    /// The process dies after such an operation.
+    /// The process dies after such an operation. Only of the last one is that another case than [`Kill`](Self::Kill): after any other
+    /// the folder is as it is before the next.
     KillAfter,
     /// The process dies in the middle of a write.
     Torn,
@@ -35,11 +34,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Eio,
         Self::Enospc,
         Self::Short,
-        Self::Fsync,
         Self::Read,
         Self::Kill,
         Self::KillAfter,
@@ -53,7 +51,6 @@ impl Kind {
             Self::Eio => "eio",
             Self::Enospc => "enospc",
             Self::Short => "short",
-            Self::Fsync => "fsync",
             Self::Read => "read",
             Self::Kill => "kill",
             Self::KillAfter => "killafter",

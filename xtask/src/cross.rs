@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 const CARGO: &str = "/usr/bin/cargo";
 const RUSTC: &str = "/usr/bin/rustc";
@@ -31,6 +31,7 @@ pub(crate) fn cargo(workspace: &Workspace, verb: &str, target: &str, folder: &Pa
     for variable in OTHER_TOOLCHAIN {
         cargo.env_remove(variable);
     }
+    workspace::forget_own_package(&mut cargo);
     cargo.env("RUSTC", RUSTC).env("RUSTC_BOOTSTRAP", "1");
     let target = target.to_ascii_uppercase().replace('-', "_");
     cargo.env(format!("CARGO_TARGET_{target}_LINKER"), linker);

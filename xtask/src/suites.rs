@@ -1,5 +1,6 @@
 //! Format, lint, tests, documentation: what cargo itself runs.
 
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -8,12 +9,16 @@ use crate::failure::Result;
 use crate::journal::Outcome;
 use crate::process;
 use crate::setup::Installed;
-use crate::tally::Tally;
 use crate::workspace::Workspace;
 use crate::{circles, citations, counts, durability, lockfiles, prereleases};
 
-/// The `#[ignore]`d tests that need no foreign peer: those under Wine are a step of their own, and one repeats a case by hand.
-const NOT_INTEROP: [&str; 2] = ["windows::", "store_faults::one_case"];
+/// The `#[ignore]`d tests that are run elsewhere, as libtest finds them: those under Wine are a step of their own, and one repeats a
+/// case by hand.
+const ELSEWHERE: [&str; 2] = ["windows::", "store_faults::one_case"];
+
+/// All others, for nextest, which cannot tell ignored tests from others: elsewhere, too, tests have `windows::` in their names.
+const HERE: &str =
+    "not (package(certadm-ffi) and test(/^windows::/)) and not test(/^store_faults::one_case/)";
 
 /// Where the interop tests find the interpreter with the Python peers.
 const PYTHON_VARIABLE: &str = "CERTADM_PYTHON";
@@ -64,48 +69,41 @@ pub(crate) struct Runs<'a> {
 /// Tests at a time for each processor. Most tests wait for the disk, or for a peer, more than they compute.
 const TESTS_A_PROCESSOR: usize = 2;
 
-/// nextest over every test, so many at a time, to the end whatever fails.
+/// nextest over every test that is [`HERE`], so many at a time, to the end whatever fails. `.config/nextest.toml` says which come first.
 fn nextest() -> Vec<String> {
     let at_a_time = TESTS_A_PROCESSOR * std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    ["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--test-threads"]
-        .map(str::to_owned)
+    let at_a_time = at_a_time.to_string();
+    ["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--run-ignored", "all"]
         .into_iter()
-        .chain([at_a_time.to_string()])
+        .chain(["--test-threads", &at_a_time, "-E", HERE])
+        .map(str::to_owned)
         .collect()
 }
 
-/// Every test of the workspace that needs no peer: unit tests, integration tests, doc tests.
+/// Every test of the workspace but [`ELSEWHERE`]: unit tests, integration tests, those with foreign peers, doc tests. The tests with
+/// peers wait more than they compute: among the others they cost least. The whole workspace, so that nothing is built twice with
+/// different features.
 pub(crate) fn test(how: &Runs<'_>) -> Result<Outcome> {
-    let cargo_test = ["test", "--locked", "--workspace", "--no-fail-fast"].map(str::to_owned);
-    let runs = if how.installed.nextest {
-        vec![nextest(), [&cargo_test[..], &["--doc".to_owned()]].concat()]
-    } else {
-        vec![cargo_test.to_vec()]
-    };
-    let (mut total, mut all_ended) = (Tally::default(), Ok(()));
-    for arguments in runs {
-        let (tally, ended) = count(how, &arguments)?;
-        total += tally;
-        all_ended = all_ended.and(ended);
+    let doc = ["test", "--locked", "--workspace", "--no-fail-fast", "--doc"];
+    if how.installed.nextest {
+        return Ok(joined(count(how, &nextest())?, count(how, &doc)?));
     }
-    Ok((total, all_ended))
+    let all = &doc[..4];
+    let skip = ELSEWHERE.iter().flat_map(|name| ["--skip", *name]);
+    let with_peers: Vec<&str> =
+        all.iter().copied().chain(["--tests", "--", "--ignored"]).chain(skip).collect();
+    let (mut total, ended) = count(how, all)?;
+    let (mut tally, also_ended) = count(how, &with_peers)?;
+    // The first run has skipped them, and the others that stay skipped.
+    total.skipped = total.skipped.saturating_sub(tally.run());
+    tally.skipped = 0;
+    Ok(joined((total, ended), (tally, also_ended)))
 }
 
-/// The tests that [`test()`] skipped because they need foreign peers: every ignored one but [`NOT_INTEROP`], so that none is
-/// forgotten. The whole workspace, so that nothing is built again with other features than before.
-pub(crate) fn interop(how: &Runs<'_>) -> Result<Outcome> {
-    let arguments = if how.installed.nextest {
-        let but = NOT_INTEROP.map(|name| format!("not test({name})")).join(" and ");
-        [nextest(), ["--run-ignored", "only", "-E", &but].map(str::to_owned).to_vec()].concat()
-    } else {
-        let words = ["test", "--locked", "--no-fail-fast", "--workspace", "--tests", "--", "--ignored"];
-        let skip = NOT_INTEROP.iter().flat_map(|name| ["--skip", name]);
-        words.into_iter().chain(skip).map(str::to_owned).collect()
-    };
-    let (mut tally, ended) = count(how, &arguments)?;
-    // Those that the step of tests ran.
-    tally.skipped = 0;
-    Ok((tally, ended))
+/// Two outcomes as one; the first failure is the one that is told.
+fn joined((mut total, ended): Outcome, (tally, also_ended): Outcome) -> Outcome {
+    total += tally;
+    (total, ended.and(also_ended))
 }
 
 /// rustdoc over the workspace, with warnings, such as links that lead nowhere, as errors.
@@ -120,7 +118,7 @@ pub(crate) fn command(workspace: &Workspace) -> PathBuf {
 }
 
 /// Runs tests. Cargo makes the command, for the tests of its own package, before any test begins.
-fn count(how: &Runs<'_>, arguments: &[String]) -> Result<Outcome> {
+fn count<S: AsRef<OsStr>>(how: &Runs<'_>, arguments: &[S]) -> Result<Outcome> {
     let mut cargo = how.workspace.cargo(&[]);
     cargo.args(arguments);
     cargo.env(COMMAND_VARIABLE, command(how.workspace)).env(counts::VARIABLE, counts::path(how.workspace));

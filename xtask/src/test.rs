@@ -30,7 +30,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         journal.step("advisories", || deny::advisories(workspace));
         // Beside the others: it has a target folder of its own, and uses little more than one processor.
         let windows = windows::beside();
-        ran_later += tests(&mut journal, &how);
+        journal.step("tests", || suites::test(&how));
         journal.step("windows", || {
             let (tally, ended) = windows?.join()?;
             ran_later += tally.run();
@@ -46,27 +46,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
 /// The tests of [`run`] but for those under Wine, and the lines that they reach.
 pub(crate) fn coverage(workspace: &Workspace) -> Result<ExitCode> {
     let mut journal = Journal::default();
-    let mut ran_later = 0;
     let mut proven = Vec::new();
     if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
         let coverage = journal.prepare("coverage tools", || Coverage::prepare(workspace));
         let how = Runs { workspace, installed: &installed, coverage: coverage.as_ref() };
-        ran_later = tests(&mut journal, &how);
+        journal.step("tests", || suites::test(&how));
         journal.check("coverage", || measure(&how, &mut proven));
     }
-    Ok(journal.close(ran_later, &proven))
-}
-
-/// The tests that need no Windows. Gives how many of the skipped ones ran after all, with the peers that they need.
-fn tests(journal: &mut Journal, how: &Runs<'_>) -> u64 {
-    let mut ran_later = 0;
-    journal.step("tests", || suites::test(how));
-    journal.step("interop tests", || {
-        let (tally, ended) = suites::interop(how)?;
-        ran_later = tally.run();
-        Ok((tally, ended))
-    });
-    ran_later
+    Ok(journal.close(0, &proven))
 }
 
 /// What the tests before have reached, for the summary, and whether that is enough.

@@ -15,6 +15,11 @@ pub(crate) struct Tool {
     pub(crate) asks_version: &'static [&'static str],
 }
 
+/// Settings for a build that takes less time than the tool then needs more: it works for seconds, and its own settings ask for the
+/// smallest program, whatever that takes to build.
+const SOON_READY: &[&str] =
+    &["profile.release.lto=\"off\"", "profile.release.codegen-units=16", "profile.release.opt-level=1"];
+
 /// The tool on the search path if it is of the right version, or else the one in the target folder, where it is installed
 /// once.
 pub(crate) fn find(workspace: &Workspace, tool: &Tool) -> Result<PathBuf> {
@@ -27,9 +32,9 @@ pub(crate) fn find(workspace: &Workspace, tool: &Tool) -> Result<PathBuf> {
     let own = tools.join("bin").join(name);
     if !is_right(&own, tool) {
         println!("installing {name} {version}, which takes some minutes");
-        let mut cargo =
-            workspace.cargo(&["install", name, "--version", version, "--locked", "--force", "--root"]);
-        process::run(cargo.arg(&tools))?;
+        let mut cargo = workspace.cargo(&["install", name, "--version", version, "--locked", "--force"]);
+        cargo.args(SOON_READY.iter().flat_map(|setting| ["--config", *setting]));
+        process::run(cargo.arg("--root").arg(&tools))?;
     }
     Ok(own)
 }

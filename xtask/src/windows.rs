@@ -20,9 +20,6 @@ const BUNDLE_VARIABLE: &str = "CERTADM_WINDOWS";
 /// Where they find a Windows for it.
 const PREFIX_VARIABLE: &str = "WINEPREFIX";
 
-/// A test that is run by hand: in a Windows that was made a moment ago, Wine did not start the service in two runs of two.
-const BY_HAND: &str = "windows::service::";
-
 /// How to build.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
@@ -148,7 +145,7 @@ fn try_out(workspace: &Workspace, folder: &Path, bundle: &Path) -> Result<Outcom
     // The whole workspace, so that nothing is built again with other features than before.
     let mut cargo =
         workspace.cargo(&["test", "--locked", "--no-fail-fast", "--workspace", "--test", "suite"]);
-    cargo.args(["--", "--ignored", "windows::", "--skip", BY_HAND]);
+    cargo.args(["--", "--ignored", "windows::"]);
     cargo.env(suites::COMMAND_VARIABLE, suites::command(workspace));
     let outcome = process::count(cargo.env(BUNDLE_VARIABLE, bundle).env(PREFIX_VARIABLE, &prefix))?;
     if outcome.0.run() == 0 && outcome.1.is_ok() {

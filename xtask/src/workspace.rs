@@ -1,5 +1,6 @@
 //! Where things are: the folders of this repository and what cargo knows about its packages.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +14,9 @@ pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
 }
+
+/// How the variables begin that cargo sets for a program that it runs, about that program's package.
+const OWN_PACKAGE: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
 
 /// What `cargo metadata` says, as far as it is used here.
 #[derive(Deserialize)]
@@ -58,6 +62,7 @@ impl Workspace {
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root).args(arguments);
+        forget_own_package(&mut command);
         command
     }
 
@@ -76,6 +81,18 @@ impl Workspace {
     /// The text of one of the repository's files.
     pub(crate) fn read(&self, relative: &str) -> Result<String> {
         std::fs::read_to_string(self.path(relative)).context(format_args!("cannot read {relative}"))
+    }
+}
+
+/// Keeps from a cargo what the cargo that runs this program has told it of its own package. A build script that asks for that, as ring's
+/// does, would run again whenever somebody calls cargo by hand in between, and half of the workspace would be built again after it.
+pub(crate) fn forget_own_package(cargo: &mut Command) {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let is_own = |name: &OsString| {
+        name.to_str().is_some_and(|name| OWN_PACKAGE.iter().any(|prefix| name.starts_with(prefix)))
+    };
+    for name in names.filter(is_own) {
+        cargo.env_remove(name);
     }
 }
 

@@ -14,8 +14,8 @@ macro_rules! faults {
             use super::*;
 
             faults!(@tests $scenario, $template;
-                eio Eio, enospc Enospc, short_write Short, failing_fsync Fsync, read_error Read, kill Kill,
-                kill_after KillAfter, torn_write Torn, full_disk Full, dead_disk Dead);
+                eio Eio, enospc Enospc, short_write Short, read_error Read, kill Kill, torn_write Torn, full_disk Full,
+                dead_disk Dead);
         }
     )*};
     (@tests $scenario:literal, $template:expr; $($test:ident $kind:ident),*) => {$(

@@ -1,7 +1,4 @@
 //! `certadm agent` as a service of Windows, by the service control manager that Wine has.
-//!
-//! `cargo xtask windows` leaves this test out. By hand: `CERTADM_WINDOWS` is the folder that it has built, `CERTADM_BIN` the command for
-//! Linux, and `WINEPREFIX` a folder of Wine in which programs have run before.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -87,7 +84,7 @@ fn configure(windows: &Windows) {
 }
 
 #[test]
-#[ignore = "needs Wine and the build for Windows, and is run by hand: a Wine made a moment before does not start the service"]
+#[ignore = "needs Wine and the build for Windows: cargo xtask windows"]
 fn the_agent_is_a_service() {
     let windows = Windows::new();
     name_network(&windows.world, "127.0.0.1:9");
