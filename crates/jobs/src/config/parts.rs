@@ -1,0 +1,162 @@
+//! What a configuration is made of: CAs, jobs, and who is told.
+
+use std::path::PathBuf;
+
+use certadm_repository::Keep;
+
+use super::{Mail, Name};
+use crate::schedule::Schedule;
+
+/// A CA, and how it is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ca {
+    /// The name of its section.
+    pub name: Name,
+    /// Where it is.
+    pub place: Place,
+    /// Its own name, sanitized, which names its repository in a vault.
+    pub own_name: String,
+    /// What a rehearsal signs with.
+    pub keys: Keys,
+    /// Where `ca.toml` and `ca.crt` are kept, which no set holds.
+    pub identity: Option<PathBuf>,
+}
+
+/// Where a CA is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a folder of this machine; the socket of its service, where `serve` does not say it itself.
+    Folder(PathBuf, Option<PathBuf>),
+    /// Behind a socket of this machine.
+    Socket(PathBuf),
+    /// On the network.
+    Server(String, Account),
+}
+
+/// As whom a backup logs on; what is left out comes from `client.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The account.
+    pub user: Option<String>,
+    /// The file with its password.
+    pub password_file: Option<PathBuf>,
+    /// The file with its keys.
+    pub keytab: Option<PathBuf>,
+    /// The file with its tickets.
+    pub ticket_cache: Option<PathBuf>,
+    /// How to authenticate.
+    pub mechanism: Option<String>,
+    /// The realm.
+    pub realm: Option<String>,
+    /// KDCs of it.
+    pub kdc: Vec<String>,
+}
+
+/// The private keys of a CA, for rehearsals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Their files.
+    pub files: Vec<PathBuf>,
+    /// The file with the passphrase.
+    pub passphrase_file: Option<PathBuf>,
+    /// They cannot leave their place.
+    pub is_external: bool,
+}
+
+/// A job: which CAs, where to, and when what is done.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The name of its section.
+    pub name: Name,
+    /// Its CAs.
+    pub cas: Vec<Name>,
+    /// Where backups go; those behind the first get copies of what is there.
+    pub to: Vec<Target>,
+    /// Full backups.
+    pub full: Option<Schedule>,
+    /// Backups of logs.
+    pub logs: Option<Schedule>,
+    /// Reading everything back, and checking the database.
+    pub verify: Option<Schedule>,
+    /// Restoring into a scratch folder.
+    pub rehearse: Option<Schedule>,
+    /// Judging whether everything is there that the CA needs.
+    pub complete: Option<Schedule>,
+    /// Which sets are kept; after each full backup the others go.
+    pub keep: Option<Keep>,
+    /// Where rehearsals leave their evidence, a folder a CA.
+    pub evidence: PathBuf,
+    /// Where scratch copies are made.
+    pub scratch: Option<PathBuf>,
+    /// The key that signs sets.
+    pub sign_key: Option<PathBuf>,
+    /// The file with its passphrase.
+    pub sign_passphrase_file: Option<PathBuf>,
+    /// Whose signatures count.
+    pub allowed_signers: Option<PathBuf>,
+    /// From when on there is an alarm.
+    pub limits: Limits,
+    /// How many bytes a second a backup reads from a CA at most.
+    pub bandwidth: Option<u64>,
+    /// Who is told.
+    pub notify: Vec<Name>,
+}
+
+/// The limits of a job, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest time whose certificates may be lost.
+    pub rpo: i64,
+    /// The longest time until the CA is back.
+    pub rto: Option<i64>,
+    /// How long before a CRL ends there is an alarm.
+    pub crl: i64,
+    /// How long before the CA's certificate ends there is an alarm.
+    pub certificate: i64,
+}
+
+/// Where backups go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A vault, and in it the repository of the CA.
+    Vault(String),
+    /// A folder, and in it a folder of the CA.
+    Folder(PathBuf),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Vault(name) => write!(f, "{name}:"),
+            Self::Folder(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Who is told of alarms, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notify {
+    /// A command, which gets the alarm as JSON on standard input.
+    pub command: Vec<String>,
+    /// An address that the alarm is sent to.
+    pub webhook: Option<Secret>,
+    /// An address that is asked for after each run, as healthchecks do it.
+    pub ping: Option<Secret>,
+    /// Whom it is mailed to.
+    pub mail: Option<Mail>,
+    /// The socket of systemd's journal.
+    pub journal: Option<PathBuf>,
+    /// The socket of syslog.
+    pub syslog: Option<PathBuf>,
+    /// Whether the event log of Windows gets it.
+    pub event_log: bool,
+}
+
+/// An address that may hold a token: as it is, or in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// It stands in the configuration.
+    Plain(String),
+    /// It stands in a file.
+    File(PathBuf),
+}
