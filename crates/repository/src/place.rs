@@ -303,6 +303,7 @@ impl Bucket {
     }
 
     /// Its region; that of signatures where the service has none.
+    #[cfg(feature = "object-store")]
     pub(crate) fn region(&self) -> &str {
         match &self.service {
             Service::S3 { region } => region,
