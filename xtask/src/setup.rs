@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::{Context, Failure, Result};
+use crate::process::Beside;
 use crate::workspace::Workspace;
 use crate::{lockfiles, process};
 
@@ -132,9 +133,7 @@ const TARGET_GIB: u64 = 9;
 
 /// Looks for everything the steps need, installs what is missing, and says so.
 pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {
-    tell_room(workspace);
-    debian_packages(NEEDS)?;
-    lockfiles::fetch(workspace)?;
+    for_building(workspace)?;
     let python = python_environment(workspace)?;
     let azurite = node_peers(workspace)?;
     let nextest = has_tool(workspace, "nextest");
@@ -143,6 +142,19 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {
         if nextest { "cargo nextest" } else { "cargo test (cargo-nextest is not installed; it need not be)" }
     );
     Ok(Installed { python, azurite, nextest })
+}
+
+/// The part of [`run`] that steps need which run no tests.
+pub(crate) fn for_building(workspace: &Workspace) -> Result<()> {
+    tell_room(workspace);
+    debian_packages(NEEDS)?;
+    lockfiles::fetch(workspace)
+}
+
+/// [`run`] in a process of its own that works beside its caller: installing peers waits for the network and for one processor.
+pub(crate) fn beside() -> Result<Beside> {
+    let program = std::env::current_exe().context("cannot tell what this program is")?;
+    Beside::start(Command::new(program).arg("setup"))
 }
 
 /// Says how much room the disk has: a full one ends steps with errors that name anything but that.

@@ -9,7 +9,7 @@ use crate::suites::Runs;
 use crate::workspace::Workspace;
 use crate::{counts, deny, fuzz, licences, setup, suites, windows};
 
-/// Runs every step, whether those before it failed or not; only a failed set-up ends the run. The last line printed is
+/// Runs every step, whether those before it failed or not; only a failed set-up ends the run, and without their peers the tests do not run. The last line printed is
 /// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, cargo-deny, advisories,
 /// documentation and each fuzz target count as one test each.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
@@ -21,8 +21,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let mut journal = Journal::default();
     let mut ran_later = 0;
     let mut proven = Vec::new();
-    if let Some(installed) = journal.prepare("set-up", || setup::run(workspace)) {
-        let how = Runs { workspace, installed: &installed, coverage: None };
+    if journal.prepare("set-up", || setup::for_building(workspace)).is_some() {
+        let peers = setup::beside();
         journal.check("format", || suites::format(workspace, suites::Formatting::Check));
         journal.check("lint", || suites::lint(workspace));
         journal.check("licences", || licences::check(workspace));
@@ -30,7 +30,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         journal.step("advisories", || deny::advisories(workspace));
         // Beside the others: it has a target folder of its own, and uses little more than one processor.
         let windows = windows::beside();
-        journal.step("tests", || suites::test(&how));
+        let installed = journal.prepare("peers", || {
+            let (_, ended) = peers?.join()?;
+            ended.and_then(|()| setup::run(workspace))
+        });
+        if let Some(installed) = installed {
+            let how = Runs { workspace, installed: &installed, coverage: None };
+            journal.step("tests", || suites::test(&how));
+        }
         journal.step("windows", || {
             let (tally, ended) = windows?.join()?;
             ran_later += tally.run();
