@@ -112,14 +112,14 @@ impl Config {
     /// Reads one file.
     ///
     /// # Errors
-    /// [`Error::Config`].
+    /// [`Error::Config`]; [`Error::ConfigFile`] when everyone can change it (0x80070005) or it is longer than 1 MiB.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
         let failed = |detail: String| Error::Config { path: path.to_owned(), detail };
-        let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
-        if size > MAX_FILE {
-            return Err(failed(format!("{size} bytes are too many")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let bytes = certadm_files::read::settings(path, MAX_FILE).map_err(|error| match error {
+            certadm_files::Error::Io { source, .. } => failed(source.to_string()),
+            other => Error::ConfigFile(other),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| failed("it is no text in UTF-8".to_owned()))?;
         Self::parse(&text).map_err(failed)
     }
 

@@ -260,6 +260,9 @@ pub enum Error {
     /// Another backup runs.
     #[error(transparent)]
     OtherBackup(OtherBackup),
+    /// The configuration is no file that may be read as one.
+    #[error(transparent)]
+    ConfigFile(certadm_files::Error),
     /// The system gave no random bytes.
     #[error("the system's random source failed")]
     Random,
@@ -308,6 +311,7 @@ impl Diagnosis for Error {
             Self::Fault { status, .. } => fault_code(*status),
             Self::Activation { code } | Self::Method { code, .. } => *code,
             Self::OtherBackup(error) => error.hresult(),
+            Self::ConfigFile(error) => error.hresult(),
             Self::Random => Hresult::E_FAIL,
             Self::Thread(_) => Hresult::E_OUTOFMEMORY,
         }
@@ -391,6 +395,7 @@ impl Diagnosis for Error {
             }
             Self::Denied { cause, .. } => return Cow::Owned(cause.remedy()),
             Self::OtherBackup(error) => return error.remedy(),
+            Self::ConfigFile(error) => return error.remedy(),
             Self::Random | Self::Thread(_) => "look at the limits of this machine",
         })
     }

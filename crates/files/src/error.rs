@@ -44,6 +44,12 @@ pub enum Error {
         /// Whether a person named it: then it is the wrong name, and no damage.
         by_name: bool,
     },
+    /// Settings that everyone can change.
+    #[error("everyone can change {path}, and it says what is run and where backups go")]
+    OpenToAll {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that must be small is not.
     #[error("{path} is longer than {limit} bytes")]
     TooLong {
@@ -66,6 +72,7 @@ impl Diagnosis for Error {
             Self::NotAFile { by_name: false, .. } => Hresult::ERROR_INVALID_DATA,
             Self::NotAFile { what: FOLDER, .. } => Hresult::ERROR_DIRECTORY_NOT_SUPPORTED,
             Self::NotAFile { .. } => Hresult::ERROR_NOT_SUPPORTED,
+            Self::OpenToAll { .. } => Hresult::E_ACCESSDENIED,
             Self::TooLong { .. } => Hresult::ERROR_FILE_TOO_LARGE,
         }
     }
@@ -78,6 +85,9 @@ impl Diagnosis for Error {
             Self::NotAFile { by_name: true, .. } => "name a regular file",
             Self::NotAFile { .. } => {
                 "find out who put it there; take the file itself from another copy of the set"
+            }
+            Self::OpenToAll { .. } => {
+                "read what it says now, then take that right away: chmod o-w, and the file's name"
             }
             Self::TooLong { .. } => "name the right file; this one is too long to be what was asked for",
         })

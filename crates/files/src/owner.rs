@@ -51,6 +51,20 @@ pub fn is_exposed(path: &Path) -> bool {
     }
 }
 
+/// Whether everyone can change what is open as `file`. On Windows the rights of the folder decide, and the answer is no.
+pub(crate) fn is_open_to_all(file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o002 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        false
+    }
+}
+
 /// Gives a new file or folder, open as `file`, to the owner of the folder that it is in. Does nothing for accounts other
 /// than root: they own what they create.
 ///

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use crate::error::{Error, IoContext, Result};
+use crate::owner;
 
 /// Reads a file of at most `limit` bytes. No more than `limit + 1` bytes are ever read or held. Of a pipe, which a person may
 /// name as well, the end is waited for, until something asks to stop ([`cancel`](crate::cancel)).
@@ -23,12 +24,28 @@ use crate::error::{Error, IoContext, Result};
 /// # }
 /// ```
 pub fn bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    rest(&waiting::open(path).during("open", path)?, path, limit)
+}
+
+/// Reads settings: as [`bounded`], but refuses a regular file that everyone can change. Who changes it decides with whose rights
+/// something is run, and where backups go.
+///
+/// # Errors
+/// Those of [`bounded`]; [`Error::OpenToAll`] (0x80070005).
+pub fn settings(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = waiting::open(path).during("open", path)?;
-    let mut content = space_for(&file, limit);
+    if owner::is_open_to_all(&file) {
+        return Err(Error::OpenToAll { path: path.to_owned() });
+    }
+    rest(&file, path, limit)
+}
+
+fn rest(file: &File, path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut content = space_for(file, limit);
     loop {
-        waiting::until_readable(&file, path)?;
+        waiting::until_readable(file, path)?;
         let room = limit.saturating_add(1).saturating_sub(content.len() as u64);
-        match (&file).take(room).read_to_end(&mut content) {
+        match (&*file).take(room).read_to_end(&mut content) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             ended => {
                 ended.during("read", path)?;
@@ -110,6 +127,22 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn settings_that_everyone_can_change_are_refused() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("settings");
+        std::fs::write(&path, b"x").unwrap();
+        for (mode, is_taken) in [(0o600, true), (0o664, true), (0o666, false), (0o602, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let read = settings(&path, 1);
+            assert_eq!(read.is_ok(), is_taken, "{mode:o}: {read:?}");
+            assert!(is_taken || matches!(read, Err(Error::OpenToAll { .. })), "{mode:o}: {read:?}");
+            assert_eq!(bounded(&path, 1).unwrap(), b"x");
+        }
+    }
 
     #[test]
     fn a_pipe_is_read_to_its_end_whenever_it_is_written_to() {

@@ -134,7 +134,7 @@ impl Profiles {
     /// # Errors
     /// [`Error::Profile`], [`Error::File`].
     pub fn from_file(path: &Path) -> Result<Self> {
-        let bytes = read::bounded(path, MAX_FILE)?;
+        let bytes = read::settings(path, MAX_FILE)?;
         let failed = |detail: String| Error::Profile { path: path.to_owned(), detail };
         let text = String::from_utf8(bytes).map_err(|_| failed("it is no text in UTF-8".to_owned()))?;
         Self::parse(&text).map_err(failed)

@@ -135,3 +135,28 @@ fn a_file_of_another_account_is_told_with_the_command_that_mends_it() {
     chown(&log, Some(0), None).unwrap();
     assert!(!work.run("show --dir {ca}").stdout.contains("another account"));
 }
+
+/// Whoever can change them decides what is run, and where backups go.
+#[test]
+fn settings_that_everyone_can_change_are_refused() {
+    let work = Work::with_ca();
+    let files = [
+        ("certadm.toml", "CERTADM_JOBS", "state = 'state'\n[ca]\nweb = { dir = 'ca' }\n", "config show"),
+        ("repositories.toml", "CERTADM_REPOSITORIES", "", "repository info vault:"),
+        ("client.toml", "CERTADM_CONFIG", "", "doctor --server ca1"),
+    ];
+    for (name, variable, text, line) in files {
+        let path = work.path(name);
+        fs::write(&path, text).unwrap();
+        let run = |mode| {
+            set_mode(&path, mode);
+            Run::of(command(&work.path(""), &format!("--json {line}")).env(variable, &path))
+        };
+        let open = run(0o646);
+        let error = &open.json()["error"];
+        assert_eq!((open.code, error["code"].as_str()), (3, Some("0x80070005")), "{name}: {open:?}");
+        assert!(error["remedy"].as_str().unwrap().contains("chmod o-w"), "{open:?}");
+        let closed = run(0o644);
+        assert_ne!(closed.json()["error"]["code"], "0x80070005", "{name}: {closed:?}");
+    }
+}

@@ -104,7 +104,7 @@ impl Config {
     /// [`Error::Wrong`] with line and column, [`Error::File`].
     pub fn from_file(path: &Path) -> Result<Self> {
         let path = certadm_files::absolute(path)?;
-        let bytes = read::bounded(&path, MAX_FILE)?;
+        let bytes = read::settings(&path, MAX_FILE)?;
         let wrong = |detail: String| Error::Wrong { path: path.clone(), detail };
         let text = String::from_utf8(bytes).map_err(|_| wrong("it is no text in UTF-8".to_owned()))?;
         Self::parse(&text, &path).map_err(wrong)
