@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     if std::env::args_os().len() < 2 {
         log::of_command();
         let output = Output { json: false, quiet: false };
-        return ExitCode::from(output.finish("certadm", verbs::next::run(output).into()) as u8);
+        return ExitCode::from(output.finish(output::ALONE, verbs::next::run(output).into()) as u8);
     }
     let parsed = args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = parsed.unwrap_or_else(|error| end_with(&error));

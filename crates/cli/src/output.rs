@@ -210,6 +210,9 @@ fn print(text: &str) {
     writeln!(std::io::stdout().lock(), "{text}").ok();
 }
 
+/// What JSON calls the command without a verb.
+pub(crate) const ALONE: &str = "certadm";
+
 /// Tells a failure to a person.
 fn tell(command: &str, failure: &Failure) -> Exit {
     // With standard error gone there is nobody left to tell; the exit code still says it.
@@ -218,7 +221,9 @@ fn tell(command: &str, failure: &Failure) -> Exit {
         true => painted("FAILED", Tone::Bad),
         false => "FAILED".to_owned(),
     };
-    writeln!(stderr, "certadm {command} {failed}: {}", shown(&failure.to_string())).ok();
+    // Without a verb the command is `certadm` alone.
+    let verb = if command == ALONE { String::new() } else { format!(" {command}") };
+    writeln!(stderr, "certadm{verb} {failed}: {}", shown(&failure.to_string())).ok();
     writeln!(stderr, "What to do: {}.", shown(failure.remedy.trim_end_matches('.'))).ok();
     failure.exit
 }

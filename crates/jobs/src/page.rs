@@ -8,6 +8,7 @@ use certadm_rules::markup::{escaped, head, with_code};
 use certadm_rules::words::counted;
 use certadm_set::manifest::SetKind;
 
+use crate::config::Name;
 use crate::place::moment;
 use crate::record::Outcome;
 use crate::status::CaStatus;
@@ -23,12 +24,12 @@ const SLOTS: i64 = 200;
 /// The line begins so many seconds ago at the earliest.
 const LONGEST: i64 = 30 * 86_400;
 
-/// The page of these CAs.
+/// The page of these CAs, and of those that no job has.
 #[must_use]
-pub fn status_page(stand: &[CaStatus], now: i64) -> String {
+pub fn status_page(stand: &[CaStatus], unprotected: &[&Name], now: i64) -> String {
     let mut page = head("Protection of certification authorities", &moment(now), env!("CARGO_PKG_VERSION"));
     page.push_str(STYLE);
-    fleet(&mut page, stand);
+    fleet(&mut page, stand, unprotected);
     for (number, status) in stand.iter().enumerate() {
         section(&mut page, status, number, now);
     }
@@ -37,18 +38,21 @@ pub fn status_page(stand: &[CaStatus], now: i64) -> String {
 }
 
 /// One line a CA. Writing to a string cannot fail, here and below.
-fn fleet(page: &mut String, stand: &[CaStatus]) {
+fn fleet(page: &mut String, stand: &[CaStatus], unprotected: &[&Name]) {
     let alarms = stand.iter().map(|status| status.alarms.len()).sum::<usize>();
-    let (sum, class) = match alarms {
-        0 => ("in order".to_owned(), "good"),
-        count => (counted(count as u64, "alarm"), "bad"),
+    let (sum, class) = match (alarms, unprotected.len()) {
+        (0, 0) if stand.is_empty() => ("nothing is protected".to_owned(), "bad"),
+        (0, 0) => ("in order".to_owned(), "good"),
+        (count, 0) => (counted(count as u64, "alarm"), "bad"),
+        (0, without) => (format!("{without} without a job"), "bad"),
+        (count, without) => (format!("{}, {without} without a job", counted(count as u64, "alarm")), "bad"),
     };
     write!(
         page,
         "<section><h2>All <span class=\"soft\">{}, <span class=\"{class}\">{sum}</span></span></h2><table class=\"list\">\
          <tr><th scope=\"col\">CA</th><th scope=\"col\">State</th><th scope=\"col\">Can be restored to</th>\
          <th scope=\"col\">Proven</th></tr>",
-        counted(stand.len() as u64, "CA")
+        counted((stand.len() + unprotected.len()) as u64, "CA")
     )
     .ok();
     for (number, status) in stand.iter().enumerate() {
@@ -61,6 +65,10 @@ fn fleet(page: &mut String, stand: &[CaStatus]) {
             short(status.verified.max(status.rehearsed))
         )
         .ok();
+    }
+    for name in unprotected {
+        let name = escaped(name.as_str());
+        write!(page, "<tr><td>{name}</td><td class=\"bad\">no job has it</td><td>-</td><td>-</td></tr>").ok();
     }
     page.push_str("</table></section>\n");
 }
@@ -257,11 +265,26 @@ mod tests {
             ..Story::default()
         };
         let status = CaStatus { ca: "web".to_owned(), alarms: vec![alarm], story, ..CaStatus::default() };
-        let page = status_page(&[status], NOW);
+        let page = status_page(&[status], &[], NOW);
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
         assert!(!page.contains("<img") && !page.contains("<b>"), "{page}");
         assert!(page.contains("<code>a&lt;b</code>") && page.contains("verify: found"), "{page}");
         assert!(page.contains("1 alarm") && page.ends_with("</html>\n"));
+    }
+
+    #[test]
+    fn a_ca_that_no_job_has_is_not_in_order() {
+        let sound = CaStatus { ca: "web".to_owned(), ..CaStatus::default() };
+        let name: Name = "forgotten".parse().unwrap();
+        for (stand, unprotected, sum) in [
+            (&[sound.clone()][..], &[][..], "1 CA, <span class=\"good\">in order"),
+            (&[sound], &[&name], "2 CAs, <span class=\"bad\">1 without a job"),
+            (&[], &[], "0 CAs, <span class=\"bad\">nothing is protected"),
+        ] {
+            let page = status_page(stand, unprotected, NOW);
+            assert!(page.contains(sum), "{sum}: {page}");
+            assert_eq!(page.contains("<td>forgotten</td>"), !unprotected.is_empty());
+        }
     }
 
     #[test]
@@ -275,7 +298,7 @@ mod tests {
             rehearsals: vec![(NOW - day, "PROVEN".to_owned(), true)],
             ..Story::default()
         };
-        let page = status_page(&[CaStatus { ca: "web".to_owned(), story, ..CaStatus::default() }], NOW);
+        let page = status_page(&[CaStatus { ca: "web".to_owned(), story, ..CaStatus::default() }], &[], NOW);
         assert!(page.contains("501 moments that can be restored, 1 gap"), "{page}");
         assert!(page.contains("<i class=\"full\" style=\"left:0.00%\">"), "{page}");
         assert!(page.contains("<i class=\"gap\" style=\"left:0.00%;width:50.00%\">"), "{page}");

@@ -92,8 +92,7 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
         .filter(|(_, ca)| wanted.is_none_or(|wanted| wanted.name == ca.name))
         .collect();
     if work.is_empty() {
-        let text = "no CA of these jobs is meant";
-        return Err(Failure::usage(text, "name a job that has this CA: certadm config show"));
+        return Err(protected::none_meant());
     }
     interrupt::watch();
     let wish = args.now.map_or(Wish::Due, |step| Wish::Now(step.into()));

@@ -9,7 +9,7 @@ use certadm_jobs::page::status_page;
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
 use certadm_jobs::status::CaStatus;
-use certadm_jobs::{Ca, Config, Job, Step, span};
+use certadm_jobs::{Ca, Config, Job, Name, Step, span};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use crate::interrupt;
 use crate::output::{Done, Output};
 use crate::terminal::Tone;
 use crate::verbs::files::refuse_home_sign;
-use crate::verbs::protected::{jobs, pairs, stand, tell};
+use crate::verbs::protected::{jobs, none_meant, pairs, stand, tell, unprotected};
 
 /// `certadm status`
 #[derive(Debug, Default, Args)]
@@ -66,8 +66,10 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
     if args.notify {
         tell(&config, &stand, now, output)?;
     }
+    // Of a job that was named, the others are not asked for.
+    let unprotected = if args.job.is_some() { Vec::new() } else { unprotected(&config) };
     if let Some(page) = &args.html {
-        durable::replace(page, status_page(&stand, now).as_bytes())?;
+        durable::replace(page, status_page(&stand, &unprotected, now).as_bytes())?;
     }
     if let Some(file) = &args.prometheus {
         durable::replace(file, metrics(&stand, now).as_bytes())?;
@@ -75,15 +77,30 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
     // The agent's own call: what is new has been told, and nobody reads a table in a journal.
     if !(args.notify && output.quiet) {
         table(&stand, now, output);
+        for name in &unprotected {
+            output.result(format!("{name}: no job has this CA, so nothing protects it"));
+            output.result(
+                "  what to do: name it in `ca` of a job (certadm.toml(5)), or take it out of the file",
+            );
+        }
+        if stand.is_empty() && unprotected.is_empty() {
+            output.result(format!("No CA is protected: {} names none", config.path.display()));
+            output.result("  what to do: write a section [ca.NAME] and a job (certadm.toml(5))");
+        }
     }
-    let is_well = stand.iter().all(|status| status.alarms.is_empty());
-    let exit = if is_well { Exit::Good } else { Exit::Finding };
-    let result = json!({ "now": moment(now), "cas": stand.iter().map(to_json).collect::<Vec<_>>() });
+    let is_well = stand.iter().all(|status| status.alarms.is_empty()) && unprotected.is_empty();
+    let exit = if is_well && !stand.is_empty() { Exit::Good } else { Exit::Finding };
+    let unprotected: Vec<&str> = unprotected.into_iter().map(Name::as_str).collect();
+    let result = json!({ "now": moment(now), "cas": stand.iter().map(to_json).collect::<Vec<_>>(),
+        "unprotected": unprotected });
     Ok(Done { exit, result })
 }
 
-/// One line a CA.
+/// One line a CA; nothing where there is none.
 fn table(stand: &[CaStatus], now: i64, output: Output) {
+    if stand.is_empty() {
+        return;
+    }
     let width = stand.iter().map(|status| status.ca.len()).max().unwrap_or_default().max(2);
     output.line(format!(
         "{:width$}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}  {:11}  {:>8}  STATE",
@@ -174,6 +191,11 @@ fn judged(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
     let wanted = args.ca.as_deref().map(|name| config.ca(name)).transpose()?;
     let mut work = pairs(&config, &jobs);
     work.retain(|(_, ca)| wanted.is_none_or(|wanted| wanted.name == ca.name));
+    // Of a job or a CA that was named, the others are not asked for.
+    let unprotected = if args.job.is_some() || wanted.is_some() { Vec::new() } else { unprotected(&config) };
+    if work.is_empty() && unprotected.is_empty() {
+        return Err(none_meant());
+    }
     // The limit of the command line takes the place of the job's own.
     let limited: Vec<Job> = work
         .iter()
@@ -186,14 +208,16 @@ fn judged(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
     let work: Vec<(&Job, &Ca)> = limited.iter().zip(&work).map(|(job, (_, ca))| (job, *ca)).collect();
     let stand = stand(&config, &work, system_clock())?;
     let alarms: Vec<&Alarm> = stand.iter().flat_map(|status| &status.alarms).collect();
-    let (word, exit) = match (alarms.iter().any(|alarm| alarm.about.is_grave()), alarms.is_empty()) {
-        (_, true) => ("OK", Exit::Good),
+    let is_grave = alarms.iter().any(|alarm| alarm.about.is_grave()) || !unprotected.is_empty();
+    let (word, exit) = match (is_grave, alarms.is_empty()) {
+        (false, true) => ("OK", Exit::Good),
         (false, false) => ("WARNING", Exit::Finding),
         // 2 is CRITICAL there.
-        (true, false) => ("CRITICAL", Exit::Usage),
+        (true, _) => ("CRITICAL", Exit::Usage),
     };
-    let told: Vec<String> =
-        alarms.iter().map(|alarm| format!("{} {}: {}", alarm.ca, alarm.about, alarm.message)).collect();
+    let told = alarms.iter().map(|alarm| format!("{} {}: {}", alarm.ca, alarm.about, alarm.message));
+    let unprotected = unprotected.into_iter().map(|name| format!("{name}: no job has this CA"));
+    let told: Vec<String> = told.chain(unprotected).collect();
     let oldest = stand.iter().map(|status| status.rpo).max().flatten();
     let told = match told.as_slice() {
         [] => format!("{} CAs are protected", stand.len()),

@@ -223,4 +223,33 @@ fn without_arguments_the_next_step_is_told() {
     // Nothing was backed up yet.
     assert_eq!(run.code, 1, "{}", run.stdout);
     assert!(run.stdout.contains("what to do: "), "{}", run.stdout);
+
+    // A CA that no job has, and a configuration without a job.
+    let path = work.path("certadm.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{text}\n[ca.forgotten]\ndir = '{}'\n", work.path("ca").display())).unwrap();
+    let run = crate::jobs::run(&work, "");
+    assert!(run.stdout.contains("forgotten: no job has this CA"), "{run:?}");
+    fs::write(&path, format!("[ca.forgotten]\ndir = '{}'\n", work.path("ca").display())).unwrap();
+    let run = crate::jobs::run(&work, "");
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stdout.contains("forgotten: no job has this CA"), "{run:?}");
+    let status = crate::jobs::run(&work, "--json status");
+    assert_eq!(
+        (status.code, &status.json()["result"]["unprotected"][0]),
+        (1, &"forgotten".into()),
+        "{status:?}"
+    );
+    let check = crate::jobs::run(&work, "check");
+    assert!(check.code == 2 && check.stdout.starts_with("CRITICAL - forgotten: no job"), "{check:?}");
+    let check = crate::jobs::run(&work, "check --ca forgotten");
+    assert!(check.code == 3 && check.stdout.starts_with("UNKNOWN - "), "{check:?}");
+    fs::write(&path, "").unwrap();
+    let status = crate::jobs::run(&work, "status");
+    assert!(status.code == 1 && status.stdout.contains("names none"), "{status:?}");
+    let check = crate::jobs::run(&work, "check");
+    assert!(check.code == 3 && check.stdout.starts_with("UNKNOWN - "), "{check:?}");
+    fs::write(&path, "no_such_key = 1").unwrap();
+    let run = crate::jobs::run(&work, "");
+    assert!(run.stderr.starts_with("certadm FAILED: "), "{run:?}");
 }

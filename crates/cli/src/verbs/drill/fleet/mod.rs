@@ -189,7 +189,7 @@ impl Fleet {
             self.report.told.push(Told { time: now, event: news.event, ca: ca.clone(), about });
         }
         if only.is_none() {
-            durable::replace(&self.root.join(PAGE), status_page(&stood, now).as_bytes())?;
+            durable::replace(&self.root.join(PAGE), status_page(&stood, &[], now).as_bytes())?;
             durable::replace(&self.root.join(FIGURES), metrics(&stood, now).as_bytes())?;
             self.shown = stood;
         }

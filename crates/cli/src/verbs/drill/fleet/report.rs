@@ -352,6 +352,6 @@ mod tests {
             remedy: "r".to_owned(),
         };
         let status = CaStatus { ca: "a".to_owned(), alarms: vec![alarm], ..CaStatus::default() };
-        assert_eq!(alarms_of_page(&certadm_jobs::page::status_page(&[status], 0)), late);
+        assert_eq!(alarms_of_page(&certadm_jobs::page::status_page(&[status], &[], 0)), late);
     }
 }
