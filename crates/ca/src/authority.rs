@@ -45,7 +45,7 @@ pub struct Authority {
     guard: Arc<DatabaseGuard>,
 }
 
-/// Two equal serial numbers of 126 random bits mean that the random source is broken; a few tries
+/// Two equal serial numbers with 88 random bits mean that the random source is broken; a few tries
 /// tell an accident from that.
 const SERIAL_ATTEMPTS: usize = 3;
 
