@@ -2,6 +2,7 @@
 //! parallel, an index waits for the packs that it names, and a snapshot is held back until [`Bridge::commit`].
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use certadm_rules::hex;
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use sha2::{Digest, Sha256};
 
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::objects::{ObjectError, Objects};
 use crate::segments::Segments;
@@ -72,7 +74,7 @@ impl Bridge {
         if !state.broken {
             return Ok(());
         }
-        let again = || ObjectError::new("write", "it", std::io::Error::other("an earlier write has failed"));
+        let again = || ObjectError::new("write", "it", io::Error::other("an earlier write has failed"));
         let source = state.failed.take().unwrap_or_else(again);
         Err(Error::Storage { place: self.0.objects.place(), source })
     }
@@ -85,6 +87,12 @@ impl Bridge {
     /// Forgets the snapshots that were held back.
     pub(crate) fn discard_held(&self) {
         self.lock().held.clear();
+    }
+
+    /// Forgets what was read of packs, so that it is read again.
+    #[cfg(test)]
+    pub(crate) fn forget_read(&self) {
+        self.0.segments.clear();
     }
 
     /// The commit point: the snapshot that was held back last appears in the repository, and is read and listed there.
@@ -167,6 +175,11 @@ impl Bridge {
     }
 }
 
+/// An object has other bytes than those that it is named after.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it has other bytes than were stored")]
+pub(crate) struct Changed;
+
 /// The name of a file in a repository of restic's format.
 pub(crate) fn name_of(kind: FileType, id: &Id) -> String {
     let digits = id.to_hex();
@@ -209,7 +222,15 @@ impl ReadBackend for Bridge {
     }
 
     fn read_full(&self, kind: FileType, id: &Id) -> RusticResult<Bytes> {
-        self.0.objects.get(&name_of(kind, id)).map_err(|error| self.failed(error))
+        let name = name_of(kind, id);
+        let content = self.0.objects.get(&name).map_err(|error| self.failed(error))?;
+        // The configuration alone is not named after its content.
+        if kind == FileType::Config || hex::encode(&Sha256::digest(&content)) == *id.to_hex() {
+            return Ok(content);
+        }
+        let error = self.failed(ObjectError::new("read", &name, io::Error::other(Changed)));
+        // As with a key that another password opens, the engine goes on to the next one.
+        Err(if kind == FileType::Key { error.attach_error_code(engine::SEALED) } else { error })
     }
 
     fn read_partial(
@@ -225,7 +246,7 @@ impl ReadBackend for Bridge {
         let read = self.0.segments.read(*id, offset.into(), length.into(), get)?;
         if read.len() as u64 != u64::from(length) {
             let text = format!("{name} is shorter than its index says");
-            let cut = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, text);
+            let cut = io::Error::new(io::ErrorKind::UnexpectedEof, text);
             return Err(self.failed(ObjectError::new("read", &name, cut)));
         }
         Ok(read)
