@@ -65,6 +65,8 @@ pub(crate) fn run(workspace: &Workspace, percent: u64) -> Result<()> {
         println!("soak: {number} of {test}");
         let mut cargo = workspace.cargo(&["test", "--locked", "--tests", "--package"]);
         cargo.args(package).args(["--", "--include-ignored", test]).env(variable, number.to_string());
+        // The engine takes a backtrace of every error, and tells errors with it.
+        cargo.env("RUST_LIB_BACKTRACE", "0");
         process::run(&mut cargo)?;
     }
     Ok(())

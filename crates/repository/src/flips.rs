@@ -25,7 +25,7 @@ use bytesize::ByteSize;
 use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::hex;
-use certadm_set::manifest::{self, CaIdentity, Generations, Manifest, Role, SetKind};
+use certadm_set::manifest::{self, CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use certadm_set::sink::{NewFile, SetSink};
 use certadm_set::{ReadBack, Silent};
 use rustic_core::repofile::IndexFile;
@@ -46,11 +46,11 @@ use crate::tree::Files;
 use crate::vault::CaRepository;
 
 /// So many bits are flipped when nothing else is said.
-const FLIPS: u64 = 9_000;
+const FLIPS: u64 = 5_000;
 /// The repository has at least so many bytes.
 const LEN: u64 = 2 << 20;
 /// Logs of each set.
-const LOGS: u32 = 80;
+const LOGS: u32 = 72;
 /// Of so many bits of an index or a snapshot one takes the whole way.
 const WHOLE_WAY: usize = 199;
 
@@ -196,13 +196,21 @@ enum Place {
     Unneeded,
 }
 
+/// One set.
+struct Stored {
+    files: Files,
+    manifest: Manifest,
+    /// The manifest with one file alone, by the file's path.
+    alone: BTreeMap<String, Manifest>,
+}
+
 /// The repository, its sets, and what lies where in its packs.
 struct Sound {
     objects: Flipped,
     secret: Secret,
     repository: CaRepository,
     points: Vec<Point>,
-    sets: Vec<(Files, Manifest)>,
+    sets: Vec<Stored>,
     /// Per pack: end of each part, and what it is. Behind the last one is the pack's own list.
     packs: BTreeMap<String, Vec<(u64, Place)>>,
 }
@@ -224,29 +232,25 @@ impl Sound {
         (0..4).for_each(|number| store(&repository, number));
         let points = repository.points().unwrap();
         let reader = Reader::open(&shared, &secret).unwrap();
-        let sets: Vec<(Files, Manifest)> = points
-            .iter()
-            .map(|point| {
-                let files = reader.files(point.tree).unwrap();
-                let manifest = reader.manifest(&files).unwrap().0;
-                (files, manifest)
-            })
-            .collect();
+        let stored = |point: &Point| {
+            let files = reader.files(point.tree).unwrap();
+            let manifest = reader.manifest(&files).unwrap().0;
+            let alone = |file: &FileEntry| Manifest { files: vec![file.clone()], ..manifest.clone() };
+            let alone = manifest.files.iter().map(|file| (file.path.clone(), alone(file))).collect();
+            Stored { files, manifest, alone }
+        };
+        let sets: Vec<Stored> = points.iter().map(stored).collect();
         let packs = Self::places(&reader, &points, &sets);
         Self { objects, secret, repository, points, sets, packs }
     }
 
-    fn places(
-        reader: &Reader,
-        points: &[Point],
-        sets: &[(Files, Manifest)],
-    ) -> BTreeMap<String, Vec<(u64, Place)>> {
+    fn places(reader: &Reader, points: &[Point], sets: &[Stored]) -> BTreeMap<String, Vec<(u64, Place)>> {
         let mut of_blob = BTreeMap::new();
-        for (number, (point, (files, _))) in points.iter().zip(sets).enumerate() {
+        for (number, (point, set)) in points.iter().zip(sets).enumerate() {
             for blob in reader.blobs_of(point.tree).unwrap() {
                 of_blob.entry(blob).or_insert(Place::Folder(number));
             }
-            for (path, node) in files {
+            for (path, node) in &set.files {
                 for blob in node.content.iter().flatten() {
                     of_blob.insert(**blob, Place::File(number, path.clone()));
                 }
@@ -278,17 +282,14 @@ impl Sound {
     fn read(&self, reader: &Reader, place: &Place) -> Result<()> {
         match place {
             Place::File(set, path) => {
-                let (files, manifest) = &self.sets[*set];
+                let Stored { files, alone, .. } = &self.sets[*set];
                 if path == manifest::FILE_NAME {
                     return reader.manifest(files).map(drop);
                 }
                 if is_beside(path) {
                     return reader.beside(files).map(drop);
                 }
-                let mut alone = manifest.clone();
-                alone.files.retain(|file| file.path == *path);
-                assert_eq!(alone.files.len(), 1);
-                reader.read_all(files, &alone, None, &mut Silent)
+                reader.read_all(files, &alone[path], None, &mut Silent)
             }
             Place::Folder(set) => reader.files(self.points[*set].tree).map(drop),
             Place::Unneeded => Ok(()),
@@ -298,7 +299,7 @@ impl Sound {
     /// Reads every byte of every set.
     fn read_everything(&self) {
         let reader = Reader::open(&self.shared(), &self.secret).unwrap();
-        for (point, (files, manifest)) in self.points.iter().zip(&self.sets) {
+        for (point, Stored { files, manifest, .. }) in self.points.iter().zip(&self.sets) {
             assert_eq!(reader.files(point.tree).unwrap(), *files);
             assert_eq!(reader.manifest(files).unwrap().0, *manifest);
             reader.read_all(files, manifest, None, &mut Silent).unwrap();
