@@ -44,6 +44,8 @@ struct State {
     trouble: Option<ObjectError>,
     /// Packs that were stored.
     stored: BTreeSet<Id>,
+    /// The configuration was read. The engine does that when it has a key.
+    configured: bool,
     /// Snapshots that nobody can see yet.
     held: Vec<(Id, Vec<Bytes>)>,
 }
@@ -82,6 +84,11 @@ impl Bridge {
     /// The packs that were stored through it.
     pub(crate) fn stored(&self) -> BTreeSet<Id> {
         self.lock().stored.clone()
+    }
+
+    /// Whether the configuration was read.
+    pub(crate) fn has_read_configuration(&self) -> bool {
+        self.lock().configured
     }
 
     /// Forgets the snapshots that were held back.
@@ -224,8 +231,12 @@ impl ReadBackend for Bridge {
     fn read_full(&self, kind: FileType, id: &Id) -> RusticResult<Bytes> {
         let name = name_of(kind, id);
         let content = self.0.objects.get(&name).map_err(|error| self.failed(error))?;
-        // The configuration alone is not named after its content.
-        if kind == FileType::Config || hex::encode(&Sha256::digest(&content)) == *id.to_hex() {
+        if kind == FileType::Config {
+            // It alone is not named after its content.
+            self.lock().configured = true;
+            return Ok(content);
+        }
+        if hex::encode(&Sha256::digest(&content)) == *id.to_hex() {
             return Ok(content);
         }
         let error = self.failed(ObjectError::new("read", &name, io::Error::other(Changed)));

@@ -124,17 +124,12 @@ pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
         Err(source) => return Err(Error::Storage { place, source }),
     }
     let credentials = secret.credentials();
-    let mut is_sealed = false;
-    let opened = call(bridge, "open", Unexplained::Mistake, || {
-        let opened = repository(bridge)?.open(&credentials);
-        is_sealed = opened.as_ref().is_err_and(|error| error.is_code(SEALED));
-        opened
-    });
+    let opened = call(bridge, "open", Unexplained::Mistake, || repository(bridge)?.open(&credentials));
     opened.map_err(|error| match error {
         Error::Engine { .. } => {
-            // A password has opened a key by now, unless the engine says that none fits. A key file is tried at something else.
+            // A password has opened a key before the configuration is read. A key file is tried at something else.
             let key_fits = match secret.password() {
-                Some(_) => is_sealed,
+                Some(_) => bridge.has_read_configuration(),
                 None => probe::fits(bridge, secret),
             };
             match key_fits {

@@ -214,6 +214,7 @@ fn a_prune_of_stock_restic_beside_a_backup_is_survived_and_named() {
         let error = result.unwrap_err();
         assert_eq!(error.class(), Class::Damaged, "{at}: {error}");
         assert!(error.to_string().contains("data/"), "{at}: {error}");
+        assert!(error.to_string().contains("prunes beside"), "{at}: {error}");
         assert!(logs.iter().all(|log| ca.logs().contains(log)), "{at}: a log is gone");
         assert_eq!(sound.points().unwrap(), points, "{at}");
         let options = RepairOptions { read: false, forget_lost: false, take_over: false };
