@@ -10,7 +10,6 @@ use certadm_rules::hex;
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use sha2::{Digest, Sha256};
 
-use crate::engine;
 use crate::error::{Error, Result};
 use crate::objects::{ObjectError, Objects};
 use crate::segments::Segments;
@@ -19,6 +18,8 @@ use crate::segments::Segments;
 const UPLOADS: usize = 2;
 /// Segments that are kept of what is read.
 const SEGMENTS: usize = 4;
+/// The engine's code for what does not decrypt.
+const SEALED: &str = "C001";
 
 /// The backend of one repository. Clones share everything.
 #[derive(Clone, Debug)]
@@ -86,9 +87,9 @@ impl Bridge {
         self.lock().stored.clone()
     }
 
-    /// Whether the configuration was read.
-    pub(crate) fn has_read_configuration(&self) -> bool {
-        self.lock().configured
+    /// Whether the configuration was read since this was asked last.
+    pub(crate) fn take_configured(&self) -> bool {
+        std::mem::take(&mut self.lock().configured)
     }
 
     /// Forgets the snapshots that were held back.
@@ -241,7 +242,7 @@ impl ReadBackend for Bridge {
         }
         let error = self.failed(ObjectError::new("read", &name, io::Error::other(Changed)));
         // As with a key that another password opens, the engine goes on to the next one.
-        Err(if kind == FileType::Key { error.attach_error_code(engine::SEALED) } else { error })
+        Err(if kind == FileType::Key { error.attach_error_code(SEALED) } else { error })
     }
 
     fn read_partial(

@@ -16,9 +16,6 @@ use crate::objects::ObjectError;
 use crate::probe;
 use crate::secret::Secret;
 
-/// The engine's code for what does not decrypt.
-pub(crate) const SEALED: &str = "C001";
-
 /// Length of a chunk: both databases have pages of 4 or 8 KiB, so chunks begin at pages (repository.md 2).
 const CHUNK: ByteSize = ByteSize::kib(128);
 /// Length of a pack. A few of them are in memory while they are written.
@@ -124,13 +121,17 @@ pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
         Err(source) => return Err(Error::Storage { place, source }),
     }
     let credentials = secret.credentials();
+    bridge.take_configured();
     let opened = call(bridge, "open", Unexplained::Mistake, || repository(bridge)?.open(&credentials));
     opened.map_err(|error| match error {
         Error::Engine { .. } => {
             // A password has opened a key before the configuration is read. A key file is tried at something else.
             let key_fits = match secret.password() {
-                Some(_) => bridge.has_read_configuration(),
-                None => probe::fits(bridge, secret),
+                Some(_) => bridge.take_configured(),
+                None => {
+                    call(bridge, "try the key", Unexplained::Mistake, || probe::fits(bridge, &credentials))
+                        .unwrap_or(false)
+                }
             };
             match key_fits {
                 true => Error::Damaged { place, detail: format!("config: {Changed}") },

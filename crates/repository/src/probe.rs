@@ -5,28 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use rustic_core::repofile::IndexFile;
 use rustic_core::{
-    BytesList, ConfigOptions, ErrorKind, FileType, Id, KeyOptions, ReadBackend, Repository,
+    BytesList, ConfigOptions, Credentials, ErrorKind, FileType, Id, KeyOptions, ReadBackend, Repository,
     RepositoryBackends, RepositoryOptions, RusticError, RusticResult, WriteBackend,
 };
 
 use crate::bridge::Bridge;
-use crate::engine::{Unexplained, call};
-use crate::secret::Secret;
 
-/// Whether a key, which is no password, decrypts an index of the repository. Nothing is written. Where there is no index, or
-/// none that can be read, nobody can tell, and the answer is no.
-pub(crate) fn fits(bridge: &Bridge, secret: &Secret) -> bool {
+/// Whether a key, which is no password, decrypts an index of the repository. Nothing is written. Where there is no index, nobody
+/// can tell, and the answer is no.
+///
+/// # Errors
+/// Those of the engine.
+pub(crate) fn fits(bridge: &Bridge, key: &Credentials) -> RusticResult<bool> {
     let probe = Probe { bridge: bridge.clone(), config: Mutex::default() };
     let backends = RepositoryBackends::new(Arc::new(probe), None);
-    let fits = call(bridge, "try the key", Unexplained::Mistake, || {
-        let opened = Repository::new(&RepositoryOptions::default().no_cache(true), &backends)?.init(
-            &secret.credentials(),
-            &KeyOptions::default(),
-            &ConfigOptions::default(),
-        )?;
-        Ok(opened.stream_files::<IndexFile>()?.into_iter().any(|index| index.is_ok()))
-    });
-    fits.unwrap_or(false)
+    let repository = Repository::new(&RepositoryOptions::default().no_cache(true), &backends)?;
+    let opened = repository.init(key, &KeyOptions::default(), &ConfigOptions::default())?;
+    Ok(opened.stream_files::<IndexFile>()?.into_iter().any(|index| index.is_ok()))
 }
 
 /// The repository with a configuration of its own, which is made for the key and stays in memory.
