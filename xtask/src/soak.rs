@@ -16,7 +16,7 @@ struct Soak {
 
 const REPOSITORY: &[&str] = &["certadm-repository", "--features", "object-store"];
 const COMMAND: &[&str] = &["certadm"];
-const TESTS: [Soak; 5] = [
+const TESTS: [Soak; 6] = [
     Soak {
         package: &["certadm-set"],
         test: "no_history_loses_what_it_needs",
@@ -28,6 +28,12 @@ const TESTS: [Soak; 5] = [
         test: "no_schedule_loses_a_log_or_keeps_half_a_set",
         variable: "CERTADM_SCHEDULES",
         number: 10_000,
+    },
+    Soak {
+        package: REPOSITORY,
+        test: "every_flipped_bit_is_named_and_none_gives_other_bytes",
+        variable: "CERTADM_FLIPS",
+        number: 20_000_000,
     },
     Soak {
         package: REPOSITORY,
@@ -59,6 +65,8 @@ pub(crate) fn run(workspace: &Workspace, percent: u64) -> Result<()> {
         println!("soak: {number} of {test}");
         let mut cargo = workspace.cargo(&["test", "--locked", "--tests", "--package"]);
         cargo.args(package).args(["--", "--include-ignored", test]).env(variable, number.to_string());
+        // The engine takes a backtrace of every error, and tells errors with it.
+        cargo.env("RUST_LIB_BACKTRACE", "0");
         process::run(&mut cargo)?;
     }
     Ok(())
@@ -77,12 +85,13 @@ mod tests {
                 name => name.trim_start_matches("certadm-"),
             };
             let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates").join(name);
-            let found = ["src/retain.rs", "tests/suite/schedules.rs", "tests/suite/killed_runs.rs"]
-                .iter()
-                .any(|file| {
-                    let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
-                    text.contains(&format!("fn {test}(")) && text.contains(variable)
-                });
+            let found =
+                ["src/retain.rs", "src/flips.rs", "tests/suite/schedules.rs", "tests/suite/killed_runs.rs"]
+                    .iter()
+                    .any(|file| {
+                        let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+                        text.contains(&format!("fn {test}(")) && text.contains(variable)
+                    });
             assert!(found, "{test} in {name}");
         }
     }

@@ -2,6 +2,7 @@
 //! parallel, an index waits for the packs that it names, and a snapshot is held back until [`Bridge::commit`].
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -17,6 +18,8 @@ use crate::segments::Segments;
 const UPLOADS: usize = 2;
 /// Segments that are kept of what is read.
 const SEGMENTS: usize = 4;
+/// The engine's code for what does not decrypt.
+const SEALED: &str = "C001";
 
 /// The backend of one repository. Clones share everything.
 #[derive(Clone, Debug)]
@@ -42,6 +45,8 @@ struct State {
     trouble: Option<ObjectError>,
     /// Packs that were stored.
     stored: BTreeSet<Id>,
+    /// The configuration was read. The engine does that when it has a key.
+    configured: bool,
     /// Snapshots that nobody can see yet.
     held: Vec<(Id, Vec<Bytes>)>,
 }
@@ -72,7 +77,7 @@ impl Bridge {
         if !state.broken {
             return Ok(());
         }
-        let again = || ObjectError::new("write", "it", std::io::Error::other("an earlier write has failed"));
+        let again = || ObjectError::new("write", "it", io::Error::other("an earlier write has failed"));
         let source = state.failed.take().unwrap_or_else(again);
         Err(Error::Storage { place: self.0.objects.place(), source })
     }
@@ -82,9 +87,20 @@ impl Bridge {
         self.lock().stored.clone()
     }
 
+    /// Whether the configuration was read since this was asked last.
+    pub(crate) fn take_configured(&self) -> bool {
+        std::mem::take(&mut self.lock().configured)
+    }
+
     /// Forgets the snapshots that were held back.
     pub(crate) fn discard_held(&self) {
         self.lock().held.clear();
+    }
+
+    /// Forgets what was read of packs, so that it is read again.
+    #[cfg(test)]
+    pub(crate) fn forget_read(&self) {
+        self.0.segments.clear();
     }
 
     /// The commit point: the snapshot that was held back last appears in the repository, and is read and listed there.
@@ -167,6 +183,11 @@ impl Bridge {
     }
 }
 
+/// An object has other bytes than those that it is named after.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it has other bytes than were stored")]
+pub(crate) struct Changed;
+
 /// The name of a file in a repository of restic's format.
 pub(crate) fn name_of(kind: FileType, id: &Id) -> String {
     let digits = id.to_hex();
@@ -209,7 +230,19 @@ impl ReadBackend for Bridge {
     }
 
     fn read_full(&self, kind: FileType, id: &Id) -> RusticResult<Bytes> {
-        self.0.objects.get(&name_of(kind, id)).map_err(|error| self.failed(error))
+        let name = name_of(kind, id);
+        let content = self.0.objects.get(&name).map_err(|error| self.failed(error))?;
+        if kind == FileType::Config {
+            // It alone is not named after its content.
+            self.lock().configured = true;
+            return Ok(content);
+        }
+        if hex::encode(&Sha256::digest(&content)) == *id.to_hex() {
+            return Ok(content);
+        }
+        let error = self.failed(ObjectError::new("read", &name, io::Error::other(Changed)));
+        // As with a key that another password opens, the engine goes on to the next one.
+        Err(if kind == FileType::Key { error.attach_error_code(SEALED) } else { error })
     }
 
     fn read_partial(
@@ -225,7 +258,7 @@ impl ReadBackend for Bridge {
         let read = self.0.segments.read(*id, offset.into(), length.into(), get)?;
         if read.len() as u64 != u64::from(length) {
             let text = format!("{name} is shorter than its index says");
-            let cut = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, text);
+            let cut = io::Error::new(io::ErrorKind::UnexpectedEof, text);
             return Err(self.failed(ObjectError::new("read", &name, cut)));
         }
         Ok(read)

@@ -10,9 +10,10 @@ use rustic_core::{
     RusticResult,
 };
 
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, Changed};
 use crate::error::{Error, Result};
 use crate::objects::ObjectError;
+use crate::probe;
 use crate::secret::Secret;
 
 /// Length of a chunk: both databases have pages of 4 or 8 KiB, so chunks begin at pages (repository.md 2).
@@ -72,10 +73,11 @@ pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
     }
 }
 
-/// What is missing or cut short is damage. All else keeps the storage from answering.
+/// What is missing, cut short or changed is damage. All else keeps the storage from answering.
 pub(crate) fn of_storage(place: String, source: ObjectError) -> Error {
     let damage = [std::io::ErrorKind::NotFound, std::io::ErrorKind::UnexpectedEof];
-    match damage.contains(&source.source.kind()) {
+    let is_changed = source.source.get_ref().is_some_and(|inner| inner.is::<Changed>());
+    match is_changed || damage.contains(&source.source.kind()) {
         true => Error::Damaged { place, detail: source.to_string() },
         false => Error::Storage { place, source },
     }
@@ -109,7 +111,8 @@ fn repository(bridge: &Bridge) -> RusticResult<Repository<()>> {
 /// Opens the repository.
 ///
 /// # Errors
-/// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`].
+/// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]; [`Error::Damaged`] when the configuration is damaged, or a
+/// key that a password may be for.
 pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenStatus>> {
     let place = bridge.objects().place();
     match bridge.objects().len("config") {
@@ -118,10 +121,23 @@ pub(crate) fn open(bridge: &Bridge, secret: &Secret) -> Result<Repository<OpenSt
         Err(source) => return Err(Error::Storage { place, source }),
     }
     let credentials = secret.credentials();
-    let opened = call(bridge, "open", Unexplained::Damage, || repository(bridge)?.open(&credentials));
+    bridge.take_configured();
+    let opened = call(bridge, "open", Unexplained::Mistake, || repository(bridge)?.open(&credentials));
     opened.map_err(|error| match error {
-        // The configuration does not decrypt. A damaged one cannot be told from a wrong key.
-        Error::Damaged { .. } => Error::NoKeyFits { place, secret: secret.told() },
+        Error::Engine { .. } => {
+            // A password has opened a key before the configuration is read. A key file is tried at something else.
+            let key_fits = match secret.password() {
+                Some(_) => bridge.take_configured(),
+                None => {
+                    call(bridge, "try the key", Unexplained::Mistake, || probe::fits(bridge, &credentials))
+                        .unwrap_or(false)
+                }
+            };
+            match key_fits {
+                true => Error::Damaged { place, detail: format!("config: {Changed}") },
+                false => Error::NoKeyFits { place, secret: secret.told() },
+            }
+        }
         other => other,
     })
 }

@@ -10,6 +10,8 @@ mod engine;
 mod error;
 mod expire;
 mod feed;
+#[cfg(test)]
+mod flips;
 #[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing;
 mod generation;
@@ -20,6 +22,7 @@ mod locks;
 pub mod objects;
 mod place;
 mod point;
+mod probe;
 mod profile;
 mod proof;
 mod proven;

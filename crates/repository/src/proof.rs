@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustic_core::{FileType, TreeId};
+use rustic_core::{FileType, Id, TreeId};
 
+use crate::bridge::name_of;
 use crate::error::{Error, Result};
 use crate::objects::Objects;
 use crate::reader::Reader;
@@ -21,6 +22,24 @@ pub(crate) fn indexes(objects: &dyn Objects) -> Result<BTreeSet<String>> {
     let listed = objects.list(FileType::Index.dirname());
     let listed = listed.map_err(|source| Error::Storage { place: objects.place(), source })?;
     Ok(listed.into_iter().map(|(name, _)| name).collect())
+}
+
+/// One of the packs that a backup has stored and that is not there any more.
+///
+/// # Errors
+/// [`Error::Storage`].
+pub(crate) fn gone(objects: &dyn Objects, stored: &BTreeSet<Id>) -> Result<Option<String>> {
+    let storage = |source| Error::Storage { place: objects.place(), source };
+    let listed = objects.list(FileType::Pack.dirname()).map_err(storage)?;
+    let listed: BTreeSet<String> = listed.into_iter().map(|(name, _)| name).collect();
+    for name in stored.iter().map(|pack| name_of(FileType::Pack, pack)).filter(|name| !listed.contains(name))
+    {
+        // A list may be late.
+        if objects.len(&name).map_err(storage)?.is_none() {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// Looks again where the indexes are no longer those of the proof. A set that lacks something then does not count: its

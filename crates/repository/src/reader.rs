@@ -205,7 +205,7 @@ impl Reader {
         let mut left = beside::MAX_BYTES;
         for (path, node) in files.iter().filter(|(path, _)| beside::is_beside(path)) {
             let mut content = Vec::new();
-            self.dump(node, left, &mut content)?;
+            self.dump(path, node, left, &mut content)?;
             left = left.saturating_sub(content.len() as u64);
             found.push((path.clone(), content.into()));
         }
@@ -215,8 +215,8 @@ impl Reader {
     fn tree(&self, tree: TreeId) -> Result<Vec<Node>> {
         let read = call(&self.bridge, "read a folder of a set", Unexplained::Damage, || {
             self.repository.get_tree(&tree)
-        })?;
-        Ok(read.nodes)
+        });
+        Ok(read.map_err(|error| in_part("a folder of the set", error))?.nodes)
     }
 
     /// The manifest of a set, checked against its own checksum, and its bytes.
@@ -227,7 +227,7 @@ impl Reader {
         let node =
             files.get(manifest::FILE_NAME).ok_or_else(|| self.damaged("a set has no manifest".to_owned()))?;
         let mut bytes = Vec::new();
-        self.dump(node, manifest::MAX_LEN, &mut bytes)?;
+        self.dump(manifest::FILE_NAME, node, manifest::MAX_LEN, &mut bytes)?;
         let manifest = Manifest::parse(&bytes)
             .map_err(|detail| self.damaged(format!("a set's manifest cannot be trusted: {detail}")))?;
         Ok((manifest, bytes))
@@ -240,7 +240,7 @@ impl Reader {
     pub(crate) fn signature(&self, files: &Files) -> Result<Option<Vec<u8>>> {
         let Some(node) = files.get(signing::FILE_NAME) else { return Ok(None) };
         let mut bytes = Vec::new();
-        self.dump(node, signing::MAX_LEN, &mut bytes)?;
+        self.dump(signing::FILE_NAME, node, signing::MAX_LEN, &mut bytes)?;
         Ok(Some(bytes))
     }
 
@@ -290,7 +290,7 @@ impl Reader {
             let file = target.map(|target| target.create(entry)).transpose()?;
             let mut sieve =
                 Sieve { hash: blake3::Hasher::new(), left: entry.size, file, total, done, progress };
-            self.dump(node, entry.size, &mut sieve)?;
+            self.dump(&entry.path, node, entry.size, &mut sieve)?;
             if sieve.left != 0 || sieve.hash.finalize().to_hex().as_str() != entry.blake3 {
                 let detail = format!("{} differs from what was backed up", entry.path);
                 return Err(self.damaged(detail));
@@ -303,8 +303,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads a file. What is longer than `limit` is damage.
-    fn dump(&self, node: &Node, limit: u64, to: &mut impl Write) -> Result<()> {
+    /// Reads the file at a path of a set. What is longer than `limit` is damage.
+    fn dump(&self, path: &str, node: &Node, limit: u64, to: &mut impl Write) -> Result<()> {
         if limit < node.meta.size {
             return Err(
                 self.damaged(format!("{:?} has {} bytes, which is too long", node.name, node.meta.size))
@@ -321,7 +321,7 @@ impl Reader {
                 source,
             }
             .into()),
-            None => read,
+            None => read.map_err(|error| in_part(path, error)),
         }
     }
 
@@ -349,6 +349,14 @@ impl Reader {
             self.bridge.objects().forget(&name_of(FileType::Pack, &pack));
         }
         Ok(())
+    }
+}
+
+/// Damage, with the part of the set that has it: the engine knows of packs alone.
+fn in_part(part: &str, error: Error) -> Error {
+    match error {
+        Error::Damaged { place, detail } => Error::Damaged { place, detail: format!("{part}: {detail}") },
+        other => other,
     }
 }
 

@@ -59,6 +59,12 @@ impl Segments {
         Ok(out.into())
     }
 
+    /// Forgets them all.
+    #[cfg(test)]
+    pub(crate) fn clear(&self) {
+        *self.lock() = State::default();
+    }
+
     fn segment<E>(&self, at: (Id, u64), get: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
         let mut state = self.lock();
         loop {

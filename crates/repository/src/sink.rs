@@ -174,10 +174,11 @@ impl RepositorySink {
         self.bridge.barrier()?;
         // Those of the runs, which nobody shall ever see.
         self.bridge.discard_held();
-        let (tree, summary) = self.merge()?;
+        let (tree, summary) = self.merge().map_err(|error| self.explained(error))?;
         self.bridge.barrier()?;
         let indexes = proof::indexes(self.bridge.objects().as_ref())?;
-        let scratch = self.prove(tree, &manifest, signature.as_deref(), &beside, progress)?;
+        let proven = self.prove(tree, &manifest, signature.as_deref(), &beside, progress);
+        let scratch = proven.map_err(|error| self.explained(error))?;
         let id = self.publish(&manifest, tree, summary)?;
         proof::still_holds(self.bridge.objects(), &self.secret, &self.address, (tree, &id), &indexes)?;
         Ok(Committed {
@@ -186,6 +187,19 @@ impl RepositorySink {
             folder: scratch.as_ref().map(Scratch::set),
             scratch: scratch.map(Scratch::into_folder),
         })
+    }
+
+    /// What is missing may have been there: the prune of another program knows of no writer, and takes the index away, too.
+    fn explained(&self, error: Error) -> Error {
+        if !matches!(error, Error::Damaged { .. } | Error::NotStored { .. }) {
+            return error;
+        }
+        match proof::gone(self.bridge.objects().as_ref(), &self.bridge.stored()) {
+            Ok(Some(name)) => self.not_stored(format!(
+                "{name} was stored just now and is gone, so another program prunes beside this backup"
+            )),
+            _ => error,
+        }
     }
 
     /// Takes a small file, whose bytes are at hand.

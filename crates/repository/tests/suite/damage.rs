@@ -1,7 +1,7 @@
 //! Damage in a repository is found, named, and never backed up onto.
 
 use certadm_repository::objects::Objects;
-use certadm_repository::{Error, Part, Secret, Selector};
+use certadm_repository::{Error, Label, Part, Secret, Selector};
 use certadm_rules::BackupType;
 use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::Class;
@@ -114,6 +114,34 @@ fn a_changed_byte_gives_no_changed_set() {
     }
     assert!(50 < tried);
     certadm_tests::proven::proven("flipped bits", tried);
+}
+
+/// Where the configuration or the key of a password is damaged, nobody is told that the password is wrong; and another password
+/// still opens the repository.
+#[test]
+fn what_opens_a_repository_is_damaged_and_not_the_password_wrong() {
+    let (memory, _, sound) = repository();
+    let [one, other, wrong] =
+        ["one", "other", "wrong"].map(|text| Secret::from_password(text, Path::new("a file")));
+    let ids = [&one, &other]
+        .map(|password| sound.add_key(password, Label { host: "tests", user: "somebody" }).unwrap());
+    let with = |name: &str, password: &Secret| {
+        let damaged = memory.copy();
+        let mut content = memory.get(name).unwrap().to_vec();
+        // Within the salt or the sealed key; the length stays, and so does the JSON.
+        let place = content.len() - 30;
+        content[place] = if content[place] == b'A' { b'B' } else { b'A' };
+        damaged.overwrite(name, content);
+        over(Arc::new(damaged), password).points()
+    };
+    let key = format!("keys/{}", ids[0]);
+    let error = with(&key, &one).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains(&key), "{error}");
+    assert!(with(&key, &other).unwrap().is_empty());
+    let error = with("config", &other).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains("config"), "{error}");
+    let error = with("config", &wrong).unwrap_err();
+    assert!(matches!(error, Error::NoKeyFits { .. }), "{error}");
 }
 
 /// What a cut upload leaves is named by no index. It does no harm, and nothing leans on it (trap 3).
