@@ -226,8 +226,10 @@ fn without_arguments_the_next_step_is_told() {
 
     // A CA that no job has, and a configuration without a job.
     let path = work.path("certadm.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, format!("{text}\n[ca.forgotten]\ndir = '{}'\n", work.path("ca").display())).unwrap();
+    let ca = work.path("ca");
+    let cas = format!("[ca]\nforgotten = {{ dir = '{0}' }}\nweb = {{ dir = '{0}' }}\n", ca.display());
+    let job = "[job.j]\nca = 'web'\nto = 'backups'\nfull = 'daily 02:00'\n";
+    fs::write(&path, format!("{cas}{job}")).unwrap();
     let run = crate::jobs::run(&work, "");
     assert!(run.stdout.contains("forgotten: no job has this CA"), "{run:?}");
     fs::write(&path, format!("[ca.forgotten]\ndir = '{}'\n", work.path("ca").display())).unwrap();
