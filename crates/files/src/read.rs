@@ -45,7 +45,7 @@ fn rest(file: &File, path: &Path, limit: u64) -> Result<Vec<u8>> {
     loop {
         waiting::until_readable(file, path)?;
         let room = limit.saturating_add(1).saturating_sub(content.len() as u64);
-        match (&*file).take(room).read_to_end(&mut content) {
+        match file.take(room).read_to_end(&mut content) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             ended => {
                 ended.during("read", path)?;
