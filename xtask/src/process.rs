@@ -81,6 +81,12 @@ impl Beside {
         Ok(Self { child, line, reader, lines })
     }
 
+    /// Starts this program once more, with these arguments.
+    pub(crate) fn of_this_program(arguments: &[&str]) -> Result<Self> {
+        let program = std::env::current_exe().context("cannot tell what this program is")?;
+        Self::start(Command::new(program).args(arguments))
+    }
+
     /// Waits for its end, then prints what it wrote. What it worked counts from here on: only the wait tells it.
     pub(crate) fn join(self) -> Result<Outcome> {
         let tally = self.reader.join().unwrap_or(Tally::ONE_FAILED);

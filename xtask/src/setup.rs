@@ -153,8 +153,7 @@ pub(crate) fn for_building(workspace: &Workspace) -> Result<()> {
 
 /// [`run`] in a process of its own that works beside its caller: installing peers waits for the network and for one processor.
 pub(crate) fn beside() -> Result<Beside> {
-    let program = std::env::current_exe().context("cannot tell what this program is")?;
-    Beside::start(Command::new(program).arg("setup"))
+    Beside::of_this_program(&["setup"])
 }
 
 /// Says how much room the disk has: a full one ends steps with errors that name anything but that.

@@ -84,15 +84,15 @@ fn nextest() -> Vec<String> {
 /// peers wait more than they compute: among the others they cost least. The whole workspace, so that nothing is built twice with
 /// different features.
 pub(crate) fn test(how: &Runs<'_>) -> Result<Outcome> {
-    let doc = ["test", "--locked", "--workspace", "--no-fail-fast", "--doc"];
+    let all = ["test", "--locked", "--workspace", "--no-fail-fast"];
     if how.installed.nextest {
+        let doc = [&all[..], &["--doc"]].concat();
         return Ok(joined(count(how, &nextest())?, count(how, &doc)?));
     }
-    let all = &doc[..4];
     let skip = ELSEWHERE.iter().flat_map(|name| ["--skip", *name]);
     let with_peers: Vec<&str> =
         all.iter().copied().chain(["--tests", "--", "--ignored"]).chain(skip).collect();
-    let (mut total, ended) = count(how, all)?;
+    let (mut total, ended) = count(how, &all)?;
     let (mut tally, also_ended) = count(how, &with_peers)?;
     // The first run has skipped them, and the others that stay skipped.
     total.skipped = total.skipped.saturating_sub(tally.run());

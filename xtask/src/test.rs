@@ -9,8 +9,8 @@ use crate::suites::Runs;
 use crate::workspace::Workspace;
 use crate::{counts, deny, fuzz, licences, setup, suites, windows};
 
-/// Runs every step, whether those before it failed or not; only a failed set-up ends the run, and without their peers the tests do not run. The last line printed is
-/// `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, cargo-deny, advisories,
+/// Runs every step, whether those before it failed or not; only a failed set-up ends the run, and without their peers the
+/// tests do not run. The last line printed is `N passed, N failed`, and `, N skipped` when there are some; format, lint, licences, cargo-deny, advisories,
 /// documentation and each fuzz target count as one test each.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let fuzz_until = match std::env::var("CERTADM_FUZZ_SECONDS") {

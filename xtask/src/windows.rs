@@ -65,8 +65,7 @@ pub(crate) fn alone(workspace: &Workspace, build: Build) -> ExitCode {
 
 /// [`alone`] with the quick build, in a process of its own that works beside its caller.
 pub(crate) fn beside() -> Result<Beside> {
-    let program = std::env::current_exe().context("cannot tell what this program is")?;
-    Beside::start(Command::new(program).args(["windows", "--profile", "dev"]))
+    Beside::of_this_program(&["windows", "--profile", "dev"])
 }
 
 /// Installs what it needs, builds, puts the bundle together, and runs the tests under Wine.

@@ -87,7 +87,7 @@ impl Diagnosis for Error {
                 "find out who put it there; take the file itself from another copy of the set"
             }
             Self::OpenToAll { .. } => {
-                "read what it says now, then take that right away: chmod o-w, and the file's name"
+                "read what it says now, then take that right from everyone: chmod o-w FILE"
             }
             Self::TooLong { .. } => "name the right file; this one is too long to be what was asked for",
         })

@@ -118,7 +118,7 @@ impl Bridge {
         let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
         self.0.objects.put(&name, &parts).map_err(storage)?;
         let back = self.0.objects.get(&name).map_err(storage)?;
-        if hex::encode(&Sha256::digest(&back)) != *id.to_hex() {
+        if !is_named_after(&id, &back) {
             return Err(not_stored("the snapshot that was read back differs"));
         }
         if self.0.objects.len(&name).map_err(storage)? != Some(len) {
@@ -188,6 +188,11 @@ impl Bridge {
 #[error("it has other bytes than were stored")]
 pub(crate) struct Changed;
 
+/// Whether an object, or a part of a pack, has the bytes that it is named after: its name is their SHA-256.
+pub(crate) fn is_named_after(id: &Id, content: &[u8]) -> bool {
+    hex::encode(&Sha256::digest(content)) == *id.to_hex()
+}
+
 /// The name of a file in a repository of restic's format.
 pub(crate) fn name_of(kind: FileType, id: &Id) -> String {
     let digits = id.to_hex();
@@ -237,7 +242,7 @@ impl ReadBackend for Bridge {
             self.lock().configured = true;
             return Ok(content);
         }
-        if hex::encode(&Sha256::digest(&content)) == *id.to_hex() {
+        if is_named_after(id, &content) {
             return Ok(content);
         }
         let error = self.failed(ObjectError::new("read", &name, io::Error::other(Changed)));

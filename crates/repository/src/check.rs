@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use certadm_files::cancel;
 use certadm_rules::finding::Kind;
-use certadm_rules::hex;
 use certadm_set::{Progress, Stage};
 use rustic_core::{CheckOptions, FileType, Id};
-use sha2::{Digest, Sha256};
 
-use crate::bridge::name_of;
+use crate::bridge::{is_named_after, name_of};
 use crate::engine::{Unexplained, call};
 use crate::error::{Error, Result};
 use crate::lately::Lately;
@@ -106,10 +104,10 @@ pub(crate) fn check(
             }
             Err(error) => return Err(storage(error)),
         };
-        if hex::encode(&Sha256::digest(&pack)) != *id.to_hex() {
-            bad.insert(id, (Kind::FileChanged, format!("{name} has other bytes than were stored")));
-        } else {
+        if is_named_after(&id, &pack) {
             sound.insert(id);
+        } else {
+            bad.insert(id, (Kind::FileChanged, format!("{name} has other bytes than were stored")));
         }
         checked.packs += 1;
         checked.bytes += pack.len() as u64;

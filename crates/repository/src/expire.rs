@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use certadm_files::cancel;
-use certadm_rules::hex;
 use certadm_set::retain::{Fate, Keep, judge, to_delete};
 use rustic_core::jiff::Span;
 use rustic_core::{FileType, Id, PruneOptions};
-use sha2::{Digest, Sha256};
 
-use crate::bridge::{Bridge, id_of, name_of};
+use crate::bridge::{Bridge, id_of, is_named_after, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
@@ -187,7 +185,7 @@ impl Expiry {
         for id in self.packs()?.difference(&before) {
             let name = name_of(FileType::Pack, id);
             let pack = self.objects.get(&name).map_err(|source| self.storage(source))?;
-            if hex::encode(&Sha256::digest(&pack)) != *id.to_hex() {
+            if !is_named_after(id, &pack) {
                 return Err(self.damaged(format!("{name} has other bytes than were stored")));
             }
         }

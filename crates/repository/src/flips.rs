@@ -123,18 +123,9 @@ impl Objects for Flipped {
     }
 }
 
-/// Bytes that no compression makes shorter.
+/// Bytes that no compression makes shorter, others for each seed.
 fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
+    certadm_tests::issue::noise(len, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// Two chunks and a half of pages that are mostly empty.

@@ -8,15 +8,13 @@ use std::sync::Arc;
 
 use certadm_files::{Access, cancel, durable};
 use certadm_rules::finding::Kind;
-use certadm_rules::hex;
 use certadm_set::manifest::{self, FileEntry, Manifest, Role};
 use certadm_set::{Progress, Stage, signing};
 use rustic_core::repofile::{BlobType, IndexFile, Node};
 use rustic_core::{FileType, Id, IndexedFullStatus, Repository, TreeId};
-use sha2::{Digest, Sha256};
 
 use crate::beside;
-use crate::bridge::{Bridge, id_of, name_of};
+use crate::bridge::{Bridge, id_of, is_named_after, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
@@ -262,7 +260,7 @@ impl Reader {
             let read = call(&self.bridge, "read a part of a file", Unexplained::Damage, || {
                 self.repository.cat_blob(BlobType::Data, &blob.to_hex())
             })?;
-            if hex::encode(&Sha256::digest(&read)) != *blob.to_hex() {
+            if !is_named_after(&blob, &read) {
                 let name = name_of(FileType::Pack, &pack);
                 return Err(self.damaged(format!("{name} differs from what was stored")));
             }

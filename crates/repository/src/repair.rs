@@ -7,13 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use certadm_files::cancel;
-use certadm_rules::hex;
 use certadm_set::stored::{age, chain};
 use certadm_set::{Progress, Stage};
 use rustic_core::{FileType, RepairIndexOptions};
-use sha2::{Digest, Sha256};
 
-use crate::bridge::{Bridge, id_of, name_of};
+use crate::bridge::{Bridge, id_of, is_named_after, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::objects::{ObjectError, Objects};
@@ -165,7 +163,7 @@ impl CaRepository {
             cancel::check()?;
             let Some(id) = id_of(&name) else { continue };
             match self.objects.get(&name) {
-                Ok(content) if hex::encode(&Sha256::digest(&content)) == *id.to_hex() => {}
+                Ok(content) if is_named_after(&id, &content) => {}
                 Ok(_) => drop(changed.insert(name)),
                 // It went away just now.
                 Err(error) if error.is_not_found() => {}

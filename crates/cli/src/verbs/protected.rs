@@ -4,7 +4,7 @@ use certadm_jobs::alarm::{Alarm, Turn};
 use certadm_jobs::notify::{self, NotTold};
 use certadm_jobs::stand::of;
 use certadm_jobs::status::CaStatus;
-use certadm_jobs::{Ca, Config, Job, Name, local_zone};
+use certadm_jobs::{Ca, Config, Job, local_zone};
 use certadm_rules::printable::printable;
 
 use crate::failure::Failure;
@@ -15,12 +15,6 @@ use crate::terminal::Tone;
 pub(crate) fn pairs<'a>(config: &'a Config, jobs: &[&'a Job]) -> Vec<(&'a Job, &'a Ca)> {
     let cas = |job: &'a Job| job.cas.iter().filter_map(move |name| Some((job, config.cas.get(name)?)));
     jobs.iter().flat_map(|job| cas(job)).collect()
-}
-
-/// The CAs that no job has.
-pub(crate) fn unprotected(config: &Config) -> Vec<&Name> {
-    let is_in = |name: &Name| config.jobs.values().any(|job| job.cas.contains(name));
-    config.cas.keys().filter(|name| !is_in(name)).collect()
 }
 
 /// Work was asked for, or a judgement, of which there is none.

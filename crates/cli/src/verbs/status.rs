@@ -18,7 +18,7 @@ use crate::interrupt;
 use crate::output::{Done, Output};
 use crate::terminal::Tone;
 use crate::verbs::files::refuse_home_sign;
-use crate::verbs::protected::{jobs, none_meant, pairs, stand, tell, unprotected};
+use crate::verbs::protected::{jobs, none_meant, pairs, stand, tell};
 
 /// `certadm status`
 #[derive(Debug, Default, Args)]
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
         tell(&config, &stand, now, output)?;
     }
     // Of a job that was named, the others are not asked for.
-    let unprotected = if args.job.is_some() { Vec::new() } else { unprotected(&config) };
+    let unprotected = if args.job.is_some() { Vec::new() } else { config.unprotected() };
     if let Some(page) = &args.html {
         durable::replace(page, status_page(&stand, &unprotected, now).as_bytes())?;
     }
@@ -192,7 +192,7 @@ fn judged(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
     let mut work = pairs(&config, &jobs);
     work.retain(|(_, ca)| wanted.is_none_or(|wanted| wanted.name == ca.name));
     // Of a job or a CA that was named, the others are not asked for.
-    let unprotected = if args.job.is_some() || wanted.is_some() { Vec::new() } else { unprotected(&config) };
+    let unprotected = if args.job.is_some() || wanted.is_some() { Vec::new() } else { config.unprotected() };
     if work.is_empty() && unprotected.is_empty() {
         return Err(none_meant());
     }

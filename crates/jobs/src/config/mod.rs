@@ -8,7 +8,7 @@ mod name;
 mod parts;
 mod raw;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -182,6 +182,13 @@ impl Config {
             name: name.to_owned(),
             known: known(self.jobs.keys()),
         })
+    }
+
+    /// The CAs that no job has, so that nothing protects them.
+    #[must_use]
+    pub fn unprotected(&self) -> Vec<&Name> {
+        let protected: BTreeSet<&Name> = self.jobs.values().flat_map(|job| &job.cas).collect();
+        self.cas.keys().filter(|name| !protected.contains(name)).collect()
     }
 
     /// The CA of that name, which a job has.

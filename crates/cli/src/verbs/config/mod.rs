@@ -62,7 +62,8 @@ pub(crate) fn run(command: &ConfigCommand, output: Output) -> Result<Done, Failu
 fn check(output: Output) -> Result<Done, Failure> {
     let config = Config::load()?;
     let mut found = Vec::new();
-    config.cas.values().for_each(|ca| check_ca(&config, ca, &mut found));
+    let unprotected = config.unprotected();
+    config.cas.values().for_each(|ca| check_ca(&config, ca, unprotected.contains(&&ca.name), &mut found));
     for job in config.jobs.values() {
         check_job(&config, job, &mut found)?;
     }
@@ -109,7 +110,7 @@ fn warning(config: &Config, text: String, remedy: &str) -> Finding {
     Finding::warning(Kind::Configuration, text).in_file(&config.path).remedy(remedy.to_owned())
 }
 
-fn check_ca(config: &Config, ca: &Ca, found: &mut Vec<Finding>) {
+fn check_ca(config: &Config, ca: &Ca, is_unprotected: bool, found: &mut Vec<Finding>) {
     let name = &ca.name;
     if let Place::Folder(dir, _) = &ca.place
         && !dir.is_dir()
@@ -130,7 +131,7 @@ fn check_ca(config: &Config, ca: &Ca, found: &mut Vec<Finding>) {
     for file in secrets.into_iter().chain(&ca.keys.passphrase_file).chain(&ca.keys.files) {
         check_secret(config, file, found);
     }
-    if !config.jobs.values().any(|job| job.cas.contains(name)) {
+    if is_unprotected {
         found.push(warning(config, format!("[ca.{name}]: no job has this CA"), "name it in `ca` of a job"));
     }
 }
