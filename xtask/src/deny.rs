@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::failure::Result;
 use crate::journal::Outcome;
-use crate::process;
+use crate::process::{self, Beside};
 use crate::tally::Tally;
 use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
@@ -20,6 +20,11 @@ const MANIFESTS: &[&str] = &["Cargo.toml", "fuzz/Cargo.toml"];
 enum Network {
     Used,
     Unused,
+}
+
+/// Installs cargo-deny beside its caller when it is missing.
+pub(crate) fn beside(workspace: &Workspace) -> Option<Result<Beside>> {
+    tools::beside(workspace, &TOOL)
 }
 
 /// Checks licences, bans and sources. Installs cargo-deny first when it is missing.

@@ -26,8 +26,8 @@ pub(crate) const SMOKE: Until = Until::Seconds(5);
 /// The most targets at a time: together they may use what [`LIMITS`] gives one of them, times this.
 const MOST_AT_A_TIME: usize = 4;
 
-/// Compiler options of the smoke, for every crate: edge counters, and the operands of comparisons, so that the fuzzer finds
-/// magic numbers; the address sanitizer, which sees bad accesses of SQLite and lets libFuzzer see every allocation.
+/// Compiler options of the smoke, for our crates alone: edge counters, and the operands of comparisons, so that the fuzzer finds
+/// magic numbers. Libraries with them would take minutes longer to build, and an input longer to run.
 const SMOKE_FLAGS: &[&str] = &[
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -35,8 +35,11 @@ const SMOKE_FLAGS: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
-    "-Zsanitizer=address",
 ];
+
+/// Compiler option of the smoke, for every crate: the address sanitizer, which sees bad accesses of SQLite and lets libFuzzer see
+/// every allocation.
+const SANITIZER: &str = "-Zsanitizer=address";
 
 /// Compiler options of a long run, for our crates alone: edge counters. Of all that the smoke's options cost, a script's
 /// targets spent most in what libFuzzer does with the counters and comparisons of cryptography and SQLite.
@@ -160,7 +163,7 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
 /// How to build the fuzzer; `fuzz/Cargo.toml` says what the profiles are.
 #[derive(Clone, Copy)]
 enum Build {
-    /// Soon ready, for seconds of fuzzing; sees everything that an input does.
+    /// Soon ready, for seconds of fuzzing; sees which of our lines an input reaches, and every bad access.
     Smoke,
     /// At full speed, which takes minutes longer to build; sees which of our lines an input reaches.
     Long,
@@ -169,7 +172,7 @@ enum Build {
 impl Build {
     const fn profile(self) -> &'static str {
         match self {
-            Self::Smoke => "release",
+            Self::Smoke => "smoke",
             Self::Long => "long",
         }
     }
@@ -218,17 +221,17 @@ fn build(workspace: &Workspace, build: Build) -> Result<Fuzzer> {
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTC_BOOTSTRAP", "1");
-    match build {
+    let flags = match build {
         Build::Smoke => {
-            cargo.env("RUSTFLAGS", SMOKE_FLAGS.join(" "));
+            cargo.env("RUSTFLAGS", SANITIZER);
+            SMOKE_FLAGS
         }
-        Build::Long => {
-            cargo.arg("-Zprofile-rustflags");
-            for package in ours(workspace)? {
-                let key = format!("profile.{}.package.{package}.rustflags", build.profile());
-                cargo.arg("--config").arg(format!("{key}={LONG_FLAGS:?}"));
-            }
-        }
+        Build::Long => LONG_FLAGS,
+    };
+    cargo.arg("-Zprofile-rustflags");
+    for package in ours(workspace)? {
+        let key = format!("profile.{}.package.{package}.rustflags", build.profile());
+        cargo.arg("--config").arg(format!("{key}={flags:?}"));
     }
     process::run(&mut cargo)?;
     Ok(Fuzzer { program: folder.join(host).join(build.profile()).join("certadm-fuzz"), build })

@@ -22,11 +22,16 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let mut ran_later = 0;
     let mut proven = Vec::new();
     if journal.prepare("set-up", || setup::for_building(workspace)).is_some() {
+        // Much of lint's time goes into crates that others wait for, with a processor free.
         let peers = setup::beside();
+        let deny = deny::beside(workspace);
         journal.check("format", || suites::format(workspace, suites::Formatting::Check));
         journal.check("lint", || suites::lint(workspace));
         journal.check("licences", || licences::check(workspace));
-        journal.check("cargo-deny", || deny::check(workspace));
+        journal.check("cargo-deny", || {
+            deny.map_or(Ok(()), |installing| installing?.join()?.1)?;
+            deny::check(workspace)
+        });
         journal.step("advisories", || deny::advisories(workspace));
         // Beside the others: it has a target folder of its own, and uses little more than one processor.
         let windows = windows::beside();
