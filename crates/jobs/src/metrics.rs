@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::alarm::About;
+use crate::config::Name;
 use crate::status::CaStatus;
 
 /// What stands before each name.
@@ -34,12 +35,19 @@ const FIGURES: [Figure; 13] = [
 /// The figure with a line for each kind of alarm, so that an alert knows an alarm that has ended from one that is not told any
 /// more.
 const ALARM: (&str, &str) = ("alarm", "Whether there is an alarm, by what it is about");
+/// The figure with a line for each CA that no job has. Nothing else is known of such a CA.
+const UNPROTECTED: (&str, &str) = ("unprotected", "CAs that no job has, so that nothing protects them");
 /// The figure that tells when all this was judged: one that stands still tells of an agent that does not run.
 const JUDGED: (&str, &str) = ("judged_timestamp_seconds", "When the CAs were judged");
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfCa {
     job: String,
+    ca: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WithoutJob {
     ca: String,
 }
 
@@ -53,13 +61,13 @@ struct OfAlarm {
 /// The names of all figures.
 #[must_use]
 pub fn names() -> Vec<String> {
-    let names = FIGURES.iter().map(|(name, ..)| *name).chain([ALARM.0, JUDGED.0]);
+    let names = FIGURES.iter().map(|(name, ..)| *name).chain([ALARM.0, UNPROTECTED.0, JUDGED.0]);
     names.map(|name| format!("{PREFIX}_{name}")).collect()
 }
 
-/// The metrics of these CAs, which were judged `now`. What is not known is left out.
+/// The metrics of these CAs, which were judged `now`, and of those that no job has. What is not known is left out.
 #[must_use]
-pub fn metrics(stand: &[CaStatus], now: i64) -> String {
+pub fn metrics(stand: &[CaStatus], unprotected: &[&Name], now: i64) -> String {
     let mut registry = Registry::with_prefix(PREFIX);
     for (name, help, figure) in FIGURES {
         let family = Family::<OfCa, Gauge>::default();
@@ -81,6 +89,11 @@ pub fn metrics(stand: &[CaStatus], now: i64) -> String {
         }
     }
     registry.register(ALARM.0, ALARM.1, alarms);
+    let without_job = Family::<WithoutJob, Gauge>::default();
+    for name in unprotected {
+        without_job.get_or_create(&WithoutJob { ca: name.as_str().to_owned() }).set(1);
+    }
+    registry.register(UNPROTECTED.0, UNPROTECTED.1, without_job);
     let judged: Gauge = Gauge::default();
     judged.set(now);
     registry.register(JUDGED.0, JUDGED.1, judged);
@@ -100,11 +113,14 @@ mod tests {
     fn each_figure_is_told_once_with_a_line_a_ca() {
         let of =
             |ca: &str, rpo| CaStatus { job: "j".to_owned(), ca: ca.to_owned(), rpo, ..CaStatus::default() };
-        let text = metrics(&[of("a", Some(60)), of("b", None)], 1_000);
+        let forgotten = "forgotten".parse().unwrap();
+        let text = metrics(&[of("a", Some(60)), of("b", None)], &[&forgotten], 1_000);
         assert!(text.contains("certadm_at_risk_seconds{job=\"j\",ca=\"a\"} 60\n"), "{text}");
         assert!(!text.contains("certadm_at_risk_seconds{job=\"j\",ca=\"b\"}"), "{text}");
         assert_eq!(text.matches("# TYPE certadm_alarm gauge").count(), 1);
         assert_eq!(text.lines().filter(|line| line.starts_with("certadm_alarm{")).count(), 18);
+        assert!(text.contains("certadm_unprotected{ca=\"forgotten\"} 1\n"), "{text}");
+        assert!(!metrics(&[], &[], 1_000).contains("certadm_unprotected{"), "every CA has a job");
         assert!(!text.contains("crl_end"), "what is not known is left out: {text}");
         assert!(text.contains("certadm_judged_timestamp_seconds 1000\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
         durable::replace(page, status_page(&stand, &unprotected, now).as_bytes())?;
     }
     if let Some(file) = &args.prometheus {
-        durable::replace(file, metrics(&stand, now).as_bytes())?;
+        durable::replace(file, metrics(&stand, &unprotected, now).as_bytes())?;
     }
     // The agent's own call: what is new has been told, and nobody reads a table in a journal.
     if !(args.notify && output.quiet) {

@@ -190,7 +190,7 @@ impl Fleet {
         }
         if only.is_none() {
             durable::replace(&self.root.join(PAGE), status_page(&stood, &[], now).as_bytes())?;
-            durable::replace(&self.root.join(FIGURES), metrics(&stood, now).as_bytes())?;
+            durable::replace(&self.root.join(FIGURES), metrics(&stood, &[], now).as_bytes())?;
             self.shown = stood;
         }
         Ok(())
