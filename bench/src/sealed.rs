@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -23,8 +23,8 @@ use crate::samba::Samba;
 use crate::seal_speed::SealSpeed;
 use crate::table::{Row, median};
 
-const USER: &str = "bench";
-const PASSWORD: &str = "Bench-Pa55word";
+pub(crate) const USER: &str = "bench";
+pub(crate) const PASSWORD: &str = "Bench-Pa55word";
 /// The size of a read of SEALED (wire.md 5.7).
 const READ: u32 = 512 * 1024;
 /// What a backup asks for, where the server gives it.
@@ -55,7 +55,7 @@ pub(crate) enum Logon {
 pub(crate) fn run_kerberos(bench: &mut Bench) -> Result<()> {
     let domain = Domain::start(&bench.root.join("domain"), USER, PASSWORD)?;
     let logon = Logon::Kerberos(Box::new(domain));
-    let service = Service::start(bench, "sealed-krb", &logon)?;
+    let service = Service::start(bench, "sealed-krb", &logon, Ipv4Addr::LOCALHOST)?;
     let samba = Samba::start(&bench.root.join("samba"), &service.database, USER, PASSWORD);
     let mut speed = SealSpeed::kerberos();
     let (mut ours, mut smb, mut shares) = (Side::default(), Vec::new(), Vec::new());
@@ -95,7 +95,7 @@ pub(crate) fn run_kerberos(bench: &mut Bench) -> Result<()> {
 
 /// SEALED.
 pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
-    let service = Service::start(bench, "sealed", &Logon::Ntlm)?;
+    let service = Service::start(bench, "sealed", &Logon::Ntlm, Ipv4Addr::LOCALHOST)?;
     let samba = Samba::start(&bench.root.join("samba"), &service.database, USER, PASSWORD);
     let python = interop_python();
     let mut speed = SealSpeed::ntlm();
@@ -280,11 +280,11 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts one below the run's folder under this name.
+    /// Starts one below the run's folder under this name, which listens there.
     ///
     /// # Errors
     /// It does not start, or its database cannot be filled.
-    pub(crate) fn start(bench: &Bench, name: &str, logon: &Logon) -> Result<Self> {
+    pub(crate) fn start(bench: &Bench, name: &str, logon: &Logon, listen: Ipv4Addr) -> Result<Self> {
         let folder = bench.root.join(name);
         let password_file = bench.root.join(format!("{name}-password"));
         std::fs::write(&password_file, PASSWORD)?;
@@ -299,7 +299,7 @@ impl Service {
         }
         let ca = CaFolder::grown(&folder, bench.options.size)?;
         let mut child = Command::new(certadm)
-            .args(["--json", "serve", "--listen", "127.0.0.1:0", "--exporter-port", "0"])
+            .args(["--json", "serve", "--exporter-port", "0", "--listen", &format!("{listen}:0")])
             .args(["--allow-remote-backup", "--dir"])
             .arg(&folder)
             .arg("--socket")
