@@ -103,6 +103,9 @@ fn stamp(_path: &Path) -> Option<Stamp> {
 mod tests {
     use super::*;
 
+    /// What is done, how, and which files are untouched afterwards.
+    type Touch<'a> = (&'a str, &'a dyn Fn(), [bool; 3]);
+
     fn inode(path: &Path) -> u64 {
         std::os::unix::fs::MetadataExt::ino(&path.symlink_metadata().unwrap())
     }
@@ -115,7 +118,7 @@ mod tests {
         let mut kept = KeptFiles::new(folder.clone(), files.clone());
         kept.renew();
         let [one, two, three] = files.each_ref().map(|(path, _)| folder.join(path));
-        let touches: [(&str, &dyn Fn(), [bool; 3]); 9] = [
+        let touches: [Touch<'_>; 9] = [
             ("nothing", &|| (), [true; 3]),
             ("a write", &|| fs::write(&one, b"A/one").unwrap(), [false, true, true]),
             (
