@@ -86,7 +86,7 @@ impl Found {
     /// As [`Found::open`].
     pub fn size(&self) -> Result<u64> {
         let Some((root, inside)) = self.split() else { return Err(self.refused("a way out of its folder")) };
-        let mut place = root;
+        let (mut place, mut last) = (root, None);
         for part in inside.components() {
             place.push(part);
             let metadata = place.symlink_metadata().during("look at", &self.path)?;
@@ -94,10 +94,12 @@ impl Found {
                 continue;
             }
             check(&metadata, &place, false)?;
+            last = Some(metadata);
         }
-        let metadata = match self.below {
-            0 => std::fs::metadata(&self.path),
-            _ => self.path.symlink_metadata(),
+        let metadata = match (last, self.below) {
+            (Some(metadata), _) => Ok(metadata),
+            (None, 0) => std::fs::metadata(&self.path),
+            (None, _) => self.path.symlink_metadata(),
         };
         let metadata = metadata.during("look at", &self.path)?;
         check(&metadata, &self.path, self.below == 0)?;

@@ -5,6 +5,7 @@ mod checksummed;
 mod ese_base;
 mod folder_contents;
 mod hostile_ca;
+mod kept_files;
 mod rpc_caller;
 mod script;
 mod small_ca;

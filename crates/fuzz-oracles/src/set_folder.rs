@@ -7,30 +7,28 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use certadm_set::manifest::{Manifest, Role};
 use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
 use certadm_set::{Silent, open};
-use certadm_store::Folder;
 
 use crate::folder_contents;
+use crate::kept_files::{KeptFiles, long_ago};
 use crate::script::Script;
-use crate::small_ca::{CA, write_files};
+use crate::small_ca::CA;
 
-static TURN: Mutex<()> = Mutex::new(());
 /// The files of a good set.
 static SET: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| CA.set_with(&CA.database));
-
-/// The files of a CA without a database.
-static TARGET: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| files_of(CA.without_database().path()));
-/// Whether the folder to restore to has nothing but these.
-static IS_UNCHANGED: AtomicBool = AtomicBool::new(false);
+/// What lies there for every input; one input at a time.
+static PLACE: LazyLock<Mutex<Place>> = LazyLock::new(|| Mutex::new(Place::new()));
 
 /// From this length on, in bytes, a file was made long by a script; it is sparse, and nothing here reads it.
 const LONG: u64 = 64 << 20;
+
+/// What lies outside.
+const SECRET: &[u8] = b"what lies outside";
 
 /// Names beside those of the set's files.
 const NAMES: [&str; 12] = [
@@ -48,62 +46,86 @@ const NAMES: [&str; 12] = [
     ".set.unfinished-1",
 ];
 
+/// The folders of an input. What it has not touched stays there for the next one.
+struct Place {
+    /// The set that is changed. It lies in a folder, because a script may reach the one above its own.
+    sets: KeptFiles,
+    set: PathBuf,
+    /// What nobody may read or change.
+    outside: KeptFiles,
+    secret: PathBuf,
+    /// The folder to restore to, of a CA without a database.
+    target: KeptFiles,
+    ca: PathBuf,
+    /// What is in it before a restore.
+    in_target: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = CA.place.path();
+        let (sets, outside, ca) = (place.join("sets"), place.join("outside"), place.join("target"));
+        let in_set = |(path, content): &(String, Vec<u8>)| (Path::new("set").join(path), content.clone());
+        let mut in_target = CA.own_files.clone();
+        in_target.sort();
+        Self {
+            set: sets.join("set"),
+            secret: outside.join("secret.crl"),
+            sets: KeptFiles::new(sets, SET.iter().map(in_set)),
+            outside: KeptFiles::new(outside, [("secret.crl".into(), SECRET.to_vec())]),
+            in_target,
+            target: KeptFiles::new(ca.clone(), CA.own_files.clone()),
+            ca,
+        }
+    }
+
+    /// A good set, and a folder to restore to.
+    fn renew(&mut self) {
+        self.sets.renew();
+        self.outside.renew();
+        self.target.renew();
+    }
+}
+
 /// The input is a sequence of changes of a good set, see [`change`].
 pub(crate) fn run(data: &[u8]) {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = CA.place.path();
-    let (sets, outside) = (place.join("sets"), place.join("outside"));
-    for folder in [&sets, &outside] {
-        fs::remove_dir_all(folder).unwrap_or_default();
-    }
-    fs::create_dir_all(&outside).expect("a folder in memory");
-    let secret = outside.join("secret.crl");
-    fs::write(&secret, b"what lies outside").expect("a file in memory");
-    let set = sets.join("set");
-    write_files(&set, &SET);
+    let place = &mut *PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+    place.renew();
     let mut script = Script::new(data);
     while !script.is_over() {
-        change(&set, &secret, &mut script);
+        change(&place.set, &place.secret, &mut script);
     }
-    let target = unchanged_target();
     // Behind a link of its own, a script may have made more than the secret.
-    let beside = folder_contents::number(&outside);
-    let watched = Watched::new(&secret);
+    let outside = place.secret.parent().unwrap_or(&place.set);
+    let beside = folder_contents::number(outside);
+    let watched = Watched::new(&place.secret);
+    let untouched = place.sets.untouched();
 
-    let paths = std::slice::from_ref(&set);
+    let paths = std::slice::from_ref(&place.set);
     let report = verify(paths, &mut Silent);
     assert!(report.is_good() || !report.findings.is_empty(), "bad without a reason");
     if report.is_good() {
         assert!(open(paths).is_ok(), "good, and does not open");
-        assert!(is_what_its_manifest_says(&set), "good, and not what its manifest says");
+        assert!(is_what_its_manifest_says(&place.set), "good, and not what its manifest says");
     }
     let options = Options { incomplete: data.first().is_some_and(|first| first & 0x80 != 0), ..Options::default() };
-    let restored = plan(paths, target.path(), options).and_then(|plan| plan.execute("host", &mut Silent));
+    let restored = plan(paths, &place.ca, options).and_then(|plan| plan.execute("host", &mut Silent));
     watched.check();
-    assert_eq!(folder_contents::number(&outside), beside, "a file outside");
+    assert_eq!(folder_contents::number(outside), beside, "a file outside");
+    assert_eq!(place.sets.untouched(), untouched, "a file of the set was written to");
+    let mut found = folder_contents::contents(&place.ca);
+    for (path, content) in &found {
+        let is_of_the_set = SET.iter().any(|(_, of_the_set)| of_the_set == content);
+        assert!(is_of_the_set || !contains(content, SECRET), "{} has what lies outside", path.display());
+    }
     match restored {
-        Ok(_) => {
-            assert!(report.is_good(), "restored, and not good");
-            IS_UNCHANGED.store(false, Ordering::Relaxed);
+        Ok(_) => assert!(report.is_good(), "restored, and not good"),
+        Err(error) => {
+            // Nothing but locks are held on these.
+            found.retain(|(path, _)| !path.to_string_lossy().ends_with("lock"));
+            assert!(found == place.in_target, "the target has changed: {error}");
         }
-        Err(error) => assert!(files_of(target.path()) == *TARGET, "the target has changed: {error}"),
     }
-    for (path, content) in folder_contents::contents(target.path()) {
-        assert!(!contains(&content, b"what lies outside"), "{} has what lies outside", path.display());
-    }
-}
-
-/// The folder to restore to. It is made anew after a restore only: one that was refused has left it as it was.
-fn unchanged_target() -> Folder {
-    LazyLock::force(&TARGET);
-    if IS_UNCHANGED.swap(true, Ordering::Relaxed) { Folder::new(&CA.folder) } else { CA.without_database() }
-}
-
-/// The files of a CA's folder, but for those that nothing but locks are held on.
-fn files_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files = folder_contents::contents(folder);
-    files.retain(|(path, _)| !path.to_string_lossy().ends_with("lock"));
-    files
 }
 
 fn contains(content: &[u8], part: &[u8]) -> bool {
@@ -265,12 +287,8 @@ struct Watched {
 impl Watched {
     #[cfg(unix)]
     fn new(path: &Path) -> Self {
-        // With a time of reading before that of writing, the next read is noted.
-        let times = fs::FileTimes::new()
-            .set_accessed(std::time::UNIX_EPOCH)
-            .set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000));
         let opened = fs::OpenOptions::new().write(true).open(path);
-        opened.and_then(|file| file.set_times(times)).expect("a file in memory");
+        opened.and_then(|file| file.set_times(long_ago())).expect("a file in memory");
         Self { path: path.to_owned(), before: stamp(path) }
     }
 

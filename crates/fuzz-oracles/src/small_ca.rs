@@ -1,6 +1,6 @@
 //! A small CA with a few certificates, and what makes a set of it: for targets whose input is what a stranger made of one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use certadm_ca::{
@@ -28,12 +28,10 @@ const REQUEST: &[u8] = include_bytes!("../../ca/tests/data/a.example.csr");
 pub(crate) struct SmallCa {
     pub(crate) authority: Authority,
     pub(crate) request: Request,
-    /// Where it was made, and where a restore puts it again.
-    pub(crate) folder: PathBuf,
     /// Its database: five rows, of which one is the CA's own certificate and one is revoked; one CRL.
     pub(crate) database: Vec<u8>,
     /// `ca.toml`, `ca.crt`, `ca.key`, by their names.
-    own_files: Vec<(PathBuf, Vec<u8>)>,
+    pub(crate) own_files: Vec<(PathBuf, Vec<u8>)>,
     database_name: String,
     locations: Vec<u8>,
     signatures: (Signature, Signature),
@@ -78,12 +76,11 @@ impl SmallCa {
         let database_name = last_component(locations.database().ok_or("no database")?).to_owned();
         let mut own_files = Vec::new();
         for path in [folder.config_path(), folder.certificate_path(), folder.key_path()] {
-            own_files.push((path.clone(), std::fs::read(path)?));
+            own_files.push((path.file_name().unwrap_or_default().into(), std::fs::read(&path)?));
         }
         Ok(Self {
             authority: *authority,
             request,
-            folder: folder.path().to_owned(),
             database,
             own_files,
             database_name,
@@ -92,16 +89,6 @@ impl SmallCa {
             crl,
             place,
         })
-    }
-
-    /// Its folder with nothing in it but settings, certificate and key.
-    pub(crate) fn without_database(&self) -> Folder {
-        std::fs::remove_dir_all(&self.folder).unwrap_or_default();
-        std::fs::create_dir_all(&self.folder).expect("a folder in memory");
-        for (path, content) in &self.own_files {
-            std::fs::write(path, content).expect("a file in memory");
-        }
-        Folder::new(&self.folder)
     }
 
     /// The files of a full set with this database, sealed, as a stranger could make it: by their paths in the set.
@@ -170,13 +157,4 @@ impl SmallCa {
 /// An order to revoke a certificate at once.
 pub(crate) fn order(serial: &Serial, now: FileTime) -> RevocationOrder<'_> {
     RevocationOrder { serial, reason: Reason::KEY_COMPROMISE, by: "fuzzer", now, effective: None }
-}
-
-/// Writes files below a folder that is not there yet.
-pub(crate) fn write_files(folder: &Path, files: &[(String, Vec<u8>)]) {
-    for (path, content) in files {
-        let path = folder.join(path);
-        std::fs::create_dir_all(path.parent().unwrap_or(folder)).expect("a folder in memory");
-        std::fs::write(path, content).expect("a file in memory");
-    }
 }

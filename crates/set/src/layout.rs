@@ -77,6 +77,8 @@ pub(crate) struct Places<'a> {
     wanted: HashSet<OsString>,
     /// By a folder's way below the set: what it has under these names.
     folders: HashMap<PathBuf, HashMap<OsString, OsString>>,
+    /// By the part of an entry before its last name: the way to that folder.
+    ways: HashMap<String, PathBuf>,
 }
 
 impl<'a> Places<'a> {
@@ -84,12 +86,22 @@ impl<'a> Places<'a> {
     pub(crate) fn of<'e>(set: &'a Path, entries: impl IntoIterator<Item = &'e str>) -> Self {
         let names = entries.into_iter().flat_map(|entry| entry.split('/'));
         let wanted = names.map(|name| OsString::from(name.to_ascii_lowercase())).collect();
-        Self { set, wanted, folders: HashMap::new() }
+        Self { set, wanted, folders: HashMap::new(), ways: HashMap::new() }
     }
 
     /// The file of an entry, whether it is there or not.
     pub(crate) fn file(&mut self, entry: &str) -> Found {
-        Found::below(self.set, entry.split('/').fold(PathBuf::new(), |way, name| self.step(&way, name)))
+        let Some((folder, name)) = entry.rsplit_once('/') else {
+            return Found::below(self.set, self.step(Path::new(""), entry));
+        };
+        let way = match self.ways.get(folder) {
+            Some(known) => known.clone(),
+            None => {
+                let way = folder.split('/').fold(PathBuf::new(), |way, name| self.step(&way, name));
+                self.ways.entry(folder.to_owned()).or_insert(way).clone()
+            }
+        };
+        Found::below(self.set, self.step(&way, name))
     }
 
     /// What the folder at `way` has under a name: exactly that name, or the same in other letters, as copies by way of Windows

@@ -82,11 +82,20 @@ fn open_one(path: &Path) -> Result<Opened> {
     if path.metadata().is_ok_and(|found| !found.is_dir() && !found.is_file()) {
         return not_a_set("it is a device, a pipe or a socket");
     }
-    if is_ca_folder(path) {
+    let is_complete = file_of(path, manifest::FILE_NAME).is_there();
+    if !is_complete && has_what_a_ca_has(path) {
         return Ok(Opened::Folder(Folder::new(path)));
     }
     if ca_around(path).is_some() {
         return not_a_set("it is a part of the folder of a CA");
+    }
+    if is_complete {
+        let set = Set::open(path)?;
+        return Ok(if WindowsSet::is(&set)? {
+            Opened::Windows(vec![WindowsSet::of_complete(set)])
+        } else {
+            Opened::Ours(vec![set])
+        });
     }
     match WindowsSet::find(path)? {
         Some(set) => Ok(Opened::Windows(vec![set])),
@@ -94,20 +103,25 @@ fn open_one(path: &Path) -> Result<Opened> {
     }
 }
 
-/// A CA's folder has a configuration, or the record of a restore; a set has neither.
+/// A CA's folder has a configuration, or the record of a restore; a set has neither, but a manifest.
 fn is_ca_folder(path: &Path) -> bool {
+    !file_of(path, manifest::FILE_NAME).is_there() && has_what_a_ca_has(path)
+}
+
+fn has_what_a_ca_has(path: &Path) -> bool {
     let folder = Folder::new(path);
     let is_file = |path: PathBuf| path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
-    !file_of(path, manifest::FILE_NAME).is_there()
-        && (is_file(folder.config_path()) || is_file(folder.restore_record_path()))
+    is_file(folder.config_path()) || is_file(folder.restore_record_path())
 }
 
 /// The folder of a CA that a path is a part of: its database, its logs, or a file in one of these.
 fn ca_around(path: &Path) -> Option<PathBuf> {
     let part = if path.is_file() { path.parent()? } else { path };
-    let dir = part.parent().filter(|dir| is_ca_folder(dir))?;
+    let dir = part.parent()?;
     let folder = Folder::new(dir);
-    (part == folder.database_dir() || part == folder.log_dir()).then(|| dir.to_owned())
+    // By their names first: the folder around a set may have thousands of others.
+    let is_part = part == folder.database_dir() || part == folder.log_dir();
+    (is_part && is_ca_folder(dir)).then(|| dir.to_owned())
 }
 
 impl Opened {

@@ -13,6 +13,7 @@ use certadm_store::chain::{Chain, write_overlay};
 use certadm_store::{foreign, run_nothing};
 use rusqlite::{Connection, OpenFlags};
 
+use crate::aside::SHORT;
 use crate::chain::combine;
 use crate::copy::yielding;
 use crate::error::{Error, Result};
@@ -62,6 +63,8 @@ impl Content {
 pub struct Recovered {
     // Declared first, so closed before the folder below is removed.
     connection: Connection,
+    /// Bytes of the database, with the log that is laid over it.
+    len: u64,
     scratch: Scratch,
 }
 
@@ -74,14 +77,14 @@ impl Recovered {
     pub fn open(image: &Found, chain: &Chain) -> Result<Self> {
         let scratch = Scratch::create(image)?;
         write_overlay(chain, &scratch.dir.path().join("image.db-wal"))?;
-        let connection = scratch.connect().map_err(|error| unreadable(image, &error))?;
+        let (connection, len) = scratch.connect().map_err(|error| unreadable(image, &error))?;
         foreign::check(&connection, image)
             .and_then(|()| foreign::check_state(&connection, &chain.trailer, image))
             .map_err(|error| match error {
                 certadm_store::Error::Sqlite(error) => unreadable(image, &error),
                 other => other.into(),
             })?;
-        Ok(Self { connection, scratch })
+        Ok(Self { connection, len, scratch })
     }
 
     /// Recovers what a restore of these sets would give: a full set, and the log sets that continue it.
@@ -106,9 +109,9 @@ impl Recovered {
             let mut copy = durable::open_new(&scratch.dir.path().join("image.db-wal"), Access::Owner)?;
             std::io::copy(&mut log.open_up_to(None)?, &mut copy).during("copy", &log)?;
         }
-        let connection = scratch.connect().map_err(|error| unreadable(database, &error))?;
+        let (connection, len) = scratch.connect().map_err(|error| unreadable(database, &error))?;
         foreign::check(&connection, database)?;
-        Ok(Self { connection, scratch })
+        Ok(Self { connection, len, scratch })
     }
 
     /// The connection, for reading.
@@ -117,7 +120,7 @@ impl Recovered {
     }
 
     /// Lets SQLite check the database; what it holds is counted meanwhile, as far as the check and whoever hashes the files
-    /// leave time for it.
+    /// leave time for it. A short database is counted afterwards.
     ///
     /// # Errors
     /// [`Error::Damaged`] (0xC80004B6) when SQLite cannot read it; `image` names it there.
@@ -126,7 +129,11 @@ impl Recovered {
     }
 
     fn look(&self) -> rusqlite::Result<Content> {
-        let counting = self.scratch.connect()?;
+        if self.len <= SHORT {
+            let complaints = complaints(&self.connection)?;
+            return Ok(Content { complaints, ..content(&self.connection)? });
+        }
+        let (counting, _) = self.scratch.connect()?;
         counting.pragma_update(None, "cache_size", -1024)?;
         std::thread::scope(|scope| {
             let counted = scope.spawn(move || yielding(|| content(&counting)));
@@ -154,14 +161,13 @@ const STEPS_OF_ANY: u64 = 100_000_000;
 /// some hundred.
 const STEPS_A_BYTE: u64 = 100;
 
-/// The database may be anybody's: its schema runs nothing, its cells are checked before they are believed.
-fn distrust(connection: &mut Connection) -> rusqlite::Result<()> {
+/// The database may be anybody's: its schema runs nothing, its cells are checked before they are believed. Answers how many bytes
+/// it has.
+fn distrust(connection: &mut Connection) -> rusqlite::Result<u64> {
     run_nothing(connection)?;
-    let pages: u64 =
-        connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))?.unsigned_abs();
-    let page_size: u64 =
-        connection.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0))?.unsigned_abs();
-    let most = STEPS_OF_ANY + STEPS_A_BYTE.saturating_mul(pages.saturating_mul(page_size));
+    let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
+    let len = ask("PRAGMA page_count")?.saturating_mul(ask("PRAGMA page_size")?);
+    let most = STEPS_OF_ANY + STEPS_A_BYTE.saturating_mul(len);
     let mut done: u64 = 0;
     let stop = move || {
         done = done.saturating_add(STEPS_AT_ONCE.unsigned_abs().into());
@@ -169,7 +175,8 @@ fn distrust(connection: &mut Connection) -> rusqlite::Result<()> {
     };
     connection.progress_handler(STEPS_AT_ONCE, Some(stop))?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    connection.pragma_update(None, "cache_size", -32768)
+    connection.pragma_update(None, "cache_size", -32768)?;
+    Ok(len)
 }
 
 fn unreadable(image: &Path, error: &rusqlite::Error) -> Error {
@@ -219,12 +226,12 @@ struct Scratch {
 }
 
 impl Scratch {
-    /// A connection to the image and the log laid over it, read-only and on its guard.
-    fn connect(&self) -> rusqlite::Result<Connection> {
+    /// A connection to the image and the log laid over it, read-only and on its guard; how many bytes both have together.
+    fn connect(&self) -> rusqlite::Result<(Connection, u64)> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(self.dir.path().join("image.db"), flags)?;
-        distrust(&mut connection)?;
-        Ok(connection)
+        let len = distrust(&mut connection)?;
+        Ok((connection, len))
     }
 
     fn create(image: &Found) -> Result<Self> {

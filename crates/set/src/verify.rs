@@ -11,11 +11,12 @@ use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::LogFile;
 
+use crate::aside::Aside;
 use crate::chain::{Combined, combine};
 use crate::copy::{hash_file, yielding_thread};
 use crate::error::Error;
 use crate::judge::{incomplete, place_of};
-use crate::manifest::{self, FileEntry, Role};
+use crate::manifest::{self, FileEntry, Manifest, Role};
 use crate::open::{Opened, open, open_each, together};
 use crate::progress::{Progress, Stage};
 use crate::reader::Set;
@@ -124,7 +125,8 @@ impl Report {
 
 /// Verifies a full set and the log sets that continue it, or log sets alone.
 ///
-/// Hashes are compared on one thread while another checks links and lets SQLite look at a scratch recovery.
+/// Hashes are compared on one thread while another checks links and lets SQLite look at a scratch recovery. Short sets need
+/// neither.
 ///
 /// Sets and loose files of a Windows CA are recognised and replayed in memory.
 pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
@@ -215,11 +217,12 @@ fn verify_ours(sets: &[Set], mut report: Report, progress: &mut dyn Progress) ->
     for set in sets {
         note_strangers(set, &mut report);
     }
+    let bytes = bytes_of(sets);
     std::thread::scope(|scope| {
         let (sender, results) = channel();
-        scope.spawn(move || hash_all(sets, Headers::Ours, &sender));
+        let hashing = Aside::begin(scope, bytes, move || hash_all(sets, Headers::Ours, &sender));
         // Small next to the hashing of the image: it runs meanwhile.
-        let examined = scope.spawn(|| examine(sets));
+        let examined = Aside::begin(scope, bytes, || examine(sets));
         for result in results {
             match result {
                 Hashed::Progress { done, total } => progress.at(Stage::Verify, done, total),
@@ -248,8 +251,18 @@ fn verify_ours(sets: &[Set], mut report: Report, progress: &mut dyn Progress) ->
             }
             Err(_) => report.findings.push(worker_failed(&sets[0].path)),
         }
+        if hashing.join().is_err() {
+            report.findings.push(worker_failed(&sets[0].path));
+        }
     });
     report
+}
+
+/// How much there is to read, as far as names and manifests tell.
+fn bytes_of(sets: &[Set]) -> u64 {
+    let image = |set: &Set| set.image.as_ref().and_then(|image| image.size().ok()).unwrap_or_default();
+    let bytes = |set: &Set| set.manifest.as_ref().map_or_else(|| image(set), Manifest::total_size);
+    sets.iter().map(bytes).fold(0, u64::saturating_add)
 }
 
 /// Looks at a set as [`verify`] does, but for the hashes: for a set whose files were compared while they were stored.

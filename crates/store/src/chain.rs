@@ -98,8 +98,8 @@ pub fn trailer_of(
 /// Length of one buffer in bytes where a whole image is read.
 const MOST_AT_ONCE: usize = 1 << 20;
 
-/// Compares every page of the image with the checksum in its trailer, reading on a thread of its own. `progress` gets the bytes
-/// compared so far.
+/// Compares every page of the image with the checksum in its trailer; what is longer than one buffer is read on a thread of its
+/// own. `progress` gets the bytes compared so far.
 ///
 /// # Errors
 /// [`Error::Image`] with 0xC80003FA when they differ, [`Error::File`].
@@ -113,25 +113,15 @@ pub fn check_image(
     let file = found.open()?;
     let len = trailer.image_pages * u64::from(trailer.page_size);
     let mut sum = Checksum::new();
-    // Its memory is zero at first, which takes time: a short image needs less of it.
-    let buffer_len = usize::try_from(len).unwrap_or(MOST_AT_ONCE).min(MOST_AT_ONCE);
-    std::thread::scope(|scope| {
-        let (to_hash, filled) = sync_channel(1);
-        let (to_fill, empty) = sync_channel(2);
-        for _ in 0..2 {
-            // There is room for both, and the other end is held below.
-            to_fill.send(AlignedBuffer::new(buffer_len)).ok();
-        }
-        let reader = scope.spawn(move || read_through(&file, len, &empty, &to_hash).during("read", path));
-        let mut done = 0;
-        for (buffer, taken) in filled {
-            sum.update(&buffer[..taken]);
-            done += taken as u64;
-            progress(done);
-            to_fill.send(buffer).ok(); // the reader that has come to the end takes none back
-        }
-        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })?;
+    if len <= MOST_AT_ONCE as u64 {
+        // A thread would take longer to start than all of this does.
+        let mut all = AlignedBuffer::new(usize::try_from(len).unwrap_or(MOST_AT_ONCE));
+        file.read_exact_at(&mut all, 0).during("read", path)?;
+        sum.update(&all);
+        progress(len);
+    } else {
+        sum_beside(file, len, &mut sum, progress).during("read", path)?;
+    }
     if sum.finish() == trailer.image {
         Ok(())
     } else {
@@ -140,6 +130,32 @@ pub fn check_image(
             Hresult::READ_VERIFY_FAILURE,
         ))
     }
+}
+
+/// Adds the first `len` bytes of the file to a checksum, and reads ahead on a thread of its own.
+fn sum_beside(
+    file: File,
+    len: u64,
+    sum: &mut Checksum,
+    mut progress: impl FnMut(u64),
+) -> std::io::Result<()> {
+    std::thread::scope(|scope| {
+        let (to_hash, filled) = sync_channel(1);
+        let (to_fill, empty) = sync_channel(2);
+        for _ in 0..2 {
+            // There is room for both, and the other end is held below.
+            to_fill.send(AlignedBuffer::new(MOST_AT_ONCE)).ok();
+        }
+        let reader = scope.spawn(move || read_through(&file, len, &empty, &to_hash));
+        let mut done = 0;
+        for (buffer, taken) in filled {
+            sum.update(&buffer[..taken]);
+            done += taken as u64;
+            progress(done);
+            to_fill.send(buffer).ok(); // the reader that has come to the end takes none back
+        }
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Reads the first `len` bytes of the file into whatever buffers come, and hands them on in their order with how much of each is

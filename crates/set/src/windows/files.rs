@@ -9,8 +9,7 @@ use certadm_files::{Found, IoContext};
 use certadm_rules::TaggedList;
 
 use crate::error::{Error, Result};
-use crate::layout::{LOCATIONS_FILE, database_dir, file_of};
-use crate::manifest;
+use crate::layout::{LOCATIONS_FILE, database_dir};
 use crate::reader::{Set, read_locations};
 
 /// What a file is, by its first block (ese.md 1).
@@ -36,14 +35,23 @@ const DATABASE_MAGIC: [u8; 4] = 0x89AB_CDEF_u32.to_le_bytes();
 /// Blocks behind which the second copy of a damaged header may lie: the page sizes (ese.md 3.2).
 const SHADOWS: [usize; 5] = [2048, 4096, 8192, 16_384, 32_768];
 
+/// Up to the end of the last of them.
+const BLOCKS: u64 = 32_768 + 4096;
+/// So many bytes tell a file of our own store.
+const OWN_NAME: u64 = 16;
+
 impl FileKind {
     /// Looks at the first blocks of a file. A damaged first header does not hide a database: its second copy tells.
     ///
     /// # Errors
     /// [`Error::Store`] when the file cannot be read.
     pub fn of(found: &Found) -> Result<Self> {
+        let mut file = found.open()?;
         let mut start = Vec::new();
-        found.open()?.take(32_768 + 4096).read_to_end(&mut start).during("read", found)?;
+        (&mut file).take(OWN_NAME).read_to_end(&mut start).during("read", found)?;
+        if !is_own(&start) {
+            file.take(BLOCKS - OWN_NAME).read_to_end(&mut start).during("read", found)?;
+        }
         Ok(Self::of_bytes(&start))
     }
 
@@ -51,8 +59,7 @@ impl FileKind {
         let is_database = |offset: usize| start.get(offset + 4..offset + 8) == Some(&DATABASE_MAGIC);
         let number = start.get(FILE_TYPE..FILE_TYPE + 4).and_then(|bytes| bytes.try_into().ok());
         match number.map(u32::from_le_bytes) {
-            // Files of our own store begin with a name of their format.
-            _ if start.starts_with(b"CADM") || start.starts_with(b"SQLite format 3") => Self::Other,
+            _ if is_own(start) => Self::Other,
             Some(5) if is_database(0) => Self::Temporary,
             _ if is_database(0) => Self::Database,
             Some(3) => Self::Log,
@@ -82,7 +89,7 @@ pub struct WindowsSet {
 }
 
 impl WindowsSet {
-    /// Looks at a path; `None` when what lies there is not of a Windows CA.
+    /// Looks at a path where no complete set lies; `None` when what lies there is not of a Windows CA.
     ///
     /// # Errors
     /// [`Error::NotASet`] (0x8007010B) when a folder holds more than one database, [`Error::Store`].
@@ -90,13 +97,6 @@ impl WindowsSet {
         // A pipe or device that was named is refused where it would be opened.
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_dir()) {
             return Self::of_file(path);
-        }
-        if file_of(path, manifest::FILE_NAME).is_there() {
-            // What is wrong with a manifest is said by whoever reads the set next.
-            return match Set::open(path) {
-                Ok(set) => Self::of_complete(set),
-                Err(_) => Ok(None),
-            };
         }
         if path.is_dir() { Self::of_folder(path, &database_dir(path)?) } else { Ok(None) }
     }
@@ -143,25 +143,30 @@ impl WindowsSet {
         Ok(Some(set))
     }
 
-    fn of_complete(set: Set) -> Result<Option<Self>> {
-        let is_windows = match (&set.image, set.logs.first()) {
+    /// Whether a complete set is of a Windows CA.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the file that would tell cannot be read.
+    pub(crate) fn is(set: &Set) -> Result<bool> {
+        Ok(match (&set.image, set.logs.first()) {
             (Some(image), _) => is_named_database(image) || kind_if_there(image)? == FileKind::Database,
             (None, Some((_, log))) => kind_if_there(log)? == FileKind::Log,
             (None, None) => false,
-        };
-        if !is_windows {
-            return Ok(None);
-        }
+        })
+    }
+
+    /// A complete set of a Windows CA.
+    pub(crate) fn of_complete(set: Set) -> Self {
         let locations = set.locations_file();
         let there = Found::is_there;
-        Ok(Some(Self {
+        Self {
             path: set.path.clone(),
             database: set.image.clone().filter(there),
             logs: set.logs.iter().map(|(_, log)| log.clone()).filter(there).collect(),
             checkpoint: None,
             locations: Some(locations).filter(there),
             complete: Some(set),
-        }))
+        }
     }
 
     fn of_folder(path: &Path, database_dir: &Path) -> Result<Option<Self>> {
@@ -222,6 +227,11 @@ impl WindowsSet {
         self.database = Some(file);
         Ok(())
     }
+}
+
+/// Files of our own store begin with a name of their format.
+fn is_own(start: &[u8]) -> bool {
+    start.starts_with(b"CADM") || start.starts_with(b"SQLite format 3")
 }
 
 fn kind_if_there(file: &Found) -> Result<FileKind> {

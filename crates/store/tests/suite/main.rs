@@ -2,5 +2,6 @@
 
 mod backup_and_recovery;
 mod broken_chains;
+mod images;
 mod owner_under_load;
 mod packing;
