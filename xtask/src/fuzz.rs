@@ -75,10 +75,11 @@ impl Until {
         })
     }
 
-    /// libFuzzer's option.
+    /// libFuzzer's option. It ends when more whole seconds have passed than it was told, so one less is what is wanted; nothing is
+    /// no limit to it.
     fn option(self) -> String {
         match self {
-            Self::Seconds(seconds) => format!("-max_total_time={seconds}"),
+            Self::Seconds(seconds) => format!("-max_total_time={}", seconds.saturating_sub(1).max(1)),
             Self::Inputs(inputs) => format!("-runs={inputs}"),
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::coverage::Coverage;
 use crate::failure::Result;
 use crate::journal::Outcome;
-use crate::process;
+use crate::process::{self, Beside};
 use crate::setup::Installed;
 use crate::workspace::Workspace;
 use crate::{circles, citations, counts, durability, lockfiles, prereleases};
@@ -106,10 +106,10 @@ fn joined((mut total, ended): Outcome, (tally, also_ended): Outcome) -> Outcome 
     (total, ended.and(also_ended))
 }
 
-/// rustdoc over the workspace, with warnings, such as links that lead nowhere, as errors.
-pub(crate) fn documentation(workspace: &Workspace) -> Result<()> {
+/// rustdoc over the workspace, beside its caller, with warnings, such as links that lead nowhere, as errors.
+pub(crate) fn documentation(workspace: &Workspace) -> Result<Beside> {
     let mut cargo = workspace.cargo(&["doc", "--locked", "--workspace", "--no-deps"]);
-    process::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
+    Beside::start(cargo.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// The command as the tests' own build makes it.

@@ -22,9 +22,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let mut ran_later = 0;
     let mut proven = Vec::new();
     if journal.prepare("set-up", || setup::for_building(workspace)).is_some() {
-        // Much of lint's time goes into crates that others wait for, with a processor free.
+        // Much of lint's time goes into crates that others wait for, with a processor free. What works beside it has a target folder
+        // of its own.
         let peers = setup::beside();
         let deny = deny::beside(workspace);
+        let windows = windows::beside();
         journal.check("format", || suites::format(workspace, suites::Formatting::Check));
         journal.check("lint", || suites::lint(workspace));
         journal.check("licences", || licences::check(workspace));
@@ -33,8 +35,6 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
             deny::check(workspace)
         });
         journal.step("advisories", || deny::advisories(workspace));
-        // Beside the others: it has a target folder of its own, and uses little more than one processor.
-        let windows = windows::beside();
         let installed = journal.prepare("peers", || {
             let (_, ended) = peers?.join()?;
             ended.and_then(|()| setup::run(workspace))
@@ -48,8 +48,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
             ran_later += tally.run();
             Ok((tally, ended))
         });
+        // Beside the building of the fuzzer, in another target folder.
+        let documentation = suites::documentation(workspace);
         journal.step("fuzz smoke", || fuzz::smoke(workspace, fuzz_until));
-        journal.check("documentation", || suites::documentation(workspace));
+        journal.check("documentation", || documentation?.join()?.1);
     }
     proven.splice(..0, counts::summary(workspace));
     Ok(journal.close(ran_later, &proven))
