@@ -20,6 +20,10 @@ const BUNDLE_VARIABLE: &str = "CERTADM_WINDOWS";
 /// Where they find a Windows for it.
 const PREFIX_VARIABLE: &str = "WINEPREFIX";
 
+/// Packages that the workspace's manifest names as optimised in its dev profile.
+const OPTIMISED_ELSEWHERE: &[&str] =
+    &["certadm-auth", "certadm-ese", "certadm-files", "certadm-kerberos", "certadm-store", "zstd-sys"];
+
 /// How to build.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
@@ -35,8 +39,9 @@ impl Build {
             Self::Release => vec!["profile.dist.strip=true".into()],
             Self::Quick => {
                 let package = |name: &str, level: u8| format!("profile.dev.package.{name}.opt-level={level}");
-                ["\"*\"", "certadm-auth", "certadm-ese"]
+                ["\"*\""]
                     .iter()
+                    .chain(OPTIMISED_ELSEWHERE)
                     .map(|name| package(name, 0))
                     .chain(["hmac", "pbkdf2", "pkcs5", "sha2"].map(|name| package(name, 2)))
                     .chain(["profile.dev.debug=false".to_owned()])

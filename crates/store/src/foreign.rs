@@ -217,6 +217,17 @@ mod tests {
         }
     }
 
+    /// `.cargo/config.toml` leaves the others out of SQLite.
+    #[test]
+    fn of_virtual_tables_only_those_of_json_are_there() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut statement = connection.prepare("SELECT name FROM pragma_module_list ORDER BY name").unwrap();
+        let names: Vec<String> =
+            statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let others = names.iter().filter(|name| !name.starts_with("json") && !name.starts_with("pragma_"));
+        assert_eq!(others.count(), 0, "{names:?}");
+    }
+
     #[test]
     fn what_is_foreign_differs_or_is_missing_is_named() {
         let swap = |from: &str, to: &str, name: &str| {
@@ -242,7 +253,12 @@ mod tests {
             ("CREATE TABLE t (a, b AS (a + 1))".to_owned(), "table \"t\" is foreign"),
             ("ALTER TABLE Requests ADD COLUMN x INTEGER AS (1)".to_owned(), "table \"Requests\" is not the one"),
             ("CREATE INDEX i ON Requests (length(RawRequest))".to_owned(), "index \"i\" is foreign"),
-            ("CREATE VIRTUAL TABLE f USING fts5 (x)".to_owned(), "table \"f\" is foreign"),
+            (
+                "PRAGMA writable_schema = on; INSERT INTO sqlite_schema VALUES \
+                 ('table', 'f', 'f', 0, 'CREATE VIRTUAL TABLE f USING fts5 (x)')"
+                    .to_owned(),
+                "table \"f\" is foreign",
+            ),
             ("DROP INDEX CRLNumberIndex".to_owned(), "index \"CRLNumberIndex\" is missing"),
             ("DROP TABLE store_marks".to_owned(), "table \"store_marks\" is missing"),
             (
