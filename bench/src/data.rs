@@ -1,11 +1,13 @@
 //! A CA's folder of a given size, filled with rows like those of issued certificates.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use certadm_store::{Error, Folder, Options, Store, Writer};
 use rusqlite::params;
 
 use crate::error::Result;
+use crate::process::run;
 
 /// Bytes that one certificate's rows take in the database, about.
 const ROW_LEN: u64 = 4100;
@@ -35,6 +37,15 @@ impl CaFolder {
         let folder = Folder::new(path);
         let store = Store::create(&folder, "Bench", FILLING)?;
         Self::fill(folder, store, size)
+    }
+
+    /// A CA with certificate, key and configuration, as `ca init` makes it, whose database has about `size` bytes. A backup of a
+    /// folder without them ends with a finding.
+    pub(crate) fn of_a_ca(certadm: &Path, path: &Path, passphrase_file: &Path, size: u64) -> Result<Self> {
+        let init = ["ca", "init", "--name", "Bench", "--key", "p256", "--dir"].map(OsStr::new);
+        let rest = [path.as_os_str(), "--passphrase-file".as_ref(), passphrase_file.as_os_str()];
+        run(certadm, init.into_iter().chain(rest))?;
+        Self::grown(path, size)
     }
 
     /// Lets the database of a CA that is there grow to about `size` bytes.

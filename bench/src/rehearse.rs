@@ -18,14 +18,12 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
     std::fs::create_dir_all(&kept)?;
     let pass = root.join("pass");
     std::fs::write(&pass, "passphrase of the benchmarks\n")?;
-    let init = ["ca", "init", "--name", "Bench", "--dir"].map(AsRef::as_ref);
-    let passphrase = ["--passphrase-file".as_ref(), pass.as_os_str()];
-    run(&bench.certadm, init.into_iter().chain([ca.as_os_str()]).chain(passphrase))?;
+    let folder = CaFolder::of_a_ca(&bench.certadm, &ca, &pass, bench.options.size)?;
     for name in ["ca.toml", "ca.crt", "ca.key"] {
         std::fs::copy(ca.join(name), kept.join(name))?;
     }
     // The made certificates are none: as requests that failed they take the same room, and nobody checks them.
-    CaFolder::grown(&ca, bench.options.size)?.fail_all()?;
+    folder.fail_all()?;
     let backup = ["backup".as_ref(), "--dir".as_ref(), ca.as_os_str(), "--to".as_ref(), set.as_os_str()];
     run(&bench.certadm, backup)?;
     let (mut verify, mut restore, mut rehearse) =
@@ -41,8 +39,9 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
         restore.add(run(&bench.certadm, args)?);
         settle()?;
         let args = ["rehearse".as_ref(), set.as_os_str(), "--within".as_ref(), root.as_os_str()];
-        let identity = ["--identity".as_ref(), kept.as_os_str()];
-        rehearse.add(run(&bench.certadm, args.into_iter().chain(identity).chain(passphrase))?);
+        let identity =
+            ["--identity".as_ref(), kept.as_os_str(), "--passphrase-file".as_ref(), pass.as_os_str()];
+        rehearse.add(run(&bench.certadm, args.into_iter().chain(identity))?);
     }
     let budget = verify.median() + restore.median();
     let ratio = rehearse.median() / budget;

@@ -1,13 +1,12 @@
 //! REPO: a backup into a repository with everything that makes it count, beside restic and borg.
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
 use crate::data::CaFolder;
 use crate::error::Result;
 use crate::peers::Peers;
-use crate::process::{Measured, measure, run, wait_until_idle};
+use crate::process::{Measured, measure, wait_until_idle};
 use crate::run::{Bench, remove};
 use crate::table::{Row, Samples};
 
@@ -16,13 +15,9 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
     if !bench.wants("REPO") {
         return Ok(());
     }
-    // A CA with certificate and configuration: without them a backup ends with a finding.
     let (folder, passphrase) = (bench.root.join("repo-ca"), bench.root.join("repo-passphrase"));
     std::fs::write(&passphrase, "Bench-Pa55phrase")?;
-    let init = ["ca", "init", "--name", "Bench", "--key", "p256", "--dir"].map(OsStr::new);
-    let rest = [folder.as_os_str(), "--passphrase-file".as_ref(), passphrase.as_os_str()];
-    run(&bench.certadm, init.into_iter().chain(rest))?;
-    let ca = CaFolder::grown(&folder, bench.options.size)?;
+    let ca = CaFolder::of_a_ca(&bench.certadm, &folder, &passphrase, bench.options.size)?;
     let mut sides = Sides::default();
     for round in 0..bench.options.rounds {
         println!("repository, round {} of {}", round + 1, bench.options.rounds);

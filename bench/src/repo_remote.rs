@@ -18,7 +18,9 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
         if !bench.wants(name) && !bench.wants("REPO") {
             continue;
         }
-        let ca = CaFolder::create(&bench.root.join("repo-ca"), bench.options.size)?;
+        let (folder, passphrase) = (bench.root.join("repo-ca"), bench.root.join("repo-passphrase"));
+        std::fs::write(&passphrase, "Bench-Pa55phrase")?;
+        let ca = CaFolder::of_a_ca(&bench.certadm, &folder, &passphrase, bench.options.size)?;
         let mut sides = Sides::default();
         for round in 0..bench.options.rounds {
             println!("{name}, round {} of {}", round + 1, bench.options.rounds);

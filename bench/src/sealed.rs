@@ -290,14 +290,12 @@ impl Service {
         std::fs::write(&password_file, PASSWORD)?;
         let dir = folder.as_os_str();
         let certadm = &bench.certadm;
-        let init = ["ca", "init", "--name", "Bench", "--key", "p256", "--dir"].map(AsRef::as_ref);
-        run(certadm, init.into_iter().chain([dir, "--passphrase-file".as_ref(), password_file.as_os_str()]))?;
+        let ca = CaFolder::of_a_ca(certadm, &folder, &password_file, bench.options.size)?;
         let user = ["user", "add", USER, "--role", "operator", "--dir"].map(AsRef::as_ref);
         run(certadm, user.into_iter().chain([dir, "--password-file".as_ref(), password_file.as_os_str()]))?;
         if let Logon::Kerberos(domain) = logon {
             domain.enter(&folder.join("ca.toml"))?;
         }
-        let ca = CaFolder::grown(&folder, bench.options.size)?;
         let mut child = Command::new(certadm)
             .args(["--json", "serve", "--exporter-port", "0", "--listen", &format!("{listen}:0")])
             .args(["--allow-remote-backup", "--dir"])

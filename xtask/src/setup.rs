@@ -129,7 +129,7 @@ pub(crate) struct Installed {
 }
 
 /// What the target folder takes after a run from nothing, in GiB, as measured.
-const TARGET_GIB: u64 = 9;
+const TARGET_GIB: u64 = 7;
 
 /// Looks for everything the steps need, installs what is missing, and says so.
 pub(crate) fn run(workspace: &Workspace) -> Result<Installed> {

@@ -44,7 +44,6 @@ impl Build {
                     .chain(OPTIMISED_ELSEWHERE)
                     .map(|name| package(name, 0))
                     .chain(["hmac", "pbkdf2", "pkcs5", "sha2"].map(|name| package(name, 2)))
-                    .chain(["profile.dev.debug=false".to_owned()])
                     .collect()
             }
         };
