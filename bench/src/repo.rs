@@ -1,6 +1,6 @@
-//! REPO: a backup into a repository with everything that makes it count, beside restic and borg.
+//! REPO: a backup into a repository with everything that makes it count, beside restic and borg. REPO-MEM: what it takes of memory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::data::CaFolder;
@@ -12,12 +12,13 @@ use crate::table::{Row, Samples};
 
 /// Runs the rows, if they are wanted. Each round has places of its own, so that each first backup is one.
 pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
+    if bench.options.only.iter().any(|only| only == "REPO-MEM") {
+        memory(bench)?;
+    }
     if !bench.wants("REPO") {
         return Ok(());
     }
-    let (folder, passphrase) = (bench.root.join("repo-ca"), bench.root.join("repo-passphrase"));
-    std::fs::write(&passphrase, "Bench-Pa55phrase")?;
-    let ca = CaFolder::of_a_ca(&bench.certadm, &folder, &passphrase, bench.options.size)?;
+    let ca = ca(bench)?;
     let mut sides = Sides::default();
     for round in 0..bench.options.rounds {
         println!("repository, round {} of {}", round + 1, bench.options.rounds);
@@ -29,6 +30,67 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
     }
     sides.report(&mut bench.rows);
     remove(&bench.root.join("repo-ca"))
+}
+
+/// A CA of the run's size.
+pub(crate) fn ca(bench: &Bench) -> Result<CaFolder> {
+    let (folder, passphrase) = (bench.root.join("repo-ca"), bench.root.join("repo-passphrase"));
+    std::fs::write(&passphrase, "Bench-Pa55phrase")?;
+    CaFolder::of_a_ca(&bench.certadm, &folder, &passphrase, bench.options.size)
+}
+
+/// The peaks of a backup, a verify and a restore without peers, for a size whose copies by all peers would fill a disk. It runs only
+/// where it is named, once.
+fn memory(bench: &mut Bench) -> Result<()> {
+    let ca = ca(bench)?;
+    let root = bench.root.join("repo");
+    std::fs::create_dir_all(&root)?;
+    let vault = Vault::create(&bench.certadm, &root, &ca)?;
+    let dir = ca.path().to_string_lossy().into_owned();
+    let back = root.join("back").to_string_lossy().into_owned();
+    for (what, goal, words) in [
+        ("backup", "<= 128", &["backup", "--dir", &dir, "--to", "vault:"][..]),
+        ("verify", "<= 64", &["verify", "vault:"]),
+        ("restore", "<= 64", &["restore", "--from", "vault:", "--dir", &back]),
+    ] {
+        let mut samples = Samples::default();
+        samples.add(vault.run(words)?);
+        bench.rows.push(Row::plain(&format!("REPO-MEM peak of {what}, MiB"), samples.peak_mib()).goal(goal));
+        bench.rows.push(Row::plain(&format!("REPO-MEM, seconds of {what}"), samples.median()));
+    }
+    remove(&root)?;
+    remove(&bench.root.join("repo-ca"))
+}
+
+/// A vault in a folder, with a repository for one CA.
+struct Vault<'a> {
+    certadm: &'a Path,
+    root: &'a Path,
+    list: PathBuf,
+}
+
+impl<'a> Vault<'a> {
+    fn create(certadm: &'a Path, root: &'a Path, ca: &CaFolder) -> Result<Self> {
+        let list = root.join("repositories.toml");
+        let place = root.display();
+        std::fs::write(
+            &list,
+            format!("[vault]\nurl = 'file://{place}/vault'\nkey-file = '{place}/{{ca}}.key'\n"),
+        )?;
+        let vault = Self { certadm, root, list };
+        let name = ca.database()?.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let code = root.join("code").to_string_lossy().into_owned();
+        vault.run(&["repository", "init", "vault:", "--ca", &name, "--recovery-file", &code])?;
+        Ok(vault)
+    }
+
+    /// Runs the command on an idle machine.
+    fn run(&self, words: &[&str]) -> Result<Measured> {
+        let mut command = Command::new(self.certadm);
+        command.args(words).env("CERTADM_REPOSITORIES", &self.list).env("TMPDIR", self.root);
+        wait_until_idle();
+        measure(&mut command)
+    }
 }
 
 #[derive(Default)]
@@ -51,22 +113,9 @@ struct Sides {
 impl Sides {
     fn round(&mut self, certadm: &Path, ca: &CaFolder, root: &Path) -> Result<()> {
         let peers = Peers::create(root)?;
-        let list = root.join("repositories.toml");
-        let place = root.display();
-        std::fs::write(
-            &list,
-            format!("[vault]\nurl = 'file://{place}/vault'\nkey-file = '{place}/{{ca}}.key'\n"),
-        )?;
-        let name = ca.database()?.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let ours = |words: &[&str]| -> Result<Measured> {
-            let mut command = Command::new(certadm);
-            command.args(words).env("CERTADM_REPOSITORIES", &list).env("TMPDIR", root);
-            wait_until_idle();
-            measure(&mut command)
-        };
+        let vault = Vault::create(certadm, root, ca)?;
+        let ours = |words: &[&str]| vault.run(words);
         let dir = ca.path().to_string_lossy().into_owned();
-        let code = root.join("code").to_string_lossy().into_owned();
-        ours(&["repository", "init", "vault:", "--ca", &name, "--recovery-file", &code])?;
         // With read-back and proof alone, as restic is measured; then with the check of the database, which lets logs go.
         self.stored.add(ours(&["backup", "--dir", &dir, "--to", "vault:", "--verify", "later"])?);
         wait_until_idle();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::data::CaFolder;
 use crate::error::Result;
 use crate::process::{Measured, measure, wait_until_idle};
+use crate::repo::ca;
 use crate::run::{Bench, remove};
 use crate::sshd::Sshd;
 use crate::table::{Row, Samples};
@@ -18,9 +19,7 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
         if !bench.wants(name) && !bench.wants("REPO") {
             continue;
         }
-        let (folder, passphrase) = (bench.root.join("repo-ca"), bench.root.join("repo-passphrase"));
-        std::fs::write(&passphrase, "Bench-Pa55phrase")?;
-        let ca = CaFolder::of_a_ca(&bench.certadm, &folder, &passphrase, bench.options.size)?;
+        let ca = ca(bench)?;
         let mut sides = Sides::default();
         for round in 0..bench.options.rounds {
             println!("{name}, round {} of {}", round + 1, bench.options.rounds);
