@@ -49,9 +49,10 @@ fn main() -> Result<()> {
     println!("machine: {}", process::machine());
     println!("size: {} MiB, rounds: {}, {}", options.size >> 20, options.rounds, process::version(&certadm));
     let mut bench = Bench { options, certadm, root: root.path().to_owned(), rows: Vec::new() };
-    bench.run()?;
+    let ended = bench.run();
+    // What was measured before an error is not lost.
     table::print(&bench.rows);
-    Ok(())
+    ended
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options> {

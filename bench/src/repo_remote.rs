@@ -183,6 +183,8 @@ impl Sides {
         ours(&["repository", "init", "vault:", "--ca", &name, "--recovery-file", &code])?;
         self.backup.add(ours(&["backup", "--dir", &dir, "--to", "vault:", "--verify", "later"])?);
         self.restic.add(restic(&["backup"], Some(&ca.database()?))?);
+        // Logs go on from a set whose database was checked.
+        ours(&["backup", "--dir", &dir, "--to", "vault:"])?;
         ca.change_one_percent()?;
         self.logs.add(ours(&["backup", "--dir", &dir, "--to", "vault:", "--type", "logs"])?);
         self.restic_again.add(restic(&["backup"], Some(&ca.database()?))?);
