@@ -135,7 +135,9 @@ fn fill(writer: &mut Writer, first: u64, count: u64) -> Result<()> {
             let name = format!("host{number:08}.bench.example");
             let when = i64::try_from(number).unwrap_or(0) + 133_000_000_000_000_000;
             request.execute(params![when, name, blob(&random[..528], 1100)])?;
-            let serial: String = random[528..544].iter().map(|byte| format!("{byte:02x}")).collect();
+            // As our CA makes them: the time, then bits at random.
+            let mut serial = format!("{:010x}", number | (1 << 38));
+            serial.extend(random[528..539].iter().map(|byte| format!("{byte:02x}")));
             let id = transaction.last_insert_rowid();
             certificate.execute(params![id, serial, when, when + 1, name, blob(&random[544..], 1500)])?;
             for (oid, len) in EXTENSIONS {
