@@ -41,15 +41,16 @@ impl CaFolder {
 
     /// A CA with certificate, key and configuration, as `ca init` makes it, whose database has about `size` bytes. A backup of a
     /// folder without them ends with a finding.
-    pub(crate) fn of_a_ca(certadm: &Path, path: &Path, passphrase_file: &Path, size: u64) -> Result<Self> {
-        let init = ["ca", "init", "--name", "Bench", "--key", "p256", "--dir"].map(OsStr::new);
+    pub(crate) fn of_a_ca(
+        certadm: &Path,
+        name: &str,
+        path: &Path,
+        passphrase_file: &Path,
+        size: u64,
+    ) -> Result<Self> {
+        let init = ["ca", "init", "--name", name, "--key", "p256", "--dir"].map(OsStr::new);
         let rest = [path.as_os_str(), "--passphrase-file".as_ref(), passphrase_file.as_os_str()];
         run(certadm, init.into_iter().chain(rest))?;
-        Self::grown(path, size)
-    }
-
-    /// Lets the database of a CA that is there grow to about `size` bytes.
-    pub(crate) fn grown(path: &Path, size: u64) -> Result<Self> {
         let folder = Folder::new(path);
         let store = Store::open(&folder, FILLING)?;
         Self::fill(folder, store, size)

@@ -92,10 +92,7 @@ fn numbers(bench: &mut Bench) -> Result<()> {
     let most = NUMBERS.into_iter().max().unwrap_or_default();
     for number in 1..=most {
         let ca = root.join(format!("ca-{number}"));
-        let mut init = Command::new(&bench.certadm);
-        init.args(["ca", "init", "--name", &format!("Bench {number}"), "--dir"]).arg(&ca);
-        measure(init.arg("--passphrase-file").arg(&passphrase))?;
-        CaFolder::grown(&ca, SMALL)?;
+        CaFolder::of_a_ca(&bench.certadm, &format!("Bench {number}"), &ca, &passphrase, SMALL)?;
     }
     let mut sides = Vec::new();
     for number in NUMBERS {

@@ -18,7 +18,7 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
     std::fs::create_dir_all(&kept)?;
     let pass = root.join("pass");
     std::fs::write(&pass, "passphrase of the benchmarks\n")?;
-    let folder = CaFolder::of_a_ca(&bench.certadm, &ca, &pass, bench.options.size)?;
+    let folder = CaFolder::of_a_ca(&bench.certadm, "Bench", &ca, &pass, bench.options.size)?;
     for name in ["ca.toml", "ca.crt", "ca.key"] {
         std::fs::copy(ca.join(name), kept.join(name))?;
     }

@@ -36,7 +36,7 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
 pub(crate) fn ca(bench: &Bench) -> Result<CaFolder> {
     let (folder, passphrase) = (bench.root.join("repo-ca"), bench.root.join("repo-passphrase"));
     std::fs::write(&passphrase, "Bench-Pa55phrase")?;
-    CaFolder::of_a_ca(&bench.certadm, &folder, &passphrase, bench.options.size)
+    CaFolder::of_a_ca(&bench.certadm, "Bench", &folder, &passphrase, bench.options.size)
 }
 
 /// The peaks of a backup, a verify and a restore without peers, for a size whose copies by all peers would fill a disk. It runs only
@@ -45,7 +45,7 @@ fn memory(bench: &mut Bench) -> Result<()> {
     let ca = ca(bench)?;
     let root = bench.root.join("repo");
     std::fs::create_dir_all(&root)?;
-    let vault = Vault::create(&bench.certadm, &root, &ca)?;
+    let vault = Vault::in_folder(&bench.certadm, &root, &ca)?;
     let dir = ca.path().to_string_lossy().into_owned();
     let back = root.join("back").to_string_lossy().into_owned();
     for (what, goal, words) in [
@@ -62,21 +62,24 @@ fn memory(bench: &mut Bench) -> Result<()> {
     remove(&bench.root.join("repo-ca"))
 }
 
-/// A vault in a folder, with a repository for one CA.
-struct Vault<'a> {
+/// A vault with a repository for one CA.
+pub(crate) struct Vault<'a> {
     certadm: &'a Path,
     root: &'a Path,
     list: PathBuf,
 }
 
 impl<'a> Vault<'a> {
-    fn create(certadm: &'a Path, root: &'a Path, ca: &CaFolder) -> Result<Self> {
+    /// One in a folder.
+    fn in_folder(certadm: &'a Path, root: &'a Path, ca: &CaFolder) -> Result<Self> {
+        Self::create(certadm, root, ca, &format!("url = 'file://{}/vault'\n", root.display()))
+    }
+
+    /// One at a place that the lines of its table name. List, key and recovery code lie in `root`, and so do copies.
+    pub(crate) fn create(certadm: &'a Path, root: &'a Path, ca: &CaFolder, table: &str) -> Result<Self> {
         let list = root.join("repositories.toml");
-        let place = root.display();
-        std::fs::write(
-            &list,
-            format!("[vault]\nurl = 'file://{place}/vault'\nkey-file = '{place}/{{ca}}.key'\n"),
-        )?;
+        let key = root.join("{ca}.key");
+        std::fs::write(&list, format!("[vault]\n{table}key-file = '{}'\n", key.display()))?;
         let vault = Self { certadm, root, list };
         let name = ca.database()?.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let code = root.join("code").to_string_lossy().into_owned();
@@ -85,7 +88,7 @@ impl<'a> Vault<'a> {
     }
 
     /// Runs the command on an idle machine.
-    fn run(&self, words: &[&str]) -> Result<Measured> {
+    pub(crate) fn run(&self, words: &[&str]) -> Result<Measured> {
         let mut command = Command::new(self.certadm);
         command.args(words).env("CERTADM_REPOSITORIES", &self.list).env("TMPDIR", self.root);
         wait_until_idle();
@@ -113,7 +116,7 @@ struct Sides {
 impl Sides {
     fn round(&mut self, certadm: &Path, ca: &CaFolder, root: &Path) -> Result<()> {
         let peers = Peers::create(root)?;
-        let vault = Vault::create(certadm, root, ca)?;
+        let vault = Vault::in_folder(certadm, root, ca)?;
         let ours = |words: &[&str]| vault.run(words);
         let dir = ca.path().to_string_lossy().into_owned();
         // With read-back and proof alone, as restic is measured; then with the check of the database, which lets logs go.

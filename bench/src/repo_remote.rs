@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::data::CaFolder;
 use crate::error::Result;
 use crate::process::{Measured, measure, wait_until_idle};
-use crate::repo::ca;
+use crate::repo::{Vault, ca};
 use crate::run::{Bench, remove};
 use crate::sshd::Sshd;
 use crate::table::{Row, Samples};
@@ -149,9 +149,6 @@ struct Sides {
 
 impl Sides {
     fn round(&mut self, certadm: &Path, ca: &CaFolder, root: &Path, service: &Service) -> Result<()> {
-        let list = root.join("repositories.toml");
-        let key = root.join("{ca}.key");
-        std::fs::write(&list, format!("[vault]\n{}key-file = '{}'\n", service.table, key.display()))?;
         let password = root.join("password");
         std::fs::write(&password, "bench")?;
         let restic = |words: &[&Path]| -> Result<Measured> {
@@ -159,13 +156,6 @@ impl Sides {
             command.args(&service.restic).arg("--password-file").arg(&password).arg("--no-cache").args(words);
             // restic has no other way to say them.
             command.env("AWS_ACCESS_KEY_ID", "ID").env("AWS_SECRET_ACCESS_KEY", "bench");
-            wait_until_idle();
-            measure(&mut command)
-        };
-        let name = ca.database()?.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let ours = |words: &[&str]| -> Result<Measured> {
-            let mut command = Command::new(certadm);
-            command.args(words).env("CERTADM_REPOSITORIES", &list).env("TMPDIR", root);
             wait_until_idle();
             measure(&mut command)
         };
@@ -177,10 +167,10 @@ impl Sides {
             restic(&words)
         };
         let dir = ca.path().to_string_lossy().into_owned();
-        let code = root.join("code").to_string_lossy().into_owned();
         // restic makes the bucket.
         restic(&["init"], None)?;
-        ours(&["repository", "init", "vault:", "--ca", &name, "--recovery-file", &code])?;
+        let vault = Vault::create(certadm, root, ca, &service.table)?;
+        let ours = |words: &[&str]| vault.run(words);
         self.backup.add(ours(&["backup", "--dir", &dir, "--to", "vault:", "--verify", "later"])?);
         self.restic.add(restic(&["backup"], Some(&ca.database()?))?);
         // Logs go on from a set whose database was checked.

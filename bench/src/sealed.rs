@@ -290,7 +290,7 @@ impl Service {
         std::fs::write(&password_file, PASSWORD)?;
         let dir = folder.as_os_str();
         let certadm = &bench.certadm;
-        let ca = CaFolder::of_a_ca(certadm, &folder, &password_file, bench.options.size)?;
+        let ca = CaFolder::of_a_ca(certadm, "Bench", &folder, &password_file, bench.options.size)?;
         let user = ["user", "add", USER, "--role", "operator", "--dir"].map(AsRef::as_ref);
         run(certadm, user.into_iter().chain([dir, "--password-file".as_ref(), password_file.as_os_str()]))?;
         if let Logon::Kerberos(domain) = logon {

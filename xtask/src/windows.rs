@@ -179,4 +179,18 @@ mod tests {
         assert!(arguments.contains(&"profile.dev.package.\"*\".opt-level=0".to_owned()), "{arguments:?}");
         assert!(!Build::Release.arguments().iter().any(|word| word.contains("opt-level")));
     }
+
+    #[test]
+    fn every_package_that_the_manifest_optimises_is_named_here() {
+        let manifest = include_str!("../../Cargo.toml");
+        let mut found: Vec<&str> = manifest
+            .split("[profile.dev.package.")
+            .skip(1)
+            .filter(|table| !table.lines().nth(1).unwrap().ends_with("= 0"))
+            .map(|table| table.lines().next().unwrap().trim_end_matches(']'))
+            .filter(|name| *name != "\"*\"")
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, OPTIMISED_ELSEWHERE);
+    }
 }

@@ -36,8 +36,6 @@ impl ScratchArgs {
 /// The folders of sets, those of a repository among them for as long as this lives.
 pub(crate) struct Places {
     paths: Vec<PathBuf>,
-    /// Those of them that were compared with their manifests when they were copied out of a repository.
-    compared: Vec<PathBuf>,
     #[cfg(feature = "repository")]
     fetched: Vec<(certadm_repository::CaRepository, certadm_repository::Fetched)>,
 }
@@ -49,7 +47,7 @@ impl Places {
     /// As [`certadm_repository::CaRepository::fetch`]; usage for an address that is none.
     #[cfg(feature = "repository")]
     pub(crate) fn find(words: &[PathBuf], scratch: &ScratchArgs, output: Output) -> Result<Self, Failure> {
-        let mut places = Self { paths: Vec::new(), compared: Vec::new(), fetched: Vec::new() };
+        let mut places = Self { paths: Vec::new(), fetched: Vec::new() };
         for word in words {
             let Some(address) = address(word)? else {
                 places.paths.push(word.clone());
@@ -60,7 +58,6 @@ impl Places {
             let folder = scratch.folder();
             let fetched = fetch(&repository, &address.point, &folder, &mut output.progress_on_stderr())?;
             places.paths.extend(fetched.sets.iter().cloned());
-            places.compared.extend(fetched.sets.iter().cloned());
             places.fetched.push((repository, fetched));
         }
         Ok(places)
@@ -69,7 +66,7 @@ impl Places {
     /// The paths as they are: this build knows no repository.
     #[cfg(not(feature = "repository"))]
     pub(crate) fn find(words: &[PathBuf], _scratch: &ScratchArgs, _output: Output) -> Result<Self, Failure> {
-        Ok(Self { paths: words.to_vec(), compared: Vec::new() })
+        Ok(Self { paths: words.to_vec() })
     }
 
     /// Notes in the repositories that the states which were asked for are proven: everything that was given is one state.
@@ -99,9 +96,12 @@ impl Places {
         &self.paths
     }
 
-    /// Those of [`Places::paths`] whose files were compared with their manifests when they were copied.
-    pub(crate) fn compared(&self) -> &[PathBuf] {
-        &self.compared
+    /// Those of [`Places::paths`] whose files were compared with their manifests when they were copied out of a repository.
+    pub(crate) fn compared(&self) -> Vec<PathBuf> {
+        #[cfg(feature = "repository")]
+        return self.fetched.iter().flat_map(|(_, fetched)| fetched.sets.iter().cloned()).collect();
+        #[cfg(not(feature = "repository"))]
+        Vec::new()
     }
 }
 

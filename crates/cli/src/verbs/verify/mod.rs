@@ -47,7 +47,8 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
     let mut report = {
         let mut progress = output.progress();
-        let how = How { allowed: allowed.as_ref(), compared: places.compared(), ..How::default() };
+        let compared = places.compared();
+        let how = How { allowed: allowed.as_ref(), compared: &compared, ..How::default() };
         verify_as(places.paths(), how, &mut progress)
     };
     cancel::check()?;
