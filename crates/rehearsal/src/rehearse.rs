@@ -10,7 +10,7 @@ use certadm_rules::words::counted;
 use certadm_rules::{FileTime, Hresult};
 use certadm_set::Opened;
 use certadm_set::progress::Progress;
-use certadm_set::verify::{How, Report, verify_as};
+use certadm_set::verify::{Report, verify, verify_signed};
 
 use crate::count::{Counted, Counts};
 use crate::crl::{Planned, tell_deadline, try_keys};
@@ -185,8 +185,10 @@ fn checked(
     notes: &mut Notes,
     facts: &mut Facts,
 ) -> Result<Report, Trouble> {
-    let how = How { allowed: wishes.allowed_signers.as_ref(), ..How::default() };
-    let report = verify_as(paths, how, progress);
+    let report = match &wishes.allowed_signers {
+        Some(allowed) => verify_signed(paths, allowed, progress),
+        None => verify(paths, progress),
+    };
     certadm_files::cancel::check()?;
     facts.generations = report.range.map(|range| (range.low().number(), range.high().number()));
     notes.detail = report.verdict();

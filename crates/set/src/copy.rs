@@ -49,59 +49,6 @@ pub(crate) struct Hashes {
     pub(crate) sha256: String,
 }
 
-/// What tells whether a file is the one that was backed up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint {
-    pub(crate) size: u64,
-    pub(crate) blake3: String,
-}
-
-/// What is computed of the bytes of a file while they go by.
-pub(crate) trait Hashing: Default + Send {
-    /// What they come to.
-    type Hashes: Send;
-
-    fn update(&mut self, bytes: &[u8]);
-    fn finish(self, size: u64) -> Self::Hashes;
-}
-
-/// Both hashes of a manifest: for a new manifest, and for `verify`, which compares every line of one.
-#[derive(Default)]
-pub(crate) struct Both {
-    blake3: Blake3,
-    sha256: Sha256,
-}
-
-/// BLAKE3 alone, which takes less time than both: for a restore, which asks whether bytes are those that were backed up.
-#[derive(Default)]
-pub(crate) struct Blake3(blake3::Hasher);
-
-impl Hashing for Both {
-    type Hashes = Hashes;
-
-    fn update(&mut self, bytes: &[u8]) {
-        self.blake3.update(bytes);
-        self.sha256.update(bytes);
-    }
-
-    fn finish(self, size: u64) -> Hashes {
-        let Fingerprint { size, blake3 } = self.blake3.finish(size);
-        Hashes { size, blake3, sha256: hex::encode(&self.sha256.finalize()) }
-    }
-}
-
-impl Hashing for Blake3 {
-    type Hashes = Fingerprint;
-
-    fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(self, size: u64) -> Fingerprint {
-        Fingerprint { size, blake3: self.0.finalize().to_hex().to_string() }
-    }
-}
-
 /// A buffer on its way, and how much of it is filled.
 struct Chunk {
     bytes: AlignedBuffer,
@@ -114,12 +61,12 @@ struct Chunk {
 /// # Errors
 /// Whatever the stream returns, [`Error::Store`], [`Error::Damaged`] when what is read back differs; a file that was begun
 /// is left for the caller to remove with its folder.
-pub(crate) fn store<H: Hashing>(
+pub(crate) fn store(
     path: &Path,
     read_back: ReadBack,
     announced: Option<u64>,
     stream: &mut dyn Stream,
-) -> Result<H::Hashes> {
+) -> Result<Hashes> {
     let file = durable::open_new(path, Access::Public)?;
     let due = announced.and_then(|len| usize::try_from(len.saturating_add(1)).ok());
     let buffer_len = due.unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
@@ -129,32 +76,29 @@ pub(crate) fn store<H: Hashing>(
         cancel::check()?;
         let mut bytes = AlignedBuffer::new(buffer_len);
         match stream.read(&mut bytes)? {
-            0 => return store_short::<H>(&file, path, read_back, begun.pop()),
+            0 => return store_short(&file, path, read_back, begun.pop()),
             len => begun.push(Chunk { bytes, len }),
         }
     }
-    store_long::<H>(&file, path, read_back, begun, stream)
+    store_long(&file, path, read_back, begun, stream)
 }
 
 /// Stores what fits into one buffer: four threads would take longer to start than all of this does.
-fn store_short<H: Hashing>(
-    file: &File,
-    path: &Path,
-    read_back: ReadBack,
-    all: Option<Chunk>,
-) -> Result<H::Hashes> {
+fn store_short(file: &File, path: &Path, read_back: ReadBack, all: Option<Chunk>) -> Result<Hashes> {
     let bytes = all.as_ref().map_or(&[][..], |chunk| &chunk.bytes[..chunk.len]);
     let size = bytes.len() as u64;
     let mut sum = Checksum::new();
     sum.update(bytes);
-    let mut hashing = H::default();
-    hashing.update(bytes);
+    let mut blake3 = blake3::Hasher::new();
+    blake3.update(bytes);
+    let mut sha256 = Sha256::new();
+    sha256.update(bytes);
     file.write_all_at(bytes, 0).during("write", path)?;
     durable::flush_data(file, path)?;
     let mut again = Checker::new(file, path, read_back);
     again.read_to(size)?;
     compare(path, again.finish(), sum.finish())?;
-    Ok(hashing.finish(size))
+    Ok(finish(size, &blake3, sha256))
 }
 
 /// Compares the checksum of what was read back, if anything was, with that of what was delivered.
@@ -167,20 +111,20 @@ fn compare(path: &Path, read: Option<[u8; 16]>, delivered: [u8; 16]) -> Result<(
 }
 
 /// Stores with a thread for each stage. `begun` are the buffers that have been filled already.
-fn store_long<H: Hashing>(
+fn store_long(
     file: &File,
     path: &Path,
     read_back: ReadBack,
     begun: Vec<Chunk>,
     stream: &mut dyn Stream,
-) -> Result<H::Hashes> {
+) -> Result<Hashes> {
     std::thread::scope(|scope| {
         let (to_hash, hash_from) = sync_channel(BUFFERS);
         let (to_write, write_from) = sync_channel(BUFFERS);
         let (to_pool, pool) = sync_channel(BUFFERS);
         let (to_flush, flush_from) = sync_channel(WINDOWS - 1);
         let (to_check, check_from) = sync_channel(WINDOWS - 1);
-        let hasher = scope.spawn(move || yielding(|| hash::<H>(&hash_from, &to_write)));
+        let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write)));
         let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_flush)));
         let flusher = scope.spawn(move || yielding(|| flush(file, path, &flush_from, &to_check)));
         let checker = scope.spawn(move || yielding(|| read_again(file, path, read_back, &check_from)));
@@ -246,20 +190,22 @@ fn produce(
 }
 
 /// Hashes what comes and hands it on. Returns the checksum, too, that what is read back must have.
-fn hash<H: Hashing>(from: &Receiver<Chunk>, to_write: &SyncSender<Chunk>) -> (H::Hashes, [u8; 16]) {
+fn hash(from: &Receiver<Chunk>, to_write: &SyncSender<Chunk>) -> (Hashes, [u8; 16]) {
     let mut sum = Checksum::new();
-    let mut hashing = H::default();
+    let mut blake3 = blake3::Hasher::new();
+    let mut sha256 = Sha256::new();
     let mut size = 0;
     while let Ok(chunk) = from.recv() {
         let bytes = &chunk.bytes[..chunk.len];
         sum.update(bytes);
-        hashing.update(bytes);
+        blake3.update(bytes);
+        sha256.update(bytes);
         size += chunk.len as u64;
         if to_write.send(chunk).is_err() {
             break;
         }
     }
-    (hashing.finish(size), sum.finish())
+    (finish(size, &blake3, sha256), sum.finish())
 }
 
 fn write(
@@ -358,21 +304,23 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Reads a file and hashes it: no more of it than was announced and one byte. `progress` gets the bytes read so far.
+/// Reads a file and hashes it with both hashes: no more of it than was announced and one byte. `progress` gets the bytes read so far.
 ///
 /// # Errors
 /// [`Error::Store`].
-pub(crate) fn hash_file<H: Hashing>(
+pub(crate) fn hash_file(
     file: &Found,
     announced: Option<u64>,
     mut progress: impl FnMut(u64),
-) -> Result<H::Hashes> {
-    let mut hashing = H::default();
+) -> Result<Hashes> {
+    let mut blake3 = blake3::Hasher::new();
+    let mut sha256 = Sha256::new();
     let size = each_chunk(file, announced, |chunk, done| {
-        hashing.update(chunk);
+        blake3.update(chunk);
+        sha256.update(chunk);
         progress(done);
     })?;
-    Ok(hashing.finish(size))
+    Ok(finish(size, &blake3, sha256))
 }
 
 fn each_chunk(found: &Found, announced: Option<u64>, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
@@ -393,6 +341,10 @@ fn each_chunk(found: &Found, announced: Option<u64>, mut visit: impl FnMut(&[u8]
     }
 }
 
+fn finish(size: u64, blake3: &blake3::Hasher, sha256: Sha256) -> Hashes {
+    Hashes { size, blake3: blake3.finalize().to_hex().to_string(), sha256: hex::encode(&sha256.finalize()) }
+}
+
 fn panicked(path: &Path) -> Error {
     let source = std::io::Error::other("a worker thread failed");
     certadm_files::Error::Io { action: "store", path: path.to_owned(), source }.into()
@@ -409,7 +361,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("image");
         let mut reads = 0;
-        store::<Both>(&path, ReadBack::System, None, &mut |buffer: &mut [u8]| {
+        store(&path, ReadBack::System, None, &mut |buffer: &mut [u8]| {
             reads += 1;
             if reads == 3 {
                 let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -448,7 +400,7 @@ mod tests {
                 {
                     let path = dir.path().join(format!("{len}-{number}-{piece}"));
                     let mut rest = bytes.as_slice();
-                    let hashes = store::<Both>(&path, read_back, announced, &mut |buffer: &mut [u8]| {
+                    let hashes = store(&path, read_back, announced, &mut |buffer: &mut [u8]| {
                         let taken = rest.len().min(buffer.len()).min(piece);
                         buffer[..taken].copy_from_slice(&rest[..taken]);
                         rest = &rest[taken..];
@@ -456,7 +408,7 @@ mod tests {
                     });
                     assert_eq!(
                         hashes.unwrap(),
-                        hash_file::<Both>(&Found::named(path.as_path()), None, |_| ()).unwrap()
+                        hash_file(&Found::named(path.as_path()), None, |_| ()).unwrap()
                     );
                     assert!(std::fs::read(&path).unwrap() == bytes, "{len} bytes");
                     std::fs::remove_file(&path).unwrap();

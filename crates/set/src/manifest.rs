@@ -10,7 +10,7 @@ use certadm_rules::Hresult;
 use certadm_rules::names::{folded, is_safe_component};
 use serde::{Deserialize, Serialize};
 
-use crate::copy::{Fingerprint, Hashes};
+use crate::copy::Hashes;
 use crate::layout::MAX_LOCATIONS;
 
 /// The manifest's file name.
@@ -138,11 +138,6 @@ impl FileEntry {
     /// Whether a file with these hashes is the one that was backed up.
     pub(crate) fn has(&self, hashes: &Hashes) -> bool {
         self.blake3 == hashes.blake3 && self.sha256 == hashes.sha256
-    }
-
-    /// Whether a file with this fingerprint is the one that was backed up.
-    pub(crate) fn is_of(&self, fingerprint: &Fingerprint) -> bool {
-        self.blake3 == fingerprint.blake3
     }
 }
 

@@ -7,7 +7,7 @@ use certadm_files::{Found, durable};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::{FileTime, Generation};
 
-use crate::copy::{Both, hash_file};
+use crate::copy::hash_file;
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, file_of};
 use crate::manifest::{self, CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
@@ -144,7 +144,7 @@ fn entry(path: &Path, file: &Found, role: Role) -> Result<FileEntry> {
         let detail = format!("{} lies elsewhere than in {DATABASE_DIR}", below.display());
         return Err(Error::CannotSeal { path: path.to_owned(), detail });
     };
-    let hashes = hash_file::<Both>(file, None, |_| ())?;
+    let hashes = hash_file(file, None, |_| ())?;
     Ok(FileEntry {
         path: parts.join("/"),
         role,

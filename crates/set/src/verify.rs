@@ -13,7 +13,7 @@ use certadm_store::log_file::LogFile;
 
 use crate::aside::Aside;
 use crate::chain::{Combined, combine};
-use crate::copy::{Both, hash_file, yielding_thread};
+use crate::copy::{hash_file, yielding_thread};
 use crate::error::Error;
 use crate::judge::{incomplete, place_of};
 use crate::manifest::{self, FileEntry, Manifest, Role};
@@ -130,29 +130,30 @@ impl Report {
 ///
 /// Sets and loose files of a Windows CA are recognised and replayed in memory.
 pub fn verify(paths: &[PathBuf], progress: &mut dyn Progress) -> Report {
-    verify_as(paths, How::default(), progress)
+    sorted(look(paths, None, None, progress))
 }
 
-/// What a verification is told beside the sets.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct How<'a> {
-    /// Each set must be signed by one of these. If one is not, no further byte of the sets is read.
-    pub allowed: Option<&'a AllowedSigners>,
-    /// The earlier state that is meant: what lies behind it is not looked at.
-    pub until: Option<Until>,
-    /// Those of the sets whose files were compared with their manifests when they were copied to where they are, a moment ago.
-    /// They are not hashed again; everything else is checked.
-    pub compared: &'a [PathBuf],
+/// As [`verify`], for an earlier state of the sets: what lies behind it is not looked at.
+pub fn verify_until(paths: &[PathBuf], until: Option<Until>, progress: &mut dyn Progress) -> Report {
+    sorted(look(paths, None, until, progress))
 }
 
-/// As [`verify`], in a certain way.
-pub fn verify_as(paths: &[PathBuf], how: How<'_>, progress: &mut dyn Progress) -> Report {
-    let mut report = look(paths, how, progress);
+/// As [`verify`]; each set must also be signed by one whose signature counts. If one is not, no further byte of them is read.
+pub fn verify_signed(paths: &[PathBuf], allowed: &AllowedSigners, progress: &mut dyn Progress) -> Report {
+    sorted(look(paths, Some(allowed), None, progress))
+}
+
+fn sorted(mut report: Report) -> Report {
     finding::sort(&mut report.findings);
     report
 }
 
-fn look(paths: &[PathBuf], how: How<'_>, progress: &mut dyn Progress) -> Report {
+fn look(
+    paths: &[PathBuf],
+    allowed: Option<&AllowedSigners>,
+    until: Option<Until>,
+    progress: &mut dyn Progress,
+) -> Report {
     let mut report = Report::default();
     let mut opened = Vec::new();
     for (path, result) in paths.iter().zip(open_each(paths)) {
@@ -166,8 +167,8 @@ fn look(paths: &[PathBuf], how: How<'_>, progress: &mut dyn Progress) -> Report 
     }
     let refused = match together(paths, opened) {
         Ok(opened @ (Opened::Windows(_) | Opened::Ours(_))) => {
-            judge_signatures(&opened, how.allowed, &mut report);
-            let opened = match how.until.map(|until| opened.clone().until(until)) {
+            judge_signatures(&opened, allowed, &mut report);
+            let opened = match until.map(|until| opened.clone().until(until)) {
                 None => opened,
                 Some(Ok((earlier, _))) => earlier,
                 Some(Err(error)) => {
@@ -177,8 +178,8 @@ fn look(paths: &[PathBuf], how: How<'_>, progress: &mut dyn Progress) -> Report 
             };
             return match opened {
                 _ if !report.is_good() => report,
-                Opened::Windows(sets) => verify_windows(&sets, how.compared, report, progress),
-                Opened::Ours(sets) => verify_ours(&sets, how.compared, report, progress),
+                Opened::Windows(sets) => verify_windows(&sets, report, progress),
+                Opened::Ours(sets) => verify_ours(&sets, report, progress),
                 Opened::Folder(_) => report, // another arm
             };
         }
@@ -212,19 +213,14 @@ fn judge_signatures(opened: &Opened, allowed: Option<&AllowedSigners>, report: &
 }
 
 /// Hashes on one thread, chain and scratch recovery on another.
-fn verify_ours(
-    sets: &[Set],
-    compared: &[PathBuf],
-    mut report: Report,
-    progress: &mut dyn Progress,
-) -> Report {
+fn verify_ours(sets: &[Set], mut report: Report, progress: &mut dyn Progress) -> Report {
     for set in sets {
         note_strangers(set, &mut report);
     }
     let bytes = bytes_of(sets);
     std::thread::scope(|scope| {
         let (sender, results) = channel();
-        let hashing = Aside::begin(scope, bytes, move || hash_all(sets, compared, Headers::Ours, &sender));
+        let hashing = Aside::begin(scope, bytes, move || hash_all(sets, Headers::Ours, &sender));
         // Small next to the hashing of the image: it runs meanwhile.
         let examined = Aside::begin(scope, bytes, || examine(sets));
         for result in results {
@@ -302,12 +298,7 @@ fn unsound<'a>(content: &'a Content, full: &'a Set) -> impl Iterator<Item = Find
 }
 
 /// Hashes on one thread, pages and replay on another.
-fn verify_windows(
-    sets: &[WindowsSet],
-    compared: &[PathBuf],
-    mut report: Report,
-    progress: &mut dyn Progress,
-) -> Report {
+fn verify_windows(sets: &[WindowsSet], mut report: Report, progress: &mut dyn Progress) -> Report {
     for set in sets {
         match &set.complete {
             Some(complete) => note_strangers(complete, &mut report),
@@ -320,7 +311,7 @@ fn verify_windows(
         let (sender, results) = channel();
         let to_hash = &complete;
         let hash_sender = sender.clone();
-        scope.spawn(move || hash_all(to_hash, compared, Headers::OfWindows, &hash_sender));
+        scope.spawn(move || hash_all(to_hash, Headers::OfWindows, &hash_sender));
         let examiner = scope.spawn(move || windows::examine(sets, &mut Forward(sender)));
         let (mut hashed, mut read) = ((0, 0), (0, 0));
         for result in results {
@@ -392,16 +383,14 @@ enum Hashed {
     Failed(Box<Finding>),
 }
 
-/// Compares every file with the manifest's two hashes, unless it was compared when it was copied; the image of an incomplete set with
-/// its trailer's.
-fn hash_all(sets: &[Set], compared: &[PathBuf], headers: Headers, results: &Sender<Hashed>) {
+/// Compares every file with the manifest's two hashes; the image of an incomplete set with its trailer's.
+fn hash_all(sets: &[Set], headers: Headers, results: &Sender<Hashed>) {
     // The receiver goes away only when the verification is over.
     let send = |result| results.send(result).ok();
     let total: u64 =
         sets.iter().filter_map(|set| set.manifest.as_ref()).map(|manifest| manifest.total_size()).sum();
     let mut done = 0;
     for set in sets {
-        let was_compared = compared.contains(&set.path);
         for (entry, path) in set.entries() {
             let before = done;
             let checked = match headers {
@@ -409,7 +398,7 @@ fn hash_all(sets: &[Set], compared: &[PathBuf], headers: Headers, results: &Send
                 Headers::OfWindows => Ok(()),
             };
             match checked.and_then(|()| {
-                compare(path, entry, was_compared, |read| {
+                compare(path, entry, |read| {
                     if read.is_multiple_of(16 << 20) {
                         send(Hashed::Progress { done: before + read, total });
                     }
@@ -460,7 +449,6 @@ const LEFT_OUT: &str = "a restore leaves this copy out: publish a new CRL after 
 fn compare(
     path: &Found,
     entry: &FileEntry,
-    was_compared: bool,
     progress: impl FnMut(u64),
 ) -> std::result::Result<(), Box<Finding>> {
     let refuse = |kind, code: Hresult, detail: String| {
@@ -495,10 +483,7 @@ fn compare(
         let detail = format!("it has {len} bytes, the manifest says {}", entry.size);
         return refuse(Kind::FileSize, entry.role.code_of_damage(len < entry.size), detail);
     }
-    if was_compared {
-        return Ok(());
-    }
-    let hashes = hash_file::<Both>(path, Some(entry.size), progress).map_err(failed)?;
+    let hashes = hash_file(path, Some(entry.size), progress).map_err(failed)?;
     if !entry.has(&hashes) {
         let code = entry.role.code_of_damage(false);
         return refuse(Kind::FileChanged, code, manifest::CHANGED.to_owned());

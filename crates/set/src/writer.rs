@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use certadm_files::{IoContext, Unfinished, durable};
 
-use crate::copy::{self, Both, Hashes, ReadBack};
+use crate::copy::{self, Hashes, ReadBack};
 use crate::error::{Error, Result};
 use crate::layout::{DATABASE_DIR, DYNAMIC_DIR};
 use crate::manifest::{self, FileEntry, Manifest, Role};
@@ -72,7 +72,7 @@ impl SetSink for SetWriter {
         }
         let read_back = if role == Role::Log { self.logs_read_back } else { self.read_back };
         let Hashes { size, blake3, sha256 } =
-            copy::store::<Both>(&self.building.path().join(&entry), read_back, None, stream)?;
+            copy::store(&self.building.path().join(&entry), read_back, None, stream)?;
         let entry = FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 };
         self.files.push(entry.clone());
         Ok(entry)

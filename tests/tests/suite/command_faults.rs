@@ -11,7 +11,7 @@ use std::process::Command;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_set::Silent;
 use certadm_set::signing::{AllowedSigners, Standing};
-use certadm_set::verify::{How, verify_as};
+use certadm_set::verify::verify_signed;
 use certadm_store::{Adopted, Folder, Store};
 use certadm_tests::case::{OPTIONS, Template, cases_of};
 use certadm_tests::command::{binary, outcome};
@@ -134,7 +134,7 @@ fn prove_backup(dir: &Path, run: &Run, kind: Kind, base: &Path, name: &str) {
 /// A set that is there is whole, signed, and its identity part too, as `certadm verify --allowed-signers` says it.
 fn prove_signed(set: &Path) {
     let allowed = AllowedSigners::parse(format!("tests {}\n", signers::PUBLIC).as_bytes()).unwrap();
-    let report = verify_as(&[set.to_owned()], How { allowed: Some(&allowed), ..How::default() }, &mut Silent);
+    let report = verify_signed(&[set.to_owned()], &allowed, &mut Silent);
     assert!(report.is_good(), "the set is there and not whole: {report:?}");
     let standings: Vec<_> = report.signatures.iter().map(|signature| &signature.standing).collect();
     assert!(matches!(standings[..], [Some(Standing::By(_))]), "the set is there and not signed: {report:?}");

@@ -95,14 +95,6 @@ impl Places {
     pub(crate) fn paths(&self) -> &[PathBuf] {
         &self.paths
     }
-
-    /// Those of [`Places::paths`] whose files were compared with their manifests when they were copied out of a repository.
-    pub(crate) fn compared(&self) -> Vec<PathBuf> {
-        #[cfg(feature = "repository")]
-        return self.fetched.iter().flat_map(|(_, fetched)| fetched.sets.iter().cloned()).collect();
-        #[cfg(not(feature = "repository"))]
-        Vec::new()
-    }
 }
 
 /// The address that a word is; `None` for a path.

@@ -11,7 +11,7 @@ use certadm_store::locks;
 use super::Checked;
 use super::plan::{Plan, in_the_way, refuse_occupied};
 use super::stage::{self, Staging};
-use crate::copy::{Blake3, Fingerprint, hash_file};
+use crate::copy::{Hashes, hash_file};
 use crate::error::{Error, Result};
 use crate::manifest;
 use crate::progress::{Progress, Stage};
@@ -33,11 +33,10 @@ impl Plan {
             std::iter::once(&self.combined.image).chain(self.combined.logs.iter().map(|(_, log)| log));
         for file in files {
             let announced = self.entry_of(file).map(|entry| entry.size);
-            let fingerprint = hash_file::<Blake3>(file, announced, |read| {
-                progress.at(Stage::Verify, done + read, self.bytes);
-            })?;
-            done += fingerprint.size;
-            self.compare(file, &fingerprint)?;
+            let hashes =
+                hash_file(file, announced, |read| progress.at(Stage::Verify, done + read, self.bytes))?;
+            done += hashes.size;
+            self.compare(file, &hashes)?;
         }
         let chain = self.combined.check()?;
         self.examine(&self.combined.image, &chain, progress)
@@ -72,9 +71,9 @@ impl Plan {
         }
     }
 
-    /// Compares a file with the manifest.
-    pub(super) fn compare(&self, file: &Path, fingerprint: &Fingerprint) -> Result<()> {
-        match self.entry_of(file).filter(|entry| !entry.is_of(fingerprint)) {
+    /// Compares a file's hashes with the manifest.
+    pub(super) fn compare(&self, file: &Path, hashes: &Hashes) -> Result<()> {
+        match self.entry_of(file).filter(|entry| !entry.has(hashes)) {
             None => Ok(()),
             Some(entry) => Err(Error::Damaged {
                 path: file.to_owned(),

@@ -12,7 +12,7 @@ use certadm_store::chain::read_trailer;
 
 use super::plan::Plan;
 use crate::chain::Combined;
-use crate::copy::{self, Blake3, ReadBack};
+use crate::copy::{self, ReadBack};
 use crate::error::Result;
 use crate::progress::{Progress, Stage};
 
@@ -173,14 +173,14 @@ fn copy_file(
     let announced = plan.entry_of(from).map(|entry| entry.size);
     let mut file = from.open_up_to(announced)?;
     let mut copied = 0;
-    let fingerprint = copy::store::<Blake3>(to, read_back, announced, &mut |buffer: &mut [u8]| {
+    let hashes = copy::store(to, read_back, announced, &mut |buffer: &mut [u8]| {
         let len = file.read(buffer).during("read", from)?;
         copied += len as u64;
         progress(copied);
         Ok(len)
     })?;
-    plan.compare(from, &fingerprint)?;
-    Ok(fingerprint.size)
+    plan.compare(from, &hashes)?;
+    Ok(hashes.size)
 }
 
 /// Bytes that a restore that was killed has left, and that the next one frees before it begins.

@@ -3,7 +3,7 @@
 use super::allowed::{AllowedSigners, SignedBy};
 use super::error::{Error, Misfit};
 use super::signature::{FILE_NAME, MAX_LEN, ManifestSignature};
-use crate::copy::{Both, hash_file};
+use crate::copy::hash_file;
 use crate::error::Result;
 use crate::layout::file_of;
 use crate::manifest::{self, Role};
@@ -114,7 +114,7 @@ pub fn compare_files(set: &Set, progress: &mut dyn Progress) -> Result<()> {
     let mut done = 0u64;
     for entry in entries {
         let file = file_of(&set.path, &entry.path);
-        let hashes = hash_file::<Both>(&file, Some(entry.size), |read| {
+        let hashes = hash_file(&file, Some(entry.size), |read| {
             progress.at(Stage::Verify, done.saturating_add(read), total);
         })?;
         done = done.saturating_add(hashes.size);

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use crate::common::{Ca, INCOMPLETE, copy_dir, scratch, serials, start};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::LocalSource;
-use certadm_set::finding::{Kind, Severity};
+use certadm_set::finding::Severity;
 use certadm_set::restore::plan;
-use certadm_set::verify::{How, verify, verify_as};
+use certadm_set::verify::verify;
 use certadm_set::{Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::{HEADER_LEN, LogFile};
@@ -154,27 +154,6 @@ fn whole_verifications_find_every_sampled_bit() {
     }
     assert!(verify(&sets, &mut Silent).is_good());
     proven("flipped bits", SAMPLES);
-}
-
-/// As a set is that was compared while it was copied out of a repository.
-#[test]
-fn what_was_compared_is_not_hashed_again_and_everything_else_is_checked() {
-    let dir = scratch();
-    let sets = complete_sets(dir.path());
-    let warned = |compared| {
-        let how = How { compared, ..How::default() };
-        let report = verify_as(&sets, how, &mut Silent);
-        report.findings.iter().map(|finding| finding.kind).collect::<Vec<Kind>>()
-    };
-    // Of this file, nothing but its hash tells that it was changed.
-    let crl = sets[0].join("DynamicFiles/ca.crl");
-    fs::write(&crl, "a crl").unwrap();
-    assert_eq!((warned(&[]), warned(&sets[1..])), (vec![Kind::FileChanged], vec![Kind::FileChanged]));
-    assert_eq!(warned(&sets), []);
-    fs::write(&crl, "a").unwrap();
-    assert_eq!(warned(&sets), [Kind::FileSize]);
-    fs::remove_file(&crl).unwrap();
-    assert_eq!(warned(&sets), [Kind::FileMissing]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use certadm_session::LocalSource;
 use certadm_set::manifest::Manifest;
 use certadm_set::restore::{Options, plan};
 use certadm_set::signing::{AllowedSigners, KeyFile, ManifestSignature, Misfit, Signer, Standing};
-use certadm_set::verify::{How, Report, verify, verify_as};
+use certadm_set::verify::{verify, verify_signed};
 use certadm_set::{Error, Set, Silent, TakeOptions, take};
 use certadm_store::Folder;
 use certadm_tests::signers::{
@@ -21,10 +21,6 @@ use certadm_tests::signers::{
 use crate::common::{Ca, copy_dir, edit, image, log, scratch, serials, start};
 
 const SIGNATURE: &str = "manifest.json.sig";
-
-fn verify_signed(sets: &[PathBuf], allowed: &AllowedSigners) -> Report {
-    verify_as(sets, How { allowed: Some(allowed), ..How::default() }, &mut Silent)
-}
 
 fn signer(key: &str) -> Signer {
     match KeyFile::parse(key.as_bytes()).unwrap() {
@@ -61,7 +57,7 @@ fn a_signed_chain_is_verified_and_restored() {
     let dir = scratch();
     let sets = sets(dir.path(), [Some(KEY), Some(OTHER)]);
     let both = allowed(&format!("one@ca,uno@ca {PUBLIC}\ntwo@ca {OTHER_PUBLIC}\n"));
-    let report = verify_signed(&sets, &both);
+    let report = verify_signed(&sets, &both, &mut Silent);
     assert!(report.is_restorable(), "{:?}", report.findings);
     let by: Vec<_> = report
         .signatures
@@ -161,7 +157,7 @@ fn what_is_not_signed_by_an_allowed_signer_is_refused_before_the_target_is_touch
         assert!(matches!(error, Error::Signing(_)), "{name}: {error}");
         assert_eq!(error.class() == Class::Damaged, *code == Hresult::TRUST_E_BAD_DIGEST, "{name}");
         assert!(!case.join("new").exists(), "{name}");
-        let report = verify_signed(&sets, &list);
+        let report = verify_signed(&sets, &list, &mut Silent);
         assert!(!report.is_good() && report.bytes == 0, "{name}: nothing of it is read");
         assert_eq!(report.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [*code], "{name}");
         let opened = certadm_set::open(&sets).unwrap();
@@ -406,6 +402,6 @@ fn a_set_that_ssh_keygen_signed_is_restored_and_the_other_way_round() {
         .arg(key)
         .arg(sets[1].join("manifest.json"));
     assert!(signing.stdin(Stdio::null()).status().unwrap().success());
-    let report = verify_signed(&sets, &allowed(&list));
+    let report = verify_signed(&sets, &allowed(&list), &mut Silent);
     assert!(report.is_restorable(), "{:?}", report.findings);
 }

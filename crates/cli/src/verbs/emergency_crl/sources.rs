@@ -14,7 +14,7 @@ use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{FileTime, Hresult};
 use certadm_set::scratch::Recovered;
 use certadm_set::signing::AllowedSigners;
-use certadm_set::verify::{How, verify_as};
+use certadm_set::verify::verify_until;
 use certadm_set::windows::{open_database, salvage_database};
 use certadm_set::{Cut, Opened};
 use serde_json::{Value, json};
@@ -166,7 +166,7 @@ pub(super) fn database(
         allowed.check(&opened)?;
     }
     let (opened, cut) = args.until.cut(opened, |text| output.line(text))?;
-    let report = verify_as(sets, How { until: args.until.get(), ..How::default() }, &mut progress);
+    let report = verify_until(sets, args.until.get(), &mut progress);
     certadm_files::cancel::check()?;
     if damage == Damage::Refused && !report.is_restorable() {
         let code = report.findings.first().map_or(Hresult::DATABASE_CORRUPTED, |finding| finding.code);

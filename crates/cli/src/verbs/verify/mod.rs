@@ -10,7 +10,7 @@ use certadm_identity::Part;
 use certadm_rules::finding::{self, Finding, Kind, Severity};
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_set::signing::Standing;
-use certadm_set::verify::{How, Report, verify_as};
+use certadm_set::verify::{Report, verify, verify_signed};
 use clap::Args;
 use serde_json::json;
 
@@ -47,9 +47,10 @@ pub(crate) fn run(args: &VerifyArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
     let mut report = {
         let mut progress = output.progress();
-        let compared = places.compared();
-        let how = How { allowed: allowed.as_ref(), compared: &compared, ..How::default() };
-        verify_as(places.paths(), how, &mut progress)
+        match &allowed {
+            Some(allowed) => verify_signed(places.paths(), allowed, &mut progress),
+            None => verify(places.paths(), &mut progress),
+        }
     };
     cancel::check()?;
     for dir in places.paths().iter().flat_map(|set| certadm_identity::found_at(set)) {
