@@ -143,8 +143,8 @@ pub enum PageCheck {
     Correctable(Vec<u32>),
     /// The content is a right page of another number: written to the wrong place.
     ///
-    /// A single flipped bit in the XOR half of the checksum itself looks the same; it then names a page number
-    /// that differs in one bit, mostly one that does not exist.
+    /// In a page of one checksum block (8 KiB and less), a single flipped bit in the XOR half of the checksum looks
+    /// the same; it then names a page number that differs in one bit, mostly one that does not exist.
     Misplaced {
         /// The number it belongs to.
         belongs_to: u32,
@@ -193,36 +193,73 @@ pub fn check_page(page: &[u8], number: u32) -> PageCheck {
         };
     }
     let block_size = size.checksum_block();
+    let mut head: [u8; 64] = [0; 64];
+    head.copy_from_slice(&page[..64]);
     let first = check_block(&page[..block_size], number, true, stored_u64(page, 0));
-    let mut bits = Vec::new();
-    let mut misplaced = None;
     // The first block holds the other blocks' checksums: judge those after it was put right.
-    let mut corrected_head: [u8; 64] = [0; 64];
-    corrected_head.copy_from_slice(&page[..64]);
-    match first {
-        BlockCheck::Valid => {}
+    let mut bits = match first {
+        BlockCheck::Valid => Vec::new(),
         BlockCheck::SingleBit(bit) => {
-            bits.push(bit);
-            flip(&mut corrected_head, bit);
+            flip(&mut head, bit);
+            vec![bit]
         }
-        BlockCheck::Misplaced(other) => misplaced = Some(other),
+        BlockCheck::Misplaced(other) => return misplaced_or_flipped(page, &head, block_size, number, other),
         BlockCheck::Damaged => return PageCheck::Damaged,
+    };
+    match flips_after_the_first_block(page, &head, block_size, number) {
+        Some(others) if bits.is_empty() && others.is_empty() => PageCheck::Valid,
+        Some(others) => {
+            bits.extend(others);
+            PageCheck::Correctable(bits)
+        }
+        None => PageCheck::Damaged,
     }
+}
+
+/// Judges a page whose first block carries the checksum of the page `other`.
+///
+/// Two things look so: a page written to the wrong place, and one flipped bit in the XOR half of the first checksum.
+/// The other blocks of a large page know which it is, because their checksums hold the number, too. Example: bit 4
+/// of page 7 flips, and the first block seems to belong to page 23. If the other blocks are right for 23, the page
+/// was misplaced; if they are right for 7, bit 4 flipped. A small page has no other block and is called misplaced.
+fn misplaced_or_flipped(
+    page: &[u8],
+    head: &[u8; 64],
+    block_size: usize,
+    number: u32,
+    other: u32,
+) -> PageCheck {
+    if flips_after_the_first_block(page, head, block_size, other).is_some() {
+        return PageCheck::Misplaced { belongs_to: other };
+    }
+    let difference = number ^ other;
+    match flips_after_the_first_block(page, head, block_size, number) {
+        Some(others) if difference.is_power_of_two() => {
+            PageCheck::Correctable([vec![difference.trailing_zeros()], others].concat())
+        }
+        _ => PageCheck::Damaged,
+    }
+}
+
+/// The flipped bits, at most one a block, in all blocks but the first, each counted from the start of the page; None
+/// when a block cannot be explained so.
+///
+/// `head` is the start of the page, put right: it holds the checksums of these blocks.
+fn flips_after_the_first_block(
+    page: &[u8],
+    head: &[u8; 64],
+    block_size: usize,
+    number: u32,
+) -> Option<Vec<u32>> {
+    let mut bits = Vec::new();
     for (index, block) in page.chunks_exact(block_size).enumerate().skip(1) {
-        let stored = stored_u64(&corrected_head, checksum_offset(index));
-        match check_block(block, misplaced.unwrap_or(number), false, stored) {
+        match check_block(block, number, false, stored_u64(head, checksum_offset(index))) {
             BlockCheck::Valid => {}
-            BlockCheck::SingleBit(bit) => {
-                bits.push(crate::bytes::count32(index * block_size * 8) + bit);
-            }
-            BlockCheck::Misplaced(_) | BlockCheck::Damaged => return PageCheck::Damaged,
+            BlockCheck::SingleBit(bit) => bits.push(crate::bytes::count32(index * block_size * 8) + bit),
+            BlockCheck::Misplaced(_) | BlockCheck::Damaged => return None,
         }
     }
-    match misplaced {
-        Some(belongs_to) => PageCheck::Misplaced { belongs_to },
-        None if bits.is_empty() => PageCheck::Valid,
-        None => PageCheck::Correctable(bits),
-    }
+    Some(bits)
 }
 
 /// Flips one bit, counted from the start of the buffer; a bit outside is ignored.
@@ -345,41 +382,56 @@ mod tests {
 
     #[test]
     fn each_bit_of_a_page_is_named_when_it_flips() {
-        let mut page = block(4096, true);
-        checksum_page(&mut page, 77);
-        for bit in (32..4096 * 8).filter(|bit| *bit != 9 * 32 + 13) {
-            flip(&mut page, bit);
-            assert_eq!(check_page(&page, 77), PageCheck::Correctable(vec![bit]));
-            flip(&mut page, bit);
+        for size in [2048, 4096, 8192, 16_384, 32_768] {
+            let mut page = block(size, true);
+            checksum_page(&mut page, 77);
+            for bit in (0..crate::bytes::count32(size * 8)).filter(|bit| *bit != FORMAT_FLAG) {
+                flip(&mut page, bit);
+                assert_eq!(check_page(&page, 77), of_one_flip(size, 77, bit), "{size} {bit}");
+                flip(&mut page, bit);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flip_in_the_first_checksum_hides_no_other() {
+        for size in [16_384, 32_768] {
+            let mut page = block(size, true);
+            checksum_page(&mut page, 77);
+            let last = crate::bytes::count32(size * 8 - 1);
+            flip(&mut page, 5);
+            flip(&mut page, last);
+            assert_eq!(check_page(&page, 77), PageCheck::Correctable(vec![5, last]), "{size}");
+            flip(&mut page, 6);
+            assert_eq!(check_page(&page, 77), PageCheck::Damaged, "{size}");
+        }
+    }
+
+    /// The bit that says which checksum a page carries: flipped, it makes another page of it.
+    const FORMAT_FLAG: u32 = 9 * 32 + 13;
+
+    /// What a page of this size and number is called when this one bit flips.
+    fn of_one_flip(size: usize, number: u32, bit: u32) -> PageCheck {
+        if size <= 8192 && bit < 32 {
+            PageCheck::Misplaced { belongs_to: number ^ (1 << bit) }
+        } else {
+            PageCheck::Correctable(vec![bit])
         }
     }
 
     proptest! {
         #[test]
-        fn every_single_flip_is_named(
+        fn a_flip_in_a_page_of_any_number_is_named(
             size in prop_oneof![Just(2048usize), Just(4096), Just(8192), Just(16_384), Just(32_768)],
             number in any::<u32>(),
-            position in any::<u32>(),
+            position in prop_oneof![0u32..512, any::<u32>()],
         ) {
             let mut page = block(size, true);
             checksum_page(&mut page, number);
             let bit = position % u32::try_from(size * 8).unwrap();
-            prop_assume!(bit != 9 * 32 + 13);
-            let whole = page.clone();
+            prop_assume!(bit != FORMAT_FLAG);
             flip(&mut page, bit);
-            match check_page(&page, number) {
-                PageCheck::Correctable(bits) => {
-                    prop_assert_eq!(&bits, &vec![bit]);
-                    flip(&mut page, bits[0]);
-                    prop_assert_eq!(page, whole);
-                }
-                // A flip in the XOR half of the checksum reads as a wrong page number.
-                PageCheck::Misplaced { belongs_to } => {
-                    prop_assert!(bit < 32);
-                    prop_assert_eq!(belongs_to, number ^ (1 << bit));
-                }
-                other => prop_assert!(false, "bit {} gave {:?}", bit, other),
-            }
+            prop_assert_eq!(check_page(&page, number), of_one_flip(size, number, bit));
         }
 
         #[test]
