@@ -122,26 +122,49 @@ fn tells_secret(text: &str, error: &str) -> bool {
     }
     let is_rule = RULES.iter().any(|rule| error.contains(rule));
     let is_placed = (error.starts_with("line ") || error.contains(" has a mistake: line ")) && !is_rule;
-    // What stands in a name, too, may come from there.
-    let mut lines = text.lines().filter(|line| line.contains(SECRET)).peekable();
-    let is_hash = lines.peek().is_some() && lines.all(has_hash);
     // As a key it is no secret, and is named as what is unknown, or has a wrong value. What is no TOML has no keys.
-    let is_well_formed = toml::from_str::<toml::Table>(text).is_ok();
-    let is_key = is_well_formed
-        && text.match_indices(SECRET).any(|(at, secret)| {
-        let is_of_key = |letter: char| letter.is_ascii_alphanumeric() || "-_\"' \t".contains(letter);
-        let after = text[at + secret.len()..].trim_start_matches(is_of_key);
-        after.starts_with(['=', '.', ']'])
-    });
-    (is_placed || is_hash) && !is_key && !names_unknown_key(error)
+    let Ok(file) = toml::from_str::<toml::Table>(text) else { return is_placed && !names_unknown_key(error) };
+    let found = Found::in_table(&file);
+    // What stands in another value, too, may come from there.
+    let is_hash = found.in_hash && !found.in_value;
+    (is_placed || is_hash) && !found.in_key && !names_unknown_key(error)
 }
 
-/// Whether a line has a hash, and not only its word within a value.
-fn has_hash(line: &str) -> bool {
-    let is_key = |(at, key): (usize, &str)| {
-        line[at + key.len()..].trim_start_matches(['"', '\'', ' ', '\t']).starts_with('=')
-    };
-    line.match_indices("nt_hash").any(is_key)
+/// Where the secret stands in a file.
+#[derive(Default)]
+struct Found {
+    in_key: bool,
+    /// In the value of a hash.
+    in_hash: bool,
+    /// In the value of another key.
+    in_value: bool,
+}
+
+impl Found {
+    fn in_table(table: &toml::Table) -> Self {
+        let mut found = Self::default();
+        for (key, value) in table {
+            found.in_key |= key.contains(SECRET);
+            found.add(value, key == "nt_hash");
+        }
+        found
+    }
+
+    fn add(&mut self, value: &toml::Value, is_hash: bool) {
+        match value {
+            toml::Value::String(text) => {
+                *(if is_hash { &mut self.in_hash } else { &mut self.in_value }) |= text.contains(SECRET);
+            }
+            toml::Value::Array(values) => values.iter().for_each(|value| self.add(value, is_hash)),
+            toml::Value::Table(table) => {
+                let within = Self::in_table(table);
+                self.in_key |= within.in_key;
+                self.in_hash |= within.in_hash;
+                self.in_value |= within.in_value;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Whether an error has the secret only as a part of a key that no file has: what was read as a key is one, even if the text has
@@ -150,4 +173,25 @@ fn names_unknown_key(error: &str) -> bool {
     let Some((before, rest)) = error.split_once("unknown field `") else { return false };
     let Some((key, after)) = rest.split_once('`') else { return false };
     key.contains(SECRET) && !before.contains(SECRET) && !after.contains(SECRET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_told_from_what_may_be_named() {
+        let tells = |file: &str, error: &str| {
+            let secret = |text: &str| text.replace('%', SECRET);
+            tells_secret(&secret(file), &secret(error))
+        };
+        let hash = "[[user]]\nname = 'a'\nnt_hash = '%'\n";
+        assert!(tells(hash, "the hash \"%\" is none"));
+        assert!(tells("password = '%'", "line 1, column 12: expected a number, found \"%\""));
+        assert!(tells("password = '%", "line 1, column 12: no end of \"%\""), "what is no TOML");
+        assert!(!tells(hash, "the hash is none"));
+        assert!(!tells("name = 'nt_hash=%'", "the CA name \"nt_hash=%\" has a control character"));
+        assert!(!tells("% = 1", "line 1, column 1: unknown field `%`"));
+        assert!(!tells("pings = '%'", "line 1, column 9: \"%\" is no span of time"));
+    }
 }

@@ -27,6 +27,9 @@ use crate::stub::{read, written};
 
 use super::{MOST_DATA, NAMES, Shared, TAGS, lock};
 
+/// `BackupReadFile` (wire.md 3.7); no other interface that is called here has as many methods.
+const READ_FILE: u16 = 25;
+
 /// What the client asked last.
 struct Asked {
     kind: PduKind,
@@ -322,9 +325,11 @@ impl Connection {
         };
         let body = Body::Fault(FaultBody::plain(asked.context_id, status));
         let flags = if how & 0x80 == 0 { Flags::ONLY } else { Flags::ONLY.with(Flags::DID_NOT_EXECUTE) };
-        // A fault is never a success. The others let a client try again.
+        // A fault is never a success of its own call. The others let a client try again.
         if asked.kind == PduKind::Request && status == FaultStatus::PROTOCOL_ERROR {
-            lock(&self.shared).broke_protocol = true;
+            let is_read = asked.opnum == READ_FILE;
+            let mut hostile = lock(&self.shared);
+            *(if is_read { &mut hostile.failed_read } else { &mut hostile.broke_protocol }) = true;
         }
         self.push(&Pdu { flags, call_id: asked.call_id, body, verifier: None });
     }

@@ -52,6 +52,9 @@ pub(crate) struct Hostile {
     pub(crate) logons: usize,
     /// An answer was sent that a client may not take for a success.
     pub(crate) broke_protocol: bool,
+    /// A read was answered by a fault. A client asks for the next piece of a file before it knows whether anybody wants it, so
+    /// that this may be an answer that nobody waits for when the file is closed.
+    pub(crate) failed_read: bool,
     /// Bytes that files of the CA had.
     pub(crate) delivered: u64,
 }
@@ -76,6 +79,7 @@ impl Hostile {
             taken: 0,
             logons: 0,
             broke_protocol: false,
+            failed_read: false,
             delivered: 0,
         }))
     }
