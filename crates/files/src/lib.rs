@@ -33,6 +33,7 @@ mod owner;
 pub mod pace;
 pub mod read;
 pub mod scratch;
+pub mod second_name;
 pub mod space;
 pub mod system;
 pub mod unfinished;

@@ -18,7 +18,7 @@ use crate::chain::combine;
 use crate::copy::yielding;
 use crate::error::{Error, Result};
 use crate::reader::Set;
-use certadm_files::{Access, Found, IoContext, cancel, durable, scratch, unfinished};
+use certadm_files::{Access, Found, IoContext, cancel, durable, scratch, second_name, unfinished};
 
 /// What the scratch recovery found in the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -241,22 +241,10 @@ impl Scratch {
         for removed in unfinished::remove_abandoned(beside).unwrap_or_default() {
             tracing::info!(path = %removed.display(), "removed what a killed verification had left");
         }
-        let linked = scratch::folder_in(beside).and_then(|dir| {
-            fs::hard_link(image, dir.path().join("image.db"))?;
-            Ok(dir)
-        });
-        if let Ok(dir) = linked {
-            // Something else may have got the name since: only what was opened as a regular file is looked at.
-            if is_same_file(&file, &dir.path().join("image.db")).during("look at", image)? {
-                return Ok(Self { _held: unfinished::hold(dir.path()), dir });
-            }
-            let what = "not the file that was opened, because it was exchanged meanwhile";
-            return Err(certadm_files::Error::NotAFile {
-                path: image.path().to_owned(),
-                what,
-                by_name: false,
-            }
-            .into());
+        if let Ok(dir) = scratch::folder_in(beside)
+            && second_name::give(image, &dir.path().join("image.db"))?.is_some()
+        {
+            return Ok(Self { _held: unfinished::hold(dir.path()), dir });
         }
         // A set on a read-only medium, or on a file system without second names.
         let dir = tempfile::tempdir().during("create", &std::env::temp_dir())?;
@@ -266,20 +254,6 @@ impl Scratch {
         std::io::copy(&mut (&mut from).take(len), &mut to).during("copy", image)?;
         Ok(Self { _held: None, dir })
     }
-}
-
-/// Whether the file at `path`, which may not be a link, is the open one.
-#[cfg(unix)]
-fn is_same_file(file: &fs::File, path: &Path) -> std::io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let (one, other) = (file.metadata()?, path.symlink_metadata()?);
-    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
-}
-
-/// Windows links a link itself, and not what it leads to.
-#[cfg(not(unix))]
-fn is_same_file(_file: &fs::File, path: &Path) -> std::io::Result<bool> {
-    Ok(path.symlink_metadata()?.is_file())
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! What a SET on the command line stands for: a folder, or the address of sets in a repository, which are copied into a
 //! scratch folder meanwhile.
 
-#[cfg(feature = "repository")]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use certadm_rules::finding::Finding;
 use clap::Args;
@@ -16,7 +14,8 @@ use crate::output::Output;
 /// Where copies of sets from a repository are made.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ScratchArgs {
-    /// Where a copy of sets from a repository is made; it goes away at the end [default: the system's temporary folder]
+    /// Where a copy of sets from a repository is made; it goes away at the end [default: for a restore the CA's folder, else the
+    /// system's temporary folder]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 }
@@ -25,6 +24,17 @@ impl ScratchArgs {
     /// A folder that was named otherwise.
     pub(crate) fn at(folder: Option<PathBuf>) -> Self {
         Self { scratch: folder }
+    }
+
+    /// For a restore into the folder of a CA: unless a place was named, the copy is made where it will stay, so that its files need
+    /// not be copied once more. A dry run makes it elsewhere, because nothing changes there.
+    pub(crate) fn or_beside(&self, ca: &Path, is_dry_run: bool) -> Self {
+        let nearest = || {
+            let ca = certadm_files::absolute(ca).ok()?;
+            ca.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned)
+        };
+        let chosen = self.scratch.clone();
+        Self { scratch: if is_dry_run { chosen } else { chosen.or_else(nearest) } }
     }
 
     #[cfg(feature = "repository")]
@@ -67,6 +77,18 @@ impl Places {
     #[cfg(not(feature = "repository"))]
     pub(crate) fn find(words: &[PathBuf], _scratch: &ScratchArgs, _output: Output) -> Result<Self, Failure> {
         Ok(Self { paths: words.to_vec() })
+    }
+
+    /// Whether all of them are copies that go away with this.
+    #[cfg(feature = "repository")]
+    pub(crate) fn are_copies(&self) -> bool {
+        self.fetched.iter().map(|(_, fetched)| fetched.sets.len()).sum::<usize>() == self.paths.len()
+    }
+
+    /// This build knows no repository.
+    #[cfg(not(feature = "repository"))]
+    pub(crate) fn are_copies(&self) -> bool {
+        false
     }
 
     /// Notes in the repositories that the states which were asked for are proven: everything that was given is one state.

@@ -106,6 +106,36 @@ fn a_ca_is_lost_and_comes_back_from_its_repository() {
     assert_no_scratch(&work);
 }
 
+/// The copy of the sets is made where it stays, by root for the account of the service, too.
+#[cfg(unix)]
+#[test]
+fn a_restored_set_is_copied_once_and_belongs_to_the_owner_of_the_folder() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let work = with_repository();
+    work.issue("ca", "one");
+    result(&work, "backup --dir {ca} --to vault: --keep-logs");
+    let before = work.tables("--dir {ca}");
+    for (number, scratch) in ["", "--scratch {scratch} ", "--scratch /dev/shm "].into_iter().enumerate() {
+        let new = format!("new{number}");
+        work.copy_key_and_configuration("ca", &new);
+        chown(work.path(&new), Some(4711), Some(4711)).ok();
+        fs::set_permissions(work.path(&new), fs::Permissions::from_mode(0o750)).unwrap();
+        let owner = fs::metadata(work.path(&new)).unwrap().uid();
+        result(&work, &format!("restore --from vault: {scratch}--dir {{{new}}}"));
+        let database = fs::metadata(work.path(&new).join("database/Test-CA.db")).unwrap();
+        assert_eq!((database.uid(), database.nlink()), (owner, 1));
+        assert_eq!(database.mode() & 0o037, 0, "as the folder, and not to be changed by others");
+        let hidden = fs::read_dir(work.path(&new)).unwrap().map(|entry| entry.unwrap().file_name());
+        let hidden: Vec<_> = hidden.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+        assert!(hidden.is_empty(), "{hidden:?}");
+        assert_no_scratch(&work);
+        assert_eq!(work.tables(&format!("--dir {{{new}}}")), before, "every row came back");
+    }
+    // What the target cannot take is told before anything is fetched: this set is not even there.
+    let refused = run(&work, "--json restore --from vault:123456 --dir {ca}");
+    assert_eq!(refused.json()["error"]["code"], "0x80070091", "{refused:?}");
+}
+
 #[test]
 fn what_was_exported_is_a_set_and_goes_in_again_once() {
     let work = with_repository();
@@ -281,6 +311,41 @@ fn a_changed_index_snapshot_or_configuration_is_named() {
         assert!(0 < changed, "{}", folder.display());
     }
     assert_eq!(run(&work, "verify vault:").code, 0);
+}
+
+/// kill -9 at any moment of a restore whose copy of the set becomes the CA's own files: the next one restores, and leaves nothing
+/// of the killed one.
+#[test]
+fn a_restore_that_is_killed_is_repeated() {
+    const ROUNDS: u32 = 8;
+    let work = with_repository();
+    work.issue("ca", "one");
+    result(&work, "backup --dir {ca} --to vault: --keep-logs");
+    let before = work.tables("--dir {ca}");
+    work.copy_key_and_configuration("ca", "whole");
+    let begun = std::time::Instant::now();
+    result(&work, "restore --from vault: --dir {whole}");
+    let whole = begun.elapsed();
+    for round in 0..ROUNDS {
+        let new = format!("new{round}");
+        work.copy_key_and_configuration("ca", &new);
+        let restore = format!("restore --from vault: --dir {{{new}}} --force");
+        let mut command = command(&work.path(""), &restore);
+        command
+            .env("CERTADM_REPOSITORIES", work.path("repositories.toml"))
+            .env("TMPDIR", work.path("scratch"));
+        let mut child =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole * round / ROUNDS);
+        child.kill().ok();
+        child.wait().unwrap();
+        result(&work, &restore);
+        assert_eq!(work.tables(&format!("--dir {{{new}}}")), before, "round {round}");
+        let hidden = fs::read_dir(work.path(&new)).unwrap().map(|entry| entry.unwrap().file_name());
+        let hidden: Vec<_> = hidden.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+        assert!(hidden.is_empty(), "{hidden:?}");
+    }
+    proven("kills", ROUNDS.into());
 }
 
 /// kill -9 at any moment: what counts is whole, and the next backup works.

@@ -42,10 +42,19 @@ impl Plan {
         self.examine(&self.combined.image, &chain, progress)
     }
 
-    /// Checks what was copied, in the staging folder.
+    /// Checks what lies in the staging folder. What was taken over and not copied is read to its end beside SQLite's check, flushed,
+    /// and compared with its manifest.
     pub(super) fn check_staged(&self, staging: &Staging, progress: &mut dyn Progress) -> Result<Checked> {
-        let chain = staging.combined(&self.combined)?.check()?;
-        self.examine(staging.image(), &chain, progress)
+        std::thread::scope(|scope| {
+            let compared = scope.spawn(|| staging.compare_taken_over(self));
+            let checked = staging
+                .combined(&self.combined)
+                .and_then(|combined| combined.check())
+                .and_then(|chain| self.examine(staging.image(), &chain, progress));
+            // What a changed file leads to comes second.
+            compared.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            checked
+        })
     }
 
     /// Whether the target can take the restore: its file systems, its free space, and whether anything has come into the
@@ -62,7 +71,7 @@ impl Plan {
             refuse_occupied(folder, &in_the_way(folder)?)?;
         }
         // The logs are laid down a second time when the copy is checked.
-        let needed = self.bytes + self.log_bytes + SPARE;
+        let needed = self.bytes_to_copy(there)? + self.log_bytes + SPARE;
         match space::available(there)? {
             Some(available) if available + stage::leftover_bytes(folder) < needed => {
                 Err(Error::NoSpace { path: folder.path().to_owned(), needed, available })

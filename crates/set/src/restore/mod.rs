@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::scratch::Content;
 
-pub use plan::{Options, Plan, plan};
+pub use plan::{Options, Plan, check_target, plan};
 pub use swap::{Abandoned, abandon};
 
 /// What the checks found in the database that a restore gives.

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{Found, IoContext, absolute};
+use certadm_files::{Found, IoContext, absolute, space};
 use certadm_rules::names::{is_safe_component, last_component};
 use certadm_rules::unc::check_path;
 use certadm_rules::words::counted;
 use certadm_rules::{Generation, GenerationRange, Hresult};
-use certadm_store::{Folder, is_reserve, record};
+use certadm_store::{Folder, is_reserve, locks, record};
 
 use super::journal;
 use crate::chain::{Combined, combine};
@@ -34,6 +34,9 @@ pub struct Options {
     pub allowed_signers: Option<AllowedSigners>,
     /// Restore an earlier state than the last one: what lies behind is not brought into the target.
     pub until: Option<Until>,
+    /// The sets are copies that nobody else needs: where the file system can, image and logs become the CA's own files and are not
+    /// copied once more. They are then no sets any longer as soon as the CA starts.
+    pub own_copies: bool,
 }
 
 /// Everything a restore will do.
@@ -134,6 +137,17 @@ pub fn plan(paths: &[PathBuf], target: &Path, options: Options) -> Result<Plan> 
     })
 }
 
+/// Refuses a target that no set can be restored to, before the sets are there: the CA runs, or has a database that is not to be
+/// moved aside.
+///
+/// # Errors
+/// 0x80070420 while the CA runs, [`Error::TargetInUse`] (0x80070091), [`Error::File`].
+pub fn check_target(target: &Path, force: bool) -> Result<()> {
+    let folder = Folder::new(absolute(target)?);
+    locks::refuse_owned(&folder)?;
+    if force { Ok(()) } else { refuse_occupied(&folder, &in_the_way(&folder)?) }
+}
+
 /// Refuses a folder that holds a CA's database. What an unfinished restore put there is none: it is replaced all the same.
 /// What that restore had moved aside is one.
 pub(super) fn refuse_occupied(folder: &Folder, in_the_way: &[PathBuf]) -> Result<()> {
@@ -184,6 +198,12 @@ impl Plan {
     /// The range of the full set's own logs, at least up to what its image needs.
     pub(super) fn full_range(&self) -> GenerationRange {
         self.sets[0].range().unwrap_or(self.combined.range)
+    }
+
+    /// Bytes that will be copied into the CA's folder, or the one that it will be made in.
+    pub(super) fn bytes_to_copy(&self, folder: &Path) -> Result<u64> {
+        let is_taken_over = self.options.own_copies && space::same_file_system(&self.sets[0].path, folder)?;
+        Ok(if is_taken_over { 0 } else { self.bytes })
     }
 
     /// What the manifests say of a file of the sets; `None` for a set without one.

@@ -1,10 +1,10 @@
-//! The staging folder: where the files of the sets are copied to before anything of the target changes.
+//! The staging folder: where the files of the sets are copied to, or get a second name, before anything of the target changes.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{Found, IoContext, durable};
+use certadm_files::{Found, IoContext, durable, second_name, unfinished};
 use certadm_rules::Generation;
 use certadm_rules::diagnosis::chain_of;
 use certadm_store::Folder;
@@ -22,12 +22,14 @@ const NAME: &str = "restore.staging";
 /// The folders in it, named as those of a CA.
 const PARTS: [&str; 3] = ["database", "log", "crl"];
 
-/// Copies of image, logs and dynamic files. What has not been given its name goes away with it.
+/// Image, logs and dynamic files of the sets. What has not been given its name goes away with it.
 #[derive(Debug)]
 pub(super) struct Staging {
     dir: PathBuf,
     image: Found,
     logs: Vec<(Generation, Found)>,
+    /// Files of the sets that were not copied: each with its second name here.
+    taken_over: Vec<(Found, Found, File)>,
     /// Dynamic files that could be copied.
     pub(super) dynamic: Vec<PathBuf>,
     /// Those that could not, and why.
@@ -35,7 +37,8 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Copies the files of a plan, and compares each with its manifest on the way.
+    /// Copies the files of a plan, and compares each with its manifest on the way. Files that may be taken over get a second name
+    /// instead, and are compared by [`Staging::compare_taken_over`].
     ///
     /// # Errors
     /// [`crate::Error::Damaged`], [`crate::Error::File`]; the folder is then gone.
@@ -47,6 +50,7 @@ impl Staging {
         let mut staging = Self {
             image: Found::below(&dir, Path::new("database").join(name)),
             logs: Vec::new(),
+            taken_over: Vec::new(),
             dynamic: Vec::new(),
             warnings: Vec::new(),
             dir,
@@ -56,7 +60,14 @@ impl Staging {
         }
         publish_as(&staging.dir.join("crl"), &plan.folder.crl_dir())?;
         let mut done = 0;
-        let mut copy_one = |from: &Found, to: &Path, stage: Stage| -> Result<()> {
+        let mut taken_over = Vec::new();
+        let mut bring = |from: &Found, to: &Found, stage: Stage| -> Result<()> {
+            if plan.options.own_copies
+                && let Some(file) = second_name::take_over(from, to)?
+            {
+                taken_over.push((from.clone(), to.clone(), file));
+                return Ok(());
+            }
             let before = done;
             // The recovery in a scratch copy reads every byte of image and logs again.
             done += copy_file(plan, from, to, ReadBack::Skip, |copied| {
@@ -64,12 +75,13 @@ impl Staging {
             })?;
             Ok(())
         };
-        copy_one(&plan.combined.image, &staging.image, Stage::Database)?;
+        bring(&plan.combined.image, &staging.image, Stage::Database)?;
         for (generation, log) in &plan.combined.logs {
             let to = Found::below(&staging.dir, Path::new("log").join(generation.log_file_name()));
-            copy_one(log, &to, Stage::Logs)?;
+            bring(log, &to, Stage::Logs)?;
             staging.logs.push((*generation, to));
         }
+        staging.taken_over = taken_over;
         staging.add_dynamic(plan);
         for part in PARTS {
             durable::sync_dir(&staging.dir.join(part))?;
@@ -100,12 +112,25 @@ impl Staging {
         }
     }
 
-    /// The copied image.
+    /// Reads what was taken over to its end, compares each file with its manifest, and flushes it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Damaged`], [`crate::Error::File`].
+    pub(super) fn compare_taken_over(&self, plan: &Plan) -> Result<()> {
+        for (from, to, file) in &self.taken_over {
+            let announced = plan.entry_of(from).map(|entry| entry.size);
+            plan.compare(from, &copy::hash_file(to, announced, |_| ())?)?;
+            durable::flush_data(file, to)?;
+        }
+        Ok(())
+    }
+
+    /// The image here.
     pub(super) fn image(&self) -> &Found {
         &self.image
     }
 
-    /// The sets' chain with the copies in the place of the originals: they are what was compared with the manifests.
+    /// The sets' chain with the files here in the place of the originals: they are what is compared with the manifests.
     ///
     /// # Errors
     /// As [`read_trailer`].
@@ -155,6 +180,8 @@ pub(super) fn path(folder: &Folder) -> PathBuf {
 /// # Errors
 /// [`crate::Error::File`].
 pub(super) fn remove(folder: &Folder) -> Result<()> {
+    // Copies of sets that were fetched to be restored, too: best effort, they keep nothing from going on.
+    unfinished::remove_abandoned(folder.path()).unwrap_or_default();
     let dir = path(folder);
     match fs::remove_dir_all(&dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -5,14 +5,14 @@
 //! whole restores are sampled.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::common::{Ca, INCOMPLETE, copy_dir, scratch, serials, start};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::LocalSource;
 use certadm_set::finding::Severity;
-use certadm_set::restore::plan;
+use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
 use certadm_set::{Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
@@ -167,7 +167,9 @@ fn no_sampled_bit_leads_to_a_wrong_restore() {
         let flipper = Flipper::open(file);
         flipper.flip(bit);
         let target = dir.path().join(format!("new{number}"));
-        match restored(&sets, &target) {
+        let found = restored(&sets, &target);
+        assert_eq!(restored_from_own_copies(&sets, dir.path()), found, "bit {bit} of {}", file.display());
+        match found {
             // A damaged CRL copy is left out, with a warning: the CA can publish a new CRL.
             Ok((rows, dynamic)) if file.components().any(|part| part.as_os_str() == "DynamicFiles") => {
                 let fits = dynamic.is_empty() || dynamic == right.1;
@@ -231,7 +233,30 @@ type Restored = (Vec<u32>, Vec<(PathBuf, Vec<u8>)>);
 
 /// Restores and starts; returns what the CA then holds.
 fn restored(sets: &[PathBuf], target: &Path) -> Result<Restored, Hresult> {
-    let plan = plan(sets, target, INCOMPLETE).map_err(|error| error.hresult())?;
+    restored_with(sets, target, INCOMPLETE)
+}
+
+/// The same from copies of the sets whose files become those of the CA.
+fn restored_from_own_copies(sets: &[PathBuf], dir: &Path) -> Result<Restored, Hresult> {
+    let (copies, target) = (dir.join("copies"), dir.join("own"));
+    let place = |set: &PathBuf| copies.join(set.file_name().unwrap());
+    sets.iter().for_each(|set| copy_dir(set, &place(set)));
+    let copied: Vec<PathBuf> = sets.iter().map(place).collect();
+    let found = restored_with(&copied, &target, Options { own_copies: true, ..INCOMPLETE });
+    let ca = target.join("database/ca.db");
+    let is_refused = found.is_err();
+    assert_eq!(ca.exists(), !is_refused, "a refused restore leaves nothing");
+    if !is_refused {
+        let image = copied[0].join("DataBase/ca.db");
+        assert_eq!(image.metadata().unwrap().ino(), ca.metadata().unwrap().ino(), "it was copied once more");
+    }
+    fs::remove_dir_all(&copies).unwrap();
+    fs::remove_dir_all(&target).ok(); // a refused plan makes none
+    found
+}
+
+fn restored_with(sets: &[PathBuf], target: &Path, options: Options) -> Result<Restored, Hresult> {
+    let plan = plan(sets, target, options).map_err(|error| error.hresult())?;
     plan.execute("host", &mut Silent).map_err(|error| error.hresult())?;
     let folder = Folder::new(target);
     start(&folder)?;

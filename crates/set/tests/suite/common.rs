@@ -21,6 +21,7 @@ pub(crate) const INCOMPLETE: certadm_set::restore::Options = certadm_set::restor
     incomplete: true,
     allowed_signers: None,
     until: None,
+    own_copies: false,
 };
 
 const NEVER_ROLL: Options = Options { log_size: 8 << 20, circular_logging: false, backup_rate: 0 };

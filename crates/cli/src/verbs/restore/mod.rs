@@ -9,7 +9,7 @@ use certadm_ca::identity::DatabaseIdentity;
 use certadm_ca::record_certificate_of;
 use certadm_client::own_host_name;
 use certadm_rules::words::counted;
-use certadm_set::restore::{Checked, Options, Plan, abandon, plan};
+use certadm_set::restore::{Checked, Options, Plan, abandon, check_target, plan};
 use certadm_set::signing::Standing;
 use certadm_store::Folder;
 use serde_json::{Value, json};
@@ -42,8 +42,11 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         incomplete: args.incomplete,
         allowed_signers,
         until: chosen.until,
+        own_copies: false,
     };
-    let places = Places::find(&chosen.sets, &args.scratch, output)?;
+    check_target(dir, args.force)?;
+    let places = Places::find(&chosen.sets, &args.scratch.or_beside(dir, args.dry_run), output)?;
+    let options = Options { own_copies: places.are_copies(), ..options };
     let plan = plan(places.paths(), dir, options)?;
     live::check_settings(&plan.folder)?;
     signing::lines(places.paths(), &plan.signed_by).for_each(|line| output.line(line));
