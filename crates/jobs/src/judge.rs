@@ -40,6 +40,9 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
     }
     for (step, attempt) in attempts.all() {
         match (attempt.outcome, attempt.trouble.first()) {
+            // What is told above is told once.
+            (Some(Outcome::Failed), Some(trouble))
+                if status.trouble.iter().any(|told| told.message == trouble.message) => {}
             (Some(Outcome::Failed), Some(trouble)) => {
                 let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
                 raise(About::Failed, format!("{step}: {}", trouble.message), remedy);

@@ -37,6 +37,9 @@ impl<E: Diagnosis> From<E> for Unseen {
     }
 }
 
+/// What to do about a folder for sets that is not there.
+pub const MAKE_OR_MOUNT: &str = "make it or mount it: a job makes no folder where a disk may be missing";
+
 /// What a place holds of a CA.
 ///
 /// # Errors
@@ -75,7 +78,14 @@ fn held_of(point: Point) -> HeldSet {
 
 fn look_into_folder(folder: &Path, ca: &Ca) -> Result<Held, Unseen> {
     // A disk that is not mounted must not look like an empty one, and get sets on the disk below it.
-    fs::read_dir(folder).during("list", folder)?;
+    if let Err(error) = fs::read_dir(folder).during("list", folder) {
+        let mut unseen = Unseen::from(error);
+        if !folder.exists() {
+            unseen.trouble.message = format!("there is no folder {}", folder.display());
+            unseen.trouble.remedy = Some(MAKE_OR_MOUNT.to_owned());
+        }
+        return Err(unseen);
+    }
     let dir = folder_of(folder, ca);
     if let Err(error) = fs::read_dir(&dir).during("list", &dir)
         && error.is_not_found()

@@ -144,7 +144,7 @@ pub(crate) fn given<'k>(keys: &'k Keys, elsewhere: &str) -> Result<&'k [(PathBuf
         Keys::External => Err(Trouble::other(Outcome::External, format!("{elsewhere}; rehearse that there"))),
         Keys::NotGiven => Err(Trouble::skipped(
             "no key was given",
-            "give it by --key FILE, or say --external-key if it cannot leave its place",
+            "give it by --key FILE, or say --external-key if it cannot leave its place; for a job, `key` or `external-key` in certadm.toml",
         )),
     }
 }

@@ -443,9 +443,12 @@ impl Diagnosis for Error {
                 "name a folder as `certutil -backupDB` wrote it, with DataBase in it and without a manifest.json"
             }
             Self::Unsound { .. } => "see all findings by `certadm verify`; nothing was written",
-            Self::NothingToRestore { .. } => {
-                "see `certadm sets` of it: which sets lie there, and to which moments they lead back"
-            }
+            Self::NothingToRestore { path, .. } => match crate::folder::with_sets_in(path) {
+                Some(below) => {
+                    return Cow::Owned(format!("sets lie in {}: name that folder", below.display()));
+                }
+                None => "see `certadm sets` of it: which sets lie there, and to which moments they lead back",
+            },
             Self::Pruning { .. } => "wait until that has ended; nothing was deleted",
             Self::NoRules => "give at least one, such as --keep-last 3",
             Self::Kept(error) => return error.remedy(),
@@ -493,10 +496,11 @@ fn what_to_name(path: &Path) -> Cow<'static, str> {
     if let Some(set) = path.ancestors().skip(1).take(2).find(|dir| is_set(dir)) {
         return Cow::Owned(format!("name the folder of the set: {}", set.display()));
     }
-    let inside = std::fs::read_dir(path).into_iter().flatten().take(MAX_LOOK).flatten();
-    let mut sets: Vec<PathBuf> = inside.map(|entry| entry.path()).filter(|dir| is_set(dir)).collect();
-    sets.sort();
-    match sets.first() {
+    let first_in = |dir: &Path| {
+        let inside = std::fs::read_dir(dir).into_iter().flatten().take(MAX_LOOK).flatten();
+        inside.map(|entry| entry.path()).filter(|dir| is_set(dir)).min()
+    };
+    match first_in(path).or_else(|| first_in(&crate::folder::with_sets_in(path)?)) {
         Some(set) => Cow::Owned(format!("name one of the sets in it, such as {}", set.display())),
         None => {
             Cow::Borrowed("name the folder that holds DataBase, as `certadm backup` or certutil wrote it")

@@ -9,7 +9,7 @@ use certadm_files::cancel;
 use certadm_jobs::notify::ping;
 use certadm_jobs::perform::Program;
 use certadm_jobs::place::moment;
-use certadm_jobs::record::{Outcome, StepRecord};
+use certadm_jobs::record::{Outcome, StepRecord, Trouble};
 use certadm_jobs::run::system_clock;
 use certadm_jobs::{Ca, CaRun, Config, Event, Job, Runner, Step, Wish, span};
 use certadm_rules::printable::printable;
@@ -177,8 +177,15 @@ fn tell(event: &Event<'_>, output: Output) {
                 Some(tone),
                 &format!(" in {:.1} s{of_set}", record.seconds),
             );
-            for trouble in &record.trouble {
-                output.result(format!("  {} [{}]", trouble.message, trouble.code));
+            for (at, trouble) in record.trouble.iter().enumerate() {
+                let is_told =
+                    |told: &Trouble| (&told.message, &told.remedy) == (&trouble.message, &trouble.remedy);
+                if record.trouble[..at].iter().any(is_told) {
+                    continue;
+                }
+                let code =
+                    if trouble.code.is_empty() { String::new() } else { format!(" [{}]", trouble.code) };
+                output.result(format!("  {}{code}", trouble.message));
                 if let Some(remedy) = &trouble.remedy {
                     output.result(format!("  what to do: {remedy}"));
                 }

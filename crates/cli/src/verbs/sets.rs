@@ -2,7 +2,7 @@
 //! be restored from them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind, Severity};
@@ -54,7 +54,9 @@ fn show<S: Stored>(
         cas.entry((set.ca(), set.database())).or_default().push(set);
     }
     if cas.is_empty() {
-        output.result(format!("{place}: no complete set lies there."));
+        let below = folder::with_sets_in(Path::new(place));
+        let below = below.map(|below| format!(" Sets lie in {}.", below.display())).unwrap_or_default();
+        output.result(format!("{place}: no complete set lies there.{below}"));
     }
     let mut found = Vec::new();
     let shown: Vec<Value> = cas

@@ -220,6 +220,7 @@ fn judged(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
     let told: Vec<String> = told.chain(unprotected).collect();
     let oldest = stand.iter().map(|status| status.rpo).max().flatten();
     let told = match told.as_slice() {
+        [] if stand.len() == 1 => "1 CA is protected".to_owned(),
         [] => format!("{} CAs are protected", stand.len()),
         told => told.join("; "),
     };

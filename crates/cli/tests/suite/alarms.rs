@@ -161,7 +161,7 @@ fn status_says_how_a_ca_stands_and_check_says_it_to_monitoring() {
     assert!(figures.contains("certadm_sets{job=\"nightly\",ca=\"web\"} 1"), "{figures}");
     let fine = run(&work, "check nightly --ca web --max-age 1h");
     assert_eq!(fine.code, 0, "{fine:?}");
-    assert!(fine.stdout.starts_with("OK - 1 CAs are protected | age="), "{fine:?}");
+    assert!(fine.stdout.starts_with("OK - 1 CA is protected | age="), "{fine:?}");
     let late = run(&work, "check --max-age 0s");
     assert!(matches!(late.code, 0 | 2), "{late:?}");
     assert_eq!(run(&work, "check nowhere").code, 3);

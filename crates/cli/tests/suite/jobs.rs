@@ -106,6 +106,41 @@ fn a_job_takes_a_full_set_into_a_folder_then_logs_and_then_nothing() {
     assert_eq!(verified["content"]["certificates"], 2, "{verified:#}");
 }
 
+/// A job keeps the sets of each CA in a folder of the CA's own: who names the one above is told.
+#[test]
+fn the_folder_above_the_sets_says_where_they_lie() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'");
+    result(&work, "run nightly");
+    let sets = work.path("backups/web").display().to_string();
+    for line in ["sets {backups}", "prune {backups} --keep-last 1 --dry-run"] {
+        let told = run(&work, line);
+        assert!(told.code == 0 && told.stdout.contains(&format!("Sets lie in {sets}.")), "{line}: {told:?}");
+    }
+    for line in ["verify {backups}", "show {backups}", "restore --from {backups} --dir {new}"] {
+        let told = run(&work, line);
+        let said = format!("{}{}", told.stdout, told.stderr);
+        assert!(said.contains(&format!("name one of the sets in it, such as {sets}/2")), "{line}: {told:?}");
+    }
+    let latest = run(&work, "--json restore --latest-in {backups} --dir {new}").json();
+    assert_eq!(latest["error"]["remedy"], format!("sets lie in {sets}: name that folder"));
+}
+
+/// A place that is not there is one alarm, however many steps need it.
+#[test]
+fn a_missing_place_is_told_once() {
+    let work = world("to = 'missing'\nfull = 'daily 02:00'");
+    let told = run(&work, "run --all");
+    assert_eq!(told.code, 3, "{told:?}");
+    let status = run(&work, "status");
+    assert_eq!(status.stdout.matches("there is no folder").count(), 1, "{status:?}");
+    assert_eq!(
+        status.stdout.matches("failed").count(),
+        2,
+        "in the line of the CA, and with its reason: {status:?}"
+    );
+    assert!(status.stdout.contains("make it or mount it"), "{status:?}");
+}
+
 #[test]
 fn a_job_bounds_what_its_backups_read_in_a_second() {
     let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nbandwidth = '1GiB/s'");

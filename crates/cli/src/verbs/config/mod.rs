@@ -4,6 +4,7 @@ mod init;
 
 use certadm_files::is_exposed;
 use certadm_jobs::config::{Guard, Place, Secret};
+use certadm_jobs::place::MAKE_OR_MOUNT;
 use certadm_jobs::{Ca, Config, Job, Schedule, Target, span_text};
 use certadm_repository::Profiles;
 use certadm_rules::finding::{Finding, Kind};
@@ -185,11 +186,7 @@ fn check_job(config: &Config, job: &Job, found: &mut Vec<Finding>) -> Result<(),
             }
             Target::Folder(folder) if !folder.is_dir() => {
                 let text = format!("[job.{}]: there is no folder {}", job.name, folder.display());
-                found.push(warning(
-                    config,
-                    text,
-                    "make it or mount it: a job makes no folder where a disk may be missing",
-                ));
+                found.push(warning(config, text, MAKE_OR_MOUNT));
             }
             Target::Folder(_) => {}
         }
