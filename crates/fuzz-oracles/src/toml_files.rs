@@ -171,7 +171,8 @@ impl Found {
 /// no value where another key wants one, such as a number that is too large.
 fn names_unknown_key(error: &str) -> bool {
     let Some((before, rest)) = error.split_once("unknown field `") else { return false };
-    let Some((key, after)) = rest.split_once('`') else { return false };
+    // A key may have the mark by which it is quoted.
+    let Some((key, after)) = rest.split_once("`, ") else { return false };
     key.contains(SECRET) && !before.contains(SECRET) && !after.contains(SECRET)
 }
 
@@ -192,6 +193,7 @@ mod tests {
         assert!(!tells(hash, "the hash is none"));
         assert!(!tells("name = 'nt_hash=%'", "the CA name \"nt_hash=%\" has a control character"));
         assert!(!tells("% = 1", "line 1, column 1: unknown field `%`"));
+        assert!(!tells("['`%']\n[", "line 1, column 2: unknown field ``%`, expected `user`"), "what is no TOML");
         assert!(!tells("pings = '%'", "line 1, column 9: \"%\" is no span of time"));
     }
 }
