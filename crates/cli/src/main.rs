@@ -33,6 +33,7 @@ mod known_as;
 mod log;
 mod output;
 mod overview;
+mod program;
 mod secrets;
 mod size;
 mod table;

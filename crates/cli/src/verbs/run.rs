@@ -119,8 +119,7 @@ fn carry_out(
     (wish, patience): (Wish, u64),
     output: Output,
 ) -> Result<Vec<CaRun>, Failure> {
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::internal(format!("this program does not find its own file: {error}")))?;
+    let program = crate::program::own()?;
     let perform = Program::new(program, config);
     let runner = Runner {
         config,

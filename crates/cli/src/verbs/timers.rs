@@ -25,8 +25,7 @@ pub(crate) struct TimersArgs {
 pub(crate) fn run(args: &TimersArgs, output: Output) -> Result<Done, Failure> {
     refuse_home_sign(&args.to)?;
     let config = Config::load()?;
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::internal(format!("this program does not find its own file: {error}")))?;
+    let program = crate::program::own()?;
     create_dir(&args.to)?;
     let mut written = Vec::new();
     for unit in units(&config, &program.display().to_string()) {

@@ -83,8 +83,7 @@ pub(super) fn run(command: &AgentCommand, output: Output) -> Result<Done, Failur
 fn install(args: &InstallArgs, output: Output) -> Result<Done, Failure> {
     // A service that would not start is not made.
     let config = Config::load()?;
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::internal(format!("this program does not find its own file: {error}")))?;
+    let program = crate::program::own()?;
     let (service, is_new) = make(&info(args, &program, &config.path))?;
     let problems = settle(&service);
     output.line(format!("The service {NAME} {}.", if is_new { "is installed" } else { "is changed" }));

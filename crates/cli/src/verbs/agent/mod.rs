@@ -229,9 +229,7 @@ struct Agent {
 
 impl Agent {
     fn new(config: Config, output: Output) -> Result<Self, Failure> {
-        let program = std::env::current_exe().map_err(|error| {
-            Failure::internal(format!("this program does not find its own file: {error}"))
-        })?;
+        let program = crate::program::own()?;
         let mut agenda = Agenda::default();
         agenda.update(&config, system_clock());
         let changed = changed(&config);
