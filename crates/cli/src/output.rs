@@ -329,7 +329,7 @@ fn drawn(bar: ProgressBar, stage: Stage) -> ProgressBar {
 
 /// Bytes for a person.
 pub(crate) fn human_bytes(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string()
+    certadm_rules::words::size(bytes)
 }
 
 #[cfg(test)]

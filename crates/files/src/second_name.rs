@@ -43,7 +43,8 @@ pub fn give(from: &Found, to: &Path) -> Result<Option<File>> {
 }
 
 /// As [`give`], for a file that is from then on what its new folder holds: it gets the mode and the owner that a new file would
-/// have there. `to` must be free.
+/// have there. `to` must be free, in a folder that nobody else changes. The file that is returned can be flushed, for which Windows
+/// wants it open for writing.
 ///
 /// # Errors
 /// As [`give`]; [`Error::Exists`].
@@ -64,7 +65,8 @@ pub fn take_over(from: &Found, to: &Path) -> Result<Option<File>> {
     // Windows decides by the rights of the folder that the file was made in.
     #[cfg(not(unix))]
     let _ = new;
-    Ok(Some(file))
+    drop(file);
+    fs::OpenOptions::new().read(true).write(true).open(to).during("open", to).map(Some)
 }
 
 /// Whether the file at `path`, which may not be a link, is the open one.

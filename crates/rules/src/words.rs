@@ -17,6 +17,32 @@ pub fn counted(count: u64, noun: &str) -> String {
     }
 }
 
+/// A number of bytes for a person, in the largest unit of which there is one: `512 B`, `64.00 KiB`, `1.57 GiB`.
+///
+/// ```
+/// use certadm_rules::words::size;
+///
+/// assert_eq!(size(1023), "1023 B");
+/// assert_eq!(size(65_536), "64.00 KiB");
+/// ```
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    let (mut unit, mut next) = (1_u64, UNITS.iter().peekable());
+    while next.len() > 1 && 1024 <= bytes / unit {
+        unit *= 1024;
+        next.next();
+    }
+    let name = next.peek().copied().unwrap_or(&"EiB");
+    if unit == 1 {
+        return format!("{bytes} {name}");
+    }
+    let hundredths = (u128::from(bytes) * 100 + u128::from(unit) / 2) / u128::from(unit);
+    format!("{}.{:02} {name}", hundredths / 100, hundredths % 100)
+}
+
+/// Units of bytes, each 1024 times the one before.
+const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,5 +52,20 @@ mod tests {
         assert_eq!(counted(2, "day"), "2 days");
         assert_eq!(counted(2, "key"), "2 keys");
         assert_eq!(counted(0, "certificate"), "0 certificates");
+    }
+
+    #[test]
+    fn sizes_have_the_largest_unit_that_fits() {
+        for (bytes, told) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.00 KiB"),
+            (1_685_774_663, "1.57 GiB"),
+            ((1 << 20) - 1, "1024.00 KiB"),
+            (1 << 40, "1.00 TiB"),
+            (u64::MAX, "16.00 EiB"),
+        ] {
+            assert_eq!(size(bytes), told);
+        }
     }
 }

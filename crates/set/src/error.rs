@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use certadm_rules::diagnosis::Class;
+use certadm_rules::words::size;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_session::CallError;
 
@@ -45,7 +46,7 @@ pub enum Error {
     #[error(transparent)]
     Ca(#[from] certadm_ca::Error),
     /// The target has too little space.
-    #[error("{path} has {available} bytes of free space, and the restore needs {needed}")]
+    #[error("{path} has {} of free space, and the restore needs {}", size(*available), size(*needed))]
     NoSpace {
         /// The CA's folder.
         path: PathBuf,
@@ -55,7 +56,7 @@ pub enum Error {
         available: u64,
     },
     /// A file that the CA announces would make the set larger than is allowed.
-    #[error("with {name:?} the set would have {total} bytes, and {limit} are allowed")]
+    #[error("with {name:?} the set would have {}, and {} are allowed", size(*total), size(*limit))]
     SetTooLarge {
         /// The file.
         name: String,
@@ -66,7 +67,8 @@ pub enum Error {
     },
     /// The set's disk has no room for what the CA announces, or has less and less.
     #[error(
-        "{name:?} has {needed} bytes that are still to come, and {path} has {available} bytes of free space, {kept} of which are left to others"
+        "of {name:?} {} are still to come, and {path} has {} of free space, {} of which are left to others",
+        size(*needed), size(*available), size(*kept)
     )]
     NoRoom {
         /// Where the set is written.

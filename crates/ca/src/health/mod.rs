@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use certadm_files::IoContext;
 use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;
+use certadm_rules::words::size;
 use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
 use certadm_store::folder::wal_len;
 use certadm_store::{Folder, Writer, locks, record};
@@ -328,7 +329,9 @@ fn space(folder: &Folder, config: Option<&Config>, findings: &mut Vec<Finding>) 
                 false => "; the space that is kept for a backup is used up",
             };
             let text = format!(
-                "{available} bytes are free on the disk of the CA, which needs {needed} to go on{reserve}"
+                "{} are free on the disk of the CA, which needs {} to go on{reserve}",
+                size(available),
+                size(needed)
             );
             findings.push(
                 Finding::warning(Kind::DiskSpace, text)

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use certadm_rules::hex;
+use certadm_rules::words::size;
 
 use self::session::{Session, is_done, is_end, refused};
 use self::wire::{Answer, Attributes, Request};
@@ -202,7 +203,7 @@ impl SftpObjects {
         let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
         match room(session, &self.root) {
             Ok(Some(free)) if free < len => {
-                Err(io::Error::new(io::ErrorKind::StorageFull, format!("{free} bytes are free there")))
+                Err(io::Error::new(io::ErrorKind::StorageFull, format!("{} are free there", size(free))))
             }
             _ => Err(error),
         }
