@@ -126,8 +126,9 @@ impl Chain {
         Self::named(&paths, allowed)
     }
 
-    /// Bytes that a scratch copy takes, by and large: the database, and the logs twice.
-    pub(crate) fn room(&self) -> u64 {
+    /// Bytes that a scratch copy takes, by and large: the database, and the logs twice; less what is there already, where sets of our
+    /// own are copies that become the restored CA.
+    pub(crate) fn room(&self, own_copies: bool) -> u64 {
         /// Room for what is issued and signed in it.
         const SPARE: u64 = 64 << 20;
         let size = |found: &certadm_files::Found| found.size().unwrap_or_default();
@@ -142,8 +143,10 @@ impl Chain {
             ),
             Opened::Folder(_) => (0, 0),
         };
+        let is_there = own_copies && matches!(self.opened, Opened::Ours(_));
+        let copied = if is_there { logs } else { image.saturating_add(logs.saturating_mul(2)) };
         // Pages that the logs change may make the database longer.
-        image.saturating_add(logs.saturating_mul(2)).saturating_add(image / 8).saturating_add(SPARE)
+        copied.saturating_add(image / 8).saturating_add(SPARE)
     }
 }
 

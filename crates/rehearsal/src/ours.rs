@@ -64,7 +64,11 @@ impl Ours {
         if let Some(text) = &certificates {
             durable::create(&folder.certificate_path(), text, Access::Everyone)?;
         }
-        let options = Options { allowed_signers: wishes.allowed_signers.clone(), ..Options::default() };
+        let options = Options {
+            allowed_signers: wishes.allowed_signers.clone(),
+            own_copies: wishes.own_copies,
+            ..Options::default()
+        };
         let plan = plan(paths, dir, options).map_err(Error::from)?;
         let restored = plan.execute(&own_host_name(), progress).map_err(Error::from)?;
         for warning in restored.warnings {

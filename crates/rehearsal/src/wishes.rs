@@ -73,6 +73,9 @@ pub struct CountedBefore {
 pub struct Wishes {
     /// The full set first, then its log sets; or the files of a Windows CA.
     pub sets: Vec<PathBuf>,
+    /// The sets are copies in `within` that nobody else needs: they become the restored CA and are not copied once more
+    /// ([`Options::own_copies`](certadm_set::restore::Options::own_copies)).
+    pub own_copies: bool,
     /// The folder of sets of which the newest chain is rehearsed; `sets` are then further log sets.
     pub latest_in: Option<PathBuf>,
     /// Whose signatures count: a set that none of them signed is not rehearsed, and nothing is taken of what stands beside a
@@ -108,6 +111,7 @@ impl Wishes {
     pub fn new(sets: Vec<PathBuf>, now: FileTime) -> Self {
         Self {
             sets,
+            own_copies: false,
             latest_in: None,
             allowed_signers: None,
             keys: Keys::NotGiven,

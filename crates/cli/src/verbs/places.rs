@@ -79,10 +79,11 @@ impl Places {
         Ok(Self { paths: words.to_vec() })
     }
 
-    /// Whether all of them are copies that go away with this.
+    /// Whether there are sets, and all of them are copies that go away with this.
     #[cfg(feature = "repository")]
     pub(crate) fn are_copies(&self) -> bool {
-        self.fetched.iter().map(|(_, fetched)| fetched.sets.len()).sum::<usize>() == self.paths.len()
+        let copies = self.fetched.iter().map(|(_, fetched)| fetched.sets.len()).sum::<usize>();
+        copies != 0 && copies == self.paths.len()
     }
 
     /// This build knows no repository.

@@ -671,8 +671,16 @@ fn a_state_in_a_repository_is_rehearsed() {
     let work = with_repository();
     work.issue("ca", "one");
     result(&work, "backup --dir {ca} --to vault: --keep-logs");
-    result(&work, "backup --dir {ca} --to {set} --keep-logs");
-    let plain = run(&work, "--json rehearse {set} --within {scratch}");
+    fs::create_dir(work.path("sets")).unwrap();
+    result(&work, "backup --dir {ca} --to {sets/set} --keep-logs");
+    let image = work.path("sets/set/DataBase/Test-CA.db");
+    let before = fs::read(&image).unwrap();
+    let plain = run(&work, "--json rehearse {sets/set} --within {scratch}");
+    // What is in a folder is no copy: the CA that is restored from it changes files of its own.
+    let latest = run(&work, "--json rehearse --latest-in {sets} --within {scratch}");
+    assert_eq!(plain.code, latest.code, "{latest:?}");
+    assert!(fs::read(&image).unwrap() == before, "a set was changed");
+    assert_eq!(run(&work, "verify {sets/set}").code, 0);
     let rehearsed = run(&work, "--json rehearse vault: --within {scratch}");
     assert_eq!(plain.code, rehearsed.code, "{rehearsed:?}");
     let json = rehearsed.json().to_string();

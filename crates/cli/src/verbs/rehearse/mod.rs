@@ -52,6 +52,8 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
     let keys = keys(args, places.paths(), &mut found)?;
     interrupt::watch();
     let wishes = Wishes {
+        // Those of a folder that is named are no copies.
+        own_copies: places.are_copies() && args.latest_in.is_none(),
         latest_in: args.latest_in.clone(),
         allowed_signers: args.allowed.read()?,
         keys,
