@@ -8,6 +8,8 @@ use certadm_rules::words::size;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_session::CallError;
 
+use crate::nearby::{what_to_name, with_sets_in};
+
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -445,7 +447,7 @@ impl Diagnosis for Error {
                 "name a folder as `certutil -backupDB` wrote it, with DataBase in it and without a manifest.json"
             }
             Self::Unsound { .. } => "see all findings by `certadm verify`; nothing was written",
-            Self::NothingToRestore { path, .. } => match crate::folder::with_sets_in(path) {
+            Self::NothingToRestore { path, .. } => match with_sets_in(path) {
                 Some(below) => {
                     return Cow::Owned(format!("sets lie in {}: name that folder", below.display()));
                 }
@@ -475,45 +477,4 @@ impl From<certadm_files::Error> for Error {
             other => Self::File(other),
         }
     }
-}
-
-/// What to name in the place of a path that holds no set.
-fn what_to_name(path: &Path) -> Cow<'static, str> {
-    let at_ca = |dir: &Path| {
-        Cow::Owned(format!(
-            "look at a CA with `certadm show --dir {0}`; take a set of it with `certadm backup --dir {0} --to SET`",
-            dir.display()
-        ))
-    };
-    let is_set = |dir: &Path| dir.join("manifest.json").is_file() || dir.join("DataBase").is_dir();
-    if !path.exists() {
-        return Cow::Borrowed("check the path");
-    }
-    if path.join("ca.toml").is_file() {
-        return at_ca(path);
-    }
-    if let Some(dir) = ca_folder_above(path) {
-        return at_ca(dir);
-    }
-    if let Some(set) = path.ancestors().skip(1).take(2).find(|dir| is_set(dir)) {
-        return Cow::Owned(format!("name the folder of the set: {}", set.display()));
-    }
-    let first_in = |dir: &Path| {
-        let inside = std::fs::read_dir(dir).into_iter().flatten().take(MAX_LOOK).flatten();
-        inside.map(|entry| entry.path()).filter(|dir| is_set(dir)).min()
-    };
-    match first_in(path).or_else(|| first_in(&crate::folder::with_sets_in(path)?)) {
-        Some(set) => Cow::Owned(format!("name one of the sets in it, such as {}", set.display())),
-        None => {
-            Cow::Borrowed("name the folder that holds DataBase, as `certadm backup` or certutil wrote it")
-        }
-    }
-}
-
-/// So many entries of a folder are looked at for sets.
-const MAX_LOOK: usize = 1000;
-
-/// The folder of a CA that a file or folder lies in, one or two levels above.
-fn ca_folder_above(path: &Path) -> Option<&Path> {
-    path.ancestors().skip(1).take(2).find(|dir| dir.join("ca.toml").is_file())
 }

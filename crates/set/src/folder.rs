@@ -22,8 +22,6 @@ use crate::stored::Stored;
 const PROVEN: &str = ".proven";
 /// No more sets of a folder are looked at than this.
 const MOST_SETS: usize = 100_000;
-/// So many entries of a folder are looked at to say where sets lie instead.
-const MOST_LOOKED_AT: usize = 1000;
 /// No note is longer, in bytes.
 const MAX_NOTE: u64 = 64;
 
@@ -164,21 +162,6 @@ pub fn list(dir: &Path) -> Result<Listed> {
     }
     listed.sets.sort_by(|one, other| crate::stored::age(other).cmp(&crate::stored::age(one)));
     Ok(listed)
-}
-
-/// The first folder in `dir` in which sets lie, for who names the folder above: a job keeps the sets of each CA in a folder of the
-/// CA's own. `None` where nothing is found among the first entries.
-#[must_use]
-pub fn with_sets_in(dir: &Path) -> Option<PathBuf> {
-    let folders = |dir: &Path| {
-        let entries = fs::read_dir(dir).into_iter().flatten().take(MOST_LOOKED_AT).flatten();
-        let mut folders: Vec<PathBuf> =
-            entries.map(|entry| entry.path()).filter(|path| found::is_folder(path)).collect();
-        folders.sort();
-        folders
-    };
-    let is_set = |path: &PathBuf| file_of(path, manifest::FILE_NAME).is_there();
-    folders(dir).into_iter().find(|folder| folders(folder).iter().any(is_set))
 }
 
 /// What a folder is.

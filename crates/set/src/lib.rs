@@ -10,6 +10,7 @@ pub mod judge;
 pub mod layout;
 mod limits;
 pub mod manifest;
+pub mod nearby;
 mod open;
 pub mod progress;
 pub mod prune;

@@ -7,7 +7,8 @@ use certadm_rehearsal::Proof;
 use certadm_rehearsal::evidence::{Folder, Kept};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::words::counted;
-use certadm_set::folder::{self, FolderSet, Listed};
+use certadm_set::folder::{FolderSet, Listed};
+use certadm_set::nearby;
 use certadm_set::prune::Prune;
 use certadm_set::retain::Fate;
 use clap::Args;
@@ -95,7 +96,7 @@ fn tell(prune: &Prune, dry_run: bool, output: Output) {
         if dry_run { "would be deleted" } else { "to be deleted" },
     ));
     if prune.fates().is_empty()
-        && let Some(below) = folder::with_sets_in(prune.dir())
+        && let Some(below) = nearby::with_sets_in(prune.dir())
     {
         output.result(format!("Sets lie in {}.", below.display()));
     }

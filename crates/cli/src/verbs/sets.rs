@@ -10,6 +10,7 @@ use certadm_rules::names::unsanitize;
 use certadm_rules::words::counted;
 use certadm_set::folder::{self, Listed};
 use certadm_set::manifest::SetKind;
+use certadm_set::nearby;
 use certadm_set::stored::{Standing, Stored, age, missing, standings};
 use clap::Args;
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ fn show<S: Stored>(
         cas.entry((set.ca(), set.database())).or_default().push(set);
     }
     if cas.is_empty() {
-        let below = folder::with_sets_in(Path::new(place));
+        let below = nearby::with_sets_in(Path::new(place));
         let below = below.map(|below| format!(" Sets lie in {}.", below.display())).unwrap_or_default();
         output.result(format!("{place}: no complete set lies there.{below}"));
     }
