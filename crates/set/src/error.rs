@@ -58,7 +58,7 @@ pub enum Error {
         available: u64,
     },
     /// A file that the CA announces would make the set larger than is allowed.
-    #[error("with {name:?} the set would have {}, and {} are allowed", size(*total), size(*limit))]
+    #[error("with {name:?} the set would have {total} bytes, and {limit} are allowed")]
     SetTooLarge {
         /// The file.
         name: String,
