@@ -5,7 +5,7 @@
  * heap. From which size on it does so it changes on its own: each time a large buffer is freed, only larger ones count from then
  * on, up to 32 MiB, and twice as much may be free at the end of a heap. A repository moves packs of 8 MiB and a long index through
  * several threads, so that after the first of them freed buffers stay in the heaps of all threads: `verify` of a repository of
- * 10 GiB took 90 MiB. Sizes that are set stay.
+ * 10 GiB took 88 MiB. Sizes that are set stay.
  *
  * Smaller ones take more time than they save memory: with 512 KiB a backup took twice as long, because zstd's buffers were mapped
  * anew for each chunk.

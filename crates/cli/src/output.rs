@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use certadm_rules::printable::{printable, printable_lines};
+pub(crate) use certadm_rules::words::human_bytes;
 use certadm_set::progress::{Progress, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -325,11 +326,6 @@ fn drawn(bar: ProgressBar, stage: Stage) -> ProgressBar {
     }
     bar.set_prefix(stage.label());
     bar
-}
-
-/// Bytes for a person.
-pub(crate) fn human_bytes(bytes: u64) -> String {
-    certadm_rules::words::size(bytes)
 }
 
 #[cfg(test)]

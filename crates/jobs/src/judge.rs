@@ -1,6 +1,6 @@
 //! What there is an alarm about: a pure function of how a CA stands.
 
-use certadm_rules::words::size;
+use certadm_rules::words::human_bytes;
 
 use crate::alarm::{About, Alarm};
 use crate::config::Job;
@@ -104,7 +104,12 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
     }
     let needed = held.last_full().map_or(0, |full| full.bytes);
     if let Some(free) = status.free.filter(|free| *free < needed) {
-        let text = format!("{} has {} free, and a full set takes {}", status.place, size(free), size(needed));
+        let text = format!(
+            "{} has {} free, and a full set takes {}",
+            status.place,
+            human_bytes(free),
+            human_bytes(needed)
+        );
         raise(About::Disk, text, "make room there, or have fewer sets kept".to_owned());
     }
     if let Some((set, why)) = held.unreadable.first() {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use certadm_rules::diagnosis::Class;
-use certadm_rules::words::size;
+use certadm_rules::words::human_bytes;
 use certadm_rules::{Diagnosis, Hresult};
 
 /// `Result` with this crate's [`Error`].
@@ -16,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// There is no room for the scratch folder.
-    #[error("the {what} needs about {} in {}, where {} are free", size(*needed), path.display(), size(*free))]
+    #[error("the {what} needs about {} in {}, where {} are free", human_bytes(*needed), path.display(), human_bytes(*free))]
     NoRoom {
         /// What needs it.
         what: &'static str,

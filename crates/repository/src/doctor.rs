@@ -1,6 +1,6 @@
 //! Walking the steps between here and a backup into a vault, one by one, up to the first that fails.
 
-use certadm_rules::words::{counted, size};
+use certadm_rules::words::{counted, human_bytes};
 
 use crate::error::{Error, Result};
 use crate::storage;
@@ -102,5 +102,8 @@ fn clock(repository: &CaRepository) -> Result<String> {
 fn room(repository: &CaRepository) -> Result<String> {
     let objects = &repository.objects;
     let free = objects.free().map_err(|source| Error::Storage { place: objects.place(), source })?;
-    Ok(free.map_or_else(|| "the storage does not say".to_owned(), |free| format!("{} are free", size(free))))
+    Ok(free.map_or_else(
+        || "the storage does not say".to_owned(),
+        |free| format!("{} are free", human_bytes(free)),
+    ))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use certadm_files::{io_hresult, io_remedy};
 use certadm_rules::diagnosis::Class;
-use certadm_rules::words::{counted, size};
+use certadm_rules::words::{counted, human_bytes};
 use certadm_rules::{Diagnosis, Hresult};
 
 use crate::objects::ObjectError;
@@ -205,7 +205,7 @@ pub enum Error {
         detail: String,
     },
     /// The scratch folder has too little space.
-    #[error("{path} has {} of free space, and a copy of the sets needs {}", size(*available), size(*needed))]
+    #[error("{path} has {} of free space, and a copy of the sets needs {}", human_bytes(*available), human_bytes(*needed))]
     NoSpace {
         /// The folder.
         path: PathBuf,

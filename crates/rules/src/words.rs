@@ -20,19 +20,20 @@ pub fn counted(count: u64, noun: &str) -> String {
 /// A number of bytes for a person, in the largest unit of which there is one: `512 B`, `64.00 KiB`, `1.57 GiB`.
 ///
 /// ```
-/// use certadm_rules::words::size;
+/// use certadm_rules::words::human_bytes;
 ///
-/// assert_eq!(size(1023), "1023 B");
-/// assert_eq!(size(65_536), "64.00 KiB");
+/// assert_eq!(human_bytes(1023), "1023 B");
+/// assert_eq!(human_bytes(65_536), "64.00 KiB");
 /// ```
 #[must_use]
-pub fn size(bytes: u64) -> String {
-    let (mut unit, mut next) = (1_u64, UNITS.iter().peekable());
-    while next.len() > 1 && 1024 <= bytes / unit {
-        unit *= 1024;
-        next.next();
+pub fn human_bytes(bytes: u64) -> String {
+    let (mut unit, mut name) = (1_u64, "B");
+    for larger in LARGER_UNITS {
+        if bytes / unit < 1024 {
+            break;
+        }
+        (unit, name) = (unit * 1024, larger);
     }
-    let name = next.peek().copied().unwrap_or(&"EiB");
     if unit == 1 {
         return format!("{bytes} {name}");
     }
@@ -40,8 +41,8 @@ pub fn size(bytes: u64) -> String {
     format!("{}.{:02} {name}", hundredths / 100, hundredths % 100)
 }
 
-/// Units of bytes, each 1024 times the one before.
-const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+/// Units above the byte, each 1024 times the one before.
+const LARGER_UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 #[cfg(test)]
 mod tests {
@@ -65,7 +66,7 @@ mod tests {
             (1 << 40, "1.00 TiB"),
             (u64::MAX, "16.00 EiB"),
         ] {
-            assert_eq!(size(bytes), told);
+            assert_eq!(human_bytes(bytes), told);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use certadm_rules::diagnosis::Class;
-use certadm_rules::words::size;
+use certadm_rules::words::human_bytes;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_session::CallError;
 
@@ -48,7 +48,7 @@ pub enum Error {
     #[error(transparent)]
     Ca(#[from] certadm_ca::Error),
     /// The target has too little space.
-    #[error("{path} has {} of free space, and the restore needs {}", size(*available), size(*needed))]
+    #[error("{path} has {} of free space, and the restore needs {}", human_bytes(*available), human_bytes(*needed))]
     NoSpace {
         /// The CA's folder.
         path: PathBuf,
@@ -70,7 +70,7 @@ pub enum Error {
     /// The set's disk has no room for what the CA announces, or has less and less.
     #[error(
         "of {name:?} {} are still to come, and {path} has {} of free space, {} of which are left to others",
-        size(*needed), size(*available), size(*kept)
+        human_bytes(*needed), human_bytes(*available), human_bytes(*kept)
     )]
     NoRoom {
         /// Where the set is written.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use certadm_rules::words::size;
+use certadm_rules::words::human_bytes;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_store::{Error, Folder, Store};
 use certadm_tests::case::{OPTIONS, Template};
@@ -202,7 +202,7 @@ fn show_warns_of_a_disk_that_has_no_room_for_two_logs() {
     leave(needed - 4096);
     let told = show();
     assert!(
-        told.contains("disk-space") && told.contains(&format!("needs {} to go on", size(needed))),
+        told.contains("disk-space") && told.contains(&format!("needs {} to go on", human_bytes(needed))),
         "{told}"
     );
     assert!(!told.contains("damaged"), "{told}");

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use certadm_files::IoContext;
 use certadm_rules::finding::{self, Finding, Kind, Spot};
 use certadm_rules::registration::RestoreRecord;
-use certadm_rules::words::size;
+use certadm_rules::words::human_bytes;
 use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
 use certadm_store::folder::wal_len;
 use certadm_store::{Folder, Writer, locks, record};
@@ -330,8 +330,8 @@ fn space(folder: &Folder, config: Option<&Config>, findings: &mut Vec<Finding>) 
             };
             let text = format!(
                 "{} are free on the disk of the CA, which needs {} to go on{reserve}",
-                size(available),
-                size(needed)
+                human_bytes(available),
+                human_bytes(needed)
             );
             findings.push(
                 Finding::warning(Kind::DiskSpace, text)

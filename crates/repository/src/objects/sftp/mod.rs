@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use certadm_rules::hex;
-use certadm_rules::words::size;
+use certadm_rules::words::human_bytes;
 
 use self::session::{Session, is_done, is_end, refused};
 use self::wire::{Answer, Attributes, Request};
@@ -202,9 +202,10 @@ impl SftpObjects {
         session.done(&Request::Remove(path)).ok();
         let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
         match room(session, &self.root) {
-            Ok(Some(free)) if free < len => {
-                Err(io::Error::new(io::ErrorKind::StorageFull, format!("{} are free there", size(free))))
-            }
+            Ok(Some(free)) if free < len => Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("{} are free there", human_bytes(free)),
+            )),
             _ => Err(error),
         }
     }
