@@ -1,5 +1,7 @@
 //! A page taken apart for changing, and put together again (ese.md 3.3).
 
+use bytes::Bytes;
+
 use crate::bytes::{len16, put};
 use crate::checksum::checksum_page;
 use crate::error::Error;
@@ -15,21 +17,22 @@ const MOST_TAGS: usize = 0xFFF;
 /// Key bytes that the 13 bits of a length can say.
 const LONGEST_KEY_PART: usize = 0x1FFF;
 
-/// A node of a page that is being changed.
+/// A node of a page that is being changed. What is not changed stays where it was read: in the bytes of the page, which
+/// live as long as one node of it does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct NodeImage {
     /// Without the bit for a compressed key, which follows from `prefix`.
     pub(crate) flags: u8,
     /// Key bytes shared with the page's prefix.
     pub(crate) prefix: usize,
-    pub(crate) suffix: Vec<u8>,
-    pub(crate) data: Vec<u8>,
+    pub(crate) suffix: Bytes,
+    pub(crate) data: Bytes,
 }
 
 impl NodeImage {
     /// A node without a key in the page's prefix.
     pub(crate) fn plain(key: &[u8], data: &[u8]) -> Self {
-        Self { flags: 0, prefix: 0, suffix: key.to_vec(), data: data.to_vec() }
+        Self { flags: 0, prefix: 0, suffix: Bytes::copy_from_slice(key), data: Bytes::copy_from_slice(data) }
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
@@ -86,21 +89,8 @@ impl PageImage {
     }
 
     /// Takes a page apart.
-    ///
-    /// # Errors
-    /// As [`Page::node`].
-    pub(crate) fn from_page(page: &Page) -> Result<Self, Error> {
-        let mut nodes = Vec::with_capacity(page.node_count());
-        for line in 0..page.node_count() {
-            let node = page.node(line)?;
-            nodes.push(NodeImage {
-                flags: node.flags & !node_flag::COMPRESSED,
-                prefix: node.prefix.len(),
-                suffix: node.suffix.to_vec(),
-                data: node.data.to_vec(),
-            });
-        }
-        Ok(Self {
+    pub(crate) fn from_page(page: Page) -> Self {
+        let mut image = Self {
             number: page.number(),
             size: page.size(),
             dbtime: page.dbtime(),
@@ -111,8 +101,24 @@ impl PageImage {
             external: page.external_header().to_vec(),
             reserved: page.further_reserved_tags(),
             reserved_bits: page.reserved_tag_bits(),
-            nodes,
-        })
+            nodes: Vec::with_capacity(page.node_count()),
+        };
+        // Where in the page each node is; none is left out, because the page looked at them when it was parsed.
+        let places: Vec<_> = page
+            .nodes()
+            .map(|node| {
+                let [suffix, data] = [node.suffix, node.data].map(|part| place_in(page.bytes(), part));
+                (node.flags & !node_flag::COMPRESSED, node.prefix.len(), suffix, data)
+            })
+            .collect();
+        let bytes = Bytes::from(page.into_bytes());
+        image.nodes.extend(places.into_iter().map(|(flags, prefix, suffix, data)| NodeImage {
+            flags,
+            prefix,
+            suffix: bytes.slice(suffix),
+            data: bytes.slice(data),
+        }));
+        image
     }
 
     pub(crate) fn has(&self, flags: u32) -> bool {
@@ -128,6 +134,12 @@ impl PageImage {
         }
     }
 
+    /// True where the node has this key.
+    pub(crate) fn has_key(&self, node: &NodeImage, key: &[u8]) -> bool {
+        let prefix = self.prefix().get(..node.prefix).unwrap_or_default();
+        key.strip_prefix(prefix) == Some(&node.suffix)
+    }
+
     /// Both parts of a node's key in one.
     pub(crate) fn key(&self, node: &NodeImage) -> Vec<u8> {
         let prefix = self.prefix().get(..node.prefix).unwrap_or_default();
@@ -135,10 +147,10 @@ impl PageImage {
     }
 
     /// A node for a full key, sharing what it can with the page's prefix.
-    pub(crate) fn compressed(&self, flags: u8, key: &[u8], data: Vec<u8>) -> NodeImage {
+    pub(crate) fn compressed(&self, flags: u8, key: &[u8], data: Bytes) -> NodeImage {
         let shared = self.prefix().iter().zip(key).take_while(|(a, b)| a == b).count();
         let prefix = if shared < SHORTEST_PREFIX { 0 } else { shared };
-        NodeImage { flags, prefix, suffix: key[prefix..].to_vec(), data }
+        NodeImage { flags, prefix, suffix: Bytes::copy_from_slice(&key[prefix..]), data }
     }
 
     /// Nodes with their full keys, so that they can move to a page with another prefix.
@@ -209,21 +221,20 @@ impl PageImage {
 
     fn write_tags(&self, bytes: &mut [u8]) -> Option<()> {
         let mut writer = TagWriter { size: self.size, bytes, tag: 0, offset: 0 };
-        writer.write(0, &self.external)?;
-        for reserved in &self.reserved {
-            writer.write(0, reserved)?;
+        for reserved in [self.external.as_slice()].into_iter().chain(self.reserved.iter().map(Vec::as_slice))
+        {
+            writer.write(0, &[reserved])?;
         }
         for node in &self.nodes {
-            let mut content = Vec::with_capacity(node.length());
-            let mut flags = node.flags;
-            if node.prefix != 0 {
-                flags |= node_flag::COMPRESSED;
-                content.extend_from_slice(&len16(node.prefix)?.to_le_bytes());
+            let shared = len16(node.prefix)?.to_le_bytes();
+            let own = len16(node.suffix.len())?.to_le_bytes();
+            match node.prefix {
+                0 => writer.write(node.flags, &[&own, &node.suffix, &node.data])?,
+                _ => {
+                    let flags = node.flags | node_flag::COMPRESSED;
+                    writer.write(flags, &[&shared, &own, &node.suffix, &node.data])?;
+                }
             }
-            content.extend_from_slice(&len16(node.suffix.len())?.to_le_bytes());
-            content.extend_from_slice(&node.suffix);
-            content.extend_from_slice(&node.data);
-            writer.write(flags, &content)?;
         }
         Some(())
     }
@@ -234,7 +245,13 @@ impl PageImage {
 pub(crate) struct FullNode {
     pub(crate) flags: u8,
     pub(crate) key: Vec<u8>,
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Bytes,
+}
+
+/// Where in `whole` one of its parts lies.
+fn place_in(whole: &[u8], part: &[u8]) -> core::ops::Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
 }
 
 struct TagWriter<'a> {
@@ -245,12 +262,18 @@ struct TagWriter<'a> {
 }
 
 impl TagWriter<'_> {
-    fn write(&mut self, flags: u8, content: &[u8]) -> Option<()> {
+    /// Writes a tag and the parts of what it points to.
+    fn write(&mut self, flags: u8, parts: &[&[u8]]) -> Option<()> {
         let start = self.size.page_header() + self.offset;
-        put(self.bytes, start, content);
+        let mut end = start;
+        for part in parts {
+            put(self.bytes, end, part);
+            end += part.len();
+        }
+        let length = end - start;
         let tag_flags = if self.size.is_large() {
             // The flags lie in the top bits of the node's first u16.
-            if let (Some(byte), false) = (self.bytes.get_mut(start + 1), content.len() < 2) {
+            if let (Some(byte), false) = (self.bytes.get_mut(start + 1), length < 2) {
                 *byte |= flags << 5;
             }
             0
@@ -258,10 +281,10 @@ impl TagWriter<'_> {
             u16::from(flags) << 13
         };
         let at = self.size.bytes() - 4 * (self.tag + 1);
-        put(self.bytes, at, &len16(content.len())?.to_le_bytes());
+        put(self.bytes, at, &len16(length)?.to_le_bytes());
         put(self.bytes, at + 2, &(len16(self.offset)? | tag_flags).to_le_bytes());
         self.tag += 1;
-        self.offset += content.len();
+        self.offset += length;
         Some(())
     }
 }
@@ -277,7 +300,7 @@ mod tests {
             |(deleted, key, data)| FullNode {
                 flags: if deleted { node_flag::DELETED } else { 0 },
                 key,
-                data,
+                data: data.into(),
             },
         )
     }
@@ -297,7 +320,7 @@ mod tests {
             let bytes = image.to_bytes().unwrap();
             prop_assert_eq!(crate::checksum::check_page(&bytes, 9), crate::checksum::PageCheck::Valid);
             let page = Page::parse(9, bytes).unwrap();
-            let again = PageImage::from_page(&page).unwrap();
+            let again = PageImage::from_page(page);
             prop_assert_eq!(&again, &image);
             prop_assert_eq!(again.full_nodes(), nodes);
         }

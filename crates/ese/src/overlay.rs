@@ -39,12 +39,15 @@ impl Spill {
         self.runs.get(&(block / RUN)).copied().filter(|run| run.blocks >> (block % RUN) & 1 != 0)
     }
 
+    /// Writes whole blocks, all of one run, the first of which is `block`.
     fn write(&mut self, block: u64, bytes: &[u8]) -> io::Result<()> {
         let run = self.runs.entry(block / RUN).or_insert_with(|| {
             self.places += 1;
             Run { place: self.places - 1, blocks: 0 }
         });
-        run.blocks |= 1 << (block % RUN);
+        for within in block % RUN..block % RUN + (bytes.len() / BLOCK) as u64 {
+            run.blocks |= 1 << within;
+        }
         self.file.write_at(Self::offset(*run, block), bytes)
     }
 
@@ -55,6 +58,13 @@ impl Spill {
             run.blocks &= u64::MAX >> (RUN - 1 - last % RUN);
         }
     }
+}
+
+/// Where blocks lie that are not in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Medium {
+    Base,
+    Spill,
 }
 
 /// A read-only base with changes kept in memory up to a stated cap, and beyond it in a spill file where there is one.
@@ -89,14 +99,19 @@ impl<P: Pager> Overlay<P> {
         self.memory.len() * BLOCK
     }
 
-    /// Reads a part of a block as it is now, not looked up in memory.
-    fn read_outside_memory(&self, block: u64, within: usize, part: &mut [u8]) -> io::Result<()> {
-        if let Some(spill) = &self.spill
-            && let Some(run) = spill.holds(block)
-        {
-            return spill.file.read_at(Spill::offset(run, block) + within as u64, part);
+    /// Where a block lies that is not in memory, `within` bytes of it passed over.
+    fn medium(&self, block: u64, within: usize) -> (Medium, u64) {
+        match self.spill.as_ref().and_then(|spill| spill.holds(block)) {
+            Some(run) => (Medium::Spill, Spill::offset(run, block) + within as u64),
+            None => (Medium::Base, block * BLOCK as u64 + within as u64),
         }
-        let start = block * BLOCK as u64 + within as u64;
+    }
+
+    fn read_medium(&self, (medium, start): (Medium, u64), part: &mut [u8]) -> io::Result<()> {
+        match (medium, &self.spill) {
+            (Medium::Spill, Some(spill)) => return spill.file.read_at(start, part),
+            (Medium::Spill, None) | (Medium::Base, _) => {}
+        }
         let visible = self.base_visible.saturating_sub(start).min(part.len() as u64);
         // At most the length of the part, so the conversion cannot fail.
         let (seen, hidden) = part.split_at_mut(usize::try_from(visible).unwrap_or(0));
@@ -109,6 +124,20 @@ impl<P: Pager> Overlay<P> {
             || self.spill.as_ref().is_some_and(|spill| spill.holds(block).is_some())
     }
 
+    /// True for a block that is written to the spill file.
+    fn is_spilled(&self, block: u64) -> bool {
+        let full = self.cap < (self.memory.len() + 1) * BLOCK;
+        !self.memory.contains_key(&block)
+            && self.spill.as_ref().is_some_and(|spill| full || spill.holds(block).is_some())
+    }
+
+    fn write_spilled(&mut self, blocks: Option<(u64, &[u8])>) -> io::Result<()> {
+        match (blocks, &mut self.spill) {
+            (Some((first, bytes)), Some(spill)) => spill.write(first, bytes),
+            _ => Ok(()),
+        }
+    }
+
     /// Changes a part of a block.
     fn write_block(&mut self, block: u64, within: usize, part: &[u8]) -> io::Result<()> {
         let target = within..within + part.len();
@@ -118,7 +147,7 @@ impl<P: Pager> Overlay<P> {
         }
         let mut bytes = Box::new([0; BLOCK]);
         if part.len() < BLOCK {
-            self.read_outside_memory(block, 0, bytes.as_mut_slice())?;
+            self.read_medium(self.medium(block, 0), bytes.as_mut_slice())?;
         }
         bytes[target].copy_from_slice(part);
         match &mut self.spill {
@@ -134,6 +163,11 @@ impl<P: Pager> Overlay<P> {
             )),
         }
     }
+}
+
+/// The place behind these parts of a buffer, which begin at `from`.
+fn behind((medium, start): (Medium, u64), parts: &core::ops::Range<usize>) -> (Medium, u64) {
+    (medium, start + parts.len() as u64)
 }
 
 /// Splits a byte range at block boundaries: (block, offset in block, range in the caller's buffer).
@@ -167,25 +201,54 @@ impl<P: Pager> Pager for Overlay<P> {
         if self.memory.is_empty() && nothing_spilled && end <= self.base_visible {
             return self.base.read_at(offset, buffer);
         }
+        // Neighbours that lie beside each other in one file are read in one go.
+        let mut pending: Option<((Medium, u64), core::ops::Range<usize>)> = None;
         for (block, within, part) in pieces(offset, buffer.len()) {
-            match self.memory.get(&block) {
-                Some(bytes) => {
-                    let source = within..within + part.len();
-                    buffer[part].copy_from_slice(&bytes[source]);
+            if let Some(bytes) = self.memory.get(&block) {
+                let source = within..within + part.len();
+                buffer[part].copy_from_slice(&bytes[source]);
+                continue;
+            }
+            let (medium, start) = self.medium(block, within);
+            match &mut pending {
+                Some((from, parts)) if parts.end == part.start && (medium, start) == behind(*from, parts) => {
+                    parts.end = part.end;
                 }
-                None => self.read_outside_memory(block, within, &mut buffer[part])?,
+                _ => {
+                    if let Some((from, parts)) = pending.replace(((medium, start), part)) {
+                        self.read_medium(from, &mut buffer[parts])?;
+                    }
+                }
             }
         }
-        Ok(())
+        match pending {
+            Some((from, parts)) => self.read_medium(from, &mut buffer[parts]),
+            None => Ok(()),
+        }
     }
 }
 
 impl<P: Pager> PagerMut for Overlay<P> {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let end = offset.checked_add(bytes.len() as u64).ok_or_else(end_of_file)?;
+        // Whole neighbours of one run are written in one go.
+        let mut pending: Option<(u64, core::ops::Range<usize>)> = None;
         for (block, within, part) in pieces(offset, bytes.len()) {
-            self.write_block(block, within, &bytes[part])?;
+            let whole = part.len() == BLOCK && self.is_spilled(block);
+            match &mut pending {
+                Some((first, parts)) if whole && *first / RUN == block / RUN => parts.end = part.end,
+                _ => {
+                    let before = pending.take();
+                    self.write_spilled(before.map(|(first, parts)| (first, &bytes[parts])))?;
+                    if whole {
+                        pending = Some((block, part));
+                    } else {
+                        self.write_block(block, within, &bytes[part])?;
+                    }
+                }
+            }
         }
+        self.write_spilled(pending.map(|(first, parts)| (first, &bytes[parts])))?;
         self.size = self.size.max(end);
         Ok(())
     }

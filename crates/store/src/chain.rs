@@ -324,7 +324,7 @@ fn roll_forward<P: LogPlace>(
 /// [`Error::File`], and the log errors should a log have changed since it was checked.
 pub fn write_overlay(chain: &Chain, wal: &Path) -> Result<()> {
     let file = durable::open_emptied(wal)?;
-    let out = std::io::BufWriter::with_capacity(1 << 20, file);
+    let out = std::io::BufWriter::with_capacity(512 << 10, file);
     let mut writer = WalWriter::new(out, chain.trailer.page_size, Salts(1, 1)).during("write", wal)?;
     for log in &chain.logs {
         let (mut left, pages) = (log.header().page_count, log.header().database_pages);

@@ -1,7 +1,8 @@
 //! Redo of merges (ese.md 9.5).
 
+use super::Replayer;
+use super::fit::Verdict;
 use super::pages::Slot;
-use super::{Replayer, Verdict};
 use crate::error::Error;
 use crate::image::{FullNode, PageImage};
 use crate::log::record::{Merge, MergeKind, OtherPage};
@@ -142,7 +143,7 @@ fn change_branch(page: &mut PageImage, merge: &Merge<'_>, leaf: &Merge<'_>) -> R
     let both = level::KEY_CHANGE | level::DELETE_NODE;
     if merge.flags & both == both && leaf.kind == MergeKind::FullLeft {
         let node = page.nodes.get_mut(line).ok_or(MISSING)?;
-        node.data = leaf.left.page.to_le_bytes().to_vec();
+        node.data = leaf.left.page.to_le_bytes().to_vec().into();
         let before = line.checked_sub(1).ok_or(MISSING)?;
         page.nodes.remove(before);
         return Ok(());

@@ -3,9 +3,11 @@
 //! Every record names the database time of its page before and after, so each page is judged by itself: already
 //! there, to be changed, or not fitting. A log that does not fit its database cannot be replayed by accident.
 
+mod fit;
 mod merge;
 mod node;
 mod pages;
+mod settle;
 mod split;
 mod transaction;
 mod tree;
@@ -20,16 +22,17 @@ use crate::header::{DatabaseHeader, State};
 use crate::lgpos::Lgpos;
 use crate::log::{LogHeader, Record};
 use crate::page::flag;
-use crate::pager::PagerMut;
+use crate::pager::{FilePager, PagerMut};
 use crate::pagesize::PageSize;
 use crate::stamps::{LogTime, Signature};
 
 pub use node::apply_difference;
 pub use split::decode_image;
 
+use fit::{Misfit, Verdict, fits};
 use pages::{Pages, Slot};
 use transaction::{Change, Session};
-use waiting::{MOST_RECORDS, Waiting};
+use waiting::Waiting;
 
 /// Largest page number a log may make a file grow to: 16 TiB of the largest pages.
 const LARGEST_PAGE: u32 = 1 << 29;
@@ -59,8 +62,8 @@ pub struct Counts {
 ///
 /// Feed it the records of each generation in order ([`Replayer::begin_log`], [`Replayer::apply`]), then
 /// [`Replayer::finish`]. A record may be applied later than it comes, in the order of the file; an error names the record
-/// that it is about. Memory: a cache of pages of at most about 4 MiB, at most about 45 MiB of records that wait for their
-/// page, and the changes of open transactions, which may take 256 MiB and are a few KiB in the log of a CA.
+/// that it is about. Memory: a cache of pages of at most about 4 MiB, at most about 36 MiB of records that wait for their
+/// page, 8 MiB while they are applied, and the changes of open transactions, which may take 256 MiB and are a few KiB in the log of a CA.
 #[derive(Clone, Debug)]
 pub struct Replayer<T> {
     pages: Pages<T>,
@@ -83,11 +86,13 @@ pub struct Replayer<T> {
     time: LogTime,
 }
 
-/// What to do with one page of a record.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Apply,
-    AlreadyThere,
+impl Counts {
+    fn note(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Apply => self.applied += 1,
+            Verdict::AlreadyThere => self.skipped += 1,
+        }
+    }
 }
 
 impl<T: PagerMut> Replayer<T> {
@@ -100,7 +105,7 @@ impl<T: PagerMut> Replayer<T> {
             dbtime: header.as_ref().map_or(0, DatabaseHeader::dbtime),
             last_object: header.as_ref().map_or(0, DatabaseHeader::last_object_id),
             pages: Pages::new(target, page_size),
-            waiting: Waiting::up_to(MOST_RECORDS),
+            waiting: Waiting::new(),
             header,
             number: None,
             attached: false,
@@ -117,7 +122,14 @@ impl<T: PagerMut> Replayer<T> {
     /// Lets at most so many records wait for their page. 0 applies each record as it comes; what comes out is the same.
     #[must_use]
     pub fn let_wait_at_most(self, records: usize) -> Self {
-        Self { waiting: Waiting::up_to(records), ..self }
+        Self { waiting: self.waiting.up_to(records), ..self }
+    }
+
+    /// Keeps records that wait for their page in `file`, which is empty and nobody else uses, and not in memory: more of
+    /// them may wait, so that each page is read and written fewer times. The file grows to at most about 256 MiB.
+    #[must_use]
+    pub fn let_wait_in(self, file: FilePager) -> Self {
+        Self { waiting: self.waiting.aside(file), ..self }
     }
 
     /// Notes the header of the next generation: which number the database has in its records.
@@ -172,7 +184,7 @@ impl<T: PagerMut> Replayer<T> {
         }
         match record {
             Record::MacroCommit { session } => self.apply_macro(session),
-            other if self.let_wait(&other, bytes) => self.settle_if_full(),
+            other if self.let_wait(&other, bytes)? => self.settle_if_full(),
             other => self.apply_parsed(&other),
         }
     }
@@ -201,11 +213,7 @@ impl<T: PagerMut> Replayer<T> {
     }
 
     fn contradiction(&self, page: u32, problem: &str) -> Error {
-        self.fault(
-            Some(page),
-            Code::LOG_CORRUPT,
-            format!("{problem}: database and log were not written together"),
-        )
+        Misfit::contradiction(problem).at(self.position, page)
     }
 
     /// A record of a session inside a macro is kept until the macro's end.
@@ -333,35 +341,13 @@ impl<T: PagerMut> Replayer<T> {
             return Err(self.contradiction(page, "the record names a page that cannot exist"));
         }
         self.settle(page)?;
-        let current = match self.pages.slot(page)? {
-            Slot::Present(image) => image.dbtime,
-            Slot::Blank => 0,
-            Slot::Unreadable => {
-                return Err(self.fault(
-                    Some(page),
-                    Code::PAGE_CHECKSUM,
-                    "damaged in the database, and the logs do not make it anew: take another backup",
-                ));
+        match fits(self.pages.slot(page)?, dbtime, before) {
+            Ok(verdict) => {
+                self.counts.note(verdict);
+                Ok(verdict)
             }
-        };
-        if dbtime <= current {
-            self.counts.skipped += 1;
-            return Ok(Verdict::AlreadyThere);
+            Err(misfit) => Err(misfit.at(self.position, page)),
         }
-        if current == before {
-            self.counts.applied += 1;
-            return Ok(Verdict::Apply);
-        }
-        let (code, why) = if current < before {
-            (Code::DBTIME_TOO_OLD, "an earlier log is missing, or a write to the database was lost")
-        } else {
-            (Code::DBTIME_TOO_NEW, "the database is not the one this log was written for")
-        };
-        Err(self.fault(
-            Some(page),
-            code,
-            format!("has database time {current}, the record expects {before}: {why}"),
-        ))
     }
 
     /// The rule for a page that the record makes anew.
@@ -529,7 +515,7 @@ impl<T: PagerMut> Replayer<T> {
             visible.extend(nodes.map(|node| VisibleNode {
                 object: page.object,
                 key: page.key(node),
-                data: node.data.clone(),
+                data: node.data.to_vec(),
             }));
         }
         visible.sort_unstable();

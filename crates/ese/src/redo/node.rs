@@ -1,7 +1,10 @@
 //! Redo of records that change one page (ese.md 9.3).
 
-use super::transaction::{Change, ChangeKind};
-use super::{Replayer, Verdict};
+use bytes::Bytes;
+
+use super::Replayer;
+use super::fit::Verdict;
+use super::transaction::{Before, Change, ChangeKind};
 use crate::bytes::Fields;
 use crate::error::Error;
 use crate::image::{NodeImage, PageImage};
@@ -35,9 +38,12 @@ impl<T: PagerMut> Replayer<T> {
         if verdict == Verdict::Apply {
             let (number, dbtime) = (at.page.page, at.page.dbtime);
             let page = self.pages.change(number)?;
-            let done = change_page(page, at, record, change.as_mut());
+            let done = change_page(page, at, record, change.is_some());
             page.dbtime = dbtime;
-            done.map_err(|problem| self.contradiction(number, problem))?;
+            let before = done.map_err(|problem| self.contradiction(number, problem))?;
+            if let (Some(change), Some(before)) = (&mut change, before) {
+                change.complete(before);
+            }
         }
         // Where a split did the operation already, the split knows the data before it.
         let prepared = self.prepared.take();
@@ -49,8 +55,8 @@ impl<T: PagerMut> Replayer<T> {
     }
 
     /// Keeps a record that changes one page, and no other, until that page is needed; false for one that does not wait.
-    pub(super) fn let_wait(&mut self, record: &Record<'_>, bytes: &[u8]) -> bool {
-        let Some(at) = waits(record) else { return false };
+    pub(super) fn let_wait(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<bool, Error> {
+        let Some(at) = waits(record) else { return Ok(false) };
         let page = at.page.page;
         // A page in memory is changed at once; another order than that of the log is none of its records' business.
         let at_once = self.waiting.is_off()
@@ -59,7 +65,7 @@ impl<T: PagerMut> Replayer<T> {
             || !Self::is_possible(page)
             || self.pages.holds(page) && !self.waiting.has(page);
         if at_once {
-            return false;
+            return Ok(false);
         }
         self.last_object = self.last_object.max(at.object);
         self.dbtime = self.dbtime.max(at.page.dbtime);
@@ -68,60 +74,8 @@ impl<T: PagerMut> Replayer<T> {
             None => 0,
         };
         // Numbers that large do not occur: a session would have to change four billion nodes.
-        self.waiting.add(page, self.position, bytes, u32::try_from(made).unwrap_or(0));
-        true
-    }
-
-    /// Applies everything that waits, where it is much.
-    pub(super) fn settle_if_full(&mut self) -> Result<(), Error> {
-        if self.waiting.is_full() { self.settle_all() } else { Ok(()) }
-    }
-
-    /// Applies everything that waits, in the order of the file.
-    pub(super) fn settle_all(&mut self) -> Result<(), Error> {
-        for page in self.waiting.pages() {
-            self.settle(page)?;
-            self.pages.trim()?;
-        }
-        Ok(())
-    }
-
-    /// Applies what waits for this page.
-    pub(super) fn settle(&mut self, page: u32) -> Result<(), Error> {
-        if !self.waiting.has(page) {
-            return Ok(());
-        }
-        let now = self.position;
-        let numbers = self.waiting.take(page);
-        // Away while records lie in it: what they do touches nothing that waits.
-        let waiting = core::mem::take(&mut self.waiting);
-        let done =
-            numbers.into_iter().filter_map(|number| waiting.record(number)).try_for_each(|(entry, bytes)| {
-                self.position = entry.position;
-                let record = Record::parse(bytes)?;
-                waits(&record).map_or(Ok(()), |at| self.apply_waiting(at, &record, entry.made))
-            });
-        self.waiting = waiting;
-        self.waiting.forget_applied();
-        done?;
-        self.position = now;
-        Ok(())
-    }
-
-    fn apply_waiting(&mut self, at: &NodeChange, record: &Record<'_>, made: u32) -> Result<(), Error> {
-        if self.judge(at.page.page, at.page.dbtime, at.page.before)? == Verdict::AlreadyThere {
-            return Ok(());
-        }
-        let number = at.page.page;
-        let page = self.pages.change(number)?;
-        let done = match self.sessions.get_mut(&at.page.session) {
-            Some(session) => {
-                session.complete_made(u64::from(made), |change| change_page(page, at, record, change))
-            }
-            None => change_page(page, at, record, None),
-        };
-        page.dbtime = at.page.dbtime;
-        done.map_err(|problem| self.contradiction(number, problem))
+        self.waiting.add(page, self.position, bytes, u32::try_from(made).unwrap_or(0))?;
+        Ok(true)
     }
 
     /// What a rollback of this record would have to know, as far as the record itself says it.
@@ -208,7 +162,7 @@ impl<T: PagerMut> Replayer<T> {
 }
 
 /// What a record changes that changes one page, by what this page alone says.
-fn waits<'r>(record: &'r Record<'_>) -> Option<&'r NodeChange> {
+pub(super) fn waits<'r>(record: &'r Record<'_>) -> Option<&'r NodeChange> {
     // All ones: the split before it judged the page.
     let waits = |at: &&NodeChange| at.page.before != u64::MAX;
     match record {
@@ -223,31 +177,32 @@ pub(super) fn undo_change(node: &mut NodeImage, change: &Change) -> Result<(), &
     match &change.kind {
         ChangeKind::Insert => node.set_deleted(true),
         ChangeKind::InsertAndReplace => {
-            node.data = change.old.clone().ok_or(NO_BEFORE_IMAGE)?;
+            node.data = change.old.clone().ok_or(NO_BEFORE_IMAGE)?.into();
             node.set_deleted(true);
         }
-        ChangeKind::Replace => node.data = change.old.clone().ok_or(NO_BEFORE_IMAGE)?,
+        ChangeKind::Replace => node.data = change.old.clone().ok_or(NO_BEFORE_IMAGE)?.into(),
         ChangeKind::Delete => node.set_deleted(false),
         ChangeKind::Delta { delta, offset, wide } => {
-            add(&mut node.data, *offset, delta.wrapping_neg(), *wide)?;
+            node.data = added(&node.data, *offset, delta.wrapping_neg(), *wide)?;
         }
     }
     Ok(())
 }
 
-/// Changes a page as the record says; the verdict was given before.
-fn change_page(
+/// Changes a page as the record says; the verdict was given before. Where somebody wants to know it, also returns what the
+/// node was before.
+pub(super) fn change_page(
     page: &mut PageImage,
     at: &NodeChange,
     record: &Record<'_>,
-    change: Option<&mut Change>,
-) -> Result<(), &'static str> {
+    wants_before: bool,
+) -> Result<Option<Before>, &'static str> {
     let line = usize::from(at.page.line);
     match record {
         Record::SetExternalHeader { header, .. } => {
             // The prefix of a space tree's root follows its split buffer; nodes keep their lengths.
             page.external = header.to_vec();
-            return Ok(());
+            return Ok(None);
         }
         Record::Insert { prefix, suffix, data, .. } => {
             if page.nodes.len() < line {
@@ -259,45 +214,39 @@ fn change_page(
             let node = NodeImage {
                 flags: inserted_flags(at),
                 prefix: prefix.len(),
-                suffix: suffix.to_vec(),
-                data: data.to_vec(),
+                suffix: Bytes::copy_from_slice(suffix),
+                data: Bytes::copy_from_slice(data),
             };
             page.nodes.insert(line, node);
-            return Ok(());
+            return Ok(None);
         }
         _ => {}
     }
-    let node_key = page.nodes.get(line).map(|node| page.key(node));
-    let (Some(node), Some(node_key)) = (page.nodes.get_mut(line), node_key) else {
+    let Some(node) = page.nodes.get(line) else {
         return Err("the record changes a node that does not exist");
     };
-    if at.page.is_versioned() && named_key(record).is_some_and(|key| *key != node_key) {
+    if at.page.is_versioned() && named_key(record).is_some_and(|key| !page.has_key(node, key)) {
         return Err("the record names another key than the node has");
     }
-    if let Some(change) = change {
-        change.key = Some(node_key);
-        change.old = Some(node.data.clone());
-        if !matches!(change.kind, ChangeKind::Insert | ChangeKind::InsertAndReplace) {
-            change.bookmark_data.clone_from(&node.data);
-        }
-    }
+    let before = wants_before.then(|| Before { key: page.key(node), data: node.data.to_vec() });
+    let node = &mut page.nodes[line];
     match record {
         Record::FlagInsert { .. } => node.set_deleted(false),
         Record::FlagInsertAndReplace { data, .. } => {
             node.set_deleted(false);
-            node.data = data.to_vec();
+            node.data = Bytes::copy_from_slice(data);
         }
         Record::FlagDelete { .. } => node.set_deleted(true),
         Record::Delete { .. } => {
             page.nodes.remove(line);
         }
         Record::Replace { .. } | Record::ReplaceDifference { .. } => {
-            node.data = replaced(&node.data, record)?;
+            node.data = replaced(&node.data, record)?.into();
         }
-        Record::Delta { delta, offset, wide, .. } => add(&mut node.data, *offset, *delta, *wide)?,
+        Record::Delta { delta, offset, wide, .. } => node.data = added(&node.data, *offset, *delta, *wide)?,
         _ => return Err("the record is not one of a node"),
     }
-    Ok(())
+    Ok(before)
 }
 
 /// The key that a record on an existing node says the node has.
@@ -376,22 +325,22 @@ pub fn apply_difference(old: &[u8], difference: &[u8], long_headers: bool) -> Op
     Some(new)
 }
 
-fn add(data: &mut [u8], offset: u16, delta: i64, wide: bool) -> Result<(), &'static str> {
+/// Data with a counter in it, the counter changed.
+fn added(data: &[u8], offset: u16, delta: i64, wide: bool) -> Result<Bytes, &'static str> {
     const OUTSIDE: &str = "the counter lies outside the data";
-    let offset = usize::from(offset);
+    let mut data = data.to_vec();
+    let place = data.get_mut(usize::from(offset)..).ok_or(OUTSIDE)?;
     if wide {
-        let bytes = data.get_mut(offset..).and_then(|rest| rest.first_chunk_mut::<8>());
-        let bytes = bytes.ok_or(OUTSIDE)?;
+        let bytes = place.first_chunk_mut::<8>().ok_or(OUTSIDE)?;
         *bytes = i64::from_le_bytes(*bytes).wrapping_add(delta).to_le_bytes();
-        return Ok(());
+    } else {
+        let bytes = place.first_chunk_mut::<4>().ok_or(OUTSIDE)?;
+        // A 32-bit counter wraps in 32 bits.
+        #[allow(clippy::cast_possible_truncation)]
+        let delta = delta as i32;
+        *bytes = i32::from_le_bytes(*bytes).wrapping_add(delta).to_le_bytes();
     }
-    let bytes = data.get_mut(offset..).and_then(|rest| rest.first_chunk_mut::<4>());
-    let bytes = bytes.ok_or(OUTSIDE)?;
-    // A 32-bit counter wraps in 32 bits.
-    #[allow(clippy::cast_possible_truncation)]
-    let delta = delta as i32;
-    *bytes = i32::from_le_bytes(*bytes).wrapping_add(delta).to_le_bytes();
-    Ok(())
+    Ok(data.into())
 }
 
 #[cfg(test)]
@@ -415,11 +364,10 @@ mod tests {
 
     #[test]
     fn counters_wrap_in_their_own_width() {
-        let mut data = u32::MAX.to_le_bytes().to_vec();
-        add(&mut data, 0, 2, false).unwrap();
-        assert_eq!(data, 1u32.to_le_bytes());
-        assert!(add(&mut data, 1, 1, false).is_err());
-        assert!(add(&mut data, 0, 1, true).is_err());
+        let data = added(&u32::MAX.to_le_bytes(), 0, 2, false).unwrap();
+        assert_eq!(data.as_ref(), 1u32.to_le_bytes());
+        assert!(added(&data, 1, 1, false).is_err());
+        assert!(added(&data, 0, 1, true).is_err());
     }
 
     proptest! {

@@ -24,7 +24,20 @@ pub(super) enum Slot {
 }
 
 impl Slot {
-    /// Bytes of memory it takes, about: a node has a structure and two allocations of its own.
+    /// What these bytes are, read where the page lies.
+    pub(super) fn of(number: u32, bytes: Vec<u8>) -> Result<Self, Error> {
+        if is_zero(&bytes) {
+            return Ok(Self::Blank);
+        }
+        let page = checked_page(number, bytes).and_then(|(bytes, _)| Page::parse(number, bytes));
+        match page {
+            Ok(page) => Ok(Self::Present(PageImage::from_page(page))),
+            Err(error @ Error::Io(_)) => Err(error),
+            Err(_) => Ok(Self::Unreadable),
+        }
+    }
+
+    /// Bytes of memory it takes, about: a node has a structure, and two allocations of its own once it was changed.
     fn weight(&self, size: PageSize) -> usize {
         const EMPTY: usize = 128;
         const NODE: usize = 144;
@@ -79,17 +92,20 @@ impl<T: PagerMut> Pages<T> {
         }
         let mut bytes = vec![0; self.size.bytes()];
         self.target.read_at(offset, &mut bytes)?;
-        if is_zero(&bytes) {
-            return Ok(Slot::Blank);
-        }
-        let image = checked_page(number, bytes)
-            .and_then(|(bytes, _)| Page::parse(number, bytes))
-            .and_then(|page| PageImage::from_page(&page));
-        match image {
-            Ok(image) => Ok(Slot::Present(image)),
-            Err(error @ Error::Io(_)) => Err(error),
-            Err(_) => Ok(Slot::Unreadable),
-        }
+        Slot::of(number, bytes)
+    }
+
+    /// A slot to change in any way; what was `changed` is written back.
+    pub(super) fn with_slot<R>(
+        &mut self,
+        number: u32,
+        change: impl FnOnce(&mut Slot) -> (R, bool),
+    ) -> Result<R, Error> {
+        self.slot(number)?;
+        let cached = self.cached.entry(number).or_insert(Cached { slot: Slot::Blank, changed: false });
+        let (result, changed) = change(&mut cached.slot);
+        cached.changed |= changed;
+        Ok(result)
     }
 
     /// A page to change, which must be readable.
@@ -131,11 +147,14 @@ impl<T: PagerMut> Pages<T> {
 
     /// Keeps memory bounded; called between records.
     pub(super) fn trim(&mut self) -> Result<(), Error> {
-        if CACHE_BYTES < self.weight {
-            self.flush()?;
-            self.cached.clear();
-            self.weight = 0;
-        }
+        if CACHE_BYTES < self.weight { self.forget() } else { Ok(()) }
+    }
+
+    /// Writes changed pages back and holds none any more.
+    pub(super) fn forget(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        self.cached.clear();
+        self.weight = 0;
         Ok(())
     }
 

@@ -37,8 +37,11 @@
 //! [`divide`]: Replayer::divide
 
 use super::node::{inserted_flags, replaced};
+use bytes::Bytes;
+
+use super::Replayer;
+use super::fit::Verdict;
 use super::pages::Slot;
-use super::{Replayer, Verdict};
 use crate::compress::xpress;
 use crate::error::Error;
 use crate::image::{FullNode, NodeImage, PageImage};
@@ -148,7 +151,7 @@ impl<T: PagerMut> Replayer<T> {
         let mut source = PageImage::new(self.pages.size, split.page.page, split.object, split.old_flags);
         source.nodes = vec![NodeImage::plain(&[], &[]); usize::from(split.lines) - 1];
         if let (false, Some(last)) = (is_leaf, source.nodes.last_mut()) {
-            last.data = child?.page.page.to_le_bytes().to_vec();
+            last.data = pointer(child?.page.page);
         }
         Some(source)
     }
@@ -169,7 +172,7 @@ impl<T: PagerMut> Replayer<T> {
         }
         let decoded = decode_image(self.pages.size, flags, image)
             .and_then(|bytes| Page::parse(number, bytes).ok())
-            .and_then(|old| PageImage::from_page(&old).ok())
+            .map(PageImage::from_page)
             .filter(|image| [page.before, page.dbtime].contains(&image.dbtime));
         decoded
             .ok_or_else(|| self.contradiction(number, "the copy of the page in the record is not readable"))
@@ -267,10 +270,10 @@ impl<T: PagerMut> Replayer<T> {
         };
         if let Some(mut change) = self.new_change(at, record) {
             change.key = Some(node.key.clone());
-            change.old = Some(node.data.clone());
+            change.old = Some(node.data.to_vec());
             self.prepared = Some(change);
         }
-        node.data = new;
+        node.data = new.into();
         if split.operation == SplitOperation::FlagInsertAndReplace {
             node.flags &= !crate::page::node_flag::DELETED;
         }
@@ -285,14 +288,14 @@ impl<T: PagerMut> Replayer<T> {
             return Ok(());
         }
         let parent = self.pages.change(page)?;
-        let old_pointer = split.page.page.to_le_bytes();
+        let old_pointer = pointer(split.page.page);
         let Some(line) = parent.nodes.iter().position(|node| node.data == old_pointer) else {
             return Err(self.contradiction(page, "the parent does not point to the split page"));
         };
-        let node = parent.compressed(0, split.parent_key, old_pointer.to_vec());
+        let node = parent.compressed(0, split.parent_key, old_pointer);
         parent.nodes.insert(line, node);
         if let Some(following) = parent.nodes.get_mut(line + 1) {
-            following.data = split.new.to_le_bytes().to_vec();
+            following.data = pointer(split.new);
         }
         parent.dbtime = dbtime;
         Ok(())
@@ -300,7 +303,12 @@ impl<T: PagerMut> Replayer<T> {
 }
 
 fn full_node(at: &NodeChange, key: &[u8], data: &[u8]) -> FullNode {
-    FullNode { flags: inserted_flags(at), key: key.to_vec(), data: data.to_vec() }
+    FullNode { flags: inserted_flags(at), key: key.to_vec(), data: Bytes::copy_from_slice(data) }
+}
+
+/// What a node above the leaves holds.
+fn pointer(page: u32) -> Bytes {
+    Bytes::copy_from_slice(&page.to_le_bytes())
 }
 
 /// Above the leaves the operation is the pointer to the child's new page.
@@ -315,14 +323,12 @@ fn operate_on_branch(
     let child = child.ok_or("a split above the leaves lacks its child's")?;
     let line = usize::from(split.operation_line);
     let following = nodes.get_mut(line).ok_or("a split above the leaves points behind the last node")?;
-    if following.data != child.page.page.to_le_bytes() {
+    let old_pointer = pointer(child.page.page);
+    if following.data != old_pointer {
         return Err("a split above the leaves does not point to the split page");
     }
-    following.data = child.new.to_le_bytes().to_vec();
-    nodes.insert(
-        line,
-        FullNode { flags: 0, key: child.parent_key.to_vec(), data: child.page.page.to_le_bytes().to_vec() },
-    );
+    following.data = pointer(child.new);
+    nodes.insert(line, FullNode { flags: 0, key: child.parent_key.to_vec(), data: old_pointer });
     Ok(())
 }
 

@@ -38,7 +38,24 @@ pub(super) struct Change {
     pub(super) old: Option<Vec<u8>>,
 }
 
+/// What a node was before a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Before {
+    /// Its full key.
+    pub(super) key: Vec<u8>,
+    pub(super) data: Vec<u8>,
+}
+
 impl Change {
+    /// Adds what the page says of the change.
+    pub(super) fn complete(&mut self, before: Before) {
+        self.key = Some(before.key);
+        if !matches!(self.kind, ChangeKind::Insert | ChangeKind::InsertAndReplace) {
+            self.bookmark_data.clone_from(&before.data);
+        }
+        self.old = Some(before.data);
+    }
+
     /// Bytes of memory it takes, about: with its places in two maps.
     fn weight(&self) -> usize {
         const MAPS: usize = 96;
@@ -143,17 +160,18 @@ impl Session {
         self.made
     }
 
-    /// Lets a change be completed by what its page says of it; `None` where it was committed or undone meanwhile.
-    pub(super) fn complete_made<R>(
-        &mut self,
-        made: u64,
-        complete: impl FnOnce(Option<&mut Change>) -> R,
-    ) -> R {
-        let Some(change) = self.changes.get_mut(&made) else { return complete(None) };
-        self.weights[0] -= change.weight();
-        let done = complete(Some(change));
-        self.weights[0] += change.weight();
-        done
+    /// True where a change was neither committed nor undone meanwhile.
+    pub(super) fn remembers(&self, made: u64) -> bool {
+        self.changes.contains_key(&made)
+    }
+
+    /// Adds to a change what its page says of it, where it was neither committed nor undone meanwhile.
+    pub(super) fn complete_made(&mut self, made: u64, before: Before) {
+        if let Some(change) = self.changes.get_mut(&made) {
+            self.weights[0] -= change.weight();
+            change.complete(before);
+            self.weights[0] += change.weight();
+        }
     }
 
     /// Adds to the change with this version number what the log says of it later.

@@ -1,6 +1,7 @@
 //! Redo of records that make, convert and empty trees (ese.md 9.3).
 
-use super::{Replayer, Verdict};
+use super::Replayer;
+use super::fit::Verdict;
 use crate::error::Error;
 use crate::image::{NodeImage, PageImage};
 use crate::log::Record;

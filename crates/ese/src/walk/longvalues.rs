@@ -110,7 +110,7 @@ mod tests {
     /// stored as given.
     fn tree_of(total: usize, parts: &[(u32, Vec<u8>)]) -> Database<Vec<u8>> {
         let size = PageSize::new(32_768).unwrap();
-        let node = |key: Vec<u8>, data: &[u8]| FullNode { flags: 0, key, data: data.to_vec() };
+        let node = |key: Vec<u8>, data: &[u8]| FullNode { flags: 0, key, data: data.to_vec().into() };
         let head = [1u32.to_le_bytes(), u32::try_from(total).unwrap().to_le_bytes()].concat();
         let mut nodes = vec![node(vec![0, 0, 0, 7], &head)];
         for (offset, data) in parts {

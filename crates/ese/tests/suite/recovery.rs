@@ -349,14 +349,18 @@ fn a_database_of_another_time_is_refused_by_its_pages() {
 #[test]
 fn records_that_wait_lead_to_the_same_bytes() {
     use certadm_ese::log::LogFile;
+    use certadm_ese::pager::FilePager;
     use certadm_ese::redo::Replayer;
 
     let Some(bytes) = crate::common::fixture("secedit-v8/edb.log") else {
         return;
     };
     let log = LogFile::open(&bytes).unwrap();
-    let ended = |most| {
+    let ended = |most, in_a_file: bool| {
         let mut replayer = Replayer::new(Vec::new(), None, log.header().page_size).let_wait_at_most(most);
+        if in_a_file {
+            replayer = replayer.let_wait_in(FilePager::new(tempfile::tempfile().unwrap()).unwrap());
+        }
         replayer.begin_log(log.header());
         for record in log.records() {
             let record = record.unwrap();
@@ -365,9 +369,10 @@ fn records_that_wait_lead_to_the_same_bytes() {
         let (target, header, counts) = replayer.finish().unwrap();
         (target, header.bytes().to_vec(), counts)
     };
-    let at_once = ended(0);
+    let at_once = ended(0, false);
     for most in [1, 2, 7, 100, 10_000, usize::MAX] {
-        assert!(at_once == ended(most), "{most}");
+        assert!(at_once == ended(most, false), "{most}");
+        assert!(at_once == ended(most, true), "{most}, in a file");
     }
 }
 

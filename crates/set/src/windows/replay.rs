@@ -139,7 +139,12 @@ impl Files {
     ) -> Result<R> {
         let inputs: Vec<_> = self.logs.iter().map(|log| LogInput { name: &log.name, file: log }).collect();
         let database = database.map(|file| file as &dyn Pager);
-        Plan::new(database, &inputs).and_then(use_plan).map_err(|source| self.blame(source))
+        let mut plan = Plan::new(database, &inputs).map_err(|source| self.blame(source))?;
+        // Without one a replay takes longer, and nothing else.
+        if let Ok(aside) = tempfile::tempfile().and_then(FilePager::new) {
+            plan = plan.with_aside(aside);
+        }
+        use_plan(plan).map_err(|source| self.blame(source))
     }
 
     /// A finding of a plan in the file that it is about: the log that it names or whose generation it tells, else the
