@@ -27,7 +27,11 @@ use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
 use signatures::{not_its_own, two_sequences};
 
+pub use range::Range;
+use range::required_range;
+
 mod current;
+mod range;
 mod signatures;
 
 /// A log file given to a recovery.
@@ -37,15 +41,6 @@ pub struct LogInput<'a> {
     pub name: &'a str,
     /// Its bytes.
     pub file: &'a dyn Pager,
-}
-
-/// The generations that a database needs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Range {
-    /// First generation.
-    pub low: u32,
-    /// Last generation that it needs to be consistent and to lose nothing that was committed.
-    pub high: u32,
 }
 
 /// What a recovery would use and what stands in its way.
@@ -595,23 +590,4 @@ fn problem_of(finding: &Finding, with_place: bool) -> String {
         text.push_str(&format!("; {remedy}"));
     }
     text
-}
-
-fn required_range(header: &DatabaseHeader, patch: Option<&PatchPage>) -> Option<Range> {
-    if header.state() == State::CleanShutdown {
-        return None;
-    }
-    let current = header.current_full_backup();
-    let lows = [header.required_low(), current.low, patch.map_or(0, |patch| patch.required_low)];
-    let highs = [
-        header.required_high(),
-        header.committed_high(),
-        current.high,
-        patch.map_or(0, |patch| patch.backup.high),
-        patch.map_or(0, |patch| patch.required_high),
-        patch.map_or(0, |patch| patch.committed_high),
-    ];
-    let low = lows.into_iter().filter(|low| *low != 0).min()?;
-    let high = highs.into_iter().max().unwrap_or(low).max(low);
-    Some(Range { low, high })
 }
