@@ -134,7 +134,7 @@ fn loop_manifest(_: &mut Inputs) -> Result<()> {
             source: format!(r"\\ca1\c$\ca\edb{generation:05x}.log"),
             size: 1 << 20,
             blake3: "0".repeat(64),
-            sha256: "0".repeat(64),
+            sha256: Some("0".repeat(64)),
         })
         .collect();
     (manifest.generations.low, manifest.generations.high) = (1, FILES);

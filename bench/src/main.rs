@@ -282,7 +282,7 @@ struct Sides {
 
 impl Sides {
     fn report(&self, rows: &mut Vec<Row>) {
-        rows.push(Row::ratio("LOCAL full backup", &self.backup, "cp + sync", &self.cp).goal(">= 0.75"));
+        rows.push(Row::ratio("LOCAL full backup", &self.backup, "cp + sync", &self.cp).goal(">= 0.9"));
         rows.push(
             Row::ratio("LOCAL full backup", &self.backup, "sqlite3 .backup + sync", &self.sqlite)
                 .goal(">= 1.0"),

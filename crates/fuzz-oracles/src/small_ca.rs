@@ -144,7 +144,7 @@ impl SmallCa {
                 source: format!(r"\\host\C$\CA\{}", path.rsplit('/').next().unwrap_or_default()),
                 size: content.len() as u64,
                 blake3: blake3::hash(content).to_hex().to_string(),
-                sha256: certadm_rules::hex::encode(&Sha256::digest(content)),
+                sha256: Some(certadm_rules::hex::encode(&Sha256::digest(content))),
             })
             .collect();
         let bytes = manifest.complete().expect("a manifest of four files");

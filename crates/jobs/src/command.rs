@@ -101,6 +101,9 @@ fn backup(job: &Job, ca: &Ca, target: &Target, kind: SetKind, now: i64) -> Words
         words.add("--type").add("logs").add("--truncate");
     }
     words.option("--bandwidth", job.bandwidth.map(|speed| speed.to_string()));
+    if job.sha256 {
+        words.add("--sha256");
+    }
     words.option("--sign-key", job.sign_key.as_ref());
     words.option("--sign-passphrase-file", job.sign_passphrase_file.as_ref());
     words.option("--scratch", job.scratch.as_ref());

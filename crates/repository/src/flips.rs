@@ -25,6 +25,7 @@ use bytesize::ByteSize;
 use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::hex;
+use certadm_set::hashes::Hashing;
 use certadm_set::manifest::{self, CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use certadm_set::sink::{NewFile, SetSink};
 use certadm_set::{ReadBack, Silent};
@@ -150,7 +151,8 @@ fn store(repository: &CaRepository, number: u32) {
     };
     let mut sink = Box::new(repository.sink(options).unwrap());
     let mut add = |entry: String, role, content: Vec<u8>| {
-        let new = NewFile { entry, role, source: "x", size: content.len() as u64 };
+        let (size, hashing) = (content.len() as u64, Hashing::Both);
+        let new = NewFile { entry, role, source: "x", size, hashing };
         let mut rest = content.as_slice();
         sink.add(new, &mut |buffer: &mut [u8]| Ok(io::Read::read(&mut rest, buffer).unwrap())).unwrap();
     };

@@ -9,8 +9,8 @@ use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
 use certadm_files::{Access, cancel};
-use certadm_rules::hex;
 use certadm_rules::names::folded;
+use certadm_set::hashes::{Hasher, Hashes};
 use certadm_set::manifest::{self, FileEntry, Manifest, Role, SetKind};
 use certadm_set::signing::{self, Signer};
 use certadm_set::sink::{Committed, NewFile, SetSink, Stream};
@@ -18,7 +18,6 @@ use certadm_set::{Progress, ReadBack};
 use rustic_core::repofile::{SnapshotFile, SnapshotSummary};
 use rustic_core::{Id, IndexedIdsStatus, Repository, TreeId, last_modified_node};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use crate::beside::{Beside, Files, sorted};
 use crate::bridge::Bridge;
@@ -245,12 +244,13 @@ impl RepositorySink {
         self.end_run()?;
         let mut run = Run::begin(&self.repository, &self.bridge, &self.ca);
         let to = run.streamed(&file.entry, file.size)?;
+        let hashing = file.hashing;
         let hashes = std::thread::scope(|scope| {
             let (to_hash, parts) = sync_channel::<Bytes>(PARTS);
             let hasher = scope.spawn(move || {
-                let mut hashing = Hashing::default();
-                parts.iter().for_each(|part| hashing.update(&part));
-                hashing.finish()
+                let mut hasher = Hasher::new(hashing);
+                parts.iter().for_each(|part| hasher.update(&part));
+                hasher.finish()
             });
             let mut delivered = 0_u64;
             let ended: certadm_set::Result<()> = loop {
@@ -440,16 +440,16 @@ impl SetSink for RepositorySink {
         if !self.names.insert(folded(&file.entry)) {
             return Err(self.not_stored(format!("{} came twice", file.entry)).into());
         }
-        let (size, blake3, sha256) = if file.role == Role::Database || WHOLE < file.size {
+        let Hashes { size, blake3, sha256 } = if file.role == Role::Database || WHOLE < file.size {
             self.stream(&file, stream)?
         } else {
             let content = self.read_whole(&file, stream)?;
-            let mut hashing = Hashing::default();
-            hashing.update(&content);
+            let mut hasher = Hasher::new(file.hashing);
+            hasher.update(&content);
             self.small(&file.entry, content)?;
-            hashing.finish()
+            hasher.finish()
         };
-        let NewFile { entry, role, source, size: announced } = file;
+        let NewFile { entry, role, source, size: announced, hashing: _ } = file;
         if size != announced {
             let detail = format!("{entry} has {size} bytes, and {announced} were announced");
             return Err(self.not_stored(detail).into());
@@ -473,28 +473,5 @@ impl SetSink for RepositorySink {
         let signature = self.options.signer.as_ref().map(|signer| signer.sign(&bytes).into_bytes());
         let beside = self.options.beside.as_ref().map(|beside| beside.files(&manifest)).unwrap_or_default();
         Ok(self.commit_as(manifest, bytes, signature, beside, progress)?)
-    }
-}
-
-/// Length, BLAKE3 and SHA-256.
-type Hashes = (u64, String, String);
-
-#[derive(Default)]
-struct Hashing {
-    len: u64,
-    blake3: blake3::Hasher,
-    sha256: Sha256,
-}
-
-impl Hashing {
-    fn update(&mut self, bytes: &[u8]) {
-        self.len += bytes.len() as u64;
-        self.blake3.update(bytes);
-        self.sha256.update(bytes);
-    }
-
-    fn finish(self) -> Hashes {
-        let Self { len, blake3, sha256 } = self;
-        (len, blake3.finalize().to_hex().to_string(), hex::encode(&sha256.finalize()))
     }
 }

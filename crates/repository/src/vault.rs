@@ -513,6 +513,7 @@ impl CaRepository {
                 role: entry.role,
                 source: &entry.source,
                 size: entry.size,
+                hashing: entry.hashing(),
             };
             let stored = sink.add(new, &mut |buffer: &mut [u8]| {
                 let read = std::io::Read::read(&mut file, buffer);

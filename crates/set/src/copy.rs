@@ -14,6 +14,7 @@ use certadm_rules::{Hresult, hex};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::hashes::{Hasher, Hashes, Hashing};
 use crate::stream::Stream;
 
 /// Length of one buffer in bytes.
@@ -41,14 +42,6 @@ pub enum ReadBack {
     Skip,
 }
 
-/// Both hashes of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Hashes {
-    pub(crate) size: u64,
-    pub(crate) blake3: String,
-    pub(crate) sha256: String,
-}
-
 /// A buffer on its way, and how much of it is filled.
 struct Chunk {
     bytes: AlignedBuffer,
@@ -65,6 +58,7 @@ pub(crate) fn store(
     path: &Path,
     read_back: ReadBack,
     announced: Option<u64>,
+    hashing: Hashing,
     stream: &mut dyn Stream,
 ) -> Result<Hashes> {
     let file = durable::open_new(path, Access::Public)?;
@@ -76,29 +70,33 @@ pub(crate) fn store(
         cancel::check()?;
         let mut bytes = AlignedBuffer::new(buffer_len);
         match stream.read(&mut bytes)? {
-            0 => return store_short(&file, path, read_back, begun.pop()),
+            0 => return store_short(&file, path, read_back, hashing, begun.pop()),
             len => begun.push(Chunk { bytes, len }),
         }
     }
-    store_long(&file, path, read_back, begun, stream)
+    store_long(&file, path, read_back, hashing, begun, stream)
 }
 
 /// Stores what fits into one buffer: four threads would take longer to start than all of this does.
-fn store_short(file: &File, path: &Path, read_back: ReadBack, all: Option<Chunk>) -> Result<Hashes> {
+fn store_short(
+    file: &File,
+    path: &Path,
+    read_back: ReadBack,
+    hashing: Hashing,
+    all: Option<Chunk>,
+) -> Result<Hashes> {
     let bytes = all.as_ref().map_or(&[][..], |chunk| &chunk.bytes[..chunk.len]);
     let size = bytes.len() as u64;
     let mut sum = Checksum::new();
     sum.update(bytes);
-    let mut blake3 = blake3::Hasher::new();
-    blake3.update(bytes);
-    let mut sha256 = Sha256::new();
-    sha256.update(bytes);
+    let mut hasher = Hasher::new(hashing);
+    hasher.update(bytes);
     file.write_all_at(bytes, 0).during("write", path)?;
     durable::flush_data(file, path)?;
     let mut again = Checker::new(file, path, read_back);
     again.read_to(size)?;
     compare(path, again.finish(), sum.finish())?;
-    Ok(finish(size, &blake3, sha256))
+    Ok(hasher.finish())
 }
 
 /// Compares the checksum of what was read back, if anything was, with that of what was delivered.
@@ -115,31 +113,37 @@ fn store_long(
     file: &File,
     path: &Path,
     read_back: ReadBack,
+    hashing: Hashing,
     begun: Vec<Chunk>,
     stream: &mut dyn Stream,
 ) -> Result<Hashes> {
     std::thread::scope(|scope| {
-        let (to_hash, hash_from) = sync_channel(BUFFERS);
         let (to_write, write_from) = sync_channel(BUFFERS);
         let (to_pool, pool) = sync_channel(BUFFERS);
         let (to_flush, flush_from) = sync_channel(WINDOWS - 1);
         let (to_check, check_from) = sync_channel(WINDOWS - 1);
-        let hasher = scope.spawn(move || yielding(|| hash(&hash_from, &to_write)));
+        let (first, hasher) = match hashing {
+            Hashing::Blake3 => (to_write, None),
+            Hashing::Both => {
+                let (to_hash, hash_from) = sync_channel(BUFFERS);
+                (to_hash, Some(scope.spawn(move || yielding(|| hash(&hash_from, &to_write)))))
+            }
+        };
         let writer = scope.spawn(move || yielding(|| write(file, path, &write_from, &to_pool, &to_flush)));
         let flusher = scope.spawn(move || yielding(|| flush(file, path, &flush_from, &to_check)));
         let checker = scope.spawn(move || yielding(|| read_again(file, path, read_back, &check_from)));
-        let produced = produce(begun, stream, &pool, &to_hash);
-        drop((to_hash, pool));
-        let (hashes, sum) = hasher.join().map_err(|_| panicked(path))?;
+        let produced = produce(begun, stream, &pool, &first);
+        drop((first, pool));
+        let sha256 = hasher.map(|hasher| hasher.join().map_err(|_| panicked(path))).transpose()?;
         let written = writer.join().map_err(|_| panicked(path))?;
         let flushed = flusher.join().map_err(|_| panicked(path))?;
         let checked = checker.join().map_err(|_| panicked(path))?;
         // A failed write stops the stages before it, so it is the cause and comes first.
-        written?;
+        let written = written?;
         produced?;
         flushed?;
-        compare(path, checked?, sum)?;
-        Ok(hashes)
+        compare(path, checked?, written.sum.finish())?;
+        Ok(Hashes { sha256, ..written.hasher.finish() })
     })
 }
 
@@ -189,23 +193,24 @@ fn produce(
     Ok(())
 }
 
-/// Hashes what comes and hands it on. Returns the checksum, too, that what is read back must have.
-fn hash(from: &Receiver<Chunk>, to_write: &SyncSender<Chunk>) -> (Hashes, [u8; 16]) {
-    let mut sum = Checksum::new();
-    let mut blake3 = blake3::Hasher::new();
+/// Hashes what comes and hands it on. This hash takes as long as everything else does, so a thread has nothing but it to do.
+fn hash(from: &Receiver<Chunk>, to_write: &SyncSender<Chunk>) -> String {
     let mut sha256 = Sha256::new();
-    let mut size = 0;
     while let Ok(chunk) = from.recv() {
-        let bytes = &chunk.bytes[..chunk.len];
-        sum.update(bytes);
-        blake3.update(bytes);
-        sha256.update(bytes);
-        size += chunk.len as u64;
+        sha256.update(&chunk.bytes[..chunk.len]);
         if to_write.send(chunk).is_err() {
             break;
         }
     }
-    (finish(size, &blake3, sha256), sum.finish())
+    hex::encode(&sha256.finalize())
+}
+
+/// What a writer knows of what it wrote.
+struct Written {
+    /// Its length, and the hash that no other thread takes.
+    hasher: Hasher,
+    /// The checksum that what is read back must have.
+    sum: Checksum,
 }
 
 fn write(
@@ -214,21 +219,25 @@ fn write(
     from: &Receiver<Chunk>,
     to_pool: &SyncSender<AlignedBuffer>,
     to_flush: &SyncSender<u64>,
-) -> Result<()> {
-    let (mut written, mut told) = (0, 0);
+) -> Result<Written> {
+    let mut written = Written { hasher: Hasher::new(Hashing::Blake3), sum: Checksum::new() };
+    let mut told = 0;
     while let Ok(chunk) = from.recv() {
+        let bytes = &chunk.bytes[..chunk.len];
         // At its place, whatever reading back does to the file's own position.
-        file.write_all_at(&chunk.bytes[..chunk.len], written).during("write", path)?;
-        written += chunk.len as u64;
-        if written - told >= told.clamp(FIRST_WINDOW, WINDOW) {
-            told = written;
-            to_flush.send(written).ok(); // a flush that failed has its reason to tell
+        file.write_all_at(bytes, written.hasher.size()).during("write", path)?;
+        written.hasher.update(bytes);
+        written.sum.update(bytes);
+        let size = written.hasher.size();
+        if size - told >= told.clamp(FIRST_WINDOW, WINDOW) {
+            told = size;
+            to_flush.send(told).ok(); // a flush that failed has its reason to tell
         }
         // The producer has stopped when nobody takes buffers any more.
         to_pool.send(chunk.bytes).ok();
     }
-    to_flush.send(written).ok();
-    Ok(())
+    to_flush.send(written.hasher.size()).ok();
+    Ok(written)
 }
 
 /// Flushes what has been written so far, window by window: never much at once, because the CA's own commits wait behind it.
@@ -304,33 +313,32 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Reads a file and hashes it with both hashes: no more of it than was announced and one byte. `progress` gets the bytes read so far.
+/// Reads a file and hashes it: no more of it than was announced and one byte. `progress` gets the bytes read so far.
 ///
 /// # Errors
 /// [`Error::Store`].
 pub(crate) fn hash_file(
     file: &Found,
     announced: Option<u64>,
+    hashing: Hashing,
     mut progress: impl FnMut(u64),
 ) -> Result<Hashes> {
-    let mut blake3 = blake3::Hasher::new();
-    let mut sha256 = Sha256::new();
-    let size = each_chunk(file, announced, |chunk, done| {
-        blake3.update(chunk);
-        sha256.update(chunk);
+    let mut hasher = Hasher::new(hashing);
+    each_chunk(file, announced, |chunk, done| {
+        hasher.update(chunk);
         progress(done);
     })?;
-    Ok(finish(size, &blake3, sha256))
+    Ok(hasher.finish())
 }
 
-fn each_chunk(found: &Found, announced: Option<u64>, mut visit: impl FnMut(&[u8], u64)) -> Result<u64> {
+fn each_chunk(found: &Found, announced: Option<u64>, mut visit: impl FnMut(&[u8], u64)) -> Result<()> {
     let mut file = found.open_up_to(announced)?;
     let due = announced.and_then(|len| usize::try_from(len.saturating_add(1)).ok());
     let mut buffer = AlignedBuffer::new(due.unwrap_or(BUFFER_LEN).min(BUFFER_LEN));
     let mut done = 0;
     loop {
         let len = match file.read(&mut buffer) {
-            Ok(0) => return Ok(done),
+            Ok(0) => return Ok(()),
             Ok(len) => len,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error).during("read", found)?,
@@ -339,10 +347,6 @@ fn each_chunk(found: &Found, announced: Option<u64>, mut visit: impl FnMut(&[u8]
         done += len as u64;
         visit(&buffer[..len], done);
     }
-}
-
-fn finish(size: u64, blake3: &blake3::Hasher, sha256: Sha256) -> Hashes {
-    Hashes { size, blake3: blake3.finalize().to_hex().to_string(), sha256: hex::encode(&sha256.finalize()) }
 }
 
 fn panicked(path: &Path) -> Error {
@@ -361,7 +365,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("image");
         let mut reads = 0;
-        store(&path, ReadBack::System, None, &mut |buffer: &mut [u8]| {
+        store(&path, ReadBack::System, None, Hashing::Both, &mut |buffer: &mut [u8]| {
             reads += 1;
             if reads == 3 {
                 let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -381,6 +385,7 @@ mod tests {
         let bytes: Vec<u8> = (1..=4).flat_map(|byte| vec![byte; BUFFER_LEN]).collect();
         assert_eq!(hashes.size, bytes.len() as u64);
         assert_eq!(hashes.blake3, blake3::hash(&bytes).to_hex().as_str());
+        assert_eq!(hashes.sha256.unwrap(), hex::encode(&Sha256::digest(&bytes)));
         for offset in [0, BUFFER_LEN as u64 - 1] {
             let error = stored(|file| file.write_all_at(&[0], offset).unwrap()).unwrap_err();
             assert!(matches!(error, Error::Damaged { code: Hresult::DISK_IO, .. }), "{error}");
@@ -400,7 +405,8 @@ mod tests {
                 {
                     let path = dir.path().join(format!("{len}-{number}-{piece}"));
                     let mut rest = bytes.as_slice();
-                    let hashes = store(&path, read_back, announced, &mut |buffer: &mut [u8]| {
+                    let hashing = if number % 2 == 0 { Hashing::Both } else { Hashing::Blake3 };
+                    let hashes = store(&path, read_back, announced, hashing, &mut |buffer: &mut [u8]| {
                         let taken = rest.len().min(buffer.len()).min(piece);
                         buffer[..taken].copy_from_slice(&rest[..taken]);
                         rest = &rest[taken..];
@@ -408,7 +414,7 @@ mod tests {
                     });
                     assert_eq!(
                         hashes.unwrap(),
-                        hash_file(&Found::named(path.as_path()), None, |_| ()).unwrap()
+                        hash_file(&Found::named(path.as_path()), None, hashing, |_| ()).unwrap()
                     );
                     assert!(std::fs::read(&path).unwrap() == bytes, "{len} bytes");
                     std::fs::remove_file(&path).unwrap();

@@ -6,6 +6,7 @@ mod copy;
 mod ends;
 pub mod error;
 pub mod folder;
+pub mod hashes;
 pub mod judge;
 pub mod layout;
 mod limits;

@@ -139,7 +139,7 @@ pub(crate) fn check_logs(names: &[String], mut manifest: Manifest) -> Result<()>
             source: name.clone(),
             size: u64::MAX,
             blake3: hash.clone(),
-            sha256: hash,
+            sha256: Some(hash),
         });
     }
     manifest.complete().map(drop).map_err(|_| Error::TooManyLogs { count })

@@ -10,7 +10,7 @@ use certadm_rules::Hresult;
 use certadm_rules::names::{folded, is_safe_component};
 use serde::{Deserialize, Serialize};
 
-use crate::copy::Hashes;
+use crate::hashes::{Hashes, Hashing};
 use crate::layout::MAX_LOCATIONS;
 
 /// The manifest's file name.
@@ -127,8 +127,9 @@ pub struct FileEntry {
     pub size: u64,
     /// BLAKE3, hexadecimal.
     pub blake3: String,
-    /// SHA-256, hexadecimal.
-    pub sha256: String,
+    /// SHA-256, hexadecimal, where the backup was asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// What is said of a file whose hashes are not those of its entry.
@@ -136,8 +137,14 @@ pub(crate) const CHANGED: &str = "its bytes differ from what was backed up";
 
 impl FileEntry {
     /// Whether a file with these hashes is the one that was backed up.
-    pub(crate) fn has(&self, hashes: &Hashes) -> bool {
+    pub fn has(&self, hashes: &Hashes) -> bool {
         self.blake3 == hashes.blake3 && self.sha256 == hashes.sha256
+    }
+
+    /// The hashes that a file is compared by: those that the entry has.
+    #[must_use]
+    pub fn hashing(&self) -> Hashing {
+        if self.sha256.is_some() { Hashing::Both } else { Hashing::Blake3 }
     }
 }
 
@@ -345,7 +352,7 @@ mod tests {
 
     fn entry(path: &str, role: Role, size: u64) -> FileEntry {
         let (path, source) = (path.to_owned(), String::new());
-        FileEntry { path, role, source, size, blake3: String::new(), sha256: String::new() }
+        FileEntry { path, role, source, size, blake3: String::new(), sha256: None }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use certadm_rules::{FileTime, Generation};
 
 use crate::copy::hash_file;
 use crate::error::{Error, Result};
+use crate::hashes::Hashing;
 use crate::layout::{DATABASE_DIR, file_of};
 use crate::manifest::{self, CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use crate::open::{Opened, open};
@@ -40,12 +41,17 @@ impl Sealed {
 /// # Errors
 /// [`Error::CannotSeal`] for what is no such set, or has a manifest; [`Error::Unsound`] when the check finds damage;
 /// [`Error::File`].
-pub fn seal(path: &Path, signer: Option<&Signer>, progress: &mut dyn Progress) -> Result<Sealed> {
+pub fn seal(
+    path: &Path,
+    hashing: Hashing,
+    signer: Option<&Signer>,
+    progress: &mut dyn Progress,
+) -> Result<Sealed> {
     let path = certadm_files::absolute(path)?;
     let set = find(&path)?;
     let mut findings = sound(&path, progress)?.findings;
     findings.retain(|finding| finding.kind != Kind::Incomplete);
-    let mut manifest = describe(&path, &set)?;
+    let mut manifest = describe(&path, &set, hashing)?;
     let bad = |detail| Error::BadManifest { path: path.join(manifest::FILE_NAME), detail };
     manifest.check_entries().map_err(bad)?;
     let bytes = manifest.complete().map_err(bad)?;
@@ -92,7 +98,7 @@ fn sound(path: &Path, progress: &mut dyn Progress) -> Result<Report> {
     }
 }
 
-fn describe(path: &Path, set: &WindowsSet) -> Result<Manifest> {
+fn describe(path: &Path, set: &WindowsSet, hashing: Hashing) -> Result<Manifest> {
     let cannot = |detail: String| Error::CannotSeal { path: path.to_owned(), detail };
     let kind = if set.database.is_some() { SetKind::Full } else { SetKind::Logs };
     let taken = set.taken().or_else(|| set.written()).map(FileTime::to_rfc3339);
@@ -116,7 +122,7 @@ fn describe(path: &Path, set: &WindowsSet) -> Result<Manifest> {
     let logs = set.logs.iter().map(|file| (file, Role::Log));
     let locations = set.locations.iter().map(|file| (file, Role::Locations));
     for (file, role) in database.chain(logs).chain(locations) {
-        manifest.files.push(entry(path, file, role)?);
+        manifest.files.push(entry(path, file, role, hashing)?);
     }
     Ok(manifest)
 }
@@ -136,7 +142,7 @@ fn whose(set: &WindowsSet) -> Option<CaIdentity> {
     }
 }
 
-fn entry(path: &Path, file: &Found, role: Role) -> Result<FileEntry> {
+fn entry(path: &Path, file: &Found, role: Role, hashing: Hashing) -> Result<FileEntry> {
     let below: PathBuf = file.path().strip_prefix(path).unwrap_or(file.path()).to_owned();
     let parts: Option<Vec<&str>> = below.iter().map(|part| part.to_str()).collect();
     let parts = parts.filter(|parts| parts.len() == 2 && parts[0].eq_ignore_ascii_case(DATABASE_DIR));
@@ -144,7 +150,7 @@ fn entry(path: &Path, file: &Found, role: Role) -> Result<FileEntry> {
         let detail = format!("{} lies elsewhere than in {DATABASE_DIR}", below.display());
         return Err(Error::CannotSeal { path: path.to_owned(), detail });
     };
-    let hashes = hash_file(file, None, |_| ())?;
+    let hashes = hash_file(file, None, hashing, |_| ())?;
     Ok(FileEntry {
         path: parts.join("/"),
         role,

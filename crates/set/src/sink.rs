@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
+use crate::hashes::Hashing;
 use crate::manifest::{FileEntry, Manifest, Role};
 use crate::progress::Progress;
 pub use crate::stream::Stream;
@@ -21,6 +22,8 @@ pub struct NewFile<'a> {
     pub source: &'a str,
     /// How many bytes will come, as its source announced.
     pub size: u64,
+    /// Which hashes of it the manifest gets.
+    pub hashing: Hashing,
 }
 
 /// Takes the files of one set, one after the other, and makes the set exist. Dropped before [`SetSink::commit`], it leaves

@@ -16,6 +16,7 @@ use certadm_store::log_file::LogHeader;
 use crate::copy::ReadBack;
 use crate::ends::Ends;
 use crate::error::{Error, Result};
+use crate::hashes::Hashing;
 use crate::layout::{DYNAMIC_DIR, database_entry, locations_entry, log_entry, log_generation};
 use crate::limits::{Allowance, Limits, check_databases, check_logs};
 use crate::manifest::{CaIdentity, Generations, MAX_DYNAMIC, Manifest, Role, SetKind};
@@ -49,6 +50,8 @@ pub struct TakeOptions {
     pub pace: Option<Arc<Pace>>,
     /// Who signs the set's manifest; nobody if there is none.
     pub signer: Option<Arc<Signer>>,
+    /// Which hashes of the files the manifest gets.
+    pub hashing: Hashing,
 }
 
 impl TakeOptions {
@@ -65,6 +68,7 @@ impl TakeOptions {
             limits: Limits::STANDARD,
             pace: None,
             signer: None,
+            hashing: Hashing::Blake3,
         }
     }
 }
@@ -143,7 +147,8 @@ pub fn take_into(
     let started = certadm_store::now().to_rfc3339();
     let mut allowance = Allowance::new(sink.folder(), options.limits);
     let pace = options.pace.as_deref();
-    let mut taking = Taking { sink: sink.as_mut(), progress, allowance: &mut allowance, pace };
+    let hashing = options.hashing;
+    let mut taking = Taking { sink: sink.as_mut(), progress, allowance: &mut allowance, pace, hashing };
     let (session, names, locations, dynamic, kind) = match options.kind {
         BackupType::Full => {
             let mut session = Session::prepare_full(source)?;
@@ -175,8 +180,7 @@ pub fn take_into(
     check_logs(&names, manifest.clone())?;
     taking.store_bytes(locations_entry(), Role::Locations, &locations.to_bytes())?;
     let (session, generations, log) = taking.store_logs(session, &names)?;
-    let dir = options.dynamic_dir.as_deref();
-    let left_out = copy_dynamic(sink.as_mut(), &mut allowance, dynamic.paths(), dir)?;
+    let left_out = copy_dynamic(sink.as_mut(), &mut allowance, dynamic.paths(), options)?;
 
     manifest.ca = identify(&locations, log.as_ref());
     manifest.generations = generations;
@@ -249,6 +253,7 @@ struct Taking<'a> {
     progress: &'a mut dyn Progress,
     allowance: &'a mut Allowance,
     pace: Option<&'a Pace>,
+    hashing: Hashing,
 }
 
 impl Taking<'_> {
@@ -272,7 +277,7 @@ impl Taking<'_> {
         let pace = self.pace;
         let mut stream =
             FromCa { file: &mut file, progress, allowance, pace, stage, name, delivered: 0, ends };
-        let new = NewFile { entry, role, source: name, size: announced };
+        let new = NewFile { entry, role, source: name, size: announced, hashing: self.hashing };
         let stored = self.sink.add(new, &mut stream)?;
         if stored.size != announced {
             return Err(Error::SizeLied { name: name.to_owned(), announced, delivered: stored.size });
@@ -310,7 +315,8 @@ impl Taking<'_> {
     }
 
     fn store_bytes(&mut self, entry: String, role: Role, bytes: &[u8]) -> Result<()> {
-        let new = NewFile { entry, role, source: "", size: bytes.len() as u64 };
+        let (size, hashing) = (bytes.len() as u64, self.hashing);
+        let new = NewFile { entry, role, source: "", size, hashing };
         let mut rest = bytes;
         self.sink.add(new, &mut |buffer: &mut [u8]| {
             let len = rest.len().min(buffer.len());
@@ -327,9 +333,9 @@ fn copy_dynamic(
     sink: &mut dyn SetSink,
     allowance: &mut Allowance,
     paths: &[String],
-    dir: Option<&Path>,
+    options: &TakeOptions,
 ) -> Result<Vec<String>> {
-    let Some(dir) = dir else {
+    let Some(dir) = &options.dynamic_dir else {
         return Ok(paths.to_vec());
     };
     let mut left_out = Vec::new();
@@ -346,7 +352,8 @@ fn copy_dynamic(
         };
         allowance.announced(path, size)?;
         let mut file = local.open_up_to(Some(MAX_DYNAMIC))?;
-        let new = NewFile { entry: format!("{DYNAMIC_DIR}/{name}"), role: Role::Dynamic, source: path, size };
+        let entry = format!("{DYNAMIC_DIR}/{name}");
+        let new = NewFile { entry, role: Role::Dynamic, source: path, size, hashing: options.hashing };
         sink.add(new, &mut |buffer: &mut [u8]| Ok(file.read(buffer).during("read", &local)?))?;
     }
     Ok(left_out)

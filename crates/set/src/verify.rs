@@ -483,7 +483,7 @@ fn compare(
         let detail = format!("it has {len} bytes, the manifest says {}", entry.size);
         return refuse(Kind::FileSize, entry.role.code_of_damage(len < entry.size), detail);
     }
-    let hashes = hash_file(path, Some(entry.size), progress).map_err(failed)?;
+    let hashes = hash_file(path, Some(entry.size), entry.hashing(), progress).map_err(failed)?;
     if !entry.has(&hashes) {
         let code = entry.role.code_of_damage(false);
         return refuse(Kind::FileChanged, code, manifest::CHANGED.to_owned());

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use certadm_files::{IoContext, Unfinished, durable};
 
-use crate::copy::{self, Hashes, ReadBack};
+use crate::copy::{self, ReadBack};
 use crate::error::{Error, Result};
+use crate::hashes::Hashes;
 use crate::layout::{DATABASE_DIR, DYNAMIC_DIR};
 use crate::manifest::{self, FileEntry, Manifest, Role};
 use crate::progress::Progress;
@@ -63,7 +64,7 @@ impl SetSink for SetWriter {
     }
 
     fn add(&mut self, file: NewFile<'_>, stream: &mut dyn Stream) -> Result<FileEntry> {
-        let NewFile { entry, role, source, size: _ } = file;
+        let NewFile { entry, role, source, size: _, hashing } = file;
         if role == Role::Dynamic {
             let dir = self.building.path().join(DYNAMIC_DIR);
             if !dir.is_dir() {
@@ -72,7 +73,7 @@ impl SetSink for SetWriter {
         }
         let read_back = if role == Role::Log { self.logs_read_back } else { self.read_back };
         let Hashes { size, blake3, sha256 } =
-            copy::store(&self.building.path().join(&entry), read_back, None, stream)?;
+            copy::store(&self.building.path().join(&entry), read_back, None, hashing, stream)?;
         let entry = FileEntry { path: entry, role, source: source.to_owned(), size, blake3, sha256 };
         self.files.push(entry.clone());
         Ok(entry)

@@ -16,6 +16,7 @@ pub(crate) mod drill;
 pub(crate) mod emergency_crl;
 mod files;
 pub(crate) mod gap;
+mod hashing;
 pub(crate) mod identity;
 mod keep;
 mod keys;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
+use crate::verbs::hashing::HashArgs;
 use crate::verbs::signing::SignArgs;
 use crate::{findings, interrupt};
 
@@ -21,13 +22,15 @@ pub(crate) struct SealArgs {
     #[arg(value_name = "DIR")]
     set: PathBuf,
     #[command(flatten)]
+    hash: HashArgs,
+    #[command(flatten)]
     sign: SignArgs,
 }
 
 pub(crate) fn run(args: &SealArgs, output: Output) -> Result<Done, Failure> {
     let signer = args.sign.read()?;
     interrupt::watch();
-    let sealed = seal(&args.set, signer.as_deref(), &mut output.progress())?;
+    let sealed = seal(&args.set, args.hash.hashing(), signer.as_deref(), &mut output.progress())?;
     let manifest = &sealed.manifest;
     findings::print(&sealed.findings, output);
     output.line(format!(

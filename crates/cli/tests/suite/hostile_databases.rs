@@ -71,14 +71,9 @@ pub(crate) fn rewrite(work: &Work, set: &str, change: impl FnOnce(&Connection)) 
         let bytes = fs::read(set.join(&entry.path)).unwrap();
         entry.size = bytes.len() as u64;
         entry.blake3 = blake3::hash(&bytes).to_hex().to_string();
-        entry.sha256 = sha256(&bytes);
+        entry.sha256 = None;
     }
     fs::write(manifest_path, manifest.complete().unwrap()).unwrap();
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    certadm_rules::hex::encode(&sha2::Sha256::digest(bytes))
 }
 
 /// What an attacker may have put into the schema, and how it is named.

@@ -14,6 +14,7 @@ mod exit_codes;
 #[cfg(all(unix, feature = "repository"))]
 mod fleet;
 mod gap;
+mod hashes;
 mod help;
 mod hostile_databases;
 mod hostile_identity;

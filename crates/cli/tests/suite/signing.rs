@@ -307,7 +307,7 @@ pub(crate) fn complete(set: &Path, kind: certadm_set::manifest::SetKind) {
             source: name,
             size: bytes.len() as u64,
             blake3: blake3::hash(&bytes).to_hex().to_string(),
-            sha256: certadm_rules::hex::encode(&<sha2::Sha256 as sha2::Digest>::digest(&bytes)),
+            sha256: Some(certadm_rules::hex::encode(&<sha2::Sha256 as sha2::Digest>::digest(&bytes))),
         });
     }
     manifest.generations = certadm_set::manifest::Generations { low: 1, high: 2 };

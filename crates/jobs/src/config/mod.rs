@@ -279,6 +279,7 @@ impl Config {
             allowed_signers: path(raw.allowed_signers),
             limits,
             bandwidth: raw.bandwidth.map(|speed| speed.0),
+            sha256: raw.sha256.unwrap_or_default(),
             notify: told,
         })
     }

@@ -98,6 +98,8 @@ pub struct Job {
     pub limits: Limits,
     /// How many bytes a second a backup reads from a CA at most.
     pub bandwidth: Option<u64>,
+    /// Manifests of new sets get the SHA-256 of each file, too.
+    pub sha256: bool,
     /// Who is told.
     pub notify: Vec<Name>,
 }

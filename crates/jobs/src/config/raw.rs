@@ -120,6 +120,7 @@ options! {
         crl: Seconds,
         certificate: Seconds,
         bandwidth: Speed,
+        sha256: bool,
         notify: Spanned<Words>,
     }
 }

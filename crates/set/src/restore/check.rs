@@ -11,9 +11,10 @@ use certadm_store::locks;
 use super::Checked;
 use super::plan::{Plan, in_the_way, refuse_occupied};
 use super::stage::{self, Staging};
-use crate::copy::{Hashes, hash_file};
+use crate::copy::hash_file;
 use crate::error::{Error, Result};
-use crate::manifest;
+use crate::hashes::{Hashes, Hashing};
+use crate::manifest::{self, FileEntry};
 use crate::progress::{Progress, Stage};
 use crate::scratch::Recovered;
 
@@ -32,9 +33,9 @@ impl Plan {
         let files =
             std::iter::once(&self.combined.image).chain(self.combined.logs.iter().map(|(_, log)| log));
         for file in files {
-            let announced = self.entry_of(file).map(|entry| entry.size);
-            let hashes =
-                hash_file(file, announced, |read| progress.at(Stage::Verify, done + read, self.bytes))?;
+            let (announced, hashing) = self.announced(file);
+            let mut told = |read| progress.at(Stage::Verify, done + read, self.bytes);
+            let hashes = hash_file(file, announced, hashing, &mut told)?;
             done += hashes.size;
             self.compare(file, &hashes)?;
         }
@@ -78,6 +79,13 @@ impl Plan {
             }
             _ => Ok(()),
         }
+    }
+
+    /// How long a file is, and which hashes it is compared by, as far as a manifest tells.
+    pub(super) fn announced(&self, file: &Path) -> (Option<u64>, Hashing) {
+        let entry = self.entry_of(file);
+        let hashing = entry.map_or(Hashing::Blake3, FileEntry::hashing);
+        (entry.map(|entry| entry.size), hashing)
     }
 
     /// Compares a file's hashes with the manifest.

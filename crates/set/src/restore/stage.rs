@@ -118,8 +118,8 @@ impl Staging {
     /// [`crate::Error::Damaged`], [`crate::Error::File`].
     pub(super) fn compare_taken_over(&self, plan: &Plan) -> Result<()> {
         for (from, to, file) in &self.taken_over {
-            let announced = plan.entry_of(from).map(|entry| entry.size);
-            plan.compare(from, &copy::hash_file(to, announced, |_| ())?)?;
+            let (announced, hashing) = plan.announced(from);
+            plan.compare(from, &copy::hash_file(to, announced, hashing, |_| ())?)?;
             durable::flush_data(file, to)?;
         }
         Ok(())
@@ -197,10 +197,10 @@ fn copy_file(
     read_back: ReadBack,
     mut progress: impl FnMut(u64),
 ) -> Result<u64> {
-    let announced = plan.entry_of(from).map(|entry| entry.size);
+    let (announced, hashing) = plan.announced(from);
     let mut file = from.open_up_to(announced)?;
     let mut copied = 0;
-    let hashes = copy::store(to, read_back, announced, &mut |buffer: &mut [u8]| {
+    let hashes = copy::store(to, read_back, announced, hashing, &mut |buffer: &mut [u8]| {
         let len = file.read(buffer).during("read", from)?;
         copied += len as u64;
         progress(copied);

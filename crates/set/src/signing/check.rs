@@ -114,7 +114,7 @@ pub fn compare_files(set: &Set, progress: &mut dyn Progress) -> Result<()> {
     let mut done = 0u64;
     for entry in entries {
         let file = file_of(&set.path, &entry.path);
-        let hashes = hash_file(&file, Some(entry.size), |read| {
+        let hashes = hash_file(&file, Some(entry.size), entry.hashing(), |read| {
             progress.at(Stage::Verify, done.saturating_add(read), total);
         })?;
         done = done.saturating_add(hashes.size);

@@ -390,12 +390,8 @@ fn complete(set: &Path, kind: SetKind, low: u32, high: u32) {
         fs::read_dir(set.join("DataBase")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     for file in files {
-        use sha2::Digest;
-        use std::fmt::Write;
         let name = file.file_name().unwrap().to_str().unwrap();
         let bytes = fs::read(&file).unwrap();
-        let mut sha256 = String::new();
-        sha2::Sha256::digest(&bytes).iter().for_each(|byte| write!(sha256, "{byte:02x}").unwrap());
         manifest.files.push(FileEntry {
             path: format!("DataBase/{name}"),
             role: match name.rsplit_once('.').unwrap().1 {
@@ -406,7 +402,7 @@ fn complete(set: &Path, kind: SetKind, low: u32, high: u32) {
             source: name.to_owned(),
             size: bytes.len() as u64,
             blake3: blake3::hash(&bytes).to_hex().to_string(),
-            sha256,
+            sha256: None,
         });
     }
     fs::write(set.join("manifest.json"), manifest.complete().unwrap()).unwrap();

@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes, path_text};
 use crate::size::{parse_size, parse_speed};
+use crate::verbs::hashing::HashArgs;
 use crate::verbs::identity;
 use crate::verbs::live::audits;
 use crate::verbs::places::ScratchArgs;
@@ -86,6 +87,8 @@ pub(crate) struct BackupArgs {
     /// Leave out what the CA says of itself: certificates, CRLs, configuration (see `certadm identity`)
     #[arg(long)]
     no_identity: bool,
+    #[command(flatten)]
+    hash: HashArgs,
     #[command(flatten)]
     sign: SignArgs,
 }
@@ -328,11 +331,11 @@ fn take_from(
         ReadersArg::Group => Readers::Group,
         ReadersArg::All => Readers::All,
     };
-    let signer = order.signer.clone();
+    let (signer, hashing) = (order.signer.clone(), args.hash.hashing());
     let limits = Limits { max_size: args.max_size, patience };
     let pace = args.bandwidth.map(|speed| Arc::new(Pace::new(speed)));
     let options =
-        TakeOptions { kind, truncate, read_back, check, readers, dynamic_dir, limits, pace, signer };
+        TakeOptions { kind, truncate, read_back, check, readers, dynamic_dir, limits, pace, signer, hashing };
     let word = if kind == BackupType::Full { "Full database" } else { "Log" };
     output.line(format!("{word} backup for {place}."));
     let mut progress = output.progress();

@@ -278,6 +278,7 @@ fn job_to_json(job: &Job) -> Value {
             "certificate": job.limits.certificate,
         },
         "bandwidth": job.bandwidth,
+        "sha256": job.sha256,
     });
     for (name, schedule) in schedules(job) {
         value[name] = json!(schedule.map(|schedule| schedule.to_string()));

@@ -1,0 +1,19 @@
+//! The option about hashes of sets.
+
+use certadm_set::hashes::Hashing;
+use clap::Args;
+
+/// Which hashes the manifest of a new set gets.
+#[derive(Debug, Args)]
+pub(crate) struct HashArgs {
+    /// Put the SHA-256 of each file into the manifest, too, for those whose rules or tools know no BLAKE3. It takes longer than
+    /// the rest of a backup from the same machine, and makes `verify` and `restore` of the set slower
+    #[arg(long)]
+    sha256: bool,
+}
+
+impl HashArgs {
+    pub(crate) fn hashing(&self) -> Hashing {
+        if self.sha256 { Hashing::Both } else { Hashing::Blake3 }
+    }
+}
