@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use certadm_files::{durable, read};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
+use crate::config::{Config, Name};
 
 /// No file of alarms is longer than this, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -34,11 +34,13 @@ pub enum About {
     Disk,
     /// Something was found that stays open.
     Finding,
+    /// No job has the CA, so that nothing protects it.
+    Unprotected,
 }
 
 impl About {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Late,
         Self::Failed,
         Self::Unverified,
@@ -48,6 +50,7 @@ impl About {
         Self::Certificate,
         Self::Disk,
         Self::Finding,
+        Self::Unprotected,
     ];
 
     /// Its name for programs.
@@ -63,13 +66,14 @@ impl About {
             Self::Certificate => "certificate",
             Self::Disk => "disk",
             Self::Finding => "finding",
+            Self::Unprotected => "unprotected",
         }
     }
 
     /// Whether a loss now would cost more than it may.
     #[must_use]
     pub const fn is_grave(self) -> bool {
-        matches!(self, Self::Late | Self::Failed | Self::NotProven | Self::Disk)
+        matches!(self, Self::Late | Self::Failed | Self::NotProven | Self::Disk | Self::Unprotected)
     }
 }
 
@@ -79,12 +83,12 @@ impl fmt::Display for About {
     }
 }
 
-/// An alarm about a CA of a job.
+/// An alarm about a CA.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// What it is about.
     pub about: About,
-    /// The job.
+    /// The job; empty where no job has the CA.
     pub job: String,
     /// The CA.
     pub ca: String,
@@ -92,6 +96,27 @@ pub struct Alarm {
     pub message: String,
     /// What to do about it.
     pub remedy: String,
+}
+
+impl Alarm {
+    /// What there is an alarm about for a CA that no job has.
+    #[must_use]
+    pub fn of_unprotected(ca: &Name) -> Self {
+        Self {
+            about: About::Unprotected,
+            job: String::new(),
+            ca: ca.to_string(),
+            message: "no job has this CA, so nothing protects it".to_owned(),
+            remedy: "name it in `ca` of a job (certadm.toml(5)), or take it out of the file".to_owned(),
+        }
+    }
+
+    /// The CA and its job, for a sentence.
+    #[must_use]
+    pub fn whose(&self) -> String {
+        let job = if self.job.is_empty() { "no job" } else { &self.job };
+        format!("{} ({job})", self.ca)
+    }
 }
 
 /// Whether an alarm begins or ends.
@@ -183,10 +208,19 @@ impl Ledger {
         self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
     }
 
-    /// What `who` has not heard yet, of these jobs.
+    /// Ends the alarms about a CA of a job that are not in the configuration any more.
+    pub fn end_of_gone(&mut self, is_there: impl Fn(&str, &str) -> bool) {
+        for entry in self.entries.values_mut() {
+            entry.ended |= !is_there(&entry.alarm.job, &entry.alarm.ca);
+        }
+        self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
+    }
+
+    /// What `who` has not heard yet: that an alarm of these jobs begins, and that one ends whose beginning was heard.
     #[must_use]
     pub fn news(&self, who: &str, jobs: &BTreeSet<&str>) -> Vec<News> {
-        let entries = self.entries.values().filter(|entry| jobs.contains(entry.alarm.job.as_str()));
+        let entries =
+            self.entries.values().filter(|entry| entry.ended || jobs.contains(entry.alarm.job.as_str()));
         entries
             .filter(|entry| entry.ended == entry.told.contains(who))
             .map(|entry| News {
@@ -260,6 +294,23 @@ mod tests {
         assert_eq!(ledger.news("ops", &jobs).len(), 0);
         ledger.update(of, &[], 500);
         ledger.heard("ops", &ledger.news("ops", &jobs)[0].clone());
+        assert_eq!(ledger, Ledger::default());
+    }
+
+    #[test]
+    fn who_heard_of_an_alarm_hears_of_its_end_although_its_job_is_gone() {
+        let mut ledger = Ledger::default();
+        let jobs = BTreeSet::from(["nightly"]);
+        ledger.update(("nightly", "web"), &[alarm(About::Late)], 100);
+        ledger.heard("ops", &ledger.news("ops", &jobs)[0].clone());
+        ledger.end_of_gone(|job, ca| (job, ca) == ("nightly", "web"));
+        assert!(ledger.news("ops", &jobs).is_empty(), "it is there");
+        ledger.end_of_gone(|_, _| false);
+        let none = BTreeSet::new();
+        assert!(ledger.news("boss", &none).is_empty());
+        let end = ledger.news("ops", &none);
+        assert_eq!(end.iter().map(|news| news.event).collect::<Vec<_>>(), [Turn::Ends]);
+        ledger.heard("ops", &end[0]);
         assert_eq!(ledger, Ledger::default());
     }
 

@@ -76,9 +76,9 @@ pub(crate) fn sentence(news: &News) -> String {
     let alarm = &news.alarm;
     match news.event {
         Turn::Begins => {
-            format!("alarm begins: {} ({}): {}: {}", alarm.ca, alarm.job, alarm.about, alarm.message)
+            format!("alarm begins: {}: {}: {}", alarm.whose(), alarm.about, alarm.message)
         }
-        Turn::Ends => format!("alarm ends: {} ({}): {}", alarm.ca, alarm.job, alarm.about),
+        Turn::Ends => format!("alarm ends: {}: {}", alarm.whose(), alarm.about),
     }
 }
 

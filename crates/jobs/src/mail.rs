@@ -69,7 +69,8 @@ mod sending {
         if news.event == Turn::Begins {
             text += &format!("What to do: {}.\n\n", alarm.remedy);
         }
-        text += &format!("Job {}, CA {}, since {}.\n", alarm.job, alarm.ca, moment(news.since));
+        let job = if alarm.job.is_empty() { "No job".to_owned() } else { format!("Job {}", alarm.job) };
+        text += &format!("{job}, CA {}, since {}.\n", alarm.ca, moment(news.since));
         builder.body(text).map_err(|error| broken(&error))
     }
 

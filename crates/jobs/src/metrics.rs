@@ -81,7 +81,8 @@ pub fn metrics(stand: &[CaStatus], unprotected: &[&Name], now: i64) -> String {
     }
     let alarms = Family::<OfAlarm, Gauge>::default();
     for status in stand {
-        for about in About::ALL {
+        // A CA that no job has is not among these, and has a figure of its own.
+        for about in About::ALL.into_iter().filter(|about| *about != About::Unprotected) {
             let is_there = status.alarms.iter().any(|alarm| alarm.about == about);
             let (job, ca) = (status.job.clone(), status.ca.clone());
             let of = OfAlarm { job, ca, about: about.key().to_owned() };

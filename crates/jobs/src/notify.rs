@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use certadm_files::{IoContext, durable, read};
 use serde_json::{Value, json};
 
-use crate::alarm::{Ledger, News};
+use crate::alarm::{Alarm, Ledger, News};
 use crate::children;
 use crate::config::{Config, Name, Notify, Secret};
 use crate::place::moment;
@@ -31,7 +31,7 @@ pub struct NotTold {
     pub why: String,
 }
 
-/// Takes over what there is an alarm about for these CAs, and tells those who have not heard of it. One process does so at a
+/// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of it. One process does so at a
 /// time. Returns the news, and who could not be told: they are told the next time.
 ///
 /// # Errors
@@ -49,12 +49,24 @@ pub fn tell(
     let before = ledger.clone();
     // The log hears of everything, as a listener of its own.
     let log = "the log";
-    let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).collect();
+    // A CA that no job has is everybody's business.
+    const NO_JOB: &str = "";
+    let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).chain([NO_JOB]).collect();
     let listeners: BTreeSet<&str> = config.notify.keys().map(Name::as_str).chain([log]).collect();
     ledger.keep_only(&listeners);
     for status in stand {
         ledger.update((&status.job, &status.ca), &status.alarms, now);
     }
+    let unprotected = config.unprotected();
+    for name in config.cas.keys() {
+        let alarm = unprotected.contains(&name).then(|| Alarm::of_unprotected(name));
+        ledger.update((NO_JOB, name.as_str()), alarm.as_slice(), now);
+    }
+    ledger.end_of_gone(|job, ca| {
+        let of_job = config.jobs.values().filter(|known| known.name.as_str() == job).flat_map(|job| &job.cas);
+        let all = config.cas.keys().filter(|_| job == NO_JOB);
+        of_job.chain(all).any(|known| known.as_str() == ca)
+    });
     let (mut logged, mut not_told) = (Vec::new(), Vec::new());
     for news in ledger.news(log, &all) {
         ledger.heard(log, &news);
@@ -62,7 +74,7 @@ pub fn tell(
     }
     for (name, notify) in &config.notify {
         let jobs = config.jobs.values().filter(|job| job.notify.contains(name));
-        let jobs: BTreeSet<&str> = jobs.map(|job| job.name.as_str()).collect();
+        let jobs: BTreeSet<&str> = jobs.map(|job| job.name.as_str()).chain([NO_JOB]).collect();
         for news in ledger.news(name.as_str(), &jobs) {
             match send(notify, &news) {
                 Ok(()) => ledger.heard(name.as_str(), &news),

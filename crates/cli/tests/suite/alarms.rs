@@ -72,6 +72,37 @@ fn an_alarm_is_told_when_it_begins_and_when_it_ends_and_not_between() {
 }
 
 #[test]
+fn everybody_hears_of_a_ca_that_no_job_has_and_of_the_end_of_what_was_taken_out() {
+    let work = with_alarms("to = 'backups'\nfull = 'monthly 1 00:00'");
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good"]);
+    let path = work.path("certadm.toml");
+    let before = fs::read_to_string(&path).unwrap().replace("ca = 'all'", "ca = 'web'");
+    let forgotten = format!("{before}\n[ca.forgotten]\ndir = '{}'\n", work.path("other").display());
+    fs::write(&path, &forgotten).unwrap();
+    for _ in 0..2 {
+        let said = run(&work, "status --notify");
+        assert!(said.stdout.contains("forgotten: no job has this CA"), "{said:?}");
+        assert_eq!(told(&work), ["begins unprotected"]);
+    }
+    // A job has it now, in which it is late.
+    let job = "[job.second]\nca = 'forgotten'\nto = 'backups'\nfull = 'monthly 1 00:00'";
+    fs::write(&path, format!("{forgotten}\n{job}\n")).unwrap();
+    run(&work, "status --notify");
+    let mut now = told(&work).split_off(1);
+    now.sort();
+    assert_eq!(now[now.len() - 1], "ends unprotected");
+    assert!(now[..now.len() - 1].iter().all(|told| told.starts_with("begins ")) && 1 < now.len(), "{now:?}");
+    let begun = now.len() - 1;
+    // Job and CA are taken out.
+    fs::write(&path, &before).unwrap();
+    run(&work, "status --notify");
+    let end = told(&work).split_off(2 + begun);
+    assert!(end.len() == begun && end.iter().all(|told| told.starts_with("ends ")), "{end:?}");
+    assert_eq!(run(&work, "status --notify").code, 0);
+    assert_eq!(told(&work).len(), 2 + 2 * begun);
+}
+
+#[test]
 fn who_cannot_be_told_is_told_the_next_time() {
     let work = world("");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
