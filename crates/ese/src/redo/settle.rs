@@ -29,6 +29,12 @@ const LARGEST_GAP: u32 = 3;
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 256 << 10;
 
+/// A thread has at least so many pages to change: it takes as long to start as some pages take.
+const PAGES_A_THREAD: usize = 32;
+
+/// More threads would wait for whoever writes.
+const MOST_THREADS: usize = 4;
+
 /// What the records of a page did.
 #[derive(Default)]
 struct Redone {
@@ -86,7 +92,8 @@ impl<T: PagerMut> Replayer<T> {
     fn settle_batch(&mut self, taken: &Taken, cores: usize) -> Result<(), Error> {
         let (target, size) = (&self.pages.target, self.pages.size);
         let worker = Worker { target, size, waiting: &self.waiting, sessions: &self.sessions };
-        let parts = taken.chunks(taken.len().div_ceil(cores.max(1)).max(1));
+        let threads = cores.min(MOST_THREADS).min(taken.len() / PAGES_A_THREAD).max(1);
+        let parts = taken.chunks(taken.len().div_ceil(threads).max(1));
         let done: Vec<Result<Vec<Done>, Error>> = thread::scope(|scope| {
             let mut parts: Vec<_> = parts.collect();
             let own = parts.pop();
@@ -157,7 +164,9 @@ impl<T: Pager> Worker<'_, T> {
     fn redo_all(&self, pages: &Taken) -> Result<Vec<Done>, Error> {
         let mut done = Vec::with_capacity(pages.len());
         let most = (READ_BYTES / self.size.bytes()).max(1);
-        let mut buffer = AlignedBuffer::new(most * self.size.bytes());
+        let span = pages.first().zip(pages.last()).map_or(1, |(first, last)| last.0 - first.0 + 1);
+        let longest = most.min(usize::try_from(span).unwrap_or(most));
+        let mut buffer = AlignedBuffer::new(longest * self.size.bytes());
         for run in runs(pages, most) {
             let first = run.first().map_or(0, |(page, _)| *page);
             let last = run.last().map_or(0, |(page, _)| *page);
@@ -166,7 +175,9 @@ impl<T: Pager> Worker<'_, T> {
             let end = self.size.offset_of(last.saturating_add(1)).min(self.target.size()).max(start);
             // At most the length of the buffer, because a run has at most so many pages.
             let read = &mut buffer[..usize::try_from(end - start).unwrap_or(0)];
-            self.target.read_at(start, read)?;
+            if !read.is_empty() {
+                self.target.read_at(start, read)?;
+            }
             for (page, newest) in run {
                 let at = usize::try_from(self.size.offset_of(*page) - start).unwrap_or(usize::MAX);
                 let bytes = read.get(at..).and_then(|rest| rest.get(..self.size.bytes()));

@@ -284,6 +284,83 @@ fn pages_that_do_not_fit_stop_the_replay() {
     two_nodes().apply(&crate::writer::replace(at(ROOT, 3, 4), b"never", b"was"));
 }
 
+/// A replay that begins anew on what a crash would have left of another, so that no page is in memory.
+fn anew(crashed: &[u8], most: usize) -> Run {
+    let bytes = crate::writer::log_v8(1, 3, &[]);
+    let log = LogFile::open(&bytes).unwrap();
+    let header = certadm_ese::header::DatabaseHeader::read(&crashed).unwrap().0;
+    let replayer = Replayer::new(crashed.to_vec(), Some(header), PageSize::new(4096).unwrap());
+    let position = Lgpos { generation: 2, segment: 1, offset: 40 };
+    let mut run = Run { replayer: replayer.let_wait_at_most(most), position };
+    run.replayer.begin_log(log.header());
+    run.apply(&crate::writer::create_database());
+    run.apply(&crate::writer::begin(1, 0));
+    run
+}
+
+#[test]
+fn a_record_of_a_page_behind_the_end_of_the_file_is_told_whether_it_waits_or_not() {
+    let crashed = two_nodes().replayer.into_crashed().unwrap();
+    for page in [11, 12, 5_000, 500_000] {
+        for most in [0, usize::MAX] {
+            let mut run = anew(&crashed, most);
+            let applied = run.try_apply(&crate::writer::insert(at(page, 12, 14), b"x", b""));
+            let error = applied.err().or_else(|| run.replayer.flush().err()).unwrap();
+            assert_eq!(error.code(), Code::DBTIME_TOO_OLD, "{page}, {most}: {error}");
+        }
+    }
+}
+
+#[test]
+fn many_pages_are_changed_at_a_time_as_they_would_be_one_by_one() {
+    // More pages than two batches have, with gaps between them that are read along and gaps that are not.
+    let pages: Vec<u32> = (ROOT..ROOT + 1700).filter(|page| page % 7 != 0 && (page / 40) % 3 != 1).collect();
+    let mut run = Run::new();
+    for page in &pages[1..] {
+        run.apply(&crate::writer::create_tree(At { root: *page, ..at(*page, 0, 10) }));
+    }
+    let crashed = run.replayer.into_crashed().unwrap();
+    let ended = |most: usize, damage: Option<u32>| {
+        let mut crashed = crashed.clone();
+        if let Some(page) = damage {
+            crashed[(page as usize + 1) * 4096 + 100] ^= 0xFF;
+        }
+        let mut run = anew(&crashed, most);
+        for round in 0..3_u64 {
+            // In an order that is not that of the file.
+            for step in 0..pages.len() {
+                let page = pages[step * 611 % pages.len()];
+                let here = At { root: page, ..at(page, 10 + round, 11 + round) };
+                let key = format!("key {round}");
+                let record =
+                    crate::writer::insert(line(here, round.try_into().unwrap()), key.as_bytes(), b"data");
+                run.try_apply(&record)?;
+            }
+        }
+        // What is not committed is undone, which asks for each change.
+        run.apply(&crate::writer::commit(1, 0));
+        run.apply(&crate::writer::begin(1, 0));
+        for page in pages.iter().step_by(3) {
+            let here = At { root: *page, ..at(*page, 13, 14) };
+            run.try_apply(&crate::writer::replace(here, b"data", b"other"))?;
+        }
+        run.replayer.finish().map(|(target, header, counts)| (target, header.bytes().to_vec(), counts))
+    };
+    let one_by_one = ended(0, None).unwrap();
+    assert_eq!(one_by_one.2.undone, pages.len().div_ceil(3) as u64);
+    for most in [100, 700, usize::MAX] {
+        assert!(ended(most, None).unwrap() == one_by_one, "{most}");
+    }
+    // The first error in the order of the file is told.
+    for page in [pages[3], pages[pages.len() / 2], pages[pages.len() - 1]] {
+        let error = ended(usize::MAX, Some(page)).unwrap_err();
+        assert!(
+            matches!(error, certadm_ese::Error::Replay { page: Some(told), .. } if told == page),
+            "{error}"
+        );
+    }
+}
+
 const LEAF: u32 = 0x802;
 const NO_PAGE: (u32, u64) = (0, u64::MAX);
 
