@@ -106,7 +106,7 @@ fn numbers(bench: &mut Bench) -> Result<()> {
             std::fs::create_dir(root.join("sets"))?;
             wait_until_idle();
             let mut job = Command::new(&bench.certadm);
-            job.env("CERTADM_JOBS", config).args(["run", "all", "--now", "full"]);
+            job.env("CERTADM_JOBS", config).args(["run", "every", "--now", "full"]);
             side.backup.add(measure(&mut job)?);
         }
     }
@@ -121,7 +121,7 @@ fn configuration(root: &Path, number: usize) -> Result<PathBuf> {
     for ca in 1..=number {
         write!(text, "[ca.ca-{ca}]\ndir = 'ca-{ca}'\n")?;
     }
-    text += "[job.all]\nca = 'all'\nto = 'sets'\nfull = 'monthly 1 00:00'\n";
+    text += "[job.every]\nca = 'all'\nto = 'sets'\nfull = 'monthly 1 00:00'\n";
     let path = root.join(format!("certadm-{number}.toml"));
     std::fs::write(&path, text)?;
     Ok(path)
