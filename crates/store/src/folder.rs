@@ -9,6 +9,9 @@ use certadm_rules::Generation;
 
 use crate::error::{Error, Result};
 
+/// How many names that lie between others are looked for: more than a packer replaces while a folder is listed.
+const MOST_LOOKED_FOR: usize = 1024;
+
 /// The folder of one CA and the names of what lies in it. Creating one touches no disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
@@ -181,6 +184,8 @@ impl Folder {
             }
         }
         logs.sort();
+        // A name that gets another file while the folder is read may come twice.
+        logs.dedup();
         if let Some(pair) = logs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(Error::LogTwice { path: pair[1].1.clone() });
         }
@@ -189,10 +194,27 @@ impl Folder {
 
     /// The generations archived in this folder's `log`, ascending.
     ///
+    /// A log that is being replaced by its packed form may be missing from a listing although it is there all the time:
+    /// POSIX lets a listing leave out a name that gets another file meanwhile. So what a listing
+    /// lacks between others, and beside the first and the last, is looked for by its name.
+    ///
     /// # Errors
     /// As [`Folder::logs_in`].
     pub fn archived_logs(&self) -> Result<Vec<(Generation, PathBuf)>> {
-        Self::logs_in(&self.log_dir())
+        let mut logs = Self::logs_in(&self.log_dir())?;
+        let (Some((first, _)), Some((last, _))) = (logs.first(), logs.last()) else { return Ok(logs) };
+        let is_there = |generation: &Generation| self.log_path(*generation).is_file();
+        let lower = core::iter::successors(first.previous(), |generation| generation.previous());
+        let higher = core::iter::successors(last.next(), |generation| generation.next());
+        let between = logs.windows(2).flat_map(|pair| pair[0].0.number() + 1..pair[1].0.number());
+        let between = between.filter_map(Generation::new).take(MOST_LOOKED_FOR).filter(is_there);
+        let found: Vec<_> =
+            lower.take_while(is_there).chain(between).chain(higher.take_while(is_there)).collect();
+        if !found.is_empty() {
+            logs.extend(found.into_iter().map(|generation| (generation, self.log_path(generation))));
+            logs.sort();
+        }
+        Ok(logs)
     }
 }
 

@@ -115,3 +115,34 @@ fn a_log_that_was_truncated_does_not_come_back() {
         unfinished.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "new"));
     assert_eq!(unfinished.count(), 0);
 }
+
+/// POSIX lets a listing leave out a name that gets another file meanwhile.
+#[test]
+fn a_listing_is_whole_while_logs_are_replaced() {
+    let dir = certadm_files::scratch::for_test();
+    let folder = Folder::new(dir.path());
+    fs::create_dir(folder.log_dir()).unwrap();
+    let generations: Vec<_> = (5..305).filter_map(Generation::new).collect();
+    for generation in &generations {
+        fs::write(folder.log_path(*generation), b"plain").unwrap();
+    }
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let temporary = dir.path().join("packed");
+            for generation in generations.iter().cycle() {
+                if ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                fs::write(&temporary, b"packed").unwrap();
+                fs::rename(&temporary, folder.log_path(*generation)).unwrap();
+            }
+        });
+        let listed: Vec<_> = (0..300).map(|_| folder.archived_logs()).collect();
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        for listed in listed {
+            let listed: Vec<_> = listed.unwrap().into_iter().map(|(generation, _)| generation).collect();
+            assert!(listed == generations, "{} of {} logs", listed.len(), generations.len());
+        }
+    });
+}
