@@ -248,6 +248,11 @@ pub(crate) struct FullNode {
     pub(crate) data: Bytes,
 }
 
+/// What a node above the leaves holds: the number of its child.
+pub(crate) fn pointer(page: u32) -> Bytes {
+    Bytes::copy_from_slice(&page.to_le_bytes())
+}
+
 /// Where in `whole` one of its parts lies.
 fn place_in(whole: &[u8], part: &[u8]) -> core::ops::Range<usize> {
     let start = part.as_ptr().addr() - whole.as_ptr().addr();

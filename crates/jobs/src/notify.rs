@@ -31,8 +31,8 @@ pub struct NotTold {
     pub why: String,
 }
 
-/// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of it. One process does so at a
-/// time. Returns the news, and who could not be told: they are told the next time.
+/// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of
+/// it. One process does so at a time. Returns the news, and who could not be told: they are told the next time.
 ///
 /// # Errors
 /// Those of the system, when alarms cannot be remembered.

@@ -1,7 +1,7 @@
 //! The hashes that a manifest has of each file: BLAKE3 always, SHA-256 where it was asked for.
 //!
-//! BLAKE3 alone tells any change. SHA-256 is for those whose rules or tools know no other hash; it takes five times as long,
-//! which is more than the rest of a backup from the disk of the same machine.
+//! BLAKE3 alone tells any change. SHA-256 is for those whose rules or tools know no other hash; it takes as much of
+//! the processors as all else that a backup of the same machine does.
 
 use certadm_rules::hex;
 use sha2::{Digest, Sha256};

@@ -137,7 +137,7 @@ pub(crate) const CHANGED: &str = "its bytes differ from what was backed up";
 
 impl FileEntry {
     /// Whether a file with these hashes is the one that was backed up.
-    pub fn has(&self, hashes: &Hashes) -> bool {
+    pub(crate) fn has(&self, hashes: &Hashes) -> bool {
         self.blake3 == hashes.blake3 && self.sha256 == hashes.sha256
     }
 

@@ -6,8 +6,8 @@ use clap::Args;
 /// Which hashes the manifest of a new set gets.
 #[derive(Debug, Args)]
 pub(crate) struct HashArgs {
-    /// Put the SHA-256 of each file into the manifest, too, for those whose rules or tools know no BLAKE3. It takes longer than
-    /// the rest of a backup from the same machine, and makes `verify` and `restore` of the set slower
+    /// Put the SHA-256 of each file into the manifest, too, for those whose rules or tools know no BLAKE3. It takes as much
+    /// of the processors as all else that a backup of the same machine does
     #[arg(long)]
     sha256: bool,
 }

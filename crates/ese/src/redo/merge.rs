@@ -4,7 +4,7 @@ use super::Replayer;
 use super::fit::Verdict;
 use super::pages::Slot;
 use crate::error::Error;
-use crate::image::{FullNode, PageImage};
+use crate::image::{FullNode, PageImage, pointer};
 use crate::log::record::{Merge, MergeKind, OtherPage};
 use crate::pager::PagerMut;
 
@@ -143,7 +143,7 @@ fn change_branch(page: &mut PageImage, merge: &Merge<'_>, leaf: &Merge<'_>) -> R
     let both = level::KEY_CHANGE | level::DELETE_NODE;
     if merge.flags & both == both && leaf.kind == MergeKind::FullLeft {
         let node = page.nodes.get_mut(line).ok_or(MISSING)?;
-        node.data = leaf.left.page.to_le_bytes().to_vec().into();
+        node.data = pointer(leaf.left.page);
         let before = line.checked_sub(1).ok_or(MISSING)?;
         page.nodes.remove(before);
         return Ok(());

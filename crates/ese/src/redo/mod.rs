@@ -63,7 +63,8 @@ pub struct Counts {
 /// Feed it the records of each generation in order ([`Replayer::begin_log`], [`Replayer::apply`]), then
 /// [`Replayer::finish`]. A record may be applied later than it comes, in the order of the file; an error names the record
 /// that it is about. Memory: a cache of pages of at most about 4 MiB, at most about 36 MiB of records that wait for their
-/// page, 8 MiB while they are applied, and the changes of open transactions, which may take 256 MiB and are a few KiB in the log of a CA.
+/// page, about 8 MiB while they are applied, and the changes of open transactions, which may take 256 MiB and are a few KiB
+/// in the log of a CA.
 #[derive(Clone, Debug)]
 pub struct Replayer<T> {
     pages: Pages<T>,
@@ -127,6 +128,7 @@ impl<T: PagerMut> Replayer<T> {
 
     /// Keeps records that wait for their page in `file`, which is empty and nobody else uses, and not in memory: more of
     /// them may wait, so that each page is read and written fewer times. The file grows to at most about 256 MiB.
+    /// Where it cannot be written, records wait in memory.
     #[must_use]
     pub fn let_wait_in(self, file: FilePager) -> Self {
         Self { waiting: self.waiting.aside(file), ..self }
@@ -184,7 +186,7 @@ impl<T: PagerMut> Replayer<T> {
         }
         match record {
             Record::MacroCommit { session } => self.apply_macro(session),
-            other if self.let_wait(&other, bytes)? => self.settle_if_full(),
+            other if self.let_wait(&other, bytes) => self.settle_if_full(),
             other => self.apply_parsed(&other),
         }
     }

@@ -55,8 +55,8 @@ impl<T: PagerMut> Replayer<T> {
     }
 
     /// Keeps a record that changes one page, and no other, until that page is needed; false for one that does not wait.
-    pub(super) fn let_wait(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<bool, Error> {
-        let Some(at) = waits(record) else { return Ok(false) };
+    pub(super) fn let_wait(&mut self, record: &Record<'_>, bytes: &[u8]) -> bool {
+        let Some(at) = waits(record) else { return false };
         let page = at.page.page;
         // A page in memory is changed at once; another order than that of the log is none of its records' business.
         let at_once = self.waiting.is_off()
@@ -65,7 +65,7 @@ impl<T: PagerMut> Replayer<T> {
             || !Self::is_possible(page)
             || self.pages.holds(page) && !self.waiting.has(page);
         if at_once {
-            return Ok(false);
+            return false;
         }
         self.last_object = self.last_object.max(at.object);
         self.dbtime = self.dbtime.max(at.page.dbtime);
@@ -74,8 +74,8 @@ impl<T: PagerMut> Replayer<T> {
             None => 0,
         };
         // Numbers that large do not occur: a session would have to change four billion nodes.
-        self.waiting.add(page, self.position, bytes, u32::try_from(made).unwrap_or(0))?;
-        Ok(true)
+        self.waiting.add(page, self.position, bytes, u32::try_from(made).unwrap_or(0));
+        true
     }
 
     /// What a rollback of this record would have to know, as far as the record itself says it.

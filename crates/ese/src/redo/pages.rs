@@ -37,6 +37,16 @@ impl Slot {
         }
     }
 
+    /// The page to change, which must be readable.
+    pub(super) fn readable(&mut self, page: u32) -> Result<&mut PageImage, Error> {
+        match self {
+            Self::Present(image) => Ok(image),
+            Self::Blank | Self::Unreadable => {
+                Err(Error::PageDamaged { page, problem: "a log record needs it, but it is not readable" })
+            }
+        }
+    }
+
     /// Bytes of memory it takes, about: a node has a structure, and two allocations of its own once it was changed.
     fn weight(&self, size: PageSize) -> usize {
         const EMPTY: usize = 128;
@@ -71,13 +81,17 @@ impl<T: PagerMut> Pages<T> {
 
     /// What lies in a slot now.
     pub(super) fn slot(&mut self, number: u32) -> Result<&Slot, Error> {
+        Ok(&self.loaded(number)?.slot)
+    }
+
+    fn loaded(&mut self, number: u32) -> Result<&mut Cached, Error> {
         if !self.cached.contains_key(&number) {
             let slot = self.load(number)?;
             self.weight += slot.weight(self.size);
             self.cached.insert(number, Cached { slot, changed: false });
         }
-        // Inserted just now if it was not there.
-        Ok(self.cached.get(&number).map_or(&Slot::Blank, |cached| &cached.slot))
+        // It is there now.
+        Ok(self.cached.entry(number).or_insert(Cached { slot: Slot::Blank, changed: false }))
     }
 
     /// True for a page that is in memory.
@@ -101,8 +115,7 @@ impl<T: PagerMut> Pages<T> {
         number: u32,
         change: impl FnOnce(&mut Slot) -> (R, bool),
     ) -> Result<R, Error> {
-        self.slot(number)?;
-        let cached = self.cached.entry(number).or_insert(Cached { slot: Slot::Blank, changed: false });
+        let cached = self.loaded(number)?;
         let (result, changed) = change(&mut cached.slot);
         cached.changed |= changed;
         Ok(result)
@@ -110,17 +123,10 @@ impl<T: PagerMut> Pages<T> {
 
     /// A page to change, which must be readable.
     pub(super) fn change(&mut self, number: u32) -> Result<&mut PageImage, Error> {
-        self.slot(number)?;
-        match self.cached.get_mut(&number) {
-            Some(Cached { slot: Slot::Present(image), changed }) => {
-                *changed = true;
-                Ok(image)
-            }
-            _ => Err(Error::PageDamaged {
-                page: number,
-                problem: "a log record needs it, but it is not readable",
-            }),
-        }
+        let Cached { slot, changed } = self.loaded(number)?;
+        let image = slot.readable(number)?;
+        *changed = true;
+        Ok(image)
     }
 
     /// Puts a whole page in place of what was there.

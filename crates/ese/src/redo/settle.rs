@@ -9,12 +9,12 @@ use std::thread;
 
 use certadm_files::AlignedBuffer;
 
-use super::Replayer;
 use super::fit::{Misfit, Verdict, fits};
 use super::node::{change_page, waits};
 use super::pages::Slot;
 use super::transaction::{Before, Session};
 use super::waiting::{Entry, Newest, Waiting};
+use super::{Counts, Replayer};
 use crate::error::Error;
 use crate::log::Record;
 use crate::pager::{Pager, PagerMut};
@@ -38,8 +38,7 @@ const MOST_THREADS: usize = 4;
 /// What the records of a page did.
 #[derive(Default)]
 struct Redone {
-    applied: u64,
-    skipped: u64,
+    counts: Counts,
     /// What nodes were before changes that are not committed: session, number of the change, node.
     before: Vec<(u16, u32, Before)>,
 }
@@ -64,7 +63,7 @@ impl<T: PagerMut> Replayer<T> {
         let (waiting, sessions) = (&self.waiting, &self.sessions);
         let redone = self.pages.with_slot(page, |slot| {
             let redone = redo(page, slot, newest, waiting, sessions);
-            let changed = redone.as_ref().is_ok_and(|redone| redone.applied != 0);
+            let changed = redone.as_ref().is_ok_and(|redone| redone.counts.applied != 0);
             (redone, changed)
         })??;
         self.note(redone);
@@ -139,8 +138,8 @@ impl<T: PagerMut> Replayer<T> {
     }
 
     fn note(&mut self, redone: Redone) {
-        self.counts.applied += redone.applied;
-        self.counts.skipped += redone.skipped;
+        self.counts.applied += redone.counts.applied;
+        self.counts.skipped += redone.counts.skipped;
         for (session, made, before) in redone.before {
             if let Some(session) = self.sessions.get_mut(&session) {
                 session.complete_made(u64::from(made), before);
@@ -184,7 +183,7 @@ impl<T: Pager> Worker<'_, T> {
                 let mut slot = bytes.map_or(Ok(Slot::Blank), |bytes| Slot::of(*page, bytes.to_vec()))?;
                 let redone = redo(*page, &mut slot, *newest, self.waiting, self.sessions)?;
                 let bytes = match slot {
-                    Slot::Present(image) if redone.applied != 0 => Some(image.to_bytes()?),
+                    Slot::Present(image) if redone.counts.applied != 0 => Some(image.to_bytes()?),
                     _ => None,
                 };
                 done.push(Done { page: *page, redone, bytes });
@@ -229,17 +228,12 @@ fn redo(
         let record = Record::parse(&bytes)?;
         let Some(at) = waits(&record) else { continue };
         let (dbtime, session) = (at.page.dbtime, at.page.session);
-        match fits(slot, dbtime, at.page.before).map_err(|misfit| misfit.at(position, page))? {
-            Verdict::Apply => redone.applied += 1,
-            Verdict::AlreadyThere => {
-                redone.skipped += 1;
-                continue;
-            }
+        let verdict = fits(slot, dbtime, at.page.before).map_err(|misfit| misfit.at(position, page))?;
+        redone.counts.note(verdict);
+        if verdict == Verdict::AlreadyThere {
+            continue;
         }
-        let Slot::Present(image) = slot else {
-            let problem = "a log record needs it, but it is not readable";
-            return Err(Error::PageDamaged { page, problem });
-        };
+        let image = slot.readable(page)?;
         let wants_before =
             made != 0 && sessions.get(&session).is_some_and(|session| session.remembers(u64::from(made)));
         let done = change_page(image, at, &record, wants_before);

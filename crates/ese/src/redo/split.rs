@@ -44,7 +44,7 @@ use super::fit::Verdict;
 use super::pages::Slot;
 use crate::compress::xpress;
 use crate::error::Error;
-use crate::image::{FullNode, NodeImage, PageImage};
+use crate::image::{FullNode, NodeImage, PageImage, pointer};
 use crate::lgpos::Lgpos;
 use crate::log::Record;
 use crate::log::record::{NodeChange, OtherPage, PageChange, Split, SplitKind, SplitOperation};
@@ -304,11 +304,6 @@ impl<T: PagerMut> Replayer<T> {
 
 fn full_node(at: &NodeChange, key: &[u8], data: &[u8]) -> FullNode {
     FullNode { flags: inserted_flags(at), key: key.to_vec(), data: Bytes::copy_from_slice(data) }
-}
-
-/// What a node above the leaves holds.
-fn pointer(page: u32) -> Bytes {
-    Bytes::copy_from_slice(&page.to_le_bytes())
 }
 
 /// Above the leaves the operation is the pointer to the child's new page.

@@ -55,12 +55,13 @@ pub(super) struct Waiting {
 }
 
 /// Bytes of records in a file that nobody else uses. A copy of a replay has it in common with the replay; while there are
-/// two, nothing is written to it.
+/// two, nothing is written to it, and neither once a write has failed: the disk may be full, and records can wait in memory.
 #[derive(Clone, Debug)]
 struct Aside {
     file: Arc<FilePager>,
     /// Bytes that are in it.
     length: usize,
+    failed: bool,
 }
 
 impl Waiting {
@@ -76,7 +77,7 @@ impl Waiting {
 
     /// Keeps the bytes of records in a file: more records may wait. Nothing waits yet.
     pub(super) fn aside(self, file: FilePager) -> Self {
-        Self { aside: Some(Aside { file: Arc::new(file), length: 0 }), ..self }
+        Self { aside: Some(Aside { file: Arc::new(file), length: 0, failed: false }), ..self }
     }
 
     /// True where every record is applied as it comes.
@@ -104,22 +105,24 @@ impl Waiting {
         self.aside.as_ref().map_or(0, |aside| aside.length)
     }
 
-    pub(super) fn add(&mut self, page: u32, position: Lgpos, record: &[u8], made: u32) -> io::Result<()> {
+    pub(super) fn add(&mut self, page: u32, position: Lgpos, record: &[u8], made: u32) {
         // Both are below what is allowed, see `is_full`; a record has at most 64 KiB.
         let at = as_u32(self.aside_length() + self.bytes.len());
         let count = as_u32(self.entries.len() + 1);
         self.bytes.extend_from_slice(record);
         if let Some(aside) = &mut self.aside
             && WRITTEN_AT_ONCE <= self.bytes.len()
+            && !aside.failed
             && let Some(file) = Arc::get_mut(&mut aside.file)
         {
-            file.write_at(aside.length as u64, &self.bytes)?;
-            aside.length += self.bytes.len();
-            self.bytes.clear();
+            aside.failed = file.write_at(aside.length as u64, &self.bytes).is_err();
+            if !aside.failed {
+                aside.length += self.bytes.len();
+                self.bytes.clear();
+            }
         }
         let earlier = self.newest.insert(page, count).unwrap_or(0);
         self.entries.push(Entry { position, at, earlier, made });
-        Ok(())
     }
 
     /// Takes the records of a page out; `None` where none waits for it.
@@ -204,13 +207,23 @@ mod tests {
         come_out_in_their_order(waiting);
     }
 
+    #[test]
+    fn records_wait_in_memory_where_their_file_cannot_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("empty"), b"").unwrap();
+        let read_only = std::fs::File::open(dir.path().join("empty")).unwrap();
+        let waiting = come_out_in_their_order(Waiting::new().aside(FilePager::new(read_only).unwrap()));
+        let aside = waiting.aside.unwrap();
+        assert!(aside.failed && aside.file.size() == 0);
+    }
+
     fn come_out_in_their_order(mut waiting: Waiting) -> Waiting {
         let text = |number: usize| format!("record {number} ").repeat(number * 4000).into_bytes();
         // Twice: what was applied leaves its place to what comes.
         for _ in 0..2 {
             for (number, page) in [7, 9, 7, 8, 7].into_iter().enumerate() {
                 let position = Lgpos { generation: 1, segment: 0, offset: u16::try_from(number).unwrap() };
-                waiting.add(page, position, &text(number), 0).unwrap();
+                waiting.add(page, position, &text(number), 0);
             }
             assert!(!waiting.is_full());
             let newest = waiting.take(7).unwrap();
