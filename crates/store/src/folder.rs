@@ -9,8 +9,9 @@ use certadm_rules::Generation;
 
 use crate::error::{Error, Result};
 
-/// How many names that lie between others are looked for: more than a packer replaces while a folder is listed.
-const MOST_LOOKED_FOR: usize = 1024;
+/// How many names that lie between others are looked for: more logs than a CA keeps, and no more than takes a moment where two
+/// names are billions of generations apart.
+const MOST_LOOKED_FOR: usize = 1 << 16;
 
 /// The folder of one CA and the names of what lies in it. Creating one touches no disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
