@@ -17,6 +17,7 @@ mod handshake;
 mod hot;
 mod logs;
 mod lost;
+mod online;
 mod peers;
 mod process;
 mod proxy;
@@ -93,7 +94,7 @@ impl Bench {
             self.start()?;
         }
         if self.wants("ONLINE") {
-            self.online()?;
+            online::run(self)?;
         }
         if self.wants("SEALED") {
             sealed::run_all(self)?;
@@ -132,40 +133,6 @@ impl Bench {
             borg.add(run("borg", ["--version"])?);
         }
         self.rows.push(Row::ratio("START --help", &ours, "borg --version", &borg).goal("<= 10 ms"));
-        Ok(())
-    }
-
-    /// ONLINE: issuing beside a full backup, from the drill's own figures.
-    fn online(&mut self) -> Result<()> {
-        let size = format!("{}MiB", self.options.size >> 20);
-        let (mut rate, mut p99, mut idle) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..self.options.rounds.min(3) {
-            wait_until_idle();
-            let within = self.root.to_string_lossy().into_owned();
-            let args = [
-                "--json",
-                "drill",
-                "--local",
-                "--size",
-                &size,
-                "--workers",
-                "8",
-                "--seconds",
-                "4",
-                "--within",
-                &within,
-            ];
-            let output = std::process::Command::new(&self.certadm).args(args).output()?;
-            let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-            let phase =
-                |place: usize, field: &str| report["result"]["phases"][place][field].as_f64().unwrap_or(0.0);
-            rate.push(phase(1, "per_second") / phase(0, "per_second"));
-            p99.push(phase(1, "p99_ms") / phase(0, "p99_ms"));
-            idle.push(phase(0, "per_second"));
-        }
-        self.rows.push(Row::plain("ONLINE rate during backup / idle", table::median(&rate)).goal(">= 0.8"));
-        self.rows.push(Row::plain("ONLINE p99 during backup / idle", table::median(&p99)).goal("<= 2"));
-        self.rows.push(Row::plain("ISSUE P-256 durable, a second", table::median(&idle)).goal(">= 2000"));
         Ok(())
     }
 

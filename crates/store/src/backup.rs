@@ -291,8 +291,8 @@ impl ImageReader {
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = self.ahead.deliver(buffer);
         if filled < buffer.len() {
-            self.shared.wait_turn(buffer.len() - filled);
-            filled += self.read_image(&mut buffer[filled..])?;
+            let shared = Arc::clone(&self.shared);
+            filled += shared.read_in_turn(|| self.read_image(&mut buffer[filled..]))?;
         }
         let image_len = self.image_len();
         if self.offset >= image_len && filled < buffer.len() {
@@ -321,8 +321,8 @@ impl ImageReader {
         if buffer.len() < len {
             buffer = AlignedBuffer::new(len);
         }
-        self.shared.wait_turn(len);
-        let read = self.read_image(&mut buffer[..len]).unwrap_or(0);
+        let shared = Arc::clone(&self.shared);
+        let read = shared.read_in_turn(|| self.read_image(&mut buffer[..len])).unwrap_or(0);
         self.ahead = Ahead { buffer, left: 0..read };
     }
 
@@ -377,16 +377,18 @@ impl LogReader {
     /// # Errors
     /// [`Error::File`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        self.shared.wait_turn(buffer.len());
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.file.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(len) => filled += len,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Ok(Err(error).during("read", &self.path)?),
+        let (file, path) = (&mut self.file, &self.path);
+        self.shared.read_in_turn(|| {
+            let mut filled = 0;
+            while filled < buffer.len() {
+                match file.read(&mut buffer[filled..]) {
+                    Ok(0) => break,
+                    Ok(len) => filled += len,
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(error) => return Ok(Err(error).during("read", path)?),
+                }
             }
-        }
-        Ok(filled)
+            Ok(filled)
+        })
     }
 }

@@ -362,9 +362,13 @@ impl Shared {
         self.core().writer.file().clone()
     }
 
-    /// Holds a reader of the backup back while the CA issues.
-    pub(crate) fn wait_turn(&self, len: usize) {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner).wait(len, &self.commits);
+    /// Reads for the backup, which is held back while the CA issues; `read` answers how many bytes it got.
+    pub(crate) fn read_in_turn(&self, read: impl FnOnce() -> Result<usize>) -> Result<usize> {
+        let pace = || self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace().wait(&self.commits);
+        let len = read()?;
+        pace().has_read(len);
+        Ok(len)
     }
 
     pub(crate) fn roll(&self) -> Result<Rolled> {
