@@ -261,18 +261,24 @@ fn schema(connection: &Connection) -> Vec<Object> {
     let mut statement = connection.prepare(statement).expect("a sound schema");
     let rows = statement.query_map([], |row| {
         let sql = String::from_utf8_lossy(row.get_ref(2)?.as_blob()?).into_owned();
-        let without_remarks = sql.lines().map(|line| line.split("--").next().unwrap_or_default()).collect::<String>();
-        let mut plain = String::new();
-        let mut rest = without_remarks.as_str();
-        while let Some((before, after)) = rest.split_once("/*") {
-            plain.push_str(before);
-            rest = after.split_once("*/").map_or("", |(_, after)| after);
-        }
-        plain.push_str(rest);
+        let mut plain = without_remarks(&sql);
         plain.retain(|letter| !letter.is_whitespace());
         Ok((row.get(0)?, row.get(1)?, plain))
     });
     let mut schema: Vec<_> = rows.and_then(Iterator::collect).expect("a sound schema has names");
     schema.sort();
     schema
+}
+
+/// A statement without its remarks: from `/*` to `*/`, and from `--` to the end of the line.
+fn without_remarks(sql: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = sql;
+    while let Some(at) = rest.find("/*").into_iter().chain(rest.find("--")).min() {
+        let (before, remark) = rest.split_at(at);
+        plain.push_str(before);
+        let end = if remark.starts_with("--") { "\n" } else { "*/" };
+        rest = remark[2..].split_once(end).map_or("", |(_, after)| after);
+    }
+    plain + rest
 }
