@@ -53,7 +53,7 @@ fn snapshot(work: &Work) -> Vec<(String, u64, std::time::SystemTime)> {
 fn without_an_owner_commands_archive_the_log_they_filled() {
     let work = Work::with_ca();
     let settings = fs::read_to_string(work.path("ca/ca.toml")).unwrap();
-    fs::write(work.path("ca/ca.toml"), settings.replace("log_size = 1048576", "log_size = 65536")).unwrap();
+    fs::write(work.path("ca/ca.toml"), settings.replace("log_size = 4194304", "log_size = 65536")).unwrap();
     for number in 0..6 {
         work.issue("ca", &format!("host{number}"));
     }
