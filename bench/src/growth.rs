@@ -9,7 +9,8 @@ use std::process::Command;
 
 use crate::data::CaFolder;
 use crate::error::Result;
-use crate::process::{Measured, measure, run, wait_until_idle};
+use crate::peers::Peers;
+use crate::process::{Measured, measure, run, wait_until_idle, warm_memory};
 use crate::run::{Bench, remove};
 use crate::table::{Row, Samples};
 
@@ -19,6 +20,9 @@ const SIZES: [u64; 3] = [1, 10, 100];
 const NUMBERS: [usize; 3] = [1, 10, 100];
 /// Bytes of the database of each of them.
 const SMALL: u64 = 4 << 20;
+
+/// Memory that a command needs, whatever it works on.
+const OWN_MEMORY: u64 = 256 << 20;
 
 /// Runs the rows, if they are wanted.
 pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
@@ -32,6 +36,8 @@ pub(crate) fn run_all(bench: &mut Bench) -> Result<()> {
 /// One size or number: the runs, and for how much each of them was, in the unit of the row.
 struct Side {
     amount: f64,
+    /// What the machine itself makes of the size.
+    copy: Samples,
     backup: Samples,
     verify: Samples,
     restore: Samples,
@@ -39,7 +45,8 @@ struct Side {
 
 impl Side {
     fn of(amount: f64) -> Self {
-        Self { amount, backup: Samples::default(), verify: Samples::default(), restore: Samples::default() }
+        let none = Samples::default;
+        Self { amount, copy: none(), backup: none(), verify: none(), restore: none() }
     }
 }
 
@@ -52,25 +59,34 @@ fn sizes(bench: &mut Bench) -> Result<()> {
         let bytes = std::fs::metadata(ca.database()?)?.len();
         #[expect(clippy::cast_precision_loss, reason = "a size for a ratio")]
         let side = Side::of(bytes as f64 / f64::from(1 << 30));
-        cas.push((ca, side));
+        cas.push((ca, bytes, side));
     }
     let (set, back) = (root.join("set"), root.join("back"));
+    let peers = Peers::create(&root)?;
     for round in 0..bench.options.rounds {
         println!("growth, round {} of {}", round + 1, bench.options.rounds);
-        for (ca, side) in &mut cas {
-            wait_until_idle();
+        for (ca, size, side) in &mut cas {
+            let ready = || {
+                wait_until_idle();
+                warm_memory(2 * *size + OWN_MEMORY);
+            };
+            ready();
+            side.copy.add(peers.copy_and_sync(&ca.database()?)?);
+            peers.remove_copy();
+            ready();
             side.backup.add(bench.backup(ca, &set, &["full", "--verify", "later"])?);
-            wait_until_idle();
+            ready();
             side.verify.add(run(&bench.certadm, ["verify".as_ref(), set.as_os_str()])?);
-            wait_until_idle();
+            ready();
             side.restore.add(restore(&bench.certadm, &set, &back)?);
             remove(&set)?;
             remove(&back)?;
         }
     }
-    let sides: Vec<_> = cas.into_iter().map(|(_, side)| side).collect();
+    let sides: Vec<_> = cas.into_iter().map(|(_, _, side)| side).collect();
     for (verb, of) in [
-        ("backup", (|side| &side.backup) as fn(&Side) -> &Samples),
+        ("`cp` + `sync`", (|side| &side.copy) as fn(&Side) -> &Samples),
+        ("backup", |side| &side.backup),
         ("verify", |side| &side.verify),
         ("restore", |side| &side.restore),
     ] {
@@ -83,7 +99,7 @@ fn restore(certadm: &Path, set: &Path, back: &Path) -> Result<Measured> {
     run(certadm, ["restore".as_ref(), "--from".as_ref(), set.as_os_str(), "--dir".as_ref(), back.as_os_str()])
 }
 
-/// One run of a job that takes a full backup of each CA, two at a time.
+/// One run of a job that takes a full backup of each CA, one after the other.
 fn numbers(bench: &mut Bench) -> Result<()> {
     let root = bench.root.join("fleet");
     std::fs::create_dir_all(&root)?;
@@ -105,6 +121,7 @@ fn numbers(bench: &mut Bench) -> Result<()> {
             remove(&root.join("sets"))?;
             std::fs::create_dir(root.join("sets"))?;
             wait_until_idle();
+            warm_memory(most as u64 * 8 * SMALL + OWN_MEMORY);
             let mut job = Command::new(&bench.certadm);
             job.env("CERTADM_JOBS", config).args(["run", "every", "--now", "full"]);
             side.backup.add(measure(&mut job)?);
@@ -117,7 +134,8 @@ fn numbers(bench: &mut Bench) -> Result<()> {
 
 /// Writes the configuration of so many CAs.
 fn configuration(root: &Path, number: usize) -> Result<PathBuf> {
-    let mut text = format!("state = 'state-{number}'\n");
+    // Two at a time would compare one CA with the half of two.
+    let mut text = format!("state = 'state-{number}'\nat-once = 1\n");
     for ca in 1..=number {
         write!(text, "[ca.ca-{ca}]\ndir = 'ca-{ca}'\n")?;
     }

@@ -32,9 +32,14 @@ impl Peers {
 
     pub(crate) fn copy_and_sync(&self, database: &Path) -> Result<Measured> {
         let copy = self.root.join("copy.db");
-        std::fs::remove_file(&copy).ok();
+        self.remove_copy();
         let script = "cp --reflink=never \"$1\" \"$2\" && sync \"$2\"";
         measure(Command::new("sh").args(["-c", script, "sh"]).args([database, &copy]))
+    }
+
+    /// Gives the space of the last copy back, and the memory that the system holds of it.
+    pub(crate) fn remove_copy(&self) {
+        std::fs::remove_file(self.root.join("copy.db")).ok();
     }
 
     pub(crate) fn sqlite_backup(&self, database: &Path) -> Result<Measured> {
