@@ -66,7 +66,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     row("ONLINE the same, worst round", rates.iter().copied().fold(f64::INFINITY, f64::min), ">= 0.9");
     row("ONLINE p99 during backup / idle", table::median(&tails), "");
     row("ONLINE the same, worst round", tails.iter().copied().fold(0.0, f64::max), "<= 1.5");
-    row("ONLINE backup, MiB a second", table::median(&each(Round::backup_rate)), "");
+    row("ONLINE backup, MiB a second", table::median(&each(Round::backup_rate)), ">= 56");
     row("ISSUE P-256 durable, a second", table::median(&each(|round| round.idle.rate())), ">= 2000");
     // Its packer would put logs into a folder that is being removed.
     Arc::into_inner(store).ok_or("a backup has the store yet")?.close()?;
