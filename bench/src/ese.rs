@@ -10,6 +10,7 @@ use certadm_ese::pager::FilePager;
 
 use crate::ese_data;
 use crate::ese_logs;
+use crate::peers;
 use crate::process::{Measured, measure, run, wait_until_idle};
 use crate::run::{Bench, remove};
 use crate::table::{Row, Samples};
@@ -110,10 +111,7 @@ fn replay(bench: &mut Bench) -> Result<()> {
         )?);
         remove(&target)?;
         wait_until_idle();
-        let script = "cp --reflink=never \"$1\" \"$2\" && sync \"$2\"";
-        let copy = bench.root.join("copy.edb");
-        copied.add(measure(Command::new("sh").args(["-c", script, "sh"]).args([&database, &copy]))?);
-        std::fs::remove_file(copy)?;
+        copied.add(peers::copy_and_sync(&database, &bench.root.join("copy.edb"))?);
     }
     std::fs::remove_dir_all(&folder)?;
     let name = format!("ESE-REPLAY, {} MiB of logs,", logs >> 20);

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::data::CaFolder;
 use crate::error::Result;
-use crate::peers::Peers;
+use crate::peers;
 use crate::process::{Measured, measure, run, wait_until_idle, warm_memory};
 use crate::run::{Bench, remove};
 use crate::table::{Row, Samples};
@@ -62,7 +62,6 @@ fn sizes(bench: &mut Bench) -> Result<()> {
         cas.push((ca, bytes, side));
     }
     let (set, back) = (root.join("set"), root.join("back"));
-    let peers = Peers::create(&root)?;
     for round in 0..bench.options.rounds {
         println!("growth, round {} of {}", round + 1, bench.options.rounds);
         for (ca, size, side) in &mut cas {
@@ -71,8 +70,7 @@ fn sizes(bench: &mut Bench) -> Result<()> {
                 warm_memory(2 * *size + OWN_MEMORY);
             };
             ready();
-            side.copy.add(peers.copy_and_sync(&ca.database()?)?);
-            peers.remove_copy();
+            side.copy.add(peers::copy_and_sync(&ca.database()?, &root.join("copy.db"))?);
             ready();
             side.backup.add(bench.backup(ca, &set, &["full", "--verify", "later"])?);
             ready();

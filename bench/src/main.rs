@@ -150,7 +150,7 @@ impl Bench {
             wait_until_idle();
             sides.checked.add(self.backup(ca, &set, &["full"])?);
             wait_until_idle();
-            sides.cp.add(peers.copy_and_sync(&ca.database()?)?);
+            sides.cp.add(peers::copy_and_sync(&ca.database()?, &self.root.join("copy.db"))?);
             wait_until_idle();
             sides.sqlite.add(peers.sqlite_backup(&ca.database()?)?);
             wait_until_idle();

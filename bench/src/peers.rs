@@ -30,18 +30,6 @@ impl Peers {
         Ok(peers)
     }
 
-    pub(crate) fn copy_and_sync(&self, database: &Path) -> Result<Measured> {
-        let copy = self.root.join("copy.db");
-        self.remove_copy();
-        let script = "cp --reflink=never \"$1\" \"$2\" && sync \"$2\"";
-        measure(Command::new("sh").args(["-c", script, "sh"]).args([database, &copy]))
-    }
-
-    /// Gives the space of the last copy back, and the memory that the system holds of it.
-    pub(crate) fn remove_copy(&self) {
-        std::fs::remove_file(self.root.join("copy.db")).ok();
-    }
-
     pub(crate) fn sqlite_backup(&self, database: &Path) -> Result<Measured> {
         self.sqlite(database, "sqlite3 -readonly \"$1\" \".backup '$2'\" && sync \"$2\"")
     }
@@ -104,4 +92,12 @@ impl Peers {
         command.env("BORG_RELOCATED_REPO_ACCESS_IS_OK", "yes");
         command
     }
+}
+
+/// The least that a copy takes which outlives a crash. Nothing is left of it: neither its space, nor what the system holds of it.
+pub(crate) fn copy_and_sync(database: &Path, copy: &Path) -> Result<Measured> {
+    let script = "cp --reflink=never \"$1\" \"$2\" && sync \"$2\"";
+    let measured = measure(Command::new("sh").args(["-c", script, "sh"]).args([database, copy]))?;
+    std::fs::remove_file(copy)?;
+    Ok(measured)
 }

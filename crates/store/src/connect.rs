@@ -158,7 +158,8 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "cache_size", -8192)?;
     // What a statement keeps aside is small here, and a confined service has no folder for it.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // Zeros where a cell was: what it held would be in every log that has the page, and be kept by every backup.
+    // Zeros where a cell was: what it held would be in every log that has the page, and be kept by every backup. Pages that become
+    // free keep what they held, because writing them would cost more.
     connection.pragma_update(None, "secure_delete", "FAST")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())

@@ -41,7 +41,7 @@ pub struct Options {
     /// Delete logs as soon as the database file does not need them. Logs-only backups are then refused (0xC800020E).
     pub circular_logging: bool,
     /// While certificates are being issued, a backup reads no more than this many bytes a second, so that issuing keeps
-    /// most of processor and disk; 0 for as fast as it goes. A CA that does not issue at the time is always read
+    /// most of processor and disk; 0 for as fast as it goes. It may make up for a tenth of a second that it spent otherwise. A CA that does not issue at the time is always read
     /// as fast as it goes.
     pub backup_rate: u64,
 }
