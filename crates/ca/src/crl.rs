@@ -200,17 +200,19 @@ fn number_of(extension: &Extension) -> Option<i64> {
     i64::try_from(u64::from_be_bytes(padded)).ok()
 }
 
-/// What the next CRL lists: certificates revoked with effect from now or earlier (or from the
-/// moment of the revocation, should the clock have been set back since). One that has expired stays until it was in a CRL made after its expiry (RFC 5280 3.3), or for good when its
-/// profile says so.
+/// What the next CRL lists: certificates revoked with effect from now or earlier (or from the moment of the revocation, should
+/// the clock have been set back since). One that has expired stays until it was in a CRL made after its expiry (RFC 5280 3.3), or
+/// for good when its profile says so. A CRL dated later than now was made while the clock was wrong, and says of no certificate
+/// that it has expired. What a row leaves open never leaves a certificate out.
 fn revoked(connection: &Connection, now: FileTime) -> Result<Vec<RevokedCert>> {
     let mut statement = connection.prepare_cached(
-        "SELECT RequestID, SerialNumber, RevokedEffectiveWhen, RevokedReason \
+        "SELECT RequestID, SerialNumber, coalesce(RevokedEffectiveWhen, RevokedWhen, ?2), RevokedReason \
          FROM Requests JOIN Certificates USING (RequestID) \
-         WHERE Disposition <> 20 AND Disposition = ?1 AND RevokedEffectiveWhen <= max(?2, RevokedWhen) \
+         WHERE Disposition <> 20 AND Disposition = ?1 \
+           AND coalesce(RevokedEffectiveWhen <= max(?2, RevokedWhen), 1) \
            AND (PublishExpiredCertInCRL = 1 \
-                OR max(NotAfter, RevokedWhen, RevokedEffectiveWhen) >= \
-                   (SELECT coalesce(max(ThisUpdate), 0) FROM CRLs)) \
+                OR coalesce(max(NotAfter, RevokedWhen, RevokedEffectiveWhen) >= \
+                   (SELECT coalesce(max(ThisUpdate), 0) FROM CRLs WHERE ThisUpdate <= ?2), 1)) \
          ORDER BY RequestID",
     )?;
     let mut rows = statement.query((Disposition::REVOKED.0, now.0))?;

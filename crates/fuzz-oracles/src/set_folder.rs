@@ -20,7 +20,7 @@ use crate::script::Script;
 use crate::small_ca::CA;
 
 /// The files of a good set.
-static SET: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| CA.set_with(&CA.database));
+static SET: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| CA.set_with(&CA.database, true));
 /// What lies there for every input; one input at a time.
 static PLACE: LazyLock<Mutex<Place>> = LazyLock::new(|| Mutex::new(Place::new()));
 

@@ -91,8 +91,9 @@ impl SmallCa {
         })
     }
 
-    /// The files of a full set with this database, sealed, as a stranger could make it: by their paths in the set.
-    pub(crate) fn set_with(&self, database: &[u8]) -> Vec<(String, Vec<u8>)> {
+    /// The files of a full set with this database, sealed, as a stranger could make it: by their paths in the set. A manifest may
+    /// name SHA-256 beside BLAKE3, and need not.
+    pub(crate) fn set_with(&self, database: &[u8], names_sha256: bool) -> Vec<(String, Vec<u8>)> {
         let (signature, stream) = self.signatures;
         let page = PAGE_SIZE as usize;
         let mut sum = Checksum::new();
@@ -144,7 +145,7 @@ impl SmallCa {
                 source: format!(r"\\host\C$\CA\{}", path.rsplit('/').next().unwrap_or_default()),
                 size: content.len() as u64,
                 blake3: blake3::hash(content).to_hex().to_string(),
-                sha256: Some(certadm_rules::hex::encode(&Sha256::digest(content))),
+                sha256: names_sha256.then(|| certadm_rules::hex::encode(&Sha256::digest(content))),
             })
             .collect();
         let bytes = manifest.complete().expect("a manifest of four files");

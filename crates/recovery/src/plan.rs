@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::issuer::{Issuer, Issuers};
 use crate::order::Revocation;
 use crate::published::{PublishedCrl, View};
-use crate::records::{Maker, Records, Revoked, Signer};
+use crate::records::{CrlRow, Maker, Records, Revoked, Signer};
 use crate::schedule::{self, Dates, Habits, NumberBasis};
 use crate::signature::{Algorithm, PrivateKey};
 use crate::x509::{CrlRef, key_identifier_in, oid, urls_in};
@@ -490,20 +490,29 @@ struct Last {
     /// The newest pointer to delta CRLs that is known.
     freshest: Option<Vec<u8>>,
     algorithm: Option<Vec<u8>>,
-    /// When the last base CRL was published.
+    /// When the last base CRL was published that is not dated later than now.
     publish: Option<FileTime>,
 }
 
 impl Last {
     fn of(place: usize, issuer: &Issuer, planner: &Planner<'_>) -> Result<Self> {
+        let now = planner.options.now;
+        let published_at = |row: &CrlRow| row.this_publish.or(row.this_update).filter(|at| *at <= now);
+        let rows = &planner.records.crls;
         let mut crls: Vec<(i64, Option<FileTime>, &[u8])> = Vec::new();
-        for row in &planner.records.crls {
+        for row in rows {
             if let Some(raw) = &row.raw {
-                crls.push((row.number, row.this_publish.or(row.this_update), raw));
+                // One dated later than now was made while the clock was wrong, and says of no certificate that it has expired.
+                // Those before it have a row, and no content.
+                let of_same_kind =
+                    |other: &&CrlRow| (other.name_id, other.min_base) == (row.name_id, row.min_base);
+                let publish = published_at(row)
+                    .or_else(|| rows.iter().filter(of_same_kind).filter_map(published_at).max());
+                crls.push((row.number, publish, raw));
             }
         }
         for (_, crl) in planner.published.iter().filter(|(key, _)| *key == place) {
-            crls.push((crl.number, Some(crl.this_update), &crl.der));
+            crls.push((crl.number, Some(crl.this_update).filter(|at| *at <= now), &crl.der));
         }
         crls.sort_by_key(|(number, ..)| *number);
         let mut last = Self::default();
@@ -521,7 +530,7 @@ impl Last {
                 last.delta = Some(Template::of(&crl));
             } else {
                 last.base = Some(Template::of(&crl));
-                last.publish = publish;
+                last.publish = publish.or(last.publish);
             }
         }
         Ok(last)

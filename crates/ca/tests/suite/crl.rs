@@ -189,6 +189,51 @@ fn expired_certificates_leave_after_one_more_crl() {
     }
 }
 
+/// A CRL of a clock that was years ahead made every certificate look as if it had expired and had been listed once more.
+#[test]
+fn a_crl_of_a_wrong_clock_makes_no_certificate_expire() {
+    let mut ca = TestCa::new();
+    let day = |n: i64| FileTime::from_unix_seconds(certadm_store::now().unix_seconds() + n * 86_400);
+    let request = server_request("a.example");
+    let short = ca.issue(&request, &Terms { days: Some(2), ..Terms::new("tests") }).unwrap();
+    let before = issue(&mut ca);
+    for issued in [&short, &before] {
+        revoke_as(&mut ca, issued, Reason::KEY_COMPROMISE).unwrap();
+    }
+    publish(&mut ca);
+    ca.authority.publish_crl(&mut ca.writer, day(3)).unwrap();
+    ca.authority.publish_crl(&mut ca.writer, day(3_000)).unwrap();
+    let after = issue(&mut ca);
+    revoke_as(&mut ca, &after, Reason::KEY_COMPROMISE).unwrap();
+    ca.authority.publish_crl_after_wrong_clock(&mut ca.writer, day(4)).unwrap();
+    assert!(listed(&ca, &before) && listed(&ca, &after));
+    assert!(!listed(&ca, &short), "it has expired, and was in a CRL after that");
+}
+
+/// Our own rows have all dates. Those of a restored set may be anybody's.
+#[test]
+fn a_date_that_is_missing_leaves_no_certificate_out() {
+    let columns = ["RevokedEffectiveWhen", "RevokedWhen", "NotAfter"];
+    for missing in [&columns[..1], &columns[1..2], &columns[2..], &columns[..]] {
+        let mut ca = TestCa::new();
+        let issued = issue(&mut ca);
+        revoke_as(&mut ca, &issued, Reason::KEY_COMPROMISE).unwrap();
+        publish(&mut ca);
+        ca.writer
+            .commit(|transaction| {
+                for column in missing {
+                    let table = if *column == "NotAfter" { "Certificates" } else { "Requests" };
+                    let sql = format!("UPDATE {table} SET {column} = NULL WHERE RequestID = ?1");
+                    transaction.execute(&sql, [issued.request_id])?;
+                }
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        publish(&mut ca);
+        assert!(listed(&ca, &issued), "without {missing:?}");
+    }
+}
+
 #[test]
 fn numbers_only_grow() {
     let mut ca = TestCa::new();

@@ -174,35 +174,39 @@ fn a_newer_database_decides() {
 #[test]
 fn what_expired_before_the_last_crl_is_left_out_unless_it_is_kept_for_good() {
     let ca = Ca::new();
-    let mut reading = Reading::new(Maker::Windows, at(10), [].into());
-    reading.row(ca.openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
-    let last = ca.published(100, 0, &[]);
-    for (id, ends, kept) in [(2, -1, false), (3, -1, true), (4, 1, false)] {
-        let row = Row {
-            revoked_effective_when: Some(at(-9)),
-            not_after: Some(at(ends)),
-            publish_expired: kept,
-            ..ca.openssl.row("leaf", id, Disposition::REVOKED)
-        };
-        reading.row(row).unwrap();
+    // The last one of the second list was made while the clock was years ahead: nothing had expired by then.
+    for made in [&[0][..], &[0, 3_000]] {
+        let mut reading = Reading::new(Maker::Windows, at(10), [].into());
+        reading.row(ca.openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
+        for (id, ends, kept) in [(2, -1, false), (3, -1, true), (4, 1, false)] {
+            let row = Row {
+                revoked_effective_when: Some(at(-9)),
+                not_after: Some(at(ends)),
+                publish_expired: kept,
+                ..ca.openssl.row("leaf", id, Disposition::REVOKED)
+            };
+            reading.row(row).unwrap();
+        }
+        for (number, day) in (100..).zip(made) {
+            reading.crl(CrlRow {
+                row_id: number,
+                number,
+                min_base: 0,
+                name_id: 0,
+                this_update: Some(at(*day)),
+                next_update: Some(at(day + 8)),
+                this_publish: Some(at(*day)),
+                next_publish: Some(at(day + 7)),
+                raw: Some(ca.published(number, 0, &[]).der),
+            });
+        }
+        let records = reading.finish();
+        let plan = ca.plan(&records, &[], Vec::new());
+        let listed: Vec<_> = plan.crls[0].entries.iter().map(|entry| entry.request_id.unwrap()).collect();
+        assert_eq!(listed, [4, 3], "{made:?}");
+        // The row says so.
+        assert_eq!(plan.deadline(), Some(at(made[made.len() - 1] + 8)));
     }
-    reading.crl(CrlRow {
-        row_id: 1,
-        number: 100,
-        min_base: 0,
-        name_id: 0,
-        this_update: Some(at(0)),
-        next_update: Some(at(8)),
-        this_publish: Some(at(0)),
-        next_publish: Some(at(7)),
-        raw: Some(last.der),
-    });
-    let records = reading.finish();
-    let plan = ca.plan(&records, &[], Vec::new());
-    let listed: Vec<_> = plan.crls[0].entries.iter().map(|entry| entry.request_id.unwrap()).collect();
-    assert_eq!(listed, [4, 3]);
-    // The row says so.
-    assert_eq!(plan.deadline(), Some(at(8)));
 }
 
 #[test]
