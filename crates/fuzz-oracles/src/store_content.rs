@@ -8,8 +8,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use certadm_ca::Terms;
-use certadm_rules::Diagnosis;
+use certadm_ca::{Serial, Terms};
+use certadm_recovery::{Issuers, Options as PlanOptions, Plan, PublishedCrl, Records};
+use certadm_rules::{Diagnosis, FileTime};
 use certadm_set::Silent;
 use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
@@ -127,10 +128,32 @@ fn works(store: &Store) {
     let revoked = writer.commit(|transaction| certadm_ca::revoke(transaction, &order(&issued.serial, now)));
     assert!(revoked.is_ok(), "what was issued cannot be revoked: {revoked:?}");
     let Ok(published) = CA.authority.publish_crl_after_wrong_clock(&mut writer, now) else { return };
-    let crl = certadm_recovery::PublishedCrl::parse("the CRL", &published.der).expect("our own CRL parses");
-    let serials = crl.serials().expect("our own CRL lists serial numbers");
-    let is_listed = serials.iter().any(|listed| listed.to_string() == issued.serial.to_string());
-    assert!(is_listed, "a revocation is not in the CRL");
+    let crl = PublishedCrl::parse("the CRL", &published.der).expect("our own CRL parses");
+    let listed = crl.serials().expect("our own CRL lists serial numbers");
+    for serial in in_force_and_revoked(writer.connection(), now) {
+        assert!(listed.contains(&serial), "{serial} is revoked and not in the CRL");
+    }
+    assert!(listed.contains(&issued.serial), "a revocation is not in the CRL");
+    is_in_emergency_crl(writer.connection(), &issued.serial, now);
+}
+
+/// The serial numbers of revoked certificates that have not expired, whatever else their rows say.
+fn in_force_and_revoked(connection: &Connection, now: FileTime) -> Vec<Serial> {
+    let statement = "SELECT SerialNumber FROM Requests NOT INDEXED JOIN Certificates USING (RequestID) WHERE Disposition = 21 \
+                     AND coalesce(RevokedEffectiveWhen, 0) <= ?1 AND coalesce(NotAfter, ?1) >= ?1";
+    let mut statement = connection.prepare(statement).expect("the built-in schema");
+    let serials = statement.query_map([now.0], |row| row.get::<_, String>(0)).expect("a query");
+    // One that is no serial number keeps a CRL from being made, and there is one.
+    serials.map(|serial| serial.expect("a text").parse().expect("a serial number")).collect()
+}
+
+/// A CRL that is made without the CA lists what the CA's own does.
+fn is_in_emergency_crl(connection: &Connection, serial: &Serial, now: FileTime) {
+    let Ok(records) = Records::of_ours(connection, now, [].into()) else { return };
+    let Ok(issuers) = Issuers::of(&records) else { return };
+    let Ok(plan) = Plan::new(issuers, Some(&records), &[], &PlanOptions::new(now)) else { return };
+    let is_listed = plan.crls.iter().any(|crl| crl.entries.iter().any(|entry| entry.serial == *serial));
+    assert!(is_listed, "a revocation is not in the emergency CRL");
 }
 
 /// A database as a script has changed it.

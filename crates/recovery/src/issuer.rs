@@ -18,6 +18,9 @@ pub struct Issuer {
     pub(crate) subject: Vec<u8>,
     /// The key identifiers of all certificates of this key; that of the newest is first.
     pub(crate) identifiers: Vec<Vec<u8>>,
+    /// Identifiers that certificates name, which none of the CA's own certificates has, and which stand for this key all the same:
+    /// it signed a certificate that names them.
+    pub(crate) signs_as: Vec<Vec<u8>>,
     /// The CA version extension of the newest certificate, where it has one.
     pub(crate) version: Option<u32>,
     pub(crate) key: PublicKey,
@@ -90,6 +93,7 @@ impl Issuer {
             index: version.map_or(0, |version| version >> 16),
             subject: der::Encode::to_der(&crl.content.issuer)?,
             identifiers: vec![identifier],
+            signs_as: Vec::new(),
             version,
             key: key.clone(),
             not_before: None,
@@ -109,7 +113,22 @@ impl Issuers {
     /// # Errors
     /// [`Error::NoCaCertificate`], [`Error::CaCertificate`].
     pub fn of(records: &Records) -> Result<Self> {
-        Self::of_found(&records.ca_certificates)
+        let mut issuers = Self::of_found(&records.ca_certificates)?;
+        issuers.recognise(records);
+        Ok(issuers)
+    }
+
+    /// An identifier of a key is a name that the CA chose. Where none of its certificates has it (the one of a renewal is missing, or
+    /// is damaged), the signature of a certificate that names it shows the key.
+    fn recognise(&mut self, records: &Records) {
+        for (identifier, sample) in records.key_identifiers.iter().zip(&records.samples) {
+            if self.0.iter().any(|issuer| issuer.identifiers.contains(identifier)) {
+                continue;
+            }
+            if let Some(place) = self.place_by_signature(sample) {
+                self.0[place].signs_as.push(identifier.clone());
+            }
+        }
     }
 
     fn of_found(certificates: &[CaCertificate]) -> Result<Self> {
@@ -162,17 +181,22 @@ impl Issuers {
         match signer {
             Signer::Named(place) => {
                 let identifier = records.key_identifiers.get(*place)?;
-                self.0.iter().position(|issuer| issuer.identifiers.contains(identifier))
+                let position = |names: fn(&Issuer) -> &[Vec<u8>]| {
+                    self.0.iter().position(|issuer| names(issuer).contains(identifier))
+                };
+                position(|issuer| &issuer.identifiers).or_else(|| position(|issuer| &issuer.signs_as))
             }
-            Signer::Unnamed(der) => {
-                let certificate = CertificateRef::parse(der).ok()?;
-                let algorithm = Algorithm::from_der(certificate.algorithm).ok()?;
-                self.0.iter().position(|issuer| {
-                    issuer.subject == certificate.issuer
-                        && issuer.key.verifies(&algorithm, certificate.signed, certificate.signature)
-                })
-            }
+            Signer::Unnamed(der) => self.place_by_signature(der),
         }
+    }
+
+    fn place_by_signature(&self, der: &[u8]) -> Option<usize> {
+        let certificate = CertificateRef::parse(der).ok()?;
+        let algorithm = Algorithm::from_der(certificate.algorithm).ok()?;
+        self.0.iter().position(|issuer| {
+            issuer.subject == certificate.issuer
+                && issuer.key.verifies(&algorithm, certificate.signed, certificate.signature)
+        })
     }
 
     /// Subject and key identifier of each, for messages.
@@ -215,6 +239,7 @@ fn parse(found: &CaCertificate) -> Result<Issuer> {
         index: version.map_or(0, |version| version >> 16),
         subject: certificate.subject.to_vec(),
         identifiers: vec![identifier],
+        signs_as: Vec::new(),
         version,
         key,
         not_before: Some(dates::whole_seconds(certificate.not_before)),

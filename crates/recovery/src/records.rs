@@ -88,6 +88,9 @@ pub(crate) struct Issued {
     pub(crate) signer: Signer,
 }
 
+/// No CA has had as many keys. The rows of a stranger may name any number.
+const SAMPLES: usize = 64;
+
 /// Which key signed a certificate.
 #[derive(Clone, Debug)]
 pub(crate) enum Signer {
@@ -122,6 +125,8 @@ pub struct Records {
     /// Certificates in force whose serial numbers were asked for.
     pub(crate) issued: BTreeMap<Serial, Issued>,
     pub(crate) key_identifiers: Vec<Vec<u8>>,
+    /// For each of the first of these identifiers a certificate that names it, in DER.
+    pub(crate) samples: Vec<Vec<u8>>,
     pub(crate) destinations: Vec<Destination>,
     /// CRL numbers up to here may have been used.
     pub(crate) number_floor: i64,
@@ -163,6 +168,7 @@ impl Reading {
             revoked: Vec::new(),
             issued: BTreeMap::new(),
             key_identifiers: Vec::new(),
+            samples: Vec::new(),
             destinations: Vec::new(),
             number_floor: 0,
             last_request: 0,
@@ -216,7 +222,7 @@ impl Reading {
             Err(_) if !is_revoked => return Ok(()),
             Err(error) => return Err(damaged(format!("its certificate cannot be read: {error}"))),
         };
-        let signer = named.map(|identifier| self.place_of(identifier));
+        let signer = named.map(|identifier| self.place_of(identifier, &der));
         if in_force && let (Some(signer), Some(points)) = (signer, points) {
             *self.points.entry((signer, points)).or_default() += 1;
         }
@@ -242,12 +248,15 @@ impl Reading {
         Ok(())
     }
 
-    fn place_of(&mut self, identifier: Vec<u8>) -> usize {
+    fn place_of(&mut self, identifier: Vec<u8>, certificate: &[u8]) -> usize {
         if let Some(place) = self.places.get(&identifier) {
             return *place;
         }
         let place = self.records.key_identifiers.len();
         self.records.key_identifiers.push(identifier.clone());
+        if place < SAMPLES {
+            self.records.samples.push(certificate.to_vec());
+        }
         self.places.insert(identifier, place);
         place
     }

@@ -209,6 +209,29 @@ fn what_expired_before_the_last_crl_is_left_out_unless_it_is_kept_for_good() {
     }
 }
 
+/// The certificate of a renewal is missing, or is damaged: its key is there, and has signed.
+#[test]
+fn a_signature_shows_the_key_where_its_identifier_does_not() {
+    let ca = Ca::new();
+    ca.openssl.key("other", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    ca.openssl.ca("other", "other", None, "");
+    ca.openssl.leaf("foreign", "other", "other", 3, "");
+    let mut own = ca.openssl.row("ca", 1, Disposition::CA_CERTIFICATE);
+    let der = own.certificate.as_mut().unwrap();
+    let subject_key_identifier = [0x06, 0x03, 0x55, 0x1d, 0x0e, 0x04, 0x16, 0x04, 0x14];
+    let at_identifier = der.windows(9).position(|window| window == subject_key_identifier).unwrap() + 9;
+    der[at_identifier] ^= 1;
+    let mut reading = Reading::new(Maker::Windows, at(10), [].into());
+    reading.row(own).unwrap();
+    for (id, name) in [(2, "leaf"), (3, "foreign"), (4, "leaf")] {
+        reading.row(ca.openssl.row(name, id, Disposition::REVOKED)).unwrap();
+    }
+    let plan = ca.plan(&reading.finish(), &[], Vec::new());
+    let listed: Vec<_> = plan.crls[0].entries.iter().map(|entry| entry.request_id.unwrap()).collect();
+    assert_eq!(listed, [4, 2]);
+    assert_eq!(severities(&plan), ["crl-left-out"]);
+}
+
 #[test]
 fn making_it_again_from_itself_keeps_every_entry_and_raises_the_number() {
     let ca = Ca::new();
