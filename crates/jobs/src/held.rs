@@ -2,6 +2,7 @@
 //! nothing else has to be kept or can be lost.
 
 use certadm_set::manifest::SetKind;
+use certadm_set::stored::{Stored, newest_first};
 
 /// A set at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,14 +70,14 @@ impl std::fmt::Display for NoBase {
 }
 
 impl Held {
-    /// These sets.
+    /// These sets, at `now`, in seconds since 1970.
     #[must_use]
-    pub fn new(mut sets: Vec<HeldSet>) -> Self {
-        sets.sort_by_key(|set| (set.time, set.generations.1));
-        Self { sets, ..Self::default() }
+    pub fn new(sets: &[HeldSet], now: i64) -> Self {
+        let sorted = newest_first(&sets.iter().collect::<Vec<_>>(), now);
+        Self { sets: sorted.into_iter().rev().cloned().collect(), ..Self::default() }
     }
 
-    /// All sets, the oldest first.
+    /// All sets, the oldest first, by their generations and not by dates of a wrong clock.
     #[must_use]
     pub fn sets(&self) -> &[HeldSet] {
         &self.sets
@@ -97,12 +98,10 @@ impl Held {
     /// The newest state that can be restored: a full set and the log sets that continue it without a gap.
     #[must_use]
     pub fn newest_state(&self) -> Vec<&HeldSet> {
-        // Newest full set first; a later one alone wins over an earlier one with logs that end before it.
-        let fulls = self.sets.iter().rev().filter(|set| set.kind == SetKind::Full);
+        // A later full set alone wins over an earlier one with logs that end before it.
+        let fulls = self.sets.iter().filter(|set| set.kind == SetKind::Full);
         let chains = fulls.map(|full| self.continued(full).0);
-        chains
-            .max_by_key(|chain| chain.last().map(|last| (last.time, last.generations.1)))
-            .unwrap_or_default()
+        chains.max_by_key(|chain| chain.last().map(|last| self.place(last))).unwrap_or_default()
     }
 
     /// The full set that the next log set can follow.
@@ -126,8 +125,7 @@ impl Held {
     fn continued<'a>(&'a self, full: &'a HeldSet) -> (Vec<&'a HeldSet>, Option<NoBase>) {
         let mut chain = vec![full];
         let mut covered = full.generations.1;
-        let at = self.sets.iter().position(|set| std::ptr::eq(set, full)).unwrap_or_default();
-        for set in self.sets.iter().skip(at + 1).filter(|set| set.kind == SetKind::Logs) {
+        for set in self.sets.iter().skip(self.place(full) + 1).filter(|set| set.kind == SetKind::Logs) {
             if set.stream != full.stream {
                 return (chain, Some(NoBase::OtherStream { set: set.id.clone() }));
             }
@@ -143,10 +141,53 @@ impl Held {
         }
         (chain, None)
     }
+
+    fn place(&self, of: &HeldSet) -> usize {
+        self.sets.iter().position(|set| std::ptr::eq(set, of)).unwrap_or_default()
+    }
+}
+
+impl Stored for HeldSet {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn time(&self) -> i64 {
+        self.time
+    }
+
+    /// All are of one CA.
+    fn ca(&self) -> &'static str {
+        ""
+    }
+
+    fn kind(&self) -> SetKind {
+        self.kind
+    }
+
+    fn database(&self) -> &str {
+        &self.stream.0
+    }
+
+    fn stream(&self) -> &str {
+        &self.stream.1
+    }
+
+    fn generations(&self) -> (u32, u32) {
+        self.generations
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn is_held(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn set(time: i64, kind: SetKind, generations: (u32, u32)) -> HeldSet {
@@ -170,27 +211,39 @@ mod tests {
         use SetKind::{Full, Logs};
         assert_eq!(Held::default().base(), Err(NoBase::NoFull));
         let mut sets = vec![set(10, Full, (1, 5)), set(30, Logs, (7, 8)), set(20, Logs, (5, 6))];
-        let held = Held::new(sets.clone());
+        let held = Held::new(&sets, 100);
         assert_eq!(held.base().unwrap().time, 10);
         assert_eq!(ids(&held.newest_state()), ["10", "20", "30"]);
         sets.push(set(40, Logs, (10, 12)));
-        let held = Held::new(sets.clone());
+        let held = Held::new(&sets, 100);
         let why = held.base().unwrap_err();
         assert_eq!(why, NoBase::Gap { set: "40".to_owned(), expected: 9, begins: 10 });
         assert!(why.to_string().contains("0x9 is missing"), "{why}");
         assert_eq!(ids(&held.newest_state()), ["10", "20", "30"], "the state before the gap");
         sets.push(set(50, Full, (9, 13)));
-        let held = Held::new(sets.clone());
+        let held = Held::new(&sets, 100);
         assert_eq!((held.base().unwrap().time, ids(&held.newest_state())), (50, vec!["50".to_owned()]));
         sets.push(HeldSet { stream: ("db".to_owned(), "new".to_owned()), ..set(60, Logs, (1, 2)) });
-        let held = Held::new(sets);
+        let held = Held::new(&sets, 100);
         assert_eq!(held.base(), Err(NoBase::OtherStream { set: "60".to_owned() }));
         assert_eq!(ids(&held.newest_state()), ["50"]);
     }
 
+    /// A full set from years ahead was the newest state for years, whatever was taken after it.
+    #[test]
+    fn a_date_of_a_wrong_clock_makes_no_set_the_newest() {
+        use SetKind::{Full, Logs};
+        let mut sets = vec![set(90_000, Full, (1, 5)), set(20, Logs, (6, 7))];
+        assert_eq!(ids(&Held::new(&sets, 100).newest_state()), ["90000", "20"]);
+        sets.extend([set(30, Full, (8, 9)), set(40, Logs, (10, 11))]);
+        let held = Held::new(&sets, 100);
+        assert_eq!((held.base().unwrap().time, held.last_logs().unwrap().time), (30, 40));
+        assert_eq!(ids(&held.newest_state()), ["30", "40"]);
+    }
+
     #[test]
     fn a_log_set_alone_is_no_state() {
-        let held = Held::new(vec![set(10, SetKind::Logs, (1, 5))]);
+        let held = Held::new(&[set(10, SetKind::Logs, (1, 5))], 100);
         assert_eq!(held.newest_state().len(), 0);
         assert_eq!((held.base(), held.last_logs().unwrap().time), (Err(NoBase::NoFull), 10));
     }

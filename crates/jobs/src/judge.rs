@@ -116,8 +116,9 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         let text = format!("{} sets cannot be read; {set}: {why}", held.unreadable.len());
         raise(About::Finding, text, "run certadm verify on it, and remove what is no set".to_owned());
     }
-    if held.sets().iter().any(|set| now + SKEW < set.time) {
-        let text = "a set is dated in the future: a clock is or was wrong".to_owned();
+    // Once a backup followed it, a wrong date is history.
+    if held.newest_state().last().is_some_and(|set| now + SKEW < set.time) {
+        let text = "the newest set is dated in the future: a clock is or was wrong".to_owned();
         raise(About::Finding, text, "set the clock, and take a full backup".to_owned());
     }
     alarms
@@ -130,5 +131,31 @@ fn about(seconds: i64) -> String {
         7_200.. => format!("{} hours", seconds / 3_600),
         120.. => format!("{} minutes", seconds / 60),
         _ => format!("{seconds} seconds"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use certadm_set::manifest::SetKind::{Full, Logs};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::held::tests::set;
+
+    #[test]
+    fn the_alarm_about_a_set_from_the_future_ends_with_the_backup_that_its_remedy_asks_for() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let job = config.job("j").unwrap();
+        let about_the_clock = |sets: &[_]| {
+            let held = Held::new(sets, 1_000);
+            let alarms = judge(job, &CaStatus::default(), &held, &Attempts::default(), 1_000);
+            alarms.iter().filter(|alarm| alarm.message.contains("future")).count()
+        };
+        let wrong = [set(900, Full, (1, 5)), set(90_000, Logs, (6, 7))];
+        assert_eq!(about_the_clock(&wrong[..1]), 0);
+        assert_eq!(about_the_clock(&wrong), 1);
+        let right = [wrong.as_slice(), &[set(950, Full, (8, 9))]].concat();
+        assert_eq!(about_the_clock(&right), 0);
     }
 }

@@ -40,18 +40,18 @@ impl<E: Diagnosis> From<E> for Unseen {
 /// What to do about a folder for sets that is not there.
 pub const MAKE_OR_MOUNT: &str = "make it or mount it: a job makes no folder where a disk may be missing";
 
-/// What a place holds of a CA.
+/// What a place holds of a CA at `now`, in seconds since 1970.
 ///
 /// # Errors
 /// When a vault or a folder cannot be read.
-pub fn look(config: &Config, target: &Target, ca: &Ca) -> Result<Held, Unseen> {
+pub fn look(config: &Config, target: &Target, ca: &Ca, now: i64) -> Result<Held, Unseen> {
     match target {
-        Target::Vault(vault) => look_into_vault(&config.vault(vault)?.repository(Some(&ca.own_name))?),
-        Target::Folder(folder) => look_into_folder(folder, ca),
+        Target::Vault(vault) => look_into_vault(&config.vault(vault)?.repository(Some(&ca.own_name))?, now),
+        Target::Folder(folder) => look_into_folder(folder, ca, now),
     }
 }
 
-fn look_into_vault(repository: &CaRepository) -> Result<Held, Unseen> {
+fn look_into_vault(repository: &CaRepository, now: i64) -> Result<Held, Unseen> {
     let points = repository.points()?;
     let noted = repository.proven()?;
     let newest = points.iter().rev().find(|point| noted.contains(&point.id));
@@ -60,8 +60,8 @@ fn look_into_vault(repository: &CaRepository) -> Result<Held, Unseen> {
         Some(point) => repository.proven_at(point)?.map(|when| (point.id.clone(), when)),
         None => None,
     };
-    let sets = points.into_iter().map(held_of).collect();
-    Ok(Held { proven, ..Held::new(sets) })
+    let sets: Vec<_> = points.into_iter().map(held_of).collect();
+    Ok(Held { proven, ..Held::new(&sets, now) })
 }
 
 fn held_of(point: Point) -> HeldSet {
@@ -76,7 +76,7 @@ fn held_of(point: Point) -> HeldSet {
     }
 }
 
-fn look_into_folder(folder: &Path, ca: &Ca) -> Result<Held, Unseen> {
+fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
     // A disk that is not mounted must not look like an empty one, and get sets on the disk below it.
     if let Err(error) = fs::read_dir(folder).during("list", folder) {
         let mut unseen = Unseen::from(error);
@@ -110,7 +110,7 @@ fn look_into_folder(folder: &Path, ca: &Ca) -> Result<Held, Unseen> {
         bytes: set.bytes,
         seconds: set.seconds,
     });
-    Ok(Held { proven, unreadable, ..Held::new(sets.collect()) })
+    Ok(Held { proven, unreadable, ..Held::new(&sets.collect::<Vec<_>>(), now) })
 }
 
 /// A moment as RFC 3339 has it, in seconds since 1970.

@@ -182,13 +182,13 @@ mod tests {
     }
 
     impl World {
-        fn held(&self) -> Held {
+        fn held(&self, now: i64) -> Held {
             let proven = self.verified.map(|when| ("x".to_owned(), when));
-            Held { proven, ..Held::new(self.sets.clone()) }
+            Held { proven, ..Held::new(&self.sets, now) }
         }
 
         fn due(&self, job: &Job, now: i64, zone: &TimeZone) -> Vec<Due> {
-            let (held, attempts) = (self.held(), &self.attempts);
+            let (held, attempts) = (self.held(now), &self.attempts);
             due(
                 job,
                 &Known { held: &held, rehearsed: self.rehearsed, attempts, now, zone, has_to_ask: false },

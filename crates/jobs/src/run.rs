@@ -220,7 +220,7 @@ impl Runner<'_> {
     /// What the first place holds; a record where that cannot be told.
     fn look(&self, first: &Target, ca: &Ca) -> (Option<Held>, Option<StepRecord>) {
         let began = (self.clock)();
-        match place::look(self.config, first, ca) {
+        match place::look(self.config, first, ca, began) {
             Ok(held) => (Some(held), None),
             Err(unseen) => {
                 let performed = Performed::failed(unseen.trouble, unseen.class);

@@ -23,7 +23,7 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
         place: job.to.first().map(ToString::to_string).unwrap_or_default(),
         ..CaStatus::default()
     };
-    let held = match job.to.first().map(|first| place::look(config, first, ca)) {
+    let held = match job.to.first().map(|first| place::look(config, first, ca, now)) {
         Some(Ok(held)) => {
             status.place_seen = true;
             held

@@ -102,12 +102,12 @@ mod tests {
             set(600, Full, (5, 5)),
             set(650, Logs, (6, 6)),
         ];
-        let story = Story::of(&Held::new(sets), &Attempts::default(), 150, 700);
+        let story = Story::of(&Held::new(&sets, 150), &Attempts::default(), 150, 700);
         let times: Vec<i64> = story.moments.iter().map(|(time, _)| *time).collect();
         assert_eq!(times, [100, 200, 600, 650]);
         assert_eq!(story.gaps, [(200, 600)]);
         assert_eq!(story.orphans, [(500, "500".to_owned())]);
-        let late = Story::of(&Held::new(vec![set(100, Full, (1, 1))]), &Attempts::default(), 150, 700);
+        let late = Story::of(&Held::new(&[set(100, Full, (1, 1))], 150), &Attempts::default(), 150, 700);
         assert_eq!(late.gaps, [(100, 700)]);
         assert!(Story::of(&Held::default(), &Attempts::default(), 150, 700).gaps.is_empty());
     }

@@ -9,6 +9,7 @@ use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_set::manifest::{Manifest, SetKind};
 use certadm_set::signing::{AllowedSigners, SignedBy};
+use certadm_set::stored::{Stored, newest_first};
 use certadm_set::windows::WindowsSet;
 use certadm_set::{Opened, Set};
 use time::OffsetDateTime;
@@ -109,7 +110,9 @@ impl Chain {
                 }
             }
         }
-        let newest = candidates.iter().filter(|candidate| candidate.is_full).max_by_key(|one| one.taken);
+        let sorted =
+            newest_first(&candidates.iter().collect::<Vec<_>>(), certadm_store::now().unix_seconds());
+        let newest = sorted.into_iter().find(|candidate| candidate.is_full);
         let Some(full) = newest else { return Err(Error::NoSet { path: dir.to_owned() }) };
         let others: BTreeSet<_> =
             candidates.iter().filter(|one| one.ca != full.ca).map(|one| &one.ca).collect();
@@ -201,7 +204,47 @@ impl Candidate {
     }
 
     fn continues(&self, full: &Self) -> bool {
-        self.ca == full.ca && full.low <= self.high && full.taken <= self.taken
+        // Where generations do not tell, as without a manifest, dates do.
+        let is_later = full.high < self.high || full.taken <= self.taken;
+        self.ca == full.ca && full.low <= self.high && is_later
+    }
+}
+
+impl Stored for Candidate {
+    fn id(&self) -> &str {
+        self.path.to_str().unwrap_or_default()
+    }
+
+    fn time(&self) -> i64 {
+        self.taken.map_or(i64::MIN, FileTime::unix_seconds)
+    }
+
+    fn ca(&self) -> &str {
+        &self.ca[0]
+    }
+
+    fn kind(&self) -> SetKind {
+        if self.is_full { SetKind::Full } else { SetKind::Logs }
+    }
+
+    fn database(&self) -> &str {
+        &self.ca[1]
+    }
+
+    fn stream(&self) -> &str {
+        &self.ca[2]
+    }
+
+    fn generations(&self) -> (u32, u32) {
+        (self.low, self.high)
+    }
+
+    fn bytes(&self) -> u64 {
+        0
+    }
+
+    fn is_held(&self) -> bool {
+        false
     }
 }
 

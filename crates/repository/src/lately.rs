@@ -57,7 +57,8 @@ impl Lately {
     }
 }
 
-fn now() -> i64 {
+/// The time of this machine, in seconds since 1970.
+pub(crate) fn now() -> i64 {
     time::OffsetDateTime::now_utc().unix_timestamp()
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use certadm_rules::hex;
 use certadm_set::Manifest;
 use certadm_set::manifest::SetKind;
-use certadm_set::stored::{Stored, age, chain, same_backup};
+use certadm_set::stored::{Stored, age, chain, newest_first, same_backup};
 use rustic_core::repofile::{SnapshotFile, SnapshotId};
 use rustic_core::{RusticResult, SnapshotOptions, TreeId};
 
@@ -258,16 +258,18 @@ fn range_of(text: &str) -> Option<(u32, u32)> {
 /// The sets that a selector means among `points`: a full set first, then the log sets that a restore up to the chosen one
 /// needs. `Err` is a sentence.
 ///
+/// `now` is in seconds since 1970: what is the newest is not told by a date in the future.
+///
 /// # Errors
 /// When nothing fits, several ids do, or a log set continues no full set that is here.
-pub(crate) fn select(points: &[Point], selector: &Selector) -> Result<Vec<Point>, String> {
+pub(crate) fn select(points: &[Point], selector: &Selector, now: i64) -> Result<Vec<Point>, String> {
     let all: Vec<&Point> = points.iter().collect();
     let owned = |chain: Vec<&Point>| chain.into_iter().cloned().collect::<Vec<Point>>();
     let mut by_age = all.clone();
     by_age.sort_by(|one, other| age(*one).cmp(&age(*other)));
-    let newest_that = |fits: &dyn Fn(&Point) -> bool, what: &str| {
+    let first_of = |sorted: &[&Point], fits: &dyn Fn(&Point) -> bool, what: &str| {
         let mut refused = None;
-        for point in by_age.iter().filter(|point| fits(point)) {
+        for point in sorted.iter().filter(|point| fits(point)) {
             match chain(&all, point) {
                 Ok(chain) => return Ok(owned(chain)),
                 Err(why) => drop(refused.get_or_insert(why)),
@@ -284,12 +286,14 @@ pub(crate) fn select(points: &[Point], selector: &Selector) -> Result<Vec<Point>
         }
     };
     match selector {
-        Selector::Latest => newest_that(&|_| true, "none at all"),
-        Selector::LatestFull => newest_that(&|point| point.kind == SetKind::Full, "no full one"),
-        Selector::At(time) => newest_that(&|point| point.time <= *time, "none of that time or before"),
+        Selector::Latest => first_of(&newest_first(&all, now), &|_| true, "none at all"),
+        Selector::LatestFull => {
+            first_of(&newest_first(&all, now), &|point| point.kind == SetKind::Full, "no full one")
+        }
+        Selector::At(time) => first_of(&by_age, &|point| point.time <= *time, "none of that time or before"),
         Selector::Generation(number) => {
             let holds = |point: &Point| (point.generations.0..=point.generations.1).contains(number);
-            newest_that(&holds, &format!("none with generation {number:#x}"))
+            first_of(&by_age, &holds, &format!("none with generation {number:#x}"))
         }
         Selector::Id(id) => chain(&all, of_id(id)?).map(owned),
         Selector::Alone(id) => Ok(vec![of_id(id)?.clone()]),
@@ -322,6 +326,33 @@ mod tests {
         chain.iter().map(|point| &point.id[..2]).collect()
     }
 
+    /// A clock that was ahead or behind while a set was taken: its generations tell what came after it.
+    #[test]
+    fn the_latest_is_told_by_generations_and_not_by_a_wrong_clock() {
+        use SetKind::{Full, Logs};
+        let latest = |points: &[Point], now| ids(&select(points, &Selector::Latest, now).unwrap()).join(" ");
+        // The first full set is from years ahead, and the second one and the log sets are newer.
+        let ahead = [point(1, 90_000, Full, (1, 5)), point(2, 20, Logs, (6, 7))];
+        assert_eq!(latest(&ahead, 100), "01 02");
+        let later = [ahead.as_slice(), &[point(3, 30, Full, (8, 9)), point(4, 40, Logs, (10, 11))]].concat();
+        assert_eq!(latest(&later[..3], 100), "03");
+        assert_eq!(latest(&later, 100), "03 04");
+        let full = ids(&select(&later, &Selector::LatestFull, 100).unwrap()).join(" ");
+        assert_eq!(full, "03");
+        // A clock that stood at its first day.
+        let behind = [point(1, 50, Full, (1, 5)), point(2, 1, Logs, (6, 7))];
+        assert_eq!(latest(&behind, 100), "01 02");
+        // After a restore there is another stream of logs, whose generations say nothing of those of the one before.
+        let other = |id, time| Point { stream: "cc".to_owned(), ..point(id, time, Full, (1, 2)) };
+        for (points, expected) in [
+            (vec![point(1, 50, Full, (1, 500)), other(2, 60)], "02"),
+            (vec![point(1, 50, Full, (1, 500)), point(3, 90_000, Logs, (501, 502)), other(2, 60)], "02"),
+            (vec![other(2, 50), point(1, 60, Full, (1, 500))], "01"),
+        ] {
+            assert_eq!(latest(&points, 100), expected);
+        }
+    }
+
     #[test]
     fn a_point_brings_the_sets_that_it_needs() {
         use SetKind::{Full, Logs};
@@ -335,7 +366,7 @@ mod tests {
             point(6, 60, Logs, (17, 18)),
             foreign,
         ];
-        let of = |selector: &Selector| select(&points, selector).map(|chain| ids(&chain).join(" "));
+        let of = |selector: &Selector| select(&points, selector, 100).map(|chain| ids(&chain).join(" "));
         let id = |number: u8| Selector::Id(format!("{number:02x}").repeat(4));
         assert_eq!(of(&id(1)).unwrap(), "01");
         assert_eq!(of(&id(2)).unwrap(), "01 02");
@@ -349,12 +380,12 @@ mod tests {
         assert_eq!(of(&Selector::Generation(9)).unwrap(), "01 03");
         assert!(of(&Selector::At(5)).is_err());
         assert!(of(&Selector::Id("ffffff".to_owned())).is_err());
-        assert!(select(&[], &Selector::Latest).is_err());
+        assert!(select(&[], &Selector::Latest, 100).is_err());
         // Within one second the generations tell what came first.
         let quick = [point(1, 1, Full, (1, 5)), point(2, 1, Logs, (6, 7)), point(3, 1, Full, (8, 9))];
-        assert_eq!(ids(&select(&quick, &id(2)).unwrap()), ["01", "02"]);
+        assert_eq!(ids(&select(&quick, &id(2), 100).unwrap()), ["01", "02"]);
         let twins = [point(1, 1, Full, (1, 1)), point(1, 2, Full, (1, 1))];
-        assert!(select(&twins, &Selector::Id("010101".to_owned())).unwrap_err().contains("2 ids"));
+        assert!(select(&twins, &Selector::Id("010101".to_owned()), 100).unwrap_err().contains("2 ids"));
     }
 
     #[test]

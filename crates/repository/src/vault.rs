@@ -21,7 +21,7 @@ use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::generation;
 use crate::label::Label;
-use crate::lately::Lately;
+use crate::lately::{Lately, now};
 use crate::objects::{ObjectError, Objects};
 use crate::point::{self, Earlier, Point, select};
 use crate::profile::Profile;
@@ -353,7 +353,8 @@ impl CaRepository {
     /// # Errors
     /// [`Error::NoPoint`], and as [`CaRepository::points`].
     pub fn select(&self, selector: &Selector) -> Result<Vec<Point>> {
-        select(&self.points()?, selector).map_err(|detail| Error::NoPoint { place: self.address(), detail })
+        select(&self.points()?, selector, now())
+            .map_err(|detail| Error::NoPoint { place: self.address(), detail })
     }
 
     /// Copies sets into a scratch folder below `scratch`, every file compared with its manifest.

@@ -6,10 +6,7 @@ use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
 use crate::manifest::SetKind;
-use crate::stored::{Stored, age, chain, same_backup};
-
-/// A set this much ahead of the clock, in seconds, is dated in the future.
-const AHEAD: i64 = 300;
+use crate::stored::{AHEAD, Stored, age, chain, newest_first, place_in_stream, same_backup};
 
 /// How many states are kept of which kind. Each number counts the newest first, as `restic forget` does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -110,6 +107,10 @@ pub fn judge<S: Stored + Clone>(
         if let Some((_, needed)) = restorable.first() {
             kept.chain(needed, "the newest state");
         }
+        // What `latest` means is the newest by its generations. Both stay: a stranger's set may say of itself what it likes.
+        if let Some(needed) = newest_first(&past, now).into_iter().find_map(|set| chain(&past, set).ok()) {
+            kept.chain(&needed, "the newest state");
+        }
         if let Some((_, needed)) = restorable.iter().find(|(set, _)| proven.contains(set.id())) {
             kept.chain(needed, "the newest proven state");
         }
@@ -199,9 +200,10 @@ fn chosen<'a, 's, S: Stored>(
 pub fn to_delete<S: Stored>(fates: &[Fate<S>]) -> Vec<&S> {
     let mut gone: Vec<&S> =
         fates.iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.set).collect();
-    // The order of chains, also among sets of the same second: a set that another one leans on is deleted after it.
+    // The order of chains, whatever the dates say: a set that another one leans on is deleted after it.
     gone.sort_by(|one, other| {
-        (one.kind() == SetKind::Full, age(*one)).cmp(&(other.kind() == SetKind::Full, age(*other)))
+        let place = |set| std::cmp::Reverse(place_in_stream(set));
+        (one.kind() == SetKind::Full, place(*one)).cmp(&(other.kind() == SetKind::Full, place(*other)))
     });
     gone
 }

@@ -42,6 +42,37 @@ pub fn age<S: Stored>(set: &S) -> impl Ord + use<'_, S> {
     std::cmp::Reverse((set.time(), high, low, set.version(), set.id()))
 }
 
+/// A set this much ahead of the clock, in seconds, is dated in the future.
+pub(crate) const AHEAD: i64 = 300;
+
+/// Sorts by what is in the sets, the newest first: those of one stream by their generations, which a clock cannot put out of order,
+/// and the streams by their last date that is not in the future. `now` is in seconds since 1970.
+///
+/// A full set that was taken while the clock was years ahead is the newest one by its date, and stays so for years; a log set that
+/// was taken while the clock stood at its first day is the oldest. A restore of the newest state must not believe either.
+#[must_use]
+pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
+    let stream = |set: &'a S| (set.ca(), set.database(), set.stream());
+    let mut ends: BTreeMap<_, (bool, i64)> = BTreeMap::new();
+    for set in sets {
+        // A date in the future says little, and counts where a stream has no other.
+        let end = (set.time() <= now.saturating_add(AHEAD), set.time());
+        ends.entry(stream(set)).and_modify(|last| *last = end.max(*last)).or_insert(end);
+    }
+    let mut sorted = sets.to_vec();
+    sorted.sort_by_cached_key(|set| {
+        let stream = stream(set);
+        std::cmp::Reverse((ends.get(&stream), stream, place_in_stream(*set)))
+    });
+    sorted
+}
+
+/// Sorts the sets of one stream, the oldest first. Of those that end with the same generation, the one taken last is the newest.
+pub(crate) fn place_in_stream<S: Stored>(set: &S) -> impl Ord + use<'_, S> {
+    let (low, high) = set.generations();
+    (high, set.time(), low, set.version(), set.id())
+}
+
 /// Whether both are the same backup, whatever stands beside their databases.
 pub fn same_backup<S: Stored>(one: &S, other: &S) -> bool {
     goes_with(one, other)
@@ -53,7 +84,8 @@ pub fn goes_with<S: Stored>(one: &S, other: &S) -> bool {
     (one.ca(), one.database(), one.stream()) == (other.ca(), other.database(), other.stream())
 }
 
-/// The chain that ends with `last`: the newest full set before it that log sets lead on from, and as few of these as do.
+/// The chain that ends with `last`: the newest full set before it that log sets lead on from, and as few of these as do. What was
+/// before is told by generations, whatever the dates say.
 ///
 /// # Errors
 /// A sentence, when generations are missing.
@@ -61,9 +93,9 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S) -> Result<Vec<&'a S>, S
     if last.kind() == SetKind::Full {
         return Ok(vec![last]);
     }
-    let mut related: Vec<&S> =
-        sets.iter().copied().filter(|set| goes_with(*set, last) && age(last) <= age(*set)).collect();
-    related.sort_by(|one, other| age(*one).cmp(&age(*other)));
+    let is_before = |set: &S| goes_with(set, last) && place_in_stream(set) <= place_in_stream(last);
+    let mut related: Vec<&S> = sets.iter().copied().filter(|set| is_before(set)).collect();
+    related.sort_by(|one, other| place_in_stream(*other).cmp(&place_in_stream(*one)));
     related
         .iter()
         .copied()
@@ -90,7 +122,7 @@ fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S]) -> Opti
         let next = related
             .iter()
             .copied()
-            .filter(|set| set.kind() == SetKind::Logs && full.time() <= set.time())
+            .filter(|set| set.kind() == SetKind::Logs)
             .filter(|set| set.generations().0 <= covered.saturating_add(1) && covered < set.generations().1)
             .max_by_key(|set| set.generations().1)?;
         covered = next.generations().1;

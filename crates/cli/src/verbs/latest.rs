@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use certadm_rules::FileTime;
 use certadm_rules::words::counted;
 use certadm_set::signing::AllowedSigners;
-use certadm_set::stored::{Stored, age, chain};
+use certadm_set::stored::{Stored, age, chain, newest_first};
 use certadm_set::{Until, folder};
 use clap::Args;
 
@@ -85,11 +85,11 @@ impl LatestArgs {
         }
         let all: Vec<&S> = sets.iter().collect();
         let mut states: Vec<&S> = all.iter().copied().filter(|set| chain(&all, set).is_ok()).collect();
-        states.sort_by(|one, other| age(*one).cmp(&age(*other)));
-        let newest = || states.first().copied().ok_or_else(|| nothing(place, "no full set lies there"));
-        let Some(at) = self.at else { return Ok((newest()?, None)) };
+        let newest = newest_first(&states, certadm_store::now().unix_seconds()).first().copied();
+        let newest = newest.ok_or_else(|| nothing(place, "no full set lies there"))?;
+        let Some(at) = self.at else { return Ok((newest, None)) };
         let seconds = at.unix_seconds();
-        newest()?;
+        states.sort_by(|one, other| age(*one).cmp(&age(*other)));
         let before = states.iter().copied().find(|set| set.time() <= seconds);
         let before = before.ok_or_else(|| {
             nothing(place, &format!("no set there is of {at} or before", at = at.to_rfc3339()))
