@@ -77,7 +77,7 @@ fn walk(bench: &mut Bench, database: &Path) -> Result<()> {
             }
             // The first round fills the memory of the system.
             if round != 0 {
-                samples.add(Measured { seconds, peak_kib: 0 });
+                samples.add(Measured { seconds, processor: seconds, peak_kib: 0 });
             }
         }
     }

@@ -6,17 +6,24 @@ use crate::process::Measured;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples {
     seconds: Vec<f64>,
+    processor: Vec<f64>,
     peak_kib: u64,
 }
 
 impl Samples {
     pub(crate) fn add(&mut self, measured: Measured) {
         self.seconds.push(measured.seconds);
+        self.processor.push(measured.processor);
         self.peak_kib = self.peak_kib.max(measured.peak_kib);
     }
 
     pub(crate) fn median(&self) -> f64 {
         median(&self.seconds)
+    }
+
+    /// Median of the seconds of processor time.
+    pub(crate) fn processor(&self) -> f64 {
+        median(&self.processor)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "mebibytes of memory fit")]
