@@ -441,14 +441,25 @@ impl Planner<'_> {
         }
     }
 
+    /// The CRL of a row, or the newest one before it that is not dated later than now. One that is was made while the clock was
+    /// wrong: it says of no certificate that it has expired, and nobody takes it yet. Those before it have a row, and no content.
+    fn believed<'r>(&'r self, row: &'r CrlRow) -> Option<&'r CrlRow> {
+        let is_past = |row: &&CrlRow| published_at(row).is_none_or(|at| at <= self.options.now);
+        let of_same_kind = |other: &&CrlRow| (other.name_id, other.min_base) == (row.name_id, row.min_base);
+        let before = || self.records.crls.iter().filter(of_same_kind).filter(is_past);
+        Some(row).filter(is_past).or_else(|| before().max_by_key(|row| published_at(row)))
+    }
+
     /// When the newest base CRL of a key ends.
     fn deadline(&self, place: usize) -> Option<FileTime> {
         let identifier = self.issuers.0[place].identifiers.as_slice();
         let rows = self.records.crls.iter().filter(|row| row.min_base == 0).filter_map(|row| {
             let crl = CrlRef::parse(row.raw.as_deref()?).ok()?;
-            self.is_of(&crl, identifier).then_some((row.number, row.next_update))
+            let is_own = self.is_of(&crl, identifier);
+            self.believed(row).filter(|_| is_own).map(|believed| (row.number, believed.next_update))
         });
         let published = self.published.iter().filter(|(key, crl)| *key == place && crl.base.is_none());
+        let published = published.filter(|(_, crl)| crl.this_update <= self.options.now);
         let published = published.map(|(_, crl)| (crl.number, crl.next_update));
         rows.chain(published).max_by_key(|(number, _)| *number).and_then(|(_, end)| end)
     }
@@ -494,25 +505,22 @@ struct Last {
     publish: Option<FileTime>,
 }
 
+/// When the CRL of a row was published.
+fn published_at(row: &CrlRow) -> Option<FileTime> {
+    row.this_publish.or(row.this_update)
+}
+
 impl Last {
     fn of(place: usize, issuer: &Issuer, planner: &Planner<'_>) -> Result<Self> {
-        let now = planner.options.now;
-        let published_at = |row: &CrlRow| row.this_publish.or(row.this_update).filter(|at| *at <= now);
-        let rows = &planner.records.crls;
         let mut crls: Vec<(i64, Option<FileTime>, &[u8])> = Vec::new();
-        for row in rows {
+        for row in &planner.records.crls {
             if let Some(raw) = &row.raw {
-                // One dated later than now was made while the clock was wrong, and says of no certificate that it has expired.
-                // Those before it have a row, and no content.
-                let of_same_kind =
-                    |other: &&CrlRow| (other.name_id, other.min_base) == (row.name_id, row.min_base);
-                let publish = published_at(row)
-                    .or_else(|| rows.iter().filter(of_same_kind).filter_map(published_at).max());
-                crls.push((row.number, publish, raw));
+                crls.push((row.number, planner.believed(row).and_then(published_at), raw));
             }
         }
         for (_, crl) in planner.published.iter().filter(|(key, _)| *key == place) {
-            crls.push((crl.number, Some(crl.this_update).filter(|at| *at <= now), &crl.der));
+            let publish = Some(crl.this_update).filter(|at| *at <= planner.options.now);
+            crls.push((crl.number, publish, &crl.der));
         }
         crls.sort_by_key(|(number, ..)| *number);
         let mut last = Self::default();
