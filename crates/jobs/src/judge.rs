@@ -14,7 +14,7 @@ use crate::step::Step;
 /// A step may take this long beyond its slot, in seconds.
 const GRACE: i64 = 600;
 /// A clock may differ from another one by this much, in seconds.
-const SKEW: i64 = 300;
+pub(crate) const SKEW: i64 = 300;
 
 /// What there is an alarm about.
 #[must_use]
@@ -57,6 +57,8 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         }
     }
     let overdue = |schedule: Option<Schedule>, last: Option<i64>| {
+        // What lies ahead was dated by a wrong clock, and proves nothing for as long.
+        let last = last.filter(|last| *last <= now + SKEW);
         let (schedule, since) = (schedule?, last.or(status.first)?);
         Some(now - since).filter(|age| 2 * schedule.period() + GRACE < *age)
     };
@@ -157,5 +159,20 @@ mod tests {
         assert_eq!(about_the_clock(&wrong), 1);
         let right = [wrong.as_slice(), &[set(950, Full, (8, 9))]].concat();
         assert_eq!(about_the_clock(&right), 0);
+    }
+
+    #[test]
+    fn a_proof_from_the_future_puts_no_alarm_off() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\nverify = 'every 1h'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let unverified = |verified: i64| {
+            let status = CaStatus { verified: Some(verified), first: Some(1_000), ..CaStatus::default() };
+            let job = config.job("j").unwrap();
+            let alarms = judge(job, &status, &Held::default(), &Attempts::default(), 100_000);
+            alarms.iter().any(|alarm| alarm.about == About::Unverified)
+        };
+        assert!(!unverified(99_000));
+        assert!(unverified(50_000));
+        assert!(unverified(10_000_000));
     }
 }

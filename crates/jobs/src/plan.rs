@@ -4,12 +4,10 @@ use jiff::tz::TimeZone;
 
 use crate::config::Job;
 use crate::held::Held;
+use crate::judge::SKEW;
 use crate::record::Attempts;
 use crate::schedule::Schedule;
 use crate::step::Step;
-
-/// A clock may differ from another one by this much, in seconds.
-const SKEW: i64 = 300;
 
 /// When a CA of the network is asked.
 const ASK: Schedule = Schedule::Every(6 * 3_600);

@@ -54,7 +54,7 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
         None => None,
     };
     match &ca.place {
-        Place::Folder(dir, _) => status.add_health(dir),
+        Place::Folder(dir, _) => status.add_health(dir, now),
         Place::Socket(_) | Place::Server(..) => {
             let asked = attempts.of(Step::Ask);
             let time = |key: &str| place::seconds_of(asked.facts.get("ca")?.get(key)?.as_str()?);

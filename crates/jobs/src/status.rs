@@ -12,6 +12,7 @@ use crate::alarm::Alarm;
 use crate::command::evidence_of;
 use crate::config::{Ca, Job};
 use crate::held::Held;
+use crate::judge::SKEW;
 use crate::place;
 use crate::record::Trouble;
 use crate::step::Step;
@@ -103,14 +104,17 @@ impl CaStatus {
         }
     }
 
-    pub(crate) fn add_health(&mut self, dir: &Path) {
+    pub(crate) fn add_health(&mut self, dir: &Path, now: i64) {
         let seconds = |time: FileTime| place::seconds_of(&time.to_rfc3339());
         match health::examine(dir, &Thresholds::default()) {
             Ok(health) => {
                 self.logs_waiting = Some(health.logs.bytes);
                 let content = health.database.as_ref().map(|database| &database.content);
-                self.crl_ends =
-                    content.and_then(|content| content.crl).and_then(|crl| seconds(crl.next_update));
+                self.crl_ends = content.and_then(|content| content.crl).and_then(|crl| {
+                    let is_ahead = seconds(crl.this_update).is_some_and(|begins| now + SKEW < begins);
+                    // Nobody takes a CRL of the future: there is none from now on.
+                    if is_ahead { Some(now) } else { seconds(crl.next_update) }
+                });
                 self.certificate_ends = content.and_then(|content| content.valid_until).and_then(seconds);
             }
             Err(error) => self.trouble.push(place::Unseen::from(error).trouble),

@@ -60,17 +60,20 @@ pub(super) fn judge_crl(
     }
 }
 
-pub(super) fn judge_backup(
-    last: Option<FileTime>,
+/// The backups that are known, by their times. One from the future is told, and does not make the others younger.
+pub(super) fn judge_backups(
+    taken: impl Iterator<Item = FileTime>,
     now: FileTime,
     thresholds: &Thresholds,
     findings: &mut Vec<Finding>,
 ) {
-    let Some(last) = last else { return };
-    let age = now.0.saturating_sub(last.0);
-    if age < -TOLERANCE {
+    let is_past = |taken: &FileTime| taken.0.saturating_sub(now.0) <= TOLERANCE;
+    let (past, future): (Vec<_>, Vec<_>) = taken.partition(is_past);
+    if let Some(last) = future.into_iter().max() {
         findings.push(in_the_future("the last backup", last));
     }
+    let Some(last) = past.into_iter().max() else { return };
+    let age = now.0.saturating_sub(last.0);
     if age > i64::from(thresholds.backup_hours).saturating_mul(HOUR) {
         let text = format!("the last backup was taken {} ago", counted((age / HOUR).unsigned_abs(), "hour"));
         findings.push(

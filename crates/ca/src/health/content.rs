@@ -5,7 +5,7 @@ use certadm_rules::{BackupMarks, FileTime};
 use certadm_store::{Error, Mark};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::ages::{judge_backup, judge_certificate, judge_crl};
+use super::ages::{judge_backups, judge_certificate, judge_crl};
 use super::thresholds::Thresholds;
 
 /// What the tables say.
@@ -101,7 +101,7 @@ impl Content {
         if let Some(crl) = self.crl {
             judge_crl((crl.this_update, crl.next_update), now, thresholds, findings);
         }
-        judge_backup(self.marks.iter().map(|(_, mark)| mark.taken).max(), now, thresholds, findings);
+        judge_backups(self.marks.iter().map(|(_, mark)| mark.taken), now, thresholds, findings);
         if self.marks.full.is_none() {
             findings.push(
                 Finding::note(
@@ -170,5 +170,10 @@ mod tests {
         assert_eq!(kinds(&content, 505 * DAY - TOLERANCE), []);
         assert_eq!(kinds(&content, 505 * DAY - TOLERANCE - 1), [Kind::Clock]);
         assert_eq!(kinds(&content, 499 * DAY), [Kind::Clock, Kind::Clock]);
+        // It makes no backup younger that is old.
+        let mut marks = content.marks;
+        marks.copy = marks.full.map(|mark| Mark { taken: FileTime(900 * DAY), ..mark });
+        let expected = [Kind::CrlDue, Kind::Clock, Kind::BackupOld];
+        assert_eq!(kinds(&Content { marks, ..content }, 507 * DAY), expected);
     }
 }

@@ -6,7 +6,7 @@ use der::Decode;
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 
-use super::ages::{judge_backup, judge_certificate, judge_crl};
+use super::ages::{judge_backups, judge_certificate, judge_crl};
 use super::thresholds::Thresholds;
 use crate::dates;
 
@@ -46,7 +46,7 @@ impl Published {
         if let Some(crl) = self.crl {
             judge_crl(crl, now, thresholds, &mut findings);
         }
-        judge_backup(self.last_backup, now, thresholds, &mut findings);
+        judge_backups(self.last_backup.into_iter(), now, thresholds, &mut findings);
         finding::sort(&mut findings);
         findings
     }

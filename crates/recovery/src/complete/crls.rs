@@ -10,6 +10,8 @@ use super::question::Question;
 use super::verdict::{Check, Component, State};
 
 const HOUR: i64 = 60 * 60 * 10_000_000;
+/// How far two clocks may be apart before a date counts as one of the future.
+const AHEAD: i64 = HOUR / 12;
 
 /// The component `crl`.
 pub(super) fn judge(question: &Question<'_>) -> Component {
@@ -76,6 +78,15 @@ fn life(question: &Question<'_>, crl: &PublishedCrl, issuer: &Issuer, word: &str
     let Some(end) = crl.next_update else {
         return Check::unknown(NAME, format!("{what} does not say when it ends"), "fetch the newest CRL");
     };
+    if AHEAD < crl.this_update.0.saturating_sub(question.now.0) {
+        let text = format!(
+            "{what} is dated {}, in the future, and nobody takes it yet",
+            crl.this_update.to_rfc3339()
+        );
+        let remedy =
+            "set the clock; if it was wrong when the CRL was made: certadm ca crl --after-wrong-clock";
+        return Check::unknown(NAME, text, remedy);
+    }
     let left = end.0 - question.now.0;
     let hours = left / HOUR;
     let remedy = "if the CA is lost, make the next one now: certadm emergency-crl; else fetch the newest: certadm identity";
