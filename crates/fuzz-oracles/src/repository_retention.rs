@@ -31,12 +31,12 @@ pub(crate) fn run(data: &[u8]) {
     let fates = judge(&points, &proven, &keep, NOW);
     let ids = |points: &[Point]| points.iter().map(|point| point.id.clone()).collect::<Vec<_>>();
     assert_eq!(ids(&points), fates.iter().map(|fate| fate.set.id.clone()).collect::<Vec<_>>());
-    let before = restorable(&points);
+    let before = restorable(&points, NOW);
     let mut rest = points.clone();
     for gone in to_delete(&fates) {
         assert!(!gone.held, "a held set goes: {gone:?}");
         rest.retain(|point| point.id != gone.id);
-        let now = restorable(&rest);
+        let now = restorable(&rest, NOW);
         let lost = rest.iter().find(|point| before.contains(&point.id) && !now.contains(&point.id));
         assert!(lost.is_none(), "an orphan: {lost:?}");
     }
@@ -47,7 +47,7 @@ pub(crate) fn run(data: &[u8]) {
             .filter(|point| point.database == database && point.time <= NOW + AHEAD)
             .cloned()
             .collect();
-        let whole = restorable(&own);
+        let whole = restorable(&own, NOW);
         let (any, was_proven) = (|_: &str| true, |id: &str| proven.contains(id));
         for fits in [&any as &dyn Fn(&str) -> bool, &was_proven] {
             let newest = own

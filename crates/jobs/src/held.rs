@@ -77,7 +77,7 @@ impl Held {
         Self { sets: sorted.into_iter().rev().cloned().collect(), ..Self::default() }
     }
 
-    /// All sets, the oldest first, by their generations and not by dates of a wrong clock.
+    /// All sets, the oldest first. Those that a wrong clock has dated in the future stand where their generations belong.
     #[must_use]
     pub fn sets(&self) -> &[HeldSet] {
         &self.sets
@@ -235,6 +235,7 @@ pub(crate) mod tests {
         use SetKind::{Full, Logs};
         let mut sets = vec![set(90_000, Full, (1, 5)), set(20, Logs, (6, 7))];
         assert_eq!(ids(&Held::new(&sets, 100).newest_state()), ["90000", "20"]);
+        assert_eq!(Held::new(&sets, 100).base().unwrap().time, 90_000);
         sets.extend([set(30, Full, (8, 9)), set(40, Logs, (10, 11))]);
         let held = Held::new(&sets, 100);
         assert_eq!((held.base().unwrap().time, held.last_logs().unwrap().time), (30, 40));

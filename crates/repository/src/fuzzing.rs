@@ -59,11 +59,11 @@ pub fn point(
     }
 }
 
-/// The ids of the points whose state can be restored from `points` alone.
+/// The ids of the points whose state can be restored from `points` alone at `now`, in seconds since 1970.
 #[must_use]
-pub fn restorable(points: &[Point]) -> BTreeSet<String> {
+pub fn restorable(points: &[Point], now: i64) -> BTreeSet<String> {
     let all: Vec<&Point> = points.iter().collect();
-    all.iter().filter(|point| chain(&all, point).is_ok()).map(|point| point.id.clone()).collect()
+    all.iter().filter(|point| chain(&all, point, now).is_ok()).map(|point| point.id.clone()).collect()
 }
 
 /// Reads bytes as what a server of SFTP sends: its greeting, and an answer.

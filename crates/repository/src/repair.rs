@@ -14,6 +14,7 @@ use rustic_core::{FileType, RepairIndexOptions};
 use crate::bridge::{Bridge, id_of, is_named_after, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
+use crate::lately::now;
 use crate::objects::{ObjectError, Objects};
 use crate::point::Point;
 use crate::proven;
@@ -136,7 +137,7 @@ impl CaRepository {
         // What continued a lost set, and continues no other, is of no use without it.
         let all: Vec<&Point> = points.iter().collect();
         for point in &whole {
-            if chain(&all, point).is_ok() && chain(&whole, point).is_err() {
+            if chain(&all, point, now()).is_ok() && chain(&whole, point, now()).is_err() {
                 let detail = "the set that it continues lacks something".to_owned();
                 repaired.lost.push(((*point).clone(), detail));
             }

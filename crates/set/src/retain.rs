@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
 use crate::manifest::SetKind;
-use crate::stored::{AHEAD, Stored, age, chain, newest_first, place_in_stream, same_backup};
+use crate::stored::{Stored, age, chain, is_ahead, same_backup};
 
 /// How many states are kept of which kind. Each number counts the newest first, as `restic forget` does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -90,15 +90,14 @@ pub fn judge<S: Stored + Clone>(
     }
     for own in databases.into_values() {
         // Sets from the future stay, and count for nothing: whoever writes them could push the true ones out.
-        let is_ahead = |set: &&S| now.saturating_add(AHEAD) < set.time();
-        let (ahead, mut past): (Vec<&S>, Vec<&S>) = own.iter().copied().partition(is_ahead);
+        let (ahead, mut past): (Vec<&S>, Vec<&S>) = own.iter().copied().partition(|set| is_ahead(*set, now));
         for set in ahead {
-            kept.chain(&chain(&own, set).unwrap_or_else(|_| vec![set]), "dated in the future");
+            kept.chain(&chain(&own, set, now).unwrap_or_else(|_| vec![set]), "dated in the future");
         }
         past.sort_by(|one, other| age(*one).cmp(&age(*other)));
         let mut restorable = Vec::new();
         for set in &past {
-            match chain(&past, set) {
+            match chain(&past, set, now) {
                 Ok(needed) => restorable.push((*set, needed)),
                 // Nobody can tell what it belongs to.
                 Err(_) => kept.chain(&[*set], "continues no set that is here"),
@@ -106,10 +105,6 @@ pub fn judge<S: Stored + Clone>(
         }
         if let Some((_, needed)) = restorable.first() {
             kept.chain(needed, "the newest state");
-        }
-        // What `latest` means is the newest by its generations. Both stay: a stranger's set may say of itself what it likes.
-        if let Some(needed) = newest_first(&past, now).into_iter().find_map(|set| chain(&past, set).ok()) {
-            kept.chain(&needed, "the newest state");
         }
         if let Some((_, needed)) = restorable.iter().find(|(set, _)| proven.contains(set.id())) {
             kept.chain(needed, "the newest proven state");
@@ -122,7 +117,7 @@ pub fn judge<S: Stored + Clone>(
         for (rule, needed) in chosen(&restorable, keep, now) {
             kept.chain(needed, rule);
         }
-        kept.close(&own);
+        kept.close(&own, now);
     }
     let mut fate = |set: &S| {
         let rules = kept.0.remove(set.id()).unwrap_or_default();
@@ -146,8 +141,8 @@ impl<'a> Kept<'a> {
 
     /// A set that is kept because another one needs it is a state of its own, and may need others for that: where the clock of a
     /// CA went back, the chain to it can begin with another full set. These are kept, too, until nothing is missing.
-    fn close<S: Stored>(&mut self, own: &[&'a S]) {
-        let chains: Vec<_> = own.iter().filter_map(|set| Some((*set, chain(own, set).ok()?))).collect();
+    fn close<S: Stored>(&mut self, own: &[&'a S], now: i64) {
+        let chains: Vec<_> = own.iter().filter_map(|set| Some((*set, chain(own, set, now).ok()?))).collect();
         let is_missing = |kept: &Self, (set, needed): &(&S, Vec<&S>)| {
             let is_kept = |set: &S| kept.0.contains_key(set.id());
             is_kept(set) && !needed.iter().all(|set| is_kept(set))
@@ -200,10 +195,9 @@ fn chosen<'a, 's, S: Stored>(
 pub fn to_delete<S: Stored>(fates: &[Fate<S>]) -> Vec<&S> {
     let mut gone: Vec<&S> =
         fates.iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.set).collect();
-    // The order of chains, whatever the dates say: a set that another one leans on is deleted after it.
+    // The order of chains, also among sets of the same second: a set that another one leans on is deleted after it.
     gone.sort_by(|one, other| {
-        let place = |set| std::cmp::Reverse(place_in_stream(set));
-        (one.kind() == SetKind::Full, place(*one)).cmp(&(other.kind() == SetKind::Full, place(*other)))
+        (one.kind() == SetKind::Full, age(*one)).cmp(&(other.kind() == SetKind::Full, age(*other)))
     });
     gone
 }
@@ -344,7 +338,7 @@ mod tests {
             let fates = judge(&points, &proven, &keep, NOW);
             let stays = |id: &str| fates.iter().any(|fate| fate.set.id == id && !fate.kept_by.is_empty());
             let restorable = |among: &[&Set]| -> BTreeSet<String> {
-                let whole = among.iter().filter(|point| chain(among, point).is_ok());
+                let whole = among.iter().filter(|point| chain(among, point, NOW).is_ok());
                 whole.map(|point| point.id.clone()).collect()
             };
             // What could be restored and stays, can be restored still; wherever the deletions are cut off.
@@ -360,7 +354,7 @@ mod tests {
             }
             prop_assert!(rest.iter().all(|point| stays(&point.id)));
             // The newest state of each database stays, and the newest that was verified, with what they need.
-            let is_past = |point: &&Set| point.time <= NOW + AHEAD;
+            let is_past = |point: &&Set| !is_ahead(*point, NOW);
             for database in ["one", "two"] {
                 let own: Vec<&Set> =
                     all.iter().copied().filter(|point| point.database == database).filter(is_past).collect();
@@ -370,7 +364,7 @@ mod tests {
                         .min_by(|one, other| age(*one).cmp(&age(*other)))
                 };
                 for state in [newest(&|_| true), newest(&|point| proven.contains(&point.id))].into_iter().flatten() {
-                    let chain = chain(&own, state).unwrap();
+                    let chain = chain(&own, state, NOW).unwrap();
                     prop_assert!(chain.iter().all(|point| stays(&point.id)), "{state:?}");
                 }
             }

@@ -38,39 +38,42 @@ pub trait Stored {
 /// Sorts the newest first. Of the same second, that with the newest log, and of the same backup the highest version; no two are
 /// equal, so whoever looks gets the same order.
 pub fn age<S: Stored>(set: &S) -> impl Ord + use<'_, S> {
+    std::cmp::Reverse(rank(set.time(), set))
+}
+
+fn rank<S: Stored>(time: i64, set: &S) -> impl Ord + use<'_, S> {
     let (low, high) = set.generations();
-    std::cmp::Reverse((set.time(), high, low, set.version(), set.id()))
+    (time, high, low, set.version(), set.id())
 }
 
 /// A set this much ahead of the clock, in seconds, is dated in the future.
-pub(crate) const AHEAD: i64 = 300;
+const AHEAD: i64 = 300;
 
-/// Sorts by what is in the sets, the newest first: those of one stream by their generations, which a clock cannot put out of order,
-/// and the streams by their last date that is not in the future. `now` is in seconds since 1970.
-///
-/// A full set that was taken while the clock was years ahead is the newest one by its date, and stays so for years; a log set that
-/// was taken while the clock stood at its first day is the oldest. A restore of the newest state must not believe either.
-#[must_use]
-pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
-    let stream = |set: &'a S| (set.ca(), set.database(), set.stream());
-    let mut ends: BTreeMap<_, (bool, i64)> = BTreeMap::new();
-    for set in sets {
-        // A date in the future says little, and counts where a stream has no other.
-        let end = (set.time() <= now.saturating_add(AHEAD), set.time());
-        ends.entry(stream(set)).and_modify(|last| *last = end.max(*last)).or_insert(end);
-    }
-    let mut sorted = sets.to_vec();
-    sorted.sort_by_cached_key(|set| {
-        let stream = stream(set);
-        std::cmp::Reverse((ends.get(&stream), stream, place_in_stream(*set)))
-    });
-    sorted
+/// Whether a set is dated in the future at `now`, in seconds since 1970: the clock was wrong when it was taken.
+pub(crate) fn is_ahead<S: Stored>(set: &S, now: i64) -> bool {
+    now.saturating_add(AHEAD) < set.time()
 }
 
-/// Sorts the sets of one stream, the oldest first. Of those that end with the same generation, the one taken last is the newest.
-pub(crate) fn place_in_stream<S: Stored>(set: &S) -> impl Ord + use<'_, S> {
-    let (low, high) = set.generations();
-    (high, set.time(), low, set.version(), set.id())
+/// Sorts the newest first, as [`age`] does, but for sets that are dated in the future at `now`, in seconds since 1970. A full set that
+/// was taken while the clock was years ahead would be the newest for years, whatever was taken after it. Where the same stream of
+/// logs goes on behind such a set, or the CA was restored since, it counts as older than what came then.
+///
+/// Dates that are not in the future are believed: the generations of a Windows CA that was restored begin again in the same stream.
+#[must_use]
+pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
+    let (ahead, past): (Vec<&S>, Vec<&S>) = sets.iter().copied().partition(|set| is_ahead(*set, now));
+    let last_of = |fits: &dyn Fn(&S) -> bool| past.iter().filter(|set| fits(set)).map(|set| set.time()).max();
+    let believed = |set: &S| {
+        let is_later = |other: &&&S| goes_with(**other, set) && set.generations().1 < other.generations().1;
+        let next = past.iter().filter(is_later).map(|set| set.time()).min();
+        // The last set of its stream, after which another stream began.
+        let last = last_of(&|other| goes_with(other, set)).filter(|last| Some(*last) < last_of(&|_| true));
+        next.or(last).unwrap_or_else(|| set.time())
+    };
+    let mut sorted: Vec<_> = past.iter().map(|set| (set.time(), *set)).collect();
+    sorted.extend(ahead.iter().map(|set| (believed(set), *set)));
+    sorted.sort_by(|(one_time, one), (time, other)| rank(*time, *other).cmp(&rank(*one_time, *one)));
+    sorted.into_iter().map(|(_, set)| set).collect()
 }
 
 /// Whether both are the same backup, whatever stands beside their databases.
@@ -84,23 +87,23 @@ pub fn goes_with<S: Stored>(one: &S, other: &S) -> bool {
     (one.ca(), one.database(), one.stream()) == (other.ca(), other.database(), other.stream())
 }
 
-/// The chain that ends with `last`: the newest full set before it that log sets lead on from, and as few of these as do. What was
-/// before is told by generations, whatever the dates say.
+/// The chain that ends with `last`: the newest full set before it that log sets lead on from, and as few of these as do. `now` is in
+/// seconds since 1970.
 ///
 /// # Errors
 /// A sentence, when generations are missing.
-pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S) -> Result<Vec<&'a S>, String> {
+pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec<&'a S>, String> {
     if last.kind() == SetKind::Full {
         return Ok(vec![last]);
     }
-    let is_before = |set: &S| goes_with(set, last) && place_in_stream(set) <= place_in_stream(last);
-    let mut related: Vec<&S> = sets.iter().copied().filter(|set| is_before(set)).collect();
-    related.sort_by(|one, other| place_in_stream(*other).cmp(&place_in_stream(*one)));
+    let related: Vec<&S> =
+        sets.iter().copied().filter(|set| goes_with(*set, last) && is_before(*set, last, now)).collect();
+    let related = newest_first(&related, now);
     related
         .iter()
         .copied()
         .filter(|set| set.kind() == SetKind::Full)
-        .find_map(|full| continued(full, last, &related))
+        .find_map(|full| continued(full, last, &related, now))
         .ok_or_else(|| {
             let (low, high) = last.generations();
             format!(
@@ -110,8 +113,15 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S) -> Result<Vec<&'a S>, S
         })
 }
 
+/// Whether a set of the same stream was taken before another one, or is that one: by dates, and by generations where its own date is
+/// in the future.
+fn is_before<S: Stored>(set: &S, last: &S, now: i64) -> bool {
+    let is_misdated = is_ahead(set, now) && !is_ahead(last, now);
+    age(last) <= age(set) || (is_misdated && set.generations().1 < last.generations().1)
+}
+
 /// Goes from a full set to `last`, each time by the log set that leads furthest; `None` where a generation is missing.
-fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S]) -> Option<Vec<&'a S>> {
+fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S], now: i64) -> Option<Vec<&'a S>> {
     let mut chain = vec![full];
     let mut covered = full.generations().1;
     loop {
@@ -122,7 +132,7 @@ fn continued<'a, S: Stored>(full: &'a S, last: &'a S, related: &[&'a S]) -> Opti
         let next = related
             .iter()
             .copied()
-            .filter(|set| set.kind() == SetKind::Logs)
+            .filter(|set| set.kind() == SetKind::Logs && is_before(full, *set, now))
             .filter(|set| set.generations().0 <= covered.saturating_add(1) && covered < set.generations().1)
             .max_by_key(|set| set.generations().1)?;
         covered = next.generations().1;
@@ -142,10 +152,10 @@ pub struct Standing<'a, S> {
     pub superseded_by: Option<&'a S>,
 }
 
-/// Says of each set of one database what it is worth, in the order given.
+/// Says of each set of one database what it is worth at `now`, in seconds since 1970, in the order given.
 #[must_use]
-pub fn standings<'a, S: Stored>(sets: &[&'a S]) -> Vec<Standing<'a, S>> {
-    let chains: Vec<Vec<&S>> = sets.iter().map(|set| chain(sets, set).unwrap_or_default()).collect();
+pub fn standings<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<Standing<'a, S>> {
+    let chains: Vec<Vec<&S>> = sets.iter().map(|set| chain(sets, set, now).unwrap_or_default()).collect();
     let needed: BTreeSet<&str> =
         chains.iter().flat_map(|chain| chain.iter().rev().skip(1)).map(|set| set.id()).collect();
     let base = |chain: &[&'a S]| chain.first().copied();
@@ -231,7 +241,7 @@ pub(crate) mod tests {
             set(6, 60, Logs, "db", (17, 18), false),
         ];
         let all: Vec<&Kept> = sets.iter().collect();
-        let said: Vec<_> = standings(&all)
+        let said: Vec<_> = standings(&all, 100)
             .into_iter()
             .map(|standing| {
                 let time = |set: Option<&Kept>| set.map(|set| set.time);

@@ -69,8 +69,8 @@ impl LatestArgs {
         }
         let (last, until) = self.state(place, &sets)?;
         output.line(told(last, until));
-        let all: Vec<_> = sets.iter().collect();
-        let needed = chain(&all, last).map_err(|why| nothing(place, &why))?;
+        let (all, now): (Vec<_>, _) = (sets.iter().collect(), certadm_store::now().unix_seconds());
+        let needed = chain(&all, last, now).map_err(|why| nothing(place, &why))?;
         Ok(Some(Chosen { sets: needed.into_iter().map(|set| set.path.clone()).collect(), until }))
     }
 
@@ -83,9 +83,9 @@ impl LatestArgs {
             let remedy = format!("see `certadm sets {}`, and name the sets by --from", place.display());
             return Err(Failure::usage(text, remedy));
         }
-        let all: Vec<&S> = sets.iter().collect();
-        let mut states: Vec<&S> = all.iter().copied().filter(|set| chain(&all, set).is_ok()).collect();
-        let newest = newest_first(&states, certadm_store::now().unix_seconds()).first().copied();
+        let (all, now): (Vec<&S>, _) = (sets.iter().collect(), certadm_store::now().unix_seconds());
+        let mut states: Vec<&S> = all.iter().copied().filter(|set| chain(&all, set, now).is_ok()).collect();
+        let newest = newest_first(&states, now).first().copied();
         let newest = newest.ok_or_else(|| nothing(place, "no full set lies there"))?;
         let Some(at) = self.at else { return Ok((newest, None)) };
         let seconds = at.unix_seconds();
@@ -95,7 +95,7 @@ impl LatestArgs {
             nothing(place, &format!("no set there is of {at} or before", at = at.to_rfc3339()))
         })?;
         // A set that was taken later may lead on from there, up to the moment.
-        let base = |set| chain(&all, set).ok().and_then(|chain| chain.first().map(|full| full.id()));
+        let base = |set| chain(&all, set, now).ok().and_then(|chain| chain.first().map(|full| full.id()));
         let mut later = states.iter().rev().copied().filter(|set| seconds < set.time());
         match later.find(|set| base(*set) == base(before)) {
             Some(set) => Ok((set, Some(Until::Time(at)))),

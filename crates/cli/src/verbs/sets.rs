@@ -11,7 +11,7 @@ use certadm_rules::words::counted;
 use certadm_set::folder::{self, Listed};
 use certadm_set::manifest::SetKind;
 use certadm_set::nearby;
-use certadm_set::stored::{Standing, Stored, age, missing, standings};
+use certadm_set::stored::{Standing, Stored, missing, newest_first, standings};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -94,7 +94,8 @@ fn show_ca<S: Stored>(
     found: &mut Vec<Finding>,
     output: Output,
 ) -> Value {
-    let mut standings = standings(own);
+    let now = certadm_store::now().unix_seconds();
+    let mut standings = standings(own, now);
     // Each full set, and behind it what continues it; last what continues nothing.
     let places: BTreeMap<&str, usize> =
         own.iter().enumerate().map(|(place, set)| (set.id(), place)).collect();
@@ -104,7 +105,7 @@ fn show_ca<S: Stored>(
     });
     let bytes = own.iter().map(|set| set.bytes()).fold(0, u64::saturating_add);
     let newest = standings.iter().filter(|standing| standing.base.is_some()).map(|standing| standing.set);
-    let newest = newest.min_by(|one, other| age(*one).cmp(&age(*other))).map(|set| moment(set.time()));
+    let newest = newest_first(&newest.collect::<Vec<_>>(), now).first().map(|set| moment(set.time()));
     let chains = own.iter().filter(|set| set.kind() == SetKind::Full).count();
     output.result(format!(
         "{}: {} in {}, {}; {}",

@@ -55,7 +55,7 @@ fn rules() -> impl Strategy<Value = Keep> {
 /// Whether the state that ends with a set comes back.
 fn is_restorable(sets: &[FolderSet], last: &FolderSet) -> bool {
     let all: Vec<&FolderSet> = sets.iter().collect();
-    let Ok(needed) = chain(&all, last) else { return false };
+    let Ok(needed) = chain(&all, last, NOW) else { return false };
     let paths: Vec<PathBuf> = needed.into_iter().map(|set| set.path.clone()).collect();
     verify(&paths, &mut Silent).is_restorable()
 }
@@ -94,7 +94,7 @@ fn no_kept_state_is_lost() {
         prop_assert_eq!(before.len(), after.len() + gone.len());
         prop_assert_eq!(before.last(), after.last(), "the newest state stays");
         for set in &before {
-            if after.contains(set) && chain(&before.iter().collect::<Vec<_>>(), set).is_ok() {
+            if after.contains(set) && chain(&before.iter().collect::<Vec<_>>(), set, NOW).is_ok() {
                 prop_assert!(is_restorable(&after, set), "{} does not come back", set.name);
             }
         }
