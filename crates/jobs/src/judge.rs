@@ -159,6 +159,13 @@ mod tests {
         assert_eq!(about_the_clock(&wrong), 1);
         let right = [wrong.as_slice(), &[set(950, Full, (8, 9))]].concat();
         assert_eq!(about_the_clock(&right), 0);
+        // Meanwhile nobody knows how much would be lost, and the set before the wrong one counts.
+        let rpo = |sets: &[_]| {
+            let mut status = CaStatus::default();
+            status.add_held(&Held::new(sets, 1_000), 1_000);
+            status.rpo
+        };
+        assert_eq!([&wrong[..], &right, &wrong[1..]].map(rpo), [Some(100), Some(50), None]);
     }
 
     #[test]

@@ -83,7 +83,10 @@ impl CaStatus {
         self.last_full = held.last_full().map(|set| set.time);
         self.last_logs = held.last_logs().map(|set| set.time);
         self.newest_state = held.newest_state().last().map(|set| set.time);
-        self.rpo = self.newest_state.map(|time| (now - time).max(0));
+        // How old a set from the future is, nobody knows: at most as old as the one before it.
+        let times = held.newest_state().into_iter().rev().map(|set| set.time);
+        let believed = times.clone().find(|time| *time <= now + SKEW);
+        self.rpo = believed.or(self.newest_state).map(|time| (now - time).max(0));
         self.verified = held.proven.as_ref().map(|(_, when)| *when);
     }
 

@@ -7,6 +7,7 @@ use certadm_rehearsal::evidence::Kept;
 use certadm_set::manifest::SetKind;
 
 use crate::held::{Held, HeldSet};
+use crate::judge::SKEW;
 use crate::place;
 use crate::record::{Attempts, Outcome, Trouble};
 use crate::step::Step;
@@ -42,8 +43,9 @@ impl Story {
             }
         }
         let moments: Vec<(i64, SetKind)> = chained.iter().map(|((time, ..), kind)| (*time, *kind)).collect();
-        let ends = moments.iter().skip(1).map(|(time, _)| *time).chain([now]);
-        let gaps = moments.iter().map(|(time, _)| *time).zip(ends);
+        // What a wrong clock has dated in the future neither begins nor ends a gap.
+        let past = || moments.iter().map(|(time, _)| *time).filter(|time| *time <= now + SKEW);
+        let gaps = past().zip(past().skip(1).chain([now]));
         let gaps = gaps.filter(|(from, until)| limit < until - from).collect();
         let is_of_use =
             |set: &&HeldSet| chained.contains_key(&(set.time, set.generations.1, set.id.as_str()));
@@ -102,13 +104,15 @@ mod tests {
             set(600, Full, (5, 5)),
             set(650, Logs, (6, 6)),
         ];
-        let story = Story::of(&Held::new(&sets, 150), &Attempts::default(), 150, 700);
+        let story = Story::of(&Held::new(&sets, 700), &Attempts::default(), 150, 700);
         let times: Vec<i64> = story.moments.iter().map(|(time, _)| *time).collect();
         assert_eq!(times, [100, 200, 600, 650]);
         assert_eq!(story.gaps, [(200, 600)]);
         assert_eq!(story.orphans, [(500, "500".to_owned())]);
-        let late = Story::of(&Held::new(&[set(100, Full, (1, 1))], 150), &Attempts::default(), 150, 700);
+        let late = Story::of(&Held::new(&[set(100, Full, (1, 1))], 700), &Attempts::default(), 150, 700);
         assert_eq!(late.gaps, [(100, 700)]);
+        let wrong = Held::new(&[set(100, Full, (1, 1)), set(90_000, Logs, (2, 2))], 700);
+        assert_eq!(Story::of(&wrong, &Attempts::default(), 150, 700).gaps, [(100, 700)]);
         assert!(Story::of(&Held::default(), &Attempts::default(), 150, 700).gaps.is_empty());
     }
 }

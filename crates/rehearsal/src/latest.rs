@@ -9,7 +9,7 @@ use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_set::manifest::{Manifest, SetKind};
 use certadm_set::signing::{AllowedSigners, SignedBy};
-use certadm_set::stored::{Stored, newest_first};
+use certadm_set::stored::{Stored, is_before, newest_first};
 use certadm_set::windows::WindowsSet;
 use certadm_set::{Opened, Set};
 use time::OffsetDateTime;
@@ -110,8 +110,8 @@ impl Chain {
                 }
             }
         }
-        let sorted =
-            newest_first(&candidates.iter().collect::<Vec<_>>(), certadm_store::now().unix_seconds());
+        let now = certadm_store::now().unix_seconds();
+        let sorted = newest_first(&candidates.iter().collect::<Vec<_>>(), now);
         let newest = sorted.into_iter().find(|candidate| candidate.is_full);
         let Some(full) = newest else { return Err(Error::NoSet { path: dir.to_owned() }) };
         let others: BTreeSet<_> =
@@ -122,7 +122,7 @@ impl Chain {
         }
         let mut paths = vec![full.path.clone()];
         let mut logs: Vec<&Candidate> =
-            candidates.iter().filter(|one| !one.is_full && one.continues(full)).collect();
+            candidates.iter().filter(|one| !one.is_full && one.continues(full, now)).collect();
         logs.sort_by_key(|one| (one.low, one.taken));
         paths.extend(logs.into_iter().map(|one| one.path.clone()));
         paths.extend_from_slice(further);
@@ -203,10 +203,8 @@ impl Candidate {
         Some(Self { path, is_full, ca: Default::default(), low: 0, high: u32::MAX, taken })
     }
 
-    fn continues(&self, full: &Self) -> bool {
-        // Where generations do not tell, as without a manifest, dates do.
-        let is_later = full.high < self.high || full.taken <= self.taken;
-        self.ca == full.ca && full.low <= self.high && is_later
+    fn continues(&self, full: &Self, now: i64) -> bool {
+        self.ca == full.ca && full.low <= self.high && is_before(full, self, now)
     }
 }
 

@@ -62,12 +62,14 @@ pub(crate) fn is_ahead<S: Stored>(set: &S, now: i64) -> bool {
 #[must_use]
 pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
     let (ahead, past): (Vec<&S>, Vec<&S>) = sets.iter().copied().partition(|set| is_ahead(*set, now));
+    let same_database = |one: &S, other: &S| (one.ca(), one.database()) == (other.ca(), other.database());
     let last_of = |fits: &dyn Fn(&S) -> bool| past.iter().filter(|set| fits(set)).map(|set| set.time()).max();
     let believed = |set: &S| {
         let is_later = |other: &&&S| goes_with(**other, set) && set.generations().1 < other.generations().1;
         let next = past.iter().filter(is_later).map(|set| set.time()).min();
         // The last set of its stream, after which another stream began.
-        let last = last_of(&|other| goes_with(other, set)).filter(|last| Some(*last) < last_of(&|_| true));
+        let after = last_of(&|other| same_database(other, set));
+        let last = last_of(&|other| goes_with(other, set)).filter(|last| Some(*last) < after);
         next.or(last).unwrap_or_else(|| set.time())
     };
     let mut sorted: Vec<_> = past.iter().map(|set| (set.time(), *set)).collect();
@@ -114,8 +116,8 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec
 }
 
 /// Whether a set of the same stream was taken before another one, or is that one: by dates, and by generations where its own date is
-/// in the future.
-fn is_before<S: Stored>(set: &S, last: &S, now: i64) -> bool {
+/// in the future at `now`, in seconds since 1970.
+pub fn is_before<S: Stored>(set: &S, last: &S, now: i64) -> bool {
     let is_misdated = is_ahead(set, now) && !is_ahead(last, now);
     age(last) <= age(set) || (is_misdated && set.generations().1 < last.generations().1)
 }
