@@ -7,12 +7,14 @@ use certadm_files::IoContext;
 use certadm_repository::{Address, CaRepository, Point, Selector};
 use certadm_rules::diagnosis::{Class, chain_of};
 use certadm_rules::{Diagnosis, Hresult};
-use certadm_set::folder::{self, proven_at};
+use certadm_set::folder::{self, FolderSet, proven_at};
 use certadm_set::manifest::SetKind;
+use certadm_set::stored::newest_first;
 use jiff::Timestamp;
 
 use crate::config::{Ca, Config, Target};
 use crate::held::{Held, HeldSet};
+use crate::judge::SKEW;
 use crate::record::Trouble;
 
 /// A place could not be looked at.
@@ -54,7 +56,8 @@ pub fn look(config: &Config, target: &Target, ca: &Ca, now: i64) -> Result<Held,
 fn look_into_vault(repository: &CaRepository, now: i64) -> Result<Held, Unseen> {
     let points = repository.points()?;
     let noted = repository.proven()?;
-    let newest = points.iter().rev().find(|point| noted.contains(&point.id));
+    let sorted = newest_first(&points.iter().collect::<Vec<_>>(), now);
+    let newest = sorted.into_iter().find(|point| noted.contains(&point.id));
     let proven = match newest {
         // A note that went meanwhile is none.
         Some(point) => repository.proven_at(point)?.map(|when| (point.id.clone(), when)),
@@ -99,8 +102,11 @@ fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
         unsealed.map(|path| (name(path), "it has no manifest: its backup has not ended".to_owned()));
     let unreadable = listed.unreadable.iter().map(|(path, error)| (name(path), chain_of(error)));
     let unreadable = unsealed.chain(unreadable).collect();
-    let proven = listed.sets.iter().max_by_key(|set| proven_at(&dir, &set.name).map(|when| (when, set.time)));
-    let proven = proven.and_then(|set| Some((set.name.clone(), proven_at(&dir, &set.name)?)));
+    // A note from the future does not hide those that came after it.
+    let noted = |set: &FolderSet| proven_at(&dir, &set.name).map(|when| (when <= now + SKEW, when, set.time));
+    let proven =
+        listed.sets.iter().filter_map(|set| Some((noted(set)?, set))).max_by_key(|(noted, _)| *noted);
+    let proven = proven.map(|((_, when, _), set)| (set.name.clone(), when));
     let sets = listed.sets.into_iter().map(|set| HeldSet {
         id: set.name,
         time: set.time,

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::command::{self, evidence_of};
 use crate::config::{Ca, Config, Job, Place, Target};
 use crate::held::Held;
+use crate::judge::SKEW;
 use crate::lock::CaLock;
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
@@ -242,7 +243,7 @@ impl Runner<'_> {
     }
 
     fn due(&self, job: &Job, ca: &Ca, held: &Held, attempts: &Attempts) -> Vec<Due> {
-        let rehearsed = job.rehearse.and_then(|_| rehearsed_at(job, ca));
+        let rehearsed = job.rehearse.and_then(|_| rehearsed_at(job, ca, (self.clock)()));
         let has_to_ask = !matches!(ca.place, Place::Folder(..));
         let known = Known { held, rehearsed, attempts, now: (self.clock)(), zone: &self.zone, has_to_ask };
         due(job, &known)
@@ -321,9 +322,11 @@ impl Runner<'_> {
     }
 }
 
-/// When the newest rehearsal of a CA ended that there is evidence of, in seconds since 1970.
+/// When the newest rehearsal of a CA ended that there is evidence of, in seconds since 1970. One that a wrong clock has dated in the
+/// future does not hide those that came after it: a rehearsal would be due for ever.
 #[must_use]
-pub fn rehearsed_at(job: &Job, ca: &Ca) -> Option<i64> {
+pub fn rehearsed_at(job: &Job, ca: &Ca, now: i64) -> Option<i64> {
     let all = Folder::at(&evidence_of(job, ca)).all().ok()?;
-    all.iter().filter_map(|kept| place::seconds_of(&kept.evidence.ended)).max()
+    let ended = all.iter().filter_map(|kept| place::seconds_of(&kept.evidence.ended));
+    ended.filter(|ended| *ended <= now + SKEW).max()
 }

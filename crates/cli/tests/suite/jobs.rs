@@ -106,6 +106,32 @@ fn a_job_takes_a_full_set_into_a_folder_then_logs_and_then_nothing() {
     assert_eq!(verified["content"]["certificates"], 2, "{verified:#}");
 }
 
+/// A proof and a rehearsal that were dated while the clock was ahead hid those that came after them.
+#[test]
+fn notes_of_a_clock_that_was_ahead_make_no_step_due_for_ever() {
+    let monthly = ["full", "verify", "rehearse"].map(|step| format!("{step} = 'monthly 1 00:00'"));
+    let work = world(&format!("to = 'backups'\n{}", monthly.join("\n")));
+    work.issue("ca", "one");
+    let first = result(&work, "run nightly");
+    assert_eq!(steps(&first), ["full good", "verify good", "rehearse good"], "{first:#}");
+    next_second();
+    assert_eq!(steps(&result(&work, "run nightly --now full")), ["full good"]);
+    let in_folder = |folder: &str, ending: &str| {
+        let entries = fs::read_dir(work.path(folder)).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.to_str().unwrap().ends_with(ending)).min().unwrap()
+    };
+    fs::write(in_folder("backups/web/.proven", "-full"), "2099-01-01T00:00:00Z").unwrap();
+    let evidence = in_folder("state/evidence/web", ".json");
+    let mut told: Value = serde_json::from_slice(&fs::read(&evidence).unwrap()).unwrap();
+    told["ended"] = "2099-01-01T00:00:00Z".into();
+    fs::write(&evidence, serde_json::to_vec_pretty(&told).unwrap()).unwrap();
+    // The rehearsal tells that it follows one of the future.
+    let again = run(&work, "--json run nightly").json();
+    assert_eq!(steps(&again["result"]), ["verify good", "rehearse finding"], "{again:#}");
+    let nothing = result(&work, "run nightly");
+    assert_eq!(steps(&nothing).len(), 0, "{nothing:#}");
+}
+
 /// A job keeps the sets of each CA in a folder of the CA's own: who names the one above is told.
 #[test]
 fn the_folder_above_the_sets_says_where_they_lie() {
