@@ -27,6 +27,6 @@ pub use certadm_wire::csra::Variant;
 pub use configuration::{Configuration, Key, Value};
 pub use error::{Error, Result};
 pub use fetch::{Fetched, fetch};
-pub use manifest::{FILE_NAME, FileEntry, Manifest, Note, Origin, Role, SeenKey};
+pub use manifest::{FILE_NAME, FileEntry, Manifest, Note, Origin, Role, SeenKey, newest_last};
 pub use own::OwnCa;
 pub use part::{DIR, Part, beside, found_at};

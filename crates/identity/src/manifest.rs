@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use certadm_rules::FileTime;
 use certadm_rules::names::{folded, is_safe_component};
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +150,25 @@ pub struct FileEntry {
     pub blake3: String,
     /// SHA-256, hexadecimal.
     pub sha256: String,
+}
+
+/// Sorts what was `taken` (RFC 3339, UTC) at different times, the newest last. What a wrong clock has dated later than `now` stands
+/// before all others, so that it does not hide what was taken after it.
+///
+/// ```
+/// use certadm_identity::newest_last;
+/// use certadm_rules::FileTime;
+///
+/// let now = FileTime::from_unix_seconds(1_800_000_000);
+/// let mut taken = ["2026-11-30T08:00:00Z", "2099-01-01T00:00:00Z", "2026-11-29T08:00:00Z"];
+/// taken.sort_by_key(|taken| newest_last(taken, now));
+/// assert_eq!(taken, ["2099-01-01T00:00:00Z", "2026-11-29T08:00:00Z", "2026-11-30T08:00:00Z"]);
+/// ```
+#[must_use]
+pub fn newest_last(taken: &str, now: FileTime) -> (bool, &str) {
+    /// So far two clocks may be apart.
+    const TOLERANCE: i64 = 5 * 60 * 10_000_000;
+    (taken <= FileTime(now.0.saturating_add(TOLERANCE)).to_rfc3339().as_str(), taken)
 }
 
 /// A question that was not answered.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_identity::{Part, Role, found_at};
+use certadm_identity::{Part, Role, found_at, newest_last};
 use certadm_recovery::complete::{Facts, Question, Verdict};
 use certadm_recovery::{Damage, Issuers, PrivateKey, Records};
 use certadm_rules::FileTime;
@@ -95,7 +95,11 @@ pub(crate) fn parts_at<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Resu
     for dir in paths.into_iter().flat_map(|path| found_at(path)) {
         parts.push(Part::open(&dir)?);
     }
-    parts.sort_by(|one, other| one.manifest.taken.cmp(&other.manifest.taken));
+    let now = certadm_store::now();
+    parts.sort_by(|one, other| {
+        let [one, other] = [one, other].map(|part| part.manifest.taken.as_deref().unwrap_or_default());
+        newest_last(one, now).cmp(&newest_last(other, now))
+    });
     Ok(parts)
 }
 

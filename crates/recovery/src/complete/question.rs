@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use certadm_identity::{Configuration, FileEntry, Part, Role, registry};
+use certadm_identity::{Configuration, FileEntry, Part, Role, newest_last, registry};
 use certadm_rules::{FileTime, hex};
 use sha2::{Digest, Sha256};
 
@@ -46,7 +46,9 @@ impl Question<'_> {
         let files =
             self.parts.iter().flat_map(|part| part.manifest.of_role(role).map(move |entry| (part, entry)));
         files
-            .max_by(|(_, one), (_, other)| one.taken.cmp(&other.taken))
+            .max_by(|(_, one), (_, other)| {
+                newest_last(&one.taken, self.now).cmp(&newest_last(&other.taken, self.now))
+            })
             .map(|(part, entry)| place(part, entry))
     }
 
@@ -56,7 +58,9 @@ impl Question<'_> {
         let files =
             self.parts.iter().flat_map(|part| part.manifest.files.iter().map(move |entry| (part, entry)));
         let mut files: Vec<_> = files.filter(|(_, entry)| roles.contains(&entry.role)).collect();
-        files.sort_by(|(_, one), (_, other)| one.taken.cmp(&other.taken));
+        files.sort_by(|(_, one), (_, other)| {
+            newest_last(&one.taken, self.now).cmp(&newest_last(&other.taken, self.now))
+        });
         let read = |(part, entry): (&Part, &FileEntry)| {
             part.read(entry).ok().map(|content| Beside { found: place(part, entry), content })
         };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use certadm_ca::Config;
 use certadm_ca::identity::{DatabaseIdentity, Identity};
 use certadm_files::{Access, durable};
-use certadm_identity::{FileEntry, Part, Role, found_at};
+use certadm_identity::{FileEntry, Part, Role, found_at, newest_last};
 use certadm_rules::diagnosis::chain_of;
 use certadm_rules::pem;
 use certadm_store::Folder;
@@ -78,7 +78,10 @@ impl Beside {
     fn newest(&mut self, parts: &[Part], is_wanted: impl Fn(&Part, &FileEntry) -> bool) -> Option<Kept> {
         let files = parts.iter().flat_map(|part| part.manifest.files.iter().map(move |entry| (part, entry)));
         let mut wanted: Vec<_> = files.filter(|(part, entry)| is_wanted(part, entry)).collect();
-        wanted.sort_by(|(_, one), (_, other)| one.taken.cmp(&other.taken));
+        let now = certadm_store::now();
+        wanted.sort_by(|(_, one), (_, other)| {
+            newest_last(&one.taken, now).cmp(&newest_last(&other.taken, now))
+        });
         for (part, entry) in wanted.into_iter().rev() {
             match part.read(entry) {
                 Ok(content) => {
