@@ -4,6 +4,9 @@
 use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, newest_first};
 
+/// A clock may differ from another one by this much, in seconds. What is dated later than that was dated by a wrong clock.
+pub(crate) const SKEW: i64 = 300;
+
 /// A set at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldSet {

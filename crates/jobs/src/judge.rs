@@ -4,7 +4,7 @@ use certadm_rules::words::human_bytes;
 
 use crate::alarm::{About, Alarm};
 use crate::config::Job;
-use crate::held::Held;
+use crate::held::{Held, SKEW};
 use crate::record::{Attempts, Outcome};
 use crate::schedule::Schedule;
 use crate::span::span_text;
@@ -13,8 +13,6 @@ use crate::step::Step;
 
 /// A step may take this long beyond its slot, in seconds.
 const GRACE: i64 = 600;
-/// A clock may differ from another one by this much, in seconds.
-pub(crate) const SKEW: i64 = 300;
 
 /// What there is an alarm about.
 #[must_use]

@@ -13,8 +13,7 @@ use certadm_set::stored::newest_first;
 use jiff::Timestamp;
 
 use crate::config::{Ca, Config, Target};
-use crate::held::{Held, HeldSet};
-use crate::judge::SKEW;
+use crate::held::{Held, HeldSet, SKEW};
 use crate::record::Trouble;
 
 /// A place could not be looked at.

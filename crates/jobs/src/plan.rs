@@ -3,8 +3,7 @@
 use jiff::tz::TimeZone;
 
 use crate::config::Job;
-use crate::held::Held;
-use crate::judge::SKEW;
+use crate::held::{Held, SKEW};
 use crate::record::Attempts;
 use crate::schedule::Schedule;
 use crate::step::Step;

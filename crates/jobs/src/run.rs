@@ -13,8 +13,7 @@ use serde::Serialize;
 
 use crate::command::{self, evidence_of};
 use crate::config::{Ca, Config, Job, Place, Target};
-use crate::held::Held;
-use crate::judge::SKEW;
+use crate::held::{Held, SKEW};
 use crate::lock::CaLock;
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};

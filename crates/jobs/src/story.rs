@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use certadm_rehearsal::evidence::Kept;
 use certadm_set::manifest::SetKind;
 
-use crate::held::{Held, HeldSet};
-use crate::judge::SKEW;
+use crate::held::{Held, HeldSet, SKEW};
 use crate::place;
 use crate::record::{Attempts, Outcome, Trouble};
 use crate::step::Step;
