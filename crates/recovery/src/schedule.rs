@@ -99,6 +99,8 @@ pub(crate) fn number(
         .iter()
         .filter_map(|row| row.this_publish.or(row.this_update))
         .chain(published.iter().map(|crl| crl.this_update))
+        // A clock that was ahead says nothing of what was published since.
+        .filter(|published| *published <= now)
         .max();
     let unseen = newest.map_or(0, |newest| unseen(newest, now, shortest_period(rows, published)));
     let number = match wanted {

@@ -31,7 +31,10 @@ impl Times {
         machine_seconds: f64,
         wishes: &Wishes,
     ) -> Self {
-        let until = taken.max(newest);
+        // A row that was written while the clock was ahead stays in the database for good. The date of the set tells whether the clock
+        // is wrong still.
+        let is_past = |moment: &FileTime| moment.unix_seconds() <= wishes.now.unix_seconds() + SKEW;
+        let until = taken.max(newest.filter(|newest| taken.is_none() || is_past(newest)));
         Self {
             taken,
             newest,
@@ -108,6 +111,19 @@ pub fn span(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_of_a_wrong_clock_tells_nothing_of_a_set_that_is_dated_right() {
+        let at = FileTime::from_unix_seconds;
+        let wishes = Wishes::new(Vec::new(), at(10_000));
+        let rpo =
+            |taken: Option<i64>, newest| Times::of(taken.map(at), Some(at(newest)), 0.0, &wishes).rpo_seconds;
+        assert_eq!(rpo(Some(9_000), 8_000), Some(1_000));
+        assert_eq!(rpo(Some(9_000), 9_500), Some(500));
+        assert_eq!(rpo(Some(9_000), 90_000), Some(1_000));
+        assert_eq!(rpo(Some(90_000), 8_000), Some(-80_000));
+        assert_eq!(rpo(None, 90_000), Some(-80_000), "nothing else tells when it was taken");
+    }
 
     #[test]
     fn spans_read_well() {
