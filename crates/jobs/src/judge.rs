@@ -158,12 +158,16 @@ mod tests {
         let right = [wrong.as_slice(), &[set(950, Full, (8, 9))]].concat();
         assert_eq!(about_the_clock(&right), 0);
         // Meanwhile nobody knows how much would be lost, and the set before the wrong one counts.
-        let rpo = |sets: &[_]| {
+        let status = |sets: &[_]| {
             let mut status = CaStatus::default();
             status.add_held(&Held::new(sets, 1_000), 1_000);
-            status.rpo
+            (status.rpo, status.first)
         };
-        assert_eq!([&wrong[..], &right, &wrong[1..]].map(rpo), [Some(100), Some(50), None]);
+        let of = [&wrong[..], &right, &wrong[1..]].map(status);
+        assert_eq!(of, [(Some(100), Some(900)), (Some(50), Some(900)), (None, None)]);
+        // Nothing was proven since the first set of a right clock.
+        let ahead_first = [set(90_000, Full, (1, 5)), set(700, Logs, (6, 7)), set(800, Logs, (8, 9))];
+        assert_eq!(status(&ahead_first), (Some(200), Some(700)));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl CaStatus {
         self.sets = held.sets().len();
         self.bytes = held.sets().iter().map(|set| set.bytes).fold(0, u64::saturating_add);
         self.unreadable = held.unreadable.len();
-        self.first = held.sets().first().map(|set| set.time);
+        self.first = held.sets().iter().map(|set| set.time).find(|time| *time <= now + SKEW);
         self.last_full = held.last_full().map(|set| set.time);
         self.last_logs = held.last_logs().map(|set| set.time);
         self.newest_state = held.newest_state().last().map(|set| set.time);
