@@ -53,7 +53,7 @@ pub(crate) fn measure_accepting(command: &mut Command, codes: &[i32]) -> Result<
 }
 
 /// Seconds of processor time of all processes that were waited for, in their own code. What the system takes is mostly memory that
-/// the host has to give: for `cp`, six times as much a byte from one run to the next.
+/// the host has to give: for `cp`, six times as much a byte at one size as at another in one run.
 fn processor_of_children() -> Result<f64> {
     let time = getrusage(UsageWho::RUSAGE_CHILDREN)?.user_time();
     Ok(Duration::from_micros(time.num_microseconds().unsigned_abs()).as_secs_f64())

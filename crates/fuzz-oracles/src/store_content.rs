@@ -1,7 +1,7 @@
 //! A set whose database a stranger has changed: by statements, and octet by octet. Its image, log and manifest are in order.
 //!
 //! A database that `verify` calls sound has the built-in schema, and what is restored from it is a CA that works: it opens, it
-//! issues, and what is revoked there is in the next CRL. All that takes three times as long as `verify`, and three signatures: one
+//! issues, and what is revoked there is in the next CRL. All that takes four times as long as `verify`, and three signatures: one
 //! input in eight is restored. Its hash chooses it, so that the same input is always judged alike.
 
 use std::io::Write;

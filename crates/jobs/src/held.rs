@@ -4,8 +4,13 @@
 use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, newest_first};
 
-/// A clock may differ from another one by this much, in seconds. What is dated later than that was dated by a wrong clock.
-pub(crate) const SKEW: i64 = 300;
+/// A clock may differ from another one by this much, in seconds.
+const SKEW: i64 = 300;
+
+/// Whether a date, in seconds since 1970, can be right at `now`: a later one is of a wrong clock.
+pub(crate) const fn is_past(date: i64, now: i64) -> bool {
+    date <= now + SKEW
+}
 
 /// A set at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]

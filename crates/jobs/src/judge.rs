@@ -4,7 +4,7 @@ use certadm_rules::words::human_bytes;
 
 use crate::alarm::{About, Alarm};
 use crate::config::Job;
-use crate::held::{Held, SKEW};
+use crate::held::{Held, is_past};
 use crate::record::{Attempts, Outcome};
 use crate::schedule::Schedule;
 use crate::span::span_text;
@@ -56,7 +56,7 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
     }
     let overdue = |schedule: Option<Schedule>, last: Option<i64>| {
         // What lies ahead was dated by a wrong clock, and proves nothing for as long.
-        let last = last.filter(|last| *last <= now + SKEW);
+        let last = last.filter(|last| is_past(*last, now));
         let (schedule, since) = (schedule?, last.or(status.first)?);
         Some(now - since).filter(|age| 2 * schedule.period() + GRACE < *age)
     };
@@ -117,7 +117,7 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         raise(About::Finding, text, "run certadm verify on it, and remove what is no set".to_owned());
     }
     // Once a backup followed it, a wrong date is history.
-    if held.newest_state().last().is_some_and(|set| now + SKEW < set.time) {
+    if held.newest_state().last().is_some_and(|set| !is_past(set.time, now)) {
         let text = "the newest set is dated in the future: a clock is or was wrong".to_owned();
         raise(About::Finding, text, "set the clock, and take a full backup".to_owned());
     }

@@ -13,7 +13,7 @@ use certadm_set::stored::newest_first;
 use jiff::Timestamp;
 
 use crate::config::{Ca, Config, Target};
-use crate::held::{Held, HeldSet, SKEW};
+use crate::held::{Held, HeldSet, is_past};
 use crate::record::Trouble;
 
 /// A place could not be looked at.
@@ -102,7 +102,7 @@ fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
     let unreadable = listed.unreadable.iter().map(|(path, error)| (name(path), chain_of(error)));
     let unreadable = unsealed.chain(unreadable).collect();
     // A note from the future does not hide those that came after it.
-    let noted = |set: &FolderSet| proven_at(&dir, &set.name).map(|when| (when <= now + SKEW, when, set.time));
+    let noted = |set: &FolderSet| proven_at(&dir, &set.name).map(|when| (is_past(when, now), when, set.time));
     let proven =
         listed.sets.iter().filter_map(|set| Some((noted(set)?, set))).max_by_key(|(noted, _)| *noted);
     let proven = proven.map(|((_, when, _), set)| (set.name.clone(), when));

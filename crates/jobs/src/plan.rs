@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use crate::config::Job;
-use crate::held::{Held, SKEW};
+use crate::held::{Held, is_past};
 use crate::record::Attempts;
 use crate::schedule::Schedule;
 use crate::step::Step;
@@ -72,7 +72,7 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
 
 /// The backup that is due: a full one, or one of logs.
 fn backup(job: &Job, known: &Known<'_>) -> Option<Due> {
-    let past = |time: i64| Some(time).filter(|time| *time <= known.now + SKEW);
+    let past = |time: i64| Some(time).filter(|time| is_past(*time, known.now));
     let full = known
         .held
         .sets()
@@ -101,7 +101,7 @@ fn verified(known: &Known<'_>) -> Option<i64> {
 fn scheduled(step: Step, schedule: Option<Schedule>, last: Option<i64>, known: &Known<'_>) -> Option<Due> {
     let schedule = schedule?;
     // What lies ahead was dated by a wrong clock.
-    let last = last.filter(|last| *last <= known.now + SKEW);
+    let last = last.filter(|last| is_past(*last, known.now));
     if !schedule.is_due(last, known.now, known.zone) {
         return None;
     }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::command::{self, evidence_of};
 use crate::config::{Ca, Config, Job, Place, Target};
-use crate::held::{Held, SKEW};
+use crate::held::{Held, is_past};
 use crate::lock::CaLock;
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
@@ -242,9 +242,10 @@ impl Runner<'_> {
     }
 
     fn due(&self, job: &Job, ca: &Ca, held: &Held, attempts: &Attempts) -> Vec<Due> {
-        let rehearsed = job.rehearse.and_then(|_| rehearsed_at(job, ca, (self.clock)()));
+        let now = (self.clock)();
+        let rehearsed = job.rehearse.and_then(|_| rehearsed_at(job, ca, now));
         let has_to_ask = !matches!(ca.place, Place::Folder(..));
-        let known = Known { held, rehearsed, attempts, now: (self.clock)(), zone: &self.zone, has_to_ask };
+        let known = Known { held, rehearsed, attempts, now, zone: &self.zone, has_to_ask };
         due(job, &known)
     }
 
@@ -321,11 +322,11 @@ impl Runner<'_> {
     }
 }
 
-/// When the newest rehearsal of a CA ended that there is evidence of, in seconds since 1970. One that a wrong clock has dated in the
+/// When the newest rehearsal of a CA ended that there is evidence of; all times are in seconds since 1970. One that a wrong clock has dated in the
 /// future does not hide those that came after it: a rehearsal would be due for ever.
 #[must_use]
 pub fn rehearsed_at(job: &Job, ca: &Ca, now: i64) -> Option<i64> {
     let all = Folder::at(&evidence_of(job, ca)).all().ok()?;
     let ended = all.iter().filter_map(|kept| place::seconds_of(&kept.evidence.ended));
-    ended.filter(|ended| *ended <= now + SKEW).max()
+    ended.filter(|ended| is_past(*ended, now)).max()
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::alarm::Alarm;
 use crate::command::evidence_of;
 use crate::config::{Ca, Job};
-use crate::held::{Held, SKEW};
+use crate::held::{Held, is_past};
 use crate::place;
 use crate::record::Trouble;
 use crate::step::Step;
@@ -78,13 +78,13 @@ impl CaStatus {
         self.sets = held.sets().len();
         self.bytes = held.sets().iter().map(|set| set.bytes).fold(0, u64::saturating_add);
         self.unreadable = held.unreadable.len();
-        self.first = held.sets().iter().map(|set| set.time).find(|time| *time <= now + SKEW);
+        self.first = held.sets().iter().map(|set| set.time).find(|time| is_past(*time, now));
         self.last_full = held.last_full().map(|set| set.time);
         self.last_logs = held.last_logs().map(|set| set.time);
-        self.newest_state = held.newest_state().last().map(|set| set.time);
+        let newest: Vec<i64> = held.newest_state().into_iter().map(|set| set.time).collect();
+        self.newest_state = newest.last().copied();
         // How old a set from the future is, nobody knows: at most as old as the one before it.
-        let times = held.newest_state().into_iter().rev().map(|set| set.time);
-        let believed = times.clone().find(|time| *time <= now + SKEW);
+        let believed = newest.iter().rev().copied().find(|time| is_past(*time, now));
         self.rpo = believed.or(self.newest_state).map(|time| (now - time).max(0));
         self.verified = held.proven.as_ref().map(|(_, when)| *when);
     }
@@ -113,7 +113,7 @@ impl CaStatus {
                 self.logs_waiting = Some(health.logs.bytes);
                 let content = health.database.as_ref().map(|database| &database.content);
                 self.crl_ends = content.and_then(|content| content.crl).and_then(|crl| {
-                    let is_ahead = seconds(crl.this_update).is_some_and(|begins| now + SKEW < begins);
+                    let is_ahead = seconds(crl.this_update).is_some_and(|begins| !is_past(begins, now));
                     // Nobody takes a CRL of the future: there is none from now on.
                     if is_ahead { Some(now) } else { seconds(crl.next_update) }
                 });

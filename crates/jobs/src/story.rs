@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use certadm_rehearsal::evidence::Kept;
 use certadm_set::manifest::SetKind;
 
-use crate::held::{Held, HeldSet, SKEW};
+use crate::held::{Held, HeldSet, is_past};
 use crate::place;
 use crate::record::{Attempts, Outcome, Trouble};
 use crate::step::Step;
@@ -43,7 +43,7 @@ impl Story {
         }
         let moments: Vec<(i64, SetKind)> = chained.iter().map(|((time, ..), kind)| (*time, *kind)).collect();
         // What a wrong clock has dated in the future neither begins nor ends a gap.
-        let past = || moments.iter().map(|(time, _)| *time).filter(|time| *time <= now + SKEW);
+        let past = || moments.iter().map(|(time, _)| *time).filter(|time| is_past(*time, now));
         let gaps = past().zip(past().skip(1).chain([now]));
         let gaps = gaps.filter(|(from, until)| limit < until - from).collect();
         let is_of_use =
