@@ -276,14 +276,16 @@ fn schema_of(database: &[u8]) -> Vec<Object> {
 
 /// What a schema says, without white space and comments.
 fn schema(connection: &Connection) -> Vec<Object> {
-    // A remark may have octets that are no text.
-    let statement = "SELECT type, name, CAST(coalesce(sql, '') AS BLOB) FROM sqlite_schema";
+    // A remark may have octets that are no text, and SQLite takes octets for a text.
+    let statement = "SELECT CAST(type AS BLOB), CAST(name AS BLOB), CAST(coalesce(sql, '') AS BLOB) FROM sqlite_schema";
     let mut statement = connection.prepare(statement).expect("a sound schema");
     let rows = statement.query_map([], |row| {
-        let sql = String::from_utf8_lossy(row.get_ref(2)?.as_blob()?).into_owned();
-        let mut plain = without_remarks(&sql);
+        let text = |column| -> rusqlite::Result<String> {
+            Ok(String::from_utf8_lossy(row.get_ref(column)?.as_blob()?).into_owned())
+        };
+        let mut plain = without_remarks(&text(2)?);
         plain.retain(|letter| !letter.is_whitespace());
-        Ok((row.get(0)?, row.get(1)?, plain))
+        Ok((text(0)?, text(1)?, plain))
     });
     let mut schema: Vec<_> = rows.and_then(Iterator::collect).expect("a sound schema has names");
     schema.sort();
