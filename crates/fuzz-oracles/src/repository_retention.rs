@@ -14,7 +14,7 @@ use crate::script::Script;
 /// More sets than this tell nothing new.
 const MAX_SETS: u64 = 40;
 const NOW: i64 = 1_800_000_000;
-const AHEAD: i64 = 300;
+const AHEAD: i64 = certadm_rules::CLOCK_TOLERANCE;
 
 pub(crate) fn run(data: &[u8]) {
     let mut script = Script::new(data);

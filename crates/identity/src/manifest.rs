@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use certadm_rules::FileTime;
 use certadm_rules::names::{folded, is_safe_component};
+use certadm_rules::{CLOCK_TOLERANCE, FileTime};
 use serde::{Deserialize, Serialize};
 
 /// The name of the list.
@@ -166,9 +166,8 @@ pub struct FileEntry {
 /// ```
 #[must_use]
 pub fn newest_last(taken: &str, now: FileTime) -> (bool, &str) {
-    /// So far two clocks may be apart.
-    const TOLERANCE: i64 = 5 * 60 * 10_000_000;
-    (taken <= FileTime(now.0.saturating_add(TOLERANCE)).to_rfc3339().as_str(), taken)
+    let latest = FileTime::from_unix_seconds(now.unix_seconds().saturating_add(CLOCK_TOLERANCE));
+    (taken <= latest.to_rfc3339().as_str(), taken)
 }
 
 /// A question that was not answered.

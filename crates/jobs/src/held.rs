@@ -1,15 +1,13 @@
 //! What a target holds of a CA: its sets, oldest first, and what is proven. What is due is decided from this alone, so that
 //! nothing else has to be kept or can be lost.
 
+use certadm_rules::is_ahead;
 use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, newest_first};
 
-/// A clock may differ from another one by this much, in seconds.
-const SKEW: i64 = 300;
-
-/// Whether a date, in seconds since 1970, can be right at `now`: a later one is of a wrong clock.
+/// Whether a date, in seconds since 1970, can be right at `now`: one that [`is_ahead`] is of a wrong clock.
 pub(crate) const fn is_past(date: i64, now: i64) -> bool {
-    date <= now + SKEW
+    !is_ahead(date, now)
 }
 
 /// A set at a target.

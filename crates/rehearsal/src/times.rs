@@ -1,12 +1,9 @@
 //! RPO and RTO: what would be lost, and how long it takes (recovery.md 8.2, step 11).
 
-use certadm_rules::{FileTime, Hresult};
+use certadm_rules::{CLOCK_TOLERANCE, FileTime, Hresult};
 
 use crate::step::{Notes, Trouble};
 use crate::wishes::Wishes;
-
-/// Clocks of two machines may differ so much, in seconds.
-const SKEW: i64 = 300;
 
 /// What was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -33,8 +30,8 @@ impl Times {
     ) -> Self {
         // A row that was written while the clock was ahead stays in the database for good. The date of the set tells whether the clock
         // is wrong still.
-        let is_past = |moment: &FileTime| moment.unix_seconds() <= wishes.now.unix_seconds() + SKEW;
-        let until = taken.max(newest.filter(|newest| taken.is_none() || is_past(newest)));
+        let is_believed = |newest: &FileTime| taken.is_none() || !newest.is_ahead_of(wishes.now);
+        let until = taken.max(newest.filter(is_believed));
         Self {
             taken,
             newest,
@@ -61,11 +58,11 @@ pub(crate) fn late(times: &Times, wishes: &Wishes, notes: &mut Notes) -> Result<
             "set the clocks of this machine and of the CA, then rehearse again",
         ))
     };
-    if let Some(ahead) = times.rpo_seconds.filter(|seconds| *seconds < -SKEW) {
+    if let Some(ahead) = times.rpo_seconds.filter(|seconds| *seconds < -CLOCK_TOLERANCE) {
         return clock(format!("the backup is dated {} after now: a clock is or was wrong", span(-ahead)));
     }
     if let Some(last) = &wishes.previous
-        && wishes.now.unix_seconds() < last.ended.unix_seconds() - SKEW
+        && last.ended.is_ahead_of(wishes.now)
     {
         let ended = last.ended.to_rfc3339();
         return clock(format!("the last rehearsal ended at {ended}, after now: a clock is or was wrong"));

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use certadm_rules::printable::printable;
-use certadm_rules::{FileTime, hex};
+use certadm_rules::{CLOCK_TOLERANCE, FileTime, hex};
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ const TURNS: &str = "certadm/turn";
 /// A turn that is older was left by a process that is gone, in seconds.
 const STALE: i64 = 24 * 3_600;
 /// The clocks of this machine and of the storage may differ by so many seconds: ages of packs are told by both.
-const MAX_SKEW: u64 = 300;
+const MAX_SKEW: u64 = CLOCK_TOLERANCE.unsigned_abs();
 /// What is shown of a turn that somebody else has.
 const SHOWN: u64 = 200;
 

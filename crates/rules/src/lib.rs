@@ -55,4 +55,4 @@ pub use kind::{BackupKind, BackupMarks};
 pub use list::{Entry, PlainList, Tag, TaggedList};
 pub use ranges::GenerationRange;
 pub use sequence::Sequence;
-pub use time::FileTime;
+pub use time::{CLOCK_TOLERANCE, FileTime, is_ahead};

@@ -7,6 +7,25 @@ use std::time::Duration;
 const EPOCH_DIFFERENCE: i64 = 11_644_473_600;
 const TICKS_PER_SECOND: i64 = 10_000_000;
 
+/// So far two clocks may be apart, in seconds. A date that is later than now by more was made while a clock was wrong.
+pub const CLOCK_TOLERANCE: i64 = 300;
+
+/// Whether a date is later than `now` by more than [`CLOCK_TOLERANCE`], both in seconds since 1970: a clock is or was wrong, and such
+/// a date must not decide what is the newest, or what is done already.
+///
+/// ```
+/// use certadm_rules::is_ahead;
+///
+/// let now = 1_800_000_000;
+/// assert!(!is_ahead(now - 86_400, now));
+/// assert!(!is_ahead(now + 300, now));
+/// assert!(is_ahead(now + 301, now));
+/// ```
+#[must_use]
+pub const fn is_ahead(date: i64, now: i64) -> bool {
+    now.saturating_add(CLOCK_TOLERANCE) < date
+}
+
 /// A moment as FILETIME: 100 ns units since 1601-01-01 UTC; 0 where a method takes no time.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileTime(pub i64);
@@ -43,6 +62,12 @@ impl FileTime {
         Self(seconds.saturating_add(EPOCH_DIFFERENCE).saturating_mul(TICKS_PER_SECOND))
     }
 
+    /// As [`is_ahead`], to the tick.
+    #[must_use]
+    pub const fn is_ahead_of(self, now: Self) -> bool {
+        now.0.saturating_add(CLOCK_TOLERANCE * TICKS_PER_SECOND) < self.0
+    }
+
     /// RFC 3339 in UTC to the second, such as `2026-11-23T09:30:00Z`; an unrepresentable time prints its number.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
@@ -71,6 +96,17 @@ mod tests {
         assert_eq!(FileTime::from_unix_seconds(1_000_000_000).to_rfc3339(), "2001-09-09T01:46:40Z");
         assert_eq!(FileTime::from_unix(Duration::ZERO).to_bits(), 0x019d_b1de_d53e_8000);
         assert_eq!(FileTime::from_unix(Duration::MAX).0, i64::MAX);
+    }
+
+    #[test]
+    fn what_is_later_by_more_than_the_tolerance_is_ahead() {
+        let now = FileTime::from_unix_seconds(1_800_000_000);
+        let last = FileTime::from_unix_seconds(1_800_000_300);
+        assert!(!last.is_ahead_of(now));
+        assert!(FileTime(last.0 + 1).is_ahead_of(now));
+        assert!(!FileTime(i64::MIN).is_ahead_of(now));
+        assert!(!FileTime(i64::MAX).is_ahead_of(FileTime(i64::MAX - 1)));
+        assert!(is_ahead(i64::MAX, 0) && !is_ahead(i64::MIN, 0) && !is_ahead(i64::MAX, i64::MAX));
     }
 
     #[test]

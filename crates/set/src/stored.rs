@@ -46,12 +46,9 @@ fn rank<S: Stored>(time: i64, set: &S) -> impl Ord + use<'_, S> {
     (time, high, low, set.version(), set.id())
 }
 
-/// A set this much ahead of the clock, in seconds, is dated in the future.
-const AHEAD: i64 = 300;
-
 /// Whether a set is dated in the future at `now`, in seconds since 1970: the clock was wrong when it was taken.
 pub(crate) fn is_ahead<S: Stored>(set: &S, now: i64) -> bool {
-    now.saturating_add(AHEAD) < set.time()
+    certadm_rules::is_ahead(set.time(), now)
 }
 
 /// Sorts the newest first, as [`age`] does, but for sets that are dated in the future at `now`, in seconds since 1970. A full set that

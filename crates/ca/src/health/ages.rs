@@ -11,8 +11,6 @@ use super::thresholds::Thresholds;
 /// One hour and one day in units of [`FileTime`].
 pub(super) const HOUR: i64 = 3600 * 10_000_000;
 pub(super) const DAY: i64 = 24 * HOUR;
-/// How far two clocks may be apart before a date counts as one of the future.
-pub(super) const TOLERANCE: i64 = HOUR / 12;
 
 pub(super) fn judge_certificate(
     valid_until: Option<FileTime>,
@@ -48,7 +46,7 @@ pub(super) fn judge_crl(
 ) {
     const REMEDY: &str = "publish one with `certadm ca crl`; on a Windows CA with `certutil -CRL`";
     let (life, passed) = (next_update.0.saturating_sub(this_update.0), now.0.saturating_sub(this_update.0));
-    if passed < -TOLERANCE {
+    if this_update.is_ahead_of(now) {
         findings.push(in_the_future("the last CRL", this_update));
     }
     if passed.saturating_mul(100) > life.saturating_mul(i64::from(thresholds.crl_percent)) && passed < life {
@@ -67,8 +65,7 @@ pub(super) fn judge_backups(
     thresholds: &Thresholds,
     findings: &mut Vec<Finding>,
 ) {
-    let is_past = |taken: &FileTime| taken.0.saturating_sub(now.0) <= TOLERANCE;
-    let (past, future): (Vec<_>, Vec<_>) = taken.partition(is_past);
+    let (future, past): (Vec<_>, Vec<_>) = taken.partition(|taken| taken.is_ahead_of(now));
     if let Some(last) = future.into_iter().max() {
         findings.push(in_the_future("the last backup", last));
     }

@@ -116,10 +116,12 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
-    use certadm_rules::{Generation, GenerationRange};
+    use certadm_rules::{CLOCK_TOLERANCE, Generation, GenerationRange};
 
-    use super::super::ages::{DAY, HOUR, TOLERANCE};
+    use super::super::ages::{DAY, HOUR};
     use super::*;
+
+    const TOLERANCE: i64 = CLOCK_TOLERANCE * 10_000_000;
 
     fn kinds(content: &Content, now: i64) -> Vec<Kind> {
         let mut findings = Vec::new();

@@ -10,8 +10,6 @@ use super::question::Question;
 use super::verdict::{Check, Component, State};
 
 const HOUR: i64 = 60 * 60 * 10_000_000;
-/// How far two clocks may be apart before a date counts as one of the future.
-const AHEAD: i64 = HOUR / 12;
 
 /// The component `crl`.
 pub(super) fn judge(question: &Question<'_>) -> Component {
@@ -78,7 +76,7 @@ fn life(question: &Question<'_>, crl: &PublishedCrl, issuer: &Issuer, word: &str
     let Some(end) = crl.next_update else {
         return Check::unknown(NAME, format!("{what} does not say when it ends"), "fetch the newest CRL");
     };
-    if AHEAD < crl.this_update.0.saturating_sub(question.now.0) {
+    if crl.this_update.is_ahead_of(question.now) {
         let text = format!(
             "{what} is dated {}, in the future, and nobody takes it yet",
             crl.this_update.to_rfc3339()
