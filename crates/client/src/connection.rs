@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use certadm_auth::{Established, Initiator, LastLeg, Level, Protection, Segments, Unsealer};
+use certadm_auth::{Established, Initiator, LastLeg, Level, PeerIdentity, Protection, Segments, Unsealer};
 use certadm_wire::dcom::Iid;
 use certadm_wire::rpc::{
     AuthType, BindOutcome, Body, ClientConnection, ClientEvent, ClientLimits, FaultStatus, Features, Header,
@@ -300,20 +300,26 @@ impl Connection {
                 }
             }
             if let Some(done) = step.done {
-                self.protect(auth_type, done);
-                return Ok(());
+                return self.protect(auth_type, done);
             }
         }
         Err(self.unprotected("does not come to an end of the authentication"))
     }
 
-    fn protect(&mut self, auth_type: AuthType, established: Established) {
-        let Established { sealer, unsealer, .. } = established;
+    /// Seals what comes from now on. Where a ticket proved the name, the headers are signed, too: else somebody between the hosts
+    /// could turn the end of a backup into the deletion of the CA's logs, for these two differ in their headers alone. NTLM signs
+    /// headers in any case.
+    fn protect(&mut self, auth_type: AuthType, established: Established) -> Result<(), Error> {
+        let Established { sealer, unsealer, peer, .. } = established;
         let header_signing = self.outlet.machine.header_signing();
+        if !header_signing && matches!(peer, PeerIdentity::Service { mutual: true, .. }) {
+            return Err(self.unprotected("does not have the headers of messages signed"));
+        }
         let protection = Protection { level: Level::Privacy, header_signing };
         let id = SecurityId { auth_type, context_id: SECURITY_CONTEXT, protection };
         self.outlet.protect(id, sealer);
         self.unsealing = Some((id, unsealer));
+        Ok(())
     }
 
     fn step(&self, initiator: &mut dyn Initiator, token: &[u8]) -> Result<certadm_auth::Step, Error> {

@@ -17,6 +17,7 @@ use crate::kerberos::{Book, KerberosError, Proof, System};
 use crate::mechanism::Mechanism;
 use crate::name::own_host_name;
 use crate::target::{Endpoint, Target};
+use crate::told::Told;
 
 /// What a connection is authenticated by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,8 +145,9 @@ impl Logon {
         self.may_take_ntlm() && error.leaves_ntlm()
     }
 
-    /// Whether another attempt may end better than the one that ended so: by the clock of the service, which its refusal
-    /// shows, or by NTLM where the server does not speak Kerberos and nobody has asked for it.
+    /// Whether another attempt may end better than the one that ended so: by the clock of the service, which its refusal shows.
+    /// By NTLM none does: that the server does not speak Kerberos is said by whoever stands between the hosts, too, and the KDC has
+    /// given tickets for it.
     pub(crate) fn may_try_again(&self, error: &Error) -> bool {
         let mut state = self.state();
         let (Some(Taken::Kerberos), Ok(book)) = (state.taken, &self.book) else { return false };
@@ -158,11 +160,6 @@ impl Logon {
                 let theirs = refusal.server_time.time;
                 tracing::warn!(%theirs, "the service's clock is another one; trying again by it");
                 book.adopt_clock(theirs);
-                true
-            }
-            AuthError::NoCommonMechanism { .. } if self.may_take_ntlm() => {
-                state.taken = Some(Taken::Ntlm);
-                tracing::info!(server = %self.peer, "authentication by NTLM: the server does not speak Kerberos");
                 true
             }
             _ => false,
@@ -181,6 +178,12 @@ impl Logon {
             {
                 let speaks = reason != NakReason::AUTH_TYPE;
                 Error::TicketRefused { peer: self.peer.clone(), service: self.service(class), speaks, told }
+            }
+            Error::Authentication { source: AuthError::NoCommonMechanism { .. }, .. }
+                if self.taken() == Some(Taken::Kerberos) =>
+            {
+                let (peer, service) = (self.peer.clone(), self.service(class));
+                Error::TicketRefused { peer, service, speaks: false, told: Told::default() }
             }
             error => error,
         }
@@ -223,7 +226,6 @@ impl Logon {
 
     fn framing(&self) -> Framing {
         match self.mechanism {
-            Mechanism::Negotiate if self.may_take_ntlm() => Framing::SpnegoBesideNtlm,
             Mechanism::Negotiate => Framing::Spnego,
             _ => Framing::Raw,
         }

@@ -21,9 +21,6 @@ pub enum Framing {
     Raw,
     /// In SPNEGO, auth_type 9: four legs, with a proof that nobody altered the negotiation.
     Spnego,
-    /// The same, and NTLM is offered behind it. A server that takes that is [`AuthError::NoCommonMechanism`]: it wants a new
-    /// handshake, with a password.
-    SpnegoBesideNtlm,
 }
 
 /// Starts a client's handshake with a ticket for the service. `clock_offset` is by how many seconds the KDC's clock is
@@ -59,13 +56,9 @@ enum Stage {
     Finished,
 }
 
-impl Framing {
-    /// Kerberos under both of its numbers, the one that Windows writes first (wire.md 2.13).
-    fn offered(self) -> Vec<u8> {
-        let all = [oid::WINDOWS_KERBEROS, oid::KERBEROS, oid::NTLM];
-        let count = if self == Self::SpnegoBesideNtlm { 3 } else { 2 };
-        mechanism_list(all.get(..count).unwrap_or(&all))
-    }
+/// What SPNEGO offers: Kerberos under both of its numbers, the one that Windows writes first (wire.md 2.13).
+fn offered() -> Vec<u8> {
+    mechanism_list(&[oid::WINDOWS_KERBEROS, oid::KERBEROS])
 }
 
 impl KerberosInitiator {
@@ -81,7 +74,7 @@ impl KerberosInitiator {
     fn answer(&mut self, initiator: certadm_kerberos::Initiator, token_in: &[u8]) -> Result<Step, AuthError> {
         let proof = match self.framing {
             Framing::Raw => token_in,
-            Framing::Spnego | Framing::SpnegoBesideNtlm => proof_within(token_in)?,
+            Framing::Spnego => proof_within(token_in)?,
         };
         let mut context = initiator.finish(proof, &*self.environment)?;
         if self.framing == Framing::Raw {
@@ -90,7 +83,7 @@ impl KerberosInitiator {
         }
         // The signature over the list takes a sequence number; the first PDU has the next one.
         let mut mic = vec![0; context.seal.signed_token_size()];
-        context.seal.sign(&[&self.framing.offered()], &mut mic).map_err(|_| TAMPERED)?;
+        context.seal.sign(&[&offered()], &mut mic).map_err(|_| TAMPERED)?;
         let resp =
             NegTokenResp { response: Some(&context.third), mic: Some(&mic), ..NegTokenResp::default() };
         let token_out = resp.encode();
@@ -105,7 +98,7 @@ impl Initiator for KerberosInitiator {
     fn auth_type(&self) -> AuthType {
         match self.framing {
             Framing::Raw => AuthType::KERBEROS,
-            Framing::Spnego | Framing::SpnegoBesideNtlm => AuthType::SPNEGO,
+            Framing::Spnego => AuthType::SPNEGO,
         }
     }
 
@@ -122,9 +115,7 @@ impl Initiator for KerberosInitiator {
                 self.stage = Stage::Shown(initiator);
                 Ok(Step::next(match self.framing {
                     Framing::Raw => first,
-                    Framing::Spnego | Framing::SpnegoBesideNtlm => {
-                        encode_init(&self.framing.offered(), &first)
-                    }
+                    Framing::Spnego => encode_init(&offered(), &first),
                 }))
             }
             Stage::Shown(initiator) => self.answer(initiator, token_in),
@@ -139,7 +130,7 @@ impl Initiator for KerberosInitiator {
                     }
                 }
                 let mic = resp.mic.ok_or(AuthError::Tampered { what: "SPNEGO mechListMIC missing" })?;
-                unseal.verify(&[&self.framing.offered()], mic).map_err(|_| TAMPERED)?;
+                unseal.verify(&[&offered()], mic).map_err(|_| TAMPERED)?;
                 Ok(Step { token_out: Vec::new(), done: Some(self.established(seal, unseal)) })
             }
             Stage::Finished => Err(AuthError::Finished),
@@ -288,9 +279,9 @@ mod tests {
             assert!(step.done.is_none());
             let third = NegTokenResp::parse(&step.token_out).unwrap();
             let mut theirs = pending.finish(third.response.unwrap()).unwrap();
-            theirs.unseal.verify(&[&Framing::Spnego.offered()], third.mic.unwrap()).unwrap();
+            theirs.unseal.verify(&[&offered()], third.mic.unwrap()).unwrap();
             let mut mic = vec![0; theirs.seal.signed_token_size()];
-            theirs.seal.sign(&[&Framing::Spnego.offered()], &mut mic).unwrap();
+            theirs.seal.sign(&[&offered()], &mut mic).unwrap();
             if broken {
                 mic[20] ^= 1;
                 assert_eq!(

@@ -157,16 +157,19 @@ fn negotiate_takes_ntlm_where_kerberos_cannot_be_had_and_kerberos_alone_does_not
 
 /// A server that does not speak Kerberos, though the KDC has a ticket for it.
 #[test]
-fn a_server_without_a_keytab_is_met_by_ntlm_or_told() {
+fn a_server_without_a_keytab_is_told_and_met_by_ntlm_where_that_is_asked_for() {
     let without = Box::new(|settings: &mut Settings| settings.kerberos = None);
     let world = Domain::with(Changes { settings: Some(without), ..Changes::default() });
     let users = UserFile::in_folder(Folder::new(world.path("ca")).path());
     users.set_password("alice", NtHash::from_password(PASSWORD)).unwrap();
-    let negotiated = Target { mechanism: Mechanism::Negotiate, ..world.target() };
-    assert_eq!(RemoteCa::connect(negotiated, Some(alice())).unwrap().mechanism(), Some("NTLM"));
-    let (code, told, remedy) = world.refusal(world.target(), alice());
-    assert_eq!(code, Hresult::E_ACCESSDENIED);
-    assert!(told.contains("does not speak Kerberos") && remedy.contains("keytab"), "{told}: {remedy}");
+    let by = |mechanism| Target { mechanism, ..world.target() };
+    assert_eq!(RemoteCa::connect(by(Mechanism::Ntlm), Some(alice())).unwrap().mechanism(), Some("NTLM"));
+    // The KDC has given tickets. That the service takes none may be the word of somebody between the hosts.
+    for mechanism in [Mechanism::Negotiate, Mechanism::Kerberos] {
+        let (code, told, remedy) = world.refusal(by(mechanism), alice());
+        assert_eq!(code, Hresult::E_ACCESSDENIED);
+        assert!(told.contains("does not speak Kerberos") && remedy.contains("keytab"), "{told}: {remedy}");
+    }
 }
 
 #[test]
@@ -325,6 +328,54 @@ fn what_was_sent_once_is_refused_when_it_comes_again() {
     let mut answer = [0; 16];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(answer[2], 13, "bind_nak");
+}
+
+/// Carries messages between a client and the service's resolver, and takes the flag of header signing from the answers to a bind.
+fn stripper(service: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(service).unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || {
+                std::io::copy(&mut from, &mut to).ok();
+                to.shutdown(Shutdown::Write).ok();
+            });
+            let (mut from, mut to) = (server, client);
+            std::thread::spawn(move || {
+                let mut header = [0; 16];
+                while from.read_exact(&mut header).is_ok() {
+                    let length = usize::from(u16::from_le_bytes([header[8], header[9]]));
+                    let mut rest = vec![0; length - header.len()];
+                    if header[2] == 12 {
+                        header[3] &= !4;
+                    }
+                    if from.read_exact(&mut rest).is_err()
+                        || to.write_all(&[&header, &*rest].concat()).is_err()
+                    {
+                        break;
+                    }
+                }
+                to.shutdown(Shutdown::Both).ok();
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_connection_whose_headers_nobody_signs_ends() {
+    let world = Domain::new();
+    for mechanism in [Mechanism::Kerberos, Mechanism::Negotiate] {
+        let endpoint = Endpoint::Tcp { host: HOST.into(), port: stripper(world.resolver).port() };
+        let (code, told, remedy) = world.refusal(Target { endpoint, mechanism, ..world.target() }, alice());
+        assert_eq!(code, Hresult::E_ACCESSDENIED);
+        assert!(
+            told.contains("headers of messages signed") && remedy.contains("between the hosts"),
+            "{told}: {remedy}"
+        );
+    }
 }
 
 /// Each step has its line, and the first that fails is the one that is told.
