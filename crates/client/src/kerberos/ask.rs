@@ -9,6 +9,7 @@ use certadm_kerberos::message::{ErrorCode, KrbError};
 
 use super::error::KerberosError;
 use super::locate::Kdcs;
+use super::timed::Timed;
 
 /// How long a connection to one KDC may take where there are others.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,14 +56,14 @@ fn ask_one(host: &str, port: u16, question: &Question, patience: Duration) -> io
 }
 
 fn talk(mut stream: TcpStream, question: &Question, patience: Duration) -> io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
     stream.write_all(&question.framed())?;
+    let mut answers = Timed::new(&stream, patience);
     let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
+    answers.read_exact(&mut length)?;
     let size = answer_size(length).map_err(io::Error::other)?;
     // What comes is held, not what was announced.
     let mut answer = Vec::new();
-    Read::take(&mut stream, size as u64).read_to_end(&mut answer)?;
+    answers.take(size as u64).read_to_end(&mut answer)?;
     if answer.len() < size { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
 }

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use super::timed::Timed;
+
 /// How long a name server may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often each is asked.
@@ -64,14 +66,14 @@ fn over_udp(question: &[u8], server: SocketAddr) -> io::Result<Vec<u8>> {
 
 fn over_tcp(question: &[u8], server: SocketAddr) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let length = u16::try_from(question.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes()[..], question].concat())?;
+    let mut answers = Timed::new(&stream, PATIENCE);
     let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
+    answers.read_exact(&mut length)?;
     let mut answer = vec![0; u16::from_be_bytes(length).into()];
-    stream.read_exact(&mut answer)?;
+    answers.read_exact(&mut answer)?;
     Ok(answer)
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod krb5_conf;
 mod locate;
 mod stores;
 mod system;
+mod timed;
 
 pub(crate) use book::{Book, LoggedOn, Proof};
 pub use error::KerberosError;
