@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use certadm_rules::Hresult;
+use certadm_rules::flags::Roles;
 use certadm_wire::dcom::activation::{
     ActivationReply, ActivatorRequest, ActivatorResponse, Exporter, InterfaceResult, RemoteActivation,
     RemoteActivationReply,
@@ -17,8 +18,8 @@ use crate::object::AdminObject;
 use crate::objects::{Handed, Thing};
 use crate::resolver::{exporter_bindings, resolver_bindings};
 
-/// The most interfaces of one activation; the object has three.
-const MOST_INTERFACES: usize = 64;
+/// The most interfaces of one activation or query; the object has three.
+pub(crate) const MOST_INTERFACES: usize = 64;
 
 pub(crate) fn answer(circumstances: &Circumstances<'_>, call: &Call<'_>) -> Result<Answer, Answer> {
     let mut reader = reader(call);
@@ -124,7 +125,8 @@ pub(crate) fn hand_out(
         return Err(Hresult::E_NOINTERFACE);
     }
     let objects = &circumstances.shared.objects;
-    let entered = objects.enter(thing, caller.identity.clone(), interfaces, Instant::now());
+    let (owner, has_role) = (caller.identity.clone(), caller.roles != Roles::NONE);
+    let entered = objects.enter(thing, owner, has_role, interfaces, Instant::now());
     let handed = entered.map_err(|error| {
         tracing::warn!(caller = %caller.identity, %error, "activation refused");
         Hresult::E_OUTOFMEMORY

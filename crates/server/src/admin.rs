@@ -142,7 +142,7 @@ impl Calling<'_> {
             audit::refused(self.circumstances.shared, self.caller, self.method, Refusal::OtherCaller);
             return refuse(self.method, Some(request), Refusal::OtherCaller);
         }
-        state.called(self.circumstances.connection, self.now);
+        self.object.called(&mut state, self.circumstances.connection, self.now);
         if let Request::BackupReadFile { size } = request {
             let storage = self.circumstances.spare.take().unwrap_or_default();
             return Ok(Answer::Read(read::answer(self.object, &mut state, *size, storage)));

@@ -176,11 +176,18 @@ impl Connection {
 
     fn turn(&mut self, pdu: &mut Vec<u8>) -> Result<Then, IncomingError> {
         let limits = &self.shared.settings.limits;
-        let is_proven = match &self.local {
-            Some(identity) => self.shared.local_roles(identity) != Roles::NONE,
-            None => self.contexts.values().any(|context| context.is_proven),
+        let proven = || self.contexts.values().filter(|context| context.is_proven);
+        let patience = match &self.local {
+            Some(identity) if self.shared.local_roles(identity) == Roles::NONE => {
+                self.accepted + limits.handshake
+            }
+            None if proven().next().is_none() => self.accepted + limits.handshake,
+            // A role may be missing for a moment, while `ca.toml` is written.
+            None if !proven().any(|context| has_role(&self.shared, &context.caller)) => {
+                self.last + limits.handshake
+            }
+            _ => self.last + limits.idle,
         };
-        let patience = if is_proven { self.last + limits.idle } else { self.accepted + limits.handshake };
         let shared = &self.shared;
         let until = self.contexts.values().filter_map(|context| context.until).min();
         if until.is_some_and(|until| until <= Instant::now()) {
@@ -268,7 +275,8 @@ impl Connection {
             return true;
         };
         context.is_proven = true;
-        if !self.shared.connections.proven(self.id, &context.caller) {
+        let has_role = has_role(&self.shared, &context.caller);
+        if !self.shared.connections.proven(self.id, &context.caller, has_role) {
             tell_too_many(&self.shared, address, &context.caller);
             return false;
         }
@@ -285,7 +293,7 @@ impl Connection {
                     let name = format!("krb:{}", holder.client);
                     self.shared.brake.proven(address, &name, Instant::now());
                 }
-                if self.shared.granted.of_ticket(holder) == Roles::NONE {
+                if !has_role {
                     audit::without_role(&self.shared, &context.caller, holder, address);
                 }
             }
@@ -340,9 +348,11 @@ impl Connection {
             Judged::Wrong(error, delay) => {
                 self.handshakes.remove(&leg.context_id);
                 self.tell_failed(&error, delay);
-                if let Some(answer) =
-                    self.rpc.authenticated(LegResult::Failed, error.answer().unwrap_or_default())
-                {
+                let is_unknown =
+                    kind == PduKind::Bind && matches!(error, AuthError::NoCommonMechanism { .. });
+                let answer = self.rpc.authenticated(LegResult::Failed, error.answer().unwrap_or_default());
+                if let Some(answer) = answer {
+                    let answer = if is_unknown { unknown_mechanism(call_id) } else { answer };
                     self.send(&answer)?;
                 }
                 Ok(if delay.is_zero() { Then::GoOn } else { Then::Close })
@@ -453,15 +463,7 @@ impl Connection {
         let id = security?;
         let context = self.contexts.get(&id)?;
         let level = self.rpc.security(id)?.level;
-        let roles = match &context.caller {
-            Identity::Account { name, incarnation } => {
-                let (now, roles) = self.shared.accounts.find(name)?;
-                (now == *incarnation).then_some(roles)
-            }
-            // What the ticket says of the holder stays; what that gives him is looked up at each call.
-            Identity::Principal(holder) => Some(self.shared.granted.of_ticket(holder)),
-            Identity::Local { .. } => None,
-        }?;
+        let roles = roles_of(&self.shared, &context.caller)?;
         let (identity, address) = (context.caller.clone(), self.stream.peer());
         Some(Caller { identity, origin: Origin::Remote, level, roles, address })
     }
@@ -563,6 +565,23 @@ impl Connection {
         self.stream.write_all(&self.outgoing, deadline)?;
         Ok(Then::GoOn)
     }
+}
+
+/// The roles of this moment of a caller over TCP; none when the account is gone or is not what it was when it logged on.
+fn roles_of(shared: &Shared, caller: &Identity) -> Option<Roles> {
+    match caller {
+        Identity::Account { name, incarnation } => {
+            let (now, roles) = shared.accounts.find(name)?;
+            (now == *incarnation).then_some(roles)
+        }
+        // What the ticket says of the holder stays; what that gives him is looked up at each call.
+        Identity::Principal(holder) => Some(shared.granted.of_ticket(holder)),
+        Identity::Local { .. } => None,
+    }
+}
+
+fn has_role(shared: &Shared, caller: &Identity) -> bool {
+    roles_of(shared, caller).is_some_and(|roles| roles != Roles::NONE)
 }
 
 fn tell_too_many(shared: &Shared, address: Option<IpAddr>, caller: &Identity) {

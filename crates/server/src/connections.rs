@@ -45,7 +45,12 @@ pub(crate) enum Place {
         is_known: bool,
     },
     /// Over TCP, proven.
-    Proven(Identity),
+    Proven {
+        /// Who it is.
+        identity: Identity,
+        /// Whether that caller has any role: a realm has many accounts, and each may show a ticket.
+        has_role: bool,
+    },
     /// Over the Unix socket.
     Local {
         /// Who the kernel says it is.
@@ -76,14 +81,22 @@ impl Connections {
         self.table().connections_of(caller, id) < self.limits.connections_per_caller
     }
 
-    /// The caller has proved who he is; answers whether he may have this connection, too.
-    pub(crate) fn proven(&self, id: ConnectionId, caller: &Identity) -> bool {
+    /// The caller has proved who he is; answers whether he may have this connection, too. Without any role he has a handful, and the
+    /// oldest goes.
+    pub(crate) fn proven(&self, id: ConnectionId, caller: &Identity, has_role: bool) -> bool {
         let mut table = self.table();
-        if self.limits.connections_per_caller <= table.connections_of(caller, id) {
-            return false;
+        if has_role {
+            if self.limits.connections_per_caller <= table.connections_of(caller, id) {
+                return false;
+            }
+        } else {
+            let roleless = |other: &Place| matches!(other, Place::Proven { has_role: false, .. });
+            let own = |other: &Place| matches!(other, Place::Proven { identity, has_role: false } if identity == caller);
+            table.end_surplus(self.limits.roleless_per_caller, own);
+            table.end_surplus(self.limits.roleless_connections, roleless);
         }
         if let Some(open) = table.open.get_mut(&id) {
-            open.place = Place::Proven(caller.clone());
+            open.place = Place::Proven { identity: caller.clone(), has_role };
         }
         true
     }
@@ -97,7 +110,7 @@ impl Connections {
     /// Ends the connections of the callers for whom `is_gone` says so.
     pub(crate) fn end_those(&self, is_gone: impl Fn(&Identity) -> bool) {
         for open in self.table().open.values() {
-            if let Place::Proven(identity) = &open.place
+            if let Place::Proven { identity, .. } = &open.place
                 && is_gone(identity)
             {
                 open.stream.end();
@@ -133,8 +146,10 @@ impl Table {
     fn connections_of(&self, caller: &Identity, beside: ConnectionId) -> usize {
         let own = |(id, open): &(&ConnectionId, &Open)| {
             let identity = match &open.place {
-                Place::Proven(identity) | Place::Local { identity, has_role: true } => Some(identity),
-                Place::Unproven { .. } | Place::Local { has_role: false, .. } => None,
+                Place::Proven { identity, has_role: true } | Place::Local { identity, has_role: true } => {
+                    Some(identity)
+                }
+                _ => None,
             };
             **id != beside && identity == Some(caller)
         };
@@ -167,17 +182,13 @@ impl Table {
                 }
             }
             Place::Local { identity, has_role: false } => {
-                let own = |other: &Place| is_roleless_of(other, identity);
-                if limits.roleless_per_caller <= self.count(own) {
-                    return self.end_oldest(own);
-                }
                 let roleless = |other: &Place| matches!(other, Place::Local { has_role: false, .. });
-                if limits.roleless_connections <= self.count(roleless) {
-                    return self.end_oldest(roleless);
-                }
+                let own = |other: &Place| matches!(other, Place::Local { identity: its, has_role: false } if its == identity);
+                self.end_surplus(limits.roleless_per_caller, own);
+                self.end_surplus(limits.roleless_connections, roleless);
             }
             // A connection is entered before anything is proven on it.
-            Place::Proven(_) => {}
+            Place::Proven { .. } => {}
         }
         Some(())
     }
@@ -201,15 +212,18 @@ impl Table {
         self.open.values().filter(|open| counts(&open.place)).count()
     }
 
+    /// Ends the oldest of those that `counts` picks, if there is no room for one more.
+    fn end_surplus(&mut self, most: usize, counts: impl Fn(&Place) -> bool) {
+        if most <= self.count(&counts) {
+            self.end_oldest(counts);
+        }
+    }
+
     fn end_oldest(&mut self, may_end: impl Fn(&Place) -> bool) -> Option<()> {
         let oldest = self.open.iter().find(|(_, open)| may_end(&open.place)).map(|(id, _)| *id)?;
         self.open.remove(&oldest)?.stream.end();
         Some(())
     }
-}
-
-fn is_roleless_of(place: &Place, caller: &Identity) -> bool {
-    matches!(place, Place::Local { identity, has_role: false } if identity == caller)
 }
 
 #[cfg(test)]
@@ -287,7 +301,7 @@ mod tests {
         let mut proven = Vec::new();
         for uid in 0..8 {
             let id = tables.remote(1, false);
-            assert!(tables.connections.proven(id.unwrap(), &caller(uid / 3)));
+            assert!(tables.connections.proven(id.unwrap(), &caller(uid / 3), true));
             proven.push(id);
         }
         assert_eq!(tables.remote(1, false), None, "all have proven who they are");
@@ -297,6 +311,25 @@ mod tests {
         );
         assert!(tables.connections.may_prove(proven[0].unwrap(), &caller(0)), "it is one of the three");
         assert!(tables.local(7, true).is_some(), "the Unix socket has places of its own");
+    }
+
+    #[test]
+    fn proven_callers_without_a_role_have_a_handful_and_keep_nobody_out() {
+        let tables = Tables::new();
+        for uid in 0..20 {
+            for _ in 0..5 {
+                let id = tables.remote(1, false).unwrap();
+                assert!(tables.connections.proven(id, &Identity::Local { uid, gid: 0 }, false));
+            }
+        }
+        assert_eq!(tables.connections.count(), 3, "roleless_connections");
+        let mut proven = Vec::new();
+        for uid in 0..5 {
+            let id = tables.remote(1, false).unwrap();
+            assert!(tables.connections.proven(id, &Identity::Local { uid, gid: 0 }, true));
+            proven.push(Some(id));
+        }
+        assert!(proven.iter().all(|id| tables.is_open(*id)));
     }
 
     #[test]

@@ -136,7 +136,8 @@ impl World {
         let owner = Identity::Account { name: account.to_owned(), incarnation };
         let object = Thing::Object(Arc::new(AdminObject::new(shared.source())));
         let interfaces = [Iid::CERT_ADMIN, Iid::CERT_ADMIN_2];
-        let handed = shared.objects.enter(object, owner, &interfaces, Instant::now()).unwrap_or_default();
+        let handed =
+            shared.objects.enter(object, owner, true, &interfaces, Instant::now()).unwrap_or_default();
         let ipids = handed.into_iter().flatten().map(|handed| handed.ipid);
         ipids.chain([shared.objects.remote_unknown()]).collect()
     }

@@ -12,16 +12,18 @@ pub struct Limits {
     pub unproven_per_address: usize,
     /// Connections at once over the Unix socket of callers with a role; a further one is closed.
     pub local_connections: usize,
-    /// Connections at once over the Unix socket of all callers without a role; a further one ends the oldest.
+    /// Connections at once of all callers without a role, over the Unix socket, and as many over TCP of those who have proven who
+    /// they are; a further one ends the oldest.
     pub roleless_connections: usize,
-    /// Connections at once over the Unix socket of one caller without a role; a further one ends the oldest.
+    /// The same of one caller, and the objects that he may have at once; a further one ends the oldest.
     pub roleless_per_caller: usize,
     /// Connections at once of one proven caller; a further one is closed.
     pub connections_per_caller: usize,
-    /// How long a connection may stay without any caller proven, or over the Unix socket without any role. A caller is proven
-    /// by the first message that verifies: a logon may be relayed, the key of its session cannot.
+    /// How long a connection may stay without any caller proven, or over the Unix socket without any role; and how long a proven
+    /// caller without any role may stay silent. A caller is proven by the first message that verifies: a logon may be relayed, the
+    /// key of its session cannot.
     pub handshake: Duration,
-    /// How long a proven caller may stay silent between two PDUs.
+    /// How long a proven caller with a role may stay silent between two PDUs.
     pub idle: Duration,
     /// How long one PDU may take from its first byte to its last.
     pub pdu: Duration,

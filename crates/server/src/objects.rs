@@ -50,6 +50,8 @@ pub(crate) enum Thing {
 struct Entry {
     thing: Thing,
     owner: Identity,
+    /// Whether he had any role when it was made.
+    has_role: bool,
     /// The IPID of each interface that somebody holds, and how many references.
     held: HashMap<Iid, (Ipid, u32)>,
     last_call: Instant,
@@ -112,21 +114,25 @@ impl Objects {
         &self,
         thing: Thing,
         owner: Identity,
+        has_role: bool,
         interfaces: &[Iid],
         now: Instant,
     ) -> Result<Vec<Option<Handed>>, ObjectsError> {
         let mut table = self.table();
         let own = table.objects.values().filter(|entry| entry.owner == owner).count();
-        if self.limits.objects_per_caller <= own {
+        let most = if has_role { self.limits.objects_per_caller } else { self.limits.roleless_per_caller };
+        if most <= own {
             // A caller who forgets to release loses what he has not used for longest.
-            let forgotten = table.longest_unused(&owner).ok_or(ObjectsError::Full)?;
+            let forgotten = table.longest_unused(|entry| entry.owner == owner).ok_or(ObjectsError::Full)?;
             table.remove(forgotten);
         }
         if self.limits.objects <= table.objects.len() {
-            return Err(ObjectsError::Full);
+            // Whoever has a ticket of the realm may make one; that keeps nobody out who has a role.
+            let roleless = table.longest_unused(|entry| has_role && !entry.has_role);
+            table.remove(roleless.ok_or(ObjectsError::Full)?);
         }
         let oid = Oid(random_u64()?);
-        let entry = Entry { thing, owner, held: HashMap::new(), last_call: now };
+        let entry = Entry { thing, owner, has_role, held: HashMap::new(), last_call: now };
         table.objects.insert(oid, entry);
         interfaces.iter().map(|&iid| table.hand_out(oid, iid, ACTIVATION_REFERENCES)).collect()
     }
@@ -354,10 +360,9 @@ impl Table {
         self.objects.get(&oid).filter(|entry| entry.owner == *caller).map(|_| oid)
     }
 
-    /// The object of `owner` without backup and without open connection whose last call is longest ago.
-    fn longest_unused(&self, owner: &Identity) -> Option<Oid> {
-        let unused =
-            self.objects.iter().filter(|(_, entry)| entry.owner == *owner && entry.thing.is_unused());
+    /// Of the objects that `counts` picks, the one without backup and without open connection whose last call is longest ago.
+    fn longest_unused(&self, counts: impl Fn(&Entry) -> bool) -> Option<Oid> {
+        let unused = self.objects.iter().filter(|(_, entry)| counts(entry) && entry.thing.is_unused());
         unused.min_by_key(|(_, entry)| entry.last_call).map(|(oid, _)| *oid)
     }
 

@@ -253,13 +253,14 @@ fn accept(shared: &Arc<Shared>, accepted: io::Result<(Stream, Port, Option<Ident
     }
 }
 
-/// Lets the objects know, and takes the connection off the table, whatever ended its thread.
+/// Takes the connection off the table and lets the objects know, whatever ended its thread. Its place is free before it may have to
+/// wait for a call.
 struct Leaving(Arc<Shared>, ConnectionId);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.objects.disconnected(self.1, Instant::now());
         self.0.connections.leave(self.1);
+        self.0.objects.disconnected(self.1, Instant::now());
     }
 }
 

@@ -10,7 +10,7 @@ use certadm_wire::dcom::{
 use certadm_wire::rpc::{Call, FaultStatus};
 
 use crate::access::Caller;
-use crate::activator::standard;
+use crate::activator::{MOST_INTERFACES, standard};
 use crate::call::{Answer, Circumstances, check_trailer, enter, reader};
 use crate::objects::{ACTIVATION_REFERENCES, Handed};
 use crate::resolver::resolver_bindings;
@@ -37,16 +37,16 @@ fn respond(
     request: &RemUnknownRequest,
 ) -> RemUnknownResponse {
     let objects = &circumstances.shared.objects;
-    let query = |ipid, interfaces: &[Iid], references| match objects.query(
-        ipid,
-        &caller.identity,
-        interfaces,
-        references,
-        Instant::now(),
-    ) {
-        Ok(Some(handed)) => Ok(handed),
-        Ok(None) => Err(Hresult::RPC_E_INVALID_OBJECT),
-        Err(_) => Err(Hresult::E_OUTOFMEMORY),
+    let query = |ipid, interfaces: &[Iid], references| {
+        // Each is answered with bindings of a few hundred octets: 65,535 of them would be megabytes for a request of one.
+        if MOST_INTERFACES < interfaces.len() {
+            return Err(Hresult::E_INVALIDARG);
+        }
+        match objects.query(ipid, &caller.identity, interfaces, references, Instant::now()) {
+            Ok(Some(handed)) => Ok(handed),
+            Ok(None) => Err(Hresult::RPC_E_INVALID_OBJECT),
+            Err(_) => Err(Hresult::E_OUTOFMEMORY),
+        }
     };
     match request {
         RemUnknownRequest::QueryInterface { ipid, references, interfaces } => {

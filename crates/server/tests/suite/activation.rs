@@ -11,7 +11,10 @@ use certadm_wire::dcom::activation::{
     ActivationProperties, ActivatorRequest, ActivatorResponse, FactoryRequest, FactoryResponse,
     RemoteActivation, RemoteActivationReply,
 };
-use certadm_wire::dcom::{Clsid, Iid, InterfaceReferences, Ipid, OrpcThat, RemUnknownRequest};
+use certadm_wire::dcom::{
+    Clsid, Iid, InterfaceReferences, Ipid, OrpcThat, RemUnknownInterface, RemUnknownRequest,
+    RemUnknownResponse,
+};
 use certadm_wire::ndr::{ByteOrder, Guid, Reader};
 use certadm_wire::rpc::AuthLevel;
 
@@ -144,6 +147,40 @@ fn a_factory_makes_objects() {
     object.full_backup().unwrap();
     let mut strange = Object { ipid: factory.ipid, ..object };
     assert_eq!(strange.call(&prepare(0)), Err(Failed::Fault(0x8001_0108)));
+}
+
+/// Each interface that is asked for is answered with bindings: a request of one megabyte would be answered with twenty.
+#[test]
+fn a_query_asks_for_a_few_interfaces() {
+    let world = World::new();
+    let Object { mut peer, ipid, rem_unknown, .. } = Object::tcp(&world, "operator");
+    let both = [(1, RemUnknownInterface::RemUnknown), (2, RemUnknownInterface::RemUnknown2)];
+    for (context, interface) in both {
+        let iid = [Iid::REM_UNKNOWN, Iid::REM_UNKNOWN_2][usize::from(context) - 1];
+        peer.bind(context, iid, true).unwrap();
+        for (count, expected) in
+            [(64, Hresult::S_OK), (65, Hresult::E_INVALIDARG), (40_000, Hresult::E_INVALIDARG)]
+        {
+            let interfaces = vec![Iid::CERT_ADMIN; count];
+            let request = match interface {
+                RemUnknownInterface::RemUnknown => {
+                    RemUnknownRequest::QueryInterface { ipid, references: 1, interfaces }
+                }
+                _ => RemUnknownRequest::QueryInterface2 { ipid, interfaces },
+            };
+            let asked = stub(|writer| request.write(writer));
+            let answer = peer.request(context, request.opnum(), Some(rem_unknown.0), &asked).unwrap();
+            let mut reader = Reader::new(&answer, ByteOrder::Little);
+            OrpcThat::read(&mut reader).unwrap();
+            let code = match RemUnknownResponse::read(&request, &mut reader).unwrap() {
+                RemUnknownResponse::Interfaces { code, .. } | RemUnknownResponse::References { code, .. } => {
+                    code
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(code, expected, "{count} at {context}");
+        }
+    }
 }
 
 #[test]

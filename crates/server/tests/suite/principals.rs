@@ -143,6 +143,27 @@ fn roles_of_ca_toml_are_those_of_the_moment() {
     assert_eq!(remote.code(&Request::BackupGetAttachmentInformation), DENIED);
 }
 
+/// Whoever has an account in the realm may show a ticket; that takes nobody's place who has a role.
+#[test]
+fn tickets_without_a_role_keep_nobody_out() {
+    let small = |settings: &mut Settings| {
+        settings.limits = Limits { connections: 8, roleless_connections: 3, objects: 4, ..Limits::default() };
+        settings.roles =
+            RolesConfig { operator: vec![format!("krb:operator@{REALM}")], ..RolesConfig::default() };
+    };
+    // Without a PAC each account is another caller.
+    let domain = Domain::new(|kdc| kdc.has_pac = false, small);
+    let state = Request::GetServerState { authority: None };
+    let mut crowd: Vec<_> = ["reader", "auditor", "officer", "admin"].map(|user| domain.object(user)).into();
+    let mut answered = || crowd.iter_mut().filter_map(|object| object.call(&state).ok()).count();
+    answered();
+    assert_eq!(answered(), 3, "of four connections one had to go");
+    let mut operators: Vec<_> = (0..2).map(|_| domain.object("operator")).collect();
+    for operator in &mut operators {
+        assert_eq!(operator.code(&LOCATIONS), 0);
+    }
+}
+
 fn no_brake(settings: &mut Settings) {
     settings.limits =
         Limits { free_failures: u32::MAX, free_failures_of_address: u32::MAX, ..Limits::default() };
