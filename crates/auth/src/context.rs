@@ -93,6 +93,9 @@ pub struct TicketHolder {
     pub service: Principal,
     /// Its SID, where the domain controller says it.
     pub user: Option<Sid>,
+    /// The name of its account, where the domain controller says it. A ticket may carry another name of the account, such as its
+    /// user principal name, and whoever may write that chooses it.
+    pub account: Option<String>,
     /// The SIDs of its groups, those that it is in through others among them.
     pub groups: BTreeSet<Sid>,
     /// When its ticket ends.

@@ -3,7 +3,8 @@
 //!
 //! An address is what one neighbour holds: an IPv4 address, or the 64 bits of an IPv6 network. Several callers may stand
 //! behind it. Failures at one account therefore do not shut out the others, and an account that was proven from an address
-//! a short while ago keeps a small share of its own there, whatever others do from it.
+//! a short while ago keeps a small share of its own there, whatever others do at other accounts from it. Guesses at that very account
+//! from there use the share up, too, because nobody knows before which one is its owner's: he waits. A ticket is no guess.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

@@ -97,6 +97,7 @@ mod tests {
             client: Principal::account(name, realm),
             service: Principal::service("HOST", "ca1", realm),
             user: user.map(|sid| sid.parse().unwrap()),
+            account: None,
             groups: BTreeSet::new(),
             end: FileTime(0),
         }))
