@@ -17,9 +17,10 @@ use rusqlite::TransactionBehavior;
 use crate::connect::DatabaseFile;
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use crate::log_file::LogFile;
+use crate::log_file::{LogFile, Signature};
 use crate::marks::{self, Mark};
 use crate::owner::{RunningBackup, Shared, Store};
+use crate::schema;
 use crate::trailer::Trailer;
 
 /// A running backup. There is one at a time; dropping it frees the store for the next without writing a mark.
@@ -30,6 +31,9 @@ pub struct Backup {
     /// The checkpoint generation at Prepare, or the one before it where nothing was committed since: the first log that the
     /// image needs.
     pinned: Generation,
+    /// The stream of logs at Prepare. Where another one has begun since, a stranger has checkpointed the write-ahead log: commits went
+    /// into the file behind the reader's back and are in no log, and the new stream has logs of the same numbers.
+    stream: Signature,
     listed: Option<Listed>,
 }
 
@@ -56,9 +60,9 @@ impl Store {
             }
             *running = Some(RunningBackup { by: by.to_owned(), since: crate::time::now() });
         }
-        let pinned = self.checkpoint_generation();
-        let mut backup = Backup { shared: Arc::clone(&self.shared), kind, pinned, listed: None };
-        backup.pinned = self.shared.first_needed()?; // dropping `backup` frees the claim
+        let (pinned, stream) = (self.checkpoint_generation(), self.shared.stream());
+        let mut backup = Backup { shared: Arc::clone(&self.shared), kind, pinned, stream, listed: None };
+        (backup.pinned, backup.stream) = self.shared.first_needed()?; // dropping `backup` frees the claim
         if kind == BackupType::LogsOnly {
             self.check_base()?; // dropping `backup` frees the claim
         }
@@ -119,6 +123,7 @@ impl Backup {
             file,
             shared: Arc::clone(&self.shared),
             low: self.pinned,
+            stream: self.stream,
             page_size,
             image_pages,
             offset: 0,
@@ -148,10 +153,9 @@ impl Backup {
             BackupType::LogsOnly => Generation::FIRST,
         };
         let rolled = self.shared.roll_for_backup(needed)?;
-        let Some(log) = rolled.log else {
-            // The chain was found broken: what has been read cannot be made whole.
-            return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
-        };
+        // Where the chain was found broken, what has been read cannot be made whole. An earlier roll may have found it, too.
+        let log = rolled.log.filter(|_| rolled.now.stream == self.stream);
+        let log = log.ok_or(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP))?;
         let archived = self.folder().archived_logs()?;
         let first = archived.first().map_or(log.generation, |(generation, _)| *generation);
         let position = LogPosition {
@@ -197,9 +201,13 @@ impl Backup {
     /// The caller answers for every listed byte being durable, read back and verified before (invariant 4).
     ///
     /// # Errors
-    /// 0xC8000209 before the list was fetched, [`Error::File`] when a deletion fails; the logs above it then stay.
+    /// 0xC8000209 before the list was fetched; 0xC8000239 where another stream of logs has begun since Prepare; [`Error::File`] when a
+    /// deletion fails; the logs above it then stay.
     pub fn truncate(&self) -> Result<Vec<(Generation, u64)>> {
         let listed = self.listed.as_ref().ok_or(Error::Backup(Hresult::INVALID_BACKUP_SEQUENCE))?;
+        if self.shared.stream() != self.stream {
+            return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
+        }
         let Some(limit) = listed.deletable.and_then(|range| range.high().next()) else {
             return Ok(Vec::new());
         };
@@ -208,7 +216,8 @@ impl Backup {
         deleted
     }
 
-    /// Ends the backup and writes its mark, if it left one, in one durable commit.
+    /// Ends the backup and writes its mark, if it left one, in one durable commit. Where another stream of logs has begun since
+    /// Prepare, it is no base for backups of these logs and leaves no mark.
     ///
     /// # Errors
     /// [`Error::Sqlite`] when the mark cannot be written; the backup has ended all the same.
@@ -218,6 +227,9 @@ impl Backup {
         };
         let mark = Mark { range: listed.range, taken: crate::time::now() };
         self.shared.commit(&|transaction: &rusqlite::Transaction<'_>| {
+            if schema::state(transaction)?.stream != self.stream {
+                return Ok(());
+            }
             let mut marks = marks::marks(transaction)?;
             marks.record(kind, mark);
             marks::write(transaction, &marks)
@@ -248,6 +260,7 @@ pub struct ImageReader {
     file: Arc<DatabaseFile>,
     shared: Arc<Shared>,
     low: Generation,
+    stream: Signature,
     page_size: u32,
     image_pages: u64,
     /// Where reading goes on, in the image or behind it in the trailer.
@@ -287,7 +300,7 @@ impl ImageReader {
     /// Fills `buffer` except at the end; 0 when everything has been delivered.
     ///
     /// # Errors
-    /// [`Error::File`], [`Error::Sqlite`].
+    /// [`Error::File`], [`Error::Sqlite`]; 0xC8000239 at the end where another stream of logs has begun since Prepare.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = self.ahead.deliver(buffer);
         if filled < buffer.len() {
@@ -343,6 +356,9 @@ impl ImageReader {
     /// Made when the image has been read and nothing of the trailer.
     fn make_trailer(&self) -> Result<Vec<u8>> {
         let (database, stream, high) = self.shared.identity(self.low)?;
+        if stream != self.stream {
+            return Err(Error::Backup(Hresult::MISSING_FILE_TO_BACKUP));
+        }
         let trailer = Trailer {
             page_size: self.page_size,
             image_pages: self.image_pages,

@@ -392,11 +392,17 @@ impl Shared {
     }
 
     /// The first log that an image of now needs. Where nothing was committed since the last roll that is the log that the roll
-    /// closed: its pages stand in the database file, and applying them again changes nothing.
-    pub(crate) fn first_needed(&self) -> Result<Generation> {
+    /// closed: its pages stand in the database file, and applying them again changes nothing. And the stream that it belongs to.
+    pub(crate) fn first_needed(&self) -> Result<(Generation, Signature)> {
         let core = self.core();
         let closed = if core.is_untouched()? { self.closed_log(&core)? } else { None };
-        Ok(closed.map_or(core.now.checkpoint, |log| log.generation.min(core.now.checkpoint)))
+        let first = closed.map_or(core.now.checkpoint, |log| log.generation.min(core.now.checkpoint));
+        Ok((first, core.now.stream))
+    }
+
+    /// The stream that logs belong to now.
+    pub(crate) fn stream(&self) -> Signature {
+        self.core().now.stream
     }
 
     /// Rolls, unless nothing was committed since the last roll and the log that it closed is `needed` or a later one. Otherwise a

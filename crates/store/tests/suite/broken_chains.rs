@@ -104,6 +104,49 @@ fn a_checkpoint_by_another_program_ends_the_backup() {
     backup.logs().unwrap();
 }
 
+/// The roll of a commit finds it, and not the backup's own: what was read before belongs to another stream than what comes after.
+#[test]
+fn a_checkpoint_that_somebody_else_finds_ends_the_backup() {
+    for kind in [BackupType::Full, BackupType::LogsOnly] {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, store) = with_logs(&dir, 1);
+        let mut base = store.begin_backup(BackupType::Full).unwrap();
+        base.logs().unwrap();
+        base.end(Some(BackupKind::Full)).unwrap();
+        insert(&mut store.writer().unwrap(), 2);
+        let mut backup = store.begin_backup(kind).unwrap();
+        let mut image = backup.open_image().unwrap();
+        image.read(&mut [0; 4096]).unwrap();
+        checkpoint_by_a_stranger(&folder);
+        insert(&mut store.writer().unwrap(), 3);
+        store.roll().unwrap();
+        let end =
+            std::iter::repeat_with(|| image.read(&mut [0; 65536])).find(|read| !matches!(read, Ok(1..)));
+        assert_eq!(end.unwrap().unwrap_err().hresult(), Hresult::MISSING_FILE_TO_BACKUP);
+        let error = backup.logs().unwrap_err();
+        assert_eq!(error.hresult(), Hresult::MISSING_FILE_TO_BACKUP, "{error}");
+        drop(backup);
+        assert_eq!(serials(&folder), [1, 2, 3], "nothing is lost, only the chain");
+    }
+}
+
+#[test]
+fn a_backup_whose_chain_broke_behind_its_list_deletes_nothing_and_is_no_base() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, store) = with_logs(&dir, 2);
+    let mut backup = store.begin_backup(BackupType::Full).unwrap();
+    let logs = backup.logs().unwrap();
+    insert(&mut store.writer().unwrap(), 3);
+    checkpoint_by_a_stranger(&folder);
+    store.roll().unwrap();
+    let error = backup.truncate().unwrap_err();
+    assert_eq!(error.hresult(), Hresult::MISSING_FILE_TO_BACKUP, "{error}");
+    backup.end(Some(BackupKind::Full)).unwrap();
+    assert!(logs.iter().all(|(_, path)| path.exists()));
+    assert_eq!(store.marks().unwrap().full, None);
+    assert!(store.begin_backup(BackupType::LogsOnly).is_err());
+}
+
 #[test]
 fn logs_that_the_database_file_needs_stay() {
     let dir = tempfile::tempdir().unwrap();
