@@ -49,19 +49,14 @@ pub(crate) fn settle(
         return Ok(steady);
     }
     let state = schema::state(connection)?;
-    let archived_log = folder.log_path(state.generation);
-    if archived_log.exists() {
-        let header = *LogFile::open(&archived_log)?.header();
+    if let Some(header) = archived_as(folder, state.generation, &state)? {
         begin_generation(connection, next(state.generation)?, header.own)?;
     }
     let state = schema::state(connection)?;
-    let last = state
-        .generation
-        .previous()
-        .map(|generation| folder.log_path(generation))
-        .filter(|path| path.exists());
+    let last =
+        state.generation.previous().map(|last| archived_as(folder, last, &state)).transpose()?.flatten();
     let archived = match last {
-        Some(path) => LogFile::open(&path)?.header().wal_end,
+        Some(header) => header.wal_end,
         None => before.map(|checkpoint| checkpoint.archived).unwrap_or_default(),
     };
     let settled = Checkpoint {
@@ -77,6 +72,17 @@ pub(crate) fn settle(
     };
     file.write(&settled)?;
     Ok(settled)
+}
+
+/// The log of a generation, if the folder has the one of this database and stream. One of another stream may have the same number, such
+/// as one that somebody left there before a restore.
+fn archived_as(folder: &Folder, generation: Generation, state: &schema::State) -> Result<Option<LogHeader>> {
+    let path = folder.log_path(generation);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let header = *LogFile::open(&path)?.header();
+    Ok(Some(header).filter(|header| (header.database, header.stream) == (state.database, state.stream)))
 }
 
 /// The lowest generation from which on every log of the stream up to the current generation is there. No log that the
@@ -207,7 +213,7 @@ pub(crate) fn adopt(
         compare_identity(connection, &rolling)?;
         // Once the generation is archived, the WAL may have begun anew; the database file then holds what is archived
         // and nothing newer. Before, it is the WAL that the roll found.
-        let intact = if folder.log_path(rolling.current).exists() {
+        let intact = if archived_as(folder, rolling.current, &schema::state(connection)?)?.is_some() {
             generation_in_file(database)? <= rolling.current.number()
         } else {
             WalReader::open(&wal_path(database))?.is_some_and(|wal| wal.salts() == rolling.archived.salts)

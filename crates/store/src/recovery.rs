@@ -25,7 +25,7 @@ pub struct Registered {
     pub database: PathBuf,
     /// The folder of the restored logs.
     pub backup_logs: PathBuf,
-    /// The range that must be there in full.
+    /// The range that must be there in full. Logs above it, there or in the CA's own folder, are rolled forward.
     pub range: GenerationRange,
 }
 
@@ -58,7 +58,7 @@ pub fn recover(folder: &Folder, registered: &Registered) -> Result<Recovered> {
         });
     }
     let trailer = trailer_or_saved(folder, database)?;
-    let chain = chain::check_chain(&trailer, &Folder::logs_in(&registered.backup_logs)?, registered.range)?;
+    let chain = chain::check_chain(&trailer, &logs_of(folder, registered)?, registered.range)?;
 
     // From here on the image changes. What is half done is done again from here.
     save_trailer(folder, &trailer)?;
@@ -66,7 +66,9 @@ pub fn recover(folder: &Folder, registered: &Registered) -> Result<Recovered> {
         durable::remove_if_present(&stale)?;
     }
     let pages_applied = apply(&chain, database)?;
-    set_damaged_aside(registered, chain.last())?;
+    for logs in log_folders(folder, registered) {
+        set_damaged_aside(&logs, chain.last())?;
+    }
     begin_anew(folder, database, &chain)?;
     Ok(Recovered {
         low: trailer.low,
@@ -75,6 +77,25 @@ pub fn recover(folder: &Folder, registered: &Registered) -> Result<Recovered> {
         pages_applied,
         stopped_at: chain.stopped_at,
     })
+}
+
+/// The folder of the restored logs, and the CA's own where that is another one.
+fn log_folders(folder: &Folder, registered: &Registered) -> Vec<PathBuf> {
+    let own = folder.log_dir();
+    let is_other = own.is_dir() && own.canonicalize().ok() != registered.backup_logs.canonicalize().ok();
+    std::iter::once(registered.backup_logs.clone()).chain(is_other.then_some(own)).collect()
+}
+
+/// The restored logs, and those of the CA's own folder above them: they hold what was committed after the backup, and are rolled
+/// forward (certbcli.md 9.2). What does not continue the restored ones is refused, because the CA could not write logs of its own there.
+fn logs_of(folder: &Folder, registered: &Registered) -> Result<Vec<(Generation, PathBuf)>> {
+    let mut logs = Folder::logs_in(&registered.backup_logs)?;
+    for own in log_folders(folder, registered).iter().skip(1) {
+        let last =
+            logs.last().map_or(registered.range.high(), |(last, _)| registered.range.high().max(*last));
+        logs.extend(Folder::logs_in(own)?.into_iter().filter(|(generation, _)| last < *generation));
+    }
+    Ok(logs)
 }
 
 /// Writes the chain's pages over the image in order and cuts it to the database's size.
@@ -164,14 +185,14 @@ fn save_trailer(folder: &Folder, trailer: &Trailer) -> Result<()> {
 
 /// A damaged log above the range would stand where a new generation will be written: it gets another name, as do those
 /// above it. The highest goes first, so that a recovery interrupted here still finds the damaged one to stop at.
-fn set_damaged_aside(registered: &Registered, last: Generation) -> Result<()> {
-    for (generation, path) in Folder::logs_in(&registered.backup_logs)?.into_iter().rev() {
+fn set_damaged_aside(logs: &Path, last: Generation) -> Result<()> {
+    for (generation, path) in Folder::logs_in(logs)?.into_iter().rev() {
         if generation > last {
             let aside = path.with_extension("log.not-applied");
             durable::rename(&path, &aside)?;
         }
     }
-    Ok(durable::sync_dir(&registered.backup_logs)?)
+    Ok(durable::sync_dir(logs)?)
 }
 
 /// The first commit after recovery: a new stream of logs begins. It stays in the WAL, out of the image, so that a

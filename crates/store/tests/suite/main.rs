@@ -3,5 +3,6 @@
 mod backup_and_recovery;
 mod broken_chains;
 mod images;
+mod own_logs;
 mod owner_under_load;
 mod packing;
