@@ -119,7 +119,7 @@ const USER_PRINCIPAL_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.
 const MAX_UPN: usize = 1024;
 
 /// A name as denials show it.
-fn shown(name: &GeneralName) -> String {
+pub(crate) fn shown(name: &GeneralName) -> String {
     match name {
         GeneralName::DnsName(text) => format!("dns:{}", text.as_str()),
         GeneralName::Rfc822Name(text) => format!("email:{}", text.as_str()),

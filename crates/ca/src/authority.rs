@@ -85,6 +85,7 @@ impl Authority {
             name: own.name.clone(),
             key: PublicKey::from_info(key.public_key_info()).ok(),
             path_length: own.path_length,
+            name_constraints: own.name_constraints.clone(),
             common_extensions: common_extensions(&own, &config.publish)
                 .map_err(Error::encoding("certificate"))?,
         };

@@ -7,7 +7,7 @@ use der::Decode;
 use der::asn1::OctetString;
 use rusqlite::{Connection, OptionalExtension};
 use x509_cert::certificate::Certificate;
-use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages, SubjectKeyIdentifier};
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages, NameConstraints, SubjectKeyIdentifier};
 use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::name::Name;
 
@@ -36,6 +36,7 @@ pub(crate) struct OwnCertificate {
     pub(crate) serial: Serial,
     pub(crate) key_identifier: Vec<u8>,
     pub(crate) path_length: Option<u8>,
+    pub(crate) name_constraints: Option<NameConstraints>,
     pub(crate) not_before: FileTime,
     pub(crate) not_after: FileTime,
 }
@@ -129,12 +130,14 @@ impl OwnCertificate {
             || key_identifier(content.subject_public_key_info()),
             |(_, identifier)| identifier.0.as_bytes().to_vec(),
         );
+        let names = content.get_extension::<NameConstraints>().map_err(damaged)?.map(|(_, names)| names);
         let validity = content.validity();
         Ok(Self {
             name: content.subject().clone(),
             serial: Serial::from(content.serial_number()),
             key_identifier: identifier,
             path_length: constraints.path_len_constraint,
+            name_constraints: names,
             not_before: dates::from_x509(validity.not_before),
             not_after: dates::from_x509(validity.not_after),
             certificate,

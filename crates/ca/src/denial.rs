@@ -133,6 +133,14 @@ pub enum DenialReason {
         /// What is wrong.
         reason: &'static str,
     },
+    /// The CA's own certificate restricts the names that it may certify.
+    #[error(
+        "it asks for the name {name}, which the name constraints of this CA's own certificate do not allow: whoever checks it would refuse the certificate"
+    )]
+    NameNotAllowed {
+        /// The name.
+        name: String,
+    },
     /// Nothing says whose certificate it would be.
     #[error("it has neither a subject nor a subject alternative name")]
     NoName,
@@ -168,6 +176,7 @@ impl DenialReason {
             | Self::BadName { .. }
             | Self::NoName
             | Self::SubjectIsIssuer => 0x8009_4001, // CERTSRV_E_BAD_REQUESTSUBJECT
+            Self::NameNotAllowed { .. } => 0x800B_0114,         // CERT_E_INVALID_NAME
             Self::BadExtension { .. } => 0x8007_000D,           // ERROR_INVALID_DATA
         }
     }

@@ -22,6 +22,7 @@ mod keys;
 mod list;
 pub mod modes;
 mod name;
+mod name_constraints;
 mod passphrase;
 mod policy;
 mod profile;

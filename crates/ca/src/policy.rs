@@ -1,7 +1,9 @@
 //! What this CA grants, and what it denies.
 
 use der::asn1::OctetString;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName, SubjectKeyIdentifier};
+use x509_cert::ext::pkix::{
+    BasicConstraints, ExtendedKeyUsage, NameConstraints, SubjectAltName, SubjectKeyIdentifier,
+};
 use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::name::Name;
 
@@ -9,6 +11,7 @@ use crate::alternative_names::AlternativeNames;
 use crate::denial::DenialReason;
 use crate::error::{Error, Result};
 use crate::keys::key_identifier;
+use crate::name_constraints;
 use crate::profile::Profile;
 use crate::public_key::PublicKey;
 use crate::request::Request;
@@ -44,6 +47,8 @@ pub(crate) struct Issuer {
     pub(crate) key: Option<PublicKey>,
     /// The path length of its own certificate.
     pub(crate) path_length: Option<u8>,
+    /// The names that its own certificate restricts it to.
+    pub(crate) name_constraints: Option<NameConstraints>,
     /// Extensions that are the same in all its certificates: authority key identifier, CRL
     /// distribution points, authority information access.
     pub(crate) common_extensions: Vec<Extension>,
@@ -96,6 +101,10 @@ fn judge(request: &Request, profile: &Profile, issuer: &Issuer) -> Result<Judged
     }
     let names = AlternativeNames::judge(asked, profile)?;
     subject::judge(&request.subject, profile, &names)?;
+    if let Some(constraints) = &issuer.name_constraints {
+        let alternative = names.extension.as_ref().map_or(&[][..], |names| &names.0);
+        name_constraints::check(constraints, &request.subject, alternative)?;
+    }
     let usage = profile.key_usage_for(key.is_rsa()).ok_or(DenialReason::KeyUsage)?;
     Ok(Judged { key, usage, names, path_length })
 }

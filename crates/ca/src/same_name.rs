@@ -13,6 +13,11 @@ pub(crate) fn is_same_name(left: &Name, right: &Name) -> bool {
     parts_of(left) == parts_of(right)
 }
 
+/// Whether a name begins with all parts of another one: it lies below that in a directory.
+pub(crate) fn begins_with(name: &Name, base: &Name) -> bool {
+    parts_of(name).starts_with(&parts_of(base))
+}
+
 /// Each part with its attributes in a form that is the same for every spelling.
 fn parts_of(name: &Name) -> Vec<Vec<(String, Spelling)>> {
     let part = |attributes: &mut dyn Iterator<Item = &AttributeTypeAndValue>| {

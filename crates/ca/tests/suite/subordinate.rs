@@ -207,3 +207,80 @@ fn a_key_of_another_ca_is_noticed() {
     let error = Authority::open(&root.folder, &passphrase()).err().unwrap();
     assert!(matches!(error, Error::KeyMismatch { .. }), "{error}");
 }
+
+/// What a parent restricts its subordinate to is what the subordinate issues: whoever checks anything else refuses it.
+#[test]
+fn names_outside_of_the_constraints_of_the_ca_are_denied() {
+    let root = TestCa::new();
+    let (folder, pem) = waiting(&root, "Restricted CA", KeyType::P256);
+    let at = |name: &str| root.scratch.path().join(name);
+    let (key, own, answer, extensions) = (at("parent.key"), at("parent.crt"), at("answer.crt"), at("ext"));
+    let (key, own, answer) = (text(&key), text(&own), text(&answer));
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "30",
+        "-subj",
+        "/CN=Parent",
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign",
+        "-keyout",
+        key,
+        "-out",
+        own,
+    ]);
+    let lines = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n\
+                 nameConstraints=critical,permitted;DNS:example.com,excluded;DNS:secret.example.com\n";
+    std::fs::write(&extensions, lines).unwrap();
+    let request = at("sub.csr");
+    std::fs::write(&request, pem).unwrap();
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        text(&request),
+        "-CA",
+        own,
+        "-CAkey",
+        key,
+        "-days",
+        "20",
+        "-set_serial",
+        "7",
+        "-extfile",
+        text(&extensions),
+        "-out",
+        answer,
+    ]);
+    let now = certadm_store::now();
+    Authority::import_certificate(&folder, &std::fs::read(answer).unwrap(), &passphrase(), now).unwrap();
+    let authority = Authority::open(&folder, &passphrase()).unwrap();
+    let mut writer = Writer::open(&folder).unwrap();
+    for (host, is_allowed) in [
+        ("www.example.com", true),
+        ("www.other.net", false),
+        ("a.secret.example.com", false),
+        ("example.com", true),
+    ] {
+        let request = Request::parse(&server_request(host)).unwrap();
+        match authority.issue(&mut writer, &request, &Terms::new("tests"), now) {
+            Ok(issued) => {
+                assert!(is_allowed, "{host}");
+                let path = root.save(&issued);
+                let sub = folder.certificate_path();
+                openssl(&["verify", "-x509_strict", "-CAfile", own, "-untrusted", text(&sub), text(&path)]);
+            }
+            Err(Error::Denied(denial)) => {
+                let DenialReason::NameNotAllowed { name } = &denial.reason else { panic!("{denial:?}") };
+                assert!(!is_allowed && name.contains(host), "{host}: {name}");
+            }
+            Err(error) => panic!("{host}: {error}"),
+        }
+    }
+}
