@@ -65,8 +65,14 @@ impl Change {
     }
 }
 
+/// Bytes of memory that a macro takes before it has collected anything, about.
+const EMPTY_MACRO: usize = 96;
+
 /// Without a version number the change that is undone is looked for among so many of the newest.
 const LOOKED_THROUGH: usize = 4096;
+
+/// A record of a macro.
+pub(super) type Collected = (Lgpos, Vec<u8>);
 
 /// A session of the log.
 #[derive(Clone, Default, Debug)]
@@ -77,8 +83,9 @@ pub(super) struct Session {
     /// The newest change of each version number.
     by_version: HashMap<u32, u64>,
     made: u64,
-    collected: Option<Vec<(Lgpos, Vec<u8>)>>,
-    /// What `changes` and `collected` weigh.
+    /// Records of each macro that has not ended, by its database time.
+    macros: HashMap<u64, Vec<Collected>>,
+    /// What `changes` and `macros` weigh.
     weights: [usize; 2],
 }
 
@@ -125,25 +132,32 @@ impl Session {
         self.weights[0] = 0;
     }
 
-    pub(super) fn in_macro(&self) -> bool {
-        self.collected.is_some()
+    pub(super) fn macro_begin(&mut self, dbtime: u64) {
+        self.macro_end(dbtime);
+        self.weights[1] += EMPTY_MACRO;
+        self.macros.insert(dbtime, Vec::new());
     }
 
-    pub(super) fn macro_begin(&mut self) {
-        self.macro_end();
-        self.collected = Some(Vec::new());
+    /// What the macro collected; nothing where none of this time has begun.
+    pub(super) fn macro_end(&mut self, dbtime: u64) -> Vec<Collected> {
+        let Some(collected) = self.macros.remove(&dbtime) else { return Vec::new() };
+        let records: usize = collected.iter().map(weight_of_collected).sum();
+        self.weights[1] -= EMPTY_MACRO + records;
+        collected
     }
 
-    pub(super) fn macro_end(&mut self) -> Vec<(Lgpos, Vec<u8>)> {
+    pub(super) fn drop_macros(&mut self) {
+        self.macros.clear();
         self.weights[1] = 0;
-        self.collected.take().unwrap_or_default()
     }
 
-    pub(super) fn collect(&mut self, position: Lgpos, bytes: Vec<u8>) {
-        if let Some(collected) = &mut self.collected {
-            self.weights[1] += size_of::<(Lgpos, Vec<u8>)>() + bytes.len();
-            collected.push((position, bytes));
-        }
+    /// Adds a record to the macro with this time; false where there is none.
+    pub(super) fn collect(&mut self, dbtime: u64, position: Lgpos, bytes: &[u8]) -> bool {
+        let Some(collected) = self.macros.get_mut(&dbtime) else { return false };
+        let record = (position, bytes.to_vec());
+        self.weights[1] += weight_of_collected(&record);
+        collected.push(record);
+        true
     }
 
     /// Returns the number of the change, which no other one of this session has.
@@ -214,4 +228,8 @@ impl Session {
         self.forget_all();
         changes
     }
+}
+
+fn weight_of_collected((_, bytes): &Collected) -> usize {
+    size_of::<Collected>() + bytes.len()
 }

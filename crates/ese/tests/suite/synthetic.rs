@@ -375,7 +375,7 @@ fn two_leaves() -> Run {
         run.apply(&crate::writer::insert(line(at(ROOT, time, time + 1), index), key.as_bytes(), b"data"));
     }
     // Vertical: the root's nodes move to page 20, which is not split by it.
-    run.apply(&crate::writer::macro_begin(1));
+    run.apply(&crate::writer::macro_begin(1, 19));
     let vertical = SplitLevel {
         new: 20,
         right: NO_PAGE,
@@ -387,9 +387,9 @@ fn two_leaves() -> Run {
         parent_key: b"",
     };
     run.apply(&crate::writer::split(at(ROOT, 15, 19), &vertical));
-    run.apply(&crate::writer::macro_commit(1));
+    run.apply(&crate::writer::macro_commit(1, 19));
     // Right: d to f move to page 21; the insert of d causes it.
-    run.apply(&crate::writer::macro_begin(1));
+    run.apply(&crate::writer::macro_begin(1, 20));
     let right = SplitLevel {
         new: 21,
         right: NO_PAGE,
@@ -402,13 +402,91 @@ fn two_leaves() -> Run {
     };
     run.apply(&crate::writer::split(at(20, 19, 20), &right));
     run.apply(&crate::writer::insert(line(at(20, u64::MAX, 20), 3), b"key d", b"data"));
-    run.apply(&crate::writer::macro_commit(1));
+    run.apply(&crate::writer::macro_commit(1, 20));
     run.apply(&crate::writer::commit(1, 0));
     run
 }
 
 fn all_keys() -> Vec<(Vec<u8>, Vec<u8>)> {
     nodes(&["key a", "key b", "key c", "key d", "key e", "key f"].map(|key| (key, "data")))
+}
+
+/// The time that the undo information of a change has: none.
+const NO_TIME: u64 = u64::MAX;
+
+/// The first leaf of `two_leaves`, and a split of it that moves `key b2`, which is inserted, and all behind it to page 22.
+fn split_of_the_first_leaf() -> [Vec<u8>; 2] {
+    let right = SplitLevel {
+        new: 22,
+        right: (21, 21),
+        parent: (ROOT, 20),
+        kind: 1,
+        operation: 1,
+        lines: [2, 2, 4],
+        flags: [LEAF, LEAF],
+        parent_key: b"key b2",
+    };
+    let inserted = crate::writer::insert(line(at(20, u64::MAX, 31), 2), b"key b2", b"data");
+    [crate::writer::split(at(20, 20, 31), &right), inserted]
+}
+
+#[test]
+fn undo_information_inside_a_macro_is_not_of_the_macro() {
+    // Somebody writes page 21 while the session whose change is on it splits page 20.
+    let nowhen = At { before: NO_TIME, after: NO_TIME, ..at(21, 20, 21) };
+    let info = crate::writer::undo_info(nowhen, b"key e", 2, b"data");
+    let [split, inserted] = split_of_the_first_leaf();
+    let change = crate::writer::replace(line(at(21, 20, 21), 1), b"data", b"else");
+    // Page 21 is newer in the file than the replacement, so that only the undo information knows what was before.
+    let mut written = two_leaves();
+    written.apply(&crate::writer::begin(1, 0));
+    written.apply(&change);
+    let crashed = written.replayer.into_crashed().unwrap();
+    let mut with_new_key = all_keys();
+    with_new_key.insert(2, (b"key b2".to_vec(), b"data".to_vec()));
+    // Before the split, between it and its operation, behind both.
+    for place in 0..3 {
+        let mut collected = vec![split.clone(), inserted.clone()];
+        collected.insert(place, info.clone());
+        let mut run = anew(&crashed, usize::MAX);
+        // The split takes the time of page 21 as the change left it.
+        run.apply(&change);
+        run.apply(&crate::writer::macro_begin(1, 31));
+        for record in &collected {
+            run.apply(record);
+        }
+        assert_eq!(
+            run.visible_after_rollback(),
+            all_keys(),
+            "{place}: a macro without an end never happened"
+        );
+        run.apply(&crate::writer::macro_commit(1, 31));
+        assert_eq!(run.visible_after_rollback(), all_keys(), "{place}");
+        run.apply(&crate::writer::commit(1, 0));
+    }
+}
+
+#[test]
+fn a_macro_holds_the_records_of_its_time_and_no_others() {
+    // A concurrent creation of an index logs entries in the name of the session whose rows they are of.
+    let mut run = two_leaves();
+    run.apply(&crate::writer::begin(1, 0));
+    let [split, inserted] = split_of_the_first_leaf();
+    run.apply(&crate::writer::macro_begin(1, 31));
+    run.apply(&split);
+    run.apply(&crate::writer::macro_begin(1, 40));
+    run.apply(&crate::writer::replace(line(at(21, 20, 21), 1), b"data", b"else"));
+    run.apply(&inserted);
+    let [mut now, mut both] = [all_keys(), all_keys()];
+    now[4].1 = b"else".to_vec();
+    assert_eq!(run.visible(), now);
+    // The other macro of the session is still open.
+    run.apply(&crate::writer::macro_commit(1, 31));
+    both[4].1 = b"else".to_vec();
+    both.insert(2, (b"key b2".to_vec(), b"data".to_vec()));
+    assert_eq!(run.visible(), both);
+    run.apply(&crate::writer::macro_commit(1, 40));
+    assert_eq!(run.visible(), both);
 }
 
 #[test]
@@ -453,11 +531,11 @@ fn merges_to_both_sides_keep_every_node() {
     ];
     for (page, level, upper) in cases {
         let mut run = two_leaves();
-        run.apply(&crate::writer::macro_begin(1));
+        run.apply(&crate::writer::macro_begin(1, 30));
         run.apply(&upper);
         run.apply(&crate::writer::merge(at(page, 20, 30), &level));
         assert_eq!(run.visible(), all_keys(), "kind {}: nothing happens before the macro ends", level.kind);
-        run.apply(&crate::writer::macro_commit(1));
+        run.apply(&crate::writer::macro_commit(1, 30));
         assert_eq!(run.visible(), all_keys(), "kind {}", level.kind);
         // Every node is still found by its key.
         for (key, data) in all_keys() {
@@ -489,7 +567,7 @@ fn what_open_transactions_remember_is_bounded() {
     assert_eq!(error.code(), Code::VERSION_STORE_OUT_OF_MEMORY, "{error}");
     // The same for a macro that never ends, of which nothing is applied.
     let mut run = two_nodes();
-    run.apply(&crate::writer::macro_begin(1));
+    run.apply(&crate::writer::macro_begin(1, 13));
     let record = crate::writer::insert(at(ROOT, 12, 13), b"key", &values[0]);
     let ended = (0..200_000).find_map(|_| run.try_apply(&record).err());
     assert_eq!(ended.unwrap().code(), Code::VERSION_STORE_OUT_OF_MEMORY);
@@ -499,7 +577,7 @@ fn what_open_transactions_remember_is_bounded() {
 fn a_macro_without_an_end_never_happened() {
     let mut run = two_nodes();
     run.apply(&crate::writer::begin(1, 0));
-    run.apply(&crate::writer::macro_begin(1));
+    run.apply(&crate::writer::macro_begin(1, 13));
     run.apply(&crate::writer::delete(at(ROOT, 12, 13)));
     assert_eq!(run.visible_after_rollback(), nodes(&[("key a", "1111"), ("key b", "2222")]));
     // The recovery of the engine goes on with the same session.
