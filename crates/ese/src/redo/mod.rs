@@ -32,7 +32,7 @@ pub use split::decode_image;
 
 use fit::{Misfit, Verdict, fits};
 use pages::{Pages, Slot};
-use transaction::{Change, Session};
+use transaction::{Before, Session};
 use waiting::Waiting;
 
 /// Largest page number a log may make a file grow to: 16 TiB of the largest pages.
@@ -76,8 +76,8 @@ pub struct Replayer<T> {
     /// The logs have spoken of the database.
     attached: bool,
     sessions: HashMap<u16, Session>,
-    /// What a split learned about the operation that follows it.
-    prepared: Option<Change>,
+    /// What a split learned about the node of the operation that follows it, which has this version number.
+    prepared: Option<(u32, Before)>,
     position: Lgpos,
     log_signature: Signature,
     dbtime: u64,

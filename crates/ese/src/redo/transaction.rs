@@ -9,8 +9,6 @@ use crate::lgpos::Lgpos;
 pub(super) enum ChangeKind {
     /// The node appeared: mark it deleted.
     Insert,
-    /// The node appeared in place of a deleted one with other data: old data back, mark it deleted.
-    InsertAndReplace,
     /// The data changed: old data back.
     Replace,
     /// The node was marked deleted: clear the mark.
@@ -23,9 +21,8 @@ pub(super) enum ChangeKind {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Change {
     pub(super) position: Lgpos,
+    /// Its number, which no other change has that may still be undone.
     pub(super) version: u32,
-    /// Second version number of a change that also replaces.
-    pub(super) replace_version: u32,
     pub(super) level: u8,
     pub(super) root: u32,
     pub(super) unique: bool,
@@ -50,7 +47,7 @@ impl Change {
     /// Adds what the page says of the change.
     pub(super) fn complete(&mut self, before: Before) {
         self.key = Some(before.key);
-        if !matches!(self.kind, ChangeKind::Insert | ChangeKind::InsertAndReplace) {
+        if self.kind != ChangeKind::Insert {
             self.bookmark_data.clone_from(&before.data);
         }
         self.old = Some(before.data);
@@ -67,9 +64,6 @@ impl Change {
 
 /// Bytes of memory that a macro takes before it has collected anything, about.
 const EMPTY_MACRO: usize = 96;
-
-/// Without a version number the change that is undone is looked for among so many of the newest.
-const LOOKED_THROUGH: usize = 4096;
 
 /// A record of a macro.
 pub(super) type Collected = (Lgpos, Vec<u8>);
@@ -166,9 +160,6 @@ impl Session {
         self.level = self.level.max(1);
         self.made += 1;
         self.by_version.insert(change.version, self.made);
-        if change.replace_version != 0 {
-            self.by_version.insert(change.replace_version, self.made);
-        }
         self.weights[0] += change.weight();
         self.changes.insert(self.made, change);
         self.made
@@ -198,26 +189,17 @@ impl Session {
         }
     }
 
-    /// Takes a change out because the log itself undid it: by its version number, else the newest of that node.
-    pub(super) fn take_change(&mut self, version: u32, root: u32, key: &[u8]) -> Option<Change> {
-        let by_version = self.by_version.get(&version).copied();
-        let by_version =
-            by_version.filter(|made| self.changes.get(made).is_some_and(|change| change.version == version));
-        let of_node = |change: &Change| change.root == root && change.key.as_deref() == Some(key);
-        let newest = || {
-            let mut changes = self.changes.iter().rev().take(LOOKED_THROUGH);
-            changes.find(|(_, change)| of_node(change)).map(|(made, _)| *made)
-        };
-        by_version.or_else(newest).and_then(|made| self.take(made))
+    /// Takes the change with this version number out because the log itself undid it.
+    pub(super) fn take_change(&mut self, version: u32) -> Option<Change> {
+        let made = self.by_version.get(&version).copied();
+        made.and_then(|made| self.take(made))
     }
 
     fn take(&mut self, made: u64) -> Option<Change> {
         let change = self.changes.remove(&made)?;
         self.weights[0] -= change.weight();
-        for version in [change.version, change.replace_version] {
-            if self.by_version.get(&version) == Some(&made) {
-                self.by_version.remove(&version);
-            }
+        if self.by_version.get(&change.version) == Some(&made) {
+            self.by_version.remove(&change.version);
         }
         Some(change)
     }

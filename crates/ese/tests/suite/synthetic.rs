@@ -500,6 +500,60 @@ fn vertical_and_right_splits_keep_every_node_and_find_them_again() {
 }
 
 #[test]
+fn a_node_that_came_back_is_undone_in_two_steps_also_where_it_caused_a_split() {
+    let mut run = two_leaves();
+    run.apply(&crate::writer::begin(1, 0));
+    run.apply(&crate::writer::flag_delete(line(at(20, 20, 30), 1)));
+    run.apply(&crate::writer::commit(1, 0));
+    let mut without_b = all_keys();
+    without_b.remove(1);
+    // An older change of the same node, which the undoing of a newer one must leave alone.
+    run.apply(&crate::writer::begin(1, 0));
+    let first = line(at(20, 30, 31), 1);
+    run.apply(&crate::writer::flag_insert_and_replace(first, b"key b", b"first"));
+    run.apply(&crate::writer::flag_delete(line(at(20, 31, 32), 1)));
+    run.apply(&crate::writer::macro_begin(1, 33));
+    let split = SplitLevel {
+        new: 22,
+        right: (21, 20),
+        parent: (ROOT, 20),
+        kind: 1,
+        operation: 3,
+        lines: [1, 2, 3],
+        flags: [LEAF, LEAF],
+        parent_key: b"key c",
+    };
+    run.apply(&crate::writer::split(at(20, 32, 33), &split));
+    let second = line(at(20, u64::MAX, 33), 1);
+    run.apply(&crate::writer::flag_insert_and_replace(second, b"key b", b"second"));
+    run.apply(&crate::writer::macro_commit(1, 33));
+    let with_b = |data: &str| {
+        let mut nodes = without_b.clone();
+        nodes.insert(1, (b"key b".to_vec(), data.as_bytes().to_vec()));
+        nodes
+    };
+    assert_eq!(run.visible(), with_b("second"));
+    assert_eq!(run.visible_after_rollback(), without_b);
+    let undo = |change: u32, operation: u16, time: u64| {
+        crate::writer::undo(line(At { version: change, ..at(20, time - 1, time) }, 1), b"key b", operation)
+    };
+    let steps = [
+        (undo(crate::writer::replace_version(second), 2, 34), with_b("first")),
+        (undo(33, 1, 35), without_b.clone()),
+        (undo(32, 3, 36), with_b("first")),
+        (undo(crate::writer::replace_version(first), 2, 37), with_b("data")),
+        (undo(31, 1, 38), without_b.clone()),
+    ];
+    for (number, (record, visible)) in steps.iter().enumerate() {
+        run.apply(record);
+        assert_eq!(&run.visible(), visible, "{number}");
+        assert_eq!(run.visible_after_rollback(), without_b, "{number}");
+    }
+    let unknown = run.try_apply(&undo(77, 2, 39)).unwrap_err();
+    assert_eq!(unknown.code(), Code::LOG_CORRUPT, "{unknown}");
+}
+
+#[test]
 fn merges_to_both_sides_keep_every_node() {
     const KEY_CHANGE: u8 = 1;
     const DELETE: u8 = 2;
