@@ -553,16 +553,27 @@ fn a_node_that_came_back_is_undone_in_two_steps_also_where_it_caused_a_split() {
     assert_eq!(unknown.code(), Code::LOG_CORRUPT, "{unknown}");
 }
 
+const KEY_CHANGE: u8 = 1;
+const DELETE: u8 = 2;
+const EMPTY: u8 = 4;
+
+/// A level of a merge above the leaves; what the key changes to, the level of the leaf says.
+fn upper_merge(at: At, flags: u8) -> Vec<u8> {
+    let level = MergeLevel {
+        right: NO_PAGE,
+        left: NO_PAGE,
+        parent: NO_PAGE,
+        line: 0,
+        flags,
+        kind: 0,
+        separator: b"",
+    };
+    crate::writer::merge(at, &level)
+}
+
 #[test]
 fn merges_to_both_sides_keep_every_node() {
-    const KEY_CHANGE: u8 = 1;
-    const DELETE: u8 = 2;
-    const EMPTY: u8 = 4;
-    let upper = |line_of_node: u16, flags: u8, separator: &'static [u8]| {
-        let level =
-            MergeLevel { right: NO_PAGE, left: NO_PAGE, parent: NO_PAGE, line: 0, flags, kind: 0, separator };
-        crate::writer::merge(line(at(ROOT, 20, 30), line_of_node), &level)
-    };
+    let upper = |line_of_node, flags| upper_merge(line(at(ROOT, 20, 30), line_of_node), flags);
     let (left_page, right_page) = ((20, 20), (21, 20));
     // Full right: 20 into 21. Full left: 21 into 20. Partial: some of one into the other.
     let full_right = MergeLevel {
@@ -575,13 +586,13 @@ fn merges_to_both_sides_keep_every_node() {
         separator: b"",
     };
     let full_left = MergeLevel { right: NO_PAGE, left: left_page, line: 2, kind: 5, ..full_right };
-    let partial_right = MergeLevel { line: 2, flags: 0, kind: 3, ..full_right };
-    let partial_left = MergeLevel { line: 0, flags: 0, kind: 6, ..full_left };
+    let partial_right = MergeLevel { line: 2, flags: 0, kind: 3, separator: b"key c", ..full_right };
+    let partial_left = MergeLevel { line: 0, flags: 0, kind: 6, separator: b"key e", ..full_left };
     let cases = [
-        (20, full_right, upper(0, DELETE, b"")),
-        (21, full_left, upper(1, KEY_CHANGE | DELETE, b"")),
-        (20, partial_right, upper(0, KEY_CHANGE, b"key c")),
-        (21, partial_left, upper(1, KEY_CHANGE, b"key e")),
+        (20, full_right, upper(0, DELETE)),
+        (21, full_left, upper(1, KEY_CHANGE | DELETE)),
+        (20, partial_right, upper(0, KEY_CHANGE)),
+        (21, partial_left, upper(1, KEY_CHANGE)),
     ];
     for (page, level, upper) in cases {
         let mut run = two_leaves();
@@ -591,14 +602,54 @@ fn merges_to_both_sides_keep_every_node() {
         assert_eq!(run.visible(), all_keys(), "kind {}: nothing happens before the macro ends", level.kind);
         run.apply(&crate::writer::macro_commit(1, 30));
         assert_eq!(run.visible(), all_keys(), "kind {}", level.kind);
-        // Every node is still found by its key.
-        for (key, data) in all_keys() {
-            let mut search = Run { replayer: run.replayer.clone(), position: run.position };
-            search.apply(&crate::writer::begin(1, 0));
-            let anywhere = At { version: 500, page: 99, before: u64::MAX, after: 31, ..at(99, 0, 31) };
-            search.apply(&crate::writer::delta(anywhere, &key, 0));
-            search.replayer.roll_back().unwrap_or_else(|error| panic!("{key:?} {data:?}: {error}"));
-        }
+        every_node_is_found(&run);
+    }
+}
+
+/// Every node is found by its key.
+fn every_node_is_found(run: &Run) {
+    for (key, data) in run.visible() {
+        let mut search = Run { replayer: run.replayer.clone(), position: run.position };
+        search.apply(&crate::writer::begin(1, 0));
+        let anywhere = At { version: 500, page: 99, before: u64::MAX, after: 60, ..at(99, 0, 60) };
+        search.apply(&crate::writer::delta(anywhere, &key, 0));
+        search.replayer.roll_back().unwrap_or_else(|error| panic!("{key:?} {data:?}: {error}"));
+    }
+}
+
+#[test]
+fn a_partial_merge_gives_its_time_to_both_neighbours() {
+    // Pages 20 (a, b), 22 (b2, c) and 21 (d, e, f); the times of all are 31.
+    let three_leaves = || {
+        let mut run = two_leaves();
+        run.apply(&crate::writer::begin(1, 0));
+        run.apply(&crate::writer::replace(line(at(21, 20, 21), 1), b"data", b"data"));
+        run.apply(&crate::writer::macro_begin(1, 31));
+        split_of_the_first_leaf().iter().for_each(|record| run.apply(record));
+        run.apply(&crate::writer::macro_commit(1, 31));
+        run
+    };
+    let before = three_leaves().visible();
+    let to_the_right = MergeLevel {
+        right: (21, 31),
+        left: (20, 31),
+        parent: (ROOT, 31),
+        line: 1,
+        flags: 0,
+        kind: 3,
+        separator: b"key c",
+    };
+    let to_the_left = MergeLevel { line: 0, kind: 6, ..to_the_right };
+    for (level, beside) in [(to_the_right, 20), (to_the_left, 21)] {
+        let mut run = three_leaves();
+        run.apply(&crate::writer::macro_begin(1, 40));
+        run.apply(&upper_merge(line(at(ROOT, 31, 40), 1), KEY_CHANGE));
+        run.apply(&crate::writer::merge(at(22, 31, 40), &level));
+        run.apply(&crate::writer::macro_commit(1, 40));
+        assert_eq!(run.visible(), before, "kind {}", level.kind);
+        every_node_is_found(&run);
+        // The neighbour that nothing went to.
+        run.apply(&crate::writer::replace(at(beside, 40, 41), b"data", b"data"));
     }
 }
 
