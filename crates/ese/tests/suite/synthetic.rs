@@ -320,9 +320,6 @@ fn all_keys() -> Vec<(Vec<u8>, Vec<u8>)> {
     nodes(&["key a", "key b", "key c", "key d", "key e", "key f"].map(|key| (key, "data")))
 }
 
-/// The time that the undo information of a change has: none.
-const NO_TIME: u64 = u64::MAX;
-
 /// The first leaf of `two_leaves`, and a split of it that moves `key b2`, which is inserted, and all behind it to page 22.
 fn split_of_the_first_leaf() -> [Vec<u8>; 2] {
     let right = SplitLevel {
@@ -342,7 +339,7 @@ fn split_of_the_first_leaf() -> [Vec<u8>; 2] {
 #[test]
 fn undo_information_inside_a_macro_is_not_of_the_macro() {
     // Somebody writes page 21 while the session whose change is on it splits page 20.
-    let nowhen = At { before: NO_TIME, after: NO_TIME, ..at(21, 20, 21) };
+    let nowhen = At { before: u64::MAX, after: u64::MAX, ..at(21, 20, 21) };
     let info = crate::writer::undo_info(nowhen, b"key e", 2, b"data");
     let [split, inserted] = split_of_the_first_leaf();
     let change = crate::writer::replace(line(at(21, 20, 21), 1), b"data", b"else");
