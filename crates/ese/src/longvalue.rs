@@ -12,39 +12,70 @@ fn malformed(problem: &'static str) -> Error {
     Error::Malformed { what: "a long value", problem }
 }
 
-/// The top bit of the first byte tells a key with an identifier of 64 bits.
-const LONG_ID: u64 = 1 << 63;
+/// An identifier as a record refers to it and as the keys of the tree begin with it.
+///
+/// One of 64 bits has its top bit set in both places; one of 32 bits has not. So no bit is ever taken off: a value of the
+/// one kind is never taken for one of the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LongValueId(u64);
+
+impl LongValueId {
+    const LONG: u64 = 1 << 63;
+
+    /// Reads what a record has in the place of a value: 4 or 8 bytes; `None` for others.
+    pub(crate) fn in_record(reference: &[u8]) -> Option<Self> {
+        let short = || reference.try_into().ok().map(|bytes| u64::from(u32::from_le_bytes(bytes)));
+        let long = || reference.try_into().ok().map(u64::from_le_bytes);
+        short().or_else(long).map(Self)
+    }
+
+    /// Reads the start of a key; returns the identifier and what follows it.
+    fn in_key(key: &[u8]) -> Option<(Self, &[u8])> {
+        if key.first()? & 0x80 == 0 {
+            let (id, rest) = key.split_first_chunk()?;
+            Some((Self(u64::from(u32::from_be_bytes(*id))), rest))
+        } else {
+            let (id, rest) = key.split_first_chunk()?;
+            Some((Self(u64::from_be_bytes(*id)), rest))
+        }
+    }
+
+    /// The key of the head of the value.
+    fn root_key(self) -> Vec<u8> {
+        match u32::try_from(self.0) {
+            Ok(short) => short.to_be_bytes().to_vec(),
+            Err(_) => self.0.to_be_bytes().to_vec(),
+        }
+    }
+
+    /// All bits of it, for counting.
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+
+    /// For messages: without the bit that tells its width. Those of 64 bits begin where those of 32 bits end.
+    pub(crate) fn number(self) -> u64 {
+        self.0 & !Self::LONG
+    }
+}
 
 /// A key of the tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Key {
     /// The head of a value.
-    Root(u64),
+    Root(LongValueId),
     /// A part of it, and where in the value it begins.
-    Part(u64, u32),
+    Part(LongValueId, u32),
 }
 
 impl Key {
     /// Reads a key; `None` for one that is none.
     pub(crate) fn read(key: &[u8]) -> Option<Self> {
-        let long = key.first()? & 0x80 != 0;
-        let (id, offset) = match (long, key.len()) {
-            (false, 4 | 8) => (u64::from(u32::from_be_bytes(*key.first_chunk()?)), &key[4..]),
-            (true, 8 | 12) => (u64::from_be_bytes(*key.first_chunk()?) & !LONG_ID, &key[8..]),
-            _ => return None,
-        };
-        Some(match offset.first_chunk() {
-            Some(offset) => Self::Part(id, u32::from_be_bytes(*offset)),
-            None => Self::Root(id),
-        })
-    }
-
-    /// The key of the head of a value.
-    fn of_root(id: u64) -> Vec<u8> {
-        match u32::try_from(id) {
-            Ok(short) if short < 1 << 31 => short.to_be_bytes().to_vec(),
-            _ => (id | LONG_ID).to_be_bytes().to_vec(),
+        let (id, offset) = LongValueId::in_key(key)?;
+        if offset.is_empty() {
+            return Some(Self::Root(id));
         }
+        Some(Self::Part(id, u32::from_be_bytes(offset.try_into().ok()?)))
     }
 }
 
@@ -90,8 +121,8 @@ fn part_bytes(stored: &[u8], length: usize) -> Result<Cow<'_, [u8]>, Error> {
 }
 
 /// True when the head of the long value `id` can be read.
-pub(crate) fn is_there<P: Pager>(database: &Database<P>, root: u32, id: u64) -> bool {
-    database.tree(root).find(&Key::of_root(id)).is_ok_and(|found| found.is_some())
+pub(crate) fn is_there<P: Pager>(database: &Database<P>, root: u32, id: LongValueId) -> bool {
+    database.tree(root).find(&id.root_key()).is_ok_and(|found| found.is_some())
 }
 
 /// Reads the long value `id` from the tree with this root. Where its parts begin, their keys say; no size of a part is
@@ -102,8 +133,8 @@ pub(crate) fn is_there<P: Pager>(database: &Database<P>, root: u32, id: u64) -> 
 /// # Errors
 /// [`Error::Malformed`] (HRESULT 0xC80004B6) when the value or a part is missing or has another size,
 /// [`Error::UnsupportedCompression`], [`Error::Encrypted`], and as [`Database::page`].
-pub(crate) fn read<P: Pager>(database: &Database<P>, root: u32, id: u64) -> Result<Vec<u8>, Error> {
-    let key = Key::of_root(id);
+pub(crate) fn read<P: Pager>(database: &Database<P>, root: u32, id: LongValueId) -> Result<Vec<u8>, Error> {
+    let key = id.root_key();
     let mut scan = database.tree(root).seek(&key);
     let first = scan.next().transpose()?.ok_or_else(|| malformed("it is missing"))?;
     let node = first.node()?;
@@ -152,14 +183,20 @@ mod tests {
 
     #[test]
     fn keys_of_both_forms_are_read() {
-        assert_eq!(Key::read(&[0, 0, 0, 7]), Some(Key::Root(7)));
-        assert_eq!(Key::read(&[0, 0, 0, 7, 0, 0, 0x1F, 0xD6]), Some(Key::Part(7, 8150)));
-        let long = Key::of_root(1 << 40);
-        assert_eq!(long[0], 0x80);
-        assert_eq!(Key::read(&long), Some(Key::Root(1 << 40)));
-        let part = [&long[..], &[0, 0, 0, 1]].concat();
-        assert_eq!(Key::read(&part), Some(Key::Part(1 << 40, 1)));
-        for wrong in [&[][..], &[0; 5], &[0x80; 4], &[0; 12]] {
+        let short = LongValueId::in_record(&[7, 0, 0, 0]).unwrap();
+        assert_eq!(Key::read(&[0, 0, 0, 7]), Some(Key::Root(short)));
+        assert_eq!(Key::read(&[0, 0, 0, 7, 0, 0, 0x1F, 0xD6]), Some(Key::Part(short, 8150)));
+        assert_eq!((short.root_key(), short.number()), (vec![0, 0, 0, 7], 7));
+        // The bit that tells the width stands in the record, too.
+        let long = LongValueId::in_record(&[9, 0, 0, 0, 0, 1, 0, 0x80]).unwrap();
+        let key = [0x80, 0, 1, 0, 0, 0, 0, 9];
+        assert_eq!(Key::read(&key), Some(Key::Root(long)));
+        assert_eq!(Key::read(&[&key[..], &[0, 0, 0, 1]].concat()), Some(Key::Part(long, 1)));
+        assert_eq!((long.root_key(), long.number()), (key.to_vec(), (1 << 40) + 9));
+        for wrong in [&[][..], &[0; 3], &[0; 5], &[0; 9]] {
+            assert_eq!(LongValueId::in_record(wrong), None, "{wrong:?}");
+        }
+        for wrong in [&[][..], &[0; 3], &[0; 5], &[0x80; 4], &[0; 12], &[0x80; 13]] {
             assert_eq!(Key::read(wrong), None, "{wrong:?}");
         }
     }

@@ -4,6 +4,7 @@ use crate::bytes::Fields;
 use crate::column::Column;
 use crate::compress::decompress;
 use crate::error::Error;
+use crate::longvalue::LongValueId;
 use crate::pagesize::PageSize;
 
 const FIRST_VARIABLE: u32 = 128;
@@ -19,7 +20,7 @@ pub(crate) enum Part {
     /// The bytes themselves, decompressed.
     Here(Vec<u8>),
     /// The identifier of a long value; compression is decided chunk by chunk.
-    Elsewhere(u64),
+    Elsewhere(LongValueId),
 }
 
 /// A cell before it is typed.
@@ -201,7 +202,7 @@ impl<'a> Record<'a> {
     }
 
     /// Hands the identifier of every long value that the record refers to.
-    pub(crate) fn long_values(&self, visit: &mut dyn FnMut(u64)) -> Result<(), Error> {
+    pub(crate) fn long_values(&self, visit: &mut dyn FnMut(LongValueId)) -> Result<(), Error> {
         if self.tagged.is_empty() {
             return Ok(());
         }
@@ -320,7 +321,7 @@ impl Raw<'_> {
     }
 }
 
-fn separated_of_many(value: &[u8], visit: &mut dyn FnMut(u64)) -> Result<(), Error> {
+fn separated_of_many(value: &[u8], visit: &mut dyn FnMut(LongValueId)) -> Result<(), Error> {
     let fields = Fields::new(value, "a cell of several values");
     let count = usize::from(fields.u16(0)? & 0x7FFF) / 2;
     for entry in 0..count {
@@ -349,14 +350,8 @@ fn single_value(value: &[u8], flags: u8) -> Result<Part, Error> {
 }
 
 fn long_value_id(value: &[u8]) -> Result<Part, Error> {
-    match value.len() {
-        4 | 8 => {
-            let mut id = [0; 8];
-            id[..value.len()].copy_from_slice(value);
-            Ok(Part::Elsewhere(u64::from_le_bytes(id)))
-        }
-        _ => Err(malformed("the reference to a long value has a strange length")),
-    }
+    let id = LongValueId::in_record(value);
+    id.map(Part::Elsewhere).ok_or_else(|| malformed("the reference to a long value has a strange length"))
 }
 
 fn two_values(value: &[u8], flags: u8) -> Result<Cell, Error> {

@@ -191,7 +191,7 @@ pub struct Merge<'a> {
     pub flags: u8,
     /// Where its nodes go.
     pub kind: MergeKind,
-    /// New separator.
+    /// New key of the pointers above; in the record of the leaf alone.
     pub separator: &'a [u8],
     /// 1 without its gap, 2 compressed.
     pub image_flags: u32,

@@ -93,16 +93,22 @@ pub enum Record<'a> {
     MacroBegin {
         /// Session.
         session: u16,
+        /// Database time of these changes, which tells the records of them.
+        dbtime: u64,
     },
     /// They happened.
     MacroCommit {
         /// Session.
         session: u16,
+        /// Database time of the changes.
+        dbtime: u64,
     },
     /// They did not.
     MacroAbort {
         /// Session.
         session: u16,
+        /// Database time of the changes.
+        dbtime: u64,
     },
     /// A database is created.
     CreateDatabase {
@@ -386,9 +392,9 @@ impl<'a> Record<'a> {
                 Self::Commit { session: fields.u16(1)?, to: fields.u8(3)? }
             }
             RecordKind::Rollback => Self::Rollback { session: fields.u16(1)?, levels: fields.u8(3)? },
-            RecordKind::MacroBegin => Self::MacroBegin { session: fields.u16(1)? },
-            RecordKind::MacroCommit => Self::MacroCommit { session: fields.u16(1)? },
-            RecordKind::MacroAbort => Self::MacroAbort { session: fields.u16(1)? },
+            RecordKind::MacroBegin => Self::MacroBegin { session: fields.u16(1)?, dbtime: fields.u64(3)? },
+            RecordKind::MacroCommit => Self::MacroCommit { session: fields.u16(1)?, dbtime: fields.u64(3)? },
+            RecordKind::MacroAbort => Self::MacroAbort { session: fields.u16(1)?, dbtime: fields.u64(3)? },
             RecordKind::CreateDatabase => {
                 let flags = fields.u8(NEW_DATABASE_FLAGS)?;
                 let version = if flags & NEW_DATABASE_HAS_VERSION != 0 {

@@ -49,8 +49,9 @@ impl<T: PagerMut> Replayer<T> {
         let full = matches!(merge.kind, MergeKind::EmptyPage | MergeKind::FullRight | MergeKind::FullLeft);
         let to_right = matches!(merge.kind, MergeKind::FullRight | MergeKind::PartialRight);
         let to_left = matches!(merge.kind, MergeKind::FullLeft | MergeKind::PartialLeft);
-        let right = self.judge_sibling(merge, merge.right, full || to_right)?;
-        let left = self.judge_sibling(merge, merge.left, full || to_left)?;
+        // Also a neighbour that the merge leaves alone, as a partial one does, gets its time.
+        let right = self.judge_sibling(merge, merge.right)?;
+        let left = self.judge_sibling(merge, merge.left)?;
         let receives =
             (to_right && right == Some(Verdict::Apply)) || (to_left && left == Some(Verdict::Apply));
         let moved = if receives {
@@ -96,13 +97,8 @@ impl<T: PagerMut> Replayer<T> {
         Ok(())
     }
 
-    fn judge_sibling(
-        &mut self,
-        merge: &Merge<'_>,
-        sibling: OtherPage,
-        concerned: bool,
-    ) -> Result<Option<Verdict>, Error> {
-        if sibling.page == 0 || !concerned {
+    fn judge_sibling(&mut self, merge: &Merge<'_>, sibling: OtherPage) -> Result<Option<Verdict>, Error> {
+        if sibling.page == 0 {
             return Ok(None);
         }
         self.judge(sibling.page, merge.page.dbtime, sibling.before).map(Some)
@@ -165,7 +161,11 @@ fn change_branch(page: &mut PageImage, merge: &Merge<'_>, leaf: &Merge<'_>) -> R
         let line =
             if leaf.kind == MergeKind::PartialLeft { line.checked_sub(1).ok_or(MISSING)? } else { line };
         let old = page.nodes.get(line).ok_or(MISSING)?;
-        let node = page.compressed(old.flags, merge.separator, old.data.clone());
+        // The record of the leaf has the new key, for all levels above it.
+        if leaf.separator.is_empty() {
+            return Err("a merge changes a key and does not say to what");
+        }
+        let node = page.compressed(old.flags, leaf.separator, old.data.clone());
         page.nodes[line] = node;
     }
     Ok(())

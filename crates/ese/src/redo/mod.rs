@@ -20,6 +20,7 @@ use crate::code::Code;
 use crate::error::Error;
 use crate::header::{DatabaseHeader, State};
 use crate::lgpos::Lgpos;
+use crate::log::record::PageChange;
 use crate::log::{LogHeader, Record};
 use crate::page::flag;
 use crate::pager::{FilePager, PagerMut};
@@ -31,7 +32,7 @@ pub use split::decode_image;
 
 use fit::{Misfit, Verdict, fits};
 use pages::{Pages, Slot};
-use transaction::{Change, Session};
+use transaction::{Before, Session};
 use waiting::Waiting;
 
 /// Largest page number a log may make a file grow to: 16 TiB of the largest pages.
@@ -75,8 +76,8 @@ pub struct Replayer<T> {
     /// The logs have spoken of the database.
     attached: bool,
     sessions: HashMap<u16, Session>,
-    /// What a split learned about the operation that follows it.
-    prepared: Option<Change>,
+    /// What a split learned about the node of the operation that follows it, which has this version number.
+    prepared: Option<(u32, Before)>,
     position: Lgpos,
     log_signature: Signature,
     dbtime: u64,
@@ -180,12 +181,11 @@ impl<T: PagerMut> Replayer<T> {
         self.pages.trim()?;
         self.check_remembered()?;
         let record = Record::parse(bytes)?;
-        if let Some(session) = self.collecting_session(&record) {
-            session.collect(position, bytes.to_vec());
+        if self.collect(&record, bytes) {
             return Ok(());
         }
         match record {
-            Record::MacroCommit { session } => self.apply_macro(session),
+            Record::MacroCommit { session, dbtime } => self.apply_macro(session, dbtime),
             other if self.let_wait(&other, bytes) => self.settle_if_full(),
             other => self.apply_parsed(&other),
         }
@@ -218,11 +218,11 @@ impl<T: PagerMut> Replayer<T> {
         Misfit::contradiction(problem).at(self.position, page)
     }
 
-    /// A record of a session inside a macro is kept until the macro's end.
-    fn collecting_session(&mut self, record: &Record<'_>) -> Option<&mut Session> {
-        let number = session_of_page_record(record)?;
-        let session = self.sessions.get_mut(&number)?;
-        session.in_macro().then_some(session)
+    /// Keeps a record that belongs to a macro until the macro's end; false for one that belongs to none.
+    fn collect(&mut self, record: &Record<'_>, bytes: &[u8]) -> bool {
+        let Some(page) = part_of_macro(record) else { return false };
+        let session = self.sessions.get_mut(&page.session);
+        session.is_some_and(|session| session.collect(page.dbtime, self.position, bytes))
     }
 
     fn apply_parsed(&mut self, record: &Record<'_>) -> Result<(), Error> {
@@ -230,9 +230,9 @@ impl<T: PagerMut> Replayer<T> {
             Record::Begin { session, from, levels } => self.session(*session).begin(*from, *levels),
             Record::Commit { session, to } => self.session(*session).commit(*to),
             Record::Rollback { session, levels } => self.session(*session).rollback(*levels),
-            Record::MacroBegin { session } => self.session(*session).macro_begin(),
-            Record::MacroAbort { session } => {
-                self.session(*session).macro_end();
+            Record::MacroBegin { session, dbtime } => self.session(*session).macro_begin(*dbtime),
+            Record::MacroAbort { session, dbtime } => {
+                self.session(*session).macro_end(*dbtime);
             }
             Record::CreateDatabase { database, signature, .. } => {
                 self.create_database(*database, *signature)?;
@@ -284,7 +284,7 @@ impl<T: PagerMut> Replayer<T> {
 
     fn drop_macros(&mut self) {
         for session in self.sessions.values_mut() {
-            session.macro_end();
+            session.drop_macros();
         }
     }
 
@@ -293,9 +293,9 @@ impl<T: PagerMut> Replayer<T> {
     }
 
     /// Applies what a session collected; splits and merges with all their levels at once.
-    fn apply_macro(&mut self, number: u16) -> Result<(), Error> {
+    fn apply_macro(&mut self, number: u16, dbtime: u64) -> Result<(), Error> {
         let end = self.position;
-        let collected = self.session(number).macro_end();
+        let collected = self.session(number).macro_end(dbtime);
         let mut records = Vec::with_capacity(collected.len());
         for (position, bytes) in &collected {
             records.push((*position, Record::parse(bytes)?));
@@ -570,15 +570,18 @@ fn run_of<'a, L>(records: &[(Lgpos, Record<'a>)], level: impl Fn(Lgpos, &Record<
     records.iter().map_while(|(position, record)| level(*position, record)).collect()
 }
 
-/// The session of a record that changes pages.
-fn session_of_page_record(record: &Record<'_>) -> Option<u16> {
+/// The page part of a record that changes pages: its session and its time say which macro it belongs to, if any.
+fn part_of_macro<'r>(record: &'r Record<'_>) -> Option<&'r PageChange> {
     match record {
         Record::CreateMultipleExtentTree { page, .. }
         | Record::CreateSingleExtentTree { page, .. }
-        | Record::ConvertTree { page, .. } => Some(page.session),
-        Record::Split(split) => Some(split.page.session),
-        Record::Merge(merge) => Some(merge.page.session),
-        Record::EmptyTree { at, .. } => Some(at.page.session),
-        other => other.node_change().map(|at| at.page.session),
+        | Record::ConvertTree { page, .. } => Some(page),
+        Record::Split(split) => Some(&split.page),
+        Record::Merge(merge) => Some(&merge.page),
+        Record::EmptyTree { at, .. } => Some(&at.page),
+        // It changes no page. Whoever writes a page logs it in the name of the session whose change is on it, also while
+        // that session is inside a macro.
+        Record::UndoInfo { .. } => None,
+        other => other.node_change().map(|at| &at.page),
     }
 }

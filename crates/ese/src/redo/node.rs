@@ -25,10 +25,10 @@ impl<T: PagerMut> Replayer<T> {
                 self.note_undo_info(at, *operation, key, bookmark_data, before);
                 return Ok(());
             }
-            Record::Undo { key, .. } => return self.redo_undo(at, key),
+            Record::Undo { .. } => return self.redo_undo(at),
             _ => {}
         }
-        let mut change = self.new_change(at, record);
+        let made = self.remember(at, record);
         // All ones: the operation is part of the split before it, which judged the pages.
         let verdict = if at.page.before == u64::MAX {
             Verdict::AlreadyThere
@@ -38,20 +38,21 @@ impl<T: PagerMut> Replayer<T> {
         if verdict == Verdict::Apply {
             let (number, dbtime) = (at.page.page, at.page.dbtime);
             let page = self.pages.change(number)?;
-            let done = change_page(page, at, record, change.is_some());
+            let done = change_page(page, at, record, made.is_some());
             page.dbtime = dbtime;
             let before = done.map_err(|problem| self.contradiction(number, problem))?;
-            if let (Some(change), Some(before)) = (&mut change, before) {
-                change.complete(before);
-            }
+            self.complete(at, made, before);
         }
         // Where a split did the operation already, the split knows the data before it.
-        let prepared = self.prepared.take();
-        let prepared = prepared.filter(|prepared| prepared.version == at.version);
-        if let Some(change) = prepared.or(change) {
-            self.session(at.page.session).remember(change);
-        }
+        let prepared = self.prepared.take().filter(|(version, _)| *version == at.version);
+        self.complete(at, made, prepared.map(|(_, before)| before));
         Ok(())
+    }
+
+    fn complete(&mut self, at: &NodeChange, made: Option<u64>, before: Option<Before>) {
+        if let (Some(made), Some(before)) = (made, before) {
+            self.session(at.page.session).complete_made(made, before);
+        }
     }
 
     /// Keeps a record that changes one page, and no other, until that page is needed; false for one that does not wait.
@@ -69,22 +70,20 @@ impl<T: PagerMut> Replayer<T> {
         }
         self.last_object = self.last_object.max(at.object);
         self.dbtime = self.dbtime.max(at.page.dbtime);
-        let made = match self.new_change(at, record) {
-            Some(change) => self.session(at.page.session).remember(change),
-            None => 0,
-        };
+        let made = self.remember(at, record).unwrap_or(0);
         // Numbers that large do not occur: a session would have to change four billion nodes.
         self.waiting.add(page, self.position, bytes, u32::try_from(made).unwrap_or(0));
         true
     }
 
-    /// What a rollback of this record would have to know, as far as the record itself says it.
-    pub(super) fn new_change(&self, at: &NodeChange, record: &Record<'_>) -> Option<Change> {
+    /// Remembers what a rollback of this record would have to know, as far as the record itself says it. Returns the
+    /// number of the change, to which the page adds what it says; `None` where there is nothing to undo.
+    fn remember(&mut self, at: &NodeChange, record: &Record<'_>) -> Option<u64> {
         if !at.page.is_versioned() {
             return None;
         }
         let mut bookmark_data: &[u8] = &[];
-        let mut second_version = 0;
+        let mut version = at.version;
         let (kind, key) = match record {
             Record::Insert { prefix, suffix, data, .. } => {
                 bookmark_data = data;
@@ -95,9 +94,10 @@ impl<T: PagerMut> Replayer<T> {
                 (ChangeKind::Insert, Some(key.to_vec()))
             }
             Record::FlagInsertAndReplace { key, data, replace_version, .. } => {
-                bookmark_data = data;
-                second_version = *replace_version;
-                (ChangeKind::InsertAndReplace, Some(key.to_vec()))
+                // Two changes, which a rollback of the engine undoes by two records, the newer one first.
+                self.remember_change(at, at.version, ChangeKind::Insert, Some(key.to_vec()), data);
+                version = *replace_version;
+                (ChangeKind::Replace, Some(key.to_vec()))
             }
             Record::Replace { .. } | Record::ReplaceDifference { .. } => (ChangeKind::Replace, None),
             Record::FlagDelete { .. } => (ChangeKind::Delete, None),
@@ -107,10 +107,20 @@ impl<T: PagerMut> Replayer<T> {
             }
             _ => return None,
         };
-        Some(Change {
+        Some(self.remember_change(at, version, kind, key, bookmark_data))
+    }
+
+    fn remember_change(
+        &mut self,
+        at: &NodeChange,
+        version: u32,
+        kind: ChangeKind,
+        key: Option<Vec<u8>>,
+        bookmark_data: &[u8],
+    ) -> u64 {
+        let change = Change {
             position: self.position,
-            version: at.version,
-            replace_version: second_version,
+            version,
             level: at.page.level,
             root: at.root,
             unique: at.page.is_unique(),
@@ -118,7 +128,8 @@ impl<T: PagerMut> Replayer<T> {
             key,
             bookmark_data: bookmark_data.to_vec(),
             old: None,
-        })
+        };
+        self.session(at.page.session).remember(change)
     }
 
     fn note_undo_info(
@@ -141,9 +152,9 @@ impl<T: PagerMut> Replayer<T> {
     }
 
     /// A rollback that the engine logged itself.
-    fn redo_undo(&mut self, at: &NodeChange, key: &[u8]) -> Result<(), Error> {
+    fn redo_undo(&mut self, at: &NodeChange) -> Result<(), Error> {
         let verdict = self.judge(at.page.page, at.page.dbtime, at.page.before)?;
-        let change = self.session(at.page.session).take_change(at.version, at.root, key);
+        let change = self.session(at.page.session).take_change(at.version);
         if verdict == Verdict::AlreadyThere {
             return Ok(());
         }
@@ -176,10 +187,6 @@ pub(super) fn undo_change(node: &mut NodeImage, change: &Change) -> Result<(), &
     const NO_BEFORE_IMAGE: &str = "the data before the change is not known: a log is incomplete";
     match &change.kind {
         ChangeKind::Insert => node.set_deleted(true),
-        ChangeKind::InsertAndReplace => {
-            node.data = change.old.clone().ok_or(NO_BEFORE_IMAGE)?.into();
-            node.set_deleted(true);
-        }
         ChangeKind::Replace => node.data = change.old.clone().ok_or(NO_BEFORE_IMAGE)?.into(),
         ChangeKind::Delete => node.set_deleted(false),
         ChangeKind::Delta { delta, offset, wide } => {

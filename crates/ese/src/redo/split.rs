@@ -42,6 +42,7 @@ use bytes::Bytes;
 use super::Replayer;
 use super::fit::Verdict;
 use super::pages::Slot;
+use super::transaction::Before;
 use crate::compress::xpress;
 use crate::error::Error;
 use crate::image::{FullNode, NodeImage, PageImage, pointer};
@@ -268,11 +269,8 @@ impl<T: PagerMut> Replayer<T> {
             Record::FlagInsertAndReplace { at, data, .. } => (at, data.to_vec()),
             _ => return Err(MISSING),
         };
-        if let Some(mut change) = self.new_change(at, record) {
-            change.key = Some(node.key.clone());
-            change.old = Some(node.data.to_vec());
-            self.prepared = Some(change);
-        }
+        let before = Before { key: node.key.clone(), data: node.data.to_vec() };
+        self.prepared = at.page.is_versioned().then_some((at.version, before));
         node.data = new.into();
         if split.operation == SplitOperation::FlagInsertAndReplace {
             node.flags &= !crate::page::node_flag::DELETED;

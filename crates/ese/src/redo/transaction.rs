@@ -9,8 +9,6 @@ use crate::lgpos::Lgpos;
 pub(super) enum ChangeKind {
     /// The node appeared: mark it deleted.
     Insert,
-    /// The node appeared in place of a deleted one with other data: old data back, mark it deleted.
-    InsertAndReplace,
     /// The data changed: old data back.
     Replace,
     /// The node was marked deleted: clear the mark.
@@ -23,9 +21,8 @@ pub(super) enum ChangeKind {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Change {
     pub(super) position: Lgpos,
+    /// Its number, which no other change has that may still be undone.
     pub(super) version: u32,
-    /// Second version number of a change that also replaces.
-    pub(super) replace_version: u32,
     pub(super) level: u8,
     pub(super) root: u32,
     pub(super) unique: bool,
@@ -50,7 +47,7 @@ impl Change {
     /// Adds what the page says of the change.
     pub(super) fn complete(&mut self, before: Before) {
         self.key = Some(before.key);
-        if !matches!(self.kind, ChangeKind::Insert | ChangeKind::InsertAndReplace) {
+        if self.kind != ChangeKind::Insert {
             self.bookmark_data.clone_from(&before.data);
         }
         self.old = Some(before.data);
@@ -65,8 +62,11 @@ impl Change {
     }
 }
 
-/// Without a version number the change that is undone is looked for among so many of the newest.
-const LOOKED_THROUGH: usize = 4096;
+/// Bytes of memory that a macro takes before it has collected anything, about.
+const EMPTY_MACRO: usize = 96;
+
+/// A record of a macro.
+pub(super) type Collected = (Lgpos, Vec<u8>);
 
 /// A session of the log.
 #[derive(Clone, Default, Debug)]
@@ -77,8 +77,9 @@ pub(super) struct Session {
     /// The newest change of each version number.
     by_version: HashMap<u32, u64>,
     made: u64,
-    collected: Option<Vec<(Lgpos, Vec<u8>)>>,
-    /// What `changes` and `collected` weigh.
+    /// Records of each macro that has not ended, by its database time.
+    macros: HashMap<u64, Vec<Collected>>,
+    /// What `changes` and `macros` weigh.
     weights: [usize; 2],
 }
 
@@ -125,25 +126,32 @@ impl Session {
         self.weights[0] = 0;
     }
 
-    pub(super) fn in_macro(&self) -> bool {
-        self.collected.is_some()
+    pub(super) fn macro_begin(&mut self, dbtime: u64) {
+        self.macro_end(dbtime);
+        self.weights[1] += EMPTY_MACRO;
+        self.macros.insert(dbtime, Vec::new());
     }
 
-    pub(super) fn macro_begin(&mut self) {
-        self.macro_end();
-        self.collected = Some(Vec::new());
+    /// What the macro collected; nothing where none of this time has begun.
+    pub(super) fn macro_end(&mut self, dbtime: u64) -> Vec<Collected> {
+        let Some(collected) = self.macros.remove(&dbtime) else { return Vec::new() };
+        let records: usize = collected.iter().map(weight_of_collected).sum();
+        self.weights[1] -= EMPTY_MACRO + records;
+        collected
     }
 
-    pub(super) fn macro_end(&mut self) -> Vec<(Lgpos, Vec<u8>)> {
+    pub(super) fn drop_macros(&mut self) {
+        self.macros.clear();
         self.weights[1] = 0;
-        self.collected.take().unwrap_or_default()
     }
 
-    pub(super) fn collect(&mut self, position: Lgpos, bytes: Vec<u8>) {
-        if let Some(collected) = &mut self.collected {
-            self.weights[1] += size_of::<(Lgpos, Vec<u8>)>() + bytes.len();
-            collected.push((position, bytes));
-        }
+    /// Adds a record to the macro with this time; false where there is none.
+    pub(super) fn collect(&mut self, dbtime: u64, position: Lgpos, bytes: &[u8]) -> bool {
+        let Some(collected) = self.macros.get_mut(&dbtime) else { return false };
+        let record = (position, bytes.to_vec());
+        self.weights[1] += weight_of_collected(&record);
+        collected.push(record);
+        true
     }
 
     /// Returns the number of the change, which no other one of this session has.
@@ -152,9 +160,6 @@ impl Session {
         self.level = self.level.max(1);
         self.made += 1;
         self.by_version.insert(change.version, self.made);
-        if change.replace_version != 0 {
-            self.by_version.insert(change.replace_version, self.made);
-        }
         self.weights[0] += change.weight();
         self.changes.insert(self.made, change);
         self.made
@@ -184,26 +189,17 @@ impl Session {
         }
     }
 
-    /// Takes a change out because the log itself undid it: by its version number, else the newest of that node.
-    pub(super) fn take_change(&mut self, version: u32, root: u32, key: &[u8]) -> Option<Change> {
-        let by_version = self.by_version.get(&version).copied();
-        let by_version =
-            by_version.filter(|made| self.changes.get(made).is_some_and(|change| change.version == version));
-        let of_node = |change: &Change| change.root == root && change.key.as_deref() == Some(key);
-        let newest = || {
-            let mut changes = self.changes.iter().rev().take(LOOKED_THROUGH);
-            changes.find(|(_, change)| of_node(change)).map(|(made, _)| *made)
-        };
-        by_version.or_else(newest).and_then(|made| self.take(made))
+    /// Takes the change with this version number out because the log itself undid it.
+    pub(super) fn take_change(&mut self, version: u32) -> Option<Change> {
+        let made = self.by_version.get(&version).copied();
+        made.and_then(|made| self.take(made))
     }
 
     fn take(&mut self, made: u64) -> Option<Change> {
         let change = self.changes.remove(&made)?;
         self.weights[0] -= change.weight();
-        for version in [change.version, change.replace_version] {
-            if self.by_version.get(&version) == Some(&made) {
-                self.by_version.remove(&version);
-            }
+        if self.by_version.get(&change.version) == Some(&made) {
+            self.by_version.remove(&change.version);
         }
         Some(change)
     }
@@ -214,4 +210,8 @@ impl Session {
         self.forget_all();
         changes
     }
+}
+
+fn weight_of_collected((_, bytes): &Collected) -> usize {
+    size_of::<Collected>() + bytes.len()
 }

@@ -3,7 +3,7 @@
 use super::fault::Problem;
 use super::tally::Tally;
 use crate::bytes::{Fields, index};
-use crate::longvalue::{Decompressed, Key};
+use crate::longvalue::{Decompressed, Key, LongValueId};
 use crate::page::Node;
 
 /// Long values as they come by, in the order of their keys.
@@ -17,7 +17,7 @@ pub(super) struct LongValues {
 
 /// A long value whose parts are coming by.
 struct Open {
-    id: u64,
+    id: LongValueId,
     total: usize,
     /// Where the next part has to begin at the earliest.
     reached: usize,
@@ -47,23 +47,23 @@ impl LongValues {
         core::mem::take(&mut self.problems)
     }
 
-    fn root(&mut self, id: u64, data: &[u8]) {
+    fn root(&mut self, id: LongValueId, data: &[u8]) {
         self.close();
         let fields = Fields::new(data, "the head of a long value");
         let (Ok(references), Ok(total)) = (fields.u32(0), fields.u32(4)) else {
-            return self.problems.push(Problem::LongValueCut { id });
+            return self.problems.push(Problem::LongValueCut { id: id.number() });
         };
-        self.counted.add_times(&id.to_le_bytes(), u64::from(references));
+        self.counted.add_times(&id.to_bytes(), u64::from(references));
         self.open = Some(Open { id, total: index(total), reached: 0, part: None, longest: None, cut: false });
     }
 
-    fn part(&mut self, id: u64, offset: usize, data: &[u8]) {
+    fn part(&mut self, id: LongValueId, offset: usize, data: &[u8]) {
         match &mut self.open {
             Some(open) if open.id == id => {
                 open.end_part(offset);
                 open.part = Some((offset, data.len(), Decompressed::of(data)));
             }
-            _ => self.problems.push(Problem::LongValueCut { id }),
+            _ => self.problems.push(Problem::LongValueCut { id: id.number() }),
         }
     }
 
@@ -71,7 +71,7 @@ impl LongValues {
         if let Some(mut open) = self.open.take() {
             open.end_part(open.total);
             if open.cut || open.reached != open.total {
-                self.problems.push(Problem::LongValueCut { id: open.id });
+                self.problems.push(Problem::LongValueCut { id: open.id.number() });
             }
         }
     }
@@ -101,20 +101,29 @@ mod tests {
     use crate::database::Database;
     use crate::header::DatabaseHeader;
     use crate::image::{FullNode, PageImage};
-    use crate::longvalue::read;
+    use crate::longvalue::{is_there, read};
     use crate::page::flag;
     use crate::pagesize::PageSize;
+    use crate::record::Record;
     use crate::stamps::Signature;
 
-    /// A database of 32 KiB pages with a tree of long values on page 1: value 7 in parts that begin at these offsets, each
-    /// stored as given.
-    fn tree_of(total: usize, parts: &[(u32, Vec<u8>)]) -> Database<Vec<u8>> {
+    /// The identifier 7 in its two forms: the bytes of a record that refers to it, and those of its keys.
+    const SHORT: (&[u8], &[u8]) = (&[7, 0, 0, 0], &[0, 0, 0, 7]);
+    const LONG: (&[u8], &[u8]) = (&[7, 0, 0, 0, 0, 0, 0, 0x80], &[0x80, 0, 0, 0, 0, 0, 0, 7]);
+
+    fn id(form: (&[u8], &[u8])) -> LongValueId {
+        LongValueId::in_record(form.0).unwrap()
+    }
+
+    /// A database of 32 KiB pages with a tree of long values on page 1: one value in parts that begin at these offsets,
+    /// each stored as given.
+    fn tree_of(form: (&[u8], &[u8]), total: usize, parts: &[(u32, Vec<u8>)]) -> Database<Vec<u8>> {
         let size = PageSize::new(32_768).unwrap();
         let node = |key: Vec<u8>, data: &[u8]| FullNode { flags: 0, key, data: data.to_vec().into() };
         let head = [1u32.to_le_bytes(), u32::try_from(total).unwrap().to_le_bytes()].concat();
-        let mut nodes = vec![node(vec![0, 0, 0, 7], &head)];
+        let mut nodes = vec![node(form.1.to_vec(), &head)];
         for (offset, data) in parts {
-            nodes.push(node([[0, 0, 0, 7], offset.to_be_bytes()].concat(), data));
+            nodes.push(node([form.1, &offset.to_be_bytes()].concat(), data));
         }
         let mut page = PageImage::new(size, 1, 9, flag::ROOT | flag::LEAF | flag::LONG_VALUE);
         page.set_nodes(nodes);
@@ -123,6 +132,16 @@ mod tests {
         let mut file = [header.bytes(), header.bytes()].concat();
         file.extend(page.to_bytes().unwrap());
         Database::open(file).unwrap()
+    }
+
+    /// What the walk counts of a row whose only column refers to the value.
+    fn counted_by_a_row(form: (&[u8], &[u8])) -> Tally {
+        const SEPARATED: u8 = 5;
+        let row = [&[0, 127, 4, 0, 0, 1, 4, 0, SEPARATED], form.0].concat();
+        let record = Record::parse(&row, PageSize::new(32_768).unwrap()).unwrap();
+        let mut references = Tally::default();
+        record.long_values(&mut |id| references.add(&id.to_bytes())).unwrap();
+        references
     }
 
     /// Characters of 7 bits, packed as the engine packs them.
@@ -139,17 +158,19 @@ mod tests {
         out
     }
 
-    fn walked(database: &Database<Vec<u8>>) -> Vec<Problem> {
+    /// What is wrong with the value, and how often it says that rows refer to it.
+    fn walked(database: &Database<Vec<u8>>) -> (Vec<Problem>, Tally) {
         let mut values = LongValues::default();
         database.page(1).unwrap().nodes().for_each(|node| values.node(&node));
-        values.finish()
+        (values.finish(), values.counted)
     }
 
     #[test]
     fn parts_begin_where_their_keys_say_whatever_their_size() {
         let value: Vec<u8> = (0..20_000u32).map(|place| u8::try_from(32 + place % 90).unwrap()).collect();
         // 8,150 bytes are the steps of real databases with these pages; 5,000 are those of none.
-        for step in [8150, 5000] {
+        for (step, form) in [(8150, SHORT), (5000, SHORT), (8150, LONG)] {
+            let once = counted_by_a_row(form);
             for compressed in [0, 1, 2] {
                 let parts: Vec<(u32, Vec<u8>)> = value
                     .chunks(step)
@@ -159,18 +180,26 @@ mod tests {
                         (offset, if place == compressed { packed(part) } else { part.to_vec() })
                     })
                     .collect();
-                let database = tree_of(value.len(), &parts);
-                assert_eq!(read(&database, 1, 7).unwrap(), value, "steps of {step}");
-                assert_eq!(walked(&database), [], "steps of {step}");
+                let database = tree_of(form, value.len(), &parts);
+                assert_eq!(read(&database, 1, id(form)).unwrap(), value, "steps of {step}");
+                assert!(is_there(&database, 1, id(form)));
+                assert_eq!(walked(&database), (vec![], once), "steps of {step}");
                 for missing in 0..parts.len() {
                     let mut cut = parts.clone();
                     cut.remove(missing);
-                    let database = tree_of(value.len(), &cut);
-                    assert!(read(&database, 1, 7).is_err(), "steps of {step} without part {missing}");
-                    assert_eq!(walked(&database).len(), 1, "steps of {step} without part {missing}");
+                    let database = tree_of(form, value.len(), &cut);
+                    assert!(read(&database, 1, id(form)).is_err(), "steps of {step} without part {missing}");
+                    assert_eq!(walked(&database).0.len(), 1, "steps of {step} without part {missing}");
                 }
             }
         }
-        assert_eq!(read(&tree_of(0, &[]), 1, 7).unwrap(), b"");
+        for (form, other) in [(SHORT, LONG), (LONG, SHORT)] {
+            let database = tree_of(form, 0, &[]);
+            assert_eq!(read(&database, 1, id(form)).unwrap(), b"");
+            assert!(
+                read(&database, 1, id(other)).is_err(),
+                "an identifier of the other width is another one"
+            );
+        }
     }
 }

@@ -114,7 +114,7 @@ impl<'t> RowVisit<'t> {
         let Self { terms, rows, .. } = self;
         rows.keys.add_hash(row);
         let record = Record::parse(data, terms.page_size)?;
-        record.long_values(&mut |id| rows.references.add(&id.to_le_bytes()))?;
+        record.long_values(&mut |id| rows.references.add(&id.to_bytes()))?;
         if terms.mark.map_or(Ok(false), |mark| mark.applies(&record))? {
             rows.marked.add_hash(row);
         }
@@ -315,7 +315,7 @@ impl<P: Pager> Walk<'_, P> {
                     table.long_values.is_some_and(|root| crate::longvalue::is_there(database, root, id));
                 if !there {
                     missing = true;
-                    self.walker.add(&name, page, Problem::LongValueMissing { id });
+                    self.walker.add(&name, page, Problem::LongValueMissing { id: id.number() });
                 }
             }
         }

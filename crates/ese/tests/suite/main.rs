@@ -4,6 +4,7 @@ mod ca;
 mod common;
 mod dissect;
 mod foreign_recovered;
+mod framing;
 mod logs;
 mod pages;
 mod recovery;

@@ -3,63 +3,12 @@
 use crate::writer::{At, MergeLevel, SplitLevel};
 use certadm_ese::Code;
 use certadm_ese::lgpos::Lgpos;
-use certadm_ese::log::{LogEnd, LogFile};
+use certadm_ese::log::LogFile;
 use certadm_ese::pagesize::PageSize;
 use certadm_ese::redo::Replayer;
 use proptest::prelude::*;
 
-fn read_back(log: &LogFile) -> Vec<Vec<u8>> {
-    log.records().map(|record| record.unwrap().bytes.into_owned()).collect()
-}
-
 proptest! {
-    #[test]
-    fn both_framings_give_back_what_was_written(
-        lengths in proptest::collection::vec(prop_oneof![5usize..60, 3000usize..12_000], 1..20),
-        sector in prop_oneof![Just(512u16), Just(1024), Just(4096)],
-        generation in 1u32..0x0010_0000,
-    ) {
-        let records: Vec<_> = lengths.iter().map(|length| crate::writer::filler(*length)).collect();
-        let bytes = crate::writer::log_v8(generation, 70, &records);
-        let log = LogFile::open(&bytes).unwrap();
-        prop_assert_eq!(log.end(), LogEnd::Reached);
-        prop_assert_eq!(&read_back(&log), &records);
-
-        let bytes = crate::writer::log_v7(generation, sector, &records);
-        let log = LogFile::open(&bytes).unwrap();
-        prop_assert_eq!(log.end(), LogEnd::Reached);
-        prop_assert_eq!(&read_back(&log), &records);
-        let first = log.records().next().unwrap().unwrap().position;
-        prop_assert_eq!(first, Lgpos { generation, segment: 4096 / sector, offset: 22 });
-    }
-
-    #[test]
-    fn flipped_or_cut_logs_never_give_a_false_record(
-        lengths in proptest::collection::vec(5usize..6000, 1..8),
-        at in 0usize..40_000,
-        bit in 0u8..8,
-        cut in any::<bool>(),
-        old in any::<bool>(),
-    ) {
-        let records: Vec<_> = lengths.iter().map(|length| crate::writer::filler(*length)).collect();
-        let mut bytes = if old {
-            crate::writer::log_v7(1, 512, &records)
-        } else {
-            crate::writer::log_v8(1, 20, &records)
-        };
-        let at = at % bytes.len();
-        if cut {
-            bytes.truncate(at);
-        } else {
-            bytes[at] ^= 1 << bit;
-        }
-        if let Ok(log) = LogFile::open(&bytes) {
-            for (record, expected) in log.records().flatten().zip(&records) {
-                prop_assert_eq!(&record.bytes[..], &expected[..]);
-            }
-        }
-    }
-
     #[test]
     fn hostile_bytes_behind_right_checksums_do_not_panic(
         content in proptest::collection::vec(any::<u8>(), 0..4000),
@@ -77,46 +26,6 @@ proptest! {
             }
         }
     }
-}
-
-#[test]
-fn a_torn_segment_is_read_from_its_shadow() {
-    let records: Vec<_> = (0..6).map(|_| crate::writer::filler(1500)).collect();
-    let mut bytes = crate::writer::log_v8(5, 10, &records);
-    let used = (1..10).take_while(|slot| bytes[slot * 4096..][..4096].iter().any(|b| *b != 0)).count();
-    // The shadow is a copy behind the segment, with its own position and checksum.
-    let last = used * 4096;
-    let shadow = bytes[last..last + 4096].to_vec();
-    bytes[last + 4096..last + 8192].copy_from_slice(&shadow);
-    let log = LogFile::open(&bytes).unwrap();
-    assert_eq!(log.end(), LogEnd::Reached, "a shadow behind a whole segment is its end");
-    assert_eq!(read_back(&log), records);
-
-    bytes[last + 100] ^= 0x15;
-    bytes[last + 201] ^= 0x37;
-    let log = LogFile::open(&bytes).unwrap();
-    assert!(matches!(log.end(), LogEnd::Torn(_)));
-    assert_eq!(read_back(&log), records);
-
-    // The same without a shadow, and with whole segments behind the damage.
-    bytes[last + 4096..last + 8192].fill(0);
-    assert!(matches!(LogFile::open(&bytes).unwrap().end(), LogEnd::Damaged(_)));
-    let mut gap = crate::writer::log_v8(5, 10, &records);
-    gap[4096..8192].fill(0);
-    assert!(matches!(LogFile::open(&gap).unwrap().end(), LogEnd::Damaged(_)));
-}
-
-#[test]
-fn a_torn_end_of_the_old_framing_is_told_from_damage() {
-    let records: Vec<_> = (0..7).map(|_| crate::writer::filler(100)).collect();
-    let bytes = crate::writer::log_v7(5, 512, &records);
-    let place = (4096..bytes.len()).rev().find(|at| bytes[*at] == 42 && bytes[at + 21] == 0xD1).unwrap();
-    let checksum = u32::from_le_bytes(bytes[place + 13..place + 17].try_into().unwrap());
-    let mut torn = bytes.clone();
-    torn[place + 13..place + 17].copy_from_slice(&(checksum ^ 0x5AD0_5EC7).to_le_bytes());
-    let log = LogFile::open(&torn).unwrap();
-    assert!(matches!(log.end(), LogEnd::Torn(_)));
-    assert_eq!(read_back(&log), records[..6]);
 }
 
 /// A replay with a position that advances by itself.
@@ -375,7 +284,7 @@ fn two_leaves() -> Run {
         run.apply(&crate::writer::insert(line(at(ROOT, time, time + 1), index), key.as_bytes(), b"data"));
     }
     // Vertical: the root's nodes move to page 20, which is not split by it.
-    run.apply(&crate::writer::macro_begin(1));
+    run.apply(&crate::writer::macro_begin(1, 19));
     let vertical = SplitLevel {
         new: 20,
         right: NO_PAGE,
@@ -387,9 +296,9 @@ fn two_leaves() -> Run {
         parent_key: b"",
     };
     run.apply(&crate::writer::split(at(ROOT, 15, 19), &vertical));
-    run.apply(&crate::writer::macro_commit(1));
+    run.apply(&crate::writer::macro_commit(1, 19));
     // Right: d to f move to page 21; the insert of d causes it.
-    run.apply(&crate::writer::macro_begin(1));
+    run.apply(&crate::writer::macro_begin(1, 20));
     let right = SplitLevel {
         new: 21,
         right: NO_PAGE,
@@ -402,13 +311,88 @@ fn two_leaves() -> Run {
     };
     run.apply(&crate::writer::split(at(20, 19, 20), &right));
     run.apply(&crate::writer::insert(line(at(20, u64::MAX, 20), 3), b"key d", b"data"));
-    run.apply(&crate::writer::macro_commit(1));
+    run.apply(&crate::writer::macro_commit(1, 20));
     run.apply(&crate::writer::commit(1, 0));
     run
 }
 
 fn all_keys() -> Vec<(Vec<u8>, Vec<u8>)> {
     nodes(&["key a", "key b", "key c", "key d", "key e", "key f"].map(|key| (key, "data")))
+}
+
+/// The first leaf of `two_leaves`, and a split of it that moves `key b2`, which is inserted, and all behind it to page 22.
+fn split_of_the_first_leaf() -> [Vec<u8>; 2] {
+    let right = SplitLevel {
+        new: 22,
+        right: (21, 21),
+        parent: (ROOT, 20),
+        kind: 1,
+        operation: 1,
+        lines: [2, 2, 4],
+        flags: [LEAF, LEAF],
+        parent_key: b"key b2",
+    };
+    let inserted = crate::writer::insert(line(at(20, u64::MAX, 31), 2), b"key b2", b"data");
+    [crate::writer::split(at(20, 20, 31), &right), inserted]
+}
+
+#[test]
+fn undo_information_inside_a_macro_is_not_of_the_macro() {
+    // Somebody writes page 21 while the session whose change is on it splits page 20.
+    let nowhen = At { before: u64::MAX, after: u64::MAX, ..at(21, 20, 21) };
+    let info = crate::writer::undo_info(nowhen, b"key e", 2, b"data");
+    let [split, inserted] = split_of_the_first_leaf();
+    let change = crate::writer::replace(line(at(21, 20, 21), 1), b"data", b"else");
+    // Page 21 is newer in the file than the replacement, so that only the undo information knows what was before.
+    let mut written = two_leaves();
+    written.apply(&crate::writer::begin(1, 0));
+    written.apply(&change);
+    let crashed = written.replayer.into_crashed().unwrap();
+    let mut with_new_key = all_keys();
+    with_new_key.insert(2, (b"key b2".to_vec(), b"data".to_vec()));
+    // Before the split, between it and its operation, behind both.
+    for place in 0..3 {
+        let mut collected = vec![split.clone(), inserted.clone()];
+        collected.insert(place, info.clone());
+        let mut run = anew(&crashed, usize::MAX);
+        // The split takes the time of page 21 as the change left it.
+        run.apply(&change);
+        run.apply(&crate::writer::macro_begin(1, 31));
+        for record in &collected {
+            run.apply(record);
+        }
+        assert_eq!(
+            run.visible_after_rollback(),
+            all_keys(),
+            "{place}: a macro without an end never happened"
+        );
+        run.apply(&crate::writer::macro_commit(1, 31));
+        assert_eq!(run.visible_after_rollback(), all_keys(), "{place}");
+        run.apply(&crate::writer::commit(1, 0));
+    }
+}
+
+#[test]
+fn a_macro_holds_the_records_of_its_time_and_no_others() {
+    // A concurrent creation of an index logs entries in the name of the session whose rows they are of.
+    let mut run = two_leaves();
+    run.apply(&crate::writer::begin(1, 0));
+    let [split, inserted] = split_of_the_first_leaf();
+    run.apply(&crate::writer::macro_begin(1, 31));
+    run.apply(&split);
+    run.apply(&crate::writer::macro_begin(1, 40));
+    run.apply(&crate::writer::replace(line(at(21, 20, 21), 1), b"data", b"else"));
+    run.apply(&inserted);
+    let [mut now, mut both] = [all_keys(), all_keys()];
+    now[4].1 = b"else".to_vec();
+    assert_eq!(run.visible(), now);
+    // The other macro of the session is still open.
+    run.apply(&crate::writer::macro_commit(1, 31));
+    both[4].1 = b"else".to_vec();
+    both.insert(2, (b"key b2".to_vec(), b"data".to_vec()));
+    assert_eq!(run.visible(), both);
+    run.apply(&crate::writer::macro_commit(1, 40));
+    assert_eq!(run.visible(), both);
 }
 
 #[test]
@@ -422,15 +406,80 @@ fn vertical_and_right_splits_keep_every_node_and_find_them_again() {
 }
 
 #[test]
-fn merges_to_both_sides_keep_every_node() {
-    const KEY_CHANGE: u8 = 1;
-    const DELETE: u8 = 2;
-    const EMPTY: u8 = 4;
-    let upper = |line_of_node: u16, flags: u8, separator: &'static [u8]| {
-        let level =
-            MergeLevel { right: NO_PAGE, left: NO_PAGE, parent: NO_PAGE, line: 0, flags, kind: 0, separator };
-        crate::writer::merge(line(at(ROOT, 20, 30), line_of_node), &level)
+fn a_node_that_came_back_is_undone_in_two_steps_also_where_it_caused_a_split() {
+    let mut run = two_leaves();
+    run.apply(&crate::writer::begin(1, 0));
+    run.apply(&crate::writer::flag_delete(line(at(20, 20, 30), 1)));
+    run.apply(&crate::writer::commit(1, 0));
+    let mut without_b = all_keys();
+    without_b.remove(1);
+    // An older change of the same node, which the undoing of a newer one must leave alone.
+    run.apply(&crate::writer::begin(1, 0));
+    let first = line(at(20, 30, 31), 1);
+    run.apply(&crate::writer::flag_insert_and_replace(first, b"key b", b"first"));
+    run.apply(&crate::writer::flag_delete(line(at(20, 31, 32), 1)));
+    run.apply(&crate::writer::macro_begin(1, 33));
+    let split = SplitLevel {
+        new: 22,
+        right: (21, 20),
+        parent: (ROOT, 20),
+        kind: 1,
+        operation: 3,
+        lines: [1, 2, 3],
+        flags: [LEAF, LEAF],
+        parent_key: b"key c",
     };
+    run.apply(&crate::writer::split(at(20, 32, 33), &split));
+    let second = line(at(20, u64::MAX, 33), 1);
+    run.apply(&crate::writer::flag_insert_and_replace(second, b"key b", b"second"));
+    run.apply(&crate::writer::macro_commit(1, 33));
+    let with_b = |data: &str| {
+        let mut nodes = without_b.clone();
+        nodes.insert(1, (b"key b".to_vec(), data.as_bytes().to_vec()));
+        nodes
+    };
+    assert_eq!(run.visible(), with_b("second"));
+    assert_eq!(run.visible_after_rollback(), without_b);
+    let undo = |change: u32, operation: u16, time: u64| {
+        crate::writer::undo(line(At { version: change, ..at(20, time - 1, time) }, 1), b"key b", operation)
+    };
+    let steps = [
+        (undo(crate::writer::replace_version(second), 2, 34), with_b("first")),
+        (undo(33, 1, 35), without_b.clone()),
+        (undo(32, 3, 36), with_b("first")),
+        (undo(crate::writer::replace_version(first), 2, 37), with_b("data")),
+        (undo(31, 1, 38), without_b.clone()),
+    ];
+    for (number, (record, visible)) in steps.iter().enumerate() {
+        run.apply(record);
+        assert_eq!(&run.visible(), visible, "{number}");
+        assert_eq!(run.visible_after_rollback(), without_b, "{number}");
+    }
+    let unknown = run.try_apply(&undo(77, 2, 39)).unwrap_err();
+    assert_eq!(unknown.code(), Code::LOG_CORRUPT, "{unknown}");
+}
+
+const KEY_CHANGE: u8 = 1;
+const DELETE: u8 = 2;
+const EMPTY: u8 = 4;
+
+/// A level of a merge above the leaves; what the key changes to, the level of the leaf says.
+fn upper_merge(at: At, flags: u8) -> Vec<u8> {
+    let level = MergeLevel {
+        right: NO_PAGE,
+        left: NO_PAGE,
+        parent: NO_PAGE,
+        line: 0,
+        flags,
+        kind: 0,
+        separator: b"",
+    };
+    crate::writer::merge(at, &level)
+}
+
+#[test]
+fn merges_to_both_sides_keep_every_node() {
+    let upper = |line_of_node, flags| upper_merge(line(at(ROOT, 20, 30), line_of_node), flags);
     let (left_page, right_page) = ((20, 20), (21, 20));
     // Full right: 20 into 21. Full left: 21 into 20. Partial: some of one into the other.
     let full_right = MergeLevel {
@@ -443,30 +492,70 @@ fn merges_to_both_sides_keep_every_node() {
         separator: b"",
     };
     let full_left = MergeLevel { right: NO_PAGE, left: left_page, line: 2, kind: 5, ..full_right };
-    let partial_right = MergeLevel { line: 2, flags: 0, kind: 3, ..full_right };
-    let partial_left = MergeLevel { line: 0, flags: 0, kind: 6, ..full_left };
+    let partial_right = MergeLevel { line: 2, flags: 0, kind: 3, separator: b"key c", ..full_right };
+    let partial_left = MergeLevel { line: 0, flags: 0, kind: 6, separator: b"key e", ..full_left };
     let cases = [
-        (20, full_right, upper(0, DELETE, b"")),
-        (21, full_left, upper(1, KEY_CHANGE | DELETE, b"")),
-        (20, partial_right, upper(0, KEY_CHANGE, b"key c")),
-        (21, partial_left, upper(1, KEY_CHANGE, b"key e")),
+        (20, full_right, upper(0, DELETE)),
+        (21, full_left, upper(1, KEY_CHANGE | DELETE)),
+        (20, partial_right, upper(0, KEY_CHANGE)),
+        (21, partial_left, upper(1, KEY_CHANGE)),
     ];
     for (page, level, upper) in cases {
         let mut run = two_leaves();
-        run.apply(&crate::writer::macro_begin(1));
+        run.apply(&crate::writer::macro_begin(1, 30));
         run.apply(&upper);
         run.apply(&crate::writer::merge(at(page, 20, 30), &level));
         assert_eq!(run.visible(), all_keys(), "kind {}: nothing happens before the macro ends", level.kind);
-        run.apply(&crate::writer::macro_commit(1));
+        run.apply(&crate::writer::macro_commit(1, 30));
         assert_eq!(run.visible(), all_keys(), "kind {}", level.kind);
-        // Every node is still found by its key.
-        for (key, data) in all_keys() {
-            let mut search = Run { replayer: run.replayer.clone(), position: run.position };
-            search.apply(&crate::writer::begin(1, 0));
-            let anywhere = At { version: 500, page: 99, before: u64::MAX, after: 31, ..at(99, 0, 31) };
-            search.apply(&crate::writer::delta(anywhere, &key, 0));
-            search.replayer.roll_back().unwrap_or_else(|error| panic!("{key:?} {data:?}: {error}"));
-        }
+        every_node_is_found(&run);
+    }
+}
+
+/// Every node is found by its key.
+fn every_node_is_found(run: &Run) {
+    for (key, data) in run.visible() {
+        let mut search = Run { replayer: run.replayer.clone(), position: run.position };
+        search.apply(&crate::writer::begin(1, 0));
+        let anywhere = At { version: 500, page: 99, before: u64::MAX, after: 60, ..at(99, 0, 60) };
+        search.apply(&crate::writer::delta(anywhere, &key, 0));
+        search.replayer.roll_back().unwrap_or_else(|error| panic!("{key:?} {data:?}: {error}"));
+    }
+}
+
+#[test]
+fn a_partial_merge_gives_its_time_to_both_neighbours() {
+    // Pages 20 (a, b), 22 (b2, c) and 21 (d, e, f); the times of all are 31.
+    let three_leaves = || {
+        let mut run = two_leaves();
+        run.apply(&crate::writer::begin(1, 0));
+        run.apply(&crate::writer::replace(line(at(21, 20, 21), 1), b"data", b"data"));
+        run.apply(&crate::writer::macro_begin(1, 31));
+        split_of_the_first_leaf().iter().for_each(|record| run.apply(record));
+        run.apply(&crate::writer::macro_commit(1, 31));
+        run
+    };
+    let before = three_leaves().visible();
+    let to_the_right = MergeLevel {
+        right: (21, 31),
+        left: (20, 31),
+        parent: (ROOT, 31),
+        line: 1,
+        flags: 0,
+        kind: 3,
+        separator: b"key c",
+    };
+    let to_the_left = MergeLevel { line: 0, kind: 6, ..to_the_right };
+    for (level, beside) in [(to_the_right, 20), (to_the_left, 21)] {
+        let mut run = three_leaves();
+        run.apply(&crate::writer::macro_begin(1, 40));
+        run.apply(&upper_merge(line(at(ROOT, 31, 40), 1), KEY_CHANGE));
+        run.apply(&crate::writer::merge(at(22, 31, 40), &level));
+        run.apply(&crate::writer::macro_commit(1, 40));
+        assert_eq!(run.visible(), before, "kind {}", level.kind);
+        every_node_is_found(&run);
+        // The neighbour that nothing went to.
+        run.apply(&crate::writer::replace(at(beside, 40, 41), b"data", b"data"));
     }
 }
 
@@ -489,7 +578,7 @@ fn what_open_transactions_remember_is_bounded() {
     assert_eq!(error.code(), Code::VERSION_STORE_OUT_OF_MEMORY, "{error}");
     // The same for a macro that never ends, of which nothing is applied.
     let mut run = two_nodes();
-    run.apply(&crate::writer::macro_begin(1));
+    run.apply(&crate::writer::macro_begin(1, 13));
     let record = crate::writer::insert(at(ROOT, 12, 13), b"key", &values[0]);
     let ended = (0..200_000).find_map(|_| run.try_apply(&record).err());
     assert_eq!(ended.unwrap().code(), Code::VERSION_STORE_OUT_OF_MEMORY);
@@ -499,7 +588,7 @@ fn what_open_transactions_remember_is_bounded() {
 fn a_macro_without_an_end_never_happened() {
     let mut run = two_nodes();
     run.apply(&crate::writer::begin(1, 0));
-    run.apply(&crate::writer::macro_begin(1));
+    run.apply(&crate::writer::macro_begin(1, 13));
     run.apply(&crate::writer::delete(at(ROOT, 12, 13)));
     assert_eq!(run.visible_after_rollback(), nodes(&[("key a", "1111"), ("key b", "2222")]));
     // The recovery of the engine goes on with the same session.

@@ -207,6 +207,13 @@ impl Model {
         };
         for change in changes.into_iter().rev() {
             let line = self.line_of(&change.key).unwrap();
+            if let (1, Some(before)) = (change.operation, &change.before) {
+                // A deleted node came back with other data: its data first.
+                let at = At { version: change.version, ..self.at(session, line) };
+                let at = At { version: crate::writer::replace_version(at), ..at };
+                log.push(crate::writer::undo(at, &change.key, 2));
+                self.nodes[line].data.clone_from(&before.data);
+            }
             let at = At { version: change.version, ..self.at(session, line) };
             log.push(crate::writer::undo(at, &change.key, change.operation));
             match change.before {

@@ -63,12 +63,13 @@ pub(crate) fn rollback(session: u16, levels: u8) -> Vec<u8> {
     of_session(7, session, &[levels])
 }
 
-pub(crate) fn macro_begin(session: u16) -> Vec<u8> {
-    of_session(11, session, &[0; 8])
+/// Its records have this database time after their change.
+pub(crate) fn macro_begin(session: u16, time: u64) -> Vec<u8> {
+    of_session(11, session, &time.to_le_bytes())
 }
 
-pub(crate) fn macro_commit(session: u16) -> Vec<u8> {
-    of_session(12, session, &[0; 8])
+pub(crate) fn macro_commit(session: u16, time: u64) -> Vec<u8> {
+    of_session(12, session, &time.to_le_bytes())
 }
 
 pub(crate) fn create_database() -> Vec<u8> {
