@@ -148,8 +148,8 @@ impl Plan {
     /// Plans from a database, or from published CRLs alone. With a database, `issuers` are [`Issuers::of`] it.
     ///
     /// # Errors
-    /// [`Error::PublishedElsewhere`] for the CRL of another CA, [`Error::Published`], [`Error::Number`], [`Error::Sha1`],
-    /// [`Error::Encoding`].
+    /// [`Error::PublishedElsewhere`] for the CRL of another CA, [`Error::Published`], [`Error::NoBase`], [`Error::TwoScopes`],
+    /// [`Error::Number`], [`Error::Sha1`], [`Error::Encoding`].
     pub fn new(
         issuers: Issuers,
         records: Option<&Records>,
@@ -158,6 +158,10 @@ impl Plan {
     ) -> Result<Self> {
         let places: Vec<(usize, &PublishedCrl)> =
             published.iter().map(|crl| Ok((crl.place_among(&issuers)?, crl))).collect::<Result<_>>()?;
+        check_scopes(&places)?;
+        if records.is_none() {
+            check_bases(&places)?;
+        }
         let number = schedule::number(records, published, options.now, options.number)?;
         let empty = nothing(options.now);
         let planner = Planner {
@@ -184,6 +188,32 @@ impl Plan {
             issuers,
         })
     }
+}
+
+/// Of each key at most one kind of certificates may be covered: the newest base CRL stands for all that is revoked, and one that
+/// is of a partition, or of the certificates of users alone, says nothing of the others.
+fn check_scopes(published: &[(usize, &PublishedCrl)]) -> Result<()> {
+    let mut scopes: BTreeMap<usize, (&PublishedCrl, Option<Vec<u8>>)> = BTreeMap::new();
+    for (place, crl) in published.iter().filter(|(_, crl)| crl.base.is_none()) {
+        let scope = crl.parsed()?.content.value(oid::ISSUING_POINT).map(<[u8]>::to_vec);
+        let (first, known) = scopes.entry(*place).or_insert_with(|| (*crl, scope.clone()));
+        if *known != scope {
+            return Err(Error::TwoScopes { one: first.name.clone(), other: crl.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Without a database the base CRL alone tells what was revoked before a delta CRL.
+fn check_bases(published: &[(usize, &PublishedCrl)]) -> Result<()> {
+    for (place, crl) in published {
+        let Some(base) = crl.base else { continue };
+        let has_base = published.iter().any(|(other, crl)| other == place && crl.base.is_none());
+        if !has_base {
+            return Err(Error::NoBase { name: crl.name.clone(), base });
+        }
+    }
+    Ok(())
 }
 
 fn nothing(now: FileTime) -> Records {
