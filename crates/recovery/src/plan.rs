@@ -399,6 +399,16 @@ impl Planner<'_> {
             skew: self.habits.skew_minutes(),
         };
         let view = View::of(place, self.published)?;
+        // What the database knows is no gap.
+        if let Some(gap) = view.gap.as_ref().filter(|gap| situation.table_number < gap.missing) {
+            let detail = format!(
+                "{} builds on the base CRL {}, and neither that nor a newer one was given: what was revoked between the newest list at hand and that one is missing from the CRL of key {}, and holds stay that may have been taken back",
+                gap.delta, gap.missing, issuer.index
+            );
+            let remedy =
+                format!("give the base CRL {}, or a newer one, by a further --published", gap.missing);
+            findings.push(Finding::warning(Kind::CrlNotCompared, detail).remedy(remedy));
+        }
         let Entries { list, findings: more, mut unknown } =
             gather(&situation, rows.iter().copied(), view, orders);
         findings.extend(more);

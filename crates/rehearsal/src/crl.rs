@@ -55,7 +55,8 @@ impl Planned {
         let options = Options { allow_sha1: true, ..Options::new(now) };
         let plan = Plan::new(issuers, Some(records), &crls, &options)?;
         // The past of the database needs no look in a rehearsal, but for what would be missing in a real CRL.
-        let told = plan.findings.iter().filter(|finding| finding.kind == Kind::CrlLeftOut);
+        let missing = [Kind::CrlLeftOut, Kind::CrlNotCompared];
+        let told = plan.findings.iter().filter(|finding| missing.contains(&finding.kind));
         notes.findings.extend(told.cloned());
         let entries = plan.crls.iter().flat_map(|crl| &crl.entries);
         let listed = entries.map(|entry| (entry.serial.clone(), entry.origin)).collect();

@@ -286,6 +286,46 @@ fn a_delta_crl_goes_with_its_base_and_openssl_takes_both() {
     ca.openssl.good("verify -crl_check -use_deltas -extended_crl -CAfile ca.pem -CRLfile both.pem other.pem");
 }
 
+/// A delta CRL of the base CRL 101, and that was not given: 100 was. What was put on hold between the two stands in neither.
+#[test]
+fn a_delta_crl_is_not_laid_over_a_base_that_it_does_not_build_on() {
+    let mut ca = Ca::new();
+    ca.number = 99;
+    let rows = [(2, Some(ON_HOLD), -1), (3, Some(ON_HOLD), -1), (4, Some(ON_HOLD), -1)];
+    // 3 was listed by then. 4 is taken off the list by the delta CRL, and 5 is new in it.
+    let base = ca.published(100, 3, &[(3, Some(ON_HOLD), 1), (4, Some(ON_HOLD), 1)]);
+    let delta = ca.delta(102, 101, &[("04", "removeFromCRL"), ("05", "superseded")]);
+    let between = ca.delta(101, 100, &[("06", "superseded")]);
+    let ids = |plan: &Plan| -> Vec<_> {
+        plan.crls[0].entries.iter().map(|entry| entry.serial.as_str().to_owned()).collect()
+    };
+    let published = [base.clone(), delta.clone()];
+    let records = ca.records(&rows, &published);
+    let plan = ca.plan(&records, &published, Vec::new());
+    assert_eq!(ids(&plan), ["05", "03", "02"], "the hold stays");
+    let told = plan.findings.iter().find(|finding| finding.kind.key() == "crl-not-compared").unwrap();
+    assert!(told.detail.contains("delta 102 builds on the base CRL 101"), "{told}");
+    // The delta CRL of 101 closes the gap, in whatever order they come. Then what is not listed was released.
+    for published in [[base.clone(), between.clone(), delta.clone()], [delta.clone(), between, base.clone()]]
+    {
+        let plan = ca.plan(&records, &published, Vec::new());
+        assert_eq!(ids(&plan), ["06", "05", "03"]);
+        assert!(!severities(&plan).contains(&"crl-not-compared"));
+    }
+    // The same with the database of the moment between: it knows what 101 knew, and its 3 was released since 100.
+    ca.number = 101;
+    let rows = [(2, Some(ON_HOLD), -1), (3, Some(RELEASED), -1), (4, Some(ON_HOLD), -1)];
+    let plan = ca.plan(&ca.records(&rows, &published), &published, Vec::new());
+    assert_eq!(ids(&plan), ["05", "02"]);
+    assert!(!severities(&plan).contains(&"crl-not-compared"), "{:?}", plan.findings);
+    // And with no base CRL at all.
+    ca.number = 99;
+    let alone = [delta];
+    let plan = ca.plan(&ca.records(&rows, &alone), &alone, Vec::new());
+    assert_eq!(ids(&plan), ["05", "02"]);
+    assert!(severities(&plan).contains(&"crl-not-compared"));
+}
+
 /// Without a database nothing but the base CRL knows what was revoked before the delta CRL.
 #[test]
 fn a_delta_crl_alone_is_no_crl_to_make_the_next_one_of() {
