@@ -10,4 +10,5 @@ mod openssl;
 mod patch;
 mod revoked;
 mod support;
+mod told;
 mod union;
