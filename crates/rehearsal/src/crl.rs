@@ -17,6 +17,25 @@ use crate::wishes::Keys;
 /// No published CRL is longer (recovery.md 4.2).
 const MAX_CRL: u64 = certadm_recovery::bundle::MAX_CRL;
 
+/// Reads the CRLs that the CA has published last.
+pub(crate) fn published(paths: &[PathBuf]) -> Result<Vec<PublishedCrl>> {
+    let read = |path: &PathBuf| {
+        let content = Found::named(path).read(MAX_CRL)?;
+        Ok(PublishedCrl::parse(&path.display().to_string(), &content)?)
+    };
+    paths.iter().map(read).collect()
+}
+
+/// The certificates that the database is asked for although they may be in force: those that published CRLs list. Whether such a
+/// one was taken back from hold, or issued after the backup, nothing else tells.
+pub(crate) fn asked_of(published: &[PublishedCrl]) -> Result<BTreeSet<Serial>> {
+    let mut asked = BTreeSet::new();
+    for crl in published {
+        asked.append(&mut crl.serials()?);
+    }
+    Ok(asked)
+}
+
 /// The CRLs to be signed.
 pub(crate) struct Planned {
     plan: Plan,
@@ -25,19 +44,18 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// Plans them. A published CRL must be of this CA, and not older than the ones that the database knows.
+    /// Plans them. A published CRL must be of this CA, and not older than the ones that the database knows. `records` has the
+    /// certificates in force that [`asked_of`] names.
     pub(crate) fn of(
         records: &Records,
-        published: &[PathBuf],
+        published: Vec<PublishedCrl>,
         now: FileTime,
         notes: &mut Notes,
     ) -> Result<Self, Trouble> {
         let issuers = Issuers::of(records)?;
         let known = records.crls().iter().map(|row| row.number).max();
-        let mut crls = Vec::new();
-        for path in published {
-            let name = path.display().to_string();
-            let crl = PublishedCrl::parse(&name, &Found::named(path).read(MAX_CRL)?)?;
+        for crl in &published {
+            let name = &crl.name;
             crl.place_among(&issuers)?;
             if let Some(known) = known.filter(|known| crl.number() < *known) {
                 return Err(Trouble::fail(
@@ -49,11 +67,10 @@ impl Planned {
                     "publish the newest CRL of the CA where certificates look for it",
                 ));
             }
-            crls.push(crl);
         }
         // What is thrown away may be signed as the CA signs.
         let options = Options { allow_sha1: true, ..Options::new(now) };
-        let plan = Plan::new(issuers, Some(records), &crls, &options)?;
+        let plan = Plan::new(issuers, Some(records), &published, &options)?;
         // The past of the database needs no look in a rehearsal, but for what would be missing in a real CRL.
         let missing = [Kind::CrlLeftOut, Kind::CrlNotCompared];
         let told = plan.findings.iter().filter(|finding| missing.contains(&finding.kind));

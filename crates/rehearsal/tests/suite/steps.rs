@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use certadm_recovery::PublishedCrl;
 use certadm_rehearsal::{
     CountedBefore, Error, Keys, Limits, Outcome, Previous, Proof, Sample, Step, StepRecord, Watch, Wishes,
     rehearse,
@@ -237,6 +238,38 @@ fn what_was_revoked_after_the_backup_is_on_the_crl() {
         let shown = work.rehearse(&Wishes { sample, published: published.clone(), ..work.wishes(&[&full]) });
         assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
         assert!(step(&shown, Step::Crl).1.contains("2 entries"), "{:#?}", shown.steps);
+    }
+}
+
+/// The newest CRL of the CA still lists a hold that was taken back before the backup.
+#[test]
+fn a_hold_that_was_taken_back_is_not_on_the_spare_crl() {
+    let work = Work::new();
+    let serial = work.issue("four");
+    work.hold(&serial, true, true);
+    work.hold(&serial, false, false);
+    let full = work.full("full");
+    let spare = work.path("spare");
+    let shown = work.rehearse(&Wishes {
+        published: vec![work.path("ca/crl/Test CA.crl")],
+        spare: Some(spare.clone()),
+        ..work.wishes(&[&full])
+    });
+    assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
+    let content = fs::read(spare.join("Test CA.crl")).unwrap();
+    let listed = PublishedCrl::parse("spare", &content).unwrap().serials().unwrap();
+    assert_eq!((listed.len(), listed.contains(&serial)), (1, false));
+}
+
+#[test]
+fn a_published_crl_that_cannot_be_read_fails_the_crl() {
+    let work = Work::new();
+    let full = work.full("full");
+    fs::write(work.path("nonsense.crl"), "nonsense").unwrap();
+    for name in ["nonsense.crl", "missing.crl"] {
+        let published = vec![work.path(name)];
+        let shown = work.rehearse(&Wishes { published, ..work.wishes(&[&full]) });
+        assert_eq!(failed(&shown), [Step::Crl], "{:#?}", shown.steps);
     }
 }
 
