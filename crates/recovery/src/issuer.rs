@@ -176,6 +176,16 @@ impl Issuers {
         self.0.iter()
     }
 
+    /// The highest number that the table CRLs has of the CRLs of a key, of base or of delta CRLs. A CA that publishes delta CRLs
+    /// every day and a base CRL every week has base CRLs with lower numbers, and each key has CRLs of its own.
+    #[must_use]
+    pub fn known_number(&self, place: usize, is_delta: bool, records: &Records) -> Option<i64> {
+        let index = i64::from(self.0.get(place)?.index);
+        let rows = records.crls.iter();
+        let rows = rows.filter(|row| row.name_id >> 16 == index && (row.min_base != 0) == is_delta);
+        rows.map(|row| row.number).max()
+    }
+
     /// The place of the key that signed a certificate.
     pub(crate) fn place_of(&self, signer: &Signer, records: &Records) -> Option<usize> {
         match signer {

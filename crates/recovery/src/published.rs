@@ -71,6 +71,12 @@ impl PublishedCrl {
         self.number
     }
 
+    /// Whether it is a delta CRL.
+    #[must_use]
+    pub fn is_delta(&self) -> bool {
+        self.base.is_some()
+    }
+
     /// When it ends, where it says so.
     #[must_use]
     pub fn next_update(&self) -> Option<FileTime> {

@@ -53,15 +53,15 @@ impl Planned {
         notes: &mut Notes,
     ) -> Result<Self, Trouble> {
         let issuers = Issuers::of(records)?;
-        let known = records.crls().iter().map(|row| row.number).max();
         for crl in &published {
             let name = &crl.name;
-            crl.place_among(&issuers)?;
+            let place = crl.place_among(&issuers)?;
+            let known = issuers.known_number(place, crl.is_delta(), records);
             if let Some(known) = known.filter(|known| crl.number() < *known) {
                 return Err(Trouble::fail(
                     Hresult::CRYPT_E_NOT_FOUND,
                     format!(
-                        "{name} has the number {}, and the backup knows number {known}: what is published is older than the backup",
+                        "{name} has the number {}, and the backup knows number {known} of its kind: what is published is older than the backup",
                         crl.number()
                     ),
                     "publish the newest CRL of the CA where certificates look for it",

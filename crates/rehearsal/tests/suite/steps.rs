@@ -226,6 +226,28 @@ fn a_crl_that_is_older_than_the_backup_and_that_of_another_ca_fail_the_crl() {
     assert_eq!(failed(&shown), [Step::Crl]);
 }
 
+/// A CA that publishes delta CRLs every day, and has two keys: the numbers of these are higher than that of the base CRL.
+#[test]
+fn a_published_crl_is_compared_with_those_of_its_kind_and_key() {
+    let work = Work::new();
+    let published = vec![work.path("ca/crl/Test CA.crl")];
+    let add = |work: &Work, min_base: i64, name_id: i64| {
+        work.change(|connection| {
+            let sql = "INSERT INTO CRLs (Number, MinBase, NameId) SELECT max(Number) + 10, ?1, ?2 FROM CRLs";
+            connection.execute(sql, (min_base, name_id)).unwrap();
+        });
+    };
+    add(&work, 1, 0);
+    add(&work, 0, 1 << 16);
+    let full = work.full("full");
+    let shown = work.rehearse(&Wishes { published: published.clone(), ..work.wishes(&[&full]) });
+    assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
+    add(&work, 0, 0);
+    let full = work.full("older");
+    let shown = work.rehearse(&Wishes { published, ..work.wishes(&[&full]) });
+    assert_eq!(failed(&shown), [Step::Crl]);
+}
+
 /// The published CRL knows what was revoked after the backup: the new one must list it, and nothing is wrong with the backup.
 #[test]
 fn what_was_revoked_after_the_backup_is_on_the_crl() {
