@@ -101,6 +101,8 @@ pub(crate) struct Entries {
     pub(crate) findings: Vec<Finding>,
     /// Certificates that the database does not know.
     pub(crate) unknown: Vec<Serial>,
+    /// Left out, because the newer source shows that the hold was taken back.
+    pub(crate) released: Vec<Serial>,
 }
 
 /// Counts of one kind, told as one finding each.
@@ -175,6 +177,7 @@ pub(crate) fn gather<'r>(
     let mut published = only_published(situation, view, &mut tally, &mut found.unknown);
     published.append(&mut list);
     found.findings = tally.findings();
+    found.released = tally.released;
     found.list = apply(published, orders, situation, &mut found.findings);
     // Newest request first, as Windows lists them; before them what has no request here.
     found.list.sort_by_key(|entry| entry.request_id.map_or((0, 0), |id| (1, id.saturating_neg())));

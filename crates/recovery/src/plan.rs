@@ -134,6 +134,9 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// Certificates that a CRL lists and the database does not know.
     pub unknown: Vec<Serial>,
+    /// Certificates that no CRL lists although one of the sources has them on hold: the newer one shows that the hold was taken
+    /// back.
+    pub released: Vec<Serial>,
     /// Revocations that the CA does not know of yet.
     pub revocations: Vec<Revocation>,
 }
@@ -182,6 +185,7 @@ impl Plan {
             deadlines: made.deadlines,
             crls: made.crls,
             unknown: made.unknown,
+            released: made.released,
             revocations: options.revocations.clone(),
             number,
             findings,
@@ -226,6 +230,7 @@ struct Made {
     destinations: Vec<Destination>,
     deadlines: Vec<Option<FileTime>>,
     unknown: Vec<Serial>,
+    released: Vec<Serial>,
 }
 
 struct Planner<'a> {
@@ -409,10 +414,11 @@ impl Planner<'_> {
                 format!("give the base CRL {}, or a newer one, by a further --published", gap.missing);
             findings.push(Finding::warning(Kind::CrlNotCompared, detail).remedy(remedy));
         }
-        let Entries { list, findings: more, mut unknown } =
+        let Entries { list, findings: more, mut unknown, mut released } =
             gather(&situation, rows.iter().copied(), view, orders);
         findings.extend(more);
         made.unknown.append(&mut unknown);
+        made.released.append(&mut released);
         let had_deltas = last.freshest.is_some() || last.delta.is_some();
         let mut base = match last.base {
             Some(template) => template.known(findings),

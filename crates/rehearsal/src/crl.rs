@@ -39,8 +39,15 @@ pub(crate) fn asked_of(published: &[PublishedCrl]) -> Result<BTreeSet<Serial>> {
 /// The CRLs to be signed.
 pub(crate) struct Planned {
     plan: Plan,
+    pub(crate) listed: Listed,
+}
+
+/// What the CRLs say of certificates.
+pub(crate) struct Listed {
     /// Everything that they list, and where each entry comes from.
-    pub(crate) listed: BTreeMap<Serial, Origin>,
+    pub(crate) entries: BTreeMap<Serial, Origin>,
+    /// On hold in the database, and left out because a newer published CRL does not list them any more.
+    pub(crate) released: BTreeSet<Serial>,
 }
 
 impl Planned {
@@ -76,7 +83,10 @@ impl Planned {
         let told = plan.findings.iter().filter(|finding| missing.contains(&finding.kind));
         notes.findings.extend(told.cloned());
         let entries = plan.crls.iter().flat_map(|crl| &crl.entries);
-        let listed = entries.map(|entry| (entry.serial.clone(), entry.origin)).collect();
+        let listed = Listed {
+            entries: entries.map(|entry| (entry.serial.clone(), entry.origin)).collect(),
+            released: plan.released.iter().cloned().collect(),
+        };
         Ok(Self { plan, listed })
     }
 
@@ -136,7 +146,7 @@ impl Planned {
             ));
         }
         let last = self.plan.crls.first().map(|crl| crl.dates.next_update.to_rfc3339()).unwrap_or_default();
-        let entries = counted(self.listed.len() as u64, "entry");
+        let entries = counted(self.listed.entries.len() as u64, "entry");
         notes.detail = format!(
             "{} signed and verified: number {}, {entries}, valid until {last}",
             counted(signed.len() as u64, "CRL"),

@@ -1,10 +1,10 @@
 //! The rehearsal: its steps in order (recovery.md 8.2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Serial;
-use certadm_recovery::{Anchors, Damage, Issuers, Origin, PublishedCrl, Records, Row};
+use certadm_recovery::{Anchors, Damage, Issuers, PublishedCrl, Records, Row};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use certadm_rules::{FileTime, Hresult};
@@ -13,7 +13,7 @@ use certadm_set::progress::Progress;
 use certadm_set::verify::{Report, verify, verify_signed};
 
 use crate::count::{Counted, Counts};
-use crate::crl::{Planned, asked_of, published, tell_deadline, try_keys};
+use crate::crl::{Listed, Planned, asked_of, published, tell_deadline, try_keys};
 use crate::error::{Error, Result};
 use crate::latest::Chain;
 use crate::ours::Ours;
@@ -428,7 +428,7 @@ fn complete(restored: &Restored, notes: &mut Notes) -> Result<(), Trouble> {
 fn certificates(
     restored: &Restored,
     read: Read,
-    listed: Option<&BTreeMap<Serial, Origin>>,
+    listed: Option<&Listed>,
     now: FileTime,
     notes: &mut Notes,
     facts: &mut Facts,

@@ -283,6 +283,22 @@ fn a_hold_that_was_taken_back_is_not_on_the_spare_crl() {
     assert_eq!((listed.len(), listed.contains(&serial)), (1, false));
 }
 
+/// The CA took a hold back after the backup, and its newest CRL says so: nothing is wrong with the backup.
+#[test]
+fn a_hold_that_was_taken_back_after_the_backup_need_not_be_listed() {
+    let work = Work::new();
+    let serial = work.issue("four");
+    work.hold(&serial, true, true);
+    let full = work.full("full");
+    work.hold(&serial, false, true);
+    let published = vec![work.path("ca/crl/Test CA.crl")];
+    for sample in [Sample::default(), Sample::All] {
+        let shown = work.rehearse(&Wishes { sample, published: published.clone(), ..work.wishes(&[&full]) });
+        assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
+        assert!(step(&shown, Step::Crl).1.contains("1 entry"), "{:#?}", shown.steps);
+    }
+}
+
 #[test]
 fn a_published_crl_that_cannot_be_read_fails_the_crl() {
     let work = Work::new();

@@ -83,8 +83,9 @@ impl Work {
         let reason = if is_on_hold { Reason::CERTIFICATE_HOLD } else { Reason::REMOVE_FROM_CRL };
         self.change(|connection| {
             let now = now();
-            revoke(connection, &RevocationOrder { serial, reason, by: "tests", now, effective: None })
-                .unwrap();
+            // Dates of CRLs have whole seconds: the next CRL must not be of the same one.
+            let effective = Some(later(now, -60));
+            revoke(connection, &RevocationOrder { serial, reason, by: "tests", now, effective }).unwrap();
             if publish {
                 self.authority.publish_crl_in(connection, now).unwrap();
             }
