@@ -8,12 +8,13 @@ use certadm_rules::finding::{self, Finding, Kind};
 use der::asn1::{AnyRef, BitStringRef};
 use der::{Encode, Tag};
 
+use crate::assign::Assigner;
 use crate::content::{Content, CrlKind, Template};
 use crate::entries::{Entries, Entry, Situation, gather, named};
 use crate::error::{Error, Result};
 use crate::issuer::{Issuer, Issuers};
 use crate::order::Revocation;
-use crate::published::{PublishedCrl, View};
+use crate::published::{PublishedCrl, View, check_bases, check_scopes};
 use crate::records::{CrlRow, Maker, Records, Revoked, Signer};
 use crate::schedule::{self, Dates, Habits, NumberBasis};
 use crate::signature::{Algorithm, PrivateKey};
@@ -194,32 +195,6 @@ impl Plan {
     }
 }
 
-/// Of each key at most one kind of certificates may be covered: the newest base CRL stands for all that is revoked, and one that
-/// is of a partition, or of the certificates of users alone, says nothing of the others.
-fn check_scopes(published: &[(usize, &PublishedCrl)]) -> Result<()> {
-    let mut scopes: BTreeMap<usize, (&PublishedCrl, Option<Vec<u8>>)> = BTreeMap::new();
-    for (place, crl) in published.iter().filter(|(_, crl)| crl.base.is_none()) {
-        let scope = crl.parsed()?.content.value(oid::ISSUING_POINT).map(<[u8]>::to_vec);
-        let (first, known) = scopes.entry(*place).or_insert_with(|| (*crl, scope.clone()));
-        if *known != scope {
-            return Err(Error::TwoScopes { one: first.name.clone(), other: crl.name.clone() });
-        }
-    }
-    Ok(())
-}
-
-/// Without a database the base CRL alone tells what was revoked before a delta CRL.
-fn check_bases(published: &[(usize, &PublishedCrl)]) -> Result<()> {
-    for (place, crl) in published {
-        let Some(base) = crl.base else { continue };
-        let has_base = published.iter().any(|(other, crl)| other == place && crl.base.is_none());
-        if !has_base {
-            return Err(Error::NoBase { name: crl.name.clone(), base });
-        }
-    }
-    Ok(())
-}
-
 fn nothing(now: FileTime) -> Records {
     crate::records::Reading::new(Maker::Windows, now, [].into()).finish()
 }
@@ -247,7 +222,17 @@ impl Planner<'_> {
     fn all(&self, made: &mut Made, findings: &mut Vec<Finding>) -> Result<()> {
         let rows = self.rows_by_key(findings);
         let needed = self.needed(&rows);
-        let orders = self.orders_by_key(&needed, findings);
+        let places = 0..self.issuers.0.len();
+        let mut views: Vec<View> =
+            places.map(|place| View::of(place, self.published)).collect::<Result<_>>()?;
+        let assigner = Assigner {
+            issuers: self.issuers,
+            records: self.records,
+            has_database: self.has_database,
+            views: &views,
+            needed: &needed,
+        };
+        let orders = assigner.assign(&self.options.revocations, findings);
         for (place, issuer) in self.issuers.0.iter().enumerate() {
             made.deadlines.push(self.deadline(place));
             if !needed[place] {
@@ -259,7 +244,8 @@ impl Planner<'_> {
                 continue;
             }
             let mut of_key = Vec::new();
-            self.key(place, &rows[place], &orders[place], made, &mut of_key)?;
+            let view = std::mem::take(&mut views[place]);
+            self.key(place, &rows[place], view, &orders[place], made, &mut of_key)?;
             for finding in of_key {
                 // What concerns every key is told once.
                 if !findings.contains(&finding) {
@@ -340,52 +326,12 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// The orders for each key. A certificate that the database does not know is of the newest key, unless a published CRL
-    /// or its serial number says more.
-    fn orders_by_key(&self, needed: &[bool], findings: &mut Vec<Finding>) -> Vec<Vec<&Revocation>> {
-        let mut orders: Vec<Vec<&Revocation>> = vec![Vec::new(); self.issuers.0.len()];
-        let revoked: BTreeMap<&Serial, &Signer> =
-            self.records.revoked.iter().map(|row| (&row.serial, &row.signer)).collect();
-        let newest = needed.iter().rposition(|needed| *needed).unwrap_or(0);
-        let mut assumed = Vec::new();
-        for order in &self.options.revocations {
-            let known = self.records.issued.get(&order.serial).map(|issued| &issued.signer);
-            let signer = known.or_else(|| revoked.get(&order.serial).copied());
-            let place = signer.and_then(|signer| self.issuers.place_of(signer, self.records));
-            let place = place.unwrap_or_else(|| {
-                if self.has_database && !self.is_after_last(&order.serial) {
-                    assumed.push(order.serial.clone());
-                }
-                newest
-            });
-            orders[place].push(order);
-        }
-        if !assumed.is_empty() {
-            let detail = format!(
-                "revoked as ordered, although the database does not know it and its serial number is not that of a later request: {}",
-                named(&assumed)
-            );
-            findings.push(Finding::warning(Kind::CrlUnknownCertificate, detail));
-        }
-        orders
-    }
-
-    /// Whether a serial number is one that the CA may have given after its last backup: on Windows, its low four octets are
-    /// the number of the request (recovery.md 7.3).
-    fn is_after_last(&self, serial: &Serial) -> bool {
-        if self.records.maker == Maker::Certadm {
-            return true;
-        }
-        let digits = serial.as_str();
-        let low = digits.get(digits.len().saturating_sub(8)..).unwrap_or_default();
-        i64::from_str_radix(low, 16).is_ok_and(|request| self.records.last_request < request)
-    }
-
     /// The CRLs of one key.
     fn key(
         &self,
         place: usize,
         rows: &[&Revoked],
+        view: View,
         orders: &[&Revocation],
         made: &mut Made,
         findings: &mut Vec<Finding>,
@@ -403,7 +349,6 @@ impl Planner<'_> {
             table_number: self.records.crls.iter().map(|row| row.number).max().unwrap_or(i64::MIN),
             skew: self.habits.skew_minutes(),
         };
-        let view = View::of(place, self.published)?;
         // What the database knows is no gap.
         if let Some(gap) = view.gap.as_ref().filter(|gap| situation.table_number < gap.missing) {
             let detail = format!(

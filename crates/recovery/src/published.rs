@@ -161,6 +161,32 @@ impl PublishedCrl {
     }
 }
 
+/// Of each key at most one kind of certificates may be covered: the newest base CRL stands for all that is revoked, and one that
+/// is of a partition, or of the certificates of users alone, says nothing of the others.
+pub(crate) fn check_scopes(published: &[(usize, &PublishedCrl)]) -> Result<()> {
+    let mut scopes: BTreeMap<usize, (&PublishedCrl, Option<Vec<u8>>)> = BTreeMap::new();
+    for (place, crl) in published.iter().filter(|(_, crl)| crl.base.is_none()) {
+        let scope = crl.parsed()?.content.value(oid::ISSUING_POINT).map(<[u8]>::to_vec);
+        let (first, known) = scopes.entry(*place).or_insert_with(|| (*crl, scope.clone()));
+        if *known != scope {
+            return Err(Error::TwoScopes { one: first.name.clone(), other: crl.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Without a database the base CRL alone tells what was revoked before a delta CRL.
+pub(crate) fn check_bases(published: &[(usize, &PublishedCrl)]) -> Result<()> {
+    for (place, crl) in published {
+        let Some(base) = crl.base else { continue };
+        let has_base = published.iter().any(|(other, crl)| other == place && crl.base.is_none());
+        if !has_base {
+            return Err(Error::NoBase { name: crl.name.clone(), base });
+        }
+    }
+    Ok(())
+}
+
 /// What is published for one key: the newest base CRL, and the delta CRLs that go with it.
 #[derive(Debug, Default)]
 pub(crate) struct View {

@@ -1,6 +1,7 @@
 //! CRLs made from databases.
 
 mod anchor;
+mod assigned;
 mod complete;
 #[cfg(feature = "evtx")]
 mod evtx;
