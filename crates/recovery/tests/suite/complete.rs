@@ -1,6 +1,7 @@
 //! Whether everything is there: what the verdict says of CRLs and certificates.
 
 use certadm_ca::rows::Disposition;
+use certadm_identity::{Attachments, Part, Role};
 use certadm_recovery::complete::{Check, Facts, Question, Verdict};
 use certadm_recovery::{CrlRow, Issuers, Maker, Reading, Records};
 use certadm_rules::FileTime;
@@ -19,7 +20,7 @@ fn crl_row(row_id: i64, number: i64, min_base: i64, name_id: i64, raw: Option<Ve
 }
 
 /// The checks of a component.
-fn checks(records: &Records, parts: &[certadm_identity::Part], id: &str) -> Vec<Check> {
+fn checks(records: &Records, parts: &[Part], id: &str) -> Vec<Check> {
     let verdict = Verdict::on(&Question {
         records,
         issuers: &Issuers::of(records).unwrap(),
@@ -35,6 +36,35 @@ fn checks(records: &Records, parts: &[certadm_identity::Part], id: &str) -> Vec<
 
 fn named<'c>(checks: &'c [Check], name: &str) -> Option<&'c Check> {
     checks.iter().find(|check| check.name == name)
+}
+
+/// What the check asks for turns it good: the certificate of a renewal that the database lacks, put beside the set.
+#[test]
+fn a_ca_certificate_beside_the_set_counts() {
+    let openssl = Openssl::new();
+    for name in ["ca", "next", "other"] {
+        openssl.key(name, "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+        openssl.ca(name, name, None, "");
+    }
+    openssl.leaf("leaf", "next", "next", 2, "");
+    let mut reading = Reading::new(Maker::Windows, now(), [].into());
+    reading.row(openssl.row("ca", 1, Disposition::CA_CERTIFICATE)).unwrap();
+    reading.row(openssl.row("leaf", 2, Disposition::REVOKED)).unwrap();
+    let records = reading.finish();
+    let part = |name: &str| {
+        let mut attachments = Attachments::default();
+        attachments.file(Role::Certificate, &openssl.path(&format!("{name}.pem"))).unwrap();
+        let set = openssl.path(&format!("set-{name}"));
+        std::fs::create_dir(&set).unwrap();
+        attachments.write(&set, "", now()).unwrap()
+    };
+    let is_good = |parts: &[Part]| {
+        let checks = checks(&records, parts, "ca-certificates");
+        named(&checks, "all are there").unwrap().ok == Some(true)
+    };
+    assert!(!is_good(&[]));
+    assert!(!is_good(&[part("other")]));
+    assert!(is_good(&[part("next")]));
 }
 
 /// A CA with delta CRLs: its base CRL of the week has a lower number than the delta CRLs of the days after it.
