@@ -232,7 +232,7 @@ impl Diagnosis for Error {
                 "run `certadm verify` on the set, and take another one if it is damaged"
             }
             Self::NoCaCertificate => {
-                "name the database of the CA; without one, --from-crl signs its last CRL again"
+                "name the database of the CA; without one, --from-crl signs its last base CRL again"
             }
             Self::Partitions { .. } => {
                 "sign the last base CRL of each partition again, each by itself: certadm emergency-crl --from-crl BASE, with the delta CRL of the same partition by --published"
