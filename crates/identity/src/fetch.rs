@@ -26,6 +26,11 @@ const MAX_VALUES: usize = 4096;
 const MAX_MODULES: usize = 32;
 /// More bytes in all are not taken, 512 MiB.
 const MAX_TOTAL: u64 = 512 << 20;
+/// More of the configuration is not taken, 4 MiB: a CA has a few hundred values. While files are made of it, each octet becomes up
+/// to twelve.
+const MAX_CONFIGURATION: u64 = 4 << 20;
+/// What a text takes in memory beside its bytes.
+const PER_TEXT: u64 = 32;
 
 /// A file to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +84,8 @@ pub fn fetch(ca: &mut dyn Answers) -> Fetched {
         fetched: Fetched::default(),
         told: Vec::new(),
         total: 0,
+        configured: 0,
+        is_told: false,
         unexpected: BTreeMap::new(),
         is_over: false,
     };
@@ -92,6 +99,10 @@ struct Asking<'a> {
     /// The properties that are no files, for `Properties.json`.
     told: Vec<Json>,
     total: u64,
+    /// Bytes of the configuration, and of what is said of it: a name from the CA may be long, and stands in many refusals.
+    configured: u64,
+    /// Whether it was said that this is too much.
+    is_told: bool,
     /// The questions that were refused unexpectedly, by code, and what was said of the first.
     unexpected: BTreeMap<u32, (String, Vec<String>)>,
     is_over: bool,
@@ -375,14 +386,27 @@ impl Asking<'_> {
     }
 
     fn config(&mut self, key: ConfigKey<'_>, entry: &str) -> Option<Result<Variant, Refusal>> {
-        if self.is_over() {
+        if self.is_over() || self.is_configured() {
             return None;
         }
         let answer = self.ca.config(key, entry);
-        if let Ok(Variant::Bytes(bytes)) = &answer {
-            self.total = self.total.saturating_add(bytes.len() as u64);
+        self.takes(text_size(entry).saturating_add(answer.as_ref().map_or(0, variant_size)));
+        if self.is_configured() { None } else { Some(answer) }
+    }
+
+    /// Whether nothing more of the configuration is asked, because too much of it has come.
+    fn is_configured(&mut self) -> bool {
+        let is_over = MAX_CONFIGURATION < self.configured;
+        if is_over && !self.is_told {
+            self.is_told = true;
+            self.amiss("the configuration of the CA has more than 4 MiB; the rest was not asked for");
         }
-        Some(answer)
+        is_over
+    }
+
+    fn takes(&mut self, bytes: u64) {
+        self.total = self.total.saturating_add(bytes);
+        self.configured = self.configured.saturating_add(bytes);
     }
 
     /// Whether nothing more is asked: the connection is gone, the command was interrupted, or too much has come.
@@ -400,6 +424,7 @@ impl Asking<'_> {
 
     fn refuse(&mut self, what: String, refusal: Refusal, expected: bool) {
         self.is_over |= refusal.is_final;
+        self.takes(text_size(&what));
         let expected = expected && !refusal.is_final && refusal.code != Hresult::E_ACCESSDENIED;
         if !expected {
             let (_, all) =
@@ -411,6 +436,7 @@ impl Asking<'_> {
     }
 
     fn amiss(&mut self, text: &str) {
+        self.takes(text_size(text));
         self.fetched.findings.push(Finding::warning(Kind::IdentityPart, text).remedy(ATTACH));
     }
 
@@ -423,6 +449,20 @@ impl Asking<'_> {
         }
         i32::try_from(count.min(MAX_CERTIFICATES)).unwrap_or_default()
     }
+}
+
+/// What an answer takes in memory.
+fn variant_size(variant: &Variant) -> u64 {
+    match variant {
+        Variant::Text(text) => text.as_deref().map_or(0, text_size),
+        Variant::Texts(texts) => texts.iter().map(|text| text_size(text)).sum(),
+        Variant::Bytes(bytes) => bytes.len() as u64,
+        _ => 0,
+    }
+}
+
+fn text_size(text: &str) -> u64 {
+    PER_TEXT + text.len() as u64
 }
 
 const ATTACH: &str =

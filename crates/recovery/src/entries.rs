@@ -101,6 +101,8 @@ pub(crate) struct Entries {
     pub(crate) findings: Vec<Finding>,
     /// Certificates that the database does not know.
     pub(crate) unknown: Vec<Serial>,
+    /// Left out, because the newer source shows that the hold was taken back.
+    pub(crate) released: Vec<Serial>,
 }
 
 /// Counts of one kind, told as one finding each.
@@ -125,11 +127,13 @@ pub(crate) fn gather<'r>(
     let mut tally = Tally::default();
     let mut list = Vec::new();
     // The newer source decides.
-    let published_decides = view.number.is_some_and(|number| situation.table_number < number);
+    let is_newer = |number: i64| situation.table_number < number;
+    let absence_decides = view.number.is_some_and(is_newer);
     let until = view.until.map(|until| dates::plus_minutes(until, situation.skew));
     for row in rows {
         let standing = situation.standing(row);
         let listed = view.entries.remove(&row.serial);
+        let published_decides = listed.is_some_and(|listed| is_newer(listed.number));
         let of_row = |when, reason, origin| Entry {
             serial: row.serial.clone(),
             request_id: Some(row.request_id),
@@ -142,7 +146,7 @@ pub(crate) fn gather<'r>(
                 // The published CRL may have been made before the revocation.
                 let could_list = until.is_some_and(|until| effective <= until);
                 let removed = view.removed.contains(&row.serial);
-                if published_decides && could_list && (view.has_base || removed) {
+                if absence_decides && could_list && (view.is_whole || removed) {
                     if row.reason == ON_HOLD {
                         tally.released.push(row.serial.clone());
                         continue;
@@ -170,9 +174,10 @@ pub(crate) fn gather<'r>(
         }
     }
     let mut found = Entries::default();
-    let mut published = only_published(situation, view, published_decides, &mut tally, &mut found.unknown);
+    let mut published = only_published(situation, view, &mut tally, &mut found.unknown);
     published.append(&mut list);
     found.findings = tally.findings();
+    found.released = tally.released;
     found.list = apply(published, orders, situation, &mut found.findings);
     // Newest request first, as Windows lists them; before them what has no request here.
     found.list.sort_by_key(|entry| entry.request_id.map_or((0, 0), |id| (1, id.saturating_neg())));
@@ -188,7 +193,6 @@ fn is_odd(reason: i32) -> bool {
 fn only_published(
     situation: &Situation<'_>,
     view: View,
-    published_decides: bool,
     tally: &mut Tally,
     unknown: &mut Vec<Serial>,
 ) -> Vec<Entry> {
@@ -198,7 +202,7 @@ fn only_published(
     for (serial, listed) in rest {
         let issued = situation.records.issued.get(&serial);
         match issued {
-            Some(_) if published_decides => {}
+            Some(_) if situation.table_number < listed.number => {}
             Some(_) if listed.reason == ON_HOLD => {
                 tally.released.push(serial);
                 continue;

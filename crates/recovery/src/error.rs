@@ -56,6 +56,26 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is no database, and no base CRL: what was revoked before the delta CRL is known from nothing.
+    #[error(
+        "{name} is a delta CRL, which lists only what has changed since the base CRL {base}: a CRL that is made of it alone would drop every other revocation"
+    )]
+    NoBase {
+        /// The file.
+        name: String,
+        /// The number of the base CRL.
+        base: i64,
+    },
+    /// Two base CRLs of one key are for different certificates: each says nothing of those of the other.
+    #[error(
+        "the base CRLs {one} and {other} are of one key, and for different certificates (issuing distribution point)"
+    )]
+    TwoScopes {
+        /// A file.
+        one: String,
+        /// The other.
+        other: String,
+    },
     /// A published CRL is of another CA.
     #[error("the CRL {name} is of another CA: {reason}")]
     PublishedElsewhere {
@@ -180,7 +200,9 @@ impl Diagnosis for Error {
             Self::UnusableKey { .. } | Self::Signing { .. } => Hresult::NTE_BAD_KEY,
             Self::Sha1 => Hresult::NTE_BAD_ALGID,
             Self::TooMany { .. } => Hresult::E_OUTOFMEMORY,
-            Self::Number { .. } | Self::Revocation { .. } => Hresult::E_INVALIDARG,
+            Self::Number { .. } | Self::Revocation { .. } | Self::NoBase { .. } | Self::TwoScopes { .. } => {
+                Hresult::E_INVALIDARG
+            }
             Self::Encoding(_) => Hresult::E_FAIL,
             Self::Ca(error) => error.hresult(),
             Self::File(error) => error.hresult(),
@@ -210,10 +232,14 @@ impl Diagnosis for Error {
                 "run `certadm verify` on the set, and take another one if it is damaged"
             }
             Self::NoCaCertificate => {
-                "name the database of the CA; without one, --from-crl signs its last CRL again"
+                "name the database of the CA; without one, --from-crl signs its last base CRL again"
             }
             Self::Partitions { .. } => {
-                "sign the last CRL of each partition again: certadm emergency-crl --from-crl FILE for each of them"
+                "sign the last base CRL of each partition again, each by itself: certadm emergency-crl --from-crl BASE, with the delta CRL of the same partition by --published"
+            }
+            Self::NoBase { .. } => "name the base CRL by --from-crl; give the delta CRL by --published",
+            Self::TwoScopes { .. } => {
+                "make a CRL of each by itself; if one is older, and its address was changed since then, leave it out"
             }
             Self::Published { .. } => "fetch the CRL again; it must be one CRL in DER or PEM",
             Self::PublishedElsewhere { .. } => {

@@ -21,6 +21,8 @@ pub struct Issuer {
     /// Identifiers that certificates name, which none of the CA's own certificates has, and which stand for this key all the same:
     /// it signed a certificate that names them.
     pub(crate) signs_as: Vec<Vec<u8>>,
+    /// The indexes of the CA's certificates of this key, as serial numbers have them; none where they say nothing of that.
+    pub(crate) certificates: Vec<u32>,
     /// The CA version extension of the newest certificate, where it has one.
     pub(crate) version: Option<u32>,
     pub(crate) key: PublicKey,
@@ -94,6 +96,7 @@ impl Issuer {
             subject: der::Encode::to_der(&crl.content.issuer)?,
             identifiers: vec![identifier],
             signs_as: Vec::new(),
+            certificates: Vec::new(),
             version,
             key: key.clone(),
             not_before: None,
@@ -143,7 +146,10 @@ impl Issuers {
         let mut issuers: Vec<Issuer> = Vec::new();
         for issuer in found {
             match issuers.iter_mut().find(|known| known.key == issuer.key) {
-                Some(known) => known.identifiers.extend(issuer.identifiers),
+                Some(known) => {
+                    known.identifiers.extend(issuer.identifiers);
+                    known.certificates.extend(issuer.certificates);
+                }
                 None => issuers.push(issuer),
             }
         }
@@ -157,6 +163,7 @@ impl Issuers {
             issuers.sort_by_key(|issuer| issuer.not_before);
             for (place, issuer) in issuers.iter_mut().enumerate() {
                 issuer.index = u32::try_from(place).unwrap_or_default();
+                issuer.certificates.clear();
             }
         }
         Ok(Self(issuers))
@@ -174,6 +181,21 @@ impl Issuers {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Issuer> {
         self.0.iter()
+    }
+
+    /// The place of the key of the CA certificate with this index.
+    pub(crate) fn place_of_certificate(&self, index: u32) -> Option<usize> {
+        self.0.iter().position(|issuer| issuer.certificates.contains(&index))
+    }
+
+    /// The highest number that the table CRLs has of the CRLs of a key, of base or of delta CRLs. A CA that publishes delta CRLs
+    /// every day and a base CRL every week has base CRLs with lower numbers, and each key has CRLs of its own.
+    #[must_use]
+    pub fn known_number(&self, place: usize, is_delta: bool, records: &Records) -> Option<i64> {
+        let index = i64::from(self.0.get(place)?.index);
+        let rows = records.crls.iter();
+        let rows = rows.filter(|row| row.name_id >> 16 == index && (row.min_base != 0) == is_delta);
+        rows.map(|row| row.number).max()
     }
 
     /// The place of the key that signed a certificate.
@@ -240,6 +262,7 @@ fn parse(found: &CaCertificate) -> Result<Issuer> {
         subject: certificate.subject.to_vec(),
         identifiers: vec![identifier],
         signs_as: Vec::new(),
+        certificates: vec![version.unwrap_or_default() & 0xffff],
         version,
         key,
         not_before: Some(dates::whole_seconds(certificate.not_before)),

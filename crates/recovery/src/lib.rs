@@ -12,6 +12,7 @@
 //! * [`bundle`]: the folder that they and everything about them is written to, also in two steps.
 #![forbid(unsafe_code)]
 
+mod assign;
 pub mod bundle;
 pub mod complete;
 mod content;

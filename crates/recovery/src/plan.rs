@@ -8,12 +8,13 @@ use certadm_rules::finding::{self, Finding, Kind};
 use der::asn1::{AnyRef, BitStringRef};
 use der::{Encode, Tag};
 
+use crate::assign::Assigner;
 use crate::content::{Content, CrlKind, Template};
 use crate::entries::{Entries, Entry, Situation, gather, named};
 use crate::error::{Error, Result};
 use crate::issuer::{Issuer, Issuers};
 use crate::order::Revocation;
-use crate::published::{PublishedCrl, View};
+use crate::published::{PublishedCrl, View, check_bases, check_scopes};
 use crate::records::{CrlRow, Maker, Records, Revoked, Signer};
 use crate::schedule::{self, Dates, Habits, NumberBasis};
 use crate::signature::{Algorithm, PrivateKey};
@@ -134,6 +135,9 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// Certificates that a CRL lists and the database does not know.
     pub unknown: Vec<Serial>,
+    /// Certificates that no CRL lists although one of the sources has them on hold: the newer one shows that the hold was taken
+    /// back.
+    pub released: Vec<Serial>,
     /// Revocations that the CA does not know of yet.
     pub revocations: Vec<Revocation>,
 }
@@ -148,8 +152,8 @@ impl Plan {
     /// Plans from a database, or from published CRLs alone. With a database, `issuers` are [`Issuers::of`] it.
     ///
     /// # Errors
-    /// [`Error::PublishedElsewhere`] for the CRL of another CA, [`Error::Published`], [`Error::Number`], [`Error::Sha1`],
-    /// [`Error::Encoding`].
+    /// [`Error::PublishedElsewhere`] for the CRL of another CA, [`Error::Published`], [`Error::NoBase`], [`Error::TwoScopes`],
+    /// [`Error::Number`], [`Error::Sha1`], [`Error::Encoding`].
     pub fn new(
         issuers: Issuers,
         records: Option<&Records>,
@@ -158,6 +162,10 @@ impl Plan {
     ) -> Result<Self> {
         let places: Vec<(usize, &PublishedCrl)> =
             published.iter().map(|crl| Ok((crl.place_among(&issuers)?, crl))).collect::<Result<_>>()?;
+        check_scopes(&places)?;
+        if records.is_none() {
+            check_bases(&places)?;
+        }
         let number = schedule::number(records, published, options.now, options.number)?;
         let empty = nothing(options.now);
         let planner = Planner {
@@ -178,6 +186,7 @@ impl Plan {
             deadlines: made.deadlines,
             crls: made.crls,
             unknown: made.unknown,
+            released: made.released,
             revocations: options.revocations.clone(),
             number,
             findings,
@@ -196,6 +205,7 @@ struct Made {
     destinations: Vec<Destination>,
     deadlines: Vec<Option<FileTime>>,
     unknown: Vec<Serial>,
+    released: Vec<Serial>,
 }
 
 struct Planner<'a> {
@@ -212,7 +222,17 @@ impl Planner<'_> {
     fn all(&self, made: &mut Made, findings: &mut Vec<Finding>) -> Result<()> {
         let rows = self.rows_by_key(findings);
         let needed = self.needed(&rows);
-        let orders = self.orders_by_key(&needed, findings);
+        let places = 0..self.issuers.0.len();
+        let mut views: Vec<View> =
+            places.map(|place| View::of(place, self.published)).collect::<Result<_>>()?;
+        let assigner = Assigner {
+            issuers: self.issuers,
+            records: self.records,
+            has_database: self.has_database,
+            views: &views,
+            needed: &needed,
+        };
+        let orders = assigner.assign(&self.options.revocations, findings);
         for (place, issuer) in self.issuers.0.iter().enumerate() {
             made.deadlines.push(self.deadline(place));
             if !needed[place] {
@@ -224,7 +244,8 @@ impl Planner<'_> {
                 continue;
             }
             let mut of_key = Vec::new();
-            self.key(place, &rows[place], &orders[place], made, &mut of_key)?;
+            let view = std::mem::take(&mut views[place]);
+            self.key(place, &rows[place], view, &orders[place], made, &mut of_key)?;
             for finding in of_key {
                 // What concerns every key is told once.
                 if !findings.contains(&finding) {
@@ -305,52 +326,12 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// The orders for each key. A certificate that the database does not know is of the newest key, unless a published CRL
-    /// or its serial number says more.
-    fn orders_by_key(&self, needed: &[bool], findings: &mut Vec<Finding>) -> Vec<Vec<&Revocation>> {
-        let mut orders: Vec<Vec<&Revocation>> = vec![Vec::new(); self.issuers.0.len()];
-        let revoked: BTreeMap<&Serial, &Signer> =
-            self.records.revoked.iter().map(|row| (&row.serial, &row.signer)).collect();
-        let newest = needed.iter().rposition(|needed| *needed).unwrap_or(0);
-        let mut assumed = Vec::new();
-        for order in &self.options.revocations {
-            let known = self.records.issued.get(&order.serial).map(|issued| &issued.signer);
-            let signer = known.or_else(|| revoked.get(&order.serial).copied());
-            let place = signer.and_then(|signer| self.issuers.place_of(signer, self.records));
-            let place = place.unwrap_or_else(|| {
-                if self.has_database && !self.is_after_last(&order.serial) {
-                    assumed.push(order.serial.clone());
-                }
-                newest
-            });
-            orders[place].push(order);
-        }
-        if !assumed.is_empty() {
-            let detail = format!(
-                "revoked as ordered, although the database does not know it and its serial number is not that of a later request: {}",
-                named(&assumed)
-            );
-            findings.push(Finding::warning(Kind::CrlUnknownCertificate, detail));
-        }
-        orders
-    }
-
-    /// Whether a serial number is one that the CA may have given after its last backup: on Windows, its low four octets are
-    /// the number of the request (recovery.md 7.3).
-    fn is_after_last(&self, serial: &Serial) -> bool {
-        if self.records.maker == Maker::Certadm {
-            return true;
-        }
-        let digits = serial.as_str();
-        let low = digits.get(digits.len().saturating_sub(8)..).unwrap_or_default();
-        i64::from_str_radix(low, 16).is_ok_and(|request| self.records.last_request < request)
-    }
-
     /// The CRLs of one key.
     fn key(
         &self,
         place: usize,
         rows: &[&Revoked],
+        view: View,
         orders: &[&Revocation],
         made: &mut Made,
         findings: &mut Vec<Finding>,
@@ -368,11 +349,21 @@ impl Planner<'_> {
             table_number: self.records.crls.iter().map(|row| row.number).max().unwrap_or(i64::MIN),
             skew: self.habits.skew_minutes(),
         };
-        let view = View::of(place, self.published)?;
-        let Entries { list, findings: more, mut unknown } =
+        // What the database knows is no gap.
+        if let Some(gap) = view.gap.as_ref().filter(|gap| situation.table_number < gap.missing) {
+            let detail = format!(
+                "{} builds on the base CRL {}, and neither that nor a newer one was given: what was revoked between the newest list at hand and that one is missing from the CRL of key {}, and holds stay that may have been taken back",
+                gap.delta, gap.missing, issuer.index
+            );
+            let remedy =
+                format!("give the base CRL {}, or a newer one, by a further --published", gap.missing);
+            findings.push(Finding::warning(Kind::CrlNotCompared, detail).remedy(remedy));
+        }
+        let Entries { list, findings: more, mut unknown, mut released } =
             gather(&situation, rows.iter().copied(), view, orders);
         findings.extend(more);
         made.unknown.append(&mut unknown);
+        made.released.append(&mut released);
         let had_deltas = last.freshest.is_some() || last.delta.is_some();
         let mut base = match last.base {
             Some(template) => template.known(findings),

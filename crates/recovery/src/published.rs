@@ -71,6 +71,12 @@ impl PublishedCrl {
         self.number
     }
 
+    /// Whether it is a delta CRL.
+    #[must_use]
+    pub fn is_delta(&self) -> bool {
+        self.base.is_some()
+    }
+
     /// When it ends, where it says so.
     #[must_use]
     pub fn next_update(&self) -> Option<FileTime> {
@@ -155,16 +161,44 @@ impl PublishedCrl {
     }
 }
 
-/// What is published for one key: the newest base CRL, and the newest delta CRL that goes with it.
+/// Of each key at most one kind of certificates may be covered: the newest base CRL stands for all that is revoked, and one that
+/// is of a partition, or of the certificates of users alone, says nothing of the others.
+pub(crate) fn check_scopes(published: &[(usize, &PublishedCrl)]) -> Result<()> {
+    let mut scopes: BTreeMap<usize, (&PublishedCrl, Option<Vec<u8>>)> = BTreeMap::new();
+    for (place, crl) in published.iter().filter(|(_, crl)| crl.base.is_none()) {
+        let scope = crl.parsed()?.content.value(oid::ISSUING_POINT).map(<[u8]>::to_vec);
+        let (first, known) = scopes.entry(*place).or_insert_with(|| (*crl, scope.clone()));
+        if *known != scope {
+            return Err(Error::TwoScopes { one: first.name.clone(), other: crl.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Without a database the base CRL alone tells what was revoked before a delta CRL.
+pub(crate) fn check_bases(published: &[(usize, &PublishedCrl)]) -> Result<()> {
+    for (place, crl) in published {
+        let Some(base) = crl.base else { continue };
+        let has_base = published.iter().any(|(other, crl)| other == place && crl.base.is_none());
+        if !has_base {
+            return Err(Error::NoBase { name: crl.name.clone(), base });
+        }
+    }
+    Ok(())
+}
+
+/// What is published for one key: the newest base CRL, and the delta CRLs that go with it.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     pub(crate) entries: BTreeMap<Serial, Listed>,
-    /// Taken off the list by the delta CRL.
+    /// Taken off the list by a delta CRL.
     pub(crate) removed: BTreeSet<Serial>,
-    /// The number of the newer of the two.
+    /// The number of the newest of them.
     pub(crate) number: Option<i64>,
-    /// Whether a base CRL is there: what it does not list was not revoked then.
-    pub(crate) has_base: bool,
+    /// Whether they are all that was published up to the newest of them: what they do not list was not revoked then.
+    pub(crate) is_whole: bool,
+    /// A delta CRL that builds on none of the others.
+    pub(crate) gap: Option<Gap>,
     /// What was revoked later cannot be listed.
     pub(crate) until: Option<FileTime>,
 }
@@ -175,6 +209,17 @@ pub(crate) struct Listed {
     pub(crate) when: FileTime,
     pub(crate) reason: i32,
     pub(crate) place: usize,
+    /// The number of the newest CRL that says so.
+    pub(crate) number: i64,
+}
+
+/// Something was published between the newest base CRL that is there, if one is, and a delta CRL, and is not there.
+#[derive(Clone, Debug)]
+pub(crate) struct Gap {
+    /// The file of the delta CRL.
+    pub(crate) delta: String,
+    /// The number of the base CRL on which it builds.
+    pub(crate) missing: i64,
 }
 
 /// The reason by which a delta CRL takes an entry off the list.
@@ -183,32 +228,61 @@ const REMOVE_FROM_CRL: i32 = 8;
 impl View {
     /// Puts together what is published of the key at `place`. `crls` have the places of their keys with them.
     ///
+    /// A delta CRL has everything that has changed since its base CRL, so it goes with any complete list from that one on (RFC
+    /// 5280 5.2.4), and the list is complete up to its own number then. The entries of one that goes with none are true as well;
+    /// but what it does not list may have been revoked before its base.
+    ///
     /// # Errors
     /// [`Error::Published`].
     pub(crate) fn of(place: usize, crls: &[(usize, &PublishedCrl)]) -> Result<Self> {
         let of_key = || crls.iter().filter(|(key, _)| *key == place).map(|(_, crl)| *crl);
         let rank = |crl: &&PublishedCrl| (crl.number, crl.this_update);
         let base = of_key().filter(|crl| crl.base.is_none()).max_by_key(rank);
-        let delta = of_key()
+        let mut deltas: Vec<&PublishedCrl> = of_key()
             .filter(|crl| crl.base.is_some())
             .filter(|delta| base.is_none_or(|base| base.number <= delta.number))
-            .max_by_key(rank);
-        let mut view = Self { has_base: base.is_some(), ..Self::default() };
-        for crl in base.into_iter().chain(delta) {
-            let mut place = view.entries.len();
-            crl.entries(|entry| {
-                if crl.base.is_some() && entry.reason == REMOVE_FROM_CRL {
-                    view.entries.remove(&entry.serial);
-                    view.removed.insert(entry.serial);
-                    return;
-                }
-                view.removed.remove(&entry.serial);
-                view.entries.insert(entry.serial, Listed { when: entry.when, reason: entry.reason, place });
-                place += 1;
-            })?;
-            view.number = view.number.max(Some(crl.number));
-            view.until = view.until.max(Some(crl.this_update));
+            .collect();
+        deltas.sort_by_key(rank);
+        let mut view = Self::default();
+        let mut complete = base.map(|base| base.number);
+        if let Some(base) = base {
+            view.add(base)?;
         }
+        while let Some(reached) = complete {
+            let goes_with = |delta: &&PublishedCrl| delta.base.is_some_and(|base| base <= reached);
+            // The newest has what those before it have.
+            let Some(newest) = deltas.iter().rposition(goes_with) else { break };
+            view.add(deltas[newest])?;
+            complete = Some(deltas[newest].number);
+            deltas.drain(..=newest);
+        }
+        for listed in view.entries.values_mut() {
+            listed.number = complete.unwrap_or(listed.number);
+        }
+        for delta in &deltas {
+            view.add(delta)?;
+        }
+        let newest = deltas.last().and_then(|delta| Some((delta.name.clone(), delta.base?)));
+        view.gap = newest.map(|(delta, missing)| Gap { delta, missing });
+        view.is_whole = complete.is_some() && view.gap.is_none();
         Ok(view)
+    }
+
+    fn add(&mut self, crl: &PublishedCrl) -> Result<()> {
+        let mut place = self.entries.len();
+        crl.entries(|entry| {
+            if crl.base.is_some() && entry.reason == REMOVE_FROM_CRL {
+                self.entries.remove(&entry.serial);
+                self.removed.insert(entry.serial);
+                return;
+            }
+            self.removed.remove(&entry.serial);
+            let (when, reason, number) = (entry.when, entry.reason, crl.number);
+            self.entries.insert(entry.serial, Listed { when, reason, place, number });
+            place += 1;
+        })?;
+        self.number = self.number.max(Some(crl.number));
+        self.until = self.until.max(Some(crl.this_update));
+        Ok(())
     }
 }

@@ -51,6 +51,16 @@ pub fn request_in(serial: &Serial) -> Option<i64> {
     Shapes::default().request_in(serial)
 }
 
+/// The index of the CA certificate under which a serial number of a Windows CA was given, where it was made in one of the two
+/// usual ways.
+pub(crate) fn certificate_index_in(serial: &Serial) -> Option<u32> {
+    let (_, shape) = parts(serial)?;
+    let octets = hex::decode(serial.as_str()).filter(|_| USUAL.contains(&shape))?;
+    let (rest, _) = octets.split_last_chunk::<4>()?;
+    let (_, index) = rest.split_last_chunk::<2>()?;
+    Some(u32::from(u16::from_be_bytes(*index)))
+}
+
 fn parts(serial: &Serial) -> Option<(i64, Shape)> {
     let octets = hex::decode(serial.as_str())?;
     let (rest, low) = octets.split_last_chunk::<4>()?;
@@ -75,6 +85,8 @@ mod tests {
             ("0a", None),
         ] {
             assert_eq!(request_in(&text.parse().unwrap()), expected, "{text}");
+            let index = expected.map(|request| if request == 13 { 2 } else { 0x3300 });
+            assert_eq!(certificate_index_in(&text.parse().unwrap()), index, "{text}");
         }
     }
 

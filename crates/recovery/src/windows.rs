@@ -144,7 +144,7 @@ fn disposition_of<P: Pager>(row: &EseRow<'_, '_, P>, column: &Column) -> Result<
 }
 
 /// A reason is 32 bits; 0xFFFFFFFF is that of a hold that was taken back.
-fn reason_code(number: i64) -> Option<i32> {
+pub(crate) fn reason_code(number: i64) -> Option<i32> {
     u32::try_from(number).map(u32::cast_signed).or_else(|_| i32::try_from(number)).ok()
 }
 

@@ -17,48 +17,76 @@ use crate::wishes::Keys;
 /// No published CRL is longer (recovery.md 4.2).
 const MAX_CRL: u64 = certadm_recovery::bundle::MAX_CRL;
 
+/// Reads the CRLs that the CA has published last.
+pub(crate) fn published(paths: &[PathBuf]) -> Result<Vec<PublishedCrl>> {
+    let read = |path: &PathBuf| {
+        let content = Found::named(path).read(MAX_CRL)?;
+        Ok(PublishedCrl::parse(&path.display().to_string(), &content)?)
+    };
+    paths.iter().map(read).collect()
+}
+
+/// The certificates that the database is asked for although they may be in force: those that published CRLs list. Whether such a
+/// one was taken back from hold, or issued after the backup, nothing else tells.
+pub(crate) fn asked_of(published: &[PublishedCrl]) -> Result<BTreeSet<Serial>> {
+    let mut asked = BTreeSet::new();
+    for crl in published {
+        asked.append(&mut crl.serials()?);
+    }
+    Ok(asked)
+}
+
 /// The CRLs to be signed.
 pub(crate) struct Planned {
     plan: Plan,
+    pub(crate) listed: Listed,
+}
+
+/// What the CRLs say of certificates.
+pub(crate) struct Listed {
     /// Everything that they list, and where each entry comes from.
-    pub(crate) listed: BTreeMap<Serial, Origin>,
+    pub(crate) entries: BTreeMap<Serial, Origin>,
+    /// On hold in the database, and left out because a newer published CRL does not list them any more.
+    pub(crate) released: BTreeSet<Serial>,
 }
 
 impl Planned {
-    /// Plans them. A published CRL must be of this CA, and not older than the ones that the database knows.
+    /// Plans them. A published CRL must be of this CA, and not older than the ones that the database knows. `records` has the
+    /// certificates in force that [`asked_of`] names.
     pub(crate) fn of(
         records: &Records,
-        published: &[PathBuf],
+        published: Vec<PublishedCrl>,
         now: FileTime,
         notes: &mut Notes,
     ) -> Result<Self, Trouble> {
         let issuers = Issuers::of(records)?;
-        let known = records.crls().iter().map(|row| row.number).max();
-        let mut crls = Vec::new();
-        for path in published {
-            let name = path.display().to_string();
-            let crl = PublishedCrl::parse(&name, &Found::named(path).read(MAX_CRL)?)?;
-            crl.place_among(&issuers)?;
+        for crl in &published {
+            let name = &crl.name;
+            let place = crl.place_among(&issuers)?;
+            let known = issuers.known_number(place, crl.is_delta(), records);
             if let Some(known) = known.filter(|known| crl.number() < *known) {
                 return Err(Trouble::fail(
                     Hresult::CRYPT_E_NOT_FOUND,
                     format!(
-                        "{name} has the number {}, and the backup knows number {known}: what is published is older than the backup",
+                        "{name} has the number {}, and the backup knows number {known} of its kind: what is published is older than the backup",
                         crl.number()
                     ),
                     "publish the newest CRL of the CA where certificates look for it",
                 ));
             }
-            crls.push(crl);
         }
         // What is thrown away may be signed as the CA signs.
         let options = Options { allow_sha1: true, ..Options::new(now) };
-        let plan = Plan::new(issuers, Some(records), &crls, &options)?;
+        let plan = Plan::new(issuers, Some(records), &published, &options)?;
         // The past of the database needs no look in a rehearsal, but for what would be missing in a real CRL.
-        let told = plan.findings.iter().filter(|finding| finding.kind == Kind::CrlLeftOut);
+        let missing = [Kind::CrlLeftOut, Kind::CrlNotCompared];
+        let told = plan.findings.iter().filter(|finding| missing.contains(&finding.kind));
         notes.findings.extend(told.cloned());
         let entries = plan.crls.iter().flat_map(|crl| &crl.entries);
-        let listed = entries.map(|entry| (entry.serial.clone(), entry.origin)).collect();
+        let listed = Listed {
+            entries: entries.map(|entry| (entry.serial.clone(), entry.origin)).collect(),
+            released: plan.released.iter().cloned().collect(),
+        };
         Ok(Self { plan, listed })
     }
 
@@ -118,7 +146,7 @@ impl Planned {
             ));
         }
         let last = self.plan.crls.first().map(|crl| crl.dates.next_update.to_rfc3339()).unwrap_or_default();
-        let entries = counted(self.listed.len() as u64, "entry");
+        let entries = counted(self.listed.entries.len() as u64, "entry");
         notes.detail = format!(
             "{} signed and verified: number {}, {entries}, valid until {last}",
             counted(signed.len() as u64, "CRL"),

@@ -33,6 +33,14 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A folder holds so many sets that the newest one cannot be looked for.
+    #[error("{path} holds more than {most} folders, so that the newest set cannot be looked for", path = path.display())]
+    TooManySets {
+        /// The folder.
+        path: PathBuf,
+        /// So many are looked at.
+        most: usize,
+    },
     /// A CA that runs is no backup.
     #[error("{path} is the folder of a CA that is here, and no backup", path = path.display())]
     ALiveCa {
@@ -106,7 +114,7 @@ impl Diagnosis for Error {
     fn hresult(&self) -> Hresult {
         match self {
             Self::NoRoom { .. } => Hresult::ERROR_DISK_FULL,
-            Self::NoSet { .. } | Self::ALiveCa { .. } => Hresult::ERROR_DIRECTORY,
+            Self::NoSet { .. } | Self::ALiveCa { .. } | Self::TooManySets { .. } => Hresult::ERROR_DIRECTORY,
             Self::Evidence { .. } => Hresult::ERROR_INVALID_DATA,
             Self::Busy { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::Internal(_) => Hresult::ERROR_INTERNAL_ERROR,
@@ -117,7 +125,9 @@ impl Diagnosis for Error {
     fn class(&self) -> Class {
         match self {
             Self::ALiveCa { .. } => Class::Usage,
-            Self::NoRoom { .. } | Self::NoSet { .. } | Self::Busy { .. } => Class::Refused,
+            Self::NoRoom { .. } | Self::NoSet { .. } | Self::TooManySets { .. } | Self::Busy { .. } => {
+                Class::Refused
+            }
             Self::Evidence { .. } => Class::Damaged,
             Self::Internal(_) => Class::Internal,
             _ => self.inner().map_or(Class::Internal, Diagnosis::class),
@@ -128,6 +138,9 @@ impl Diagnosis for Error {
         Cow::Borrowed(match self {
             Self::NoRoom { .. } => "name a folder on a larger disk by --within DIR",
             Self::NoSet { .. } => "name the folder that holds the backup sets, or a set",
+            Self::TooManySets { .. } => {
+                "name the sets themselves, or remove old ones: `certadm prune` says which may go"
+            }
             Self::ALiveCa { .. } => "name a backup set; a rehearsal never touches the CA itself",
             Self::Evidence { .. } => "restore the file from where copies of the evidence are kept",
             Self::Busy { .. } => "wait until it has ended",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_files::IoContext;
+use certadm_files::{IoContext, cancel};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 use certadm_set::manifest::{Manifest, SetKind};
@@ -29,8 +29,9 @@ pub(crate) struct Chain {
     pub(crate) signed_by: Vec<SignedBy>,
 }
 
-/// A folder is not looked through beyond so many entries.
-const MOST_ENTRIES: usize = 10_000;
+/// A folder with more folders in it is refused: which of them were left out, nobody could tell. A set each quarter of an hour for
+/// almost three years, and some 40 MB of memory.
+const MOST_FOLDERS: usize = 100_000;
 
 impl Chain {
     /// The sets that were named. Where signers are, nothing but manifests is read before each of them is known to be signed.
@@ -67,25 +68,16 @@ impl Chain {
     /// is not signed as asked, and sets of other CAs, are told.
     ///
     /// # Errors
-    /// [`Error::NoSet`], and as [`Chain::named`].
+    /// [`Error::NoSet`], [`Error::TooManySets`], and as [`Chain::named`].
     pub(crate) fn latest_in(
         dir: &Path,
         further: &[PathBuf],
         allowed: Option<&AllowedSigners>,
         findings: &mut Vec<Finding>,
     ) -> Result<Self> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(dir).during("list", dir)? {
-            let path = entry.during("list", dir)?.path();
-            // What is under construction is no set yet.
-            let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            if path.is_dir() && !is_hidden && names.len() < MOST_ENTRIES {
-                names.push(path);
-            }
-        }
-        names.sort();
         let mut candidates = Vec::new();
-        for path in names {
+        for path in folders_in(dir, MOST_FOLDERS)? {
+            cancel::check()?;
             let opened = certadm_set::open(std::slice::from_ref(&path)).and_then(|opened| {
                 // Whoever can put a set there must not decide by it which one is rehearsed.
                 match &opened {
@@ -151,6 +143,25 @@ impl Chain {
         // Pages that the logs change may make the database longer.
         copied.saturating_add(image / 8).saturating_add(SPARE)
     }
+}
+
+/// The folders in a folder, by name, no more than `most`.
+fn folders_in(dir: &Path, most: usize) -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(dir).during("list", dir)? {
+        let path = entry.during("list", dir)?.path();
+        // What is under construction is no set yet.
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if is_hidden || !path.is_dir() {
+            continue;
+        }
+        if folders.len() == most {
+            return Err(Error::TooManySets { path: dir.to_owned(), most });
+        }
+        folders.push(path);
+    }
+    folders.sort();
+    Ok(folders)
 }
 
 struct Candidate {
@@ -256,5 +267,33 @@ fn taken_of_windows(set: &WindowsSet) -> Option<FileTime> {
     match set.complete.as_ref().and_then(|set| set.manifest.as_ref()) {
         Some(manifest) => finished(manifest),
         None => set.taken(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The order of a directory is any: what lies behind the bound may be the newest chain.
+    #[test]
+    fn a_folder_of_more_sets_than_are_looked_at_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c", ".hidden"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        fs::write(dir.path().join("file"), "").unwrap();
+        let names = ["a", "b", "c"].map(|name| dir.path().join(name));
+        assert_eq!(folders_in(dir.path(), 3).unwrap(), names);
+        let error = folders_in(dir.path(), 2).unwrap_err();
+        assert!(matches!(error, Error::TooManySets { most: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_folder_of_many_sets_is_looked_through() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..10_050 {
+            fs::create_dir(dir.path().join(format!("{number:05}"))).unwrap();
+        }
+        assert_eq!(folders_in(dir.path(), MOST_FOLDERS).unwrap().len(), 10_050);
     }
 }

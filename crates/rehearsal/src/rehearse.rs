@@ -1,10 +1,10 @@
 //! The rehearsal: its steps in order (recovery.md 8.2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Serial;
-use certadm_recovery::{Anchors, Damage, Issuers, Origin, Records, Row};
+use certadm_recovery::{Anchors, Damage, Issuers, PublishedCrl, Records, Row};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::words::counted;
 use certadm_rules::{FileTime, Hresult};
@@ -13,7 +13,7 @@ use certadm_set::progress::Progress;
 use certadm_set::verify::{Report, verify, verify_signed};
 
 use crate::count::{Counted, Counts};
-use crate::crl::{Planned, tell_deadline, try_keys};
+use crate::crl::{Listed, Planned, asked_of, published, tell_deadline, try_keys};
 use crate::error::{Error, Result};
 use crate::latest::Chain;
 use crate::ours::Ours;
@@ -234,8 +234,7 @@ impl Restored {
     }
 
     /// Reads every row; `see` is shown each.
-    fn records(&self, now: FileTime, see: &mut dyn FnMut(&Row)) -> Result<Records> {
-        let asked = BTreeSet::new();
+    fn records(&self, now: FileTime, asked: BTreeSet<Serial>, see: &mut dyn FnMut(&Row)) -> Result<Records> {
         Ok(match self {
             Self::Ours(ours) => Records::of_ours_seen(ours.store.writer()?.connection(), now, asked, see)?,
             Self::Windows(windows) => {
@@ -258,6 +257,8 @@ struct Read {
     anchors: Anchors,
     issuers: Issuers,
     choice: Option<Choice>,
+    /// The CRLs that the CA has published last.
+    published: Result<Vec<PublishedCrl>>,
 }
 
 fn count(
@@ -272,7 +273,13 @@ fn count(
         Sample::All => None,
     };
     facts.counted = restored.counted()?;
-    let records = restored.records(wishes.now, &mut |row| {
+    // What cannot be read fails the step that needs it.
+    let published = published(&wishes.published).and_then(|crls| Ok((asked_of(&crls)?, crls)));
+    let (asked, published) = match published {
+        Ok((asked, crls)) => (asked, Ok(crls)),
+        Err(error) => (BTreeSet::new(), Err(error)),
+    };
+    let records = restored.records(wishes.now, asked, &mut |row| {
         if let Some(choice) = &mut choice {
             choice.see(row);
         }
@@ -295,7 +302,7 @@ fn count(
         counted(counts.crls, "CRL")
     );
     compare(counts, report, wishes, &facts.ca, notes)?;
-    Ok(Read { records, anchors, issuers, choice })
+    Ok(Read { records, anchors, issuers, choice, published })
 }
 
 /// Compares with what `verify` counted, and with the last rehearsal: a CA never has fewer certificates than before.
@@ -347,7 +354,7 @@ fn rest(
     steps: &mut Steps<'_>,
     wishes: &Wishes,
     restored: Option<&Restored>,
-    read: Option<Read>,
+    mut read: Option<Read>,
     facts: &mut Facts,
 ) -> Result<()> {
     let now = wishes.now;
@@ -356,8 +363,9 @@ fn rest(
         try_keys(&read.issuers, read.anchors.end(), &wishes.keys, now, notes)
     })?;
     let mut planned: Option<Planned> = None;
-    steps.run(Step::Crl, read.as_ref(), |read, notes| {
-        let made = planned.insert(Planned::of(&read.records, &wishes.published, now, notes)?);
+    steps.run(Step::Crl, read.as_mut(), |read, notes| {
+        let published = std::mem::replace(&mut read.published, Ok(Vec::new()))?;
+        let made = planned.insert(Planned::of(&read.records, published, now, notes)?);
         facts.crl_end = made.deadline();
         tell_deadline(made.deadline(), now, notes);
         made.sign(&wishes.keys, wishes.spare.as_deref(), now, notes)
@@ -420,7 +428,7 @@ fn complete(restored: &Restored, notes: &mut Notes) -> Result<(), Trouble> {
 fn certificates(
     restored: &Restored,
     read: Read,
-    listed: Option<&BTreeMap<Serial, Origin>>,
+    listed: Option<&Listed>,
     now: FileTime,
     notes: &mut Notes,
     facts: &mut Facts,
@@ -429,7 +437,7 @@ fn certificates(
     let sample = match read.choice {
         Some(choice) => choice.check(&mut judge),
         None => {
-            restored.records(now, &mut |row| judge.see(row))?;
+            restored.records(now, BTreeSet::new(), &mut |row| judge.see(row))?;
             judge.facts.clone()
         }
     };

@@ -3,7 +3,7 @@
 //! A sample has the certificates with the smallest BLAKE3 hashes of seed and serial number, so many of those issued and so
 //! many of those revoked. Whoever has the seed, which stands in the evidence, finds the same ones.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use certadm_ca::Serial;
 use certadm_ca::rows::Disposition;
@@ -11,6 +11,7 @@ use certadm_recovery::{Anchors, Origin, Row};
 use certadm_rules::{FileTime, hex};
 use serde::{Deserialize, Serialize};
 
+use crate::crl::Listed;
 use crate::error::Result;
 
 /// How the certificates of a sample are chosen, for the evidence.
@@ -132,7 +133,7 @@ fn chosen(row: &Row, hash: [u8; 32], revoked: bool, now: FileTime) -> Chosen {
 pub(crate) struct Judge<'a> {
     anchors: &'a Anchors,
     /// What the CRLs list; nothing where there are none.
-    listed: Option<&'a BTreeMap<Serial, Origin>>,
+    listed: Option<&'a Listed>,
     now: FileTime,
     pub(crate) facts: SampleFacts,
     /// The first ones that failed, and why.
@@ -140,11 +141,7 @@ pub(crate) struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    pub(crate) fn new(
-        anchors: &'a Anchors,
-        listed: Option<&'a BTreeMap<Serial, Origin>>,
-        now: FileTime,
-    ) -> Self {
+    pub(crate) fn new(anchors: &'a Anchors, listed: Option<&'a Listed>, now: FileTime) -> Self {
         let facts = SampleFacts { method: EVERY_ONE.to_owned(), ..SampleFacts::default() };
         Self { anchors, listed, now, facts, flaws: Vec::new() }
     }
@@ -175,7 +172,9 @@ impl<'a> Judge<'a> {
             return Err(format!("its serial number is {}, its row has another one", judged.serial));
         }
         let Some(listed) = self.listed else { return Ok(()) };
-        match (chosen.must_be_listed && judged.in_force, listed.get(&judged.serial)) {
+        let must_be_listed =
+            chosen.must_be_listed && judged.in_force && !listed.released.contains(&judged.serial);
+        match (must_be_listed, listed.entries.get(&judged.serial)) {
             (true, None) => Err("it is revoked, and the CRL does not list it".to_owned()),
             // What a published CRL lists may have been revoked after the backup.
             (_, Some(Origin::Database)) if !chosen.revoked => {

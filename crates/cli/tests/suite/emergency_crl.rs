@@ -110,6 +110,21 @@ fn revocations_made_while_the_ca_is_down_are_kept_and_handed_on() {
     ]);
 }
 
+/// The delta CRL lists nothing of what the base CRL does: made of it alone, the next CRL would put everything back in force.
+#[test]
+fn the_next_crl_is_not_made_of_a_delta_crl_alone() {
+    let lost = lost();
+    let work = &lost.work;
+    work.result(&format!("emergency-crl {{set}} {SIGN} --published {{last.crl}} --with-delta --to {{both}}"));
+    let run = work.run(&format!("emergency-crl --from-crl {{both/Test-CA+.crl}} {SIGN} --to {{alone}}"));
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.stderr.contains("is a delta CRL") && run.stderr.contains("--published"), "{}", run.stderr);
+    assert!(!work.path("alone").exists());
+    let line = "emergency-crl --from-crl {both/Test-CA.crl} --published {both/Test-CA+.crl}";
+    let made = work.result(&format!("{line} {SIGN} --to {{next}}"));
+    assert_eq!(made["crls"][0]["entries"], 2, "{made}");
+}
+
 #[test]
 fn the_key_and_the_crl_of_another_ca_are_refused_with_both_key_ids() {
     let lost = lost();

@@ -207,3 +207,50 @@ fn numbers_and_names_from_a_hostile_ca_are_bounded_and_never_paths() {
     let told: String = fetch(&mut bare).findings.iter().map(|finding| finding.detail.clone()).collect();
     assert!(told.contains("no CAINFO"), "{told}");
 }
+
+/// How much memory it takes, whatever it says: each kind of answer, long or in many pieces, and long names in refusals.
+#[test]
+fn the_texts_of_a_hostile_ca_are_bounded() {
+    /// Lists many names, and answers each of them, or refuses it.
+    struct Endless {
+        names: Vec<String>,
+        answer: Option<Variant>,
+        sent: usize,
+    }
+    impl Answers for Endless {
+        fn property(&mut self, _: i32, _: i32, _: i32) -> Result<Vec<u8>, Refusal> {
+            Err(Refusal::of_code(Hresult::ERROR_FILE_NOT_FOUND))
+        }
+        fn config(&mut self, _: ConfigKey<'_>, entry: &str) -> Result<Variant, Refusal> {
+            let module = "m".repeat(100_000);
+            self.sent += 1;
+            match (entry, &self.answer) {
+                ("", _) => Ok(Variant::Texts(self.names.clone())),
+                // The name of a module is a part of what is said of each of its values.
+                ("Active", None) => Ok(Variant::Text(Some(module))),
+                (_, Some(answer)) => Ok(answer.clone()),
+                (_, None) => Err(Refusal::of_code(Hresult::ERROR_FILE_NOT_FOUND)),
+            }
+        }
+    }
+    let mut names: Vec<String> = (0..500).map(|number| format!("name {number}")).collect();
+    names.insert(0, "Active".to_owned());
+    for answer in [
+        Some(Variant::Text(Some("t".repeat(100_000)))),
+        Some(Variant::Texts(vec![String::new(); 3000])),
+        Some(Variant::Bytes(vec![0; 100_000])),
+        None,
+    ] {
+        let mut ca = Endless { names: names.clone(), answer, sent: 0 };
+        let fetched = fetch(&mut ca);
+        assert!(ca.sent < 700, "{} answers", ca.sent);
+        let told = fetched.findings.iter().filter(|one| one.detail.contains("more than 4 MiB"));
+        assert_eq!(told.count(), 1, "{} findings", fetched.findings.len());
+    }
+    // Names that are long themselves.
+    let names = vec!["n".repeat(10_000); 4000];
+    let mut ca = Endless { names, answer: Some(Variant::Long(1)), sent: 0 };
+    let fetched = fetch(&mut ca);
+    assert!(ca.sent < 3, "{} answers", ca.sent);
+    assert!(fetched.findings.iter().any(|one| one.detail.contains("more than 4 MiB")));
+}

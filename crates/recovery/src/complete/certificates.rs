@@ -16,14 +16,14 @@ const DAY: i64 = 24 * 60 * 60 * 10_000_000;
 /// The component `ca-certificates`.
 pub(super) fn judge(question: &Question<'_>) -> Component {
     let mut checks = Vec::new();
-    let known: Vec<&Vec<u8>> = question.issuers.iter().flat_map(|issuer| &issuer.identifiers).collect();
-    let strangers =
-        question.records.key_identifiers.iter().filter(|identifier| !known.contains(identifier)).count();
-    checks.push(match strangers {
+    let (fetched, foreign) = beside(question);
+    checks.push(match strangers(question, &fetched) {
         0 => Check::good("all are there", "each certificate names a key of the CA that is known"),
         count => Check::bad(
             "all are there",
-            format!("certificates name {count} keys whose CA certificate is not in the database"),
+            format!(
+                "certificates name {count} keys whose CA certificate is neither in the database nor beside it"
+            ),
             "put the CA's certificates beside the set: certadm attach SET --certificate FILE",
         ),
     });
@@ -39,7 +39,6 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
             _ => Check::good("validity", format!("{what} ends in {days} days")),
         });
     }
-    let (fetched, foreign) = beside(question);
     if foreign != 0 {
         checks.push(Check::contradiction(
             "same CA",
@@ -51,6 +50,24 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
     let found = question.newest(Role::CaCertificate);
     let component = Component::new("ca-certificates", "CA certificates", true, State::Present);
     component.at(question.source.clone()).of(found.as_ref()).with(checks)
+}
+
+/// How many keys certificates name of which there is no CA certificate, in the database or beside it. One beside it counts if it
+/// has that name for its key, and its key signed what names it.
+fn strangers(question: &Question<'_>, beside: &[Vec<u8>]) -> usize {
+    let beside: Vec<_> = beside.iter().filter_map(|der| CertificateRef::parse(der).ok()).collect();
+    let identifiers = question.records.key_identifiers.iter().enumerate();
+    let is_known = |place: usize, identifier: &Vec<u8>| {
+        let sample =
+            question.records.samples.get(place).and_then(|sample| CertificateRef::parse(sample).ok());
+        question.issuers.iter().any(|issuer| issuer.identifiers.contains(identifier))
+            || beside.iter().any(|found| {
+                found.subject_key().ok().flatten() == Some(identifier)
+                    && sample
+                        .is_none_or(|sample| found.subject == sample.issuer && has_signed(found, &sample))
+            })
+    };
+    identifiers.filter(|(place, identifier)| !is_known(*place, identifier)).count()
 }
 
 /// The component `cross-certificates`: a CA whose key never changed has none.

@@ -49,8 +49,8 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
         if let Some(delta) = newest(false).filter(|delta| base.number <= delta.number) {
             checks.push(life(question, delta, issuer, "delta CRL"));
         }
-        let highest = question.records.crls().iter().map(|row| row.number).max().unwrap_or_default();
-        if base.number < highest {
+        let highest = question.issuers.known_number(place, false, question.records);
+        if let Some(highest) = highest.filter(|highest| base.number < *highest) {
             let text = format!(
                 "the newest CRL of key {} at hand has number {}; the database knows number {highest}",
                 issuer.index(),

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
-use certadm_ca::rows::Disposition;
 use certadm_ca::{Reason, Serial, dates};
 use certadm_files::{Found, IoContext};
 use certadm_rules::{FileTime, hex};
@@ -15,6 +14,7 @@ use super::found::{
     Contradiction, Disagreement, LastBackup, RequestOnly, Revoked, RevokedElsewhere, Source, Unknown,
 };
 use super::text::Utf8Text;
+use super::told::{Told, is_ahead, is_open};
 use super::{certificates, event_xml, ldif};
 use crate::error::{Error, Result};
 use crate::inventory::{Known, is_certificate};
@@ -62,14 +62,16 @@ pub struct SourceReport {
 /// Takes what sources tell.
 pub struct Collector<'k> {
     pub(crate) known: &'k Known,
-    until: Option<FileTime>,
-    computer: Option<String>,
+    limits: Limits,
     keep: Box<Keep<'k>>,
     pub(crate) sources: Vec<SourceReport>,
     pub(crate) unknown: BTreeMap<Serial, Unknown>,
     pub(crate) requests: BTreeMap<i64, Outcome>,
     pub(crate) request_only: BTreeMap<i64, RequestOnly>,
-    pub(crate) revoked: BTreeMap<Serial, RevokedElsewhere>,
+    /// Of certificates that the database knows, and that it has not revoked for good: what counts of what was told so far.
+    told: BTreeMap<Serial, Told>,
+    /// The same of those that it does not know.
+    told_unknown: BTreeMap<Serial, Told>,
     pub(crate) contradictions: Vec<Contradiction>,
     pub(crate) contradictions_counted: u64,
     pub(crate) computers: BTreeSet<String>,
@@ -84,6 +86,8 @@ pub struct Collector<'k> {
 /// What a collector takes, and what it leaves out.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
+    /// The present: a CRL or a database that is dated later was written by a wrong clock. If not given, every date is believed.
+    pub now: Option<FileTime>,
     /// Nothing that happened later: the CA has been restored by then, and uses the numbers of requests once more.
     pub until: Option<FileTime>,
     /// Events of certificates from this machine alone.
@@ -99,14 +103,14 @@ impl<'k> Collector<'k> {
         let records = crate::records::Reading::new(known.maker, FileTime(0), [].into()).finish();
         Self {
             known,
-            until: limits.until,
-            computer: limits.computer,
+            limits,
             keep,
             sources: Vec::new(),
             unknown: BTreeMap::new(),
             requests: BTreeMap::new(),
             request_only: BTreeMap::new(),
-            revoked: BTreeMap::new(),
+            told: BTreeMap::new(),
+            told_unknown: BTreeMap::new(),
             contradictions: Vec::new(),
             contradictions_counted: 0,
             computers: BTreeSet::new(),
@@ -193,7 +197,8 @@ impl<'k> Collector<'k> {
                 if failed.is_ok() {
                     self.sources[source as usize].read += 1;
                     let reason = Reason::from_code(entry.reason);
-                    failed = self.revocation(source, &entry.serial, reason, Some(entry.when));
+                    let told = Revoked { reason, when: Some(entry.when), source };
+                    failed = self.listed(&entry.serial, told, crl.this_update);
                 }
             })?;
             failed
@@ -231,14 +236,14 @@ impl<'k> Collector<'k> {
     fn event(&mut self, source: Source, fields: &Fields) -> Result<()> {
         self.sources[source as usize].read += 1;
         let Some(said) = fields.said() else { return Ok(()) };
-        if let (Some(until), Some(when)) = (self.until, fields.when)
+        if let (Some(until), Some(when)) = (self.limits.until, fields.when)
             && until < when
         {
             return Ok(());
         }
         // A logon is told by a domain controller, everything else by the CA.
         if !matches!(said, Said::Used { .. }) {
-            if let Some(computer) = &self.computer
+            if let Some(computer) = &self.limits.computer
                 && !is_same_machine(computer, &fields.computer)
             {
                 return Ok(());
@@ -268,7 +273,9 @@ impl<'k> Collector<'k> {
             }
             Said::Pending { request_id } => self.outcome(request_id, Outcome::Pending)?,
             Said::Received { request_id } => self.outcome(request_id, Outcome::Received)?,
-            Said::Revoked { serial, reason } => self.revocation(source, &serial, reason, when)?,
+            Said::Revoked { serial, reason } => {
+                self.revocation(&serial, Revoked { reason, when, source }, None)?;
+            }
             Said::CrlPublished { number } => self.crl_number = self.crl_number.max(Some(number)),
             Said::BackupStarted { full, account } => {
                 if self.backup.as_ref().is_none_or(|last| last.started < when) {
@@ -394,7 +401,7 @@ impl<'k> Collector<'k> {
         }
         // A certificate begins ten minutes before it is issued, at a Windows CA.
         let begins = dates::whole_seconds(certificate.not_before);
-        if self.until.is_some_and(|until| until < begins) {
+        if self.limits.until.is_some_and(|until| until < begins) {
             return Ok(());
         }
         let subject = Name::from_der(certificate.subject).map(|name| name.to_string()).unwrap_or_default();
@@ -409,50 +416,58 @@ impl<'k> Collector<'k> {
         if is_held { Ok(()) } else { (self.keep)(&serial, der) }
     }
 
-    fn revocation(
-        &mut self,
-        source: Source,
-        serial: &Serial,
-        reason: Reason,
-        when: Option<FileTime>,
-    ) -> Result<()> {
-        let is_crl = self.sources[source as usize].kind == "crl";
-        if is_crl {
-            self.sources[source as usize].of_this_ca += 1;
-            if self.until.zip(when).is_some_and(|(until, when)| until < when) {
-                return Ok(());
-            }
-        }
-        let told = Revoked { reason, when, source };
-        if let Some(row) = self.known.index.of_serial(serial) {
-            let row_is_revoked = row.disposition == Disposition::REVOKED;
-            let is_news = match reason {
-                Reason::REMOVE_FROM_CRL => row_is_revoked && row.reason == Some(6),
-                _ => !row_is_revoked,
-            };
-            // The later one counts, also when it takes an earlier one back.
-            if is_news || self.revoked.contains_key(serial) {
-                let entry = RevokedElsewhere {
-                    request_id: row.request_id,
-                    serial_number: serial.clone(),
-                    revoked: told,
-                };
-                match self.revoked.get(serial) {
-                    Some(before) if told.when <= before.revoked.when => {}
-                    _ => {
-                        self.revoked.insert(serial.clone(), entry);
-                    }
-                }
-            } else {
-                self.seen += 1;
-            }
+    /// Takes an entry of a CRL that was made at this moment.
+    fn listed(&mut self, serial: &Serial, told: Revoked, made: FileTime) -> Result<()> {
+        self.sources[told.source as usize].of_this_ca += 1;
+        if self.limits.until.zip(told.when).is_some_and(|(until, when)| until < when) {
             return Ok(());
         }
-        let found = self.unknown(serial, source)?;
-        if found.revoked.is_none_or(|before| before.when < told.when) {
-            found.revoked = Some(told);
+        self.revocation(serial, told, Some(made))
+    }
+
+    /// Whether it is news is asked at the end, when everything is there that may have come after it.
+    fn revocation(&mut self, serial: &Serial, told: Revoked, made: Option<FileTime>) -> Result<()> {
+        let told = Told::new(told, made, self.limits.now);
+        let all = match self.known.index.of_serial(serial) {
+            Some(row) if !is_open(row) => {
+                self.seen += 1;
+                return Ok(());
+            }
+            Some(_) => &mut self.told,
+            None => {
+                self.unknown(serial, told.revoked.source)?;
+                &mut self.told_unknown
+            }
+        };
+        if all.get(serial).is_none_or(|before| told.outweighs(before)) {
+            all.insert(serial.clone(), told);
         }
         Ok(())
+    }
+
+    /// Brings what was told of revocations where it belongs; what the database says as well counts as seen.
+    pub(super) fn revocations(&mut self) -> Vec<RevokedElsewhere> {
+        for (serial, told) in std::mem::take(&mut self.told_unknown) {
+            if let Some(found) = self.unknown.get_mut(&serial) {
+                found.revoked = Some(told.revoked);
+            }
+        }
+        // A moment that is still to come says nothing of the age of the database.
+        let moments = [self.known.newest, self.known.last_published].into_iter().flatten();
+        let newest = moments.filter(|moment| !is_ahead(*moment, self.limits.now)).max();
+        let mut changed = Vec::new();
+        for (serial_number, told) in std::mem::take(&mut self.told) {
+            let row = self.known.index.of_serial(&serial_number);
+            match row.filter(|row| told.is_news(row, newest)) {
+                Some(row) => changed.push(RevokedElsewhere {
+                    request_id: row.request_id,
+                    serial_number,
+                    revoked: told.revoked,
+                }),
+                None => self.seen += 1,
+            }
+        }
+        changed
     }
 
     fn unknown(&mut self, serial: &Serial, source: Source) -> Result<&mut Unknown> {

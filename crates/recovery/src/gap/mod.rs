@@ -14,6 +14,7 @@ mod found;
 mod ldif;
 mod report;
 mod text;
+mod told;
 
 pub use collector::{Collector, Keep, Limits, SourceReport};
 pub use folder::{Folder, safe_cell};

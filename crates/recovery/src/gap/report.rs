@@ -84,7 +84,8 @@ pub struct Rpo {
 impl Collector<'_> {
     /// Sorts what was found.
     #[must_use]
-    pub fn finish(self) -> Gap {
+    pub fn finish(mut self) -> Gap {
+        let revoked_elsewhere = self.revocations();
         let known = self.known;
         let mut requests = self.requests;
         let mut request_only = self.request_only;
@@ -140,7 +141,7 @@ impl Collector<'_> {
             serial_only: by_request(serial_only),
             request_only: request_only.into_values().collect(),
             unaccounted,
-            revoked_elsewhere: self.revoked.into_values().collect(),
+            revoked_elsewhere,
             contradictions: self.contradictions,
             contradictions_counted: self.contradictions_counted,
             computers: self.computers,

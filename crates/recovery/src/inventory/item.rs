@@ -58,4 +58,13 @@ pub trait Inventory {
     /// [`Error::Windows`](crate::Error::Windows), [`Error::Database`](crate::Error::Database),
     /// [`Error::DamagedRow`](crate::Error::DamagedRow), and what `visit` returns.
     fn each(&self, visit: &mut dyn FnMut(Item) -> Result<()>) -> Result<u64>;
+
+    /// When the newest CRL in its table was published. A hold that was taken back leaves no moment in its row: this tells of a
+    /// later one.
+    ///
+    /// # Errors
+    /// [`Error::Windows`](crate::Error::Windows), [`Error::Database`](crate::Error::Database).
+    fn last_published(&self) -> Result<Option<FileTime>> {
+        Ok(None)
+    }
 }

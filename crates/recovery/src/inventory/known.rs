@@ -22,6 +22,8 @@ pub struct Known {
     pub(crate) last_when: Option<FileTime>,
     /// The newest moment of any row.
     pub(crate) newest: Option<FileTime>,
+    /// When the newest CRL of its table was published.
+    pub(crate) last_published: Option<FileTime>,
     pub(crate) certificates: u64,
     pub(crate) published: u64,
     pub(crate) unreadable: u64,
@@ -77,6 +79,7 @@ impl Known {
             last_request,
             last_when,
             newest,
+            last_published: inventory.last_published()?,
             certificates,
             published,
             unreadable,

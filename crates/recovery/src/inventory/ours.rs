@@ -28,6 +28,11 @@ impl Inventory for Connection {
         }
         Ok(0)
     }
+
+    fn last_published(&self) -> Result<Option<FileTime>> {
+        let newest = |row: &Row<'_>| row.get::<_, Option<i64>>(0);
+        Ok(self.query_row("SELECT max(ThisPublish) FROM CRLs", [], newest)?.map(FileTime))
+    }
 }
 
 fn item(row: &Row<'_>) -> rusqlite::Result<Item> {

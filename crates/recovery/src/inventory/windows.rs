@@ -13,7 +13,7 @@ use certadm_rules::FileTime;
 use super::item::{Inventory, Item, PUBLISH_TO_DIRECTORY};
 use crate::error::{Error, Result};
 use crate::records::Maker;
-use crate::windows::Damage;
+use crate::windows::{Damage, reason_code};
 
 /// A Windows database, and what to do about rows that cannot be read.
 #[allow(missing_debug_implementations)] // the database is a file
@@ -50,6 +50,20 @@ impl<P: Pager> Inventory for WindowsInventory<'_, P> {
             }
         }
         Ok(unreadable)
+    }
+
+    fn last_published(&self) -> Result<Option<FileTime>> {
+        let crls = self.database.table("CRLs")?;
+        let published = crls.column("ThisPublish")?;
+        let mut newest = None;
+        for row in crls.rows() {
+            match row.map_err(Error::from).and_then(|row| date(&row, published)) {
+                Ok(moment) => newest = newest.max(moment),
+                Err(_) if self.damage == Damage::Accepted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(newest)
     }
 }
 
@@ -101,7 +115,7 @@ impl<'t> RequestColumns<'t> {
         }
         let mut revoked = None;
         if disposition == Disposition::REVOKED {
-            let code = number(row, self.reason)?.and_then(|number| i32::try_from(number).ok());
+            let code = number(row, self.reason)?.and_then(reason_code);
             revoked = Some((date(row, self.effective)?, Reason::from_code(code.unwrap_or_default())));
         }
         Ok(Item {

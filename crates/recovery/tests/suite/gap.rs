@@ -207,7 +207,7 @@ fn what_is_of_another_ca_or_later_takes_no_part() {
     work.limits.computer = Some("KINGSLANDING".to_owned());
     let (gap, _) = work.gap(|collector| collector.events(&events).unwrap());
     assert_eq!((gap.serial_only.len(), gap.rpo.denied, gap.computers.len()), (0, 1, 1));
-    work.limits = Limits { until: Some(FileTime::from_unix_seconds(1_700_000_000)), computer: None };
+    work.limits = Limits { until: Some(FileTime::from_unix_seconds(1_700_000_000)), ..Limits::default() };
     let nine = work.file("nine.cer", &work.certificate(9).1);
     let (gap, kept) = work.gap(|collector| {
         collector.events(&events).unwrap();

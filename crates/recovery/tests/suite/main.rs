@@ -1,6 +1,8 @@
 //! CRLs made from databases.
 
 mod anchor;
+mod assigned;
+mod complete;
 #[cfg(feature = "evtx")]
 mod evtx;
 mod gap;
@@ -10,4 +12,5 @@ mod openssl;
 mod patch;
 mod revoked;
 mod support;
+mod told;
 mod union;

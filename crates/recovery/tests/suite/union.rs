@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use certadm_ca::rows::Disposition;
 use certadm_recovery::{
-    CrlKind, CrlRow, Deltas, Entry, Issuers, Maker, Options, Origin, Plan, PrivateKey, PublishedCrl, Reading,
-    Records, Revocation, Row,
+    CrlKind, CrlRow, Deltas, Entry, Error, Issuers, Maker, Options, Origin, Plan, PrivateKey, PublishedCrl,
+    Reading, Records, Revocation, Row,
 };
-use certadm_rules::FileTime;
+use certadm_rules::{Diagnosis, FileTime};
 
 use crate::openssl::Openssl;
 
@@ -88,6 +88,18 @@ impl Ca {
         let options = Options { number: Some(number), deltas: Deltas::None, ..Options::new(at(day)) };
         let plan = Plan::new(Issuers::of(&records).unwrap(), Some(&records), &[], &options).unwrap();
         PublishedCrl::parse("published", &plan.crls[0].sign(&plan, &self.key).unwrap()).unwrap()
+    }
+}
+
+impl Ca {
+    /// A delta CRL that the CA published some days after the last base CRL of its table.
+    fn delta(&self, number: i64, base: i64, listed: &[(&str, &str)]) -> PublishedCrl {
+        let when = "300323000000Z";
+        let listed: Vec<_> = listed.iter().map(|(serial, reason)| (*serial, when, *reason)).collect();
+        let base = format!("2.5.29.27 = critical,ASN1:INTEGER:{base}");
+        let dates = (when, "300330000000Z");
+        let der = self.openssl.generated_crl(&format!("{number:02X}"), dates, &base, "", &listed);
+        PublishedCrl::parse(&format!("delta {number}"), &der).unwrap()
     }
 }
 
@@ -272,6 +284,94 @@ fn a_delta_crl_goes_with_its_base_and_openssl_takes_both() {
     assert!(!accepted && why.contains("error 23"), "{why}");
     ca.openssl.leaf("other", "ca", "ca", 7, "");
     ca.openssl.good("verify -crl_check -use_deltas -extended_crl -CAfile ca.pem -CRLfile both.pem other.pem");
+}
+
+/// A delta CRL of the base CRL 101, and that was not given: 100 was. What was put on hold between the two stands in neither.
+#[test]
+fn a_delta_crl_is_not_laid_over_a_base_that_it_does_not_build_on() {
+    let mut ca = Ca::new();
+    ca.number = 99;
+    let rows = [(2, Some(ON_HOLD), -1), (3, Some(ON_HOLD), -1), (4, Some(ON_HOLD), -1)];
+    // 3 was listed by then. 4 is taken off the list by the delta CRL, and 5 is new in it.
+    let base = ca.published(100, 3, &[(3, Some(ON_HOLD), 1), (4, Some(ON_HOLD), 1)]);
+    let delta = ca.delta(102, 101, &[("04", "removeFromCRL"), ("05", "superseded")]);
+    let between = ca.delta(101, 100, &[("06", "superseded")]);
+    let ids = |plan: &Plan| -> Vec<_> {
+        plan.crls[0].entries.iter().map(|entry| entry.serial.as_str().to_owned()).collect()
+    };
+    let published = [base.clone(), delta.clone()];
+    let records = ca.records(&rows, &published);
+    let plan = ca.plan(&records, &published, Vec::new());
+    assert_eq!(ids(&plan), ["05", "03", "02"], "the hold stays");
+    let told = plan.findings.iter().find(|finding| finding.kind.key() == "crl-not-compared").unwrap();
+    assert!(told.detail.contains("delta 102 builds on the base CRL 101"), "{told}");
+    // The delta CRL of 101 closes the gap, in whatever order they come. Then what is not listed was released.
+    for published in [[base.clone(), between.clone(), delta.clone()], [delta.clone(), between, base.clone()]]
+    {
+        let plan = ca.plan(&records, &published, Vec::new());
+        assert_eq!(ids(&plan), ["06", "05", "03"]);
+        assert!(!severities(&plan).contains(&"crl-not-compared"));
+    }
+    // The same with the database of the moment between: it knows what 101 knew, and its 3 was released since 100.
+    ca.number = 101;
+    let rows = [(2, Some(ON_HOLD), -1), (3, Some(RELEASED), -1), (4, Some(ON_HOLD), -1)];
+    let plan = ca.plan(&ca.records(&rows, &published), &published, Vec::new());
+    assert_eq!(ids(&plan), ["05", "02"]);
+    assert!(!severities(&plan).contains(&"crl-not-compared"), "{:?}", plan.findings);
+    // And with no base CRL at all.
+    ca.number = 99;
+    let alone = [delta];
+    let plan = ca.plan(&ca.records(&rows, &alone), &alone, Vec::new());
+    assert_eq!(ids(&plan), ["05", "02"]);
+    assert!(severities(&plan).contains(&"crl-not-compared"));
+}
+
+/// Without a database nothing but the base CRL knows what was revoked before the delta CRL.
+#[test]
+fn a_delta_crl_alone_is_no_crl_to_make_the_next_one_of() {
+    let ca = Ca::new();
+    let base = ca.published(101, 5, &[(2, Some(SUPERSEDED), 1), (3, Some(1), 1)]);
+    let delta = ca.delta(102, 101, &[("04", "keyCompromise")]);
+    let make = |published: &[PublishedCrl]| {
+        let issuers = published[0].issuer(ca.key.public_key()).unwrap();
+        Plan::new(issuers, None, published, &Options::new(at(10)))
+    };
+    let error = make(std::slice::from_ref(&delta)).unwrap_err();
+    assert!(matches!(&error, Error::NoBase { base: 101, .. }), "{error}");
+    assert!(error.remedy().contains("--from-crl"), "{}", error.remedy());
+    // Which of the two is named first does not matter.
+    for published in [[delta.clone(), base.clone()], [base, delta]] {
+        let plan = make(&published).unwrap();
+        assert_eq!(plan.crls[0].entries.len(), 3);
+        assert!(102 < plan.number.number);
+    }
+}
+
+/// Each of two partitions lists its own certificates alone.
+#[test]
+fn base_crls_of_two_partitions_are_not_put_together() {
+    let ca = Ca::new();
+    let partition = |number: &str, serial: &str| {
+        let point = "2.5.29.28 = critical,ASN1:SEQUENCE:idp";
+        let sections = format!(
+            "[idp]\na = IMPLICIT:0,SEQUENCE:name\n[name]\nf = IMPLICIT:0,SEQUENCE:full\n[full]\nu = IMPLICIT:6,IA5STRING:http://crl.example/{number}.crl"
+        );
+        let dates = ("300323000000Z", "300330000000Z");
+        let der = ca.openssl.generated_crl(
+            "65",
+            dates,
+            point,
+            &sections,
+            &[(serial, "300323000000Z", "superseded")],
+        );
+        PublishedCrl::parse(number, &der).unwrap()
+    };
+    let both = [partition("one", "02"), partition("two", "03")];
+    let issuers = || both[0].issuer(ca.key.public_key()).unwrap();
+    let plan = Plan::new(issuers(), None, &both[..1], &Options::new(at(10))).unwrap();
+    assert_eq!(plan.crls[0].entries.len(), 1);
+    let error = Plan::new(issuers(), None, &both, &Options::new(at(10))).unwrap_err();
+    assert!(matches!(error, Error::TwoScopes { .. }), "{error}");
 }
 
 /// A delta CRL of the CA takes a hold back by an entry removeFromCRL: neither CRL lists the certificate any more. What it adds

@@ -8,6 +8,7 @@ use certadm_files::{Access, Found, IoContext, durable};
 use super::page::page;
 use super::record::{Evidence, Link, MAX_LEN, sha256};
 use crate::error::{Error, Result};
+use crate::step::{Outcome, Step};
 use crate::wishes::{CountedBefore, Previous};
 
 /// Locked while a file is added.
@@ -155,14 +156,16 @@ impl Folder {
     }
 }
 
-/// What the next rehearsal compares itself with. One that failed before it counted does not hide what an earlier one did.
+/// What the next rehearsal compares itself with. One that did not count, or whose counts were refused, does not hide what an
+/// earlier one counted: else a loss would be told once, and be the measure from then on.
 #[must_use]
 pub fn previous_of(earlier: &[Kept]) -> Option<Previous> {
     let mut previous = Previous { ended: earlier.last()?.evidence.ended_at(), counted: Vec::new() };
     for evidence in earlier.iter().rev().map(|kept| &kept.evidence) {
         let key = &evidence.ca.key_identifier;
         let is_known = previous.counted.iter().any(|counted| counted.key_identifier == *key);
-        if let Some(counts) = evidence.counts.clone().filter(|_| !is_known) {
+        let passed = evidence.steps.iter().any(|one| (one.step, one.outcome) == (Step::Count, Outcome::Pass));
+        if let Some(counts) = evidence.counts.clone().filter(|_| passed && !is_known) {
             let (key_identifier, started) = (key.clone(), evidence.started_at());
             previous.counted.push(CountedBefore { key_identifier, started, counts });
         }

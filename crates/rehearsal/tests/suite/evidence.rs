@@ -4,11 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use certadm_rehearsal::evidence::{Evidence, Folder, History, history_page, metrics};
-use certadm_rehearsal::{Error, Limits, Proof, Step, Wishes};
+use certadm_rehearsal::evidence::{Evidence, Folder, History, history_page, metrics, previous_of};
+use certadm_rehearsal::{Error, Limits, Outcome, Proof, Step, Wishes};
 use certadm_store::now;
 
-use crate::support::{Work, add, later};
+use crate::support::{Work, add, later, step};
 
 /// A folder with so many rehearsals of one set.
 fn chain(count: usize) -> (Work, PathBuf, Vec<PathBuf>) {
@@ -87,6 +87,27 @@ fn what_stays_open_keeps_its_date_and_what_is_mended_is_closed() {
     assert_eq!((ids(&third), third.closed.len(), third.unchecked.len()), (vec![], 2, 0));
     assert!(third.closed.iter().all(|finding| finding.open_since == first.started));
     assert_eq!(third.verdict.proof, Proof::Proven);
+}
+
+/// The evidence of a run that found fewer certificates has these counts, too. They are no measure for the next one.
+#[test]
+fn fewer_certificates_fail_every_rehearsal_until_they_are_accepted() {
+    let work = Work::new();
+    let (older, dir) = (work.full("older"), work.path("evidence"));
+    work.issue("four");
+    let newer = work.full("newer");
+    let count = |set: &PathBuf, accept_fewer: bool| {
+        let previous = previous_of(&Folder::at(&dir).all().unwrap());
+        let shown = work.rehearse(&Wishes { previous, accept_fewer, ..work.wishes(&[set]) });
+        add(&dir, &shown);
+        step(&shown, Step::Count).0
+    };
+    assert_eq!(count(&newer, false), Outcome::Pass);
+    assert_eq!(count(&older, false), Outcome::Fail);
+    assert_eq!(count(&older, false), Outcome::Fail, "what failed heals nothing");
+    assert_eq!(count(&newer, false), Outcome::Pass);
+    assert_eq!(count(&older, true), Outcome::Pass);
+    assert_eq!(count(&older, false), Outcome::Pass, "it was accepted once");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use certadm_recovery::PublishedCrl;
 use certadm_rehearsal::{
     CountedBefore, Error, Keys, Limits, Outcome, Previous, Proof, Sample, Step, StepRecord, Watch, Wishes,
     rehearse,
@@ -225,6 +226,28 @@ fn a_crl_that_is_older_than_the_backup_and_that_of_another_ca_fail_the_crl() {
     assert_eq!(failed(&shown), [Step::Crl]);
 }
 
+/// A CA that publishes delta CRLs every day, and has two keys: the numbers of these are higher than that of the base CRL.
+#[test]
+fn a_published_crl_is_compared_with_those_of_its_kind_and_key() {
+    let work = Work::new();
+    let published = vec![work.path("ca/crl/Test CA.crl")];
+    let add = |work: &Work, min_base: i64, name_id: i64| {
+        work.change(|connection| {
+            let sql = "INSERT INTO CRLs (Number, MinBase, NameId) SELECT max(Number) + 10, ?1, ?2 FROM CRLs";
+            connection.execute(sql, (min_base, name_id)).unwrap();
+        });
+    };
+    add(&work, 1, 0);
+    add(&work, 0, 1 << 16);
+    let full = work.full("full");
+    let shown = work.rehearse(&Wishes { published: published.clone(), ..work.wishes(&[&full]) });
+    assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
+    add(&work, 0, 0);
+    let full = work.full("older");
+    let shown = work.rehearse(&Wishes { published, ..work.wishes(&[&full]) });
+    assert_eq!(failed(&shown), [Step::Crl]);
+}
+
 /// The published CRL knows what was revoked after the backup: the new one must list it, and nothing is wrong with the backup.
 #[test]
 fn what_was_revoked_after_the_backup_is_on_the_crl() {
@@ -237,6 +260,54 @@ fn what_was_revoked_after_the_backup_is_on_the_crl() {
         let shown = work.rehearse(&Wishes { sample, published: published.clone(), ..work.wishes(&[&full]) });
         assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
         assert!(step(&shown, Step::Crl).1.contains("2 entries"), "{:#?}", shown.steps);
+    }
+}
+
+/// The newest CRL of the CA still lists a hold that was taken back before the backup.
+#[test]
+fn a_hold_that_was_taken_back_is_not_on_the_spare_crl() {
+    let work = Work::new();
+    let serial = work.issue("four");
+    work.hold(&serial, true, true);
+    work.hold(&serial, false, false);
+    let full = work.full("full");
+    let spare = work.path("spare");
+    let shown = work.rehearse(&Wishes {
+        published: vec![work.path("ca/crl/Test CA.crl")],
+        spare: Some(spare.clone()),
+        ..work.wishes(&[&full])
+    });
+    assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
+    let content = fs::read(spare.join("Test CA.crl")).unwrap();
+    let listed = PublishedCrl::parse("spare", &content).unwrap().serials().unwrap();
+    assert_eq!((listed.len(), listed.contains(&serial)), (1, false));
+}
+
+/// The CA took a hold back after the backup, and its newest CRL says so: nothing is wrong with the backup.
+#[test]
+fn a_hold_that_was_taken_back_after_the_backup_need_not_be_listed() {
+    let work = Work::new();
+    let serial = work.issue("four");
+    work.hold(&serial, true, true);
+    let full = work.full("full");
+    work.hold(&serial, false, true);
+    let published = vec![work.path("ca/crl/Test CA.crl")];
+    for sample in [Sample::default(), Sample::All] {
+        let shown = work.rehearse(&Wishes { sample, published: published.clone(), ..work.wishes(&[&full]) });
+        assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
+        assert!(step(&shown, Step::Crl).1.contains("1 entry"), "{:#?}", shown.steps);
+    }
+}
+
+#[test]
+fn a_published_crl_that_cannot_be_read_fails_the_crl() {
+    let work = Work::new();
+    let full = work.full("full");
+    fs::write(work.path("nonsense.crl"), "nonsense").unwrap();
+    for name in ["nonsense.crl", "missing.crl"] {
+        let published = vec![work.path(name)];
+        let shown = work.rehearse(&Wishes { published, ..work.wishes(&[&full]) });
+        assert_eq!(failed(&shown), [Step::Crl], "{:#?}", shown.steps);
     }
 }
 

@@ -78,6 +78,20 @@ impl Work {
         });
     }
 
+    /// Puts a certificate on hold or takes it back, and publishes a CRL that says so, where it is asked for.
+    pub(crate) fn hold(&self, serial: &Serial, is_on_hold: bool, publish: bool) {
+        let reason = if is_on_hold { Reason::CERTIFICATE_HOLD } else { Reason::REMOVE_FROM_CRL };
+        self.change(|connection| {
+            let now = now();
+            // Dates of CRLs have whole seconds: the next CRL must not be of the same one.
+            let effective = Some(later(now, -60));
+            revoke(connection, &RevocationOrder { serial, reason, by: "tests", now, effective }).unwrap();
+            if publish {
+                self.authority.publish_crl_in(connection, now).unwrap();
+            }
+        });
+    }
+
     /// Changes the database in one commit.
     pub(crate) fn change(&self, work: impl Fn(&rusqlite::Connection)) {
         let store = Store::open(&self.folder(), Options::default()).unwrap();

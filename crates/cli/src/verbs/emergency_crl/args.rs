@@ -33,7 +33,7 @@ pub(crate) struct EmergencyCrlArgs {
     pub(super) sets: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) scratch: ScratchArgs,
-    /// Make the next CRL out of this one, without a database
+    /// Make the next CRL out of this base CRL, without a database; give its delta CRL by --published
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sets", "until_generation", "until_time"])]
     pub(super) from_crl: Option<PathBuf>,
     /// Key of the CA: PKCS#12 (.pfx), or PKCS#8 in PEM, encrypted; once for each file

@@ -104,7 +104,7 @@ struct ReportFile<'a> {
 
 fn check_command_line(args: &EmergencyCrlArgs) -> Result<(), Failure> {
     if args.sets.is_empty() && args.from_crl.is_none() {
-        let remedy = "name a set or a database; or the last CRL by --from-crl FILE";
+        let remedy = "name a set or a database; or the last base CRL by --from-crl FILE";
         return Err(Failure::usage("there is nothing to make a CRL from", remedy));
     }
     if args.key.is_empty() && !args.tbs_only {

@@ -80,7 +80,8 @@ fn collect(args: &GapArgs, known: &Known, folder: Option<&Folder>) -> Result<Gap
         Some(import) => Folder::keep(import, serial, der),
         None => Ok(()),
     });
-    let limits = Limits { until: args.issued_until, computer: args.computer.clone() };
+    let now = Some(certadm_store::now());
+    let limits = Limits { now, until: args.issued_until, computer: args.computer.clone() };
     let mut collector = Collector::new(known, limits, keep);
     for path in &args.events {
         collector.events(&Found::named(path))?;
