@@ -129,7 +129,7 @@ impl Bundle {
                 self.add("return.cmd".to_owned(), Revocation::to_return_cmd(&plan.revocations).into_bytes());
             }
             Maker::Certadm => {
-                self.add("return.sh".to_owned(), Revocation::to_return_sh(&plan.revocations).into_bytes());
+                self.add("return.sh".to_owned(), Revocation::to_return_sh(REVOCATIONS).into_bytes());
             }
         }
     }

@@ -145,19 +145,19 @@ impl Revocation {
         text
     }
 
-    /// The same for our own CA: a script that is called with the CA's folder and the file of its passphrase.
+    /// The same for our own CA: a script that is called with the CA's folder and the file of its passphrase. The revocations stand
+    /// in `list`, a file beside it, with their dates. A CRL that lacks one of them would take the place of the emergency CRL, which
+    /// has it: none is published then.
     #[must_use]
-    pub fn to_return_sh(revocations: &[Self]) -> String {
-        let mut text = String::from(
-            "#!/bin/sh\n# Run this when the CA is back: it does not know these revocations yet.\n\
-             # return.sh CA_FOLDER PASSPHRASE_FILE\nset -u\n",
-        );
-        for revocation in revocations {
-            let (serial, code) = (&revocation.serial, revocation.reason.code());
-            text.push_str(&format!("certadm ca revoke --dir \"$1\" --serial {serial} --reason {code}\n"));
-        }
-        text.push_str("certadm ca crl --dir \"$1\" --passphrase-file \"$2\"\n");
-        text
+    pub fn to_return_sh(list: &str) -> String {
+        format!(
+            "#!/bin/sh\n# Run this when the CA is back, before it issues again: it does not know these revocations yet.\n\
+             # return.sh CA_FOLDER PASSPHRASE_FILE\nset -u\n\
+             certadm apply-revocations \"$(dirname -- \"$0\")/{list}\" --dir \"$1\" || {{\n    code=$?\n    \
+             echo \"No CRL is published: it would lack the revocations that could not be entered. To publish it all the same: \
+             certadm ca crl\" >&2\n    exit $code\n}}\n\
+             certadm ca crl --dir \"$1\" --passphrase-file \"$2\"\n"
+        )
     }
 }
 

@@ -25,7 +25,7 @@ const MOST: i64 = 1000;
 pub(crate) struct PublishCrlArgs {
     #[command(flatten)]
     remote: RemoteArgs,
-    /// Publish until the number of the CA's base CRL is at least this one; report.json of the emergency CRL has it
+    /// The number of the emergency CRL, which report.json has: publish until the number of the CA's base CRL is above it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     until_number: i64,
     /// Do it. If not given, say how many CRLs it would take: each is written to every place where the CA publishes
@@ -62,12 +62,12 @@ pub(crate) fn run(args: &PublishCrlArgs, output: Output) -> Result<Done, Failure
         true => until(&mut ca, before, args.until_number)?,
         false => (before, 0),
     };
-    let missing = args.until_number.saturating_sub(number).max(0);
+    let missing = missing(number, args.until_number).max(0);
     if args.yes || missing == 0 {
         output.line(format!("{name} published {}; its number is {number}.", counted(published, "CRL")));
     } else {
         output.line(format!(
-            "Nothing is done. The number of {name} is {number}; to reach {}, it publishes up to {}. Add --yes to do it.",
+            "Nothing is done. The number of {name} is {number}; to get above {}, it publishes up to {}. Add --yes to do it.",
             args.until_number,
             counted(missing.unsigned_abs(), "CRL")
         ));
@@ -82,16 +82,21 @@ pub(crate) fn run(args: &PublishCrlArgs, output: Output) -> Result<Done, Failure
     Ok(Done { exit: Exit::Good, result })
 }
 
-/// Publishes until the number is reached. Returns it, and how many CRLs it took.
-fn until(ca: &mut impl Publisher, before: i64, wanted: i64) -> Result<(i64, u64), Failure> {
-    let missing = wanted.saturating_sub(before);
+/// How many numbers the CA has to go on until it is above that of the emergency CRL: two CRLs of one number would be taken for one.
+const fn missing(number: i64, emergency: i64) -> i64 {
+    emergency.saturating_sub(number).saturating_add(1)
+}
+
+/// Publishes until the number is above that of the emergency CRL. Returns it, and how many CRLs it took.
+fn until(ca: &mut impl Publisher, before: i64, emergency: i64) -> Result<(i64, u64), Failure> {
+    let missing = missing(before, emergency);
     if MOST < missing {
-        let text = format!("the CA's number is {before}: {wanted} is {missing} CRLs away");
+        let text = format!("the CA's number is {before}: to get above {emergency} takes {missing} CRLs");
         let remedy = format!("check the number in report.json; more than {MOST} are not published at once");
         return Err(Failure::usage(text, remedy));
     }
     let (mut number, mut published) = (before, 0);
-    while number < wanted {
+    while number <= emergency {
         certadm_files::cancel::check()?;
         ca.publish()?;
         published += 1;
@@ -132,10 +137,11 @@ mod tests {
     }
 
     #[test]
-    fn it_publishes_until_the_number_is_reached_and_no_further() {
-        for (step, wanted, reached, published) in [(1, 7, 7, 3), (2, 7, 8, 2), (1, 4, 4, 0), (1, 1, 4, 0)] {
-            let ended = until(&mut Counting(4, step), 4, wanted).unwrap();
-            assert_eq!(ended, (reached, published), "{step} {wanted}");
+    fn it_publishes_until_the_number_is_passed_and_no_further() {
+        for (step, emergency, reached, published) in [(1, 7, 8, 4), (2, 7, 8, 2), (1, 4, 5, 1), (1, 3, 4, 0)]
+        {
+            let ended = until(&mut Counting(4, step), 4, emergency).unwrap();
+            assert_eq!(ended, (reached, published), "{step} {emergency}");
         }
     }
 
@@ -143,9 +149,9 @@ mod tests {
     fn a_number_that_does_not_rise_or_is_far_away_ends_it() {
         let stuck = until(&mut Counting(4, 0), 4, 7).unwrap_err();
         assert_eq!(stuck.exit, Exit::Refused);
-        let far = until(&mut Counting(4, 1), 4, 4 + MOST + 1).unwrap_err();
+        let far = until(&mut Counting(4, 1), 4, 4 + MOST).unwrap_err();
         assert_eq!(far.exit, Exit::Usage);
         assert!(until(&mut Counting(4, 1), 4, i64::MAX).is_err());
-        assert!(until(&mut Counting(4, 1), 4, 4 + MOST).is_ok());
+        assert!(until(&mut Counting(4, 1), 4, 3 + MOST).is_ok());
     }
 }

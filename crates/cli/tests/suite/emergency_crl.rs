@@ -91,7 +91,7 @@ fn revocations_made_while_the_ca_is_down_are_kept_and_handed_on() {
     ));
     assert_eq!((&good["crls"][0]["entries"], &good["revocations"]), (&3.into(), &1.into()));
     let script = fs::read_to_string(lost.work.path("one/return.sh")).unwrap();
-    assert!(script.contains("--serial 4f3a00 --reason 1"), "{script}");
+    assert!(script.contains("apply-revocations \"$(dirname -- \"$0\")/revocations.json\""), "{script}");
     let next = lost.work.result(&format!("emergency-crl {{set}} {SIGN} --published {{one}} --to {{two}}"));
     assert_eq!((&next["crls"][0]["entries"], &next["revocations"]), (&3.into(), &1.into()));
     assert!(good["number"].as_i64() < next["number"].as_i64());
@@ -99,6 +99,12 @@ fn revocations_made_while_the_ca_is_down_are_kept_and_handed_on() {
     // And from the last CRL alone.
     let alone = lost.work.result(&format!("emergency-crl --from-crl {{last.crl}} {SIGN} --to {{three}}"));
     assert_eq!(alone["crls"][0]["entries"], 2);
+    // What only says something of sets is not passed over.
+    fs::write(lost.work.path("allowed"), "").unwrap();
+    for option in ["--allowed-signers {allowed}", "--force-damaged", "--scratch {here}"] {
+        let line = format!("emergency-crl --from-crl {{last.crl}} {SIGN} --to {{four}} {option}");
+        assert_eq!(lost.work.run(&line).code, 2, "{option}");
+    }
     assert!(!lost.revoked_later.is_empty());
     openssl(&[
         "crl",

@@ -61,6 +61,32 @@ fn what_an_emergency_crl_revoked_enters_the_ca_with_its_date() {
         work.run("--json apply-revocations {crl/revocations.json} --dir {ca}").json()["result"].clone();
     assert_eq!((&again["applied"], &again["known"]), (&0.into(), &1.into()), "{again}");
     assert_eq!(revoked(&work), rows);
+    // The script does the same, and publishes no CRL that would lack what the emergency CRL has.
+    #[cfg(unix)]
+    {
+        let run_script = |list: Option<&str>| {
+            if let Some(list) = list {
+                fs::write(work.path("crl/revocations.json"), list).unwrap();
+            }
+            let program = std::path::Path::new(env!("CARGO_BIN_EXE_certadm")).parent().unwrap();
+            let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+            let mut script = std::process::Command::new("sh");
+            script.args([work.path("crl/return.sh"), work.path("ca"), work.path("pass")]).env("PATH", path);
+            script.output().unwrap()
+        };
+        let published = || fs::read(work.path("ca/crl/Test-CA.crl")).unwrap();
+        let before = published();
+        let refused = run_script(None);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("No CRL is published"), "{refused:?}");
+        assert_eq!(published(), before);
+        let known = format!(
+            r#"{{"format":1,"revocations":[{{"serial_number":"{one}","reason":"keyCompromise","when":"{now}"}}]}}"#
+        );
+        let done = run_script(Some(&known));
+        assert!(done.status.success(), "{done:?}");
+        assert_ne!(published(), before);
+    }
     // The number is above that of the emergency CRL by itself.
     let report: Value = serde_json::from_slice(&fs::read(work.path("crl/report.json")).unwrap()).unwrap();
     let published = work.result(&format!("ca crl --dir {{ca}} {PASS}"));
@@ -144,9 +170,12 @@ fn publishing_is_asked_for_before_it_is_done() {
     let asked = work.result(&format!("{line} {}", number + 7));
     assert_eq!(
         (&asked["number"], &asked["missing"], &asked["published"]),
-        (&number.into(), &7.into(), &0.into())
+        (&number.into(), &8.into(), &0.into())
     );
-    let reached = work.result(&format!("{line} {number} --yes"));
+    // A CRL of the number of the emergency CRL would be taken for that one.
+    let equal = work.result(&format!("{line} {number}"));
+    assert_eq!(equal["missing"], 1);
+    let reached = work.result(&format!("{line} {} --yes", number - 1));
     assert_eq!((&reached["missing"], &reached["published"]), (&0.into(), &0.into()));
     // A service of ours has no key to sign with.
     let run = work.run(&format!("--json {line} {} --yes", number + 1));

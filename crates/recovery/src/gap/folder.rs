@@ -6,9 +6,10 @@ use certadm_ca::{Reason, Serial};
 use certadm_files::{Unfinished, durable};
 use certadm_rules::FileTime;
 
-use super::found::Unknown;
+use super::found::{RevokedElsewhere, Unknown};
 use super::report::Gap;
 use crate::error::Result;
+use crate::order::Revocation;
 use crate::records::Maker;
 
 /// The folder that is being built: it is there with everything in it, or not at all.
@@ -20,6 +21,8 @@ pub struct Folder {
     pub files: Vec<String>,
 }
 
+/// What `return.sh` tells our own CA.
+const RETURN_LIST: &str = "return.csv";
 /// The folder for certificates in it.
 const IMPORT: &str = "import";
 
@@ -68,7 +71,10 @@ impl Folder {
         self.add("revoke-only.csv", revoke_csv(gap).as_bytes())?;
         match gap.maker {
             Maker::Windows => self.add("return.cmd", return_cmd(gap).as_bytes()),
-            Maker::Certadm => self.add("return.sh", return_sh(gap).as_bytes()),
+            Maker::Certadm => {
+                self.add(RETURN_LIST, return_csv(gap).as_bytes())?;
+                self.add("return.sh", Revocation::to_return_sh(RETURN_LIST).as_bytes())
+            }
         }
     }
 
@@ -133,18 +139,13 @@ fn return_cmd(gap: &Gap) -> String {
     text
 }
 
-/// The same for our own CA, which takes revocations of certificates that it knows.
-fn return_sh(gap: &Gap) -> String {
-    let mut text = String::from(
-        "#!/bin/sh\n# Run this when the CA is back, before it issues again: return.sh CA_FOLDER PASSPHRASE_FILE\n\
-         # It enters revocations that the database does not know.\nset -u\n",
-    );
-    for entry in &gap.revoked_elsewhere {
-        let (serial, code) = (&entry.serial_number, entry.revoked.reason.code());
-        text.push_str(&format!("certadm ca revoke --dir \"$1\" --serial {serial} --reason {code}\n"));
-    }
-    text.push_str("certadm ca crl --dir \"$1\" --passphrase-file \"$2\"\n");
-    text
+/// What our own CA is told by `return.sh`: revocations of certificates that it knows.
+fn return_csv(gap: &Gap) -> String {
+    let line = |entry: &RevokedElsewhere| {
+        let when = entry.revoked.when.map(FileTime::to_rfc3339).unwrap_or_default();
+        format!("{},{},{when}\n", entry.serial_number, entry.revoked.reason)
+    };
+    gap.revoked_elsewhere.iter().fold("serial,reason,when\n".to_owned(), |text, entry| text + &line(entry))
 }
 
 /// Everything in one table, for a spreadsheet.

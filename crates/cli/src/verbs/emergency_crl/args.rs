@@ -34,7 +34,7 @@ pub(crate) struct EmergencyCrlArgs {
     #[command(flatten)]
     pub(super) scratch: ScratchArgs,
     /// Make the next CRL out of this base CRL, without a database; give its delta CRL by --published
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sets", "until_generation", "until_time"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sets", "until_generation", "until_time", "allowed_signers", "force_damaged", "scratch"])]
     pub(super) from_crl: Option<PathBuf>,
     /// Key of the CA: PKCS#12 (.pfx), or PKCS#8 in PEM, encrypted; once for each file
     #[arg(long, value_name = "FILE")]

@@ -45,7 +45,7 @@ pub(super) fn person(plan: &Plan, bundle: &Bundle, to: &Path, now: FileTime, out
     output.line(format!("{} {what}.", to.join(file).display()));
     if !plan.revocations.is_empty() {
         output.line(format!(
-            "The CA does not know {} of the revocations: run the file return.* there when it is back, and give the folder to the next emergency CRL by --published.",
+            "The CA does not know {} of the revocations: tell it when it is back (certadm apply-revocations, or the file return.* there), and give the folder to the next emergency CRL by --published.",
             plan.revocations.len()
         ));
     }
