@@ -40,6 +40,14 @@ impl Recognised {
         }
     }
 
+    /// Whether a file holds a private key that everyone can read who can read the file, also behind something else, as in a file of
+    /// certificate and key.
+    #[must_use]
+    pub fn holds_key(input: &[u8]) -> bool {
+        let is_key = |label: &str| label.ends_with("PRIVATE KEY") && label != "ENCRYPTED PRIVATE KEY";
+        Self::of(input) == Some(Self::Key) || pem::labels(input).flatten().any(is_key)
+    }
+
     fn of_der(input: &[u8]) -> Option<Self> {
         let parts = parts_of(AnyRef::from_der(input).ok()?)?;
         let tags: Vec<Tag> = parts.iter().map(Tagged::tag).collect();

@@ -116,7 +116,7 @@ fn main() -> ExitCode {
 /// Tells what is wrong with a command line, or the help that was asked for. Who writes as for certutil is told our word.
 fn end_with(error: &clap::Error) -> ! {
     error.print().ok();
-    let first = std::env::args().nth(1).unwrap_or_default().to_ascii_lowercase();
+    let first = std::env::args_os().nth(1).unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let ours = match first.trim_start_matches(['-', '/']) {
         "backupdb" | "backup" if first.starts_with(['-', '/']) => Some("certadm backup"),
         "restoredb" | "restore" if first.starts_with(['-', '/']) => Some("certadm restore"),

@@ -1,7 +1,8 @@
 //! What a command says: lines for a person, or one JSON object (docs/json.md).
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use certadm_rules::printable::{printable, printable_lines};
@@ -63,21 +64,22 @@ impl Output {
     /// A line for a person; nothing with `--json` or `--quiet`. Whatever text from elsewhere is in it, it stays one line.
     pub(crate) fn line(self, text: impl AsRef<str>) {
         if !self.json && !self.quiet {
-            print(&shown(text.as_ref()));
+            // What was done is done, whether or not it could be told.
+            print(&shown(text.as_ref())).ok();
         }
     }
 
     /// A line of a result that a person asked for, as [`Output::line`]; not silenced by `--quiet`.
     pub(crate) fn result(self, text: impl AsRef<str>) {
         if !self.json {
-            print(&shown(text.as_ref()));
+            keep(print(&shown(text.as_ref())));
         }
     }
 
     /// A result that has lines of its own, and no text from elsewhere, such as PEM.
     pub(crate) fn lines(self, text: &str) {
         if !self.json {
-            print(&printable_lines(text));
+            keep(print(&printable_lines(text)));
         }
     }
 
@@ -98,7 +100,7 @@ impl Output {
             Some(tone) => painted(&word, tone),
             None => word,
         };
-        writeln!(stdout, "{before}{word}{behind}").ok();
+        keep(writeln!(stdout, "{before}{word}{behind}"));
     }
 
     /// A success that is told before the command ends.
@@ -110,8 +112,18 @@ impl Output {
     }
 
     /// The end of a command, good or bad: the one place where it says so. Returns the exit code. A program that asked for
-    /// JSON and cannot get it is not told "good".
+    /// JSON and cannot get it is not told "good", nor is somebody whose result could not be written, such as to a full disk.
     pub(crate) fn finish(self, command: &str, ended: Ended) -> Exit {
+        let exit = self.conclude(command, ended);
+        match lost() {
+            Some(error) if matches!(exit, Exit::Good | Exit::Finding) => {
+                tell(command, &Failure::from(failed_output(error)))
+            }
+            _ => exit,
+        }
+    }
+
+    fn conclude(self, command: &str, ended: Ended) -> Exit {
         match (ended.said, ended.outcome) {
             (Said::Everything, Ok(done)) => done.exit,
             (Said::Nothing, Ok(done)) => match self.say(command, &done) {
@@ -124,8 +136,8 @@ impl Output {
             }
             (Said::Rows(count), Err(failure)) => {
                 let cut_off = json!({ "count": count, "truncated": true });
-                self.end_rows(&cut_off, failure.exit, Some(&failure.to_json()));
-                failure.exit
+                let is_told = self.end_rows(&cut_off, failure.exit, Some(&failure.to_json()));
+                if is_told { failure.exit } else { tell(command, &failure) }
             }
             (Said::Nothing | Said::Everything, Err(failure)) => self.fail(command, &failure),
         }
@@ -145,8 +157,9 @@ impl Output {
         written.map_err(|error| failed_output(error).into())
     }
 
-    /// The end of an object whose rows were printed as they came: what else the result has, and how the command ended.
-    fn end_rows(self, result: &Value, exit: Exit, error: Option<&Value>) {
+    /// The end of an object whose rows were printed as they came: what else the result has, and how the command ended. Answers
+    /// whether it was printed.
+    fn end_rows(self, result: &Value, exit: Exit, error: Option<&Value>) -> bool {
         let result = known_as::value(result);
         let rest: String = result
             .as_object()
@@ -154,7 +167,10 @@ impl Output {
             .flatten()
             .fold(String::new(), |rest, (key, value)| format!("{rest},{}:{value}", json!(key)));
         let end = ending(exit, error);
-        print(&format!("]{rest}}}{end}"));
+        let printed = print(&format!("]{rest}}}{end}"));
+        let is_printed = printed.is_ok();
+        keep(printed);
+        is_printed
     }
 
     /// A remark beside the result, on standard error; nothing with `--json` or `--quiet`.
@@ -206,9 +222,27 @@ fn shown(text: &str) -> String {
     printable(&known_as::text(text)).into_owned()
 }
 
-/// Prints to standard output. A reader that has gone away (a closed pipe) is no error of the command.
-fn print(text: &str) {
-    writeln!(std::io::stdout().lock(), "{text}").ok();
+/// Prints to standard output.
+fn print(text: &str) -> io::Result<()> {
+    writeln!(std::io::stdout().lock(), "{text}")
+}
+
+/// Why a part of a result was not written.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Remembers the failure for the end of the command. A reader that has gone away (a closed pipe) has read what it wanted.
+fn keep(printed: io::Result<()>) {
+    if let Err(error) = printed
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// What was kept, and what the last flush brings.
+fn lost() -> Option<io::Error> {
+    keep(std::io::stdout().flush());
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// What JSON calls the command without a verb.

@@ -55,6 +55,11 @@ impl Attachments {
         path
     }
 
+    /// Each file that was added: where it came from, and what is in it.
+    pub fn contents(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|file| (&*file.source, &*file.content))
+    }
+
     /// Whether there is nothing to attach.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -38,10 +38,18 @@ pub fn looks_like_pem(input: &[u8]) -> bool {
 /// The label of the first block, without a look at what is in it; `None` for what is no PEM.
 #[must_use]
 pub fn first_label(input: &[u8]) -> Option<&str> {
-    let begin = input.windows(BEGIN.len()).position(|window| window == BEGIN.as_bytes())?;
-    let rest = &input[begin + BEGIN.len()..];
-    let end = rest.windows(DASHES.len()).take(LINE).position(|window| window == DASHES.as_bytes())?;
-    std::str::from_utf8(&rest[..end]).ok()
+    labels(input).next()?
+}
+
+/// The label of each block, without a look at what is in it; `None` for one that has no end, or is no text. What lies around blocks may
+/// be anything.
+pub fn labels(input: &[u8]) -> impl Iterator<Item = Option<&str>> {
+    let begins = input.windows(BEGIN.len()).enumerate().filter(|(_, window)| *window == BEGIN.as_bytes());
+    begins.map(|(begin, _)| {
+        let rest = &input[begin + BEGIN.len()..];
+        let end = rest.windows(DASHES.len()).take(LINE).position(|window| window == DASHES.as_bytes())?;
+        std::str::from_utf8(&rest[..end]).ok()
+    })
 }
 
 /// Every block of `input` in order. Text outside of the blocks is skipped.

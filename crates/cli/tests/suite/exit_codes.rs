@@ -160,6 +160,52 @@ fn a_full_disk_is_refused() {
     assert!(run.stderr.contains("0x80070070") && run.stderr.contains("standard output"), "{run:?}");
 }
 
+/// What was asked for is not there, so the command has not done what it was to do.
+#[test]
+fn a_result_that_cannot_be_written_is_told() {
+    let work = with_set();
+    let serial = work.issue("ca", "www.example.com");
+    let lines = [
+        format!("ca export --dir {{ca}} --serial {serial}"),
+        format!("--json ca export --dir {{ca}} --serial {serial}"),
+        "ca list --dir {ca}".to_owned(),
+        "--json ca list --dir {ca}".to_owned(),
+        "list {set}".to_owned(),
+        "--json list {set}".to_owned(),
+        "show {set}".to_owned(),
+        "verify {set}".to_owned(),
+    ];
+    for line in lines {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let run = Run::from(command(&work.path(""), &line).stdout(Stdio::from(full)).output().unwrap());
+        assert_eq!(run.code, 3, "{line}: {run:?}");
+        assert!(
+            run.stderr.contains("0x80070070") && run.stderr.contains("standard output"),
+            "{line}: {run:?}"
+        );
+    }
+    // Whoever reads as much as he wants and goes is no failure.
+    let gone = command(&work.path(""), "list {set}").stdout(closed_pipe()).output().unwrap();
+    assert_eq!(Run::from(gone).code, 0);
+}
+
+fn closed_pipe() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[cfg(unix)]
+#[test]
+fn words_that_are_no_text_are_usage() {
+    use std::os::unix::ffi::OsStrExt;
+    let word = std::ffi::OsStr::from_bytes(b"pr\xfcfe");
+    let work = Work::new();
+    let run = Run::from(command(&work.path(""), "").arg(word).output().unwrap());
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(!run.stderr.contains("panicked"), "{run:?}");
+}
+
 #[test]
 fn what_is_written_wrong_is_usage() {
     let work = with_set();

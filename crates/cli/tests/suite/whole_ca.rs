@@ -195,6 +195,13 @@ fn a_key_is_checked_and_forgotten_and_one_of_another_ca_is_refused() {
     assert!(!work.path("set/Identity/Attachments").exists());
     let verdict = work.result("complete {set}");
     assert_eq!(components(&verdict)["key"].0, "external", "{verdict:#}");
+    // Seen without a word about where it is: that may be the CA's own file.
+    let copied = work.path("copy");
+    work.copy("set", "copy");
+    fs::remove_dir_all(copied.join("Identity")).unwrap();
+    work.result("attach {copy} --key {ca.p12} --passphrase-file {pass}");
+    let run_of_copy = work.run("--json complete {copy}").json()["result"].clone();
+    assert_eq!(components(&run_of_copy)["key"].0, "cannot-tell", "{run_of_copy:#}");
     // Nothing shows that a file without MAC is whole; a bare key is not kept.
     let bare = run("--key {bare.p12}").json();
     assert_eq!(
@@ -208,6 +215,36 @@ fn a_key_is_checked_and_forgotten_and_one_of_another_ca_is_refused() {
         fs::read(work.path("ca.p12")).unwrap()
     );
     assert_eq!(components(&work.result("complete {set}"))["key"].0, "present");
+    // Nor is one that comes with something else, or behind another option.
+    openssl(&[
+        "pkey",
+        "-in",
+        text(&work.path("ca/ca.key")),
+        "-passin",
+        &passin,
+        "-out",
+        text(&work.path("bare.key")),
+    ]);
+    let bare = fs::read_to_string(work.path("bare.key")).unwrap();
+    let certificate = fs::read_to_string(work.path("ca/ca.crt")).unwrap();
+    fs::write(work.path("combined.pem"), certificate + &bare).unwrap();
+    fs::write(work.path("letter.txt"), format!("The key:\n{bare}")).unwrap();
+    for option in
+        ["--certificate {combined.pem}", "--file {letter.txt}", "--file {bare.key}", "--capolicy {bare.key}"]
+    {
+        let refused = run(option);
+        assert_eq!(
+            (refused.code, refused.json()["error"]["name"].as_str()),
+            (3, Some("NTE_BAD_KEY")),
+            "{option}"
+        );
+    }
+    let kept = fs::read_dir(work.path("set/Identity/Attachments")).unwrap().count();
+    assert_eq!(kept, 1, "ca.p12 alone");
+    // What is put into the folder of a CA is in no backup.
+    let in_a_ca = work.run("--json attach {ca} --note hello");
+    assert_eq!(in_a_ca.code, 2, "{in_a_ca:?}");
+    assert!(!work.path("ca/Identity").exists());
     // Another CA of the same name.
     work.result("ca init --dir {other} --name Test-CA --passphrase-file {pass}");
     for line in ["attach {set} --key {other/ca.key}", "attach {set} --dir {other}"] {

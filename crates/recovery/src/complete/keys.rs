@@ -1,6 +1,6 @@
 //! Whether every key that is still in force is there, fits and signs.
 
-use certadm_identity::{Role, Value};
+use certadm_identity::{Role, SeenKey, Value};
 
 use crate::issuer::Issuer;
 use crate::records::Maker;
@@ -19,7 +19,7 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
     let external = question.parts.iter().flat_map(|part| &part.manifest.external_keys).next_back();
     let in_force: Vec<&Issuer> =
         question.issuers.iter().filter(|issuer| is_in_force(question, issuer)).collect();
-    let (mut there, mut elsewhere) = (0, 0);
+    let (mut there, mut elsewhere, mut nowhere) = (0, 0, 0);
     let mut source = None;
     for issuer in &in_force {
         let what = format!(
@@ -49,18 +49,28 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
             .iter()
             .flat_map(|part| &part.manifest.keys)
             .filter(|seen| seen.public_key_sha256 == hash);
-        match (seen.max_by_key(|seen| seen.seen.clone()), external) {
+        // One of which is known where it is counts for more than a later look.
+        let known = |seen: &&SeenKey| (seen.kept.is_some() || seen.place.is_some(), seen.seen.clone());
+        match (seen.max_by_key(known), external) {
             (Some(seen), _) => {
                 let place = seen.kept.clone().or_else(|| seen.place.clone());
                 let kept = seen.kept.is_some();
                 there += usize::from(kept);
-                elsewhere += usize::from(!kept);
+                elsewhere += usize::from(!kept && place.is_some());
+                nowhere += usize::from(!kept && place.is_none());
                 source = source.or_else(|| place.clone());
-                let place = place.map_or_else(
-                    || "nobody said where it is".to_owned(),
-                    |place| format!("it is in {place}"),
-                );
-                checks.push(Check::good("key fits", format!("{what} was checked at {}; {place}", seen.seen)));
+                checks.push(match place {
+                    Some(place) => Check::good(
+                        "key fits",
+                        format!("{what} was checked at {}; it is in {place}", seen.seen),
+                    ),
+                    // What was seen may be the CA's own file, which is lost with the CA.
+                    None => Check::unknown(
+                        "key fits",
+                        format!("{what} was checked at {}; nobody said where it is", seen.seen),
+                        "say where it is, or keep it: certadm attach SET --key FILE --place TEXT, or --keep",
+                    ),
+                });
             }
             (None, Some(note)) => {
                 elsewhere += 1;
@@ -78,7 +88,8 @@ pub(super) fn judge(question: &Question<'_>) -> Component {
     }
     let state = match (there + elsewhere, in_force.len()) {
         (_, 0) => State::NotApplicable,
-        (found, all) if found < all => State::Absent,
+        (found, all) if found + nowhere < all => State::Absent,
+        _ if 0 < nowhere => State::CannotTell,
         _ if there == 0 => State::External,
         _ => State::Present,
     };

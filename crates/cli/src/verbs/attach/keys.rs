@@ -60,7 +60,7 @@ pub(super) fn attach(
     Ok(())
 }
 
-fn in_clear(path: &Path) -> Failure {
+pub(super) fn in_clear(path: &Path) -> Failure {
     Failure {
         message: format!("{} holds a private key that is not encrypted, and is not kept", path.display()),
         code: Hresult::NTE_BAD_KEY,

@@ -48,6 +48,13 @@ fn attach(
     let is_part = parts.iter().any(|part| part.dir() == target);
     // What is neither is told before anything is asked for or read.
     let opened = if is_part { None } else { Some(certadm_set::open(set)?) };
+    if let Some(certadm_set::Opened::Folder(_)) = &opened {
+        let text = format!(
+            "{} is the folder of a CA, and no set: what is put there is in no backup",
+            target.display()
+        );
+        return Err(Failure::usage(text, "name a set of it, or the folder of `certadm identity`"));
+    }
     match (args.allowed.read()?, &opened) {
         (Some(allowed), Some(opened)) => {
             allowed.check_files(opened, &mut output.progress_on_stderr())?;
@@ -79,6 +86,10 @@ fn attach(
     keys::attach(args, issuers, now, &mut attachments, &mut found)?;
     attachments.external_keys.clone_from(&args.external_key);
     attachments.notes.clone_from(&args.note);
+    // A key that was checked is kept as it came, encrypted. Behind another option it would be kept without a look.
+    if let Some((source, _)) = attachments.contents().find(|(_, content)| Recognised::holds_key(content)) {
+        return Err(keys::in_clear(Path::new(source)));
+    }
     if attachments.is_empty() {
         let remedy = "name something: --key, --dir, --registry, --ldif, --events, --crl, --note";
         return Err(Failure::usage("there is nothing to attach", remedy));
