@@ -208,10 +208,10 @@ impl Expiry {
         for point in snapshots.iter().filter_map(Point::of) {
             if let Some(detail) = reader.lacks(point.tree, &lost)? {
                 let detail = format!("{when}the set {} lacks something: {detail}", point.short_id());
-                return Ok((Some(detail), reader.waiting));
+                return Ok((Some(detail), reader.waiting()));
             }
         }
-        Ok((None, reader.waiting))
+        Ok((None, reader.waiting()))
     }
 
     fn damaged(&self, detail: String) -> Error {

@@ -27,8 +27,8 @@ pub(crate) struct Reader {
     pub(crate) bridge: Bridge,
     /// Each pack that an index names, with the length it should have.
     packs: BTreeMap<Id, u32>,
-    /// Packs that no set needed when they were marked, and that a later expiry deletes.
-    pub(crate) waiting: u64,
+    /// Each index that marks packs, with these: no set needed them then, and a later expiry deletes them.
+    marks: BTreeMap<Id, BTreeSet<Id>>,
 }
 
 impl Reader {
@@ -50,18 +50,33 @@ impl Reader {
 
     fn once(bridge: Bridge, secret: &Secret) -> Result<Self> {
         let opened = engine::open(&bridge, secret)?;
-        let (packs, waiting) = call(&bridge, "read the index", Unexplained::Damage, || {
-            let (mut packs, mut waiting) = (BTreeMap::new(), BTreeSet::new());
+        let (packs, marks) = call(&bridge, "read the index", Unexplained::Damage, || {
+            let (mut packs, mut marks) = (BTreeMap::new(), BTreeMap::new());
             for index in opened.stream_files::<IndexFile>()? {
-                let index = index?.1;
+                let (id, index) = index?;
                 packs.extend(index.packs.iter().map(|pack| (*pack.id, pack.pack_size())));
-                waiting.extend(index.packs_to_delete.iter().map(|pack| *pack.id));
+                if !index.packs_to_delete.is_empty() {
+                    marks.insert(*id, index.packs_to_delete.iter().map(|pack| *pack.id).collect());
+                }
             }
-            waiting.retain(|pack| !packs.contains_key(pack));
-            Ok((packs, waiting.len() as u64))
+            Ok((packs, marks))
         })?;
         let repository = call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed())?;
-        Ok(Self { repository, bridge, packs, waiting })
+        Ok(Self { repository, bridge, packs, marks })
+    }
+
+    /// How many packs wait for a later expiry to delete them. One that an index names otherwise does not.
+    pub(crate) fn waiting(&self) -> u64 {
+        let marked: BTreeSet<&Id> =
+            self.marks.values().flatten().filter(|pack| !self.packs.contains_key(pack)).collect();
+        marked.len() as u64
+    }
+
+    /// The names of the indexes that mark a pack which `of` is true for. It hears whether an index names it otherwise.
+    pub(crate) fn marking(&self, of: impl Fn(bool) -> bool) -> BTreeSet<String> {
+        let marks = self.marks.iter();
+        let marks = marks.filter(|(_, packs)| packs.iter().any(|pack| of(self.packs.contains_key(pack))));
+        marks.map(|(index, _)| name_of(FileType::Index, index)).collect()
     }
 
     /// What a set lacks: a part that no index names, or a pack of `lost`, as [`Reader::lost_packs`] tells them. `None` when

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use certadm_files::cancel;
 use certadm_set::stored::{age, chain};
 use certadm_set::{Progress, Stage};
-use rustic_core::{FileType, RepairIndexOptions};
+use rustic_core::{FileType, Id, RepairIndexOptions};
 
 use crate::bridge::{Bridge, id_of, is_named_after, name_of};
 use crate::engine::{self, Unexplained, call};
@@ -37,7 +37,7 @@ pub struct RepairOptions {
 /// What a repair has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repaired {
-    /// Packs that no index named, and one names now: a backup that was cut off had left them.
+    /// Packs that no index named, and one names now: a backup that was cut off had left them, or an expiry had marked them.
     pub taken_in: u64,
     /// Packs and indexes that are damaged or gone, a sentence each. No index names them any more.
     pub left_out: Vec<String>,
@@ -85,18 +85,23 @@ impl CaRepository {
         let gone = named.keys().filter(|id| !found.contains(*id));
         repaired.left_out.extend(gone.map(|id| format!("{} is missing", name_of(FileType::Pack, id))));
 
-        turn.still_ours()?;
-        let bridge = Bridge::new(over(&hidden));
-        let opened = engine::open(&bridge, &self.secret)?;
-        call(&bridge, "make the index anew", Unexplained::Damage, || {
-            opened.repair_index(&RepairIndexOptions::default(), false)
-        })?;
-        bridge.barrier()?;
-        turn.still_ours()?;
-        for name in &bad_indexes {
-            self.delete(name)?;
+        // A backup that ended beside an expiry has an index which names packs that another one marks. The engine would keep
+        // what it happens to read first, so the other one goes, and what it alone named is named by the packs themselves.
+        let reader = Reader::open(&over(&hidden), &self.secret)?;
+        hidden.extend(reader.marking(|is_named| is_named));
+        drop(reader);
+        self.make_anew(&turn, &over, &hidden)?;
+        let mut reader = self.look_up(&over(&hidden), &named, &mut repaired)?;
+        let marking = reader.marking(|_| true);
+        if !repaired.lost.is_empty() && !marking.is_empty() {
+            // What is marked is there all the same, and a mark may not even tell what lies in its pack.
+            hidden.extend(marking);
+            self.make_anew(&turn, &over, &hidden)?;
+            reader = self.look_up(&over(&hidden), &named, &mut repaired)?;
         }
-        self.look_up(&over(&hidden), &named.into_keys().collect(), &mut repaired)?;
+        let unread = named.keys().filter(|id| found.contains(*id) && !reader.packs().contains_key(*id));
+        let unread = unread.map(|id| name_of(FileType::Pack, id)).filter(|name| !hidden.contains(name));
+        repaired.left_out.extend(unread.map(|name| format!("{name} does not tell what lies in it")));
         if options.forget_lost {
             for (point, _) in &repaired.lost {
                 turn.still_ours()?;
@@ -112,22 +117,42 @@ impl CaRepository {
         Ok(repaired)
     }
 
-    /// Looks every set up in the new index.
+    /// Makes the index anew without the objects that are `hidden`, and then deletes the indexes among them.
+    fn make_anew(
+        &self,
+        turn: &Turn,
+        over: &dyn Fn(&BTreeSet<String>) -> Arc<dyn Objects>,
+        hidden: &BTreeSet<String>,
+    ) -> Result<()> {
+        turn.still_ours()?;
+        let bridge = Bridge::new(over(hidden));
+        let opened = engine::open(&bridge, &self.secret)?;
+        call(&bridge, "make the index anew", Unexplained::Damage, || {
+            opened.repair_index(&RepairIndexOptions::default(), false)
+        })?;
+        bridge.barrier()?;
+        turn.still_ours()?;
+        let folder = format!("{}/", FileType::Index.dirname());
+        hidden.iter().filter(|name| name.starts_with(&folder)).try_for_each(|name| self.delete(name))
+    }
+
+    /// Looks every set up in the new index. `named` are the packs that the old one named.
     fn look_up(
         &self,
         objects: &Arc<dyn Objects>,
-        named: &BTreeSet<rustic_core::Id>,
+        named: &BTreeMap<Id, u32>,
         repaired: &mut Repaired,
-    ) -> Result<()> {
+    ) -> Result<Reader> {
         let reader = Reader::open(objects, &self.secret)?;
         let lost = reader.lost_packs()?;
-        repaired.taken_in = reader.packs().keys().filter(|id| !named.contains(id)).count() as u64;
+        repaired.taken_in = reader.packs().keys().filter(|id| !named.contains_key(id)).count() as u64;
         let snapshots = call(&reader.bridge, "read the snapshots", Unexplained::Damage, || {
             reader.repository.get_all_snapshots()
         })?;
         let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
         points.sort_by(|one, other| age(other).cmp(&age(one)));
         let mut whole = Vec::new();
+        repaired.lost.clear();
         for point in &points {
             match reader.lacks(point.tree, &lost)? {
                 Some(detail) => repaired.lost.push((point.clone(), detail)),
@@ -143,7 +168,7 @@ impl CaRepository {
             }
         }
         repaired.lost.sort_by(|(one, _), (other, _)| age(other).cmp(&age(one)));
-        Ok(())
+        Ok(reader)
     }
 
     /// The objects of a kind whose bytes are not those that were stored, among those that are `doubtful`.
