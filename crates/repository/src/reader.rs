@@ -127,6 +127,17 @@ impl Reader {
         Ok(lost)
     }
 
+    /// Whether there are packs that no index names.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn has_unnamed_packs(&self) -> Result<bool> {
+        let objects = self.bridge.objects();
+        let listed = objects.list(FileType::Pack.dirname());
+        let listed = listed.map_err(|source| Error::Storage { place: objects.place(), source })?;
+        Ok(listed.iter().filter_map(|(name, _)| id_of(name)).any(|id| !self.packs.contains_key(&id)))
+    }
+
     /// All packs that an index names, with their lengths.
     pub(crate) fn packs(&self) -> &BTreeMap<Id, u32> {
         &self.packs

@@ -246,3 +246,33 @@ fn a_backup_may_run_at_any_call_of_an_expiry() {
     assert!(20 < at, "{at}");
     certadm_tests::proven::proven("faults", at);
 }
+
+/// Sets that come while an expiry looks the others up lack nothing: their indexes stand before their snapshots do.
+#[test]
+fn a_set_may_come_whenever_an_expiry_looks_for_sets() {
+    let (mut ca, memory, secret, repository) = two_chains();
+    let before = memory.copy();
+    let mut comings = Vec::new();
+    for _ in 0..4 {
+        ca.issue(1);
+        let known = memory.all();
+        ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        let new = memory.all().into_iter().filter(|(name, _)| !known.contains_key(name));
+        comings.push(new.collect::<Vec<_>>());
+    }
+    for odd in [0, 1] {
+        let memory = before.copy();
+        let (mut comings, mut lists) = (comings.clone().into_iter(), 0);
+        let to = memory.clone();
+        let action = move || {
+            lists += 1;
+            if lists % 2 == odd {
+                let coming = comings.next().into_iter().flatten();
+                coming.for_each(|(name, content)| to.overwrite(&name, content.to_vec()));
+            }
+        };
+        let growing = Faulty::before_lists(memory.clone(), "snapshots", Box::new(action));
+        expire(&over(growing, &secret)).unwrap_or_else(|error| panic!("{odd}: {error}"));
+        assert!(3 < assert_whole(&over(Arc::new(memory), &secret), ca.beside()));
+    }
+}

@@ -1,6 +1,6 @@
 //! The index is made anew from the packs; what is lost is named, and nothing goes unasked.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use certadm_repository::{CaRepository, Error, ExpiryOptions, Keep, Part, RepairOptions, Repaired, Secret};
 use certadm_rules::BackupType;
@@ -206,4 +206,34 @@ fn a_pack_whose_list_is_damaged_is_left_out_and_named() {
         told += repaired.left_out.iter().filter(|text| text.contains("does not tell")).count();
     }
     assert!(0 < told);
+}
+
+/// A set that was committed while the repair went on is not taken for a lost one, and not deleted.
+#[test]
+fn a_backup_may_run_at_any_call_of_a_repair() {
+    let (ca, stored, secret, _) = world();
+    let beside_ca = ca.beside().to_owned();
+    let ca = Arc::new(Mutex::new(ca));
+    let forget = RepairOptions { forget_lost: true, ..RepairOptions::default() };
+    for at in 0.. {
+        let memory = stored.copy();
+        let repository = over(Arc::new(memory.clone()), &secret);
+        let (other, own) = (repository.clone(), Arc::clone(&ca));
+        let taken = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&taken);
+        let action = move || {
+            let mut ca = own.lock().unwrap();
+            ca.issue(1);
+            *told.lock().unwrap() = Some(ca.back_up(&other, BackupType::Full).is_ok());
+        };
+        let beside = Faulty::beside(memory, at, Box::new(action));
+        let repaired = over(beside, &secret).repair(&forget, &mut Silent).unwrap();
+        assert!(repaired.lost.is_empty() && repaired.left_out.is_empty(), "{at}: {repaired:?}");
+        let Some(is_there) = taken.lock().unwrap().take() else {
+            assert!(20 < at, "{at}");
+            break;
+        };
+        assert!(is_there, "{at}");
+        assert_eq!(assert_whole(&repository, &beside_ca), 3, "{at}");
+    }
 }
