@@ -214,11 +214,12 @@ pub(crate) fn snapshot_of(
     Ok(snapshot)
 }
 
-/// Whether a set that is about to be stored leads on from what is there, so that a restore can use it. `Err` is a sentence.
+/// The sets that one which is about to be stored leads on from, so that a restore can use it: a full set and the log sets
+/// between, or none for a full set. `Err` is a sentence.
 ///
 /// # Errors
 /// For a log set, when the full set is not there, or a log set between.
-pub(crate) fn continues(points: &[Point], manifest: &Manifest, time: i64) -> Result<(), String> {
+pub(crate) fn continued(points: &[Point], manifest: &Manifest, time: i64) -> Result<Vec<Point>, String> {
     let (ca, generations) = (&manifest.ca, manifest.generations);
     let new = Point {
         id: String::new(),
@@ -236,9 +237,15 @@ pub(crate) fn continues(points: &[Point], manifest: &Manifest, time: i64) -> Res
         tree: TreeId::default(),
     };
     let all: Vec<&Point> = points.iter().collect();
-    let range = format!("{:#x} to {:#x}", generations.low, generations.high);
-    let told = format!("the logs {range} continue no full set that is here");
-    chain(&all, &new, now()).map(drop).map_err(|_| told)
+    let mut chain = chain(&all, &new, now())
+        .map_err(|_| format!("{} continue no full set that is here", logs(manifest)))?;
+    chain.pop();
+    Ok(chain.into_iter().cloned().collect())
+}
+
+/// The logs of a set, for a message.
+pub(crate) fn logs(manifest: &Manifest) -> String {
+    format!("the logs {:#x} to {:#x}", manifest.generations.low, manifest.generations.high)
 }
 
 /// A snapshot is a stranger's text: no number of it is taken on trust, and a backup takes a month at most.

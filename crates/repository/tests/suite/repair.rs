@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use certadm_repository::{CaRepository, Error, ExpiryOptions, Keep, Part, RepairOptions, Repaired, Secret};
-use certadm_rules::BackupType;
+use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_set::Silent;
 
 use crate::common::{Ca, assert_whole, over, repository};
@@ -236,4 +236,33 @@ fn a_backup_may_run_at_any_call_of_a_repair() {
         assert!(is_there, "{at}");
         assert_eq!(assert_whole(&repository, &beside_ca), 3, "{at}");
     }
+}
+
+/// While a full set lacks something and stays, logs that continue it are not taken, and the CA keeps them.
+#[test]
+fn logs_that_continue_a_lost_set_are_refused() {
+    let mut refused = 0;
+    for nth in 0.. {
+        let mut ca = Ca::create();
+        let (memory, _, repository) = repository();
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        let Some(name) = memory.names("data/").get(nth).cloned() else { break };
+        memory.remove(&name);
+        if repair(&repository).lost.is_empty() {
+            continue;
+        }
+        ca.issue(2);
+        let logs = ca.logs();
+        let error = ca.back_up(&repository, BackupType::LogsOnly).unwrap_err();
+        assert_eq!(error.hresult(), Hresult::MISSING_FULL_BACKUP, "{error}");
+        assert!(error.to_string().contains("lacks something"), "{error}");
+        assert!(logs.iter().all(|log| ca.logs().contains(log)), "no log is deleted");
+        assert_eq!(repository.points().unwrap().len(), 1);
+        // With a full set, they go on.
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        ca.issue(2);
+        ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        refused += 1;
+    }
+    assert!(0 < refused);
 }
