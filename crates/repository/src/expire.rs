@@ -73,8 +73,10 @@ impl CaRepository {
         }
         self.refuse_without_maintenance()?;
         // Before anything is written, and with its error if there is no repository.
-        let points = self.points()?;
+        engine::open(&Bridge::new(Arc::clone(&self.objects)), &self.secret)?;
         let turn = Turn::take(&self.objects, options.take_over)?;
+        // What somebody has let go before that keeps nothing else from being the only set.
+        let points = self.points()?;
         if let Some((_, detail)) =
             Reader::open(&self.objects, &self.secret)?.lost_packs()?.into_values().next()
         {
