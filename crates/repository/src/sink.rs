@@ -23,7 +23,7 @@ use crate::beside::{Beside, Files, sorted};
 use crate::bridge::Bridge;
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
-use crate::lately::Lately;
+use crate::lately::{Lately, now};
 use crate::objects::Objects;
 use crate::point::{self, Earlier, Point, points, snapshot_of};
 use crate::proof;
@@ -441,9 +441,7 @@ fn took(manifest: &Manifest) -> f64 {
 
 /// When the backup ended, in seconds since 1970; now, where its manifest does not tell.
 pub(crate) fn finished(manifest: &Manifest) -> i64 {
-    let form = &time::format_description::well_known::Rfc3339;
-    let told = time::OffsetDateTime::parse(&manifest.finished, form).ok();
-    told.unwrap_or_else(time::OffsetDateTime::now_utc).unix_timestamp()
+    point::finished(manifest).unwrap_or_else(now)
 }
 
 impl SetSink for RepositorySink {

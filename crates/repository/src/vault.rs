@@ -357,7 +357,7 @@ impl CaRepository {
             .map_err(|detail| Error::NoPoint { place: self.address(), detail })
     }
 
-    /// Copies sets into a scratch folder below `scratch`, every file compared with its manifest.
+    /// Copies sets into a scratch folder below `scratch`, every file compared with its manifest, and that with what the point says.
     ///
     /// # Errors
     /// [`Error::NoSpace`], [`Error::Damaged`] naming the file, [`Error::Storage`], [`Error::File`].
@@ -376,7 +376,7 @@ impl CaRepository {
         Ok(Fetched { sets, points: points.to_vec(), _dir: dir })
     }
 
-    /// Writes a set as a folder of its own, durably, every file compared with its manifest.
+    /// Writes a set as a folder of its own, durably, every file compared with its manifest, and that with what the point says.
     ///
     /// # Errors
     /// [`Error::File`] when something is there, [`Error::Damaged`] naming the file, [`Error::Storage`].
@@ -407,6 +407,9 @@ impl CaRepository {
         };
         let files = reader.files(point.tree).map_err(named)?;
         let (manifest, bytes) = reader.manifest(&files).map_err(named)?;
+        if let Some(detail) = point.contradiction(&manifest) {
+            return Err(named(Error::Damaged { place: self.address(), detail }));
+        }
         reader.read_all(&files, &manifest, Some(target), progress).map_err(named)?;
         let signature = reader.signature(&files).map_err(named)?;
         target.put_beside(&reader.beside(&files).map_err(named)?)?;
