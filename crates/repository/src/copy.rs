@@ -20,13 +20,14 @@ use crate::vault::CaRepository;
 pub enum Copied {
     /// It is there now, under this id.
     Stored(String),
-    /// It was there already, under this id.
+    /// It was there already, and whole, under this id.
     There(String),
 }
 
 impl CaRepository {
     /// Copies a set of another repository into this one: what is not there yet, encrypted with the key of this one. A fresh
-    /// reader has compared every file with the manifest before the snapshot appears.
+    /// reader has compared every file with the manifest before the snapshot appears. A set that is there and lacks something is
+    /// completed.
     ///
     /// # Errors
     /// [`Error::NotStored`] for a set of another CA; [`Error::Damaged`] when either repository lacks something, and for a set
@@ -37,8 +38,18 @@ impl CaRepository {
         point: &Point,
         progress: &mut dyn Progress,
     ) -> Result<Copied> {
-        if let Some(there) = self.points()?.into_iter().find(|there| there.is_copy_of(point)) {
-            return Ok(Copied::There(there.id));
+        let mut lacking = Vec::new();
+        for there in self.points()?.into_iter().filter(|there| there.is_copy_of(point)) {
+            let manifest = match source.manifest_of(point) {
+                Ok(manifest) => Some(manifest),
+                // A set that is lost there, and whole here, is what copies are for.
+                Err(Error::Damaged { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            match self.has_whole(&there, manifest.as_ref())? {
+                true => return Ok(Copied::There(there.id)),
+                false => lacking.push(there),
+            }
         }
         if source.ca != self.ca {
             let detail =
@@ -71,6 +82,11 @@ impl CaRepository {
         bridge.barrier()?;
         let indexes = proof::indexes(self.objects.as_ref())?;
         self.prove(&from, snapshot.tree, &manifest, progress)?;
+        // What was lacking is there again, and so is the set that lacked it.
+        if let Some(healed) = lacking.into_iter().find(|there| there.tree == snapshot.tree) {
+            bridge.discard_held();
+            return Ok(Copied::Stored(healed.id));
+        }
         let id = bridge.commit()?.to_hex().to_string();
         proof::still_holds(&self.objects, &self.secret, &self.address(), (snapshot.tree, &id), &indexes)?;
         Ok(Copied::Stored(id))
@@ -151,8 +167,8 @@ mod tests {
         manifest
     }
 
-    /// Stores a set with one file.
-    fn store(repository: &CaRepository) {
+    /// Stores a set with one file of so many bytes.
+    fn store(repository: &CaRepository, len: usize) {
         let options = SinkOptions {
             scratch: None,
             read_back: ReadBack::System,
@@ -161,7 +177,7 @@ mod tests {
             beside: None,
         };
         let mut sink = Box::new(repository.sink(options).unwrap());
-        let content = [7_u8; 3000];
+        let content = vec![7_u8; len];
         let (entry, size) = ("DataBase/ca.db".to_owned(), content.len() as u64);
         let new = NewFile { entry, role: Role::Database, source: "x", size, hashing: Hashing::Blake3 };
         let mut rest = content.as_slice();
@@ -185,7 +201,7 @@ mod tests {
         let dir = certadm_files::scratch::for_test();
         let source = repository(&dir.path().join("source"));
         let target = repository(&dir.path().join("target"));
-        store(&source);
+        store(&source, 3_000);
         let sound = source.points().unwrap().remove(0);
         let changed = |change: &dyn Fn(&mut Manifest)| {
             let mut manifest = manifest();
@@ -220,5 +236,18 @@ mod tests {
         source.fetch(&[sound.clone(), again], dir.path(), &mut Silent).unwrap();
         target.copy_from(&source, &sound, &mut Silent).unwrap();
         assert_eq!(target.points().unwrap().len(), 1);
+    }
+
+    /// What stands in the place of a set is not taken for it.
+    #[test]
+    fn another_set_of_the_same_name_is_no_copy() {
+        let dir = certadm_files::scratch::for_test();
+        let source = repository(&dir.path().join("source"));
+        let target = repository(&dir.path().join("target"));
+        store(&source, 3_000);
+        store(&target, 2_000);
+        let refused = target.copy_from(&source, &source.points().unwrap()[0], &mut Silent).unwrap_err();
+        let told = refused.to_string();
+        assert!(matches!(refused, Error::Damaged { .. }) && told.contains("other files"), "{told}");
     }
 }
