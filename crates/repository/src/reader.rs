@@ -11,7 +11,7 @@ use certadm_rules::finding::Kind;
 use certadm_set::manifest::{self, FileEntry, Manifest, Role};
 use certadm_set::{Progress, Stage, signing};
 use rustic_core::repofile::{BlobType, IndexFile, Node};
-use rustic_core::{FileType, Id, IndexedFullStatus, Repository, TreeId};
+use rustic_core::{FileType, Id, IndexedFullStatus, Repository, RusticResult, TreeId};
 
 use crate::beside;
 use crate::bridge::{Bridge, id_of, is_named_after, name_of};
@@ -148,19 +148,29 @@ impl Reader {
     /// # Errors
     /// [`Error::Damaged`], [`Error::Storage`].
     pub(crate) fn packs_of(&self, tree: TreeId) -> Result<BTreeSet<Id>> {
-        call(&self.bridge, "read a set", Unexplained::Damage, || {
-            let mut packs = BTreeSet::new();
-            let mut trees = vec![tree];
-            while let Some(tree) = trees.pop() {
-                packs.insert(*self.repository.get_index_entry(&tree)?.pack);
-                for node in self.repository.get_tree(&tree)?.nodes {
-                    for id in node.content.iter().flatten() {
-                        packs.insert(*self.repository.get_index_entry(id)?.pack);
-                    }
-                    trees.extend(node.subtree);
-                }
+        let mut packs = BTreeSet::new();
+        self.each_tree(tree, &mut |tree, nodes| {
+            packs.insert(*self.repository.get_index_entry(&tree)?.pack);
+            for id in nodes.iter().flat_map(|node| node.content.iter().flatten()) {
+                packs.insert(*self.repository.get_index_entry(id)?.pack);
             }
-            Ok(packs)
+            Ok(())
+        })?;
+        Ok(packs)
+    }
+
+    /// Shows `visit` each tree of a set once, with what is in it.
+    fn each_tree(
+        &self,
+        root: TreeId,
+        visit: &mut dyn FnMut(TreeId, &[Node]) -> RusticResult<()>,
+    ) -> Result<()> {
+        tree::each(root, &mut |tree| {
+            call(&self.bridge, "read a set", Unexplained::Damage, || {
+                let nodes = self.repository.get_tree(&tree)?.nodes;
+                visit(tree, &nodes)?;
+                Ok(nodes.iter().filter_map(|node| node.subtree).collect())
+            })
         })
     }
 
@@ -169,18 +179,13 @@ impl Reader {
     /// # Errors
     /// As [`Reader::packs_of`].
     pub(crate) fn blobs_of(&self, tree: TreeId) -> Result<BTreeSet<Id>> {
-        call(&self.bridge, "read a set", Unexplained::Damage, || {
-            let mut blobs = BTreeSet::new();
-            let mut trees = vec![tree];
-            while let Some(tree) = trees.pop() {
-                blobs.insert(*tree);
-                for node in self.repository.get_tree(&tree)?.nodes {
-                    blobs.extend(node.content.iter().flatten().map(|id| **id));
-                    trees.extend(node.subtree);
-                }
-            }
-            Ok(blobs)
-        })
+        let mut blobs = BTreeSet::new();
+        self.each_tree(tree, &mut |tree, nodes| {
+            blobs.insert(*tree);
+            blobs.extend(nodes.iter().flat_map(|node| node.content.iter().flatten()).map(|id| **id));
+            Ok(())
+        })?;
+        Ok(blobs)
     }
 
     /// What lies in some packs: each blob with the packs of these that have it. One blob may lie in several packs.
@@ -237,6 +242,7 @@ impl Reader {
     }
 
     fn tree(&self, tree: TreeId) -> Result<Vec<Node>> {
+        cancel::check()?;
         let read = call(&self.bridge, "read a folder of a set", Unexplained::Damage, || {
             self.repository.get_tree(&tree)
         });
