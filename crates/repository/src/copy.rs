@@ -142,6 +142,7 @@ mod tests {
     use rustic_core::repofile::SnapshotFile;
 
     use super::*;
+    use crate::check::{Part, Problem};
     use crate::objects::FileObjects;
     use crate::objects::Objects;
     use crate::secret::Secret;
@@ -229,11 +230,17 @@ mod tests {
                 assert!(matches!(refused, Error::Damaged { .. }) && told.contains(word), "{word}: {told}");
                 assert!(told.contains(planted.short_id()), "{told}");
             }
+            let checked = source.check(Part::NONE, &mut Silent).unwrap();
+            let named = |problem: &Problem| problem.points == [planted.id.clone()];
+            assert!(checked.problems.iter().any(named), "{word}: {checked:?}");
         }
         assert_eq!(target.points().unwrap(), []);
         // What the set says itself is read, also from a snapshot that somebody has made of it anew.
         let again = plant(&source, sound.tree, &manifest(), sound.time);
-        source.fetch(&[sound.clone(), again], dir.path(), &mut Silent).unwrap();
+        source.fetch(&[sound.clone(), again.clone()], dir.path(), &mut Silent).unwrap();
+        let checked = source.check(Part::ALL, &mut Silent).unwrap();
+        let wrong: Vec<&String> = checked.problems.iter().flat_map(|problem| &problem.points).collect();
+        assert!(wrong.len() == 8 && !wrong.contains(&&sound.id) && !wrong.contains(&&again.id), "{wrong:?}");
         target.copy_from(&source, &sound, &mut Silent).unwrap();
         assert_eq!(target.points().unwrap().len(), 1);
     }
