@@ -42,15 +42,17 @@ pub fn open_new(path: &Path, access: Access) -> Result<File> {
     }
 }
 
-/// Creates a file, or empties one that is there, and opens it for writing: for a temporary name that an interrupted run
-/// may have left behind.
+/// Creates a file in the place of one that is there, and opens it for reading and writing: for a temporary name that an
+/// interrupted run may have left behind. The old file is removed and not emptied: in a stranger's folder it may be a link,
+/// or a second name of a file elsewhere, which would be emptied instead.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Io`]; [`Error::Exists`] when somebody puts another one there meanwhile.
 pub fn open_emptied(path: &Path) -> Result<File> {
     match open_new(path, Access::Public) {
         Err(Error::Exists { .. }) => {
-            OpenOptions::new().write(true).truncate(true).open(path).during("empty", path)
+            remove_if_there(path)?;
+            open_new(path, Access::Public)
         }
         other => other,
     }
@@ -199,7 +201,7 @@ pub fn sync_dir(dir: &Path) -> Result<()> {
 /// Puts `bytes` at `path` so that a reader sees the old file or the whole new one, whatever happens in between.
 ///
 /// # Errors
-/// [`Error::Io`]; the old file is then untouched.
+/// [`Error::Io`], [`Error::Exists`] as [`open_emptied`]; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, bytes, open_emptied)
 }
@@ -390,6 +392,36 @@ mod tests {
             replace_private(&path, content.as_bytes()).unwrap();
             assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), (content, 0o600));
             assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
+    }
+
+    /// In a folder that is a stranger's, the temporary name may be a link, or a second name of a file.
+    #[test]
+    fn what_a_planted_name_leads_to_stays_as_it_is() {
+        use std::os::unix::fs::symlink;
+
+        let dir = tempfile::tempdir().unwrap();
+        let (path, planted) = (dir.path().join("manifest.json"), dir.path().join("manifest.json.new"));
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        let nowhere = dir.path().join("nowhere");
+        let plants: [&dyn Fn(); 3] =
+            [&|| symlink(&victim, &planted).unwrap(), &|| fs::hard_link(&victim, &planted).unwrap(), &|| {
+                symlink(&nowhere, &planted).unwrap();
+            }];
+        for plant in plants {
+            for replace in [replace, replace_private] {
+                plant();
+                replace(&path, b"new").unwrap();
+                assert_eq!(fs::read(&path).unwrap(), b"new");
+                assert!(path.symlink_metadata().unwrap().is_file());
+            }
+            plant();
+            open_emptied(&planted).unwrap().write_all(b"log").unwrap();
+            assert_eq!(fs::read(&planted).unwrap(), b"log");
+            fs::remove_file(&planted).unwrap();
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+            assert!(!nowhere.exists());
         }
     }
 

@@ -126,6 +126,14 @@ pub(crate) fn check(
                 for pack in packs {
                     concerned.entry(pack).or_default().push(point.id.clone());
                 }
+                // A manifest that cannot be read lies in a pack that is told.
+                let manifest = reader.files(point.tree).and_then(|files| reader.manifest(&files));
+                let told = manifest.ok().and_then(|(manifest, _)| point.contradiction(&manifest));
+                if let Some(detail) = told {
+                    let text = format!("the set {}: {detail}", point.short_id());
+                    let points = vec![point.id.clone()];
+                    checked.problems.push(Problem { kind: Kind::FileChanged, text, points });
+                }
             }
             // A folder of the set cannot be read, so nobody knows what else it needs.
             Err(Error::Damaged { detail, .. }) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use certadm_files::cancel;
-use certadm_set::Progress;
+use certadm_set::{Manifest, Progress};
 use rustic_core::TreeId;
 use rustic_core::repofile::SnapshotFile;
 
@@ -20,25 +20,36 @@ use crate::vault::CaRepository;
 pub enum Copied {
     /// It is there now, under this id.
     Stored(String),
-    /// It was there already, under this id.
+    /// It was there already, and whole, under this id.
     There(String),
 }
 
 impl CaRepository {
     /// Copies a set of another repository into this one: what is not there yet, encrypted with the key of this one. A fresh
-    /// reader has compared every file with the manifest before the snapshot appears.
+    /// reader has compared every file with the manifest before the snapshot appears. A set that is there and lacks something is
+    /// completed.
     ///
     /// # Errors
-    /// [`Error::NotStored`] for a set of another CA; [`Error::Damaged`] when either repository lacks something; as
-    /// [`CaRepository::points`] of both.
+    /// [`Error::NotStored`] for a set of another CA; [`Error::Damaged`] when either repository lacks something, and for a set
+    /// that is not what its snapshot says; as [`CaRepository::points`] of both.
     pub fn copy_from(
         &self,
         source: &CaRepository,
         point: &Point,
         progress: &mut dyn Progress,
     ) -> Result<Copied> {
-        if let Some(there) = self.points()?.into_iter().find(|there| there.is_copy_of(point)) {
-            return Ok(Copied::There(there.id));
+        let mut lacking = Vec::new();
+        for there in self.points()?.into_iter().filter(|there| there.is_copy_of(point)) {
+            let manifest = match source.manifest_of(point) {
+                Ok(manifest) => Some(manifest),
+                // A set that is lost there, and whole here, is what copies are for.
+                Err(Error::Damaged { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            match self.has_whole(&there, manifest.as_ref())? {
+                true => return Ok(Copied::There(there.id)),
+                false => lacking.push(there),
+            }
         }
         if source.ca != self.ca {
             let detail =
@@ -47,6 +58,11 @@ impl CaRepository {
         }
         let from = Reader::open(&source.objects, &source.secret)?;
         let snapshot = snapshot_of(&from, source, point)?;
+        let (manifest, _) = from.manifest(&from.files(snapshot.tree)?)?;
+        if let Some(detail) = point.contradiction(&manifest) {
+            let place = format!("{}/{}", source.address(), point.short_id());
+            return Err(Error::Damaged { place, detail });
+        }
         let reader = Reader::open(&self.objects, &self.secret)?;
         if let Some((_, detail)) = reader.lost_packs()?.into_values().next() {
             return Err(Error::Damaged { place: self.address(), detail });
@@ -65,22 +81,32 @@ impl CaRepository {
         })?;
         bridge.barrier()?;
         let indexes = proof::indexes(self.objects.as_ref())?;
-        self.prove(&from, snapshot.tree, progress)?;
+        self.prove(&from, snapshot.tree, &manifest, progress)?;
+        // What was lacking is there again, and so is the set that lacked it.
+        if let Some(healed) = lacking.into_iter().find(|there| there.tree == snapshot.tree) {
+            bridge.discard_held();
+            return Ok(Copied::Stored(healed.id));
+        }
         let id = bridge.commit()?.to_hex().to_string();
         proof::still_holds(&self.objects, &self.secret, &self.address(), (snapshot.tree, &id), &indexes)?;
         Ok(Copied::Stored(id))
     }
 
     /// The set as a fresh reader finds it here is that of the source, byte for byte.
-    fn prove(&self, from: &Reader, tree: TreeId, progress: &mut dyn Progress) -> Result<()> {
+    fn prove(
+        &self,
+        from: &Reader,
+        tree: TreeId,
+        first: &Manifest,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
         let reader = Reader::open(&self.objects, &self.secret)?;
         if let Some(detail) = reader.lacks(tree, &reader.lost_packs()?)? {
             return Err(self.not_stored(detail));
         }
         let files = reader.files(tree)?;
         let (manifest, _) = reader.manifest(&files)?;
-        let (first, _) = from.manifest(&from.files(tree)?)?;
-        if manifest != first || manifest.ca.name != self.ca {
+        if manifest != *first || manifest.ca.name != self.ca {
             return Err(self.not_stored("the set that a fresh reader finds is another one".to_owned()));
         }
         let (signature, beside) = (reader.signature(&files)?, reader.beside(&files)?);
@@ -102,4 +128,133 @@ fn snapshot_of(from: &Reader, source: &CaRepository, point: &Point) -> Result<Sn
     })?;
     let found = snapshots.into_iter().find(|snapshot| *snapshot.id.to_hex() == *point.id);
     found.ok_or_else(|| Error::NoPoint { place: source.address(), detail: format!("{} is gone", point.id) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use certadm_set::hashes::Hashing;
+    use certadm_set::manifest::{CaIdentity, Generations, Role, SetKind};
+    use certadm_set::sink::{NewFile, SetSink};
+    use certadm_set::{ReadBack, Silent};
+    use rustic_core::repofile::SnapshotFile;
+
+    use super::*;
+    use crate::check::{Part, Problem};
+    use crate::objects::FileObjects;
+    use crate::objects::Objects;
+    use crate::secret::Secret;
+    use crate::sink::SinkOptions;
+
+    fn repository(folder: &Path) -> CaRepository {
+        let objects: Arc<dyn Objects> = Arc::new(FileObjects::new(folder.to_owned()));
+        let repository = CaRepository::over(objects, Secret::generate(folder), "vault", "ca");
+        repository.init().unwrap();
+        repository
+    }
+
+    fn manifest() -> Manifest {
+        let ca = CaIdentity {
+            name: "ca".to_owned(),
+            host: "host".to_owned(),
+            database_signature: "ab".repeat(16),
+            stream_signature: "cd".repeat(16),
+        };
+        let mut manifest = Manifest::new(ca, SetKind::Full, "2026-01-01T00:00:00Z".to_owned());
+        manifest.generations = Generations { low: 1, high: 2 };
+        manifest.finished = "2026-01-01T00:01:00.5Z".to_owned();
+        manifest
+    }
+
+    /// Stores a set with one file of so many bytes.
+    fn store(repository: &CaRepository, len: usize) {
+        let options = SinkOptions {
+            scratch: None,
+            read_back: ReadBack::System,
+            logs_read_back: ReadBack::System,
+            signer: None,
+            beside: None,
+        };
+        let mut sink = Box::new(repository.sink(options).unwrap());
+        let content = vec![7_u8; len];
+        let (entry, size) = ("DataBase/ca.db".to_owned(), content.len() as u64);
+        let new = NewFile { entry, role: Role::Database, source: "x", size, hashing: Hashing::Blake3 };
+        let mut rest = content.as_slice();
+        sink.add(new, &mut |buffer: &mut [u8]| Ok(std::io::Read::read(&mut rest, buffer).unwrap())).unwrap();
+        sink.commit(manifest(), &mut Silent).unwrap();
+    }
+
+    /// Stores a snapshot of this tree that says of itself what such a manifest, and such a time, would have it say.
+    fn plant(repository: &CaRepository, tree: TreeId, manifest: &Manifest, time: i64) -> Point {
+        let bridge = Bridge::new(Arc::clone(&repository.objects));
+        let opened = engine::open(&bridge, &repository.secret).unwrap();
+        let snapshot = crate::point::snapshot_of(manifest, time, None).unwrap();
+        opened.save_snapshots(vec![SnapshotFile { tree, ..snapshot }]).unwrap();
+        let id = bridge.commit().unwrap().to_hex().to_string();
+        repository.points().unwrap().into_iter().find(|point| point.id == id).unwrap()
+    }
+
+    /// Whoever has the key, but not the signer's, can store a snapshot that names an old set as the newest state.
+    #[test]
+    fn an_old_set_is_not_read_as_another_one() {
+        let dir = certadm_files::scratch::for_test();
+        let source = repository(&dir.path().join("source"));
+        let target = repository(&dir.path().join("target"));
+        store(&source, 3_000);
+        let sound = source.points().unwrap().remove(0);
+        let changed = |change: &dyn Fn(&mut Manifest)| {
+            let mut manifest = manifest();
+            change(&mut manifest);
+            manifest
+        };
+        for (word, manifest, time) in [
+            ("time", manifest(), sound.time + 1),
+            ("time", manifest(), 1_800_000_000),
+            ("CA", changed(&|manifest| manifest.ca.name = "other".to_owned()), sound.time),
+            ("kind", changed(&|manifest| manifest.kind = SetKind::Logs), sound.time),
+            ("database", changed(&|manifest| manifest.ca.database_signature = "ef".repeat(16)), sound.time),
+            ("stream", changed(&|manifest| manifest.ca.stream_signature = "ef".repeat(16)), sound.time),
+            ("generations", changed(&|manifest| manifest.generations.high = 9), sound.time),
+            ("generations", changed(&|manifest| manifest.generations.low = 2), sound.time),
+        ] {
+            let planted = plant(&source, sound.tree, &manifest, time);
+            let one = std::slice::from_ref(&planted);
+            let fetched = source.fetch(one, dir.path(), &mut Silent).map(drop);
+            let exported = source.export(&planted, &dir.path().join("export"), &mut Silent).map(drop);
+            let copied = target.copy_from(&source, &planted, &mut Silent).map(drop);
+            for refused in [fetched, exported, copied] {
+                let refused = refused.unwrap_err();
+                let told = refused.to_string();
+                assert!(matches!(refused, Error::Damaged { .. }) && told.contains(word), "{word}: {told}");
+                assert!(told.contains(planted.short_id()), "{told}");
+            }
+            let checked = source.check(Part::NONE, &mut Silent).unwrap();
+            let named = |problem: &Problem| problem.points == [planted.id.clone()];
+            assert!(checked.problems.iter().any(named), "{word}: {checked:?}");
+        }
+        assert_eq!(target.points().unwrap(), []);
+        // What the set says itself is read, also from a snapshot that somebody has made of it anew.
+        let again = plant(&source, sound.tree, &manifest(), sound.time);
+        source.fetch(&[sound.clone(), again.clone()], dir.path(), &mut Silent).unwrap();
+        let checked = source.check(Part::ALL, &mut Silent).unwrap();
+        let wrong: Vec<&String> = checked.problems.iter().flat_map(|problem| &problem.points).collect();
+        assert!(wrong.len() == 8 && !wrong.contains(&&sound.id) && !wrong.contains(&&again.id), "{wrong:?}");
+        target.copy_from(&source, &sound, &mut Silent).unwrap();
+        assert_eq!(target.points().unwrap().len(), 1);
+    }
+
+    /// What stands in the place of a set is not taken for it.
+    #[test]
+    fn another_set_of_the_same_name_is_no_copy() {
+        let dir = certadm_files::scratch::for_test();
+        let source = repository(&dir.path().join("source"));
+        let target = repository(&dir.path().join("target"));
+        store(&source, 3_000);
+        store(&target, 2_000);
+        let refused = target.copy_from(&source, &source.points().unwrap()[0], &mut Silent).unwrap_err();
+        let told = refused.to_string();
+        assert!(matches!(refused, Error::Damaged { .. }) && told.contains("other files"), "{told}");
+    }
 }

@@ -12,7 +12,7 @@ use crate::bridge::{Bridge, id_of, is_named_after, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
-use crate::point::Point;
+use crate::point::{Point, points};
 use crate::proven;
 use crate::reader::Reader;
 use crate::secret::Secret;
@@ -73,8 +73,10 @@ impl CaRepository {
         }
         self.refuse_without_maintenance()?;
         // Before anything is written, and with its error if there is no repository.
-        let points = self.points()?;
+        engine::open(&Bridge::new(Arc::clone(&self.objects)), &self.secret)?;
         let turn = Turn::take(&self.objects, options.take_over)?;
+        // What somebody has let go before that keeps nothing else from being the only set.
+        let points = self.points()?;
         if let Some((_, detail)) =
             Reader::open(&self.objects, &self.secret)?.lost_packs()?.into_values().next()
         {
@@ -199,19 +201,17 @@ impl Expiry {
 
     /// What a fresh reader misses of a set that is there now, `None` when everything is there; and how many packs wait.
     fn lacking(&self, when: &str) -> Result<(Option<String>, u64)> {
-        let bridge = Bridge::new(Arc::clone(&self.objects));
-        let reader = Reader::over(bridge.clone(), &self.secret)?;
+        // The sets first: the index of one that is seen stands, and that of one which comes later may not be read.
+        let points = points(&self.objects, &self.secret)?;
+        let reader = Reader::open(&self.objects, &self.secret)?;
         let lost = reader.lost_packs()?;
-        let snapshots = call(&bridge, "read the snapshots", Unexplained::Damage, || {
-            reader.repository.get_all_snapshots()
-        })?;
-        for point in snapshots.iter().filter_map(Point::of) {
+        for point in points {
             if let Some(detail) = reader.lacks(point.tree, &lost)? {
                 let detail = format!("{when}the set {} lacks something: {detail}", point.short_id());
-                return Ok((Some(detail), reader.waiting));
+                return Ok((Some(detail), reader.waiting()));
             }
         }
-        Ok((None, reader.waiting))
+        Ok((None, reader.waiting()))
     }
 
     fn damaged(&self, detail: String) -> Error {

@@ -15,6 +15,7 @@ mod flips;
 #[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing;
 mod generation;
+mod kept;
 mod keys;
 mod label;
 mod lately;
@@ -34,6 +35,7 @@ mod secret;
 mod segments;
 mod sink;
 mod storage;
+mod there;
 mod tree;
 mod turn;
 mod vault;

@@ -80,15 +80,35 @@ impl CaRepository {
     /// old packs, so a lock that counts from the upload alone would protect nothing after its days.
     ///
     /// # Errors
-    /// [`Error::NoLocks`]; [`Error::Damaged`] when packs are lost; as [`CaRepository::points`].
+    /// [`Error::NoLocks`]; as [`CaRepository::points`]. [`Error::Damaged`] when something is lost or cannot be read: nobody can
+    /// tell then what a set needs, so everything that is there was prolonged before.
     pub fn extend_locks(&self, dry_run: bool) -> Result<Extended> {
         let (locks, lock) = self.locks()?;
         let now = self.objects.clock(&crate::turn::random()?).map_err(|source| self.storage(source))?;
         let until = now + i64::from(lock.days) * DAY;
         let mut extended = Extended { objects: 0, extended: 0, earliest: None };
-        for name in self.needed()? {
+        let (packs, mut damage) = match self.needed() {
+            Ok(packs) => (packs, None),
+            Err(damage @ Error::Damaged { .. }) => (self.listed(FileType::Pack)?, Some(damage)),
+            Err(error) => return Err(error),
+        };
+        let mut names = self.common()?;
+        names.extend(self.listed(FileType::Snapshot)?);
+        names.extend(packs.iter().cloned());
+        for name in names {
             cancel::check()?;
-            let mut ends = locks.locked_until(&name).map_err(|source| self.storage(source))?;
+            let mut ends = match locks.locked_until(&name) {
+                Ok(ends) => ends,
+                Err(error) if error.is_not_found() => {
+                    // An index or a snapshot goes when sets expire.
+                    if packs.contains(&name) {
+                        let detail = format!("{name} is missing");
+                        damage.get_or_insert(Error::Damaged { place: self.address(), detail });
+                    }
+                    continue;
+                }
+                Err(source) => return Err(self.storage(source)),
+            };
             if ends.is_none_or(|ends| ends - now < i64::from(lock.days) * DAY / 2) {
                 if !dry_run {
                     locks.lock_until(&name, &lock, until).map_err(|source| self.storage(source))?;
@@ -100,7 +120,7 @@ impl CaRepository {
             let ends = ends.unwrap_or(now);
             extended.earliest = Some(extended.earliest.map_or(ends, |earliest| earliest.min(ends)));
         }
-        Ok(extended)
+        damage.map_or(Ok(extended), Err)
     }
 
     /// When the locks end of what each set needs, by the clock of the storage; `None` where the vault's table asks for no
@@ -111,11 +131,13 @@ impl CaRepository {
     pub fn lock_ends(&self) -> Result<Option<LockEnds>> {
         let Ok((locks, lock)) = self.locks() else { return Ok(None) };
         let now = self.objects.clock(&crate::turn::random()?).map_err(|source| self.storage(source))?;
+        // The sets first: the index of one that is seen stands.
+        let points = self.points()?;
         let reader = Reader::open(&self.objects, &self.secret)?;
         let common = self.common()?;
         let mut known: BTreeMap<String, Option<i64>> = BTreeMap::new();
         let mut ends = LockEnds { now, days: lock.days, sets: Vec::new() };
-        for point in self.points()? {
+        for point in points {
             let packs = match reader.packs_of(point.tree) {
                 Ok(packs) => packs,
                 Err(Error::Damaged { .. }) => continue,
@@ -210,17 +232,18 @@ impl CaRepository {
         Ok((locks, lock))
     }
 
-    /// The objects that the kept sets need.
+    /// The packs that the kept sets need.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when one is lost, or a set, an index or a snapshot cannot be read; [`Error::Storage`].
     fn needed(&self) -> Result<BTreeSet<String>> {
+        let points = self.points()?;
         let reader = Reader::open(&self.objects, &self.secret)?;
         if let Some((_, detail)) = reader.lost_packs()?.into_values().next() {
             return Err(Error::Damaged { place: self.address(), detail });
         }
-        let mut names = self.common()?;
-        let snapshots =
-            self.objects.list(FileType::Snapshot.dirname()).map_err(|source| self.storage(source))?;
-        names.extend(snapshots.into_iter().map(|(name, _)| name));
-        for point in self.points()? {
+        let mut names = BTreeSet::new();
+        for point in points {
             names.extend(reader.packs_of(point.tree)?.iter().map(|pack| name_of(FileType::Pack, pack)));
         }
         Ok(names)
@@ -229,11 +252,14 @@ impl CaRepository {
     /// The objects that every set needs.
     fn common(&self) -> Result<BTreeSet<String>> {
         let mut names = BTreeSet::from(["config".to_owned()]);
-        for folder in [FileType::Key, FileType::Index] {
-            let listed = self.objects.list(folder.dirname()).map_err(|source| self.storage(source))?;
-            names.extend(listed.into_iter().map(|(name, _)| name));
-        }
+        names.extend(self.listed(FileType::Key)?);
+        names.extend(self.listed(FileType::Index)?);
         Ok(names)
+    }
+
+    fn listed(&self, kind: FileType) -> Result<BTreeSet<String>> {
+        let listed = self.objects.list(kind.dirname()).map_err(|source| self.storage(source))?;
+        Ok(listed.into_iter().map(|(name, _)| name).collect())
     }
 
     fn no_locks(&self, detail: &'static str) -> Error {

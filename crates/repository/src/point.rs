@@ -9,6 +9,8 @@ use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, age, chain, newest_first, same_backup};
 use rustic_core::repofile::{SnapshotFile, SnapshotId};
 use rustic_core::{RusticResult, SnapshotOptions, TreeId};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::address::Selector;
 use crate::bridge::Bridge;
@@ -102,6 +104,25 @@ impl Point {
         self.id.get(..8).unwrap_or(&self.id)
     }
 
+    /// What its snapshot says otherwise than the manifest of its set does, a sentence. Whoever has the key can store a snapshot
+    /// that names an old set, whose signature is good, as the state of today.
+    pub(crate) fn contradiction(&self, manifest: &Manifest) -> Option<String> {
+        let (ca, generations) = (&manifest.ca, manifest.generations);
+        let what = [
+            ("CA", self.ca != ca.name),
+            ("kind", self.kind != manifest.kind),
+            ("database", self.database != ca.database_signature),
+            ("stream of logs", self.stream != ca.stream_signature),
+            ("generations", self.generations != (generations.low, generations.high)),
+            // Where the manifest tells none, the snapshot has the time at which it was stored.
+            ("time", finished(manifest).is_some_and(|time| time != self.time)),
+        ];
+        let what = what.into_iter().find_map(|(what, differs)| differs.then_some(what))?;
+        Some(format!(
+            "its snapshot says another {what} than its manifest: it is not the set that it is kept as"
+        ))
+    }
+
     /// Whether this is the same set in another repository.
     pub(crate) fn is_copy_of(&self, other: &Self) -> bool {
         same_backup(self, other) && self.version == other.version
@@ -170,6 +191,12 @@ pub(crate) fn points(objects: &Arc<dyn Objects>, secret: &Secret) -> Result<Vec<
     Ok(points)
 }
 
+/// When the backup of a set ended, in seconds since 1970; `None` where its manifest does not tell.
+pub(crate) fn finished(manifest: &Manifest) -> Option<i64> {
+    let told = OffsetDateTime::parse(&manifest.finished, &Rfc3339).ok()?;
+    Some(told.unix_timestamp())
+}
+
 /// The set that another one is a later version of.
 #[derive(Clone, Debug)]
 pub(crate) struct Earlier {
@@ -214,11 +241,12 @@ pub(crate) fn snapshot_of(
     Ok(snapshot)
 }
 
-/// Whether a set that is about to be stored leads on from what is there, so that a restore can use it. `Err` is a sentence.
+/// The sets that one which is about to be stored leads on from, so that a restore can use it: a full set and the log sets
+/// between, or none for a full set. `Err` is a sentence.
 ///
 /// # Errors
 /// For a log set, when the full set is not there, or a log set between.
-pub(crate) fn continues(points: &[Point], manifest: &Manifest, time: i64) -> Result<(), String> {
+pub(crate) fn continued(points: &[Point], manifest: &Manifest, time: i64) -> Result<Vec<Point>, String> {
     let (ca, generations) = (&manifest.ca, manifest.generations);
     let new = Point {
         id: String::new(),
@@ -236,9 +264,15 @@ pub(crate) fn continues(points: &[Point], manifest: &Manifest, time: i64) -> Res
         tree: TreeId::default(),
     };
     let all: Vec<&Point> = points.iter().collect();
-    let range = format!("{:#x} to {:#x}", generations.low, generations.high);
-    let told = format!("the logs {range} continue no full set that is here");
-    chain(&all, &new, now()).map(drop).map_err(|_| told)
+    let mut chain = chain(&all, &new, now())
+        .map_err(|_| format!("{} continue no full set that is here", logs(manifest)))?;
+    chain.pop();
+    Ok(chain.into_iter().cloned().collect())
+}
+
+/// The logs of a set, for a message.
+pub(crate) fn logs(manifest: &Manifest) -> String {
+    format!("the logs {:#x} to {:#x}", manifest.generations.low, manifest.generations.high)
 }
 
 /// A snapshot is a stranger's text: no number of it is taken on trust, and a backup takes a month at most.

@@ -12,7 +12,8 @@ use crate::vault::CaRepository;
 const FOLDER: &str = "certadm/proven";
 
 impl CaRepository {
-    /// Notes that the state which ends with `last` was proven: its whole chain was verified, its database too. Sets of a
+    /// Notes that the state which ends with `last` was proven: its whole chain was verified, its database too, as
+    /// [`CaRepository::fetch`] gave it, which reads no set that is another one than its point says. Sets of a
     /// proven state outlive the rules of [`CaRepository::expiry`] while no newer one is proven. A server of restic's protocol
     /// keeps no such notes.
     ///

@@ -11,7 +11,7 @@ use certadm_rules::finding::Kind;
 use certadm_set::manifest::{self, FileEntry, Manifest, Role};
 use certadm_set::{Progress, Stage, signing};
 use rustic_core::repofile::{BlobType, IndexFile, Node};
-use rustic_core::{FileType, Id, IndexedFullStatus, Repository, TreeId};
+use rustic_core::{FileType, Id, IndexedFullStatus, Repository, RusticResult, TreeId};
 
 use crate::beside;
 use crate::bridge::{Bridge, id_of, is_named_after, name_of};
@@ -27,8 +27,8 @@ pub(crate) struct Reader {
     pub(crate) bridge: Bridge,
     /// Each pack that an index names, with the length it should have.
     packs: BTreeMap<Id, u32>,
-    /// Packs that no set needed when they were marked, and that a later expiry deletes.
-    pub(crate) waiting: u64,
+    /// Each index that marks packs, with these: no set needed them then, and a later expiry deletes them.
+    marks: BTreeMap<Id, BTreeSet<Id>>,
 }
 
 impl Reader {
@@ -50,18 +50,33 @@ impl Reader {
 
     fn once(bridge: Bridge, secret: &Secret) -> Result<Self> {
         let opened = engine::open(&bridge, secret)?;
-        let (packs, waiting) = call(&bridge, "read the index", Unexplained::Damage, || {
-            let (mut packs, mut waiting) = (BTreeMap::new(), BTreeSet::new());
+        let (packs, marks) = call(&bridge, "read the index", Unexplained::Damage, || {
+            let (mut packs, mut marks) = (BTreeMap::new(), BTreeMap::new());
             for index in opened.stream_files::<IndexFile>()? {
-                let index = index?.1;
+                let (id, index) = index?;
                 packs.extend(index.packs.iter().map(|pack| (*pack.id, pack.pack_size())));
-                waiting.extend(index.packs_to_delete.iter().map(|pack| *pack.id));
+                if !index.packs_to_delete.is_empty() {
+                    marks.insert(*id, index.packs_to_delete.iter().map(|pack| *pack.id).collect());
+                }
             }
-            waiting.retain(|pack| !packs.contains_key(pack));
-            Ok((packs, waiting.len() as u64))
+            Ok((packs, marks))
         })?;
         let repository = call(&bridge, "read the index", Unexplained::Damage, || opened.to_indexed())?;
-        Ok(Self { repository, bridge, packs, waiting })
+        Ok(Self { repository, bridge, packs, marks })
+    }
+
+    /// How many packs wait for a later expiry to delete them. One that an index names otherwise does not.
+    pub(crate) fn waiting(&self) -> u64 {
+        let marked: BTreeSet<&Id> =
+            self.marks.values().flatten().filter(|pack| !self.packs.contains_key(pack)).collect();
+        marked.len() as u64
+    }
+
+    /// The names of the indexes that mark a pack which `of` is true for. It hears whether an index names it otherwise.
+    pub(crate) fn marking(&self, of: impl Fn(bool) -> bool) -> BTreeSet<String> {
+        let marks = self.marks.iter();
+        let marks = marks.filter(|(_, packs)| packs.iter().any(|pack| of(self.packs.contains_key(pack))));
+        marks.map(|(index, _)| name_of(FileType::Index, index)).collect()
     }
 
     /// What a set lacks: a part that no index names, or a pack of `lost`, as [`Reader::lost_packs`] tells them. `None` when
@@ -112,6 +127,17 @@ impl Reader {
         Ok(lost)
     }
 
+    /// Whether there are packs that no index names.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn has_unnamed_packs(&self) -> Result<bool> {
+        let objects = self.bridge.objects();
+        let listed = objects.list(FileType::Pack.dirname());
+        let listed = listed.map_err(|source| Error::Storage { place: objects.place(), source })?;
+        Ok(listed.iter().filter_map(|(name, _)| id_of(name)).any(|id| !self.packs.contains_key(&id)))
+    }
+
     /// All packs that an index names, with their lengths.
     pub(crate) fn packs(&self) -> &BTreeMap<Id, u32> {
         &self.packs
@@ -122,19 +148,29 @@ impl Reader {
     /// # Errors
     /// [`Error::Damaged`], [`Error::Storage`].
     pub(crate) fn packs_of(&self, tree: TreeId) -> Result<BTreeSet<Id>> {
-        call(&self.bridge, "read a set", Unexplained::Damage, || {
-            let mut packs = BTreeSet::new();
-            let mut trees = vec![tree];
-            while let Some(tree) = trees.pop() {
-                packs.insert(*self.repository.get_index_entry(&tree)?.pack);
-                for node in self.repository.get_tree(&tree)?.nodes {
-                    for id in node.content.iter().flatten() {
-                        packs.insert(*self.repository.get_index_entry(id)?.pack);
-                    }
-                    trees.extend(node.subtree);
-                }
+        let mut packs = BTreeSet::new();
+        self.each_tree(tree, &mut |tree, nodes| {
+            packs.insert(*self.repository.get_index_entry(&tree)?.pack);
+            for id in nodes.iter().flat_map(|node| node.content.iter().flatten()) {
+                packs.insert(*self.repository.get_index_entry(id)?.pack);
             }
-            Ok(packs)
+            Ok(())
+        })?;
+        Ok(packs)
+    }
+
+    /// Shows `visit` each tree of a set once, with what is in it.
+    fn each_tree(
+        &self,
+        root: TreeId,
+        visit: &mut dyn FnMut(TreeId, &[Node]) -> RusticResult<()>,
+    ) -> Result<()> {
+        tree::each(root, &mut |tree| {
+            call(&self.bridge, "read a set", Unexplained::Damage, || {
+                let nodes = self.repository.get_tree(&tree)?.nodes;
+                visit(tree, &nodes)?;
+                Ok(nodes.iter().filter_map(|node| node.subtree).collect())
+            })
         })
     }
 
@@ -143,18 +179,13 @@ impl Reader {
     /// # Errors
     /// As [`Reader::packs_of`].
     pub(crate) fn blobs_of(&self, tree: TreeId) -> Result<BTreeSet<Id>> {
-        call(&self.bridge, "read a set", Unexplained::Damage, || {
-            let mut blobs = BTreeSet::new();
-            let mut trees = vec![tree];
-            while let Some(tree) = trees.pop() {
-                blobs.insert(*tree);
-                for node in self.repository.get_tree(&tree)?.nodes {
-                    blobs.extend(node.content.iter().flatten().map(|id| **id));
-                    trees.extend(node.subtree);
-                }
-            }
-            Ok(blobs)
-        })
+        let mut blobs = BTreeSet::new();
+        self.each_tree(tree, &mut |tree, nodes| {
+            blobs.insert(*tree);
+            blobs.extend(nodes.iter().flat_map(|node| node.content.iter().flatten()).map(|id| **id));
+            Ok(())
+        })?;
+        Ok(blobs)
     }
 
     /// What lies in some packs: each blob with the packs of these that have it. One blob may lie in several packs.
@@ -211,6 +242,7 @@ impl Reader {
     }
 
     fn tree(&self, tree: TreeId) -> Result<Vec<Node>> {
+        cancel::check()?;
         let read = call(&self.bridge, "read a folder of a set", Unexplained::Damage, || {
             self.repository.get_tree(&tree)
         });

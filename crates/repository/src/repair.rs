@@ -9,18 +9,21 @@ use bytes::Bytes;
 use certadm_files::cancel;
 use certadm_set::stored::{age, chain};
 use certadm_set::{Progress, Stage};
-use rustic_core::{FileType, RepairIndexOptions};
+use rustic_core::{FileType, Id, RepairIndexOptions};
 
 use crate::bridge::{Bridge, id_of, is_named_after, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::lately::now;
 use crate::objects::{ObjectError, Objects};
-use crate::point::Point;
+use crate::point::{Point, points};
 use crate::proven;
 use crate::reader::Reader;
 use crate::turn::Turn;
 use crate::vault::CaRepository;
+
+/// The index is made anew so often while a set lacks something that may be there.
+const ROUNDS: u32 = 3;
 
 /// How a repository is repaired.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +40,7 @@ pub struct RepairOptions {
 /// What a repair has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repaired {
-    /// Packs that no index named, and one names now: a backup that was cut off had left them.
+    /// Packs that no index named, and one names now: a backup that was cut off had left them, or an expiry had marked them.
     pub taken_in: u64,
     /// Packs and indexes that are damaged or gone, a sentence each. No index names them any more.
     pub left_out: Vec<String>,
@@ -85,24 +88,38 @@ impl CaRepository {
         let gone = named.keys().filter(|id| !found.contains(*id));
         repaired.left_out.extend(gone.map(|id| format!("{} is missing", name_of(FileType::Pack, id))));
 
-        turn.still_ours()?;
-        let bridge = Bridge::new(over(&hidden));
-        let opened = engine::open(&bridge, &self.secret)?;
-        call(&bridge, "make the index anew", Unexplained::Damage, || {
-            opened.repair_index(&RepairIndexOptions::default(), false)
-        })?;
-        bridge.barrier()?;
-        turn.still_ours()?;
-        for name in &bad_indexes {
-            self.delete(name)?;
+        // A backup that ended beside an expiry has an index which names packs that another one marks. The engine would keep
+        // what it happens to read first, so the other one goes, and what it alone named is named by the packs themselves.
+        let reader = Reader::open(&over(&hidden), &self.secret)?;
+        hidden.extend(reader.marking(|is_named| is_named));
+        drop(reader);
+        let (mut reader, mut points) = self.make_anew(&turn, &over, &hidden, (&named, &mut repaired))?;
+        for _ in 1..ROUNDS {
+            // What is marked is there all the same, and a mark may not even tell what lies in its pack. And of a backup that
+            // ended meanwhile, the engine has dropped the packs that came after it had listed them.
+            let marking = reader.marking(|_| true);
+            if repaired.lost.is_empty() || (marking.is_empty() && !reader.has_unnamed_packs()?) {
+                break;
+            }
+            hidden.extend(marking);
+            (reader, points) = self.make_anew(&turn, &over, &hidden, (&named, &mut repaired))?;
         }
-        self.look_up(&over(&hidden), &named.into_keys().collect(), &mut repaired)?;
+        let unread = named.keys().filter(|id| found.contains(*id) && !reader.packs().contains_key(*id));
+        let unread = unread.map(|id| name_of(FileType::Pack, id)).filter(|name| !hidden.contains(name));
+        repaired.left_out.extend(unread.map(|name| format!("{name} does not tell what lies in it")));
         if options.forget_lost {
-            for (point, _) in &repaired.lost {
+            let mut gone = Vec::new();
+            for (point, detail) in std::mem::take(&mut repaired.lost) {
+                // A backup that ended meanwhile may have stored again what it lacked.
+                if self.is_whole(&over(&hidden), &point, &points)? {
+                    continue;
+                }
                 turn.still_ours()?;
                 self.delete(&format!("{}/{}", FileType::Snapshot.dirname(), point.id))?;
                 proven::forget(self.objects.as_ref(), &point.id)?;
+                gone.push((point, detail));
             }
+            repaired.lost = gone;
             for name in &repaired.unreadable {
                 turn.still_ours()?;
                 self.delete(name)?;
@@ -112,22 +129,33 @@ impl CaRepository {
         Ok(repaired)
     }
 
-    /// Looks every set up in the new index.
-    fn look_up(
+    /// Makes the index anew without the objects that are `hidden`, deletes the indexes among them, and looks every set up in the
+    /// new one; returns what was looked up in it. `named` are the packs that the old one named.
+    fn make_anew(
         &self,
-        objects: &Arc<dyn Objects>,
-        named: &BTreeSet<rustic_core::Id>,
-        repaired: &mut Repaired,
-    ) -> Result<()> {
+        turn: &Turn,
+        over: &dyn Fn(&BTreeSet<String>) -> Arc<dyn Objects>,
+        hidden: &BTreeSet<String>,
+        (named, repaired): (&BTreeMap<Id, u32>, &mut Repaired),
+    ) -> Result<(Reader, Vec<Point>)> {
+        turn.still_ours()?;
+        let bridge = Bridge::new(over(hidden));
+        let opened = engine::open(&bridge, &self.secret)?;
+        call(&bridge, "make the index anew", Unexplained::Damage, || {
+            opened.repair_index(&RepairIndexOptions::default(), false)
+        })?;
+        bridge.barrier()?;
+        turn.still_ours()?;
+        let folder = format!("{}/", FileType::Index.dirname());
+        hidden.iter().filter(|name| name.starts_with(&folder)).try_for_each(|name| self.delete(name))?;
+        let objects = &over(hidden);
+        // The sets first: the index of one that is seen stands, and that of one which comes later may not be read.
+        let points = points(objects, &self.secret)?;
         let reader = Reader::open(objects, &self.secret)?;
         let lost = reader.lost_packs()?;
-        repaired.taken_in = reader.packs().keys().filter(|id| !named.contains(id)).count() as u64;
-        let snapshots = call(&reader.bridge, "read the snapshots", Unexplained::Damage, || {
-            reader.repository.get_all_snapshots()
-        })?;
-        let mut points: Vec<Point> = snapshots.iter().filter_map(Point::of).collect();
-        points.sort_by(|one, other| age(other).cmp(&age(one)));
+        repaired.taken_in = reader.packs().keys().filter(|id| !named.contains_key(id)).count() as u64;
         let mut whole = Vec::new();
+        repaired.lost.clear();
         for point in &points {
             match reader.lacks(point.tree, &lost)? {
                 Some(detail) => repaired.lost.push((point.clone(), detail)),
@@ -143,7 +171,21 @@ impl CaRepository {
             }
         }
         repaired.lost.sort_by(|(one, _), (other, _)| age(other).cmp(&age(one)));
-        Ok(())
+        Ok((reader, points))
+    }
+
+    /// Whether a fresh reader finds all of a set, and of those of `points` that it continues.
+    fn is_whole(&self, objects: &Arc<dyn Objects>, point: &Point, points: &[Point]) -> Result<bool> {
+        let all: Vec<&Point> = points.iter().collect();
+        let needed = chain(&all, point, now()).unwrap_or_else(|_| vec![point]);
+        let reader = Reader::open(objects, &self.secret)?;
+        let lost = reader.lost_packs()?;
+        for point in needed {
+            if reader.lacks(point.tree, &lost)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The objects of a kind whose bytes are not those that were stored, among those that are `doubtful`.

@@ -23,9 +23,9 @@ use crate::beside::{Beside, Files, sorted};
 use crate::bridge::Bridge;
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
-use crate::lately::Lately;
+use crate::lately::{Lately, now};
 use crate::objects::Objects;
-use crate::point::{self, Earlier, points, snapshot_of};
+use crate::point::{self, Earlier, Point, points, snapshot_of};
 use crate::proof;
 use crate::reader::{Reader, Target};
 use crate::run::Run;
@@ -95,6 +95,8 @@ pub struct RepositorySink {
     depth: Depth,
     /// What it is a later version of.
     pub(crate) earlier: Option<Earlier>,
+    /// The sets that the CA's logs lead on from, which the CA deletes for the sake of this set.
+    continued: Vec<Point>,
     repository: Arc<Repository<IndexedIdsStatus>>,
     /// The run that takes small files.
     run: Option<Run>,
@@ -134,6 +136,7 @@ impl RepositorySink {
             options,
             depth,
             earlier: None,
+            continued: Vec::new(),
             repository: Arc::new(repository),
             run: None,
             done: Vec::new(),
@@ -323,6 +326,13 @@ impl RepositorySink {
     ) -> Result<Option<Scratch>> {
         let reader = Reader::open(self.bridge.objects(), &self.secret)?;
         let lost = reader.lost_packs()?;
+        for before in &self.continued {
+            if let Some(detail) = reader.lacks(before.tree, &lost)? {
+                let (logs, before) = (point::logs(manifest), before.short_id());
+                let detail = format!("{logs} continue the set {before}, which lacks something: {detail}");
+                return Err(Error::ContinuesNothing { place: self.address.clone(), detail });
+            }
+        }
         let needed = reader.packs_of(tree)?;
         if let Some((_, (_, detail))) = lost.iter().find(|(pack, _)| needed.contains(pack)) {
             return Err(self.not_stored(detail.clone()));
@@ -401,14 +411,15 @@ impl RepositorySink {
     }
 
     /// The CA deletes its logs for the sake of this set: it must lead on from one that is here, which a repair or an expiry
-    /// may have let go since the CA was asked for logs alone.
-    fn refuse_loose_logs(&self, manifest: &Manifest) -> Result<()> {
+    /// may have let go since the CA was asked for logs alone. Whether all of that one is here, the proof looks up.
+    fn refuse_loose_logs(&mut self, manifest: &Manifest) -> Result<()> {
         if manifest.kind == SetKind::Full {
             return Ok(());
         }
         let points = points(self.bridge.objects(), &self.secret)?;
-        point::continues(&points, manifest, finished(manifest))
-            .map_err(|detail| Error::ContinuesNothing { place: self.address.clone(), detail })
+        self.continued = point::continued(&points, manifest, finished(manifest))
+            .map_err(|detail| Error::ContinuesNothing { place: self.address.clone(), detail })?;
+        Ok(())
     }
 
     fn too_long(&self, file: &NewFile<'_>) -> Error {
@@ -430,9 +441,7 @@ fn took(manifest: &Manifest) -> f64 {
 
 /// When the backup ended, in seconds since 1970; now, where its manifest does not tell.
 pub(crate) fn finished(manifest: &Manifest) -> i64 {
-    let form = &time::format_description::well_known::Rfc3339;
-    let told = time::OffsetDateTime::parse(&manifest.finished, form).ok();
-    told.unwrap_or_else(time::OffsetDateTime::now_utc).unix_timestamp()
+    point::finished(manifest).unwrap_or_else(now)
 }
 
 impl SetSink for RepositorySink {

@@ -1,10 +1,11 @@
 //! What a set's tree may hold. Whoever has the key can write one, so it is a stranger's until its manifest was checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use certadm_files::cancel;
 use certadm_rules::names::is_safe_component;
-use rustic_core::TreeId;
 use rustic_core::repofile::{Node, NodeType};
+use rustic_core::{Id, TreeId};
 
 /// No set has more files: its manifest, which has an entry for each, would be too long.
 const MAX_FILES: usize = 200_000;
@@ -45,4 +46,41 @@ pub(crate) fn files<E>(
         }
     }
     Ok(files)
+}
+
+/// Goes through the tree `root` and all below it. `visit` gives the trees of a tree's folders. Each is visited once, however many
+/// folders have it: thirty folders in one another, each with the next one under two names, are a thousand million ways.
+///
+/// # Errors
+/// Those of `visit`, and when the process is asked to stop.
+pub(crate) fn each<E: From<certadm_files::Error>>(
+    root: TreeId,
+    visit: &mut dyn FnMut(TreeId) -> Result<Vec<TreeId>, E>,
+) -> Result<(), E> {
+    let mut seen: BTreeSet<Id> = BTreeSet::from([*root]);
+    let mut left = vec![root];
+    while let Some(tree) = left.pop() {
+        cancel::check()?;
+        left.extend(visit(tree)?.into_iter().filter(|below| seen.insert(**below)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_under_many_names_is_visited_once() {
+        let tree = |level: u8| format!("{level:02x}").repeat(32).parse::<TreeId>().unwrap();
+        let mut visited = Vec::new();
+        let visit = &mut |at: TreeId| {
+            let level = u8::try_from(visited.len()).unwrap();
+            visited.push(at);
+            // The last one has the first one again, which no honest tree can.
+            Ok::<_, certadm_files::Error>(vec![tree((level + 1) % 64); 2])
+        };
+        each(tree(0), visit).unwrap();
+        assert_eq!(visited, (0..64).map(tree).collect::<Vec<_>>());
+    }
 }

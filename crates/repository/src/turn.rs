@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use certadm_rules::printable::printable;
 use certadm_rules::{CLOCK_TOLERANCE, FileTime, hex};
 use time::OffsetDateTime;
@@ -42,14 +43,20 @@ impl Turn {
         let storage = |source| Error::Storage { place: objects.place(), source };
         let random = random()?;
         let now = now(objects, &random)?;
-        let before = turns(objects.as_ref()).map_err(storage)?;
+        let listed = turns(objects.as_ref()).map_err(storage)?;
+        // One that ends now and is taken by somebody else has another content then.
+        let mut before = Vec::new();
+        for (_, name) in &listed {
+            before
+                .extend(content_of(objects.as_ref(), name).map_err(storage)?.map(|content| (name, content)));
+        }
         let busy = |name: &str| {
             let by = objects.range(name, 0, SHOWN).unwrap_or_default();
             let by = printable(String::from_utf8_lossy(&by).lines().next().unwrap_or_default()).into_owned();
             Error::Busy { place: objects.place(), by }
         };
         let mut number = 0;
-        if let Some((newest, name)) = before.last() {
+        if let Some((newest, name)) = listed.last() {
             match objects.stored_at(name) {
                 Ok(since) if now.saturating_sub(since) < STALE && !take_over => return Err(busy(name)),
                 Ok(_) => number = newest.saturating_add(1),
@@ -67,14 +74,17 @@ impl Turn {
             Err(error) => return Err(storage(error)),
         }
         let turn = Self { objects: Arc::clone(objects), name, content, now };
-        // Whoever saw no turn because its list was old must not begin beside one that goes on.
-        match turns(objects.as_ref()).map_err(storage)?.into_iter().find(|(other, _)| number < *other) {
-            Some((_, name)) => Err(busy(&name)),
-            None => {
-                before.iter().try_for_each(|(_, name)| objects.delete(name)).map_err(storage)?;
-                Ok(turn)
+        // Whoever saw no turn because its list was old, or because the one that it saw has ended, must not begin beside one that
+        // goes on. Of two that begin at once, the one that looks later sees the other; if both do, neither begins.
+        let after = turns(objects.as_ref()).map_err(storage)?;
+        for (_, name) in after.into_iter().filter(|(other, _)| *other != number) {
+            let content = content_of(objects.as_ref(), &name).map_err(storage)?;
+            if content.is_some_and(|content| !before.contains(&(&name, content))) {
+                return Err(busy(&name));
             }
         }
+        before.iter().try_for_each(|(name, _)| objects.delete(name)).map_err(storage)?;
+        Ok(turn)
     }
 
     /// How many seconds the clock of the storage is ahead of this machine's.
@@ -115,6 +125,15 @@ impl Drop for Turn {
         if self.still_ours().is_ok() {
             self.objects.delete(&self.name).ok();
         }
+    }
+}
+
+/// What a turn says; `None` when it has ended.
+fn content_of(objects: &dyn Objects, name: &str) -> Result<Option<Bytes>, ObjectError> {
+    match objects.get(name) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::check::{Checked, Part, check};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::generation;
+use crate::kept::Kept;
 use crate::label::Label;
 use crate::lately::{Lately, now};
 use crate::objects::{ObjectError, Objects};
@@ -243,6 +244,8 @@ pub struct CaRepository {
     pub(crate) maintenance: bool,
     /// How much of a set is read back.
     depth: Depth,
+    /// Looks sets up that may be there already.
+    pub(crate) kept: Kept,
 }
 
 /// Sets that were copied out of a repository, and go away with this.
@@ -276,6 +279,7 @@ impl CaRepository {
             name: ca.to_owned(),
             maintenance: true,
             depth: Depth { extent: Extent::All, lately: None },
+            kept: Kept::default(),
         }
     }
 
@@ -357,7 +361,7 @@ impl CaRepository {
             .map_err(|detail| Error::NoPoint { place: self.address(), detail })
     }
 
-    /// Copies sets into a scratch folder below `scratch`, every file compared with its manifest.
+    /// Copies sets into a scratch folder below `scratch`, every file compared with its manifest, and that with what the point says.
     ///
     /// # Errors
     /// [`Error::NoSpace`], [`Error::Damaged`] naming the file, [`Error::Storage`], [`Error::File`].
@@ -376,7 +380,7 @@ impl CaRepository {
         Ok(Fetched { sets, points: points.to_vec(), _dir: dir })
     }
 
-    /// Writes a set as a folder of its own, durably, every file compared with its manifest.
+    /// Writes a set as a folder of its own, durably, every file compared with its manifest, and that with what the point says.
     ///
     /// # Errors
     /// [`Error::File`] when something is there, [`Error::Damaged`] naming the file, [`Error::Storage`].
@@ -407,6 +411,9 @@ impl CaRepository {
         };
         let files = reader.files(point.tree).map_err(named)?;
         let (manifest, bytes) = reader.manifest(&files).map_err(named)?;
+        if let Some(detail) = point.contradiction(&manifest) {
+            return Err(named(Error::Damaged { place: self.address(), detail }));
+        }
         reader.read_all(&files, &manifest, Some(target), progress).map_err(named)?;
         let signature = reader.signature(&files).map_err(named)?;
         target.put_beside(&reader.beside(&files).map_err(named)?)?;
@@ -428,27 +435,24 @@ impl CaRepository {
         )
     }
 
-    /// Stores a set that is a folder, with its manifest as it is. One that is there already stays as it is.
+    /// Stores a set that is a folder, with its manifest as it is. One that is there already, and whole, stays as it is; where it
+    /// lacks something, it is stored once more, and [`CaRepository::repair`] can let the other one go.
     ///
     /// # Errors
     /// As [`CaRepository::sink`]; [`Error::Set`] when the folder is no complete set, or a file of it differs from its
-    /// manifest.
+    /// manifest; [`Error::Damaged`] when what is there in its place has other files.
     pub fn import(&self, path: &Path, progress: &mut dyn Progress) -> Result<Imported> {
         let set = complete_set(path)?;
         let incomplete = || certadm_set::Error::Incomplete { path: path.to_owned() };
         let manifest = set.manifest.clone().ok_or_else(incomplete)?;
         let time = finished(&manifest);
-        let same = |point: &Point| {
-            (point.time, point.kind, &point.database, point.generations)
-                == (
-                    time,
-                    manifest.kind,
-                    &manifest.ca.database_signature,
-                    (manifest.generations.low, manifest.generations.high),
-                )
-        };
-        if let Some(point) = self.points()?.into_iter().find(same) {
-            return Ok(Imported::There(point));
+        for point in self.points()? {
+            if point.time == time
+                && point.contradiction(&manifest).is_none()
+                && self.has_whole(&point, Some(&manifest))?
+            {
+                return Ok(Imported::There(point));
+            }
         }
         Ok(Imported::Stored(Box::new(self.store(&set, manifest, None, progress)?)))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use certadm_repository::{Copied, Error, Part};
+use certadm_repository::{CaRepository, Copied, Error, Imported, Part, RepairOptions};
 use certadm_rules::BackupType;
 use certadm_set::Silent;
 
@@ -107,4 +107,53 @@ fn what_is_damaged_is_not_copied() {
         memory.overwrite(&name, content);
     }
     assert!(0 < refused);
+}
+
+/// A set that is there and lacks something is completed, by the next copy or by the set as a folder.
+#[test]
+fn what_is_there_and_lacks_something_is_stored_again() {
+    let mut ca = Ca::create();
+    let (_, _, source) = repository();
+    ca.back_up(&source, BackupType::Full).unwrap();
+    ca.issue(3);
+    ca.back_up(&source, BackupType::LogsOnly).unwrap();
+    let (copied, key, target) = repository();
+    let points = source.points().unwrap();
+    let copy = |target: &CaRepository| {
+        points
+            .iter()
+            .map(|point| target.copy_from(&source, point, &mut Silent))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    copy(&target).unwrap();
+    let folders: Vec<_> = points.iter().map(|point| ca.beside().join(point.short_id())).collect();
+    for (point, folder) in points.iter().zip(&folders) {
+        source.export(point, folder, &mut Silent).unwrap();
+    }
+    let mut healed = 0;
+    for name in copied.names("data/") {
+        let memory = copied.copy();
+        let target = over(Arc::new(memory.clone()), &key);
+        memory.remove(&name);
+        // Nothing leans on a lost pack before a repair.
+        assert!(copy(&target).map_or_else(|error| matches!(error, Error::Damaged { .. }), |_| true));
+        let lost = target.repair(&RepairOptions::default(), &mut Silent).unwrap().lost.len();
+        let imported = over(Arc::new(memory.copy()), &key);
+        let again = copy(&target).unwrap();
+        let stored = again.iter().filter(|copied| matches!(copied, Copied::Stored(_))).count();
+        assert!(0 < stored || lost == 0, "{again:?}");
+        assert_eq!(assert_whole(&target, ca.beside()), 2, "completed, and not stored twice");
+        assert!(copy(&target).unwrap().iter().all(|copied| matches!(copied, Copied::There(_))));
+        for folder in &folders {
+            let done = imported.import(folder, &mut Silent).unwrap();
+            healed += usize::from(matches!(done, Imported::Stored(_)));
+            assert!(matches!(imported.import(folder, &mut Silent).unwrap(), Imported::There(_)));
+        }
+        assert!(imported.points().unwrap().len() <= 2 + lost);
+        // Where the set of before had lost its folders, too, it stays until somebody lets it go.
+        let forget = RepairOptions { forget_lost: true, ..RepairOptions::default() };
+        imported.repair(&forget, &mut Silent).unwrap();
+        assert!(2 <= assert_whole(&imported, ca.beside()));
+    }
+    assert!(1 < healed, "{healed}");
 }

@@ -246,3 +246,95 @@ fn a_backup_may_run_at_any_call_of_an_expiry() {
     assert!(20 < at, "{at}");
     certadm_tests::proven::proven("faults", at);
 }
+
+/// Sets that come while an expiry looks the others up lack nothing: their indexes stand before their snapshots do.
+#[test]
+fn a_set_may_come_whenever_an_expiry_looks_for_sets() {
+    let (mut ca, memory, secret, repository) = two_chains();
+    let before = memory.copy();
+    let mut comings = Vec::new();
+    for _ in 0..4 {
+        ca.issue(1);
+        let known = memory.all();
+        ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        let new = memory.all().into_iter().filter(|(name, _)| !known.contains_key(name));
+        comings.push(new.collect::<Vec<_>>());
+    }
+    for odd in [0, 1] {
+        let memory = before.copy();
+        let (mut comings, mut lists) = (comings.clone().into_iter(), 0);
+        let to = memory.clone();
+        let action = move || {
+            lists += 1;
+            if lists % 2 == odd {
+                let coming = comings.next().into_iter().flatten();
+                coming.for_each(|(name, content)| to.overwrite(&name, content.to_vec()));
+            }
+        };
+        let growing = Faulty::before_lists(memory.clone(), "snapshots", Box::new(action));
+        expire(&over(growing, &secret)).unwrap_or_else(|error| panic!("{odd}: {error}"));
+        assert!(3 < assert_whole(&over(Arc::new(memory), &secret), ca.beside()));
+    }
+}
+
+/// Somebody else's turn ends, and a third one takes its own, at any call of the second: two never have it at once.
+#[test]
+fn two_never_have_the_turn() {
+    let (_, stored, secret, _) = two_chains();
+    for seen in ["certadm/turn/0", "certadm/turn/1"] {
+        let mut refused = 0;
+        for at in 0.. {
+            let memory = stored.copy();
+            memory.overwrite(seen, b"process 1 since then".to_vec());
+            let third = over(Arc::new(memory.clone()), &secret);
+            let taken = Arc::new(Mutex::new(None));
+            let (told, ended) = (Arc::clone(&taken), memory.clone());
+            let action = move || {
+                ended.remove(seen);
+                *told.lock().unwrap() = Some(third.expiry(&NEWEST));
+            };
+            let beside = over(Faulty::beside(memory, at, Box::new(action)), &secret);
+            let second = beside.expiry(&NEWEST);
+            let Some(third) = taken.lock().unwrap().take() else { break };
+            let both = (second.is_ok(), third.is_ok());
+            assert_ne!(both, (true, true), "{seen} {at}");
+            refused += u64::from(both == (false, true));
+            // Whoever was refused leaves nothing behind that keeps the next one away.
+            drop((second, third));
+            beside.expiry(&NEWEST).unwrap();
+        }
+        assert!(0 < refused);
+    }
+}
+
+/// A repair lets the newest set go just before an expiry has the turn: the expiry does not count on it.
+#[test]
+fn what_goes_before_the_turn_is_not_counted_on() {
+    let mut ca = Ca::create();
+    let (stored, secret, repository) = repository();
+    for _ in 0..2 {
+        ca.issue(1);
+        ca.back_up(&repository, BackupType::Full).unwrap();
+    }
+    let newest = format!("snapshots/{}", repository.points().unwrap()[1].id);
+    for at in 0.. {
+        let memory = stored.copy();
+        let (own, name) = (memory.clone(), newest.clone());
+        let done = Arc::new(Mutex::new(false));
+        let told = Arc::clone(&done);
+        let action = move || {
+            if own.names("certadm/turn/").is_empty() {
+                own.remove(&name);
+                *told.lock().unwrap() = true;
+            }
+        };
+        let sound = over(Arc::new(memory.clone()), &secret);
+        let beside = over(Faulty::beside(memory, at, Box::new(action)), &secret);
+        expire(&beside).unwrap_or_else(|error| panic!("{at}: {error}"));
+        assert_eq!(assert_whole(&sound, ca.beside()), 1, "{at}");
+        if !*done.lock().unwrap() {
+            assert!(2 < at, "{at}");
+            break;
+        }
+    }
+}

@@ -145,13 +145,15 @@ pub(crate) enum Fault {
     LateLists,
     /// Before this call, somebody else does something: see [`Faulty::beside`].
     Beside(u64),
+    /// Before each list of this folder, somebody else does something: see [`Faulty::before_lists`].
+    BesideLists(&'static str),
     /// A byte of the first pack changes on its way.
     FlipsFirst,
     /// When an index is stored, somebody deletes a pack that it names: a prune beside a writer.
     PrunedAtIndex,
 }
 
-type Action = Box<dyn FnOnce() + Send>;
+type Action = Box<dyn FnMut() + Send>;
 
 /// Objects with a fault.
 pub(crate) struct Faulty {
@@ -181,6 +183,12 @@ impl Faulty {
         Arc::new(Self { inner, fault: Fault::Beside(at), calls: AtomicU64::new(0), last, beside })
     }
 
+    /// Objects before whose lists of `folder` something else happens to the same storage.
+    pub(crate) fn before_lists(inner: Memory, folder: &'static str, action: Action) -> Arc<Self> {
+        let (last, beside) = (Mutex::default(), Mutex::new(Some(action)));
+        Arc::new(Self { inner, fault: Fault::BesideLists(folder), calls: AtomicU64::new(0), last, beside })
+    }
+
     /// How many calls were made.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
@@ -198,7 +206,7 @@ impl Faulty {
         };
         if self.fault == Fault::Beside(number) {
             let action = self.beside.lock().unwrap().take();
-            action.into_iter().for_each(|action| action());
+            action.into_iter().for_each(|mut action| action());
         }
         match self.fault {
             Fault::Fails(at) if at == number => Err(broken()),
@@ -251,6 +259,9 @@ impl Objects for Faulty {
     }
 
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, ObjectError> {
+        if matches!(self.fault, Fault::BesideLists(at) if at == folder) {
+            self.beside.lock().unwrap().iter_mut().for_each(|action| action());
+        }
         let mut listed = self.call("list", folder, |inner| inner.list(folder))?;
         if self.fault == Fault::LateLists && folder == "data" {
             listed.pop();

@@ -1,9 +1,9 @@
 //! The index is made anew from the packs; what is lost is named, and nothing goes unasked.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use certadm_repository::{CaRepository, Error, ExpiryOptions, Keep, Part, RepairOptions, Repaired, Secret};
-use certadm_rules::BackupType;
+use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_set::Silent;
 
 use crate::common::{Ca, assert_whole, over, repository};
@@ -141,4 +141,128 @@ fn each_call_of_a_repair_may_fail_or_be_the_last() {
             break;
         }
     }
+}
+
+/// What an expiry leaves that looked at the packs of a backup before its index, or its snapshot, was there: packs that one index
+/// marks, and the snapshot that needs them. `named` says whether the backup's own index names them.
+fn marked_under_a_backup(indexed_first: bool, named: bool) -> (Ca, Memory, Secret) {
+    let (mut ca, memory, secret, repository) = world();
+    // The sets of before go, so that the index which marks has live packs, too.
+    ca.issue(3);
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    ca.issue(3);
+    let before = memory.all();
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    let of_backup = |beginning: &str| {
+        let new = memory.names(beginning).into_iter().filter(|name| !before.contains_key(name));
+        new.map(|name| (name.clone(), memory.all()[&name].to_vec())).collect::<Vec<_>>()
+    };
+    let (indexes, snapshots) = (of_backup("index/"), of_backup("snapshots/"));
+    let hidden = snapshots.iter().chain(indexes.iter().filter(|_| !indexed_first));
+    hidden.for_each(|(name, _)| memory.remove(name));
+    let options =
+        ExpiryOptions { keep: Keep { last: 1, ..Keep::default() }, take_over: false, rest: Some(0) };
+    let pruned = repository.expiry(&options).unwrap().carry_out(&mut |_| {}).unwrap();
+    assert!(0 < pruned.waiting && pruned.deleted == 0, "{pruned:?}");
+    let back = snapshots.into_iter().chain(indexes.into_iter().filter(|_| named));
+    back.for_each(|(name, content)| memory.overwrite(&name, content));
+    (ca, memory, secret)
+}
+
+/// An expiry beside a long backup marks packs that the backup then names: no byte is lost, so no set is.
+#[test]
+fn a_set_whose_packs_are_marked_is_not_lost() {
+    for (indexed_first, named) in [(false, true), (true, true), (false, false), (true, false)] {
+        let (ca, stored, secret) = marked_under_a_backup(indexed_first, named);
+        // The engine reads indexes in an order of its own, another one each time.
+        for _ in 0..8 {
+            let memory = stored.copy();
+            let repository = over(Arc::new(memory.clone()), &secret);
+            let options = RepairOptions { forget_lost: true, ..RepairOptions::default() };
+            let repaired = repository.repair(&options, &mut Silent).unwrap();
+            assert!(repaired.lost.is_empty() && repaired.left_out.is_empty(), "{named}: {repaired:?}");
+            assert_eq!(assert_whole(&repository, ca.beside()), 2);
+            let checked = repository.check(Part::ALL, &mut Silent).unwrap();
+            assert!(checked.problems.is_empty(), "{checked:?}");
+            assert_eq!(repair(&repository), Repaired::default(), "nothing is left to do");
+        }
+    }
+}
+
+/// A pack that no other index names tells itself what lies in it. Where it does not, it is told.
+#[test]
+fn a_pack_whose_list_is_damaged_is_left_out_and_named() {
+    let (_, stored, secret) = marked_under_a_backup(false, true);
+    let mut told = 0;
+    for name in stored.names("data/") {
+        let memory = stored.copy();
+        let mut content = stored.all()[&name].to_vec();
+        let at = content.len() - 10;
+        content[at] ^= 1;
+        memory.overwrite(&name, content);
+        let repaired = repair(&over(Arc::new(memory.clone()), &secret));
+        assert!(repaired.left_out.iter().all(|text| text.contains(&name)), "{repaired:?}");
+        assert!(repaired.lost.is_empty() || repaired.left_out.len() == 1, "{repaired:?}");
+        told += repaired.left_out.iter().filter(|text| text.contains("does not tell")).count();
+    }
+    assert!(0 < told);
+}
+
+/// A set that was committed while the repair went on is not taken for a lost one, and not deleted.
+#[test]
+fn a_backup_may_run_at_any_call_of_a_repair() {
+    let (ca, stored, secret, _) = world();
+    let beside_ca = ca.beside().to_owned();
+    let ca = Arc::new(Mutex::new(ca));
+    let forget = RepairOptions { forget_lost: true, ..RepairOptions::default() };
+    for at in 0.. {
+        let memory = stored.copy();
+        let repository = over(Arc::new(memory.clone()), &secret);
+        let (other, own) = (repository.clone(), Arc::clone(&ca));
+        let taken = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&taken);
+        let action = move || {
+            let mut ca = own.lock().unwrap();
+            ca.issue(1);
+            *told.lock().unwrap() = Some(ca.back_up(&other, BackupType::Full).is_ok());
+        };
+        let beside = Faulty::beside(memory, at, Box::new(action));
+        let repaired = over(beside, &secret).repair(&forget, &mut Silent).unwrap();
+        assert!(repaired.lost.is_empty() && repaired.left_out.is_empty(), "{at}: {repaired:?}");
+        let Some(is_there) = taken.lock().unwrap().take() else {
+            assert!(20 < at, "{at}");
+            break;
+        };
+        assert!(is_there, "{at}");
+        assert_eq!(assert_whole(&repository, &beside_ca), 3, "{at}");
+    }
+}
+
+/// While a full set lacks something and stays, logs that continue it are not taken, and the CA keeps them.
+#[test]
+fn logs_that_continue_a_lost_set_are_refused() {
+    let mut refused = 0;
+    for nth in 0.. {
+        let mut ca = Ca::create();
+        let (memory, _, repository) = repository();
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        let Some(name) = memory.names("data/").get(nth).cloned() else { break };
+        memory.remove(&name);
+        if repair(&repository).lost.is_empty() {
+            continue;
+        }
+        ca.issue(2);
+        let logs = ca.logs();
+        let error = ca.back_up(&repository, BackupType::LogsOnly).unwrap_err();
+        assert_eq!(error.hresult(), Hresult::MISSING_FULL_BACKUP, "{error}");
+        assert!(error.to_string().contains("lacks something"), "{error}");
+        assert!(logs.iter().all(|log| ca.logs().contains(log)), "no log is deleted");
+        assert_eq!(repository.points().unwrap().len(), 1);
+        // With a full set, they go on.
+        ca.back_up(&repository, BackupType::Full).unwrap();
+        ca.issue(2);
+        ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+        refused += 1;
+    }
+    assert!(0 < refused);
 }

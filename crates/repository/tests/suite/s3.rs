@@ -533,6 +533,45 @@ fn locked_objects_outlive_whoever_has_the_credentials() {
     assert_eq!(*service.lacking.lock().unwrap(), [""; 0]);
 }
 
+/// What is damaged is told, and keeps nothing else from being locked longer.
+#[test]
+fn locks_of_what_is_left_are_prolonged_when_something_is_damaged() {
+    for damaged in ["/data/", "/snapshots/", "/index/"] {
+        for is_gone in [false, true] {
+            let (service, endpoint) = Service::start();
+            service.versioned.store(true, Ordering::SeqCst);
+            let mut ca = Ca::create();
+            let repository = made(&vault_with(&ca, &endpoint, "lock-days = 35\n"), "ca");
+            ca.back_up(&repository, BackupType::Full).unwrap();
+            ca.issue(2);
+            ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+            let soon = OffsetDateTime::now_utc() + time::Duration::days(10);
+            service.history.lock().unwrap().iter_mut().for_each(|kept| kept.until = Some(soon));
+            let key =
+                service.objects.lock().unwrap().keys().find(|key| key.contains(damaged)).cloned().unwrap();
+            if is_gone {
+                service.objects.lock().unwrap().remove(&key);
+                service.keep(&key, None, None);
+            } else {
+                service.objects.lock().unwrap().insert(key.clone(), b"false".to_vec());
+            }
+            for dry_run in [true, false] {
+                let extended = repository.extend_locks(dry_run);
+                // A snapshot that somebody has hidden is no set.
+                let is_told = !(is_gone && damaged == "/snapshots/");
+                assert!(!is_told || matches!(extended, Err(Error::Damaged { .. })), "{key}: {extended:?}");
+            }
+            let far = OffsetDateTime::now_utc() + time::Duration::days(34);
+            let history = service.history.lock().unwrap();
+            for kept in history.iter().filter(|kept| kept.until.is_some() && kept.key != key) {
+                let is_note = kept.key.contains("/certadm/");
+                let may_be_free = is_gone && damaged == "/snapshots/" && kept.key.contains("/data/");
+                assert!(is_note || may_be_free || Some(far) < kept.until, "{key}: {}", kept.key);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_bucket_without_locks_is_named() {
     let (_service, endpoint) = Service::start();

@@ -86,6 +86,37 @@ fn an_object_is_there_whole_and_never_replaced() {
     }
 }
 
+/// When a connection ends behind the rename, the call is made again, and finds the object there: its name is put onto the disk
+/// then, which the first one had not come to.
+#[test]
+fn what_is_there_already_is_put_onto_its_disk() {
+    if server(&[]).is_none() {
+        return;
+    }
+    let dir = certadm_tests::scratch();
+    let sent = dir.path().join("sent");
+    let command = ["sh".to_owned(), "-c".to_owned(), format!("tee -a '{}' | {SERVER}", sent.display())];
+    let objects = objects(command.map(OsString::from).into(), &dir.path().join("vault/CA"), false);
+    let flushes = || {
+        let sent = std::fs::read(&sent).unwrap_or_default();
+        sent.windows(17).filter(|bytes| *bytes == b"fsync@openssh.com").count()
+    };
+    let mut expected = 0;
+    for (name, first) in [("snapshots/ab", 2), ("index/ab", 2), ("data/ab/abcd", 1), ("certadm/proven/ab", 2)]
+    {
+        for _ in 0..2 {
+            objects.put(name, &[Bytes::from_static(b"content")]).unwrap();
+        }
+        expected += first + 1;
+        // The server answers before `tee` has noted the request.
+        let since = Instant::now();
+        while flushes() < expected && since.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(flushes(), expected, "{name}");
+    }
+}
+
 #[test]
 fn many_folders_are_listed_and_many_write_at_the_same_time() {
     let Some(command) = server(&[]) else { return };

@@ -155,7 +155,8 @@ impl SftpObjects {
         let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let path = self.path(name);
         if is_there(stat(session, &path)?, len, name)? {
-            return Ok(());
+            // Perhaps by this call, when its connection ended behind the rename: nobody has flushed the name then.
+            return self.flush(session, &path);
         }
         let (folder, own) = path.rsplit_once('/').unwrap_or(("", &path));
         let mut random = [0; 8];
@@ -168,7 +169,7 @@ impl SftpObjects {
             }
             session.done(&Request::Remove(&aside)).ok();
             return match is_there(stat(session, &path)?, len, name)? {
-                true => Ok(()),
+                true => self.flush(session, &path),
                 false => Err(error),
             };
         }

@@ -1,0 +1,50 @@
+//! Whether a set that is to be stored is there already, and whole: a snapshot alone does not say so.
+
+use std::collections::BTreeMap;
+
+use certadm_set::Manifest;
+use certadm_set::manifest::FileEntry;
+
+use crate::error::{Error, Result};
+use crate::point::Point;
+use crate::vault::CaRepository;
+
+impl CaRepository {
+    /// The manifest of a set that is here.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Storage`].
+    pub(crate) fn manifest_of(&self, point: &Point) -> Result<Manifest> {
+        let known = self.kept.reader(&self.objects, &self.secret)?;
+        Ok(known.reader.manifest(&known.reader.files(point.tree)?)?.0)
+    }
+
+    /// Whether all of a set is here, and its files are those of a manifest. Without one, they are not compared.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it has other files; [`Error::Storage`].
+    pub(crate) fn has_whole(&self, point: &Point, manifest: Option<&Manifest>) -> Result<bool> {
+        let known = self.kept.reader(&self.objects, &self.secret)?;
+        if known.reader.lacks(point.tree, &known.lost)?.is_some() {
+            return Ok(false);
+        }
+        let Some(manifest) = manifest else { return Ok(true) };
+        if !has_same_files(&self.manifest_of(point)?, manifest) {
+            return Err(Error::Damaged {
+                place: format!("{}/{}", self.address(), point.short_id()),
+                detail: "it has other files than the set of its time and generations that was to be stored"
+                    .to_owned(),
+            });
+        }
+        Ok(true)
+    }
+}
+
+/// Whether two manifests name the same files with the same bytes. A set that was sealed twice has two manifests.
+fn has_same_files(one: &Manifest, other: &Manifest) -> bool {
+    let files = |manifest: &Manifest| {
+        let named = |file: &FileEntry| (file.path.clone(), (file.size, file.blake3.clone()));
+        manifest.files.iter().map(named).collect::<BTreeMap<_, _>>()
+    };
+    files(one) == files(other)
+}
