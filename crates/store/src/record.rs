@@ -178,6 +178,18 @@ pub fn begin_as(folder: &Folder, form: Form, record: &RestoreRecord) -> Result<(
     register(folder, form, record)
 }
 
+/// Begins to take a registration back whose files are still in place: until it is withdrawn the CA does not start (`E_ABORT`), and what
+/// an earlier recovery has kept of the image does not count for another database.
+///
+/// # Errors
+/// [`Error::BadRecord`], [`Error::File`].
+pub fn give_up(folder: &Folder) -> Result<()> {
+    if let Some(record) = read(folder)?.filter(|record| !record.database_recovered) {
+        register(folder, form(folder), &RestoreRecord { status: Hresult::E_ABORT, ..record })?;
+    }
+    recovery::forget_trailer(folder)
+}
+
 /// Takes a registration back that was not carried out: the CA starts again as if there had been none.
 ///
 /// # Errors
@@ -237,7 +249,13 @@ fn in_store_terms(folder: &Folder, record: &RestoreRecord) -> Result<Registered>
         Some(path) => local_path(path).ok_or_else(|| malformed("its log folder is not on this machine"))?,
         None => folder.log_dir(),
     };
-    Ok(Registered { database, backup_logs, range: record.range })
+    let log_directory = match &record.log_directory {
+        Some(path) => {
+            Some(local_path(path).ok_or_else(|| malformed("its log folder is not on this machine"))?)
+        }
+        None => None,
+    };
+    Ok(Registered { database, backup_logs, log_directory, range: record.range })
 }
 
 /// A path as a caller may give it: of this system, or in the UNC form of certbcli.md D29. Whether the host in it means

@@ -25,6 +25,8 @@ pub struct Registered {
     pub database: PathBuf,
     /// The folder of the restored logs.
     pub backup_logs: PathBuf,
+    /// The folder of later logs (`pwszLogPath`), where one was named beside the CA's own.
+    pub log_directory: Option<PathBuf>,
     /// The range that must be there in full. Logs above it, there or in the CA's own folder, are rolled forward.
     pub range: GenerationRange,
 }
@@ -79,14 +81,19 @@ pub fn recover(folder: &Folder, registered: &Registered) -> Result<Recovered> {
     })
 }
 
-/// The folder of the restored logs, and the CA's own where that is another one.
+/// The folder of the restored logs, the one that was named for later ones, and the CA's own; each once.
 fn log_folders(folder: &Folder, registered: &Registered) -> Vec<PathBuf> {
-    let own = folder.log_dir();
-    let is_other = own.is_dir() && own.canonicalize().ok() != registered.backup_logs.canonicalize().ok();
-    std::iter::once(registered.backup_logs.clone()).chain(is_other.then_some(own)).collect()
+    let mut folders = vec![registered.backup_logs.clone()];
+    for other in registered.log_directory.iter().cloned().chain([folder.log_dir()]) {
+        let is_known = |known: &PathBuf| known.canonicalize().ok() == other.canonicalize().ok();
+        if other.is_dir() && !folders.iter().any(is_known) {
+            folders.push(other);
+        }
+    }
+    folders
 }
 
-/// The restored logs, and those of the CA's own folder above them: they hold what was committed after the backup, and are rolled
+/// The restored logs, and those of the other folders above them: they hold what was committed after the backup, and are rolled
 /// forward (certbcli.md 9.2). What does not continue the restored ones is refused, because the CA could not write logs of its own there.
 fn logs_of(folder: &Folder, registered: &Registered) -> Result<Vec<(Generation, PathBuf)>> {
     let mut logs = Folder::logs_in(&registered.backup_logs)?;
@@ -117,6 +124,14 @@ pub fn apply(chain: &Chain, image: &Path) -> Result<u64> {
     Ok(written)
 }
 
+/// What was kept of the image that a recovery works on no longer counts.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn forget_trailer(folder: &Folder) -> Result<()> {
+    Ok(durable::remove_if_present(&saved_trailer_path(folder))?)
+}
+
 /// Takes the leftovers of a recovery away once its record says it is done.
 ///
 /// # Errors
@@ -124,7 +139,7 @@ pub fn apply(chain: &Chain, image: &Path) -> Result<u64> {
 pub(crate) fn forget(folder: &Folder) -> Result<()> {
     // What an exchange of files moved aside is no longer to be put back: the database that took its place counts now.
     durable::remove_if_present(&folder.restore_swap_path())?;
-    Ok(durable::remove_if_present(&saved_trailer_path(folder))?)
+    forget_trailer(folder)
 }
 
 /// At an ordinary start: the logs that the database still needs must be there and fit (certbcli.md 9.2, third column).

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use certadm_rules::Hresult;
 use certadm_store::{Folder, record};
 
 use crate::support::Work;
@@ -127,16 +128,65 @@ fn a_registered_restore_can_be_given_up() {
     assert_eq!(fs::read_dir(work.path("new/database")).unwrap().count(), 0);
 }
 
+/// What a killed command or a person has left beside the replaced files is no reason not to put them back.
+#[test]
+fn a_restore_is_given_up_whatever_lies_beside_the_replaced_files() {
+    for again in ["restore --dir {ca} --abandon", "restore --from {full} --dir {ca} --force --no-recover"] {
+        let work = with_set();
+        let rows = work.tables("--dir {ca}");
+        work.result("restore --from {full} --dir {ca} --force --no-recover");
+        let aside = replaced(&work).remove(0);
+        fs::write(aside.join("notes.txt"), "why").unwrap();
+        fs::create_dir(aside.join(".certadm-scratch-x.unfinished-4194999")).unwrap();
+        work.result(again);
+        assert!(aside.join("notes.txt").is_file(), "what somebody wrote stays");
+        if again.contains("--no-recover") {
+            work.result("restore --dir {ca} --abandon");
+        }
+        assert_eq!(work.tables("--dir {ca}"), rows);
+        work.issue("ca", "three");
+    }
+}
+
+/// A restore that is being given up is not carried out by a start in between: the database that is back is not the image.
+#[test]
+fn a_restore_that_is_half_given_up_is_not_carried_out() {
+    let work = with_set();
+    let (before, rows) = (content(&work.path("ca")), work.tables("--dir {ca}"));
+    work.result("restore --from {full} --dir {ca} --force --no-recover");
+    // As a recovery leaves it that is killed, or has no room.
+    let image = fs::read(work.path("full/DataBase/Test-CA.db")).unwrap();
+    fs::create_dir_all(work.path("ca/restore.d")).unwrap();
+    fs::write(work.path("ca/restore.d/trailer.page"), &image[image.len() - 4096..]).unwrap();
+    // Giving up ends in the middle.
+    fs::create_dir(work.path("ca/log/in the way")).unwrap();
+    assert_ne!(work.run("restore --dir {ca} --abandon").code, 0);
+    assert!(!work.path("ca/restore.d/trailer.page").exists());
+    // As it is when it ends behind the database.
+    let registered = record::read(&Folder::new(work.path("ca"))).unwrap().unwrap();
+    assert_eq!(registered.status, Hresult::E_ABORT);
+    fs::copy(replaced(&work)[0].join("database/Test-CA.db"), work.path("ca/database/Test-CA.db")).unwrap();
+    let refused = work.run("--json ca crl --dir {ca} --passphrase-file {pass}").json();
+    assert_eq!(refused["error"]["name"], "JET_errRestoreInProgress", "{refused}");
+    fs::remove_file(work.path("ca/database/Test-CA.db")).unwrap();
+    fs::remove_dir(work.path("ca/log/in the way")).unwrap();
+    work.result("restore --dir {ca} --abandon");
+    assert_eq!(content(&work.path("ca")), before);
+    assert_eq!(work.tables("--dir {ca}"), rows);
+}
+
+fn replaced(work: &Work) -> Vec<PathBuf> {
+    let all = fs::read_dir(work.path("ca")).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| path.to_string_lossy().contains("/replaced-")).collect()
+}
+
 #[test]
 fn repeated_restores_do_not_pile_up() {
     let work = with_set();
     for _ in 0..3 {
         work.result("restore --from {full} --dir {ca} --force --no-recover");
     }
-    let replaced = fs::read_dir(work.path("ca")).unwrap();
-    let replaced = replaced
-        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("replaced-"));
-    assert_eq!(replaced.count(), 1, "each restore puts back what the one before it had moved aside");
+    assert_eq!(replaced(&work).len(), 1, "each restore puts back what the one before it had moved aside");
     assert_eq!(work.run("restore --from {full} --dir {ca}").code, 3, "what lies aside is a CA's");
     work.result("restore --dir {ca} --abandon");
     assert_eq!(work.tables("--dir {ca}")[0].as_array().unwrap().len(), 3, "the CA's own row and two");
@@ -159,9 +209,7 @@ fn a_refused_restore_leaves_one_that_waits_as_it_is() {
 fn a_restore_is_not_given_up_when_what_was_there_is_gone() {
     let work = with_set();
     work.result("restore --from {full} --dir {ca} --force --no-recover");
-    let replaced = fs::read_dir(work.path("ca")).unwrap().map(|entry| entry.unwrap().path());
-    let replaced = replaced.filter(|path| path.to_string_lossy().contains("/replaced-")).collect::<Vec<_>>();
-    fs::remove_dir_all(&replaced[0]).unwrap();
+    fs::remove_dir_all(&replaced(&work)[0]).unwrap();
     let before = content(&work.path("ca"));
     let json = work.run("--json restore --dir {ca} --abandon").json();
     assert_eq!((&json["exit_code"], &json["error"]["code"]), (&3.into(), &"0x8007139f".into()), "{json}");

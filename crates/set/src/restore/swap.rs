@@ -15,7 +15,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{IoContext, durable};
+use certadm_files::{IoContext, durable, unfinished};
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::chain_of;
 use certadm_session::restore::RestoreContext;
@@ -144,6 +144,8 @@ fn take_back(folder: &Folder) -> Result<()> {
     let Some(mut journal) = Journal::read(folder)? else {
         return Ok(record::withdraw(folder)?);
     };
+    // While the registration stands, a start would carry it out: over the database that is brought back below.
+    record::give_up(folder)?;
     if journal.phase == Phase::Placing {
         for (dir, _) in parts(folder) {
             empty(&dir)?;
@@ -168,13 +170,15 @@ fn empty(dir: &Path) -> Result<()> {
     Ok(durable::sync_dir(dir)?)
 }
 
-/// Brings what was moved aside back to its place, and removes the folders that held it.
+/// Brings what was moved aside back to its place, and removes the folders that held it, as far as nothing else is in them.
 fn bring_back(folder: &Folder, aside: &Path) -> Result<()> {
     for (dir, name) in parts(folder) {
         let from = aside.join(name);
         if !from.is_dir() {
             continue; // it was never made, or is gone already
         }
+        // The command reads the replaced database in a scratch folder beside it: a killed one leaves that.
+        unfinished::remove_abandoned(&from).unwrap_or_default();
         for entry in fs::read_dir(&from).during("list", &from)? {
             let path = entry.during("list", &from)?.path();
             durable::rename(&path, &dir.join(path.file_name().unwrap_or_default()))?;
@@ -183,7 +187,11 @@ fn bring_back(folder: &Folder, aside: &Path) -> Result<()> {
         fs::remove_dir(&from).during("remove", &from)?;
     }
     if aside.is_dir() {
-        fs::remove_dir(aside).during("remove", aside)?;
+        unfinished::remove_abandoned(aside).unwrap_or_default();
+        // Everything that the CA needs is back. What somebody has put there stays, and is no reason not to start.
+        if let Err(error) = fs::remove_dir(aside) {
+            tracing::warn!(folder = %aside.display(), %error, "a folder of replaced files is not empty and stays");
+        }
     }
     Ok(durable::sync_dir(folder.path())?)
 }
