@@ -23,6 +23,8 @@ pub struct Address {
     pub ca: Option<String>,
     /// Which of its sets.
     pub point: Selector,
+    /// Whether that was written. Where it was not, the newest state is meant, or the whole repository.
+    pub names_point: bool,
 }
 
 /// Which of a CA's sets is meant.
@@ -60,17 +62,17 @@ impl Address {
 
     fn parse_rest(text: &str, vault: &str, rest: &str) -> Result<Self> {
         let wrong = |detail: &str| Error::Address { text: text.to_owned(), detail: detail.to_owned() };
-        let (ca, point) = match rest.rsplit_once('/') {
-            Some((ca, point)) => (Some(ca), Selector::parse(point).map_err(|detail| wrong(&detail))?),
+        let (ca, point, written) = match rest.rsplit_once('/') {
+            Some((ca, point)) => (Some(ca), Selector::parse(point).map_err(|detail| wrong(&detail))?, point),
             // Without a slash it is a point where it can be one, and else a CA.
             None => match Selector::parse(rest) {
-                Ok(point) => (None, point),
-                Err(_) => (Some(rest), Selector::Latest),
+                Ok(point) => (None, point, rest),
+                Err(_) => (Some(rest), Selector::Latest, ""),
             },
         };
         let ca = ca.filter(|ca| !ca.is_empty()).map(folder_of).transpose();
         let ca = ca.map_err(|detail| wrong(&detail))?;
-        Ok(Self { vault: vault.to_owned(), ca, point })
+        Ok(Self { vault: vault.to_owned(), ca, point, names_point: !written.is_empty() })
     }
 }
 
@@ -182,8 +184,19 @@ mod tests {
         assert_eq!(address("vault:").point, Selector::Latest);
         assert_eq!(
             address("vault:latest-full"),
-            Address { point: Selector::LatestFull, ..address("vault:") }
+            Address { point: Selector::LatestFull, names_point: true, ..address("vault:") }
         );
+        // A repository is not one of its sets.
+        for (text, names_point) in [
+            ("vault:", false),
+            ("vault:Sub-latest", false),
+            ("vault:facade/", false),
+            ("vault:facade", true),
+            ("vault:latest", true),
+            ("vault:CA/latest", true),
+        ] {
+            assert_eq!(address(text).names_point, names_point, "{text}");
+        }
         assert_eq!(address("vault:Example CA").ca.as_deref(), Some("Example CA"));
         assert_eq!(address("vault:Example (CA)!n2/latest").ca.as_deref(), Some("Example !0028CA!0029!n2"));
         assert_eq!(address("vault:x!n3!n2").ca.as_deref(), Some("x!0021n3!n2"));

@@ -108,6 +108,18 @@ fn repository(bridge: &Bridge) -> RusticResult<Repository<()>> {
     Repository::new(&options, &RepositoryBackends::new(Arc::new(bridge.clone()), None))
 }
 
+/// Whether a password opens the repository that is there, if one is.
+///
+/// # Errors
+/// When that cannot be told: as [`open`].
+pub(crate) fn is_opened_by(bridge: &Bridge, password: &Secret) -> Result<bool> {
+    match open(bridge, password) {
+        Ok(_) => Ok(true),
+        Err(Error::NoKeyFits { .. } | Error::NoRepository { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Opens the repository.
 ///
 /// # Errors

@@ -109,6 +109,14 @@ impl CaRepository {
         Ok((old, new))
     }
 
+    /// Whether a password opens the repository.
+    ///
+    /// # Errors
+    /// When that cannot be told: as [`CaRepository::points`].
+    pub fn is_opened_by(&self, password: &Secret) -> Result<bool> {
+        engine::is_opened_by(&Bridge::new(Arc::clone(&self.objects)), password)
+    }
+
     fn find_key(&self, beginning: Option<&str>) -> Result<Key> {
         let mut keys = self.keys()?;
         let all = keys.len();

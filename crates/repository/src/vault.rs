@@ -192,6 +192,26 @@ impl Vault {
         Ok(CaRepository { name: ca.clone(), ..CaRepository::over(objects, secret, &self.profile.name, base) })
     }
 
+    /// Whether a password opens the newest repository of a CA, or the one that [`Vault::create`] would have made.
+    ///
+    /// # Errors
+    /// When that cannot be told: as [`CaRepository::points`].
+    pub fn is_opened_by(&self, ca: &str, password: &Secret) -> Result<bool> {
+        let folder = self.folder_of(ca)?;
+        let (base, number) = generation::split(&folder);
+        let numbers = match number {
+            Some(number) => vec![number],
+            None => (1..=self.newest(base)?).collect(),
+        };
+        for number in numbers {
+            let bridge = Bridge::new(self.objects(&generation::folder(base, number))?);
+            if engine::is_opened_by(&bridge, password)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The key file of a CA's repository; `None` where the vault is opened by a password.
     #[must_use]
     pub fn key_file(&self, ca: &str) -> Option<PathBuf> {

@@ -427,6 +427,8 @@ fn passwords_are_added_rotated_and_removed() {
         assert!(run.stderr.contains(says), "{line}: {run:?}");
     }
     assert!(!work.path("code4").exists(), "a code that opens nothing does not stay");
+    let again = run(&work, "repository init vault: --ca Test-CA --recovery-file {code5}");
+    assert!(again.code == 3 && !work.path("code5").exists(), "{again:?}");
 }
 
 /// A second vault has every set, proved there, and is one to restore from.
@@ -546,6 +548,18 @@ fn what_is_attached_to_a_stored_set_is_a_later_version_of_it() {
     assert_eq!(run(&work, &old).code, 1);
     result(&work, "restore --from vault: --dir {new}");
     assert!(work.path("new/ca.key").is_file(), "the key that was attached came with it");
+    // What is done to a repository is done to all of its sets: one that is named is not passed over.
+    let one = &after[0]["id"].as_str().unwrap()[..8];
+    for line in ["expire", "repair", "check", "undelete --at 2026-01-01", "extend-locks", "info", "key list"]
+    {
+        for point in [one, "latest"] {
+            let refused = run(&work, &format!("repository {line} vault:Test-CA/{point}"));
+            assert!(
+                refused.code == 2 && refused.stderr.contains("names a set"),
+                "{line} {point}: {refused:?}"
+            );
+        }
+    }
     // The rules count backups, so the earlier version may go.
     let dry = result(&work, "repository expire vault: --keep-last 2 --dry-run");
     let kept: Vec<bool> = dry["repositories"][0]["points"]

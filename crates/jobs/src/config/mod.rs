@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use certadm_files::read;
-use certadm_repository::{Address, Profile, Profiles, Selector, Vault};
+use certadm_repository::{Address, Profile, Profiles, Vault};
 use certadm_rules::names::sanitize;
 use certadm_rules::settings::mistake;
 use toml::Spanned;
@@ -484,7 +484,7 @@ fn targets_of(words: &Spanned<raw::Words>, folder: &Path) -> std::result::Result
     let mut targets: Vec<Target> = Vec::new();
     for word in &words.get_ref().0 {
         let target = match Address::parse(word) {
-            Some(Ok(Address { vault, ca: None, point: Selector::Latest })) => Target::Vault(vault),
+            Some(Ok(Address { vault, ca: None, names_point: false, .. })) => Target::Vault(vault),
             Some(_) => {
                 return Err(
                     "name a vault alone, such as vault: - each CA has a repository of its name there"

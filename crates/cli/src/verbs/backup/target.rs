@@ -36,7 +36,7 @@ impl Target {
     pub(super) fn find(to: &Path) -> Result<Self, Failure> {
         #[cfg(feature = "repository")]
         if let Some(address) = crate::verbs::places::address(to)? {
-            if address.point != certadm_repository::Selector::Latest {
+            if address.names_point {
                 let text = format!("{} names a set, and a set is never overwritten", to.display());
                 return Err(Failure::usage(text, "name the repository alone, such as vault: or vault:CA/"));
             }

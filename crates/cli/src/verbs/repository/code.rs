@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{Access, IoContext, durable};
-use certadm_repository::recovery_code;
+use certadm_repository::{Secret, recovery_code};
 use clap::Args;
 use zeroize::Zeroizing;
 
@@ -36,8 +36,8 @@ impl CodeArgs {
         Ok(())
     }
 
-    /// Makes a code, gives it to a person, and then does with it what it is for. When that fails, the code opens nothing, and
-    /// its file goes.
+    /// Makes a code, gives it to a person, and then does with it what it is for. When that fails and the code opens nothing, its file
+    /// goes. Where `opens` cannot rule that out, it stays: the code may be the only one by then.
     ///
     /// # Errors
     /// When the code cannot be written or was not written down; those of `work`.
@@ -45,6 +45,7 @@ impl CodeArgs {
         &self,
         output: Output,
         work: impl FnOnce(&Zeroizing<String>) -> certadm_repository::Result<T>,
+        opens: impl FnOnce(&Secret) -> certadm_repository::Result<bool>,
     ) -> Result<T, Failure> {
         let code = recovery_code()?;
         match &self.recovery_file {
@@ -53,8 +54,24 @@ impl CodeArgs {
             None => show_and_ask(&code, output)?,
         }
         work(&code).map_err(|error| {
-            self.recovery_file.iter().for_each(|file| drop(std::fs::remove_file(file)));
-            error.into()
+            let error = Failure::from(error);
+            let place = self.recovery_file.as_deref().unwrap_or(Path::new("the recovery code"));
+            if matches!(opens(&Secret::from_password(&code, place)), Ok(false)) {
+                self.recovery_file.iter().for_each(|file| drop(std::fs::remove_file(file)));
+                return error;
+            }
+            let kept = match &self.recovery_file {
+                Some(file) => format!("the recovery code in {}", file.display()),
+                None => "the recovery code that was shown".to_owned(),
+            };
+            Failure {
+                message: format!("{}; {kept} may open the repository already", error.message),
+                remedy: format!(
+                    "keep that code; `certadm repository key list` says which keys there are; then: {}",
+                    error.remedy
+                ),
+                ..error
+            }
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use certadm_repository::{Address, Copied, Selector};
+use certadm_repository::{Address, Copied};
 use certadm_rules::words::counted;
 use clap::Args;
 use serde_json::{Value, json};
@@ -34,8 +34,7 @@ pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
         return Err(Failure::usage(text, "name another vault of repositories.toml"));
     }
     // Without a point all sets are meant, the oldest first, so that no log set comes before its full set.
-    let names_point = from.point != Selector::Latest || args.from.to_string_lossy().ends_with("latest");
-    let points = if names_point { source.select(&from.point)? } else { source.points()? };
+    let points = if from.names_point { source.select(&from.point)? } else { source.points()? };
     interrupt::watch();
     let (mut results, mut stored) = (Vec::<Value>::new(), 0);
     for point in &points {

@@ -6,6 +6,7 @@ use certadm_client::own_host_name;
 use certadm_repository::Label;
 use clap::Args;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::code::CodeArgs;
 use super::named::address;
@@ -39,10 +40,11 @@ pub(super) fn run(args: &InitArgs, output: Output) -> Result<Done, Failure> {
     let vault = places::vault(&address.vault)?;
     let host = own_host_name();
     let label = Label { host: &host, user: "recovery code" };
-    let repository = args.code.with_code(output, |code| match args.next {
+    let make = |code: &Zeroizing<String>| match args.next {
         true => vault.create_next(&ca, code, label),
         false => vault.create(&ca, code, label),
-    })?;
+    };
+    let repository = args.code.with_code(output, make, |code| vault.is_opened_by(&ca, code))?;
     output.line(format!("Made the repository {} in {}.", repository.address(), vault.place()));
     if let Some(file) = vault.key_file(repository.name()) {
         output.line(format!(

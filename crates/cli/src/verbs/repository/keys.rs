@@ -7,6 +7,7 @@ use certadm_repository::{CaRepository, Key, Label, Secret};
 use certadm_rules::printable::printable;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::code::CodeArgs;
 use super::named::repository;
@@ -100,6 +101,7 @@ impl NewKey {
     /// Reads or makes the key, and does with it what it is for.
     fn with<T>(
         &self,
+        repository: &CaRepository,
         output: Output,
         work: impl FnOnce(&Secret, Label<'_>) -> certadm_repository::Result<T>,
     ) -> Result<T, Failure> {
@@ -110,10 +112,11 @@ impl NewKey {
             return Ok(work(&Secret::from_password_file(file)?, label("password"))?);
         }
         self.code.refuse_nowhere(output)?;
-        self.code.with_code(output, |code| {
+        let work = |code: &Zeroizing<String>| {
             let origin = self.code.recovery_file.clone().unwrap_or_else(|| "the recovery code".into());
             work(&Secret::from_password(code, &origin), label("recovery code"))
-        })
+        };
+        self.code.with_code(output, work, |code| repository.is_opened_by(code))
     }
 }
 
@@ -122,7 +125,7 @@ pub(super) fn run(command: &KeyCommand, output: Output) -> Result<Done, Failure>
         KeyCommand::List(args) => list(&repository(&args.repository)?, output),
         KeyCommand::Add(args) => {
             let repository = repository(&args.repository)?;
-            let id = args.new.with(output, |secret, label| repository.add_key(secret, label))?;
+            let id = args.new.with(&repository, output, |secret, label| repository.add_key(secret, label))?;
             output.line(format!("Added the key {} to {}; it opens it.", short(&id), repository.address()));
             args.new.code.tell(output);
             Ok(done(&repository, Some(&id), None))
@@ -137,8 +140,9 @@ pub(super) fn run(command: &KeyCommand, output: Output) -> Result<Done, Failure>
         KeyCommand::Rotate(args) => {
             let repository = repository(&args.repository)?;
             let old = args.key.as_deref();
-            let (gone, id) =
-                args.new.with(output, |secret, label| repository.rotate_key(old, secret, label))?;
+            let (gone, id) = args
+                .new
+                .with(&repository, output, |secret, label| repository.rotate_key(old, secret, label))?;
             output.line(format!(
                 "The key {} of {} is in the place of {}; it opens it.",
                 short(&id),
