@@ -156,7 +156,8 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::held::HeldSet;
-    use crate::record::{Outcome, StepRecord};
+    use crate::record::Outcome;
+    use crate::record::tests::record;
 
     const JOB: &str = "full = 'daily 02:30'\nlogs = 'every 15m'\nverify = 'weekly sun 03:00'\nrehearse = 'monthly 31 04:00'";
 
@@ -304,18 +305,7 @@ mod tests {
         let (zone, job) = (TimeZone::UTC, job("full = 'daily 02:00'\nverify = 'hourly'"));
         let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
         let fail = |world: &mut World, began| {
-            world.attempts.note(&StepRecord {
-                step: Step::Verify,
-                why: String::new(),
-                command: String::new(),
-                began,
-                seconds: 0.0,
-                tries: 1,
-                outcome: Outcome::Failed,
-                exit_code: 5,
-                trouble: Vec::new(),
-                result: serde_json::Value::Null,
-            });
+            world.attempts.note(&record(Step::Verify, Outcome::Failed, began));
         };
         let now = 1_001_100;
         assert_eq!(world.due(&job, now, &zone).len(), 1);

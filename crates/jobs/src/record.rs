@@ -155,6 +155,10 @@ impl Attempts {
     /// Adds what became of a step.
     pub fn note(&mut self, record: &StepRecord) {
         let attempt = self.steps.entry(record.step).or_default();
+        // What was stopped tells nothing: what was known before stays, and the alarm about it.
+        if record.outcome == Outcome::Interrupted && attempt.outcome.is_some() {
+            return;
+        }
         attempt.tried = Some(record.began);
         attempt.outcome = Some(record.outcome);
         attempt.trouble.clone_from(&record.trouble);
@@ -167,11 +171,15 @@ impl Attempts {
             Outcome::Failed => attempt.failures = attempt.failures.saturating_add(1),
             Outcome::Interrupted => {}
         }
-        let facts = ["verdict", "missing", "bytes", "seconds", "set", "ca"];
-        attempt.facts = facts
-            .into_iter()
-            .filter_map(|key| Some((key.to_owned(), record.result.get(key)?.clone())))
-            .collect();
+        // Who failed has nothing new to say of a CRL's end or of what is missing; a verdict that was reached is one.
+        let is_done = attempt.failures == 0 && record.outcome != Outcome::Interrupted;
+        if is_done || record.result["verdict"].is_string() {
+            let facts = ["verdict", "missing", "bytes", "seconds", "set", "ca"];
+            attempt.facts = facts
+                .into_iter()
+                .filter_map(|key| Some((key.to_owned(), record.result.get(key)?.clone())))
+                .collect();
+        }
         // The other backup has done what this one could not.
         if record.step == Step::Full && attempt.failures == 0 {
             self.steps.remove(&Step::Logs);
@@ -184,8 +192,47 @@ fn file_of(config: &Config, job: &Job, ca: &Ca) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// What became of a step that began then.
+    pub(crate) fn record(step: Step, outcome: Outcome, began: i64) -> StepRecord {
+        StepRecord {
+            step,
+            why: String::new(),
+            command: String::new(),
+            began,
+            seconds: 0.0,
+            tries: 1,
+            outcome,
+            exit_code: 0,
+            trouble: Vec::new(),
+            result: Value::Null,
+        }
+    }
+
+    #[test]
+    fn what_is_known_outlives_a_step_that_failed_or_was_stopped() {
+        let mut attempts = Attempts::default();
+        let known = serde_json::json!({ "verdict": "incomplete", "missing": ["key"], "ca": { "crl_next_update": "x" } });
+        attempts.note(&StepRecord { result: known, ..record(Step::Complete, Outcome::Finding, 1) });
+        let facts = attempts.of(Step::Complete).facts;
+        assert_eq!(facts.len(), 3);
+        let unreached = serde_json::json!({ "ca": { "crl_next_update": null } });
+        for outcome in [Outcome::Failed, Outcome::Interrupted] {
+            attempts.note(&StepRecord { result: unreached.clone(), ..record(Step::Complete, outcome, 2) });
+            assert_eq!(attempts.of(Step::Complete).facts, facts, "{outcome:?}");
+        }
+        // The failure itself outlives what was stopped after it, too.
+        let failed = attempts.of(Step::Complete);
+        assert_eq!((failed.outcome, failed.failures, failed.tried), (Some(Outcome::Failed), 1, Some(2)));
+        // Something is of another CA: that is a verdict.
+        let verdict = serde_json::json!({ "verdict": "cannot-tell", "missing": [] });
+        attempts.note(&StepRecord { result: verdict, ..record(Step::Complete, Outcome::Failed, 3) });
+        assert_eq!(attempts.of(Step::Complete).facts["verdict"], "cannot-tell");
+        attempts.note(&record(Step::Ask, Outcome::Interrupted, 4));
+        assert_eq!(attempts.of(Step::Ask).outcome, Some(Outcome::Interrupted), "nothing else is known");
+    }
 
     #[test]
     fn after_each_failure_the_wait_is_longer_up_to_a_bound() {

@@ -429,6 +429,20 @@ fn a_ca_of_the_network_is_protected_by_its_account_and_one_that_is_away_is_tried
     assert_eq!(away.code, 4, "{away:?}");
     let step = &away.json()["result"]["runs"][0]["steps"][0];
     assert_eq!((&step["outcome"], &step["tries"]), (&"failed".into(), &3.into()), "{step:#}");
+    // A CA that cannot be asked any more is an alarm, and ends no alarm about what it said before.
+    configure("");
+    let file = work.path("state/attempts/j/branch.json");
+    let mut attempts: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    attempts["steps"].as_object_mut().unwrap().remove("logs");
+    (attempts["steps"]["ask"]["succeeded"], attempts["steps"]["ask"]["tried"]) = (0.into(), 0.into());
+    fs::write(&file, serde_json::to_vec(&attempts).unwrap()).unwrap();
+    let away = run(&work, "--json run j");
+    assert_eq!((away.code, steps(&away.json()["result"])), (4, vec!["ask failed".to_owned()]), "{away:?}");
+    let now = run(&work, "--json status").json()["result"]["cas"][0].clone();
+    assert_eq!(now["certificate_ends"], ca["certificate_ends"], "{now:#}");
+    let alarms: Vec<&Value> = now["alarms"].as_array().unwrap().iter().collect();
+    let failed = alarms.iter().find(|alarm| alarm["about"] == "failed");
+    assert!(failed.is_some_and(|alarm| alarm["message"].as_str().unwrap().starts_with("ask: ")), "{now:#}");
 }
 
 /// The answer to a GET, as text.
