@@ -38,23 +38,26 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         }
         Some(_) => {}
     }
-    for (step, attempt) in attempts.all() {
+    for (step, place, attempt) in attempts.all() {
+        // The name of a vault ends as the sentence needs it.
+        let what = step.at(place);
+        let what = what.strip_suffix(':').unwrap_or(&what);
         match (attempt.outcome, attempt.trouble.first()) {
             // What is told above is told once.
             (Some(Outcome::Failed), Some(trouble))
                 if status.trouble.iter().any(|told| told.message == trouble.message) => {}
             (Some(Outcome::Failed), Some(trouble)) => {
                 let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
-                raise(About::Failed, format!("{step}: {}", trouble.message), remedy);
+                raise(About::Failed, format!("{what}: {}", trouble.message), remedy);
             }
             (Some(Outcome::Finding), Some(trouble)) if step != Step::Complete => {
                 let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
-                raise(About::Finding, format!("{step}: {}", trouble.message), remedy);
+                raise(About::Finding, format!("{what}: {}", trouble.message), remedy);
             }
             // Whatever a command leaves unsaid.
             (Some(Outcome::Failed), None) => {
                 let remedy = format!("do it again, and read what it says: {}", by_hand(step));
-                raise(About::Failed, format!("{step}: it has failed, and did not say why"), remedy);
+                raise(About::Failed, format!("{what}: it has failed, and did not say why"), remedy);
             }
             _ => {}
         }

@@ -51,6 +51,8 @@ pub struct Trouble {
 pub struct StepRecord {
     /// Which one.
     pub step: Step,
+    /// The place of the job that it worked on, as the job names it.
+    pub place: String,
     /// Why it was due.
     pub why: String,
     /// The command that did it, and that a person can repeat.
@@ -72,6 +74,12 @@ pub struct StepRecord {
 }
 
 impl StepRecord {
+    /// What was done, for a person: the step, with its place where that matters.
+    #[must_use]
+    pub fn what(&self) -> String {
+        self.step.at(&self.place)
+    }
+
     /// Whether it failed for want of a full backup that the CA knows of.
     #[must_use]
     pub fn lacks_full(&self) -> bool {
@@ -116,6 +124,8 @@ impl Attempt {
 #[serde(default)]
 pub struct Attempts {
     steps: BTreeMap<Step, Attempt>,
+    /// Those that a job does at several places, by the place: a copy that has failed is not made good by one into another place.
+    places: BTreeMap<String, BTreeMap<Step, Attempt>>,
 }
 
 impl Attempts {
@@ -123,7 +133,20 @@ impl Attempts {
     #[must_use]
     pub fn read(config: &Config, job: &Job, ca: &Ca) -> Self {
         let bytes = read::bounded(&file_of(config, job, ca), MAX_FILE).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
+        let mut attempts: Self = serde_json::from_slice(&bytes).unwrap_or_default();
+        attempts.find_places(job);
+        attempts
+    }
+
+    /// Programs of before knew no places: what they noted may be of any.
+    fn find_places(&mut self, job: &Job) {
+        for step in Step::ALL.into_iter().filter(|step| step.is_of_a_place()) {
+            let Some(attempt) = self.steps.remove(&step) else { continue };
+            for place in job.places_of(step).filter_map(|at| job.to.get(at)) {
+                let here = self.places.entry(place.to_string()).or_default();
+                here.entry(step).or_insert_with(|| attempt.clone());
+            }
+        }
     }
 
     /// Writes them.
@@ -136,15 +159,31 @@ impl Attempts {
         durable::replace(&path, &serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// The attempts at a step.
+    /// The attempts at a step that a job does once.
     #[must_use]
     pub fn of(&self, step: Step) -> Attempt {
+        debug_assert!(!step.is_of_a_place(), "{step} is asked for by its place");
         self.steps.get(&step).cloned().unwrap_or_default()
     }
 
-    /// All steps that were tried.
-    pub fn all(&self) -> impl Iterator<Item = (Step, &Attempt)> {
-        self.steps.iter().map(|(step, attempt)| (*step, attempt))
+    /// The attempts at a step at a place.
+    #[must_use]
+    pub fn at(&self, step: Step, place: &str) -> Attempt {
+        match step.is_of_a_place() {
+            true => self.places.get(place).and_then(|steps| steps.get(&step)).cloned().unwrap_or_default(),
+            false => self.of(step),
+        }
+    }
+
+    /// All steps that were tried, with their place where that matters.
+    pub fn all(&self) -> impl Iterator<Item = (Step, &str, &Attempt)> {
+        let places = self.places.iter().flat_map(|(place, steps)| {
+            steps.iter().map(move |(step, attempt)| (*step, place.as_str(), attempt))
+        });
+        let mut all: Vec<_> =
+            self.steps.iter().map(|(step, attempt)| (*step, "", attempt)).chain(places).collect();
+        all.sort_by_key(|(step, ..)| *step);
+        all.into_iter()
     }
 
     /// Forgets a step that is told only when it fails.
@@ -154,7 +193,11 @@ impl Attempts {
 
     /// Adds what became of a step.
     pub fn note(&mut self, record: &StepRecord) {
-        let attempt = self.steps.entry(record.step).or_default();
+        let steps = match record.step.is_of_a_place() {
+            true => self.places.entry(record.place.clone()).or_default(),
+            false => &mut self.steps,
+        };
+        let attempt = steps.entry(record.step).or_default();
         // What was stopped tells nothing: what was known before stays, and the alarm about it.
         if record.outcome == Outcome::Interrupted && attempt.outcome.is_some() {
             return;
@@ -199,6 +242,7 @@ pub(crate) mod tests {
     pub(crate) fn record(step: Step, outcome: Outcome, began: i64) -> StepRecord {
         StepRecord {
             step,
+            place: String::new(),
             why: String::new(),
             command: String::new(),
             began,
@@ -209,6 +253,27 @@ pub(crate) mod tests {
             trouble: Vec::new(),
             result: Value::Null,
         }
+    }
+
+    #[test]
+    fn what_a_program_of_before_has_noted_is_of_each_place() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b', 'v2:', 'v3:']\nfull = 'hourly'\nkeep = { last = 1 }";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let before = r#"{"steps":{"copy":{"tried":9,"succeeded":null,"failures":2,"outcome":"failed","trouble":[],"command":"x","facts":{}},
+            "full":{"tried":5,"succeeded":5,"failures":0,"outcome":"good","trouble":[],"command":"x","facts":{}}}}"#;
+        let mut attempts: Attempts = serde_json::from_str(before).unwrap();
+        attempts.find_places(config.job("j").unwrap());
+        let failures = ["/b", "v2:", "v3:"].map(|place| attempts.at(Step::Copy, place).failures);
+        assert_eq!((failures, attempts.of(Step::Full).succeeded), ([0, 2, 2], Some(5)));
+        let copied = StepRecord { place: "v3:".to_owned(), ..record(Step::Copy, Outcome::Good, 10) };
+        attempts.note(&copied);
+        attempts.find_places(config.job("j").unwrap());
+        let failures = ["v2:", "v3:"].map(|place| attempts.at(Step::Copy, place).failures);
+        assert_eq!(failures, [2, 0]);
+        let told: Vec<String> = attempts.all().map(|(step, place, _)| step.at(place)).collect();
+        assert_eq!(told, ["full", "copy into v2:", "copy into v3:"]);
+        let written = serde_json::to_vec(&attempts).unwrap();
+        assert_eq!(serde_json::from_slice::<Attempts>(&written).unwrap(), attempts);
     }
 
     #[test]

@@ -179,10 +179,7 @@ impl Runner<'_> {
                 Step::Full | Step::Logs if is_done => {
                     held = self.look(first, ca).0;
                     let mut next = after_backup(job, due.step);
-                    next.retain(|due| {
-                        due.step != Step::Prune
-                            || job.to.get(due.at).is_some_and(|place| self.config.may_delete(place))
-                    });
+                    next.retain(|due| self.may(job, due));
                     if let Some(Err(why)) = held.as_ref().map(Held::base)
                         && due.step == Step::Logs
                     {
@@ -226,6 +223,7 @@ impl Runner<'_> {
                 let performed = Performed::failed(unseen.trouble, unseen.class);
                 let record = StepRecord {
                     step: Step::Look,
+                    place: first.to_string(),
                     why: format!("what {first} holds decides what is due"),
                     command: String::new(),
                     began,
@@ -246,16 +244,19 @@ impl Runner<'_> {
         let rehearsed = job.rehearse.and_then(|_| rehearsed_at(job, ca, now));
         let has_to_ask = !matches!(ca.place, Place::Folder(..));
         let known = Known { held, rehearsed, attempts, now, zone: &self.zone, has_to_ask };
-        due(job, &known)
+        let mut due = due(job, &known);
+        due.retain(|due| self.may(job, due));
+        due
+    }
+
+    /// Whether this machine may do it: not everybody who stores sets in a vault may delete them.
+    fn may(&self, job: &Job, due: &Due) -> bool {
+        due.step != Step::Prune || job.to.get(due.at).is_some_and(|place| self.config.may_delete(place))
     }
 
     fn asked(&self, job: &Job, step: Step) -> Vec<Due> {
-        let why = "it was asked for".to_owned();
-        match step {
-            Step::Copy => (1..job.to.len()).map(|at| Due { step, at, why: why.clone() }).collect(),
-            Step::Prune => (0..job.to.len()).map(|at| Due { step, at, why: why.clone() }).collect(),
-            _ => vec![Due::first(step, why)],
-        }
+        let due = job.places_of(step).map(|at| Due { step, at, why: "it was asked for".to_owned() });
+        due.filter(|due| self.may(job, due)).collect()
     }
 
     /// One step, tried again while what hinders it may pass.
@@ -285,6 +286,7 @@ impl Runner<'_> {
         };
         StepRecord {
             step: due.step,
+            place: job.to.get(due.at).map(ToString::to_string).unwrap_or_default(),
             why: due.why.clone(),
             command: words,
             began,

@@ -166,12 +166,15 @@ fn take<'a>(next: &AtomicUsize, work: &[(&'a Job, &'a Ca)]) -> Option<(usize, (&
 /// Tells a person what happens.
 fn tell(event: &Event<'_>, output: Output) {
     match event {
-        Event::Begins { ca, due, .. } => output.line(format!("{}: {} ({}).", ca.name, due.step, due.why)),
+        Event::Begins { job, ca, due } => {
+            let place = job.to.get(due.at).map(ToString::to_string).unwrap_or_default();
+            output.line(format!("{}: {} ({}).", ca.name, due.step.at(&place), due.why));
+        }
         Event::Ended { ca, record, .. } => {
             let (word, tone) = word_of(record.outcome);
             let of_set = record.result["set"].as_str().map(|set| format!(", {set}")).unwrap_or_default();
             output.toned(
-                &format!("{}: {} ", ca.name, record.step),
+                &format!("{}: {} ", ca.name, record.what()),
                 word,
                 Some(tone),
                 &format!(" in {:.1} s{of_set}", record.seconds),

@@ -232,6 +232,45 @@ fn a_job_with_a_vault_copies_and_prunes_after_a_full_backup() {
     assert_eq!(steps(&logs), ["logs good", "copy good"], "{logs:#}");
 }
 
+/// A second place that is away stays an alarm, and gets its copy later, however well the third place does.
+#[test]
+fn a_copy_that_failed_is_told_and_done_again_where_it_failed() {
+    let job = "to = ['vault:', 'other:', 'third:']\nfull = 'monthly 1 00:00'\nkeep = { last = 1 }";
+    let work = world(job);
+    let place = work.path("").display().to_string();
+    let mut text = fs::read_to_string(work.path("certadm.toml")).unwrap();
+    for name in ["other", "third"] {
+        text.push_str(&format!(
+            "\n[repository.{name}]\nurl = 'file://{place}/{name}'\nkey-file = '{place}/{name}-{{ca}}.vaultkey'\n"
+        ));
+    }
+    fs::write(work.path("certadm.toml"), text).unwrap();
+    for vault in ["vault", "other", "third"] {
+        result(&work, &format!("repository init {vault}: --ca Test-CA --recovery-file {{code-{vault}}}"));
+    }
+    fs::rename(work.path("other"), work.path("away")).unwrap();
+    let first = run(&work, "--json run nightly").json()["result"].clone();
+    let expected = ["full good", "copy failed", "copy good", "prune good", "prune failed", "prune good"];
+    assert_eq!(steps(&first), expected, "{first:#}");
+    assert_eq!(first["runs"][0]["steps"][1]["place"], "other:");
+    let told = run(&work, "check");
+    assert!(told.code == 2 && told.stdout.contains("web failed: copy into other: "), "{told:?}");
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0, "it waits");
+    // The wait is over, and the place is back.
+    fs::rename(work.path("away"), work.path("other")).unwrap();
+    let file = work.path("state/attempts/nightly/web.json");
+    let mut attempts: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    for step in ["copy", "prune"] {
+        attempts["places"]["other:"][step]["tried"] = 0.into();
+    }
+    fs::write(&file, serde_json::to_vec(&attempts).unwrap()).unwrap();
+    let again = run(&work, "run nightly");
+    assert!(again.stdout.contains("web: copy into other: good in "), "{again:?}");
+    let places = |line: &str| again.stdout.matches(line).count();
+    assert_eq!((places("web: copy into"), places("web: prune of")), (2, 2), "begun and ended: {again:?}");
+    assert_eq!(run(&work, "check").code, 0);
+}
+
 #[test]
 fn logs_without_a_base_become_a_full_backup_and_the_reason_is_said() {
     let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nlogs = 'every 15m'");

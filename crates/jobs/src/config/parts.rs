@@ -1,11 +1,13 @@
 //! What a configuration is made of: CAs, jobs, and who is told.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use certadm_repository::Keep;
 
 use super::{Mail, Name};
 use crate::schedule::Schedule;
+use crate::step::Step;
 
 /// A CA, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +104,19 @@ pub struct Job {
     pub sha256: bool,
     /// Who is told.
     pub notify: Vec<Name>,
+}
+
+impl Job {
+    /// The places that a step works on, counted from 0; none where the job has no such step.
+    #[must_use]
+    pub fn places_of(&self, step: Step) -> Range<usize> {
+        match step {
+            Step::Copy => 1..self.to.len(),
+            Step::Prune if self.keep.is_none() => 0..0,
+            Step::Prune => 0..self.to.len(),
+            _ => 0..1,
+        }
+    }
 }
 
 /// The limits of a job, in seconds.
