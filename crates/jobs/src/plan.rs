@@ -9,7 +9,7 @@ use crate::schedule::Schedule;
 use crate::step::Step;
 
 /// When a CA of the network is asked.
-const ASK: Schedule = Schedule::Every(6 * 3_600);
+pub(crate) const ASK: Schedule = Schedule::Every(6 * 3_600);
 
 /// A step that is due, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

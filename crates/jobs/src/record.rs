@@ -112,10 +112,15 @@ impl Attempt {
     /// Whether it has failed and is not to be tried again yet.
     #[must_use]
     pub fn waits(&self, now: i64) -> bool {
-        let Some(tried) = self.tried.filter(|_| 0 < self.failures) else { return false };
-        let wait = FIRST_WAIT.saturating_mul(1_i64 << (self.failures - 1).min(10));
         // Whoever sets the clock back waits no longer.
-        (tried..tried + wait.clamp(FIRST_WAIT, LONGEST_WAIT)).contains(&now)
+        self.wait().is_some_and(|(tried, end)| (tried..end).contains(&now))
+    }
+
+    /// Since when and until when it waits after a failure.
+    fn wait(&self) -> Option<(i64, i64)> {
+        let tried = self.tried.filter(|_| 0 < self.failures)?;
+        let wait = FIRST_WAIT.saturating_mul(1_i64 << (self.failures - 1).min(10));
+        Some((tried, tried.saturating_add(wait.clamp(FIRST_WAIT, LONGEST_WAIT))))
     }
 }
 
@@ -184,6 +189,13 @@ impl Attempts {
             self.steps.iter().map(|(step, attempt)| (*step, "", attempt)).chain(places).collect();
         all.sort_by_key(|(step, ..)| *step);
         all.into_iter()
+    }
+
+    /// When the first wait after a failure ends that has not ended at `since`.
+    #[must_use]
+    pub fn wait_ends(&self, since: i64) -> Option<i64> {
+        let waits = self.all().filter_map(|(.., attempt)| attempt.wait());
+        waits.filter(|(tried, end)| (*tried..*end).contains(&since)).map(|(_, end)| end).min()
     }
 
     /// Forgets a step that is told only when it fails.

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::command::{self, evidence_of};
-use crate::config::{Ca, Config, Job, Place, Target};
+use crate::config::{Ca, Config, Job, Target};
 use crate::held::{Held, is_past};
 use crate::lock::CaLock;
 use crate::perform::{Perform, Performed};
@@ -242,7 +242,7 @@ impl Runner<'_> {
     fn due(&self, job: &Job, ca: &Ca, held: &Held, attempts: &Attempts) -> Vec<Due> {
         let now = (self.clock)();
         let rehearsed = job.rehearse.and_then(|_| rehearsed_at(job, ca, now));
-        let has_to_ask = !matches!(ca.place, Place::Folder(..));
+        let has_to_ask = ca.has_to_be_asked();
         let known = Known { held, rehearsed, attempts, now, zone: &self.zone, has_to_ask };
         let mut due = due(job, &known);
         due.retain(|due| self.may(job, due));

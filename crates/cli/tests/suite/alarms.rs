@@ -280,6 +280,32 @@ fn the_agent_does_what_is_due_and_stops_in_order() {
 }
 
 #[test]
+fn the_agent_does_both_of_two_jobs_of_a_ca() {
+    let job = "to = 'backups'\nfull = 'monthly 1 00:00'";
+    let work = world(&format!("{job}\n[job.second]\nca = 'web'\nto = 'more'\nfull = 'monthly 1 00:00'"));
+    fs::create_dir(work.path("more")).unwrap();
+    crate::interrupted::fill(&work);
+    let agent = Agent::start(&work, "agent");
+    for folder in ["backups/web", "more/web"] {
+        until("both have a set", || {
+            let mut sets = fs::read_dir(work.path(folder)).ok()?;
+            sets.any(|set| set.unwrap().path().join("manifest.json").exists()).then_some(())
+        });
+    }
+    agent.stop();
+    let said = fs::read_to_string(work.path("agent.out")).unwrap();
+    assert!(!said.contains("left it alone"), "{said}");
+    // So does one run of both.
+    for folder in ["backups/web", "more/web"] {
+        fs::remove_dir_all(work.path(folder)).unwrap();
+    }
+    let both = result(&work, "run --all");
+    let outcomes: Vec<&Value> =
+        both["runs"].as_array().unwrap().iter().map(|run| &run["left_alone"]).collect();
+    assert_eq!(outcomes, [&Value::Bool(false), &Value::Bool(false)], "{both:#}");
+}
+
+#[test]
 fn the_agent_tells_the_service_manager_that_it_is_ready_and_lives() {
     let work = world("to = 'backups'\nfull = 'monthly 1 00:00'");
     let path = work.path("notify");

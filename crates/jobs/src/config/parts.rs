@@ -24,6 +24,14 @@ pub struct Ca {
     pub identity: Option<PathBuf>,
 }
 
+impl Ca {
+    /// Whether it has to be asked for the ends of its CRL and its certificate: no folder of this machine tells them.
+    #[must_use]
+    pub const fn has_to_be_asked(&self) -> bool {
+        !matches!(self.place, Place::Folder(..))
+    }
+}
+
 /// Where a CA is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use certadm_files::{cancel, durable};
-use certadm_jobs::agent::{Agenda, Pair};
+use certadm_jobs::agent::{Agenda, Pair, attempts_of};
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
 use certadm_jobs::{Config, children, config, local_zone};
@@ -299,7 +299,8 @@ impl Agent {
             self.runs += 1;
             self.has_news = true;
             self.failed += u64::from(!is_well);
-            self.agenda.ended(&self.config, &run.pair, is_well, now, &zone);
+            let attempts = attempts_of(&self.config, &run.pair);
+            self.agenda.ended(&self.config, &run.pair, (is_well, &attempts), now, &zone);
         }
         self.running = still;
     }
@@ -324,15 +325,16 @@ impl Agent {
     }
 
     fn begin(&mut self, pair: Pair, now: i64) {
-        let words = ["run", pair.0.as_str(), "--ca", pair.1.as_str()].map(OsStr::new);
+        let words = ["run", pair.0.as_str(), "--ca", pair.1.as_str(), "--busy-fails"].map(OsStr::new);
+        self.agenda.begins(&pair, now);
         match self.start(words) {
             Ok(child) => {
-                self.agenda.begins(&pair, now);
                 self.running.push(Running { pair, child, began: Instant::now(), stopped: None });
             }
             Err(error) => {
                 self.warn(&format!("no run can be started: {error}"));
-                self.agenda.ended(&self.config, &pair, false, now, &local_zone());
+                let attempts = attempts_of(&self.config, &pair);
+                self.agenda.ended(&self.config, &pair, (false, &attempts), now, &local_zone());
             }
         }
     }
