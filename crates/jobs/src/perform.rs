@@ -126,7 +126,7 @@ impl Program {
     /// The program `file`, which reads the configuration that this one has read.
     #[must_use]
     pub fn new(file: PathBuf, config: &Config) -> Self {
-        Self { file, config: config.path.clone() }
+        Self { file, config: config.source.clone() }
     }
 
     fn start(&self, words: &Words, lock: &CaLock) -> std::io::Result<Child> {

@@ -279,6 +279,40 @@ fn the_agent_does_what_is_due_and_stops_in_order() {
     }
 }
 
+/// Neither backups nor alarms end with a mistake in the file, and its end is told, too.
+#[test]
+fn a_configuration_that_cannot_be_read_stops_nothing_and_is_an_alarm() {
+    let work = with_alarms("");
+    let place = work.path("").display().to_string();
+    let vault =
+        format!("[repository.other]\nurl = 'file://{place}/other'\nkey-file = '{place}/other.vaultkey'");
+    with_hook(&work, &format!("to = ['other:']\nfull = 'monthly 1 00:00'\nlogs = 'every 1m'\n{vault}"));
+    let good = fs::read_to_string(work.path("certadm.toml")).unwrap();
+    result(&work, "repository init other: --ca Test-CA --recovery-file {code}");
+    let agent = Agent::start(&work, "agent");
+    let points = || {
+        fs::write(work.path("right.toml"), &good).unwrap();
+        let mut command = command(&work.path(""), "--json repository info other:Test-CA");
+        let info = crate::support::Run::of(command.env("CERTADM_JOBS", work.path("right.toml"))).json();
+        info["result"]["repositories"][0]["points"].as_array().map_or(0, Vec::len)
+    };
+    until("a full set is there", || (points() == 1).then_some(()));
+    for wrong in ["x", "[job"] {
+        fs::write(work.path("certadm.toml"), wrong).unwrap();
+        until("it is told", || told(&work).contains(&"begins failed".to_owned()).then_some(()));
+    }
+    let begun = points();
+    until("logs are backed up all the same", || (begun < points()).then_some(()));
+    fs::write(work.path("certadm.toml"), &good).unwrap();
+    until("its end is told", || told(&work).contains(&"ends failed".to_owned()).then_some(()));
+    agent.stop();
+    let about: Vec<String> = told(&work).into_iter().filter(|told| told.ends_with("failed")).collect();
+    assert_eq!(about, ["begins failed", "ends failed"]);
+    let said = fs::read_to_string(work.path("told")).unwrap();
+    assert!(said.contains("the configuration cannot be read, and the one before stays in force"), "{said}");
+    assert!(!work.path("state/agent.toml").exists());
+}
+
 #[test]
 fn the_agent_does_both_of_two_jobs_of_a_ca() {
     let job = "to = 'backups'\nfull = 'monthly 1 00:00'";

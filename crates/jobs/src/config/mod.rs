@@ -3,6 +3,7 @@
 
 mod error;
 mod exposure;
+mod kept;
 mod mail;
 mod name;
 mod parts;
@@ -40,8 +41,12 @@ const STATE_VARIABLE: &str = "STATE_DIRECTORY";
 /// A configuration whose parts all refer to something that is there.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file that it was read from.
+    /// The file that it is written in.
     pub path: PathBuf,
+    /// The file that the processes of the agent and of runs read: that one, or the copy that [`Config::keep`] has made.
+    pub source: PathBuf,
+    /// Its text.
+    text: String,
     /// Where records of runs, alarms and locks are kept.
     pub state: PathBuf,
     /// How many CAs are worked on at the same time.
@@ -119,6 +124,9 @@ impl Config {
             let is_well_formed = toml::from_str::<toml::Table>(text).is_ok();
             mistake(text, error.span(), error.message(), is_well_formed)
         })?;
+        let source = path;
+        let of = raw.copy_of.map(|of| source.parent().unwrap_or(Path::new("/")).join(of));
+        let path = of.as_deref().unwrap_or(source);
         let folder = path.parent().unwrap_or(Path::new("/"));
         let at = |span: Range<usize>, message: &str| mistake(text, Some(span), message, true);
         let state = raw.state.map_or_else(default_state, |state| folder.join(state));
@@ -147,6 +155,8 @@ impl Config {
         }
         let mut config = Self {
             path: path.to_owned(),
+            source: source.to_owned(),
+            text: text.to_owned(),
             state,
             at_once: usize::from(raw.at_once.unwrap_or(2).max(1)),
             time_limit: raw.time_limit.map_or(86_400, |limit| limit.0),
