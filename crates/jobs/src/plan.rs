@@ -143,15 +143,7 @@ pub fn after_backup(job: &Job, step: Step) -> Vec<Due> {
 /// When a step is due next, in seconds since 1970; `None` where it has no schedule.
 #[must_use]
 pub fn next(job: &Job, step: Step, now: i64, zone: &TimeZone) -> Option<i64> {
-    let schedule = match step {
-        Step::Full => job.full,
-        Step::Logs => job.logs,
-        Step::Verify => job.verify,
-        Step::Complete => job.complete,
-        Step::Rehearse => job.rehearse,
-        Step::Look | Step::Copy | Step::Prune | Step::Ask => None,
-    };
-    schedule?.next_slot(now, zone)
+    job.schedule_of(step)?.next_slot(now, zone)
 }
 
 #[cfg(test)]

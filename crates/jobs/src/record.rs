@@ -104,6 +104,8 @@ pub struct Attempt {
     pub trouble: Vec<Trouble>,
     /// The command that was run last.
     pub command: String,
+    /// A person has asked for it, whatever the job does.
+    pub asked: bool,
     /// What is worth keeping of its result: a verdict, sizes, dates.
     pub facts: BTreeMap<String, Value>,
 }
@@ -140,7 +142,24 @@ impl Attempts {
         let bytes = read::bounded(&file_of(config, job, ca), MAX_FILE).unwrap_or_default();
         let mut attempts: Self = serde_json::from_slice(&bytes).unwrap_or_default();
         attempts.find_places(job);
+        attempts.keep_what_is_done(config, job, ca);
         attempts
+    }
+
+    /// Forgets what the job does no more: nobody would do it again, and its failure would be told for ever.
+    fn keep_what_is_done(&mut self, config: &Config, job: &Job, ca: &Ca) {
+        self.steps.retain(|step, attempt| match step {
+            Step::Logs | Step::Verify | Step::Complete | Step::Rehearse => {
+                attempt.asked || job.schedule_of(*step).is_some()
+            }
+            Step::Ask => ca.has_to_be_asked(),
+            Step::Look | Step::Full | Step::Copy | Step::Prune => true,
+        });
+        for (place, steps) in &mut self.places {
+            let is_this = |at: &usize| job.to.get(*at).is_some_and(|target| target.to_string() == *place);
+            steps.retain(|step, _| config.places_of(job, *step).iter().any(is_this));
+        }
+        self.places.retain(|_, steps| !steps.is_empty());
     }
 
     /// Programs of before knew no places: what they noted may be of any.
@@ -203,6 +222,13 @@ impl Attempts {
         self.steps.remove(&step);
     }
 
+    /// Notes that a person has asked for what was done there.
+    pub fn note_asked(&mut self, record: &StepRecord) {
+        if let Some(attempt) = self.steps.get_mut(&record.step) {
+            attempt.asked = true;
+        }
+    }
+
     /// Adds what became of a step.
     pub fn note(&mut self, record: &StepRecord) {
         let steps = match record.step.is_of_a_place() {
@@ -214,6 +240,7 @@ impl Attempts {
         if record.outcome == Outcome::Interrupted && attempt.outcome.is_some() {
             return;
         }
+        attempt.asked = false;
         attempt.tried = Some(record.began);
         attempt.outcome = Some(record.outcome);
         attempt.trouble.clone_from(&record.trouble);
@@ -286,6 +313,38 @@ pub(crate) mod tests {
         assert_eq!(told, ["full", "copy into v2:", "copy into v3:"]);
         let written = serde_json::to_vec(&attempts).unwrap();
         assert_eq!(serde_json::from_slice::<Attempts>(&written).unwrap(), attempts);
+    }
+
+    #[test]
+    fn what_a_job_does_no_more_is_forgotten_unless_somebody_has_asked_for_it() {
+        let of = |job: &str| {
+            let text = format!(
+                "[ca]\nweb = {{ server = 'a' }}\nhere = {{ dir = '/a' }}\n[job.j]\nca = 'all'\nfull = 'hourly'\n{job}"
+            );
+            Config::parse(&text, "/etc/certadm/certadm.toml".as_ref()).unwrap()
+        };
+        let all = "to = ['/b', 'v2:']\nkeep = { last = 1 }\nlogs = 'hourly'\nverify = 'hourly'\ncomplete = 'hourly'\nrehearse = 'hourly'";
+        let mut attempts = Attempts::default();
+        for step in Step::ALL.into_iter().chain([Step::Look]) {
+            for place in ["/b", "v2:"] {
+                let place = place.to_owned();
+                attempts.note(&StepRecord { place, ..record(step, Outcome::Failed, 1) });
+            }
+        }
+        let kept = |attempts: &Attempts, job: &str, ca: &str| {
+            let (config, mut attempts) = (of(job), attempts.clone());
+            attempts.keep_what_is_done(&config, config.job("j").unwrap(), config.ca(ca).unwrap());
+            let kept: Vec<String> = attempts.all().map(|(step, place, _)| step.at(place)).collect();
+            kept.join(", ")
+        };
+        let told = "look, full, logs, prune of /b, verify, complete, ask, rehearse";
+        // Nothing says that this machine may delete from v2, and the first place gets no copy.
+        assert_eq!(kept(&attempts, all, "web"), told.replace("prune", "copy into v2:, prune"));
+        let copied = "to = ['/b', 'v2:']";
+        assert_eq!(kept(&attempts, copied, "web"), "look, full, copy into v2:, ask");
+        assert_eq!(kept(&attempts, "to = ['/c']", "here"), "look, full");
+        attempts.note_asked(&record(Step::Verify, Outcome::Failed, 1));
+        assert_eq!(kept(&attempts, "to = ['/c']", "here"), "look, full, verify");
     }
 
     #[test]

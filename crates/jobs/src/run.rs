@@ -32,7 +32,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub enum Wish {
     /// What is due.
     Due,
-    /// One step, whether it is due or not.
+    /// One step, whether it is due or not, and what follows from it.
     Now(Step),
 }
 
@@ -174,6 +174,9 @@ impl Runner<'_> {
             let record = self.carry_out(job, ca, &due, sets, lock);
             (self.watch)(&Event::Ended { job, ca, record: &record });
             attempts.note(&record);
+            if wish == Wish::Now(record.step) {
+                attempts.note_asked(&record);
+            }
             let is_done = matches!(record.outcome, Outcome::Good | Outcome::Finding);
             match due.step {
                 Step::Full | Step::Logs if is_done => {
@@ -249,14 +252,13 @@ impl Runner<'_> {
         due
     }
 
-    /// Whether this machine may do it: not everybody who stores sets in a vault may delete them.
     fn may(&self, job: &Job, due: &Due) -> bool {
-        due.step != Step::Prune || job.to.get(due.at).is_some_and(|place| self.config.may_delete(place))
+        self.config.places_of(job, due.step).contains(&due.at)
     }
 
     fn asked(&self, job: &Job, step: Step) -> Vec<Due> {
-        let due = job.places_of(step).map(|at| Due { step, at, why: "it was asked for".to_owned() });
-        due.filter(|due| self.may(job, due)).collect()
+        let places = self.config.places_of(job, step).into_iter();
+        places.map(|at| Due { step, at, why: "it was asked for".to_owned() }).collect()
     }
 
     /// One step, tried again while what hinders it may pass.

@@ -38,7 +38,8 @@ pub(crate) struct RunArgs {
     /// Of their CAs this one alone
     #[arg(long, value_name = "NAME")]
     ca: Option<String>,
-    /// Do this step whether it is due or not, and nothing else
+    /// Do this step whether it is due or not, and nothing else that is due; after a backup copies are made, and after a full one sets
+    /// that no rule keeps are deleted
     #[arg(long, value_enum, value_name = "STEP")]
     now: Option<StepArg>,
     /// How long to wait for another run that works on a CA, such as 10m [default: leave that CA alone]
@@ -89,6 +90,10 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
         None => config.jobs.values().collect(),
     };
     let wanted = args.ca.as_deref().map(|name| config.ca(name)).transpose()?;
+    let jobs = match args.now.map(Step::from) {
+        Some(step) => that_do(&config, jobs, step)?,
+        None => jobs,
+    };
     let work: Vec<(&Job, &Ca)> = pairs(&config, &jobs)
         .into_iter()
         .filter(|(_, ca)| wanted.is_none_or(|wanted| wanted.name == ca.name))
@@ -113,6 +118,30 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     let busy = runs.iter().any(|run| run.left_alone && args.busy_fails).then_some(Exit::Refused);
     let exit = runs.iter().map(exit_of).chain(busy).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good);
     Ok(Done { exit, result: json!({ "runs": runs.iter().map(to_json).collect::<Vec<_>>() }) })
+}
+
+/// Those of the jobs that do a step: one that has nowhere to do it cannot be asked for it.
+fn that_do<'a>(config: &Config, jobs: Vec<&'a Job>, step: Step) -> Result<Vec<&'a Job>, Failure> {
+    let Some(job) = jobs.first().copied() else { return Ok(jobs) };
+    let able: Vec<&Job> = jobs.into_iter().filter(|job| !config.places_of(job, step).is_empty()).collect();
+    if !able.is_empty() {
+        return Ok(able);
+    }
+    let name = &job.name;
+    Err(match step {
+        Step::Prune if job.keep.is_none() => Failure::usage(
+            format!("the job {name} prunes nothing: it has no `keep`"),
+            "say in `keep` of the job which sets stay (certadm.toml(5))",
+        ),
+        Step::Prune => Failure::usage(
+            format!("this machine may delete from no place of the job {name}"),
+            "prune on a machine whose vaults do not say maintenance = false (certadm config check)",
+        ),
+        _ => Failure::usage(
+            format!("the job {name} makes no copies: it has one place"),
+            "name further vaults in `to` of the job (certadm.toml(5))",
+        ),
+    })
 }
 
 /// Works on several CAs at once, as many as the configuration allows. The jobs of a CA follow each other: at the same time one would

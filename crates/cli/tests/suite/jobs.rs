@@ -271,6 +271,39 @@ fn a_copy_that_failed_is_told_and_done_again_where_it_failed() {
     assert_eq!(run(&work, "check").code, 0);
 }
 
+/// Nobody could do it again, and the alarm would stay for ever.
+#[test]
+fn what_a_job_does_not_do_is_refused_and_its_old_failures_are_no_alarm() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nverify = 'monthly 1 00:00'");
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good", "verify good"]);
+    for (step, says) in [("prune", "it has no `keep`"), ("copy", "it has one place")] {
+        for line in ["run nightly", "run --all"] {
+            let refused = run(&work, &format!("{line} --now {step}"));
+            assert!(refused.code == 2 && refused.stderr.contains(says), "{refused:?}");
+        }
+    }
+    assert_eq!(run(&work, "check").code, 0);
+    let set = fs::read_dir(work.path("backups/web")).unwrap().map(|entry| entry.unwrap().path());
+    let set = set.into_iter().find(|set| set.join("manifest.json").exists()).unwrap();
+    let database = set.join("DataBase/Test-CA.db");
+    let whole = fs::read(&database).unwrap();
+    fs::write(&database, &whole[1..]).unwrap();
+    // By a schedule: it goes with the schedule.
+    let file = work.path("state/attempts/nightly/web.json");
+    fs::remove_file(work.path("backups/web/.proven").join(set.file_name().unwrap())).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert_eq!(steps(&run(&work, "--json run nightly").json()["result"]), ["verify failed"]);
+    assert_eq!(run(&work, "check").code, 2);
+    configure(&work, "to = 'backups'\nfull = 'monthly 1 00:00'");
+    assert_eq!(run(&work, "check").code, 0);
+    // By hand: it stays until it is done again.
+    assert_eq!(run(&work, "run nightly --now verify").code, 5);
+    assert_eq!(run(&work, "check").code, 2);
+    fs::write(&database, whole).unwrap();
+    assert_eq!(run(&work, "run nightly --now verify").code, 0);
+    assert_eq!(run(&work, "check").code, 0);
+}
+
 #[test]
 fn logs_without_a_base_become_a_full_backup_and_the_reason_is_said() {
     let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nlogs = 'every 15m'");

@@ -19,6 +19,8 @@ use certadm_rules::names::sanitize;
 use certadm_rules::settings::mistake;
 use toml::Spanned;
 
+use crate::step::Step;
+
 pub use error::{Error, Result};
 pub use exposure::{Exposure, Guard, Socket};
 pub use mail::{Mail, Protection};
@@ -230,6 +232,13 @@ impl Config {
             Target::Vault(name) => self.profile(name).is_ok_and(|profile| profile.maintenance),
             Target::Folder(_) => true,
         }
+    }
+
+    /// The places of a job at which this machine does a step, counted from 0: not everybody who stores sets in a vault may delete them.
+    #[must_use]
+    pub fn places_of(&self, job: &Job, step: Step) -> Vec<usize> {
+        let may = |at: &usize| step != Step::Prune || job.to.get(*at).is_some_and(|to| self.may_delete(to));
+        job.places_of(step).filter(may).collect()
     }
 
     fn profile(&self, name: &str) -> certadm_repository::Result<Profile> {

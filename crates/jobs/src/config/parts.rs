@@ -115,6 +115,19 @@ pub struct Job {
 }
 
 impl Job {
+    /// When a step is done; `None` where the job has no schedule for it.
+    #[must_use]
+    pub const fn schedule_of(&self, step: Step) -> Option<Schedule> {
+        match step {
+            Step::Full => self.full,
+            Step::Logs => self.logs,
+            Step::Verify => self.verify,
+            Step::Complete => self.complete,
+            Step::Rehearse => self.rehearse,
+            Step::Look | Step::Copy | Step::Prune | Step::Ask => None,
+        }
+    }
+
     /// The places that a step works on, counted from 0; none where the job has no such step.
     #[must_use]
     pub fn places_of(&self, step: Step) -> Range<usize> {
