@@ -126,6 +126,17 @@ impl Attempt {
     }
 }
 
+/// A state that was proven to come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The place that holds it, as the job names it.
+    pub place: String,
+    /// Its last set, by its id or its folder's name.
+    pub set: String,
+    /// When, in seconds since 1970.
+    pub when: i64,
+}
+
 /// What is remembered of the steps of a job for a CA.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -133,6 +144,8 @@ pub struct Attempts {
     steps: BTreeMap<Step, Attempt>,
     /// Those that a job does at several places, by the place: a copy that has failed is not made good by one into another place.
     places: BTreeMap<String, BTreeMap<Step, Attempt>>,
+    /// What was proven last. It counts where a place has no note of it: a server of restic's protocol keeps none.
+    pub proven: Option<Proof>,
 }
 
 impl Attempts {

@@ -19,7 +19,7 @@ use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
 use crate::plan::{Due, Known, after_backup, due};
 use crate::points;
-use crate::record::{Attempts, Outcome, StepRecord, Trouble};
+use crate::record::{Attempts, Outcome, Proof, StepRecord, Trouble};
 use crate::step::Step;
 
 /// No run has more steps than this: each kind a few times.
@@ -153,6 +153,9 @@ impl Runner<'_> {
         let before = attempts.clone();
         let Some(first) = job.to.first() else { return };
         let (mut held, looked) = self.look(first, ca);
+        if let Some(held) = &mut held {
+            held.recall(&first.to_string(), attempts.proven.as_ref(), run.began);
+        }
         if let Some(record) = looked {
             (self.watch)(&Event::Ended { job, ca, record: &record });
             attempts.note(&record);
@@ -200,7 +203,9 @@ impl Runner<'_> {
                     let why = "the CA has no full backup on record that log sets may follow".to_owned();
                     queue.push_front(Due::first(Step::Full, why));
                 }
-                Step::Verify | Step::Rehearse if is_done => self.note_proven(run, first, ca, sets, &record),
+                Step::Verify | Step::Rehearse if is_done => {
+                    self.note_proven(run, &mut attempts, (first, ca), sets, &record);
+                }
                 _ => {}
             }
             run.steps.push(record);
@@ -313,14 +318,26 @@ impl Runner<'_> {
         cancel::requested().is_none()
     }
 
-    /// Sets in a folder have no command that notes what is proven.
-    fn note_proven(&self, run: &mut CaRun, first: &Target, ca: &Ca, held: &Held, record: &StepRecord) {
+    /// Notes that the newest state was proven. Beside the sets of a folder no command does it, and not every vault keeps the notes that
+    /// commands make.
+    fn note_proven(
+        &self,
+        run: &mut CaRun,
+        attempts: &mut Attempts,
+        (first, ca): (&Target, &Ca),
+        held: &Held,
+        record: &StepRecord,
+    ) {
         let is_proven = match record.step {
             Step::Verify => record.result["restorable"] == true,
             _ => true,
         };
-        let (Target::Folder(folder), Some(last)) = (first, held.newest_state().pop()) else { return };
-        if is_proven && let Err(error) = place::note_proven(folder, ca, &last.id, (self.clock)()) {
+        let Some(last) = held.newest_state().pop().filter(|_| is_proven) else { return };
+        let (place, set, when) = (first.to_string(), last.id.clone(), (self.clock)());
+        attempts.proven = Some(Proof { place, set, when });
+        if let Target::Folder(folder) = first
+            && let Err(error) = place::note_proven(folder, ca, &last.id, when)
+        {
             run.trouble.push(place::Unseen::from(error).trouble);
         }
     }

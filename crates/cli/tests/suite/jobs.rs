@@ -125,6 +125,11 @@ fn notes_of_a_clock_that_was_ahead_make_no_step_due_for_ever() {
     let mut told: Value = serde_json::from_slice(&fs::read(&evidence).unwrap()).unwrap();
     told["ended"] = "2099-01-01T00:00:00Z".into();
     fs::write(&evidence, serde_json::to_vec_pretty(&told).unwrap()).unwrap();
+    // What the records know of the proof has the date of that clock, too.
+    let file = work.path("state/attempts/nightly/web.json");
+    let mut attempts: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    attempts["proven"]["when"] = 4_070_908_800_i64.into();
+    fs::write(&file, serde_json::to_vec(&attempts).unwrap()).unwrap();
     // The rehearsal tells that it follows one of the future.
     let again = run(&work, "--json run nightly").json();
     assert_eq!(steps(&again["result"]), ["verify good", "rehearse finding"], "{again:#}");
@@ -269,6 +274,25 @@ fn a_copy_that_failed_is_told_and_done_again_where_it_failed() {
     let places = |line: &str| again.stdout.matches(line).count();
     assert_eq!((places("web: copy into"), places("web: prune of")), (2, 2), "begun and ended: {again:?}");
     assert_eq!(run(&work, "check").code, 0);
+}
+
+/// A server of restic's protocol keeps no notes of proofs: here they are taken away.
+#[test]
+fn a_vault_without_notes_of_proofs_is_verified_at_its_times_alone() {
+    let work = world("to = 'vault:'\nfull = 'monthly 1 00:00'\nverify = 'monthly 1 00:00'");
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code}");
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good", "verify good"]);
+    let notes = work.path("vault/Test-CA/certadm/proven");
+    fs::remove_dir_all(&notes).unwrap();
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+    let status = run(&work, "--json status").json();
+    assert!(status["result"]["cas"][0]["verified"].is_string(), "{status:#}");
+    // Another set is there, and what was proven is not.
+    next_second();
+    assert_eq!(steps(&result(&work, "run nightly --now full")), ["full good"]);
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+    result(&work, "repository expire vault:Test-CA --keep-last 1");
+    assert_eq!(steps(&result(&work, "run nightly")), ["verify good"]);
 }
 
 /// Nobody could do it again, and the alarm would stay for ever.
