@@ -5,15 +5,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use certadm_files::cancel;
-use certadm_rehearsal::evidence::Folder;
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::Class;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::command::{self, evidence_of};
+use crate::command;
 use crate::config::{Ca, Config, Job, Target};
-use crate::held::{Held, is_past};
+use crate::evidence::rehearsed_at;
+use crate::held::Held;
 use crate::lock::CaLock;
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
@@ -341,13 +341,4 @@ impl Runner<'_> {
             run.trouble.push(place::Unseen::from(error).trouble);
         }
     }
-}
-
-/// When the newest rehearsal of a CA ended that there is evidence of; all times are in seconds since 1970. One that a wrong clock has dated in the
-/// future does not hide those that came after it: a rehearsal would be due for ever.
-#[must_use]
-pub fn rehearsed_at(job: &Job, ca: &Ca, now: i64) -> Option<i64> {
-    let all = Folder::at(&evidence_of(job, ca)).all().ok()?;
-    let ended = all.iter().filter_map(|kept| place::seconds_of(&kept.evidence.ended));
-    ended.filter(|ended| is_past(*ended, now)).max()
 }

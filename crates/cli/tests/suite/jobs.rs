@@ -295,6 +295,47 @@ fn a_vault_without_notes_of_proofs_is_verified_at_its_times_alone() {
     assert_eq!(steps(&result(&work, "run nightly")), ["verify good"]);
 }
 
+/// What one job has rehearsed at its place says nothing of the place of another one.
+#[test]
+fn two_jobs_of_a_ca_rehearse_each_their_own_place() {
+    let first = "to = 'backups'\nfull = 'monthly 1 00:00'\nrehearse = 'monthly 1 00:00'";
+    let work = world(first);
+    fs::create_dir(work.path("more")).unwrap();
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code}");
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good", "rehearse good"]);
+    let second = |rehearse: &str| {
+        let to_vault = "[job.second]\nca = 'web'\nto = 'vault:'\nfull = 'monthly 1 00:00'";
+        let to_folder = "[job.third]\nca = 'web'\nto = 'more'\nfull = 'monthly 1 00:00'";
+        configure(&work, &format!("{first}\n{to_vault}\n{rehearse}\n{to_folder}\n{rehearse}"));
+    };
+    let rehearsed = || {
+        let status = run(&work, "--json status").json();
+        let cas = status["result"]["cas"].as_array().unwrap().clone();
+        cas.iter().map(|ca| !ca["rehearsed"].is_null()).collect::<Vec<_>>()
+    };
+    // Jobs without rehearsals are not shown as rehearsed; by hand they write where the evidence was.
+    second("");
+    assert_eq!(rehearsed(), [true, false, false]);
+    assert_eq!(steps(&result(&work, "run second")), ["full good"]);
+    assert_eq!(steps(&result(&work, "run second --now rehearse")), ["rehearse good"]);
+    assert_eq!(rehearsed(), [true, true, false]);
+    second("rehearse = 'monthly 1 00:00'");
+    assert_eq!(rehearsed(), [true, true, false], "what was rehearsed before counts on");
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+    assert_eq!(steps(&result(&work, "run second")).len(), 0);
+    assert_eq!(steps(&result(&work, "run third")), ["full good", "rehearse good"]);
+    assert_eq!(rehearsed(), [true; 3]);
+    assert!(work.path("state/evidence/third/web").is_dir());
+    // Alone again, the job reads what it has left in both.
+    configure(
+        &work,
+        &format!(
+            "{first}\n[job.third]\nca = 'web'\nto = 'more'\nfull = 'monthly 1 00:00'\nevidence = 'elsewhere'"
+        ),
+    );
+    assert_eq!(rehearsed(), [true, false]);
+}
+
 /// Nobody could do it again, and the alarm would stay for ever.
 #[test]
 fn what_a_job_does_not_do_is_refused_and_its_old_failures_are_no_alarm() {

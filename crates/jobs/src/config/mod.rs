@@ -8,6 +8,7 @@ mod mail;
 mod name;
 mod parts;
 mod raw;
+mod several;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -180,6 +181,7 @@ impl Config {
             config.jobs.insert(name, job);
         }
         config.refuse_two_chains()?;
+        config.find_shared();
         Ok(config)
     }
 
@@ -292,6 +294,7 @@ impl Config {
             complete: raw.complete,
             keep: raw.keep.filter(|keep| !keep.is_empty()),
             evidence: path(raw.evidence).unwrap_or_else(|| self.state.join("evidence")),
+            shared: BTreeMap::new(),
             scratch: path(raw.scratch),
             sign_key: path(raw.sign_key),
             sign_passphrase_file: path(raw.sign_passphrase_file),
@@ -329,23 +332,6 @@ impl Config {
                 found.ok_or_else(|| format!("there is no section [notify.{word}]"))
             })
             .collect()
-    }
-
-    /// After a backup of logs the CA deletes them, so that two jobs with logs of one CA would have half of them each.
-    fn refuse_two_chains(&self) -> std::result::Result<(), String> {
-        let mut seen: BTreeMap<&Name, &Name> = BTreeMap::new();
-        for job in self.jobs.values().filter(|job| job.logs.is_some()) {
-            for ca in &job.cas {
-                if let Some(other) = seen.insert(ca, &job.name) {
-                    return Err(format!(
-                        "the jobs {other} and {} both back up the logs of {ca}, and each would have half of them: name both \
-                         places in one job, as to = [\"one:\", \"other:\"]",
-                        job.name
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 }
 

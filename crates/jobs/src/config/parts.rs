@@ -1,5 +1,6 @@
 //! What a configuration is made of: CAs, jobs, and who is told.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -96,6 +97,8 @@ pub struct Job {
     pub keep: Option<Keep>,
     /// Where rehearsals leave their evidence, a folder a CA.
     pub evidence: PathBuf,
+    /// Its CAs that another job has with the same folder of evidence, and whether both jobs rehearse.
+    pub shared: BTreeMap<Name, bool>,
     /// Where scratch copies are made.
     pub scratch: Option<PathBuf>,
     /// The key that signs sets.
