@@ -81,6 +81,12 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
             let mut words = Words::new("complete");
             words.0.extend(state.into_iter().map(OsString::from));
             keys(&mut words, ca);
+            if ca.keys.is_external {
+                words.add("--external-key");
+            }
+            // It may be a plain folder with ca.toml and ca.crt, for rehearsals.
+            let identity = ca.identity.as_ref().filter(|dir| !certadm_identity::found_at(dir).is_empty());
+            words.option("--identity", identity);
             words.option("--allowed-signers", job.allowed_signers.as_ref());
             words.option("--scratch", job.scratch.as_ref());
             Some(words)

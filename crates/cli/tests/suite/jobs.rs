@@ -336,6 +336,50 @@ fn two_jobs_of_a_ca_rehearse_each_their_own_place() {
     assert_eq!(rehearsed(), [true, false]);
 }
 
+/// A key in an HSM is no gap, and a note beside the CA's identity says where it is.
+#[test]
+fn a_key_that_cannot_leave_its_place_is_not_missing() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\ncomplete = 'monthly 1 00:00'");
+    let text = fs::read_to_string(work.path("certadm.toml")).unwrap();
+    let keys = "key = 'ca/ca.key'\npassphrase-file = 'pass'";
+    let without = text.replace(keys, "");
+    fs::write(work.path("certadm.toml"), &without).unwrap();
+    let step = |run: &Value| run["runs"][0]["steps"][0].clone();
+    let ran = run(&work, "--json run nightly").json()["result"].clone();
+    let incomplete = ran["runs"][0]["steps"][1]["result"].clone();
+    assert_eq!(incomplete["missing"], serde_json::json!(["key"]), "{ran:#}");
+    fs::write(work.path("certadm.toml"), without.replace("dir = 'ca'", "dir = 'ca'\nexternal-key = true"))
+        .unwrap();
+    let external = step(&result(&work, "run nightly --now complete"));
+    let key = |step: &Value| {
+        let components = step["result"]["components"].as_array().unwrap().clone();
+        components.into_iter().find(|component| component["id"] == "key").unwrap()
+    };
+    assert_eq!(
+        (&key(&external)["state"], &external["outcome"]),
+        (&"external".into(), &"good".into()),
+        "{external:#}"
+    );
+    assert!(self::text(&external["command"]).ends_with(" --external-key"), "{external:#}");
+    assert_eq!(run(&work, "check").code, 0);
+    // A folder with ca.toml and ca.crt is no identity part; one with a note is.
+    let part = work.path("part");
+    let sets = fs::read_dir(work.path("backups/web")).unwrap().map(|entry| entry.unwrap().path());
+    let set = sets.into_iter().find(|set| set.join("manifest.json").exists()).unwrap();
+    result(&work, &format!("attach {} --external-key HSM-slot-3", set.display()));
+    fs::rename(set.join("Identity"), &part).unwrap();
+    fs::write(work.path("certadm.toml"), without.replace("identity = 'ca'", "identity = 'part'")).unwrap();
+    let noted = step(&result(&work, "run nightly --now complete"));
+    assert_eq!(key(&noted)["source"], "HSM-slot-3", "{noted:#}");
+    fs::write(
+        work.path("certadm.toml"),
+        without.replace("identity = 'ca'", "identity = 'part'\nexternal-key = true"),
+    )
+    .unwrap();
+    let noted = step(&result(&work, "run nightly --now complete"));
+    assert_eq!(key(&noted)["source"], "HSM-slot-3", "the note says more: {noted:#}");
+}
+
 /// Nobody could do it again, and the alarm would stay for ever.
 #[test]
 fn what_a_job_does_not_do_is_refused_and_its_old_failures_are_no_alarm() {
