@@ -378,17 +378,46 @@ fn timers_are_units_that_systemd_takes() {
     {
         assert!(timer.lines().any(|here| here == line), "{line}: {timer}");
     }
+    // Each schedule that is written in a way of its own.
+    let schedules = [
+        "every 1m",
+        "every 90s",
+        "every 15m",
+        "every 48m",
+        "every 60m",
+        "every 90m",
+        "every 6h",
+        "every 7h",
+        "every 12h",
+        "every 24h",
+        "every 1d",
+        "every 36h",
+        "every 2d",
+        "every 1w",
+        "every 31d",
+        "hourly",
+        "daily 00:00",
+        "weekly sun 03:05",
+        "monthly 1 04:00",
+        "monthly 29 23:59",
+    ];
+    let jobs = schedules.iter().enumerate().map(|(number, schedule)| {
+        format!("[job.of{number}]\nca = 'web'\nto = 'backups'\nfull = '{schedule}'\n")
+    });
+    configure(&work, &format!("to = 'backups'\nfull = 'daily 02:00'\n{}", jobs.collect::<String>()));
+    let written = result(&work, "timers --to {all}");
+    let units: Vec<&str> =
+        written["units"].as_array().unwrap().iter().map(|unit| unit.as_str().unwrap()).collect();
+    assert_eq!(units.len(), 2 + 2 * schedules.len());
     let mut verify = Command::new("systemd-analyze");
-    verify.args(["--man=no", "verify"]);
-    for unit in ["certadm-run-nightly.timer", "certadm-run-nightly.service"] {
-        verify.arg(work.path("units").join(unit));
-    }
+    verify.args(["--man=no", "verify"]).args(units);
+    verify.arg(work.path("units/certadm-run-nightly.timer"));
     let Ok(judged) = verify.env("SYSTEMD_LOG_LEVEL", "warning").output() else {
         eprintln!("SKIPPED: no systemd-analyze");
         return;
     };
     let said = String::from_utf8_lossy(&judged.stderr).into_owned();
-    assert!(!said.contains("certadm-run-nightly"), "{said}");
+    assert!(!said.contains("certadm-run-"), "{said}");
 }
 
 /// Processes that have this word and a path below a work folder among their arguments.
