@@ -485,6 +485,46 @@ fn mistakes_in_the_configuration_are_told_with_line_and_column() {
 }
 
 #[test]
+fn a_check_of_the_configuration_looks_for_all_that_it_names() {
+    let work = world("");
+    let job = "to = 'backups'\nfull = 'hourly'\nsign-key = 'sign'\nsign-passphrase-file = 'sign.pass'\n\
+               allowed-signers = 'signers'\nscratch = 'tmp'\n[job.other]\nca = 'web'\nto = 'backups'\nfull = 'hourly'\n\
+               sign-key = 'sign'\n[notify.ops]\ncommand = ['COMMAND', 'x']\n\
+               mail = { server = 'localhost', tls = 'none', ca-file = 'mail.pem', from = 'a@b.c', to = 'a@b.c' }";
+    let with = |command: &str| {
+        configure(&work, &job.replace("COMMAND", command));
+        let written = fs::read_to_string(work.path("certadm.toml")).unwrap();
+        fs::write(work.path("certadm.toml"), written.replace("identity = 'ca'", "identity = 'id'")).unwrap();
+        let checked = run(&work, "--json config check").json()["result"].clone();
+        let found = checked["findings"].as_array().unwrap().clone();
+        found.iter().map(|finding| text(&finding["detail"]).to_owned()).collect::<Vec<_>>()
+    };
+    let hook = work.path("hook").display().to_string();
+    let found = with(&hook);
+    let named = ["sign", "sign.pass", "signers", "tmp", "id", "mail.pem", "hook"];
+    for name in named {
+        let path = work.path(name).display().to_string();
+        let about = found.iter().filter(|text| text.split(' ').any(|word| word == path)).count();
+        assert_eq!(about, 1, "{name}: {found:#?}");
+    }
+    assert_eq!(found.len(), named.len(), "{found:#?}");
+    for folder in ["tmp", "id"] {
+        fs::create_dir(work.path(folder)).unwrap();
+    }
+    for file in ["sign", "sign.pass", "signers", "mail.pem", "hook"] {
+        fs::write(work.path(file), "x").unwrap();
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        fs::set_permissions(work.path(file), all).unwrap();
+    }
+    let found = with(&hook);
+    assert_eq!(found.iter().filter(|text| text.starts_with("others can read ")).count(), 2, "{found:#?}");
+    assert!(found.len() == 3 && found.iter().any(|text| text.contains("no program")), "{found:#?}");
+    for (command, is_there) in [("sh", true), ("/bin/sh", true), ("certadm-has-no-such-hook", false)] {
+        assert_eq!(!with(command).iter().any(|text| text.contains("no program")), is_there, "{command}");
+    }
+}
+
+#[test]
 fn init_writes_a_configuration_that_runs() {
     let work = world("");
     fs::remove_file(work.path("certadm.toml")).unwrap();
