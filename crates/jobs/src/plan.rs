@@ -53,8 +53,7 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
     let mut due = Vec::new();
     due.extend(backup(job, known));
     let newest = known.held.newest_state().last().map(|set| (set.id.clone(), set.time));
-    // After a backup both follow anyway.
-    if due.is_empty() && newest.is_some() {
+    if newest.is_some() {
         due.extend(again(job, Step::Copy, known));
         due.extend(again(job, Step::Prune, known));
     }
@@ -339,6 +338,8 @@ mod tests {
         };
         assert_eq!(steps(1_000_299), []);
         assert_eq!(steps(1_000_300), [(Step::Copy, 1), (Step::Prune, 0)]);
+        // A CA that cannot be backed up keeps no copy from being made.
+        assert_eq!(steps(5_000_000), [(Step::Full, 0), (Step::Copy, 1), (Step::Prune, 0)]);
     }
 
     #[test]

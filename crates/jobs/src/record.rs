@@ -1,5 +1,6 @@
 //! What became of the steps of a job: the report of a run, and a small file a CA beside it. That file only says how long to
-//! wait after a failure and what to tell people. Without it, more is done than needed, and nothing less.
+//! wait after a failure, what to tell people, and what was proven where a vault keeps no note of it. Without it, more is done than
+//! needed, and nothing less.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

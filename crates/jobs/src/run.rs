@@ -195,9 +195,7 @@ impl Runner<'_> {
                             Due::first(Step::Full, format!("there is no base for log sets: {why}")),
                         );
                     }
-                    for due in next.into_iter().rev() {
-                        queue.push_front(due);
-                    }
+                    put_first(&mut queue, next);
                 }
                 Step::Logs if record.lacks_full() => {
                     let why = "the CA has no full backup on record that log sets may follow".to_owned();
@@ -340,5 +338,25 @@ impl Runner<'_> {
         {
             run.trouble.push(place::Unseen::from(error).trouble);
         }
+    }
+}
+
+/// Puts steps before those that wait. What waits already, because it has failed before, is not done twice.
+fn put_first(queue: &mut VecDeque<Due>, next: Vec<Due>) {
+    queue.retain(|due| next.iter().all(|first| (first.step, first.at) != (due.step, due.at)));
+    next.into_iter().rev().for_each(|due| queue.push_front(due));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_follows_a_backup_is_made_once_although_it_had_failed_before() {
+        let due = |step, at| Due { step, at, why: String::new() };
+        let mut queue = VecDeque::from([due(Step::Copy, 2), due(Step::Prune, 0), due(Step::Verify, 0)]);
+        put_first(&mut queue, vec![due(Step::Copy, 1), due(Step::Copy, 2)]);
+        let steps: Vec<_> = queue.iter().map(|due| (due.step, due.at)).collect();
+        assert_eq!(steps, [(Step::Copy, 1), (Step::Copy, 2), (Step::Prune, 0), (Step::Verify, 0)]);
     }
 }

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn a_copy_means_the_same_as_the_file_and_outlives_it() {
         let dir = certadm_files::scratch::for_test();
-        let path = dir.path().join("a \"folder\"/certadm.toml");
+        let path = dir.path().join("a folder's/certadm.toml");
         std::fs::create_dir(path.parent().unwrap()).unwrap();
         let text = "\u{feff}state = 'state'\n[ca.web]\ndir = 'ca'\n[job.j]\nca = 'web'\nto = 'sets'\nfull = 'hourly'\n";
         std::fs::write(&path, text).unwrap();
