@@ -5,9 +5,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{durable, read};
+use certadm_rules::Diagnosis;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Name};
+use crate::config::{Config, Error, Name};
 
 /// No file of alarms is longer than this, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -90,7 +91,7 @@ pub struct Alarm {
     pub about: About,
     /// The job; empty where no job has the CA.
     pub job: String,
-    /// The CA.
+    /// The CA; empty where it is about the configuration.
     pub ca: String,
     /// What is wrong.
     pub message: String,
@@ -111,9 +112,30 @@ impl Alarm {
         }
     }
 
+    /// What there is an alarm about when the configuration cannot be read any more, and the agent goes on by the one before.
+    #[must_use]
+    pub fn of_configuration(error: &Error) -> Self {
+        Self {
+            about: About::Failed,
+            job: String::new(),
+            ca: String::new(),
+            message: format!("the configuration cannot be read, and the one before stays in force: {error}"),
+            remedy: error.remedy().into_owned(),
+        }
+    }
+
+    /// The CA, or what else it is about.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        if self.ca.is_empty() { "the configuration" } else { &self.ca }
+    }
+
     /// The CA and its job, for a sentence.
     #[must_use]
     pub fn whose(&self) -> String {
+        if self.ca.is_empty() {
+            return self.subject().to_owned();
+        }
         let job = if self.job.is_empty() { "no job" } else { &self.job };
         format!("{} ({job})", self.ca)
     }

@@ -1,12 +1,13 @@
 //! The command of a step. Every step is a verb of `certadm` that a person could type; no secret is in it.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use certadm_repository::Keep;
 use certadm_set::manifest::SetKind;
 
 use crate::config::{Ca, Job, Place, Target};
+use crate::evidence;
 use crate::held::Held;
 use crate::place;
 use crate::step::Step;
@@ -80,6 +81,12 @@ pub fn of(job: &Job, ca: &Ca, (step, at): (Step, usize), held: &Held, now: i64) 
             let mut words = Words::new("complete");
             words.0.extend(state.into_iter().map(OsString::from));
             keys(&mut words, ca);
+            if ca.keys.is_external {
+                words.add("--external-key");
+            }
+            // It may be a plain folder with ca.toml and ca.crt, for rehearsals.
+            let identity = ca.identity.as_ref().filter(|dir| !certadm_identity::found_at(dir).is_empty());
+            words.option("--identity", identity);
             words.option("--allowed-signers", job.allowed_signers.as_ref());
             words.option("--scratch", job.scratch.as_ref());
             Some(words)
@@ -164,7 +171,7 @@ fn prune(job: &Job, ca: &Ca, target: &Target) -> Option<Words> {
             let mut words = Words::new("prune");
             words.add(place::folder_of(folder, ca));
             // Before the first rehearsal there is none.
-            words.option("--evidence", Some(evidence_of(job, ca)).filter(|dir| dir.is_dir()));
+            words.option("--evidence", Some(evidence::folder_of(job, ca)).filter(|dir| dir.is_dir()));
             words
         }
     };
@@ -195,7 +202,7 @@ fn rehearse(job: &Job, ca: &Ca, state: Vec<PathBuf>) -> Words {
     words.option("--allowed-signers", job.allowed_signers.as_ref());
     words.add("--rpo").add(format!("{}s", job.limits.rpo));
     words.option("--rto", job.limits.rto.map(|rto| format!("{rto}s")));
-    words.add("--evidence").add(evidence_of(job, ca));
+    words.add("--evidence").add(evidence::folder_of(job, ca));
     words.option("--within", job.scratch.as_ref());
     words
 }
@@ -205,10 +212,4 @@ fn keys(words: &mut Words, ca: &Ca) {
         words.add("--key").add(key);
     }
     words.option("--passphrase-file", ca.keys.passphrase_file.as_ref().filter(|_| !ca.keys.files.is_empty()));
-}
-
-/// The folder of a CA's evidence.
-#[must_use]
-pub fn evidence_of(job: &Job, ca: &Ca) -> PathBuf {
-    Path::new(&job.evidence).join(ca.name.as_str())
 }

@@ -5,6 +5,8 @@ use certadm_rules::is_ahead;
 use certadm_set::manifest::SetKind;
 use certadm_set::stored::{Stored, newest_first};
 
+use crate::record::Proof;
+
 /// Whether a date, in seconds since 1970, can be right at `now`: one that [`is_ahead`] is of a wrong clock.
 pub(crate) const fn is_past(date: i64, now: i64) -> bool {
     !is_ahead(date, now)
@@ -81,6 +83,17 @@ impl Held {
     pub fn new(sets: &[HeldSet], now: i64) -> Self {
         let sorted = newest_first(&sets.iter().collect::<Vec<_>>(), now);
         Self { sets: sorted.into_iter().rev().cloned().collect(), ..Self::default() }
+    }
+
+    /// Adds what is remembered of a proof of the place of that name. The set that it is about has to be there still, and a later note of the
+    /// place itself wins.
+    pub(crate) fn recall(&mut self, place: &str, proof: Option<&Proof>, now: i64) {
+        let is_here =
+            |proof: &&Proof| proof.place == place && self.sets.iter().any(|set| set.id == proof.set);
+        let recalled = proof.filter(is_here).map(|proof| (proof.set.clone(), proof.when));
+        // One from the future does not hide those that came after it.
+        let noted = self.proven.take();
+        self.proven = noted.into_iter().chain(recalled).max_by_key(|(_, when)| (is_past(*when, now), *when));
     }
 
     /// All sets, the oldest first. Those that a wrong clock has dated in the future stand where their generations belong.
@@ -233,6 +246,24 @@ pub(crate) mod tests {
         let held = Held::new(&sets, 100);
         assert_eq!(held.base(), Err(NoBase::OtherStream { set: "60".to_owned() }));
         assert_eq!(ids(&held.newest_state()), ["50"]);
+    }
+
+    #[test]
+    fn a_proof_is_recalled_while_its_set_is_there() {
+        let sets = [set(10, SetKind::Full, (1, 5)), set(20, SetKind::Full, (6, 7))];
+        let proven = |noted: Option<i64>, place: &str, id: &str, when| {
+            let noted = noted.map(|when| ("noted".to_owned(), when));
+            let mut held = Held { proven: noted, ..Held::new(&sets, 100) };
+            held.recall("v:", Some(&Proof { place: place.to_owned(), set: id.to_owned(), when }), 100);
+            held.proven.map(|(_, when)| when)
+        };
+        assert_eq!(proven(None, "v:", "20", 30), Some(30));
+        assert_eq!(proven(None, "v:", "15", 30), None, "what is gone proves nothing");
+        assert_eq!(proven(None, "other:", "20", 30), None, "nor does another place");
+        assert_eq!(proven(Some(25), "v:", "20", 30), Some(30));
+        assert_eq!(proven(Some(35), "v:", "20", 30), Some(35));
+        assert_eq!(proven(Some(90_000), "v:", "20", 30), Some(30), "a clock was wrong");
+        assert_eq!(proven(Some(25), "v:", "20", 90_000), Some(25));
     }
 
     /// A full set from years ahead was the newest state for years, whatever was taken after it.

@@ -38,18 +38,26 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         }
         Some(_) => {}
     }
-    for (step, attempt) in attempts.all() {
+    for (step, place, attempt) in attempts.all() {
+        // The name of a vault ends as the sentence needs it.
+        let what = step.at(place);
+        let what = what.strip_suffix(':').unwrap_or(&what);
         match (attempt.outcome, attempt.trouble.first()) {
             // What is told above is told once.
             (Some(Outcome::Failed), Some(trouble))
                 if status.trouble.iter().any(|told| told.message == trouble.message) => {}
             (Some(Outcome::Failed), Some(trouble)) => {
                 let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
-                raise(About::Failed, format!("{step}: {}", trouble.message), remedy);
+                raise(About::Failed, format!("{what}: {}", trouble.message), remedy);
             }
             (Some(Outcome::Finding), Some(trouble)) if step != Step::Complete => {
                 let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
-                raise(About::Finding, format!("{step}: {}", trouble.message), remedy);
+                raise(About::Finding, format!("{what}: {}", trouble.message), remedy);
+            }
+            // Whatever a command leaves unsaid.
+            (Some(Outcome::Failed), None) => {
+                let remedy = format!("do it again, and read what it says: {}", by_hand(step));
+                raise(About::Failed, format!("{what}: it has failed, and did not say why"), remedy);
             }
             _ => {}
         }
@@ -141,6 +149,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::held::tests::set;
+    use crate::record::tests::record;
 
     #[test]
     fn the_alarm_about_a_set_from_the_future_ends_with_the_backup_that_its_remedy_asks_for() {
@@ -168,6 +177,18 @@ mod tests {
         // Nothing was proven since the first set of a right clock.
         let ahead_first = [set(90_000, Full, (1, 5)), set(700, Logs, (6, 7)), set(800, Logs, (8, 9))];
         assert_eq!(status(&ahead_first), (Some(200), Some(700)));
+    }
+
+    #[test]
+    fn a_failure_without_a_reason_is_an_alarm_too() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\nverify = 'hourly'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let mut attempts = Attempts::default();
+        attempts.note(&record(Step::Verify, Outcome::Failed, 900));
+        let status = CaStatus { rpo: Some(0), ..CaStatus::default() };
+        let alarms = judge(config.job("j").unwrap(), &status, &Held::default(), &attempts, 1_000);
+        let abouts: Vec<About> = alarms.iter().map(|alarm| alarm.about).collect();
+        assert_eq!(abouts, [About::Failed], "{alarms:?}");
     }
 
     #[test]

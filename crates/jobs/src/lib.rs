@@ -6,6 +6,7 @@ pub mod children;
 pub mod command;
 pub mod config;
 pub mod event_log;
+pub mod evidence;
 pub mod held;
 mod http;
 pub mod journal;

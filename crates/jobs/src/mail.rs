@@ -60,7 +60,7 @@ mod sending {
         let turn = if news.event == Turn::Begins { "begins" } else { "ends" };
         let mut builder = Message::builder()
             .from(mailbox(&mail.from)?)
-            .subject(format!("[certadm] {}: {} {turn}", alarm.ca, alarm.about))
+            .subject(format!("[certadm] {}: {} {turn}", alarm.subject(), alarm.about))
             .header(ContentType::TEXT_PLAIN);
         for address in &mail.to {
             builder = builder.to(mailbox(address)?);
@@ -69,8 +69,12 @@ mod sending {
         if news.event == Turn::Begins {
             text += &format!("What to do: {}.\n\n", alarm.remedy);
         }
-        let job = if alarm.job.is_empty() { "No job".to_owned() } else { format!("Job {}", alarm.job) };
-        text += &format!("{job}, CA {}, since {}.\n", alarm.ca, moment(news.since));
+        let of = match (alarm.job.as_str(), alarm.ca.as_str()) {
+            (_, "") => "The configuration".to_owned(),
+            ("", ca) => format!("No job, CA {ca}"),
+            (job, ca) => format!("Job {job}, CA {ca}"),
+        };
+        text += &format!("{of}, since {}.\n", moment(news.since));
         builder.body(text).map_err(|error| broken(&error))
     }
 

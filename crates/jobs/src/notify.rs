@@ -51,6 +51,8 @@ pub fn tell(
     let log = "the log";
     // A CA that no job has is everybody's business.
     const NO_JOB: &str = "";
+    // So is the configuration itself.
+    const NO_CA: &str = "";
     let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).chain([NO_JOB]).collect();
     let listeners: BTreeSet<&str> = config.notify.keys().map(Name::as_str).chain([log]).collect();
     ledger.keep_only(&listeners);
@@ -62,10 +64,12 @@ pub fn tell(
         let alarm = unprotected.contains(&name).then(|| Alarm::of_unprotected(name));
         ledger.update((NO_JOB, name.as_str()), alarm.as_slice(), now);
     }
+    let unreadable = config.why_unreadable().map(|error| Alarm::of_configuration(&error));
+    ledger.update((NO_JOB, NO_CA), unreadable.as_slice(), now);
     ledger.end_of_gone(|job, ca| {
         let of_job = config.jobs.values().filter(|known| known.name.as_str() == job).flat_map(|job| &job.cas);
         let all = config.cas.keys().filter(|_| job == NO_JOB);
-        of_job.chain(all).any(|known| known.as_str() == ca)
+        of_job.chain(all).any(|known| known.as_str() == ca) || (job, ca) == (NO_JOB, NO_CA)
     });
     let (mut logged, mut not_told) = (Vec::new(), Vec::new());
     for news in ledger.news(log, &all) {

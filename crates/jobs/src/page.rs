@@ -201,6 +201,7 @@ fn runs(page: &mut String, status: &CaStatus) {
     }
     page.push_str("<details><summary>Runs</summary><table class=\"facts\">");
     for (step, time, outcome) in &story.runs {
+        let step = escaped(step);
         let (word, class) = match outcome {
             Outcome::Good => ("good", "good"),
             Outcome::Finding => ("with findings", "warn"),
@@ -211,6 +212,7 @@ fn runs(page: &mut String, status: &CaStatus) {
         write!(page, "<tr><th scope=\"row\">{step}</th><td class=\"{class}\">{word}, {when}</td></tr>").ok();
     }
     for (step, trouble) in &story.findings {
+        let step = escaped(step);
         let remedy =
             trouble.remedy.as_ref().map(|remedy| format!(". What to do: {remedy}")).unwrap_or_default();
         let text = with_code(&format!("{}{remedy}", trouble.message));
@@ -237,7 +239,6 @@ mod tests {
     use super::*;
     use crate::alarm::{About, Alarm};
     use crate::record::Trouble;
-    use crate::step::Step;
     use crate::story::Story;
 
     const NOW: i64 = 1_764_331_200;
@@ -260,8 +261,8 @@ mod tests {
         let story = Story {
             orphans: vec![(NOW, "<b>".to_owned())],
             moments: vec![(NOW - 1000, SetKind::Full)],
-            runs: vec![(Step::Verify, NOW, Outcome::Failed)],
-            findings: vec![(Step::Verify, trouble)],
+            runs: vec![("verify".to_owned(), NOW, Outcome::Failed)],
+            findings: vec![("verify".to_owned(), trouble)],
             ..Story::default()
         };
         let status = CaStatus { ca: "web".to_owned(), alarms: vec![alarm], story, ..CaStatus::default() };

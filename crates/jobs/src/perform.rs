@@ -66,10 +66,15 @@ impl Performed {
             remedy: text(&object["error"]["remedy"]),
         });
         let result = object["result"].clone();
-        let found = result["findings"].as_array().into_iter().flatten();
-        let found = found.filter(|finding| finding["severity"] != "note").map(|finding| Trouble {
+        let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
+        let found = list(&result["findings"]).into_iter().filter(|finding| finding["severity"] != "note");
+        // `doctor` tells a gate that is shut, and `complete` what is of another CA, as a result and as neither error nor finding.
+        let shut = list(&result["gates"]).into_iter().filter(|gate| gate["verdict"] == "shut");
+        let checks = list(&result["components"]).into_iter().flat_map(|component| list(&component["checks"]));
+        let wrong = checks.filter(|check| result["contradicts"] == true && check["ok"] == false);
+        let found = shut.chain(found).chain(wrong).map(|finding| Trouble {
             code: text(&finding["code"]).unwrap_or_default(),
-            kind: text(&finding["kind"]).unwrap_or_default(),
+            kind: text(&finding["kind"]).or_else(|| text(&finding["name"])).unwrap_or_default(),
             message: text(&finding["detail"]).unwrap_or_default(),
             remedy: text(&finding["remedy"]),
         });
@@ -79,7 +84,7 @@ impl Performed {
             130 | 143 => Outcome::Interrupted,
             _ => Outcome::Failed,
         };
-        let trouble = error.into_iter().chain(found).take(MOST_TROUBLES).collect();
+        let trouble: Vec<_> = error.into_iter().chain(found).take(MOST_TROUBLES).collect();
         Self { outcome, exit_code, trouble, result }
     }
 
@@ -121,7 +126,7 @@ impl Program {
     /// The program `file`, which reads the configuration that this one has read.
     #[must_use]
     pub fn new(file: PathBuf, config: &Config) -> Self {
-        Self { file, config: config.path.clone() }
+        Self { file, config: config.source.clone() }
     }
 
     fn start(&self, words: &Words, lock: &CaLock) -> std::io::Result<Child> {
@@ -197,6 +202,26 @@ mod tests {
         let performed = understand(1, found);
         assert_eq!((performed.outcome, performed.trouble.len()), (Outcome::Finding, 1));
         assert_eq!(performed.trouble[0].kind, "disk-space");
+        // A gate that is shut is what the alarm is about; a mere remark at an open one is not.
+        let shut = br#"{"result":{"findings":[],"gates":[
+            {"gate":"port","verdict":"shut","severity":"error","code":"0x800706ba","kind":"gate-port","detail":"d","remedy":"r"},
+            {"gate":"name","verdict":"open","severity":"note","code":null,"kind":"gate-name","detail":"x","remedy":null}]},"error":null}"#;
+        let performed = understand(4, shut);
+        assert_eq!(
+            (performed.trouble.len(), performed.trouble[0].message.as_str()),
+            (1, "d"),
+            "{performed:?}"
+        );
+        let of_another = br#"{"result":{"contradicts":true,"findings":[],"components":[{"checks":[
+            {"name":"read","ok":true,"detail":"x","remedy":null},{"name":"key","ok":false,"detail":"d","remedy":"r"}]}]},"error":null}"#;
+        let performed = understand(5, of_another);
+        assert_eq!(
+            (performed.trouble.len(), performed.trouble[0].message.as_str()),
+            (1, "d"),
+            "{performed:?}"
+        );
+        let incomplete = String::from_utf8_lossy(of_another).replace("true,\"findings", "false,\"findings");
+        assert!(understand(1, incomplete.as_bytes()).trouble.is_empty(), "the verdict tells it");
         assert_eq!(understand(4, busy).outcome, Outcome::Failed);
         assert!(understand(4, b"").is_passing(), "unreachable, whatever it said");
         assert_eq!(understand(143, b"").outcome, Outcome::Interrupted);

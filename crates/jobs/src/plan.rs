@@ -9,7 +9,7 @@ use crate::schedule::Schedule;
 use crate::step::Step;
 
 /// When a CA of the network is asked.
-const ASK: Schedule = Schedule::Every(6 * 3_600);
+pub(crate) const ASK: Schedule = Schedule::Every(6 * 3_600);
 
 /// A step that is due, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +53,9 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
     let mut due = Vec::new();
     due.extend(backup(job, known));
     let newest = known.held.newest_state().last().map(|set| (set.id.clone(), set.time));
-    let copy = known.attempts.of(Step::Copy);
-    if due.is_empty() && 0 < copy.failures && !copy.waits(known.now) {
-        let again = |at| Due { step: Step::Copy, at, why: "the last copy failed".to_owned() };
-        due.extend((1..job.to.len()).map(again));
+    if newest.is_some() {
+        due.extend(again(job, Step::Copy, known));
+        due.extend(again(job, Step::Prune, known));
     }
     if known.has_to_ask {
         due.extend(scheduled(Step::Ask, Some(ASK), known.attempts.of(Step::Ask).succeeded, known));
@@ -68,6 +67,17 @@ pub fn due(job: &Job, known: &Known<'_>) -> Vec<Due> {
         due.extend(scheduled(Step::Rehearse, job.rehearse, known.rehearsed, known));
     }
     due
+}
+
+/// A step that has failed at some of its places is done again there, and nowhere else.
+fn again(job: &Job, step: Step, known: &Known<'_>) -> impl Iterator<Item = Due> {
+    let is_due = move |at: &usize| {
+        let place = job.to.get(*at).map(ToString::to_string);
+        let attempt = known.attempts.at(step, &place.unwrap_or_default());
+        0 < attempt.failures && !attempt.waits(known.now)
+    };
+    let due = job.places_of(step).filter(is_due);
+    due.map(move |at| Due { step, at, why: format!("the last {step} has failed there") })
 }
 
 /// The backup that is due: a full one, or one of logs.
@@ -121,30 +131,18 @@ fn scheduled(step: Step, schedule: Option<Schedule>, last: Option<i64>, known: &
 /// The steps that follow a backup which has succeeded.
 #[must_use]
 pub fn after_backup(job: &Job, step: Step) -> Vec<Due> {
-    let mut due = Vec::new();
-    for at in 1..job.to.len() {
-        due.push(Due { step: Step::Copy, at, why: format!("a {step} backup was taken") });
-    }
-    for at in 0..job.to.len() {
-        if step == Step::Full && job.keep.is_some() {
-            due.push(Due { step: Step::Prune, at, why: "a full backup was taken".to_owned() });
-        }
-    }
-    due
+    let follows = |next| {
+        let why = format!("a {step} backup was taken");
+        job.places_of(next).map(move |at| Due { step: next, at, why: why.clone() })
+    };
+    let prunes = (step == Step::Full).then(|| follows(Step::Prune));
+    follows(Step::Copy).chain(prunes.into_iter().flatten()).collect()
 }
 
 /// When a step is due next, in seconds since 1970; `None` where it has no schedule.
 #[must_use]
 pub fn next(job: &Job, step: Step, now: i64, zone: &TimeZone) -> Option<i64> {
-    let schedule = match step {
-        Step::Full => job.full,
-        Step::Logs => job.logs,
-        Step::Verify => job.verify,
-        Step::Complete => job.complete,
-        Step::Rehearse => job.rehearse,
-        Step::Look | Step::Copy | Step::Prune | Step::Ask => None,
-    };
-    schedule?.next_slot(now, zone)
+    job.schedule_of(step)?.next_slot(now, zone)
 }
 
 #[cfg(test)]
@@ -156,6 +154,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::held::HeldSet;
+    use crate::record::tests::record;
     use crate::record::{Outcome, StepRecord};
 
     const JOB: &str = "full = 'daily 02:30'\nlogs = 'every 15m'\nverify = 'weekly sun 03:00'\nrehearse = 'monthly 31 04:00'";
@@ -304,18 +303,7 @@ mod tests {
         let (zone, job) = (TimeZone::UTC, job("full = 'daily 02:00'\nverify = 'hourly'"));
         let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
         let fail = |world: &mut World, began| {
-            world.attempts.note(&StepRecord {
-                step: Step::Verify,
-                why: String::new(),
-                command: String::new(),
-                began,
-                seconds: 0.0,
-                tries: 1,
-                outcome: Outcome::Failed,
-                exit_code: 5,
-                trouble: Vec::new(),
-                result: serde_json::Value::Null,
-            });
+            world.attempts.note(&record(Step::Verify, Outcome::Failed, began));
         };
         let now = 1_001_100;
         assert_eq!(world.due(&job, now, &zone).len(), 1);
@@ -327,6 +315,31 @@ mod tests {
         // What is remembered can be lost: then it is tried again.
         world.attempts = Attempts::default();
         assert_eq!(world.due(&job, now + 300, &zone).len(), 1);
+    }
+
+    #[test]
+    fn a_copy_or_prune_that_failed_is_done_again_where_it_failed_whatever_went_well_elsewhere() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['v1:', 'v2:', 'v3:']\nkeep = { last = 1 }\nfull = 'monthly 1 02:30'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let job = config.job("j").unwrap();
+        let mut world = World { sets: vec![set(1_000_000, SetKind::Full, 1)], ..World::default() };
+        for (step, place, outcome) in [
+            (Step::Copy, "v2:", Outcome::Failed),
+            (Step::Copy, "v3:", Outcome::Good),
+            (Step::Prune, "v1:", Outcome::Failed),
+            (Step::Prune, "v2:", Outcome::Good),
+            (Step::Prune, "v3:", Outcome::Good),
+        ] {
+            let place = place.to_owned();
+            world.attempts.note(&StepRecord { place, ..record(step, outcome, 1_000_000) });
+        }
+        let steps = |now| -> Vec<_> {
+            world.due(job, now, &TimeZone::UTC).iter().map(|due| (due.step, due.at)).collect()
+        };
+        assert_eq!(steps(1_000_299), []);
+        assert_eq!(steps(1_000_300), [(Step::Copy, 1), (Step::Prune, 0)]);
+        // A CA that cannot be backed up keeps no copy from being made.
+        assert_eq!(steps(5_000_000), [(Step::Full, 0), (Step::Copy, 1), (Step::Prune, 0)]);
     }
 
     #[test]

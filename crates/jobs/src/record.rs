@@ -1,5 +1,6 @@
 //! What became of the steps of a job: the report of a run, and a small file a CA beside it. That file only says how long to
-//! wait after a failure and what to tell people. Without it, more is done than needed, and nothing less.
+//! wait after a failure, what to tell people, and what was proven where a vault keeps no note of it. Without it, more is done than
+//! needed, and nothing less.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,8 @@ pub struct Trouble {
 pub struct StepRecord {
     /// Which one.
     pub step: Step,
+    /// The place of the job that it worked on, as the job names it.
+    pub place: String,
     /// Why it was due.
     pub why: String,
     /// The command that did it, and that a person can repeat.
@@ -72,6 +75,12 @@ pub struct StepRecord {
 }
 
 impl StepRecord {
+    /// What was done, for a person: the step, with its place where that matters.
+    #[must_use]
+    pub fn what(&self) -> String {
+        self.step.at(&self.place)
+    }
+
     /// Whether it failed for want of a full backup that the CA knows of.
     #[must_use]
     pub fn lacks_full(&self) -> bool {
@@ -96,6 +105,8 @@ pub struct Attempt {
     pub trouble: Vec<Trouble>,
     /// The command that was run last.
     pub command: String,
+    /// A person has asked for it, whatever the job does.
+    pub asked: bool,
     /// What is worth keeping of its result: a verdict, sizes, dates.
     pub facts: BTreeMap<String, Value>,
 }
@@ -104,11 +115,27 @@ impl Attempt {
     /// Whether it has failed and is not to be tried again yet.
     #[must_use]
     pub fn waits(&self, now: i64) -> bool {
-        let Some(tried) = self.tried.filter(|_| 0 < self.failures) else { return false };
-        let wait = FIRST_WAIT.saturating_mul(1_i64 << (self.failures - 1).min(10));
         // Whoever sets the clock back waits no longer.
-        (tried..tried + wait.clamp(FIRST_WAIT, LONGEST_WAIT)).contains(&now)
+        self.wait().is_some_and(|(tried, end)| (tried..end).contains(&now))
     }
+
+    /// Since when and until when it waits after a failure.
+    fn wait(&self) -> Option<(i64, i64)> {
+        let tried = self.tried.filter(|_| 0 < self.failures)?;
+        let wait = FIRST_WAIT.saturating_mul(1_i64 << (self.failures - 1).min(10));
+        Some((tried, tried.saturating_add(wait.clamp(FIRST_WAIT, LONGEST_WAIT))))
+    }
+}
+
+/// A state that was proven to come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The place that holds it, as the job names it.
+    pub place: String,
+    /// Its last set, by its id or its folder's name.
+    pub set: String,
+    /// When, in seconds since 1970.
+    pub when: i64,
 }
 
 /// What is remembered of the steps of a job for a CA.
@@ -116,6 +143,10 @@ impl Attempt {
 #[serde(default)]
 pub struct Attempts {
     steps: BTreeMap<Step, Attempt>,
+    /// Those that a job does at several places, by the place: a copy that has failed is not made good by one into another place.
+    places: BTreeMap<String, BTreeMap<Step, Attempt>>,
+    /// What was proven last. It counts where a place has no note of it: a server of restic's protocol keeps none.
+    pub proven: Option<Proof>,
 }
 
 impl Attempts {
@@ -123,7 +154,37 @@ impl Attempts {
     #[must_use]
     pub fn read(config: &Config, job: &Job, ca: &Ca) -> Self {
         let bytes = read::bounded(&file_of(config, job, ca), MAX_FILE).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
+        let mut attempts: Self = serde_json::from_slice(&bytes).unwrap_or_default();
+        attempts.find_places(job);
+        attempts.keep_what_is_done(config, job, ca);
+        attempts
+    }
+
+    /// Forgets what the job does no more: nobody would do it again, and its failure would be told for ever.
+    fn keep_what_is_done(&mut self, config: &Config, job: &Job, ca: &Ca) {
+        self.steps.retain(|step, attempt| match step {
+            Step::Logs | Step::Verify | Step::Complete | Step::Rehearse => {
+                attempt.asked || job.schedule_of(*step).is_some()
+            }
+            Step::Ask => ca.has_to_be_asked(),
+            Step::Look | Step::Full | Step::Copy | Step::Prune => true,
+        });
+        for (place, steps) in &mut self.places {
+            let is_this = |at: &usize| job.to.get(*at).is_some_and(|target| target.to_string() == *place);
+            steps.retain(|step, _| config.places_of(job, *step).iter().any(is_this));
+        }
+        self.places.retain(|_, steps| !steps.is_empty());
+    }
+
+    /// Programs of before knew no places: what they noted may be of any.
+    fn find_places(&mut self, job: &Job) {
+        for step in Step::ALL.into_iter().filter(|step| step.is_of_a_place()) {
+            let Some(attempt) = self.steps.remove(&step) else { continue };
+            for place in job.places_of(step).filter_map(|at| job.to.get(at)) {
+                let here = self.places.entry(place.to_string()).or_default();
+                here.entry(step).or_insert_with(|| attempt.clone());
+            }
+        }
     }
 
     /// Writes them.
@@ -136,15 +197,38 @@ impl Attempts {
         durable::replace(&path, &serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// The attempts at a step.
+    /// The attempts at a step that a job does once.
     #[must_use]
     pub fn of(&self, step: Step) -> Attempt {
+        debug_assert!(!step.is_of_a_place(), "{step} is asked for by its place");
         self.steps.get(&step).cloned().unwrap_or_default()
     }
 
-    /// All steps that were tried.
-    pub fn all(&self) -> impl Iterator<Item = (Step, &Attempt)> {
-        self.steps.iter().map(|(step, attempt)| (*step, attempt))
+    /// The attempts at a step at a place.
+    #[must_use]
+    pub fn at(&self, step: Step, place: &str) -> Attempt {
+        match step.is_of_a_place() {
+            true => self.places.get(place).and_then(|steps| steps.get(&step)).cloned().unwrap_or_default(),
+            false => self.of(step),
+        }
+    }
+
+    /// All steps that were tried, with their place where that matters.
+    pub fn all(&self) -> impl Iterator<Item = (Step, &str, &Attempt)> {
+        let places = self.places.iter().flat_map(|(place, steps)| {
+            steps.iter().map(move |(step, attempt)| (*step, place.as_str(), attempt))
+        });
+        let mut all: Vec<_> =
+            self.steps.iter().map(|(step, attempt)| (*step, "", attempt)).chain(places).collect();
+        all.sort_by_key(|(step, ..)| *step);
+        all.into_iter()
+    }
+
+    /// When the first wait after a failure ends that has not ended at `since`.
+    #[must_use]
+    pub fn wait_ends(&self, since: i64) -> Option<i64> {
+        let waits = self.all().filter_map(|(.., attempt)| attempt.wait());
+        waits.filter(|(tried, end)| (*tried..*end).contains(&since)).map(|(_, end)| end).min()
     }
 
     /// Forgets a step that is told only when it fails.
@@ -152,9 +236,25 @@ impl Attempts {
         self.steps.remove(&step);
     }
 
+    /// Notes that a person has asked for what was done there.
+    pub fn note_asked(&mut self, record: &StepRecord) {
+        if let Some(attempt) = self.steps.get_mut(&record.step) {
+            attempt.asked = true;
+        }
+    }
+
     /// Adds what became of a step.
     pub fn note(&mut self, record: &StepRecord) {
-        let attempt = self.steps.entry(record.step).or_default();
+        let steps = match record.step.is_of_a_place() {
+            true => self.places.entry(record.place.clone()).or_default(),
+            false => &mut self.steps,
+        };
+        let attempt = steps.entry(record.step).or_default();
+        // What was stopped tells nothing: what was known before stays, and the alarm about it.
+        if record.outcome == Outcome::Interrupted && attempt.outcome.is_some() {
+            return;
+        }
+        attempt.asked = false;
         attempt.tried = Some(record.began);
         attempt.outcome = Some(record.outcome);
         attempt.trouble.clone_from(&record.trouble);
@@ -167,11 +267,15 @@ impl Attempts {
             Outcome::Failed => attempt.failures = attempt.failures.saturating_add(1),
             Outcome::Interrupted => {}
         }
-        let facts = ["verdict", "missing", "bytes", "seconds", "set", "ca"];
-        attempt.facts = facts
-            .into_iter()
-            .filter_map(|key| Some((key.to_owned(), record.result.get(key)?.clone())))
-            .collect();
+        // Who failed has nothing new to say of a CRL's end or of what is missing; a verdict that was reached is one.
+        let is_done = attempt.failures == 0 && record.outcome != Outcome::Interrupted;
+        if is_done || record.result["verdict"].is_string() {
+            let facts = ["verdict", "missing", "bytes", "seconds", "set", "ca"];
+            attempt.facts = facts
+                .into_iter()
+                .filter_map(|key| Some((key.to_owned(), record.result.get(key)?.clone())))
+                .collect();
+        }
         // The other backup has done what this one could not.
         if record.step == Step::Full && attempt.failures == 0 {
             self.steps.remove(&Step::Logs);
@@ -184,8 +288,101 @@ fn file_of(config: &Config, job: &Job, ca: &Ca) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// What became of a step that began then.
+    pub(crate) fn record(step: Step, outcome: Outcome, began: i64) -> StepRecord {
+        StepRecord {
+            step,
+            place: String::new(),
+            why: String::new(),
+            command: String::new(),
+            began,
+            seconds: 0.0,
+            tries: 1,
+            outcome,
+            exit_code: 0,
+            trouble: Vec::new(),
+            result: Value::Null,
+        }
+    }
+
+    #[test]
+    fn what_a_program_of_before_has_noted_is_of_each_place() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b', 'v2:', 'v3:']\nfull = 'hourly'\nkeep = { last = 1 }";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let before = r#"{"steps":{"copy":{"tried":9,"succeeded":null,"failures":2,"outcome":"failed","trouble":[],"command":"x","facts":{}},
+            "full":{"tried":5,"succeeded":5,"failures":0,"outcome":"good","trouble":[],"command":"x","facts":{}}}}"#;
+        let mut attempts: Attempts = serde_json::from_str(before).unwrap();
+        attempts.find_places(config.job("j").unwrap());
+        let failures = ["/b", "v2:", "v3:"].map(|place| attempts.at(Step::Copy, place).failures);
+        assert_eq!((failures, attempts.of(Step::Full).succeeded), ([0, 2, 2], Some(5)));
+        let copied = StepRecord { place: "v3:".to_owned(), ..record(Step::Copy, Outcome::Good, 10) };
+        attempts.note(&copied);
+        attempts.find_places(config.job("j").unwrap());
+        let failures = ["v2:", "v3:"].map(|place| attempts.at(Step::Copy, place).failures);
+        assert_eq!(failures, [2, 0]);
+        let told: Vec<String> = attempts.all().map(|(step, place, _)| step.at(place)).collect();
+        assert_eq!(told, ["full", "copy into v2:", "copy into v3:"]);
+        let written = serde_json::to_vec(&attempts).unwrap();
+        assert_eq!(serde_json::from_slice::<Attempts>(&written).unwrap(), attempts);
+    }
+
+    #[test]
+    fn what_a_job_does_no_more_is_forgotten_unless_somebody_has_asked_for_it() {
+        let of = |job: &str| {
+            let text = format!(
+                "[ca]\nweb = {{ server = 'a' }}\nhere = {{ dir = '/a' }}\n[job.j]\nca = 'all'\nfull = 'hourly'\n{job}"
+            );
+            Config::parse(&text, "/etc/certadm/certadm.toml".as_ref()).unwrap()
+        };
+        let all = "to = ['/b', 'v2:']\nkeep = { last = 1 }\nlogs = 'hourly'\nverify = 'hourly'\ncomplete = 'hourly'\nrehearse = 'hourly'";
+        let mut attempts = Attempts::default();
+        for step in Step::ALL.into_iter().chain([Step::Look]) {
+            for place in ["/b", "v2:"] {
+                let place = place.to_owned();
+                attempts.note(&StepRecord { place, ..record(step, Outcome::Failed, 1) });
+            }
+        }
+        let kept = |attempts: &Attempts, job: &str, ca: &str| {
+            let (config, mut attempts) = (of(job), attempts.clone());
+            attempts.keep_what_is_done(&config, config.job("j").unwrap(), config.ca(ca).unwrap());
+            let kept: Vec<String> = attempts.all().map(|(step, place, _)| step.at(place)).collect();
+            kept.join(", ")
+        };
+        let told = "look, full, logs, prune of /b, verify, complete, ask, rehearse";
+        // Nothing says that this machine may delete from v2, and the first place gets no copy.
+        assert_eq!(kept(&attempts, all, "web"), told.replace("prune", "copy into v2:, prune"));
+        let copied = "to = ['/b', 'v2:']";
+        assert_eq!(kept(&attempts, copied, "web"), "look, full, copy into v2:, ask");
+        assert_eq!(kept(&attempts, "to = ['/c']", "here"), "look, full");
+        attempts.note_asked(&record(Step::Verify, Outcome::Failed, 1));
+        assert_eq!(kept(&attempts, "to = ['/c']", "here"), "look, full, verify");
+    }
+
+    #[test]
+    fn what_is_known_outlives_a_step_that_failed_or_was_stopped() {
+        let mut attempts = Attempts::default();
+        let known = serde_json::json!({ "verdict": "incomplete", "missing": ["key"], "ca": { "crl_next_update": "x" } });
+        attempts.note(&StepRecord { result: known, ..record(Step::Complete, Outcome::Finding, 1) });
+        let facts = attempts.of(Step::Complete).facts;
+        assert_eq!(facts.len(), 3);
+        let unreached = serde_json::json!({ "ca": { "crl_next_update": null } });
+        for outcome in [Outcome::Failed, Outcome::Interrupted] {
+            attempts.note(&StepRecord { result: unreached.clone(), ..record(Step::Complete, outcome, 2) });
+            assert_eq!(attempts.of(Step::Complete).facts, facts, "{outcome:?}");
+        }
+        // The failure itself outlives what was stopped after it, too.
+        let failed = attempts.of(Step::Complete);
+        assert_eq!((failed.outcome, failed.failures, failed.tried), (Some(Outcome::Failed), 1, Some(2)));
+        // Something is of another CA: that is a verdict.
+        let verdict = serde_json::json!({ "verdict": "cannot-tell", "missing": [] });
+        attempts.note(&StepRecord { result: verdict, ..record(Step::Complete, Outcome::Failed, 3) });
+        assert_eq!(attempts.of(Step::Complete).facts["verdict"], "cannot-tell");
+        attempts.note(&record(Step::Ask, Outcome::Interrupted, 4));
+        assert_eq!(attempts.of(Step::Ask).outcome, Some(Outcome::Interrupted), "nothing else is known");
+    }
 
     #[test]
     fn after_each_failure_the_wait_is_longer_up_to_a_bound() {

@@ -5,21 +5,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use certadm_files::cancel;
-use certadm_rehearsal::evidence::Folder;
 use certadm_rules::Hresult;
 use certadm_rules::diagnosis::Class;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::command::{self, evidence_of};
-use crate::config::{Ca, Config, Job, Place, Target};
-use crate::held::{Held, is_past};
+use crate::command;
+use crate::config::{Ca, Config, Job, Target};
+use crate::evidence::rehearsed_at;
+use crate::held::Held;
 use crate::lock::CaLock;
 use crate::perform::{Perform, Performed};
 use crate::place::{self, trouble};
 use crate::plan::{Due, Known, after_backup, due};
 use crate::points;
-use crate::record::{Attempts, Outcome, StepRecord, Trouble};
+use crate::record::{Attempts, Outcome, Proof, StepRecord, Trouble};
 use crate::step::Step;
 
 /// No run has more steps than this: each kind a few times.
@@ -32,7 +32,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub enum Wish {
     /// What is due.
     Due,
-    /// One step, whether it is due or not.
+    /// One step, whether it is due or not, and what follows from it.
     Now(Step),
 }
 
@@ -153,6 +153,9 @@ impl Runner<'_> {
         let before = attempts.clone();
         let Some(first) = job.to.first() else { return };
         let (mut held, looked) = self.look(first, ca);
+        if let Some(held) = &mut held {
+            held.recall(&first.to_string(), attempts.proven.as_ref(), run.began);
+        }
         if let Some(record) = looked {
             (self.watch)(&Event::Ended { job, ca, record: &record });
             attempts.note(&record);
@@ -174,15 +177,15 @@ impl Runner<'_> {
             let record = self.carry_out(job, ca, &due, sets, lock);
             (self.watch)(&Event::Ended { job, ca, record: &record });
             attempts.note(&record);
+            if wish == Wish::Now(record.step) {
+                attempts.note_asked(&record);
+            }
             let is_done = matches!(record.outcome, Outcome::Good | Outcome::Finding);
             match due.step {
                 Step::Full | Step::Logs if is_done => {
                     held = self.look(first, ca).0;
                     let mut next = after_backup(job, due.step);
-                    next.retain(|due| {
-                        due.step != Step::Prune
-                            || job.to.get(due.at).is_some_and(|place| self.config.may_delete(place))
-                    });
+                    next.retain(|due| self.may(job, due));
                     if let Some(Err(why)) = held.as_ref().map(Held::base)
                         && due.step == Step::Logs
                     {
@@ -192,15 +195,15 @@ impl Runner<'_> {
                             Due::first(Step::Full, format!("there is no base for log sets: {why}")),
                         );
                     }
-                    for due in next.into_iter().rev() {
-                        queue.push_front(due);
-                    }
+                    put_first(&mut queue, next);
                 }
                 Step::Logs if record.lacks_full() => {
                     let why = "the CA has no full backup on record that log sets may follow".to_owned();
                     queue.push_front(Due::first(Step::Full, why));
                 }
-                Step::Verify | Step::Rehearse if is_done => self.note_proven(run, first, ca, sets, &record),
+                Step::Verify | Step::Rehearse if is_done => {
+                    self.note_proven(run, &mut attempts, (first, ca), sets, &record);
+                }
                 _ => {}
             }
             run.steps.push(record);
@@ -226,6 +229,7 @@ impl Runner<'_> {
                 let performed = Performed::failed(unseen.trouble, unseen.class);
                 let record = StepRecord {
                     step: Step::Look,
+                    place: first.to_string(),
                     why: format!("what {first} holds decides what is due"),
                     command: String::new(),
                     began,
@@ -244,18 +248,20 @@ impl Runner<'_> {
     fn due(&self, job: &Job, ca: &Ca, held: &Held, attempts: &Attempts) -> Vec<Due> {
         let now = (self.clock)();
         let rehearsed = job.rehearse.and_then(|_| rehearsed_at(job, ca, now));
-        let has_to_ask = !matches!(ca.place, Place::Folder(..));
+        let has_to_ask = ca.has_to_be_asked();
         let known = Known { held, rehearsed, attempts, now, zone: &self.zone, has_to_ask };
-        due(job, &known)
+        let mut due = due(job, &known);
+        due.retain(|due| self.may(job, due));
+        due
+    }
+
+    fn may(&self, job: &Job, due: &Due) -> bool {
+        self.config.places_of(job, due.step).contains(&due.at)
     }
 
     fn asked(&self, job: &Job, step: Step) -> Vec<Due> {
-        let why = "it was asked for".to_owned();
-        match step {
-            Step::Copy => (1..job.to.len()).map(|at| Due { step, at, why: why.clone() }).collect(),
-            Step::Prune => (0..job.to.len()).map(|at| Due { step, at, why: why.clone() }).collect(),
-            _ => vec![Due::first(step, why)],
-        }
+        let places = self.config.places_of(job, step).into_iter();
+        places.map(|at| Due { step, at, why: "it was asked for".to_owned() }).collect()
     }
 
     /// One step, tried again while what hinders it may pass.
@@ -285,6 +291,7 @@ impl Runner<'_> {
         };
         StepRecord {
             step: due.step,
+            place: job.to.get(due.at).map(ToString::to_string).unwrap_or_default(),
             why: due.why.clone(),
             command: words,
             began,
@@ -309,24 +316,47 @@ impl Runner<'_> {
         cancel::requested().is_none()
     }
 
-    /// Sets in a folder have no command that notes what is proven.
-    fn note_proven(&self, run: &mut CaRun, first: &Target, ca: &Ca, held: &Held, record: &StepRecord) {
+    /// Notes that the newest state was proven. Beside the sets of a folder no command does it, and not every vault keeps the notes that
+    /// commands make.
+    fn note_proven(
+        &self,
+        run: &mut CaRun,
+        attempts: &mut Attempts,
+        (first, ca): (&Target, &Ca),
+        held: &Held,
+        record: &StepRecord,
+    ) {
         let is_proven = match record.step {
             Step::Verify => record.result["restorable"] == true,
             _ => true,
         };
-        let (Target::Folder(folder), Some(last)) = (first, held.newest_state().pop()) else { return };
-        if is_proven && let Err(error) = place::note_proven(folder, ca, &last.id, (self.clock)()) {
+        let Some(last) = held.newest_state().pop().filter(|_| is_proven) else { return };
+        let (place, set, when) = (first.to_string(), last.id.clone(), (self.clock)());
+        attempts.proven = Some(Proof { place, set, when });
+        if let Target::Folder(folder) = first
+            && let Err(error) = place::note_proven(folder, ca, &last.id, when)
+        {
             run.trouble.push(place::Unseen::from(error).trouble);
         }
     }
 }
 
-/// When the newest rehearsal of a CA ended that there is evidence of; all times are in seconds since 1970. One that a wrong clock has dated in the
-/// future does not hide those that came after it: a rehearsal would be due for ever.
-#[must_use]
-pub fn rehearsed_at(job: &Job, ca: &Ca, now: i64) -> Option<i64> {
-    let all = Folder::at(&evidence_of(job, ca)).all().ok()?;
-    let ended = all.iter().filter_map(|kept| place::seconds_of(&kept.evidence.ended));
-    ended.filter(|ended| is_past(*ended, now)).max()
+/// Puts steps before those that wait. What waits already, because it has failed before, is not done twice.
+fn put_first(queue: &mut VecDeque<Due>, next: Vec<Due>) {
+    queue.retain(|due| next.iter().all(|first| (first.step, first.at) != (due.step, due.at)));
+    next.into_iter().rev().for_each(|due| queue.push_front(due));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_follows_a_backup_is_made_once_although_it_had_failed_before() {
+        let due = |step, at| Due { step, at, why: String::new() };
+        let mut queue = VecDeque::from([due(Step::Copy, 2), due(Step::Prune, 0), due(Step::Verify, 0)]);
+        put_first(&mut queue, vec![due(Step::Copy, 1), due(Step::Copy, 2)]);
+        let steps: Vec<_> = queue.iter().map(|due| (due.step, due.at)).collect();
+        assert_eq!(steps, [(Step::Copy, 1), (Step::Copy, 2), (Step::Prune, 0), (Step::Verify, 0)]);
+    }
 }

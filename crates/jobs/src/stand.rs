@@ -23,7 +23,7 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
         place: job.to.first().map(ToString::to_string).unwrap_or_default(),
         ..CaStatus::default()
     };
-    let held = match job.to.first().map(|first| place::look(config, first, ca, now)) {
+    let mut held = match job.to.first().map(|first| place::look(config, first, ca, now)) {
         Some(Ok(held)) => {
             status.place_seen = true;
             held
@@ -34,6 +34,7 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
         }
         None => Held::default(),
     };
+    held.recall(&status.place, attempts.proven.as_ref(), now);
     status.story = Story::of(&held, &attempts, job.limits.rpo, now);
     status.add_held(&held, now);
     status.add_rehearsal(job, ca);

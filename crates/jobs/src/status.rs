@@ -4,13 +4,12 @@ use std::path::Path;
 
 use certadm_ca::health::{self, Thresholds};
 use certadm_rehearsal::Proof;
-use certadm_rehearsal::evidence::Folder;
 use certadm_rules::FileTime;
 use serde::Serialize;
 
 use crate::alarm::Alarm;
-use crate::command::evidence_of;
 use crate::config::{Ca, Job};
+use crate::evidence;
 use crate::held::{Held, is_past};
 use crate::place;
 use crate::record::Trouble;
@@ -90,11 +89,7 @@ impl CaStatus {
     }
 
     pub(crate) fn add_rehearsal(&mut self, job: &Job, ca: &Ca) {
-        let evidence = evidence_of(job, ca);
-        if !evidence.is_dir() {
-            return;
-        }
-        match Folder::at(&evidence).all() {
+        match evidence::all(job, ca) {
             Ok(all) => {
                 self.story.add_rehearsals(&all);
                 if let Some(newest) = all.last().map(|kept| &kept.evidence) {

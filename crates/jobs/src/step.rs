@@ -56,6 +56,22 @@ impl Step {
             Self::Rehearse => "rehearse",
         }
     }
+
+    /// Whether a job does it at several places, so that it can go well at one and fail at another.
+    #[must_use]
+    pub const fn is_of_a_place(self) -> bool {
+        matches!(self, Self::Copy | Self::Prune)
+    }
+
+    /// Its name for a person, with the place where that matters: `copy into other:`.
+    #[must_use]
+    pub fn at(self, place: &str) -> String {
+        match self {
+            Self::Copy => format!("copy into {place}"),
+            Self::Prune => format!("prune of {place}"),
+            _ => self.key().to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Step {

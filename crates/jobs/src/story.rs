@@ -9,7 +9,6 @@ use certadm_set::manifest::SetKind;
 use crate::held::{Held, HeldSet, is_past};
 use crate::place;
 use crate::record::{Attempts, Outcome, Trouble};
-use crate::step::Step;
 
 /// No more rehearsals are told than this, the newest.
 const MOST_REHEARSALS: usize = 8;
@@ -25,10 +24,10 @@ pub struct Story {
     pub orphans: Vec<(i64, String)>,
     /// Rehearsals: when, and what each has shown.
     pub rehearsals: Vec<(i64, String, bool)>,
-    /// The last run of each step: when, and how it ended.
-    pub runs: Vec<(Step, i64, Outcome)>,
+    /// The last run of each step, by its name for a person: when, and how it ended.
+    pub runs: Vec<(String, i64, Outcome)>,
     /// What was found or has failed last, with its remedy.
-    pub findings: Vec<(Step, Trouble)>,
+    pub findings: Vec<(String, Trouble)>,
 }
 
 impl Story {
@@ -50,11 +49,13 @@ impl Story {
             |set: &&HeldSet| chained.contains_key(&(set.time, set.generations.1, set.id.as_str()));
         let orphans = held.sets().iter().filter(|set| !is_of_use(set));
         let orphans = orphans.map(|set| (set.time, set.id.clone())).collect();
-        let tried =
-            attempts.all().filter_map(|(step, attempt)| Some((step, attempt.tried?, attempt.outcome?)));
-        let found = attempts.all().filter(|(_, attempt)| attempt.outcome != Some(Outcome::Good));
-        let findings = found
-            .flat_map(|(step, attempt)| attempt.trouble.iter().map(move |trouble| (step, trouble.clone())));
+        let tried = attempts
+            .all()
+            .filter_map(|(step, place, attempt)| Some((step.at(place), attempt.tried?, attempt.outcome?)));
+        let found = attempts.all().filter(|(.., attempt)| attempt.outcome != Some(Outcome::Good));
+        let findings = found.flat_map(|(step, place, attempt)| {
+            attempt.trouble.iter().map(move |trouble| (step.at(place), trouble.clone()))
+        });
         Self {
             moments,
             gaps,

@@ -2,7 +2,8 @@
 
 use certadm_rules::words::counted;
 
-use crate::config::{Config, Job};
+use crate::config::{Ca, Config, Job};
+use crate::plan::ASK;
 use crate::schedule::Schedule;
 
 /// A file with its text.
@@ -17,7 +18,7 @@ pub struct Unit {
 /// The units of all jobs. `program` is the command's path.
 #[must_use]
 pub fn units(config: &Config, program: &str) -> Vec<Unit> {
-    config.jobs.values().flat_map(|job| [service(config, job, program), timer(job)]).collect()
+    config.jobs.values().flat_map(|job| [service(config, job, program), timer(config, job)]).collect()
 }
 
 fn service(config: &Config, job: &Job, program: &str) -> Unit {
@@ -35,9 +36,11 @@ fn service(config: &Config, job: &Job, program: &str) -> Unit {
     Unit { name: format!("certadm-run-{name}.service"), text }
 }
 
-fn timer(job: &Job) -> Unit {
+fn timer(config: &Config, job: &Job) -> Unit {
     let name = &job.name;
-    let schedules = [job.full, job.logs, job.verify, job.complete, job.rehearse];
+    let has_to_ask = job.cas.iter().filter_map(|ca| config.cas.get(ca)).any(Ca::has_to_be_asked);
+    let ask = has_to_ask.then_some(ASK);
+    let schedules = [job.full, job.logs, job.verify, job.complete, job.rehearse, ask];
     let mut lines: Vec<String> = schedules.into_iter().flatten().flat_map(calendar).collect();
     lines.sort();
     lines.dedup();
@@ -59,6 +62,8 @@ fn calendar(schedule: Schedule) -> Vec<String> {
     let words: Vec<&str> = text.split(' ').collect();
     match (schedule, words.as_slice()) {
         (Schedule::Every(seconds), _) => match seconds {
+            // `00/24` is beyond the hours that there are.
+            86_400 => vec![format!("{DAYS}*-*-* 00:00:00 UTC")],
             // Counted from midnight in UTC, as the schedule counts.
             _ if seconds % 3_600 == 0 && 86_400 % seconds == 0 => {
                 vec![format!("{DAYS}*-*-* 00/{}:00:00 UTC", seconds / 3_600)]
@@ -97,6 +102,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_job_that_asks_a_ca_of_the_network_has_the_moments_for_it() {
+        for (ca, asks) in [("dir = '/a'", false), ("server = 'a'", true)] {
+            let text = format!("[ca]\na = {{ {ca} }}\n[job.j]\nca = 'a'\nto = '/b'\nfull = 'daily 02:00'");
+            let config = Config::parse(&text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+            let timer = &units(&config, "certadm")[1].text;
+            assert_eq!(timer.contains("OnCalendar=*-*-* 00/6:00:00 UTC"), asks, "{timer}");
+        }
+    }
+
+    #[test]
     fn a_timer_has_the_slots_of_all_schedules() {
         let of = |text: &str| calendar(text.parse().unwrap()).join("; ");
         for (schedule, lines) in [
@@ -106,6 +121,13 @@ mod tests {
             ("monthly 31 04:00", "OnCalendar=*-*-31 04:00:00; OnCalendar=*-*~01 04:00:00"),
             ("every 15m", "OnCalendar=*-*-* *:00/15:00 UTC"),
             ("every 6h", "OnCalendar=*-*-* 00/6:00:00 UTC"),
+            ("every 24h", "OnCalendar=*-*-* 00:00:00 UTC"),
+            ("every 1d", "OnCalendar=*-*-* 00:00:00 UTC"),
+            ("every 12h", "OnCalendar=*-*-* 00/12:00:00 UTC"),
+            ("every 60m", "OnCalendar=*-*-* 00/1:00:00 UTC"),
+            ("every 1m", "OnCalendar=*-*-* *:00/1:00 UTC"),
+            ("every 90m", "OnBootSec=1min\nOnUnitActiveSec=1350"),
+            ("every 36h", "OnBootSec=1min\nOnUnitActiveSec=32400"),
             ("every 7h", "OnBootSec=1min\nOnUnitActiveSec=6300"),
         ] {
             assert_eq!(of(schedule), lines, "{schedule}");

@@ -37,7 +37,6 @@ impl ScratchArgs {
         Self { scratch: if is_dry_run { chosen } else { chosen.or_else(nearest) } }
     }
 
-    #[cfg(feature = "repository")]
     pub(crate) fn folder(&self) -> PathBuf {
         self.scratch.clone().unwrap_or_else(std::env::temp_dir)
     }

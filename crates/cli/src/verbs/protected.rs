@@ -55,8 +55,9 @@ pub(crate) fn tell(
             Turn::Begins => ("alarm", Tone::Warn),
             Turn::Ends => ("ended", Tone::Good),
         };
-        let Alarm { about, ca, message, remedy, .. } = &news.alarm;
-        output.toned("", word, Some(tone), &format!(": {ca}: {about}: {}", printable(message)));
+        let Alarm { about, message, remedy, .. } = &news.alarm;
+        let whose = news.alarm.subject();
+        output.toned("", word, Some(tone), &format!(": {whose}: {about}: {}", printable(message)));
         if news.event == Turn::Begins {
             output.result(format!("  what to do: {remedy}"));
         }

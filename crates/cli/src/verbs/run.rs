@@ -1,8 +1,7 @@
 //! `certadm run`: what is due for the CAs of a job, or one step of it (docs/jobs.md).
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use certadm_files::cancel;
@@ -11,7 +10,7 @@ use certadm_jobs::perform::Program;
 use certadm_jobs::place::moment;
 use certadm_jobs::record::{Outcome, StepRecord, Trouble};
 use certadm_jobs::run::system_clock;
-use certadm_jobs::{Ca, CaRun, Config, Event, Job, Runner, Step, Wish, span};
+use certadm_jobs::{Ca, CaRun, Config, Event, Job, Name, Runner, Step, Wish, span};
 use certadm_rules::printable::printable;
 use certadm_rules::words::counted;
 use clap::{Args, ValueEnum};
@@ -39,12 +38,16 @@ pub(crate) struct RunArgs {
     /// Of their CAs this one alone
     #[arg(long, value_name = "NAME")]
     ca: Option<String>,
-    /// Do this step whether it is due or not, and nothing else
+    /// Do this step whether it is due or not, and nothing else that is due; after a backup copies are made, and after a full one sets
+    /// that no rule keeps are deleted
     #[arg(long, value_enum, value_name = "STEP")]
     now: Option<StepArg>,
     /// How long to wait for another run that works on a CA, such as 10m [default: leave that CA alone]
     #[arg(long, value_name = "TIME", value_parser = span)]
     wait: Option<i64>,
+    /// End as refused where another run works on a CA: the agent says so, and comes again soon
+    #[arg(long, hide = true)]
+    busy_fails: bool,
 }
 
 /// A step that can be asked for.
@@ -87,6 +90,10 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
         None => config.jobs.values().collect(),
     };
     let wanted = args.ca.as_deref().map(|name| config.ca(name)).transpose()?;
+    let jobs = match args.now.map(Step::from) {
+        Some(step) => that_do(&config, jobs, step)?,
+        None => jobs,
+    };
     let work: Vec<(&Job, &Ca)> = pairs(&config, &jobs)
         .into_iter()
         .filter(|(_, ca)| wanted.is_none_or(|wanted| wanted.name == ca.name))
@@ -108,11 +115,37 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     } else {
         protected::say_not_told(&ping(&config, &stand), output);
     }
-    let exit = runs.iter().map(exit_of).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good);
+    let busy = runs.iter().any(|run| run.left_alone && args.busy_fails).then_some(Exit::Refused);
+    let exit = runs.iter().map(exit_of).chain(busy).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good);
     Ok(Done { exit, result: json!({ "runs": runs.iter().map(to_json).collect::<Vec<_>>() }) })
 }
 
-/// Works on several CAs at once, as many as the configuration allows.
+/// Those of the jobs that do a step: one that has nowhere to do it cannot be asked for it.
+fn that_do<'a>(config: &Config, jobs: Vec<&'a Job>, step: Step) -> Result<Vec<&'a Job>, Failure> {
+    let Some(job) = jobs.first().copied() else { return Ok(jobs) };
+    let able: Vec<&Job> = jobs.into_iter().filter(|job| !config.places_of(job, step).is_empty()).collect();
+    if !able.is_empty() {
+        return Ok(able);
+    }
+    let name = &job.name;
+    Err(match step {
+        Step::Prune if job.keep.is_none() => Failure::usage(
+            format!("the job {name} prunes nothing: it has no `keep`"),
+            "say in `keep` of the job which sets stay (certadm.toml(5))",
+        ),
+        Step::Prune => Failure::usage(
+            format!("this machine may delete from no place of the job {name}"),
+            "prune on a machine whose vaults do not say maintenance = false (certadm config check)",
+        ),
+        _ => Failure::usage(
+            format!("the job {name} makes no copies: it has one place"),
+            "name further vaults in `to` of the job (certadm.toml(5))",
+        ),
+    })
+}
+
+/// Works on several CAs at once, as many as the configuration allows. The jobs of a CA follow each other: at the same time one would
+/// leave it alone.
 fn carry_out(
     config: &Config,
     work: &[(&Job, &Ca)],
@@ -129,13 +162,21 @@ fn carry_out(
         patience,
         watch: &|event| tell(event, output),
     };
-    let (next, runs) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let mut cas: BTreeMap<&Name, Vec<usize>> = BTreeMap::new();
+    for (at, (_, ca)) in work.iter().enumerate() {
+        cas.entry(&ca.name).or_default().push(at);
+    }
+    let (waiting, runs) = (Mutex::new(cas.into_values()), Mutex::new(Vec::new()));
+    // The lock is let go here, and not held while the CA is worked on.
+    let next = || held(&waiting).next();
     thread::scope(|scope| {
         for _ in 0..config.at_once.min(work.len()) {
             scope.spawn(|| {
-                while let Some((at, (job, ca))) = take(&next, work) {
-                    let run = runner.run(job, ca, wish);
-                    runs.lock().unwrap_or_else(PoisonError::into_inner).push((at, run));
+                while let Some(of_ca) = next() {
+                    for at in of_ca.into_iter().take_while(|_| cancel::requested().is_none()) {
+                        let run = work.get(at).map(|(job, ca)| runner.run(job, ca, wish));
+                        held(&runs).extend(run.map(|run| (at, run)));
+                    }
                 }
             });
         }
@@ -158,20 +199,23 @@ fn carry_out(
     Ok(runs.into_iter().map(|(_, run)| run).collect())
 }
 
-fn take<'a>(next: &AtomicUsize, work: &[(&'a Job, &'a Ca)]) -> Option<(usize, (&'a Job, &'a Ca))> {
-    let at = next.fetch_add(1, Ordering::Relaxed);
-    work.get(at).filter(|_| cancel::requested().is_none()).map(|pair| (at, *pair))
+/// What is behind a lock that no panic leaves half changed.
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tells a person what happens.
 fn tell(event: &Event<'_>, output: Output) {
     match event {
-        Event::Begins { ca, due, .. } => output.line(format!("{}: {} ({}).", ca.name, due.step, due.why)),
+        Event::Begins { job, ca, due } => {
+            let place = job.to.get(due.at).map(ToString::to_string).unwrap_or_default();
+            output.line(format!("{}: {} ({}).", ca.name, due.step.at(&place), due.why));
+        }
         Event::Ended { ca, record, .. } => {
             let (word, tone) = word_of(record.outcome);
             let of_set = record.result["set"].as_str().map(|set| format!(", {set}")).unwrap_or_default();
             output.toned(
-                &format!("{}: {} ", ca.name, record.step),
+                &format!("{}: {} ", ca.name, record.what()),
                 word,
                 Some(tone),
                 &format!(" in {:.1} s{of_set}", record.seconds),

@@ -279,6 +279,66 @@ fn the_agent_does_what_is_due_and_stops_in_order() {
     }
 }
 
+/// Neither backups nor alarms end with a mistake in the file, and its end is told, too.
+#[test]
+fn a_configuration_that_cannot_be_read_stops_nothing_and_is_an_alarm() {
+    let work = with_alarms("");
+    let place = work.path("").display().to_string();
+    let vault =
+        format!("[repository.other]\nurl = 'file://{place}/other'\nkey-file = '{place}/other.vaultkey'");
+    with_hook(&work, &format!("to = ['other:']\nfull = 'monthly 1 00:00'\nlogs = 'every 1m'\n{vault}"));
+    let good = fs::read_to_string(work.path("certadm.toml")).unwrap();
+    result(&work, "repository init other: --ca Test-CA --recovery-file {code}");
+    let agent = Agent::start(&work, "agent");
+    let points = || {
+        fs::write(work.path("right.toml"), &good).unwrap();
+        let mut command = command(&work.path(""), "--json repository info other:Test-CA");
+        let info = crate::support::Run::of(command.env("CERTADM_JOBS", work.path("right.toml"))).json();
+        info["result"]["repositories"][0]["points"].as_array().map_or(0, Vec::len)
+    };
+    until("a full set is there", || (points() == 1).then_some(()));
+    for wrong in ["x", "[job"] {
+        fs::write(work.path("certadm.toml"), wrong).unwrap();
+        until("it is told", || told(&work).contains(&"begins failed".to_owned()).then_some(()));
+    }
+    let begun = points();
+    until("logs are backed up all the same", || (begun < points()).then_some(()));
+    fs::write(work.path("certadm.toml"), &good).unwrap();
+    until("its end is told", || told(&work).contains(&"ends failed".to_owned()).then_some(()));
+    agent.stop();
+    let about: Vec<String> = told(&work).into_iter().filter(|told| told.ends_with("failed")).collect();
+    assert_eq!(about, ["begins failed", "ends failed"]);
+    let said = fs::read_to_string(work.path("told")).unwrap();
+    assert!(said.contains("the configuration cannot be read, and the one before stays in force"), "{said}");
+    assert!(!work.path("state/agent.toml").exists());
+}
+
+#[test]
+fn the_agent_does_both_of_two_jobs_of_a_ca() {
+    let job = "to = 'backups'\nfull = 'monthly 1 00:00'";
+    let work = world(&format!("{job}\n[job.second]\nca = 'web'\nto = 'more'\nfull = 'monthly 1 00:00'"));
+    fs::create_dir(work.path("more")).unwrap();
+    crate::interrupted::fill(&work);
+    let agent = Agent::start(&work, "agent");
+    for folder in ["backups/web", "more/web"] {
+        until("both have a set", || {
+            let mut sets = fs::read_dir(work.path(folder)).ok()?;
+            sets.any(|set| set.unwrap().path().join("manifest.json").exists()).then_some(())
+        });
+    }
+    agent.stop();
+    let said = fs::read_to_string(work.path("agent.out")).unwrap();
+    assert!(!said.contains("left it alone"), "{said}");
+    // So does one run of both.
+    for folder in ["backups/web", "more/web"] {
+        fs::remove_dir_all(work.path(folder)).unwrap();
+    }
+    let both = result(&work, "run --all");
+    let outcomes: Vec<&Value> =
+        both["runs"].as_array().unwrap().iter().map(|run| &run["left_alone"]).collect();
+    assert_eq!(outcomes, [&Value::Bool(false), &Value::Bool(false)], "{both:#}");
+}
+
 #[test]
 fn the_agent_tells_the_service_manager_that_it_is_ready_and_lives() {
     let work = world("to = 'backups'\nfull = 'monthly 1 00:00'");
@@ -318,17 +378,46 @@ fn timers_are_units_that_systemd_takes() {
     {
         assert!(timer.lines().any(|here| here == line), "{line}: {timer}");
     }
+    // Each schedule that is written in a way of its own.
+    let schedules = [
+        "every 1m",
+        "every 90s",
+        "every 15m",
+        "every 48m",
+        "every 60m",
+        "every 90m",
+        "every 6h",
+        "every 7h",
+        "every 12h",
+        "every 24h",
+        "every 1d",
+        "every 36h",
+        "every 2d",
+        "every 1w",
+        "every 31d",
+        "hourly",
+        "daily 00:00",
+        "weekly sun 03:05",
+        "monthly 1 04:00",
+        "monthly 29 23:59",
+    ];
+    let jobs = schedules.iter().enumerate().map(|(number, schedule)| {
+        format!("[job.of{number}]\nca = 'web'\nto = 'backups'\nfull = '{schedule}'\n")
+    });
+    configure(&work, &format!("to = 'backups'\nfull = 'daily 02:00'\n{}", jobs.collect::<String>()));
+    let written = result(&work, "timers --to {all}");
+    let units: Vec<&str> =
+        written["units"].as_array().unwrap().iter().map(|unit| unit.as_str().unwrap()).collect();
+    assert_eq!(units.len(), 2 + 2 * schedules.len());
     let mut verify = Command::new("systemd-analyze");
-    verify.args(["--man=no", "verify"]);
-    for unit in ["certadm-run-nightly.timer", "certadm-run-nightly.service"] {
-        verify.arg(work.path("units").join(unit));
-    }
+    verify.args(["--man=no", "verify"]).args(units);
+    verify.arg(work.path("units/certadm-run-nightly.timer"));
     let Ok(judged) = verify.env("SYSTEMD_LOG_LEVEL", "warning").output() else {
         eprintln!("SKIPPED: no systemd-analyze");
         return;
     };
     let said = String::from_utf8_lossy(&judged.stderr).into_owned();
-    assert!(!said.contains("certadm-run-nightly"), "{said}");
+    assert!(!said.contains("certadm-run-"), "{said}");
 }
 
 /// Processes that have this word and a path below a work folder among their arguments.
@@ -429,6 +518,20 @@ fn a_ca_of_the_network_is_protected_by_its_account_and_one_that_is_away_is_tried
     assert_eq!(away.code, 4, "{away:?}");
     let step = &away.json()["result"]["runs"][0]["steps"][0];
     assert_eq!((&step["outcome"], &step["tries"]), (&"failed".into(), &3.into()), "{step:#}");
+    // A CA that cannot be asked any more is an alarm, and ends no alarm about what it said before.
+    configure("");
+    let file = work.path("state/attempts/j/branch.json");
+    let mut attempts: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    attempts["steps"].as_object_mut().unwrap().remove("logs");
+    (attempts["steps"]["ask"]["succeeded"], attempts["steps"]["ask"]["tried"]) = (0.into(), 0.into());
+    fs::write(&file, serde_json::to_vec(&attempts).unwrap()).unwrap();
+    let away = run(&work, "--json run j");
+    assert_eq!((away.code, steps(&away.json()["result"])), (4, vec!["ask failed".to_owned()]), "{away:?}");
+    let now = run(&work, "--json status").json()["result"]["cas"][0].clone();
+    assert_eq!(now["certificate_ends"], ca["certificate_ends"], "{now:#}");
+    let alarms: Vec<&Value> = now["alarms"].as_array().unwrap().iter().collect();
+    let failed = alarms.iter().find(|alarm| alarm["about"] == "failed");
+    assert!(failed.is_some_and(|alarm| alarm["message"].as_str().unwrap().starts_with("ask: ")), "{now:#}");
 }
 
 /// The answer to a GET, as text.

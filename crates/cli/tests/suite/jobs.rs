@@ -125,6 +125,11 @@ fn notes_of_a_clock_that_was_ahead_make_no_step_due_for_ever() {
     let mut told: Value = serde_json::from_slice(&fs::read(&evidence).unwrap()).unwrap();
     told["ended"] = "2099-01-01T00:00:00Z".into();
     fs::write(&evidence, serde_json::to_vec_pretty(&told).unwrap()).unwrap();
+    // What the records know of the proof has the date of that clock, too.
+    let file = work.path("state/attempts/nightly/web.json");
+    let mut attempts: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    attempts["proven"]["when"] = 4_070_908_800_i64.into();
+    fs::write(&file, serde_json::to_vec(&attempts).unwrap()).unwrap();
     // The rehearsal tells that it follows one of the future.
     let again = run(&work, "--json run nightly").json();
     assert_eq!(steps(&again["result"]), ["verify good", "rehearse finding"], "{again:#}");
@@ -232,6 +237,182 @@ fn a_job_with_a_vault_copies_and_prunes_after_a_full_backup() {
     assert_eq!(steps(&logs), ["logs good", "copy good"], "{logs:#}");
 }
 
+/// A second place that is away stays an alarm, and gets its copy later, however well the third place does.
+#[test]
+fn a_copy_that_failed_is_told_and_done_again_where_it_failed() {
+    let job = "to = ['vault:', 'other:', 'third:']\nfull = 'monthly 1 00:00'\nkeep = { last = 1 }";
+    let work = world(job);
+    let place = work.path("").display().to_string();
+    let mut text = fs::read_to_string(work.path("certadm.toml")).unwrap();
+    for name in ["other", "third"] {
+        text.push_str(&format!(
+            "\n[repository.{name}]\nurl = 'file://{place}/{name}'\nkey-file = '{place}/{name}-{{ca}}.vaultkey'\n"
+        ));
+    }
+    fs::write(work.path("certadm.toml"), text).unwrap();
+    for vault in ["vault", "other", "third"] {
+        result(&work, &format!("repository init {vault}: --ca Test-CA --recovery-file {{code-{vault}}}"));
+    }
+    fs::rename(work.path("other"), work.path("away")).unwrap();
+    let first = run(&work, "--json run nightly").json()["result"].clone();
+    let expected = ["full good", "copy failed", "copy good", "prune good", "prune failed", "prune good"];
+    assert_eq!(steps(&first), expected, "{first:#}");
+    assert_eq!(first["runs"][0]["steps"][1]["place"], "other:");
+    let told = run(&work, "check");
+    assert!(told.code == 2 && told.stdout.contains("web failed: copy into other: "), "{told:?}");
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0, "it waits");
+    // The wait is over, and the place is back.
+    fs::rename(work.path("away"), work.path("other")).unwrap();
+    let file = work.path("state/attempts/nightly/web.json");
+    let mut attempts: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    for step in ["copy", "prune"] {
+        attempts["places"]["other:"][step]["tried"] = 0.into();
+    }
+    fs::write(&file, serde_json::to_vec(&attempts).unwrap()).unwrap();
+    let again = run(&work, "run nightly");
+    assert!(again.stdout.contains("web: copy into other: good in "), "{again:?}");
+    let places = |line: &str| again.stdout.matches(line).count();
+    assert_eq!((places("web: copy into"), places("web: prune of")), (2, 2), "begun and ended: {again:?}");
+    assert_eq!(run(&work, "check").code, 0);
+}
+
+/// A server of restic's protocol keeps no notes of proofs: here they are taken away.
+#[test]
+fn a_vault_without_notes_of_proofs_is_verified_at_its_times_alone() {
+    let work = world("to = 'vault:'\nfull = 'monthly 1 00:00'\nverify = 'monthly 1 00:00'");
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code}");
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good", "verify good"]);
+    let notes = work.path("vault/Test-CA/certadm/proven");
+    fs::remove_dir_all(&notes).unwrap();
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+    let status = run(&work, "--json status").json();
+    assert!(status["result"]["cas"][0]["verified"].is_string(), "{status:#}");
+    // Another set is there, and what was proven is not.
+    next_second();
+    assert_eq!(steps(&result(&work, "run nightly --now full")), ["full good"]);
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+    result(&work, "repository expire vault:Test-CA --keep-last 1");
+    assert_eq!(steps(&result(&work, "run nightly")), ["verify good"]);
+}
+
+/// What one job has rehearsed at its place says nothing of the place of another one.
+#[test]
+fn two_jobs_of_a_ca_rehearse_each_their_own_place() {
+    let first = "to = 'backups'\nfull = 'monthly 1 00:00'\nrehearse = 'monthly 1 00:00'";
+    let work = world(first);
+    fs::create_dir(work.path("more")).unwrap();
+    result(&work, "repository init vault: --ca Test-CA --recovery-file {code}");
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good", "rehearse good"]);
+    let second = |rehearse: &str| {
+        let to_vault = "[job.second]\nca = 'web'\nto = 'vault:'\nfull = 'monthly 1 00:00'";
+        let to_folder = "[job.third]\nca = 'web'\nto = 'more'\nfull = 'monthly 1 00:00'";
+        configure(&work, &format!("{first}\n{to_vault}\n{rehearse}\n{to_folder}\n{rehearse}"));
+    };
+    let rehearsed = || {
+        let status = run(&work, "--json status").json();
+        let cas = status["result"]["cas"].as_array().unwrap().clone();
+        cas.iter().map(|ca| !ca["rehearsed"].is_null()).collect::<Vec<_>>()
+    };
+    // Jobs without rehearsals are not shown as rehearsed; by hand they write where the evidence was.
+    second("");
+    assert_eq!(rehearsed(), [true, false, false]);
+    assert_eq!(steps(&result(&work, "run second")), ["full good"]);
+    assert_eq!(steps(&result(&work, "run second --now rehearse")), ["rehearse good"]);
+    assert_eq!(rehearsed(), [true, true, false]);
+    second("rehearse = 'monthly 1 00:00'");
+    assert_eq!(rehearsed(), [true, true, false], "what was rehearsed before counts on");
+    assert_eq!(steps(&result(&work, "run nightly")).len(), 0);
+    assert_eq!(steps(&result(&work, "run second")).len(), 0);
+    assert_eq!(steps(&result(&work, "run third")), ["full good", "rehearse good"]);
+    assert_eq!(rehearsed(), [true; 3]);
+    assert!(work.path("state/evidence/third/web").is_dir());
+    // Alone again, the job reads what it has left in both.
+    configure(
+        &work,
+        &format!(
+            "{first}\n[job.third]\nca = 'web'\nto = 'more'\nfull = 'monthly 1 00:00'\nevidence = 'elsewhere'"
+        ),
+    );
+    assert_eq!(rehearsed(), [true, false]);
+}
+
+/// A key in an HSM is no gap, and a note beside the CA's identity says where it is.
+#[test]
+fn a_key_that_cannot_leave_its_place_is_not_missing() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\ncomplete = 'monthly 1 00:00'");
+    let text = fs::read_to_string(work.path("certadm.toml")).unwrap();
+    let keys = "key = 'ca/ca.key'\npassphrase-file = 'pass'";
+    let without = text.replace(keys, "");
+    fs::write(work.path("certadm.toml"), &without).unwrap();
+    let step = |run: &Value| run["runs"][0]["steps"][0].clone();
+    let ran = run(&work, "--json run nightly").json()["result"].clone();
+    let incomplete = ran["runs"][0]["steps"][1]["result"].clone();
+    assert_eq!(incomplete["missing"], serde_json::json!(["key"]), "{ran:#}");
+    fs::write(work.path("certadm.toml"), without.replace("dir = 'ca'", "dir = 'ca'\nexternal-key = true"))
+        .unwrap();
+    let external = step(&result(&work, "run nightly --now complete"));
+    let key = |step: &Value| {
+        let components = step["result"]["components"].as_array().unwrap().clone();
+        components.into_iter().find(|component| component["id"] == "key").unwrap()
+    };
+    assert_eq!(
+        (&key(&external)["state"], &external["outcome"]),
+        (&"external".into(), &"good".into()),
+        "{external:#}"
+    );
+    assert!(self::text(&external["command"]).ends_with(" --external-key"), "{external:#}");
+    assert_eq!(run(&work, "check").code, 0);
+    // A folder with ca.toml and ca.crt is no identity part; one with a note is.
+    let part = work.path("part");
+    let sets = fs::read_dir(work.path("backups/web")).unwrap().map(|entry| entry.unwrap().path());
+    let set = sets.into_iter().find(|set| set.join("manifest.json").exists()).unwrap();
+    result(&work, &format!("attach {} --external-key HSM-slot-3", set.display()));
+    fs::rename(set.join("Identity"), &part).unwrap();
+    fs::write(work.path("certadm.toml"), without.replace("identity = 'ca'", "identity = 'part'")).unwrap();
+    let noted = step(&result(&work, "run nightly --now complete"));
+    assert_eq!(key(&noted)["source"], "HSM-slot-3", "{noted:#}");
+    fs::write(
+        work.path("certadm.toml"),
+        without.replace("identity = 'ca'", "identity = 'part'\nexternal-key = true"),
+    )
+    .unwrap();
+    let noted = step(&result(&work, "run nightly --now complete"));
+    assert_eq!(key(&noted)["source"], "HSM-slot-3", "the note says more: {noted:#}");
+}
+
+/// Nobody could do it again, and the alarm would stay for ever.
+#[test]
+fn what_a_job_does_not_do_is_refused_and_its_old_failures_are_no_alarm() {
+    let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nverify = 'monthly 1 00:00'");
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good", "verify good"]);
+    for (step, says) in [("prune", "it has no `keep`"), ("copy", "it has one place")] {
+        for line in ["run nightly", "run --all"] {
+            let refused = run(&work, &format!("{line} --now {step}"));
+            assert!(refused.code == 2 && refused.stderr.contains(says), "{refused:?}");
+        }
+    }
+    assert_eq!(run(&work, "check").code, 0);
+    let set = fs::read_dir(work.path("backups/web")).unwrap().map(|entry| entry.unwrap().path());
+    let set = set.into_iter().find(|set| set.join("manifest.json").exists()).unwrap();
+    let database = set.join("DataBase/Test-CA.db");
+    let whole = fs::read(&database).unwrap();
+    fs::write(&database, &whole[1..]).unwrap();
+    // By a schedule: it goes with the schedule.
+    let file = work.path("state/attempts/nightly/web.json");
+    fs::remove_file(work.path("backups/web/.proven").join(set.file_name().unwrap())).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert_eq!(steps(&run(&work, "--json run nightly").json()["result"]), ["verify failed"]);
+    assert_eq!(run(&work, "check").code, 2);
+    configure(&work, "to = 'backups'\nfull = 'monthly 1 00:00'");
+    assert_eq!(run(&work, "check").code, 0);
+    // By hand: it stays until it is done again.
+    assert_eq!(run(&work, "run nightly --now verify").code, 5);
+    assert_eq!(run(&work, "check").code, 2);
+    fs::write(&database, whole).unwrap();
+    assert_eq!(run(&work, "run nightly --now verify").code, 0);
+    assert_eq!(run(&work, "check").code, 0);
+}
+
 #[test]
 fn logs_without_a_base_become_a_full_backup_and_the_reason_is_said() {
     let work = world("to = 'backups'\nfull = 'monthly 1 00:00'\nlogs = 'every 15m'");
@@ -304,6 +485,46 @@ fn mistakes_in_the_configuration_are_told_with_line_and_column() {
 }
 
 #[test]
+fn a_check_of_the_configuration_looks_for_all_that_it_names() {
+    let work = world("");
+    let job = "to = 'backups'\nfull = 'hourly'\nsign-key = 'sign'\nsign-passphrase-file = 'sign.pass'\n\
+               allowed-signers = 'signers'\nscratch = 'tmp'\n[job.other]\nca = 'web'\nto = 'backups'\nfull = 'hourly'\n\
+               sign-key = 'sign'\n[notify.ops]\ncommand = ['COMMAND', 'x']\n\
+               mail = { server = 'localhost', tls = 'none', ca-file = 'mail.pem', from = 'a@b.c', to = 'a@b.c' }";
+    let with = |command: &str| {
+        configure(&work, &job.replace("COMMAND", command));
+        let written = fs::read_to_string(work.path("certadm.toml")).unwrap();
+        fs::write(work.path("certadm.toml"), written.replace("identity = 'ca'", "identity = 'id'")).unwrap();
+        let checked = run(&work, "--json config check").json()["result"].clone();
+        let found = checked["findings"].as_array().unwrap().clone();
+        found.iter().map(|finding| text(&finding["detail"]).to_owned()).collect::<Vec<_>>()
+    };
+    let hook = work.path("hook").display().to_string();
+    let found = with(&hook);
+    let named = ["sign", "sign.pass", "signers", "tmp", "id", "mail.pem", "hook"];
+    for name in named {
+        let path = work.path(name).display().to_string();
+        let about = found.iter().filter(|text| text.split(' ').any(|word| word == path)).count();
+        assert_eq!(about, 1, "{name}: {found:#?}");
+    }
+    assert_eq!(found.len(), named.len(), "{found:#?}");
+    for folder in ["tmp", "id"] {
+        fs::create_dir(work.path(folder)).unwrap();
+    }
+    for file in ["sign", "sign.pass", "signers", "mail.pem", "hook"] {
+        fs::write(work.path(file), "x").unwrap();
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        fs::set_permissions(work.path(file), all).unwrap();
+    }
+    let found = with(&hook);
+    assert_eq!(found.iter().filter(|text| text.starts_with("others can read ")).count(), 2, "{found:#?}");
+    assert!(found.len() == 3 && found.iter().any(|text| text.contains("no program")), "{found:#?}");
+    for (command, is_there) in [("sh", true), ("/bin/sh", true), ("certadm-has-no-such-hook", false)] {
+        assert_eq!(!with(command).iter().any(|text| text.contains("no program")), is_there, "{command}");
+    }
+}
+
+#[test]
 fn init_writes_a_configuration_that_runs() {
     let work = world("");
     fs::remove_file(work.path("certadm.toml")).unwrap();
@@ -328,6 +549,10 @@ fn a_ca_that_another_run_has_is_left_alone() {
     lock.lock().unwrap();
     let ran = result(&work, "run nightly");
     assert_eq!((steps(&ran).len(), &ran["runs"][0]["left_alone"]), (0, &true.into()), "{ran:#}");
+    // The agent has to know that nothing was done.
+    assert_eq!(run(&work, "run nightly --busy-fails").code, 3);
     drop(lock);
+    assert_eq!(run(&work, "run nightly --now full --busy-fails").code, 0);
+    fs::remove_dir_all(work.path("backups/web")).unwrap();
     assert_eq!(steps(&result(&work, "run nightly")), ["full good"]);
 }

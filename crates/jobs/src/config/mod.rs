@@ -3,10 +3,12 @@
 
 mod error;
 mod exposure;
+mod kept;
 mod mail;
 mod name;
 mod parts;
 mod raw;
+mod several;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -17,6 +19,8 @@ use certadm_repository::{Address, Profile, Profiles, Vault};
 use certadm_rules::names::sanitize;
 use certadm_rules::settings::mistake;
 use toml::Spanned;
+
+use crate::step::Step;
 
 pub use error::{Error, Result};
 pub use exposure::{Exposure, Guard, Socket};
@@ -40,8 +44,12 @@ const STATE_VARIABLE: &str = "STATE_DIRECTORY";
 /// A configuration whose parts all refer to something that is there.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file that it was read from.
+    /// The file that it is written in.
     pub path: PathBuf,
+    /// The file that the processes of the agent and of runs read: that one, or the copy that [`Config::keep`] has made.
+    pub source: PathBuf,
+    /// Its text.
+    text: String,
     /// Where records of runs, alarms and locks are kept.
     pub state: PathBuf,
     /// How many CAs are worked on at the same time.
@@ -119,6 +127,9 @@ impl Config {
             let is_well_formed = toml::from_str::<toml::Table>(text).is_ok();
             mistake(text, error.span(), error.message(), is_well_formed)
         })?;
+        let source = path;
+        let of = raw.copy_of.map(|of| source.parent().unwrap_or(Path::new("/")).join(of));
+        let path = of.as_deref().unwrap_or(source);
         let folder = path.parent().unwrap_or(Path::new("/"));
         let at = |span: Range<usize>, message: &str| mistake(text, Some(span), message, true);
         let state = raw.state.map_or_else(default_state, |state| folder.join(state));
@@ -147,6 +158,8 @@ impl Config {
         }
         let mut config = Self {
             path: path.to_owned(),
+            source: source.to_owned(),
+            text: text.to_owned(),
             state,
             at_once: usize::from(raw.at_once.unwrap_or(2).max(1)),
             time_limit: raw.time_limit.map_or(86_400, |limit| limit.0),
@@ -168,6 +181,7 @@ impl Config {
             config.jobs.insert(name, job);
         }
         config.refuse_two_chains()?;
+        config.find_shared();
         Ok(config)
     }
 
@@ -222,6 +236,13 @@ impl Config {
         }
     }
 
+    /// The places of a job at which this machine does a step, counted from 0: not everybody who stores sets in a vault may delete them.
+    #[must_use]
+    pub fn places_of(&self, job: &Job, step: Step) -> Vec<usize> {
+        let may = |at: &usize| step != Step::Prune || job.to.get(*at).is_some_and(|to| self.may_delete(to));
+        job.places_of(step).filter(may).collect()
+    }
+
     fn profile(&self, name: &str) -> certadm_repository::Result<Profile> {
         let listed = Profiles::load()?;
         if let Ok(profile) = listed.vault(name) {
@@ -273,6 +294,7 @@ impl Config {
             complete: raw.complete,
             keep: raw.keep.filter(|keep| !keep.is_empty()),
             evidence: path(raw.evidence).unwrap_or_else(|| self.state.join("evidence")),
+            shared: BTreeMap::new(),
             scratch: path(raw.scratch),
             sign_key: path(raw.sign_key),
             sign_passphrase_file: path(raw.sign_passphrase_file),
@@ -310,23 +332,6 @@ impl Config {
                 found.ok_or_else(|| format!("there is no section [notify.{word}]"))
             })
             .collect()
-    }
-
-    /// After a backup of logs the CA deletes them, so that two jobs with logs of one CA would have half of them each.
-    fn refuse_two_chains(&self) -> std::result::Result<(), String> {
-        let mut seen: BTreeMap<&Name, &Name> = BTreeMap::new();
-        for job in self.jobs.values().filter(|job| job.logs.is_some()) {
-            for ca in &job.cas {
-                if let Some(other) = seen.insert(ca, &job.name) {
-                    return Err(format!(
-                        "the jobs {other} and {} both back up the logs of {ca}, and each would have half of them: name both \
-                         places in one job, as to = [\"one:\", \"other:\"]",
-                        job.name
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a configuration is made of: CAs, jobs, and who is told.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use certadm_repository::Keep;
 
 use super::{Mail, Name};
 use crate::schedule::Schedule;
+use crate::step::Step;
 
 /// A CA, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,14 @@ pub struct Ca {
     pub keys: Keys,
     /// Where `ca.toml` and `ca.crt` are kept, which no set holds.
     pub identity: Option<PathBuf>,
+}
+
+impl Ca {
+    /// Whether it has to be asked for the ends of its CRL and its certificate: no folder of this machine tells them.
+    #[must_use]
+    pub const fn has_to_be_asked(&self) -> bool {
+        !matches!(self.place, Place::Folder(..))
+    }
 }
 
 /// Where a CA is.
@@ -86,6 +97,8 @@ pub struct Job {
     pub keep: Option<Keep>,
     /// Where rehearsals leave their evidence, a folder a CA.
     pub evidence: PathBuf,
+    /// Its CAs that another job has with the same folder of evidence, and whether both jobs rehearse.
+    pub shared: BTreeMap<Name, bool>,
     /// Where scratch copies are made.
     pub scratch: Option<PathBuf>,
     /// The key that signs sets.
@@ -102,6 +115,32 @@ pub struct Job {
     pub sha256: bool,
     /// Who is told.
     pub notify: Vec<Name>,
+}
+
+impl Job {
+    /// When a step is done; `None` where the job has no schedule for it.
+    #[must_use]
+    pub const fn schedule_of(&self, step: Step) -> Option<Schedule> {
+        match step {
+            Step::Full => self.full,
+            Step::Logs => self.logs,
+            Step::Verify => self.verify,
+            Step::Complete => self.complete,
+            Step::Rehearse => self.rehearse,
+            Step::Look | Step::Copy | Step::Prune | Step::Ask => None,
+        }
+    }
+
+    /// The places that a step works on, counted from 0; none where the job has no such step.
+    #[must_use]
+    pub fn places_of(&self, step: Step) -> Range<usize> {
+        match step {
+            Step::Copy => 1..self.to.len(),
+            Step::Prune if self.keep.is_none() => 0..0,
+            Step::Prune => 0..self.to.len(),
+            _ => 0..1,
+        }
+    }
 }
 
 /// The limits of a job, in seconds.

@@ -20,6 +20,8 @@ use crate::span::Seconds;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct File {
+    /// Of which file this is a copy.
+    pub(super) copy_of: Option<PathBuf>,
     /// Where records of runs are kept.
     pub(super) state: Option<PathBuf>,
     /// How many CAs are worked on at the same time.

@@ -8,7 +8,7 @@ mod manager;
 mod service;
 
 use std::ffi::OsStr;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use certadm_files::{cancel, durable};
-use certadm_jobs::agent::{Agenda, Pair};
+use certadm_jobs::agent::{Agenda, Pair, attempts_of};
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
 use certadm_jobs::{Config, children, config, local_zone};
@@ -135,6 +135,7 @@ fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     }
     notify(State::Stopping);
     agent.stop();
+    agent.config.let_go()?;
     output.line("The agent has stopped.");
     // It was asked to stop, and did.
     Ok(Done { exit: Exit::Good, result: json!({ "runs": agent.runs, "failed": agent.failed }) })
@@ -212,7 +213,7 @@ fn show(address: Option<SocketAddr>, agent: &Agent) -> Result<(), Failure> {
 
 struct Agent {
     config: Config,
-    changed: Option<SystemTime>,
+    changed: Option<Changed>,
     program: PathBuf,
     agenda: Agenda,
     running: Vec<Running>,
@@ -228,11 +229,13 @@ struct Agent {
 }
 
 impl Agent {
-    fn new(config: Config, output: Output) -> Result<Self, Failure> {
+    fn new(mut config: Config, output: Output) -> Result<Self, Failure> {
         let program = crate::program::own()?;
+        let changed = changed(&config);
+        // What runs and judgements read: a mistake in the file ends neither backups nor alarms.
+        config.keep()?;
         let mut agenda = Agenda::default();
         agenda.update(&config, system_clock());
-        let changed = changed(&config);
         let (running, said) = (Vec::new(), None);
         Ok(Self {
             config,
@@ -266,15 +269,21 @@ impl Agent {
         self.say(now);
     }
 
-    /// A configuration that cannot be read leaves the one before in force.
+    /// A configuration that cannot be read leaves the one before in force. Who is told of alarms hears of it at once.
     fn reload(&mut self, now: i64) {
         let changed = changed(&self.config);
-        if changed == self.changed || changed.is_none() {
+        if changed == self.changed {
             return;
         }
         self.changed = changed;
+        self.judged = None;
         match Config::from_file(&self.config.path) {
-            Ok(config) => {
+            Ok(mut config) => {
+                if let Err(error) = config.keep() {
+                    self.warn(&format!(
+                        "runs read the configuration itself, because no copy can be kept: {error}"
+                    ));
+                }
                 self.output.line("The configuration has changed, and counts from now on.");
                 self.config = config;
                 self.agenda.update(&self.config, now);
@@ -299,7 +308,8 @@ impl Agent {
             self.runs += 1;
             self.has_news = true;
             self.failed += u64::from(!is_well);
-            self.agenda.ended(&self.config, &run.pair, is_well, now, &zone);
+            let attempts = attempts_of(&self.config, &run.pair);
+            self.agenda.ended(&self.config, &run.pair, (is_well, &attempts), now, &zone);
         }
         self.running = still;
     }
@@ -324,15 +334,16 @@ impl Agent {
     }
 
     fn begin(&mut self, pair: Pair, now: i64) {
-        let words = ["run", pair.0.as_str(), "--ca", pair.1.as_str()].map(OsStr::new);
+        let words = ["run", pair.0.as_str(), "--ca", pair.1.as_str(), "--busy-fails"].map(OsStr::new);
+        self.agenda.begins(&pair, now);
         match self.start(words) {
             Ok(child) => {
-                self.agenda.begins(&pair, now);
                 self.running.push(Running { pair, child, began: Instant::now(), stopped: None });
             }
             Err(error) => {
                 self.warn(&format!("no run can be started: {error}"));
-                self.agenda.ended(&self.config, &pair, false, now, &local_zone());
+                let attempts = attempts_of(&self.config, &pair);
+                self.agenda.ended(&self.config, &pair, (false, &attempts), now, &local_zone());
             }
         }
     }
@@ -360,7 +371,7 @@ impl Agent {
         let is_silent = self.output.json || self.output.quiet || manager::is_unheard();
         let out = if is_silent { Stdio::null() } else { Stdio::inherit() };
         let mut command = children::of_this_program(&self.program, None);
-        command.args(words).env(config::VARIABLE, &self.config.path);
+        command.args(words).env(config::VARIABLE, &self.config.source);
         // They have nothing to tell the service manager.
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
         command.stdout(out).spawn()
@@ -407,6 +418,10 @@ impl Agent {
     }
 }
 
-fn changed(config: &Config) -> Option<SystemTime> {
-    std::fs::metadata(&config.path).and_then(|metadata| metadata.modified()).ok()
+/// By what it is seen that a file has changed: who may change it decides whether it can be read.
+type Changed = (SystemTime, u64, Permissions);
+
+fn changed(config: &Config) -> Option<Changed> {
+    let metadata = std::fs::metadata(&config.path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.permissions()))
 }

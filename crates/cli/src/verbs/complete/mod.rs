@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use certadm_files::cancel;
+use certadm_files::{IoContext, cancel, scratch};
+use certadm_identity::{Attachments, Part};
 use certadm_recovery::complete::{Component, Conclusion, State, Verdict};
 use certadm_rules::FileTime;
 use certadm_rules::finding::Finding;
@@ -40,6 +41,9 @@ pub(crate) struct CompleteArgs {
     key: Vec<PathBuf>,
     #[command(flatten)]
     passphrase: PassphrasesArgs,
+    /// Keys that are not given and that no identity part shows cannot leave their place, such as an HSM: they count as kept there
+    #[arg(long)]
+    external_key: bool,
     /// Judge as if it were this moment, such as 2026-11-27T10:00:00Z
     #[arg(long, value_name = "TIME", value_parser = moment)]
     now: Option<FileTime>,
@@ -75,7 +79,10 @@ pub(crate) fn run(args: &CompleteArgs, output: Output) -> Result<Done, Failure> 
     let keys = keys::open_all(&args.key, &args.passphrase, &mut found)?;
     let lost = Lost::read(&opened, now, output)?;
     cancel::check()?;
-    let verdict = lost.judge(&args.sets[0], &parts, &keys, now);
+    // What stands in an identity part says more, and wins.
+    let said = args.external_key.then(|| external(args, now)).transpose()?;
+    let told: Vec<Part> = said.into_iter().chain(parts.iter().cloned()).collect();
+    let verdict = lost.judge(&args.sets[0], &told, &keys, now);
     findings::print(&found, output);
     tell(&verdict, output);
     let mut result = to_json(&verdict);
@@ -87,6 +94,15 @@ pub(crate) fn run(args: &CompleteArgs, output: Output) -> Result<Done, Failure> 
         _ => Exit::Finding,
     };
     Ok(Done { exit, result })
+}
+
+/// `--external-key` as `attach` would note it, for this verdict alone: the note is not kept.
+fn external(args: &CompleteArgs, now: FileTime) -> Result<Part, Failure> {
+    let parent = args.scratch.folder();
+    let dir = scratch::folder_in(&parent).during("make a folder in", &parent)?;
+    let mut said = Attachments::default();
+    said.external_keys.push("--external-key".to_owned());
+    Ok(said.write(dir.path(), "", now)?)
 }
 
 /// The verdict as the JSON contract has it.

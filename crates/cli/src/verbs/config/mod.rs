@@ -2,6 +2,9 @@
 
 mod init;
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use certadm_files::is_exposed;
 use certadm_jobs::config::{Guard, Place, Secret};
 use certadm_jobs::place::MAKE_OR_MOUNT;
@@ -85,10 +88,18 @@ fn check(output: Output) -> Result<Done, Failure> {
                 check_secret(&config, file, &mut found);
             }
         }
-        if let Some((_, file)) = notify.mail.as_ref().and_then(|mail| mail.account.as_ref()) {
-            check_secret(&config, file, &mut found);
+        if let Some(mail) = &notify.mail {
+            mail.account.iter().for_each(|(_, file)| check_secret(&config, file, &mut found));
+            mail.ca_file.iter().for_each(|file| check_file(&config, file, &mut found));
+        }
+        if let Some(program) = notify.command.first().filter(|program| !is_program(program)) {
+            let text = format!("there is no program {program} that can be run");
+            found.push(warning(&config, text, "put it there, and make it executable: chmod +x FILE"));
         }
     }
+    // What defaults name is named by many.
+    let mut told = BTreeSet::new();
+    found.retain(|finding| told.insert(finding.detail.clone()));
     findings::print(&found, output);
     let sum = format!(
         "{}: {}, {}.",
@@ -132,19 +143,56 @@ fn check_ca(config: &Config, ca: &Ca, is_unprotected: bool, found: &mut Vec<Find
     for file in secrets.into_iter().chain(&ca.keys.passphrase_file).chain(&ca.keys.files) {
         check_secret(config, file, found);
     }
+    if let Some(dir) = &ca.identity {
+        check_folder(config, dir, found);
+    }
     if is_unprotected {
         found.push(warning(config, format!("[ca.{name}]: no job has this CA"), "name it in `ca` of a job"));
     }
 }
 
-fn check_secret(config: &Config, file: &std::path::Path, found: &mut Vec<Finding>) {
+fn check_folder(config: &Config, dir: &Path, found: &mut Vec<Finding>) {
+    if !dir.is_dir() {
+        let text = format!("there is no folder {}", dir.display());
+        found.push(warning(config, text, "make it, or correct the path"));
+    }
+}
+
+fn check_file(config: &Config, file: &Path, found: &mut Vec<Finding>) {
     if !file.is_file() {
         let text = format!("there is no file {}", file.display());
         found.push(warning(config, text, "put it there, or correct the path"));
-    } else if is_exposed(file) {
+    }
+}
+
+fn check_secret(config: &Config, file: &Path, found: &mut Vec<Finding>) {
+    check_file(config, file, found);
+    if is_exposed(file) {
         let text = format!("others can read {}", file.display());
         found.push(warning(config, text, "take it from them: chmod go= FILE"));
     }
+}
+
+/// Whether a command can begin with this word: it is the path of a program, or the name of one that is looked for.
+fn is_program(word: &str) -> bool {
+    let word = Path::new(word);
+    if 1 < word.components().count() {
+        return can_be_run(word);
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| can_be_run(&folder.join(word)))
+}
+
+#[cfg(unix)]
+fn can_be_run(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Windows adds the ending, and asks for no right.
+#[cfg(not(unix))]
+fn can_be_run(file: &Path) -> bool {
+    file.is_file() || file.with_extension("exe").is_file()
 }
 
 /// What callers of the agent's page have to bring.
@@ -190,6 +238,15 @@ fn check_job(config: &Config, job: &Job, found: &mut Vec<Finding>) -> Result<(),
             }
             Target::Folder(_) => {}
         }
+    }
+    for file in [&job.sign_key, &job.sign_passphrase_file].into_iter().flatten() {
+        check_secret(config, file, found);
+    }
+    if let Some(file) = &job.allowed_signers {
+        check_file(config, file, found);
+    }
+    if let Some(dir) = &job.scratch {
+        check_folder(config, dir, found);
     }
     let lacking = |ca: &&Ca| ca.keys.files.is_empty() && !ca.keys.is_external;
     if job.rehearse.is_some() {

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use certadm_files::{cancel, durable};
-use certadm_jobs::agent::{Agenda, Pair};
+use certadm_jobs::agent::{Agenda, Pair, attempts_of};
 use certadm_jobs::alarm::Turn;
 use certadm_jobs::metrics::metrics;
 use certadm_jobs::notify;
@@ -133,7 +133,8 @@ impl Fleet {
                 let is_well = matches!(run.outcome(), Outcome::Good | Outcome::Finding);
                 self.took_place(&run)?;
                 let now = system_clock();
-                self.agenda.ended(&self.world.config, pair, is_well, now, &TimeZone::UTC);
+                let attempts = attempts_of(&self.world.config, pair);
+                self.agenda.ended(&self.world.config, pair, (is_well, &attempts), now, &TimeZone::UTC);
                 // As `certadm run` judges the CA that it has worked on.
                 self.judge(Some(pair))?;
             }

@@ -1,0 +1,44 @@
+//! Several jobs of one CA: what they may not do, and what they have in common.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Config, Name};
+
+impl Config {
+    /// Finds the CAs whose evidence several jobs have in one folder.
+    pub(super) fn find_shared(&mut self) {
+        // How many jobs have the CA and that folder, and how many of them rehearse.
+        let mut jobs: BTreeMap<(PathBuf, Name), (usize, usize)> = BTreeMap::new();
+        for job in self.jobs.values() {
+            for ca in &job.cas {
+                let (all, rehearsing) = jobs.entry((job.evidence.clone(), ca.clone())).or_default();
+                *all += 1;
+                *rehearsing += usize::from(job.rehearse.is_some());
+            }
+        }
+        for job in self.jobs.values_mut() {
+            let of = |ca: &Name| jobs.get(&(job.evidence.clone(), ca.clone())).copied().unwrap_or_default();
+            let rehearses = job.rehearse.is_some();
+            let shared = job.cas.iter().map(|ca| (ca, of(ca))).filter(|(_, (all, _))| 1 < *all);
+            job.shared = shared.map(|(ca, (_, many))| (ca.clone(), rehearses && 1 < many)).collect();
+        }
+    }
+
+    /// After a backup of logs the CA deletes them, so that two jobs with logs of one CA would have half of them each.
+    pub(super) fn refuse_two_chains(&self) -> std::result::Result<(), String> {
+        let mut seen: BTreeMap<&Name, &Name> = BTreeMap::new();
+        for job in self.jobs.values().filter(|job| job.logs.is_some()) {
+            for ca in &job.cas {
+                if let Some(other) = seen.insert(ca, &job.name) {
+                    return Err(format!(
+                        "the jobs {other} and {} both back up the logs of {ca}, and each would have half of them: name both \
+                         places in one job, as to = [\"one:\", \"other:\"]",
+                        job.name
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
