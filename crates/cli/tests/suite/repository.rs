@@ -550,7 +550,7 @@ fn what_is_attached_to_a_stored_set_is_a_later_version_of_it() {
     assert!(work.path("new/ca.key").is_file(), "the key that was attached came with it");
     // What is done to a repository is done to all of its sets: one that is named is not passed over.
     let one = &after[0]["id"].as_str().unwrap()[..8];
-    for line in ["expire", "repair", "check", "undelete --at 2026-01-01", "extend-locks", "info", "key list"]
+    for line in ["expire", "repair", "check", "undelete --at 2026-01-01T00:00:00Z", "extend-locks", "info", "key list"]
     {
         for point in [one, "latest"] {
             let refused = run(&work, &format!("repository {line} vault:Test-CA/{point}"));
@@ -699,6 +699,10 @@ fn a_state_in_a_repository_is_rehearsed() {
     assert_eq!(plain.code, rehearsed.code, "{rehearsed:?}");
     let json = rehearsed.json().to_string();
     assert!(json.contains("vault:Test-CA/") && !json.contains(".certadm-scratch"), "{json}");
+    // The evidence says which set it was, as that of a folder does.
+    let set = rehearsed.json()["result"]["set"].clone();
+    assert_eq!(set["paths"][0]["manifest_sha256"].as_str().map(str::len), Some(64), "{set:#}");
+    assert_eq!(set["database_signature"], plain.json()["result"]["set"]["database_signature"]);
     assert_eq!(result(&work, "repository info vault:")["repositories"][0]["points"][0]["proven"], true);
     assert_no_scratch(&work);
 }

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use certadm_client::own_host_name;
 use certadm_files::durable;
-use certadm_rehearsal::evidence::{Circumstances, Evidence, Folder, History, metrics, page, previous_of};
+use certadm_rehearsal::evidence::{
+    Circumstances, Evidence, Folder, History, Kept, metrics, page, previous_of,
+};
 use certadm_rehearsal::{Keys, Limits, Proof, Wishes, identity_file, rehearse};
 use certadm_rules::finding::Finding;
 use serde_json::{Value, json};
@@ -74,7 +76,6 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
         step.detail = known_as::text(&step.detail).into_owned();
         step.remedy = step.remedy.take().map(|remedy| known_as::text(&remedy).into_owned());
     }
-    shown.sets.iter_mut().for_each(|set| *set = known_as::path(set));
     for (_, finding) in &mut shown.findings {
         known_as::finding(finding);
     }
@@ -83,13 +84,19 @@ fn once(args: &RehearseArgs, output: Output) -> Result<Done, Failure> {
         output.line(format!("Removed {}, which a rehearsal that was killed had left.", path.display()));
     }
     let circumstances = circumstances(wishes.limits);
+    // The manifests are read where the sets lie; what is kept calls the sets as the user does.
+    let evidence_of = |before: &[Kept]| {
+        let mut evidence = Evidence::of(&shown, &circumstances, before);
+        evidence.set.paths.iter_mut().for_each(|set| set.path = known_as::text(&set.path).into_owned());
+        evidence
+    };
     let (evidence, file) = match &folder {
         Some(folder) => {
-            let kept = folder.add(|before| Evidence::of(&shown, &circumstances, before))?;
+            let kept = folder.add(evidence_of)?;
             let path = folder.path().join(&kept.file);
             (kept.evidence, Some(path))
         }
-        None => (Evidence::of(&shown, &circumstances, &[]), None),
+        None => (evidence_of(&[]), None),
     };
     if let Some(path) = &args.html {
         write_new(path, page(&evidence).as_bytes())?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::info::to_json;
 use super::named::address;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::places;
@@ -37,10 +37,18 @@ pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
     let points = if from.names_point { source.select(&from.point)? } else { source.points()? };
     interrupt::watch();
     let (mut results, mut stored) = (Vec::<Value>::new(), 0);
+    let mut damaged = None;
     for point in &points {
-        let copied = {
-            let mut progress = output.progress();
-            target.copy_from(&source, point, &mut progress)?
+        let copied = target.copy_from(&source, point, &mut output.progress()).map_err(Failure::from);
+        let copied = match copied {
+            Ok(copied) => copied,
+            // One that is damaged keeps no other one from being copied.
+            Err(failure) if failure.exit == Exit::Damaged => {
+                output.line(format!("Not copied: {}: {}", point.short_id(), failure.message));
+                damaged.get_or_insert(failure);
+                continue;
+            }
+            Err(failure) => return Err(failure),
         };
         let (id, is_new) = match &copied {
             Copied::Stored(id) => (id, true),
@@ -59,6 +67,9 @@ pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
         result["copy"] = json!(id);
         result["stored"] = json!(is_new);
         results.push(result);
+    }
+    if let Some(failure) = damaged {
+        return Err(failure);
     }
     output.line(format!(
         "{} of {} copied; the others are in {} already.",

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::named::{repositories, repository};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::output::{Done, Output};
 
@@ -30,9 +30,24 @@ pub(crate) struct ExtendLocksArgs {
 pub(super) fn extend(args: &ExtendLocksArgs, output: Output) -> Result<Done, Failure> {
     let (_, repositories) = repositories(&args.repository)?;
     interrupt::watch();
-    let results: Result<Vec<Value>, Failure> =
-        repositories.iter().map(|repository| extend_one(repository, args.dry_run, output)).collect();
-    Ok(Done::good(json!({ "dry_run": args.dry_run, "repositories": results? })))
+    // One that is damaged is no reason to let the locks of the others end.
+    let (mut results, mut failed) = (Vec::new(), None);
+    for repository in &repositories {
+        match extend_one(repository, args.dry_run, output) {
+            Ok(result) => results.push(result),
+            Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) => {
+                return Err(failure);
+            }
+            Err(failure) => {
+                output.line(format!("{}: {}", repository.address(), failure.message));
+                failed.get_or_insert(failure);
+            }
+        }
+    }
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(Done::good(json!({ "dry_run": args.dry_run, "repositories": results }))),
+    }
 }
 
 fn extend_one(repository: &CaRepository, dry_run: bool, output: Output) -> Result<Value, Failure> {
