@@ -17,8 +17,8 @@ use certadm_rules::finding::{Finding, Spot};
 use certadm_rules::{Generation, Hresult};
 
 use super::files::WindowsSet;
+use crate::chain::missing_log;
 use crate::error::{Error, Result};
-use crate::manifest::Role;
 use crate::progress::{Progress, Stage};
 use crate::reader::Set;
 
@@ -188,7 +188,7 @@ impl Files {
         let low = self.needed(self.plan(|plan| Ok(plan.required()))?)?.map_or(0, |needed| needed.low);
         match self.missing_from(low).next() {
             None => Ok(()),
-            Some((_, path)) => Err(Error::Missing { path: path.clone(), code: Role::Log.code_of_absence() }),
+            Some((_, path)) => Err(missing_log(path)),
         }
     }
 
