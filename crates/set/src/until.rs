@@ -25,8 +25,11 @@ use crate::windows::{Files, WindowsSet};
 pub enum Until {
     /// To the end of this generation.
     Generation(Generation),
-    /// To the last generation that had ended at this moment, which counts to the second.
+    /// To the last generation that had ended at this moment, which counts to the second. Refused for a moment behind the end of
+    /// the last one: whether the CA wrote more until then, no log tells.
     Time(FileTime),
+    /// The same without that refusal, for whoever knows that no other set has more of what came before the moment.
+    LastBefore(FileTime),
 }
 
 /// A state that sets can give: that at the end of a generation.
@@ -55,7 +58,7 @@ impl std::fmt::Display for Until {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Generation(generation) => write!(f, "at the end of generation {generation}"),
-            Self::Time(time) => write!(f, "of {}", time.to_rfc3339()),
+            Self::Time(time) | Self::LastBefore(time) => write!(f, "of {}", time.to_rfc3339()),
         }
     }
 }
@@ -197,12 +200,18 @@ impl Given {
 
     /// The state that was asked for.
     fn choose(&self, until: Until) -> Result<State> {
+        // A log that is gone, or does not say when it ended, may have ended before the moment.
+        let ends_are_known = self.missing.is_none() && self.states.iter().all(|state| state.ended.is_some());
+        let until = match until {
+            Until::LastBefore(moment) if !ends_are_known => Until::Time(moment),
+            until => until,
+        };
         choose(&self.states, until).map_err(|error| {
             let is_behind = match until {
                 Until::Generation(asked) => {
                     asked <= self.high && self.states.last().is_some_and(|last| last.generation < asked)
                 }
-                Until::Time(moment) => self
+                Until::Time(moment) | Until::LastBefore(moment) => self
                     .states
                     .first()
                     .and_then(|first| first.ended)
@@ -226,15 +235,17 @@ impl Given {
 fn choose(states: &[State], until: Until) -> Result<State> {
     let chosen = match until {
         Until::Generation(asked) => states.iter().find(|state| state.generation == asked),
-        Until::Time(moment) => {
+        Until::Time(moment) | Until::LastBefore(moment) => {
             let is_past = |state: &&State| {
                 state.ended.is_some_and(|ended| ended.unix_seconds() <= moment.unix_seconds())
             };
             let known = states.iter().take_while(|state| state.ended.is_some()).count();
             // Whether the CA wrote more between the end of its last log and a later moment, no log tells.
-            let is_behind = states[..known].last().is_none_or(|last| {
-                last.ended.is_some_and(|ended| ended.unix_seconds() < moment.unix_seconds())
-            });
+            let is_strict = !matches!(until, Until::LastBefore(_));
+            let is_behind = is_strict
+                && states[..known].last().is_none_or(|last| {
+                    last.ended.is_some_and(|ended| ended.unix_seconds() < moment.unix_seconds())
+                });
             states.iter().take_while(is_past).last().filter(|_| !is_behind)
         }
     };
@@ -247,8 +258,10 @@ fn choose(states: &[State], until: Until) -> Result<State> {
 fn given(states: &[State], until: Until) -> String {
     let known = states.iter().take_while(|state| state.ended.is_some()).count();
     let of = match until {
-        Until::Time(_) if known == 0 => return "no moment: none of their logs says when it ended".to_owned(),
-        Until::Time(_) => &states[..known],
+        Until::Time(_) | Until::LastBefore(_) if known == 0 => {
+            return "no moment: none of their logs says when it ended".to_owned();
+        }
+        Until::Time(_) | Until::LastBefore(_) => &states[..known],
         Until::Generation(_) => states,
     };
     match of {
@@ -336,6 +349,25 @@ mod tests {
             let text = at(&states, second(moment)).unwrap_err();
             assert!(text.contains("00:01:40Z") && text.contains("00:05:00Z"), "{text}");
         }
+        let last_before = |second: i64| Until::LastBefore(FileTime::from_unix_seconds(second));
+        assert_eq!((at(&states, last_before(301)), at(&states, last_before(200))), (Ok(5), Ok(4)));
+        assert!(at(&states, last_before(99)).is_err());
+    }
+
+    #[test]
+    fn what_may_have_ended_before_a_moment_is_not_passed_over() {
+        let given = |ends: &[Option<i64>], missing: Option<u32>| {
+            let log = Path::new("log");
+            let missing = missing.and_then(Generation::new).map(|generation| (generation, log));
+            let given = Given::of(states(ends), Generation::FIRST, &missing.into_iter().collect());
+            let state = given.choose(Until::LastBefore(FileTime::from_unix_seconds(250)));
+            state.map(|state| state.generation.number())
+        };
+        assert_eq!(given(&[Some(100), Some(200)], None).ok(), Some(4));
+        assert_eq!(given(&[Some(100), Some(300), None], None).ok(), Some(3));
+        assert!(matches!(given(&[Some(100), None], None), Err(Error::NotReachable { .. })));
+        assert!(matches!(given(&[Some(100), Some(200)], Some(5)), Err(Error::Missing { .. })));
+        assert_eq!(given(&[Some(100), Some(300)], Some(5)).ok(), Some(3));
     }
 
     #[test]
