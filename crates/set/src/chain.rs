@@ -1,6 +1,7 @@
 //! The logs of several sets as one sequence (certbcli.md 9.2).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use certadm_files::Found;
 use certadm_rules::names::unsanitize;
@@ -33,24 +34,8 @@ pub struct Combined {
 /// 0xC800022D without any log; [`Error::Missing`] when a file that a manifest names is not there, and no other set has that
 /// log; and what [`read_trailer`] finds.
 pub fn combine(sets: &[Set]) -> Result<Combined> {
+    let (image, trailer) = begin(sets)?;
     let refuse = |detail: String, code| Err(Error::Combination { detail, code });
-    let Some((full, others)) = sets.split_first() else {
-        return refuse("no set was named".to_owned(), Hresult::HR_NO_FULL_RESTORE);
-    };
-    let Some(image) = full.image.clone() else {
-        let detail = format!("{} is a log set; the full set it continues comes first", full.path.display());
-        return refuse(detail, Hresult::HR_NO_FULL_RESTORE);
-    };
-    if let Some(second) = others.iter().find(|set| set.image.is_some()) {
-        let detail = format!("{} is a second full set", second.path.display());
-        return refuse(detail, Hresult::HR_RESTORE_MAP_EXISTS);
-    }
-    full.check_image_is_there()?;
-    let trailer = read_trailer(&image)?;
-    // Before any generation is missed: the logs of another CA leave gaps that no set of this one fills.
-    for set in others {
-        refuse_stranger(full, &trailer, set)?;
-    }
     let mut logs: BTreeMap<Generation, Found> = BTreeMap::new();
     let mut missing = Vec::new();
     for (generation, path) in sets.iter().flat_map(|set| &set.logs) {
@@ -73,11 +58,11 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
             }
         }
     }
-    let low = full.range().map_or(trailer.low, GenerationRange::low);
+    let low = sets[0].range().map_or(trailer.low, GenerationRange::low);
     // The last log of a set leaves no gap. Without it, the CA would silently come back as it was before.
     let is_needed = |generation: &Generation| *generation >= low && !logs.contains_key(generation);
     if let Some((_, path)) = missing.iter().find(|(generation, _)| is_needed(generation)) {
-        return Err(Error::Missing { path: path.path().to_owned(), code: Role::Log.code_of_absence() });
+        return Err(missing_log(path));
     }
     let Some(range) = logs.keys().last().and_then(|high| GenerationRange::new(low, *high)) else {
         return refuse("the sets hold no log".to_owned(), Hresult::MISSING_RESTORE_LOG_FILES);
@@ -85,6 +70,37 @@ pub fn combine(sets: &[Set]) -> Result<Combined> {
     // A log set may reach back before the full set; what lies below is of no use.
     let logs = logs.into_iter().filter(|(generation, _)| *generation >= low).collect();
     Ok(Combined { image, trailer, logs, range })
+}
+
+/// A log that a manifest names and no set has.
+pub(crate) fn missing_log(path: &Path) -> Error {
+    Error::Missing { path: path.to_owned(), code: Role::Log.code_of_absence() }
+}
+
+/// The image and its trailer, of sets that go together whichever of their logs are there, whole, or used.
+///
+/// # Errors
+/// As [`combine`], but for what it finds of single logs.
+pub(crate) fn begin(sets: &[Set]) -> Result<(Found, Trailer)> {
+    let refuse = |detail: String, code| Err(Error::Combination { detail, code });
+    let Some((full, others)) = sets.split_first() else {
+        return refuse("no set was named".to_owned(), Hresult::HR_NO_FULL_RESTORE);
+    };
+    let Some(image) = full.image.clone() else {
+        let detail = format!("{} is a log set; the full set it continues comes first", full.path.display());
+        return refuse(detail, Hresult::HR_NO_FULL_RESTORE);
+    };
+    if let Some(second) = others.iter().find(|set| set.image.is_some()) {
+        let detail = format!("{} is a second full set", second.path.display());
+        return refuse(detail, Hresult::HR_RESTORE_MAP_EXISTS);
+    }
+    full.check_image_is_there()?;
+    let trailer = read_trailer(&image)?;
+    // Before any generation is missed: the logs of another CA leave gaps that no set of this one fills.
+    for set in others {
+        refuse_stranger(full, &trailer, set)?;
+    }
+    Ok((image, trailer))
 }
 
 /// Refuses a log set of another CA than the full set's, or of another era of it: a restore between the two begins a new

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use certadm_rules::FileTime;
 use certadm_rules::words::counted;
+use certadm_set::folder::FolderSet;
+use certadm_set::manifest::SetKind;
 use certadm_set::signing::AllowedSigners;
 use certadm_set::stored::{Stored, age, chain, newest_first};
 use certadm_set::{Until, folder};
@@ -51,7 +53,9 @@ impl LatestArgs {
         if let Some(address) = super::places::address(place)? {
             let repository = super::places::open(&address)?;
             let points = repository.points()?;
-            let (last, until) = self.state(place, &points)?;
+            let began = |point: &certadm_repository::Point| began(point, point.seconds);
+            // What a set gives is not known before it is fetched.
+            let (last, until) = self.state(place, &points, began, |_, _| false)?;
             output.line(told(last, until));
             let address = format!("{}/{}", repository.address(), last.id());
             return Ok(Some(Chosen { sets: vec![address.into()], until }));
@@ -67,15 +71,26 @@ impl LatestArgs {
                 signed.is_ok()
             });
         }
-        let (last, until) = self.state(place, &sets)?;
+        let gives = |chain: &[&FolderSet], until: Until| {
+            let paths: Vec<PathBuf> = chain.iter().map(|set| set.path.clone()).collect();
+            certadm_set::open(&paths).and_then(|opened| opened.until(until)).is_ok()
+        };
+        let (last, until) = self.state(place, &sets, |set| began(set, set.seconds), gives)?;
         output.line(told(last, until));
         let (all, now): (Vec<_>, _) = (sets.iter().collect(), certadm_store::now().unix_seconds());
         let needed = chain(&all, last, now).map_err(|why| nothing(place, &why))?;
         Ok(Some(Chosen { sets: needed.into_iter().map(|set| set.path.clone()).collect(), until }))
     }
 
-    /// The last set of the state that is meant, and how far it is used.
-    fn state<'a, S: Stored>(&self, place: &Path, sets: &'a [S]) -> Result<(&'a S, Option<Until>), Failure> {
+    /// The last set of the state that is meant, and how far it is used. `began` says when the backup of a set began, and `gives`
+    /// whether sets that make a chain give a state.
+    fn state<'a, S: Stored>(
+        &self,
+        place: &Path,
+        sets: &'a [S],
+        began: impl Fn(&S) -> i64,
+        gives: impl Fn(&[&S], Until) -> bool,
+    ) -> Result<(&'a S, Option<Until>), Failure> {
         let cas: BTreeSet<(&str, &str)> = sets.iter().map(|set| (set.ca(), set.database())).collect();
         if 1 < cas.len() {
             let count = counted(cas.len() as u64, "database");
@@ -88,20 +103,41 @@ impl LatestArgs {
         let newest = newest_first(&states, now).first().copied();
         let newest = newest.ok_or_else(|| nothing(place, "no full set lies there"))?;
         let Some(at) = self.at else { return Ok((newest, None)) };
-        let seconds = at.unix_seconds();
+        let (seconds, until) = (at.unix_seconds(), Until::LastBefore(at));
         states.sort_by(|one, other| age(*one).cmp(&age(*other)));
+        let base = |set| chain(&all, set, now).ok().and_then(|chain| chain.first().map(|full| full.id()));
+        // The set that was taken later and leads on from a full set up to the moment. Its last log ended at some time while it was
+        // taken: after the moment for certain only if it began after that. The sets before it are in its chain.
+        let leads_on = |from: Option<&str>| {
+            let later = states.iter().rev().copied().filter(|set| seconds < set.time() && base(*set) == from);
+            let mut last = None;
+            for set in later {
+                last = Some(set);
+                if seconds < began(set) {
+                    break;
+                }
+            }
+            last
+        };
+        // What a full set gives ended while it was taken, too, and may be nearer than what came before it.
+        let is_around = |set: &&S| began(*set) <= seconds && seconds < set.time();
+        let around = states.iter().copied().find(|set| set.kind() == SetKind::Full && is_around(set));
+        if let Some(last) = around.and_then(|full| leads_on(Some(full.id())))
+            && chain(&all, last, now).is_ok_and(|chain| gives(&chain, until))
+        {
+            return Ok((last, Some(until)));
+        }
         let before = states.iter().copied().find(|set| set.time() <= seconds);
         let before = before.ok_or_else(|| {
             nothing(place, &format!("no set there is of {at} or before", at = at.to_rfc3339()))
         })?;
-        // A set that was taken later may lead on from there, up to the moment.
-        let base = |set| chain(&all, set, now).ok().and_then(|chain| chain.first().map(|full| full.id()));
-        let mut later = states.iter().rev().copied().filter(|set| seconds < set.time());
-        match later.find(|set| base(*set) == base(before)) {
-            Some(set) => Ok((set, Some(Until::Time(at)))),
-            None => Ok((before, None)),
-        }
+        Ok(leads_on(base(before)).map_or((before, None), |set| (set, Some(until))))
     }
+}
+
+/// When the backup of a set began that took so many seconds.
+fn began<S: Stored>(set: &S, took: u64) -> i64 {
+    set.time().saturating_sub_unsigned(took)
 }
 
 fn told<S: Stored>(last: &S, until: Option<Until>) -> String {
@@ -116,4 +152,98 @@ fn told<S: Stored>(last: &S, until: Option<Until>) -> String {
 fn nothing(place: &Path, why: &str) -> Failure {
     let error = certadm_set::Error::NothingToRestore { path: place.to_owned(), detail: why.to_owned() };
     Failure::from(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A backup of one CA, from and to a second.
+    struct Kept {
+        name: &'static str,
+        taken: (i64, i64),
+        kind: SetKind,
+        generations: (u32, u32),
+    }
+
+    impl Stored for Kept {
+        fn id(&self) -> &str {
+            self.name
+        }
+
+        fn time(&self) -> i64 {
+            self.taken.1
+        }
+
+        fn ca(&self) -> &str {
+            "CA"
+        }
+
+        fn kind(&self) -> SetKind {
+            self.kind
+        }
+
+        fn database(&self) -> &str {
+            "aa"
+        }
+
+        fn stream(&self) -> &str {
+            "bb"
+        }
+
+        fn generations(&self) -> (u32, u32) {
+            self.generations
+        }
+
+        fn bytes(&self) -> u64 {
+            0
+        }
+
+        fn is_held(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_moment_within_a_backup_is_that_of_a_later_set() {
+        let set = |name, taken, kind, generations| Kept { name, taken, kind, generations };
+        let sets = [
+            set("full", (0, 10), SetKind::Full, (1, 2)),
+            set("noon", (20, 30), SetKind::Logs, (3, 4)),
+            set("evening", (40, 50), SetKind::Logs, (5, 6)),
+            set("night", (60, 70), SetKind::Logs, (7, 8)),
+            set("second", (80, 90), SetKind::Full, (9, 10)),
+            set("morning", (100, 110), SetKind::Logs, (11, 12)),
+        ];
+        let chosen = |moment: i64, sets: &[Kept], full_gives: bool| {
+            let at = FileTime::from_unix_seconds(moment);
+            let args = LatestArgs { latest_in: None, at: Some(at) };
+            let state = args.state(Path::new("sets"), sets, |set| set.taken.0, |_, _| full_gives);
+            let (last, until) = state.ok()?;
+            assert!(until.is_none_or(|until| until == Until::LastBefore(at)));
+            Some((last.name, until.is_some()))
+        };
+        for (moment, expected) in [
+            (9, None),
+            (10, Some(("noon", true))),
+            (19, Some(("noon", true))),
+            (20, Some(("evening", true))),
+            (29, Some(("evening", true))),
+            (30, Some(("evening", true))),
+            (45, Some(("night", true))),
+            (65, Some(("night", true))),
+            (75, Some(("night", false))),
+            (85, Some(("night", false))),
+            (95, Some(("morning", true))),
+            (105, Some(("morning", true))),
+            (110, Some(("morning", false))),
+        ] {
+            assert_eq!(chosen(moment, &sets, false), expected, "{moment}");
+        }
+        // A full set that ended its logs before the moment.
+        assert_eq!(chosen(85, &sets, true), Some(("morning", true)));
+        assert_eq!(chosen(85, &sets[..5], true), Some(("second", true)));
+        assert_eq!(chosen(5, &sets, true), Some(("noon", true)));
+        assert_eq!(chosen(25, &sets[..2], false), Some(("noon", true)), "up to its end");
+    }
 }

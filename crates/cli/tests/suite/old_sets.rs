@@ -71,6 +71,54 @@ fn a_folder_of_sets_is_listed_pruned_and_restored_from() {
     assert_eq!(work.run("sets {sets/three}").code, 3, "a set");
 }
 
+/// A set's last log ends when its backup begins, and the rest of it takes time.
+#[test]
+fn a_moment_while_a_set_was_taken_is_restored() {
+    use certadm_set::Manifest;
+    let work = Work::with_ca();
+    let take = |name: &str, kind: &str| {
+        work.issue("ca", name);
+        let taken =
+            work.result(&format!("backup --dir {{ca}} --to {{sets/{name}}} --type {kind} --truncate"));
+        taken["generations"]["high"].as_u64().unwrap()
+    };
+    take("one", "full");
+    next_second();
+    let high = take("two", "logs");
+    // The logs of the next one end two seconds later at least.
+    (0..3).for_each(|_| next_second());
+    let line = format!("list {{sets/one}} {{sets/two}} --until-generation {high} --limit 1");
+    let ended = work.result(&line)["until"]["ended"].as_str().unwrap().to_owned();
+    let later = |seconds: i64| {
+        let ended =
+            time::OffsetDateTime::parse(&ended, &time::format_description::well_known::Rfc3339).unwrap();
+        let moment = certadm_rules::FileTime::from_unix_seconds(ended.unix_timestamp() + seconds);
+        moment.to_rfc3339()
+    };
+    let dated = |name: &str, started: i64, finished: i64| {
+        let path = work.path(&format!("sets/{name}/manifest.json"));
+        let mut manifest = Manifest::parse(&fs::read(&path).unwrap()).unwrap();
+        (manifest.started, manifest.finished) = (later(started), later(finished));
+        fs::write(path, manifest.complete().unwrap()).unwrap();
+    };
+    let certificates = |seconds: i64| {
+        let line = format!("restore --latest-in {{sets}} --dir {{new}} --at {} --dry-run", later(seconds));
+        work.result(&line)["certificates"].clone()
+    };
+    dated("two", 0, 10);
+    assert_eq!(certificates(-1), 1);
+    assert_eq!((certificates(0), certificates(1)), (2.into(), 2.into()), "up to its end");
+    take("three", "logs");
+    dated("three", 12, 15);
+    assert_eq!((certificates(0), certificates(1)), (2.into(), 2.into()), "from the set after it");
+    // The set around the moment is a full one: its logs ended before the moment, or after it.
+    take("four", "full");
+    dated("four", 20, 10_000);
+    assert_eq!((certificates(17), certificates(9_999)), (3.into(), 4.into()));
+    dated("four", 1, 10_000);
+    assert_eq!(certificates(1), 2);
+}
+
 #[test]
 fn sets_of_two_cas_are_no_choice() {
     let work = with_sets();

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use certadm_rules::Hresult;
+use certadm_set::Manifest;
 use certadm_store::{Folder, record};
 
 use crate::support::Work;
@@ -240,6 +241,36 @@ fn a_lost_crl_copy_does_not_stop_a_restore() {
     assert!(result["warnings"][0].as_str().unwrap().ends_with("publish a new CRL"), "{result}");
     assert!(!work.path("new/crl/Test-CA.crl").exists());
     work.result("ca crl --dir {new} --passphrase-file {pass}");
+}
+
+/// The sets after the full one may be named in any order, and any of them may be dated by a wrong clock.
+#[test]
+fn the_newest_crl_of_the_sets_comes_back_in_whatever_order_they_are_named() {
+    let work = with_set();
+    for set in ["noon", "evening"] {
+        work.result("ca crl --dir {ca} --passphrase-file {pass}");
+        work.result(&format!("backup --dir {{ca}} --to {{{set}}} --type logs --truncate"));
+    }
+    let crl_of = |folder: &str| fs::read(work.path(folder).join("Test-CA.crl")).unwrap();
+    let newest = crl_of("evening/DynamicFiles");
+    assert_ne!(newest, crl_of("noon/DynamicFiles"));
+    let restored = |number: usize, from: &str| {
+        let new = format!("new{number}");
+        work.copy_key_and_configuration("ca", &new);
+        work.result(&format!("restore --from {{full}} {from} --dir {{{new}}}"));
+        crl_of(&format!("{new}/crl"))
+    };
+    assert!(restored(0, "--from {noon} --from {evening}") == newest);
+    assert!(restored(1, "--from {evening} --from {noon}") == newest);
+    let manifest = work.path("noon/manifest.json");
+    let mut ahead = Manifest::parse(&fs::read(&manifest).unwrap()).unwrap();
+    "2099-01-01T00:00:00Z".clone_into(&mut ahead.finished);
+    fs::write(manifest, ahead.complete().unwrap()).unwrap();
+    assert!(restored(2, "--from {evening} --from {noon}") == newest);
+    // Also where the logs of the newest set are left out.
+    let first = crl_of("full/DynamicFiles");
+    let earlier = restored(3, "--until-generation 2 --from {evening} --from {noon}");
+    assert!(earlier == newest && earlier != first);
 }
 
 /// Root restores into the folder of the account that the service runs as.

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use certadm_set::manifest::SetKind;
 use certadm_store::log_file::LogFile;
 use serde_json::Value;
 
+use crate::signing::complete;
 use crate::support::Work;
 use crate::windows_files::backup as backup_of_windows;
 
@@ -190,9 +192,61 @@ fn what_lies_behind_may_be_damaged() {
     let line = format!("emergency-crl {SETS} --tbs-only --no-published");
     assert_eq!(work.run(&format!("{line} --to {{crl}}")).code, 5);
     assert_eq!(work.run(&format!("{line} --to {{crl}} --until-generation {noon}")).code, 1);
+    // Two copies of a log are not compared there.
+    work.flip(&log);
+    work.copy("evening", "junk");
+    fs::write(work.path(&log.replace("evening", "junk")), [0xFF; 9000]).unwrap();
+    assert_eq!(work.run(&format!("list {SETS} {{junk}}")).code, 5);
+    assert_eq!(chain.issued(&format!("{SETS} {{junk}} --until-generation {noon}")), chain.known(1));
     // What is not behind it is looked at as always.
     work.flip(&format!("noon/DataBase/edb{noon:05x}.log"));
     assert_eq!(work.run(&format!("{line} --to {{crl2}} --until-generation {noon}")).code, 5);
+}
+
+#[test]
+fn what_lies_behind_may_be_missing() {
+    let chain = Chain::new();
+    let work = &chain.work;
+    let [full, noon, evening] = chain.generations[..] else { panic!("{:?}", chain.generations) };
+    let ended = work.result(&format!("list {SETS} --until-generation {noon}"))["until"]["ended"].clone();
+    let ended = ended.as_str().unwrap();
+    fs::remove_file(work.path(&format!("evening/DataBase/edb{evening:05x}.log"))).unwrap();
+    assert_eq!(work.run(&format!("restore {FROM} --dir {{new}}")).code, 5);
+    for (number, asked) in
+        [format!("--until-generation {noon}"), format!("--until-time {ended}")].into_iter().enumerate()
+    {
+        let new = format!("new{number}");
+        work.copy_key_and_configuration("ca", &new);
+        let restored = work.result(&format!("restore {FROM} --dir {{{new}}} {asked}"));
+        assert_eq!(restored["until"]["generation"], noon, "{restored}");
+        // What is gone is left out, and when it ended is not known.
+        let left_out = serde_json::json!({
+            "low": noon + 1, "high": evening, "logs": evening - noon, "ended": null
+        });
+        assert_eq!(restored["until"]["left_out"], left_out);
+        assert_eq!(chain.issued(&format!("--dir {{{new}}}")), chain.known(1));
+    }
+    let line = format!("emergency-crl {SETS} --tbs-only --no-published --until-generation {noon}");
+    assert_eq!(work.run(&format!("{line} --to {{crl}}")).code, 1);
+    // The state that needs the log, and one that may need it.
+    let refused = |asked: &str| {
+        let run = work.run(&format!("--json restore {FROM} --dir {{new}} --dry-run {asked}"));
+        (run.code, run.json()["error"]["code"].as_str().unwrap().to_owned())
+    };
+    let missing = (5, "0xc800022d".to_owned());
+    for asked in [format!("--until-generation {evening}"), "--until-time 2099-01-01T00:00:00Z".to_owned()] {
+        assert_eq!(refused(&asked), missing, "{asked}");
+    }
+    for asked in
+        [format!("--until-generation {}", evening + 1), "--until-time 2001-01-01T00:00:00Z".to_owned()]
+    {
+        assert_eq!(refused(&asked), (3, "0x8007139f".to_owned()), "{asked}");
+    }
+    // One that is not behind the state.
+    fs::remove_file(work.path(&format!("full/DataBase/edb{full:05x}.log"))).unwrap();
+    for generation in [full, noon] {
+        assert_eq!(refused(&format!("--until-generation {generation}")), missing, "{generation}");
+    }
 }
 
 #[test]
@@ -243,6 +297,20 @@ fn sets_of_a_windows_ca_are_recovered_up_to_a_log() {
     if let Some(ended) = until["ended"].as_str() {
         let by_time = work.result(&format!("recover {{full}} {{logs}} --to {{time}} --until-time {ended}"));
         assert_eq!(by_time["until"], until);
+    }
+    // Behind the state, a log may be missing that a manifest lists.
+    for (set, kind) in [("full", SetKind::Full), ("logs", SetKind::Logs)] {
+        work.copy(set, &format!("sealed/{set}"));
+        complete(&work.path(&format!("sealed/{set}")), kind);
+    }
+    fs::remove_file(work.path("sealed/logs/DataBase/edb00002.log")).unwrap();
+    let line = "recover {sealed/full} {sealed/logs} --to";
+    let earlier = work.result(&format!("{line} {{lost}} --until-generation 1"));
+    assert_eq!(earlier["until"]["left_out"], left_out);
+    for asked in ["", "--until-generation 2", "--until-time 2099-01-01T00:00:00Z"] {
+        let run = work.run(&format!("--json {line} {{three}} {asked}"));
+        assert_eq!((run.code, &run.json()["error"]["code"]), (5, &"0xc800022d".into()), "{asked}");
+        assert!(!work.path("three").exists());
     }
     // A folder that has the logs beside the database.
     fs::create_dir(work.path("loose")).unwrap();

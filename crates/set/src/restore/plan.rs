@@ -8,14 +8,16 @@ use certadm_files::{Found, IoContext, absolute, space};
 use certadm_rules::names::{is_safe_component, last_component};
 use certadm_rules::unc::check_path;
 use certadm_rules::words::counted;
-use certadm_rules::{Generation, GenerationRange, Hresult};
+use certadm_rules::{Generation, GenerationRange, Hresult, is_ahead};
 use certadm_store::{Folder, is_reserve, locks, record};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::journal;
 use crate::chain::{Combined, combine};
 use crate::error::{Error, Result};
 use crate::layout::{DYNAMIC_DIR, LOCATIONS_FILE};
-use crate::manifest::{FileEntry, Role};
+use crate::manifest::{FileEntry, Manifest, Role};
 use crate::open::{Opened, open};
 use crate::reader::Set;
 use crate::signing::{AllowedSigners, SignedBy};
@@ -256,10 +258,14 @@ fn entries_of(sets: &[Set]) -> HashMap<PathBuf, FileEntry> {
     all.map(|(entry, place)| (place.path().to_owned(), entry.clone())).collect()
 }
 
-/// The newest copy of each dynamic file in the sets.
+/// The newest copy of each dynamic file in the sets, in whatever order these are named.
 fn dynamic_files(sets: &[Set]) -> Vec<Found> {
+    let now = certadm_store::now().unix_seconds();
+    let mut oldest_first: Vec<(&Manifest, &Set)> =
+        sets.iter().filter_map(|set| Some((set.manifest.as_ref()?, set))).collect();
+    oldest_first.sort_by_key(|(manifest, _)| recency(manifest, now));
     let mut files = std::collections::BTreeMap::new();
-    for set in sets {
+    for (_, set) in oldest_first {
         for (entry, place) in set.entries() {
             if entry.role == Role::Dynamic && is_restored(&entry.path) {
                 files.insert(entry.path.clone(), place.clone());
@@ -267,4 +273,43 @@ fn dynamic_files(sets: &[Set]) -> Vec<Found> {
         }
     }
     files.into_values().collect()
+}
+
+/// Sorts sets of one stream of logs, the newest last. Their generations decide, whatever clocks they were dated by: each CRL is
+/// a commit, so a set with a later CRL ends with a later log. Of sets that end with the same log the date tells, if it can be:
+/// one in the future hides no other set (invariant 13). An earlier state leaves logs out, so the manifest is asked and not the
+/// set.
+fn recency(manifest: &Manifest, now: i64) -> impl Ord + use<> {
+    let finished =
+        OffsetDateTime::parse(&manifest.finished, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp);
+    let is_believed = finished.is_some_and(|finished| !is_ahead(finished, now));
+    (manifest.generations.high, is_believed, finished)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{CaIdentity, Generations, SetKind};
+
+    #[test]
+    fn generations_tell_which_set_is_newer_and_dates_only_where_they_are_equal() {
+        let set = |high: u32, finished: &str| {
+            let [name, host, database_signature, stream_signature] = [(); 4].map(|()| String::new());
+            let ca = CaIdentity { name, host, database_signature, stream_signature };
+            let mut manifest = Manifest::new(ca, SetKind::Logs, finished.to_owned());
+            manifest.generations = Generations { low: 1, high };
+            finished.clone_into(&mut manifest.finished);
+            manifest
+        };
+        let now = 1_800_000_000;
+        let oldest_first = [
+            set(3, "2099-01-01T00:00:00Z"),
+            set(4, "no date"),
+            set(4, "2098-01-01T00:00:00Z"),
+            set(4, "2026-01-01T00:00:00Z"),
+            set(4, "2026-01-02T00:00:00Z"),
+            set(5, "2020-01-01T00:00:00Z"),
+        ];
+        assert!(oldest_first.is_sorted_by(|one, other| recency(one, now) < recency(other, now)));
+    }
 }

@@ -46,13 +46,7 @@ impl FileKind {
     /// # Errors
     /// [`Error::Store`] when the file cannot be read.
     pub fn of(found: &Found) -> Result<Self> {
-        let mut file = found.open()?;
-        let mut start = Vec::new();
-        (&mut file).take(OWN_NAME).read_to_end(&mut start).during("read", found)?;
-        if !is_own(&start) {
-            file.take(BLOCKS - OWN_NAME).read_to_end(&mut start).during("read", found)?;
-        }
-        Ok(Self::of_bytes(&start))
+        Ok(Self::of_bytes(&start_of(found)?))
     }
 
     fn of_bytes(start: &[u8]) -> Self {
@@ -143,16 +137,25 @@ impl WindowsSet {
         Ok(Some(set))
     }
 
-    /// Whether a complete set is of a Windows CA.
+    /// Whether a complete set is of a Windows CA. What the manifest says decides before the files, which may be lost or damaged:
+    /// whoever took a set of our own put the signature of its database there, and the engine of Windows has none of ours.
     ///
     /// # Errors
     /// [`Error::Store`] when the file that would tell cannot be read.
     pub(crate) fn is(set: &Set) -> Result<bool> {
-        Ok(match (&set.image, set.logs.first()) {
-            (Some(image), _) => is_named_database(image) || kind_if_there(image)? == FileKind::Database,
-            (None, Some((_, log))) => kind_if_there(log)? == FileKind::Log,
-            (None, None) => false,
-        })
+        if set.image.as_deref().is_some_and(is_named_database) {
+            return Ok(true);
+        }
+        if set.manifest.as_ref().is_some_and(|manifest| !manifest.ca.database_signature.is_empty()) {
+            return Ok(false);
+        }
+        // A set of our own has no signature where the first log could not be read when it was taken.
+        for file in set.image.iter().chain(set.logs.iter().map(|(_, log)| log)) {
+            if let Some(is_windows) = is_of_windows(file)? {
+                return Ok(is_windows);
+            }
+        }
+        Ok(set.image.is_none() && !set.logs.is_empty())
     }
 
     /// A complete set of a Windows CA.
@@ -234,9 +237,29 @@ fn is_own(start: &[u8]) -> bool {
     start.starts_with(b"CADM") || start.starts_with(b"SQLite format 3")
 }
 
-fn kind_if_there(file: &Found) -> Result<FileKind> {
+/// As much of a file as tells what it is.
+fn start_of(found: &Found) -> Result<Vec<u8>> {
+    let mut file = found.open()?;
+    let mut start = Vec::new();
+    (&mut file).take(OWN_NAME).read_to_end(&mut start).during("read", found)?;
+    if !is_own(&start) {
+        file.take(BLOCKS - OWN_NAME).read_to_end(&mut start).during("read", found)?;
+    }
+    Ok(start)
+}
+
+/// Whether an image or a log is of Windows or of our own store; `None` where it does not tell, or is not there.
+fn is_of_windows(file: &Found) -> Result<Option<bool>> {
     // What is no file is told of by whoever reads the set next.
-    if file.size().is_ok() { FileKind::of(file) } else { Ok(FileKind::Other) }
+    if file.size().is_err() {
+        return Ok(None);
+    }
+    let start = start_of(file)?;
+    Ok(match FileKind::of_bytes(&start) {
+        FileKind::Database | FileKind::Log => Some(true),
+        _ if is_own(&start) => Some(false),
+        _ => None,
+    })
 }
 
 /// Whether a file of this name is a part of a set of a Windows CA.

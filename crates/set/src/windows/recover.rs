@@ -39,11 +39,13 @@ pub struct Recovered {
 /// as they are. The copy is flushed, read back and checked page by page before it gets its name.
 ///
 /// # Errors
-/// [`Error::WouldOverwrite`] when the folder has a file of that name; [`Error::Windows`] with the code of what stands in
+/// [`Error::Missing`] when the database or a log is gone that the manifests list; [`Error::WouldOverwrite`] when the folder has a
+/// file of that name; [`Error::Windows`] with the code of what stands in
 /// the way, or of the first page that is damaged in the result; [`Error::Store`]. No file of that name is left then.
 pub fn recover(sets: &[WindowsSet], to: &Path, progress: &mut dyn Progress) -> Result<Recovered> {
     refuse_missing(sets)?;
     let files = Files::open(sets)?;
+    files.refuse_missing_logs()?;
     let own = files.database_path.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
     let name = own.filter(|name| is_safe_component(name)).unwrap_or(UNNAMED);
     let target = to.join(name);

@@ -6,16 +6,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use certadm_ese::Database;
+use certadm_ese::header::DatabaseHeader;
 use certadm_ese::log::LogFile;
 use certadm_ese::log::chain::generation_of_name;
 use certadm_ese::overlay::Overlay;
 use certadm_ese::pager::{FilePager, Pager};
-use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At, Step};
+use certadm_ese::recovery::{LogInput, Outcome, Plan, Progress as At, Range, Step};
 use certadm_files::{Found, IoContext};
-use certadm_rules::Hresult;
 use certadm_rules::finding::{Finding, Spot};
+use certadm_rules::{Generation, Hresult};
 
 use super::files::WindowsSet;
+use crate::chain::missing_log;
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Stage};
 use crate::reader::Set;
@@ -64,6 +66,8 @@ pub struct Files {
     by_generation: HashMap<u32, usize>,
     /// The same for logs whose name does not say it, by their headers; these are read when they are asked for.
     by_header: OnceCell<HashMap<u32, usize>>,
+    /// The logs that manifests list and no set has, ascending. A current log of the same generation is no copy: it may be older.
+    missing: Vec<(Generation, PathBuf)>,
     /// What to name where no file is at fault.
     pub set: PathBuf,
 }
@@ -97,9 +101,15 @@ impl Files {
             }
             logs.push(LogOnDisk { file: path.clone(), name, size });
         }
+        let listed = sets.iter().filter_map(|set| set.complete.as_ref()).flat_map(|set| &set.logs);
+        let mut missing: Vec<_> = listed
+            .filter(|(generation, _)| !by_generation.contains_key(&generation.number()))
+            .map(|(generation, log)| (*generation, log.path().to_owned()))
+            .collect();
+        missing.sort();
         let set = sets.first().map(|set| set.path.clone()).unwrap_or_default();
         let by_header = OnceCell::new();
-        Ok(Self { database_path, database, logs, by_name, by_generation, by_header, set })
+        Ok(Self { database_path, database, logs, by_name, by_generation, by_header, missing, set })
     }
 
     /// The database file.
@@ -145,6 +155,41 @@ impl Files {
             plan = plan.with_aside(aside);
         }
         use_plan(plan).map_err(|source| self.blame(source))
+    }
+
+    /// The generations that the database cannot do without, where a plan requires these; one that is clean takes part in logs
+    /// from that on in which it was closed. `None` without a database.
+    ///
+    /// # Errors
+    /// [`Error::Windows`] when its header cannot be read.
+    pub(crate) fn needed(&self, required: Option<Range>) -> Result<Option<Range>> {
+        let Some(database) = self.database.as_ref().filter(|_| required.is_none()) else {
+            return Ok(required);
+        };
+        let (header, _) = DatabaseHeader::read(database).map_err(|source| self.blame(source))?;
+        let closed = header.consistent_position().generation;
+        Ok(Some(Range { low: closed, high: closed }))
+    }
+
+    /// The logs from this generation on that manifests list and no set has, ascending.
+    pub(crate) fn missing_from(&self, low: u32) -> impl Iterator<Item = &(Generation, PathBuf)> {
+        self.missing.iter().filter(move |(generation, _)| low <= generation.number())
+    }
+
+    /// Refuses sets of which a log is gone that a recovery would replay. The last one leaves no gap: without it, the database
+    /// would silently come back as it was before. A log from before the database is of no use, and may be gone.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] (0xC800022D), and as [`Files::plan`].
+    pub(super) fn refuse_missing_logs(&self) -> Result<()> {
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        let low = self.needed(self.plan(|plan| Ok(plan.required()))?)?.map_or(0, |needed| needed.low);
+        match self.missing_from(low).next() {
+            None => Ok(()),
+            Some((_, path)) => Err(missing_log(path)),
+        }
     }
 
     /// A finding of a plan in the file that it is about: the log that it names or whose generation it tells, else the
@@ -221,7 +266,7 @@ pub struct OpenedDatabase {
     pub outcome: Option<Outcome>,
     /// True when it was not closed cleanly and is shown without its logs.
     pub is_stale: bool,
-    /// Why its logs could not be replayed, where it is read around its damage all the same.
+    /// Why its logs could not be replayed, or not all of them, where it is read around its damage all the same.
     pub not_replayed: Option<Error>,
 }
 
@@ -237,11 +282,18 @@ pub(super) fn refuse_missing(sets: &[WindowsSet]) -> Result<()> {
 /// opened as it is.
 ///
 /// # Errors
-/// [`Error::Windows`] with the code of what stands in the way of a recovery, and as [`Files::open`].
+/// [`Error::Missing`] when the database or a log is gone that the manifests list; [`Error::Windows`] with the code of what stands
+/// in the way of a recovery, and as [`Files::open`].
 pub fn open_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result<OpenedDatabase> {
-    use certadm_ese::header::State;
     refuse_missing(sets)?;
     let files = Files::open(sets)?;
+    files.refuse_missing_logs()?;
+    replayed(sets, &files, progress)
+}
+
+/// The database with those logs replayed that are there.
+fn replayed(sets: &[WindowsSet], files: &Files, progress: &mut dyn Progress) -> Result<OpenedDatabase> {
+    use certadm_ese::header::State;
     let mut overlay = files.overlay()?;
     let mut outcome = None;
     let alone = matches!(sets, [set] if set.is_single_file());
@@ -256,7 +308,7 @@ pub fn open_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Result
 }
 
 /// As [`open_database`], for a database with damaged pages: what is not on them is read. Where its logs cannot be replayed,
-/// the file is read as it lies there.
+/// the file is read as it lies there; where logs are gone, it is read as those before them give it.
 ///
 /// # Errors
 /// [`Error::Windows`] when it is no database, and as [`Files::open`].
@@ -264,8 +316,9 @@ pub fn salvage_database(sets: &[WindowsSet], progress: &mut dyn Progress) -> Res
     refuse_missing(sets)?;
     let files = Files::open(sets)?;
     let blame = |source| files.blame(source);
-    let opened = match open_database(sets, progress) {
-        Ok(opened) => opened,
+    let missing = files.refuse_missing_logs().err();
+    let opened = match replayed(sets, &files, progress) {
+        Ok(opened) => OpenedDatabase { not_replayed: missing, ..opened },
         Err(reason) => OpenedDatabase {
             database: Database::open(files.overlay()?).map_err(blame)?,
             outcome: None,

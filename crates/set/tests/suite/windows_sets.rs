@@ -9,13 +9,13 @@ use certadm_ese::Database;
 use certadm_ese::checksum::xor_checksum;
 use certadm_ese::header::{Copies, State};
 use certadm_files::scratch::for_test as scratch;
-use certadm_rules::{Diagnosis, Hresult};
+use certadm_rules::{Diagnosis, Generation, Hresult};
 use certadm_set::finding::Severity;
 use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use certadm_set::progress::Silent;
 use certadm_set::verify::{Report, verify};
-use certadm_set::windows::{WindowsSet, open_database, recover};
-use certadm_set::{Error, Opened, open};
+use certadm_set::windows::{WindowsSet, open_database, recover, salvage_database};
+use certadm_set::{Error, Opened, Until, open};
 
 fn check(paths: &[&PathBuf]) -> Report {
     let paths: Vec<PathBuf> = paths.iter().map(|path| (*path).clone()).collect();
@@ -395,7 +395,7 @@ fn complete(set: &Path, kind: SetKind, low: u32, high: u32) {
         manifest.files.push(FileEntry {
             path: format!("DataBase/{name}"),
             role: match name.rsplit_once('.').unwrap().1 {
-                "edb" => Role::Database,
+                "edb" | "bak" => Role::Database,
                 "log" => Role::Log,
                 _ => Role::Locations,
             },
@@ -431,6 +431,99 @@ fn a_complete_set_is_also_compared_with_its_hashes() {
     // A map of another database.
     fs::write(full.join("DataBase/certbkxp.dat"), restore_map("Other.edb")).unwrap();
     assert!(errors(&check(&[&full])).contains(&Hresult::ERROR_INVALID_DATA));
+}
+
+/// The last log leaves no gap behind it: the database would come back as it was before, and nothing would say so.
+#[test]
+fn a_complete_set_is_not_recovered_without_its_last_log() {
+    let dir = scratch();
+    let Some((full, logs)) = backup(dir.path()) else { return };
+    let (log, away) = (logs.join("DataBase/edb00002.log"), dir.path().join("away.log"));
+    complete(&logs, SetKind::Logs, 2, 2);
+    let refused = |named: &[&PathBuf]| {
+        let report = check(named);
+        assert!(!report.is_restorable() && !report.is_foreign(), "{}", report.verdict());
+        assert!(errors(&report).contains(&Hresult::MISSING_RESTORE_LOG_FILES), "{report:?}");
+        let sets = sets(named);
+        let to = dir.path().join("refused");
+        for error in
+            [recover(&sets, &to, &mut Silent).unwrap_err(), open_database(&sets, &mut Silent).err().unwrap()]
+        {
+            assert!(
+                matches!(&error, Error::Missing { path, .. } if path.ends_with("edb00002.log")),
+                "{error}"
+            );
+            assert_eq!(error.hresult(), Hresult::MISSING_RESTORE_LOG_FILES);
+        }
+        assert!(!to.exists());
+        // What is read around damage says what it lacks.
+        let salvaged = salvage_database(&sets, &mut Silent).unwrap();
+        assert!(matches!(salvaged.not_replayed, Some(Error::Missing { .. })));
+        salvaged.outcome.unwrap().reached.to_string()
+    };
+    let reached = |sets: &[WindowsSet], name: &str| {
+        recover(sets, &dir.path().join(name), &mut Silent).unwrap().outcome.reached.to_string()
+    };
+    let whole = sets(&[&full, &logs]);
+    assert_eq!(reached(&whole, "whole"), "0x2:9:644");
+    // The only log of a log set; the full set before it has a manifest, or none.
+    fs::rename(&log, &away).unwrap();
+    assert_eq!(refused(&[&full, &logs]), "0x1:2:ccf");
+    // A current log of that generation may be an older copy.
+    let current = dir.path().join("current");
+    fs::create_dir(&current).unwrap();
+    fs::copy(&away, current.join("edb.log")).unwrap();
+    assert_eq!(refused(&[&full, &logs, &current]), "0x2:9:644");
+    complete(&full, SetKind::Full, 1, 1);
+    assert_eq!(refused(&[&full, &logs]), "0x1:2:ccf");
+    // Another set has it, or an earlier state is asked for.
+    fs::rename(current.join("edb.log"), current.join("edb00002.log")).unwrap();
+    assert_eq!(reached(&sets(&[&full, &logs, &current]), "another"), "0x2:9:644");
+    let until = Until::Generation(Generation::FIRST);
+    let Opened::Windows(earlier) = Opened::Windows(sets(&[&full, &logs])).until(until).unwrap().0 else {
+        panic!("another kind")
+    };
+    assert_eq!(reached(&earlier, "earlier"), "0x1:2:ccf");
+    // The last one of a full set.
+    fs::copy(&away, full.join("DataBase/edb00002.log")).unwrap();
+    fs::remove_file(full.join("manifest.json")).unwrap();
+    complete(&full, SetKind::Full, 1, 2);
+    assert_eq!(reached(&sets(&[&full]), "alone"), "0x2:9:644");
+    fs::remove_file(full.join("DataBase/edb00002.log")).unwrap();
+    assert_eq!(refused(&[&full]), "0x1:2:ccf");
+    // A log from before the database was closed is of no use to it, and may be gone.
+    let closed = dir.path().join("closed");
+    fs::create_dir_all(closed.join("DataBase")).unwrap();
+    for (from, name) in [
+        (dir.path().join("whole/Store.edb"), "Store.edb"),
+        (full.join("DataBase/edb00001.log"), "edb00001.log"),
+        (away, "edb00002.log"),
+    ] {
+        fs::copy(from, closed.join("DataBase").join(name)).unwrap();
+    }
+    complete(&closed, SetKind::Full, 1, 2);
+    fs::remove_file(closed.join("DataBase/edb00001.log")).unwrap();
+    assert_eq!(reached(&sets(&[&closed]), "of-closed"), "0x2:9:644");
+}
+
+/// A log set of which the first log cannot tell whose it is.
+#[test]
+fn a_damaged_log_does_not_hide_whose_set_it_is() {
+    let dir = scratch();
+    let Some((full, logs)) = backup(dir.path()) else { return };
+    complete(&logs, SetKind::Logs, 2, 2);
+    fs::write(logs.join("DataBase/edb00002.log"), [0xFF; 9000]).unwrap();
+    let report = check(&[&full, &logs]);
+    assert!(!report.is_foreign(), "{}", report.verdict());
+    assert!(errors(&report).contains(&Hresult::LOG_TORN_WRITE_DURING_HARD_RESTORE), "{report:?}");
+    // The same for an image of another name.
+    let data = full.join("DataBase");
+    fs::rename(data.join("Store.edb"), data.join("Store.bak")).unwrap();
+    complete(&full, SetKind::Full, 1, 1);
+    let manifest = fs::read_to_string(full.join("manifest.json")).unwrap();
+    assert!(manifest.contains("Store.bak"));
+    fs::remove_file(data.join("Store.bak")).unwrap();
+    assert_eq!(sets(&[&full]).len(), 1);
 }
 
 #[test]
