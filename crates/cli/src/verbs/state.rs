@@ -58,7 +58,7 @@ impl State {
                     found.push(Finding::error(kind, Hresult::DATABASE_CORRUPTED, text));
                 };
                 if let Some(reason) = &salvaged.not_replayed {
-                    lost(Kind::Replay, format!("the logs were not replayed: {reason}"));
+                    lost(Kind::Replay, format!("not all of the logs were replayed: {reason}"));
                 }
                 let skipped = salvaged.database.skipped_pages();
                 if skipped != 0 {

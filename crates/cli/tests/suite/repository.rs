@@ -550,8 +550,15 @@ fn what_is_attached_to_a_stored_set_is_a_later_version_of_it() {
     assert!(work.path("new/ca.key").is_file(), "the key that was attached came with it");
     // What is done to a repository is done to all of its sets: one that is named is not passed over.
     let one = &after[0]["id"].as_str().unwrap()[..8];
-    for line in ["expire", "repair", "check", "undelete --at 2026-01-01T00:00:00Z", "extend-locks", "info", "key list"]
-    {
+    for line in [
+        "expire",
+        "repair",
+        "check",
+        "undelete --at 2026-01-01T00:00:00Z",
+        "extend-locks",
+        "info",
+        "key list",
+    ] {
         for point in [one, "latest"] {
             let refused = run(&work, &format!("repository {line} vault:Test-CA/{point}"));
             assert!(

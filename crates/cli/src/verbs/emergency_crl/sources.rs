@@ -193,7 +193,7 @@ pub(super) fn database(
                     Kind::Replay,
                     Hresult::DATABASE_CORRUPTED,
                     format!(
-                        "the logs were not replayed ({reason}): revocations in them are missing from the CRL"
+                        "not all of the logs were replayed ({reason}): revocations in the others are missing from the CRL"
                     ),
                 ));
             }

@@ -65,7 +65,7 @@ pub(super) fn salvage(
         salvage_database(sets, &mut progress)?
     };
     if let Some(reason) = &opened.not_replayed {
-        output.remark(&format!("its logs were not replayed: {reason}"));
+        output.remark(&format!("not all of its logs were replayed: {reason}"));
     }
     let mut done = list_opened(lister, sets, &opened, what, output)?;
     let skipped = opened.database.skipped_pages();
