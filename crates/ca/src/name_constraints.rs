@@ -108,15 +108,20 @@ fn is_below(host: &str, base: &str, itself: bool) -> bool {
         || host.strip_suffix(base).is_some_and(|before| before.len() > 1 && before.ends_with('.'))
 }
 
-/// Of mail addresses and URIs a base without a dot before it is one host.
+/// Of mail addresses and URIs a base without a dot before it is one host, and an empty one is every host.
 fn is_within_domain(host: &str, base: &str) -> bool {
-    if base.starts_with('.') { is_below(host, base, false) } else { host.eq_ignore_ascii_case(base) }
+    match base {
+        "" => true,
+        below if below.starts_with('.') => is_below(host, below, false),
+        one => host.eq_ignore_ascii_case(one),
+    }
 }
 
 fn is_mail_within(address: &str, base: &str) -> Option<bool> {
     let (local, host) = address.rsplit_once('@')?;
     Some(match base.rsplit_once('@') {
-        Some((its, base)) => local == its && host.eq_ignore_ascii_case(base),
+        // `@example.com` is read as the host, as OpenSSL does.
+        Some((its, base)) => (its.is_empty() || local == its) && host.eq_ignore_ascii_case(base),
         None => is_within_domain(host, base),
     })
 }
@@ -218,6 +223,12 @@ mod tests {
             &[mail("Root@example.com"), mail("x@example.com")],
         );
         only(mail("example.com"), &[mail("x@example.com")], &[mail("x@a.example.com"), mail("x@other.com")]);
+        only(mail("@example.com"), &[mail("x@example.com")], &[mail("x@a.example.com")]);
+        for (every, name) in
+            [(mail(""), mail("x@y.com")), (uri(""), uri("https://y.com/")), (dns(""), dns("y.com"))]
+        {
+            only(every, &[name], &[]);
+        }
         only(mail(".example.com"), &[mail("x@a.example.com")], &[mail("x@example.com")]);
         only(uri("a.example.com"), &[uri("https://u@A.example.com:8/p")], &[uri("https://b.a.example.com/")]);
         only(uri(".example.com"), &[uri("ldap://a.b.example.com")], &[uri("ldap://example.com")]);

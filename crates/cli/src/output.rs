@@ -239,9 +239,8 @@ fn keep(printed: io::Result<()>) {
     }
 }
 
-/// What was kept, and what the last flush brings.
+/// What was kept.
 fn lost() -> Option<io::Error> {
-    keep(std::io::stdout().flush());
     LOST.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 

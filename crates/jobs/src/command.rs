@@ -146,12 +146,12 @@ fn copy(ca: &Ca, from: &Target, to: &Target, held: &Held) -> Option<Words> {
     Some(match from {
         Target::Vault(from) => {
             let mut words = Words::new("repository copy");
-            words.add(format!("{from}:{}", ca.own_name)).add(format!("{to}:"));
+            words.add(place::address(from, ca, "")).add(format!("{to}:"));
             words
         }
         Target::Folder(folder) => {
             let mut words = Words::new("repository import");
-            words.add("--to").add(format!("{to}:{}", ca.own_name));
+            words.add("--to").add(place::address(to, ca, ""));
             let sets = held.newest_state().into_iter();
             words.0.extend(sets.map(|set| OsString::from(place::folder_of(folder, ca).join(&set.id))));
             words
@@ -164,14 +164,16 @@ fn prune(job: &Job, ca: &Ca, target: &Target) -> Option<Words> {
     let mut words = match target {
         Target::Vault(vault) => {
             let mut words = Words::new("repository expire");
-            words.add(format!("{vault}:{}", ca.own_name));
+            words.add(place::address(vault, ca, ""));
             words
         }
         Target::Folder(folder) => {
             let mut words = Words::new("prune");
             words.add(place::folder_of(folder, ca));
             // Before the first rehearsal there is none.
-            words.option("--evidence", Some(evidence::folder_of(job, ca)).filter(|dir| dir.is_dir()));
+            for dir in evidence::folders_of(job, ca).iter().filter(|dir| dir.is_dir()) {
+                words.add("--evidence").add(dir);
+            }
             words
         }
     };

@@ -21,32 +21,57 @@ pub fn folder_of(job: &Job, ca: &Ca) -> PathBuf {
     }
 }
 
-/// The rehearsals of a CA that count for a job, the newest last. In a folder that it shares they are those of its first place.
+/// The folders that may have evidence of a CA for a job: the common one, and the job's own.
+#[must_use]
+pub fn folders_of(job: &Job, ca: &Ca) -> [PathBuf; 2] {
+    [job.evidence.join(ca.name.as_str()), job.evidence.join(job.name.as_str()).join(ca.name.as_str())]
+}
+
+/// The rehearsals of a CA that count for a job, of each folder, the newest last. In a folder that it shares they are those of its first
+/// place.
+fn each(job: &Job, ca: &Ca) -> [Result<Vec<Kept>>; 2] {
+    let [common, own] = folders_of(job, ca).map(|folder| Folder::at(&folder).all());
+    let common = common.map(|mut common| {
+        if let (true, Some(first)) = (job.shared.contains_key(&ca.name), job.to.first()) {
+            common.retain(|kept| is_of(kept, first, ca));
+        }
+        common
+    });
+    [common, own]
+}
+
+/// The rehearsals of a CA that count for a job, those of the folder with the newest one last. `now` is in seconds since 1970: the newest
+/// is not told by a date in the future.
 ///
 /// # Errors
 /// As [`Folder::all`].
-pub fn all(job: &Job, ca: &Ca) -> Result<Vec<Kept>> {
-    let common = job.evidence.join(ca.name.as_str());
-    let mut common = Folder::at(&common).all()?;
-    if let (true, Some(first)) = (job.shared.contains_key(&ca.name), job.to.first()) {
-        common.retain(|kept| is_of(kept, first, ca));
-    }
-    // A job that shares no more leaves the folder of its own behind.
-    let own = job.evidence.join(job.name.as_str()).join(ca.name.as_str());
-    let own = Folder::at(&own).all()?;
-    let ended = |all: &[Kept]| all.last().and_then(|kept| place::seconds_of(&kept.evidence.ended));
-    let (mut earlier, later) = if ended(&common) <= ended(&own) { (common, own) } else { (own, common) };
+pub fn all(job: &Job, ca: &Ca, now: i64) -> Result<Vec<Kept>> {
+    let [common, own] = each(job, ca);
+    let (common, own) = (common?, own?);
+    let newest = |all: &[Kept]| all.iter().filter_map(|kept| when(kept, now)).max();
+    let (mut earlier, later) = if newest(&common) <= newest(&own) { (common, own) } else { (own, common) };
     earlier.extend(later);
     Ok(earlier)
 }
 
+/// Whether a rehearsal is dated no later than now, and its end: what makes it newer than another one.
+fn when(kept: &Kept, now: i64) -> Option<(bool, i64)> {
+    place::seconds_of(&kept.evidence.ended).map(|ended| (is_past(ended, now), ended))
+}
+
+/// The newest of these rehearsals.
+#[must_use]
+pub fn newest(all: &[Kept], now: i64) -> Option<&Kept> {
+    all.iter().max_by_key(|kept| when(kept, now))
+}
+
 /// When the newest rehearsal ended that counts for a job; all times are in seconds since 1970. One that a wrong clock has dated in the
-/// future does not hide those that came after it: a rehearsal would be due for ever.
+/// future does not hide those that came after it: a rehearsal would be due for ever. Nor does a folder that cannot be read: the status
+/// tells of that.
 #[must_use]
 pub fn rehearsed_at(job: &Job, ca: &Ca, now: i64) -> Option<i64> {
-    let all = all(job, ca).ok()?;
-    let ended = all.iter().filter_map(|kept| place::seconds_of(&kept.evidence.ended));
-    ended.filter(|ended| is_past(*ended, now)).max()
+    let all = each(job, ca).into_iter().flatten().flatten();
+    all.filter_map(|kept| when(&kept, now)).filter(|(is_past, _)| *is_past).map(|(_, ended)| ended).max()
 }
 
 /// Whether what was rehearsed lay at a place.

@@ -37,7 +37,7 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
     held.recall(&status.place, attempts.proven.as_ref(), now);
     status.story = Story::of(&held, &attempts, job.limits.rpo, now);
     status.add_held(&held, now);
-    status.add_rehearsal(job, ca);
+    status.add_rehearsal(job, ca, now);
     let completed = attempts.of(Step::Complete);
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     status.complete = completed.facts.get("verdict").and_then(text);

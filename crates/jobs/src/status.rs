@@ -88,11 +88,11 @@ impl CaStatus {
         self.verified = held.proven.as_ref().map(|(_, when)| *when);
     }
 
-    pub(crate) fn add_rehearsal(&mut self, job: &Job, ca: &Ca) {
-        match evidence::all(job, ca) {
+    pub(crate) fn add_rehearsal(&mut self, job: &Job, ca: &Ca, now: i64) {
+        match evidence::all(job, ca, now) {
             Ok(all) => {
                 self.story.add_rehearsals(&all);
-                if let Some(newest) = all.last().map(|kept| &kept.evidence) {
+                if let Some(newest) = evidence::newest(&all, now).map(|kept| &kept.evidence) {
                     self.rehearsed = place::seconds_of(&newest.ended);
                     self.rehearsal = Some(newest.verdict.proof.key().to_owned());
                 }

@@ -5,7 +5,7 @@ use certadm_ca::{common_name_of, dates};
 use certadm_rules::{FileTime, hex, names};
 
 use crate::error::{Error, Result};
-use crate::records::{CaCertificate, Records, Signer};
+use crate::records::{CaCertificate, Maker, Records, Signer};
 use crate::signature::{Algorithm, PublicKey};
 use crate::x509::{CertificateRef, CrlRef, key_identifier_in, oid};
 
@@ -190,12 +190,30 @@ impl Issuers {
 
     /// The highest number that the table CRLs has of the CRLs of a key, of base or of delta CRLs. A CA that publishes delta CRLs
     /// every day and a base CRL every week has base CRLs with lower numbers, and each key has CRLs of its own.
+    ///
+    /// Our own CA has one sequence of numbers, and its rows say nothing of keys: the newest CRL tells for which key they go on. Of an
+    /// earlier key nothing is known then.
     #[must_use]
     pub fn known_number(&self, place: usize, is_delta: bool, records: &Records) -> Option<i64> {
-        let index = i64::from(self.0.get(place)?.index);
-        let rows = records.crls.iter();
-        let rows = rows.filter(|row| row.name_id >> 16 == index && (row.min_base != 0) == is_delta);
-        rows.map(|row| row.number).max()
+        let issuer = self.0.get(place)?;
+        let of_kind = || records.crls.iter().filter(|row| (row.min_base != 0) == is_delta);
+        if records.maker() == Maker::Certadm {
+            let newest = of_kind().filter(|row| row.name_id == 0).max_by_key(|row| row.number)?;
+            let crl = newest.raw.as_deref().and_then(|der| CrlRef::parse(der).ok());
+            let is_own = crl.is_none_or(|crl| self.is_of(&crl, &issuer.identifiers));
+            return is_own.then_some(newest.number);
+        }
+        let index = i64::from(issuer.index);
+        of_kind().filter(|row| row.name_id >> 16 == index).map(|row| row.number).max()
+    }
+
+    /// Whether a CRL is of the key with these identifiers. One that does not say is of the only key there is.
+    pub(crate) fn is_of(&self, crl: &CrlRef<'_>, identifiers: &[Vec<u8>]) -> bool {
+        let value = crl.content.value(oid::AUTHORITY_KEY);
+        match value.and_then(|value| key_identifier_in(value).ok().flatten()) {
+            Some(identifier) => identifiers.iter().any(|own| own == identifier),
+            None => self.0.len() == 1,
+        }
     }
 
     /// The place of the key that signed a certificate.

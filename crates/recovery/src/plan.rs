@@ -18,7 +18,7 @@ use crate::published::{PublishedCrl, View, check_bases, check_scopes};
 use crate::records::{CrlRow, Maker, Records, Revoked, Signer};
 use crate::schedule::{self, Dates, Habits, NumberBasis};
 use crate::signature::{Algorithm, PrivateKey};
-use crate::x509::{CrlRef, key_identifier_in, oid, urls_in};
+use crate::x509::{CrlRef, oid, urls_in};
 
 /// Which delta CRLs are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -423,15 +423,6 @@ impl Planner<'_> {
         Ok(algorithm)
     }
 
-    /// Whether a CRL is of the key with these identifiers. One that does not say is of the only key there is.
-    fn is_of(&self, crl: &CrlRef<'_>, identifiers: &[Vec<u8>]) -> bool {
-        let value = crl.content.value(oid::AUTHORITY_KEY);
-        match value.and_then(|value| key_identifier_in(value).ok().flatten()) {
-            Some(identifier) => identifiers.iter().any(|own| own == identifier),
-            None => self.issuers.0.len() == 1,
-        }
-    }
-
     /// The CRL of a row, or the newest one before it that is not dated later than now. One that is was made while the clock was
     /// wrong: it says of no certificate that it has expired, and nobody takes it yet. Those before it have a row, and no content.
     fn believed<'r>(&'r self, row: &'r CrlRow) -> Option<&'r CrlRow> {
@@ -446,7 +437,7 @@ impl Planner<'_> {
         let identifier = self.issuers.0[place].identifiers.as_slice();
         let rows = self.records.crls.iter().filter(|row| row.min_base == 0).filter_map(|row| {
             let crl = CrlRef::parse(row.raw.as_deref()?).ok()?;
-            let is_own = self.is_of(&crl, identifier);
+            let is_own = self.issuers.is_of(&crl, identifier);
             self.believed(row).filter(|_| is_own).map(|believed| (row.number, believed.next_update))
         });
         let published = self.published.iter().filter(|(key, crl)| *key == place && crl.base.is_none());
@@ -518,7 +509,7 @@ impl Last {
         for (_, publish, der) in crls {
             // What cannot be read cannot be followed.
             let Ok(crl) = CrlRef::parse(der) else { continue };
-            if !planner.is_of(&crl, &issuer.identifiers) {
+            if !planner.issuers.is_of(&crl, &issuer.identifiers) {
                 continue;
             }
             last.algorithm = Some(crl.content.algorithm.to_der()?);

@@ -59,6 +59,8 @@ pub(crate) struct Connection {
     spare: Option<AlignedBuffer>,
     accepted: Instant,
     last: Instant,
+    /// Its caller had no role when he was proven.
+    is_roleless: bool,
 }
 
 /// A finished security context. At a level below integrity nothing can be called under it, so it has no keys.
@@ -125,6 +127,7 @@ impl Connection {
             spare: None,
             accepted: now,
             last: now,
+            is_roleless: false,
         }
     }
 
@@ -186,7 +189,12 @@ impl Connection {
             None if !proven().any(|context| has_role(&self.shared, &context.caller)) => {
                 self.last + limits.handshake
             }
-            _ => self.last + limits.idle,
+            _ => {
+                if std::mem::take(&mut self.is_roleless) {
+                    self.shared.connections.has_role(self.id);
+                }
+                self.last + limits.idle
+            }
         };
         let shared = &self.shared;
         let until = self.contexts.values().filter_map(|context| context.until).min();
@@ -276,6 +284,7 @@ impl Connection {
         };
         context.is_proven = true;
         let has_role = has_role(&self.shared, &context.caller);
+        self.is_roleless = !has_role;
         if !self.shared.connections.proven(self.id, &context.caller, has_role) {
             tell_too_many(&self.shared, address, &context.caller);
             return false;

@@ -90,6 +90,10 @@ impl Connections {
                 return false;
             }
         } else {
+            // What is known of this connection is said anew below.
+            if let Some(open) = table.open.get_mut(&id) {
+                open.place = Place::Proven { identity: caller.clone(), has_role: true };
+            }
             let roleless = |other: &Place| matches!(other, Place::Proven { has_role: false, .. });
             let own = |other: &Place| matches!(other, Place::Proven { identity, has_role: false } if identity == caller);
             table.end_surplus(self.limits.roleless_per_caller, own);
@@ -99,6 +103,13 @@ impl Connections {
             open.place = Place::Proven { identity: caller.clone(), has_role };
         }
         true
+    }
+
+    /// A caller who had no role when he was proven has one now.
+    pub(crate) fn has_role(&self, id: ConnectionId) {
+        if let Some(Open { place: Place::Proven { has_role, .. }, .. }) = self.table().open.get_mut(&id) {
+            *has_role = true;
+        }
     }
 
     /// The connection has ended.

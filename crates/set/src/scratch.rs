@@ -11,7 +11,7 @@ use certadm_ca::identity::{DatabaseIdentity, Identity};
 use certadm_rules::Hresult;
 use certadm_store::chain::{Chain, write_overlay};
 use certadm_store::{foreign, run_nothing};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::aside::SHORT;
 use crate::chain::combine;
@@ -192,30 +192,28 @@ fn unreadable(image: &Path, error: &rusqlite::Error) -> Error {
     Error::Damaged { path: image.to_owned(), detail, code: Hresult::DATABASE_CORRUPTED }
 }
 
-/// Goes through every tree from its root. SQLite's check takes an inner page without an entry for an empty tree; whoever looks for
-/// something there finds the database damaged, and that is the CA at its start.
-fn walk_trees(connection: &Connection) -> rusqlite::Result<()> {
-    let mut trees = connection.prepare(
-        "SELECT tbl_name, CASE type WHEN 'index' THEN name END, sql FROM sqlite_schema WHERE type IN ('table', 'index')",
-    )?;
-    let mut rows = trees.query([])?;
+/// Enters every index at its root. SQLite's check takes an inner page without an entry for an empty tree, and looks for nothing in the
+/// index of an empty table; whoever does finds the database damaged, and that is the CA when it starts or issues.
+fn enter_indexes(connection: &Connection) -> rusqlite::Result<()> {
+    let mut indexes =
+        connection.prepare("SELECT tbl_name, name, sql FROM sqlite_schema WHERE type = 'index'")?;
+    let mut rows = indexes.query([])?;
     while let Some(row) = rows.next()? {
-        let (table, index): (String, Option<String>) = (row.get(0)?, row.get(1)?);
-        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-        let through =
-            index.map_or_else(|| "NOT INDEXED".to_owned(), |name| format!("INDEXED BY {}", quoted(&name)));
+        let quoted = |name: String| format!("\"{}\"", name.replace('"', "\"\""));
+        let (table, index, statement) =
+            (quoted(row.get(0)?), quoted(row.get(1)?), row.get::<_, Option<String>>(2)?);
         // An index of some rows serves only questions about these.
-        let statement: Option<String> = row.get(2)?;
-        let rows_of =
+        let some =
             statement.as_deref().and_then(|sql| sql.find(" WHERE ").map(|at| &sql[at..])).unwrap_or_default();
-        let count = format!("SELECT count(*) FROM {} {through}{rows_of}", quoted(&table));
-        connection.query_row(&count, [], |_| Ok(()))?;
+        // A count would be taken of whichever index is the smallest, not of the one that is named.
+        let ask = format!("SELECT 1 FROM {table} INDEXED BY {index}{some} LIMIT 1");
+        connection.query_row(&ask, [], |_| Ok(())).optional()?;
     }
     Ok(())
 }
 
 fn content(connection: &Connection) -> rusqlite::Result<Content> {
-    walk_trees(connection)?;
+    enter_indexes(connection)?;
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
     let requests = count("SELECT count(*) FROM Requests")?;
     // The index of dispositions leaves out the most frequent one: counting what it has spares reading the table again.
@@ -294,5 +292,37 @@ mod tests {
         let error = unreadable(Path::new("image.db"), &error);
         assert!(error.to_string().contains("more steps than a database of its size needs"), "{error}");
         assert!(matches!(error, Error::Damaged { code: Hresult::DATABASE_CORRUPTED, .. }), "{error:?}");
+    }
+
+    /// The root of the index of an empty table as an inner page: for SQLite's check the tree is empty.
+    #[test]
+    fn an_index_that_cannot_be_entered_is_found_whichever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = certadm_store::Folder::new(dir.path().join("ca"));
+        certadm_store::Store::create(&folder, "ca", certadm_store::Options::default())
+            .unwrap()
+            .close()
+            .unwrap();
+        let path = folder.database_path().unwrap();
+        let open = || Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        open().execute_batch("PRAGMA wal_checkpoint").ok();
+        let sound = fs::read(&path).unwrap();
+        enter_indexes(&open()).unwrap();
+        let roots: Vec<(String, u32)> = open()
+            .prepare("SELECT name, rootpage FROM sqlite_schema WHERE type = 'index'")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap();
+        assert!(5 <= roots.len(), "{roots:?}");
+        for (name, root) in roots {
+            let mut damaged = sound.clone();
+            let page = (root as usize - 1) * certadm_store::PAGE_SIZE as usize;
+            let is_empty = damaged[page + 3..page + 5] == [0, 0];
+            damaged[page] ^= 8;
+            fs::write(&path, damaged).unwrap();
+            assert!(!is_empty || enter_indexes(&open()).is_err(), "{name}");
+        }
     }
 }

@@ -286,7 +286,10 @@ fn roll_forward<P: LogPlace>(
     let mut expected = range.high().next();
     for (generation, path) in logs.iter().filter(|(generation, _)| *generation > range.high()) {
         if Some(*generation) != expected {
-            let detail = format!("log generations before {generation} are missing above the restored range");
+            let detail = format!(
+                "log generations before {} are missing above the restored range",
+                path.as_ref().display()
+            );
             return Err(chain(detail, Hresult::MISSING_CURRENT_LOG_FILES));
         }
         expected = generation.next();

@@ -246,6 +246,16 @@ impl Diagnosis for Error {
             Self::LogMisnamed { .. } => {
                 "give the file its own name back, or take it from another copy of the set"
             }
+            Self::Chain {
+                code:
+                    Hresult::MISSING_CURRENT_LOG_FILES
+                    | Hresult::EXISTING_LOG_FILE_HAS_BAD_SIGNATURE
+                    | Hresult::EXISTING_LOG_FILE_IS_NOT_CONTIGUOUS,
+                ..
+            } => {
+                "restore the log sets in between as well; or, for the state of the backup alone, move that log and those above it out of \
+                 its folder"
+            }
             Self::Chain { .. } => "bring the logs of one unbroken sequence, starting with the full set's own",
             Self::Image { .. } => "take the image from another copy of the set, or restore an older set",
             Self::SharedCommit { code: Hresult::DISK_FULL, .. } => {

@@ -85,13 +85,23 @@ fn archived_as(folder: &Folder, generation: Generation, state: &schema::State) -
     Ok(Some(header).filter(|header| (header.database, header.stream) == (state.database, state.stream)))
 }
 
+/// The number of the highest log of this database and stream; 0 where there is none.
+fn highest_archived(folder: &Folder, state: &schema::State) -> Result<u32> {
+    for (generation, _) in folder.archived_logs()?.into_iter().rev() {
+        if archived_as(folder, generation, state)?.is_some() {
+            return Ok(generation.number());
+        }
+    }
+    Ok(0)
+}
+
 /// The lowest generation from which on every log of the stream up to the current generation is there. No log that the
 /// database file needs is ever deleted, so where the checkpoint is not known this one is not above it.
 fn lowest_archived(folder: &Folder, state: &schema::State) -> Result<Generation> {
     let mut lowest = state.generation;
-    for (generation, path) in folder.archived_logs()?.into_iter().rev() {
+    for (generation, _) in folder.archived_logs()?.into_iter().rev() {
         if generation.next() == Some(lowest) {
-            if LogFile::open(&path)?.header().stream != state.stream {
+            if archived_as(folder, generation, state)?.is_none() {
                 break;
             }
             lowest = generation;
@@ -225,7 +235,7 @@ pub(crate) fn adopt(
             Ok((break_chain(database, connection, file, &settled)?, Adopted::ForeignCheckpoint))
         };
     }
-    let highest = folder.archived_logs()?.last().map_or(0, |(generation, _)| generation.number());
+    let highest = highest_archived(folder, &schema::state(connection)?)?;
     let in_file = generation_in_file(database)?;
     if highest == 0 && in_file == 1 {
         // A new database: its WAL begins here.

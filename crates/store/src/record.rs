@@ -249,12 +249,8 @@ fn in_store_terms(folder: &Folder, record: &RestoreRecord) -> Result<Registered>
         Some(path) => local_path(path).ok_or_else(|| malformed("its log folder is not on this machine"))?,
         None => folder.log_dir(),
     };
-    let log_directory = match &record.log_directory {
-        Some(path) => {
-            Some(local_path(path).ok_or_else(|| malformed("its log folder is not on this machine"))?)
-        }
-        None => None,
-    };
+    // Logs that are not on this machine cannot be looked at; the range does not ask for them.
+    let log_directory = record.log_directory.as_deref().and_then(local_path);
     Ok(Registered { database, backup_logs, log_directory, range: record.range })
 }
 

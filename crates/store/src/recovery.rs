@@ -68,8 +68,9 @@ pub fn recover(folder: &Folder, registered: &Registered) -> Result<Recovered> {
         durable::remove_if_present(&stale)?;
     }
     let pages_applied = apply(&chain, database)?;
-    for logs in log_folders(folder, registered) {
-        set_damaged_aside(&logs, chain.last())?;
+    // Later folders hold higher logs alone: the damaged one is the last to go, wherever it lies.
+    for logs in log_folders(folder, registered).iter().rev() {
+        set_damaged_aside(logs, chain.last())?;
     }
     begin_anew(folder, database, &chain)?;
     Ok(Recovered {

@@ -33,9 +33,9 @@ pub(crate) struct PruneArgs {
     dir: PathBuf,
     #[command(flatten)]
     keep: KeepArgs,
-    /// The folder of evidence of rehearsals: what they proved counts as proven
+    /// The folder of evidence of rehearsals: what they proved counts as proven. Can be given several times
     #[arg(long, value_name = "DIR")]
-    evidence: Option<PathBuf>,
+    evidence: Vec<PathBuf>,
     /// Delete nothing, and say of each set which rules keep it
     #[arg(long)]
     dry_run: bool,
@@ -43,7 +43,10 @@ pub(crate) struct PruneArgs {
 
 pub(crate) fn run(args: &PruneArgs, output: Output) -> Result<Done, Failure> {
     refuse_vault(&args.dir)?;
-    let proven = args.evidence.as_deref().map(proven_by).transpose()?.unwrap_or_default();
+    let mut proven = BTreeSet::new();
+    for dir in &args.evidence {
+        proven.extend(proven_by(dir)?);
+    }
     interrupt::watch();
     let mut is_proven = |set: &FolderSet| {
         !proven.is_empty() && set.manifest_sha256().is_some_and(|hash| proven.contains(&hash))

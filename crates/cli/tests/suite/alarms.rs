@@ -296,7 +296,7 @@ fn a_configuration_that_cannot_be_read_stops_nothing_and_is_an_alarm() {
         let info = crate::support::Run::of(command.env("CERTADM_JOBS", work.path("right.toml"))).json();
         info["result"]["repositories"][0]["points"].as_array().map_or(0, Vec::len)
     };
-    until("a full set is there", || (points() == 1).then_some(()));
+    until("a full set is there", || (0 < points()).then_some(()));
     for wrong in ["x", "[job"] {
         fs::write(work.path("certadm.toml"), wrong).unwrap();
         until("it is told", || told(&work).contains(&"begins failed".to_owned()).then_some(()));

@@ -59,11 +59,11 @@ impl Folder {
         Ok(durable::write_new(&import.join(format!("{serial}.cer")), der)?)
     }
 
-    /// Writes what can be done.
+    /// Writes what can be done. A revocation that is dated later than `now` is entered without a date.
     ///
     /// # Errors
     /// [`Error::File`](crate::Error::File).
-    pub fn write(&mut self, gap: &Gap, html: &str) -> Result<()> {
+    pub fn write(&mut self, gap: &Gap, html: &str, now: FileTime) -> Result<()> {
         let report = serde_json::to_vec(gap).unwrap_or_default(); // plain data by construction
         self.add("report.json", &report)?;
         self.add("report.html", html.as_bytes())?;
@@ -72,7 +72,7 @@ impl Folder {
         match gap.maker {
             Maker::Windows => self.add("return.cmd", return_cmd(gap).as_bytes()),
             Maker::Certadm => {
-                self.add(RETURN_LIST, return_csv(gap).as_bytes())?;
+                self.add(RETURN_LIST, return_csv(gap, now).as_bytes())?;
                 self.add("return.sh", Revocation::to_return_sh(RETURN_LIST).as_bytes())
             }
         }
@@ -140,9 +140,11 @@ fn return_cmd(gap: &Gap) -> String {
 }
 
 /// What our own CA is told by `return.sh`: revocations of certificates that it knows.
-fn return_csv(gap: &Gap) -> String {
+fn return_csv(gap: &Gap, now: FileTime) -> String {
     let line = |entry: &RevokedElsewhere| {
-        let when = entry.revoked.when.map(FileTime::to_rfc3339).unwrap_or_default();
+        // What a wrong clock has dated ahead is revoked from now on: a list with such a date would be refused as a whole.
+        let when =
+            entry.revoked.when.filter(|when| *when <= now).map(FileTime::to_rfc3339).unwrap_or_default();
         format!("{},{},{when}\n", entry.serial_number, entry.revoked.reason)
     };
     gap.revoked_elsewhere.iter().fold("serial,reason,when\n".to_owned(), |text, entry| text + &line(entry))

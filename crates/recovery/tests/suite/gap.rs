@@ -256,7 +256,7 @@ fn revocations_are_handed_on() {
     for (serial, der) in &kept {
         Folder::keep(folder.import(), serial, der).unwrap();
     }
-    folder.write(&gap, "<!doctype html>").unwrap();
+    folder.write(&gap, "<!doctype html>", certadm_rules::FileTime(i64::MAX)).unwrap();
     assert!(!to.exists());
     folder.place().unwrap();
     let read = |name: &str| fs::read_to_string(to.join(name)).unwrap();
@@ -298,7 +298,7 @@ fn text_from_events_becomes_no_command_and_no_formula() {
     assert_eq!((gap.request_only.len(), gap.serial_only.len()), (1, 1));
     let to = work.dir.path().join("gap");
     let mut folder = Folder::begin(&to).unwrap();
-    folder.write(&gap, "").unwrap();
+    folder.write(&gap, "", certadm_rules::FileTime(i64::MAX)).unwrap();
     folder.place().unwrap();
     let commands = fs::read_to_string(to.join("return.cmd")).unwrap();
     for line in commands.lines().skip(4) {

@@ -135,7 +135,8 @@ fn work(args: &AgentArgs, output: Output) -> Result<Done, Failure> {
     }
     notify(State::Stopping);
     agent.stop();
-    agent.config.let_go()?;
+    // What stays is read by nobody, and written over at the next start.
+    agent.config.let_go().ok();
     output.line("The agent has stopped.");
     // It was asked to stop, and did.
     Ok(Done { exit: Exit::Good, result: json!({ "runs": agent.runs, "failed": agent.failed }) })
@@ -233,7 +234,9 @@ impl Agent {
         let program = crate::program::own()?;
         let changed = changed(&config);
         // What runs and judgements read: a mistake in the file ends neither backups nor alarms.
-        config.keep()?;
+        if let Err(error) = config.keep() {
+            tell_not_kept(output, &error);
+        }
         let mut agenda = Agenda::default();
         agenda.update(&config, system_clock());
         let (running, said) = (Vec::new(), None);
@@ -280,9 +283,7 @@ impl Agent {
         match Config::from_file(&self.config.path) {
             Ok(mut config) => {
                 if let Err(error) = config.keep() {
-                    self.warn(&format!(
-                        "runs read the configuration itself, because no copy can be kept: {error}"
-                    ));
+                    tell_not_kept(self.output, &error);
                 }
                 self.output.line("The configuration has changed, and counts from now on.");
                 self.config = config;
@@ -413,9 +414,17 @@ impl Agent {
     }
 
     fn warn(&self, text: &str) {
-        manager::warn(text);
-        self.output.toned("", "warning", Some(crate::terminal::Tone::Warn), &format!(": {text}"));
+        warn(self.output, text);
     }
+}
+
+fn warn(output: Output, text: &str) {
+    manager::warn(text);
+    output.toned("", "warning", Some(crate::terminal::Tone::Warn), &format!(": {text}"));
+}
+
+fn tell_not_kept(output: Output, error: &dyn std::fmt::Display) {
+    warn(output, &format!("runs read the configuration itself, because no copy can be kept: {error}"));
 }
 
 /// By what it is seen that a file has changed: who may change it decides whether it can be read.

@@ -52,7 +52,8 @@ pub(crate) fn run(args: &GapArgs, output: Output) -> Result<Done, Failure> {
     finding::sort(&mut found);
     let mut result = Value::Null;
     if let Some(folder) = &mut folder {
-        folder.write(&gap, &html::page(&gap, &found, certadm_store::now()))?;
+        let now = certadm_store::now();
+        folder.write(&gap, &html::page(&gap, &found, now), now)?;
     }
     let files = folder.as_ref().map(|folder| folder.files.clone()).unwrap_or_default();
     if let Some(folder) = folder {
