@@ -389,7 +389,7 @@ impl Connection {
         let Self { feed, unsealing, outlet, peer, .. } = self;
         let mut pace = Pace::new(timeout);
         loop {
-            // What is here already is given without waiting, however late it is.
+            // Nobody is waited for longer than the time there is, and a flood of small fragments does not make it longer.
             let left = Some(pace.left()).filter(|left| !left.is_zero()).ok_or(None);
             let waited = left.and_then(|left| feed.wait(left));
             waited.map_err(|ended| receive_failed(ended, peer, during, pace.seconds()))?;

@@ -40,7 +40,9 @@ fn ask(name: &str, server: SocketAddr) -> io::Result<Vec<(String, u16)>> {
     let mut id = [0; 2];
     getrandom::fill(&mut id).map_err(io::Error::other)?;
     let question = question(id, name).ok_or(io::ErrorKind::InvalidInput)?;
-    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "its answer does not parse");
+    let malformed = || {
+        io::Error::new(io::ErrorKind::InvalidData, "its answer does not parse, or says that it cannot answer")
+    };
     let answer = over_udp(&question, server)?;
     let (records, is_cut) = answered(&question, &answer).ok_or_else(malformed)?;
     if !is_cut {
@@ -102,7 +104,9 @@ pub(crate) fn answered(question: &[u8], answer: &[u8]) -> Option<(Vec<(String, u
     let [questions, count] = [4, 6].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
     let asked = question.get(12..)?;
     let same = answer.get(12..)?.get(..asked.len())?.eq_ignore_ascii_case(asked);
-    if !is_answer || questions != 1 || !same {
+    // 0: it answers; 3: there is no such name. Another code says nothing of the name: another server may know it.
+    let knows = matches!(header[3] & 0x0F, 0 | 3);
+    if !is_answer || !knows || questions != 1 || !same {
         return None;
     }
     if is_cut {
@@ -164,12 +168,19 @@ fn name_at(message: &[u8], at: usize) -> Option<(String, usize)> {
 /// The name servers of this machine.
 pub(crate) fn servers_of_this_machine() -> Vec<SocketAddr> {
     const FILE: &str = "/etc/resolv.conf";
-    const PORT: u16 = 53;
     let text = certadm_files::Found::named(FILE).read(64 * 1024).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let addresses = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
-    addresses
-        .filter_map(|address| address.trim().parse::<IpAddr>().ok())
+    servers_in(&String::from_utf8_lossy(&text))
+}
+
+/// The name servers of a text such as `/etc/resolv.conf`.
+fn servers_in(text: &str) -> Vec<SocketAddr> {
+    const PORT: u16 = 53;
+    let rest_of =
+        |line: &str| line.trim().strip_prefix("nameserver").map(|rest| rest.trim_start().to_owned());
+    text.lines()
+        .filter_map(rest_of)
+        // A comment may stand behind it.
+        .filter_map(|rest| rest.split([';', '#', ' ', '\t']).next()?.parse::<IpAddr>().ok())
         .map(|address| SocketAddr::new(address, PORT))
         .take(MAX_SERVERS)
         .collect()
@@ -270,5 +281,22 @@ mod tests {
         assert_eq!(services(NAME, &[server]).unwrap(), [("dc1.toy.test".to_owned(), 88)]);
         thread.join().unwrap();
         assert!(services(NAME, &[]).is_err());
+    }
+
+    #[test]
+    fn a_server_that_cannot_answer_says_nothing_of_the_name() {
+        let asked = question([1, 2], "_kerberos._tcp.toy.test").unwrap();
+        for (code, says) in [(0, true), (2, false), (3, true), (5, false)] {
+            let mut answer = answer(&asked, &[]);
+            answer[3] |= code;
+            assert_eq!(answered(&asked, &answer).is_some(), says, "{code}");
+        }
+    }
+
+    #[test]
+    fn name_servers_are_read_with_what_stands_behind_them() {
+        let text = "# a comment\nnameserver 10.0.0.1   # dc1\nnameserver\t10.0.0.2;x\nnameserver fe80::1\nsearch toy.test\n";
+        let found: Vec<String> = servers_in(text).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["10.0.0.1:53", "10.0.0.2:53", "[fe80::1]:53"]);
     }
 }

@@ -28,42 +28,53 @@ pub(crate) struct Krb5Conf {
 }
 
 impl Krb5Conf {
-    /// Reads files, and those that they include. What cannot be read is passed over, as it may say nothing of interest.
+    /// Reads files, and those that they include, each where it is included: of two values the first counts. What cannot be read is passed
+    /// over, as it may say nothing of interest.
     pub(crate) fn read(paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        let mut conf = Self::default();
-        // The last is read first.
-        let mut waiting: Vec<PathBuf> = paths.into_iter().collect();
-        waiting.reverse();
-        let mut read = 0;
-        while let Some(path) = waiting.pop() {
-            read += 1;
-            if MAX_FILES < read {
-                tracing::warn!(path = %path.display(), "there are more files of krb5.conf than are read");
-                break;
-            }
-            match Found::named(&path).read(MAX_FILE) {
-                Ok(bytes) => {
-                    let included = conf.take(&String::from_utf8_lossy(&bytes));
-                    waiting.extend(included.into_iter().rev().flat_map(Include::files));
-                }
-                Err(error) => tracing::debug!(path = %path.display(), %error, "passed over"),
-            }
+        let (mut conf, mut left) = (Self::default(), MAX_FILES);
+        for path in paths {
+            conf.file(&path, &mut left);
         }
         conf
     }
 
+    /// Reads one file; `left` more may be read, this one among them. One that includes itself so comes to an end.
+    fn file(&mut self, path: &Path, left: &mut usize) {
+        let Some(less) = left.checked_sub(1) else {
+            tracing::warn!(path = %path.display(), "there are more files of krb5.conf than are read");
+            return;
+        };
+        *left = less;
+        match Found::named(path).read(MAX_FILE) {
+            Ok(bytes) => self.lines(&String::from_utf8_lossy(&bytes), &mut |conf, include| {
+                for path in include.files() {
+                    conf.file(&path, left);
+                }
+            }),
+            Err(error) => tracing::debug!(path = %path.display(), %error, "passed over"),
+        }
+    }
+
     /// Takes the text of a file; answers what it includes.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn take(&mut self, text: &str) -> Vec<Include> {
         let mut included = Vec::new();
+        self.lines(text, &mut |_, include| {
+            if included.len() < MAX_FILES {
+                included.push(include);
+            }
+        });
+        included
+    }
+
+    fn lines(&mut self, text: &str, included: &mut dyn FnMut(&mut Self, Include)) {
         let (mut section, mut group, mut depth) = ("", "", 0_usize);
         for line in text.lines().map(str::trim) {
             if line.is_empty() || line.starts_with(['#', ';']) {
                 continue;
             }
             if let Some(directive) = include_of(line) {
-                if included.len() < MAX_FILES {
-                    included.push(directive);
-                }
+                included(self, directive);
             } else if let Some(name) = line.strip_prefix('[') {
                 section = name.split(']').next().unwrap_or_default().trim();
                 depth = 0;
@@ -81,7 +92,6 @@ impl Krb5Conf {
                 }
             }
         }
-        included
     }
 
     fn set(&mut self, section: &str, (depth, group): (usize, &str), key: &str, value: &str) {
@@ -105,18 +115,20 @@ impl Krb5Conf {
         }
     }
 
-    /// The realm of a host: by its own name, else by the nearest domain that it is in.
+    /// The realm of a host: by its own name, else by the nearest domain that it is in, with a dot before it or without. Of
+    /// `ca1.corp.example` these are `.corp.example`, `corp.example`, `.example` and `example`, as MIT has it.
     pub(crate) fn realm_of(&self, host: &str) -> Option<&str> {
         let host = host.to_ascii_lowercase();
-        let mut domain = host.as_str();
-        let mut found = self.domain_realm.get(domain);
-        while found.is_none()
-            && let Some(dot) = domain.find('.')
-        {
-            found = self.domain_realm.get(&domain[dot..]);
-            domain = &domain[dot + 1..];
+        let mut rest = host.as_str();
+        loop {
+            if let Some(realm) = self.domain_realm.get(rest) {
+                return Some(realm);
+            }
+            rest = match rest.strip_prefix('.') {
+                Some(bare) => bare,
+                None => &rest[rest.find('.')?..],
+            };
         }
-        found.map(String::as_str)
     }
 
     /// The KDCs of a realm, whose name counts in any letters.
@@ -134,15 +146,11 @@ pub(crate) enum Include {
 }
 
 impl Include {
-    /// The files that are meant, the last first.
+    /// The files that are meant.
     fn files(self) -> Vec<PathBuf> {
         match self {
             Self::File(path) => vec![path],
-            Self::Folder(path) => {
-                let mut files = files_in(&path);
-                files.reverse();
-                files
-            }
+            Self::Folder(path) => files_in(&path),
         }
     }
 }
@@ -239,6 +247,20 @@ mod tests {
         let include = |what: &str, path: &Path| format!("{what} {}\n", path.display());
         std::fs::write(&main, include("includedir", &parts)).unwrap();
         assert_eq!(Krb5Conf::read([main.clone()]).default_realm.as_deref(), Some("A"));
+        // What is included counts where it stands: before what follows, and behind what came before.
+        let own = "[libdefaults]\ndefault_realm = ME\n[domain_realm]\nbase.test = BASE.TEST\n";
+        std::fs::write(&main, include("includedir", &parts) + own).unwrap();
+        let conf = Krb5Conf::read([main.clone()]);
+        assert_eq!(
+            (conf.default_realm.as_deref(), conf.realm_of("ca1.x.base.test")),
+            (Some("A"), Some("BASE.TEST"))
+        );
+        assert_eq!(
+            (conf.realm_of("base.test"), conf.realm_of("ca1.database.test")),
+            (Some("BASE.TEST"), None)
+        );
+        std::fs::write(&main, own.to_owned() + &include("includedir", &parts)).unwrap();
+        assert_eq!(Krb5Conf::read([main.clone()]).default_realm.as_deref(), Some("ME"));
         // One that includes itself comes to an end.
         std::fs::write(&main, include("include", &main) + "[libdefaults]\ndefault_realm = ME\n").unwrap();
         assert_eq!(Krb5Conf::read([main]).default_realm.as_deref(), Some("ME"));

@@ -86,7 +86,9 @@ pub(super) fn default_cache(conf: &Krb5Conf) -> Result<PathBuf, KerberosError> {
 }
 
 fn usual_file() -> PathBuf {
-    std::env::temp_dir().join(format!("krb5cc_{}", own_uid()))
+    // Where MIT has it, whatever TMPDIR says.
+    let folder = if cfg!(unix) { PathBuf::from("/tmp") } else { std::env::temp_dir() };
+    folder.join(format!("krb5cc_{}", own_uid()))
 }
 
 /// What MIT puts in the place of names in krb5.conf.
