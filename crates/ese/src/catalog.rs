@@ -188,7 +188,7 @@ impl Catalog {
                 let _ = Entry::read(&row, page_size).and_then(|entry| add_entry(&mut tables, &entry));
             }
             let mut tables: Vec<_> = tables.into_values().collect();
-            inherit(&mut tables);
+            inherit(&mut tables)?;
             return Ok(Self { tables });
         }
         for node in database.tree(CATALOG_ROOT).scan() {
@@ -198,7 +198,7 @@ impl Catalog {
             entry.and_then(|entry| add_entry(&mut tables, &entry)).map_err(|error| error.on_page(page))?;
         }
         let mut tables: Vec<_> = tables.into_values().collect();
-        inherit(&mut tables);
+        inherit(&mut tables)?;
         Ok(Self { tables })
     }
 
@@ -327,21 +327,30 @@ fn index_columns(bytes: &[u8]) -> Vec<u32> {
         .as_chunks::<4>()
         .0
         .iter()
+        // No index has more columns (JET_ccolKeyMost).
+        .take(16)
         .map(|segment| u32::from(u16::from_le_bytes([segment[2], segment[3]])))
         .collect()
 }
 
+/// So many columns are copied from templates. A CA has none; a hostile catalog of a megabyte could ask for a hundred million.
+const MAX_INHERITED: usize = 1_000_000;
+
 /// Copies the columns of templates into the tables made from them.
-fn inherit(tables: &mut [TableDefinition]) {
+fn inherit(tables: &mut [TableDefinition]) -> Result<(), Error> {
+    let mut left = MAX_INHERITED;
     for position in 0..tables.len() {
         let Some(template) = &tables[position].template else {
             continue;
         };
-        let inherited = tables
-            .iter()
-            .find(|table| table.name.eq_ignore_ascii_case(template))
-            .map(|table| table.columns.clone());
-        if let Some(mut columns) = inherited {
+        let inherited =
+            tables.iter().find(|table| table.name.eq_ignore_ascii_case(template)).map(|table| &table.columns);
+        if let Some(columns) = inherited {
+            left = left.checked_sub(columns.len()).ok_or(Error::Malformed {
+                what: "the catalog",
+                problem: "its tables take too many columns from templates",
+            })?;
+            let mut columns = columns.clone();
             for column in &mut columns {
                 column.derived = 256 <= column.id;
             }
@@ -349,4 +358,5 @@ fn inherit(tables: &mut [TableDefinition]) {
             tables[position].columns = columns;
         }
     }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Which pages are in use (ese.md 4), so that garbage on a free page is not called damage.
 
+use std::collections::BTreeSet;
+
 use crate::bytes::{Fields, index};
 use crate::database::Database;
 use crate::error::Error;
@@ -174,17 +176,24 @@ impl SpaceMap {
     ) -> Result<Self, Error> {
         let slots = database.page_slots();
         let mut map = Self { last_owned: 0, free: PageSet::new(slots), unreadable: Vec::new() };
-        map.last_owned = map.add_tree(database, DATABASE_ROOT)?.unwrap_or(slots);
+        let mut seen = BTreeSet::new();
+        map.last_owned = map.add_tree(database, DATABASE_ROOT, &mut seen)?.unwrap_or(slots);
         for root in roots.into_iter().filter(|root| *root != DATABASE_ROOT) {
-            if let Err(error) = map.add_tree(database, root) {
+            if let Err(error) = map.add_tree(database, root, &mut seen) {
                 map.unreadable.push((root, error));
             }
         }
         Ok(map)
     }
 
-    /// Notes the free pages of one tree; returns the last page it owns when it has several extents.
-    fn add_tree<P: Pager>(&mut self, database: &Database<P>, root: u32) -> Result<Option<u32>, Error> {
+    /// Notes the free pages of one tree; returns the last page it owns when it has several extents. `seen` are the space trees that were
+    /// read: each belongs to one tree, and reading one again for every root of a hostile file would take days.
+    fn add_tree<P: Pager>(
+        &mut self,
+        database: &Database<P>,
+        root: u32,
+        seen: &mut BTreeSet<u32>,
+    ) -> Result<Option<u32>, Error> {
         let page = database.page(root)?;
         let header = SpaceHeader::parse(page.external_header()).map_err(|error| error.on_page(root))?;
         let Some(header) = header else {
@@ -193,6 +202,10 @@ impl SpaceMap {
         if !header.has_several_extents() {
             self.add_bitmap(root, header);
             return Ok(None);
+        }
+        if !seen.insert(header.owned_or_bitmap) {
+            let problem = "its space tree is that of another tree, too";
+            return Err(Error::MalformedPage { page: root, what: "a space header", problem });
         }
         let owned = database.page(header.owned_or_bitmap)?;
         let available = database.page(header.owned_or_bitmap.saturating_add(1))?;

@@ -383,10 +383,13 @@ impl<'d, P: Pager> Verifier<'d, P> {
         if total < self.report.last_owned {
             let owned = self.report.last_owned;
             let text = format!("the database owns {owned} pages but the file ends after {total}");
-            self.add(
-                Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text)
+            // A database that grew while it was copied has the new pages in its logs. A copy that was cut short lacks its patch page.
+            self.add(match self.database.header().state() {
+                State::CleanShutdown => Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text)
                     .remedy("the copy was cut short: take it again"),
-            );
+                _ => Finding::warning(Kind::FileSize, text)
+                    .remedy("its logs have the rest, if it grew while it was copied; else take it again"),
+            });
         }
         let findings = core::mem::take(&mut self.page_findings).into_findings();
         self.report.findings.extend(findings);

@@ -203,9 +203,12 @@ impl WindowsSet {
                 FileKind::Database if is_temporary_name(name) => {}
                 FileKind::Database => set.add_database(file)?,
                 FileKind::Checkpoint => set.checkpoint = Some(file),
-                // What has the name of a log is one, even if its header is damaged.
-                FileKind::Log | FileKind::Other if is_log => set.logs.push(file),
-                FileKind::Other if is_named_database(&file) && !is_temporary_name(name) => {
+                // What has the name of a log or of a database is one, even if its header is damaged: the octets that say what a file is
+                // are believed without a checksum.
+                _ if is_log => set.logs.push(file),
+                FileKind::Other | FileKind::Temporary | FileKind::FlushMap
+                    if is_named_database(&file) && !is_temporary_name(name) =>
+                {
                     is_windows = true;
                     set.add_database(file)?;
                 }

@@ -51,6 +51,28 @@ fn flip(file: &Path, at: usize) {
     fs::write(file, bytes).unwrap();
 }
 
+/// One bit of the octets that say what a file is turns a database into a temporary one, and a log into a flush map. Neither vanishes.
+#[test]
+fn what_has_the_name_of_a_part_is_one_whatever_its_header_says() {
+    let dir = scratch();
+    let file = dir.path().join("CertLog.edb");
+    let mut bytes = ca_database();
+    let mut found = |at: usize| {
+        bytes[at] ^= 4;
+        fs::write(&file, &bytes).unwrap();
+        bytes[at] ^= 4;
+        sets(&[&dir.path().to_owned()])[0].database.is_some()
+    };
+    assert!(found(667));
+    // A log among them, whose header is that of a flush map.
+    let log = dir.path().join("edb00001.log");
+    let mut header = vec![0; 8192];
+    header[667] = 7;
+    fs::write(&log, header).unwrap();
+    fs::write(&file, ca_database()).unwrap();
+    assert_eq!(sets(&[&dir.path().to_owned()])[0].logs.len(), 1);
+}
+
 #[test]
 fn a_database_whose_pages_in_use_are_zero_is_not_restorable() {
     let dir = scratch();
