@@ -88,7 +88,7 @@ impl<'n> Given<'n> {
     /// Whether it lies within the subtree of a base of its kind; none where that cannot be told.
     fn is_within(&self, base: &Self) -> Option<bool> {
         match (self, base) {
-            (Self::Host(host), Self::Host(base)) => Some(is_below(host, base, true)),
+            (Self::Host(host), Self::Host(base)) => Some(is_below(host, base)),
             (Self::Mail(address), Self::Mail(base)) => is_mail_within(address, base),
             (Self::Uri(uri), Self::Uri(base)) => Some(is_within_domain(host_of(uri)?, base)),
             (Self::Address(address), Self::Address(base)) => Some(is_address_within(address, base)),
@@ -98,11 +98,11 @@ impl<'n> Given<'n> {
     }
 }
 
-/// Whether a host is `base`, where that counts, or has labels before it. An empty base holds every host; one that begins with a dot
-/// only what is below it.
-fn is_below(host: &str, base: &str, itself: bool) -> bool {
+/// Whether a host is `base` or has labels before it. An empty base holds every host; one that begins with a dot only what is below
+/// it.
+fn is_below(host: &str, base: &str) -> bool {
     let (host, base) = (host.to_ascii_lowercase(), base.to_ascii_lowercase());
-    let (base, itself) = base.strip_prefix('.').map_or((&*base, itself), |below| (below, false));
+    let (base, itself) = base.strip_prefix('.').map_or((&*base, true), |below| (below, false));
     base.is_empty()
         || (itself && host == base)
         || host.strip_suffix(base).is_some_and(|before| before.len() > 1 && before.ends_with('.'))
@@ -112,7 +112,7 @@ fn is_below(host: &str, base: &str, itself: bool) -> bool {
 fn is_within_domain(host: &str, base: &str) -> bool {
     match base {
         "" => true,
-        below if below.starts_with('.') => is_below(host, below, false),
+        below if below.starts_with('.') => is_below(host, below),
         one => host.eq_ignore_ascii_case(one),
     }
 }

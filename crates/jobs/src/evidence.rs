@@ -14,11 +14,9 @@ use crate::place;
 /// before, and in another place there may well be fewer certificates.
 #[must_use]
 pub fn folder_of(job: &Job, ca: &Ca) -> PathBuf {
-    if job.shared.get(&ca.name).is_some_and(|both_rehearse| *both_rehearse) {
-        job.evidence.join(job.name.as_str()).join(ca.name.as_str())
-    } else {
-        job.evidence.join(ca.name.as_str())
-    }
+    let [common, own] = folders_of(job, ca);
+    let both_rehearse = job.shared.get(&ca.name).is_some_and(|both_rehearse| *both_rehearse);
+    if both_rehearse { own } else { common }
 }
 
 /// The folders that may have evidence of a CA for a job: the common one, and the job's own.

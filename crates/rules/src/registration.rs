@@ -116,9 +116,9 @@ pub struct Target<'a> {
 /// In this order (certbcli.md D16): `E_ACCESSDENIED` for a caller without the right; 0x80070032 for another machine;
 /// 0x80070420 while the CA runs; 0xC7FF0004 while a registration is pending; `E_INVALIDARG` for a map that does not fit its
 /// count, an empty or missing text, or an impossible range. With a map: `E_INVALIDARG` unless the context is for a full
-/// restore, and for more than one entry, because a CA has one database; 0xC7FF0008 for the second map of a context; `E_INVALIDARG` for a new path outside the CA's database folder
-/// (D31). Without: 0xC7FF000C unless a full registration is completed; `E_INVALIDARG` for folders that are not those of the
-/// full one (D21).
+/// restore, and for more than one entry, because a CA has one database; 0xC7FF0008 for the second map of a context;
+/// `E_INVALIDARG` for a new path outside the CA's database folder (D31). Without: 0xC7FF000C unless a full registration is
+/// completed; `E_INVALIDARG` for folders that are not those of the full one (D21).
 pub fn register(
     existing: Option<&RestoreRecord>,
     registration: Registration,
@@ -242,7 +242,7 @@ fn check_full(map: &[MapEntry], circumstances: &Circumstances<'_>) -> Result<(),
         path.rsplit_once(separator).map(|(folder, _)| target.names.same_path(folder, own))
     };
     // A CA has one database.
-    let is_right = map.len() == 1 && map.iter().all(|entry| in_place(entry) == Some(true));
+    let is_right = matches!(map, [entry] if in_place(entry) == Some(true));
     if is_right { Ok(()) } else { Err(Hresult::E_INVALIDARG) }
 }
 

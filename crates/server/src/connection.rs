@@ -178,9 +178,29 @@ impl Connection {
     }
 
     fn turn(&mut self, pdu: &mut Vec<u8>) -> Result<Then, IncomingError> {
+        let patience = self.patience();
+        let shared = &self.shared;
+        let limits = &shared.settings.limits;
+        let until = self.contexts.values().filter_map(|context| context.until).min();
+        if until.is_some_and(|until| until <= Instant::now()) {
+            tracing::info!(
+                connection = self.id,
+                "a connection was closed; the ticket of its caller has ended"
+            );
+            return Ok(Then::Close);
+        }
+        let patience = until.map_or(patience, |until| patience.min(until));
+        let header = self.incoming.next(&self.stream, pdu, patience, limits, || shared.is_closing())?;
+        let then = self.take(header, pdu)?;
+        self.last = Instant::now();
+        Ok(then)
+    }
+
+    /// Until when the next PDU is awaited. A caller who has a role by now takes the place of one.
+    fn patience(&mut self) -> Instant {
         let limits = &self.shared.settings.limits;
         let proven = || self.contexts.values().filter(|context| context.is_proven);
-        let patience = match &self.local {
+        match &self.local {
             Some(identity) if self.shared.local_roles(identity) == Roles::NONE => {
                 self.accepted + limits.handshake
             }
@@ -195,21 +215,7 @@ impl Connection {
                 }
                 self.last + limits.idle
             }
-        };
-        let shared = &self.shared;
-        let until = self.contexts.values().filter_map(|context| context.until).min();
-        if until.is_some_and(|until| until <= Instant::now()) {
-            tracing::info!(
-                connection = self.id,
-                "a connection was closed; the ticket of its caller has ended"
-            );
-            return Ok(Then::Close);
         }
-        let patience = until.map_or(patience, |until| patience.min(until));
-        let header = self.incoming.next(&self.stream, pdu, patience, limits, || shared.is_closing())?;
-        let then = self.take(header, pdu)?;
-        self.last = Instant::now();
-        Ok(then)
     }
 
     fn take(&mut self, header: Header, bytes: &mut [u8]) -> Result<Then, IncomingError> {

@@ -90,14 +90,13 @@ impl Connections {
                 return false;
             }
         } else {
-            // What is known of this connection is said anew below.
-            if let Some(open) = table.open.get_mut(&id) {
-                open.place = Place::Proven { identity: caller.clone(), has_role: true };
-            }
+            // The others make room, not this one.
+            let this = table.open.remove(&id);
             let roleless = |other: &Place| matches!(other, Place::Proven { has_role: false, .. });
             let own = |other: &Place| matches!(other, Place::Proven { identity, has_role: false } if identity == caller);
             table.end_surplus(self.limits.roleless_per_caller, own);
             table.end_surplus(self.limits.roleless_connections, roleless);
+            table.open.extend(this.map(|open| (id, open)));
         }
         if let Some(open) = table.open.get_mut(&id) {
             open.place = Place::Proven { identity: caller.clone(), has_role };

@@ -207,9 +207,11 @@ fn enter_indexes(connection: &Connection) -> rusqlite::Result<()> {
         // A count would be taken of whichever index is the smallest, not of the one that is named.
         let ask = format!("SELECT 1 FROM {table} INDEXED BY {index} {} LIMIT 1", some.unwrap_or_default());
         match connection.query_row(&ask, [], |_| Ok(())).optional() {
-            // A statement with a remark where nobody expects one: it cannot be asked, and that is no damage.
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => {}
-            entered => drop(entered?),
+            // `Unknown` is a statement with a remark where nobody expects one: it cannot be asked, and that is no damage.
+            Err(error) if error.sqlite_error_code() != Some(rusqlite::ErrorCode::Unknown) => {
+                return Err(error);
+            }
+            _ => {}
         }
     }
     Ok(())

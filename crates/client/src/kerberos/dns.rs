@@ -175,12 +175,10 @@ pub(crate) fn servers_of_this_machine() -> Vec<SocketAddr> {
 /// The name servers of a text such as `/etc/resolv.conf`.
 fn servers_in(text: &str) -> Vec<SocketAddr> {
     const PORT: u16 = 53;
-    let rest_of =
-        |line: &str| line.trim().strip_prefix("nameserver").map(|rest| rest.trim_start().to_owned());
     text.lines()
-        .filter_map(rest_of)
+        .filter_map(|line| line.trim().strip_prefix("nameserver"))
         // A comment may stand behind it.
-        .filter_map(|rest| rest.split([';', '#', ' ', '\t']).next()?.parse::<IpAddr>().ok())
+        .filter_map(|rest| rest.trim_start().split([';', '#', ' ', '\t']).next()?.parse::<IpAddr>().ok())
         .map(|address| SocketAddr::new(address, PORT))
         .take(MAX_SERVERS)
         .collect()
