@@ -135,10 +135,10 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
+    use certadm_set::Silent;
     use certadm_set::hashes::Hashing;
     use certadm_set::manifest::{CaIdentity, Generations, Role, SetKind};
     use certadm_set::sink::{NewFile, SetSink};
-    use certadm_set::{ReadBack, Silent};
     use rustic_core::repofile::SnapshotFile;
 
     use super::*;
@@ -170,14 +170,7 @@ mod tests {
 
     /// Stores a set with one file of so many bytes.
     fn store(repository: &CaRepository, len: usize) {
-        let options = SinkOptions {
-            scratch: None,
-            read_back: ReadBack::System,
-            logs_read_back: ReadBack::System,
-            signer: None,
-            beside: None,
-        };
-        let mut sink = Box::new(repository.sink(options).unwrap());
+        let mut sink = Box::new(repository.sink(SinkOptions::default()).unwrap());
         let content = vec![7_u8; len];
         let (entry, size) = ("DataBase/ca.db".to_owned(), content.len() as u64);
         let new = NewFile { entry, role: Role::Database, source: "x", size, hashing: Hashing::Blake3 };

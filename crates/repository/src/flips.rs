@@ -25,10 +25,10 @@ use bytesize::ByteSize;
 use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::Class;
 use certadm_rules::hex;
+use certadm_set::Silent;
 use certadm_set::hashes::Hashing;
 use certadm_set::manifest::{self, CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use certadm_set::sink::{NewFile, SetSink};
-use certadm_set::{ReadBack, Silent};
 use rustic_core::repofile::IndexFile;
 use rustic_core::{ConfigOptions, FileType, Id, ReadBackend};
 use sha2::{Digest, Sha256};
@@ -142,13 +142,7 @@ fn database() -> Vec<u8> {
 /// Stores one set of `LOGS` logs; the first one has a database.
 fn store(repository: &CaRepository, number: u32) {
     let beside = Beside::new(|_| vec![("Identity/identity.json".to_owned(), noise(3000, 7))]);
-    let options = SinkOptions {
-        scratch: None,
-        read_back: ReadBack::System,
-        logs_read_back: ReadBack::System,
-        signer: None,
-        beside: (number == 0).then_some(beside),
-    };
+    let options = SinkOptions { beside: (number == 0).then_some(beside), ..SinkOptions::default() };
     let mut sink = Box::new(repository.sink(options).unwrap());
     let mut add = |entry: String, role, content: Vec<u8>| {
         let (size, hashing) = (content.len() as u64, Hashing::Both);

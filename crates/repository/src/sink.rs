@@ -41,7 +41,7 @@ const PART: usize = 512 * 1024;
 const PARTS: usize = 4;
 
 /// How a set is written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SinkOptions {
     /// Where a copy of the set is made for the check of its database; `None` for none.
     pub scratch: Option<PathBuf>,

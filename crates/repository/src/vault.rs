@@ -9,7 +9,7 @@ use certadm_set::manifest::{self, Manifest, Role};
 use certadm_set::retain::Keep;
 use certadm_set::sink::{Committed, NewFile, SetSink};
 use certadm_set::stored::same_backup;
-use certadm_set::{Opened, Progress, ReadBack, Set, signing};
+use certadm_set::{Opened, Progress, Set, signing};
 use rustic_core::FileType;
 use tempfile::TempDir;
 
@@ -519,14 +519,7 @@ impl CaRepository {
         earlier: Option<Earlier>,
         progress: &mut dyn Progress,
     ) -> Result<Committed> {
-        let options = SinkOptions {
-            scratch: None,
-            read_back: ReadBack::System,
-            logs_read_back: ReadBack::System,
-            signer: None,
-            beside: None,
-        };
-        let mut sink = self.sink(options)?;
+        let mut sink = self.sink(SinkOptions::default())?;
         sink.earlier = earlier;
         let mut entries: Vec<_> = manifest.files.iter().collect();
         entries.sort_by_key(|entry| (entry.role != Role::Database, &entry.path));

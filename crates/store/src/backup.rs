@@ -35,7 +35,12 @@ pub struct Backup {
     /// into the file behind the reader's back and are in no log, and the new stream has logs of the same numbers.
     stream: Signature,
     listed: Option<Listed>,
+    _claim: Claim,
 }
+
+/// The place of the one backup that may run. Dropping it makes room for the next.
+#[derive(Debug)]
+struct Claim(Arc<Shared>);
 
 /// The log range of a backup, fixed at GetBackupLogs.
 #[derive(Clone, Debug)]
@@ -51,22 +56,13 @@ impl Store {
     /// [`Error::Backup`]: 0xC80001F9 while another runs; logs only: 0xC800020E with circular logging, 0xC8000230
     /// without a full backup as base, 0xC8000239 when logs since that base are gone.
     pub fn begin_backup_by(&self, kind: BackupType, by: &str) -> Result<Backup> {
-        // Claimed before anything is looked at, and without holding on to this mutex: a roll takes it while it holds
-        // the core, and what it keeps from now on is kept for this backup.
-        {
-            let mut running = self.shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner);
-            if running.is_some() {
-                return Err(Error::Backup(Hresult::BACKUP_IN_PROGRESS));
-            }
-            *running = Some(RunningBackup { by: by.to_owned(), since: crate::time::now() });
-        }
-        let (pinned, stream) = (self.checkpoint_generation(), self.shared.stream());
-        let mut backup = Backup { shared: Arc::clone(&self.shared), kind, pinned, stream, listed: None };
-        (backup.pinned, backup.stream) = self.shared.first_needed()?; // dropping `backup` frees the claim
+        // Claimed before anything is looked at: what a roll keeps from now on is kept for this backup.
+        let claim = Claim::take(&self.shared, by)?;
+        let (pinned, stream) = self.shared.first_needed()?;
         if kind == BackupType::LogsOnly {
-            self.check_base()?; // dropping `backup` frees the claim
+            self.check_base()?;
         }
-        Ok(backup)
+        Ok(Backup { shared: Arc::clone(&self.shared), kind, pinned, stream, listed: None, _claim: claim })
     }
 
     /// Begins a backup for this process.
@@ -237,9 +233,21 @@ impl Backup {
     }
 }
 
-impl Drop for Backup {
+impl Claim {
+    /// Does not hold on to the mutex: a roll takes it while it holds the core.
+    fn take(shared: &Arc<Shared>, by: &str) -> Result<Self> {
+        let mut running = shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_some() {
+            return Err(Error::Backup(Hresult::BACKUP_IN_PROGRESS));
+        }
+        *running = Some(RunningBackup { by: by.to_owned(), since: crate::time::now() });
+        Ok(Self(Arc::clone(shared)))
+    }
+}
+
+impl Drop for Claim {
     fn drop(&mut self) {
-        *self.shared.backup_running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.backup_running.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
