@@ -26,6 +26,8 @@ impl Reason {
     pub const CERTIFICATE_HOLD: Self = Self(6);
     /// Takes a hold back.
     pub const REMOVE_FROM_CRL: Self = Self(8);
+    /// What a row keeps as its reason after its hold was taken back; the row may still say "revoked" (recovery.md 4).
+    pub const RELEASED: Self = Self(-1);
     /// A privilege that the certificate states has been withdrawn.
     pub const PRIVILEGE_WITHDRAWN: Self = Self(9);
     /// The key of an attribute authority is in other hands.

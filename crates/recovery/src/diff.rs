@@ -1,6 +1,5 @@
 //! Two states of one CA, compared by their certificates: what was issued, revoked, or ended between them.
 
-use certadm_ca::rows::Disposition;
 use certadm_ca::{Reason, Serial};
 use certadm_rules::FileTime;
 use serde::Serialize;
@@ -118,7 +117,7 @@ impl Diff {
             let entry = first.index.of_serial_mut(&serial);
             let Some(entry) = entry.filter(|entry| is_certificate(entry.disposition)) else {
                 counts.issued += 1;
-                let revoked = item.disposition == Disposition::REVOKED;
+                let revoked = item.is_revoked();
                 counts.revoked += u64::from(revoked);
                 visit(difference(Change::Issued, &item, serial.clone()))?;
                 return if revoked { visit(difference(Change::Revoked, &item, serial)) } else { Ok(()) };
@@ -184,11 +183,12 @@ impl Counts {
 }
 
 fn change(before: &Entry, after: &Item) -> Option<Change> {
-    let was_revoked = before.disposition == Disposition::REVOKED;
-    match (was_revoked, after.revoked) {
-        (false, Some(_)) => Some(Change::Revoked),
-        (true, None) => Some(Change::Unrevoked),
-        (true, Some((_, reason))) if before.reason != Some(reason.code()) => Some(Change::Reason),
+    match (before.is_revoked(), after.is_revoked()) {
+        (false, true) => Some(Change::Revoked),
+        (true, false) => Some(Change::Unrevoked),
+        (true, true) if before.reason != after.revoked.map(|(_, reason)| reason.code()) => {
+            Some(Change::Reason)
+        }
         _ => None,
     }
 }

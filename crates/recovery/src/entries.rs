@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use certadm_ca::Serial;
-use certadm_ca::dates;
+use certadm_ca::{Reason, Serial, dates};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 
@@ -52,8 +51,6 @@ pub struct Entry {
 }
 
 const ON_HOLD: i32 = 6;
-/// The reason of a certificate whose hold was taken back.
-const RELEASED: i32 = -1;
 const REMOVE_FROM_CRL: i32 = 8;
 
 /// What is known when the entries of a key are put together.
@@ -80,7 +77,7 @@ enum Standing {
 impl Situation<'_> {
     fn standing(&self, row: &Revoked) -> Standing {
         match row.effective {
-            _ if row.reason == RELEASED => Standing::Released,
+            _ if row.reason == Reason::RELEASED.code() => Standing::Released,
             None => Standing::Undated,
             Some(effective) if self.now < effective => Standing::Future,
             Some(_) if self.has_expired(row) => Standing::Expired,

@@ -5,8 +5,8 @@
 
 use std::collections::BinaryHeap;
 
-use certadm_ca::Serial;
 use certadm_ca::rows::Disposition;
+use certadm_ca::{Reason, Serial};
 use certadm_recovery::{Anchors, Origin, Row};
 use certadm_rules::{FileTime, hex};
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,6 @@ use crate::error::Result;
 /// How the certificates of a sample are chosen, for the evidence.
 const METHOD: &str = "smallest BLAKE3(seed, serial number), of the issued and of the revoked ones each";
 const EVERY_ONE: &str = "every certificate";
-/// A CRL does not list a hold that was taken back.
-const RELEASED: i32 = -1;
 /// So many certificates that fail are named.
 const NAMED: usize = 5;
 
@@ -124,7 +122,7 @@ fn chosen(row: &Row, hash: [u8; 32], revoked: bool, now: FileTime) -> Chosen {
         request_id: row.request_id,
         serial: row.serial.clone(),
         revoked,
-        must_be_listed: revoked && effective && row.revoked_reason != Some(RELEASED),
+        must_be_listed: revoked && effective && row.revoked_reason != Some(Reason::RELEASED.code()),
         der: row.certificate.clone(),
     }
 }

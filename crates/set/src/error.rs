@@ -254,6 +254,14 @@ pub enum Error {
         /// What it is.
         detail: &'static str,
     },
+    /// A folder of sets has more entries than are looked at. A set that is passed over may be what others need.
+    #[error("{path} has more than {most} entries")]
+    TooManySets {
+        /// The folder.
+        path: PathBuf,
+        /// So many are looked at.
+        most: usize,
+    },
     /// What lies at a path is no set that can get a manifest.
     #[error("{path} cannot be sealed: {detail}")]
     CannotSeal {
@@ -319,7 +327,9 @@ impl Diagnosis for Error {
             Self::Ca(error) => error.hresult(),
             Self::Signing(error) => error.hresult(),
             Self::NoSpace { .. } | Self::NoRoom { .. } => Hresult::ERROR_DISK_FULL,
-            Self::SetTooLarge { .. } | Self::TooManyLogs { .. } => Hresult::ERROR_FILE_TOO_LARGE,
+            Self::SetTooLarge { .. } | Self::TooManyLogs { .. } | Self::TooManySets { .. } => {
+                Hresult::ERROR_FILE_TOO_LARGE
+            }
             Self::NoProgress { .. } => Hresult::RPC_S_CALL_FAILED,
             Self::NotOneFileSystem { .. } => Hresult::ERROR_NOT_SAME_DEVICE,
             Self::NotPutBack { cause, .. } => cause.hresult(),
@@ -442,6 +452,9 @@ impl Diagnosis for Error {
             Self::WouldOverwrite { .. } => "name another place; nothing is ever overwritten",
             Self::NoFolderOfSets { .. } => {
                 "name the folder in which the folders of the sets lie, such as /backup"
+            }
+            Self::TooManySets { .. } => {
+                "move old chains of sets, as wholes, to another folder; nothing was changed"
             }
             Self::CannotSeal { .. } => {
                 "name a folder as `certutil -backupDB` wrote it, with DataBase in it and without a manifest.json"

@@ -20,8 +20,8 @@ use crate::stored::Stored;
 
 /// The folder of notes about what is proven, among the sets.
 const PROVEN: &str = ".proven";
-/// No more sets of a folder are looked at than this.
-const MOST_SETS: usize = 100_000;
+/// A folder with more entries is refused.
+const MOST_ENTRIES: usize = 1_000_000;
 /// No note is longer, in bytes.
 const MAX_NOTE: u64 = 64;
 
@@ -129,8 +129,12 @@ pub struct Listed {
 /// Looks at the sets in `dir`. Folders that hold anything else are passed over, and so are links.
 ///
 /// # Errors
-/// [`Error::NoFolderOfSets`] when it is a set or a CA's folder itself, [`Error::File`].
+/// [`Error::NoFolderOfSets`] when it is a set or a CA's folder itself, [`Error::TooManySets`], [`Error::File`].
 pub fn list(dir: &Path) -> Result<Listed> {
+    list_at_most(dir, MOST_ENTRIES)
+}
+
+fn list_at_most(dir: &Path, most: usize) -> Result<Listed> {
     let is = |detail| Err(Error::NoFolderOfSets { path: dir.to_owned(), detail });
     let entries = fs::read_dir(dir).during("list", dir)?;
     if file_of(dir, manifest::FILE_NAME).is_there() || dir.join("DataBase").is_dir() {
@@ -141,7 +145,10 @@ pub fn list(dir: &Path) -> Result<Listed> {
     }
     let mut folders = Vec::new();
     let mut listed = Listed::default();
-    for entry in entries.take(MOST_SETS) {
+    for (number, entry) in entries.enumerate() {
+        if number == most {
+            return Err(Error::TooManySets { path: dir.to_owned(), most });
+        }
         let path = entry.during("list", dir)?.path();
         let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if unfinished::is_named_so(&path) {
@@ -216,4 +223,19 @@ pub(crate) fn forget_proven(dir: &Path, name: &str) -> certadm_files::Result<()>
 
 fn seconds_of(text: &str) -> Option<i64> {
     OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_more_entries_than_are_looked_at_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["one", "two", "three"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        assert!(list_at_most(dir.path(), 3).unwrap().sets.is_empty());
+        assert!(matches!(list_at_most(dir.path(), 2), Err(Error::TooManySets { most: 2, .. })));
+    }
 }

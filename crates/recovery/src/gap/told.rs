@@ -17,16 +17,12 @@ enum Standing {
     Final,
 }
 
-/// The reason in the row of a certificate whose hold was taken back.
-const RELEASED: i32 = -1;
-
 impl Standing {
     fn of(row: &Entry) -> Self {
         match row.reason.map(Reason::from_code) {
             _ if row.disposition != Disposition::REVOKED => Self::InForce,
             Some(Reason::CERTIFICATE_HOLD) => Self::OnHold,
-            Some(Reason::REMOVE_FROM_CRL) => Self::InForce,
-            Some(reason) if reason.code() == RELEASED => Self::InForce,
+            Some(Reason::REMOVE_FROM_CRL | Reason::RELEASED) => Self::InForce,
             _ => Self::Final,
         }
     }

@@ -1,7 +1,7 @@
 //! What is kept of every row: some 48 bytes, and 4 more to find it by its serial number.
 
-use certadm_ca::Serial;
 use certadm_ca::rows::Disposition;
+use certadm_ca::{Reason, Serial};
 use certadm_rules::hex;
 
 use super::item::Item;
@@ -35,6 +35,13 @@ pub(crate) struct Entry {
     /// Set by whoever compares.
     pub(crate) is_seen: bool,
     serial: Option<Key>,
+}
+
+impl Entry {
+    /// Whether it is revoked, and no hold that was taken back.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.reason.is_some_and(|reason| reason != Reason::RELEASED.code())
+    }
 }
 
 /// All rows of a database.

@@ -22,7 +22,7 @@ pub struct Item {
     pub not_after: Option<FileTime>,
     /// The common name in its certificate.
     pub common_name: Option<String>,
-    /// Since when it is revoked, and why.
+    /// Since when it is revoked, and why. [`Reason::RELEASED`] where a hold was taken back and the row still says "revoked".
     pub revoked: Option<(Option<FileTime>, Reason)>,
     /// Whether the template has its certificates published in the directory (`EnrollmentFlags`, bit 8).
     pub is_published: bool,
@@ -35,6 +35,12 @@ impl Item {
     #[must_use]
     pub fn is_certificate(&self) -> bool {
         is_certificate(self.disposition)
+    }
+
+    /// Whether its certificate is revoked, and no hold that was taken back.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.is_some_and(|(_, reason)| reason != Reason::RELEASED)
     }
 }
 

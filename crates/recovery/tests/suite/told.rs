@@ -5,6 +5,7 @@ use std::fs;
 
 use certadm_files::Found;
 use certadm_recovery::Known;
+use certadm_recovery::diff::{Change, diff};
 use certadm_recovery::gap::{Collector, Gap, Limits};
 use certadm_rules::FileTime;
 use rusqlite::Connection;
@@ -24,35 +25,44 @@ struct Work {
     known: Known,
 }
 
+fn with_ca() -> Openssl {
+    let openssl = Openssl::new();
+    openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    openssl.ca("ca", "ca", None, "");
+    openssl
+}
+
+/// The certificate was revoked an hour before the newest moment, where there is a reason.
+fn database(openssl: &Openssl, reason: Option<i32>) -> Connection {
+    let database = Connection::open_in_memory().unwrap();
+    database
+        .execute_batch(
+            "CREATE TABLE Requests (RequestID, Disposition, ResolvedWhen, SubmittedWhen, RevokedEffectiveWhen, \
+             RevokedReason); CREATE TABLE Certificates (RequestID, SerialNumber, NotAfter, CommonName, \
+             EnrollmentFlags, RawCertificate); CREATE TABLE CRLs (ThisPublish);",
+        )
+        .unwrap();
+    let at = |hours: i64| FileTime::from_unix_seconds(NEWEST + hours * HOUR).0;
+    // What a row keeps of a hold that was taken back is nothing: the last CRL is newer than every row.
+    database.execute("INSERT INTO CRLs VALUES (?1)", [at(0)]).unwrap();
+    for (id, serial, disposition, when, reason) in [
+        (1, "01", 15, at(-90), None),
+        (2, "04", if reason.is_some() { 21 } else { 20 }, at(-80), reason),
+        (3, "05", 20, at(-70), None),
+    ] {
+        let row = (id, disposition, when, reason.map(|_| at(-1)), reason);
+        database.execute("INSERT INTO Requests VALUES (?1, ?2, ?3, ?3, ?4, ?5)", row).unwrap();
+        let certificate = (id == 1).then(|| openssl.der("ca"));
+        let row = (id, serial, certificate);
+        database.execute("INSERT INTO Certificates VALUES (?1, ?2, NULL, NULL, NULL, ?3)", row).unwrap();
+    }
+    database
+}
+
 impl Work {
-    /// The certificate was revoked an hour before the newest moment, where there is a reason.
     fn new(reason: Option<i32>) -> Self {
-        let openssl = Openssl::new();
-        openssl.key("ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
-        openssl.ca("ca", "ca", None, "");
-        let database = Connection::open_in_memory().unwrap();
-        database
-            .execute_batch(
-                "CREATE TABLE Requests (RequestID, Disposition, ResolvedWhen, SubmittedWhen, RevokedEffectiveWhen, \
-                 RevokedReason); CREATE TABLE Certificates (RequestID, SerialNumber, NotAfter, CommonName, \
-                 EnrollmentFlags, RawCertificate); CREATE TABLE CRLs (ThisPublish);",
-            )
-            .unwrap();
-        let at = |hours: i64| FileTime::from_unix_seconds(NEWEST + hours * HOUR).0;
-        // What a row keeps of a hold that was taken back is nothing: the last CRL is newer than every row.
-        database.execute("INSERT INTO CRLs VALUES (?1)", [at(0)]).unwrap();
-        for (id, serial, disposition, when, reason) in [
-            (1, "01", 15, at(-90), None),
-            (2, "04", if reason.is_some() { 21 } else { 20 }, at(-80), reason),
-            (3, "05", 20, at(-70), None),
-        ] {
-            let row = (id, disposition, when, reason.map(|_| at(-1)), reason);
-            database.execute("INSERT INTO Requests VALUES (?1, ?2, ?3, ?3, ?4, ?5)", row).unwrap();
-            let certificate = (id == 1).then(|| openssl.der("ca"));
-            let row = (id, serial, certificate);
-            database.execute("INSERT INTO Certificates VALUES (?1, ?2, NULL, NULL, NULL, ?3)", row).unwrap();
-        }
-        let known = Known::of(&database).unwrap();
+        let openssl = with_ca();
+        let known = Known::of(&database(&openssl, reason)).unwrap();
         Self { openssl, known }
     }
 
@@ -175,4 +185,25 @@ fn a_hold_that_is_older_than_the_database_is_no_news() {
     let held = Work::new(Some(HOLD));
     assert_eq!(held.news(&[(-5, TAKEN_BACK)]), None, "it was put on hold once more");
     assert_eq!(held.news_of_crl(&held.crl(16, 15, "keyCompromise")), Some(1));
+}
+
+#[test]
+fn a_hold_that_was_taken_back_is_no_revocation_of_another_reason() {
+    let openssl = with_ca();
+    let changes = |before: Option<i32>, after: Option<i32>| {
+        let mut changes = Vec::new();
+        let counts = diff(&database(&openssl, before), &database(&openssl, after), None, &mut |difference| {
+            changes.push(difference.change);
+            Ok(())
+        });
+        assert_eq!(counts.unwrap().is_empty(), changes.is_empty());
+        changes
+    };
+    for in_force in [None, Some(RELEASED)] {
+        assert_eq!(changes(Some(HOLD), in_force), [Change::Unrevoked]);
+        assert_eq!(changes(in_force, Some(HOLD)), [Change::Revoked]);
+        assert_eq!(changes(in_force, in_force), []);
+        assert_eq!(changes(None, in_force), []);
+    }
+    assert_eq!(changes(Some(HOLD), Some(1)), [Change::Reason]);
 }
