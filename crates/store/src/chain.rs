@@ -12,7 +12,7 @@ use certadm_rules::{Generation, GenerationRange, Hresult};
 
 use crate::error::{Error, Result};
 use crate::log_file::{LogFile, LogHeader, Signature};
-use crate::trailer::{Trailer, sqlite_page_size};
+use crate::trailer::{Trailer, check_writable, sqlite_page_size};
 use crate::wal::{Salts, WalWriter};
 
 /// A chain that has been checked from end to end.
@@ -48,7 +48,7 @@ impl<P: AsRef<Path> + Clone + Into<Found>> LogPlace for P {}
 /// Reads the trailer of the image at `path`.
 ///
 /// # Errors
-/// [`Error::Image`]: 0xC80004B6 when it is no SQLite database, 0xC8000231 when its length is no multiple of the page
+/// [`Error::Image`]: 0xC80004B6 when it is no SQLite database, or one that SQLite does not write to, 0xC8000231 when its length is no multiple of the page
 /// size, 0xC8000267 without a trailer, 0xC8000228 when the trailer does not fit.
 pub fn read_trailer(image_file: impl Into<Found>) -> Result<Trailer> {
     let found = image_file.into();
@@ -78,6 +78,7 @@ pub fn trailer_of(
     let Some(page_size) = sqlite_page_size(first) else {
         return Err(image(format!("{} is not a database", path.display()), Hresult::DATABASE_CORRUPTED));
     };
+    check_writable(path, first)?;
     if !len.is_multiple_of(u64::from(page_size)) {
         let detail =
             format!("{} has {len} bytes, which is no multiple of its page size {page_size}", path.display());
@@ -324,7 +325,8 @@ fn roll_forward<P: LogPlace>(
 /// stays as it is.
 ///
 /// # Errors
-/// [`Error::File`], and the log errors should a log have changed since it was checked.
+/// [`Error::Image`] with 0xC80004B6 when a log has a first page that SQLite does not write to, [`Error::File`], and the log errors
+/// should a log have changed since it was checked.
 pub fn write_overlay(chain: &Chain, wal: &Path) -> Result<()> {
     let file = durable::open_emptied(wal)?;
     let out = std::io::BufWriter::with_capacity(512 << 10, file);
@@ -333,6 +335,9 @@ pub fn write_overlay(chain: &Chain, wal: &Path) -> Result<()> {
         let (mut left, pages) = (log.header().page_count, log.header().database_pages);
         log.pages(|number, page| {
             left -= 1;
+            if number == 1 {
+                check_writable(log.path(), page)?;
+            }
             Ok(writer.frame(number, if left == 0 { pages } else { 0 }, page).during("write", wal)?)
         })?;
     }

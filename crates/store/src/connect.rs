@@ -102,6 +102,7 @@ impl DatabaseConnection {
         let connection = Connection::open_with_flags(path, flags)?;
         prepare(&connection)?;
         foreign::check(&connection, path)?;
+        use_wal(&connection, path)?;
         Ok(Self { connection, file })
     }
 
@@ -114,13 +115,7 @@ impl DatabaseConnection {
         let file = DatabaseFile::open(path)?;
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "page_size", schema::PAGE_SIZE)?;
-        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-        if mode != "wal" {
-            return Err(Error::Image {
-                detail: format!("the file system of {} does not allow a write-ahead log", path.display()),
-                code: Hresult::ERROR_NOT_SUPPORTED,
-            });
-        }
+        use_wal(&connection, path)?;
         prepare(&connection)?;
         Ok(Self { connection, file })
     }
@@ -142,6 +137,19 @@ impl std::ops::DerefMut for DatabaseConnection {
     fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
+}
+
+/// Has the database use a write-ahead log. Another program may have ended that (`PRAGMA journal_mode = DELETE`): what is committed
+/// without it is in no log, and changes pages of the file while a backup reads it.
+fn use_wal(connection: &Connection, path: &Path) -> Result<()> {
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    Err(Error::Image {
+        detail: format!("the file system of {} does not allow a write-ahead log", path.display()),
+        code: Hresult::ERROR_NOT_SUPPORTED,
+    })
 }
 
 /// The settings of every connection: commits are durable, and nobody checkpoints but the owner's roll.
@@ -192,6 +200,7 @@ pub(crate) fn refuse_unregistered_image(database: &Path) -> Result<()> {
     }
     file.read_exact_at(&mut first, 0)?;
     let page_size = trailer::sqlite_page_size(&first).ok_or_else(|| not_a_database(database))?;
+    trailer::check_writable(database, &first)?;
     let mut last = [0; 8];
     if len >= u64::from(page_size) {
         file.read_exact_at(&mut last, len - u64::from(page_size))?;

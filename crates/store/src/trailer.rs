@@ -1,11 +1,12 @@
 //! The trailer page: one page after the database's own, which makes a streamed image a backup (certbcli.md 6.4, D33).
 
-use certadm_rules::{Generation, Hresult};
+use std::path::Path;
+
+use certadm_rules::{FileTime, Generation, Hresult};
 
 use crate::error::{Error, Result};
 use crate::fields::{Put, Take};
 use crate::log_file::Signature;
-use certadm_rules::FileTime;
 
 const MAGIC: [u8; 8] = *b"CADMEND\x01";
 const VERSION: u32 = 2;
@@ -96,6 +97,20 @@ pub fn sqlite_page_size(first: &[u8]) -> Option<u32> {
         size if size >= 512 && size.is_power_of_two() => Some(u32::from(size)),
         _ => None,
     }
+}
+
+/// Refuses a database that SQLite does not write to, by its first 100 bytes: no CA starts on it. SQLite takes one with a version for
+/// writing that it does not know for read-only, and its check finds nothing wrong with that (Database File Format, 1.3.3).
+///
+/// # Errors
+/// [`Error::Image`] with 0xC80004B6.
+pub(crate) fn check_writable(path: &Path, first: &[u8]) -> Result<()> {
+    if first.get(18..20).is_some_and(|versions| versions.iter().all(|version| matches!(version, 1 | 2))) {
+        return Ok(());
+    }
+    let detail =
+        format!("the header of the database in {} has a version that cannot be written", path.display());
+    Err(image(&detail, Hresult::DATABASE_CORRUPTED))
 }
 
 fn image(detail: &str, code: Hresult) -> Error {

@@ -177,8 +177,6 @@ fn bring_back(folder: &Folder, aside: &Path) -> Result<()> {
         if !from.is_dir() {
             continue; // it was never made, or is gone already
         }
-        // The command reads the replaced database in a scratch folder beside it: a killed one leaves that.
-        unfinished::remove_abandoned(&from).unwrap_or_default();
         for entry in fs::read_dir(&from).during("list", &from)? {
             let path = entry.during("list", &from)?.path();
             durable::rename(&path, &dir.join(path.file_name().unwrap_or_default()))?;
@@ -187,6 +185,7 @@ fn bring_back(folder: &Folder, aside: &Path) -> Result<()> {
         fs::remove_dir(&from).during("remove", &from)?;
     }
     if aside.is_dir() {
+        // The command reads the replaced database in a scratch folder here: a killed one leaves that.
         unfinished::remove_abandoned(aside).unwrap_or_default();
         // Everything that the CA needs is back. What somebody has put there stays, and is no reason not to start.
         if let Err(error) = fs::remove_dir(aside) {

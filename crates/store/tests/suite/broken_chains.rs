@@ -55,8 +55,40 @@ fn a_file_that_is_no_database_does_not_start() {
         let error = Store::open(&folder, NEVER_ROLL).unwrap_err();
         assert_eq!(error.hresult(), Hresult::DATABASE_CORRUPTED, "{what}: {error}");
     }
+    let mut other = whole.clone();
+    for at in [18, 19] {
+        other[at] = 0xfd;
+        fs::write(&database, &other).unwrap();
+        let error = Store::open(&folder, NEVER_ROLL).unwrap_err();
+        assert_eq!(
+            error.hresult(),
+            Hresult::DATABASE_CORRUPTED,
+            "a version that SQLite does not write: {error}"
+        );
+        other[at] = whole[at];
+    }
     fs::write(&database, &whole[..200]).unwrap();
     assert!(Store::open(&folder, NEVER_ROLL).is_err(), "less than a page");
+}
+
+#[test]
+fn a_database_that_another_program_took_out_of_wal_mode_has_its_logs_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, store) = with_logs(&dir, 2);
+    store.close().unwrap();
+    let database = folder.database_path().unwrap();
+    let stranger = rusqlite::Connection::open(&database).unwrap();
+    stranger.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
+    drop(stranger);
+    assert_eq!(fs::read(&database).unwrap()[18..20], [1, 1]);
+
+    // Without an owner, too.
+    insert(&mut Writer::open(&folder).unwrap(), 3);
+    assert_eq!(fs::read(&database).unwrap()[18..20], [2, 2]);
+    let store = Store::open(&folder, NEVER_ROLL).unwrap();
+    let before = store.current_generation();
+    insert(&mut store.writer().unwrap(), 4);
+    assert!(before < store.roll().unwrap(), "what was committed is in a log");
 }
 
 #[test]

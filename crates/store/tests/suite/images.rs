@@ -1,9 +1,11 @@
 //! Images by themselves, of any length.
 
+use std::path::Path;
+
 use certadm_files::Checksum;
 use certadm_rules::{Diagnosis, FileTime, Generation, Hresult};
 use certadm_store::PAGE_SIZE;
-use certadm_store::chain::check_image;
+use certadm_store::chain::{check_image, trailer_of};
 use certadm_store::log_file::Signature;
 use certadm_store::trailer::Trailer;
 
@@ -42,5 +44,23 @@ fn an_image_of_any_length_is_compared_with_its_trailer() {
         }
         std::fs::write(&path, &content[..content.len() - 1]).unwrap();
         assert!(check_image(&path, &trailer, |_| ()).is_err(), "{pages} pages, cut");
+    }
+}
+
+/// SQLite opens such a database for reading alone, and its check finds nothing wrong.
+#[test]
+fn an_image_that_sqlite_does_not_write_to_is_damaged() {
+    let first = |versions: [u8; 2]| {
+        let mut first = [b"SQLite format 3\0".as_slice(), &[0x20, 0x00], &versions].concat();
+        first.resize(100, 0);
+        first
+    };
+    let found = |versions| {
+        trailer_of(Path::new("ca.db"), 1, &first(versions), |_| unreachable!("the length is none"))
+            .unwrap_err()
+    };
+    assert_eq!(found([2, 2]).hresult(), Hresult::BAD_BACKUP_DATABASE_SIZE);
+    for versions in [[3, 2], [2, 3], [0, 2], [0xfd, 2]] {
+        assert_eq!(found(versions).hresult(), Hresult::DATABASE_CORRUPTED, "{versions:?}");
     }
 }
