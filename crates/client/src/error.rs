@@ -8,7 +8,7 @@ use certadm_auth::{AuthError, SealError};
 use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_session::OtherBackup;
-use certadm_wire::rpc::{ClientError, FaultStatus, NakReason, PduError};
+use certadm_wire::rpc::{AssemblyError, ClientError, FaultStatus, NakReason, PduError};
 
 use crate::denial::{Attempt, is_denial};
 use crate::kerberos::KerberosError;
@@ -380,6 +380,10 @@ impl Diagnosis for Error {
             }
             Self::Protection { .. } => {
                 "start again; if it fails again, something between the hosts alters the traffic"
+            }
+            Self::Conversation { source: ClientError::Assembly(AssemblyError::TooLarge { .. }), .. } => {
+                "take a CRL that is so large from the CA's publication points; where none was asked for, do not trust this \
+                 server"
             }
             Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } | Self::BadAnswer { .. } => {
                 "do not trust this server; make sure that name and port are those of a CA"
