@@ -375,6 +375,9 @@ impl Diagnosis for Error {
                  service's keytab anew; the log of our own service says which it is"
             }
             Self::Authentication { source: AuthError::Kerberos { error }, .. } => return error.remedy(),
+            Self::Authentication { source: AuthError::TicketTooLarge { .. }, .. } => {
+                "take an account in fewer groups, or log on by NTLM: --mechanism ntlm"
+            }
             Self::Authentication { .. } => {
                 "check account, domain and password; the server has to allow NTLMv2 with 128-bit sealing"
             }
