@@ -16,7 +16,7 @@ use certadm_wire::dcom::level_rule;
 use certadm_wire::ndr::ByteOrder;
 use certadm_wire::rpc::{
     AuthLeg, AuthLevel, Body, Call, FaultBody, FaultStatus, Flags, FragmentPlan, Header, Layout, LegResult,
-    NakBody, NakReason, Pdu, PduKind, ResponseBody, SecurityState, ServerConnection, ServerEvent,
+    NakBody, NakReason, Pdu, PduError, PduKind, ResponseBody, SecurityState, ServerConnection, ServerEvent,
     ServerLimits, SyntaxId, Verifier,
 };
 
@@ -143,6 +143,12 @@ impl Connection {
         };
         match left {
             None | Some(IncomingError::Closed | IncomingError::Stopping) => {}
+            Some(IncomingError::Pdu(error @ PduError::FragmentTooLarge { .. })) => {
+                let address = self.stream.peer();
+                if let Some(left_out) = self.shared.lines.about_peer(address, Instant::now()) {
+                    tracing::warn!(connection = self.id, ?address, %error, left_out, "connection given up");
+                }
+            }
             Some(error) => {
                 let address = self.stream.peer();
                 tracing::debug!(connection = self.id, ?address, %error, "connection given up");
