@@ -182,7 +182,7 @@ impl AcceptError {
             code: self.code(),
             server_time: environment.now().into(),
             client_realm: None,
-            service: service.clone(),
+            service: Some(service.clone()),
             text: None,
             data: None,
         };
