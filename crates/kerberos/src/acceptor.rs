@@ -19,14 +19,11 @@ use crate::message::{
     ApOptions, ApReply, ApRequest, Authenticator, AuthorizationData, EncApReplyPart, EncTicketPart,
     ErrorCode, KrbError, Ticket, TicketFlags,
 };
-use crate::moment::{KerberosTime, Moment};
+use crate::moment::{DEFAULT_SKEW, KerberosTime, Moment};
 use crate::pac::{Pac, PacError};
 use crate::principal::Principal;
 use crate::replay::ReplayCache;
 use crate::seal::{Seal, Sender, Unseal};
-
-/// How far clocks may be apart, in seconds, when nothing else is said.
-pub const DEFAULT_SKEW: i64 = 300;
 
 /// Most keys that are tried for one ticket.
 const MAX_TRIES: usize = 64;
