@@ -299,9 +299,15 @@ impl Acceptor {
     fn open(&self, ticket: &Ticket) -> Result<(EncTicketPart, &KeytabEntry, &Key), AcceptError> {
         let service = &ticket.service;
         let enc_part = &ticket.enc_part;
-        let likely = |entry: &KeytabEntry| {
-            entry.principal.is_named_like(service)
-                && enc_part.key_version.is_none_or(|version| version == entry.key_version)
+        let rank = |entry: &KeytabEntry| {
+            let is_named = entry.principal.is_named_like(service);
+            match enc_part.key_version.is_none_or(|version| version == entry.key_version) {
+                true if is_named => 0,
+                // The same account under another of its names.
+                true => 1,
+                false if is_named => 2,
+                false => 3,
+            }
         };
         let usable = || {
             self.keytab
@@ -310,8 +316,18 @@ impl Acceptor {
                 .filter(|entry| entry.etype == enc_part.etype)
                 .filter_map(|entry| entry.key.as_ref().map(|key| (entry, key)))
         };
-        let (first, rest): (Vec<_>, Vec<_>) = usable().partition(|(entry, _)| likely(entry));
-        for (entry, key) in first.into_iter().chain(rest).take(MAX_TRIES) {
+        let mut candidates: Vec<_> = usable().collect();
+        candidates.sort_by_key(|(entry, _)| rank(entry));
+        let mut tried: Vec<&Key> = Vec::new();
+        for (entry, key) in candidates {
+            // An account has one key under all its names.
+            if tried.iter().any(|other| other.is_same(key)) {
+                continue;
+            }
+            if tried.len() == MAX_TRIES {
+                break;
+            }
+            tried.push(key);
             if let Ok(plain) = enc_part.open(key, KeyUsage::TICKET) {
                 return Ok((EncTicketPart::decode(&plain)?, entry, key));
             }
