@@ -81,6 +81,14 @@ pub enum AcceptError {
         /// Whether the keytab has that name.
         is_ours: bool,
     },
+    /// The key opens the ticket, and in it is a session key of another kind.
+    #[error("the ticket for {service} has a session key of etype {etype}, which is not spoken here")]
+    SessionKey {
+        /// The etype, such as 23 for RC4.
+        etype: i32,
+        /// For whom the ticket is.
+        service: Principal,
+    },
     /// The ticket is too old.
     #[error("the ticket of {client} ended at {end}")]
     Expired {
@@ -157,6 +165,7 @@ impl AcceptError {
             Self::Malformed(_) | Self::NoRandomness(_) => ErrorCode::GENERIC,
             Self::Unsupported { .. } => ErrorCode::WRONG_CHECKSUM,
             Self::NoKey { .. } => ErrorCode::NO_KEY,
+            Self::SessionKey { .. } => ErrorCode::ETYPE_UNSUPPORTED,
             Self::WrongKey { is_ours: true, .. } => ErrorCode::MODIFIED,
             Self::WrongKey { is_ours: false, .. } => ErrorCode::NOT_US,
             Self::Expired { .. } => ErrorCode::TICKET_EXPIRED,
@@ -207,6 +216,10 @@ impl Diagnosis for AcceptError {
             | Self::WrongAuthenticator { .. }
             | Self::Third { .. } => {
                 "suspect an attack, or a broken client; the address of the connection says where"
+            }
+            Self::SessionKey { .. } => {
+                "let the KDC give AES session keys: msDS-SupportedEncryptionTypes of the service's account, and the etypes that \
+                 the client asks for"
             }
             Self::NoKey { .. }
             | Self::WrongKey { .. }
@@ -329,7 +342,12 @@ impl Acceptor {
             }
             tried.push(key);
             if let Ok(plain) = enc_part.open(key, KeyUsage::TICKET) {
-                return Ok((EncTicketPart::decode(&plain)?, entry, key));
+                let part = EncTicketPart::decode(&plain).map_err(|error| {
+                    EncTicketPart::foreign_etype(&plain).map_or(AcceptError::Malformed(error), |etype| {
+                        AcceptError::SessionKey { etype, service: service.clone() }
+                    })
+                })?;
+                return Ok((part, entry, key));
             }
         }
         Err(if usable().next().is_none() {
