@@ -124,14 +124,16 @@ pub(crate) fn answered(question: &[u8], answer: &[u8]) -> Option<(Vec<(String, u
             let [priority, weight, port] = [[a, b], [c, d], [e, f]].map(u16::from_be_bytes);
             let (host, name_end) = name_at(answer, at + 16)?;
             // A lone dot means that there is no such service (RFC 2782).
-            if name_end == end && !host.is_empty() && records.len() < MAX_RECORDS {
+            if name_end == end && !host.is_empty() {
                 records.push((priority, std::cmp::Reverse(weight), host, port));
             }
         }
         answer.get(..end)?;
         at = end;
     }
+    // All are compared: the best may stand last in an answer, which is at most 64 KiB.
     records.sort();
+    records.truncate(MAX_RECORDS);
     Some((records.into_iter().map(|(_, _, host, port)| (host, port)).collect(), false))
 }
 
@@ -226,6 +228,16 @@ mod tests {
         let expected = [("a.toy.test", 1088), ("b.toy.test", 88), ("far.toy.test", 88)];
         assert!(!is_cut);
         assert_eq!(found, expected.map(|(host, port)| (host.to_owned(), port)));
+    }
+
+    #[test]
+    fn the_best_record_counts_wherever_it_stands() {
+        let question = question([1, 2], NAME).unwrap();
+        let mut records = vec![(10, 0, 88, "far.toy.test"); 20];
+        records.push((0, 0, 88, "near.toy.test"));
+        let (found, _) = answered(&question, &answer(&question, &records)).unwrap();
+        assert_eq!(found.len(), MAX_RECORDS);
+        assert_eq!(found[0], ("near.toy.test".to_owned(), 88));
     }
 
     #[test]
