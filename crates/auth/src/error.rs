@@ -102,6 +102,18 @@ pub enum AuthError {
         answer: Option<Vec<u8>>,
     },
 
+    /// A ticket is too large for the bind of a connection, whose fields have 16 bits (wire.md 2.1).
+    #[error(
+        "the ticket makes a token of {size} bytes, and a connection carries at most {limit}; take an account in fewer groups, or \
+         NTLM"
+    )]
+    TicketTooLarge {
+        /// How many bytes the token has.
+        size: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+
     /// The environment could not supply random bytes.
     #[error("no random bytes for a challenge; check the system's random source")]
     NoRandomness,
@@ -118,6 +130,7 @@ impl AuthError {
             | Self::UnexpectedToken { .. }
             | Self::Finished
             | Self::InvalidInput { .. }
+            | Self::TicketTooLarge { .. }
             | Self::NoRandomness => SECURITY_PACKAGE,
             Self::Ticket { error, .. } if error.hresult() == Hresult::RPC_S_SEC_PKG_ERROR => SECURITY_PACKAGE,
             Self::Kerberos { error } if error.hresult() == Hresult::RPC_S_SEC_PKG_ERROR => SECURITY_PACKAGE,

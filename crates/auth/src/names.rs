@@ -82,6 +82,11 @@ mod tests {
         assert_eq!(AccountName::new("CORP", "Jörg"), AccountName::new("corp", "JÖRG"));
         assert_ne!(AccountName::new("CORP", "a"), AccountName::new("", "a"));
         assert_eq!(AccountName::new("CORP", "Jörg").folded_user(), folded("jÖRG"));
+        assert_ne!(
+            AccountName::new("", "\u{131}a"),
+            AccountName::new("", "IA"),
+            "another letter, another account"
+        );
         assert_eq!(AccountName::new("", "a\nb").to_string(), "a\\nb");
         assert_eq!(AccountName::new("CORP", "a").to_string(), "CORP\\a");
     }

@@ -217,6 +217,16 @@ impl RemoteCa {
         self.connection.call(ready, call).map_err(|error| self.lost(error))
     }
 
+    /// The same for an answer with a value of up to `most` bytes.
+    pub(crate) fn exchange_up_to(
+        &mut self,
+        most: usize,
+        ready: &Ready,
+        call: &'static str,
+    ) -> Result<Vec<u8>, Error> {
+        self.connection.call_up_to(most, ready, call).map_err(|error| self.lost(error))
+    }
+
     /// A request to the CA's object, ready to be sent.
     pub(crate) fn ready(&self, request: &Request) -> Result<Ready, Error> {
         self.ready_stub(request.opnum(), |writer| request.write(writer))

@@ -24,8 +24,11 @@ use crate::told::Told;
 const SECURITY_CONTEXT: u32 = 1;
 /// No mechanism takes more round trips than this.
 const MAX_LEGS: usize = 8;
-/// The largest answer: a list of the greatest length that is decoded, or a read buffer, with what is around them.
+/// The largest answer but of [`Connection::call_up_to`]: a list of the greatest length that is decoded, or a read buffer,
+/// with what is around them.
 const MAX_ANSWER: usize = 36 * 1024 * 1024;
+/// What stands around a value in an answer: ORPCTHAT with its extensions, counts, the code.
+const AROUND_VALUE: usize = 64 * 1024;
 
 /// An interface, and what it is called in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +172,24 @@ impl Connection {
         self.settle(during)?;
         let answer = self.send(request, during).and_then(|call_id| self.answer(call_id, during));
         self.remember(answer)
+    }
+
+    /// The same for an answer that may hold a value of up to `most` bytes, however large.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub(crate) fn call_up_to(
+        &mut self,
+        most: usize,
+        request: &Ready,
+        during: &'static str,
+    ) -> Result<Vec<u8>, Error> {
+        // What a request sent ahead is answered has the usual size.
+        self.settle(during)?;
+        self.outlet.machine.set_max_stub(MAX_ANSWER.max(most.saturating_add(AROUND_VALUE)));
+        let answer = self.call(request, during);
+        self.outlet.machine.set_max_stub(MAX_ANSWER);
+        answer
     }
 
     /// One call of a row of equal ones: takes the answer to the request sent ahead by the call before, or sends

@@ -8,7 +8,7 @@ use certadm_auth::{AuthError, SealError};
 use certadm_rules::diagnosis::Class;
 use certadm_rules::{Diagnosis, Hresult};
 use certadm_session::OtherBackup;
-use certadm_wire::rpc::{ClientError, FaultStatus, NakReason, PduError};
+use certadm_wire::rpc::{AssemblyError, ClientError, FaultStatus, NakReason, PduError};
 
 use crate::denial::{Attempt, is_denial};
 use crate::kerberos::KerberosError;
@@ -375,11 +375,18 @@ impl Diagnosis for Error {
                  service's keytab anew; the log of our own service says which it is"
             }
             Self::Authentication { source: AuthError::Kerberos { error }, .. } => return error.remedy(),
+            Self::Authentication { source: AuthError::TicketTooLarge { .. }, .. } => {
+                "take an account in fewer groups, or log on by NTLM: --mechanism ntlm"
+            }
             Self::Authentication { .. } => {
                 "check account, domain and password; the server has to allow NTLMv2 with 128-bit sealing"
             }
             Self::Protection { .. } => {
                 "start again; if it fails again, something between the hosts alters the traffic"
+            }
+            Self::Conversation { source: ClientError::Assembly(AssemblyError::TooLarge { .. }), .. } => {
+                "take a CRL that is so large from the CA's publication points; where none was asked for, do not trust this \
+                 server"
             }
             Self::Pdu { .. } | Self::Conversation { .. } | Self::Answer { .. } | Self::BadAnswer { .. } => {
                 "do not trust this server; make sure that name and port are those of a CA"

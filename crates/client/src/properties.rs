@@ -3,7 +3,8 @@
 
 use certadm_rules::Hresult;
 use certadm_wire::csra::{
-    CaInfo, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue, Variant, decode_numbers,
+    CaInfo, MAX_BLOB, MAX_CRL_BLOB, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, PropertyValue,
+    Variant, decode_numbers,
 };
 use certadm_wire::dcom::OrpcThat;
 use certadm_wire::ndr::{ByteOrder, Reader};
@@ -18,6 +19,7 @@ pub(crate) const CA_NAME: i32 = 6;
 const CA_TYPE: i32 = 10;
 const CA_CERTIFICATE: i32 = 12;
 const BASE_CRL: i32 = 17;
+const DELTA_CRL: i32 = 18;
 const CERTIFICATE_STATES: i32 = 19;
 const CRL_STATES: i32 = 20;
 const RECOVERY_AGENT_STATES: i32 = 27;
@@ -115,12 +117,19 @@ impl RemoteCa {
         })
     }
 
-    /// GetCAProperty: the value of any property, as it travels.
+    /// GetCAProperty: the value of any property, as it travels. A CRL may have up to `most` bytes, however many these are;
+    /// every other value has few.
     ///
     /// # Errors
-    /// [`Error`]; `E_NOTIMPL` on the older interface.
-    pub fn raw_property(&mut self, property: i32, index: i32, kind: i32) -> Result<Vec<u8>, Error> {
-        self.indexed(property, index, kind, |blob| Some(blob.to_vec()))
+    /// [`Error`]; `E_NOTIMPL` on the older interface. A larger answer ends the connection.
+    pub fn raw_property(
+        &mut self,
+        property: i32,
+        index: i32,
+        kind: i32,
+        most: usize,
+    ) -> Result<Vec<u8>, Error> {
+        self.indexed_up_to(most, property, index, kind, |blob| Some(blob.to_vec()))
     }
 
     /// GetConfigEntry for any key: an empty `authority` is the key above that of the CA, an empty `entry` asks for the names
@@ -153,8 +162,20 @@ impl RemoteCa {
         kind: i32,
         take: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, Error> {
+        self.indexed_up_to(MAX_CRL_BLOB, property, index, kind, take)
+    }
+
+    fn indexed_up_to<T>(
+        &mut self,
+        most: usize,
+        property: i32,
+        index: i32,
+        kind: i32,
+        take: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, Error> {
+        let most = if matches!(property, BASE_CRL | DELTA_CRL) { most.min(MAX_CRL_BLOB) } else { MAX_BLOB };
         let call = OtherCall::GetCaProperty { property, index, kind };
-        self.ask(call, GET_PROPERTY, |out| match out {
+        self.ask_up_to(most, self.authority(), call, GET_PROPERTY, |out| match out {
             OtherOut::Blob(blob) => take(blob),
             _ => None,
         })
@@ -179,11 +200,22 @@ impl RemoteCa {
         name: &'static str,
         take: impl FnOnce(OtherOut<'_>) -> Option<T>,
     ) -> Result<T, Error> {
+        self.ask_up_to(MAX_BLOB, authority, call, name, take)
+    }
+
+    fn ask_up_to<T>(
+        &mut self,
+        most: usize,
+        authority: Option<String>,
+        call: OtherCall<'_>,
+        name: &'static str,
+        take: impl FnOnce(OtherOut<'_>) -> Option<T>,
+    ) -> Result<T, Error> {
         let absent = || Error::Method { call: name, code: Hresult::E_NOTIMPL };
         let method = Method::from_opnum(self.method_table(), call.opnum()).ok_or_else(absent)?;
         let request = OtherRequest { authority, call };
         let ready = self.ready_stub(request.call.opnum(), |writer| request.write(writer))?;
-        let stub = self.exchange(&ready, name)?;
+        let stub = self.exchange_up_to(most, &ready, name)?;
         let mut reader = Reader::new(&stub, ByteOrder::Little);
         let response = OrpcThat::read(&mut reader)
             .and_then(|_| OtherResponse::read(method, &mut reader))

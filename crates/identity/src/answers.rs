@@ -19,11 +19,12 @@ pub enum ConfigKey<'a> {
 
 /// What a CA says of itself: a connection to it, or its folder.
 pub trait Answers {
-    /// GetCAProperty: the value of a property as it travels (wire.md 5.12).
+    /// GetCAProperty: the value of a property as it travels (wire.md 5.12). A CRL may have up to `most` bytes, however many
+    /// these are.
     ///
     /// # Errors
-    /// [`Refusal`].
-    fn property(&mut self, id: i32, index: i32, kind: i32) -> Result<Vec<u8>, Refusal>;
+    /// [`Refusal`]; a larger answer may cost the connection.
+    fn property(&mut self, id: i32, index: i32, kind: i32, most: usize) -> Result<Vec<u8>, Refusal>;
 
     /// GetConfigEntry: a value of the configuration; for an empty `entry` the names of all values of the key.
     ///

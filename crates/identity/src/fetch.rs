@@ -119,6 +119,8 @@ impl Asking<'_> {
             self.templates();
         }
         self.all_keys();
+        // CRLs come last: they alone may be large, and one that is too large costs the connection.
+        self.crls(&info);
     }
 
     fn finish(mut self) -> Fetched {
@@ -217,14 +219,22 @@ impl Asking<'_> {
         for index in 0..count {
             self.der(&CERTIFICATE, index, Role::CaCertificate, format!("Certificates/ca-{index}.crt"), false);
             self.der(&CHAIN, index, Role::Chain, format!("Chains/ca-{index}.p7b"), true);
-            // A key has one CRL: the certificates of it but the newest have none of their own.
-            self.der(&BASE_CRL, index, Role::BaseCrl, format!("Crls/base-{index}.crl"), index + 1 != count);
-            self.der(&DELTA_CRL, index, Role::DeltaCrl, format!("Crls/delta-{index}.crl"), true);
             if 1 < count {
                 let of = |word: &str| format!("Cross/{word}-{index}.crt");
                 self.der(&FORWARD_CROSS, index, Role::CrossCertificate, of("forward"), true);
                 self.der(&BACKWARD_CROSS, index, Role::CrossCertificate, of("backward"), true);
             }
+        }
+    }
+
+    /// The newest first: it is the one that is in use.
+    fn crls(&mut self, info: &CaInfo) {
+        use property::*;
+        let count = info.certificates.min(MAX_CERTIFICATES).cast_signed();
+        for index in (0..count).rev() {
+            // A key has one CRL: the certificates of it but the newest have none of their own.
+            self.der(&BASE_CRL, index, Role::BaseCrl, format!("Crls/base-{index}.crl"), index + 1 != count);
+            self.der(&DELTA_CRL, index, Role::DeltaCrl, format!("Crls/delta-{index}.crl"), true);
         }
     }
 
@@ -373,7 +383,8 @@ impl Asking<'_> {
         if self.is_over() {
             return None;
         }
-        match self.ca.property(property.id, index, property.kind) {
+        let left = usize::try_from(MAX_TOTAL.saturating_sub(self.total)).unwrap_or(usize::MAX);
+        match self.ca.property(property.id, index, property.kind, left) {
             Ok(blob) => {
                 self.total = self.total.saturating_add(blob.len() as u64);
                 Some(blob)

@@ -18,7 +18,7 @@ pub(crate) const MAX_LEN: u64 = 16 << 20;
 /// No file is longer, 1 GiB, as a dynamic file of a set.
 pub(crate) const MAX_FILE: u64 = 1 << 30;
 /// No CRL is longer, 512 MiB.
-const MAX_CRL: u64 = 512 << 20;
+pub(crate) const MAX_CRL: u64 = 512 << 20;
 /// No other file is longer that is taken apart, 16 MiB.
 const MAX_PARSED: u64 = 16 << 20;
 /// All files that are taken apart have together no more, 1 GiB: one command may hold them at once.

@@ -16,6 +16,7 @@ use x509_cert::time::Time;
 
 use crate::answers::{Answers, ConfigKey, Refusal};
 use crate::configuration::{Configuration, Value};
+use crate::manifest::MAX_CRL;
 use crate::pkcs7;
 use crate::property::{self, LONG, NEWEST, Property};
 
@@ -29,9 +30,6 @@ const STANDALONE_SUBORDINATE: u32 = 4;
 const UNKNOWN: u32 = 5;
 /// What a certificate and a CRL that are there are: valid (WCCE 3.2.1.4.3.2, `CR_PROP_CACERTSTATE`).
 const VALID: u8 = 3;
-/// A certificate or CRL of more bytes is not read.
-const MAX_FILE: u64 = 64 << 20;
-
 /// The value that stands in the CRL itself.
 const CRL_NEXT_PUBLISH: &str = "CRLNextPublish";
 
@@ -256,7 +254,7 @@ impl OwnCa<'_> {
     }
 
     fn crl(&self) -> Result<Vec<u8>, Hresult> {
-        Found::named(self.crl_path()).read(MAX_FILE).map_err(|error| error.hresult())
+        Found::named(self.crl_path()).read(MAX_CRL).map_err(|error| error.hresult())
     }
 
     fn crl_path(&self) -> std::path::PathBuf {
@@ -313,7 +311,7 @@ fn spaced(bytes: &[u8]) -> String {
 }
 
 impl Answers for OwnCa<'_> {
-    fn property(&mut self, id: i32, index: i32, kind: i32) -> Result<Vec<u8>, Refusal> {
+    fn property(&mut self, id: i32, index: i32, kind: i32, _most: usize) -> Result<Vec<u8>, Refusal> {
         OwnCa::property(self, id, index, kind).map_err(Refusal::of_code)
     }
 

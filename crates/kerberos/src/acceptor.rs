@@ -19,14 +19,11 @@ use crate::message::{
     ApOptions, ApReply, ApRequest, Authenticator, AuthorizationData, EncApReplyPart, EncTicketPart,
     ErrorCode, KrbError, Ticket, TicketFlags,
 };
-use crate::moment::{KerberosTime, Moment};
+use crate::moment::{DEFAULT_SKEW, KerberosTime, Moment};
 use crate::pac::{Pac, PacError};
 use crate::principal::Principal;
 use crate::replay::ReplayCache;
 use crate::seal::{Seal, Sender, Unseal};
-
-/// How far clocks may be apart, in seconds, when nothing else is said.
-pub const DEFAULT_SKEW: i64 = 300;
 
 /// Most keys that are tried for one ticket.
 const MAX_TRIES: usize = 64;
@@ -83,6 +80,14 @@ pub enum AcceptError {
         service: Principal,
         /// Whether the keytab has that name.
         is_ours: bool,
+    },
+    /// The key opens the ticket, and in it is a session key of another kind.
+    #[error("the ticket for {service} has a session key of etype {etype}, which is not spoken here")]
+    SessionKey {
+        /// The etype, such as 23 for RC4.
+        etype: i32,
+        /// For whom the ticket is.
+        service: Principal,
     },
     /// The ticket is too old.
     #[error("the ticket of {client} ended at {end}")]
@@ -160,6 +165,7 @@ impl AcceptError {
             Self::Malformed(_) | Self::NoRandomness(_) => ErrorCode::GENERIC,
             Self::Unsupported { .. } => ErrorCode::WRONG_CHECKSUM,
             Self::NoKey { .. } => ErrorCode::NO_KEY,
+            Self::SessionKey { .. } => ErrorCode::ETYPE_UNSUPPORTED,
             Self::WrongKey { is_ours: true, .. } => ErrorCode::MODIFIED,
             Self::WrongKey { is_ours: false, .. } => ErrorCode::NOT_US,
             Self::Expired { .. } => ErrorCode::TICKET_EXPIRED,
@@ -182,7 +188,7 @@ impl AcceptError {
             code: self.code(),
             server_time: environment.now().into(),
             client_realm: None,
-            service: service.clone(),
+            service: Some(service.clone()),
             text: None,
             data: None,
         };
@@ -210,6 +216,10 @@ impl Diagnosis for AcceptError {
             | Self::WrongAuthenticator { .. }
             | Self::Third { .. } => {
                 "suspect an attack, or a broken client; the address of the connection says where"
+            }
+            Self::SessionKey { .. } => {
+                "let the KDC give AES session keys: msDS-SupportedEncryptionTypes of the service's account, and the etypes that \
+                 the client asks for"
             }
             Self::NoKey { .. }
             | Self::WrongKey { .. }
@@ -302,9 +312,15 @@ impl Acceptor {
     fn open(&self, ticket: &Ticket) -> Result<(EncTicketPart, &KeytabEntry, &Key), AcceptError> {
         let service = &ticket.service;
         let enc_part = &ticket.enc_part;
-        let likely = |entry: &KeytabEntry| {
-            entry.principal.is_named_like(service)
-                && enc_part.key_version.is_none_or(|version| version == entry.key_version)
+        let rank = |entry: &KeytabEntry| {
+            let is_named = entry.principal.is_named_like(service);
+            match enc_part.key_version.is_none_or(|version| version == entry.key_version) {
+                true if is_named => 0,
+                // The same account under another of its names.
+                true => 1,
+                false if is_named => 2,
+                false => 3,
+            }
         };
         let usable = || {
             self.keytab
@@ -313,10 +329,25 @@ impl Acceptor {
                 .filter(|entry| entry.etype == enc_part.etype)
                 .filter_map(|entry| entry.key.as_ref().map(|key| (entry, key)))
         };
-        let (first, rest): (Vec<_>, Vec<_>) = usable().partition(|(entry, _)| likely(entry));
-        for (entry, key) in first.into_iter().chain(rest).take(MAX_TRIES) {
+        let mut candidates: Vec<_> = usable().collect();
+        candidates.sort_by_key(|(entry, _)| rank(entry));
+        let mut tried: Vec<&Key> = Vec::new();
+        for (entry, key) in candidates {
+            // An account has one key under all its names.
+            if tried.iter().any(|other| other.is_same(key)) {
+                continue;
+            }
+            if tried.len() == MAX_TRIES {
+                break;
+            }
+            tried.push(key);
             if let Ok(plain) = enc_part.open(key, KeyUsage::TICKET) {
-                return Ok((EncTicketPart::decode(&plain)?, entry, key));
+                let part = EncTicketPart::decode(&plain).map_err(|error| {
+                    EncTicketPart::foreign_etype(&plain).map_or(AcceptError::Malformed(error), |etype| {
+                        AcceptError::SessionKey { etype, service: service.clone() }
+                    })
+                })?;
+                return Ok((part, entry, key));
             }
         }
         Err(if usable().next().is_none() {

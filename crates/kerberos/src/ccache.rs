@@ -14,6 +14,8 @@ pub struct CredentialCache {
     pub client: Principal,
     /// Its tickets. Those with session keys of an etype that is not spoken here are left out.
     pub credentials: Vec<Credential>,
+    /// The etypes of the session keys of those, in their order.
+    pub left_out: Vec<i32>,
     /// By how many seconds the KDC's clock is ahead of this machine's, if the writer knew.
     pub clock_offset: Option<i64>,
 }
@@ -44,11 +46,15 @@ impl CredentialCache {
             _ => return Err(cursor.malformed()),
         };
         let client = principal(&mut cursor)?;
-        let mut credentials = Vec::new();
+        let (mut credentials, mut left_out) = (Vec::new(), Vec::new());
         while cursor.remaining() != 0 {
-            credentials.extend(credential(&mut cursor, version)?);
+            match credential(&mut cursor, version)? {
+                Entry::Ticket(credential) => credentials.push(*credential),
+                Entry::Foreign(etype) => left_out.push(etype),
+                Entry::Setting => {}
+            }
         }
-        Ok(Self { client, credentials, clock_offset })
+        Ok(Self { client, credentials, left_out, clock_offset })
     }
 
     /// The ticket-granting ticket of the client's own realm that is good the longest.
@@ -93,8 +99,16 @@ fn principal(cursor: &mut Cursor<'_>) -> Result<Principal, Malformed> {
     cursor.principal(|_| Ok(name_type), count)
 }
 
-/// One entry; `None` for one that is of no use here.
-fn credential(cursor: &mut Cursor<'_>, version: u16) -> Result<Option<Credential>, Malformed> {
+/// What an entry is.
+enum Entry {
+    Ticket(Box<Credential>),
+    /// A ticket with a session key of an etype that is not spoken here.
+    Foreign(i32),
+    /// Of the writer, for itself.
+    Setting,
+}
+
+fn credential(cursor: &mut Cursor<'_>, version: u16) -> Result<Entry, Malformed> {
     let client = principal(cursor)?;
     let service = principal(cursor)?;
     let etype = cursor.u16()?.into();
@@ -116,7 +130,11 @@ fn credential(cursor: &mut Cursor<'_>, version: u16) -> Result<Option<Credential
     let ticket = cursor.data()?;
     cursor.data()?; // the second ticket, of user to user
     let time = |seconds: u32| KerberosTime::from_unix_seconds(seconds.into());
-    Ok(key.filter(|_| service.realm() != SETTINGS).map(|session_key| Credential {
+    if service.realm() == SETTINGS {
+        return Ok(Entry::Setting);
+    }
+    let Some(session_key) = key else { return Ok(Entry::Foreign(etype)) };
+    Ok(Entry::Ticket(Box::new(Credential {
         client,
         service,
         session_key,
@@ -124,5 +142,5 @@ fn credential(cursor: &mut Cursor<'_>, version: u16) -> Result<Option<Credential
         start_time: time(if start_time == 0 { auth_time } else { start_time }),
         end_time: time(end_time),
         ticket: ticket.to_vec(),
-    }))
+    })))
 }

@@ -2,7 +2,7 @@
 
 use crate::crypto::Key;
 use crate::message::{EncKdcReplyPart, TicketFlags};
-use crate::moment::KerberosTime;
+use crate::moment::{DEFAULT_SKEW, KerberosTime};
 use crate::principal::Principal;
 
 /// A ticket and its session key. Together they are as good as a password until the ticket ends.
@@ -38,9 +38,12 @@ impl Credential {
         }
     }
 
-    /// Whether it is good at `now`, and for `reserve` seconds more.
+    /// Whether it is good at `now`, and for `reserve` seconds more. The clock of the KDC that gave it may be ahead: a ticket
+    /// that begins within the skew of clocks is taken everywhere (RFC 4120 3.2.3, 3.3.3).
     #[must_use]
     pub fn is_good(&self, now: KerberosTime, reserve: i64) -> bool {
-        self.start_time <= now && now.plus(reserve) < self.end_time && !self.flags.has(TicketFlags::INVALID)
+        self.start_time <= now.plus(DEFAULT_SKEW)
+            && now.plus(reserve) < self.end_time
+            && !self.flags.has(TicketFlags::INVALID)
     }
 }

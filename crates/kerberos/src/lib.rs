@@ -21,13 +21,13 @@ mod replay;
 mod seal;
 mod sid;
 
-pub use acceptor::{AcceptError, Accepted, Acceptor, DEFAULT_SKEW, Demand, Pending};
+pub use acceptor::{AcceptError, Accepted, Acceptor, Demand, Pending};
 pub use ccache::CredentialCache;
 pub use credential::Credential;
 pub use environment::{Environment, NoRandomness};
 pub use initiator::{InitiateError, Initiated, Initiator};
 pub use keytab::{Keytab, KeytabEntry};
-pub use moment::{KerberosTime, Moment};
+pub use moment::{DEFAULT_SKEW, KerberosTime, Moment};
 pub use pac::{LogonInfo, Pac, PacError};
 pub use principal::{NameType, Principal};
 pub use replay::ReplayCache;

@@ -6,6 +6,9 @@ use std::fmt;
 use certadm_rules::FileTime;
 use time::{Date, Month, OffsetDateTime, Time};
 
+/// How far clocks may be apart, in seconds, when nothing else is said (RFC 4120 3.2.3).
+pub const DEFAULT_SKEW: i64 = 300;
+
 /// A second in UTC, between the years 1 and 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KerberosTime(i64);

@@ -16,7 +16,7 @@ use certadm_wire::dcom::level_rule;
 use certadm_wire::ndr::ByteOrder;
 use certadm_wire::rpc::{
     AuthLeg, AuthLevel, Body, Call, FaultBody, FaultStatus, Flags, FragmentPlan, Header, Layout, LegResult,
-    NakBody, NakReason, Pdu, PduKind, ResponseBody, SecurityState, ServerConnection, ServerEvent,
+    NakBody, NakReason, Pdu, PduError, PduKind, ResponseBody, SecurityState, ServerConnection, ServerEvent,
     ServerLimits, SyntaxId, Verifier,
 };
 
@@ -143,6 +143,12 @@ impl Connection {
         };
         match left {
             None | Some(IncomingError::Closed | IncomingError::Stopping) => {}
+            Some(IncomingError::Pdu(error @ PduError::FragmentTooLarge { .. })) => {
+                let address = self.stream.peer();
+                if let Some(left_out) = self.shared.lines.about_peer(address, Instant::now()) {
+                    tracing::warn!(connection = self.id, ?address, %error, left_out, "connection given up");
+                }
+            }
             Some(error) => {
                 let address = self.stream.peer();
                 tracing::debug!(connection = self.id, ?address, %error, "connection given up");
@@ -178,19 +184,33 @@ impl Connection {
     }
 
     fn turn(&mut self, pdu: &mut Vec<u8>) -> Result<Then, IncomingError> {
+        match retire(&mut self.contexts, Instant::now()) {
+            Retired::None => {}
+            Retired::Some => {
+                tracing::info!(connection = self.id, "a logon on a connection has ended with its ticket");
+            }
+            Retired::All => {
+                tracing::info!(
+                    connection = self.id,
+                    "a connection was closed; the ticket of its caller has ended"
+                );
+                return Ok(Then::Close);
+            }
+        }
         let patience = self.patience();
         let shared = &self.shared;
         let limits = &shared.settings.limits;
         let until = self.contexts.values().filter_map(|context| context.until).min();
-        if until.is_some_and(|until| until <= Instant::now()) {
-            tracing::info!(
-                connection = self.id,
-                "a connection was closed; the ticket of its caller has ended"
-            );
-            return Ok(Then::Close);
-        }
-        let patience = until.map_or(patience, |until| patience.min(until));
-        let header = self.incoming.next(&self.stream, pdu, patience, limits, || shared.is_closing())?;
+        let until = until.filter(|until| *until < patience);
+        let next =
+            self.incoming.next(&self.stream, pdu, until.unwrap_or(patience), limits, || shared.is_closing());
+        let header = match next {
+            // Not the peer's time is over, but that of a ticket: the next turn says what follows.
+            Err(IncomingError::TimedOut) if until.is_some_and(|until| until <= Instant::now()) => {
+                return Ok(Then::GoOn);
+            }
+            next => next?,
+        };
         let then = self.take(header, pdu)?;
         self.last = Instant::now();
         Ok(then)
@@ -582,6 +602,26 @@ impl Connection {
     }
 }
 
+/// Whose time was over.
+#[derive(Debug, PartialEq, Eq)]
+enum Retired {
+    None,
+    Some,
+    All,
+}
+
+/// Ends the contexts whose tickets are over. Nothing verifies under them any more; the others go on, such as that of a newer
+/// ticket of the same caller.
+fn retire(contexts: &mut HashMap<u32, Context>, now: Instant) -> Retired {
+    let before = contexts.len();
+    contexts.retain(|_, context| context.until.is_none_or(|until| now < until));
+    match contexts.len() {
+        after if after == before => Retired::None,
+        0 => Retired::All,
+        _ => Retired::Some,
+    }
+}
+
 /// The roles of this moment of a caller over TCP; none when the account is gone or is not what it was when it logged on.
 fn roles_of(shared: &Shared, caller: &Identity) -> Option<Roles> {
     match caller {
@@ -624,4 +664,31 @@ fn unknown_mechanism(call_id: u32) -> Pdu<'static> {
 
 fn broken() -> io::Error {
     io::Error::other("the security context of the call is not usable for its answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_that_ends_takes_its_own_context_with_it_and_no_other() {
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let context = |until: Option<u64>| Context {
+            caller: Identity::Local { uid: 0, gid: 0 },
+            until: until.map(after),
+            keys: None,
+            is_proven: true,
+        };
+        let mut contexts = HashMap::from([(1, context(Some(10))), (2, context(Some(20)))]);
+        assert_eq!(retire(&mut contexts, after(9)), Retired::None);
+        assert_eq!(retire(&mut contexts, after(10)), Retired::Some);
+        assert!(!contexts.contains_key(&1) && contexts.contains_key(&2));
+        assert_eq!(retire(&mut contexts, after(20)), Retired::All);
+        assert_eq!(retire(&mut contexts, after(21)), Retired::None, "nobody has logged on");
+        // A logon by NTLM has no end.
+        let mut contexts = HashMap::from([(1, context(Some(10))), (2, context(None))]);
+        assert_eq!(retire(&mut contexts, after(1000)), Retired::Some);
+        assert_eq!(retire(&mut contexts, after(2000)), Retired::None);
+    }
 }

@@ -8,7 +8,11 @@ use certadm_wire::rpc::{Header, MAX_FRAGMENT, PduError};
 use crate::limits::Limits;
 use crate::transport::Stream;
 
-/// The bytes that have come and are not used yet: never more than one fragment.
+/// The size of the buffer but for large tickets.
+const USUAL: usize = MAX_FRAGMENT as usize;
+
+/// The bytes that have come and are not used yet: never more than one PDU, which may be larger than a fragment of a call when a
+/// caller shows who he is by a large ticket. Then the buffer grows with what comes, and shrinks again behind it.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     buffer: Vec<u8>,
@@ -40,7 +44,7 @@ pub(crate) enum IncomingError {
 
 impl Incoming {
     pub(crate) fn new() -> Self {
-        Self { buffer: vec![0; MAX_FRAGMENT.into()], filled: 0 }
+        Self { buffer: vec![0; USUAL], filled: 0 }
     }
 
     /// How many bytes it holds.
@@ -70,16 +74,21 @@ impl Incoming {
                 let length = usize::from(header.fragment_length);
                 if let Some(whole) = arrived.get(..length) {
                     pdu.clear();
+                    pdu.shrink_to(USUAL);
                     pdu.extend_from_slice(whole);
                     self.buffer.copy_within(length..self.filled, 0);
                     self.filled -= length;
+                    self.shrink();
                     return Ok(header);
+                }
+                if self.filled == self.buffer.len() {
+                    self.buffer.resize(length.min(2 * self.filled), 0);
                 }
             }
             if deadline <= Instant::now() {
                 return Err(IncomingError::TimedOut);
             }
-            // There is room: a PDU that fills the buffer would have been whole.
+            // There is room: a PDU that fills the buffer would have been whole, or has made it larger.
             let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
             match stream.read_some(room)? {
                 Some(0) if self.filled == 0 => return Err(IncomingError::Closed),
@@ -93,6 +102,14 @@ impl Incoming {
                 None if stopping() => return Err(IncomingError::Stopping),
                 None => {}
             }
+        }
+    }
+
+    /// Back to the usual size, as far as what has come behind a large PDU lets it.
+    fn shrink(&mut self) {
+        if USUAL < self.buffer.len() {
+            self.buffer.truncate(self.filled.max(USUAL));
+            self.buffer.shrink_to_fit();
         }
     }
 }

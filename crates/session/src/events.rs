@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::path::Path;
 
 use certadm_rules::flags::BackupType;
 use certadm_rules::sequence::OpenFile;
@@ -185,6 +186,11 @@ impl Events {
         if let (Some(first), Some(last)) = (names.first(), names.last()) {
             tracing::info!(event = 223, first, last, "logs being backed up");
         }
+    }
+
+    /// A dynamic file whose name cannot stand in a list. Windows has no number for it: all names of its files can.
+    pub(crate) fn file_not_listed(&self, path: &Path) {
+        tracing::warn!(?path, "a file is not listed for backups: its name has no UNC form; rename it");
     }
 
     /// 224 with the logs that were deleted, 227 when some between them were not there, 225 when there was none.

@@ -26,6 +26,8 @@ pub struct LocalSource {
     open: Option<Reader>,
     /// What the listed logs stand for, in the order of the list.
     logs: Vec<Generation>,
+    /// The dynamic files that the last list could not hold.
+    unlisted: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -38,8 +40,16 @@ impl LocalSource {
     /// An object on `store`, whose paths carry the host's name as `names` gives it (certbcli.md D29). This process is the
     /// caller, and its backups are audited.
     pub fn new(store: Arc<Store>, names: UncRoot) -> Self {
-        let events = Events { caller: Caller::this_process(), audits: true };
-        Self { store, names, events, sequence: Sequence::new(), backup: None, open: None, logs: Vec::new() }
+        Self {
+            store,
+            names,
+            events: Events { caller: Caller::this_process(), audits: true },
+            sequence: Sequence::new(),
+            backup: None,
+            open: None,
+            logs: Vec::new(),
+            unlisted: Vec::new(),
+        }
     }
 
     /// The same, writing audit records (4876, 4877) only if `audits`: bit 0x2 of the CA's audit filter.
@@ -275,7 +285,7 @@ impl Source for LocalSource {
     fn dynamic_files(&mut self) -> CallResult<PlainList> {
         const CALL: &str = "BackupGetDynamicFileList";
         let dir = self.folder().crl_dir();
-        let mut paths = Vec::new();
+        let (mut paths, mut unlisted) = (Vec::new(), Vec::new());
         match std::fs::read_dir(&dir) {
             Ok(entries) => {
                 for entry in entries {
@@ -283,8 +293,16 @@ impl Source for LocalSource {
                         entry.during("list", &dir).map_err(|error| CallError::because(CALL, error))?;
                     let path = entry.path();
                     // A file that is being replaced is written under this ending first.
-                    if path.is_file() && path.extension().is_none_or(|extension| extension != "new") {
-                        paths.push(self.unc(CALL, &path)?);
+                    if !path.is_file() || path.extension().is_some_and(|extension| extension == "new") {
+                        continue;
+                    }
+                    // A file that no list can name must not cost the backup: nothing opens it by this name.
+                    match self.unc(CALL, &path) {
+                        Ok(unc) => paths.push(unc),
+                        Err(_) => {
+                            self.events.file_not_listed(&path);
+                            unlisted.push(format!("{path:?}"));
+                        }
                     }
                 }
             }
@@ -295,7 +313,13 @@ impl Source for LocalSource {
             }
         }
         paths.sort();
+        unlisted.sort();
+        self.unlisted = unlisted;
         PlainList::new(paths).map_err(|_| CallError::new(CALL, Hresult::INVALID_PATH))
+    }
+
+    fn unlisted_files(&self) -> &[String] {
+        &self.unlisted
     }
 
     fn end(&mut self) -> CallResult<()> {

@@ -155,6 +155,12 @@ pub trait Source {
     /// Access and transport only.
     fn dynamic_files(&mut self) -> CallResult<PlainList>;
 
+    /// The files that the last [`Source::dynamic_files`] left out, for messages: their names have no UNC form
+    /// (certbcli.md D29). None where the CA is asked over a protocol, which has no place for them.
+    fn unlisted_files(&self) -> &[String] {
+        &[]
+    }
+
     /// Ends the backup; success is the CA's word that it is complete (6.9).
     ///
     /// # Errors
@@ -201,6 +207,10 @@ impl<S: Source + ?Sized> Source for &mut S {
 
     fn dynamic_files(&mut self) -> CallResult<PlainList> {
         (**self).dynamic_files()
+    }
+
+    fn unlisted_files(&self) -> &[String] {
+        (**self).unlisted_files()
     }
 
     fn end(&mut self) -> CallResult<()> {

@@ -252,6 +252,11 @@ impl<S: Source, P> Session<S, P> {
         self.source()?.dynamic_files()
     }
 
+    /// The files that the last [`Session::dynamic_files`] left out, as [`Source::unlisted_files`].
+    pub fn unlisted_files(&self) -> &[String] {
+        self.source.as_ref().map_or(&[], Source::unlisted_files)
+    }
+
     /// Gives the backup up.
     ///
     /// # Errors

@@ -149,7 +149,7 @@ pub fn take_into(
     let pace = options.pace.as_deref();
     let hashing = options.hashing;
     let mut taking = Taking { sink: sink.as_mut(), progress, allowance: &mut allowance, pace, hashing };
-    let (session, names, locations, dynamic, kind) = match options.kind {
+    let (session, names, locations, (dynamic, unlisted), kind) = match options.kind {
         BackupType::Full => {
             let mut session = Session::prepare_full(source)?;
             let locations = session.database_locations()?;
@@ -162,25 +162,27 @@ pub fn take_into(
                 // An image whose trailer does not fit must not become a set.
                 ends.check_image(&name)?;
             }
-            let dynamic = session.dynamic_files()?;
+            let dynamic = (session.dynamic_files()?, session.unlisted_files().to_vec());
             let (session, names) = session.logs()?;
             (session, names, locations, dynamic, SetKind::Full)
         }
         BackupType::LogsOnly => {
             let mut session = Session::prepare_logs_only(source)?;
             let locations = session.database_locations()?;
-            let dynamic = session.dynamic_files()?;
+            let dynamic = (session.dynamic_files()?, session.unlisted_files().to_vec());
             let (session, names) = session.logs()?;
             (session, names, locations, dynamic, SetKind::Logs)
         }
     };
     let mut manifest = Manifest::new(identify(&locations, None), kind, started);
     manifest.dynamic_files = dynamic.paths().to_vec();
-    manifest.not_included = not_included(dynamic.paths(), options.dynamic_dir.is_some());
+    let may_be_left_out = [dynamic.paths(), unlisted.as_slice()].concat();
+    manifest.not_included = not_included(&may_be_left_out, options.dynamic_dir.is_some());
     check_logs(&names, manifest.clone())?;
     taking.store_bytes(locations_entry(), Role::Locations, &locations.to_bytes())?;
     let (session, generations, log) = taking.store_logs(session, &names)?;
-    let left_out = copy_dynamic(sink.as_mut(), &mut allowance, dynamic.paths(), options)?;
+    let mut left_out = copy_dynamic(sink.as_mut(), &mut allowance, dynamic.paths(), options)?;
+    left_out.extend(unlisted);
 
     manifest.ca = identify(&locations, log.as_ref());
     manifest.generations = generations;

@@ -95,7 +95,7 @@ impl Network {
                 code: ErrorCode::WRONG_REALM,
                 server_time: environment.now().into(),
                 client_realm: None,
-                service: body.service,
+                service: Some(body.service),
                 text: Some("no such realm".to_owned()),
                 data: None,
             };
@@ -265,7 +265,7 @@ impl Kdc {
                 code,
                 server_time: self.now(environment),
                 client_realm: moved.cloned(),
-                service: body.service.in_realm(&self.realm),
+                service: Some(body.service.in_realm(&self.realm)),
                 text: None,
                 data,
             };

@@ -51,6 +51,8 @@ pub struct PacMaker {
     pub others: Vec<(u32, Vec<u8>)>,
     /// The kind of the server's signature, where it is to be a wrong one.
     pub signature_kind: Option<i32>,
+    /// The kind and the sum of the KDC's signature where it is of a kind that is not spoken here, and what stands behind.
+    pub foreign_kdc: Option<(i32, Vec<u8>, Vec<u8>)>,
     /// Whether the server's signature is there.
     pub is_signed: bool,
 }
@@ -71,6 +73,7 @@ impl PacMaker {
             requestor: Sid::new(5, vec![21, 1, 2, 3, 1105]),
             others: vec![(17, vec![2, 0, 0, 0, 1, 0, 0, 0])],
             signature_kind: None,
+            foreign_kdc: None,
             is_signed: true,
         }
     }
@@ -91,7 +94,15 @@ impl PacMaker {
         if self.is_signed {
             buffers.push((6, empty(service_key, self.signature_kind)));
         }
-        buffers.push((7, empty(kdc_key, None)));
+        buffers.push((
+            7,
+            match &self.foreign_kdc {
+                Some((kind, sum, behind)) => {
+                    [&kind.to_le_bytes()[..], &vec![0; sum.len()], behind.as_slice()].concat()
+                }
+                None => empty(kdc_key, None),
+            },
+        ));
 
         let mut pac = [word(buffers.len()), [0; 4]].concat();
         let mut offset = (8 + 16 * buffers.len()).next_multiple_of(8);
@@ -114,7 +125,8 @@ impl PacMaker {
             |key: &Key, bytes: &[u8]| UsageKeys::new(key, KeyUsage::PAC_SIGNATURE).checksum(&[bytes]);
         let server = checksum(service_key, &pac);
         if let Some(at) = sums[1] {
-            let sum = checksum(kdc_key, &server);
+            let foreign = self.foreign_kdc.as_ref().map(|(_, sum, _)| sum.clone());
+            let sum = foreign.unwrap_or_else(|| checksum(kdc_key, &server));
             pac[at..][..sum.len()].copy_from_slice(&sum);
         }
         if let Some(at) = sums[0] {

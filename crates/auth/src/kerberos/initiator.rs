@@ -92,6 +92,9 @@ impl KerberosInitiator {
     }
 }
 
+/// The largest token of a bind: header, proposals and trailer are in the 65,535 bytes of its PDU as well (wire.md 2.1, 2.2).
+const MAX_TOKEN: usize = 65_000;
+
 const TAMPERED: AuthError = AuthError::Tampered { what: "SPNEGO mechListMIC" };
 
 impl Initiator for KerberosInitiator {
@@ -112,11 +115,15 @@ impl Initiator for KerberosInitiator {
                 let (initiator, first) =
                     certadm_kerberos::Initiator::start(credential, clock_offset, &*self.environment)
                         .map_err(|_| AuthError::NoRandomness)?;
-                self.stage = Stage::Shown(initiator);
-                Ok(Step::next(match self.framing {
+                let token_out = match self.framing {
                     Framing::Raw => first,
                     Framing::Spnego => encode_init(&offered(), &first),
-                }))
+                };
+                if MAX_TOKEN < token_out.len() {
+                    return Err(AuthError::TicketTooLarge { size: token_out.len(), limit: MAX_TOKEN });
+                }
+                self.stage = Stage::Shown(initiator);
+                Ok(Step::next(token_out))
             }
             Stage::Shown(initiator) => self.answer(initiator, token_in),
             Stage::Answered(halves) => {
@@ -190,6 +197,23 @@ mod tests {
             panic!("a ticket")
         };
         (granted.credential, Acceptor::new(Arc::new(keytab), Arc::default()), world)
+    }
+
+    /// A KDC's answer has room for such a ticket, and so has a cache; the bind of a connection has not.
+    #[test]
+    fn a_ticket_too_large_for_a_bind_is_said_to_be_so() {
+        for framing in [Framing::Raw, Framing::Spnego] {
+            for (size, fits) in [(64_000, true), (65_400, false), (65_600, false), (1 << 20, false)] {
+                let (mut credential, _, world) = stage();
+                credential.ticket = vec![0x61; size];
+                let step = kerberos_initiator(credential, 0, framing, world).step(&[]);
+                match step {
+                    Ok(_) => assert!(fits, "{framing:?} {size}"),
+                    Err(AuthError::TicketTooLarge { .. }) => assert!(!fits, "{framing:?} {size}"),
+                    Err(error) => panic!("{framing:?} {size}: {error}"),
+                }
+            }
+        }
     }
 
     fn start(framing: Framing) -> (Box<dyn Initiator>, Vec<u8>, Acceptor, Arc<World>) {

@@ -68,16 +68,17 @@ fn head(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     Some((*tag, length, header))
 }
 
-/// One value of at most 65535 bytes of content.
+/// One value, whatever its length; whoever sends it looks whether it fits into a PDU.
 pub(crate) fn wrap(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length =
-        u16::try_from(content.len()).expect("invariant: tokens made here stay far below the 64 KiB of a PDU");
+    let length = content.len().to_be_bytes();
+    let zeros = length.iter().take_while(|byte| **byte == 0).count();
     let mut value = vec![tag];
-    match length.to_be_bytes() {
-        [0, low @ 0..=0x7f] => value.push(low),
-        [0, low] => value.extend([0x81, low]),
+    match length.get(zeros..).unwrap_or_default() {
+        [] => value.push(0),
+        [short @ ..=0x7f] => value.push(*short),
         long => {
-            value.push(0x82);
+            // At most 8: those of a number of this machine.
+            value.push(0x80 | u8::try_from(long.len()).unwrap_or(8));
             value.extend(long);
         }
     }
@@ -104,6 +105,12 @@ mod tests {
             assert_eq!(only(wrong, tag::OCTET_STRING), None, "{wrong:02x?}");
         }
         assert_eq!(only(&[0x04, 1, 9, 0], tag::OCTET_STRING), None);
+    }
+
+    #[test]
+    fn no_length_is_too_large_to_be_written() {
+        assert_eq!(wrap(tag::OCTET_STRING, &vec![7; 0xffff])[..4], [4, 0x82, 0xff, 0xff]);
+        assert_eq!(wrap(tag::OCTET_STRING, &vec![7; 0x1_0000])[..5], [4, 0x83, 1, 0, 0]);
     }
 
     proptest! {

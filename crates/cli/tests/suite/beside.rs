@@ -37,6 +37,20 @@ fn a_backup_of_the_folder_goes_through_the_service_by_itself() {
     assert_eq!(work.result("backup --dir {ca} --to {after}")["socket"], serde_json::Value::Null);
 }
 
+/// Nothing opens such a file by its name, so that it costs no backup; the set says that it lacks it.
+#[cfg(unix)]
+#[test]
+fn a_dynamic_file_that_no_list_can_name_is_named_as_missing() {
+    let work = Work::with_ca();
+    std::fs::write(work.path(r"ca/crl/x\y.crl"), "a CRL").unwrap();
+    let full = work.result("backup --dir {ca} --to {full}");
+    assert!(full["not_included"].to_string().contains("y.crl"), "{full}");
+    assert!(work.path("full/DynamicFiles/Test-CA.crl").is_file(), "the others come along");
+    let logs = work.result("backup --dir {ca} --to {logs} --type logs");
+    assert!(logs["not_included"].to_string().contains("y.crl"), "{logs}");
+    work.run("verify {full} {logs}").good();
+}
+
 #[test]
 fn a_socket_of_another_ca_is_refused() {
     let work = Work::with_ca();

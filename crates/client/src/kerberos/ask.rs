@@ -67,3 +67,46 @@ fn talk(mut stream: TcpStream, question: &Question, patience: Duration) -> io::R
     answers.take(size as u64).read_to_end(&mut answer)?;
     if answer.len() < size { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread::{JoinHandle, spawn};
+
+    use certadm_kerberos::Moment;
+    use certadm_rules::FileTime;
+
+    use super::*;
+
+    /// A KDC that gives this answer to one question.
+    fn kdc(answer: Vec<u8>) -> ((String, u16), JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = ("127.0.0.1".to_owned(), listener.local_addr().unwrap().port());
+        let thread = spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            stream.read_exact(&mut [0; 4 + 8]).unwrap();
+            stream.write_all(&u32::try_from(answer.len()).unwrap().to_be_bytes()).unwrap();
+            stream.write_all(&answer).unwrap();
+        });
+        (place, thread)
+    }
+
+    #[test]
+    fn a_kdc_that_cannot_answer_now_sends_to_the_next_whether_it_names_a_service_or_not() {
+        let busy = KrbError {
+            code: ErrorCode::SERVICE_UNAVAILABLE,
+            server_time: Moment::from(FileTime(0)),
+            client_realm: None,
+            service: None,
+            text: None,
+            data: None,
+        };
+        let (first, first_thread) = kdc(busy.encode());
+        let (second, second_thread) = kdc(b"answer".to_vec());
+        let kdcs = Kdcs { places: vec![first, second], named_by: "a test".to_owned() };
+        let question = Question { realm: "TOY.TEST".to_owned(), message: vec![0; 8] };
+        assert_eq!(ask(&kdcs, &question, Duration::from_secs(60)).unwrap(), b"answer");
+        first_thread.join().unwrap();
+        second_thread.join().unwrap();
+    }
+}

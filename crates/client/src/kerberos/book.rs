@@ -193,7 +193,7 @@ impl Book {
             }
             None => {
                 let ended = cache.credentials.iter().map(|credential| credential.end_time).max();
-                Err(KerberosError::Ended { path, ended })
+                Err(KerberosError::Ended { path, ended, left_out: cache.left_out })
             }
         }
     }
@@ -244,7 +244,7 @@ impl Book {
             }
             Proof::Cache(path) => {
                 let path = path.clone().unwrap_or_default();
-                Err(KerberosError::Ended { path, ended: None })
+                Err(KerberosError::Ended { path, ended: None, left_out: Vec::new() })
             }
         }
     }

@@ -2,7 +2,7 @@
 //! is too long for it. An answer is good for finding a KDC and proves nothing: the KDC proves itself by its keys.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use super::timed::Timed;
@@ -16,6 +16,7 @@ const MAX_RECORDS: usize = 16;
 /// Most name servers, as resolvers have it.
 const MAX_SERVERS: usize = 3;
 
+const PORT: u16 = 53;
 const CLASS_INTERNET: u16 = 1;
 const TYPE_SRV: u16 = 33;
 
@@ -124,14 +125,16 @@ pub(crate) fn answered(question: &[u8], answer: &[u8]) -> Option<(Vec<(String, u
             let [priority, weight, port] = [[a, b], [c, d], [e, f]].map(u16::from_be_bytes);
             let (host, name_end) = name_at(answer, at + 16)?;
             // A lone dot means that there is no such service (RFC 2782).
-            if name_end == end && !host.is_empty() && records.len() < MAX_RECORDS {
+            if name_end == end && !host.is_empty() {
                 records.push((priority, std::cmp::Reverse(weight), host, port));
             }
         }
         answer.get(..end)?;
         at = end;
     }
+    // All are compared: the best may stand last in an answer, which is at most 64 KiB.
     records.sort();
+    records.truncate(MAX_RECORDS);
     Some((records.into_iter().map(|(_, _, host, port)| (host, port)).collect(), false))
 }
 
@@ -165,21 +168,39 @@ fn name_at(message: &[u8], at: usize) -> Option<(String, usize)> {
     None
 }
 
-/// The name servers of this machine.
+/// The name servers of this machine. A file without any means the one on this machine itself (resolv.conf(5)).
 pub(crate) fn servers_of_this_machine() -> Vec<SocketAddr> {
     const FILE: &str = "/etc/resolv.conf";
     let text = certadm_files::Found::named(FILE).read(64 * 1024).unwrap_or_default();
-    servers_in(&String::from_utf8_lossy(&text))
+    let mut servers = servers_in(&String::from_utf8_lossy(&text), &interface_number);
+    if cfg!(unix) && servers.is_empty() {
+        servers.push((Ipv4Addr::LOCALHOST, PORT).into());
+    }
+    servers
+}
+
+/// The number of a network interface of this machine, as Linux tells it without a call.
+fn interface_number(name: &str) -> Option<u32> {
+    let is_name = |name: &str| !name.contains('/') && !matches!(name, "" | "." | "..");
+    let path = is_name(name).then(|| format!("/sys/class/net/{name}/ifindex"))?;
+    let text = certadm_files::Found::named(path).read(64).ok()?;
+    std::str::from_utf8(&text).ok()?.trim().parse().ok()
 }
 
 /// The name servers of a text such as `/etc/resolv.conf`.
-fn servers_in(text: &str) -> Vec<SocketAddr> {
-    const PORT: u16 = 53;
+fn servers_in(text: &str, interface_number: &dyn Fn(&str) -> Option<u32>) -> Vec<SocketAddr> {
+    let server = |text: &str| match text.split_once('%') {
+        // An address that counts on one interface alone, such as `fe80::1%eth0`.
+        Some((address, interface)) => {
+            let number = interface.parse().ok().or_else(|| interface_number(interface))?;
+            Some(SocketAddrV6::new(address.parse().ok()?, PORT, 0, number).into())
+        }
+        None => Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, PORT)),
+    };
     text.lines()
         .filter_map(|line| line.trim().strip_prefix("nameserver"))
         // A comment may stand behind it.
-        .filter_map(|rest| rest.trim_start().split([';', '#', ' ', '\t']).next()?.parse::<IpAddr>().ok())
-        .map(|address| SocketAddr::new(address, PORT))
+        .filter_map(|rest| server(rest.trim_start().split([';', '#', ' ', '\t']).next()?))
         .take(MAX_SERVERS)
         .collect()
 }
@@ -226,6 +247,16 @@ mod tests {
         let expected = [("a.toy.test", 1088), ("b.toy.test", 88), ("far.toy.test", 88)];
         assert!(!is_cut);
         assert_eq!(found, expected.map(|(host, port)| (host.to_owned(), port)));
+    }
+
+    #[test]
+    fn the_best_record_counts_wherever_it_stands() {
+        let question = question([1, 2], NAME).unwrap();
+        let mut records = vec![(10, 0, 88, "far.toy.test"); 20];
+        records.push((0, 0, 88, "near.toy.test"));
+        let (found, _) = answered(&question, &answer(&question, &records)).unwrap();
+        assert_eq!(found.len(), MAX_RECORDS);
+        assert_eq!(found[0], ("near.toy.test".to_owned(), 88));
     }
 
     #[test]
@@ -294,7 +325,12 @@ mod tests {
     #[test]
     fn name_servers_are_read_with_what_stands_behind_them() {
         let text = "# a comment\nnameserver 10.0.0.1   # dc1\nnameserver\t10.0.0.2;x\nnameserver fe80::1\nsearch toy.test\n";
-        let found: Vec<String> = servers_in(text).iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["10.0.0.1:53", "10.0.0.2:53", "[fe80::1]:53"]);
+        let found = |text: &str| -> Vec<String> {
+            let number = |name: &str| (name == "eth0").then_some(7);
+            servers_in(text, &number).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(found(text), ["10.0.0.1:53", "10.0.0.2:53", "[fe80::1]:53"]);
+        let scoped = "nameserver fe80::1%eth0 # router\nnameserver fe80::1%eth1\nnameserver fe80::2%3\nnameserver x%3\n";
+        assert_eq!(found(scoped), ["[fe80::1%7]:53", "[fe80::2%3]:53"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Why there is no ticket, whose fault it is, and what to do (kerberos.md 6).
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use certadm_kerberos::KerberosTime;
@@ -69,12 +70,14 @@ pub enum KerberosError {
         file: PathBuf,
     },
     /// The cache has no ticket that is good now.
-    #[error("the ticket cache {path} has no ticket that is good now{}", since(*.ended))]
+    #[error("the ticket cache {path} has no ticket that is good now{}{}", since(*.ended), foreign(.left_out))]
     Ended {
         /// The file.
         path: PathBuf,
         /// When the last one ended, if there was one.
         ended: Option<KerberosTime>,
+        /// The etypes of the session keys for which tickets were left out.
+        left_out: Vec<i32>,
     },
     /// The mechanism that was asked for cannot do it with what there is.
     #[error("{mechanism} logs on with a password, and there is {given} instead")]
@@ -88,6 +91,20 @@ pub enum KerberosError {
 
 fn since(ended: Option<KerberosTime>) -> String {
     ended.map(|time| format!("; the last one ended at {time}")).unwrap_or_default()
+}
+
+fn foreign(etypes: &[i32]) -> String {
+    let numbers: BTreeSet<String> = etypes.iter().map(i32::to_string).collect();
+    match etypes.len() {
+        0 => String::new(),
+        count => {
+            let numbers: Vec<String> = numbers.into_iter().collect();
+            format!(
+                "; {count} with a session key of etype {} cannot be used: only AES is spoken here",
+                numbers.join(", ")
+            )
+        }
+    }
 }
 
 impl From<ClientError> for KerberosError {
@@ -167,6 +184,9 @@ impl Diagnosis for KerberosError {
                     file.display()
                 ));
             }
+            Self::Ended { ended: None, left_out, .. } if !left_out.is_empty() => {
+                "let the KDC give AES session keys: msDS-SupportedEncryptionTypes of the account, and the enctypes in krb5.conf"
+            }
             Self::Ended { path, .. } => {
                 return Cow::Owned(format!("log on again: `kinit -c FILE:{} user@REALM`", path.display()));
             }
@@ -174,5 +194,20 @@ impl Diagnosis for KerberosError {
                 "leave the mechanism out or give --mechanism kerberos; or give a password instead"
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_says_which_of_its_tickets_cannot_be_used() {
+        let ended = |left_out| KerberosError::Ended { path: "cc".into(), ended: None, left_out };
+        assert!(!ended(vec![]).to_string().contains("etype"));
+        assert!(ended(vec![]).remedy().contains("kinit"));
+        let foreign = ended(vec![23, 23, 17]);
+        assert!(foreign.to_string().contains("; 3 with a session key of etype 17, 23"), "{foreign}");
+        assert!(foreign.remedy().contains("AES"), "{}", foreign.remedy());
     }
 }

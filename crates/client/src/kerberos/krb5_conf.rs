@@ -69,8 +69,19 @@ impl Krb5Conf {
 
     fn lines(&mut self, text: &str, included: &mut dyn FnMut(&mut Self, Include)) {
         let (mut section, mut group, mut depth) = ("", "", 0_usize);
+        // A key without a value: its group opens on the next line.
+        let mut pending = None;
         for line in text.lines().map(str::trim) {
             if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            if let Some(key) = pending.take()
+                && line.starts_with('{')
+            {
+                depth += 1;
+                if depth == 1 {
+                    group = key;
+                }
                 continue;
             }
             if let Some(directive) = include_of(line) {
@@ -82,7 +93,9 @@ impl Krb5Conf {
                 depth = depth.saturating_sub(1);
             } else if let Some((key, value)) = line.split_once('=') {
                 let (key, value) = (key.trim().trim_end_matches('*'), value.trim());
-                if value.starts_with('{') {
+                if value.is_empty() {
+                    pending = Some(key);
+                } else if value.starts_with('{') {
                     depth += 1;
                     if depth == 1 {
                         group = key;
@@ -233,6 +246,18 @@ mod tests {
         ] {
             assert_eq!(conf.realm_of(host), realm, "{host}");
         }
+    }
+
+    #[test]
+    fn a_group_may_open_on_the_next_line() {
+        let mut conf = Krb5Conf::default();
+        conf.take(
+            "[libdefaults]\ndefault_realm =\n[realms]\nTOY.TEST =\n\n  # its KDC\n  {\n kdc = dc1.toy.test\n admin_server =\n\
+             kdc = dc2.toy.test\n }\nOTHER.TEST = {\n auth_to_local =\n {\n kdc = x\n }\n kdc = dc3.other.test\n }\n",
+        );
+        assert_eq!(conf.default_realm, None);
+        assert_eq!(conf.kdcs("TOY.TEST"), ["dc1.toy.test", "dc2.toy.test"]);
+        assert_eq!(conf.kdcs("OTHER.TEST"), ["dc3.other.test"]);
     }
 
     #[test]

@@ -267,6 +267,23 @@ fn properties_and_configuration_of_a_windows_ca() {
     }
 }
 
+/// A CRL may be larger than every other answer, as far as whoever asks allows it.
+#[test]
+fn a_large_crl_is_taken_and_costs_the_connection_only_where_it_is_too_large() {
+    let (server, _) = hooked(&Files::new(10), Arc::new(|_| None));
+    let mut ca = connect(server.target());
+    for mebibytes in [17, 40] {
+        let crl = ca.raw_property(17, mebibytes, 3, usize::MAX).unwrap();
+        assert_eq!(crl.len(), usize::try_from(mebibytes).unwrap() << 20);
+    }
+    // As before, every other answer has a lower bound, and one beyond it ends the connection.
+    assert_eq!(ca.name().unwrap(), "Example CA");
+    let error = ca.raw_property(17, 40, 3, 1 << 20).unwrap_err();
+    assert!(matches!(&error, Error::Conversation { .. }), "{error:?}");
+    assert!(error.remedy().contains("publication points"), "{}", error.remedy());
+    assert!(ca.name().is_err());
+}
+
 #[test]
 fn activation_refusals_keep_their_codes() {
     for code in [Hresult::REGDB_E_CLASSNOTREG, Hresult::E_ACCESSDENIED, Hresult::CO_E_SERVER_EXEC_FAILURE] {

@@ -176,6 +176,10 @@ fn answer_as_windows(method: Method, parameters: &mut Reader<'_>) -> Vec<u8> {
         },
         OtherCall::GetCaProperty { property: 12, index: -1, kind: 3 } => b"certificate".to_vec(),
         OtherCall::GetCaProperty { property: 17, index: -1, kind: 3 } => b"crl".to_vec(),
+        // CRLs of so many MiB.
+        OtherCall::GetCaProperty { property: 17, index, kind: 3 } if *index > 0 => {
+            vec![0x30; usize::try_from(*index).unwrap() << 20]
+        }
         _ => Vec::new(),
     };
     let (out, code) = match &request.call {

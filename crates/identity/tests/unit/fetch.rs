@@ -83,7 +83,7 @@ impl Scripted {
 }
 
 impl Answers for Scripted {
-    fn property(&mut self, id: i32, index: i32, _kind: i32) -> Result<Vec<u8>, Refusal> {
+    fn property(&mut self, id: i32, index: i32, _kind: i32, _most: usize) -> Result<Vec<u8>, Refusal> {
         self.is_gone()?;
         match self.properties.get(&(id, index)) {
             Some(blob) => Ok(blob.clone()),
@@ -126,10 +126,10 @@ fn everything_that_a_windows_ca_has_is_fetched() {
             "Certificates/ca-0.crt",
             "Cross/forward-0.crt",
             "Certificates/ca-1.crt",
-            "Crls/base-1.crl",
-            "Crls/delta-1.crl",
             "Kra/kra-0.crt",
             "Templates.json",
+            "Crls/base-1.crl",
+            "Crls/delta-1.crl",
             "Properties.json",
             "Config/config.json",
             "Config/config.reg",
@@ -182,6 +182,50 @@ fn a_connection_that_breaks_ends_the_questions_and_keeps_the_answers() {
     }
 }
 
+/// A CRL that is too large ends the connection. All else has come by then.
+#[test]
+fn a_crl_that_costs_the_connection_costs_nothing_else() {
+    struct Large {
+        ca: Scripted,
+        allowed: Vec<u64>,
+    }
+    impl Answers for Large {
+        fn property(&mut self, id: i32, index: i32, kind: i32, most: usize) -> Result<Vec<u8>, Refusal> {
+            self.allowed.push(most as u64);
+            let answer = self.ca.property(id, index, kind, most);
+            if (id, index) == (18, 1) {
+                self.ca.patience = Some(0);
+                return self.ca.property(id, index, kind, most);
+            }
+            answer
+        }
+        fn config(&mut self, key: ConfigKey<'_>, entry: &str) -> Result<Variant, Refusal> {
+            self.ca.config(key, entry)
+        }
+    }
+    let mut ca = Large { ca: Scripted::windows(), allowed: Vec::new() };
+    let fetched = fetch(&mut ca);
+    assert_eq!(
+        paths(&fetched),
+        [
+            "Certificates/ca-0.crt",
+            "Cross/forward-0.crt",
+            "Certificates/ca-1.crt",
+            "Kra/kra-0.crt",
+            "Templates.json",
+            "Crls/base-1.crl",
+            "Properties.json",
+            "Config/config.json",
+            "Config/config.reg",
+        ]
+    );
+    assert_eq!(fetched.configuration, ca.ca.configuration);
+    // What has come already is not allowed a second time.
+    assert_eq!(ca.allowed[0], MAX_TOTAL);
+    assert!(ca.allowed.is_sorted_by(|before, after| after <= before), "{:?}", ca.allowed);
+    assert!(ca.allowed.last() < ca.allowed.first());
+}
+
 #[test]
 fn numbers_and_names_from_a_hostile_ca_are_bounded_and_never_paths() {
     let info = CaInfo {
@@ -218,7 +262,7 @@ fn the_texts_of_a_hostile_ca_are_bounded() {
         sent: usize,
     }
     impl Answers for Endless {
-        fn property(&mut self, _: i32, _: i32, _: i32) -> Result<Vec<u8>, Refusal> {
+        fn property(&mut self, _: i32, _: i32, _: i32, _: usize) -> Result<Vec<u8>, Refusal> {
             Err(Refusal::of_code(Hresult::ERROR_FILE_NOT_FOUND))
         }
         fn config(&mut self, _: ConfigKey<'_>, entry: &str) -> Result<Variant, Refusal> {

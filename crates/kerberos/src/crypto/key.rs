@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::environment::{Environment, NoRandomness};
@@ -122,6 +123,12 @@ impl Key {
     #[must_use]
     pub const fn etype(&self) -> Etype {
         self.etype
+    }
+
+    /// Whether it is the same key. How long the comparison takes says nothing of the bytes.
+    #[must_use]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.etype == other.etype && bool::from(self.bytes.as_slice().ct_eq(other.bytes.as_slice()))
     }
 
     /// The secret bytes, for whoever stores or sends them.

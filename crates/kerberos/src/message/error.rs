@@ -110,8 +110,9 @@ pub struct KrbError {
     pub server_time: Moment,
     /// The client's realm: for [`ErrorCode::WRONG_REALM`] the one to ask.
     pub client_realm: Option<String>,
-    /// The service that the error is about, with the realm of who refused.
-    pub service: Principal,
+    /// The service that the error is about, with the realm of who refused. Some KDCs name none: Heimdal and Samba send a name
+    /// without components, which RFC 4120 5.2.2 allows.
+    pub service: Option<Principal>,
     /// What it says in words, in any form. Escape it before it is shown.
     pub text: Option<String>,
     /// More of it; for [`ErrorCode::PREAUTH_REQUIRED`] a list of [`PaData`].
@@ -120,6 +121,8 @@ pub struct KrbError {
 
 const WHAT: &str = "a refusal (KRB-ERROR)";
 const NUMBER: u8 = 30;
+/// What Heimdal names as the realm where it has none; the field is mandatory.
+const NO_REALM: &str = "<unspecified realm>";
 
 impl KrbError {
     /// Whether these bytes are meant to be one.
@@ -143,7 +146,9 @@ impl KrbError {
         let code = ErrorCode(reader.int32(6)?);
         let client_realm = reader.optional(7, Reader::text)?.map(str::to_owned);
         reader.optional(8, Reader::field)?; // the client's name
-        let service = Principal::read_fields(&mut reader, 9)?;
+        let realm = reader.text(9)?;
+        // Nothing is decided by the name, so that an odd one must not hide the code.
+        let service = reader.field(10).map(|name| Principal::read_name(name, realm, WHAT).ok())?;
         let text =
             reader.optional(11, |reader, field| only(reader.field(field)?, tag::GENERAL_STRING, WHAT))?;
         Ok(Self {
@@ -166,7 +171,16 @@ impl KrbError {
             if let Some(realm) = &self.client_realm {
                 writer.text(7, realm);
             }
-            self.service.write_fields(writer, 9);
+            match &self.service {
+                Some(service) => service.write_fields(writer, 9),
+                None => {
+                    writer.text(9, NO_REALM).field(10, |writer| {
+                        writer.sequence(|writer| {
+                            writer.integer(0, 0).elements(1, |_| {});
+                        });
+                    });
+                }
+            }
             if let Some(text) = &self.text {
                 writer.text(11, text);
             }

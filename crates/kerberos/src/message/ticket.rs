@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::parts::{AuthorizationData, EncryptedData, key_field, write_key};
-use crate::crypto::Key;
+use crate::crypto::{Etype, Key};
 use crate::der::{Malformed, Reader, Writer};
 use crate::moment::KerberosTime;
 use crate::principal::Principal;
@@ -113,6 +113,16 @@ impl EncTicketPart {
             end_time,
             authorization: authorization.transpose()?.unwrap_or_default(),
         })
+    }
+
+    /// The etype of the session key in what [`EncTicketPart::decode`] refuses, where it is one that is not spoken here, such as
+    /// 23 (RC4): a KDC may give such a key under a key of the service that is spoken.
+    #[must_use]
+    pub fn foreign_etype(bytes: &[u8]) -> Option<i32> {
+        let mut reader = Reader::message(bytes, 3, ENC_PART).ok()?;
+        reader.flags(0).ok()?;
+        let etype = reader.elements(1).and_then(|mut key| key.int32(0)).ok()?;
+        Etype::from_wire(etype).is_none().then_some(etype)
     }
 
     /// Writes it.

@@ -148,7 +148,8 @@ impl<'a> Buffers<'a> {
         let mut signed = bytes.to_vec();
         for (kind, start, buffer) in &self.0 {
             if matches!(*kind, kind::SERVER_SIGNATURE | kind::KDC_SIGNATURE) {
-                signed[start + 4..][..sum_of(buffer)?.len()].fill(0);
+                let sum = if *kind == kind::KDC_SIGNATURE { kdc_sum_of(buffer)? } else { sum_of(buffer)? };
+                signed[start + 4..][..sum.len()].fill(0);
             }
         }
         UsageKeys::new(key, KeyUsage::PAC_SIGNATURE)
@@ -170,6 +171,18 @@ fn sum_of(buffer: &[u8]) -> Result<&[u8], PacError> {
         .or((kind == HMAC_MD5).then_some(16))
         .ok_or(PacError::OtherSignature { kind })?;
     Ok(rest.get(..size).ok_or(MALFORMED)?)
+}
+
+/// The sum of the KDC's signature, which only its own key verifies: it may be of a kind that is not spoken here. All sums
+/// have whole words of 4 bytes, and the number of a read-only domain controller has 2.
+fn kdc_sum_of(buffer: &[u8]) -> Result<&[u8], PacError> {
+    match sum_of(buffer) {
+        Err(PacError::OtherSignature { .. }) => {
+            let rest = buffer.get(4..).ok_or(MALFORMED)?;
+            Ok(rest.get(..rest.len() & !3).unwrap_or(rest))
+        }
+        known => known,
+    }
 }
 
 /// PAC_CLIENT_INFO (MS-PAC 2.7): the time of the logon, and the client's name as the ticket has it.

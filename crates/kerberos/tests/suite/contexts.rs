@@ -186,6 +186,49 @@ fn tickets_are_accepted_by_key_and_not_by_name() {
     assert_eq!(accept(vec![]).code(), ErrorCode::NO_KEY);
 }
 
+/// A KDC may give an RC4 session key in a ticket under an AES key. Nothing is damaged then.
+#[test]
+fn a_session_key_of_another_etype_is_named() {
+    let stage = stage(Etype::Aes256Sha1);
+    let mut ticket = Ticket::decode(&stage.credential.ticket).unwrap();
+    let mut plain = ticket.enc_part.open(stage.service_key(), KeyUsage::TICKET).unwrap().to_vec();
+    // EncryptionKey: the etype stands before the octets of the key.
+    let place = plain.windows(5).position(|bytes| bytes == [0xA0, 3, 2, 1, 18]).unwrap();
+    plain[place + 4] = 23;
+    ticket.enc_part =
+        EncryptedData::seal(stage.service_key(), KeyUsage::TICKET, Some(2), &plain, &stage.world).unwrap();
+    let credential = Credential { ticket: ticket.encode(), ..stage.credential.clone() };
+    let (_, token) = Initiator::start(credential, 0, &stage.world).unwrap();
+    let refusal = stage.refusal(&token);
+    assert!(matches!(refusal, AcceptError::SessionKey { etype: 23, .. }), "{refusal}");
+    assert_eq!(refusal.code(), ErrorCode::ETYPE_UNSUPPORTED);
+}
+
+/// An account may have many names and many old keys. The keys of the ticket's version come first, whatever their names.
+#[test]
+fn the_right_key_is_tried_among_many() {
+    let stage = stage(Etype::Aes256Sha1);
+    let entry = |name: &str, key_version: u32, key: Key| KeytabEntry {
+        principal: Principal::service("host", name, REALM),
+        key_version,
+        etype: 18,
+        key: Some(key),
+    };
+    let wrong = |number: u8| Key::new(Etype::Aes256Sha1, &[number; 32]).unwrap();
+    let right = || entry("alias.toy.test", 2, stage.service_key().clone());
+    let accepts = |mut entries: Vec<KeytabEntry>| {
+        entries.push(right());
+        let acceptor = Acceptor::new(Arc::new(Keytab::new(entries)), Arc::default());
+        acceptor.accept(&stage.first().1, Demand::Privacy, &stage.world).is_ok()
+    };
+    // Older versions of the same account's key.
+    assert!(accepts((0..100).map(|number| entry(HOST, 100 + u32::from(number), wrong(number))).collect()));
+    // One key under many names.
+    assert!(accepts((0..100).map(|number| entry(&format!("a{number}.toy.test"), 2, wrong(1))).collect()));
+    // The work for one ticket is bounded all the same.
+    assert!(!accepts((0..100).map(|number| entry(HOST, 2, wrong(number))).collect()));
+}
+
 #[test]
 fn time_decides() {
     let stage = stage(Etype::Aes256Sha1);

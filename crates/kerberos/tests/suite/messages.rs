@@ -156,7 +156,7 @@ fn refusals() {
             code: ErrorCode::SKEW,
             server_time: moment(),
             client_realm: full.then(|| "OTHER.TEST".to_owned()),
-            service: Principal::ticket_granting("TOY.TEST", "TOY.TEST"),
+            service: Some(Principal::ticket_granting("TOY.TEST", "TOY.TEST")),
             text: full.then(|| "clock\nskew".to_owned()),
             data: full.then(|| vec![1, 2]),
         };
@@ -166,6 +166,22 @@ fn refusals() {
     }
     assert_eq!(ErrorCode::SKEW.to_string(), "37 (SKEW)");
     assert_eq!(ErrorCode(99).to_string(), "99");
+}
+
+/// Heimdal and Samba name no service where they have none: such a name has no component.
+#[test]
+fn a_refusal_without_a_service_has_its_code_all_the_same() {
+    for code in [ErrorCode::SERVICE_UNAVAILABLE, ErrorCode::SKEW] {
+        let (client_realm, text, data) = (None, Some("gone".to_owned()), Some(vec![1]));
+        let error = KrbError { code, server_time: moment(), client_realm, service: None, text, data };
+        assert_eq!(whole(&error.encode(), KrbError::decode), error);
+    }
+    // The bytes of Heimdal's krb5_mk_error without client and server.
+    let heimdal = b"\x7e\x4d\x30\x4b\xa0\x03\x02\x01\x05\xa1\x03\x02\x01\x1e\xa4\x11\x18\x0f20260101120000Z\
+        \xa5\x03\x02\x01\x00\xa6\x03\x02\x01\x1d\xa9\x15\x1b\x13<unspecified realm>\
+        \xaa\x0b\x30\x09\xa0\x03\x02\x01\x00\xa1\x02\x30\x00";
+    let error = KrbError::decode(heimdal).unwrap();
+    assert_eq!((error.code, error.service), (ErrorCode::SERVICE_UNAVAILABLE, None));
 }
 
 #[test]
@@ -178,7 +194,7 @@ fn a_domain_controller_says_why_an_account_is_refused() {
             code: ErrorCode::CLIENT_REVOKED,
             server_time: moment(),
             client_realm: None,
-            service: Principal::account("s", "R"),
+            service: None,
             text: None,
             data: Some(data),
         };

@@ -103,6 +103,24 @@ fn a_signature_must_be_there_and_be_that_of_the_ticket() {
     assert_eq!(Pac::open(&signed, &right, &alice(), World::noon().time()), Err(PacError::BadSignature));
 }
 
+/// Only the KDC's own key verifies its signature, whatever its kind: Camellia here, with and without the number of a read-only
+/// domain controller behind it. All else is covered by the service's.
+#[test]
+fn the_signature_of_the_kdc_may_be_of_a_kind_that_is_not_spoken_here() {
+    for behind in [vec![], vec![7, 0]] {
+        let mut other = maker();
+        other.foreign_kdc = Some((17, vec![0xAB; 16], behind.clone()));
+        assert!(open(&other).is_ok(), "{behind:?}");
+        let key = key(Etype::Aes256Sha1);
+        let mut signed = other.sign(&key, &kdc_key());
+        let kind = signed.len() - (4 + 16 + behind.len()).next_multiple_of(8);
+        assert_eq!(signed[kind], 17);
+        signed[kind] = 18;
+        let altered = Pac::open(&signed, &key, &alice(), World::noon().time());
+        assert_eq!(altered, Err(PacError::BadSignature));
+    }
+}
+
 #[test]
 fn buffers_come_once() {
     for kind in [1, 6, 7, 10, 18] {

@@ -331,6 +331,15 @@ fn bind_body(context: u16, iid: Iid) -> BindBody {
     BindBody { max_transmit: 4280, max_receive: 4280, association_group: 0, elements: vec![element] }
 }
 
+/// A bind with the first token of a logon.
+pub(crate) fn bind_with_token(iid: Iid, auth_type: AuthType, token: &[u8]) -> Vec<u8> {
+    let verifier = Some(Verifier { auth_type, level: AuthLevel::Privacy, context_id: 1, token });
+    let body = Body::Bind(bind_body(0, iid));
+    let mut bytes = Vec::new();
+    Pdu { flags: Flags::ONLY, call_id: 1, body, verifier }.encode(&mut bytes).unwrap();
+    bytes
+}
+
 /// ORPCTHIS and what `write` puts behind it.
 pub(crate) fn stub(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
     let mut writer = Writer::new();

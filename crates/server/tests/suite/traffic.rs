@@ -10,8 +10,9 @@ use certadm_server::Limits;
 use certadm_wire::csra::Request;
 use certadm_wire::dcom::{Iid, Oid, ResolverRequest, ResolverResponse, SetId};
 use certadm_wire::ndr::{ByteOrder, Reader, Writer};
+use certadm_wire::rpc::AuthType;
 
-use crate::peer::{Change, Failed, Object, Peer, prepare};
+use crate::peer::{Change, Failed, Object, Peer, bind_with_token, prepare};
 use crate::world::{OPEN, PASSWORD, World, wait_until};
 
 /// A session over the Unix socket, one of its PDUs changed: how it ended, and how many PDUs were sent.
@@ -216,6 +217,23 @@ fn nobody_fills_the_memory_without_proof() {
     assert!(peer.request(0, 5, None, &vec![0; 100_000]).is_err());
     // Where sending failed before the fault was read, the fault is still to come. Nothing follows it.
     assert!(peer.receive().is_none() || peer.receive().is_none());
+}
+
+/// The ticket of a user in many groups makes a bind that is larger than a fragment of a call may be.
+#[test]
+fn a_bind_may_be_larger_than_a_fragment_and_a_request_may_not() {
+    let world = World::new();
+    for size in [9_000, 60_000] {
+        let mut peer = Peer::tcp(world.addresses.exporter);
+        assert!(peer.send_bytes(&bind_with_token(Iid::CERT_ADMIN_2, AuthType::SPNEGO, &vec![0x60; size])));
+        let answer = peer.receive().expect("an answer");
+        assert!(matches!(answer[2], 12 | 13), "{size}: {answer:?}");
+    }
+    let mut peer = Peer::tcp(world.addresses.exporter);
+    peer.bind(0, Iid::CERT_ADMIN_2, false).unwrap();
+    // Its header alone is enough.
+    assert!(peer.send_bytes(&[5, 0, 0, 3, 0x10, 0, 0, 0, 0x28, 0x23, 0, 0, 2, 0, 0, 0]));
+    assert_eq!(peer.receive(), None);
 }
 
 /// The connection is lost after every message in turn; the next backup works at once.

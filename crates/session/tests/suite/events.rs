@@ -188,3 +188,38 @@ fn a_file_that_is_closed_early_is_event_222() {
     source.read(&mut [0; 512]).unwrap();
     assert_eq!(log.of(|| source.close_file().unwrap()), [222]);
 }
+
+#[cfg(unix)]
+fn names_without_unc_form() -> Vec<std::ffi::OsString> {
+    use std::os::unix::ffi::OsStringExt;
+    vec![r"x\y.crl".into(), std::ffi::OsString::from_vec(b"x\xFF.crl".to_vec())]
+}
+
+#[cfg(windows)]
+fn names_without_unc_form() -> Vec<std::ffi::OsString> {
+    use std::os::windows::ffi::OsStringExt;
+    vec![std::ffi::OsString::from_wide(&[0x78, 0xD800])]
+}
+
+#[test]
+fn a_dynamic_file_that_no_list_can_name_is_told_and_the_others_are_listed() {
+    let (_dir, store, mut source, log, _guard) = ca();
+    let crls = store.folder().crl_dir();
+    let odd = names_without_unc_form();
+    for name in &odd {
+        std::fs::write(crls.join(name), "a CRL").unwrap();
+    }
+    std::fs::write(crls.join("good.crl"), "a CRL").unwrap();
+    let list = source.dynamic_files().unwrap();
+    assert!(list.paths().iter().all(|path| path.ends_with(".crl")), "{:?}", list.paths());
+    assert!(list.paths().iter().any(|path| path.ends_with(r"\good.crl")), "{:?}", list.paths());
+    assert_eq!(source.unlisted_files().len(), odd.len());
+    let text = std::fs::read_to_string(&log.0).unwrap();
+    for name in &odd {
+        let path = format!("{:?}", crls.join(name));
+        assert!(text.contains(&path) && source.unlisted_files().contains(&path), "{path} in {text}");
+        std::fs::remove_file(crls.join(name)).unwrap();
+    }
+    source.dynamic_files().unwrap();
+    assert!(source.unlisted_files().is_empty());
+}

@@ -25,7 +25,7 @@ pub use other_request::{OtherCall, OtherRequest, ViewRestriction};
 pub use other_response::{OtherOut, OtherResponse};
 pub use packed::{CaProperty, PackedError, PropertyValue};
 pub use request::{Request, RequestError};
-pub use response::{MAX_BLOB, Response};
+pub use response::{MAX_BLOB, MAX_CRL_BLOB, Response};
 pub use table::{Interface, Method, OutParameters};
 pub use variant::Variant;
 pub use view::{DatabaseAttribute, DatabaseColumn, DatabaseExtension, ResultColumn, ResultRow};

@@ -175,7 +175,7 @@ impl<'a> OtherCall<'a> {
                 extension: read_string(reader)?,
                 kind: reader.u32()?,
                 flags: reader.u32()?,
-                value: read_blob(reader)?,
+                value: read_blob(reader, MAX_BLOB)?,
             },
             4 => Self::SetAttributes { request_id: reader.u32()?, attributes: read_string(reader)? },
             5 => Self::ResubmitRequest { request_id: reader.u32()? },
@@ -204,26 +204,26 @@ impl<'a> OtherCall<'a> {
             },
             15 => Self::EnumView { first: reader.u32()?, count: reader.u32()? },
             16 => Self::CloseView,
-            28 => Self::ImportCertificate { certificate: read_blob(reader)?, flags: reader.i32()? },
+            28 => Self::ImportCertificate { certificate: read_blob(reader, MAX_BLOB)?, flags: reader.i32()? },
             31 => Self::PublishCrls { next_update: reader.file_time()?, flags: reader.u32()? },
             32 => Self::GetCaProperty { property: reader.i32()?, index: reader.i32()?, kind: reader.i32()? },
             33 => Self::SetCaProperty {
                 property: reader.i32()?,
                 index: reader.i32()?,
                 kind: reader.i32()?,
-                value: read_blob(reader)?,
+                value: read_blob(reader, MAX_BLOB)?,
             },
             34 => Self::GetCaPropertyInfo,
             35 => {
                 Self::EnumViewColumnTable { table: reader.u32()?, first: reader.u32()?, count: reader.u32()? }
             }
             36 => Self::GetCaSecurity,
-            37 => Self::SetCaSecurity { descriptor: read_blob(reader)? },
+            37 => Self::SetCaSecurity { descriptor: read_blob(reader, MAX_BLOB)? },
             39 => Self::GetArchivedKey { request_id: reader.u32()? },
             40 => Self::GetAuditFilter,
             41 => Self::SetAuditFilter { filter: reader.u32()? },
             42 => Self::GetOfficerRights,
-            43 => Self::SetOfficerRights { enabled: reader.u32()?, rights: read_blob(reader)? },
+            43 => Self::SetOfficerRights { enabled: reader.u32()?, rights: read_blob(reader, MAX_BLOB)? },
             44 => Self::GetConfigEntry {
                 node: read_string(reader)?,
                 entry: reader.wide_string(MAX_PATH_UNITS)?,
@@ -237,7 +237,7 @@ impl<'a> OtherCall<'a> {
                 request_id: reader.u32()?,
                 certificate_hash: read_string(reader)?,
                 flags: reader.u32()?,
-                key: read_blob(reader)?,
+                key: read_blob(reader, MAX_BLOB)?,
             },
             47 => Self::GetMyRoles,
             48 => Self::DeleteRow {

@@ -1,6 +1,6 @@
 //! What the server answers beyond the backup methods (wire.md 5.2).
 
-use super::response::{read_blob, read_code, write_blob};
+use super::response::{MAX_BLOB, MAX_CRL_BLOB, read_blob, read_code, write_blob};
 use super::{Method, OutParameters, Response, Variant};
 use crate::ndr::{NdrError, Reader, Writer};
 use certadm_rules::Hresult;
@@ -34,6 +34,11 @@ pub enum OtherOut<'a> {
 }
 
 impl Method {
+    /// GetCRL (9) and GetCAProperty (32) answer CRLs.
+    const fn largest_blob(self) -> usize {
+        if matches!(self.opnum(), 9 | 32) { MAX_CRL_BLOB } else { MAX_BLOB }
+    }
+
     /// Writes the complete answer after ORPCTHAT that says nothing but `code`: every out parameter zeroed, then the
     /// code (wire.md 5.2). Whoever has the request of a backup method answers by [`Response::failure`]: the answer to
     /// BackupReadFile has as many bytes as were asked for, here none.
@@ -78,8 +83,10 @@ impl<'a> OtherResponse<'a> {
             OutParameters::None => OtherOut::None,
             OutParameters::Number => OtherOut::Number(reader.u32()?),
             OutParameters::TwoNumbers => OtherOut::TwoNumbers(reader.u32()?, reader.u32()?),
-            OutParameters::Blob => OtherOut::Blob(read_blob(reader)?),
-            OutParameters::NumberAndBlob => OtherOut::NumberAndBlob(reader.u32()?, read_blob(reader)?),
+            OutParameters::Blob => OtherOut::Blob(read_blob(reader, method.largest_blob())?),
+            OutParameters::NumberAndBlob => {
+                OtherOut::NumberAndBlob(reader.u32()?, read_blob(reader, method.largest_blob())?)
+            }
             OutParameters::Variant => match Variant::read(reader)? {
                 // The code behind it cannot be found.
                 Variant::Other { kind } => {

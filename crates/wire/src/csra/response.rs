@@ -5,8 +5,12 @@ use crate::ndr::{NdrError, Reader, Writer};
 use certadm_rules::Hresult;
 use certadm_rules::list::MAX_LIST_UNITS;
 
-/// The largest CERTTRANSBLOB that is decoded, in bytes: 16 MiB.
+/// The largest CERTTRANSBLOB that is decoded, in bytes, but for that of [`MAX_CRL_BLOB`]: 16 MiB.
 pub const MAX_BLOB: usize = 16 * 1024 * 1024;
+
+/// The largest CERTTRANSBLOB of a method that may answer a CRL, in bytes: 512 MiB, as much as a CRL may have everywhere
+/// else. Whoever asks bounds the stub before (wire.md 2.8).
+pub const MAX_CRL_BLOB: usize = 512 * 1024 * 1024;
 
 /// The answer to a [`Request`], without ORPCTHAT. A failure is an answer too: all parameters are there, zeroed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +95,9 @@ impl<'a> Response<'a> {
         Ok(match Self::failure(request, Hresult::from_bits(0)) {
             Self::Code(_) => Self::Code(read_code(reader)?),
             Self::State { .. } => Self::State { state: reader.u32()?, code: read_code(reader)? },
-            Self::Control { .. } => Self::Control { blob: read_blob(reader)?, code: read_code(reader)? },
+            Self::Control { .. } => {
+                Self::Control { blob: read_blob(reader, MAX_BLOB)?, code: read_code(reader)? }
+            }
             Self::List { .. } => Self::List { units: read_list(reader)?, code: read_code(reader)? },
             Self::Length { .. } => Self::Length { length: reader.u64()?, code: read_code(reader)? },
             Self::Data { size, .. } => {
@@ -157,14 +163,14 @@ pub(super) fn read_code(reader: &mut Reader<'_>) -> Result<Hresult, NdrError> {
     reader.u32().map(Hresult::from_bits)
 }
 
-/// CERTTRANSBLOB (wire.md 3.1; CSRA 2.2.1.4): cb, a pointer, then the bytes.
-pub(super) fn read_blob<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], NdrError> {
+/// CERTTRANSBLOB (wire.md 3.1; CSRA 2.2.1.4) of at most `limit` bytes: cb, a pointer, then the bytes.
+pub(super) fn read_blob<'a>(reader: &mut Reader<'a>, limit: usize) -> Result<&'a [u8], NdrError> {
     let count = reader.u32()?;
     if !reader.referent()? {
         reader.expect_count(count.into(), 0)?;
         return Ok(&[]);
     }
-    let bytes = reader.conformant_bytes(MAX_BLOB)?;
+    let bytes = reader.conformant_bytes(limit)?;
     reader.expect_count(count.into(), bytes.len() as u64)?;
     Ok(bytes)
 }

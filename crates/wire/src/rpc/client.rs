@@ -280,6 +280,13 @@ impl ClientConnection {
         Ok(Outgoing { call_id, fragments, context_id, opnum, object })
     }
 
+    /// From now on the stub of a response may have `max_stub` bytes: more for a call whose answer may be large, and less
+    /// again behind it.
+    pub const fn set_max_stub(&mut self, max_stub: usize) {
+        self.limits.max_stub = max_stub;
+        self.assembly.set_limit(max_stub);
+    }
+
     /// Gives back the stub of an answer that is used up; see [`Assembly::recycle`].
     pub fn recycle(&mut self, stub: Vec<u8>) {
         self.assembly.recycle(stub);

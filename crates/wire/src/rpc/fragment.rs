@@ -97,6 +97,11 @@ impl<K: PartialEq> Assembly<K> {
         Self { limit, call: None, stub: Vec::new() }
     }
 
+    /// From the next fragment on, stubs may have `limit` bytes.
+    pub const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Whether a call has begun and not ended.
     #[must_use]
     pub const fn is_open(&self) -> bool {
@@ -161,7 +166,7 @@ impl<K: PartialEq> Assembly<K> {
         if fragment.is_empty() && !last {
             return Err(AssemblyError::Empty);
         }
-        if fragment.len() > self.limit - self.stub.len() {
+        if fragment.len() > self.limit.saturating_sub(self.stub.len()) {
             return Err(AssemblyError::TooLarge { limit: self.limit });
         }
         if first && last {

@@ -5,7 +5,7 @@ use crate::ndr::{ByteOrder, Reader};
 
 /// The smallest fragment size that may be negotiated (wire.md 2.3; C706 12.6.3.1).
 pub const MIN_FRAGMENT: u16 = 1432;
-/// The fragment size that Windows and this program propose (wire.md 2.3).
+/// The size of the fragments of calls that Windows and this program propose (wire.md 2.3).
 pub const MAX_FRAGMENT: u16 = 5840;
 
 /// What a PDU is: the field `ptype` (wire.md 2.1).
@@ -57,6 +57,15 @@ impl PduKind {
             19 => Self::Orphaned,
             _ => return None,
         })
+    }
+
+    /// Whether it is one of those that begin or change an association, which travel whole (wire.md 2.2 to 2.5).
+    #[must_use]
+    pub const fn is_bind_class(self) -> bool {
+        matches!(
+            self,
+            Self::Bind | Self::BindAck | Self::AlterContext | Self::AlterContextResponse | Self::Auth3
+        )
     }
 
     /// The `ptype`.
@@ -186,17 +195,20 @@ impl Header {
     }
 
     /// Cuts a PDU from the front of a byte stream: its header once that has arrived, none before. The whole PDU is
-    /// there when `bytes` has [`Header::fragment_length`] bytes; never wait for more than `limit`.
+    /// there when `bytes` has [`Header::fragment_length`] bytes.
+    ///
+    /// `limit` is the size of fragments that was negotiated. A PDU of the bind class is never cut into fragments, and
+    /// the token in it may be a large ticket: it is as large as its header can say (wire.md 2.3).
     ///
     /// # Errors
     ///
-    /// As [`Header::decode`]; [`PduError::FragmentTooLarge`] above `limit` bytes, the size that was negotiated.
+    /// As [`Header::decode`]; [`PduError::FragmentTooLarge`] above `limit` bytes, except for the bind class.
     pub fn peek(bytes: &[u8], limit: u16) -> Result<Option<Self>, PduError> {
         if bytes.len() < Self::SIZE {
             return Ok(None);
         }
         let header = Self::decode(bytes)?;
-        if header.fragment_length > limit {
+        if header.fragment_length > limit && !header.kind.is_bind_class() {
             return Err(PduError::FragmentTooLarge { fragment_length: header.fragment_length, limit });
         }
         Ok(Some(header))

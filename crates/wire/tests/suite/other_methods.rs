@@ -3,8 +3,8 @@
 use certadm_rules::wide::MAX_PATH_UNITS;
 use certadm_rules::{FileTime, Hresult};
 use certadm_wire::csra::{
-    Interface, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, OutParameters, RequestError,
-    Variant, ViewRestriction,
+    Interface, MAX_BLOB, Method, OtherCall, OtherOut, OtherRequest, OtherResponse, OutParameters,
+    RequestError, Variant, ViewRestriction,
 };
 use certadm_wire::ndr::{ByteOrder, NdrError, Reader, Writer};
 use certadm_wire::rpc::FaultStatus;
@@ -216,5 +216,19 @@ proptest! {
         }
         let mut reader = Reader::new(&bytes, ByteOrder::Little);
         prop_assert_eq!(OtherResponse::read(method, &mut reader), Ok(Some(response)));
+    }
+}
+
+/// A CRL may be larger than the other values.
+#[test]
+fn a_blob_is_as_large_as_its_method_needs() {
+    let blob = vec![0x30; MAX_BLOB + 1];
+    for (opnum, is_read) in [(9, true), (32, true), (36, false), (39, false)] {
+        let method = Method::from_opnum(Interface::CertAdmin2, opnum).unwrap();
+        let mut writer = Writer::new();
+        OtherResponse { out: OtherOut::Blob(&blob), code: Hresult::S_OK }.write(&mut writer);
+        let bytes = writer.into_bytes();
+        let read = OtherResponse::read(method, &mut Reader::new(&bytes, ByteOrder::Little));
+        assert_eq!(read.is_ok(), is_read, "{opnum}");
     }
 }

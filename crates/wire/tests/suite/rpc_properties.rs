@@ -4,8 +4,8 @@ use certadm_wire::ndr::{ByteOrder, Guid};
 use certadm_wire::rpc::{
     AckBody, Assembly, AssemblyError, AuthLevel, AuthType, BindBody, BindOutcome, Body, Command,
     ContextElement, EncodeError, FaultBody, FaultStatus, Features, Flags, FragmentPlan, Header, Layout,
-    NakBody, NakReason, Pdu, PduError, ProviderReason, RequestBody, ResponseBody, SyntaxId, TrailerContext,
-    TrailerEntry, TrailerError, VerificationTrailer, Verifier,
+    MAX_FRAGMENT, NakBody, NakReason, Pdu, PduError, PduKind, ProviderReason, RequestBody, ResponseBody,
+    SyntaxId, TrailerContext, TrailerEntry, TrailerError, VerificationTrailer, Verifier,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -321,7 +321,16 @@ fn headers_are_checked_one_by_one() {
     assert_eq!(with(5, 1), Err(PduError::DataRepresentation { integers: 0x10, floats: 1 }));
     assert_eq!(with(8, 15), Err(PduError::Lengths { fragment_length: 15, auth_length: 0 }));
     assert_eq!(with(10, 1), Err(PduError::Lengths { fragment_length: 24, auth_length: 1 }));
-    assert_eq!(Header::peek(&good, 23), Err(PduError::FragmentTooLarge { fragment_length: 24, limit: 23 }));
+    let (mut request, limit) = (good, 23);
+    request[2] = PduKind::Request.to_wire();
+    assert_eq!(Header::peek(&request, limit), Err(PduError::FragmentTooLarge { fragment_length: 24, limit }));
+    // What begins an association is not cut into fragments, so that no size of them was agreed for it.
+    for ptype in 0..=20 {
+        let Some(kind) = PduKind::from_wire(ptype) else { continue };
+        let large = [5, 0, ptype, 3, 0x10, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0];
+        let is_whole = matches!(ptype, 11 | 12 | 14 | 15 | 16);
+        assert_eq!(Header::peek(&large, MAX_FRAGMENT).is_ok(), is_whole, "{kind:?}");
+    }
     assert_eq!(Header::peek(&good[..15], 24), Ok(None));
     assert!(Header::peek(&good, 24).unwrap().is_some());
 }

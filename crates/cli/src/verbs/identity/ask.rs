@@ -19,8 +19,8 @@ pub(crate) fn of_remote(ca: &mut RemoteCa) -> Fetched {
 struct Dialled<'a>(&'a mut RemoteCa);
 
 impl Answers for Dialled<'_> {
-    fn property(&mut self, id: i32, index: i32, kind: i32) -> Result<Vec<u8>, Refusal> {
-        self.0.raw_property(id, index, kind).map_err(|error| refusal(&error))
+    fn property(&mut self, id: i32, index: i32, kind: i32, most: usize) -> Result<Vec<u8>, Refusal> {
+        self.0.raw_property(id, index, kind, most).map_err(|error| refusal(&error))
     }
 
     fn config(&mut self, key: ConfigKey<'_>, entry: &str) -> Result<Variant, Refusal> {
