@@ -168,7 +168,8 @@ pub(crate) fn open_descriptor(descriptor: Descriptor) -> Result<File, Failure> {
 pub(crate) fn warn_if_exposed(path: &Path) {
     if certadm_files::is_exposed(path) {
         let path = path.display().to_string();
-        eprintln!("warning: others can read {}: give it mode 0600 (chmod 600)", printable(&path));
+        let path = printable(&path);
+        terminal::tell(format_args!("warning: others can read {path}: give it mode 0600 (chmod 600)\n"));
     }
 }
 
