@@ -31,7 +31,7 @@ const MAX_NOTE: u64 = 64;
 /// A complete set in a folder of sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderSet {
-    /// The name of its folder.
+    /// The name of its folder; `%E4` stands for a byte of it that is of no UTF-8 text.
     pub name: String,
     /// Its folder.
     pub path: PathBuf,
@@ -57,7 +57,7 @@ impl FolderSet {
     fn of(path: PathBuf, manifest: &Manifest) -> Option<Self> {
         let (began, time) = (seconds_of(&manifest.started), seconds_of(&manifest.finished)?);
         Some(Self {
-            name: path.file_name()?.to_str()?.to_owned(),
+            name: name_of(&path),
             path,
             time,
             seconds: began.and_then(|began| u64::try_from(time.checked_sub(began)?).ok()).unwrap_or_default(),
@@ -76,6 +76,16 @@ impl FolderSet {
         let bytes = file_of(&self.path, manifest::FILE_NAME).read(manifest::MAX_LEN).ok()?;
         Some(hex::encode(&Sha256::digest(bytes)))
     }
+}
+
+/// The last name of a path as text, other names by other texts. Nobody opens a set by it.
+fn name_of(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.file_name().unwrap_or_default().as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| format!("%{byte:02X}")));
+    }
+    text
 }
 
 impl Stored for FolderSet {

@@ -233,3 +233,21 @@ fn a_newest_set_that_is_damaged_is_told_when_a_restore_passes_it_over() {
     assert_eq!(restored["exit_code"], 1, "{restored:#}");
     assert_eq!((&restored["result"]["certificates"], &restored["ok"]), (&2.into(), &true.into()));
 }
+
+/// As an old program or another system may have named it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_set_whose_name_is_no_text_is_a_set_all_the_same() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let work = with_sets();
+    let sets = work.path("sets");
+    fs::rename(sets.join("three"), sets.join(OsStr::from_bytes(b"M\xe4rz"))).unwrap();
+    let listed = work.result("sets {sets}");
+    assert_eq!(listed["findings"], serde_json::json!([]), "{listed:#}");
+    let newest = moment_of(&listed, "M%E4rz");
+    assert_eq!(listed["cas"][0]["newest"], newest.as_str());
+    let restored = work.result("restore --latest-in {sets} --dir {new}");
+    assert_eq!((&restored["certificates"], &restored["warnings"]), (&3.into(), &serde_json::json!([])));
+}
