@@ -128,6 +128,21 @@ fn a_descriptor_is_read_from_where_it_is() {
     assert!(missing.stderr.contains("/dev/fd/99"), "{missing:?}");
 }
 
+/// Windows PowerShell and Notepad begin a file with a byte order mark, or write UTF-16.
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_secret() {
+    let work = Work::with_ca();
+    let passphrase = crate::support::PASSPHRASE;
+    fs::write(work.path("marked"), format!("\u{feff}{passphrase}\r\n")).unwrap();
+    work.result("ca crl --dir {ca} --passphrase-file {marked}");
+    let wide: Vec<u8> =
+        format!("\u{feff}{passphrase}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(work.path("wide"), wide).unwrap();
+    let refused = work.run("ca crl --dir {ca} --passphrase-file {wide}");
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(refused.stderr.contains("UTF-16") && refused.stderr.contains("UTF-8"), "{refused:?}");
+}
+
 #[test]
 fn there_is_no_way_to_put_a_secret_on_the_command_line() {
     let work = Work::with_ca();
