@@ -161,11 +161,13 @@ static int say_dynamic_files(HCSBC backup)
     return 1;
 }
 
-/* Everything between prepare and end. */
-static int copy_all(HCSBC backup, const char *folder, int logs_only, int keep_logs)
+/* Everything between prepare and end, into `folder` in the folder `set`. */
+static int copy_all(HCSBC backup, const char *set, const char *folder, int logs_only, int keep_logs)
 {
     WCHAR *list;
     DWORD size;
+    char *around;
+    int flushed;
     if (!save_map(backup, folder))
         return 0;
     if (!logs_only) {
@@ -175,11 +177,14 @@ static int copy_all(HCSBC backup, const char *folder, int logs_only, int keep_lo
     }
     if (!good(backup_logs(backup, &list, &size), "CertSrvBackupGetBackupLogs") || !copy_list(backup, list, folder))
         return 0;
-    /* Truncation deletes what this backup holds: it has to be on disk first. */
-    if (!finish_folder(folder)) {
-        perror(folder);
+    /* Truncation deletes what this backup holds: it has to be on disk first, and so have the names of the folders that hold it. */
+    around = folder_of(set);
+    flushed = around && finish_folder(folder) && finish_folder(set) && finish_folder(around);
+    if (!flushed)
+        perror(set);
+    free(around);
+    if (!flushed)
         return 0;
-    }
     if (!keep_logs && !logs_only && !good(truncate_logs(backup), "CertSrvBackupTruncateLogs"))
         return 0;
     return say_dynamic_files(backup);
@@ -200,7 +205,7 @@ static int run(const WCHAR *server, const char *set, int logs_only, int keep_log
         fprintf(stderr, "the CA does not serve requests\n");
     } else if (good(prepare(server, 0, logs_only ? CSBACKUP_TYPE_LOGS_ONLY : CSBACKUP_TYPE_FULL, &backup),
                     "CertSrvBackupPrepare")) {
-        copied = copy_all(backup, folder, logs_only, keep_logs);
+        copied = copy_all(backup, set, folder, logs_only, keep_logs);
         /* Owed after failures too; only its success makes the backup a good one. */
         copied = good(end_backup(backup), "CertSrvBackupEnd") && copied;
     }

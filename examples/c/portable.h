@@ -146,6 +146,28 @@ UNUSED static char *joined(const char *folder, const char *name)
     return path;
 }
 
+/* The folder that a path's last name is in, to be given to free(). NULL when memory is short. */
+UNUSED static char *folder_of(const char *path)
+{
+#if defined(_WIN32)
+    const char *separators = "/\\";
+#else
+    const char *separators = "/";
+#endif
+    size_t size = strlen(path), rooted = size > 0 && strchr(separators, path[0]) != NULL;
+    char *folder;
+    while (size > rooted && strchr(separators, path[size - 1]))
+        size--;
+    while (size > 0 && !strchr(separators, path[size - 1]))
+        size--;
+    while (size > rooted && strchr(separators, path[size - 1]))
+        size--;
+    folder = (char *)malloc(size + 2);
+    if (folder)
+        snprintf(folder, size + 2, "%.*s", size ? (int)size : 1, size ? path : ".");
+    return folder;
+}
+
 /* ---- files ---- */
 
 /* As fopen(), for a path in UTF-8. */

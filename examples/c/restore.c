@@ -241,9 +241,17 @@ static int copy_log(struct files *files, const char *name)
     return copied;
 }
 
+/* What is completed has to be on disk: the files, and the names that they have in their folders. */
 static int copy_files(struct files *files)
 {
-    return copy_file(files->image, files->database) && for_each_name(files->folder, files, copy_log);
+    char *folder = folder_of(files->database);
+    int copied = folder && copy_file(files->image, files->database) && for_each_name(files->folder, files, copy_log);
+    if (copied && !(finish_folder(folder) && finish_folder(files->logs))) {
+        perror(files->logs);
+        copied = 0;
+    }
+    free(folder);
+    return copied;
 }
 
 /* Registers; waits up to 30 s for a service that is still closing its database. */

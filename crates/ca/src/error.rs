@@ -383,7 +383,9 @@ impl Diagnosis for Error {
                 "choose another folder, or move the file away if what it belongs to is given up"
             }
             Self::Io { source, .. } => certadm_files::io_remedy(source),
-            Self::PassphraseUnusable(_) => "give a passphrase of 1 to 1024 bytes",
+            Self::PassphraseUnusable(_) => {
+                "give a passphrase of 1 to 1024 bytes; a file that holds it is saved as UTF-8"
+            }
             Self::WrongPassphrase { .. } => {
                 "give the passphrase of this CA; if it is the right one, the key file is damaged: take it from a copy"
             }

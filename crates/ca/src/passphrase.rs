@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use certadm_files::read::without_byte_order_mark;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
@@ -23,14 +24,15 @@ impl Passphrase {
         Self::checked(Zeroizing::new(bytes))
     }
 
-    /// Reads a passphrase from a file. One line end at the end of the file does not belong to it.
+    /// Reads a passphrase from a file. One line end at the end of the file does not belong to it, nor does one byte order mark at
+    /// its beginning.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, otherwise as [`Passphrase::new`].
+    /// [`Error::Io`] when the file cannot be read, [`Error::PassphraseUnusable`] for UTF-16, otherwise as [`Passphrase::new`].
     pub fn from_file(path: &Path) -> Result<Self> {
         let io = |source| Error::Io { what: "read the passphrase file", path: path.into(), source };
         let file = std::fs::File::open(path).map_err(io)?;
-        Self::read(file).map_err(io).and_then(Self::checked)
+        Self::read(file).map_err(io).and_then(Self::of_text)
     }
 
     /// Reads a passphrase from an open descriptor up to its end, as [`Passphrase::from_file`].
@@ -43,7 +45,7 @@ impl Passphrase {
             path: "the given descriptor".into(),
             source,
         };
-        Self::read(reader).map_err(io).and_then(Self::checked)
+        Self::read(reader).map_err(io).and_then(Self::of_text)
     }
 
     /// Its bytes, for whatever decrypts.
@@ -53,9 +55,9 @@ impl Passphrase {
     }
 
     fn read(mut reader: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
-        // Room for the longest passphrase, its line end, and one byte that shows it is too long:
+        // Room for the longest passphrase, its mark and its line end, and one byte that shows it is too long:
         // the buffer never moves, so no copy of the secret is left behind.
-        let mut buffer = Zeroizing::new(vec![0u8; MAX_LENGTH + 3]);
+        let mut buffer = Zeroizing::new(vec![0u8; MAX_LENGTH + 6]);
         let mut filled = 0;
         while filled < buffer.len() {
             match reader.read(&mut buffer[filled..]) {
@@ -73,6 +75,14 @@ impl Passphrase {
             }
         }
         Ok(buffer)
+    }
+
+    fn of_text(mut bytes: Zeroizing<Vec<u8>>) -> Result<Self> {
+        let text = without_byte_order_mark(&bytes);
+        let text = text.ok_or(Error::PassphraseUnusable("it is UTF-16, and not UTF-8"))?;
+        let mark = bytes.len() - text.len();
+        bytes.drain(..mark);
+        Self::checked(bytes)
     }
 
     fn checked(bytes: Zeroizing<Vec<u8>>) -> Result<Self> {
@@ -96,6 +106,9 @@ mod tests {
             ("secret\r\n", "secret"),
             ("secret\n\n", "secret\n"),
             ("pä$$ wörd\n", "pä$$ wörd"),
+            ("\u{feff}secret\r\n", "secret"),
+            // Whoever has the mark in his passphrase writes it twice.
+            ("\u{feff}\u{feff}secret", "\u{feff}secret"),
         ] {
             let passphrase = Passphrase::from_reader(text.as_bytes()).unwrap();
             assert_eq!(passphrase.as_bytes(), expected.as_bytes());
@@ -104,7 +117,9 @@ mod tests {
 
     #[test]
     fn empty_and_endless_are_refused() {
-        assert!(Passphrase::from_reader(&b"\n"[..]).is_err());
+        for bytes in [&b"\n"[..], b"\xEF\xBB\xBF\r\n", b"\xFF\xFEs\0\r\0\n\0", b"\xFE\xFF\0s"] {
+            assert!(Passphrase::from_reader(bytes).is_err(), "{bytes:?}");
+        }
         assert!(Passphrase::from_reader(std::io::repeat(b'x')).is_err());
         let longest = vec![b'x'; MAX_LENGTH];
         assert!(Passphrase::from_reader([&longest[..], b"\r\n"].concat().as_slice()).is_ok());

@@ -10,7 +10,7 @@ use crate::overview;
 #[derive(Debug, Parser)]
 #[command(name = "certadm", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 good, 1 finding, 2 usage, 3 refused, 4 unreachable, 5 damaged,\n\
-    70 internal, 130 interrupted.\n\
+    70 internal, 130 interrupted, 143 ended by SIGTERM.\n\
     Example: certadm backup --dir /srv/ca --to /backup/monday")]
 pub(crate) struct Cli {
     /// Print one JSON object instead of text (docs/json.md)

@@ -6,9 +6,10 @@ use certadm_files::cancel;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// From now on the first signal asks the command to stop, and a second one ends it at once. Commands call this when
-/// their long work begins: at a prompt a signal still ends them.
+/// their long work begins: at a prompt a signal still ends them. A signal that whoever started the command has it ignore stays
+/// ignored: a shell without job control does so with SIGINT for every command behind `&`.
 pub(crate) fn watch() {
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM].into_iter().filter(|signal| !cancel::is_ignored(*signal)) {
         // Where a handler cannot be set, a signal ends the process as ever.
         let number = usize::try_from(signal).unwrap_or(usize::MAX);
         #[cfg(unix)]

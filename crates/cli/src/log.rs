@@ -23,7 +23,9 @@ pub(crate) fn of_service(json: bool) {
 fn init(filter: EnvFilter, json: bool) {
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = std::io::stderr().is_terminal() && !is_plain && !json;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour);
+    // Of an event that cannot be written nobody can be told either: trying that would end the thread.
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).log_internal_errors(false);
     if json {
         subscriber.with_writer(std::io::stderr).json().flatten_event(true).init();
     } else {

@@ -24,6 +24,9 @@
 //!
 //! The C library is in `crates/ffi`; `docs/c-api.md` of the repository describes it.
 
+// They panic where standard error is closed: `terminal::tell` does not.
+#![warn(clippy::print_stderr)]
+
 mod args;
 mod completing;
 mod failure;
@@ -126,7 +129,7 @@ fn end_with(error: &clap::Error) -> ! {
         _ => None,
     };
     if let Some(ours) = ours.filter(|_| error.exit_code() != 0) {
-        eprintln!("What to do: what certutil calls {first} is here: {ours}.");
+        terminal::tell(format_args!("What to do: what certutil calls {first} is here: {ours}.\n"));
     }
     std::process::exit(error.exit_code())
 }

@@ -152,23 +152,40 @@ fn ask(text: &str) -> certadm_files::Result<String> {
     rpassword::prompt_password(text).during("ask on", Path::new("the terminal"))
 }
 
-/// Opens a descriptor of the caller by its name, so that his own stays open.
+/// Another descriptor for what the caller has open, so that his own stays open: it goes on where that is. Where the system gives
+/// none, what is open is opened by its name.
 ///
 /// # Errors
 /// When there is no such descriptor; always on Windows, whose programs are handed none by number.
 pub(crate) fn open_descriptor(descriptor: Descriptor) -> Result<File, Failure> {
     if cfg!(unix) {
         let path = PathBuf::from(format!("/dev/fd/{descriptor}"));
+        // Before another one gets this number.
+        path.symlink_metadata().during("open", &path)?;
+        #[cfg(target_os = "linux")]
+        if let Some(file) = second(descriptor) {
+            return Ok(file);
+        }
         return Ok(File::open(&path).during("open", &path)?);
     }
     Err(Failure::usage("descriptors have no numbers on this system", "give a file instead"))
+}
+
+/// A name below `/dev/fd` opens a file anew, from its beginning and with the rights of this account: only root may have been allowed
+/// to open it, and a socket cannot be opened at all.
+#[cfg(target_os = "linux")]
+fn second(descriptor: Descriptor) -> Option<File> {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    let own = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
+    pidfd_getfd(own, descriptor, PidfdGetfdFlags::empty()).ok().map(File::from)
 }
 
 /// Warns of a file with a secret that other accounts can read. It is used all the same: refusing it would keep no secret.
 pub(crate) fn warn_if_exposed(path: &Path) {
     if certadm_files::is_exposed(path) {
         let path = path.display().to_string();
-        eprintln!("warning: others can read {}: give it mode 0600 (chmod 600)", printable(&path));
+        let path = printable(&path);
+        terminal::tell(format_args!("warning: others can read {path}: give it mode 0600 (chmod 600)\n"));
     }
 }
 

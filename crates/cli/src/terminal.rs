@@ -1,6 +1,7 @@
 //! What a terminal lets a command do: colours for verdicts, and how wide a line may be.
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
 
 use crate::interrupt;
 
@@ -32,6 +33,12 @@ pub(crate) fn painted(text: &str, tone: Tone) -> String {
         Tone::Bad => 31,
     };
     format!("\x1b[{colour}m{text}\x1b[0m")
+}
+
+/// Writes to standard error. Where nobody reads it there is nobody left to tell, which is no reason to end.
+pub(crate) fn tell(text: impl Display) {
+    let mut stderr = std::io::stderr().lock();
+    write!(stderr, "{text}").and_then(|()| stderr.flush()).ok();
 }
 
 /// How many characters a line of standard output has; nothing where that is no terminal, or one that does not say.

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use certadm_auth::{AccountName, Password};
+use certadm_files::read::without_byte_order_mark;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -77,14 +78,15 @@ pub fn password_from_file(path: &Path) -> Result<Password, Error> {
     Ok(Password::new(std::mem::take(&mut *password)))
 }
 
-/// Reads a password up to the end of `reader`, which messages call `place`. One line end at the end does not belong to it.
+/// Reads a password up to the end of `reader`, which messages call `place`. One line end at the end does not belong to it, nor
+/// does one byte order mark at the beginning.
 ///
 /// # Errors
 /// [`Error::PasswordSource`] when reading fails, [`Error::PasswordUnusable`] when it is empty, longer than 1024 bytes,
 /// not UTF-8, of more than one line, or holds a NUL.
 pub fn read_password(mut reader: impl Read, place: &str) -> Result<Zeroizing<String>, Error> {
-    // Room for the longest password, its line end and one byte more: the buffer never moves, so that no copy stays.
-    let mut buffer = Zeroizing::new([0u8; MAX_PASSWORD + 3]);
+    // Room for the longest password, its mark and line end, and one byte more: the buffer never moves, so that no copy stays.
+    let mut buffer = Zeroizing::new([0u8; MAX_PASSWORD + 6]);
     let mut filled = 0;
     while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
         match reader.read(free) {
@@ -95,7 +97,8 @@ pub fn read_password(mut reader: impl Read, place: &str) -> Result<Zeroizing<Str
         }
     }
     let unusable = |detail| Error::PasswordUnusable { place: place.to_owned(), detail };
-    let bytes = buffer.get(..filled).unwrap_or_default();
+    let bytes = without_byte_order_mark(buffer.get(..filled).unwrap_or_default());
+    let bytes = bytes.ok_or_else(|| unusable("UTF-16, and not UTF-8"))?;
     let bytes = bytes.strip_suffix(b"\n").map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
     if MAX_PASSWORD < bytes.len() {
         return Err(unusable("longer than 1024 bytes"));
@@ -133,14 +136,16 @@ mod tests {
 
     #[test]
     fn a_password_is_one_line_and_bounded() {
-        for text in ["secret", "secret\n", "secret\r\n"] {
+        for text in ["secret", "secret\n", "secret\r\n", "\u{feff}secret\r\n"] {
             assert_eq!(read_password(text.as_bytes(), "test").unwrap().as_str(), "secret", "{text:?}");
         }
         assert_eq!(read_password("pä$$ wörd\n".as_bytes(), "test").unwrap().as_str(), "pä$$ wörd");
-        for bytes in [&b""[..], b"\n", b"\r\n", b"\xff", b"one\ntwo", b"one\n\n", b"a\0b"] {
+        for bytes in [&b""[..], b"\n", b"\r\n", b"\xff", b"one\ntwo", b"one\n\n", b"a\0b", b"\xEF\xBB\xBF"] {
             let error = read_password(bytes, "test").unwrap_err();
             assert!(matches!(error, Error::PasswordUnusable { .. }), "{bytes:?} {error}");
         }
+        let error = read_password(&b"\xFF\xFEs\0"[..], "test").unwrap_err();
+        assert!(error.to_string().contains("UTF-16"), "{error}");
         assert!(read_password(std::io::repeat(b'x'), "test").is_err());
         let longest = vec![b'x'; MAX_PASSWORD];
         assert!(read_password([&longest[..], b"\r\n"].concat().as_slice(), "test").is_ok());

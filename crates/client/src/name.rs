@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use certadm_rules::Hresult;
+use certadm_rules::names::same_ignoring_case;
 
 /// Longest host name, in bytes: what DNS allows.
 const MAX_HOST: usize = 253;
@@ -79,7 +80,12 @@ impl ServerName {
         };
         same_host
             && (self.port.is_none() || self.port == other.port)
-            && (self.ca.is_none() || self.ca == other.ca)
+            && match (&self.ca, &other.ca) {
+                (None, _) => true,
+                // certbcli.md 2.1: without regard to case.
+                (Some(own), Some(ca)) => same_ignoring_case(own, ca),
+                (Some(_), None) => false,
+            }
     }
 
     /// Whether the name means the service on this machine, reached over its socket: `localhost`, `.` or `own_name`,
@@ -267,6 +273,18 @@ mod tests {
             assert!(!local(text), "{text}");
         }
         assert!(!"x".parse::<ServerName>().unwrap().is_local(""));
+    }
+
+    #[test]
+    fn a_name_covers_itself_in_any_letters_and_what_says_more() {
+        let covers = |own: &str, other: &str| {
+            let [own, other] = [own, other].map(|text| text.parse::<ServerName>().unwrap());
+            own.covers(&other)
+        };
+        assert!(covers("ca1\\Pr\u{fc}f CA", "CA1:135\\PR\u{dc}F ca") && covers("ca1", "ca1\\Example CA"));
+        for other in ["ca1", "ca1\\Other CA", "ca2\\Example CA"] {
+            assert!(!covers("ca1\\Example CA", other), "{other}");
+        }
     }
 
     #[test]

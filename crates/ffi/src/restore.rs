@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use certadm_client::Target;
 use certadm_rules::registration::Registration;
 use certadm_rules::{Hresult, RestoreType, TaggedList};
 use certadm_session::Source;
@@ -18,7 +17,8 @@ static REGISTERING: Mutex<()> = Mutex::new(());
 /// A restore context.
 #[derive(Debug)]
 pub(crate) struct Restore {
-    target: Target,
+    name: String,
+    is_here: bool,
     registrar: Mutex<Registrar>,
 }
 
@@ -28,9 +28,9 @@ impl Restore {
     /// # Errors
     /// `E_INVALIDARG` for the name and for the flags (D15).
     pub(crate) fn prepare(name: &str, restore_flags: u32) -> Result<Self, Hresult> {
-        let target = server::target(name)?;
-        let restore_type = RestoreType::from_api(restore_flags)?;
-        Ok(Self { target, registrar: Mutex::new(Registrar::new(restore_type)) })
+        let is_here = server::names_this_machine(name)?;
+        let registrar = Mutex::new(Registrar::new(RestoreType::from_api(restore_flags)?));
+        Ok(Self { name: name.to_owned(), is_here, registrar })
     }
 
     /// RestoreRegister, RestoreRegisterThroughFile.
@@ -53,17 +53,17 @@ impl Restore {
         registrar.complete(outcome)
     }
 
-    /// RestoreGetDatabaseLocations on a connection of its own (6.17).
+    /// RestoreGetDatabaseLocations on a connection of its own (6.17), to whoever has the name now.
     ///
     /// # Errors
     /// Those of [`server::connect`]; 0x800706BA when the service does not run.
     pub(crate) fn database_locations(&self) -> Result<TaggedList, Hresult> {
-        let mut ca = server::connect(self.target.clone())?;
+        let mut ca = server::connect(server::target(&self.name)?)?;
         ca.database_locations().map_err(|error| log::why(&error))
     }
 
     fn registrar(&self) -> Result<MutexGuard<'_, Registrar>, Hresult> {
-        if server::is_this_machine(&self.target) {
+        if self.is_here {
             self.registrar.lock().map_err(|_| Hresult::E_FAIL)
         } else {
             Err(Hresult::ERROR_NOT_SUPPORTED)

@@ -15,8 +15,28 @@ const DISCARD: u16 = 9;
 /// # Errors
 /// `E_INVALIDARG` for a text that names no server, and for a configuration that cannot be used.
 pub(crate) fn target(name: &str) -> Result<Target, Hresult> {
-    let name: ServerName = name.parse().map_err(|error| code(&Error::Name(error)))?;
-    Config::load().and_then(|config| config.target(&name)).map_err(|error| code(&error))
+    find(name).map_err(|error| code(&error))
+}
+
+/// Whether a name means this machine, whichever of its services: a restore needs none of them.
+///
+/// # Errors
+/// As [`target`].
+pub(crate) fn names_this_machine(name: &str) -> Result<bool, Hresult> {
+    is_of_this_machine(&find(name)).map_err(code)
+}
+
+fn find(name: &str) -> Result<Target, Error> {
+    let name: ServerName = name.parse().map_err(Error::Name)?;
+    Config::load()?.target(&name)
+}
+
+fn is_of_this_machine(found: &Result<Target, Error>) -> Result<bool, &Error> {
+    match found {
+        Ok(target) => Ok(is_this_machine(target)),
+        Err(Error::SeveralSockets { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Connects to a CA with the account that the configuration has for it.
@@ -30,7 +50,7 @@ pub(crate) fn connect(target: Target) -> Result<RemoteCa, Hresult> {
 
 /// Whether a target is this machine. For restores a port makes no difference, and an address of this machine counts
 /// too. Other names are not looked up: whoever answers for names must not choose where a restore goes.
-pub(crate) fn is_this_machine(target: &Target) -> bool {
+fn is_this_machine(target: &Target) -> bool {
     let Endpoint::Tcp { host, .. } = &target.endpoint else { return true };
     match host.parse::<IpAddr>() {
         Ok(address) => is_own_address(address),
@@ -58,6 +78,14 @@ fn code(error: &Error) -> Hresult {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Which of them is meant is asked where one is called.
+    #[test]
+    fn this_machine_with_several_services_is_still_this_machine() {
+        let several = Err(Error::SeveralSockets { sockets: vec!["one".into(), "two".into()] });
+        assert!(is_of_this_machine(&several).unwrap());
+        assert!(is_of_this_machine(&Err(Error::Account { account: String::new() })).is_err());
+    }
 
     #[test]
     fn this_machine_by_name_and_by_address() {

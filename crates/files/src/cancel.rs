@@ -4,6 +4,7 @@
 //! what they had begun goes away on the usual road of an error: unfinished folders are removed, a backup at the CA is ended.
 //! A process that never calls [`request`] is never stopped.
 
+use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -27,6 +28,22 @@ pub fn requested() -> Option<usize> {
     Some(REQUESTED.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
 }
 
+/// Whether this process ignores a signal, as whoever started it wanted: a shell without job control has every command behind `&`
+/// ignore SIGINT. Who sets a handler all the same is stopped by a signal that was meant for others. Known on Linux alone
+/// (proc_pid_status(5), `SigIgn`: the lowest bit is signal 1).
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
+    let status = if cfg!(target_os = "linux") { fs::read_to_string("/proc/self/status").ok() } else { None };
+    status.is_some_and(|status| ignores(&status, signal))
+}
+
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    let bit = u32::try_from(signal - 1).ok().and_then(|bit| mask.checked_shr(bit));
+    bit.is_some_and(|mask| mask & 1 == 1)
+}
+
 /// Goes on, unless something asked to stop.
 ///
 /// # Errors
@@ -35,5 +52,17 @@ pub fn check() -> Result<()> {
     match requested() {
         None => Ok(()),
         Some(_) => Err(Error::Cancelled),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_told_by_their_bits() {
+        let status = "Name:\tcertadm\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001002\n";
+        assert_eq!([1, 2, 13, 15].map(|signal| ignores(status, signal)), [false, true, true, false]);
+        assert!(!ignores(status, 0) && !ignores(status, 65) && !ignores("", 2));
     }
 }

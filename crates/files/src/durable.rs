@@ -216,6 +216,21 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, bytes, |temporary| open_new(temporary, Access::Owner))
 }
 
+/// As [`replace`], for what another account has to read: the new file has mode 0644 whatever the umask, and the folder decides who
+/// comes to it. On Windows the rights of the folder decide.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_readable(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_with(path, bytes, |temporary| {
+        let file = open_emptied(temporary)?;
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .during("set the mode of", temporary)?;
+        Ok(file)
+    })
+}
+
 /// Writes the file that `open` gives beside `path`, and renames it.
 fn replace_with(path: &Path, bytes: &[u8], open: impl FnOnce(&Path) -> Result<File>) -> Result<()> {
     let temporary = temporary_beside(path);
@@ -392,6 +407,18 @@ mod tests {
             replace_private(&path, content.as_bytes()).unwrap();
             assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), (content, 0o600));
             assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_readable_file_can_be_read_by_all_who_come_to_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let path = dir.path().join("request");
+        for content in ["old", "new"] {
+            replace_readable(&path, content.as_bytes()).unwrap();
+            let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode), (content, 0o644));
         }
     }
 

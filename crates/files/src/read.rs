@@ -27,6 +27,22 @@ pub fn bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
     rest(&waiting::open(path).during("open", path)?, path, limit)
 }
 
+/// The bytes of a text file without the byte order mark that Windows PowerShell and Notepad put before UTF-8: it is no part of what
+/// somebody wrote. `None` for UTF-16, which has another mark, and a NUL in every line end.
+///
+/// ```
+/// use certadm_files::read::without_byte_order_mark;
+///
+/// assert_eq!(without_byte_order_mark(b"\xEF\xBB\xBFsecret"), Some(&b"secret"[..]));
+/// assert_eq!(without_byte_order_mark(b"secret"), Some(&b"secret"[..]));
+/// assert_eq!(without_byte_order_mark(b"\xFF\xFEs\0"), None);
+/// ```
+#[must_use]
+pub fn without_byte_order_mark(bytes: &[u8]) -> Option<&[u8]> {
+    let is_utf16 = matches!(bytes, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) && bytes.contains(&0);
+    (!is_utf16).then(|| bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes))
+}
+
 /// Reads settings: as [`bounded`], but refuses a regular file that everyone can change. Who changes it decides with whose rights
 /// something is run, and where backups go.
 ///

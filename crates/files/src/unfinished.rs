@@ -170,7 +170,7 @@ pub fn is_named_so(path: &Path) -> bool {
 
 /// The process that builds what has such a name.
 fn builder_of(path: &Path) -> Option<u32> {
-    let name = path.file_name()?.to_str()?;
+    let name = path.file_name()?.to_string_lossy();
     let (_, process) = name.strip_prefix('.')?.rsplit_once(".unfinished-")?;
     process.parse().ok()
 }

@@ -93,8 +93,8 @@ mod sending {
         if let Some((user, file)) = &mail.account {
             let bytes = read::bounded(file, MAX_PASSWORD).map_err(|error| error.to_string())?;
             let bytes = Zeroizing::new(bytes);
-            let password =
-                std::str::from_utf8(&bytes).map_err(|_| format!("{} is no text", file.display()))?;
+            let text = read::without_byte_order_mark(&bytes).and_then(|text| std::str::from_utf8(text).ok());
+            let password = text.ok_or_else(|| format!("{} is no text in UTF-8", file.display()))?;
             let password = password.trim_end_matches(['\r', '\n']).to_owned();
             builder = builder.credentials(Credentials::new(user.clone(), password));
         }

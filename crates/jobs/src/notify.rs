@@ -159,7 +159,8 @@ fn read_address(address: &Secret) -> Result<String, String> {
         Secret::Plain(address) => Ok(address.clone()),
         Secret::File(file) => {
             let bytes = read::bounded(file, MAX_ADDRESS).map_err(|error| error.to_string())?;
-            let text = String::from_utf8(bytes).map_err(|_| format!("{} is no text", file.display()))?;
+            let text = read::without_byte_order_mark(&bytes).and_then(|text| std::str::from_utf8(text).ok());
+            let text = text.ok_or_else(|| format!("{} is no text in UTF-8", file.display()))?;
             Ok(text.trim().to_owned())
         }
     }

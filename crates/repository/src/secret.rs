@@ -47,13 +47,14 @@ impl Secret {
         Ok(Self { credentials, origin: path.display().to_string(), doubt: None })
     }
 
-    /// Reads a password from a file; one line end behind it does not count.
+    /// Reads a password from a file; one line end behind it does not count, nor does one byte order mark before it.
     ///
     /// # Errors
     /// [`Error::Secret`] when there is none, [`Error::File`].
     pub fn from_password_file(path: &Path) -> Result<Self> {
         let bytes = Zeroizing::new(read::bounded(path, MAX_FILE)?);
-        let text = std::str::from_utf8(&bytes).unwrap_or_default();
+        let text = read::without_byte_order_mark(&bytes).unwrap_or_default();
+        let text = std::str::from_utf8(text).unwrap_or_default();
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {
@@ -155,7 +156,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("password");
         for (content, expected) in
-            [("a b\n", Some("a b")), ("a\r\n", Some("a")), ("a", Some("a")), ("\n", None)]
+            [("a b\n", Some("a b")), ("\u{feff}a\r\n", Some("a")), ("a", Some("a")), ("\u{feff}\n", None)]
         {
             std::fs::write(&path, content).unwrap();
             let read = Secret::from_password_file(&path).ok().map(|secret| match secret.credentials() {

@@ -22,6 +22,7 @@ mod system {
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
+    use certadm_files::cancel;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     use super::{Duration, Listeners, io};
@@ -47,9 +48,10 @@ mod system {
             (&self.0).write_all(&[0]).ok();
         }
 
-        /// Lets SIGTERM and SIGINT end the wait.
+        /// Lets SIGTERM and SIGINT end the wait, but for one that this process was started to ignore.
         pub(crate) fn on_signals(&self) -> io::Result<()> {
-            for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            let signals = [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT];
+            for signal in signals.into_iter().filter(|signal| !cancel::is_ignored(*signal)) {
                 signal_hook::low_level::pipe::register(signal, self.0.try_clone()?)?;
             }
             Ok(())

@@ -474,6 +474,19 @@ impl Diagnosis for Error {
     }
 }
 
+impl Error {
+    /// Whether the system failed to tell what lies somewhere, so that nothing is known of it.
+    pub(crate) const fn is_of_disk(&self) -> bool {
+        use certadm_files::Error::Io;
+        matches!(
+            self,
+            Self::File(Io { .. })
+                | Self::Store(certadm_store::Error::File(Io { .. }))
+                | Self::Windows { source: certadm_ese::Error::Io(_), .. }
+        )
+    }
+}
+
 impl From<CallError> for Error {
     fn from(error: CallError) -> Self {
         match error.code {

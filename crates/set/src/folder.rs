@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{Found, IoContext, durable, found, unfinished};
@@ -20,6 +21,8 @@ use crate::stored::Stored;
 
 /// The folder of notes about what is proven, among the sets.
 const PROVEN: &str = ".proven";
+/// What file systems have at their top, for root alone.
+const LOST_AND_FOUND: &str = "lost+found";
 /// A folder with more entries is refused.
 const MOST_ENTRIES: usize = 1_000_000;
 /// No note is longer, in bytes.
@@ -28,7 +31,7 @@ const MAX_NOTE: u64 = 64;
 /// A complete set in a folder of sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderSet {
-    /// The name of its folder.
+    /// The name of its folder; `%E4` stands for a byte of it that is of no UTF-8 text.
     pub name: String,
     /// Its folder.
     pub path: PathBuf,
@@ -54,7 +57,7 @@ impl FolderSet {
     fn of(path: PathBuf, manifest: &Manifest) -> Option<Self> {
         let (began, time) = (seconds_of(&manifest.started), seconds_of(&manifest.finished)?);
         Some(Self {
-            name: path.file_name()?.to_str()?.to_owned(),
+            name: name_of(&path),
             path,
             time,
             seconds: began.and_then(|began| u64::try_from(time.checked_sub(began)?).ok()).unwrap_or_default(),
@@ -73,6 +76,16 @@ impl FolderSet {
         let bytes = file_of(&self.path, manifest::FILE_NAME).read(manifest::MAX_LEN).ok()?;
         Some(hex::encode(&Sha256::digest(bytes)))
     }
+}
+
+/// The last name of a path as text, other names by other texts. Nobody opens a set by it.
+fn name_of(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.file_name().unwrap_or_default().as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| format!("%{byte:02X}")));
+    }
+    text
 }
 
 impl Stored for FolderSet {
@@ -126,6 +139,20 @@ pub struct Listed {
     pub unfinished: Vec<PathBuf>,
 }
 
+impl Listed {
+    /// The same, where the disk told all of it. What it does not tell now it may tell tomorrow: that set may be the newest, or need one
+    /// that would be deleted.
+    ///
+    /// # Errors
+    /// The first one of the disk.
+    pub fn told_by_the_disk(mut self) -> Result<Self> {
+        match self.unreadable.iter().position(|(_, error)| error.is_of_disk()) {
+            Some(at) => Err(self.unreadable.swap_remove(at).1),
+            None => Ok(self),
+        }
+    }
+}
+
 /// Looks at the sets in `dir`. Folders that hold anything else are passed over, and so are links.
 ///
 /// # Errors
@@ -150,10 +177,11 @@ fn list_at_most(dir: &Path, most: usize) -> Result<Listed> {
             return Err(Error::TooManySets { path: dir.to_owned(), most });
         }
         let path = entry.during("list", dir)?.path();
-        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_passed_over = name.starts_with('.') || name == LOST_AND_FOUND;
         if unfinished::is_named_so(&path) {
             listed.unfinished.push(path);
-        } else if !is_hidden && found::is_folder(&path) {
+        } else if !is_passed_over && found::is_folder(&path) {
             folders.push(path);
         }
     }
@@ -180,7 +208,11 @@ enum Lies {
 
 fn look(path: &Path) -> Result<Lies> {
     let bad = |detail: &str| Error::BadManifest { path: path.to_owned(), detail: detail.to_owned() };
-    if file_of(path, manifest::FILE_NAME).is_there() {
+    let has_manifest = match file_of(path, manifest::FILE_NAME).path().symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        other => other.map(|_| true).during("look at", path)?,
+    };
+    if has_manifest {
         let manifest = Set::open(path)?.manifest.ok_or_else(|| bad("it went meanwhile"))?;
         let set = FolderSet::of(path.to_owned(), &manifest);
         return set.map(Lies::Set).ok_or_else(|| bad("it does not say when the set was taken"));
@@ -237,5 +269,25 @@ mod tests {
         }
         assert!(list_at_most(dir.path(), 3).unwrap().sets.is_empty());
         assert!(matches!(list_at_most(dir.path(), 2), Err(Error::TooManySets { most: 2, .. })));
+    }
+
+    #[test]
+    fn a_folder_of_which_the_disk_does_not_tell_all_is_refused() {
+        let of = |error: Error| {
+            let unreadable = vec![("damaged".into(), bad("damaged")), ("set".into(), error)];
+            Listed { unreadable, ..Listed::default() }.told_by_the_disk()
+        };
+        let io = || certadm_files::Error::Io {
+            action: "read",
+            path: "set".into(),
+            source: std::io::Error::from(ErrorKind::PermissionDenied),
+        };
+        assert!(of(bad("set")).is_ok());
+        assert!(matches!(of(io().into()), Err(Error::File(_))));
+        assert!(matches!(of(certadm_store::Error::File(io()).into()), Err(Error::Store(_))));
+    }
+
+    fn bad(path: &str) -> Error {
+        Error::BadManifest { path: path.into(), detail: "it is damaged".to_owned() }
     }
 }

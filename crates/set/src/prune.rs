@@ -58,13 +58,7 @@ impl Prune {
         }
         // Before the look at the folder: another prune may be at work there.
         let turn = unfinished::take_turn(dir)?.ok_or_else(|| Error::Pruning { path: dir.to_owned() })?;
-        let mut listed = folder::list(dir)?;
-        let is_of_disk =
-            |(_, error): &(PathBuf, Error)| matches!(error, Error::File(certadm_files::Error::Io { .. }));
-        if let Some(at) = listed.unreadable.iter().position(is_of_disk) {
-            // What the disk does not tell now it may tell tomorrow: that set may need one that would go.
-            return Err(listed.unreadable.swap_remove(at).1);
-        }
+        let mut listed = folder::list(dir)?.told_by_the_disk()?;
         let mut proven = folder::proven(dir, &listed.sets);
         let evident = listed.sets.iter().filter(|set| is_proven(set)).map(|set| set.name.clone());
         proven.extend(evident.collect::<Vec<_>>());

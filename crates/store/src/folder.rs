@@ -1,7 +1,8 @@
 //! Where everything of one CA lies: the service's folder (docs/store-format.md, "The embedded database on disk").
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{IoContext, durable};
@@ -146,14 +147,32 @@ impl Folder {
         self.database_dir().join(format!("{sanitized_name}.db"))
     }
 
+    /// Refuses the folder of no CA: it has neither a `database` folder nor a restore that is registered.
+    ///
+    /// # Errors
+    /// [`Error::NotACaFolder`] (0x80070424), [`Error::File`] when the system does not let it be looked at.
+    pub fn check(&self) -> Result<()> {
+        if self.has_database_dir()?
+            || found_at(&self.restore_record_path())?.is_some()
+            || found_at(&self.restore_request_path())?.is_some()
+        {
+            return Ok(());
+        }
+        Err(Error::NotACaFolder { folder: self.dir.clone() })
+    }
+
+    fn has_database_dir(&self) -> Result<bool> {
+        Ok(found_at(&self.database_dir())?.is_some_and(|found| found.is_dir()))
+    }
+
     /// Finds the one database file, `database/*.db`.
     ///
     /// # Errors
     /// [`Error::NotACaFolder`] when the folder has no `database` folder, [`Error::DatabaseMissing`]
-    /// (0xC8000713) when it is there and holds none, [`Error::SeveralDatabases`] when it holds more than one.
+    /// (0xC8000713) when it is there and holds none, [`Error::SeveralDatabases`] when it holds more than one; [`Error::File`].
     pub fn database_path(&self) -> Result<PathBuf> {
         let dir = self.database_dir();
-        if !dir.is_dir() {
+        if !self.has_database_dir()? {
             return Err(Error::NotACaFolder { folder: self.dir.clone() });
         }
         let mut found = Vec::new();
@@ -219,6 +238,14 @@ impl Folder {
     }
 }
 
+/// What lies at a path; `None` where nothing does, which a system that does not let it be looked at does not say.
+pub(crate) fn found_at(path: &Path) -> Result<Option<Metadata>> {
+    match fs::metadata(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        other => Ok(Some(other.during("look at", path)?)),
+    }
+}
+
 /// Bytes of the write-ahead log beside a database, 0 when there is none.
 pub fn wal_len(database: &Path) -> u64 {
     fs::metadata(wal_path(database)).map_or(0, |metadata| metadata.len())
@@ -238,4 +265,24 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_looked_at_is_not_taken_for_another_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, b"").unwrap();
+        for folder in [Folder::new(dir.path()), Folder::new(dir.path().join("no")), Folder::new(file)] {
+            assert!(matches!(folder.database_path(), Err(Error::NotACaFolder { .. })));
+            assert!(matches!(folder.check(), Err(Error::NotACaFolder { .. })));
+        }
+        // Whoever runs the tests, this is nothing that the system looks at.
+        let folder = Folder::new(dir.path().join("x".repeat(300)));
+        assert!(matches!(folder.database_path(), Err(Error::File(_))));
+        assert!(matches!(folder.check(), Err(Error::File(_))));
+    }
 }

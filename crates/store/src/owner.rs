@@ -157,7 +157,7 @@ impl Store {
         folder.create_parts()?;
         let owned = locks::own(folder)?;
         let already = folder.database_path().is_ok() || !folder.archived_logs()?.is_empty();
-        if already || folder.restore_record_path().exists() {
+        if already || record::read(folder)?.is_some() {
             return Err(Error::AlreadyExists { folder: folder.path().to_owned() });
         }
         // Built under another name, so that a crash leaves no half-made database where a whole one is expected.
@@ -187,9 +187,7 @@ impl Store {
     /// is not complete, the errors of [`recovery::recover`], and 0xC8000220 for a restored image that nobody
     /// registered.
     pub fn open(folder: &Folder, options: Options) -> Result<Self> {
-        if !folder.database_dir().is_dir() && !folder.restore_record_path().exists() {
-            return Err(Error::NotACaFolder { folder: folder.path().to_owned() });
-        }
+        folder.check()?;
         let owned = locks::own(folder)?;
         Self::open_owned(folder, options, owned)
     }

@@ -1,7 +1,8 @@
 //! The registration record, `restore.json` (certbcli.md 9.3, D20), and what the owner does about it at its start.
 //!
 //! A request of RegisterThroughFile (D17) is the record as it would be after the registration, `restore.d/request.json`.
-//! While it is there it stands for the record; the owner's start puts it in the record's place before anything else.
+//! While it is there it stands for the record; once it is completed, the owner's start puts it in the record's place before
+//! anything else. Until then it stays where whoever registered it can complete it, or register anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,7 +112,8 @@ pub fn parse(bytes: &[u8]) -> Result<RestoreRecord, String> {
 /// # Errors
 /// [`Error::File`].
 pub fn write(folder: &Folder, record: &RestoreRecord) -> Result<()> {
-    write_file(&folder.restore_record_path(), record)
+    let path = folder.restore_record_path();
+    Ok(durable::replace(&path, &in_bytes(&path, record)?)?)
 }
 
 /// Writes a registration in this form; from now on it is the one that counts.
@@ -129,20 +131,25 @@ pub fn register(folder: &Folder, form: Form, record: &RestoreRecord) -> Result<(
             if !requests.is_dir() {
                 durable::create_dir(&requests)?;
             }
-            write_file(&folder.restore_request_path(), record)
+            let path = folder.restore_request_path();
+            // The CA's account has to read it, whoever writes it.
+            Ok(durable::replace_readable(&path, &in_bytes(&path, record)?)?)
         }
     }
 }
 
-/// Puts a request in the record's place. A crash leaves the request, and with it the same registration.
+/// Puts a request in the record's place once nobody has to write to it any more: whoever may restore may not write to the record. A
+/// crash leaves the request, and with it the same registration.
 fn merge_request(folder: &Folder) -> Result<()> {
     match read_file(folder.restore_request_path())? {
-        Some(request) => register(folder, Form::Record, &request),
-        None => Ok(()),
+        Some(request) if request.is_complete() || request.database_recovered => {
+            register(folder, Form::Record, &request)
+        }
+        _ => Ok(()),
     }
 }
 
-fn write_file(path: &Path, record: &RestoreRecord) -> Result<()> {
+fn in_bytes(path: &Path, record: &RestoreRecord) -> Result<Vec<u8>> {
     let pairs = record.map.iter().map(|entry| (entry.database.clone(), entry.new_database.clone()));
     let stored = Stored {
         backup_log_directory: record.backup_log_directory.clone(),
@@ -158,7 +165,7 @@ fn write_file(path: &Path, record: &RestoreRecord) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(&stored)
         .map_err(|error| Error::BadRecord { path: path.to_owned(), detail: error.to_string() })?;
     bytes.push(b'\n');
-    Ok(durable::replace(path, &bytes)?)
+    Ok(bytes)
 }
 
 /// Begins a new registration: what an earlier, unfinished recovery left behind no longer counts.

@@ -11,7 +11,7 @@ use crate::chain::{self, Chain};
 use crate::checkpoint::{Checkpoint, CheckpointFile, Phase};
 use crate::connect::DatabaseConnection;
 use crate::error::{Error, Result};
-use crate::folder::{Folder, shm_path, wal_path};
+use crate::folder::{Folder, found_at, shm_path, wal_path};
 use crate::generation;
 use crate::log_file::{LogFile, Signature};
 use crate::schema;
@@ -53,7 +53,7 @@ pub struct Recovered {
 /// As [`chain::check_chain`] and [`chain::check_image`]; the image is then untouched.
 pub fn recover(folder: &Folder, registered: &Registered) -> Result<Recovered> {
     let database = &registered.database;
-    if !database.exists() {
+    if found_at(database)?.is_none() {
         return Err(Error::Image {
             detail: format!("the restored database {} is not there", database.display()),
             code: Hresult::ATTACHED_DATABASE_MISMATCH,

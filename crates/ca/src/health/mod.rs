@@ -130,9 +130,7 @@ pub struct Database {
 /// [`certadm_store::Error::Sqlite`] when the system fails. Everything else that is wrong becomes findings.
 pub fn examine(dir: &Path, thresholds: &Thresholds) -> Result<Health> {
     let folder = Folder::new(dir);
-    if !folder.database_dir().is_dir() && !folder.restore_record_path().exists() {
-        return Err(certadm_store::Error::NotACaFolder { folder: folder.path().to_owned() }.into());
-    }
+    folder.check()?;
     let mut findings = Vec::new();
     let config = configuration(&folder, &mut findings);
     let files = files(&folder, &mut findings);

@@ -1,9 +1,11 @@
 //! `--latest-in` and `--at`: which sets of a folder or a repository are meant.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use certadm_rules::FileTime;
+use certadm_rules::diagnosis::chain_of;
 use certadm_rules::words::counted;
 use certadm_set::folder::FolderSet;
 use certadm_set::manifest::SetKind;
@@ -35,6 +37,8 @@ pub(crate) struct Chosen {
     pub(crate) sets: Vec<PathBuf>,
     /// How far they are used.
     pub(crate) until: Option<Until>,
+    /// What was passed over though it may be newer, and why; told already.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl LatestArgs {
@@ -42,7 +46,8 @@ impl LatestArgs {
     /// looked at: whoever can put a set there must not decide by it which one is restored.
     ///
     /// # Errors
-    /// Usage when sets of several CAs lie there; refused when nothing there can be restored; as [`folder::list`].
+    /// Usage when sets of several CAs lie there; refused when nothing there can be restored; when the disk does not tell of a set, which
+    /// may be the newest; as [`folder::list`].
     pub(crate) fn choose(
         &self,
         allowed: Option<&AllowedSigners>,
@@ -58,28 +63,47 @@ impl LatestArgs {
             let (last, until) = self.state(place, &points, began, |_, _| false)?;
             output.line(told(last, until));
             let address = format!("{}/{}", repository.address(), last.id());
-            return Ok(Some(Chosen { sets: vec![address.into()], until }));
+            return Ok(Some(Chosen { sets: vec![address.into()], until, warnings: Vec::new() }));
         }
-        let mut sets = folder::list(place)?.sets;
+        let listed = folder::list(place)?.told_by_the_disk()?;
+        for path in &listed.unsealed {
+            output.line(format!("Left out {}: it has no manifest.", path.display()));
+        }
+        let (mut sets, mut left_out) = (listed.sets, listed.unreadable);
         if let Some(allowed) = allowed {
             sets.retain(|set| {
                 let opened = certadm_set::open(std::slice::from_ref(&set.path));
                 let signed = opened.and_then(|opened| allowed.check(&opened));
-                if let Err(error) = &signed {
-                    output.line(format!("Left out {}: {error}.", set.path.display()));
-                }
-                signed.is_ok()
+                let is_signed = signed.is_ok();
+                left_out.extend(signed.err().map(|error| (set.path.clone(), error)));
+                is_signed
             });
         }
+        let warnings = RefCell::new(Vec::new());
+        let warn = |path: &Path, error: &certadm_set::Error| {
+            let warning = format!("{} is left out: {}", path.display(), chain_of(error));
+            output.result(format!("Warning: {warning}."));
+            warnings.borrow_mut().push(warning);
+        };
+        left_out.iter().for_each(|(path, error)| warn(path, error));
         let gives = |chain: &[&FolderSet], until: Until| {
             let paths: Vec<PathBuf> = chain.iter().map(|set| set.path.clone()).collect();
-            certadm_set::open(&paths).and_then(|opened| opened.until(until)).is_ok()
+            match certadm_set::open(&paths).and_then(|opened| opened.until(until)) {
+                Ok(_) => true,
+                Err(certadm_set::Error::NotReachable { .. }) => false,
+                // Its state may be nearer to the moment than that of the sets before it.
+                Err(error) => {
+                    paths.last().iter().for_each(|path| warn(path, &error));
+                    false
+                }
+            }
         };
         let (last, until) = self.state(place, &sets, |set| began(set, set.seconds), gives)?;
         output.line(told(last, until));
         let (all, now): (Vec<_>, _) = (sets.iter().collect(), certadm_store::now().unix_seconds());
         let needed = chain(&all, last, now).map_err(|why| nothing(place, &why))?;
-        Ok(Some(Chosen { sets: needed.into_iter().map(|set| set.path.clone()).collect(), until }))
+        let sets = needed.into_iter().map(|set| set.path.clone()).collect();
+        Ok(Some(Chosen { sets, until, warnings: warnings.into_inner() }))
     }
 
     /// The last set of the state that is meant, and how far it is used. `began` says when the backup of a set began, and `gives`

@@ -106,7 +106,7 @@ pub(crate) fn roll_if_unowned(folder: &Folder) -> Option<String> {
 pub(crate) fn finish(folder: &Folder, mut done: Done, output: Output) -> Done {
     let warning = roll_if_unowned(folder);
     if let Some(warning) = &warning {
-        output.line(format!("Warning: {warning}."));
+        output.result(format!("Warning: {warning}."));
         if done.exit == Exit::Good {
             done.exit = Exit::Finding;
         }

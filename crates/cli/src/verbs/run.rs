@@ -105,6 +105,10 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     let wish = args.now.map_or(Wish::Due, |step| Wish::Now(step.into()));
     let patience = u64::try_from(args.wait.unwrap_or_default()).unwrap_or_default();
     let runs = carry_out(&config, &work, (wish, patience), output)?;
+    for run in runs.iter().filter(|run| run.left_alone) {
+        let text = format!("{}: another run works on it, and this one has left it alone.", run.ca);
+        if args.busy_fails { output.result(text) } else { output.line(text) }
+    }
     cancel::check()?;
     let now = system_clock();
     let stand = protected::stand(&config, &work, now)?;
@@ -184,9 +188,6 @@ fn carry_out(
     let mut runs = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
     runs.sort_by_key(|(at, _)| *at);
     for run in runs.iter().map(|(_, run)| run) {
-        if run.left_alone {
-            output.line(format!("{}: another run works on it, and this one has left it alone.", run.ca));
-        }
         for trouble in &run.trouble {
             output.toned(
                 "",

@@ -116,6 +116,24 @@ fn a_signal_ends_a_backup_and_leaves_nothing() {
     assert_eq!(work.tables("--dir {ca}")[1], before, "the CA is as it was");
 }
 
+/// A shell without job control starts every command behind `&` so: a SIGINT for the script is not for the command.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_that_the_command_was_started_to_ignore_does_not_end_it() {
+    let work = large();
+    fs::create_dir(work.path("sets")).unwrap();
+    let sets = work.path("sets");
+    let mut script = std::process::Command::new("sh");
+    script.args(["-c", r#"trap '' INT; exec "$0" "$@""#, env!("CARGO_BIN_EXE_certadm")]);
+    script.args(["backup", "--dir"]).arg(work.path("ca")).arg("--to").arg(sets.join("monday"));
+    let mut child =
+        script.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&mut child, || receives(&sets));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    Run::from(child.wait_with_output().unwrap()).good();
+    assert_eq!(names(&sets), ["monday"]);
+}
+
 #[test]
 fn who_has_the_ca_is_told() {
     let work = Work::with_ca();

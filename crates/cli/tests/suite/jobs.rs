@@ -550,7 +550,9 @@ fn a_ca_that_another_run_has_is_left_alone() {
     let ran = result(&work, "run nightly");
     assert_eq!((steps(&ran).len(), &ran["runs"][0]["left_alone"]), (0, &true.into()), "{ran:#}");
     // The agent has to know that nothing was done.
-    assert_eq!(run(&work, "run nightly --busy-fails").code, 3);
+    let busy = run(&work, "--quiet run nightly --busy-fails");
+    assert_eq!(busy.code, 3);
+    assert!(busy.stdout.contains("another run works on it"), "{busy:?}");
     drop(lock);
     assert_eq!(run(&work, "run nightly --now full --busy-fails").code, 0);
     fs::remove_dir_all(work.path("backups/web")).unwrap();

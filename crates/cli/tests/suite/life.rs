@@ -143,6 +143,12 @@ fn every_request_has_its_own_outcome() {
     assert_eq!(results[2]["error"]["code"], "0x80070002");
     assert_eq!((&json["result"]["issued"], &json["result"]["failed"]), (&1.into(), &2.into()));
 
+    // What failed is an error, and no remark.
+    let told = work.run(&format!("--quiet {}", line.replace("{issued}", "{others}")));
+    assert_eq!(told.code, 1, "{told:?}");
+    assert!(told.stdout.contains("bad.csr: ") && told.stdout.contains("absent.csr: "), "{told:?}");
+    assert!(!told.stdout.contains("good.csr"), "{told:?}");
+
     // Without --out the certificate itself is the output, with nothing else under --quiet.
     let pem = work.run("--quiet ca issue --dir {ca} --passphrase-file {pass} {good.csr}").good();
     assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\n") && pem.ends_with("-----END CERTIFICATE-----\n"));

@@ -213,3 +213,41 @@ fn what_is_sealed_can_be_signed_and_others_signatures_do_not_count() {
     work.flip("windows/full/manifest.json");
     assert!(2 <= work.run("verify {windows/full} --allowed-signers {allowed}").code, "a changed manifest");
 }
+
+#[test]
+fn a_newest_set_that_is_damaged_is_told_when_a_restore_passes_it_over() {
+    let work = with_sets();
+    let three = moment_of(&work.result("sets {sets}"), "three");
+    work.cut("sets/three/manifest.json", 10);
+    let restore = "restore --latest-in {sets} --dir {new} --dry-run";
+    let told = work.run(&format!("--quiet {restore}"));
+    assert_eq!(told.code, 1, "{told:?}");
+    assert!(told.stdout.starts_with("Warning: ") && told.stdout.contains("three is left out: "), "{told:?}");
+    for at in [String::new(), format!(" --at {three}")] {
+        let json = work.run(&format!("--json {restore}{at}")).json();
+        assert_eq!(json["exit_code"], 1, "{json:#}");
+        let warnings = json["result"]["warnings"].as_array().unwrap();
+        assert!(matches!(&warnings[..], [one] if one.as_str().unwrap().contains("three")), "{json:#}");
+    }
+    let restored = work.run("--json restore --latest-in {sets} --dir {new}").json();
+    assert_eq!(restored["exit_code"], 1, "{restored:#}");
+    assert_eq!((&restored["result"]["certificates"], &restored["ok"]), (&2.into(), &true.into()));
+}
+
+/// As an old program or another system may have named it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_set_whose_name_is_no_text_is_a_set_all_the_same() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let work = with_sets();
+    let sets = work.path("sets");
+    fs::rename(sets.join("three"), sets.join(OsStr::from_bytes(b"M\xe4rz"))).unwrap();
+    let listed = work.result("sets {sets}");
+    assert_eq!(listed["findings"], serde_json::json!([]), "{listed:#}");
+    let newest = moment_of(&listed, "M%E4rz");
+    assert_eq!(listed["cas"][0]["newest"], newest.as_str());
+    let restored = work.result("restore --latest-in {sets} --dir {new}");
+    assert_eq!((&restored["certificates"], &restored["warnings"]), (&3.into(), &serde_json::json!([])));
+}

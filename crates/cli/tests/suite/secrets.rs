@@ -97,6 +97,52 @@ fn a_passphrase_comes_through_a_descriptor_and_leaves_no_core_dump() {
     work.result("ca crl --dir {ca} --passphrase-file {pass}");
 }
 
+/// What a shell has read of it before is read, and what comes then is the secret.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_descriptor_is_read_from_where_it_is() {
+    use std::io::{Seek, SeekFrom};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    let work = Work::new();
+    fs::write(work.path("two"), format!("the first line\n{MARKER}\n")).unwrap();
+    let mut behind = fs::File::open(work.path("two")).unwrap();
+    behind.seek(SeekFrom::Start(15)).unwrap();
+    let init = |name: &str, stdin: Stdio| {
+        let line = format!("ca init --dir {{{name}}} --name Marked --passphrase-fd 0");
+        Run::from(command(&work.path(""), &line).stdin(stdin).output().unwrap()).good();
+    };
+    init("ca", behind.into());
+    // A socket has no name that could be opened.
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    ours.write_all(MARKER.as_bytes()).unwrap();
+    drop(ours);
+    init("other", OwnedFd::from(theirs).into());
+    fs::write(work.path("pass"), MARKER).unwrap();
+    for name in ["ca", "other"] {
+        work.result(&format!("ca crl --dir {{{name}}} --passphrase-file {{pass}}"));
+    }
+    let missing = work.run("ca crl --dir {ca} --passphrase-fd 99");
+    assert_eq!(missing.code, 3, "{missing:?}");
+    assert!(missing.stderr.contains("/dev/fd/99"), "{missing:?}");
+}
+
+/// Windows PowerShell and Notepad begin a file with a byte order mark, or write UTF-16.
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_secret() {
+    let work = Work::with_ca();
+    let passphrase = crate::support::PASSPHRASE;
+    fs::write(work.path("marked"), format!("\u{feff}{passphrase}\r\n")).unwrap();
+    work.result("ca crl --dir {ca} --passphrase-file {marked}");
+    let wide: Vec<u8> =
+        format!("\u{feff}{passphrase}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(work.path("wide"), wide).unwrap();
+    let refused = work.run("ca crl --dir {ca} --passphrase-file {wide}");
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(refused.stderr.contains("UTF-16") && refused.stderr.contains("UTF-8"), "{refused:?}");
+}
+
 #[test]
 fn there_is_no_way_to_put_a_secret_on_the_command_line() {
     let work = Work::with_ca();

@@ -179,6 +179,25 @@ fn the_log_says_who_did_what_and_why_it_was_refused() {
     }
 }
 
+/// Whoever read the events has ended, such as a program behind a pipe: nobody is told any more, and everything else goes on.
+#[test]
+fn a_service_whose_events_nobody_reads_goes_on() {
+    let work = Work::with_ca();
+    std::fs::write(work.path("pw"), "Pa55-word-of-tests\n").unwrap();
+    work.result("user add --dir {ca} backup --role operator --password-file {pw}");
+    for format in ["", "--log-json"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let line = format!("--dir {{ca}} --socket {{socket}} --allow-remote-backup {format}");
+        let service = Service::start_logging(&work, &line, writer.into());
+        drop(reader);
+        let address = service.said["result"]["listen"].as_str().unwrap();
+        let set = format!("set{format}");
+        let line = format!("backup --server {address} --user backup --password-file {{pw}} --to {{{set}}}");
+        work.result(&line);
+        assert_eq!(service.stop(), 0, "{format}");
+    }
+}
+
 /// Who is refused again and again has some lines in the log, and then one now and then that counts the others.
 #[test]
 fn refusals_without_end_fill_no_log() {

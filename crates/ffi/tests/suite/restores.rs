@@ -1,10 +1,11 @@
 //! The examples: a backup through the C API is a good set, and a restore through it brings the CA back.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{World, good};
 
 /// Takes a backup by the example and has `certadm` check it.
 fn back_up(world: &World, set: &str) {
@@ -30,9 +31,15 @@ fn lose_and_restore(form: &[&str]) {
         fs::rename(world.path(&format!("ca/{folder}")), world.path(&format!("lost/{folder}"))).unwrap();
         fs::create_dir(world.path(&format!("ca/{folder}"))).unwrap();
     }
-    let said = world.run(&restore, &[&["localhost", "set"], form].concat());
+    // Somebody who lets nobody read what he writes.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", r#"umask 077; exec "$0" "$@""#]).arg(&restore).args(["localhost", "set"]).args(form);
+    let said = good(world.equip(&mut command));
     assert!(said.starts_with("The restore is registered."), "{said}");
     let request = world.path("ca/restore.d/request.json");
+    if let Ok(found) = request.metadata() {
+        assert_eq!(found.permissions().mode() & 0o777, 0o644, "the service is another account");
+    }
     assert_eq!(request.exists(), !form.is_empty());
     assert_eq!(world.path("ca/restore.json").exists(), form.is_empty());
     world.start();

@@ -91,7 +91,8 @@ fn token_of(file: &Path) -> io::Result<Zeroizing<String>> {
     let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
     let bytes = read::bounded(file, MAX_TOKEN).map_err(|error| invalid(error.to_string()))?;
     let bytes = Zeroizing::new(bytes);
-    let token = std::str::from_utf8(&bytes).map_err(|_| invalid(format!("{} is no text", file.display())))?;
+    let text = read::without_byte_order_mark(&bytes).and_then(|text| std::str::from_utf8(text).ok());
+    let token = text.ok_or_else(|| invalid(format!("{} is no text in UTF-8", file.display())))?;
     let token = token.trim();
     if token.len() < SHORTEST || token.contains(|letter: char| !letter.is_ascii_graphic()) {
         let text = format!(

@@ -313,7 +313,8 @@ fn refused(response: &HttpResponse) -> io::Error {
 /// What a file with an account and its password makes of a request.
 fn authorization(file: &Path) -> io::Result<Zeroizing<String>> {
     let bytes = Zeroizing::new(read::bounded(file, MAX_FILE).map_err(io::Error::other)?);
-    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    let text = read::without_byte_order_mark(&bytes).unwrap_or_default();
+    let text = std::str::from_utf8(text).unwrap_or_default();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     match (lines.next(), lines.next(), lines.next()) {
         (Some(user), Some(password), None) if !user.contains(':') => {

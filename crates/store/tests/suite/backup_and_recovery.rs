@@ -9,6 +9,7 @@ use certadm_rules::registration::{MapEntry, RestoreRecord};
 use certadm_rules::{BackupKind, BackupType, Diagnosis, Generation, GenerationRange, Hresult};
 use certadm_store::backup::Backup;
 use certadm_store::chain::{check_chain, check_image, read_trailer};
+use certadm_store::record::Form;
 use certadm_store::{Adopted, Error, Folder, Options, Store, Writer, record};
 
 const SMALL_LOGS: Options = Options { log_size: 128 * 1024, circular_logging: false, backup_rate: 0 };
@@ -316,6 +317,34 @@ fn an_unregistered_image_does_not_start() {
     fs::remove_file(back.restore_record_path()).unwrap();
     let error = Store::open(&back, SMALL_LOGS).unwrap_err();
     assert_eq!(error.hresult(), Hresult::SOFT_RECOVERY_ON_BACKUP_DATABASE);
+}
+
+/// Whoever may restore may write to the request, and not to the record: a start in between leaves the request where it is.
+#[test]
+fn a_request_is_taken_over_when_it_is_completed_and_not_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
+    let set = dir.path().join("set");
+    fs::create_dir(&set).unwrap();
+    insert(&mut store.writer().unwrap(), 1);
+    let mut backup = store.begin_backup(BackupType::Full).unwrap();
+    copy_backup(&mut backup, &set);
+    let range = backup.range().unwrap();
+    let back = restore(&set, &dir.path().join("back"), range.low().number(), range.high().number());
+    let whole = record::read(&back).unwrap().unwrap();
+    fs::remove_file(back.restore_record_path()).unwrap();
+    for status in [Hresult::E_PENDING, Hresult::E_ABORT] {
+        let waits = RestoreRecord { status, ..whole.clone() };
+        record::register(&back, Form::Request, &waits).unwrap();
+        let error = Store::open(&back, SMALL_LOGS).unwrap_err();
+        assert!(matches!(error, Error::RestorePending { state, .. } if state == status), "{error}");
+        assert_eq!((record::form(&back), record::read(&back).unwrap()), (Form::Request, Some(waits)));
+        assert!(!back.restore_record_path().exists());
+    }
+    record::register(&back, Form::Request, &whole).unwrap();
+    drop(Store::open(&back, SMALL_LOGS).unwrap());
+    assert_eq!((serials(&back), record::read(&back).unwrap()), (vec![1], None));
 }
 
 #[test]

@@ -298,7 +298,7 @@ fn note_check(taken: &Taken, folder: &Folder, output: Output) {
     }
     let check = LastCheck { when: certadm_store::now().to_rfc3339(), by: "a full backup".to_owned() };
     if let Err(error) = check.write(folder) {
-        output.line(format!("Warning: the check could not be noted in the CA's folder: {error}."));
+        output.result(format!("Warning: the check could not be noted in the CA's folder: {error}."));
     }
 }
 
@@ -370,7 +370,7 @@ fn report(taken: &Taken, output: Output) {
     }
     findings::print(&taken.findings, output);
     if finding::worst(&taken.findings) == Some(Severity::Error) {
-        output.line(
+        output.result(
             "The CA's database is not sound. No log was deleted, and the set is kept: sets taken before and the logs may \
              mend it. Verify the sets you have, and restore the newest sound one with the logs since.",
         );
@@ -398,7 +398,7 @@ fn report(taken: &Taken, output: Output) {
         output.line(format!("Not included: {missing}."));
     }
     if let Some(error) = &taken.end_error {
-        output.line(format!(
+        output.result(format!(
             "The set is whole, but the CA did not confirm its end: {error}. Take another full backup."
         ));
     }

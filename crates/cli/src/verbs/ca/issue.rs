@@ -75,8 +75,8 @@ pub(crate) fn run(args: &IssueArgs, output: Output) -> Result<Done, Failure> {
     }
     for outcome in &outcomes {
         if let Some(failure) = &outcome.failure {
-            output.line(format!("{}: {failure}", outcome.file.display()));
-            output.line(format!("  what to do: {}", failure.remedy));
+            output.result(format!("{}: {failure}", outcome.file.display()));
+            output.result(format!("  what to do: {}", failure.remedy));
         }
     }
     let issued = outcomes.iter().filter(|outcome| outcome.issued.is_some()).count();

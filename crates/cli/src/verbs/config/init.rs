@@ -118,8 +118,8 @@ fn answer(
         return usual.map(str::to_owned).ok_or_else(nobody);
     }
     match usual {
-        Some(usual) if !usual.is_empty() => eprint!("{question} [{usual}] "),
-        _ => eprint!("{question} "),
+        Some(usual) if !usual.is_empty() => terminal::tell(format_args!("{question} [{usual}] ")),
+        _ => terminal::tell(format_args!("{question} ")),
     }
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|_| nobody())?;

@@ -106,7 +106,7 @@ fn show_and_ask(code: &str, output: Output) -> Result<(), Failure> {
     }
     output.result("");
     for number in ASKED {
-        eprint!("Word {number} of the code: ");
+        terminal::tell(format_args!("Word {number} of the code: "));
         let mut answer = Zeroizing::new(String::new());
         let terminal = Path::new("the terminal");
         std::io::stdin().lock().read_line(&mut answer).during("ask on", terminal)?;

@@ -8,6 +8,7 @@ use certadm_set::Opened;
 use serde_json::{Value, json};
 
 use super::args::RestoreArgs;
+use super::exit_of;
 use crate::failure::Failure;
 use crate::output::{Done, Output};
 use crate::verbs::places::Places;
@@ -56,12 +57,14 @@ pub(super) fn run(args: &RestoreArgs, dial: Dial, output: Output) -> Result<Done
     for (number, step) in steps.iter().enumerate() {
         output.line(format!("{:3}. {step}", number + 1));
     }
-    Ok(Done::good(json!({
+    let result = json!({
         "dry_run": true,
         "server": server,
         "locations": places.iter().map(Place::to_json).collect::<Vec<_>>(),
         "steps": steps,
-    })))
+        "warnings": chosen.warnings,
+    });
+    Ok(Done { exit: exit_of(&chosen.warnings), result })
 }
 
 fn no_full_set() -> Failure {

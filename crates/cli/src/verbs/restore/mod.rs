@@ -52,7 +52,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     signing::lines(places.paths(), &plan.signed_by).for_each(|line| output.line(line));
     plan.cut.iter().for_each(|cut| output.line(until::sentence(cut)));
     if args.dry_run {
-        return dry_run(args, &places, &plan, output);
+        return dry_run(args, &places, &plan, chosen.warnings, output);
     }
     output.line(format!("Restoring database to {}.", plan.database.display()));
     let restored = {
@@ -63,24 +63,19 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     if let Some(aside) = &restored.moved_aside {
         output.line(format!("What was there is now in {}.", aside.display()));
     }
-    for warning in &restored.warnings {
-        output.line(format!("Warning: {warning}."));
-    }
+    warn(&restored.warnings, output);
     let beside = beside(args, &places, &plan.folder, &restored.checked.identity, output);
     tell_whose(&plan.folder, &restored.checked.identity, output);
     let (written, not_written) = kept::write(&beside.files);
     for name in &written {
         output.line(format!("{name} was not there, and is written as the set has it."));
     }
-    for warning in &not_written {
-        output.line(format!("Warning: {warning}."));
-    }
+    warn(&not_written, output);
     let mut result = plan_json(&plan, false, &restored.checked);
     result["written"] = json!(written);
     result["moved_aside"] = json!(restored.moved_aside.as_deref().map(path_text));
-    let warnings: Vec<&String> =
-        restored.warnings.iter().chain(&beside.warnings).chain(&not_written).collect();
-    let exit = if warnings.is_empty() { Exit::Good } else { Exit::Finding };
+    let warnings = [chosen.warnings, restored.warnings, beside.warnings, not_written].concat();
+    let exit = exit_of(&warnings);
     result["warnings"] = json!(warnings);
     if args.no_recover {
         output.line("The restore is registered; the CA's next start carries it out.");
@@ -125,7 +120,7 @@ fn beside(
 ) -> Beside {
     let found = kept::find(places.paths(), folder, identity);
     if !args.allowed.is_asked() {
-        found.warnings.iter().for_each(|warning| output.line(format!("Warning: {warning}.")));
+        warn(&found.warnings, output);
         return found;
     }
     for file in &found.files {
@@ -137,8 +132,14 @@ fn beside(
     Beside::default()
 }
 
-/// Makes every check of the restore and says what it would do.
-fn dry_run(args: &RestoreArgs, places: &Places, plan: &Plan, output: Output) -> Result<Done, Failure> {
+/// Makes every check of the restore and says what it would do. `warnings` are of what was chosen, and told already.
+fn dry_run(
+    args: &RestoreArgs,
+    places: &Places,
+    plan: &Plan,
+    warnings: Vec<String>,
+    output: Output,
+) -> Result<Done, Failure> {
     let checked = plan.check(&mut output.progress())?;
     output.line(format!(
         "Checked {}: {}, the database is sound.",
@@ -161,9 +162,19 @@ fn dry_run(args: &RestoreArgs, places: &Places, plan: &Plan, output: Output) -> 
     note_missing_parts(&plan.folder, &beside.files, output);
     let mut result = plan_json(plan, true, &checked);
     result["written"] = beside.files.iter().map(Kept::name).collect();
-    result["warnings"] = json!(beside.warnings);
-    let exit = if beside.warnings.is_empty() { Exit::Good } else { Exit::Finding };
-    Ok(Done { exit, result })
+    let warnings = [warnings, beside.warnings].concat();
+    result["warnings"] = json!(warnings);
+    Ok(Done { exit: exit_of(&warnings), result })
+}
+
+/// Tells what the exit code tells, too ([`exit_of`]).
+fn warn(warnings: &[String], output: Output) {
+    warnings.iter().for_each(|warning| output.result(format!("Warning: {warning}.")));
+}
+
+/// A restore with warnings is done, and has something to look into.
+fn exit_of(warnings: &[String]) -> Exit {
+    if warnings.is_empty() { Exit::Good } else { Exit::Finding }
 }
 
 /// `--abandon`
