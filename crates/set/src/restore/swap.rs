@@ -20,7 +20,7 @@ use certadm_rules::Hresult;
 use certadm_rules::diagnosis::chain_of;
 use certadm_session::restore::RestoreContext;
 use certadm_store::chain::read_trailer;
-use certadm_store::{Folder, locks, record};
+use certadm_store::{Folder, locks, record, recovery};
 
 use super::journal::{ASIDE, Journal, Phase, has_moved_aside};
 use super::plan::{Plan, in_the_way};
@@ -244,8 +244,8 @@ pub fn abandon(folder: &Folder) -> Result<Abandoned> {
             return Err(Error::NothingToAbandon { folder: folder.path().to_owned() });
         }
         // Without a journal, somebody else moved the files: only the registration can be taken back, and only if the
-        // database there can start without it.
-        (Some(_), None) if is_restored_image(folder) => {
+        // database there can start without it. A recovery that was killed has cut the image's trailer off, or written over it.
+        (Some(_), None) if is_restored_image(folder) || recovery::is_under_way(folder) => {
             return Err(Error::CannotAbandon { folder: folder.path().to_owned() });
         }
         // What was moved aside was moved away since: taking the restore back would leave nothing.
