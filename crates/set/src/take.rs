@@ -156,10 +156,10 @@ pub fn take_into(
             let names = session.database_names()?;
             check_databases(&names)?;
             for name in names {
-                let mut ends = Ends::default();
+                let mut ends = Ends::of_image();
                 session =
                     taking.store(session, database_entry(&name)?, Role::Database, &name, Some(&mut ends))?;
-                // An image whose trailer does not fit must not become a set.
+                // An image whose trailer does not fit, or that changed on its way, must not become a set.
                 ends.check_image(&name)?;
             }
             let dynamic = session.dynamic_files()?;
