@@ -96,6 +96,9 @@ pub struct Taken {
     pub kind: BackupKind,
     /// Listed logs that were asked for again after truncation and are gone, with the bytes they had in the set.
     pub truncated: Vec<(Generation, u64)>,
+    /// After a full backup, the generation below which the CA deleted all logs, too. The set does not hold them: what was in them
+    /// stands in its database.
+    pub truncated_below: Option<Generation>,
     /// Listed logs that are still at the CA after truncation.
     pub still_there: Vec<Generation>,
     /// Folders beside the set that earlier backups had begun, and whose processes are gone; they were removed.
@@ -211,12 +214,15 @@ pub fn take_into(
     } else {
         session.end()
     };
+    let lowest = Generation::new(manifest.generations.low);
+    let truncated_below = lowest.filter(|_| options.kind == BackupType::Full && !truncated.is_empty());
     Ok(Taken {
         set,
         manifest,
         signed_with: None,
         kind: BackupKind::of(options.kind, truncate),
         truncated,
+        truncated_below,
         still_there,
         checked,
         removed: Vec::new(),
