@@ -538,8 +538,8 @@ fn check_logs_alone(sets: &[Set]) -> std::result::Result<(), Box<Finding>> {
             if let Some((_, first)) = logs.values().next() {
                 check_one_ca(first, &log)?;
             }
-            // Sets may overlap, with copies of one log.
-            let same = logs.get(generation).is_none_or(|(_, other)| other.header() == log.header());
+            // Sets may overlap, with copies of one log, of which one may be packed.
+            let same = logs.get(generation).is_none_or(|(_, other)| other.header().is_same_log(log.header()));
             check_link(place_of(path), true, same)?;
             logs.entry(*generation).or_insert((set, log.closed()));
         }
