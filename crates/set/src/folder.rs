@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{Found, IoContext, durable, found, unfinished};
-use certadm_rules::hex;
+use certadm_rules::{hex, is_ahead};
 use certadm_store::Folder;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -192,17 +192,19 @@ fn look(path: &Path) -> Result<Lies> {
     }
 }
 
-/// When the state that ends with a set of a folder was proven, in seconds since 1970; `None` where no note is there.
+/// When the state that ends with a set of a folder was proven, in seconds since 1970, as it is at `now`; `None` where no note says
+/// so. A note that is older than the set is of another one, which had its name. A set that is dated in the future tells nothing of that.
 #[must_use]
-pub fn proven_at(dir: &Path, name: &str) -> Option<i64> {
-    let note = Found::below(dir, Path::new(PROVEN).join(name)).read(MAX_NOTE).ok()?;
-    seconds_of(std::str::from_utf8(&note).ok()?.trim())
+pub fn proven_at(dir: &Path, set: &FolderSet, now: i64) -> Option<i64> {
+    let note = Found::below(dir, Path::new(PROVEN).join(&set.name)).read(MAX_NOTE).ok()?;
+    let noted = seconds_of(std::str::from_utf8(&note).ok()?.trim())?;
+    (!is_ahead(set.time, noted) || is_ahead(set.time, now)).then_some(noted)
 }
 
-/// The names of the sets in `sets` whose state was noted as proven.
+/// The names of the sets in `sets` whose state was noted as proven, as it is at `now`.
 #[must_use]
-pub fn proven(dir: &Path, sets: &[FolderSet]) -> BTreeSet<String> {
-    let noted = sets.iter().filter(|set| proven_at(dir, &set.name).is_some());
+pub fn proven(dir: &Path, sets: &[FolderSet], now: i64) -> BTreeSet<String> {
+    let noted = sets.iter().filter(|set| proven_at(dir, set, now).is_some());
     noted.map(|set| set.name.clone()).collect()
 }
 

@@ -65,7 +65,7 @@ impl Prune {
             // What the disk does not tell now it may tell tomorrow: that set may need one that would go.
             return Err(listed.unreadable.swap_remove(at).1);
         }
-        let mut proven = folder::proven(dir, &listed.sets);
+        let mut proven = folder::proven(dir, &listed.sets, now);
         let evident = listed.sets.iter().filter(|set| is_proven(set)).map(|set| set.name.clone());
         proven.extend(evident.collect::<Vec<_>>());
         let mut strangers = Vec::new();
