@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use certadm_files::{durable, unfinished};
+use certadm_files::{Unfinished, durable};
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupType, FileTime};
 use certadm_session::LocalSource;
@@ -175,8 +175,7 @@ fn what_is_no_complete_set_is_passed_over() {
     // No process has a number so high.
     let abandoned = sets.join(".four.unfinished-4194999");
     fs::create_dir(&abandoned).unwrap();
-    let mine = sets.join(format!(".five{}", unfinished::ending()));
-    fs::create_dir(&mine).unwrap();
+    let mine = Unfinished::folder(&sets.join("five")).unwrap();
     let listed = folder::list(&sets).unwrap();
     assert_eq!(
         (listed.unsealed.len(), listed.unreadable.len(), listed.unfinished.len()),
@@ -188,7 +187,7 @@ fn what_is_no_complete_set_is_passed_over() {
     if cfg!(unix) {
         assert_eq!(removed, [abandoned]);
     }
-    assert!(mine.is_dir() && sets.join("papers/note").is_file() && sets.join("one/DataBase").is_dir());
+    assert!(mine.path().is_dir() && sets.join("papers/note").is_file() && sets.join("one/DataBase").is_dir());
     for (place, detail) in [(sets.join("three"), "a set itself"), (sets.join("../ca"), "")] {
         let error = folder::list(&place).map(|listed| listed.sets.len());
         match error {
