@@ -140,7 +140,9 @@ fn list_at_most(dir: &Path, most: usize) -> Result<Listed> {
     if file_of(dir, manifest::FILE_NAME).is_there() || dir.join("DataBase").is_dir() {
         return is("it is a set itself");
     }
-    if Folder::new(dir).config_path().exists() {
+    let ca = Folder::new(dir);
+    // A copy of a CA's configuration may lie beside its sets.
+    if ca.config_path().exists() && ca.database_dir().is_dir() {
         return is("it is the folder of a CA");
     }
     let mut folders = Vec::new();
@@ -230,6 +232,16 @@ fn seconds_of(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folder_of_a_ca_is_told_by_more_than_its_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = Folder::new(dir.path());
+        fs::write(ca.config_path(), "").unwrap();
+        assert!(list(dir.path()).unwrap().sets.is_empty());
+        fs::create_dir(ca.database_dir()).unwrap();
+        assert!(matches!(list(dir.path()), Err(Error::NoFolderOfSets { .. })));
+    }
 
     #[test]
     fn a_folder_with_more_entries_than_are_looked_at_is_refused() {
