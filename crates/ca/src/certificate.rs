@@ -50,7 +50,8 @@ pub struct PublicCertificate {
     pub self_issued: bool,
 }
 
-/// The first certificate of `ca.crt` in a CA's folder, without a look at the key.
+/// The CA's own certificate in `ca.crt` of its folder, without a look at the key: of a chain in any order the one that issued none of
+/// the others, and of those with its key the newest.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::CertificateDamaged`].
@@ -58,12 +59,34 @@ pub fn certificate_in(folder: &Folder) -> Result<PublicCertificate> {
     let path = folder.certificate_path();
     let damaged = |reason: String| Error::CertificateDamaged { what: path.display().to_string(), reason };
     let text = read::bounded(&path, MAX_CERTIFICATE_FILE)?;
-    let found = certificates_of(&text).map_err(damaged)?;
-    let der = found.into_iter().next().ok_or_else(|| damaged("it holds no certificate".to_owned()))?;
-    let certificate = Certificate::from_der(&der).map_err(|error| damaged(error.to_string()))?;
+    let mut chain = Vec::new();
+    for der in certificates_of(&text).map_err(damaged)? {
+        chain.push((Certificate::from_der(&der).map_err(|error| damaged(error.to_string()))?, der));
+    }
+    let (certificate, der) =
+        own_among(&chain).ok_or_else(|| damaged("it holds no certificate".to_owned()))?;
     let content = certificate.tbs_certificate();
     let self_issued = content.issuer() == content.subject();
-    Ok(PublicCertificate { der, self_issued })
+    Ok(PublicCertificate { der: der.clone(), self_issued })
+}
+
+fn own_among(chain: &[(Certificate, Vec<u8>)]) -> Option<&(Certificate, Vec<u8>)> {
+    let content = |(certificate, _): &'_ (Certificate, Vec<u8>)| certificate.tbs_certificate().clone();
+    let contents: Vec<_> = chain.iter().map(content).collect();
+    let has_issued = |one: usize| {
+        contents
+            .iter()
+            .any(|other| other.issuer() != other.subject() && other.issuer() == contents[one].subject())
+    };
+    let mut own = (0..chain.len()).find(|one| !has_issued(*one)).unwrap_or(0);
+    let of_key = contents.get(own)?.subject_public_key_info();
+    for (other, content) in contents.iter().enumerate() {
+        let begins = |at: usize| dates::from_x509(contents[at].validity().not_before);
+        if content.subject_public_key_info() == of_key && begins(own) < begins(other) {
+            own = other;
+        }
+    }
+    chain.get(own)
 }
 
 impl OwnCertificate {

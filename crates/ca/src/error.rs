@@ -398,7 +398,12 @@ impl Diagnosis for Error {
             Self::NotYetCertified { .. } => {
                 "have the parent sign the request (ca.csr), then import its answer with `certadm ca import`"
             }
-            Self::AlreadyCertified { .. } => "nothing has to be imported",
+            Self::AlreadyCertified { path } => {
+                return Cow::Owned(format!(
+                    "nothing has to be imported; if the certificate was renewed with the same key, add the new one to {}",
+                    path.display()
+                ));
+            }
             Self::CertificateDamaged { .. } => "give a certificate in PEM or DER, whole and unchanged",
             Self::KeyMismatch { .. } => "give the answer to this CA's own request",
             Self::NotACaCertificate { .. } => "ask the parent for the certificate of a CA",

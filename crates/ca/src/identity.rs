@@ -63,8 +63,8 @@ impl Identity {
         })
     }
 
-    /// The CA whose key and certificate lie in `folder`: that of the first certificate in `ca.crt`. `None` where there is no
-    /// `ca.crt`.
+    /// The CA whose key and certificate lie in `folder`: that of its own certificate in `ca.crt` ([`certificate_in`]). `None` where
+    /// there is no `ca.crt`.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::CertificateDamaged`].

@@ -46,7 +46,8 @@ fn mail_in(attribute: &AttributeTypeAndValue) -> Option<String> {
 fn check_one(constraints: &NameConstraints, given: &Given<'_>, says: &str) -> Result<(), DenialReason> {
     let (permitted, excluded) =
         (bases(&constraints.permitted_subtrees, given), bases(&constraints.excluded_subtrees, given));
-    let is_excluded = excluded.iter().any(|base| given.is_within(base).unwrap_or(true));
+    let is_excluded =
+        excluded.iter().any(|base| given.is_within(base).unwrap_or(true) || given.is_wildcard_over(base));
     let is_permitted =
         permitted.is_empty() || permitted.iter().any(|base| given.is_within(base).unwrap_or(false));
     if is_excluded || !is_permitted {
@@ -95,6 +96,15 @@ impl<'n> Given<'n> {
             (Self::Directory(name), Self::Directory(base)) => Some(begins_with(name, base)),
             _ => None,
         }
+    }
+
+    /// Whether it is a wildcard that stands for the base itself, as `*.example.com` does for `host.example.com`. It is not within the
+    /// base, and whoever checks a certificate with it takes that for the host's all the same (RFC 6125 6.4.3).
+    fn is_wildcard_over(&self, base: &Self) -> bool {
+        let (Self::Host(host), Self::Host(base)) = (self, base) else { return false };
+        let below = host.strip_prefix("*.");
+        let base = base.split_once('.').filter(|(label, _)| !label.is_empty());
+        below.zip(base).is_some_and(|(below, (_, domain))| below.eq_ignore_ascii_case(domain))
     }
 }
 
@@ -214,7 +224,7 @@ mod tests {
         only(
             dns("host.example.com"),
             &[dns("host.example.com"), dns("www.HOST.example.com"), dns("*.host.example.com")],
-            &[dns("host1.example.com"), dns("ahost.example.com"), dns("example.com"), dns("*.example.com")],
+            &[dns("host1.example.com"), dns("ahost.example.com"), dns("example.com"), dns("*.other.com")],
         );
         only(dns(".example.com"), &[dns("www.example.com")], &[dns("example.com"), dns("wexample.com")]);
         only(
@@ -250,6 +260,20 @@ mod tests {
         for base in [constraints(&[uri("a.example")], &[]), constraints(&[], &[uri("a.example")])] {
             assert!(!is_allowed(&base, &uri("urn:x:y")) && !is_allowed(&base, &uri("https://192.0.2.1/")));
         }
+    }
+
+    /// A wildcard is outside of a host that it stands for, so it is not permitted by that; and it is excluded with it.
+    #[test]
+    fn a_wildcard_covers_what_is_one_label_below_it() {
+        let wildcard = dns("*.Example.com");
+        let excluded = |base: &str| !is_allowed(&constraints(&[], &[dns(base)]), &wildcard);
+        assert!(excluded("host.example.com") && excluded("HOST.EXAMPLE.COM"));
+        assert!(excluded("example.com") && excluded(".example.com"));
+        // What it does not stand for.
+        assert!(!excluded("a.host.example.com") && !excluded(".host.example.com"));
+        assert!(!excluded("host.other.com") && !excluded("host"));
+        assert!(!is_allowed(&constraints(&[dns("host.example.com")], &[]), &wildcard));
+        assert!(is_allowed(&constraints(&[dns("example.com")], &[dns("host.other.com")]), &wildcard));
     }
 
     #[test]

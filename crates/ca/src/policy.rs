@@ -12,7 +12,7 @@ use crate::denial::DenialReason;
 use crate::error::{Error, Result};
 use crate::keys::key_identifier;
 use crate::name_constraints;
-use crate::profile::Profile;
+use crate::profile::{ExtendedUsage, Profile};
 use crate::public_key::PublicKey;
 use crate::request::Request;
 use crate::same_name::is_same_name;
@@ -135,7 +135,10 @@ fn grant(request: &Request, profile: &Profile, issuer: &Issuer, judged: Judged) 
     extensions.push((Origin::Policy, usage));
     if !profile.extended_key_usage.is_empty() {
         let purposes = profile.extended_key_usage.iter().map(|usage| usage.0);
-        let extended = ExtendedKeyUsage(purposes.collect()).to_extension(subject, &[]).map_err(&encoding)?;
+        let mut extended =
+            ExtendedKeyUsage(purposes.collect()).to_extension(subject, &[]).map_err(&encoding)?;
+        // A time stamp of another certificate is not taken (RFC 3161 2.3).
+        extended.critical = !profile.ca && profile.extended_key_usage == [ExtendedUsage::TIME_STAMPING];
         extensions.push((Origin::Policy, extended));
     }
     if let Some(names) = judged.names.extension {

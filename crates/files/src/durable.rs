@@ -272,17 +272,21 @@ pub fn remove_if_present(path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] unless it exists afterwards.
 pub fn create_dir(dir: &Path) -> Result<()> {
-    if !dir.is_dir() {
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
-        {
-            create_dir(parent)?;
-        }
-        match create_new_dir(dir) {
-            // Another process was faster.
-            Err(Error::Exists { .. }) if dir.is_dir() => {}
-            Err(Error::Exists { path }) => return Err(no_folder(&path)).during("create", &path),
-            other => other?,
-        }
+    if dir.is_dir() {
+        return match sync_parent(dir) {
+            // Whoever may not look into the folder above has made nothing in it that would have to be flushed.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            other => other,
+        };
+    }
+    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
+        create_dir(parent)?;
+    }
+    match create_new_dir(dir) {
+        // Another process was faster.
+        Err(Error::Exists { .. }) if dir.is_dir() => {}
+        Err(Error::Exists { path }) => return Err(no_folder(&path)).during("create", &path),
+        other => other?,
     }
     sync_parent(dir)
 }
@@ -420,6 +424,18 @@ mod tests {
             let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
             assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode), (content, 0o644));
         }
+    }
+
+    /// A folder of an account's own, in one of another account through which it may only pass. Root may look into any.
+    #[test]
+    fn a_folder_that_is_there_is_fine_where_the_one_above_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let above = dir.path().join("above");
+        fs::create_dir_all(above.join("own")).unwrap();
+        fs::set_permissions(&above, fs::Permissions::from_mode(0o311)).unwrap();
+        create_dir(&above.join("own")).unwrap();
+        create_dir_as(&above.join("own"), 0o700).unwrap();
+        fs::set_permissions(&above, fs::Permissions::from_mode(0o711)).unwrap();
     }
 
     /// In a folder that is a stranger's, the temporary name may be a link, or a second name of a file.

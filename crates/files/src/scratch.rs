@@ -1,13 +1,37 @@
 //! Folders for what is needed only while a command runs.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::unfinished;
+use crate::unfinished::{self, OwnNames};
 
-/// A new folder of mode 0700 in `parent` that goes away when it is dropped. By its name, `.certadm-scratch-1a2B3c.unfinished-4711`,
+/// A folder that goes away when it is dropped.
+#[derive(Debug)]
+pub struct ScratchFolder {
+    dir: TempDir,
+    /// The lock that tells others that it is in use.
+    _held: Option<File>,
+}
+
+impl ScratchFolder {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// A folder where nobody looks for what killed processes have left.
+impl From<TempDir> for ScratchFolder {
+    fn from(dir: TempDir) -> Self {
+        Self { dir, _held: None }
+    }
+}
+
+/// A new folder of mode 0700 in `parent`. By its name, `.certadm-scratch-1a2B3c.unfinished-4711`,
 /// [`unfinished::remove_abandoned`] knows what a killed process has left.
 ///
 /// ```
@@ -21,8 +45,9 @@ use crate::unfinished;
 ///
 /// # Errors
 /// When the folder cannot be created.
-pub fn folder_in(parent: &Path) -> io::Result<TempDir> {
-    named(".certadm-scratch-", parent)
+pub fn folder_in(parent: &Path) -> io::Result<ScratchFolder> {
+    let dir = named(".certadm-scratch-", parent)?;
+    Ok(ScratchFolder { _held: unfinished::hold(dir.path()), dir })
 }
 
 /// A new folder for a test, in memory where the system has a place for that: thousands of small files should not wait for a
@@ -40,5 +65,8 @@ pub fn for_test() -> TempDir {
 
 fn named(prefix: &str, parent: &Path) -> io::Result<TempDir> {
     let ending = unfinished::ending();
-    tempfile::Builder::new().prefix(prefix).suffix(&ending).tempdir_in(parent)
+    let mut own = OwnNames::lock();
+    let dir = tempfile::Builder::new().prefix(prefix).suffix(&ending).tempdir_in(parent)?;
+    own.add(dir.path());
+    Ok(dir)
 }

@@ -118,8 +118,48 @@ pub fn same_file_system(_one: &Path, _other: &Path) -> Result<bool> {
     Ok(true)
 }
 
+/// Whether another file system begins at a folder, or a part of one that is shown there: a rename does not replace it.
+///
+/// # Errors
+/// [`crate::Error::Io`].
+#[cfg(unix)]
+pub fn is_mount_point(dir: &Path) -> Result<bool> {
+    // The system tells since Linux 5.8, and of parts of the same file system it alone can.
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+        if let Ok(found) = statx(CWD, dir, AtFlags::empty(), StatxFlags::empty())
+            && found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
+        {
+            return Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
+        }
+    }
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => Ok(!same_file_system(dir, parent)?),
+        _ => Ok(false),
+    }
+}
+
+/// Whether another file system begins at a folder. This system is not asked; a rename that does not work says so.
+///
+/// # Errors
+/// None on this system.
+#[cfg(not(unix))]
+pub fn is_mount_point(_dir: &Path) -> Result<bool> {
+    Ok(false)
+}
+
 #[cfg(all(test, unix))]
 mod tests {
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_mount_point_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(super::is_mount_point("/proc".as_ref()).unwrap());
+        assert!(!super::is_mount_point("/proc/self".as_ref()).unwrap());
+        assert!(!super::is_mount_point(dir.path()).unwrap());
+    }
+
     #[test]
     fn what_is_occupied_takes_space() {
         use std::os::unix::fs::MetadataExt;

@@ -1,7 +1,10 @@
 //! What is built aside, under a name that says so, and goes away unless it gets its own name.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::durable::{self, Access};
 use crate::error::{Error, IoContext, Result};
@@ -27,7 +30,7 @@ pub struct Unfinished {
     target: PathBuf,
     placed: bool,
     /// Locked while it is under construction, so that others can tell it from what a killed process has left.
-    _held: Option<File>,
+    held: Option<File>,
 }
 
 impl Unfinished {
@@ -37,9 +40,12 @@ impl Unfinished {
     /// [`Error::Io`], [`Error::Exists`].
     pub fn folder(target: &Path) -> Result<Self> {
         let building = name_beside(target);
+        let mut own = OwnNames::lock();
+        own.remove_leftover(&building)?;
         durable::create_new_dir(&building)?;
+        own.add(&building);
         let held = hold(&building);
-        Ok(Self { building, target: target.to_owned(), placed: false, _held: held })
+        Ok(Self { building, target: target.to_owned(), placed: false, held })
     }
 
     /// Begins a file that will stand at `target`, open for reading and writing.
@@ -48,10 +54,13 @@ impl Unfinished {
     /// [`Error::Io`], [`Error::Exists`].
     pub fn file(target: &Path) -> Result<(Self, File)> {
         let building = name_beside(target);
+        let mut own = OwnNames::lock();
+        own.remove_leftover(&building)?;
         let file = durable::open_new(&building, Access::Public)?;
+        own.add(&building);
         // On Windows the lock of one handle would keep the other from writing; nothing is removed there either.
         let held = if cfg!(unix) { hold(&building) } else { None };
-        Ok((Self { building, target: target.to_owned(), placed: false, _held: held }, file))
+        Ok((Self { building, target: target.to_owned(), placed: false, held }, file))
     }
 
     /// Where the content is until it gets its name.
@@ -78,6 +87,10 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
+        // Where something of the same name is built elsewhere, its lock tells that.
+        if self.held.is_some() {
+            OwnNames::lock().forget(&self.building);
+        }
         if self.placed {
             return;
         }
@@ -104,6 +117,50 @@ pub fn hold(building: &Path) -> Option<File> {
     File::open(building).ok().filter(|file| file.try_lock().is_ok())
 }
 
+/// The names with this process's number that it has given itself. In a container every process may have the same number, so that
+/// number alone does not tell what an earlier one has left.
+static OWN: Mutex<BTreeSet<OsString>> = Mutex::new(BTreeSet::new());
+
+/// [`OWN`], locked: between the making of something and the noting of its name, nobody of this process removes it.
+pub(crate) struct OwnNames(MutexGuard<'static, BTreeSet<OsString>>);
+
+impl OwnNames {
+    pub(crate) fn lock() -> Self {
+        Self(OWN.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes what this process has made.
+    pub(crate) fn add(&mut self, made: &Path) {
+        self.0.extend(made.file_name().map(OsStr::to_owned));
+    }
+
+    fn forget(&mut self, path: &Path) {
+        if let Some(name) = path.file_name() {
+            self.0.remove(name);
+        }
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| self.0.contains(name))
+    }
+
+    /// Makes room for something of this name, if what has it was left by an earlier process of the same number.
+    fn remove_leftover(&self, path: &Path) -> Result<()> {
+        if !self.has(path)
+            && let Ok(metadata) = path.symlink_metadata()
+            && (metadata.is_dir() || metadata.is_file())
+            && let Some(_held) = hold(path)
+        {
+            remove(path, &metadata)?;
+        }
+        Ok(())
+    }
+}
+
+fn remove(path: &Path, metadata: &fs::Metadata) -> Result<()> {
+    if metadata.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.during("remove", path)
+}
+
 /// Removes a folder and everything in it so that half of it never stands under its name: it gets the name of something
 /// unfinished first. What a kill leaves is removed by [`remove_abandoned`].
 ///
@@ -111,9 +168,13 @@ pub fn hold(building: &Path) -> Option<File> {
 /// [`Error::Io`], [`Error::Exists`].
 pub fn discard(folder: &Path) -> Result<()> {
     let going = name_beside(folder);
+    let mut own = OwnNames::lock();
+    own.remove_leftover(&going)?;
     refuse_occupied(&going)?;
     durable::rename(folder, &going)?;
+    own.add(&going);
     let _held = hold(&going);
+    drop(own);
     durable::sync_parent(folder)?;
     fs::remove_dir_all(&going).during("remove", &going)
 }
@@ -152,11 +213,13 @@ pub fn remove_abandoned(dir: &Path) -> Result<Vec<PathBuf>> {
         let Some(process) = builder_of(&path).filter(|_| metadata.is_dir() || metadata.is_file()) else {
             continue;
         };
-        if is_running(process) || hold(&path).is_none() {
-            continue;
-        }
-        if metadata.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
-            .during("remove", &path)?;
+        let is_at_work = match process == std::process::id() {
+            true => OwnNames::lock().has(&path),
+            false => is_running(process),
+        };
+        // Another process of this number may be at work in another container.
+        let Some(_held) = hold(&path).filter(|_| !is_at_work) else { continue };
+        remove(&path, &metadata)?;
         removed.push(path);
     }
     Ok(removed)
@@ -239,14 +302,43 @@ mod tests {
         let dead_file = dir.path().join(".db.unfinished-4194999");
         fs::write(&dead_file, "x").unwrap();
         let own = Unfinished::folder(&dir.path().join("mine")).unwrap();
+        let scratch = crate::scratch::folder_in(dir.path()).unwrap();
         assert!(is_named_so(&dead_file) && is_named_so(own.path()) && !is_named_so(own.target()));
         std::os::unix::fs::symlink(dir.path(), dir.path().join(".a.unfinished-4194997")).unwrap();
         let mut removed = remove_abandoned(dir.path()).unwrap();
         removed.sort();
         assert_eq!(removed, [dead_file, dead]);
-        assert!(held.is_dir() && own.path().is_dir());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 6);
+        assert!(held.is_dir() && own.path().is_dir() && scratch.path().is_dir());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 7);
         drop(holder);
+    }
+
+    /// In a container the command has the same number each time.
+    #[cfg(unix)]
+    #[test]
+    fn what_an_earlier_process_of_the_same_number_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = |target: &str| {
+            let left = name_beside(&dir.path().join(target));
+            fs::create_dir(&left).unwrap();
+            fs::write(left.join("file"), "x").unwrap();
+            left
+        };
+        let (earlier, locked) = (left("earlier"), left("locked"));
+        let holder = hold(&locked);
+        assert_eq!(remove_abandoned(dir.path()).unwrap(), [earlier]);
+        assert!(locked.is_dir(), "it is built in another container");
+        assert!(matches!(Unfinished::folder(&dir.path().join("locked")), Err(Error::Exists { .. })));
+        drop(holder);
+        // Its name is in the way of nobody.
+        let again = Unfinished::folder(&dir.path().join("locked")).unwrap();
+        assert!(fs::read_dir(again.path()).unwrap().next().is_none());
+        left("file");
+        Unfinished::file(&dir.path().join("file")).unwrap().0.place().unwrap();
+        left("set");
+        fs::create_dir(dir.path().join("set")).unwrap();
+        discard(&dir.path().join("set")).unwrap();
+        assert!(remove_abandoned(dir.path()).unwrap().is_empty());
     }
 
     #[cfg(target_os = "linux")]

@@ -102,7 +102,7 @@ fn look_into_folder(folder: &Path, ca: &Ca, now: i64) -> Result<Held, Unseen> {
     let unreadable = listed.unreadable.iter().map(|(path, error)| (name(path), chain_of(error)));
     let unreadable = unsealed.chain(unreadable).collect();
     // A note from the future does not hide those that came after it.
-    let noted = |set: &FolderSet| proven_at(&dir, &set.name).map(|when| (is_past(when, now), when, set.time));
+    let noted = |set: &FolderSet| proven_at(&dir, set, now).map(|when| (is_past(when, now), when, set.time));
     let proven =
         listed.sets.iter().filter_map(|set| Some((noted(set)?, set))).max_by_key(|(noted, _)| *noted);
     let proven = proven.map(|((_, when, _), set)| (set.name.clone(), when));

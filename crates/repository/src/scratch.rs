@@ -1,20 +1,17 @@
 //! Scratch folders for copies of sets: their owner's alone, and gone when they are dropped.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use certadm_files::{IoContext, durable, scratch, space, unfinished};
-use tempfile::TempDir;
+use certadm_files::scratch::{self, ScratchFolder};
+use certadm_files::{IoContext, durable, space, unfinished};
 
 use crate::error::{Error, Result};
 
 /// A scratch folder with one folder for a set in it.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    dir: TempDir,
+    dir: ScratchFolder,
     name: String,
-    /// The lock that tells others that it is in use.
-    _held: Option<File>,
 }
 
 impl Scratch {
@@ -25,7 +22,7 @@ impl Scratch {
     pub(crate) fn create(parent: &Path, needed: u64, name: &str) -> Result<Self> {
         let dir = folder(parent, needed)?;
         durable::create_new_dir(&dir.path().join(name))?;
-        Ok(Self { _held: unfinished::hold(dir.path()), dir, name: name.to_owned() })
+        Ok(Self { dir, name: name.to_owned() })
     }
 
     /// The set's folder.
@@ -34,7 +31,7 @@ impl Scratch {
     }
 
     /// The scratch folder by itself, which still goes away when it is dropped.
-    pub(crate) fn into_folder(self) -> TempDir {
+    pub(crate) fn into_folder(self) -> ScratchFolder {
         self.dir
     }
 }
@@ -43,7 +40,7 @@ impl Scratch {
 ///
 /// # Errors
 /// As [`Scratch::create`].
-pub(crate) fn folder(parent: &Path, needed: u64) -> Result<TempDir> {
+pub(crate) fn folder(parent: &Path, needed: u64) -> Result<ScratchFolder> {
     unfinished::remove_abandoned(parent).unwrap_or_default();
     if let Some(available) = space::available(parent)?.filter(|available| *available < needed) {
         return Err(Error::NoSpace { path: parent.to_owned(), needed, available });

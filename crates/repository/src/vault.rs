@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use certadm_files::scratch::ScratchFolder;
 use certadm_files::{Access, Unfinished, durable, unfinished};
 use certadm_set::manifest::{self, Manifest, Role};
 use certadm_set::retain::Keep;
@@ -11,7 +12,6 @@ use certadm_set::sink::{Committed, NewFile, SetSink};
 use certadm_set::stored::same_backup;
 use certadm_set::{Opened, Progress, Set, signing};
 use rustic_core::FileType;
-use tempfile::TempDir;
 
 use crate::address::{Selector, folder_of};
 use crate::beside;
@@ -275,7 +275,7 @@ pub struct Fetched {
     pub sets: Vec<PathBuf>,
     /// What they are in the repository, in the same order.
     pub points: Vec<Point>,
-    _dir: TempDir,
+    _dir: ScratchFolder,
 }
 
 /// What became of a set that was to be stored.

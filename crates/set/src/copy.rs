@@ -14,7 +14,7 @@ use certadm_rules::{Hresult, hex};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::hashes::{Hasher, Hashes, Hashing};
+use crate::hashes::{Hasher, Hashes, Hashing, PagesSum};
 use crate::stream::Stream;
 
 /// Length of one buffer in bytes.
@@ -321,11 +321,23 @@ pub(crate) fn hash_file(
     file: &Found,
     announced: Option<u64>,
     hashing: Hashing,
+    progress: impl FnMut(u64),
+) -> Result<Hashes> {
+    hash_and_sum(file, announced, hashing, &mut PagesSum::default(), progress)
+}
+
+/// As [`hash_file`], and adds what is read to the checksum of an image.
+pub(crate) fn hash_and_sum(
+    file: &Found,
+    announced: Option<u64>,
+    hashing: Hashing,
+    sum: &mut PagesSum,
     mut progress: impl FnMut(u64),
 ) -> Result<Hashes> {
     let mut hasher = Hasher::new(hashing);
     each_chunk(file, announced, |chunk, done| {
         hasher.update(chunk);
+        sum.update(chunk);
         progress(done);
     })?;
     Ok(hasher.finish())

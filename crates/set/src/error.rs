@@ -38,6 +38,12 @@ pub enum Error {
         /// The target.
         path: PathBuf,
     },
+    /// The target of a backup is a mount point.
+    #[error("{path} is a mount point, and a set gets its name by a rename, which replaces none")]
+    TargetIsMountPoint {
+        /// The target.
+        path: PathBuf,
+    },
     /// The target of a restore holds a CA's database already.
     #[error("{path} already holds the database of a CA")]
     TargetInUse {
@@ -331,7 +337,7 @@ impl Diagnosis for Error {
                 Hresult::ERROR_FILE_TOO_LARGE
             }
             Self::NoProgress { .. } => Hresult::RPC_S_CALL_FAILED,
-            Self::NotOneFileSystem { .. } => Hresult::ERROR_NOT_SAME_DEVICE,
+            Self::NotOneFileSystem { .. } | Self::TargetIsMountPoint { .. } => Hresult::ERROR_NOT_SAME_DEVICE,
             Self::NotPutBack { cause, .. } => cause.hresult(),
             Self::TargetName { .. } => Hresult::from_win32(123), // ERROR_INVALID_NAME
             Self::NothingToAbandon { .. }
@@ -386,6 +392,9 @@ impl Diagnosis for Error {
             Self::Windows { source, .. } => return source.remedy(),
             Self::TargetNotEmpty { .. } => {
                 "name a folder that does not exist yet; a set is never overwritten"
+            }
+            Self::TargetIsMountPoint { path } => {
+                return Cow::Owned(format!("name a folder in it, such as {}", path.join("monday").display()));
             }
             Self::Ca(error) => return error.remedy(),
             Self::Signing(error) => return error.remedy(),

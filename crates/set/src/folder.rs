@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use certadm_files::{Found, IoContext, durable, found, unfinished};
-use certadm_rules::hex;
+use certadm_rules::{hex, is_ahead};
 use certadm_store::Folder;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -167,7 +167,9 @@ fn list_at_most(dir: &Path, most: usize) -> Result<Listed> {
     if file_of(dir, manifest::FILE_NAME).is_there() || dir.join("DataBase").is_dir() {
         return is("it is a set itself");
     }
-    if Folder::new(dir).config_path().exists() {
+    let ca = Folder::new(dir);
+    // A copy of a CA's configuration may lie beside its sets.
+    if ca.config_path().exists() && ca.database_dir().is_dir() {
         return is("it is the folder of a CA");
     }
     let mut folders = Vec::new();
@@ -224,17 +226,19 @@ fn look(path: &Path) -> Result<Lies> {
     }
 }
 
-/// When the state that ends with a set of a folder was proven, in seconds since 1970; `None` where no note is there.
+/// When the state that ends with a set of a folder was proven, in seconds since 1970, as it is at `now`; `None` where no note says
+/// so. A note that is older than the set is of another one, which had its name. A set that is dated in the future tells nothing of that.
 #[must_use]
-pub fn proven_at(dir: &Path, name: &str) -> Option<i64> {
-    let note = Found::below(dir, Path::new(PROVEN).join(name)).read(MAX_NOTE).ok()?;
-    seconds_of(std::str::from_utf8(&note).ok()?.trim())
+pub fn proven_at(dir: &Path, set: &FolderSet, now: i64) -> Option<i64> {
+    let note = Found::below(dir, Path::new(PROVEN).join(&set.name)).read(MAX_NOTE).ok()?;
+    let noted = seconds_of(std::str::from_utf8(&note).ok()?.trim())?;
+    (!is_ahead(set.time, noted) || is_ahead(set.time, now)).then_some(noted)
 }
 
-/// The names of the sets in `sets` whose state was noted as proven.
+/// The names of the sets in `sets` whose state was noted as proven, as it is at `now`.
 #[must_use]
-pub fn proven(dir: &Path, sets: &[FolderSet]) -> BTreeSet<String> {
-    let noted = sets.iter().filter(|set| proven_at(dir, &set.name).is_some());
+pub fn proven(dir: &Path, sets: &[FolderSet], now: i64) -> BTreeSet<String> {
+    let noted = sets.iter().filter(|set| proven_at(dir, set, now).is_some());
     noted.map(|set| set.name.clone()).collect()
 }
 
@@ -260,6 +264,16 @@ fn seconds_of(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folder_of_a_ca_is_told_by_more_than_its_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = Folder::new(dir.path());
+        fs::write(ca.config_path(), "").unwrap();
+        assert!(list(dir.path()).unwrap().sets.is_empty());
+        fs::create_dir(ca.database_dir()).unwrap();
+        assert!(matches!(list(dir.path()), Err(Error::NoFolderOfSets { .. })));
+    }
 
     #[test]
     fn a_folder_with_more_entries_than_are_looked_at_is_refused() {

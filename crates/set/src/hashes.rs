@@ -3,8 +3,15 @@
 //! BLAKE3 alone tells any change. SHA-256 is for those whose rules or tools know no other hash; it takes as much of
 //! the processors as all else that a backup of the same machine does.
 
+use std::path::Path;
+
+use certadm_files::Checksum;
 use certadm_rules::hex;
+use certadm_store::chain::compare_sum;
+use certadm_store::trailer::Trailer;
 use sha2::{Digest, Sha256};
+
+use crate::error::Result;
 
 /// Which hashes of a file are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,5 +72,35 @@ impl Hasher {
             blake3: self.blake3.finalize().to_hex().to_string(),
             sha256: self.sha256.map(|sha256| hex::encode(&sha256.finalize())),
         }
+    }
+}
+
+/// The checksum of an image's pages while it passes by; of nothing where no trailer tells how many there are.
+#[derive(Debug, Default)]
+pub(crate) struct PagesSum {
+    sum: Checksum,
+    /// Bytes of the pages that have not come yet. The trailer behind them is not in its own checksum.
+    left: u64,
+}
+
+impl PagesSum {
+    /// Nothing has come yet of the pages before this trailer.
+    pub(crate) fn before(trailer: Option<&Trailer>) -> Self {
+        Self { left: trailer.map_or(0, Trailer::pages_len), ..Self::default() }
+    }
+
+    /// The next bytes of the file.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        self.sum.update(&bytes[..len]);
+        self.left -= len as u64;
+    }
+
+    /// Compares what came with the trailer, if there is one. `path` only names the image in the error.
+    ///
+    /// # Errors
+    /// As [`compare_sum`].
+    pub(crate) fn compare(&self, path: &Path, trailer: Option<&Trailer>) -> Result<()> {
+        trailer.map_or(Ok(()), |trailer| Ok(compare_sum(path, trailer, &self.sum)?))
     }
 }

@@ -59,7 +59,7 @@ impl Prune {
         // Before the look at the folder: another prune may be at work there.
         let turn = unfinished::take_turn(dir)?.ok_or_else(|| Error::Pruning { path: dir.to_owned() })?;
         let mut listed = folder::list(dir)?.told_by_the_disk()?;
-        let mut proven = folder::proven(dir, &listed.sets);
+        let mut proven = folder::proven(dir, &listed.sets, now);
         let evident = listed.sets.iter().filter(|set| is_proven(set)).map(|set| set.name.clone());
         proven.extend(evident.collect::<Vec<_>>());
         let mut strangers = Vec::new();

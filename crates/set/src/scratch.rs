@@ -3,7 +3,6 @@
 //! The image gets a second name in a scratch folder, the logs are laid down beside it as a write-ahead log, and SQLite
 //! reads the two together, read-only. Nothing is copied but the logs; where a second name cannot be had, the image is.
 
-use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +17,8 @@ use crate::chain::combine;
 use crate::copy::yielding;
 use crate::error::{Error, Result};
 use crate::reader::Set;
-use certadm_files::{Access, Found, IoContext, cancel, durable, scratch, second_name, unfinished};
+use certadm_files::scratch::{self, ScratchFolder};
+use certadm_files::{Access, Found, IoContext, cancel, durable, second_name, unfinished};
 
 /// What the scratch recovery found in the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -246,9 +246,7 @@ fn complaints(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 #[derive(Debug)]
 struct Scratch {
-    /// The lock of the folder.
-    _held: Option<fs::File>,
-    dir: tempfile::TempDir,
+    dir: ScratchFolder,
 }
 
 impl Scratch {
@@ -270,7 +268,7 @@ impl Scratch {
         if let Ok(dir) = scratch::folder_in(beside)
             && second_name::give(image, &dir.path().join("image.db"))?.is_some()
         {
-            return Ok(Self { _held: unfinished::hold(dir.path()), dir });
+            return Ok(Self { dir });
         }
         // A set on a read-only medium, or on a file system without second names.
         let dir = tempfile::tempdir().during("create", &std::env::temp_dir())?;
@@ -278,12 +276,14 @@ impl Scratch {
         let (len, mut from) = (file.metadata().during("look at", image)?.len(), file);
         let mut to = durable::open_new(&copy, Access::Owner)?;
         std::io::copy(&mut (&mut from).take(len), &mut to).during("copy", image)?;
-        Ok(Self { _held: None, dir })
+        Ok(Self { dir: dir.into() })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A query that never ends: without a limit `verify` of a stranger's set would not end, either.

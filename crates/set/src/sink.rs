@@ -60,5 +60,5 @@ pub struct Committed {
     /// A folder with the files as they are stored, for the check of the database; `None` where there is none.
     pub folder: Option<PathBuf>,
     /// The same folder where it is a scratch copy, which goes away with this.
-    pub scratch: Option<tempfile::TempDir>,
+    pub scratch: Option<certadm_files::scratch::ScratchFolder>,
 }

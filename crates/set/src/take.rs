@@ -96,6 +96,9 @@ pub struct Taken {
     pub kind: BackupKind,
     /// Listed logs that were asked for again after truncation and are gone, with the bytes they had in the set.
     pub truncated: Vec<(Generation, u64)>,
+    /// After a full backup, the generation below which the CA deleted all logs, too. The set does not hold them: what was in them
+    /// stands in its database.
+    pub truncated_below: Option<Generation>,
     /// Listed logs that are still at the CA after truncation.
     pub still_there: Vec<Generation>,
     /// Folders beside the set that earlier backups had begun, and whose processes are gone; they were removed.
@@ -156,10 +159,10 @@ pub fn take_into(
             let names = session.database_names()?;
             check_databases(&names)?;
             for name in names {
-                let mut ends = Ends::default();
+                let mut ends = Ends::of_image();
                 session =
                     taking.store(session, database_entry(&name)?, Role::Database, &name, Some(&mut ends))?;
-                // An image whose trailer does not fit must not become a set.
+                // An image whose trailer does not fit, or that changed on its way, must not become a set.
                 ends.check_image(&name)?;
             }
             let dynamic = (session.dynamic_files()?, session.unlisted_files().to_vec());
@@ -213,12 +216,15 @@ pub fn take_into(
     } else {
         session.end()
     };
+    let lowest = Generation::new(manifest.generations.low);
+    let truncated_below = lowest.filter(|_| options.kind == BackupType::Full && !truncated.is_empty());
     Ok(Taken {
         set,
         manifest,
         signed_with: None,
         kind: BackupKind::of(options.kind, truncate),
         truncated,
+        truncated_below,
         still_there,
         checked,
         removed: Vec::new(),

@@ -10,11 +10,13 @@ use certadm_rules::words::counted;
 use certadm_rules::{Diagnosis, Generation, GenerationRange, Hresult};
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::LogFile;
+use certadm_store::trailer::Trailer;
 
 use crate::aside::Aside;
 use crate::chain::{Combined, combine};
-use crate::copy::{hash_file, yielding_thread};
+use crate::copy::{hash_and_sum, yielding_thread};
 use crate::error::Error;
+use crate::hashes::PagesSum;
 use crate::judge::{incomplete, place_of};
 use crate::manifest::{self, FileEntry, Manifest, Role};
 use crate::open::{Opened, open, open_each, together};
@@ -383,7 +385,7 @@ enum Hashed {
     Failed(Box<Finding>),
 }
 
-/// Compares every file with the manifest's two hashes; the image of an incomplete set with its trailer's.
+/// Compares every file with the manifest's hashes, and each image of ours with its trailer's checksum.
 fn hash_all(sets: &[Set], headers: Headers, results: &Sender<Hashed>) {
     // The receiver goes away only when the verification is over.
     let send = |result| results.send(result).ok();
@@ -393,12 +395,12 @@ fn hash_all(sets: &[Set], headers: Headers, results: &Sender<Hashed>) {
     for set in sets {
         for (entry, path) in set.entries() {
             let before = done;
-            let checked = match headers {
+            let trailer = match headers {
                 Headers::Ours => check_header(path, entry),
-                Headers::OfWindows => Ok(()),
+                Headers::OfWindows => Ok(None),
             };
-            match checked.and_then(|()| {
-                compare(path, entry, |read| {
+            match trailer.and_then(|trailer| {
+                compare(path, entry, trailer.as_ref(), |read| {
                     if read.is_multiple_of(16 << 20) {
                         send(Hashed::Progress { done: before + read, total });
                     }
@@ -430,15 +432,15 @@ enum Headers {
 }
 
 /// Looks at the trailer of an image or the header of a log of the right size. A file that is not what its name says may have any
-/// length that the manifest agrees to, so it is not read to its end.
-fn check_header(path: &Found, entry: &FileEntry) -> std::result::Result<(), Box<Finding>> {
+/// length that the manifest agrees to, so it is not read to its end. Answers the trailer.
+fn check_header(path: &Found, entry: &FileEntry) -> std::result::Result<Option<Trailer>, Box<Finding>> {
     if path.size().ok() != Some(entry.size) {
-        return Ok(()); // told by whoever compares
+        return Ok(None); // told by whoever compares
     }
     let checked = match entry.role {
-        Role::Database => read_trailer(path).map(drop),
-        Role::Log => LogFile::open(path).map(drop),
-        Role::Locations | Role::Dynamic => Ok(()),
+        Role::Database => read_trailer(path).map(Some),
+        Role::Log => LogFile::open(path).map(|_| None),
+        Role::Locations | Role::Dynamic => Ok(None),
     };
     checked.map_err(|error| Box::new(Error::from(error).to_finding(path)))
 }
@@ -446,9 +448,12 @@ fn check_header(path: &Found, entry: &FileEntry) -> std::result::Result<(), Box<
 /// What to do about a dynamic file that is not the one that was backed up, or cannot be read.
 const LEFT_OUT: &str = "a restore leaves this copy out: publish a new CRL after it";
 
+/// Compares a file with its entry, and an image with its trailer: the two bind an image to what the CA delivered, and a manifest may have
+/// been made of one that had changed.
 fn compare(
     path: &Found,
     entry: &FileEntry,
+    trailer: Option<&Trailer>,
     progress: impl FnMut(u64),
 ) -> std::result::Result<(), Box<Finding>> {
     let refuse = |kind, code: Hresult, detail: String| {
@@ -483,12 +488,13 @@ fn compare(
         let detail = format!("it has {len} bytes, the manifest says {}", entry.size);
         return refuse(Kind::FileSize, entry.role.code_of_damage(len < entry.size), detail);
     }
-    let hashes = hash_file(path, Some(entry.size), entry.hashing(), progress).map_err(failed)?;
+    let mut sum = PagesSum::before(trailer);
+    let hashes = hash_and_sum(path, Some(entry.size), entry.hashing(), &mut sum, progress).map_err(failed)?;
     if !entry.has(&hashes) {
         let code = entry.role.code_of_damage(false);
         return refuse(Kind::FileChanged, code, manifest::CHANGED.to_owned());
     }
-    Ok(())
+    sum.compare(path, trailer).map_err(failed)
 }
 
 type Examined = (Option<GenerationRange>, Option<Content>);
@@ -532,8 +538,8 @@ fn check_logs_alone(sets: &[Set]) -> std::result::Result<(), Box<Finding>> {
             if let Some((_, first)) = logs.values().next() {
                 check_one_ca(first, &log)?;
             }
-            // Sets may overlap, with copies of one log.
-            let same = logs.get(generation).is_none_or(|(_, other)| other.header() == log.header());
+            // Sets may overlap, with copies of one log, of which one may be packed.
+            let same = logs.get(generation).is_none_or(|(_, other)| other.header().is_same_log(log.header()));
             check_link(place_of(path), true, same)?;
             logs.entry(*generation).or_insert((set, log.closed()));
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use certadm_files::{IoContext, Unfinished, durable};
+use certadm_files::{IoContext, Unfinished, durable, space};
 
 use crate::copy::{self, ReadBack};
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ impl SetWriter {
     /// Begins a set that will stand at `target`. `logs_read_back` is for the logs, `read_back` for all else.
     ///
     /// # Errors
-    /// [`Error::TargetNotEmpty`] (0x80070091) when something is there, [`Error::Store`].
+    /// [`Error::TargetNotEmpty`] (0x80070091) when something is there, [`Error::TargetIsMountPoint`] (0x80070011), [`Error::Store`].
     pub(crate) fn create(
         target: &Path,
         readers: Readers,
@@ -122,11 +122,14 @@ fn open_to(dir: &Path, readers: Readers) -> Result<()> {
     Ok(())
 }
 
-/// A target must be absent or an empty folder. A link in its place is neither, wherever it leads: the set gets its name by a
-/// rename, and that does not follow it.
+/// A target must be absent or an empty folder, and no mount point. A link in its place is neither, wherever it leads: the set gets
+/// its name by a rename, and that does not follow it.
 fn refuse_occupied(target: &Path) -> Result<()> {
     if target.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
         return Err(Error::TargetNotEmpty { path: target.to_owned() });
+    }
+    if target.is_dir() && space::is_mount_point(target)? {
+        return Err(Error::TargetIsMountPoint { path: target.to_owned() });
     }
     match fs::read_dir(target) {
         Ok(mut entries) => match entries.next() {

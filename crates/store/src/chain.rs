@@ -112,7 +112,7 @@ pub fn check_image(
     let found = image_file.into();
     let path = found.path();
     let file = found.open()?;
-    let len = trailer.image_pages * u64::from(trailer.page_size);
+    let len = trailer.pages_len();
     let mut sum = Checksum::new();
     if len <= MOST_AT_ONCE as u64 {
         // A thread would take longer to start than all of this does.
@@ -123,14 +123,20 @@ pub fn check_image(
     } else {
         sum_beside(file, len, &mut sum, progress).during("read", path)?;
     }
+    compare_sum(path, trailer, &sum)
+}
+
+/// Compares the checksum of an image's pages, all that is before the trailer, with the one in the trailer. For callers who read the
+/// image anyway; `path` only names it in the error.
+///
+/// # Errors
+/// [`Error::Image`] with 0xC80003FA when they differ.
+pub fn compare_sum(path: &Path, trailer: &Trailer, sum: &Checksum) -> Result<()> {
     if sum.finish() == trailer.image {
-        Ok(())
-    } else {
-        Err(image(
-            format!("{} differs from what its backup delivered", path.display()),
-            Hresult::READ_VERIFY_FAILURE,
-        ))
+        return Ok(());
     }
+    let detail = format!("{} differs from what its backup delivered", path.display());
+    Err(image(detail, Hresult::READ_VERIFY_FAILURE))
 }
 
 /// Adds the first `len` bytes of the file to a checksum, and reads ahead on a thread of its own.

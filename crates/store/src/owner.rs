@@ -105,8 +105,6 @@ pub(crate) struct Shared {
     wake: Condvar,
     /// Held by whoever deletes logs, or gives another file the name of one.
     log_names: Mutex<()>,
-    /// The last roll that failed without a caller to tell.
-    roll_error: Mutex<Option<Error>>,
 }
 
 /// What the threads of a store are told.
@@ -208,11 +206,10 @@ impl Store {
             signals: Mutex::new(Signals { stop: false, roll: false, current, packed: None }),
             wake: Condvar::new(),
             log_names: Mutex::new(()),
-            roll_error: Mutex::new(None),
         });
         match shared.roll_if_due() {
             // A backup can roll with the reserve, and then free space; the log may wait for it.
-            Err(error) if is_no_space(&error) => shared.keep_roll_error(Err(error)),
+            Err(error) if is_no_space(&error) => tell_roll_error(Err(error)),
             other => other?,
         }
         shared.reserve.keep();
@@ -296,15 +293,13 @@ impl Store {
         marks::marks(&self.shared.core().writer)
     }
 
-    /// Rolls, checkpoints and lets go.
+    /// Rolls, checkpoints and lets go. A roll in the background that failed is made up for by this one: what kept it from its work is
+    /// gone, or is met again.
     ///
     /// # Errors
-    /// The roll's error, or the last one that a roll in the background met.
+    /// The roll's error.
     pub fn close(mut self) -> Result<()> {
         self.stop_threads();
-        if let Some(error) = self.shared.roll_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Err(error);
-        }
         self.shared.roll().map(|_| ())
     }
 
@@ -481,13 +476,6 @@ impl Shared {
     fn signals(&self) -> MutexGuard<'_, Signals> {
         self.signals.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn keep_roll_error(&self, rolled: Result<()>) {
-        if let Err(error) = rolled {
-            tracing::error!(error = %error, code = %error.hresult(), "the log could not be rolled");
-            *self.roll_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        }
-    }
 }
 
 impl Rolls for Shared {
@@ -549,13 +537,13 @@ impl AfterCommit for Nudge {
             let log_size = shared.options.log_size;
             match generation::wal_len(writer) {
                 Ok(len) if len > log_size.saturating_mul(LOGS_BEHIND) => {
-                    shared.keep_roll_error(shared.roll_if_due());
+                    tell_roll_error(shared.roll_if_due());
                 }
                 Ok(len) if len > log_size => {
                     shared.signals().roll = true;
                     shared.wake.notify_all();
                 }
-                other => shared.keep_roll_error(other.map(drop)),
+                other => tell_roll_error(other.map(drop)),
             }
         }
     }
@@ -572,7 +560,14 @@ fn watch(shared: &Weak<Shared>) {
         }
         signals.roll = false;
         drop(signals);
-        shared.keep_roll_error(shared.roll_if_due());
+        tell_roll_error(shared.roll_if_due());
+    }
+}
+
+/// Tells in the log of a roll that failed without a caller to tell. The next one takes its work over.
+fn tell_roll_error(rolled: Result<()>) {
+    if let Err(error) = rolled {
+        tracing::error!(error = %error, code = %error.hresult(), "the log could not be rolled");
     }
 }
 

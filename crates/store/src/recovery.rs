@@ -125,6 +125,11 @@ pub fn apply(chain: &Chain, image: &Path) -> Result<u64> {
     Ok(written)
 }
 
+/// Whether a recovery has begun to change the image and did not end: only the start that goes on with it makes the database whole.
+pub fn is_under_way(folder: &Folder) -> bool {
+    saved_trailer_path(folder).exists()
+}
+
 /// What was kept of the image that a recovery works on no longer counts.
 ///
 /// # Errors

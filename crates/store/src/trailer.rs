@@ -33,6 +33,11 @@ pub struct Trailer {
 }
 
 impl Trailer {
+    /// Bytes of the image before the trailer.
+    pub fn pages_len(&self) -> u64 {
+        self.image_pages * u64::from(self.page_size)
+    }
+
     /// The trailer as one page.
     pub fn encode(&self) -> Vec<u8> {
         Put::new(MAGIC)

@@ -403,3 +403,19 @@ fn what_a_folder_of_before_has_goes_on_working() {
         assert!(error.contains(reason), "{text}: {error}");
     }
 }
+
+/// RFC 3161 2.3: nobody takes a time stamp of another certificate.
+#[test]
+fn a_certificate_for_time_stamps_says_so_critically() {
+    let text = "name = \"Test CA\"\n\
+        [profiles.stamps]\nkey_usage = [\"digital_signature\"]\nextended_key_usage = [\"time_stamping\"]\ndays = 30\n\
+        [profiles.more]\nkey_usage = [\"digital_signature\"]\n\
+        extended_key_usage = [\"time_stamping\", \"client_auth\"]\ndays = 30\n";
+    let mut ca = TestCa::with(Config::parse(text).unwrap());
+    for (profile, is_critical) in [("stamps", true), ("more", false)] {
+        let issued = ask(&mut ca, profile, plain(&[(CN, utf8("Stamps"))]), vec![]).unwrap();
+        let shown = ca.text(&issued);
+        let says = shown.contains("X509v3 Extended Key Usage: critical\n");
+        assert_eq!(says, is_critical, "{profile}: {shown}");
+    }
+}

@@ -1,6 +1,10 @@
 //! A CA below another one.
 
-use certadm_ca::{Authority, CaKey, Config, DenialReason, Error, Initialized, KeyType, Request, Role, Terms};
+use certadm_ca::{
+    Authority, CaKey, Config, DenialReason, Error, Initialized, KeyType, Request, Role, Terms,
+    certificate_in, identity,
+};
+use certadm_rules::FileTime;
 use certadm_store::{Folder, Writer};
 
 use crate::support::{TestCa, openssl, passphrase, run_openssl, server_request, text};
@@ -97,6 +101,38 @@ fn a_chain_of_two_verifies() {
         };
         assert_eq!(denial.reason, DenialReason::PathLength);
     }
+}
+
+/// Whoever puts `ca.crt` together by hand may begin with the root, and add a renewed certificate at the end.
+#[test]
+fn the_own_certificate_is_found_wherever_it_stands_in_the_chain() {
+    let mut root = TestCa::new();
+    let (folder, pem) = waiting(&root, "Issuing CA", KeyType::P256);
+    let now = certadm_store::now();
+    let request = Request::parse(&pem).unwrap();
+    let certify =
+        |root: &mut TestCa, now| root.authority.issue(&mut root.writer, &request, &SUBCA, now).unwrap();
+    let first = certify(&mut root, now);
+    Authority::import_certificate(&folder, &first.der, &passphrase(), now).unwrap();
+    let renewed = certify(&mut root, FileTime::from_unix_seconds(now.unix_seconds() + 3600));
+    let of_root = root.authority.certificate_pem();
+    let writer = Writer::open(&folder).unwrap();
+    let (first, renewed) = ((first.to_pem(), first.der), (renewed.to_pem(), renewed.der));
+    for (chain, own) in [
+        (format!("{}{of_root}", first.0), &first.1),
+        (format!("{of_root}{}", first.0), &first.1),
+        (format!("{}{of_root}{}", first.0, renewed.0), &renewed.1),
+        (format!("{of_root}{}{}", renewed.0, first.0), &renewed.1),
+    ] {
+        std::fs::write(folder.certificate_path(), chain).unwrap();
+        let found = certificate_in(&folder).unwrap();
+        assert!(found.der == *own && !found.self_issued);
+        identity::check(writer.connection(), &folder).unwrap();
+        Authority::open(&folder, &passphrase()).unwrap();
+    }
+    // The root's key alone does not make a database of the root's fit here.
+    let refused = identity::check(root.writer.connection(), &folder).unwrap_err();
+    assert!(matches!(refused, Error::AnotherCa { .. }), "{refused}");
 }
 
 #[test]

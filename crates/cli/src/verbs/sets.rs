@@ -39,7 +39,7 @@ pub(crate) fn run(args: &SetsArgs, output: Output) -> Result<Done, Failure> {
         return Ok(show(&place, &points, &proven, &Listed::default(), output));
     }
     let listed = folder::list(&args.place)?;
-    let proven = folder::proven(&args.place, &listed.sets);
+    let proven = folder::proven(&args.place, &listed.sets, certadm_store::now().unix_seconds());
     Ok(show(&path_text(&args.place), &listed.sets, &proven, &listed, output))
 }
 

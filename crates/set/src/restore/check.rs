@@ -11,6 +11,7 @@ use certadm_store::locks;
 use super::Checked;
 use super::plan::{Plan, in_the_way, refuse_occupied};
 use super::stage::{self, Staging};
+use crate::aside::Aside;
 use crate::copy::hash_file;
 use crate::error::{Error, Result};
 use crate::hashes::{Hashes, Hashing};
@@ -101,14 +102,22 @@ impl Plan {
     }
 
     /// Recovers in a scratch folder beside `image`, lets SQLite check the database, and compares its CA with the folder's.
+    ///
+    /// The image is compared with its trailer beside that, as the CA's start will: SQLite's check passes over free space, and a
+    /// manifest may have been made of an image that had changed.
     fn examine(&self, image: &Found, chain: &Chain, progress: &mut dyn Progress) -> Result<Checked> {
-        if self.sets[0].manifest.is_none() {
-            // Without a manifest, the image's own checksum is what tells a damaged page.
-            check_image(image, &chain.trailer, |read| progress.at(Stage::Verify, read, self.bytes))?;
-        }
         progress.at(Stage::Integrity, 0, 0);
-        let recovered = Recovered::open(image, chain)?;
-        let content = recovered.examine(image)?;
+        let (recovered, content) = std::thread::scope(|scope| {
+            let summed =
+                Aside::begin(scope, chain.trailer.pages_len(), || check_image(image, &chain.trailer, |_| ()));
+            let examined = Recovered::open(image, chain).and_then(|recovered| {
+                let content = recovered.examine(image)?;
+                Ok((recovered, content))
+            });
+            // What a changed page leads to comes second.
+            summed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            examined
+        })?;
         if let Some(detail) = content.unsound().next() {
             let code = Hresult::READ_VERIFY_FAILURE;
             return Err(Error::Damaged { path: self.combined.image.path().to_owned(), detail, code });

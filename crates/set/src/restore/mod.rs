@@ -63,7 +63,8 @@ impl Plan {
     /// # Errors
     /// 0x80070420 while the CA runs, [`Error::NoSpace`], [`Error::NotOneFileSystem`], [`Error::Damaged`] when a file is not
     /// what its manifest says or the recovered database is not sound, [`Error::Ca`] with 0xC800022B when it is another
-    /// CA's, [`Error::Store`]. The target is then as it was; [`Error::NotPutBack`] says where it is not.
+    /// CA's, [`Error::Store`]. The target is then as it was; [`Error::NotPutBack`] says where it is not. Where the exchange
+    /// itself fails, a restore that had waited until then is gone, and the CA does not start before one is made or given up.
     pub fn execute(&self, host: &str, progress: &mut dyn Progress) -> Result<Restored> {
         let names = self.names(host)?;
         // Before the context, so that its locks are released when the folders go away.

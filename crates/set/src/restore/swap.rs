@@ -20,7 +20,7 @@ use certadm_rules::Hresult;
 use certadm_rules::diagnosis::chain_of;
 use certadm_session::restore::RestoreContext;
 use certadm_store::chain::read_trailer;
-use certadm_store::{Folder, locks, record};
+use certadm_store::{Folder, locks, record, recovery};
 
 use super::journal::{ASIDE, Journal, Phase, has_moved_aside};
 use super::plan::{Plan, in_the_way};
@@ -29,6 +29,9 @@ use crate::error::{Error, Result};
 
 /// Registers the restore, moves aside what is in the way, gives the staged files their names, and completes the
 /// registration. Returns where what was in the way is now.
+///
+/// Where an earlier restore waited, it is gone after a failure, and the CA does not start before a restore is made or given up: what
+/// was there before both was to be replaced.
 ///
 /// # Errors
 /// [`Error::Store`] with 0x80070420 or `E_ACCESSDENIED` when the database is open somewhere; [`Error::File`], after which
@@ -40,10 +43,14 @@ pub(super) fn exchange(
 ) -> Result<Option<PathBuf>> {
     let folder = &plan.folder;
     let _alone = locks::replace_database(folder)?;
+    let ending = match record::read(folder)? {
+        Some(earlier) if !earlier.database_recovered => Ending::Refuse,
+        _ => Ending::Start,
+    };
     take_back_earlier(folder)?;
     context.abandon_pending()?;
     context.register(plan.registration(plan.full_range(), true))?.complete_later();
-    exchange_registered(plan, context, staging).map_err(|cause| give_up(folder, cause))
+    exchange_registered(plan, context, staging).map_err(|cause| give_up(folder, ending, cause))
 }
 
 fn exchange_registered(
@@ -116,8 +123,8 @@ fn parts(folder: &Folder) -> [(PathBuf, &'static str); 2] {
 }
 
 /// After a failure: takes the exchange back. Returns the failure, or where the files are when that fails as well.
-fn give_up(folder: &Folder, cause: Error) -> Error {
-    match take_back(folder) {
+fn give_up(folder: &Folder, ending: Ending, cause: Error) -> Error {
+    match take_back(folder, ending) {
         Ok(()) => cause,
         Err(source) => Error::NotPutBack {
             folder: folder.path().to_owned(),
@@ -132,17 +139,30 @@ fn give_up(folder: &Folder, cause: Error) -> Error {
 fn take_back_earlier(folder: &Folder) -> Result<()> {
     match (record::read(folder)?, Journal::read(folder)?) {
         (Some(record), Some(journal)) if !record.database_recovered && !journal.has_lost(folder) => {
-            take_back(folder)
+            take_back(folder, Ending::Refuse)
         }
         _ => Ok(()),
     }
 }
 
-/// Makes the folder what it was before the restore that its journal tells of. Killed at any point, it can be done again.
-/// The caller makes sure that nobody has the database open.
-fn take_back(folder: &Folder) -> Result<()> {
+/// What the CA's next start does once a restore was taken back.
+#[derive(Clone, Copy)]
+enum Ending {
+    /// It starts as if there had been no restore.
+    Start,
+    /// It refuses: the registration stays, as one that failed, until another replaces it or it is given up.
+    Refuse,
+}
+
+/// Makes the files of the folder what they were before the restore that its journal tells of. Killed at any point, it can be done
+/// again. The caller makes sure that nobody has the database open.
+fn take_back(folder: &Folder, ending: Ending) -> Result<()> {
+    let end = || match ending {
+        Ending::Start => record::withdraw(folder),
+        Ending::Refuse => record::give_up(folder),
+    };
     let Some(mut journal) = Journal::read(folder)? else {
-        return Ok(record::withdraw(folder)?);
+        return Ok(end()?);
     };
     // While the registration stands, a start would carry it out: over the database that is brought back below.
     record::give_up(folder)?;
@@ -157,7 +177,7 @@ fn take_back(folder: &Folder) -> Result<()> {
     if let Some(aside) = journal.aside_dir(folder) {
         bring_back(folder, &aside)?;
     }
-    record::withdraw(folder)?;
+    end()?;
     Ok(durable::remove_if_present(&folder.restore_swap_path())?)
 }
 
@@ -200,6 +220,8 @@ fn bring_back(folder: &Folder, aside: &Path) -> Result<()> {
 pub struct Abandoned {
     /// Whether a database that had been moved aside is in its place again.
     pub put_back: bool,
+    /// Whether there is a database: one that was put back, or one that was not touched.
+    pub has_database: bool,
 }
 
 /// Gives up a restore that was killed or failed, or that was registered and not yet carried out: the CA's folder is then
@@ -225,8 +247,8 @@ pub fn abandon(folder: &Folder) -> Result<Abandoned> {
             return Err(Error::NothingToAbandon { folder: folder.path().to_owned() });
         }
         // Without a journal, somebody else moved the files: only the registration can be taken back, and only if the
-        // database there can start without it.
-        (Some(_), None) if is_restored_image(folder) => {
+        // database there can start without it. A recovery that was killed has cut the image's trailer off, or written over it.
+        (Some(_), None) if is_restored_image(folder) || recovery::is_under_way(folder) => {
             return Err(Error::CannotAbandon { folder: folder.path().to_owned() });
         }
         // What was moved aside was moved away since: taking the restore back would leave nothing.
@@ -239,13 +261,78 @@ pub fn abandon(folder: &Folder) -> Result<Abandoned> {
         }
         _ => {
             stage::remove(folder)?;
-            take_back(folder)?;
+            take_back(folder, Ending::Start)?;
         }
     }
-    Ok(Abandoned { put_back: put_back_files })
+    Ok(Abandoned { put_back: put_back_files, has_database: folder.database_path().is_ok() })
 }
 
 /// Whether the database in the folder is the image of a backup that nothing has made whole.
 fn is_restored_image(folder: &Folder) -> bool {
     folder.database_path().is_ok_and(|path| read_trailer(&path).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use certadm_rules::registration::{MapEntry, RestoreRecord};
+    use certadm_rules::{Generation, GenerationRange};
+
+    use super::*;
+
+    /// A folder in which a restore has put its image into the place of a database, and waits.
+    fn exchanged(dir: &Path) -> Folder {
+        let folder = Folder::new(dir);
+        folder.create_parts().unwrap();
+        let aside = dir.join("replaced-1");
+        for part in ["database", "log"] {
+            fs::create_dir_all(aside.join(part)).unwrap();
+        }
+        fs::write(aside.join("database/ca.db"), "before").unwrap();
+        fs::write(folder.database_path_for("ca"), "restored").unwrap();
+        Journal { aside: Some("replaced-1".to_owned()), phase: Phase::Placing }.write(&folder).unwrap();
+        register(&folder);
+        folder
+    }
+
+    fn register(folder: &Folder) {
+        let database = folder.database_path_for("ca").to_string_lossy().into_owned();
+        let first = Generation::new(1).unwrap();
+        let registration = RestoreRecord {
+            backup_log_directory: None,
+            checkpoint_directory: None,
+            log_directory: None,
+            range: GenerationRange::new(first, first).unwrap(),
+            map: vec![MapEntry { database: database.clone(), new_database: database }],
+            database_recovered: false,
+            status: Hresult::S_OK,
+        };
+        record::write(folder, &registration).unwrap();
+    }
+
+    fn assert_before_and_refused(folder: &Folder) {
+        assert_eq!(fs::read(folder.database_path().unwrap()).unwrap(), b"before");
+        assert!(Journal::read(folder).unwrap().is_none());
+        assert_eq!(record::read(folder).unwrap().map(|record| record.status), Some(Hresult::E_ABORT));
+    }
+
+    /// As a second restore leaves it that is killed, or fails, once it has taken the first one back.
+    #[test]
+    fn the_ca_does_not_start_between_two_restores() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = exchanged(dir.path());
+        take_back_earlier(&folder).unwrap();
+        assert_before_and_refused(&folder);
+        // The second one fails where it has moved nothing yet, and where it has.
+        for journal in [None, Some(Journal { aside: None, phase: Phase::MovingAside })] {
+            register(&folder);
+            journal.iter().for_each(|journal| journal.write(&folder).unwrap());
+            let cause = Error::NothingToAbandon { folder: dir.path().to_owned() };
+            assert!(matches!(give_up(&folder, Ending::Refuse, cause), Error::NothingToAbandon { .. }));
+            assert_before_and_refused(&folder);
+        }
+        let abandoned = abandon(&folder).unwrap();
+        assert_eq!(abandoned, Abandoned { put_back: false, has_database: true });
+        assert!(record::read(&folder).unwrap().is_none());
+        assert_eq!(fs::read(folder.database_path().unwrap()).unwrap(), b"before");
+    }
 }

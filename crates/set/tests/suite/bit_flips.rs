@@ -12,9 +12,10 @@ use crate::common::{Ca, INCOMPLETE, copy_dir, scratch, serials, start};
 use certadm_rules::{BackupType, Diagnosis, Hresult};
 use certadm_session::LocalSource;
 use certadm_set::finding::Severity;
+use certadm_set::manifest::Role;
 use certadm_set::restore::{Options, plan};
 use certadm_set::verify::verify;
-use certadm_set::{Set, Silent, TakeOptions, take};
+use certadm_set::{Manifest, Set, Silent, TakeOptions, take};
 use certadm_store::chain::{check_image, read_trailer};
 use certadm_store::log_file::{HEADER_LEN, LogFile};
 use certadm_store::{Folder, PAGE_SIZE};
@@ -268,4 +269,34 @@ fn restored_with(sets: &[PathBuf], target: &Path, options: Options) -> Result<Re
     let dynamic = fs::read_dir(folder.crl_dir()).unwrap().map(|entry| entry.unwrap().path());
     let dynamic = dynamic.map(|path| (path.file_name().unwrap().into(), fs::read(&path).unwrap())).collect();
     Ok((serials(&folder), dynamic))
+}
+
+/// An image that changed before its manifest was made: the manifest fits, and SQLite's check does not look at the place. The image's own
+/// checksum tells, as it would at the CA's start, before a restore has exchanged anything.
+#[test]
+fn a_manifest_that_was_made_of_a_changed_image_does_not_make_it_sound() {
+    /// Of the database's header: "reserved for expansion" (SQLite, Database File Format, 1.3).
+    const UNUSED: usize = 80;
+    let dir = scratch();
+    let [full, logs] = complete_sets(dir.path());
+    let image = Set::open(&full).unwrap().image.unwrap();
+    let mut bytes = fs::read(&image).unwrap();
+    bytes[UNUSED] ^= 1;
+    fs::write(&image, &bytes).unwrap();
+    let path = full.join("manifest.json");
+    let mut manifest = Manifest::parse(&fs::read(&path).unwrap()).unwrap();
+    let entry = manifest.files.iter_mut().find(|entry| entry.role == Role::Database).unwrap();
+    entry.blake3 = blake3::hash(&bytes).to_hex().to_string();
+    fs::write(&path, manifest.complete().unwrap()).unwrap();
+    for sets in [vec![full.clone()], vec![full, logs]] {
+        let report = verify(&sets, &mut Silent);
+        let found: Vec<_> = report.findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(found, [Hresult::READ_VERIFY_FAILURE], "{:?}", report.findings);
+        let target = dir.path().join("restored");
+        let plan = plan(&sets, &target, Options::default()).unwrap();
+        for error in [plan.check(&mut Silent).map(drop), plan.execute("host", &mut Silent).map(drop)] {
+            assert_eq!(error.map_err(|error| error.hresult()), Err(Hresult::READ_VERIFY_FAILURE));
+        }
+        assert!(!target.exists());
+    }
 }

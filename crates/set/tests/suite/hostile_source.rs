@@ -322,3 +322,13 @@ fn a_log_set_without_logs_says_whose_it_is_not() {
     assert_eq!(taken.manifest.logs().count(), 0);
     assert_eq!(taken.manifest.ca.database_signature, "");
 }
+
+/// Told before the CA is asked, and not once all the work is done.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_mount_point_is_refused_as_a_target() {
+    let mut ca = Hostile::honest();
+    let error = take_from(&mut ca, Path::new("/proc")).unwrap_err();
+    assert!(matches!(error, Error::TargetIsMountPoint { .. }), "{error}");
+    assert_eq!((error.hresult(), ca.calls), (Hresult::ERROR_NOT_SAME_DEVICE, 0));
+}

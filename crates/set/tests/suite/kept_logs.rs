@@ -1,15 +1,19 @@
-//! A CA that says it deleted its logs, and did not: the backup tells which logs are still there.
+//! A CA that says it deleted its logs, and did not: the backup tells which logs are still there. One that delivers another image than it
+//! has summed: there is no set. One that packs its logs while sets are taken.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use certadm_rules::unc::UncRoot;
-use certadm_rules::{BackupType, PlainList};
-use certadm_session::{CallResult, LocalSource};
+use certadm_rules::{BackupType, Diagnosis, Hresult, PlainList};
+use certadm_session::{CallResult, LocalSource, Source};
+use certadm_set::verify::verify;
 use certadm_set::{Silent, TakeOptions, take};
+use certadm_store::log_file::LogFile;
 use certadm_tests::altered::{Altered, Through};
 
-use crate::common::{Ca, scratch};
+use crate::common::{Ca, log, scratch};
 
 /// A real CA, but for one call: it answers `TruncateLogs` with success and keeps its logs. It has two dynamic files.
 struct Keeping {
@@ -47,9 +51,68 @@ fn logs_that_are_still_there_are_named() {
     let set = dir.path().join("sets/of today/full");
     let taken = take(&mut source, &set, &options, &mut Silent).unwrap();
 
-    assert_eq!(taken.truncated, []);
+    assert_eq!((taken.truncated.len(), taken.truncated_below), (0, None));
     let logs = &taken.manifest.generations;
     let there: Vec<u32> = taken.still_there.iter().map(|generation| generation.number()).collect();
     assert_eq!(there, (logs.low..=logs.high).collect::<Vec<_>>());
     assert_eq!(fs::read_dir(set.join("DynamicFiles")).unwrap().count(), 2);
+}
+
+/// A real CA, but for one byte of its image, which changes on the way.
+struct Changing {
+    ca: LocalSource,
+    is_first: bool,
+}
+
+impl Altered for Changing {
+    fn ca(&mut self) -> &mut LocalSource {
+        &mut self.ca
+    }
+    fn read(&mut self, buffer: &mut [u8]) -> CallResult<usize> {
+        let len = self.ca.read(buffer)?;
+        if std::mem::take(&mut self.is_first) {
+            // Of the database's header, and of no use to SQLite.
+            buffer[80] ^= 1;
+        }
+        Ok(len)
+    }
+}
+
+#[test]
+fn an_image_that_changed_on_its_way_becomes_no_set() {
+    let dir = scratch();
+    let mut ca = Ca::create(&dir.path().join("ca"));
+    ca.roll();
+    let logs = ca.folder.archived_logs().unwrap();
+    let names = UncRoot::new("host".to_owned()).unwrap();
+    let mut source = Through(Changing { ca: LocalSource::new(Arc::clone(&ca.store), names), is_first: true });
+    let set = dir.path().join("full");
+    let error = take(&mut source, &set, &TakeOptions::new(BackupType::Full), &mut Silent).unwrap_err();
+    assert_eq!(error.hresult(), Hresult::READ_VERIFY_FAILURE);
+    assert!(!set.exists());
+    assert_eq!(ca.folder.archived_logs().unwrap()[..logs.len()], logs);
+}
+
+/// Two sets that overlap: one took a log before it was packed, the other after that.
+#[test]
+fn copies_of_one_log_in_two_forms_go_together() {
+    let dir = scratch();
+    let mut ca = Ca::create(&dir.path().join("ca"));
+    let names = UncRoot::new("host".to_owned()).unwrap();
+    let mut source = LocalSource::new(Arc::clone(&ca.store), names);
+    take(&mut source, &dir.path().join("full"), &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
+    for _ in 0..20 {
+        ca.insert();
+    }
+    let sets = ["plain", "packed"].map(|name| dir.path().join(name));
+    let [plain, packed] = sets.clone().map(|set| {
+        ca.store.wait_until_packed();
+        ca.insert();
+        let taken = take(&mut source, &set, &TakeOptions::new(BackupType::LogsOnly), &mut Silent).unwrap();
+        (set, taken.manifest.generations.high)
+    });
+    let form = |set: &Path| *LogFile::open(log(set, plain.1)).unwrap().header();
+    assert!(!form(&plain.0).is_packed() && form(&packed.0).is_packed(), "it is packed between the two");
+    let report = verify(&sets, &mut Silent);
+    assert!(report.is_good(), "{:?}", report.findings);
 }

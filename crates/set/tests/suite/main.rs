@@ -2,6 +2,7 @@
 
 mod bit_flips;
 mod common;
+mod giving_up;
 mod hostile_source;
 mod kept_logs;
 mod pace;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use certadm_files::{durable, unfinished};
+use certadm_files::{Unfinished, durable};
 use certadm_rules::unc::UncRoot;
 use certadm_rules::{BackupType, FileTime};
 use certadm_session::LocalSource;
@@ -131,7 +131,15 @@ fn what_is_proven_or_holds_something_else_stays() {
     let hash = folder::list(&sets).unwrap().sets[0].manifest_sha256();
     assert!(hash.is_some());
     assert_eq!(plan(&mut |set| set.manifest_sha256() == hash).0, ["two"], "by the evidence of a rehearsal");
-    folder::note_proven(&sets, "two", "2026-11-28T00:00:00Z").unwrap();
+    let noted = |name: &str, when: i64| {
+        let when = certadm_rules::FileTime::from_unix_seconds(when).to_rfc3339();
+        folder::note_proven(&sets, name, &when).unwrap();
+    };
+    noted("two", NOW - 4 * DAY);
+    assert_eq!(plan(&mut |_| false).0, ["one", "two"], "the note is of a set that had its name before");
+    noted("two", NOW - 2 * DAY - 100);
+    assert_eq!(plan(&mut |_| false).0, ["one"], "clocks may be a little apart");
+    noted("two", NOW - DAY);
     assert_eq!(plan(&mut |_| false).0, ["one"], "by the note of a job");
     for stranger in ["notes.txt", "DataBase/notes.txt", "Identity/a/b/c/d"] {
         let path = sets.join("one").join(stranger);
@@ -151,9 +159,10 @@ fn what_is_proven_or_holds_something_else_stays() {
     prune.carry_out(&mut |_| {}).unwrap();
     drop(prune);
     // The newest one is proven now, and the note of the other goes with it.
-    folder::note_proven(&sets, "three", "2026-11-28T00:00:00Z").unwrap();
+    noted("three", NOW);
     Prune::plan(&sets, &NEWEST, &mut |_| false, NOW).unwrap().carry_out(&mut |_| {}).unwrap();
-    assert_eq!((names(&sets), folder::proven_at(&sets, "two")), (vec!["three".to_owned()], None));
+    assert_eq!(names(&sets), ["three"]);
+    assert!(!sets.join(".proven/two").exists());
 }
 
 #[test]
@@ -166,8 +175,7 @@ fn what_is_no_complete_set_is_passed_over() {
     // No process has a number so high.
     let abandoned = sets.join(".four.unfinished-4194999");
     fs::create_dir(&abandoned).unwrap();
-    let mine = sets.join(format!(".five{}", unfinished::ending()));
-    fs::create_dir(&mine).unwrap();
+    let mine = Unfinished::folder(&sets.join("five")).unwrap();
     let listed = folder::list(&sets).unwrap();
     assert_eq!(
         (listed.unsealed.len(), listed.unreadable.len(), listed.unfinished.len()),
@@ -179,7 +187,7 @@ fn what_is_no_complete_set_is_passed_over() {
     if cfg!(unix) {
         assert_eq!(removed, [abandoned]);
     }
-    assert!(mine.is_dir() && sets.join("papers/note").is_file() && sets.join("one/DataBase").is_dir());
+    assert!(mine.path().is_dir() && sets.join("papers/note").is_file() && sets.join("one/DataBase").is_dir());
     for (place, detail) in [(sets.join("three"), "a set itself"), (sets.join("../ca"), "")] {
         let error = folder::list(&place).map(|listed| listed.sets.len());
         match error {

@@ -109,3 +109,24 @@ fn backups_of_logs_begin_while_logs_roll() {
         assert!(refused.is_none(), "no log is missing, and none was deleted: {refused:?}");
     });
 }
+
+/// What kept logs from being rolled while the CA ran is gone when it ends: nothing of that is left to be told.
+#[test]
+fn a_roll_that_failed_is_made_up_for_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path().join("ca"));
+    let store = Store::create(&folder, "ca", SMALL_LOGS).unwrap();
+    let current = store.current_generation();
+    let log = folder.log_path(current);
+    std::fs::create_dir(&log).unwrap();
+    let mut writer = store.writer().unwrap();
+    // From four logs on the one who commits rolls.
+    for _ in 0..100 {
+        insert(&mut writer);
+    }
+    drop(writer);
+    assert_eq!(store.current_generation(), current);
+    std::fs::remove_dir(&log).unwrap();
+    store.close().unwrap();
+    assert!(log.is_file());
+}

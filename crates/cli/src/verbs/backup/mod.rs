@@ -375,6 +375,11 @@ fn report(taken: &Taken, output: Output) {
              mend it. Verify the sets you have, and restore the newest sound one with the logs since.",
         );
     }
+    let older = if taken.truncated_below.is_some() {
+        " So are older ones, if there were any: what they held is in the set's database."
+    } else {
+        ""
+    };
     match (&taken.kind, taken.truncated.as_slice(), taken.still_there.as_slice()) {
         (BackupKind::Copy, ..) if !taken.checked => {
             output.line(
@@ -385,10 +390,12 @@ fn report(taken: &Taken, output: Output) {
         (BackupKind::Differential, ..) => {
             output.line("Database logs were kept: the next log set will hold them again.");
         }
-        (_, gone, []) => output.line(format!("Database logs successfully truncated: {}.", gone_text(gone))),
+        (_, gone, []) => {
+            output.line(format!("Database logs successfully truncated: {}.{older}", gone_text(gone)));
+        }
         (_, gone, there) => {
             output.line(format!(
-                "{} could not be truncated yet; {}.",
+                "{} could not be truncated yet; {}.{older}",
                 counted(there.len() as u64, "log"),
                 gone_text(gone)
             ));
@@ -428,6 +435,7 @@ fn to_json(taken: &Taken) -> Value {
         "truncated": {
             "generations": taken.truncated.iter().map(|(generation, _)| generation.number()).collect::<Vec<_>>(),
             "bytes": taken.truncated.iter().map(|(_, bytes)| bytes).sum::<u64>(),
+            "below": taken.truncated_below.map(Generation::number),
             "still_there": taken.still_there.iter().map(|generation| generation.number()).collect::<Vec<_>>(),
         },
         "not_included": manifest.not_included,

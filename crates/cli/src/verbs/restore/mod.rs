@@ -180,9 +180,10 @@ fn exit_of(warnings: &[String]) -> Exit {
 /// `--abandon`
 fn give_up(folder: &Folder, output: Output) -> Result<Done, Failure> {
     let abandoned = abandon(folder)?;
-    output.line(match abandoned.put_back {
-        true => "The restore is given up. The database that was there before it is in its place again.",
-        false => "The restore is given up. There was no database before it.",
+    output.line(match (abandoned.put_back, abandoned.has_database) {
+        (true, _) => "The restore is given up. The database that was there before it is in its place again.",
+        (false, true) => "The restore is given up. The database that was there before it is in its place.",
+        (false, false) => "The restore is given up. There was no database before it.",
     });
     Ok(Done::good(
         json!({ "dir": path_text(folder.path()), "abandoned": true, "put_back": abandoned.put_back }),
