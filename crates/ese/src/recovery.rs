@@ -25,6 +25,7 @@ use crate::overlay::Overlay;
 use crate::pager::{FilePager, Pager, PagerMut, same_bytes};
 use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
+use crate::verify::{judge_state, needs_unnamed_logs};
 use signatures::{not_its_own, two_sequences};
 
 pub use range::Range;
@@ -342,6 +343,12 @@ impl<'a> Plan<'a> {
             self.findings.push(Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text).remedy(cut_short));
         }
         self.required = required_range(&header, patch.as_ref());
+        // Nothing may be replayed onto a database that is being reseeded or reverted.
+        match judge_state(&header) {
+            Some(finding) if finding.kind == Kind::UnusualState => self.findings.push(finding),
+            Some(_) if self.required.is_none() => self.findings.push(needs_unnamed_logs()),
+            _ => {}
+        }
         self.page_size = Some(header.page_size());
         self.header = Some(header);
         self.patch = patch;

@@ -565,3 +565,30 @@ fn logs_alone_show_gaps_and_foreign_logs() {
     both.logs[1].0 = "EDB00005.LOG".to_owned();
     assert_eq!(both.codes(), [Code::GIVEN_LOG_BAD_SIGNATURE]);
 }
+
+/// A real, clean database with another state in both copies of its header.
+fn in_state(state: u32) -> Set {
+    let mut bytes = crate::common::fixture("certlog/CertLog.edb").unwrap();
+    for copy in [0, 4096] {
+        let header = &mut bytes[copy..copy + 4096];
+        header[52..56].copy_from_slice(&state.to_le_bytes());
+        let checksum = xor_checksum(header);
+        header[..4].copy_from_slice(&checksum.to_le_bytes());
+    }
+    Set { database: Some(bytes), logs: Vec::new() }
+}
+
+/// Clean is only what says so: a database that was not closed and names no logs is not, nor is one that is being reseeded.
+#[test]
+fn a_database_that_is_not_clean_is_not_made_so_without_logs() {
+    in_state(3).rehearse().unwrap();
+    for state in [1, 2, 4, 5, 6, 7, 8, 99] {
+        let set = in_state(state);
+        let kind = if matches!(state, 2 | 7) { Kind::DirtyShutdown } else { Kind::UnusualState };
+        set.with_plan(|plan| {
+            let [finding] = plan.findings.as_slice() else { panic!("{state}: {:?}", plan.findings) };
+            assert_eq!((finding.kind, finding.severity), (kind, Severity::Error), "{state}");
+        });
+        assert_eq!(set.rehearse().unwrap_err().code(), Code::DIRTY_SHUTDOWN, "{state}");
+    }
+}
