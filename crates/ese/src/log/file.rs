@@ -46,7 +46,7 @@ impl LogFile {
         file.read_at(0, &mut bytes)?;
         let frames = match header.framing() {
             Framing::Segments => frames_v8::walk(&header, &bytes),
-            Framing::Stream => frames_v7::walk(&header, &bytes),
+            Framing::Stream => frames_v7::walk(&header, &mut bytes),
         };
         Ok(Self { header, bytes, frames, actual_size: file.size() })
     }
@@ -158,9 +158,13 @@ impl<'a> Records<'a> {
                 Ok(None) => {
                     return Err(Error::UnknownRecord { kind: rest[0], position });
                 }
+                Err(_) if self.is_cut_by_the_end() => return Ok(None),
                 Err(_) => return Err(self.log.corrupt(position, "a record is cut off")),
             };
             let Some(record) = rest.get(..length) else {
+                if self.is_cut_by_the_end() {
+                    return Ok(None);
+                }
                 return Err(self.log.corrupt(position, "a record is longer than its place"));
             };
             self.at += length;
@@ -169,6 +173,14 @@ impl<'a> Records<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// In one stream, records cross the places where it can be trusted no longer. The one that does was never completed, or
+    /// is in the damage, which is told of by itself.
+    fn is_cut_by_the_end(&self) -> bool {
+        let frames = &self.log.frames;
+        let ends_early = matches!(frames.end, LogEnd::Torn(_) | LogEnd::Damaged(_));
+        !frames.fragments && ends_early && self.piece + 1 == frames.pieces.len()
     }
 
     fn next_whole(&mut self) -> Result<Option<RecordAt<'a>>, Error> {

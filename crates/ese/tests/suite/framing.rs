@@ -1,5 +1,6 @@
 //! Both framings of logs, written and read back, torn and damaged.
 
+use certadm_ese::checksum::xor_words;
 use certadm_ese::lgpos::Lgpos;
 use certadm_ese::log::{LogEnd, LogFile};
 use proptest::prelude::*;
@@ -95,4 +96,83 @@ fn a_torn_end_of_the_old_framing_is_told_from_damage() {
     let log = LogFile::open(&torn).unwrap();
     assert!(matches!(log.end(), LogEnd::Torn(_)));
     assert_eq!(read_back(&log), records[..6]);
+}
+
+const SECTOR: usize = 512;
+const SHADOW: u32 = 0x5AD0_5EC7;
+
+/// Writes the checksum record at `at`, for these ranges and what already stands there.
+fn seal(bytes: &mut [u8], at: usize, [backwards, forwards, next]: [usize; 3], shadow: u32) {
+    let mut record = vec![42];
+    for number in [backwards, forwards, next, 0, 0] {
+        record.extend(u32::try_from(number).unwrap().to_le_bytes());
+    }
+    record.push(0xD1);
+    bytes[at..at + 22].copy_from_slice(&record);
+    let numbers = [backwards, forwards, next].map(|number| u32::try_from(number).unwrap());
+    let sum = 0xFEED_BEAF
+        ^ xor_words(&bytes[at - backwards..at])
+        ^ xor_words(&bytes[at + 22..at + 22 + forwards])
+        ^ numbers.iter().fold(0, |sum, number| sum ^ number)
+        ^ 0xD1
+        ^ 5
+        ^ shadow;
+    bytes[at + 13..at + 17].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// A log of two sectors: the second record begins in the first one and ends in the second one, before the third record.
+/// Behind them is the shadow of the second one.
+fn two_sectors() -> (Vec<u8>, Vec<Vec<u8>>) {
+    let records = vec![crate::writer::filler(300), crate::writer::filler(300), crate::writer::filler(100)];
+    let mut bytes = crate::writer::header(5, 7, 512, 12);
+    bytes.resize(12 * SECTOR, 0xDA);
+    bytes[4118..4418].copy_from_slice(&records[0]);
+    bytes[4418..4718].copy_from_slice(&records[1]);
+    bytes[4740..4840].copy_from_slice(&records[2]);
+    bytes.copy_within(4608..4608 + SECTOR, 4608 + SECTOR);
+    seal(&mut bytes, 4718 + SECTOR, [110, 100, 0], SHADOW);
+    seal(&mut bytes, 4718, [110, 100, 0], 0);
+    seal(&mut bytes, 4096, [0, 490, 600], 0);
+    (bytes, records)
+}
+
+#[test]
+fn a_torn_last_sector_of_the_old_framing_is_read_from_its_shadow() {
+    let (whole, records) = two_sectors();
+    let log = LogFile::open(&whole).unwrap();
+    assert_eq!(log.end(), LogEnd::Reached);
+    assert_eq!(read_back(&log), records);
+    let end = log.end_position();
+    for kept in [0, 60, 110, 115, 140, 200] {
+        let mut torn = whole.clone();
+        torn[4608 + kept..4608 + SECTOR].fill(0);
+        let log = LogFile::open(&torn).unwrap();
+        assert!(matches!(log.end(), LogEnd::Torn(_)), "{kept} bytes kept: {:?}", log.end());
+        assert_eq!(read_back(&log), records, "{kept} bytes kept");
+        assert_eq!(log.end_position(), end);
+        // Without the shadow it is damage. The record that reaches into it is no further one.
+        torn[4608 + SECTOR..].fill(0xDA);
+        let log = LogFile::open(&torn).unwrap();
+        assert!(matches!(log.end(), LogEnd::Damaged(_)), "{kept} bytes kept: {:?}", log.end());
+        assert_eq!(read_back(&log), records[..1], "{kept} bytes kept");
+    }
+    // The shadow of another generation, or one that is damaged, is none.
+    for at in [4608 + SECTOR + 50, 4740 + SECTOR + 10] {
+        let mut torn = whole.clone();
+        torn[4608..4608 + SECTOR].fill(0);
+        torn[at] ^= 1;
+        assert!(matches!(LogFile::open(&torn).unwrap().end(), LogEnd::Damaged(_)));
+    }
+}
+
+/// The first sector was written again and names the next one, which was not reached: it is the shadow of the first.
+#[test]
+fn a_sector_that_is_still_a_shadow_ends_the_log_there() {
+    let (mut bytes, records) = two_sectors();
+    bytes[4608 + SECTOR..].fill(0xDA);
+    bytes.copy_within(4096..4608, 4608);
+    seal(&mut bytes, 4608, [0, 300, 0], SHADOW);
+    let log = LogFile::open(&bytes).unwrap();
+    assert!(matches!(log.end(), LogEnd::Torn(_)), "{:?}", log.end());
+    assert_eq!(read_back(&log), records[..1]);
 }

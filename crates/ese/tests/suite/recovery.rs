@@ -592,3 +592,26 @@ fn a_database_that_is_not_clean_is_not_made_so_without_logs() {
         assert_eq!(set.rehearse().unwrap_err().code(), Code::DIRTY_SHUTDOWN, "{state}");
     }
 }
+
+/// Behind the range of a restore, damage ends the replay, also where a record reaches into it.
+#[test]
+fn a_damaged_current_log_leaves_the_backup_restorable() {
+    let Some(mut set) = Set::mail() else { return };
+    let whole = set.rehearse().unwrap().reached;
+    let torn = 9 * 4096 + 512..10 * 4096;
+    let shadow = 10 * 4096..11 * 4096;
+    set.logs[1].1[torn].fill(0);
+    let outcome = set.rehearse().unwrap();
+    assert_eq!(outcome.reached, whole, "the shadow has it all");
+    set.logs[1].1[shadow].fill(0);
+    let outcome = set.rehearse().unwrap();
+    assert!(outcome.reached < whole && 2 <= outcome.reached.generation, "{}", outcome.reached);
+    set.with_plan(|plan| {
+        let findings = plan.inspect_logs(&mut |_| {}).unwrap();
+        let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+        assert_eq!((finding.kind, finding.severity), (Kind::LogDamaged, Severity::Warning));
+    });
+    // In the range it is an error.
+    set.logs[1].0 = "edb00002.log".into();
+    assert_eq!(set.rehearse().unwrap_err().code(), Code::LOG_CORRUPT_IN_RESTORE);
+}

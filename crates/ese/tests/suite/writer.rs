@@ -204,7 +204,7 @@ pub(crate) fn filler(length: usize) -> Vec<u8> {
     out
 }
 
-fn header(generation: u32, version: u32, sector: u16, sectors: u16) -> Vec<u8> {
+pub(crate) fn header(generation: u32, version: u32, sector: u16, sectors: u16) -> Vec<u8> {
     let mut out = vec![0; 4096];
     out[4..8].copy_from_slice(&generation.to_le_bytes());
     out[8..10].copy_from_slice(&sector.to_le_bytes());
