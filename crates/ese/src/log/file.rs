@@ -128,10 +128,15 @@ const NOP: u8 = RecordKind::Nop as u8;
 const CHECKSUM: u8 = RecordKind::Checksum as u8;
 const FRAGMENT_BEGIN: u8 = RecordKind::FragmentBegin as u8;
 const FRAGMENT: u8 = RecordKind::Fragment as u8;
+const UNDO_INFO: u8 = RecordKind::UndoInfo as u8;
 
 /// What the engine may write after a crash instead of the fragments that are missing.
-const AFTER_CRASH: [u8; 3] =
-    [RecordKind::RecoveryUndo as u8, RecordKind::RecoveryUndo2 as u8, RecordKind::UndoInfo as u8];
+const AFTER_CRASH: [u8; 3] = [RecordKind::RecoveryUndo as u8, RecordKind::RecoveryUndo2 as u8, UNDO_INFO];
+
+/// A record that comes instead of the missing fragments; undo information may itself be in fragments.
+fn may_follow_a_crash(record: &[u8]) -> bool {
+    AFTER_CRASH.contains(&record[0]) || (record[0] == FRAGMENT_BEGIN && record.get(7) == Some(&UNDO_INFO))
+}
 
 impl<'a> Records<'a> {
     /// The next record as it lies in the file, fragments included.
@@ -203,7 +208,7 @@ impl<'a> Records<'a> {
                 };
                 if next[0] != FRAGMENT {
                     // After a crash the engine goes on with an undo mark instead of the rest.
-                    if !AFTER_CRASH.contains(&next[0]) {
+                    if !may_follow_a_crash(next) {
                         let problem = "a record in fragments is not completed";
                         return Err(self.log.corrupt(next_position, problem));
                     }

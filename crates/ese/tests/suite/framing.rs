@@ -98,6 +98,39 @@ fn a_torn_end_of_the_old_framing_is_told_from_damage() {
     assert_eq!(read_back(&log), records[..6]);
 }
 
+/// After a crash, undo information may come first, and it may be longer than a segment.
+#[test]
+fn undo_information_in_fragments_may_follow_an_unfinished_record() {
+    let before = crate::writer::filler(50);
+    let undo_info =
+        [vec![36], vec![0; 43], vec![4, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0x88, 0x13], vec![5; 5004]].concat();
+    let unfinished = [&[76][..], &5000u32.to_le_bytes(), &3900u16.to_le_bytes(), &[0; 3900]].concat();
+    let log = |first: &[u8], rest: &[u8]| {
+        let mut bytes = crate::writer::header(5, 8, 4096, 6);
+        let total = u32::try_from(first.len() + rest.len()).unwrap().to_le_bytes();
+        let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_le_bytes();
+        let parts = [
+            [&before[..], &unfinished[..]].concat(),
+            [&[76][..], &total, &length(first), first].concat(),
+            [&[77][..], &length(rest), rest].concat(),
+        ];
+        for (number, part) in (1..).zip(parts) {
+            bytes.extend(crate::writer::segment(5, number, &part));
+        }
+        bytes.resize(6 * 4096, 0);
+        bytes
+    };
+    let (first, rest) = undo_info.split_at(4000);
+    let bytes = log(first, rest);
+    assert_eq!(read_back(&LogFile::open(&bytes).unwrap()), [before.clone(), undo_info.clone()]);
+    // Any other record there is damage.
+    let other = crate::writer::filler(5060);
+    let (first, rest) = other.split_at(4000);
+    let bytes = log(first, rest);
+    let results: Vec<_> = LogFile::open(&bytes).unwrap().records().map(|record| record.is_ok()).collect();
+    assert_eq!(results, [true, false]);
+}
+
 const SECTOR: usize = 512;
 const SHADOW: u32 = 0x5AD0_5EC7;
 
