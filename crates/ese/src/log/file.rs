@@ -45,7 +45,7 @@ impl LogFile {
         let mut bytes = AlignedBuffer::new(usize::try_from(length).unwrap_or(0));
         file.read_at(0, &mut bytes)?;
         let frames = match header.framing() {
-            Framing::Segments => frames_v8::walk(&header, &bytes),
+            Framing::Segments => frames_v8::walk(&header, &mut bytes),
             Framing::Stream => frames_v7::walk(&header, &mut bytes),
         };
         Ok(Self { header, bytes, frames, actual_size: file.size() })
@@ -59,6 +59,11 @@ impl LogFile {
     /// How the trusted part ends.
     pub fn end(&self) -> LogEnd {
         self.frames.end
+    }
+
+    /// The segments in which reading corrected a flipped bit: where each begins, and which bit of it.
+    pub fn corrected(&self) -> impl Iterator<Item = (Lgpos, u32)> {
+        self.frames.corrected.iter().map(|(offset, bit)| (self.position(*offset), *bit))
     }
 
     /// True when the file has the size its header states.

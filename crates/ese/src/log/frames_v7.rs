@@ -74,7 +74,7 @@ pub(super) fn walk(header: &LogHeader, bytes: &mut [u8]) -> Frames {
     } else {
         Vec::new()
     };
-    Frames { pieces, end, accumulated_xor: 0, fragments: false }
+    Frames { pieces, end, accumulated_xor: 0, fragments: false, corrected: Vec::new() }
 }
 
 /// The checksum record at `at`, where its sector is the shadow of the one before it: the copy that the engine writes of its

@@ -1,6 +1,7 @@
 //! Both framings of logs, written and read back, torn and damaged.
 
 use certadm_ese::checksum::xor_words;
+use certadm_ese::finding::{Kind, Severity};
 use certadm_ese::lgpos::Lgpos;
 use certadm_ese::log::{LogEnd, LogFile};
 use proptest::prelude::*;
@@ -96,6 +97,52 @@ fn a_torn_end_of_the_old_framing_is_told_from_damage() {
     let log = LogFile::open(&torn).unwrap();
     assert!(matches!(log.end(), LogEnd::Torn(_)));
     assert_eq!(read_back(&log), records[..6]);
+}
+
+/// One bit, wherever it lies: the same records, and one warning. Only the bit that says which checksum a block has is not
+/// corrected.
+#[test]
+fn a_flipped_bit_of_a_segment_is_corrected() {
+    let records: Vec<_> = (0..6).map(|_| crate::writer::filler(1500)).collect();
+    let mut bytes = crate::writer::log_v8(5, 10, &records);
+    let whole = LogFile::open(&bytes).unwrap();
+    let (end, xor) = (whole.end(), whole.segments_xor());
+    let flag = 36 * 8 + 13;
+    let bits = (0..40 * 8).chain((40 * 8..4096 * 8).step_by(509)).filter(|bit| *bit != flag);
+    for (number, bit) in bits.flat_map(|bit| [(1, bit), (2, bit)]) {
+        let at = number * 4096 + bit / 8;
+        bytes[at] ^= 1 << (bit % 8);
+        let log = LogFile::open(&bytes).unwrap();
+        assert_eq!(read_back(&log), records, "bit {bit} of segment {number}");
+        assert_eq!((log.end(), log.segments_xor()), (end, xor), "bit {bit} of segment {number}");
+        let findings = log.judge();
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!((finding.kind, finding.severity), (Kind::FlippedBit, Severity::Warning));
+        bytes[at] ^= 1 << (bit % 8);
+    }
+    // Two bits are damage, and so is one in the shadow's place only where the log would go on.
+    bytes[4096 + 100] ^= 3;
+    assert!(matches!(LogFile::open(&bytes).unwrap().end(), LogEnd::Damaged(_)));
+}
+
+#[test]
+fn a_flipped_bit_of_a_shadow_does_not_hide_the_end() {
+    let records: Vec<_> = (0..6).map(|_| crate::writer::filler(1500)).collect();
+    let whole = crate::writer::log_v8(5, 10, &records);
+    let used = (1..10).take_while(|slot| whole[slot * 4096..][..4096].iter().any(|b| *b != 0)).count();
+    let last = used * 4096;
+    for bit in [7, 40, 80, 300, 20_000] {
+        let mut bytes = whole.clone();
+        bytes.copy_within(last..last + 4096, last + 4096);
+        bytes[last + 4096 + bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(LogFile::open(&bytes).unwrap().end(), LogEnd::Reached, "bit {bit}");
+        // A torn segment is read from it.
+        bytes[last + 100] ^= 0x15;
+        bytes[last + 201] ^= 0x37;
+        let log = LogFile::open(&bytes).unwrap();
+        assert!(matches!(log.end(), LogEnd::Torn(_)), "bit {bit}");
+        assert_eq!(read_back(&log), records, "bit {bit}");
+    }
 }
 
 /// After a crash, undo information may come first, and it may be longer than a segment.
