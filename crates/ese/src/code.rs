@@ -42,6 +42,8 @@ impl Code {
     pub const REQUIRED_LOGS_MISSING: Self = Self(543);
     /// -550: the database was not closed cleanly and needs its logs.
     pub const DIRTY_SHUTDOWN: Self = Self(550);
+    /// -551: the logs go on with another state of the database.
+    pub const CONSISTENT_TIME_MISMATCH: Self = Self(551);
     /// -552: the patch page of a backup copy does not fit its header.
     pub const PATCH_PAGE_MISMATCH: Self = Self(552);
     /// -553: the range of logs ends too early.

@@ -199,6 +199,11 @@ impl Diagnosis for Error {
             Self::Replay { code: Code::DBTIME_TOO_NEW, .. } => {
                 "take the database and its logs from one CA and one backup"
             }
+            Self::Replay {
+                code: Code::CONSISTENT_TIME_MISMATCH | Code::ATTACHED_DATABASE_MISMATCH, ..
+            } => {
+                "take the backup that these logs continue, with all its logs at once; the clean database alone needs none"
+            }
             Self::Replay { code: Code::BAD_LOG_VERSION, .. } => "recover it with the Windows that wrote it",
             _ => "take this file from another copy of the set, or use an older set",
         })

@@ -19,18 +19,21 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::header::{DatabaseHeader, State};
 use crate::lgpos::Lgpos;
-use crate::log::chain::{ChainCodes, Predecessor, check_inside, check_link, check_name, generation_of_name};
+use crate::log::chain::{ChainCodes, Predecessor, check_link, check_name, generation_of_name};
 use crate::log::{LogFile, LogHeader};
 use crate::overlay::Overlay;
 use crate::pager::{FilePager, Pager, PagerMut, same_bytes};
 use crate::pagesize::PageSize;
 use crate::redo::{Counts, Replayer};
+use crate::verify::{judge_state, needs_unnamed_logs};
+use damage::{fatal, is_damage, problem_of};
 use signatures::{not_its_own, two_sequences};
 
 pub use range::Range;
 use range::required_range;
 
 mod current;
+mod damage;
 mod range;
 mod signatures;
 
@@ -253,9 +256,7 @@ impl<'a> Plan<'a> {
             findings.extend(self.judge_inside(&log, last));
             for record in log.records() {
                 if let Err(error) = record {
-                    let spot = error.spot().unwrap_or(Spot::Log(*generation));
-                    let finding = error.to_finding(Kind::LogDamaged, Some(spot));
-                    findings.push(finding.remedy("take this log from the backup again"));
+                    findings.push(self.damaged_record(*generation, &error));
                 }
             }
             at.done += input.file.size();
@@ -285,25 +286,8 @@ impl<'a> Plan<'a> {
         if self.is_behind_the_range(generation) { ChainCodes::EXISTING } else { self.codes() }
     }
 
-    fn is_behind_the_range(&self, generation: u32) -> bool {
-        let needed = self.required.map_or(0, |required| required.high);
-        self.is_copy() && needed < generation && self.last_numbered.is_some_and(|high| high < generation)
-    }
-
     fn is_copy(&self) -> bool {
         self.header.as_ref().is_some_and(|header| header.current_full_backup().is_set())
-    }
-
-    /// Size and inner state of one log. Damage behind the range of a restore only ends the replay.
-    fn judge_inside(&self, log: &LogFile, last: u32) -> Vec<Finding> {
-        let generation = log.header().generation;
-        let mut findings = check_inside(log, generation < last, self.codes_of(generation));
-        if self.is_behind_the_range(generation) {
-            for finding in &mut findings {
-                finding.severity = finding.severity.min(Severity::Warning);
-            }
-        }
-        findings
     }
 
     fn check_promising(&self) -> Result<(), Error> {
@@ -342,6 +326,12 @@ impl<'a> Plan<'a> {
             self.findings.push(Finding::error(Kind::FileSize, Code::BAD_BACKUP_SIZE, text).remedy(cut_short));
         }
         self.required = required_range(&header, patch.as_ref());
+        // Nothing may be replayed onto a database that is being reseeded or reverted.
+        match judge_state(&header) {
+            Some(finding) if finding.kind == Kind::UnusualState => self.findings.push(finding),
+            Some(_) if self.required.is_none() => self.findings.push(needs_unnamed_logs()),
+            _ => {}
+        }
         self.page_size = Some(header.page_size());
         self.header = Some(header);
         self.patch = patch;
@@ -514,17 +504,24 @@ impl<'a> Plan<'a> {
                 return Err(fatal(*generation, &finding));
             }
             let inside = self.judge_inside(&log, last);
-            let damage = inside.iter().find(|finding| Severity::Warning <= finding.severity);
+            let damage = inside.iter().find(|finding| is_damage(finding));
             if let Some(finding) = damage
                 && self.is_mandatory(*generation)
             {
                 return Err(fatal(*generation, finding));
             }
-            let ends_here = damage.is_some();
+            let mut ends_here = damage.is_some();
             findings.extend(inside);
             replayer.begin_log(log.header());
             for record in log.records() {
-                let record = record?;
+                let record = match record {
+                    Err(error) if self.only_ends_the_replay(*generation, &error) => {
+                        findings.push(self.damaged_record(*generation, &error));
+                        ends_here = true;
+                        break;
+                    }
+                    record => record?,
+                };
                 replayer.apply(record.position, &record.bytes)?;
                 reached = record.position;
             }
@@ -552,15 +549,6 @@ impl<'a> Plan<'a> {
         Ok((target, Outcome { header, counts, reached, foreign_logs, findings }))
     }
 
-    /// Logs that a recovery may not do without: those the database needs, and all that a restore names.
-    fn is_mandatory(&self, generation: u32) -> bool {
-        match self.required {
-            Some(_) if self.is_copy() => !self.is_behind_the_range(generation),
-            Some(required) => generation <= required.high,
-            None => false,
-        }
-    }
-
     /// Generation to start with: replaying too much is safe, too little is not.
     fn start(&self) -> u32 {
         match (&self.required, &self.header) {
@@ -569,25 +557,4 @@ impl<'a> Plan<'a> {
             (None, None) => 0,
         }
     }
-}
-
-fn fatal(generation: u32, finding: &Finding) -> Error {
-    Error::Log {
-        generation,
-        code: Code::from_hresult(finding.code).unwrap_or(Code::LOG_CORRUPT_IN_RESTORE),
-        problem: problem_of(finding, finding.place.spot != Some(Spot::Log(generation))),
-    }
-}
-
-/// A finding as the text of an error, with its place where the error does not name it.
-fn problem_of(finding: &Finding, with_place: bool) -> String {
-    let mut text = String::new();
-    if with_place && !finding.place.is_none() {
-        text = format!("{}: ", finding.place);
-    }
-    text.push_str(&finding.detail);
-    if let Some(remedy) = &finding.remedy {
-        text.push_str(&format!("; {remedy}"));
-    }
-    text
 }

@@ -153,10 +153,14 @@ impl<P: Pager> Database<P> {
     }
 }
 
-fn judge_state(header: &DatabaseHeader) -> Option<Finding> {
+/// Judges what the state says of the file; nothing where it is clean.
+pub(crate) fn judge_state(header: &DatabaseHeader) -> Option<Finding> {
     let is_copy = header.current_full_backup().is_set();
     let finding = match header.state() {
         State::CleanShutdown => return None,
+        State::DirtyShutdown | State::DirtyAndPatched if !is_copy && header.required_low() == 0 => {
+            needs_unnamed_logs()
+        }
         State::DirtyShutdown | State::DirtyAndPatched => {
             let (low, high) = (header.required_low(), header.required_high().max(header.committed_high()));
             let needs = format!("needs log generations {low:#x} to {high:#x}");
@@ -179,6 +183,13 @@ fn judge_state(header: &DatabaseHeader) -> Option<Finding> {
         .remedy("let the engine on Windows finish what it was doing, or take a backup"),
     };
     Some(finding)
+}
+
+/// A database that was not closed, and of which nothing says which logs it needs.
+pub(crate) fn needs_unnamed_logs() -> Finding {
+    let text = "not closed cleanly, and its header does not say which logs it needs";
+    Finding::error(Kind::DirtyShutdown, Code::DIRTY_SHUTDOWN, text)
+        .remedy("take a backup, or let the engine on Windows close it")
 }
 
 fn judge_history(header: &DatabaseHeader) -> Option<Finding> {

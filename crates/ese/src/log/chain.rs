@@ -126,6 +126,13 @@ pub(crate) fn check_inside(log: &LogFile, closed: bool, codes: ChainCodes) -> Ve
                 .remedy("the copy was cut short or extended: take it from the backup again"),
         );
     }
+    findings.extend(log.corrected().map(|(segment, bit)| {
+        let text = format!("bit {} of byte {} of this segment is flipped", bit % 8, bit / 8);
+        Finding::warning(Kind::FlippedBit, text)
+            .code(codes.damaged)
+            .at(Spot::from(segment))
+            .remedy("reading corrects it, as the engine does; check the disk")
+    }));
     let end = Spot::from(log.end_position());
     let damaged = |kind, code: Code, text: &str| {
         Finding::error(kind, code, text)

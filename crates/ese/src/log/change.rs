@@ -74,6 +74,22 @@ impl NodeChange {
     }
 }
 
+numbered! {
+    /// What an undo record undoes, or what its information is about.
+    pub enum Operation: u16 {
+        /// A node was added.
+        Insert = 1,
+        /// Data was replaced.
+        Replace = 2,
+        /// A node was marked deleted.
+        FlagDelete = 3,
+        /// A counter of 32 bits changed.
+        Delta = 4,
+        /// A counter of 64 bits changed.
+        Delta64 = 9,
+    }
+}
+
 /// A page that a record touches beside its own: number and database time before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OtherPage {

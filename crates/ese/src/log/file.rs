@@ -45,8 +45,8 @@ impl LogFile {
         let mut bytes = AlignedBuffer::new(usize::try_from(length).unwrap_or(0));
         file.read_at(0, &mut bytes)?;
         let frames = match header.framing() {
-            Framing::Segments => frames_v8::walk(&header, &bytes),
-            Framing::Stream => frames_v7::walk(&header, &bytes),
+            Framing::Segments => frames_v8::walk(&header, &mut bytes),
+            Framing::Stream => frames_v7::walk(&header, &mut bytes),
         };
         Ok(Self { header, bytes, frames, actual_size: file.size() })
     }
@@ -59,6 +59,11 @@ impl LogFile {
     /// How the trusted part ends.
     pub fn end(&self) -> LogEnd {
         self.frames.end
+    }
+
+    /// The segments in which reading corrected a flipped bit: where each begins, and which bit of it.
+    pub fn corrected(&self) -> impl Iterator<Item = (Lgpos, u32)> {
+        self.frames.corrected.iter().map(|(offset, bit)| (self.position(*offset), *bit))
     }
 
     /// True when the file has the size its header states.
@@ -128,10 +133,15 @@ const NOP: u8 = RecordKind::Nop as u8;
 const CHECKSUM: u8 = RecordKind::Checksum as u8;
 const FRAGMENT_BEGIN: u8 = RecordKind::FragmentBegin as u8;
 const FRAGMENT: u8 = RecordKind::Fragment as u8;
+const UNDO_INFO: u8 = RecordKind::UndoInfo as u8;
 
 /// What the engine may write after a crash instead of the fragments that are missing.
-const AFTER_CRASH: [u8; 3] =
-    [RecordKind::RecoveryUndo as u8, RecordKind::RecoveryUndo2 as u8, RecordKind::UndoInfo as u8];
+const AFTER_CRASH: [u8; 3] = [RecordKind::RecoveryUndo as u8, RecordKind::RecoveryUndo2 as u8, UNDO_INFO];
+
+/// A record that comes instead of the missing fragments; undo information may itself be in fragments.
+fn may_follow_a_crash(record: &[u8]) -> bool {
+    AFTER_CRASH.contains(&record[0]) || (record[0] == FRAGMENT_BEGIN && record.get(7) == Some(&UNDO_INFO))
+}
 
 impl<'a> Records<'a> {
     /// The next record as it lies in the file, fragments included.
@@ -158,9 +168,13 @@ impl<'a> Records<'a> {
                 Ok(None) => {
                     return Err(Error::UnknownRecord { kind: rest[0], position });
                 }
+                Err(_) if self.is_cut_by_the_end() => return Ok(None),
                 Err(_) => return Err(self.log.corrupt(position, "a record is cut off")),
             };
             let Some(record) = rest.get(..length) else {
+                if self.is_cut_by_the_end() {
+                    return Ok(None);
+                }
                 return Err(self.log.corrupt(position, "a record is longer than its place"));
             };
             self.at += length;
@@ -169,6 +183,14 @@ impl<'a> Records<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// In one stream, records cross the places where it can be trusted no longer. The one that does was never completed, or
+    /// is in the damage, which is told of by itself.
+    fn is_cut_by_the_end(&self) -> bool {
+        let frames = &self.log.frames;
+        let ends_early = matches!(frames.end, LogEnd::Torn(_) | LogEnd::Damaged(_));
+        !frames.fragments && ends_early && self.piece + 1 == frames.pieces.len()
     }
 
     fn next_whole(&mut self) -> Result<Option<RecordAt<'a>>, Error> {
@@ -191,7 +213,7 @@ impl<'a> Records<'a> {
                 };
                 if next[0] != FRAGMENT {
                     // After a crash the engine goes on with an undo mark instead of the rest.
-                    if !AFTER_CRASH.contains(&next[0]) {
+                    if !may_follow_a_crash(next) {
                         let problem = "a record in fragments is not completed";
                         return Err(self.log.corrupt(next_position, problem));
                     }

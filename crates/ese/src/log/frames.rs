@@ -30,4 +30,6 @@ pub(super) struct Frames {
     pub(super) accumulated_xor: u64,
     /// Records may be cut into fragments.
     pub(super) fragments: bool,
+    /// Flipped bits that were corrected: where their segment begins in the file, and the bit of it.
+    pub(super) corrected: Vec<(usize, u32)>,
 }

@@ -2,6 +2,7 @@
 
 use crate::bytes::Fields;
 use crate::error::Error;
+use crate::lgpos::Lgpos;
 use crate::log::change::{Parts, merge, split};
 use crate::log::header::names_text;
 use crate::log::kind::{
@@ -11,24 +12,8 @@ use crate::numbered::numbered;
 use crate::stamps::{BackupInfo, Signature};
 
 pub use crate::log::change::{
-    Merge, MergeKind, NodeChange, OtherPage, PageChange, Split, SplitKind, SplitOperation,
+    Merge, MergeKind, NodeChange, Operation, OtherPage, PageChange, Split, SplitKind, SplitOperation,
 };
-
-numbered! {
-    /// What an undo record undoes, or what its information is about.
-    pub enum Operation: u16 {
-        /// A node was added.
-        Insert = 1,
-        /// Data was replaced.
-        Replace = 2,
-        /// A node was marked deleted.
-        FlagDelete = 3,
-        /// A counter of 32 bits changed.
-        Delta = 4,
-        /// A counter of 64 bits changed.
-        Delta64 = 9,
-    }
-}
 
 numbered! {
     /// How far a backup is.
@@ -125,8 +110,12 @@ pub enum Record<'a> {
     AttachDatabase {
         /// Its number.
         database: u8,
+        /// Where it was closed before; none where it never was.
+        consistent: Lgpos,
         /// Its identity.
         signature: Signature,
+        /// The log sequence in which it was closed.
+        log: Signature,
         /// Its path.
         path: String,
     },
@@ -139,10 +128,14 @@ pub enum Record<'a> {
     },
     /// The engine starts.
     Init,
+    /// The engine begins to end in good order.
+    ShutDown,
     /// The engine ended in good order.
     Term,
     /// An earlier recovery of the engine ended in good order.
     RecoveryQuit,
+    /// The same, and the databases stayed open.
+    RecoveryKept,
     /// The engine's own recovery began to undo here.
     RecoveryUndo,
     /// A tree with space trees of its own is created.
@@ -412,7 +405,9 @@ impl<'a> Record<'a> {
             }
             RecordKind::AttachDatabase => Self::AttachDatabase {
                 database: fields.u8(3)?,
+                consistent: fields.position(8)?,
                 signature: Signature::read(&fields, 16)?,
+                log: Signature::read(&fields, 44)?,
                 path: names_text(fields.slice(75, half(72)?)?, fields.u8(74)? & 8 != 0),
             },
             RecordKind::DetachDatabase => Self::DetachDatabase {
@@ -421,9 +416,9 @@ impl<'a> Record<'a> {
             },
             RecordKind::Init | RecordKind::Init2 => Self::Init,
             RecordKind::Term | RecordKind::Term2 => Self::Term,
-            RecordKind::RecoveryQuit
-            | RecordKind::RecoveryQuit2
-            | RecordKind::RecoveryQuitKeepAttachments => Self::RecoveryQuit,
+            RecordKind::RecoveryQuit | RecordKind::RecoveryQuit2 => Self::RecoveryQuit,
+            RecordKind::RecoveryQuitKeepAttachments => Self::RecoveryKept,
+            RecordKind::ShutDownMark => Self::ShutDown,
             RecordKind::RecoveryUndo | RecordKind::RecoveryUndo2 => Self::RecoveryUndo,
             RecordKind::CreateMultipleExtentTree => Self::CreateMultipleExtentTree {
                 page: PageChange::read(&fields)?,

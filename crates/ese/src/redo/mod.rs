@@ -3,6 +3,7 @@
 //! Every record names the database time of its page before and after, so each page is judged by itself: already
 //! there, to be changed, or not fitting. A log that does not fit its database cannot be replayed by accident.
 
+mod attach;
 mod fit;
 mod merge;
 mod node;
@@ -20,8 +21,8 @@ use crate::code::Code;
 use crate::error::Error;
 use crate::header::{DatabaseHeader, State};
 use crate::lgpos::Lgpos;
+use crate::log::Record;
 use crate::log::record::PageChange;
-use crate::log::{LogHeader, Record};
 use crate::page::flag;
 use crate::pager::{FilePager, PagerMut};
 use crate::pagesize::PageSize;
@@ -30,6 +31,7 @@ use crate::stamps::{LogTime, Signature};
 pub use node::apply_difference;
 pub use split::decode_image;
 
+use attach::Closed;
 use fit::{Misfit, Verdict, fits};
 use pages::{Pages, Slot};
 use transaction::{Before, Session};
@@ -75,6 +77,12 @@ pub struct Replayer<T> {
     number: Option<u8>,
     /// The logs have spoken of the database.
     attached: bool,
+    /// Where it was clean before the replay, until the logs open it.
+    closed: Option<Closed>,
+    /// Where the engine began to end in good order.
+    shut_down: Option<Lgpos>,
+    /// Page changes when the header was last made clean.
+    applied_when_clean: u64,
     sessions: HashMap<u16, Session>,
     /// What a split learned about the node of the operation that follows it, which has this version number.
     prepared: Option<(u32, Before)>,
@@ -108,9 +116,12 @@ impl<T: PagerMut> Replayer<T> {
             last_object: header.as_ref().map_or(0, DatabaseHeader::last_object_id),
             pages: Pages::new(target, page_size),
             waiting: Waiting::new(),
+            closed: header.as_ref().and_then(Closed::of),
             header,
             number: None,
             attached: false,
+            shut_down: None,
+            applied_when_clean: 0,
             sessions: HashMap::new(),
             prepared: None,
             position: Lgpos::default(),
@@ -133,18 +144,6 @@ impl<T: PagerMut> Replayer<T> {
     #[must_use]
     pub fn let_wait_in(self, file: FilePager) -> Self {
         Self { waiting: self.waiting.aside(file), ..self }
-    }
-
-    /// Notes the header of the next generation: which number the database has in its records.
-    pub fn begin_log(&mut self, log: &LogHeader) {
-        self.log_signature = log.signature;
-        self.time = log.created;
-        let own = self.header.as_ref().map(DatabaseHeader::database_signature);
-        let attached = log.attachments.iter().find(|attachment| Some(attachment.signature) == own);
-        if let Some(attachment) = attached {
-            self.attached = true;
-            self.number = Some(attachment.database);
-        }
     }
 
     /// The header as it would be written now; `None` before the log created the database.
@@ -176,11 +175,12 @@ impl<T: PagerMut> Replayer<T> {
     /// supported, -1069 (0xC800042D) when open transactions take more memory than is allowed. [`Error::Io`]. After an
     /// error the replay must not go on.
     pub fn apply(&mut self, position: Lgpos, bytes: &[u8]) -> Result<(), Error> {
-        self.position = position;
+        let before = std::mem::replace(&mut self.position, position);
         self.counts.records += 1;
         self.pages.trim()?;
         self.check_remembered()?;
         let record = Record::parse(bytes)?;
+        self.pass_closed(before, &record);
         if self.collect(&record, bytes) {
             return Ok(());
         }
@@ -237,22 +237,19 @@ impl<T: PagerMut> Replayer<T> {
             Record::CreateDatabase { database, signature, .. } => {
                 self.create_database(*database, *signature)?;
             }
-            Record::AttachDatabase { database, signature, .. } => self.attach(*database, *signature),
-            Record::DetachDatabase { database, .. } => {
-                if self.number == Some(*database) {
-                    self.mark_clean()?;
-                    self.number = None;
-                }
+            Record::AttachDatabase { database, consistent, signature, log, .. } => {
+                self.attach(*database, *signature, *log, *consistent)?;
             }
-            Record::Term | Record::RecoveryQuit => {
-                self.drop_macros();
-                if self.number.is_some() && self.open_transactions().is_empty() {
-                    self.mark_clean()?;
-                    self.number = None;
-                }
-            }
+            Record::DetachDatabase { database, .. } => self.detach(*database)?,
+            Record::ShutDown => self.shut_down = Some(self.position),
+            Record::Term | Record::RecoveryQuit => self.end_of_engine()?,
+            // Its databases stay open.
+            Record::RecoveryKept => self.drop_macros(),
             // The engine started, or began to recover: a macro without an end never happened.
-            Record::RecoveryUndo | Record::Init => self.drop_macros(),
+            Record::RecoveryUndo | Record::Init => {
+                self.drop_macros();
+                self.shut_down = None;
+            }
             Record::ExtendDatabase { database, last_page } if self.is_ours(*database) => {
                 self.extend(*last_page)?;
             }
@@ -372,54 +369,6 @@ impl<T: PagerMut> Replayer<T> {
         }
     }
 
-    fn create_database(&mut self, database: u8, signature: Signature) -> Result<(), Error> {
-        match &self.header {
-            // The copy at hand is of this database or younger: its creation is history.
-            Some(header) if header.database_signature() == signature => {
-                self.attached = true;
-                self.number = Some(database);
-            }
-            Some(_) => {}
-            None => {
-                // Format 0x620, update 20: what every engine creates unless a later record says otherwise.
-                let mut header =
-                    DatabaseHeader::create(self.pages.size, 0x620, 20, signature, self.log_signature);
-                header.set_database_number(database);
-                header.set_dirty(self.position, self.position.generation);
-                self.header = Some(header);
-                self.attached = true;
-                self.number = Some(database);
-                self.write_header()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn attach(&mut self, database: u8, signature: Signature) {
-        let position = self.position;
-        let Some(header) = &mut self.header else {
-            return;
-        };
-        if header.database_signature() == signature {
-            self.attached = true;
-            self.number = Some(database);
-            if header.state() == State::CleanShutdown && header.consistent_position() < position {
-                header.set_dirty(position, position.generation);
-            }
-        }
-    }
-
-    /// The database was closed in good order at this record.
-    fn mark_clean(&mut self) -> Result<(), Error> {
-        self.settle_all()?;
-        self.pages.flush()?;
-        let (position, time) = (self.position, self.time);
-        if let Some(header) = &mut self.header {
-            header.set_clean(position, time, self.dbtime, self.last_object);
-        }
-        self.write_header()
-    }
-
     fn write_header(&mut self) -> Result<(), Error> {
         if let Some(header) = &self.header {
             let target = &mut self.pages.target;
@@ -473,17 +422,20 @@ impl<T: PagerMut> Replayer<T> {
     /// Ends the replay: rolls back open transactions, writes the pages and a clean header, and gives the target back.
     ///
     /// # Errors
-    /// [`Error::Replay`] when an open transaction cannot be rolled back, [`Error::Refused`] with -1216
-    /// (HRESULT 0xC80004C0) when the logs never spoke of a database, [`Error::Io`].
+    /// [`Error::Replay`] when an open transaction cannot be rolled back, and with -1216 (HRESULT 0xC80004C0) when the
+    /// database was clean and the logs go on with it without having opened it as it was; [`Error::Refused`] with -1216
+    /// when the logs never spoke of a database, [`Error::Io`].
     pub fn finish(mut self) -> Result<(T, DatabaseHeader, Counts), Error> {
+        self.refuse_missed()?;
         self.roll_back()?;
         if self.header.is_some() {
             self.pages.flush()?;
             self.set_file_size()?;
         }
         let state = self.header.as_ref().map(DatabaseHeader::state);
-        if state != Some(State::CleanShutdown) || self.counts.undone != 0 {
-            self.mark_clean()?;
+        let changed = self.counts.applied != self.applied_when_clean || self.counts.undone != 0;
+        if state != Some(State::CleanShutdown) || changed {
+            self.mark_clean(self.position)?;
         } else {
             self.write_header()?;
         }

@@ -29,11 +29,14 @@ impl<T: PagerMut> Replayer<T> {
         // Macros without an end never happened.
         self.sessions.clear();
         changes.sort_by_key(|change| change.position);
+        let end = self.position;
         while let Some(change) = changes.pop() {
             self.position = change.position;
             self.undo_one(&change)?;
             self.counts.undone += 1;
         }
+        // What comes after is not of the changes: the header is made clean where the logs end.
+        self.position = end;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The crate judged from outside: by real databases, by databases that are made here, and by foreign readers.
 
 mod ca;
+mod closed;
 mod common;
 mod dissect;
 mod foreign_recovered;

@@ -565,3 +565,53 @@ fn logs_alone_show_gaps_and_foreign_logs() {
     both.logs[1].0 = "EDB00005.LOG".to_owned();
     assert_eq!(both.codes(), [Code::GIVEN_LOG_BAD_SIGNATURE]);
 }
+
+/// A real, clean database with another state in both copies of its header.
+fn in_state(state: u32) -> Set {
+    let mut bytes = crate::common::fixture("certlog/CertLog.edb").unwrap();
+    for copy in [0, 4096] {
+        let header = &mut bytes[copy..copy + 4096];
+        header[52..56].copy_from_slice(&state.to_le_bytes());
+        let checksum = xor_checksum(header);
+        header[..4].copy_from_slice(&checksum.to_le_bytes());
+    }
+    Set { database: Some(bytes), logs: Vec::new() }
+}
+
+/// Clean is only what says so: a database that was not closed and names no logs is not, nor is one that is being reseeded.
+#[test]
+fn a_database_that_is_not_clean_is_not_made_so_without_logs() {
+    in_state(3).rehearse().unwrap();
+    for state in [1, 2, 4, 5, 6, 7, 8, 99] {
+        let set = in_state(state);
+        let kind = if matches!(state, 2 | 7) { Kind::DirtyShutdown } else { Kind::UnusualState };
+        set.with_plan(|plan| {
+            let [finding] = plan.findings.as_slice() else { panic!("{state}: {:?}", plan.findings) };
+            assert_eq!((finding.kind, finding.severity), (kind, Severity::Error), "{state}");
+        });
+        assert_eq!(set.rehearse().unwrap_err().code(), Code::DIRTY_SHUTDOWN, "{state}");
+    }
+}
+
+/// Behind the range of a restore, damage ends the replay, also where a record reaches into it.
+#[test]
+fn a_damaged_current_log_leaves_the_backup_restorable() {
+    let Some(mut set) = Set::mail() else { return };
+    let whole = set.rehearse().unwrap().reached;
+    let torn = 9 * 4096 + 512..10 * 4096;
+    let shadow = 10 * 4096..11 * 4096;
+    set.logs[1].1[torn].fill(0);
+    let outcome = set.rehearse().unwrap();
+    assert_eq!(outcome.reached, whole, "the shadow has it all");
+    set.logs[1].1[shadow].fill(0);
+    let outcome = set.rehearse().unwrap();
+    assert!(outcome.reached < whole && 2 <= outcome.reached.generation, "{}", outcome.reached);
+    set.with_plan(|plan| {
+        let findings = plan.inspect_logs(&mut |_| {}).unwrap();
+        let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+        assert_eq!((finding.kind, finding.severity), (Kind::LogDamaged, Severity::Warning));
+    });
+    // In the range it is an error.
+    set.logs[1].0 = "edb00002.log".into();
+    assert_eq!(set.rehearse().unwrap_err().code(), Code::LOG_CORRUPT_IN_RESTORE);
+}

@@ -1,6 +1,7 @@
 //! A small writer of logs and log records, for what no real file shows.
 
 use certadm_ese::checksum::{ecc_checksum, xor_checksum, xor_words};
+use certadm_ese::lgpos::Lgpos;
 
 /// Signature of the sequence and of the database that the writer makes.
 pub(crate) const SIGNATURE: [u8; 28] = [7; 28];
@@ -203,7 +204,7 @@ pub(crate) fn filler(length: usize) -> Vec<u8> {
     out
 }
 
-fn header(generation: u32, version: u32, sector: u16, sectors: u16) -> Vec<u8> {
+pub(crate) fn header(generation: u32, version: u32, sector: u16, sectors: u16) -> Vec<u8> {
     let mut out = vec![0; 4096];
     out[4..8].copy_from_slice(&generation.to_le_bytes());
     out[8..10].copy_from_slice(&sector.to_le_bytes());
@@ -310,4 +311,44 @@ pub(crate) fn log_v7(generation: u32, sector: u16, records: &[Vec<u8>]) -> Vec<u
     let head = header(generation, 7, sector, u16::try_from(sectors).unwrap());
     out[..4096].copy_from_slice(&head);
     out
+}
+
+fn of_database(kind: u8, rest: &[&[u8]]) -> Vec<u8> {
+    [&[kind, 0, 0, 1], rest.concat().as_slice()].concat()
+}
+
+/// The database is opened as it was closed at `consistent`.
+pub(crate) fn attach(consistent: Lgpos) -> Vec<u8> {
+    let path = [1, 0, 0, b'x'];
+    of_database(15, &[&[0; 4], &consistent.to_bytes(), &SIGNATURE, &SIGNATURE, &path])
+}
+
+pub(crate) fn detach() -> Vec<u8> {
+    of_database(16, &[&[1, 0, 0, b'x']])
+}
+
+pub(crate) fn shut_down() -> Vec<u8> {
+    vec![23]
+}
+
+pub(crate) fn term() -> Vec<u8> {
+    [&[50][..], &[0; 25]].concat()
+}
+
+/// The engine recovered, and its databases stay open.
+pub(crate) fn recovery_kept() -> Vec<u8> {
+    [&[80][..], &[0; 25]].concat()
+}
+
+/// Says in the header of a log that the database was open when the log began.
+pub(crate) fn list_as_open(log: &mut [u8], attach: Lgpos, consistent: Lgpos) {
+    let mut entry = vec![1, 0, 1, 0];
+    entry.extend([0; 16]);
+    entry.extend(attach.to_bytes());
+    entry.extend(consistent.to_bytes());
+    entry.extend(SIGNATURE);
+    entry.push(b'x');
+    log[671..671 + entry.len()].copy_from_slice(&entry);
+    let checksum = xor_checksum(&log[..4096]);
+    log[..4].copy_from_slice(&checksum.to_le_bytes());
 }

@@ -70,7 +70,7 @@ kinds! {
     // Pages, and what is made of them.
     PageChecksum = "page-checksum", "the checksum of a page is wrong";
     MisplacedPage = "misplaced-page", "a page was written to the wrong place";
-    FlippedBit = "flipped-bit", "one bit of a page is flipped; reading corrects it";
+    FlippedBit = "flipped-bit", "one bit of a page or of a log is flipped; reading corrects it";
     PageStructure = "page-structure", "a page contradicts itself although its checksum is right";
     PageNotWritten = "page-not-written", "a page that a tree refers to was never written";
     Tree = "tree", "the pages of a tree do not fit together";

@@ -209,13 +209,15 @@ impl Examiner<'_> {
         Ok(())
     }
 
-    /// A plan repeats what the look at the database file said of its size and its patch page. A file named alone is
+    /// A plan repeats what the look at the database file said of its size, its state and its patch page. A file named alone is
     /// told that it is dirty, not that logs are missing which nobody looked for.
     fn is_known(&self, finding: &Finding, codes: &HashSet<Hresult>) -> bool {
         let alone = matches!(self.sets, [set] if set.is_single_file() && set.logs.is_empty());
         let dirty = codes.contains(&Code::DIRTY_SHUTDOWN.hresult());
-        let repeated =
-            matches!(finding.kind, Kind::FileSize | Kind::PatchPage) && codes.contains(&finding.code);
+        let repeated = matches!(
+            finding.kind,
+            Kind::FileSize | Kind::PatchPage | Kind::UnusualState | Kind::DirtyShutdown
+        ) && codes.contains(&finding.code);
         repeated || (alone && dirty && finding.kind == Kind::LogMissing)
     }
 

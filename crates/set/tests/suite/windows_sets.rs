@@ -566,3 +566,26 @@ fn hostile_folders_do_not_hang_or_fill_memory() {
         assert!(errors(&report).iter().all(|code| code.is_failure()));
     }
 }
+
+/// What was not closed and names no logs, and what is being reverted, is not taken for clean by any command.
+#[test]
+fn a_database_that_is_not_clean_is_refused_by_all() {
+    for state in [2u32, 8] {
+        let dir = scratch();
+        let set = dir.path().join("set");
+        fs::create_dir(&set).unwrap();
+        let file = set.join("CertLog.edb");
+        fs::write(&file, ca_database()).unwrap();
+        for start in [0, 4096] {
+            edit_header(&file, start, 4096, 52, &state.to_le_bytes());
+        }
+        for path in [&set, &file] {
+            let report = check(&[path]);
+            assert_eq!(errors(&report), [Hresult::DATABASE_DIRTY_SHUTDOWN], "{state}: {:?}", report.findings);
+            let error = recover(&sets(&[path]), &dir.path().join("to"), &mut Silent).unwrap_err();
+            assert_eq!(error.hresult(), Hresult::DATABASE_DIRTY_SHUTDOWN, "{state}");
+        }
+        let error = open_database(&sets(&[&set]), &mut Silent).err().unwrap();
+        assert_eq!(error.hresult(), Hresult::DATABASE_DIRTY_SHUTDOWN, "{state}");
+    }
+}
