@@ -26,8 +26,19 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         raise(About::Failed, trouble.message.clone(), trouble.remedy.clone().unwrap_or_default());
     }
     match status.rpo {
-        // What cannot be looked at is told above.
-        None if !status.place_seen => {}
+        // What cannot be looked at is told above. How old it is by now, the records know.
+        None if !status.place_seen => {
+            if let Some(age) = backed_up(attempts, now).map(|last| now - last).filter(|age| job.limits.rpo < *age) {
+                let text = format!(
+                    "the last backup into {} is {} old, and {} may be lost",
+                    status.place,
+                    about(age),
+                    span_text(job.limits.rpo)
+                );
+                let remedy = format!("see why {} cannot be looked at, then: {}", status.place, by_hand(Step::Full));
+                raise(About::Late, text, remedy);
+            }
+        }
         None => {
             let text = format!("no state of the CA can be restored from {}", status.place);
             raise(About::Late, text, format!("take a full backup: {}", by_hand(Step::Full)));
@@ -132,6 +143,12 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
     alarms
 }
 
+/// When the last backup was taken, as the records have it, in seconds since 1970.
+fn backed_up(attempts: &Attempts, now: i64) -> Option<i64> {
+    let taken = [Step::Full, Step::Logs].into_iter().filter_map(|step| attempts.of(step).succeeded);
+    taken.filter(|time| is_past(*time, now)).max()
+}
+
 /// A span for a person, in one unit.
 fn about(seconds: i64) -> String {
     match seconds {
@@ -177,6 +194,26 @@ mod tests {
         // Nothing was proven since the first set of a right clock.
         let ahead_first = [set(90_000, Full, (1, 5)), set(700, Logs, (6, 7)), set(800, Logs, (8, 9))];
         assert_eq!(status(&ahead_first), (Some(200), Some(700)));
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_looked_at_is_late_when_its_last_backup_is_too_old() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\nlogs = 'hourly'\nrpo = '1h'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let late = |attempts: &Attempts, now| {
+            let alarms =
+                judge(config.job("j").unwrap(), &CaStatus::default(), &Held::default(), attempts, now);
+            alarms.iter().filter(|alarm| alarm.about == About::Late).count()
+        };
+        let mut attempts = Attempts::default();
+        assert_eq!(late(&attempts, 100_000), 0, "nothing is known of it");
+        attempts.note(&record(Step::Full, Outcome::Good, 10_000));
+        attempts.note(&record(Step::Logs, Outcome::Good, 20_000));
+        attempts.note(&record(Step::Logs, Outcome::Failed, 23_000));
+        assert_eq!((late(&attempts, 23_600), late(&attempts, 23_601)), (0, 1));
+        // A clock that was ahead has taken it: it does not hide the one before.
+        attempts.note(&record(Step::Logs, Outcome::Good, 900_000));
+        assert_eq!((late(&attempts, 13_600), late(&attempts, 13_601)), (0, 1));
     }
 
     #[test]

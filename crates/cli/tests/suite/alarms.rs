@@ -71,6 +71,28 @@ fn an_alarm_is_told_when_it_begins_and_when_it_ends_and_not_between() {
     assert_eq!(run(&work, "check nightly").code, 0);
 }
 
+/// A copy fails, and that is told. When the first place goes away after it, no backup is taken any more, and that is told, too.
+#[test]
+fn a_first_place_that_goes_away_is_told_although_a_step_had_failed_before() {
+    let work = with_alarms("to = ['backups', 'nowhere:']\nfull = 'monthly 1 00:00'\nrpo = '1h'");
+    run(&work, "run nightly");
+    assert_eq!(told(&work), ["begins failed"]);
+    fs::rename(work.path("backups"), work.path("away")).unwrap();
+    run(&work, "status --notify");
+    assert_eq!(told(&work).len(), 1, "the last backup is new");
+    // Two hours go by.
+    let file = work.path("state/attempts/nightly/web.json");
+    let mut attempts: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let taken = &mut attempts["steps"]["full"]["succeeded"];
+    *taken = (taken.as_i64().unwrap() - 7_200).into();
+    fs::write(&file, serde_json::to_vec(&attempts).unwrap()).unwrap();
+    run(&work, "status --notify");
+    assert_eq!(told(&work), ["begins failed", "begins late"]);
+    fs::rename(work.path("away"), work.path("backups")).unwrap();
+    run(&work, "status --notify");
+    assert_eq!(told(&work)[2..], ["ends late"]);
+}
+
 #[test]
 fn everybody_hears_of_a_ca_that_no_job_has_and_of_the_end_of_what_was_taken_out() {
     let work = with_alarms("to = 'backups'\nfull = 'monthly 1 00:00'");
