@@ -253,6 +253,12 @@ impl Ledger {
             .collect()
     }
 
+    /// Whether an alarm of these jobs is in force.
+    #[must_use]
+    pub fn has_any_of(&self, jobs: &BTreeSet<&str>) -> bool {
+        self.entries.values().any(|entry| !entry.ended && jobs.contains(entry.alarm.job.as_str()))
+    }
+
     /// Notes that `who` has heard it.
     pub fn heard(&mut self, who: &str, news: &News) {
         let key = format!("{}/{}/{}", news.alarm.job, news.alarm.ca, news.alarm.about);

@@ -19,6 +19,10 @@ use crate::status::CaStatus;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has ended.
 const GLANCE: Duration = Duration::from_millis(20);
+/// The job of a CA that no job has: everybody's business.
+const NO_JOB: &str = "";
+/// The CA of what is about the configuration itself: everybody's business, too.
+const NO_CA: &str = "";
 /// No file with an address is longer than this, in bytes.
 const MAX_ADDRESS: u64 = 8192;
 
@@ -49,10 +53,6 @@ pub fn tell(
     let before = ledger.clone();
     // The log hears of everything, as a listener of its own.
     let log = "the log";
-    // A CA that no job has is everybody's business.
-    const NO_JOB: &str = "";
-    // So is the configuration itself.
-    const NO_CA: &str = "";
     let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).chain([NO_JOB]).collect();
     let listeners: BTreeSet<&str> = config.notify.keys().map(Name::as_str).chain([log]).collect();
     ledger.keep_only(&listeners);
@@ -77,9 +77,7 @@ pub fn tell(
         logged.push(news);
     }
     for (name, notify) in &config.notify {
-        let jobs = config.jobs.values().filter(|job| job.notify.contains(name));
-        let jobs: BTreeSet<&str> = jobs.map(|job| job.name.as_str()).chain([NO_JOB]).collect();
-        for news in ledger.news(name.as_str(), &jobs) {
+        for news in ledger.news(name.as_str(), &jobs_of(config, name)) {
             match send(notify, &news) {
                 Ok(()) => ledger.heard(name.as_str(), &news),
                 Err(why) => {
@@ -96,22 +94,22 @@ pub fn tell(
     Ok((logged, not_told))
 }
 
-/// Asks for the addresses that wait for a sign of life of these jobs: as they are when there is no alarm, else with `/fail`.
+/// Asks for the addresses that wait for a sign of life of these jobs: as they are when there is no alarm, else with `/fail`. All CAs of
+/// whoever is told count, as they were judged last, and not only those of this run.
 #[must_use]
 pub fn ping(config: &Config, stand: &[CaStatus]) -> Vec<NotTold> {
+    let ledger = Ledger::read(config);
     let mut not_told = Vec::new();
     for (name, notify) in &config.notify {
         let Some(address) = &notify.ping else { continue };
-        let of_it = |status: &&CaStatus| {
-            config.jobs.values().any(|job| job.name.as_str() == status.job && job.notify.contains(name))
-        };
-        let mut here = stand.iter().filter(of_it).peekable();
+        let jobs = jobs_of(config, name);
+        let mut here = stand.iter().filter(|status| jobs.contains(status.job.as_str())).peekable();
         if here.peek().is_none() {
             continue;
         }
-        let is_well = here.all(|status| status.alarms.is_empty());
+        let is_well = here.all(|status| status.alarms.is_empty()) && !ledger.has_any_of(&jobs);
         let asked = read_address(address).and_then(|address| {
-            let address = if is_well { address } else { format!("{}/fail", address.trim_end_matches('/')) };
+            let address = if is_well { address } else { failed(&address) };
             crate::http::request(&address, None)
         });
         if let Err(why) = asked {
@@ -119,6 +117,18 @@ pub fn ping(config: &Config, stand: &[CaStatus]) -> Vec<NotTold> {
         }
     }
     not_told
+}
+
+/// The jobs whose alarms somebody is told of, and what is everybody's business.
+fn jobs_of<'a>(config: &'a Config, listener: &Name) -> BTreeSet<&'a str> {
+    let jobs = config.jobs.values().filter(|job| job.notify.contains(listener));
+    jobs.map(|job| job.name.as_str()).chain([NO_JOB]).collect()
+}
+
+/// The address that tells of a failure: `/fail` ends its path, before a query or a fragment (RFC 3986, section 3).
+fn failed(address: &str) -> String {
+    let (path, rest) = address.split_at(address.find(['?', '#']).unwrap_or(address.len()));
+    format!("{}/fail{rest}", path.trim_end_matches('/'))
 }
 
 /// What is told, as docs/json.md has it.
@@ -188,6 +198,24 @@ fn run(words: &[String], text: &str) -> Result<(), String> {
                 let _ = written;
                 return Err(format!("{program} has not ended within a minute"));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_by_the_path_of_an_address() {
+        for (address, expected) in [
+            ("https://hc.example/x", "https://hc.example/x/fail"),
+            ("https://hc.example/x/", "https://hc.example/x/fail"),
+            ("https://hc.example/x?create=1", "https://hc.example/x/fail?create=1"),
+            ("https://hc.example/x/?a=b/c?d#e", "https://hc.example/x/fail?a=b/c?d#e"),
+            ("https://hc.example/x#e?f", "https://hc.example/x/fail#e?f"),
+        ] {
+            assert_eq!(failed(address), expected);
         }
     }
 }

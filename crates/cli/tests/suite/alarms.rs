@@ -163,7 +163,7 @@ fn who_cannot_be_told_is_told_the_next_time() {
 }
 
 /// Reads a request, answers it, and returns its first line and its body.
-fn read_request(stream: &mut std::net::TcpStream) -> (String, String) {
+pub(crate) fn read_request(stream: &mut std::net::TcpStream) -> (String, String) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut lines = Vec::new();
     loop {
