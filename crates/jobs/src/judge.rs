@@ -61,7 +61,7 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
                 let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
                 raise(About::Failed, format!("{what}: {}", trouble.message), remedy);
             }
-            (Some(Outcome::Finding), Some(trouble)) if step != Step::Complete => {
+            (Some(Outcome::Finding), Some(trouble)) => {
                 let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
                 raise(About::Finding, format!("{what}: {}", trouble.message), remedy);
             }
@@ -94,14 +94,22 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         let text = format!("there was no rehearsal for {}", about(age));
         raise(About::NotProven, text, format!("rehearse: {}", by_hand(Step::Rehearse)));
     }
-    if job.complete.is_some() && status.complete.as_deref() == Some("incomplete") {
-        let what = if status.missing.is_empty() { "something".to_owned() } else { status.missing.join(", ") };
-        let text = format!("not everything is there that the CA needs: {what}");
-        raise(
-            About::Incomplete,
-            text,
-            format!("see what is missing and attach it: {}", by_hand(Step::Complete)),
-        );
+    match status.complete.as_deref().filter(|_| job.complete.is_some()) {
+        Some("incomplete") => {
+            let text = format!("not everything is there that the CA needs: {}", listed(&status.missing));
+            raise(
+                About::Incomplete,
+                text,
+                format!("see what is missing and attach it: {}", by_hand(Step::Complete)),
+            );
+        }
+        Some("cannot-tell") => {
+            let (untold, remedy) = attempts.of(Step::Complete).untold();
+            let text = format!("nothing tells whether all is there that the CA needs: {}", listed(&untold));
+            let remedy = remedy.unwrap_or_else(|| "see what certadm complete says, and attach it".to_owned());
+            raise(About::Incomplete, text, format!("{remedy}; then: {}", by_hand(Step::Complete)));
+        }
+        _ => {}
     }
     for (kind, ends, limit, what, remedy) in [
         (About::Crl, status.crl_ends, job.limits.crl, "CRL", "publish a new one: certadm ca crl"),
@@ -143,6 +151,11 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
     alarms
 }
 
+/// Components for a sentence.
+fn listed(components: &[String]) -> String {
+    if components.is_empty() { "something".to_owned() } else { components.join(", ") }
+}
+
 /// When the last backup was taken, as the records have it, in seconds since 1970.
 fn backed_up(attempts: &Attempts, now: i64) -> Option<i64> {
     let taken = [Step::Full, Step::Logs].into_iter().filter_map(|step| attempts.of(step).succeeded);
@@ -166,6 +179,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::held::tests::set;
+    use crate::record::StepRecord;
     use crate::record::tests::record;
 
     #[test]
@@ -226,6 +240,32 @@ mod tests {
         let alarms = judge(config.job("j").unwrap(), &status, &Held::default(), &attempts, 1_000);
         let abouts: Vec<About> = alarms.iter().map(|alarm| alarm.about).collect();
         assert_eq!(abouts, [About::Failed], "{alarms:?}");
+    }
+
+    #[test]
+    fn what_complete_finds_or_cannot_tell_is_an_alarm() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\ncomplete = 'weekly sun 06:00'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let alarms = |attempts: &Attempts, verdict: &str| {
+            let status =
+                CaStatus { rpo: Some(0), complete: Some(verdict.to_owned()), ..CaStatus::default() };
+            judge(config.job("j").unwrap(), &status, &Held::default(), attempts, 1_000)
+        };
+        let mut attempts = Attempts::default();
+        let found = crate::place::trouble(certadm_rules::Hresult::E_FAIL, "a file was changed".to_owned(), "look at it");
+        let trouble = vec![found];
+        attempts.note(&StepRecord { trouble, ..record(Step::Complete, Outcome::Finding, 900) });
+        let told = alarms(&attempts, "complete");
+        assert_eq!(told.iter().map(|alarm| alarm.about).collect::<Vec<_>>(), [About::Finding]);
+        assert_eq!(told[0].message, "complete: a file was changed");
+        let result = serde_json::json!({ "verdict": "cannot-tell", "components": [
+            { "id": "key", "needed": true, "state": "cannot-tell", "checks": [{ "ok": null, "remedy": "say where it is" }] },
+            { "id": "templates", "needed": false, "state": "cannot-tell", "checks": [] },
+        ]});
+        attempts.note(&StepRecord { result, ..record(Step::Complete, Outcome::Finding, 900) });
+        let told = alarms(&attempts, "cannot-tell");
+        assert_eq!(told.iter().map(|alarm| alarm.about).collect::<Vec<_>>(), [About::Incomplete]);
+        assert!(told[0].message.ends_with(": key") && told[0].remedy.starts_with("say where it is; "), "{told:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use certadm_files::{durable, read};
 use certadm_rules::Hresult;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::{Ca, Config, Job};
 use crate::step::Step;
@@ -19,6 +19,9 @@ const MAX_FILE: u64 = 1 << 20;
 const FIRST_WAIT: i64 = 300;
 /// The longest wait after a failure, in seconds.
 const LONGEST_WAIT: i64 = 6 * 3_600;
+
+/// The fact that says what `complete` could not tell.
+const UNTOLD: &str = "untold";
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +120,14 @@ impl Attempt {
     pub fn waits(&self, now: i64) -> bool {
         // Whoever sets the clock back waits no longer.
         self.wait().is_some_and(|(tried, end)| (tried..end).contains(&now))
+    }
+
+    /// What `complete` could not tell of what the CA needs, and what to do about the first of it.
+    pub(crate) fn untold(&self) -> (Vec<String>, Option<String>) {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let untold: &[Value] = self.facts.get(UNTOLD).and_then(Value::as_array).map_or(&[], Vec::as_slice);
+        let remedy = untold.iter().find_map(|component| text(&component["remedy"]));
+        (untold.iter().filter_map(|component| text(&component["id"])).collect(), remedy)
     }
 
     /// Since when and until when it waits after a failure.
@@ -275,12 +286,29 @@ impl Attempts {
                 .into_iter()
                 .filter_map(|key| Some((key.to_owned(), record.result.get(key)?.clone())))
                 .collect();
+            let untold = untold(&record.result);
+            if !untold.is_empty() {
+                attempt.facts.insert(UNTOLD.to_owned(), untold.into());
+            }
         }
         // The other backup has done what this one could not.
         if record.step == Step::Full && attempt.failures == 0 {
             self.steps.remove(&Step::Logs);
         }
     }
+}
+
+/// What a verdict of `complete` cannot tell of what the CA needs: each component with what to do about it.
+fn untold(result: &Value) -> Vec<Value> {
+    let components = result["components"].as_array().into_iter().flatten();
+    let untold = components
+        .filter(|component| component["needed"] == true && component["state"] == "cannot-tell")
+        .map(|component| {
+            let checks = component["checks"].as_array().into_iter().flatten();
+            let open = checks.filter(|check| check["ok"].is_null()).find(|check| check["remedy"].is_string());
+            json!({ "id": component["id"], "remedy": open.map(|check| &check["remedy"]) })
+        });
+    untold.collect()
 }
 
 fn file_of(config: &Config, job: &Job, ca: &Ca) -> PathBuf {
