@@ -2,16 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
 
-use certadm_files::{durable, read};
 use certadm_rules::Diagnosis;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Error, Name};
-
-/// No file of alarms is longer than this, in bytes.
-const MAX_FILE: u64 = 16 << 20;
+use crate::config::{Error, Name};
 
 /// What an alarm is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,7 +86,7 @@ pub struct Alarm {
     pub about: About,
     /// The job; empty where no job has the CA.
     pub job: String,
-    /// The CA; empty where it is about the configuration.
+    /// The CA; empty where it is about the configuration or the records.
     pub ca: String,
     /// What is wrong.
     pub message: String,
@@ -124,10 +119,23 @@ impl Alarm {
         }
     }
 
-    /// The CA, or what else it is about.
+    /// What there is an alarm about when the records cannot be written.
+    #[must_use]
+    pub fn of_records(error: &certadm_files::Error) -> Self {
+        Self {
+            about: About::Failed,
+            job: String::new(),
+            ca: String::new(),
+            message: format!("the records cannot be written, and what was told is told again: {error}"),
+            remedy: "make room where the records are (`state` in certadm.toml), or make them writable; backups may stop"
+                .to_owned(),
+        }
+    }
+
+    /// The CA, or what else it is about: what all of them share.
     #[must_use]
     pub fn subject(&self) -> &str {
-        if self.ca.is_empty() { "the configuration" } else { &self.ca }
+        if self.ca.is_empty() { "all CAs" } else { &self.ca }
     }
 
     /// The CA and its job, for a sentence.
@@ -163,7 +171,7 @@ pub struct News {
     pub alarm: Alarm,
 }
 
-/// The alarms that are known, and who was told of each: `alarms.json`. Without it everybody is told again.
+/// The alarms that are known, and who was told of each. Without it everybody is told again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ledger {
@@ -179,23 +187,6 @@ struct Entry {
 }
 
 impl Ledger {
-    /// Those of a configuration. A file that is not there, or cannot be understood, is empty.
-    #[must_use]
-    pub fn read(config: &Config) -> Self {
-        let bytes = read::bounded(&file_of(config), MAX_FILE).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
-    }
-
-    /// Writes them.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn write(&self, config: &Config) -> certadm_files::Result<()> {
-        let path = file_of(config);
-        durable::create_dir(path.parent().unwrap_or(Path::new(".")))?;
-        durable::replace(&path, &serde_json::to_vec(self).unwrap_or_default())
-    }
-
     /// Takes over what there is an alarm about for a CA of a job. Those that were there and are not any more have ended.
     pub fn update(&mut self, (job, ca): (&str, &str), alarms: &[Alarm], now: i64) {
         let mut here = BTreeSet::new();
@@ -278,10 +269,6 @@ impl Ledger {
         }
         self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
     }
-}
-
-fn file_of(config: &Config) -> PathBuf {
-    config.state.join("alarms.json")
 }
 
 #[cfg(test)]

@@ -28,14 +28,17 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
     match status.rpo {
         // What cannot be looked at is told above. How old it is by now, the records know.
         None if !status.place_seen => {
-            if let Some(age) = backed_up(attempts, now).map(|last| now - last).filter(|age| job.limits.rpo < *age) {
+            if let Some(age) =
+                backed_up(attempts, now).map(|last| now - last).filter(|age| job.limits.rpo < *age)
+            {
                 let text = format!(
                     "the last backup into {} is {} old, and {} may be lost",
                     status.place,
                     about(age),
                     span_text(job.limits.rpo)
                 );
-                let remedy = format!("see why {} cannot be looked at, then: {}", status.place, by_hand(Step::Full));
+                let remedy =
+                    format!("see why {} cannot be looked at, then: {}", status.place, by_hand(Step::Full));
                 raise(About::Late, text, remedy);
             }
         }
@@ -247,12 +250,15 @@ mod tests {
         let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\ncomplete = 'weekly sun 06:00'";
         let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
         let alarms = |attempts: &Attempts, verdict: &str| {
-            let status =
-                CaStatus { rpo: Some(0), complete: Some(verdict.to_owned()), ..CaStatus::default() };
+            let status = CaStatus { rpo: Some(0), complete: Some(verdict.to_owned()), ..CaStatus::default() };
             judge(config.job("j").unwrap(), &status, &Held::default(), attempts, 1_000)
         };
         let mut attempts = Attempts::default();
-        let found = crate::place::trouble(certadm_rules::Hresult::E_FAIL, "a file was changed".to_owned(), "look at it");
+        let found = crate::place::trouble(
+            certadm_rules::Hresult::E_FAIL,
+            "a file was changed".to_owned(),
+            "look at it",
+        );
         let trouble = vec![found];
         attempts.note(&StepRecord { trouble, ..record(Step::Complete, Outcome::Finding, 900) });
         let told = alarms(&attempts, "complete");
@@ -265,7 +271,10 @@ mod tests {
         attempts.note(&StepRecord { result, ..record(Step::Complete, Outcome::Finding, 900) });
         let told = alarms(&attempts, "cannot-tell");
         assert_eq!(told.iter().map(|alarm| alarm.about).collect::<Vec<_>>(), [About::Incomplete]);
-        assert!(told[0].message.ends_with(": key") && told[0].remedy.starts_with("say where it is; "), "{told:?}");
+        assert!(
+            told[0].message.ends_with(": key") && told[0].remedy.starts_with("say where it is; "),
+            "{told:?}"
+        );
     }
 
     #[test]

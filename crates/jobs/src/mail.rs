@@ -70,7 +70,7 @@ mod sending {
             text += &format!("What to do: {}.\n\n", alarm.remedy);
         }
         let of = match (alarm.job.as_str(), alarm.ca.as_str()) {
-            (_, "") => "The configuration".to_owned(),
+            (_, "") => "All CAs".to_owned(),
             ("", ca) => format!("No job, CA {ca}"),
             (job, ca) => format!("Job {job}, CA {ca}"),
         };

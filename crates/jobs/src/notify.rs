@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use certadm_files::{IoContext, durable, read};
+use certadm_files::read;
 use serde_json::{Value, json};
 
 use crate::alarm::{Alarm, Ledger, News};
 use crate::children;
 use crate::config::{Config, Name, Notify, Secret};
+use crate::known::Known;
 use crate::place::moment;
 use crate::status::CaStatus;
 
@@ -19,6 +20,8 @@ use crate::status::CaStatus;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has ended.
 const GLANCE: Duration = Duration::from_millis(20);
+/// The log hears of everything, as a listener of its own.
+const LOG: &str = "the log";
 /// The job of a CA that no job has: everybody's business.
 const NO_JOB: &str = "";
 /// The CA of what is about the configuration itself: everybody's business, too.
@@ -35,88 +38,113 @@ pub struct NotTold {
     pub why: String,
 }
 
-/// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of
-/// it. One process does so at a time. Returns the news, and who could not be told: they are told the next time.
-///
-/// # Errors
-/// Those of the system, when alarms cannot be remembered.
-pub fn tell(
-    config: &Config,
-    stand: &[CaStatus],
-    now: i64,
-) -> certadm_files::Result<(Vec<News>, Vec<NotTold>)> {
-    let path = config.state.join("alarms.lock");
-    durable::create_dir(&config.state)?;
-    let lock = durable::open_or_create(&path)?;
-    lock.lock().during("lock", &path)?;
-    let mut ledger = Ledger::read(config);
-    let before = ledger.clone();
-    // The log hears of everything, as a listener of its own.
-    let log = "the log";
-    let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).chain([NO_JOB]).collect();
-    let listeners: BTreeSet<&str> = config.notify.keys().map(Name::as_str).chain([log]).collect();
-    ledger.keep_only(&listeners);
-    for status in stand {
-        ledger.update((&status.job, &status.ca), &status.alarms, now);
+/// What became of telling.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The news.
+    pub news: Vec<News>,
+    /// Who could not be told: they are told the next time.
+    pub not_told: Vec<NotTold>,
+    /// Why it cannot be remembered who was told. There is an alarm about it.
+    pub unwritten: Option<certadm_files::Error>,
+}
+
+/// Tells those who are told of alarms, and knows what there is an alarm about then.
+pub struct Teller<'a> {
+    config: &'a Config,
+    known: Ledger,
+}
+
+impl<'a> Teller<'a> {
+    /// Tells by this configuration.
+    #[must_use]
+    pub fn new(config: &'a Config) -> Self {
+        Self { config, known: Ledger::default() }
     }
-    let unprotected = config.unprotected();
-    for name in config.cas.keys() {
-        let alarm = unprotected.contains(&name).then(|| Alarm::of_unprotected(name));
-        ledger.update((NO_JOB, name.as_str()), alarm.as_slice(), now);
-    }
-    let unreadable = config.why_unreadable().map(|error| Alarm::of_configuration(&error));
-    ledger.update((NO_JOB, NO_CA), unreadable.as_slice(), now);
-    ledger.end_of_gone(|job, ca| {
-        let of_job = config.jobs.values().filter(|known| known.name.as_str() == job).flat_map(|job| &job.cas);
-        let all = config.cas.keys().filter(|_| job == NO_JOB);
-        of_job.chain(all).any(|known| known.as_str() == ca) || (job, ca) == (NO_JOB, NO_CA)
-    });
-    let (mut logged, mut not_told) = (Vec::new(), Vec::new());
-    for news in ledger.news(log, &all) {
-        ledger.heard(log, &news);
-        logged.push(news);
-    }
-    for (name, notify) in &config.notify {
-        for news in ledger.news(name.as_str(), &jobs_of(config, name)) {
-            match send(notify, &news) {
-                Ok(()) => ledger.heard(name.as_str(), &news),
-                Err(why) => {
-                    not_told.push(NotTold { who: name.to_string(), why });
-                    // Who cannot be reached now is not tried for each alarm.
-                    break;
+
+    /// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of
+    /// it. One process does so at a time. That the records cannot be written keeps nobody from hearing of it.
+    pub fn tell(&mut self, stand: &[CaStatus], now: i64) -> Told {
+        let config = self.config;
+        let (mut known, mut ledger) = Known::open(config);
+        let before = ledger.clone();
+        self.judge(&mut ledger, stand, now);
+        // Whether they can be written has to be known before somebody is told.
+        if ledger != before || known.was_unwritten() {
+            known.write(&ledger);
+        }
+        let unreadable = config.why_unreadable().map(|error| Alarm::of_configuration(&error));
+        let unwritten = known.unwritten().map(Alarm::of_records);
+        let of_all: Vec<Alarm> = unreadable.into_iter().chain(unwritten).collect();
+        ledger.update((NO_JOB, NO_CA), &of_all, now);
+        let mut told = Told::default();
+        let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).chain([NO_JOB]).collect();
+        for news in ledger.news(LOG, &all) {
+            ledger.heard(LOG, &news);
+            told.news.push(news);
+        }
+        for (name, notify) in &config.notify {
+            for news in ledger.news(name.as_str(), &jobs_of(config, name)) {
+                match send(notify, &news) {
+                    Ok(()) => ledger.heard(name.as_str(), &news),
+                    Err(why) => {
+                        told.not_told.push(NotTold { who: name.to_string(), why });
+                        // Who cannot be reached now is not tried for each alarm.
+                        break;
+                    }
                 }
             }
         }
+        if ledger != before {
+            known.write(&ledger);
+        }
+        told.unwritten = known.close();
+        self.known = ledger;
+        told
     }
-    if ledger != before {
-        ledger.write(config)?;
-    }
-    Ok((logged, not_told))
-}
 
-/// Asks for the addresses that wait for a sign of life of these jobs: as they are when there is no alarm, else with `/fail`. All CAs of
-/// whoever is told count, as they were judged last, and not only those of this run.
-#[must_use]
-pub fn ping(config: &Config, stand: &[CaStatus]) -> Vec<NotTold> {
-    let ledger = Ledger::read(config);
-    let mut not_told = Vec::new();
-    for (name, notify) in &config.notify {
-        let Some(address) = &notify.ping else { continue };
-        let jobs = jobs_of(config, name);
-        let mut here = stand.iter().filter(|status| jobs.contains(status.job.as_str())).peekable();
-        if here.peek().is_none() {
-            continue;
+    /// Takes over what there is an alarm about, but for what all CAs share.
+    fn judge(&self, ledger: &mut Ledger, stand: &[CaStatus], now: i64) {
+        let config = self.config;
+        let listeners: BTreeSet<&str> = config.notify.keys().map(Name::as_str).chain([LOG]).collect();
+        ledger.keep_only(&listeners);
+        for status in stand {
+            ledger.update((&status.job, &status.ca), &status.alarms, now);
         }
-        let is_well = here.all(|status| status.alarms.is_empty()) && !ledger.has_any_of(&jobs);
-        let asked = read_address(address).and_then(|address| {
-            let address = if is_well { address } else { failed(&address) };
-            crate::http::request(&address, None)
+        let unprotected = config.unprotected();
+        for name in config.cas.keys() {
+            let alarm = unprotected.contains(&name).then(|| Alarm::of_unprotected(name));
+            ledger.update((NO_JOB, name.as_str()), alarm.as_slice(), now);
+        }
+        ledger.end_of_gone(|job, ca| {
+            let of_job =
+                config.jobs.values().filter(|known| known.name.as_str() == job).flat_map(|job| &job.cas);
+            let all = config.cas.keys().filter(|_| job == NO_JOB);
+            of_job.chain(all).any(|known| known.as_str() == ca) || (job, ca) == (NO_JOB, NO_CA)
         });
-        if let Err(why) = asked {
-            not_told.push(NotTold { who: name.to_string(), why });
-        }
     }
-    not_told
+
+    /// Asks for the addresses that wait for a sign of life of these jobs: as they are when there is no alarm, else with `/fail`. All CAs
+    /// of whoever is told count, as they were judged last, and not only those of this run.
+    #[must_use]
+    pub fn ping(&self, stand: &[CaStatus]) -> Vec<NotTold> {
+        let mut not_told = Vec::new();
+        for (name, notify) in &self.config.notify {
+            let Some(address) = &notify.ping else { continue };
+            let jobs = jobs_of(self.config, name);
+            if !stand.iter().any(|status| jobs.contains(status.job.as_str())) {
+                continue;
+            }
+            let asked = read_address(address).and_then(|address| {
+                let address = if self.known.has_any_of(&jobs) { failed(&address) } else { address };
+                crate::http::request(&address, None)
+            });
+            if let Err(why) = asked {
+                not_told.push(NotTold { who: name.to_string(), why });
+            }
+        }
+        not_told
+    }
 }
 
 /// The jobs whose alarms somebody is told of, and what is everybody's business.

@@ -1,7 +1,7 @@
 //! The CAs of jobs, how they stand, and telling people of it: what `run` and `status` share.
 
 use certadm_jobs::alarm::{Alarm, Turn};
-use certadm_jobs::notify::{self, NotTold};
+use certadm_jobs::notify::{NotTold, Teller};
 use certadm_jobs::stand::of;
 use certadm_jobs::status::CaStatus;
 use certadm_jobs::{Ca, Config, Job, local_zone};
@@ -41,15 +41,11 @@ pub(crate) fn stand(config: &Config, work: &[(&Job, &Ca)], now: i64) -> Result<V
     Ok(stand)
 }
 
-/// Tells what those who are told have not heard yet. Who cannot be told is told the next time, and this is said.
-pub(crate) fn tell(
-    config: &Config,
-    stand: &[CaStatus],
-    now: i64,
-    output: Output,
-) -> Result<Vec<NotTold>, Failure> {
-    let (news, not_told) = notify::tell(config, stand, now)?;
-    for news in news {
+/// Tells what those who are told have not heard yet. Who cannot be told is told the next time, and this is said. Gives whether it could
+/// be remembered.
+pub(crate) fn tell(teller: &mut Teller<'_>, stand: &[CaStatus], now: i64, output: Output) -> bool {
+    let told = teller.tell(stand, now);
+    for news in told.news {
         let (word, tone) = match news.event {
             Turn::Begins if news.alarm.about.is_grave() => ("ALARM", Tone::Bad),
             Turn::Begins => ("alarm", Tone::Warn),
@@ -62,8 +58,8 @@ pub(crate) fn tell(
             output.result(format!("  what to do: {remedy}"));
         }
     }
-    say_not_told(&not_told, output);
-    Ok(not_told)
+    say_not_told(&told.not_told, output);
+    told.unwritten.is_none()
 }
 
 /// Says who could not be told.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use certadm_files::durable;
 use certadm_jobs::alarm::Alarm;
 use certadm_jobs::metrics::metrics;
+use certadm_jobs::notify::Teller;
 use certadm_jobs::page::status_page;
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
@@ -63,9 +64,7 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
     let now = system_clock();
     let stand = stand(&config, &pairs(&config, &jobs), now)?;
-    if args.notify {
-        tell(&config, &stand, now, output)?;
-    }
+    let is_remembered = !args.notify || tell(&mut Teller::new(&config), &stand, now, output);
     // Of a job that was named, the others are not asked for.
     let unprotected = if args.job.is_some() { Vec::new() } else { config.unprotected() };
     if let Some(page) = &args.html {
@@ -89,7 +88,7 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
         }
     }
     let is_well = stand.iter().all(|status| status.alarms.is_empty()) && unprotected.is_empty();
-    let exit = if is_well && !stand.is_empty() { Exit::Good } else { Exit::Finding };
+    let exit = if is_well && is_remembered && !stand.is_empty() { Exit::Good } else { Exit::Finding };
     let unprotected: Vec<&str> = unprotected.into_iter().map(Name::as_str).collect();
     let result = json!({ "now": moment(now), "cas": stand.iter().map(to_json).collect::<Vec<_>>(),
         "unprotected": unprotected });

@@ -53,3 +53,73 @@ fn a_sign_of_life_is_of_all_cas_that_somebody_is_told_of() {
     result(&work, "run nightly --ca web --now full");
     assert_eq!(next(&heard), "GET /ping?create=1 HTTP/1.1");
 }
+
+/// Alarms appended to the file `told`, a line each.
+fn hook(work: &Work) -> String {
+    let hook = work.path("hook");
+    let told = work.path("told");
+    fs::write(&hook, format!("#!/bin/sh\ncat >> '{0}'\necho >> '{0}'\n", told.display())).unwrap();
+    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    format!("command = ['{}']", hook.display())
+}
+
+fn told(work: &Work) -> Vec<String> {
+    let text = fs::read_to_string(work.path("told")).unwrap_or_default();
+    let all = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    all.map(|alarm| {
+        let text = |key: &str| alarm[key].as_str().unwrap().to_owned();
+        format!("{} {}{}", text("event"), text("about"), if text("ca").is_empty() { " of all" } else { "" })
+    })
+    .collect()
+}
+
+/// A folder in the place of a file is one that nobody can write, whatever rights he has.
+#[test]
+fn alarms_are_told_although_the_records_cannot_be_written_and_not_twice_in_a_service() {
+    let work = world("");
+    let (address, heard) = server();
+    let notify = format!("[notify.ops]\n{}\nping = 'http://{address}/ping'", hook(&work));
+    configure(&work, &format!("{JOB}\n{notify}"));
+    let runtime = work.path("runtime");
+    fs::create_dir(&runtime).unwrap();
+    let in_service = |line: &str| {
+        let mut command = crate::support::command(&work.path(""), line);
+        command.env("CERTADM_JOBS", work.path("certadm.toml")).env("RUNTIME_DIRECTORY", &runtime);
+        crate::support::Run::of(&mut command)
+    };
+    for file in ["alarms.json", "alarms.lock"] {
+        fs::create_dir_all(work.path("state").join(file)).unwrap();
+    }
+    for _ in 0..2 {
+        let said = in_service("status --notify --html {page} --prometheus {figures}");
+        assert_eq!(said.code, 1, "{said:?}");
+        assert_eq!(told(&work), ["begins failed of all", "begins late"]);
+    }
+    assert!(work.path("page").exists() && work.path("figures").exists());
+    let run_of_it = in_service("--json run nightly");
+    assert_eq!(run_of_it.code, 1, "{run_of_it:?}");
+    assert_eq!(run_of_it.json()["result"]["runs"][0]["steps"][0]["step"], "full");
+    assert_eq!(next(&heard), "GET /ping/fail HTTP/1.1");
+    assert_eq!(told(&work)[2..], ["ends late"]);
+    // Elsewhere it is told again: the worst that can be.
+    run(&work, "status --notify");
+    assert_eq!(told(&work)[3..], ["begins failed of all"]);
+    for file in ["alarms.json", "alarms.lock"] {
+        fs::remove_dir(work.path("state").join(file)).unwrap();
+    }
+    for _ in 0..2 {
+        let well = in_service("status --notify");
+        assert_eq!(
+            (well.code, told(&work)[4..].join(", ")),
+            (0, "ends failed of all".to_owned()),
+            "{well:?}"
+        );
+    }
+    assert_eq!(
+        fs::read_dir(&runtime)
+            .unwrap()
+            .filter(|file| file.as_ref().unwrap().file_name() == "alarms.json")
+            .count(),
+        0
+    );
+}
