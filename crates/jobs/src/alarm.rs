@@ -187,8 +187,15 @@ struct Entry {
 }
 
 impl Ledger {
-    /// Takes over what there is an alarm about for a CA of a job. Those that were there and are not any more have ended.
-    pub fn update(&mut self, (job, ca): (&str, &str), alarms: &[Alarm], now: i64) {
+    /// Takes over what there is an alarm about for a CA of a job. Those that were there and are not any more have ended, unless they
+    /// are about what could not be judged.
+    pub fn update(
+        &mut self,
+        (job, ca): (&str, &str),
+        alarms: &[Alarm],
+        unjudged: &BTreeSet<About>,
+        now: i64,
+    ) {
         let mut here = BTreeSet::new();
         for alarm in alarms {
             // Of several of a kind the first counts: one message tells that there is something to look into.
@@ -213,7 +220,7 @@ impl Ledger {
         }
         let of_this = format!("{job}/{ca}/");
         for (key, entry) in &mut self.entries {
-            if key.starts_with(&of_this) && !here.contains(key) {
+            if key.starts_with(&of_this) && !here.contains(key) && !unjudged.contains(&entry.alarm.about) {
                 entry.ended = true;
             }
         }
@@ -290,24 +297,24 @@ mod tests {
         let jobs = BTreeSet::from(["nightly"]);
         let of = ("nightly", "web");
         let mut ledger = Ledger::default();
-        ledger.update(of, &[alarm(About::Late), alarm(About::Late)], 100);
+        ledger.update(of, &[alarm(About::Late), alarm(About::Late)], &BTreeSet::new(), 100);
         let news = ledger.news("ops", &jobs);
         assert_eq!(news.len(), 1);
         assert_eq!((news[0].event, news[0].since), (Turn::Begins, 100));
         assert_eq!(ledger.news("ops", &BTreeSet::from(["other"])).len(), 0);
         // Who could not be reached is told again.
-        ledger.update(of, &[alarm(About::Late)], 200);
+        ledger.update(of, &[alarm(About::Late)], &BTreeSet::new(), 200);
         assert_eq!(ledger.news("ops", &jobs), news);
         ledger.heard("ops", &news[0]);
         assert_eq!((ledger.news("ops", &jobs).len(), ledger.news("boss", &jobs).len()), (0, 1));
-        ledger.update(of, &[], 300);
+        ledger.update(of, &[], &BTreeSet::new(), 300);
         assert_eq!(ledger.news("boss", &jobs).len(), 0, "an end of what he never heard of");
         let end = ledger.news("ops", &jobs);
         assert_eq!((end[0].event, end[0].since), (Turn::Ends, 100));
         // It comes back before its end was heard of: there is nothing new for ops.
-        ledger.update(of, &[alarm(About::Late)], 400);
+        ledger.update(of, &[alarm(About::Late)], &BTreeSet::new(), 400);
         assert_eq!(ledger.news("ops", &jobs).len(), 0);
-        ledger.update(of, &[], 500);
+        ledger.update(of, &[], &BTreeSet::new(), 500);
         ledger.heard("ops", &ledger.news("ops", &jobs)[0].clone());
         assert_eq!(ledger, Ledger::default());
     }
@@ -316,7 +323,7 @@ mod tests {
     fn who_heard_of_an_alarm_hears_of_its_end_although_its_job_is_gone() {
         let mut ledger = Ledger::default();
         let jobs = BTreeSet::from(["nightly"]);
-        ledger.update(("nightly", "web"), &[alarm(About::Late)], 100);
+        ledger.update(("nightly", "web"), &[alarm(About::Late)], &BTreeSet::new(), 100);
         ledger.heard("ops", &ledger.news("ops", &jobs)[0].clone());
         ledger.end_of_gone(|job, ca| (job, ca) == ("nightly", "web"));
         assert!(ledger.news("ops", &jobs).is_empty(), "it is there");
@@ -330,13 +337,30 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_judged_does_not_end() {
+        let (of, jobs) = (("nightly", "web"), BTreeSet::from(["nightly"]));
+        let mut ledger = Ledger::default();
+        ledger.update(of, &[alarm(About::Late), alarm(About::Crl)], &BTreeSet::new(), 100);
+        for news in ledger.news("ops", &jobs) {
+            ledger.heard("ops", &news);
+        }
+        ledger.update(of, &[alarm(About::Failed)], &BTreeSet::from([About::Late]), 200);
+        let news = |ledger: &Ledger| -> Vec<_> {
+            ledger.news("ops", &jobs).iter().map(|news| (news.event, news.alarm.about)).collect()
+        };
+        assert_eq!(news(&ledger), [(Turn::Ends, About::Crl), (Turn::Begins, About::Failed)]);
+        ledger.update(of, &[], &BTreeSet::new(), 300);
+        assert_eq!(news(&ledger), [(Turn::Ends, About::Crl), (Turn::Ends, About::Late)]);
+    }
+
+    #[test]
     fn an_alarm_of_another_ca_stays() {
         let mut ledger = Ledger::default();
-        ledger.update(("nightly", "web"), &[alarm(About::Late)], 100);
-        ledger.update(("nightly", "we"), &[], 100);
+        ledger.update(("nightly", "web"), &[alarm(About::Late)], &BTreeSet::new(), 100);
+        ledger.update(("nightly", "we"), &[], &BTreeSet::new(), 100);
         assert_eq!(ledger.news("ops", &BTreeSet::from(["nightly"])).len(), 1);
         ledger.heard("ops", &ledger.news("ops", &BTreeSet::from(["nightly"]))[0].clone());
-        ledger.update(("nightly", "web"), &[], 200);
+        ledger.update(("nightly", "web"), &[], &BTreeSet::new(), 200);
         ledger.keep_only(&BTreeSet::new());
         assert_eq!(ledger, Ledger::default());
     }

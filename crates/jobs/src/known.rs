@@ -103,6 +103,7 @@ fn lock_of(folder: &Path) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::fs;
 
     use super::*;
@@ -117,7 +118,7 @@ mod tests {
         let alarm = |about| Alarm { about, ..Alarm::of_unprotected(&"a".parse().unwrap()) };
         let (mut known, mut ledger) = open();
         assert_eq!(ledger, Ledger::default());
-        ledger.update(("", "a"), &[alarm(About::Late)], 1);
+        ledger.update(("", "a"), &[alarm(About::Late)], &BTreeSet::new(), 1);
         known.write(&ledger);
         assert!(known.close().is_none());
         // A folder in the place of the file: nobody can write it.

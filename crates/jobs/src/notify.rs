@@ -76,7 +76,7 @@ impl<'a> Teller<'a> {
         let unreadable = config.why_unreadable().map(|error| Alarm::of_configuration(&error));
         let unwritten = known.unwritten().map(Alarm::of_records);
         let of_all: Vec<Alarm> = unreadable.into_iter().chain(unwritten).collect();
-        ledger.update((NO_JOB, NO_CA), &of_all, now);
+        ledger.update((NO_JOB, NO_CA), &of_all, &BTreeSet::new(), now);
         let mut told = Told::default();
         let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).chain([NO_JOB]).collect();
         for news in ledger.news(LOG, &all) {
@@ -109,12 +109,12 @@ impl<'a> Teller<'a> {
         let listeners: BTreeSet<&str> = config.notify.keys().map(Name::as_str).chain([LOG]).collect();
         ledger.keep_only(&listeners);
         for status in stand {
-            ledger.update((&status.job, &status.ca), &status.alarms, now);
+            ledger.update((&status.job, &status.ca), &status.alarms, &status.unjudged, now);
         }
         let unprotected = config.unprotected();
         for name in config.cas.keys() {
             let alarm = unprotected.contains(&name).then(|| Alarm::of_unprotected(name));
-            ledger.update((NO_JOB, name.as_str()), alarm.as_slice(), now);
+            ledger.update((NO_JOB, name.as_str()), alarm.as_slice(), &BTreeSet::new(), now);
         }
         ledger.end_of_gone(|job, ca| {
             let of_job =

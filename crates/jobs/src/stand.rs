@@ -3,6 +3,7 @@
 use certadm_files::space;
 use jiff::tz::TimeZone;
 
+use crate::alarm::About;
 use crate::config::{Ca, Config, Job, Place, Target};
 use crate::held::Held;
 use crate::judge::judge;
@@ -30,6 +31,7 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
         }
         Some(Err(unseen)) => {
             status.trouble.push(unseen.trouble);
+            status.unjudged.extend([About::Late, About::Unverified, About::Disk, About::Finding]);
             Held::default()
         }
         None => Held::default(),
@@ -43,21 +45,17 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
     status.complete = completed.facts.get("verdict").and_then(text);
     let missing = completed.facts.get("missing").and_then(|missing| missing.as_array());
     status.missing = missing.into_iter().flatten().filter_map(text).collect();
-    status.free = match job.to.first() {
-        Some(Target::Folder(folder)) => space::available(folder).ok().flatten(),
-        Some(Target::Vault(vault)) => {
-            let vault = config.vault(vault).ok();
-            vault
-                .as_ref()
-                .and_then(|vault| vault.folder())
-                .and_then(|folder| space::available(folder).ok().flatten())
-        }
-        None => None,
-    };
+    match free(config, job, ca) {
+        Ok(free) => status.free = free,
+        Err(_) => drop(status.unjudged.insert(About::Disk)),
+    }
     match &ca.place {
         Place::Folder(dir, _) => status.add_health(dir, now),
         Place::Socket(_) | Place::Server(..) => {
             let asked = attempts.of(Step::Ask);
+            if asked.facts.is_empty() {
+                status.unjudged.extend([About::Crl, About::Certificate]);
+            }
             let time = |key: &str| place::seconds_of(asked.facts.get("ca")?.get(key)?.as_str()?);
             status.crl_ends = time("crl_next_update");
             status.certificate_ends = time("certificate_not_after");
@@ -67,4 +65,21 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
         Step::ALL.into_iter().filter_map(|step| Some((step, next(job, step, now, zone)?))).collect();
     status.alarms = judge(job, &status, &held, &attempts, now);
     status
+}
+
+/// The bytes that are free where the sets of a CA are; of a folder alone, and of a vault in one.
+fn free(config: &Config, job: &Job, ca: &Ca) -> certadm_files::Result<Option<u64>> {
+    match job.to.first() {
+        Some(Target::Folder(folder)) => {
+            // Another disk may be mounted there. Before the first set there is no such folder.
+            let sets = place::folder_of(folder, ca);
+            space::available(if sets.is_dir() { &sets } else { folder })
+        }
+        Some(Target::Vault(vault)) => {
+            let vault = config.vault(vault).ok();
+            let folder = vault.as_ref().and_then(|vault| vault.folder());
+            folder.map_or(Ok(None), space::available)
+        }
+        None => Ok(None),
+    }
 }

@@ -123,3 +123,21 @@ fn alarms_are_told_although_the_records_cannot_be_written_and_not_twice_in_a_ser
         0
     );
 }
+
+#[test]
+fn no_alarm_ends_because_a_place_or_a_ca_cannot_be_looked_at() {
+    let work = world("");
+    result(&work, "ca crl --dir {ca} --passphrase-file {pass}");
+    configure(&work, &format!("{JOB}\ncrl = '5000w'\ncertificate = '5000w'\n[notify.ops]\n{}", hook(&work)));
+    run(&work, "status --notify");
+    let begun = ["begins certificate", "begins crl", "begins late"];
+    assert_eq!(told(&work), begun);
+    for name in ["backups", "ca"] {
+        fs::rename(work.path(name), work.path("away")).unwrap();
+        run(&work, "status --notify");
+        fs::rename(work.path("away"), work.path(name)).unwrap();
+        run(&work, "status --notify");
+    }
+    let told = told(&work).split_off(begun.len());
+    assert_eq!(told, ["begins failed", "ends failed", "begins failed", "ends failed"]);
+}
