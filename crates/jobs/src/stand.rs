@@ -1,6 +1,7 @@
 //! Finding out how a CA stands, from what the places hold, from evidence, and from the CA's folder.
 
 use certadm_files::space;
+use certadm_rules::Hresult;
 use jiff::tz::TimeZone;
 
 use crate::alarm::About;
@@ -18,12 +19,7 @@ use crate::story::Story;
 #[must_use]
 pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaStatus {
     let attempts = Attempts::read(config, job, ca);
-    let mut status = CaStatus {
-        job: job.name.to_string(),
-        ca: ca.name.to_string(),
-        place: job.to.first().map(ToString::to_string).unwrap_or_default(),
-        ..CaStatus::default()
-    };
+    let mut status = nothing_known(job, ca);
     let mut held = match job.to.first().map(|first| place::look(config, first, ca, now)) {
         Some(Ok(held)) => {
             status.place_seen = true;
@@ -61,10 +57,43 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
             status.certificate_ends = time("certificate_not_after");
         }
     }
-    status.next =
-        Step::ALL.into_iter().filter_map(|step| Some((step, next(job, step, now, zone)?))).collect();
+    status.next = slots(job, now, zone);
     status.alarms = judge(job, &status, &held, &attempts, now);
     status
+}
+
+/// How a CA stands that could not be looked at within so many seconds, because something hangs: what the records know, and that.
+#[must_use]
+pub fn unanswered(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone, seconds: u64) -> CaStatus {
+    let attempts = Attempts::read(config, job, ca);
+    let mut status = nothing_known(job, ca);
+    let text = format!(
+        "neither {} nor {} has answered within {seconds} seconds: it cannot be said how the CA stands",
+        status.place,
+        ca.place_text()
+    );
+    let remedy = format!("see what hangs there: certadm status {}", job.name);
+    status.trouble.push(place::trouble(Hresult::RPC_S_SERVER_UNAVAILABLE, text, &remedy));
+    // What was told of it before may be so still.
+    let known = [About::Failed, About::Incomplete];
+    status.unjudged.extend(About::ALL.into_iter().filter(|about| !known.contains(about)));
+    status.next = slots(job, now, zone);
+    status.alarms = judge(job, &status, &Held::default(), &attempts, now);
+    status
+}
+
+fn nothing_known(job: &Job, ca: &Ca) -> CaStatus {
+    CaStatus {
+        job: job.name.to_string(),
+        ca: ca.name.to_string(),
+        place: job.to.first().map(ToString::to_string).unwrap_or_default(),
+        ..CaStatus::default()
+    }
+}
+
+/// The next slot of each step that has a schedule.
+fn slots(job: &Job, now: i64, zone: &TimeZone) -> Vec<(Step, i64)> {
+    Step::ALL.into_iter().filter_map(|step| Some((step, next(job, step, now, zone)?))).collect()
 }
 
 /// The bytes that are free where the sets of a CA are; of a folder alone, and of a vault in one.

@@ -1,6 +1,7 @@
 //! `certadm run`: what is due for the CAs of a job, or one step of it (docs/jobs.md).
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -107,9 +108,11 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     let runs = carry_out(&config, &work, (wish, patience), output)?;
     cancel::check()?;
     let now = system_clock();
-    let stand = protected::stand(&config, &work, now)?;
     let mut teller = Teller::new(&config);
-    let is_remembered = protected::tell(&mut teller, &stand, now, output);
+    let mut is_remembered = true;
+    let stand = protected::stand(&config, &work, now, |status| {
+        is_remembered &= protected::tell(&mut teller, slice::from_ref(status), now, output);
+    })?;
     let done = runs.iter().filter(|run| !run.steps.is_empty()).count();
     if done == 0 {
         output.line(format!("Nothing is due for {}.", counted(runs.len() as u64, "CA")));

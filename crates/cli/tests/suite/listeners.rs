@@ -141,3 +141,43 @@ fn no_alarm_ends_because_a_place_or_a_ca_cannot_be_looked_at() {
     let told = told(&work).split_off(begun.len());
     assert_eq!(told, ["begins failed", "ends failed", "begins failed", "ends failed"]);
 }
+
+/// A pipe that nobody writes into: whoever reads it waits.
+fn pipe(work: &Work, name: &str) {
+    assert!(std::process::Command::new("mkfifo").arg(work.path(name)).status().unwrap().success());
+}
+
+#[test]
+fn a_place_that_hangs_keeps_no_other_alarm_from_being_told() {
+    let work = world("");
+    pipe(&work, "key");
+    let folder = work.path("").display().to_string();
+    let hangs = format!(
+        "[job.first]\nca = 'web'\nto = 'hung:'\nfull = 'monthly 1 00:00'\n\
+         [repository.hung]\nurl = 'file://{folder}/hung'\nkey-file = 'key'"
+    );
+    configure(&work, &format!("{JOB}\n{hangs}\n[notify.ops]\n{}", hook(&work)));
+    let path = work.path("certadm.toml");
+    fs::write(&path, format!("time-limit = '1s'\n{}", fs::read_to_string(&path).unwrap())).unwrap();
+    let status = run(&work, "--json status --notify").json();
+    assert_eq!(told(&work), ["begins failed", "begins late"]);
+    let first = &status["result"]["cas"][0];
+    let message = first["trouble"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("neither hung: nor ") && first["job"] == "first", "{first:#}");
+    assert_eq!(status["result"]["cas"][1]["place_seen"], true);
+}
+
+#[test]
+fn a_judgement_that_hangs_is_stopped_and_the_agent_says_so() {
+    let work = world("");
+    pipe(&work, "address");
+    configure(&work, &format!("{JOB}\n[notify.ops]\nwebhook-file = 'address'"));
+    let path = work.path("certadm.toml");
+    fs::write(&path, format!("time-limit = '1s'\n{}", fs::read_to_string(&path).unwrap())).unwrap();
+    let agent = crate::alarms::Agent::start(&work, "agent");
+    crate::alarms::until("the judgement is stopped", || {
+        let said = fs::read_to_string(work.path("agent.out")).unwrap();
+        said.contains("the judgement of all CAs takes longer than 1 s, and is stopped").then_some(())
+    });
+    agent.stop();
+}
