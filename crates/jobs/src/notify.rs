@@ -53,13 +53,15 @@ pub struct Told {
 pub struct Teller<'a> {
     config: &'a Config,
     known: Ledger,
+    /// What is known here could not be written.
+    is_unwritten: bool,
 }
 
 impl<'a> Teller<'a> {
     /// Tells by this configuration.
     #[must_use]
     pub fn new(config: &'a Config) -> Self {
-        Self { config, known: Ledger::default() }
+        Self { config, known: Ledger::default(), is_unwritten: false }
     }
 
     /// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of
@@ -67,10 +69,15 @@ impl<'a> Teller<'a> {
     pub fn tell(&mut self, stand: &[CaStatus], now: i64) -> Told {
         let config = self.config;
         let (mut known, mut ledger) = Known::open(config);
+        // What nobody else can know, because nothing could be written.
+        let is_newer = self.is_unwritten && !known.was_unwritten();
+        if is_newer {
+            ledger.clone_from(&self.known);
+        }
         let before = ledger.clone();
         self.judge(&mut ledger, stand, now);
         // Whether they can be written has to be known before somebody is told.
-        if ledger != before || known.was_unwritten() {
+        if ledger != before || known.was_unwritten() || is_newer {
             known.write(&ledger);
         }
         let unreadable = config.why_unreadable().map(|error| Alarm::of_configuration(&error));
@@ -99,6 +106,7 @@ impl<'a> Teller<'a> {
             known.write(&ledger);
         }
         told.unwritten = known.close();
+        self.is_unwritten = told.unwritten.is_some();
         self.known = ledger;
         told
     }
