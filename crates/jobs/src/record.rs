@@ -108,6 +108,8 @@ pub struct Attempt {
     pub trouble: Vec<Trouble>,
     /// The command that was run last.
     pub command: String,
+    /// The place that it was of last, as the job names it; empty where a program of before has noted it.
+    pub place: String,
     /// A person has asked for it, whatever the job does.
     pub asked: bool,
     /// What is worth keeping of its result: a verdict, sizes, dates.
@@ -172,7 +174,12 @@ impl Attempts {
     }
 
     /// Forgets what the job does no more: nobody would do it again, and its failure would be told for ever.
+    /// So is what it has done at a first place that it had before: a verdict, or a failure.
     fn keep_what_is_done(&mut self, config: &Config, job: &Job, ca: &Ca) {
+        let first = job.to.first().map(ToString::to_string).unwrap_or_default();
+        let is_here = |attempt: &Attempt| attempt.place.is_empty() || attempt.place == first;
+        // The place does not matter to a CA that is asked.
+        self.steps.retain(|step, attempt| *step == Step::Ask || is_here(attempt));
         self.steps.retain(|step, attempt| match step {
             Step::Logs | Step::Verify | Step::Complete | Step::Rehearse => {
                 attempt.asked || job.schedule_of(*step).is_some()
@@ -266,6 +273,7 @@ impl Attempts {
             return;
         }
         attempt.asked = false;
+        attempt.place.clone_from(&record.place);
         attempt.tried = Some(record.began);
         attempt.outcome = Some(record.outcome);
         attempt.trouble.clone_from(&record.trouble);
@@ -387,6 +395,22 @@ pub(crate) mod tests {
         assert_eq!(kept(&attempts, "to = ['/c']", "here"), "look, full");
         attempts.note_asked(&record(Step::Verify, Outcome::Failed, 1));
         assert_eq!(kept(&attempts, "to = ['/c']", "here"), "look, full, verify");
+    }
+
+    #[test]
+    fn what_was_done_at_a_first_place_of_before_counts_no_more() {
+        let mut attempts = Attempts::default();
+        for (step, place) in
+            [(Step::Full, "/b"), (Step::Complete, "/b"), (Step::Verify, "/c"), (Step::Ask, "/b")]
+        {
+            let place = place.to_owned();
+            attempts.note(&StepRecord { place, ..record(step, Outcome::Finding, 1) });
+        }
+        let text = "[ca]\nweb = { server = 'a' }\n[job.j]\nca = 'web'\nto = ['/c', 'v2:']\nfull = 'hourly'\nverify = 'hourly'\ncomplete = 'hourly'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        attempts.keep_what_is_done(&config, config.job("j").unwrap(), config.ca("web").unwrap());
+        let kept: Vec<Step> = attempts.all().map(|(step, ..)| step).collect();
+        assert_eq!(kept, [Step::Verify, Step::Ask]);
     }
 
     #[test]
