@@ -210,8 +210,11 @@ fn status_says_how_a_ca_stands_and_check_says_it_to_monitoring() {
     let page = fs::read_to_string(work.path("page.html")).unwrap();
     assert!(page.contains("in order") && !page.contains("<script"), "{page}");
     let figures = fs::read_to_string(work.path("figures.prom")).unwrap();
-    assert!(figures.contains("certadm_alarm{job=\"nightly\",ca=\"web\",about=\"late\"} 0"), "{figures}");
-    assert!(figures.contains("certadm_sets{job=\"nightly\",ca=\"web\"} 1"), "{figures}");
+    assert!(
+        figures.contains("certadm_alarm{backup_job=\"nightly\",ca=\"web\",about=\"late\"} 0"),
+        "{figures}"
+    );
+    assert!(figures.contains("certadm_sets{backup_job=\"nightly\",ca=\"web\"} 1"), "{figures}");
     let fine = run(&work, "check nightly --ca web --max-age 1h");
     assert_eq!(fine.code, 0, "{fine:?}");
     assert!(fine.stdout.starts_with("OK - 1 CA is protected | age="), "{fine:?}");
@@ -587,7 +590,7 @@ fn the_agent_shows_a_page_figures_and_that_it_lives_to_this_machine() {
     let figures = until("the figures are there", || {
         get(&address, "/metrics", "localhost").filter(|figures| figures.starts_with("HTTP/1.1 200"))
     });
-    assert!(figures.contains("certadm_alarm{job=\"nightly\",ca=\"web\",about=\"late\"}"), "{figures}");
+    assert!(figures.contains("certadm_alarm{backup_job=\"nightly\",ca=\"web\",about=\"late\"}"), "{figures}");
     assert!(get(&address, "/", "evil.example").unwrap().starts_with("HTTP/1.1 403"));
     assert!(get(&address, "/state", &address).unwrap().starts_with("HTTP/1.1 404"));
     agent.stop();
