@@ -132,6 +132,11 @@ impl Alarm {
         }
     }
 
+    /// By what it is known: there is one about each CA of each job.
+    pub(crate) fn key(&self) -> String {
+        format!("{}/{}/{}", self.job, self.ca, self.about)
+    }
+
     /// The CA, or what else it is about: what all of them share.
     #[must_use]
     pub fn subject(&self) -> &str {
@@ -176,6 +181,8 @@ pub struct News {
 #[serde(default)]
 pub struct Ledger {
     entries: BTreeMap<String, Entry>,
+    /// Who did not answer when he was told last, and when that was, in seconds since 1970.
+    silent: BTreeMap<String, i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,8 +266,7 @@ impl Ledger {
 
     /// Notes that `who` has heard it.
     pub fn heard(&mut self, who: &str, news: &News) {
-        let key = format!("{}/{}/{}", news.alarm.job, news.alarm.ca, news.alarm.about);
-        if let Some(entry) = self.entries.get_mut(&key) {
+        if let Some(entry) = self.entries.get_mut(&news.alarm.key()) {
             match news.event {
                 Turn::Begins => entry.told.insert(who.to_owned()),
                 Turn::Ends => entry.told.remove(who),
@@ -269,8 +275,23 @@ impl Ledger {
         self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
     }
 
+    /// Notes whether `who` has answered `now`, in seconds since 1970.
+    pub fn answered(&mut self, who: &str, is_there: bool, now: i64) {
+        match is_there {
+            true => self.silent.remove(who),
+            false => self.silent.insert(who.to_owned(), now),
+        };
+    }
+
+    /// Whether `who` has not answered within so many seconds before `now`.
+    #[must_use]
+    pub fn is_silent(&self, who: &str, seconds: i64, now: i64) -> bool {
+        self.silent.get(who).is_some_and(|since| (0..seconds).contains(&(now - since)))
+    }
+
     /// Forgets those who are told no more, so that no alarm waits for them.
     pub fn keep_only(&mut self, listeners: &BTreeSet<&str>) {
+        self.silent.retain(|who, _| listeners.contains(who.as_str()));
         for entry in self.entries.values_mut() {
             entry.told.retain(|who| listeners.contains(who.as_str()));
         }
@@ -351,6 +372,17 @@ mod tests {
         assert_eq!(news(&ledger), [(Turn::Ends, About::Crl), (Turn::Begins, About::Failed)]);
         ledger.update(of, &[], &BTreeSet::new(), 300);
         assert_eq!(news(&ledger), [(Turn::Ends, About::Crl), (Turn::Ends, About::Late)]);
+    }
+
+    #[test]
+    fn who_has_not_answered_is_silent_for_a_while() {
+        let mut ledger = Ledger::default();
+        ledger.answered("ops", false, 1_000);
+        let silent = |now| ledger.is_silent("ops", 900, now);
+        assert_eq!([999, 1_000, 1_899, 1_900].map(silent), [false, true, true, false]);
+        assert!(!ledger.is_silent("ops", 0, 1_000) && !ledger.is_silent("boss", 900, 1_000));
+        ledger.answered("ops", true, 1_100);
+        assert_eq!(ledger, Ledger::default());
     }
 
     #[test]

@@ -26,6 +26,8 @@ const LOG: &str = "the log";
 const NO_JOB: &str = "";
 /// The CA of what is about the configuration itself: everybody's business, too.
 const NO_CA: &str = "";
+/// Who has not answered is left out by runs for so many seconds: as long as it takes to the agent's next judgement.
+const SPARED: i64 = 900;
 /// No file with an address is longer than this, in bytes.
 const MAX_ADDRESS: u64 = 8192;
 
@@ -36,6 +38,28 @@ pub struct NotTold {
     pub who: String,
     /// Why.
     pub why: String,
+}
+
+/// Why somebody has not heard something.
+#[derive(Debug)]
+pub(crate) enum Unheard {
+    /// Nobody answers there: with anything else it would be the same, and would take as long.
+    Silent(String),
+    /// Somebody answers, and does not take this.
+    Refused(String),
+}
+
+impl Unheard {
+    fn why(self) -> String {
+        let (Self::Silent(why) | Self::Refused(why)) = self;
+        why
+    }
+}
+
+impl From<String> for Unheard {
+    fn from(why: String) -> Self {
+        Self::Silent(why)
+    }
 }
 
 /// What became of telling.
@@ -55,13 +79,25 @@ pub struct Teller<'a> {
     known: Ledger,
     /// What is known here could not be written.
     is_unwritten: bool,
+    /// Who has not answered so many seconds ago is left out.
+    spares: i64,
+    /// Who has not answered here, and what somebody has refused here: neither is tried twice.
+    silent: BTreeSet<Name>,
+    refused: BTreeSet<(Name, String)>,
 }
 
 impl<'a> Teller<'a> {
-    /// Tells by this configuration.
+    /// Tells after a run. It does not wait for who has not answered a few minutes ago: the next run would wait as well.
     #[must_use]
-    pub fn new(config: &'a Config) -> Self {
-        Self { config, known: Ledger::default(), is_unwritten: false }
+    pub fn of_run(config: &'a Config) -> Self {
+        Self { spares: SPARED, ..Self::of_judgement(config) }
+    }
+
+    /// Tells after a look at all CAs: everybody is tried.
+    #[must_use]
+    pub fn of_judgement(config: &'a Config) -> Self {
+        let (silent, refused) = (BTreeSet::new(), BTreeSet::new());
+        Self { config, known: Ledger::default(), is_unwritten: false, spares: 0, silent, refused }
     }
 
     /// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of
@@ -91,15 +127,8 @@ impl<'a> Teller<'a> {
             told.news.push(news);
         }
         for (name, notify) in &config.notify {
-            for news in ledger.news(name.as_str(), &jobs_of(config, name)) {
-                match send(notify, &news) {
-                    Ok(()) => ledger.heard(name.as_str(), &news),
-                    Err(why) => {
-                        told.not_told.push(NotTold { who: name.to_string(), why });
-                        // Who cannot be reached now is not tried for each alarm.
-                        break;
-                    }
-                }
+            if !ledger.is_silent(name.as_str(), self.spares, now) {
+                told.not_told.extend(self.tell_one(&mut ledger, name, notify, now));
             }
         }
         if ledger != before {
@@ -109,6 +138,36 @@ impl<'a> Teller<'a> {
         self.is_unwritten = told.unwritten.is_some();
         self.known = ledger;
         told
+    }
+
+    /// Tells somebody what he has not heard yet. One message that he refuses does not keep the others from him.
+    fn tell_one(&mut self, ledger: &mut Ledger, name: &Name, notify: &Notify, now: i64) -> Option<NotTold> {
+        let mut not_told = None;
+        for news in ledger.news(name.as_str(), &jobs_of(self.config, name)) {
+            let key = (name.clone(), format!("{:?} {}", news.event, news.alarm.key()));
+            if self.silent.contains(name) || self.refused.contains(&key) {
+                continue;
+            }
+            let why = match send(notify, &news) {
+                Ok(()) => {
+                    ledger.answered(name.as_str(), true, now);
+                    ledger.heard(name.as_str(), &news);
+                    continue;
+                }
+                Err(Unheard::Refused(why)) => {
+                    ledger.answered(name.as_str(), true, now);
+                    self.refused.insert(key);
+                    why
+                }
+                Err(Unheard::Silent(why)) => {
+                    ledger.answered(name.as_str(), false, now);
+                    self.silent.insert(name.clone());
+                    why
+                }
+            };
+            not_told.get_or_insert(NotTold { who: name.to_string(), why });
+        }
+        not_told
     }
 
     /// Takes over what there is an alarm about, but for what all CAs share.
@@ -145,7 +204,7 @@ impl<'a> Teller<'a> {
             }
             let asked = read_address(address).and_then(|address| {
                 let address = if self.known.has_any_of(&jobs) { failed(&address) } else { address };
-                crate::http::request(&address, None)
+                crate::http::request(&address, None).map_err(Unheard::why)
             });
             if let Err(why) = asked {
                 not_told.push(NotTold { who: name.to_string(), why });
@@ -177,7 +236,7 @@ pub fn to_json(news: &News) -> Value {
     value
 }
 
-fn send(notify: &Notify, news: &News) -> Result<(), String> {
+fn send(notify: &Notify, news: &News) -> Result<(), Unheard> {
     let text = to_json(news).to_string();
     if !notify.command.is_empty() {
         run(&notify.command, &text)?;
@@ -212,7 +271,7 @@ fn read_address(address: &Secret) -> Result<String, String> {
 }
 
 /// Runs a command that gets the text on standard input.
-fn run(words: &[String], text: &str) -> Result<(), String> {
+fn run(words: &[String], text: &str) -> Result<(), Unheard> {
     let Some((program, arguments)) = words.split_first() else { return Ok(()) };
     let failed = |error: std::io::Error| format!("cannot run {program}: {error}");
     let mut command = Command::new(program);
@@ -226,13 +285,13 @@ fn run(words: &[String], text: &str) -> Result<(), String> {
     loop {
         match child.try_wait().map_err(failed)? {
             Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(format!("{program} ended with {status}")),
+            Some(status) => return Err(Unheard::Refused(format!("{program} ended with {status}"))),
             None if Instant::now() < end => thread::sleep(GLANCE),
             None => {
                 child.kill().map_err(failed)?;
                 child.wait().map_err(failed)?;
                 let _ = written;
-                return Err(format!("{program} has not ended within a minute"));
+                return Err(format!("{program} has not ended within a minute").into());
             }
         }
     }

@@ -108,7 +108,7 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     let runs = carry_out(&config, &work, (wish, patience), output)?;
     cancel::check()?;
     let now = system_clock();
-    let mut teller = Teller::new(&config);
+    let mut teller = Teller::of_run(&config);
     let mut is_remembered = true;
     let stand = protected::stand(&config, &work, now, |status| {
         is_remembered &= protected::tell(&mut teller, slice::from_ref(status), now, output);

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
     interrupt::watch();
     let now = system_clock();
     // What is of no job is told first, and each CA as soon as it is known.
-    let mut teller = args.notify.then(|| Teller::new(&config));
+    let mut teller = args.notify.then(|| Teller::of_judgement(&config));
     let mut is_remembered = true;
     let mut told = |stand: &[CaStatus]| {
         if let Some(teller) = &mut teller {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -163,7 +163,15 @@ fn who_cannot_be_told_is_told_the_next_time() {
 }
 
 /// Reads a request, answers it, and returns its first line and its body.
-pub(crate) fn read_request(stream: &mut std::net::TcpStream) -> (String, String) {
+fn read_request(stream: &mut std::net::TcpStream) -> (String, String) {
+    answer_request(stream, |_| "204 No Content")
+}
+
+/// Reads a request, gives the answer for its body, and returns its first line and its body.
+pub(crate) fn answer_request(
+    stream: &mut std::net::TcpStream,
+    answer: fn(&str) -> &'static str,
+) -> (String, String) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut lines = Vec::new();
     loop {
@@ -179,8 +187,9 @@ pub(crate) fn read_request(stream: &mut std::net::TcpStream) -> (String, String)
         .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).unwrap();
-    stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
-    (lines[0].clone(), String::from_utf8(body).unwrap())
+    let body = String::from_utf8(body).unwrap();
+    write!(stream, "HTTP/1.1 {}\r\nConnection: close\r\n\r\n", answer(&body)).unwrap();
+    (lines[0].clone(), body)
 }
 
 #[test]
@@ -390,59 +399,6 @@ fn the_agent_tells_the_service_manager_that_it_is_ready_and_lives() {
         seen.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
     }
     assert_eq!(agent.end(), Some(0));
-}
-
-#[test]
-fn timers_are_units_that_systemd_takes() {
-    let work =
-        world("to = 'backups'\nfull = 'daily 02:00'\nlogs = 'every 15m'\nrehearse = 'monthly 30 04:00'");
-    let written = result(&work, "timers --to {units}");
-    assert_eq!(written["units"].as_array().unwrap().len(), 2);
-    let timer = fs::read_to_string(work.path("units/certadm-run-nightly.timer")).unwrap();
-    for line in ["OnCalendar=*-*-* 02:00:00", "OnCalendar=*-*-* *:00/15:00 UTC", "OnCalendar=*-*~01 04:00:00"]
-    {
-        assert!(timer.lines().any(|here| here == line), "{line}: {timer}");
-    }
-    // Each schedule that is written in a way of its own.
-    let schedules = [
-        "every 1m",
-        "every 90s",
-        "every 15m",
-        "every 48m",
-        "every 60m",
-        "every 90m",
-        "every 6h",
-        "every 7h",
-        "every 12h",
-        "every 24h",
-        "every 1d",
-        "every 36h",
-        "every 2d",
-        "every 1w",
-        "every 31d",
-        "hourly",
-        "daily 00:00",
-        "weekly sun 03:05",
-        "monthly 1 04:00",
-        "monthly 29 23:59",
-    ];
-    let jobs = schedules.iter().enumerate().map(|(number, schedule)| {
-        format!("[job.of{number}]\nca = 'web'\nto = 'backups'\nfull = '{schedule}'\n")
-    });
-    configure(&work, &format!("to = 'backups'\nfull = 'daily 02:00'\n{}", jobs.collect::<String>()));
-    let written = result(&work, "timers --to {all}");
-    let units: Vec<&str> =
-        written["units"].as_array().unwrap().iter().map(|unit| unit.as_str().unwrap()).collect();
-    assert_eq!(units.len(), 2 + 2 * schedules.len());
-    let mut verify = Command::new("systemd-analyze");
-    verify.args(["--man=no", "verify"]).args(units);
-    verify.arg(work.path("units/certadm-run-nightly.timer"));
-    let Ok(judged) = verify.env("SYSTEMD_LOG_LEVEL", "warning").output() else {
-        eprintln!("SKIPPED: no systemd-analyze");
-        return;
-    };
-    let said = String::from_utf8_lossy(&judged.stderr).into_owned();
-    assert!(!said.contains("certadm-run-"), "{said}");
 }
 
 /// Processes that have this word and a path below a work folder among their arguments.

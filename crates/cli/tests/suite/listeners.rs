@@ -7,20 +7,25 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::alarms::read_request;
+use crate::alarms::answer_request;
 use crate::jobs::{configure, result, run, world};
 use crate::support::Work;
 
 const JOB: &str = "to = 'backups'\nfull = 'monthly 1 00:00'";
 
-/// A server that takes everything: its address, and each request with its body.
+/// A server that takes everything.
 fn server() -> (SocketAddr, Receiver<(String, String)>) {
+    server_that(|_| "204 No Content")
+}
+
+/// A server with its answer to a body: its address, and each request with its body.
+fn server_that(answer: fn(&str) -> &'static str) -> (SocketAddr, Receiver<(String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, heard) = mpsc::channel();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            sender.send(read_request(&mut stream)).ok();
+            sender.send(answer_request(&mut stream, answer)).ok();
         }
     });
     (address, heard)
@@ -180,4 +185,57 @@ fn a_judgement_that_hangs_is_stopped_and_the_agent_says_so() {
         said.contains("the judgement of all CAs takes longer than 1 s, and is stopped").then_some(())
     });
     agent.stop();
+}
+
+#[test]
+fn a_message_that_is_refused_silences_none_behind_it() {
+    let work = world("");
+    let refuses = |body: &str| match body.contains("\"certificate\"") {
+        true => "400 Bad Request",
+        false => "204 No Content",
+    };
+    let (address, heard) = server_that(refuses);
+    let notify = format!("certificate = '5000w'\n[notify.ops]\nwebhook = 'http://{address}/'");
+    configure(&work, &format!("{JOB}\n{notify}"));
+    for told in [&["certificate", "late"][..], &["certificate"]] {
+        let said = run(&work, "status --notify");
+        assert!(said.stdout.contains("ops could not be told") && said.stdout.contains("400"), "{said:?}");
+        for about in told {
+            let (_, body) = heard.recv_timeout(Duration::from_secs(60)).unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["about"], *about, "{body}");
+        }
+        assert!(heard.try_recv().is_err(), "each is told once");
+    }
+}
+
+#[test]
+fn runs_leave_out_for_a_while_who_has_not_answered() {
+    let work = world("");
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    configure(&work, &format!("{JOB}\ncertificate = '5000w'\n[notify.ops]\nwebhook = 'http://{nobody}/'"));
+    let is_tried = |line: &str| run(&work, line).stdout.contains("ops could not be told");
+    assert!(is_tried("run nightly"));
+    assert!(!is_tried("run nightly --now full"));
+    assert!(is_tried("status --notify"), "a judgement tries everybody");
+    // After a quarter of an hour it is tried again.
+    let file = work.path("state/alarms.json");
+    let mut known: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let since = &mut known["silent"]["ops"];
+    *since = (since.as_i64().unwrap() - 900).into();
+    fs::write(&file, serde_json::to_vec(&known).unwrap()).unwrap();
+    assert!(is_tried("run nightly --now full"));
+}
+
+#[test]
+fn a_machine_that_knows_no_authorities_can_tell_by_http() {
+    let work = world("");
+    let (address, heard) = server();
+    configure(&work, &format!("{JOB}\n[notify.ops]\nwebhook = 'http://{address}/'"));
+    fs::write(work.path("none.pem"), "").unwrap();
+    let mut command = crate::support::command(&work.path(""), "status --notify");
+    command.env("CERTADM_JOBS", work.path("certadm.toml"));
+    command.env("SSL_CERT_FILE", work.path("none.pem")).env_remove("SSL_CERT_DIR");
+    let said = crate::support::Run::of(&mut command);
+    assert!(!said.stdout.contains("could not be told"), "{said:?}");
+    assert_eq!(next(&heard), "POST / HTTP/1.1");
 }

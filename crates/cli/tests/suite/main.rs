@@ -52,6 +52,8 @@ mod signing;
 mod support;
 mod terminal;
 #[cfg(all(unix, feature = "repository"))]
+mod timers;
+#[cfg(all(unix, feature = "repository"))]
 mod told;
 mod tshark;
 #[cfg(all(unix, feature = "repository"))]
