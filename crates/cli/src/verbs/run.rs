@@ -114,8 +114,13 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
         is_remembered &= protected::tell(&mut teller, slice::from_ref(status), now, output);
     })?;
     let done = runs.iter().filter(|run| !run.steps.is_empty()).count();
+    // Of one that was left alone, or could not be begun, nobody knows.
+    let idle =
+        runs.iter().filter(|run| run.steps.is_empty() && !run.left_alone && run.trouble.is_empty()).count();
     if done == 0 {
-        output.line(format!("Nothing is due for {}.", counted(runs.len() as u64, "CA")));
+        if 0 < idle {
+            output.line(format!("Nothing is due for {}.", counted(idle as u64, "CA")));
+        }
     } else {
         protected::say_not_told(&teller.ping(&stand), output);
     }
