@@ -2,16 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
 
-use certadm_files::{durable, read};
 use certadm_rules::Diagnosis;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Error, Name};
-
-/// No file of alarms is longer than this, in bytes.
-const MAX_FILE: u64 = 16 << 20;
+use crate::config::{Error, Name};
 
 /// What an alarm is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,7 +86,7 @@ pub struct Alarm {
     pub about: About,
     /// The job; empty where no job has the CA.
     pub job: String,
-    /// The CA; empty where it is about the configuration.
+    /// The CA; empty where it is about the configuration or the records.
     pub ca: String,
     /// What is wrong.
     pub message: String,
@@ -124,10 +119,28 @@ impl Alarm {
         }
     }
 
-    /// The CA, or what else it is about.
+    /// What there is an alarm about when the records cannot be written.
+    #[must_use]
+    pub fn of_records(error: &certadm_files::Error) -> Self {
+        Self {
+            about: About::Failed,
+            job: String::new(),
+            ca: String::new(),
+            message: format!("the records cannot be written, and what was told is told again: {error}"),
+            remedy: "make room where the records are (`state` in certadm.toml), or make them writable; backups may stop"
+                .to_owned(),
+        }
+    }
+
+    /// By what it is known: there is one about each CA of each job.
+    pub(crate) fn key(&self) -> String {
+        format!("{}/{}/{}", self.job, self.ca, self.about)
+    }
+
+    /// The CA, or what else it is about: what all of them share.
     #[must_use]
     pub fn subject(&self) -> &str {
-        if self.ca.is_empty() { "the configuration" } else { &self.ca }
+        if self.ca.is_empty() { "all CAs" } else { &self.ca }
     }
 
     /// The CA and its job, for a sentence.
@@ -163,11 +176,13 @@ pub struct News {
     pub alarm: Alarm,
 }
 
-/// The alarms that are known, and who was told of each: `alarms.json`. Without it everybody is told again.
+/// The alarms that are known, and who was told of each. Without it everybody is told again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ledger {
     entries: BTreeMap<String, Entry>,
+    /// Who did not answer when he was told last, and when that was, in seconds since 1970.
+    silent: BTreeMap<String, i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,25 +194,15 @@ struct Entry {
 }
 
 impl Ledger {
-    /// Those of a configuration. A file that is not there, or cannot be understood, is empty.
-    #[must_use]
-    pub fn read(config: &Config) -> Self {
-        let bytes = read::bounded(&file_of(config), MAX_FILE).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
-    }
-
-    /// Writes them.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn write(&self, config: &Config) -> certadm_files::Result<()> {
-        let path = file_of(config);
-        durable::create_dir(path.parent().unwrap_or(Path::new(".")))?;
-        durable::replace(&path, &serde_json::to_vec(self).unwrap_or_default())
-    }
-
-    /// Takes over what there is an alarm about for a CA of a job. Those that were there and are not any more have ended.
-    pub fn update(&mut self, (job, ca): (&str, &str), alarms: &[Alarm], now: i64) {
+    /// Takes over what there is an alarm about for a CA of a job. Those that were there and are not any more have ended, unless they
+    /// are about what could not be judged.
+    pub fn update(
+        &mut self,
+        (job, ca): (&str, &str),
+        alarms: &[Alarm],
+        unjudged: &BTreeSet<About>,
+        now: i64,
+    ) {
         let mut here = BTreeSet::new();
         for alarm in alarms {
             // Of several of a kind the first counts: one message tells that there is something to look into.
@@ -222,7 +227,7 @@ impl Ledger {
         }
         let of_this = format!("{job}/{ca}/");
         for (key, entry) in &mut self.entries {
-            if key.starts_with(&of_this) && !here.contains(key) {
+            if key.starts_with(&of_this) && !here.contains(key) && !unjudged.contains(&entry.alarm.about) {
                 entry.ended = true;
             }
         }
@@ -253,10 +258,15 @@ impl Ledger {
             .collect()
     }
 
+    /// Whether an alarm of these jobs is in force.
+    #[must_use]
+    pub fn has_any_of(&self, jobs: &BTreeSet<&str>) -> bool {
+        self.entries.values().any(|entry| !entry.ended && jobs.contains(entry.alarm.job.as_str()))
+    }
+
     /// Notes that `who` has heard it.
     pub fn heard(&mut self, who: &str, news: &News) {
-        let key = format!("{}/{}/{}", news.alarm.job, news.alarm.ca, news.alarm.about);
-        if let Some(entry) = self.entries.get_mut(&key) {
+        if let Some(entry) = self.entries.get_mut(&news.alarm.key()) {
             match news.event {
                 Turn::Begins => entry.told.insert(who.to_owned()),
                 Turn::Ends => entry.told.remove(who),
@@ -265,17 +275,28 @@ impl Ledger {
         self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
     }
 
+    /// Notes whether `who` has answered `now`, in seconds since 1970.
+    pub fn answered(&mut self, who: &str, is_there: bool, now: i64) {
+        match is_there {
+            true => self.silent.remove(who),
+            false => self.silent.insert(who.to_owned(), now),
+        };
+    }
+
+    /// Whether `who` has not answered within so many seconds before `now`.
+    #[must_use]
+    pub fn is_silent(&self, who: &str, seconds: i64, now: i64) -> bool {
+        self.silent.get(who).is_some_and(|since| (0..seconds).contains(&(now - since)))
+    }
+
     /// Forgets those who are told no more, so that no alarm waits for them.
     pub fn keep_only(&mut self, listeners: &BTreeSet<&str>) {
+        self.silent.retain(|who, _| listeners.contains(who.as_str()));
         for entry in self.entries.values_mut() {
             entry.told.retain(|who| listeners.contains(who.as_str()));
         }
         self.entries.retain(|_, entry| !(entry.ended && entry.told.is_empty()));
     }
-}
-
-fn file_of(config: &Config) -> PathBuf {
-    config.state.join("alarms.json")
 }
 
 #[cfg(test)]
@@ -297,24 +318,24 @@ mod tests {
         let jobs = BTreeSet::from(["nightly"]);
         let of = ("nightly", "web");
         let mut ledger = Ledger::default();
-        ledger.update(of, &[alarm(About::Late), alarm(About::Late)], 100);
+        ledger.update(of, &[alarm(About::Late), alarm(About::Late)], &BTreeSet::new(), 100);
         let news = ledger.news("ops", &jobs);
         assert_eq!(news.len(), 1);
         assert_eq!((news[0].event, news[0].since), (Turn::Begins, 100));
         assert_eq!(ledger.news("ops", &BTreeSet::from(["other"])).len(), 0);
         // Who could not be reached is told again.
-        ledger.update(of, &[alarm(About::Late)], 200);
+        ledger.update(of, &[alarm(About::Late)], &BTreeSet::new(), 200);
         assert_eq!(ledger.news("ops", &jobs), news);
         ledger.heard("ops", &news[0]);
         assert_eq!((ledger.news("ops", &jobs).len(), ledger.news("boss", &jobs).len()), (0, 1));
-        ledger.update(of, &[], 300);
+        ledger.update(of, &[], &BTreeSet::new(), 300);
         assert_eq!(ledger.news("boss", &jobs).len(), 0, "an end of what he never heard of");
         let end = ledger.news("ops", &jobs);
         assert_eq!((end[0].event, end[0].since), (Turn::Ends, 100));
         // It comes back before its end was heard of: there is nothing new for ops.
-        ledger.update(of, &[alarm(About::Late)], 400);
+        ledger.update(of, &[alarm(About::Late)], &BTreeSet::new(), 400);
         assert_eq!(ledger.news("ops", &jobs).len(), 0);
-        ledger.update(of, &[], 500);
+        ledger.update(of, &[], &BTreeSet::new(), 500);
         ledger.heard("ops", &ledger.news("ops", &jobs)[0].clone());
         assert_eq!(ledger, Ledger::default());
     }
@@ -323,7 +344,7 @@ mod tests {
     fn who_heard_of_an_alarm_hears_of_its_end_although_its_job_is_gone() {
         let mut ledger = Ledger::default();
         let jobs = BTreeSet::from(["nightly"]);
-        ledger.update(("nightly", "web"), &[alarm(About::Late)], 100);
+        ledger.update(("nightly", "web"), &[alarm(About::Late)], &BTreeSet::new(), 100);
         ledger.heard("ops", &ledger.news("ops", &jobs)[0].clone());
         ledger.end_of_gone(|job, ca| (job, ca) == ("nightly", "web"));
         assert!(ledger.news("ops", &jobs).is_empty(), "it is there");
@@ -337,13 +358,41 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_judged_does_not_end() {
+        let (of, jobs) = (("nightly", "web"), BTreeSet::from(["nightly"]));
+        let mut ledger = Ledger::default();
+        ledger.update(of, &[alarm(About::Late), alarm(About::Crl)], &BTreeSet::new(), 100);
+        for news in ledger.news("ops", &jobs) {
+            ledger.heard("ops", &news);
+        }
+        ledger.update(of, &[alarm(About::Failed)], &BTreeSet::from([About::Late]), 200);
+        let news = |ledger: &Ledger| -> Vec<_> {
+            ledger.news("ops", &jobs).iter().map(|news| (news.event, news.alarm.about)).collect()
+        };
+        assert_eq!(news(&ledger), [(Turn::Ends, About::Crl), (Turn::Begins, About::Failed)]);
+        ledger.update(of, &[], &BTreeSet::new(), 300);
+        assert_eq!(news(&ledger), [(Turn::Ends, About::Crl), (Turn::Ends, About::Late)]);
+    }
+
+    #[test]
+    fn who_has_not_answered_is_silent_for_a_while() {
+        let mut ledger = Ledger::default();
+        ledger.answered("ops", false, 1_000);
+        let silent = |now| ledger.is_silent("ops", 900, now);
+        assert_eq!([999, 1_000, 1_899, 1_900].map(silent), [false, true, true, false]);
+        assert!(!ledger.is_silent("ops", 0, 1_000) && !ledger.is_silent("boss", 900, 1_000));
+        ledger.answered("ops", true, 1_100);
+        assert_eq!(ledger, Ledger::default());
+    }
+
+    #[test]
     fn an_alarm_of_another_ca_stays() {
         let mut ledger = Ledger::default();
-        ledger.update(("nightly", "web"), &[alarm(About::Late)], 100);
-        ledger.update(("nightly", "we"), &[], 100);
+        ledger.update(("nightly", "web"), &[alarm(About::Late)], &BTreeSet::new(), 100);
+        ledger.update(("nightly", "we"), &[], &BTreeSet::new(), 100);
         assert_eq!(ledger.news("ops", &BTreeSet::from(["nightly"])).len(), 1);
         ledger.heard("ops", &ledger.news("ops", &BTreeSet::from(["nightly"]))[0].clone());
-        ledger.update(("nightly", "web"), &[], 200);
+        ledger.update(("nightly", "web"), &[], &BTreeSet::new(), 200);
         ledger.keep_only(&BTreeSet::new());
         assert_eq!(ledger, Ledger::default());
     }

@@ -1,5 +1,5 @@
-//! The evidence of a job's rehearsals. Several jobs may have a CA and name the same folder of evidence, and a rehearsal of what one of
-//! them has stored proves nothing about the place of another.
+//! The evidence of a job's rehearsals. Several jobs may have a CA and name the same folder of evidence, and a job may have stored
+//! elsewhere before: a rehearsal proves nothing about another place.
 
 use std::path::{Path, PathBuf};
 
@@ -25,17 +25,16 @@ pub fn folders_of(job: &Job, ca: &Ca) -> [PathBuf; 2] {
     [job.evidence.join(ca.name.as_str()), job.evidence.join(job.name.as_str()).join(ca.name.as_str())]
 }
 
-/// The rehearsals of a CA that count for a job, of each folder, the newest last. In a folder that it shares they are those of its first
-/// place.
+/// The rehearsals of a CA that count for a job, of each folder, the newest last: those of its first place. What another job has stored
+/// proves nothing about that, nor what lies where the job stored before.
 fn each(job: &Job, ca: &Ca) -> [Result<Vec<Kept>>; 2] {
-    let [common, own] = folders_of(job, ca).map(|folder| Folder::at(&folder).all());
-    let common = common.map(|mut common| {
-        if let (true, Some(first)) = (job.shared.contains_key(&ca.name), job.to.first()) {
-            common.retain(|kept| is_of(kept, first, ca));
+    folders_of(job, ca).map(|folder| {
+        let mut all = Folder::at(&folder).all()?;
+        if let Some(first) = job.to.first() {
+            all.retain(|kept| is_of(kept, first, ca));
         }
-        common
-    });
-    [common, own]
+        Ok(all)
+    })
 }
 
 /// The rehearsals of a CA that count for a job, those of the folder with the newest one last. `now` is in seconds since 1970: the newest

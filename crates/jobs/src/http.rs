@@ -1,12 +1,14 @@
 //! One request to an address of HTTP: hyper, and TLS by rustls with the system's list of authorities, as vaults in object
 //! stores have it.
 
+use crate::notify::Unheard;
+
 /// Asks for an address; with a text, that is sent as JSON. An answer of success is all that counts.
 ///
 /// # Errors
 /// A sentence without the address, which may hold a token.
 #[cfg(feature = "http")]
-pub(crate) fn request(address: &str, json: Option<String>) -> Result<(), String> {
+pub(crate) fn request(address: &str, json: Option<String>) -> Result<(), Unheard> {
     use std::time::Duration;
 
     use http_body_util::Full;
@@ -22,6 +24,7 @@ pub(crate) fn request(address: &str, json: Option<String>) -> Result<(), String>
     let runtime = runtime.map_err(|error| format!("no request can be made: {error}"))?;
     let uri: hyper::Uri = address.parse().map_err(|_| "the address cannot be understood".to_owned())?;
     let host = uri.host().unwrap_or_default().to_owned();
+    let is_plain = uri.scheme() == Some(&hyper::http::uri::Scheme::HTTP);
     let builder = hyper::Request::builder()
         .uri(uri)
         .header("user-agent", concat!("certadm/", env!("CARGO_PKG_VERSION")));
@@ -29,26 +32,31 @@ pub(crate) fn request(address: &str, json: Option<String>) -> Result<(), String>
         Some(text) => {
             builder.method("POST").header("content-type", "application/json").body(Full::from(text))
         }
-        None => builder.method("GET").body(Full::default()),
+        None => builder.method("GET").body(Full::<bytes::Bytes>::default()),
     };
     let request = request.map_err(|_| "the address cannot be understood".to_owned())?;
     let mut sockets = HttpConnector::new();
     sockets.enforce_http(false);
     sockets.set_connect_timeout(Some(CONNECT));
-    let tls = HttpsConnectorBuilder::new().with_native_roots();
-    let tls = tls.map_err(|error| format!("the system's list of authorities: {error}"))?;
-    let connector = tls.https_or_http().enable_http1().wrap_connector(sockets);
-    let client: Client<_, Full<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
-    let answered = runtime.block_on(async { tokio::time::timeout(ANSWER, client.request(request)).await });
+    let client = Client::builder(TokioExecutor::new());
+    // A machine without a list of authorities can still be told by HTTP.
+    let answer = if is_plain {
+        client.build(sockets).request(request)
+    } else {
+        let tls = HttpsConnectorBuilder::new().with_native_roots();
+        let tls = tls.map_err(|error| format!("the system's list of authorities: {error}"))?;
+        client.build(tls.https_only().enable_http1().wrap_connector(sockets)).request(request)
+    };
+    let answered = runtime.block_on(async { tokio::time::timeout(ANSWER, answer).await });
     match answered {
-        Err(_) => Err(format!("{host} has not answered within {} seconds", ANSWER.as_secs())),
+        Err(_) => Err(format!("{host} has not answered within {} seconds", ANSWER.as_secs()).into()),
         Ok(Err(error)) => {
             let cause =
                 std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            Err(format!("{host} cannot be asked: {error}{cause}"))
+            Err(format!("{host} cannot be asked: {error}{cause}").into())
         }
         Ok(Ok(response)) if response.status().is_success() => Ok(()),
-        Ok(Ok(response)) => Err(format!("{host} answered {}", response.status())),
+        Ok(Ok(response)) => Err(Unheard::Refused(format!("{host} answered {}", response.status()))),
     }
 }
 
@@ -57,6 +65,6 @@ pub(crate) fn request(address: &str, json: Option<String>) -> Result<(), String>
 /// # Errors
 /// Always.
 #[cfg(not(feature = "http"))]
-pub(crate) fn request(_address: &str, _json: Option<String>) -> Result<(), String> {
-    Err("this build of certadm has no HTTP: it was built without the feature object-store".to_owned())
+pub(crate) fn request(_address: &str, _json: Option<String>) -> Result<(), Unheard> {
+    Err("this build of certadm has no HTTP: it was built without the feature object-store".to_owned().into())
 }

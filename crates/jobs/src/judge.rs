@@ -26,8 +26,22 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         raise(About::Failed, trouble.message.clone(), trouble.remedy.clone().unwrap_or_default());
     }
     match status.rpo {
-        // What cannot be looked at is told above.
-        None if !status.place_seen => {}
+        // What cannot be looked at is told above. How old it is by now, the records know.
+        None if !status.place_seen => {
+            if let Some(age) =
+                backed_up(attempts, now).map(|last| now - last).filter(|age| job.limits.rpo < *age)
+            {
+                let text = format!(
+                    "the last backup into {} is {} old, and {} may be lost",
+                    status.place,
+                    about(age),
+                    span_text(job.limits.rpo)
+                );
+                let remedy =
+                    format!("see why {} cannot be looked at, then: {}", status.place, by_hand(Step::Full));
+                raise(About::Late, text, remedy);
+            }
+        }
         None => {
             let text = format!("no state of the CA can be restored from {}", status.place);
             raise(About::Late, text, format!("take a full backup: {}", by_hand(Step::Full)));
@@ -50,7 +64,7 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
                 let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
                 raise(About::Failed, format!("{what}: {}", trouble.message), remedy);
             }
-            (Some(Outcome::Finding), Some(trouble)) if step != Step::Complete => {
+            (Some(Outcome::Finding), Some(trouble)) => {
                 let remedy = trouble.remedy.clone().unwrap_or_else(|| format!("run {}", by_hand(step)));
                 raise(About::Finding, format!("{what}: {}", trouble.message), remedy);
             }
@@ -83,14 +97,22 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
         let text = format!("there was no rehearsal for {}", about(age));
         raise(About::NotProven, text, format!("rehearse: {}", by_hand(Step::Rehearse)));
     }
-    if job.complete.is_some() && status.complete.as_deref() == Some("incomplete") {
-        let what = if status.missing.is_empty() { "something".to_owned() } else { status.missing.join(", ") };
-        let text = format!("not everything is there that the CA needs: {what}");
-        raise(
-            About::Incomplete,
-            text,
-            format!("see what is missing and attach it: {}", by_hand(Step::Complete)),
-        );
+    match status.complete.as_deref().filter(|_| job.complete.is_some()) {
+        Some("incomplete") => {
+            let text = format!("not everything is there that the CA needs: {}", listed(&status.missing));
+            raise(
+                About::Incomplete,
+                text,
+                format!("see what is missing and attach it: {}", by_hand(Step::Complete)),
+            );
+        }
+        Some("cannot-tell") => {
+            let (untold, remedy) = attempts.of(Step::Complete).untold();
+            let text = format!("nothing tells whether all is there that the CA needs: {}", listed(&untold));
+            let remedy = remedy.unwrap_or_else(|| "see what certadm complete says, and attach it".to_owned());
+            raise(About::Incomplete, text, format!("{remedy}; then: {}", by_hand(Step::Complete)));
+        }
+        _ => {}
     }
     for (kind, ends, limit, what, remedy) in [
         (About::Crl, status.crl_ends, job.limits.crl, "CRL", "publish a new one: certadm ca crl"),
@@ -132,6 +154,17 @@ pub fn judge(job: &Job, status: &CaStatus, held: &Held, attempts: &Attempts, now
     alarms
 }
 
+/// Components for a sentence.
+fn listed(components: &[String]) -> String {
+    if components.is_empty() { "something".to_owned() } else { components.join(", ") }
+}
+
+/// When the last backup was taken, as the records have it, in seconds since 1970.
+fn backed_up(attempts: &Attempts, now: i64) -> Option<i64> {
+    let taken = [Step::Full, Step::Logs].into_iter().filter_map(|step| attempts.of(step).succeeded);
+    taken.filter(|time| is_past(*time, now)).max()
+}
+
 /// A span for a person, in one unit.
 fn about(seconds: i64) -> String {
     match seconds {
@@ -149,6 +182,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::held::tests::set;
+    use crate::record::StepRecord;
     use crate::record::tests::record;
 
     #[test]
@@ -180,6 +214,26 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_cannot_be_looked_at_is_late_when_its_last_backup_is_too_old() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\nlogs = 'hourly'\nrpo = '1h'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let late = |attempts: &Attempts, now| {
+            let alarms =
+                judge(config.job("j").unwrap(), &CaStatus::default(), &Held::default(), attempts, now);
+            alarms.iter().filter(|alarm| alarm.about == About::Late).count()
+        };
+        let mut attempts = Attempts::default();
+        assert_eq!(late(&attempts, 100_000), 0, "nothing is known of it");
+        attempts.note(&record(Step::Full, Outcome::Good, 10_000));
+        attempts.note(&record(Step::Logs, Outcome::Good, 20_000));
+        attempts.note(&record(Step::Logs, Outcome::Failed, 23_000));
+        assert_eq!((late(&attempts, 23_600), late(&attempts, 23_601)), (0, 1));
+        // A clock that was ahead has taken it: it does not hide the one before.
+        attempts.note(&record(Step::Logs, Outcome::Good, 900_000));
+        assert_eq!((late(&attempts, 13_600), late(&attempts, 13_601)), (0, 1));
+    }
+
+    #[test]
     fn a_failure_without_a_reason_is_an_alarm_too() {
         let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\nverify = 'hourly'";
         let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
@@ -189,6 +243,38 @@ mod tests {
         let alarms = judge(config.job("j").unwrap(), &status, &Held::default(), &attempts, 1_000);
         let abouts: Vec<About> = alarms.iter().map(|alarm| alarm.about).collect();
         assert_eq!(abouts, [About::Failed], "{alarms:?}");
+    }
+
+    #[test]
+    fn what_complete_finds_or_cannot_tell_is_an_alarm() {
+        let text = "[ca]\nweb = { dir = '/a' }\n[job.j]\nca = 'web'\nto = ['/b']\nfull = 'daily 02:30'\ncomplete = 'weekly sun 06:00'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        let alarms = |attempts: &Attempts, verdict: &str| {
+            let status = CaStatus { rpo: Some(0), complete: Some(verdict.to_owned()), ..CaStatus::default() };
+            judge(config.job("j").unwrap(), &status, &Held::default(), attempts, 1_000)
+        };
+        let mut attempts = Attempts::default();
+        let found = crate::place::trouble(
+            certadm_rules::Hresult::E_FAIL,
+            "a file was changed".to_owned(),
+            "look at it",
+        );
+        let trouble = vec![found];
+        attempts.note(&StepRecord { trouble, ..record(Step::Complete, Outcome::Finding, 900) });
+        let told = alarms(&attempts, "complete");
+        assert_eq!(told.iter().map(|alarm| alarm.about).collect::<Vec<_>>(), [About::Finding]);
+        assert_eq!(told[0].message, "complete: a file was changed");
+        let result = serde_json::json!({ "verdict": "cannot-tell", "components": [
+            { "id": "key", "needed": true, "state": "cannot-tell", "checks": [{ "ok": null, "remedy": "say where it is" }] },
+            { "id": "templates", "needed": false, "state": "cannot-tell", "checks": [] },
+        ]});
+        attempts.note(&StepRecord { result, ..record(Step::Complete, Outcome::Finding, 900) });
+        let told = alarms(&attempts, "cannot-tell");
+        assert_eq!(told.iter().map(|alarm| alarm.about).collect::<Vec<_>>(), [About::Incomplete]);
+        assert!(
+            told[0].message.ends_with(": key") && told[0].remedy.starts_with("say where it is; "),
+            "{told:?}"
+        );
     }
 
     #[test]

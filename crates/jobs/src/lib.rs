@@ -11,6 +11,7 @@ pub mod held;
 mod http;
 pub mod journal;
 pub mod judge;
+mod known;
 pub mod lock;
 pub mod mail;
 pub mod metrics;

@@ -21,6 +21,7 @@ mod sending {
     use crate::alarm::{News, Turn};
     use crate::config::{Mail, Protection};
     use crate::journal::sentence;
+    use crate::notify::Unheard;
     use crate::place::moment;
 
     /// How long the server may take for each answer.
@@ -35,7 +36,7 @@ mod sending {
     ///
     /// # Errors
     /// A sentence.
-    pub(crate) fn send(mail: &Mail, news: &News) -> Result<(), String> {
+    pub(crate) fn send(mail: &Mail, news: &News) -> Result<(), Unheard> {
         let message = message(mail, news)?;
         let transport = transport(mail)?;
         let (sender, answer) = mpsc::channel();
@@ -47,9 +48,12 @@ mod sending {
             Ok(Err(error)) => {
                 let cause = std::error::Error::source(&error);
                 let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-                Err(format!("{server} has not taken the mail: {error}{cause}"))
+                let why = format!("{server} has not taken the mail: {error}{cause}");
+                // It has answered with a number (RFC 5321, section 4.2).
+                let is_refused = error.is_permanent() || error.is_transient();
+                Err(if is_refused { Unheard::Refused(why) } else { Unheard::Silent(why) })
             }
-            Err(_) => Err(format!("{server} has not taken the mail within {} seconds", ALL.as_secs())),
+            Err(_) => Err(format!("{server} has not taken the mail within {} seconds", ALL.as_secs()).into()),
         }
     }
 
@@ -70,7 +74,7 @@ mod sending {
             text += &format!("What to do: {}.\n\n", alarm.remedy);
         }
         let of = match (alarm.job.as_str(), alarm.ca.as_str()) {
-            (_, "") => "The configuration".to_owned(),
+            (_, "") => "All CAs".to_owned(),
             ("", ca) => format!("No job, CA {ca}"),
             (job, ca) => format!("Job {job}, CA {ca}"),
         };

@@ -40,9 +40,10 @@ const UNPROTECTED: (&str, &str) = ("unprotected", "CAs that no job has, so that 
 /// The figure that tells when all this was judged: one that stands still tells of an agent that does not run.
 const JUDGED: (&str, &str) = ("judged_timestamp_seconds", "When the CAs were judged");
 
+/// `job` is Prometheus's own label: it renames one of that name that a target tells.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfCa {
-    job: String,
+    backup_job: String,
     ca: String,
 }
 
@@ -53,7 +54,7 @@ struct WithoutJob {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfAlarm {
-    job: String,
+    backup_job: String,
     ca: String,
     about: String,
 }
@@ -73,7 +74,7 @@ pub fn metrics(stand: &[CaStatus], unprotected: &[&Name], now: i64) -> String {
         let family = Family::<OfCa, Gauge>::default();
         for status in stand {
             if let Some(value) = figure(status) {
-                let of = OfCa { job: status.job.clone(), ca: status.ca.clone() };
+                let of = OfCa { backup_job: status.job.clone(), ca: status.ca.clone() };
                 family.get_or_create(&of).set(value);
             }
         }
@@ -84,8 +85,8 @@ pub fn metrics(stand: &[CaStatus], unprotected: &[&Name], now: i64) -> String {
         // A CA that no job has is not among these, and has a figure of its own.
         for about in About::ALL.into_iter().filter(|about| *about != About::Unprotected) {
             let is_there = status.alarms.iter().any(|alarm| alarm.about == about);
-            let (job, ca) = (status.job.clone(), status.ca.clone());
-            let of = OfAlarm { job, ca, about: about.key().to_owned() };
+            let (backup_job, ca) = (status.job.clone(), status.ca.clone());
+            let of = OfAlarm { backup_job, ca, about: about.key().to_owned() };
             alarms.get_or_create(&of).set(i64::from(is_there));
         }
     }
@@ -116,8 +117,8 @@ mod tests {
             |ca: &str, rpo| CaStatus { job: "j".to_owned(), ca: ca.to_owned(), rpo, ..CaStatus::default() };
         let forgotten = "forgotten".parse().unwrap();
         let text = metrics(&[of("a", Some(60)), of("b", None)], &[&forgotten], 1_000);
-        assert!(text.contains("certadm_at_risk_seconds{job=\"j\",ca=\"a\"} 60\n"), "{text}");
-        assert!(!text.contains("certadm_at_risk_seconds{job=\"j\",ca=\"b\"}"), "{text}");
+        assert!(text.contains("certadm_at_risk_seconds{backup_job=\"j\",ca=\"a\"} 60\n"), "{text}");
+        assert!(!text.contains("certadm_at_risk_seconds{backup_job=\"j\",ca=\"b\"}"), "{text}");
         assert_eq!(text.matches("# TYPE certadm_alarm gauge").count(), 1);
         assert_eq!(text.lines().filter(|line| line.starts_with("certadm_alarm{")).count(), 18);
         assert!(text.contains("certadm_unprotected{ca=\"forgotten\"} 1\n"), "{text}");
@@ -148,7 +149,10 @@ mod tests {
         }
         let unused: Vec<_> = known.difference(&used).collect();
         assert!(unused.is_empty(), "nobody looks at {unused:?}");
-        let dashboard = std::fs::read_to_string(format!("{dist}certadm-dashboard.json")).unwrap();
+        let [dashboard, rules] = ["certadm-dashboard.json", "certadm-alerts.yml"]
+            .map(|file| std::fs::read_to_string(format!("{dist}{file}")).unwrap());
+        let job_of_prometheus = ["{job=", "labels.job", "{{job}}", ", job)"];
+        assert!(!job_of_prometheus.iter().any(|label| dashboard.contains(label) || rules.contains(label)));
         serde_json::from_str::<serde_json::Value>(&dashboard).unwrap();
     }
 }

@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use certadm_files::{IoContext, durable, read};
+use certadm_files::read;
 use serde_json::{Value, json};
 
 use crate::alarm::{Alarm, Ledger, News};
 use crate::children;
 use crate::config::{Config, Name, Notify, Secret};
+use crate::known::Known;
 use crate::place::moment;
 use crate::status::CaStatus;
 
@@ -19,6 +20,14 @@ use crate::status::CaStatus;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has ended.
 const GLANCE: Duration = Duration::from_millis(20);
+/// The log hears of everything, as a listener of its own.
+const LOG: &str = "the log";
+/// The job of a CA that no job has: everybody's business.
+const NO_JOB: &str = "";
+/// The CA of what is about the configuration itself: everybody's business, too.
+const NO_CA: &str = "";
+/// Who has not answered is left out by runs for so many seconds: as long as it takes to the agent's next judgement.
+const SPARED: i64 = 900;
 /// No file with an address is longer than this, in bytes.
 const MAX_ADDRESS: u64 = 8192;
 
@@ -31,94 +40,190 @@ pub struct NotTold {
     pub why: String,
 }
 
-/// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of
-/// it. One process does so at a time. Returns the news, and who could not be told: they are told the next time.
-///
-/// # Errors
-/// Those of the system, when alarms cannot be remembered.
-pub fn tell(
-    config: &Config,
-    stand: &[CaStatus],
-    now: i64,
-) -> certadm_files::Result<(Vec<News>, Vec<NotTold>)> {
-    let path = config.state.join("alarms.lock");
-    durable::create_dir(&config.state)?;
-    let lock = durable::open_or_create(&path)?;
-    lock.lock().during("lock", &path)?;
-    let mut ledger = Ledger::read(config);
-    let before = ledger.clone();
-    // The log hears of everything, as a listener of its own.
-    let log = "the log";
-    // A CA that no job has is everybody's business.
-    const NO_JOB: &str = "";
-    // So is the configuration itself.
-    const NO_CA: &str = "";
-    let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).chain([NO_JOB]).collect();
-    let listeners: BTreeSet<&str> = config.notify.keys().map(Name::as_str).chain([log]).collect();
-    ledger.keep_only(&listeners);
-    for status in stand {
-        ledger.update((&status.job, &status.ca), &status.alarms, now);
-    }
-    let unprotected = config.unprotected();
-    for name in config.cas.keys() {
-        let alarm = unprotected.contains(&name).then(|| Alarm::of_unprotected(name));
-        ledger.update((NO_JOB, name.as_str()), alarm.as_slice(), now);
-    }
-    let unreadable = config.why_unreadable().map(|error| Alarm::of_configuration(&error));
-    ledger.update((NO_JOB, NO_CA), unreadable.as_slice(), now);
-    ledger.end_of_gone(|job, ca| {
-        let of_job = config.jobs.values().filter(|known| known.name.as_str() == job).flat_map(|job| &job.cas);
-        let all = config.cas.keys().filter(|_| job == NO_JOB);
-        of_job.chain(all).any(|known| known.as_str() == ca) || (job, ca) == (NO_JOB, NO_CA)
-    });
-    let (mut logged, mut not_told) = (Vec::new(), Vec::new());
-    for news in ledger.news(log, &all) {
-        ledger.heard(log, &news);
-        logged.push(news);
-    }
-    for (name, notify) in &config.notify {
-        let jobs = config.jobs.values().filter(|job| job.notify.contains(name));
-        let jobs: BTreeSet<&str> = jobs.map(|job| job.name.as_str()).chain([NO_JOB]).collect();
-        for news in ledger.news(name.as_str(), &jobs) {
-            match send(notify, &news) {
-                Ok(()) => ledger.heard(name.as_str(), &news),
-                Err(why) => {
-                    not_told.push(NotTold { who: name.to_string(), why });
-                    // Who cannot be reached now is not tried for each alarm.
-                    break;
-                }
-            }
-        }
-    }
-    if ledger != before {
-        ledger.write(config)?;
-    }
-    Ok((logged, not_told))
+/// Why somebody has not heard something.
+#[derive(Debug)]
+pub(crate) enum Unheard {
+    /// Nobody answers there: with anything else it would be the same, and would take as long.
+    Silent(String),
+    /// Somebody answers, and does not take this.
+    Refused(String),
 }
 
-/// Asks for the addresses that wait for a sign of life of these jobs: as they are when there is no alarm, else with `/fail`.
-#[must_use]
-pub fn ping(config: &Config, stand: &[CaStatus]) -> Vec<NotTold> {
-    let mut not_told = Vec::new();
-    for (name, notify) in &config.notify {
-        let Some(address) = &notify.ping else { continue };
-        let of_it = |status: &&CaStatus| {
-            config.jobs.values().any(|job| job.name.as_str() == status.job && job.notify.contains(name))
-        };
-        let mut here = stand.iter().filter(of_it).peekable();
-        if here.peek().is_none() {
-            continue;
-        }
-        let is_well = here.all(|status| status.alarms.is_empty());
-        let asked = read_address(address).and_then(|address| {
-            let address = if is_well { address } else { format!("{}/fail", address.trim_end_matches('/')) };
-            crate::http::request(&address, None)
-        });
-        if let Err(why) = asked {
-            not_told.push(NotTold { who: name.to_string(), why });
-        }
+impl Unheard {
+    fn why(self) -> String {
+        let (Self::Silent(why) | Self::Refused(why)) = self;
+        why
     }
-    not_told
+}
+
+impl From<String> for Unheard {
+    fn from(why: String) -> Self {
+        Self::Silent(why)
+    }
+}
+
+/// What became of telling.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The news.
+    pub news: Vec<News>,
+    /// Who could not be told: they are told the next time.
+    pub not_told: Vec<NotTold>,
+    /// Why it cannot be remembered who was told. There is an alarm about it.
+    pub unwritten: Option<certadm_files::Error>,
+}
+
+/// Tells those who are told of alarms, and knows what there is an alarm about then.
+pub struct Teller<'a> {
+    config: &'a Config,
+    known: Ledger,
+    /// What is known here could not be written.
+    is_unwritten: bool,
+    /// Who has not answered so many seconds ago is left out.
+    spares: i64,
+    /// Who has not answered here, and what somebody has refused here: neither is tried twice.
+    silent: BTreeSet<Name>,
+    refused: BTreeSet<(Name, String)>,
+}
+
+impl<'a> Teller<'a> {
+    /// Tells after a run. It does not wait for who has not answered a few minutes ago: the next run would wait as well.
+    #[must_use]
+    pub fn of_run(config: &'a Config) -> Self {
+        Self { spares: SPARED, ..Self::of_judgement(config) }
+    }
+
+    /// Tells after a look at all CAs: everybody is tried.
+    #[must_use]
+    pub fn of_judgement(config: &'a Config) -> Self {
+        let (silent, refused) = (BTreeSet::new(), BTreeSet::new());
+        Self { config, known: Ledger::default(), is_unwritten: false, spares: 0, silent, refused }
+    }
+
+    /// Takes over what there is an alarm about for these CAs, and for those that no job has, and tells those who have not heard of
+    /// it. One process does so at a time. That the records cannot be written keeps nobody from hearing of it.
+    pub fn tell(&mut self, stand: &[CaStatus], now: i64) -> Told {
+        let config = self.config;
+        let (mut known, mut ledger) = Known::open(config);
+        // What nobody else can know, because nothing could be written.
+        let is_newer = self.is_unwritten && !known.was_unwritten();
+        if is_newer {
+            ledger.clone_from(&self.known);
+        }
+        let before = ledger.clone();
+        self.judge(&mut ledger, stand, now);
+        // Whether they can be written has to be known before somebody is told.
+        if ledger != before || known.was_unwritten() || is_newer {
+            known.write(&ledger);
+        }
+        let unreadable = config.why_unreadable().map(|error| Alarm::of_configuration(&error));
+        let unwritten = known.unwritten().map(Alarm::of_records);
+        let of_all: Vec<Alarm> = unreadable.into_iter().chain(unwritten).collect();
+        ledger.update((NO_JOB, NO_CA), &of_all, &BTreeSet::new(), now);
+        let mut told = Told::default();
+        let all: BTreeSet<&str> = config.jobs.keys().map(Name::as_str).chain([NO_JOB]).collect();
+        for news in ledger.news(LOG, &all) {
+            ledger.heard(LOG, &news);
+            told.news.push(news);
+        }
+        for (name, notify) in &config.notify {
+            if !ledger.is_silent(name.as_str(), self.spares, now) {
+                told.not_told.extend(self.tell_one(&mut ledger, name, notify, now));
+            }
+        }
+        if ledger != before {
+            known.write(&ledger);
+        }
+        told.unwritten = known.close();
+        self.is_unwritten = told.unwritten.is_some();
+        self.known = ledger;
+        told
+    }
+
+    /// Tells somebody what he has not heard yet. One message that he refuses does not keep the others from him.
+    fn tell_one(&mut self, ledger: &mut Ledger, name: &Name, notify: &Notify, now: i64) -> Option<NotTold> {
+        let mut not_told = None;
+        for news in ledger.news(name.as_str(), &jobs_of(self.config, name)) {
+            let key = (name.clone(), format!("{:?} {}", news.event, news.alarm.key()));
+            if self.silent.contains(name) || self.refused.contains(&key) {
+                continue;
+            }
+            let why = match send(notify, &news) {
+                Ok(()) => {
+                    ledger.answered(name.as_str(), true, now);
+                    ledger.heard(name.as_str(), &news);
+                    continue;
+                }
+                Err(Unheard::Refused(why)) => {
+                    ledger.answered(name.as_str(), true, now);
+                    self.refused.insert(key);
+                    why
+                }
+                Err(Unheard::Silent(why)) => {
+                    ledger.answered(name.as_str(), false, now);
+                    self.silent.insert(name.clone());
+                    why
+                }
+            };
+            not_told.get_or_insert(NotTold { who: name.to_string(), why });
+        }
+        not_told
+    }
+
+    /// Takes over what there is an alarm about, but for what all CAs share.
+    fn judge(&self, ledger: &mut Ledger, stand: &[CaStatus], now: i64) {
+        let config = self.config;
+        let listeners: BTreeSet<&str> = config.notify.keys().map(Name::as_str).chain([LOG]).collect();
+        ledger.keep_only(&listeners);
+        for status in stand {
+            ledger.update((&status.job, &status.ca), &status.alarms, &status.unjudged, now);
+        }
+        let unprotected = config.unprotected();
+        for name in config.cas.keys() {
+            let alarm = unprotected.contains(&name).then(|| Alarm::of_unprotected(name));
+            ledger.update((NO_JOB, name.as_str()), alarm.as_slice(), &BTreeSet::new(), now);
+        }
+        ledger.end_of_gone(|job, ca| {
+            let of_job =
+                config.jobs.values().filter(|known| known.name.as_str() == job).flat_map(|job| &job.cas);
+            let all = config.cas.keys().filter(|_| job == NO_JOB);
+            of_job.chain(all).any(|known| known.as_str() == ca) || (job, ca) == (NO_JOB, NO_CA)
+        });
+    }
+
+    /// Asks for the addresses that wait for a sign of life of these jobs: as they are when there is no alarm, else with `/fail`. All CAs
+    /// of whoever is told count, as they were judged last, and not only those of this run.
+    #[must_use]
+    pub fn ping(&self, stand: &[CaStatus]) -> Vec<NotTold> {
+        let mut not_told = Vec::new();
+        for (name, notify) in &self.config.notify {
+            let Some(address) = &notify.ping else { continue };
+            let jobs = jobs_of(self.config, name);
+            if !stand.iter().any(|status| jobs.contains(status.job.as_str())) {
+                continue;
+            }
+            let asked = read_address(address).and_then(|address| {
+                let address = if self.known.has_any_of(&jobs) { failed(&address) } else { address };
+                crate::http::request(&address, None).map_err(Unheard::why)
+            });
+            if let Err(why) = asked {
+                not_told.push(NotTold { who: name.to_string(), why });
+            }
+        }
+        not_told
+    }
+}
+
+/// The jobs whose alarms somebody is told of, and what is everybody's business.
+fn jobs_of<'a>(config: &'a Config, listener: &Name) -> BTreeSet<&'a str> {
+    let jobs = config.jobs.values().filter(|job| job.notify.contains(listener));
+    jobs.map(|job| job.name.as_str()).chain([NO_JOB]).collect()
+}
+
+/// The address that tells of a failure: `/fail` ends its path, before a query or a fragment (RFC 3986, section 3).
+fn failed(address: &str) -> String {
+    let (path, rest) = address.split_at(address.find(['?', '#']).unwrap_or(address.len()));
+    format!("{}/fail{rest}", path.trim_end_matches('/'))
 }
 
 /// What is told, as docs/json.md has it.
@@ -131,7 +236,7 @@ pub fn to_json(news: &News) -> Value {
     value
 }
 
-fn send(notify: &Notify, news: &News) -> Result<(), String> {
+fn send(notify: &Notify, news: &News) -> Result<(), Unheard> {
     let text = to_json(news).to_string();
     if !notify.command.is_empty() {
         run(&notify.command, &text)?;
@@ -167,7 +272,7 @@ fn read_address(address: &Secret) -> Result<String, String> {
 }
 
 /// Runs a command that gets the text on standard input.
-fn run(words: &[String], text: &str) -> Result<(), String> {
+fn run(words: &[String], text: &str) -> Result<(), Unheard> {
     let Some((program, arguments)) = words.split_first() else { return Ok(()) };
     let failed = |error: std::io::Error| format!("cannot run {program}: {error}");
     let mut command = Command::new(program);
@@ -181,14 +286,32 @@ fn run(words: &[String], text: &str) -> Result<(), String> {
     loop {
         match child.try_wait().map_err(failed)? {
             Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(format!("{program} ended with {status}")),
+            Some(status) => return Err(Unheard::Refused(format!("{program} ended with {status}"))),
             None if Instant::now() < end => thread::sleep(GLANCE),
             None => {
                 child.kill().map_err(failed)?;
                 child.wait().map_err(failed)?;
                 let _ = written;
-                return Err(format!("{program} has not ended within a minute"));
+                return Err(format!("{program} has not ended within a minute").into());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_by_the_path_of_an_address() {
+        for (address, expected) in [
+            ("https://hc.example/x", "https://hc.example/x/fail"),
+            ("https://hc.example/x/", "https://hc.example/x/fail"),
+            ("https://hc.example/x?create=1", "https://hc.example/x/fail?create=1"),
+            ("https://hc.example/x/?a=b/c?d#e", "https://hc.example/x/fail?a=b/c?d#e"),
+            ("https://hc.example/x#e?f", "https://hc.example/x/fail#e?f"),
+        ] {
+            assert_eq!(failed(address), expected);
         }
     }
 }

@@ -9,6 +9,7 @@ use certadm_rules::words::counted;
 use certadm_set::manifest::SetKind;
 
 use crate::config::Name;
+use crate::held::is_past;
 use crate::place::moment;
 use crate::record::Outcome;
 use crate::status::CaStatus;
@@ -29,7 +30,7 @@ const LONGEST: i64 = 30 * 86_400;
 pub fn status_page(stand: &[CaStatus], unprotected: &[&Name], now: i64) -> String {
     let mut page = head("Protection of certification authorities", &moment(now), env!("CARGO_PKG_VERSION"));
     page.push_str(STYLE);
-    fleet(&mut page, stand, unprotected);
+    fleet(&mut page, stand, unprotected, now);
     for (number, status) in stand.iter().enumerate() {
         section(&mut page, status, number, now);
     }
@@ -38,7 +39,7 @@ pub fn status_page(stand: &[CaStatus], unprotected: &[&Name], now: i64) -> Strin
 }
 
 /// One line a CA. Writing to a string cannot fail, here and below.
-fn fleet(page: &mut String, stand: &[CaStatus], unprotected: &[&Name]) {
+fn fleet(page: &mut String, stand: &[CaStatus], unprotected: &[&Name], now: i64) {
     let alarms = stand.iter().map(|status| status.alarms.len()).sum::<usize>();
     let (sum, class) = match (alarms, unprotected.len()) {
         (0, 0) if stand.is_empty() => ("nothing is protected".to_owned(), "bad"),
@@ -62,7 +63,7 @@ fn fleet(page: &mut String, stand: &[CaStatus], unprotected: &[&Name]) {
             "<tr><td><a href=\"#ca{number}\">{}</a></td><td class=\"{class}\">{word}</td><td>{}</td><td>{}</td></tr>",
             escaped(&status.ca),
             short(status.newest_state),
-            short(status.verified.max(status.rehearsed))
+            short(proven(status, now))
         )
         .ok();
     }
@@ -71,6 +72,12 @@ fn fleet(page: &mut String, stand: &[CaStatus], unprotected: &[&Name]) {
         write!(page, "<tr><td>{name}</td><td class=\"bad\">no job has it</td><td>-</td><td>-</td></tr>").ok();
     }
     page.push_str("</table></section>\n");
+}
+
+/// When something was proven last. A rehearsal that has failed proves nothing, nor does what a wrong clock has dated.
+fn proven(status: &CaStatus, now: i64) -> Option<i64> {
+    let rehearsed = status.rehearsed.filter(|_| !status.is_not_proven());
+    [status.verified, rehearsed].into_iter().flatten().filter(|time| is_past(*time, now)).max()
 }
 
 fn state_of(status: &CaStatus) -> (String, &'static str) {
@@ -285,6 +292,27 @@ mod tests {
             let page = status_page(stand, unprotected, NOW);
             assert!(page.contains(sum), "{sum}: {page}");
             assert_eq!(page.contains("<td>forgotten</td>"), !unprotected.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_has_failed_or_is_dated_ahead_has_proven_nothing() {
+        let status = |verified: Option<i64>, rehearsed: i64, rehearsal: &str| CaStatus {
+            verified,
+            rehearsed: Some(rehearsed),
+            rehearsal: Some(rehearsal.to_owned()),
+            ..CaStatus::default()
+        };
+        for (status, expected) in [
+            (status(Some(NOW - 900), NOW - 100, "proven"), Some(NOW - 100)),
+            (status(Some(NOW - 900), NOW - 100, "proven-except"), Some(NOW - 100)),
+            (status(Some(NOW - 900), NOW - 100, "not-proven"), Some(NOW - 900)),
+            (status(None, NOW - 100, "not-proven"), None),
+            (status(Some(NOW + 90_000), NOW - 100, "proven"), Some(NOW - 100)),
+        ] {
+            assert_eq!(proven(&status, NOW), expected);
+            let page = status_page(&[status], &[], NOW);
+            assert!(page.contains(&format!("<td>{}</td></tr>", short(expected))), "{page}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use certadm_files::{durable, read};
 use certadm_rules::Hresult;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::{Ca, Config, Job};
 use crate::step::Step;
@@ -19,6 +19,9 @@ const MAX_FILE: u64 = 1 << 20;
 const FIRST_WAIT: i64 = 300;
 /// The longest wait after a failure, in seconds.
 const LONGEST_WAIT: i64 = 6 * 3_600;
+
+/// The fact that says what `complete` could not tell.
+const UNTOLD: &str = "untold";
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +108,8 @@ pub struct Attempt {
     pub trouble: Vec<Trouble>,
     /// The command that was run last.
     pub command: String,
+    /// The place that it was of last, as the job names it; empty where a program of before has noted it.
+    pub place: String,
     /// A person has asked for it, whatever the job does.
     pub asked: bool,
     /// What is worth keeping of its result: a verdict, sizes, dates.
@@ -117,6 +122,14 @@ impl Attempt {
     pub fn waits(&self, now: i64) -> bool {
         // Whoever sets the clock back waits no longer.
         self.wait().is_some_and(|(tried, end)| (tried..end).contains(&now))
+    }
+
+    /// What `complete` could not tell of what the CA needs, and what to do about the first of it.
+    pub(crate) fn untold(&self) -> (Vec<String>, Option<String>) {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let untold: &[Value] = self.facts.get(UNTOLD).and_then(Value::as_array).map_or(&[], Vec::as_slice);
+        let remedy = untold.iter().find_map(|component| text(&component["remedy"]));
+        (untold.iter().filter_map(|component| text(&component["id"])).collect(), remedy)
     }
 
     /// Since when and until when it waits after a failure.
@@ -161,7 +174,12 @@ impl Attempts {
     }
 
     /// Forgets what the job does no more: nobody would do it again, and its failure would be told for ever.
+    /// So is what it has done at a first place that it had before: a verdict, or a failure.
     fn keep_what_is_done(&mut self, config: &Config, job: &Job, ca: &Ca) {
+        let first = job.to.first().map(ToString::to_string).unwrap_or_default();
+        let is_here = |attempt: &Attempt| attempt.place.is_empty() || attempt.place == first;
+        // The place does not matter to a CA that is asked.
+        self.steps.retain(|step, attempt| *step == Step::Ask || is_here(attempt));
         self.steps.retain(|step, attempt| match step {
             Step::Logs | Step::Verify | Step::Complete | Step::Rehearse => {
                 attempt.asked || job.schedule_of(*step).is_some()
@@ -255,6 +273,7 @@ impl Attempts {
             return;
         }
         attempt.asked = false;
+        attempt.place.clone_from(&record.place);
         attempt.tried = Some(record.began);
         attempt.outcome = Some(record.outcome);
         attempt.trouble.clone_from(&record.trouble);
@@ -275,12 +294,29 @@ impl Attempts {
                 .into_iter()
                 .filter_map(|key| Some((key.to_owned(), record.result.get(key)?.clone())))
                 .collect();
+            let untold = untold(&record.result);
+            if !untold.is_empty() {
+                attempt.facts.insert(UNTOLD.to_owned(), untold.into());
+            }
         }
         // The other backup has done what this one could not.
         if record.step == Step::Full && attempt.failures == 0 {
             self.steps.remove(&Step::Logs);
         }
     }
+}
+
+/// What a verdict of `complete` cannot tell of what the CA needs: each component with what to do about it.
+fn untold(result: &Value) -> Vec<Value> {
+    let components = result["components"].as_array().into_iter().flatten();
+    let untold = components
+        .filter(|component| component["needed"] == true && component["state"] == "cannot-tell")
+        .map(|component| {
+            let checks = component["checks"].as_array().into_iter().flatten();
+            let open = checks.filter(|check| check["ok"].is_null()).find(|check| check["remedy"].is_string());
+            json!({ "id": component["id"], "remedy": open.map(|check| &check["remedy"]) })
+        });
+    untold.collect()
 }
 
 fn file_of(config: &Config, job: &Job, ca: &Ca) -> PathBuf {
@@ -341,7 +377,8 @@ pub(crate) mod tests {
         let mut attempts = Attempts::default();
         for step in Step::ALL.into_iter().chain([Step::Look]) {
             for place in ["/b", "v2:"] {
-                let place = place.to_owned();
+                // Of what is done once, the place is not known here.
+                let place = if step.is_of_a_place() { place.to_owned() } else { String::new() };
                 attempts.note(&StepRecord { place, ..record(step, Outcome::Failed, 1) });
             }
         }
@@ -359,6 +396,22 @@ pub(crate) mod tests {
         assert_eq!(kept(&attempts, "to = ['/c']", "here"), "look, full");
         attempts.note_asked(&record(Step::Verify, Outcome::Failed, 1));
         assert_eq!(kept(&attempts, "to = ['/c']", "here"), "look, full, verify");
+    }
+
+    #[test]
+    fn what_was_done_at_a_first_place_of_before_counts_no_more() {
+        let mut attempts = Attempts::default();
+        for (step, place) in
+            [(Step::Full, "/b"), (Step::Complete, "/b"), (Step::Verify, "/c"), (Step::Ask, "/b")]
+        {
+            let place = place.to_owned();
+            attempts.note(&StepRecord { place, ..record(step, Outcome::Finding, 1) });
+        }
+        let text = "[ca]\nweb = { server = 'a' }\n[job.j]\nca = 'web'\nto = ['/c', 'v2:']\nfull = 'hourly'\nverify = 'hourly'\ncomplete = 'hourly'";
+        let config = Config::parse(text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+        attempts.keep_what_is_done(&config, config.job("j").unwrap(), config.ca("web").unwrap());
+        let kept: Vec<Step> = attempts.all().map(|(step, ..)| step).collect();
+        assert_eq!(kept, [Step::Verify, Step::Ask]);
     }
 
     #[test]

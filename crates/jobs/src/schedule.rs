@@ -75,7 +75,8 @@ impl Schedule {
         if let Self::Every(seconds) = self {
             return Some((now.div_euclid(*seconds) + 1) * seconds);
         }
-        let mut date = date_of(now, zone)?;
+        // Where the clock jumps at the end of a day, the slot of yesterday may be today.
+        let mut date = date_of(now, zone)?.yesterday().ok()?;
         loop {
             if self.day_at_or_before(date)? == date
                 && let Some(slot) = self.slot_on(date, zone).filter(|slot| now < *slot)
@@ -312,6 +313,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_into_the_next_day_takes_the_slot_with_it() {
+        let zone = TimeZone::get("America/Nuuk").unwrap();
+        let schedule: Schedule = "daily 23:30".parse().unwrap();
+        // On 2027-03-27 at 23:00 it is 00:00 of the next day: 01:00 in UTC.
+        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_second();
+        let slot = at("2027-03-28T01:30:00Z");
+        for now in ["2027-03-28T00:59:00Z", "2027-03-28T01:00:00Z", "2027-03-28T01:29:59Z"] {
+            assert_eq!(schedule.next_slot(at(now), &zone), Some(slot), "{now}");
+        }
+        assert_eq!(schedule.next_slot(slot, &zone), Some(at("2027-03-29T00:30:00Z")));
+        assert_eq!(schedule.last_slot(slot, &zone), Some(slot));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Finding out how a CA stands, from what the places hold, from evidence, and from the CA's folder.
 
 use certadm_files::space;
+use certadm_rules::Hresult;
 use jiff::tz::TimeZone;
 
+use crate::alarm::About;
 use crate::config::{Ca, Config, Job, Place, Target};
 use crate::held::Held;
 use crate::judge::judge;
@@ -17,12 +19,7 @@ use crate::story::Story;
 #[must_use]
 pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaStatus {
     let attempts = Attempts::read(config, job, ca);
-    let mut status = CaStatus {
-        job: job.name.to_string(),
-        ca: ca.name.to_string(),
-        place: job.to.first().map(ToString::to_string).unwrap_or_default(),
-        ..CaStatus::default()
-    };
+    let mut status = nothing_known(job, ca);
     let mut held = match job.to.first().map(|first| place::look(config, first, ca, now)) {
         Some(Ok(held)) => {
             status.place_seen = true;
@@ -30,6 +27,7 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
         }
         Some(Err(unseen)) => {
             status.trouble.push(unseen.trouble);
+            status.unjudged.extend([About::Late, About::Unverified, About::Disk, About::Finding]);
             Held::default()
         }
         None => Held::default(),
@@ -43,28 +41,74 @@ pub fn of(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone) -> CaS
     status.complete = completed.facts.get("verdict").and_then(text);
     let missing = completed.facts.get("missing").and_then(|missing| missing.as_array());
     status.missing = missing.into_iter().flatten().filter_map(text).collect();
-    status.free = match job.to.first() {
-        Some(Target::Folder(folder)) => space::available(folder).ok().flatten(),
-        Some(Target::Vault(vault)) => {
-            let vault = config.vault(vault).ok();
-            vault
-                .as_ref()
-                .and_then(|vault| vault.folder())
-                .and_then(|folder| space::available(folder).ok().flatten())
-        }
-        None => None,
-    };
+    match free(config, job, ca) {
+        Ok(free) => status.free = free,
+        Err(_) => drop(status.unjudged.insert(About::Disk)),
+    }
     match &ca.place {
         Place::Folder(dir, _) => status.add_health(dir, now),
         Place::Socket(_) | Place::Server(..) => {
             let asked = attempts.of(Step::Ask);
+            if asked.facts.is_empty() {
+                status.unjudged.extend([About::Crl, About::Certificate]);
+            }
             let time = |key: &str| place::seconds_of(asked.facts.get("ca")?.get(key)?.as_str()?);
             status.crl_ends = time("crl_next_update");
             status.certificate_ends = time("certificate_not_after");
         }
     }
-    status.next =
-        Step::ALL.into_iter().filter_map(|step| Some((step, next(job, step, now, zone)?))).collect();
+    status.next = slots(job, now, zone);
     status.alarms = judge(job, &status, &held, &attempts, now);
     status
+}
+
+/// How a CA stands that could not be looked at within so many seconds, because something hangs: what the records know, and that.
+#[must_use]
+pub fn unanswered(config: &Config, job: &Job, ca: &Ca, now: i64, zone: &TimeZone, seconds: u64) -> CaStatus {
+    let attempts = Attempts::read(config, job, ca);
+    let mut status = nothing_known(job, ca);
+    let text = format!(
+        "neither {} nor {} has answered within {seconds} seconds: it cannot be said how the CA stands",
+        status.place,
+        ca.place_text()
+    );
+    let remedy = format!("see what hangs there: certadm status {}", job.name);
+    status.trouble.push(place::trouble(Hresult::RPC_S_SERVER_UNAVAILABLE, text, &remedy));
+    // What was told of it before may be so still.
+    let known = [About::Failed, About::Incomplete];
+    status.unjudged.extend(About::ALL.into_iter().filter(|about| !known.contains(about)));
+    status.next = slots(job, now, zone);
+    status.alarms = judge(job, &status, &Held::default(), &attempts, now);
+    status
+}
+
+fn nothing_known(job: &Job, ca: &Ca) -> CaStatus {
+    CaStatus {
+        job: job.name.to_string(),
+        ca: ca.name.to_string(),
+        place: job.to.first().map(ToString::to_string).unwrap_or_default(),
+        ..CaStatus::default()
+    }
+}
+
+/// The next slot of each step that has a schedule.
+fn slots(job: &Job, now: i64, zone: &TimeZone) -> Vec<(Step, i64)> {
+    Step::ALL.into_iter().filter_map(|step| Some((step, next(job, step, now, zone)?))).collect()
+}
+
+/// The bytes that are free where the sets of a CA are; of a folder alone, and of a vault in one.
+fn free(config: &Config, job: &Job, ca: &Ca) -> certadm_files::Result<Option<u64>> {
+    match job.to.first() {
+        Some(Target::Folder(folder)) => {
+            // Another disk may be mounted there. Before the first set there is no such folder.
+            let sets = place::folder_of(folder, ca);
+            space::available(if sets.is_dir() { &sets } else { folder })
+        }
+        Some(Target::Vault(vault)) => {
+            let vault = config.vault(vault).ok();
+            let folder = vault.as_ref().and_then(|vault| vault.folder());
+            folder.map_or(Ok(None), space::available)
+        }
+        None => Ok(None),
+    }
 }

@@ -1,5 +1,6 @@
 //! How a CA of a job stands.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use certadm_ca::health::{self, Thresholds};
@@ -7,7 +8,7 @@ use certadm_rehearsal::Proof;
 use certadm_rules::FileTime;
 use serde::Serialize;
 
-use crate::alarm::Alarm;
+use crate::alarm::{About, Alarm};
 use crate::config::{Ca, Job};
 use crate::evidence;
 use crate::held::{Held, is_past};
@@ -67,6 +68,9 @@ pub struct CaStatus {
     pub trouble: Vec<Trouble>,
     /// What there is an alarm about.
     pub alarms: Vec<Alarm>,
+    /// What could not be judged, because something could not be looked at: an alarm about it does not end by that.
+    #[serde(skip)]
+    pub unjudged: BTreeSet<About>,
     /// What lies behind all this, for the page.
     #[serde(skip)]
     pub story: Story,
@@ -97,7 +101,14 @@ impl CaStatus {
                     self.rehearsal = Some(newest.verdict.proof.key().to_owned());
                 }
             }
-            Err(error) => self.trouble.push(place::Unseen::from(error).trouble),
+            Err(error) => {
+                self.unjudged.insert(About::NotProven);
+                self.trouble.push(place::Unseen::from(error).trouble);
+            }
+        }
+        // Since when there should have been one, the sets tell.
+        if !self.place_seen && self.rehearsed.is_none() {
+            self.unjudged.insert(About::NotProven);
         }
     }
 
@@ -107,6 +118,9 @@ impl CaStatus {
             Ok(health) => {
                 self.logs_waiting = Some(health.logs.bytes);
                 let content = health.database.as_ref().map(|database| &database.content);
+                if content.is_none() {
+                    self.unjudged.extend([About::Crl, About::Certificate]);
+                }
                 self.crl_ends = content.and_then(|content| content.crl).and_then(|crl| {
                     let is_ahead = seconds(crl.this_update).is_some_and(|begins| !is_past(begins, now));
                     // Nobody takes a CRL of the future: there is none from now on.
@@ -114,7 +128,10 @@ impl CaStatus {
                 });
                 self.certificate_ends = content.and_then(|content| content.valid_until).and_then(seconds);
             }
-            Err(error) => self.trouble.push(place::Unseen::from(error).trouble),
+            Err(error) => {
+                self.unjudged.extend([About::Crl, About::Certificate]);
+                self.trouble.push(place::Unseen::from(error).trouble);
+            }
         }
     }
 

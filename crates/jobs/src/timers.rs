@@ -6,6 +6,12 @@ use crate::config::{Ca, Config, Job};
 use crate::plan::ASK;
 use crate::schedule::Schedule;
 
+/// How a line with moments of a calendar begins.
+const DAYS: &str = "OnCalendar=";
+/// A time that the local clock passes over in spring is no moment for systemd (systemd.time(7)), and a slot of a schedule all the same:
+/// it is caught up within an hour.
+const EACH_HOUR: &str = "OnCalendar=*-*-* *:05:00 UTC";
+
 /// A file with its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
@@ -30,7 +36,8 @@ fn service(config: &Config, job: &Job, program: &str) -> Unit {
          # The command stops what it has started, in order.\nKillMode=mixed\nTimeoutStopSec=300\n\
          # Something was found: an alarm tells it, and the unit has not failed.\nSuccessExitStatus=1\n\
          UMask=0077\nLimitCORE=0\nNice=10\nIOSchedulingClass=idle\n",
-        escaped(program),
+        // Of these two lines, a command alone knows variables (systemd.service(5), systemd.exec(5)).
+        escaped(program).replace('$', "$$"),
         escaped(&config.path.display().to_string()),
     );
     Unit { name: format!("certadm-run-{name}.service"), text }
@@ -42,6 +49,10 @@ fn timer(config: &Config, job: &Job) -> Unit {
     let ask = has_to_ask.then_some(ASK);
     let schedules = [job.full, job.logs, job.verify, job.complete, job.rehearse, ask];
     let mut lines: Vec<String> = schedules.into_iter().flatten().flat_map(calendar).collect();
+    let knows_clock = |schedule: &Schedule| !matches!(schedule, Schedule::Every(_));
+    if schedules.iter().flatten().any(knows_clock) {
+        lines.push(EACH_HOUR.to_owned());
+    }
     lines.sort();
     lines.dedup();
     let text = format!(
@@ -54,10 +65,9 @@ fn timer(config: &Config, job: &Job) -> Unit {
     Unit { name: format!("certadm-run-{name}.timer"), text }
 }
 
-/// The lines of a timer whose moments have all slots of a schedule among them. A run does what is due, and no more: a moment
-/// too many does no harm.
+/// The lines of a timer whose moments have all slots of a schedule among them, but for one that the local clock passes over. A run does
+/// what is due, and no more: a moment too many does no harm.
 fn calendar(schedule: Schedule) -> Vec<String> {
-    const DAYS: &str = "OnCalendar=";
     let text = schedule.to_string();
     let words: Vec<&str> = text.split(' ').collect();
     match (schedule, words.as_slice()) {
@@ -92,9 +102,9 @@ fn calendar(schedule: Schedule) -> Vec<String> {
     }
 }
 
-/// A word in quotation marks of a unit: no specifier, no variable, no end of the word.
+/// A word in quotation marks of a unit: no specifier, no end of the word.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$").replace('\n', " ")
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('\n', " ")
 }
 
 #[cfg(test)]
@@ -108,6 +118,24 @@ mod tests {
             let config = Config::parse(&text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
             let timer = &units(&config, "certadm")[1].text;
             assert_eq!(timer.contains("OnCalendar=*-*-* 00/6:00:00 UTC"), asks, "{timer}");
+        }
+    }
+
+    #[test]
+    fn a_slot_that_the_clock_passes_over_is_caught_up_and_a_variable_is_none() {
+        let of = |full: &str| {
+            let text = format!("[ca]\na = {{ dir = '/a' }}\n[job.j]\nca = 'a'\nto = '/b'\nfull = '{full}'");
+            let config = Config::parse(&text, "/etc/x$y/certadm.toml".as_ref()).unwrap();
+            let [service, timer] = <[Unit; 2]>::try_from(units(&config, "/opt/$x/certadm")).unwrap();
+            assert!(service.text.contains("ExecStart=\"/opt/$$x/certadm\" run j\n"), "{}", service.text);
+            let configured = "Environment=\"CERTADM_JOBS=/etc/x$y/certadm.toml\"\n";
+            assert!(service.text.contains(configured), "{}", service.text);
+            timer.text.lines().filter(|line| *line == EACH_HOUR).count()
+        };
+        for (full, hourly) in
+            [("daily 02:30", 1), ("weekly sun 02:30", 1), ("monthly 31 02:30", 1), ("every 6h", 0)]
+        {
+            assert_eq!(of(full), hourly, "{full}");
         }
     }
 
@@ -132,6 +160,6 @@ mod tests {
         ] {
             assert_eq!(of(schedule), lines, "{schedule}");
         }
-        assert_eq!(escaped("a\"b%c$d\\e"), "a\\\"b%%c$$d\\\\e");
+        assert_eq!(escaped("a\"b%c$d\\e"), "a\\\"b%%c$d\\\\e");
     }
 }

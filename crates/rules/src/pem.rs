@@ -52,30 +52,43 @@ pub fn labels(input: &[u8]) -> impl Iterator<Item = Option<&str>> {
     })
 }
 
-/// Every block of `input` in order. Text outside of the blocks is skipped.
+/// Every block of `input` in order. Text outside of the blocks is skipped, whatever its encoding (RFC 7468, section 2).
 ///
 /// # Errors
 /// A sentence fragment for the user when a block has no end or is not Base64.
 pub fn blocks(input: &[u8]) -> Result<Vec<Block>, String> {
-    let text = std::str::from_utf8(input).map_err(|_| "the text is not UTF-8".to_owned())?;
     let mut found = Vec::new();
-    let mut rest = text;
-    while let Some(start) = rest.find(BEGIN) {
-        let after_begin = &rest[start + BEGIN.len()..];
-        let (label, body) = after_begin
-            .split_once(DASHES)
-            .filter(|(label, _)| label.len() <= LINE && !label.contains(['\r', '\n']))
+    let mut rest = input;
+    while let Some((_, after_begin)) = split_at(rest, BEGIN) {
+        let (label, body) = split_at(after_begin, DASHES)
+            .filter(|(label, _)| {
+                label.len() <= LINE && !label.iter().any(|letter| matches!(letter, b'\r' | b'\n'))
+            })
             .ok_or("a BEGIN line is not complete")?;
+        let label = std::str::from_utf8(label).map_err(|_| "the label of a block is not UTF-8")?;
         let end_line = format!("-----END {label}{DASHES}");
         let (encoded, behind) =
-            body.split_once(&end_line).ok_or_else(|| format!("the block {label:?} has no END line"))?;
-        let encoded: String = encoded.chars().filter(|c| !c.is_whitespace()).collect();
-        let der = Base64::decode_vec(&encoded)
+            split_at(body, &end_line).ok_or_else(|| format!("the block {label:?} has no END line"))?;
+        let encoded: Vec<u8> = encoded.iter().copied().filter(|letter| !is_space(*letter)).collect();
+        let text = std::str::from_utf8(&encoded)
+            .map_err(|_| format!("the block {label:?} cannot be decoded: it is not Base64"))?;
+        let der = Base64::decode_vec(text)
             .map_err(|error| format!("the block {label:?} cannot be decoded: {error}"))?;
         found.push(Block { label: label.into(), der });
         rest = behind;
     }
     Ok(found)
+}
+
+/// What is before and what is behind the first `mark`.
+fn split_at<'a>(input: &'a [u8], mark: &str) -> Option<(&'a [u8], &'a [u8])> {
+    let at = input.windows(mark.len()).position(|window| window == mark.as_bytes())?;
+    Some((&input[..at], &input[at + mark.len()..]))
+}
+
+/// White space as RFC 7468 has it in `W`.
+const fn is_space(letter: u8) -> bool {
+    matches!(letter, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c)
 }
 
 #[cfg(test)]
@@ -106,6 +119,9 @@ mod tests {
                 "{text}"
             );
         }
+        // Text around a block in Latin-1.
+        let around = [b"f\xfcr\n", plain.as_bytes(), b"f\xfcr\n", plain.as_bytes(), b"\xfc"].concat();
+        assert_eq!(blocks(&around).unwrap().iter().map(|block| &block.der).collect::<Vec<_>>(), [&der, &der]);
         assert_eq!(blocks(plain.repeat(3).as_bytes()).unwrap().len(), 3);
         assert_eq!(first_label(format!("text\n{plain}").as_bytes()), Some("CERTIFICATE"));
         assert_eq!(first_label(b"-----BEGIN "), None);
@@ -122,7 +138,9 @@ mod tests {
         ] {
             assert!(blocks(text.as_bytes()).is_err(), "{text}");
         }
-        assert!(blocks(b"\xff-----BEGIN A-----").is_err());
+        assert!(blocks(b"\xff-----BEGIN A-----").is_err(), "it has no end");
+        assert!(blocks(b"-----BEGIN \xff-----\nAAAA\n-----END \xff-----\n").is_err());
+        assert!(blocks(b"-----BEGIN A-----\nAA\xffA\n-----END A-----\n").is_err());
         assert!(blocks(b"nothing here").unwrap().is_empty());
     }
 }

@@ -1,15 +1,30 @@
 //! The CAs of jobs, how they stand, and telling people of it: what `run` and `status` share.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use certadm_files::{IoContext, cancel};
 use certadm_jobs::alarm::{Alarm, Turn};
-use certadm_jobs::notify::{self, NotTold};
-use certadm_jobs::stand::of;
+use certadm_jobs::notify::{NotTold, Teller};
+use certadm_jobs::stand::{of, unanswered};
 use certadm_jobs::status::CaStatus;
-use certadm_jobs::{Ca, Config, Job, local_zone};
+use certadm_jobs::{Ca, Config, Job, TimeZone, local_zone};
 use certadm_rules::printable::printable;
 
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::terminal::Tone;
+
+/// So long it may take to find out how a CA stands, and no longer than a run may take.
+const LOOK: Duration = Duration::from_secs(300);
+/// So long where another CA of the same place has not answered.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether the command is to stop.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Each job with each of its CAs.
 pub(crate) fn pairs<'a>(config: &'a Config, jobs: &[&'a Job]) -> Vec<(&'a Job, &'a Ca)> {
@@ -30,26 +45,68 @@ pub(crate) fn jobs<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a
     })
 }
 
-/// How these CAs stand.
-pub(crate) fn stand(config: &Config, work: &[(&Job, &Ca)], now: i64) -> Result<Vec<CaStatus>, Failure> {
+/// How these CAs stand; `each` hears of it at once. What hangs keeps nobody from hearing of the others.
+pub(crate) fn stand(
+    config: &Config,
+    work: &[(&Job, &Ca)],
+    now: i64,
+    mut each: impl FnMut(&CaStatus),
+) -> Result<Vec<CaStatus>, Failure> {
     let zone = local_zone();
-    let mut stand = Vec::new();
+    let shared = Arc::new(config.clone());
+    let limit = Duration::from_secs(u64::try_from(config.time_limit).unwrap_or_default());
+    let (mut hanging, mut stand) = (BTreeSet::new(), Vec::new());
     for (job, ca) in work {
-        certadm_files::cancel::check()?;
-        stand.push(of(config, job, ca, now, &zone));
+        let place = job.to.first().map(ToString::to_string);
+        let patience = if hanging.contains(&place) { LOOK_AGAIN } else { LOOK }.min(limit);
+        let looking = looking(&shared, job, ca, now, &zone)?;
+        let status = answer(&looking, patience)?.unwrap_or_else(|| {
+            hanging.insert(place);
+            unanswered(config, job, ca, now, &zone, patience.as_secs())
+        });
+        each(&status);
+        stand.push(status);
     }
     Ok(stand)
 }
 
-/// Tells what those who are told have not heard yet. Who cannot be told is told the next time, and this is said.
-pub(crate) fn tell(
-    config: &Config,
-    stand: &[CaStatus],
+/// Looks at a CA, in a thread of its own: one that hangs is left behind.
+fn looking(
+    config: &Arc<Config>,
+    job: &Job,
+    ca: &Ca,
     now: i64,
-    output: Output,
-) -> Result<Vec<NotTold>, Failure> {
-    let (news, not_told) = notify::tell(config, stand, now)?;
-    for news in news {
+    zone: &TimeZone,
+) -> Result<Receiver<CaStatus>, Failure> {
+    let (sender, seen) = mpsc::channel();
+    let (config, job, ca, zone) = (Arc::clone(config), job.clone(), ca.clone(), zone.clone());
+    let looks = move || sender.send(of(&config, &job, &ca, now, &zone)).ok();
+    let thread = thread::Builder::new().name("look".to_owned()).spawn(looks);
+    thread.during("start a thread for", Path::new("a look at a CA"))?;
+    Ok(seen)
+}
+
+/// What was seen; `None` when it takes too long.
+fn answer(seen: &Receiver<CaStatus>, patience: Duration) -> Result<Option<CaStatus>, Failure> {
+    let end = Instant::now() + patience;
+    loop {
+        cancel::check()?;
+        match seen.recv_timeout(GLANCE) {
+            Ok(status) => return Ok(Some(status)),
+            Err(RecvTimeoutError::Timeout) if Instant::now() < end => {}
+            Err(RecvTimeoutError::Timeout) => return Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::internal("the look at a CA broke down"));
+            }
+        }
+    }
+}
+
+/// Tells what those who are told have not heard yet. Who cannot be told is told the next time, and this is said. Gives whether it could
+/// be remembered.
+pub(crate) fn tell(teller: &mut Teller<'_>, stand: &[CaStatus], now: i64, output: Output) -> bool {
+    let told = teller.tell(stand, now);
+    for news in told.news {
         let (word, tone) = match news.event {
             Turn::Begins if news.alarm.about.is_grave() => ("ALARM", Tone::Bad),
             Turn::Begins => ("alarm", Tone::Warn),
@@ -62,8 +119,8 @@ pub(crate) fn tell(
             output.result(format!("  what to do: {remedy}"));
         }
     }
-    say_not_told(&not_told, output);
-    Ok(not_told)
+    say_not_told(&told.not_told, output);
+    told.unwritten.is_none()
 }
 
 /// Says who could not be told.

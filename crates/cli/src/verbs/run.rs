@@ -1,11 +1,12 @@
 //! `certadm run`: what is due for the CAs of a job, or one step of it (docs/jobs.md).
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use certadm_files::cancel;
-use certadm_jobs::notify::ping;
+use certadm_jobs::notify::Teller;
 use certadm_jobs::perform::Program;
 use certadm_jobs::place::moment;
 use certadm_jobs::record::{Outcome, StepRecord, Trouble};
@@ -111,16 +112,26 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Done, Failure> {
     }
     cancel::check()?;
     let now = system_clock();
-    let stand = protected::stand(&config, &work, now)?;
-    protected::tell(&config, &stand, now, output)?;
+    let mut teller = Teller::of_run(&config);
+    let mut is_remembered = true;
+    let stand = protected::stand(&config, &work, now, |status| {
+        is_remembered &= protected::tell(&mut teller, slice::from_ref(status), now, output);
+    })?;
     let done = runs.iter().filter(|run| !run.steps.is_empty()).count();
+    // Of one that was left alone, or could not be begun, nobody knows.
+    let idle =
+        runs.iter().filter(|run| run.steps.is_empty() && !run.left_alone && run.trouble.is_empty()).count();
     if done == 0 {
-        output.line(format!("Nothing is due for {}.", counted(runs.len() as u64, "CA")));
+        if 0 < idle {
+            output.line(format!("Nothing is due for {}.", counted(idle as u64, "CA")));
+        }
     } else {
-        protected::say_not_told(&ping(&config, &stand), output);
+        protected::say_not_told(&teller.ping(&stand), output);
     }
     let busy = runs.iter().any(|run| run.left_alone && args.busy_fails).then_some(Exit::Refused);
-    let exit = runs.iter().map(exit_of).chain(busy).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good);
+    let beside = (!is_remembered).then_some(Exit::Finding);
+    let exit = runs.iter().map(exit_of).chain(busy).chain(beside);
+    let exit = exit.max_by_key(|exit| *exit as u8).unwrap_or(Exit::Good);
     Ok(Done { exit, result: json!({ "runs": runs.iter().map(to_json).collect::<Vec<_>>() }) })
 }
 

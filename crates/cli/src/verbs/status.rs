@@ -1,10 +1,12 @@
 //! `certadm status`: how each CA of each job stands, and `certadm check`: the same for monitoring (docs/jobs.md).
 
 use std::path::PathBuf;
+use std::slice;
 
 use certadm_files::durable;
 use certadm_jobs::alarm::Alarm;
 use certadm_jobs::metrics::metrics;
+use certadm_jobs::notify::Teller;
 use certadm_jobs::page::status_page;
 use certadm_jobs::place::moment;
 use certadm_jobs::run::system_clock;
@@ -62,10 +64,16 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
     let jobs = jobs(&config, args.job.as_deref())?;
     interrupt::watch();
     let now = system_clock();
-    let stand = stand(&config, &pairs(&config, &jobs), now)?;
-    if args.notify {
-        tell(&config, &stand, now, output)?;
-    }
+    // What is of no job is told first, and each CA as soon as it is known.
+    let mut teller = args.notify.then(|| Teller::of_judgement(&config));
+    let mut is_remembered = true;
+    let mut told = |stand: &[CaStatus]| {
+        if let Some(teller) = &mut teller {
+            is_remembered &= tell(teller, stand, now, output);
+        }
+    };
+    told(&[]);
+    let stand = stand(&config, &pairs(&config, &jobs), now, |status| told(slice::from_ref(status)))?;
     // Of a job that was named, the others are not asked for.
     let unprotected = if args.job.is_some() { Vec::new() } else { config.unprotected() };
     if let Some(page) = &args.html {
@@ -89,7 +97,7 @@ pub(crate) fn run(args: &StatusArgs, output: Output) -> Result<Done, Failure> {
         }
     }
     let is_well = stand.iter().all(|status| status.alarms.is_empty()) && unprotected.is_empty();
-    let exit = if is_well && !stand.is_empty() { Exit::Good } else { Exit::Finding };
+    let exit = if is_well && is_remembered && !stand.is_empty() { Exit::Good } else { Exit::Finding };
     let unprotected: Vec<&str> = unprotected.into_iter().map(Name::as_str).collect();
     let result = json!({ "now": moment(now), "cas": stand.iter().map(to_json).collect::<Vec<_>>(),
         "unprotected": unprotected });
@@ -206,7 +214,7 @@ fn judged(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
         })
         .collect();
     let work: Vec<(&Job, &Ca)> = limited.iter().zip(&work).map(|(job, (_, ca))| (job, *ca)).collect();
-    let stand = stand(&config, &work, system_clock())?;
+    let stand = stand(&config, &work, system_clock(), |_| {})?;
     let alarms: Vec<&Alarm> = stand.iter().flat_map(|status| &status.alarms).collect();
     let is_grave = alarms.iter().any(|alarm| alarm.about.is_grave()) || !unprotected.is_empty();
     let (word, exit) = match (is_grave, alarms.is_empty()) {

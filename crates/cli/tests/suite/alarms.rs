@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,28 @@ fn an_alarm_is_told_when_it_begins_and_when_it_ends_and_not_between() {
     assert_eq!(steps(&result(&work, "run nightly --now full")), ["full good"]);
     assert_eq!(told(&work)[2..], ["ends failed", "ends late"]);
     assert_eq!(run(&work, "check nightly").code, 0);
+}
+
+/// A copy fails, and that is told. When the first place goes away after it, no backup is taken any more, and that is told, too.
+#[test]
+fn a_first_place_that_goes_away_is_told_although_a_step_had_failed_before() {
+    let work = with_alarms("to = ['backups', 'nowhere:']\nfull = 'monthly 1 00:00'\nrpo = '1h'");
+    run(&work, "run nightly");
+    assert_eq!(told(&work), ["begins failed"]);
+    fs::rename(work.path("backups"), work.path("away")).unwrap();
+    run(&work, "status --notify");
+    assert_eq!(told(&work).len(), 1, "the last backup is new");
+    // Two hours go by.
+    let file = work.path("state/attempts/nightly/web.json");
+    let mut attempts: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let taken = &mut attempts["steps"]["full"]["succeeded"];
+    *taken = (taken.as_i64().unwrap() - 7_200).into();
+    fs::write(&file, serde_json::to_vec(&attempts).unwrap()).unwrap();
+    run(&work, "status --notify");
+    assert_eq!(told(&work), ["begins failed", "begins late"]);
+    fs::rename(work.path("away"), work.path("backups")).unwrap();
+    run(&work, "status --notify");
+    assert_eq!(told(&work)[2..], ["ends late"]);
 }
 
 #[test]
@@ -142,6 +164,14 @@ fn who_cannot_be_told_is_told_the_next_time() {
 
 /// Reads a request, answers it, and returns its first line and its body.
 fn read_request(stream: &mut std::net::TcpStream) -> (String, String) {
+    answer_request(stream, |_| "204 No Content")
+}
+
+/// Reads a request, gives the answer for its body, and returns its first line and its body.
+pub(crate) fn answer_request(
+    stream: &mut std::net::TcpStream,
+    answer: fn(&str) -> &'static str,
+) -> (String, String) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut lines = Vec::new();
     loop {
@@ -157,8 +187,9 @@ fn read_request(stream: &mut std::net::TcpStream) -> (String, String) {
         .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).unwrap();
-    stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
-    (lines[0].clone(), String::from_utf8(body).unwrap())
+    let body = String::from_utf8(body).unwrap();
+    write!(stream, "HTTP/1.1 {}\r\nConnection: close\r\n\r\n", answer(&body)).unwrap();
+    (lines[0].clone(), body)
 }
 
 #[test]
@@ -188,8 +219,11 @@ fn status_says_how_a_ca_stands_and_check_says_it_to_monitoring() {
     let page = fs::read_to_string(work.path("page.html")).unwrap();
     assert!(page.contains("in order") && !page.contains("<script"), "{page}");
     let figures = fs::read_to_string(work.path("figures.prom")).unwrap();
-    assert!(figures.contains("certadm_alarm{job=\"nightly\",ca=\"web\",about=\"late\"} 0"), "{figures}");
-    assert!(figures.contains("certadm_sets{job=\"nightly\",ca=\"web\"} 1"), "{figures}");
+    assert!(
+        figures.contains("certadm_alarm{backup_job=\"nightly\",ca=\"web\",about=\"late\"} 0"),
+        "{figures}"
+    );
+    assert!(figures.contains("certadm_sets{backup_job=\"nightly\",ca=\"web\"} 1"), "{figures}");
     let fine = run(&work, "check nightly --ca web --max-age 1h");
     assert_eq!(fine.code, 0, "{fine:?}");
     assert!(fine.stdout.starts_with("OK - 1 CA is protected | age="), "{fine:?}");
@@ -367,59 +401,6 @@ fn the_agent_tells_the_service_manager_that_it_is_ready_and_lives() {
     assert_eq!(agent.end(), Some(0));
 }
 
-#[test]
-fn timers_are_units_that_systemd_takes() {
-    let work =
-        world("to = 'backups'\nfull = 'daily 02:00'\nlogs = 'every 15m'\nrehearse = 'monthly 30 04:00'");
-    let written = result(&work, "timers --to {units}");
-    assert_eq!(written["units"].as_array().unwrap().len(), 2);
-    let timer = fs::read_to_string(work.path("units/certadm-run-nightly.timer")).unwrap();
-    for line in ["OnCalendar=*-*-* 02:00:00", "OnCalendar=*-*-* *:00/15:00 UTC", "OnCalendar=*-*~01 04:00:00"]
-    {
-        assert!(timer.lines().any(|here| here == line), "{line}: {timer}");
-    }
-    // Each schedule that is written in a way of its own.
-    let schedules = [
-        "every 1m",
-        "every 90s",
-        "every 15m",
-        "every 48m",
-        "every 60m",
-        "every 90m",
-        "every 6h",
-        "every 7h",
-        "every 12h",
-        "every 24h",
-        "every 1d",
-        "every 36h",
-        "every 2d",
-        "every 1w",
-        "every 31d",
-        "hourly",
-        "daily 00:00",
-        "weekly sun 03:05",
-        "monthly 1 04:00",
-        "monthly 29 23:59",
-    ];
-    let jobs = schedules.iter().enumerate().map(|(number, schedule)| {
-        format!("[job.of{number}]\nca = 'web'\nto = 'backups'\nfull = '{schedule}'\n")
-    });
-    configure(&work, &format!("to = 'backups'\nfull = 'daily 02:00'\n{}", jobs.collect::<String>()));
-    let written = result(&work, "timers --to {all}");
-    let units: Vec<&str> =
-        written["units"].as_array().unwrap().iter().map(|unit| unit.as_str().unwrap()).collect();
-    assert_eq!(units.len(), 2 + 2 * schedules.len());
-    let mut verify = Command::new("systemd-analyze");
-    verify.args(["--man=no", "verify"]).args(units);
-    verify.arg(work.path("units/certadm-run-nightly.timer"));
-    let Ok(judged) = verify.env("SYSTEMD_LOG_LEVEL", "warning").output() else {
-        eprintln!("SKIPPED: no systemd-analyze");
-        return;
-    };
-    let said = String::from_utf8_lossy(&judged.stderr).into_owned();
-    assert!(!said.contains("certadm-run-"), "{said}");
-}
-
 /// Processes that have this word and a path below a work folder among their arguments.
 pub(crate) fn at_work(work: &Work, verb: &str) -> Vec<i32> {
     let folder = work.path("").display().to_string();
@@ -565,7 +546,7 @@ fn the_agent_shows_a_page_figures_and_that_it_lives_to_this_machine() {
     let figures = until("the figures are there", || {
         get(&address, "/metrics", "localhost").filter(|figures| figures.starts_with("HTTP/1.1 200"))
     });
-    assert!(figures.contains("certadm_alarm{job=\"nightly\",ca=\"web\",about=\"late\"}"), "{figures}");
+    assert!(figures.contains("certadm_alarm{backup_job=\"nightly\",ca=\"web\",about=\"late\"}"), "{figures}");
     assert!(get(&address, "/", "evil.example").unwrap().starts_with("HTTP/1.1 403"));
     assert!(get(&address, "/state", &address).unwrap().starts_with("HTTP/1.1 404"));
     agent.stop();

@@ -549,6 +549,8 @@ fn a_ca_that_another_run_has_is_left_alone() {
     lock.lock().unwrap();
     let ran = result(&work, "run nightly");
     assert_eq!((steps(&ran).len(), &ran["runs"][0]["left_alone"]), (0, &true.into()), "{ran:#}");
+    let said = run(&work, "run nightly").good();
+    assert!(said.contains("another run works on it") && !said.contains("Nothing is due"), "{said}");
     // The agent has to know that nothing was done.
     let busy = run(&work, "--quiet run nightly --busy-fails");
     assert_eq!(busy.code, 3);

@@ -29,6 +29,8 @@ mod kerberos;
 #[cfg(all(unix, feature = "repository"))]
 mod killed_runs;
 mod life;
+#[cfg(all(unix, feature = "object-store"))]
+mod listeners;
 mod many_files;
 mod modes;
 mod names;
@@ -49,6 +51,8 @@ mod shown;
 mod signing;
 mod support;
 mod terminal;
+#[cfg(all(unix, feature = "repository"))]
+mod timers;
 #[cfg(all(unix, feature = "repository"))]
 mod told;
 mod tshark;

@@ -295,7 +295,7 @@ fn the_python_client_of_prometheus_reads_the_figures() {
     };
     assert_eq!(samples("certadm_alarm").len(), 9);
     let sets = samples("certadm_sets");
-    assert_eq!(sets[0]["labels"], serde_json::json!({ "job": "nightly", "ca": "web" }));
+    assert_eq!(sets[0]["labels"], serde_json::json!({ "backup_job": "nightly", "ca": "web" }));
     assert_eq!(sets[0]["value"], 1.0);
     assert_eq!(samples("certadm_judged_timestamp_seconds").len(), 1);
     let older = understood["older"].as_array().unwrap();

@@ -274,7 +274,8 @@ impl Config {
             Some(names) => self.told(names).map_err(|message| (Some(names.span()), message))?,
             None => self.notify.keys().cloned().collect(),
         };
-        let often = raw.logs.or(raw.full).map_or(86_400, |schedule| schedule.period());
+        let backups = [raw.full, raw.logs].into_iter().flatten();
+        let often = backups.map(|schedule| schedule.period()).min().unwrap_or(86_400);
         let limits = Limits {
             // Two slots that were missed, and time for the work itself.
             rpo: raw.rpo.map_or(2 * often + 600, |rpo| rpo.0),
@@ -561,6 +562,21 @@ pub fn is_of_the_machine() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_limit_two_of_the_most_frequent_backups_may_be_missed() {
+        for (schedules, expected) in [
+            ("full = 'hourly'\nlogs = 'daily 02:00'", 7_800),
+            ("full = 'daily 02:00'\nlogs = 'hourly'", 7_800),
+            ("full = 'daily 02:00'", 173_400),
+            ("logs = 'every 15m'", 2_400),
+            ("full = 'daily 02:00'\nrpo = '1h'", 3_600),
+        ] {
+            let text = format!("[ca]\nweb = {{ dir = '/a' }}\n[job.j]\nca = 'web'\nto = '/b'\n{schedules}");
+            let config = Config::parse(&text, "/etc/certadm/certadm.toml".as_ref()).unwrap();
+            assert_eq!(config.job("j").unwrap().limits.rpo, expected, "{schedules}");
+        }
+    }
 
     /// What packages bring, as it stands there and with everything that is behind a `#`.
     #[test]

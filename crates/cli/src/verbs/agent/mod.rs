@@ -37,6 +37,8 @@ const GLANCE: Duration = Duration::from_millis(250);
 const JUDGE: Duration = Duration::from_secs(15 * 60);
 /// How soon after a run that is done again at the earliest, so that page and figures are of now.
 const JUDGE_NEWS: Duration = Duration::from_secs(60);
+/// How long that may take, and no longer than a run may.
+const JUDGING: Duration = Duration::from_secs(30 * 60);
 /// How long a run that takes too long has to stop in order.
 const TO_STOP: Duration = Duration::from_secs(300);
 /// The page and the figures, in the folder of records.
@@ -80,10 +82,40 @@ pub(crate) struct AgentArgs {
 /// A run that is at work.
 struct Running {
     pair: Pair,
+    at_work: AtWork,
+}
+
+/// A process that is at work.
+struct AtWork {
     child: Child,
     began: Instant,
     /// When it was asked to stop because it took too long.
     stopped: Option<Instant>,
+}
+
+impl AtWork {
+    fn new(child: Child) -> Self {
+        Self { child, began: Instant::now(), stopped: None }
+    }
+
+    /// Stops it when it takes longer than `limit`: first in order. Whether it is asked to now.
+    fn limit(&mut self, limit: Duration) -> bool {
+        match self.stopped {
+            None if limit < self.began.elapsed() => {
+                self.stopped = Some(Instant::now());
+                children::ask_to_stop(&mut self.child);
+                return true;
+            }
+            Some(stopped) if TO_STOP < stopped.elapsed() => children::kill(&mut self.child),
+            _ => {}
+        }
+        false
+    }
+
+    /// Whether not even a kill has ended it.
+    fn is_stuck(&self) -> bool {
+        self.stopped.is_some_and(|stopped| 2 * TO_STOP < stopped.elapsed())
+    }
 }
 
 impl AgentArgs {
@@ -218,7 +250,7 @@ struct Agent {
     program: PathBuf,
     agenda: Agenda,
     running: Vec<Running>,
-    judging: Option<Child>,
+    judging: Option<AtWork>,
     judged: Option<Instant>,
     alive: Arc<AtomicI64>,
     output: Output,
@@ -297,9 +329,14 @@ impl Agent {
         let zone = local_zone();
         let mut still = Vec::new();
         for mut run in std::mem::take(&mut self.running) {
-            let is_well = match run.child.try_wait() {
+            let is_well = match run.at_work.child.try_wait() {
                 Ok(None) => {
-                    self.limit(&mut run);
+                    // What hangs would keep its place, and in the end no CA would be protected.
+                    let limit = self.time_limit();
+                    if run.at_work.limit(limit) {
+                        let (ca, limit) = (&run.pair.1, limit.as_secs());
+                        self.warn(&format!("the run for {ca} takes longer than {limit} s, and is stopped"));
+                    }
                     still.push(run);
                     continue;
                 }
@@ -315,23 +352,9 @@ impl Agent {
         self.running = still;
     }
 
-    /// Stops a run that takes too long: what hangs would keep its place, and in the end no CA would be protected.
-    fn limit(&self, run: &mut Running) {
-        let limit = Duration::from_secs(u64::try_from(self.config.time_limit).unwrap_or_default());
-        match run.stopped {
-            None if limit < run.began.elapsed() => {
-                run.stopped = Some(Instant::now());
-                let text = format!(
-                    "the run for {} takes longer than {} s, and is stopped",
-                    run.pair.1,
-                    limit.as_secs()
-                );
-                self.warn(&text);
-                children::ask_to_stop(&mut run.child);
-            }
-            Some(stopped) if TO_STOP < stopped.elapsed() => children::kill(&mut run.child),
-            _ => {}
-        }
+    /// How long a run may take.
+    fn time_limit(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.config.time_limit).unwrap_or_default())
     }
 
     fn begin(&mut self, pair: Pair, now: i64) {
@@ -339,7 +362,7 @@ impl Agent {
         self.agenda.begins(&pair, now);
         match self.start(words) {
             Ok(child) => {
-                self.running.push(Running { pair, child, began: Instant::now(), stopped: None });
+                self.running.push(Running { pair, at_work: AtWork::new(child) });
             }
             Err(error) => {
                 self.warn(&format!("no run can be started: {error}"));
@@ -351,19 +374,32 @@ impl Agent {
 
     /// All CAs are judged now and then, beside what the runs say of their own.
     fn judge(&mut self) {
-        let is_over = match self.judging.as_mut().map(Child::try_wait) {
-            Some(Ok(None)) => return,
-            Some(_) | None => true,
-        };
+        let limit = JUDGING.min(self.time_limit());
+        if let Some(judging) = &mut self.judging
+            && matches!(judging.child.try_wait(), Ok(None))
+        {
+            let (is_stopped, is_stuck) = (judging.limit(limit), judging.is_stuck());
+            if is_stopped {
+                let limit = limit.as_secs();
+                self.warn(&format!(
+                    "the judgement of all CAs takes longer than {limit} s, and is stopped: an alarm may be missing"
+                ));
+            }
+            if !is_stuck {
+                return;
+            }
+            // Nobody can end it. The next one may find another way, and without it nobody hears anything any more.
+        }
+        self.judging = None;
         let patience = if self.has_news { JUDGE_NEWS } else { JUDGE };
-        if is_over && self.judged.is_none_or(|judged| patience <= judged.elapsed()) {
+        if self.judged.is_none_or(|judged| patience <= judged.elapsed()) {
             self.judged = Some(Instant::now());
             self.has_news = false;
             let [page, figures] = [PAGE, FIGURES].map(|name| self.config.state.join(name));
             let words = ["--quiet", "status", "--notify", "--html"].map(OsStr::new);
             let words =
                 words.into_iter().chain([page.as_os_str(), OsStr::new("--prometheus"), figures.as_os_str()]);
-            self.judging = self.start(words).ok();
+            self.judging = self.start(words).ok().map(AtWork::new);
         }
     }
 
@@ -393,8 +429,8 @@ impl Agent {
     /// Stops what is at work: each run ends in order, and leaves nothing behind. What has not ended after a while hangs.
     fn stop(&mut self) {
         let began = Instant::now();
-        let children = self.running.iter_mut().map(|run| &mut run.child).chain(&mut self.judging);
-        let mut children: Vec<_> = children.collect();
+        let at_work = self.running.iter_mut().map(|run| &mut run.at_work).chain(&mut self.judging);
+        let mut children: Vec<_> = at_work.map(|at_work| &mut at_work.child).collect();
         for child in &mut children {
             if matches!(child.try_wait(), Ok(None)) {
                 children::ask_to_stop(child);

@@ -16,7 +16,7 @@ use certadm_files::{cancel, durable};
 use certadm_jobs::agent::{Agenda, Pair, attempts_of};
 use certadm_jobs::alarm::Turn;
 use certadm_jobs::metrics::metrics;
-use certadm_jobs::notify;
+use certadm_jobs::notify::Teller;
 use certadm_jobs::page::status_page;
 use certadm_jobs::place::moment;
 use certadm_jobs::record::Outcome;
@@ -179,11 +179,14 @@ impl Fleet {
         let cas = job.cas.iter().filter(|name| only.is_none_or(|(_, ca)| ca == *name));
         let cas = cas.filter_map(|name| config.cas.get(name));
         let stood: Vec<CaStatus> = cas.map(|ca| stand::of(config, job, ca, now, &TimeZone::UTC)).collect();
-        let (news, not_told) = notify::tell(config, &stood, now)?;
-        for one in not_told {
+        let told = Teller::of_judgement(config).tell(&stood, now);
+        if let Some(error) = told.unwritten {
+            return Err(error.into());
+        }
+        for one in told.not_told {
             self.report.check(Check::failed(format!("{} could be told", one.who), one.why));
         }
-        for news in news {
+        for news in told.news {
             let turn = if news.event == Turn::Begins { "begins" } else { "ends" };
             let (ca, about) = (&news.alarm.ca, news.alarm.about);
             self.output.line(format!("{}  alarm {turn}: {ca}: {about}", moment(now)));

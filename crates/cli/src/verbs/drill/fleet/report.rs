@@ -340,8 +340,8 @@ mod tests {
 
     #[test]
     fn alarms_are_read_from_page_and_figures() {
-        let figures = "certadm_alarm{job=\"j\",ca=\"a\",about=\"late\"} 1\n\
-                       certadm_alarm{job=\"j\",ca=\"a\",about=\"disk\"} 0\n";
+        let figures = "certadm_alarm{backup_job=\"j\",ca=\"a\",about=\"late\"} 1\n\
+                       certadm_alarm{backup_job=\"j\",ca=\"a\",about=\"disk\"} 0\n";
         let late = [("a".to_owned(), "late".to_owned())];
         assert_eq!(alarms_of_figures(figures), late);
         let alarm = certadm_jobs::alarm::Alarm {
