@@ -26,7 +26,7 @@ pub(crate) struct LatestArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "from")]
     latest_in: Option<PathBuf>,
     /// With --latest-in: the state at this moment, such as 2026-11-27T10:00:00Z, or the last one before it
-    #[arg(long, value_name = "TIME", value_parser = moment, requires = "latest_in", conflicts_with_all = ["until_generation", "until_time"])]
+    #[arg(long, value_name = "TIME", value_parser = moment, requires = "latest_in", conflicts_with_all = ["from", "until_generation", "until_time"])]
     at: Option<FileTime>,
 }
 

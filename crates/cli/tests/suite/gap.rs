@@ -198,13 +198,16 @@ fn a_restore_over_a_database_says_what_the_restored_one_lacks() {
     let same = work.result("restore --from {set} --dir {ca} --force");
     assert_eq!(same["lacks"]["certificates"], 0, "{same}");
     work.result("backup --dir {ca} --to {set2}");
-    let two = work.issue("ca", "two");
+    let (two, three) = (work.issue("ca", "two"), work.issue("ca", "three"));
     work.result(&format!("ca revoke --dir {{ca}} --serial {one} --reason superseded"));
+    // What is lacking with its revocation is both.
+    work.result(&format!("ca revoke --dir {{ca}} --serial {three} --reason keyCompromise"));
     let restored = work.result("restore --from {set2} --dir {ca} --force");
     let lacks = &restored["lacks"];
-    assert_eq!((&lacks["certificates"], &lacks["revocations"]), (&1.into(), &1.into()), "{lacks}");
+    assert_eq!((&lacks["certificates"], &lacks["revocations"]), (&2.into(), &2.into()), "{lacks}");
     let named: Vec<_> = lacks["first"].as_array().unwrap().iter().map(|one| &one["serial_number"]).collect();
-    assert_eq!(named, [one.as_str(), two.as_str()]);
+    assert_eq!(named, [one.as_str(), two.as_str(), three.as_str()]);
+    assert_eq!(lacks["first"][2]["reason"], "keyCompromise");
     assert_eq!(lacks["problem"], Value::Null);
     // What was replaced stays as it was, and can be compared again.
     let aside = restored["moved_aside"].as_str().unwrap().to_owned();

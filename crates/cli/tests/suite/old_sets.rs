@@ -50,6 +50,14 @@ fn a_folder_of_sets_is_listed_pruned_and_restored_from() {
     assert_eq!(early.code, 3, "{early:?}");
     assert!(early.stderr.contains("certadm sets"), "{early:?}");
     assert_eq!(work.run("restore --dir {new} --at 2020-01-01T00:00:00Z").code, 2, "--at alone");
+    let beside_names = work.run("restore --from {sets/one} --dir {new} --at 2020-01-01T00:00:00Z");
+    assert_eq!(beside_names.code, 2, "{beside_names:?}");
+    // An earlier state of what is chosen: one that its logs give, or none.
+    assert_ne!(work.run("restore --latest-in {sets} --dir {new} --dry-run --until-generation 0x99").code, 0);
+    fs::rename(work.path("sets/three"), work.path("three")).unwrap();
+    let until = format!("--latest-in {{sets}} --dir {{new}} --until-time {}", moment_of(&sets, "one"));
+    assert_eq!((certificates(&until), certificates("--latest-in {sets} --dir {new}")), (1.into(), 2.into()));
+    fs::rename(work.path("three"), work.path("sets/three")).unwrap();
     let restored = work.result(&format!("restore {}", at("two")));
     assert_eq!(restored["certificates"], 2, "{restored:#}");
 

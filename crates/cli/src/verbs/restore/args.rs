@@ -59,6 +59,6 @@ pub(crate) struct RestoreArgs {
 impl RestoreArgs {
     /// The sets that the person names.
     pub(super) fn named(&self) -> Chosen {
-        Chosen { sets: self.from.clone(), until: self.until.get(), warnings: Vec::new() }
+        Chosen { sets: self.from.clone(), until: None, warnings: Vec::new() }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use certadm_ca::Reason;
 use certadm_files::Found;
 use certadm_recovery::diff::{Change, Difference, diff};
 use certadm_rules::words::counted;
@@ -20,6 +21,8 @@ const NAMED: usize = 20;
 pub(super) struct Lacks {
     certificates: u64,
     revocations: u64,
+    /// Certificates that differ; one may be lacking with its revocation.
+    differences: u64,
     first: Vec<Difference>,
     /// Why the two could not be compared.
     problem: Option<String>,
@@ -29,7 +32,8 @@ impl Lacks {
     /// Compares the database that was moved aside with the restored one: that of the folder where it was recovered, else
     /// what the sets give. A database that was replaced because it is damaged is no failure of the restore.
     pub(super) fn of(plan: &Plan, aside: &Path, is_recovered: bool) -> Self {
-        let mut lacks = Self { certificates: 0, revocations: 0, first: Vec::new(), problem: None };
+        let mut lacks =
+            Self { certificates: 0, revocations: 0, differences: 0, first: Vec::new(), problem: None };
         if let Err(failure) = lacks.compare(plan, aside, is_recovered) {
             lacks.problem = Some(failure.message);
         }
@@ -41,11 +45,15 @@ impl Lacks {
         let replaced = Recovered::left(&Found::named(database))?;
         let mut visit = |difference: Difference| {
             match difference.change {
-                Change::Missing => self.certificates += 1,
+                Change::Missing => {
+                    self.certificates += 1;
+                    self.revocations += u64::from(is_revoked(&difference));
+                }
                 // The earlier state has them revoked.
                 Change::Unrevoked => self.revocations += 1,
                 _ => return Ok(()),
             }
+            self.differences += 1;
             if self.first.len() < NAMED {
                 self.first.push(difference);
             }
@@ -63,7 +71,7 @@ impl Lacks {
 
     /// Whether anything is lacking.
     fn is_something(&self) -> bool {
-        self.certificates != 0 || self.revocations != 0
+        self.differences != 0
     }
 
     pub(super) fn tell(&self, aside: &Path, output: Output) {
@@ -82,14 +90,17 @@ impl Lacks {
             aside.display()
         ));
         for difference in &self.first {
-            let what = match difference.change {
-                Change::Missing => "certificate",
-                _ => "revocation of",
+            let (what, reason) = match (difference.change, difference.reason) {
+                (Change::Missing, Some(reason)) if is_revoked(difference) => {
+                    ("revoked certificate", format!(" ({reason})"))
+                }
+                (Change::Missing, _) => ("certificate", String::new()),
+                _ => ("revocation of", String::new()),
             };
             let name = difference.common_name.as_deref().unwrap_or("no common name");
-            output.result(format!("  {what} {}, {name}", difference.serial_number));
+            output.result(format!("  {what} {}, {name}{reason}", difference.serial_number));
         }
-        let more = (self.certificates + self.revocations).saturating_sub(self.first.len() as u64);
+        let more = self.differences.saturating_sub(self.first.len() as u64);
         if more != 0 {
             output.result(format!("  and {more} more"));
         }
@@ -107,4 +118,9 @@ impl Lacks {
             "problem": self.problem,
         })
     }
+}
+
+/// Whether a certificate that is lacking was revoked.
+fn is_revoked(difference: &Difference) -> bool {
+    difference.reason.is_some_and(|reason| reason != Reason::RELEASED)
 }

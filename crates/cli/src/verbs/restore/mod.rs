@@ -41,7 +41,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
         renewed_key: args.renewed_key,
         incomplete: args.incomplete,
         allowed_signers,
-        until: chosen.until,
+        until: chosen.until.or(args.until.get()),
         own_copies: false,
     };
     check_target(dir, args.force)?;
