@@ -378,6 +378,8 @@ impl Reader {
         for pack in packs {
             self.bridge.objects().forget(&name_of(FileType::Pack, &pack));
         }
+        // The manifest lies in the same pack as the logs do, and was read before.
+        self.bridge.forget_read();
         Ok(())
     }
 }
