@@ -46,7 +46,7 @@ pub struct Held {
 pub enum NoBase {
     /// There is no full set.
     NoFull,
-    /// The newest log set does not continue what is there.
+    /// The newest log set does not continue what is there: generations are missing, or have begun again.
     Gap {
         /// The log set.
         set: String,
@@ -66,6 +66,12 @@ impl std::fmt::Display for NoBase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoFull => f.write_str("no full set is there"),
+            Self::Gap { set, expected, begins } if begins < expected => {
+                write!(
+                    f,
+                    "the log set {set} begins with generation {begins:#x}, and generation {expected:#x} is the next"
+                )
+            }
             Self::Gap { set, expected, begins } => write!(
                 f,
                 "the log set {set} begins with generation {begins:#x}, and generation {expected:#x} is missing"
@@ -150,7 +156,9 @@ impl Held {
             }
             let (begins, ends) = set.generations;
             let expected = covered.saturating_add(1);
-            if expected < begins {
+            // The numbers of a CA that was made anew begin again, and old sets of a Windows CA do not say whose they are.
+            let begins_again = full.stream.1.is_empty() && ends < full.generations.1;
+            if expected < begins || begins_again {
                 return (chain, Some(NoBase::Gap { set: set.id.clone(), expected, begins }));
             }
             if covered < ends {
@@ -246,6 +254,18 @@ pub(crate) mod tests {
         let held = Held::new(&sets, 100);
         assert_eq!(held.base(), Err(NoBase::OtherStream { set: "60".to_owned() }));
         assert_eq!(ids(&held.newest_state()), ["50"]);
+    }
+
+    #[test]
+    fn logs_of_a_windows_ca_that_was_made_anew_follow_no_set_of_the_old_one() {
+        use SetKind::{Full, Logs};
+        let of = |stream: &str, set: HeldSet| HeldSet { stream: (String::new(), stream.to_owned()), ..set };
+        let old = set(10, Full, (0x1f5, 0x200));
+        let held = Held::new(&[of("", old.clone()), of("", set(20, Logs, (5, 8)))], 100);
+        assert!(matches!(held.base(), Err(NoBase::Gap { begins: 5, .. })), "{held:?}");
+        assert_eq!(ids(&held.newest_state()), ["10"]);
+        let held = Held::new(&[of("old", old), of("new", set(20, Logs, (0x200, 0x201)))], 100);
+        assert_eq!(held.base(), Err(NoBase::OtherStream { set: "20".to_owned() }));
     }
 
     #[test]

@@ -98,7 +98,6 @@ impl Bridge {
     }
 
     /// Forgets what was read of packs, so that it is read again.
-    #[cfg(test)]
     pub(crate) fn forget_read(&self) {
         self.0.segments.clear();
     }

@@ -123,16 +123,24 @@ pub(crate) fn check(
             Ok(blobs) => {
                 let packs: BTreeSet<Id> =
                     blobs.iter().filter_map(|blob| lies_in.get(blob)).flatten().copied().collect();
+                let is_concerned = !packs.is_empty();
                 for pack in packs {
                     concerned.entry(pack).or_default().push(point.id.clone());
                 }
-                // A manifest that cannot be read lies in a pack that is told.
-                let manifest = reader.files(point.tree).and_then(|files| reader.manifest(&files));
-                let told = manifest.ok().and_then(|(manifest, _)| point.contradiction(&manifest));
-                if let Some(detail) = told {
+                let read = reader.files(point.tree).and_then(|files| reader.manifest(&files));
+                let told = match read {
+                    Ok((manifest, _)) => {
+                        point.contradiction(&manifest).map(|detail| (Kind::FileChanged, detail))
+                    }
+                    // It lies in a pack that is told.
+                    Err(Error::Damaged { .. }) if is_concerned => None,
+                    Err(Error::Damaged { detail, .. }) => Some((Kind::Unreadable, detail)),
+                    Err(error) => return Err(error),
+                };
+                if let Some((kind, detail)) = told {
                     let text = format!("the set {}: {detail}", point.short_id());
                     let points = vec![point.id.clone()];
-                    checked.problems.push(Problem { kind: Kind::FileChanged, text, points });
+                    checked.problems.push(Problem { kind, text, points });
                 }
             }
             // A folder of the set cannot be read, so nobody knows what else it needs.

@@ -131,7 +131,7 @@ fn snapshot_of(from: &Reader, source: &CaRepository, point: &Point) -> Result<Sn
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
@@ -148,14 +148,14 @@ mod tests {
     use crate::secret::Secret;
     use crate::sink::SinkOptions;
 
-    fn repository(folder: &Path) -> CaRepository {
+    pub(crate) fn repository(folder: &Path) -> CaRepository {
         let objects: Arc<dyn Objects> = Arc::new(FileObjects::new(folder.to_owned()));
         let repository = CaRepository::over(objects, Secret::generate(folder), "vault", "ca");
         repository.init().unwrap();
         repository
     }
 
-    fn manifest() -> Manifest {
+    pub(crate) fn manifest() -> Manifest {
         let ca = CaIdentity {
             name: "ca".to_owned(),
             host: "host".to_owned(),
@@ -170,17 +170,30 @@ mod tests {
 
     /// Stores a set with one file of so many bytes.
     fn store(repository: &CaRepository, len: usize) {
+        store_as(repository, manifest(), len).unwrap();
+    }
+
+    /// The same with this manifest.
+    pub(crate) fn store_as(
+        repository: &CaRepository,
+        manifest: Manifest,
+        len: usize,
+    ) -> certadm_set::Result<()> {
         let mut sink = Box::new(repository.sink(SinkOptions::default()).unwrap());
         let content = vec![7_u8; len];
-        let (entry, size) = ("DataBase/ca.db".to_owned(), content.len() as u64);
-        let new = NewFile { entry, role: Role::Database, source: "x", size, hashing: Hashing::Blake3 };
+        let (role, entry) = match manifest.kind {
+            SetKind::Full => (Role::Database, "DataBase/ca.db"),
+            SetKind::Logs => (Role::Log, "DataBase/edb00003.log"),
+        };
+        let (entry, size) = (entry.to_owned(), content.len() as u64);
+        let new = NewFile { entry, role, source: "x", size, hashing: Hashing::Blake3 };
         let mut rest = content.as_slice();
         sink.add(new, &mut |buffer: &mut [u8]| Ok(std::io::Read::read(&mut rest, buffer).unwrap())).unwrap();
-        sink.commit(manifest(), &mut Silent).unwrap();
+        sink.commit(manifest, &mut Silent).map(drop)
     }
 
     /// Stores a snapshot of this tree that says of itself what such a manifest, and such a time, would have it say.
-    fn plant(repository: &CaRepository, tree: TreeId, manifest: &Manifest, time: i64) -> Point {
+    pub(crate) fn plant(repository: &CaRepository, tree: TreeId, manifest: &Manifest, time: i64) -> Point {
         let bridge = Bridge::new(Arc::clone(&repository.objects));
         let opened = engine::open(&bridge, &repository.secret).unwrap();
         let snapshot = crate::point::snapshot_of(manifest, time, None).unwrap();

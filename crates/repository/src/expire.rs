@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use certadm_files::cancel;
 use certadm_set::retain::{Fate, Keep, judge, to_delete};
+use certadm_set::stored::{age, chain};
 use rustic_core::jiff::Span;
 use rustic_core::{FileType, Id, PruneOptions};
 
@@ -22,6 +23,8 @@ use crate::vault::CaRepository;
 /// A pack that no set needs is kept so long before it is marked, and so long again before it is deleted, in seconds: a
 /// backup that is under way may lean on it.
 const REST: u64 = 48 * 3_600;
+/// What keeps a set that is not what its snapshot says, or whose manifest cannot be read.
+const BELIED: &str = "its manifest does not say what its snapshot says";
 /// A prune is repeated when a set that came meanwhile leans on what it has marked.
 const ROUNDS: u32 = 3;
 
@@ -77,9 +80,8 @@ impl CaRepository {
         let turn = Turn::take(&self.objects, options.take_over)?;
         // What somebody has let go before that keeps nothing else from being the only set.
         let points = self.points()?;
-        if let Some((_, detail)) =
-            Reader::open(&self.objects, &self.secret)?.lost_packs()?.into_values().next()
-        {
+        let reader = Reader::open(&self.objects, &self.secret)?;
+        if let Some((_, detail)) = reader.lost_packs()?.into_values().next() {
             return Err(Error::Damaged {
                 place: self.address(),
                 detail: format!("{detail}; nothing expires"),
@@ -90,10 +92,37 @@ impl CaRepository {
             objects: Arc::clone(&self.objects),
             secret: self.secret.clone(),
             address: self.address(),
-            fates: judge(&points, &self.proven()?, &options.keep, turn.now()),
+            fates: self.fates(&reader, &points, &options.keep, turn.now())?,
             turn,
             rest: options.rest.unwrap_or_else(|| REST.max(longest.saturating_mul(2))),
         })
+    }
+
+    /// Judges the sets that are what their snapshots say. The others stay, and count for nothing: whoever writes them could push
+    /// the true ones out.
+    fn fates(&self, reader: &Reader, points: &[Point], keep: &Keep, now: i64) -> Result<Vec<Fate<Point>>> {
+        let (mut true_ones, mut belied) = (Vec::new(), Vec::new());
+        for point in points {
+            cancel::check()?;
+            match reader.belied(point)? {
+                None => true_ones.push(point.clone()),
+                Some(_) => belied.push(point),
+            }
+        }
+        let mut fates = judge(&true_ones, &self.proven()?, keep, now);
+        let all: Vec<&Point> = points.iter().collect();
+        for point in belied {
+            fates.push(Fate { set: point.clone(), kept_by: vec![BELIED] });
+            // It may be a true one whose manifest is damaged, and come back.
+            let needed = chain(&all, point, now).unwrap_or_default();
+            for fate in fates.iter_mut().filter(|fate| fate.kept_by.is_empty()) {
+                if needed.iter().any(|needed| needed.id == fate.set.id) {
+                    fate.kept_by.push("another set needs it");
+                }
+            }
+        }
+        fates.sort_by(|one, other| age(&other.set).cmp(&age(&one.set)));
+        Ok(fates)
     }
 }
 

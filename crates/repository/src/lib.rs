@@ -22,6 +22,8 @@ mod lately;
 mod locks;
 pub mod objects;
 mod place;
+#[cfg(test)]
+mod planted;
 mod point;
 mod probe;
 mod profile;

@@ -18,6 +18,7 @@ use crate::bridge::{Bridge, id_of, is_named_after, name_of};
 use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::objects::Objects;
+use crate::point::Point;
 use crate::secret::Secret;
 use crate::tree::{self, Files};
 
@@ -87,6 +88,19 @@ impl Reader {
     pub(crate) fn lacks(&self, tree: TreeId, lost: &BTreeMap<Id, (Kind, String)>) -> Result<Option<String>> {
         match self.packs_of(tree) {
             Ok(packs) => Ok(packs.iter().find_map(|pack| lost.get(pack)).map(|(_, detail)| detail.clone())),
+            Err(Error::Damaged { detail, .. }) => Ok(Some(detail)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why a set is not what its snapshot says: its manifest cannot be read, or says otherwise. `None` when it is. Whoever has the
+    /// key can store a snapshot of anything, with any tags.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn belied(&self, point: &Point) -> Result<Option<String>> {
+        match self.files(point.tree).and_then(|files| self.manifest(&files)) {
+            Ok((manifest, _)) => Ok(point.contradiction(&manifest)),
             Err(Error::Damaged { detail, .. }) => Ok(Some(detail)),
             Err(error) => Err(error),
         }
@@ -378,6 +392,8 @@ impl Reader {
         for pack in packs {
             self.bridge.objects().forget(&name_of(FileType::Pack, &pack));
         }
+        // The manifest lies in the same pack as the logs do, and was read before.
+        self.bridge.forget_read();
         Ok(())
     }
 }

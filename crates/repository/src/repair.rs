@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use certadm_files::cancel;
+use certadm_rules::finding::Kind;
 use certadm_set::stored::{age, chain};
 use certadm_set::{Progress, Stage};
 use rustic_core::{FileType, Id, RepairIndexOptions};
@@ -44,7 +45,8 @@ pub struct Repaired {
     pub taken_in: u64,
     /// Packs and indexes that are damaged or gone, a sentence each. No index names them any more.
     pub left_out: Vec<String>,
-    /// Sets that cannot be restored, with what they lack.
+    /// Sets that cannot be restored, with what they lack; also what has no manifest of a set, or another one than its snapshot
+    /// says.
     pub lost: Vec<(Point, String)>,
     /// Snapshots that cannot be read, by their name: nobody can tell which set each was.
     pub unreadable: Vec<String>,
@@ -157,7 +159,7 @@ impl CaRepository {
         let mut whole = Vec::new();
         repaired.lost.clear();
         for point in &points {
-            match reader.lacks(point.tree, &lost)? {
+            match lacks(&reader, point, &lost)? {
                 Some(detail) => repaired.lost.push((point.clone(), detail)),
                 None => whole.push(point),
             }
@@ -181,7 +183,7 @@ impl CaRepository {
         let reader = Reader::open(objects, &self.secret)?;
         let lost = reader.lost_packs()?;
         for point in needed {
-            if reader.lacks(point.tree, &lost)?.is_some() {
+            if lacks(&reader, point, &lost)?.is_some() {
                 return Ok(false);
             }
         }
@@ -221,6 +223,14 @@ impl CaRepository {
     fn delete(&self, name: &str) -> Result<()> {
         let deleted = self.objects.delete(name);
         deleted.map_err(|source| Error::Storage { place: self.objects.place(), source })
+    }
+}
+
+/// What a set lacks of what its snapshot says that it is, `None` when it is whole.
+fn lacks(reader: &Reader, point: &Point, lost: &BTreeMap<Id, (Kind, String)>) -> Result<Option<String>> {
+    match reader.lacks(point.tree, lost)? {
+        None => reader.belied(point),
+        lacks => Ok(lacks),
     }
 }
 

@@ -60,7 +60,6 @@ impl Segments {
     }
 
     /// Forgets them all.
-    #[cfg(test)]
     pub(crate) fn clear(&self) {
         *self.lock() = State::default();
     }

@@ -327,11 +327,13 @@ impl RepositorySink {
         let reader = Reader::open(self.bridge.objects(), &self.secret)?;
         let lost = reader.lost_packs()?;
         for before in &self.continued {
-            if let Some(detail) = reader.lacks(before.tree, &lost)? {
-                let (logs, before) = (point::logs(manifest), before.short_id());
-                let detail = format!("{logs} continue the set {before}, which lacks something: {detail}");
-                return Err(Error::ContinuesNothing { place: self.address.clone(), detail });
-            }
+            let (logs, id) = (point::logs(manifest), before.short_id());
+            let detail = match (reader.lacks(before.tree, &lost)?, reader.belied(before)?) {
+                (Some(lacks), _) => format!("{logs} continue the set {id}, which lacks something: {lacks}"),
+                (None, Some(belied)) => format!("{logs} would continue the set {id}: {belied}"),
+                (None, None) => continue,
+            };
+            return Err(Error::ContinuesNothing { place: self.address.clone(), detail });
         }
         let needed = reader.packs_of(tree)?;
         if let Some((_, (_, detail))) = lost.iter().find(|(pack, _)| needed.contains(pack)) {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use time::{Date, OffsetDateTime};
 
 use crate::manifest::SetKind;
-use crate::stored::{Stored, age, chain, is_ahead, same_backup};
+use crate::stored::{Stored, age, chain, database, is_ahead, same_backup};
 
 /// How many states are kept of which kind. Each number counts the newest first, as `restic forget` does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -84,9 +84,9 @@ pub fn judge<S: Stored + Clone>(
     now: i64,
 ) -> Vec<Fate<S>> {
     let mut kept = Kept::default();
-    let mut databases: BTreeMap<(&str, &str), Vec<&S>> = BTreeMap::new();
+    let mut databases: BTreeMap<(&str, &str, &str), Vec<&S>> = BTreeMap::new();
     for set in sets {
-        databases.entry((set.ca(), set.database())).or_default().push(set);
+        databases.entry(database(set)).or_default().push(set);
     }
     for own in databases.into_values() {
         // Sets from the future stay, and count for nothing: whoever writes them could push the true ones out.

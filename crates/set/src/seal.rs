@@ -3,11 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use certadm_ese::log::LogFile;
+use certadm_ese::pager::FilePager;
 use certadm_files::{Found, durable};
 use certadm_rules::finding::{Finding, Kind, Severity};
 use certadm_rules::{FileTime, Generation};
 
 use crate::copy::hash_file;
+use crate::ends::{Signatures, of_windows};
 use crate::error::{Error, Result};
 use crate::hashes::Hashing;
 use crate::layout::{DATABASE_DIR, file_of};
@@ -130,16 +133,25 @@ fn describe(path: &Path, set: &WindowsSet, hashing: Hashing) -> Result<Manifest>
 /// Whose it is, by its restore map; a full set without one is named after its database.
 fn whose(set: &WindowsSet) -> Option<CaIdentity> {
     let locations = set.read_locations().ok().flatten().filter(|list| list.database().is_some());
+    let signatures = Signatures { stream: stream_of(set).unwrap_or_default(), ..Signatures::default() };
     match (locations, &set.database) {
-        (Some(locations), _) => Some(identify(&locations, None)),
+        (Some(locations), _) => Some(identify(&locations, signatures)),
         (None, Some(database)) => Some(CaIdentity {
             name: Path::new(database.file_name()?).file_stem()?.to_str()?.to_owned(),
             host: String::new(),
-            database_signature: String::new(),
-            stream_signature: String::new(),
+            database_signature: signatures.database,
+            stream_signature: signatures.stream,
         }),
         (None, None) => None,
     }
+}
+
+/// The signature of its sequence of logs, as the first of them says, and as a backup of that CA notes it.
+fn stream_of(set: &WindowsSet) -> Option<String> {
+    let log = set.logs.first()?;
+    let generation = Generation::from_log_file_name(log.file_name()?.to_str()?)?;
+    let pager = FilePager::new(log.open().ok()?).ok()?;
+    of_windows(LogFile::read_header(&pager).ok()?, generation)
 }
 
 fn entry(path: &Path, file: &Found, role: Role, hashing: Hashing) -> Result<FileEntry> {

@@ -19,7 +19,7 @@ pub trait Stored {
     fn ca(&self) -> &str;
     /// Full or logs only.
     fn kind(&self) -> SetKind;
-    /// The signature of its database; empty where it is not known.
+    /// The signature of its database; empty where it is not known, as with a Windows CA.
     fn database(&self) -> &str;
     /// The signature of its stream of logs; empty where it is not known.
     fn stream(&self) -> &str;
@@ -59,7 +59,7 @@ pub(crate) fn is_ahead<S: Stored>(set: &S, now: i64) -> bool {
 #[must_use]
 pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
     let (ahead, past): (Vec<&S>, Vec<&S>) = sets.iter().copied().partition(|set| is_ahead(*set, now));
-    let same_database = |one: &S, other: &S| (one.ca(), one.database()) == (other.ca(), other.database());
+    let same_database = |one: &S, other: &S| database(one) == database(other);
     let last_of = |fits: &dyn Fn(&S) -> bool| past.iter().filter(|set| fits(set)).map(|set| set.time()).max();
     let believed = |set: &S| {
         let is_later = |other: &&&S| goes_with(**other, set) && set.generations().1 < other.generations().1;
@@ -79,6 +79,12 @@ pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
 pub fn same_backup<S: Stored>(one: &S, other: &S) -> bool {
     goes_with(one, other)
         && (one.time(), one.kind(), one.generations()) == (other.time(), other.kind(), other.generations())
+}
+
+/// What sets of one database have in common. A Windows CA's sets name no database: those of one sequence of logs are of one.
+pub(crate) fn database<S: Stored>(set: &S) -> (&str, &str, &str) {
+    let stream = if set.database().is_empty() { set.stream() } else { "" };
+    (set.ca(), set.database(), stream)
 }
 
 /// Whether both are of one database with one stream of logs.
@@ -101,7 +107,9 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec
     related
         .iter()
         .copied()
-        .filter(|set| set.kind() == SetKind::Full)
+        // Logs that end before it does are not of what came after it: the numbers of a Windows CA that was made anew, or
+        // restored, begin again.
+        .filter(|set| set.kind() == SetKind::Full && set.generations().1 <= last.generations().1)
         .find_map(|full| continued(full, last, &related, now))
         .ok_or_else(|| {
             let (low, high) = last.generations();
@@ -258,6 +266,26 @@ pub(crate) mod tests {
         assert_eq!(said, expected);
         assert_eq!(missing(&all), [(15, 16)]);
         assert_eq!(missing::<Kept>(&[]), []);
+    }
+
+    /// A Windows CA that was made anew under its name counts its logs from 1 again, and old sets of one name no sequence.
+    #[test]
+    fn logs_that_end_before_a_full_set_does_lead_on_from_an_earlier_one_or_none() {
+        use SetKind::{Full, Logs};
+        let sets = [
+            set(1, 10, Full, "", (0x1f5, 0x200), false),
+            set(2, 20, Logs, "", (5, 8), false),
+            set(3, 30, Full, "", (3, 4), false),
+            set(4, 40, Full, "", (0x201, 0x202), false),
+            set(5, 50, Logs, "", (5, 8), false),
+            set(6, 60, Logs, "", (0x202, 0x202), false),
+        ];
+        let all: Vec<&Kept> = sets.iter().collect();
+        let times = |last: usize| {
+            let chain = chain(&all, &sets[last], 100).ok()?;
+            Some(chain.into_iter().map(|set| set.time).collect::<Vec<_>>())
+        };
+        assert_eq!((times(1), times(4), times(5)), (None, Some(vec![30, 50]), Some(vec![40, 60])));
     }
 
     impl Stored for Kept {

@@ -11,10 +11,9 @@ use certadm_rules::flags::{BackupType, MAX_READ_BUFFER};
 use certadm_rules::names::{folded, is_safe_component, last_component};
 use certadm_rules::{BackupKind, Generation, TaggedList};
 use certadm_session::{CallError, CallResult, FileOpen, Logs, Opens, Session, Source, Truncated};
-use certadm_store::log_file::LogHeader;
 
 use crate::copy::ReadBack;
-use crate::ends::Ends;
+use crate::ends::{Ends, Signatures};
 use crate::error::{Error, Result};
 use crate::hashes::Hashing;
 use crate::layout::{DYNAMIC_DIR, database_entry, locations_entry, log_entry, log_generation};
@@ -177,17 +176,17 @@ pub fn take_into(
             (session, names, locations, dynamic, SetKind::Logs)
         }
     };
-    let mut manifest = Manifest::new(identify(&locations, None), kind, started);
+    let mut manifest = Manifest::new(identify(&locations, Signatures::default()), kind, started);
     manifest.dynamic_files = dynamic.paths().to_vec();
     let may_be_left_out = [dynamic.paths(), unlisted.as_slice()].concat();
     manifest.not_included = not_included(&may_be_left_out, options.dynamic_dir.is_some());
     check_logs(&names, manifest.clone())?;
     taking.store_bytes(locations_entry(), Role::Locations, &locations.to_bytes())?;
-    let (session, generations, log) = taking.store_logs(session, &names)?;
+    let (session, generations, whose) = taking.store_logs(session, &names)?;
     let mut left_out = copy_dynamic(sink.as_mut(), &mut allowance, dynamic.paths(), options)?;
     left_out.extend(unlisted);
 
-    manifest.ca = identify(&locations, log.as_ref());
+    manifest.ca = identify(&locations, whose);
     manifest.generations = generations;
     manifest.not_included = not_included(&left_out, options.dynamic_dir.is_some());
     manifest.finished = certadm_store::now().to_rfc3339();
@@ -296,13 +295,13 @@ impl Taking<'_> {
         Ok(session)
     }
 
-    /// Stores the logs, ascending: a set that is kept elsewhere may need that order. Returns whose they are, too, where the
-    /// first of them is one of ours.
+    /// Stores the logs, ascending: a set that is kept elsewhere may need that order. Returns whose they are, too, as the first of
+    /// them says.
     fn store_logs<S: Source>(
         &mut self,
         mut session: Session<S, Logs>,
         names: &[String],
-    ) -> Result<(Session<S, Logs>, Generations, Option<LogHeader>)> {
+    ) -> Result<(Session<S, Logs>, Generations, Signatures)> {
         let mut logs = Vec::new();
         for name in names {
             logs.push((log_generation(name)?, name));
@@ -318,8 +317,8 @@ impl Taking<'_> {
         let bound =
             |log: Option<&(Generation, &String)>| log.map_or(0, |(generation, _)| generation.number());
         let generations = Generations { low: bound(logs.first()), high: bound(logs.last()) };
-        let header = first.and_then(|(generation, ends)| ends.log_header("a log", generation));
-        Ok((session, generations, header))
+        let whose = first.map(|(generation, ends)| ends.signatures(generation)).unwrap_or_default();
+        Ok((session, generations, whose))
     }
 
     fn store_bytes(&mut self, entry: String, role: Role, bytes: &[u8]) -> Result<()> {
@@ -373,16 +372,15 @@ pub fn database_name(locations: &TaggedList) -> String {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
 }
 
-/// Whose set it is: the names from the restore map, the signatures from the first log. Sets of other engines have no
-/// signatures of ours; every log of ours names both.
-pub(crate) fn identify(locations: &TaggedList, log: Option<&LogHeader>) -> CaIdentity {
+/// Whose set it is: the names from the restore map, the signatures from the first log.
+pub(crate) fn identify(locations: &TaggedList, signatures: Signatures) -> CaIdentity {
     let database = locations.database().unwrap_or_default();
     let host = database.trim_start_matches('\\').split('\\').next().unwrap_or_default();
     CaIdentity {
         name: database_name(locations),
         host: host.to_owned(),
-        database_signature: log.map(|header| header.database.to_string()).unwrap_or_default(),
-        stream_signature: log.map(|header| header.stream.to_string()).unwrap_or_default(),
+        database_signature: signatures.database,
+        stream_signature: signatures.stream,
     }
 }
 

@@ -278,6 +278,62 @@ impl Objects for Faulty {
     }
 }
 
+/// Objects that note what is forgotten, read and stored, in its order.
+#[derive(Debug, Default)]
+pub(crate) struct Noting {
+    pub(crate) inner: Memory,
+    pub(crate) notes: Mutex<Vec<(&'static str, String)>>,
+}
+
+impl Noting {
+    fn note(&self, action: &'static str, name: &str) -> &Memory {
+        self.notes.lock().unwrap().push((action, name.to_owned()));
+        &self.inner
+    }
+}
+
+impl Objects for Noting {
+    fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), ObjectError> {
+        self.note("put", name).put(name, parts)
+    }
+
+    fn create(&self, name: &str, content: &[u8]) -> Result<(), ObjectError> {
+        self.note("put", name).create(name, content)
+    }
+
+    fn stored_at(&self, name: &str) -> Result<i64, ObjectError> {
+        self.inner.stored_at(name)
+    }
+
+    fn get(&self, name: &str) -> Result<Bytes, ObjectError> {
+        self.note("read", name).get(name)
+    }
+
+    fn range(&self, name: &str, offset: u64, len: u64) -> Result<Bytes, ObjectError> {
+        self.note("read", name).range(name, offset, len)
+    }
+
+    fn len(&self, name: &str) -> Result<Option<u64>, ObjectError> {
+        self.inner.len(name)
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, ObjectError> {
+        self.inner.list(folder)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), ObjectError> {
+        self.inner.delete(name)
+    }
+
+    fn forget(&self, name: &str) {
+        self.note("forget", name);
+    }
+
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+}
+
 /// Lets two writers at one storage make their calls in an order that follows from a seed, as far as their threads allow.
 #[derive(Debug)]
 pub(crate) struct Gate {

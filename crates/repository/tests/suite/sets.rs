@@ -1,12 +1,39 @@
 //! Sets go in and come out as they were, logs are deleted only then, and names lead to what they mean.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use certadm_repository::{Imported, Part, Selector};
 use certadm_rules::BackupType;
 use certadm_set::verify::verify;
 use certadm_set::{Silent, TakeOptions, take};
 
 use crate::common::{Ca, assert_whole, options, over, repository};
-use crate::objects::{Fault, Faulty};
+use crate::objects::{Fault, Faulty, Noting};
+
+/// The manifest lies in the same pack as the logs, and is read before them.
+#[test]
+fn what_the_ca_deletes_is_read_again_after_the_system_was_told_to_forget_it() {
+    let mut ca = Ca::create();
+    let (memory, secret, sound) = repository();
+    ca.back_up(&sound, BackupType::Full).unwrap();
+    for kind in [BackupType::LogsOnly, BackupType::Full] {
+        ca.issue(1);
+        let noting = Arc::new(Noting { inner: memory.clone(), ..Noting::default() });
+        ca.back_up(&over(Arc::clone(&noting) as _, &secret), kind).unwrap();
+        let notes = noting.notes.lock().unwrap();
+        let place = |fits: &dyn Fn(&str, &str) -> bool| notes.iter().rposition(|(what, name)| fits(what, name));
+        let counts = place(&|what, name| what == "put" && name.starts_with("snapshots/")).unwrap();
+        let forgotten: BTreeSet<&String> =
+            notes.iter().filter(|(what, _)| *what == "forget").map(|(_, name)| name).collect();
+        assert!(!forgotten.is_empty(), "{kind:?}");
+        for pack in forgotten {
+            let last = place(&|what, name| what == "forget" && name == pack).unwrap();
+            let read = notes[last..counts].iter().any(|(what, name)| *what == "read" && name == pack);
+            assert!(read, "{kind:?}: {pack} is not read again");
+        }
+    }
+}
 
 #[test]
 fn a_full_set_and_its_log_sets_come_back_and_the_ca_keeps_no_log_twice() {

@@ -11,8 +11,10 @@ use certadm_ese::header::{Copies, State};
 use certadm_files::scratch::for_test as scratch;
 use certadm_rules::{Diagnosis, Generation, Hresult};
 use certadm_set::finding::Severity;
+use certadm_set::hashes::Hashing;
 use certadm_set::manifest::{CaIdentity, FileEntry, Generations, Manifest, Role, SetKind};
 use certadm_set::progress::Silent;
+use certadm_set::seal::seal;
 use certadm_set::verify::{Report, verify};
 use certadm_set::windows::{WindowsSet, open_database, recover, salvage_database};
 use certadm_set::{Error, Opened, Until, open};
@@ -404,7 +406,7 @@ fn complete(set: &Path, kind: SetKind, low: u32, high: u32) {
         name: "Store".to_owned(),
         host: "ca1".to_owned(),
         database_signature: String::new(),
-        stream_signature: String::new(),
+        stream_signature: "0a".repeat(28),
     };
     let mut manifest = Manifest::new(ca, kind, "2026-01-01T00:00:00Z".to_owned());
     manifest.generations = Generations { low, high };
@@ -428,6 +430,22 @@ fn complete(set: &Path, kind: SetKind, low: u32, high: u32) {
         });
     }
     fs::write(set.join("manifest.json"), manifest.complete().unwrap()).unwrap();
+}
+
+/// As a backup of that CA notes it, so that logs of another CA of its name do not continue it.
+#[test]
+fn a_manifest_that_is_made_for_files_says_of_which_sequence_their_logs_are() {
+    let dir = scratch();
+    let Some((full, logs)) = backup(dir.path()) else { return };
+    let stream = |set: &Path| {
+        seal(set, Hashing::Blake3, None, &mut Silent).unwrap();
+        let ca = Manifest::parse(&fs::read(set.join("manifest.json")).unwrap()).unwrap().ca;
+        assert_eq!(ca.database_signature, "", "it would be taken for a set of our own");
+        ca.stream_signature
+    };
+    let sealed = stream(&full);
+    assert_eq!((sealed.len(), &stream(&logs)), (56, &sealed));
+    assert!(check(&[&full, &logs]).is_restorable());
 }
 
 #[test]
