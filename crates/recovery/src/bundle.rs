@@ -21,7 +21,7 @@ use crate::x509::CrlContent;
 
 /// The list of what is to be signed, for [`finish`].
 const TO_SIGN: &str = "to-sign.json";
-/// Revocations that the CA does not know of, for the next emergency CRL.
+/// Revocations that the CA does not know of: for the CA when it is back, and for the next emergency CRL.
 pub const REVOCATIONS: &str = "revocations.json";
 /// A CRL of the size that the table holds (ese.md 12).
 pub const MAX_CRL: u64 = 536_870_912;
@@ -122,8 +122,7 @@ impl Bundle {
         if plan.revocations.is_empty() {
             return;
         }
-        let list = Revocation::to_json(&plan.revocations).to_string();
-        self.add(REVOCATIONS.to_owned(), list.into_bytes());
+        self.add(REVOCATIONS.to_owned(), Revocation::to_json(&plan.revocations).into_bytes());
         match maker {
             Maker::Windows => {
                 self.add("return.cmd".to_owned(), Revocation::to_return_cmd(&plan.revocations).into_bytes());

@@ -48,6 +48,24 @@ pub struct Entry {
     pub reason: i32,
     /// Where it comes from.
     pub origin: Origin,
+    /// Whether the database has it revoked, too: for good, or on hold where the entry is no more than that.
+    pub is_known: bool,
+}
+
+impl Entry {
+    /// What the CA has to be told when it is back: a revocation that it published itself, and that its database does not have.
+    pub(crate) fn lacking(&self, now: FileTime) -> Option<Revocation> {
+        let is_lacking = self.origin == Origin::Published && !self.is_known;
+        is_lacking.then(|| Revocation {
+            serial: self.serial.clone(),
+            // One that no entry may give says nothing; that of a release would take a hold back.
+            reason: Some(Reason::from_code(self.reason))
+                .filter(|reason| is_reason_of_entry(reason.code()))
+                .unwrap_or(Reason::UNSPECIFIED),
+            when: self.when.min(now),
+            origin: Origin::Published,
+        })
+    }
 }
 
 const ON_HOLD: i32 = 6;
@@ -131,12 +149,14 @@ pub(crate) fn gather<'r>(
         let standing = situation.standing(row);
         let listed = view.entries.remove(&row.serial);
         let published_decides = listed.is_some_and(|listed| is_newer(listed.number));
+        let is_revoked = matches!(standing, Standing::Listed | Standing::Expired);
         let of_row = |when, reason, origin| Entry {
             serial: row.serial.clone(),
             request_id: Some(row.request_id),
             when,
             reason,
             origin,
+            is_known: is_revoked && (row.reason != ON_HOLD || reason == ON_HOLD),
         };
         match (standing, listed, row.effective) {
             (Standing::Listed, None, Some(effective)) => {
@@ -213,6 +233,7 @@ fn only_published(
             when: listed.when,
             reason: listed.reason,
             origin: Origin::Published,
+            is_known: false,
         });
     }
     list
@@ -260,6 +281,7 @@ fn apply(
                 when: order.when,
                 reason: order.reason.code(),
                 origin: Origin::Order,
+                is_known: false,
             }),
         }
     }

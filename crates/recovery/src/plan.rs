@@ -1,8 +1,8 @@
 //! The CRLs that a lost CA needs: which, with what in them, ready to be signed (recovery.md 4.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use certadm_ca::Serial;
+use certadm_ca::{Reason, Serial};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{self, Finding, Kind};
 use der::asn1::{AnyRef, BitStringRef};
@@ -13,7 +13,7 @@ use crate::content::{Content, CrlKind, Template};
 use crate::entries::{Entries, Entry, Situation, gather, named};
 use crate::error::{Error, Result};
 use crate::issuer::{Issuer, Issuers};
-use crate::order::Revocation;
+use crate::order::{Revocation, merged};
 use crate::published::{PublishedCrl, View, check_bases, check_scopes};
 use crate::records::{CrlRow, Maker, Records, Revoked, Signer};
 use crate::schedule::{self, Dates, Habits, NumberBasis};
@@ -138,8 +138,10 @@ pub struct Plan {
     /// Certificates that no CRL lists although one of the sources has them on hold: the newer one shows that the hold was taken
     /// back.
     pub released: Vec<Serial>,
-    /// Revocations that the CA does not know of yet.
+    /// Revocations that the CA does not know of yet: those that were ordered, and those that it published after the backup.
     pub revocations: Vec<Revocation>,
+    /// Whether a database says what the CA knows.
+    pub has_database: bool,
 }
 
 impl Plan {
@@ -181,18 +183,31 @@ impl Plan {
         let mut made = Made::default();
         planner.all(&mut made, &mut findings)?;
         finding::sort(&mut findings);
+        let revocations = not_in_the_database(&made.crls, options);
         Ok(Self {
             destinations: made.destinations,
             deadlines: made.deadlines,
             crls: made.crls,
             unknown: made.unknown,
             released: made.released,
-            revocations: options.revocations.clone(),
+            revocations,
+            has_database: records.is_some(),
             number,
             findings,
             issuers,
         })
     }
+}
+
+/// The orders, and what the CRLs list because the CA published it. An order to take a hold back does not count for an entry that
+/// stays: it is revoked for good.
+fn not_in_the_database(crls: &[PlannedCrl], options: &Options) -> Vec<Revocation> {
+    let published =
+        || crls.iter().flat_map(|crl| &crl.entries).filter_map(|entry| entry.lacking(options.now));
+    let lacking: BTreeSet<Serial> = published().map(|revocation| revocation.serial).collect();
+    let has_effect =
+        |order: &&Revocation| order.reason != Reason::REMOVE_FROM_CRL || !lacking.contains(&order.serial);
+    merged(published().chain(options.revocations.iter().filter(has_effect).cloned()))
 }
 
 fn nothing(now: FileTime) -> Records {

@@ -9,7 +9,7 @@ use certadm_ese::overlay::Overlay;
 use certadm_ese::pager::FilePager;
 use certadm_files::IoContext;
 use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
-use certadm_recovery::{Damage, PublishedCrl, Revocation, merged};
+use certadm_recovery::{Damage, Origin, PublishedCrl, Revocation, merged};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{FileTime, Hresult};
 use certadm_set::scratch::Recovered;
@@ -24,8 +24,8 @@ use crate::failure::Failure;
 use crate::output::{Output, path_text};
 use crate::verbs::files::read_input;
 
-/// A list of revocations of the length that a CRL may have.
-const MAX_LIST: u64 = 64 << 20;
+/// A list of the revocations that a CRL may have.
+const MAX_LIST: u64 = MAX_CRL;
 
 /// What was handed in beside the database.
 pub(super) struct Sources {
@@ -96,7 +96,10 @@ impl Sources {
         }
         let text = self.text(&list, "revocations")?;
         let broken = |reason| certadm_recovery::Error::Folder { path: list.clone(), reason };
-        Ok(Revocation::parse_json(&text, now).map_err(broken)?)
+        let mut revocations = Revocation::parse_json(&text, now).map_err(broken)?;
+        // What the CA itself published stands in the CRL of the folder, and is judged with it.
+        revocations.retain(|revocation| revocation.origin == Origin::Order);
+        Ok(revocations)
     }
 
     fn crl(&mut self, path: &Path) -> Result<(), Failure> {
