@@ -14,7 +14,7 @@ use crate::entries::{Entries, Entry, Situation, gather, named};
 use crate::error::{Error, Result};
 use crate::issuer::{Issuer, Issuers};
 use crate::order::{Revocation, merged};
-use crate::published::{PublishedCrl, View, check_bases, check_scopes};
+use crate::published::{Compared, PublishedCrl, View, check_bases, check_scopes};
 use crate::records::{CrlRow, Maker, Records, Revoked, Signer};
 use crate::schedule::{self, Dates, Habits, NumberBasis};
 use crate::signature::{Algorithm, PrivateKey};
@@ -82,6 +82,8 @@ pub struct PlannedCrl {
     pub dates: Dates,
     /// What it lists.
     pub entries: Vec<Entry>,
+    /// The newest list of the CA itself that is taken into account.
+    pub compared: Option<Compared>,
 }
 
 impl PlannedCrl {
@@ -374,6 +376,7 @@ impl Planner<'_> {
                 format!("give the base CRL {}, or a newer one, by a further --published", gap.missing);
             findings.push(Finding::warning(Kind::CrlNotCompared, detail).remedy(remedy));
         }
+        let compared = view.compared();
         let Entries { list, findings: more, mut unknown, mut released } =
             gather(&situation, rows.iter().copied(), view, orders);
         findings.extend(more);
@@ -401,6 +404,7 @@ impl Planner<'_> {
                 algorithm: algorithm.clone(),
                 dates,
                 entries,
+                compared,
             })
         };
         made.crls.push(make(CrlKind::Base, &base, list, file_name.clone())?);

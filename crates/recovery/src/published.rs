@@ -11,6 +11,15 @@ use crate::issuer::{Issuer, Issuers};
 use crate::signature::{Algorithm, PublicKey};
 use crate::x509::{CrlRef, PublishedEntry, number_in, oid};
 
+/// The newest list of the CA itself with which an emergency CRL was compared: what neither of the two lists was not revoked then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// The number of that CRL.
+    pub number: i64,
+    /// From when on it was valid.
+    pub this_update: FileTime,
+}
+
 /// A CRL that was published: read, and not yet believed.
 #[derive(Clone, Debug)]
 pub struct PublishedCrl {
@@ -24,6 +33,8 @@ pub struct PublishedCrl {
     pub(crate) this_update: FileTime,
     pub(crate) next_update: Option<FileTime>,
     pub(crate) next_publish: Option<FileTime>,
+    /// Of an emergency CRL: with what it was compared, where that is known.
+    pub(crate) emergency: Option<Option<Compared>>,
 }
 
 impl PublishedCrl {
@@ -62,7 +73,35 @@ impl PublishedCrl {
             .and_then(|value| x509_cert::time::Time::from_der(value).ok().map(dates::from_x509));
         let (this_update, next_update) =
             (dates::from_x509(crl.content.this_update), crl.content.next_update.map(dates::from_x509));
-        Ok(Self { name: name.to_owned(), number: count, base, this_update, next_update, next_publish, der })
+        Ok(Self {
+            name: name.to_owned(),
+            number: count,
+            base,
+            this_update,
+            next_update,
+            next_publish,
+            emergency: None,
+            der,
+        })
+    }
+
+    /// The same as an emergency CRL, which this crate has made and not the CA. Its number lies above all that the CA has used, whatever
+    /// its maker knew: what it lists is revoked, and what it lacks is no more than `compared` shows.
+    #[must_use]
+    pub fn of_emergency(self, compared: Option<Compared>) -> Self {
+        Self { emergency: Some(compared), ..self }
+    }
+
+    /// Whether it is known to be an emergency CRL, and with what it was compared.
+    #[must_use]
+    pub fn emergency(&self) -> Option<Option<Compared>> {
+        self.emergency
+    }
+
+    /// Up to where it is a complete list of what was revoked; nothing for a delta CRL.
+    fn reach(&self) -> Option<Compared> {
+        let itself = Compared { number: self.number, this_update: self.this_update };
+        self.emergency.unwrap_or(Some(itself)).filter(|_| self.base.is_none())
     }
 
     /// Its number.
@@ -193,7 +232,7 @@ pub(crate) struct View {
     pub(crate) entries: BTreeMap<Serial, Listed>,
     /// Taken off the list by a delta CRL.
     pub(crate) removed: BTreeSet<Serial>,
-    /// The number of the newest of them.
+    /// The number of the newest of them that the CA itself made.
     pub(crate) number: Option<i64>,
     /// Whether they are all that was published up to the newest of them: what they do not list was not revoked then.
     pub(crate) is_whole: bool,
@@ -224,9 +263,11 @@ pub(crate) struct Gap {
 
 /// The reason by which a delta CRL takes an entry off the list.
 const REMOVE_FROM_CRL: i32 = 8;
+const ON_HOLD: i32 = 6;
 
 impl View {
-    /// Puts together what is published of the key at `place`. `crls` have the places of their keys with them.
+    /// Puts together what is published of the key at `place`. `crls` have the places of their keys with them. Emergency CRLs come
+    /// last: they add to what the CA published, and take nothing from it.
     ///
     /// A delta CRL has everything that has changed since its base CRL, so it goes with any complete list from that one on (RFC
     /// 5280 5.2.4), and the list is complete up to its own number then. The entries of one that goes with none are true as well;
@@ -237,22 +278,24 @@ impl View {
     pub(crate) fn of(place: usize, crls: &[(usize, &PublishedCrl)]) -> Result<Self> {
         let of_key = || crls.iter().filter(|(key, _)| *key == place).map(|(_, crl)| *crl);
         let rank = |crl: &&PublishedCrl| (crl.number, crl.this_update);
-        let base = of_key().filter(|crl| crl.base.is_none()).max_by_key(rank);
+        let bases = of_key().filter_map(|crl| crl.reach().map(|reach| (reach, crl)));
+        let base =
+            bases.max_by_key(|(reach, crl)| (reach.number, reach.this_update, crl.emergency.is_none()));
         let mut deltas: Vec<&PublishedCrl> = of_key()
-            .filter(|crl| crl.base.is_some())
-            .filter(|delta| base.is_none_or(|base| base.number <= delta.number))
+            .filter(|crl| crl.base.is_some() && crl.emergency.is_none())
+            .filter(|delta| base.is_none_or(|(base, _)| base.number <= delta.number))
             .collect();
         deltas.sort_by_key(rank);
         let mut view = Self::default();
-        let mut complete = base.map(|base| base.number);
-        if let Some(base) = base {
-            view.add(base)?;
+        let mut complete = base.map(|(base, _)| base.number);
+        if let Some((reach, base)) = base {
+            view.add(base, reach)?;
         }
         while let Some(reached) = complete {
             let goes_with = |delta: &&PublishedCrl| delta.base.is_some_and(|base| base <= reached);
             // The newest has what those before it have.
             let Some(newest) = deltas.iter().rposition(goes_with) else { break };
-            view.add(deltas[newest])?;
+            view.add_delta(deltas[newest])?;
             complete = Some(deltas[newest].number);
             deltas.drain(..=newest);
         }
@@ -260,15 +303,49 @@ impl View {
             listed.number = complete.unwrap_or(listed.number);
         }
         for delta in &deltas {
-            view.add(delta)?;
+            view.add_delta(delta)?;
         }
         let newest = deltas.last().and_then(|delta| Some((delta.name.clone(), delta.base?)));
         view.gap = newest.map(|(delta, missing)| Gap { delta, missing });
         view.is_whole = complete.is_some() && view.gap.is_none();
+        let mut emergency: Vec<&PublishedCrl> = of_key().filter(|crl| crl.emergency.is_some()).collect();
+        emergency.sort_by_key(rank);
+        for crl in emergency {
+            view.add_emergency(crl)?;
+        }
         Ok(view)
     }
 
-    fn add(&mut self, crl: &PublishedCrl) -> Result<()> {
+    /// With what an emergency CRL is compared that is made of it.
+    pub(crate) fn compared(&self) -> Option<Compared> {
+        let (number, this_update) = self.number.zip(self.until)?;
+        self.is_whole.then_some(Compared { number, this_update })
+    }
+
+    /// What an emergency CRL lists is revoked: its maker may have had a database, or orders, that are not here. A hold is no more than
+    /// that beside a revocation for good.
+    fn add_emergency(&mut self, crl: &PublishedCrl) -> Result<()> {
+        let mut place = self.entries.len();
+        crl.entries(|entry| {
+            if crl.base.is_some() && entry.reason == REMOVE_FROM_CRL {
+                return;
+            }
+            self.removed.remove(&entry.serial);
+            let new = Listed { when: entry.when, reason: entry.reason, place, number: crl.number };
+            place += 1;
+            let known = self.entries.entry(entry.serial).or_insert(new);
+            *known = match (known.reason, entry.reason) {
+                (reason, ON_HOLD) if reason != ON_HOLD => Listed { number: crl.number, ..*known },
+                _ => Listed { place: known.place, ..new },
+            };
+        })
+    }
+
+    fn add_delta(&mut self, crl: &PublishedCrl) -> Result<()> {
+        self.add(crl, Compared { number: crl.number, this_update: crl.this_update })
+    }
+
+    fn add(&mut self, crl: &PublishedCrl, reach: Compared) -> Result<()> {
         let mut place = self.entries.len();
         crl.entries(|entry| {
             if crl.base.is_some() && entry.reason == REMOVE_FROM_CRL {
@@ -277,12 +354,12 @@ impl View {
                 return;
             }
             self.removed.remove(&entry.serial);
-            let (when, reason, number) = (entry.when, entry.reason, crl.number);
+            let (when, reason, number) = (entry.when, entry.reason, reach.number);
             self.entries.insert(entry.serial, Listed { when, reason, place, number });
             place += 1;
         })?;
-        self.number = self.number.max(Some(crl.number));
-        self.until = self.until.max(Some(crl.this_update));
+        self.number = self.number.max(Some(reach.number));
+        self.until = self.until.max(Some(reach.this_update));
         Ok(())
     }
 }
