@@ -67,7 +67,8 @@ impl Issuer {
     /// The name of its CRL files as Windows makes it, without an ending: `NAME`, `NAME(1)` for the next key.
     pub(crate) fn file_name(&self) -> String {
         let name = self.common_name().map(|name| names::sanitize(&name)).unwrap_or_default();
-        let name = if names::is_safe_component(&format!("{name}(1)+.crl")) && !name.starts_with('.') {
+        let is_usable = !name.is_empty() && !name.starts_with('.');
+        let name = if is_usable && names::is_safe_component(&format!("{name}(1)+.crl")) {
             name
         } else {
             "ca".to_owned()
