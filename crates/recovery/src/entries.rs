@@ -7,10 +7,10 @@ use certadm_ca::{Reason, Serial, dates};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 
+use crate::crl_entry::is_reason_of_entry;
 use crate::order::Revocation;
 use crate::published::View;
 use crate::records::{Records, Revoked};
-use crate::x509::is_reason_of_entry;
 
 /// Where an entry comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Entry {
     pub reason: i32,
     /// Where it comes from.
     pub origin: Origin,
+    /// The digits are those of a negative number, and are written as they are.
+    pub is_negative: bool,
     /// Whether the database has it revoked, too: for good, or on hold where the entry is no more than that.
     pub is_known: bool,
 }
@@ -156,6 +158,7 @@ pub(crate) fn gather<'r>(
             when,
             reason,
             origin,
+            is_negative: row.is_negative,
             is_known: is_revoked && (row.reason != ON_HOLD || reason == ON_HOLD),
         };
         match (standing, listed, row.effective) {
@@ -233,6 +236,7 @@ fn only_published(
             when: listed.when,
             reason: listed.reason,
             origin: Origin::Published,
+            is_negative: listed.is_negative,
             is_known: false,
         });
     }
@@ -248,6 +252,7 @@ fn apply(
 ) -> Vec<Entry> {
     let mut places: BTreeMap<Serial, usize> =
         list.iter().enumerate().map(|(place, entry)| (entry.serial.clone(), place)).collect();
+    let issued = |serial| situation.records.issued.get(serial);
     let mut dropped = Vec::new();
     let mut added = Vec::new();
     for order in orders {
@@ -277,10 +282,11 @@ fn apply(
             Some(_) => {}
             None => added.push(Entry {
                 serial: order.serial.clone(),
-                request_id: situation.records.issued.get(&order.serial).map(|issued| issued.request_id),
+                request_id: issued(&order.serial).map(|issued| issued.request_id),
                 when: order.when,
                 reason: order.reason.code(),
                 origin: Origin::Order,
+                is_negative: issued(&order.serial).is_some_and(|issued| issued.is_negative),
                 is_known: false,
             }),
         }

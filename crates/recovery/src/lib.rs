@@ -16,6 +16,7 @@ mod assign;
 pub mod bundle;
 pub mod complete;
 mod content;
+mod crl_entry;
 pub mod diff;
 mod entries;
 mod error;

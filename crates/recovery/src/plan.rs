@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use certadm_ca::{Reason, Serial};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{self, Finding, Kind};
+use certadm_rules::words::counted;
 use der::asn1::{AnyRef, BitStringRef};
 use der::{Encode, Tag};
 
@@ -157,7 +158,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::PublishedElsewhere`] for the CRL of another CA, [`Error::Published`], [`Error::NoBase`], [`Error::TwoScopes`],
-    /// [`Error::Number`], [`Error::Sha1`], [`Error::Encoding`].
+    /// [`Error::NotUnderstood`], [`Error::Number`], [`Error::LongNumber`], [`Error::Sha1`], [`Error::Encoding`].
     pub fn new(
         issuers: Issuers,
         records: Option<&Records>,
@@ -184,6 +185,7 @@ impl Plan {
         let mut findings = Vec::new();
         let mut made = Made::default();
         planner.all(&mut made, &mut findings)?;
+        findings.extend(schedule::long_numbers(published));
         finding::sort(&mut findings);
         let revocations = not_in_the_database(&made.crls, options);
         Ok(Self {
@@ -376,10 +378,16 @@ impl Planner<'_> {
                 format!("give the base CRL {}, or a newer one, by a further --published", gap.missing);
             findings.push(Finding::warning(Kind::CrlNotCompared, detail).remedy(remedy));
         }
-        let compared = view.compared();
+        let (compared, passed_over) = (view.compared(), view.passed_over.clone());
         let Entries { list, findings: more, mut unknown, mut released } =
             gather(&situation, rows.iter().copied(), view, orders);
         findings.extend(more);
+        findings.extend(passed_over.iter().map(|(oid, count)| {
+            let entries = counted(*count, "entry");
+            let detail =
+                format!("the extension {oid} of {entries} of the published CRLs is not carried over");
+            Finding::warning(Kind::CrlExtension, detail)
+        }));
         made.unknown.append(&mut unknown);
         made.released.append(&mut released);
         let had_deltas = last.freshest.is_some() || last.delta.is_some();
@@ -392,6 +400,7 @@ impl Planner<'_> {
             (Deltas::Normal, _) => {}
             (Deltas::Shadow | Deltas::None, _) => base = base.without(oid::FRESHEST),
         }
+        base.complete(CrlKind::Base);
         let file_name = issuer.file_name();
         let make = |kind, template: &Template, entries: Vec<Entry>, file_name| -> Result<PlannedCrl> {
             let number = self.number;
@@ -420,6 +429,7 @@ impl Planner<'_> {
                 None => Template::usual(self.records.maker, kind),
             };
             template.complete(kind);
+            template.cover_the_same_as(&base);
             made.crls.push(make(kind, &template, Vec::new(), format!("{file_name}+"))?);
         }
         Ok(())

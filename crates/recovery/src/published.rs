@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use certadm_ca::{Recognised, Serial, dates};
 use certadm_rules::{FileTime, pem};
+use const_oid::ObjectIdentifier;
+use der::asn1::Ia5String;
 use der::{Decode, Encode};
+use x509_cert::ext::pkix::IssuingDistributionPoint;
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 
+use crate::crl_entry::{EntryFault, PublishedEntry, read_entries};
 use crate::error::{Error, Result};
 use crate::issuer::{Issuer, Issuers};
 use crate::signature::{Algorithm, PublicKey};
-use crate::x509::{CrlRef, PublishedEntry, number_in, oid};
+use crate::x509::{CrlRef, number_in, oid};
 
 /// The newest list of the CA itself with which an emergency CRL was compared: what neither of the two lists was not revoked then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +32,10 @@ pub struct PublishedCrl {
     pub name: String,
     /// The CRL.
     pub der: Vec<u8>,
+    /// The greatest that there is room for where it is longer.
     pub(crate) number: i64,
+    /// It has more than 63 bits (RFC 5280 5.2.3 allows 20 octets).
+    pub(crate) is_number_long: bool,
     /// The base that a delta CRL builds on; nothing for a base CRL.
     pub(crate) base: Option<i64>,
     pub(crate) this_update: FileTime,
@@ -41,7 +49,8 @@ impl PublishedCrl {
     /// Reads a CRL in DER or PEM.
     ///
     /// # Errors
-    /// [`certadm_ca::Error::WrongKind`] for something else, such as a certificate; [`Error::Published`].
+    /// [`certadm_ca::Error::WrongKind`] for something else, such as a certificate; [`Error::Published`];
+    /// [`Error::NotUnderstood`] for an indirect CRL.
     pub fn parse(name: &str, content: &[u8]) -> Result<Self> {
         if let Some(error) = certadm_ca::Error::of_wrong_kind(name, content, Recognised::Crl) {
             return Err(error.into());
@@ -62,11 +71,14 @@ impl PublishedCrl {
         let crl = CrlRef::parse(&der).map_err(malformed)?;
         let number = |oid| -> Result<Option<i64>> {
             let Some(value) = crl.content.value(oid) else { return Ok(None) };
-            let number = number_in(value).map_err(malformed)?;
-            number.map(Some).ok_or_else(|| unusable("its number is greater than 63 bits".into()))
+            Ok(Some(number_in(value).map_err(malformed)?.unwrap_or(i64::MAX)))
         };
         // A CRL of version 1 has no number; any other is greater.
         let (count, base) = (number(oid::CRL_NUMBER)?.unwrap_or(0), number(oid::DELTA_BASE)?);
+        if crl.content.is_indirect().map_err(malformed)? {
+            let reason = "it is an indirect CRL, which lists certificates of other CAs, too".to_owned();
+            return Err(Error::NotUnderstood { name: name.to_owned(), reason });
+        }
         let next_publish = crl
             .content
             .value(oid::NEXT_PUBLISH)
@@ -76,6 +88,7 @@ impl PublishedCrl {
         Ok(Self {
             name: name.to_owned(),
             number: count,
+            is_number_long: count == i64::MAX,
             base,
             this_update,
             next_update,
@@ -104,7 +117,7 @@ impl PublishedCrl {
         self.emergency.unwrap_or(Some(itself)).filter(|_| self.base.is_none())
     }
 
-    /// Its number.
+    /// Its number; the greatest one of 63 bits where it is longer.
     #[must_use]
     pub fn number(&self) -> i64 {
         self.number
@@ -125,7 +138,7 @@ impl PublishedCrl {
     /// Every serial number that it lists.
     ///
     /// # Errors
-    /// [`Error::Published`] when an entry is malformed.
+    /// [`Error::Published`] when an entry is malformed, [`Error::NotUnderstood`].
     pub fn serials(&self) -> Result<BTreeSet<Serial>> {
         let mut serials = BTreeSet::new();
         self.entries(|entry| {
@@ -143,7 +156,16 @@ impl PublishedCrl {
     }
 
     pub(crate) fn entries(&self, visit: impl FnMut(PublishedEntry)) -> Result<()> {
-        self.parsed()?.content.entries(visit).map_err(|error| self.malformed(&error))
+        let Some(list) = self.parsed()?.content.revoked else { return Ok(()) };
+        read_entries(list, visit).map_err(|fault| match fault {
+            EntryFault::Malformed(error) => self.malformed(&error),
+            EntryFault::Critical { serial, oid } => Error::NotUnderstood {
+                name: self.name.clone(),
+                reason: format!(
+                    "its entry of {serial} has the extension {oid}, which must not be passed over"
+                ),
+            },
+        })
     }
 
     /// Whether one of these keys signed it.
@@ -201,17 +223,32 @@ impl PublishedCrl {
 }
 
 /// Of each key at most one kind of certificates may be covered: the newest base CRL stands for all that is revoked, and one that
-/// is of a partition, or of the certificates of users alone, says nothing of the others.
+/// is of a partition, or of the certificates of users alone, says nothing of the others. A delta CRL goes with a base of the same
+/// issuing distribution point alone (RFC 5280 5.2.4).
 pub(crate) fn check_scopes(published: &[(usize, &PublishedCrl)]) -> Result<()> {
     let mut scopes: BTreeMap<usize, (&PublishedCrl, Option<Vec<u8>>)> = BTreeMap::new();
-    for (place, crl) in published.iter().filter(|(_, crl)| crl.base.is_none()) {
-        let scope = crl.parsed()?.content.value(oid::ISSUING_POINT).map(<[u8]>::to_vec);
+    for (place, crl) in published {
+        let scope = crl.parsed()?.content.value(oid::ISSUING_POINT).map(scope_in);
         let (first, known) = scopes.entry(*place).or_insert_with(|| (*crl, scope.clone()));
         if *known != scope {
             return Err(Error::TwoScopes { one: first.name.clone(), other: crl.name.clone() });
         }
     }
     Ok(())
+}
+
+/// The value of an issuing distribution point as far as it tells one from another: Windows puts a `+` into the address of a delta CRL.
+fn scope_in(value: &[u8]) -> Vec<u8> {
+    let Ok(mut point) = IssuingDistributionPoint::from_der(value) else { return value.to_vec() };
+    if let Some(DistributionPointName::FullName(names)) = &mut point.distribution_point {
+        for name in names {
+            let GeneralName::UniformResourceIdentifier(url) = name else { continue };
+            if let Ok(without) = Ia5String::new(&url.as_str().replace('+', "")) {
+                *url = without;
+            }
+        }
+    }
+    point.to_der().unwrap_or_else(|_| value.to_vec())
 }
 
 /// Without a database the base CRL alone tells what was revoked before a delta CRL.
@@ -240,6 +277,8 @@ pub(crate) struct View {
     pub(crate) gap: Option<Gap>,
     /// What was revoked later cannot be listed.
     pub(crate) until: Option<FileTime>,
+    /// Extensions of entries that are not read, and how many entries have them.
+    pub(crate) passed_over: BTreeMap<ObjectIdentifier, u64>,
 }
 
 /// An entry of the view, and its place in the CRL.
@@ -247,6 +286,7 @@ pub(crate) struct View {
 pub(crate) struct Listed {
     pub(crate) when: FileTime,
     pub(crate) reason: i32,
+    pub(crate) is_negative: bool,
     pub(crate) place: usize,
     /// The number of the newest CRL that says so.
     pub(crate) number: i64,
@@ -331,7 +371,9 @@ impl View {
                 return;
             }
             self.removed.remove(&entry.serial);
-            let new = Listed { when: entry.when, reason: entry.reason, place, number: crl.number };
+            let (when, reason, is_negative, number) =
+                (entry.when, entry.reason, entry.is_negative, crl.number);
+            let new = Listed { when, reason, is_negative, place, number };
             place += 1;
             let known = self.entries.entry(entry.serial).or_insert(new);
             *known = match (known.reason, entry.reason) {
@@ -354,8 +396,12 @@ impl View {
                 return;
             }
             self.removed.remove(&entry.serial);
-            let (when, reason, number) = (entry.when, entry.reason, reach.number);
-            self.entries.insert(entry.serial, Listed { when, reason, place, number });
+            let (when, reason, is_negative, number) =
+                (entry.when, entry.reason, entry.is_negative, reach.number);
+            self.entries.insert(entry.serial, Listed { when, reason, is_negative, place, number });
+            if let Some(oid) = entry.passed_over {
+                *self.passed_over.entry(oid).or_default() += 1;
+            }
             place += 1;
         })?;
         self.number = self.number.max(Some(reach.number));

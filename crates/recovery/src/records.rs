@@ -6,6 +6,7 @@ use certadm_ca::Serial;
 use certadm_ca::rows::Disposition;
 use certadm_rules::FileTime;
 
+use crate::crl_entry::is_negative;
 use crate::error::{Error, Result};
 use crate::x509::{CertificateRef, oid};
 
@@ -73,6 +74,8 @@ pub struct CrlRow {
 pub(crate) struct Revoked {
     pub(crate) request_id: i64,
     pub(crate) serial: Serial,
+    /// The digits are those of a negative number.
+    pub(crate) is_negative: bool,
     pub(crate) effective: Option<FileTime>,
     pub(crate) reason: i32,
     pub(crate) not_after: Option<FileTime>,
@@ -85,6 +88,7 @@ pub(crate) struct Revoked {
 #[derive(Clone, Debug)]
 pub(crate) struct Issued {
     pub(crate) request_id: i64,
+    pub(crate) is_negative: bool,
     pub(crate) signer: Signer,
 }
 
@@ -214,9 +218,10 @@ impl Reading {
         };
         let parsed = CertificateRef::parse(&der).and_then(|certificate| {
             let signer = certificate.authority_key()?.map(<[u8]>::to_vec);
-            Ok((signer, certificate.extension(oid::DISTRIBUTION_POINTS)?.map(<[u8]>::to_vec)))
+            let points = certificate.extension(oid::DISTRIBUTION_POINTS)?.map(<[u8]>::to_vec);
+            Ok((signer, points, is_negative(certificate.serial)))
         });
-        let (named, points) = match parsed {
+        let (named, points, is_negative) = match parsed {
             Ok(found) => found,
             // What is not revoked takes no part in the CRL.
             Err(_) if !is_revoked => return Ok(()),
@@ -233,6 +238,7 @@ impl Reading {
             (Some(serial), true) => self.records.revoked.push(Revoked {
                 request_id,
                 serial,
+                is_negative,
                 effective: row.revoked_effective_when,
                 reason: row.revoked_reason.unwrap_or_default(),
                 not_after,
@@ -241,7 +247,7 @@ impl Reading {
                 signer,
             }),
             (Some(serial), false) if asked => {
-                self.records.issued.insert(serial, Issued { request_id, signer });
+                self.records.issued.insert(serial, Issued { request_id, is_negative, signer });
             }
             (_, false) => {}
         }
