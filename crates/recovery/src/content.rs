@@ -7,13 +7,14 @@ use const_oid::ObjectIdentifier;
 use der::asn1::AnyRef;
 use der::{Decode, Encode};
 
+use crate::crl_entry::write_entry;
 use crate::entries::Entry;
 use crate::error::{Error, Result};
 use crate::issuer::Issuer;
 use crate::records::{CrlRow, Maker, Records};
 use crate::schedule::Dates;
 use crate::signature::Algorithm;
-use crate::x509::{Body, CrlContent, CrlRef, ExtensionRef, authority_key_value, oid, write_entry};
+use crate::x509::{Body, CrlContent, CrlRef, ExtensionRef, authority_key_value, oid};
 
 /// What kind of CRL it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +69,14 @@ impl Template {
         template
     }
 
-    /// Adds what a delta CRL cannot be without.
+    /// Adds what a CRL cannot be without: its number and the identifier of its key (RFC 5280 5.2.1 and 5.2.3), which one of version 1
+    /// does not have; and of a delta CRL, its base.
     pub(crate) fn complete(&mut self, kind: CrlKind) {
+        for oid in [oid::CRL_NUMBER, oid::AUTHORITY_KEY] {
+            if !self.has(oid) {
+                self.0.insert(0, Slot { oid, critical: false, value: Vec::new() });
+            }
+        }
         if matches!(kind, CrlKind::Delta(_)) && !self.has(oid::DELTA_BASE) {
             let slot = Slot { oid: oid::DELTA_BASE, critical: true, value: Vec::new() };
             let before = self.0.iter().position(|slot| slot.oid == oid::PUBLISHED_LOCATIONS);
@@ -91,6 +98,14 @@ impl Template {
         let before = self.0.iter().position(|slot| slot.oid == oid::PUBLISHED_LOCATIONS);
         let slot = Slot { oid: oid::FRESHEST, critical: false, value: freshest };
         self.0.insert(before.unwrap_or(self.0.len()), slot);
+    }
+
+    /// Takes over the issuing distribution point of the base CRL, without which a delta CRL does not go with it (RFC 5280 5.2.4).
+    pub(crate) fn cover_the_same_as(&mut self, base: &Self) {
+        let of_base = base.0.iter().find(|slot| slot.oid == oid::ISSUING_POINT);
+        if let Some(slot) = of_base.filter(|_| !self.has(oid::ISSUING_POINT)) {
+            self.0.push(slot.clone());
+        }
     }
 
     /// Leaves an extension out.
@@ -145,7 +160,7 @@ impl Content<'_> {
     pub(crate) fn to_der(&self, entries: &[Entry]) -> Result<Vec<u8>> {
         let mut revoked = Vec::with_capacity(entries.len().saturating_mul(54));
         for entry in entries {
-            write_entry(&mut revoked, &entry.serial, entry.when, entry.reason)?;
+            write_entry(&mut revoked, (&entry.serial, entry.is_negative), entry.when, entry.reason)?;
         }
         let mut values = Vec::with_capacity(self.template.0.len());
         for slot in &self.template.0 {

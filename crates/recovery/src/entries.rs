@@ -7,10 +7,10 @@ use certadm_ca::{Reason, Serial, dates};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{Finding, Kind};
 
+use crate::crl_entry::is_reason_of_entry;
 use crate::order::Revocation;
 use crate::published::View;
 use crate::records::{Records, Revoked};
-use crate::x509::is_reason_of_entry;
 
 /// Where an entry comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,26 @@ pub struct Entry {
     pub reason: i32,
     /// Where it comes from.
     pub origin: Origin,
+    /// The digits are those of a negative number, and are written as they are.
+    pub is_negative: bool,
+    /// Whether the database has it revoked, too: for good, or on hold where the entry is no more than that.
+    pub is_known: bool,
+}
+
+impl Entry {
+    /// What the CA has to be told when it is back: a revocation that it published itself, and that its database does not have.
+    pub(crate) fn lacking(&self, now: FileTime) -> Option<Revocation> {
+        let is_lacking = self.origin == Origin::Published && !self.is_known;
+        is_lacking.then(|| Revocation {
+            serial: self.serial.clone(),
+            // One that no entry may give says nothing; that of a release would take a hold back.
+            reason: Some(Reason::from_code(self.reason))
+                .filter(|reason| is_reason_of_entry(reason.code()))
+                .unwrap_or(Reason::UNSPECIFIED),
+            when: self.when.min(now),
+            origin: Origin::Published,
+        })
+    }
 }
 
 const ON_HOLD: i32 = 6;
@@ -131,12 +151,15 @@ pub(crate) fn gather<'r>(
         let standing = situation.standing(row);
         let listed = view.entries.remove(&row.serial);
         let published_decides = listed.is_some_and(|listed| is_newer(listed.number));
+        let is_revoked = matches!(standing, Standing::Listed | Standing::Expired);
         let of_row = |when, reason, origin| Entry {
             serial: row.serial.clone(),
             request_id: Some(row.request_id),
             when,
             reason,
             origin,
+            is_negative: row.is_negative,
+            is_known: is_revoked && (row.reason != ON_HOLD || reason == ON_HOLD),
         };
         match (standing, listed, row.effective) {
             (Standing::Listed, None, Some(effective)) => {
@@ -213,6 +236,8 @@ fn only_published(
             when: listed.when,
             reason: listed.reason,
             origin: Origin::Published,
+            is_negative: listed.is_negative,
+            is_known: false,
         });
     }
     list
@@ -227,6 +252,7 @@ fn apply(
 ) -> Vec<Entry> {
     let mut places: BTreeMap<Serial, usize> =
         list.iter().enumerate().map(|(place, entry)| (entry.serial.clone(), place)).collect();
+    let issued = |serial| situation.records.issued.get(serial);
     let mut dropped = Vec::new();
     let mut added = Vec::new();
     for order in orders {
@@ -256,10 +282,12 @@ fn apply(
             Some(_) => {}
             None => added.push(Entry {
                 serial: order.serial.clone(),
-                request_id: situation.records.issued.get(&order.serial).map(|issued| issued.request_id),
+                request_id: issued(&order.serial).map(|issued| issued.request_id),
                 when: order.when,
                 reason: order.reason.code(),
                 origin: Origin::Order,
+                is_negative: issued(&order.serial).is_some_and(|issued| issued.is_negative),
+                is_known: false,
             }),
         }
     }

@@ -56,6 +56,15 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A published CRL says something of its entries that is not known here: a CRL made of it would list what is not revoked, or not list
+    /// what is.
+    #[error("the published CRL {name} cannot be carried over: {reason}")]
+    NotUnderstood {
+        /// The file.
+        name: String,
+        /// What it has.
+        reason: String,
+    },
     /// There is no database, and no base CRL: what was revoked before the delta CRL is known from nothing.
     #[error(
         "{name} is a delta CRL, which lists only what has changed since the base CRL {base}: a CRL that is made of it alone would drop every other revocation"
@@ -66,9 +75,9 @@ pub enum Error {
         /// The number of the base CRL.
         base: i64,
     },
-    /// Two base CRLs of one key are for different certificates: each says nothing of those of the other.
+    /// Two CRLs of one key are for different certificates: each says nothing of those of the other.
     #[error(
-        "the base CRLs {one} and {other} are of one key, and for different certificates (issuing distribution point)"
+        "the CRLs {one} and {other} are of one key, and for different certificates (issuing distribution point)"
     )]
     TwoScopes {
         /// A file.
@@ -130,6 +139,12 @@ pub enum Error {
         number: String,
         /// Why not.
         reason: String,
+    },
+    /// A published CRL has a number above which none can be written here.
+    #[error("the CRL {name} has a number of more than 63 bits: no greater one can be chosen")]
+    LongNumber {
+        /// The file.
+        name: String,
     },
     /// A revocation that was asked for cannot be carried out.
     #[error("{what} cannot be revoked: {reason}")]
@@ -195,7 +210,9 @@ impl Diagnosis for Error {
             Self::NoCaCertificate | Self::KeyOfAnotherCa { .. } | Self::AnotherCa { .. } => {
                 Hresult::CRYPT_E_NOT_FOUND
             }
-            Self::Partitions { .. } => Hresult::ERROR_NOT_SUPPORTED,
+            Self::Partitions { .. } | Self::NotUnderstood { .. } | Self::LongNumber { .. } => {
+                Hresult::ERROR_NOT_SUPPORTED
+            }
             Self::PublishedElsewhere { .. } | Self::WrongSignature { .. } => Hresult::NTE_BAD_SIGNATURE,
             Self::UnusableKey { .. } | Self::Signing { .. } => Hresult::NTE_BAD_KEY,
             Self::Sha1 => Hresult::NTE_BAD_ALGID,
@@ -242,6 +259,12 @@ impl Diagnosis for Error {
                 "make a CRL of each by itself; if one is older, and its address was changed since then, leave it out"
             }
             Self::Published { .. } => "fetch the CRL again; it must be one CRL in DER or PEM",
+            Self::NotUnderstood { .. } => {
+                "leave it out, and give what it lists of this CA by --revoke-file; --no-published says that no other is there"
+            }
+            Self::LongNumber { .. } => {
+                "choose one by --number N; put it where nobody has the other CRL any more, because its number is lower"
+            }
             Self::PublishedElsewhere { .. } => {
                 "give the CRL of this CA; certadm list --table CRLs shows what it published"
             }

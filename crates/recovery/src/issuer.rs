@@ -67,7 +67,8 @@ impl Issuer {
     /// The name of its CRL files as Windows makes it, without an ending: `NAME`, `NAME(1)` for the next key.
     pub(crate) fn file_name(&self) -> String {
         let name = self.common_name().map(|name| names::sanitize(&name)).unwrap_or_default();
-        let name = if names::is_safe_component(&format!("{name}(1)+.crl")) && !name.starts_with('.') {
+        let is_usable = !name.is_empty() && !name.starts_with('.');
+        let name = if is_usable && names::is_safe_component(&format!("{name}(1)+.crl")) {
             name
         } else {
             "ca".to_owned()
@@ -269,7 +270,8 @@ fn parse(found: &CaCertificate) -> Result<Issuer> {
     let unusable = |reason: String| Error::CaCertificate { request_id: found.request_id, reason };
     let malformed = |error: der::Error| unusable(error.to_string());
     let certificate = CertificateRef::parse(&found.der).map_err(malformed)?;
-    let key = PublicKey::from_der(certificate.public_key).map_err(unusable)?;
+    // An earlier key of another kind takes nothing from the others.
+    let key = PublicKey::of_any_kind(certificate.public_key).map_err(unusable)?;
     let identifier = match certificate.subject_key().map_err(malformed)? {
         Some(identifier) => identifier.to_vec(),
         None => key.identifier().map_err(malformed)?,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use certadm_ca::{Reason, Serial};
 use certadm_rules::FileTime;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
+use crate::entries::Origin;
 use crate::error::{Error, Result};
 
 /// A revocation that the CA does not know of yet.
@@ -20,6 +21,9 @@ pub struct Revocation {
     pub reason: Reason,
     /// From when on.
     pub when: FileTime,
+    /// [`Origin::Order`] for one that was asked for; [`Origin::Published`] for one that the lost CA made and published itself, after
+    /// the backup.
+    pub origin: Origin,
 }
 
 impl Revocation {
@@ -67,7 +71,7 @@ impl Revocation {
         if certadm_ca::dates::to_x509(when).is_err() {
             return Err(refuse("its date lies before 1970, which no CRL can name".to_owned()));
         }
-        Ok(Self { serial, reason, when })
+        Ok(Self { serial, reason, when, origin: Origin::Order })
     }
 
     /// Reads lines `SERIAL,REASON,WHEN` of a CSV file. Reason and date may be missing; empty lines, lines that begin with
@@ -106,42 +110,42 @@ impl Revocation {
     /// # Errors
     /// What is wrong with it.
     pub fn parse_json(text: &str, now: FileTime) -> Result<Vec<Self>, String> {
-        let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let list = value["revocations"].as_array().ok_or("it has no list `revocations`")?;
-        let one = |entry: &Value| {
-            let text = |key: &str| entry[key].as_str();
-            let serial = text("serial_number").ok_or("an entry has no serial_number")?;
-            Self::of(serial, serial, text("reason"), text("when"), now).map_err(|error| error.to_string())
+        let list: List = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let one = |kept: &Kept| {
+            let serial = kept.serial_number.as_str();
+            let read = Self::of(serial, serial, kept.reason.as_deref(), kept.when.as_deref(), now);
+            let is_published = kept.origin.as_deref() == Some(Origin::Published.key());
+            let origin = if is_published { Origin::Published } else { Origin::Order };
+            Ok(Self { origin, ..read.map_err(|error| error.to_string())? })
         };
-        list.iter().map(one).collect()
+        list.revocations.iter().map(one).collect()
     }
 
     /// The file that keeps them for the next emergency CRL, and for the CA when it is back.
     #[must_use]
-    pub fn to_json(revocations: &[Self]) -> Value {
-        let one = |revocation: &Self| {
-            json!({
-                "serial_number": revocation.serial.as_str(),
-                "reason": revocation.reason.to_string(),
-                "when": revocation.when.to_rfc3339(),
-            })
+    pub fn to_json(revocations: &[Self]) -> String {
+        let one = |revocation: &Self| Kept {
+            serial_number: revocation.serial.to_string(),
+            reason: Some(revocation.reason.to_string()),
+            when: Some(revocation.when.to_rfc3339()),
+            origin: Some(revocation.origin.key().to_owned()),
         };
-        json!({ "format": 1, "revocations": revocations.iter().map(one).collect::<Vec<_>>() })
+        let list = List { format: Some(1), revocations: revocations.iter().map(one).collect() };
+        serde_json::to_string(&list).unwrap_or_default() // plain data by construction
     }
 
-    /// The commands that tell a Windows CA, when it is back: a file for `cmd.exe`.
+    /// The commands that tell a Windows CA, when it is back: a file for `cmd.exe`. It publishes as [`Revocation::to_return_sh`] does:
+    /// when all of them are entered.
     #[must_use]
     pub fn to_return_cmd(revocations: &[Self]) -> String {
         let mut text = String::from(
-            "rem Run this on the CA when it is back: it does not know these revocations yet.\r\n",
+            "@echo off\r\nsetlocal\r\nset missing=0\r\n\
+             rem Run this on the CA when it is back, before it issues again: it does not know these revocations yet.\r\n",
         );
         for revocation in revocations {
-            // A hold is taken back by -1.
-            let code =
-                if revocation.reason == Reason::REMOVE_FROM_CRL { -1 } else { revocation.reason.code() };
-            text.push_str(&format!("certutil -revoke {} {code}\r\n", revocation.serial));
+            text.push_str(&revoke_command(&revocation.serial, revocation.reason));
         }
-        text.push_str("certutil -crl\r\n");
+        text.push_str(PUBLISH_COMMANDS);
         text
     }
 
@@ -159,6 +163,38 @@ impl Revocation {
              certadm ca crl --dir \"$1\" --passphrase-file \"$2\"\n"
         )
     }
+}
+
+/// The lines of a file for `cmd.exe` that enter a revocation, and count it where it cannot be entered. -2146885616 is
+/// `CRYPT_E_REVOKED`: the CA knew it before.
+pub(crate) fn revoke_command(serial: &Serial, reason: Reason) -> String {
+    // A hold is taken back by -1.
+    let code = if reason == Reason::REMOVE_FROM_CRL { -1 } else { reason.code() };
+    format!(
+        "certutil -revoke {serial} {code}\r\n\
+         if not %errorlevel%==0 if not %errorlevel%==-2146885616 set /a missing+=1\r\n"
+    )
+}
+
+/// The end of such a file: a CRL that lacks a revocation would take the place of the emergency CRL, which has it.
+pub(crate) const PUBLISH_COMMANDS: &str = "if not %missing%==0 (\r\n    \
+    echo No CRL is published: %missing% revocations could not be entered, and it would lack them.\r\n    \
+    echo To publish it all the same: certutil -crl\r\n    exit /b 1\r\n)\r\ncertutil -crl\r\n";
+
+/// `revocations.json`: a CRL may list very many certificates.
+#[derive(Serialize, Deserialize)]
+struct List {
+    format: Option<u32>,
+    revocations: Vec<Kept>,
+}
+
+/// An entry of it; who writes one by hand may leave out all but the certificate.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    serial_number: String,
+    reason: Option<String>,
+    when: Option<String>,
+    origin: Option<String>,
 }
 
 /// A date, or a date with a time and a zone.

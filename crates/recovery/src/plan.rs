@@ -1,10 +1,11 @@
 //! The CRLs that a lost CA needs: which, with what in them, ready to be signed (recovery.md 4.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use certadm_ca::Serial;
+use certadm_ca::{Reason, Serial};
 use certadm_rules::FileTime;
 use certadm_rules::finding::{self, Finding, Kind};
+use certadm_rules::words::counted;
 use der::asn1::{AnyRef, BitStringRef};
 use der::{Encode, Tag};
 
@@ -13,8 +14,8 @@ use crate::content::{Content, CrlKind, Template};
 use crate::entries::{Entries, Entry, Situation, gather, named};
 use crate::error::{Error, Result};
 use crate::issuer::{Issuer, Issuers};
-use crate::order::Revocation;
-use crate::published::{PublishedCrl, View, check_bases, check_scopes};
+use crate::order::{Revocation, merged};
+use crate::published::{Compared, PublishedCrl, View, check_bases, check_scopes};
 use crate::records::{CrlRow, Maker, Records, Revoked, Signer};
 use crate::schedule::{self, Dates, Habits, NumberBasis};
 use crate::signature::{Algorithm, PrivateKey};
@@ -82,6 +83,8 @@ pub struct PlannedCrl {
     pub dates: Dates,
     /// What it lists.
     pub entries: Vec<Entry>,
+    /// The newest list of the CA itself that is taken into account.
+    pub compared: Option<Compared>,
 }
 
 impl PlannedCrl {
@@ -138,8 +141,12 @@ pub struct Plan {
     /// Certificates that no CRL lists although one of the sources has them on hold: the newer one shows that the hold was taken
     /// back.
     pub released: Vec<Serial>,
-    /// Revocations that the CA does not know of yet.
+    /// Revocations that the CA does not know of yet: those that were ordered, and those that it published after the backup.
     pub revocations: Vec<Revocation>,
+    /// The indexes of keys that need a CRL and get none, because keys of their kind are not supported.
+    pub unsupported: Vec<u32>,
+    /// Whether a database says what the CA knows.
+    pub has_database: bool,
 }
 
 impl Plan {
@@ -153,13 +160,16 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::PublishedElsewhere`] for the CRL of another CA, [`Error::Published`], [`Error::NoBase`], [`Error::TwoScopes`],
-    /// [`Error::Number`], [`Error::Sha1`], [`Error::Encoding`].
+    /// [`Error::NotUnderstood`], [`Error::Partitions`], [`Error::Signing`], [`Error::Number`], [`Error::LongNumber`], [`Error::Sha1`], [`Error::Encoding`].
     pub fn new(
         issuers: Issuers,
         records: Option<&Records>,
         published: &[PublishedCrl],
         options: &Options,
     ) -> Result<Self> {
+        if let Some((index, table)) = records.and_then(|records| records.partition) {
+            return Err(Error::Partitions { index, table });
+        }
         let places: Vec<(usize, &PublishedCrl)> =
             published.iter().map(|crl| Ok((crl.place_among(&issuers)?, crl))).collect::<Result<_>>()?;
         check_scopes(&places)?;
@@ -180,19 +190,34 @@ impl Plan {
         let mut findings = Vec::new();
         let mut made = Made::default();
         planner.all(&mut made, &mut findings)?;
+        findings.extend(schedule::long_numbers(published));
         finding::sort(&mut findings);
+        let revocations = not_in_the_database(&made.crls, options);
         Ok(Self {
             destinations: made.destinations,
             deadlines: made.deadlines,
             crls: made.crls,
             unknown: made.unknown,
             released: made.released,
-            revocations: options.revocations.clone(),
+            unsupported: made.unsupported,
+            revocations,
+            has_database: records.is_some(),
             number,
             findings,
             issuers,
         })
     }
+}
+
+/// The orders, and what the CRLs list because the CA published it. An order to take a hold back does not count for an entry that
+/// stays: it is revoked for good.
+fn not_in_the_database(crls: &[PlannedCrl], options: &Options) -> Vec<Revocation> {
+    let published =
+        || crls.iter().flat_map(|crl| &crl.entries).filter_map(|entry| entry.lacking(options.now));
+    let lacking: BTreeSet<Serial> = published().map(|revocation| revocation.serial).collect();
+    let has_effect =
+        |order: &&Revocation| order.reason != Reason::REMOVE_FROM_CRL || !lacking.contains(&order.serial);
+    merged(published().chain(options.revocations.iter().filter(has_effect).cloned()))
 }
 
 fn nothing(now: FileTime) -> Records {
@@ -206,6 +231,7 @@ struct Made {
     deadlines: Vec<Option<FileTime>>,
     unknown: Vec<Serial>,
     released: Vec<Serial>,
+    unsupported: Vec<u32>,
 }
 
 struct Planner<'a> {
@@ -243,6 +269,16 @@ impl Planner<'_> {
                 findings.push(Finding::note(Kind::CrlKey, detail));
                 continue;
             }
+            if !issuer.key.is_supported() {
+                let detail = format!(
+                    "no CRL is made for key {}, although it or a certificate that it signed is in force: keys of its kind ({}) are not supported",
+                    issuer.index,
+                    issuer.key.kind_name()
+                );
+                findings.push(Finding::warning(Kind::CrlKey, detail));
+                made.unsupported.push(issuer.index);
+                continue;
+            }
             let mut of_key = Vec::new();
             let view = std::mem::take(&mut views[place]);
             self.key(place, &rows[place], view, &orders[place], made, &mut of_key)?;
@@ -252,6 +288,10 @@ impl Planner<'_> {
                     findings.push(finding);
                 }
             }
+        }
+        if let (true, Some(index)) = (made.crls.is_empty(), made.unsupported.first()) {
+            let reason = "keys of its kind are not supported".to_owned();
+            return Err(Error::Signing { index: *index, reason });
         }
         self.destinations(made);
         let orders = &self.options.revocations;
@@ -359,9 +399,16 @@ impl Planner<'_> {
                 format!("give the base CRL {}, or a newer one, by a further --published", gap.missing);
             findings.push(Finding::warning(Kind::CrlNotCompared, detail).remedy(remedy));
         }
+        let (compared, passed_over) = (view.compared(), view.passed_over.clone());
         let Entries { list, findings: more, mut unknown, mut released } =
             gather(&situation, rows.iter().copied(), view, orders);
         findings.extend(more);
+        findings.extend(passed_over.iter().map(|(oid, count)| {
+            let entries = counted(*count, "entry");
+            let detail =
+                format!("the extension {oid} of {entries} of the published CRLs is not carried over");
+            Finding::warning(Kind::CrlExtension, detail)
+        }));
         made.unknown.append(&mut unknown);
         made.released.append(&mut released);
         let had_deltas = last.freshest.is_some() || last.delta.is_some();
@@ -374,6 +421,7 @@ impl Planner<'_> {
             (Deltas::Normal, _) => {}
             (Deltas::Shadow | Deltas::None, _) => base = base.without(oid::FRESHEST),
         }
+        base.complete(CrlKind::Base);
         let file_name = issuer.file_name();
         let make = |kind, template: &Template, entries: Vec<Entry>, file_name| -> Result<PlannedCrl> {
             let number = self.number;
@@ -386,6 +434,7 @@ impl Planner<'_> {
                 algorithm: algorithm.clone(),
                 dates,
                 entries,
+                compared,
             })
         };
         made.crls.push(make(CrlKind::Base, &base, list, file_name.clone())?);
@@ -401,6 +450,7 @@ impl Planner<'_> {
                 None => Template::usual(self.records.maker, kind),
             };
             template.complete(kind);
+            template.cover_the_same_as(&base);
             made.crls.push(make(kind, &template, Vec::new(), format!("{file_name}+"))?);
         }
         Ok(())

@@ -6,6 +6,7 @@ use certadm_ca::Serial;
 use certadm_ca::rows::Disposition;
 use certadm_rules::FileTime;
 
+use crate::crl_entry::is_negative;
 use crate::error::{Error, Result};
 use crate::x509::{CertificateRef, oid};
 
@@ -73,6 +74,8 @@ pub struct CrlRow {
 pub(crate) struct Revoked {
     pub(crate) request_id: i64,
     pub(crate) serial: Serial,
+    /// The digits are those of a negative number.
+    pub(crate) is_negative: bool,
     pub(crate) effective: Option<FileTime>,
     pub(crate) reason: i32,
     pub(crate) not_after: Option<FileTime>,
@@ -85,6 +88,7 @@ pub(crate) struct Revoked {
 #[derive(Clone, Debug)]
 pub(crate) struct Issued {
     pub(crate) request_id: i64,
+    pub(crate) is_negative: bool,
     pub(crate) signer: Signer,
 }
 
@@ -136,6 +140,8 @@ pub struct Records {
     pub(crate) rows: u64,
     /// Rows that could not be read.
     pub(crate) unreadable: u64,
+    /// An index of a partition other than 0, and the table in which it occurs: each partition has a CRL of its own.
+    pub(crate) partition: Option<(i64, &'static str)>,
 }
 
 /// Takes the rows of a database one by one; the order is that of the request identifiers.
@@ -174,6 +180,7 @@ impl Reading {
             last_request: 0,
             rows: 0,
             unreadable: 0,
+            partition: None,
         };
         Self { now, asked, records, places: HashMap::new(), points: HashMap::new() }
     }
@@ -214,9 +221,10 @@ impl Reading {
         };
         let parsed = CertificateRef::parse(&der).and_then(|certificate| {
             let signer = certificate.authority_key()?.map(<[u8]>::to_vec);
-            Ok((signer, certificate.extension(oid::DISTRIBUTION_POINTS)?.map(<[u8]>::to_vec)))
+            let points = certificate.extension(oid::DISTRIBUTION_POINTS)?.map(<[u8]>::to_vec);
+            Ok((signer, points, is_negative(certificate.serial)))
         });
-        let (named, points) = match parsed {
+        let (named, points, is_negative) = match parsed {
             Ok(found) => found,
             // What is not revoked takes no part in the CRL.
             Err(_) if !is_revoked => return Ok(()),
@@ -233,6 +241,7 @@ impl Reading {
             (Some(serial), true) => self.records.revoked.push(Revoked {
                 request_id,
                 serial,
+                is_negative,
                 effective: row.revoked_effective_when,
                 reason: row.revoked_reason.unwrap_or_default(),
                 not_after,
@@ -241,7 +250,7 @@ impl Reading {
                 signer,
             }),
             (Some(serial), false) if asked => {
-                self.records.issued.insert(serial, Issued { request_id, signer });
+                self.records.issued.insert(serial, Issued { request_id, is_negative, signer });
             }
             (_, false) => {}
         }
@@ -280,6 +289,13 @@ impl Reading {
     /// Numbers up to here may have been used, although no row says so.
     pub fn number_floor(&mut self, floor: i64) {
         self.records.number_floor = self.records.number_floor.max(floor);
+    }
+
+    /// Notes the index of a partition, where it is other than 0.
+    pub fn partition(&mut self, index: i64, table: &'static str) {
+        if index != 0 {
+            self.records.partition.get_or_insert((index, table));
+        }
     }
 
     /// Counts a row that could not be read, of a database whose damage is accepted.

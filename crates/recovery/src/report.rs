@@ -1,14 +1,19 @@
 //! What was made, and out of what: `report.json` and the result of the command. A CRL may list very many certificates, so
 //! the report borrows them and is written as it is walked.
 
+use std::io::Read;
+
 use certadm_rules::FileTime;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::bundle::name_of;
 use crate::content::CrlKind;
 use crate::entries::Entry;
 use crate::issuer::Issuer;
 use crate::plan::{Plan, PlannedCrl};
+use crate::published::{Compared, PublishedCrl};
 
 /// A plan, for programs.
 #[derive(Debug, Serialize)]
@@ -36,8 +41,15 @@ struct CrlReport<'a> {
     next_update: String,
     next_publish: String,
     entries: usize,
+    compared: Option<ComparedReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     listed: Option<Listed<'a>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ComparedReport {
+    number: i64,
+    this_update: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,7 +123,36 @@ impl Plan {
             next_update: crl.dates.next_update.to_rfc3339(),
             next_publish: crl.dates.next_publish.to_rfc3339(),
             entries: crl.entries.len(),
+            compared: crl.compared.map(|compared| ComparedReport {
+                number: compared.number,
+                this_update: compared.this_update.to_rfc3339(),
+            }),
             listed: entries.then_some(Listed(&crl.entries)),
         }
     }
+}
+
+/// Reads `report.json` beside a CRL: if it tells of the making of this one, it is an emergency CRL. `file` is the name of the CRL.
+#[must_use]
+pub fn recognised(crl: PublishedCrl, file: &str, report: impl Read) -> PublishedCrl {
+    #[derive(Deserialize)]
+    struct Made {
+        number: i64,
+        crls: Vec<MadeCrl>,
+    }
+    #[derive(Deserialize)]
+    struct MadeCrl {
+        file: String,
+        compared: Option<ComparedReport>,
+    }
+    // A file of this name with something else in it says nothing.
+    let Ok(made) = serde_json::from_reader::<_, Made>(report) else { return crl };
+    let found = made.crls.iter().find(|made| made.file == file).filter(|_| made.number == crl.number());
+    let Some(found) = found else { return crl };
+    let compared = found.compared.as_ref().and_then(|compared| {
+        let moment = OffsetDateTime::parse(&compared.this_update, &Rfc3339).ok()?;
+        let this_update = FileTime::from_unix_seconds(moment.unix_timestamp());
+        Some(Compared { number: compared.number, this_update })
+    });
+    crl.of_emergency(compared)
 }

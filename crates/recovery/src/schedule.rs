@@ -83,7 +83,8 @@ impl Habits {
 /// The number of the new CRL: above every number that is known, and above those of publications that nobody here has seen.
 ///
 /// # Errors
-/// [`Error::Number`] when `wanted` is not greater than all that are known, or there is no greater one.
+/// [`Error::Number`] when `wanted` is not greater than all that are known, or there is no greater one; [`Error::LongNumber`] when
+/// nothing is wanted, and a published CRL has a number of more than 63 bits.
 pub(crate) fn number(
     records: Option<&Records>,
     published: &[PublishedCrl],
@@ -92,7 +93,12 @@ pub(crate) fn number(
 ) -> Result<NumberBasis> {
     let rows = records.map(Records::crls).unwrap_or_default();
     let floor = records.map_or(0, |records| records.number_floor);
-    let numbers = rows.iter().map(|row| row.number).chain(published.iter().map(|crl| crl.number));
+    let long = published.iter().find(|crl| crl.is_number_long);
+    if let (Some(crl), None) = (long, wanted) {
+        return Err(Error::LongNumber { name: crl.name.clone() });
+    }
+    let of_published = published.iter().filter(|crl| !crl.is_number_long).map(|crl| crl.number);
+    let numbers = rows.iter().map(|row| row.number).chain(of_published);
     let highest_known = numbers.chain([floor]).max().unwrap_or(0).max(0);
     let refuse = |number: String, reason: &str| Error::Number { number, reason: reason.to_owned() };
     let newest = rows
@@ -114,6 +120,17 @@ pub(crate) fn number(
             .ok_or_else(|| refuse(highest_known.to_string(), "there is no room above it"))?,
     };
     Ok(NumberBasis { highest_known, unseen, number })
+}
+
+/// A number that was chosen beside one of more than 63 bits is lower.
+pub(crate) fn long_numbers(published: &[PublishedCrl]) -> impl Iterator<Item = Finding> {
+    published.iter().filter(|crl| crl.is_number_long).map(|crl| {
+        let text = format!(
+            "the number of {} has more than 63 bits, and that of the new CRL is lower: whoever keeps that one may go on with it until it ends",
+            crl.name
+        );
+        Finding::warning(Kind::CrlExtension, text)
+    })
 }
 
 /// The shortest time from one publication to the next, of base and delta CRLs.

@@ -1,15 +1,15 @@
 //! Certificates and CRLs as far as a CRL needs them. Names, algorithms and extension values stay the bytes that they are,
 //! so that what is copied is copied to the last byte.
 
-use certadm_ca::{Serial, dates};
-use certadm_rules::{FileTime, hex};
+use certadm_ca::dates;
+use certadm_rules::FileTime;
 use const_oid::ObjectIdentifier;
 use der::asn1::{AnyRef, BitStringRef, OctetStringRef, SequenceRef, UintRef};
 use der::{
     Decode, DecodeValue, Encode, EncodeValue, FixedTag, Header, Length, Reader, Sequence, SliceReader, Tag,
     TagNumber, Writer,
 };
-use x509_cert::time::{Time, Validity};
+use x509_cert::time::Time;
 
 /// The extensions of CRLs and of CA certificates that are known here, by the names that Windows has for its own.
 pub(crate) mod oid {
@@ -77,7 +77,8 @@ impl<'a> CertificateRef<'a> {
         let serial = AnyRef::decode(&mut inner)?.value();
         inner.tlv_bytes()?; // signature algorithm, once more
         let issuer = inner.tlv_bytes()?;
-        let validity = Validity::<x509_cert::certificate::Rfc5280>::decode(&mut inner)?;
+        let mut validity = sequence(inner.tlv_bytes()?)?;
+        let (not_before, not_after) = (AnyRef::decode(&mut validity)?, AnyRef::decode(&mut validity)?);
         let subject = inner.tlv_bytes()?;
         let public_key = inner.tlv_bytes()?;
         let mut extensions: &[u8] = &[];
@@ -94,8 +95,8 @@ impl<'a> CertificateRef<'a> {
             serial,
             issuer,
             subject,
-            not_before: dates::from_x509(validity.not_before),
-            not_after: dates::from_x509(validity.not_after),
+            not_before: moment(not_before)?,
+            not_after: moment(not_after)?,
             public_key,
             extensions,
         })
@@ -218,85 +219,19 @@ impl<'a> CrlContent<'a> {
         self.extension(oid).map(|extension| extension.value.as_bytes())
     }
 
-    /// Hands each entry to `visit`.
-    pub(crate) fn entries(&self, mut visit: impl FnMut(PublishedEntry)) -> der::Result<()> {
-        let Some(revoked) = self.revoked else { return Ok(()) };
-        let mut reader = SliceReader::new_with_encoding_rules(revoked.0, der::EncodingRules::Der)?;
-        while !reader.is_finished() {
-            visit(PublishedEntry::read(&mut reader)?);
+    /// Whether it lists certificates of other CAs, too (RFC 5280 5.2.5): `indirectCRL` of the issuing distribution point.
+    pub(crate) fn is_indirect(&self) -> der::Result<bool> {
+        const INDIRECT: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber(4) };
+        let Some(value) = self.value(oid::ISSUING_POINT) else { return Ok(false) };
+        let mut fields = sequence(value)?;
+        while !fields.is_finished() {
+            let field = AnyRef::decode(&mut fields)?;
+            if field.header().tag() == INDIRECT && field.value() != [0] {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(false)
     }
-}
-
-/// An entry of a CRL as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PublishedEntry {
-    pub(crate) serial: Serial,
-    pub(crate) when: FileTime,
-    /// The number of the reason; 0 where the entry has none.
-    pub(crate) reason: i32,
-}
-
-#[derive(Sequence)]
-struct EntryRef<'a> {
-    serial: AnyRef<'a>,
-    when: Time,
-    extensions: Option<Vec<ExtensionRef<'a>>>,
-}
-
-impl PublishedEntry {
-    fn read<'a>(reader: &mut impl Reader<'a>) -> der::Result<Self> {
-        let entry = EntryRef::decode(reader)?;
-        let negative = entry.serial.value().first().is_some_and(|first| first & 0x80 != 0);
-        if entry.serial.header().tag() != Tag::Integer || negative {
-            return Err(der::ErrorKind::Value { tag: Tag::Integer }.into());
-        }
-        let serial = hex::encode(entry.serial.value())
-            .parse()
-            .map_err(|_| der::Error::from(der::ErrorKind::Value { tag: Tag::Integer }))?;
-        let reason = entry.extensions.iter().flatten().find(|extension| extension.oid == REASON_CODE);
-        let reason = match reason {
-            // ENUMERATED of one octet.
-            Some(reason) => match reason.value.as_bytes() {
-                [0x0a, 0x01, code] => i32::from(*code),
-                _ => return Err(der::ErrorKind::Value { tag: Tag::Enumerated }.into()),
-            },
-            None => 0,
-        };
-        Ok(Self { serial, when: dates::from_x509(entry.when), reason })
-    }
-}
-
-const REASON_CODE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.21");
-
-/// Reasons that the entry of a base CRL may give (RFC 5280 5.3.1).
-pub(crate) fn is_reason_of_entry(code: i32) -> bool {
-    matches!(code, 1..=6 | 9 | 10)
-}
-
-#[derive(Sequence)]
-struct NewEntry<'a> {
-    serial: UintRef<'a>,
-    when: Time,
-    extensions: Option<Body<'a>>,
-}
-
-/// Appends an entry to `out`. A reason that no entry may give is left out.
-pub(crate) fn write_entry(
-    out: &mut Vec<u8>,
-    serial: &Serial,
-    when: FileTime,
-    reason: i32,
-) -> der::Result<()> {
-    let octets = hex::decode(serial.as_str()).unwrap_or_default(); // pairs of digits by construction
-    let code = u8::try_from(reason).unwrap_or_default();
-    // The reason code: an extension of its own, not critical, with an ENUMERATED in it.
-    let extension = [0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01, code];
-    let extensions = is_reason_of_entry(reason).then_some(Body(&extension));
-    NewEntry { serial: UintRef::new(&octets)?, when: dates::revocation_to_x509(when)?, extensions }
-        .encode_to_vec(out)
-        .map(drop)
 }
 
 /// A non-negative INTEGER of a CRL, if it fits.
@@ -306,6 +241,25 @@ pub(crate) fn number_in(value: &[u8]) -> der::Result<Option<i64>> {
     let Some(start) = padded.len().checked_sub(octets.as_bytes().len()) else { return Ok(None) };
     padded[start..].copy_from_slice(octets.as_bytes());
     Ok(i64::try_from(u64::from_be_bytes(padded)).ok())
+}
+
+/// A moment that a certificate or an entry of a CRL names. One before 1970, for which [`Time`] has no room, counts as the first of
+/// 1970: UTCTime reaches back to 1950 (RFC 5280 4.1.2.5.1).
+pub(crate) fn moment(time: AnyRef<'_>) -> der::Result<FileTime> {
+    let text = time.value();
+    let (is_early, year) = match time.header().tag() {
+        Tag::UtcTime => (matches!(text, [b'5' | b'6', ..]), 2),
+        Tag::GeneralizedTime => (text.get(..4).is_some_and(|year| year < b"1970".as_slice()), 4),
+        _ => (false, 0),
+    };
+    // A leap year, so that it has every day.
+    let later = [&b"1972"[4 - year..], text.get(year..).unwrap_or_default()].concat();
+    let text = if is_early { later.as_slice() } else { text };
+    let read = match AnyRef::new(time.header().tag(), text)? {
+        time if time.header().tag() == Tag::UtcTime => Time::UtcTime(time.decode_as()?),
+        time => Time::GeneralTime(time.decode_as()?),
+    };
+    Ok(if is_early { FileTime::from_unix_seconds(0) } else { dates::from_x509(read) })
 }
 
 /// Every URI in the value of an extension that lists distribution points.

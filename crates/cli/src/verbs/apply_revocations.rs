@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use certadm_ca::{Error as CaError, Reason, RevocationOrder, revoke};
 use certadm_client::{Error as RemoteError, RemoteCa};
-use certadm_recovery::bundle::REVOCATIONS;
+use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
 use certadm_recovery::{Revocation, merged};
 use certadm_rules::words::counted;
 use certadm_rules::{Diagnosis, Hresult};
@@ -19,7 +19,7 @@ use crate::verbs::files::read_input;
 use crate::verbs::live;
 use crate::verbs::remote::RemoteArgs;
 
-/// A list of the length that an emergency CRL takes.
+/// Longer ones were not written by hand.
 pub(crate) const MAX_LIST: u64 = 64 << 20;
 
 /// `certadm apply-revocations`
@@ -137,7 +137,7 @@ fn read(lists: &[PathBuf]) -> Result<Vec<Revocation>, Failure> {
     let mut all = Vec::new();
     for path in lists {
         let list = if path.is_dir() { path.join(REVOCATIONS) } else { path.clone() };
-        let text = String::from_utf8(read_input(&list, MAX_LIST)?).map_err(|_| {
+        let text = String::from_utf8(read_input(&list, MAX_CRL)?).map_err(|_| {
             Failure::usage(format!("{} is no text in UTF-8", list.display()), "write it as UTF-8 text")
         })?;
         if is_csv(&list) {

@@ -145,6 +145,13 @@ fn the_gap_of_our_own_ca_comes_from_certificates_and_its_crl() {
     assert_eq!(gap["rpo"]["unknown"], 0);
     assert!(work.path(&format!("gap/import/{later}.cer")).is_file());
     assert!(work.path("gap/return.sh").is_file());
+    // The restored CA does not know it: it refuses, and the script publishes no CRL that would lack it.
+    let returned = fs::read_to_string(work.path("gap/return.csv")).unwrap();
+    assert!(returned.contains(&format!("{lost},superseded,")), "{returned}");
+    work.copy_key_and_configuration("ca", "restored");
+    work.result("restore --from {set} --dir {restored}");
+    let applied = work.run("--json apply-revocations {gap/return.csv} --dir {restored}");
+    assert_eq!((applied.code, &applied.json()["result"]["refused"]), (1, &1.into()), "{applied:?}");
     let list = fs::read_to_string(work.path("gap/revoke-only.csv")).unwrap();
     assert!(list.contains(&format!("{lost},superseded,")), "{list}");
     // The CA itself lacks nothing.

@@ -96,6 +96,64 @@ fn what_an_emergency_crl_revoked_enters_the_ca_with_its_date() {
     assert!(listed.to_lowercase().contains(&one), "{listed}");
 }
 
+/// The database of the backup knows neither: the lost CA revoked the one, the other was ordered while it was down.
+#[test]
+fn the_way_back_enters_what_the_lost_ca_had_published() {
+    let work = Work::with_ca();
+    let (published, ordered) = (work.issue("ca", "published"), work.issue("ca", "ordered"));
+    work.result("backup --dir {ca} --to {set}");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {published} --reason keyCompromise"));
+    let last = work.result(&format!("ca crl --dir {{ca}} {PASS}"));
+    fs::copy(last["file"].as_str().unwrap(), work.path("last.crl")).unwrap();
+    work.copy_key_and_configuration("ca", "kept");
+    let later = work.issue("ca", "later");
+    work.result(&format!("ca revoke --dir {{ca}} --serial {later} --reason superseded"));
+    let newer = work.result(&format!("ca crl --dir {{ca}} {PASS}"));
+    fs::copy(newer["file"].as_str().unwrap(), work.path("newer.crl")).unwrap();
+    fs::remove_dir_all(work.path("ca")).unwrap();
+    let line = format!("emergency-crl {{set}} --key {{kept/ca.key}} {PASS}");
+    let made =
+        work.result(&format!("{line} --published {{last.crl}} --revoke {ordered}:superseded --to {{crl}}"));
+    assert_eq!((&made["crls"][0]["entries"], &made["revocations"]), (&2.into(), &2.into()), "{made}");
+    // Nothing has to be ordered for that. What the CA cannot know stays in the list, so that it is missed.
+    let run = work.run(&format!("--json {line} --published {{newer.crl}} --to {{unknown}}"));
+    assert_eq!(run.json()["result"]["revocations"], 2, "{run:?}");
+    assert!(work.path("unknown/return.sh").is_file());
+    // The next emergency CRL has them from the CRL in the folder: they were not ordered.
+    let next =
+        work.result(&format!("{line} --published {{crl}} --revoke {published}:superseded --to {{next}}"));
+    assert_eq!((&next["crls"][0]["entries"], &next["revocations"]), (&2.into(), &2.into()), "{next}");
+    // Without a database, nothing says what the CA will know.
+    let alone = work.result(&format!(
+        "emergency-crl --from-crl {{last.crl}} --key {{kept/ca.key}} {PASS} --to {{alone}}"
+    ));
+    assert_eq!(alone["revocations"], 1, "{alone}");
+    let list = fs::read_to_string(work.path("alone/revocations.json")).unwrap();
+    assert!(list.contains(&published), "{list}");
+
+    fs::rename(work.path("kept"), work.path("ca")).unwrap();
+    work.result("restore --from {set} --dir {ca}");
+    let refused = work.run("--json apply-revocations {unknown} --dir {ca}");
+    assert_eq!((refused.code, &refused.json()["result"]["refused"]), (1, &1.into()), "{refused:?}");
+    let applied = work.result("apply-revocations {crl} --dir {ca}");
+    assert_eq!((&applied["applied"], &applied["known"]), (&1.into(), &1.into()), "{applied}");
+    let rows = revoked(&work);
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows.iter().any(|row| row["serial_number"] == published.as_str()
+        && row["revoked_reason"] == "keyCompromise"));
+    #[cfg(unix)]
+    {
+        let program = std::path::Path::new(env!("CARGO_BIN_EXE_certadm")).parent().unwrap();
+        let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+        for (folder, code) in [("unknown", 1), ("crl", 0)] {
+            let mut script = std::process::Command::new("sh");
+            script.args([work.path(folder).join("return.sh"), work.path("ca"), work.path("pass")]);
+            let run = script.env("PATH", &path).output().unwrap();
+            assert_eq!(run.status.code(), Some(code), "{run:?}");
+        }
+    }
+}
+
 #[test]
 fn nothing_is_revoked_by_a_list_that_is_wrong() {
     let work = Work::with_ca();

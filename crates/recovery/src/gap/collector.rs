@@ -191,7 +191,9 @@ impl<'k> Collector<'k> {
         let content = file.read(crate::bundle::MAX_CRL)?;
         let read = PublishedCrl::parse(&file.path().display().to_string(), &content).and_then(|crl| {
             crl.place_among(&self.known.issuers)?;
-            self.crl_number = self.crl_number.max(Some(crl.number));
+            if !crl.is_number_long {
+                self.crl_number = self.crl_number.max(Some(crl.number));
+            }
             let mut failed = Ok(());
             crl.entries(|entry| {
                 if failed.is_ok() {
@@ -205,9 +207,11 @@ impl<'k> Collector<'k> {
         });
         match read {
             // Another CA's CRL among several is no reason to end.
-            Err(error @ (Error::Published { .. } | Error::PublishedElsewhere { .. })) => {
-                self.ended(source, Err(Error::Source { name: String::new(), reason: error.to_string() }))
-            }
+            Err(
+                error @ (Error::Published { .. }
+                | Error::NotUnderstood { .. }
+                | Error::PublishedElsewhere { .. }),
+            ) => self.ended(source, Err(Error::Source { name: String::new(), reason: error.to_string() })),
             other => self.ended(source, other.map(|()| 0)),
         }
     }

@@ -6,10 +6,10 @@ use certadm_ca::{Reason, Serial};
 use certadm_files::{Unfinished, durable};
 use certadm_rules::FileTime;
 
-use super::found::{RevokedElsewhere, Unknown};
+use super::found::Unknown;
 use super::report::Gap;
 use crate::error::Result;
-use crate::order::Revocation;
+use crate::order::{PUBLISH_COMMANDS, Revocation, revoke_command};
 use crate::records::Maker;
 
 /// The folder that is being built: it is there with everything in it, or not at all.
@@ -68,7 +68,7 @@ impl Folder {
         self.add("report.json", &report)?;
         self.add("report.html", html.as_bytes())?;
         self.add("gap.csv", gap_csv(gap).as_bytes())?;
-        self.add("revoke-only.csv", revoke_csv(gap).as_bytes())?;
+        self.add("revoke-only.csv", revoke_csv(gap, now).as_bytes())?;
         match gap.maker {
             Maker::Windows => self.add("return.cmd", return_cmd(gap).as_bytes()),
             Maker::Certadm => {
@@ -98,22 +98,16 @@ impl Folder {
 /// What `certadm emergency-crl --revoke-file` takes: revocations that the database does not know of, and certificates of
 /// which nothing but the serial number is known. These are put on hold, because a hold can be taken back when the
 /// certificate turns up.
-fn revoke_csv(gap: &Gap) -> String {
+fn revoke_csv(gap: &Gap, now: FileTime) -> String {
     let mut text = String::from("serial,reason,when\r\n");
     let mut line = |serial: &Serial, reason: Reason, when: Option<FileTime>| {
-        let when = when.map(FileTime::to_rfc3339).unwrap_or_default();
-        text.push_str(&format!("{serial},{reason},{when}\r\n"));
+        text.push_str(&format!("{serial},{reason},{}\r\n", date_cell(when, now)));
     };
-    for (serial, reason, when) in gap.revocations() {
+    for (serial, reason, when) in gap.revocations().chain(gap.revoked_by_serial()) {
         line(serial, reason, when);
     }
-    for found in &gap.serial_only {
-        match found.revoked {
-            Some(revoked) if revoked.reason != Reason::REMOVE_FROM_CRL => {
-                line(&found.serial_number, revoked.reason, revoked.when);
-            }
-            _ => line(&found.serial_number, Reason::CERTIFICATE_HOLD, None),
-        }
+    for found in gap.serial_only.iter().filter(|found| !found.is_revoked()) {
+        line(&found.serial_number, Reason::CERTIFICATE_HOLD, None);
     }
     text
 }
@@ -125,29 +119,34 @@ fn return_cmd(gap: &Gap) -> String {
         "@echo off\r\n\
          rem Run this on the CA when it is back, before it issues again.\r\n\
          rem It imports certificates that its database does not know, and enters revocations.\r\n\
+         setlocal\r\n\
+         set missing=0\r\n\
          pushd \"%~dp0\"\r\n",
     );
     for found in &gap.importable {
         text.push_str(&format!("certutil -importcert \"{IMPORT}\\{}.cer\"\r\n", found.serial_number));
     }
-    for (serial, reason, _) in gap.revocations() {
-        // A hold is taken back by -1.
-        let code = if reason == Reason::REMOVE_FROM_CRL { -1 } else { reason.code() };
-        text.push_str(&format!("certutil -revoke {serial} {code}\r\n"));
+    for (serial, reason, _) in gap.revocations().chain(gap.revoked_by_serial()) {
+        text.push_str(&revoke_command(serial, reason));
     }
-    text.push_str("certutil -crl\r\npopd\r\n");
+    text.push_str("popd\r\n");
+    text.push_str(PUBLISH_COMMANDS);
     text
 }
 
-/// What our own CA is told by `return.sh`: revocations of certificates that it knows.
+/// What our own CA is told by `return.sh`: every revocation. It refuses those of certificates that it does not know, and publishes no
+/// CRL that would lack them.
 fn return_csv(gap: &Gap, now: FileTime) -> String {
-    let line = |entry: &RevokedElsewhere| {
-        // What a wrong clock has dated ahead is revoked from now on: a list with such a date would be refused as a whole.
-        let when =
-            entry.revoked.when.filter(|when| *when <= now).map(FileTime::to_rfc3339).unwrap_or_default();
-        format!("{},{},{when}\n", entry.serial_number, entry.revoked.reason)
-    };
-    gap.revoked_elsewhere.iter().fold("serial,reason,when\n".to_owned(), |text, entry| text + &line(entry))
+    let mut text = String::from("serial,reason,when\n");
+    for (serial, reason, when) in gap.revocations().chain(gap.revoked_by_serial()) {
+        text.push_str(&format!("{serial},{reason},{}\n", date_cell(when, now)));
+    }
+    text
+}
+
+/// What a wrong clock has dated ahead is revoked from now on: a list with such a date would be refused as a whole.
+fn date_cell(when: Option<FileTime>, now: FileTime) -> String {
+    when.filter(|when| *when <= now).map(FileTime::to_rfc3339).unwrap_or_default()
 }
 
 /// Everything in one table, for a spreadsheet.

@@ -42,6 +42,11 @@ pub struct Unknown {
 }
 
 impl Unknown {
+    /// Whether a source tells that it is revoked; the end of a hold is no revocation.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.revoked.is_some_and(|revoked| revoked.reason != Reason::REMOVE_FROM_CRL)
+    }
+
     pub(crate) fn new(serial_number: Serial) -> Self {
         Self {
             request_id: None,

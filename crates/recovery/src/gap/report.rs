@@ -252,10 +252,19 @@ impl Gap {
     /// The revocations that the database does not know of, of certificates that it knows or that are at hand.
     pub(super) fn revocations(&self) -> impl Iterator<Item = (&Serial, Reason, Option<FileTime>)> {
         let known = self.revoked_elsewhere.iter().map(|entry| (&entry.serial_number, entry.revoked));
-        let held = self.importable.iter().filter_map(|found| Some((&found.serial_number, found.revoked?)));
-        let held = held.filter(|(_, revoked)| revoked.reason != Reason::REMOVE_FROM_CRL);
-        known.chain(held).map(|(serial, revoked)| (serial, revoked.reason, revoked.when))
+        let known = known.map(|(serial, revoked)| (serial, revoked.reason, revoked.when));
+        known.chain(told_revoked(&self.importable))
     }
+
+    /// Those of certificates of which nothing but the serial number is known: a CA that does not know them cannot enter them.
+    pub(super) fn revoked_by_serial(&self) -> impl Iterator<Item = (&Serial, Reason, Option<FileTime>)> {
+        told_revoked(&self.serial_only)
+    }
+}
+
+fn told_revoked(list: &[Unknown]) -> impl Iterator<Item = (&Serial, Reason, Option<FileTime>)> {
+    let revoked = list.iter().filter(|found| found.is_revoked());
+    revoked.filter_map(|found| found.revoked.map(|told| (&found.serial_number, told.reason, told.when)))
 }
 
 fn maker_word<S: serde::Serializer>(maker: &Maker, out: S) -> Result<S::Ok, S::Error> {

@@ -14,3 +14,4 @@ mod revoked;
 mod support;
 mod told;
 mod union;
+mod unusual_crls;

@@ -168,11 +168,12 @@ fn what_is_typed_is_read_or_refused() {
     assert_eq!(list.len(), 2);
     let error = Revocation::parse_csv("4f\n5f,nonsense\n", now).unwrap_err();
     assert!(error.to_string().contains("line 2"), "{error}");
-    let kept = Revocation::to_json(&list).to_string();
+    let kept = Revocation::to_json(&list);
     assert_eq!(Revocation::parse_json(&kept, now).unwrap(), list);
     assert!(Revocation::parse_json("{}", now).is_err());
     let commands = Revocation::to_return_cmd(&list);
-    assert!(commands.contains("certutil -revoke 4f 1\r\n"), "{commands}");
+    assert!(commands.contains("certutil -revoke 4f 1\r\nif not %errorlevel%==0 "), "{commands}");
+    assert!(commands.ends_with("    exit /b 1\r\n)\r\ncertutil -crl\r\n"), "{commands}");
 }
 
 /// Rows without a database behind them.

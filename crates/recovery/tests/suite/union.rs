@@ -263,6 +263,48 @@ fn making_it_again_from_itself_keeps_every_entry_and_raises_the_number() {
     assert!(second.findings.is_empty(), "{:?}", second.findings);
 }
 
+/// The number of an emergency CRL lies above all others although its maker may have known less: what it lacks was released only where
+/// a CRL of the CA itself shows that.
+#[test]
+fn what_an_emergency_crl_lacks_was_not_released() {
+    let ca = Ca::new();
+    let last = ca.published(100, 0, &[]);
+    let made = |rows: &[(i64, Option<i32>, i64)], published: &[PublishedCrl]| {
+        let plan = ca.plan(&ca.records(rows, published), published, Vec::new());
+        let signed = plan.crls[0].sign(&plan, &ca.key).unwrap();
+        PublishedCrl::parse("emergency", &signed).unwrap().of_emergency(plan.crls[0].compared)
+    };
+    let listed = |rows: &[(i64, Option<i32>, i64)], published: &[PublishedCrl]| -> Vec<(String, i32)> {
+        let plan = ca.plan(&ca.records(rows, published), published, Vec::new());
+        let entries = &plan.crls[0].entries;
+        entries.iter().map(|entry| (entry.serial.as_str().to_owned(), entry.reason)).collect()
+    };
+    let hold = |serial: &str| (serial.to_owned(), ON_HOLD);
+    // The log with the hold turns up after the first emergency CRL was made.
+    let first = made(&[(2, None, 0)], std::slice::from_ref(&last));
+    assert!(100 < first.number());
+    for published in [vec![first.clone()], vec![first.clone(), last.clone()], vec![last.clone(), first]] {
+        assert_eq!(listed(&[(2, Some(ON_HOLD), 6)], &published), [hold("02")]);
+    }
+    // A CRL of the CA, newer than the database, showed that the hold was taken back; the next emergency CRL still knows.
+    let rows = [(2, Some(ON_HOLD), -1)];
+    let newer = ca.published(101, 5, &[]);
+    let second = made(&rows, std::slice::from_ref(&newer));
+    let third = made(&rows, std::slice::from_ref(&second));
+    for published in [[second.clone()], [third], [newer]] {
+        assert!(listed(&rows, &published).is_empty());
+    }
+    assert_eq!(listed(&rows, &[second.of_emergency(None)]), [hold("02")]);
+    // One that knew more than the database at hand: what it lists stays.
+    let more = made(&[(2, Some(ON_HOLD), 6), (3, Some(SUPERSEDED), 6)], &[]);
+    let kept = [("03".to_owned(), SUPERSEDED), hold("02")];
+    assert_eq!(listed(&[(2, None, 0), (3, None, 0)], std::slice::from_ref(&more)), kept);
+    // One that was made without the last CRL of the CA does not stand in for it.
+    let last = ca.published(101, 5, &[(4, Some(SUPERSEDED), 4)]);
+    let rows = [(2, None, 0), (3, None, 0), (4, None, 0)];
+    assert_eq!(listed(&rows, &[more, last])[0], ("04".to_owned(), SUPERSEDED));
+}
+
 #[test]
 fn a_delta_crl_goes_with_its_base_and_openssl_takes_both() {
     let ca = Ca::new();

@@ -9,7 +9,7 @@ use certadm_ese::overlay::Overlay;
 use certadm_ese::pager::FilePager;
 use certadm_files::IoContext;
 use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
-use certadm_recovery::{Damage, PublishedCrl, Revocation, merged};
+use certadm_recovery::{Damage, Origin, PublishedCrl, Revocation, merged, recognised};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{FileTime, Hresult};
 use certadm_set::scratch::Recovered;
@@ -24,8 +24,8 @@ use crate::failure::Failure;
 use crate::output::{Output, path_text};
 use crate::verbs::files::read_input;
 
-/// A list of revocations of the length that a CRL may have.
-const MAX_LIST: u64 = 64 << 20;
+/// A list of the revocations that a CRL may have.
+const MAX_LIST: u64 = MAX_CRL;
 
 /// What was handed in beside the database.
 pub(super) struct Sources {
@@ -52,9 +52,10 @@ impl Sources {
             if path.is_dir() {
                 revocations.extend(sources.folder(path, now)?);
             } else {
-                sources.crl(path)?;
+                sources.crl(path, false)?;
             }
         }
+        sources.recognise_copies();
         if let Some(path) = &args.revoke_file {
             let text = sources.text(path, "revocations")?;
             revocations.extend(Revocation::parse_csv(&text, now)?);
@@ -78,7 +79,8 @@ impl Sources {
         let mut crls = Vec::new();
         for entry in std::fs::read_dir(folder).during("list", folder)? {
             let path = entry.during("list", folder)?.path();
-            if path.extension().is_some_and(|ending| ending == "crl") && path.is_file() {
+            let is_crl = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".crl"));
+            if is_crl && path.is_file() {
                 crls.push(path);
             }
         }
@@ -88,7 +90,7 @@ impl Sources {
         }
         crls.sort();
         for path in crls {
-            self.crl(&path)?;
+            self.crl(&path, true)?;
         }
         let list = folder.join(REVOCATIONS);
         if !list.is_file() {
@@ -96,14 +98,39 @@ impl Sources {
         }
         let text = self.text(&list, "revocations")?;
         let broken = |reason| certadm_recovery::Error::Folder { path: list.clone(), reason };
-        Ok(Revocation::parse_json(&text, now).map_err(broken)?)
+        let mut revocations = Revocation::parse_json(&text, now).map_err(broken)?;
+        // What the CA itself published stands in the CRL of the folder, and is judged with it.
+        revocations.retain(|revocation| revocation.origin == Origin::Order);
+        Ok(revocations)
     }
 
-    fn crl(&mut self, path: &Path) -> Result<(), Failure> {
+    fn crl(&mut self, path: &Path, is_in_folder: bool) -> Result<(), Failure> {
         let content = read_input(path, MAX_CRL)?;
         self.listed(path, "published CRL", &content);
-        self.published.push(PublishedCrl::parse(&path.display().to_string(), &content)?);
+        let mut crl = PublishedCrl::parse(&path.display().to_string(), &content)?;
+        let (name, report) = (path.file_name().unwrap_or_default(), path.with_file_name("report.json"));
+        if report.is_file() {
+            let report = std::io::BufReader::new(std::fs::File::open(&report).during("open", &report)?);
+            crl = recognised(crl, &name.to_string_lossy(), report);
+        }
+        if is_in_folder && crl.emergency().is_none() {
+            // Nothing says with what it was compared.
+            crl = crl.of_emergency(None);
+        }
+        self.published.push(crl);
         Ok(())
+    }
+
+    /// The CRL of a folder may be given once more, as it was fetched from where it was published.
+    fn recognise_copies(&mut self) {
+        for place in 0..self.published.len() {
+            let crl = &self.published[place];
+            let original =
+                self.published.iter().find(|other| other.emergency().is_some() && other.der == crl.der);
+            if let Some(compared) = original.and_then(PublishedCrl::emergency) {
+                self.published[place] = crl.clone().of_emergency(compared);
+            }
+        }
     }
 
     fn text(&mut self, path: &Path, kind: &str) -> Result<String, Failure> {

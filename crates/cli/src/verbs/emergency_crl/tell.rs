@@ -45,8 +45,18 @@ pub(super) fn person(plan: &Plan, bundle: &Bundle, to: &Path, now: FileTime, out
     output.line(format!("{} {what}.", to.join(file).display()));
     if !plan.revocations.is_empty() {
         output.line(format!(
-            "The CA does not know {} of the revocations: tell it when it is back (certadm apply-revocations, or the file return.* there), and give the folder to the next emergency CRL by --published.",
-            plan.revocations.len()
+            "{}: tell it when it is back (certadm apply-revocations, or the file return.* there), and give the folder to the next emergency CRL by --published.",
+            unknown_to_the_ca(plan)
         ));
+    }
+}
+
+/// Without a database nothing says what the CA has when it is back.
+fn unknown_to_the_ca(plan: &Plan) -> String {
+    let count = counted(plan.revocations.len() as u64, "revocation");
+    if plan.has_database {
+        format!("The database of the CA does not have {count}")
+    } else {
+        format!("No database says which of {count} the CA will have")
     }
 }
