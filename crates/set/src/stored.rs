@@ -51,17 +51,22 @@ pub(crate) fn is_ahead<S: Stored>(set: &S, now: i64) -> bool {
     certadm_rules::is_ahead(set.time(), now)
 }
 
-/// Sorts the newest first, as [`age`] does, but for sets that are dated in the future at `now`, in seconds since 1970. A full set that
-/// was taken while the clock was years ahead would be the newest for years, whatever was taken after it. Where the same stream of
-/// logs goes on behind such a set, or the CA was restored since, it counts as older than what came then.
+/// Sorts the newest first, as [`age`] does, but for dates that cannot be right.
 ///
-/// Dates that are not in the future are believed: the generations of a Windows CA that was restored begin again in the same stream.
+/// A set that is dated in the future at `now`, in seconds since 1970, would be the newest for as long, whatever was taken after it.
+/// Where the same stream of logs goes on behind such a set, or the CA was restored since, it counts as older than what came then.
+/// Of one stream of our own CA the generations alone decide: its clock may have been hours ahead when a set was taken, which nobody
+/// sees any more once that hour has come. Example: a full set dated 10:00, because the machine's clock had local time, and its log
+/// sets of 08:15 and 08:30. Dates of a Windows CA are believed: its generations begin again in the same stream when it is restored.
 #[must_use]
 pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
     let (ahead, past): (Vec<&S>, Vec<&S>) = sets.iter().copied().partition(|set| is_ahead(*set, now));
     let same_database = |one: &S, other: &S| database(one) == database(other);
     let last_of = |fits: &dyn Fn(&S) -> bool| past.iter().filter(|set| fits(set)).map(|set| set.time()).max();
     let believed = |set: &S| {
+        if !is_ahead(set, now) {
+            return set.time();
+        }
         let is_later = |other: &&&S| goes_with(**other, set) && set.generations().1 < other.generations().1;
         let next = past.iter().filter(is_later).map(|set| set.time()).min();
         // The last set of its stream, after which another stream began.
@@ -69,10 +74,28 @@ pub fn newest_first<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<&'a S> {
         let last = last_of(&|other| goes_with(other, set)).filter(|last| Some(*last) < after);
         next.or(last).unwrap_or_else(|| set.time())
     };
-    let mut sorted: Vec<_> = past.iter().map(|set| (set.time(), *set)).collect();
-    sorted.extend(ahead.iter().map(|set| (believed(set), *set)));
-    sorted.sort_by(|(one_time, one), (time, other)| rank(*time, *other).cmp(&rank(*one_time, *one)));
-    sorted.into_iter().map(|(_, set)| set).collect()
+    // The streams of our own stand in the order of the last dates in them, and each by itself in the order of its generations.
+    let mut streams: BTreeMap<(&str, &str, &str), i64> = BTreeMap::new();
+    for set in ahead.iter().chain(&past).filter(|set| counts_on(**set)) {
+        let last = streams.entry((set.ca(), set.database(), set.stream())).or_insert(i64::MIN);
+        *last = (*last).max(believed(set));
+    }
+    let place = |set: &&'a S| {
+        let time = believed(set);
+        let ((low, high), stream) = (set.generations(), (set.ca(), set.database(), set.stream()));
+        match streams.get(&stream) {
+            Some(last) => (*last, high, time, low, set.version(), set.id()),
+            None => (time, high, time, low, set.version(), set.id()),
+        }
+    };
+    let mut sorted = sets.to_vec();
+    sorted.sort_by_cached_key(|set| std::cmp::Reverse(place(set)));
+    sorted
+}
+
+/// Whether generations never begin again in the set's stream of logs: they do in that of a Windows CA that is restored.
+fn counts_on<S: Stored>(set: &S) -> bool {
+    !set.database().is_empty() && !set.stream().is_empty()
 }
 
 /// Whether both are the same backup, whatever stands beside their databases.
@@ -120,11 +143,15 @@ pub fn chain<'a, S: Stored>(sets: &[&'a S], last: &'a S, now: i64) -> Result<Vec
         })
 }
 
-/// Whether a set of the same stream was taken before another one, or is that one: by dates, and by generations where its own date is
-/// in the future at `now`, in seconds since 1970.
+/// Whether a set of the same stream was taken before another one, or is that one: by generations in a stream of our own CA, and where
+/// its own date is in the future at `now`, in seconds since 1970; else by dates.
 pub fn is_before<S: Stored>(set: &S, last: &S, now: i64) -> bool {
+    let (high, last_high) = (set.generations().1, last.generations().1);
+    if counts_on(set) && high != last_high {
+        return high < last_high;
+    }
     let is_misdated = is_ahead(set, now) && !is_ahead(last, now);
-    age(last) <= age(set) || (is_misdated && set.generations().1 < last.generations().1)
+    age(last) <= age(set) || (is_misdated && high < last_high)
 }
 
 /// Goes from a full set to `last`, each time by the log set that leads furthest; `None` where a generation is missing.
@@ -170,7 +197,7 @@ pub fn standings<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<Standing<'a, S>
         let (low, high) = set.generations();
         let holds_all = |(other, chain): &(&&'a S, &Vec<&'a S>)| {
             let (begins, ends) = other.generations();
-            let is_later = age(**other) < age(set) && begins <= low && high <= ends;
+            let is_later = other.id() != set.id() && is_before(set, **other, now) && begins <= low && high <= ends;
             is_later
                 && other.kind() == SetKind::Logs
                 && base(chain).is_some_and(|base| base.id() == from.id())
@@ -266,6 +293,29 @@ pub(crate) mod tests {
         assert_eq!(said, expected);
         assert_eq!(missing(&all), [(15, 16)]);
         assert_eq!(missing::<Kept>(&[]), []);
+    }
+
+    /// The clock was hours ahead when a full set was taken, and that hour has come.
+    #[test]
+    fn in_a_stream_of_our_own_the_generations_decide_and_not_the_dates() {
+        use SetKind::{Full, Logs};
+        let sets = |database| {
+            [
+                set(1, 100, Full, database, (1, 2), false),
+                set(2, 81, Logs, database, (3, 3), false),
+                set(3, 82, Logs, database, (4, 4), false),
+                set(4, 90, Full, database, (5, 6), false),
+            ]
+        };
+        let times = |sets: &[Kept]| {
+            let all: Vec<&Kept> = sets.iter().collect();
+            let newest: Vec<_> = newest_first(&all, 1_000_000).iter().map(|set| set.time).collect();
+            let chain = chain(&all, &sets[2], 1_000_000).ok();
+            (newest, chain.map(|chain| chain.iter().map(|set| set.time).collect::<Vec<_>>()))
+        };
+        assert_eq!(times(&sets("db")), (vec![90, 82, 81, 100], Some(vec![100, 81, 82])));
+        // A Windows CA may have been restored in between.
+        assert_eq!(times(&sets("")), (vec![100, 90, 82, 81], None));
     }
 
     /// A Windows CA that was made anew under its name counts its logs from 1 again, and old sets of one name no sequence.
