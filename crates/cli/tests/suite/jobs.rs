@@ -560,3 +560,16 @@ fn a_ca_that_another_run_has_is_left_alone() {
     fs::remove_dir_all(work.path("backups/web")).unwrap();
     assert_eq!(steps(&result(&work, "run nightly")), ["full good"]);
 }
+
+/// Another first place has to be rehearsed anew, although nobody shares the folder of evidence.
+#[test]
+fn a_rehearsal_of_the_place_before_does_not_count() {
+    let schedules = "full = 'monthly 1 00:00'\nrehearse = 'monthly 1 00:00'";
+    let work = world(&format!("to = 'backups'\n{schedules}"));
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good", "rehearse good"]);
+    fs::create_dir(work.path("more")).unwrap();
+    configure(&work, &format!("to = 'more'\n{schedules}"));
+    let before = run(&work, "--json status").json();
+    assert!(before["result"]["cas"][0]["rehearsed"].is_null(), "{before:#}");
+    assert_eq!(steps(&result(&work, "run nightly")), ["full good", "rehearse good"]);
+}
