@@ -74,8 +74,9 @@ impl Revocation {
         Ok(Self { serial, reason, when, origin: Origin::Order })
     }
 
-    /// Reads lines `SERIAL,REASON,WHEN` of a CSV file. Reason and date may be missing; empty lines, lines that begin with
-    /// `#` and a first line that begins with `serial` are skipped.
+    /// Reads lines `SERIAL,REASON,WHEN` of a CSV file. Reason and date may be missing; empty lines, lines that begin with `#` and a
+    /// first line whose first cell is a heading, such as `serial`, are skipped. `serial=` may stand before a serial number, as
+    /// `openssl x509 -noout -serial` writes it.
     ///
     /// # Errors
     /// [`Error::Revocation`] with the number of the line.
@@ -92,12 +93,15 @@ impl Revocation {
         let mut revocations = Vec::new();
         for (place, line) in text.lines().enumerate() {
             let line = line.trim_start_matches('\u{feff}').trim();
-            let is_heading = place == 0 && line.to_ascii_lowercase().starts_with("serial");
-            if line.is_empty() || line.starts_with('#') || is_heading {
+            if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let mut cells = line.split(',').map(|cell| cell.trim().trim_matches('"'));
             let serial = cells.next().unwrap_or_default();
+            if place == 0 && is_heading(serial) {
+                continue;
+            }
+            let serial = serial.strip_prefix("serial=").unwrap_or(serial);
             let reason = cells.next().filter(|cell| !cell.is_empty()).unwrap_or(&otherwise);
             let when = cells.next();
             revocations.push(Self::of(&format!("line {}", place + 1), serial, Some(reason), when, now)?);
@@ -221,4 +225,10 @@ pub fn merged(lists: impl IntoIterator<Item = Revocation>) -> Vec<Revocation> {
         }
     }
     all
+}
+
+/// Whether the first cell of a list is a heading and no serial number.
+fn is_heading(cell: &str) -> bool {
+    let letters = cell.chars().filter(|letter| !matches!(letter, ' ' | '_' | '-')).collect::<String>();
+    matches!(&*letters.to_ascii_lowercase(), "serial" | "serialnumber")
 }

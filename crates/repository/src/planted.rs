@@ -1,8 +1,8 @@
 //! Snapshots that somebody with the key has stored beside the true ones, with the tags of a set: `restic backup` can do that.
 
+use certadm_set::Silent;
 use certadm_set::manifest::{Generations, Manifest, SetKind};
 use certadm_set::retain::Keep;
-use certadm_set::Silent;
 use rustic_core::TreeId;
 
 use crate::check::Part;

@@ -193,8 +193,7 @@ fn chosen<'a, 's, S: Stored>(
 /// sets. Wherever that is cut off, what is left has everything that it needs.
 #[must_use]
 pub fn to_delete<S: Stored>(fates: &[Fate<S>]) -> Vec<&S> {
-    let gone: Vec<&S> =
-        fates.iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.set).collect();
+    let gone: Vec<&S> = fates.iter().filter(|fate| fate.kept_by.is_empty()).map(|fate| &fate.set).collect();
     // The order of chains, also among sets of the same second: a set that another one leans on is deleted after it.
     let mut gone = newest_first(&gone, i64::MAX);
     gone.sort_by_key(|set| set.kind() == SetKind::Full);

@@ -197,7 +197,8 @@ pub fn standings<'a, S: Stored>(sets: &[&'a S], now: i64) -> Vec<Standing<'a, S>
         let (low, high) = set.generations();
         let holds_all = |(other, chain): &(&&'a S, &Vec<&'a S>)| {
             let (begins, ends) = other.generations();
-            let is_later = other.id() != set.id() && is_before(set, **other, now) && begins <= low && high <= ends;
+            let is_later =
+                other.id() != set.id() && is_before(set, **other, now) && begins <= low && high <= ends;
             is_later
                 && other.kind() == SetKind::Logs
                 && base(chain).is_some_and(|base| base.id() == from.id())

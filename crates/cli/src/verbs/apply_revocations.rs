@@ -103,7 +103,10 @@ pub(crate) fn told(name: String, applied: &[Applied<'_>], output: Output) -> Don
         count("known"),
         count("refused")
     ));
-    output.line("The next CRL says so: publish it now.");
+    output.line(match applied.is_empty() {
+        true => "The list names no certificate.",
+        false => "The next CRL says so: publish it now.",
+    });
     let result = json!({
         "ca": name,
         "warning": null,

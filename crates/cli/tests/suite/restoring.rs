@@ -130,6 +130,21 @@ fn a_registered_restore_can_be_given_up() {
 }
 
 /// What a killed command or a person has left beside the replaced files is no reason not to put them back.
+/// Killed between the registration and the CA's own files.
+#[test]
+fn a_restore_without_the_ca_s_own_files_is_repeated() {
+    let work = with_set();
+    work.result("restore --from {full} --dir {new} --no-recover");
+    for file in ["new/ca.toml", "new/ca.crt"] {
+        fs::remove_file(work.path(file)).unwrap();
+    }
+    work.result("restore --from {full} --dir {new} --dry-run");
+    work.result("restore --from {full} --dir {new}");
+    assert!(work.path("new/ca.toml").is_file() && work.path("new/ca.crt").is_file());
+    // What was carried out is a CA's database.
+    assert_eq!(work.run("restore --from {full} --dir {new}").code, 3);
+}
+
 #[test]
 fn a_restore_is_given_up_whatever_lies_beside_the_replaced_files() {
     for again in ["restore --dir {ca} --abandon", "restore --from {full} --dir {ca} --force --no-recover"] {

@@ -166,6 +166,16 @@ fn what_is_typed_is_read_or_refused() {
     let text = "serial,reason,when\r\n# a remark\r\n\r\n4f,keyCompromise,2026-01-01\r\n\"5f\"\r\n";
     let list = Revocation::parse_csv(text, now).unwrap();
     assert_eq!(list.len(), 2);
+    // As openssl writes a serial number; a heading is a whole cell.
+    for (text, expected) in [
+        ("serial=4F\nserial=5F,keyCompromise\n", &["4f", "5f"][..]),
+        ("Serial Number,Reason\n4f\n", &["4f"]),
+        ("\"serial_number\"\n4f\n", &["4f"]),
+    ] {
+        let list = Revocation::parse_csv(text, now).unwrap();
+        assert_eq!(list.iter().map(|one| one.serial.as_str()).collect::<Vec<_>>(), expected, "{text}");
+    }
+    assert!(Revocation::parse_csv("serials of monday\n4f\n", now).is_err());
     let error = Revocation::parse_csv("4f\n5f,nonsense\n", now).unwrap_err();
     assert!(error.to_string().contains("line 2"), "{error}");
     let kept = Revocation::to_json(&list);

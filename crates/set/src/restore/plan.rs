@@ -150,11 +150,11 @@ pub fn check_target(target: &Path, force: bool) -> Result<()> {
     if force { Ok(()) } else { refuse_occupied(&folder, &in_the_way(&folder)?) }
 }
 
-/// Refuses a folder that holds a CA's database. What an unfinished restore put there is none: it is replaced all the same.
-/// What that restore had moved aside is one.
+/// Refuses a folder that holds a CA's database. What a restore put there that was not carried out is none: it is replaced all the
+/// same, also where it was killed as its registration was complete and the CA's own files were not written yet. What that restore had
+/// moved aside is one.
 pub(super) fn refuse_occupied(folder: &Folder, in_the_way: &[PathBuf]) -> Result<()> {
-    let unfinished =
-        record::read(folder)?.is_some_and(|record| !record.database_recovered && !record.is_complete());
+    let unfinished = record::read(folder)?.is_some_and(|record| !record.database_recovered);
     let occupied = if unfinished { journal::has_moved_aside(folder)? } else { !in_the_way.is_empty() };
     if occupied { Err(Error::TargetInUse { path: folder.path().to_owned() }) } else { Ok(()) }
 }
