@@ -1,7 +1,7 @@
 //! One request to an address of HTTP: hyper, and TLS by rustls with the system's list of authorities, as vaults in object
 //! stores have it.
 
-use crate::notify::Unheard;
+use crate::unheard::Unheard;
 
 /// Asks for an address; with a text, that is sent as JSON. An answer of success is all that counts.
 ///

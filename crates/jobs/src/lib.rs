@@ -32,6 +32,7 @@ pub mod status;
 mod step;
 pub mod story;
 pub mod timers;
+mod unheard;
 
 pub use config::{Ca, Config, Job, Name, Target};
 pub use jiff::tz::TimeZone;

@@ -21,8 +21,8 @@ mod sending {
     use crate::alarm::{News, Turn};
     use crate::config::{Mail, Protection};
     use crate::journal::sentence;
-    use crate::notify::Unheard;
     use crate::place::moment;
+    use crate::unheard::Unheard;
 
     /// How long the server may take for each answer.
     const ANSWER: Duration = Duration::from_secs(30);

@@ -15,6 +15,7 @@ use crate::config::{Config, Name, Notify, Secret};
 use crate::known::Known;
 use crate::place::moment;
 use crate::status::CaStatus;
+use crate::unheard::Unheard;
 
 /// A command that has not ended by then is killed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,28 +39,6 @@ pub struct NotTold {
     pub who: String,
     /// Why.
     pub why: String,
-}
-
-/// Why somebody has not heard something.
-#[derive(Debug)]
-pub(crate) enum Unheard {
-    /// Nobody answers there: with anything else it would be the same, and would take as long.
-    Silent(String),
-    /// Somebody answers, and does not take this.
-    Refused(String),
-}
-
-impl Unheard {
-    fn why(self) -> String {
-        let (Self::Silent(why) | Self::Refused(why)) = self;
-        why
-    }
-}
-
-impl From<String> for Unheard {
-    fn from(why: String) -> Self {
-        Self::Silent(why)
-    }
 }
 
 /// What became of telling.
