@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use certadm_files::{Access, Found, OffsetIo, Unfinished, durable, space};
+use certadm_files::{Access, Found, OffsetIo, Unfinished, durable, space, unfinished};
 use time::OffsetDateTime;
 
-use super::{MAX_OBJECT, ObjectError, Objects};
+use super::{MAX_OBJECT, ObjectError, Objects, STALE};
+use crate::generation;
 
 /// The folder of a repository and what is in it is its owner's alone.
 const MODE: u32 = 0o700;
@@ -116,6 +117,28 @@ impl FileObjects {
         }
         Ok(())
     }
+
+    fn remove_left_over(folder: &Path, now: i64) -> io::Result<()> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let (path, metadata) = (entry.path(), entry.metadata()?);
+            if metadata.is_dir() {
+                Self::remove_left_over(&path, now)?;
+                continue;
+            }
+            // Its process may be one of another machine, so its age alone tells.
+            let began = OffsetDateTime::from(metadata.modified()?).unix_timestamp();
+            if unfinished::is_named_so(&path) && began.saturating_add(STALE) < now {
+                durable::remove_if_present(&path).map_err(io_of)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Objects for FileObjects {
@@ -163,6 +186,11 @@ impl Objects for FileObjects {
         }
         #[cfg(not(unix))]
         let _ = name;
+    }
+
+    fn tidy(&self, folder: &str, now: i64) -> Result<(), ObjectError> {
+        Self::remove_left_over(&self.root.join(folder), now)
+            .map_err(|error| ObjectError::new("tidy", folder, error))
     }
 
     fn free(&self) -> Result<Option<u64>, ObjectError> {
@@ -234,6 +262,22 @@ mod tests {
         objects.delete("data/aa/one").unwrap();
         objects.delete("data/aa/one").unwrap();
         assert_eq!(objects.list("data").unwrap(), []);
+    }
+
+    #[test]
+    fn what_a_killed_write_has_left_goes_after_a_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = FileObjects::new(dir.path().to_owned());
+        objects.put("data/aa/one", &[Bytes::from_static(b"x")]).unwrap();
+        let left = dir.path().join("data/aa").join(".two.unfinished-4711");
+        fs::write(&left, b"half").unwrap();
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        objects.tidy("data", now + STALE - 600).unwrap();
+        assert!(left.exists(), "it may still be written");
+        objects.tidy("data", now + STALE + 600).unwrap();
+        objects.tidy("index", now).unwrap();
+        assert!(!left.exists());
+        assert_eq!(objects.get("data/aa/one").unwrap(), "x");
     }
 
     #[cfg(unix)]

@@ -22,7 +22,8 @@ fn what_the_ca_deletes_is_read_again_after_the_system_was_told_to_forget_it() {
         let noting = Arc::new(Noting { inner: memory.clone(), ..Noting::default() });
         ca.back_up(&over(Arc::clone(&noting) as _, &secret), kind).unwrap();
         let notes = noting.notes.lock().unwrap();
-        let place = |fits: &dyn Fn(&str, &str) -> bool| notes.iter().rposition(|(what, name)| fits(what, name));
+        let place =
+            |fits: &dyn Fn(&str, &str) -> bool| notes.iter().rposition(|(what, name)| fits(what, name));
         let counts = place(&|what, name| what == "put" && name.starts_with("snapshots/")).unwrap();
         let forgotten: BTreeSet<&String> =
             notes.iter().filter(|(what, _)| *what == "forget").map(|(_, name)| name).collect();
