@@ -72,6 +72,18 @@ pub enum Error {
         /// What the vault's table says.
         detail: &'static str,
     },
+    /// The key of a repository is here, and the repository is not: the CA's name would lead back to the one before.
+    #[error(
+        "{place} has no repository {repository}, and its key is here in {key_file}: whoever deleted or hid it would have backups go into the one before"
+    )]
+    NextIsGone {
+        /// The vault.
+        place: String,
+        /// The repository.
+        repository: String,
+        /// Its key file.
+        key_file: PathBuf,
+    },
     /// Neither key nor password opens the repository.
     #[error("no key fits: what {secret} holds does not open {place}")]
     NoKeyFits {
@@ -250,7 +262,7 @@ impl Diagnosis for Error {
             Self::NoKey { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::KeyNeeded { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::Clock { .. } => Hresult::ERROR_TIME_SKEW,
-            Self::NoRepository { .. } => Hresult::ERROR_PATH_NOT_FOUND,
+            Self::NoRepository { .. } | Self::NextIsGone { .. } => Hresult::ERROR_PATH_NOT_FOUND,
             Self::NoPoint { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::RepositoryExists { .. } => Hresult::ERROR_ALREADY_EXISTS,
             Self::ContinuesNothing { .. } => Hresult::MISSING_FULL_BACKUP,
@@ -270,6 +282,7 @@ impl Diagnosis for Error {
         match self {
             Self::Storage { .. } => Class::Unreachable,
             Self::NoRepository { .. }
+            | Self::NextIsGone { .. }
             | Self::NoPoint { .. }
             | Self::NoKey { .. }
             | Self::Secret { .. }
@@ -295,6 +308,9 @@ impl Diagnosis for Error {
             }
             Self::NoRepository { .. } => {
                 "check the url in repositories.toml, or make one with `certadm repository init`"
+            }
+            Self::NextIsGone { .. } => {
+                "bring it back from a copy of the vault or by `certadm repository undelete`; if its making was cut off, run `certadm repository init --next` again; if it was deleted on purpose, move its key file away"
             }
             Self::RepositoryExists { .. } => "use it, or name another CA; nothing was changed",
             Self::NoKeyFits { .. } => {

@@ -1,6 +1,6 @@
 //! A vault with the repositories of its CAs, and what can be done with one of them.
 
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,36 +54,11 @@ impl Vault {
         Self { state: Some(state), ..self }
     }
 
-    /// The sanitized names of the CAs that have a repository in it.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub fn cas(&self) -> Result<Vec<String>> {
-        let mut cas = storage::cas(&self.profile.place)?;
-        cas.retain(|folder| generation::split(folder).1.is_none());
-        Ok(cas)
-    }
-
-    /// The names of all repositories: the CA's, and a number behind it where several follow one another (`Example CA!n1`).
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub fn repositories(&self) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        for ca in self.cas()? {
-            match self.newest(&ca)? {
-                1 => names.push(ca),
-                newest => names.extend((1..=newest).map(|number| generation::name(&ca, number))),
-            }
-        }
-        Ok(names)
-    }
-
     /// The repository of a CA; where none is named, of the only one that the vault keeps. Of several that follow one another, the
     /// newest, unless a number is named.
     ///
     /// # Errors
-    /// [`Error::WhichCa`], [`Error::Address`], and as [`Profile::secret`].
+    /// [`Error::WhichCa`], [`Error::Address`], [`Error::NextIsGone`], and as [`Profile::secret`].
     pub fn repository(&self, ca: Option<&str>) -> Result<CaRepository> {
         let ca = match ca {
             Some(ca) => self.folder_of(ca)?,
@@ -113,20 +88,7 @@ impl Vault {
         })
     }
 
-    /// The number of the newest repository of a CA. Where there is none, that of the first. A storage that says of everything
-    /// that it is there is asked so often, and no more.
-    fn newest(&self, ca: &str) -> Result<u32> {
-        let mut newest = 1;
-        while newest < generation::MOST
-            && is_there(self.objects(&generation::folder(ca, newest + 1))?.len("config"))
-                .map_err(|source| self.storage(source))?
-        {
-            newest += 1;
-        }
-        Ok(newest)
-    }
-
-    fn storage(&self, source: ObjectError) -> Error {
+    pub(crate) fn storage(&self, source: ObjectError) -> Error {
         Error::Storage { place: self.place(), source }
     }
 
@@ -139,14 +101,17 @@ impl Vault {
     pub fn create_next(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
         let ca = self.folder_of(ca)?;
         let (ca, _) = generation::split(&ca);
-        let newest = self.newest(ca)?;
-        let objects = self.objects(&generation::folder(ca, newest))?;
-        if objects.len("config").map_err(|source| self.storage(source))?.is_none() {
-            return Err(Error::NoRepository { place: objects.place() });
-        }
-        let is_unfinished = newest != 1
-            && objects.list(FileType::Key.dirname()).map_err(|source| self.storage(source))?.is_empty();
-        let number = if is_unfinished { newest } else { (newest + 1).min(generation::MOST) };
+        let Some(newest) = self.numbers(ca)?.last().copied() else {
+            return Err(Error::NoRepository { place: self.objects(ca)?.place() });
+        };
+        let keys = self.objects(&generation::folder(ca, newest))?.list(FileType::Key.dirname());
+        let is_unfinished = newest != 1 && keys.map_err(|source| self.storage(source))?.is_empty();
+        let number = match self.keyed(ca).filter(|keyed| newest < *keyed) {
+            // Its key is written first.
+            Some(begun) => begun,
+            None if is_unfinished => newest,
+            None => (newest + 1).min(generation::MOST),
+        };
         let same = |detail| Error::SameKey { vault: self.profile.name.clone(), detail };
         match [ca.to_owned(), generation::folder(ca, number)].map(|folder| self.key_file(&folder)) {
             [Some(first), Some(next)] if first != next => {}
@@ -166,6 +131,13 @@ impl Vault {
         let (base, number) = generation::split(&asked);
         let ca = generation::folder(base, number.unwrap_or(1));
         let objects = self.objects(&ca)?;
+        // The CA's name leads there. The first may have been deleted since, and its key may be stolen.
+        let newest = if number.is_none() { self.newest(base)? } else { 1 };
+        if newest != 1 {
+            return Err(Error::RepositoryExists {
+                place: self.objects(&generation::folder(base, newest))?.place(),
+            });
+        }
         let storage = |source| Error::Storage { place: objects.place(), source };
         let has_keys = !objects.list(FileType::Key.dirname()).map_err(storage)?.is_empty();
         let exists = objects.len("config").map_err(storage)?.is_some();
@@ -201,7 +173,7 @@ impl Vault {
         let (base, number) = generation::split(&folder);
         let numbers = match number {
             Some(number) => vec![number],
-            None => (1..=self.newest(base)?).collect(),
+            None => self.numbers(base)?.into_iter().chain(self.keyed(base)).collect::<Vec<u32>>(),
         };
         for number in numbers {
             let bridge = Bridge::new(self.objects(&generation::folder(base, number))?);
@@ -236,7 +208,7 @@ impl Vault {
         self.profile.place.folder()
     }
 
-    fn objects(&self, ca: &str) -> Result<Arc<dyn Objects>> {
+    pub(crate) fn objects(&self, ca: &str) -> Result<Arc<dyn Objects>> {
         Ok(self.profile.limits.over(storage::of_ca(&self.profile.place, ca)?))
     }
 
@@ -577,28 +549,4 @@ fn complete_set(path: &Path) -> Result<Set> {
         other => other.into_ours()?.into_iter().next(),
     };
     Ok(set.ok_or_else(incomplete)?)
-}
-
-/// Whether a repository that follows another one is there, by what its storage says of its `config`. An account that may reach
-/// the CA's own folder alone, `CA/` of a bucket, is denied there; it could use no repository there either. Where it may reach
-/// nothing at all, whatever comes next says so.
-fn is_there(config: Result<Option<u64>, ObjectError>) -> Result<bool, ObjectError> {
-    match config {
-        Err(denied) if denied.source.kind() == io::ErrorKind::PermissionDenied => Ok(false),
-        config => Ok(config?.is_some()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_account_that_is_kept_out_of_the_next_repository_uses_the_one_before() {
-        let failed = |kind: io::ErrorKind| Err(ObjectError::new("look at", "config", kind.into()));
-        assert!(is_there(Ok(Some(1))).unwrap());
-        assert!(!is_there(Ok(None)).unwrap());
-        assert!(!is_there(failed(io::ErrorKind::PermissionDenied)).unwrap());
-        assert!(is_there(failed(io::ErrorKind::TimedOut)).is_err(), "it may be there");
-    }
 }

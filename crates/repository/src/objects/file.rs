@@ -213,17 +213,27 @@ fn io_of(error: certadm_files::Error) -> io::Error {
     }
 }
 
-/// The folders in a vault that hold a repository.
+/// The folders in a vault that hold a repository, of those that `fits` is true for.
 ///
 /// # Errors
 /// When the vault cannot be listed.
-pub(crate) fn repositories(root: &Path) -> Result<Vec<String>, ObjectError> {
+pub(crate) fn repositories(root: &Path, fits: &dyn Fn(&str) -> bool) -> Result<Vec<String>, ObjectError> {
     let failed = |error| ObjectError::new("list", &root.display().to_string(), error);
     let mut names = Vec::new();
     for entry in fs::read_dir(root).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'));
-        names.extend(name.filter(|_| entry.path().join("config").is_file()));
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with('.') || !fits(&name) {
+            continue;
+        }
+        let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        let config = match fs::metadata(entry.path().join("config")) {
+            Err(error) if absent.contains(&error.kind()) => Ok(false),
+            found => found.map(|found| found.is_file()),
+        };
+        if generation::counts(&name, config).map_err(failed)? {
+            names.push(name);
+        }
     }
     names.sort();
     Ok(names)
@@ -252,7 +262,7 @@ mod tests {
         assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
         objects.put("config", &[Bytes::from_static(b"x")]).unwrap();
         assert!(objects.put("config", &[Bytes::from_static(b"x")]).is_err());
-        assert_eq!(repositories(&dir.path().join("vault")).unwrap(), ["ca"]);
+        assert_eq!(repositories(&dir.path().join("vault"), &|_| true).unwrap(), ["ca"]);
         let now = OffsetDateTime::now_utc().unix_timestamp();
         objects.create("certadm/turn/0", b"one").unwrap();
         assert!((now - 60..now + 60).contains(&objects.stored_at("certadm/turn/0").unwrap()));

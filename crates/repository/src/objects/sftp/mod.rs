@@ -72,17 +72,21 @@ impl SftpObjects {
         Self { command, root, place, allow_no_fsync, idle: Mutex::default() }
     }
 
-    /// The folders below it that hold a repository.
+    /// The folders below it that hold a repository, of those that `fits` is true for.
     ///
     /// # Errors
     /// When it cannot be listed.
-    pub(crate) fn repositories(&self) -> Result<Vec<String>, ObjectError> {
+    pub(crate) fn repositories(&self, fits: &dyn Fn(&str) -> bool) -> Result<Vec<String>, ObjectError> {
         let failed = |error| ObjectError::new("list", &self.place, error);
         self.with(true, |session| {
             let mut names = Vec::new();
             for (name, attributes) in folder(session, &self.root)? {
                 let config = format!("{}/{name}/config", self.root);
-                if attributes.is_folder() && !name.starts_with('.') && stat(session, &config)?.is_some() {
+                if !attributes.is_folder() || name.starts_with('.') || !fits(&name) {
+                    continue;
+                }
+                let config = stat(session, &config).map(|found| found.is_some());
+                if generation::counts(&name, config)? {
                     names.push(name);
                 }
             }
