@@ -153,6 +153,17 @@ impl Vault {
             }
             None => self.profile.secret(&ca)?,
         };
+        if has_keys && secret.password().is_some() {
+            // Of keys without a configuration each has another master key, and the engine takes the first that the password opens.
+            let list = |kind: FileType| objects.list(kind.dirname()).map_err(storage);
+            if !list(FileType::Pack)?.is_empty() || !list(FileType::Snapshot)?.is_empty() {
+                let detail = "config is missing, and sets are there".to_owned();
+                return Err(Error::Damaged { place: objects.place(), detail });
+            }
+            for (name, _) in list(FileType::Key)? {
+                objects.delete(&name).map_err(storage)?;
+            }
+        }
         let bridge = Bridge::new(Arc::clone(&objects));
         let opened = match exists {
             true => engine::open(&bridge, &secret)?,

@@ -151,6 +151,32 @@ fn a_next_repository_whose_making_was_cut_off_is_finished() {
     ca.back_up(&again, BackupType::Full).unwrap();
 }
 
+/// The key is stored before the configuration, and a second one of the same password has another master key.
+#[test]
+fn a_repository_with_a_password_whose_making_was_cut_off_is_opened_by_it() {
+    let ca = Ca::named("ca");
+    let root = ca.beside().to_owned();
+    fs::write(root.join("code"), "a password").unwrap();
+    let vault = vault(&root, "password-file = 'ROOT/code'\n");
+    vault.create("ca", "a code", LABEL).unwrap();
+    fs::remove_file(root.join("vault/ca/config")).unwrap();
+    let names = || {
+        let keys = fs::read_dir(root.join("vault/ca/keys")).unwrap();
+        keys.map(|key| key.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = names();
+    let repository = vault.create("ca", "other code", LABEL).unwrap();
+    assert!(names().is_disjoint(&before) && names().len() == 2, "{:?}", names());
+    assert!(repository.points().unwrap().is_empty());
+    // Where sets are there, the keys are theirs.
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    let before = names();
+    fs::remove_file(root.join("vault/ca/config")).unwrap();
+    let error = vault.create("ca", "other code", LABEL).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert_eq!(names(), before);
+}
+
 #[test]
 fn the_next_repository_never_has_the_key_of_the_one_before() {
     for (more, says) in
