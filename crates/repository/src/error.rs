@@ -132,6 +132,14 @@ pub enum Error {
         /// What does not fit.
         detail: String,
     },
+    /// The set is there, and other things are attached to it than to the one that is to be stored.
+    #[error(
+        "{place} is this set, and other things are attached to it: what is attached to this one is not stored"
+    )]
+    OtherThings {
+        /// The set's address.
+        place: String,
+    },
     /// A log set would come into a repository that lacks what a restore needs before it.
     #[error("{place}: {detail}; nothing was committed")]
     ContinuesNothing {
@@ -264,7 +272,7 @@ impl Diagnosis for Error {
             Self::Clock { .. } => Hresult::ERROR_TIME_SKEW,
             Self::NoRepository { .. } | Self::NextIsGone { .. } => Hresult::ERROR_PATH_NOT_FOUND,
             Self::NoPoint { .. } => Hresult::ERROR_FILE_NOT_FOUND,
-            Self::RepositoryExists { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::RepositoryExists { .. } | Self::OtherThings { .. } => Hresult::ERROR_ALREADY_EXISTS,
             Self::ContinuesNothing { .. } => Hresult::MISSING_FULL_BACKUP,
             Self::NoKeyFits { .. } => Hresult::E_ACCESSDENIED,
             Self::Secret { .. } | Self::Damaged { .. } | Self::NotStored { .. } => {
@@ -286,6 +294,7 @@ impl Diagnosis for Error {
             | Self::NoPoint { .. }
             | Self::NoKey { .. }
             | Self::Secret { .. }
+            | Self::OtherThings { .. }
             | Self::ContinuesNothing { .. } => Class::Refused,
             Self::Set(error) => error.class(),
             Self::File(error) => error.class(),
@@ -334,6 +343,9 @@ impl Diagnosis for Error {
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {
                 "start again; no log was deleted at the CA. If it happens again, run `certadm repository check`"
+            }
+            Self::OtherThings { .. } => {
+                "attach them to the set that is there, too, with `certadm attach`; nothing was changed"
             }
             Self::ContinuesNothing { .. } => {
                 "take a full backup into this repository first; no log was deleted at the CA"

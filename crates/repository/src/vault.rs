@@ -31,6 +31,7 @@ use crate::scratch;
 use crate::secret::Secret;
 use crate::sink::{Depth, Extent, RepositorySink, SinkOptions, finished};
 use crate::storage;
+use crate::there::Attached;
 
 /// A vault: one repository a CA, under one place.
 #[derive(Clone, Debug)]
@@ -439,25 +440,44 @@ impl CaRepository {
     }
 
     /// Stores a set that is a folder, with its manifest as it is. One that is there already, and whole, stays as it is; where it
-    /// lacks something, it is stored once more, and [`CaRepository::repair`] can let the other one go.
+    /// lacks something, it is stored once more, and [`CaRepository::repair`] can let the other one go. Where more is attached to
+    /// the folder than to the set that is there, it becomes a later version of it.
     ///
     /// # Errors
     /// As [`CaRepository::sink`]; [`Error::Set`] when the folder is no complete set, or a file of it differs from its
-    /// manifest; [`Error::Damaged`] when what is there in its place has other files.
+    /// manifest; [`Error::Damaged`] when what is there in its place has other files; [`Error::OtherThings`].
     pub fn import(&self, path: &Path, progress: &mut dyn Progress) -> Result<Imported> {
         let set = complete_set(path)?;
         let incomplete = || certadm_set::Error::Incomplete { path: path.to_owned() };
         let manifest = set.manifest.clone().ok_or_else(incomplete)?;
         let time = finished(&manifest);
-        for point in self.points()? {
-            if point.time == time
-                && point.contradiction(&manifest).is_none()
-                && self.has_whole(&point, Some(&manifest))?
+        let is_signed = certadm_files::Found::below(&set.path, signing::FILE_NAME).is_there();
+        let attached = Attached::of(beside::of_folder(&set.path, &self.address())?, is_signed);
+        let points = self.points()?;
+        let mut newest: Option<(&Point, Attached)> = None;
+        for point in &points {
+            if point.time != time
+                || point.contradiction(&manifest).is_some()
+                || !self.has_whole(point, Some(&manifest))?
             {
-                return Ok(Imported::There(point));
+                continue;
+            }
+            let there = self.attached_to(point)?;
+            if there.has_all_of(&attached) {
+                return Ok(Imported::There(point.clone()));
+            }
+            if newest.as_ref().is_none_or(|(newest, _)| newest.version < point.version) {
+                newest = Some((point, there));
             }
         }
-        Ok(Imported::Stored(Box::new(self.store(&set, manifest, None, progress)?)))
+        Ok(Imported::Stored(Box::new(match newest {
+            None => self.store(&set, manifest, None, progress)?,
+            // Every state takes the later version from then on.
+            Some((point, there)) if attached.has_all_of(&there) => {
+                self.store_later(point, &points, &set, manifest, progress)?
+            }
+            Some((point, _)) => return Err(self.has_other_things(point)),
+        })))
     }
 
     /// Stores a set again with what was attached to a copy of it in the meantime. The set as it was stays: it is the same backup
@@ -479,13 +499,25 @@ impl CaRepository {
             let detail = format!("{} is no copy of the set {}", copy.display(), point.short_id());
             return Err(Error::NotStored { place: self.address(), detail });
         }
+        self.store_later(point, &points, &set, manifest, progress)
+    }
+
+    /// Stores a set as the next version of one of `points`.
+    fn store_later(
+        &self,
+        point: &Point,
+        points: &[Point],
+        set: &Set,
+        manifest: Manifest,
+        progress: &mut dyn Progress,
+    ) -> Result<Committed> {
         let versions = points.iter().filter(|other| same_backup(*other, point)).map(|other| other.version);
         let earlier = Earlier {
             version: versions.max().unwrap_or_default().saturating_add(1),
             held: point.held,
             original: point.id.parse().ok(),
         };
-        let committed = self.store(&set, manifest, Some(earlier), progress)?;
+        let committed = self.store(set, manifest, Some(earlier), progress)?;
         // The database is the one that was proven, to the last byte.
         if self.proven()?.contains(&point.id) {
             let later = self.points()?.into_iter().rfind(|later| same_backup(later, point));
