@@ -32,8 +32,10 @@ impl Part {
     /// Every pack.
     pub const ALL: Self = Self { number: 1, of: 1 };
 
-    fn has(self, place: usize) -> bool {
-        self.of != 0 && place as u64 % u64::from(self.of) == u64::from(self.number) - 1
+    /// By its id, which stays: its place among the packs changes whenever one comes or goes.
+    fn has(self, pack: &Id) -> bool {
+        let first = u64::from_str_radix(&pack.to_hex()[..16], 16).unwrap_or_default();
+        self.of != 0 && first % u64::from(self.of) == u64::from(self.number) - 1
     }
 }
 
@@ -89,8 +91,7 @@ pub(crate) fn check(
     let mut bad = reader.lost_packs()?;
     let storage = |source| Error::Storage { place: objects.place(), source };
     let chosen = reader.packs().iter().filter(|(id, _)| !bad.contains_key(id)).map(|(id, len)| (*id, *len));
-    let chosen: Vec<(Id, u32)> =
-        chosen.enumerate().filter(|(place, _)| part.has(*place)).map(|(_, pack)| pack).collect();
+    let chosen: Vec<(Id, u32)> = chosen.filter(|(id, _)| part.has(id)).collect();
     let mut sound = BTreeSet::new();
     let total: u64 = chosen.iter().map(|(_, len)| u64::from(*len)).sum();
     for (id, _) in chosen {
@@ -195,9 +196,14 @@ mod tests {
             assert!(text.parse::<Part>().is_err(), "{text}");
         }
         let parts: Vec<Part> = (1..=7).map(|number| format!("{number}/7").parse().unwrap()).collect();
-        for place in 0..100 {
-            assert_eq!(parts.iter().filter(|part| part.has(place)).count(), 1);
-            assert!("all".parse::<Part>().unwrap().has(place) && !Part::NONE.has(place));
+        for first in 0..100_u64 {
+            let pack = format!("{:016x}{}", first.wrapping_mul(0x9e37_79b9_7f4a_7c15), "0".repeat(48));
+            let pack: Id = pack.parse().unwrap();
+            assert_eq!(parts.iter().filter(|part| part.has(&pack)).count(), 1);
+            assert!("all".parse::<Part>().unwrap().has(&pack) && !Part::NONE.has(&pack));
         }
+        // Whatever other packs there are: the part of a pack is told by its own id.
+        let pack: Id = format!("{:016x}{}", 9, "f".repeat(48)).parse().unwrap();
+        assert!(parts[2].has(&pack));
     }
 }
