@@ -259,6 +259,8 @@ pub struct Fetched {
     pub sets: Vec<PathBuf>,
     /// What they are in the repository, in the same order.
     pub points: Vec<Point>,
+    /// The lock that tells others that the folder is in use. It goes first: what is locked cannot be removed everywhere.
+    _held: Option<File>,
     _dir: TempDir,
 }
 
@@ -370,9 +372,13 @@ impl CaRepository {
     /// # Errors
     /// [`Error::NoSpace`], [`Error::Damaged`] naming the file, [`Error::Storage`], [`Error::File`].
     pub fn fetch(&self, points: &[Point], scratch: &Path, progress: &mut dyn Progress) -> Result<Fetched> {
-        let needed = points.iter().map(|point| point.bytes).fold(0, u64::saturating_add);
-        let dir = scratch::folder(scratch, needed)?;
         let reader = Reader::open(&self.objects, &self.secret)?;
+        let mut needed = 0_u64;
+        for point in points {
+            needed = needed.saturating_add(reader.bytes_of(point)?);
+        }
+        let dir = scratch::folder(scratch, needed)?;
+        let held = unfinished::hold(dir.path());
         let mut sets = Vec::new();
         for point in points {
             let folder = dir.path().join(point.short_id());
@@ -381,7 +387,7 @@ impl CaRepository {
             self.copy_out(&reader, point, &target, progress)?;
             sets.push(folder);
         }
-        Ok(Fetched { sets, points: points.to_vec(), _dir: dir })
+        Ok(Fetched { sets, points: points.to_vec(), _held: held, _dir: dir })
     }
 
     /// Writes a set as a folder of its own, durably, every file compared with its manifest, and that with what the point says.
@@ -519,7 +525,7 @@ impl CaRepository {
         };
         let committed = self.store(set, manifest, Some(earlier), progress)?;
         // The database is the one that was proven, to the last byte.
-        if self.proven()?.contains(&point.id) {
+        if point.is_noted(&self.proven()?) {
             let later = self.points()?.into_iter().rfind(|later| same_backup(later, point));
             later.iter().try_for_each(|later| self.note_proven(later))?;
         }
