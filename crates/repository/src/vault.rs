@@ -13,7 +13,7 @@ use certadm_set::{Opened, Progress, Set, signing};
 use rustic_core::FileType;
 use tempfile::TempDir;
 
-use crate::address::{Selector, folder_of};
+use crate::address::folder_of;
 use crate::beside;
 use crate::bridge::Bridge;
 use crate::check::{Checked, Part, check};
@@ -22,9 +22,9 @@ use crate::error::{Error, Result};
 use crate::generation;
 use crate::kept::Kept;
 use crate::label::Label;
-use crate::lately::{Lately, now};
+use crate::lately::Lately;
 use crate::objects::{ObjectError, Objects};
-use crate::point::{self, Earlier, Point, select};
+use crate::point::{self, Earlier, Point};
 use crate::profile::Profile;
 use crate::reader::{Reader, Target};
 use crate::scratch;
@@ -358,15 +358,6 @@ impl CaRepository {
         point::points(&self.objects, &self.secret)
     }
 
-    /// The sets that a selector means: a full set first, then the log sets that a restore needs with it.
-    ///
-    /// # Errors
-    /// [`Error::NoPoint`], and as [`CaRepository::points`].
-    pub fn select(&self, selector: &Selector) -> Result<Vec<Point>> {
-        select(&self.points()?, selector, now())
-            .map_err(|detail| Error::NoPoint { place: self.address(), detail })
-    }
-
     /// Copies sets into a scratch folder below `scratch`, every file compared with its manifest, and that with what the point says.
     ///
     /// # Errors
@@ -586,7 +577,7 @@ impl CaRepository {
     /// # Errors
     /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]. Damage is in the result.
     pub fn check(&self, part: Part, progress: &mut dyn Progress) -> Result<Checked> {
-        check(&self.objects, &self.secret, &self.points()?, (part, self.depth.notes()), progress)
+        check(&self.objects, &self.secret, &self.readable()?, (part, self.depth.notes()), progress)
     }
 }
 

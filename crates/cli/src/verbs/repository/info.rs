@@ -39,8 +39,8 @@ pub(super) fn run(args: &InfoArgs, output: Output) -> Result<Done, Failure> {
 }
 
 fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
-    let (points, keys) = (repository.points()?, repository.keys()?.len());
-    let proven = repository.proven()?;
+    let (readable, keys) = (repository.readable()?, repository.keys()?.len());
+    let (points, proven) = (readable.points, repository.proven()?);
     output.result(format!(
         "{} in {}: {}, {} beside the key file",
         unsanitize(repository.ca()),
@@ -49,14 +49,17 @@ fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
         counted(keys as u64, "key"),
     ));
     for point in &points {
-        let proven = if proven.contains(&point.id) { "  proven" } else { "" };
+        let proven = if point.is_noted(&proven) { "  proven" } else { "" };
         output.result(format!("{}{proven}", line(point)));
+    }
+    for name in &readable.unreadable {
+        output.result(format!("  {name} cannot be read: it may have been the newest state"));
     }
     let points: Vec<Value> = points
         .iter()
         .map(|point| {
             let mut shown = to_json(point);
-            shown["proven"] = json!(proven.contains(&point.id));
+            shown["proven"] = json!(point.is_noted(&proven));
             shown
         })
         .collect();
@@ -65,6 +68,7 @@ fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
         "ca": unsanitize(repository.ca()),
         "keys": keys,
         "points": points,
+        "unreadable": readable.unreadable,
     }))
 }
 
