@@ -11,9 +11,9 @@ use crate::unfinished::{self, OwnNames};
 /// A folder that goes away when it is dropped.
 #[derive(Debug)]
 pub struct ScratchFolder {
-    dir: TempDir,
-    /// The lock that tells others that it is in use.
+    /// The lock that tells others that it is in use. It goes first: what is locked cannot be removed everywhere.
     _held: Option<File>,
+    dir: TempDir,
 }
 
 impl ScratchFolder {

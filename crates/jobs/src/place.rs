@@ -53,17 +53,19 @@ pub fn look(config: &Config, target: &Target, ca: &Ca, now: i64) -> Result<Held,
 }
 
 fn look_into_vault(repository: &CaRepository, now: i64) -> Result<Held, Unseen> {
-    let points = repository.points()?;
+    let certadm_repository::Readable { points, unreadable } = repository.readable()?;
     let noted = repository.proven()?;
     let sorted = newest_first(&points.iter().collect::<Vec<_>>(), now);
-    let newest = sorted.into_iter().find(|point| noted.contains(&point.id));
+    let newest = sorted.into_iter().find(|point| point.is_noted(&noted));
     let proven = match newest {
         // A note that went meanwhile is none.
         Some(point) => repository.proven_at(point)?.map(|when| (point.id.clone(), when)),
         None => None,
     };
     let sets: Vec<_> = points.into_iter().map(held_of).collect();
-    Ok(Held { proven, ..Held::new(&sets, now) })
+    let why = "its snapshot cannot be read: `certadm repository repair` says what can be done";
+    let unreadable = unreadable.into_iter().map(|name| (name, why.to_owned())).collect();
+    Ok(Held { proven, unreadable, ..Held::new(&sets, now) })
 }
 
 fn held_of(point: Point) -> HeldSet {

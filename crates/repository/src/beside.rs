@@ -15,6 +15,8 @@ use crate::tree::DEPTH;
 
 /// The folder, as `certadm_identity::DIR` has it.
 const FOLDER: &str = "Identity";
+/// The list of what stands there, as `certadm_identity` writes it.
+pub(crate) const LIST: &str = "Identity/identity.json";
 /// No more files stand beside a database.
 const MAX_FILES: usize = 10_000;
 /// Nor more bytes: they are in memory while they are stored.

@@ -15,7 +15,7 @@ use crate::engine::{Unexplained, call};
 use crate::error::{Error, Result};
 use crate::lately::Lately;
 use crate::objects::Objects;
-use crate::point::Point;
+use crate::readable::Readable;
 use crate::reader::Reader;
 use crate::secret::Secret;
 
@@ -32,8 +32,10 @@ impl Part {
     /// Every pack.
     pub const ALL: Self = Self { number: 1, of: 1 };
 
-    fn has(self, place: usize) -> bool {
-        self.of != 0 && place as u64 % u64::from(self.of) == u64::from(self.number) - 1
+    /// By its id, which stays: its place among the packs changes whenever one comes or goes.
+    fn has(self, pack: &Id) -> bool {
+        let first = u64::from_str_radix(&pack.to_hex()[..16], 16).unwrap_or_default();
+        self.of != 0 && first % u64::from(self.of) == u64::from(self.number) - 1
     }
 }
 
@@ -62,7 +64,7 @@ pub struct Checked {
     pub bytes: u64,
     /// What is wrong.
     pub problems: Vec<Problem>,
-    /// Packs that no index names: a backup that was cut off has left them. They do no harm.
+    /// Packs that no index names. A backup that was cut off has left them, and they do no harm, unless a set lacks something.
     pub unnamed_packs: u64,
 }
 
@@ -75,22 +77,27 @@ pub struct Problem {
     pub text: String,
     /// The ids of the sets that have something there, and so may not come back.
     pub points: Vec<String>,
+    /// Whether it is a pack: then these are all sets that need it.
+    pub is_pack: bool,
 }
 
 pub(crate) fn check(
     objects: &Arc<dyn Objects>,
     secret: &Secret,
-    points: &[Point],
+    Readable { points, unreadable }: &Readable,
     (part, lately): (Part, Option<&Lately>),
     progress: &mut dyn Progress,
 ) -> Result<Checked> {
     let mut checked = Checked::default();
+    for name in unreadable {
+        let text = format!("the snapshot {name} cannot be read: it may have been the newest state");
+        checked.problems.push(Problem { kind: Kind::FileChanged, text, points: Vec::new(), is_pack: false });
+    }
     let reader = Reader::open(objects, secret)?;
     let mut bad = reader.lost_packs()?;
     let storage = |source| Error::Storage { place: objects.place(), source };
     let chosen = reader.packs().iter().filter(|(id, _)| !bad.contains_key(id)).map(|(id, len)| (*id, *len));
-    let chosen: Vec<(Id, u32)> =
-        chosen.enumerate().filter(|(place, _)| part.has(*place)).map(|(_, pack)| pack).collect();
+    let chosen: Vec<(Id, u32)> = chosen.filter(|(id, _)| part.has(id)).collect();
     let mut sound = BTreeSet::new();
     let total: u64 = chosen.iter().map(|(_, len)| u64::from(*len)).sum();
     for (id, _) in chosen {
@@ -140,29 +147,48 @@ pub(crate) fn check(
                 if let Some((kind, detail)) = told {
                     let text = format!("the set {}: {detail}", point.short_id());
                     let points = vec![point.id.clone()];
-                    checked.problems.push(Problem { kind, text, points });
+                    checked.problems.push(Problem { kind, text, points, is_pack: false });
                 }
             }
             // A folder of the set cannot be read, so nobody knows what else it needs.
             Err(Error::Damaged { detail, .. }) => {
                 let points = vec![point.id.clone()];
-                checked.problems.push(Problem { kind: Kind::Unreadable, text: detail, points });
+                checked.problems.push(Problem {
+                    kind: Kind::Unreadable,
+                    text: detail,
+                    points,
+                    is_pack: false,
+                });
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        // An index that is gone names its packs no more: they seem to belong to no set, and the set lacks them.
+        match reader.packs_of(point.tree) {
+            Ok(_) => {}
+            Err(Error::Damaged { detail, .. }) => {
+                let text = format!("the set {} lacks something: {detail}", point.short_id());
+                let points = vec![point.id.clone()];
+                checked.problems.push(Problem { kind: Kind::FileMissing, text, points, is_pack: false });
             }
             Err(error) => return Err(error),
         }
     }
     for (id, (kind, text)) in &bad {
         let points = concerned.remove(id).unwrap_or_default();
-        checked.problems.push(Problem { kind: *kind, text: text.clone(), points });
+        checked.problems.push(Problem { kind: *kind, text: text.clone(), points, is_pack: true });
     }
-    if bad.is_empty() {
-        structure(&reader, &mut checked)?;
+    // The engine reads all snapshots.
+    if bad.is_empty() && unreadable.is_empty() {
+        // Of sets that lack something the engine says the same once more, for each part and without the set.
+        let is_told = checked.problems.iter().any(|problem| !problem.points.is_empty());
+        structure(&reader, is_told, &mut checked)?;
     }
     Ok(checked)
 }
 
 /// The engine's own check, which reads no data.
-fn structure(reader: &Reader, checked: &mut Checked) -> Result<()> {
+fn structure(reader: &Reader, is_told: bool, checked: &mut Checked) -> Result<()> {
     let found = call(&reader.bridge, "check the structure", Unexplained::Damage, || {
         reader.repository.check(CheckOptions::default())
     });
@@ -171,14 +197,26 @@ fn structure(reader: &Reader, checked: &mut Checked) -> Result<()> {
             for (_, error) in results.0 {
                 match error.to_string() {
                     text if text.contains("not referenced") => checked.unnamed_packs += 1,
+                    _ if is_told => {}
                     text => {
-                        checked.problems.push(Problem { kind: Kind::Unreadable, text, points: Vec::new() });
+                        checked.problems.push(Problem {
+                            kind: Kind::Unreadable,
+                            text,
+                            points: Vec::new(),
+                            is_pack: false,
+                        });
                     }
                 }
             }
         }
+        Err(Error::Damaged { .. }) if is_told => {}
         Err(Error::Damaged { detail, .. }) => {
-            checked.problems.push(Problem { kind: Kind::Unreadable, text: detail, points: Vec::new() });
+            checked.problems.push(Problem {
+                kind: Kind::Unreadable,
+                text: detail,
+                points: Vec::new(),
+                is_pack: false,
+            });
         }
         Err(error) => return Err(error),
     }
@@ -195,9 +233,14 @@ mod tests {
             assert!(text.parse::<Part>().is_err(), "{text}");
         }
         let parts: Vec<Part> = (1..=7).map(|number| format!("{number}/7").parse().unwrap()).collect();
-        for place in 0..100 {
-            assert_eq!(parts.iter().filter(|part| part.has(place)).count(), 1);
-            assert!("all".parse::<Part>().unwrap().has(place) && !Part::NONE.has(place));
+        for first in 0..100_u64 {
+            let pack = format!("{:016x}{}", first.wrapping_mul(0x9e37_79b9_7f4a_7c15), "0".repeat(48));
+            let pack: Id = pack.parse().unwrap();
+            assert_eq!(parts.iter().filter(|part| part.has(&pack)).count(), 1);
+            assert!("all".parse::<Part>().unwrap().has(&pack) && !Part::NONE.has(&pack));
         }
+        // Whatever other packs there are: the part of a pack is told by its own id.
+        let pack: Id = format!("{:016x}{}", 9, "f".repeat(48)).parse().unwrap();
+        assert!(parts[2].has(&pack));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use certadm_files::cancel;
+use certadm_set::stored::same_backup;
 use certadm_set::{Manifest, Progress};
 use rustic_core::TreeId;
 use rustic_core::repofile::SnapshotFile;
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::point::Point;
 use crate::proof;
 use crate::reader::Reader;
+use crate::there::Attached;
 use crate::vault::CaRepository;
 
 /// What became of a set that was to be copied.
@@ -31,7 +33,7 @@ impl CaRepository {
     ///
     /// # Errors
     /// [`Error::NotStored`] for a set of another CA; [`Error::Damaged`] when either repository lacks something, and for a set
-    /// that is not what its snapshot says; as [`CaRepository::points`] of both.
+    /// that is not what its snapshot says; [`Error::OtherThings`]; as [`CaRepository::points`] of both.
     pub fn copy_from(
         &self,
         source: &CaRepository,
@@ -39,15 +41,19 @@ impl CaRepository {
         progress: &mut dyn Progress,
     ) -> Result<Copied> {
         let mut lacking = Vec::new();
-        for there in self.points()?.into_iter().filter(|there| there.is_copy_of(point)) {
+        let points = self.points()?;
+        for there in points.iter().filter(|there| there.is_copy_of(point)) {
             let manifest = match source.manifest_of(point) {
                 Ok(manifest) => Some(manifest),
                 // A set that is lost there, and whole here, is what copies are for.
                 Err(Error::Damaged { .. }) => None,
                 Err(error) => return Err(error),
             };
-            match self.has_whole(&there, manifest.as_ref())? {
-                true => return Ok(Copied::There(there.id)),
+            match self.has_whole(there, manifest.as_ref())? {
+                true if manifest.is_some() => {
+                    return self.is_there(there, &points, &source.attached_to(point)?);
+                }
+                true => return Ok(Copied::There(there.id.clone())),
                 false => lacking.push(there),
             }
         }
@@ -85,11 +91,22 @@ impl CaRepository {
         // What was lacking is there again, and so is the set that lacked it.
         if let Some(healed) = lacking.into_iter().find(|there| there.tree == snapshot.tree) {
             bridge.discard_held();
-            return Ok(Copied::Stored(healed.id));
+            return Ok(Copied::Stored(healed.id.clone()));
         }
         let id = bridge.commit()?.to_hex().to_string();
         proof::still_holds(&self.objects, &self.secret, &self.address(), (snapshot.tree, &id), &indexes)?;
         Ok(Copied::Stored(id))
+    }
+
+    /// A set is there when what is attached to it is, too: in this version, or in another one.
+    fn is_there(&self, there: &Point, points: &[Point], attached: &Attached) -> Result<Copied> {
+        let others = points.iter().filter(|other| same_backup(*other, there) && other.id != there.id);
+        for version in std::iter::once(there).chain(others) {
+            if self.attached_to(version)?.has_all_of(attached) {
+                return Ok(Copied::There(version.id.clone()));
+            }
+        }
+        Err(self.has_other_things(there))
     }
 
     /// The set as a fresh reader finds it here is that of the source, byte for byte.

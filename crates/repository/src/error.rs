@@ -72,6 +72,18 @@ pub enum Error {
         /// What the vault's table says.
         detail: &'static str,
     },
+    /// The key of a repository is here, and the repository is not: the CA's name would lead back to the one before.
+    #[error(
+        "{place} has no repository {repository}, and its key is here in {key_file}: whoever deleted or hid it would have backups go into the one before"
+    )]
+    NextIsGone {
+        /// The vault.
+        place: String,
+        /// The repository.
+        repository: String,
+        /// Its key file.
+        key_file: PathBuf,
+    },
     /// Neither key nor password opens the repository.
     #[error("no key fits: what {secret} holds does not open {place}")]
     NoKeyFits {
@@ -119,6 +131,14 @@ pub enum Error {
         place: String,
         /// What does not fit.
         detail: String,
+    },
+    /// The set is there, and other things are attached to it than to the one that is to be stored.
+    #[error(
+        "{place} is this set, and other things are attached to it: what is attached to this one is not stored"
+    )]
+    OtherThings {
+        /// The set's address.
+        place: String,
     },
     /// A log set would come into a repository that lacks what a restore needs before it.
     #[error("{place}: {detail}; nothing was committed")]
@@ -250,9 +270,9 @@ impl Diagnosis for Error {
             Self::NoKey { .. } => Hresult::ERROR_FILE_NOT_FOUND,
             Self::KeyNeeded { .. } => Hresult::ERROR_SHARING_VIOLATION,
             Self::Clock { .. } => Hresult::ERROR_TIME_SKEW,
-            Self::NoRepository { .. } => Hresult::ERROR_PATH_NOT_FOUND,
+            Self::NoRepository { .. } | Self::NextIsGone { .. } => Hresult::ERROR_PATH_NOT_FOUND,
             Self::NoPoint { .. } => Hresult::ERROR_FILE_NOT_FOUND,
-            Self::RepositoryExists { .. } => Hresult::ERROR_ALREADY_EXISTS,
+            Self::RepositoryExists { .. } | Self::OtherThings { .. } => Hresult::ERROR_ALREADY_EXISTS,
             Self::ContinuesNothing { .. } => Hresult::MISSING_FULL_BACKUP,
             Self::NoKeyFits { .. } => Hresult::E_ACCESSDENIED,
             Self::Secret { .. } | Self::Damaged { .. } | Self::NotStored { .. } => {
@@ -270,9 +290,11 @@ impl Diagnosis for Error {
         match self {
             Self::Storage { .. } => Class::Unreachable,
             Self::NoRepository { .. }
+            | Self::NextIsGone { .. }
             | Self::NoPoint { .. }
             | Self::NoKey { .. }
             | Self::Secret { .. }
+            | Self::OtherThings { .. }
             | Self::ContinuesNothing { .. } => Class::Refused,
             Self::Set(error) => error.class(),
             Self::File(error) => error.class(),
@@ -296,6 +318,9 @@ impl Diagnosis for Error {
             Self::NoRepository { .. } => {
                 "check the url in repositories.toml, or make one with `certadm repository init`"
             }
+            Self::NextIsGone { .. } => {
+                "bring it back from a copy of the vault or by `certadm repository undelete`; if its making was cut off, run `certadm repository init --next` again; if it was deleted on purpose, move its key file away"
+            }
             Self::RepositoryExists { .. } => "use it, or name another CA; nothing was changed",
             Self::NoKeyFits { .. } => {
                 "name the key file of this repository, or open it with its recovery code as password-file"
@@ -318,6 +343,9 @@ impl Diagnosis for Error {
             Self::NoPoint { .. } => "`certadm repository info` lists what is kept",
             Self::NotStored { .. } => {
                 "start again; no log was deleted at the CA. If it happens again, run `certadm repository check`"
+            }
+            Self::OtherThings { .. } => {
+                "attach them to the set that is there, too, with `certadm attach`; nothing was changed"
             }
             Self::ContinuesNothing { .. } => {
                 "take a full backup into this repository first; no log was deleted at the CA"

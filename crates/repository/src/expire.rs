@@ -109,7 +109,9 @@ impl CaRepository {
                 Some(_) => belied.push(point),
             }
         }
-        let mut fates = judge(&true_ones, &self.proven()?, keep, now);
+        let noted = self.proven()?;
+        let proven = true_ones.iter().filter(|point| point.is_noted(&noted)).map(|point| point.id.clone());
+        let mut fates = judge(&true_ones, &proven.collect(), keep, now);
         let all: Vec<&Point> = points.iter().collect();
         for point in belied {
             fates.push(Fate { set: point.clone(), kept_by: vec![BELIED] });

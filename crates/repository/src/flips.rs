@@ -10,7 +10,7 @@
 //! | a folder of a set, in its pack | reading the set's list of files is refused as damaged |
 //! | a pack's own list of what is in it | all sets are read, every byte as it was stored: the list is for `repair` alone |
 //! | a folder that no set needs any more | nothing more than what `check` says |
-//! | an index, a snapshot, a key | the one function that reads such an object refuses it as damaged and names it; of some bits, so does the whole way of `fetch` and `check` |
+//! | an index, a snapshot, a key | the one function that reads such an object refuses it as damaged and names it; of some bits, so does the whole way of `fetch` and `check`; `check` names a snapshot, and reads the other sets |
 //! | the configuration | the repository is not opened: it is damaged, and not the key wrong |
 //!
 //! `damage.rs` and the command's own tests take the whole way from the command to its exit code, for each of these kinds.
@@ -397,8 +397,16 @@ fn small_objects(sound: &Sound, step: usize) -> u64 {
                         _ => assert_eq!(sound.repository.points().unwrap(), sound.points),
                     }
                     let checked = sound.repository.check(Part::NONE, &mut Silent);
-                    if kind != FileType::Key {
-                        assert_damaged(checked, &name, &told);
+                    match kind {
+                        FileType::Index => assert_damaged(checked, &name, &told),
+                        FileType::Snapshot => {
+                            let problems = checked.unwrap().problems;
+                            assert!(problems.iter().any(|problem| problem.text.contains(&name)), "{told}");
+                            let readable = sound.repository.readable().unwrap();
+                            assert_eq!(readable.unreadable, [name.as_str()], "{told}");
+                            assert_eq!(readable.points.len() + 1, sound.points.len(), "{told}");
+                        }
+                        _ => assert!(checked.unwrap().problems.is_empty(), "{told}"),
                     }
                 }
                 proven += 1;

@@ -55,6 +55,7 @@ pub fn point(
         seconds: 0,
         held,
         version: 0,
+        original: String::new(),
         tree: TreeId::default(),
     }
 }

@@ -1,12 +1,16 @@
 //! Snapshots that somebody with the key has stored beside the true ones, with the tags of a set: `restic backup` can do that.
 
+use std::sync::Arc;
+
 use certadm_set::Silent;
 use certadm_set::manifest::{Generations, Manifest, SetKind};
 use certadm_set::retain::Keep;
 use rustic_core::TreeId;
 
+use crate::bridge::Bridge;
 use crate::check::Part;
 use crate::copy::tests::{manifest, plant, repository, store_as};
+use crate::engine;
 use crate::expire::ExpiryOptions;
 use crate::point::Point;
 use crate::reader::Reader;
@@ -75,4 +79,34 @@ fn tags_without_a_manifest_are_no_set_to_anybody() {
     assert_eq!(repository.points().unwrap(), points);
     assert!(repository.check(Part::ALL, &mut Silent).unwrap().problems.is_empty());
     store_as(&repository, at(4, SetKind::Logs, 5, 7), 1_000).unwrap();
+}
+
+/// `restic tag` writes the snapshot anew, under another id and without its summary.
+#[test]
+fn a_set_whose_tags_were_changed_is_still_proven_and_has_its_size() {
+    let dir = certadm_files::scratch::for_test();
+    let repository = repository(dir.path());
+    for (minute, low, high) in [(0, 1, 2), (1, 3, 4)] {
+        store_as(&repository, at(minute, SetKind::Full, low, high), 3_000).unwrap();
+    }
+    let points = repository.points().unwrap();
+    repository.note_proven(&points[0]).unwrap();
+    let noted_at = repository.proven_at(&points[0]).unwrap();
+    let bridge = Bridge::new(Arc::clone(&repository.objects));
+    let opened = engine::open(&bridge, &repository.secret).unwrap();
+    let mut snapshot = opened.get_snapshots(std::slice::from_ref(&points[0].id)).unwrap().remove(0);
+    snapshot.original = Some(snapshot.id);
+    snapshot.summary = None;
+    opened.save_snapshots(vec![snapshot]).unwrap();
+    bridge.commit().unwrap();
+    repository.objects.delete(&format!("snapshots/{}", points[0].id)).unwrap();
+
+    let tagged = repository.points().unwrap().remove(0);
+    assert!(tagged.id != points[0].id && tagged.bytes == 0);
+    assert_eq!(repository.proven_at(&tagged).unwrap(), noted_at);
+    let keep = Keep { last: 1, ..Keep::default() };
+    let expiry = repository.expiry(&ExpiryOptions { keep, take_over: false, rest: None }).unwrap();
+    assert_eq!(expiry.fates()[0].kept_by, ["the newest proven state"]);
+    let reader = Reader::open(&repository.objects, &repository.secret).unwrap();
+    assert_eq!(reader.bytes_of(&tagged).unwrap(), reader.bytes_of(&points[0]).unwrap());
 }

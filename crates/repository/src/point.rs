@@ -1,6 +1,7 @@
 //! The sets that a repository keeps: what each one says of itself in its snapshot, and which of them a restore needs
 //! together (repository.md 5 and 6).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use certadm_rules::hex;
@@ -40,7 +41,7 @@ pub struct Point {
     pub kind: SetKind,
     /// The signature of its database; empty for a Windows CA.
     pub database: String,
-    /// The signature of its stream of logs; empty for a Windows CA.
+    /// The signature of its stream of logs; empty where it is not known.
     pub stream: String,
     /// Its lowest and its highest generation.
     pub generations: (u32, u32),
@@ -55,6 +56,8 @@ pub struct Point {
     /// How often something was attached to it: 0 for the set as it was taken. The same set with fewer attachments may be there,
     /// too.
     pub version: u32,
+    /// The id that it had before its tags were changed, or that of the version that it was made of; empty where it is the first.
+    pub(crate) original: String,
     pub(crate) tree: TreeId,
 }
 
@@ -74,6 +77,7 @@ impl Point {
             seconds: snapshot.summary.as_ref().map_or(0, |summary| seconds_of(summary.backup_duration)),
             held: false,
             version: 0,
+            original: snapshot.original.map(|id| id.to_hex().to_string()).unwrap_or_default(),
             tree: snapshot.tree,
         };
         let mut ours = false;
@@ -121,6 +125,13 @@ impl Point {
         Some(format!(
             "its snapshot says another {what} than its manifest: it is not the set that it is kept as"
         ))
+    }
+
+    /// Whether its state was proven, by the ids that are noted: under its own, or under the one that it had before restic changed
+    /// its tags. The database is the same.
+    #[must_use]
+    pub fn is_noted(&self, proven: &BTreeSet<String>) -> bool {
+        proven.contains(&self.id) || proven.contains(&self.original)
     }
 
     /// Whether this is the same set in another repository.
@@ -261,6 +272,7 @@ pub(crate) fn continued(points: &[Point], manifest: &Manifest, time: i64) -> Res
         seconds: 0,
         held: false,
         version: 0,
+        original: String::new(),
         tree: TreeId::default(),
     };
     let all: Vec<&Point> = points.iter().collect();
@@ -353,6 +365,7 @@ mod tests {
             seconds: 0,
             held: false,
             version: 0,
+            original: String::new(),
             tree: TreeId::default(),
         }
     }

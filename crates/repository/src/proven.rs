@@ -33,14 +33,17 @@ impl CaRepository {
     /// # Errors
     /// [`Error::Storage`].
     pub fn proven_at(&self, point: &Point) -> Result<Option<i64>> {
-        match self.objects.stored_at(&name_of(&point.id)) {
-            Ok(when) => Ok(Some(when)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(source) => Err(Error::Storage { place: self.objects.place(), source }),
+        for id in [&point.id, &point.original].into_iter().filter(|id| !id.is_empty()) {
+            match self.objects.stored_at(&name_of(id)) {
+                Ok(when) => return Ok(Some(when)),
+                Err(error) if error.is_not_found() => {}
+                Err(source) => return Err(Error::Storage { place: self.objects.place(), source }),
+            }
         }
+        Ok(None)
     }
 
-    /// The ids of the points whose state was proven.
+    /// The ids under which it was noted that a state is proven: see [`Point::is_noted`].
     ///
     /// # Errors
     /// [`Error::Storage`].

@@ -239,6 +239,18 @@ impl Reader {
         tree::files(tree, &mut |tree| self.tree(tree), &|detail| self.damaged(detail))
     }
 
+    /// Bytes of the files of a set: as its snapshot says, or where restic has changed its tags, as the files do.
+    ///
+    /// # Errors
+    /// As [`Reader::files`].
+    pub(crate) fn bytes_of(&self, point: &Point) -> Result<u64> {
+        if point.bytes != 0 {
+            return Ok(point.bytes);
+        }
+        let files = self.files(point.tree)?;
+        Ok(files.values().map(|node| node.meta.size).fold(0, u64::saturating_add))
+    }
+
     /// What stands beside the database of a set, which its manifest does not list.
     ///
     /// # Errors

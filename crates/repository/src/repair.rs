@@ -69,13 +69,9 @@ impl CaRepository {
         let mut hidden = self.changed_in(FileType::Index, &mut |_, _| true, progress)?;
         let bad_indexes: Vec<String> = hidden.iter().cloned().collect();
         hidden.extend(
-            self.changed_in(FileType::Snapshot, &mut |_, _| true, progress)?
-                .into_iter()
-                .inspect(|name| repaired.unreadable.push(name.clone())),
+            self.unreadable_snapshots()?.into_iter().inspect(|name| repaired.unreadable.push(name.clone())),
         );
-        let over = |hidden: &BTreeSet<String>| -> Arc<dyn Objects> {
-            Arc::new(Hiding { inner: Arc::clone(&self.objects), hidden: hidden.clone() })
-        };
+        let over = |hidden: &BTreeSet<String>| self.without(hidden);
         let named = Reader::open(&over(&hidden), &self.secret)?.packs().clone();
         let mut found = BTreeSet::new();
         let mut doubtful = |name: &str, len: u64| {
@@ -191,7 +187,7 @@ impl CaRepository {
     }
 
     /// The objects of a kind whose bytes are not those that were stored, among those that are `doubtful`.
-    fn changed_in(
+    pub(crate) fn changed_in(
         &self,
         kind: FileType,
         doubtful: &mut dyn FnMut(&str, u64) -> bool,
@@ -236,9 +232,9 @@ fn lacks(reader: &Reader, point: &Point, lost: &BTreeMap<Id, (Kind, String)>) ->
 
 /// Objects without some of them: what is damaged, the engine would fail or panic at (repository.md 9).
 #[derive(Debug)]
-struct Hiding {
-    inner: Arc<dyn Objects>,
-    hidden: BTreeSet<String>,
+pub(crate) struct Hiding {
+    pub(crate) inner: Arc<dyn Objects>,
+    pub(crate) hidden: BTreeSet<String>,
 }
 
 impl Hiding {

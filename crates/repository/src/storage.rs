@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 #[cfg(feature = "object-store")]
 use crate::objects::{CloudObjects, RestObjects, reach};
-use crate::objects::{FileObjects, ObjectError, Objects, SftpObjects, repositories};
+use crate::objects::{FileObjects, ObjectError, Objects, SftpObjects, repositories as repositories_in};
 use crate::place::Place;
 
 /// The storage of one CA's repository. Nothing is asked yet.
@@ -27,22 +27,22 @@ pub(crate) fn of_ca(place: &Place, ca: &str) -> Result<Arc<dyn Objects>> {
     }
 }
 
-/// The sanitized names of the CAs that have a repository in a vault.
+/// The folders of a vault that hold a repository, of those that `fits` is true for.
 ///
 /// # Errors
 /// [`Error::Storage`], [`Error::NoSupport`]; [`Error::NoList`] where nobody can tell.
-pub(crate) fn cas(place: &Place) -> Result<Vec<String>> {
+pub(crate) fn repositories(place: &Place, fits: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
     match place {
-        Place::Folder(root) => repositories(root).map_err(failed(place)),
-        Place::Host(host) => SftpObjects::new(host, None).repositories().map_err(failed(place)),
+        Place::Folder(root) => repositories_in(root, fits).map_err(failed(place)),
+        Place::Host(host) => SftpObjects::new(host, None).repositories(fits).map_err(failed(place)),
         #[cfg(feature = "object-store")]
         Place::Bucket(bucket) => {
-            CloudObjects::new(bucket, None).and_then(|vault| vault.repositories()).map_err(failed(place))
+            CloudObjects::new(bucket, None).and_then(|vault| vault.repositories(fits)).map_err(failed(place))
         }
         #[cfg(feature = "object-store")]
         Place::Server(server) if server.cas.is_empty() => Err(Error::NoList { place: place.to_string() }),
         #[cfg(feature = "object-store")]
-        Place::Server(server) => Ok(server.cas.clone()),
+        Place::Server(server) => Ok(server.cas.iter().filter(|ca| fits(ca)).cloned().collect()),
         #[cfg(not(feature = "object-store"))]
         _ => Err(Error::NoSupport { place: place.to_string() }),
     }

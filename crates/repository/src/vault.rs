@@ -1,6 +1,5 @@
 //! A vault with the repositories of its CAs, and what can be done with one of them.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use certadm_set::stored::same_backup;
 use certadm_set::{Opened, Progress, Set, signing};
 use rustic_core::FileType;
 
-use crate::address::{Selector, folder_of};
+use crate::address::folder_of;
 use crate::beside;
 use crate::bridge::Bridge;
 use crate::check::{Checked, Part, check};
@@ -22,15 +21,16 @@ use crate::error::{Error, Result};
 use crate::generation;
 use crate::kept::Kept;
 use crate::label::Label;
-use crate::lately::{Lately, now};
+use crate::lately::Lately;
 use crate::objects::{ObjectError, Objects};
-use crate::point::{self, Earlier, Point, select};
+use crate::point::{self, Earlier, Point};
 use crate::profile::Profile;
 use crate::reader::{Reader, Target};
 use crate::scratch;
 use crate::secret::Secret;
 use crate::sink::{Depth, Extent, RepositorySink, SinkOptions, finished};
 use crate::storage;
+use crate::there::Attached;
 
 /// A vault: one repository a CA, under one place.
 #[derive(Clone, Debug)]
@@ -54,36 +54,11 @@ impl Vault {
         Self { state: Some(state), ..self }
     }
 
-    /// The sanitized names of the CAs that have a repository in it.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub fn cas(&self) -> Result<Vec<String>> {
-        let mut cas = storage::cas(&self.profile.place)?;
-        cas.retain(|folder| generation::split(folder).1.is_none());
-        Ok(cas)
-    }
-
-    /// The names of all repositories: the CA's, and a number behind it where several follow one another (`Example CA!n1`).
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub fn repositories(&self) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        for ca in self.cas()? {
-            match self.newest(&ca)? {
-                1 => names.push(ca),
-                newest => names.extend((1..=newest).map(|number| generation::name(&ca, number))),
-            }
-        }
-        Ok(names)
-    }
-
     /// The repository of a CA; where none is named, of the only one that the vault keeps. Of several that follow one another, the
     /// newest, unless a number is named.
     ///
     /// # Errors
-    /// [`Error::WhichCa`], [`Error::Address`], and as [`Profile::secret`].
+    /// [`Error::WhichCa`], [`Error::Address`], [`Error::NextIsGone`], and as [`Profile::secret`].
     pub fn repository(&self, ca: Option<&str>) -> Result<CaRepository> {
         let ca = match ca {
             Some(ca) => self.folder_of(ca)?,
@@ -113,20 +88,7 @@ impl Vault {
         })
     }
 
-    /// The number of the newest repository of a CA. Where there is none, that of the first. A storage that says of everything
-    /// that it is there is asked so often, and no more.
-    fn newest(&self, ca: &str) -> Result<u32> {
-        let mut newest = 1;
-        while newest < generation::MOST
-            && is_there(self.objects(&generation::folder(ca, newest + 1))?.len("config"))
-                .map_err(|source| self.storage(source))?
-        {
-            newest += 1;
-        }
-        Ok(newest)
-    }
-
-    fn storage(&self, source: ObjectError) -> Error {
+    pub(crate) fn storage(&self, source: ObjectError) -> Error {
         Error::Storage { place: self.place(), source }
     }
 
@@ -139,14 +101,17 @@ impl Vault {
     pub fn create_next(&self, ca: &str, recovery: &str, label: Label<'_>) -> Result<CaRepository> {
         let ca = self.folder_of(ca)?;
         let (ca, _) = generation::split(&ca);
-        let newest = self.newest(ca)?;
-        let objects = self.objects(&generation::folder(ca, newest))?;
-        if objects.len("config").map_err(|source| self.storage(source))?.is_none() {
-            return Err(Error::NoRepository { place: objects.place() });
-        }
-        let is_unfinished = newest != 1
-            && objects.list(FileType::Key.dirname()).map_err(|source| self.storage(source))?.is_empty();
-        let number = if is_unfinished { newest } else { (newest + 1).min(generation::MOST) };
+        let Some(newest) = self.numbers(ca)?.last().copied() else {
+            return Err(Error::NoRepository { place: self.objects(ca)?.place() });
+        };
+        let keys = self.objects(&generation::folder(ca, newest))?.list(FileType::Key.dirname());
+        let is_unfinished = newest != 1 && keys.map_err(|source| self.storage(source))?.is_empty();
+        let number = match self.keyed(ca).filter(|keyed| newest < *keyed) {
+            // Its key is written first.
+            Some(begun) => begun,
+            None if is_unfinished => newest,
+            None => (newest + 1).min(generation::MOST),
+        };
         let same = |detail| Error::SameKey { vault: self.profile.name.clone(), detail };
         match [ca.to_owned(), generation::folder(ca, number)].map(|folder| self.key_file(&folder)) {
             [Some(first), Some(next)] if first != next => {}
@@ -166,6 +131,13 @@ impl Vault {
         let (base, number) = generation::split(&asked);
         let ca = generation::folder(base, number.unwrap_or(1));
         let objects = self.objects(&ca)?;
+        // The CA's name leads there. The first may have been deleted since, and its key may be stolen.
+        let newest = if number.is_none() { self.newest(base)? } else { 1 };
+        if newest != 1 {
+            return Err(Error::RepositoryExists {
+                place: self.objects(&generation::folder(base, newest))?.place(),
+            });
+        }
         let storage = |source| Error::Storage { place: objects.place(), source };
         let has_keys = !objects.list(FileType::Key.dirname()).map_err(storage)?.is_empty();
         let exists = objects.len("config").map_err(storage)?.is_some();
@@ -181,6 +153,17 @@ impl Vault {
             }
             None => self.profile.secret(&ca)?,
         };
+        if has_keys && secret.password().is_some() {
+            // Of keys without a configuration each has another master key, and the engine takes the first that the password opens.
+            let list = |kind: FileType| objects.list(kind.dirname()).map_err(storage);
+            if !list(FileType::Pack)?.is_empty() || !list(FileType::Snapshot)?.is_empty() {
+                let detail = "config is missing, and sets are there".to_owned();
+                return Err(Error::Damaged { place: objects.place(), detail });
+            }
+            for (name, _) in list(FileType::Key)? {
+                objects.delete(&name).map_err(storage)?;
+            }
+        }
         let bridge = Bridge::new(Arc::clone(&objects));
         let opened = match exists {
             true => engine::open(&bridge, &secret)?,
@@ -201,7 +184,7 @@ impl Vault {
         let (base, number) = generation::split(&folder);
         let numbers = match number {
             Some(number) => vec![number],
-            None => (1..=self.newest(base)?).collect(),
+            None => self.numbers(base)?.into_iter().chain(self.keyed(base)).collect::<Vec<u32>>(),
         };
         for number in numbers {
             let bridge = Bridge::new(self.objects(&generation::folder(base, number))?);
@@ -236,7 +219,7 @@ impl Vault {
         self.profile.place.folder()
     }
 
-    fn objects(&self, ca: &str) -> Result<Arc<dyn Objects>> {
+    pub(crate) fn objects(&self, ca: &str) -> Result<Arc<dyn Objects>> {
         Ok(self.profile.limits.over(storage::of_ca(&self.profile.place, ca)?))
     }
 
@@ -372,23 +355,17 @@ impl CaRepository {
         point::points(&self.objects, &self.secret)
     }
 
-    /// The sets that a selector means: a full set first, then the log sets that a restore needs with it.
-    ///
-    /// # Errors
-    /// [`Error::NoPoint`], and as [`CaRepository::points`].
-    pub fn select(&self, selector: &Selector) -> Result<Vec<Point>> {
-        select(&self.points()?, selector, now())
-            .map_err(|detail| Error::NoPoint { place: self.address(), detail })
-    }
-
     /// Copies sets into a scratch folder below `scratch`, every file compared with its manifest, and that with what the point says.
     ///
     /// # Errors
     /// [`Error::NoSpace`], [`Error::Damaged`] naming the file, [`Error::Storage`], [`Error::File`].
     pub fn fetch(&self, points: &[Point], scratch: &Path, progress: &mut dyn Progress) -> Result<Fetched> {
-        let needed = points.iter().map(|point| point.bytes).fold(0, u64::saturating_add);
-        let dir = scratch::folder(scratch, needed)?;
         let reader = Reader::open(&self.objects, &self.secret)?;
+        let mut needed = 0_u64;
+        for point in points {
+            needed = needed.saturating_add(reader.bytes_of(point)?);
+        }
+        let dir = scratch::folder(scratch, needed)?;
         let mut sets = Vec::new();
         for point in points {
             let folder = dir.path().join(point.short_id());
@@ -456,25 +433,44 @@ impl CaRepository {
     }
 
     /// Stores a set that is a folder, with its manifest as it is. One that is there already, and whole, stays as it is; where it
-    /// lacks something, it is stored once more, and [`CaRepository::repair`] can let the other one go.
+    /// lacks something, it is stored once more, and [`CaRepository::repair`] can let the other one go. Where more is attached to
+    /// the folder than to the set that is there, it becomes a later version of it.
     ///
     /// # Errors
     /// As [`CaRepository::sink`]; [`Error::Set`] when the folder is no complete set, or a file of it differs from its
-    /// manifest; [`Error::Damaged`] when what is there in its place has other files.
+    /// manifest; [`Error::Damaged`] when what is there in its place has other files; [`Error::OtherThings`].
     pub fn import(&self, path: &Path, progress: &mut dyn Progress) -> Result<Imported> {
         let set = complete_set(path)?;
         let incomplete = || certadm_set::Error::Incomplete { path: path.to_owned() };
         let manifest = set.manifest.clone().ok_or_else(incomplete)?;
         let time = finished(&manifest);
-        for point in self.points()? {
-            if point.time == time
-                && point.contradiction(&manifest).is_none()
-                && self.has_whole(&point, Some(&manifest))?
+        let is_signed = certadm_files::Found::below(&set.path, signing::FILE_NAME).is_there();
+        let attached = Attached::of(beside::of_folder(&set.path, &self.address())?, is_signed);
+        let points = self.points()?;
+        let mut newest: Option<(&Point, Attached)> = None;
+        for point in &points {
+            if point.time != time
+                || point.contradiction(&manifest).is_some()
+                || !self.has_whole(point, Some(&manifest))?
             {
-                return Ok(Imported::There(point));
+                continue;
+            }
+            let there = self.attached_to(point)?;
+            if there.has_all_of(&attached) {
+                return Ok(Imported::There(point.clone()));
+            }
+            if newest.as_ref().is_none_or(|(newest, _)| newest.version < point.version) {
+                newest = Some((point, there));
             }
         }
-        Ok(Imported::Stored(Box::new(self.store(&set, manifest, None, progress)?)))
+        Ok(Imported::Stored(Box::new(match newest {
+            None => self.store(&set, manifest, None, progress)?,
+            // Every state takes the later version from then on.
+            Some((point, there)) if attached.has_all_of(&there) => {
+                self.store_later(point, &points, &set, manifest, progress)?
+            }
+            Some((point, _)) => return Err(self.has_other_things(point)),
+        })))
     }
 
     /// Stores a set again with what was attached to a copy of it in the meantime. The set as it was stays: it is the same backup
@@ -496,15 +492,27 @@ impl CaRepository {
             let detail = format!("{} is no copy of the set {}", copy.display(), point.short_id());
             return Err(Error::NotStored { place: self.address(), detail });
         }
+        self.store_later(point, &points, &set, manifest, progress)
+    }
+
+    /// Stores a set as the next version of one of `points`.
+    fn store_later(
+        &self,
+        point: &Point,
+        points: &[Point],
+        set: &Set,
+        manifest: Manifest,
+        progress: &mut dyn Progress,
+    ) -> Result<Committed> {
         let versions = points.iter().filter(|other| same_backup(*other, point)).map(|other| other.version);
         let earlier = Earlier {
             version: versions.max().unwrap_or_default().saturating_add(1),
             held: point.held,
             original: point.id.parse().ok(),
         };
-        let committed = self.store(&set, manifest, Some(earlier), progress)?;
+        let committed = self.store(set, manifest, Some(earlier), progress)?;
         // The database is the one that was proven, to the last byte.
-        if self.proven()?.contains(&point.id) {
+        if point.is_noted(&self.proven()?) {
             let later = self.points()?.into_iter().rfind(|later| same_backup(later, point));
             later.iter().try_for_each(|later| self.note_proven(later))?;
         }
@@ -565,7 +573,7 @@ impl CaRepository {
     /// # Errors
     /// [`Error::NoRepository`], [`Error::NoKeyFits`], [`Error::Storage`]. Damage is in the result.
     pub fn check(&self, part: Part, progress: &mut dyn Progress) -> Result<Checked> {
-        check(&self.objects, &self.secret, &self.points()?, (part, self.depth.notes()), progress)
+        check(&self.objects, &self.secret, &self.readable()?, (part, self.depth.notes()), progress)
     }
 }
 
@@ -577,28 +585,4 @@ fn complete_set(path: &Path) -> Result<Set> {
         other => other.into_ours()?.into_iter().next(),
     };
     Ok(set.ok_or_else(incomplete)?)
-}
-
-/// Whether a repository that follows another one is there, by what its storage says of its `config`. An account that may reach
-/// the CA's own folder alone, `CA/` of a bucket, is denied there; it could use no repository there either. Where it may reach
-/// nothing at all, whatever comes next says so.
-fn is_there(config: Result<Option<u64>, ObjectError>) -> Result<bool, ObjectError> {
-    match config {
-        Err(denied) if denied.source.kind() == io::ErrorKind::PermissionDenied => Ok(false),
-        config => Ok(config?.is_some()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_account_that_is_kept_out_of_the_next_repository_uses_the_one_before() {
-        let failed = |kind: io::ErrorKind| Err(ObjectError::new("look at", "config", kind.into()));
-        assert!(is_there(Ok(Some(1))).unwrap());
-        assert!(!is_there(Ok(None)).unwrap());
-        assert!(!is_there(failed(io::ErrorKind::PermissionDenied)).unwrap());
-        assert!(is_there(failed(io::ErrorKind::TimedOut)).is_err(), "it may be there");
-    }
 }

@@ -35,6 +35,8 @@ pub(crate) fn run(args: &SetsArgs, output: Output) -> Result<Done, Failure> {
     if let Some(address) = super::places::address(&args.place)? {
         let repository = super::places::open(&address)?;
         let (points, proven) = (repository.points()?, repository.proven()?);
+        let proven =
+            points.iter().filter(|point| point.is_noted(&proven)).map(|point| point.id.clone()).collect();
         let place = repository.address();
         return Ok(show(&place, &points, &proven, &Listed::default(), output));
     }

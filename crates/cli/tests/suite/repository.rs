@@ -626,6 +626,23 @@ fn after_a_theft_the_next_repository_takes_the_backups() {
     assert!(!work.path("code3").exists());
 }
 
+/// What is done to all of a vault is done to each CA, also where the key of another one is elsewhere.
+#[test]
+fn one_ca_without_its_key_here_keeps_no_other_from_its_turn() {
+    let work = with_repository();
+    result(&work, "backup --dir {ca} --to vault:");
+    result(&work, "repository init vault: --ca Another-CA --recovery-file {code2}");
+    fs::remove_file(work.path("Another-CA.vaultkey")).unwrap();
+    for line in ["repository info vault:", "repository expire vault: --keep-last 1 --dry-run"] {
+        let ran = run(&work, line);
+        assert_eq!(ran.code, 3, "{line}: {ran:?}");
+        assert!(ran.stdout.contains("vault:Test-CA:"), "{line}: {ran:?}");
+        assert!(ran.stdout.contains("generations 0x"), "{line}: {ran:?}");
+        assert!(format!("{ran:?}").contains("vault:Another-CA: "), "{line}: {ran:?}");
+    }
+    assert_eq!(run(&work, "repository info vault:Test-CA").code, 0);
+}
+
 #[test]
 fn a_drill_loses_its_ca_and_comes_back_from_its_repository() {
     let work = Work::new();

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use certadm_files::{Access, Found, OffsetIo, Unfinished, durable, space};
+use certadm_files::{Access, Found, OffsetIo, Unfinished, durable, space, unfinished};
 use time::OffsetDateTime;
 
-use super::{MAX_OBJECT, ObjectError, Objects};
+use super::{MAX_OBJECT, ObjectError, Objects, STALE};
+use crate::generation;
 
 /// The folder of a repository and what is in it is its owner's alone.
 const MODE: u32 = 0o700;
@@ -116,6 +117,28 @@ impl FileObjects {
         }
         Ok(())
     }
+
+    fn remove_left_over(folder: &Path, now: i64) -> io::Result<()> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let (path, metadata) = (entry.path(), entry.metadata()?);
+            if metadata.is_dir() {
+                Self::remove_left_over(&path, now)?;
+                continue;
+            }
+            // Its process may be one of another machine, so its age alone tells.
+            let began = OffsetDateTime::from(metadata.modified()?).unix_timestamp();
+            if unfinished::is_named_so(&path) && began.saturating_add(STALE) < now {
+                durable::remove_if_present(&path).map_err(io_of)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Objects for FileObjects {
@@ -165,6 +188,11 @@ impl Objects for FileObjects {
         let _ = name;
     }
 
+    fn tidy(&self, folder: &str, now: i64) -> Result<(), ObjectError> {
+        Self::remove_left_over(&self.root.join(folder), now)
+            .map_err(|error| ObjectError::new("tidy", folder, error))
+    }
+
     fn free(&self) -> Result<Option<u64>, ObjectError> {
         let root = if self.root.is_dir() { Some(self.root.as_path()) } else { self.root.parent() };
         let free = space::available(root.unwrap_or(&self.root));
@@ -185,17 +213,27 @@ fn io_of(error: certadm_files::Error) -> io::Error {
     }
 }
 
-/// The folders in a vault that hold a repository.
+/// The folders in a vault that hold a repository, of those that `fits` is true for.
 ///
 /// # Errors
 /// When the vault cannot be listed.
-pub(crate) fn repositories(root: &Path) -> Result<Vec<String>, ObjectError> {
+pub(crate) fn repositories(root: &Path, fits: &dyn Fn(&str) -> bool) -> Result<Vec<String>, ObjectError> {
     let failed = |error| ObjectError::new("list", &root.display().to_string(), error);
     let mut names = Vec::new();
     for entry in fs::read_dir(root).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'));
-        names.extend(name.filter(|_| entry.path().join("config").is_file()));
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with('.') || !fits(&name) {
+            continue;
+        }
+        let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        let config = match fs::metadata(entry.path().join("config")) {
+            Err(error) if absent.contains(&error.kind()) => Ok(false),
+            found => found.map(|found| found.is_file()),
+        };
+        if generation::counts(&name, config).map_err(failed)? {
+            names.push(name);
+        }
     }
     names.sort();
     Ok(names)
@@ -224,7 +262,7 @@ mod tests {
         assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
         objects.put("config", &[Bytes::from_static(b"x")]).unwrap();
         assert!(objects.put("config", &[Bytes::from_static(b"x")]).is_err());
-        assert_eq!(repositories(&dir.path().join("vault")).unwrap(), ["ca"]);
+        assert_eq!(repositories(&dir.path().join("vault"), &|_| true).unwrap(), ["ca"]);
         let now = OffsetDateTime::now_utc().unix_timestamp();
         objects.create("certadm/turn/0", b"one").unwrap();
         assert!((now - 60..now + 60).contains(&objects.stored_at("certadm/turn/0").unwrap()));
@@ -234,6 +272,22 @@ mod tests {
         objects.delete("data/aa/one").unwrap();
         objects.delete("data/aa/one").unwrap();
         assert_eq!(objects.list("data").unwrap(), []);
+    }
+
+    #[test]
+    fn what_a_killed_write_has_left_goes_after_a_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = FileObjects::new(dir.path().to_owned());
+        objects.put("data/aa/one", &[Bytes::from_static(b"x")]).unwrap();
+        let left = dir.path().join("data/aa").join(".two.unfinished-4711");
+        fs::write(&left, b"half").unwrap();
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        objects.tidy("data", now + STALE - 600).unwrap();
+        assert!(left.exists(), "it may still be written");
+        objects.tidy("data", now + STALE + 600).unwrap();
+        objects.tidy("index", now).unwrap();
+        assert!(!left.exists());
+        assert_eq!(objects.get("data/aa/one").unwrap(), "x");
     }
 
     #[cfg(unix)]

@@ -159,7 +159,11 @@ pub(super) fn io_of(error: StoreError) -> io::Error {
         }
         _ => io::ErrorKind::Other,
     };
-    let text = told(&error);
+    answered(kind, told(&error))
+}
+
+/// An error of what a service has answered. Where the clock is the reason, no right of the account is missing.
+pub(super) fn answered(kind: io::ErrorKind, text: String) -> io::Error {
     match text.contains("RequestTimeTooSkewed") {
         true => io::Error::other(format!("the clock of this machine differs from the service's: {text}")),
         false => io::Error::new(kind, text),

@@ -33,6 +33,9 @@ pub(crate) use sftp::fuzz as fuzz_sftp;
 /// No object is longer than this, in bytes: packs have 8 MiB, and no index or snapshot comes near it.
 const MAX_OBJECT: u64 = 1 << 30;
 
+/// A write that began so long ago, in seconds, was cut off.
+const STALE: i64 = 24 * 3_600;
+
 /// The folder of objects that are written to read the clock, and go away.
 const CLOCK: &str = "certadm/clock";
 

@@ -1,9 +1,9 @@
 //! Something is attached to a set that is stored: the set stays as it is, and the same backup is there once more, with more beside
 //! its database.
 
-use certadm_repository::{Copied, Error, ExpiryOptions, Keep, Part, Secret, Selector};
+use certadm_repository::{Copied, Error, ExpiryOptions, Imported, Keep, Part, Secret, Selector};
 use certadm_rules::BackupType;
-use certadm_set::Silent;
+use certadm_set::{Silent, TakeOptions, take};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -98,4 +98,57 @@ fn the_copy_of_another_set_is_refused_and_nothing_is_stored() {
     assert!(repository.store_attached(&points[1], &fetched.sets[1], &mut Silent).is_err());
     assert_eq!(memory.names("snapshots/").len(), 2);
     assert!(before.keys().all(|name| memory.all().contains_key(name)));
+}
+
+/// `attach` can add to a set that is a folder after it was stored: the CA's key, perhaps.
+#[test]
+fn what_was_attached_to_a_folder_comes_with_it_and_hides_nothing() {
+    let ca = Ca::create();
+    let (_, _, repository) = repository();
+    let set = ca.beside().join("set");
+    take(&mut ca.source(), &set, &TakeOptions::new(BackupType::Full), &mut Silent).unwrap();
+    let versions = || {
+        let points = repository.points().unwrap();
+        points.iter().map(|point| point.version).collect::<Vec<_>>()
+    };
+    let import = || match repository.import(&set, &mut Silent) {
+        Ok(imported) => Ok(matches!(imported, Imported::Stored(_))),
+        Err(error) => Err(error),
+    };
+    assert!(import().unwrap());
+    repository.note_proven(&repository.points().unwrap()[0]).unwrap();
+    attach_a_note(&set, "first");
+    assert_eq!((import().unwrap(), import().unwrap(), versions()), (true, false, vec![0, 1]));
+    let latest = repository.select(&Selector::Latest).unwrap();
+    assert!(repository.proven().unwrap().contains(&latest[0].id), "its database is proven");
+    let fetched = repository.fetch(&latest, ca.beside(), &mut Silent).unwrap();
+    assert_eq!(std::fs::read_to_string(fetched.sets[0].join("Identity/note.txt")).unwrap(), "first");
+
+    // A folder without it is there all the same, and one with another thing in its place is not stored over it.
+    std::fs::remove_file(set.join("Identity/note.txt")).unwrap();
+    assert!(!import().unwrap());
+    attach_a_note(&set, "second");
+    let error = import().unwrap_err();
+    assert!(matches!(error, Error::OtherThings { .. }), "{error}");
+    assert_eq!(versions(), [0, 1]);
+
+    // The same between two repositories, until the thing is attached to the other one, too.
+    let other = over(Arc::new(Memory::default()), &Secret::generate(Path::new("another")));
+    other.init().unwrap();
+    let points = repository.points().unwrap();
+    other.copy_from(&repository, &points[0], &mut Silent).unwrap();
+    let attach = |name: &str| {
+        let points = other.select(&Selector::Latest).unwrap();
+        let fetched = other.fetch(&points, ca.beside(), &mut Silent).unwrap();
+        let folder = fetched.sets[0].join("Identity");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), "first").unwrap();
+        other.store_attached(&points[0], &fetched.sets[0], &mut Silent).unwrap();
+    };
+    attach("other.txt");
+    let error = other.copy_from(&repository, &points[1], &mut Silent).unwrap_err();
+    assert!(matches!(error, Error::OtherThings { .. }), "{error}");
+    attach("note.txt");
+    let copied = other.copy_from(&repository, &points[1], &mut Silent).unwrap();
+    assert!(matches!(copied, Copied::There(_)), "{copied:?}");
 }

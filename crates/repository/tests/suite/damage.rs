@@ -1,7 +1,7 @@
 //! Damage in a repository is found, named, and never backed up onto.
 
 use certadm_repository::objects::Objects;
-use certadm_repository::{Error, Label, Part, Secret, Selector};
+use certadm_repository::{Error, Label, Part, RepairOptions, Secret, Selector};
 use certadm_rules::BackupType;
 use certadm_rules::Diagnosis;
 use certadm_rules::diagnosis::Class;
@@ -193,6 +193,72 @@ fn how_much_is_read_back_is_asked_for() {
         match take(&over(flipping, &secret), extent, &ca) {
             Ok(_) => assert!(!notices, "{extent:?}"),
             Err(error) => assert!(notices && error.class() == Class::Damaged, "{extent:?}: {error}"),
+        }
+    }
+}
+
+/// What an index alone named, no index names any more: the packs are there, and the set lacks them all the same.
+#[test]
+fn a_set_whose_index_is_gone_is_named() {
+    let mut ca = Ca::create();
+    let (memory, _, repository) = repository();
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    let of_first = memory.names("index/");
+    ca.issue(2);
+    ca.back_up(&repository, BackupType::LogsOnly).unwrap();
+    let first = repository.points().unwrap()[0].id.clone();
+    let all = memory.all();
+    for index in of_first {
+        memory.remove(&index);
+        let checked = repository.check(Part::NONE, &mut Silent).unwrap();
+        // The log set may need something of it, too.
+        let named = |problem: &certadm_repository::Problem| problem.points.contains(&first);
+        assert!(checked.problems.iter().any(named), "{index}: {checked:?}");
+        assert!(checked.problems.iter().all(|problem| !problem.points.is_empty()), "{index}: {checked:?}");
+        memory.overwrite(&index, all[&index].to_vec());
+    }
+    assert!(repository.check(Part::NONE, &mut Silent).unwrap().problems.is_empty());
+}
+
+/// One flipped bit of a snapshot, or bytes under the right name that nobody with the key has written: the other sets are read.
+#[test]
+fn a_snapshot_that_cannot_be_read_keeps_no_other_set_from_coming_back() {
+    let mut ca = Ca::create();
+    let (memory, _, repository) = repository();
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    ca.issue(1);
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    let points = repository.points().unwrap();
+    let junk = vec![7_u8; 200];
+    let name = |content: &[u8]| {
+        use sha2::Digest as _;
+        format!("snapshots/{}", certadm_rules::hex::encode(&sha2::Sha256::digest(content)))
+    };
+    let flipped = format!("snapshots/{}", points[0].id);
+    let mut bytes = memory.all()[&flipped].to_vec();
+    bytes[40] ^= 1;
+    for (damaged, content, is_gone) in [(flipped, bytes, true), (name(&junk), junk, false)] {
+        let before = memory.copy();
+        memory.overwrite(&damaged, content);
+        let readable = repository.readable().unwrap();
+        assert_eq!(readable.unreadable, [damaged.as_str()]);
+        assert_eq!(readable.points, points[usize::from(is_gone)..]);
+        // By its id a set is found and read; nobody knows whether it is the newest.
+        let chain = repository.select(&Selector::Id(points[1].id.clone())).unwrap();
+        repository.fetch(&chain, ca.beside(), &mut Silent).unwrap();
+        let error = repository.select(&Selector::Latest).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains(&damaged), "{error}");
+        let checked = repository.check(Part::ALL, &mut Silent).unwrap();
+        assert!(checked.problems.iter().any(|problem| problem.text.contains(&damaged)), "{checked:?}");
+        // What deletes, or leans on what is there, needs all of them.
+        ca.issue(1);
+        assert_eq!(ca.back_up(&repository, BackupType::LogsOnly).unwrap_err().class(), Class::Damaged);
+        let options = RepairOptions { forget_lost: true, ..RepairOptions::default() };
+        let repaired = repository.repair(&options, &mut Silent).unwrap();
+        assert_eq!(repaired.unreadable, [damaged.as_str()]);
+        assert_eq!(repository.points().unwrap(), readable.points);
+        for (name, content) in before.all() {
+            memory.overwrite(&name, content.to_vec());
         }
     }
 }

@@ -76,6 +76,61 @@ fn after_a_theft_the_next_repository_has_another_key_and_the_name_leads_to_it() 
     assert_eq!(third.address(), "vault:Drill CA!n3");
 }
 
+/// Old ones are deleted when nothing of them is needed: the name still leads to the newest, and never back to a stolen key.
+#[test]
+fn a_gap_in_the_numbers_leads_nobody_back() {
+    let ca = Ca::named("ca");
+    let root = ca.beside().to_owned();
+    let vault = vault(&root, "key-file = 'ROOT/{ca}.key'\n");
+    vault.create("ca", "a code", LABEL).unwrap();
+    for number in 2..4 {
+        let next = vault.create_next("ca", "next code", LABEL).unwrap();
+        assert_eq!(next.name(), format!("ca!n{number}"));
+    }
+    let newest = || vault.repository(Some("ca")).map(|repository| repository.name().to_owned());
+    for (gone, left) in [("ca!n2", &["ca!n1", "ca!n3"][..]), ("ca", &["ca!n3"])] {
+        fs::remove_dir_all(root.join("vault").join(gone)).unwrap();
+        assert_eq!(newest().unwrap(), "ca!n3");
+        assert_eq!(vault.repository(None).unwrap().name(), "ca!n3");
+        assert_eq!(
+            (vault.cas().unwrap(), vault.repositories().unwrap()),
+            (vec!["ca".to_owned()], left.iter().map(|name| (*name).to_owned()).collect())
+        );
+        let error = vault.create("ca", "a code", LABEL).unwrap_err();
+        assert!(matches!(error, Error::RepositoryExists { .. }), "{error}");
+    }
+    ca.back_up(&vault.repository(Some("ca")).unwrap(), BackupType::Full).unwrap();
+    // Whoever hides the newest one does not have backups go into the one before.
+    vault.create_next("ca", "next code", LABEL).unwrap();
+    fs::rename(root.join("vault/ca!n4"), root.join("hidden")).unwrap();
+    let error = newest().unwrap_err();
+    assert!(matches!(error, Error::NextIsGone { .. }) && error.to_string().contains("ca!n4.key"), "{error}");
+    assert_eq!(vault.repository(Some("ca!n3")).unwrap().name(), "ca!n3");
+    // What was begun is finished under its own key.
+    assert_eq!(vault.create_next("ca", "next code", LABEL).unwrap().name(), "ca!n4");
+    assert_eq!(newest().unwrap(), "ca!n4");
+}
+
+/// Root has made it, and the nightly job of another account may not read it.
+#[cfg(unix)]
+#[test]
+fn a_next_repository_that_may_not_be_read_is_not_passed_over() {
+    use std::os::unix::fs::PermissionsExt;
+    let ca = Ca::named("ca");
+    let root = ca.beside().to_owned();
+    let vault = vault(&root, "key-file = 'ROOT/{ca}.key'\n");
+    vault.create("ca", "a code", LABEL).unwrap();
+    vault.create_next("ca", "next code", LABEL).unwrap();
+    let key = root.join("ca!n2.key");
+    fs::rename(&key, root.join("elsewhere")).unwrap();
+    let next = root.join("vault/ca!n2");
+    fs::set_permissions(&next, fs::Permissions::from_mode(0o000)).unwrap();
+    // Root may read it all the same, and lacks the key.
+    let opened = vault.repository(Some("ca"));
+    fs::set_permissions(&next, fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(opened.is_err(), "{:?}", opened.map(|repository| repository.name().to_owned()));
+}
+
 #[test]
 fn a_next_repository_whose_making_was_cut_off_is_finished() {
     let ca = Ca::named("ca");
@@ -94,6 +149,32 @@ fn a_next_repository_whose_making_was_cut_off_is_finished() {
     assert_eq!(again.keys().unwrap().len(), 1);
     drop(by_code);
     ca.back_up(&again, BackupType::Full).unwrap();
+}
+
+/// The key is stored before the configuration, and a second one of the same password has another master key.
+#[test]
+fn a_repository_with_a_password_whose_making_was_cut_off_is_opened_by_it() {
+    let ca = Ca::named("ca");
+    let root = ca.beside().to_owned();
+    fs::write(root.join("code"), "a password").unwrap();
+    let vault = vault(&root, "password-file = 'ROOT/code'\n");
+    vault.create("ca", "a code", LABEL).unwrap();
+    fs::remove_file(root.join("vault/ca/config")).unwrap();
+    let names = || {
+        let keys = fs::read_dir(root.join("vault/ca/keys")).unwrap();
+        keys.map(|key| key.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = names();
+    let repository = vault.create("ca", "other code", LABEL).unwrap();
+    assert!(names().is_disjoint(&before) && names().len() == 2, "{:?}", names());
+    assert!(repository.points().unwrap().is_empty());
+    // Where sets are there, the keys are theirs.
+    ca.back_up(&repository, BackupType::Full).unwrap();
+    let before = names();
+    fs::remove_file(root.join("vault/ca/config")).unwrap();
+    let error = vault.create("ca", "other code", LABEL).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert_eq!(names(), before);
 }
 
 #[test]

@@ -33,6 +33,8 @@ struct Service {
     requests: AtomicU64,
     /// There is no such bucket.
     gone: AtomicBool,
+    /// Requests are dated too far from the service's clock.
+    skewed: AtomicBool,
     /// What requests lacked that the service wants.
     lacking: Mutex<Vec<String>>,
     /// The bucket has versions and locks.
@@ -81,7 +83,10 @@ impl Service {
         if !headers.contains_key("authorization") {
             self.lacking.lock().unwrap().push(format!("{method} {key}: no signature"));
         }
-        let answered = if self.gone.load(Ordering::SeqCst) {
+        let answered = if self.skewed.load(Ordering::SeqCst) {
+            let body = b"<Error><Code>RequestTimeTooSkewed</Code></Error>";
+            reply(stream, "403 Forbidden", &[], body, method == "HEAD")
+        } else if self.gone.load(Ordering::SeqCst) {
             reply(stream, "404 Not Found", &[], b"<Error><Code>NoSuchBucket</Code></Error>", method == "HEAD")
         } else {
             self.carry_out(stream, (method, &key, query), &headers, body)
@@ -382,6 +387,53 @@ fn vault_with(ca: &Ca, endpoint: &str, more: &str) -> Vault {
 
 fn made(vault: &Vault, name: &str) -> CaRepository {
     vault.create(name, "a code", Label { host: "tests", user: "code" }).unwrap()
+}
+
+/// The service refuses such requests as it refuses an account without the right, and the answer to HEAD does not say why.
+#[test]
+fn a_wrong_clock_is_told_as_that() {
+    let (service, endpoint) = Service::start();
+    let ca = Ca::named("ca");
+    let vault = vault_with(&ca, &endpoint, "lock-days = 10\n");
+    service.versioned.store(true, Ordering::SeqCst);
+    let repository = made(&vault, "ca");
+    service.skewed.store(true, Ordering::SeqCst);
+    let errors = [
+        repository.points().map(drop).unwrap_err(),
+        vault.repository(None).map(drop).unwrap_err(),
+        vault.repository(Some("ca")).map(drop).unwrap_err(),
+        repository.init().unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.class(), Class::Unreachable, "{error}");
+        assert!(error.to_string().contains("the clock of this machine"), "{error}");
+        assert!(!error.remedy().contains("account"), "{}", error.remedy());
+    }
+}
+
+/// Other things may lie beside the repositories.
+#[test]
+fn what_has_no_repository_in_it_is_no_ca_of_a_bucket() {
+    let (service, endpoint) = Service::start();
+    let ca = Ca::named("ca");
+    let vault = vault(&ca, &endpoint);
+    made(&vault, "ca");
+    vault.create_next("ca", "another", Label { host: "tests", user: "code" }).unwrap();
+    let stored = service.objects.lock().unwrap().clone();
+    for other in ["access-logs/2026-01-01", "ca!n3/note"] {
+        service.objects.lock().unwrap().insert(format!("some/prefix/{other}"), Vec::new());
+    }
+    assert_eq!(vault.cas().unwrap(), ["ca"]);
+    assert_eq!(vault.repositories().unwrap(), ["ca!n1", "ca!n2"]);
+    assert_eq!(vault.repository(None).unwrap().name(), "ca!n2");
+    // The first one is deleted when nothing of it is needed.
+    let second = stored.into_iter().filter(|(key, _)| key.contains("ca!n2")).collect();
+    *service.objects.lock().unwrap() = second;
+    assert_eq!(
+        (vault.cas().unwrap(), vault.repositories().unwrap()),
+        (vec!["ca".to_owned()], vec!["ca!n2".to_owned()])
+    );
+    assert_eq!(vault.repository(None).unwrap().name(), "ca!n2");
 }
 
 #[test]

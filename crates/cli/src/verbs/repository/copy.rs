@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use certadm_repository::{Address, Copied};
+use certadm_repository::{Address, Copied, Error};
+use certadm_rules::Diagnosis;
+use certadm_rules::diagnosis::Class;
 use certadm_rules::words::counted;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::info::to_json;
 use super::named::address;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes};
 use crate::verbs::places;
@@ -39,16 +41,16 @@ pub(super) fn run(args: &CopyArgs, output: Output) -> Result<Done, Failure> {
     let (mut results, mut stored) = (Vec::<Value>::new(), 0);
     let mut damaged = None;
     for point in &points {
-        let copied = target.copy_from(&source, point, &mut output.progress()).map_err(Failure::from);
-        let copied = match copied {
+        let copied = match target.copy_from(&source, point, &mut output.progress()) {
             Ok(copied) => copied,
-            // One that is damaged keeps no other one from being copied.
-            Err(failure) if failure.exit == Exit::Damaged => {
+            // One that is damaged, or there with other things attached, keeps no other one from being copied.
+            Err(error) if error.class() == Class::Damaged || matches!(error, Error::OtherThings { .. }) => {
+                let failure = Failure::from(error);
                 output.line(format!("Not copied: {}: {}", point.short_id(), failure.message));
                 damaged.get_or_insert(failure);
                 continue;
             }
-            Err(failure) => return Err(failure),
+            Err(error) => return Err(error.into()),
         };
         let (id, is_new) = match &copied {
             Copied::Stored(id) => (id, true),

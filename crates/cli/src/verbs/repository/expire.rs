@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::info::{line, to_json};
-use super::named::repositories;
+use super::named::{each, repositories};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Done, Output, human_bytes};
@@ -31,13 +31,10 @@ pub(crate) struct ExpireArgs {
 }
 
 pub(super) fn run(args: &ExpireArgs, output: Output) -> Result<Done, Failure> {
-    let (vault, repositories) = repositories(&args.repository)?;
+    let (vault, addresses) = repositories(&args.repository)?;
     let keep = args.keep.get().unwrap_or(*vault.keep());
     interrupt::watch();
-    let mut results = Vec::new();
-    for repository in &repositories {
-        results.push(expire(repository, keep, args, output)?);
-    }
+    let results = each(&addresses, output, |repository| expire(repository, keep, args, output))?;
     Ok(Done::good(json!({ "dry_run": args.dry_run, "repositories": results })))
 }
 

@@ -9,8 +9,8 @@ use certadm_rules::words::counted;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::named::repositories;
-use crate::failure::Failure;
+use super::named::{each, repositories};
+use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output, human_bytes};
 
 #[derive(Debug, Args)]
@@ -21,23 +21,26 @@ pub(crate) struct InfoArgs {
 }
 
 pub(super) fn run(args: &InfoArgs, output: Output) -> Result<Done, Failure> {
-    let (vault, repositories) = repositories(&args.repository)?;
-    if repositories.is_empty() {
+    let (vault, addresses) = repositories(&args.repository)?;
+    if addresses.is_empty() {
         output.result(format!("{} keeps no CA yet.", vault.place()));
     }
-    let mut shown = Vec::new();
-    for (place, repository) in repositories.iter().enumerate() {
-        if place != 0 {
+    let mut is_first = true;
+    let shown = each(&addresses, output, |repository| {
+        if !std::mem::take(&mut is_first) {
             output.result("");
         }
-        shown.push(show(repository, output)?);
-    }
-    Ok(Done::good(json!({ "vault": vault.name(), "place": vault.place(), "repositories": shown })))
+        show(repository, output)
+    })?;
+    let is_damaged = |shown: &Value| shown["unreadable"].as_array().is_some_and(|names| !names.is_empty());
+    let exit = if shown.iter().any(is_damaged) { Exit::Damaged } else { Exit::Good };
+    let result = json!({ "vault": vault.name(), "place": vault.place(), "repositories": shown });
+    Ok(Done { exit, result })
 }
 
 fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
-    let (points, keys) = (repository.points()?, repository.keys()?.len());
-    let proven = repository.proven()?;
+    let (readable, keys) = (repository.readable()?, repository.keys()?.len());
+    let (points, proven) = (readable.points, repository.proven()?);
     output.result(format!(
         "{} in {}: {}, {} beside the key file",
         unsanitize(repository.ca()),
@@ -46,14 +49,17 @@ fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
         counted(keys as u64, "key"),
     ));
     for point in &points {
-        let proven = if proven.contains(&point.id) { "  proven" } else { "" };
+        let proven = if point.is_noted(&proven) { "  proven" } else { "" };
         output.result(format!("{}{proven}", line(point)));
+    }
+    for name in &readable.unreadable {
+        output.result(format!("  {name} cannot be read: it may have been the newest state"));
     }
     let points: Vec<Value> = points
         .iter()
         .map(|point| {
             let mut shown = to_json(point);
-            shown["proven"] = json!(proven.contains(&point.id));
+            shown["proven"] = json!(point.is_noted(&proven));
             shown
         })
         .collect();
@@ -62,6 +68,7 @@ fn show(repository: &CaRepository, output: Output) -> Result<Value, Failure> {
         "ca": unsanitize(repository.ca()),
         "keys": keys,
         "points": points,
+        "unreadable": readable.unreadable,
     }))
 }
 

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::named::{repositories, repository};
-use crate::failure::{Exit, Failure};
+use super::named::{each, repositories, repository};
+use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::{Done, Output};
 
@@ -28,26 +28,10 @@ pub(crate) struct ExtendLocksArgs {
 }
 
 pub(super) fn extend(args: &ExtendLocksArgs, output: Output) -> Result<Done, Failure> {
-    let (_, repositories) = repositories(&args.repository)?;
+    let (_, addresses) = repositories(&args.repository)?;
     interrupt::watch();
-    // One that is damaged is no reason to let the locks of the others end.
-    let (mut results, mut failed) = (Vec::new(), None);
-    for repository in &repositories {
-        match extend_one(repository, args.dry_run, output) {
-            Ok(result) => results.push(result),
-            Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) => {
-                return Err(failure);
-            }
-            Err(failure) => {
-                output.line(format!("{}: {}", repository.address(), failure.message));
-                failed.get_or_insert(failure);
-            }
-        }
-    }
-    match failed {
-        Some(failure) => Err(failure),
-        None => Ok(Done::good(json!({ "dry_run": args.dry_run, "repositories": results }))),
-    }
+    let results = each(&addresses, output, |repository| extend_one(repository, args.dry_run, output))?;
+    Ok(Done::good(json!({ "dry_run": args.dry_run, "repositories": results })))
 }
 
 fn extend_one(repository: &CaRepository, dry_run: bool, output: Output) -> Result<Value, Failure> {

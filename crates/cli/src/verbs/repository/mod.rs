@@ -130,7 +130,8 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
     };
     let ends = repository.lock_ends()?;
     // Where a set cannot be read, what it needs is not known.
-    let is_needed_by_none = checked.problems.iter().all(|problem| problem.points.is_empty());
+    let is_needed_by_none =
+        checked.problems.iter().all(|problem| problem.is_pack && problem.points.is_empty());
     let mut found: Vec<Finding> = checked
         .problems
         .iter()
@@ -154,8 +155,12 @@ fn check(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
     findings::print(&found, output);
     if 0 < checked.unnamed_packs {
         output.line(format!(
-            "{} packs belong to no set: backups that were cut off left them. They do no harm.",
-            checked.unnamed_packs
+            "{} packs {}",
+            checked.unnamed_packs,
+            match is_sound {
+                true => "belong to no set: backups that were cut off left them. They do no harm.",
+                false => "are named by no index. A repair takes in what the sets need of them.",
+            }
         ));
     }
     if args.read.is_some() {

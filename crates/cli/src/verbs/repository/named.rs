@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use certadm_repository::{Address, CaRepository, Vault};
+use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
 use crate::verbs::places;
 
 /// An address that must be one.
@@ -31,17 +33,39 @@ pub(super) fn repository(word: &Path) -> Result<CaRepository, Failure> {
     places::open(&whole(word)?)
 }
 
-/// The vault of an address, and the repository of the CA that it names; all of them where it names none.
-pub(super) fn repositories(word: &Path) -> Result<(Vault, Vec<CaRepository>), Failure> {
+/// The vault of an address, and the address of the repository of the CA that it names; those of all where it names none.
+pub(super) fn repositories(word: &Path) -> Result<(Vault, Vec<Address>), Failure> {
     let address = whole(word)?;
     let vault = places::vault(&address.vault)?;
     let cas = match &address.ca {
         Some(ca) => vec![ca.clone()],
         None => vault.repositories()?,
     };
-    let mut repositories = Vec::new();
-    for ca in cas {
-        repositories.push(places::open(&Address { ca: Some(ca), ..address.clone() })?);
+    Ok((vault, cas.into_iter().map(|ca| Address { ca: Some(ca), ..address.clone() }).collect()))
+}
+
+/// Does something with each of these repositories. One that is damaged, or whose key is on another machine, keeps none of the others
+/// from its turn: it is told, and its failure returned when all have had theirs.
+pub(super) fn each(
+    addresses: &[Address],
+    output: Output,
+    mut work: impl FnMut(&CaRepository) -> Result<Value, Failure>,
+) -> Result<Vec<Value>, Failure> {
+    let (mut results, mut failed) = (Vec::new(), None);
+    for address in addresses {
+        match places::open(address).and_then(|repository| work(&repository)) {
+            Ok(result) => results.push(result),
+            Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) => {
+                return Err(failure);
+            }
+            Err(failure) => {
+                if 1 < addresses.len() {
+                    let ca = address.ca.as_deref().unwrap_or_default();
+                    output.line(format!("{}:{ca}: {}", address.vault, failure.message));
+                }
+                failed.get_or_insert(failure);
+            }
+        }
     }
-    Ok((vault, repositories))
+    failed.map_or(Ok(results), Err)
 }

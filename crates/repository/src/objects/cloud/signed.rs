@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::objects::http::{body_of, insist, io_of, wait};
+use crate::objects::http::{answered, body_of, insist, io_of, wait};
 use crate::place::{Lock, LockMode};
 
 /// Seconds of a day.
@@ -87,7 +87,7 @@ impl Signed {
                     501 | 405 => io::ErrorKind::Unsupported,
                     _ => io::ErrorKind::Other,
                 };
-                Err(io::Error::new(kind, format!("the service answers {status} {text}")))
+                Err(answered(kind, format!("the service answers {status} {text}")))
             }
         }
     }

@@ -21,7 +21,8 @@ use certadm_rules::words::human_bytes;
 
 use self::session::{Session, is_done, is_end, refused};
 use self::wire::{Answer, Attributes, Request};
-use super::{MAX_OBJECT, ObjectError, Objects};
+use super::{MAX_OBJECT, ObjectError, Objects, STALE};
+use crate::generation;
 use crate::place::Host;
 
 /// What is made on the other side is its owner's alone.
@@ -33,8 +34,6 @@ const KEPT: usize = 2;
 const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// What is being written has a name that begins so, and ends so.
 const ASIDE: (&str, &str) = (".", ".part");
-/// A write that began so long ago, in seconds, was cut off.
-const STALE: u32 = 24 * 3_600;
 /// Folders are no deeper: `data/ab/`.
 const DEPTH: usize = 4;
 
@@ -73,17 +72,21 @@ impl SftpObjects {
         Self { command, root, place, allow_no_fsync, idle: Mutex::default() }
     }
 
-    /// The folders below it that hold a repository.
+    /// The folders below it that hold a repository, of those that `fits` is true for.
     ///
     /// # Errors
     /// When it cannot be listed.
-    pub(crate) fn repositories(&self) -> Result<Vec<String>, ObjectError> {
+    pub(crate) fn repositories(&self, fits: &dyn Fn(&str) -> bool) -> Result<Vec<String>, ObjectError> {
         let failed = |error| ObjectError::new("list", &self.place, error);
         self.with(true, |session| {
             let mut names = Vec::new();
             for (name, attributes) in folder(session, &self.root)? {
                 let config = format!("{}/{name}/config", self.root);
-                if attributes.is_folder() && !name.starts_with('.') && stat(session, &config)?.is_some() {
+                if !attributes.is_folder() || name.starts_with('.') || !fits(&name) {
+                    continue;
+                }
+                let config = stat(session, &config).map(|found| found.is_some());
+                if generation::counts(&name, config)? {
                     names.push(name);
                 }
             }
@@ -350,8 +353,8 @@ impl Objects for SftpObjects {
     fn tidy(&self, folder: &str, now: i64) -> Result<(), ObjectError> {
         let tidied = self.with(true, |session| {
             for (name, attributes) in self.walk(session, folder)? {
-                let began = attributes.modified.unwrap_or(u32::MAX).saturating_add(STALE);
-                if is_aside(&name) && i64::from(began) < now {
+                let began = i64::from(attributes.modified.unwrap_or(u32::MAX));
+                if is_aside(&name) && began.saturating_add(STALE) < now {
                     session.done(&Request::Remove(&self.path(&name)))?;
                 }
             }
