@@ -1,8 +1,11 @@
 //! Walking the steps between here and a backup into a vault, one by one, up to the first that fails.
 
+use std::io;
+
 use certadm_rules::words::{counted, human_bytes};
 
 use crate::error::{Error, Result};
+use crate::objects::ObjectError;
 use crate::storage;
 use crate::turn::Turn;
 use crate::vault::{CaRepository, Vault};
@@ -99,11 +102,21 @@ fn clock(repository: &CaRepository) -> Result<String> {
     }
 }
 
+/// The smallest backup writes two packs of at most 8 MiB.
+const LEAST_ROOM: u64 = 16 << 20;
+
 fn room(repository: &CaRepository) -> Result<String> {
     let objects = &repository.objects;
     let free = objects.free().map_err(|source| Error::Storage { place: objects.place(), source })?;
-    Ok(free.map_or_else(
-        || "the storage does not say".to_owned(),
-        |free| format!("{} are free", human_bytes(free)),
-    ))
+    match free {
+        None => Ok("the storage does not say".to_owned()),
+        Some(free) if free < LEAST_ROOM => {
+            let text =
+                format!("{} are free, and a backup needs {}", human_bytes(free), human_bytes(LEAST_ROOM));
+            let full = io::Error::new(io::ErrorKind::StorageFull, text);
+            let (place, action) = (objects.place(), "write to");
+            Err(Error::Storage { source: ObjectError::new(action, &place, full), place })
+        }
+        Some(free) => Ok(format!("{} are free", human_bytes(free))),
+    }
 }

@@ -1,5 +1,6 @@
 //! `certadm status`: how each CA of each job stands, and `certadm check`: the same for monitoring (docs/jobs.md).
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::slice;
 
@@ -227,9 +228,11 @@ fn judged(args: &CheckArgs, output: Output) -> Result<Done, Failure> {
     let unprotected = unprotected.into_iter().map(|name| format!("{name}: no job has this CA"));
     let told: Vec<String> = told.chain(unprotected).collect();
     let oldest = stand.iter().map(|status| status.rpo).max().flatten();
+    // Several jobs may have one CA.
+    let cas = stand.iter().map(|status| &status.ca).collect::<BTreeSet<_>>().len();
     let told = match told.as_slice() {
-        [] if stand.len() == 1 => "1 CA is protected".to_owned(),
-        [] => format!("{} CAs are protected", stand.len()),
+        [] if cas == 1 => "1 CA is protected".to_owned(),
+        [] => format!("{cas} CAs are protected"),
         told => told.join("; "),
     };
     let figure = oldest.map(|oldest| format!(" | age={oldest}s")).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Config, Name};
+use super::{Config, Name, Place};
 
 impl Config {
     /// Finds the CAs whose evidence several jobs have in one folder.
@@ -25,20 +25,39 @@ impl Config {
         }
     }
 
-    /// After a backup of logs the CA deletes them, so that two jobs with logs of one CA would have half of them each.
+    /// After a backup of logs the CA deletes them, so that two jobs with logs of one CA would have half of them each. Two sections
+    /// may be of one CA, too.
     pub(super) fn refuse_two_chains(&self) -> std::result::Result<(), String> {
-        let mut seen: BTreeMap<&Name, &Name> = BTreeMap::new();
+        let mut seen: BTreeMap<PathBuf, (&Name, &Name)> = BTreeMap::new();
         for job in self.jobs.values().filter(|job| job.logs.is_some()) {
-            for ca in &job.cas {
-                if let Some(other) = seen.insert(ca, &job.name) {
-                    return Err(format!(
-                        "the jobs {other} and {} both back up the logs of {ca}, and each would have half of them: name both \
-                         places in one job, as to = [\"one:\", \"other:\"]",
-                        job.name
-                    ));
+            for name in &job.cas {
+                let Some(place) = self.cas.get(name).map(|ca| where_it_is(&ca.place)) else { continue };
+                match seen.insert(place, (&job.name, name)) {
+                    Some((other, same)) if same == name => {
+                        return Err(format!(
+                            "the jobs {other} and {} both back up the logs of {name}, and each would have half of them: name both \
+                             places in one job, as to = [\"one:\", \"other:\"]",
+                            job.name
+                        ));
+                    }
+                    Some((_, other)) => {
+                        return Err(format!(
+                            "the sections ca.{other} and ca.{name} are of one CA, whose logs are backed up for both, and each would \
+                             have half of them: keep one of the sections"
+                        ));
+                    }
+                    None => {}
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// What is the same for two sections of one CA.
+fn where_it_is(place: &Place) -> PathBuf {
+    match place {
+        Place::Folder(path, _) | Place::Socket(path) => path.canonicalize().unwrap_or_else(|_| path.clone()),
+        Place::Server(server, _) => server.to_lowercase().into(),
     }
 }

@@ -66,8 +66,13 @@ impl FileObjects {
         self.make_folder_of(&path)?;
         // Not through a temporary file of a fixed name: another process may do the same at this moment.
         let mut file = durable::open_new(&path, Access::Owner).map_err(io_of)?;
-        file.write_all(content)?;
-        durable::flush(&file, &path).map_err(io_of)?;
+        let written = file.write_all(content).and_then(|()| durable::flush(&file, &path).map_err(io_of));
+        if written.is_err() {
+            // On a full disk it would be a turn that nobody has, and keep others from theirs.
+            drop(file);
+            fs::remove_file(&path).ok();
+        }
+        written?;
         durable::sync_parent(&path).map_err(io_of)
     }
 
