@@ -473,7 +473,7 @@ fn mistakes_in_the_configuration_are_told_with_line_and_column() {
         ),
         (
             "to = 'a'\nlogs = 'hourly'\n[ca.two]\ndir = './ca/.'\n[job.other]\nca = 'two'\nto = 'b'\nlogs = 'hourly'",
-            "the sections ca.web and ca.two are of one CA",
+            "the sections ca.two and ca.web are of one CA",
         ),
         ("to = 'a'\nfull = 'hourly'\n[ca.two]\nserver = 'x'\ndir = 'y'", "[ca.two]: name either `dir`"),
         ("to = 'a'\nfull = 'hourly'\n[notify.x]\nwebhook = 'ftp://x'", "webhook begins with https://"),
