@@ -1,13 +1,14 @@
 //! What an emergency CRL is made from: published CRLs, lists of revocations, and a database that was checked.
 
 use std::collections::BTreeSet;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use certadm_ca::Serial;
 use certadm_ese::Database;
 use certadm_ese::overlay::Overlay;
 use certadm_ese::pager::FilePager;
-use certadm_files::IoContext;
+use certadm_files::Found;
 use certadm_recovery::bundle::{MAX_CRL, REVOCATIONS};
 use certadm_recovery::{Damage, Origin, PublishedCrl, Revocation, merged, recognised};
 use certadm_rules::finding::{Finding, Kind};
@@ -108,9 +109,10 @@ impl Sources {
         let content = read_input(path, MAX_CRL)?;
         self.listed(path, "published CRL", &content);
         let mut crl = PublishedCrl::parse(&path.display().to_string(), &content)?;
-        let (name, report) = (path.file_name().unwrap_or_default(), path.with_file_name("report.json"));
-        if report.is_file() {
-            let report = std::io::BufReader::new(std::fs::File::open(&report).during("open", &report)?);
+        let name = path.file_name().unwrap_or_default();
+        let report = Found::named(path.with_file_name("report.json"));
+        if report.is_there() {
+            let report = BufReader::new(report.open_up_to(None)?);
             crl = recognised(crl, &name.to_string_lossy(), report);
         }
         if is_in_folder && crl.emergency().is_none() {
