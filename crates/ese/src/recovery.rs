@@ -34,6 +34,7 @@ use range::required_range;
 
 mod current;
 mod damage;
+mod mandatory;
 mod range;
 mod signatures;
 

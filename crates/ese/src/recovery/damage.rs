@@ -1,55 +1,9 @@
-//! What damage in a log does: in one that the recovery may not do without it is an error, behind these it only ends the
-//! replay (certbcli.md 9.2).
+//! A finding that stops a recovery, as an error.
 
 use certadm_rules::finding::{Finding, Kind, Severity, Spot};
 
-use super::Plan;
 use crate::code::Code;
 use crate::error::Error;
-use crate::log::LogFile;
-use crate::log::chain::check_inside;
-
-impl Plan<'_> {
-    pub(super) fn is_behind_the_range(&self, generation: u32) -> bool {
-        let needed = self.required.map_or(0, |required| required.high);
-        self.is_copy() && needed < generation && self.last_numbered.is_some_and(|high| high < generation)
-    }
-
-    /// Logs that a recovery may not do without: those the database needs, and all that a restore names.
-    pub(super) fn is_mandatory(&self, generation: u32) -> bool {
-        match self.required {
-            Some(_) if self.is_copy() => !self.is_behind_the_range(generation),
-            Some(required) => generation <= required.high,
-            None => false,
-        }
-    }
-
-    /// Size and inner state of one log. Damage behind the range of a restore only ends the replay.
-    pub(super) fn judge_inside(&self, log: &LogFile, last: u32) -> Vec<Finding> {
-        let generation = log.header().generation;
-        let mut findings = check_inside(log, generation < last, self.codes_of(generation));
-        if self.is_behind_the_range(generation) {
-            for finding in &mut findings {
-                finding.severity = finding.severity.min(Severity::Warning);
-            }
-        }
-        findings
-    }
-
-    /// A record that cannot be read. Damage behind the range of a restore only ends the replay.
-    pub(super) fn damaged_record(&self, generation: u32, error: &Error) -> Finding {
-        let spot = error.spot().unwrap_or(Spot::Log(generation));
-        let mut finding = error.to_finding(Kind::LogDamaged, Some(spot));
-        if self.only_ends_the_replay(generation, error) {
-            finding.severity = Severity::Warning;
-        }
-        finding.remedy("take this log from the backup again")
-    }
-
-    pub(super) fn only_ends_the_replay(&self, generation: u32, error: &Error) -> bool {
-        matches!(error, Error::Log { .. }) && self.is_behind_the_range(generation)
-    }
-}
 
 /// A bit that reading corrects is none.
 pub(super) fn is_damage(finding: &Finding) -> bool {

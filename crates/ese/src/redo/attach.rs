@@ -1,6 +1,7 @@
 //! When the logs speak of the database: they create, open and close it, and one that was clean before the replay takes part
 //! only from where they open it as it was (ese.md 9.2; codes: certbcli.md 9.2).
 
+use super::closed::Closed;
 use super::{Replayer, part_of_macro};
 use crate::code::Code;
 use crate::error::Error;
@@ -9,49 +10,6 @@ use crate::lgpos::Lgpos;
 use crate::log::{LogHeader, Record};
 use crate::pager::PagerMut;
 use crate::stamps::Signature;
-
-/// A database that was clean before the replay.
-///
-/// Its pages may be newer than its place in the logs: a rollback gives them new times. So the rule of database times does
-/// not protect it, and a change of the logs would be taken for one that is already there.
-#[derive(Clone, Debug)]
-pub(super) struct Closed {
-    /// The record that made it clean.
-    at: Lgpos,
-    /// That record as the logs have it: behind the first position, up to the second one.
-    record: Option<(Lgpos, Lgpos)>,
-    /// Its number in the records while the logs have it open.
-    number: Option<u8>,
-    /// The first word of the logs about it that is newer than it is.
-    missed: Option<Lgpos>,
-}
-
-impl Closed {
-    pub(super) fn of(header: &DatabaseHeader) -> Option<Self> {
-        let is_clean = header.state() == State::CleanShutdown;
-        is_clean.then(|| Self { at: header.consistent_position(), record: None, number: None, missed: None })
-    }
-
-    /// Notes the next record and the one before it.
-    fn pass(&mut self, before: Lgpos, position: Lgpos) {
-        if self.record.is_none() && self.at <= position {
-            let start = Lgpos { generation: position.generation, ..Lgpos::default() };
-            self.record = Some((if before.is_none() { start } else { before }, position));
-        }
-    }
-
-    /// Whether the position is that of the record that made it clean. The engine counts a record from the end of the one
-    /// before it, so the first record of a segment has several positions.
-    fn is_at(&self, position: Lgpos) -> bool {
-        let is_of_record =
-            |position| self.record.is_some_and(|(before, record)| before < position && position <= record);
-        position == self.at || (is_of_record(position) && is_of_record(self.at))
-    }
-
-    fn miss(&mut self, position: Lgpos) {
-        self.missed.get_or_insert(position);
-    }
-}
 
 impl<T: PagerMut> Replayer<T> {
     /// Notes the header of the next generation: which number the database has in its records.

@@ -4,6 +4,7 @@
 //! there, to be changed, or not fitting. A log that does not fit its database cannot be replayed by accident.
 
 mod attach;
+mod closed;
 mod fit;
 mod merge;
 mod node;
@@ -31,7 +32,7 @@ use crate::stamps::{LogTime, Signature};
 pub use node::apply_difference;
 pub use split::decode_image;
 
-use attach::Closed;
+use closed::Closed;
 use fit::{Misfit, Verdict, fits};
 use pages::{Pages, Slot};
 use transaction::{Before, Session};
