@@ -1,5 +1,6 @@
 //! What stands beside the database in a set: the folder `Identity`, which the manifest does not list.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use certadm_files::{Found, IoContext, found};
 use certadm_rules::names::is_safe_component;
 use certadm_set::manifest::Manifest;
+use certadm_set::signing;
 
 use crate::error::{Error, Result};
 use crate::tree::DEPTH;
@@ -16,7 +18,7 @@ use crate::tree::DEPTH;
 /// The folder, as `certadm_identity::DIR` has it.
 const FOLDER: &str = "Identity";
 /// The list of what stands there, as `certadm_identity` writes it.
-pub(crate) const LIST: &str = "Identity/identity.json";
+const LIST: &str = "Identity/identity.json";
 /// No more files stand beside a database.
 const MAX_FILES: usize = 10_000;
 /// Nor more bytes: they are in memory while they are stored.
@@ -44,6 +46,27 @@ impl Beside {
 impl fmt::Debug for Beside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Beside")
+    }
+}
+
+/// What belongs to a set and is not in its manifest: what stands beside its database, and whether somebody has signed it.
+pub(crate) struct Attached(BTreeMap<String, Bytes>);
+
+impl Attached {
+    /// Of these files. The list of them is made anew whenever one comes, so it is left out; and of two signatures, each fits its
+    /// own manifest.
+    pub(crate) fn of(beside: Files, is_signed: bool) -> Self {
+        let mut all: BTreeMap<String, Bytes> = beside.into_iter().collect();
+        all.remove(LIST);
+        if is_signed {
+            all.insert(signing::FILE_NAME.to_owned(), Bytes::new());
+        }
+        Self(all)
+    }
+
+    /// Whether everything of `other` is here, too.
+    pub(crate) fn has_all_of(&self, other: &Self) -> bool {
+        other.0.iter().all(|(path, content)| self.0.get(path) == Some(content))
     }
 }
 

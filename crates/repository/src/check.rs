@@ -15,7 +15,7 @@ use crate::engine::{Unexplained, call};
 use crate::error::{Error, Result};
 use crate::lately::Lately;
 use crate::objects::Objects;
-use crate::readable::Readable;
+use crate::point::Readable;
 use crate::reader::Reader;
 use crate::secret::Secret;
 

@@ -8,13 +8,13 @@ use certadm_set::{Manifest, Progress};
 use rustic_core::TreeId;
 use rustic_core::repofile::SnapshotFile;
 
+use crate::beside::Attached;
 use crate::bridge::Bridge;
 use crate::engine::{self, Unexplained, call, of_storage};
 use crate::error::{Error, Result};
 use crate::point::Point;
 use crate::proof;
 use crate::reader::Reader;
-use crate::there::Attached;
 use crate::vault::CaRepository;
 
 /// What became of a set that was to be copied.

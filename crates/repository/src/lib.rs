@@ -20,6 +20,7 @@ mod keys;
 mod label;
 mod lately;
 mod locks;
+mod numbers;
 pub mod objects;
 mod place;
 #[cfg(test)]
@@ -57,9 +58,8 @@ pub use label::Label;
 pub use locks::{Extended, LockEnd, LockEnds, Undeleted};
 pub use objects::speed;
 pub use place::{Bucket, Host, Lock, LockMode, Place, Server, Service};
-pub use point::Point;
+pub use point::{Point, Readable};
 pub use profile::{Profile, Profiles};
-pub use readable::Readable;
 pub use repair::{RepairOptions, Repaired};
 pub use secret::Secret;
 pub use sink::{Extent, RepositorySink, SinkOptions};

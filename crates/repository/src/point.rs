@@ -186,6 +186,15 @@ impl Stored for Point {
     }
 }
 
+/// The sets that can be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readable {
+    /// The sets, the oldest first.
+    pub points: Vec<Point>,
+    /// Snapshots that cannot be read, by their names: nobody can tell which set each was, and any may have been the newest state.
+    pub unreadable: Vec<String>,
+}
+
 /// The sets of a repository, the oldest first. Snapshots that certadm did not make are passed over.
 ///
 /// # Errors

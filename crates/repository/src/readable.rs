@@ -13,18 +13,9 @@ use crate::engine::{self, Unexplained, call};
 use crate::error::{Error, Result};
 use crate::lately::now;
 use crate::objects::Objects;
-use crate::point::{self, Point, select};
+use crate::point::{self, Point, Readable, select};
 use crate::repair::Hiding;
 use crate::vault::CaRepository;
-
-/// The sets that can be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Readable {
-    /// The sets, the oldest first.
-    pub points: Vec<Point>,
-    /// Snapshots that cannot be read, by their names: nobody can tell which set each was, and any may have been the newest state.
-    pub unreadable: Vec<String>,
-}
 
 impl CaRepository {
     /// The sets that can be read, and the snapshots that cannot. What deletes something, or leans on what is there, takes

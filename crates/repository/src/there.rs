@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use certadm_set::Manifest;
 use certadm_set::manifest::FileEntry;
-use certadm_set::{Manifest, signing};
 
-use crate::beside::{Files, LIST};
+use crate::beside::Attached;
 use crate::error::{Error, Result};
 use crate::point::Point;
 use crate::vault::CaRepository;
@@ -39,27 +38,6 @@ impl CaRepository {
             });
         }
         Ok(true)
-    }
-}
-
-/// What belongs to a set and is not in its manifest: what stands beside its database, and whether somebody has signed it.
-pub(crate) struct Attached(BTreeMap<String, Bytes>);
-
-impl Attached {
-    /// Of these files. The list of them is made anew whenever one comes, so it is left out; and of two signatures, each fits its
-    /// own manifest.
-    pub(crate) fn of(beside: Files, is_signed: bool) -> Self {
-        let mut all: BTreeMap<String, Bytes> = beside.into_iter().collect();
-        all.remove(LIST);
-        if is_signed {
-            all.insert(signing::FILE_NAME.to_owned(), Bytes::new());
-        }
-        Self(all)
-    }
-
-    /// Whether everything of `other` is here, too.
-    pub(crate) fn has_all_of(&self, other: &Self) -> bool {
-        other.0.iter().all(|(path, content)| self.0.get(path) == Some(content))
     }
 }
 

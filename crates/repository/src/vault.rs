@@ -30,7 +30,6 @@ use crate::scratch;
 use crate::secret::Secret;
 use crate::sink::{Depth, Extent, RepositorySink, SinkOptions, finished};
 use crate::storage;
-use crate::there::Attached;
 
 /// A vault: one repository a CA, under one place.
 #[derive(Clone, Debug)]
@@ -445,9 +444,9 @@ impl CaRepository {
         let manifest = set.manifest.clone().ok_or_else(incomplete)?;
         let time = finished(&manifest);
         let is_signed = certadm_files::Found::below(&set.path, signing::FILE_NAME).is_there();
-        let attached = Attached::of(beside::of_folder(&set.path, &self.address())?, is_signed);
+        let attached = beside::Attached::of(beside::of_folder(&set.path, &self.address())?, is_signed);
         let points = self.points()?;
-        let mut newest: Option<(&Point, Attached)> = None;
+        let mut newest: Option<(&Point, beside::Attached)> = None;
         for point in &points {
             if point.time != time
                 || point.contradiction(&manifest).is_some()
