@@ -31,6 +31,13 @@ pub(crate) enum Exit {
     Terminated = 143,
 }
 
+impl Exit {
+    /// What is done with warnings has something to look into.
+    pub(crate) const fn of_warnings(warnings: &[String]) -> Self {
+        if warnings.is_empty() { Self::Good } else { Self::Finding }
+    }
+}
+
 impl From<Class> for Exit {
     fn from(class: Class) -> Self {
         match class {

@@ -8,8 +8,7 @@ use certadm_set::Opened;
 use serde_json::{Value, json};
 
 use super::args::RestoreArgs;
-use super::exit_of;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Done, Output};
 use crate::verbs::places::Places;
 use crate::verbs::remote::Dial;
@@ -64,7 +63,7 @@ pub(super) fn run(args: &RestoreArgs, dial: Dial, output: Output) -> Result<Done
         "steps": steps,
         "warnings": chosen.warnings,
     });
-    Ok(Done { exit: exit_of(&chosen.warnings), result })
+    Ok(Done { exit: Exit::of_warnings(&chosen.warnings), result })
 }
 
 fn no_full_set() -> Failure {

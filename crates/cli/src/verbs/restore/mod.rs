@@ -75,7 +75,7 @@ pub(crate) fn run(args: &RestoreArgs, output: Output) -> Result<Done, Failure> {
     result["written"] = json!(written);
     result["moved_aside"] = json!(restored.moved_aside.as_deref().map(path_text));
     let warnings = [chosen.warnings, restored.warnings, beside.warnings, not_written].concat();
-    let exit = exit_of(&warnings);
+    let exit = Exit::of_warnings(&warnings);
     result["warnings"] = json!(warnings);
     if args.no_recover {
         output.line("The restore is registered; the CA's next start carries it out.");
@@ -164,17 +164,12 @@ fn dry_run(
     result["written"] = beside.files.iter().map(Kept::name).collect();
     let warnings = [warnings, beside.warnings].concat();
     result["warnings"] = json!(warnings);
-    Ok(Done { exit: exit_of(&warnings), result })
+    Ok(Done { exit: Exit::of_warnings(&warnings), result })
 }
 
-/// Tells what the exit code tells, too ([`exit_of`]).
+/// Tells what the exit code tells, too ([`Exit::of_warnings`]).
 fn warn(warnings: &[String], output: Output) {
     warnings.iter().for_each(|warning| output.result(format!("Warning: {warning}.")));
-}
-
-/// A restore with warnings is done, and has something to look into.
-fn exit_of(warnings: &[String]) -> Exit {
-    if warnings.is_empty() { Exit::Good } else { Exit::Finding }
 }
 
 /// `--abandon`
