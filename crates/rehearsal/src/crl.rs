@@ -109,12 +109,15 @@ impl Planned {
         notes: &mut Notes,
     ) -> Result<(), Trouble> {
         let keys = given(keys, "the CRL is signed where the key is")?;
-        let mut signed = Vec::new();
+        let (mut signed, mut unsigned) = (Vec::new(), Vec::new());
         for crl in &self.plan.crls {
             let issuer = self.plan.issuers.iter().nth(crl.issuer);
             let key =
                 keys.iter().find(|(_, key)| issuer.is_some_and(|one| one.public_key() == key.public_key()));
-            let Some((_, key)) = key else { continue };
+            let Some((_, key)) = key else {
+                unsigned.push(crl.file_name.as_str());
+                continue;
+            };
             if crl.dates.next_update <= now {
                 return Err(Trouble::fail(
                     Hresult::CERT_E_EXPIRED,
@@ -161,7 +164,12 @@ impl Planned {
         } else {
             notes.detail.push_str("; thrown away");
         }
-        Ok(())
+        if unsigned.is_empty() {
+            return Ok(());
+        }
+        let text =
+            format!("{}; not signed, because their key was not given: {}", notes.detail, unsigned.join(", "));
+        Err(Trouble::skipped(text, "give the key by a further --key FILE"))
     }
 }
 

@@ -11,6 +11,7 @@ mod count;
 mod crl;
 mod error;
 pub mod evidence;
+mod kept;
 mod latest;
 mod ours;
 pub mod place;

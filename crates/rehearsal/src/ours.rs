@@ -9,7 +9,7 @@ use certadm_ca::{
     export_certificate, identity, revoke,
 };
 use certadm_client::own_host_name;
-use certadm_files::{Access, Found, durable};
+use certadm_files::{Access, durable};
 use certadm_recovery::{Anchors, Issuers, PrivateKey, PublishedCrl};
 use certadm_rules::finding::{Finding, Kind};
 use certadm_rules::{FileTime, Hresult, pem};
@@ -19,13 +19,12 @@ use certadm_store::{Folder, Store};
 use rusqlite::OptionalExtension;
 
 use crate::error::{Error, Result};
+use crate::kept::{Kept, KeptFile};
 use crate::request;
 use crate::service::Loopback;
 use crate::step::{Notes, Trouble};
 use crate::wishes::Wishes;
 
-/// Longer ones are no configuration and no certificate.
-const MAX_FILE: u64 = 1 << 20;
 /// Who asks for the certificate, and who revokes it, in the scratch database.
 const REQUESTER: &str = "certadm rehearsal";
 
@@ -38,6 +37,8 @@ pub(crate) struct Ours {
     certificates: Vec<u8>,
     /// Whether `ca.toml` was handed in; else the CA runs with the built-in settings.
     pub(crate) is_configured: bool,
+    /// Files of the identity part that a restore would leave out, and why.
+    pub(crate) left_out: Vec<String>,
 }
 
 impl Ours {
@@ -50,16 +51,14 @@ impl Ours {
         progress: &mut dyn Progress,
         notes: &mut Notes,
     ) -> Result<Self, Trouble> {
-        let full = paths.first().map(PathBuf::as_path);
-        let kept = |name| wishes.identity_file(full, name);
         let folder = Folder::new(dir);
         durable::create_dir_as(dir, PRIVATE)?;
         // As the runbook has it: first what no set holds, then the restore, which compares both.
-        let configuration = kept("ca.toml").map(|file| file.read(MAX_FILE)).transpose()?;
-        let certificates = kept("ca.crt").map(|file| file.read(MAX_FILE)).transpose()?;
-        let config = configuration.as_deref().map(|text| parsed(text, kept("ca.toml"))).transpose()?;
-        if let Some(text) = &configuration {
-            durable::create(&folder.config_path(), text, Access::Owner)?;
+        let Kept { configuration, certificates, left_out } = Kept::find(paths, wishes)?;
+        let certificates = certificates.map(|file| file.content);
+        let config = configuration.as_ref().map(parsed).transpose()?;
+        if let Some(file) = &configuration {
+            durable::create(&folder.config_path(), &file.content, Access::Owner)?;
         }
         if let Some(text) = &certificates {
             durable::create(&folder.certificate_path(), text, Access::Everyone)?;
@@ -90,7 +89,7 @@ impl Ours {
         };
         identity::check(store.writer()?.connection(), &folder)?;
         let store = Arc::new(store);
-        let ours = Self { folder, store, config, certificates, is_configured };
+        let ours = Self { folder, store, config, certificates, is_configured, left_out };
         ours.serve()?;
         let settings = if is_configured { "its own settings" } else { "the built-in settings" };
         notes.detail = format!(
@@ -190,10 +189,10 @@ impl Ours {
 /// The mode of a CA's folder.
 const PRIVATE: u32 = 0o700;
 
-fn parsed(text: &[u8], file: Option<Found>) -> Result<Config, Trouble> {
-    let path = file.map(|file| file.path().to_owned()).unwrap_or_default();
-    let refuse = |reason: String| Trouble::from(certadm_ca::Error::Config { path, reason });
-    match std::str::from_utf8(text) {
+fn parsed(file: &KeptFile) -> Result<Config, Trouble> {
+    let refuse =
+        |reason: String| Trouble::from(certadm_ca::Error::Config { path: file.path.clone(), reason });
+    match std::str::from_utf8(&file.content) {
         Ok(text) => Config::parse(text).map_err(refuse),
         Err(_) => Err(refuse("it is not UTF-8".to_owned())),
     }

@@ -409,6 +409,11 @@ fn rest(
 /// Whether what no set holds was handed in.
 fn complete(restored: &Restored, notes: &mut Notes) -> Result<(), Trouble> {
     match restored {
+        Restored::Ours(ours) if !ours.left_out.is_empty() => Err(Trouble::fail(
+            Hresult::ERROR_INVALID_DATA,
+            format!("a restore leaves out what cannot be used: {}", ours.left_out.join("; ")),
+            "take the folder Identity from another copy of the set",
+        )),
         Restored::Ours(ours) if ours.is_configured => {
             "ca.toml was handed in and used; ca.crt is of the CA of the database"
                 .clone_into(&mut notes.detail);

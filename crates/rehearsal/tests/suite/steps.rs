@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use certadm_identity::{Attachments, Role};
 use certadm_recovery::PublishedCrl;
 use certadm_rehearsal::{
     CountedBefore, Error, Keys, Limits, Outcome, Previous, Proof, Sample, Step, StepRecord, Watch, Wishes,
@@ -196,6 +197,37 @@ fn what_was_not_handed_in_is_an_exception() {
     fs::copy(work.path("ca/ca.toml"), work.path("full.identity/ca.toml")).unwrap();
     let shown = work.rehearse(&Wishes { identity: None, ..work.wishes(&[&full]) });
     assert_eq!(shown.verdict.proof, Proof::Proven);
+}
+
+/// A restore compares each file with the list of its identity part, takes the newest, and leaves out what differs.
+#[test]
+fn what_a_restore_leaves_out_beside_a_set_is_not_proven() {
+    let work = Work::new();
+    let full = work.full("full");
+    work.issue("four");
+    let logs = work.set("logs", BackupType::LogsOnly);
+    let settings = fs::read_to_string(work.path("ca/ca.toml")).unwrap();
+    let attach = |set: &Path, settings: &str, seconds| {
+        let mut files = Attachments::default();
+        files.keep(Role::CaToml, Path::new("ca.toml"), settings.as_bytes().to_vec());
+        files.keep(Role::CaCrt, Path::new("ca.crt"), fs::read(work.path("ca/ca.crt")).unwrap());
+        files.write(set, "", later(now(), seconds)).unwrap();
+        set.join("Identity/Attachments/ca.toml")
+    };
+    let wishes = || Wishes { identity: None, ..work.wishes(&[&full, &logs]) };
+    let first = attach(&full, &format!("# one\n{settings}"), -20);
+    let shown = work.rehearse(&wishes());
+    assert_eq!(shown.verdict.proof, Proof::Proven, "{:#?}", shown.steps);
+    // It still parses.
+    fs::write(&first, format!("# two\n{settings}")).unwrap();
+    let shown = work.rehearse(&wishes());
+    assert_eq!((failed(&shown), shown.verdict.proof), (vec![Step::Complete], Proof::ProvenExcept));
+    assert!(step(&shown, Step::Complete).1.contains("ca.toml"), "{:#?}", shown.steps);
+    // One that was taken later, with a log set, is the one that counts.
+    let newer = attach(&logs, &format!("# three\n{settings}"), -10);
+    assert_eq!(work.rehearse(&wishes()).verdict.proof, Proof::Proven);
+    fs::write(newer, "name = 1").unwrap();
+    assert_eq!(failed(&work.rehearse(&wishes())), [Step::Complete]);
 }
 
 #[test]
